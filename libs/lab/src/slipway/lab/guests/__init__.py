@@ -1,0 +1,1 @@
+"""What stands behind a container of the lab: a real LXC guest, or a simulated one."""

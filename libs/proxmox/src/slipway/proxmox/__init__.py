@@ -1,0 +1,1 @@
+"""How Slipway touches a Proxmox VE host: HTTPS API, SSH and pct."""

@@ -1,0 +1,1 @@
+"""How every Slipway service runs: settings, logs, bus, outbox, vault, database, health, metrics."""

@@ -1,0 +1,1 @@
+"""What Slipway can build: templates, versioned and validated."""

@@ -1,0 +1,1 @@
+"""The HTTP API, the event streams and the web page of Slipway."""

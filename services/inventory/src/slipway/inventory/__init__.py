@@ -1,0 +1,1 @@
+"""What Slipway knows: clusters, containers, jobs, audit, secrets."""

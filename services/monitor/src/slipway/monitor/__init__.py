@@ -1,0 +1,1 @@
+"""What Slipway sees: live status of guests, discovery of services, ports and credentials."""

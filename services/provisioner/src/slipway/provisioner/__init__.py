@@ -1,0 +1,1 @@
+"""What Slipway does: runs jobs on Proxmox VE hosts, durably."""
