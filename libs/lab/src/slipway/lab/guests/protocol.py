@@ -127,7 +127,7 @@ class Guests(Protocol):
         ...
 
     def bridges(self) -> Mapping[str, str]:
-        """Bridges with their subnet in CIDR form, the gateway's address first: `{"vmbr0": "10.77.0.1/24"}`."""
+        """Bridges with the gateway's address and prefix length: `{"vmbr0": "10.77.0.1/24"}`."""
         ...
 
     async def create(self, spec: GuestSpec) -> None:
