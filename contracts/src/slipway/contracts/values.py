@@ -1,0 +1,81 @@
+"""Words that several messages share: ids, closed sets, sealed secrets."""
+
+from enum import StrEnum
+
+from slipway.contracts.message import Value
+
+
+class Phase(StrEnum):
+    """The five phases of a creation, in order."""
+
+    CREATE = "create"
+    START = "start"
+    DEPLOY = "deploy"
+    SYNC = "sync"
+    FINALIZE = "finalize"
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    CREATE = "container.create"
+    DELETE = "container.delete"
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    """Accepted; waits for a worker."""
+    RUNNING = "running"
+    """A worker has claimed it."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job can never change again."""
+        return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
+
+
+class OnFailure(StrEnum):
+    """What becomes of a half-built container."""
+
+    KEEP = "keep"
+    """Leave it as it is, for a look and a retry."""
+    STOP = "stop"
+    DESTROY = "destroy"
+
+
+class Lifecycle(StrEnum):
+    """Our state of a container."""
+
+    CREATING = "creating"
+    """A creation owns it; the provisioner moves it on, also after a crash."""
+    READY = "ready"
+    FAILED = "failed"
+    """Its creation failed and something of it may exist on the host."""
+    DELETING = "deleting"
+    """A deletion owns it; the provisioner moves it on, also after a crash."""
+    DELETED = "deleted"
+
+
+class Power(StrEnum):
+    """What Proxmox reports."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    UNKNOWN = "unknown"
+
+
+class Sealed(Value):
+    """A secret that only one service can open: X25519, HKDF, AES-256-GCM. The associated data
+    (owner and field) is not in here: whoever opens it must know what it is for."""
+
+    to: str
+    """The service whose public key it was sealed with."""
+    ephemeral: str
+    """The sender's one-time X25519 public key, base64."""
+    box: str
+    """Nonce and ciphertext with tag, base64."""
