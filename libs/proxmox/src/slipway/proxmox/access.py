@@ -1,0 +1,100 @@
+"""How to reach a cluster and its nodes: addresses, credentials, pins.
+
+Values only; nothing here opens a connection. Secrets are `SecretStr`, so that no `repr` shows them, and two
+accesses compare equal exactly when a connection made with one serves the other.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from slipway.contracts.problems import FieldError, Invalid
+
+_FINGERPRINT = re.compile(r"^(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}$", re.IGNORECASE)
+_TOKEN_ID = re.compile(r"^(?P<user>[^\s!]+@[^\s!@]+)!(?P<name>[A-Za-z][A-Za-z0-9._-]+)$")
+_DEFAULT_PORT = 8006
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiAccess:
+    """The HTTPS API of a cluster, with a token or a password, and how its certificate is known.
+
+    A token is the better choice: no login, no renewal, and its name stands in the user of every task.
+    """
+
+    endpoint: str
+    """`https://host` or `https://host:port`; 8006 unless said."""
+    token_id: str | None = None
+    """`user@realm!name`."""
+    token_secret: SecretStr | None = None
+    username: str | None = None
+    """`user@realm`."""
+    password: SecretStr | None = None
+    tls_fingerprint: str | None = None
+    """SHA-256 of the server's certificate, as the Proxmox web interface shows it; colons optional."""
+    ca: str | None = None
+    """The cluster's CA certificate (PEM text). Without pin and CA, the CAs known to Python decide."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no connection could be made from."""
+        parts = urlsplit(self.endpoint)
+        if parts.scheme != "https" or not parts.hostname or parts.path.strip("/"):
+            raise _invalid("endpoint", "write it as https://host or https://host:port")
+        if (self.token_id is None) == (self.username is None):
+            raise _invalid("token_id", "give either a token or a user name")
+        if self.token_id is not None and not (_TOKEN_ID.match(self.token_id) and self.token_secret):
+            raise _invalid("token_id", "write it as user@realm!name, and give its secret")
+        if self.username is not None and not ("@" in self.username and self.password):
+            raise _invalid("username", "write it as user@realm, and give the password")
+        if self.tls_fingerprint is not None and not _FINGERPRINT.match(self.tls_fingerprint):
+            raise _invalid("tls_fingerprint", "must be a SHA-256 fingerprint: 32 pairs of hex digits")
+        if self.tls_fingerprint is not None and self.ca is not None:
+            raise _invalid("ca", "give either a fingerprint or a CA")
+
+    @property
+    def base_url(self) -> str:
+        """Where the API's paths begin."""
+        parts = urlsplit(self.endpoint)
+        host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+        return f"https://{host}:{parts.port or _DEFAULT_PORT}/api2/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeAccess:
+    """SSH to one node, with its pinned host key."""
+
+    name: str
+    """The node's name in Proxmox."""
+    address: str
+    port: int = 22
+    username: str = "root"
+    password: SecretStr | None = None
+    private_key: SecretStr | None = None
+    """PEM or OpenSSH text."""
+    host_key: str
+    """The one host key that is accepted, as in `known_hosts`: `ssh-ed25519 AAAA...`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no connection could be made from."""
+        if self.password is None and self.private_key is None:
+            raise _invalid("private_key", "give a private key or a password")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterAccess:
+    """Everything that is needed to act on a cluster."""
+
+    api: ApiAccess
+    nodes: Mapping[str, NodeAccess] = field(default_factory=dict)
+    """By node name; a node that is missing here can be seen, not touched."""
+
+
+def _invalid(name: str, message: str) -> Invalid:
+    return Invalid(
+        f"The access to Proxmox can't be used: {name}: {message}.",
+        code="proxmox.access-invalid",
+        errors=[FieldError(field=name, message=message)],
+    )

@@ -1,0 +1,336 @@
+"""What Proxmox answers, as frozen values.
+
+Only what Slipway reads is named; the rest is ignored, so that a newer Proxmox does no harm. Fields that Proxmox
+leaves out (for want of a right, or since the guest is stopped or its node away) are None, never 0.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from slipway.proxmox.upid import Upid
+
+
+def _as_moment(seconds: object) -> object:
+    return datetime.fromtimestamp(seconds, tz=UTC) if isinstance(seconds, int | float) else seconds
+
+
+def _as_words(text: object) -> object:
+    return (
+        tuple(sorted(word for word in text.replace(";", ",").split(",") if word))
+        if isinstance(text, str)
+        else text
+    )
+
+
+Moment = Annotated[datetime, BeforeValidator(_as_moment)]
+"""Seconds since the epoch, as an aware datetime."""
+Words = Annotated[tuple[str, ...], BeforeValidator(_as_words)]
+"""A list that Proxmox writes with commas or semicolons; sorted."""
+UpidText = Annotated[str, AfterValidator(Upid)]
+
+
+class Answer(BaseModel):
+    """Anything Proxmox answered."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class Power(StrEnum):
+    """What Proxmox says of a guest; `unknown` right after boot, or when its node is away."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    UNKNOWN = "unknown"
+
+
+class Version(Answer):
+    """Which Proxmox answers."""
+
+    version: str
+    release: str
+
+    @property
+    def major(self) -> int:
+        """9 for 9.2.11."""
+        return int(self.version.partition(".")[0])
+
+
+class Node(Answer):
+    """A node, as the list of nodes shows it; without Sys.Audit only name and status."""
+
+    name: str = Field(alias="node")
+    status: str
+    """`online`, `offline` or `unknown`."""
+    cpu: float | None = None
+    """Load, 0 to 1 of all cores."""
+    maxcpu: int | None = None
+    mem: int | None = None
+    maxmem: int | None = None
+    disk: int | None = None
+    maxdisk: int | None = None
+    uptime: int | None = None
+    ssl_fingerprint: str | None = None
+
+
+class ClusterMember(Answer):
+    """One row of the cluster's status: the cluster itself, or a node."""
+
+    type: str
+    """`cluster` or `node`."""
+    name: str
+    ip: str | None = None
+    online: bool | None = None
+    local: bool | None = None
+    """Whether this node answered."""
+    quorate: bool | None = None
+    """On the cluster's row only; a single node has no such row."""
+    nodes: int | None = None
+
+
+class Storage(Answer):
+    """A storage as one node sees it."""
+
+    name: str = Field(alias="storage")
+    type: str
+    content: Words = ()
+    """`rootdir`, `vztmpl`, `images`, ..."""
+    active: bool = False
+    enabled: bool = True
+    shared: bool = False
+    total: int | None = None
+    used: int | None = None
+    avail: int | None = None
+
+
+class Volume(Answer):
+    """Something on a storage: a template, a disk."""
+
+    volid: str
+    content: str
+    format: str
+    size: int
+    ctime: Moment | None = None
+    vmid: int | None = None
+
+
+class Bridge(Answer):
+    """A network bridge of a node."""
+
+    name: str = Field(alias="iface")
+    type: str
+    active: bool = False
+    cidr: str | None = None
+    cidr6: str | None = None
+    gateway: str | None = None
+    comments: str | None = None
+
+
+class ResourceGuest(Answer):
+    """A guest in `/cluster/resources`: cheap to ask, up to ten seconds old (PVE 9.2, observed)."""
+
+    vmid: int
+    node: str
+    type: str
+    """`lxc` or `qemu`."""
+    name: str = ""
+    status: Power = Power.UNKNOWN
+    template: bool = False
+    tags: Words = ()
+    lock: str | None = None
+    pool: str | None = None
+    cpu: float | None = None
+    maxcpu: float | None = None
+    mem: int | None = None
+    maxmem: int | None = None
+    disk: int | None = None
+    maxdisk: int | None = None
+    netin: int | None = None
+    netout: int | None = None
+    diskread: int | None = None
+    diskwrite: int | None = None
+    uptime: int | None = None
+
+
+class Resources(Answer):
+    """`/cluster/resources`, sorted into what Slipway reads.
+
+    Proxmox leaves out what the caller may not see: missing here is not the same as gone.
+    """
+
+    guests: tuple[ResourceGuest, ...]
+    nodes: tuple[Node, ...]
+
+
+class ContainerConfig(Answer):
+    """A container's config. Never compare its strings: Proxmox reorders and completes them."""
+
+    digest: str
+    hostname: str | None = None
+    description: str = ""
+    """Comes back with a newline at its end."""
+    lock: str | None = None
+    ostype: str | None = None
+    arch: str | None = None
+    cores: int | None = None
+    memory: int | None = None
+    swap: int | None = None
+    rootfs: str | None = None
+    unprivileged: bool = False
+    onboot: bool = False
+    protection: bool = False
+    template: bool = False
+    features: str | None = None
+    nameserver: str | None = None
+    searchdomain: str | None = None
+    tags: Words = ()
+    networks: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
+    """`{"net0": {"name": "eth0", "bridge": "vmbr0", "hwaddr": ...}}`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_networks(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or "networks" in values:
+            return values
+        networks = {key: options(text) for key, text in values.items() if key.removeprefix("net").isdecimal()}
+        return {**values, "networks": networks}
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether only a lock is there: what a creation writes first, and all that a killed one leaves."""
+        return self.rootfs is None and self.hostname is None
+
+
+class ContainerStatus(Answer):
+    """A container right now."""
+
+    vmid: int
+    status: Power
+    name: str = ""
+    lock: str | None = None
+    template: bool = False
+    tags: Words = ()
+    uptime: int = 0
+    pid: int | None = None
+    cpu: float | None = None
+    """0 to 1 of its cores; the first value after a start is 0."""
+    cpus: float | None = None
+    mem: int | None = None
+    maxmem: int | None = None
+    swap: int | None = None
+    maxswap: int | None = None
+    disk: int | None = None
+    maxdisk: int | None = None
+    netin: int | None = None
+    netout: int | None = None
+    diskread: int | None = None
+    diskwrite: int | None = None
+
+
+class Interface(Answer):
+    """A network interface inside a running container, `lo` included."""
+
+    name: str
+    hwaddr: str = ""
+    inet: str | None = None
+    inet6: str | None = None
+    ip_addresses: tuple[Mapping[str, str | int], ...] = Field(default=(), alias="ip-addresses")
+
+    @property
+    def addresses(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
+        """All its addresses, IPv4 first; a DHCP address appears some seconds after the start."""
+        told = {
+            f"{entry['ip-address']}/{entry['prefix']}" for entry in self.ip_addresses if "ip-address" in entry
+        }
+        told |= {text for text in (self.inet, self.inet6) if text}
+        return tuple(sorted((ip_interface(text) for text in told), key=lambda at: (at.version, int(at.ip))))
+
+
+class RrdPoint(Answer):
+    """One moment of the charts; all but the time is missing where nothing was measured."""
+
+    time: Moment
+    cpu: float | None = None
+    maxcpu: float | None = None
+    mem: float | None = None
+    maxmem: float | None = None
+    disk: float | None = None
+    maxdisk: float | None = None
+    netin: float | None = None
+    netout: float | None = None
+    diskread: float | None = None
+    diskwrite: float | None = None
+
+
+class Task(Answer):
+    """A row of a node's task list."""
+
+    upid: UpidText
+    type: str
+    id: str = ""
+    user: str
+    node: str
+    starttime: Moment
+    endtime: Moment | None = None
+    status: str | None = None
+    """The exit status once it has ended; `RUNNING` or nothing before."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.endtime is None
+
+
+class TaskStatus(Answer):
+    """A task right now."""
+
+    upid: UpidText
+    status: str
+    """`running` or `stopped`."""
+    exitstatus: str | None = None
+    """`OK`, `WARNINGS: n`, `unexpected status`, or the error; only once stopped."""
+    type: str
+    id: str = ""
+    user: str
+    node: str
+    starttime: Moment
+
+
+class LogLine(Answer):
+    """A line of a task's log."""
+
+    number: int = Field(alias="n")
+    """From 1."""
+    text: str = Field(alias="t")
+
+
+class TaskLog(Answer):
+    """A part of a task's log, in order, and how many lines there are by now."""
+
+    lines: tuple[LogLine, ...]
+    total: int
+
+
+class Appliance(Answer):
+    """A container template that Proxmox offers for download."""
+
+    template: str
+    """The file name: `debian-12-standard_12.12-1_amd64.tar.zst`."""
+    package: str = ""
+    os: str = ""
+    version: str = ""
+    section: str = ""
+    headline: str = ""
+
+
+def options(text: object) -> Mapping[str, str]:
+    """Read a property string: `name=eth0,bridge=vmbr0`; a first value without a key is `volume`."""
+    pairs: dict[str, str] = {}
+    for part in str(text).split(","):
+        key, equals, value = part.partition("=")
+        pairs.update({key: value} if equals else {"volume": part})
+    return pairs

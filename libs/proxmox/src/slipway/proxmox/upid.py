@@ -1,0 +1,54 @@
+"""The name of a Proxmox task.
+
+`UPID:node:pid:pstart:starttime:type:id:user:` with hexadecimal numbers; the user may carry `!token` (PVE 9.2,
+observed). A task is always asked for on the node in its UPID: any other one answers "no such task".
+"""
+
+import re
+from datetime import UTC, datetime
+
+_PATTERN = re.compile(
+    r"^UPID:(?P<node>[^:\s]+):(?P<pid>[0-9A-Fa-f]{8}):(?P<pstart>[0-9A-Fa-f]{8,9}):(?P<start>[0-9A-Fa-f]{8})"
+    r":(?P<type>[^:\s]+):(?P<id>[^:\s]*):(?P<user>[^:\s]+):$"
+)
+
+
+class Upid(str):
+    """A UPID whose parts can be read; it is the string itself."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> "Upid":
+        """Check that the text is a UPID."""
+        if not _PATTERN.match(text):
+            raise ValueError(f"not a UPID: {text!r}")
+        return super().__new__(cls, text)
+
+    @property
+    def node(self) -> str:
+        """The node that runs the task."""
+        return self._part("node")
+
+    @property
+    def starttime(self) -> datetime:
+        """When it started, by the node's clock."""
+        return datetime.fromtimestamp(int(self._part("start"), 16), tz=UTC)
+
+    @property
+    def type(self) -> str:
+        """`vzcreate`, `vzstart`, ..."""
+        return self._part("type")
+
+    @property
+    def id(self) -> str:
+        """What it is about: a VMID as text, or empty."""
+        return self._part("id")
+
+    @property
+    def user(self) -> str:
+        """Who started it: `user@realm` or `user@realm!token`."""
+        return self._part("user")
+
+    def _part(self, name: str) -> str:
+        match = _PATTERN.match(self)
+        return match[name] if match else ""
