@@ -1,7 +1,7 @@
 """What Proxmox answers, as frozen values.
 
-Only what Slipway reads is named; the rest is ignored, so that a newer Proxmox does no harm. Fields that Proxmox
-leaves out (for want of a right, or since the guest is stopped or its node away) are None, never 0.
+Only what Slipway reads is named; the rest is ignored, so that a newer Proxmox does no harm. Fields that
+Proxmox leaves out (for want of a right, or since the guest is stopped or its node away) are None, never 0.
 """
 
 from collections.abc import Mapping

@@ -164,11 +164,9 @@ class CommandTimedOut(Unavailable):
 
     code = "ssh.command-timed-out"
 
-    def __init__(self, command: str, *, timeout: timedelta, **details: object) -> None:
+    def __init__(self, command: str, *, timeout: timedelta) -> None:
         super().__init__(
-            f"{command} did not end within {timeout.total_seconds():g} s and was stopped.",
-            command=command,
-            **details,
+            f"{command} did not end within {timeout.total_seconds():g} s and was stopped.", command=command
         )
 
 

@@ -6,6 +6,7 @@ observed). A task is always asked for on the node in its UPID: any other one ans
 
 import re
 from datetime import UTC, datetime
+from typing import Self
 
 _PATTERN = re.compile(
     r"^UPID:(?P<node>[^:\s]+):(?P<pid>[0-9A-Fa-f]{8}):(?P<pstart>[0-9A-Fa-f]{8,9}):(?P<start>[0-9A-Fa-f]{8})"
@@ -18,7 +19,7 @@ class Upid(str):
 
     __slots__ = ()
 
-    def __new__(cls, text: str) -> "Upid":
+    def __new__(cls, text: str) -> Self:
         """Check that the text is a UPID."""
         if not _PATTERN.match(text):
             raise ValueError(f"not a UPID: {text!r}")

@@ -1,0 +1,98 @@
+"""proxmoxer behind an async front: the threads that ask one cluster.
+
+Theory of operation. proxmoxer and requests block, and a requests session is not thread-safe; so a small pool of
+threads does the asking, and each thread has a `Wire` of its own. A semaphore stands in front of the pool: who
+waits for a thread can be cancelled without leaving work behind, and a thread counts as busy until it really is
+done, also when nobody waits for it any more.
+
+Guarantees: every call ends within connect and read timeout; what `wire` guarantees of a request holds here.
+Non-guarantees: a cancelled call may still take effect.
+"""
+
+import asyncio
+import logging
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+from slipway.proxmox.access import ApiAccess
+from slipway.proxmox.auth import TicketAuth, token_auth
+from slipway.proxmox.errors import NodeUnreachable
+from slipway.proxmox.sorting import answer_lost
+from slipway.proxmox.wire import Params, Reply, Wire, login, path_of
+
+CONNECT_SECONDS = 10.0
+DEFAULT_TIMEOUT = timedelta(seconds=40)
+"""Longer than any wait of Proxmox' own: 10 s for a lock, 30 s for another node (PVE 9.2, from source)."""
+DEFAULT_WORKERS = 8
+_SLACK_SECONDS = 5.0
+
+
+class Connection:
+    """Asks one cluster's API, a bounded number of requests at a time."""
+
+    def __init__(self, access: ApiAccess, *, record: Path | None, timeout: timedelta, workers: int) -> None:
+        _silence_proxmoxer()
+        timeouts = (CONNECT_SECONDS, timeout.total_seconds())
+        self._access = access
+        self._record_to = record
+        self._auth = (
+            token_auth(access, timeout=timeouts)
+            if access.token_id is not None
+            else TicketAuth(access, login=login(access, timeout=timeouts, record_to=record), timeout=timeouts)
+        )
+        self._deadline_seconds = sum(timeouts) + _SLACK_SECONDS
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="proxmox")
+        self._free = asyncio.Semaphore(workers)
+        self._here = threading.local()
+        self._wires: list[Wire] = []
+        self._wire().close()
+
+    async def request(self, method: str, *segments: str, params: Params | None = None) -> Reply:
+        """Send one request; see `wire` for what an error guarantees.
+
+        Args:
+            method: GET, POST, PUT or DELETE.
+            segments: The parts of the path; whatever they hold is percent-encoded.
+            params: Sent as 1 and 0 where they are booleans, left out where they are None.
+        """
+        await self._free.acquire()
+        loop = asyncio.get_running_loop()
+
+        def release(_: Future[Reply]) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._free.release)
+
+        asked = self._threads.submit(self._ask, method, segments, params or {})
+        asked.add_done_callback(release)
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                return await asyncio.shield(asyncio.wrap_future(asked))
+        except TimeoutError as error:
+            path = path_of(segments)
+            if method == "GET":
+                raise NodeUnreachable(f"Proxmox did not answer {path} in time.", path=path) from error
+            raise answer_lost(method, path, why="no answer in time") from error
+
+    async def aclose(self) -> None:
+        """Take no more requests and drop the connections; what is being asked is let go."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for wire in self._wires:
+            wire.close()
+
+    def _ask(self, method: str, segments: tuple[str, ...], params: Params) -> Reply:
+        return self._wire().request(method, segments, params)
+
+    def _wire(self) -> Wire:
+        wire: Wire | None = getattr(self._here, "wire", None)
+        if wire is None:
+            wire = self._here.wire = Wire(self._access, auth=self._auth, record_to=self._record_to)
+            self._wires.append(wire)
+        return wire
+
+
+def _silence_proxmoxer() -> None:
+    # At INFO it logs what is sent, passwords included.
+    for name in ("proxmoxer", "proxmoxer.core", "proxmoxer.backends.https"):
+        logging.getLogger(name).setLevel(logging.WARNING)

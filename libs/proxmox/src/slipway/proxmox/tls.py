@@ -1,0 +1,61 @@
+"""Believe one server only: the TLS side of a connection to Proxmox.
+
+A node's certificate is signed by its cluster's own CA, so the public CAs say nothing about it. Either the
+certificate itself is pinned by its SHA-256, or the cluster's CA is the only one that counts, or, with neither,
+the CAs of this system decide. Exactly one of the three applies; `verify` flags and the environment
+(`REQUESTS_CA_BUNDLE`, proxies) change nothing.
+"""
+
+import ssl
+from collections.abc import Mapping
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from slipway.contracts.problems import Invalid
+from slipway.proxmox.access import ApiAccess
+
+
+class PinnedAdapter(HTTPAdapter):
+    """Carries requests over TLS to the server that the access means, and to no other."""
+
+    def __init__(self, access: ApiAccess) -> None:
+        self._trust = _trust(access)
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def build_connection_pool_key_attributes(
+        self,
+        request: requests.PreparedRequest,
+        verify: bool | str | None,  # noqa: FBT001 (the signature is that of requests)
+        cert: str | tuple[str, str] | None = None,
+    ) -> tuple[dict[str, object], dict[str, object]]:
+        """Say how the server is recognised, in the words of urllib3."""
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return dict(host), dict(self._trust)
+
+    def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
+        """Add nothing: requests would add the public CAs here, beside the only one that counts."""
+
+
+def pinned_session(session: requests.Session, access: ApiAccess) -> PinnedAdapter:
+    """Make a session talk to this access only; returns the adapter that holds its connection."""
+    adapter = PinnedAdapter(access)
+    session.trust_env = False
+    session.max_redirects = 0
+    session.adapters.clear()
+    session.mount("https://", adapter)
+    return adapter
+
+
+def _trust(access: ApiAccess) -> Mapping[str, object]:
+    if access.tls_fingerprint is not None:
+        fingerprint = access.tls_fingerprint.replace(":", "").lower()
+        return {"cert_reqs": "CERT_NONE", "assert_fingerprint": fingerprint}
+    try:
+        context = ssl.create_default_context(cadata=access.ca)
+    except (ssl.SSLError, ValueError) as error:
+        raise Invalid("The CA certificate is not PEM text.", code="proxmox.access-invalid") from error
+    if access.ca is not None:
+        # Old cluster CAs lack extensions that Python 3.13 began to ask for.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return {"cert_reqs": "CERT_REQUIRED", "ssl_context": context}
