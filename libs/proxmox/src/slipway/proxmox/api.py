@@ -1,8 +1,8 @@
 """The part of the Proxmox VE API that Slipway uses, typed.
 
-One method is one request; nothing here waits, retries or decides. Parameters are those of the official schema,
-answers are those of `answers`. What changes something returns the UPID of a task, and most errors arrive in
-that task, not in the call (PVE 9.2, observed): wait for it with `tasks.wait`.
+One method is one request; nothing here waits, retries or decides. Parameters are those of the official
+schema, answers are those of `answers`. What changes something returns the UPID of a task, and most errors
+arrive in that task, not in the call (PVE 9.2, observed): wait for it with `tasks.wait`.
 """
 
 from collections.abc import Mapping
@@ -97,10 +97,8 @@ class ProxmoxApi:
 
     async def networks(self, node: str) -> tuple[Bridge, ...]:
         """A node's bridges. A creation takes a bridge that does not exist; only the start fails."""
-        rows = [
-            row for row in (await self._get("nodes", node, "network")).data if row["type"] in _BRIDGE_TYPES
-        ]
-        return _all(Bridge, Reply(data=rows))
+        rows = (await self._get("nodes", node, "network", params={"type": "any_bridge"})).data
+        return _all(Bridge, Reply(data=[row for row in rows if row["type"] in _BRIDGE_TYPES]))
 
     async def next_vmid(self) -> int:
         """The lowest free VMID. It is not reserved: the creation's `VmidTaken` is the compare-and-set."""
@@ -163,7 +161,7 @@ class ProxmoxApi:
         return await self._power(node, vmid, "reboot", {"timeout": int(grace.total_seconds())})
 
     async def delete(self, node: str, vmid: int, *, purge: bool = True, force: bool = False) -> Upid:
-        """Begin a removal with all disks; `purge` also from backup jobs, replication and HA; `force` stops it."""
+        """Begin a removal with all disks; `purge`: also from backups, replication, HA; `force`: stop it."""
         params: Params = {"purge": purge, "force": force, "destroy-unreferenced-disks": True}
         reply = await self._connection.request("DELETE", "nodes", node, "lxc", str(vmid), params=params)
         return _upid(reply)

@@ -1,9 +1,9 @@
 """proxmoxer behind an async front: the threads that ask one cluster.
 
-Theory of operation. proxmoxer and requests block, and a requests session is not thread-safe; so a small pool of
-threads does the asking, and each thread has a `Wire` of its own. A semaphore stands in front of the pool: who
-waits for a thread can be cancelled without leaving work behind, and a thread counts as busy until it really is
-done, also when nobody waits for it any more.
+Theory of operation. proxmoxer and requests block, and a requests session is not thread-safe; so a small pool
+of threads does the asking, and each thread has a `Wire` of its own. A semaphore stands in front of the pool:
+who waits for a thread can be cancelled without leaving work behind, and a thread counts as busy until it
+really is done, also when nobody waits for it any more.
 
 Guarantees: every call ends within connect and read timeout; what `wire` guarantees of a request holds here.
 Non-guarantees: a cancelled call may still take effect.

@@ -1,8 +1,8 @@
 """Wait for a Proxmox task, relaying its log.
 
-Theory of operation. The task's status is asked in steps that grow from 0.2 to 2 s; after each, the log is read
-from the line after the last one. Status before log, so that the log is complete once the task has ended. A node
-that can't be reached meanwhile is waited for until the deadline: the task runs there without us.
+Theory of operation. The task's status is asked in steps that grow from 0.2 to 2 s; after each, the log is
+read from the line after the last one. Status before log, so that the log is complete once the task has ended.
+A node that can't be reached meanwhile is waited for until the deadline: the task runs there without us.
 
 Each log line is relayed once and in order; a new owner of the work passes `from_line` and gets the rest.
 """

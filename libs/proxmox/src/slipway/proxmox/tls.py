@@ -1,13 +1,14 @@
 """Believe one server only: the TLS side of a connection to Proxmox.
 
 A node's certificate is signed by its cluster's own CA, so the public CAs say nothing about it. Either the
-certificate itself is pinned by its SHA-256, or the cluster's CA is the only one that counts, or, with neither,
-the CAs of this system decide. Exactly one of the three applies; `verify` flags and the environment
+certificate itself is pinned by its SHA-256, or the cluster's CA is the only one that counts, or, with
+neither, the CAs of this system decide. Exactly one of the three applies; `verify` flags and the environment
 (`REQUESTS_CA_BUNDLE`, proxies) change nothing.
 """
 
 import ssl
 from collections.abc import Mapping
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -26,12 +27,12 @@ class PinnedAdapter(HTTPAdapter):
     def build_connection_pool_key_attributes(
         self,
         request: requests.PreparedRequest,
-        verify: bool | str | None,  # noqa: FBT001 (the signature is that of requests)
+        verify: bool | str,  # noqa: FBT001 (the signature is that of requests)
         cert: str | tuple[str, str] | None = None,
-    ) -> tuple[dict[str, object], dict[str, object]]:
+    ) -> tuple[Any, Any]:
         """Say how the server is recognised, in the words of urllib3."""
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return dict(host), dict(self._trust)
+        return host, dict(self._trust)
 
     def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
         """Add nothing: requests would add the public CAs here, beside the only one that counts."""

@@ -5,9 +5,9 @@ of proxmoxer, requests and urllib3 ends here.
 
 Guarantees: a request that changes something (POST, PUT, DELETE) is sent at most once. If it certainly had no
 effect the error says so; if that is unknown, the error is `AnswerLost`. The one repetition is after a 401 for
-an old ticket, where the node itself says that it did nothing. A question (GET) is asked a second time when the
-connection broke. Proxmox closes an idle connection after 5 s (PVE 9.2, observed), and a request sent just then
-would be lost: connections idle for 3 s are not used again.
+an old ticket, where the node itself says that it did nothing. A question (GET) is asked a second time when
+the connection broke. Proxmox closes an idle connection after 5 s (PVE 9.2, observed), and a request sent just
+then would be lost: connections idle for 3 s are not used again.
 """
 
 import json
