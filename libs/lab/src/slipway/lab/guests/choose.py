@@ -1,0 +1,92 @@
+"""Which guests the lab runs, and why: real LXC containers where this machine may, else simulated ones."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from slipway.lab.guests.protocol import GuestError, Guests
+from slipway.lab.guests.simulated.backend import SimulatedGuests
+from slipway.lab.guests.simulated.possible import impossible
+
+Kind = Literal["lxc", "simulated"]
+ASK_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A backend and the line that tells it."""
+
+    kind: Kind
+    reason: str
+    """One sentence for the first line a person sees."""
+    is_installed: bool = True
+    """False: real containers need `setup.apply` first."""
+
+
+def choose(requested: Literal["lxc", "simulated", "auto"] = "auto") -> Choice:
+    """Decide; raise `GuestError` when what was asked for, or anything at all, cannot run here."""
+    if requested == "simulated":
+        return _simulated("because it was asked for")
+    refusal = _no_lxc()
+    if refusal is None:
+        return _real()
+    if requested == "lxc":
+        raise GuestError(f"Real LXC containers cannot run here: {refusal}.")
+    return _simulated(f"because {refusal}")
+
+
+def build(choice: Choice, data: Path) -> Guests:
+    """Make the backend; it touches nothing before its `open`."""
+    if choice.kind == "simulated":
+        return SimulatedGuests(data)
+    raise GuestError("Real LXC containers are not part of this build.")
+
+
+def _real() -> Choice:
+    where = f"root on {_os_release().get('NAME', 'Linux').split()[0]}"
+    if shutil.which("lxc-start") and shutil.which("mmdebstrap"):
+        return Choice(kind="lxc", reason=f"Guests: real LXC containers ({where}, lxc {_lxc_version()})")
+    return Choice(
+        kind="lxc",
+        reason=f"Guests: real LXC containers ({where}, lxc will be installed)",
+        is_installed=False,
+    )
+
+
+def _simulated(why: str) -> Choice:
+    obstacle = impossible()
+    if obstacle is not None:
+        raise GuestError(f"No guests can run here: {obstacle}.")
+    return Choice(kind="simulated", reason=f"Guests: simulated, {why}")
+
+
+def _no_lxc() -> str | None:
+    """Why LXC cannot be used, as the end of a sentence; None if it can."""
+    if Path("/etc/pve").exists() or shutil.which("pveversion"):
+        return "this is a Proxmox VE node, and Debian's lxc would remove Proxmox's"
+    if os.geteuid() != 0:
+        return "this process is not root"
+    if shutil.which("lxc-start") and shutil.which("mmdebstrap"):
+        return None
+    words = {_os_release().get("ID", ""), *_os_release().get("ID_LIKE", "").split()}
+    if "debian" not in words or not shutil.which("apt-get"):
+        return "lxc is not installed, and this is no Debian that could install it"
+    return None
+
+
+def _os_release() -> dict[str, str]:
+    path = Path("/etc/os-release")
+    text = path.read_text() if path.exists() else ""
+    return dict(re.findall(r'^([A-Z_]+)="?([^"\n]*)"?$', text, re.MULTILINE))
+
+
+def _lxc_version() -> str:
+    asked = subprocess.run(
+        ["lxc-start", "--version"],  # noqa: S607 - found on the PATH a moment ago
+        check=False, capture_output=True, text=True, timeout=ASK_SECONDS,
+    )  # fmt: skip
+    return asked.stdout.strip() or "of unknown version"

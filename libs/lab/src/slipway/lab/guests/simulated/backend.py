@@ -1,0 +1,200 @@
+"""Guests without LXC: real commands in private namespaces, pretended packages and services.
+
+How it works. A guest is a folder. Starting it starts one process (`init`) in new user, mount, pid,
+network, host name and IPC namespaces; `execute` enters them with `nsenter`. So scripts, locks, process
+groups, files and sockets are real; `apt-get`, `systemctl` and accounts are shims that say that they are
+simulated, and nginx and postgresql are small servers of ours. The lab listens on the guest's address (from
+a loopback range) and passes connections in, at the same port, or 8000 above it where an ordinary user may not
+listen at the same.
+
+Guaranteed: nothing outside the data folder is written; all processes of a guest die with it, and with the
+lab. Not guaranteed: limits of memory, cores and disk (recorded only), users (there is one), static
+addresses outside the range (they answer inside the guest only).
+"""
+
+import asyncio
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from slipway.lab.guests import attached
+from slipway.lab.guests.protocol import GuestError, GuestSpec, Interface, Process, Usage
+from slipway.lab.guests.simulated import tree
+from slipway.lab.guests.simulated.possible import impossible
+from slipway.lab.guests.simulated.running import Running, program
+
+START_SECONDS = 15.0
+READ_SECONDS = 10.0
+ENTER = (
+    "--user", "--mount", "--pid", "--uts", "--ipc", "--net",
+    "--root", "--wd", "--preserve-credentials", "--",
+)  # fmt: skip
+
+
+class SimulatedGuests:
+    """Implements `protocol.Guests`."""
+
+    kind = "simulated"
+
+    def __init__(self, data: Path) -> None:
+        self._data = data.resolve() / "simulated"
+        self._range = f"127.{64 + hashlib.sha256(bytes(self._data)).digest()[0] % 128}"
+        self._running: dict[int, Running] = {}
+
+    async def open(self) -> None:
+        """Lay out shims and template; a predecessor's guests died with it, their disks are kept."""
+        reason = await asyncio.to_thread(impossible)
+        if reason is not None:
+            raise GuestError(reason)
+        self._data.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(tree.write_shims, self._data / "shims")
+        await asyncio.to_thread(tree.build_template, self._data / "templates")
+
+    async def close(self) -> None:
+        """Stop every guest."""
+        await asyncio.gather(*(self.stop(vmid) for vmid in list(self._running)))
+
+    async def templates(self) -> Sequence[Path]:
+        """Give the one archive: a skeleton without programs, for these come from the host's `/usr`."""
+        return [await asyncio.to_thread(tree.build_template, self._data / "templates")]
+
+    def bridges(self) -> Mapping[str, str]:
+        """Give a bridge that exists by name only; its network is part of the loopback range."""
+        return {"vmbr0": f"{self._range}.0.1/16"}
+
+    async def create(self, spec: GuestSpec) -> None:
+        """Unpack the template into a new folder."""
+        guest = self._folder(spec.vmid)
+        if guest.exists():
+            raise GuestError(f"guest {spec.vmid} exists already")
+        try:
+            await asyncio.to_thread(tree.unpack, spec.template, guest)
+        except (OSError, tree.BadArchive) as error:
+            shutil.rmtree(guest, ignore_errors=True)
+            raise GuestError(f"unpacking {spec.template.name} failed: {error}") from error
+        await self.update(spec)
+
+    async def update(self, spec: GuestSpec) -> None:
+        """Remember the configuration and write the files that follow from it."""
+        guest = self._guest(spec.vmid)
+        kept = asdict(spec) | {
+            "template": str(spec.template),
+            "password": None,
+            "environment": dict(spec.environment),
+        }
+        (guest / "guest.json").write_text(json.dumps(kept))
+        etc = guest / "root" / "etc"
+        (etc / "hostname").write_text(f"{spec.hostname}\n")
+        (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {spec.hostname}\n")
+        if spec.nameserver:
+            lines = [f"nameserver {server}\n" for server in spec.nameserver.replace(",", " ").split()]
+            (etc / "resolv.conf").write_text("".join(lines))
+        if spec.ssh_public_keys:
+            keys = guest / "root" / "root" / ".ssh" / "authorized_keys"
+            keys.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            keys.write_text(spec.ssh_public_keys)
+
+    async def destroy(self, vmid: int) -> None:
+        """Stop it and remove its folder."""
+        await self.stop(vmid)
+        await asyncio.to_thread(_remove, self._folder(vmid))
+
+    async def start(self, vmid: int) -> None:
+        """Start the guest's first process and wait until it has built its view."""
+        if self.is_running(vmid):
+            raise GuestError(f"guest {vmid} runs already")
+        guest = self._guest(vmid)
+        config = json.loads((guest / "guest.json").read_text())
+        for network in config["networks"]:
+            if network["bridge"] not in self.bridges():
+                raise GuestError(f"bridge '{network['bridge']}' does not exist")
+        self._running[vmid] = await Running.start(
+            guest,
+            hostname=config["hostname"],
+            address=self._address(vmid, config["networks"]),
+            hwaddr=config["networks"][0]["hwaddr"] if config["networks"] else "02:00:00:00:00:01",
+            environment={**config["environment"], "container": "lxc"},
+            timeout_seconds=START_SECONDS,
+        )
+
+    async def stop(self, vmid: int) -> None:
+        """Kill it."""
+        running = self._running.pop(vmid, None)
+        if running is not None:
+            await running.kill()
+
+    async def shutdown(self, vmid: int, *, timeout_seconds: float) -> bool:
+        """Ask its init to stop the units and to end."""
+        running = self._running.get(vmid)
+        if running is None:
+            return True
+        if not await running.power_off(timeout_seconds):
+            return False
+        await self.stop(vmid)
+        return True
+
+    def is_running(self, vmid: int) -> bool:
+        """Whether its first process lives."""
+        return vmid in self._running and self._running[vmid].is_alive()
+
+    async def execute(self, vmid: int, argv: Sequence[str]) -> Process:
+        """Run a command in the guest's namespaces."""
+        running = self._alive(vmid)
+        entering = [program("nsenter"), f"--target={running.pid}", *ENTER]
+        environment = {**running.environment, "PATH": attached.PCT_PATH, "HOME": "/root"}
+        return await attached.attach([*entering, *argv], environment=environment)
+
+    async def interfaces(self, vmid: int) -> Sequence[Interface]:
+        """Ask the guest's own `ip`."""
+        process = await self.execute(vmid, ["ip", "-j", "addr"])
+        async with asyncio.timeout(READ_SECONDS):
+            output = b"".join([chunk async for chunk in process.stdout()])
+            await process.wait()
+        return [attached.interface(entry) for entry in json.loads(output or b"[]")]
+
+    async def usage(self, vmid: int) -> Usage:
+        """Add up the processes of its pid namespace."""
+        running = self._alive(vmid)
+        disk_bytes = await asyncio.to_thread(tree.disk_bytes, self._guest(vmid))
+        return await asyncio.to_thread(running.usage, disk_bytes)
+
+    def _alive(self, vmid: int) -> Running:
+        if not self.is_running(vmid):
+            raise GuestError(f"container '{vmid}' not running!")
+        return self._running[vmid]
+
+    def _folder(self, vmid: int) -> Path:
+        return self._data / str(vmid)
+
+    def _guest(self, vmid: int) -> Path:
+        guest = self._folder(vmid)
+        if not guest.is_dir():
+            raise GuestError(f"guest {vmid} does not exist")
+        return guest
+
+    def _address(self, vmid: int, networks: Sequence[Mapping[str, str | None]]) -> str:
+        """Address with prefix length: the static one, else one that follows from the VMID."""
+        wanted = networks[0]["ip"] if networks else None
+        if wanted and "/" in wanted:
+            return wanted
+        number = vmid % 64000 + 256
+        return f"{self._range}.{number // 256}.{number % 256}/16"
+
+
+def _remove(guest: Path) -> None:
+    """Remove a folder, also where the overlay or the guest left folders without permissions."""
+
+    def unlock(function: Callable[[str], object], path: str, _: object) -> None:
+        Path(path).parent.chmod(0o700)
+        if Path(path).is_dir() and not Path(path).is_symlink():
+            Path(path).chmod(0o700)
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            function(path)
+
+    if guest.exists():
+        shutil.rmtree(guest, onerror=unlock)
+    shutil.rmtree(guest, ignore_errors=True)

@@ -1,0 +1,215 @@
+"""One running simulated guest as the lab sees it: its process, its socket and its listeners on the host."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Self
+
+from slipway.lab.guests.protocol import GuestError, Usage
+
+LISTEN_STATE = "0A"
+LOOPBACK = ("0100007F", "00000000000000000000000001000000")
+WATCH_SECONDS = 0.3
+"""How often the guest's listening ports are looked at."""
+UNPRIVILEGED_OFFSET = 8000
+"""Added to a port on which an ordinary user may not listen: 80 is reached at 8080."""
+KILL_SECONDS = 5.0
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin:/sbin:/bin"
+UNSHARE = (
+    "--user", "--map-root-user", "--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child",
+)  # fmt: skip
+
+
+def program(name: str) -> str:
+    """Path of a host's program, also where the PATH of an ordinary user leaves out `sbin`."""
+    return shutil.which(name, path=PATH) or name
+
+
+class Running:
+    """Made by `start`; ends with `kill`."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        lab: socket.socket,
+        address: str,
+        environment: Mapping[str, str],
+    ) -> None:
+        self.pid = 0
+        """The first process, in the host's numbers."""
+        self.environment = environment
+        self._process = process
+        self._lab = lab
+        self._address = address.partition("/")[0]
+        self._listeners: dict[int, socket.socket] = {}
+        self._refused: set[int] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def start(
+        cls,
+        guest: Path,
+        *,
+        hostname: str,
+        address: str,
+        hwaddr: str,
+        environment: Mapping[str, str],
+        timeout_seconds: float,
+    ) -> Self:
+        """Start the first process and wait until its view is built."""
+        lab, inside = socket.socketpair()
+        private = {"PATH": PATH, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        with inside, (guest / "init.log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                program("unshare"), *UNSHARE, "--", sys.executable, "-m", "slipway.lab.guests.simulated.init",
+                str(guest), hostname, address, hwaddr, str(inside.fileno()),
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env={**environment, **private},
+                pass_fds=[inside.fileno()], start_new_session=True, cwd="/",
+            )  # fmt: skip
+        lab.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        running = cls(process, lab, address, environment)
+        try:
+            await running._until_ready(timeout_seconds)
+        except (OSError, TimeoutError, ValueError) as error:
+            await running.kill()
+            last = (guest / "init.log").read_text(errors="replace").strip().splitlines()[-1:] or [str(error)]
+            raise GuestError(f"the simulated guest did not start: {last[0]}") from error
+        running._spawn(running._watch())
+        return running
+
+    def is_alive(self) -> bool:
+        """Whether the first process lives."""
+        return self._process.returncode is None
+
+    async def power_off(self, timeout_seconds: float) -> bool:
+        """Ask the first process to end; False if it has not in time."""
+        with contextlib.suppress(OSError):
+            self._lab.send(b"poweroff")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._process.wait()
+        return not self.is_alive()
+
+    async def kill(self) -> None:
+        """Kill the first process, and with it all others of the guest."""
+        for task in self._tasks:
+            task.cancel()
+        for listener in self._listeners.values():
+            listener.close()
+        self._lab.close()
+        with contextlib.suppress(ProcessLookupError):
+            if self.pid:
+                os.kill(self.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+        async with asyncio.timeout(KILL_SECONDS):
+            await self._process.wait()
+
+    def usage(self, disk_bytes: int) -> Usage:
+        """Add up the guest's processes, as the host's `/proc` shows them."""
+        ticks, memory_pages = 0, 0
+        for process in _same_namespace(self.pid):
+            with contextlib.suppress(OSError):
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
+                ticks += int(fields[11]) + int(fields[12])
+                memory_pages += int((process / "statm").read_text().split()[1])
+        started_ticks = int(Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        clock = os.sysconf("SC_CLK_TCK")
+        received, sent = _traffic(self.pid)
+        return Usage(
+            pid=self.pid,
+            uptime_seconds=float(Path("/proc/uptime").read_text().split()[0]) - started_ticks / clock,
+            cpu_seconds=ticks / clock,
+            memory_bytes=memory_pages * os.sysconf("SC_PAGE_SIZE"),
+            swap_bytes=0,
+            disk_bytes=disk_bytes,
+            net_in_bytes=received,
+            net_out_bytes=sent,
+        )
+
+    async def _until_ready(self, timeout_seconds: float) -> None:
+        async with asyncio.timeout(timeout_seconds):
+            line = await asyncio.get_running_loop().sock_recv(self._lab, 64)
+        self.pid = int(line.split()[1]) if line.startswith(b"ready ") else 0
+        if not self.pid:
+            raise ValueError("its first process ended")
+
+    async def _watch(self) -> None:
+        """Listen on the host where the guest listens."""
+        while self.is_alive():
+            with contextlib.suppress(OSError):
+                ports = await asyncio.to_thread(_listening, self.pid)
+                for port in set(self._listeners) - ports:
+                    self._listeners.pop(port).close()
+                for port in ports - set(self._listeners) - self._refused:
+                    self._open(port)
+            await asyncio.sleep(WATCH_SECONDS)
+
+    def _open(self, port: int) -> None:
+        try:
+            listener = _listen(self._address, port)
+        except OSError:
+            self._refused.add(port)
+            return
+        listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        self._listeners[port] = listener
+        self._spawn(self._accept(listener, port))
+
+    async def _accept(self, listener: socket.socket, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = await loop.sock_accept(listener)
+                with connection:
+                    connection.setblocking(True)  # noqa: FBT003 - the guest's threads expect it
+                    socket.send_fds(self._lab, [str(port).encode()], [connection.fileno()])
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((address, port))
+    except PermissionError:
+        return socket.create_server((address, port + UNPRIVILEGED_OFFSET))
+
+
+def _listening(pid: int) -> set[int]:
+    """Ports that listen for more than the guest itself."""
+    ports: set[int] = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            address, _, port = fields[1].rpartition(":")
+            if fields[3] == LISTEN_STATE and address not in LOOPBACK:
+                ports.add(int(port, 16))
+    return ports
+
+
+def _same_namespace(pid: int) -> list[Path]:
+    """Processes of the first process's pid namespace."""
+    wanted = Path(f"/proc/{pid}/ns/pid").readlink()
+    found: list[Path] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "ns" / "pid").readlink() == wanted:
+                found.append(process)
+    return found
+
+
+def _traffic(pid: int) -> tuple[int, int]:
+    """Bytes received and sent, `lo` included: connections from the host arrive there."""
+    received = sent = 0
+    for line in Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]:
+        fields = line.partition(":")[2].split()
+        received, sent = received + int(fields[0]), sent + int(fields[8])
+    return received, sent
