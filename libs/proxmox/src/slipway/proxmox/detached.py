@@ -1,0 +1,269 @@
+"""Work inside a guest that survives the connection.
+
+Theory of operation. `begin` sends script, environment and a wrapper to a folder of their own in the guest and
+starts the wrapper in a session of its own, holding a lock. The wrapper marks each line of output and appends
+it to one file, and at last writes the exit code to another (`guest/wrapper.sh`). It keeps the timeout itself,
+so that it holds without anyone watching. `follow` reads that file from a byte on. Nothing depends on the
+connection, on `pct exec` or on this process; a new owner looks, and goes on where the last one stopped.
+
+Guarantees: under one key the work runs at most once at a time, and never again once it has an exit code. Each
+line of output is in the file once, whole and in the order of its stream; between standard output and standard
+error the order is that of arrival, which is close. Secrets travel on standard input, into a file that only
+root can read, and are gone before the script's first command.
+
+Non-guarantees: work that a reboot killed is `Absent`; beginning it again runs it from its start, and its
+output is appended. NUL bytes are dropped. What a daemon that the work left behind prints after the end is
+dropped.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import SecretStr
+
+from slipway.contracts.problems import SlipwayError
+from slipway.proxmox.errors import CommandLost, PctFailed, RunLost
+from slipway.proxmox.files import archive
+from slipway.proxmox.lines import LONGEST_LINE_BYTES, text_of
+from slipway.proxmox.pct import Pct
+from slipway.proxmox.shell import command_line, exports, guest_script, sh
+from slipway.proxmox.ssh import Stream
+
+ROOT = "/var/lib/slipway/runs"
+TIMED_OUT = 124
+"""The exit code of work that ran out of its own time."""
+KILL_GRACE_SECONDS = 10
+"""Between TERM and KILL when the time is over."""
+SILENCE_SECONDS = 60.0
+"""A follower says every five seconds that it is there; longer silence means that it is not."""
+
+_BEAT = "beat"
+_LOOK_TIMEOUT = timedelta(seconds=60)
+_KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
+_MARKS = {b"o": Stream.STDOUT, b"e": Stream.STDERR}
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Never begun, or died without an exit code: begin it (again)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Begun just now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Begun before, and not ended yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """Ended."""
+
+    code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """A line of output."""
+
+    stream: Stream
+    text: str
+    end_offset: int
+    """Where to follow on after this line."""
+
+
+State = Absent | Started | Running | Exited
+
+
+class Detached:
+    """Detached work in one container."""
+
+    def __init__(self, pct: Pct, vmid: int, *, root: str = ROOT) -> None:
+        self._pct = pct
+        self._vmid = vmid
+        self._root = root
+
+    async def begin(
+        self,
+        key: str,
+        *,
+        script: str | None = None,
+        argv: Sequence[str] | None = None,
+        env: Mapping[str, str | SecretStr] | None = None,
+        timeout: timedelta,
+        directory: str = "/",
+    ) -> Started | Running | Exited:
+        """Begin a script or a command, unless it runs or has ended under this key.
+
+        Args:
+            key: Names the work: job, step and index. Letters, digits, `.`, `_` and `-`.
+            script: Any script; without `#!` it is one for `sh`.
+            argv: In its place, a program and arguments.
+            env: Added to a clean environment.
+            timeout: Then it gets TERM, 10 s later KILL, and its exit code is 124.
+            directory: Where it runs.
+        """
+        parcel = _parcel(_script(script, argv), env or {})
+        arguments = (f"{max(1, round(timeout.total_seconds()))}", str(KILL_GRACE_SECONDS), directory)
+        state = await self._ask("begin", key, *arguments, stdin=parcel)
+        if isinstance(state, Absent):
+            raise PctFailed("The work was not begun.", key=key, vmid=self._vmid)
+        return state
+
+    async def look(self, key: str) -> Absent | Running | Exited:
+        """Where the work stands."""
+        return _settled(await self._ask("look", key))
+
+    async def cancel(
+        self, key: str, *, grace: timedelta = timedelta(seconds=10)
+    ) -> Absent | Running | Exited:
+        """Ask its process group to end, kill it after the grace; returns how it stands then."""
+        seconds = max(0, round(grace.total_seconds()))
+        return _settled(await self._ask("cancel", key, str(seconds), patience=grace))
+
+    async def forget(self, key: str) -> Absent | Running:
+        """Remove its state and output; work that runs is left alone."""
+        state = await self._ask("forget", key)
+        return state if isinstance(state, Running) else Absent()
+
+    async def follow(
+        self, key: str, offset: int = 0, *, deadline: timedelta
+    ) -> AsyncGenerator[Output | Exited, None]:
+        """Yield each line after a byte of the output as it comes, and at last how the work ended.
+
+        Use it in `contextlib.aclosing`: leaving ends the remote process at once.
+
+        Args:
+            key: The work.
+            offset: The `end_offset` of the last line known, or 0.
+            deadline: How long at most to follow.
+
+        Raises:
+            RunLost: It died without an exit code; begin it again.
+            CommandLost: The connection died; follow on from the last line.
+            CommandTimedOut: It goes on beyond the deadline.
+        """
+        reading = _Reading(offset)
+        following = asyncio.create_task(self._pump(key, offset, deadline, reading))
+        try:
+            while (output := await reading.next()) is not None:
+                yield output
+            await following
+            yield reading.ending(key)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def _pump(self, key: str, offset: int, deadline: timedelta, reading: "_Reading") -> None:
+        argv = sh(guest_script("state", "follow"), self._folder(key), str(offset))
+        try:
+            await self._pct.stream(self._vmid, argv, timeout=deadline, on_line=reading.take)
+        except SlipwayError:
+            await reading.finish()
+            raise
+        await reading.finish()
+
+    async def _ask(
+        self, verb: str, key: str, *arguments: str, stdin: bytes = b"", patience: timedelta = timedelta()
+    ) -> State:
+        done = await self._pct.script(
+            self._vmid,
+            guest_script("state", verb),
+            (self._folder(key), *arguments),
+            stdin=stdin,
+            timeout=_LOOK_TIMEOUT + patience,
+        )
+        word, _, code = (done.stdout.splitlines() or [""])[-1].partition(" ")
+        states: dict[str, State] = {"absent": Absent(), "running": Running(), "started": Started()}
+        if done.exit_code != 0 or not (word in states or code.isdecimal()):
+            told = done.stderr.strip() or f"code {done.exit_code}"
+            raise PctFailed(f"The guest does not answer as expected: {told}", vmid=self._vmid)
+        return states[word] if word in states else Exited(int(code))
+
+    def _folder(self, key: str) -> str:
+        if not _KEY.match(key):
+            raise ValueError(f"not a key for detached work: {key!r}")
+        return f"{self._root}/{key}"
+
+
+class _Reading:
+    """What a follower printed, as lines of output with their offsets."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+        self._queue: asyncio.Queue[Output | str | None] = asyncio.Queue(maxsize=256)
+        self._continued: Stream | None = None
+        self._is_over = False
+        self._ending = ""
+
+    async def take(self, stream: Stream, line: bytes) -> None:
+        """Read one line of the follower."""
+        if stream is Stream.STDERR:
+            await self._queue.put(_BEAT)
+        elif line == b"\n":
+            # Each line of output has its mark; only what follows the output begins with an empty one.
+            self._is_over = True
+        elif self._is_over:
+            self._ending = line.decode().strip()
+        elif line.endswith(b"\n") or len(line) > LONGEST_LINE_BYTES:
+            await self._queue.put(self._output(line))
+
+    async def finish(self) -> None:
+        """Say that the follower has ended."""
+        await self._queue.put(None)
+
+    async def next(self) -> Output | None:
+        """The next line of output; None after the last."""
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    item = await self._queue.get()
+            except TimeoutError as error:
+                raise CommandLost("The guest fell silent while its output was followed.") from error
+            if not isinstance(item, str):
+                return item
+
+    def ending(self, key: str) -> Exited:
+        """How the work ended."""
+        word, _, code = self._ending.partition(" ")
+        if word == "exited" and code.isdecimal():
+            return Exited(int(code))
+        if word in {"lost", "absent"}:
+            raise RunLost("The work in the container died without an exit code.", key=key)
+        raise CommandLost("The follower in the guest was cut off.", key=key)
+
+    def _output(self, line: bytes) -> Output:
+        stream = self._continued or _MARKS.get(line[:1], Stream.STDOUT)
+        body = line if self._continued else line[1:]
+        self._continued = None if line.endswith(b"\n") else stream
+        self._offset += len(line)
+        return Output(stream=stream, text=text_of(body), end_offset=self._offset)
+
+
+def _settled(state: State) -> Absent | Running | Exited:
+    return Running() if isinstance(state, Started) else state
+
+
+def _script(script: str | None, argv: Sequence[str] | None) -> str:
+    if (script is None) == (argv is None):
+        raise ValueError("detached work is either a script or a command")
+    text = script if script is not None else f"exec {command_line(argv or ())}\n"
+    return text if text.startswith("#!") else f"#!/bin/sh\n{text}"
+
+
+def _parcel(script: str, env: Mapping[str, str | SecretStr]) -> bytes:
+    plain = {name: v.get_secret_value() if isinstance(v, SecretStr) else v for name, v in env.items()}
+    return archive(
+        {
+            "wrapper": (guest_script("state", "wrapper").encode(), 0o600),
+            "env": (exports(plain), 0o600),
+            "script": (script.encode(), 0o700),
+            "complete": (b"", 0o600),
+        }
+    )

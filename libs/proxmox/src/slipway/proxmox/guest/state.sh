@@ -1,0 +1,37 @@
+# What the scripts of detached work share. State is a folder of its own for each key, root's only:
+#   lock       held by the wrapper while the work runs; the kernel lets go of it when the wrapper dies
+#   out        the output, a mark before each line: o for standard output, e for standard error
+#   exit       the exit code; written last, at once
+#   pid        process group and start time of the work
+set -u
+umask 077
+
+nap() { sleep "$1" 2>/dev/null || sleep 1; }
+
+# The start time of a process, in clock ticks since boot; nothing if there is none.
+started() {
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+    set -f
+    set -- ${stat##*) }
+    set +f
+    case $1 in Z | X) return 1 ;; esac
+    printf '%s\n' "${20}"
+}
+
+# Whether the work's first process lives, and is not another one with its number.
+alive() {
+    [ -s pid ] && read -r group born <pid && now=$(started "$group") && [ "$now" = "$born" ]
+}
+
+# Whether a wrapper holds the lock. A shared lock, so that two who look do not see each other.
+held() { ! flock -s -n "$1" true; }
+
+tell() {
+    if held lock; then
+        echo running
+    elif [ -s exit ]; then
+        echo "exited $(cat exit)"
+    else
+        echo absent
+    fi
+}

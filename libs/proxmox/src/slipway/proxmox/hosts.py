@@ -1,0 +1,85 @@
+"""Connections to clusters, opened on demand and kept.
+
+A cluster's connections are made from one `ClusterAccess`. When the access changes they are made anew; who
+works with the old ones may end his work, then they close. Nothing is connected before it is used.
+"""
+
+from pathlib import Path
+
+from slipway.contracts.problems import NotFound
+from slipway.proxmox.access import ClusterAccess
+from slipway.proxmox.api import ProxmoxApi
+from slipway.proxmox.detached import Detached
+from slipway.proxmox.pct import Pct
+from slipway.proxmox.ssh import NodeShell
+
+
+class Cluster:
+    """One cluster: its API, and a shell on each node."""
+
+    def __init__(self, access: ClusterAccess, *, record: Path | None = None) -> None:
+        self.access = access
+        self.api = ProxmoxApi(access.api, record=record)
+        self._shells: dict[str, NodeShell] = {}
+
+    def shell(self, node: str) -> NodeShell:
+        """Commands on a node."""
+        if node not in self._shells:
+            if node not in self.access.nodes:
+                raise NotFound(
+                    f"Slipway has no SSH access to node {node}; add its address and host key to the cluster.",
+                    code="proxmox.node-without-access",
+                    node=node,
+                )
+            self._shells[node] = NodeShell(self.access.nodes[node])
+        return self._shells[node]
+
+    def pct(self, node: str) -> Pct:
+        """Containers of a node."""
+        return Pct(self.shell(node))
+
+    def detached(self, node: str, vmid: int) -> Detached:
+        """Work inside a container that survives the connection."""
+        return Detached(self.pct(node), vmid)
+
+    def retire(self) -> None:
+        """Keep no idle connection; who still works with this one may end his work."""
+        for shell in self._shells.values():
+            shell.retire()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        shells, self._shells = self._shells, {}
+        for shell in shells.values():
+            await shell.aclose()
+        await self.api.aclose()
+
+
+class Hosts:
+    """The clusters that this process talks to."""
+
+    def __init__(self, record: Path | None = None) -> None:
+        """Open nothing yet; every request to an API is appended to the file `record`, secrets masked."""
+        self._record = record
+        self._clusters: dict[str, Cluster] = {}
+
+    def open(self, cluster: str, access: ClusterAccess) -> Cluster:
+        """The connections to a cluster; opened anew if the access is another one than before."""
+        known = self._clusters.get(cluster)
+        if known is not None and known.access == access:
+            return known
+        self._clusters[cluster] = Cluster(access, record=self._record)
+        if known is not None:
+            known.retire()
+        return self._clusters[cluster]
+
+    async def forget(self, cluster: str) -> None:
+        """Close a cluster's connections."""
+        known = self._clusters.pop(cluster, None)
+        if known is not None:
+            await known.aclose()
+
+    async def aclose(self) -> None:
+        """Close everything."""
+        for cluster in list(self._clusters):
+            await self.forget(cluster)

@@ -1,0 +1,187 @@
+"""The SSH connections to one node, and a session of them for each command.
+
+sshd allows 10 sessions on a connection by default, and commands that follow a script hold theirs for long; so
+connections are added as they are needed, up to a bound, and those without work are closed but one. The host
+key is the one in the access and no other; no file of this machine's user is read.
+
+A session that could not be opened is asked for once more on a new connection: nothing was run yet. Once the
+command is on its way nothing is repeated.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import asyncssh
+from asyncssh.constants import OPEN_REQUEST_SESSION_FAILED
+
+from slipway.contracts.problems import Invalid, SlipwayError
+from slipway.proxmox.access import NodeAccess
+from slipway.proxmox.errors import AccessRefused, HostKeyMismatch, SshRefused
+
+CONNECT_SECONDS = 15.0
+SESSIONS = 8
+"""On one connection."""
+CONNECTIONS = 8
+KEEPALIVE_SECONDS = 5.0
+"""A connection that is silent for three of these is dead."""
+
+
+@dataclass(slots=True)
+class Link:
+    """A connection, and how many of its sessions are taken."""
+
+    connection: asyncssh.SSHClientConnection
+    sessions: int = 0
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether nothing can be run on it any more."""
+        return self.connection.is_closed()
+
+
+class Links:
+    """The connections to one node."""
+
+    def __init__(self, access: NodeAccess) -> None:
+        # asyncssh writes commands to its log at INFO.
+        asyncssh.set_log_level(logging.WARNING)
+        self._access = access
+        self._links: list[Link] = []
+        self._is_retired = False
+        self._choosing = asyncio.Lock()
+        self._free = asyncio.Semaphore(SESSIONS * CONNECTIONS)
+
+    @contextlib.asynccontextmanager
+    async def process(self, line: str) -> AsyncIterator["asyncssh.SSHClientProcess[bytes]"]:
+        """Start a command in a session of its own."""
+        async with self._free:
+            link, process = await self._start(line)
+            try:
+                yield process
+            finally:
+                self._give_back(link)
+
+    def retire(self) -> None:
+        """Close each connection as soon as nothing runs on it; what runs may end."""
+        self._is_retired = True
+        for link in [link for link in self._links if link.sessions == 0]:
+            self._drop(link)
+            link.connection.close()
+
+    async def aclose(self) -> None:
+        """Cut all connections."""
+        links, self._links = self._links, []
+        for link in links:
+            link.connection.abort()
+        for link in links:
+            await link.connection.wait_closed()
+
+    async def _start(self, line: str) -> tuple[Link, "asyncssh.SSHClientProcess[bytes]"]:
+        for link in (await self._take(), None):
+            chosen = link or await self._take_new()
+            try:
+                return chosen, await chosen.connection.create_process(line, encoding=None)
+            except asyncssh.ChannelOpenError as error:
+                chosen.sessions -= 1
+                if error.code == OPEN_REQUEST_SESSION_FAILED:
+                    raise
+                self._drop(chosen)
+                refused = error
+            except BaseException:
+                chosen.sessions -= 1
+                raise
+        raise self._refused(refused) from refused
+
+    async def _take(self) -> Link:
+        async with self._choosing:
+            self._links = [link for link in self._links if not link.is_dead]
+            link = next((link for link in self._links if link.sessions < SESSIONS), None)
+            if link is None:
+                link = await self._connect()
+            link.sessions += 1
+            return link
+
+    async def _take_new(self) -> Link:
+        async with self._choosing:
+            link = await self._connect()
+            link.sessions += 1
+            return link
+
+    def _give_back(self, link: Link) -> None:
+        link.sessions -= 1
+        is_spare = self._is_retired or link not in self._links or len(self._links) > 1
+        if link.sessions == 0 and is_spare:
+            self._drop(link)
+            link.connection.close()
+
+    def _drop(self, link: Link) -> None:
+        if link in self._links:
+            self._links.remove(link)
+
+    async def _connect(self) -> Link:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                link = Link(await self._open())
+        except (asyncssh.Error, OSError, TimeoutError) as error:
+            raise self._refused(error) from error
+        self._links.append(link)
+        return link
+
+    async def _open(self) -> asyncssh.SSHClientConnection:
+        access = self._access
+        return await asyncssh.connect(
+            access.address,
+            access.port,
+            username=access.username,
+            password=access.password.get_secret_value() if access.password else None,
+            client_keys=[_private_key(access)] if access.private_key else None,
+            known_hosts=([_host_key(access)], [], []),
+            config=None,
+            agent_path=None,
+            keepalive_interval=KEEPALIVE_SECONDS,
+            login_timeout=CONNECT_SECONDS,
+        )
+
+    def _refused(self, error: BaseException) -> SlipwayError:
+        name = self._access.name
+        if isinstance(error, asyncssh.HostKeyNotVerifiable) or "host key" in str(error).lower():
+            return HostKeyMismatch(f"{name} shows another SSH host key than the pinned one.", node=name)
+        if isinstance(error, asyncssh.PermissionDenied):
+            return AccessRefused(
+                f"{name} does not accept the SSH login of {self._access.username}.", node=name
+            )
+        return SshRefused(f"No SSH connection to {name}: {type(error).__name__}: {error}", node=name)
+
+
+async def scan_host_key(
+    address: str, *, port: int = 22, timeout: timedelta = timedelta(seconds=CONNECT_SECONDS)
+) -> str:
+    """Ask a node for its SSH host key, for a person to compare and pin: `ssh-ed25519 AAAA...`."""
+    try:
+        async with asyncio.timeout(timeout.total_seconds()):
+            key = await asyncssh.get_server_host_key(address, port, config=None)
+    except (asyncssh.Error, OSError, TimeoutError) as error:
+        raise SshRefused(f"No SSH server answers at {address}, port {port}.", address=address) from error
+    if key is None:
+        raise SshRefused(f"The SSH server at {address} has no host key.", address=address)
+    return key.export_public_key("openssh").decode().strip()
+
+
+def _private_key(access: NodeAccess) -> asyncssh.SSHKey:
+    try:
+        return asyncssh.import_private_key(
+            access.private_key.get_secret_value() if access.private_key else ""
+        )
+    except asyncssh.KeyImportError as error:
+        raise Invalid("The SSH private key can't be read.", code="proxmox.access-invalid") from error
+
+
+def _host_key(access: NodeAccess) -> asyncssh.SSHKey:
+    try:
+        return asyncssh.import_public_key(access.host_key)
+    except asyncssh.KeyImportError as error:
+        raise Invalid("The SSH host key can't be read.", code="proxmox.access-invalid") from error

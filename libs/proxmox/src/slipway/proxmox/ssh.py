@@ -1,0 +1,232 @@
+"""Run commands on a node over SSH.
+
+Theory of operation. Commands share connections (`links`): each takes a session of a connection, and another
+connection is opened only when all sessions are taken. Output is read line by line as it comes; a slow reader
+slows the command down, it never fills memory.
+
+Guarantees: a command is sent at most once. If it certainly did not run the error is `SshRefused`; if the
+connection died under it, `CommandLost`. A command that is cancelled or runs out of time gets TERM, and its
+standard input ends; `pct` makes sure that what runs in a guest dies of that. Every wait has a deadline.
+
+Non-guarantees: what ignores TERM on the host goes on. Where only an SSH client process dies, its remote
+script runs on until its next output; hence nothing here starts one.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+import asyncssh
+
+from slipway.proxmox.access import NodeAccess
+from slipway.proxmox.errors import CommandLost, CommandTimedOut
+from slipway.proxmox.lines import LineCutter, text_of
+from slipway.proxmox.links import Links
+from slipway.proxmox.shell import command_line
+
+KEPT_BYTES = 4 * 1024 * 1024
+_CHUNK = 64 * 1024
+_GOODBYE_SECONDS = 2.0
+
+
+class Stream(StrEnum):
+    """Where a line was written."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+OnLine = Callable[[Stream, str], Awaitable[None]]
+OnRawLine = Callable[[Stream, bytes], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A command that has ended."""
+
+    exit_code: int
+    """128+n when signal n killed it."""
+    stdout: str
+    stderr: str
+    truncated: bool = False
+    """Whether only the end of an output was kept."""
+
+
+class NodeShell:
+    """Commands on one node."""
+
+    def __init__(self, access: NodeAccess) -> None:
+        self._access = access
+        self._links = Links(access)
+
+    @property
+    def node(self) -> str:
+        """The node's name in Proxmox."""
+        return self._access.name
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: timedelta,
+        on_line: OnLine | None = None,
+        keep_bytes: int = KEPT_BYTES,
+    ) -> Completed:
+        """Run a command to its end.
+
+        Args:
+            argv: Program and arguments; they show in the node's process list.
+            stdin: Its standard input, which ends after it.
+            timeout: How long at most, waiting for a connection included.
+            on_line: Gets each line as it comes.
+            keep_bytes: How much of each output is returned; the end counts more than the beginning.
+        """
+        collected = Collected(keep_bytes, on_line)
+        code = await self.stream(argv, stdin=stdin, timeout=timeout, on_line=collected.take)
+        return collected.completed(code)
+
+    async def stream(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        hold_stdin: bool = False,
+        timeout: timedelta,
+        on_line: OnRawLine,
+    ) -> int:
+        """Run a command to its end, giving away each line of bytes with its newline; returns the exit code.
+
+        Args:
+            argv: Program and arguments; they show in the node's process list.
+            stdin: Written to its standard input.
+            hold_stdin: Whether the input stays open until the command ends: a lifeline.
+            timeout: How long at most, waiting for a connection included.
+            on_line: Gets each line as it comes; while it works, nothing more is read.
+        """
+        line = command_line(argv)
+        try:
+            async with asyncio.timeout(timeout.total_seconds()) as deadline, self._session(line) as process:
+                await _together(
+                    _feed(process, stdin, hold=hold_stdin),
+                    _read(process.stdout, Stream.STDOUT, on_line),
+                    _read(process.stderr, Stream.STDERR, on_line),
+                )
+                await process.wait_closed()
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise CommandTimedOut(f"A command on {self.node} ({argv[0]})", timeout=timeout) from error
+        except asyncssh.Error as error:
+            raise self._lost() from error
+        if (code := _exit_code(process)) is None:
+            raise self._lost()
+        return code
+
+    def retire(self) -> None:
+        """Close the connections as soon as nothing runs on them; what runs may end."""
+        self._links.retire()
+
+    async def aclose(self) -> None:
+        """Close all connections; what runs on them is cut off."""
+        await self._links.aclose()
+
+    @contextlib.asynccontextmanager
+    async def _session(self, line: str) -> AsyncIterator["asyncssh.SSHClientProcess[bytes]"]:
+        async with self._links.process(line) as process:
+            try:
+                yield process
+            finally:
+                await _end(process)
+
+    def _lost(self) -> CommandLost:
+        return CommandLost(
+            f"The connection to {self.node} died while a command ran; it may have had its effect.",
+            node=self.node,
+        )
+
+
+class Collected:
+    """The lines of a command: given on as text, and their end kept."""
+
+    def __init__(self, keep_bytes: int, on_line: OnLine | None) -> None:
+        self._keep_bytes = keep_bytes
+        self._on_line = on_line
+        self._lines: dict[Stream, deque[bytes]] = {stream: deque() for stream in Stream}
+        self._sizes = dict.fromkeys(Stream, 0)
+        self._truncated = False
+
+    async def take(self, stream: Stream, line: bytes) -> None:
+        """Keep one line, and give it on."""
+        lines = self._lines[stream]
+        lines.append(line)
+        self._sizes[stream] += len(line)
+        while self._sizes[stream] > self._keep_bytes:
+            self._sizes[stream] -= len(lines.popleft())
+            self._truncated = True
+        if self._on_line is not None:
+            await self._on_line(stream, text_of(line))
+
+    def completed(self, exit_code: int) -> Completed:
+        """The result, once the command has ended."""
+        kept = {
+            stream: b"".join(lines).decode("utf-8", errors="replace") for stream, lines in self._lines.items()
+        }
+        return Completed(
+            exit_code=exit_code,
+            stdout=kept[Stream.STDOUT],
+            stderr=kept[Stream.STDERR],
+            truncated=self._truncated,
+        )
+
+
+async def _feed(process: "asyncssh.SSHClientProcess[bytes]", data: bytes, *, hold: bool) -> None:
+    # A command may end without reading all that it was sent.
+    with contextlib.suppress(BrokenPipeError, ConnectionError):
+        for start in range(0, len(data), _CHUNK):
+            process.stdin.write(data[start : start + _CHUNK])
+            await process.stdin.drain()
+        if not hold:
+            process.stdin.write_eof()
+
+
+async def _read(reader: "asyncssh.SSHReader[bytes]", stream: Stream, on_line: OnRawLine) -> None:
+    cutter = LineCutter()
+    while chunk := await reader.read(_CHUNK):
+        for line in cutter.feed(chunk):
+            await on_line(stream, line)
+    if rest := cutter.rest():
+        await on_line(stream, rest)
+
+
+async def _end(process: "asyncssh.SSHClientProcess[bytes]") -> None:
+    """Stop the command if it still runs, and give its session back."""
+    with contextlib.suppress(OSError, asyncssh.Error, TimeoutError):
+        if _exit_code(process) is None:
+            process.terminate()
+        process.close()
+        async with asyncio.timeout(_GOODBYE_SECONDS):
+            await process.wait_closed()
+
+
+def _exit_code(process: "asyncssh.SSHClientProcess[bytes]") -> int | None:
+    if process.exit_signal is not None:
+        number = getattr(signal, f"SIG{process.exit_signal[0]}", signal.SIGKILL)
+        return 128 + int(number)
+    return process.exit_status
+
+
+async def _together(*jobs: Coroutine[None, None, None]) -> None:
+    """Await all; the first error ends the others and is raised as it is."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
