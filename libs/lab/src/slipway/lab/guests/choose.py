@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from slipway.lab.guests import setup
+from slipway.lab.guests.lxc.backend import LxcGuests
 from slipway.lab.guests.protocol import GuestError, Guests
 from slipway.lab.guests.simulated.backend import SimulatedGuests
 from slipway.lab.guests.simulated.possible import impossible
@@ -43,12 +45,12 @@ def build(choice: Choice, data: Path) -> Guests:
     """Make the backend; it touches nothing before its `open`."""
     if choice.kind == "simulated":
         return SimulatedGuests(data)
-    raise GuestError("Real LXC containers are not part of this build.")
+    return LxcGuests(data)
 
 
 def _real() -> Choice:
     where = f"root on {_os_release().get('NAME', 'Linux').split()[0]}"
-    if shutil.which("lxc-start") and shutil.which("mmdebstrap"):
+    if not setup.missing():
         return Choice(kind="lxc", reason=f"Guests: real LXC containers ({where}, lxc {_lxc_version()})")
     return Choice(
         kind="lxc",
@@ -70,7 +72,7 @@ def _no_lxc() -> str | None:
         return "this is a Proxmox VE node, and Debian's lxc would remove Proxmox's"
     if os.geteuid() != 0:
         return "this process is not root"
-    if shutil.which("lxc-start") and shutil.which("mmdebstrap"):
+    if not setup.missing():
         return None
     words = {_os_release().get("ID", ""), *_os_release().get("ID_LIKE", "").split()}
     if "debian" not in words or not shutil.which("apt-get"):

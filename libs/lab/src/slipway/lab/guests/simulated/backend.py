@@ -19,8 +19,10 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TextIO
 
 from slipway.lab.guests import attached
+from slipway.lab.guests.claim import claim
 from slipway.lab.guests.protocol import GuestError, GuestSpec, Interface, Process, Usage
 from slipway.lab.guests.simulated import tree
 from slipway.lab.guests.simulated.possible import impossible
@@ -43,19 +45,23 @@ class SimulatedGuests:
         self._data = data.resolve() / "simulated"
         self._range = f"127.{64 + hashlib.sha256(bytes(self._data)).digest()[0] % 128}"
         self._running: dict[int, Running] = {}
+        self._lock: TextIO | None = None
 
     async def open(self) -> None:
         """Lay out shims and template; a predecessor's guests died with it, their disks are kept."""
         reason = await asyncio.to_thread(impossible)
         if reason is not None:
             raise GuestError(reason)
-        self._data.mkdir(parents=True, exist_ok=True)
+        self._lock = claim(self._data)
         await asyncio.to_thread(tree.write_shims, self._data / "shims")
         await asyncio.to_thread(tree.build_template, self._data / "templates")
 
     async def close(self) -> None:
         """Stop every guest."""
         await asyncio.gather(*(self.stop(vmid) for vmid in list(self._running)))
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     async def templates(self) -> Sequence[Path]:
         """Give the one archive: a skeleton without programs, for these come from the host's `/usr`."""

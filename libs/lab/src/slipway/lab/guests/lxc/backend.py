@@ -1,0 +1,261 @@
+"""Guests that are real LXC containers: systemd inside, limits, NAT, overlays over one unpacked template.
+
+How it works. All names follow from the data folder (`place`). `open` is like the boot of a node: whatever a
+killed predecessor left running is stopped, mounts, bridge and NAT are made anew, disks are kept. `create`
+makes two empty folders over the unpacked template; `start` mounts them, writes the files that follow from the
+configuration and starts LXC's own monitor, which outlives the lab. `execute` is `lxc-attach`, as `pct exec`
+is.
+
+Guaranteed: every wait ends; two labs with different data folders do not meet; one data folder has one lab.
+Not guaranteed: a disk's size is recorded but not enforced, IPv6 has no route, and guests of a killed lab run
+until the next `open` with its folder, or `python -m slipway.lab.guests.lxc cleanup`.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TextIO
+
+from slipway.lab.guests import attached, setup
+from slipway.lab.guests.claim import claim
+from slipway.lab.guests.lxc import (
+    cleanup,
+    commands,
+    config,
+    layers,
+    measure,
+    network,
+    place,
+    rootfs,
+    template,
+)
+from slipway.lab.guests.lxc.kept import Kept, read, write
+from slipway.lab.guests.lxc.life import Life
+from slipway.lab.guests.protocol import GuestError, GuestSpec, Interface, Process, Usage
+
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+ASK_SECONDS = 10.0
+DISK_AGE_SECONDS = 10.0
+"""A disk's size is counted file by file, so not at every question."""
+BRIDGE = "vmbr0"
+
+
+class LxcGuests:
+    """Implements `protocol.Guests`."""
+
+    kind = "lxc"
+
+    def __init__(self, data: Path) -> None:
+        self._place = place.place(data)
+        self._lives: dict[int, Life] = {}
+        self._disks: dict[int, tuple[float, int]] = {}
+        self._subnet: IPv4Network | None = None
+        self._lock: TextIO | None = None
+        self._host = config.Host(
+            architecture="", processors=0, first_id=0, has_apparmor=False, has_swap_limit=False
+        )
+
+    async def open(self) -> None:
+        """Claim the data folder, clean up after a predecessor, set up network and kernel settings."""
+        if setup.missing():
+            raise GuestError(
+                f"real containers need {', '.join(setup.missing())}; `setup.apply` installs them"
+            )
+        self._lock = claim(self._place.guests)
+        await asyncio.to_thread(setup.adjust)
+        await cleanup.leftovers(self._place)
+        await asyncio.to_thread(layers.forget_generations)
+        self._place.run.mkdir(parents=True, exist_ok=True)
+        (self._place.run / "data").write_text(f"{self._place.data}\n")
+        self._host = _host()
+        self._subnet = await network.up(self._place)
+
+    async def close(self) -> None:
+        """Stop all guests, then remove mounts, bridge and NAT; disks are kept."""
+        await cleanup.leftovers(self._place)
+        self._lives.clear()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    async def templates(self) -> Sequence[Path]:
+        """Give the lab's archive, building it when the cache has none (half a minute)."""
+        return [await template.ready()]
+
+    def bridges(self) -> Mapping[str, str]:
+        """Give the one bridge, which the kernel knows by another name."""
+        if self._subnet is None:
+            return {}
+        return {BRIDGE: f"{self._subnet[1]}/{self._subnet.prefixlen}"}
+
+    async def create(self, spec: GuestSpec) -> None:
+        """Unpack the template unless it is, and make the guest's own layer with root's password and keys."""
+        folder = self._place.folder(spec.vmid)
+        if folder.exists():
+            raise GuestError(f"guest {spec.vmid} exists already")
+        base = await layers.unpacked(spec.template, first_id=self._host.first_id if spec.unprivileged else 0)
+        root = self._place.root(spec.vmid)
+        try:
+            await asyncio.to_thread(layers.prepare, folder, base)
+            write(folder, Kept(spec=spec, base=base, lease=None))
+            await layers.mount(root, folder, base)
+            await asyncio.to_thread(rootfs.write_access, root, spec)
+        except OSError as error:
+            raise GuestError(f"creating the disk failed: {error}") from error
+        finally:
+            await layers.unmount(root)
+
+    async def update(self, spec: GuestSpec) -> None:
+        """Keep the configuration for the next start."""
+        kept = self._kept(spec.vmid)
+        write(self._place.folder(spec.vmid), Kept(spec=spec, base=kept.base, lease=kept.lease))
+
+    async def destroy(self, vmid: int) -> None:
+        """Stop it and remove its folder."""
+        await self.stop(vmid)
+        self._disks.pop(vmid, None)
+        await asyncio.to_thread(shutil.rmtree, self._place.folder(vmid), ignore_errors=True)
+
+    async def start(self, vmid: int) -> None:
+        """Mount, configure, and start LXC's monitor; returns when init runs."""
+        if self.is_running(vmid):
+            raise GuestError(f"guest {vmid} runs already")
+        kept, folder, root = self._leased(vmid), self._place.folder(vmid), self._place.root(vmid)
+        text = self._config(kept, root)
+        (folder / "config").write_text(text)
+        await asyncio.to_thread(self._gather_all)
+        await layers.mount(root, folder, kept.base)
+        try:
+            await asyncio.to_thread(rootfs.write_settings, root, kept.spec, resolvers=network.resolvers())
+            self._lives[vmid] = await Life.start(self._place, vmid, timeout_seconds=START_SECONDS)
+        except (GuestError, OSError) as error:
+            await layers.unmount(root)
+            raise GuestError(_last_words(folder) or str(error)) from error
+
+    async def stop(self, vmid: int) -> None:
+        """Kill it and unmount its root."""
+        name = self._place.name(vmid)
+        if self._place.folder(vmid).exists() and self.is_running(vmid):
+            argv = ["lxc-stop", "-P", str(self._place.guests), "-n", name, "-k"]
+            await commands.run(argv, timeout_seconds=STOP_SECONDS)
+        await self._ended(vmid)
+
+    async def shutdown(self, vmid: int, *, timeout_seconds: float) -> bool:
+        """Ask systemd to power off."""
+        if not self.is_running(vmid):
+            return True
+        argv = ["lxc-stop", "-P", str(self._place.guests), "-n", self._place.name(vmid), "--nokill"]
+        await commands.attempt(
+            [*argv, "--timeout", str(max(1, round(timeout_seconds)))],
+            timeout_seconds=timeout_seconds + STOP_SECONDS,
+        )
+        if self.is_running(vmid):
+            return False
+        await self._ended(vmid)
+        return True
+
+    def is_running(self, vmid: int) -> bool:
+        """Whether its init runs; one that rebooted by itself has a new one."""
+        return vmid in self._lives and self._lives[vmid].is_running()
+
+    async def execute(self, vmid: int, argv: Sequence[str]) -> Process:
+        """Attach a command, with the environment that `pct exec` gives."""
+        self._alive(vmid)
+        entering = ["lxc-attach", "-P", str(self._place.guests), "-n", self._place.name(vmid), "--clear-env"]
+        entering += ["--set-var", f"PATH={attached.PCT_PATH}", "--"]
+        return await attached.attach([*entering, *argv], environment=commands.environment())
+
+    async def interfaces(self, vmid: int) -> Sequence[Interface]:
+        """Ask the guest's own `ip`."""
+        process = await self.execute(vmid, ["ip", "-j", "addr"])
+        async with asyncio.timeout(ASK_SECONDS):
+            output = b"".join([chunk async for chunk in process.stdout()])
+            await process.wait()
+        return [attached.interface(entry) for entry in json.loads(output or b"[]")]
+
+    async def usage(self, vmid: int) -> Usage:
+        """Read its control groups."""
+        life = self._alive(vmid)
+        disk_bytes = await self._disk_bytes(vmid)
+        try:
+            return measure.usage(life.pid, name=self._place.name(vmid), disk_bytes=disk_bytes)
+        except (OSError, KeyError) as error:
+            raise GuestError(f"container '{vmid}' not running!") from error
+
+    def _alive(self, vmid: int) -> Life:
+        if not self.is_running(vmid):
+            raise GuestError(f"container '{vmid}' not running!")
+        return self._lives[vmid]
+
+    def _kept(self, vmid: int) -> Kept:
+        return read(self._place.folder(vmid), vmid)
+
+    def _leased(self, vmid: int) -> Kept:
+        """Give what is kept of a guest, with an address if it asks for one and has none."""
+        kept = self._kept(vmid)
+        wants = any(wanted.ip == "dhcp" for wanted in kept.spec.networks)
+        if self._subnet is None or not wants or _fits(kept.lease, self._subnet):
+            return kept
+        others = [read(folder, 0) for folder in self._place.guests.glob("slab-*")]
+        taken = [other.lease or "" for other in others]
+        taken += [wanted.ip or "" for other in others for wanted in other.spec.networks]
+        leased = Kept(spec=kept.spec, base=kept.base, lease=network.lease(self._subnet, taken))
+        write(self._place.folder(vmid), leased)
+        return leased
+
+    def _config(self, kept: Kept, root: Path) -> str:
+        gateway = str(self._subnet[1]) if self._subnet else None
+        addresses = [
+            (kept.lease, gateway) if wanted.ip == "dhcp"
+            else (wanted.ip if wanted.ip and "/" in wanted.ip else None, wanted.gw)
+            for wanted in kept.spec.networks
+        ]  # fmt: skip
+        return config.write(
+            kept.spec, self._host, root=str(root), bridges={BRIDGE: self._place.bridge}, addresses=addresses
+        )
+
+    def _gather_all(self) -> None:
+        for folder in self._place.guests.glob("slab-*"):
+            layers.gather(folder)
+
+    async def _ended(self, vmid: int) -> None:
+        self._lives.pop(vmid, None)
+        await layers.unmount(self._place.root(vmid))
+        await asyncio.to_thread(layers.gather, self._place.folder(vmid))
+
+    async def _disk_bytes(self, vmid: int) -> int:
+        age, known = self._disks.get(vmid, (0.0, 0))
+        if time.monotonic() - age > DISK_AGE_SECONDS:
+            kept = self._kept(vmid)
+            delta = self._place.folder(vmid) / "delta"
+            known = await asyncio.to_thread(layers.disk_bytes, [kept.base, delta])
+            self._disks[vmid] = (time.monotonic(), known)
+        return known
+
+
+def _host() -> config.Host:
+    return config.Host(
+        architecture=os.uname().machine,
+        processors=os.cpu_count() or 1,
+        first_id=place.id_range(place.ID_FILES[0].read_text()) or 0,
+        has_apparmor=Path("/sys/kernel/security/apparmor").exists() and bool(shutil.which("apparmor_parser")),
+        has_swap_limit=Path("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists(),
+    )
+
+
+def _fits(lease: str | None, subnet: IPv4Network) -> bool:
+    return lease is not None and IPv4Network(lease, strict=False) == subnet
+
+
+def _last_words(folder: Path) -> str:
+    """Give the last error of LXC's log, without its stamps."""
+    log = folder / "lxc.log"
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    errors = [line.rpartition(" - ")[2] for line in lines if " ERROR " in line]
+    return errors[0] if errors else ""

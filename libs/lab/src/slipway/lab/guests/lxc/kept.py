@@ -1,0 +1,46 @@
+"""What is kept of a guest beside its disk: its spec, the layer below it, its address."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from slipway.lab.guests.protocol import GuestError, GuestSpec, Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Content of `guest.json`; root's password is never in it."""
+
+    spec: GuestSpec
+    base: Path
+    lease: str | None
+    """IPv4 address with prefix length, for the device that asks for one."""
+
+
+def write(folder: Path, kept: Kept) -> None:
+    """Replace the file as a whole."""
+    spec = asdict(kept.spec) | {
+        "template": str(kept.spec.template),
+        "password": None,
+        "environment": dict(kept.spec.environment),
+    }
+    draft = folder / ".guest.json"
+    draft.write_text(json.dumps({"spec": spec, "base": str(kept.base), "lease": kept.lease}))
+    draft.chmod(0o600)
+    draft.replace(folder / "guest.json")
+
+
+def read(folder: Path, vmid: int) -> Kept:
+    """Read it back; a folder without it is no guest."""
+    try:
+        found = json.loads((folder / "guest.json").read_text())
+    except FileNotFoundError:
+        raise GuestError(f"guest {vmid} does not exist") from None
+    return Kept(spec=_spec(found["spec"]), base=Path(found["base"]), lease=found["lease"])
+
+
+def _spec(found: Mapping[str, Any]) -> GuestSpec:
+    networks = tuple(Network(**network) for network in found["networks"])
+    return GuestSpec(**{**found, "template": Path(found["template"]), "networks": networks})

@@ -1,0 +1,74 @@
+"""One run of a guest, from LXC's start to the end of its init."""
+
+import contextlib
+import os
+import select
+import subprocess
+from typing import Self
+
+from slipway.lab.guests.lxc import commands
+from slipway.lab.guests.lxc.place import Place
+from slipway.lab.guests.protocol import GuestError
+
+ASK_SECONDS = 5.0
+
+
+class Life:
+    """Made by `start`; watches init by a descriptor of its process. `pid` is init's, as the host counts."""
+
+    def __init__(self, place: Place, vmid: int) -> None:
+        self.pid = 0
+        self._place = place
+        self._vmid = vmid
+        self._descriptor: int | None = None
+
+    @classmethod
+    async def start(cls, place: Place, vmid: int, *, timeout_seconds: float) -> Self:
+        """Start LXC's monitor, which goes into the background when init runs."""
+        log = place.folder(vmid) / "lxc.log"
+        log.unlink(missing_ok=True)
+        argv = [
+            "lxc-start",
+            "-P",
+            str(place.guests),
+            "-n",
+            place.name(vmid),
+            "-d",
+            "-o",
+            str(log),
+            "-l",
+            "ERROR",
+        ]
+        await commands.run(argv, timeout_seconds=timeout_seconds)
+        life = cls(place, vmid)
+        if not life.is_running():
+            raise GuestError("its init ended at once")
+        return life
+
+    def is_running(self) -> bool:
+        """Look at the process; when it is gone, ask LXC, for a guest that reboots gets a new one."""
+        if self._descriptor is not None and not select.select([self._descriptor], [], [], 0)[0]:
+            return True
+        self.forget()
+        self.pid = self._ask()
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                self._descriptor = os.pidfd_open(self.pid)
+        return self._descriptor is not None
+
+    def forget(self) -> None:
+        """Let go of the process."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __del__(self) -> None:
+        self.forget()
+
+    def _ask(self) -> int:
+        asked = subprocess.run(  # noqa: S603 - fixed words and names of ours
+            ["lxc-info", "-P", self._place.guests, "-n", self._place.name(self._vmid), "-pH"],  # noqa: S607 - the host's
+            check=False, capture_output=True, text=True, timeout=ASK_SECONDS, env=commands.environment(),
+        )  # fmt: skip
+        number = asked.stdout.strip()
+        return int(number) if number.isdigit() else 0

@@ -1,0 +1,102 @@
+"""Where a lab's things are and what they are called; all follows from the path of its data folder.
+
+So two labs on one machine never meet, and the next lab with the same folder finds what a killed one left.
+"""
+
+import hashlib
+import ipaddress
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+RUN = Path("/run/slipway-lab")
+"""Mount points of the guests: their mapped root may enter it, whatever the data folder's mode."""
+ID_FILES = (Path("/etc/subuid"), Path("/etc/subgid"))
+FIRST_ID = 100000
+ID_COUNT = 65536
+"""Ids of a container, all that a Debian guest has."""
+NETWORKS = ipaddress.ip_network("10.160.0.0/11")
+"""The labs' subnets are parts of it, one /24 each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Names and folders of one lab."""
+
+    data: Path
+    tag: str
+    """Six hexadecimal digits."""
+
+    @property
+    def guests(self) -> Path:
+        """Folder with one folder per guest; LXC's `lxcpath`."""
+        return self.data / "lxc"
+
+    @property
+    def run(self) -> Path:
+        """Folder of this lab's mount points."""
+        return RUN / self.tag
+
+    @property
+    def bridge(self) -> str:
+        """Kernel name of the bridge that the lab shows as `vmbr0`; at most 15 characters."""
+        return f"slab{self.tag}"
+
+    @property
+    def table(self) -> str:
+        """Name of the nftables table."""
+        return f"slipway_lab_{self.tag}"
+
+    def name(self, vmid: int) -> str:
+        """Give LXC's name of a guest, unique on the machine as its cgroup is."""
+        return f"slab-{self.tag}-{vmid}"
+
+    def folder(self, vmid: int) -> Path:
+        """Everything that is kept of a guest."""
+        return self.guests / self.name(vmid)
+
+    def root(self, vmid: int) -> Path:
+        """Where a guest's root file system is mounted."""
+        return self.run / str(vmid)
+
+    def subnets(self) -> list[ipaddress.IPv4Network]:
+        """Subnets to try, in this lab's own order; the first that is free is taken."""
+        every = list(NETWORKS.subnets(new_prefix=24))
+        first = int(self.tag, 16) % len(every)
+        return [
+            network for network in every[first:] + every[:first] if isinstance(network, ipaddress.IPv4Network)
+        ]
+
+
+def place(data: Path) -> Place:
+    """Derive all names from the data folder."""
+    resolved = data.resolve()
+    return Place(data=resolved, tag=hashlib.sha256(bytes(resolved)).hexdigest()[:6])
+
+
+def cache_folder() -> Path:
+    """Give the folder for templates and packages, shared by all labs; `SLIPWAY_LAB_CACHE` moves it."""
+    named = os.environ.get("SLIPWAY_LAB_CACHE")
+    if named:
+        return Path(named)
+    if os.geteuid() == 0:
+        return Path("/var/cache/slipway-lab")
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "slipway-lab"
+
+
+def id_range(text: str) -> int | None:
+    """First id of root's range in a subuid or subgid file, if it has one of full size."""
+    for line in text.splitlines():
+        found = re.fullmatch(r"(?:root|0):(\d+):(\d+)", line.strip())
+        if found and int(found[2]) >= ID_COUNT:
+            return int(found[1])
+    return None
+
+
+def free_id(text: str) -> int:
+    """First id of a range that no line of the file has."""
+    ends = [
+        int(found[1]) + int(found[2]) for found in re.finditer(r"^[^:\n]+:(\d+):(\d+)$", text, re.MULTILINE)
+    ]
+    return max([FIRST_ID, *ends])

@@ -1,0 +1,174 @@
+"""What real containers need of this machine: told before, done, recorded, and undone.
+
+Everything that outlives a lab is changed here and nowhere else, and its former state is kept in
+`changes.json`: packages, `/etc/subuid` and `/etc/subgid`, kernel settings, the cache. `undo` takes back
+exactly what stands there. What a running lab sets up (bridge, NAT, mounts) is the backend's to remove.
+"""
+
+import asyncio
+import fcntl
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from slipway.lab.guests.lxc import commands, place
+
+PACKAGES = ("lxc", "mmdebstrap", "uidmap", "nftables", "zstd", "iproute2", "debian-archive-keyring")
+PROGRAMS = ("lxc-start", "lxc-attach", "lxc-usernsexec", "mmdebstrap", "newuidmap", "nft", "zstd", "ip")
+CHANGES = Path("/var/lib/slipway-lab/changes.json")
+SETTINGS = {"net.ipv4.ip_forward": 1, "fs.inotify.max_user_instances": 1024}
+"""Least values; 128 inotify instances, a common default, are used up by about twenty guests with systemd."""
+APT_SECONDS = 900.0
+
+
+@dataclass(kw_only=True)
+class Changes:
+    """What was changed, with what it takes to change it back."""
+
+    packages: list[str] = field(default_factory=list)
+    """Packages that were not there before, dependencies included."""
+    id_lines: dict[str, str] = field(default_factory=dict)
+    """Line that was added, by file."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Former value, by name."""
+
+
+def missing() -> list[str]:
+    """Programs that real containers need and that are not here."""
+    return [name for name in PROGRAMS if shutil.which(name, path=commands.PATH) is None]
+
+
+def plan() -> list[str]:
+    """Tell as sentences what `apply` and then `open` will change; nothing is left out."""
+    told: list[str] = []
+    if missing():
+        told.append(f"Install the Debian packages {', '.join(PACKAGES)}, as far as they are missing.")
+        told.append("Debian's lxc may start its own bridge lxcbr0 on 10.0.3.0/24; the lab does not use it.")
+    told += [
+        f"Add a range of {place.ID_COUNT} ids for root to {path}, for unprivileged containers."
+        for path in place.ID_FILES
+        if place.id_range(path.read_text() if path.exists() else "") is None
+    ]
+    told += [
+        f"Set the kernel's {name} from {_read(name)} to {least}."
+        for name, least in SETTINGS.items()
+        if int(_read(name)) < least
+    ]
+    told.append("While a lab runs: a bridge of its own and an nftables table that gives its guests NAT.")
+    told.append(f"Keep templates and packages for the guests in {place.cache_folder()}.")
+    told.append(
+        f"All of it is recorded in {CHANGES} and taken back by `python -m slipway.lab.guests.setup undo`."
+    )
+    return told
+
+
+async def apply(on_line: Callable[[str], None]) -> None:
+    """Install what is missing, then see to ids and kernel settings. Safe to repeat."""
+    if missing():
+        before = await _installed()
+        await commands.stream(["apt-get", "update"], on_line, timeout_seconds=APT_SECONDS)
+        try:
+            await commands.stream(
+                ["apt-get", "install", "-y", "--no-install-recommends", *PACKAGES],
+                on_line,
+                timeout_seconds=APT_SECONDS,
+            )
+        finally:
+            fresh = sorted(await _installed() - before)
+            with _changes() as changes:
+                changes.packages = sorted({*changes.packages, *fresh})
+    adjust()
+
+
+def adjust() -> None:
+    """See to ids and kernel settings alone; every `open` does, for a reboot forgets the latter."""
+    with _changes() as changes:
+        for path in place.ID_FILES:
+            text = path.read_text() if path.exists() else ""
+            if place.id_range(text) is None:
+                line = f"root:{place.free_id(text)}:{place.ID_COUNT}"
+                path.write_text(text + line + "\n")
+                changes.id_lines[str(path)] = line
+        for name, least in SETTINGS.items():
+            value = _read(name)
+            if int(value) < least:
+                changes.settings.setdefault(name, value)
+                _setting(name).write_text(str(least))
+
+
+async def undo(on_line: Callable[[str], None]) -> None:
+    """Take back what is recorded, and remove the cache. No lab may run."""
+    with _changes() as changes:
+        for name, value in changes.settings.items():
+            _setting(name).write_text(value)
+            on_line(f"{name} is {value} again")
+        changes.settings = {}
+        for path, line in changes.id_lines.items():
+            _remove_line(Path(path), line)
+            on_line(f"removed {line} from {path}")
+        changes.id_lines = {}
+        packages = [name for name in changes.packages if name in await _installed()]
+        if packages:
+            await commands.stream(["apt-get", "purge", "-y", *packages], on_line, timeout_seconds=APT_SECONDS)
+        changes.packages = []
+    shutil.rmtree(place.cache_folder(), ignore_errors=True)
+    on_line(f"removed {place.cache_folder()}")
+    shutil.rmtree(CHANGES.parent, ignore_errors=True)
+
+
+@contextmanager
+def _changes() -> Iterator[Changes]:
+    """Hold the record alone, and write it back whatever happens."""
+    CHANGES.parent.mkdir(parents=True, exist_ok=True)
+    with (CHANGES.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        changes = Changes(**json.loads(CHANGES.read_text())) if CHANGES.exists() else Changes()
+        try:
+            yield changes
+        finally:
+            draft = CHANGES.with_suffix(".draft")
+            draft.write_text(json.dumps(asdict(changes), indent=2) + "\n")
+            draft.replace(CHANGES)
+
+
+async def _installed() -> set[str]:
+    listed = await commands.run(["dpkg-query", "-W", "-f=${db:Status-Status} ${Package}\n"])
+    return {line.split()[1] for line in listed.splitlines() if line.startswith("installed ")}
+
+
+def _setting(name: str) -> Path:
+    return Path("/proc/sys", *name.split("."))
+
+
+def _read(name: str) -> str:
+    return _setting(name).read_text().strip()
+
+
+def _remove_line(path: Path, line: str) -> None:
+    kept = [other for other in path.read_text().splitlines() if other != line]
+    path.write_text("".join(f"{other}\n" for other in kept))
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Command line: `plan`, `apply` or `undo`."""
+    verb = sys.argv[1] if len(sys.argv) > 1 else "plan"
+    if verb == "plan":
+        sys.stdout.writelines(f"{sentence}\n" for sentence in plan())
+    elif verb in {"apply", "undo"}:
+        act = apply if verb == "apply" else undo
+        asyncio.run(act(_tell))
+    else:
+        sys.exit("usage: python -m slipway.lab.guests.setup plan|apply|undo")
+
+
+if __name__ == "__main__":
+    main()
