@@ -1,15 +1,17 @@
 """A real SSH server in this process whose commands run on this machine.
 
-It behaves like sshd where it matters to a client: standard input is passed on and ends with the channel, a
-signal goes to the command's process group, and a dead connection leaves the command running. `pct` on its PATH
-is a small program that runs `pct exec` on this machine too.
+It behaves like sshd where it matters to a client: standard input is passed on and ends with the channel,
+a signal goes to the command's process group, and a dead connection leaves the command running. `pct` on its
+PATH is a small program that runs `pct exec` on this machine too.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Self
 
 import asyncssh
 from pydantic import SecretStr
@@ -40,11 +42,14 @@ class SshServer:
         self.commands: list[str] = []
         self.pids: list[int] = []
         self.connections: list[asyncssh.SSHServerConnection] = []
-        self.keys = [asyncssh.generate_private_key("ssh-ed25519"), asyncssh.generate_private_key("ecdsa-sha2-nistp256")]
+        self.keys = [
+            asyncssh.generate_private_key("ssh-ed25519"),
+            asyncssh.generate_private_key("ecdsa-sha2-nistp256"),
+        ]
         self._client = asyncssh.generate_private_key("ssh-ed25519")
         self._acceptor: asyncssh.SSHAcceptor | None = None
 
-    async def __aenter__(self) -> "SshServer":
+    async def __aenter__(self) -> Self:
         """Start listening."""
         tools = self.folder / "bin"
         tools.mkdir(parents=True, exist_ok=True)
@@ -106,7 +111,11 @@ class SshServer:
     async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         line = process.command or ""
         self.commands.append(line)
-        environment = {**os.environ, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "PCT_CALLS": str(self.calls)}
+        environment = {
+            **os.environ,
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "PCT_CALLS": str(self.calls),
+        }
         child = await asyncio.create_subprocess_exec(
             "sh",
             "-c",
@@ -168,7 +177,5 @@ async def _drain(source: asyncio.StreamReader | None, target: asyncssh.SSHWriter
 
 
 def _kill(pid: int, number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, number)
-    except ProcessLookupError:
-        pass

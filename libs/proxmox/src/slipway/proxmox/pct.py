@@ -103,7 +103,7 @@ class Pct:
             on_line=arrival.take,
         )
         if not arrival.seen:
-            raise _own_error(f"pct exec {vmid}", code, arrival.complaints, vmid)
+            raise own_error(f"pct exec {vmid}", code, arrival.complaints, vmid)
         return code
 
     async def set_features(self, vmid: int, features: Mapping[str, str | int | bool]) -> None:
@@ -131,7 +131,7 @@ class Pct:
     async def _host(self, verb: str, vmid: int, *arguments: str) -> None:
         done = await self._shell.run(("pct", verb, str(vmid), *arguments), timeout=HOST_TIMEOUT)
         if done.exit_code != 0:
-            raise _own_error(f"pct {verb} {vmid}", done.exit_code, done.stderr, vmid)
+            raise own_error(f"pct {verb} {vmid}", done.exit_code, done.stderr, vmid)
 
 
 class _Arrival:
@@ -152,7 +152,8 @@ class _Arrival:
         await self._on_line(stream, line)
 
 
-def _own_error(command: str, code: int, complaints: str, vmid: int) -> SlipwayError:
+def own_error(command: str, code: int, complaints: str, vmid: int) -> SlipwayError:
+    """The error for what `pct` itself says, warnings before it left aside."""
     told = complaints.strip()
     error = next((found for line in told.splitlines() if (found := sort_text(line))), None)
     error = error or PctFailed(f"{command} failed with code {code}: {told or 'it says nothing'}")

@@ -1,0 +1,119 @@
+"""Command lines, lines of output, and the record of requests."""
+
+import json
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway.proxmox import record
+from slipway.proxmox.lines import LONGEST_LINE_BYTES, LineCutter, text_of
+from slipway.proxmox.shell import command_line, exports, guest_script, sh, statements
+
+ARGUMENTS = st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1)
+
+
+@given(ARGUMENTS)
+def test_a_shell_reads_back_the_arguments(arguments: list[str]) -> None:
+    """Whatever an argument holds, it stays one argument."""
+    assert shlex.split(command_line(arguments)) == arguments
+
+
+@pytest.mark.parametrize("argv", [[], ["a\0b"], ["x" * 130_000]])
+def test_what_is_no_command_is_refused(argv: list[str]) -> None:
+    """No program, a NUL, or more than the host's shell takes."""
+    with pytest.raises(ValueError, match="command"):
+        command_line(argv)
+
+
+def test_a_script_gets_its_arguments() -> None:
+    """The first argument is `$1`."""
+    line = command_line(sh('printf "%s|" "$@"', "a b", "it's", "new\nline"))
+
+    assert subprocess.check_output(["sh", "-c", line], text=True) == "a b|it's|new\nline|"
+
+
+def test_exports_survive_a_shell() -> None:
+    """Values with quotes and newlines are the script's own."""
+    text = exports({"A": "it's\n$HOME `x`"}).decode() + 'printf %s "$A"'
+
+    assert subprocess.check_output(["sh", "-c", text], text=True) == "it's\n$HOME `x`"
+
+
+def test_a_variable_needs_a_name() -> None:
+    """A name that is code is refused."""
+    with pytest.raises(ValueError, match="name of a variable"):
+        exports({"A=1; rm": "x"})
+
+
+def test_statements_are_one_call_a_line() -> None:
+    """Each call is quoted on its own."""
+    assert statements([("step", "a b"), ("step", "")]) == b"step 'a b'\nstep ''\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["guard", "state", "begin", "wrapper", "look", "follow", "cancel", "forget", "deploy"]
+)
+def test_a_guest_script_is_posix_shell(name: str) -> None:
+    """Debian's sh reads it without complaint."""
+    subprocess.run(["sh", "-n"], input=guest_script(name), text=True, check=True)
+
+
+@given(st.lists(st.binary(max_size=40)))
+def test_lines_are_cut_wherever_chunks_end(chunks: list[bytes]) -> None:
+    """No byte is lost, and each line but the last ends with its newline."""
+    cutter = LineCutter()
+
+    lines = [line for chunk in chunks for line in cutter.feed(chunk)]
+    rest = cutter.rest()
+
+    assert b"".join(lines) + rest == b"".join(chunks)
+    assert all(line.count(b"\n") == 1 and line.endswith(b"\n") for line in lines)
+    assert b"\n" not in rest
+
+
+def test_a_line_without_end_is_cut() -> None:
+    """Memory stays bounded."""
+    cutter = LineCutter()
+    chunk = b"x" * (LONGEST_LINE_BYTES // 2 + 1)
+
+    assert cutter.feed(chunk) == []
+    assert cutter.feed(chunk) == [chunk + chunk]
+
+
+def test_noise_becomes_text() -> None:
+    """Bytes that are no UTF-8, and NUL, are replaced; the carriage return of a progress bar stays."""
+    assert text_of(b"50%\r\xff\0 ok \xe2\x9c\x93\n") == "50%\r\ufffd\ufffd ok ✓"
+
+
+def test_a_record_masks_secrets(tmp_path: Path) -> None:
+    """Names tell, and so does the beginning of a private key."""
+    file = tmp_path / "requests"
+    params = {
+        "vmid": 100,
+        "password": "geheim",
+        "token-secret": "geheim",
+        "note": "-----BEGIN OPENSSH PRIVATE KEY-----",
+        "ssh-public-keys": "ssh-ed25519 AAAA",
+    }
+
+    record.append(file, method="POST", path="/nodes/n/lxc", params=params, status=200, ms=12.34)
+
+    entry = json.loads(file.read_text())
+    assert entry["params"] == {
+        "vmid": 100,
+        "password": record.MASK,
+        "token-secret": record.MASK,
+        "note": record.MASK,
+        "ssh-public-keys": "ssh-ed25519 AAAA",
+    }
+    assert (entry["method"], entry["path"], entry["status"], entry["ms"]) == (
+        "POST",
+        "/nodes/n/lxc",
+        200,
+        12.3,
+    )
+    assert file.stat().st_mode & 0o777 == 0o600
