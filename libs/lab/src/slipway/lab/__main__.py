@@ -1,0 +1,65 @@
+"""`python -m slipway.lab serve`: a lab in the foreground, until it is told to stop."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from slipway.lab.folder import AlreadyRuns
+from slipway.lab.guests.protocol import GuestError
+from slipway.lab.host.records import write_json
+from slipway.lab.node import Lab, description
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    given = _parser().parse_args(arguments)
+    try:
+        lab = Lab(
+            given.data, guests=given.guests, api_port=given.api_port, ssh_port=given.ssh_port, name=given.name
+        )
+        _say(lab.guests_reason)
+        asyncio.run(serve(lab))
+    except (AlreadyRuns, GuestError, OSError) as error:
+        sys.stderr.write(f"slipway.lab: {error}\n")
+        return 1
+    return 0
+
+
+async def serve(lab: Lab) -> None:
+    """Run a lab until SIGTERM or SIGINT; `lab.json` says when it is ready and how to reach it."""
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await lab.start()
+    path = lab.data / "lab.json"
+    try:
+        write_json(path, description(lab))
+        _say(f"API: {lab.endpoint} (token {lab.token_id}); SSH: root at port {lab.ssh_port}; see {path}")
+        await told.wait()
+    finally:
+        path.unlink(missing_ok=True)
+        await lab.stop()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m slipway.lab", description=__doc__)
+    verbs = parser.add_subparsers(required=True)
+    serving = verbs.add_parser("serve", help="run a pretend Proxmox VE node")
+    serving.add_argument("--data", type=Path, required=True, help="folder that the lab keeps everything in")
+    serving.add_argument("--guests", choices=("lxc", "simulated", "auto"), default="auto")
+    serving.add_argument("--api-port", type=int, default=0, help="0 takes any free port")
+    serving.add_argument("--ssh-port", type=int, default=0, help="0 takes any free port")
+    serving.add_argument("--name", default="lab", help="the node's name")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Who asks: root, tokens, tickets and what each may do."""

@@ -1,0 +1,103 @@
+"""Proof of identity: passwords, tickets with their CSRF tokens, and API tokens.
+
+A ticket is `PVE:user:HEXTIME::signature`, its CSRF token `HEXTIME:signature`; both live two hours and the
+ticket renews itself when posted as the password (PVE 9.2, observed). Every refusal costs the caller the
+delay that the front adds to each 401.
+"""
+
+import base64
+import hmac
+import time
+from dataclasses import dataclass
+
+from slipway.lab.access.actors import ROOT_NAME as ROOT
+from slipway.lab.access.actors import Acl, Actor, root
+from slipway.lab.http.messages import Request
+from slipway.lab.problems import Refused
+
+LIFETIME_SECONDS = 7200
+SCHEME = "PVEAPIToken="
+COOKIE = "PVEAuthCookie"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """An API token."""
+
+    user: str
+    name: str
+    secret: str
+    acl: Acl
+
+    @property
+    def id(self) -> str:
+        """`user@realm!name`."""
+        return f"{self.user}!{self.name}"
+
+
+class Doorkeeper:
+    """Knows root's password and the tokens; says who a request comes from."""
+
+    def __init__(self, *, password: str, key: bytes, tokens: tuple[Token, ...]) -> None:
+        self._password = password
+        self._key = key
+        self._tokens = {token.id: token for token in tokens}
+
+    def login(self, username: str, password: str, realm: str | None) -> tuple[str, str]:
+        """Give a ticket and its CSRF token for root's password, or for a ticket that still lives."""
+        user = f"{username}@{realm}" if realm else username
+        is_known = user == ROOT and (
+            hmac.compare_digest(password.encode(), self._password.encode())
+            or self._is_ticket_of(password, user)
+        )
+        if not is_known:
+            raise Refused("authentication failure", status=401)
+        stamp = f"{int(time.time()):08X}"
+        return (
+            f"PVE:{user}:{stamp}::{self._sign(f'PVE:{user}:{stamp}')}",
+            f"{stamp}:{self._sign(f'{stamp}:{user}')}",
+        )
+
+    def identify(self, request: Request) -> Actor:
+        """Say who asks; refuse without a body, as pveproxy does."""
+        given = request.headers.get("authorization", "")
+        if given.startswith(SCHEME):
+            return self._token_actor(given.removeprefix(SCHEME))
+        ticket = request.cookie(COOKIE) or given.removeprefix(f"{COOKIE}=")
+        if not ticket:
+            raise Refused("No ticket", status=401, is_empty=True)
+        if not self._is_ticket_of(ticket, ROOT):
+            raise _failed()
+        if request.method != "GET" and not self._is_csrf(request.headers.get("csrfpreventiontoken", "")):
+            raise Refused("Permission denied - invalid csrf token", status=401, is_empty=True)
+        return root()
+
+    def _token_actor(self, given: str) -> Actor:
+        name, _, secret = given.partition("=")
+        token = self._tokens.get(name)
+        if token is None or not hmac.compare_digest(secret.encode(), token.secret.encode()):
+            raise _failed()
+        return Actor(user=token.user, token=token.name, acl=token.acl)
+
+    def _is_ticket_of(self, ticket: str, user: str) -> bool:
+        signed, found, signature = ticket.partition("::")
+        if not found or not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
+            return False
+        return signed.startswith(f"PVE:{user}:") and _is_young(signed.rpartition(":")[2])
+
+    def _is_csrf(self, given: str) -> bool:
+        stamp, _, signature = given.partition(":")
+        return hmac.compare_digest(signature.encode(), self._sign(f"{stamp}:{ROOT}").encode()) and _is_young(
+            stamp
+        )
+
+    def _sign(self, content: str) -> str:
+        return base64.b64encode(hmac.digest(self._key, content.encode(), "sha256")).decode()
+
+
+def _is_young(stamp: str) -> bool:
+    return -300 < time.time() - int(stamp, 16) < LIFETIME_SECONDS
+
+
+def _failed() -> Refused:
+    return Refused("Authentication failed!", status=401, is_empty=True)

@@ -1,0 +1,162 @@
+"""`/nodes/{node}/lxc`: containers, their configuration and their power."""
+
+import re
+from typing import Any
+
+from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.host import change, create, power, rights
+from slipway.lab.host.configs import check_digest, digest, shown
+from slipway.lab.host.tasks import Work
+from slipway.lab.problems import Refused
+
+Row = dict[str, Any]
+_ADDRESSING = ("node", "vmid", "delete", "digest", "revert")
+_CONFIG_RIGHTS = tuple(f"VM.Config.{what}" for what in ("Disk", "CPU", "Memory", "Network", "Options"))
+_FAMILIES = {"inet": "inet", "inet6": "inet6"}
+
+
+async def containers(call: Call) -> list[Row]:
+    """List the containers that the caller may see; others are left out, not refused."""
+    rows = await call.observer.containers()
+    return [row for row in rows if call.actor.may(f"/vms/{row['vmid']}", "VM.Audit")]
+
+
+async def create_container(call: Call) -> str:
+    """Create a container."""
+    return await create.create(call.machine, call.actor, call.given)
+
+
+def delete_container(call: Call) -> str:
+    """Destroy a container with its disks."""
+    machine, vmid, forces = call.machine, call.vmid, call.flag("force")
+    change.check_destroyable(machine, vmid, forces=forces)
+    body = change.destroying(machine, vmid, forces=forces)
+    return machine.tasks.start("vzdestroy", str(vmid), call.actor.name, body)
+
+
+def config(call: Call) -> Row:
+    """Show a configuration."""
+    return shown(call.machine.configs.get(call.vmid))
+
+
+def pending(call: Call) -> list[Row]:
+    """Show a configuration as a list; the lab applies changes at once, so nothing waits."""
+    return [{"key": key, "value": value} for key, value in config(call).items()]
+
+
+async def change_config(call: Call) -> None:
+    """Set and remove options."""
+    given = {key: value for key, value in call.given.items() if key not in _ADDRESSING}
+    removed = [key for key in re.split(r"[,;\s]+", call.given.get("delete", "")) if key]
+    if not given and not removed and "revert" not in call.given:
+        raise Refused("no options specified")
+    present = call.machine.configs.get(call.vmid)
+    rights.check_options(
+        call.actor, call.vmid, given, removed=removed, is_unprivileged=present.get("unprivileged") == "1"
+    )
+    await change.change(call.machine, call.vmid, given, removed=removed, digest=call.given.get("digest"))
+
+
+def resize(call: Call) -> str:
+    """Grow a disk."""
+    machine, vmid = call.machine, call.vmid
+    disk, size = call.given["disk"], call.given["size"]
+    check_digest(machine.configs.get(vmid), call.given.get("digest"))
+    change.check_resize(machine, vmid, disk, size)
+
+    async def body(_work: Work) -> None:
+        await change.resize(machine, vmid, disk, size)
+
+    return machine.tasks.start("resize", str(vmid), call.actor.name, body)
+
+
+async def current(call: Call) -> Row:
+    """Show a container as it is now."""
+    return await call.observer.container(call.vmid) | {"ha": {"managed": 0}}
+
+
+async def interfaces(call: Call) -> list[Row] | None:
+    """List the interfaces inside; null when it does not run."""
+    call.machine.configs.get(call.vmid)
+    if not call.machine.guests.is_running(call.vmid):
+        return None
+    found = await call.machine.guests.interfaces(call.vmid)
+    return [_interface(one.name, one.hwaddr, {"inet": one.inet, "inet6": one.inet6}) for one in found]
+
+
+def _interface(name: str, hwaddr: str, addresses: dict[str, str | None]) -> Row:
+    held = {family: address for family, address in addresses.items() if address}
+    listed = []
+    for family, address in held.items():
+        host, _, prefix = address.partition("/")
+        listed.append({"ip-address": host, "prefix": prefix, "ip-address-type": family})
+    address_of = hwaddr.lower()
+    row: Row = {"name": name, "hwaddr": address_of, "hardware-address": address_of, "ip-addresses": listed}
+    return row | held
+
+
+def history(call: Call) -> list[Row]:
+    """Show averages over time."""
+    call.machine.configs.get(call.vmid)
+    return call.observer.history(call.vmid, call.given["timeframe"])
+
+
+def feature(call: Call) -> Row:
+    """Say whether the storage can do something: its folders cannot, thin volumes can."""
+    volume = call.machine.configs.get(call.vmid).get("rootfs", "")
+    storage = call.machine.storages.get(volume.partition(":")[0])
+    return {"hasFeature": int(call.given["feature"] == "copy" or storage.type == "lvmthin")}
+
+
+def snapshots(call: Call) -> list[Row]:
+    """List the one state there is: now."""
+    present = call.machine.configs.get(call.vmid)
+    running = int(call.machine.guests.is_running(call.vmid))
+    return [
+        {"name": "current", "description": "You are here!", "running": running, "digest": digest(present)}
+    ]
+
+
+def _index(*names: str) -> Route:
+    return Route(handler=lambda _call: [{"subdir": name} for name in names])
+
+
+def _power(handler: Any) -> Route:
+    return Route(handler=handler, path="/vms/{vmid}", rights=("VM.PowerMgmt",))
+
+
+def _reading(handler: Any) -> Route:
+    return Route(handler=handler, path="/vms/{vmid}", rights=("VM.Audit",))
+
+
+CONTAINER = "/nodes/{node}/lxc/{vmid}"
+ROUTES: Routes = {
+    "GET /nodes/{node}/lxc": Route(handler=containers),
+    "POST /nodes/{node}/lxc": Route(handler=create_container),
+    f"GET {CONTAINER}": _index("config", "pending", "status", "rrddata", "feature", "interfaces", "resize"),
+    f"DELETE {CONTAINER}": Route(handler=delete_container, path="/vms/{vmid}", rights=("VM.Allocate",)),
+    f"GET {CONTAINER}/config": _reading(config),
+    f"PUT {CONTAINER}/config": Route(
+        handler=change_config, path="/vms/{vmid}", rights=_CONFIG_RIGHTS, any_right=True
+    ),
+    f"GET {CONTAINER}/feature": _reading(feature),
+    f"GET {CONTAINER}/interfaces": _reading(interfaces),
+    f"GET {CONTAINER}/pending": _reading(pending),
+    f"PUT {CONTAINER}/resize": Route(handler=resize, path="/vms/{vmid}", rights=("VM.Config.Disk",)),
+    f"GET {CONTAINER}/rrddata": _reading(history),
+    f"GET {CONTAINER}/snapshot": _reading(snapshots),
+    f"GET {CONTAINER}/status": _index("current", "start", "stop", "shutdown", "reboot"),
+    f"GET {CONTAINER}/status/current": _reading(current),
+    f"POST {CONTAINER}/status/start": _power(lambda call: power.start(call.machine, call.actor, call.vmid)),
+    f"POST {CONTAINER}/status/stop": _power(
+        lambda call: power.stop(call.machine, call.actor, call.vmid, overrules=call.flag("overrule-shutdown"))
+    ),
+    f"POST {CONTAINER}/status/shutdown": _power(
+        lambda call: power.shutdown(
+            call.machine, call.actor, call.vmid, seconds=call.number("timeout"), forces=call.flag("forceStop")
+        )
+    ),
+    f"POST {CONTAINER}/status/reboot": _power(
+        lambda call: power.reboot(call.machine, call.actor, call.vmid, seconds=call.number("timeout"))
+    ),
+}

@@ -1,0 +1,138 @@
+"""From a request to an answer, in the order in which pveproxy decides.
+
+Who asks (401), what is asked for (501), whether a token may (403), the rights (403), the node (500), the
+parameters (400, all at once), then the handler. Ordered faults come after the login, around the handler.
+"""
+
+import asyncio
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from slipway.lab.access.actors import Actor
+from slipway.lab.access.tickets import Doorkeeper
+from slipway.lab.api import access, cluster, containers, storage, tasks
+from slipway.lab.api.call import Call, Listed, Route
+from slipway.lab.api.orders import Orders
+from slipway.lab.faults import ApiError, LostAnswer, SlowAnswer
+from slipway.lab.guests.protocol import GuestError
+from slipway.lab.host.machine import Machine
+from slipway.lab.host.observe import Observer
+from slipway.lab.http.messages import Answer, Request, as_answer, as_refusal
+from slipway.lab.problems import Refused, bad_parameters
+from slipway.lab.schema.calls import CALLS
+from slipway.lab.schema.parameters import check
+
+ROOT = "/api2/json"
+ROUTES: Mapping[str, Route] = {
+    **access.ROUTES,
+    **cluster.ROUTES,
+    **storage.ROUTES,
+    **tasks.ROUTES,
+    **containers.ROUTES,
+}
+UNAUTHORIZED = 401
+_PROXY_ERRORS = range(595, 600)
+_NOBODY = Actor(user="nobody@pam", token=None, acl={})
+
+
+class Api:
+    """The application behind the front."""
+
+    def __init__(self, machine: Machine, observer: Observer, doorkeeper: Doorkeeper) -> None:
+        self._machine = machine
+        self._observer = observer
+        self._doorkeeper = doorkeeper
+        self._orders = Orders(machine.faults)
+        self._patterns = [(re.compile(_pattern(key)), key) for key in ROUTES]
+
+    async def __call__(self, request: Request) -> Answer:
+        """Answer a request; whatever happens there is an answer."""
+        try:
+            if request.path.startswith("/lab/"):
+                return self._orders.answer(request, self._doorkeeper.identify(request))
+            if not request.path.startswith(ROOT):
+                return Answer(status=404, reason=f"no such file '{request.path}'", body=None)
+            return await self._answer(request)
+        except Refused as refused:
+            if refused.status == UNAUTHORIZED:
+                await asyncio.sleep(self._machine.timings.auth_delay)
+            return as_refusal(refused)
+        except GuestError as error:
+            return as_refusal(Refused(str(error)))
+
+    async def _answer(self, request: Request) -> Answer:
+        method, path = request.method, unquote(request.path.removeprefix(ROOT)) or "/"
+        key, found = self._find(method, path)
+        route = ROUTES.get(key)
+        is_open = route is not None and route.is_open
+        actor = _NOBODY if is_open else self._doorkeeper.identify(request)
+        if order := self._machine.faults.take_call(ApiError, method, path):
+            refused = Refused(order.message, status=order.status, is_empty=order.status in _PROXY_ERRORS)
+            return as_refusal(refused)
+        given = found | request.parameters()
+        if route is None:
+            raise Refused(f"Method '{method} {path}' not implemented", status=501)
+        self._check_rights(route, actor, given, request.path)
+        await self._check_node(given)
+        if errors := check(CALLS[key], given):
+            raise bad_parameters(errors)
+        call = Call(
+            machine=self._machine,
+            observer=self._observer,
+            doorkeeper=self._doorkeeper,
+            actor=actor,
+            given=given,
+        )
+        return await self._meet(method, path, await _handled(route, call))
+
+    async def _meet(self, method: str, path: str, answer: Answer) -> Answer:
+        if slow := self._machine.faults.take_call(SlowAnswer, method, path):
+            await asyncio.sleep(slow.seconds)
+        if self._machine.faults.take_call(LostAnswer, method, path):
+            answer.is_lost = True
+        return answer
+
+    def _find(self, method: str, path: str) -> tuple[str, dict[str, str]]:
+        for pattern, key in self._patterns:
+            if match := pattern.fullmatch(f"{method} {path.rstrip('/') or '/'}"):
+                return key, match.groupdict()
+        return "", {}
+
+    def _check_rights(self, route: Route, actor: Actor, given: Mapping[str, str], path: str) -> None:
+        if actor.token and not route.allows_token:
+            raise Refused(f"URI '{path}' not available with API token, need proper ticket.", status=403)
+        if route.path is None:
+            return
+        where = route.path.format_map(given) if all(name in given for name in _names(route.path)) else "/"
+        if route.any_right:
+            actor.require_any(where, route.rights)
+        else:
+            actor.require(where, *route.rights)
+
+    async def _check_node(self, given: Mapping[str, str]) -> None:
+        node = given.get("node")
+        if node in (None, self._machine.node, "localhost"):
+            return
+        await asyncio.sleep(self._machine.timings.lookup_wait)
+        reason = "Temporary failure in name resolution"
+        raise Refused(f"hostname lookup '{node}' failed - failed to get address info for: {node}: {reason}")
+
+
+async def _handled(route: Route, call: Call) -> Answer:
+    result: Any = route.handler(call)
+    if inspect.isawaitable(result):
+        result = await result
+    if isinstance(result, Answer):
+        return result
+    return as_answer(result.rows, total=result.total) if isinstance(result, Listed) else as_answer(result)
+
+
+def _pattern(key: str) -> str:
+    return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(key))
+
+
+def _names(path: str) -> list[str]:
+    return re.findall(r"\{(\w+)\}", path)

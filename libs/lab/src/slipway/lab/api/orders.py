@@ -1,0 +1,39 @@
+"""`/lab/faults`: ordering faults from another process. Proxmox has no such path; only root may use it."""
+
+import json
+
+from pydantic import ValidationError
+
+from slipway.lab.access.actors import Actor
+from slipway.lab.faults import FAULT, Faults
+from slipway.lab.http.messages import Answer, Request, as_answer
+from slipway.lab.problems import Refused, not_permitted
+
+
+class Orders:
+    """POST a fault, GET those that stand, DELETE all or one (`?id=`)."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
+    def answer(self, request: Request, actor: Actor) -> Answer:
+        """Answer one request."""
+        if actor.user != "root@pam":
+            raise not_permitted("/lab, root@pam")
+        match (request.path, request.method):
+            case ("/lab/faults", "POST"):
+                return as_answer({"id": self._order(request.body)})
+            case ("/lab/faults", "GET"):
+                orders = self._faults.standing().items()
+                return as_answer([{"id": order, **fault.model_dump()} for order, fault in orders])
+            case ("/lab/faults", "DELETE"):
+                self._faults.clear(request.parameters().get("id"))
+                return as_answer(None)
+            case _:
+                raise Refused(f"Method '{request.method} {request.path}' not implemented", status=501)
+
+    def _order(self, body: bytes) -> str:
+        try:
+            return self._faults.order(FAULT.validate_json(body))
+        except ValidationError as error:
+            raise Refused(json.dumps(error.errors(include_url=False), default=str), status=400) from error

@@ -1,0 +1,113 @@
+"""`/storage` and `/nodes/{node}/storage`."""
+
+import hashlib
+from typing import Any
+
+from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.host.storages import Storage
+
+Row = dict[str, Any]
+RIGHTS = ("Datastore.Audit", "Datastore.AllocateSpace")
+_ARCHIVE_FORMATS = {".zst": "tzst", ".gz": "tgz", ".xz": "txz"}
+
+
+def configured(call: Call) -> list[Row]:
+    """List storages as they are configured."""
+    return [_configured(one) for one in _visible(call) if call.given.get("type", one.type) == one.type]
+
+
+def _configured(storage: Storage) -> Row:
+    row = {"storage": storage.name, "type": storage.type, "content": ",".join(storage.content)}
+    place = {"path": storage.path} if storage.path else {"vgname": "pve", "thinpool": "data"}
+    digest = hashlib.sha1(storage.name.encode(), usedforsecurity=False).hexdigest()
+    return row | place | {"digest": digest} | ({} if storage.is_enabled else {"disable": 1})
+
+
+def storages(call: Call) -> list[Row]:
+    """List storages as this node sees them."""
+    wanted = set(call.given.get("content", "").replace(",", " ").split())
+    rows = []
+    for storage in _visible(call):
+        fits = not wanted or wanted & set(storage.content)
+        is_named = call.given.get("storage", storage.name) == storage.name
+        if fits and is_named and (storage.is_enabled or not call.flag("enabled")):
+            status = _status(call, storage)
+            fraction = {"used_fraction": status["used"] / status["total"]} if storage.is_enabled else {}
+            rows.append({"storage": storage.name, **status, **fraction})
+    return rows
+
+
+def status(call: Call) -> Row:
+    """Show one storage."""
+    return _status(call, call.machine.storages.get(call.given["storage"]))
+
+
+def _status(call: Call, storage: Storage) -> Row:
+    used = call.machine.storages.used_bytes(storage)
+    is_enabled = int(storage.is_enabled)
+    return {
+        "type": storage.type,
+        "content": ",".join(storage.content),
+        "active": is_enabled,
+        "enabled": is_enabled,
+        "shared": 0,
+        "total": storage.total_bytes,
+        "used": used,
+        "avail": storage.total_bytes - used,
+    }
+
+
+def content(call: Call) -> list[Row]:
+    """List disks and templates on a storage."""
+    kept = call.machine.storages
+    storage = kept.get(call.given["storage"])
+    rows: list[Row] = [
+        {
+            "volid": one.volid,
+            "content": "rootdir",
+            "format": one.format,
+            "size": one.size_kib * 1024,
+            "used": one.size_kib * 1024 // 10,
+            "ctime": one.ctime,
+            "vmid": one.vmid,
+            "parent": None,
+        }
+        for one in kept.volumes(storage.name)
+    ]
+    if "vztmpl" in storage.content:
+        rows += [
+            {
+                "volid": volid,
+                "content": "vztmpl",
+                "format": _ARCHIVE_FORMATS.get(path.suffix, "tar"),
+                "size": path.stat().st_size,
+                "ctime": int(path.stat().st_mtime),
+            }
+            for volid, path in kept.templates().items()
+        ]
+    kind, vmid = call.given.get("content"), call.number("vmid")
+    return [row for row in rows if kind in (None, row["content"]) and vmid in (None, row.get("vmid"))]
+
+
+def _visible(call: Call) -> list[Storage]:
+    every = call.machine.storages.all()
+    return [storage for storage in every if call.actor.may_any(f"/storage/{storage.name}", RIGHTS)]
+
+
+def _index(_call: Call) -> list[Row]:
+    return [{"subdir": name} for name in ("content", "status")]
+
+
+ROUTES: Routes = {
+    "GET /storage": Route(handler=configured),
+    "GET /nodes/{node}/storage": Route(handler=storages),
+    "GET /nodes/{node}/storage/{storage}": Route(
+        handler=_index, path="/storage/{storage}", rights=RIGHTS, any_right=True
+    ),
+    "GET /nodes/{node}/storage/{storage}/content": Route(
+        handler=content, path="/storage/{storage}", rights=RIGHTS, any_right=True
+    ),
+    "GET /nodes/{node}/storage/{storage}/status": Route(
+        handler=status, path="/storage/{storage}", rights=RIGHTS, any_right=True
+    ),
+}

@@ -1,0 +1,103 @@
+"""`/nodes/{node}/tasks`: what runs and what ran."""
+
+import re
+from typing import Any
+
+from slipway.lab.api.call import Call, Listed, Route, Routes
+from slipway.lab.host import upids
+from slipway.lab.host.tasks import Work
+from slipway.lab.http.messages import Answer
+from slipway.lab.problems import not_permitted
+
+Row = dict[str, Any]
+DEFAULT_LIMIT = 50
+
+
+def tasks(call: Call) -> Listed:
+    """List tasks, newest first: ended ones unless the source says otherwise."""
+    source = call.given.get("source", "archive")
+    works = [work for work in call.machine.tasks.all() if _is_visible(call, work) and _fits(call, work)]
+    if source != "all":
+        works = [work for work in works if work.is_running == (source == "active")]
+    start, limit = call.number("start") or 0, call.number("limit")
+    end = None if limit == 0 else start + (DEFAULT_LIMIT if limit is None else limit)
+    return Listed([_row(work) for work in works[start:end]], len(works))
+
+
+def _row(work: Work) -> Row:
+    row: Row = work.upid.fields()
+    if work.is_running:
+        return row | {"status": "RUNNING", "saved": "0"}
+    return row | {"status": work.exit_status, "endtime": work.ended}
+
+
+def _is_visible(call: Call, work: Work) -> bool:
+    is_own = work.upid.actor.partition("!")[0] == call.actor.user
+    return is_own or call.actor.may(f"/nodes/{call.machine.node}", "Sys.Audit")
+
+
+def _fits(call: Call, work: Work) -> bool:
+    given, upid = call.given, work.upid
+    since, until = call.number("since"), call.number("until")
+    wanted = set(re.split(r"[,;\s]+", given["statusfilter"])) if "statusfilter" in given else None
+    return (
+        given.get("vmid", upid.id) == upid.id
+        and given.get("typefilter", upid.type) == upid.type
+        and given.get("userfilter", "").lower() in upid.actor.lower()
+        and (since is None or upid.starttime >= since)
+        and (until is None or upid.starttime <= until)
+        and (not call.flag("errors") or _outcome(work) in ("error", "unknown"))
+        and (wanted is None or _outcome(work) in wanted)
+    )
+
+
+def _outcome(work: Work) -> str:
+    status = work.exit_status
+    if status is None or status == "unexpected status":
+        return "unknown"
+    if status == "OK":
+        return "ok"
+    return "warning" if status.startswith("WARNINGS: ") else "error"
+
+
+def status(call: Call) -> Row:
+    """Show a task; `exitstatus` is there once it has ended."""
+    work = call.machine.tasks.find(call.given["upid"])
+    _require_visible(call, call.given["upid"])
+    row: Row = work.upid.fields()
+    if work.is_running:
+        return row | {"status": "running"}
+    return row | {"status": "stopped", "exitstatus": work.exit_status}
+
+
+def log(call: Call) -> Listed | Answer:
+    """Show a task's log, or a part of it."""
+    lines = call.machine.tasks.log_of(call.given["upid"])
+    _require_visible(call, call.given["upid"])
+    if call.flag("download"):
+        return Answer(body="".join(f"{line}\n" for line in lines).encode(), content_type="text/plain")
+    start, limit = call.number("start") or 0, call.number("limit")
+    end = None if limit == 0 else start + (DEFAULT_LIMIT if limit is None else limit)
+    numbered = [{"n": number, "t": line} for number, line in enumerate(lines, 1)]
+    return Listed(numbered[start:end], len(lines))
+
+
+async def stop(call: Call) -> None:
+    """Ask a task to stop; nothing happens if it has ended."""
+    _require_visible(call, call.given["upid"], right="Sys.Modify")
+    await call.machine.tasks.stop(call.given["upid"])
+
+
+def _require_visible(call: Call, name: str, *, right: str = "Sys.Audit") -> None:
+    is_own = upids.parse(name).actor.partition("!")[0] == call.actor.user
+    if not is_own and not call.actor.may(f"/nodes/{call.machine.node}", right):
+        raise not_permitted(f"/nodes/{call.machine.node}, {right}")
+
+
+ROUTES: Routes = {
+    "GET /nodes/{node}/tasks": Route(handler=tasks),
+    "GET /nodes/{node}/tasks/{upid}": Route(handler=lambda _call: [{"name": "log"}, {"name": "status"}]),
+    "DELETE /nodes/{node}/tasks/{upid}": Route(handler=stop),
+    "GET /nodes/{node}/tasks/{upid}/log": Route(handler=log),
+    "GET /nodes/{node}/tasks/{upid}/status": Route(handler=status),
+}

@@ -1,0 +1,217 @@
+"""Creating a container.
+
+Theory of operation (PVE 9.2, recorded and read in PVE::API2::LXC). A short synchronous part checks rights,
+storages and the VMID, writes a config that holds nothing but `lock: create`, and starts a task. Everything
+else fails inside that task, and then disk and config go away again. If its worker is killed they stay: a
+locked zombie, which the API will neither delete nor create again. The VMID is the compare-and-set: of two
+callers the later one is refused, at the first look or once the earlier one's flock is free.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from slipway.lab.access.actors import Actor
+from slipway.lab.faults import VmidTaken
+from slipway.lab.guests.protocol import GuestError
+from slipway.lab.host import options, power, rights, templates
+from slipway.lab.host.configs import Config
+from slipway.lab.host.machine import Machine
+from slipway.lab.host.storages import check_template_volume
+from slipway.lab.host.tasks import Interrupted, Work
+from slipway.lab.problems import Refused, not_permitted
+
+UNPACK = (
+    "command 'lxc-usernsexec -m u:0:100000:65536 -m g:0:100000:65536 -- tar xpf - --zstd --totals "
+    "--one-file-system -p --sparse --numeric-owner --acls --xattrs '--xattrs-include=user.*' "
+    "'--xattrs-include=security.capability' '--warning=no-file-ignored' '--warning=no-xattr-write' "
+    "-C /var/lib/lxc/{vmid}/rootfs --skip-old-files --anchored --exclude './dev/*''"
+)
+NOT_KEPT = frozenset(
+    [
+        "node",
+        "vmid",
+        "ostemplate",
+        "storage",
+        "password",
+        "ssh-public-keys",
+        "start",
+        "pool",
+        "force",
+        "restore",
+        "unique",
+        "bwlimit",
+        "ha-managed",
+        "ignore-unpack-errors",
+        "rootfs",
+        "lock",
+    ]
+)
+
+
+async def create(machine: Machine, actor: Actor, given: Mapping[str, str]) -> str:
+    """Check what can be checked, lock the VMID and start the task; give its name."""
+    vmid = int(given["vmid"])
+    _let_someone_else_take(machine, vmid)
+    _check_unused(machine, vmid)
+    _check(machine, actor, vmid, given)
+    await asyncio.sleep(machine.timings.create_check)
+    async with machine.configs.flock(vmid, machine.timings.create_lock_wait):
+        try:
+            _check_unused(machine, vmid)
+        except Refused as refused:
+            raise Refused(f"unable to create CT {vmid} - {refused}") from refused
+        machine.configs.put(vmid, {"lock": "create"})
+
+    async def body(work: Work) -> None:
+        await _work(machine, vmid, given, work)
+        if given.get("start") == "1":
+            power.start_task(machine, actor, vmid)
+
+    return machine.tasks.start("vzcreate", str(vmid), actor.name, body)
+
+
+def _check(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str]) -> None:
+    if (keys := given.get("ssh-public-keys")) is not None:
+        _check_keys(keys)
+    if pool := given.get("pool"):
+        raise not_permitted(f"pool '{pool}' does not exist")
+    if not actor.may(f"/vms/{vmid}", "VM.Allocate"):
+        raise not_permitted()
+    is_unprivileged = given.get("unprivileged", "1") == "1"
+    if not is_unprivileged:
+        actor.require("/", "Sys.Modify")
+    kept = {key: value for key, value in given.items() if key not in NOT_KEPT or key == "rootfs"}
+    volumes = {key: value for key, value in kept.items() if key == "rootfs" or options.is_mount_point(key)}
+    rights.check_options(actor, vmid, kept, is_unprivileged=is_unprivileged)
+    template = given["ostemplate"]
+    if given.get("restore") == "1":
+        raise Refused(f"unable to use volume {template} - content type needs to be 'backup'")
+    check_template_volume(machine.storages, template)
+    if ":" in template:
+        path = f"/storage/{template.partition(':')[0]}"
+        actor.require_any(path, ("Datastore.AllocateSpace", "Datastore.Audit"))
+    if volumes and "rootfs" not in volumes:
+        raise Refused("mount points configured, but 'rootfs' not set - aborting")
+    for storage in _storages(volumes, given.get("storage", "local")):
+        machine.storages.for_containers(storage)
+        actor.require(f"/storage/{storage}", "Datastore.AllocateSpace")
+
+
+def _storages(volumes: Mapping[str, str], default: str) -> set[str]:
+    found = set() if "rootfs" in volumes else {default}
+    for value in volumes.values():
+        source = value.partition(",")[0].removeprefix("volume=")
+        if source.replace(".", "", 1).isdigit():
+            found.add(default)
+        elif rights.mount_kind(value) == "volume":
+            if ":" not in source:
+                raise Refused(f"unable to parse volume ID '{source}'")
+            found.add(source.partition(":")[0])
+    return found
+
+
+def _check_keys(keys: str) -> None:
+    kinds = ("ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-")
+    lines = [line.strip() for line in keys.splitlines() if line.strip() and not line.startswith("#")]
+    if any(not line.startswith(kinds) or len(line.split()) < 2 for line in lines):  # noqa: PLR2004 - type, key
+        raise Refused("SSH public key validation error")
+
+
+def _check_unused(machine: Machine, vmid: int) -> None:
+    if vmid in machine.configs:
+        raise Refused(f"CT {vmid} already exists on node '{machine.node}'")
+
+
+def _let_someone_else_take(machine: Machine, vmid: int) -> None:
+    if machine.faults.take(VmidTaken, lambda fault: fault.vmid in (None, vmid)):
+        machine.configs.put(vmid, {"hostname": "someone-elses", "memory": "512", "swap": "512"})
+
+
+async def _work(machine: Machine, vmid: int, given: Mapping[str, str], work: Work) -> None:
+    prefix = f"unable to create CT {vmid} - "
+    async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
+        try:
+            config = await _build(machine, vmid, given, work)
+        except (Refused, GuestError) as error:
+            await clean(machine, vmid)
+            raise Refused(f"{prefix}{error}") from error
+        except asyncio.CancelledError:
+            if work.is_killed:
+                raise
+            await clean(machine, vmid)
+            raise Interrupted(f"{prefix}{UNPACK.format(vmid=vmid)}") from None
+        machine.configs.put(vmid, config)
+
+
+async def clean(machine: Machine, vmid: int) -> None:
+    """Remove disks, guest and config of a creation that failed."""
+    machine.storages.free(vmid)
+    await machine.guests.destroy(vmid)
+    machine.forget_origin(vmid)
+    machine.configs.remove(vmid)
+
+
+async def _build(machine: Machine, vmid: int, given: Mapping[str, str], work: Work) -> Config:
+    template = machine.storages.template(given["ostemplate"])
+    config = _config(vmid, given, template)
+    for key, wanted in _wanted_volumes(given).items():
+        config[key] = _allocate(machine, vmid, key, wanted, work)
+    work.log(f"extracting archive '/var/lib/vz/template/cache/{template.name}'")
+    await machine.faults.at_task("middle", work)
+    _check_room(machine, config, template, work)
+    spec = options.spec(
+        vmid,
+        config,
+        template,
+        password=given.get("password"),
+        ssh_public_keys=given.get("ssh-public-keys"),
+    )
+    await machine.guests.create(spec)
+    machine.remember_origin(vmid, template)
+    work.log(f"Total bytes read: {template.stat().st_size * 3} (229MiB, 324MiB/s)")
+    work.log("Detected container architecture: amd64")
+    templates.warn_without_nesting(template, config, work)
+    return config
+
+
+def _config(vmid: int, given: Mapping[str, str], template: Path) -> Config:
+    config = {key: options.stored(key, value) for key, value in given.items() if key not in NOT_KEPT}
+    config.setdefault("arch", "amd64")
+    config.setdefault("hostname", f"CT{vmid}")
+    config.setdefault("memory", "512")
+    config.setdefault("swap", "512")
+    config.setdefault("ostype", templates.ostype(template))
+    config.setdefault("unprivileged", "1")
+    if config["unprivileged"] == "0":
+        del config["unprivileged"]
+    return config
+
+
+def _wanted_volumes(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    default = given.get("storage", "local")
+    wanted = options.volumes({"rootfs": f"{default}:4"} | dict(given))
+    for parts in wanted.values():
+        if parts["volume"].replace(".", "", 1).isdigit():
+            parts["volume"] = f"{default}:{parts['volume']}"
+    return wanted
+
+
+def _allocate(machine: Machine, vmid: int, key: str, wanted: dict[str, str], work: Work) -> str:
+    if wanted["volume"].startswith("/"):
+        return options.stored_volume(key, wanted)
+    storage, _, size = wanted["volume"].partition(":")
+    kib = int(float(size or "4") * options.KIB_PER["G"])
+    volume = machine.storages.allocate(storage, vmid, kib)
+    for line in templates.disk_lines(machine.storages.get(storage), volume):
+        work.log(line)
+    return options.stored_volume(key, wanted | {"volume": volume.volid, "size": options.from_kib(kib)})
+
+
+def _check_room(machine: Machine, config: Config, template: Path, work: Work) -> None:
+    volume = options.volumes(config)["rootfs"]
+    is_too_small = template.stat().st_size > options.to_kib(volume["size"]) * 1024
+    if is_too_small or machine.faults.is_full(volume["volume"].partition(":")[0]):
+        work.log("tar: ./usr/bin/perl: Cannot write: No space left on device")
+        vmid = work.upid.id
+        raise Refused(f"{UNPACK.format(vmid=vmid)} failed: exit code 2")

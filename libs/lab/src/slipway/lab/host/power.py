@@ -1,0 +1,132 @@
+"""Start, stop, shutdown and reboot.
+
+What is wrong is found at once where the real node looks before it starts a task (running already, not
+running), inside the task otherwise (locks, a missing container or bridge). Every task holds the
+container's flock, so a stop waits for a shutdown and gives up after ten seconds (PVE 9.2, recorded).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from slipway.lab.access.actors import Actor
+from slipway.lab.host import options, templates
+from slipway.lab.host.configs import Config, check_lock
+from slipway.lab.host.machine import Machine
+from slipway.lab.host.tasks import Work
+from slipway.lab.problems import Refused
+
+SHUTDOWN_SECONDS = 60
+Act = Callable[[Config, Work], Awaitable[None]]
+
+
+def start(machine: Machine, actor: Actor, vmid: int) -> str:
+    """Start a container."""
+    if machine.guests.is_running(vmid):
+        raise Refused(f"CT {vmid} already running")
+    return start_task(machine, actor, vmid)
+
+
+def start_task(machine: Machine, actor: Actor, vmid: int) -> str:
+    """Start a container, whatever its state: the task finds out."""
+    return machine.tasks.start("vzstart", str(vmid), actor.name, starting(machine, vmid))
+
+
+def stop(machine: Machine, actor: Actor, vmid: int, *, overrules: bool = False) -> str:
+    """Kill a container; overruling ends a shutdown that is under way."""
+    check_running(machine, vmid)
+    if overrules:
+        for name in machine.tasks.running("vzshutdown", str(vmid)):
+            machine.tasks.kill(name)
+    return machine.tasks.start("vzstop", str(vmid), actor.name, stopping(machine, vmid))
+
+
+def shutdown(machine: Machine, actor: Actor, vmid: int, *, seconds: int | None, forces: bool) -> str:
+    """Ask a container to end; kill it after the timeout if forced."""
+    check_running(machine, vmid)
+    timeout = SHUTDOWN_SECONDS if seconds is None else seconds
+    body = shutting_down(machine, vmid, timeout, forces=forces)
+    return machine.tasks.start("vzshutdown", str(vmid), actor.name, body)
+
+
+def reboot(machine: Machine, actor: Actor, vmid: int, *, seconds: int | None) -> str:
+    """Shut a container down and start it again."""
+    if not machine.guests.is_running(vmid):
+        raise Refused(f"VM {vmid} not running")
+
+    async def act(config: Config, work: Work) -> None:
+        await _end(machine, vmid, SHUTDOWN_SECONDS if seconds is None else seconds, forces=False)
+        await _begin(machine, vmid, config, work)
+
+    return machine.tasks.start("vzreboot", str(vmid), actor.name, _holding(machine, vmid, act))
+
+
+def check_running(machine: Machine, vmid: int) -> None:
+    """Refuse when a container does not run; also when there is none (PVE 9.2, recorded)."""
+    if not machine.guests.is_running(vmid):
+        raise Refused(f"CT {vmid} not running")
+
+
+def starting(machine: Machine, vmid: int) -> Callable[[Work], Awaitable[None]]:
+    """Make the body of a start."""
+
+    async def act(config: Config, work: Work) -> None:
+        if config.get("template") == "1":
+            raise Refused("you can't start a CT if it's a template")
+        if machine.guests.is_running(vmid):
+            raise Refused(f"CT {vmid} already running")
+        await _begin(machine, vmid, config, work)
+
+    return _holding(machine, vmid, act)
+
+
+def stopping(machine: Machine, vmid: int) -> Callable[[Work], Awaitable[None]]:
+    """Make the body of a stop."""
+
+    async def act(_config: Config, _work: Work) -> None:
+        await machine.guests.stop(vmid)
+
+    return _holding(machine, vmid, act)
+
+
+def shutting_down(
+    machine: Machine, vmid: int, timeout: float, *, forces: bool
+) -> Callable[[Work], Awaitable[None]]:
+    """Make the body of a shutdown."""
+
+    async def act(_config: Config, _work: Work) -> None:
+        await _end(machine, vmid, timeout, forces=forces)
+
+    return _holding(machine, vmid, act)
+
+
+def _holding(machine: Machine, vmid: int, act: Act) -> Callable[[Work], Awaitable[None]]:
+    async def body(work: Work) -> None:
+        async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
+            config = machine.configs.get(vmid)
+            check_lock(config)
+            await machine.faults.at_task("middle", work)
+            await act(config, work)
+
+    return body
+
+
+async def _begin(machine: Machine, vmid: int, config: Config, work: Work) -> None:
+    for device in options.networks(config).values():
+        bridge = device.get("bridge")
+        if bridge and bridge not in machine.guests.bridges():
+            raise Refused(f"bridge '{bridge}' does not exist")
+    if not machine.has_guest(vmid):
+        raise Refused(f"startup for container '{vmid}' failed")
+    spec = machine.spec(vmid, config)
+    templates.warn_without_nesting(spec.template, config, work)
+    await machine.guests.update(spec)
+    await machine.guests.start(vmid)
+
+
+async def _end(machine: Machine, vmid: int, timeout: float, *, forces: bool) -> None:
+    if await machine.guests.shutdown(vmid, timeout_seconds=timeout):
+        return
+    if not forces:
+        await asyncio.sleep(machine.timings.shutdown_rest)
+        raise Refused("container did not stop")
+    await machine.guests.stop(vmid)

@@ -1,0 +1,79 @@
+"""OS templates: what can be read from their names, what can be downloaded, and what a creation says of disks."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from slipway.lab.host import options
+from slipway.lab.host.storages import Storage, Volume
+from slipway.lab.host.tasks import Work
+from slipway.lab.schema.container import OPTIONS
+
+APPLIANCES = (
+    ("debian-12-standard", "12.12-1", "debian-12", "Debian 12 Bookworm (standard)", "tar.zst"),
+    ("debian-13-standard", "13.1-2", "debian-13", "Debian 13 Trixie (standard)", "tar.zst"),
+    ("ubuntu-24.04-standard", "24.04-2", "ubuntu-24.04", "Ubuntu 24.04 Noble (standard)", "tar.zst"),
+    ("alpine-3.22-default", "20250617", "alpine-3.22", "LXC default image for alpine 3.22", "tar.xz"),
+)
+WITHOUT_SYSTEMD = ("alpine", "devuan", "gentoo")
+SYSTEMD = {"debian-12": 252, "debian-13": 257, "ubuntu-24.04": 255}
+
+
+def ostype(template: Path) -> str:
+    """Read the distribution from a template's name."""
+    word = re.match(r"[a-z]+", template.name)
+    known = OPTIONS["ostype"].choices
+    return word[0] if word and word[0] in known else "debian"
+
+
+def warn_without_nesting(template: Path, config: Mapping[str, str], work: Work) -> None:
+    """Warn as Proxmox does when a template with systemd has no `nesting`."""
+    if ostype(template) in WITHOUT_SYSTEMD or config.get("ostype") == "unmanaged":
+        return
+    if options.features(config).get("nesting") != "1":
+        version = next((number for name, number in SYSTEMD.items() if template.name.startswith(name)), 252)
+        work.warn(f"Systemd {version} detected. You may need to enable nesting.")
+
+
+def disk_lines(storage: Storage, volume: Volume) -> list[str]:
+    """Say what making a disk says (PVE 9.2, recorded for folders)."""
+    blocks = volume.size_kib // 4
+    if storage.type != "dir":
+        name = volume.volid.partition(":")[2]
+        first = [f'  Logical volume "{name}" created.']
+    else:
+        path = f"{storage.path}/images/{volume.volid.partition(':')[2]}"
+        first = [f"Formatting '{path}', fmt=raw size={volume.size_kib * 1024} preallocation=off"]
+    return [
+        *first,
+        f"Creating filesystem with {blocks} 4k blocks and {blocks // 4} inodes",
+        f"Filesystem UUID: {hashlib.sha256(volume.volid.encode()).hexdigest()[:8]}-0000-4000-8000-000000000000",
+        "Superblock backups stored on blocks: ",
+        "\t" + ", ".join(str(block) for block in (32768, 98304, 163840, 229376, 294912) if block < blocks),
+    ]
+
+
+def appliances() -> list[dict[str, str]]:
+    """List what can be downloaded, as `aplinfo` shows it."""
+    return [_appliance(*one) for one in APPLIANCES]
+
+
+def _appliance(package: str, version: str, system: str, headline: str, suffix: str) -> dict[str, str]:
+    name = f"{package}_{version}_amd64.{suffix}"
+    return {
+        "template": name,
+        "package": package,
+        "version": version,
+        "os": system,
+        "type": "lxc",
+        "section": "system",
+        "architecture": "amd64",
+        "headline": headline,
+        "description": f"{headline}. In the lab it is made from the archive that its guests use.",
+        "infopage": f"https://pve.proxmox.com/wiki/Linux_Container#{package}",
+        "location": f"http://download.proxmox.com/images/system/{name}",
+        "source": "http://download.proxmox.com/images",
+        "sha512sum": hashlib.sha512(name.encode()).hexdigest(),
+        "md5sum": hashlib.md5(name.encode(), usedforsecurity=False).hexdigest(),
+    }

@@ -1,0 +1,1 @@
+"""HTTP as pveproxy speaks it: the front, requests and answers."""

@@ -1,0 +1,153 @@
+"""The HTTPS front: TLS, HTTP/1.1 and nothing of Proxmox but its manners on the wire.
+
+Theory of operation. One task a connection: read a request, ask the application, write its answer, until the
+other side goes, five idle seconds passed, 100 requests were served, or an answer had a status of 400 or more:
+pveproxy always closes after those (PVE 9.2, recorded). Written on h11 since clients read the reason phrase,
+which ASGI servers don't let an application choose, and since a test may order a connection to be dropped
+in the middle. Guarantees: at most 512 KiB of a body is kept; a broken request costs only its connection.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable
+
+import h11
+
+from slipway.lab.http.messages import Answer, Request
+
+Application = Callable[[Request], Awaitable[Answer]]
+
+IDLE_SECONDS = 5.0
+MOST_REQUESTS = 100
+MOST_BODY_BYTES = 512 * 1024
+MOST_HEADERS = 64
+SERVER = "pve-api-daemon/3.0"
+
+
+class Front:
+    """A listening socket and its connections."""
+
+    def __init__(self, application: Application, tls: ssl.SSLContext) -> None:
+        self._application = application
+        self._tls = tls
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; return the port that was taken."""
+        self._server = await asyncio.start_server(self._accept, host, port, ssl=self._tls, backlog=256)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Close the socket and every connection."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def drop_all(self) -> None:
+        """Cut every open connection, answers under way included."""
+        for connection in self._connections:
+            connection.cancel()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            return
+        self._connections.add(task)
+        try:
+            await _Connection(reader, writer, self._application).serve()
+        except (OSError, h11.ProtocolError, asyncio.CancelledError):
+            writer.transport.abort()
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+class _Connection:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, application: Application
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._application = application
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
+
+    async def serve(self) -> None:
+        for _ in range(MOST_REQUESTS):
+            try:
+                request = await self._read()
+            except h11.RemoteProtocolError:
+                await self._write(Answer(status=400, reason="bad request", body=None))
+                return
+            if request is None:
+                return
+            answer = request if isinstance(request, Answer) else await self._application(request)
+            if answer.is_lost:
+                self._writer.transport.abort()
+                return
+            await self._write(answer)
+            if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+                return
+            self._http.start_next_cycle()
+
+    async def _read(self) -> Request | Answer | None:
+        head = await self._event(IDLE_SECONDS)
+        if not isinstance(head, h11.Request):
+            return None
+        headers = {name.decode(): value.decode("latin-1") for name, value in head.headers}
+        if len(head.headers) > MOST_HEADERS:
+            return Answer(status=400, reason="too many http header lines", body=None)
+        if int(headers.get("content-length", "0")) > MOST_BODY_BYTES:
+            return Answer(status=501, reason="for data too large", body=None)
+        body = bytearray()
+        while isinstance(event := await self._event(None), h11.Data):
+            body += event.data
+            if len(body) > MOST_BODY_BYTES:
+                return Answer(status=501, reason="for data too large", body=None)
+        return Request(
+            method=head.method.decode(),
+            target=head.target.decode("latin-1"),
+            headers=headers,
+            body=bytes(body),
+        )
+
+    async def _event(self, timeout: float | None) -> object:
+        while True:
+            event = self._http.next_event()
+            if event is not h11.NEED_DATA:
+                return event
+            if self._http.they_are_waiting_for_100_continue:
+                waiting = h11.InformationalResponse(status_code=100, headers=[])
+                self._writer.write(self._http.send(waiting) or b"")
+            try:
+                async with asyncio.timeout(timeout):
+                    self._http.receive_data(await self._reader.read(64 * 1024))
+            except TimeoutError:
+                return None
+
+    async def _write(self, answer: Answer) -> None:
+        keeps_open = answer.status < 400  # noqa: PLR2004 - where errors begin
+        headers = [
+            ("Connection", "Keep-Alive" if keeps_open else "close"),
+            ("Server", SERVER),
+            *answer.headers.items(),
+        ]
+        if answer.body is not None:
+            headers += [("Content-Length", str(len(answer.body))), ("Content-Type", answer.content_type)]
+        else:
+            headers.append(("Content-Length", "0"))
+        reason = answer.reason.encode("latin-1", "replace")
+        self._send(h11.Response(status_code=answer.status, headers=headers, reason=reason))
+        if answer.body:
+            self._send(h11.Data(data=answer.body))
+        self._send(h11.EndOfMessage())
+        await self._writer.drain()
+
+    def _send(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
+        self._writer.write(self._http.send(event) or b"")

@@ -1,0 +1,121 @@
+"""Named formats of PVE::JSONSchema, with the words that Proxmox uses when a value does not fit.
+
+Pure. A format that is not listed here accepts anything: then the call's own checks decide.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
+
+_LABEL = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)"
+_LOWEST_VMID = 100
+
+
+def fault(name: str, value: str) -> str | None:
+    """Say what is wrong with a value of this format, or None."""
+    if name.endswith("-list"):
+        checker = _FORMATS.get(name.removesuffix("-list"))
+        faults = (checker(item) for item in re.split(r"[,;\s\0]+", value) if item) if checker else ()
+        return next((wrong for wrong in faults if wrong), None)
+    checker = _FORMATS.get(name)
+    return checker(value) if checker else None
+
+
+def _matching(pattern: str, words: str) -> Callable[[str], str | None]:
+    compiled = re.compile(pattern)
+
+    def checked(value: str) -> str | None:
+        return None if compiled.fullmatch(value) else words.format(value=value)
+
+    return checked
+
+
+def _parsing(
+    kind: Callable[[str], object], words: str, *, also: tuple[str, ...] = ()
+) -> Callable[[str], str | None]:
+    def checked(value: str) -> str | None:
+        if value in also:
+            return None
+        try:
+            kind(value)
+        except ValueError:
+            return words
+        return None
+
+    return checked
+
+
+def _vmid(value: str) -> str | None:
+    fits = re.fullmatch(r"[1-9][0-9]{2,8}", value) and int(value) >= _LOWEST_VMID
+    return None if fits else "value does not look like a valid VM ID"
+
+
+def _with_prefix(kind: Callable[[str], object]) -> Callable[[str], object]:
+    def parse(value: str) -> object:
+        if "/" not in value:
+            raise ValueError(value)
+        return kind(value)
+
+    return parse
+
+
+def _mac(value: str) -> str | None:
+    if not re.fullmatch(r"[a-fA-F0-9]{2}(:[a-fA-F0-9]{2}){5}", value):
+        return "value does not look like a valid unicast MAC address"
+    return "value does not look like a valid unicast MAC address" if int(value[:2], 16) & 1 else None
+
+
+def _timezone(value: str) -> str | None:
+    if value == "host" or re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", value):
+        return None
+    return f"invalid time zone '{value}'"
+
+
+def _address_or_interface(value: str) -> object:
+    return ip_address(value.partition("%")[0])
+
+
+_FORMATS: Mapping[str, Callable[[str], str | None]] = {
+    "pve-vmid": _vmid,
+    "pve-node": _matching(_LABEL, "value does not look like a valid node name"),
+    "pve-storage-id": _matching(
+        r"[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]", "storage ID '{value}' contains illegal characters"
+    ),
+    "pve-storage-content": _matching(
+        r"images|rootdir|vztmpl|iso|backup|snippets|none|import",
+        "value does not look like a valid content type",
+    ),
+    "pve-poolid": _matching(
+        r"[A-Za-z0-9\-_.]+(/[A-Za-z0-9\-_.]+){0,2}", "value '{value}' does not look like a valid pool name"
+    ),
+    "pve-configid": _matching(r"[a-zA-Z][\w-]+", "invalid configuration ID '{value}'"),
+    "pve-volume-id": _matching(
+        r"[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]:.+", "unable to parse volume ID '{value}'"
+    ),
+    "pve-tag": _matching(r"[a-zA-Z0-9_][a-zA-Z0-9_\-+.]*", "invalid characters in tag"),
+    "pve-task-status-type": _matching(r"unknown|error|warning|ok", "invalid status type '{value}'"),
+    "pve-ct-timezone": _timezone,
+    "pve-ipv4-config": _parsing(
+        _with_prefix(IPv4Interface),
+        "value does not look like a valid ipv4 network configuration\n",
+        also=("dhcp", "manual"),
+    ),
+    "pve-ipv6-config": _parsing(
+        _with_prefix(IPv6Interface),
+        "value does not look like a valid ipv6 network configuration\n",
+        also=("auto", "dhcp", "manual"),
+    ),
+    "pve-startup-order": _matching(
+        r"((order=)?\d+|(up|down)=\d+)(,((order=)?\d+|(up|down)=\d+))*", "unable to parse startup options"
+    ),
+    "pve-lxc-mp-string": _matching(r"[^,\0]+", "format error"),
+    "pve-lxc-dev-string": _matching(r"/dev/[^,]+", "{value} has to be an absolute path in /dev"),
+    "dns-name": _matching(rf"{_LABEL}(\.{_LABEL})*", "value does not look like a valid DNS name"),
+    "disk-size": _matching(r"\d+(\.\d+)?[KMGT]?", "value does not look like a valid disk size: {value}"),
+    "mac-addr": _mac,
+    "ipv4": _parsing(IPv4Address, "value is not a valid IPv4 address"),
+    "ipv6": _parsing(IPv6Address, "value is not a valid IPv6 address"),
+    "lxc-ip-with-ll-iface": _parsing(
+        _address_or_interface, "value is not a valid IP address", also=("host",)
+    ),
+}

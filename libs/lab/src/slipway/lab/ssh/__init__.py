@@ -1,0 +1,1 @@
+"""The SSH side: a root shell that knows `pct`."""

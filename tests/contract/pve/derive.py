@@ -1,0 +1,145 @@
+"""Derive `calls.json` from Proxmox' official API schema: the calls in use, and what may be said in them.
+
+    python tests/contract/pve/derive.py SCHEMA.json > tests/contract/pve/calls.json
+
+The schema itself is not part of this project; the table keeps only names, types and bounds of the calls
+that Slipway sends. `IN_USE` is the list to extend when a new call is needed.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+IN_USE = """
+GET /version
+GET /access
+GET /access/domains
+GET /access/ticket
+POST /access/ticket
+GET /access/permissions
+GET /cluster
+GET /cluster/nextid
+GET /cluster/options
+GET /cluster/resources
+GET /cluster/status
+GET /cluster/tasks
+GET /nodes
+GET /nodes/{node}
+GET /nodes/{node}/aplinfo
+POST /nodes/{node}/aplinfo
+GET /nodes/{node}/dns
+GET /nodes/{node}/lxc
+POST /nodes/{node}/lxc
+GET /nodes/{node}/lxc/{vmid}
+DELETE /nodes/{node}/lxc/{vmid}
+GET /nodes/{node}/lxc/{vmid}/config
+PUT /nodes/{node}/lxc/{vmid}/config
+GET /nodes/{node}/lxc/{vmid}/feature
+GET /nodes/{node}/lxc/{vmid}/interfaces
+GET /nodes/{node}/lxc/{vmid}/pending
+PUT /nodes/{node}/lxc/{vmid}/resize
+GET /nodes/{node}/lxc/{vmid}/rrddata
+GET /nodes/{node}/lxc/{vmid}/snapshot
+GET /nodes/{node}/lxc/{vmid}/status
+GET /nodes/{node}/lxc/{vmid}/status/current
+POST /nodes/{node}/lxc/{vmid}/status/reboot
+POST /nodes/{node}/lxc/{vmid}/status/shutdown
+POST /nodes/{node}/lxc/{vmid}/status/start
+POST /nodes/{node}/lxc/{vmid}/status/stop
+GET /nodes/{node}/network
+GET /nodes/{node}/status
+GET /nodes/{node}/storage
+GET /nodes/{node}/storage/{storage}
+GET /nodes/{node}/storage/{storage}/content
+GET /nodes/{node}/storage/{storage}/status
+GET /nodes/{node}/tasks
+GET /nodes/{node}/tasks/{upid}
+DELETE /nodes/{node}/tasks/{upid}
+GET /nodes/{node}/tasks/{upid}/log
+GET /nodes/{node}/tasks/{upid}/status
+GET /nodes/{node}/time
+GET /pools
+GET /storage
+""".split("\n")[1:-1]
+
+Json = dict[str, Any]
+KEPT = (
+    "type",
+    "optional",
+    "minimum",
+    "maximum",
+    "enum",
+    "maxLength",
+    "minLength",
+    "requires",
+    "default_key",
+    "pattern",
+)
+
+
+def main() -> None:
+    """Print the table of the schema named on the command line."""
+    schema = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    rows = (f"{json.dumps(call)}: {json.dumps(row, sort_keys=True)}" for call, row in derive(schema).items())
+    sys.stdout.write("{\n" + ",\n".join(rows) + "\n}\n")
+
+
+def derive(schema: list[Json]) -> dict[str, Json]:
+    """Take the calls in use out of the whole schema."""
+    methods = dict(_methods(schema))
+    return {call: _row(methods[call]) for call in IN_USE}
+
+
+def _methods(nodes: list[Json]) -> Iterator[tuple[str, Json]]:
+    for node in nodes:
+        for method, described in node.get("info", {}).items():
+            yield f"{method} {node['path'] or '/'}", described
+        yield from _methods(node.get("children", []))
+
+
+def _row(described: Json) -> Json:
+    properties = described["parameters"].get("properties", {})
+    return {
+        "parameters": {name: _property(one) for name, one in sorted(properties.items())},
+        "token": bool(described.get("allowtoken", 1)),
+        "returns": _returned(described.get("returns", {})),
+    }
+
+
+def _property(described: Json) -> Json:
+    kept = {key: described[key] for key in KEPT if key in described}
+    kept |= {bound: int(kept[bound]) for bound in ("minimum", "maximum") if bound in kept}
+    if "pattern" in kept:
+        kept["pattern"] = python_pattern(kept["pattern"])
+    match described.get("format"):
+        case str(name):
+            kept["format"] = name
+        case Mapping() as parts:
+            kept["format"] = {name: _property(part) for name, part in sorted(parts.items())}
+        case _:
+            pass
+    return kept
+
+
+def _returned(described: Json) -> Json:
+    kept: Json = {"type": described.get("type", "null")}
+    if "items" in described:
+        kept["items"] = _returned(described["items"])
+    if "properties" in described:
+        kept["properties"] = {
+            name: {key: one[key] for key in ("type", "optional", "enum") if key in one}
+            for name, one in sorted(described["properties"].items())
+        }
+    return kept
+
+
+def python_pattern(perl: str) -> str:
+    """Rewrite a Perl pattern's flag groups, the only thing in it that Python has no word for."""
+    return re.sub(r"\(\?\^:", "(?:", perl)
+
+
+if __name__ == "__main__":
+    main()

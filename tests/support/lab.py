@@ -1,0 +1,127 @@
+"""A lab for tests: a pretend Proxmox VE node in this process, and ways to reach it without our own client."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Literal
+
+import asyncssh
+import httpx
+
+from slipway.lab.node import Lab
+from slipway.lab.settings import Timings
+
+FAST = Timings(
+    auth_delay=0.05,
+    resources_period=0.1,
+    create_check=0.01,
+    lookup_wait=0.0,
+    shutdown_rest=0.0,
+    stop_task=0.05,
+)
+"""A node that doesn't keep tests waiting."""
+TASK_SECONDS = 60.0
+
+
+@contextlib.asynccontextmanager
+async def running_lab(
+    data: Path,
+    *,
+    guests: Literal["lxc", "simulated", "auto"] = "simulated",
+    timings: Timings = FAST,
+    name: str = "lab",
+    **options: Any,
+) -> AsyncIterator[Lab]:
+    """Run a lab with its data in a folder."""
+    lab = Lab(data, guests=guests, timings=timings, name=name, **options)
+    await lab.start()
+    try:
+        yield lab
+    finally:
+        await lab.stop()
+
+
+@contextlib.asynccontextmanager
+async def api_client(lab: Lab, *, as_root: bool = False) -> AsyncIterator[httpx.AsyncClient]:
+    """Open a plain HTTP client with a token of the lab, pinned to its certificate."""
+    token = (lab.root_token_id, lab.root_token_secret) if as_root else (lab.token_id, lab.token_secret)
+    headers = {"Authorization": f"PVEAPIToken={token[0]}={token[1]}"}
+    async with httpx.AsyncClient(
+        base_url=f"{lab.endpoint}/api2/json", headers=headers, verify=trust(lab), timeout=60
+    ) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def root_client(lab: Lab) -> AsyncIterator[httpx.AsyncClient]:
+    """Open a plain HTTP client that is logged in as root with the password."""
+    base = f"{lab.endpoint}/api2/json"
+    async with httpx.AsyncClient(base_url=base, verify=trust(lab), timeout=60) as client:
+        login = {"username": "root@pam", "password": lab.root_password}
+        given = (await client.post("/access/ticket", data=login)).json()["data"]
+        client.cookies.set("PVEAuthCookie", given["ticket"])
+        client.headers["CSRFPreventionToken"] = given["CSRFPreventionToken"]
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def ssh_client(lab: Lab) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    """Open an SSH connection as root, with the host key checked."""
+    known = asyncssh.import_known_hosts(f"[127.0.0.1]:{lab.ssh_port} {lab.ssh_host_key}\n")
+    async with asyncssh.connect(
+        "127.0.0.1",
+        lab.ssh_port,
+        username="root",
+        client_keys=[asyncssh.import_private_key(lab.ssh_private_key)],
+        known_hosts=known,
+        config=None,
+    ) as connection:
+        yield connection
+
+
+async def ended(client: httpx.AsyncClient, upid: str) -> str:
+    """Wait for a task's end; give its exit status."""
+    path = f"/nodes/{upid.split(':')[1]}/tasks/{upid}/status"
+    async with asyncio.timeout(TASK_SECONDS):
+        while True:
+            task = (await client.get(path)).json()["data"]
+            if task["status"] == "stopped":
+                return str(task["exitstatus"])
+            await asyncio.sleep(0.02)
+
+
+async def template_of(client: httpx.AsyncClient, lab: Lab) -> str:
+    """Name an OS template that the lab has."""
+    content = (await client.get(f"/nodes/{lab.name}/storage/local/content?content=vztmpl")).json()["data"]
+    return str(content[0]["volid"])
+
+
+async def new_container(client: httpx.AsyncClient, lab: Lab, vmid: int = 100, **options: Any) -> int:
+    """Create a container and wait until it is there."""
+    given = {
+        "vmid": vmid,
+        "ostemplate": await template_of(client, lab),
+        "storage": "local",
+        "features": "nesting=1",
+        "net0": "name=eth0,bridge=vmbr0,ip=dhcp",
+    }
+    answer = await client.post(f"/nodes/{lab.name}/lxc", data=given | options)
+    assert answer.status_code == 200, (answer.reason_phrase, answer.text)
+    status = await ended(client, answer.json()["data"])
+    assert status == "OK" or status.startswith("WARNINGS"), status
+    return vmid
+
+
+async def started(client: httpx.AsyncClient, lab: Lab, vmid: int = 100, **options: Any) -> int:
+    """Create a container and start it."""
+    await new_container(client, lab, vmid, **options)
+    upid = (await client.post(f"/nodes/{lab.name}/lxc/{vmid}/status/start")).json()["data"]
+    assert await ended(client, upid) == "OK"
+    return vmid
+
+
+def trust(lab: Lab) -> ssl.SSLContext:
+    """Trust the lab's certificate and nothing else."""
+    return ssl.create_default_context(cafile=lab.secret_files()["certificate_file"])
