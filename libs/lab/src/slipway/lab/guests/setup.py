@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from slipway.lab.guests.lxc import commands, place
+from slipway.lab.guests.lxc import cleanup, commands, place
 
 PACKAGES = ("lxc", "mmdebstrap", "uidmap", "nftables", "zstd", "iproute2", "debian-archive-keyring")
 PROGRAMS = ("lxc-start", "lxc-attach", "lxc-usernsexec", "mmdebstrap", "newuidmap", "nft", "zstd", "ip")
@@ -101,7 +101,9 @@ def adjust() -> None:
 
 
 async def undo(on_line: Callable[[str], None]) -> None:
-    """Take back what is recorded, and remove the cache. No lab may run."""
+    """Take back what is recorded, and remove the cache. Raise when a lab still runs."""
+    for data in cleanup.traces():
+        await cleanup.after_death(data)
     with _changes() as changes:
         for name, value in changes.settings.items():
             _setting(name).write_text(value)
@@ -111,9 +113,7 @@ async def undo(on_line: Callable[[str], None]) -> None:
             _remove_line(Path(path), line)
             on_line(f"removed {line} from {path}")
         changes.id_lines = {}
-        packages = [name for name in changes.packages if name in await _installed()]
-        if packages:
-            await commands.stream(["apt-get", "purge", "-y", *packages], on_line, timeout_seconds=APT_SECONDS)
+        await _purge([name for name in changes.packages if name in await _installed()], on_line)
         changes.packages = []
     shutil.rmtree(place.cache_folder(), ignore_errors=True)
     on_line(f"removed {place.cache_folder()}")
@@ -133,6 +133,19 @@ def _changes() -> Iterator[Changes]:
             draft = CHANGES.with_suffix(".draft")
             draft.write_text(json.dumps(asdict(changes), indent=2) + "\n")
             draft.replace(CHANGES)
+
+
+async def _purge(packages: list[str], on_line: Callable[[str], None]) -> None:
+    """Purge them, unless something that was installed since needs one of them."""
+    if not packages:
+        return
+    tried = await commands.run(["apt-get", "purge", "--simulate", "-y", *packages])
+    others = {line.split()[1] for line in tried.splitlines() if line.startswith(("Purg ", "Remv "))}
+    if others <= set(packages):
+        await commands.stream(["apt-get", "purge", "-y", *packages], on_line, timeout_seconds=APT_SECONDS)
+    else:
+        needy = ", ".join(sorted(others - set(packages)))
+        on_line(f"kept {', '.join(packages)}: {needy} would go with them")
 
 
 async def _installed() -> set[str]:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from slipway.lab.guests.lxc import cleanup
-from slipway.lab.guests.lxc.place import place
+from slipway.lab.guests.protocol import GuestError
 
 
 def main() -> None:
@@ -17,12 +17,12 @@ def main() -> None:
         "--data", type=Path, help="the lab's data folder; without it, all labs of this machine"
     )
     chosen = parser.parse_args()
-    if chosen.data is None:
-        cleaned = asyncio.run(cleanup.everything())
-    else:
-        asyncio.run(cleanup.leftovers(place(chosen.data)))
-        cleaned = [chosen.data]
-    sys.stdout.writelines(f"cleaned up after the lab in {data}\n" for data in cleaned)
+    for data in [chosen.data] if chosen.data else cleanup.traces():
+        try:
+            asyncio.run(cleanup.after_death(data))
+        except GuestError as error:
+            sys.exit(str(error))
+        sys.stdout.write(f"cleaned up after the lab in {data}\n")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from slipway.lab.guests.lxc import (
     rootfs,
     template,
 )
-from slipway.lab.guests.lxc.kept import Kept, read, write
+from slipway.lab.guests.lxc.kept import Kept, exists, read, write
 from slipway.lab.guests.lxc.life import Life
 from slipway.lab.guests.protocol import GuestError, GuestSpec, Interface, Process, Usage
 
@@ -68,21 +68,26 @@ class LxcGuests:
                 f"real containers need {', '.join(setup.missing())}; `setup.apply` installs them"
             )
         self._lock = claim(self._place.guests)
-        await asyncio.to_thread(setup.adjust)
-        await cleanup.leftovers(self._place)
-        await asyncio.to_thread(layers.forget_generations)
-        self._place.run.mkdir(parents=True, exist_ok=True)
-        (self._place.run / "data").write_text(f"{self._place.data}\n")
-        self._host = _host()
-        self._subnet = await network.up(self._place)
+        try:
+            await asyncio.to_thread(setup.adjust)
+            await cleanup.leftovers(self._place)
+            await asyncio.to_thread(layers.forget_generations)
+            await asyncio.to_thread(cleanup.leave_trace, self._place)
+            self._host = _host()
+            self._subnet = await network.up(self._place)
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Stop all guests, then remove mounts, bridge and NAT; disks are kept."""
+        if self._lock is None:
+            return
         await cleanup.leftovers(self._place)
         self._lives.clear()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._subnet = None
+        self._lock.close()
+        self._lock = None
 
     async def templates(self) -> Sequence[Path]:
         """Give the lab's archive, building it when the cache has none (half a minute)."""
@@ -96,20 +101,21 @@ class LxcGuests:
 
     async def create(self, spec: GuestSpec) -> None:
         """Unpack the template unless it is, and make the guest's own layer with root's password and keys."""
-        folder = self._place.folder(spec.vmid)
-        if folder.exists():
+        folder, root = self._place.folder(spec.vmid), self._place.root(spec.vmid)
+        if exists(folder):
             raise GuestError(f"guest {spec.vmid} exists already")
         base = await layers.unpacked(spec.template, first_id=self._host.first_id if spec.unprivileged else 0)
-        root = self._place.root(spec.vmid)
         try:
             await asyncio.to_thread(layers.prepare, folder, base)
-            write(folder, Kept(spec=spec, base=base, lease=None))
             await layers.mount(root, folder, base)
             await asyncio.to_thread(rootfs.write_access, root, spec)
+            write(folder, Kept(spec=spec, base=base, lease=None))
         except OSError as error:
             raise GuestError(f"creating the disk failed: {error}") from error
         finally:
             await layers.unmount(root)
+            if not exists(folder):
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def update(self, spec: GuestSpec) -> None:
         """Keep the configuration for the next start."""
@@ -120,7 +126,8 @@ class LxcGuests:
         """Stop it and remove its folder."""
         await self.stop(vmid)
         self._disks.pop(vmid, None)
-        await asyncio.to_thread(shutil.rmtree, self._place.folder(vmid), ignore_errors=True)
+        for folder in (self._place.folder(vmid), self._place.runtime(vmid)):
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def start(self, vmid: int) -> None:
         """Mount, configure, and start LXC's monitor; returns when init runs."""
@@ -128,7 +135,7 @@ class LxcGuests:
             raise GuestError(f"guest {vmid} runs already")
         kept, folder, root = self._leased(vmid), self._place.folder(vmid), self._place.root(vmid)
         text = self._config(kept, root)
-        (folder / "config").write_text(text)
+        await asyncio.to_thread(_write_config, self._place.runtime(vmid), text)
         await asyncio.to_thread(self._gather_all)
         await layers.mount(root, folder, kept.base)
         try:
@@ -136,13 +143,13 @@ class LxcGuests:
             self._lives[vmid] = await Life.start(self._place, vmid, timeout_seconds=START_SECONDS)
         except (GuestError, OSError) as error:
             await layers.unmount(root)
-            raise GuestError(_last_words(folder) or str(error)) from error
+            raise GuestError(_last_words(self._place.runtime(vmid)) or str(error)) from error
 
     async def stop(self, vmid: int) -> None:
         """Kill it and unmount its root."""
         name = self._place.name(vmid)
-        if self._place.folder(vmid).exists() and self.is_running(vmid):
-            argv = ["lxc-stop", "-P", str(self._place.guests), "-n", name, "-k"]
+        if self.is_running(vmid):
+            argv = ["lxc-stop", "-P", str(self._place.lxcpath), "-n", name, "-k"]
             await commands.run(argv, timeout_seconds=STOP_SECONDS)
         await self._ended(vmid)
 
@@ -150,7 +157,7 @@ class LxcGuests:
         """Ask systemd to power off."""
         if not self.is_running(vmid):
             return True
-        argv = ["lxc-stop", "-P", str(self._place.guests), "-n", self._place.name(vmid), "--nokill"]
+        argv = ["lxc-stop", "-P", str(self._place.lxcpath), "-n", self._place.name(vmid), "--nokill"]
         await commands.attempt(
             [*argv, "--timeout", str(max(1, round(timeout_seconds)))],
             timeout_seconds=timeout_seconds + STOP_SECONDS,
@@ -167,7 +174,7 @@ class LxcGuests:
     async def execute(self, vmid: int, argv: Sequence[str]) -> Process:
         """Attach a command, with the environment that `pct exec` gives."""
         self._alive(vmid)
-        entering = ["lxc-attach", "-P", str(self._place.guests), "-n", self._place.name(vmid), "--clear-env"]
+        entering = ["lxc-attach", "-P", str(self._place.lxcpath), "-n", self._place.name(vmid), "--clear-env"]
         entering += ["--set-var", f"PATH={attached.PCT_PATH}", "--"]
         return await attached.attach([*entering, *argv], environment=commands.environment())
 
@@ -202,7 +209,7 @@ class LxcGuests:
         wants = any(wanted.ip == "dhcp" for wanted in kept.spec.networks)
         if self._subnet is None or not wants or _fits(kept.lease, self._subnet):
             return kept
-        others = [read(folder, 0) for folder in self._place.guests.glob("slab-*")]
+        others = [read(folder, 0) for folder in self._place.folders() if exists(folder)]
         taken = [other.lease or "" for other in others]
         taken += [wanted.ip or "" for other in others for wanted in other.spec.networks]
         leased = Kept(spec=kept.spec, base=kept.base, lease=network.lease(self._subnet, taken))
@@ -221,7 +228,7 @@ class LxcGuests:
         )
 
     def _gather_all(self) -> None:
-        for folder in self._place.guests.glob("slab-*"):
+        for folder in self._place.folders():
             layers.gather(folder)
 
     async def _ended(self, vmid: int) -> None:
@@ -239,6 +246,13 @@ class LxcGuests:
         return known
 
 
+def _write_config(runtime: Path, text: str) -> None:
+    runtime.mkdir(parents=True, exist_ok=True)
+    path = runtime / "config"
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
 def _host() -> config.Host:
     return config.Host(
         architecture=os.uname().machine,
@@ -253,9 +267,9 @@ def _fits(lease: str | None, subnet: IPv4Network) -> bool:
     return lease is not None and IPv4Network(lease, strict=False) == subnet
 
 
-def _last_words(folder: Path) -> str:
+def _last_words(runtime: Path) -> str:
     """Give the last error of LXC's log, without its stamps."""
-    log = folder / "lxc.log"
+    log = runtime / "lxc.log"
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     errors = [line.rpartition(" - ")[2] for line in lines if " ERROR " in line]
     return errors[0] if errors else ""

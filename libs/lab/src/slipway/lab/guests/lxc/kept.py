@@ -32,6 +32,11 @@ def write(folder: Path, kept: Kept) -> None:
     draft.replace(folder / "guest.json")
 
 
+def exists(folder: Path) -> bool:
+    """Whether a guest was made there to the end; what was not is nobody's."""
+    return (folder / "guest.json").exists()
+
+
 def read(folder: Path, vmid: int) -> Kept:
     """Read it back; a folder without it is no guest."""
     try:

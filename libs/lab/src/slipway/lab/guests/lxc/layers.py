@@ -58,6 +58,7 @@ async def unmount(root: Path) -> None:
 def prepare(folder: Path, base: Path) -> None:
     """Make the folders for a guest's changes, owned as the template's root folder is."""
     owner = base.stat()
+    shutil.rmtree(folder, ignore_errors=True)
     for name in ("delta", "work"):
         (folder / name).mkdir(parents=True)
     os.chown(folder / "delta", owner.st_uid, owner.st_gid)

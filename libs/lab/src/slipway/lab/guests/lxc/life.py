@@ -25,12 +25,12 @@ class Life:
     @classmethod
     async def start(cls, place: Place, vmid: int, *, timeout_seconds: float) -> Self:
         """Start LXC's monitor, which goes into the background when init runs."""
-        log = place.folder(vmid) / "lxc.log"
+        log = place.runtime(vmid) / "lxc.log"
         log.unlink(missing_ok=True)
         argv = [
             "lxc-start",
             "-P",
-            str(place.guests),
+            str(place.lxcpath),
             "-n",
             place.name(vmid),
             "-d",
@@ -67,7 +67,7 @@ class Life:
 
     def _ask(self) -> int:
         asked = subprocess.run(  # noqa: S603 - fixed words and names of ours
-            ["lxc-info", "-P", self._place.guests, "-n", self._place.name(self._vmid), "-pH"],  # noqa: S607 - the host's
+            ["lxc-info", "-P", self._place.lxcpath, "-n", self._place.name(self._vmid), "-pH"],  # noqa: S607 - the host's
             check=False, capture_output=True, text=True, timeout=ASK_SECONDS, env=commands.environment(),
         )  # fmt: skip
         number = asked.stdout.strip()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RUN = Path("/run/slipway-lab")
-"""Mount points of the guests: their mapped root may enter it, whatever the data folder's mode."""
+"""Mount points and LXC's files: a guest's mapped root may enter it, whatever the data folder's mode."""
 ID_FILES = (Path("/etc/subuid"), Path("/etc/subgid"))
 FIRST_ID = 100000
 ID_COUNT = 65536
@@ -30,13 +30,18 @@ class Place:
 
     @property
     def guests(self) -> Path:
-        """Folder with one folder per guest; LXC's `lxcpath`."""
+        """Folder with what is kept of each guest, one folder by VMID."""
         return self.data / "lxc"
 
     @property
     def run(self) -> Path:
-        """Folder of this lab's mount points."""
+        """Folder of what exists only while the lab runs."""
         return RUN / self.tag
+
+    @property
+    def lxcpath(self) -> Path:
+        """Folder of LXC's configurations and logs; a guest's mapped root must be able to enter this too."""
+        return self.run / "lxc"
 
     @property
     def bridge(self) -> str:
@@ -54,11 +59,19 @@ class Place:
 
     def folder(self, vmid: int) -> Path:
         """Everything that is kept of a guest."""
-        return self.guests / self.name(vmid)
+        return self.guests / str(vmid)
+
+    def folders(self) -> list[Path]:
+        """Folders of all guests, half-made ones included."""
+        return [folder for folder in self.guests.glob("[1-9]*") if folder.is_dir()]
 
     def root(self, vmid: int) -> Path:
         """Where a guest's root file system is mounted."""
-        return self.run / str(vmid)
+        return self.run / "roots" / str(vmid)
+
+    def runtime(self, vmid: int) -> Path:
+        """Where LXC looks for a guest's configuration, and logs."""
+        return self.lxcpath / self.name(vmid)
 
     def subnets(self) -> list[ipaddress.IPv4Network]:
         """Subnets to try, in this lab's own order; the first that is free is taken."""

@@ -1,0 +1,186 @@
+"""What only real containers do: limits, ids, reboots, and the traces of a lab that was killed."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slipway.lab.guests.lxc import cleanup, commands
+from slipway.lab.guests.lxc.backend import LxcGuests
+from slipway.lab.guests.lxc.place import place
+from slipway.lab.guests.protocol import GuestError, Guests
+from support.guest_specs import run, script, spec, wait_until_ready
+
+pytestmark = pytest.mark.lxc
+
+LAB_THAT_IS_KILLED = """
+import asyncio, sys
+from pathlib import Path
+from slipway.lab.guests.lxc.backend import LxcGuests
+from support.guest_specs import spec
+
+async def main() -> None:
+    guests = LxcGuests(Path(sys.argv[1]))
+    await guests.open()
+    await guests.create(spec((await guests.templates())[0]))
+    await guests.start(100)
+    print("started", flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_limits_hold_inside(real: Guests) -> None:
+    """One core and 256 MiB, as the configuration says."""
+    await real.create(spec((await real.templates())[0]))
+    await real.start(100)
+
+    processors = await run(real, 100, "nproc")
+    limit = await script(
+        real,
+        100,
+        "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max",
+    )
+
+    assert processors.output == "1\n"
+    assert int(limit.output) == 256 << 20
+
+
+@pytest.mark.parametrize("unprivileged", [True, False])
+async def test_root_is_mapped_in_unprivileged_guests_only(real: Guests, *, unprivileged: bool) -> None:
+    """Inside, everything belongs to root either way, and systemd has no failed unit."""
+    await real.create(spec((await real.templates())[0], unprivileged=unprivileged))
+    await real.start(100)
+
+    said = await wait_until_ready(real, 100)
+
+    first = (await script(real, 100, "awk '{print $2}' /proc/self/uid_map; stat -c %u /etc/passwd")).output
+    assert said == "running", (await script(real, 100, "systemctl --failed --no-legend")).output
+    assert first.endswith("\n0\n")
+    assert (first.split()[0] != "0") is unprivileged
+
+
+async def test_a_guest_that_reboots_by_itself_goes_on(real: Guests) -> None:
+    """Its init is another one afterwards, and the backend knows it."""
+    await real.create(spec((await real.templates())[0]))
+    await real.start(100)
+    await wait_until_ready(real, 100)
+    before = (await real.usage(100)).pid
+
+    await run(real, 100, "systemctl", "reboot")
+
+    async with asyncio.timeout(30):
+        while not real.is_running(100) or (await real.usage(100)).pid == before:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.1)
+    assert await wait_until_ready(real, 100) == "running"
+
+
+async def test_a_guest_that_powers_off_by_itself_can_be_started(real: Guests) -> None:
+    """Its mount is taken over by the next start."""
+    await real.create(spec((await real.templates())[0]))
+    await real.start(100)
+    await wait_until_ready(real, 100)
+
+    await run(real, 100, "systemctl", "poweroff")
+    async with asyncio.timeout(30):
+        while real.is_running(100):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.1)
+    await real.start(100)
+
+    assert await wait_until_ready(real, 100) == "running"
+
+
+async def test_a_password_and_keys_are_set_at_creation(real: Guests) -> None:
+    """Hashed in the shadow file, and in no file of the lab."""
+    wanted = spec((await real.templates())[0], password="correct horse")
+    await real.create(replace(wanted, ssh_public_keys="ssh-ed25519 AAAA test"))
+    await real.start(100)
+
+    assert (
+        await script(real, 100, "grep '^root:\\$6\\$' /etc/shadow; stat -c %u /etc/shadow")
+    ).output.endswith("\n0\n")
+    assert (await run(real, 100, "cat", "/root/.ssh/authorized_keys")).output == "ssh-ed25519 AAAA test\n"
+
+
+async def test_a_link_that_leads_to_the_host_is_not_followed(real: Guests) -> None:
+    """Root of a guest plants one where the lab writes at the next start."""
+    await real.create(spec((await real.templates())[0], unprivileged=False))
+    await real.start(100)
+    await script(real, 100, "mv /etc/network /etc/network.old; ln -s /tmp/outside /etc/network")
+    await real.stop(100)
+
+    with pytest.raises(GuestError, match="symbolic link"):
+        await real.start(100)
+
+
+async def test_twelve_guests_boot_side_by_side(real: Guests) -> None:
+    """Parallel creation and start neither fail nor take long."""
+    template = (await real.templates())[0]
+
+    async def boot(vmid: int) -> str:
+        await real.create(spec(template, vmid=vmid))
+        await real.start(vmid)
+        return await wait_until_ready(real, vmid)
+
+    said = await asyncio.gather(*(boot(vmid) for vmid in range(200, 212)))
+
+    assert set(said) == {"running"}
+
+
+async def test_the_next_lab_cleans_up_after_a_killed_one(tmp_path: Path) -> None:
+    """Its guest runs on until then; its disk is kept."""
+    await _kill_a_lab(tmp_path)
+    name = place(tmp_path).name(100)
+
+    guests = LxcGuests(tmp_path)
+    await guests.open()
+    try:
+        assert await commands.run(["lxc-ls", "-P", str(place(tmp_path).guests), "--running"]) == ""
+        await guests.start(100)
+        assert (await run(guests, 100, "true")).code == 0
+    finally:
+        await guests.close()
+    assert name not in await commands.run(["mount"])
+
+
+async def test_cleanup_by_hand_leaves_no_trace(tmp_path: Path) -> None:
+    """Guests, mounts, bridge and NAT of a killed lab are gone afterwards."""
+    await _kill_a_lab(tmp_path)
+    found = place(tmp_path)
+
+    await cleanup.after_death(tmp_path)
+
+    assert not await commands.attempt(["ip", "link", "show", found.bridge])
+    assert not await commands.attempt(["nft", "list", "table", "ip", found.table])
+    assert found.tag not in await commands.run(["mount"])
+    assert not found.run.exists()
+
+
+async def test_cleanup_by_hand_spares_a_running_lab(real: Guests, tmp_path: Path) -> None:
+    """It is refused."""
+    await real.create(spec((await real.templates())[0]))
+    await real.start(100)
+
+    with pytest.raises(GuestError, match="another lab uses"):
+        await cleanup.after_death(tmp_path)
+
+    assert real.is_running(100)
+
+
+async def _kill_a_lab(data: Path) -> None:
+    """Run a lab with one guest in a process of its own, and kill that process."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LAB_THAT_IS_KILLED, str(data),
+        stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        assert await process.stdout.readline() == b"started\n"
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
