@@ -148,22 +148,22 @@ class _Server(asyncssh.SSHServer):
 
 
 async def _feed(process: asyncssh.SSHServerProcess[bytes], child: asyncio.subprocess.Process) -> None:
+    """Pass input on until its end, and signals until the command's."""
     assert child.stdin is not None
-    try:
-        while True:
-            try:
-                chunk = await process.stdin.read(65536)
-            except asyncssh.SignalReceived as received:
-                _kill(child.pid, signal.Signals[f"SIG{received.signal}"])
+    while True:
+        try:
+            chunk = await process.stdin.read(65536)
+            if chunk:
+                child.stdin.write(chunk)
+                await child.stdin.drain()
                 continue
-            if not chunk:
-                break
-            child.stdin.write(chunk)
-            await child.stdin.drain()
-    except (OSError, asyncssh.Error):
-        pass
-    finally:
+        except asyncssh.SignalReceived as received:
+            _kill(child.pid, signal.Signals[f"SIG{received.signal}"])
+        except (OSError, asyncssh.Error):
+            break
         child.stdin.close()
+        await asyncio.sleep(0.02)
+    child.stdin.close()
 
 
 async def _drain(source: asyncio.StreamReader | None, target: asyncssh.SSHWriter[bytes]) -> None:

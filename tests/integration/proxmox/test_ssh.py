@@ -1,0 +1,208 @@
+"""Commands over SSH against a real server: what arrives, what dies, what is never repeated."""
+
+import asyncio
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import asyncssh
+import pytest
+from pydantic import SecretStr
+
+from slipway.proxmox import links
+from slipway.proxmox.access import NodeAccess
+from slipway.proxmox.errors import AccessRefused, CommandLost, CommandTimedOut, HostKeyMismatch, SshRefused
+from slipway.proxmox.links import scan_host_key
+from slipway.proxmox.ssh import NodeShell, Stream
+from support.ssh_server import SshServer
+from support.waiting import until
+
+LIMIT = timedelta(seconds=20)
+
+
+def lives(file: Path) -> bool:
+    """Whether the process whose number is in the file lives."""
+    try:
+        os.kill(int(file.read_text()), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_a_command_has_input_outputs_and_a_code(shell: NodeShell) -> None:
+    """The two outputs are kept apart."""
+    done = await shell.run(["sh", "-c", "cat; echo wrong >&2; exit 3"], stdin=b"hello\n", timeout=LIMIT)
+
+    assert (done.exit_code, done.stdout, done.stderr) == (3, "hello\n", "wrong\n")
+
+
+async def test_a_signal_shows_in_the_code(shell: NodeShell) -> None:
+    """As a shell counts: 128 and the signal."""
+    done = await shell.run(["sh", "-c", "kill -9 $$"], timeout=LIMIT)
+
+    assert done.exit_code == 137
+
+
+async def test_an_argument_arrives_as_it_is(shell: NodeShell) -> None:
+    """The host's shell takes nothing from it and adds nothing."""
+    strange = 'it\'s $HOME `x` \\ "q"\n*'
+
+    done = await shell.run(["printf", "%s", strange], timeout=LIMIT)
+
+    assert done.stdout == strange
+
+
+async def test_lines_come_as_they_are_written(shell: NodeShell) -> None:
+    """Not when the command ends."""
+    came: list[tuple[Stream, str]] = []
+    first = asyncio.Event()
+
+    async def keep(stream: Stream, text: str) -> None:
+        came.append((stream, text))
+        first.set()
+
+    command = asyncio.create_task(
+        shell.run(["sh", "-c", "echo one; read x; echo two >&2"], timeout=LIMIT, on_line=keep)
+    )
+    await asyncio.wait_for(first.wait(), 10)
+    await command
+
+    assert came == [(Stream.STDOUT, "one"), (Stream.STDERR, "two")]
+
+
+async def test_a_line_of_a_megabyte_arrives_whole(shell: NodeShell) -> None:
+    """And so does noise that is no text."""
+    lines: list[str] = []
+
+    async def keep(_: Stream, text: str) -> None:
+        lines.append(text)
+
+    script = "head -c 1000000 /dev/zero | tr '\\0' x; echo; printf 'a\\000\\377b\\n'; printf end"
+    await shell.run(["sh", "-c", script], timeout=LIMIT, on_line=keep)
+
+    assert [len(lines[0]), *lines[1:]] == [1_000_000, "a\ufffd\ufffdb", "end"]
+
+
+async def test_memory_is_bounded_by_what_is_kept(shell: NodeShell) -> None:
+    """The end counts more than the beginning."""
+    done = await shell.run(["seq", "1", "100000"], timeout=LIMIT, keep_bytes=20)
+
+    assert (done.stdout, done.truncated) == ("99998\n99999\n100000\n", True)
+
+
+async def test_a_command_that_reads_nothing_ends(shell: NodeShell) -> None:
+    """However much it was sent."""
+    done = await shell.run(["true"], stdin=b"x" * 3_000_000, timeout=LIMIT)
+
+    assert done.exit_code == 0
+
+
+async def test_a_command_dies_at_its_deadline(shell: NodeShell, tmp_path: Path) -> None:
+    """With all that it started."""
+    pid = tmp_path / "pid"
+
+    with pytest.raises(CommandTimedOut):
+        await shell.run(["sh", "-c", f"sleep 60 & echo $! >{pid}; wait"], timeout=timedelta(seconds=0.5))
+
+    await until(lambda: not lives(pid))
+
+
+async def test_a_cancelled_command_dies(shell: NodeShell, tmp_path: Path) -> None:
+    """Nobody waits for it any more."""
+    pid = tmp_path / "pid"
+    command = asyncio.create_task(shell.run(["sh", "-c", f"echo $$ >{pid}; exec sleep 60"], timeout=LIMIT))
+    await until(lambda: pid.exists() and pid.read_text() != "")
+
+    command.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await command
+    await until(lambda: not lives(pid))
+
+
+async def test_a_command_is_not_repeated_when_its_connection_dies(
+    shell: NodeShell, server: SshServer, tmp_path: Path
+) -> None:
+    """It may have had its effect; the next command has a new connection."""
+    ran = tmp_path / "ran"
+    command = asyncio.create_task(shell.run(["sh", "-c", f"echo x >>{ran}; sleep 60"], timeout=LIMIT))
+    await until(ran.exists)
+
+    server.cut()
+
+    with pytest.raises(CommandLost):
+        await command
+    assert (await shell.run(["cat", str(ran)], timeout=LIMIT)).stdout == "x\n"
+
+
+async def test_commands_share_a_connection_until_its_sessions_are_taken(
+    shell: NodeShell, server: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then there is a second one, which goes when it is not needed."""
+    monkeypatch.setattr(links, "SESSIONS", 2)
+
+    await asyncio.gather(*(shell.run(["sleep", "0.2"], timeout=LIMIT) for _ in range(4)))
+    await asyncio.gather(*(shell.run(["true"], timeout=LIMIT) for _ in range(2)))
+
+    assert len(server.connections) == 2
+
+
+async def test_another_host_key_is_refused_before_anything_is_said(server: SshServer) -> None:
+    """Neither login nor command reaches another host."""
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode()
+    shell = NodeShell(server.access(host_key=other))
+
+    with pytest.raises(HostKeyMismatch):
+        await shell.run(["true"], timeout=LIMIT)
+
+    assert server.commands == []
+
+
+async def test_the_pinned_key_decides_among_several(server: SshServer) -> None:
+    """A node has keys of several kinds; ours is asked for."""
+    shell = NodeShell(server.access(host_key=server.keys[1].export_public_key("openssh").decode()))
+
+    done = await shell.run(["echo", "hello"], timeout=LIMIT)
+    await shell.aclose()
+
+    assert done.stdout == "hello\n"
+
+
+async def test_a_wrong_key_is_refused(server: SshServer) -> None:
+    """Access has to be asked for again; time does not help."""
+    good = server.access()
+    wrong = SecretStr(asyncssh.generate_private_key("ssh-ed25519").export_private_key("openssh").decode())
+    access = NodeAccess(
+        name="pve1", address=good.address, port=good.port, private_key=wrong, host_key=good.host_key
+    )
+
+    with pytest.raises(AccessRefused):
+        await NodeShell(access).run(["true"], timeout=LIMIT)
+
+
+async def test_no_server_is_a_matter_of_time(server: SshServer, shell: NodeShell) -> None:
+    """Nothing was run, and the next try finds it."""
+    port = server.port
+    await server.stop()
+
+    with pytest.raises(SshRefused):
+        await shell.run(["true"], timeout=LIMIT)
+
+    await server.listen(port)
+    assert (await shell.run(["echo", "back"], timeout=LIMIT)).stdout == "back\n"
+
+
+async def test_a_host_key_can_be_asked_for(server: SshServer) -> None:
+    """For a person to compare and pin."""
+    key = await scan_host_key("127.0.0.1", port=server.port)
+
+    assert key.split()[:2] in [each.export_public_key("openssh").decode().split()[:2] for each in server.keys]
+
+
+async def test_asking_nobody_for_a_host_key_is_told(tmp_path: Path) -> None:
+    """A closed port."""
+    async with SshServer(tmp_path) as gone:
+        port = gone.port
+
+    with pytest.raises(SshRefused):
+        await scan_host_key("127.0.0.1", port=port)
