@@ -16,7 +16,7 @@ from slipway.lab.guests.lxc.place import place
 from slipway.lab.guests.protocol import GuestError, Guests
 from support.guest_specs import run, script, spec, wait_until_ready
 
-pytestmark = pytest.mark.lxc
+pytestmark = [pytest.mark.lxc, pytest.mark.usefixtures("lxc_is_here")]
 
 LAB_THAT_IS_KILLED = """
 import asyncio, sys

@@ -6,13 +6,15 @@ Both backends share this. A hang-up closes the pipes and kills nothing, because 
 
 import asyncio
 import contextlib
-from asyncio.subprocess import PIPE, Process, SubprocessStreamProtocol
+import json
+from asyncio import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from slipway.lab.guests.protocol import Interface
+from slipway.lab.guests.protocol import GuestError, Interface, Process
 
 CHUNK_BYTES = 65536
+ASK_SECONDS = 10.0
 PCT_PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
 """`pct exec` gives its command exactly this PATH."""
 
@@ -20,7 +22,7 @@ PCT_PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
 class AttachedProcess:
     """Implements `protocol.Process` over a child process of the lab."""
 
-    def __init__(self, transport: asyncio.SubprocessTransport, process: Process) -> None:
+    def __init__(self, transport: asyncio.SubprocessTransport, process: subprocess.Process) -> None:
         self._transport = transport
         self._process = process
 
@@ -64,16 +66,27 @@ async def attach(argv: Sequence[str], *, environment: Mapping[str, str]) -> Atta
     """Start the entering program in a session of its own, with piped standard streams."""
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.subprocess_exec(
-        lambda: SubprocessStreamProtocol(limit=CHUNK_BYTES, loop=loop),
+        lambda: subprocess.SubprocessStreamProtocol(limit=CHUNK_BYTES, loop=loop),
         *argv,
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env=dict(environment),
         cwd="/",
         start_new_session=True,
     )
-    return AttachedProcess(transport, Process(transport, protocol, loop))
+    return AttachedProcess(transport, subprocess.Process(transport, protocol, loop))
+
+
+async def interfaces(process: Process) -> list[Interface]:
+    """Read to the end what a running `ip -j addr` prints."""
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            output = b"".join([chunk async for chunk in process.stdout()])
+            await process.wait()
+        return [interface(entry) for entry in json.loads(output)]
+    except (TimeoutError, ValueError) as error:
+        raise GuestError("the guest did not tell its addresses") from error
 
 
 def interface(entry: Mapping[str, Any]) -> Interface:

@@ -16,6 +16,8 @@ from slipway.lab.guests.simulated.possible import impossible
 
 Kind = Literal["lxc", "simulated"]
 ASK_SECONDS = 10.0
+CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
+"""Numbers of the kernel's capabilities."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +74,22 @@ def _no_lxc() -> str | None:
         return "this is a Proxmox VE node, and Debian's lxc would remove Proxmox's"
     if os.geteuid() != 0:
         return "this process is not root"
+    if not _may_mount_and_bridge():
+        return "this root may neither mount nor make bridges, as in most application containers"
     if not setup.missing():
         return None
     words = {_os_release().get("ID", ""), *_os_release().get("ID_LIKE", "").split()}
     if "debian" not in words or not shutil.which("apt-get"):
         return "lxc is not installed, and this is no Debian that could install it"
     return None
+
+
+def _may_mount_and_bridge() -> bool:
+    """Whether root has the two capabilities that everything else rests on."""
+    status = Path("/proc/self/status").read_text() if Path("/proc/self/status").exists() else ""
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    held = int(found[1], 16) if found else 0
+    return bool(held >> CAP_SYS_ADMIN & 1 and held >> CAP_NET_ADMIN & 1)
 
 
 def _os_release() -> dict[str, str]:

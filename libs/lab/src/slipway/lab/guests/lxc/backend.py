@@ -12,7 +12,6 @@ until the next `open` with its folder, or `python -m slipway.lab.guests.lxc clea
 """
 
 import asyncio
-import json
 import os
 import shutil
 import time
@@ -40,7 +39,6 @@ from slipway.lab.guests.protocol import GuestError, GuestSpec, Interface, Proces
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
-ASK_SECONDS = 10.0
 DISK_AGE_SECONDS = 10.0
 """A disk's size is counted file by file, so not at every question."""
 BRIDGE = "vmbr0"
@@ -180,11 +178,7 @@ class LxcGuests:
 
     async def interfaces(self, vmid: int) -> Sequence[Interface]:
         """Ask the guest's own `ip`."""
-        process = await self.execute(vmid, ["ip", "-j", "addr"])
-        async with asyncio.timeout(ASK_SECONDS):
-            output = b"".join([chunk async for chunk in process.stdout()])
-            await process.wait()
-        return [attached.interface(entry) for entry in json.loads(output or b"[]")]
+        return await attached.interfaces(await self.execute(vmid, ["ip", "-j", "addr"]))
 
     async def usage(self, vmid: int) -> Usage:
         """Read its control groups."""

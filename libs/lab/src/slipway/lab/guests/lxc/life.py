@@ -66,9 +66,18 @@ class Life:
         self.forget()
 
     def _ask(self) -> int:
-        asked = subprocess.run(  # noqa: S603 - fixed words and names of ours
-            ["lxc-info", "-P", self._place.lxcpath, "-n", self._place.name(self._vmid), "-pH"],  # noqa: S607 - the host's
-            check=False, capture_output=True, text=True, timeout=ASK_SECONDS, env=commands.environment(),
-        )  # fmt: skip
+        """Give init's number; 0 when there is none, or LXC does not answer."""
+        argv = ["lxc-info", "-P", str(self._place.lxcpath), "-n", self._place.name(self._vmid), "-pH"]
+        try:
+            asked = subprocess.run(  # noqa: S603 - fixed words and names of ours
+                argv,
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=ASK_SECONDS,
+                env=commands.environment(),
+            )
+        except subprocess.TimeoutExpired:
+            return 0
         number = asked.stdout.strip()
         return int(number) if number.isdigit() else 0

@@ -29,7 +29,6 @@ from slipway.lab.guests.simulated.possible import impossible
 from slipway.lab.guests.simulated.running import Running, program
 
 START_SECONDS = 15.0
-READ_SECONDS = 10.0
 ENTER = (
     "--user", "--mount", "--pid", "--uts", "--ipc", "--net",
     "--root", "--wd", "--preserve-credentials", "--",
@@ -155,11 +154,7 @@ class SimulatedGuests:
 
     async def interfaces(self, vmid: int) -> Sequence[Interface]:
         """Ask the guest's own `ip`."""
-        process = await self.execute(vmid, ["ip", "-j", "addr"])
-        async with asyncio.timeout(READ_SECONDS):
-            output = b"".join([chunk async for chunk in process.stdout()])
-            await process.wait()
-        return [attached.interface(entry) for entry in json.loads(output or b"[]")]
+        return await attached.interfaces(await self.execute(vmid, ["ip", "-j", "addr"]))
 
     async def usage(self, vmid: int) -> Usage:
         """Add up the processes of its pid namespace."""
