@@ -14,18 +14,9 @@ from slipway.proxmox.errors import CommandLost, CommandTimedOut, ContainerMissin
 from slipway.proxmox.hosts import Hosts
 from slipway.proxmox.pct import Pct
 from support.ssh_server import SshServer
-from support.waiting import until
+from support.waiting import lives, until
 
 LIMIT = timedelta(seconds=20)
-
-
-def lives(file: Path) -> bool:
-    """Whether the process whose number is in the file lives."""
-    try:
-        os.kill(int(file.read_text()), 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 125, 127, 255])
@@ -76,7 +67,7 @@ async def test_a_command_in_the_guest_dies_at_its_deadline(pct: Pct, tmp_path: P
     with pytest.raises(CommandTimedOut):
         await pct.script(100, f"echo $$ >{pid}; exec sleep 60", timeout=timedelta(seconds=0.5))
 
-    await until(lambda: not lives(pid))
+    await until(lambda: not lives(int(pid.read_text())))
 
 
 async def test_a_command_in_the_guest_dies_with_its_connection(
@@ -91,7 +82,7 @@ async def test_a_command_in_the_guest_dies_with_its_connection(
 
     with pytest.raises(CommandLost):
         await command
-    await until(lambda: not lives(pid))
+    await until(lambda: not lives(int(pid.read_text())))
 
 
 async def test_a_daemon_that_a_command_starts_stays(pct: Pct, tmp_path: Path) -> None:
@@ -100,7 +91,7 @@ async def test_a_daemon_that_a_command_starts_stays(pct: Pct, tmp_path: Path) ->
 
     await pct.script(100, f"setsid sleep 60 >/dev/null 2>&1 & echo $! >{pid}", timeout=LIMIT)
 
-    assert lives(pid)
+    assert lives(int(pid.read_text()))
     os.kill(int(pid.read_text()), 9)
 
 

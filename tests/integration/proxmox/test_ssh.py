@@ -1,7 +1,6 @@
 """Commands over SSH against a real server: what arrives, what dies, what is never repeated."""
 
 import asyncio
-import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,18 +14,9 @@ from slipway.proxmox.errors import AccessRefused, CommandLost, CommandTimedOut, 
 from slipway.proxmox.links import scan_host_key
 from slipway.proxmox.ssh import NodeShell, Stream
 from support.ssh_server import SshServer
-from support.waiting import until
+from support.waiting import lives, until
 
 LIMIT = timedelta(seconds=20)
-
-
-def lives(file: Path) -> bool:
-    """Whether the process whose number is in the file lives."""
-    try:
-        os.kill(int(file.read_text()), 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 async def test_a_command_has_input_outputs_and_a_code(shell: NodeShell) -> None:
@@ -104,7 +94,7 @@ async def test_a_command_dies_at_its_deadline(shell: NodeShell, tmp_path: Path) 
     with pytest.raises(CommandTimedOut):
         await shell.run(["sh", "-c", f"sleep 60 & echo $! >{pid}; wait"], timeout=timedelta(seconds=0.5))
 
-    await until(lambda: not lives(pid))
+    await until(lambda: not lives(int(pid.read_text())))
 
 
 async def test_a_cancelled_command_dies(shell: NodeShell, tmp_path: Path) -> None:
@@ -117,7 +107,7 @@ async def test_a_cancelled_command_dies(shell: NodeShell, tmp_path: Path) -> Non
 
     with pytest.raises(asyncio.CancelledError):
         await command
-    await until(lambda: not lives(pid))
+    await until(lambda: not lives(int(pid.read_text())))
 
 
 async def test_a_command_is_not_repeated_when_its_connection_dies(

@@ -1,0 +1,376 @@
+"""Detached work, with the real scripts in real processes: each line once, nothing twice, whatever dies."""
+
+import asyncio
+import os
+import signal
+from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from slipway.proxmox.detached import Absent, Detached, Exited, Output, Running, Started
+from slipway.proxmox.errors import CommandLost, PctFailed, RunLost
+from slipway.proxmox.ssh import Stream
+from support.ssh_server import SshServer
+from support.waiting import lives, until
+
+LIMIT = timedelta(seconds=30)
+
+
+async def story(detached: Detached, key: str, offset: int = 0) -> tuple[list[Output], Exited]:
+    """All that is left to follow."""
+    lines: list[Output] = []
+    async with aclosing(detached.follow(key, offset, deadline=LIMIT)) as items:
+        async for item in items:
+            if isinstance(item, Exited):
+                return lines, item
+            lines.append(item)
+    raise AssertionError("it ended without an exit code")
+
+
+def texts(lines: list[Output], stream: Stream = Stream.STDOUT) -> list[str]:
+    """The lines of one stream."""
+    return [line.text for line in lines if line.stream is stream]
+
+
+def kill_wrapper(folder: Path) -> int:
+    """Kill the wrapper with its readers, as a lack of memory might; returns the work, which goes on."""
+    work = int((folder / "pid").read_text().split()[0])
+    wrapper = int(Path(f"/proc/{work}/stat").read_text().rpartition(")")[2].split()[1])
+    os.killpg(wrapper, signal.SIGKILL)
+    return work
+
+
+async def test_lines_are_marked_and_the_last_needs_no_newline(detached: Detached) -> None:
+    """Each stream keeps its order."""
+    script = "for i in 1 2 3; do echo out $i; echo err $i >&2; done; printf last; exit 5"
+
+    assert await detached.begin("a", script=script, timeout=LIMIT) == Started()
+    lines, ended = await story(detached, "a")
+
+    assert texts(lines) == ["out 1", "out 2", "out 3", "last"]
+    assert texts(lines, Stream.STDERR) == ["err 1", "err 2", "err 3"]
+    assert ended == Exited(5)
+
+
+async def test_two_thousand_lines_come_once_and_in_order(detached: Detached) -> None:
+    """Written as fast as a shell can, on both streams."""
+    script = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; echo $i >&2; done"
+    await detached.begin("a", script=script, timeout=LIMIT)
+
+    lines, _ = await story(detached, "a")
+
+    numbers = [str(n) for n in range(1, 2001)]
+    assert (texts(lines), texts(lines, Stream.STDERR)) == (numbers, numbers)
+
+
+async def test_lines_of_a_megabyte_stay_whole_beside_others(detached: Detached) -> None:
+    """Two streams write to one file at the same time."""
+    script = """
+        long() { head -c 1000000 /dev/zero | tr '\\0' "$1"; echo; }
+        (long a; echo a; long b) &
+        (long c; i=0; while [ $i -lt 500 ]; do i=$((i+1)); echo $i; done; long d) >&2
+        wait
+    """
+    await detached.begin("a", script=script, timeout=LIMIT)
+
+    lines, _ = await story(detached, "a")
+
+    assert texts(lines) == ["a" * 1_000_000, "a", "b" * 1_000_000]
+    errors = texts(lines, Stream.STDERR)
+    assert errors[1:-1] == [str(n) for n in range(1, 501)]
+    assert (errors[0], errors[-1]) == ("c" * 1_000_000, "d" * 1_000_000)
+
+
+async def test_noise_does_no_harm(detached: Detached) -> None:
+    """Every byte but NUL reaches the file; what is no text is replaced."""
+    script = """
+        i=1
+        while [ $i -lt 256 ]; do
+            [ $i -eq 10 ] || printf "\\$(printf %o $i)"
+            i=$((i + 1))
+        done
+        echo
+        printf 'a\\000b\\n'
+        printf '%s\\n' '  ─ ✓ \\n -n  ' '-- -e'
+        head -c 20000 /dev/urandom
+        echo
+        echo end
+    """
+    await detached.begin("a", script=script, timeout=LIMIT)
+
+    lines, ended = await story(detached, "a")
+
+    assert lines[0].text == bytes(n for n in range(1, 256) if n != 10).decode(errors="replace")
+    assert texts(lines)[1:4] == ["ab", "  ─ ✓ \\n -n  ", "-- -e"]
+    assert (texts(lines)[-1], ended) == ("end", Exited(0))
+
+
+async def test_following_goes_on_from_any_line(detached: Detached) -> None:
+    """The offset of a line is where the next begins."""
+    await detached.begin("a", script="echo one; echo zwölf >&2; seq 3 40000; echo end", timeout=LIMIT)
+    whole, _ = await story(detached, "a")
+
+    for cut in (0, 1, 17, 30000, len(whole) - 1):
+        rest, ended = await story(detached, "a", whole[cut].end_offset)
+        assert (rest, ended) == (whole[cut + 1 :], Exited(0))
+
+
+async def test_lines_come_while_the_work_runs(detached: Detached, tmp_path: Path) -> None:
+    """The follower does not wait for the end."""
+    gate = tmp_path / "gate"
+    await detached.begin("a", script=f"echo first; while [ ! -e {gate} ]; do sleep 0.05; done", timeout=LIMIT)
+
+    async with aclosing(detached.follow("a", deadline=LIMIT)) as items:
+        first = await anext(items)
+        state = await detached.look("a")
+        gate.touch()
+        rest = [item async for item in items]
+
+    assert (isinstance(first, Output) and first.text, state, rest) == ("first", Running(), [Exited(0)])
+
+
+async def test_work_survives_a_connection_that_dies_again_and_again(
+    detached: Detached, server: SshServer
+) -> None:
+    """Each number once, though the follower loses its connection in the middle."""
+    script = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; [ $((i % 200)) -ne 0 ] || sleep 0.1; done"
+    await detached.begin("a", script=script, timeout=LIMIT)
+    lines: list[Output] = []
+    ended: Exited | None = None
+    cuts = 0
+
+    while ended is None:
+        try:
+            async with aclosing(
+                detached.follow("a", lines[-1].end_offset if lines else 0, deadline=LIMIT)
+            ) as items:
+                async for item in items:
+                    if isinstance(item, Exited):
+                        ended = item
+                        break
+                    lines.append(item)
+                    if len(lines) in {150, 700, 1500}:
+                        cuts += 1
+                        server.cut()
+        except CommandLost:
+            continue
+
+    assert texts(lines) == [str(n) for n in range(1, 2001)]
+    assert (ended, cuts) == (Exited(0), 3)
+
+
+async def test_work_survives_the_process_that_began_it(
+    detached: Detached, server: SshServer, tmp_path: Path
+) -> None:
+    """Every process of the SSH session is killed the hard way."""
+    gate = tmp_path / "gate"
+    script = f"echo one; while [ ! -e {gate} ]; do sleep 0.05; done; echo two"
+    await detached.begin("a", script=script, timeout=LIMIT)
+
+    for pid in server.pids:
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    server.cut()
+    gate.touch()
+    lines, ended = await story(detached, "a")
+
+    assert (texts(lines), ended) == (["one", "two"], Exited(0))
+
+
+async def test_work_begins_once(detached: Detached, tmp_path: Path) -> None:
+    """However often and by however many it is begun, at the same time and after its end."""
+    ran = tmp_path / "ran"
+    script = f"echo x >>{ran}; sleep 0.3"
+
+    states = await asyncio.gather(*(detached.begin("a", script=script, timeout=LIMIT) for _ in range(5)))
+    await story(detached, "a")
+    after = await detached.begin("a", script=script, timeout=LIMIT)
+
+    assert sorted(type(state).__name__ for state in states) == ["Running"] * 4 + ["Started"]
+    assert (after, ran.read_text()) == (Exited(0), "x\n")
+
+
+async def test_a_look_does_not_disturb_a_beginning(detached: Detached) -> None:
+    """Both ask for the lock."""
+    looks = [asyncio.create_task(detached.look("a")) for _ in range(6)]
+
+    assert await detached.begin("a", script="true", timeout=LIMIT) == Started()
+
+    await asyncio.gather(*looks)
+    await story(detached, "a")
+
+
+async def test_a_look_tells_where_work_stands(detached: Detached) -> None:
+    """Absent, running, exited."""
+    states = [await detached.look("a")]
+    await detached.begin("a", script="read x || exit 1", timeout=LIMIT)
+    await story(detached, "a")
+    states.append(await detached.look("a"))
+
+    assert states == [Absent(), Exited(1)]
+
+
+async def test_work_that_died_begins_again_and_appends(detached: Detached, tmp_path: Path) -> None:
+    """As after a reboot: no exit code, and nobody holds the lock. Offsets go on where they were."""
+    ran = tmp_path / "ran"
+    script = f"echo x >>{ran}; echo run $(wc -l <{ran}); [ $(wc -l <{ran}) -gt 1 ] || sleep 60"
+    await detached.begin("a", script=script, timeout=LIMIT)
+    folder = tmp_path / "runs" / "a"
+    async with aclosing(detached.follow("a", deadline=LIMIT)) as items:
+        first = await anext(items)
+        assert isinstance(first, Output)
+        work = kill_wrapper(folder)
+        with pytest.raises(RunLost):
+            await anext(items)
+
+    assert await detached.look("a") == Absent()
+    assert await detached.begin("a", script=script, timeout=LIMIT) == Started()
+    rest, ended = await story(detached, "a", first.end_offset)
+
+    assert (first.text, texts(rest), ended, lives(work)) == ("run 1", ["run 2"], Exited(0), False)
+
+
+async def test_a_torn_line_is_ended_before_work_begins_again(detached: Detached, tmp_path: Path) -> None:
+    """A crash may leave half a line."""
+    folder = tmp_path / "runs" / "a"
+    folder.mkdir(parents=True)
+    (folder / "out").write_bytes(b"oone\noha")
+
+    await detached.begin("a", script="echo two", timeout=LIMIT)
+    lines, _ = await story(detached, "a")
+
+    assert texts(lines) == ["one", "ha", "two"]
+
+
+async def test_a_cancelled_work_dies_with_all_it_started(detached: Detached, tmp_path: Path) -> None:
+    """Asked first; what it says to that is kept."""
+    script = f"trap 'echo bye; exit 9' TERM; sleep 60 & echo $! >{tmp_path}/child; echo hi; wait"
+    await detached.begin("a", script=script, timeout=LIMIT)
+    await until((tmp_path / "child").exists)
+
+    state = await detached.cancel("a", grace=timedelta(seconds=5))
+    lines, ended = await story(detached, "a")
+
+    assert (state, ended) == (Exited(9), Exited(9))
+    assert {"hi", "bye"} <= set(texts(lines))
+    await until(lambda: not lives(int((tmp_path / "child").read_text())))
+
+
+async def test_what_ignores_the_request_to_end_is_killed(detached: Detached) -> None:
+    """After the grace."""
+    await detached.begin("a", script="trap '' TERM; echo hi; while :; do sleep 0.1; done", timeout=LIMIT)
+    async with aclosing(detached.follow("a", deadline=LIMIT)) as items:
+        await anext(items)
+
+    assert await detached.cancel("a", grace=timedelta(seconds=1)) == Exited(137)
+
+
+@pytest.mark.parametrize("key", ["never", "ended"])
+async def test_cancelling_what_does_not_run_changes_nothing(detached: Detached, key: str) -> None:
+    """It says how it stands."""
+    await detached.begin("ended", script="exit 4", timeout=LIMIT)
+    await story(detached, "ended")
+
+    assert await detached.cancel(key) == (Absent() if key == "never" else Exited(4))
+
+
+async def test_a_timeout_holds_without_anyone_watching(detached: Detached) -> None:
+    """The guest keeps it; what was said before is there."""
+    await detached.begin("a", script="echo hi; sleep 60; echo never", timeout=timedelta(seconds=1))
+
+    lines, ended = await story(detached, "a")
+
+    assert (texts(lines), ended) == (["hi"], Exited(124))
+
+
+async def test_a_daemon_left_behind_does_not_hold_up_the_end(detached: Detached, tmp_path: Path) -> None:
+    """Even if it holds the outputs open; it is not harmed either."""
+    script = f"setsid sh -c 'echo $$ >{tmp_path}/daemon; sleep 60; echo late' & echo done"
+    await detached.begin("a", script=script, timeout=LIMIT)
+
+    lines, ended = await story(detached, "a")
+
+    assert (texts(lines), ended) == (["done"], Exited(0))
+    os.kill(int((tmp_path / "daemon").read_text()), signal.SIGKILL)
+
+
+async def test_secrets_reach_the_work_and_nothing_else(
+    detached: Detached, server: SshServer, tmp_path: Path
+) -> None:
+    """Not a command line, and no file once the work runs."""
+    secret = "it's a\nge$heim"
+    script = 'printf "%s" "$TOKEN" | sha256sum; [ -e ../runs/a/env ] || echo gone'
+
+    await detached.begin(
+        "a", script=script, env={"TOKEN": SecretStr(secret)}, timeout=LIMIT, directory=str(tmp_path / "runs")
+    )
+    await story(detached, "a")
+
+    assert "heim" not in "".join(server.commands)
+    assert all("heim" not in file.read_text() for file in (tmp_path / "runs" / "a").iterdir())
+
+
+async def test_work_has_a_clean_environment(detached: Detached) -> None:
+    """What it is given, what the guest has, nothing of the wrapper's."""
+    await detached.begin("a", argv=["sh", "-c", "pwd; umask; env | sort"], env={"A": "1"}, timeout=LIMIT)
+
+    lines, _ = await story(detached, "a")
+
+    names = {line.partition("=")[0] for line in texts(lines)[2:]}
+    assert texts(lines)[:2] == ["/", "0022"]
+    assert names <= {
+        "A",
+        "HOME",
+        "LANG",
+        "LOGNAME",
+        "OLDPWD",
+        "PATH",
+        "PWD",
+        "SHELL",
+        "SHLVL",
+        "TERM",
+        "USER",
+        "_",
+    }
+
+
+async def test_a_script_chooses_its_interpreter(detached: Detached) -> None:
+    """By its first line."""
+    await detached.begin("a", script="#!/usr/bin/env -S awk -f\nBEGIN { print 6 * 7 }", timeout=LIMIT)
+
+    lines, _ = await story(detached, "a")
+
+    assert texts(lines) == ["42"]
+
+
+async def test_a_script_that_arrives_in_part_is_not_run(detached: Detached, tmp_path: Path) -> None:
+    """As when the connection dies while it is sent."""
+    with pytest.raises(PctFailed, match="did not arrive whole"):
+        await detached._ask("begin", "a", "10", "1", "/", stdin=b"half a tar")
+
+    assert await detached.look("a") == Absent()
+
+
+async def test_state_is_roots_and_can_be_removed(detached: Detached, tmp_path: Path) -> None:
+    """But not under work that runs."""
+    await detached.begin("a", script="sleep 60", timeout=LIMIT)
+    mode = (tmp_path / "runs" / "a").stat().st_mode & 0o777
+
+    during = await detached.forget("a")
+    await detached.cancel("a")
+    after = await detached.forget("a")
+
+    assert (mode, during, after) == (0o700, Running(), Absent())
+    assert not (tmp_path / "runs" / "a").exists()
+
+
+@pytest.mark.parametrize("key", ["", "../x", "a/b", ".hidden", "a b", "x" * 300])
+async def test_a_key_is_one_name(detached: Detached, key: str) -> None:
+    """It becomes a folder."""
+    with pytest.raises(ValueError, match="not a key"):
+        await detached.look(key)
