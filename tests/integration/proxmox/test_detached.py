@@ -86,15 +86,15 @@ async def test_lines_of_a_megabyte_stay_whole_beside_others(detached: Detached) 
 
 async def test_noise_does_no_harm(detached: Detached) -> None:
     """Every byte but NUL reaches the file; what is no text is replaced."""
-    script = """
+    script = r"""
         i=1
         while [ $i -lt 256 ]; do
             [ $i -eq 10 ] || printf "\\$(printf %o $i)"
             i=$((i + 1))
         done
         echo
-        printf 'a\\000b\\n'
-        printf '%s\\n' '  ─ ✓ \\n -n  ' '-- -e'
+        printf 'a\000b\n'
+        printf '%s\n' '  ─ ✓ \n -n  ' '-- -e'
         head -c 20000 /dev/urandom
         echo
         echo end
