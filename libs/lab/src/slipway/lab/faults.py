@@ -132,6 +132,14 @@ class NeverReady(_Order):
     times: int | None = None
 
 
+class NeverStops(_Order):
+    """Let a guest ignore a shutdown; a stop still works."""
+
+    kind: Literal["never-stops"] = "never-stops"
+    vmid: int | None = None
+    times: int | None = None
+
+
 Fault = (
     ApiError
     | LostAnswer
@@ -145,6 +153,7 @@ Fault = (
     | SshRefused
     | CommandFails
     | NeverReady
+    | NeverStops
 )
 FAULT: TypeAdapter[Fault] = TypeAdapter(Annotated[Fault, Field(discriminator="kind")])
 

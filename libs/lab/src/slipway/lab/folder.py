@@ -1,10 +1,10 @@
 """The lab's data folder: what makes this lab this lab. Secrets, keys and certificate are made once.
 
-Layout: `secrets/` (0600 files), `containers/`, `tasks/`, `volumes.json`, `templates/`, `host/` (what `pct push`
-reads: the pretend node's file system), `guests/` (the backend's). Two labs with two folders share nothing.
+Layout: `secrets/` (0600 files), `containers/`, `tasks/`, `volumes.json`, `templates/`, `host/` (what
+`pct push` reads: the pretend node's file system), `guests/` (the backend's). Two labs with two folders share nothing.
 """
 
-import datetime
+import datetime as dt
 import fcntl
 import secrets
 import uuid
@@ -93,7 +93,7 @@ def _new_ssh_key() -> str:
 def _new_certificate(node: str) -> tuple[str, str]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{node}.lab.invalid")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     names: list[x509.GeneralName] = [x509.DNSName(node), x509.DNSName("localhost")]
     names.append(x509.IPAddress(ip_address("127.0.0.1")))
     certificate = (
@@ -102,8 +102,8 @@ def _new_certificate(node: str) -> tuple[str, str]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=DAYS))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=DAYS))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

@@ -16,6 +16,8 @@ from slipway.lab.http.messages import Request
 from slipway.lab.problems import Refused
 
 LIFETIME_SECONDS = 7200
+CLOCK_SECONDS = 300
+"""How far a ticket may be from the future."""
 SCHEME = "PVEAPIToken="
 COOKIE = "PVEAuthCookie"
 
@@ -96,7 +98,7 @@ class Doorkeeper:
 
 
 def _is_young(stamp: str) -> bool:
-    return -300 < time.time() - int(stamp, 16) < LIFETIME_SECONDS
+    return -CLOCK_SECONDS < time.time() - int(stamp, 16) < LIFETIME_SECONDS
 
 
 def _failed() -> Refused:

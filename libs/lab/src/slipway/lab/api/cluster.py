@@ -6,8 +6,8 @@ from typing import Any
 from slipway.lab.access.actors import Actor
 from slipway.lab.api.call import Call, Route, Routes
 from slipway.lab.host import hardware, templates
-from slipway.lab.host.configs import HIGHEST_VMID, LOWEST_VMID
 from slipway.lab.host.machine import Machine
+from slipway.lab.host.options import MAC_PREFIX
 from slipway.lab.host.rights import ZONE
 from slipway.lab.host.storages import HOST_CACHE, TEMPLATE_STORAGE
 from slipway.lab.host.tasks import Work
@@ -80,9 +80,11 @@ def next_vmid(call: Call) -> str:
     return str(wanted)
 
 
-def options(_call: Call) -> Row:
+def options(call: Call) -> Row:
     """Show the datacenter's options."""
-    return {"mac_prefix": "BC:24:11", "next-id": {"lower": LOWEST_VMID, "upper": HIGHEST_VMID}}
+    configs = (call.machine.configs.get(vmid) for vmid in call.machine.configs.vmids())
+    tags = {tag for config in configs for tag in config.get("tags", "").split(";") if tag}
+    return {"allowed-tags": sorted(tags), "description": "", "mac_prefix": MAC_PREFIX}
 
 
 def tasks(call: Call) -> list[Row]:
@@ -144,6 +146,7 @@ def _bridge(name: str, cidr: str, number: int) -> Row:
         "address": address,
         "netmask": prefix,
         "cidr": cidr,
+        "gateway": address,
         "bridge_ports": "eth0",
         "bridge_stp": "off",
         "bridge_fd": "0",

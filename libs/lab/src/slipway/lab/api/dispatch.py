@@ -22,6 +22,7 @@ from slipway.lab.host.machine import Machine
 from slipway.lab.host.observe import Observer
 from slipway.lab.http.messages import Answer, Request, as_answer, as_refusal
 from slipway.lab.problems import Refused, bad_parameters
+from slipway.lab.schema import formats
 from slipway.lab.schema.calls import CALLS
 from slipway.lab.schema.parameters import check
 
@@ -116,8 +117,10 @@ class Api:
         node = given.get("node")
         if node in (None, self._machine.node, "localhost"):
             return
-        await asyncio.sleep(self._machine.timings.lookup_wait)
-        reason = "Temporary failure in name resolution"
+        reason = "Name or service not known"
+        if not formats.fault("pve-node", str(node)):
+            await asyncio.sleep(self._machine.timings.lookup_wait)
+            reason = "Temporary failure in name resolution"
         raise Refused(f"hostname lookup '{node}' failed - failed to get address info for: {node}: {reason}")
 
 
@@ -127,7 +130,10 @@ async def _handled(route: Route, call: Call) -> Answer:
         result = await result
     if isinstance(result, Answer):
         return result
-    return as_answer(result.rows, total=result.total) if isinstance(result, Listed) else as_answer(result)
+    if isinstance(result, Listed):
+        # A total of nothing is left out (PVE 9.2, recorded).
+        return as_answer(result.rows, **({"total": result.total} if result.total else {}))
+    return as_answer(result)
 
 
 def _pattern(key: str) -> str:

@@ -94,7 +94,8 @@ def destroying(machine: Machine, vmid: int, *, forces: bool) -> Callable[[Work],
             if machine.guests.is_running(vmid):
                 await machine.guests.stop(vmid)
             for volume in machine.storages.volumes_of(vmid):
-                work.log(f'  Logical volume "{volume.volid.partition(":")[2]}" successfully removed.')
+                if "/" not in volume.volid:
+                    work.log(f'  Logical volume "{volume.volid.partition(":")[2]}" successfully removed.')
             work.log(f"purging CT {vmid} from related configurations..")
             await create.clean(machine, vmid)
 

@@ -210,7 +210,7 @@ def _allocate(machine: Machine, vmid: int, key: str, wanted: dict[str, str], wor
 
 def _check_room(machine: Machine, config: Config, template: Path, work: Work) -> None:
     volume = options.volumes(config)["rootfs"]
-    is_too_small = template.stat().st_size > options.to_kib(volume["size"]) * 1024
+    is_too_small = templates.unpacked_kib(template) > options.to_kib(volume["size"])
     if is_too_small or machine.faults.is_full(volume["volume"].partition(":")[0]):
         work.log("tar: ./usr/bin/perl: Cannot write: No space left on device")
         vmid = work.upid.id

@@ -23,6 +23,20 @@ MIB = 1024**2
 PRESSURES = tuple(f"pressure{what}{how}" for what in ("cpu", "io", "memory") for how in ("full", "some"))
 RRD_STEPS = {"hour": 60, "day": 1800, "week": 10800, "month": 43200, "year": 604800}
 RRD_POINTS = 60
+RESOURCE_KEYS = (
+    "cpu",
+    "disk",
+    "diskread",
+    "diskwrite",
+    "maxdisk",
+    "maxmem",
+    "mem",
+    "name",
+    "netin",
+    "netout",
+    "status",
+    "uptime",
+)
 RRD_KEYS = ("cpu", "disk", "diskread", "diskwrite", "maxdisk", "maxmem", "mem", "netin", "netout")
 
 
@@ -95,21 +109,13 @@ class Observer:
 
     def _resource(self, vmid: int) -> Row:
         config = self._machine.configs.get(vmid)
-        place = {"id": f"lxc/{vmid}", "node": self._machine.node, "type": "lxc", "vmid": vmid, "template": 0}
-        if config.get("template") == "1":
-            place["template"] = 1
+        place: Row = {"id": f"lxc/{vmid}", "node": self._machine.node, "type": "lxc", "vmid": vmid}
         place |= {key: config[key] for key in ("tags", "lock") if key in config}
         seen = self._seen.get(vmid)
         if seen is None:
             return place | {"status": "unknown"}
-        keys = ("cpu", "disk", "diskread", "diskwrite", "maxdisk", "maxmem", "mem", "name", "netin", "netout")
-        rest = {
-            "status": seen["status"],
-            "uptime": seen["uptime"],
-            "maxcpu": seen["cpus"],
-            "memhost": seen["mem"],
-        }
-        return place | {key: seen[key] for key in keys} | rest
+        row = place | {key: seen[key] for key in RESOURCE_KEYS}
+        return row | {"maxcpu": seen["cpus"], "memhost": seen["mem"], "template": int("template" in seen)}
 
     async def _usage(self, vmid: int) -> Usage | None:
         if not self._machine.guests.is_running(vmid):
@@ -117,7 +123,7 @@ class Observer:
             return None
         try:
             return await self._machine.guests.usage(vmid)
-        except GuestError:
+        except (GuestError, OSError):  # it ended while being asked
             return None
 
     def _running(self, vmid: int, usage: Usage, cpus: int) -> Row:

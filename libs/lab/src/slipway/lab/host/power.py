@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from slipway.lab.access.actors import Actor
+from slipway.lab.faults import NeverStops
 from slipway.lab.host import options, templates
 from slipway.lab.host.configs import Config, check_lock
 from slipway.lab.host.machine import Machine
@@ -124,7 +125,10 @@ async def _begin(machine: Machine, vmid: int, config: Config, work: Work) -> Non
 
 
 async def _end(machine: Machine, vmid: int, timeout: float, *, forces: bool) -> None:
-    if await machine.guests.shutdown(vmid, timeout_seconds=timeout):
+    is_deaf = machine.faults.take(NeverStops, lambda fault: fault.vmid in (None, vmid)) is not None
+    if is_deaf:
+        await asyncio.sleep(timeout)
+    elif await machine.guests.shutdown(vmid, timeout_seconds=timeout):
         return
     if not forces:
         await asyncio.sleep(machine.timings.shutdown_rest)

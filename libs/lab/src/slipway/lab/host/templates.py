@@ -1,4 +1,4 @@
-"""OS templates: what can be read from their names, what can be downloaded, and what a creation says of disks."""
+"""OS templates: what their names tell, what can be downloaded, and what a creation says of disks."""
 
 import hashlib
 import re
@@ -25,6 +25,12 @@ def ostype(template: Path) -> str:
     word = re.match(r"[a-z]+", template.name)
     known = OPTIONS["ostype"].choices
     return word[0] if word and word[0] in known else "debian"
+
+
+def unpacked_kib(template: Path) -> int:
+    """Guess what a template takes when unpacked, so that a disk can be too small."""
+    least = 10 if ostype(template) == "alpine" else 230
+    return max(least * 1024, template.stat().st_size // 1024)
 
 
 def warn_without_nesting(template: Path, config: Mapping[str, str], work: Work) -> None:

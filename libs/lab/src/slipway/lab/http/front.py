@@ -22,6 +22,7 @@ IDLE_SECONDS = 5.0
 MOST_REQUESTS = 100
 MOST_BODY_BYTES = 512 * 1024
 MOST_HEADERS = 64
+FIRST_ERROR = 400
 SERVER = "pve-api-daemon/3.0"
 
 
@@ -79,11 +80,11 @@ class _Connection:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
 
     async def serve(self) -> None:
-        for _ in range(MOST_REQUESTS):
+        for left in reversed(range(MOST_REQUESTS)):
             try:
                 request = await self._read()
             except h11.RemoteProtocolError:
-                await self._write(Answer(status=400, reason="bad request", body=None))
+                await self._write(Answer(status=400, reason="bad request", body=None), is_last=True)
                 return
             if request is None:
                 return
@@ -91,7 +92,7 @@ class _Connection:
             if answer.is_lost:
                 self._writer.transport.abort()
                 return
-            await self._write(answer)
+            await self._write(answer, is_last=left == 0)
             if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
                 return
             self._http.start_next_cycle()
@@ -131,8 +132,8 @@ class _Connection:
             except TimeoutError:
                 return None
 
-    async def _write(self, answer: Answer) -> None:
-        keeps_open = answer.status < 400  # noqa: PLR2004 - where errors begin
+    async def _write(self, answer: Answer, *, is_last: bool) -> None:
+        keeps_open = answer.status < FIRST_ERROR and not is_last
         headers = [
             ("Connection", "Keep-Alive" if keeps_open else "close"),
             ("Server", SERVER),

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from slipway.lab.problems import Refused
 
+NOT_IMPLEMENTED = 501
 JSON = "application/json;charset=UTF-8"
 
 
@@ -89,7 +90,7 @@ def as_refusal(refused: Refused) -> Answer:
     reason = refused.message.partition("\n")[0]
     if refused.is_empty:
         return Answer(status=refused.status, reason=reason, body=None)
-    is_plain = refused.status in (501,) or refused.message.endswith("\n")
+    is_plain = refused.status == NOT_IMPLEMENTED or refused.message.endswith("\n")
     content: dict[str, object] = {"data": None, "message": refused.message + ("" if is_plain else "\n")}
     if refused.errors is not None:
         content["errors"] = refused.errors

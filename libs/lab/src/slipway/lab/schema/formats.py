@@ -97,12 +97,12 @@ _FORMATS: Mapping[str, Callable[[str], str | None]] = {
     "pve-ct-timezone": _timezone,
     "pve-ipv4-config": _parsing(
         _with_prefix(IPv4Interface),
-        "value does not look like a valid ipv4 network configuration\n",
+        "value does not look like a valid ipv4 network configuration",
         also=("dhcp", "manual"),
     ),
     "pve-ipv6-config": _parsing(
         _with_prefix(IPv6Interface),
-        "value does not look like a valid ipv6 network configuration\n",
+        "value does not look like a valid ipv6 network configuration",
         also=("auto", "dhcp", "manual"),
     ),
     "pve-startup-order": _matching(
