@@ -146,6 +146,20 @@ async def test_shutdown_ends_a_guest_that_has_booted(guests: Guests) -> None:
     assert not guests.is_running(vmid)
 
 
+async def test_a_guest_that_powers_off_by_itself_can_be_started(guests: Guests) -> None:
+    """What is left of it does not stand in the way of the next start."""
+    await started(guests)
+    await wait_until_ready(guests, 100)
+
+    await run(guests, 100, "systemctl", "poweroff")
+    async with asyncio.timeout(30):
+        while guests.is_running(100):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.1)
+    await guests.start(100)
+
+    assert await wait_until_ready(guests, 100) == "running"
+
+
 async def test_destroy_forgets_everything_and_may_be_repeated(guests: Guests) -> None:
     """A running guest is stopped first; the number is free afterwards."""
     vmid = await started(guests)

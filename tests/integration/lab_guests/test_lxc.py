@@ -81,21 +81,6 @@ async def test_a_guest_that_reboots_by_itself_goes_on(real: Guests) -> None:
     assert await wait_until_ready(real, 100) == "running"
 
 
-async def test_a_guest_that_powers_off_by_itself_can_be_started(real: Guests) -> None:
-    """Its mount is taken over by the next start."""
-    await real.create(spec((await real.templates())[0]))
-    await real.start(100)
-    await wait_until_ready(real, 100)
-
-    await run(real, 100, "systemctl", "poweroff")
-    async with asyncio.timeout(30):
-        while real.is_running(100):  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(0.1)
-    await real.start(100)
-
-    assert await wait_until_ready(real, 100) == "running"
-
-
 async def test_a_password_and_keys_are_set_at_creation(real: Guests) -> None:
     """Hashed in the shadow file, and in no file of the lab."""
     wanted = spec((await real.templates())[0], password="correct horse")

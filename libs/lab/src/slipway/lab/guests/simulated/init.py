@@ -67,11 +67,17 @@ class Init:
                 os.read(wake, 512)
                 self._units.reap()
             elif key.fd == control:
-                for line in os.read(control, 65536).decode().splitlines():
-                    self._units.handle(line)
+                going_on = self._hear_guest(os.read(control, 65536).decode().splitlines())
             else:
                 going_on = self._hear_lab()
         return going_on
+
+    def _hear_guest(self, requests: list[str]) -> bool:
+        for request in requests:
+            if request.startswith("poweroff"):
+                return False
+            self._units.handle(request)
+        return True
 
     def _hear_lab(self) -> bool:
         text, descriptors, _, _ = socket.recv_fds(self._lab, 64, 1)
