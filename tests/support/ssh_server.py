@@ -48,6 +48,7 @@ class SshServer:
         ]
         self._client = asyncssh.generate_private_key("ssh-ed25519")
         self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._running: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         """Start listening."""
@@ -63,6 +64,7 @@ class SshServer:
         await self.stop()
         for pid in self.pids:
             _kill(pid, signal.SIGKILL)
+        await asyncio.wait_for(asyncio.gather(*self._running, return_exceptions=True), 10)
 
     async def listen(self, port: int) -> None:
         """Accept connections."""
@@ -109,6 +111,8 @@ class SshServer:
         return int(self._acceptor.get_port())
 
     async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        if (task := asyncio.current_task()) is not None:
+            self._running.append(task)
         line = process.command or ""
         self.commands.append(line)
         environment = {
