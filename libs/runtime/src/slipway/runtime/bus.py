@@ -1,0 +1,255 @@
+"""The bus as a service sees it: answer, ask, consume, publish, commit.
+
+FastStream carries queries and deliveries; what it has no word for (atomic batches, leader reads, buckets,
+leases, the topology) goes through `connection`. Nothing is declared here: streams and consumers exist by
+`slipway topology apply`, and `start` waits for them.
+
+Everything is registered before `start`. `drain` is the way out: no query that reached us stays unanswered,
+and work that can't be finished in time is handed over at once.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from faststream.nats import JStream, NatsBroker, PullSub
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.api import PubAck
+
+from slipway.contracts.message import Event, Message, Query, State, Value
+from slipway.contracts.problems import Problem, Unavailable
+from slipway.runtime import headers as h
+from slipway.runtime import metrics
+from slipway.runtime.answering import AnsweredSubject, QueryHandler, raw_body
+from slipway.runtime.asking import Asker
+from slipway.runtime.connection import inbox_prefix, make_broker
+from slipway.runtime.consuming import Delivery, MessageHandler, Registration, Workbench
+from slipway.runtime.logs import get_logger
+from slipway.runtime.problems import BusUnavailable, WriteRefused, WriteUnknown
+from slipway.runtime.publishing import Publisher
+from slipway.runtime.settings import ServiceSettings
+from slipway.runtime.topology import consumer, parked_subject, verify
+
+__all__ = ["Bus", "Delivery", "WriteRefused", "WriteUnknown"]
+
+log = get_logger()
+
+QueryT = TypeVar("QueryT", bound=Query[Any])
+MessageT = TypeVar("MessageT", bound=Message)
+ReplyT = TypeVar("ReplyT", bound=Value)
+StateT = TypeVar("StateT", bound=State)
+
+_PARKED_HEADERS = ("ce-", "slipway-", "traceparent", "content-type")
+"""What of a message's headers goes along when it is parked; the bus's own would be obeyed again."""
+_WATCH_SECONDS = 15.0
+
+
+class Bus:
+    """One service's connection to the bus."""
+
+    def __init__(self, settings: ServiceSettings, *, service: str) -> None:
+        self.service = service
+        self.instance = settings.instance
+        self.closed = asyncio.Event()
+        """Set when the connection is lost for good; the process has to end."""
+        self.started = False
+        self._settings = settings
+        self._draining = False
+        self._broker: NatsBroker = make_broker(settings, service=service, closed=self._on_closed)
+        self._publisher = Publisher(self._broker, service=service)
+        self._asker = Asker(self._broker)
+        self._answered: list[AnsweredSubject[Any]] = []
+        self._benches: dict[str, Workbench] = {}
+
+    @property
+    def connection(self) -> Client:
+        """The raw client; for the relay, runs, buckets and the topology."""
+        return self._broker.connection
+
+    def answer(self, kind: type[QueryT], handler: QueryHandler[QueryT]) -> None:
+        """Answer a query, together with all other replicas of this service."""
+        self._answered.append(AnsweredSubject(kind, handler, service=self.service, broker=self._broker))
+
+    def consume(
+        self, kind: type[MessageT], handler: MessageHandler[MessageT], *, durable: str, slots: int = 1
+    ) -> None:
+        """Handle stored messages of one kind from a durable consumer.
+
+        Several kinds may share a consumer; what no handler knows is acknowledged and forgotten.
+
+        Args:
+            kind: the class of the messages.
+            handler: must bear a repetition; see `edges` for what its errors mean.
+            durable: the consumer's name in the topology, `<service>-<handler>`.
+            slots: how many messages this replica handles at the same time; the first call for a consumer
+                decides.
+        """
+        if durable not in self._benches:
+            self._benches[durable] = self._open_bench(durable, slots)
+        self._benches[durable].registrations.append(Registration(kind, handler))
+
+    async def start(self) -> None:
+        """Connect, wait until the topology is there, and begin to answer and to consume."""
+        await self._persist(self._connect)
+        await self._persist(lambda: verify(self.connection, self.service))
+        await self._broker.start()
+        self.started = True
+        log.info("bus ready", consumers=list(self._benches), queries=len(self._answered))
+
+    async def drain(self) -> None:
+        """Stop taking work, finish what runs, hand over what can't be finished, disconnect."""
+        self._draining = True
+        self.started = False
+        limit = self._settings.graceful_timeout.total_seconds()
+        with contextlib.suppress(TimeoutError, NatsError):
+            async with asyncio.timeout(limit):
+                await asyncio.gather(*(each.drain() for each in self._answered))
+        await self._broker.stop()
+
+    async def ping(self) -> None:
+        """Raise unless the bus answers and this service is served by it."""
+        if not self.started:
+            raise BusUnavailable("The bus is not connected, or its topology is missing.")
+        try:
+            await self.connection.flush(timeout=2)
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable("The bus does not answer.") from error
+
+    async def ask(self, query: Query[ReplyT], *, timeout: timedelta | None = None) -> ReplyT:
+        """Ask another service; return its answer or raise the error that came instead."""
+        return await self._asker.ask(query, timeout=timeout)
+
+    async def publish(
+        self,
+        message: Message,
+        *,
+        message_id: str,
+        expect_last_subject_sequence: int | None = None,
+        fence: tuple[str, int] | None = None,
+        ttl: timedelta | None = None,
+    ) -> int:
+        """Store one message, once per message id, and tell its stream sequence.
+
+        Args:
+            message: an event, a command or a state.
+            message_id: what makes a repetition recognisable.
+            expect_last_subject_sequence: refuse unless this is the last sequence of the subject; 0 for none.
+            fence: refuse unless this other subject's last sequence is the given one.
+            ttl: how long it is kept; by its kind if not given.
+        """
+        return await self._publisher.publish(
+            message,
+            message_id=message_id,
+            expect_last_subject_sequence=expect_last_subject_sequence,
+            fence=fence,
+            ttl=ttl,
+        )
+
+    async def publish_raw(
+        self, subject: str, payload: bytes, headers: Mapping[str, str]
+    ) -> asyncio.Future[PubAck]:
+        """Hand a stored message to the connection, in the order of the calls; for the outbox."""
+        return await self._publisher.publish_raw(subject, payload, headers)
+
+    async def commit(
+        self,
+        state: State,
+        events: Sequence[Event],
+        *,
+        expected_sequence: int,
+        commit_id: str,
+        ttl: timedelta | None = None,
+    ) -> int:
+        """Store a run record and the events it causes as one, and tell the record's sequence.
+
+        Only `slipway.provisioner.runs` may call this. `WriteRefused` and `WriteUnknown` both mean: read the
+        record again and look for your commit id.
+        """
+        return await self._publisher.commit(
+            state, events, expected_sequence=expected_sequence, commit_id=commit_id, ttl=ttl
+        )
+
+    async def last(self, kind: type[StateT], thing: str) -> tuple[StateT, int] | None:
+        """Read a record and its sequence from the leader."""
+        return await self._publisher.last(kind, thing)
+
+    async def watch_consumers(self) -> None:
+        """Keep the metrics of this service's consumers; a stuck one shows as lag, not as an error."""
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            for durable in self._benches:
+                with contextlib.suppress(NatsError, TimeoutError, OSError):
+                    stream = consumer(durable).stream
+                    known = await self.connection.jetstream().consumer_info(stream, durable)
+                    metrics.consumer_pending.labels(durable).set(known.num_pending or 0)
+                    metrics.consumer_redelivered.labels(durable).set(known.num_redelivered or 0)
+
+    def _open_bench(self, durable: str, slots: int) -> Workbench:
+        source = consumer(durable)
+        if source.service != self.service:
+            raise ValueError(f"{durable} is not a consumer of {self.service}")
+        bench = Workbench(
+            durable, heartbeat_seconds=self._settings.heartbeat.total_seconds(), park=self._park
+        )
+        for _ in range(slots):
+            subscriber = self._broker.subscriber(
+                source.filters[0],
+                stream=JStream(source.stream, declare=False),
+                durable=durable,
+                pull_sub=PullSub(batch_size=1, timeout=self._settings.pull_timeout.total_seconds()),
+                inbox_prefix=f"{inbox_prefix(self.service)}.".encode(),
+                no_reply=True,
+                decoder=raw_body,
+            )
+            subscriber(bench.handle)
+        return bench
+
+    async def _park(self, raw: Msg, delivery: Delivery, consumer_name: str, problem: Problem) -> None:
+        kept = {
+            name: value
+            for name, value in (raw.headers or {}).items()
+            if name.lower().startswith(_PARKED_HEADERS)
+        }
+        known = raw.metadata
+        origin = {
+            h.MESSAGE_ID: f"{consumer_name}:{known.stream}:{delivery.stream_sequence}",
+            "Slipway-Parked-Subject": delivery.subject,
+            "Slipway-Parked-Stream": known.stream,
+            "Slipway-Parked-Sequence": str(delivery.stream_sequence),
+            "Slipway-Parked-Message-Id": delivery.message_id,
+            "Slipway-Parked-Attempts": str(delivery.attempts),
+            "Slipway-Parked-Problem": problem.model_dump_json(),
+        }
+        subject = parked_subject(self.service, consumer_name)
+        future = await self.publish_raw(subject, raw.data, {**kept, **origin})
+        try:
+            await asyncio.wait_for(future, timeout=5)
+        except (NatsError, TimeoutError) as error:
+            raise BusUnavailable("The bus did not take a parked message.", subject=subject) from error
+
+    async def _connect(self) -> None:
+        try:
+            await self._broker.connect()
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable(f"The bus can't be reached: {error}") from error
+
+    async def _persist(self, attempt: Callable[[], Any]) -> None:
+        delay = 0.2
+        while True:
+            try:
+                await attempt()
+            except Unavailable as error:
+                log.warning("bus not ready", reason=error.message, code=error.code)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5.0)
+            else:
+                return
+
+    def _on_closed(self) -> None:
+        if not self._draining:
+            log.critical("bus connection closed for good")
+            self.closed.set()

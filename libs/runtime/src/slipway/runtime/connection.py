@@ -1,0 +1,77 @@
+"""One connection to the bus per service, and what is said when it breaks.
+
+It never gives up: it reconnects without end, notices a dead peer within half a minute, and when the client
+library closes for good after all, the process ends with status 1 so that its supervisor starts a new one.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from faststream import AckPolicy
+from faststream.nats import NatsBroker, NatsNKey
+from faststream.security import BaseSecurity
+
+from slipway.runtime.logs import get_logger
+from slipway.runtime.settings import ServiceSettings
+
+log = get_logger()
+
+
+def inbox_prefix(service: str) -> str:
+    """Name the private inboxes of a service; nobody else may listen there."""
+    return f"_INBOX_{service}"
+
+
+def servers_of(settings: ServiceSettings) -> Sequence[str]:
+    """List the servers of the bus."""
+    return [server.strip() for server in settings.nats_url.split(",")]
+
+
+def make_broker(settings: ServiceSettings, *, service: str, closed: Callable[[], None]) -> NatsBroker:
+    """Build the broker; nothing is connected yet.
+
+    Args:
+        settings: where the bus is and who we are.
+        service: whose user, inboxes and queue group.
+        closed: called when the connection is lost for good.
+    """
+
+    async def report_error(error: Exception) -> None:
+        if "permissions violation" in str(error).lower():
+            log.error("bus refused: permission", error=str(error))
+        else:
+            log.warning("bus trouble", error=str(error) or type(error).__name__)
+
+    async def report_disconnected() -> None:
+        log.warning("bus disconnected")
+
+    async def report_reconnected() -> None:
+        log.info("bus reconnected")
+
+    async def report_closed() -> None:
+        closed()
+
+    return NatsBroker(
+        servers_of(settings),
+        name=f"slipway-{service}-{settings.instance}",
+        security=_security(settings),
+        inbox_prefix=inbox_prefix(service),
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=1,
+        ping_interval=10,
+        max_outstanding_pings=3,
+        error_cb=report_error,
+        disconnected_cb=report_disconnected,
+        reconnected_cb=report_reconnected,
+        closed_cb=report_closed,
+        graceful_timeout=settings.graceful_timeout.total_seconds(),
+        ack_policy=AckPolicy.MANUAL,
+        logger=logging.getLogger("faststream"),
+        log_level=logging.DEBUG,
+    )
+
+
+def _security(settings: ServiceSettings) -> BaseSecurity | None:
+    if settings.nats_nkey_file is None:
+        return None
+    return NatsNKey.from_file(settings.nats_nkey_file)

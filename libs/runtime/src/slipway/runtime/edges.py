@@ -1,0 +1,61 @@
+"""The two tables at the edges: what an error means for a stored message, and for an HTTP request."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from http import HTTPStatus
+from types import MappingProxyType
+
+from slipway.contracts.problems import Problem, ProblemKind, Reason
+
+
+class Settlement(StrEnum):
+    """What becomes of a delivered message."""
+
+    ACK = "ack"
+    """It is done; the bus forgets it."""
+    PARK = "park"
+    """It can't be done; kept aside for an operator, with the reason, then acknowledged."""
+    RETRY = "retry"
+    """Not now; the bus gives it again after a delay."""
+    LEAVE = "leave"
+    """It belongs to a newer owner; not a word about it."""
+
+
+SETTLEMENTS: Mapping[ProblemKind, Settlement] = MappingProxyType(
+    {
+        ProblemKind.REJECTED: Settlement.PARK,
+        ProblemKind.FAILED: Settlement.PARK,
+        ProblemKind.UNAVAILABLE: Settlement.RETRY,
+        ProblemKind.INTERNAL: Settlement.RETRY,
+        ProblemKind.SUPERSEDED: Settlement.LEAVE,
+    }
+)
+"""A bug is retried a few times only: `consuming` parks it then."""
+
+REASONS: Mapping[Reason, HTTPStatus] = MappingProxyType(
+    {
+        Reason.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
+        Reason.NOT_FOUND: HTTPStatus.NOT_FOUND,
+        Reason.CONFLICT: HTTPStatus.CONFLICT,
+        Reason.FORBIDDEN: HTTPStatus.FORBIDDEN,
+        Reason.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+        Reason.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    }
+)
+
+STATUSES: Mapping[ProblemKind, HTTPStatus] = MappingProxyType(
+    {
+        ProblemKind.REJECTED: HTTPStatus.UNPROCESSABLE_ENTITY,
+        ProblemKind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+        ProblemKind.FAILED: HTTPStatus.BAD_GATEWAY,
+        ProblemKind.SUPERSEDED: HTTPStatus.CONFLICT,
+        ProblemKind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+    }
+)
+
+
+def http_status(problem: Problem) -> HTTPStatus:
+    """Tell the HTTP status of a problem."""
+    if problem.kind is ProblemKind.REJECTED and problem.reason is not None:
+        return REASONS[problem.reason]
+    return STATUSES[problem.kind]

@@ -1,0 +1,160 @@
+"""What every service can be told from outside, and how a wrong value is reported.
+
+A setting comes from `SLIPWAY_<NAME>`, from the file that `SLIPWAY_<NAME>_FILE` names (for container secrets)
+or from the TOML file that `SLIPWAY_CONFIG` names, in this order. An unknown key in that file is an error: a
+misspelt limit must not be silently the default.
+"""
+
+import os
+import socket
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "SLIPWAY_"
+
+
+class SettingsProblem(Exception):
+    """A setting can't be used; says which one and why, never its value."""
+
+
+def _seconds(value: object) -> object:
+    try:
+        return timedelta(seconds=float(value)) if isinstance(value, str | int | float) else value
+    except ValueError:
+        return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
+"""A span of time: a number of seconds (`12`, `0.5`) or ISO 8601 (`PT12S`)."""
+
+
+class FileSettingsSource(PydanticBaseSettingsSource):
+    """Reads a setting from the file that `SLIPWAY_<NAME>_FILE` names."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Read one setting; a trailing newline is not part of it."""
+        del field
+        variable = f"{PREFIX}{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        if path is None:
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), field_name, False
+        except OSError as error:
+            raise SettingsProblem(f"{variable}: can't read {path}: {error.strerror}") from error
+
+    def __call__(self) -> dict[str, Any]:
+        """Read all settings that come from files."""
+        found = {name: self.get_field_value(field, name)[0] for name, field in self._fields()}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _fields(self) -> Iterable[tuple[str, FieldInfo]]:
+        names = self.settings_cls.model_fields
+        # `nats_nkey_file` is a setting of its own, not the file of a setting `nats_nkey`.
+        return [(name, field) for name, field in names.items() if f"{name}_file" not in names]
+
+
+class Settings(BaseSettings):
+    """Settings that come from the environment, from files and from one TOML file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: what code says, the environment, files, the TOML file."""
+        del dotenv_settings, file_secret_settings
+        sources = [init_settings, env_settings, FileSettingsSource(settings_cls)]
+        config = os.environ.get(f"{PREFIX}CONFIG")
+        if config is not None:
+            if not Path(config).is_file():
+                raise SettingsProblem(f"{PREFIX}CONFIG: there is no file {config}")
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=config))
+        return tuple(sources)
+
+
+def _instance() -> str:
+    host = "".join(letter if letter.isalnum() else "-" for letter in socket.gethostname().lower())
+    return f"{host.strip('-') or 'host'}-{os.getpid()}"
+
+
+class LogSettings(Settings):
+    """How much is logged, and in which shape."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important level that is written."""
+    log_format: Literal["json", "text"] = "json"
+    """`json` for machines, one object a line; `text` for people."""
+
+
+class ServiceSettings(LogSettings):
+    """What every service needs; a service adds its own fields in a subclass."""
+
+    model_config = SettingsConfigDict(extra="forbid")
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    """Where the bus is; several servers of one cluster are separated by commas."""
+    nats_nkey_file: Path | None = None
+    """The service's own nkey seed; without one the bus must let anyone in (tests only)."""
+    sealing_key_file: Path | None = None
+    """The service's own X25519 private key, for secrets sealed to it."""
+    sealing_public_file: Path | None = None
+    """JSON, service name to X25519 public key: whom this service may seal a secret to."""
+    http_host: str = "127.0.0.1"
+    """Where health and metrics are served; containers say `0.0.0.0`."""
+    http_port: int = Field(default=0, ge=0, le=65535)
+    """The port of health and metrics; 0 takes any free one."""
+    metrics_token_file: Path | None = None
+    """The bearer token that `/metrics` asks for; without one `/metrics` answers on loopback only."""
+    instance: str = Field(default_factory=_instance)
+    """Which replica this is, in logs, leases and the bus's list of clients."""
+    graceful_timeout: Duration = timedelta(seconds=15)
+    """How long running work may go on after SIGTERM; what is left then is handed over at once."""
+    ack_wait: Duration = timedelta(seconds=12)
+    """How long the bus waits for a sign of life before it gives a message to another worker. The consumers
+    have it from `slipway topology apply`; here it only bounds the heartbeat."""
+    heartbeat: Duration = timedelta(seconds=4)
+    """How often a worker shows a sign of life; three fit into `ack_wait`, so two may be lost."""
+    pull_timeout: Duration = timedelta(seconds=2)
+    """How long one request for work waits; also how long work may lie after the bus was restarted."""
+
+
+class DatabaseSettings(Settings):
+    """Where a service's own tables are; mix it into the service's settings."""
+
+    database_url: SecretStr = SecretStr("")
+    """`postgresql://role:password@host/database` of the service's own role."""
+    database_schema: str = Field(default="", pattern=r"^[a-z_]*$")
+    """The schema that holds the service's tables; a service sets its own name as the default."""
+    pool_size: int = Field(default=10, ge=1, le=100)
+    """How many connections one replica keeps at most."""
+
+
+def explain(error: ValidationError) -> list[str]:
+    """Say in one line per wrong setting which one it is and why, without its value."""
+    return [f"{_name(fault['loc'])}: {fault['msg']}" for fault in error.errors(include_input=False)]
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    return f"{PREFIX}{'__'.join(str(part) for part in location).upper()}"

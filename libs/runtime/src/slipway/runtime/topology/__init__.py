@@ -1,0 +1,48 @@
+"""Streams, consumers and buckets: declared once, applied by an administrator, verified by services."""
+
+from slipway.runtime.topology.declared import (
+    ADVISORIES,
+    BUCKETS,
+    BUNDLES,
+    COMMANDS,
+    CONSUMERS,
+    EVENTS,
+    LIVE,
+    LIVE_PREFIX,
+    LOCKS,
+    PARKED,
+    STREAMS,
+    Consumer,
+    Stream,
+    TopologySettings,
+    consumer,
+    lifetime,
+    parked_subject,
+    stream_of,
+)
+from slipway.runtime.topology.reconcile import Change, TopologyConflict, apply, verify
+
+__all__ = [
+    "ADVISORIES",
+    "BUCKETS",
+    "BUNDLES",
+    "COMMANDS",
+    "CONSUMERS",
+    "EVENTS",
+    "LIVE",
+    "LIVE_PREFIX",
+    "LOCKS",
+    "PARKED",
+    "STREAMS",
+    "Change",
+    "Consumer",
+    "Stream",
+    "TopologyConflict",
+    "TopologySettings",
+    "apply",
+    "consumer",
+    "lifetime",
+    "parked_subject",
+    "stream_of",
+    "verify",
+]

@@ -1,0 +1,229 @@
+"""The one declaration of what the bus keeps and who is given what from it.
+
+Nothing here talks to the bus. A stream's limits are settings, because disks differ; its meaning is not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DiscardPolicy,
+    RePublish,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from slipway.contracts.message import Event, Message
+from slipway.runtime.settings import Duration, Settings
+
+COMMANDS = "COMMANDS"
+EVENTS = "EVENTS"
+PARKED = "PARKED"
+ADVISORIES = "ADVISORIES"
+LIVE = "live"
+LOCKS = "locks"
+BUNDLES = "bundles"
+LIVE_PREFIX = "slipway.live."
+"""Under which the stored subjects of EVENTS are republished."""
+
+LOG_LIFETIME = timedelta(days=7)
+EVENT_LIFETIME = timedelta(days=90)
+RECORD_LIFETIME = timedelta(days=90)
+"""Of a run record's terminal write; an unfinished record has no end."""
+
+_MIB = 1024 * 1024
+
+
+class TopologySettings(Settings):
+    """How much the bus may keep and how many copies it makes."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    replicas: int = Field(default=1, ge=1, le=5)
+    """Copies of everything: 1 on one machine, 3 on a cluster."""
+    ack_wait: Duration = timedelta(seconds=12)
+    """After how long without a sign of life work goes to another worker."""
+    duplicate_window: Duration = timedelta(hours=1)
+    """For how long the same message id is stored once; longer than any relay retries."""
+    commands_max_bytes: int = 64 * _MIB
+    events_max_bytes: int = 2048 * _MIB
+    """EVENTS refuses new messages when full, so alert at 70 %."""
+    parked_max_bytes: int = 64 * _MIB
+    advisories_max_bytes: int = 16 * _MIB
+    live_max_bytes: int = 64 * _MIB
+    locks_max_bytes: int = 4 * _MIB
+    bundles_max_bytes: int = 1024 * _MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One stream; a bucket is a stream with the subjects and limits its kind prescribes."""
+
+    name: str
+    subjects: tuple[str, ...]
+    limit: str
+    """The setting that bounds its size."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def config(self, settings: TopologySettings) -> StreamConfig:
+        """Say it in the words of the bus."""
+        return StreamConfig(
+            name=self.name,
+            subjects=list(self.subjects),
+            storage=StorageType.FILE,
+            num_replicas=settings.replicas,
+            max_bytes=getattr(settings, self.limit),
+            **{
+                "duplicate_window": settings.duplicate_window.total_seconds(),
+                "retention": RetentionPolicy.LIMITS,
+                **self.options,
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumer:
+    """One durable consumer: `<service>-<handler>`."""
+
+    durable: str
+    stream: str
+    filters: tuple[str, ...]
+
+    @property
+    def service(self) -> str:
+        """The service that may pull from it."""
+        return self.durable.partition("-")[0]
+
+    def config(self, settings: TopologySettings) -> ConsumerConfig:
+        """Say it in the words of the bus."""
+        return ConsumerConfig(
+            name=self.durable,
+            durable_name=self.durable,
+            filter_subject=self.filters[0] if len(self.filters) == 1 else None,
+            filter_subjects=list(self.filters) if len(self.filters) > 1 else None,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=settings.ack_wait.total_seconds(),
+            max_deliver=-1,
+            max_ack_pending=10_000,
+        )
+
+
+STREAMS = (
+    Stream(
+        name=COMMANDS,
+        subjects=("slipway.v1.command.>",),
+        limit="commands_max_bytes",
+        options={"retention": RetentionPolicy.WORK_QUEUE, "discard": DiscardPolicy.NEW},
+    ),
+    Stream(
+        name=EVENTS,
+        subjects=("slipway.v1.event.>", "slipway.v1.state.>"),
+        limit="events_max_bytes",
+        options={
+            "discard": DiscardPolicy.NEW,
+            "allow_atomic": True,
+            "allow_direct": True,
+            "allow_rollup_hdrs": True,
+            "allow_msg_ttl": True,
+            "republish": RePublish(src=">", dest=f"{LIVE_PREFIX}>"),
+        },
+    ),
+    Stream(
+        name=PARKED,
+        subjects=("slipway.v1.parked.>",),
+        limit="parked_max_bytes",
+        options={"max_age": EVENT_LIFETIME.total_seconds(), "allow_direct": True},
+    ),
+    Stream(
+        name=ADVISORIES,
+        subjects=(
+            "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
+            "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
+        ),
+        limit="advisories_max_bytes",
+        options={"max_age": EVENT_LIFETIME.total_seconds()},
+    ),
+)
+
+_KEY_VALUE: Mapping[str, Any] = {
+    "max_msgs_per_subject": 1,
+    "discard": DiscardPolicy.NEW,
+    "allow_rollup_hdrs": True,
+    "allow_direct": True,
+    "duplicate_window": 120.0,
+}
+
+BUCKETS = (
+    Stream(
+        name=f"KV_{LIVE}",
+        subjects=(f"$KV.{LIVE}.>",),
+        limit="live_max_bytes",
+        options={**_KEY_VALUE, "deny_delete": True},
+    ),
+    # A lease is released by deleting its one message, and ends by its own time to live. No markers: after
+    # one, the key could not be created again until the marker ended.
+    Stream(
+        name=f"KV_{LOCKS}",
+        subjects=(f"$KV.{LOCKS}.>",),
+        limit="locks_max_bytes",
+        options={**_KEY_VALUE, "allow_msg_ttl": True},
+    ),
+    Stream(
+        name=f"OBJ_{BUNDLES}",
+        subjects=(f"$O.{BUNDLES}.C.>", f"$O.{BUNDLES}.M.>"),
+        limit="bundles_max_bytes",
+        options={
+            "discard": DiscardPolicy.NEW,
+            "allow_rollup_hdrs": True,
+            "allow_direct": True,
+            "duplicate_window": 120.0,
+        },
+    ),
+)
+
+CONSUMERS = (
+    Consumer(durable="provisioner-run", stream=COMMANDS, filters=("slipway.v1.command.provisioner.job.run",)),
+    Consumer(
+        durable="provisioner-cancel", stream=COMMANDS, filters=("slipway.v1.command.provisioner.job.cancel",)
+    ),
+    Consumer(durable="inventory-records", stream=EVENTS, filters=("slipway.v1.state.job.*",)),
+    Consumer(durable="inventory-guests", stream=EVENTS, filters=("slipway.v1.event.guest.*.>",)),
+    Consumer(durable="inventory-nodes", stream=EVENTS, filters=("slipway.v1.event.node.*.observed",)),
+    Consumer(durable="monitor-clusters", stream=EVENTS, filters=("slipway.v1.event.cluster.*.>",)),
+)
+
+_PREFIXES = {
+    "slipway.v1.command.": COMMANDS,
+    "slipway.v1.event.": EVENTS,
+    "slipway.v1.state.": EVENTS,
+    "slipway.v1.parked.": PARKED,
+}
+
+
+def stream_of(subject: str) -> str | None:
+    """Name the stream that stores a subject; none does for queries."""
+    return next((stream for prefix, stream in _PREFIXES.items() if subject.startswith(prefix)), None)
+
+
+def consumer(durable: str) -> Consumer:
+    """Find a consumer by its durable name."""
+    return next(known for known in CONSUMERS if known.durable == durable)
+
+
+def lifetime(message: Message) -> timedelta | None:
+    """Tell how long a message is kept: logs a week, other events 90 days, the rest until it is replaced."""
+    if not isinstance(message, Event):
+        return None
+    return LOG_LIFETIME if message.subject.endswith(".log") else EVENT_LIFETIME
+
+
+def parked_subject(service: str, durable: str) -> str:
+    """Name where a consumer's messages that can't be handled are kept."""
+    return f"slipway.v1.parked.{service}.{durable.removeprefix(service + '-')}"

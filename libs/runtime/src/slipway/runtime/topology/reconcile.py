@@ -1,0 +1,126 @@
+"""Makes the bus match the declaration: creates, compares, updates, and refuses what would destroy.
+
+Services never call `apply`; they `verify` and wait. Streams and consumers that nobody declared are left
+alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerConfig, StreamConfig, StreamInfo
+from nats.js.errors import NotFoundError
+
+from slipway.contracts.problems import Conflict
+from slipway.runtime.logs import get_logger
+from slipway.runtime.problems import BusUnavailable, TopologyMissing
+from slipway.runtime.topology.declared import BUCKETS, CONSUMERS, STREAMS, TopologySettings
+
+log = get_logger()
+
+_SETTLED = ("retention", "storage", "discard")
+"""What can't change without losing messages or their order."""
+
+
+class TopologyConflict(Conflict):
+    """The bus has something that can only be made right by destroying messages."""
+
+    code = "topology.conflict"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One thing that `apply` did."""
+
+    kind: str
+    """`stream` or `consumer`."""
+    name: str
+    done: str
+    """`created`, or `updated` with the fields."""
+
+
+async def apply(connection: Client, settings: TopologySettings | None = None) -> list[Change]:
+    """Create what is missing and update what differs; tell what was done."""
+    settings = settings or TopologySettings()
+    bus = connection.jetstream()
+    try:
+        streams = [await _apply_stream(bus, each.config(settings)) for each in (*STREAMS, *BUCKETS)]
+        consumers = [await _apply_consumer(bus, each.stream, each.config(settings)) for each in CONSUMERS]
+    except NatsError as error:
+        raise BusUnavailable(f"The bus did not take the topology: {error}") from error
+    changes = [change for change in (*streams, *consumers) if change is not None]
+    for change in changes:
+        log.info("topology changed", kind=change.kind, name=change.name, done=change.done)
+    return changes
+
+
+async def verify(connection: Client, service: str) -> None:
+    """Check that every consumer of a service is there; raise `TopologyMissing` otherwise."""
+    bus = connection.jetstream()
+    for each in CONSUMERS:
+        if each.service != service:
+            continue
+        try:
+            await bus.consumer_info(each.stream, each.durable)
+        except NotFoundError as error:
+            raise TopologyMissing(
+                f"The bus has no consumer {each.durable}; run `slipway topology apply`.",
+                consumer=each.durable,
+            ) from error
+        except (NatsError, TimeoutError) as error:
+            raise BusUnavailable(f"The bus did not tell about the consumer {each.durable}.") from error
+
+
+async def _apply_stream(bus: JetStreamContext, wanted: StreamConfig) -> Change | None:
+    name = str(wanted.name)
+    try:
+        found = await bus.stream_info(name)
+    except NotFoundError:
+        await bus.add_stream(wanted)
+        return Change(kind="stream", name=name, done="created")
+    different = _differences(wanted.as_dict(), found.config.as_dict())
+    if not different:
+        return None
+    _refuse_destruction(wanted, found, different)
+    await bus.update_stream(wanted)
+    return Change(kind="stream", name=name, done=f"updated {', '.join(different)}")
+
+
+def _refuse_destruction(wanted: StreamConfig, found: StreamInfo, different: Iterable[str]) -> None:
+    reasons = [f"{name} can't change" for name in different if name in _SETTLED]
+    lost = set(found.config.subjects or ()) - set(wanted.subjects or ())
+    reasons += [f"the subject {subject} would be dropped" for subject in sorted(lost)]
+    if wanted.max_bytes is not None and wanted.max_bytes < found.state.bytes:
+        reasons.append(f"max_bytes {wanted.max_bytes} is less than the {found.state.bytes} stored")
+    if reasons:
+        raise TopologyConflict(
+            f"The stream {wanted.name} can't be made as declared: {'; '.join(reasons)}.", stream=wanted.name
+        )
+
+
+async def _apply_consumer(bus: JetStreamContext, stream: str, wanted: ConsumerConfig) -> Change | None:
+    name = str(wanted.durable_name)
+    try:
+        found = await bus.consumer_info(stream, name)
+    except NotFoundError:
+        await bus.add_consumer(stream, wanted)
+        return Change(kind="consumer", name=name, done="created")
+    different = _differences(wanted.as_dict(), found.config.as_dict())
+    if not different:
+        return None
+    await bus.add_consumer(stream, wanted)
+    return Change(kind="consumer", name=name, done=f"updated {', '.join(different)}")
+
+
+def _differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    return sorted(name for name, value in wanted.items() if _plain(value) != _plain(found.get(name)))
+
+
+def _plain(value: Any) -> Any:
+    """Treat what the bus leaves out (nothing, 0, -1, False) as one thing: not set."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items() if _plain(part) is not None}
+    return None if value in (0, -1, False, "", [], None) else value
