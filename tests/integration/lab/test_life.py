@@ -1,0 +1,166 @@
+"""A lab's life: a container from creation to deletion, restarts, neighbours and the command."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from slipway.lab.folder import AlreadyRuns
+from support.lab import (
+    api_client,
+    ended,
+    new_container,
+    root_client,
+    running_lab,
+    ssh_client,
+    started,
+    template_of,
+)
+
+LXC = "/nodes/lab/lxc"
+DEADLINE = 30.0
+
+
+async def test_lab_starts_empty(tmp_path: Path) -> None:
+    """There are no containers and no tasks, but a template to make one from."""
+    async with running_lab(tmp_path) as lab, api_client(lab) as client:
+        resources = (await client.get("/cluster/resources?type=vm")).json()["data"]
+        tasks = (await client.get("/nodes/lab/tasks")).json()
+        template = await template_of(client, lab)
+
+    assert (resources, tasks) == ([], {"data": []})
+    assert template.startswith("local:vztmpl/")
+
+
+async def test_container_lives_and_dies(tmp_path: Path) -> None:
+    """Create, start, shut down, delete; each step is a task that ends well."""
+    async with running_lab(tmp_path) as lab, api_client(lab) as client:
+        await started(client, lab)
+        running = (await client.get(f"{LXC}/100/status/current")).json()["data"]
+        down = await client.post(f"{LXC}/100/status/shutdown", data={"timeout": 30})
+        down_status = await ended(client, down.json()["data"])
+        gone_status = await ended(client, (await client.delete(f"{LXC}/100?purge=1")).json()["data"])
+        volumes = (await client.get("/nodes/lab/storage/local/content?content=rootdir")).json()["data"]
+
+    assert (running["status"], running["pid"] > 0, running["mem"] > 0) == ("running", True, True)
+    assert (down_status, gone_status, volumes) == ("OK", "OK", [])
+
+
+async def test_config_comes_back_completed(tmp_path: Path) -> None:
+    """What is stored is not what was sent: networks, tags and the description change their form."""
+    async with running_lab(tmp_path) as lab, api_client(lab) as client:
+        await new_container(client, lab, tags="B, a;b", description="hello", hostname="one")
+        config = (await client.get(f"{LXC}/100/config")).json()["data"]
+
+    assert (config["tags"], config["description"]) == ("a;b", "hello\n")
+    assert config["net0"].startswith("name=eth0,bridge=vmbr0,hwaddr=BC:24:11:")
+    assert (config["memory"], config["unprivileged"], config["arch"]) == (512, 1, "amd64")
+
+
+async def test_systemd_without_nesting_is_a_warning(tmp_path: Path) -> None:
+    """Creation succeeds with a warning, which is a success."""
+    async with running_lab(tmp_path) as lab, api_client(lab) as client:
+        given = {"vmid": 100, "ostemplate": await template_of(client, lab)}
+        upid = (await client.post(LXC, data=given)).json()["data"]
+        status = await ended(client, upid)
+        log = (await client.get(f"/nodes/lab/tasks/{upid}/log")).json()["data"]
+
+    assert status == "WARNINGS: 1"
+    assert log[-1]["t"] == "TASK WARNINGS: 1"
+
+
+async def test_resources_are_stale_at_first(tmp_path: Path) -> None:
+    """A new container is unknown there until the node has looked around."""
+    async with running_lab(tmp_path) as lab, api_client(lab) as client:
+        await started(client, lab)
+        async with asyncio.timeout(DEADLINE):
+            while (await client.get("/cluster/resources?type=vm")).json()["data"][0]["status"] != "running":
+                await asyncio.sleep(0.02)
+
+
+async def test_os_template_is_downloaded_and_used(tmp_path: Path) -> None:
+    """What `aplinfo` offers can be fetched and a container be made from it."""
+    async with running_lab(tmp_path) as lab, api_client(lab) as client:
+        name = (await client.get("/nodes/lab/aplinfo")).json()["data"][0]["template"]
+        given = {"storage": "local", "template": name}
+        downloaded = await ended(client, (await client.post("/nodes/lab/aplinfo", data=given)).json()["data"])
+        await new_container(client, lab, ostemplate=f"local:vztmpl/{name}")
+
+    assert downloaded == "OK"
+
+
+async def test_restarted_lab_goes_on(tmp_path: Path) -> None:
+    """Containers, their files, tasks, keys and secrets are there again; `onboot` starts by itself."""
+    async with running_lab(tmp_path) as lab, api_client(lab) as client:
+        await started(client, lab, onboot=1)
+        async with ssh_client(lab) as root:
+            await root.run("pct exec 100 -- sh -c 'echo kept >/root/file'", check=True)
+        before = (lab.fingerprint, lab.ssh_host_key, lab.token_secret)
+
+    async with running_lab(tmp_path) as lab, api_client(lab) as client:
+        tasks = (await client.get("/nodes/lab/tasks?source=all")).json()["data"]
+        boot = next(task["upid"] for task in tasks if task["type"] == "vzstart")
+        assert await ended(client, boot) == "OK"
+        async with ssh_client(lab) as root:
+            done = await root.run("pct exec 100 -- cat /root/file")
+
+    assert (lab.fingerprint, lab.ssh_host_key, lab.token_secret) == before
+    assert done.stdout == "kept\n"
+    assert "vzcreate" in {task["type"] for task in tasks}
+
+
+async def test_two_labs_do_not_meet(tmp_path: Path) -> None:
+    """Two folders are two nodes; one folder is one lab."""
+    async with running_lab(tmp_path / "a") as one, running_lab(tmp_path / "b") as other:
+        async with api_client(one) as client:
+            await new_container(client, one)
+        async with api_client(other) as client:
+            containers = (await client.get(f"{LXC}")).json()["data"]
+        with pytest.raises(AlreadyRuns):
+            async with running_lab(tmp_path / "a"):
+                pass
+
+    assert containers == []
+    assert one.fingerprint != other.fingerprint
+    assert one.ssh_host_key != other.ssh_host_key
+
+
+async def test_disk_grows_and_never_shrinks(tmp_path: Path) -> None:
+    """A resize is a task; a smaller size is refused at once."""
+    async with running_lab(tmp_path) as lab, root_client(lab) as client:
+        await new_container(client, lab)
+        grown = await client.put(f"{LXC}/100/resize", data={"disk": "rootfs", "size": "+1G"})
+        assert await ended(client, grown.json()["data"]) == "OK"
+        shrunk = await client.put(f"{LXC}/100/resize", data={"disk": "rootfs", "size": "1G"})
+        config = (await client.get(f"{LXC}/100/config")).json()["data"]
+
+    assert "size=5G" in config["rootfs"]
+    assert shrunk.reason_phrase == "unable to shrink disk size"
+
+
+async def test_command_serves_until_it_is_told(tmp_path: Path) -> None:
+    """`python -m slipway.lab serve` says which guests it uses, describes itself and ends well."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "slipway.lab", "serve", "--data", str(tmp_path), "--guests", "simulated",
+        stdout=asyncio.subprocess.PIPE, env=os.environ,
+    )  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: process.returncode is None and process.kill())
+        assert process.stdout is not None
+        first = await asyncio.wait_for(process.stdout.readline(), DEADLINE)
+        await asyncio.wait_for(process.stdout.readline(), DEADLINE)
+        described = json.loads((tmp_path / "lab.json").read_text())
+        secret = Path(described["ssh_private_key_file"])
+        asyncssh.import_private_key(secret.read_text())
+        process.terminate()
+        code = await asyncio.wait_for(process.wait(), DEADLINE)
+
+    assert first.decode().startswith("Guests: simulated")
+    assert described["endpoint"].startswith("https://127.0.0.1:")
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert (code, (tmp_path / "lab.json").exists()) == (0, False)
