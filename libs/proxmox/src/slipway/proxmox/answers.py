@@ -10,7 +10,7 @@ from enum import StrEnum
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from slipway.proxmox.upid import Upid
 
@@ -31,7 +31,6 @@ Moment = Annotated[datetime, BeforeValidator(_as_moment)]
 """Seconds since the epoch, as an aware datetime."""
 Words = Annotated[tuple[str, ...], BeforeValidator(_as_words)]
 """A list that Proxmox writes with commas or semicolons; sorted."""
-UpidText = Annotated[str, AfterValidator(Upid)]
 
 
 class Answer(BaseModel):
@@ -269,7 +268,7 @@ class RrdPoint(Answer):
 class Task(Answer):
     """A row of a node's task list."""
 
-    upid: UpidText
+    upid: Upid
     type: str
     id: str = ""
     user: str
@@ -288,7 +287,7 @@ class Task(Answer):
 class TaskStatus(Answer):
     """A task right now."""
 
-    upid: UpidText
+    upid: Upid
     status: str
     """`running` or `stopped`."""
     exitstatus: str | None = None

@@ -6,7 +6,10 @@ observed). A task is always asked for on the node in its UPID: any other one ans
 
 import re
 from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 _PATTERN = re.compile(
     r"^UPID:(?P<node>[^:\s]+):(?P<pid>[0-9A-Fa-f]{8}):(?P<pstart>[0-9A-Fa-f]{8,9}):(?P<start>[0-9A-Fa-f]{8})"
@@ -24,6 +27,11 @@ class Upid(str):
         if not _PATTERN.match(text):
             raise ValueError(f"not a UPID: {text!r}")
         return super().__new__(cls, text)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Let pydantic models have a UPID: text that is checked."""
+        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
 
     @property
     def node(self) -> str:
