@@ -24,6 +24,7 @@ from slipway.proxmox.errors import (
     ProxmoxFailed,
     VmidTaken,
 )
+from slipway.proxmox.tls import scan_fingerprint
 from support.https_server import RESET, SILENCE, Answer, HttpsServer, Request, Script, data, refusal
 
 VERSION = {"version": "9.2.11", "release": "9.2"}
@@ -129,6 +130,16 @@ async def test_another_ca_is_not_believed(tmp_path: Path) -> None:
     async with api_of(tmp_path, lambda _: data(VERSION), change=lambda _: {"ca": other.ca}) as (api, _):
         with other, pytest.raises(CertificateMismatch):
             await api.version()
+
+
+async def test_a_certificate_can_be_asked_for(tmp_path: Path) -> None:
+    """For a person to compare and pin; nothing is sent."""
+    with HttpsServer(tmp_path, lambda _: data(VERSION)) as server:
+        assert await scan_fingerprint(server.endpoint) == server.fingerprint
+
+    assert server.requests == []
+    with pytest.raises(NodeUnreachable):
+        await scan_fingerprint(server.endpoint)
 
 
 def test_a_ca_that_is_none_is_refused() -> None:

@@ -13,7 +13,7 @@ from slipway.lab import faults
 from slipway.lab.node import Lab
 from slipway.proxmox import tasks
 from slipway.proxmox.access import ApiAccess, ClusterAccess, NodeAccess
-from slipway.proxmox.answers import LogLine, Power
+from slipway.proxmox.answers import Power
 from slipway.proxmox.detached import Exited, Output, Started
 from slipway.proxmox.errors import (
     AccessRefused,
@@ -32,6 +32,7 @@ from slipway.proxmox.errors import (
 from slipway.proxmox.files import GuestFile, Outcome, deploy
 from slipway.proxmox.hosts import Cluster, Hosts
 from slipway.proxmox.links import scan_host_key
+from slipway.proxmox.task_answers import LogLine
 from support.lab import running_lab
 
 LIMIT = timedelta(seconds=60)

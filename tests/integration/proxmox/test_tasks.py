@@ -8,9 +8,9 @@ from pydantic import SecretStr
 
 from slipway.proxmox import tasks
 from slipway.proxmox.access import ApiAccess
-from slipway.proxmox.answers import LogLine
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import LockTimeout, TaskFailed, TaskLost, TaskTimedOut, VmidTaken
+from slipway.proxmox.task_answers import LogLine
 from slipway.proxmox.upid import Upid
 from support.https_server import RESET, Answer, HttpsServer, Request, data
 

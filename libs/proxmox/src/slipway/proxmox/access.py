@@ -15,7 +15,7 @@ from slipway.contracts.problems import FieldError, Invalid
 
 _FINGERPRINT = re.compile(r"^(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}$", re.IGNORECASE)
 _TOKEN_ID = re.compile(r"^(?P<user>[^\s!]+@[^\s!@]+)!(?P<name>[A-Za-z][A-Za-z0-9._-]+)$")
-_DEFAULT_PORT = 8006
+DEFAULT_PORT = 8006
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class ApiAccess:
         """Where the API's paths begin."""
         parts = urlsplit(self.endpoint)
         host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
-        return f"https://{host}:{parts.port or _DEFAULT_PORT}/api2/json"
+        return f"https://{host}:{parts.port or DEFAULT_PORT}/api2/json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,6 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from slipway.proxmox.upid import Upid
-
 
 def _as_moment(seconds: object) -> object:
     return datetime.fromtimestamp(seconds, tz=UTC) if isinstance(seconds, int | float) else seconds
@@ -263,55 +261,6 @@ class RrdPoint(Answer):
     netout: float | None = None
     diskread: float | None = None
     diskwrite: float | None = None
-
-
-class Task(Answer):
-    """A row of a node's task list."""
-
-    upid: Upid
-    type: str
-    id: str = ""
-    user: str
-    node: str
-    starttime: Moment
-    endtime: Moment | None = None
-    status: str | None = None
-    """The exit status once it has ended; `RUNNING` or nothing before."""
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it has not ended yet."""
-        return self.endtime is None
-
-
-class TaskStatus(Answer):
-    """A task right now."""
-
-    upid: Upid
-    status: str
-    """`running` or `stopped`."""
-    exitstatus: str | None = None
-    """`OK`, `WARNINGS: n`, `unexpected status`, or the error; only once stopped."""
-    type: str
-    id: str = ""
-    user: str
-    node: str
-    starttime: Moment
-
-
-class LogLine(Answer):
-    """A line of a task's log."""
-
-    number: int = Field(alias="n")
-    """From 1."""
-    text: str = Field(alias="t")
-
-
-class TaskLog(Answer):
-    """A part of a task's log, in order, and how many lines there are by now."""
-
-    lines: tuple[LogLine, ...]
-    total: int
 
 
 class Appliance(Answer):

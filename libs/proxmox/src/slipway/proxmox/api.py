@@ -21,20 +21,17 @@ from slipway.proxmox.answers import (
     ContainerConfig,
     ContainerStatus,
     Interface,
-    LogLine,
     Node,
     ResourceGuest,
     Resources,
     RrdPoint,
     Storage,
-    Task,
-    TaskLog,
-    TaskStatus,
     Version,
     Volume,
 )
 from slipway.proxmox.connection import DEFAULT_TIMEOUT, DEFAULT_WORKERS, Connection
 from slipway.proxmox.errors import ProxmoxFailed
+from slipway.proxmox.task_answers import LogLine, Task, TaskLog, TaskStatus
 from slipway.proxmox.upid import Upid
 from slipway.proxmox.wire import Params, Reply
 

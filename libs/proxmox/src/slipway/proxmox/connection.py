@@ -47,6 +47,7 @@ class Connection:
         self._free = asyncio.Semaphore(workers)
         self._here = threading.local()
         self._wires: list[Wire] = []
+        # Made here once, so that a CA that can't be read is told before the first request.
         self._wire().close()
 
     async def request(self, method: str, *segments: str, params: Params | None = None) -> Reply:

@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from slipway.proxmox.answers import LogLine, TaskStatus
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import NodeUnreachable, TaskTimedOut
 from slipway.proxmox.sorting import sort_exit_status
+from slipway.proxmox.task_answers import LogLine, TaskStatus
 from slipway.proxmox.upid import Upid
 
 FIRST_PAUSE_SECONDS = 0.2

@@ -6,15 +6,20 @@ neither, the CAs of this system decide. Exactly one of the three applies; `verif
 (`REQUESTS_CA_BUNDLE`, proxies) change nothing.
 """
 
+import asyncio
+import hashlib
 import ssl
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from slipway.contracts.problems import Invalid
-from slipway.proxmox.access import ApiAccess
+from slipway.proxmox.access import DEFAULT_PORT, ApiAccess
+from slipway.proxmox.errors import NodeUnreachable
 
 
 class PinnedAdapter(HTTPAdapter):
@@ -46,6 +51,23 @@ def pinned_session(session: requests.Session, access: ApiAccess) -> PinnedAdapte
     session.adapters.clear()
     session.mount("https://", adapter)
     return adapter
+
+
+async def scan_fingerprint(endpoint: str, *, timeout: timedelta = timedelta(seconds=10)) -> str:
+    """Ask an endpoint for its certificate's SHA-256, for a person to compare and pin."""
+    parts = urlsplit(endpoint)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(timeout.total_seconds()):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or DEFAULT_PORT, ssl=context)
+    except (OSError, TimeoutError) as error:
+        raise NodeUnreachable(f"No TLS server answers at {endpoint}.", path="/") from error
+    tls: ssl.SSLObject = writer.get_extra_info("ssl_object")
+    certificate = tls.getpeercert(binary_form=True) or b""
+    writer.close()
+    return hashlib.sha256(certificate).digest().hex(":").upper()
 
 
 def _trust(access: ApiAccess) -> Mapping[str, object]:

@@ -83,7 +83,7 @@ class Wire:
                 raise
         except _Broken as broken:
             if method != "GET":
-                raise answer_lost(method, path_of(segments), why=str(broken.__cause__)) from broken.__cause__
+                raise _lost(method, path_of(segments), broken.__cause__) from broken.__cause__
         return self._last_attempt(method, segments, params)
 
     def close(self) -> None:
