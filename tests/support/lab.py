@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,6 +79,13 @@ async def ssh_client(lab: Lab) -> AsyncIterator[asyncssh.SSHClientConnection]:
         config=None,
     ) as connection:
         yield connection
+
+
+async def until(holds: Callable[[], Awaitable[bool]], *, seconds: float = TASK_SECONDS) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(seconds):
+        while not await holds():  # noqa: ASYNC110 - another program's state has no event to wait for
+            await asyncio.sleep(0.02)
 
 
 async def ended(client: httpx.AsyncClient, upid: str) -> str:

@@ -20,7 +20,7 @@ from slipway.lab.access.actors import VM_PRIVILEGES
 from slipway.lab.faults import NeverStops, TaskHangs
 from slipway.lab.node import Lab
 from slipway.lab.schema.calls import CALLS
-from support.lab import ended, ssh_client, trust
+from support.lab import ended, ssh_client, trust, until
 
 UPID = re.compile(r"UPID:pve1:[0-9A-F]{8}:[0-9A-F]{8}:[0-9A-F]{8}:\w+:\w*:[^:\s\"/]+:")
 PREFIX = "/api2/json"
@@ -254,9 +254,12 @@ async def interlude(lab: Lab, number: int) -> None:
 
 async def _until_running(lab: Lab, vmid: int) -> None:
     """Wait for the start that a creation with `start=1` left to a task of its own."""
-    async with asyncio.timeout(20), ssh_client(lab) as root:
-        while "running" not in str((await root.run(f"pct status {vmid}")).stdout):
-            await asyncio.sleep(0.05)
+    async with ssh_client(lab) as root:
+
+        async def is_running() -> bool:
+            return "running" in str((await root.run(f"pct status {vmid}")).stdout)
+
+        await until(is_running)
 
 
 def is_played(exchange: Exchange) -> bool:
@@ -278,9 +281,11 @@ async def prepare(lab: Lab, client: httpx.AsyncClient) -> None:
     }  # fmt: skip
     upid = (await client.post("/nodes/pve1/lxc", data=options)).json()["data"]
     assert await ended(client, upid) == "OK"
-    async with asyncio.timeout(5):
-        while "unknown" in (await client.get("/cluster/resources?type=vm")).text:
-            await asyncio.sleep(0.02)
+
+    async def is_seen() -> bool:
+        return "unknown" not in (await client.get("/cluster/resources?type=vm")).text
+
+    await until(is_seen)
 
 
 def open_client(lab: Lab) -> httpx.AsyncClient:

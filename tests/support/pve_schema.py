@@ -88,9 +88,12 @@ def _value_violations(rule: Mapping[str, Any], value: str, name: str) -> Iterato
         yield f"{name} is none of {rule['enum']}: {value!r}"
     if not rule.get("minLength", 0) <= len(value) <= rule.get("maxLength", len(value)):
         yield f"{name} has the wrong length: {len(value)}"
-    if rule["type"] in ("integer", "number"):
-        if not rule.get("minimum", float(value)) <= float(value) <= rule.get("maximum", float(value)):
-            yield f"{name} is out of bounds: {value}"
+    if rule["type"] in ("integer", "number") and not _is_within(rule, float(value)):
+        yield f"{name} is out of bounds: {value}"
+
+
+def _is_within(rule: Mapping[str, Any], value: float) -> bool:
+    return bool(rule.get("minimum", value) <= value <= rule.get("maximum", value))
 
 
 def _split(parts: Mapping[str, Any], value: str) -> dict[str, str]:

@@ -13,57 +13,57 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-IN_USE = """
-GET /version
-GET /access
-GET /access/domains
-GET /access/ticket
-POST /access/ticket
-GET /access/permissions
-GET /cluster
-GET /cluster/nextid
-GET /cluster/options
-GET /cluster/resources
-GET /cluster/status
-GET /cluster/tasks
-GET /nodes
-GET /nodes/{node}
-GET /nodes/{node}/aplinfo
-POST /nodes/{node}/aplinfo
-GET /nodes/{node}/dns
-GET /nodes/{node}/lxc
-POST /nodes/{node}/lxc
-GET /nodes/{node}/lxc/{vmid}
-DELETE /nodes/{node}/lxc/{vmid}
-GET /nodes/{node}/lxc/{vmid}/config
-PUT /nodes/{node}/lxc/{vmid}/config
-GET /nodes/{node}/lxc/{vmid}/feature
-GET /nodes/{node}/lxc/{vmid}/interfaces
-GET /nodes/{node}/lxc/{vmid}/pending
-PUT /nodes/{node}/lxc/{vmid}/resize
-GET /nodes/{node}/lxc/{vmid}/rrddata
-GET /nodes/{node}/lxc/{vmid}/snapshot
-GET /nodes/{node}/lxc/{vmid}/status
-GET /nodes/{node}/lxc/{vmid}/status/current
-POST /nodes/{node}/lxc/{vmid}/status/reboot
-POST /nodes/{node}/lxc/{vmid}/status/shutdown
-POST /nodes/{node}/lxc/{vmid}/status/start
-POST /nodes/{node}/lxc/{vmid}/status/stop
-GET /nodes/{node}/network
-GET /nodes/{node}/status
-GET /nodes/{node}/storage
-GET /nodes/{node}/storage/{storage}
-GET /nodes/{node}/storage/{storage}/content
-GET /nodes/{node}/storage/{storage}/status
-GET /nodes/{node}/tasks
-GET /nodes/{node}/tasks/{upid}
-DELETE /nodes/{node}/tasks/{upid}
-GET /nodes/{node}/tasks/{upid}/log
-GET /nodes/{node}/tasks/{upid}/status
-GET /nodes/{node}/time
-GET /pools
-GET /storage
-""".split("\n")[1:-1]
+IN_USE = (
+    "GET /version",
+    "GET /access",
+    "GET /access/domains",
+    "GET /access/ticket",
+    "POST /access/ticket",
+    "GET /access/permissions",
+    "GET /cluster",
+    "GET /cluster/nextid",
+    "GET /cluster/options",
+    "GET /cluster/resources",
+    "GET /cluster/status",
+    "GET /cluster/tasks",
+    "GET /nodes",
+    "GET /nodes/{node}",
+    "GET /nodes/{node}/aplinfo",
+    "POST /nodes/{node}/aplinfo",
+    "GET /nodes/{node}/dns",
+    "GET /nodes/{node}/lxc",
+    "POST /nodes/{node}/lxc",
+    "GET /nodes/{node}/lxc/{vmid}",
+    "DELETE /nodes/{node}/lxc/{vmid}",
+    "GET /nodes/{node}/lxc/{vmid}/config",
+    "PUT /nodes/{node}/lxc/{vmid}/config",
+    "GET /nodes/{node}/lxc/{vmid}/feature",
+    "GET /nodes/{node}/lxc/{vmid}/interfaces",
+    "GET /nodes/{node}/lxc/{vmid}/pending",
+    "PUT /nodes/{node}/lxc/{vmid}/resize",
+    "GET /nodes/{node}/lxc/{vmid}/rrddata",
+    "GET /nodes/{node}/lxc/{vmid}/snapshot",
+    "GET /nodes/{node}/lxc/{vmid}/status",
+    "GET /nodes/{node}/lxc/{vmid}/status/current",
+    "POST /nodes/{node}/lxc/{vmid}/status/reboot",
+    "POST /nodes/{node}/lxc/{vmid}/status/shutdown",
+    "POST /nodes/{node}/lxc/{vmid}/status/start",
+    "POST /nodes/{node}/lxc/{vmid}/status/stop",
+    "GET /nodes/{node}/network",
+    "GET /nodes/{node}/status",
+    "GET /nodes/{node}/storage",
+    "GET /nodes/{node}/storage/{storage}",
+    "GET /nodes/{node}/storage/{storage}/content",
+    "GET /nodes/{node}/storage/{storage}/status",
+    "GET /nodes/{node}/tasks",
+    "GET /nodes/{node}/tasks/{upid}",
+    "DELETE /nodes/{node}/tasks/{upid}",
+    "GET /nodes/{node}/tasks/{upid}/log",
+    "GET /nodes/{node}/tasks/{upid}/status",
+    "GET /nodes/{node}/time",
+    "GET /pools",
+    "GET /storage",
+)
 
 Json = dict[str, Any]
 KEPT = (

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from contract.pve.derive import derive
+
 from slipway.lab.api.dispatch import ROUTES
 from slipway.lab.schema.calls import CALLS
 from slipway.lab.schema.parameters import Parameter

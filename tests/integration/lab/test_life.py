@@ -1,11 +1,11 @@
 """A lab's life: a container from creation to deletion, restarts, neighbours and the command."""
 
 import asyncio
-import contextlib
 import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -20,6 +20,7 @@ from support.lab import (
     ssh_client,
     started,
     template_of,
+    until,
 )
 
 LXC = "/nodes/lab/lxc"
@@ -78,9 +79,12 @@ async def test_resources_are_stale_at_first(tmp_path: Path) -> None:
     """A new container is unknown there until the node has looked around."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
         await started(client, lab)
-        async with asyncio.timeout(DEADLINE):
-            while (await client.get("/cluster/resources?type=vm")).json()["data"][0]["status"] != "running":
-                await asyncio.sleep(0.02)
+
+        async def is_shown() -> bool:
+            row = (await client.get("/cluster/resources?type=vm")).json()["data"][0]
+            return bool(row["status"] == "running")
+
+        await until(is_shown)
 
 
 async def test_os_template_is_downloaded_and_used(tmp_path: Path) -> None:
@@ -149,18 +153,23 @@ async def test_command_serves_until_it_is_told(tmp_path: Path) -> None:
         sys.executable, "-m", "slipway.lab", "serve", "--data", str(tmp_path), "--guests", "simulated",
         stdout=asyncio.subprocess.PIPE, env=os.environ,
     )  # fmt: skip
-    with contextlib.ExitStack() as stack:
-        stack.callback(lambda: process.returncode is None and process.kill())
+    async with asyncio.timeout(DEADLINE):
         assert process.stdout is not None
-        first = await asyncio.wait_for(process.stdout.readline(), DEADLINE)
-        await asyncio.wait_for(process.stdout.readline(), DEADLINE)
-        described = json.loads((tmp_path / "lab.json").read_text())
-        secret = Path(described["ssh_private_key_file"])
-        asyncssh.import_private_key(secret.read_text())
+        first = await process.stdout.readline()
+        await process.stdout.readline()
+        described, mode = described_lab(tmp_path)
         process.terminate()
-        code = await asyncio.wait_for(process.wait(), DEADLINE)
+        code = await process.wait()
+    left = await asyncio.to_thread(lambda: list(tmp_path.glob("lab.json")))
 
     assert first.decode().startswith("Guests: simulated")
     assert described["endpoint"].startswith("https://127.0.0.1:")
-    assert secret.stat().st_mode & 0o777 == 0o600
-    assert (code, (tmp_path / "lab.json").exists()) == (0, False)
+    assert (code, mode, left) == (0, 0o600, [])
+
+
+def described_lab(data: Path) -> tuple[dict[str, Any], int]:
+    """Read `lab.json` and the mode of the key that it names."""
+    described = json.loads((data / "lab.json").read_text())
+    secret = Path(described["ssh_private_key_file"])
+    asyncssh.import_private_key(secret.read_text())
+    return described, secret.stat().st_mode & 0o777

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncssh
@@ -9,6 +10,7 @@ import pytest
 
 from slipway.lab.node import Lab
 from support.lab import api_client, new_container, running_lab, ssh_client, started
+from support.lab import until as support_until
 
 
 async def run(lab: Lab, line: str) -> tuple[int | None, str, str]:
@@ -43,7 +45,7 @@ async def test_command_lines(two: Lab, line: str, code: int, stdout: str, stderr
 
 
 @pytest.fixture
-async def two(tmp_path: Path):  # noqa: ANN201 - an async generator fixture
+async def two(tmp_path: Path) -> AsyncIterator[Lab]:
     """Run a lab with container 100 running and 101 stopped."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
         await started(client, lab, 100)
@@ -72,9 +74,10 @@ async def test_much_input_and_output_stream_through(two: Lab) -> None:
 
     async with ssh_client(two) as root:
         done = await root.run("pct exec 100 -- sha256sum", input=content, encoding=None)
+        digest = done.stdout if isinstance(done.stdout, bytes) else b""
         back = await root.run("pct exec 100 -- head -c 10000000 /dev/zero", encoding=None)
 
-    assert str(done.stdout, "ascii").split()[0] == hashlib.sha256(content).hexdigest()
+    assert digest.split()[0].decode() == hashlib.sha256(content).hexdigest()
     assert len(back.stdout or b"") == 10_000_000
 
 
@@ -154,6 +157,9 @@ async def test_password_and_key_open_the_door_and_nothing_else(two: Lab) -> None
 
 async def until(lab: Lab, test: str) -> None:
     """Wait until a test in the guest succeeds."""
-    async with asyncio.timeout(20), ssh_client(lab) as root:
-        while (await root.run(f"pct exec 100 -- {test}")).exit_status != 0:
-            await asyncio.sleep(0.05)
+    async with ssh_client(lab) as root:
+
+        async def succeeds() -> bool:
+            return (await root.run(f"pct exec 100 -- {test}")).exit_status == 0
+
+        await support_until(succeeds)

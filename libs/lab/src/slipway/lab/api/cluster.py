@@ -162,14 +162,14 @@ def download(call: Call) -> str:
     if storage != TEMPLATE_STORAGE:
         raise Refused(f"storage '{storage}' does not support content type 'vztmpl'")
 
+    source, target = f"{templates.SOURCE}/{name}", f"{HOST_CACHE}/{name}"
+
     async def body(work: Work) -> None:
-        work.log(f"downloading http://download.proxmox.com/images/system/{name} to {HOST_CACHE}/{name}")
+        work.log(f"downloading {source} to {target}")
         await machine.faults.at_task("middle", work)
         machine.storages.download(name, machine.storages.offered()[0])
         work.log("calculating checksum...OK, checksum verified")
-        work.log(
-            f"download of 'http://download.proxmox.com/images/system/{name}' to '{HOST_CACHE}/{name}' finished"
-        )
+        work.log(f"download of '{source}' to '{target}' finished")
 
     return machine.tasks.start("download", name, call.actor.name, body)
 

@@ -6,6 +6,7 @@ parameters (400, all at once), then the handler. Ordered faults come after the l
 
 import asyncio
 import inspect
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +27,7 @@ from slipway.lab.schema import formats
 from slipway.lab.schema.calls import CALLS
 from slipway.lab.schema.parameters import check
 
+log = logging.getLogger(__name__)
 ROOT = "/api2/json"
 ROUTES: Mapping[str, Route] = {
     **access.ROUTES,
@@ -63,6 +65,9 @@ class Api:
             return as_refusal(refused)
         except GuestError as error:
             return as_refusal(Refused(str(error)))
+        except Exception as error:  # a fault of the lab's own: say so instead of hanging up
+            log.exception("handler failed: %s %s", request.method, request.path)
+            return as_refusal(Refused(f"the lab failed: {error!r}"))
 
     async def _answer(self, request: Request) -> Answer:
         method, path = request.method, unquote(request.path.removeprefix(ROOT)) or "/"

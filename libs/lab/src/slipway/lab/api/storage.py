@@ -18,7 +18,9 @@ def configured(call: Call) -> list[Row]:
 
 def _configured(storage: Storage) -> Row:
     row = {"storage": storage.name, "type": storage.type, "content": ",".join(storage.content)}
-    place = {"path": storage.path, "prune-backups": "keep-all=1"} if storage.path else {"vgname": "pve", "thinpool": "data"}
+    place = {"vgname": "pve", "thinpool": "data"}
+    if storage.path:
+        place = {"path": storage.path, "prune-backups": "keep-all=1"}
     digest = hashlib.sha1(storage.name.encode(), usedforsecurity=False).hexdigest()
     return row | place | {"digest": digest} | ({} if storage.is_enabled else {"disable": 1})
 

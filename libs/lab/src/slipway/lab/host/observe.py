@@ -23,6 +23,8 @@ MIB = 1024**2
 PRESSURES = tuple(f"pressure{what}{how}" for what in ("cpu", "io", "memory") for how in ("full", "some"))
 RRD_STEPS = {"hour": 60, "day": 1800, "week": 10800, "month": 43200, "year": 604800}
 RRD_POINTS = 60
+REST = 9
+"""Looking around takes a tenth of the time at most, however many containers there are."""
 RESOURCE_KEYS = (
     "cpu",
     "disk",
@@ -88,6 +90,7 @@ class Observer:
 
     async def _look_around(self) -> None:
         while True:
+            began = time.monotonic()
             for vmid in self._machine.configs.vmids():
                 if vmid in self._machine.configs:
                     row = await self.container(vmid)
@@ -96,7 +99,8 @@ class Observer:
             for gone in set(self._seen) - set(self._machine.configs.vmids()):
                 del self._seen[gone]
                 self._history.pop(gone, None)
-            await asyncio.sleep(self._machine.timings.resources_period)
+            took = time.monotonic() - began
+            await asyncio.sleep(max(self._machine.timings.resources_period, REST * took))
 
     def _remember(self, vmid: int, row: Row) -> None:
         points = self._history.setdefault(vmid, {})

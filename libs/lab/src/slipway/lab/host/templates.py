@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,7 @@ APPLIANCES = (
     ("ubuntu-24.04-standard", "24.04-2", "ubuntu-24.04", "Ubuntu 24.04 Noble (standard)", "tar.zst"),
     ("alpine-3.22-default", "20250617", "alpine-3.22", "LXC default image for alpine 3.22", "tar.xz"),
 )
+SOURCE = "http://download.proxmox.com/images/system"
 WITHOUT_SYSTEMD = ("alpine", "devuan", "gentoo")
 SYSTEMD = {"debian-12": 252, "debian-13": 257, "ubuntu-24.04": 255}
 
@@ -54,7 +56,7 @@ def disk_lines(storage: Storage, volume: Volume) -> list[str]:
     return [
         *first,
         f"Creating filesystem with {blocks} 4k blocks and {blocks // 4} inodes",
-        f"Filesystem UUID: {hashlib.sha256(volume.volid.encode()).hexdigest()[:8]}-0000-4000-8000-000000000000",
+        f"Filesystem UUID: {uuid.uuid5(uuid.NAMESPACE_OID, volume.volid)}",
         "Superblock backups stored on blocks: ",
         "\t" + ", ".join(str(block) for block in (32768, 98304, 163840, 229376, 294912) if block < blocks),
     ]
@@ -78,7 +80,7 @@ def _appliance(package: str, version: str, system: str, headline: str, suffix: s
         "headline": headline,
         "description": f"{headline}. In the lab it is made from the archive that its guests use.",
         "infopage": f"https://pve.proxmox.com/wiki/Linux_Container#{package}",
-        "location": f"http://download.proxmox.com/images/system/{name}",
+        "location": f"{SOURCE}/{name}",
         "source": "http://download.proxmox.com/images",
         "sha512sum": hashlib.sha512(name.encode()).hexdigest(),
         "md5sum": hashlib.md5(name.encode(), usedforsecurity=False).hexdigest(),

@@ -142,10 +142,10 @@ class _Login(asyncssh.SSHServer):
         self._connections.add(conn)
         self._forget = lambda: self._connections.discard(conn)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncssh's signature
         self._forget()
 
-    def begin_auth(self, username: str) -> bool:
+    def begin_auth(self, username: str) -> bool:  # noqa: ARG002 - asyncssh's signature
         return True
 
     def password_auth_supported(self) -> bool:
