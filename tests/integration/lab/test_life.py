@@ -11,6 +11,8 @@ import asyncssh
 import pytest
 
 from slipway.lab.folder import AlreadyRuns
+from slipway.lab.guests.choose import choose
+from slipway.lab.guests.protocol import GuestError
 from support.lab import (
     api_client,
     ended,
@@ -116,6 +118,30 @@ async def test_restarted_lab_goes_on(tmp_path: Path) -> None:
     assert (lab.fingerprint, lab.ssh_host_key, lab.token_secret) == before
     assert done.stdout == "kept\n"
     assert "vzcreate" in {task["type"] for task in tasks}
+
+
+@pytest.mark.lxc
+async def test_real_containers_behave_the_same(tmp_path: Path) -> None:
+    """With real LXC guests a container boots systemd, runs commands and shuts down."""
+    try:
+        choose("lxc")
+    except GuestError as error:
+        pytest.skip(str(error))
+
+    async with running_lab(tmp_path, guests="lxc") as lab, api_client(lab) as client:
+        await started(client, lab, hostname="real")
+        async with ssh_client(lab) as root:
+
+            async def is_ready() -> bool:
+                asked = await root.run("pct exec 100 -- systemctl is-system-running")
+                return str(asked.stdout).strip() in ("running", "degraded")
+
+            await until(is_ready)
+            name = await root.run("pct exec 100 -- hostname")
+        down = await client.post(f"{LXC}/100/status/shutdown", data={"timeout": 30})
+        status = await ended(client, down.json()["data"])
+
+    assert (name.stdout, status) == ("real\n", "OK")
 
 
 async def test_two_labs_do_not_meet(tmp_path: Path) -> None:

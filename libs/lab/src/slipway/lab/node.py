@@ -5,6 +5,7 @@ on with its containers (stopped, but for those with `onboot`), tasks, keys and p
 """
 
 import contextlib
+import logging
 import os
 import ssl
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from slipway.lab.access.tickets import Doorkeeper, Token
 from slipway.lab.api.dispatch import Api
 from slipway.lab.faults import Faults
 from slipway.lab.folder import Folder, fingerprint
-from slipway.lab.guests import choose
+from slipway.lab.guests import choose, setup
 from slipway.lab.host import power
 from slipway.lab.host.configs import Configs
 from slipway.lab.host.machine import Machine
@@ -29,6 +30,7 @@ from slipway.lab.ssh.pct import Pct
 from slipway.lab.ssh.server import Door, SshFront
 from slipway.lab.ssh.shell import Shell
 
+log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 SERVICE_USER = "slipway@pve"
 TOKEN_NAME = "lab"  # noqa: S105 - a name
@@ -140,6 +142,8 @@ class Lab:
         return {f"{key}_file": str(self._folder.secret_path(name).resolve()) for key, name in names.items()}
 
     async def _build(self, stack: contextlib.AsyncExitStack) -> Machine:
+        if not self._choice.is_installed:
+            await setup.apply(log.info)
         guests = choose.build(self._choice, self.data / "guests")
         await guests.open()
         stack.push_async_callback(guests.close)

@@ -169,7 +169,8 @@ async def _build(machine: Machine, vmid: int, given: Mapping[str, str], work: Wo
     )
     await machine.guests.create(spec)
     machine.remember_origin(vmid, template)
-    work.log(f"Total bytes read: {template.stat().st_size * 3} (229MiB, 324MiB/s)")
+    kib = templates.unpacked_kib(template)
+    work.log(f"Total bytes read: {kib * 1024} ({kib // 1024}MiB, 324MiB/s)")
     work.log("Detected container architecture: amd64")
     templates.warn_without_nesting(template, config, work)
     return config

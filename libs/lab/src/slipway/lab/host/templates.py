@@ -15,7 +15,6 @@ APPLIANCES = (
     ("debian-12-standard", "12.12-1", "debian-12", "Debian 12 Bookworm (standard)", "tar.zst"),
     ("debian-13-standard", "13.1-2", "debian-13", "Debian 13 Trixie (standard)", "tar.zst"),
     ("ubuntu-24.04-standard", "24.04-2", "ubuntu-24.04", "Ubuntu 24.04 Noble (standard)", "tar.zst"),
-    ("alpine-3.22-default", "20250617", "alpine-3.22", "LXC default image for alpine 3.22", "tar.xz"),
 )
 SOURCE = "http://download.proxmox.com/images/system"
 WITHOUT_SYSTEMD = ("alpine", "devuan", "gentoo")
