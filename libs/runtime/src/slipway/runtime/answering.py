@@ -8,7 +8,7 @@ cancelled.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import anyio
 from faststream.nats import NatsBroker, NatsResponse
@@ -46,6 +46,7 @@ class AnsweredSubject(Generic[QueryT]):
         self._broker = broker
         self._handled = 0
         self._one_handled = asyncio.Event()
+        self._running: set[asyncio.Task[Any]] = set()
         self._subscriber = broker.subscriber(
             kind.subject, queue=service, max_workers=WORKERS, decoder=raw_body
         )
@@ -59,15 +60,24 @@ class AnsweredSubject(Generic[QueryT]):
         subscription: Any = self._subscriber.subscription
         if subscription is None:
             return
+        self._subscriber.subscription = None
         await subscription.drain()
         while self._handled < subscription.delivered:
             self._one_handled.clear()
             await self._one_handled.wait()
-        self._subscriber.subscription = None
+
+    async def cancel(self) -> None:
+        """End what still runs; its askers hear that the service is stopping."""
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=1)
 
     async def _answer(self, message: NatsMessage) -> NatsResponse:
         started = time.perf_counter()
         call = h.call_of(message.headers)
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._running.add(task)
         try:
             with using(call):
                 reply = await self._outcome(message, call)
@@ -78,6 +88,7 @@ class AnsweredSubject(Generic[QueryT]):
                 await self._say_stopping(message)
             raise
         finally:
+            self._running.discard(task)
             self._handled += 1
             self._one_handled.set()
 

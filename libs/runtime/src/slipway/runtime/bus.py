@@ -46,6 +46,8 @@ StateT = TypeVar("StateT", bound=State)
 _PARKED_HEADERS = ("ce-", "slipway-", "traceparent", "content-type")
 """What of a message's headers goes along when it is parked; the bus's own would be obeyed again."""
 _WATCH_SECONDS = 15.0
+_HAND_OVER_SECONDS = 3.0
+"""How long a cancelled handler may take to leave things in order."""
 
 
 class Bus:
@@ -64,6 +66,7 @@ class Bus:
         self._asker = Asker(self._broker)
         self._answered: list[AnsweredSubject[Any]] = []
         self._benches: dict[str, Workbench] = {}
+        self._pullers: list[Any] = []
 
     @property
     def connection(self) -> Client:
@@ -104,10 +107,7 @@ class Bus:
         """Stop taking work, finish what runs, hand over what can't be finished, disconnect."""
         self._draining = True
         self.started = False
-        limit = self._settings.graceful_timeout.total_seconds()
-        with contextlib.suppress(TimeoutError, NatsError):
-            async with asyncio.timeout(limit):
-                await asyncio.gather(*(each.drain() for each in self._answered))
+        await asyncio.gather(self._drain_queries(), self._drain_deliveries())
         await self._broker.stop()
 
     async def ping(self) -> None:
@@ -188,6 +188,19 @@ class Bus:
                     metrics.consumer_pending.labels(durable).set(known.num_pending or 0)
                     metrics.consumer_redelivered.labels(durable).set(known.num_redelivered or 0)
 
+    async def _drain_queries(self) -> None:
+        with contextlib.suppress(TimeoutError, NatsError):
+            async with asyncio.timeout(self._settings.graceful_timeout.total_seconds()):
+                await asyncio.gather(*(each.drain() for each in self._answered))
+        await asyncio.gather(*(each.cancel() for each in self._answered))
+
+    async def _drain_deliveries(self) -> None:
+        # Waits as long as the broker's graceful timeout says, then cancels what is left.
+        await asyncio.gather(*(each.stop() for each in self._pullers))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HAND_OVER_SECONDS):
+                await asyncio.gather(*(bench.idle.wait() for bench in self._benches.values()))
+
     def _open_bench(self, durable: str, slots: int) -> Workbench:
         source = consumer(durable)
         if source.service != self.service:
@@ -206,6 +219,7 @@ class Bus:
                 decoder=raw_body,
             )
             subscriber(bench.handle)
+            self._pullers.append(subscriber)
         return bench
 
     async def _park(self, raw: Msg, delivery: Delivery, consumer_name: str, problem: Problem) -> None:

@@ -42,9 +42,6 @@ def make_broker(settings: ServiceSettings, *, service: str, closed: Callable[[],
         else:
             log.warning("bus trouble", error=str(error) or type(error).__name__)
 
-    async def report_disconnected() -> None:
-        log.warning("bus disconnected")
-
     async def report_reconnected() -> None:
         log.info("bus reconnected")
 
@@ -61,7 +58,6 @@ def make_broker(settings: ServiceSettings, *, service: str, closed: Callable[[],
         ping_interval=10,
         max_outstanding_pings=3,
         error_cb=report_error,
-        disconnected_cb=report_disconnected,
         reconnected_cb=report_reconnected,
         closed_cb=report_closed,
         graceful_timeout=settings.graceful_timeout.total_seconds(),

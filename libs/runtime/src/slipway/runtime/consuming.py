@@ -96,9 +96,23 @@ class Workbench:
         self._heartbeat_seconds = heartbeat_seconds
         self._park = park
         self._bugs: OrderedDict[int, int] = OrderedDict()
+        self._running = 0
+        self.idle = asyncio.Event()
+        """Set while no message is being handled."""
+        self.idle.set()
 
     async def handle(self, message: NatsMessage) -> None:
         """Handle one message and settle it."""
+        self._running += 1
+        self.idle.clear()
+        try:
+            await self._handle(message)
+        finally:
+            self._running -= 1
+            if self._running == 0:
+                self.idle.set()
+
+    async def _handle(self, message: NatsMessage) -> None:
         raw: Msg = message.raw_message
         delivery = _delivery_of(raw, message.headers)
         started = asyncio.get_running_loop().time()

