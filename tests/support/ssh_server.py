@@ -115,11 +115,7 @@ class SshServer:
             self._running.append(task)
         line = process.command or ""
         self.commands.append(line)
-        environment = {
-            **os.environ,
-            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
-            "PCT_CALLS": str(self.calls),
-        }
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
         child = await asyncio.create_subprocess_exec(
             "sh",
             "-c",
@@ -127,7 +123,7 @@ class SshServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment,
+            env={**os.environ, "PATH": path, "PCT_CALLS": str(self.calls)},
             cwd="/",
             start_new_session=True,
         )

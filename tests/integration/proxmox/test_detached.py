@@ -296,7 +296,7 @@ async def test_a_daemon_left_behind_does_not_hold_up_the_end(detached: Detached,
     lines, ended = await story(detached, "a")
 
     assert (texts(lines), ended) == (["done"], Exited(0))
-    os.kill(int((tmp_path / "daemon").read_text()), signal.SIGKILL)
+    os.killpg(int((tmp_path / "daemon").read_text()), signal.SIGKILL)
 
 
 async def test_secrets_reach_the_work_and_nothing_else(

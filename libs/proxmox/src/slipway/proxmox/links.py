@@ -91,6 +91,9 @@ class Links:
                     raise
                 self._drop(chosen)
                 refused = error
+            except OSError as error:
+                chosen.sessions -= 1
+                raise asyncssh.ConnectionLost(str(error)) from error
             except BaseException:
                 chosen.sessions -= 1
                 raise

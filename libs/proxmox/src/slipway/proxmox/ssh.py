@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import signal
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -111,20 +111,15 @@ class NodeShell:
         """
         line = command_line(argv)
         try:
-            async with asyncio.timeout(timeout.total_seconds()) as deadline, self._session(line) as process:
-                await _together(
-                    _feed(process, stdin, hold=hold_stdin),
-                    _read(process.stdout, Stream.STDOUT, on_line),
-                    _read(process.stderr, Stream.STDERR, on_line),
-                )
-                await process.wait_closed()
+            async with asyncio.timeout(timeout.total_seconds()) as deadline:
+                code = await self._converse(line, stdin, hold_stdin=hold_stdin, on_line=on_line)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
             raise CommandTimedOut(f"A command on {self.node} ({argv[0]})", timeout=timeout) from error
         except asyncssh.Error as error:
             raise self._lost() from error
-        if (code := _exit_code(process)) is None:
+        if code is None:
             raise self._lost()
         return code
 
@@ -136,13 +131,18 @@ class NodeShell:
         """Close all connections; what runs on them is cut off."""
         await self._links.aclose()
 
-    @contextlib.asynccontextmanager
-    async def _session(self, line: str) -> AsyncIterator["asyncssh.SSHClientProcess[bytes]"]:
+    async def _converse(self, line: str, stdin: bytes, *, hold_stdin: bool, on_line: OnRawLine) -> int | None:
         async with self._links.process(line) as process:
             try:
-                yield process
+                await _together(
+                    _feed(process, stdin, hold=hold_stdin),
+                    _read(process.stdout, Stream.STDOUT, on_line),
+                    _read(process.stderr, Stream.STDERR, on_line),
+                )
+                await process.wait_closed()
             finally:
                 await _end(process)
+            return _exit_code(process)
 
     def _lost(self) -> CommandLost:
         return CommandLost(
@@ -197,11 +197,19 @@ async def _feed(process: "asyncssh.SSHClientProcess[bytes]", data: bytes, *, hol
 
 async def _read(reader: "asyncssh.SSHReader[bytes]", stream: Stream, on_line: OnRawLine) -> None:
     cutter = LineCutter()
-    while chunk := await reader.read(_CHUNK):
+    while chunk := await _chunk(reader):
         for line in cutter.feed(chunk):
             await on_line(stream, line)
     if rest := cutter.rest():
         await on_line(stream, rest)
+
+
+async def _chunk(reader: "asyncssh.SSHReader[bytes]") -> bytes:
+    try:
+        return await reader.read(_CHUNK)
+    except OSError as error:
+        # A reset connection comes through as it is.
+        raise asyncssh.ConnectionLost(str(error)) from error
 
 
 async def _end(process: "asyncssh.SSHClientProcess[bytes]") -> None:
