@@ -70,8 +70,10 @@ class Power(StrEnum):
 
 
 class Sealed(Value):
-    """A secret that only one service can open: X25519, HKDF, AES-256-GCM. The associated data
-    (owner and field) is not in here: whoever opens it must know what it is for."""
+    """A secret that only one service can open: X25519, HKDF, AES-256-GCM.
+
+    The associated data (owner and field) is not in here: whoever opens it must know what it is for.
+    """
 
     to: str
     """The service whose public key it was sealed with."""

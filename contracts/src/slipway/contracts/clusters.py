@@ -1,0 +1,226 @@
+"""Clusters and nodes: how they are added, what is known of them, and how a host is reached.
+
+Secrets travel sealed: from the gateway to inventory, from inventory to monitor or provisioner.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import ClassVar
+
+from pydantic import Field
+
+from slipway.contracts.message import Event, Id, Moment, Query, Value
+from slipway.contracts.values import Sealed
+
+
+class SshNode(Value):
+    """How one node is reached by SSH; without a host key it stays unusable until one is confirmed."""
+
+    address: str | None = None
+    """None takes what the cluster's status says."""
+    port: int | None = None
+    host_key: str | None = None
+    """OpenSSH form: `ssh-ed25519 AAAA...`."""
+
+
+class ClusterSpec(Value):
+    """How a cluster is reached, without its secrets."""
+
+    name: str
+    endpoint: str
+    """`https://host:8006`."""
+    token_id: str | None = None
+    """`user@realm!name`."""
+    username: str | None = None
+    """`root@pam`, with a password instead of a token."""
+    tls_fingerprint: str | None = None
+    """SHA-256 of the server's certificate, hex with or without colons."""
+    ca: str | None = None
+    """PEM."""
+    ssh_username: str = "root"
+    ssh_port: int = 22
+    nodes: Mapping[str, SshNode] = Field(default_factory=dict)
+
+
+class ClusterSecrets(Value):
+    """Its secrets.
+
+    Owner = the cluster's name while it is being added or tested, its id later; fields are named like
+    these attributes.
+    """
+
+    token_secret: Sealed | None = None
+    password: Sealed | None = None
+    ssh_password: Sealed | None = None
+    ssh_private_key: Sealed | None = None
+
+
+class StorageFact(Value):
+    """A storage of a node."""
+
+    name: str
+    type: str
+    content: tuple[str, ...]
+    """`rootdir`, `vztmpl`, `images`, ..."""
+    is_active: bool = True
+    free_bytes: int | None = None
+    total_bytes: int | None = None
+
+
+class BridgeFact(Value):
+    """A bridge of a node."""
+
+    name: str
+    subnets: tuple[str, ...] = ()
+    """Host address with prefix length: `10.0.0.1/24`."""
+
+
+class NodeFacts(Value):
+    """What was last seen of a node."""
+
+    node: str
+    is_online: bool
+    address: str | None = None
+    cores: int | None = None
+    memory_bytes: int | None = None
+    storages: tuple[StorageFact, ...] = ()
+    bridges: tuple[BridgeFact, ...] = ()
+    os_templates: tuple[str, ...] = ()
+    """Volumes: `local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst`."""
+    appliances: tuple[str, ...] = ()
+    """Archives that the node can download."""
+    vmids: tuple[int, ...] = ()
+    """All in use in the cluster, VMs included."""
+    pools: tuple[str, ...] = ()
+    observed_at: Moment
+    is_ssh_usable: bool = False
+    ssh_problem: str | None = None
+
+
+class ClusterFacts(Value):
+    """What a test of a cluster found."""
+
+    version: str
+    nodes: tuple[NodeFacts, ...]
+    offered_host_keys: Mapping[str, str] = Field(default_factory=dict)
+    """Of nodes whose key is not confirmed yet."""
+
+
+class TestCluster(Query[ClusterFacts]):
+    """Reach a cluster over API and SSH and say what is there; secrets sealed to monitor."""
+
+    __test__: ClassVar[bool] = False
+    subject: ClassVar[str] = "slipway.v1.query.monitor.cluster.test"
+    timeout: ClassVar[timedelta] = timedelta(seconds=20)
+    spec: ClusterSpec
+    secrets: ClusterSecrets
+    """Owner = the cluster's name."""
+
+
+class Cluster(Value):
+    """A cluster as Slipway knows it; secrets are write-only."""
+
+    id: Id
+    name: str
+    endpoint: str
+    token_id: str | None = None
+    username: str | None = None
+    tls_fingerprint: str | None = None
+    version: str
+    nodes: tuple[NodeFacts, ...] = ()
+    offered_host_keys: Mapping[str, str] = Field(default_factory=dict)
+    created_at: Moment
+
+
+class ClusterPage(Value):
+    """Some clusters, and where to go on."""
+
+    items: tuple[Cluster, ...]
+    next: str | None = None
+
+
+class AddCluster(Query[Cluster]):
+    """Add a cluster; it is tested before it is saved. Secrets sealed to inventory, owner = its name."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.add"
+    timeout: ClassVar[timedelta] = timedelta(seconds=25)
+    spec: ClusterSpec
+    secrets: ClusterSecrets
+
+
+class GetCluster(Query[Cluster]):
+    """One cluster, by id or name."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.get"
+    cluster: str
+
+
+class ListClusters(Query[ClusterPage]):
+    """Clusters by name."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.list"
+    limit: int = Field(default=100, ge=1, le=1000)
+    cursor: str | None = None
+
+
+class ClusterAccess(Value):
+    """How to reach a cluster, sealed to whoever asked (owner = cluster id)."""
+
+    id: Id
+    spec: ClusterSpec
+    secrets: ClusterSecrets
+
+
+class GetClusterAccess(Query[ClusterAccess]):
+    """How to reach a cluster; only provisioner and monitor may ask."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.access"
+    cluster: Id
+    seal_to: str
+    """`provisioner` or `monitor`."""
+
+
+class AuditEntry(Value):
+    """Who did what to what."""
+
+    id: Id
+    at: Moment
+    actor: str
+    action: str
+    """`container.create`, `credential.reveal`, `cluster.add`."""
+    target: str
+    outcome: str
+    correlation_id: str
+    details: Mapping[str, str] = Field(default_factory=dict)
+
+
+class AuditPage(Value):
+    """Some entries, and where to go on."""
+
+    items: tuple[AuditEntry, ...]
+    next: str | None = None
+
+
+class ListAudit(Query[AuditPage]):
+    """The audit trail, newest first."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.audit.list"
+    limit: int = Field(default=100, ge=1, le=1000)
+    cursor: str | None = None
+
+
+class ClusterAdded(Event):
+    """A cluster was added."""
+
+    subject: ClassVar[str] = "slipway.v1.event.cluster.{id}.added"
+    id: Id
+    name: str
+
+
+class NodeObserved(Event):
+    """Facts about a node have changed; id is `<cluster id>-<node>`. Said by monitor."""
+
+    subject: ClassVar[str] = "slipway.v1.event.node.{id}.observed"
+    id: Id
+    cluster: Id
+    facts: NodeFacts

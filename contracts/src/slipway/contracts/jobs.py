@@ -1,0 +1,276 @@
+"""Jobs: the commands that start and cancel a run, the run record, and the story a job tells.
+
+Inventory says `accepted`; everything after is the provisioner's. The record and the events it causes are
+written in one atomic batch, so state and story can't differ.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from slipway.contracts.containers import Accepted, ContainerSpec
+from slipway.contracts.message import Command, Event, Id, Moment, Query, State, Value
+from slipway.contracts.problems import Problem
+from slipway.contracts.values import JobKind, JobState, OnFailure, Phase, Sealed
+
+
+class Target(Value):
+    """The container a job works on."""
+
+    container: Id
+    cluster: Id
+    cluster_name: str
+    node: str
+    vmid: int
+    vmid_is_provisional: bool = False
+    hostname: str
+
+
+class RunJob(Command):
+    """Run a job. Idempotent: the run record is keyed by the job's id."""
+
+    subject: ClassVar[str] = "slipway.v1.command.provisioner.job.run"
+    job: Id
+    kind: JobKind
+    target: Target
+    spec: ContainerSpec
+    """Complete: inventory has filled every default from template and node."""
+    bundle: str | None = None
+    """SHA-256 of the template's archive in the object store `bundles`; None is from scratch."""
+    on_failure: OnFailure = OnFailure.KEEP
+    retry_of: Id | None = None
+    first_step: str | None = None
+    """Where a retry begins; None is the beginning."""
+
+
+class CancelJob(Command):
+    """Cancel a job; also one that waits, and one whose run was never seen."""
+
+    subject: ClassVar[str] = "slipway.v1.command.provisioner.job.cancel"
+    job: Id
+    kind: JobKind
+    target: Target
+
+
+class StepStatus(Value):
+    """One step of a run; done once, never again."""
+
+    name: str
+    """`create.task`, `sync.script.2`."""
+    phase: Phase | None = None
+    status: Literal["started", "finished", "failed", "skipped"] = "started"
+    attempts: int = 1
+    started_at: Moment
+    finished_at: Moment | None = None
+    facts: Mapping[str, str] = Field(default_factory=dict)
+    """What a new owner must know: `upid`, `posted_at`, `offset`."""
+
+
+class RunRecord(State):
+    """Where a run stands: the truth about an execution. Every write is a compare-and-set on its sequence."""
+
+    subject: ClassVar[str] = "slipway.v1.state.job.{id}"
+    id: Id
+    kind: JobKind
+    state: JobState
+    claim: int
+    """Counts owners; a write with a lower one is refused."""
+    commit: str
+    """Id of the write itself: an owner whose write's answer was lost looks for it here."""
+    owner: str
+    """Instance of the provisioner."""
+    target: Target
+    phase: Phase | None = None
+    percent: int = 0
+    steps: tuple[StepStatus, ...] = ()
+    claims_without_progress: int = 0
+    cancel_requested: bool = False
+    warnings: tuple[str, ...] = ()
+    error: Problem | None = None
+    exists_on_host: bool = False
+    """Whether anything of the container may exist there now."""
+    started_at: Moment
+    finished_at: Moment | None = None
+
+
+class JobAccepted(Event):
+    """A job was accepted; the only job fact of inventory's."""
+
+    subject: ClassVar[str] = "slipway.v1.event.job.{id}.accepted"
+    id: Id
+    kind: JobKind
+    container: Id
+    vmid: int
+    hostname: str
+    actor: str
+    at: Moment
+
+
+class JobPhase(Event):
+    """A phase of a creation began or ended; `percent` never falls within a job."""
+
+    subject: ClassVar[str] = "slipway.v1.event.job.{id}.phase"
+    id: Id
+    phase: Phase
+    status: Literal["started", "finished"]
+    percent: int
+    at: Moment
+
+
+class JobStep(Event):
+    """A step began or ended."""
+
+    subject: ClassVar[str] = "slipway.v1.event.job.{id}.step"
+    id: Id
+    phase: Phase | None = None
+    step: str
+    status: Literal["started", "finished", "failed", "skipped"]
+    percent: int
+    attempt: int = 1
+    script: str | None = None
+    index: int | None = None
+    """Of the script, from 0."""
+    total: int | None = None
+    scripts: tuple[str, ...] = ()
+    """On the first step of sync: all scripts in their order."""
+    message: str | None = None
+    seconds: float | None = None
+    """How long it took, when it ended."""
+    at: Moment
+
+
+class LogLine(Value):
+    """One line, or a part of one over 64 KiB."""
+
+    stream: Literal["stdout", "stderr", "task"]
+    """`task` is Proxmox's own task log."""
+    text: str
+    more: bool = False
+    """The next line of the same stream goes on where this one ends."""
+
+
+class JobLog(Event):
+    """Some lines, in their order. Idempotent: stored once by id job:step:offset."""
+
+    subject: ClassVar[str] = "slipway.v1.event.job.{id}.log"
+    id: Id
+    phase: Phase | None = None
+    step: str
+    script: str | None = None
+    index: int | None = None
+    total: int | None = None
+    lines: tuple[LogLine, ...]
+    offset: int
+    """Bytes (scripts) or lines (tasks) of the source at which this message ends."""
+
+
+class JobProgress(Event):
+    """Percent or words between two steps."""
+
+    subject: ClassVar[str] = "slipway.v1.event.job.{id}.progress"
+    id: Id
+    phase: Phase | None = None
+    percent: int
+    message: str
+    vmid: int | None = None
+    """Set when the container got another VMID than the 202 said."""
+    at: Moment
+
+
+class JobDone(Event):
+    """The end; one batch with the terminal record."""
+
+    subject: ClassVar[str] = "slipway.v1.event.job.{id}.done"
+    id: Id
+    state: JobState
+    container: Id
+    vmid: int
+    percent: int
+    warnings: tuple[str, ...] = ()
+    error: Problem | None = None
+    at: Moment
+
+
+class Job(Value):
+    """A job as people see it."""
+
+    id: Id
+    kind: JobKind
+    state: JobState
+    phase: Phase | None = None
+    percent: int = 0
+    step: str | None = None
+    container: Id
+    vmid: int
+    hostname: str
+    actor: str
+    retry_of: Id | None = None
+    steps: tuple[StepStatus, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: Problem | None = None
+    created_at: Moment
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
+
+
+class JobPage(Value):
+    """Some jobs, and where to go on."""
+
+    items: tuple[Job, ...]
+    next: str | None = None
+
+
+class GetJob(Query[Job]):
+    """One job, by id."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.job.get"
+    job: Id
+
+
+class ListJobs(Query[JobPage]):
+    """Jobs, newest first."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.job.list"
+    limit: int = Field(default=100, ge=1, le=1000)
+    cursor: str | None = None
+    container: Id | None = None
+
+
+class RetryJob(Query[Accepted]):
+    """Do a failed or cancelled job again as a new job with the same input, from the step that failed."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.job.retry"
+    job: Id
+
+
+class JobSecrets(Value):
+    """What only the run may know, sealed to the provisioner (owner = container id, field = the key)."""
+
+    secrets: Mapping[str, Sealed] = Field(default_factory=dict)
+    """`password` is root's; `variable:NAME` a secret variable's."""
+    state: JobState = JobState.QUEUED
+    """As inventory knows it: a run command without a record is checked against this."""
+    percent: int = 0
+    exists_on_host: bool = False
+
+
+class GetJobSecrets(Query[JobSecrets]):
+    """The secrets of a job; only the provisioner may ask."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.job.secrets"
+    job: Id
+
+
+class ReplacedVmid(Value):
+    """The VMID to go on with."""
+
+    vmid: int
+
+
+class ReplaceVmid(Query[ReplacedVmid]):
+    """Another VMID for a job whose provisional one was taken. Idempotent: by job and refused VMID."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.vmid.replace"
+    job: Id
+    refused: int

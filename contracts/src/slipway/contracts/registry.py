@@ -1,0 +1,63 @@
+"""Every message, with who says it and who may ask: what permissions, docs and tests are made from."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from slipway.contracts import clusters, containers, guests, jobs, templates
+from slipway.contracts.message import Message, Query
+
+SERVICES: tuple[str, ...] = ("gateway", "inventory", "provisioner", "monitor", "catalog")
+
+PUBLISHERS: Mapping[type[Message], str] = MappingProxyType(
+    {
+        jobs.RunJob: "inventory",
+        jobs.CancelJob: "inventory",
+        jobs.JobAccepted: "inventory",
+        containers.ContainerRegistered: "inventory",
+        containers.ContainerReady: "inventory",
+        containers.ContainerFailed: "inventory",
+        containers.ContainerDeleted: "inventory",
+        containers.ContainerDiscovered: "inventory",
+        clusters.ClusterAdded: "inventory",
+        jobs.RunRecord: "provisioner",
+        jobs.JobPhase: "provisioner",
+        jobs.JobStep: "provisioner",
+        jobs.JobLog: "provisioner",
+        jobs.JobProgress: "provisioner",
+        jobs.JobDone: "provisioner",
+        clusters.NodeObserved: "monitor",
+        guests.GuestChanged: "monitor",
+        guests.GuestGone: "monitor",
+        templates.TemplateServed: "catalog",
+    }
+)
+"""Who says each stored message."""
+
+ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
+    {
+        containers.CreateContainer: ("gateway",),
+        containers.GetContainer: ("gateway",),
+        containers.ListContainers: ("gateway", "monitor"),
+        containers.DeleteContainer: ("gateway",),
+        containers.RevealCredential: ("gateway",),
+        containers.StoreDiscovery: ("monitor",),
+        jobs.GetJob: ("gateway",),
+        jobs.ListJobs: ("gateway",),
+        jobs.RetryJob: ("gateway",),
+        jobs.GetJobSecrets: ("provisioner",),
+        jobs.ReplaceVmid: ("provisioner",),
+        clusters.AddCluster: ("gateway",),
+        clusters.GetCluster: ("gateway",),
+        clusters.ListClusters: ("gateway", "monitor"),
+        clusters.ListAudit: ("gateway",),
+        clusters.GetClusterAccess: ("provisioner", "monitor"),
+        clusters.TestCluster: ("inventory",),
+        guests.DiscoverGuest: ("provisioner",),
+        templates.ListTemplates: ("gateway",),
+        templates.GetTemplate: ("gateway", "inventory"),
+    }
+)
+"""Who may ask each query; it is answered by the service named in its subject."""
+
+MESSAGES: tuple[type[Message], ...] = (*PUBLISHERS, *ASKERS)
