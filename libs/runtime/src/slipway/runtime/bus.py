@@ -99,7 +99,7 @@ class Bus:
         """Connect, wait until the topology is there, and begin to answer and to consume."""
         await self._persist(self._connect)
         await self._persist(lambda: verify(self.connection, self.service))
-        await self._broker.start()
+        await self._persist(self._begin)
         self.started = True
         log.info("bus ready", consumers=list(self._benches), queries=len(self._answered))
 
@@ -108,7 +108,12 @@ class Bus:
         self._draining = True
         self.started = False
         await asyncio.gather(self._drain_queries(), self._drain_deliveries())
-        await self._broker.stop()
+        try:
+            await self._broker.stop()
+        except (NatsError, ExceptionGroup) as error:
+            # The bus is away: there is nobody to say goodbye to.
+            log.warning("bus not drained", error=str(error))
+            await self._broker.connection.close()
 
     async def ping(self) -> None:
         """Raise unless the bus answers and this service is served by it."""
@@ -118,6 +123,8 @@ class Bus:
             await self.connection.flush(timeout=2)
         except (NatsError, OSError, TimeoutError) as error:
             raise BusUnavailable("The bus does not answer.") from error
+        if not self.connection.is_connected:
+            raise BusUnavailable("The bus is away; the connection is being made again.")
 
     async def ask(self, query: Query[ReplyT], *, timeout: timedelta | None = None) -> ReplyT:
         """Ask another service; return its answer or raise the error that came instead."""
@@ -196,7 +203,7 @@ class Bus:
 
     async def _drain_deliveries(self) -> None:
         # Waits as long as the broker's graceful timeout says, then cancels what is left.
-        await asyncio.gather(*(each.stop() for each in self._pullers))
+        await asyncio.gather(*(each.stop() for each in self._pullers), return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_HAND_OVER_SECONDS):
                 await asyncio.gather(*(bench.idle.wait() for bench in self._benches.values()))
@@ -250,6 +257,12 @@ class Bus:
             await self._broker.connect()
         except (NatsError, OSError, TimeoutError) as error:
             raise BusUnavailable(f"The bus can't be reached: {error}") from error
+
+    async def _begin(self) -> None:
+        try:
+            await self._broker.start()
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable(f"The bus broke off: {error}") from error
 
     async def _persist(self, attempt: Callable[[], Any]) -> None:
         delay = 0.2

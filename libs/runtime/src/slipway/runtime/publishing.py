@@ -4,7 +4,7 @@ Theory of operation. Everything stored has a message id, so a publish whose answ
 again: the bus stores an id once within the duplicate window. Guarantee: when a call returns, the message is
 on disk, once. Non-guarantee: when it raises `BusUnavailable` or `WriteUnknown`, it may be stored all the
 same. An expected sequence turns a write into a compare-and-set; `WriteRefused` says that it lost, or that an
-earlier try of it had won: read the record again.
+earlier try of it had won (the bus looks at the sequence before the id): read the record again.
 
 `commit` writes a record and the events it causes as one atomic batch. It replaces the record's former
 version by a rollup of the record's own subject; nothing else in Slipway may send that header, because one

@@ -1,0 +1,141 @@
+"""The topology: declared once, reconciled, never destroyed by a service."""
+
+import asyncio
+
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from slipway.cli.embedded.nats import EmbeddedNats
+from slipway.runtime import topology
+from slipway.runtime.bus import Bus
+from slipway.runtime.problems import BusUnavailable, TopologyMissing
+from slipway.runtime.topology import TopologyConflict
+from support.nats import SMALL, MakeBus, settings_of
+from support.words import Phase, Record, Run
+
+
+async def test_everything_declared_is_created_and_a_second_run_changes_nothing(
+    empty_nats: EmbeddedNats, admin: Client
+) -> None:
+    """Applying is idempotent: what the server made of the declaration counts as equal to it."""
+    first = await topology.apply(admin, SMALL)
+
+    second = await topology.apply(admin, SMALL)
+
+    names = {change.name for change in first}
+    assert {"COMMANDS", "EVENTS", "PARKED", "ADVISORIES", "KV_live", "KV_locks", "OBJ_bundles"} <= names
+    assert {each.durable for each in topology.CONSUMERS} <= names
+    assert second == []
+
+
+async def test_trap_15_drift_of_a_consumer_is_mended(nats_server: EmbeddedNats, admin: Client) -> None:
+    """A consumer that exists with other settings gets the declared ones."""
+    bus = admin.jetstream()
+    changed = (await bus.consumer_info("COMMANDS", "provisioner-run")).config.evolve(ack_wait=99.0)
+    await bus.add_consumer("COMMANDS", changed)
+
+    changes = await topology.apply(admin, SMALL)
+
+    assert [(change.name, change.done) for change in changes] == [("provisioner-run", "updated ack_wait")]
+    assert (await bus.consumer_info("COMMANDS", "provisioner-run")).config.ack_wait == 3
+
+
+async def test_limits_can_be_changed(nats_server: EmbeddedNats, admin: Client) -> None:
+    """A stream may grow."""
+    larger = SMALL.model_copy(update={"events_max_bytes": SMALL.events_max_bytes * 2})
+
+    changes = await topology.apply(admin, larger)
+
+    assert [(change.name, change.done) for change in changes] == [("EVENTS", "updated max_bytes")]
+
+
+async def test_what_would_destroy_is_refused(empty_nats: EmbeddedNats, admin: Client) -> None:
+    """A stream of another kind under our name is left alone, and said so."""
+    await admin.jetstream().add_stream(name="COMMANDS", subjects=["slipway.v1.command.>", "other"])
+
+    with pytest.raises(TopologyConflict, match="retention can't change.*subject other"):
+        await topology.apply(admin, SMALL)
+
+
+async def test_shrinking_below_what_is_stored_is_refused(make_bus: MakeBus, admin: Client) -> None:
+    """Nothing stored is pushed out by a setting."""
+    inventory = await make_bus("inventory")
+    await inventory.publish(Run(id="j1"), message_id="m1")
+    smaller = SMALL.model_copy(update={"commands_max_bytes": 10})
+
+    with pytest.raises(TopologyConflict, match="max_bytes"):
+        await topology.apply(admin, smaller)
+
+
+async def test_a_service_waits_for_its_consumers(empty_nats: EmbeddedNats, admin: Client) -> None:
+    """A service that starts before the topology declares nothing itself; it waits and says what is missing."""
+    bus = Bus(settings_of(empty_nats.url), service="provisioner")
+    starting = asyncio.create_task(bus.start())
+    await asyncio.sleep(0.4)
+
+    with pytest.raises(BusUnavailable):
+        await bus.ping()
+    with pytest.raises(TopologyMissing, match="provisioner-run"):
+        await topology.verify(admin, "provisioner")
+    assert await admin.jetstream().streams_info() == []
+    await topology.apply(admin, SMALL)
+    await asyncio.wait_for(starting, 5)
+
+    await bus.ping()
+    await bus.drain()
+
+
+async def test_a_service_waits_for_the_bus_itself(nats_server: EmbeddedNats) -> None:
+    """A bus that is not there yet is no reason to fail."""
+    nats_server.stop()
+    bus = Bus(settings_of(nats_server.url), service="inventory")
+    starting = asyncio.create_task(bus.start())
+    await asyncio.sleep(0.5)
+
+    nats_server.start()
+    await asyncio.wait_for(starting, 10)
+
+    await bus.ping()
+    await bus.drain()
+
+
+async def test_trap_13_a_client_never_gives_up(make_bus: MakeBus, nats_server: EmbeddedNats) -> None:
+    """However long the bus is away, the connection comes back; dead peers are noticed within seconds."""
+    bus = await make_bus("inventory")
+    options = bus.connection.options
+
+    assert options["max_reconnect_attempts"] == -1
+    assert options["ping_interval"] * options["max_outstanding_pings"] <= 30
+    nats_server.server.kill()
+    with pytest.raises(BusUnavailable):
+        await bus.ping()
+    nats_server.start()
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await bus.ping()
+                break
+            except BusUnavailable:
+                await asyncio.sleep(0.1)
+
+
+async def test_every_stored_subject_is_republished_in_one_order(make_bus: MakeBus, admin: Client) -> None:
+    """A listener on the republished subjects sees each sequence of EVENTS, without a gap."""
+    provisioner = await make_bus("provisioner")
+    heard: list[int] = []
+
+    async def note(message: Msg) -> None:
+        heard.append(int((message.headers or {})["Nats-Sequence"]))
+
+    await admin.subscribe("slipway.live.>", cb=note)
+    await admin.flush()
+
+    last = 0
+    for number in range(5):
+        last = await provisioner.commit(
+            Record(id="j1", step=number), [Phase(id="j1")], expected_sequence=last, commit_id=f"c{number}"
+        )
+    await asyncio.sleep(0.1)
+
+    assert heard == list(range(1, 11))
