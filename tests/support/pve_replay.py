@@ -242,11 +242,13 @@ async def interlude(lab: Lab, number: int) -> None:
                 await root.run("pct unlock 100", check=True)
         case 237:
             lab.faults.order(TaskHangs(task="vzcreate", seconds=0.3))
+        case 246:
+            lab.faults.order(TaskHangs(task="vzstart", seconds=0.5))
         case 268 | 298:
-            lab.faults.order(TaskHangs(task="vzcreate", seconds=1.0))
-        case 276:
+            lab.faults.order(TaskHangs(task="vzcreate", seconds=1.5))
+        case 276 | 289:
             lab.faults.order(NeverStops(vmid=200))
-        case 287:
+        case 287 | 291:
             lab.faults.clear()
         case _:
             pass

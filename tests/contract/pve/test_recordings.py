@@ -11,7 +11,7 @@ from support.pve_replay import Player, interlude, is_played, open_client, prepar
 
 RACED = "race 200"
 PLAYED_AT_LEAST = 350
-TIMINGS = dataclasses.replace(FAST, config_lock_wait=2.0)
+TIMINGS = dataclasses.replace(FAST, config_lock_wait=3.5)
 
 
 @pytest.mark.slow

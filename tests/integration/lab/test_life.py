@@ -1,13 +1,17 @@
 """A lab's life: a container from creation to deletion, restarts, neighbours and the command."""
 
 import asyncio
+import contextlib
 import json
 import os
+import ssl
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import asyncssh
+import httpx
 import pytest
 
 from slipway.lab.folder import AlreadyRuns
@@ -106,7 +110,7 @@ async def test_restarted_lab_goes_on(tmp_path: Path) -> None:
         await started(client, lab, onboot=1)
         async with ssh_client(lab) as root:
             await root.run("pct exec 100 -- sh -c 'echo kept >/root/file'", check=True)
-        before = (lab.fingerprint, lab.ssh_host_key, lab.token_secret)
+        before = (lab.endpoint, lab.fingerprint, lab.ssh_host_key, lab.ssh_port, lab.token_secret)
 
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
         tasks = (await client.get("/nodes/lab/tasks?source=all")).json()["data"]
@@ -115,7 +119,8 @@ async def test_restarted_lab_goes_on(tmp_path: Path) -> None:
         async with ssh_client(lab) as root:
             done = await root.run("pct exec 100 -- cat /root/file")
 
-    assert (lab.fingerprint, lab.ssh_host_key, lab.token_secret) == before
+    after = (lab.endpoint, lab.fingerprint, lab.ssh_host_key, lab.ssh_port, lab.token_secret)
+    assert after == before
     assert done.stdout == "kept\n"
     assert "vzcreate" in {task["type"] for task in tasks}
 
@@ -173,22 +178,57 @@ async def test_disk_grows_and_never_shrinks(tmp_path: Path) -> None:
     assert shrunk.reason_phrase == "unable to shrink disk size"
 
 
-async def test_command_serves_until_it_is_told(tmp_path: Path) -> None:
-    """`python -m slipway.lab serve` says which guests it uses, describes itself and ends well."""
+async def test_killed_lab_leaves_what_a_power_cut_leaves(tmp_path: Path) -> None:
+    """A creation under way becomes a locked zombie, its task has `unexpected status`."""
+    async with serving(tmp_path) as (process, described):
+        secret = await asyncio.to_thread(Path(described["root_token_secret_file"]).read_text)
+        authority = await asyncio.to_thread(ssl.create_default_context, cafile=described["certificate_file"])
+        headers = {"Authorization": f"PVEAPIToken={described['root_token_id']}={secret}"}
+        async with httpx.AsyncClient(
+            base_url=described["endpoint"], headers=headers, verify=authority
+        ) as client:
+            await client.post("/lab/faults", json={"kind": "task-hangs", "task": "vzcreate"})
+            content = await client.get("/api2/json/nodes/lab/storage/local/content")
+            given = {"vmid": 100, "ostemplate": content.json()["data"][0]["volid"]}
+            await client.post("/api2/json/nodes/lab/lxc", data=given)
+        process.kill()
+        await process.wait()
+
+    async with running_lab(tmp_path) as lab, api_client(lab) as client:
+        config = (await client.get(f"{LXC}/100/config")).json()["data"]
+        (task,) = (await client.get("/nodes/lab/tasks")).json()["data"]
+
+    assert set(config) == {"lock", "digest"}
+    assert task["status"] == "unexpected status"
+
+
+@contextlib.asynccontextmanager
+async def serving(data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, Any]]]:
+    """Run the command and wait until it is ready."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "slipway.lab", "serve", "--data", str(tmp_path), "--guests", "simulated",
+        sys.executable, "-m", "slipway.lab", "serve", "--data", str(data), "--guests", "simulated",
         stdout=asyncio.subprocess.PIPE, env=os.environ,
     )  # fmt: skip
-    async with asyncio.timeout(DEADLINE):
-        assert process.stdout is not None
-        first = await process.stdout.readline()
-        await process.stdout.readline()
-        described, mode = described_lab(tmp_path)
+    try:
+        async with asyncio.timeout(DEADLINE):
+            assert process.stdout is not None
+            assert (await process.stdout.readline()).startswith(b"Guests: simulated")
+            await process.stdout.readline()
+            yield process, described_lab(data)[0]
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_command_serves_until_it_is_told(tmp_path: Path) -> None:
+    """`python -m slipway.lab serve` says which guests it uses, describes itself and ends well."""
+    async with serving(tmp_path) as (process, described):
+        mode = described_lab(tmp_path)[1]
         process.terminate()
         code = await process.wait()
     left = await asyncio.to_thread(lambda: list(tmp_path.glob("lab.json")))
 
-    assert first.decode().startswith("Guests: simulated")
     assert described["endpoint"].startswith("https://127.0.0.1:")
     assert (code, mode, left) == (0, 0o600, [])
 

@@ -36,6 +36,14 @@ async def run(lab: Lab, line: str) -> tuple[int | None, str, str]:
         ("pct start 100", 255, "", "CT 100 already running\n"),
         ("pct destroy 100", 255, "", "unable to destroy CT 100 - container is running\n"),
         ("pct push 100 /nofile /x", 0, "", "failed to open /nofile for reading: No such file or directory\n"),
+        ("pct stop 101", 255, "", "CT 101 not running\n"),
+        ("pct unlock 999", 2, "", "Configuration file 'nodes/lab/lxc/999.conf' does not exist\n"),
+        ("pct set 101", 255, "", "no options specified\n"),
+        ("hostname; command -v pct; command -v apt", 1, "lab\n/usr/sbin/pct\n", ""),
+        ("/usr/sbin/pct status 101 2>/dev/null", 0, "status: stopped\n", ""),
+        ("/bin/nope", 127, "", "bash: line 1: /bin/nope: No such file or directory\n"),
+        ("printf '%s-%s\\n' a b", 0, "a-b\n", ""),
+        ("echo -n to >/dev/null; echo err 2>&1", 0, "err\n", ""),
         ("pct push 101 /x /y", 255, "", "can only push files to a running CT\n"),
     ],
 )
@@ -51,6 +59,49 @@ async def two(tmp_path: Path) -> AsyncIterator[Lab]:
         await started(client, lab, 100)
         await new_container(client, lab, 101)
         yield lab
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("pct", "ERROR: no command specified"),
+        ("pct frob 100", "ERROR: unknown command 'pct frob'"),
+        ("pct start", "400 not enough arguments"),
+        ("pct start abc", "400 Parameter verification failed."),
+        ("pct exec 100", "400 not enough arguments"),
+        (
+            "pct set 101 --memory 1 --foo 2",
+            "memory: value must have a minimum value of 16\nfoo: property is not",
+        ),
+        ("pct destroy 101 extra", "400 too many arguments"),
+    ],
+)
+async def test_wrong_usage_is_told(two: Lab, line: str, said: str) -> None:
+    """A command line that `pct` does not take ends with 255 and says what is wrong with it."""
+    code, _, stderr = await run(two, line)
+
+    assert code == 255
+    assert said in stderr
+
+
+async def test_power_over_ssh(two: Lab) -> None:
+    """`pct` starts, stops and shuts down, waits for the end and lists what became of it."""
+    codes = [
+        (await run(two, line))[0]
+        for line in ("pct start 101", "pct stop 100", "pct shutdown 101 --timeout 20", "pct start 100")
+    ]
+    _, listed, _ = await run(two, "pct list")
+
+    assert codes == [0, 0, 0, 0]
+    assert [line.split()[:2] for line in listed.splitlines()[1:]] == [["100", "running"], ["101", "stopped"]]
+
+
+async def test_script_on_standard_input_is_run(two: Lab) -> None:
+    """Without a command the shell reads its lines from standard input."""
+    async with ssh_client(two) as root:
+        done = await root.run(input="echo one\npct status 101\nexit 4\n")
+
+    assert (done.exit_status, done.stdout) == (4, "one\nstatus: stopped\n")
 
 
 async def test_unknown_command_in_the_guest_is_127(two: Lab) -> None:

@@ -1,14 +1,14 @@
 """The lab: a pretend Proxmox VE node, put together and started.
 
 The only module that knows all others. A lab is its data folder: started again with the same folder it goes
-on with its containers (stopped, but for those with `onboot`), tasks, keys and ports' owners' expectations.
+on with its containers (stopped, but for those with `onboot`), tasks, keys and, where they are free, ports.
 """
 
 import contextlib
 import logging
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import IO, Literal
 
@@ -18,7 +18,7 @@ from slipway.lab.api.dispatch import Api
 from slipway.lab.faults import Faults
 from slipway.lab.folder import Folder, fingerprint
 from slipway.lab.guests import choose, setup
-from slipway.lab.host import power
+from slipway.lab.host import power, records
 from slipway.lab.host.configs import Configs
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.observe import Observer
@@ -169,7 +169,7 @@ class Lab:
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         front = Front(Api(self._machine, self._observer, self._doorkeeper()), self._tls())
-        self.api_port = await front.start(HOST, self.api_port)
+        self.api_port = await self._take_port("api", self.api_port, front.start)
         stack.push_async_callback(front.stop)
         door = Door(
             host_key=self._folder.ssh_key("ssh-host-key"),
@@ -177,8 +177,20 @@ class Lab:
             authorized=self._folder.ssh_key("root-key"),
         )
         ssh = SshFront(Shell(self._machine, Pct(self._machine)), door, self.faults)
-        self.ssh_port = await ssh.start(HOST, self.ssh_port)
+        self.ssh_port = await self._take_port("ssh", self.ssh_port, ssh.start)
         stack.push_async_callback(ssh.stop)
+
+    async def _take_port(self, name: str, wanted: int, listen: Callable[[str, int], Awaitable[int]]) -> int:
+        """Listen at the wanted port, else at the predecessor's if it is free, else at any."""
+        path = self.data / f"{name}-port.json"
+        try:
+            port = await listen(HOST, wanted or records.read_json(path) or 0)
+        except OSError:
+            if wanted:
+                raise
+            port = await listen(HOST, 0)
+        records.write_json(path, port)
+        return port
 
     def _doorkeeper(self) -> Doorkeeper:
         service = Token(user=SERVICE_USER, name=TOKEN_NAME, secret=self.token_secret, acl=self._acl)
