@@ -1,0 +1,56 @@
+# The only entry. Needs Python 3.11+, make and git; brings the rest into .venv itself.
+PYTHON ?= python3
+BIN := .venv/bin
+PARTS := contracts libs/runtime libs/proxmox libs/lab services/gateway services/inventory services/provisioner services/monitor services/catalog cli
+DATA ?= $(HOME)/.local/share/slipway
+PORT ?= 7880
+FAST := tests/unit tests/contract
+
+.PHONY: help setup demo demo-clean up test check format bench docs lock contracts
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
+
+.venv/.ready: requirements.lock pyproject.toml $(PARTS:%=%/pyproject.toml)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps $(PARTS:%=-e ./%)
+	touch $@
+
+setup: .venv/.ready ## make the virtual environment with everything in it
+
+demo: .venv/.ready ## create a container on the lab before your eyes (ONCE=1 stops by itself, LAB=simulated keeps LXC out)
+	$(BIN)/slipway demo $(if $(ONCE),--once)
+
+demo-clean: .venv/.ready ## undo what the demo installed and changed
+	$(BIN)/slipway demo-clean
+
+up: .venv/.ready ## run Slipway on this machine (DATA=folder PORT=7880)
+	$(BIN)/slipway up --data $(DATA) --port $(PORT)
+
+test: .venv/.ready ## every test that this machine can run
+	$(BIN)/pytest
+
+check: .venv/.ready ## lint, types, imports, fast tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PARTS:%=%/src) tests
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -q -m "not slow and not lxc and not browser" $(FAST)
+
+format: .venv/.ready ## bring every file into form
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: .venv/.ready ## measure, and compare within one run
+	$(BIN)/python -m bench
+
+docs: .venv/.ready ## build the documentation site
+	$(BIN)/mkdocs build --strict
+
+lock: .venv/.ready ## resolve the dependencies anew into requirements.lock
+	$(BIN)/uv lock --quiet --upgrade && $(BIN)/uv export --quiet --all-packages --all-groups --no-emit-workspace --no-annotate --no-header --format requirements-txt --output-file requirements.lock
+
+contracts: .venv/.ready ## write JSON Schemas and AsyncAPI anew from the messages
+	$(BIN)/python tests/contract/messages/generate.py
