@@ -36,6 +36,7 @@ class Worker:
         self._outcomes = list(outcomes)
 
     async def __call__(self, message: Run, delivery: Delivery) -> None:
+        """Handle one command as the next outcome says."""
         self.seen[message.id] += 1
         self.deliveries.append(delivery)
         outcome = self._outcomes.pop(0) if self._outcomes else 0.0
@@ -44,6 +45,7 @@ class Worker:
         await asyncio.sleep(outcome)
 
     def at(self, bus: Bus) -> None:
+        """Register at a bus, with two slots."""
         bus.consume(Run, self, durable="provisioner-run", slots=2)
 
 

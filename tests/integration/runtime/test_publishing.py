@@ -211,9 +211,12 @@ async def test_a_full_stream_refuses_new_messages_and_keeps_the_old(provisioner:
     config = (await admin.jetstream().stream_info("EVENTS")).config
     await admin.jetstream().update_stream(config.evolve(max_bytes=2000))
 
-    with pytest.raises(BusUnavailable):
+    async def fill() -> None:
         for number in range(50):
             await provisioner.publish(Appeared(id="g1", text="x" * 100), message_id=f"m{number}")
+
+    with pytest.raises(BusUnavailable):
+        await fill()
 
     assert await provisioner.last(Record, "j1") is not None
 

@@ -54,7 +54,7 @@ async def test_what_would_destroy_is_refused(empty_nats: EmbeddedNats, admin: Cl
     """A stream of another kind under our name is left alone, and said so."""
     await admin.jetstream().add_stream(name="COMMANDS", subjects=["slipway.v1.command.>", "other"])
 
-    with pytest.raises(TopologyConflict, match="retention can't change.*subject other"):
+    with pytest.raises(TopologyConflict, match=r"retention can't change.*subject other"):
         await topology.apply(admin, SMALL)
 
 
@@ -69,7 +69,7 @@ async def test_shrinking_below_what_is_stored_is_refused(make_bus: MakeBus, admi
 
 
 async def test_a_service_waits_for_its_consumers(empty_nats: EmbeddedNats, admin: Client) -> None:
-    """A service that starts before the topology declares nothing itself; it waits and says what is missing."""
+    """A service that starts before the topology declares nothing; it waits and says what is missing."""
     bus = Bus(settings_of(empty_nats.url), service="provisioner")
     starting = asyncio.create_task(bus.start())
     await asyncio.sleep(0.4)

@@ -1,0 +1,116 @@
+"""What each user of the bus may say and hear: no more than its part needs.
+
+Everything is derived: who says and asks what from `contracts.registry`, who is given what from the topology;
+only who looks into which stream or bucket is written here. What is not listed is refused by the server;
+nobody but `admin` may create, change, purge or delete a stream.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from slipway.contracts.registry import ASKERS, PUBLISHERS, SERVICES
+from slipway.runtime.connection import inbox_prefix
+from slipway.runtime.topology import BUNDLES, CONSUMERS, EVENTS, LIVE, LIVE_PREFIX, LOCKS, PARKED
+
+ADMIN = "admin"
+INTEGRATOR = "integrator"
+USERS = (*SERVICES, ADMIN, INTEGRATOR)
+
+_LOOKS_AT: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "gateway": (EVENTS, f"KV_{LIVE}", PARKED),
+        "inventory": (EVENTS, f"KV_{LIVE}"),
+        "provisioner": (EVENTS, f"OBJ_{BUNDLES}"),
+        "monitor": (f"KV_{LIVE}", f"KV_{LOCKS}"),
+        "catalog": (f"OBJ_{BUNDLES}",),
+    }
+)
+"""Which streams a service may read directly, without a consumer."""
+
+_WRITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "monitor": (f"$KV.{LIVE}.>", f"$KV.{LOCKS}.>", f"$JS.API.STREAM.MSG.DELETE.KV_{LOCKS}"),
+        "catalog": (f"$O.{BUNDLES}.>",),
+    }
+)
+"""Which buckets a service may write; a lease is released by deleting its message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permissions:
+    """What one user may do; empty lists mean anything (the administrator's)."""
+
+    publish: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+    deny_publish: tuple[str, ...] = field(default=())
+    answers: bool = False
+    """Whether it may reply to whoever asked it."""
+
+
+def permissions_of(user: str) -> Permissions:
+    """Tell what a user may do."""
+    if user == ADMIN:
+        return Permissions()
+    if user == INTEGRATOR:
+        return _integrator()
+    return Permissions(
+        publish=tuple(_published_by(user)),
+        subscribe=tuple(_heard_by(user)),
+        answers=True,
+    )
+
+
+def _published_by(service: str) -> Iterable[str]:
+    yield from (kind.subject for kind, askers in ASKERS.items() if service in askers)
+    yield from (kind.subject_filter() for kind, publisher in PUBLISHERS.items() if publisher == service)
+    yield f"slipway.v1.parked.{service}.>"
+    yield from _WRITES.get(service, ())
+    yield "$JS.API.INFO"
+    yield "$JS.API.STREAM.INFO.*"
+    for stream in _LOOKS_AT[service]:
+        yield from (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>")
+        yield f"$JS.API.STREAM.MSG.GET.{stream}"
+    for each in CONSUMERS:
+        if each.service == service:
+            yield f"$JS.API.CONSUMER.INFO.{each.stream}.{each.durable}"
+            yield f"$JS.API.CONSUMER.MSG.NEXT.{each.stream}.{each.durable}"
+            yield f"$JS.ACK.{each.stream}.{each.durable}.>"
+
+
+def _heard_by(service: str) -> Iterable[str]:
+    yield f"{inbox_prefix(service)}.>"
+    # Only as one of the replicas: without the queue group a second answer would come.
+    yield f"slipway.v1.query.{service}.> {service}"
+    if service == "gateway":
+        yield f"{LIVE_PREFIX}>"
+    if service == "provisioner":
+        yield f"{LIVE_PREFIX}slipway.v1.state.job.*"
+
+
+def _integrator() -> Permissions:
+    """Hear all events and read their history through consumers of its own; never a run record."""
+    events = "slipway.v1.event.>"
+    ours = [each for each in CONSUMERS if each.stream == EVENTS]
+    return Permissions(
+        publish=(
+            "$JS.API.INFO",
+            "$JS.API.STREAM.NAMES",
+            f"$JS.API.STREAM.INFO.{EVENTS}",
+            f"$JS.API.CONSUMER.CREATE.{EVENTS}.*.{events}",
+            f"$JS.API.CONSUMER.INFO.{EVENTS}.*",
+            f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS}.*",
+            f"$JS.ACK.{EVENTS}.>",
+            f"$JS.FC.{EVENTS}.>",
+        ),
+        subscribe=(f"{inbox_prefix(INTEGRATOR)}.>", f"{LIVE_PREFIX}{events}"),
+        deny_publish=tuple(
+            subject
+            for each in ours
+            for subject in (
+                f"$JS.API.CONSUMER.CREATE.{EVENTS}.{each.durable}.>",
+                f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS}.{each.durable}",
+                f"$JS.ACK.{EVENTS}.{each.durable}.>",
+            )
+        ),
+    )

@@ -1,0 +1,326 @@
+"""Least privilege on a real server: what each user may do, and what each is refused."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import nats
+import pytest
+from nats.aio.client import Client
+from nats.js.api import ConsumerConfig
+
+from slipway.cli.embedded.nats import EmbeddedNats, NatsOptions
+from slipway.contracts.clusters import GetClusterAccess, ListClusters, TestCluster
+from slipway.contracts.containers import CreateContainer
+from slipway.contracts.guests import DiscoverGuest, GuestChanged
+from slipway.contracts.registry import SERVICES
+from slipway.contracts.templates import GetTemplate
+from slipway.runtime import topology
+from slipway.runtime.bundles import Bundles
+from slipway.runtime.bus import Bus, Delivery
+from slipway.runtime.call import Call
+from slipway.runtime.identities import Identities, generate
+from slipway.runtime.kv import Bucket
+from slipway.runtime.locks import Lease
+from slipway.runtime.stored import read_all
+from support.folders import open_folder
+from support.nats import SMALL, settings_of
+from support.waiting import until
+from support.words import Appeared, Echo, Echoed, Log, Phase, Record, Run
+
+Connect = Callable[[str], Awaitable[Client]]
+MakeUser = Callable[..., Awaitable[Bus]]
+
+
+@pytest.fixture(scope="module")
+def identities() -> Iterator[Identities]:
+    """Keys of every user."""
+    with open_folder("keys") as folder:
+        yield generate(folder / "keys")
+
+
+@pytest.fixture
+def guarded(nats_folder: Path, identities: Identities) -> Iterator[EmbeddedNats]:
+    """A server that knows the users."""
+    options = NatsOptions(max_file_store="512MB", users_file=identities.users_file)
+    server = EmbeddedNats(nats_folder, options)
+    server.start()
+    yield server
+    server.server.kill()
+
+
+@pytest.fixture
+async def connect(guarded: EmbeddedNats, identities: Identities) -> AsyncIterator[Connect]:
+    """A maker of raw connections, as a user; its `refusals` are what the server said no to."""
+    async with AsyncExitStack() as stack:
+
+        async def make(user: str) -> Client:
+            refusals: list[str] = []
+
+            async def note(error: Exception) -> None:
+                refusals.append(str(error))
+
+            client = await nats.connect(
+                guarded.url,
+                nkeys_seed=str(identities.nkey_file(user)),
+                inbox_prefix=f"_INBOX_{user}",
+                error_cb=note,
+            )
+            client.refusals = refusals  # type: ignore[attr-defined]  # a note on the client, for the test
+            stack.push_async_callback(client.close)
+            return client
+
+        await topology.apply(await make("admin"), SMALL)
+        yield make
+
+
+@pytest.fixture
+async def make_user(
+    guarded: EmbeddedNats, identities: Identities, connect: Connect
+) -> AsyncIterator[MakeUser]:
+    """A maker of started buses with their own keys."""
+    async with AsyncExitStack() as stack:
+
+        async def make(service: str, register: Callable[[Bus], None] | None = None) -> Bus:
+            key = identities.nkey_file(service)
+            bus = Bus(settings_of(guarded.url, nats_nkey_file=key), service=service)
+            if register is not None:
+                register(bus)
+            await asyncio.wait_for(bus.start(), 10)
+            stack.push_async_callback(bus.drain)
+            return bus
+
+        yield make
+
+
+class ListAll(Echo):
+    """A question that the gateway and monitor may ask."""
+
+    subject: ClassVar[str] = ListClusters.subject
+
+
+class GetAccess(Echo):
+    """A question that the provisioner and monitor may ask."""
+
+    subject: ClassVar[str] = GetClusterAccess.subject
+
+
+class Changed(Appeared):
+    """A fact that monitor may tell."""
+
+    subject: ClassVar[str] = GuestChanged.subject
+
+
+async def echo(query: Echo, _call: Call) -> Echoed:
+    return Echoed(text=query.text)
+
+
+async def refused(client: Client, subjects: Iterable[str]) -> set[str]:
+    """Which subjects the server refuses to take or to give; its words come some time after the flush."""
+    await client.flush()
+    await asyncio.sleep(0.2)
+    said = " ".join(client.refusals).lower()  # type: ignore[attr-defined]  # set by the fixture
+    return {subject for subject in subjects if f'"{subject.lower()}"' in said}
+
+
+async def refused_to_say(client: Client, *subjects: str) -> set[str]:
+    """Which subjects a user may not publish."""
+    for subject in subjects:
+        await client.publish(subject, b"")
+    return await refused(client, subjects)
+
+
+async def refused_to_hear(client: Client, *subjects: str, queue: str = "") -> set[str]:
+    """Which subjects a user may not subscribe to."""
+    for subject in subjects:
+        await client.subscribe(subject, queue=queue)
+    return await refused(client, subjects)
+
+
+async def test_nobody_unknown_gets_in(guarded: EmbeddedNats) -> None:
+    """Without a key there is no connection."""
+    with pytest.raises(nats.errors.Error):
+        await nats.connect(guarded.url, allow_reconnect=False)
+
+
+async def test_every_service_can_do_its_part(make_user: MakeUser) -> None:
+    """Queries, commands, runs, logs, observations, leases and bundles work with least privilege."""
+    ran: list[str] = []
+
+    async def run(message: Run, _delivery: Delivery) -> None:
+        claimed = await provisioner.commit(
+            Record(id=message.id), [Phase(id=message.id)], expected_sequence=0, commit_id="c1"
+        )
+        fence = ("slipway.v1.state.job.j1", claimed)
+        await provisioner.publish(Log(id=message.id), message_id="l1", fence=fence)
+        assert await provisioner.last(Record, "j1") is not None
+        ran.append(message.id)
+
+    async def hear(message: Changed, _delivery: Delivery) -> None:
+        ran.append(message.id)
+
+    def inventory_registers(bus: Bus) -> None:
+        bus.answer(ListAll, echo)
+        bus.answer(GetAccess, echo)
+        bus.consume(Changed, hear, durable="inventory-guests")
+
+    inventory = await make_user("inventory", inventory_registers)
+    provisioner = await make_user("provisioner", lambda bus: bus.consume(Run, run, durable="provisioner-run"))
+    gateway, monitor, catalog = (
+        await make_user("gateway"),
+        await make_user("monitor"),
+        await make_user("catalog"),
+    )
+
+    assert (await gateway.ask(ListAll(text="a"))).text == "a"
+    assert (await provisioner.ask(GetAccess(text="b"))).text == "b"
+    assert (await monitor.ask(GetAccess(text="c"))).text == "c"
+    await inventory.publish(Run(id="j1"), message_id="r1")
+    await monitor.publish(Changed(id="g1"), message_id="g1")
+    await until(lambda: sorted(ran) == ["g1", "j1"])
+    await Bucket(monitor, "live").put("c1.104", b"x")
+    assert set(await Bucket(gateway, "live").entries()) == {"c1.104"}
+    async with Lease(monitor, "poll.c1", timedelta(seconds=2)):
+        pass
+    async with Lease(monitor, "poll.c1", timedelta(seconds=2)):
+        pass
+    name = await Bundles(catalog).put(b"archive" * 50_000)
+    assert await Bundles(provisioner).get(name) == b"archive" * 50_000
+    assert len(await read_all(gateway.connection, "EVENTS", subject="slipway.v1.event.>")) == 3
+
+
+SUBJECTS = {
+    "command": "slipway.v1.command.provisioner.job.run",
+    "record": "slipway.v1.state.job.j1",
+    "job": "slipway.v1.event.job.j1.phase",
+    "accepted": "slipway.v1.event.job.j1.accepted",
+    "container": "slipway.v1.event.container.c1.ready",
+    "guest": "slipway.v1.event.guest.g1.changed",
+    "observed": "slipway.v1.event.node.n1.observed",
+    "template": "slipway.v1.event.template.t1.served",
+    "live": "$KV.live.x",
+    "lock": "$KV.locks.x",
+    "bundle": "$O.bundles.C.x",
+    "republished": "slipway.live.slipway.v1.event.job.j1.phase",
+    "create container": CreateContainer.subject,
+    "list clusters": ListClusters.subject,
+    "cluster access": GetClusterAccess.subject,
+    "test cluster": TestCluster.subject,
+    "discover guest": DiscoverGuest.subject,
+    "get template": GetTemplate.subject,
+    "ask anything": "slipway.v1.query.inventory.x.y",
+    "take runs": "$JS.API.CONSUMER.MSG.NEXT.COMMANDS.provisioner-run",
+    "take guests": "$JS.API.CONSUMER.MSG.NEXT.EVENTS.inventory-guests",
+    "read events": "$JS.API.DIRECT.GET.EVENTS",
+    "create": "$JS.API.STREAM.CREATE.EVIL",
+    "update": "$JS.API.STREAM.UPDATE.EVENTS",
+    "delete": "$JS.API.STREAM.DELETE.EVENTS",
+    "purge": "$JS.API.STREAM.PURGE.EVENTS",
+    "delete message": "$JS.API.STREAM.MSG.DELETE.EVENTS",
+    "consumer": "$JS.API.CONSUMER.CREATE.EVENTS.mine.slipway.v1.state.job.*",
+    "inbox": "_INBOX_gateway.x",
+}
+ALLOWED: dict[str, set[str]] = {
+    "gateway": {"create container", "list clusters", "get template", "read events"},
+    "inventory": {
+        *("command", "accepted", "container", "test cluster", "get template"),
+        *("take guests", "read events"),
+    },
+    "provisioner": {"record", "job", "cluster access", "discover guest", "take runs", "read events"},
+    "monitor": {"guest", "observed", "live", "lock", "list clusters", "cluster access"},
+    "catalog": {"template", "bundle"},
+    "integrator": set(),
+}
+
+
+@pytest.mark.parametrize("user", [*SERVICES, "integrator"])
+async def test_the_permission_matrix(connect: Connect, user: str) -> None:
+    """Each user may publish what its part needs and is refused everything else, by the server."""
+    client = await connect(user)
+
+    no = await refused_to_say(client, *SUBJECTS.values())
+
+    assert {name for name, subject in SUBJECTS.items() if subject not in no} == ALLOWED[user]
+
+
+@pytest.mark.parametrize("user", [*SERVICES, "integrator"])
+async def test_nobody_hears_what_is_not_meant_for_him(connect: Connect, user: str) -> None:
+    """No private inbox, no raw stored subject, no queries outside the own queue group."""
+    client = await connect(user)
+    other = "inventory" if user != "inventory" else "gateway"
+    closed = {f"_INBOX_{other}.>", "slipway.v1.event.>", "slipway.v1.command.>", ">", "$KV.>"}
+
+    assert await refused_to_hear(client, *closed) == closed
+    assert await refused_to_hear(client, ListClusters.subject) == {ListClusters.subject}
+    for group in {"inventory", "gateway"} - {user}:
+        assert await refused_to_hear(await connect(user), GetClusterAccess.subject, queue=group)
+
+
+async def test_only_the_gateway_hears_all_that_is_republished(connect: Connect) -> None:
+    """Its hub needs every sequence; the provisioner hears records, for cancellation."""
+    heard = {user for user in SERVICES if not await refused_to_hear(await connect(user), "slipway.live.>")}
+
+    assert heard == {"gateway"}
+    assert not await refused_to_hear(await connect("provisioner"), "slipway.live.slipway.v1.state.job.*")
+    assert not await refused_to_hear(await connect("integrator"), "slipway.live.slipway.v1.event.>")
+
+
+async def test_an_integrator_reads_events_through_his_own_consumer(
+    connect: Connect, make_user: MakeUser
+) -> None:
+    """History and live events are his; nothing he does moves a service's consumer."""
+    provisioner = await make_user("provisioner")
+    await provisioner.commit(Record(id="j1"), [Phase(id="j1")], expected_sequence=0, commit_id="c1")
+    client = await connect("integrator")
+    bus = client.jetstream()
+
+    mine = ConsumerConfig(name="mine", durable_name="mine", filter_subject="slipway.v1.event.>")
+    await bus.add_consumer("EVENTS", mine)
+    reading = await bus.pull_subscribe("slipway.v1.event.>", durable="mine", stream="EVENTS")
+    (message,) = await reading.fetch(1, timeout=2)
+    await message.ack_sync()
+
+    assert message.subject == "slipway.v1.event.job.j1.phase"
+    closed = {
+        "$JS.API.CONSUMER.CREATE.EVENTS.inventory-guests.slipway.v1.event.>",
+        "$JS.API.CONSUMER.MSG.NEXT.EVENTS.inventory-guests",
+        "$JS.API.CONSUMER.DELETE.EVENTS.mine",
+        "$JS.ACK.EVENTS.inventory-guests.1.1.1.1.1",
+        "$JS.API.CONSUMER.CREATE.EVENTS",
+    }
+    assert await refused_to_say(client, *closed) == closed
+
+
+async def test_an_integrator_can_not_read_records_through_a_wider_filter(connect: Connect) -> None:
+    """What a consumer's subject promises, the server checks against its configuration."""
+    client = await connect("integrator")
+    wider: dict[str, Any] = {
+        "stream_name": "EVENTS",
+        "config": {"name": "mine", "filter_subject": "slipway.v1.state.>", "ack_policy": "none"},
+        "action": "create",
+    }
+
+    answer = await client.request(
+        "$JS.API.CONSUMER.CREATE.EVENTS.mine.slipway.v1.event.>", json.dumps(wider).encode()
+    )
+
+    assert b"error" in answer.data
+
+
+async def test_trap_14_pull_subscriptions_use_the_private_inbox(make_user: MakeUser) -> None:
+    """A consumer works although nobody may listen on the default inboxes."""
+    seen: list[str] = []
+
+    async def note(message: Run, _delivery: Delivery) -> None:
+        seen.append(message.id)
+
+    inventory = await make_user("inventory")
+    await make_user("provisioner", lambda bus: bus.consume(Run, note, durable="provisioner-run"))
+
+    await inventory.publish(Run(id="j1"), message_id="m1")
+
+    await until(lambda: seen == ["j1"])
