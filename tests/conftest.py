@@ -1,3 +1,22 @@
-"""Fixtures that every kind of test may ask for: a real nats-server, a real PostgreSQL."""
+"""Fixtures that every kind of test may ask for, and the rule that a required test is never skipped."""
+
+import os
+from collections.abc import Generator
+
+import pytest
 
 pytest_plugins = ("support.nats", "support.postgres")
+
+_REQUIRED = frozenset(filter(None, os.environ.get("SLIPWAY_TESTS_REQUIRED", "").split(",")))
+"""Markers (`lxc,browser`) whose tests must run here: a skip of one is a failure."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn the skip of a required test into a failure that says why it was skipped."""
+    report = yield
+    required = _REQUIRED.intersection(mark.name for mark in item.iter_markers())
+    if report.skipped and required:
+        report.outcome = "failed"
+        report.longrepr = f"required here ({', '.join(required)}), but skipped: {report.longrepr}"
+    return report
