@@ -48,6 +48,11 @@ class Databases:
         finally:
             await connection.close()
 
+    async def provision(self, database: str, *services: str) -> dict[str, SecretStr]:
+        """Give services their roles and schemas in a database; always with the same passwords."""
+        passwords = {service: SecretStr(f"password of {service}") for service in services}
+        return await provision_databases(self.server.admin_url_of(database), services, passwords=passwords)
+
     async def drop_all(self) -> None:
         """Drop what tests made."""
         made, self._made = self._made, []
@@ -55,7 +60,7 @@ class Databases:
 
     async def _make_template(self, name: str, service: str, migrations: Path | None) -> str:
         await self.as_admin(f'create database "{name}"')
-        url = (await provision_databases(self.server.admin_url_of(name), [service]))[service]
+        url = (await self.provision(name, service))[service]
         if migrations is not None:
             await migrate(_settings(service, url.get_secret_value(), name), migrations)
         return url.get_secret_value()

@@ -18,7 +18,6 @@ from faststream.nats import JStream, NatsBroker, PullSub
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js.api import PubAck
 
 from slipway.contracts.message import Event, Message, Query, State, Value
 from slipway.contracts.problems import Problem, Unavailable
@@ -158,7 +157,7 @@ class Bus:
 
     async def publish_raw(
         self, subject: str, payload: bytes, headers: Mapping[str, str]
-    ) -> asyncio.Future[PubAck]:
+    ) -> asyncio.Future[int]:
         """Hand a stored message to the connection, in the order of the calls; for the outbox."""
         return await self._publisher.publish_raw(subject, payload, headers)
 

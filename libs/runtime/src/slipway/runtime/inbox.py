@@ -16,7 +16,7 @@ _TAKE = text(
     "insert into inbox (consumer, message_id) values (:consumer, :message_id)"
     " on conflict do nothing returning message_id"
 )
-_FORGET = text("delete from inbox where taken_at < now() - :lifetime")
+_FORGET = text("delete from inbox where taken_at < now() - cast(:lifetime as interval)")
 
 
 async def first_time(connection: AsyncConnection, consumer: str, message_id: str) -> bool:

@@ -20,7 +20,6 @@ from typing import Any
 
 import asyncpg
 from nats.errors import Error as NatsError
-from nats.js.api import PubAck
 from nats.js.errors import APIError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -153,7 +152,7 @@ class Outbox:
     async def _publish(self, rows: Sequence[_Row]) -> tuple[list[int], bool]:
         """Publish in order; tell which rows are on the bus, and whether any is not."""
         sent: list[int] = []
-        open_facts: list[tuple[_Row, asyncio.Future[PubAck]]] = []
+        open_facts: list[tuple[_Row, asyncio.Future[int]]] = []
         for row in rows:
             if row.is_command and any(not earlier.is_command for earlier, _ in open_facts):
                 done = await self._settle(open_facts)
@@ -170,7 +169,7 @@ class Outbox:
         done = await self._settle(open_facts)
         return sent + done, len(done) < len(open_facts)
 
-    async def _settle(self, published: Sequence[tuple[_Row, asyncio.Future[PubAck]]]) -> list[int]:
+    async def _settle(self, published: Sequence[tuple[_Row, asyncio.Future[int]]]) -> list[int]:
         """Wait for the acknowledgements; tell which rows the bus has."""
         if not published:
             return []
@@ -199,7 +198,7 @@ class Outbox:
         self._wake.set()
 
 
-def _is_stored(row: _Row, future: "asyncio.Future[PubAck]") -> bool:
+def _is_stored(row: _Row, future: "asyncio.Future[int]") -> bool:
     if future.cancelled() or not future.done():
         log.warning("outbox row not confirmed", id=row.id, subject=row.subject)
         return False

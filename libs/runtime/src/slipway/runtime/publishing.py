@@ -29,6 +29,7 @@ from slipway.contracts.problems import TooLarge
 from slipway.runtime import headers as h
 from slipway.runtime import metrics
 from slipway.runtime.call import current
+from slipway.runtime.pipeline import Pipeline
 from slipway.runtime.problems import BusUnavailable, WriteRefused, WriteUnknown
 from slipway.runtime.topology import EVENTS, lifetime, stream_of
 
@@ -50,6 +51,7 @@ class Publisher:
     def __init__(self, broker: NatsBroker, *, service: str) -> None:
         self._broker = broker
         self._service = service
+        self._pipeline = Pipeline()
 
     async def publish(
         self,
@@ -86,18 +88,15 @@ class Publisher:
 
     async def publish_raw(
         self, subject: str, payload: bytes, headers: Mapping[str, str]
-    ) -> asyncio.Future[PubAck]:
+    ) -> asyncio.Future[int]:
         """Hand a stored message to the connection, in the order of the calls; for the outbox.
 
-        The future is its acknowledgement.
+        The future is its sequence, or the refusal.
         """
         _refuse_rollup(headers)
         if stream_of(subject) is None or h.MESSAGE_ID not in headers:
             raise TypeError(f"{subject} is not stored, or the message has no id")
-        future: asyncio.Future[PubAck] = await self._jetstream.publish_async(
-            subject, payload, headers=dict(headers)
-        )
-        return future
+        return await self._pipeline.publish(self._connection, subject, payload, headers)
 
     async def commit(
         self,

@@ -1,14 +1,14 @@
 """Gives every service a role and a schema of its own, as PostgreSQL's administrator.
 
-A role may do anything in its own schema and nothing in another's. Passwords are made here, on every run, and
-are sent as SCRAM verifiers, so that no server log can hold one.
+A role may do anything in its own schema and nothing in another's. Passwords are made here, anew on every
+run, unless they are given; they are sent as SCRAM verifiers, so that no server log can hold one.
 """
 
 import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import asyncpg
@@ -33,12 +33,16 @@ def role_of(service: str) -> str:
     return f"slipway_{service}"
 
 
-async def provision_databases(admin_url: str, services: Iterable[str]) -> dict[str, SecretStr]:
+async def provision_databases(
+    admin_url: str, services: Iterable[str], *, passwords: Mapping[str, SecretStr] | None = None
+) -> dict[str, SecretStr]:
     """Create or repair each service's role, password, schema and grants; return each service's own URL.
 
     Args:
         admin_url: a superuser's URL of the database that will hold the schemas.
         services: whose names are also their schemas' names.
+        passwords: by service; a fresh one is made for each that is missing. Roles belong to the whole
+            server: a new password ends the old one in every database of it.
     """
     url = make_url(admin_url).set(drivername="postgresql")
     try:
@@ -50,14 +54,19 @@ async def provision_databases(admin_url: str, services: Iterable[str]) -> dict[s
             await connection.execute("select pg_advisory_xact_lock(hashtext('slipway roles'))")
             await connection.execute("revoke all on schema public from public")
             await connection.execute(f'revoke all on database "{url.database}" from public')
-            return {service: await _provision(connection, url, service) for service in services}
+            return {
+                service: await _provision(connection, url, service, (passwords or {}).get(service))
+                for service in services
+            }
     finally:
         await connection.close()
 
 
-async def _provision(connection: "asyncpg.Connection[Any]", url: URL, service: str) -> SecretStr:
+async def _provision(
+    connection: "asyncpg.Connection[Any]", url: URL, service: str, given: SecretStr | None
+) -> SecretStr:
     role = role_of(service)
-    password = secrets.token_urlsafe(24)
+    password = given.get_secret_value() if given is not None else secrets.token_urlsafe(24)
     redact(password)
     exists = await connection.fetchval("select 1 from pg_roles where rolname = $1", role)
     verb = "alter" if exists else "create"

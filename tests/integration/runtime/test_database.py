@@ -1,0 +1,184 @@
+"""PostgreSQL: a schema of one's own, migrated once, and errors that say whose move it is."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from slipway.runtime import inbox
+from slipway.runtime.database import Database, migrate
+from slipway.runtime.problems import DatabaseUnavailable
+from slipway.runtime.roles import provision_databases, scram_verifier
+from slipway.runtime.settings import DatabaseSettings
+from support.postgres import Databases
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+async def test_a_transaction_commits_or_rolls_back(databases: Databases) -> None:
+    """What raised never happened."""
+    database = Database(await databases.make("inventory", MIGRATIONS))
+
+    async def insert(number: int) -> None:
+        async with database.begin() as connection:
+            await connection.execute(text("insert into things (id) values (:id)"), {"id": number})
+            assert number == 1
+
+    await insert(1)
+    with pytest.raises(AssertionError):
+        await insert(2)
+
+    async with database.begin() as connection:
+        assert (await connection.scalars(text("select id from things"))).all() == [1]
+    await database.dispose()
+
+
+async def test_a_broken_constraint_stays_the_stores_business(databases: Databases) -> None:
+    """The store knows which domain error a constraint means; the runtime does not."""
+    database = Database(await databases.make("inventory", MIGRATIONS))
+    insert = text("insert into things (id) values (1)")
+
+    async def twice() -> None:
+        async with database.begin() as connection:
+            await connection.execute(insert)
+            await connection.execute(insert)
+
+    with pytest.raises(IntegrityError):
+        await twice()
+    await database.dispose()
+
+
+async def test_no_database_is_unavailable(databases: Databases) -> None:
+    """A refused connection is time's move."""
+    settings = DatabaseSettings(
+        database_url=SecretStr("postgresql://a:b@127.0.0.1:1/x"), database_schema="inventory"
+    )
+
+    with pytest.raises(DatabaseUnavailable):
+        await Database(settings).ping()
+
+
+async def test_a_connection_cut_in_the_middle_is_unavailable(databases: Databases) -> None:
+    """An administrator's shutdown in the middle of a transaction is not a bug of ours."""
+    database = Database(await databases.make("inventory", MIGRATIONS))
+
+    async def cut() -> None:
+        async with database.begin() as connection:
+            pid = await connection.scalar(text("select pg_backend_pid()"))
+            await databases.as_admin(f"select pg_terminate_backend({pid})")
+            await connection.execute(text("select 1"))
+
+    with pytest.raises(DatabaseUnavailable):
+        await cut()
+    await database.ping()
+    await database.dispose()
+
+
+async def test_migrations_that_start_together_run_once(databases: Databases, tmp_path: Path) -> None:
+    """Replicas that come up at the same time take turns; the second finds nothing to do."""
+    settings = await databases.make("inventory")
+
+    await asyncio.gather(*(migrate(settings, MIGRATIONS) for _ in range(4)))
+
+    database = Database(settings)
+    async with database.begin() as connection:
+        assert await connection.scalar(text("select version_num from alembic_version")) == "0002"
+        assert await connection.scalar(text("select more from things")) is None
+    await database.dispose()
+
+
+async def test_a_migration_that_breaks_leaves_nothing(databases: Databases, tmp_path: Path) -> None:
+    """All steps or none."""
+    folder = tmp_path / "100% migrations"
+    shutil.copytree(MIGRATIONS, folder)
+    broken = "revision = '0003'\ndown_revision = '0002'\n\ndef upgrade():\n    raise ZeroDivisionError\n"
+    (folder / "0003_broken.py").write_text(broken)
+    settings = await databases.make("inventory")
+
+    with pytest.raises(ZeroDivisionError):
+        await migrate(settings, folder)
+
+    database = Database(settings)
+    async with database.begin() as connection:
+        assert await connection.scalar(text("select to_regclass('things')")) is None
+    await database.dispose()
+
+
+async def test_no_service_can_read_anothers_schema(databases: Databases) -> None:
+    """Each role may use its own schema only: no reading, no writing, no creating elsewhere."""
+    await databases.as_admin("create database shared")
+    try:
+        services = ("gateway", "inventory", "monitor", "catalog")
+        urls = await databases.provision("shared", *services)
+        for service, url in urls.items():
+            await migrate(DatabaseSettings(database_url=url, database_schema=service), MIGRATIONS)
+
+        for service, url in urls.items():
+            connection = await asyncpg.connect(url.get_secret_value())
+            await connection.execute("insert into things (id) values (1)")
+            for other in set(services) - {service}:
+                for statement in (
+                    f"table {other}.things",
+                    f"delete from {other}.outbox",  # noqa: S608 - the names are ours
+                    f"create table {other}.mine (id int)",
+                    f"grant usage on schema {other} to slipway_{service}",
+                ):
+                    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                        await connection.execute(statement)
+            for statement in ("create table public.mine (id int)", "create schema mine", "create role mine"):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+            await connection.close()
+    finally:
+        await databases.as_admin("drop database shared with (force)")
+
+
+async def test_provisioning_again_gives_new_passwords_and_keeps_the_data(databases: Databases) -> None:
+    """`up` provisions on every start; old passwords end with it."""
+    await databases.as_admin("create database again")
+    try:
+        admin = databases.server.admin_url_of("again")
+        first = (await provision_databases(admin, ["extra"]))["extra"]
+        await migrate(DatabaseSettings(database_url=first, database_schema="extra"), MIGRATIONS)
+
+        second = (await provision_databases(admin, ["extra"]))["extra"]
+
+        connection = await asyncpg.connect(second.get_secret_value())
+        assert await connection.fetchval("select count(*) from things") == 0
+        await connection.close()
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(first.get_secret_value())
+    finally:
+        await databases.as_admin("drop database again with (force)")
+
+
+def test_a_verifier_does_not_hold_the_password() -> None:
+    """What PostgreSQL is sent can be logged without harm."""
+    assert "hunter22" not in scram_verifier("hunter22")
+
+
+async def test_the_inbox_knows_what_took_effect(databases: Databases) -> None:
+    """A message counts once per consumer, and not at all if its transaction was rolled back."""
+    database = Database(await databases.make("inventory", MIGRATIONS))
+
+    async def take(consumer: str, *, fails: bool = False) -> bool:
+        async with database.begin() as connection:
+            first = await inbox.first_time(connection, consumer, "m1")
+            if fails:
+                raise ZeroDivisionError
+            return first
+
+    with pytest.raises(ZeroDivisionError):
+        await take("a", fails=True)
+    assert [await take("a"), await take("a"), await take("b")] == [True, False, True]
+    async with database.begin() as connection:
+        await connection.execute(
+            text("update inbox set taken_at = now() - interval '101 days' where consumer = 'a'")
+        )
+        assert await inbox.forget(connection) == 1
+    await database.dispose()

@@ -1,0 +1,239 @@
+"""The outbox: what was committed reaches the bus, once, and nothing else does."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+from sqlalchemy import text
+
+from slipway.cli.embedded.nats import EmbeddedNats
+from slipway.contracts.message import Message
+from slipway.contracts.problems import TooLarge
+from slipway.runtime import outbox
+from slipway.runtime.bus import Bus
+from slipway.runtime.call import Call, using
+from slipway.runtime.database import Database
+from slipway.runtime.stored import read_all
+from support.nats import MakeBus
+from support.postgres import Databases
+from support.words import Appeared, Log, Phase, Run
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@pytest.fixture
+async def database(databases: Databases) -> AsyncIterator[Database]:
+    """A database with an outbox."""
+    database = Database(await databases.make("inventory", MIGRATIONS))
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture
+async def relay(database: Database, make_bus: MakeBus) -> AsyncIterator[Bus]:
+    """A running relay."""
+    bus = await make_bus("inventory")
+    running = asyncio.create_task(outbox.Outbox(database, bus).run())
+    yield bus
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def add(database: Database, *messages: tuple[str, Message], **options: int) -> None:
+    async with database.begin() as connection:
+        for message_id, message in messages:
+            await outbox.add(connection, message, message_id=message_id, **options)
+
+
+async def waiting(database: Database) -> int:
+    async with database.begin() as connection:
+        return int(await connection.scalar(text("select count(*) from outbox")) or 0)
+
+
+async def drained(database: Database, *, within_seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + within_seconds
+    while await waiting(database):
+        assert time.monotonic() < deadline, "the outbox was not drained in time"
+        await asyncio.sleep(0.02)
+
+
+async def stored_texts(admin: Client) -> list[str]:
+    found = await read_all(admin, "EVENTS", subject="slipway.v1.event.job.j1.phase")
+    return [Phase.model_validate_json(message.payload).text for message in found]
+
+
+async def test_a_committed_message_arrives_soon(database: Database, relay: Bus, admin: Client) -> None:
+    """The commit wakes the relay; the call of the writer goes along."""
+    await asyncio.sleep(0.3)
+    started = time.monotonic()
+
+    with using(Call(actor="user:ann", correlation_id="c-3")):
+        await add(database, ("m1", Appeared(id="g1")))
+    await drained(database)
+
+    assert time.monotonic() - started < 0.5
+    found = await admin.jetstream().get_msg("EVENTS", seq=1)
+    headers = found.headers or {}
+    assert (headers["Slipway-Actor"], headers["Slipway-Correlation-Id"]) == ("user:ann", "c-3")
+    assert (headers["ce-source"], headers["Nats-Msg-Id"]) == ("/slipway/inventory", "m1")
+
+
+async def test_a_rolled_back_message_never_arrives(database: Database, relay: Bus, admin: Client) -> None:
+    """What did not happen is not told."""
+
+    async def fail() -> None:
+        async with database.begin() as connection:
+            await outbox.add(connection, Appeared(id="g1"), message_id="m1")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    await add(database, ("m2", Appeared(id="g2")))
+    await drained(database)
+
+    found = await admin.jetstream().stream_info("EVENTS", subjects_filter=">")
+    assert found.state.subjects == {"slipway.v1.event.guest.g2.appeared": 1}
+
+
+async def test_order_is_that_of_the_rows(database: Database, relay: Bus, admin: Client) -> None:
+    """Many rows go out pipelined and still in order, over several batches."""
+    await add(database, *((f"m{number}", Phase(id="j1", text=str(number))) for number in range(500)))
+    await drained(database)
+
+    texts = await stored_texts(admin)
+    assert texts == [str(number) for number in range(500)]
+
+
+async def test_a_command_leaves_after_the_facts_before_it(
+    database: Database, make_bus: MakeBus, admin: Client
+) -> None:
+    """While an earlier fact can't be stored, the command stays; whoever gets it can rely on the fact."""
+    config = (await admin.jetstream().stream_info("EVENTS")).config
+    await admin.jetstream().update_stream(config.evolve(max_msgs=1))
+    await admin.jetstream().publish("slipway.v1.event.guest.x.y", b"{}")
+    bus = await make_bus("inventory")
+    running = asyncio.create_task(outbox.Outbox(database, bus).run())
+
+    await add(database, ("m1", Phase(id="j1")), ("m2", Run(id="j1")))
+    await asyncio.sleep(1)
+    assert (await admin.jetstream().stream_info("COMMANDS")).state.messages == 0
+    await admin.jetstream().update_stream(config)
+    await drained(database)
+
+    assert (await admin.jetstream().stream_info("COMMANDS")).state.messages == 1
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_a_first_fact_that_is_there_already_counts_as_sent(
+    database: Database, relay: Bus, admin: Client
+) -> None:
+    """A relay that died between the acknowledgement and the delete does not block on its own message."""
+    fact = ("m1", Phase(id="j1"))
+    await add(database, fact, expect_last_subject_sequence=0)
+    await drained(database)
+
+    await add(database, fact, expect_last_subject_sequence=0)
+    await drained(database)
+
+    assert (await admin.jetstream().stream_info("EVENTS")).state.messages == 1
+
+
+async def test_what_the_bus_would_never_take_is_refused_before_the_commit(database: Database) -> None:
+    """A row that can't leave would block all behind it."""
+    with pytest.raises(TooLarge):
+        await add(database, ("m1", Log(id="j1", text="x" * 600_000)))
+
+
+async def test_a_standby_takes_over(database: Database, make_bus: MakeBus, admin: Client) -> None:
+    """One relay works; when it ends another one does within about a second."""
+    first, second = await make_bus("inventory"), await make_bus("inventory")
+    working = asyncio.create_task(outbox.Outbox(database, first).run())
+    await asyncio.sleep(0.3)
+    standby = asyncio.create_task(outbox.Outbox(database, second).run())
+    await add(database, ("m1", Appeared(id="g1")))
+    await drained(database)
+
+    working.cancel()
+    await add(database, ("m2", Appeared(id="g1")))
+    await drained(database, within_seconds=3)
+
+    assert (await admin.jetstream().stream_info("EVENTS")).state.messages == 2
+    standby.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.gather(working, standby)
+
+
+async def test_messages_wait_while_the_bus_is_away(
+    database: Database, relay: Bus, nats_server: EmbeddedNats, admin: Client
+) -> None:
+    """A dead bus delays facts; it loses none and doubles none."""
+    nats_server.server.kill()
+    await add(database, *((f"m{number}", Appeared(id="g1")) for number in range(20)))
+    await asyncio.sleep(0.5)
+
+    nats_server.start()
+    await drained(database, within_seconds=20)
+
+    assert (await admin.jetstream().stream_info("EVENTS")).state.messages == 20
+
+
+RELAY = """
+import asyncio, sys
+from pydantic import SecretStr
+from slipway.runtime.bus import Bus
+from slipway.runtime.database import Database
+from slipway.runtime.outbox import Outbox
+from slipway.runtime.settings import DatabaseSettings, ServiceSettings
+
+async def main():
+    bus = Bus(ServiceSettings(nats_url=sys.argv[1]), service="inventory")
+    await bus.start()
+    settings = DatabaseSettings(database_url=SecretStr(sys.argv[2]), database_schema="inventory")
+    await Outbox(Database(settings), bus).run()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+async def test_a_relay_killed_again_and_again_loses_and_doubles_nothing(
+    databases: Databases, nats_server: EmbeddedNats, admin: Client
+) -> None:
+    """Kill the relay at random moments while rows are written: every row is stored once, in order."""
+    settings = await databases.make("inventory", MIGRATIONS)
+    database = Database(settings)
+    command = [sys.executable, "-c", RELAY, nats_server.url, settings.database_url.get_secret_value()]
+
+    def start() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    async def write() -> None:
+        for number in range(300):
+            first = number * 5
+            await add(database, *((f"m{n}", Phase(id="j1", text=str(n))) for n in range(first, first + 5)))
+
+    writing = asyncio.create_task(write())
+    for life in (1.1, 1.3, 1.5, 1.2, 1.4):
+        relay = start()
+        await asyncio.sleep(life)
+        relay.send_signal(signal.SIGKILL)
+        relay.wait()
+    await writing
+    relay = start()
+    await drained(database, within_seconds=30)
+    relay.kill()
+    relay.wait()
+
+    texts = await stored_texts(admin)
+    assert texts == [str(number) for number in range(1500)]
+    await database.dispose()
