@@ -1,0 +1,90 @@
+"""The `slipway` command."""
+
+import argparse
+import asyncio
+import importlib.metadata
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from slipway.cli import demo, topology, up, verbs
+from slipway.cli.client import ApiProblem, ApiUnreachable
+from slipway.cli.embedded.process import EmbeddedFailure
+from slipway.cli.endpoints import NotRunning
+from slipway.cli.folders import FolderInUse
+from slipway.cli.supervisor import ProcessFailed
+from slipway.contracts.problems import SlipwayError
+from slipway.lab.guests.protocol import GuestError
+from slipway.runtime.settings import SettingsProblem
+
+DEFAULT_PORT = 7880
+_EXPECTED = (
+    ApiProblem,
+    ApiUnreachable,
+    EmbeddedFailure,
+    FolderInUse,
+    GuestError,
+    NotRunning,
+    ProcessFailed,
+    SettingsProblem,
+    SlipwayError,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    given = _parser().parse_args(arguments)
+    os.umask(0o022)
+    try:
+        work: Coroutine[Any, Any, int] = given.act(given)
+        return asyncio.run(work)
+    except _EXPECTED as error:
+        sys.stderr.write(f"slipway: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="slipway", description="A control plane for LXC on Proxmox VE.")
+    parser.add_argument(
+        "--version", action="version", version=f"slipway {importlib.metadata.version('slipway-cli')}"
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_up(commands)
+    _add_demo(commands)
+    verbs.add_to(commands)
+    topology.add_to(commands)
+    return parser
+
+
+def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("up", help="run all of Slipway on this machine, until SIGTERM")
+    parser.add_argument("--data", type=Path, default=Path("~/.local/share/slipway").expanduser())
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="of the page and the API; 0 takes a free one"
+    )
+    parser.add_argument("--lab", action="store_true", help="bring a pretend Proxmox node along")
+    parser.add_argument("--guests", choices=("auto", "lxc", "simulated"), default="auto", help="of the lab")
+    parser.set_defaults(
+        act=lambda given: up.run_up(
+            up.Options(data=given.data, port=given.port, with_lab=given.lab, guests=given.guests)
+        )
+    )
+
+
+def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("demo", help="create a container on the lab before your eyes")
+    parser.add_argument("--once", action="store_true", help="stop by itself; also ONCE=1")
+    parser.add_argument("--data", type=Path, default=demo.default_data())
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT)
+    parser.set_defaults(act=demo.run_demo)
+    cleaning = commands.add_parser("demo-clean", help="undo what the demo installed and changed")
+    cleaning.add_argument("--data", type=Path, default=demo.default_data())
+    cleaning.set_defaults(act=demo.clean_demo)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

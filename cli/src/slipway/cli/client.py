@@ -1,0 +1,112 @@
+"""The HTTP API as the command line uses it."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from slipway.cli.sse import ServerEvent, follow
+
+TIMEOUT_SECONDS = 40.0
+"""Longer than the longest question behind the API: adding a cluster reaches the host first."""
+_OK = 400
+_SERVER_FAULT = 500
+
+
+class ApiProblem(Exception):
+    """The API said no; the text is its own, with the fields that were wrong."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        self.status = status
+        self.code = str(problem.get("code") or f"http-{status}")
+        faults = [f"{each.get('field')}: {each.get('message')}" for each in problem.get("errors") or ()]
+        said = problem.get("message") or problem.get("detail") or problem.get("title") or f"HTTP {status}"
+        super().__init__("; ".join([str(said), *faults]) + f" ({self.code})")
+
+    @property
+    def is_final(self) -> bool:
+        """Whether asking the same again would be refused again."""
+        return self.status < _SERVER_FAULT
+
+
+class ApiUnreachable(Exception):
+    """Nobody answers at the address."""
+
+
+class Client:
+    """One user's connection to one Slipway."""
+
+    def __init__(self, url: str, token: str) -> None:
+        headers = {"Authorization": f"Bearer {token}"}
+        self._http = httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def get(self, path: str, **query: str | int) -> dict[str, Any]:
+        """Read something below `/api/v1`."""
+        return await self._send("GET", path, query=query)
+
+    async def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask for a change below `/api/v1`."""
+        return await self._send("POST", path, body=body)
+
+    async def delete(self, path: str) -> dict[str, Any]:
+        """Ask for a deletion below `/api/v1`."""
+        return await self._send("DELETE", path)
+
+    async def items(self, path: str) -> list[dict[str, Any]]:
+        """Read a whole list, page by page."""
+        found: list[dict[str, Any]] = []
+        page = await self.get(path)
+        found += page["items"]
+        while page.get("next"):
+            page = await self.get(path, cursor=page["next"])
+            found += page["items"]
+        return found
+
+    async def follow_job(
+        self, job: str, *, last_event_id: str | None = None
+    ) -> AsyncGenerator[ServerEvent, None]:
+        """Follow a job's story to its end, through broken connections."""
+        path = f"/api/v1/jobs/{job}/events"
+        async with aclosing(follow(self._http, path, last_event_id=last_event_id)) as events:
+            try:
+                async for event in events:
+                    yield event
+            except httpx.HTTPStatusError as error:
+                raise _problem(error.response) from error
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        try:
+            answer = await self._http.request(method, f"/api/v1{path}", params=query, json=body)
+        except httpx.TransportError as error:
+            raise ApiUnreachable(f"{self._http.base_url} does not answer: {error!r}") from error
+        if answer.status_code >= _OK:
+            raise _problem(answer)
+        read: dict[str, Any] = answer.json() if answer.content else {}
+        return read
+
+
+def _problem(answer: httpx.Response) -> ApiProblem:
+    try:
+        said = answer.json()
+    except ValueError:
+        said = {}
+    return ApiProblem(answer.status_code, said if isinstance(said, dict) else {})

@@ -1,0 +1,71 @@
+"""Become an ordinary user, tied to the supervisor, then run a program: how `up` starts every process.
+
+Runs on its own, with the standard library alone, before anything else of the project is imported. Where
+that user can't reach our programs (a clone or a Python below somebody's private home), the closed folder is
+covered, in this process's own view of the file system only, by an empty one that shows nothing but what is
+needed. The paths stay the same; nothing is copied, and nobody's permissions change.
+"""
+
+import ctypes
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_CLONE_NEWNS = 0x00020000
+_MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
+_PR_SET_PDEATHSIG = 1
+_LOST_PARENT = 75
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run `ORDERS PROGRAM ARGUMENT...`; never returns.
+
+    The orders are JSON: `parent` (pid), `signal` (sent to us when it dies), `uid` and `gid` (null: stay who
+    we are), `show` (closed folder to the paths below it that stay visible).
+    """
+    orders = json.loads(arguments[0])
+    libc = ctypes.CDLL(None, use_errno=True)
+    if orders["show"]:
+        _cover(libc, orders["show"])
+    if orders["uid"] is not None:
+        os.setgroups([])
+        os.setresgid(orders["gid"], orders["gid"], orders["gid"])
+        os.setresuid(orders["uid"], orders["uid"], orders["uid"])
+    # After the change of user, which would clear it.
+    libc.prctl(_PR_SET_PDEATHSIG, int(orders["signal"]), 0, 0, 0)
+    if os.getppid() != orders["parent"]:
+        sys.exit(_LOST_PARENT)
+    os.execv(arguments[1], list(arguments[1:]))  # noqa: S606 - the supervisor's own command
+
+
+def _cover(libc: ctypes.CDLL, show: Mapping[str, Sequence[str]]) -> None:
+    _checked(libc.unshare(_CLONE_NEWNS), "a view of the file system of one's own")
+    _mount(libc, "", "/", flags=_MS_REC | _MS_PRIVATE)
+    for closed, needed in show.items():
+        held = {path: os.open(path, os.O_PATH) for path in needed}
+        flags = _MS_NOSUID | _MS_NODEV
+        _mount(libc, "slipway", closed, flags=flags, kind="tmpfs", options="mode=755,size=1m")
+        for path, descriptor in held.items():
+            Path(path).mkdir(parents=True, exist_ok=True)
+            _mount(libc, f"/proc/self/fd/{descriptor}", path, flags=_MS_BIND | _MS_REC)
+            os.close(descriptor)
+
+
+def _mount(
+    libc: ctypes.CDLL, source: str, target: str, *, flags: int, kind: str = "", options: str = ""
+) -> None:
+    words = [word.encode() or None for word in (source, target, kind, options)]
+    _checked(libc.mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3]), target)
+
+
+def _checked(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        sys.exit(f"slipway: can't prepare {what} for an ordinary user: {os.strerror(number)}")
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    main(sys.argv[1:])

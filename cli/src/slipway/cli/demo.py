@@ -1,0 +1,167 @@
+"""`slipway demo`: the main job before your eyes, on the lab.
+
+Ends with a container that serves a page: fetched through the guest's own address.
+"""
+
+import argparse
+import asyncio
+import os
+import re
+import secrets
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+from rich.console import Console
+
+from slipway.cli.client import Client
+from slipway.cli.folders import DataFolder
+from slipway.cli.supervisor import ProcessFailed
+from slipway.cli.up import Options, Stack, prepare, say, unless_told
+from slipway.cli.verbs import follow_job
+from slipway.lab.guests import choose, setup
+
+TEMPLATE = "nginx-site"
+ANSWER_SECONDS = 20.0
+
+
+def default_data() -> Path:
+    """Where the demo keeps its data: in the checkout, else in the user's own place."""
+    for parent in Path(__file__).resolve().parents:
+        if (parent / "Makefile").is_file() and (parent / "contracts").is_dir():
+            return parent / ".slipway" / "demo"
+    return Path("~/.local/share/slipway-demo").expanduser()
+
+
+async def run_demo(given: argparse.Namespace) -> int:
+    """Run the demo; return 0 only if every part worked."""
+    choice = choose.choose(_wanted())
+    say(choice.reason)
+    if choice.kind == "lxc" and not await _install(choice):
+        choice = choose.choose("simulated")
+        say(choice.reason)
+    is_once = given.once or os.environ.get("ONCE") in {"1", "true", "yes"}
+    options = Options(data=given.data, port=_port(given.port), with_lab=True, guests=choice.kind)
+    stack, lock = prepare(options, is_quiet=True)
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    with lock:
+        try:
+            done = await unless_told(_show(stack, given.data), told)
+            if done and not is_once:
+                say("Slipway stays up until Ctrl-C.")
+                await told.wait()
+        finally:
+            say("Stopping ...")
+            await stack.stop()
+    return 0 if done or not is_once else 1
+
+
+async def clean_demo(given: argparse.Namespace) -> int:
+    """Undo what the demo installed and changed, and remove its data."""
+    folder = DataFolder(given.data.resolve())
+    if folder.path.exists():
+        with folder.take():
+            folder.end_leftovers()
+    if os.geteuid() == 0:
+        await setup.undo(say)
+    if folder.path.exists():
+        for link in folder.path.iterdir():
+            if link.is_symlink():
+                shutil.rmtree(link.resolve(), ignore_errors=True)
+        shutil.rmtree(folder.path)
+        say(f"removed {folder.path}")
+    return 0
+
+
+def _wanted() -> Literal["lxc", "simulated", "auto"]:
+    match os.environ.get("LAB", "auto"):
+        case "simulated":
+            return "simulated"
+        case "lxc":
+            return "lxc"
+        case "auto" | "":
+            return "auto"
+        case other:
+            raise ProcessFailed(f"LAB={other}: it is lxc, simulated or auto")
+
+
+async def _install(choice: choose.Choice) -> bool:
+    """Install what real containers need, after telling and asking; whether they can be used."""
+    say("For real containers this machine is changed:")
+    for sentence in setup.plan():
+        say(f"  - {sentence}")
+    if choice.is_installed:
+        return True
+    if sys.stdin.isatty():
+        answer = await asyncio.to_thread(input, "Do it? [Y/n] ")
+        if answer.strip().lower() not in {"", "y", "yes"}:
+            return False
+    await setup.apply(lambda line: say(f"  | {line}"))
+    return True
+
+
+async def _show(stack: Stack, data: Path) -> None:
+    say(f"Starting Slipway (logs: {data / 'log'}) ...")
+    await stack.start()
+    say(f"Slipway is ready: {stack.url}")
+    say(f"Sign in with the secret in {stack.keys.bootstrap_token}")
+    async with stack.client() as client:
+        hostname = f"demo-{secrets.token_hex(3)}"
+        say(f"Creating the container {hostname} from the template {TEMPLATE} ...")
+        accepted = await client.post("/containers", {"template": TEMPLATE, "hostname": hostname})
+        if not await follow_job(client, accepted["job"]["id"], Console()):
+            raise ProcessFailed(f"the job failed; everything is in {data / 'log'}")
+        await _prove(client, accepted["container"]["id"])
+
+
+async def _prove(client: Client, container: str) -> None:
+    """Show address and credentials, and that the service really answers."""
+    found = await client.get(f"/containers/{container}")
+    say("")
+    say(f"Container {found['hostname']} ({found['vmid']}) at {found.get('address')}")
+    for service in found["services"]:
+        if service.get("url"):
+            say(f"  {service['name']}: {service['url']}")
+    for credential in found["credentials"]:
+        shown = await client.post(f"/containers/{container}/credentials/{credential['id']}/reveal")
+        say(f"  {credential['name']}: {shown['value']}")
+    url = _page(found)
+    say(f"GET {url}")
+    say(f"  {await _first_words(url)}")
+
+
+def _page(container: dict[str, Any]) -> str:
+    urls = [service["url"] for service in container["services"] if service.get("url")]
+    pages = [url for url in urls if str(url).startswith("http")]
+    if not pages:
+        raise ProcessFailed("no service with an address was discovered in the container")
+    return str(pages[0])
+
+
+async def _first_words(url: str) -> str:
+    """Fetch a page and give its status and title, or its first line."""
+    deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+    async with httpx.AsyncClient(timeout=5.0, trust_env=False, verify=False) as http:  # noqa: S501 - a guest's own certificate, only looked at
+        while True:
+            try:
+                answer = await http.get(url, follow_redirects=True)
+            except httpx.TransportError as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise ProcessFailed(f"{url} does not answer: {error!r}") from error
+                await asyncio.sleep(0.3)
+                continue
+            break
+    if not answer.is_success:
+        raise ProcessFailed(f"{url} answers with status {answer.status_code}")
+    title = re.search(r"<title>(.*?)</title>", answer.text, re.IGNORECASE | re.DOTALL)
+    first = title[1] if title else next(iter(answer.text.splitlines()), "")
+    return f"{answer.status_code} {answer.reason_phrase}: {first.strip()[:200]}"
+
+
+def _port(wanted: int) -> int:
+    return int(os.environ.get("PORT", wanted))

@@ -1,0 +1,71 @@
+"""What each service is told: its whole environment. Secrets only as paths of files."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+GRACEFUL_SECONDS = 3
+"""Below what `up` gives a service to stop."""
+_OURS = (
+    "SLIPWAY_URL",
+    "SLIPWAY_TOKEN_FILE",
+    "SLIPWAY_NATS_URL",
+    "SLIPWAY_HTTP_PORT",
+    "SLIPWAY_HTTP_HOST",
+    "SLIPWAY_DATABASE_URL",
+    "SLIPWAY_INSTANCE",
+    "SLIPWAY_PROXMOX_RECORD",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all services of one stack share."""
+
+    nats_url: str
+    ports: Mapping[str, int]
+    """Service to its HTTP port."""
+    files: Mapping[str, Mapping[str, Path]]
+    """Service to setting to file."""
+    templates: Path | None
+    record: Path | None
+    """Where requests to Proxmox are recorded, if they are."""
+
+
+def environment_of(service: str, around: Surroundings) -> dict[str, str]:
+    """Give a service's environment: what the operator set, what it has to know, where its files are."""
+    given = {
+        **_inherited(),
+        "SLIPWAY_LOG_FORMAT": os.environ.get("SLIPWAY_LOG_FORMAT", "text"),
+        "SLIPWAY_GRACEFUL_TIMEOUT": os.environ.get("SLIPWAY_GRACEFUL_TIMEOUT", str(GRACEFUL_SECONDS)),
+        "SLIPWAY_NATS_URL": around.nats_url,
+        "SLIPWAY_HTTP_PORT": str(around.ports[service]),
+        **{f"SLIPWAY_{setting}": str(path) for setting, path in around.files[service].items()},
+    }
+    if service == "catalog" and around.templates is not None:
+        given["SLIPWAY_TEMPLATES_DIR"] = str(around.templates)
+    if service in {"provisioner", "monitor"} and around.record is not None:
+        given["SLIPWAY_PROXMOX_RECORD"] = str(around.record)
+    return given
+
+
+def plain_environment() -> dict[str, str]:
+    """Give what any program needs, and nothing that an operator set for his own shell."""
+    return {
+        "PATH": os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"),
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TZ": os.environ.get("TZ", "UTC"),
+    }
+
+
+def _inherited() -> dict[str, str]:
+    chosen = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("SLIPWAY_") and name not in _OURS and not name.endswith("_FILE")
+    }
+    return plain_environment() | chosen

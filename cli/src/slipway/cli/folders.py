@@ -1,0 +1,130 @@
+"""The data folder of `slipway up`: what lies where, who uses it now, and what a killed one left.
+
+Layout: `run/` (endpoints, pids, lock), `log/`, `secrets/` (made once, kept), `identities/` (keys of the bus's
+users), `services/` (each service's own copies of its secrets), `nats/`, `postgres/`, `lab/`.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+LEFTOVER_SECONDS = 6.0
+"""How long what a killed `up` left may take to end by itself."""
+
+
+class FolderInUse(Exception):
+    """Another `up` runs on the data folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """Paths below one data folder."""
+
+    path: Path
+
+    @property
+    def run(self) -> Path:
+        """What is true only while it runs."""
+        return self.path / "run"
+
+    @property
+    def log(self) -> Path:
+        """One file for each process."""
+        return self.path / "log"
+
+    @property
+    def secrets(self) -> Path:
+        """Key ring, tokens: made once."""
+        return self.path / "secrets"
+
+    @property
+    def identities(self) -> Path:
+        """Keys of the bus's users."""
+        return self.path / "identities"
+
+    @property
+    def lab(self) -> Path:
+        """The lab's own folder."""
+        return self.path / "lab"
+
+    @property
+    def endpoints(self) -> Path:
+        """How to reach everything."""
+        return self.run / "endpoints.json"
+
+    @property
+    def bootstrap_token(self) -> Path:
+        """The first user's bearer token."""
+        return self.secrets / "bootstrap-token"
+
+    def take(self) -> IO[str]:
+        """Make what is missing and take the folder; keep what is returned open for as long as it is used."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.run, self.log, self.secrets, self.identities):
+            folder.mkdir(exist_ok=True, mode=0o700)
+        lock = (self.run / "lock").open("w", encoding="utf-8")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise FolderInUse(
+                f"slipway runs on {self.path} already; stop it, or give another --data"
+            ) from error
+        return lock
+
+    def end_leftovers(self) -> list[str]:
+        """End processes that a killed `up` left here, and say which; wait until they are gone."""
+        self.endpoints.unlink(missing_ok=True)
+        left = {name: pid for name, pid, began in self._noted() if _began(pid) == began}
+        deadline = time.monotonic() + LEFTOVER_SECONDS
+        for pid in left.values():
+            _signal(pid, signal.SIGTERM)
+        while any(_began(pid) is not None for pid in left.values()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for pid in left.values():
+            _signal(pid, signal.SIGKILL)
+        while any(_began(pid) is not None for pid in left.values()):
+            time.sleep(0.02)
+        return sorted(left)
+
+    def note_pids(self, pids: Mapping[str, int]) -> None:
+        """Remember our processes, for an `up` after we were killed."""
+        noted = [{"name": name, "pid": pid, "began": _began(pid)} for name, pid in pids.items()]
+        write_whole(self.run / "pids.json", json.dumps(noted) + "\n")
+
+    def _noted(self) -> list[tuple[str, int, str]]:
+        try:
+            noted = json.loads((self.run / "pids.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return [(each["name"], each["pid"], each["began"]) for each in noted if each["began"]]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    draft = path.with_name(f".{path.name}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _began(pid: int) -> str | None:
+    """When a living process began, in the kernel's ticks: a pid alone may be somebody else's by now."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in {"Z", "X"} else fields[19]

@@ -1,0 +1,55 @@
+"""One log of many processes: each line with its process's name in front, and a file for each process."""
+
+import re
+import sys
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+from rich.text import Text
+
+COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
+_KEPT_BYTES = 20_000_000
+_WIDTH = 11
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class LogView:
+    """Where every line that a process writes goes to."""
+
+    def __init__(self, folder: Path, *, is_quiet: bool = False) -> None:
+        self._folder = folder
+        self._is_quiet = is_quiet
+        self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self._files: dict[str, IO[str]] = {}
+
+    def write(self, name: str, line: str) -> None:
+        """Take one line of one process."""
+        file = self._file(name)
+        file.write(f"{line}\n")
+        file.flush()
+        if not self._is_quiet:
+            self._show(name, line)
+
+    def tell(self, line: str) -> None:
+        """Say something of our own."""
+        self.write("slipway", line)
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def _show(self, name: str, line: str) -> None:
+        colour = COLOURS[sum(name.encode()) % len(COLOURS)]
+        prefix = Text(f"{name:<{_WIDTH}} | ", style=colour)
+        self._console.print(prefix + Text(_CONTROL.sub("?", line)))
+
+    def _file(self, name: str) -> IO[str]:
+        if name not in self._files:
+            path = self._folder / f"{name}.log"
+            if path.exists() and path.stat().st_size > _KEPT_BYTES:
+                path.replace(path.with_suffix(".log.1"))
+            self._files[name] = path.open("a", encoding="utf-8", errors="replace")
+        return self._files[name]

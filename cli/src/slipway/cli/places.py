@@ -1,0 +1,39 @@
+"""Where this installation's own files are: the templates that come along, the record of requests."""
+
+import os
+from pathlib import Path
+
+from slipway.cli.embedded.process import Account, own_folder
+
+_TEMPLATES = Path("infra", "lxc", "templates")
+
+
+def own_templates() -> Path | None:
+    """Find the templates: what `SLIPWAY_TEMPLATES_DIR` names, or the checkout's; None: catalog's own."""
+    told = os.environ.get("SLIPWAY_TEMPLATES_DIR")
+    if told is not None:
+        return Path(told).resolve()
+    found = (parent / _TEMPLATES for parent in Path(__file__).resolve().parents)
+    return next((each for each in found if each.is_dir()), None)
+
+
+def own_record(data: Path, account: Account | None) -> Path | None:
+    """Make the file that requests to Proxmox are recorded in, if `SLIPWAY_PROXMOX_RECORD` asks for it.
+
+    The services' user must be able to write it. Where it can't reach that place, the file lies beside the
+    services' own ones, and a link to it stands where it was asked for.
+    """
+    told = os.environ.get("SLIPWAY_PROXMOX_RECORD")
+    if told is None:
+        return None
+    path = Path(told).absolute()
+    if account is None:
+        return path
+    if not account.can_reach(path.parent):
+        inner = own_folder(data, "services", account) / "proxmox-record.jsonl"
+        if not path.exists():
+            path.symlink_to(inner)
+        path = inner
+    path.touch(mode=0o600)
+    os.chown(path, account.uid, account.gid)
+    return path

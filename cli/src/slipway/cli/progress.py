@@ -1,0 +1,128 @@
+"""How a job looks while it runs: a live bar and its lines in a terminal, plain lines anywhere else."""
+
+import re
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from slipway.cli.sse import ServerEvent
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+PHASES = ("create", "start", "deploy", "sync", "finalize")
+
+
+class Shown(Protocol):
+    """Takes a job's events and shows them."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def show(self, event: ServerEvent) -> None:
+        """Show one event."""
+
+
+def shown_on(console: Console) -> Shown:
+    """Choose the way of showing that fits where the output goes."""
+    return LiveProgress(console) if console.is_terminal else PlainProgress(console.print)
+
+
+class PlainProgress:
+    """One line for each event."""
+
+    def __init__(self, write: Callable[[Text], None]) -> None:
+        self._write = write
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def show(self, event: ServerEvent) -> None:
+        """Write what an event says."""
+        for line in lines_of(event):
+            self._write(Text(line))
+
+
+class LiveProgress:
+    """A bar at the bottom with percent and step; the lines run above it."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("[bold]{task.fields[phase]:<9}"),
+            BarColumn(bar_width=40),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[step]}", markup=False),
+            console=console,
+            transient=False,
+        )
+        self._bar: TaskID = self._progress.add_task("", total=100, phase="queued", step="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, event: ServerEvent) -> None:
+        """Move the bar, and let lines run above it."""
+        told = event.content
+        if "percent" in told:
+            self._progress.update(self._bar, completed=told["percent"])
+        if event.kind == "phase":
+            self._progress.update(self._bar, phase=told["phase"], step="")
+        elif event.kind in {"step", "progress"}:
+            self._progress.update(self._bar, step=_step(told))
+        if event.kind in {"phase", "log", "done"}:
+            style = "dim" if event.kind == "log" else "bold"
+            for line in lines_of(event):
+                self._console.print(Text(line, style=style))
+
+
+def lines_of(event: ServerEvent) -> list[str]:
+    """Say an event in plain lines."""
+    told = event.content
+    match event.kind:
+        case "phase":
+            return [f"{told['percent']:>3} % | phase {told['phase']} {told['status']}"]
+        case "step" if told.get("status") in {"started", "failed"}:
+            return [f"{told.get('percent', 0):>3} % | {_step(told)}"]
+        case "progress":
+            return [f"{told.get('percent', 0):>3} % | {_step(told)}"]
+        case "log":
+            return [f"      | {_marked(line)}" for line in told.get("lines", ())]
+        case "done":
+            return [f"{told.get('percent', 100):>3} % | {told['state']}", *_error(told)]
+    return []
+
+
+def _marked(line: dict[str, Any]) -> str:
+    mark = "! " if line.get("stream") == "stderr" else "  "
+    return mark + _CONTROL.sub("", str(line.get("text", "")))
+
+
+def _step(told: dict[str, Any]) -> str:
+    words = [str(told.get("step") or ""), str(told.get("script") or ""), str(told.get("message") or "")]
+    if told.get("status") == "failed":
+        words.append("failed")
+    return _CONTROL.sub("", " ".join(word for word in words if word))
+
+
+def _error(told: dict[str, Any]) -> list[str]:
+    warnings = [f"      | warning: {warning}" for warning in told.get("warnings") or ()]
+    error = told.get("error")
+    return [*warnings, *([f"      | {error.get('message')} ({error.get('code')})"] if error else [])]

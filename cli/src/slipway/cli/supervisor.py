@@ -1,0 +1,168 @@
+"""Keeps processes running: starts them again when they end, and stops them in good order.
+
+Every process has a process group of its own and gets a signal from the kernel when the supervisor dies, so
+nothing outlives it. A process that ends by itself is started again, first after 0.2 seconds, then ever
+slower; one that ran for a while begins anew.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from slipway.cli.accounts import OURSELVES, Confinement
+from slipway.cli.logview import LogView
+
+FIRST_DELAY_SECONDS = 0.2
+LONGEST_DELAY_SECONDS = 10.0
+STEADY_SECONDS = 20.0
+"""A process that ran this long starts its back-off anew."""
+LONGEST_LINE_BYTES = 4_000_000
+
+
+class ProcessFailed(Exception):
+    """A process that had to do one thing did not; says which and where to look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program to run."""
+
+    name: str
+    arguments: Sequence[str]
+    """An absolute path, and arguments; never a secret among them."""
+    environment: Mapping[str, str]
+    """All of it; secrets only as paths of files."""
+    confinement: Confinement = OURSELVES
+    dies_with: signal.Signals = signal.SIGKILL
+    """What it gets when the supervisor dies."""
+
+
+class Supervised:
+    """A process that is kept running."""
+
+    def __init__(self, command: Command, view: LogView, *, on_change: Callable[[], None]) -> None:
+        self.command = command
+        self.starts = 0
+        self._view = view
+        self._on_change = on_change
+        self._process: asyncio.subprocess.Process | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    @property
+    def name(self) -> str:
+        """The process's name."""
+        return self.command.name
+
+    @property
+    def pid(self) -> int | None:
+        """The process id; None between two runs."""
+        running = self._process is not None and self._process.returncode is None
+        return self._process.pid if running and self._process else None
+
+    def start(self) -> None:
+        """Begin to keep it running."""
+        self._keeping = asyncio.create_task(self._keep(), name=self.name)
+
+    async def stop(self, *, seconds: float) -> None:
+        """End it in good order, or for good after a while."""
+        self._is_stopping = True
+        if self._process is not None and self._process.returncode is None:
+            send(self._process, signal.SIGTERM)
+            try:
+                await asyncio.wait_for(self._process.wait(), seconds)
+            except TimeoutError:
+                self._view.tell(f"{self.name} did not stop within {seconds:.0f} s and is killed")
+        if self._process is not None:
+            kill_group(self._process.pid)
+        if self._keeping is not None:
+            await asyncio.wait([self._keeping], timeout=1)
+            self._keeping.cancel()
+
+    async def _keep(self) -> None:
+        loop = asyncio.get_running_loop()
+        delay = FIRST_DELAY_SECONDS
+        while not self._stops():
+            began = loop.time()
+            status = await self._run()
+            if self._stops():
+                return
+            if loop.time() - began > STEADY_SECONDS:
+                delay = FIRST_DELAY_SECONDS
+            self._view.tell(f"{self.name} ended with status {status}; it starts again in {delay:.1f} s")
+            self._on_change()
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+
+    def _stops(self) -> bool:
+        return self._is_stopping
+
+    async def _run(self) -> int:
+        self._process = await launch(self.command)
+        self.starts += 1
+        self._on_change()
+        relaying = asyncio.create_task(relay(self._process, self.name, self._view))
+        status = await self._process.wait()
+        kill_group(self._process.pid)
+        await asyncio.wait([relaying], timeout=1)
+        relaying.cancel()
+        return status
+
+
+async def launch(command: Command) -> asyncio.subprocess.Process:
+    """Start a program in a process group of its own; call it on the main thread's loop."""
+    return await asyncio.create_subprocess_exec(
+        *command.confinement.wrap(command.arguments, dies_with=command.dies_with),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd="/",
+        env=dict(command.environment),
+        start_new_session=True,
+        limit=LONGEST_LINE_BYTES,
+    )
+
+
+async def run_once(command: Command, view: LogView, *, seconds: float) -> None:
+    """Run a program to its end; raise `ProcessFailed` unless it succeeds."""
+    process = await launch(command)
+    relaying = asyncio.create_task(relay(process, command.name, view))
+    try:
+        status = await asyncio.wait_for(process.wait(), seconds)
+    except TimeoutError:
+        status = -int(signal.SIGKILL)
+    finally:
+        kill_group(process.pid)
+        await asyncio.wait([relaying], timeout=1)
+    if status != 0:
+        raise ProcessFailed(f"{command.name} failed with status {status}; its last lines say why")
+
+
+async def relay(process: asyncio.subprocess.Process, name: str, view: LogView) -> None:
+    """Pass every line of a process on; one beyond every measure is cut."""
+    if process.stdout is None:
+        return
+    while True:
+        try:
+            line = await process.stdout.readline()
+        except ValueError:
+            view.write(name, "(a line of more than 4 MB was left out)")
+            continue
+        if not line:
+            return
+        view.write(name, line.decode(errors="replace").rstrip("\r\n"))
+
+
+def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Signal a process that may just have ended."""
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+
+
+def kill_group(pid: int) -> None:
+    """Kill what is left of a process's group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)

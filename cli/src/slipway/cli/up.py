@@ -1,0 +1,297 @@
+"""`slipway up`: everything on one machine, in the foreground.
+
+Order of the start: NATS, PostgreSQL (and the lab, side by side), topology, databases, migrations, the five
+services, the lab's cluster. The stop goes the other way round and takes less than ten seconds.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal, Protocol
+
+import httpx
+
+from slipway.cli import lab as labs
+from slipway.cli.accounts import OURSELVES, Confinement, confinement_for, programs
+from slipway.cli.client import ApiProblem, ApiUnreachable, Client
+from slipway.cli.embedded.nats import EmbeddedNats, NatsOptions, free_port
+from slipway.cli.embedded.postgres import EmbeddedPostgres
+from slipway.cli.endpoints import Endpoints
+from slipway.cli.environment import Surroundings, environment_of, plain_environment
+from slipway.cli.folders import DataFolder
+from slipway.cli.keys import DATABASE_SERVICES, Keys, hand_out, make_keys
+from slipway.cli.logview import LogView
+from slipway.cli.places import own_record, own_templates
+from slipway.cli.servers import WatchedServer
+from slipway.cli.supervisor import Command, ProcessFailed, Supervised, run_once
+from slipway.contracts.registry import SERVICES
+from slipway.runtime.roles import provision_databases
+from slipway.runtime.settings import ServiceSettings
+from slipway.runtime.topology.__main__ import apply_as_admin
+
+START_ORDER = ("catalog", "inventory", "monitor", "provisioner", "gateway")
+START_SECONDS = 90.0
+MIGRATE_SECONDS = 60.0
+STOP_SECONDS = 9.0
+"""For everything together; what is left then is killed."""
+LEAST_STOP_SECONDS = 0.3
+HOST = "127.0.0.1"
+
+
+class Runs(Protocol):
+    """A process that is kept running, of either kind."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def pid(self) -> int | None:
+        """None while it is down."""
+
+    async def stop(self, *, seconds: float) -> None:
+        """End it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    data: Path
+    port: int
+    with_lab: bool = False
+    guests: Literal["lxc", "simulated", "auto"] = "auto"
+
+
+class Stack:
+    """All processes of one `up`."""
+
+    def __init__(self, options: Options, view: LogView, folder: DataFolder, keys: Keys) -> None:
+        self.keys = keys
+        self._options = options
+        self._view = view
+        self._folder = folder
+        self._runs: list[Runs] = []
+        self._ports = {name: free_port() for name in SERVICES} | {"gateway": options.port or free_port()}
+        self._confinement = OURSELVES
+        self._endpoints: Endpoints | None = None
+        self.lab: labs.RunningLab | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the page and the API are."""
+        return f"http://{HOST}:{self._ports['gateway']}"
+
+    async def start(self) -> None:
+        """Start everything; return when it can be used."""
+        self._check_port()
+        if self._options.with_lab:
+            self._start_lab()
+        nats, postgres = self._start_servers()
+        settings = ServiceSettings(nats_url=nats.url, nats_nkey_file=self.keys.identities.nkey_file("admin"))
+        databases, _ = await asyncio.gather(
+            provision_databases(postgres.admin_url, DATABASE_SERVICES), apply_as_admin(settings)
+        )
+        around = self._surround(nats.url, hand_out(self._folder, self.keys, databases))
+        await asyncio.gather(*(self._migrate(name, around) for name in DATABASE_SERVICES))
+        for name in START_ORDER:
+            self._supervise(self._command(name, "serve", around))
+        await self._until(self._services_ready, "the services")
+        await self._make_usable()
+        self._endpoints = Endpoints(
+            http=self.url,
+            nats=nats.url,
+            nats_nkey_file=str(self.keys.identities.nkey_file("integrator")),
+            bootstrap_token_file=str(self.keys.bootstrap_token),
+            lab=self.lab.endpoint if self.lab else None,
+        )
+        self._note()
+
+    async def stop(self) -> None:
+        """Stop everything, the last started first."""
+        self._endpoints = None
+        self._folder.endpoints.unlink(missing_ok=True)
+        deadline = time.monotonic() + STOP_SECONDS
+        for each in reversed(self._runs):
+            left = max(LEAST_STOP_SECONDS, (deadline - time.monotonic()) / 2)
+            await each.stop(seconds=left)
+        self._runs.clear()
+        self._folder.note_pids({})
+
+    def client(self) -> Client:
+        """Make a client with the first user's rights."""
+        return Client(self.url, self.keys.bootstrap_token.read_text(encoding="utf-8").strip())
+
+    def _start_lab(self) -> None:
+        self._folder.lab.mkdir(exist_ok=True, mode=0o700)
+        (self._folder.lab / "lab.json").unlink(missing_ok=True)
+        arguments = ("serve", "--data", str(self._folder.lab), "--guests", self._options.guests)
+        self._supervise(
+            Command(
+                name="lab",
+                arguments=(sys.executable, "-m", "slipway.lab", *arguments),
+                environment=plain_environment(),
+                # It has guests to stop.
+                dies_with=signal.SIGTERM,
+            )
+        )
+
+    def _start_servers(self) -> tuple[EmbeddedNats, EmbeddedPostgres]:
+        users = NatsOptions(users_file=self.keys.identities.users_file)
+        nats, postgres = EmbeddedNats(self._folder.path, users), EmbeddedPostgres(self._folder.path)
+        for name, embedded in (("nats", nats), ("postgres", postgres)):
+            watched = WatchedServer(name, embedded, self._view, on_change=self._note)
+            watched.start()
+            self._runs.append(watched)
+        self._note()
+        return nats, postgres
+
+    def _surround(self, nats_url: str, files: Mapping[str, Mapping[str, Path]]) -> Surroundings:
+        templates = own_templates()
+        self._confinement = self._confine([*programs(), *([templates] if templates else [])])
+        return Surroundings(
+            nats_url=nats_url,
+            ports=self._ports,
+            files=files,
+            templates=templates,
+            record=own_record(self._folder.path, self._confinement.account),
+        )
+
+    def _confine(self, needed: Sequence[Path]) -> Confinement:
+        chosen = confinement_for(self._folder.path, needed)
+        if chosen.remark is not None:
+            self._view.tell(chosen.remark)
+        return chosen
+
+    async def _migrate(self, name: str, around: Surroundings) -> None:
+        await run_once(self._command(name, "migrate", around), self._view, seconds=MIGRATE_SECONDS)
+
+    def _command(self, service: str, verb: str, around: Surroundings) -> Command:
+        return Command(
+            name=service,
+            arguments=(sys.executable, "-m", f"slipway.{service}", verb),
+            environment=environment_of(service, around),
+            confinement=self._confinement,
+        )
+
+    def _supervise(self, command: Command) -> None:
+        process = Supervised(command, self._view, on_change=self._note)
+        process.start()
+        self._runs.append(process)
+
+    def _note(self) -> None:
+        pids = {each.name: each.pid for each in self._runs}
+        running = {name: pid for name, pid in pids.items() if pid is not None}
+        self._folder.note_pids(running)
+        if self._endpoints is not None:
+            self._endpoints.write(self._folder.endpoints, running)
+
+    async def _services_ready(self) -> bool:
+        async with httpx.AsyncClient(timeout=4.0, trust_env=False) as http:
+            try:
+                urls = [f"http://{HOST}:{port}/readyz" for port in self._ports.values()]
+                answers = await asyncio.gather(*(http.get(url) for url in urls))
+            except httpx.TransportError:
+                return False
+        return all(answer.is_success for answer in answers)
+
+    async def _make_usable(self) -> None:
+        async with self.client() as client:
+            if self._options.with_lab:
+                await self._until(self._lab_ready, "the lab")
+                await self._until(lambda: self._cluster_added(client), "the lab's cluster")
+                await self._until(lambda: labs.is_usable(client), "the lab's node")
+            await self._until(lambda: self._templates_served(client), "the templates")
+
+    async def _lab_ready(self) -> bool:
+        self.lab = labs.read_lab(self._folder.lab)
+        return self.lab is not None
+
+    async def _cluster_added(self, client: Client) -> bool:
+        try:
+            if self.lab is not None:
+                await labs.add_cluster(client, self.lab)
+        except (ApiProblem, ApiUnreachable) as error:
+            if isinstance(error, ApiProblem) and error.is_final:
+                raise
+            self._view.tell(f"the lab's cluster can't be added yet: {error}")
+            return False
+        return True
+
+    async def _templates_served(self, client: Client) -> bool:
+        try:
+            return bool(await client.items("/templates"))
+        except (ApiProblem, ApiUnreachable):
+            return False
+
+    async def _until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not await condition():
+            if time.monotonic() > deadline:
+                raise ProcessFailed(
+                    f"{what} did not get ready within {START_SECONDS:.0f} seconds; see the log"
+                )
+            await asyncio.sleep(0.1)
+
+    def _check_port(self) -> None:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, self._ports["gateway"]))
+            except OSError as error:
+                port = self._ports["gateway"]
+                raise ProcessFailed(
+                    f"port {port} is taken; give another --port ({error.strerror})"
+                ) from error
+
+
+def prepare(options: Options, *, is_quiet: bool) -> tuple[Stack, IO[str]]:
+    """Take the data folder, end what a killed `up` left there, make the secrets that are missing."""
+    folder = DataFolder(options.data.resolve())
+    lock = folder.take()
+    view = LogView(folder.log, is_quiet=is_quiet)
+    for name in folder.end_leftovers():
+        view.tell(f"ended {name}, which a killed slipway had left")
+    return Stack(options, view, folder, make_keys(folder)), lock
+
+
+async def run_up(options: Options) -> int:
+    """Run until SIGTERM or SIGINT; return the exit status."""
+    stack, lock = prepare(options, is_quiet=False)
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    with lock:
+        try:
+            started = await unless_told(stack.start(), told)
+            if started:
+                say(f"Slipway is ready: {stack.url}")
+                say(f"Sign in with the secret in {stack.keys.bootstrap_token}")
+                await told.wait()
+        finally:
+            await stack.stop()
+    return 0
+
+
+async def unless_told(work: Awaitable[None], told: asyncio.Event) -> bool:
+    """Do some work unless a signal comes first; whether it was done."""
+    working = asyncio.ensure_future(work)
+    waiting = asyncio.create_task(told.wait())
+    await asyncio.wait([working, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not working.done():
+        working.cancel()
+        await asyncio.wait([working])
+        return False
+    working.result()
+    return True
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)

@@ -1,0 +1,122 @@
+"""The client's verbs: what one can do to a running Slipway from a terminal."""
+
+import argparse
+import os
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from slipway.cli.client import Client
+from slipway.cli.endpoints import NotRunning, read_endpoints
+from slipway.cli.progress import shown_on
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add all of them."""
+    _add(commands, "templates", _templates, "list what containers can be created from")
+    _add(commands, "containers", _containers, "list containers")
+    _add(commands, "jobs", _jobs, "list jobs, newest first")
+    creating = _add(commands, "create", _create, "create a container and follow its job")
+    creating.add_argument("template")
+    creating.add_argument("hostname")
+    creating.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a template's variable"
+    )
+    for name in ("logs", "follow"):
+        _add(commands, name, _follow, "show a job's story from its start, to its end").add_argument("job")
+    _add(commands, "delete", _delete, "delete a container, by id or hostname").add_argument("container")
+    _add(commands, "retry", _retry, "do a failed job again, from where it failed").add_argument("job")
+
+
+def connect(given: argparse.Namespace) -> Client:
+    """Make a client: `--data`, or `SLIPWAY_URL` with `SLIPWAY_TOKEN_FILE`, or the default data folder."""
+    url, token_file = os.environ.get("SLIPWAY_URL"), os.environ.get("SLIPWAY_TOKEN_FILE")
+    if given.data is None and url is not None:
+        if token_file is None:
+            raise NotRunning("SLIPWAY_URL is set, but SLIPWAY_TOKEN_FILE is not")
+        return Client(url, Path(token_file).read_text(encoding="utf-8").strip())
+    return Client(*read_endpoints(given.data or Path("~/.local/share/slipway").expanduser()))
+
+
+async def follow_job(client: Client, job: str, console: Console) -> bool:
+    """Show a job to its end; whether it succeeded."""
+    state = ""
+    with shown_on(console) as shown:
+        async with aclosing(client.follow_job(job)) as events:
+            async for event in events:
+                shown.show(event)
+                if event.kind == "done":
+                    state = event.content["state"]
+    return state == "succeeded"
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, act: Any, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text)
+    parser.add_argument("--data", type=Path, help="data folder of the `up` to talk to")
+    parser.set_defaults(act=act)
+    return parser
+
+
+async def _templates(given: argparse.Namespace) -> int:
+    async with connect(given) as client:
+        items = await client.items("/templates")
+    table = Table("name", "version", "description")
+    for each in items:
+        manifest = each.get("manifest") or each
+        table.add_row(each["name"], str(manifest.get("version")), str(manifest.get("description")))
+    Console().print(table)
+    return 0
+
+
+async def _containers(given: argparse.Namespace) -> int:
+    async with connect(given) as client:
+        items = await client.items("/containers")
+    names = ("vmid", "hostname", "node", "template", "lifecycle", "power", "address", "id")
+    Console().print(_table(names, items))
+    return 0
+
+
+async def _jobs(given: argparse.Namespace) -> int:
+    async with connect(given) as client:
+        items = await client.items("/jobs")
+    Console().print(_table(("kind", "hostname", "state", "phase", "percent", "created_at", "id"), items))
+    return 0
+
+
+async def _create(given: argparse.Namespace) -> int:
+    variables = dict(each.partition("=")[::2] for each in given.set)
+    body = {"template": given.template, "hostname": given.hostname, "variables": variables}
+    async with connect(given) as client:
+        accepted = await client.post("/containers", body)
+        return 0 if await follow_job(client, accepted["job"]["id"], Console()) else 1
+
+
+async def _follow(given: argparse.Namespace) -> int:
+    async with connect(given) as client:
+        return 0 if await follow_job(client, given.job, Console()) else 1
+
+
+async def _delete(given: argparse.Namespace) -> int:
+    async with connect(given) as client:
+        items = await client.items("/containers")
+        found = [each["id"] for each in items if given.container in {each["id"], each["hostname"]}]
+        accepted = await client.delete(f"/containers/{found[-1] if found else given.container}")
+        return 0 if await follow_job(client, accepted["job"]["id"], Console()) else 1
+
+
+async def _retry(given: argparse.Namespace) -> int:
+    async with connect(given) as client:
+        accepted = await client.post(f"/jobs/{given.job}/retry")
+        return 0 if await follow_job(client, accepted["job"]["id"], Console()) else 1
+
+
+def _table(names: tuple[str, ...], items: list[dict[str, Any]]) -> Table:
+    table = Table(*names)
+    for each in items:
+        table.add_row(*("" if each.get(name) is None else str(each[name]) for name in names))
+    return table
