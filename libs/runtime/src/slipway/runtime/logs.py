@@ -21,6 +21,17 @@ PINNED = ("proxmoxer", "urllib3", "httpx", "httpcore", "asyncssh", "sqlalchemy.e
 """Never below WARNING, whatever the level: proxmoxer logs request data, which holds passwords, at DEBUG."""
 
 
+class _Lines(logging.Handler):
+    """Writes to whatever stderr is at the moment; configuring again replaces it and leaves others alone."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001 - logging's own rule: a line that can't be written breaks nothing
+            self.handleError(record)
+
+
 def get_logger(name: str | None = None) -> structlog.stdlib.BoundLogger:
     """Make a logger; its lines carry the call's correlation id and what `bind` added."""
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)
@@ -47,9 +58,11 @@ def configure(service: str, settings: LogSettings | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Lines()
     handler.setFormatter(_formatter(settings, before))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    root = logging.getLogger()
+    root.handlers = [*(old for old in root.handlers if not isinstance(old, _Lines)), handler]
+    root.setLevel(level)
     logging.captureWarnings(capture=True)
     for name in PINNED:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))

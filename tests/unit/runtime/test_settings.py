@@ -1,0 +1,114 @@
+"""Settings: where they come from, and how a wrong one is told."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from slipway.runtime.settings import DatabaseSettings, LogSettings, ServiceSettings, SettingsProblem, explain
+
+
+class Both(ServiceSettings, DatabaseSettings):
+    """A service with a schema."""
+
+    database_schema: str = "inventory"
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLIPWAY_CONFIG", raising=False)
+
+
+def test_defaults_are_for_one_machine() -> None:
+    """Nothing has to be set to start on a laptop."""
+    settings = Both()
+
+    assert (settings.http_host, settings.database_schema) == ("127.0.0.1", "inventory")
+    assert settings.heartbeat * 3 <= settings.ack_wait
+    assert settings.instance
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("3", 3), ("0.5", 0.5), ("PT1M", 60)])
+def test_durations_are_seconds_or_iso(monkeypatch: pytest.MonkeyPatch, text: str, seconds: float) -> None:
+    """Both ways of writing a span of time are read."""
+    monkeypatch.setenv("SLIPWAY_ACK_WAIT", text)
+
+    assert ServiceSettings().ack_wait == timedelta(seconds=seconds)
+
+
+def test_any_setting_can_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Container secrets are files; their last newline is not part of the secret."""
+    file = tmp_path / "url"
+    file.write_text("postgresql://a:b@c/d\n")
+    monkeypatch.setenv("SLIPWAY_DATABASE_URL_FILE", str(file))
+
+    assert Both().database_url == SecretStr("postgresql://a:b@c/d")
+
+
+def test_a_setting_that_is_a_file_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`NATS_NKEY_FILE` is the setting itself."""
+    monkeypatch.setenv("SLIPWAY_NATS_NKEY_FILE", "/nowhere")
+
+    assert ServiceSettings().nats_nkey_file == Path("/nowhere")
+
+
+def test_an_unreadable_secret_file_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which variable, which file, why."""
+    monkeypatch.setenv("SLIPWAY_DATABASE_URL_FILE", "/nowhere/url")
+
+    with pytest.raises(SettingsProblem, match=r"SLIPWAY_DATABASE_URL_FILE: .* /nowhere/url: No such file"):
+        Both()
+
+
+def test_the_environment_wins_over_the_toml_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One file for the house, variables for the exception."""
+    file = tmp_path / "slipway.toml"
+    file.write_text('http_port = 1\nlog_level = "debug"\n')
+    monkeypatch.setenv("SLIPWAY_CONFIG", str(file))
+    monkeypatch.setenv("SLIPWAY_HTTP_PORT", "2")
+
+    settings = ServiceSettings()
+
+    assert (settings.http_port, settings.log_level) == (2, "debug")
+    assert LogSettings().log_level == "debug"
+
+
+def test_an_unknown_key_in_the_file_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A misspelt setting is not silently the default."""
+    file = tmp_path / "slipway.toml"
+    file.write_text("htpp_port = 1\n")
+    monkeypatch.setenv("SLIPWAY_CONFIG", str(file))
+
+    with pytest.raises(ValidationError) as caught:
+        ServiceSettings()
+
+    assert explain(caught.value) == ["SLIPWAY_HTPP_PORT: Extra inputs are not permitted"]
+
+
+def test_a_missing_config_file_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was asked for must be there."""
+    monkeypatch.setenv("SLIPWAY_CONFIG", "/nowhere.toml")
+
+    with pytest.raises(SettingsProblem, match=r"SLIPWAY_CONFIG: there is no file /nowhere\.toml"):
+        ServiceSettings()
+
+
+def test_every_wrong_setting_is_one_line_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which variable and why; never what was in it."""
+    monkeypatch.setenv("SLIPWAY_HTTP_PORT", "s3cret")
+    monkeypatch.setenv("SLIPWAY_POOL_SIZE", "0")
+
+    with pytest.raises(ValidationError) as caught:
+        Both()
+
+    lines = explain(caught.value)
+    assert sorted(line.partition(":")[0] for line in lines) == ["SLIPWAY_HTTP_PORT", "SLIPWAY_POOL_SIZE"]
+    assert "s3cret" not in str(lines) + str(caught.value)
+
+
+def test_the_databases_url_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings can be logged."""
+    monkeypatch.setenv("SLIPWAY_DATABASE_URL", "postgresql://a:hunter2@c/d")
+
+    assert "hunter2" not in repr(Both())
