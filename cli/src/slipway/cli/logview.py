@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import defaultdict, deque
 from pathlib import Path
 from typing import IO
 
@@ -11,6 +12,8 @@ from rich.text import Text
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
 _KEPT_BYTES = 20_000_000
 _WIDTH = 11
+_TAIL_LINES = 15
+_OURSELVES = "slipway"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -22,18 +25,24 @@ class LogView:
         self._is_quiet = is_quiet
         self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
         self._files: dict[str, IO[str]] = {}
+        self._tails: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_TAIL_LINES))
 
     def write(self, name: str, line: str) -> None:
         """Take one line of one process."""
         file = self._file(name)
         file.write(f"{line}\n")
         file.flush()
-        if not self._is_quiet:
+        self._tails[name].append(line)
+        if not self._is_quiet or name == _OURSELVES:
             self._show(name, line)
 
     def tell(self, line: str) -> None:
-        """Say something of our own."""
-        self.write("slipway", line)
+        """Say something of our own; also in a quiet view."""
+        self.write(_OURSELVES, line)
+
+    def tail(self, name: str) -> str:
+        """Give the last lines of a process."""
+        return "\n".join(self._tails[name])
 
     def close(self) -> None:
         """Close the files."""

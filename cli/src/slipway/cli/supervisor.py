@@ -138,7 +138,7 @@ async def run_once(command: Command, view: LogView, *, seconds: float) -> None:
         kill_group(process.pid)
         await asyncio.wait([relaying], timeout=1)
     if status != 0:
-        raise ProcessFailed(f"{command.name} failed with status {status}; its last lines say why")
+        raise ProcessFailed(f"{command.name} failed with status {status}:\n{view.tail(command.name)}")
 
 
 async def relay(process: asyncio.subprocess.Process, name: str, view: LogView) -> None:

@@ -30,8 +30,9 @@ from slipway.cli.places import own_record, own_templates
 from slipway.cli.servers import WatchedServer
 from slipway.cli.supervisor import Command, ProcessFailed, Supervised, run_once
 from slipway.contracts.registry import SERVICES
+from slipway.runtime import logs
 from slipway.runtime.roles import provision_databases
-from slipway.runtime.settings import ServiceSettings
+from slipway.runtime.settings import LogSettings, ServiceSettings
 from slipway.runtime.topology.__main__ import apply_as_admin
 
 START_ORDER = ("catalog", "inventory", "monitor", "provisioner", "gateway")
@@ -254,6 +255,7 @@ def prepare(options: Options, *, is_quiet: bool) -> tuple[Stack, IO[str]]:
     """Take the data folder, end what a killed `up` left there, make the secrets that are missing."""
     folder = DataFolder(options.data.resolve())
     lock = folder.take()
+    logs.configure("slipway", LogSettings(log_level="warning", log_format="text"))
     view = LogView(folder.log, is_quiet=is_quiet)
     for name in folder.end_leftovers():
         view.tell(f"ended {name}, which a killed slipway had left")

@@ -1,0 +1,120 @@
+"""A whole Slipway for tests: `slipway up --lab` as a process of its own, reached as anyone reaches it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from slipway.cli.sse import ServerEvent, follow
+from support.folders import open_folder
+
+START_SECONDS = 100.0
+STOP_SECONDS = 12.0
+
+
+class RunningStack:
+    """A running `slipway up`, its data folder, and what `endpoints.json` says."""
+
+    def __init__(self, data: Path, process: "subprocess.Popen[bytes]") -> None:
+        self.data = data
+        self.process = process
+
+    @property
+    def endpoints(self) -> dict[str, Any]:
+        """Read anew: it is rewritten when a process is restarted."""
+        told: dict[str, Any] = json.loads((self.data / "run" / "endpoints.json").read_text())
+        return told
+
+    @property
+    def token(self) -> str:
+        """The first user's bearer token."""
+        return Path(self.endpoints["bootstrap_token_file"]).read_text().strip()
+
+    @property
+    def record(self) -> Path:
+        """Every request to Proxmox, a JSON line each."""
+        return self.data.parent / "proxmox.jsonl"
+
+    def client(self, token: str | None = None) -> httpx.AsyncClient:
+        """Make an HTTP client; with the right token unless another one is given."""
+        headers = {"Authorization": f"Bearer {self.token if token is None else token}"}
+        return httpx.AsyncClient(
+            base_url=self.endpoints["http"], headers=headers, timeout=40, trust_env=False
+        )
+
+    def stop(self) -> float:
+        """Stop it as an operator does; how long it took."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(STOP_SECONDS)
+        return time.monotonic() - began
+
+
+@contextmanager
+def running_stack(*arguments: str, data: Path, **environment: str) -> Iterator[RunningStack]:
+    """Run `slipway up` on a data folder until the block ends."""
+    command = [sys.executable, "-m", "slipway.cli", "up", "--data", str(data), "--port", "0", *arguments]
+    with (data.parent / "up.log").open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "SLIPWAY_PROXMOX_RECORD": str(data.parent / "proxmox.jsonl"), **environment},
+        )
+    stack = RunningStack(data, process)
+    try:
+        _wait(stack)
+        yield stack
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def stack_folder() -> Iterator[Path]:
+    """Make a data folder's place, and remove all that came to be there, also below `/var/lib/slipway`."""
+    with open_folder("stack") as folder:
+        try:
+            yield folder / "data"
+        finally:
+            for link in (folder / "data").glob("*"):
+                if link.is_symlink():
+                    shutil.rmtree(link.resolve(), ignore_errors=True)
+
+
+async def story(client: httpx.AsyncClient, job: str) -> list[ServerEvent]:
+    """Follow a job to its end; all its events."""
+    return [event async for event in follow(client, f"/api/v1/jobs/{job}/events")]
+
+
+async def create(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
+    """Ask for a container; the 202's content."""
+    answer = await client.post("/api/v1/containers", json=body)
+    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+    accepted: dict[str, Any] = answer.json()
+    return accepted
+
+
+def _wait(stack: RunningStack) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not (stack.data / "run" / "endpoints.json").exists():
+        ended = stack.process.poll() is not None
+        said = (stack.data.parent / "up.log").read_text(errors="replace")[-6000:]
+        assert not ended, f"`slipway up` ended:\n{said}"
+        assert time.monotonic() < deadline, f"`slipway up` is not ready in time:\n{said}"
+        time.sleep(0.05)

@@ -1,0 +1,46 @@
+"""Which parts of closed folders the services' user is shown."""
+
+import os
+
+import pytest
+
+from slipway.cli.accounts import confinement_for
+from support.folders import open_folder
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses another user")
+
+
+def test_open_folders() -> None:
+    """Where everything can be reached, nothing is covered."""
+    with open_folder("open") as folder:
+        chosen = confinement_for(folder, [folder])
+
+    assert chosen.account is not None
+    assert chosen.account.uid != 0
+    assert not chosen.show
+
+
+def test_closed_folder() -> None:
+    """Of a closed folder only what is needed is shown."""
+    with open_folder("closed") as folder:
+        closed = folder / "home"
+        needed = closed / "clone" / "src"
+        needed.mkdir(parents=True)
+        closed.chmod(0o700)
+
+        chosen = confinement_for(folder, [needed, needed / "deeper"])
+
+    assert chosen.show in ({str(closed): [str(needed)]}, {})
+    assert bool(chosen.show) or "root" in (chosen.remark or "")
+
+
+def test_closed_itself() -> None:
+    """What is closed itself can't be shown to anyone; then the services keep our rights, and that is told."""
+    with open_folder("shut") as folder:
+        inner = folder / "shut"
+        inner.mkdir(mode=0o700)
+
+        chosen = confinement_for(folder, [inner])
+
+    assert chosen.account is None
+    assert chosen.remark is not None
