@@ -27,13 +27,13 @@ class LogView:
         self._files: dict[str, IO[str]] = {}
         self._tails: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_TAIL_LINES))
 
-    def write(self, name: str, line: str) -> None:
-        """Take one line of one process."""
+    def write(self, name: str, line: str, *, is_shown: bool = True) -> None:
+        """Take one line of one process; one that is not shown is in its file all the same."""
         file = self._file(name)
         file.write(f"{line}\n")
         file.flush()
         self._tails[name].append(line)
-        if not self._is_quiet or name == _OURSELVES:
+        if is_shown and (not self._is_quiet or name == _OURSELVES):
             self._show(name, line)
 
     def tell(self, line: str) -> None:

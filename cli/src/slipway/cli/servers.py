@@ -4,7 +4,9 @@ They keep their ports over a restart, so the services find them again by themsel
 """
 
 import asyncio
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from slipway.cli.embedded.process import EmbeddedFailure, Server
@@ -12,6 +14,8 @@ from slipway.cli.logview import LogView
 
 WATCH_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 10.0
+_TROUBLE = re.compile(r"\[(WRN|ERR|FTL)\]|\b(WARNING|ERROR|FATAL|PANIC): ")
+"""What is worth a look; everything is in the file."""
 
 
 class Embedded(Protocol):
@@ -36,9 +40,11 @@ class WatchedServer:
     """
 
     def __init__(
-        self, name: str, embedded: Embedded, view: LogView, *, on_change: Callable[[], None]
+        self, name: str, embedded: Embedded, view: LogView, *, log: Path, on_change: Callable[[], None]
     ) -> None:
         self.name = name
+        self._log = log
+        self._offset = log.stat().st_size if log.exists() else 0
         self._embedded = embedded
         self._view = view
         self._on_change = on_change
@@ -63,11 +69,13 @@ class WatchedServer:
             self._watching.cancel()
         if self._is_started:
             await asyncio.to_thread(self._embedded.server.stop, seconds=seconds)
+            self._relay()
 
     async def _watch(self) -> None:
         delay = WATCH_SECONDS
         while True:
             await asyncio.sleep(delay)
+            self._relay()
             if self._embedded.server.is_running:
                 delay = WATCH_SECONDS
                 continue
@@ -79,3 +87,13 @@ class WatchedServer:
                 self._view.tell(str(error))
                 delay = min(delay * 2, LONGEST_DELAY_SECONDS)
             self._on_change()
+
+    def _relay(self) -> None:
+        """Pass on the whole lines that it has written since."""
+        with self._log.open("rb") as file:
+            file.seek(self._offset)
+            fresh = file.read()
+        whole = fresh[: fresh.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            self._view.write(self.name, line, is_shown=_TROUBLE.search(line) is not None)

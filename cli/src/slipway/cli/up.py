@@ -146,7 +146,8 @@ class Stack:
         users = NatsOptions(users_file=self.keys.identities.users_file)
         nats, postgres = EmbeddedNats(self._folder.path, users), EmbeddedPostgres(self._folder.path)
         for name, embedded in (("nats", nats), ("postgres", postgres)):
-            watched = WatchedServer(name, embedded, self._view, on_change=self._note)
+            log = self._folder.path / f"{name}.log"
+            watched = WatchedServer(name, embedded, self._view, log=log, on_change=self._note)
             watched.start()
             self._runs.append(watched)
         self._note()
