@@ -6,7 +6,7 @@ DATA ?= $(HOME)/.local/share/slipway
 PORT ?= 7880
 FAST := tests/unit tests/contract
 
-.PHONY: help setup demo demo-clean up test check format bench docs lock contracts
+.PHONY: help setup demo demo-clean up test check format bench docs secrets lock contracts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -48,6 +48,9 @@ bench: .venv/.ready ## measure, and compare within one run
 
 docs: .venv/.ready ## build the documentation site
 	$(BIN)/mkdocs build --strict
+
+secrets: .venv/.ready ## make the secrets of compose.yaml
+	$(BIN)/python infra/docker/secrets.py infra/secrets
 
 lock: .venv/.ready ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv lock --quiet --upgrade && $(BIN)/uv export --quiet --all-packages --all-groups --no-emit-workspace --no-annotate --no-header --format requirements-txt --output-file requirements.lock
