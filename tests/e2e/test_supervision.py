@@ -26,7 +26,7 @@ async def test_endpoints_are_private(stack: RunningStack) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses another user")
-async def test_ordinary_user(stack: RunningStack) -> None:
+def test_ordinary_user(stack: RunningStack) -> None:
     """Root's services and servers run as an ordinary user."""
     pids = {name: pid for name, pid in stack.endpoints["pids"].items() if name != "lab"}
 
@@ -94,5 +94,7 @@ async def _ready(client: httpx.AsyncClient) -> None:
 
 async def _percent(client: httpx.AsyncClient, job: str, *, at_least: int) -> None:
     async with asyncio.timeout(30):
-        while (await client.get(f"/api/v1/jobs/{job}")).json()["percent"] < at_least:
+        while True:
+            if (await client.get(f"/api/v1/jobs/{job}")).json()["percent"] >= at_least:
+                return
             await asyncio.sleep(0.05)
