@@ -50,7 +50,7 @@ docs: .venv/.ready ## build the documentation site
 	$(BIN)/mkdocs build --strict
 
 secrets: .venv/.ready ## make the secrets of compose.yaml
-	$(BIN)/python infra/docker/secrets.py infra/secrets
+	$(BIN)/python infra/docker/make_secrets.py infra/secrets
 
 lock: .venv/.ready ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv lock --quiet --upgrade && $(BIN)/uv export --quiet --all-packages --all-groups --no-emit-workspace --no-annotate --no-header --format requirements-txt --output-file requirements.lock

@@ -1,4 +1,4 @@
-"""Make the secrets that compose.yaml hands out: `make secrets`. Keeps what exists; run it again after an upgrade.
+"""Make the secrets that compose.yaml hands out: `make secrets`. Keeps what exists.
 
 Writes `infra/secrets/`: one folder per service with what that service needs and nothing else, the bus's
 users, and the administrator's password of PostgreSQL. The folder stays out of git.
