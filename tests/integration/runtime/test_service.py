@@ -1,0 +1,263 @@
+"""A service as a real process: it starts without its neighbours, says what is missing, and stops cleanly."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from slipway.cli.embedded.nats import EmbeddedNats, free_port
+from slipway.runtime.bus import Bus
+from slipway.runtime.service import Service
+from support.nats import MakeBus, settings_of
+from support.waiting import until
+from support.words import Echo
+
+TESTS = Path(__file__).parents[2]
+
+Start = Callable[..., Awaitable["Running"]]
+
+
+class Running:
+    """A service process and what it wrote."""
+
+    def __init__(self, process: Process, port: int) -> None:
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        """Ask over HTTP; wait until somebody listens."""
+        async with httpx.AsyncClient() as client:
+            for _ in range(200):
+                try:
+                    return await client.get(f"{self.url}{path}", headers=headers, timeout=10)
+                except httpx.ConnectError:
+                    await asyncio.sleep(0.05)
+        raise AssertionError("nobody listens")
+
+    async def ready(self) -> None:
+        """Wait until it is ready."""
+        async with asyncio.timeout(15):
+            while (await self.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.05)
+
+    async def end(self) -> tuple[int, str]:
+        """Wait for the end; its exit status and log."""
+        async with asyncio.timeout(20):
+            _, error = await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode, error.decode()
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """A starter of the tiny service."""
+    async with AsyncExitStack() as stack:
+
+        async def make(command: str = "serve", **settings: str) -> Running:
+            port = free_port()
+            defaults = {"SLIPWAY_HTTP_PORT": str(port), "SLIPWAY_PULL_TIMEOUT": "0.5"}
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "support.tiny_service", command),
+                env={**os.environ, "PYTHONPATH": str(TESTS), **defaults, **settings},
+                stdout=PIPE,
+                stderr=PIPE,
+            )
+
+            async def kill() -> None:
+                if process.returncode is None:
+                    process.kill()
+                    await process.communicate()
+
+            stack.push_async_callback(kill)
+            return Running(process, port)
+
+        yield make
+
+
+async def test_a_service_is_ready_answers_and_ends_with_status_0(
+    start: Start, nats_server: EmbeddedNats, make_bus: MakeBus
+) -> None:
+    """SIGTERM while a query runs: it is answered, then the process ends in good order."""
+    running = await start(SLIPWAY_NATS_URL=nats_server.url)
+    await running.ready()
+    gateway = await make_bus("gateway")
+    asking = asyncio.create_task(gateway.ask(Echo(text="x")))
+    await asyncio.sleep(0.1)
+
+    running.process.send_signal(signal.SIGTERM)
+
+    assert (await asking).text == "x"
+    status, log = await running.end()
+    assert status == 0
+    assert '"event": "stopped"' in log
+
+
+async def test_without_a_bus_it_lives_and_says_what_is_missing(
+    start: Start, nats_server: EmbeddedNats
+) -> None:
+    """Liveness is not readiness; when the bus comes the service is ready without a restart."""
+    nats_server.stop()
+    running = await start(SLIPWAY_NATS_URL=nats_server.url)
+
+    live, ready = await running.get("/livez"), await running.get("/readyz")
+
+    assert live.status_code == 200
+    assert ready.status_code == 503
+    assert "bus" in ready.json()["missing"]
+    nats_server.start()
+    await running.ready()
+
+
+async def test_it_can_be_stopped_before_it_was_ready(start: Start) -> None:
+    """A service that waits for its bus still obeys."""
+    running = await start(SLIPWAY_NATS_URL="nats://127.0.0.1:1")
+    await running.get("/livez")
+
+    running.process.send_signal(signal.SIGTERM)
+
+    status, _ = await running.end()
+    assert status == 0
+
+
+async def test_open_streams_end_when_the_service_stops(start: Start, nats_server: EmbeddedNats) -> None:
+    """A browser's open stream does not hold the process: `stopping` ends it."""
+    running = await start(SLIPWAY_NATS_URL=nats_server.url)
+    await running.ready()
+
+    async with httpx.AsyncClient() as client, client.stream("GET", f"{running.url}/stream") as answer:
+        pieces = answer.aiter_bytes()
+        assert await anext(pieces) == b"open\n"
+        running.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(anext(pieces), 2) == b"bye\n"
+
+    status, _ = await running.end()
+    assert status == 0
+
+
+async def test_trap_13_a_connection_closed_for_good_ends_the_process(nats_server: EmbeddedNats) -> None:
+    """Whatever closes the client, the supervisor gets a chance: exit status 1."""
+    settings = settings_of(nats_server.url)
+    service = Service("inventory", settings, Bus(settings, service="inventory"))
+    serving = asyncio.create_task(service.serve())
+    await asyncio.wait_for(service.ready.wait(), 5)
+
+    await service.bus.connection.close()
+
+    assert await asyncio.wait_for(serving, 10) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"SLIPWAY_LIMIT": "many"}, "slipway-inventory: SLIPWAY_LIMIT: Input should be a valid integer"),
+        ({"SLIPWAY_LOG_LEVEL": "loud"}, "slipway-inventory: SLIPWAY_LOG_LEVEL: Input should be"),
+        ({"SLIPWAY_CONFIG": "/nowhere"}, "slipway-inventory: SLIPWAY_CONFIG: there is no file /nowhere"),
+    ],
+)
+async def test_a_wrong_setting_is_one_line_and_status_2(
+    start: Start, settings: dict[str, str], line: str
+) -> None:
+    """Which variable, why; no traceback."""
+    running = await start(**settings)
+
+    status, log = await running.end()
+
+    assert status == 2
+    assert log.startswith(line)
+    assert len(log.splitlines()) == 1
+
+
+async def test_a_taken_port_is_one_line(start: Start, nats_server: EmbeddedNats) -> None:
+    """The operator learns what to change."""
+    port = nats_server.url.rpartition(":")[2]
+    running = await start(SLIPWAY_NATS_URL=nats_server.url, SLIPWAY_HTTP_PORT=port)
+
+    status, log = await running.end()
+
+    assert status == 1
+    assert "can't be listened on" in log
+    assert "Traceback" not in log
+
+
+async def test_check_tells_whether_anything_is_missing(start: Start, nats_server: EmbeddedNats) -> None:
+    """`check` reaches everything once."""
+    running = await start("check", SLIPWAY_NATS_URL=nats_server.url)
+
+    status, log = await running.end()
+
+    assert status == 0
+    assert "nothing is missing" in log
+
+
+async def test_migrate_runs_the_migration(start: Start) -> None:
+    """`migrate` needs no bus."""
+    running = await start("migrate")
+
+    assert (await running.end())[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [({}, 401), ({"authorization": "Bearer wrong"}, 401), ({"authorization": "bearer s3cret"}, 200)],
+)
+async def test_metrics_want_their_token(
+    start: Start, tmp_path: Path, given: dict[str, str], status: int
+) -> None:
+    """With a token set, nobody reads metrics without it."""
+    token = tmp_path / "token"
+    token.write_text("s3cret\n")
+    running = await start(SLIPWAY_METRICS_TOKEN_FILE=str(token))
+
+    answer = await running.get("/metrics", **given)
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(("host", "status"), [("0.0.0.0", 403), ("127.0.0.1", 200)])  # noqa: S104 - that is the case
+async def test_metrics_without_a_token_stay_on_this_machine(start: Start, host: str, status: int) -> None:
+    """Who listens on all addresses must set a token."""
+    running = await start(SLIPWAY_HTTP_HOST=host)
+
+    answer = await running.get("/metrics")
+
+    assert answer.status_code == status
+
+
+async def test_background_work_that_breaks_starts_again(nats_server: EmbeddedNats) -> None:
+    """One error does not end it; readiness and the rest go on."""
+    runs: list[int] = []
+
+    async def work() -> None:
+        runs.append(1)
+        if len(runs) < 3:
+            raise RuntimeError("bug")
+        await asyncio.sleep(60)
+
+    settings = settings_of(nats_server.url)
+    service = Service("inventory", settings, Bus(settings, service="inventory"))
+    service.background("work", work)
+    order: list[Any] = []
+
+    async def first() -> None:
+        order.append("first")
+
+    async def second() -> None:
+        order.append("second")
+
+    service.on_stop(first)
+    service.on_stop(second)
+    serving = asyncio.create_task(service.serve())
+
+    await until(lambda: len(runs) == 3)
+    service.stopping.set()
+
+    assert await serving == 0
+    assert order == ["second", "first"]
