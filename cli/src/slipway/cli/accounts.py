@@ -1,6 +1,5 @@
 """As which user the services run, and what has to be done so that this user reaches our programs."""
 
-import ctypes
 import json
 import os
 import signal
@@ -12,7 +11,8 @@ from pathlib import Path
 from slipway.cli import confine
 from slipway.cli.embedded.process import Account, account_for
 
-_CAP_SYS_ADMIN = 21
+_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _CAP_SYS_ADMIN = 1, 2, 21
+"""Numbers of the kernel's capabilities."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +23,10 @@ class Confinement:
     """None: as ourselves."""
     show: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Closed folder to the needed paths below it."""
+    keep: int | None = None
+    """The one capability that is kept."""
     remark: str | None = None
-    """What a person should know, if the processes have to keep our rights."""
+    """What a person should know, if the processes keep more rights than they need."""
 
     def wrap(self, command: Sequence[str], *, dies_with: signal.Signals) -> list[str]:
         """Give the command line that starts a program this way.
@@ -39,6 +41,7 @@ class Confinement:
             "uid": self.account.uid if self.account else None,
             "gid": self.account.gid if self.account else None,
             "show": dict(self.show),
+            "keep": self.keep,
         }
         return [sys.executable, "-I", "-S", confine.__file__, json.dumps(orders), *command]
 
@@ -52,22 +55,25 @@ def confinement_for(data: Path, needed: Sequence[Path]) -> Confinement:
     if os.geteuid() != 0:
         return OURSELVES
     account = account_for(data)
-    paths = sorted({each for path in needed for each in (path, path.resolve()) if path.exists()})
     show: dict[str, list[str]] = {}
-    for path in paths:
+    for path in sorted({each for one in needed for each in (one, one.resolve()) if one.exists()}):
         shut = _closed(path, account)
-        if shut == path:
-            return Confinement(
-                remark=f"The services run as root: {path} itself is closed to the user they should run as."
-            )
         if shut is not None:
             show.setdefault(str(shut), []).append(str(path))
-    if show and not _may_mount():
-        closed = ", ".join(show)
-        return Confinement(
-            remark=f"The services run as root: {closed} is closed to others, and this root may not mount."
-        )
+        if shut == path or not _may(path, account, 0o5):
+            return _reading(account, f"{path} is closed to others")
+    if show and _CAP_SYS_ADMIN not in _capabilities():
+        return _reading(account, f"{', '.join(show)} is closed to others, and this root may not mount")
     return Confinement(account=account, show={folder: _outermost(inside) for folder, inside in show.items()})
+
+
+def _reading(account: Account, why: str) -> Confinement:
+    """Let an ordinary user read everything; where not even that can be given, stay root."""
+    kept = next((each for each in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE) if each in _capabilities()), None)
+    if kept is None:
+        return Confinement(remark=f"The services run as root: {why}.")
+    remark = f"The services run as user {account.uid}, but may read every file of this machine: {why}."
+    return Confinement(account=account, keep=kept, remark=remark)
 
 
 def programs() -> list[Path]:
@@ -78,15 +84,15 @@ def programs() -> list[Path]:
 def _closed(path: Path, account: Account) -> Path | None:
     """Find the outermost folder on the way to a path that the user can't go through."""
     for each in (*reversed(path.parents), path):
-        if not account.can_reach(each) and not _may_pass(each, account):
+        if not _may(each, account, 0o1):
             return each
     return None
 
 
-def _may_pass(folder: Path, account: Account) -> bool:
-    found = folder.stat()
+def _may(path: Path, account: Account, wanted: int) -> bool:
+    found = path.stat()
     shift = 6 if found.st_uid == account.uid else 3 if found.st_gid == account.gid else 0
-    return bool(found.st_mode >> shift & 0o1)
+    return found.st_mode >> shift & wanted == wanted
 
 
 def _outermost(paths: Sequence[str]) -> list[str]:
@@ -94,7 +100,8 @@ def _outermost(paths: Sequence[str]) -> list[str]:
     return [path for path in paths if not any(Path(other) in Path(path).parents for other in paths)]
 
 
-def _may_mount() -> bool:
+def _capabilities() -> frozenset[int]:
+    """Tell what this root may do: in a container it is not everything."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    held = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
-    return bool(int(held, 16) >> _CAP_SYS_ADMIN & 1) and hasattr(ctypes.CDLL(None), "unshare")
+    held = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), 16)
+    return frozenset(number for number in range(64) if held >> number & 1)

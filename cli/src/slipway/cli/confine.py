@@ -15,7 +15,8 @@ from pathlib import Path
 
 _CLONE_NEWNS = 0x00020000
 _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
+_CAPABILITY_VERSION = 0x20080522
 _LOST_PARENT = 75
 
 
@@ -23,21 +24,34 @@ def main(arguments: Sequence[str]) -> None:
     """Run `ORDERS PROGRAM ARGUMENT...`; never returns.
 
     The orders are JSON: `parent` (pid), `signal` (sent to us when it dies), `uid` and `gid` (null: stay who
-    we are), `show` (closed folder to the paths below it that stay visible).
+    we are), `show` (closed folder to the paths below it that stay visible), `keep` (number of the one
+    capability that is kept, or null).
     """
     orders = json.loads(arguments[0])
     libc = ctypes.CDLL(None, use_errno=True)
     if orders["show"]:
         _cover(libc, orders["show"])
     if orders["uid"] is not None:
+        libc.prctl(_PR_SET_KEEPCAPS, int(orders["keep"] is not None), 0, 0, 0)
         os.setgroups([])
         os.setresgid(orders["gid"], orders["gid"], orders["gid"])
         os.setresuid(orders["uid"], orders["uid"], orders["uid"])
+    if orders["keep"] is not None:
+        _keep(libc, orders["keep"])
     # After the change of user, which would clear it.
     libc.prctl(_PR_SET_PDEATHSIG, int(orders["signal"]), 0, 0, 0)
     if os.getppid() != orders["parent"]:
         sys.exit(_LOST_PARENT)
     os.execv(arguments[1], list(arguments[1:]))  # noqa: S606 - the supervisor's own command
+
+
+def _keep(libc: ctypes.CDLL, capability: int) -> None:
+    """Keep one capability, also in the program that is run, and drop the others."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    bit = 1 << capability
+    sets = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)
+    _checked(libc.capset(header, sets), "one capability")
+    _checked(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0), "one capability")
 
 
 def _cover(libc: ctypes.CDLL, show: Mapping[str, Sequence[str]]) -> None:
