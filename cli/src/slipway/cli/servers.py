@@ -14,7 +14,7 @@ from slipway.cli.logview import LogView
 
 WATCH_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 10.0
-_TROUBLE = re.compile(r"\[(WRN|ERR|FTL)\]|\b(WARNING|ERROR|FATAL|PANIC): ")
+_TROUBLE = re.compile(r"\[(WRN|ERR|FTL)\]|\b(WARNING|ERROR|FATAL|PANIC): (?!.*starting up$)")
 """What is worth a look; everything is in the file."""
 
 
