@@ -186,13 +186,17 @@ class Bus:
     async def watch_consumers(self) -> None:
         """Keep the metrics of this service's consumers; a stuck one shows as lag, not as an error."""
         while True:
+            with contextlib.suppress(NatsError, TimeoutError, OSError):
+                await self.measure_consumers()
             await asyncio.sleep(_WATCH_SECONDS)
-            for durable in self._benches:
-                with contextlib.suppress(NatsError, TimeoutError, OSError):
-                    stream = consumer(durable).stream
-                    known = await self.connection.jetstream().consumer_info(stream, durable)
-                    metrics.consumer_pending.labels(durable).set(known.num_pending or 0)
-                    metrics.consumer_redelivered.labels(durable).set(known.num_redelivered or 0)
+
+    async def measure_consumers(self) -> None:
+        """Ask the bus how far behind each of this service's consumers is."""
+        for durable in self._benches:
+            stream = consumer(durable).stream
+            known = await self.connection.jetstream().consumer_info(stream, durable)
+            metrics.consumer_pending.labels(durable).set(known.num_pending or 0)
+            metrics.consumer_redelivered.labels(durable).set(known.num_redelivered or 0)
 
     async def _drain_queries(self) -> None:
         with contextlib.suppress(TimeoutError, NatsError):

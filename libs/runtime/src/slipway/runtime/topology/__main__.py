@@ -23,7 +23,9 @@ async def apply_as_admin(settings: ServiceSettings) -> list[Change]:
             nkeys_seed=seed,
             name="slipway-admin",
             inbox_prefix=inbox_prefix("admin"),
-            allow_reconnect=False,
+            max_reconnect_attempts=10,
+            reconnect_time_wait=0.5,
+            error_cb=_note,
         )
     except (nats.errors.Error, OSError, TimeoutError) as error:
         raise BusUnavailable(f"The bus can't be reached at {settings.nats_url}: {error}") from error
@@ -31,6 +33,10 @@ async def apply_as_admin(settings: ServiceSettings) -> list[Change]:
         return await apply(connection)
     finally:
         await connection.close()
+
+
+async def _note(error: Exception) -> None:
+    logs.get_logger().debug("bus trouble", error=str(error))
 
 
 def main() -> None:
