@@ -19,7 +19,6 @@ from slipway.contracts.problems import SlipwayError
 from slipway.lab.guests.protocol import GuestError
 from slipway.runtime.settings import SettingsProblem
 
-DEFAULT_PORT = 7880
 _EXPECTED = (
     ApiProblem,
     ApiUnreachable,
@@ -64,7 +63,7 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser = commands.add_parser("up", help="run all of Slipway on this machine, until SIGTERM")
     parser.add_argument("--data", type=Path, default=Path("~/.local/share/slipway").expanduser())
     parser.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help="of the page and the API; 0 takes a free one"
+        "--port", type=int, default=up.DEFAULT_PORT, help="of the page and the API; 0 takes a free one"
     )
     parser.add_argument("--lab", action="store_true", help="bring a pretend Proxmox node along")
     parser.add_argument("--guests", choices=("auto", "lxc", "simulated"), default="auto", help="of the lab")
@@ -79,7 +78,7 @@ def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = commands.add_parser("demo", help="create a container on the lab before your eyes")
     parser.add_argument("--once", action="store_true", help="stop by itself; also ONCE=1")
     parser.add_argument("--data", type=Path, default=demo.default_data())
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT)
+    parser.add_argument("--port", type=int, help="default: 7880, or a free one")
     parser.set_defaults(act=demo.run_demo)
     cleaning = commands.add_parser("demo-clean", help="undo what the demo installed and changed")
     cleaning.add_argument("--data", type=Path, default=demo.default_data())

@@ -5,11 +5,13 @@ Ends with a container that serves a page: fetched through the guest's own addres
 
 import argparse
 import asyncio
+import contextlib
 import os
 import re
 import secrets
 import shutil
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -19,13 +21,16 @@ from rich.console import Console
 
 from slipway.cli.client import Client
 from slipway.cli.folders import DataFolder
+from slipway.cli.logview import say
 from slipway.cli.supervisor import ProcessFailed
-from slipway.cli.up import Options, Stack, prepare, say, unless_told
+from slipway.cli.up import DEFAULT_PORT, Options, Stack, prepare, unless_told
 from slipway.cli.verbs import follow_job
 from slipway.lab.guests import choose, setup
+from slipway.lab.guests.simulated.running import UNPRIVILEGED_OFFSET
 
 TEMPLATE = "nginx-site"
 ANSWER_SECONDS = 20.0
+_FIRST_FREE_PORT = 1024
 
 
 def default_data() -> Path:
@@ -145,17 +150,7 @@ def _page(container: dict[str, Any]) -> str:
 
 async def _first_words(url: str) -> str:
     """Fetch a page and give its status and title, or its first line."""
-    deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
-    async with httpx.AsyncClient(timeout=5.0, trust_env=False, verify=False) as http:  # noqa: S501 - a guest's own certificate, only looked at
-        while True:
-            try:
-                answer = await http.get(url, follow_redirects=True)
-            except httpx.TransportError as error:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise ProcessFailed(f"{url} does not answer: {error!r}") from error
-                await asyncio.sleep(0.3)
-                continue
-            break
+    answer = await _fetch(url)
     if not answer.is_success:
         raise ProcessFailed(f"{url} answers with status {answer.status_code}")
     title = re.search(r"<title>(.*?)</title>", answer.text, re.IGNORECASE | re.DOTALL)
@@ -163,5 +158,35 @@ async def _first_words(url: str) -> str:
     return f"{answer.status_code} {answer.reason_phrase}: {first.strip()[:200]}"
 
 
-def _port(wanted: int) -> int:
-    return int(os.environ.get("PORT", wanted))
+async def _fetch(url: str) -> httpx.Response:
+    """Fetch a page as soon as it answers.
+
+    A simulated guest of an ordinary user, who may not listen below port 1024, answers 8000 ports higher.
+    """
+    wanted = httpx.URL(url)
+    port = wanted.port or (443 if wanted.scheme == "https" else 80)
+    shifted = wanted.copy_with(port=port + UNPRIVILEGED_OFFSET)
+    places = [wanted] if os.geteuid() == 0 or port >= _FIRST_FREE_PORT else [wanted, shifted]
+    deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+    # A guest's own certificate is not known to anyone; its page is only looked at.
+    async with httpx.AsyncClient(timeout=5.0, trust_env=False, verify=False) as http:  # noqa: S501
+        while True:
+            for place in places:
+                with contextlib.suppress(httpx.TransportError):
+                    return await http.get(place)
+            if asyncio.get_running_loop().time() > deadline:
+                raise ProcessFailed(f"{url} does not answer")
+            await asyncio.sleep(0.3)
+
+
+def _port(wanted: int | None) -> int:
+    """Choose the page's port: the one that was given, else the usual one if it is free."""
+    if wanted is not None or "PORT" in os.environ:
+        return int(os.environ["PORT"]) if wanted is None else wanted
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", DEFAULT_PORT))
+        except OSError:
+            return 0
+    return DEFAULT_PORT

@@ -62,3 +62,8 @@ class LogView:
                 path.replace(path.with_suffix(".log.1"))
             self._files[name] = path.open("a", encoding="utf-8", errors="replace")
         return self._files[name]
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)

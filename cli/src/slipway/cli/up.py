@@ -25,7 +25,7 @@ from slipway.cli.endpoints import Endpoints
 from slipway.cli.environment import Surroundings, environment_of, plain_environment
 from slipway.cli.folders import DataFolder
 from slipway.cli.keys import DATABASE_SERVICES, Keys, hand_out, make_keys
-from slipway.cli.logview import LogView
+from slipway.cli.logview import LogView, say
 from slipway.cli.places import own_record, own_templates
 from slipway.cli.servers import WatchedServer
 from slipway.cli.supervisor import Command, ProcessFailed, Supervised, run_once
@@ -42,6 +42,7 @@ STOP_SECONDS = 9.0
 """For everything together; what is left then is killed."""
 LEAST_STOP_SECONDS = 0.3
 HOST = "127.0.0.1"
+DEFAULT_PORT = 7880
 
 
 class Runs(Protocol):
@@ -293,8 +294,3 @@ async def unless_told(work: Awaitable[None], told: asyncio.Event) -> bool:
         return False
     working.result()
     return True
-
-
-def say(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
