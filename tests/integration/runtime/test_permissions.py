@@ -1,17 +1,16 @@
 """Least privilege on a real server: what each user may do, and what each is refused."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import nats
 import pytest
 from nats.aio.client import Client
-from nats.js.api import ConsumerConfig
+from nats.js.api import AckPolicy, ConsumerConfig
 
 from slipway.cli.embedded.nats import EmbeddedNats, NatsOptions
 from slipway.contracts.clusters import GetClusterAccess, ListClusters, TestCluster
@@ -269,46 +268,60 @@ async def test_only_the_gateway_hears_all_that_is_republished(connect: Connect) 
     assert not await refused_to_hear(await connect("integrator"), "slipway.live.slipway.v1.event.>")
 
 
-async def test_an_integrator_reads_events_through_his_own_consumer(
-    connect: Connect, make_user: MakeUser
-) -> None:
-    """History and live events are his; nothing he does moves a service's consumer."""
+async def test_an_integrator_pulls_events_and_nothing_else(connect: Connect, make_user: MakeUser) -> None:
+    """History comes through the consumer declared for integrators; records and services' consumers don't."""
     provisioner = await make_user("provisioner")
     await provisioner.commit(Record(id="j1"), [Phase(id="j1")], expected_sequence=0, commit_id="c1")
     client = await connect("integrator")
-    bus = client.jetstream()
 
-    mine = ConsumerConfig(name="mine", durable_name="mine", filter_subject="slipway.v1.event.>")
-    await bus.add_consumer("EVENTS", mine)
-    reading = await bus.pull_subscribe("slipway.v1.event.>", durable="mine", stream="EVENTS")
+    bus = client.jetstream()
+    reading = await bus.pull_subscribe("slipway.v1.event.>", durable="integrator-events", stream="EVENTS")
     (message,) = await reading.fetch(1, timeout=2)
     await message.ack_sync()
 
     assert message.subject == "slipway.v1.event.job.j1.phase"
     closed = {
-        "$JS.API.CONSUMER.CREATE.EVENTS.inventory-guests.slipway.v1.event.>",
-        "$JS.API.CONSUMER.MSG.NEXT.EVENTS.inventory-guests",
-        "$JS.API.CONSUMER.DELETE.EVENTS.mine",
-        "$JS.ACK.EVENTS.inventory-guests.1.1.1.1.1",
         "$JS.API.CONSUMER.CREATE.EVENTS",
+        "$JS.API.CONSUMER.CREATE.EVENTS.mine.slipway.v1.event.>",
+        "$JS.API.CONSUMER.DURABLE.CREATE.EVENTS.mine",
+        "$JS.API.CONSUMER.DELETE.EVENTS.integrator-events",
+        "$JS.API.CONSUMER.MSG.NEXT.EVENTS.inventory-guests",
+        "$JS.ACK.EVENTS.inventory-guests.1.1.1.1.1",
+        "$JS.API.DIRECT.GET.EVENTS.slipway.v1.state.job.j1",
+        "$JS.API.STREAM.MSG.GET.EVENTS",
     }
     assert await refused_to_say(client, *closed) == closed
 
 
-async def test_an_integrator_can_not_read_records_through_a_wider_filter(connect: Connect) -> None:
-    """What a consumer's subject promises, the server checks against its configuration."""
-    client = await connect("integrator")
-    wider: dict[str, Any] = {
-        "stream_name": "EVENTS",
-        "config": {"name": "mine", "filter_subject": "slipway.v1.state.>", "ack_policy": "none"},
-        "action": "create",
-    }
+async def test_a_stored_message_pushed_onto_a_query_is_not_obeyed(
+    connect: Connect, make_user: MakeUser
+) -> None:
+    """A push consumer can deliver facts to any subject; none of them counts as a question."""
+    asked: list[str] = []
 
-    answer = await client.request(
-        "$JS.API.CONSUMER.CREATE.EVENTS.mine.slipway.v1.event.>", json.dumps(wider).encode()
+    async def note(query: ListAll, _call: Call) -> Echoed:
+        asked.append(query.text)
+        return Echoed(text="")
+
+    await make_user("inventory", lambda bus: bus.answer(ListAll, note))
+    monitor = await make_user("monitor")
+    await monitor.publish(Changed(id="g1", text="do it"), message_id="m1")
+    pushing = ConsumerConfig(
+        name="evil",
+        filter_subject="slipway.v1.event.>",
+        deliver_subject=ListAll.subject,
+        deliver_group="inventory",
+        ack_policy=AckPolicy.NONE,
     )
 
-    assert b"error" in answer.data
+    bus = (await connect("admin")).jetstream()
+    await bus.add_consumer("EVENTS", pushing)
+    await asyncio.sleep(0.3)
+
+    known = await bus.consumer_info("EVENTS", "evil")
+    assert known.delivered is not None
+    assert known.delivered.stream_seq == 1
+    assert asked == []
 
 
 async def test_trap_14_pull_subscriptions_use_the_private_inbox(make_user: MakeUser) -> None:

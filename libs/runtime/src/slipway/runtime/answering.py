@@ -16,7 +16,7 @@ from faststream.nats.annotations import NatsMessage
 from pydantic import ValidationError
 
 from slipway.contracts.message import Query, Value
-from slipway.contracts.problems import Problem, ProblemKind, SlipwayError, TooLarge
+from slipway.contracts.problems import Forbidden, Problem, ProblemKind, SlipwayError, TooLarge
 from slipway.runtime import clock, metrics
 from slipway.runtime import headers as h
 from slipway.runtime.call import Call, using
@@ -94,13 +94,8 @@ class AnsweredSubject(Generic[QueryT]):
 
     async def _outcome(self, message: NatsMessage, call: Call) -> Value:
         left = None if call.deadline is None else (call.deadline - clock.now()).total_seconds()
-        if left is not None and left <= 0:
-            return DeadlineExceeded("The question came after its deadline.").to_problem()
         try:
-            query = self._kind.model_validate_json(message.body)
-        except ValidationError as error:
-            return invalid(error).to_problem()
-        try:
+            query = self._parse(message, left)
             async with asyncio.timeout(left) as limit:
                 return await self._handler(query, call)
         except SlipwayError as error:
@@ -110,6 +105,17 @@ class AnsweredSubject(Generic[QueryT]):
                 return DeadlineExceeded("There was no answer before the deadline.").to_problem()
             log.exception("query broke", query=self._label)
             return problem_of(error)
+
+    def _parse(self, message: NatsMessage, left: float | None) -> QueryT:
+        if message.reply_to.startswith("$JS."):
+            # A stored message that some consumer pushes here is a fact, never a question to act upon.
+            raise Forbidden("A stored message is not a question.")
+        if left is not None and left <= 0:
+            raise DeadlineExceeded("The question came after its deadline.")
+        try:
+            return self._kind.model_validate_json(message.body)
+        except ValidationError as error:
+            raise invalid(error) from error
 
     async def _say_stopping(self, message: NatsMessage) -> None:
         """Tell the asker at once that this replica ran out of time; another one may answer."""

@@ -86,7 +86,7 @@ def _user_block(public: str, permissions: Permissions) -> str:
     if not permissions.publish and not permissions.subscribe:
         return f"      {{ nkey: {public} }}"
     lines = [
-        f"publish: {{ allow: {_list(permissions.publish)}, deny: {_list(permissions.deny_publish)} }}",
+        f"publish: {{ allow: {_list(permissions.publish)} }}",
         f"subscribe: {{ allow: {_list(permissions.subscribe)} }}",
     ]
     if permissions.answers:

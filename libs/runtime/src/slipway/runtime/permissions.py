@@ -2,11 +2,11 @@
 
 Everything is derived: who says and asks what from `contracts.registry`, who is given what from the topology;
 only who looks into which stream or bucket is written here. What is not listed is refused by the server;
-nobody but `admin` may create, change, purge or delete a stream.
+nobody but `admin` may create, change, purge or delete a stream or a consumer.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from slipway.contracts.registry import ASKERS, PUBLISHERS, SERVICES
@@ -43,7 +43,6 @@ class Permissions:
 
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
-    deny_publish: tuple[str, ...] = field(default=())
     answers: bool = False
     """Whether it may reply to whoever asked it."""
 
@@ -71,11 +70,7 @@ def _published_by(service: str) -> Iterable[str]:
     for stream in _LOOKS_AT[service]:
         yield from (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>")
         yield f"$JS.API.STREAM.MSG.GET.{stream}"
-    for each in CONSUMERS:
-        if each.service == service:
-            yield f"$JS.API.CONSUMER.INFO.{each.stream}.{each.durable}"
-            yield f"$JS.API.CONSUMER.MSG.NEXT.{each.stream}.{each.durable}"
-            yield f"$JS.ACK.{each.stream}.{each.durable}.>"
+    yield from _consumers_of(service)
 
 
 def _heard_by(service: str) -> Iterable[str]:
@@ -89,28 +84,26 @@ def _heard_by(service: str) -> Iterable[str]:
 
 
 def _integrator() -> Permissions:
-    """Hear all events and read their history through consumers of its own; never a run record."""
+    """Hear all events, and pull their history from the consumers declared for integrators.
+
+    Never a run record, and no consumer of its own: whoever may create one may have the server push stored
+    messages onto any subject, also onto those that are obeyed.
+    """
     events = "slipway.v1.event.>"
-    ours = [each for each in CONSUMERS if each.stream == EVENTS]
     return Permissions(
         publish=(
             "$JS.API.INFO",
-            "$JS.API.STREAM.NAMES",
             f"$JS.API.STREAM.INFO.{EVENTS}",
-            f"$JS.API.CONSUMER.CREATE.{EVENTS}.*.{events}",
-            f"$JS.API.CONSUMER.INFO.{EVENTS}.*",
-            f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS}.*",
-            f"$JS.ACK.{EVENTS}.>",
-            f"$JS.FC.{EVENTS}.>",
+            f"$JS.API.DIRECT.GET.{EVENTS}.{events}",
+            *_consumers_of(INTEGRATOR),
         ),
         subscribe=(f"{inbox_prefix(INTEGRATOR)}.>", f"{LIVE_PREFIX}{events}"),
-        deny_publish=tuple(
-            subject
-            for each in ours
-            for subject in (
-                f"$JS.API.CONSUMER.CREATE.{EVENTS}.{each.durable}.>",
-                f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS}.{each.durable}",
-                f"$JS.ACK.{EVENTS}.{each.durable}.>",
-            )
-        ),
     )
+
+
+def _consumers_of(user: str) -> Iterable[str]:
+    for each in CONSUMERS:
+        if each.service == user:
+            yield f"$JS.API.CONSUMER.INFO.{each.stream}.{each.durable}"
+            yield f"$JS.API.CONSUMER.MSG.NEXT.{each.stream}.{each.durable}"
+            yield f"$JS.ACK.{each.stream}.{each.durable}.>"

@@ -56,31 +56,36 @@ async def read_page(
     asked: dict[str, object] = {"seq": from_sequence, "batch": most, "next_by_subj": subject}
     if most_bytes is not None:
         asked["max_bytes"] = most_bytes
-    found: list[StoredMessage] = []
-    ended: asyncio.Future[Mapping[str, str]] = asyncio.get_running_loop().create_future()
-
-    async def take(message: Msg) -> None:
-        headers = message.headers or {}
-        if "Status" in headers or not headers.get("Nats-Sequence"):
-            if not ended.done():
-                ended.set_result(headers)
-        else:
-            found.append(_stored(message, headers))
-
-    inbox = connection.new_inbox()
     try:
-        listening = await connection.subscribe(inbox, cb=take)
-        try:
-            request = json.dumps(asked).encode()
-            await connection.publish(f"$JS.API.DIRECT.GET.{stream}", request, reply=inbox)
-            status = await asyncio.wait_for(ended, PAGE_SECONDS)
-        finally:
-            await listening.unsubscribe()
+        found, status = await _request(connection, stream, json.dumps(asked).encode())
     except (NatsError, OSError, TimeoutError) as error:
         raise BusUnavailable("The bus did not read a page of a stream.", stream=stream) from error
     if status.get("Status") not in (_END_OF_BATCH, _NOT_FOUND):
         raise BusUnavailable(f"The bus refused to read a stream: {status.get('Status')}", stream=stream)
     return Page(messages=tuple(found), remaining=int(status.get("Nats-Num-Pending") or 0))
+
+
+async def _request(
+    connection: Client, stream: str, request: bytes
+) -> tuple[list[StoredMessage], Mapping[str, str]]:
+    """Gather the answers to one request, and the status that ends them."""
+    found: list[StoredMessage] = []
+    ended: asyncio.Future[Mapping[str, str]] = asyncio.get_running_loop().create_future()
+
+    async def take(message: Msg) -> None:
+        headers = message.headers or {}
+        if "Status" not in headers and headers.get("Nats-Sequence"):
+            found.append(_stored(message, headers))
+        elif not ended.done():
+            ended.set_result(headers)
+
+    inbox = connection.new_inbox()
+    listening = await connection.subscribe(inbox, cb=take)
+    try:
+        await connection.publish(f"$JS.API.DIRECT.GET.{stream}", request, reply=inbox)
+        return found, await asyncio.wait_for(ended, PAGE_SECONDS)
+    finally:
+        await listening.unsubscribe()
 
 
 async def read_all(

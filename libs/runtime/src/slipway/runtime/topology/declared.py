@@ -98,7 +98,7 @@ class Consumer:
 
     @property
     def service(self) -> str:
-        """The service that may pull from it."""
+        """The service (or `integrator`) that may pull from it."""
         return self.durable.partition("-")[0]
 
     def config(self, settings: TopologySettings) -> ConsumerConfig:
@@ -197,6 +197,7 @@ CONSUMERS = (
     Consumer(durable="inventory-guests", stream=EVENTS, filters=("slipway.v1.event.guest.*.>",)),
     Consumer(durable="inventory-nodes", stream=EVENTS, filters=("slipway.v1.event.node.*.observed",)),
     Consumer(durable="monitor-clusters", stream=EVENTS, filters=("slipway.v1.event.cluster.*.>",)),
+    Consumer(durable="integrator-events", stream=EVENTS, filters=("slipway.v1.event.>",)),
 )
 
 _PREFIXES = {
