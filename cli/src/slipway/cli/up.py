@@ -156,7 +156,7 @@ class Stack:
 
     def _surround(self, nats_url: str, files: Mapping[str, Mapping[str, Path]]) -> Surroundings:
         templates = own_templates()
-        self._confinement = self._confine([*programs(), *([templates] if templates else [])])
+        self._confinement = self._confine([*programs(), *([templates.parent] if templates else [])])
         return Surroundings(
             nats_url=nats_url,
             ports=self._ports,
