@@ -1,0 +1,79 @@
+# Library for template scripts (POSIX sh). Each script begins with:  . "$SLIPWAY_LIB"
+# Given: SLIPWAY_VAR_<NAME> for each variable, SLIPWAY_CONTAINER_ID.
+set -eu
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+
+log_info() { printf '%s\n' "$*"; }
+log_warn() { printf 'warning: %s\n' "$*" >&2; }
+log_error() { printf 'error: %s\n' "$*" >&2; }
+
+# shellcheck source=/dev/null
+[ ! -r /etc/os-release ] || . /etc/os-release
+SLIPWAY_OS=${ID:-unknown}
+SLIPWAY_OS_VERSION=${VERSION_ID:-unknown}
+SLIPWAY_PKG=unknown
+for pkg in apt-get apk dnf; do
+    if command -v "$pkg" >/dev/null 2>&1; then SLIPWAY_PKG=$pkg; break; fi
+done
+export SLIPWAY_OS SLIPWAY_OS_VERSION SLIPWAY_PKG
+
+# is_installed PACKAGE
+is_installed() {
+    case $SLIPWAY_PKG in
+        apt-get) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
+        apk) apk info -e "$1" >/dev/null ;;
+        dnf) rpm -q "$1" >/dev/null ;;
+        *) return 1 ;;
+    esac
+}
+
+# ensure_installed PACKAGE...    one run for all that are missing
+ensure_installed() {
+    missing=
+    for package in "$@"; do is_installed "$package" || missing="$missing $package"; done
+    [ -n "$missing" ] || return 0
+    # shellcheck disable=SC2086
+    case $SLIPWAY_PKG in
+        apt-get) apt-get -q -o DPkg::Lock::Timeout=120 update && apt-get -q -y -o DPkg::Lock::Timeout=120 install --no-install-recommends $missing ;;
+        apk) apk add --no-cache $missing ;;
+        dnf) dnf install -y $missing ;;
+        *) log_error "no known package manager for:$missing"; return 1 ;;
+    esac
+}
+
+# generate_password [LENGTH]    letters and digits, each equally likely
+generate_password() {
+    LC_ALL=C tr -dc 'A-Za-z0-9' </dev/urandom | head -c "${1:-24}"
+}
+
+# save_credential SERVICE KEY VALUE    found by Slipway, sealed, shown on request
+save_credential() {
+    (
+        umask 077
+        mkdir -p /etc/slipway/credentials
+        file=/etc/slipway/credentials/$1
+        [ ! -f "$file" ] || grep -v "^$2=" "$file" >"$file.new" || :
+        printf '%s=%s\n' "$2" "$3" >>"$file.new"
+        mv "$file.new" "$file"
+    )
+}
+
+# wait_for_port PORT [SECONDS]
+wait_for_port() {
+    tries=${2:-30}
+    while [ "$tries" -gt 0 ]; do
+        if ss -Hltn "sport = :$1" 2>/dev/null | grep -q .; then return 0; fi
+        tries=$((tries - 1))
+        sleep 1
+    done
+    log_error "nothing listens on port $1"
+    return 1
+}
+
+# as_user USER COMMAND...
+as_user() {
+    user=$1
+    shift
+    runuser -u "$user" -- "$@"
+}

@@ -1,0 +1,40 @@
+"""Assembles catalog: the only module that knows all the others."""
+
+from pathlib import Path
+
+from slipway.catalog.handlers import Handlers
+from slipway.catalog.schedule import Schedule
+from slipway.catalog.settings import CatalogSettings
+from slipway.catalog.store import TemplateStore
+from slipway.contracts.templates import GetTemplate, ListTemplates
+from slipway.runtime import database
+from slipway.runtime.bundles import Bundles
+from slipway.runtime.bus import Bus
+from slipway.runtime.database import Database
+from slipway.runtime.outbox import Outbox
+from slipway.runtime.service import Service
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def build() -> Service:
+    """Build the service from its settings; opens nothing yet."""
+    settings = CatalogSettings()
+    bus = Bus(settings, service="catalog")
+    tables = Database(settings)
+    store = TemplateStore(tables)
+    schedule = Schedule(store, Bundles(bus), folder=settings.templates_dir, every=settings.scan_interval)
+    handlers = Handlers(store, schedule)
+    bus.answer(ListTemplates, handlers.list_templates)
+    bus.answer(GetTemplate, handlers.get_template)
+    service = Service("catalog", settings, bus)
+    service.ping("postgres", tables.ping)
+    service.background("outbox", Outbox(tables, bus).run)
+    service.background("scan", schedule.run)
+    service.on_stop(tables.dispose)
+    return service
+
+
+async def migrate() -> None:
+    """Bring the schema up to date."""
+    await database.migrate(CatalogSettings(), MIGRATIONS)

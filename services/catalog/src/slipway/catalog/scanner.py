@@ -1,0 +1,84 @@
+"""Looks through the folder of templates. One bad template never hides the others.
+
+Links, and anything that is neither a file nor a folder, are refused: an archive must not carry what lies
+outside its template.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.catalog.bundle import pack
+from slipway.catalog.manifest import TemplateInvalid, parse
+from slipway.contracts.templates import Manifest, TemplateFault
+
+_MOST_BYTES = 8 * 1024 * 1024
+"""Of one template; larger things belong into packages or downloads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A template that can be served."""
+
+    manifest: Manifest
+    archive: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one look found."""
+
+    templates: tuple[Found, ...]
+    faults: tuple[TemplateFault, ...]
+
+
+def digest(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """What changes when any file below does; reads no file."""
+    library = folder.parent / "lib"
+    entries = sorted([*folder.rglob("*"), *library.rglob("*")])
+    stats = ((path, path.lstat()) for path in entries)
+    return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in stats)
+
+
+def scan(folder: Path) -> Scan:
+    """Read every template in the folder."""
+    if not folder.is_dir():
+        return Scan((), (TemplateFault(folder=str(folder), message="There is no such folder."),))
+    found: list[Found] = []
+    faults: list[TemplateFault] = []
+    library = (folder.parent / "lib" / "slipway.sh").read_bytes()
+    for template in sorted(path for path in folder.iterdir() if path.is_dir()):
+        try:
+            found.append(_read(template, library))
+        except (TemplateInvalid, OSError) as error:
+            faults.append(TemplateFault(folder=template.name, message=str(error)))
+    return Scan(tuple(found), tuple(faults))
+
+
+def _read(template: Path, library: bytes) -> Found:
+    described = template / "template.yaml"
+    if not described.is_file():
+        raise TemplateInvalid("There is no template.yaml.")
+    files = {f"/{path}": content for path, content in _tree(template / "files")}
+    scripts = dict(_tree(template / "scripts"))
+    manifest = parse(
+        described.read_text(encoding="utf-8"), folder=template.name, files=files, scripts=list(scripts)
+    )
+    members = {f"scripts/{name}": content for name, content in scripts.items()}
+    members |= {f"files{path}": content for path, content in files.items()}
+    archive = pack(manifest, {**members, "lib/slipway.sh": library})
+    if len(archive) > _MOST_BYTES:
+        raise TemplateInvalid(f"It has {len(archive)} bytes; at most {_MOST_BYTES} are taken.")
+    return Found(manifest, archive)
+
+
+def _tree(root: Path) -> Iterator[tuple[str, bytes]]:
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted([*folders, *names]):
+            path = Path(folder) / name
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise TemplateInvalid(f"{path.relative_to(root)}: links and devices are not taken.")
+            if path.is_file():
+                yield path.relative_to(root).as_posix(), path.read_bytes()

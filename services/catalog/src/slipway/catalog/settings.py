@@ -1,0 +1,16 @@
+"""What catalog can be told from outside."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from slipway.runtime.settings import DatabaseSettings, Duration, ServiceSettings
+
+
+class CatalogSettings(ServiceSettings, DatabaseSettings):
+    """Catalog's settings."""
+
+    database_schema: str = "catalog"
+    templates_dir: Path = Path("infra/lxc/templates")
+    """The folder of templates; the library for scripts is `../lib/slipway.sh` beside it."""
+    scan_interval: Duration = timedelta(seconds=10)
+    """How often the folder is looked at; a look without changes reads no file."""
