@@ -1,0 +1,122 @@
+"""What a request must keep to, told with the field's name."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
+from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.templates import Manifest, TemplateScript, Variable
+from slipway.inventory.rules import ContainerInvalid, RestrictedKey, check
+
+NODE = NodeFacts(
+    node="pve1",
+    is_online=True,
+    storages=(
+        StorageFact(name="local", type="dir", content=("vztmpl",)),
+        StorageFact(name="local-lvm", type="lvmthin", content=("rootdir", "images")),
+    ),
+    bridges=(BridgeFact(name="vmbr0", subnets=("10.0.0.1/24",)),),
+    observed_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+MANIFEST = Manifest(
+    name="web",
+    version="1.0.0",
+    description="",
+    ostemplate="debian-12-standard",
+    scripts=(TemplateScript(name="10-go.sh"),),
+    variables=(Variable(name="title", pattern="[a-z]+"),),
+)
+
+
+def fields(**asked: Any) -> list[str]:
+    """Name the fields that are refused."""
+    spec = ContainerSpec.model_validate({"hostname": "web-1", **asked})
+    try:
+        check(spec, MANIFEST, NODE)
+    except ContainerInvalid as refused:
+        return [error.field for error in refused.errors]
+    return []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"networks": [{"bridge": "vmbr0", "ip": "10.0.0.5/24", "gw": "10.0.0.1", "tag": 7, "mtu": 1450}]},
+        {"networks": [{"ip": "dhcp", "ip6": "auto"}]},
+        {"networks": [{"ip": "manual", "ip6": "fd00::5/64", "gw6": "fd00::1"}]},
+        {"nameserver": "10.0.0.1 fd00::1", "searchdomain": "lan.example", "timezone": "Europe/Berlin"},
+        {"tags": ["prod", "web_1"], "packages": [{"names": ["libstdc++6", "nginx=1.22.1-9"]}]},
+        {"scripts": ["10-go.sh"], "variables": {"title": "hello"}, "startup": "order=1,up=30"},
+        {
+            "mounts": [{"storage": "local-lvm", "size": 8, "path": "/srv/pages"}],
+            "features": {"nesting": True},
+        },
+    ],
+)
+def test_sound_requests_pass(asked: dict[str, Any]) -> None:
+    """What Proxmox takes is not refused."""
+    assert fields(**asked) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"hostname": "-web"}, "hostname"),
+        ({"hostname": "a b"}, "hostname"),
+        ({"hostname": "a\n"}, "hostname"),
+        ({"hostname": "x" * 64}, "hostname"),
+        ({"vmid": 99}, "vmid"),
+        ({"memory": 0}, "memory"),
+        ({"cores": 0}, "cores"),
+        ({"disk": 0}, "disk"),
+        ({"storage": "local"}, "storage"),
+        ({"networks": [{"bridge": "vmbr9"}]}, "networks.0.bridge"),
+        ({"networks": [{"ip": ""}]}, "networks.0.ip"),
+        ({"networks": [{"ip": "10.0.0.5"}]}, "networks.0.ip"),
+        ({"networks": [{"ip": "10.0.0.5/24,gw=6.6.6.6"}]}, "networks.0.ip"),
+        ({"networks": [{"ip": "fd00::5/64"}]}, "networks.0.ip"),
+        ({"networks": [{"ip": "10.0.0.5/24", "gw": "10.0.1.1"}]}, "networks.0.gw"),
+        ({"networks": [{"ip": "dhcp", "gw": "10.0.0.1"}]}, "networks.0.gw"),
+        ({"networks": [{"hwaddr": "00:00,x"}]}, "networks.0.hwaddr"),
+        ({"networks": [{"tag": 4095}]}, "networks.0.tag"),
+        ({"nameserver": "8.8.8.8; reboot"}, "nameserver"),
+        ({"nameserver": "$(reboot)"}, "nameserver"),
+        ({"searchdomain": "a,b"}, "searchdomain"),
+        ({"tags": ["a;b"]}, "tags.0"),
+        ({"tags": ["a\nb"]}, "tags.0"),
+        ({"packages": [{"names": ["curl; reboot"]}]}, "packages.0.names.0"),
+        ({"packages": [{"names": ["-o=evil"]}]}, "packages.0.names.0"),
+        ({"packages": [{"manager": "brew", "names": []}]}, "packages.0.manager"),
+        ({"scripts": ["../10-go.sh"]}, "scripts.0"),
+        ({"variables": {"none": "x"}}, "variables.none"),
+        ({"variables": {"title": "X"}}, "variables.title"),
+        ({"mounts": [{"storage": "local-lvm", "path": "srv"}]}, "mounts.0.path"),
+        ({"mounts": [{"storage": "local-lvm", "path": "/a,b"}]}, "mounts.0.path"),
+        ({"features": {"evil": True}}, "features.evil"),
+        ({"timezone": "Europe/Berlin,x"}, "timezone"),
+    ],
+)
+def test_wrong_input_is_named(asked: dict[str, Any], field: str) -> None:
+    """Each fault names its own field, and nothing else."""
+    assert set(fields(**asked)) == {field}
+
+
+def test_all_faults_are_told_together() -> None:
+    """Nobody corrects one field at a time."""
+    assert fields(memory=0, cores=0, tags=["a;b"]) == ["cores", "memory", "tags.0"]
+
+
+@pytest.mark.parametrize(
+    "asked", [{"mounts": [{"storage": "/etc", "path": "/x"}]}, {"devices": ["/dev/kvm"]}]
+)
+def test_what_reaches_into_the_host_is_refused(asked: dict[str, Any]) -> None:
+    """Bind mounts and devices need a permission that does not exist yet."""
+    spec = ContainerSpec.model_validate({"hostname": "web-1", **asked})
+
+    with pytest.raises(RestrictedKey) as refused:
+        check(spec, None, NODE)
+
+    assert refused.value.code == "restricted-key"
