@@ -115,3 +115,49 @@ def test_digest_changes_with_any_file(folder: Path) -> None:
     (folder / "web" / "scripts" / "10-go.sh").write_text("false; true\n")
 
     assert digest(folder) != before
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [("template.yaml", b"name: \xff\n"), ("template.yaml", b"x: 2024-13-45\n"), ("scripts/10-x.sh", b"\xff")],
+)
+def test_undecodable_file_is_a_fault_of_its_template_alone(folder: Path, path: str, content: bytes) -> None:
+    """Bytes that are no text are told of, and the others are served."""
+    (folder / "bad" / "scripts").mkdir(parents=True)
+    (folder / "bad" / "template.yaml").write_text(GOOD.replace("web", "bad"))
+    (folder / "bad" / path).write_bytes(content)
+
+    found = scan(folder)
+
+    assert [fault.folder for fault in found.faults] == ["bad"]
+    assert [t.manifest.name for t in found.templates] == ["web"]
+
+
+def test_linked_tree_is_refused(folder: Path, tmp_path: Path) -> None:
+    """`files` itself can't lead out of the template either."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_text("x")
+    (folder / "web" / "files").symlink_to(tmp_path / "outside")
+
+    assert "links are not taken" in scan(folder).faults[0].message
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "resources: {memroy: 512}\n",
+        "resources: {memory: 0}\n",
+        "ports: [{port: 70000, name: web}]\n",
+        "ports: [{port: 80, name: web, shceme: http}]\n",
+        "health: {kind: http}\n",
+        "health: {kind: command}\n",
+        "credentials: [../password]\n",
+        "variables: [{name: title, pattern: '['}]\n",
+    ],
+)
+def test_wrong_value_is_refused(folder: Path, more: str) -> None:
+    """A misspelt key or an impossible value is never silently nothing."""
+    found = described(folder, more)
+
+    assert found.templates == ()
+    assert more.split(":", maxsplit=1)[0] in found.faults[0].message

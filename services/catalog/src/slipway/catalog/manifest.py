@@ -12,7 +12,15 @@ from typing import Annotated, Literal
 import yaml
 from jinja2 import TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from slipway.contracts.containers import PackageSpec
 from slipway.contracts.problems import Invalid
@@ -30,6 +38,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Package = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9@][a-zA-Z0-9@/_.:~+=<>-]{0,127}$")]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 GuestPath = Annotated[str, StringConstraints(pattern=r"^/[^\n\x00]{1,255}$")]
+Credential = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}$")]
 SCRIPT_NAME = re.compile(r"^\d\d-[a-z0-9][a-z0-9-]*\.sh$")
 
 
@@ -53,6 +62,36 @@ class VariablePart(_Part):
     secret: bool = False
     generate: int | None = Field(default=None, ge=8, le=128)
     pattern: str | None = None
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            message = f"{pattern!r} is no regular expression: {error}"
+            raise ValueError(message) from error
+        return pattern
+
+
+class ResourcesPart(Resources):
+    """Defaults of the template, misspelt keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cores: int = Field(default=1, ge=1, le=8192)
+    memory: int = Field(default=512, ge=16)
+    swap: int = Field(default=512, ge=0)
+    disk: float = Field(default=4.0, gt=0)
+
+
+class PortPart(TemplatePort):
+    """A port, misspelt keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: int = Field(ge=1, le=65535)
+    name: Name
 
 
 class FilePart(_Part):
@@ -85,6 +124,16 @@ class HealthPart(_Part):
     timeout: int = Field(default=60, ge=1, le=600)
     """Seconds."""
 
+    @model_validator(mode="after")
+    def _is_complete(self) -> "HealthPart":
+        if self.kind == "command" and not self.command:
+            message = "a check of kind command needs `command`"
+            raise ValueError(message)
+        if self.kind != "command" and self.port is None:
+            message = f"a check of kind {self.kind} needs `port`"
+            raise ValueError(message)
+        return self
+
 
 class TemplatePart(_Part):
     """The whole of `template.yaml`."""
@@ -94,15 +143,15 @@ class TemplatePart(_Part):
     description: str
     ostemplate: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$")]
     tags: tuple[Name, ...] = ()
-    resources: Resources = Resources()
+    resources: ResourcesPart = ResourcesPart()
     packages: Mapping[Literal["apt", "apk", "dnf", "pip", "npm"], tuple[Package, ...]] = Field(
         default_factory=dict
     )
     variables: tuple[VariablePart, ...] = ()
     files: tuple[FilePart, ...] = ()
     scripts: Mapping[str, ScriptPart] = Field(default_factory=dict)
-    ports: tuple[TemplatePort, ...] = ()
-    credentials: tuple[str, ...] = ()
+    ports: tuple[PortPart, ...] = ()
+    credentials: tuple[Credential, ...] = ()
     health: HealthPart | None = None
 
 
@@ -138,7 +187,7 @@ def _read(text: str) -> TemplatePart:
 
 def _check_scripts(part: TemplatePart, scripts: Sequence[str]) -> None:
     for name in scripts:
-        if not SCRIPT_NAME.match(name):
+        if not SCRIPT_NAME.fullmatch(name):
             raise TemplateInvalid(f"scripts/{name}: scripts are named like 10-install.sh.")
     for name in part.scripts:
         if name not in scripts:

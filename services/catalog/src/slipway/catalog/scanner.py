@@ -5,7 +5,7 @@ outside its template.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,17 +51,19 @@ def scan(folder: Path) -> Scan:
     for template in sorted(path for path in folder.iterdir() if path.is_dir()):
         try:
             found.append(_read(template, library))
-        except (TemplateInvalid, OSError) as error:
+        except (TemplateInvalid, OSError, ValueError, RecursionError) as error:
+            # ValueError: text that is not UTF-8, or a value that YAML itself can't build.
             faults.append(TemplateFault(folder=template.name, message=str(error)))
     return Scan(tuple(found), tuple(faults))
 
 
 def _read(template: Path, library: bytes) -> Found:
     described = template / "template.yaml"
-    if not described.is_file():
-        raise TemplateInvalid("There is no template.yaml.")
+    if template.is_symlink() or described.is_symlink() or not described.is_file():
+        raise TemplateInvalid("There is no template.yaml (links are not taken).")
     files = {f"/{path}": content for path, content in _tree(template / "files")}
     scripts = dict(_tree(template / "scripts"))
+    _check_text(scripts)
     manifest = parse(
         described.read_text(encoding="utf-8"), folder=template.name, files=files, scripts=list(scripts)
     )
@@ -73,7 +75,17 @@ def _read(template: Path, library: bytes) -> Found:
     return Found(manifest, archive)
 
 
+def _check_text(scripts: Mapping[str, bytes]) -> None:
+    for name, content in scripts.items():
+        try:
+            content.decode()
+        except UnicodeDecodeError as error:
+            raise TemplateInvalid(f"scripts/{name} is not UTF-8: {error}. Save it as UTF-8.") from error
+
+
 def _tree(root: Path) -> Iterator[tuple[str, bytes]]:
+    if root.is_symlink():
+        raise TemplateInvalid(f"{root.name}: links are not taken; make it a folder.")
     for folder, folders, names in os.walk(root):
         folders.sort()
         for name in sorted([*folders, *names]):
