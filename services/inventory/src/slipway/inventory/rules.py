@@ -23,6 +23,8 @@ _GUEST_PATH = re.compile(r"^/[A-Za-z0-9_./-]{1,255}$")
 _MAC = re.compile(r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")
 _MANAGERS = {"apt", "apk", "dnf", "pip", "npm"}
 _FEATURES = {"nesting", "keyctl", "fuse", "mknod", "mount", "force_rw_sys"}
+_VLANS = range(1, 4095)
+_MTUS = range(64, 65536)
 _LIMITS: dict[str, tuple[float, float]] = {
     "vmid": (100, 999_999_999),
     "cores": (1, 8192),
@@ -119,13 +121,13 @@ def _network(network: NetworkSpec, field: str, node: NodeFacts) -> Iterator[Fiel
         yield FieldError(
             field=f"{field}.bridge", message=f"Node {node.node} has no bridge {network.bridge!r}: {known}."
         )
-    yield from _address(network.ip, network.gw, f"{field}.ip", f"{field}.gw", {"dhcp", "manual"}, 4)
-    yield from _address(
-        network.ip6, network.gw6, f"{field}.ip6", f"{field}.gw6", {"auto", "dhcp", "manual"}, 6
-    )
-    if network.tag is not None and not 1 <= network.tag <= 4094:
+    four = {"dhcp", "manual"}
+    six = {"auto", "dhcp", "manual"}
+    yield from _address(network.ip, network.gw, at=field, suffix="", words=four)
+    yield from _address(network.ip6, network.gw6, at=field, suffix="6", words=six)
+    if network.tag is not None and network.tag not in _VLANS:
         yield FieldError(field=f"{field}.tag", message="A VLAN tag is 1 to 4094.")
-    if network.mtu is not None and not 64 <= network.mtu <= 65535:
+    if network.mtu is not None and network.mtu not in _MTUS:
         yield FieldError(field=f"{field}.mtu", message="An MTU is 64 to 65535.")
     if network.hwaddr is not None and not _MAC.fullmatch(network.hwaddr):
         yield FieldError(field=f"{field}.hwaddr", message="A MAC address is like BC:24:11:00:00:01.")
@@ -138,30 +140,30 @@ def _network(network: NetworkSpec, field: str, node: NodeFacts) -> Iterator[Fiel
 
 
 def _address(
-    address: str | None, gateway: str | None, at: str, gateway_at: str, words: set[str], version: int
+    address: str | None, gateway: str | None, *, at: str, suffix: str, words: set[str]
 ) -> Iterator[FieldError]:
+    field, gateway_field = f"{at}.ip{suffix}", f"{at}.gw{suffix}"
     if address is None or address in words:
         if gateway is not None:
-            yield FieldError(field=gateway_at, message="A gateway needs a fixed address beside it.")
+            yield FieldError(field=gateway_field, message="A gateway needs a fixed address beside it.")
         return
-    if "/" not in address:
-        shown = (
-            f"{address!r} has no prefix length; write it like " if address else "It is empty; write it like "
-        )
-        example = "10.0.0.5/24" if version == 4 else "fd00::5/64"  # noqa: PLR2004  versions of IP
-        yield FieldError(field=at, message=f"{shown}{example}, or one of {', '.join(sorted(words))}.")
-        return
-    try:
-        interface = ipaddress.ip_interface(address)
-    except ValueError:
-        yield FieldError(field=at, message=f"{address!r} is not an address with prefix length.")
-        return
-    if interface.version != version:
-        yield FieldError(field=at, message=f"{address!r} is not of IP version {version}.")
-    if gateway is not None and not _is_address(gateway):
-        yield FieldError(field=gateway_at, message=f"{gateway!r} is not an IP address.")
+    interface = _interface(address, version=int(suffix or "4"))
+    if interface is None:
+        example = "fd00::5/64" if suffix else "10.0.0.5/24"
+        told = f"{address!r} is not an address with prefix length like {example}"
+        yield FieldError(field=field, message=f"{told}, nor one of {', '.join(sorted(words))}.")
+    elif gateway is not None and not _is_address(gateway):
+        yield FieldError(field=gateway_field, message=f"{gateway!r} is not an IP address.")
     elif gateway is not None and ipaddress.ip_address(gateway) not in interface.network:
-        yield FieldError(field=gateway_at, message=f"{gateway} is outside of {interface.network}.")
+        yield FieldError(field=gateway_field, message=f"{gateway} is outside of {interface.network}.")
+
+
+def _interface(text: str, *, version: int) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface | None:
+    try:
+        interface = ipaddress.ip_interface(text)
+    except ValueError:
+        return None
+    return interface if "/" in text and interface.version == version else None
 
 
 def _places(spec: ContainerSpec, node: NodeFacts) -> Iterator[FieldError]:
@@ -170,7 +172,7 @@ def _places(spec: ContainerSpec, node: NodeFacts) -> Iterator[FieldError]:
     wanted += [(f"mounts.{i}.storage", mount.storage) for i, mount in enumerate(spec.mounts)]
     for field, storage in wanted:
         if storage is not None and storage not in able:
-            message = f"Storage {storage!r} can't hold container disks on {node.node}; these can: {', '.join(able)}."
+            message = f"{storage!r} can't hold container disks on {node.node}; these can: {', '.join(able)}."
             yield FieldError(field=field, message=message)
     for index, mount in enumerate(spec.mounts):
         if not _GUEST_PATH.fullmatch(mount.path) or ".." in mount.path:
