@@ -6,7 +6,6 @@ Unknown keys are errors: a misspelt `packges` must not be silently nothing.
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
@@ -260,8 +259,3 @@ def _health(part: HealthPart | None) -> HealthCheck | None:
     return HealthCheck(
         kind=part.kind, port=part.port, path=part.path, command=part.command, timeout_seconds=part.timeout
     )
-
-
-def schema_path(templates: Path) -> Path:
-    """Where the JSON Schema for editors lies."""
-    return templates / "template.schema.json"

@@ -1,0 +1,18 @@
+"""Prints the JSON Schema of `template.yaml` for editors: `python -m slipway.catalog.schema > FILE`.
+
+It comes from the model that checks templates; `infra/lxc/templates/template.schema.json` is its output.
+"""
+
+import json
+import sys
+
+from slipway.catalog.manifest import TemplatePart
+
+
+def text() -> str:
+    """Give the schema as the file holds it."""
+    return json.dumps(TemplatePart.model_json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text())
