@@ -32,7 +32,7 @@ async def test_started_again(view: LogView) -> None:
     """A killed process is started again at once, and its lines are kept together."""
     kept = Supervised(python("print('up'); import time; time.sleep(60)"), view, on_change=lambda: None)
     kept.start()
-    await until(lambda: kept.pid is not None)
+    await until(lambda: view.tail("it") == "up")
     first = kept.pid or 0
 
     os.kill(first, signal.SIGKILL)
