@@ -53,6 +53,7 @@ save_credential() {
         umask 077
         mkdir -p /etc/slipway/credentials
         file=/etc/slipway/credentials/$1
+        rm -f "$file.new"
         [ ! -f "$file" ] || grep -v "^$2=" "$file" >"$file.new" || :
         printf '%s=%s\n' "$2" "$3" >>"$file.new"
         mv "$file.new" "$file"
