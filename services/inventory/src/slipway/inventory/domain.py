@@ -1,0 +1,216 @@
+"""What inventory decides: which node, which places, which VMID, and where a container's life goes.
+
+Pure: facts and randomness are arguments. What a request may not be is in `rules`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from types import MappingProxyType
+
+from slipway.contracts.clusters import NodeFacts, StorageFact
+from slipway.contracts.containers import ContainerSpec, NetworkSpec
+from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError, Unavailable
+from slipway.contracts.templates import Manifest, Resources
+from slipway.contracts.values import JobKind, JobState, Lifecycle
+
+FIRST_VMID = 100
+LAST_VMID = 999_999_999
+"""Proxmox takes VMIDs from 100 to 999,999,999 (official schema, `pve-vmid`)."""
+
+
+class Trigger(StrEnum):
+    """What moves a container's life."""
+
+    CREATION_SUCCEEDED = "creation-succeeded"
+    CREATION_FAILED = "creation-failed"
+    """Something of it may exist on the host."""
+    CREATION_LEFT_NOTHING = "creation-left-nothing"
+    """It failed before anything existed; name and VMID are free."""
+    RETRY_ACCEPTED = "retry-accepted"
+    DELETION_ACCEPTED = "deletion-accepted"
+    DELETION_FAILED = "deletion-failed"
+    DELETION_SUCCEEDED = "deletion-succeeded"
+
+
+TRANSITIONS: Mapping[tuple[Lifecycle, Trigger], Lifecycle] = MappingProxyType(
+    {
+        (Lifecycle.CREATING, Trigger.CREATION_SUCCEEDED): Lifecycle.READY,
+        (Lifecycle.CREATING, Trigger.CREATION_FAILED): Lifecycle.FAILED,
+        (Lifecycle.CREATING, Trigger.CREATION_LEFT_NOTHING): Lifecycle.DELETED,
+        (Lifecycle.FAILED, Trigger.RETRY_ACCEPTED): Lifecycle.CREATING,
+        (Lifecycle.DELETED, Trigger.RETRY_ACCEPTED): Lifecycle.CREATING,
+        (Lifecycle.READY, Trigger.DELETION_ACCEPTED): Lifecycle.DELETING,
+        (Lifecycle.FAILED, Trigger.DELETION_ACCEPTED): Lifecycle.DELETING,
+        (Lifecycle.DELETING, Trigger.DELETION_FAILED): Lifecycle.FAILED,
+        (Lifecycle.DELETING, Trigger.DELETION_SUCCEEDED): Lifecycle.DELETED,
+    }
+)
+
+
+class IllegalTransition(Conflict):
+    """The container's state does not allow it."""
+
+    code = "container.illegal-transition"
+
+
+class NodeUnknown(Invalid):
+    """There is no such node in the cluster."""
+
+    code = "node.not-found"
+
+
+class FactsMissing(Unavailable):
+    """What has to be known of the node is not known yet."""
+
+    code = "node.facts-missing"
+
+
+class OsTemplateNotFound(Invalid):
+    """No archive fits, neither on the node's storages nor for download."""
+
+    code = "ostemplate.not-found"
+
+
+class VmidTaken(Conflict):
+    """The VMID is in use."""
+
+    code = "vmid.taken"
+
+
+def advance(lifecycle: Lifecycle, trigger: Trigger) -> Lifecycle:
+    """Give the state that follows.
+
+    Raises:
+        IllegalTransition: if the table has no such row.
+    """
+    following = TRANSITIONS.get((lifecycle, trigger))
+    if following is None:
+        raise IllegalTransition(f"A container that is {lifecycle} can't take {trigger}.", state=lifecycle)
+    return following
+
+
+def outcome(kind: JobKind, state: JobState, *, exists_on_host: bool) -> Trigger:
+    """What a job's end means for its container; a cancelled job counts as failed."""
+    succeeded = state is JobState.SUCCEEDED
+    if kind is JobKind.DELETE:
+        return Trigger.DELETION_SUCCEEDED if succeeded else Trigger.DELETION_FAILED
+    if succeeded:
+        return Trigger.CREATION_SUCCEEDED
+    return Trigger.CREATION_FAILED if exists_on_host else Trigger.CREATION_LEFT_NOTHING
+
+
+def choose_node(wanted: str | None, nodes: Sequence[NodeFacts]) -> NodeFacts:
+    """Choose the node: the wanted one, else the usable one with most free space for disks."""
+    if wanted is not None:
+        found = next((node for node in nodes if node.node == wanted), None)
+        if found is None:
+            known = ", ".join(node.node for node in nodes) or "none"
+            raise _at("node", NodeUnknown, f"The cluster has no node {wanted!r}. Known ones: {known}.")
+        return _usable(found)
+    usable = [node for node in nodes if node.is_online and node.is_ssh_usable]
+    if not usable:
+        raise FactsMissing("No node of the cluster is online and reachable over SSH now.")
+    return max(usable, key=lambda node: (max((_free(s) for s in disk_storages(node)), default=-1), node.node))
+
+
+def disk_storages(node: NodeFacts) -> list[StorageFact]:
+    """Storages that can hold container disks, the emptiest first."""
+    able = [storage for storage in node.storages if storage.is_active and "rootdir" in storage.content]
+    return sorted(able, key=lambda storage: (-_free(storage), storage.name))
+
+
+def choose_vmid(wanted: int | None, *, used: Iterable[int], claimed: Iterable[int]) -> int:
+    """Choose the VMID: the wanted one, else the lowest that nobody uses or claims.
+
+    Raises:
+        VmidTaken: if the wanted one is in use.
+    """
+    taken = set(used) | set(claimed)
+    if wanted is None:
+        return next(vmid for vmid in range(FIRST_VMID, LAST_VMID + 1) if vmid not in taken)
+    if wanted in taken:
+        raise _at(
+            "vmid", VmidTaken, f"VMID {wanted} is in use in this cluster; leave it out to get a free one."
+        )
+    return wanted
+
+
+def choose_archive(wanted: str, node: NodeFacts) -> str:
+    """Choose the OS template: a volume on the node, else an archive that it can download.
+
+    Args:
+        wanted: a volume (`local:vztmpl/...`) or the start of an archive's name.
+        node: whose volumes and downloads are looked through; the newest by name wins.
+    """
+    if ":" in wanted and wanted in node.os_templates:
+        return wanted
+    there = [volume for volume in node.os_templates if volume.rpartition("/")[2].startswith(wanted)]
+    remote = [archive for archive in node.appliances if archive.startswith(wanted)]
+    if ":" in wanted or not (there or remote):
+        known = ", ".join(sorted(node.os_templates)) or "none"
+        message = (
+            f"Node {node.node} has no OS template {wanted!r} and offers none for download. It has: {known}."
+        )
+        raise _at("ostemplate", OsTemplateNotFound, message)
+    return max(there) if there else max(remote)
+
+
+def complete(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) -> ContainerSpec:
+    """Fill every default that a container needs, from the template and the node."""
+    resources = manifest.resources if manifest else Resources()
+    storages = disk_storages(node)
+    if not storages or not node.bridges:
+        raise FactsMissing(f"Node {node.node} shows no storage for container disks, or no bridge, now.")
+    filled = {
+        "node": node.node,
+        "cores": spec.cores or resources.cores,
+        "memory": resources.memory if spec.memory is None else spec.memory,
+        "swap": resources.swap if spec.swap is None else spec.swap,
+        "disk": spec.disk or resources.disk,
+        "storage": spec.storage or storages[0].name,
+        "unprivileged": resources.unprivileged if spec.unprivileged is None else spec.unprivileged,
+        "features": {"nesting": True, **resources.features, **spec.features},
+        "networks": _networks(spec.networks or (NetworkSpec(),), node),
+        "ostemplate": choose_archive(spec.ostemplate or (manifest.ostemplate if manifest else ""), node),
+        "variables": _variables(spec, manifest),
+    }
+    return spec.model_copy(update=filled)
+
+
+def _networks(networks: Sequence[NetworkSpec], node: NodeFacts) -> tuple[NetworkSpec, ...]:
+    return tuple(
+        network.model_copy(
+            update={
+                "name": network.name or f"eth{index}",
+                "bridge": network.bridge or node.bridges[0].name,
+                "ip": network.ip or ("dhcp" if index == 0 and network.ip6 is None else None),
+            }
+        )
+        for index, network in enumerate(networks)
+    )
+
+
+def _variables(spec: ContainerSpec, manifest: Manifest | None) -> Mapping[str, str]:
+    defaults = {
+        variable.name: variable.default or ""
+        for variable in (manifest.variables if manifest else ())
+        if not variable.is_secret
+    }
+    return {**defaults, **spec.variables}
+
+
+def _usable(node: NodeFacts) -> NodeFacts:
+    if not node.is_online:
+        raise FactsMissing(f"Node {node.node} is offline since it was last seen at {node.observed_at}.")
+    if not node.is_ssh_usable:
+        why = node.ssh_problem or "its host key is not confirmed"
+        raise FactsMissing(f"Node {node.node} can't be used over SSH: {why}.")
+    return node
+
+
+def _free(storage: StorageFact) -> int:
+    return storage.free_bytes or 0
+
+
+def _at(field: str, error: type[SlipwayError], message: str) -> SlipwayError:
+    return error(message, errors=[FieldError(field=field, message=message)])

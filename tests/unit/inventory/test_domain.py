@@ -1,0 +1,183 @@
+"""What inventory chooses, fills in and allows."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
+from slipway.contracts.containers import ContainerSpec, NetworkSpec
+from slipway.contracts.templates import Manifest, Resources, Variable
+from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.inventory.domain import (
+    TRANSITIONS,
+    FactsMissing,
+    IllegalTransition,
+    NodeUnknown,
+    OsTemplateNotFound,
+    Trigger,
+    VmidTaken,
+    advance,
+    choose_archive,
+    choose_node,
+    choose_vmid,
+    complete,
+    outcome,
+)
+
+VOLUMES = (
+    "local:vztmpl/debian-12-standard_12.2-1_amd64.tar.zst",
+    "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst",
+)
+MANIFEST = Manifest(
+    name="web",
+    version="1.0.0",
+    description="",
+    ostemplate="debian-12-standard",
+    resources=Resources(cores=2, memory=1024),
+    variables=(Variable(name="title", default="Hello"), Variable(name="key", is_secret=True)),
+)
+
+
+def node(name: str = "pve1", *, free: int = 1, **changes: Any) -> NodeFacts:
+    """Give a node that is fit for use."""
+    usual = {
+        "node": name,
+        "is_online": True,
+        "is_ssh_usable": True,
+        "storages": (
+            StorageFact(name="local", type="dir", content=("vztmpl",), free_bytes=10**12),
+            StorageFact(name="thin", type="lvmthin", content=("rootdir",), free_bytes=free),
+        ),
+        "bridges": (BridgeFact(name="vmbr0"),),
+        "os_templates": VOLUMES,
+        "appliances": ("alpine-3.20-default_20240908_amd64.tar.xz",),
+        "observed_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    return NodeFacts.model_validate(usual | changes)
+
+
+def test_node_with_most_space_for_disks_is_chosen() -> None:
+    """Space that can't hold disks does not count."""
+    chosen = choose_node(
+        None, [node("a", free=5), node("b", free=9), node("c", free=99, is_ssh_usable=False)]
+    )
+
+    assert chosen.node == "b"
+
+
+def test_unknown_node_is_told_with_the_known_ones() -> None:
+    """The message helps, and names the field."""
+    with pytest.raises(NodeUnknown, match="pve1") as refused:
+        choose_node("pve9", [node()])
+
+    assert refused.value.errors[0].field == "node"
+
+
+@pytest.mark.parametrize("changes", [{"is_online": False}, {"is_ssh_usable": False}])
+def test_node_that_can_not_be_used_now_is_times_move(changes: dict[str, Any]) -> None:
+    """It may be back in a minute: 503, not 4xx."""
+    with pytest.raises(FactsMissing):
+        choose_node("pve1", [node(**changes)])
+
+
+@given(used=st.sets(st.integers(100, 130)), claimed=st.sets(st.integers(100, 130)))
+def test_chosen_vmid_is_free_and_the_lowest(used: set[int], claimed: set[int]) -> None:
+    """No one has it, and none below it is free."""
+    chosen = choose_vmid(None, used=used, claimed=claimed)
+
+    assert chosen not in used | claimed
+    assert set(range(100, chosen)) <= used | claimed
+
+
+def test_wanted_vmid_in_use_is_refused() -> None:
+    """A VMID that the caller chose is never replaced silently."""
+    with pytest.raises(VmidTaken) as refused:
+        choose_vmid(104, used={104}, claimed=())
+
+    assert refused.value.errors[0].field == "vmid"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"),
+    [
+        ("debian-12-standard", VOLUMES[1]),
+        (VOLUMES[0], VOLUMES[0]),
+        ("alpine-3.20", "alpine-3.20-default_20240908_amd64.tar.xz"),
+    ],
+)
+def test_archive_is_found_on_the_node_or_for_download(wanted: str, chosen: str) -> None:
+    """The newest that fits; what is there comes before what must be fetched."""
+    assert choose_archive(wanted, node()) == chosen
+
+
+@pytest.mark.parametrize("wanted", ["ubuntu-24.04", "local:vztmpl/none.tar.zst"])
+def test_missing_archive_is_told(wanted: str) -> None:
+    """Nothing falls silently to the first archive of a list."""
+    with pytest.raises(OsTemplateNotFound):
+        choose_archive(wanted, node())
+
+
+def test_every_default_is_filled() -> None:
+    """Hostname and template are enough."""
+    spec = complete(ContainerSpec(hostname="web-1", template="web"), MANIFEST, node())
+
+    assert (spec.cores, spec.memory, spec.swap, spec.disk) == (2, 1024, 512, 4.0)
+    assert (spec.node, spec.storage, spec.unprivileged) == ("pve1", "thin", True)
+    assert spec.ostemplate == VOLUMES[1]
+    assert spec.networks == (NetworkSpec(name="eth0", bridge="vmbr0", ip="dhcp"),)
+    assert spec.variables == {"title": "Hello"}
+
+
+def test_what_was_asked_for_is_kept() -> None:
+    """A default never overrides a wish, also not zero or false."""
+    asked = ContainerSpec(
+        hostname="web-1",
+        ostemplate=VOLUMES[0],
+        memory=64,
+        swap=0,
+        unprivileged=False,
+        features={"nesting": False},
+    )
+
+    spec = complete(asked, MANIFEST, node())
+
+    assert (spec.memory, spec.swap, spec.unprivileged, spec.ostemplate) == (64, 0, False, VOLUMES[0])
+    assert spec.features == {"nesting": False}
+
+
+def test_unknown_storages_are_times_move() -> None:
+    """An unknown fact is never accepted blind."""
+    with pytest.raises(FactsMissing):
+        complete(ContainerSpec(hostname="web-1", template="web"), MANIFEST, node(storages=()))
+
+
+@given(lifecycle=st.sampled_from(Lifecycle), trigger=st.sampled_from(Trigger))
+def test_what_is_not_in_the_table_is_refused(lifecycle: Lifecycle, trigger: Trigger) -> None:
+    """A miss is an error, never ignored."""
+    if (lifecycle, trigger) in TRANSITIONS:
+        assert advance(lifecycle, trigger) is TRANSITIONS[lifecycle, trigger]
+    else:
+        with pytest.raises(IllegalTransition):
+            advance(lifecycle, trigger)
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "exists", "lifecycle"),
+    [
+        (JobKind.CREATE, JobState.SUCCEEDED, True, Lifecycle.READY),
+        (JobKind.CREATE, JobState.FAILED, True, Lifecycle.FAILED),
+        (JobKind.CREATE, JobState.CANCELLED, False, Lifecycle.DELETED),
+        (JobKind.DELETE, JobState.SUCCEEDED, False, Lifecycle.DELETED),
+        (JobKind.DELETE, JobState.FAILED, True, Lifecycle.FAILED),
+    ],
+)
+def test_end_of_a_job_moves_its_container(
+    kind: JobKind, state: JobState, *, exists: bool, lifecycle: Lifecycle
+) -> None:
+    """A creation that left nothing frees its name and VMID."""
+    begun = Lifecycle.CREATING if kind is JobKind.CREATE else Lifecycle.DELETING
+
+    assert advance(begun, outcome(kind, state, exists_on_host=exists)) is lifecycle
