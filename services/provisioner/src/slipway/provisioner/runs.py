@@ -1,0 +1,160 @@
+"""The run record: loaded, claimed and committed. No other module writes one.
+
+Theory of operation. A record is the last message on its subject; its sequence is the fence. Every write is a
+compare-and-set on that sequence, in one atomic batch with the events it causes, so state and story can't
+differ. Taking a run writes the next claim number, which shuts out every older owner.
+
+After a refused or unknown write the record is read again from the leader. Our commit id is there: the write
+was committed and only its answer was lost. The same claim with another commit id: someone set the cancel
+flag; it is taken over and the write is made again. A higher claim: the run has a newer owner, `ClaimLost`;
+whoever gets that touches nothing any more.
+
+Guaranteed: no write of an older owner is ever stored after a newer claim. Not guaranteed: that an older
+owner stops acting at once; it finds out at its next write.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from slipway.contracts.jobs import CancelJob, JobDone, RunJob, RunRecord
+from slipway.contracts.message import Event, Moment
+from slipway.contracts.problems import Superseded, Unavailable
+from slipway.contracts.values import JobState
+from slipway.runtime import topology
+from slipway.runtime.bus import Bus, WriteRefused, WriteUnknown
+from slipway.runtime.ids import new_id
+
+_ATTEMPTS = 5
+"""Writes of one commit; more than one only after a cancel flag or a lost answer."""
+
+
+class ClaimLost(Superseded):
+    """The run has a newer owner."""
+
+    code = "run.claim-lost"
+
+
+class RecordBusy(Unavailable):
+    """The record could not be written now; the delivery comes again."""
+
+    code = "run.record-busy"
+
+
+@dataclass(slots=True)
+class Run:
+    """A record that this worker has claimed, and the sequence that fences its next write."""
+
+    record: RunRecord
+    sequence: int
+
+    @property
+    def fence(self) -> tuple[str, int]:
+        """What a single publish, like a log message, has to be fenced by."""
+        return self.record.subject_of(), self.sequence
+
+
+class Runs:
+    """Run records on the bus."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def load(self, job: str) -> tuple[RunRecord, int] | None:
+        """Read a record from the leader; None if the job never ran."""
+        return await self._bus.last(RunRecord, job)
+
+    async def claim(self, command: RunJob, *, at: Moment) -> Run:
+        """Take the run over from whoever has it. A terminal record is given as it is, unclaimed."""
+        for _ in range(_ATTEMPTS):
+            found = await self.load(command.job)
+            if found is not None and found[0].state.is_terminal:
+                return Run(*found)
+            record, sequence = found or (None, 0)
+            claimed = self._claimed(command, record, at)
+            stored = await self._try(claimed, (), sequence)
+            if stored is not None:
+                return Run(claimed, stored)
+        raise RecordBusy(f"The record of job {command.job} is being written by others.", job=command.job)
+
+    async def commit(self, run: Run, events: Sequence[Event], **changes: Any) -> None:
+        """Write the record with these changes and the events they cause, all or nothing.
+
+        Raises:
+            ClaimLost: if the run has a newer owner; nothing was written.
+            RecordBusy: if the outcome could not be made sure of.
+        """
+        for _ in range(_ATTEMPTS):
+            record = run.record.model_copy(update={**changes, "commit": new_id()})
+            stored = await self._try(record, events, run.sequence)
+            if stored is not None:
+                run.record, run.sequence = record, stored
+                return
+            run.record, run.sequence = await self._own(run)
+        raise RecordBusy(f"The record of job {run.record.id} is being written by others.", job=run.record.id)
+
+    async def request_cancel(self, command: CancelJob, *, at: Moment) -> RunRecord:
+        """Set the cancel flag; a job that never ran gets a cancelled record at once."""
+        for _ in range(_ATTEMPTS):
+            found = await self.load(command.job)
+            if found is not None and (found[0].state.is_terminal or found[0].cancel_requested):
+                return found[0]
+            record, events, sequence = self._cancelled(command, found, at)
+            if await self._try(record, events, sequence) is not None:
+                return record
+        raise RecordBusy(f"The record of job {command.job} is being written by others.", job=command.job)
+
+    async def _try(self, record: RunRecord, events: Sequence[Event], sequence: int) -> int | None:
+        lifetime = topology.RECORD_LIFETIME if record.state.is_terminal else None
+        try:
+            return await self._bus.commit(
+                record, events, expected_sequence=sequence, commit_id=record.commit, ttl=lifetime
+            )
+        except (WriteRefused, WriteUnknown):
+            found = await self.load(record.id)
+            return found[1] if found is not None and found[0].commit == record.commit else None
+
+    async def _own(self, run: Run) -> tuple[RunRecord, int]:
+        found = await self.load(run.record.id)
+        if found is None or found[0].claim != run.record.claim:
+            raise ClaimLost(f"Job {run.record.id} has a newer owner.", job=run.record.id)
+        record, sequence = found
+        return run.record.model_copy(update={"cancel_requested": record.cancel_requested}), sequence
+
+    def _claimed(self, command: RunJob, record: RunRecord | None, at: Moment) -> RunRecord:
+        ours = {"owner": self._bus.instance, "commit": new_id(), "state": JobState.RUNNING}
+        if record is None:
+            return RunRecord(
+                id=command.job, kind=command.kind, claim=1, target=command.target, started_at=at, **ours
+            )
+        stuck = record.claims_without_progress + 1
+        return record.model_copy(update={**ours, "claim": record.claim + 1, "claims_without_progress": stuck})
+
+    def _cancelled(
+        self, command: CancelJob, found: tuple[RunRecord, int] | None, at: Moment
+    ) -> tuple[RunRecord, Sequence[Event], int]:
+        if found is not None:
+            record, sequence = found
+            flagged = record.model_copy(update={"cancel_requested": True, "commit": new_id()})
+            return flagged, (), sequence
+        record = RunRecord(
+            id=command.job,
+            kind=command.kind,
+            state=JobState.CANCELLED,
+            claim=1,
+            commit=new_id(),
+            owner=self._bus.instance,
+            target=command.target,
+            cancel_requested=True,
+            started_at=at,
+            finished_at=at,
+        )
+        done = JobDone(
+            id=command.job,
+            state=JobState.CANCELLED,
+            container=command.target.container,
+            vmid=command.target.vmid,
+            percent=0,
+            at=at,
+        )
+        return record, (done,), 0

@@ -1,0 +1,98 @@
+"""Run records on a real bus: one owner, one story."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from nats.aio.client import Client
+
+from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.jobs import CancelJob, JobPhase, RunJob, Target
+from slipway.contracts.values import JobKind, JobState, Phase
+from slipway.provisioner.runs import ClaimLost, Runs
+from slipway.runtime.stored import read_all
+from support.nats import MakeBus
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve1", vmid=100, hostname="web-1")
+RUN = RunJob(job="j1", kind=JobKind.CREATE, target=TARGET, spec=ContainerSpec(hostname="web-1"))
+CANCEL = CancelJob(job="j1", kind=JobKind.CREATE, target=TARGET)
+
+
+def started(phase: Phase, percent: int) -> JobPhase:
+    """Give the event of a phase that begins."""
+    return JobPhase(id="j1", phase=phase, status="started", percent=percent, at=AT)
+
+
+async def story(admin: Client) -> list[str]:
+    """Give the subjects of all that was said of the job, in order."""
+    messages = await read_all(admin, "EVENTS", subject="slipway.v1.event.job.j1.>")
+    return [message.subject for message in messages]
+
+
+async def test_record_and_events_are_written_together(make_bus: MakeBus, admin: Client) -> None:
+    """What the record says is what was told."""
+    runs = Runs(await make_bus("provisioner"))
+    run = await runs.claim(RUN, at=AT)
+
+    await runs.commit(run, [started(Phase.CREATE, 0)], phase=Phase.CREATE)
+
+    assert await runs.load("j1") == (run.record, run.sequence)
+    assert run.record.phase is Phase.CREATE
+    assert await story(admin) == ["slipway.v1.event.job.j1.phase"]
+
+
+async def test_older_owner_is_shut_out(make_bus: MakeBus, admin: Client) -> None:
+    """After a takeover the old owner's write is refused, and none of its events is told."""
+    runs = Runs(await make_bus("provisioner"))
+    old = await runs.claim(RUN, at=AT)
+    new = await runs.claim(RUN, at=AT)
+
+    with pytest.raises(ClaimLost):
+        await runs.commit(old, [started(Phase.CREATE, 0)], phase=Phase.CREATE)
+
+    assert (new.record.claim, new.record.claims_without_progress) == (2, 1)
+    assert await story(admin) == []
+
+
+async def test_cancel_flag_does_not_shut_the_owner_out(make_bus: MakeBus) -> None:
+    """The owner goes on, and knows of the wish at its next write."""
+    runs = Runs(await make_bus("provisioner"))
+    run = await runs.claim(RUN, at=AT)
+    await runs.request_cancel(CANCEL, at=AT)
+
+    await runs.commit(run, [], percent=20)
+
+    assert run.record.cancel_requested
+    assert run.record.percent == 20
+
+
+async def test_job_that_never_ran_is_cancelled_at_once(make_bus: MakeBus, admin: Client) -> None:
+    """There is no worker to wait for, and a later run finds it ended."""
+    runs = Runs(await make_bus("provisioner"))
+    await runs.request_cancel(CANCEL, at=AT)
+
+    run = await runs.claim(RUN, at=AT)
+
+    assert run.record.state is JobState.CANCELLED
+    assert await story(admin) == ["slipway.v1.event.job.j1.done"]
+
+
+async def test_terminal_record_is_never_claimed(make_bus: MakeBus) -> None:
+    """A command that comes again after the end changes nothing."""
+    runs = Runs(await make_bus("provisioner"))
+    run = await runs.claim(RUN, at=AT)
+    await runs.commit(run, [], state=JobState.SUCCEEDED, finished_at=AT)
+
+    again = await runs.claim(RUN, at=AT)
+
+    assert (again.record, again.sequence) == (run.record, run.sequence)
+
+
+async def test_of_many_claims_at_once_each_has_its_own_number(make_bus: MakeBus) -> None:
+    """Two workers never hold the same claim."""
+    first, second = Runs(await make_bus("provisioner")), Runs(await make_bus("provisioner"))
+
+    taken = await asyncio.gather(*(runs.claim(RUN, at=AT) for runs in (first, second, first, second)))
+
+    assert sorted(run.record.claim for run in taken) == [1, 2, 3, 4]
