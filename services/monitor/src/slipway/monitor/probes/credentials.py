@@ -1,0 +1,32 @@
+"""What template scripts saved: one file per service in /etc/slipway/credentials, KEY=value lines.
+
+The values are secrets: they are sealed before they leave monitor, and never logged.
+"""
+
+from collections.abc import Mapping
+
+from pydantic import SecretStr
+
+FOLDER = "/etc/slipway/credentials"
+_MARK = "=== "
+
+
+def command() -> str:
+    """Print every file after a line with its name."""
+    return (
+        f'for file in {FOLDER}/*; do [ -f "$file" ] || continue; '
+        f'printf "{_MARK}%s\\n" "${{file##*/}}"; cat "$file"; printf "\\n"; done'
+    )
+
+
+def parse(output: str) -> Mapping[str, SecretStr]:
+    """Give `service/key` to value; comments and lines that are no pair are skipped."""
+    found: dict[str, SecretStr] = {}
+    service = ""
+    for line in output.splitlines():
+        if line.startswith(_MARK):
+            service = line.removeprefix(_MARK)
+        elif "=" in line and not line.startswith("#") and service:
+            key, _, value = line.partition("=")
+            found[f"{service}/{key.strip()}"] = SecretStr(value)
+    return found

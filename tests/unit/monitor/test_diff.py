@@ -1,0 +1,71 @@
+"""Only changes are told."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from slipway.contracts.guests import GuestStatus
+from slipway.contracts.values import Power
+from slipway.monitor.diff import compare
+
+
+def guest(**changes: Any) -> GuestStatus:
+    """Give a running guest."""
+    usual = {
+        "id": "k1-100",
+        "cluster": "k1",
+        "node": "pve1",
+        "vmid": 100,
+        "name": "web-1",
+        "power": Power.RUNNING,
+        "memory_bytes": 100,
+        "memory_max_bytes": 1000,
+        "observed_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    return GuestStatus.model_validate(usual | changes)
+
+
+def seen(*guests: GuestStatus) -> dict[str, GuestStatus]:
+    """Give an observation."""
+    return {one.id: one for one in guests}
+
+
+def test_same_fleet_is_silent() -> None:
+    """A later look at the same state is no change."""
+    later = guest(observed_at=datetime(2026, 1, 2, tzinfo=UTC), uptime_seconds=9)
+
+    difference = compare(seen(guest()), seen(later), {})
+
+    assert (difference.changed, difference.moved, difference.gone) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    "changes", [{"power": "stopped"}, {"node": "pve2"}, {"name": "x"}, {"lock": "backup"}]
+)
+def test_change_is_told_once(changes: dict[str, Any]) -> None:
+    """It is in `changed`, not also in `moved`."""
+    difference = compare(seen(guest()), seen(guest(**changes, memory_bytes=900)), {})
+
+    assert len(difference.changed) == 1
+    assert difference.moved == ()
+
+
+@pytest.mark.parametrize(("memory", "moved"), [(110, 0), (150, 1), (40, 1)])
+def test_usage_is_stored_when_it_moved(memory: int, moved: int) -> None:
+    """Five per cent of the maximum."""
+    assert len(compare(seen(guest()), seen(guest(memory_bytes=memory)), {}).moved) == moved
+
+
+def test_guest_is_gone_when_it_is_missing_twice() -> None:
+    """One incomplete answer deletes nobody."""
+    first = compare(seen(guest()), {}, {})
+    second = compare(seen(guest()), {}, first.missing)
+
+    assert (first.gone, first.missing) == ((), {"k1-100": 1})
+    assert second.gone == (guest(),)
+
+
+def test_guest_that_comes_back_is_forgiven() -> None:
+    """Misses count in a row only."""
+    assert compare(seen(guest()), seen(guest()), {"k1-100": 1}).missing == {}

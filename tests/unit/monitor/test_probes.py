@@ -1,0 +1,62 @@
+"""What is read from a guest's own words."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from slipway.monitor.probes import credentials, sockets
+
+SS = """\
+tcp   LISTEN 0      511          0.0.0.0:80        0.0.0.0:*  users:(("nginx",pid=311,fd=5),("nginx",pid=310))
+tcp   LISTEN 0      511             [::]:80           [::]:*    users:(("nginx",pid=311,fd=6))
+tcp   LISTEN 0      244        10.0.0.5:5432      0.0.0.0:*    users:(("postgres",pid=412,fd=6))
+tcp   LISTEN 0      128   [fe80::1]%eth0:22           [::]:*
+udp   UNCONN 0      0      127.0.0.53%lo:53        0.0.0.0:*    users:(("systemd-resolve",pid=99,fd=13))
+nonsense
+"""
+
+
+def test_every_listener_is_seen() -> None:
+    """Specific addresses, IPv6, UDP, and sockets without a process."""
+    seen = [(one.protocol, one.address, one.port, one.process) for one in sockets.parse(SS)]
+
+    assert seen == [
+        ("tcp", "*", 80, "nginx"),
+        ("tcp", "*", 80, "nginx"),
+        ("tcp", "10.0.0.5", 5432, "postgres"),
+        ("tcp", "fe80::1", 22, None),
+        ("udp", "127.0.0.53", 53, "systemd-resolve"),
+    ]
+
+
+@pytest.mark.parametrize("output", ["", "sh: ss: not found\n", "\x00\xff\n"])
+def test_guest_without_ss_has_no_listeners(output: str) -> None:
+    """A guest that can't say is not an error."""
+    assert sockets.parse(output) == ()
+
+
+def test_credentials_are_named_by_service_and_key() -> None:
+    """Values keep every character after the first equals sign."""
+    found = credentials.parse("=== nginx\n# note\nstatus-password=a=b c\n\n=== db\nuser=app\nbroken\n")
+
+    assert {name: value.get_secret_value() for name, value in found.items()} == {
+        "nginx/status-password": "a=b c",
+        "db/user": "app",
+    }
+
+
+def test_credentials_are_not_shown_by_accident() -> None:
+    """What is printed of them is a mask."""
+    assert "hush" not in repr(credentials.parse("=== a\nkey=hush\n"))
+
+
+def test_command_prints_what_parse_reads(tmp_path: Path) -> None:
+    """The two halves of the probe fit, also for a file without a last newline."""
+    (tmp_path / "one").write_text("key=1")
+    (tmp_path / "two").write_text("key=2\n")
+    command = credentials.command().replace(credentials.FOLDER, str(tmp_path))
+
+    output = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
+
+    assert sorted(credentials.parse(output)) == ["one/key", "two/key"]
