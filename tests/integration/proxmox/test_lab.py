@@ -1,5 +1,6 @@
 """A container's whole life through our client, against the lab."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -100,8 +101,14 @@ async def create(cluster: Cluster, vmid: int = 100, **beside: str | int) -> list
 
 
 async def start(cluster: Cluster, vmid: int = 100) -> None:
-    """Start it and wait."""
+    """Start it and wait until it has booted: before that even /tmp may go away under a command."""
     await tasks.wait(cluster.api, await cluster.api.start(NODE, vmid), deadline=LIMIT)
+    async with asyncio.timeout(LIMIT.total_seconds()):
+        while True:
+            said = await cluster.pct(NODE).execute(vmid, ["systemctl", "is-system-running"], timeout=LIMIT)
+            if said.stdout.strip() in {"running", "degraded"}:
+                return
+            await asyncio.sleep(0.1)
 
 
 async def test_the_node_can_be_looked_at(cluster: Cluster, lab: Lab) -> None:
