@@ -9,8 +9,9 @@ from types import MappingProxyType
 
 from slipway.contracts.clusters import NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
+from slipway.contracts.jobs import RunRecord
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError, Unavailable
-from slipway.contracts.templates import Manifest, Resources
+from slipway.contracts.templates import Manifest, Resources, Variable
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 
 FIRST_VMID = 100
@@ -99,6 +100,13 @@ def outcome(kind: JobKind, state: JobState, *, exists_on_host: bool) -> Trigger:
     return Trigger.CREATION_FAILED if exists_on_host else Trigger.CREATION_LEFT_NOTHING
 
 
+def failed_step(record: RunRecord | None) -> str | None:
+    """Where a retry begins; None, the beginning, if nothing of the container exists."""
+    if record is None or not record.exists_on_host:
+        return None
+    return next((step.name for step in record.steps if step.status not in {"finished", "skipped"}), None)
+
+
 def choose_node(wanted: str | None, nodes: Sequence[NodeFacts]) -> NodeFacts:
     """Choose the node: the wanted one, else the usable one with most free space for disks."""
     if wanted is not None:
@@ -175,6 +183,22 @@ def complete(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) ->
         "variables": _variables(spec, manifest),
     }
     return spec.model_copy(update=filled)
+
+
+def secret_variables(manifest: Manifest | None, given: Iterable[str]) -> tuple[Variable, ...]:
+    """Give the template's secret variables; refuse given ones that it does not have, and missing ones."""
+    known = {each.name: each for each in (manifest.variables if manifest else ()) if each.is_secret}
+    names = set(given)
+    faults = [(name, "The template has no such secret variable.") for name in sorted(names - set(known))]
+    faults += [
+        (name, "The template needs a value.")
+        for name, each in known.items()
+        if each.is_required and each.generate is None and name not in names
+    ]
+    if faults:
+        errors = [FieldError(field=f"variables.{name}", message=message) for name, message in faults]
+        raise Invalid("; ".join(f"{each.field}: {each.message}" for each in errors), errors=errors)
+    return tuple(known.values())
 
 
 def _networks(networks: Sequence[NetworkSpec], node: NodeFacts) -> tuple[NetworkSpec, ...]:

@@ -23,6 +23,9 @@ _GUEST_PATH = re.compile(r"^/[A-Za-z0-9_./-]{1,255}$")
 _MAC = re.compile(r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")
 _MANAGERS = {"apt", "apk", "dnf", "pip", "npm"}
 _FEATURES = {"nesting", "keyctl", "fuse", "mknod", "mount", "force_rw_sys"}
+LEAST_PASSWORD = 5
+"""Of root's password (official schema, `password` of `POST /nodes/{node}/lxc`: minLength 5)."""
+_LONGEST_SECRET = 1024
 _VLANS = range(1, 4095)
 _MTUS = range(64, 65536)
 _LIMITS: dict[str, tuple[float, float]] = {
@@ -47,6 +50,23 @@ class RestrictedKey(Forbidden):
     """Bind mounts and devices reach the host; they need a permission of their own."""
 
     code = "restricted-key"
+
+
+def check_source(spec: ContainerSpec) -> None:
+    """Refuse a request that names nothing to build from, before anything else is asked."""
+    if spec.template is None and spec.ostemplate is None:
+        message = "Give a template's name, or an ostemplate to start from scratch."
+        raise ContainerInvalid(message, errors=[FieldError(field="template", message=message)])
+
+
+def check_secret(field: str, secret: str) -> None:
+    """Refuse a secret that Proxmox or a shell's environment can't carry; never tells its value."""
+    if field == "password" and len(secret) < LEAST_PASSWORD:
+        message = f"Proxmox wants at least {LEAST_PASSWORD} characters."
+        raise ContainerInvalid(message, errors=[FieldError(field=field, message=message)])
+    if not secret.isprintable() or len(secret) > _LONGEST_SECRET:
+        message = f"A secret is up to {_LONGEST_SECRET} printable characters on one line."
+        raise ContainerInvalid(message, errors=[FieldError(field=field, message=message)])
 
 
 def check(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) -> None:
@@ -210,6 +230,8 @@ def _against(spec: ContainerSpec, manifest: Manifest | None) -> Iterator[FieldEr
         known = variables.get(name)
         if known is None:
             yield FieldError(field=f"variables.{name}", message="The template has no such variable.")
+        elif known.is_secret:
+            yield FieldError(field=f"variables.{name}", message="It is secret: it has to come sealed.")
         elif known.pattern and not re.fullmatch(known.pattern, value):
             yield FieldError(field=f"variables.{name}", message=f"It does not fit {known.pattern}.")
     for name, variable in variables.items():

@@ -1,0 +1,71 @@
+"""Assembles inventory: the only module that knows all the others."""
+
+from pathlib import Path
+
+from slipway.contracts import clusters, containers, guests, jobs
+from slipway.inventory.credentials import Custody
+from slipway.inventory.handlers.clusters import ClusterHandlers
+from slipway.inventory.handlers.containers import ContainerHandlers
+from slipway.inventory.handlers.jobs import JobHandlers
+from slipway.inventory.settings import InventorySettings
+from slipway.inventory.store.acceptance import AcceptanceStore
+from slipway.inventory.store.audit import AuditStore
+from slipway.inventory.store.clusters import ClusterStore
+from slipway.inventory.store.containers import ContainerStore
+from slipway.inventory.store.jobs import JobStore
+from slipway.inventory.store.vmids import VmidStore
+from slipway.runtime import database
+from slipway.runtime.bus import Bus
+from slipway.runtime.database import Database
+from slipway.runtime.outbox import Outbox
+from slipway.runtime.sealing import Sealer
+from slipway.runtime.service import Service
+from slipway.runtime.vault import KeyRing, Vault
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def build() -> Service:
+    """Build the service from its settings; opens nothing but the key ring."""
+    settings = InventorySettings()
+    bus = Bus(settings, service="inventory")
+    tables = Database(settings)
+    register(bus, tables, Custody(Sealer(settings), Vault(KeyRing.from_file(settings.key_ring_file))))
+    service = Service("inventory", settings, bus)
+    service.ping("postgres", tables.ping)
+    service.background("outbox", Outbox(tables, bus).run)
+    service.on_stop(tables.dispose)
+    return service
+
+
+def register(bus: Bus, tables: Database, custody: Custody) -> None:
+    """Say which handler answers which subject."""
+    acceptance = AcceptanceStore(tables)
+    of_clusters = ClusterHandlers(bus, ClusterStore(tables), AuditStore(tables), custody)
+    of_containers = ContainerHandlers(bus, ClusterStore(tables), acceptance, ContainerStore(tables), custody)
+    of_jobs = JobHandlers(acceptance, JobStore(tables), VmidStore(tables), custody)
+    bus.answer(clusters.AddCluster, of_clusters.add)
+    bus.answer(clusters.GetCluster, of_clusters.get)
+    bus.answer(clusters.ListClusters, of_clusters.list)
+    bus.answer(clusters.GetClusterAccess, of_clusters.access)
+    bus.answer(clusters.ListAudit, of_clusters.audit)
+    bus.answer(containers.CreateContainer, of_containers.create)
+    bus.answer(containers.DeleteContainer, of_containers.delete)
+    bus.answer(containers.GetContainer, of_containers.get)
+    bus.answer(containers.ListContainers, of_containers.list)
+    bus.answer(containers.RevealCredential, of_containers.reveal)
+    bus.answer(containers.StoreDiscovery, of_containers.discovered)
+    bus.answer(jobs.GetJob, of_jobs.get)
+    bus.answer(jobs.ListJobs, of_jobs.list)
+    bus.answer(jobs.RetryJob, of_jobs.retry)
+    bus.answer(jobs.GetJobSecrets, of_jobs.secrets)
+    bus.answer(jobs.ReplaceVmid, of_jobs.replace_vmid)
+    bus.consume(jobs.RunRecord, of_jobs.record_written, durable="inventory-records")
+    bus.consume(clusters.NodeObserved, of_clusters.node_observed, durable="inventory-nodes")
+    bus.consume(guests.GuestChanged, of_containers.guest_changed, durable="inventory-guests")
+    bus.consume(guests.GuestGone, of_containers.guest_gone, durable="inventory-guests")
+
+
+async def migrate() -> None:
+    """Bring the schema up to date."""
+    await database.migrate(InventorySettings(), MIGRATIONS)

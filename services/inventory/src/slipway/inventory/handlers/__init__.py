@@ -1,0 +1,1 @@
+"""Inventory's handlers: one method per subject."""

@@ -1,0 +1,151 @@
+"""Containers: accepted, read, observed, discovered, revealed."""
+
+from collections.abc import Mapping
+
+from slipway.contracts.containers import (
+    Accepted,
+    Container,
+    ContainerPage,
+    ContainerSpec,
+    CreateContainer,
+    DeleteContainer,
+    GetContainer,
+    ListContainers,
+    RevealCredential,
+    Revealed,
+    StoredDiscovery,
+    StoreDiscovery,
+)
+from slipway.contracts.guests import GuestChanged, GuestGone
+from slipway.contracts.message import Id
+from slipway.contracts.problems import FieldError
+from slipway.contracts.templates import GetTemplate, Manifest, Template
+from slipway.inventory import domain, rules
+from slipway.inventory.credentials import Custody, generate
+from slipway.inventory.store.acceptance import AcceptanceStore, Creation, Secret
+from slipway.inventory.store.clusters import ClusterStore, KnownCluster
+from slipway.inventory.store.containers import ContainerStore
+from slipway.runtime.bus import Bus, Delivery
+from slipway.runtime.call import Call
+from slipway.runtime.ids import new_id
+
+ROOT = "root/password"
+"""The name of root's password among a container's credentials."""
+
+
+class ContainerHandlers:
+    """Answers about containers."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clusters: ClusterStore,
+        acceptance: AcceptanceStore,
+        containers: ContainerStore,
+        custody: Custody,
+    ) -> None:
+        self._bus = bus
+        self._clusters = clusters
+        self._acceptance = acceptance
+        self._containers = containers
+        self._custody = custody
+
+    async def create(self, query: CreateContainer, call: Call) -> Accepted:
+        """Check, complete and accept a creation."""
+        done = await self._acceptance.done_before(call, "container.create", query)
+        if done is not None:
+            return done
+        rules.check_source(query.spec)
+        cluster = await self._clusters.known(query.spec.cluster)
+        template = await self._template(query.spec)
+        manifest = template.manifest if template else None
+        spec = _complete(query.spec, manifest, cluster)
+        container = new_id()
+        creation = Creation(
+            container=container,
+            cluster=cluster.id,
+            cluster_name=cluster.spec.name,
+            spec=spec,
+            template_version=manifest.version if manifest else None,
+            bundle=template.bundle if template else None,
+            secrets=self._secrets(query, manifest, container),
+        )
+        return await self._acceptance.create(call, query, creation)
+
+    async def delete(self, query: DeleteContainer, call: Call) -> Accepted:
+        """Accept a deletion."""
+        done = await self._acceptance.done_before(call, "container.delete", query)
+        return done or await self._acceptance.delete(call, query)
+
+    async def get(self, query: GetContainer, _call: Call) -> Container:
+        """Give one."""
+        return await self._containers.get(query.container)
+
+    async def list(self, query: ListContainers, _call: Call) -> ContainerPage:
+        """Give some."""
+        return await self._containers.list(query)
+
+    async def reveal(self, query: RevealCredential, call: Call) -> Revealed:
+        """Show a credential to the gateway."""
+        row = await self._containers.reveal(call, query.container, query.credential)
+        secret = self._custody.vault.open(row.sealed, owner=query.container, field=row.name)
+        value = self._custody.sealer.seal(secret, to="gateway", owner=row.id, field="value")
+        return Revealed(id=row.id, name=row.name, value=value)
+
+    async def discovered(self, query: StoreDiscovery, _call: Call) -> StoredDiscovery:
+        """Store what monitor found."""
+        owner = query.container
+        kept = {}
+        for each in query.credentials:
+            secret = self._custody.receive(each.value, owner=owner, field=each.name)
+            kept[each.name] = self._custody.keep(secret, owner=owner, field=each.name)
+        return await self._containers.discover(query, kept)
+
+    async def guest_changed(self, event: GuestChanged, _delivery: Delivery) -> None:
+        """Keep a guest's power. Idempotent: only newer observations are taken."""
+        await self._containers.observe(event.status)
+
+    async def guest_gone(self, event: GuestGone, _delivery: Delivery) -> None:
+        """Keep that a guest is not seen. Idempotent: only newer observations are taken."""
+        await self._containers.miss(event.cluster, event.vmid, event.at)
+
+    async def _template(self, spec: ContainerSpec) -> Template | None:
+        return await self._bus.ask(GetTemplate(name=spec.template)) if spec.template else None
+
+    def _secrets(
+        self, query: CreateContainer, manifest: Manifest | None, container: Id
+    ) -> Mapping[str, Secret]:
+        """Open what was given, generate what was not, and seal all of it for this container."""
+        password = query.password
+        given = (
+            {ROOT: self._custody.receive(password, owner="container-create", field="password")}
+            if password
+            else {}
+        )
+        for variable in domain.secret_variables(manifest, query.secret_variables):
+            sealed = query.secret_variables.get(variable.name)
+            if sealed is not None:
+                given[variable.name] = self._custody.receive(
+                    sealed, owner="container-create", field=variable.name
+                )
+            elif variable.generate is not None:
+                given[variable.name] = generate(variable.generate)
+        given.setdefault(ROOT, generate())
+        for name, secret in given.items():
+            rules.check_secret("password" if name == ROOT else f"variables.{name}", secret.get_secret_value())
+        return {
+            name: Secret(
+                origin="root" if name == ROOT else "variable",
+                sealed=self._custody.keep(secret, owner=container, field=name),
+            )
+            for name, secret in given.items()
+        }
+
+
+def _complete(spec: ContainerSpec, manifest: Manifest | None, cluster: KnownCluster) -> ContainerSpec:
+    if not cluster.nodes:
+        message = f"Nothing is known of the nodes of cluster {cluster.spec.name!r} yet."
+        raise domain.FactsMissing(message, errors=[FieldError(field="cluster", message=message)])
+    node = domain.choose_node(spec.node, cluster.nodes)
+    rules.check(spec, manifest, node)
+    return domain.complete(spec, manifest, node).model_copy(update={"cluster": cluster.spec.name})

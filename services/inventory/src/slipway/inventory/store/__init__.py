@@ -1,0 +1,1 @@
+"""All SQL of inventory. What changes here leaves through the outbox in the same transaction."""

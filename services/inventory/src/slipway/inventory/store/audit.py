@@ -1,0 +1,122 @@
+"""The audit trail, and the memory of requests that were already done."""
+
+import hashlib
+from typing import Any, TypeVar
+
+from sqlalchemy import Row, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.clusters import AuditEntry, AuditPage
+from slipway.contracts.message import Value
+from slipway.contracts.problems import Conflict
+from slipway.inventory.store.pages import page
+from slipway.inventory.tables import audit, idempotency
+from slipway.runtime.call import Call
+from slipway.runtime.clock import now
+from slipway.runtime.database import Database
+from slipway.runtime.ids import new_id
+
+ReplyT = TypeVar("ReplyT", bound=Value)
+
+
+class IdempotencyMismatch(Conflict):
+    """The same key came with another request."""
+
+    code = "idempotency.mismatch"
+
+
+async def note(
+    connection: AsyncConnection, call: Call, action: str, target: str, outcome: str, **details: str
+) -> None:
+    """Write down who did what, in the transaction that does it."""
+    await connection.execute(
+        insert(audit).values(
+            id=new_id(),
+            at=now(),
+            actor=call.actor,
+            action=action,
+            target=target,
+            outcome=outcome,
+            correlation_id=call.correlation_id,
+            details=details,
+        )
+    )
+
+
+def digest_of(request: Value) -> str:
+    """Tell requests apart, by what is not secret in them."""
+    return hashlib.sha256(
+        request.model_dump_json(exclude={"password", "secret_variables"}).encode()
+    ).hexdigest()
+
+
+async def replayed(
+    connection: AsyncConnection, call: Call, action: str, request: Value, reply: type[ReplyT]
+) -> ReplyT | None:
+    """Give the reply that this key got before.
+
+    Raises:
+        IdempotencyMismatch: if the key was used for something else.
+    """
+    if call.idempotency_key is None:
+        return None
+    row = (
+        await connection.execute(
+            select(idempotency).where(
+                idempotency.c.actor == call.actor, idempotency.c.key == call.idempotency_key
+            )
+        )
+    ).first()
+    if row is None:
+        return None
+    if (row.action, row.digest) != (action, digest_of(request)):
+        raise IdempotencyMismatch("This Idempotency-Key was used for another request; take a new one.")
+    return reply.model_validate(row.reply)
+
+
+async def remember(
+    connection: AsyncConnection, call: Call, action: str, request: Value, reply: Value
+) -> None:
+    """Keep the reply for whoever asks again under the same key.
+
+    Raises:
+        IdempotencyMismatch: if the same key is being used at this very moment; ask again to get its reply.
+    """
+    if call.idempotency_key is None:
+        return
+    kept = await connection.execute(
+        upsert(idempotency)
+        .values(
+            actor=call.actor,
+            key=call.idempotency_key,
+            action=action,
+            digest=digest_of(request),
+            reply=reply.model_dump(mode="json"),
+            created_at=now(),
+        )
+        .on_conflict_do_nothing()
+    )
+    if kept.rowcount == 0:
+        raise IdempotencyMismatch("A request under this Idempotency-Key is being done; ask again.")
+
+
+class AuditStore:
+    """Reads the trail."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def entries(self, *, limit: int, cursor: str | None) -> AuditPage:
+        """Give entries, newest first."""
+        query = select(audit).order_by(audit.c.id.desc()).limit(limit + 1)
+        if cursor is not None:
+            query = query.where(audit.c.id < cursor)
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(query)).all()
+        items, following = page(rows, limit, _entry, "id")
+        return AuditPage(items=items, next=following)
+
+
+def _entry(row: Row[Any]) -> AuditEntry:
+    return AuditEntry.model_validate(dict(row._mapping))  # noqa: SLF001  SQLAlchemy's public name for it

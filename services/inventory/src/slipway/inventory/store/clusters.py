@@ -1,0 +1,199 @@
+"""Clusters, their sealed secrets, and what was last seen of their nodes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, insert, or_, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.clusters import (
+    Cluster,
+    ClusterAdded,
+    ClusterFacts,
+    ClusterPage,
+    ClusterSpec,
+    NodeFacts,
+)
+from slipway.contracts.message import Id
+from slipway.contracts.problems import Conflict, FieldError, NotFound
+from slipway.inventory.store import audit
+from slipway.inventory.store.pages import page
+from slipway.inventory.tables import clusters, nodes
+from slipway.runtime import outbox
+from slipway.runtime.call import Call
+from slipway.runtime.clock import now
+from slipway.runtime.database import Database
+
+
+class ClusterExists(Conflict):
+    """There is a cluster of that name."""
+
+    code = "cluster.exists"
+
+
+class ClusterNotFound(NotFound):
+    """There is no such cluster."""
+
+    code = "cluster.not-found"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCluster:
+    """A cluster with what is needed to decide on it."""
+
+    id: Id
+    spec: ClusterSpec
+    secrets: Mapping[str, str]
+    """Field to what the vault sealed."""
+    nodes: tuple[NodeFacts, ...]
+
+
+class ClusterStore:
+    """Clusters and nodes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def refuse_taken(self, name: str) -> None:
+        """Raise `ClusterExists` if the name is taken."""
+        async with self._database.begin() as connection:
+            found = await connection.scalar(select(clusters.c.id).where(clusters.c.name == name))
+        if found is not None:
+            raise _taken(name)
+
+    async def add(
+        self, call: Call, cluster: Id, spec: ClusterSpec, secrets: Mapping[str, str], facts: ClusterFacts
+    ) -> Cluster:
+        """Save a cluster that was tested, with what the test saw."""
+        row = {
+            "id": cluster,
+            "name": spec.name,
+            "spec": spec.model_dump(mode="json"),
+            "secrets": dict(secrets),
+            "version": facts.version,
+            "offered_host_keys": dict(facts.offered_host_keys),
+            "created_at": now(),
+        }
+        try:
+            async with self._database.begin() as connection:
+                await connection.execute(insert(clusters).values(row))
+                for each in facts.nodes:
+                    await _observe(connection, cluster, each)
+                await audit.note(connection, call, "cluster.add", cluster, "done", name=spec.name)
+                added = ClusterAdded(id=cluster, name=spec.name)
+                await outbox.add(connection, added, message_id=f"cluster:{cluster}:added")
+        except IntegrityError as error:
+            raise _taken(spec.name) from error
+        return await self.get(cluster)
+
+    async def observe(self, cluster: Id, facts: NodeFacts) -> None:
+        """Take what was seen of a node, unless something newer is known."""
+        async with self._database.begin() as connection:
+            if await connection.scalar(select(clusters.c.id).where(clusters.c.id == cluster)):
+                await _observe(connection, cluster, facts)
+
+    async def get(self, wanted: str) -> Cluster:
+        """Give one cluster by id or name."""
+        async with self._database.begin() as connection:
+            row = await _find(connection, wanted)
+            return _cluster(row, await _nodes(connection, [row.id]))
+
+    async def list(self, *, limit: int, cursor: str | None) -> ClusterPage:
+        """Give clusters by name."""
+        query = select(clusters).order_by(clusters.c.name).limit(limit + 1)
+        if cursor is not None:
+            query = query.where(clusters.c.name > cursor)
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(query)).all()
+            seen = await _nodes(connection, [row.id for row in rows])
+        items, following = page(rows, limit, lambda row: _cluster(row, seen), "name")
+        return ClusterPage(items=items, next=following)
+
+    async def known(self, wanted: str | None) -> KnownCluster:
+        """Give a cluster to decide on; None takes the only one.
+
+        Raises:
+            ClusterNotFound: if there is none, or if the only one is not the only one; names the field.
+        """
+        async with self._database.begin() as connection:
+            row = await (_find(connection, wanted) if wanted else _only(connection))
+            seen = await _nodes(connection, [row.id])
+        return KnownCluster(
+            id=row.id,
+            spec=ClusterSpec.model_validate(row.spec),
+            secrets=row.secrets,
+            nodes=tuple(seen.get(row.id, ())),
+        )
+
+
+async def _observe(connection: AsyncConnection, cluster: Id, facts: NodeFacts) -> None:
+    seen = {"facts": facts.model_dump(mode="json"), "observed_at": facts.observed_at}
+    await connection.execute(
+        upsert(nodes)
+        .values(cluster_id=cluster, node=facts.node, **seen)
+        .on_conflict_do_update(
+            index_elements=["cluster_id", "node"],
+            set_=seen,
+            where=nodes.c.observed_at < facts.observed_at,
+        )
+    )
+
+
+async def _find(connection: AsyncConnection, wanted: str) -> Row[Any]:
+    query = select(clusters).where(or_(clusters.c.id == wanted, clusters.c.name == wanted))
+    row = (await connection.execute(query)).first()
+    if row is None:
+        known = ", ".join(await _names(connection)) or "none"
+        raise _not_found(f"There is no cluster {wanted!r}. Known ones: {known}.")
+    return row
+
+
+async def _only(connection: AsyncConnection) -> Row[Any]:
+    rows = (await connection.execute(select(clusters).limit(2))).all()
+    if len(rows) == 1:
+        return rows[0]
+    if not rows:
+        raise _not_found("There is no cluster yet; add one first (POST /api/v1/clusters).")
+    known = ", ".join(await _names(connection))
+    raise _not_found(f"There are several clusters; say which: {known}.")
+
+
+async def _names(connection: AsyncConnection) -> Sequence[str]:
+    found = await connection.scalars(select(clusters.c.name).order_by(clusters.c.name).limit(20))
+    return found.all()
+
+
+async def _nodes(connection: AsyncConnection, of: Sequence[str]) -> Mapping[str, list[NodeFacts]]:
+    found: dict[str, list[NodeFacts]] = {}
+    query = select(nodes).where(nodes.c.cluster_id.in_(of)).order_by(nodes.c.cluster_id, nodes.c.node)
+    for row in await connection.execute(query):
+        found.setdefault(row.cluster_id, []).append(NodeFacts.model_validate(row.facts))
+    return found
+
+
+def _cluster(row: Row[Any], seen: Mapping[str, list[NodeFacts]]) -> Cluster:
+    spec = ClusterSpec.model_validate(row.spec)
+    return Cluster(
+        id=row.id,
+        name=row.name,
+        endpoint=spec.endpoint,
+        token_id=spec.token_id,
+        username=spec.username,
+        tls_fingerprint=spec.tls_fingerprint,
+        version=row.version,
+        nodes=tuple(seen.get(row.id, ())),
+        offered_host_keys=row.offered_host_keys,
+        created_at=row.created_at,
+    )
+
+
+def _taken(name: str) -> ClusterExists:
+    message = f"There is a cluster {name!r} already."
+    return ClusterExists(message, errors=[FieldError(field="name", message=message)])
+
+
+def _not_found(message: str) -> ClusterNotFound:
+    return ClusterNotFound(message, errors=[FieldError(field="cluster", message=message)])

@@ -1,0 +1,207 @@
+"""Containers as they are read, observed and discovered."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, String, cast, delete, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.containers import (
+    Container,
+    ContainerDiscovered,
+    ContainerPage,
+    CredentialRef,
+    ListContainers,
+    StoredDiscovery,
+    StoreDiscovery,
+)
+from slipway.contracts.guests import GuestStatus
+from slipway.contracts.message import Id, Moment
+from slipway.contracts.problems import FieldError, NotFound
+from slipway.contracts.values import JobState, Lifecycle, Power
+from slipway.inventory.store import audit
+from slipway.inventory.store.pages import page
+from slipway.inventory.tables import clusters, containers, credentials, jobs
+from slipway.runtime import outbox
+from slipway.runtime.call import Call
+from slipway.runtime.clock import now
+from slipway.runtime.database import Database
+from slipway.runtime.ids import new_id
+
+DISCOVERY_PENDING = "discovery-pending"
+SHOWN = ("root", "discovered")
+"""Origins of the credentials that people see; variables are what they gave themselves."""
+
+
+class ContainerNotFound(NotFound):
+    """There is no such container."""
+
+    code = "container.not-found"
+
+
+class CredentialNotFound(NotFound):
+    """The container has no such credential."""
+
+    code = "credential.not-found"
+
+
+class ContainerStore:
+    """Containers, their services and their credentials."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, container: Id) -> Container:
+        """Give one container, also a deleted one."""
+        async with self._database.begin() as connection:
+            row = await container_row(connection, container)
+            return (await _whole(connection, [row]))[0]
+
+    async def list(self, query: ListContainers) -> ContainerPage:
+        """Give living containers, oldest first."""
+        wanted = select(containers, clusters.c.name.label("cluster")).join(clusters).where(*_filters(query))
+        wanted = wanted.order_by(containers.c.id).limit(query.limit + 1)
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(wanted)).all()
+            made = {each.id: each for each in await _whole(connection, rows)}
+        items, following = page(rows, query.limit, lambda row: made[row.id], "id")
+        return ContainerPage(items=items, next=following)
+
+    async def observe(self, status: GuestStatus) -> None:
+        """Take a guest's power, unless something newer is known."""
+        await self._see(status.cluster, status.vmid, status.power, status.observed_at)
+
+    async def miss(self, cluster: Id, vmid: int, at: Moment) -> None:
+        """Take that a guest is not seen any more."""
+        await self._see(cluster, vmid, Power.UNKNOWN, at)
+
+    async def discover(self, found: StoreDiscovery, sealed: Mapping[str, str]) -> StoredDiscovery:
+        """Replace what was discovered in a container; a credential keeps its id.
+
+        Args:
+            found: what monitor saw.
+            sealed: name of a credential to what the vault sealed.
+        """
+        async with self._database.begin() as connection:
+            row = await container_row(connection, found.container, for_update=True)
+            services = [service.model_dump(mode="json") for service in found.services]
+            warnings = [warning for warning in row.warnings if warning != DISCOVERY_PENDING]
+            changes = {"services": services, "warnings": warnings, "address": found.address or row.address}
+            await connection.execute(
+                update(containers).where(containers.c.id == row.id).values(**changes, updated_at=now())
+            )
+            await _replace_credentials(connection, row.id, sealed)
+            told = ContainerDiscovered(id=row.id, address=found.address, services=found.services)
+            await outbox.add(connection, told, message_id=f"container:{row.id}:discovered:{new_id()}")
+        return StoredDiscovery(services=len(services), credentials=len(sealed))
+
+    async def reveal(self, call: Call, container: Id, credential: Id) -> Row[Any]:
+        """Give a credential's row (id, name, sealed) and write down who asked."""
+        query = select(credentials).where(
+            credentials.c.id == credential,
+            credentials.c.container_id == container,
+            credentials.c.origin.in_(SHOWN),
+        )
+        async with self._database.begin() as connection:
+            row = (await connection.execute(query)).first()
+            if row is None:
+                message = f"Container {container} has no credential {credential}."
+                raise CredentialNotFound(message, errors=[FieldError(field="credential", message=message)])
+            await audit.note(connection, call, "credential.reveal", container, "done", name=row.name)
+            return row
+
+    async def _see(self, cluster: Id, vmid: int, power: Power, at: Moment) -> None:
+        seen = containers.c
+        async with self._database.begin() as connection:
+            await connection.execute(
+                update(containers)
+                .where(
+                    seen.cluster_id == cluster,
+                    seen.vmid == vmid,
+                    seen.lifecycle != Lifecycle.DELETED,
+                    or_(seen.observed_at.is_(None), seen.observed_at < at),
+                )
+                .values(power=power, observed_at=at)
+            )
+
+
+async def container_row(connection: AsyncConnection, container: Id, *, for_update: bool = False) -> Row[Any]:
+    """Give a container's row with its cluster's name.
+
+    Raises:
+        ContainerNotFound: if there is none.
+    """
+    query = (
+        select(containers, clusters.c.name.label("cluster"))
+        .join(clusters)
+        .where(containers.c.id == container)
+    )
+    row = (await connection.execute(query.with_for_update(of=containers) if for_update else query)).first()
+    if row is None:
+        raise ContainerNotFound(f"There is no container {container!r}.")
+    return row
+
+
+def _filters(query: ListContainers) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [containers.c.lifecycle != Lifecycle.DELETED]
+    if query.cursor is not None:
+        found.append(containers.c.id > query.cursor)
+    if query.warning is not None:
+        found.append(containers.c.warnings.contains([query.warning]))
+    if query.q:
+        texts = (
+            containers.c.hostname,
+            containers.c.template,
+            cast(containers.c.spec["tags"], String),
+            cast(containers.c.vmid, String),
+        )
+        found.append(or_(*(text.icontains(query.q, autoescape=True) for text in texts)))
+    return found
+
+
+async def _replace_credentials(connection: AsyncConnection, container: Id, sealed: Mapping[str, str]) -> None:
+    for name, text in sealed.items():
+        row = {"container_id": container, "name": name, "origin": "discovered", "sealed": text}
+        await connection.execute(
+            upsert(credentials)
+            .values(id=new_id(), **row)
+            .on_conflict_do_update(
+                constraint="credential_name",
+                set_={"sealed": text},
+                where=credentials.c.origin == "discovered",
+            )
+        )
+    await connection.execute(
+        delete(credentials).where(
+            credentials.c.container_id == container,
+            credentials.c.origin == "discovered",
+            credentials.c.name.not_in(list(sealed)),
+        )
+    )
+
+
+async def _whole(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Container]:
+    """Make containers of rows: two more queries, whatever their number."""
+    ids = [row.id for row in rows]
+    active = await connection.execute(
+        select(jobs.c.container_id, jobs.c.id).where(
+            jobs.c.container_id.in_(ids), jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
+        )
+    )
+    working = {row.container_id: row.id for row in active}
+    kept: dict[str, list[CredentialRef]] = {}
+    query = select(credentials).where(credentials.c.container_id.in_(ids), credentials.c.origin.in_(SHOWN))
+    for row in await connection.execute(query.order_by(credentials.c.name)):
+        kept.setdefault(row.container_id, []).append(CredentialRef(id=row.id, name=row.name))
+    return [_container(row, working.get(row.id), kept.get(row.id, ())) for row in rows]
+
+
+def _container(row: Row[Any], job: Id | None, kept: Sequence[CredentialRef]) -> Container:
+    names = (
+        "id", "vmid", "hostname", "cluster", "cluster_id", "node", "template", "template_version",
+        "lifecycle", "power", "observed_at", "address", "spec", "services", "warnings",
+        "created_at", "updated_at",
+    )  # fmt: skip
+    read = {name: getattr(row, name) for name in names}
+    return Container.model_validate({**read, "job": job, "credentials": tuple(kept)})

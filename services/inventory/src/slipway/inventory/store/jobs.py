@@ -1,0 +1,200 @@
+"""Jobs: read by people, kept from the run records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.containers import ContainerDeleted, ContainerFailed, ContainerReady
+from slipway.contracts.jobs import Job, JobPage, ListJobs, RunRecord
+from slipway.contracts.message import Event, Id
+from slipway.contracts.problems import NotFound
+from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.inventory.domain import TRANSITIONS, outcome
+from slipway.inventory.store.pages import page
+from slipway.inventory.tables import containers, credentials, jobs
+from slipway.runtime import outbox
+from slipway.runtime.clock import now
+from slipway.runtime.database import Database
+from slipway.runtime.logs import get_logger
+
+log = get_logger()
+
+
+class JobNotFound(NotFound):
+    """There is no such job."""
+
+    code = "job.not-found"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSecrets:
+    """A job's secrets as their rows keep them, and where the job stands."""
+
+    container: Id
+    sealed: Mapping[str, tuple[str, str]]
+    """Name to origin and what the vault sealed."""
+    state: JobState
+    percent: int
+    exists_on_host: bool
+
+
+class JobStore:
+    """Jobs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, job: Id) -> Job:
+        """Give one job."""
+        async with self._database.begin() as connection:
+            return _job(await job_row(connection, job))
+
+    async def list(self, query: ListJobs) -> JobPage:
+        """Give jobs, newest first."""
+        wanted = _select().order_by(jobs.c.id.desc()).limit(query.limit + 1)
+        if query.cursor is not None:
+            wanted = wanted.where(jobs.c.id < query.cursor)
+        if query.container is not None:
+            wanted = wanted.where(jobs.c.container_id == query.container)
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(wanted)).all()
+        items, following = page(rows, query.limit, _job, "id")
+        return JobPage(items=items, next=following)
+
+    async def secrets(self, job: Id) -> KeptSecrets:
+        """Give what only the run may know."""
+        async with self._database.begin() as connection:
+            row = await job_row(connection, job)
+            kept = await connection.execute(
+                select(credentials).where(
+                    credentials.c.container_id == row.container_id,
+                    credentials.c.origin.in_(["root", "variable"]),
+                )
+            )
+            sealed = {each.name: (each.origin, each.sealed) for each in kept}
+        record = row.record or {}
+        return KeptSecrets(
+            container=row.container_id,
+            sealed=sealed,
+            state=JobState(row.state),
+            percent=row.percent,
+            exists_on_host=bool(record.get("exists_on_host")),
+        )
+
+    async def take_record(self, record: RunRecord, sequence: int) -> None:
+        """Take where a run stands. Idempotent: a row takes a record only with a higher sequence."""
+        async with self._database.begin() as connection:
+            job = (
+                await connection.execute(select(jobs).where(jobs.c.id == record.id).with_for_update())
+            ).first()
+            if job is None:
+                log.warning("record of an unknown job", job=record.id)
+            elif job.record_sequence < sequence:
+                await _keep(connection, record, sequence)
+                await _move_container(connection, record)
+
+
+async def job_row(connection: AsyncConnection, job: Id) -> Row[Any]:
+    """Give a job's row with its container's hostname and VMID.
+
+    Raises:
+        JobNotFound: if there is none.
+    """
+    row = (await connection.execute(_select().where(jobs.c.id == job))).first()
+    if row is None:
+        raise JobNotFound(f"There is no job {job!r}.")
+    return row
+
+
+def _select() -> Any:
+    return select(jobs, containers.c.hostname, containers.c.vmid).join(containers)
+
+
+async def _keep(connection: AsyncConnection, record: RunRecord, sequence: int) -> None:
+    await connection.execute(
+        update(jobs)
+        .where(jobs.c.id == record.id)
+        .values(
+            state=record.state,
+            phase=record.phase,
+            percent=record.percent,
+            record=record.model_dump(mode="json"),
+            record_sequence=sequence,
+            started_at=record.started_at,
+            finished_at=record.finished_at,
+        )
+    )
+
+
+async def _move_container(connection: AsyncConnection, record: RunRecord) -> None:
+    changes: dict[str, object] = {}
+    if record.exists_on_host and record.kind is JobKind.CREATE:
+        changes["vmid_is_provisional"] = False
+    if record.state.is_terminal:
+        changes |= await _end(connection, record)
+    if changes:
+        await connection.execute(
+            update(containers).where(containers.c.id == record.target.container).values(**changes)
+        )
+
+
+async def _end(connection: AsyncConnection, record: RunRecord) -> dict[str, object]:
+    """Tell what a job's end means for its container, and give what changes in its row."""
+    row = (
+        await connection.execute(
+            select(containers).where(containers.c.id == record.target.container).with_for_update()
+        )
+    ).one()
+    trigger = outcome(record.kind, record.state, exists_on_host=record.exists_on_host)
+    following = TRANSITIONS.get((Lifecycle(row.lifecycle), trigger))
+    if following is None:
+        log.warning("job ended on a container that moved on", job=record.id, state=row.lifecycle)
+        return {}
+    if record.kind is JobKind.DELETE and following is Lifecycle.DELETED:
+        await connection.execute(delete(credentials).where(credentials.c.container_id == row.id))
+    event = _ending(record, following)
+    if event is not None:
+        await outbox.add(connection, event, message_id=f"job:{record.id}:ended")
+    return {"lifecycle": following, "warnings": list(record.warnings), "updated_at": now()}
+
+
+def _ending(record: RunRecord, lifecycle: Lifecycle) -> Event | None:
+    target = record.target
+    told: dict[str, Any] = {
+        "id": target.container,
+        "vmid": target.vmid,
+        "hostname": target.hostname,
+        "cluster": target.cluster,
+    }
+    if record.kind is JobKind.DELETE:
+        return ContainerDeleted(**told) if lifecycle is Lifecycle.DELETED else None
+    if lifecycle is Lifecycle.READY:
+        return ContainerReady(**told)
+    return ContainerFailed(**told, code=record.error.code if record.error else str(record.state))
+
+
+def _job(row: Row[Any]) -> Job:
+    record = RunRecord.model_validate(row.record) if row.record else None
+    steps = record.steps if record else ()
+    return Job(
+        id=row.id,
+        kind=JobKind(row.kind),
+        state=JobState(row.state),
+        phase=record.phase if record else None,
+        percent=row.percent,
+        step=steps[-1].name if steps and not JobState(row.state).is_terminal else None,
+        container=row.container_id,
+        vmid=row.vmid,
+        hostname=row.hostname,
+        actor=row.actor,
+        retry_of=row.retry_of,
+        steps=steps,
+        warnings=record.warnings if record else (),
+        error=record.error if record else None,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )

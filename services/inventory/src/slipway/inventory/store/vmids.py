@@ -1,0 +1,55 @@
+"""VMIDs: chosen under a lock per cluster, claimed by the container's row, replaced when someone else's."""
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.jobs import ReplacedVmid
+from slipway.contracts.message import Id
+from slipway.contracts.values import Lifecycle
+from slipway.inventory.domain import VmidTaken, choose_vmid
+from slipway.inventory.store.containers import container_row
+from slipway.inventory.store.jobs import job_row
+from slipway.inventory.tables import containers, nodes, vmid_replacements
+from slipway.runtime.clock import now
+from slipway.runtime.database import Database
+
+
+class VmidStore:
+    """Gives VMIDs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def replace(self, job: Id, refused: int) -> ReplacedVmid:
+        """Give another VMID to a job; asked again for the same refused one, the same answer."""
+        replaced = vmid_replacements.c
+        known = select(replaced.vmid).where(replaced.job_id == job, replaced.refused == refused)
+        async with self._database.begin() as connection:
+            of = (await job_row(connection, job)).container_id
+            row = await container_row(connection, of, for_update=True)
+            before = await connection.scalar(known)
+            if before is not None:
+                return ReplacedVmid(vmid=before)
+            if not row.vmid_is_provisional:
+                raise VmidTaken(f"VMID {refused} was asked for and is in use; it is not replaced.")
+            vmid = await free_vmid(connection, row.cluster_id, None, refused=refused)
+            await connection.execute(insert(vmid_replacements).values(job_id=job, refused=refused, vmid=vmid))
+            await connection.execute(
+                update(containers).where(containers.c.id == row.id).values(vmid=vmid, updated_at=now())
+            )
+            return ReplacedVmid(vmid=vmid)
+
+
+async def free_vmid(
+    connection: AsyncConnection, cluster: Id, wanted: int | None, *, refused: int | None = None
+) -> int:
+    """Choose a VMID; who chooses next in this cluster waits until this transaction ends."""
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"vmid {cluster}"))))
+    seen = await connection.scalars(select(nodes.c.facts["vmids"]).where(nodes.c.cluster_id == cluster))
+    used = {vmid for vmids in seen for vmid in vmids or ()}
+    claimed = await connection.scalars(
+        select(containers.c.vmid).where(
+            containers.c.cluster_id == cluster, containers.c.lifecycle != Lifecycle.DELETED
+        )
+    )
+    return choose_vmid(wanted, used=used | ({refused} if refused else set()), claimed=claimed)
