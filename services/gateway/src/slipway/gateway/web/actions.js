@@ -1,0 +1,82 @@
+/** What one does to a container or a job: delete it, with the hostname typed; do it again. */
+
+import { request } from "./api.js";
+import { h, icon, replace } from "./dom.js";
+import { problemBox } from "./parts.js";
+
+/**
+ * A button that asks for the hostname before it deletes; the deletion is a job, which is then shown.
+ *
+ * @param {{id: string, hostname: string, vmid: number}} container
+ * @param {AbortSignal} signal
+ */
+export function deleteButton(container, signal) {
+  const open = () => {
+    const dialog = deleteDialog(container, signal);
+    document.body.append(dialog);
+    dialog.addEventListener("close", () => dialog.remove());
+    signal.addEventListener("abort", () => dialog.close());
+    dialog.showModal();
+  };
+  return h("button", { type: "button", class: "button danger", onclick: open }, icon("trash"), "Delete");
+}
+
+/**
+ * @param {{id: string, hostname: string, vmid: number}} container
+ * @param {AbortSignal} signal
+ * @returns {HTMLDialogElement}
+ */
+function deleteDialog(container, signal) {
+  const trouble = h("div");
+  const typed = h("input", {
+    id: "delete-name", name: "hostname", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
+  });
+  const sure = h("button", { type: "submit", class: "button danger solid", disabled: true }, "Delete for good");
+  typed.addEventListener("input", () => {
+    sure.disabled = typed.value.trim() !== container.hostname;
+  });
+  const submit = async (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    sure.disabled = true;
+    try {
+      const accepted = await request("DELETE", `/api/v1/containers/${encodeURIComponent(container.id)}`, { signal });
+      dialog.close();
+      location.hash = `#/jobs/${accepted.job.id}`;
+    } catch (error) {
+      sure.disabled = false;
+      replace(trouble, problemBox(error));
+    }
+  };
+  const dialog = h("dialog", { "aria-labelledby": "delete-title" },
+    h("form", { class: "form", method: "dialog", onsubmit: submit },
+      h("h2", { id: "delete-title" }, `Delete ${container.hostname}?`),
+      h("p", null, `The container (VMID ${container.vmid}) and all that is on its disk will be gone. `,
+        "This can't be undone."),
+      h("label", { for: "delete-name" }, "Type ", h("strong", null, container.hostname), " to go on"),
+      typed, trouble,
+      h("div", { class: "form-end" },
+        h("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, "Keep it"), sure)));
+  return dialog;
+}
+
+/**
+ * A button that does a failed job again; the new job is then shown.
+ *
+ * @param {string} job
+ * @param {Element} trouble where it says what went wrong
+ * @param {AbortSignal} signal
+ */
+export function retryButton(job, trouble, signal) {
+  const retry = async (/** @type {MouseEvent} */ event) => {
+    const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
+    button.disabled = true;
+    try {
+      const accepted = await request("POST", `/api/v1/jobs/${encodeURIComponent(job)}/retry`, { signal });
+      location.hash = `#/jobs/${accepted.job.id}`;
+    } catch (error) {
+      button.disabled = false;
+      replace(trouble, problemBox(error));
+    }
+  };
+  return h("button", { type: "button", class: "button primary", onclick: retry }, icon("retry"), "Retry");
+}

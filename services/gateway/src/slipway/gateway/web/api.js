@@ -1,0 +1,174 @@
+/**
+ * The HTTP API, as the page needs it. Every failure is an `ApiProblem`; a lost session is told to the whole page
+ * by the event `signed-out` on `document`.
+ */
+
+/** @typedef {{field: string, message: string}} FieldError */
+
+/**
+ * @typedef {Object} Service
+ * @property {string} name
+ * @property {number | null} [port]
+ * @property {string | null} [url]
+ * @property {boolean} [is_system]
+ */
+
+/** @typedef {{id: string, name: string}} Credential */
+
+/**
+ * @typedef {Object} Container
+ * @property {string} id
+ * @property {number} vmid
+ * @property {string} hostname
+ * @property {string} cluster
+ * @property {string} node
+ * @property {string | null} [template]
+ * @property {string | null} [template_version]
+ * @property {string} lifecycle
+ * @property {string} power
+ * @property {string | null} [address]
+ * @property {string[]} [warnings]
+ * @property {Service[]} [services]
+ * @property {Credential[]} [credentials]
+ * @property {string | null} [job]
+ * @property {{cores?: number, memory?: number, disk?: number}} [spec]
+ * @property {string} [created_at]
+ */
+
+/**
+ * @typedef {Object} Job
+ * @property {string} id
+ * @property {string} kind
+ * @property {string} state
+ * @property {string | null} [phase]
+ * @property {number} [percent]
+ * @property {string} container
+ * @property {number} vmid
+ * @property {string} hostname
+ * @property {string} [actor]
+ * @property {string | null} [retry_of]
+ * @property {string[]} [warnings]
+ * @property {ProblemBody | null} [error]
+ * @property {string} [created_at]
+ * @property {string | null} [started_at]
+ * @property {string | null} [finished_at]
+ */
+
+/**
+ * @typedef {Object} ProblemBody
+ * @property {string} [code]
+ * @property {string} [message]
+ * @property {FieldError[]} [errors]
+ * @property {Record<string, string>} [details]
+ * @property {string} [correlation_id]
+ */
+
+/** What went wrong, in words for people, with the fields it concerns. */
+export class ApiProblem extends Error {
+  /**
+   * @param {number} status
+   * @param {ProblemBody} body
+   */
+  constructor(status, body) {
+    super(body.message || `Slipway answered with status ${status} and no explanation.`);
+    this.status = status;
+    this.code = body.code ?? "";
+    this.errors = body.errors ?? [];
+    this.details = body.details ?? {};
+    this.correlationId = body.correlation_id ?? "";
+  }
+}
+
+/**
+ * Ask the API; the answer's content, null when it has none.
+ *
+ * @param {string} method
+ * @param {string} path
+ * @param {{body?: any, headers?: Record<string, string>, signal?: AbortSignal}} [options]
+ * @returns {Promise<any>}
+ */
+export async function request(method, path, { body, headers = {}, signal } = {}) {
+  const answer = await ask(path, {
+    method,
+    signal,
+    cache: "no-store",
+    headers: {
+      Accept: "application/json",
+      ...(method === "GET" ? {} : { "X-Slipway-Request": "1" }),
+      ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+      ...headers,
+    },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const content = await read(answer);
+  if (answer.ok) {
+    return content;
+  }
+  if (answer.status === 401 && path !== "/api/v1/session") {
+    document.dispatchEvent(new CustomEvent("signed-out"));
+  }
+  throw new ApiProblem(answer.status, content ?? {});
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} init
+ * @returns {Promise<Response>}
+ */
+async function ask(path, init) {
+  try {
+    return await fetch(path, init);
+  } catch (error) {
+    if (init.signal?.aborted) {
+      throw error;
+    }
+    throw new ApiProblem(0, {
+      code: "unreachable",
+      message: "Slipway can't be reached. Check that it runs and that this machine is online, then try again.",
+    });
+  }
+}
+
+/**
+ * @param {Response} answer
+ * @returns {Promise<any>}
+ */
+async function read(answer) {
+  const text = await answer.text();
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * A list, page by page, until it ends or there are enough.
+ *
+ * @param {string} path without a query
+ * @param {{wanted: number, query?: Record<string, string>, signal?: AbortSignal}} options
+ * @returns {Promise<{items: any[], hasMore: boolean}>}
+ */
+export async function list(path, { wanted, query = {}, signal }) {
+  const items = [];
+  /** @type {string | null} */
+  let cursor = null;
+  do {
+    const limit = String(Math.min(500, wanted - items.length));
+    const asked = new URLSearchParams({ ...query, limit, ...(cursor ? { cursor } : {}) });
+    const page = await request("GET", `${path}?${asked}`, { signal });
+    items.push(...page.items);
+    cursor = page.next ?? null;
+  } while (cursor && items.length < wanted);
+  return { items, hasMore: cursor !== null };
+}
+
+/**
+ * A fresh Idempotency-Key; `randomUUID` would need HTTPS.
+ *
+ * @returns {string}
+ */
+export function freshKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

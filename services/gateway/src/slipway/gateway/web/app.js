@@ -1,0 +1,90 @@
+/** The start: who is signed in, which view belongs to which address. */
+
+import { request } from "./api.js";
+import { h, replace } from "./dom.js";
+import { problemBox, toast } from "./parts.js";
+import { Router } from "./router.js";
+import { containerView } from "./views/container.js";
+import { containersView } from "./views/containers.js";
+import { jobView } from "./views/job.js";
+import { jobsView } from "./views/jobs.js";
+import { newView } from "./views/new.js";
+import { signInView } from "./views/sign-in.js";
+
+/**
+ * @param {string} id
+ * @returns {any}
+ */
+const byId = (id) => document.getElementById(id);
+
+/** @type {Record<string, string>} */
+const LIVE_WORDS = { live: "Live", connecting: "Connecting", lost: "Reconnecting" };
+
+/** @param {string} state */
+function tellLive(state) {
+  const live = byId("live");
+  live.dataset.state = state;
+  live.textContent = LIVE_WORDS[state] ?? "";
+}
+
+const router = new Router(byId("main"), [
+  { pattern: /^\/containers$/, title: "Containers", view: containersView(tellLive) },
+  { pattern: /^\/containers\/([^/]+)$/, title: "Container", view: containerView(tellLive) },
+  { pattern: /^\/new$/, title: "New container", view: newView },
+  { pattern: /^\/jobs$/, title: "Jobs", view: jobsView(tellLive) },
+  { pattern: /^\/jobs\/([^/]+)$/, title: "Job", view: jobView(tellLive) },
+]);
+let isSignedIn = false;
+
+/** @param {string} [why] */
+function signIn(why) {
+  isSignedIn = false;
+  byId("bar").hidden = true;
+  router.open({ pattern: /^/, title: "Sign in", view: signInView(enter, why) });
+}
+
+/** @param {any} session */
+function enter(session) {
+  isSignedIn = true;
+  byId("bar").hidden = false;
+  byId("who").textContent = session?.name ?? session?.user ?? session?.actor ?? "";
+  show();
+}
+
+function show() {
+  if (!isSignedIn) {
+    return;
+  }
+  tellLive("");
+  for (const link of byId("nav").querySelectorAll("a")) {
+    const isHere = location.hash.startsWith(link.getAttribute("href"));
+    link.setAttribute("aria-current", isHere ? "page" : "false");
+  }
+  router.show();
+}
+
+async function signOut() {
+  try {
+    await request("DELETE", "/api/v1/session");
+    signIn();
+  } catch (error) {
+    toast(/** @type {Error} */ (error).message);
+  }
+}
+
+async function start() {
+  try {
+    enter(await request("GET", "/api/v1/session"));
+  } catch (error) {
+    if (/** @type {any} */ (error).status === 401) {
+      signIn();
+    } else {
+      replace(byId("main"), h("div", { class: "page" }, problemBox(error, { retry: start })));
+    }
+  }
+}
+
+window.addEventListener("hashchange", show);
+document.addEventListener("signed-out", () => isSignedIn && signIn("Your session has ended. Sign in again to go on."));
+byId("sign-out").addEventListener("click", signOut);
+start();

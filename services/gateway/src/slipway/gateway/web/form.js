@@ -1,0 +1,74 @@
+/** Labelled inputs, and errors beside the input they concern. */
+
+import { h, icon, replace } from "./dom.js";
+
+/** @typedef {import("./api.js").FieldError} FieldError */
+
+/**
+ * @typedef {Object} FieldOptions
+ * @property {string} name as the API calls it, with dots: `variables.title`
+ * @property {string} label
+ * @property {string} [type]
+ * @property {string} [hint]
+ * @property {string} [unit]
+ * @property {any} [placeholder]
+ * @property {boolean} [isRequired]
+ * @property {Record<string, any>} [attributes]
+ */
+
+export class Field {
+  /** @param {FieldOptions} options */
+  constructor({ name, label, type = "text", hint = "", unit = "", placeholder = "", isRequired = false, attributes = {} }) {
+    const id = `field-${name.replaceAll(".", "-")}`;
+    this.name = name;
+    this.type = type;
+    this.isRequired = isRequired;
+    this.input = h("input", {
+      id, name, type, placeholder, autocomplete: "off", "aria-describedby": `${id}-hint ${id}-error`,
+      "aria-required": isRequired ? "true" : null, ...attributes, oninput: () => this.showError(""),
+    });
+    this.error = h("p", { class: "field-error", id: `${id}-error`, "aria-live": "polite" });
+    this.element = h("div", { class: "field" },
+      h("label", { for: id }, label, isRequired && h("span", { class: "required" }, " required")),
+      h("div", { class: "input" }, this.input, unit && h("span", { class: "unit" }, unit)),
+      hint && h("p", { class: "hint", id: `${id}-hint` }, hint),
+      this.error);
+  }
+
+  get value() {
+    return this.type === "password" ? this.input.value : this.input.value.trim();
+  }
+
+  set value(text) {
+    this.input.value = text;
+  }
+
+  /** @param {string} message empty takes the error away */
+  showError(message) {
+    this.element.classList.toggle("wrong", message !== "");
+    this.input.setAttribute("aria-invalid", String(message !== ""));
+    replace(this.error, message && [icon("alert"), message]);
+  }
+}
+
+/**
+ * Show each error beside its field, and go to the first one.
+ *
+ * @param {Field[]} fields
+ * @param {FieldError[]} errors
+ * @returns {{isShown: boolean, rest: FieldError[]}} whether any was shown, and those that belong to no field
+ */
+export function showErrors(fields, errors) {
+  /** @type {Field | null} */
+  let first = null;
+  const rest = [];
+  fields.forEach((field) => field.showError(""));
+  for (const { field: name, message } of errors) {
+    const field = fields.find((each) => each.name === name || `spec.${each.name}` === name);
+    field?.showError(message);
+    field ? first ??= field : rest.push({ field: name, message });
+  }
+  first?.element.closest("details")?.setAttribute("open", "");
+  first?.input.focus();
+  return { isShown: first !== null, rest };
+}

@@ -1,0 +1,138 @@
+/**
+ * Live streams. `EventSource` resumes by itself with `Last-Event-ID`; only when the server refused it for good
+ * it is opened anew here, after a growing delay, and the story then starts from its beginning.
+ */
+
+import { request } from "./api.js";
+
+const DELAYS = [1000, 2000, 5000, 10000];
+const QUIET_MS = 250;
+const POLL_MS = 30000;
+
+const FLEET_EVENTS = [
+  "message", "container", "job", "guest", "node", "cluster", "template", "reset",
+  "registered", "ready", "failed", "deleted", "discovered", "accepted", "phase", "done", "changed", "gone",
+  "added", "observed", "served",
+];
+const JOB_EVENTS = ["accepted", "phase", "step", "log", "progress", "done", "reset"];
+
+/** @typedef {"connecting" | "live" | "lost"} StreamState */
+
+/**
+ * Keep a stream open until the signal.
+ *
+ * @param {string} path
+ * @param {string[]} names
+ * @param {(name: string, content: any) => void} receive
+ * @param {{signal: AbortSignal, tell?: (state: StreamState) => void, restarted?: () => void}} options
+ */
+function stream(path, names, receive, { signal, tell = () => {}, restarted = () => {} }) {
+  let failures = 0;
+  const open = () => {
+    if (signal.aborted) {
+      return;
+    }
+    const source = new EventSource(path);
+    const close = () => source.close();
+    signal.addEventListener("abort", close, { once: true });
+    source.addEventListener("open", () => {
+      failures = 0;
+      tell("live");
+    });
+    source.addEventListener("error", () => {
+      tell("lost");
+      if (source.readyState === EventSource.CLOSED && !signal.aborted) {
+        signal.removeEventListener("abort", close);
+        again();
+      }
+    });
+    for (const name of names) {
+      source.addEventListener(name, (event) => receive(name, parse(event.data)));
+    }
+  };
+  const again = () => {
+    const delay = DELAYS[Math.min(failures, DELAYS.length - 1)];
+    failures += 1;
+    setTimeout(async () => {
+      // A refused stream doesn't say why: a plain request notices a lost session.
+      await request("GET", "/api/v1/jobs?limit=1").catch(() => {});
+      if (!signal.aborted) {
+        restarted();
+        open();
+      }
+    }, delay);
+  };
+  tell("connecting");
+  open();
+}
+
+/**
+ * @param {string} text
+ * @returns {any}
+ */
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * Call `changed` soon after anything changed in the fleet, and now and then in case an event was missed. While
+ * the tab is hidden the stream is closed, since a browser has only a few connections.
+ *
+ * @param {() => void} changed
+ * @param {{signal: AbortSignal, tell?: (state: StreamState) => void}} options
+ */
+export function followFleet(changed, { signal, tell }) {
+  /** @type {AbortController | null} */
+  let open = null;
+  let timer = 0;
+  const soon = () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(changed, QUIET_MS);
+  };
+  const start = () => {
+    open = new AbortController();
+    stream("/api/v1/events", FLEET_EVENTS, soon, { signal: open.signal, tell, restarted: soon });
+  };
+  const turn = () => {
+    open?.abort();
+    if (!document.hidden) {
+      start();
+      soon();
+    }
+  };
+  const poll = setInterval(() => document.hidden || changed(), POLL_MS);
+  document.addEventListener("visibilitychange", turn, { signal });
+  signal.addEventListener("abort", () => {
+    open?.abort();
+    clearTimeout(timer);
+    clearInterval(poll);
+  });
+  start();
+}
+
+/**
+ * Follow a job's story; it is closed after `done`. A `reset` means that the story starts anew.
+ *
+ * @param {string} job
+ * @param {(name: string, content: any) => void} receive
+ * @param {{signal: AbortSignal, tell?: (state: StreamState) => void}} options
+ */
+export function followJob(job, receive, { signal, tell = () => {} }) {
+  const ended = new AbortController();
+  signal.addEventListener("abort", () => ended.abort());
+  stream(
+    `/api/v1/jobs/${encodeURIComponent(job)}/events`,
+    JOB_EVENTS,
+    (name, content) => {
+      if (name === "done") {
+        ended.abort();
+      }
+      receive(name, content);
+    },
+    { signal: ended.signal, tell, restarted: () => receive("reset", {}) },
+  );
+}

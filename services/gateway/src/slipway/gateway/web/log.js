@@ -1,0 +1,132 @@
+/**
+ * The log of a job, as it comes. Lines are gathered and drawn once a frame; parts of a long line are joined; the
+ * view stays at the end until one scrolls up, and holds the last lines only.
+ */
+
+import { h, icon } from "./dom.js";
+
+const KEPT_LINES = 5000;
+const SHOWN_CHARACTERS = 100000;
+const NEAR_END_PX = 24;
+// What terminals do with colours and cursors means nothing here.
+const CONTROL = /\u001b\[[0-9;?]*[A-Za-z]|[\u0000-\u0008\u000b-\u001f\u007f]/g;
+
+export class LogPane {
+  /** @type {HTMLElement[]} */
+  #waiting = [];
+  /** @type {Map<string, HTMLElement>} */
+  #unfinished = new Map();
+  #source = "";
+  #isFollowing = true;
+  #frame = 0;
+  #dropped = 0;
+
+  /** @param {string} job */
+  constructor(job) {
+    const whole = `/api/v1/jobs/${encodeURIComponent(job)}/log`;
+    this.lines = h("div", { class: "log-lines", role: "log", "aria-live": "off", "aria-label": "Log", tabindex: "0" });
+    this.nothing = h("p", { class: "log-empty" }, "Nothing was printed yet.");
+    this.jump = h("button", { type: "button", class: "button small log-jump", hidden: true, onclick: () => this.#follow() },
+      icon("arrow"), "Latest");
+    this.cut = h("p", { class: "log-cut", hidden: true });
+    this.element = h("section", { class: "card log" },
+      h("div", { class: "card-head" }, h("h2", null, "Log"),
+        h("a", { class: "fine", href: whole, target: "_blank", rel: "noopener" }, "Whole log", icon("external"))),
+      this.cut,
+      h("div", { class: "log-frame" }, this.nothing, this.lines, this.jump));
+    this.lines.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+  }
+
+  /** Forget all lines. */
+  clear() {
+    this.#waiting = [];
+    this.#unfinished.clear();
+    this.#source = "";
+    this.#dropped = 0;
+    this.cut.hidden = true;
+    this.lines.replaceChildren();
+  }
+
+  /**
+   * Take one `log` event.
+   *
+   * @param {{phase?: string, step?: string, script?: string, lines?: {stream: string, text: string, more?: boolean}[]}} event
+   */
+  add({ phase, step, script, lines = [] }) {
+    const source = script ?? step ?? phase ?? "";
+    if (source !== this.#source) {
+      this.#source = source;
+      this.#unfinished.clear();
+      this.#put(h("div", { class: "log-source" }, source));
+    }
+    for (const line of lines) {
+      this.#line(line);
+    }
+    this.#frame ||= requestAnimationFrame(() => this.#draw());
+  }
+
+  /** @param {{stream: string, text: string, more?: boolean}} line */
+  #line({ stream, text, more }) {
+    const begun = this.#unfinished.get(stream);
+    const row = begun ?? h("div", { class: `log-line ${stream === "stderr" || stream === "task" ? stream : ""}` });
+    if (!begun) {
+      this.#put(row);
+      if (stream === "stderr") {
+        row.append(h("span", { class: "hidden" }, "stderr: "));
+      }
+    }
+    const length = row.textContent?.length ?? 0;
+    if (length < SHOWN_CHARACTERS) {
+      row.append(text.slice(0, SHOWN_CHARACTERS - length).replace(CONTROL, ""));
+      if (length + text.length > SHOWN_CHARACTERS) {
+        row.append(h("em", null, " … cut here; the whole log has the rest"));
+      }
+    }
+    if (more) {
+      this.#unfinished.set(stream, row);
+    } else {
+      this.#unfinished.delete(stream);
+    }
+  }
+
+  /** @param {HTMLElement} node */
+  #put(node) {
+    this.#waiting.push(node);
+    if (this.#waiting.length > KEPT_LINES) {
+      this.#waiting.shift();
+      this.#dropped += 1;
+    }
+  }
+
+  #draw() {
+    this.#frame = 0;
+    this.nothing.hidden = true;
+    this.lines.append(...this.#waiting.splice(0));
+    while (this.lines.childElementCount > KEPT_LINES) {
+      this.lines.firstElementChild.remove();
+      this.#dropped += 1;
+    }
+    if (this.#dropped) {
+      this.cut.hidden = false;
+      this.cut.textContent = `${this.#dropped.toLocaleString("en")} earlier lines are left out here; the whole log has them.`;
+    }
+    if (this.#isFollowing) {
+      this.lines.scrollTop = this.lines.scrollHeight;
+    } else {
+      this.jump.hidden = false;
+    }
+  }
+
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.lines;
+    this.#isFollowing = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    this.jump.hidden = this.#isFollowing;
+  }
+
+  #follow() {
+    this.#isFollowing = true;
+    this.jump.hidden = true;
+    this.lines.scrollTop = this.lines.scrollHeight;
+    this.lines.focus({ preventScroll: true });
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Hash routes to views. A view fills the page and gets a signal that is aborted when one leaves it: requests,
+ * listeners, timers and streams hang on that signal, so nothing of a view outlives it.
+ */
+
+import { h, replace } from "./dom.js";
+import { problemBox } from "./parts.js";
+
+/**
+ * @callback View
+ * @param {HTMLElement} page
+ * @param {{id: string, signal: AbortSignal}} visit
+ * @returns {Promise<void> | void}
+ */
+
+/** @typedef {{pattern: RegExp, title: string, view: View}} Route */
+
+export class Router {
+  /** @type {AbortController | null} */
+  #leaving = null;
+
+  /**
+   * @param {HTMLElement} main
+   * @param {Route[]} routes the first one is also where an unknown address leads
+   */
+  constructor(main, routes) {
+    this.main = main;
+    this.routes = routes;
+  }
+
+  /** Show what the address names now. */
+  async show() {
+    const path = location.hash.slice(1);
+    for (const route of this.routes) {
+      const found = route.pattern.exec(path);
+      if (found) {
+        await this.open(route, found[1] ?? "");
+        return;
+      }
+    }
+    location.replace("#/containers");
+  }
+
+  /**
+   * Leave the view before and open another.
+   *
+   * @param {Route} route
+   * @param {string} id
+   */
+  async open(route, id = "") {
+    this.leave();
+    const leaving = new AbortController();
+    this.#leaving = leaving;
+    const page = h("div", { class: "page" });
+    replace(this.main, page);
+    document.title = `${route.title} · Slipway`;
+    window.scrollTo(0, 0);
+    this.main.focus({ preventScroll: true });
+    try {
+      await route.view(page, { id, signal: leaving.signal });
+    } catch (error) {
+      if (!leaving.signal.aborted) {
+        replace(page, h("h1", null, route.title), problemBox(error, { retry: () => this.show() }));
+      }
+    }
+  }
+
+  /** End the view that is shown. */
+  leave() {
+    this.#leaving?.abort();
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * What a job's events add up to. Pure: an event comes in, the story is changed, nothing is drawn here.
+ */
+
+export const PHASES = ["create", "start", "deploy", "sync", "finalize"];
+
+/** @typedef {"waiting" | "running" | "finished" | "failed"} PhaseStatus */
+/** @typedef {{name: string, status: string, seconds: number | null}} Script */
+
+/**
+ * @typedef {Object} Story
+ * @property {Record<string, PhaseStatus>} phases
+ * @property {number} percent
+ * @property {string} state
+ * @property {string} step in words
+ * @property {Script[]} scripts
+ * @property {string[]} warnings
+ * @property {import("./api.js").ProblemBody | null} error
+ */
+
+/** @returns {Story} */
+export function newStory() {
+  return {
+    phases: Object.fromEntries(PHASES.map((phase) => [phase, "waiting"])),
+    percent: 0,
+    state: "queued",
+    step: "Waiting for a worker",
+    scripts: [],
+    warnings: [],
+    error: null,
+  };
+}
+
+/**
+ * Add one event.
+ *
+ * @param {Story} story
+ * @param {string} name
+ * @param {any} content
+ */
+export function tell(story, name, content) {
+  if (name === "reset") {
+    Object.assign(story, newStory());
+    return;
+  }
+  if (name !== "accepted" && story.state === "queued") {
+    story.state = "running";
+  }
+  if (typeof content.percent === "number") {
+    story.percent = Math.max(story.percent, content.percent);
+  }
+  if (name === "phase") {
+    onPhase(story, content);
+  } else if (name === "step") {
+    onStep(story, content);
+  } else if (name === "progress" && content.message) {
+    story.step = content.message;
+  } else if (name === "done") {
+    onDone(story, content);
+  }
+}
+
+/**
+ * @param {Story} story
+ * @param {any} content
+ */
+function onPhase(story, { phase, status }) {
+  if (!(phase in story.phases)) {
+    return;
+  }
+  story.phases[phase] = status === "finished" ? "finished" : "running";
+  // A retry begins at the step that failed: what lies before it needs no work.
+  for (const before of PHASES.slice(0, PHASES.indexOf(phase))) {
+    story.phases[before] = "finished";
+  }
+  if (status === "started") {
+    story.step = PHASE_WORDS[phase];
+  }
+}
+
+/** @type {Record<string, string>} */
+const PHASE_WORDS = {
+  create: "Creating the container",
+  start: "Starting it",
+  deploy: "Bringing files and packages",
+  sync: "Running the scripts",
+  finalize: "Looking at what runs in it",
+};
+
+/**
+ * @param {Story} story
+ * @param {any} content
+ */
+function onStep(story, { step, status, script, index, total, scripts, seconds, message }) {
+  if (scripts?.length && !story.scripts.length) {
+    story.scripts = scripts.map((/** @type {string} */ name) => ({ name, status: "waiting", seconds: null }));
+  }
+  const told = story.scripts[index] ?? story.scripts.find((each) => each.name === script);
+  if (script && told) {
+    told.status = status;
+    told.seconds = seconds ?? null;
+  }
+  if (status === "started" || status === "failed") {
+    const words = script ? `Script ${script}${total ? ` (${(index ?? 0) + 1} of ${total})` : ""}` : inWords(step);
+    story.step = message || words;
+  }
+}
+
+/**
+ * @param {Story} story
+ * @param {any} content
+ */
+function onDone(story, { state, error, warnings }) {
+  story.state = state;
+  story.error = error ?? null;
+  story.warnings = warnings ?? [];
+  story.step = "";
+  for (const phase of PHASES) {
+    if (story.phases[phase] === "running") {
+      story.phases[phase] = state === "succeeded" ? "finished" : "failed";
+    }
+  }
+  for (const script of story.scripts) {
+    if (script.status === "started") {
+      script.status = state === "succeeded" ? "finished" : "failed";
+    }
+  }
+}
+
+/**
+ * `create.task` as words: "Create: task".
+ *
+ * @param {string} step
+ * @returns {string}
+ */
+export function inWords(step = "") {
+  const [phase, ...rest] = step.split(".");
+  const words = rest.join(" ").replaceAll("-", " ");
+  const first = phase.charAt(0).toUpperCase() + phase.slice(1);
+  return words ? `${first}: ${words}` : first;
+}

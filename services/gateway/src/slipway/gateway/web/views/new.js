@@ -1,0 +1,184 @@
+/** A new container from a template. */
+
+import { ApiProblem, freshKey, list, request } from "../api.js";
+import { h, icon, replace } from "../dom.js";
+import { Field, showErrors } from "../form.js";
+import { empty, loading, problemBox } from "../parts.js";
+import { memory } from "../words.js";
+
+/** @typedef {import("../form.js").Field} FormField */
+
+/**
+ * @typedef {Object} Variable
+ * @property {string} name
+ * @property {string} [description]
+ * @property {string | null} [default]
+ * @property {boolean} [is_required]
+ * @property {boolean} [is_secret]
+ * @property {number | null} [generate]
+ * @property {string | null} [pattern]
+ */
+
+/**
+ * @typedef {Object} Template
+ * @property {string} name
+ * @property {{description: string, version: string, variables?: Variable[], resources?: any, ports?: any[]}} manifest
+ */
+
+/** @type {import("../router.js").View} */
+export async function newView(page, { signal }) {
+  replace(page, loading());
+  const { items } = await list("/api/v1/templates", { wanted: 1000, signal });
+  replace(page,
+    h("a", { class: "back", href: "#/containers" }, icon("back"), "Containers"),
+    h("div", { class: "head" }, h("h1", null, "New container")),
+    items.length ? new CreateForm(items, signal).element
+      : empty("No templates", "The catalog serves none. Its log says which folders it could not read."));
+}
+
+class CreateForm {
+  #key = freshKey();
+  #asked = "";
+
+  /**
+   * @param {Template[]} templates
+   * @param {AbortSignal} signal
+   */
+  constructor(templates, signal) {
+    this.signal = signal;
+    /** @type {FormField[]} */
+    this.fields = [];
+    this.template = templates[0];
+    this.rest = h("div", { class: "form" });
+    this.trouble = h("div");
+    this.button = h("button", { type: "submit", class: "button primary" }, "Create container");
+    this.element = h("form", { class: "create", novalidate: true, onsubmit: (/** @type {SubmitEvent} */ e) => this.#submit(e) },
+      h("fieldset", { class: "templates" }, h("legend", null, "Template"),
+        templates.map((each, index) => this.#choice(each, index === 0))),
+      h("div", { class: "card" }, this.rest, this.trouble,
+        h("div", { class: "form-end" }, h("a", { class: "button quiet", href: "#/containers" }, "Cancel"), this.button)));
+    this.#drawFields();
+  }
+
+  /**
+   * @param {Template} template
+   * @param {boolean} isChosen
+   */
+  #choice(template, isChosen) {
+    const { manifest } = template;
+    const resources = manifest.resources ?? {};
+    const choose = () => {
+      this.template = template;
+      this.#drawFields();
+    };
+    return h("label", { class: "choice" },
+      h("input", { type: "radio", name: "template", value: template.name, checked: isChosen, onchange: choose }),
+      h("span", { class: "choice-body" },
+        h("span", { class: "choice-name" }, template.name, h("span", { class: "vmid" }, manifest.version)),
+        h("span", { class: "choice-text" }, manifest.description),
+        h("span", { class: "choice-facts" },
+          chip(`${resources.cores ?? 1} core${resources.cores > 1 ? "s" : ""}`),
+          chip(memory(resources.memory ?? 512)), chip(`${resources.disk ?? 4} GiB`),
+          (manifest.ports ?? []).map((port) => chip(`${port.name} :${port.port}`)))));
+  }
+
+  #drawFields() {
+    const resources = this.template.manifest.resources ?? {};
+    const known = new Map(this.fields.map((field) => [field.name, field.value]));
+    const hostname = new Field({
+      name: "hostname", label: "Hostname", isRequired: true, hint: "Lower-case letters, digits and hyphens: web-1",
+      attributes: { maxlength: "63", autocapitalize: "off", spellcheck: "false" },
+    });
+    const variables = (this.template.manifest.variables ?? []).map(variableField);
+    const password = new Field({
+      name: "password", label: "Root password", type: "password", hint: "Left empty, one is generated and kept for you.",
+      attributes: { autocomplete: "new-password" },
+    });
+    const sizes = [
+      new Field({ name: "cores", label: "Cores", type: "number", unit: "", placeholder: resources.cores, attributes: { min: "1" } }),
+      new Field({ name: "memory", label: "Memory", type: "number", unit: "MiB", placeholder: resources.memory, attributes: { min: "16" } }),
+      new Field({ name: "disk", label: "Disk", type: "number", unit: "GiB", placeholder: resources.disk, attributes: { min: "0.1", step: "any" } }),
+    ];
+    this.fields = [hostname, ...variables, ...sizes, password];
+    for (const field of [hostname, ...sizes, password]) {
+      field.value = known.get(field.name) ?? "";
+    }
+    replace(this.trouble);
+    replace(this.rest,
+      hostname.element,
+      variables.map((field) => field.element),
+      h("details", { class: "more" }, h("summary", null, "Size and password"),
+        h("div", { class: "form" }, h("div", { class: "trio" }, sizes.map((field) => field.element)), password.element)));
+  }
+
+  #body() {
+    /** @type {Record<string, any>} */
+    const body = { template: this.template.name };
+    /** @type {Record<string, string>} */
+    const variables = {};
+    for (const field of this.fields.filter((each) => each.value !== "")) {
+      if (field.name.startsWith("variables.")) {
+        variables[field.name.slice("variables.".length)] = field.value;
+      } else {
+        body[field.name] = field.type === "number" ? Number(field.value) : field.value;
+      }
+    }
+    return Object.keys(variables).length ? { ...body, variables } : body;
+  }
+
+  /** @param {SubmitEvent} event */
+  async #submit(event) {
+    event.preventDefault();
+    replace(this.trouble);
+    const missing = this.fields.filter((field) => field.isRequired && field.value === "")
+      .map((field) => ({ field: field.name, message: "Fill this in." }));
+    if (showErrors(this.fields, missing).isShown) {
+      return;
+    }
+    const body = this.#body();
+    // The same request again has the same key; a changed one is a new request.
+    if (JSON.stringify(body) !== this.#asked) {
+      this.#asked = JSON.stringify(body);
+      this.#key = freshKey();
+    }
+    this.button.disabled = true;
+    try {
+      const headers = { "Idempotency-Key": this.#key };
+      const accepted = await request("POST", "/api/v1/containers", { body, headers, signal: this.signal });
+      location.hash = `#/jobs/${accepted.job.id}`;
+    } catch (error) {
+      if (!this.signal.aborted) {
+        this.button.disabled = false;
+        this.#refused(/** @type {ApiProblem} */ (error));
+      }
+    }
+  }
+
+  /** @param {ApiProblem} problem */
+  #refused(problem) {
+    const { isShown, rest } = showErrors(this.fields, problem.errors ?? []);
+    if (!isShown || rest.length) {
+      const { message, code, correlationId } = problem;
+      replace(this.trouble, problemBox({ message, code, correlationId, errors: rest }));
+    }
+  }
+}
+
+/** @param {Variable} variable */
+function variableField(variable) {
+  const generated = variable.generate ? "Left empty, one is generated." : "";
+  return new Field({
+    name: `variables.${variable.name}`,
+    label: variable.name,
+    type: variable.is_secret ? "password" : "text",
+    hint: [variable.description, generated].filter(Boolean).join(" "),
+    placeholder: variable.default ?? "",
+    isRequired: Boolean(variable.is_required) && !variable.default && !variable.generate,
+    attributes: { autocomplete: variable.is_secret ? "new-password" : "off", spellcheck: "false" },
+  });
+}
+
+/** @param {string} text */
+function chip(text) {
+  return h("span", { class: "chip" }, text);
+}

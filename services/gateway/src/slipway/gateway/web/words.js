@@ -1,0 +1,85 @@
+/** Moments, spans and sizes as people read them. */
+
+const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const EXACT = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
+
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
+
+/**
+ * How long ago: "3 minutes ago".
+ *
+ * @param {string} moment
+ * @returns {string}
+ */
+export function ago(moment) {
+  const seconds = (Date.parse(moment) - Date.now()) / 1000;
+  for (const [unit, size] of UNITS) {
+    if (Math.abs(seconds) >= size) {
+      return RELATIVE.format(Math.round(seconds / size), unit);
+    }
+  }
+  return "just now";
+}
+
+/**
+ * @param {string} moment
+ * @returns {string}
+ */
+export function exactly(moment) {
+  return EXACT.format(new Date(moment));
+}
+
+/**
+ * A span: "8 s", "2 min 05 s".
+ *
+ * @param {number} seconds
+ * @returns {string}
+ */
+export function span(seconds) {
+  if (seconds < 10) {
+    return `${Math.max(0, seconds).toFixed(1)} s`;
+  }
+  const whole = Math.round(seconds);
+  if (whole < 60) {
+    return `${whole} s`;
+  }
+  const minutes = Math.floor(whole / 60);
+  return minutes < 60
+    ? `${minutes} min ${String(whole % 60).padStart(2, "0")} s`
+    : `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+}
+
+/**
+ * MiB as people say it.
+ *
+ * @param {number} mib
+ * @returns {string}
+ */
+export function memory(mib) {
+  return mib >= 1024 && mib % 256 === 0 ? `${mib / 1024} GiB` : `${mib} MiB`;
+}
+
+/** @type {Record<string, string>} */
+const WARNINGS = {
+  "discovery-pending": "Slipway has not looked inside yet; services and passwords appear when it has.",
+};
+
+/**
+ * @param {string} warning
+ * @returns {string}
+ */
+export function warningWords(warning) {
+  return WARNINGS[warning] ?? warning;
+}
+
+/** @type {Record<string, string>} */
+const KINDS = { "container.create": "Create", "container.delete": "Delete" };
+
+/**
+ * @param {string} kind
+ * @returns {string}
+ */
+export function kindWords(kind) {
+  return KINDS[kind] ?? kind;
+}
