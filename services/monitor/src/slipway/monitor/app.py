@@ -1,0 +1,34 @@
+"""Assembles monitor: the only module that knows all the others."""
+
+from slipway.contracts.clusters import ClusterAdded, TestCluster
+from slipway.contracts.guests import DiscoverGuest
+from slipway.monitor.access import Clusters
+from slipway.monitor.discovery import Discoverer
+from slipway.monitor.fleet import Fleet
+from slipway.monitor.handlers import Handlers
+from slipway.monitor.pending import PendingScan
+from slipway.monitor.settings import MonitorSettings
+from slipway.monitor.trial import Trial
+from slipway.runtime.bus import Bus
+from slipway.runtime.sealing import Sealer
+from slipway.runtime.service import Service
+
+
+def build() -> Service:
+    """Build the service from its settings; opens nothing yet."""
+    settings = MonitorSettings()
+    bus = Bus(settings, service="monitor")
+    sealer = Sealer(settings)
+    clusters = Clusters(bus, sealer, record=settings.proxmox_record)
+    discoverer = Discoverer(bus, clusters, sealer)
+    handlers = Handlers(Trial(sealer, record=settings.proxmox_record), discoverer)
+    fleet = Fleet(bus, clusters, settings)
+    pending = PendingScan(bus, discoverer, every=settings.pending_interval)
+    bus.answer(TestCluster, handlers.try_cluster)
+    bus.answer(DiscoverGuest, handlers.discover_guest)
+    bus.consume(ClusterAdded, fleet.cluster_added, durable="monitor-clusters")
+    service = Service("monitor", settings, bus)
+    service.background("clusters", fleet.run)
+    service.background("pending", pending.run)
+    service.on_stop(clusters.aclose)
+    return service

@@ -1,0 +1,95 @@
+"""Looks into a guest: one remote process asks all probes, inventory keeps what they found.
+
+The probes' outputs are told apart by a marker that no guest can guess. Values of credentials are sealed to
+inventory before they go anywhere; nothing but their names is answered or logged.
+"""
+
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+
+from slipway.contracts.containers import DiscoveredCredential, StoreDiscovery
+from slipway.contracts.guests import DiscoverGuest, Discovery
+from slipway.monitor.access import Clusters
+from slipway.monitor.domain import services
+from slipway.monitor.probes import addresses, credentials, processes, sockets, units
+from slipway.proxmox.hosts import Cluster
+from slipway.runtime.bus import Bus
+from slipway.runtime.redaction import redact
+from slipway.runtime.sealing import Sealer
+
+TIMEOUT = timedelta(seconds=13)
+"""Leaves inventory its share of the query's 20 seconds."""
+_PROBES: Mapping[str, str] = {
+    "addresses": addresses.command(),
+    "credentials": credentials.command(),
+    "sockets": sockets.command(),
+    "processes": processes.command(),
+    "units": units.command(),
+}
+SCRIPT = "\n".join(
+    (
+        *(
+            f'printf "\\n%s {name}\\n" "$1"\n{{ {command}; }} 2>/dev/null </dev/null'
+            for name, command in _PROBES.items()
+        ),
+        "exit 0",
+    )
+)
+"""All probes one after the other; `$1` is the marker."""
+
+
+class Discoverer:
+    """Discovers guests."""
+
+    def __init__(self, bus: Bus, clusters: Clusters, sealer: Sealer) -> None:
+        self._bus = bus
+        self._clusters = clusters
+        self._sealer = sealer
+
+    async def discover(self, query: DiscoverGuest) -> Discovery:
+        """Look into a guest, let inventory keep what was found, and tell it without secrets."""
+        marker = secrets.token_hex(16)
+
+        async def look(cluster: Cluster) -> str:
+            pct = cluster.pct(query.node)
+            return (await pct.script(query.vmid, SCRIPT, (marker,), timeout=TIMEOUT)).stdout
+
+        told = sections(await self._clusters.at(query.cluster, look), marker)
+        found = self._read(query.container, told)
+        await self._bus.ask(found)
+        return Discovery(
+            address=found.address,
+            services=found.services,
+            credentials=tuple(credential.name for credential in found.credentials),
+        )
+
+    def _read(self, container: str, told: Mapping[str, str]) -> StoreDiscovery:
+        own = addresses.parse(told.get("addresses", ""))
+        listening = services(
+            sockets.parse(told.get("sockets", "")),
+            units.parse(told.get("units", "")),
+            processes.parse(told.get("processes", "")),
+            own,
+        )
+        return StoreDiscovery(
+            container=container,
+            address=own[0] if own else None,
+            services=listening,
+            credentials=self._sealed(container, told.get("credentials", "")),
+        )
+
+    def _sealed(self, container: str, output: str) -> tuple[DiscoveredCredential, ...]:
+        sealed = []
+        for name, value in sorted(credentials.parse(output).items()):
+            redact(value)
+            plain = name.lower()
+            box = self._sealer.seal(value, to="inventory", owner=container, field=plain)
+            sealed.append(DiscoveredCredential(name=plain, value=box))
+        return tuple(sealed)
+
+
+def sections(output: str, marker: str) -> Mapping[str, str]:
+    """Cut the script's output into the probes' outputs."""
+    _, *parts = output.split(f"{marker} ")
+    return {name: text for name, _, text in (part.partition("\n") for part in parts)}

@@ -1,0 +1,159 @@
+"""What is known of nodes: asked from the API, and tried over SSH. Never changes anything."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
+from slipway.contracts.message import Moment
+from slipway.contracts.problems import SlipwayError
+from slipway.proxmox.answers import Bridge, ClusterMember, Node, Storage
+from slipway.proxmox.api import ProxmoxApi
+from slipway.proxmox.errors import NodeUnreachable
+from slipway.proxmox.ssh import NodeShell
+from slipway.runtime import clock
+
+NODES_AT_ONCE = 4
+NODE_SECONDS = 12.0
+SSH_TIMEOUT = timedelta(seconds=8)
+_FIND_PCT = ("sh", "-c", "command -v pct")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReading:
+    """One node's facts, and why they are not whole if they are not."""
+
+    facts: NodeFacts
+    problem: SlipwayError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Surroundings:
+    """What the cluster says of all nodes at once."""
+
+    vmids: tuple[int, ...]
+    pools: tuple[str, ...]
+    nodes: Mapping[str, Node]
+    now: Moment
+
+
+async def read(
+    api: ProxmoxApi, shells: Mapping[str, NodeShell], *, without_shell: str
+) -> tuple[NodeReading, ...]:
+    """Read the facts of every node of a cluster.
+
+    Args:
+        api: The cluster.
+        shells: Those nodes that can be reached by SSH.
+        without_shell: Why the others can't be.
+    """
+    members, resources, permissions = await asyncio.gather(
+        api.cluster_status(), api.resources(), api.permissions()
+    )
+    around = _Surroundings(
+        vmids=tuple(sorted(guest.vmid for guest in resources.guests)),
+        pools=_pools(permissions),
+        nodes={node.name: node for node in resources.nodes},
+        now=clock.now(),
+    )
+    free = asyncio.Semaphore(NODES_AT_ONCE)
+
+    async def one(member: ClusterMember) -> NodeReading:
+        async with free:
+            return await _node(api, member, around, shells.get(member.name), without_shell)
+
+    async with asyncio.TaskGroup() as group:
+        reading = [group.create_task(one(member)) for member in members if member.type == "node"]
+    return tuple(sorted((task.result() for task in reading), key=lambda each: each.facts.node))
+
+
+def _pools(permissions: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+    """The pools that the asker has a privilege on: Proxmox names each of them among the paths."""
+    return tuple(sorted(path.removeprefix("/pool/") for path in permissions if path.startswith("/pool/")))
+
+
+async def _node(
+    api: ProxmoxApi,
+    member: ClusterMember,
+    around: _Surroundings,
+    shell: NodeShell | None,
+    without_shell: str,
+) -> NodeReading:
+    known = around.nodes.get(member.name)
+    facts = NodeFacts(
+        node=member.name,
+        is_online=member.online is not False,
+        address=member.ip,
+        cores=known.maxcpu if known else None,
+        memory_bytes=known.maxmem if known else None,
+        vmids=around.vmids,
+        pools=around.pools,
+        observed_at=around.now,
+        ssh_problem=without_shell,
+    )
+    if not facts.is_online:
+        return NodeReading(facts=facts.model_copy(update={"ssh_problem": f"{member.name} is offline."}))
+    ssh, told = await asyncio.gather(_ssh_problem(shell, without_shell), _try_answers(api, facts))
+    usable = {"ssh_problem": ssh, "is_ssh_usable": ssh is None}
+    return NodeReading(facts=told.facts.model_copy(update=usable), problem=told.problem)
+
+
+async def _try_answers(api: ProxmoxApi, facts: NodeFacts) -> NodeReading:
+    try:
+        async with asyncio.timeout(NODE_SECONDS):
+            return NodeReading(facts=await _answers(api, facts))
+    except SlipwayError as error:
+        problem = error
+    except TimeoutError:
+        problem = NodeUnreachable(f"{facts.node} did not answer within {NODE_SECONDS:g} s.", path="/")
+    is_online = facts.is_online and not isinstance(problem, NodeUnreachable)
+    return NodeReading(facts=facts.model_copy(update={"is_online": is_online}), problem=problem)
+
+
+async def _answers(api: ProxmoxApi, facts: NodeFacts) -> NodeFacts:
+    storages, bridges, appliances = await asyncio.gather(
+        api.storages(facts.node), api.networks(facts.node), api.appliances(facts.node)
+    )
+    archives = await _archives(api, facts.node, storages)
+    return facts.model_copy(
+        update={
+            "storages": tuple(sorted(map(_storage, storages), key=lambda each: each.name)),
+            "bridges": tuple(sorted(map(_bridge, bridges), key=lambda each: each.name)),
+            "os_templates": archives,
+            "appliances": tuple(sorted(each.template for each in appliances)),
+        }
+    )
+
+
+async def _archives(api: ProxmoxApi, node: str, storages: tuple[Storage, ...]) -> tuple[str, ...]:
+    holding = [each.name for each in storages if "vztmpl" in each.content and each.active and each.enabled]
+    found = await asyncio.gather(*(api.content(node, name, kind="vztmpl") for name in holding))
+    return tuple(sorted(volume.volid for volumes in found for volume in volumes))
+
+
+def _storage(storage: Storage) -> StorageFact:
+    return StorageFact(
+        name=storage.name,
+        type=storage.type,
+        content=storage.content,
+        is_active=storage.active and storage.enabled,
+        free_bytes=storage.avail,
+        total_bytes=storage.total,
+    )
+
+
+def _bridge(bridge: Bridge) -> BridgeFact:
+    return BridgeFact(name=bridge.name, subnets=tuple(each for each in (bridge.cidr, bridge.cidr6) if each))
+
+
+async def _ssh_problem(shell: NodeShell | None, without_shell: str) -> str | None:
+    if shell is None:
+        return without_shell
+    try:
+        found = await shell.run(_FIND_PCT, timeout=SSH_TIMEOUT)
+    except SlipwayError as error:
+        return error.message
+    if found.exit_code != 0:
+        return f"The SSH login to {shell.node} finds no `pct`; it has to be root's on a Proxmox node."
+    return None

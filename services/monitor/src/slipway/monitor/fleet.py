@@ -1,0 +1,104 @@
+"""Which clusters are watched, and that only one replica watches each."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+from slipway.contracts.clusters import ClusterAdded, ListClusters
+from slipway.contracts.problems import SlipwayError, Unavailable
+from slipway.monitor import series
+from slipway.monitor.access import Clusters
+from slipway.monitor.nodes import NodeWatch
+from slipway.monitor.poller import Poller
+from slipway.monitor.settings import MonitorSettings
+from slipway.monitor.trouble import Trouble
+from slipway.runtime.bus import Bus, Delivery
+from slipway.runtime.locks import Lease
+from slipway.runtime.problems import LeaseHeld
+
+LEASE = timedelta(seconds=9)
+TAKE_AGAIN_SECONDS = 3.0
+LIST_AGAIN_SECONDS = 10.0
+
+
+class Fleet:
+    """Watches all clusters that inventory knows."""
+
+    def __init__(self, bus: Bus, clusters: Clusters, settings: MonitorSettings) -> None:
+        self._bus = bus
+        self._clusters = clusters
+        self._settings = settings
+        self._changed = asyncio.Event()
+        self._due: dict[str, asyncio.Event] = {}
+        self._trouble = Trouble("listing clusters")
+
+    async def cluster_added(self, event: ClusterAdded, _delivery: Delivery) -> None:
+        """Watch a new cluster at once.
+
+        Idempotent: a cluster that is watched already is only looked at once more.
+        """
+        self._clusters.forget(event.id)
+        if event.id in self._due:
+            self._due[event.id].set()
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Watch for ever; one cluster in trouble keeps no other waiting."""
+        async with asyncio.TaskGroup() as group:
+            watching: dict[str, asyncio.Task[None]] = {}
+            while True:
+                self._changed.clear()
+                known = await self._listed(set(watching))
+                for cluster in known - watching.keys():
+                    watching[cluster] = group.create_task(self._watch(cluster), name=f"watch {cluster}")
+                for cluster in watching.keys() - known:
+                    watching.pop(cluster).cancel()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), LIST_AGAIN_SECONDS)
+
+    async def _listed(self, before: set[str]) -> set[str]:
+        """All clusters; those known before while inventory is away."""
+        found: set[str] = set()
+        cursor: str | None = None
+        try:
+            while True:
+                page = await self._bus.ask(ListClusters(limit=100, cursor=cursor))
+                found |= {cluster.id for cluster in page.items}
+                cursor = page.next
+                if cursor is None:
+                    break
+        except SlipwayError as error:
+            self._trouble.met(error)
+            return before
+        self._trouble.over()
+        return found
+
+    async def _watch(self, cluster: str) -> None:
+        trouble = Trouble("taking the lease", cluster=cluster)
+        while True:
+            try:
+                async with Lease(self._bus, f"monitor-{cluster}", LEASE) as lease:
+                    trouble.over()
+                    await self._hold(cluster, lease)
+            except LeaseHeld:
+                trouble.over()
+            except Unavailable as error:
+                trouble.met(error)
+            finally:
+                series.forget(cluster)
+            await asyncio.sleep(TAKE_AGAIN_SECONDS)
+
+    async def _hold(self, cluster: str, lease: Lease) -> None:
+        """Poll and look until the lease is lost."""
+        due = self._due[cluster] = asyncio.Event()
+        settings = self._settings
+        poller = Poller(cluster, self._bus, self._clusters, every=settings.poll_interval, facts_due=due)
+        nodes = NodeWatch(cluster, self._bus, self._clusters, every=settings.facts_interval, due=due)
+        try:
+            async with asyncio.TaskGroup() as group:
+                working = [group.create_task(poller.run()), group.create_task(nodes.run())]
+                await lease.lost.wait()
+                for task in working:
+                    task.cancel()
+        finally:
+            self._due.pop(cluster, None)

@@ -1,0 +1,23 @@
+"""Answers monitor's queries."""
+
+from slipway.contracts.clusters import ClusterFacts, TestCluster
+from slipway.contracts.guests import DiscoverGuest, Discovery
+from slipway.monitor.discovery import Discoverer
+from slipway.monitor.trial import Trial
+from slipway.runtime.call import Call
+
+
+class Handlers:
+    """One method per subject."""
+
+    def __init__(self, trial: Trial, discoverer: Discoverer) -> None:
+        self._trial = trial
+        self._discoverer = discoverer
+
+    async def try_cluster(self, query: TestCluster, _call: Call) -> ClusterFacts:
+        """Try a cluster that is not saved yet."""
+        return await self._trial.test(query)
+
+    async def discover_guest(self, query: DiscoverGuest, _call: Call) -> Discovery:
+        """Look into a guest now."""
+        return await self._discoverer.discover(query)

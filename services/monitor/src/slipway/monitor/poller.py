@@ -1,0 +1,142 @@
+"""Polls the guests of one cluster: one request, then changes are told and stored.
+
+A change is told before it is stored, under an id made of what was stored before: if monitor dies between the
+two, the next holder of the lease tells the same once more, and the bus keeps it once.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from datetime import timedelta
+
+from slipway.contracts.guests import GuestChanged, GuestGone, GuestStatus
+from slipway.contracts.message import Moment
+from slipway.contracts.problems import SlipwayError
+from slipway.contracts.values import Power
+from slipway.monitor import series
+from slipway.monitor.access import Clusters
+from slipway.monitor.diff import compare
+from slipway.monitor.trouble import Trouble
+from slipway.proxmox.answers import ResourceGuest
+from slipway.runtime import clock
+from slipway.runtime.bus import Bus
+from slipway.runtime.kv import Bucket
+from slipway.runtime.topology import LIVE
+
+POLL_SECONDS = 15.0
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Poller:
+    """Polls one cluster; whoever runs it holds the cluster's lease."""
+
+    def __init__(
+        self, cluster: str, bus: Bus, clusters: Clusters, *, every: timedelta, facts_due: asyncio.Event
+    ) -> None:
+        self._cluster = cluster
+        self._bus = bus
+        self._clusters = clusters
+        self._every = every.total_seconds()
+        self._facts_due = facts_due
+        """Set when guests came or went, VMs included: the node's facts name them."""
+        self._bucket = Bucket(bus, LIVE)
+        self._trouble = Trouble("polling", cluster=cluster)
+        self._known: dict[str, GuestStatus] | None = None
+        self._revisions: dict[str, int] = {}
+        self._missing: Mapping[str, int] = {}
+        self._vmids: frozenset[int] | None = None
+
+    async def run(self) -> None:
+        """Poll for ever; a cluster that does not answer is asked less often."""
+        loop = asyncio.get_running_loop()
+        pause = self._every
+        while True:
+            began = loop.time()
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self.poll()
+            except (SlipwayError, TimeoutError) as error:
+                self._trouble.met(error)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            else:
+                self._trouble.over()
+                series.polled(self._cluster)
+                pause = self._every
+            took = loop.time() - began
+            series.poll_seconds.observe(took)
+            await asyncio.sleep(max(pause - took, 0.05))
+
+    async def poll(self) -> None:
+        """Ask once, then tell and store what has changed."""
+        known = self._known if self._known is not None else await self._stored()
+        resources = await self._clusters.at(self._cluster, lambda cluster: cluster.api.resources())
+        now = clock.now()
+        seen = [status_of(self._cluster, guest, now) for guest in resources.guests if guest.type == "lxc"]
+        found = compare(known, {status.id: status for status in seen}, self._missing)
+        self._known = None  # read again if what follows breaks off
+        for status in found.changed:
+            await self._tell(status)
+            await self._keep(status)
+        for status in found.moved:
+            await self._keep(status)
+        for status in found.gone:
+            await self._drop(status, now)
+        gone = {status.id for status in found.gone}
+        told = {status.id: status for status in (*found.changed, *found.moved)}
+        self._known = {guest: status for guest, status in (known | told).items() if guest not in gone}
+        self._missing = found.missing
+        self._note(frozenset(guest.vmid for guest in resources.guests))
+
+    async def _stored(self) -> dict[str, GuestStatus]:
+        entries = await self._bucket.entries()
+        known = {key: GuestStatus.model_validate_json(entry.value) for key, entry in entries.items()}
+        self._revisions = {key: entry.revision for key, entry in entries.items()}
+        return {key: status for key, status in known.items() if status.cluster == self._cluster}
+
+    async def _tell(self, status: GuestStatus) -> None:
+        identity = f"{status.power} {status.node} {status.name} {status.lock}"
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        message_id = f"{status.id}:changed:{self._revisions.get(status.id, 0)}:{digest}"
+        if status.id not in self._revisions:
+            # A VMID that is used again has no revision: its first sight is told apart by its moment.
+            message_id = f"{message_id}:{int(status.observed_at.timestamp())}"
+        await self._bus.publish(GuestChanged(id=status.id, status=status), message_id=message_id)
+
+    async def _keep(self, status: GuestStatus) -> None:
+        self._revisions[status.id] = await self._bucket.put(
+            status.id,
+            status.model_dump_json().encode(),
+            expected_revision=self._revisions.get(status.id),
+        )
+
+    async def _drop(self, status: GuestStatus, now: Moment) -> None:
+        gone = GuestGone(id=status.id, cluster=self._cluster, vmid=status.vmid, at=now)
+        revision = self._revisions.get(status.id, 0)
+        await self._bus.publish(gone, message_id=f"{status.id}:gone:{revision}")
+        await self._bucket.delete(status.id)
+        self._revisions.pop(status.id, None)
+
+    def _note(self, vmids: frozenset[int]) -> None:
+        if self._vmids is not None and vmids != self._vmids:
+            self._facts_due.set()
+        self._vmids = vmids
+
+
+def status_of(cluster: str, guest: ResourceGuest, now: Moment) -> GuestStatus:
+    """Say a row of Proxmox' answer in our words; what it leaves out is 0."""
+    return GuestStatus(
+        id=f"{cluster}-{guest.vmid}",
+        cluster=cluster,
+        node=guest.node,
+        vmid=guest.vmid,
+        name=guest.name,
+        power=Power(guest.status.value),
+        uptime_seconds=guest.uptime or 0,
+        cpu=guest.cpu or 0.0,
+        memory_bytes=guest.mem or 0,
+        memory_max_bytes=guest.maxmem or 0,
+        disk_bytes=guest.disk or 0,
+        disk_max_bytes=guest.maxdisk or 0,
+        lock=guest.lock or None,
+        observed_at=now,
+    )

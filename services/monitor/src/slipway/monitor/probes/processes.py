@@ -1,0 +1,35 @@
+"""What runs: each process' name, and the unit that its control group names."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_LINE = re.compile(r"^/proc/(?P<pid>\d+)/(?P<what>comm|cgroup):(?P<value>.*)$")
+_UNIT = re.compile(r"/(?P<name>[^/]+)\.service(?=/|$)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One process."""
+
+    name: str = ""
+    unit: str | None = None
+    """Without `.service`; of the innermost unit."""
+
+
+def command() -> str:
+    """Print two small files of every process, each line after its path."""
+    return "grep -sH . /proc/[0-9]*/comm /proc/[0-9]*/cgroup"
+
+
+def parse(output: str) -> Mapping[int, Process]:
+    """Give process id to what is known of it."""
+    names: dict[int, str] = {}
+    units: dict[int, str] = {}
+    for match in filter(None, map(_LINE.match, output.splitlines())):
+        pid = int(match["pid"])
+        if match["what"] == "comm":
+            names[pid] = match["value"]
+        elif found := _UNIT.findall(match["value"]):
+            units[pid] = found[-1]
+    return {pid: Process(name=names.get(pid, ""), unit=units.get(pid)) for pid in names.keys() | units.keys()}

@@ -1,0 +1,47 @@
+"""Which services run: systemd's running units with their main processes, or OpenRC's started ones."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_UNIT = re.compile(r"^(?P<name>[^\s=]+)\.service$")
+_STARTED = re.compile(r"^\s*(?P<name>\S+)\s+\[\s*started\b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Units:
+    """The running services."""
+
+    names: tuple[str, ...] = ()
+    """Without `.service`."""
+    main_pids: Mapping[int, str] = field(default_factory=dict)
+
+
+def command() -> str:
+    """List names, then `Id=` and `MainPID=` of each; a manager that hangs costs four seconds a question."""
+    return (
+        "if command -v systemctl >/dev/null; then"
+        " running=$(timeout 4 systemctl list-units --type=service --state=running"
+        ' --no-legend --plain --no-pager | while read -r unit rest; do printf "%s\\n" "$unit"; done);'
+        ' printf "%s\\n" "$running";'
+        ' [ -z "$running" ] || timeout 4 systemctl show -p Id -p MainPID --no-pager $running;'
+        " elif command -v rc-status >/dev/null; then rc-status -a -C; fi"
+    )
+
+
+def parse(output: str) -> Units:
+    """Read names and main processes; what is neither is skipped."""
+    names: dict[str, None] = {}
+    main_pids: dict[int, str] = {}
+    asked: dict[str, str] = {}
+    for line in output.splitlines():
+        if found := _UNIT.match(line) or _STARTED.match(line):
+            names[found["name"]] = None
+        key, equals, value = line.partition("=")
+        if equals and key in {"Id", "MainPID"}:
+            asked[key] = value
+        if len(asked) == 2:  # noqa: PLR2004  systemd writes the two in an order of its own
+            if asked["MainPID"].isdigit() and int(asked["MainPID"]) > 0:
+                main_pids[int(asked["MainPID"])] = asked["Id"].removesuffix(".service")
+            asked = {}
+    return Units(names=tuple(names), main_pids=main_pids)

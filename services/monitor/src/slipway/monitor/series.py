@@ -1,0 +1,32 @@
+"""What monitor measures of itself."""
+
+import time
+
+from prometheus_client import Gauge, Histogram
+
+from slipway.runtime.metrics import REGISTRY
+
+poll_seconds = Histogram(
+    "slipway_monitor_poll_seconds",
+    "Time of one poll of a cluster.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0),
+    registry=REGISTRY,
+)
+_age = Gauge(
+    "slipway_monitor_poll_age_seconds",
+    "Time since the last successful poll of a cluster by this replica; clusters are few.",
+    ["cluster"],
+    registry=REGISTRY,
+)
+
+
+def polled(cluster: str) -> None:
+    """Let the cluster's age grow from now on."""
+    at = time.monotonic()
+    _age.labels(cluster).set_function(lambda: time.monotonic() - at)
+
+
+def forget(cluster: str) -> None:
+    """Tell no age of a cluster that another replica polls, or nobody."""
+    if (cluster,) in _age._metrics:  # noqa: SLF001  remove() of an unknown label raises
+        _age.remove(cluster)

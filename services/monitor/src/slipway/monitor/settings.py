@@ -1,0 +1,19 @@
+"""What monitor can be told from outside."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from slipway.runtime.settings import Duration, ServiceSettings
+
+
+class MonitorSettings(ServiceSettings):
+    """Monitor's settings."""
+
+    poll_interval: Duration = timedelta(seconds=2)
+    """How often each cluster is asked for the state of its guests; one request each time."""
+    facts_interval: Duration = timedelta(seconds=15)
+    """How often storages, bridges, archives and the SSH access of each node are looked at."""
+    pending_interval: Duration = timedelta(seconds=15)
+    """How often containers whose discovery is still owed are looked for."""
+    proxmox_record: Path | None = None
+    """A file to which each request to Proxmox is appended as a line of JSON, secrets masked."""
