@@ -40,7 +40,7 @@ log = get_logger()
 QueryT = TypeVar("QueryT", bound=Query[Any])
 MessageT = TypeVar("MessageT", bound=Message)
 ReplyT = TypeVar("ReplyT", bound=Value)
-StateT = TypeVar("StateT", bound=State)
+LastT = TypeVar("LastT", bound=Message)
 
 _PARKED_HEADERS = ("ce-", "slipway-", "traceparent", "content-type")
 """What of a message's headers goes along when it is parked; the bus's own would be obeyed again."""
@@ -179,8 +179,8 @@ class Bus:
             state, events, expected_sequence=expected_sequence, commit_id=commit_id, ttl=ttl
         )
 
-    async def last(self, kind: type[StateT], thing: str) -> tuple[StateT, int] | None:
-        """Read a record and its sequence from the leader."""
+    async def last(self, kind: type[LastT], thing: str) -> tuple[LastT, int] | None:
+        """Read a thing's last message of a kind and its sequence from the leader."""
         return await self._publisher.last(kind, thing)
 
     async def watch_consumers(self) -> None:

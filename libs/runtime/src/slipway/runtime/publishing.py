@@ -41,7 +41,7 @@ DUPLICATE_IN_BATCH = 10201
 _TRIES = 3
 _TIMEOUT = timedelta(seconds=3)
 
-StateT = TypeVar("StateT", bound=State)
+LastT = TypeVar("LastT", bound=Message)
 Stored = tuple[Message, Mapping[str, str]]
 
 
@@ -119,15 +119,15 @@ class Publisher:
             metrics.published.labels(h.type_of(message)).inc()
         return last - len(events)
 
-    async def last(self, kind: type[StateT], thing: str) -> tuple[StateT, int] | None:
-        """Read a record and its sequence from the leader, so that no newer one exists."""
+    async def last(self, kind: type[LastT], thing: str) -> tuple[LastT, int] | None:
+        """Read a thing's last message of a kind and its sequence from the leader: no newer one exists."""
         subject = kind.subject.replace("{id}", thing)
         try:
             found = await self._jetstream.get_msg(EVENTS, subject=subject)
         except NotFoundError:
             return None
         except (NatsError, TimeoutError) as error:
-            raise BusUnavailable("The bus did not tell a record.", subject=subject) from error
+            raise BusUnavailable("The bus did not tell its last message.", subject=subject) from error
         return kind.model_validate_json(found.data or b""), int(found.seq or 0)
 
     @property

@@ -93,6 +93,14 @@ class Runs:
             run.record, run.sequence = await self._own(run)
         raise RecordBusy(f"The record of job {run.record.id} is being written by others.", job=run.record.id)
 
+    async def refresh(self, run: Run) -> None:
+        """Take over what somebody else wrote into the record: the cancel flag.
+
+        Raises:
+            ClaimLost: if the run has a newer owner.
+        """
+        run.record, run.sequence = await self._own(run)
+
     async def request_cancel(self, command: CancelJob, *, at: Moment) -> RunRecord:
         """Set the cancel flag; a job that never ran gets a cancelled record at once."""
         for _ in range(_ATTEMPTS):

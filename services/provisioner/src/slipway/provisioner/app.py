@@ -1,0 +1,32 @@
+"""Assembles the provisioner: the only module that knows all the others."""
+
+from slipway.contracts.jobs import CancelJob, RunJob
+from slipway.provisioner.access import Access
+from slipway.provisioner.runs import Runs
+from slipway.provisioner.settings import ProvisionerSettings
+from slipway.provisioner.worker import Worker
+from slipway.proxmox.hosts import Hosts
+from slipway.runtime.bundles import Bundles
+from slipway.runtime.bus import Bus
+from slipway.runtime.sealing import Sealer
+from slipway.runtime.service import Service
+
+
+def build() -> Service:
+    """Build the service from its settings; opens nothing yet."""
+    settings = ProvisionerSettings()
+    bus = Bus(settings, service="provisioner")
+    access = Access(bus, Sealer(settings), Hosts(settings.proxmox_record))
+    worker = register(bus, settings, access)
+    service = Service("provisioner", settings, bus)
+    service.on_start(worker.listen)
+    service.on_stop(access.aclose)
+    return service
+
+
+def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker:
+    """Say which handler takes which command; the worker listens once the bus has started."""
+    worker = Worker(bus, Runs(bus), access, Bundles(bus), Sealer(settings), patience=settings.step_patience)
+    bus.consume(RunJob, worker.run, durable="provisioner-run", slots=settings.run_slots)
+    bus.consume(CancelJob, worker.cancel, durable="provisioner-cancel")
+    return worker

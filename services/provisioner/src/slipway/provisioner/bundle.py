@@ -1,0 +1,69 @@
+"""A template's archive, unpacked in memory and rendered for one container."""
+
+import io
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+
+from slipway.contracts.problems import Failed
+from slipway.contracts.templates import Manifest
+from slipway.proxmox.files import FilePolicy, GuestFile
+
+LIBRARY = "/var/lib/slipway/lib/slipway.sh"
+"""Guest path of the library for scripts."""
+_LIBRARY_MEMBER = "lib/slipway.sh"
+
+
+class RenderFailed(Failed):
+    """A file of the template can't be made for this container."""
+
+    code = "template.render-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A template's version as it was frozen at acceptance."""
+
+    manifest: Manifest
+    members: Mapping[str, bytes]
+
+    @classmethod
+    def unpack(cls, archive: bytes) -> "Bundle":
+        """Read the archive that catalog packed."""
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            files = {member.name: tar.extractfile(member) for member in tar.getmembers()}
+            members = {name: file.read() for name, file in files.items() if file is not None}
+        return cls(Manifest.model_validate_json(members["manifest.json"]), members)
+
+    def script(self, name: str) -> str:
+        """Give a script's text."""
+        return self.members[f"scripts/{name}"].decode()
+
+    def files(self, values: Mapping[str, str]) -> tuple[GuestFile, ...]:
+        """Give everything that is put into the guest, with these values in rendered files."""
+        library = GuestFile(path=LIBRARY, content=self.members[_LIBRARY_MEMBER], policy=FilePolicy.REPLACE)
+        return (library, *(self._file(number, values) for number in range(len(self.manifest.files))))
+
+    def _file(self, number: int, values: Mapping[str, str]) -> GuestFile:
+        told = self.manifest.files[number]
+        content = self.members[f"files{told.path}"]
+        return GuestFile(
+            path=told.path,
+            content=_rendered(told.path, content, values) if told.is_rendered else content,
+            policy=FilePolicy(told.policy),
+            mode=int(told.mode, 8),
+            owner=told.owner,
+            group=told.group,
+        )
+
+
+def _rendered(path: str, content: bytes, values: Mapping[str, str]) -> bytes:
+    # A file of a guest is not a page of ours: nothing to escape for.
+    jinja = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    try:
+        return jinja.from_string(content.decode()).render(values).encode()
+    except (TemplateError, UnicodeDecodeError) as error:
+        raise RenderFailed(f"The template's file {path} can't be rendered: {error}", path=path) from error

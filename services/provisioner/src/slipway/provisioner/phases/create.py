@@ -1,0 +1,182 @@
+"""Phase create: the container comes to exist, once, whatever happens to us meanwhile."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from slipway.contracts.jobs import JobProgress, ReplaceVmid
+from slipway.contracts.problems import FieldError, Rejected
+from slipway.provisioner.phases import ownership, parameters, tasks
+from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
+from slipway.proxmox.errors import TaskLost, VmidTaken
+from slipway.proxmox.upid import Upid
+from slipway.runtime.clock import now
+
+CREATE_DEADLINE = timedelta(minutes=30)
+DOWNLOAD_DEADLINE = timedelta(minutes=30)
+_REPLACEMENTS = 20
+"""VMIDs tried before the job gives up; each was taken by someone else."""
+
+
+class PreflightFailed(Rejected):
+    """The node can't take the container as it was asked for."""
+
+    code = "preflight.failed"
+
+
+async def preflight(work: Work) -> Result:
+    """Ask the node for everything that the creation needs, before anything is made."""
+    api, node, spec = work.cluster.api, work.target.node, work.spec
+    storages, bridges, permissions = await asyncio.gather(
+        api.storages(node, content="rootdir"), api.networks(node), api.permissions()
+    )
+    faults = []
+    able = {storage.name for storage in storages if storage.active}
+    wanted = {spec.storage, *(mount.storage for mount in spec.mounts)}
+    faults += [("storage", f"storage {name} can't hold disks on {node} now") for name in wanted - able]
+    there = {bridge.name for bridge in bridges}
+    asked = {network.bridge for network in spec.networks}
+    faults += [("networks", f"node {node} has no bridge {name}") for name in asked - there]
+    for path, privilege in (
+        (f"/vms/{work.target.vmid}", "VM.Allocate"),
+        (f"/storage/{spec.storage}", "Datastore.AllocateSpace"),
+    ):
+        if not _may(permissions, path, privilege) and not (spec.pool and privilege == "VM.Allocate"):
+            faults.append(("token_id", f"the access has no {privilege} on {path}"))
+    if faults:
+        errors = [FieldError(field=field, message=message) for field, message in faults]
+        told = "; ".join(each.message for each in errors)
+        raise PreflightFailed(f"The container can't be created: {told}.", errors=errors)
+    return DONE
+
+
+async def ostemplate(work: Work) -> Result:
+    """Find the OS template on the node, or download it."""
+    api, node, wanted = work.cluster.api, work.target.node, str(work.spec.ostemplate)
+    if ":" in wanted:
+        return Result(message=wanted)
+    storages = [each.name for each in await api.storages(node, content="vztmpl") if each.active]
+    for storage in storages:
+        for volume in await api.content(node, storage, kind="vztmpl"):
+            if volume.volid.rpartition("/")[2] == wanted:
+                await work.remember(volume=volume.volid)
+                return Result(message=volume.volid)
+    if not storages:
+        message = f"Node {node} has no storage for OS templates, so {wanted} can't be downloaded."
+        raise PreflightFailed(message, errors=[FieldError(field="ostemplate", message=message)])
+
+    async def download() -> Upid:
+        return await api.download_appliance(node, storages[0], wanted)
+
+    await tasks.run(work, "download", download, deadline=DOWNLOAD_DEADLINE)
+    volume_id = f"{storages[0]}:vztmpl/{wanted}"
+    await work.remember(volume=volume_id)
+    return Result(message=f"downloaded {volume_id}")
+
+
+async def create(work: Work) -> Result:
+    """Create the container, unless a former owner of this run did."""
+    for _ in range(_REPLACEMENTS):
+        try:
+            return await _create_or_find(work)
+        except VmidTaken:
+            await _replace_vmid(work)
+    raise VmidTaken(f"{_REPLACEMENTS} VMIDs in a row were taken by others.")
+
+
+async def features(work: Work) -> Result:
+    """Set what no API token may set, over SSH."""
+    wanted = parameters.features_over_ssh(work.spec)
+    if not wanted:
+        return SKIPPED
+    await work.pct.set_features(work.target.vmid, wanted)
+    return Result(message=", ".join(sorted(wanted)))
+
+
+async def verify(work: Work) -> Result:
+    """Read back what was asked for; what differs becomes a warning."""
+    config = await work.cluster.api.config(work.target.node, work.target.vmid)
+    differing = parameters.differences(work.spec, config, work.target)
+    warnings = tuple(f"config-differs: {name}" for name in differing)
+    if warnings:
+        known = work.story.record.warnings
+        await work.story.commit(warnings=(*known, *(each for each in warnings if each not in known)))
+    return Result(message="; ".join(warnings) or "the config is as it was asked for")
+
+
+async def _create_or_find(work: Work) -> Result:
+    posted_at = work.facts().get("posted_at")
+    since = datetime.fromisoformat(posted_at) if posted_at else None
+    if not work.facts().get("upid"):
+        match await ownership.look(work, since=since):
+            case ownership.Ours():
+                await work.story.commit(exists_on_host=True)
+                return Result(message="it exists already")
+            case ownership.Begun(task) if task.is_running:
+                await work.remember(upid=str(task.upid))
+            case ownership.Begun():
+                await _clear(work)
+            case ownership.Foreign():
+                raise VmidTaken(f"VMID {work.target.vmid} belongs to someone else.", vmid=work.target.vmid)
+            case ownership.Missing():
+                pass
+    try:
+        await tasks.run(work, "vzcreate", lambda: _post(work), deadline=CREATE_DEADLINE, exists_on_host=True)
+    except TaskLost:
+        # The worker on the node was killed; what it left is cleared, and a new one begins.
+        if isinstance(await ownership.look(work), ownership.Begun):
+            await _clear(work)
+        await tasks.run(work, "vzcreate", lambda: _post(work), deadline=CREATE_DEADLINE, exists_on_host=True)
+    return DONE
+
+
+async def _post(work: Work) -> Upid:
+    password = work.secrets.get("password")
+    params = parameters.of(
+        work.spec,
+        work.target,
+        work.command.job,
+        ostemplate=work.facts("create.ostemplate").get("volume") or str(work.spec.ostemplate),
+        password=password.get_secret_value() if password else None,
+    )
+    return await work.cluster.api.create(work.target.node, params)
+
+
+async def _clear(work: Work) -> None:
+    """Remove what a killed creation of ours left: a locked config without a container."""
+    vmid = work.target.vmid
+    await work.story.tell(f"Clearing away what a killed creation left of {vmid}.")
+    await work.pct.unlock(vmid)
+    await work.pct.destroy(vmid)
+    await work.remember(upid="", posted_at="")
+
+
+async def _replace_vmid(work: Work) -> None:
+    """Go on with another VMID, if Slipway had chosen this one."""
+    refused = work.target.vmid
+    if not work.target.vmid_is_provisional:
+        message = f"VMID {refused} is in use in this cluster; leave it out to get a free one."
+        await work.story.commit(exists_on_host=False)
+        raise VmidTaken(
+            message, code="vmid.taken", errors=[FieldError(field="vmid", message=message)], vmid=refused
+        )
+    replaced = await work.bus.ask(ReplaceVmid(job=work.command.job, refused=refused))
+    record = work.story.record
+    told = JobProgress(
+        id=record.id,
+        phase=record.phase,
+        percent=record.percent,
+        message=f"VMID {refused} was taken by someone else; going on with {replaced.vmid}.",
+        vmid=replaced.vmid,
+        at=now(),
+    )
+    target = work.target.model_copy(update={"vmid": replaced.vmid})
+    steps = work.with_facts(upid="", posted_at="")
+    await work.story.commit(told, target=target, steps=steps, exists_on_host=False)
+
+
+def _may(permissions: Mapping[str, frozenset[str]], path: str, privilege: str) -> bool:
+    """Whether a privilege is held on a path or above it."""
+    parts = path.strip("/").split("/")
+    above = ["/", *("/" + "/".join(parts[:length]) for length in range(1, len(parts) + 1))]
+    return any(privilege in permissions.get(each, ()) for each in above)

@@ -1,0 +1,110 @@
+"""Phase finalize: is it healthy, what runs in it, which credentials does it hold."""
+
+import asyncio
+from datetime import timedelta
+
+from slipway.contracts.guests import DiscoverGuest
+from slipway.contracts.problems import Failed, SlipwayError, Superseded
+from slipway.contracts.templates import HealthCheck
+from slipway.provisioner.phases.work import SKIPPED, Result, Work
+from slipway.runtime.logs import get_logger
+
+DISCOVERY_PENDING = "discovery-pending"
+DISCOVERY_SECONDS = 60.0
+_PAUSE_SECONDS = 2.0
+_RUNS = "/var/lib/slipway/runs"
+
+_CHECK = """
+kind=$1 seconds=$2 port=$3 path=$4 runs=$5
+try() {
+    case $kind in
+        http)
+            url=http://127.0.0.1:$port$path
+            if command -v curl >/dev/null 2>&1; then curl -fsS -m 5 -o /dev/null "$url"
+            elif command -v wget >/dev/null 2>&1; then wget -q -T 5 -O /dev/null "$url"
+            else listens; fi ;;
+        tcp) listens ;;
+        command) sh -s ;;
+    esac
+}
+listens() { ss -Hltn "sport = :$port" | grep -q .; }
+check=$(cat)
+ends=$(($(date +%s) + seconds))
+while [ "$kind" != none ]; do
+    told=$(printf '%s\\n' "$check" | try 2>&1) && break
+    if [ "$(date +%s)" -ge "$ends" ]; then printf '%s\\n' "$told"; exit 1; fi
+    sleep 0.5
+done
+rm -rf "$runs".*
+"""
+
+
+class Unhealthy(Failed):
+    """The template's health check does not hold."""
+
+    code = "guest.unhealthy"
+
+
+async def health(work: Work) -> Result:
+    """Wait until the template's health check holds; then the traces of the run are removed."""
+    if work.bundle is None:
+        return SKIPPED
+    check = work.bundle.manifest.health
+    seconds = check.timeout_seconds if check else 0
+    done = await work.pct.script(
+        work.target.vmid,
+        _CHECK,
+        (
+            check.kind if check else "none",
+            str(seconds),
+            str(check.port or 0) if check else "0",
+            check.path if check else "/",
+            f"{_RUNS}/{work.command.job}",
+        ),
+        stdin=(check.command or "").encode() if check else b"",
+        timeout=timedelta(seconds=seconds + 60),
+    )
+    if done.exit_code != 0 and check is not None:
+        told = done.stdout.strip()[-300:]
+        raise Unhealthy(f"The health check ({_words(check)}) does not hold after {seconds} s: {told}")
+    return Result(message=_words(check) if check else "no health check")
+
+
+async def discover(work: Work) -> Result:
+    """Ask monitor to look into the guest; without an answer the container is ready all the same."""
+    target = work.target
+    query = DiscoverGuest(
+        container=target.container, cluster=target.cluster, node=target.node, vmid=target.vmid
+    )
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + DISCOVERY_SECONDS
+    while True:
+        try:
+            found = await work.bus.ask(query)
+        except Superseded:
+            raise
+        except SlipwayError as error:
+            if loop.time() > ends or error.kind != "unavailable":
+                return await _pending(work, error)
+            await asyncio.sleep(_PAUSE_SECONDS)
+        else:
+            names = ", ".join(each.name for each in found.services if not each.is_system)
+            return Result(message=f"services: {names or 'none'}; credentials: {len(found.credentials)}")
+
+
+async def _pending(work: Work, error: SlipwayError) -> Result:
+    known = work.story.record.warnings
+    if DISCOVERY_PENDING not in known:
+        await work.story.commit(warnings=(*known, DISCOVERY_PENDING))
+    get_logger().warning("discovery pending", job=work.command.job, code=error.code, why=error.message)
+    return Result(message=f"not discovered yet: {error.message}")
+
+
+def _words(check: HealthCheck) -> str:
+    match check.kind:
+        case "http":
+            return f"http on port {check.port}, {check.path}"
+        case "tcp":
+            return f"tcp on port {check.port}"
+        case "command":
+            return "command"

@@ -1,0 +1,118 @@
+"""A container's spec as parameters of Proxmox's create call. Pure; the words are the official schema's."""
+
+from collections.abc import Mapping
+
+from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec
+from slipway.contracts.jobs import Target
+from slipway.contracts.message import Id
+from slipway.provisioner.phases.ownership import hwaddr, marker
+from slipway.proxmox.answers import ContainerConfig
+
+Params = dict[str, str | int | bool]
+_PLAIN = (
+    "arch", "bwlimit", "cmode", "console", "cores", "cpulimit", "cpuunits", "debug", "entrypoint",
+    "hookscript", "hostname", "memory", "nameserver", "onboot", "ostype", "pool", "protection",
+    "searchdomain", "startup", "swap", "timezone", "tty", "unprivileged",
+)  # fmt: skip
+"""Fields that Proxmox calls the same."""
+_COMPARED = (
+    "hostname", "cores", "memory", "swap", "unprivileged", "onboot", "protection", "nameserver",
+    "searchdomain",
+)  # fmt: skip
+
+
+def of(spec: ContainerSpec, target: Target, job: Id, *, ostemplate: str, password: str | None) -> Params:
+    """Give the parameters of the create call."""
+    plain = {name: getattr(spec, name) for name in _PLAIN}
+    given: Params = {name: value for name, value in plain.items() if value is not None}
+    given |= {
+        "vmid": target.vmid,
+        "ostemplate": ostemplate,
+        "storage": str(spec.storage),
+        "rootfs": f"{spec.storage}:{_number(spec.disk or 0)}",
+        "unprivileged": bool(spec.unprivileged),
+        "description": marker(spec, target, job),
+    }
+    if spec.nameserver:
+        given["nameserver"] = " ".join(spec.nameserver.split())
+    if password is not None:
+        given["password"] = password
+    if spec.ssh_public_keys:
+        given["ssh-public-keys"] = spec.ssh_public_keys
+    if spec.tags:
+        given["tags"] = ";".join(spec.tags)
+    if spec.env:
+        given["env"] = "\0".join(f"{name}={value}" for name, value in spec.env.items())
+    if spec.unprivileged and spec.features.get("nesting"):
+        given["features"] = "nesting=1"
+    given |= {f"net{i}": network(each, target, i) for i, each in enumerate(spec.networks)}
+    given |= {f"mp{i}": _mount(each) for i, each in enumerate(spec.mounts)}
+    return given
+
+
+def features_over_ssh(spec: ContainerSpec) -> Mapping[str, bool | str]:
+    """Give the features that no API token may set; empty if the create call could set all.
+
+    Through the API a token may set only `nesting`, and only on unprivileged containers (PVE 9.2, observed).
+    """
+    wanted = {name: value for name, value in spec.features.items() if value is not False and value != ""}
+    return {} if spec.unprivileged and set(wanted) <= {"nesting"} else wanted
+
+
+def network(spec: NetworkSpec, target: Target, index: int) -> str:
+    """Give a network device as Proxmox writes it."""
+    fields: dict[str, object] = {
+        "name": spec.name,
+        "bridge": spec.bridge,
+        "hwaddr": spec.hwaddr or hwaddr(target.container, index),
+        "ip": spec.ip,
+        "gw": spec.gw,
+        "ip6": spec.ip6,
+        "gw6": spec.gw6,
+        "tag": spec.tag,
+        "trunks": spec.trunks,
+        "mtu": spec.mtu,
+        "rate": spec.rate,
+        "firewall": spec.firewall,
+        "link_down": spec.link_down,
+    }
+    return _property(fields) + ",type=veth"
+
+
+def differences(spec: ContainerSpec, config: ContainerConfig, target: Target) -> tuple[str, ...]:
+    """Name what was asked for and is not in the container's config."""
+    asked = {name: getattr(spec, name) for name in _COMPARED}
+    found = [
+        name
+        for name, value in asked.items()
+        if value is not None and value != getattr(config, name) and not (name == "protection" and not value)
+    ]
+    if set(spec.tags) - set(config.tags) and {tag.lower() for tag in spec.tags} != set(config.tags):
+        found.append("tags")
+    for index, each in enumerate(spec.networks):
+        there = config.networks.get(f"net{index}", {})
+        for pair in network(each, target, index).split(","):
+            key, _, value = pair.partition("=")
+            if there.get(key, "").lower() != value.lower():
+                found.append(f"net{index}.{key}")
+    return tuple(found)
+
+
+def _mount(spec: MountSpec) -> str:
+    fields = {"backup": spec.backup, "ro": spec.readonly, "acl": spec.acl, "quota": spec.quota}
+    return f"{spec.storage}:{_number(spec.size or 0)},mp={spec.path}" + "".join(
+        f",{_property({name: value})}" for name, value in fields.items() if value is not None
+    )
+
+
+def _property(fields: Mapping[str, object]) -> str:
+    texts = {
+        name: str(int(value)) if isinstance(value, bool) else str(value)
+        for name, value in fields.items()
+        if value is not None
+    }
+    return ",".join(f"{name}={text}" for name, text in texts.items())
+
+
+def _number(size: float) -> str:
+    return f"{size:g}"

@@ -1,0 +1,73 @@
+"""Stopping and removing a container: the steps of a deletion, and what `on_failure` asks for."""
+
+from datetime import timedelta
+
+from slipway.provisioner.phases import ownership, tasks
+from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
+from slipway.proxmox.answers import Power
+from slipway.proxmox.errors import ContainerMissing, NotRunning
+from slipway.proxmox.upid import Upid
+
+STOP_DEADLINE = timedelta(minutes=5)
+DELETE_DEADLINE = timedelta(minutes=15)
+
+
+async def look(work: Work) -> Result:
+    """Make sure that it is ours before anything is done to it."""
+    match await ownership.look(work):
+        case ownership.Missing():
+            return Result(message="it is gone already")
+        case ownership.Foreign():
+            vmid = work.target.vmid
+            raise ownership.NotOurs(
+                f"VMID {vmid} on {work.target.node} does not carry this container's mark, so it is not "
+                "touched. If it is the right one, restore the line `slipway: container=...` in its notes.",
+                vmid=vmid,
+            )
+        case _:
+            return DONE
+
+
+async def stop(work: Work) -> Result:
+    """Stop it at once, if it runs."""
+    api, target = work.cluster.api, work.target
+    try:
+        status = await api.status(target.node, target.vmid)
+    except ContainerMissing:
+        return SKIPPED
+    if status.status is not Power.RUNNING:
+        return SKIPPED
+
+    async def post() -> Upid:
+        return await api.stop(target.node, target.vmid)
+
+    try:
+        await tasks.run(work, "vzstop", post, deadline=STOP_DEADLINE)
+    except NotRunning:
+        return SKIPPED
+    return DONE
+
+
+async def delete(work: Work) -> Result:
+    """Remove it with its disks; what a killed creation left is unlocked first."""
+    api, target = work.cluster.api, work.target
+    match await ownership.look(work):
+        case ownership.Missing():
+            return Result(message="it is gone already")
+        case ownership.Begun():
+            await work.pct.unlock(target.vmid)
+            await work.pct.destroy(target.vmid)
+            return DONE
+        case ownership.Foreign():
+            return await look(work)
+        case ownership.Ours():
+            pass
+
+    async def post() -> Upid:
+        return await api.delete(target.node, target.vmid)
+
+    try:
+        await tasks.run(work, "vzdestroy", post, deadline=DELETE_DEADLINE)
+    except ContainerMissing:
+        return Result(message="it is gone already")
+    return DONE

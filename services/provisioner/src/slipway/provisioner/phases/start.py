@@ -1,0 +1,152 @@
+"""Phase start: the container runs, has its address, and can reach what the next phases need."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+from slipway.contracts.problems import Failed
+from slipway.provisioner.phases import packages, tasks
+from slipway.provisioner.phases.work import DONE, Result, Work
+from slipway.proxmox.answers import Power
+from slipway.proxmox.errors import AlreadyRunning
+from slipway.proxmox.upid import Upid
+
+START_DEADLINE = timedelta(minutes=5)
+ADDRESS_SECONDS = 60.0
+READY_SECONDS = 90
+_PAUSE_SECONDS = 0.3
+_EXPECTED = {"dhcp", "auto"}
+
+_READY = """
+ends=$(($(date +%s) + $1))
+state=none
+while :; do
+    if command -v systemctl >/dev/null 2>&1; then
+        state=$(systemctl is-system-running 2>/dev/null) || :
+    elif [ -d /run ]; then
+        state=running
+    fi
+    case $state in running | degraded) break ;; esac
+    [ "$(date +%s)" -lt "$ends" ] || break
+    sleep 0.2
+done
+printf 'init=%s\\n' "$state"
+"""
+_NETWORK = """
+printf 'route=%s\\n' "$(ip route show default 2>/dev/null | head -n 1)"
+uri=$(apt-get update --print-uris 2>/dev/null | sed -n "s/^'\\([^']*\\)' .*InRelease.*/\\1/p" | head -n 1)
+helper=/usr/lib/apt/apt-helper
+if [ -n "$uri" ] && [ -x "$helper" ]; then
+    host=$(printf '%s' "$uri" | sed 's,^[a-z+]*://\\([^/:]*\\).*,\\1,')
+    printf 'mirror_host=%s\\n' "$host"
+    printf 'dns=%s\\n' "$(getent hosts "$host" | head -n 1)"
+    file=$(mktemp)
+    if timeout 45 "$helper" -o Acquire::Retries=2 download-file "$uri" "$file" >/dev/null 2>&1; then
+        printf 'mirror=reached\\n'
+    else
+        printf 'mirror=unreachable\\n'
+    fi
+    rm -f "$file"
+fi
+"""
+
+
+class GuestNotReady(Failed):
+    """The guest does not come up."""
+
+    code = "guest.not-ready"
+
+
+class GuestWithoutNetwork(Failed):
+    """The guest can't reach what the next phases need."""
+
+    code = "guest.without-network"
+
+
+async def start(work: Work) -> Result:
+    """Start the container, unless it runs."""
+    api, target = work.cluster.api, work.target
+    if (await api.status(target.node, target.vmid)).status is Power.RUNNING:
+        return Result(message="it runs already")
+
+    async def post() -> Upid:
+        return await api.start(target.node, target.vmid)
+
+    try:
+        await tasks.run(work, "vzstart", post, deadline=START_DEADLINE)
+    except AlreadyRunning:
+        return Result(message="it runs already")
+    return DONE
+
+
+async def address(work: Work) -> Result:
+    """Wait for an address on every device that expects one."""
+    expected = [
+        (f"net{index}", str(network.name))
+        for index, network in enumerate(work.spec.networks)
+        if not network.link_down
+        and any(ip is not None and ip != "manual" for ip in (network.ip, network.ip6))
+    ]
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + ADDRESS_SECONDS
+    while True:
+        found = await _addresses(work)
+        missing = [device for device, name in expected if not found.get(name)]
+        if not missing:
+            return Result(message=", ".join(sorted({each for some in found.values() for each in some})))
+        if loop.time() > ends:
+            raise _without_address(work, missing, found)
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def ready(work: Work) -> Result:
+    """Wait until its init is done, and make sure that it reaches its package mirror if it needs one."""
+    script = _READY + (_NETWORK if packages.wanted(work) else "")
+    done = await work.pct.script(
+        work.target.vmid, script, (str(READY_SECONDS),), timeout=timedelta(seconds=READY_SECONDS + 60)
+    )
+    told = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    if told.get("init") not in {"running", "degraded"}:
+        raise GuestNotReady(
+            f"The guest's init is still {told.get('init') or 'silent'} after {READY_SECONDS} s; look into it "
+            f"with `pct console {work.target.vmid}` on {work.target.node}.",
+        )
+    if told.get("mirror") == "unreachable":
+        raise _without_network(told)
+    return Result(message=f"init is {told['init']}")
+
+
+async def _addresses(work: Work) -> Mapping[str, list[str]]:
+    interfaces = await work.cluster.api.interfaces(work.target.node, work.target.vmid)
+    return {
+        each.name: [str(at.ip) for at in each.addresses if not at.ip.is_link_local]
+        for each in interfaces
+        if each.name != "lo"
+    }
+
+
+def _without_address(work: Work, missing: list[str], found: Mapping[str, list[str]]) -> GuestWithoutNetwork:
+    wanted = {f"net{i}": each for i, each in enumerate(work.spec.networks)}
+    told = "; ".join(
+        f"{device} on {wanted[device].bridge} wants {wanted[device].ip or wanted[device].ip6}"
+        for device in missing
+    )
+    dynamic = any({wanted[device].ip, wanted[device].ip6} & _EXPECTED for device in missing)
+    hint = "does a DHCP server answer on that bridge (and VLAN)?" if dynamic else "is the bridge up?"
+    seen = dict(found) or "no interface"
+    return GuestWithoutNetwork(
+        f"No address after {ADDRESS_SECONDS:.0f} s: {told}; seen: {seen}. Check: {hint}"
+    )
+
+
+def _without_network(told: Mapping[str, str]) -> GuestWithoutNetwork:
+    tried = (
+        f"default route: {told.get('route') or 'none'}",
+        f"DNS for {told.get('mirror_host')}: {told.get('dns') or 'no answer'}",
+        f"package mirror {told.get('mirror_host')}: no answer",
+    )
+    return GuestWithoutNetwork(
+        f"The guest can't reach its package mirror. Tried: {'; '.join(tried)}. "
+        "Check gateway, nameserver and firewall of the container.",
+        mirror=told.get("mirror_host"),
+    )

@@ -1,0 +1,132 @@
+"""Phase sync: packages and scripts, each a piece of work in the guest that survives us."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Mapping
+from datetime import timedelta
+
+from pydantic import SecretStr
+
+from slipway.contracts.problems import Failed
+from slipway.provisioner.bundle import LIBRARY
+from slipway.provisioner.phases import packages
+from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
+from slipway.provisioner.progress import Log, logging
+from slipway.proxmox.detached import TIMED_OUT, Exited
+from slipway.proxmox.errors import CommandLost, RunLost
+from slipway.runtime.redaction import clean
+
+PACKAGES_TIMEOUT = timedelta(minutes=30)
+FOLLOW_SLACK = timedelta(minutes=2)
+_LOSSES = 3
+"""How often work may die in the guest (a reboot) before the step fails."""
+_RECONNECT_SECONDS = 1.0
+
+
+class ScriptFailed(Failed):
+    """A script ended with an error."""
+
+    code = "script.failed"
+
+
+class PackagesFailed(Failed):
+    """A package manager ended with an error."""
+
+    code = "packages.failed"
+
+
+async def install(work: Work, manager: str) -> Result:
+    """Install what a manager has to install."""
+    names = packages.wanted(work)[manager]
+    code, complaints = await _run(work, packages.install(manager, names), {}, PACKAGES_TIMEOUT)
+    if code != 0:
+        raise PackagesFailed(_told(f"{manager} could not install {' '.join(names)}", code, complaints))
+    return Result(message=f"{len(names)} packages")
+
+
+async def nothing(_work: Work) -> Result:
+    """Say that there are no packages to install."""
+    return SKIPPED
+
+
+async def script(work: Work) -> Result:
+    """Run one script of the template."""
+    name = str(work.step.script if work.step else None)
+    if work.bundle is None:
+        return SKIPPED
+    told = next(each for each in work.bundle.manifest.scripts if each.name == name)
+    timeout = timedelta(seconds=told.timeout_seconds)
+    code, complaints = await _run(work, work.bundle.script(name), environment(work), timeout)
+    if code != 0:
+        raise ScriptFailed(_told(f"Script {name}", code, complaints), script=name, exit_code=code)
+    return DONE
+
+
+def environment(work: Work) -> Mapping[str, str | SecretStr]:
+    """Give what a script finds in its environment."""
+    own: dict[str, str | SecretStr] = {
+        "SLIPWAY_LIB": LIBRARY,
+        "SLIPWAY_CONTAINER_ID": work.target.container,
+        "SLIPWAY_HOSTNAME": work.target.hostname,
+    }
+    own |= {_variable(name): value for name, value in work.spec.variables.items()}
+    own |= {
+        _variable(key.removeprefix("variable:")): secret
+        for key, secret in work.secrets.items()
+        if key.startswith("variable:")
+    }
+    return own
+
+
+def key_of(work: Work) -> str:
+    """Name the running step's work in the guest: a new owner of the run finds it under the same name."""
+    return f"{work.command.job}.{work.step.name if work.step else ''}"
+
+
+async def end(work: Work) -> None:
+    """End the running step's work in the guest: its whole process group."""
+    await work.detached.cancel(key_of(work))
+
+
+async def _run(
+    work: Work, text: str, env: Mapping[str, str | SecretStr], timeout: timedelta
+) -> tuple[int, list[str]]:
+    """Begin the work unless it was begun, follow it to its end; its code and its last complaints."""
+    complaints: deque[str] = deque(maxlen=3)
+    async with logging(work.story, await work.heading()) as log:
+        for _ in range(_LOSSES):
+            await work.detached.begin(key_of(work), script=text, env=env, timeout=timeout)
+            try:
+                return await _follow(work, log, complaints, timeout + FOLLOW_SLACK), list(complaints)
+            except RunLost:
+                await work.story.tell("The work in the guest died without an exit code; it is begun again.")
+    raise RunLost(f"The work died {_LOSSES} times without an exit code; does the guest reboot?")
+
+
+async def _follow(work: Work, log: Log, complaints: deque[str], patience: timedelta) -> int:
+    ends = asyncio.get_running_loop().time() + patience.total_seconds()
+    while True:
+        try:
+            following = work.detached.follow(key_of(work), log.offset, deadline=patience)
+            async with contextlib.aclosing(following) as items:
+                async for item in items:
+                    if isinstance(item, Exited):
+                        return item.code
+                    await log.add(item.stream.value, item.text, item.end_offset)
+                    if item.stream.value == "stderr":
+                        complaints.append(item.text)
+        except CommandLost:
+            if asyncio.get_running_loop().time() > ends:
+                raise
+            await asyncio.sleep(_RECONNECT_SECONDS)
+
+
+def _told(what: str, code: int, complaints: list[str]) -> str:
+    why = "ran out of its time" if code == TIMED_OUT else f"ended with code {code}"
+    last = str(clean("; ".join(line.strip() for line in complaints if line.strip())))[:500]
+    return f"{what} {why}: {last}" if last else f"{what} {why}; its log says what it did."
+
+
+def _variable(name: str) -> str:
+    return f"SLIPWAY_VAR_{name.upper().replace('-', '_')}"

@@ -1,0 +1,73 @@
+"""Proxmox tasks within a step: begun once, waited for by whoever owns the run.
+
+Before the call its time is recorded, after it the UPID. A new owner waits for the UPID; without one it looks
+for a task of ours that began since, because the answer may have been lost.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from slipway.contracts.problems import SlipwayError
+from slipway.provisioner.phases.work import Work
+from slipway.provisioner.progress import logging
+from slipway.proxmox import tasks
+from slipway.proxmox.errors import TaskTimedOut
+from slipway.proxmox.task_answers import LogLine, Task
+from slipway.proxmox.upid import Upid
+from slipway.runtime.clock import now
+
+SKEW = timedelta(seconds=30)
+"""How far the node's clock may be behind ours."""
+
+
+async def run(
+    work: Work, kind: str, post: Callable[[], Awaitable[Upid]], *, deadline: timedelta, **changes: object
+) -> None:
+    """Run a task to its end, relaying its log; a task that this step began before is taken up.
+
+    Args:
+        work: the run.
+        kind: Proxmox's word for such a task: `vzcreate`, `vzstart`.
+        post: begins the task.
+        deadline: how long at most.
+        changes: of the record, written before the task is begun.
+    """
+    facts = work.facts()
+    upid = Upid(facts["upid"]) if facts.get("upid") else None
+    if upid is None and facts.get("posted_at"):
+        known = await find(work, kind, datetime.fromisoformat(facts["posted_at"]))
+        upid = known.upid if known else None
+    if upid is None:
+        posted = work.with_facts(posted_at=now().isoformat())
+        await work.story.commit(steps=posted, **changes)
+        upid = await post()
+        await work.remember(upid=str(upid))
+    try:
+        await _wait(work, upid, deadline)
+    except TaskTimedOut:
+        raise
+    except SlipwayError:
+        # What is tried next begins a task of its own.
+        await work.remember(upid="", posted_at="")
+        raise
+
+
+async def find(work: Work, kind: str, since: datetime) -> Task | None:
+    """Give the newest task of ours of that kind on this VMID, or None."""
+    api = work.cluster.access.api
+    found = await work.cluster.api.tasks(
+        work.target.node, vmid=work.target.vmid, typefilter=kind, since=since - SKEW
+    )
+    ours = {api.token_id, api.username}
+    return next((task for task in found if task.user in ours), None)
+
+
+async def _wait(work: Work, upid: Upid, deadline: timedelta) -> None:
+    heading = await work.heading()
+    async with logging(work.story, heading) as log:
+
+        async def relay(line: LogLine) -> None:
+            if line.text and not line.text.startswith("TASK "):
+                await log.add("task", line.text, line.number)
+
+        await tasks.wait(work.cluster.api, upid, deadline=deadline, on_log=relay, from_line=heading.offset)

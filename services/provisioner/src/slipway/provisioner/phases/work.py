@@ -1,0 +1,121 @@
+"""What every step works with."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import SecretStr
+
+from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.jobs import JobLog, RunJob, StepStatus, Target
+from slipway.contracts.values import Phase
+from slipway.provisioner.bundle import Bundle
+from slipway.provisioner.progress import Story
+from slipway.proxmox.detached import Detached
+from slipway.proxmox.hosts import Cluster
+from slipway.proxmox.pct import Pct
+from slipway.runtime.bus import Bus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a step ended well."""
+
+    status: Literal["finished", "skipped"] = "finished"
+    message: str | None = None
+
+
+DONE = Result()
+SKIPPED = Result(status="skipped")
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """One run of a job: what was ordered, how the host is reached, what is told."""
+
+    command: RunJob
+    cluster: Cluster
+    bundle: Bundle | None
+    secrets: Mapping[str, SecretStr]
+    """`password`, `variable:NAME`."""
+    story: Story
+    bus: Bus
+    step: "Step | None" = None
+    """The one that runs now."""
+
+    @property
+    def spec(self) -> ContainerSpec:
+        """What was asked for, complete."""
+        return self.command.spec
+
+    @property
+    def target(self) -> Target:
+        """The container; its VMID may have been replaced since the order."""
+        return self.story.record.target
+
+    @property
+    def pct(self) -> Pct:
+        """Commands in the container."""
+        return self.cluster.pct(self.target.node)
+
+    @property
+    def detached(self) -> Detached:
+        """Work in the container that survives us."""
+        return self.cluster.detached(self.target.node, self.target.vmid)
+
+    def facts(self, step: str | None = None) -> Mapping[str, str]:
+        """Give what a step keeps for a new owner; of the running one if none is named."""
+        wanted = step or (self.step.name if self.step else "")
+        known = next((each for each in self.story.record.steps if each.name == wanted), None)
+        return known.facts if known else {}
+
+    async def remember(self, **facts: str) -> None:
+        """Keep facts of the running step for a new owner, before acting on them."""
+        await self.story.commit(steps=self.with_facts(**facts))
+
+    def with_facts(self, **facts: str) -> tuple[StepStatus, ...]:
+        """Give the record's steps with more facts of the running one."""
+        name = self.step.name if self.step else ""
+        return tuple(
+            each.model_copy(update={"facts": {**each.facts, **facts}}) if each.name == name else each
+            for each in self.story.record.steps
+        )
+
+    async def heading(self) -> JobLog:
+        """Give what heads the running step's log, with the offset that was told last."""
+        step = self.step
+        name = step.name if step else ""
+        last = await self.story.last_log()
+        return JobLog(
+            id=self.command.job,
+            phase=step.phase if step else None,
+            step=name,
+            script=step.script if step else None,
+            index=step.index if step else None,
+            total=step.total if step else None,
+            lines=(),
+            offset=last.offset if last is not None and last.step == name else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a pipeline: done once, never again."""
+
+    name: str
+    act: Callable[[Work], Awaitable[Result]]
+    phase: Phase | None = None
+    percent: int = 0
+    """Of the job when the step begins."""
+    percent_after: int = 0
+    opens_phase: bool = False
+    closes_phase: bool = False
+    is_repeated: bool = False
+    """Whether a retry does it again even if it had succeeded: power is not what it was."""
+    is_interruptible: bool = False
+    """Whether a cancel ends it at once; the others are waited for."""
+    script: str | None = None
+    index: int | None = None
+    total: int | None = None
+    scripts: tuple[str, ...] = field(default=())
+    """On the first step of sync: all scripts in their order."""

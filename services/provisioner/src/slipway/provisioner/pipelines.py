@@ -1,0 +1,119 @@
+"""Which steps a job has, in which order: tables only. To change what happens after a step, look here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from slipway.contracts.values import JobKind, Phase
+from slipway.provisioner.phases import create, deploy, finalize, packages, remove, start, sync
+from slipway.provisioner.phases.work import Step, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One phase: from which percent to which, and its steps."""
+
+    phase: Phase
+    begins: int
+    ends: int
+    steps: tuple[Step, ...]
+
+
+CREATE = (
+    Stage(
+        Phase.CREATE,
+        0,
+        20,
+        (
+            Step(name="create.preflight", act=create.preflight),
+            Step(name="create.ostemplate", act=create.ostemplate),
+            Step(name="create.task", act=create.create),
+            Step(name="create.features", act=create.features),
+            Step(name="create.verify", act=create.verify),
+        ),
+    ),
+    Stage(
+        Phase.START,
+        20,
+        35,
+        (
+            Step(name="start.task", act=start.start, is_repeated=True),
+            Step(name="start.address", act=start.address, is_repeated=True, is_interruptible=True),
+            Step(name="start.ready", act=start.ready, is_repeated=True, is_interruptible=True),
+        ),
+    ),
+    Stage(Phase.DEPLOY, 35, 60, (Step(name="deploy.files", act=deploy.files),)),
+    Stage(Phase.SYNC, 60, 90, ()),
+    Stage(
+        Phase.FINALIZE,
+        90,
+        100,
+        (
+            Step(name="finalize.health", act=finalize.health, is_interruptible=True),
+            Step(name="finalize.discover", act=finalize.discover, is_interruptible=True),
+        ),
+    ),
+)
+"""Sync's steps come from the template: `sync_steps`."""
+
+DELETE = (
+    Step(name="delete.look", act=remove.look, percent=0, percent_after=10),
+    Step(name="delete.stop", act=remove.stop, percent=10, percent_after=40),
+    Step(name="delete.task", act=remove.delete, percent=40, percent_after=100),
+)
+
+
+def plan(work: Work) -> tuple[Step, ...]:
+    """Give the steps of a job; the same for every owner of its run."""
+    if work.command.kind is JobKind.DELETE:
+        return DELETE
+    stages = (replace(stage, steps=stage.steps or sync_steps(work)) for stage in CREATE)
+    return tuple(step for stage in stages for step in _placed(stage))
+
+
+def sync_steps(work: Work) -> tuple[Step, ...]:
+    """Give the steps of phase sync: one for each package manager, then the scripts in their order."""
+    scripts = _scripts(work)
+    managers = tuple(packages.wanted(work))
+    installs = [
+        Step(
+            name=f"sync.packages.{manager}", act=partial(sync.install, manager=manager), is_interruptible=True
+        )
+        for manager in managers
+    ]
+    runs = [
+        Step(
+            name=f"sync.script.{index}",
+            act=sync.script,
+            is_interruptible=True,
+            script=name,
+            index=index,
+            total=len(scripts),
+        )
+        for index, name in enumerate(scripts)
+    ]
+    first, *others = [*(installs or [Step(name="sync.packages", act=sync.nothing)]), *runs]
+    return replace(first, scripts=scripts), *others
+
+
+def _scripts(work: Work) -> tuple[str, ...]:
+    if work.bundle is None:
+        return ()
+    enabled = tuple(each.name for each in work.bundle.manifest.scripts if each.is_enabled)
+    return enabled if work.spec.scripts is None else work.spec.scripts
+
+
+def _placed(stage: Stage) -> Sequence[Step]:
+    """Give a stage's steps their share of its percents."""
+    number, span = len(stage.steps), stage.ends - stage.begins
+    return [
+        replace(
+            step,
+            phase=stage.phase,
+            percent=stage.begins + span * index // number,
+            percent_after=stage.begins + span * (index + 1) // number,
+            opens_phase=index == 0,
+            closes_phase=index == number - 1,
+        )
+        for index, step in enumerate(stage.steps)
+    ]

@@ -1,0 +1,147 @@
+"""Runs jobs: claims a run, goes through its steps, ends it. One owner at a time, none lost.
+
+Theory of operation. A delivery of a run command is an order to become the run's owner. Steps that the record
+calls finished are not done again; the one that was begun is gone into again, and looks before it acts. What
+can't be done now (a node that is away) is tried again here, with a growing pause, until the patience is over;
+nobody else retries it. What fails ends the job: the error is written first, then the policy is kept (stop or
+destroy), then the terminal record and `done` leave as one.
+
+Guarantees: a terminal record is never changed; a delivery is acknowledged only after it. Non-guarantee: an
+owner that was superseded finds out at its next write or by the record's live subject, not before.
+"""
+
+from datetime import timedelta
+
+from nats.aio.msg import Msg
+from pydantic import SecretStr
+
+from slipway.contracts.jobs import CancelJob, GetJobSecrets, JobSecrets, RunJob, RunRecord
+from slipway.contracts.problems import Failed, SlipwayError, Superseded, Unavailable
+from slipway.contracts.values import JobState
+from slipway.provisioner.access import Access
+from slipway.provisioner.bundle import Bundle
+from slipway.provisioner.execution import Cancelled, Execution
+from slipway.provisioner.phases.work import Work
+from slipway.provisioner.progress import Story
+from slipway.provisioner.runs import Run, Runs
+from slipway.runtime.bundles import Bundles
+from slipway.runtime.bus import Bus, Delivery
+from slipway.runtime.clock import now
+from slipway.runtime.logs import bind, get_logger
+from slipway.runtime.problems import problem_of
+from slipway.runtime.sealing import Sealer
+from slipway.runtime.topology import LIVE_PREFIX
+
+log = get_logger()
+
+MOST_CLAIMS = 5
+"""Claims without a newly finished step, after which a run is given up: it kills its workers."""
+
+
+class Poisoned(Failed):
+    """The run ended its worker again and again."""
+
+    code = "run.poisoned"
+
+
+class Worker:
+    """Handles the provisioner's commands."""
+
+    def __init__(
+        self, bus: Bus, runs: Runs, access: Access, bundles: Bundles, sealer: Sealer, *, patience: timedelta
+    ) -> None:
+        self._bus = bus
+        self._runs = runs
+        self._access = access
+        self._bundles = bundles
+        self._sealer = sealer
+        self._patience = patience
+        self._going: dict[str, Execution] = {}
+
+    async def listen(self) -> None:
+        """Hear of cancel flags and newer owners as they are written."""
+        await self._bus.connection.subscribe(
+            f"{LIVE_PREFIX}{RunRecord.subject_filter()}", cb=self._record_written
+        )
+
+    async def run(self, command: RunJob, _delivery: Delivery) -> None:
+        """Run a job. Idempotent: the record says what was done, and by whom."""
+        with bind(job=command.job):
+            if await self._is_over(command):
+                return
+            run = await self._runs.claim(command, at=now())
+            if run.record.state.is_terminal:
+                return
+            log.info("run claimed", claim=run.record.claim, kind=command.kind)
+            await self._own(command, run)
+
+    async def cancel(self, command: CancelJob, _delivery: Delivery) -> None:
+        """Cancel a job. Idempotent: the flag is set once."""
+        record = await self._runs.request_cancel(command, at=now())
+        log.info("cancel requested", job=command.job, state=record.state)
+
+    async def _is_over(self, command: RunJob) -> bool:
+        """Whether a run without a record has ended: a terminal record does not live for ever."""
+        if await self._runs.load(command.job) is not None:
+            return False
+        return (await self._bus.ask(GetJobSecrets(job=command.job))).state.is_terminal
+
+    async def _own(self, command: RunJob, run: Run) -> None:
+        story = Story(self._bus, self._runs, run)
+        execution = Execution(story, self._patience, self._access)
+        self._going[command.job] = execution
+        try:
+            _refuse_poisoned(run.record)
+            await execution.run(await self._prepare(command, story, execution))
+        except (Superseded, Unavailable):
+            raise
+        except Poisoned as error:
+            await execution.end(JobState.FAILED, error.to_problem())
+            raise
+        except Cancelled as error:
+            await execution.end(JobState.CANCELLED, error.to_problem())
+        except Exception as error:
+            if not isinstance(error, SlipwayError):
+                log.exception("a bug ended the run")
+            await execution.end(JobState.FAILED, problem_of(error))
+        finally:
+            self._going.pop(command.job, None)
+
+    async def _prepare(self, command: RunJob, story: Story, execution: Execution) -> Work:
+        """Gather what the run needs: access to the host, the template, the secrets."""
+
+        async def gather() -> Work:
+            told = await self._bus.ask(GetJobSecrets(job=command.job))
+            archive = await self._bundles.get(command.bundle) if command.bundle else None
+            return Work(
+                command=command,
+                cluster=await self._access.open(command.target.cluster),
+                bundle=Bundle.unpack(archive) if archive else None,
+                secrets=self._opened(command, told),
+                story=story,
+                bus=self._bus,
+            )
+
+        return await execution.persist(gather)
+
+    def _opened(self, command: RunJob, told: JobSecrets) -> dict[str, SecretStr]:
+        owner = command.target.container
+        return {
+            key: self._sealer.open(sealed, owner=owner, field=key) for key, sealed in told.secrets.items()
+        }
+
+    async def _record_written(self, message: Msg) -> None:
+        job = message.subject.rpartition(".")[2]
+        execution = self._going.get(job)
+        if execution is not None and message.data:
+            execution.hear(RunRecord.model_validate_json(message.data))
+
+
+def _refuse_poisoned(record: RunRecord) -> None:
+    if record.claims_without_progress >= MOST_CLAIMS - 1 and record.error is None:
+        step = record.steps[-1].name if record.steps else "none"
+        raise Poisoned(
+            f"The run was taken up {MOST_CLAIMS} times, and its worker died each time in step {step}; "
+            "see the provisioner's log.",
+            step=step,
+        )
