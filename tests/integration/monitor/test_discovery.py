@@ -1,0 +1,105 @@
+"""A look into a guest: what listens there, and which credentials its scripts have saved."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from slipway.contracts.containers import Container, ContainerSpec
+from slipway.contracts.guests import DiscoverGuest
+from slipway.contracts.values import Lifecycle, Power
+from slipway.monitor.pending import PendingScan
+from slipway.monitor.settings import MonitorSettings
+from slipway.proxmox.errors import ContainerMissing, NotRunning
+from slipway.runtime import clock
+from support.inventory_side import CLUSTER, Inventory, Monitor
+from support.lab import api_client, new_container, started
+
+QUERY = DiscoverGuest(container="k1", cluster=CLUSTER, node="lab", vmid=100)
+PREPARE = """
+apt-get install -y nginx >/dev/null
+systemctl enable --now nginx
+mkdir -p /etc/slipway/credentials
+printf 'status-password=%s\\n' "$(cat)" >/etc/slipway/credentials/Nginx
+for _ in 1 2 3 4 5 6 7 8 9 10; do ss -Hltn | grep -q . && exit 0; sleep 0.2; done
+"""
+
+
+@pytest.fixture
+async def client(inventory: Inventory) -> AsyncIterator[httpx.AsyncClient]:
+    """The lab's API."""
+    async with api_client(inventory.lab) as client:
+        yield client
+
+
+async def prepare(monitor: Monitor) -> None:
+    cluster = await monitor.clusters.open(CLUSTER)
+    done = await cluster.pct("lab").script(100, PREPARE, stdin=b"hush-hush", timeout=timedelta(seconds=30))
+    assert done.exit_code == 0, done
+
+
+async def test_services_and_credentials_are_found(
+    inventory: Inventory, monitor: Monitor, client: httpx.AsyncClient
+) -> None:
+    """Named by unit, with a URL; secrets go to inventory only, sealed."""
+    await started(client, inventory.lab, 100)
+    await prepare(monitor)
+
+    found = await monitor.discoverer.discover(QUERY)
+
+    first = found.services[0]
+    assert (first.name, first.kind, first.port, first.is_system) == ("nginx", "systemd", 80, False)
+    assert first.url == f"http://{found.address}:80/"
+    assert found.credentials == ("nginx/status-password",)
+    stored = inventory.stored[0]
+    assert (stored.container, stored.address, stored.services) == ("k1", found.address, found.services)
+    opened = inventory.sealer("inventory").open(
+        stored.credentials[0].value, owner="k1", field="nginx/status-password"
+    )
+    assert opened.get_secret_value() == "hush-hush"
+    assert "hush-hush" not in stored.model_dump_json() + found.model_dump_json()
+
+
+async def test_guest_that_is_not_running_or_not_there_is_told(
+    inventory: Inventory, monitor: Monitor, client: httpx.AsyncClient
+) -> None:
+    """Two different errors, and nothing is stored."""
+    await new_container(client, inventory.lab, 100)
+
+    with pytest.raises(NotRunning):
+        await monitor.discoverer.discover(QUERY)
+    with pytest.raises(ContainerMissing):
+        await monitor.discoverer.discover(QUERY.model_copy(update={"vmid": 404}))
+
+    assert inventory.stored == []
+
+
+async def test_owed_discovery_is_made_up_for(
+    inventory: Inventory, monitor: Monitor, settings: MonitorSettings, client: httpx.AsyncClient
+) -> None:
+    """One that fails keeps no other from being discovered."""
+    await started(client, inventory.lab, 100)
+    inventory.pending = [container("k0", 404), container("k1", 100)]
+    scan = PendingScan(monitor.bus, monitor.discoverer, every=settings.pending_interval)
+
+    await scan.scan()
+
+    assert [each.container for each in inventory.stored] == ["k1"]
+    assert [each.id for each in inventory.pending] == ["k0"]
+
+
+def container(name: str, vmid: int) -> Container:
+    return Container(
+        id=name,
+        vmid=vmid,
+        hostname=name,
+        cluster="home",
+        cluster_id=CLUSTER,
+        node="lab",
+        lifecycle=Lifecycle.READY,
+        power=Power.RUNNING,
+        spec=ContainerSpec(hostname=name),
+        created_at=clock.now(),
+        updated_at=clock.now(),
+    )

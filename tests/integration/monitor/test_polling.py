@@ -1,0 +1,168 @@
+"""What happens to guests and nodes is told and stored, by one replica at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+
+from nats.aio.client import Client
+
+from slipway.contracts.clusters import ClusterAdded, NodeObserved
+from slipway.contracts.guests import GuestChanged, GuestGone, GuestStatus
+from slipway.contracts.message import Message
+from slipway.contracts.values import Power
+from slipway.lab import faults
+from slipway.monitor.fleet import Fleet
+from slipway.monitor.settings import MonitorSettings
+from slipway.runtime.bus import Bus
+from slipway.runtime.kv import Bucket
+from slipway.runtime.topology import LIVE
+from support.inventory_side import CLUSTER, Inventory, Monitor
+from support.lab import api_client, ended, new_container
+from support.nats import MakeBus
+from support.waiting import until
+
+
+class Heard:
+    """Events in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.events: list[Message] = []
+
+    async def listen(self, admin: Client, *kinds: type[Message]) -> None:
+        """Hear some kinds of events."""
+        for kind in kinds:
+
+            async def take(message: object, kind: type[Message] = kind) -> None:
+                self.events.append(kind.model_validate_json(message.data))  # type: ignore[attr-defined]
+
+            await admin.subscribe(kind.subject_filter(), cb=take)
+
+    def powers(self) -> list[str]:
+        """What was told of guests."""
+        return [
+            str(event.status.power) if isinstance(event, GuestChanged) else "gone"
+            for event in self.events
+            if isinstance(event, GuestChanged | GuestGone)
+        ]
+
+    def vmids(self) -> list[tuple[int, ...]]:
+        """What was told of nodes."""
+        return [event.facts.vmids for event in self.events if isinstance(event, NodeObserved)]
+
+
+@asynccontextmanager
+async def running(work: Callable[[], Coroutine[None, None, None]]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work())
+    yield
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def stored(bus: Bus) -> dict[str, GuestStatus]:
+    entries = await Bucket(bus, LIVE).entries()
+    return {key: GuestStatus.model_validate_json(entry.value) for key, entry in entries.items()}
+
+
+async def test_life_of_a_guest_is_told(
+    inventory: Inventory, monitor: Monitor, settings: MonitorSettings, admin: Client
+) -> None:
+    """Made, started, destroyed: each is an event, the bucket holds what is, nodes name their VMIDs."""
+    lab, heard = inventory.lab, Heard()
+    await heard.listen(admin, GuestChanged, GuestGone, NodeObserved)
+    fleet = Fleet(monitor.bus, monitor.clusters, settings)
+
+    async with running(fleet.run), api_client(lab) as client:
+        await until(lambda: heard.vmids() == [()])
+        await new_container(client, lab, 100)
+        await until(lambda: heard.powers()[-1:] == ["stopped"])
+        await until(lambda: heard.vmids()[-1] == (100,))
+        upid = (await client.post("/nodes/lab/lxc/100/status/start")).json()["data"]
+        assert await ended(client, upid) == "OK"
+        await until(lambda: heard.powers()[-1:] == ["running"])
+        kept = await stored(monitor.bus)
+        assert (kept[f"{CLUSTER}-100"].power, kept[f"{CLUSTER}-100"].node) == (Power.RUNNING, "lab")
+        await client.delete("/nodes/lab/lxc/100", params={"force": 1})
+        await until(lambda: heard.powers()[-1:] == ["gone"])
+        await until(lambda: heard.vmids()[-1] == ())
+
+    assert await stored(monitor.bus) == {}
+
+
+async def test_what_was_told_is_not_told_again(
+    inventory: Inventory, monitor: Monitor, settings: MonitorSettings, admin: Client, make_bus: MakeBus
+) -> None:
+    """A replica that takes over goes on from what is stored."""
+    heard = Heard()
+    async with api_client(inventory.lab) as client:
+        await new_container(client, inventory.lab, 100)
+    async with running(Fleet(monitor.bus, monitor.clusters, settings).run):
+        await until_stored(monitor.bus, f"{CLUSTER}-100")
+    await heard.listen(admin, GuestChanged, GuestGone, NodeObserved)
+
+    async with running(Fleet(monitor.bus, monitor.clusters, settings).run):
+        await until(lambda: heard.vmids() == [(100,)])
+
+    assert heard.powers() == []
+
+
+async def until_stored(bus: Bus, guest: str) -> None:
+    async with asyncio.timeout(10):
+        while guest not in await stored(bus):  # noqa: ASYNC110 - a bucket has no event to wait for
+            await asyncio.sleep(0.05)
+
+
+async def test_new_cluster_is_watched_at_once(
+    inventory: Inventory, settings: MonitorSettings, monitor: Monitor, admin: Client, make_bus: MakeBus
+) -> None:
+    """The event wakes monitor; the next listing would be far away."""
+    heard = Heard()
+    await heard.listen(admin, NodeObserved)
+    fleet = Fleet(monitor.bus, monitor.clusters, settings)
+    inventory.known.clear()
+    await make_bus(
+        "monitor", lambda bus: bus.consume(ClusterAdded, fleet.cluster_added, durable="monitor-clusters")
+    )
+
+    async with running(fleet.run):
+        await asyncio.sleep(0)
+        inventory.known.append("c2")
+        saying = await make_bus("inventory")
+        await saying.publish(ClusterAdded(id="c2", name="c2"), message_id="c2")
+        await until(lambda: heard.vmids() == [()], within_seconds=6)
+
+    assert [event.id for event in heard.events if isinstance(event, NodeObserved)] == ["c2-lab"]
+
+
+async def test_cluster_in_trouble_keeps_no_other_waiting(
+    inventory: Inventory, settings: MonitorSettings, monitor: Monitor, admin: Client
+) -> None:
+    """Refused credentials are asked for anew; when they are right, polling goes on."""
+    heard = Heard()
+    await heard.listen(admin, NodeObserved)
+    inventory.token_secret = "nonsense"
+
+    async with running(Fleet(monitor.bus, monitor.clusters, settings).run):
+        await until(lambda: inventory.asked_for_access > 1)
+        assert heard.events == []
+        inventory.token_secret = None
+        await until(lambda: heard.vmids() == [()])
+
+
+async def test_host_that_answers_with_errors_is_polled_again(
+    inventory: Inventory, settings: MonitorSettings, monitor: Monitor, admin: Client
+) -> None:
+    """A guest made meanwhile is told as soon as the host answers."""
+    heard = Heard()
+    await heard.listen(admin, GuestChanged, NodeObserved)
+
+    async with (
+        running(Fleet(monitor.bus, monitor.clusters, settings).run),
+        api_client(inventory.lab) as client,
+    ):
+        await until(lambda: heard.vmids() == [()])
+        broken = inventory.lab.faults.order(
+            faults.ApiError(method="GET", path="/cluster/resources", status=596, times=None)
+        )
+        await new_container(client, inventory.lab, 101)
+        inventory.lab.faults.clear(broken)
+        await until(lambda: heard.powers() == ["stopped"], within_seconds=15)

@@ -1,0 +1,112 @@
+"""The side of inventory that monitor sees, as a real bus that answers for a lab; and monitor's pieces."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import SecretStr
+
+from slipway.contracts import clusters, containers
+from slipway.contracts.clusters import Cluster, ClusterSecrets, ClusterSpec, SshNode
+from slipway.lab.node import Lab
+from slipway.monitor.access import Clusters
+from slipway.monitor.discovery import Discoverer
+from slipway.runtime import clock
+from slipway.runtime.bus import Bus
+from slipway.runtime.call import Call
+from slipway.runtime.identities import Identities
+from slipway.runtime.sealing import Sealer
+from slipway.runtime.settings import ServiceSettings
+
+CLUSTER = "c1"
+
+
+@dataclass
+class Monitor:
+    """Monitor's pieces on its own bus."""
+
+    bus: Bus
+    clusters: Clusters
+    sealer: Sealer
+    discoverer: Discoverer
+
+
+def spec_of(lab: Lab, **changes: Any) -> ClusterSpec:
+    """Say how the lab is reached, with its least-privileged token and a confirmed host key."""
+    node = SshNode(address="127.0.0.1", port=lab.ssh_port, host_key=lab.ssh_host_key)
+    given: dict[str, Any] = {
+        "name": "home",
+        "endpoint": lab.endpoint,
+        "token_id": lab.token_id,
+        "tls_fingerprint": lab.fingerprint,
+        "nodes": {lab.name: node},
+    }
+    return ClusterSpec(**(given | changes))
+
+
+@dataclass
+class Inventory:
+    """The other side of monitor's questions, and what it was told."""
+
+    lab: Lab
+    identities: Identities
+    known: list[str] = field(default_factory=lambda: [CLUSTER])
+    pending: list[containers.Container] = field(default_factory=list)
+    stored: list[containers.StoreDiscovery] = field(default_factory=list)
+    asked_for_access: int = 0
+    token_secret: str | None = None
+
+    def sealer(self, service: str) -> Sealer:
+        """Seal and open as a service does."""
+        return Sealer(
+            ServiceSettings(
+                sealing_key_file=self.identities.sealing_file(service),
+                sealing_public_file=self.identities.public_file,
+            )
+        )
+
+    def secrets(self, owner: str, **changes: str) -> ClusterSecrets:
+        """Seal the lab's secrets to monitor."""
+        given = {"token_secret": self.token_secret or self.lab.token_secret}
+        given |= {"ssh_private_key": self.lab.ssh_private_key} | changes
+        seal = self.sealer("inventory").seal
+        boxes = {
+            name: seal(SecretStr(value), to="monitor", owner=owner, field=name)
+            for name, value in given.items()
+        }
+        return ClusterSecrets(**boxes)
+
+    def register(self, bus: Bus) -> None:
+        """Answer what monitor asks."""
+        bus.answer(clusters.ListClusters, self.list_clusters)
+        bus.answer(clusters.GetClusterAccess, self.access)
+        bus.answer(containers.ListContainers, self.list_containers)
+        bus.answer(containers.StoreDiscovery, self.store)
+
+    async def list_clusters(self, _query: clusters.ListClusters, _call: Call) -> clusters.ClusterPage:
+        """Give what is known."""
+        items = tuple(
+            Cluster(id=each, name=each, endpoint=self.lab.endpoint, version="9", created_at=clock.now())
+            for each in self.known
+        )
+        return clusters.ClusterPage(items=items)
+
+    async def access(self, query: clusters.GetClusterAccess, _call: Call) -> clusters.ClusterAccess:
+        """Give the lab's secrets to monitor."""
+        assert query.seal_to == "monitor"
+        self.asked_for_access += 1
+        return clusters.ClusterAccess(
+            id=query.cluster, spec=spec_of(self.lab), secrets=self.secrets(query.cluster)
+        )
+
+    async def list_containers(
+        self, query: containers.ListContainers, _call: Call
+    ) -> containers.ContainerPage:
+        """Give those whose discovery is owed."""
+        assert query.warning == "discovery-pending"
+        return containers.ContainerPage(items=tuple(self.pending))
+
+    async def store(self, query: containers.StoreDiscovery, _call: Call) -> containers.StoredDiscovery:
+        """Keep what was found; nothing is owed any more."""
+        self.stored.append(query)
+        self.pending = [each for each in self.pending if each.id != query.container]
+        return containers.StoredDiscovery(services=len(query.services), credentials=len(query.credentials))
