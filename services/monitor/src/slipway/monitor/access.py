@@ -52,11 +52,16 @@ class Clusters:
         try:
             return await act(opened)
         except _OUTDATED:
-            self.forget(cluster)
+            await self.renew(cluster)
             again = await self.open(cluster)
             if again is opened:
                 raise
             return await act(again)
+
+    async def renew(self, cluster: str) -> None:
+        """Ask for the access anew; what is known stays if nobody answers."""
+        async with self._asking[cluster]:
+            self._known[cluster] = await self._ask(cluster)
 
     def forget(self, cluster: str) -> None:
         """Ask for the access anew when it is needed next."""

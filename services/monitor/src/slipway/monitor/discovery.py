@@ -15,7 +15,6 @@ from slipway.monitor.domain import services
 from slipway.monitor.probes import addresses, credentials, processes, sockets, units
 from slipway.proxmox.hosts import Cluster
 from slipway.runtime.bus import Bus
-from slipway.runtime.redaction import redact
 from slipway.runtime.sealing import Sealer
 
 TIMEOUT = timedelta(seconds=13)
@@ -82,7 +81,6 @@ class Discoverer:
     def _sealed(self, container: str, output: str) -> tuple[DiscoveredCredential, ...]:
         sealed = []
         for name, value in sorted(credentials.parse(output).items()):
-            redact(value)
             plain = name.lower()
             box = self._sealer.seal(value, to="inventory", owner=container, field=plain)
             sealed.append(DiscoveredCredential(name=plain, value=box))

@@ -11,7 +11,7 @@ from slipway.monitor.probes.processes import Process
 from slipway.monitor.probes.units import Units
 
 FREE_STEP = 0.01
-"""Share of a storage by which its free space must move to be told."""
+"""Share of a storage by which its sizes must move to be told."""
 TELL_AGAIN = timedelta(minutes=5)
 """Unchanged facts are told again after this, so that their age stays honest."""
 
@@ -89,14 +89,19 @@ def has_moved(before: NodeFacts, after: NodeFacts) -> bool:
 
 def _settled(facts: NodeFacts) -> NodeFacts:
     """The facts without what always moves."""
-    storages = tuple(each.model_copy(update={"free_bytes": None}) for each in facts.storages)
+    unsized = {"free_bytes": None, "total_bytes": None}
+    storages = tuple(each.model_copy(update=unsized) for each in facts.storages)
     return facts.model_copy(update={"storages": storages, "observed_at": datetime.max})  # noqa: DTZ901  no time is meant
 
 
 def _moved(old: StorageFact, new: StorageFact) -> bool:
-    if old.free_bytes is None or new.free_bytes is None:
-        return old.free_bytes != new.free_bytes
-    return abs(new.free_bytes - old.free_bytes) >= FREE_STEP * max(new.total_bytes or 0, 1)
+    """Both sizes count: of a pooled storage the total follows the free space."""
+    step = FREE_STEP * max(new.total_bytes or 0, 1)
+    pairs = ((old.free_bytes, new.free_bytes), (old.total_bytes, new.total_bytes))
+    return any(
+        before != after and (before is None or after is None or abs(after - before) >= step)
+        for before, after in pairs
+    )
 
 
 def _listening(

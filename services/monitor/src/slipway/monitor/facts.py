@@ -13,9 +13,13 @@ from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import NodeUnreachable
 from slipway.proxmox.ssh import NodeShell
 from slipway.runtime import clock
+from slipway.runtime.logs import get_logger
+
+log = get_logger()
 
 NODES_AT_ONCE = 4
 NODE_SECONDS = 12.0
+STORAGE_SECONDS = 6.0
 SSH_TIMEOUT = timedelta(seconds=8)
 _FIND_PCT = ("sh", "-c", "command -v pct")
 
@@ -128,8 +132,18 @@ async def _answers(api: ProxmoxApi, facts: NodeFacts) -> NodeFacts:
 
 async def _archives(api: ProxmoxApi, node: str, storages: tuple[Storage, ...]) -> tuple[str, ...]:
     holding = [each.name for each in storages if "vztmpl" in each.content and each.active and each.enabled]
-    found = await asyncio.gather(*(api.content(node, name, kind="vztmpl") for name in holding))
-    return tuple(sorted(volume.volid for volumes in found for volume in volumes))
+    found = await asyncio.gather(*(_volumes(api, node, name) for name in holding))
+    return tuple(sorted(volume for volumes in found for volume in volumes))
+
+
+async def _volumes(api: ProxmoxApi, node: str, storage: str) -> tuple[str, ...]:
+    """The archives of one storage; one that does not answer hides only its own."""
+    try:
+        async with asyncio.timeout(STORAGE_SECONDS):
+            return tuple(volume.volid for volume in await api.content(node, storage, kind="vztmpl"))
+    except (SlipwayError, TimeoutError) as error:
+        log.warning("storage not listed", node=node, storage=storage, reason=str(error))
+        return ()
 
 
 def _storage(storage: Storage) -> StorageFact:

@@ -55,14 +55,14 @@ class NodeWatch:
         for reading in read:
             if (seen := self._merged(reading)) is not None:
                 await self._tell(seen)
+        if not all(reading.facts.is_ssh_usable for reading in read):
+            # Somebody may confirm a host key or mend a login at any time.
+            await self._clusters.renew(self._cluster)
         problem = next((reading.problem for reading in read if reading.problem is not None), None)
         if problem is None:
             self._trouble.over()
         else:
             self._trouble.met(problem)
-        if not all(reading.facts.is_ssh_usable for reading in read):
-            # Somebody may confirm a host key or mend a login any time; the next look asks for it.
-            self._clusters.forget(self._cluster)
 
     def _merged(self, reading: facts.NodeReading) -> NodeFacts | None:
         """What to believe of a node: of one that is away, what was last known of it; None is nothing new."""
