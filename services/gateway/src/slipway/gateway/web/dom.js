@@ -3,7 +3,7 @@
  * person can turn into markup.
  */
 
-/** @typedef {Node | string | number | null | undefined | false} Child */
+/** @typedef {Node | string | number | null | undefined | false} Child  lists of them may be nested */
 
 /**
  * Make an element: `h("a", {class: "x", href: "#/"}, "text")`. A property `onclick` is a listener; `true` is an
@@ -44,7 +44,7 @@ function set(element, name, value) {
  * @param {(Child | Child[])[]} children
  */
 export function append(parent, children) {
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child !== null && child !== undefined && child !== false) {
       parent.append(child instanceof Node ? child : String(child));
     }

@@ -16,7 +16,7 @@ const FLEET_EVENTS = [
 ];
 const JOB_EVENTS = ["accepted", "phase", "step", "log", "progress", "done", "reset"];
 
-/** @typedef {"connecting" | "live" | "lost"} StreamState */
+/** @typedef {"connecting" | "live" | "lost" | "ended"} StreamState */
 
 /**
  * Keep a stream open until the signal.
@@ -130,6 +130,7 @@ export function followJob(job, receive, { signal, tell = () => {} }) {
     (name, content) => {
       if (name === "done") {
         ended.abort();
+        tell("ended");
       }
       receive(name, content);
     },

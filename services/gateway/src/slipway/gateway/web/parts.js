@@ -106,7 +106,7 @@ export function loading() {
  */
 export function webLink(url) {
   return /^https?:\/\//i.test(url)
-    ? h("a", { class: "out", href: url, target: "_blank", rel: "noopener noreferrer" }, url, icon("external"),
+    ? h("a", { class: "out", href: url, target: "_blank", rel: "noopener noreferrer" }, url, "\u2060", icon("external"),
       h("span", { class: "hidden" }, " (opens a new tab)"))
     : url;
 }

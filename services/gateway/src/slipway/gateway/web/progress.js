@@ -4,6 +4,7 @@ import { h, icon, replace } from "./dom.js";
 import { PHASES } from "./story.js";
 import { span } from "./words.js";
 
+const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 /** @type {Record<string, string>} */
 const SIGNS = { finished: "check", failed: "cross" };
 /** @type {Record<string, string>} */
@@ -34,7 +35,8 @@ export class ProgressView {
     if (this.step.textContent !== story.step) {
       this.step.textContent = story.step;
     }
-    this.step.hidden = story.step === "";
+    // Once it is over, the outcome above says it to those who see.
+    this.step.classList.toggle("hidden", ENDED.has(story.state));
     const now = JSON.stringify([story.phases, story.scripts]);
     if (now !== this.#drawn) {
       this.#drawn = now;

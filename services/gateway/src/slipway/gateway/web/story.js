@@ -106,6 +106,9 @@ function onStep(story, { step, status, script, index, total, scripts, seconds, m
   }
 }
 
+/** @type {Record<string, string>} */
+const END_WORDS = { succeeded: "Done", failed: "Failed", cancelled: "Cancelled" };
+
 /**
  * @param {Story} story
  * @param {any} content
@@ -114,7 +117,7 @@ function onDone(story, { state, error, warnings }) {
   story.state = state;
   story.error = error ?? null;
   story.warnings = warnings ?? [];
-  story.step = "";
+  story.step = END_WORDS[state] ?? state;
   for (const phase of PHASES) {
     if (story.phases[phase] === "running") {
       story.phases[phase] = state === "succeeded" ? "finished" : "failed";

@@ -37,8 +37,8 @@ export function exactly(moment) {
  * @returns {string}
  */
 export function span(seconds) {
-  if (seconds < 10) {
-    return `${Math.max(0, seconds).toFixed(1)} s`;
+  if (seconds < 10 && !Number.isInteger(seconds)) {
+    return `${seconds.toFixed(1)} s`;
   }
   const whole = Math.round(seconds);
   if (whole < 60) {

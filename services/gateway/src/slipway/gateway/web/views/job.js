@@ -43,7 +43,7 @@ class JobView {
     this.log = new LogPane(job.id);
     this.state = h("span");
     this.took = h("span", { class: "muted took" });
-    this.outcome = h("div", { class: "outcome", "aria-live": "polite" });
+    this.outcome = h("div", { class: "outcome" });
     this.clock = setInterval(() => this.#tick(), 1000);
     signal.addEventListener("abort", () => clearInterval(this.clock));
     this.#draw();

@@ -86,7 +86,7 @@ class CreateForm {
     const resources = this.template.manifest.resources ?? {};
     const known = new Map(this.fields.map((field) => [field.name, field.value]));
     const hostname = new Field({
-      name: "hostname", label: "Hostname", isRequired: true, hint: "Lower-case letters, digits and hyphens: web-1",
+      name: "hostname", label: "Hostname", isRequired: true, hint: "Lower-case letters, digits and hyphens, for example web-1",
       attributes: { maxlength: "63", autocapitalize: "off", spellcheck: "false" },
     });
     const variables = (this.template.manifest.variables ?? []).map(variableField);
@@ -164,12 +164,17 @@ class CreateForm {
   }
 }
 
+/** @param {string} name */
+function inWords(name) {
+  return name.charAt(0).toUpperCase() + name.slice(1).replaceAll(/[_-]/g, " ");
+}
+
 /** @param {Variable} variable */
 function variableField(variable) {
   const generated = variable.generate ? "Left empty, one is generated." : "";
   return new Field({
     name: `variables.${variable.name}`,
-    label: variable.name,
+    label: inWords(variable.name),
     type: variable.is_secret ? "password" : "text",
     hint: [variable.description, generated].filter(Boolean).join(" "),
     placeholder: variable.default ?? "",
