@@ -19,7 +19,7 @@ def build() -> Service:
     access = Access(bus, Sealer(settings), Hosts(settings.proxmox_record))
     worker = register(bus, settings, access)
     service = Service("provisioner", settings, bus)
-    service.on_start(worker.listen)
+    service.background("cancel flags", worker.listen)
     service.on_stop(access.aclose)
     return service
 

@@ -1,0 +1,45 @@
+"""Assembles the gateway: the only module that knows all the others."""
+
+from pathlib import Path
+
+from slipway.gateway.auth import Auth
+from slipway.gateway.clients import Inventory
+from slipway.gateway.http.api import build_api
+from slipway.gateway.http.front import Front
+from slipway.gateway.relay import Relay
+from slipway.gateway.settings import GatewaySettings
+from slipway.gateway.store import SessionStore
+from slipway.gateway.stream import EventStreams
+from slipway.runtime import database
+from slipway.runtime.bus import Bus
+from slipway.runtime.database import Database
+from slipway.runtime.sealing import Sealer
+from slipway.runtime.service import Service
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def build() -> Service:
+    """Build the service from its settings; opens nothing yet."""
+    return assemble(GatewaySettings())
+
+
+def assemble(settings: GatewaySettings) -> Service:
+    """Build the service from given settings."""
+    bus = Bus(settings, service="gateway")
+    tables = Database(settings)
+    auth = Auth(settings.bootstrap_token_file, SessionStore(tables), settings.session_lifetime)
+    relay = Relay(bus)
+    service = Service("gateway", settings, bus)
+    streams = EventStreams(relay, bus, service.stopping, settings.heartbeat_comments.total_seconds())
+    service.app = Front(bus, build_api(bus, Inventory(bus, Sealer(settings)), auth), streams, auth)
+    service.ping("postgres", tables.ping)
+    service.on_start(auth.load)
+    service.background("relay", relay.run)
+    service.on_stop(tables.dispose)
+    return service
+
+
+async def migrate() -> None:
+    """Bring the schema up to date."""
+    await database.migrate(GatewaySettings(), MIGRATIONS)

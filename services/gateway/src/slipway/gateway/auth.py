@@ -1,0 +1,129 @@
+"""Who is asking: the bearer of the bootstrap token, or a browser with a session that it opened."""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from datetime import timedelta
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+
+from slipway.contracts.problems import FieldError, Forbidden, Unauthenticated, Unavailable
+from slipway.gateway.store import SessionStore
+from slipway.runtime.clock import now
+from slipway.runtime.keys import write_private
+from slipway.runtime.logs import get_logger
+from slipway.runtime.redaction import redact
+
+log = get_logger()
+
+COOKIE = "slipway-session"
+BOOTSTRAP = "bootstrap"
+"""The actor that the bootstrap token stands for."""
+WRONG_SECRET_SECONDS = 0.5
+_MOST_GUESSES = 8
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+
+
+class TokenMissing(Unauthenticated):
+    """Nothing tells who is asking."""
+
+    code = "auth.missing"
+
+
+class TokenWrong(Unauthenticated):
+    """What was given is not known, or not any more."""
+
+    code = "auth.wrong"
+
+
+class HeaderMissing(Forbidden):
+    """A browser's change without the header that only our own page can send."""
+
+    code = "auth.header-missing"
+
+
+class TooManyGuesses(Unavailable):
+    """Others are guessing secrets at this moment."""
+
+    code = "auth.too-many-guesses"
+
+
+class Auth:
+    """Tells who is asking."""
+
+    def __init__(self, token_file: Path, store: SessionStore, lifetime: timedelta) -> None:
+        self._token_file = token_file
+        self._token = b""
+        self._store = store
+        self.lifetime = lifetime
+        self._guesses = asyncio.Semaphore(_MOST_GUESSES)
+
+    async def load(self) -> None:
+        """Read the bootstrap token; the first start makes it."""
+        if not self._token_file.exists():
+            write_private(self._token_file, secrets.token_urlsafe(32) + "\n")
+            log.info("bootstrap token made", file=str(self._token_file))
+        token = self._token_file.read_text(encoding="utf-8").strip()
+        redact(token)
+        self._token = token.encode()
+
+    async def actor(self, method: str, headers: dict[bytes, bytes]) -> str:
+        """Say who is asking.
+
+        Raises:
+            TokenMissing, TokenWrong, HeaderMissing: a change with a cookie has to carry `X-Slipway-Request`.
+        """
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() == b"bearer":
+            if not self._is_token(given.strip()):
+                raise TokenWrong("The bearer token is not known.")
+            return BOOTSTRAP
+        cookie = cookie_of(headers)
+        if cookie is None:
+            raise TokenMissing("Send `Authorization: Bearer TOKEN`, or sign in on the page.")
+        actor = await self._store.actor_of(_digest(cookie))
+        if actor is None:
+            raise TokenWrong("The session is over; sign in again.")
+        if method not in _SAFE and b"x-slipway-request" not in headers:
+            raise HeaderMissing("A change with a session needs the header X-Slipway-Request: 1.")
+        return actor
+
+    async def sign_in(self, secret: str) -> str:
+        """Open a session for whoever knows the bootstrap secret; give its cookie."""
+        if not self._is_token(secret.strip().encode()):
+            await self._slow_down()
+            message = "That is not the secret; it stands in the file that `slipway up` names."
+            raise TokenWrong(message, errors=[FieldError(field="secret", message=message)])
+        cookie = secrets.token_urlsafe(32)
+        await self._store.open(_digest(cookie), BOOTSTRAP, now() + self.lifetime)
+        return cookie
+
+    async def sign_out(self, headers: dict[bytes, bytes]) -> None:
+        """End the session, if there is one."""
+        cookie = cookie_of(headers)
+        if cookie is not None:
+            await self._store.close(_digest(cookie))
+
+    def _is_token(self, given: bytes) -> bool:
+        return bool(self._token) and hmac.compare_digest(given, self._token)
+
+    async def _slow_down(self) -> None:
+        if self._guesses.locked():
+            raise TooManyGuesses("Too many wrong secrets at once; wait a moment.")
+        async with self._guesses:
+            await asyncio.sleep(WRONG_SECRET_SECONDS)
+
+
+def cookie_of(headers: dict[bytes, bytes]) -> str | None:
+    """Give the session's cookie."""
+    try:
+        cookies = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1"))
+    except CookieError:
+        return None
+    found = cookies.get(COOKIE)
+    return found.value if found else None
+
+
+def _digest(cookie: str) -> str:
+    return hashlib.sha256(cookie.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The HTTP API: translate requests to queries, and answers to JSON."""

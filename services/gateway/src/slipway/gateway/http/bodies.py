@@ -1,0 +1,100 @@
+"""What may be sent. Unknown fields are refused by name: a typo is never silently nothing."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec, PackageSpec
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class NetworkBody(NetworkSpec):
+    """One network device."""
+
+    model_config = _STRICT
+
+
+class MountBody(MountSpec):
+    """One additional volume."""
+
+    model_config = _STRICT
+
+
+class PackagesBody(PackageSpec):
+    """Packages for one manager."""
+
+    model_config = _STRICT
+
+
+class ContainerBody(ContainerSpec):
+    """A container to create: `hostname`, and `template` or `ostemplate`; everything else has a default."""
+
+    model_config = _STRICT
+    networks: tuple[NetworkBody, ...] = Field(default=(), max_length=32)
+    mounts: tuple[MountBody, ...] = Field(default=(), max_length=256)
+    packages: tuple[PackagesBody, ...] = Field(default=(), max_length=16)
+    password: SecretStr | None = None
+    """Root's; generated when none is given."""
+
+
+class SshNodeBody(BaseModel):
+    """How one node is reached by SSH."""
+
+    model_config = _STRICT
+    address: str | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+    host_key: str | None = None
+
+
+class SshBody(BaseModel):
+    """How the nodes are reached by SSH."""
+
+    model_config = _STRICT
+    username: str = "root"
+    password: SecretStr | None = None
+    private_key: SecretStr | None = None
+    port: int = Field(default=22, ge=1, le=65535)
+    nodes: Mapping[str, SshNodeBody] = Field(default_factory=dict)
+
+
+class ClusterBody(BaseModel):
+    """A cluster to add; it is tested before it is saved."""
+
+    model_config = _STRICT
+    name: str = Field(min_length=1, max_length=63)
+    endpoint: str
+    token_id: str | None = None
+    token_secret: SecretStr | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    tls_fingerprint: str | None = None
+    ca: str | None = None
+    ssh: SshBody
+
+
+class SessionBody(BaseModel):
+    """Signing in."""
+
+    model_config = _STRICT
+    secret: SecretStr
+
+
+class SessionAnswer(BaseModel):
+    """Who is signed in."""
+
+    actor: str
+
+
+class RevealedAnswer(BaseModel):
+    """A credential in clear; the one place where one is."""
+
+    id: str
+    name: str
+    value: str
+
+
+class VersionAnswer(BaseModel):
+    """Which Slipway answers."""
+
+    version: str

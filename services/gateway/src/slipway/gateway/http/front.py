@@ -1,0 +1,43 @@
+"""Which part answers a path: event streams, the API, or the page."""
+
+import re
+
+from slipway.contracts.jobs import GetJob
+from slipway.gateway.auth import Auth
+from slipway.gateway.http.gate import Gate
+from slipway.gateway.http.pages import Pages
+from slipway.gateway.stream import EventStreams
+from slipway.runtime.bus import Bus
+from slipway.runtime.health import Asgi, Receive, Scope, Send
+
+_JOB_EVENTS = re.compile(r"^/api/v1/jobs/([a-z0-9][a-z0-9-]{0,126})/events$")
+_FLEET_EVENTS = "/api/v1/events"
+
+
+class Front:
+    """The gateway's whole ASGI application."""
+
+    def __init__(self, bus: Bus, api: Asgi, streams: EventStreams, auth: Auth) -> None:
+        self._bus = bus
+        self._api = api
+        self._streams = streams
+        self._pages = Pages()
+        self._gate = Gate(self._behind_the_gate, auth)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        part: Asgi = self._gate if scope["path"].startswith("/api/") else self._pages
+        await part(scope, receive, send)
+
+    async def _behind_the_gate(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, is_get = scope["path"], scope["method"] == "GET"
+        job = _JOB_EVENTS.match(path)
+        if is_get and path == _FLEET_EVENTS:
+            await self._streams.serve(scope, receive, send, job=None)
+        elif is_get and job is not None:
+            known = await self._bus.ask(GetJob(job=job[1]))
+            await self._streams.serve(scope, receive, send, job=known.id, is_over=known.state.is_terminal)
+        else:
+            await self._api(scope, receive, send)

@@ -1,0 +1,121 @@
+"""What every request below `/api` passes first: a correlation id, who asks, how much may be sent."""
+
+import re
+from collections.abc import MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+from slipway.contracts.problems import FieldError, Invalid, Problem, ProblemKind, Reason, SlipwayError
+from slipway.gateway.auth import Auth
+from slipway.gateway.http.problems import ProblemResponse, unforeseen
+from slipway.runtime.call import Call, using
+from slipway.runtime.health import Asgi, Receive, Scope, Send
+from slipway.runtime.ids import new_id
+from slipway.runtime.problems import problem_of
+
+MOST_BYTES = 1024 * 1024
+OPEN_PATHS = {("POST", "/api/v1/session")}
+"""What one may ask without a token: to be let in."""
+_SANE = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
+
+
+class TooMuch(Exception):
+    """The body is larger than a request may be."""
+
+
+class Gate:
+    """Lets requests through to the API."""
+
+    def __init__(self, behind: Asgi, auth: Auth) -> None:
+        self._behind = behind
+        self._auth = auth
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on behalf of its actor."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = headers.get(b"x-correlation-id", b"").decode("latin-1")
+        correlation = given if _SANE.match(given) else new_id()
+        sending = _Sending(send, correlation)
+        with using(Call(actor="nobody", correlation_id=correlation)):
+            try:
+                await self._pass(scope, _bounded(receive, headers), sending, headers)
+            except TooMuch:
+                await self._say(_too_large(), scope, receive, sending)
+            except SlipwayError as error:
+                await self._say(ProblemResponse(problem_of(error)), scope, receive, sending)
+            except Exception as error:  # noqa: BLE001 - the outermost place of a request
+                await self._say(unforeseen(error), scope, receive, sending)
+
+    async def _pass(
+        self, scope: Scope, receive: Receive, send: "_Sending", headers: dict[bytes, bytes]
+    ) -> None:
+        call = Call(
+            actor=await self._actor(scope, headers),
+            correlation_id=send.correlation,
+            idempotency_key=_idempotency_key(headers),
+        )
+        scope["actor"] = call.actor
+        with using(call):
+            await self._behind(scope, receive, send)
+
+    async def _actor(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
+        if (scope["method"], scope["path"]) in OPEN_PATHS:
+            return "nobody"
+        return await self._auth.actor(scope["method"], headers)
+
+    async def _say(self, answer: ProblemResponse, scope: Scope, receive: Receive, send: "_Sending") -> None:
+        # What has begun can't be taken back: the connection ends, and the client sees that it is cut.
+        if not send.has_begun:
+            await answer(scope, receive, send)
+
+
+class _Sending:
+    """Sends an answer with its correlation id."""
+
+    def __init__(self, send: Send, correlation: str) -> None:
+        self._send = send
+        self.correlation = correlation
+        self.has_begun = False
+
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.has_begun = True
+            own = (b"x-correlation-id", self.correlation.encode())
+            message = {**message, "headers": [*message.get("headers", []), own]}
+        await self._send(message)
+
+
+def _bounded(receive: Receive, headers: dict[bytes, bytes]) -> Receive:
+    declared = headers.get(b"content-length", b"0")
+    got = 0
+
+    async def bounded() -> MutableMapping[str, Any]:
+        nonlocal got
+        if declared.isdigit() and int(declared) > MOST_BYTES:
+            raise TooMuch
+        message = await receive()
+        got += len(message.get("body", b""))
+        if got > MOST_BYTES:
+            raise TooMuch
+        return message
+
+    return bounded
+
+
+def _idempotency_key(headers: dict[bytes, bytes]) -> str | None:
+    given = headers.get(b"idempotency-key")
+    if given is None:
+        return None
+    key = given.decode("latin-1")
+    if not _SANE.match(key):
+        message = "An Idempotency-Key is 1 to 128 letters, digits and . _ : -"
+        raise Invalid(message, errors=[FieldError(field="Idempotency-Key", message=message)])
+    return key
+
+
+def _too_large() -> ProblemResponse:
+    message = f"A request may have {MOST_BYTES // 1024} KiB."
+    problem = Problem(
+        kind=ProblemKind.REJECTED, code="request.too-large", message=message, reason=Reason.TOO_LARGE
+    )
+    return ProblemResponse(problem, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

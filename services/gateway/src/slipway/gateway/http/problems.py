@@ -1,0 +1,108 @@
+"""Errors as RFC 9457 problem details, with a stable code and the correlation id."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from slipway.contracts.problems import FieldError, Problem, ProblemKind, Reason, SlipwayError
+from slipway.runtime.call import current
+from slipway.runtime.edges import http_status
+from slipway.runtime.logs import get_logger
+from slipway.runtime.problems import problem_of
+
+log = get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+_CODES = {
+    HTTPStatus.NOT_FOUND: ("path.not-found", "There is nothing at this path."),
+    HTTPStatus.METHOD_NOT_ALLOWED: ("method.not-allowed", "This path does not take this method."),
+}
+
+
+class ProblemResponse(Response):
+    """A problem, as it goes over HTTP."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, problem: Problem, status: HTTPStatus | None = None) -> None:
+        code = status or http_status(problem)
+        headers = {"Cache-Control": "no-store"}
+        if problem.retry_after_seconds is not None:
+            headers["Retry-After"] = str(max(1, round(problem.retry_after_seconds)))
+        if code is HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = "Bearer"
+        super().__init__(json.dumps(details(problem, code)), status_code=code, headers=headers)
+
+
+def details(problem: Problem, status: HTTPStatus) -> Mapping[str, Any]:
+    """Give a problem's members as RFC 9457 wants them, and ours."""
+    return {
+        "type": f"urn:slipway:problem:{problem.code}",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": problem.message,
+        "code": problem.code,
+        "message": problem.message,
+        "correlation_id": current().correlation_id,
+        "errors": [each.model_dump() for each in problem.errors],
+        "details": dict(problem.details),
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of an application a problem."""
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(SlipwayError, _foreseen)
+
+
+def unforeseen(error: Exception) -> ProblemResponse:
+    """Give what is said of a bug: that it happened, under which correlation id; nothing of its text."""
+    log.error("a request broke", exc_info=error)
+    return ProblemResponse(problem_of(error))
+
+
+async def _foreseen(_request: Request, error: Exception) -> Response:
+    return ProblemResponse(problem_of(error))
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    status = HTTPStatus(error.status_code)
+    code, message = _CODES.get(status, ("request.invalid", str(error.detail)))
+    return ProblemResponse(Problem(kind=ProblemKind.REJECTED, code=code, message=message), status)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    errors = tuple(_fields(error.errors()))
+    is_json = not any(each["type"] == "json_invalid" for each in error.errors())
+    told = "; ".join(f"{each.field}: {each.message}" if each.field else each.message for each in errors)
+    problem = Problem(
+        kind=ProblemKind.REJECTED,
+        code="request.invalid" if is_json else "request.not-json",
+        message=told or "The request is not valid.",
+        reason=Reason.INVALID,
+        errors=errors,
+    )
+    return ProblemResponse(problem, None if is_json else HTTPStatus.BAD_REQUEST)
+
+
+def _fields(found: Sequence[Mapping[str, Any]]) -> Iterable[FieldError]:
+    for each in found[:50]:
+        if each["type"] == "json_invalid":
+            yield FieldError(
+                field="", message=f"The body is not JSON: {each.get('ctx', {}).get('error', '')}"
+            )
+            continue
+        where = [str(part) for part in each["loc"] if part not in {"body", "query", "path", "header"}]
+        message = "There is no such field." if each["type"] == "extra_forbidden" else str(each["msg"])
+        yield FieldError(field=".".join(where), message=message)

@@ -1,0 +1,35 @@
+"""All SQL of the gateway: sessions of browsers."""
+
+from sqlalchemy import delete, insert, select
+
+from slipway.contracts.message import Moment
+from slipway.gateway.tables import sessions
+from slipway.runtime.clock import now
+from slipway.runtime.database import Database
+
+
+class SessionStore:
+    """Sessions, by the digest of their cookie."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def open(self, digest: str, actor: str, expires_at: Moment) -> None:
+        """Keep a session; those that are over are forgotten."""
+        async with self._database.begin() as connection:
+            await connection.execute(delete(sessions).where(sessions.c.expires_at < now()))
+            await connection.execute(
+                insert(sessions).values(digest=digest, actor=actor, expires_at=expires_at)
+            )
+
+    async def actor_of(self, digest: str) -> str | None:
+        """Say whose session it is; None if there is none, or if it is over."""
+        query = select(sessions.c.actor).where(sessions.c.digest == digest, sessions.c.expires_at > now())
+        async with self._database.begin() as connection:
+            found: str | None = await connection.scalar(query)
+            return found
+
+    async def close(self, digest: str) -> None:
+        """End a session."""
+        async with self._database.begin() as connection:
+            await connection.execute(delete(sessions).where(sessions.c.digest == digest))
