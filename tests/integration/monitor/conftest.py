@@ -18,9 +18,9 @@ from support.nats import MakeBus
 
 
 @pytest.fixture
-async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
-    """A pretend Proxmox VE node with simulated guests."""
-    async with running_lab(tmp_path / "lab") as lab:
+async def lab(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Lab]:
+    """A pretend Proxmox VE node, with simulated guests unless a test asks for others."""
+    async with running_lab(tmp_path / "lab", guests=getattr(request, "param", "simulated")) as lab:
         yield lab
 
 

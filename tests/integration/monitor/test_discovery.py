@@ -16,8 +16,12 @@ from slipway.runtime import clock
 from support.inventory_side import CLUSTER, Inventory, Monitor
 from support.lab import api_client, new_container, started
 
+GUESTS = pytest.mark.parametrize(
+    "lab", ["simulated", pytest.param("lxc", marks=[pytest.mark.lxc, pytest.mark.slow])], indirect=True
+)
 QUERY = DiscoverGuest(container="k1", cluster=CLUSTER, node="lab", vmid=100)
 PREPARE = """
+systemctl is-system-running --wait >/dev/null
 apt-get install -y nginx >/dev/null
 systemctl enable --now nginx
 mkdir -p /etc/slipway/credentials
@@ -39,6 +43,7 @@ async def prepare(monitor: Monitor) -> None:
     assert done.exit_code == 0, done
 
 
+@GUESTS
 async def test_services_and_credentials_are_found(
     inventory: Inventory, monitor: Monitor, client: httpx.AsyncClient
 ) -> None:

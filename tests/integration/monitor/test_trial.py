@@ -84,6 +84,8 @@ async def test_wrong_ssh_login_is_a_finding(inventory: Inventory, monitor: Monit
         ({"endpoint": "https://127.0.0.1:1"}, "endpoint", "cluster.unreachable"),
         ({"endpoint": "http://127.0.0.1"}, "endpoint", "proxmox.access-invalid"),
         ({"tls_fingerprint": "00" * 32}, "tls_fingerprint", "cluster.certificate-unexpected"),
+        ({"tls_fingerprint": None, "ca": "nonsense"}, "ca", "proxmox.access-invalid"),
+        ({"nodes": {"pve9": SshNode()}}, "nodes.pve9", "cluster.node-unknown"),
         ({"tls_fingerprint": None}, "tls_fingerprint", "cluster.certificate-unexpected"),
     ],
 )
@@ -131,3 +133,13 @@ async def test_root_with_a_password_is_enough(inventory: Inventory, monitor: Mon
     found = await tried(inventory, monitor, spec, password=lab.root_password)
 
     assert found.nodes[0].is_ssh_usable
+
+
+async def test_something_else_that_answers_is_told(
+    inventory: Inventory, monitor: Monitor, tmp_path: Path
+) -> None:
+    """A web server with the right certificate is no Proxmox."""
+    async with HttpsServer(tmp_path, lambda _: b"") as server:
+        spec = spec_of(inventory.lab, endpoint=server.endpoint, tls_fingerprint=server.fingerprint)
+        with pytest.raises(SlipwayError) as refused:
+            await tried(inventory, monitor, spec)

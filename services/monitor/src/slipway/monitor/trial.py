@@ -4,7 +4,7 @@ Nothing is kept: connections end with the test. A node whose SSH does not work i
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,10 @@ from slipway.monitor import facts
 from slipway.monitor.access import Secrets, api_access, node_accesses, open_secrets
 from slipway.proxmox.access import ApiAccess
 from slipway.proxmox.api import ProxmoxApi
-from slipway.proxmox.errors import AccessRefused, CertificateMismatch, NodeUnreachable, PermissionMissing
+from slipway.proxmox.answers import Version
+from slipway.proxmox.errors import (
+    AccessRefused, CertificateMismatch, NodeUnreachable, PermissionMissing, ProxmoxFailed, ProxmoxRejected,
+)
 from slipway.proxmox.links import scan_host_key
 from slipway.proxmox.ssh import NodeShell
 from slipway.proxmox.tls import scan_fingerprint
@@ -67,6 +70,18 @@ class PrivilegeMissing(Invalid):
     code = "cluster.privilege-missing"
 
 
+class NotProxmox(Invalid):
+    """Something answers, but it is no Proxmox."""
+
+    code = "cluster.not-proxmox"
+
+
+class NodeNotThere(Invalid):
+    """SSH access was given for a node that the cluster does not have."""
+
+    code = "cluster.node-unknown"
+
+
 class Trial:
     """Tests clusters."""
 
@@ -91,9 +106,10 @@ class Trial:
         async with AsyncExitStack() as stack:
             api = ProxmoxApi(access, record=self._record, timeout=API_TIMEOUT)
             stack.push_async_callback(api.aclose)
-            version = await api.version()
+            version = await _version(api, spec)
             _require(await api.permissions(), spec)
             members = await api.cluster_status()
+            _require_known(spec, {member.name for member in members if member.type == "node"})
             addresses = {member.name: member.ip for member in members if member.ip}
             shells = {name: NodeShell(node) for name, node in node_accesses(spec, secrets, addresses).items()}
             for shell in shells.values():
@@ -103,6 +119,27 @@ class Trial:
             nodes = tuple(each.facts for each in read)
             offered = await _offered(spec, [node for node in nodes if node.node not in shells])
             return ClusterFacts(version=version.version, nodes=nodes, offered_host_keys=offered)
+
+
+async def _version(api: ProxmoxApi, spec: ClusterSpec) -> Version:
+    try:
+        return await api.version()
+    except SlipwayError as error:
+        # Their subclasses are what only a Proxmox says.
+        if type(error) not in {ProxmoxFailed, ProxmoxRejected}:
+            raise
+        message = f"What answers at {spec.endpoint} is not the Proxmox API: {error.message}"
+        raise NotProxmox(message, errors=[FieldError(field="endpoint", message=message)]) from error
+
+
+def _require_known(spec: ClusterSpec, nodes: Set[str]) -> None:
+    known = ", ".join(sorted(nodes))
+    faults = [
+        FieldError(field=f"nodes.{name}", message=f"The cluster has no node {name!r}; it has {known}.")
+        for name in sorted(spec.nodes.keys() - nodes)
+    ]
+    if faults:
+        raise NodeNotThere(faults[0].message, errors=faults)
 
 
 def _without_shell(secrets: Secrets) -> str:
@@ -153,6 +190,8 @@ async def _blamed(error: SlipwayError, spec: ClusterSpec) -> SlipwayError:
         return CredentialsRefused(message, errors=[FieldError(field=field, message=message)])
     if isinstance(error, PermissionMissing):
         return _lacks(spec, f"may not: {error.message}")
+    if isinstance(error, Invalid) and not error.errors and spec.ca:
+        return Invalid(error.message, code=error.code, errors=[FieldError(field="ca", message=error.message)])
     if isinstance(error, NodeUnreachable):
         return _unreachable(spec, error.message)
     return error

@@ -130,13 +130,38 @@ function onDone(story, { state, error, warnings }) {
   }
 }
 
+/** @type {Record<string, string>} */
+const STEP_WORDS = {
+  "create.preflight": "Checking the node, its storage and its network",
+  "create.ostemplate": "Finding the operating system's archive",
+  "create.task": "Unpacking the operating system",
+  "create.features": "Setting features",
+  "create.verify": "Reading the configuration back",
+  "start.task": "Starting the container",
+  "start.address": "Waiting for an address",
+  "start.ready": "Waiting until its system has started",
+  "deploy.files": "Bringing the template's files",
+  "sync.packages": "Installing packages",
+  "finalize.health": "Checking that it works",
+  "finalize.discover": "Looking for services and credentials",
+  "delete.look": "Looking at what is there",
+  "delete.stop": "Stopping the container",
+  "delete.task": "Deleting the container",
+};
+
 /**
- * `create.task` as words: "Create: task".
+ * A step's name as words; one that is not known here is still readable: "Create: some thing".
  *
  * @param {string} step
  * @returns {string}
  */
 export function inWords(step = "") {
+  if (step in STEP_WORDS) {
+    return STEP_WORDS[step];
+  }
+  if (step.startsWith("sync.packages.")) {
+    return `Installing packages with ${step.slice("sync.packages.".length)}`;
+  }
   const [phase, ...rest] = step.split(".");
   const words = rest.join(" ").replaceAll("-", " ");
   const first = phase.charAt(0).toUpperCase() + phase.slice(1);
