@@ -1,5 +1,6 @@
 """A cluster is tried before it is added: what is there, or which of the inputs is wrong."""
 
+from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -11,6 +12,7 @@ from slipway.lab.node import Lab
 from slipway.monitor.handlers import Handlers
 from slipway.monitor.trial import Trial
 from slipway.runtime.bus import Bus
+from support.https_server import SILENCE, Answer, HttpsServer
 from support.inventory_side import Inventory, Monitor, spec_of
 from support.lab import running_lab
 from support.nats import MakeBus
@@ -116,7 +118,7 @@ async def test_wrong_secret_is_named(
     assert "nonsense" not in refused.value.to_problem().model_dump_json()
 
 
-async def test_missing_privilege_is_named(inventory: Inventory, monitor: Monitor, tmp_path: Any) -> None:
+async def test_missing_privilege_is_named(inventory: Inventory, monitor: Monitor, tmp_path: Path) -> None:
     """A token that may look but not create is refused with what it lacks."""
     acl = {"/": frozenset({"Sys.Audit", "VM.Audit", "Datastore.Audit"})}
     async with running_lab(tmp_path / "other", service_acl=acl) as lab:
@@ -135,11 +137,22 @@ async def test_root_with_a_password_is_enough(inventory: Inventory, monitor: Mon
     assert found.nodes[0].is_ssh_usable
 
 
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (Answer(body=b"<html>"), "cluster.not-proxmox"),
+        (Answer(status=404, reason="Not Found", body=b"<html>"), "cluster.not-proxmox"),
+        pytest.param(SILENCE, "cluster.unreachable", marks=pytest.mark.slow),
+    ],
+)
 async def test_something_else_that_answers_is_told(
-    inventory: Inventory, monitor: Monitor, tmp_path: Path
+    inventory: Inventory, monitor: Monitor, tmp_path: Path, answer: Answer | str, code: str
 ) -> None:
-    """A web server with the right certificate is no Proxmox."""
-    async with HttpsServer(tmp_path, lambda _: b"") as server:
+    """A web server with the right certificate is no Proxmox; one that is silent does not hold us for ever."""
+    with HttpsServer(tmp_path, lambda _: answer) as server:
         spec = spec_of(inventory.lab, endpoint=server.endpoint, tls_fingerprint=server.fingerprint)
         with pytest.raises(SlipwayError) as refused:
             await tried(inventory, monitor, spec)
+
+    assert [error.field for error in refused.value.errors] == ["endpoint"]
+    assert refused.value.code == code

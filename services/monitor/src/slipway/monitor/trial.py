@@ -4,7 +4,8 @@ Nothing is kept: connections end with the test. A node whose SSH does not work i
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -14,10 +15,15 @@ from slipway.contracts.problems import FieldError, Invalid, SlipwayError, Unavai
 from slipway.monitor import facts
 from slipway.monitor.access import Secrets, api_access, node_accesses, open_secrets
 from slipway.proxmox.access import ApiAccess
-from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.answers import Version
+from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import (
-    AccessRefused, CertificateMismatch, NodeUnreachable, PermissionMissing, ProxmoxFailed, ProxmoxRejected,
+    AccessRefused,
+    CertificateMismatch,
+    NodeUnreachable,
+    PermissionMissing,
+    ProxmoxFailed,
+    ProxmoxRejected,
 )
 from slipway.proxmox.links import scan_host_key
 from slipway.proxmox.ssh import NodeShell
@@ -132,7 +138,7 @@ async def _version(api: ProxmoxApi, spec: ClusterSpec) -> Version:
         raise NotProxmox(message, errors=[FieldError(field="endpoint", message=message)]) from error
 
 
-def _require_known(spec: ClusterSpec, nodes: Set[str]) -> None:
+def _require_known(spec: ClusterSpec, nodes: AbstractSet[str]) -> None:
     known = ", ".join(sorted(nodes))
     faults = [
         FieldError(field=f"nodes.{name}", message=f"The cluster has no node {name!r}; it has {known}.")
