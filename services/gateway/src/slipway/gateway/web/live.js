@@ -10,10 +10,10 @@ const QUIET_MS = 250;
 const POLL_MS = 30000;
 
 const FLEET_EVENTS = [
-  "message", "container", "job", "guest", "node", "cluster", "template", "reset",
-  "registered", "ready", "failed", "deleted", "discovered", "accepted", "phase", "done", "changed", "gone",
-  "added", "observed", "served",
+  "accepted", "phase", "done", "registered", "ready", "failed", "deleted", "discovered", "changed", "gone", "added",
+  "reset",
 ];
+const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 const JOB_EVENTS = ["accepted", "phase", "step", "log", "progress", "done", "reset"];
 
 /** @typedef {"connecting" | "live" | "lost" | "ended"} StreamState */
@@ -24,9 +24,10 @@ const JOB_EVENTS = ["accepted", "phase", "step", "log", "progress", "done", "res
  * @param {string} path
  * @param {string[]} names
  * @param {(name: string, content: any) => void} receive
- * @param {{signal: AbortSignal, tell?: (state: StreamState) => void, restarted?: () => void}} options
+ * @param {{signal: AbortSignal, tell?: (state: StreamState) => void, refused: (failures: number) => Promise<void>}}
+ *   options `refused` is awaited before the stream is opened anew
  */
-function stream(path, names, receive, { signal, tell = () => {}, restarted = () => {} }) {
+function stream(path, names, receive, { signal, tell = () => {}, refused }) {
   let failures = 0;
   const open = () => {
     if (signal.aborted) {
@@ -54,12 +55,8 @@ function stream(path, names, receive, { signal, tell = () => {}, restarted = () 
     const delay = DELAYS[Math.min(failures, DELAYS.length - 1)];
     failures += 1;
     setTimeout(async () => {
-      // A refused stream doesn't say why: a plain request notices a lost session.
-      await request("GET", "/api/v1/jobs?limit=1").catch(() => {});
-      if (!signal.aborted) {
-        restarted();
-        open();
-      }
+      await refused(failures).catch(() => {});
+      open();
     }, delay);
   };
   tell("connecting");
@@ -95,7 +92,8 @@ export function followFleet(changed, { signal, tell }) {
   };
   const start = () => {
     open = new AbortController();
-    stream("/api/v1/events", FLEET_EVENTS, soon, { signal: open.signal, tell, restarted: soon });
+    // A refused stream doesn't say why; a plain request, which `changed` makes, notices a lost session.
+    stream("/api/v1/events", FLEET_EVENTS, soon, { signal: open.signal, tell, refused: async () => soon() });
   };
   const turn = () => {
     open?.abort();
@@ -115,25 +113,31 @@ export function followFleet(changed, { signal, tell }) {
 }
 
 /**
- * Follow a job's story; it is closed after `done`. A `reset` means that the story starts anew.
+ * Follow a job's story; it is closed after `done`. A `reset` means that the story starts anew. Of a job whose
+ * story is not kept any more, the end alone is told.
  *
  * @param {string} job
  * @param {(name: string, content: any) => void} receive
  * @param {{signal: AbortSignal, tell?: (state: StreamState) => void}} options
  */
 export function followJob(job, receive, { signal, tell = () => {} }) {
+  const path = `/api/v1/jobs/${encodeURIComponent(job)}`;
   const ended = new AbortController();
   signal.addEventListener("abort", () => ended.abort());
-  stream(
-    `/api/v1/jobs/${encodeURIComponent(job)}/events`,
-    JOB_EVENTS,
-    (name, content) => {
-      if (name === "done") {
-        ended.abort();
-        tell("ended");
-      }
-      receive(name, content);
-    },
-    { signal: ended.signal, tell, restarted: () => receive("reset", {}) },
-  );
+  const hear = (/** @type {string} */ name, /** @type {any} */ content) => {
+    if (name === "done") {
+      ended.abort();
+      tell("ended");
+    }
+    receive(name, content);
+  };
+  const refused = async (/** @type {number} */ failures) => {
+    const found = await request("GET", path, { signal: ended.signal });
+    if (failures > 1 && ENDED.has(found.state)) {
+      hear("done", found);
+    } else {
+      receive("reset", {});
+    }
+  };
+  stream(`${path}/events`, JOB_EVENTS, hear, { signal: ended.signal, tell, refused });
 }

@@ -119,7 +119,8 @@ function onDone(story, { state, error, warnings }) {
   story.warnings = warnings ?? [];
   story.step = END_WORDS[state] ?? state;
   for (const phase of PHASES) {
-    if (story.phases[phase] === "running") {
+    // Nothing but the end may be known any more, of an old job.
+    if (story.phases[phase] === "running" || state === "succeeded") {
       story.phases[phase] = state === "succeeded" ? "finished" : "failed";
     }
   }

@@ -1,0 +1,124 @@
+"""The page, used by its labels and words as people use it, in a real Chromium."""
+
+import re
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Page, expect
+
+from support.browser import Browsing, browsing
+from support.stack import RunningStack
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+CREATION_MS = 90_000
+
+
+@pytest.fixture
+async def visit(stack: RunningStack) -> AsyncIterator[Browsing]:
+    """The page, open and not signed in."""
+    async with browsing(stack.endpoints["http"]) as opened:
+        answer = await opened.page.goto("/")
+        assert answer is not None
+        assert "default-src 'self'" in (await answer.header_value("content-security-policy") or "")
+        yield opened
+
+
+@pytest.fixture
+async def signed_in(visit: Browsing, stack: RunningStack) -> Browsing:
+    """The page, signed in with the bootstrap secret."""
+    await _sign_in(visit.page, stack.token)
+    await expect(visit.page.get_by_role("heading", name="Containers", exact=True)).to_be_visible()
+    return visit
+
+
+async def test_wrong_secret(visit: Browsing) -> None:
+    """A wrong secret is refused in words, and one is still asked for it."""
+    await _sign_in(visit.page, "wrong")
+
+    await expect(visit.page.get_by_role("alert")).not_to_be_empty()
+    await expect(visit.page.get_by_label("Secret")).to_be_focused()
+
+
+async def test_creation_followed(signed_in: Browsing) -> None:
+    """A creation from a template is followed through five phases and its log, to its URL and its password."""
+    page = signed_in.page
+    name = f"page-{secrets.token_hex(3)}"
+    await page.goto("/#/new")
+    await page.get_by_role("radio", name=re.compile("nginx-site")).check()
+    await page.get_by_label("Hostname").fill(name)
+
+    await page.get_by_role("button", name="Create container").click()
+
+    await expect(page.get_by_role("heading", name=f"Create {name}")).to_be_visible()
+    await expect(page.locator("[data-phase][data-status=finished]")).to_have_count(5, timeout=CREATION_MS)
+    await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible()
+    await expect(page.get_by_text("100 %")).to_be_visible()
+    await expect(page.locator(".log-line").first).to_be_attached()
+    await expect(page.locator(".result a[href^=http]").first).to_be_visible()
+    assert len(await _revealed(page, "root/password")) > 8
+    assert signed_in.complaints == []
+
+
+async def test_container_kept_and_deleted(signed_in: Browsing) -> None:
+    """A new container stands in the list, and is deleted only once its name was typed."""
+    page = signed_in.page
+    name = f"gone-{secrets.token_hex(3)}"
+    await _create(page, name)
+    await page.goto("/#/containers")
+    await page.get_by_role("link", name=name).click()
+    await page.get_by_role("button", name="Delete").click()
+    sure = page.get_by_role("button", name="Delete for good")
+    await expect(sure).to_be_disabled()
+
+    await page.get_by_label(f"Type {name} to go on").fill(name)
+    await sure.click()
+
+    await expect(page.get_by_role("heading", name=f"{name} is deleted")).to_be_visible(timeout=CREATION_MS)
+    await page.goto("/#/containers")
+    await expect(page.get_by_role("link", name=name)).to_have_count(0)
+    assert signed_in.complaints == []
+
+
+async def test_wrong_input_beside_its_field(signed_in: Browsing) -> None:
+    """A refused hostname is explained at its input."""
+    page = signed_in.page
+    await page.goto("/#/new")
+    hostname = page.get_by_label("Hostname")
+    await hostname.fill("not_a_hostname")
+
+    await page.get_by_role("button", name="Create container").click()
+
+    await expect(hostname).to_have_attribute("aria-invalid", "true")
+    await expect(page.locator("#field-hostname-error")).not_to_be_empty()
+
+
+async def test_signed_out(signed_in: Browsing) -> None:
+    """After signing out the page asks for the secret again, also when it is opened anew."""
+    await signed_in.page.get_by_role("button", name="Sign out").click()
+    await expect(signed_in.page.get_by_label("Secret")).to_be_visible()
+
+    await signed_in.page.reload()
+
+    await expect(signed_in.page.get_by_label("Secret")).to_be_visible()
+
+
+async def _sign_in(page: Page, secret: str) -> None:
+    await page.get_by_label("Secret").fill(secret)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+async def _create(page: Page, name: str) -> None:
+    await page.goto("/#/new")
+    await page.get_by_role("radio", name=re.compile("debian-base")).check()
+    await page.get_by_label("Hostname").fill(name)
+    await page.get_by_role("button", name="Create container").click()
+    await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible(timeout=CREATION_MS)
+
+
+async def _revealed(page: Page, credential: str) -> str:
+    await page.get_by_role("button", name=f"Reveal {credential}").click()
+    await expect(page.get_by_role("button", name=f"Copy {credential}")).to_be_visible()
+    row = page.locator("li", has_text=credential)
+    return await row.locator(".secret").inner_text()

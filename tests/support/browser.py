@@ -1,0 +1,53 @@
+"""A real Chromium for tests of the page, and all that a page complained about while it was open."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.async_api import ConsoleMessage, Error, Page, async_playwright
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_PATIENCE_MS = 15_000
+
+
+@dataclass
+class Browsing:
+    """An open page, and what went wrong in it."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    """Errors of scripts and of the console; a broken content security policy is among these."""
+
+    def watch(self) -> None:
+        """Gather complaints from now on."""
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", self._bear)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        # Asking who is signed in, and being told "nobody", is how the page begins.
+        is_expected = "401" in message.text and message.location["url"].endswith("/api/v1/session")
+        if message.type == "error" and not is_expected:
+            self.complaints.append(f"{message.text} ({message.location['url']})")
+
+    def _bear(self, error: Error) -> None:
+        self.complaints.append(str(error))
+
+
+@asynccontextmanager
+async def browsing(address: str) -> AsyncIterator[Browsing]:
+    """Open a page at this address in a fresh browser; the test is skipped where there is no Chromium."""
+    program = next(filter(None, map(shutil.which, _NAMES)), None)
+    if program is None:
+        pytest.skip(f"no Chromium on PATH: none of {', '.join(_NAMES)}")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        context = await browser.new_context(base_url=address)
+        context.set_default_timeout(_PATIENCE_MS)
+        opened = Browsing(await context.new_page())
+        opened.watch()
+        try:
+            yield opened
+        finally:
+            await browser.close()
