@@ -11,6 +11,7 @@ from slipway.contracts.guests import GuestChanged, GuestGone, GuestStatus
 from slipway.contracts.message import Message
 from slipway.contracts.values import Power
 from slipway.lab import faults
+from slipway.monitor.access import Clusters
 from slipway.monitor.fleet import Fleet
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus import Bus
@@ -166,3 +167,25 @@ async def test_host_that_answers_with_errors_is_polled_again(
         await new_container(client, inventory.lab, 101)
         inventory.lab.faults.clear(broken)
         await until(lambda: heard.powers() == ["stopped"], within_seconds=15)
+
+
+async def test_one_replica_polls_and_another_takes_over(
+    inventory: Inventory, settings: MonitorSettings, monitor: Monitor, admin: Client, make_bus: MakeBus
+) -> None:
+    """The second one reads nothing while the first one holds the lease, and goes on when that is gone."""
+    heard = Heard()
+    await heard.listen(admin, GuestChanged, NodeObserved)
+    second = Clusters(await make_bus("monitor"), monitor.sealer, record=None)
+    first = asyncio.create_task(Fleet(monitor.bus, monitor.clusters, settings).run())
+    await until(lambda: heard.vmids() != [])
+
+    async with running(Fleet(second._bus, second, settings).run), api_client(inventory.lab) as client:
+        await asyncio.sleep(1)
+        asked_by_first = inventory.asked_for_access
+        first.cancel()
+        await new_container(client, inventory.lab, 102)
+        await until(lambda: heard.powers() == ["stopped"], within_seconds=15)
+        await until(lambda: inventory.asked_for_access == 2)
+
+    await second.aclose()
+    assert asked_by_first == 1
