@@ -1,7 +1,9 @@
 """The page, used by its labels and words as people use it, in a real Chromium."""
 
+import os
 import re
 import secrets
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -45,13 +47,9 @@ async def test_creation_followed(signed_in: Browsing) -> None:
     """A creation from a template is followed through five phases and its log, to its URL and its password."""
     page = signed_in.page
     name = f"page-{secrets.token_hex(3)}"
-    await page.goto("/#/new")
-    await page.get_by_role("radio", name=re.compile("nginx-site")).check()
-    await page.get_by_label("Hostname").fill(name)
 
-    await page.get_by_role("button", name="Create container").click()
+    await _ask_for(page, "nginx-site", name)
 
-    await expect(page.get_by_role("heading", name=f"Create {name}")).to_be_visible()
     await expect(page.locator("[data-phase][data-status=finished]")).to_have_count(5, timeout=CREATION_MS)
     await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible()
     await expect(page.get_by_text("100 %")).to_be_visible()
@@ -65,7 +63,8 @@ async def test_container_kept_and_deleted(signed_in: Browsing) -> None:
     """A new container stands in the list, and is deleted only once its name was typed."""
     page = signed_in.page
     name = f"gone-{secrets.token_hex(3)}"
-    await _create(page, name)
+    await _ask_for(page, "debian-base", name)
+    await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible(timeout=CREATION_MS)
     await page.goto("/#/containers")
     await page.get_by_role("link", name=name).click()
     await page.get_by_role("button", name="Delete").click()
@@ -79,6 +78,20 @@ async def test_container_kept_and_deleted(signed_in: Browsing) -> None:
     await page.goto("/#/containers")
     await expect(page.get_by_role("link", name=name)).to_have_count(0)
     assert signed_in.complaints == []
+
+
+async def test_gateway_killed(signed_in: Browsing, stack: RunningStack) -> None:
+    """A page whose gateway is killed goes on by itself, and shows every line of the log once."""
+    page = signed_in.page
+    name = f"kept-{secrets.token_hex(3)}"
+    await _ask_for(page, "nginx-site", name)
+    await expect(page.locator("[data-phase=create][data-status=finished]")).to_be_visible()
+
+    os.kill(stack.endpoints["pids"]["gateway"], signal.SIGKILL)
+
+    await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible(timeout=CREATION_MS)
+    await expect(page.locator("[data-phase][data-status=finished]")).to_have_count(5)
+    await expect(page.locator(".log-line", has_text="nginx serves the page")).to_have_count(1)
 
 
 async def test_wrong_input_beside_its_field(signed_in: Browsing) -> None:
@@ -109,12 +122,12 @@ async def _sign_in(page: Page, secret: str) -> None:
     await page.get_by_role("button", name="Sign in").click()
 
 
-async def _create(page: Page, name: str) -> None:
+async def _ask_for(page: Page, template: str, name: str) -> None:
     await page.goto("/#/new")
-    await page.get_by_role("radio", name=re.compile("debian-base")).check()
+    await page.get_by_role("radio", name=re.compile(template)).check()
     await page.get_by_label("Hostname").fill(name)
     await page.get_by_role("button", name="Create container").click()
-    await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible(timeout=CREATION_MS)
+    await expect(page.get_by_role("heading", name=f"Create {name}")).to_be_visible()
 
 
 async def _revealed(page: Page, credential: str) -> str:

@@ -108,7 +108,7 @@ export function webLink(url) {
   return /^https?:\/\//i.test(url)
     ? h("a", { class: "out", href: url, target: "_blank", rel: "noopener noreferrer" }, url, "\u2060", icon("external"),
       h("span", { class: "hidden" }, " (opens a new tab)"))
-    : url;
+    : h("code", null, url);
 }
 
 /**

@@ -60,7 +60,8 @@ export class Router {
       await route.view(page, { id, signal: leaving.signal });
     } catch (error) {
       if (!leaving.signal.aborted) {
-        replace(page, h("h1", null, route.title), problemBox(error, { retry: () => this.show() }));
+        const isGone = /** @type {any} */ (error).status === 404;
+        replace(page, h("h1", null, route.title), problemBox(error, isGone ? {} : { retry: () => this.show() }));
       }
     }
   }

@@ -13,7 +13,7 @@ export function signInView(signedIn, why = "") {
   return (page, { signal }) => {
     const trouble = h("div", { "aria-live": "polite" }, why && h("p", { class: "notice info" }, why));
     const secret = h("input", {
-      id: "secret", name: "secret", type: "password", autocomplete: "current-password", required: true, autofocus: true,
+      id: "secret", name: "secret", type: "password", autocomplete: "current-password", required: true,
       "aria-describedby": "secret-hint",
     });
     const button = h("button", { type: "submit", class: "button primary wide" }, "Sign in");
@@ -36,6 +36,8 @@ export function signInView(signedIn, why = "") {
       h("h1", null, "Slipway"),
       h("p", { class: "muted" }, "Containers on Proxmox, ready to use."),
       h("form", { class: "card form", onsubmit: submit },
+        // For password managers, which file a secret under a name.
+        h("input", { type: "text", name: "username", value: "bootstrap", autocomplete: "username", hidden: true }),
         h("label", { for: "secret" }, "Secret"), secret,
         h("p", { class: "hint", id: "secret-hint" },
           "It was made at the first start. ", h("code", null, "slipway up"), " prints the path of the file it lies in."),
