@@ -16,6 +16,7 @@ import httpx
 
 from slipway.cli.sse import ServerEvent, follow
 from support.folders import open_folder
+from support.waiting import lives
 
 START_SECONDS = 100.0
 STOP_SECONDS = 12.0
@@ -46,7 +47,8 @@ class RunningStack:
 
     def client(self, token: str | None = None) -> httpx.AsyncClient:
         """Make an HTTP client; with the right token unless another one is given."""
-        headers = {"Authorization": f"Bearer {self.token if token is None else token}"}
+        shown = self.token if token is None else token
+        headers = {"Authorization": f"Bearer {shown}"} if shown else {}
         return httpx.AsyncClient(
             base_url=self.endpoints["http"], headers=headers, timeout=40, trust_env=False
         )
@@ -112,9 +114,15 @@ async def create(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
 
 def _wait(stack: RunningStack) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not (stack.data / "run" / "endpoints.json").exists():
+    while not _is_ready(stack):
         ended = stack.process.poll() is not None
         said = (stack.data.parent / "up.log").read_text(errors="replace")[-6000:]
         assert not ended, f"`slipway up` ended:\n{said}"
         assert time.monotonic() < deadline, f"`slipway up` is not ready in time:\n{said}"
         time.sleep(0.05)
+
+
+def _is_ready(stack: RunningStack) -> bool:
+    """Whether the file is there, and not one that a killed stack left."""
+    path = stack.data / "run" / "endpoints.json"
+    return path.exists() and all(lives(pid) for pid in stack.endpoints["pids"].values())
