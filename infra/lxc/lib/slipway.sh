@@ -35,7 +35,7 @@ ensure_installed() {
     [ -n "$missing" ] || return 0
     # shellcheck disable=SC2086
     case $SLIPWAY_PKG in
-        apt-get) apt-get -q -o DPkg::Lock::Timeout=120 update && apt-get -q -y -o DPkg::Lock::Timeout=120 install --no-install-recommends $missing ;;
+        apt-get) apt-get -q -o DPkg::Lock::Timeout=120 update && apt-get -q -y -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --no-install-recommends $missing ;;
         apk) apk add --no-cache $missing ;;
         dnf) dnf install -y $missing ;;
         *) log_error "no known package manager for:$missing"; return 1 ;;

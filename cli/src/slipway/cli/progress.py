@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -30,7 +31,9 @@ class Shown(Protocol):
 
 def shown_on(console: Console) -> Shown:
     """Choose the way of showing that fits where the output goes."""
-    return LiveProgress(console) if console.is_terminal else PlainProgress(console.print)
+    if console.is_terminal:
+        return LiveProgress(console)
+    return PlainProgress(partial(console.print, soft_wrap=True, markup=False, highlight=False))
 
 
 class PlainProgress:
@@ -90,7 +93,7 @@ class LiveProgress:
         if event.kind in {"phase", "log", "done"}:
             style = "dim" if event.kind == "log" else "bold"
             for line in lines_of(event):
-                self._console.print(Text(line, style=style))
+                self._console.print(Text(line, style=style), soft_wrap=True)
 
 
 def lines_of(event: ServerEvent) -> list[str]:

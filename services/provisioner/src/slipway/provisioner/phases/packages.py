@@ -4,7 +4,9 @@ from slipway.provisioner.phases.work import Work
 from slipway.proxmox.shell import command_line
 
 _APT = "apt-get -q -o DPkg::Lock::Timeout=300"
-_APT_INSTALL = f"{_APT} -y install --no-install-recommends"
+_KEEP_FILES = "-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold"
+"""Files that were deployed before their package win over the package's own."""
+_APT_INSTALL = f"{_APT} -y {_KEEP_FILES} -o Dpkg::Use-Pty=0 install --no-install-recommends"
 _INSTALL = {
     "apt": f"export DEBIAN_FRONTEND=noninteractive\n{_APT} update\n{_APT_INSTALL} ",
     "apk": "apk add --no-cache ",

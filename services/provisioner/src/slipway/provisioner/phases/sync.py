@@ -41,7 +41,7 @@ async def install(work: Work, manager: str) -> Result:
     names = packages.wanted(work)[manager]
     code, complaints = await _run(work, packages.install(manager, names), {}, PACKAGES_TIMEOUT)
     if code != 0:
-        raise PackagesFailed(_told(f"{manager} could not install {' '.join(names)}", code, complaints))
+        raise PackagesFailed(_told(f"Installing {' '.join(names)} with {manager}", code, complaints))
     return Result(message=f"{len(names)} packages")
 
 
