@@ -25,7 +25,7 @@ export class LogPane {
   constructor(job) {
     const whole = `/api/v1/jobs/${encodeURIComponent(job)}/log`;
     this.lines = h("div", { class: "log-lines", role: "log", "aria-live": "off", "aria-label": "Log", tabindex: "0" });
-    this.nothing = h("p", { class: "log-empty" }, "Nothing was printed yet.");
+    this.nothing = h("p", { class: "log-empty" }, "Nothing has been printed.");
     this.jump = h("button", { type: "button", class: "button small log-jump", hidden: true, onclick: () => this.#follow() },
       icon("arrow"), "Latest");
     this.cut = h("p", { class: "log-cut", hidden: true });
@@ -44,6 +44,7 @@ export class LogPane {
     this.#source = "";
     this.#dropped = 0;
     this.cut.hidden = true;
+    this.nothing.hidden = false;
     this.lines.replaceChildren();
   }
 

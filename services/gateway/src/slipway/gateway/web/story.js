@@ -113,15 +113,19 @@ const END_WORDS = { succeeded: "Done", failed: "Failed", cancelled: "Cancelled" 
  * @param {Story} story
  * @param {any} content
  */
-function onDone(story, { state, error, warnings }) {
+function onDone(story, { state, error, warnings, phase }) {
   story.state = state;
   story.error = error ?? null;
   story.warnings = warnings ?? [];
   story.step = END_WORDS[state] ?? state;
-  for (const phase of PHASES) {
-    // Nothing but the end may be known any more, of an old job.
-    if (story.phases[phase] === "running" || state === "succeeded") {
-      story.phases[phase] = state === "succeeded" ? "finished" : "failed";
+  if (phase && story.phases[phase] === "waiting") {
+    // Of an old job nothing but its end may be known, which names the phase it came to.
+    onPhase(story, { phase, status: "started" });
+    story.step = END_WORDS[state] ?? state;
+  }
+  for (const each of PHASES) {
+    if (story.phases[each] === "running" || state === "succeeded") {
+      story.phases[each] = state === "succeeded" ? "finished" : "failed";
     }
   }
   for (const script of story.scripts) {
