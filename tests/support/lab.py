@@ -132,3 +132,13 @@ async def started(client: httpx.AsyncClient, lab: Lab, vmid: int = 100, **option
 def trust(lab: Lab) -> ssl.SSLContext:
     """Trust the lab's certificate and nothing else."""
     return ssl.create_default_context(cafile=lab.secret_files()["certificate_file"])
+
+
+async def guests_named(endpoint: dict[str, str], name: str) -> int:
+    """Count the guests of a name that a lab of another process has; `endpoint` as in `endpoints.json`."""
+    secret = Path(endpoint["token_secret_file"]).read_text().strip()
+    headers = {"Authorization": f"PVEAPIToken={endpoint['token_id']}={secret}"}
+    # The certificate is the lab's own, and nothing secret is asked.
+    async with httpx.AsyncClient(verify=False, headers=headers) as client:  # noqa: S501
+        found = (await client.get(f"{endpoint['endpoint']}/api2/json/nodes/lab/lxc")).json()["data"]
+    return sum(each["name"] == name for each in found)

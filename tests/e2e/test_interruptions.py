@@ -1,0 +1,138 @@
+"""A worker dies in any phase, a viewer is cut off at any time: nothing is done twice, nothing is lost."""
+
+import asyncio
+import os
+import random
+import secrets
+import signal
+
+import httpx
+import pytest
+
+from slipway.cli.sse import EventParser, ServerEvent
+from support.lab import guests_named
+from support.stack import RunningStack, create, story
+
+PHASES = ("create", "start", "deploy", "sync", "finalize")
+
+
+def numbers(events: list[ServerEvent]) -> list[int]:
+    """Give what the counting script printed."""
+    return [int(text.removeprefix("number ")) for text in lines(events) if text.startswith("number ")]
+
+
+def lines(events: list[ServerEvent]) -> list[str]:
+    """Give all lines of the log."""
+    return [line["text"] for event in events if event.kind == "log" for line in event.content["lines"]]
+
+
+def ended_steps(events: list[ServerEvent]) -> list[str]:
+    """Give the steps in the order in which they ended well."""
+    steps = [event.content for event in events if event.kind == "step"]
+    return [each["step"] for each in steps if each["status"] in {"finished", "skipped"}]
+
+
+def begun_after_their_end(events: list[ServerEvent]) -> list[str]:
+    """Give the steps that were begun again though they had ended well."""
+    ended: set[str] = set()
+    again = []
+    for told in (event.content for event in events if event.kind == "step"):
+        if told["status"] == "started" and told["step"] in ended:
+            again.append(told["step"])
+        if told["status"] in {"finished", "skipped"}:
+            ended.add(told["step"])
+    return again
+
+
+async def killed_in(stack: RunningStack, api: httpx.AsyncClient, job: str, phase: str) -> None:
+    """Kill the provisioner as soon as a phase has begun; in sync, in the middle of the script."""
+    at = "number 5" if phase == "sync" else f'"phase":"{phase}","status":"started"'
+    async with api.stream("GET", f"/api/v1/jobs/{job}/events") as answer:
+        async for line in answer.aiter_lines():
+            if at in line:
+                os.kill(stack.endpoints["pids"]["provisioner"], signal.SIGKILL)
+                return
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", PHASES)
+async def test_worker_killed(stack: RunningStack, api: httpx.AsyncClient, phase: str) -> None:
+    """The next worker goes on where the dead one was: one container, each step and each line once."""
+    name = f"kill-{phase}-{secrets.token_hex(2)}"
+    job = (await create(api, template="counting", hostname=name))["job"]["id"]
+    await asyncio.wait_for(killed_in(stack, api, job, phase), 60)
+
+    events = await asyncio.wait_for(story(api, job), 90)
+
+    phases = [(event.content["phase"], event.content["status"]) for event in events if event.kind == "phase"]
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    assert phases == [(each, status) for each in PHASES for status in ("started", "finished")]
+    assert begun_after_their_end(events) == []
+    assert len(ended_steps(events)) == len(set(ended_steps(events)))
+    assert numbers(events) == list(range(1, 2001))
+    assert await guests_named(stack.endpoints["lab"], name) == 1
+
+
+async def test_viewer_cut_off_ten_times(api: httpx.AsyncClient) -> None:
+    """Resumed with `Last-Event-ID` each time, the story is the one of an uninterrupted viewer."""
+    chance = random.Random(7)
+    job = (await create(api, template="counting", hostname=f"cut-{secrets.token_hex(2)}"))["job"]["id"]
+    seen: list[ServerEvent] = []
+    cuts = 0
+    while not seen or seen[-1].kind != "done":
+        limit = chance.randint(1, 12) if cuts < 10 else 10_000
+        seen += await some(api, job, seen[-1].id if seen else None, limit)
+        cuts += 1
+
+    whole = await story(api, job)
+
+    assert cuts > 10
+    assert [(event.id, event.kind, event.text) for event in seen] == [
+        (event.id, event.kind, event.text) for event in whole
+    ]
+    assert numbers(seen) == list(range(1, 2001))
+
+
+async def test_secret_is_masked_in_place(api: httpx.AsyncClient) -> None:
+    """What a script prints is told, but for the secrets that Slipway knows."""
+    body = {"variables": {"word": "loud", "passphrase": "correct horse battery"}}
+    accepted = await create(api, template="counting", hostname=f"mask-{secrets.token_hex(2)}", **body)
+
+    told = lines(await story(api, accepted["job"]["id"]))
+
+    assert "the word is loud, the passphrase is [redacted]" in told
+    assert not any("horse" in line for line in told)
+
+
+async def test_failure_then_retry(api: httpx.AsyncClient) -> None:
+    """A failed script is told with its code and its last words; a retry begins with it, as a new job."""
+    first = await create(api, template="failing", hostname=f"fails-{secrets.token_hex(2)}")
+    failed = await story(api, first["job"]["id"])
+
+    answer = await api.post(f"/api/v1/jobs/{first['job']['id']}/retry")
+
+    error = failed[-1].content["error"]
+    assert (failed[-1].content["state"], error["code"]) == ("failed", "script.failed")
+    assert "20-second.sh" in error["message"]
+    assert "code 3" in error["message"]
+    assert "not this time" in error["message"]
+    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+    second = await story(api, answer.json()["job"]["id"])
+    assert second[-1].content["state"] == "succeeded", second[-1].text
+    assert "the second has run" in lines(second)
+    assert "the first has run" not in lines(second)
+
+
+async def some(api: httpx.AsyncClient, job: str, after: str | None, limit: int) -> list[ServerEvent]:
+    """Follow a job for some events, then hang up."""
+    found: list[ServerEvent] = []
+    parser = EventParser()
+    headers = {"Last-Event-ID": after} if after else {}
+    async with api.stream("GET", f"/api/v1/jobs/{job}/events", headers=headers) as answer:
+        async for line in answer.aiter_lines():
+            event = parser.feed(line)
+            if event is not None:
+                found.append(event)
+            if len(found) == limit:
+                break
+    return found
