@@ -1,0 +1,81 @@
+"""The main job on real Debian containers: nginx serves its page through the container's own address."""
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from slipway.cli.sse import ServerEvent
+from slipway.lab.guests import choose
+from support.pve_schema import check_record
+from support.stack import RunningStack, create, running_stack, stack_folder, story
+
+pytestmark = [pytest.mark.lxc, pytest.mark.slow]
+MINUTES = 60.0
+
+
+@pytest.fixture(scope="module")
+def real_stack() -> Iterator[RunningStack]:
+    """`slipway up --lab` on real containers."""
+    choice = choose.choose("auto")
+    if choice.kind != "lxc" or not choice.is_installed:
+        pytest.skip(choice.reason)
+    with stack_folder() as data, running_stack("--lab", "--guests", "lxc", data=data) as running:
+        yield running
+        assert check_record(running.record) == []
+
+
+def lines(events: list[ServerEvent]) -> list[str]:
+    """Give all lines of the log."""
+    return [line["text"] for event in events if event.kind == "log" for line in event.content["lines"]]
+
+
+async def test_site_is_served(real_stack: RunningStack) -> None:
+    """A killed worker in the middle of the packages makes no difference: one dpkg run, then the page."""
+    async with real_stack.client() as api:
+        title = f"Built {secrets.token_hex(4)}"
+        name = f"real-{secrets.token_hex(3)}"
+        accepted = await create(api, template="nginx-site", hostname=name, variables={"title": title})
+        await asyncio.wait_for(_killed_in_sync(real_stack, api, accepted["job"]["id"]), 3 * MINUTES)
+        events = await asyncio.wait_for(story(api, accepted["job"]["id"]), 4 * MINUTES)
+        found = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    percents = [event.content["percent"] for event in events if event.kind == "phase"]
+    assert percents == [0, 20, 20, 35, 35, 60, 60, 90, 90, 100]
+    assert sum(line.startswith("Setting up nginx-light") for line in lines(events)) == 1
+    assert lines(events).count("nginx serves the page") == 1
+    url = next(each["url"] for each in found["services"] if each["name"] == "nginx" and each["url"])
+    async with httpx.AsyncClient(trust_env=False) as outside:
+        page = await outside.get(url)
+    assert title in page.text
+    assert {each["name"] for each in found["credentials"]} == {"root/password", "nginx/status-password"}
+
+
+async def test_guest_without_network(real_stack: RunningStack) -> None:
+    """A container that reaches no mirror fails in phase start and says what was tried; it can be deleted."""
+    network = {"ip": "192.0.2.10/24", "gw": "192.0.2.1"}
+    async with real_stack.client() as api:
+        name = f"cut-off-{secrets.token_hex(3)}"
+        accepted = await create(api, template="debian-base", hostname=name, networks=[network])
+        events = await asyncio.wait_for(story(api, accepted["job"]["id"]), 4 * MINUTES)
+        deletion = await api.delete(f"/api/v1/containers/{accepted['container']['id']}")
+        gone = await asyncio.wait_for(story(api, deletion.json()["job"]["id"]), 2 * MINUTES)
+
+    done = events[-1].content
+    assert (done["state"], done["error"]["code"], done["percent"]) == ("failed", "guest.without-network", 30)
+    assert all(word in done["error"]["message"] for word in ("default route", "DNS", "package mirror"))
+    assert gone[-1].content["state"] == "succeeded", gone[-1].text
+
+
+async def _killed_in_sync(stack: RunningStack, api: httpx.AsyncClient, job: str) -> None:
+    """Kill the provisioner while packages are being unpacked."""
+    async with api.stream("GET", f"/api/v1/jobs/{job}/events") as answer:
+        async for line in answer.aiter_lines():
+            if "Unpacking" in line:
+                os.kill(stack.endpoints["pids"]["provisioner"], signal.SIGKILL)
+                return
