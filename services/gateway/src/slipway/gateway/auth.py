@@ -14,6 +14,7 @@ from slipway.runtime.clock import now
 from slipway.runtime.keys import write_private
 from slipway.runtime.logs import get_logger
 from slipway.runtime.redaction import redact
+from slipway.runtime.settings import SettingsProblem
 
 log = get_logger()
 
@@ -65,6 +66,10 @@ class Auth:
             write_private(self._token_file, secrets.token_urlsafe(32) + "\n")
             log.info("bootstrap token made", file=str(self._token_file))
         token = self._token_file.read_text(encoding="utf-8").strip()
+        if not token:
+            raise SettingsProblem(
+                f"SLIPWAY_BOOTSTRAP_TOKEN_FILE: {self._token_file} is empty; nobody could sign in"
+            )
         redact(token)
         self._token = token.encode()
 
@@ -85,7 +90,7 @@ class Auth:
         actor = await self._store.actor_of(_digest(cookie))
         if actor is None:
             raise TokenWrong("The session is over; sign in again.")
-        if method not in _SAFE and b"x-slipway-request" not in headers:
+        if method not in _SAFE and headers.get(b"x-slipway-request") != b"1":
             raise HeaderMissing("A change with a session needs the header X-Slipway-Request: 1.")
         return actor
 

@@ -1,6 +1,6 @@
 """Asks the other services on behalf of who asked us; secrets are sealed before they leave."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pydantic import SecretStr
 
@@ -13,7 +13,8 @@ from slipway.contracts.containers import (
     Revealed,
 )
 from slipway.contracts.message import Id
-from slipway.contracts.templates import GetTemplate
+from slipway.contracts.problems import FieldError, Invalid
+from slipway.contracts.templates import GetTemplate, Variable
 from slipway.contracts.values import Sealed
 from slipway.gateway.http.bodies import ClusterBody, ContainerBody
 from slipway.runtime.bus import Bus
@@ -21,6 +22,12 @@ from slipway.runtime.sealing import Sealer
 
 CREATION = "container-create"
 """The owner of secrets of a container that has no id yet."""
+
+
+class VariableUnknown(Invalid):
+    """A value for a variable that the template does not have."""
+
+    code = "container.variable-unknown"
 
 
 class Inventory:
@@ -68,18 +75,31 @@ class Inventory:
     async def reveal(self, container: Id, credential: Id) -> tuple[Revealed, SecretStr]:
         """Ask for a credential and open it."""
         told = await self._bus.ask(RevealCredential(container=container, credential=credential))
-        return told, self._sealer.open(told.value, owner=told.id, field="value")
+        return told, self._sealer.open(told.value, owner=credential, field="value")
 
     async def _secret_variables(self, body: ContainerBody) -> Mapping[str, Sealed]:
-        if not body.variables or body.template is None:
+        """Seal the variables that the template calls secret; one it doesn't know is sent nowhere."""
+        if not body.variables:
             return {}
-        template = await self._bus.ask(GetTemplate(name=body.template))
-        names = {each.name for each in template.manifest.variables if each.is_secret}
+        known: Mapping[str, Variable] = {}
+        if body.template is not None:
+            template = await self._bus.ask(GetTemplate(name=body.template))
+            known = {each.name: each for each in template.manifest.variables}
+        unknown = [_unknown(name, known) for name in body.variables if name not in known]
+        if unknown:
+            raise VariableUnknown("; ".join(each.message for each in unknown), errors=unknown)
         return {
             name: self._sealer.seal(SecretStr(value), to="inventory", owner=CREATION, field=name)
             for name, value in body.variables.items()
-            if name in names
+            if known[name].is_secret
         }
 
     def _sealed(self, secret: SecretStr | None, *, owner: str, field: str) -> Sealed | None:
         return self._sealer.seal(secret, to="inventory", owner=owner, field=field) if secret else None
+
+
+def _unknown(name: str, known: Iterable[str]) -> FieldError:
+    names = ", ".join(known) or "none"
+    return FieldError(
+        field=f"variables.{name}", message=f"The template has no variable {name!r}. It has: {names}."
+    )

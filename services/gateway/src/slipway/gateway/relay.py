@@ -9,7 +9,7 @@ A viewer is attached first and replayed afterwards: the last thousand events are
 replay from the stream may not show yet is not lost. An event is encoded once, whoever sees it.
 
 Guarantees: each viewer gets every event it wants, in order of the stream, or its queue overflows and it is
-closed, and resumes. Non-guarantee: order between two streams of the bus.
+dropped, and resumes. Non-guarantee: order between two streams of the bus.
 """
 
 import asyncio
@@ -19,12 +19,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 from prometheus_client import Counter, Gauge
 
 from slipway.contracts.problems import Unavailable
 from slipway.runtime.bus import Bus
 from slipway.runtime.logs import get_logger
 from slipway.runtime.metrics import REGISTRY
+from slipway.runtime.problems import BusUnavailable
 from slipway.runtime.stored import StoredMessage, read_page
 from slipway.runtime.topology import EVENTS, LIVE_PREFIX
 
@@ -34,15 +36,24 @@ EVERYTHING = "slipway.v1.>"
 JOB_PREFIX = "slipway.v1.event.job."
 EVENT_PREFIX = "slipway.v1.event."
 KEPT = 1024
-QUEUE = 2048
+MOST_WAITING = 2048
+MOST_WAITING_BYTES = 8 * 1024 * 1024
 LOOK_SECONDS = 2.0
-_TOO_MUCH_FOR_A_FLEET = (".log", ".step", ".progress")
+AGAIN_SECONDS = 0.1
+MOST_ASKED = 50
+"""How often a short answer is asked again before it is taken for the truth."""
 
 viewers_open = Gauge("slipway_gateway_viewers", "Open event streams.", registry=REGISTRY)
 viewers_dropped = Counter(
     "slipway_gateway_viewers_dropped", "Streams closed because slow.", registry=REGISTRY
 )
 events_healed = Counter("slipway_gateway_events_healed", "Events read from the stream.", registry=REGISTRY)
+
+
+class NotAttached(Unavailable):
+    """The gateway hears no events yet."""
+
+    code = "events.not-attached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +67,23 @@ class Item:
 
     @classmethod
     def of(cls, sequence: int, subject: str, payload: bytes) -> "Item":
-        """Encode an event; its payload is JSON on one line."""
+        """Encode an event; between its parts, JSON may hold line breaks, which would end the line here."""
         name = subject.rpartition(".")[2].encode()
+        if b"\n" in payload or b"\r" in payload:
+            payload = payload.replace(b"\r", b" ").replace(b"\n", b" ")
         return cls(sequence, subject, b"id: %d\nevent: %b\ndata: %b\n\n" % (sequence, name, payload))
 
 
 @dataclass(eq=False, slots=True)
 class Viewer:
-    """Who looks at one job, or at the fleet."""
+    """Who looks at one job, or at the fleet; holds what was not sent to them yet."""
 
     job: str | None
-    queue: "asyncio.Queue[Item | None]" = field(default_factory=lambda: asyncio.Queue(QUEUE + 1))
+    is_dropped: bool = False
+    """Set when too much waited; nothing newer is given any more, so that there is no hole."""
+    _waiting: list[Item] = field(default_factory=list)
+    _bytes: int = 0
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def subject(self) -> str:
@@ -74,10 +91,44 @@ class Viewer:
         return f"{JOB_PREFIX}{self.job}.>" if self.job else f"{EVENT_PREFIX}>"
 
     def wants(self, subject: str) -> bool:
-        """Whether it sees an event."""
+        """Whether it sees an event; the fleet's sees no log lines."""
         if self.job is not None:
             return subject.startswith(f"{JOB_PREFIX}{self.job}.")
-        return subject.startswith(EVENT_PREFIX) and not subject.endswith(_TOO_MUCH_FOR_A_FLEET)
+        return subject.startswith(EVENT_PREFIX) and not (
+            subject.startswith(JOB_PREFIX) and subject.endswith(".log")
+        )
+
+    def put(self, item: Item) -> None:
+        """Let an event wait for them, unless too much waits already."""
+        if self.is_dropped:
+            return
+        if len(self._waiting) >= MOST_WAITING or self._bytes > MOST_WAITING_BYTES:
+            self.drop()
+            return
+        self._waiting.append(item)
+        self._bytes += len(item.frame)
+        self._woken.set()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it is dropped, and has been given all that waited."""
+        return self.is_dropped and not self._waiting
+
+    def drop(self) -> None:
+        """End it after what waits; it resumes where it was."""
+        if not self.is_dropped:
+            viewers_dropped.inc()
+        self.is_dropped = True
+        self._woken.set()
+
+    async def take(self, *, within_seconds: float) -> list[Item]:
+        """Give all that waits as soon as there is any; nothing if it stays quiet, or is dropped."""
+        if not self._waiting and not self.is_dropped:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), within_seconds)
+        taken, self._waiting, self._bytes = self._waiting, [], 0
+        self._woken.clear()
+        return taken
 
 
 class Relay:
@@ -86,44 +137,54 @@ class Relay:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._last = 0
+        self._has_begun = False
         self._kept: deque[Item] = deque(maxlen=KEPT)
         self._jobs: dict[str, set[Viewer]] = {}
         self._fleet: set[Viewer] = set()
-        self._turn = asyncio.Lock()
         self.attached = asyncio.Event()
         """Set once events arrive."""
 
-    @property
-    def last(self) -> int:
-        """The newest sequence that was given on."""
-        return self._last
+    async def ping(self) -> None:
+        """Raise unless events arrive."""
+        if not self.attached.is_set():
+            raise NotAttached("The event streams are not connected to the bus yet; try again.")
 
-    @property
-    def kept(self) -> tuple[Item, ...]:
-        """The newest events, oldest first."""
-        return tuple(self._kept)
+    def kept(self, viewer: Viewer, *, after: int, until: int) -> list[Item]:
+        """Give what a viewer wants of the newest events."""
+        return [item for item in self._kept if after < item.sequence <= until and viewer.wants(item.subject)]
+
+    def reaches_back(self, after: int) -> bool:
+        """Whether everything after an event is still kept here."""
+        return bool(self._kept) and self._kept[0].sequence <= after + 1 and after <= self._last
+
+    async def bounds(self) -> tuple[int, int]:
+        """Tell the first and the last sequence of the stream."""
+        try:
+            state = (await self._bus.connection.jetstream().stream_info(EVENTS)).state
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable("The bus did not say where the stream of events ends.") from error
+        return state.first_seq, state.last_seq
 
     async def run(self) -> None:
         """Relay until cancelled."""
         connection = self._bus.connection
-        self._last = 0
         listening = await connection.subscribe(f"{LIVE_PREFIX}{EVERYTHING}", cb=self._arrived)
         try:
             await connection.flush()
-            self._last = (await connection.jetstream().stream_info(EVENTS)).state.last_seq
+            await self._look()
             self.attached.set()
             while True:
                 await asyncio.sleep(LOOK_SECONDS)
                 with contextlib.suppress(Unavailable):
-                    await self._catch_up()
+                    await self._look()
         finally:
             self.attached.clear()
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(NatsError):
                 await listening.unsubscribe()
 
     @contextlib.contextmanager
     def viewing(self, viewer: Viewer) -> Iterator[int]:
-        """Attach a viewer; gives the sequence from which on it gets everything live."""
+        """Attach a viewer; gives the sequence after which it gets everything live."""
         group = self._jobs.setdefault(viewer.job, set()) if viewer.job else self._fleet
         group.add(viewer)
         viewers_open.inc()
@@ -132,8 +193,8 @@ class Relay:
         finally:
             group.discard(viewer)
             viewers_open.dec()
-            if viewer.job and not group:
-                self._jobs.pop(viewer.job, None)
+            if viewer.job and not group and self._jobs.get(viewer.job) is group:
+                del self._jobs[viewer.job]
 
     async def _arrived(self, message: Msg) -> None:
         headers = message.headers or {}
@@ -142,28 +203,47 @@ class Relay:
             return
         while sequence > self._last + 1:
             try:
-                await self._catch_up(before=sequence)
+                await self._heal(sequence - 1)
                 break
             except Unavailable as error:
-                log.warning("a hole can't be filled yet", after=self._last, why=error.message)
-                await asyncio.sleep(0.2)
-        async with self._turn:
-            self._give(sequence, headers.get("Nats-Subject", ""), message.data)
+                log.warning("a hole can't be filled yet", after=self._last, reason=error.message)
+                await asyncio.sleep(AGAIN_SECONDS)
+        self._give(sequence, headers.get("Nats-Subject", ""), message.data)
 
-    async def _catch_up(self, *, before: int | None = None) -> None:
-        """Read what the stream has after the last event that was given on."""
-        async with self._turn:
-            while True:
-                page = await read_page(
-                    self._bus.connection, EVENTS, subject=EVERYTHING, from_sequence=self._last + 1
-                )
-                for each in page.messages:
-                    if before is not None and each.sequence >= before:
-                        return
-                    events_healed.inc()
-                    self._give(each.sequence, each.subject, each.payload)
-                if page.remaining == 0 or not page.messages:
-                    return
+    async def _look(self) -> None:
+        """Compare with the stream's end: something may be missing with nothing after it."""
+        known = self._last
+        _, end = await self.bounds()
+        if not self._has_begun:
+            self._has_begun, self._last = True, end
+        elif end < known:
+            log.warning("the stream of events was made anew", known=known, end=end)
+            self._kept.clear()
+            self._last = end
+            for viewer in (*self._fleet, *(each for group in self._jobs.values() for each in group)):
+                viewer.drop()
+        elif end > self._last:
+            await self._heal(end)
+
+    async def _heal(self, until: int) -> None:
+        """Give on what was missed; a replica that lags answers short and is asked again."""
+        for _ in range(MOST_ASKED):
+            if await self._read(until):
+                return
+            await asyncio.sleep(AGAIN_SECONDS)
+        log.error("events are not in the stream", after=self._last, until=until)
+
+    async def _read(self, until: int) -> bool:
+        while self._last < until:
+            page = await read_page(
+                self._bus.connection, EVENTS, subject=EVERYTHING, from_sequence=self._last + 1
+            )
+            for each in page.messages:
+                events_healed.inc()
+                self._give(each.sequence, each.subject, each.payload)
+            if not page.messages:
+                return False
+        return True
 
     def _give(self, sequence: int, subject: str, payload: bytes) -> None:
         if sequence <= self._last:
@@ -173,21 +253,14 @@ class Relay:
             return
         item = Item.of(sequence, subject, payload)
         self._kept.append(item)
-        job = subject.split(".")[4] if subject.startswith(JOB_PREFIX) else ""
-        for viewer in (*self._jobs.get(job, ()), *self._fleet):
+        if subject.startswith(JOB_PREFIX):
+            for viewer in self._jobs.get(subject.split(".")[4], ()):
+                viewer.put(item)
+        for viewer in self._fleet:
             if viewer.wants(subject):
-                _put(viewer, item)
+                viewer.put(item)
 
 
 def item_of(message: StoredMessage) -> Item:
     """Encode what was read from the stream."""
     return Item.of(message.sequence, message.subject, message.payload)
-
-
-def _put(viewer: Viewer, item: Item) -> None:
-    if viewer.queue.qsize() < QUEUE:
-        viewer.queue.put_nowait(item)
-    elif not viewer.queue.full():
-        # The one place that is left says: you are too slow. It resumes where it was.
-        viewers_dropped.inc()
-        viewer.queue.put_nowait(None)

@@ -1,37 +1,54 @@
 """Server-sent events: one viewer's stream, as raw ASGI. `id:` is the stream's sequence.
 
-`Last-Event-ID` (header, or `last_event_id` in the query) resumes exactly: nothing lost, nothing twice. An id
-that the stream does not know any more, or not yet, yields `reset` and the story from its start.
+Theory of operation. The viewer is attached to the relay first, at a sequence; what comes before it is read
+from the stream (or from the relay's memory, if that reaches back far enough), what comes after it waits
+meanwhile. `Last-Event-ID` (header, or `last_event_id` in the query) resumes exactly: nothing lost, nothing
+twice. An id that the stream does not know any more, or not yet, yields `reset` and the story from its start;
+the fleet has no start, so its viewer goes on from now.
+
+A job's stream ends after `done`. Who comes again after that gets 204, which keeps an EventSource away.
 """
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from slipway.contracts.problems import FieldError, Invalid, Unavailable
-from slipway.gateway.relay import EVERYTHING, Item, Relay, Viewer, item_of
+from slipway.contracts.jobs import JobDone
+from slipway.contracts.problems import FieldError, Invalid
+from slipway.gateway.relay import Item, Relay, Viewer, item_of
 from slipway.runtime.bus import Bus
 from slipway.runtime.health import Receive, Scope, Send
 from slipway.runtime.stored import read_page
 from slipway.runtime.topology import EVENTS
 
 RETRY_MILLISECONDS = 500
-MOST_FLEET_REPLAY = 5000
-"""A fleet's viewer that was away for longer than this gets `reset` and what happens from now on."""
+MOST_FLEET_REPLAY = 20_000
+"""A fleet's viewer that missed more than this gets `reset`, and what happens from now on."""
+PAGE = 64
+"""How many stored messages are read at once: one may have 64 KiB."""
+_GOODBYE_SECONDS = 1.0
+_LONGEST_ID = 19
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
-_BATCH_BYTES = 256 * 1024
-_RESET = b"event: reset\ndata: {}\n\n"
 
 
-class NotAttached(Unavailable):
-    """The gateway has no connection to the bus yet."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How a stream begins."""
 
-    code = "events.not-attached"
+    begin: bytes
+    after: int
+    """The last sequence that the viewer has seen."""
+    until: int
+    """Up to where the story is read; live goes on from there."""
+    is_over: bool = False
+    """Whether nothing follows."""
 
 
 class EventStreams:
@@ -53,137 +70,129 @@ class EventStreams:
             receive: tells when the viewer goes away.
             send: to the viewer.
             job: whose story; None is the fleet's.
-            is_over: whether the job has ended, so that nothing is to be waited for.
+            is_over: whether the job is known to have ended.
         """
-        if not self._relay.attached.is_set():
-            raise NotAttached("The event stream is not connected to the bus yet; try again.")
+        await self._relay.ping()
         after = _last_event_id(scope)
         viewer = Viewer(job)
         with self._relay.viewing(viewer) as attached_at:
-            first, replay = await self._replay(viewer, after, attached_at)
-            if is_over and not replay:
-                # 204 tells an EventSource not to come again.
+            opening = await self._open(viewer, after, attached_at, is_over=is_over)
+            pages = self._pages(viewer, opening)
+            first: list[Item] = await anext(pages, [])
+            if opening.is_over and not first:
                 await send({"type": "http.response.start", "status": 204, "headers": _HEADERS[1:]})
                 await send({"type": "http.response.body", "body": b""})
                 return
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            writing = asyncio.create_task(self._write(send, viewer, first, replay))
-            await _first_ended(writing, asyncio.create_task(_gone(receive)), self._stopping)
+            await _send(send, opening.begin + _joined(first))
+            seen = first[-1].sequence if first else opening.after
+            writing = asyncio.create_task(self._write(send, viewer, opening, pages, seen))
+            await self._until_ended(writing, receive, send)
 
-    async def _replay(self, viewer: Viewer, after: int | None, attached_at: int) -> tuple[bytes, list[Item]]:
-        """Give what comes before live: from memory if it reaches back far enough, else from the stream."""
+    async def _open(self, viewer: Viewer, after: int | None, attached_at: int, *, is_over: bool) -> Opening:
         begin = f"retry: {RETRY_MILLISECONDS}\n\n".encode()
-        if after is None and viewer.job is None:
-            return begin, []
-        if after is not None and (after > attached_at or await self._is_forgotten(after)):
-            begin, after = begin + _RESET, None
-            if viewer.job is None:
-                return begin, []
-        kept = [item for item in self._relay.kept if item.sequence <= attached_at]
-        newest = [item for item in kept if viewer.wants(item.subject) and item.sequence > (after or 0)]
-        if after is not None and kept and kept[0].sequence <= after + 1:
-            return begin, newest
-        stored = await self._stored(viewer, after or 0, attached_at)
-        if stored is None:
-            return begin + _RESET, []
-        known = stored[-1].sequence if stored else 0
-        return begin, stored + [item for item in newest if item.sequence > known]
+        if after is not None and await self._is_unknown(viewer, after):
+            begin, after = begin + b"event: reset\ndata: {}\n\n", None
+        if viewer.job is None:
+            if after is None:
+                # An id without data is no event, but what a browser sends when it comes again.
+                begin, after = begin + f"id: {attached_at}\n\n".encode(), attached_at
+            return Opening(begin=begin, after=after, until=attached_at)
+        ended_at = await self._end_of(viewer.job)
+        if ended_at is not None or is_over:
+            return Opening(begin=begin, after=after or 0, until=ended_at or sys.maxsize, is_over=True)
+        return Opening(begin=begin, after=after or 0, until=attached_at)
 
-    async def _stored(self, viewer: Viewer, after: int, until: int) -> list[Item] | None:
-        """Read from the stream; None if it is too much for a fleet's viewer."""
-        found: list[Item] = []
-        while True:
+    async def _is_unknown(self, viewer: Viewer, after: int) -> bool:
+        """Whether the stream can't tell what followed an event."""
+        if after > 0 and self._relay.reaches_back(after):
+            return False
+        first, last = await self._relay.bounds()
+        if viewer.job is not None:
+            return not first <= after <= last
+        # A fleet's viewer that saw nothing yet has the id before the first.
+        return not first - 1 <= after <= last or last - after > MOST_FLEET_REPLAY
+
+    async def _end_of(self, job: str) -> int | None:
+        """Tell the sequence of a job's `done`, once there is one."""
+        subject = JobDone.subject.replace("{id}", job)
+        page = await read_page(self._bus.connection, EVENTS, subject=subject, most=1)
+        return page.messages[0].sequence if page.messages else None
+
+    async def _pages(self, viewer: Viewer, opening: Opening) -> AsyncIterator[list[Item]]:
+        """Give what lies between what was seen and what comes live; never an empty page."""
+        after, until = opening.after, opening.until
+        if opening.is_over or not self._relay.reaches_back(after):
+            async for page in self._stored(viewer, after, until):
+                after = page[-1].sequence
+                yield page
+        # A replica that lags answers short; what is newest is here.
+        if newest := self._relay.kept(viewer, after=after, until=until):
+            yield newest
+
+    async def _stored(self, viewer: Viewer, after: int, until: int) -> AsyncIterator[list[Item]]:
+        while after < until:
             page = await read_page(
-                self._bus.connection, EVENTS, subject=viewer.subject, from_sequence=after + 1
+                self._bus.connection, EVENTS, subject=viewer.subject, from_sequence=after + 1, most=PAGE
             )
-            found += [
+            if not page.messages:
+                return
+            after = page.messages[-1].sequence
+            items = [
                 item_of(each)
                 for each in page.messages
                 if each.sequence <= until and viewer.wants(each.subject)
             ]
-            if viewer.job is None and page.remaining > MOST_FLEET_REPLAY:
-                return None
-            if page.remaining == 0 or not page.messages or page.messages[-1].sequence >= until:
-                return found
-            after = page.messages[-1].sequence
+            if items:
+                yield items
 
-    async def _is_forgotten(self, after: int) -> bool:
-        """Whether the stream begins after the event that was seen last."""
-        kept = self._relay.kept
-        if kept and kept[0].sequence <= after:
-            return False
-        page = await read_page(self._bus.connection, EVENTS, subject=EVERYTHING, most=1)
-        return bool(page.messages) and page.messages[0].sequence > after
-
-    async def _write(self, send: Send, viewer: Viewer, begin: bytes, replay: list[Item]) -> None:
-        seen = 0
-        body = bytearray(begin)
-        for item in replay:
-            body += item.frame
-            seen = item.sequence
-            if len(body) > _BATCH_BYTES:
-                await _send(send, bytes(body))
-                body.clear()
-        await _send(send, bytes(body))
-        if viewer.job and replay and _is_last(replay[-1]):
-            await _send(send, b"", is_last=True)
-            return
-        async for batch in self._batches(viewer):
-            fresh = [item for item in batch if item.sequence > seen]
-            await _send(send, b"".join(item.frame for item in fresh) if batch else b": alive\n\n")
+    async def _write(
+        self, send: Send, viewer: Viewer, opening: Opening, pages: AsyncIterator[list[Item]], seen: int
+    ) -> None:
+        async for page in pages:
+            await _send(send, _joined(page))
+            seen = page[-1].sequence
+        is_over = opening.is_over
+        while not is_over:
+            taken = await viewer.take(within_seconds=self._heartbeat)
+            fresh = [item for item in taken if item.sequence > seen]
             if fresh:
                 seen = fresh[-1].sequence
-                if viewer.job and _is_last(fresh[-1]):
-                    break
+                await _send(send, _joined(fresh))
+            elif not taken:
+                await _send(send, b": alive\n\n")
+            ended = viewer.job is not None and bool(fresh) and fresh[-1].subject.endswith(".done")
+            is_over = ended or viewer.is_finished
         await _send(send, b"", is_last=True)
 
-    async def _batches(self, viewer: Viewer) -> AsyncIterator[list[Item]]:
-        """Give what waits in the queue, at once; an empty batch when it was quiet; ends when too slow."""
-        while True:
-            try:
-                async with asyncio.timeout(self._heartbeat):
-                    first = await viewer.queue.get()
-            except TimeoutError:
-                yield []
-                continue
-            batch = [first]
-            while not viewer.queue.empty() and len(batch) < QUEUE_BATCH:
-                batch.append(viewer.queue.get_nowait())
-            yield [item for item in batch if item is not None]
-            if None in batch:
-                return
+    async def _until_ended(self, writing: "asyncio.Task[None]", receive: Receive, send: Send) -> None:
+        gone = asyncio.create_task(_gone(receive))
+        stop = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({writing, gone, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            is_cut = not writing.done() and not gone.done()
+            for task in (writing, gone, stop):
+                task.cancel()
+            await asyncio.gather(writing, gone, stop, return_exceptions=True)
+        if is_cut:
+            with contextlib.suppress(TimeoutError, OSError):
+                await asyncio.wait_for(_send(send, b"", is_last=True), _GOODBYE_SECONDS)
+        elif not writing.cancelled() and (error := writing.exception()) is not None:
+            raise error
 
 
-QUEUE_BATCH = 256
-
-
-def _is_last(item: Item) -> bool:
-    return item.subject.endswith(".done")
+def _joined(items: list[Item]) -> bytes:
+    return b"".join([item.frame for item in items])
 
 
 async def _send(send: Send, body: bytes, *, is_last: bool = False) -> None:
-    if body or is_last:
-        await send({"type": "http.response.body", "body": body, "more_body": not is_last})
+    await send({"type": "http.response.body", "body": body, "more_body": not is_last})
 
 
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _first_ended(
-    writing: "asyncio.Task[None]", gone: "asyncio.Task[None]", stopping: asyncio.Event
-) -> None:
-    stop = asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait({writing, gone, stop}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (writing, gone, stop):
-            task.cancel()
-        results = await asyncio.gather(writing, gone, stop, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception) and not isinstance(result, OSError):
-            raise result
 
 
 def _last_event_id(scope: Scope) -> int | None:
@@ -192,8 +201,7 @@ def _last_event_id(scope: Scope) -> int | None:
     given = headers.get(b"last-event-id", b"").decode("latin-1") or asked
     if not given:
         return None
-    with contextlib.suppress(ValueError):
-        if (number := int(given)) >= 0 and given.isascii():
-            return number
+    if given.isascii() and given.isdigit() and len(given) <= _LONGEST_ID:
+        return int(given)
     message = f"{given[:40]!r} is not the id of an event: they are whole numbers."
     raise Invalid(message, errors=[FieldError(field="Last-Event-ID", message=message)])

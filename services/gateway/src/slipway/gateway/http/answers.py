@@ -1,18 +1,23 @@
-"""How answers are made, and what is checked of every request before a handler sees it."""
+"""How answers are made, and the parameters that many paths take."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
 
-from fastapi import Depends, Path, Query, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import Path, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from slipway.contracts.containers import Accepted
 
-_ID = r"^[a-z0-9][a-z0-9-]{0,126}$"
-IdPath = Annotated[str, Path(pattern=_ID, max_length=127)]
+ID = r"^[a-z0-9][a-z0-9-]{0,126}$"
+IdPath = Annotated[str, Path(pattern=ID, max_length=127)]
+NamePath = Annotated[str, Path(max_length=127)]
+IdFilter = Annotated[str | None, Query(pattern=ID, max_length=127)]
+Words = Annotated[str | None, Query(max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=256, pattern=r"^[A-Za-z0-9._-]*$")]
+
+ItemT = TypeVar("ItemT")
 
 
 def answer(value: BaseModel, *, status: int = 200, **headers: str) -> Response:
@@ -26,40 +31,11 @@ def accepted(value: Accepted) -> Response:
     return answer(value, status=202, Location=f"/api/v1/jobs/{value.job.id}")
 
 
-async def _sane_body(request: Request) -> None:
-    """Refuse texts that no database and no shell can carry, naming the field."""
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        return
-    try:
-        content = await request.json()
-    except (ValueError, RecursionError):
-        return  # FastAPI says so
-    errors = [
-        {"type": "value_error", "loc": ("body", *where), "msg": "It holds a character that is not text."}
-        for where in _unfit(content, ())
-    ]
-    if errors:
-        raise RequestValidationError(errors)
-
-
-def _unfit(value: Any, where: tuple[str, ...]) -> list[tuple[str, ...]]:
-    match value:
-        case str():
-            bad = "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
-            return [where] if bad else []
-        case dict():
-            return [
-                found
-                for key, part in value.items()
-                for found in (
-                    *_unfit(key, where),
-                    *_unfit(part, (*where, str(key).encode("ascii", "replace").decode())),
-                )
-            ]
-        case list():
-            return [found for index, part in enumerate(value) for found in _unfit(part, (*where, str(index)))]
-        case _:
-            return []
-
-
-SaneBody = Depends(_sane_body)
+def page_of(
+    items: Sequence[ItemT], names: Sequence[str], *, limit: int, cursor: str | None
+) -> tuple[tuple[ItemT, ...], str | None]:
+    """Cut a page out of a whole list that is ordered by name; the cursor is the last name given."""
+    after = [index for index, name in enumerate(names) if cursor is None or name > cursor]
+    chosen = after[:limit]
+    more = names[chosen[-1]] if len(after) > limit else None
+    return tuple(items[index] for index in chosen), more

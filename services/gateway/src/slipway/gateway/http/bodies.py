@@ -98,3 +98,24 @@ class VersionAnswer(BaseModel):
     """Which Slipway answers."""
 
     version: str
+
+
+class ProblemField(BaseModel):
+    """One wrong input."""
+
+    field: str
+    message: str
+
+
+class ProblemAnswer(BaseModel):
+    """An error, as RFC 9457 wants it, with a stable code for programs."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    message: str
+    correlation_id: str
+    errors: tuple[ProblemField, ...] = ()
+    details: Mapping[str, str] = Field(default_factory=dict)

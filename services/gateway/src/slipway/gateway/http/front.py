@@ -6,12 +6,12 @@ from slipway.contracts.jobs import GetJob
 from slipway.gateway.auth import Auth
 from slipway.gateway.http.gate import Gate
 from slipway.gateway.http.pages import Pages
+from slipway.gateway.http.problems import not_allowed
 from slipway.gateway.stream import EventStreams
 from slipway.runtime.bus import Bus
 from slipway.runtime.health import Asgi, Receive, Scope, Send
 
-_JOB_EVENTS = re.compile(r"^/api/v1/jobs/([a-z0-9][a-z0-9-]{0,126})/events$")
-_FLEET_EVENTS = "/api/v1/events"
+_EVENTS = re.compile(r"/api/v1(?:/jobs/([a-z0-9][a-z0-9-]{0,126}))?/events")
 
 
 class Front:
@@ -26,18 +26,18 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            return
-        part: Asgi = self._gate if scope["path"].startswith("/api/") else self._pages
-        await part(scope, receive, send)
+        if scope["type"] == "http":
+            await self._gate(scope, receive, send)
 
     async def _behind_the_gate(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, is_get = scope["path"], scope["method"] == "GET"
-        job = _JOB_EVENTS.match(path)
-        if is_get and path == _FLEET_EVENTS:
-            await self._streams.serve(scope, receive, send, job=None)
-        elif is_get and job is not None:
-            known = await self._bus.ask(GetJob(job=job[1]))
-            await self._streams.serve(scope, receive, send, job=known.id, is_over=known.state.is_terminal)
-        else:
+        if not scope["path"].startswith("/api/"):
+            await self._pages(scope, receive, send)
+        elif (asked := _EVENTS.fullmatch(scope["path"])) is None:
             await self._api(scope, receive, send)
+        elif scope["method"] != "GET":
+            await not_allowed("GET")(scope, receive, send)
+        elif (job := asked[1]) is None:
+            await self._streams.serve(scope, receive, send, job=None)
+        else:
+            known = await self._bus.ask(GetJob(job=job))
+            await self._streams.serve(scope, receive, send, job=known.id, is_over=known.state.is_terminal)

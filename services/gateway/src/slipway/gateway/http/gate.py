@@ -1,11 +1,13 @@
-"""What every request below `/api` passes first: a correlation id, who asks, how much may be sent."""
+"""What every request passes first: a correlation id, who asks, how much may be sent."""
 
 import re
 from collections.abc import MutableMapping
 from http import HTTPStatus
 from typing import Any
 
-from slipway.contracts.problems import FieldError, Invalid, Problem, ProblemKind, Reason, SlipwayError
+from starlette.exceptions import HTTPException
+
+from slipway.contracts.problems import FieldError, Invalid, SlipwayError
 from slipway.gateway.auth import Auth
 from slipway.gateway.http.problems import ProblemResponse, unforeseen
 from slipway.runtime.call import Call, using
@@ -14,13 +16,18 @@ from slipway.runtime.ids import new_id
 from slipway.runtime.problems import problem_of
 
 MOST_BYTES = 1024 * 1024
+NOBODY = "nobody"
 OPEN_PATHS = {("POST", "/api/v1/session")}
 """What one may ask without a token: to be let in."""
-_SANE = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
+_SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-class TooMuch(Exception):
-    """The body is larger than a request may be."""
+class TooMuch(HTTPException):
+    """The body is larger than a request may be; an `HTTPException`, since FastAPI lets only those through."""
+
+    def __init__(self) -> None:
+        super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A request may have {MOST_BYTES // 1024} KiB.")
 
 
 class Gate:
@@ -34,13 +41,11 @@ class Gate:
         """Pass a request on behalf of its actor."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given = headers.get(b"x-correlation-id", b"").decode("latin-1")
-        correlation = given if _SANE.match(given) else new_id()
+        correlation = given if _SANE.fullmatch(given) else new_id()
         sending = _Sending(send, correlation)
-        with using(Call(actor="nobody", correlation_id=correlation)):
+        with using(Call(actor=NOBODY, correlation_id=correlation)):
             try:
                 await self._pass(scope, _bounded(receive, headers), sending, headers)
-            except TooMuch:
-                await self._say(_too_large(), scope, receive, sending)
             except SlipwayError as error:
                 await self._say(ProblemResponse(problem_of(error)), scope, receive, sending)
             except Exception as error:  # noqa: BLE001 - the outermost place of a request
@@ -53,14 +58,15 @@ class Gate:
             actor=await self._actor(scope, headers),
             correlation_id=send.correlation,
             idempotency_key=_idempotency_key(headers),
+            traceparent=_traceparent(headers),
         )
         scope["actor"] = call.actor
         with using(call):
             await self._behind(scope, receive, send)
 
     async def _actor(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
-        if (scope["method"], scope["path"]) in OPEN_PATHS:
-            return "nobody"
+        if not scope["path"].startswith("/api/") or (scope["method"], scope["path"]) in OPEN_PATHS:
+            return NOBODY
         return await self._auth.actor(scope["method"], headers)
 
     async def _say(self, answer: ProblemResponse, scope: Scope, receive: Receive, send: "_Sending") -> None:
@@ -102,20 +108,17 @@ def _bounded(receive: Receive, headers: dict[bytes, bytes]) -> Receive:
     return bounded
 
 
+def _traceparent(headers: dict[bytes, bytes]) -> str | None:
+    given = headers.get(b"traceparent", b"").decode("latin-1")
+    return given if _TRACE.fullmatch(given) else None
+
+
 def _idempotency_key(headers: dict[bytes, bytes]) -> str | None:
     given = headers.get(b"idempotency-key")
     if given is None:
         return None
     key = given.decode("latin-1")
-    if not _SANE.match(key):
+    if not _SANE.fullmatch(key):
         message = "An Idempotency-Key is 1 to 128 letters, digits and . _ : -"
         raise Invalid(message, errors=[FieldError(field="Idempotency-Key", message=message)])
     return key
-
-
-def _too_large() -> ProblemResponse:
-    message = f"A request may have {MOST_BYTES // 1024} KiB."
-    problem = Problem(
-        kind=ProblemKind.REJECTED, code="request.too-large", message=message, reason=Reason.TOO_LARGE
-    )
-    return ProblemResponse(problem, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

@@ -1,8 +1,10 @@
 """The web page's files: served to anyone, since they hold nothing; what they show needs a session."""
 
+from http import HTTPStatus
 from mimetypes import guess_type
 from pathlib import Path
 
+from slipway.gateway.http.problems import ProblemResponse, not_allowed, not_found
 from slipway.runtime.health import Receive, Scope, Send
 
 WEB = Path(__file__).parents[1] / "web"
@@ -13,6 +15,7 @@ _COMMON = [
     (b"referrer-policy", b"no-referrer"),
 ]
 _ASSETS = "/assets/"
+_READING = {"GET", "HEAD"}
 
 
 class Pages:
@@ -22,24 +25,34 @@ class Pages:
         self._folder = folder.resolve()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with a file, or with 404."""
-        del receive
-        file = self._file(scope["path"]) if scope["method"] in {"GET", "HEAD"} else None
-        if file is None:
-            await _reply(send, 404, b"text/plain", b"There is no such page.\n")
-            return
-        kind = guess_type(file.name)[0] or "application/octet-stream"
-        body = b"" if scope["method"] == "HEAD" else file.read_bytes()
-        await _reply(send, 200, kind.encode(), body)
+        """Answer with a file, or with a problem."""
+        content = self._content(scope["path"])
+        if content is None:
+            await ProblemResponse(not_found(), HTTPStatus.NOT_FOUND)(scope, receive, send)
+        elif scope["method"] not in _READING:
+            await not_allowed("GET, HEAD")(scope, receive, send)
+        else:
+            await _reply(send, scope, *content)
 
-    def _file(self, path: str) -> Path | None:
+    def _content(self, path: str) -> tuple[str, bytes] | None:
         name = "index.html" if path == "/" else path.removeprefix(_ASSETS) if path.startswith(_ASSETS) else ""
-        file = (self._folder / name).resolve()
-        return file if name and file.is_file() and file.is_relative_to(self._folder) else None
+        try:
+            file = (self._folder / name).resolve()
+            if not name or not file.is_relative_to(self._folder):
+                return None
+            return file.name, file.read_bytes()
+        except (OSError, ValueError):
+            # No such file, a folder, or a name that no file can have.
+            return None
 
 
-async def _reply(send: Send, status: int, kind: bytes, body: bytes) -> None:
-    headers = [(b"content-type", kind), (b"cache-control", b"no-cache"), *_COMMON]
-    headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def _reply(send: Send, scope: Scope, name: str, content: bytes) -> None:
+    kind = guess_type(name)[0] or "application/octet-stream"
+    headers = [
+        (b"content-type", kind.encode()),
+        (b"cache-control", b"no-store" if name.endswith(".html") else b"no-cache"),
+        (b"content-length", str(len(content)).encode()),
+        *_COMMON,
+    ]
+    await send({"type": "http.response.start", "status": HTTPStatus.OK.value, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})

@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problem details, with a stable code and the correlation id."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -22,7 +22,12 @@ MEDIA_TYPE = "application/problem+json"
 _CODES = {
     HTTPStatus.NOT_FOUND: ("path.not-found", "There is nothing at this path."),
     HTTPStatus.METHOD_NOT_ALLOWED: ("method.not-allowed", "This path does not take this method."),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("request.too-large", "A request may have 1024 KiB."),
+    HTTPStatus.BAD_REQUEST: ("request.not-json", "The body can't be read as JSON."),
 }
+_PLACES = {"body", "query", "header", "cookie"}
+_MOST_FAULTS = 50
+_OBJECT_WANTED = {"model_attributes_type", "model_type", "dict_type"}
 
 
 class ProblemResponse(Response):
@@ -62,6 +67,21 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SlipwayError, _foreseen)
 
 
+def not_found() -> Problem:
+    """Say that a path leads nowhere."""
+    code, message = _CODES[HTTPStatus.NOT_FOUND]
+    return Problem(kind=ProblemKind.REJECTED, code=code, message=message, reason=Reason.NOT_FOUND)
+
+
+def not_allowed(allowed: str) -> ProblemResponse:
+    """Say which methods a path takes."""
+    code, message = _CODES[HTTPStatus.METHOD_NOT_ALLOWED]
+    problem = Problem(kind=ProblemKind.REJECTED, code=code, message=f"{message} It takes {allowed}.")
+    response = ProblemResponse(problem, HTTPStatus.METHOD_NOT_ALLOWED)
+    response.headers["Allow"] = allowed
+    return response
+
+
 def unforeseen(error: Exception) -> ProblemResponse:
     """Give what is said of a bug: that it happened, under which correlation id; nothing of its text."""
     log.error("a request broke", exc_info=error)
@@ -76,6 +96,8 @@ async def _refused(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        return not_allowed((error.headers or {}).get("Allow", "other methods"))
     code, message = _CODES.get(status, ("request.invalid", str(error.detail)))
     return ProblemResponse(Problem(kind=ProblemKind.REJECTED, code=code, message=message), status)
 
@@ -83,26 +105,26 @@ async def _refused(_request: Request, error: Exception) -> Response:
 async def _invalid(_request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    errors = tuple(_fields(error.errors()))
-    is_json = not any(each["type"] == "json_invalid" for each in error.errors())
-    told = "; ".join(f"{each.field}: {each.message}" if each.field else each.message for each in errors)
+    found = error.errors()
+    if any(each["loc"][:1] == ("path",) for each in found):
+        return ProblemResponse(not_found())
+    is_json = not any(each["type"] == "json_invalid" for each in found)
+    errors = tuple(_fault(each) for each in found[:_MOST_FAULTS])
     problem = Problem(
         kind=ProblemKind.REJECTED,
         code="request.invalid" if is_json else "request.not-json",
-        message=told or "The request is not valid.",
+        message="; ".join(f"{each.field}: {each.message}" if each.field else each.message for each in errors),
         reason=Reason.INVALID,
         errors=errors,
     )
     return ProblemResponse(problem, None if is_json else HTTPStatus.BAD_REQUEST)
 
 
-def _fields(found: Sequence[Mapping[str, Any]]) -> Iterable[FieldError]:
-    for each in found[:50]:
-        if each["type"] == "json_invalid":
-            yield FieldError(
-                field="", message=f"The body is not JSON: {each.get('ctx', {}).get('error', '')}"
-            )
-            continue
-        where = [str(part) for part in each["loc"] if part not in {"body", "query", "path", "header"}]
-        message = "There is no such field." if each["type"] == "extra_forbidden" else str(each["msg"])
-        yield FieldError(field=".".join(where), message=message)
+def _fault(found: Mapping[str, Any]) -> FieldError:
+    if found["type"] == "json_invalid":
+        return FieldError(field="", message=f"The body is not JSON: {found.get('ctx', {}).get('error', '')}")
+    where = found["loc"][1:] if found["loc"][0] in _PLACES else found["loc"]
+    if not where and found["type"] in _OBJECT_WANTED:
+        return FieldError(field="", message="The body must be an object, as Content-Type: application/json.")
+    message = "There is no such field." if found["type"] == "extra_forbidden" else str(found["msg"])
+    return FieldError(field=".".join(str(part)[:64] for part in where), message=message)

@@ -1,0 +1,19 @@
+"""`/api/v1/audit`."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from slipway.contracts.clusters import AuditPage, ListAudit
+from slipway.gateway.http.answers import Cursor, Limit, answer
+from slipway.runtime.bus import Bus
+
+
+def audit(bus: Bus) -> APIRouter:
+    """Give the route of the audit trail."""
+    api = APIRouter(tags=["audit"])
+
+    @api.get("/audit", response_model=AuditPage)
+    async def list_audit(limit: Limit = 100, cursor: Cursor = None) -> Response:
+        return answer(await bus.ask(ListAudit(limit=limit, cursor=cursor)))
+
+    return api

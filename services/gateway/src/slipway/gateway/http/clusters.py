@@ -1,0 +1,33 @@
+"""`/api/v1/clusters`."""
+
+from http import HTTPStatus
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from slipway.contracts.clusters import Cluster, ClusterPage, GetCluster, ListClusters
+from slipway.gateway.clients import Inventory
+from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer
+from slipway.gateway.http.bodies import ClusterBody
+from slipway.runtime.bus import Bus
+
+
+def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
+    """Give the routes of clusters."""
+    api = APIRouter(tags=["clusters"])
+
+    @api.get("/clusters", response_model=ClusterPage)
+    async def list_clusters(limit: Limit = 100, cursor: Cursor = None) -> Response:
+        return answer(await bus.ask(ListClusters(limit=limit, cursor=cursor)))
+
+    @api.post("/clusters", status_code=HTTPStatus.CREATED, response_model=Cluster)
+    async def add_cluster(body: ClusterBody) -> Response:
+        added = await inventory.add_cluster(body)
+        return answer(added, status=HTTPStatus.CREATED, Location=f"/api/v1/clusters/{quote(added.id)}")
+
+    @api.get("/clusters/{cluster}", response_model=Cluster)
+    async def get_cluster(cluster: NamePath) -> Response:
+        return answer(await bus.ask(GetCluster(cluster=cluster)))
+
+    return api

@@ -1,0 +1,47 @@
+"""`/api/v1/containers`."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from slipway.contracts.containers import (
+    Accepted,
+    Container,
+    ContainerPage,
+    DeleteContainer,
+    GetContainer,
+    ListContainers,
+)
+from slipway.gateway.clients import Inventory
+from slipway.gateway.http.answers import Cursor, IdPath, Limit, Words, accepted, answer
+from slipway.gateway.http.bodies import ContainerBody, RevealedAnswer
+from slipway.runtime.bus import Bus
+
+
+def containers(bus: Bus, inventory: Inventory) -> APIRouter:
+    """Give the routes of containers."""
+    api = APIRouter(tags=["containers"])
+
+    @api.get("/containers", response_model=ContainerPage)
+    async def list_containers(limit: Limit = 100, cursor: Cursor = None, q: Words = None) -> Response:
+        return answer(await bus.ask(ListContainers(limit=limit, cursor=cursor, q=q)))
+
+    @api.post("/containers", status_code=HTTPStatus.ACCEPTED, response_model=Accepted)
+    async def create_container(body: ContainerBody) -> Response:
+        return accepted(await inventory.create_container(body))
+
+    @api.get("/containers/{container}", response_model=Container)
+    async def get_container(container: IdPath) -> Response:
+        return answer(await bus.ask(GetContainer(container=container)))
+
+    @api.delete("/containers/{container}", status_code=HTTPStatus.ACCEPTED, response_model=Accepted)
+    async def delete_container(container: IdPath) -> Response:
+        return accepted(await bus.ask(DeleteContainer(container=container)))
+
+    @api.post("/containers/{container}/credentials/{credential}/reveal", response_model=RevealedAnswer)
+    async def reveal(container: IdPath, credential: IdPath) -> Response:
+        told, value = await inventory.reveal(container, credential)
+        return answer(RevealedAnswer(id=told.id, name=told.name, value=value.get_secret_value()))
+
+    return api

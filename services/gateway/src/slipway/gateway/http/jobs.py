@@ -1,0 +1,39 @@
+"""`/api/v1/jobs`; the event streams are `stream.py`'s."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
+from starlette.responses import Response, StreamingResponse
+
+from slipway.contracts.containers import Accepted
+from slipway.contracts.jobs import GetJob, Job, JobPage, ListJobs, RetryJob
+from slipway.gateway.http.answers import Cursor, IdFilter, IdPath, Limit, accepted, answer
+from slipway.gateway.http.log_text import log_of
+from slipway.runtime.bus import Bus
+
+
+def jobs(bus: Bus) -> APIRouter:
+    """Give the routes of jobs."""
+    api = APIRouter(tags=["jobs"])
+
+    @api.get("/jobs", response_model=JobPage)
+    async def list_jobs(limit: Limit = 100, cursor: Cursor = None, container: IdFilter = None) -> Response:
+        return answer(await bus.ask(ListJobs(limit=limit, cursor=cursor, container=container)))
+
+    @api.get("/jobs/{job}", response_model=Job)
+    async def get_job(job: IdPath) -> Response:
+        return answer(await bus.ask(GetJob(job=job)))
+
+    @api.post("/jobs/{job}/retry", status_code=HTTPStatus.ACCEPTED, response_model=Accepted)
+    async def retry_job(job: IdPath) -> Response:
+        return accepted(await bus.ask(RetryJob(job=job)))
+
+    @api.get("/jobs/{job}/log", response_class=PlainTextResponse)
+    async def whole_log(job: IdPath) -> Response:
+        await bus.ask(GetJob(job=job))
+        return StreamingResponse(
+            log_of(bus, job), media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"}
+        )
+
+    return api

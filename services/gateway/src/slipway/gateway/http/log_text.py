@@ -1,0 +1,48 @@
+"""A job's whole log as text: parts of a line joined, each line once, in the order they came."""
+
+from collections.abc import AsyncIterator, Iterable
+
+from slipway.contracts.jobs import JobLog
+from slipway.runtime.bus import Bus
+from slipway.runtime.stored import read_page
+from slipway.runtime.topology import EVENTS
+
+PAGE = 64
+"""How many stored messages are read at once: one may have 64 KiB."""
+
+
+class LogText:
+    """Joins the parts of lines; those of stdout and stderr may alternate."""
+
+    def __init__(self) -> None:
+        self._step = ""
+        self._parts: dict[str, list[str]] = {}
+
+    def add(self, message: JobLog) -> Iterable[str]:
+        """Give the lines that a message completes."""
+        if message.step != self._step:
+            yield from self.rest()
+            self._step = message.step
+        for line in message.lines:
+            self._parts.setdefault(line.stream, []).append(line.text)
+            if not line.more:
+                yield "".join(self._parts.pop(line.stream)) + "\n"
+
+    def rest(self) -> Iterable[str]:
+        """Give the lines whose end never came."""
+        parts, self._parts = self._parts, {}
+        yield from ("".join(each) + "\n" for each in parts.values())
+
+
+async def log_of(bus: Bus, job: str) -> AsyncIterator[str]:
+    """Give a job's log, page by page."""
+    text, after = LogText(), 0
+    subject = JobLog.subject.replace("{id}", job)
+    while True:
+        page = await read_page(bus.connection, EVENTS, subject=subject, from_sequence=after + 1, most=PAGE)
+        if not page.messages:
+            yield "".join(text.rest())
+            return
+        for message in page.messages:
+            yield "".join(text.add(JobLog.model_validate_json(message.payload)))
+        after = page.messages[-1].sequence

@@ -1,0 +1,26 @@
+"""`/api/v1/templates`."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from slipway.contracts.templates import GetTemplate, ListTemplates, Template, TemplateList
+from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer, page_of
+from slipway.runtime.bus import Bus
+
+
+def templates(bus: Bus) -> APIRouter:
+    """Give the routes of templates."""
+    api = APIRouter(tags=["templates"])
+
+    @api.get("/templates", response_model=TemplateList)
+    async def list_templates(limit: Limit = 100, cursor: Cursor = None) -> Response:
+        told = await bus.ask(ListTemplates())
+        ordered = sorted(told.items, key=lambda each: each.name)
+        items, more = page_of(ordered, [each.name for each in ordered], limit=limit, cursor=cursor)
+        return answer(TemplateList(items=items, faults=told.faults, next=more))
+
+    @api.get("/templates/{name}", response_model=Template)
+    async def get_template(name: NamePath) -> Response:
+        return answer(await bus.ask(GetTemplate(name=name)))
+
+    return api

@@ -1,0 +1,68 @@
+"""What is checked of every request before a handler sees it: texts and numbers that nobody can carry."""
+
+from typing import Any
+
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+
+LARGEST = 2**53 - 1
+"""The largest whole number that every JSON reader reads alike."""
+DEEPEST = 32
+_NOT_TEXT = "It holds a character that is not text."
+_TOO_DEEP = "It is nested too deeply."
+_TOO_LARGE = f"It is a number beyond {LARGEST}."
+
+Place = tuple[str, ...]
+
+
+async def _sane(request: Request) -> None:
+    """Refuse texts that no database and no shell can carry, and numbers out of all bounds, by name."""
+    found: list[tuple[Place, str]] = [
+        (("query", name), _NOT_TEXT)
+        for name, value in request.query_params.multi_items()
+        if _is_unfit(value) or _is_unfit(name)
+    ]
+    found += [(("path", name), _NOT_TEXT) for name, value in request.path_params.items() if _is_unfit(value)]
+    try:
+        content = await request.json()
+    except (ValueError, RecursionError):
+        content = None  # an empty body, or one that FastAPI refuses
+    found += [(("body", *where), message) for where, message in faults(content)]
+    if found:
+        raise RequestValidationError(
+            [{"type": "value_error", "loc": where, "msg": message} for where, message in found]
+        )
+
+
+def faults(content: Any) -> list[tuple[Place, str]]:
+    """Tell what in a JSON value can't be carried, and where."""
+    found: list[tuple[Place, str]] = []
+    waiting: list[tuple[Place, Any]] = [((), content)]
+    while waiting:
+        where, value = waiting.pop()
+        parts: list[tuple[Place, Any]] = []
+        if isinstance(value, dict):
+            found += [(where, _NOT_TEXT) for name in value if _is_unfit(name)]
+            parts = [((*where, _shown(name)), part) for name, part in value.items()]
+        elif isinstance(value, list):
+            parts = [((*where, str(index)), part) for index, part in enumerate(value)]
+        elif isinstance(value, str) and _is_unfit(value):
+            found.append((where, _NOT_TEXT))
+        elif isinstance(value, int) and abs(value) > LARGEST:
+            found.append((where, _TOO_LARGE))
+        if parts and len(where) >= DEEPEST:
+            found.append((where[:1], _TOO_DEEP))
+        else:
+            waiting += reversed(parts)
+    return found
+
+
+def _is_unfit(text: str) -> bool:
+    return "\0" in text or (not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text))
+
+
+def _shown(name: str) -> str:
+    return name[:64].encode("ascii", "replace").decode().replace("\0", "?")
+
+
+SaneTexts = Depends(_sane)

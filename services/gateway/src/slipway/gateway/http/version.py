@@ -1,0 +1,22 @@
+"""`/api/v1/version`."""
+
+from importlib.metadata import version as version_of
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from slipway.gateway.http.answers import answer
+from slipway.gateway.http.bodies import VersionAnswer
+
+VERSION = version_of("slipway-gateway")
+
+
+def version() -> APIRouter:
+    """Give the route that says which Slipway this is."""
+    api = APIRouter(tags=["version"])
+
+    @api.get("/version", response_model=VersionAnswer)
+    async def get_version() -> Response:
+        return answer(VersionAnswer(version=VERSION))
+
+    return api

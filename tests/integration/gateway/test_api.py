@@ -1,0 +1,210 @@
+"""Who may ask what, and what a wrong request is told."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from slipway.contracts.containers import CreateContainer
+from support.gateway_side import PASSWORD, TOKEN, Others
+
+LONG = "a" * 3000
+JSON = {"Content-Type": "application/json"}
+WEB = {"template": "nginx-site", "hostname": "web"}
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Cookie": "slipway-session=x"}])
+async def test_nothing_below_the_api_is_open(anyone: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    """Without a token, or with a wrong one, everything is 401, also what does not exist."""
+    things = "version containers clusters jobs jobs/job-1/events templates audit events session x"
+    for thing in things.split():
+        answer = await anyone.get(f"/api/v1/{thing}", headers=headers)
+
+        assert answer.status_code == httpx.codes.UNAUTHORIZED
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["correlation_id"] == answer.headers["x-correlation-id"]
+
+
+async def test_page_and_health_are_open(anyone: httpx.AsyncClient) -> None:
+    """The page's files hold nothing; they are served with a strict policy."""
+    page = await anyone.get("/")
+    health = [(await anyone.get(path)).status_code for path in ("/livez", "/readyz")]
+
+    assert health == [200, 200]
+    assert page.status_code == httpx.codes.OK
+    assert page.headers["content-security-policy"].startswith("default-src 'self';")
+    assert page.headers["cache-control"] == "no-store"
+    assert (await anyone.get("/assets/app.js")).headers["content-type"].startswith("text/javascript")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/assets/..%2fapp.py", "/assets/%00", f"/assets/{LONG}", "/assets/", "/assets/views", "/no"],
+)
+async def test_only_files_of_the_page_are_served(anyone: httpx.AsyncClient, path: str) -> None:
+    """A path out of the folder, or that no file can have, is not found."""
+    answer = await anyone.get(path)
+
+    assert answer.status_code == httpx.codes.NOT_FOUND
+    assert answer.json()["code"] == "path.not-found"
+
+
+async def test_session_lasts_from_sign_in_to_sign_out(anyone: httpx.AsyncClient) -> None:
+    """A browser signs in with the secret; a change needs the page's header; after sign-out it is nobody."""
+    wrong = await anyone.post("/api/v1/session", json={"secret": "guess"})
+    opened = await anyone.post("/api/v1/session", json={"secret": TOKEN})
+    who = await anyone.get("/api/v1/session")
+    forged = await anyone.post("/api/v1/containers", json=WEB)
+    made = await anyone.post("/api/v1/containers", json=WEB, headers={"X-Slipway-Request": "1"})
+    cookie = dict(anyone.cookies)
+    left = await anyone.delete("/api/v1/session", headers={"X-Slipway-Request": "1"})
+    replayed = await anyone.get("/api/v1/session", cookies=cookie)
+
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (401, "secret")
+    for part in ("HttpOnly", "SameSite=strict", "Path=/", "Max-Age=43200"):
+        assert part in opened.headers["set-cookie"]
+    assert who.json() == {"actor": "bootstrap"}
+    assert (forged.status_code, made.status_code, left.status_code) == (403, 202, 204)
+    assert replayed.status_code == httpx.codes.UNAUTHORIZED
+
+
+WRONG: list[tuple[Any, int, str | None]] = [
+    ({**WEB, "memroy": 1}, 422, "memroy"),
+    ({"template": "nginx-site"}, 422, "hostname"),
+    ({**WEB, "hostname": "a.b"}, 422, "hostname"),
+    ({**WEB, "memory": "much"}, 422, "memory"),
+    ({**WEB, "vmid": 10**30}, 422, "vmid"),
+    ({**WEB, "networks": [{"ipp": "dhcp"}]}, 422, "networks.0.ipp"),
+    ({**WEB, "tags": ["a\0b"]}, 422, "tags.0"),
+    ({**WEB, "description": "\ud800"}, 422, "description"),
+    ({**WEB, "variables": {"nope": "x"}}, 422, "variables.nope"),
+    ({**WEB, "on_failure": "explode"}, 422, "on_failure"),
+    ([], 422, ""),
+    ("web", 422, ""),
+    (None, 422, ""),
+    (b"{not json", 400, ""),
+    (b'{"hostname": NaN, "disk": 1e999}', 422, "hostname"),
+    (b"\xff\xfe{", 400, None),
+    (b'{"vmid": ' + b"9" * 5000 + b"}", 400, None),
+    (b"[" * 600 + b"]" * 600, 422, None),
+    (b"[" * 100_000, 400, None),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "field"), WRONG)
+async def test_wrong_body_is_told_with_its_field(
+    user: httpx.AsyncClient, others: Others, body: Any, status: int, field: str | None
+) -> None:
+    """Whatever is sent, it is a 4xx problem that names what is wrong, and nothing is created."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+
+    answer = await user.post(
+        "/api/v1/containers", content=content, headers={"Content-Type": "application/json"}
+    )
+
+    told = answer.json()
+    assert answer.status_code == status, told
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "status", "detail", "code", "message", "correlation_id", "errors"} <= set(told)
+    if field is not None:
+        assert field in [each["field"] for each in told["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/v1/nothing", 404),
+        ("PATCH", "/api/v1/containers", 405),
+        ("POST", "/api/v1/events", 405),
+        ("POST", "/", 405),
+        ("GET", "/api/v1/jobs/NOT-AN-ID", 404),
+        ("GET", "/api/v1/jobs/NOT-AN-ID/events", 404),
+        ("GET", "/api/v1/jobs/job-2/events", 404),
+        ("GET", "/api/v1/jobs/job-2/log", 404),
+        ("GET", "/api/v1/containers?limit=0", 422),
+        ("GET", "/api/v1/containers?limit=99999999999999999999", 422),
+        ("GET", "/api/v1/containers?q=%00", 422),
+        ("GET", "/api/v1/containers?cursor=%27", 422),
+        ("GET", "/api/v1/jobs?container=NOT-AN-ID", 422),
+        ("GET", "/api/v1/jobs/job-1/events?last_event_id=x", 422),
+        ("GET", "/api/v1/clusters/%00", 404),
+        ("GET", "/api/v1/clusters", 503),
+    ],
+)
+async def test_wrong_request_is_a_problem(
+    user: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
+    """Paths, methods and parameters out of place, and a service that is away."""
+    answer = await user.request(method, path)
+
+    assert answer.status_code == status, answer.text
+    assert answer.json()["status"] == status
+    assert ("retry-after" in answer.headers) == (status == httpx.codes.SERVICE_UNAVAILABLE)
+    assert ("allow" in answer.headers) == (status == httpx.codes.METHOD_NOT_ALLOWED)
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_large_body_is_refused(user: httpx.AsyncClient, *, is_chunked: bool) -> None:
+    """More than 1 MiB is 413, whether its length is declared or not."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(160):
+            yield b" " * 65536
+
+    content = pieces() if is_chunked else b" " * (10 * 1024 * 1024)
+    answer = await user.post(
+        "/api/v1/containers", content=content, headers={"Content-Type": "application/json"}
+    )
+
+    assert answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE
+    assert answer.json()["code"] == "request.too-large"
+
+
+async def test_creation_is_accepted_with_its_secrets_sealed(user: httpx.AsyncClient, others: Others) -> None:
+    """Only inventory can read what is secret; actor, key and correlation id go along."""
+    body = {**WEB, "password": "of root", "variables": {"title": "Hi", "key": "of the door"}}
+    headers = {"Idempotency-Key": "once", "X-Correlation-Id": "trace-me"}
+
+    answer = await user.post("/api/v1/containers", json=body, headers=headers)
+
+    assert (answer.status_code, answer.headers["location"]) == (202, "/api/v1/jobs/job-1")
+    assert answer.headers["x-correlation-id"] == "trace-me"
+    asked, call = others.asked[0]
+    assert isinstance(asked, CreateContainer)
+    assert asked.password is not None
+    assert asked.spec.variables == {"title": "Hi"}
+    assert others.opened(asked.password, field="password") == "of root"
+    assert others.opened(asked.secret_variables["key"], field="key") == "of the door"
+    assert "of root" not in asked.model_dump_json()
+    assert (call.actor, call.idempotency_key, call.correlation_id) == ("bootstrap", "once", "trace-me")
+
+
+async def test_credential_is_revealed(user: httpx.AsyncClient) -> None:
+    """A sealed credential is opened for whoever asks, and kept by nobody on the way."""
+    answer = await user.post("/api/v1/containers/c-1/credentials/cred-1/reveal")
+
+    assert answer.json() == {"id": "cred-1", "name": "root/password", "value": PASSWORD}
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_list_goes_page_by_page(user: httpx.AsyncClient) -> None:
+    """Every list takes limit and cursor; templates too."""
+    first = (await user.get("/api/v1/templates?limit=2")).json()
+    second = (await user.get(f"/api/v1/templates?limit=2&cursor={first['next']}")).json()
+
+    names = [[each["name"] for each in page["items"]] for page in (first, second)]
+    assert names == [["alpha", "beta"], ["gamma"]]
+    assert second["next"] is None
+
+
+async def test_openapi_names_every_path(user: httpx.AsyncClient) -> None:
+    """A client generator finds the streams, the models and what an error looks like."""
+    told = (await user.get("/api/v1/openapi.json")).json()
+
+    assert {"/api/v1/events", "/api/v1/jobs/{job}/events", "/api/v1/containers"} <= set(told["paths"])
+    creation = told["paths"]["/api/v1/containers"]["post"]
+    assert creation["responses"]["202"]["content"]["application/json"]["schema"]["$ref"].endswith("/Accepted")
+    assert list(creation["responses"]["422"]["content"]) == ["application/problem+json"]

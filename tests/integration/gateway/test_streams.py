@@ -1,0 +1,208 @@
+"""What a viewer sees: everything once and in order, however often the stream is cut."""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from slipway.contracts.clusters import ClusterAdded
+from slipway.contracts.jobs import JobAccepted, JobDone, JobLog, JobPhase, LogLine
+from slipway.contracts.message import Event
+from slipway.contracts.values import JobKind, JobState, Phase
+from slipway.runtime.bus import Bus
+from slipway.runtime.service import Service
+from support.gateway_side import Others
+from support.nats import MakeBus
+from support.waiting import until
+
+JOB = "/api/v1/jobs/job-1/events"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PHASE = JobPhase(id="job-1", phase=Phase.CREATE, status="started", percent=0, at=NOW)
+DONE = JobDone(id="job-1", state=JobState.SUCCEEDED, container="c-1", vmid=100, percent=100, at=NOW)
+ACCEPTED = JobAccepted(
+    id="job-1", kind=JobKind.CREATE, container="c-1", vmid=100, hostname="web", actor="bootstrap", at=NOW
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One event as it arrived."""
+
+    id: str
+    name: str
+    data: str
+
+
+class Viewer:
+    """Reads a stream as the standard says, and can be cut off."""
+
+    def __init__(self, client: httpx.AsyncClient, path: str = JOB) -> None:
+        self._client = client
+        self._path = path
+        self.last_id = ""
+        self.seen: list[Seen] = []
+        self.comments = 0
+
+    async def read(self, *, most: int = 1_000_000) -> bool:
+        """Read so many events; whether the stream ended before."""
+        headers = {"Last-Event-ID": self.last_id} if self.last_id else {}
+        async with self._client.stream("GET", self._path, headers=headers) as answer:
+            async for event in self._events(answer):
+                self.seen.append(event)
+                most -= 1
+                if most == 0:
+                    return False
+        return True
+
+    async def _events(self, answer: httpx.Response) -> AsyncIterator[Seen]:
+        fields: dict[str, str] = {}
+        async for line in answer.aiter_lines():
+            if line.startswith(":"):
+                self.comments += 1
+            elif line:
+                name, _, value = line.partition(": ")
+                fields[name] = value
+            else:
+                self.last_id = fields.get("id", self.last_id)
+                if "data" in fields:
+                    yield Seen(self.last_id, fields.get("event", "message"), fields["data"])
+                fields = {}
+
+
+def line(number: int) -> JobLog:
+    """Make a message with one numbered line."""
+    text = LogLine(stream="stdout", text=f"line {number}" + "x" * (number % 7) * 3000)
+    return JobLog(id="job-1", phase=Phase.SYNC, step="sync.script.0", lines=(text,), offset=number)
+
+
+def break_off(bus: Bus) -> None:
+    """Break a bus's connection; it is made again."""
+    close: Callable[[], None] = getattr(bus.connection._transport, "close")  # noqa: B009 - nats-py's is untyped
+    close()
+
+
+async def tell(bus: Bus, *events: Event) -> None:
+    """Store events, as the provisioner does."""
+    for number, event in enumerate(events):
+        await bus.publish(event, message_id=f"{event.subject_of()}:{number}:{random.random()}")
+
+
+async def test_cut_ten_times_a_viewer_sees_what_an_uninterrupted_one_sees(
+    gateway: Service, user: httpx.AsyncClient, make_bus: MakeBus
+) -> None:
+    """Resumed with Last-Event-ID, nothing is lost and nothing comes twice, also from other jobs' noise."""
+    provisioner = await make_bus("provisioner")
+    whole, cut = Viewer(user), Viewer(user)
+    watching = asyncio.create_task(whole.read())
+    noise = [event.model_copy(update={"id": "job-9"}) for event in (PHASE, line(1))]
+
+    async def be_cut() -> None:
+        for _ in range(10):
+            await cut.read(most=random.randint(1, 25))
+        while not await cut.read():
+            pass
+
+    cutting = asyncio.create_task(be_cut())
+    await tell(provisioner, ACCEPTED, PHASE)
+    for number in range(300):
+        await tell(provisioner, line(number), *(noise if number % 3 == 0 else ()))
+    await tell(provisioner, DONE)
+    await asyncio.wait_for(asyncio.gather(watching, cutting), 20)
+
+    assert cut.seen == whole.seen
+    assert [event.name for event in whole.seen] == ["accepted", "phase", *["log"] * 300, "done"]
+    assert [json.loads(event.data)["offset"] for event in whole.seen[2:-1]] == list(range(300))
+
+
+async def test_ended_story_is_told_once_more_but_not_twice(
+    user: httpx.AsyncClient, others: Others, make_bus: MakeBus
+) -> None:
+    """Who comes late gets everything; who comes again after `done` gets 204 and stays away."""
+    await tell(await make_bus("provisioner"), ACCEPTED, *(line(number) for number in range(200)), DONE)
+    others.states["job-1"] = JobState.SUCCEEDED
+    late = Viewer(user)
+
+    assert await late.read()
+    again = await user.get(JOB, headers={"Last-Event-ID": late.last_id})
+
+    assert len(late.seen) == 202
+    assert again.status_code == httpx.codes.NO_CONTENT
+
+
+@pytest.mark.parametrize("unknown", ["0", "999999"])
+async def test_unknown_id_resets_the_story(user: httpx.AsyncClient, make_bus: MakeBus, unknown: str) -> None:
+    """An id before the first or after the last event yields `reset`, then the story from its start."""
+    await tell(await make_bus("provisioner"), ACCEPTED, PHASE, DONE)
+    viewer = Viewer(user, f"{JOB}?last_event_id={unknown}")
+
+    assert await viewer.read()
+
+    assert [event.name for event in viewer.seen] == ["reset", "accepted", "phase", "done"]
+
+
+async def test_missed_messages_are_read_from_the_stream(
+    gateway: Service, user: httpx.AsyncClient, make_bus: MakeBus, others: Others
+) -> None:
+    """After the gateway's connection broke, what was stored meanwhile comes all the same, in order."""
+    provisioner = await make_bus("provisioner")
+    viewer = Viewer(user)
+    watching = asyncio.create_task(viewer.read())
+    await tell(provisioner, ACCEPTED, line(0))
+
+    for number in range(1, 40):
+        if number % 10 == 0:
+            break_off(gateway.bus)
+        await tell(provisioner, line(number))
+    await tell(provisioner, DONE)
+    await asyncio.wait_for(watching, 20)
+
+    offsets = [json.loads(event.data)["offset"] for event in viewer.seen if event.name == "log"]
+    assert offsets == list(range(40))
+
+
+async def test_fleet_sees_everything_but_log_lines(user: httpx.AsyncClient, make_bus: MakeBus) -> None:
+    """All events since it looks; cut off before it saw any, it misses none."""
+    inventory = await make_bus("inventory")
+    viewer = Viewer(user, "/api/v1/events")
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(viewer.read(), 0.8)
+    await tell(inventory, ClusterAdded(id="cl-1", name="lab"), ACCEPTED, line(1), PHASE)
+
+    await asyncio.wait_for(viewer.read(most=3), 10)
+
+    assert viewer.comments > 0
+    assert [event.name for event in viewer.seen] == ["added", "accepted", "phase"]
+
+
+async def test_stream_ends_when_the_gateway_stops(gateway: Service, user: httpx.AsyncClient) -> None:
+    """Viewers are let go at once, with a proper end."""
+    viewer = Viewer(user)
+    watching = asyncio.create_task(viewer.read())
+    await until(lambda: viewer.comments > 0)
+
+    gateway.stopping.set()
+
+    assert await asyncio.wait_for(watching, 3)
+
+
+async def test_log_is_given_whole(user: httpx.AsyncClient, make_bus: MakeBus) -> None:
+    """Lines in their order as text; the parts of a long one are joined."""
+    parts = [
+        LogLine(stream="stdout", text="lo", more=True),
+        LogLine(stream="stderr", text="between"),
+        LogLine(stream="stdout", text="ng"),
+    ]
+    first = JobLog(id="job-1", step="sync.script.0", lines=tuple(parts[:2]), offset=1)
+    second = JobLog(id="job-1", step="sync.script.0", lines=tuple(parts[2:]), offset=2)
+    await tell(await make_bus("provisioner"), first, second)
+
+    answer = await user.get("/api/v1/jobs/job-1/log")
+
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.text == "between\nlong\n"

@@ -1,0 +1,114 @@
+"""What the gateway asks others for, answered on a real bus."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import SecretStr
+
+from slipway.contracts import containers, jobs, templates
+from slipway.contracts.message import Query
+from slipway.contracts.problems import FieldError, Invalid, NotFound
+from slipway.contracts.values import JobKind, JobState, Sealed
+from slipway.runtime.bus import Bus
+from slipway.runtime.call import Call
+from slipway.runtime.identities import Identities
+from slipway.runtime.sealing import Sealer
+from slipway.runtime.service import Service
+from slipway.runtime.settings import ServiceSettings
+
+TOKEN = "the-bootstrap-token-of-this-test"
+PASSWORD = "a generated password"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Others:
+    """Inventory's and catalog's answers, and what they were asked."""
+
+    identities: Identities
+    asked: list[tuple[Query[Any], Call]] = field(default_factory=list)
+    states: dict[str, JobState] = field(default_factory=lambda: {"job-1": JobState.RUNNING})
+
+    def as_inventory(self, bus: Bus) -> None:
+        """Answer what the gateway asks inventory."""
+        bus.answer(jobs.GetJob, self.on_job)
+        bus.answer(jobs.ListJobs, self.on_jobs)
+        bus.answer(containers.CreateContainer, self.on_create)
+        bus.answer(containers.RevealCredential, self.on_reveal)
+        bus.answer(containers.ListContainers, self.on_containers)
+
+    def as_catalog(self, bus: Bus) -> None:
+        """Answer what the gateway asks catalog."""
+        bus.answer(templates.GetTemplate, self.on_template)
+        bus.answer(templates.ListTemplates, self.on_templates)
+
+    def opened(self, sealed: Sealed, *, field: str) -> str:
+        """Open as inventory does."""
+        return (
+            self._sealer("inventory").open(sealed, owner="container-create", field=field).get_secret_value()
+        )
+
+    async def on_job(self, query: jobs.GetJob, _call: Call) -> jobs.Job:
+        """Know some jobs."""
+        if query.job not in self.states:
+            raise NotFound(f"There is no job {query.job}.", code="job.not-found")
+        return jobs.Job(
+            id=query.job,
+            kind=JobKind.CREATE,
+            state=self.states[query.job],
+            container="c-1",
+            vmid=100,
+            hostname="web",
+            actor="bootstrap",
+            created_at=NOW,
+        )
+
+    async def on_jobs(self, query: jobs.ListJobs, call: Call) -> jobs.JobPage:
+        """Know nothing."""
+        self.asked.append((query, call))
+        return jobs.JobPage(items=())
+
+    async def on_containers(self, query: containers.ListContainers, call: Call) -> containers.ContainerPage:
+        """Know nothing."""
+        self.asked.append((query, call))
+        return containers.ContainerPage(items=())
+
+    async def on_create(self, query: containers.CreateContainer, call: Call) -> containers.Accepted:
+        """Accept everything but a hostname with a dot."""
+        self.asked.append((query, call))
+        if "." in query.spec.hostname:
+            message = "A hostname has no dot."
+            raise Invalid(message, errors=[FieldError(field="hostname", message=message)])
+        ref = containers.ContainerRef(id="c-1", vmid=100, hostname=query.spec.hostname)
+        return containers.Accepted(job=containers.JobRef(id="job-1"), container=ref)
+
+    async def on_reveal(self, query: containers.RevealCredential, _call: Call) -> containers.Revealed:
+        """Show a password."""
+        seal = self._sealer("inventory").seal
+        box = seal(SecretStr(PASSWORD), to="gateway", owner=query.credential, field="value")
+        return containers.Revealed(id=query.credential, name="root/password", value=box)
+
+    async def on_template(self, query: templates.GetTemplate, _call: Call) -> templates.Template:
+        """Serve one template, with an open and a secret variable."""
+        variables = (templates.Variable(name="title"), templates.Variable(name="key", is_secret=True))
+        manifest = templates.Manifest(
+            name=query.name, version="1", description="", ostemplate="debian", variables=variables
+        )
+        return templates.Template(name=query.name, manifest=manifest, bundle="0" * 64, created_at=NOW)
+
+    async def on_templates(self, _query: templates.ListTemplates, call: Call) -> templates.TemplateList:
+        """Serve three."""
+        names = ("alpha", "beta", "gamma")
+        items = [await self.on_template(templates.GetTemplate(name=name), call) for name in names]
+        return templates.TemplateList(items=tuple(items))
+
+    def _sealer(self, service: str) -> Sealer:
+        keys = self.identities
+        own = keys.sealing_file(service)
+        return Sealer(ServiceSettings(sealing_key_file=own, sealing_public_file=keys.public_file))
+
+
+def url_of(service: Service) -> str:
+    """Tell where a service serves."""
+    return f"http://127.0.0.1:{service.port}"
