@@ -47,6 +47,7 @@ bench: .venv/.ready ## measure, and compare within one run
 	$(BIN)/python -m bench
 
 docs: .venv/.ready ## build the documentation site
+	$(BIN)/python docs/reference/generate.py
 	$(BIN)/mkdocs build --strict
 
 secrets: .venv/.ready ## make the secrets of compose.yaml

@@ -1,0 +1,191 @@
+"""Writes the generated pages of the reference: settings, errors, states. `make docs` runs it.
+
+Everything stands in the code: a setting's words are its docstring, an error's are its class's.
+"""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic_settings import BaseSettings
+
+from slipway.contracts.problems import Problem, ProblemKind, SlipwayError
+from slipway.contracts.registry import SERVICES
+from slipway.contracts.values import JobState, Lifecycle
+from slipway.inventory.domain import TRANSITIONS
+from slipway.provisioner.pipelines import CREATE, DELETE
+from slipway.runtime.edges import http_status
+
+FOLDER = Path(__file__).parent
+PARTS = ("contracts", "runtime", "proxmox", *SERVICES)
+SETTINGS = {
+    "gateway": "slipway.gateway.settings:GatewaySettings",
+    "inventory": "slipway.inventory.settings:InventorySettings",
+    "provisioner": "slipway.provisioner.settings:ProvisionerSettings",
+    "monitor": "slipway.monitor.settings:MonitorSettings",
+    "catalog": "slipway.catalog.settings:CatalogSettings",
+    "topology (`slipway topology apply`)": "slipway.runtime.topology:TopologySettings",
+}
+MADE = "<!-- made by docs/reference/generate.py: change the code, not this page -->\n"
+
+INTRODUCTION = """\
+Each is an environment variable; the same name with `_FILE` at its end names a file that holds the value, and
+`SLIPWAY_CONFIG` names one TOML file for all. A span of time is seconds or ISO 8601.
+"""
+ERRORS = """\
+# Errors
+
+Every error is a problem (RFC 9457) with `code`, `message`, `correlation_id` and, for input,
+`errors: [{field, message}]`. The code is stable. Kinds: rejected (your move), unavailable (time's; try again
+after `Retry-After`), failed (an operator has to look), internal (a bug of ours). An error of a job stands in
+its `error`.
+
+| code | HTTP | kind | meaning |
+|---|---|---|---|"""
+
+
+def pages() -> dict[str, str]:
+    """Give file name to content."""
+    return {"settings.md": settings(), "errors.md": errors(), "states.md": states()}
+
+
+def settings() -> str:
+    """Give every setting of every service, with its environment name, its default and its words."""
+    seen: set[str] = set()
+    parts = [
+        MADE,
+        "# Settings\n",
+        INTRODUCTION,
+    ]
+    common = importlib.import_module("slipway.runtime.settings")
+    parts += ["## Every service\n", *_table(common.ServiceSettings, seen)]
+    parts += ["## Services with a database\n", *_table(common.DatabaseSettings, seen)]
+    for name, where in SETTINGS.items():
+        module, _, cls = where.partition(":")
+        parts += [f"## {name}\n", *_table(getattr(importlib.import_module(module), cls), set(seen))]
+    return "\n".join(parts)
+
+
+def errors() -> str:
+    """Give every stable code, with its HTTP status and what it means."""
+    rows: dict[str, str] = {}
+    for cls in sorted(set(_errors()), key=lambda cls: (cls.code, cls.__name__)):
+        problem = Problem(kind=cls.kind, code=cls.code, message="", reason=getattr(cls, "reason", None))
+        words = " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
+        rows.setdefault(cls.code, f"| `{cls.code}` | {_status(problem)} | {problem.kind} | {words} |")
+    return "\n".join([MADE, ERRORS, *rows.values(), ""])
+
+
+def states() -> str:
+    """Give the tables of a container's life, a job's states and the pipelines, as diagrams."""
+    life = [f"    {old} --> {new}: {trigger}" for (old, trigger), new in TRANSITIONS.items()]
+    ends = [f"    {state} --> [*]" for state in JobState if state.is_terminal]
+    steps = [
+        f"| {stage.phase} | {stage.begins}-{stage.ends} | "
+        f"{', '.join(f'`{step.name}`' for step in stage.steps) or 'packages, then the scripts'} |"
+        for stage in CREATE
+    ]
+    return "\n".join(
+        [
+            MADE,
+            "# States\n",
+            "## A container's life\n",
+            f"It begins as `{Lifecycle.CREATING}`; every transition is one row of a table in the code.\n",
+            "```mermaid",
+            "stateDiagram-v2",
+            f"    [*] --> {Lifecycle.CREATING}: creation-accepted",
+            *life,
+            "```\n",
+            "## A job\n",
+            "```mermaid",
+            "stateDiagram-v2",
+            "    [*] --> queued: accepted",
+            "    queued --> running: claimed",
+            "    queued --> cancelled: cancelled before it ran",
+            "    running --> running: taken over by another worker",
+            "    running --> succeeded",
+            "    running --> failed",
+            "    running --> cancelled",
+            *ends,
+            "```\n",
+            "A terminal job never changes: a retry is a new job.\n",
+            "## The five phases of a creation\n",
+            "| phase | percent | steps |",
+            "|---|---|---|",
+            *steps,
+            "",
+            f"A deletion has the steps {', '.join(f'`{step.name}`' for step in DELETE)}.\n",
+        ]
+    )
+
+
+def _table(cls: type[BaseSettings], seen: set[str]) -> Iterator[str]:
+    words = _words(cls)
+    prefix = str(cls.model_config.get("env_prefix", "SLIPWAY_")).upper()
+    yield "| variable | default | meaning |\n|---|---|---|"
+    for name, field in cls.model_fields.items():
+        if name in seen:
+            continue
+        seen.add(name)
+        default = (
+            "required"
+            if field.is_required()
+            else _default(name, field.get_default(call_default_factory=True))
+        )
+        yield f"| `{prefix}{name.upper()}` | {default} | {words.get(name, '')} |"
+    yield ""
+
+
+def _default(name: str, value: Any) -> str:
+    if name == "instance":
+        return "host and process id"
+    shown = getattr(value, "get_secret_value", lambda: value)()
+    if hasattr(shown, "total_seconds"):
+        return f"{shown.total_seconds():g} s"
+    return f"`{shown}`" if shown not in {None, ""} else ""
+
+
+def _words(cls: type[BaseSettings]) -> dict[str, str]:
+    """Read the strings that stand below the fields, the parents' too."""
+    found: dict[str, str] = {}
+    for each in reversed(cls.__mro__):
+        if not (each.__module__.startswith("slipway.") and issubclass(each, BaseSettings)):
+            continue
+        body = ast.parse(inspect.getsource(each)).body[0]
+        nodes = body.body if isinstance(body, ast.ClassDef) else []
+        for field, below in pairwise(nodes):
+            if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+                text = ast.literal_eval(below.value)
+                found[str(getattr(field.target, "id", ""))] = " ".join(str(text).split())
+    return found
+
+
+def _errors() -> Iterator[type[SlipwayError]]:
+    for part in PARTS:
+        for module in _modules(f"slipway.{part}"):
+            for cls in vars(module).values():
+                if isinstance(cls, type) and issubclass(cls, SlipwayError) and "code" in vars(cls):
+                    yield cls
+
+
+def _modules(name: str) -> Iterator[ModuleType]:
+    package = importlib.import_module(name)
+    yield package
+    for found in pkgutil.walk_packages(package.__path__, f"{name}."):
+        if "migrations" not in found.name and not found.name.endswith("__main__"):
+            yield importlib.import_module(found.name)
+
+
+def _status(problem: Problem) -> str:
+    return "-" if problem.kind is ProblemKind.SUPERSEDED else str(int(http_status(problem)))
+
+
+if __name__ == "__main__":
+    for name, content in pages().items():
+        (FOLDER / name).write_text(content, encoding="utf-8")
