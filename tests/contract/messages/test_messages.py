@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contract.messages import documents
@@ -36,7 +37,16 @@ def test_golden_sample_still_reads(message: type[Message]) -> None:
 
     read = message.model_validate(sample).model_dump(mode="json")
 
-    assert {key: read[key] for key in sample} == sample
+    assert _what_was_sent(read, sample) == sample
+
+
+def _what_was_sent(read: Any, sample: Any) -> Any:
+    """Give what was read without the fields that came later, at any depth."""
+    if isinstance(sample, dict):
+        return {key: _what_was_sent(read[key], part) for key, part in sample.items()}
+    if isinstance(sample, list):
+        return [_what_was_sent(one, part) for one, part in zip(read, sample, strict=True)]
+    return read
 
 
 @each_message

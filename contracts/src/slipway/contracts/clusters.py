@@ -128,6 +128,8 @@ class Cluster(Value):
     tls_fingerprint: str | None = None
     version: str
     nodes: tuple[NodeFacts, ...] = ()
+    in_maintenance: tuple[str, ...] = ()
+    """Nodes on which no new job starts."""
     offered_host_keys: Mapping[str, str] = Field(default_factory=dict)
     created_at: Moment
 
@@ -207,6 +209,16 @@ class ListAudit(Query[AuditPage]):
     subject: ClassVar[str] = "slipway.v1.query.inventory.audit.list"
     limit: int = Field(default=100, ge=1, le=1000)
     cursor: str | None = None
+
+
+class SetMaintenance(Query[Cluster]):
+    """Switch a node's maintenance: while it is on, no new job starts there; what runs goes on."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.node.maintenance"
+    cluster: str
+    """Id or name."""
+    node: str
+    is_on: bool
 
 
 class ClusterAdded(Event):

@@ -27,6 +27,32 @@ class Target(Value):
     hostname: str
 
 
+class JobArgs(Value):
+    """What a job is told beyond its container; each field belongs to the kinds it names."""
+
+    grace_seconds: int | None = None
+    """Shutdown, restart: how long the guest may take; 30 unless said."""
+    cores: int | None = None
+    """Resize, like the next three."""
+    memory: int | None = None
+    """MiB."""
+    swap: int | None = None
+    """MiB."""
+    disk: float | None = None
+    """GiB of the root disk; it only grows."""
+    hostname: str | None = None
+    """Configure, like the next four."""
+    tags: tuple[str, ...] | None = None
+    description: str | None = None
+    """The user's part of the notes; Slipway's own line stays."""
+    onboot: bool | None = None
+    startup: str | None = None
+    snapshot: str | None = None
+    """Snapshot, rollback, snapshot-delete: its name. Snapshot and backup also take `description`."""
+    storage: str | None = None
+    """Backup: where to."""
+
+
 class RunJob(Command):
     """Run a job. Idempotent: the run record is keyed by the job's id."""
 
@@ -39,6 +65,7 @@ class RunJob(Command):
     bundle: str | None = None
     """SHA-256 of the template's archive in the object store `bundles`; None is from scratch."""
     on_failure: OnFailure = OnFailure.KEEP
+    args: JobArgs = JobArgs()
     retry_of: Id | None = None
     first_step: str | None = None
     """Where a retry begins; None is the beginning."""
@@ -65,6 +92,10 @@ class StepStatus(Value):
     finished_at: Moment | None = None
     facts: Mapping[str, str] = Field(default_factory=dict)
     """What a new owner must know: `upid`, `posted_at`, `offset`."""
+    is_cancellable: bool = True
+    """False for a step past its point of no return."""
+    message: str | None = None
+    """How it ended, in words: `nothing to do`."""
 
 
 class RunRecord(State):
@@ -209,6 +240,13 @@ class Job(Value):
     steps: tuple[StepStatus, ...] = ()
     warnings: tuple[str, ...] = ()
     error: Problem | None = None
+    args: JobArgs = JobArgs()
+    position: int | None = None
+    """How many jobs of its node go before it, while it waits; 0 is the next."""
+    waits_for: str | None = None
+    """Why it waits: `limit` (others work on the node) or `maintenance`."""
+    actions: tuple[str, ...] = ()
+    """What makes sense now: `cancel`, `retry`, `delete`."""
     created_at: Moment
     started_at: Moment | None = None
     finished_at: Moment | None = None
@@ -235,6 +273,23 @@ class ListJobs(Query[JobPage]):
     limit: int = Field(default=100, ge=1, le=1000)
     cursor: str | None = None
     container: Id | None = None
+
+
+class RequestJob(Query[Accepted]):
+    """Start, stop, resize, ...: a job on a container that exists. Creations and deletions have their own."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.job.request"
+    container: Id
+    kind: JobKind
+    args: JobArgs = JobArgs()
+    on_failure: OnFailure = OnFailure.KEEP
+
+
+class RequestCancel(Query[Job]):
+    """End a job: a waiting one at once, a running one unless its step is past its point of no return."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.job.cancel"
+    job: Id
 
 
 class RetryJob(Query[Accepted]):

@@ -20,6 +20,18 @@ class JobKind(StrEnum):
 
     CREATE = "container.create"
     DELETE = "container.delete"
+    START = "container.start"
+    STOP = "container.stop"
+    SHUTDOWN = "container.shutdown"
+    """Cleanly; what does not listen within the grace is stopped."""
+    RESTART = "container.restart"
+    """A reboot; one that is not listened to is stopped and started."""
+    RESIZE = "container.resize"
+    CONFIGURE = "container.configure"
+    SNAPSHOT = "container.snapshot"
+    ROLLBACK = "container.rollback"
+    SNAPSHOT_DELETE = "container.snapshot-delete"
+    BACKUP = "container.backup"
 
 
 class JobState(StrEnum):
