@@ -8,10 +8,10 @@ from typing import TypeVar
 from slipway.contracts.jobs import JobDone, JobPhase, JobStep, RunRecord, StepStatus
 from slipway.contracts.message import Event
 from slipway.contracts.problems import Conflict, Failed, Problem, SlipwayError, Unavailable
-from slipway.contracts.values import JobKind, JobState, OnFailure
+from slipway.contracts.values import JobKind, JobState, OnFailure, Phase
 from slipway.provisioner import pipelines
 from slipway.provisioner.access import Access
-from slipway.provisioner.phases import ownership, remove, sync
+from slipway.provisioner.phases import ownership, remove, sync, tasks
 from slipway.provisioner.phases.work import Result, Step, Work
 from slipway.provisioner.progress import Story
 from slipway.provisioner.runs import ClaimLost, RecordBusy
@@ -64,7 +64,7 @@ class Execution:
             raise SlipwayError("An earlier owner had recorded the failure.")
         steps = pipelines.plan(work)
         skipped = _before_retry(steps, work.command.first_step)
-        if self._story.record.kind is JobKind.DELETE and not self._story.record.exists_on_host:
+        if self._story.record.kind is not JobKind.CREATE and not self._story.record.exists_on_host:
             await self._story.commit(exists_on_host=True)
         for step in steps:
             if self._is_done(step):
@@ -129,7 +129,7 @@ class Execution:
         told = asyncio.ensure_future(self._told.wait())
         try:
             await asyncio.wait({acting, told}, return_when=asyncio.FIRST_COMPLETED)
-            if not acting.done() and not (step.is_interruptible or self._is_superseded):
+            if not acting.done() and not (step.is_cancellable or self._is_superseded):
                 await asyncio.wait({acting})
             if acting.done():
                 return acting.result()
@@ -137,10 +137,21 @@ class Execution:
             told.cancel()
             acting.cancel()
             await asyncio.gather(acting, told, return_exceptions=True)
-        if not self._is_superseded and step.name.startswith("sync."):
-            await sync.end(work)
+        if not self._is_superseded:
+            await self._end_remote(work, step)
         self._refuse_if_told()
         raise Cancelled("The job was cancelled.")
+
+    async def _end_remote(self, work: Work, step: Step) -> None:
+        """End what a cancelled step began: its work in the guest, its task on the node."""
+        try:
+            if step.phase is Phase.SYNC:
+                await sync.end(work)
+            else:
+                await tasks.cancel(work)
+        except SlipwayError as error:
+            log.warning("what was begun may still run", step=step.name, why=str(error))
+            await self._story.tell(f"The step {step.name} was begun on the host and may still run: {error}")
 
     def _refuse_if_told(self) -> None:
         if self._is_superseded:
@@ -160,7 +171,9 @@ class Execution:
         begun = (
             before.model_copy(update={"status": "started", "attempts": before.attempts + 1})
             if before
-            else StepStatus(name=step.name, phase=step.phase, started_at=now())
+            else StepStatus(
+                name=step.name, phase=step.phase, started_at=now(), is_cancellable=step.is_cancellable
+            )
         )
         events: list[Event] = []
         percent = max(record.percent, step.percent)
@@ -177,7 +190,7 @@ class Execution:
         record = self._story.record
         percent = max(record.percent, step.percent_after)
         current = next(each for each in record.steps if each.name == begun.name)
-        ended = _ended(current, result.status)
+        ended = _ended(current, result.status).model_copy(update={"message": result.message})
         told = record.model_copy(update={"percent": percent})
         events: list[Event] = [_step_event(told, ended, step=step, message=result.message)]
         if step.closes_phase and step.phase is not None:
@@ -188,7 +201,7 @@ class Execution:
         await self._story.commit(*events, steps=steps, percent=percent, claims_without_progress=0)
 
     async def _succeed(self) -> None:
-        exists = self._story.record.kind is JobKind.CREATE
+        exists = self._story.record.kind is not JobKind.DELETE
         await self._story.commit(
             self._done(JobState.SUCCEEDED),
             state=JobState.SUCCEEDED,
@@ -206,6 +219,10 @@ class Execution:
         try:
             found = await ownership.look(work)
             if isinstance(found, ownership.Missing | ownership.Foreign):
+                return False
+            if isinstance(found, ownership.Begun) and record.kind is JobKind.CREATE:
+                # Nobody can use what a killed creation leaves: it is cleared away whatever the policy.
+                await remove.delete(work)
                 return False
             if record.kind is JobKind.CREATE and work.command.on_failure is not OnFailure.KEEP:
                 work.step = Step(name="on-failure.stop", act=remove.stop)

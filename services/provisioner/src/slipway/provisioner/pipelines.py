@@ -1,11 +1,22 @@
 """Which steps a job has, in which order: tables only. To change what happens after a step, look here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 
 from slipway.contracts.values import JobKind, Phase
-from slipway.provisioner.phases import create, deploy, finalize, packages, remove, start, sync
+from slipway.provisioner.phases import (
+    change,
+    create,
+    deploy,
+    finalize,
+    packages,
+    power,
+    remove,
+    start,
+    sync,
+)
 from slipway.provisioner.phases.work import Step, Work
 
 
@@ -38,8 +49,8 @@ CREATE = (
         35,
         (
             Step(name="start.task", act=start.start, is_repeated=True),
-            Step(name="start.address", act=start.address, is_repeated=True, is_interruptible=True),
-            Step(name="start.ready", act=start.ready, is_repeated=True, is_interruptible=True),
+            Step(name="start.address", act=start.address, is_repeated=True),
+            Step(name="start.ready", act=start.ready, is_repeated=True),
         ),
     ),
     Stage(Phase.DEPLOY, 35, 60, (Step(name="deploy.files", act=deploy.files),)),
@@ -49,24 +60,57 @@ CREATE = (
         90,
         100,
         (
-            Step(name="finalize.health", act=finalize.health, is_interruptible=True),
-            Step(name="finalize.discover", act=finalize.discover, is_interruptible=True),
+            Step(name="finalize.health", act=finalize.health),
+            Step(name="finalize.discover", act=finalize.discover),
         ),
     ),
 )
 """Sync's steps come from the template: `sync_steps`."""
 
 DELETE = (
-    Step(name="delete.look", act=remove.look, percent=0, percent_after=10),
-    Step(name="delete.stop", act=remove.stop, percent=10, percent_after=40),
-    Step(name="delete.task", act=remove.delete, percent=40, percent_after=100),
+    Step(name="delete.look", act=remove.look),
+    Step(name="delete.stop", act=remove.stop),
+    Step(name="delete.task", act=remove.delete, is_cancellable=False),
 )
+OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
+    {
+        JobKind.DELETE: DELETE,
+        JobKind.START: (
+            Step(name="start.look", act=power.look),
+            Step(name="start.task", act=start.start),
+        ),
+        JobKind.STOP: (
+            Step(name="stop.look", act=power.look),
+            Step(name="stop.task", act=power.stop),
+        ),
+        JobKind.SHUTDOWN: (
+            Step(name="shutdown.look", act=power.look),
+            Step(name="shutdown.ask", act=power.shut_down),
+            Step(name="shutdown.stop", act=power.stop_what_did_not_listen),
+        ),
+        JobKind.RESTART: (
+            Step(name="restart.look", act=power.look),
+            Step(name="restart.reboot", act=power.reboot),
+            Step(name="restart.stop", act=power.stop_what_did_not_listen),
+            Step(name="restart.start", act=start.start),
+        ),
+        JobKind.RESIZE: (
+            Step(name="resize.look", act=change.look_at_sizes),
+            Step(name="resize.config", act=change.resize, is_cancellable=False),
+        ),
+        JobKind.CONFIGURE: (
+            Step(name="configure.look", act=power.look),
+            Step(name="configure.config", act=change.configure, is_cancellable=False),
+        ),
+    }
+)
+"""Jobs on containers that exist; each looks first, and has percent by steps."""
 
 
 def plan(work: Work) -> tuple[Step, ...]:
     """Give the steps of a job; the same for every owner of its run."""
-    if work.command.kind is JobKind.DELETE:
-        return DELETE
+    if work.command.kind is not JobKind.CREATE:
+        return _shared_out(OTHERS[work.command.kind])
     stages = (replace(stage, steps=stage.steps or sync_steps(work)) for stage in CREATE)
     return tuple(step for stage in stages for step in _placed(stage))
 
@@ -76,16 +120,13 @@ def sync_steps(work: Work) -> tuple[Step, ...]:
     scripts = _scripts(work)
     managers = tuple(packages.wanted(work))
     installs = [
-        Step(
-            name=f"sync.packages.{manager}", act=partial(sync.install, manager=manager), is_interruptible=True
-        )
+        Step(name=f"sync.packages.{manager}", act=partial(sync.install, manager=manager))
         for manager in managers
     ]
     runs = [
         Step(
             name=f"sync.script.{index}",
             act=sync.script,
-            is_interruptible=True,
             script=name,
             index=index,
             total=len(scripts),
@@ -101,6 +142,15 @@ def _scripts(work: Work) -> tuple[str, ...]:
         return ()
     enabled = tuple(each.name for each in work.bundle.manifest.scripts if each.is_enabled)
     return enabled if work.spec.scripts is None else work.spec.scripts
+
+
+def _shared_out(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Give the steps of a job without phases equal shares of its percents."""
+    number = len(steps)
+    return tuple(
+        replace(step, percent=100 * index // number, percent_after=100 * (index + 1) // number)
+        for index, step in enumerate(steps)
+    )
 
 
 def _placed(stage: Stage) -> Sequence[Step]:

@@ -73,6 +73,13 @@ def marker(spec: ContainerSpec, target: Target, job: Id) -> str:
     return f"{spec.description}\n\n{mark}" if spec.description else mark
 
 
+def with_marker(text: str, notes: str) -> str:
+    """Give notes with another text of the user's and the marker that was there."""
+    found = re.search(r"^slipway: .*$", notes, re.MULTILINE)
+    mark = found.group(0) if found else ""
+    return "\n\n".join(part for part in (text.strip(), mark) if part)
+
+
 def is_marked(description: str, target: Target) -> bool:
     """Whether the notes say that it is this very container; a clone has another VMID."""
     found = _MARKER.search(description)

@@ -4,6 +4,7 @@ Before the call its time is recorded, after it the UPID. A new owner waits for t
 for a task of ours that began since, because the answer may have been lost.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -16,13 +17,15 @@ from slipway.proxmox.task_answers import LogLine, Task
 from slipway.proxmox.upid import Upid
 from slipway.runtime.clock import now
 
+Post = Callable[[], Awaitable[Upid | None]]
+"""Begins a task; None if Proxmox did it at once, without one."""
+MINUTES_10 = timedelta(minutes=10)
+CANCEL_DEADLINE = timedelta(seconds=10)
 SKEW = timedelta(seconds=30)
 """How far the node's clock may be behind ours."""
 
 
-async def run(
-    work: Work, kind: str, post: Callable[[], Awaitable[Upid]], *, deadline: timedelta, **changes: object
-) -> None:
+async def run(work: Work, kind: str, post: Post, *, deadline: timedelta, **changes: object) -> None:
     """Run a task to its end, relaying its log; a task that this step began before is taken up.
 
     Args:
@@ -41,6 +44,8 @@ async def run(
         posted = work.with_facts(posted_at=now().isoformat())
         await work.story.commit(steps=posted, **changes)
         upid = await post()
+        if upid is None:
+            return
         await work.remember(upid=str(upid))
     try:
         await _wait(work, upid, deadline)
@@ -50,6 +55,18 @@ async def run(
         # What is tried next begins a task of its own.
         await work.remember(upid="", posted_at="")
         raise
+
+
+async def cancel(work: Work) -> None:
+    """Stop the running step's task, and wait until it has ended."""
+    upid = work.facts().get("upid")
+    if not upid:
+        return
+    api = work.cluster.api
+    await api.stop_task(Upid(upid))
+    # It ends as a failure, of course; what matters is that it ends.
+    with contextlib.suppress(SlipwayError):
+        await tasks.wait(api, Upid(upid), deadline=CANCEL_DEADLINE)
 
 
 async def find(work: Work, kind: str, since: datetime) -> Task | None:

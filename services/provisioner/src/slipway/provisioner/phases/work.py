@@ -27,6 +27,8 @@ class Result:
 
 DONE = Result()
 SKIPPED = Result(status="skipped")
+NOTHING_TO_DO = Result(message="nothing to do")
+"""The goal was reached already."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,8 +114,8 @@ class Step:
     closes_phase: bool = False
     is_repeated: bool = False
     """Whether a retry does it again even if it had succeeded: power is not what it was."""
-    is_interruptible: bool = False
-    """Whether a cancel ends it at once; the others are waited for."""
+    is_cancellable: bool = True
+    """Whether a cancel ends it at once; one past its point of no return is waited for."""
     script: str | None = None
     index: int | None = None
     total: int | None = None

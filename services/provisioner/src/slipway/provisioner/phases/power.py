@@ -1,0 +1,89 @@
+"""Power of a container that exists: looked at before, waited for after."""
+
+from datetime import timedelta
+
+from slipway.contracts.problems import SlipwayError
+from slipway.provisioner.phases import ownership, remove, tasks
+from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, SKIPPED, Result, Work
+from slipway.proxmox.answers import Power
+from slipway.proxmox.errors import ContainerMissing, NotRunning, TaskFailed, TaskTimedOut
+from slipway.proxmox.upid import Upid
+
+GRACE_SECONDS = 30
+_SLACK = timedelta(seconds=90)
+"""Beyond the grace: a clean shutdown that is not listened to ends after about twice its grace."""
+
+
+async def look(work: Work) -> Result:
+    """Make sure that it is there and ours before anything is done to it."""
+    found = await ownership.look(work)
+    if isinstance(found, ownership.Missing):
+        vmid, node = work.target.vmid, work.target.node
+        raise ContainerMissing(
+            f"There is no container {vmid} on {node} any more; delete it here as well, or create it anew.",
+            vmid=vmid,
+        )
+    return await remove.look(work)
+
+
+async def stop(work: Work) -> Result:
+    """Stop it at once, if it runs."""
+    return NOTHING_TO_DO if (await remove.stop(work)) is SKIPPED else DONE
+
+
+async def shut_down(work: Work) -> Result:
+    """Ask it to shut down; what does not listen within the grace is for the next step."""
+    if not await is_running(work):
+        return NOTHING_TO_DO
+    api, target, grace = work.cluster.api, work.target, _grace(work)
+
+    async def post() -> Upid:
+        return await api.shutdown(target.node, target.vmid, grace=grace)
+
+    return await _asked(work, "vzshutdown", post)
+
+
+async def reboot(work: Work) -> Result:
+    """Ask it to reboot; a stopped one is started by a later step."""
+    if not await is_running(work):
+        return Result(message="it was stopped; it is started")
+    api, target, grace = work.cluster.api, work.target, _grace(work)
+
+    async def post() -> Upid:
+        return await api.reboot(target.node, target.vmid, grace=grace)
+
+    return await _asked(work, "vzreboot", post)
+
+
+async def stop_what_did_not_listen(work: Work) -> Result:
+    """Stop it, if it was asked in vain."""
+    asked = "restart.reboot" if work.step and work.step.name == "restart.stop" else "shutdown.ask"
+    if not work.facts(asked).get("in_vain"):
+        return SKIPPED
+    return await remove.stop(work)
+
+
+async def is_running(work: Work) -> bool:
+    """Whether it runs now."""
+    status = await work.cluster.api.status(work.target.node, work.target.vmid)
+    return status.status is Power.RUNNING
+
+
+async def _asked(work: Work, kind: str, post: "tasks.Post") -> Result:
+    try:
+        await tasks.run(work, kind, post, deadline=2 * _grace(work) + _SLACK)
+    except NotRunning:
+        return NOTHING_TO_DO
+    except (TaskFailed, TaskTimedOut) as error:
+        return await _in_vain(work, error)
+    return DONE
+
+
+async def _in_vain(work: Work, error: SlipwayError) -> Result:
+    await work.remember(in_vain="yes")
+    return Result(message=f"it did not listen: {error.message}")
+
+
+def _grace(work: Work) -> timedelta:
+    seconds = work.command.args.grace_seconds
+    return timedelta(seconds=GRACE_SECONDS if seconds is None else seconds)
