@@ -1,14 +1,21 @@
-"""Give every service its role, schema and grants: compose's one-shot, before any `migrate`."""
+"""Give every service its role, schema and grants: compose's one-shot, before any `migrate`.
+
+Asks again while PostgreSQL is not there yet: not every engine keeps compose's order at the first start.
+"""
 
 import asyncio
 import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from slipway.runtime.problems import DatabaseUnavailable
 from slipway.runtime.roles import provision_databases
 
 SERVICES = ("gateway", "inventory", "catalog")
+PATIENCE_SECONDS = 60
 
 
 async def main() -> None:
@@ -19,9 +26,23 @@ async def main() -> None:
         service: SecretStr((secrets / f"{service}-password").read_text(encoding="utf-8"))
         for service in SERVICES
     }
-    await provision_databases(
-        f"postgresql://postgres:{admin}@postgres/slipway", SERVICES, passwords=passwords
-    )
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await _provision(f"postgresql://postgres:{admin}@postgres/slipway", passwords)
+    except TimeoutError:
+        sys.exit(f"PostgreSQL let nobody in for {PATIENCE_SECONDS} seconds; its own log says why.")
+    print(f"{', '.join(SERVICES)} have their roles and schemas")
+
+
+async def _provision(admin_url: str, passwords: Mapping[str, SecretStr]) -> None:
+    while True:
+        try:
+            await provision_databases(admin_url, SERVICES, passwords=passwords)
+        except DatabaseUnavailable as error:
+            print(f"{error.message} {error.__cause__}", file=sys.stderr)
+            await asyncio.sleep(1)
+        else:
+            return
 
 
 asyncio.run(main())

@@ -10,7 +10,7 @@ from pathlib import Path
 from slipway.lab.folder import AlreadyRuns
 from slipway.lab.guests.protocol import GuestError
 from slipway.lab.host.records import write_json
-from slipway.lab.node import Lab, description
+from slipway.lab.node import LOOPBACK, Lab, description
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         lab = Lab(
-            given.data, guests=given.guests, api_port=given.api_port, ssh_port=given.ssh_port, name=given.name
+            given.data,
+            guests=given.guests,
+            api_port=given.api_port,
+            ssh_port=given.ssh_port,
+            name=given.name,
+            address=given.address,
         )
         _say(lab.guests_reason)
         asyncio.run(serve(lab))
@@ -58,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--api-port", type=int, default=0, help="0 takes any free port")
     serving.add_argument("--ssh-port", type=int, default=0, help="0 takes any free port")
     serving.add_argument("--name", default="lab", help="the node's name")
+    serving.add_argument("--address", default=LOOPBACK, help="an IPv4 address of this machine to listen on")
     return parser
 
 

@@ -31,7 +31,7 @@ from slipway.lab.ssh.server import Door, SshFront
 from slipway.lab.ssh.shell import Shell
 
 log = logging.getLogger(__name__)
-HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 SERVICE_USER = "slipway@pve"
 TOKEN_NAME = "lab"  # noqa: S105 - a name
 
@@ -47,12 +47,14 @@ class Lab:
         api_port: int = 0,
         ssh_port: int = 0,
         name: str = "lab",
+        address: str = LOOPBACK,
         timings: Timings | None = None,
         service_acl: Acl = SERVICE_ACL,
         storages: Sequence[Storage] = STORAGES,
     ) -> None:
         self.data = data
         self.name = name
+        self.address = address
         self.faults = Faults()
         self.api_port = api_port
         self.ssh_port = ssh_port
@@ -85,8 +87,8 @@ class Lab:
 
     @property
     def endpoint(self) -> str:
-        """`https://127.0.0.1:PORT`."""
-        return f"https://{HOST}:{self.api_port}"
+        """`https://ADDRESS:PORT`."""
+        return f"https://{self.address}:{self.api_port}"
 
     @property
     def token_id(self) -> str:
@@ -156,7 +158,7 @@ class Lab:
         stack.push_async_callback(tasks.close)
         return Machine(
             node=self.name,
-            address=HOST,
+            address=self.address,
             folder=self.data,
             fingerprint=self.fingerprint,
             timings=self._timings,
@@ -184,11 +186,11 @@ class Lab:
         """Listen at the wanted port, else at the predecessor's if it is free, else at any."""
         path = self.data / f"{name}-port.json"
         try:
-            port = await listen(HOST, wanted or records.read_json(path) or 0)
+            port = await listen(self.address, wanted or records.read_json(path) or 0)
         except OSError:
             if wanted:
                 raise
-            port = await listen(HOST, 0)
+            port = await listen(self.address, 0)
         records.write_json(path, port)
         return port
 
@@ -219,7 +221,7 @@ def description(lab: Lab) -> dict[str, object]:
         "fingerprint": lab.fingerprint,
         "token_id": lab.token_id,
         "root_token_id": lab.root_token_id,
-        "ssh_address": HOST,
+        "ssh_address": lab.address,
         "ssh_port": lab.ssh_port,
         "ssh_host_key": lab.ssh_host_key,
         "guests_kind": lab.guests_kind,

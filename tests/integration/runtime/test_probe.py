@@ -1,0 +1,62 @@
+"""`python -m slipway.runtime.probe`, as an engine runs it."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE
+
+from slipway.cli.embedded.nats import free_port
+from slipway.runtime.health import HealthApp, HealthServer
+from slipway.runtime.problems import DatabaseUnavailable
+from slipway.runtime.settings import ServiceSettings
+
+
+async def _probe(port: str) -> tuple[int | None, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "slipway.runtime.probe",
+        env={**os.environ, "SLIPWAY_HTTP_PORT": port},
+        stderr=PIPE,
+    )
+    _, said = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def test_probe_follows_readiness() -> None:
+    """0 while nothing is missing; 1 and the reason as soon as something is."""
+    away: list[str] = []
+
+    async def ping() -> None:
+        if away:
+            raise DatabaseUnavailable(away[0])
+
+    settings = ServiceSettings()
+    server = HealthServer(HealthApp(settings, {"database": ping}, behind=None), settings)
+    await server.start()
+
+    ready = await _probe(str(server.port))
+    away.append("The database went home.")
+    missing = await _probe(str(server.port))
+    await server.stop()
+
+    assert ready == (0, "")
+    assert missing[0] == 1
+    assert "The database went home." in missing[1]
+
+
+async def test_probe_says_that_nobody_listens() -> None:
+    """A port without a service is not ready, in one line."""
+    code, said = await _probe(str(free_port()))
+
+    assert code == 1
+    assert said.startswith("no answer from port")
+    assert said.count("\n") == 1
+
+
+async def test_probe_wants_a_port() -> None:
+    """Without a fixed port there is nobody to ask."""
+    code, said = await _probe("")
+
+    assert code == 1
+    assert "SLIPWAY_HTTP_PORT" in said

@@ -1,0 +1,155 @@
+"""compose.yaml says what the services need, no more; checked without an engine."""
+
+import importlib
+import inspect
+import runpy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic_settings import BaseSettings
+
+from slipway.contracts.registry import SERVICES
+from slipway.runtime.settings import PREFIX, ServiceSettings
+
+ROOT = Path(__file__).parents[3]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
+WITH_DATABASE = ("gateway", "inventory", "catalog")
+MIGRATIONS = tuple(f"{service}-migrate" for service in WITH_DATABASE)
+DONE = {"condition": "service_completed_successfully"}
+OURS = tuple(name for name, container in CONTAINERS.items() if "build" in container)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_container_is_confined(name: str) -> None:
+    """Nothing of ours runs as root, writes to its image or may gain rights."""
+    container = CONTAINERS[name]
+
+    assert container["user"] == "10001:10001"
+    assert container["read_only"] is True
+    assert container["cap_drop"] == ["ALL"]
+    assert container["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in container
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_is_watched_and_started_again(service: str) -> None:
+    """Each service says whether it is ready, and comes back when it ends."""
+    container = CONTAINERS[service]
+
+    assert container["healthcheck"]["test"] == ["CMD", "python", "-m", "slipway.runtime.probe"]
+    assert container["restart"] == "unless-stopped"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_starts_after_what_it_stands_on(service: str) -> None:
+    """The bus is laid out and the schema is the newest before a service starts."""
+    before = CONTAINERS[service]["depends_on"]
+    wanted = ["topology", *([f"{service}-migrate"] if service in WITH_DATABASE else [])]
+
+    assert before == dict.fromkeys(wanted, DONE)
+
+
+def test_one_shots_start_in_order() -> None:
+    """Roles come before schemas, and both after a server that answers."""
+    assert CONTAINERS["topology"]["depends_on"] == {"nats": {"condition": "service_healthy"}}
+    assert CONTAINERS["databases"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    for name in MIGRATIONS:
+        assert CONTAINERS[name]["command"] == ["migrate"]
+        assert CONTAINERS[name]["depends_on"] == {
+            "databases": {"condition": "service_completed_successfully"}
+        }
+    assert all(CONTAINERS[name]["restart"] == "no" for name in ("topology", "databases", *MIGRATIONS))
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if "environment" in CONTAINERS[name]])
+def test_variables_are_settings(name: str) -> None:
+    """No variable is misspelt: each is a setting, or the file of one, of the service that gets it."""
+    settings = _settings_of(CONTAINERS[name]["build"]["args"]["SERVICE"], name)
+    known = {f"{PREFIX}{field.upper()}" for field in settings.model_fields}
+
+    given = set(CONTAINERS[name]["environment"])
+
+    assert {variable for variable in given if variable.removesuffix("_FILE") not in known} <= known
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_container_has_exactly_the_secrets_it_reads(name: str) -> None:
+    """Every secret's path is that of a secret of this container, and none is given for nothing."""
+    paths = [
+        value
+        for value in CONTAINERS[name].get("environment", {}).values()
+        if value.startswith("/run/secrets/")
+    ]
+
+    read = {path.removeprefix("/run/secrets/") for path in paths}
+    if name == "databases":
+        read = {"postgres-password", *(f"{service}-password" for service in WITH_DATABASE)}
+
+    assert set(CONTAINERS[name]["secrets"]) == read
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_has_its_own_keys_only(service: str) -> None:
+    """A service gets no key, password or address that is another's."""
+    others = tuple(other for other in (*SERVICES, "admin", "integrator", "postgres") if other != service)
+
+    assert [secret for secret in CONTAINERS[service]["secrets"] if secret.startswith(others)] == []
+
+
+def test_make_secrets_makes_each_file(tmp_path: Path) -> None:
+    """`make secrets` makes every file that compose.yaml mounts; a second run keeps them."""
+    _make_secrets(tmp_path / "infra/secrets")
+    files = [tmp_path / secret["file"] for secret in COMPOSE["secrets"].values()]
+    first = [file.read_bytes() for file in files]
+
+    _make_secrets(tmp_path / "infra/secrets")
+
+    assert all(first)
+    assert [file.read_bytes() for file in files] == first
+    assert (tmp_path / "infra/secrets").stat().st_mode & 0o077 == 0
+
+
+def test_every_mounted_file_is_there_or_made(tmp_path: Path) -> None:
+    """What is mounted from the checkout lies in it, or `make secrets` makes it."""
+    _make_secrets(tmp_path / "infra/secrets")
+    mounts = [mount for container in CONTAINERS.values() for mount in container.get("volumes", ())]
+
+    sources = [mount.split(":")[0] for mount in mounts if mount.startswith("./")]
+
+    assert sources
+    assert [path for path in sources if not ((ROOT / path).exists() or (tmp_path / path).exists())] == []
+
+
+def test_only_the_page_is_reached_from_outside() -> None:
+    """One port is published, and to this machine only."""
+    published = {name: container["ports"] for name, container in CONTAINERS.items() if "ports" in container}
+
+    assert published == {"gateway": ["127.0.0.1:${SLIPWAY_PORT:-7880}:7880"]}
+
+
+def test_own_images_are_never_fetched() -> None:
+    """An image of ours carries no name that a public registry could answer to."""
+    assert all(CONTAINERS[name]["image"].startswith("localhost/slipway/") for name in OURS)
+
+
+def _settings_of(service: str, name: str) -> type[BaseSettings]:
+    if name == "topology":
+        return ServiceSettings
+    module = importlib.import_module(f"slipway.{service}.settings")
+    classes = [
+        each for _, each in inspect.getmembers(module, inspect.isclass) if each.__module__ == module.__name__
+    ]
+    return next(each for each in classes if issubclass(each, ServiceSettings))
+
+
+@cache
+def _maker() -> Any:
+    return runpy.run_path(str(ROOT / "infra/docker/make_secrets.py"))["main"]
+
+
+def _make_secrets(folder: Path) -> None:
+    _maker()(folder)
