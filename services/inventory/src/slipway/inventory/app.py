@@ -7,12 +7,15 @@ from slipway.inventory.credentials import Custody
 from slipway.inventory.handlers.clusters import ClusterHandlers
 from slipway.inventory.handlers.containers import ContainerHandlers
 from slipway.inventory.handlers.jobs import JobHandlers
+from slipway.inventory.queueing import Limits
+from slipway.inventory.records import Records
 from slipway.inventory.settings import InventorySettings
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.jobs import JobStore
+from slipway.inventory.store.queue import Queue
 from slipway.inventory.store.vmids import VmidStore
 from slipway.runtime import database
 from slipway.runtime.bus import Bus
@@ -23,6 +26,7 @@ from slipway.runtime.service import Service
 from slipway.runtime.vault import KeyRing, Vault
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+LIMITS = Limits(jobs=8, creations=2)
 
 
 def build() -> Service:
@@ -30,7 +34,9 @@ def build() -> Service:
     settings = InventorySettings()
     bus = Bus(settings, service="inventory")
     tables = Database(settings)
-    register(bus, tables, Custody(Sealer(settings), Vault(KeyRing.from_file(settings.key_ring_file))))
+    custody = Custody(Sealer(settings), Vault(KeyRing.from_file(settings.key_ring_file)))
+    limits = Limits(jobs=settings.node_jobs, creations=settings.node_creations)
+    register(bus, tables, custody, limits)
     service = Service("inventory", settings, bus)
     service.ping("postgres", tables.ping)
     service.background("outbox", Outbox(tables, bus).run)
@@ -38,12 +44,22 @@ def build() -> Service:
     return service
 
 
-def register(bus: Bus, tables: Database, custody: Custody) -> None:
+def register(bus: Bus, tables: Database, custody: Custody, limits: Limits = LIMITS) -> None:
     """Say which handler answers which subject."""
-    acceptance = AcceptanceStore(tables)
-    of_clusters = ClusterHandlers(bus, ClusterStore(tables), AuditStore(tables), custody)
-    of_containers = ContainerHandlers(bus, ClusterStore(tables), acceptance, ContainerStore(tables), custody)
-    of_jobs = JobHandlers(acceptance, JobStore(tables), VmidStore(tables), custody)
+    queue = Queue(tables, limits)
+    acceptance = AcceptanceStore(tables, queue)
+    of_clusters = ClusterHandlers(bus, ClusterStore(tables), queue, AuditStore(tables), custody)
+    job_store = JobStore(tables, queue)
+    records = Records(bus, job_store)
+    of_containers = ContainerHandlers(
+        bus=bus,
+        clusters=ClusterStore(tables),
+        acceptance=acceptance,
+        containers=ContainerStore(tables),
+        records=records,
+        custody=custody,
+    )
+    of_jobs = JobHandlers(acceptance, job_store, VmidStore(tables), records, custody)
     bus.answer(clusters.AddCluster, of_clusters.add)
     bus.answer(clusters.GetCluster, of_clusters.get)
     bus.answer(clusters.ListClusters, of_clusters.list)
@@ -58,6 +74,9 @@ def register(bus: Bus, tables: Database, custody: Custody) -> None:
     bus.answer(jobs.GetJob, of_jobs.get)
     bus.answer(jobs.ListJobs, of_jobs.list)
     bus.answer(jobs.RetryJob, of_jobs.retry)
+    bus.answer(jobs.RequestJob, of_jobs.request)
+    bus.answer(jobs.RequestCancel, of_jobs.cancel)
+    bus.answer(clusters.SetMaintenance, of_clusters.maintain)
     bus.answer(jobs.GetJobSecrets, of_jobs.secrets)
     bus.answer(jobs.ReplaceVmid, of_jobs.replace_vmid)
     bus.consume(jobs.RunRecord, of_jobs.record_written, durable="inventory-records")

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from slipway.contracts.clusters import NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
-from slipway.contracts.jobs import RunRecord
+from slipway.contracts.jobs import JobArgs, RunRecord
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError, Unavailable
 from slipway.contracts.templates import Manifest, Resources, Variable
 from slipway.contracts.values import JobKind, JobState, Lifecycle
@@ -90,6 +90,16 @@ def advance(lifecycle: Lifecycle, trigger: Trigger) -> Lifecycle:
     return following
 
 
+KEEPING = frozenset({Lifecycle.READY, Lifecycle.FAILED})
+"""States in which a container takes jobs that leave its life as it is."""
+
+
+def refuse_unless_it_lives(lifecycle: Lifecycle, kind: JobKind) -> None:
+    """Raise `IllegalTransition` unless a container in this state takes such a job."""
+    if lifecycle not in KEEPING:
+        raise IllegalTransition(f"A container that is {lifecycle} takes no {kind}.", state=lifecycle)
+
+
 def outcome(kind: JobKind, state: JobState, *, exists_on_host: bool) -> Trigger:
     """What a job's end means for its container; a cancelled job counts as failed."""
     succeeded = state is JobState.SUCCEEDED
@@ -98,6 +108,48 @@ def outcome(kind: JobKind, state: JobState, *, exists_on_host: bool) -> Trigger:
     if succeeded:
         return Trigger.CREATION_SUCCEEDED
     return Trigger.CREATION_FAILED if exists_on_host else Trigger.CREATION_LEFT_NOTHING
+
+
+class JobEnded(Conflict):
+    """A job that has ended never changes."""
+
+    code = "job.ended"
+
+
+class NotCancellable(Conflict):
+    """The job is past its point of no return."""
+
+    code = "job.not-cancellable"
+
+
+def refuse_cancel(state: JobState, record: RunRecord | None) -> None:
+    """Raise unless a job may be cancelled now."""
+    if state.is_terminal:
+        raise JobEnded(f"The job has ended: {state}.", state=state)
+    step = next((each for each in (record.steps if record else ()) if each.status == "started"), None)
+    if step is not None and not step.is_cancellable:
+        raise NotCancellable(
+            f"Step {step.name} can't be left half done; the job ends by itself in a moment.", step=step.name
+        )
+
+
+def actions(kind: JobKind, state: JobState) -> tuple[str, ...]:
+    """Name what makes sense with a job now."""
+    if not state.is_terminal:
+        return ("cancel",)
+    if state is JobState.SUCCEEDED:
+        return ()
+    return ("retry", "delete") if kind is JobKind.CREATE else ("retry",)
+
+
+def after_success(spec: ContainerSpec, kind: JobKind, args: JobArgs) -> ContainerSpec:
+    """Give what is known of a container after a job has changed its config."""
+    if kind not in {JobKind.RESIZE, JobKind.CONFIGURE}:
+        return spec
+    changed = {
+        name: value for name, value in args if value is not None and name in ContainerSpec.model_fields
+    }
+    return spec.model_copy(update=changed)
 
 
 def failed_step(record: RunRecord | None) -> str | None:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     func,
     text,
 )
@@ -39,6 +40,7 @@ nodes = Table(
     Column("node", Text, primary_key=True),
     Column("facts", JSONB, nullable=False),
     Column("observed_at", DateTime(timezone=True), nullable=False),
+    Column("in_maintenance", Boolean, nullable=False, server_default=false()),
 )
 
 containers = Table(
@@ -80,6 +82,9 @@ jobs = Table(
     Column("id", Text, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("container_id", Text, ForeignKey("containers.id"), nullable=False, index=True),
+    Column("cluster_id", Text, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("released_at", DateTime(timezone=True), comment="when its command was sent; it waits before"),
     Column("state", Text, nullable=False),
     Column("phase", Text),
     Column("percent", Integer, nullable=False),
@@ -96,6 +101,14 @@ Index(
     "claim_job",
     jobs.c.container_id,
     unique=True,
+    postgresql_where=text("state in ('queued', 'running')"),
+)
+
+Index(
+    "jobs_active",
+    jobs.c.cluster_id,
+    jobs.c.node,
+    jobs.c.id,
     postgresql_where=text("state in ('queued', 'running')"),
 )
 

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec, PackageSpec
+from slipway.contracts.jobs import JobArgs
+from slipway.contracts.message import Id
+from slipway.contracts.values import JobKind, OnFailure
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -36,6 +39,22 @@ class ContainerBody(ContainerSpec):
     packages: tuple[PackagesBody, ...] = Field(default=(), max_length=16)
     password: SecretStr | None = None
     """Root's; generated when none is given."""
+
+
+class ArgsBody(JobArgs):
+    """What a job on a container is told; each kind takes its own."""
+
+    model_config = _STRICT
+
+
+class JobBody(BaseModel):
+    """A job on a container that exists."""
+
+    model_config = _STRICT
+    kind: JobKind
+    container: Id
+    args: ArgsBody = ArgsBody()
+    on_failure: OnFailure = OnFailure.KEEP
 
 
 class SshNodeBody(BaseModel):

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from slipway.contracts.clusters import Cluster, ClusterPage, GetCluster, ListClusters
+from slipway.contracts.clusters import Cluster, ClusterPage, GetCluster, ListClusters, SetMaintenance
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer
 from slipway.gateway.http.bodies import ClusterBody
@@ -29,5 +29,13 @@ def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
     @api.get("/clusters/{cluster}", response_model=Cluster)
     async def get_cluster(cluster: NamePath) -> Response:
         return answer(await bus.ask(GetCluster(cluster=cluster)))
+
+    @api.put("/clusters/{cluster}/nodes/{node}/maintenance", response_model=Cluster)
+    async def begin_maintenance(cluster: NamePath, node: NamePath) -> Response:
+        return answer(await bus.ask(SetMaintenance(cluster=cluster, node=node, is_on=True)))
+
+    @api.delete("/clusters/{cluster}/nodes/{node}/maintenance", response_model=Cluster)
+    async def end_maintenance(cluster: NamePath, node: NamePath) -> Response:
+        return answer(await bus.ask(SetMaintenance(cluster=cluster, node=node, is_on=False)))
 
     return api

@@ -1,6 +1,7 @@
 """`/api/v1/containers`."""
 
 from http import HTTPStatus
+from typing import Literal
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -13,10 +14,15 @@ from slipway.contracts.containers import (
     GetContainer,
     ListContainers,
 )
+from slipway.contracts.jobs import JobArgs, RequestJob
+from slipway.contracts.values import JobKind
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import Cursor, IdPath, Limit, Words, accepted, answer
-from slipway.gateway.http.bodies import ContainerBody, RevealedAnswer
+from slipway.gateway.http.bodies import ArgsBody, ContainerBody, RevealedAnswer
 from slipway.runtime.bus import Bus
+
+PowerVerb = Literal["start", "stop", "shutdown", "restart", "resize", "configure"]
+"""Short forms of `POST /api/v1/jobs`."""
 
 
 def containers(bus: Bus, inventory: Inventory) -> APIRouter:
@@ -38,6 +44,12 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
     @api.delete("/containers/{container}", status_code=HTTPStatus.ACCEPTED, response_model=Accepted)
     async def delete_container(container: IdPath) -> Response:
         return accepted(await bus.ask(DeleteContainer(container=container)))
+
+    @api.post("/containers/{container}/{verb}", status_code=HTTPStatus.ACCEPTED, response_model=Accepted)
+    async def change_power(container: IdPath, verb: PowerVerb, body: ArgsBody | None = None) -> Response:
+        args = JobArgs.model_validate((body or ArgsBody()).model_dump())
+        kind = JobKind(f"container.{verb}")
+        return accepted(await bus.ask(RequestJob(container=container, kind=kind, args=args)))
 
     @api.post("/containers/{container}/credentials/{credential}/reveal", response_model=RevealedAnswer)
     async def reveal(container: IdPath, credential: IdPath) -> Response:

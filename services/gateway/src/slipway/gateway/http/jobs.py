@@ -7,8 +7,17 @@ from fastapi.responses import PlainTextResponse
 from starlette.responses import Response, StreamingResponse
 
 from slipway.contracts.containers import Accepted
-from slipway.contracts.jobs import GetJob, Job, JobPage, ListJobs, RetryJob
+from slipway.contracts.jobs import (
+    GetJob,
+    Job,
+    JobPage,
+    ListJobs,
+    RequestCancel,
+    RequestJob,
+    RetryJob,
+)
 from slipway.gateway.http.answers import Cursor, IdFilter, IdPath, Limit, accepted, answer
+from slipway.gateway.http.bodies import JobBody
 from slipway.gateway.http.log_text import log_of
 from slipway.runtime.bus import Bus
 
@@ -24,6 +33,15 @@ def jobs(bus: Bus) -> APIRouter:
     @api.get("/jobs/{job}", response_model=Job)
     async def get_job(job: IdPath) -> Response:
         return answer(await bus.ask(GetJob(job=job)))
+
+    @api.post("/jobs", status_code=HTTPStatus.ACCEPTED, response_model=Accepted)
+    async def request_job(body: JobBody) -> Response:
+        return accepted(await bus.ask(RequestJob.model_validate(body.model_dump())))
+
+    @api.post("/jobs/{job}/cancel", status_code=HTTPStatus.ACCEPTED, response_model=Job)
+    async def cancel_job(job: IdPath) -> Response:
+        told = await bus.ask(RequestCancel(job=job))
+        return answer(told, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{told.id}")
 
     @api.post("/jobs/{job}/retry", status_code=HTTPStatus.ACCEPTED, response_model=Accepted)
     async def retry_job(job: IdPath) -> Response:

@@ -17,6 +17,7 @@ from slipway.contracts.clusters import (
     ListAudit,
     ListClusters,
     NodeObserved,
+    SetMaintenance,
     TestCluster,
 )
 from slipway.contracts.problems import FieldError, Forbidden, Invalid
@@ -24,6 +25,7 @@ from slipway.contracts.values import Sealed
 from slipway.inventory.credentials import Custody
 from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.clusters import ClusterStore
+from slipway.inventory.store.queue import Queue
 from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.call import Call
 from slipway.runtime.ids import new_id
@@ -42,9 +44,12 @@ class ClusterInvalid(Invalid):
 class ClusterHandlers:
     """Answers about clusters."""
 
-    def __init__(self, bus: Bus, store: ClusterStore, trail: AuditStore, custody: Custody) -> None:
+    def __init__(
+        self, bus: Bus, store: ClusterStore, queue: Queue, trail: AuditStore, custody: Custody
+    ) -> None:
         self._bus = bus
         self._store = store
+        self._queue = queue
         self._trail = trail
         self._custody = custody
 
@@ -77,6 +82,10 @@ class ClusterHandlers:
     async def list(self, query: ListClusters, _call: Call) -> ClusterPage:
         """Give some."""
         return await self._store.list(limit=query.limit, cursor=query.cursor)
+
+    async def maintain(self, query: SetMaintenance, call: Call) -> Cluster:
+        """Switch a node's maintenance."""
+        return await self._queue.set_maintenance(call, query.cluster, query.node, is_on=query.is_on)
 
     async def access(self, query: GetClusterAccess, _call: Call) -> ClusterAccess:
         """Hand out how a cluster is reached, sealed to who asked."""

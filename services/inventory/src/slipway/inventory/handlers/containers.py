@@ -22,6 +22,7 @@ from slipway.contracts.problems import FieldError
 from slipway.contracts.templates import GetTemplate, Manifest, Template
 from slipway.inventory import domain, rules
 from slipway.inventory.credentials import Custody, generate
+from slipway.inventory.records import Records
 from slipway.inventory.store.acceptance import AcceptanceStore, Creation, Secret
 from slipway.inventory.store.clusters import ClusterStore, KnownCluster
 from slipway.inventory.store.containers import ContainerStore
@@ -38,16 +39,19 @@ class ContainerHandlers:
 
     def __init__(
         self,
+        *,
         bus: Bus,
         clusters: ClusterStore,
         acceptance: AcceptanceStore,
         containers: ContainerStore,
+        records: Records,
         custody: Custody,
     ) -> None:
         self._bus = bus
         self._clusters = clusters
         self._acceptance = acceptance
         self._containers = containers
+        self._records = records
         self._custody = custody
 
     async def create(self, query: CreateContainer, call: Call) -> Accepted:
@@ -75,10 +79,15 @@ class ContainerHandlers:
     async def delete(self, query: DeleteContainer, call: Call) -> Accepted:
         """Accept a deletion."""
         done = await self._acceptance.done_before(call, "container.delete", query)
-        return done or await self._acceptance.delete(call, query)
+        if done is not None:
+            return done
+        return await self._records.unless_over(lambda: self._acceptance.delete(call, query))
 
     async def get(self, query: GetContainer, _call: Call) -> Container:
         """Give one."""
+        found = await self._containers.get(query.container)
+        if found.job is None or not await self._records.catch_up(found.job):
+            return found
         return await self._containers.get(query.container)
 
     async def list(self, query: ListContainers, _call: Call) -> ContainerPage:

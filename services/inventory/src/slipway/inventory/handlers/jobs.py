@@ -10,10 +10,14 @@ from slipway.contracts.jobs import (
     ListJobs,
     ReplacedVmid,
     ReplaceVmid,
+    RequestCancel,
+    RequestJob,
     RetryJob,
     RunRecord,
 )
+from slipway.inventory import job_rules
 from slipway.inventory.credentials import Custody
+from slipway.inventory.records import Records
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.vmids import VmidStore
@@ -25,15 +29,24 @@ class JobHandlers:
     """Answers about jobs."""
 
     def __init__(
-        self, acceptance: AcceptanceStore, jobs: JobStore, vmids: VmidStore, custody: Custody
+        self,
+        acceptance: AcceptanceStore,
+        jobs: JobStore,
+        vmids: VmidStore,
+        records: Records,
+        custody: Custody,
     ) -> None:
         self._acceptance = acceptance
         self._jobs = jobs
         self._vmids = vmids
+        self._records = records
         self._custody = custody
 
     async def get(self, query: GetJob, _call: Call) -> Job:
         """Give one."""
+        job = await self._jobs.get(query.job)
+        if job.state.is_terminal or not await self._records.catch_up(job.id):
+            return job
         return await self._jobs.get(query.job)
 
     async def list(self, query: ListJobs, _call: Call) -> JobPage:
@@ -43,7 +56,24 @@ class JobHandlers:
     async def retry(self, query: RetryJob, call: Call) -> Accepted:
         """Accept a second try."""
         done = await self._acceptance.done_before(call, "job.retry", query)
-        return done or await self._acceptance.retry(call, query)
+        if done is not None:
+            return done
+        await self._records.catch_up(query.job)
+        return await self._records.unless_over(lambda: self._acceptance.retry(call, query))
+
+    async def request(self, query: RequestJob, call: Call) -> Accepted:
+        """Accept a job on a container that exists."""
+        done = await self._acceptance.done_before(call, str(query.kind), query)
+        if done is not None:
+            return done
+        job_rules.check(query.kind, query.args)
+        return await self._records.unless_over(lambda: self._acceptance.request(call, query))
+
+    async def cancel(self, query: RequestCancel, call: Call) -> Job:
+        """Accept the end of a job. Idempotent: a second one changes nothing."""
+        await self._records.catch_up(query.job)
+        await self._acceptance.cancel(call, query.job)
+        return await self._jobs.get(query.job)
 
     async def secrets(self, query: GetJobSecrets, _call: Call) -> JobSecrets:
         """Give the run its secrets, sealed to the provisioner."""

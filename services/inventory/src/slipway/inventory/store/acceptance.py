@@ -1,12 +1,10 @@
 """Accepts work: claims, rows, audit and messages in one transaction, so that what was accepted is safe."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, insert, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import (
@@ -18,20 +16,29 @@ from slipway.contracts.containers import (
     DeleteContainer,
     JobRef,
 )
-from slipway.contracts.jobs import JobAccepted, RetryJob, RunJob, RunRecord, Target
+from slipway.contracts.jobs import (
+    CancelJob,
+    JobAccepted,
+    RequestJob,
+    RetryJob,
+    RunJob,
+    RunRecord,
+    Target,
+)
 from slipway.contracts.message import Id
-from slipway.contracts.problems import Conflict, FieldError
+from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState, Lifecycle, OnFailure, Power
 from slipway.inventory.domain import (
-    IllegalTransition,
     Trigger,
-    VmidTaken,
-    advance,
     failed_step,
+    refuse_cancel,
+    refuse_unless_it_lives,
 )
 from slipway.inventory.store import audit
+from slipway.inventory.store.claims import accepting, move, refuse_busy, refuse_taken
 from slipway.inventory.store.containers import container_row
 from slipway.inventory.store.jobs import job_row
+from slipway.inventory.store.queue import Queue
 from slipway.inventory.store.vmids import free_vmid
 from slipway.inventory.tables import clusters, containers, credentials, jobs
 from slipway.runtime import outbox
@@ -39,18 +46,6 @@ from slipway.runtime.call import Call
 from slipway.runtime.clock import now
 from slipway.runtime.database import Database
 from slipway.runtime.ids import new_id
-
-
-class HostnameTaken(Conflict):
-    """A living container of the cluster has that name."""
-
-    code = "hostname.taken"
-
-
-class JobActive(Conflict):
-    """Another job works on the container."""
-
-    code = "job.active"
 
 
 class NotRetryable(Conflict):
@@ -85,11 +80,12 @@ class Creation:
 class AcceptanceStore:
     """Takes jobs in."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, queue: Queue) -> None:
         self._database = database
+        self._queue = queue
 
     async def done_before(
-        self, call: Call, action: str, request: CreateContainer | DeleteContainer | RetryJob
+        self, call: Call, action: str, request: CreateContainer | DeleteContainer | RequestJob | RetryJob
     ) -> Accepted | None:
         """Give the reply that the same request under the same key got."""
         async with self._database.begin() as connection:
@@ -102,7 +98,7 @@ class AcceptanceStore:
             HostnameTaken: names the field.
             VmidTaken: if the wanted VMID is in use; names the field.
         """
-        async with self._accepting(creation.spec.hostname) as connection:
+        async with accepting(self._database, creation.spec.hostname) as connection:
             vmid = await free_vmid(connection, creation.cluster, creation.spec.vmid)
             target = Target(
                 container=creation.container,
@@ -126,17 +122,17 @@ class AcceptanceStore:
                 bundle=creation.bundle,
                 on_failure=creation.spec.on_failure,
             )
-            accepted = await _take_in(connection, call, command)
+            accepted = await self._take_in(connection, call, command)
             await _register(connection, command)
             await audit.remember(connection, call, "container.create", request, accepted)
             return accepted
 
     async def delete(self, call: Call, request: DeleteContainer) -> Accepted:
         """Accept a deletion."""
-        async with self._accepting("") as connection:
+        async with accepting(self._database) as connection:
             row = await container_row(connection, request.container, for_update=True)
-            await _refuse_busy(connection, row.id)
-            await _advance(connection, row, Trigger.DELETION_ACCEPTED)
+            await refuse_busy(connection, row.id)
+            await move(connection, row, Trigger.DELETION_ACCEPTED)
             command = RunJob(
                 job=new_id(),
                 kind=JobKind.DELETE,
@@ -144,18 +140,52 @@ class AcceptanceStore:
                 spec=ContainerSpec.model_validate(row.spec),
                 on_failure=OnFailure.KEEP,
             )
-            accepted = await _take_in(connection, call, command)
+            accepted = await self._take_in(connection, call, command)
             await audit.remember(connection, call, "container.delete", request, accepted)
             return accepted
 
+    async def request(self, call: Call, request: RequestJob) -> Accepted:
+        """Accept a job on a container that exists."""
+        async with accepting(self._database, request.args.hostname or "") as connection:
+            row = await container_row(connection, request.container, for_update=True)
+            await refuse_busy(connection, row.id)
+            refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
+            if request.args.hostname is not None:
+                await refuse_taken(connection, row, request.args.hostname)
+            command = RunJob(
+                job=new_id(),
+                kind=request.kind,
+                target=await _target(connection, row),
+                spec=ContainerSpec.model_validate(row.spec),
+                on_failure=request.on_failure,
+                args=request.args,
+            )
+            accepted = await self._take_in(connection, call, command)
+            await audit.remember(connection, call, str(request.kind), request, accepted)
+            return accepted
+
+    async def cancel(self, call: Call, job: Id) -> None:
+        """Accept a cancel: a job that waits never begins, one that runs is told to end."""
+        async with accepting(self._database) as connection:
+            row = await job_row(connection, job)
+            refuse_cancel(JobState(row.state), RunRecord.model_validate(row.record) if row.record else None)
+            command = RunJob.model_validate(row.command)
+            target = await _target(connection, await container_row(connection, row.container_id))
+            await connection.execute(
+                update(jobs).where(jobs.c.id == job, jobs.c.released_at.is_(None)).values(released_at=now())
+            )
+            order = CancelJob(job=job, kind=command.kind, target=target)
+            await outbox.add(connection, order, message_id=f"job:{job}:cancel:{new_id()}")
+            await audit.note(connection, call, "job.cancel", row.container_id, "accepted", job=job)
+
     async def retry(self, call: Call, request: RetryJob) -> Accepted:
         """Accept a failed job's second try: the same input, from the step that failed."""
-        async with self._accepting("") as connection:
+        async with accepting(self._database) as connection:
             old = await job_row(connection, request.job)
             if old.state not in {JobState.FAILED, JobState.CANCELLED}:
                 raise NotRetryable(f"Job {request.job} is {old.state}; only a failed or cancelled one can.")
             row = await container_row(connection, old.container_id, for_update=True)
-            await _refuse_busy(connection, row.id)
+            await refuse_busy(connection, row.id)
             before = RunJob.model_validate(old.command)
             row = await self._reclaim(connection, row, before)
             record = RunRecord.model_validate(old.record) if old.record else None
@@ -167,7 +197,7 @@ class AcceptanceStore:
                     "first_step": failed_step(record),
                 }
             )
-            accepted = await _take_in(connection, call, command)
+            accepted = await self._take_in(connection, call, command)
             await audit.remember(connection, call, "job.retry", request, accepted)
             return accepted
 
@@ -178,17 +208,51 @@ class AcceptanceStore:
         if gone and row.vmid_is_provisional:
             vmid = await free_vmid(connection, row.cluster_id, None)
             await connection.execute(update(containers).where(containers.c.id == row.id).values(vmid=vmid))
-        await _advance(connection, row, Trigger.DELETION_ACCEPTED if deletes else Trigger.RETRY_ACCEPTED)
+        await move(connection, row, Trigger.DELETION_ACCEPTED if deletes else Trigger.RETRY_ACCEPTED)
         return await container_row(connection, row.id)
 
-    @asynccontextmanager
-    async def _accepting(self, hostname: str) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction whose broken claims become errors that say so."""
-        try:
-            async with self._database.begin() as connection:
-                yield connection
-        except IntegrityError as error:
-            raise _claimed(str(error.orig), hostname) from error
+    async def _take_in(self, connection: AsyncConnection, call: Call, command: RunJob) -> Accepted:
+        """Write the job and leave its fact for the bus; its command follows when its node may begin it."""
+        at, target = now(), command.target
+        await connection.execute(
+            insert(jobs).values(
+                id=command.job,
+                kind=command.kind,
+                container_id=target.container,
+                cluster_id=target.cluster,
+                node=target.node,
+                state=JobState.QUEUED,
+                percent=0,
+                actor=call.actor,
+                command=command.model_dump(mode="json"),
+                retry_of=command.retry_of,
+                record_sequence=0,
+                created_at=at,
+            )
+        )
+        told = JobAccepted(
+            id=command.job,
+            kind=command.kind,
+            container=target.container,
+            vmid=target.vmid,
+            hostname=target.hostname,
+            actor=call.actor,
+            at=at,
+        )
+        first = f"job:{command.job}:accepted"
+        await outbox.add(connection, told, message_id=first, expect_last_subject_sequence=0)
+        await self._queue.release(connection, target.cluster, target.node)
+        action = "job.retry" if command.retry_of else str(command.kind)
+        await audit.note(connection, call, action, target.container, "accepted", job=command.job)
+        return Accepted(
+            job=JobRef(id=command.job),
+            container=ContainerRef(
+                id=target.container,
+                vmid=target.vmid,
+                hostname=target.hostname,
+                is_provisional=target.vmid_is_provisional,
+            ),
+        )
 
 
 def _row(creation: Creation, target: Target) -> dict[str, object]:
@@ -211,48 +275,6 @@ def _row(creation: Creation, target: Target) -> dict[str, object]:
         "created_at": at,
         "updated_at": at,
     }
-
-
-async def _take_in(connection: AsyncConnection, call: Call, command: RunJob) -> Accepted:
-    """Write the job and leave its two messages for the bus, the fact before the command."""
-    at, target = now(), command.target
-    await connection.execute(
-        insert(jobs).values(
-            id=command.job,
-            kind=command.kind,
-            container_id=target.container,
-            state=JobState.QUEUED,
-            percent=0,
-            actor=call.actor,
-            command=command.model_dump(mode="json"),
-            retry_of=command.retry_of,
-            record_sequence=0,
-            created_at=at,
-        )
-    )
-    told = JobAccepted(
-        id=command.job,
-        kind=command.kind,
-        container=target.container,
-        vmid=target.vmid,
-        hostname=target.hostname,
-        actor=call.actor,
-        at=at,
-    )
-    first = f"job:{command.job}:accepted"
-    await outbox.add(connection, told, message_id=first, expect_last_subject_sequence=0)
-    await outbox.add(connection, command, message_id=f"job:{command.job}:run")
-    action = "job.retry" if command.retry_of else str(command.kind)
-    await audit.note(connection, call, action, target.container, "accepted", job=command.job)
-    return Accepted(
-        job=JobRef(id=command.job),
-        container=ContainerRef(
-            id=target.container,
-            vmid=target.vmid,
-            hostname=target.hostname,
-            is_provisional=target.vmid_is_provisional,
-        ),
-    )
 
 
 async def _register(connection: AsyncConnection, command: RunJob) -> None:
@@ -278,37 +300,3 @@ async def _target(connection: AsyncConnection, row: Row[Any]) -> Target:
         vmid_is_provisional=row.vmid_is_provisional,
         hostname=row.hostname,
     )
-
-
-async def _refuse_busy(connection: AsyncConnection, container: Id) -> None:
-    active = await connection.scalar(
-        select(jobs.c.id).where(
-            jobs.c.container_id == container, jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
-        )
-    )
-    if active is not None:
-        raise JobActive(f"Job {active} works on this container; wait for its end.", job=active)
-
-
-async def _advance(connection: AsyncConnection, row: Row[Any], trigger: Trigger) -> None:
-    lifecycle = Lifecycle(row.lifecycle)
-    if lifecycle is Lifecycle.DELETED and trigger is Trigger.DELETION_ACCEPTED:
-        raise IllegalTransition("The container is deleted already.", state=lifecycle)
-    following = advance(lifecycle, trigger)
-    await connection.execute(
-        update(containers)
-        .where(containers.c.id == row.id)
-        .values(lifecycle=following, warnings=[], updated_at=now())
-    )
-
-
-def _claimed(said: str, hostname: str) -> Conflict:
-    if "claim_hostname" in said:
-        message = f"A container {hostname!r} exists in this cluster; choose another name or delete it."
-        return HostnameTaken(
-            message.replace(" ''", ""), errors=[FieldError(field="hostname", message=message)]
-        )
-    if "claim_vmid" in said:
-        message = "Another container of this cluster has that VMID by now."
-        return VmidTaken(message, errors=[FieldError(field="vmid", message=message)])
-    return JobActive("Another job was accepted for this container at the same moment; wait for its end.")

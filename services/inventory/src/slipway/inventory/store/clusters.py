@@ -99,7 +99,7 @@ class ClusterStore:
         """Give one cluster by id or name."""
         async with self._database.begin() as connection:
             row = await _find(connection, wanted)
-            return _cluster(row, await _nodes(connection, [row.id]))
+            return _cluster(row, await _nodes(connection, [row.id]), await _resting(connection, [row.id]))
 
     async def list(self, *, limit: int, cursor: str | None) -> ClusterPage:
         """Give clusters by name."""
@@ -108,8 +108,9 @@ class ClusterStore:
             query = query.where(clusters.c.name > cursor)
         async with self._database.begin() as connection:
             rows = (await connection.execute(query)).all()
-            seen = await _nodes(connection, [row.id for row in rows])
-        items, following = page(rows, limit, lambda row: _cluster(row, seen), "name")
+            ids = [row.id for row in rows]
+            seen, resting = await _nodes(connection, ids), await _resting(connection, ids)
+        items, following = page(rows, limit, lambda row: _cluster(row, seen, resting), "name")
         return ClusterPage(items=items, next=following)
 
     async def known(self, wanted: str | None) -> KnownCluster:
@@ -174,7 +175,16 @@ async def _nodes(connection: AsyncConnection, of: Sequence[str]) -> Mapping[str,
     return found
 
 
-def _cluster(row: Row[Any], seen: Mapping[str, list[NodeFacts]]) -> Cluster:
+async def _resting(connection: AsyncConnection, of: Sequence[str]) -> Mapping[str, list[str]]:
+    """Give the nodes in maintenance, by cluster."""
+    found: dict[str, list[str]] = {}
+    query = select(nodes.c.cluster_id, nodes.c.node).where(nodes.c.cluster_id.in_(of), nodes.c.in_maintenance)
+    for row in await connection.execute(query.order_by(nodes.c.node)):
+        found.setdefault(row.cluster_id, []).append(row.node)
+    return found
+
+
+def _cluster(row: Row[Any], seen: Mapping[str, list[NodeFacts]], resting: Mapping[str, list[str]]) -> Cluster:
     spec = ClusterSpec.model_validate(row.spec)
     return Cluster(
         id=row.id,
@@ -185,6 +195,7 @@ def _cluster(row: Row[Any], seen: Mapping[str, list[NodeFacts]]) -> Cluster:
         tls_fingerprint=spec.tls_fingerprint,
         version=row.version,
         nodes=tuple(seen.get(row.id, ())),
+        in_maintenance=tuple(resting.get(row.id, ())),
         offered_host_keys=row.offered_host_keys,
         created_at=row.created_at,
     )

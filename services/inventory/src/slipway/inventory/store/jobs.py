@@ -7,13 +7,14 @@ from typing import Any
 from sqlalchemy import Row, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.containers import ContainerDeleted, ContainerFailed, ContainerReady
-from slipway.contracts.jobs import Job, JobPage, ListJobs, RunRecord
+from slipway.contracts.containers import ContainerDeleted, ContainerFailed, ContainerReady, ContainerSpec
+from slipway.contracts.jobs import Job, JobPage, ListJobs, RunJob, RunRecord
 from slipway.contracts.message import Event, Id
 from slipway.contracts.problems import NotFound
 from slipway.contracts.values import JobKind, JobState, Lifecycle
-from slipway.inventory.domain import TRANSITIONS, outcome
+from slipway.inventory.domain import TRANSITIONS, actions, after_success, outcome
 from slipway.inventory.store.pages import page
+from slipway.inventory.store.queue import Queue, positions
 from slipway.inventory.tables import containers, credentials, jobs
 from slipway.runtime import outbox
 from slipway.runtime.clock import now
@@ -44,13 +45,15 @@ class KeptSecrets:
 class JobStore:
     """Jobs."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, queue: Queue) -> None:
         self._database = database
+        self._queue = queue
 
     async def get(self, job: Id) -> Job:
         """Give one job."""
         async with self._database.begin() as connection:
-            return _job(await job_row(connection, job))
+            row = await job_row(connection, job)
+            return _job(row, await positions(connection, [row]))
 
     async def list(self, query: ListJobs) -> JobPage:
         """Give jobs, newest first."""
@@ -60,8 +63,9 @@ class JobStore:
         if query.container is not None:
             wanted = wanted.where(jobs.c.container_id == query.container)
         async with self._database.begin() as connection:
-            rows = (await connection.execute(wanted)).all()
-        items, following = page(rows, query.limit, _job, "id")
+            rows = list((await connection.execute(wanted)).all())
+            places = await positions(connection, rows)
+        items, following = page(rows, query.limit, lambda row: _job(row, places), "id")
         return JobPage(items=items, next=following)
 
     async def secrets(self, job: Id) -> KeptSecrets:
@@ -94,7 +98,9 @@ class JobStore:
                 log.warning("record of an unknown job", job=record.id)
             elif job.record_sequence < sequence:
                 await _keep(connection, record, sequence)
-                await _move_container(connection, record)
+                await _move_container(connection, record, RunJob.model_validate(job.command))
+                if record.state.is_terminal:
+                    await self._queue.release(connection, job.cluster_id, job.node)
 
 
 async def job_row(connection: AsyncConnection, job: Id) -> Row[Any]:
@@ -129,25 +135,27 @@ async def _keep(connection: AsyncConnection, record: RunRecord, sequence: int) -
     )
 
 
-async def _move_container(connection: AsyncConnection, record: RunRecord) -> None:
+async def _move_container(connection: AsyncConnection, record: RunRecord, command: RunJob) -> None:
     changes: dict[str, object] = {}
     if record.exists_on_host and record.kind is JobKind.CREATE:
         changes["vmid_is_provisional"] = False
     if record.state.is_terminal:
-        changes |= await _end(connection, record)
+        changes |= await _end(connection, record, command)
     if changes:
         await connection.execute(
             update(containers).where(containers.c.id == record.target.container).values(**changes)
         )
 
 
-async def _end(connection: AsyncConnection, record: RunRecord) -> dict[str, object]:
+async def _end(connection: AsyncConnection, record: RunRecord, command: RunJob) -> dict[str, object]:
     """Tell what a job's end means for its container, and give what changes in its row."""
     row = (
         await connection.execute(
             select(containers).where(containers.c.id == record.target.container).with_for_update()
         )
     ).one()
+    if record.kind not in {JobKind.CREATE, JobKind.DELETE}:
+        return _changed(row, record, command)
     trigger = outcome(record.kind, record.state, exists_on_host=record.exists_on_host)
     following = TRANSITIONS.get((Lifecycle(row.lifecycle), trigger))
     if following is None:
@@ -159,6 +167,14 @@ async def _end(connection: AsyncConnection, record: RunRecord) -> dict[str, obje
     if event is not None:
         await outbox.add(connection, event, message_id=f"job:{record.id}:ended")
     return {"lifecycle": following, "warnings": list(record.warnings), "updated_at": now()}
+
+
+def _changed(row: Row[Any], record: RunRecord, command: RunJob) -> dict[str, object]:
+    """Give what a job that leaves the container's life as it is changes in its row."""
+    if record.state is not JobState.SUCCEEDED:
+        return {}
+    spec = after_success(ContainerSpec.model_validate(row.spec), record.kind, command.args)
+    return {"spec": spec.model_dump(mode="json"), "hostname": spec.hostname, "updated_at": now()}
 
 
 def _ending(record: RunRecord, lifecycle: Lifecycle) -> Event | None:
@@ -176,7 +192,7 @@ def _ending(record: RunRecord, lifecycle: Lifecycle) -> Event | None:
     return ContainerFailed(**told, code=record.error.code if record.error else str(record.state))
 
 
-def _job(row: Row[Any]) -> Job:
+def _job(row: Row[Any], places: Mapping[str, tuple[int, str]]) -> Job:
     record = RunRecord.model_validate(row.record) if row.record else None
     steps = record.steps if record else ()
     return Job(
@@ -194,6 +210,10 @@ def _job(row: Row[Any]) -> Job:
         steps=steps,
         warnings=record.warnings if record else (),
         error=record.error if record else None,
+        args=RunJob.model_validate(row.command).args,
+        position=places[row.id][0] if row.id in places else None,
+        waits_for=places[row.id][1] if row.id in places else None,
+        actions=actions(JobKind(row.kind), JobState(row.state)),
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,

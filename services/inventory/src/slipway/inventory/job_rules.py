@@ -1,0 +1,85 @@
+"""What a job on a container that exists may be told. Pure; every fault names its field."""
+
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from slipway.contracts.jobs import JobArgs
+from slipway.contracts.problems import FieldError, Invalid
+from slipway.contracts.values import JobKind
+
+ALLOWED: Mapping[JobKind, frozenset[str]] = MappingProxyType(
+    {
+        JobKind.START: frozenset(),
+        JobKind.STOP: frozenset(),
+        JobKind.SHUTDOWN: frozenset({"grace_seconds"}),
+        JobKind.RESTART: frozenset({"grace_seconds"}),
+        JobKind.RESIZE: frozenset({"cores", "memory", "swap"}),
+        JobKind.CONFIGURE: frozenset({"hostname", "tags", "description", "onboot", "startup"}),
+    }
+)
+"""Which arguments each kind takes; a kind that is not here can't be asked for this way."""
+CHANGING = frozenset({JobKind.RESIZE, JobKind.CONFIGURE})
+"""Kinds that need at least one argument."""
+_LIMITS = {
+    "grace_seconds": (0, 3600),
+    "cores": (1, 8192),
+    "memory": (16, 16_777_216),
+    "swap": (0, 16_777_216),
+}
+_HOSTNAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_+.-]{0,62}")
+_STARTUP = re.compile(r"(\d+|order=\d+)?(,?(up|down)=\d+){0,2}")
+LONGEST_DESCRIPTION = 7000
+"""Of Proxmox's 8192 characters (official schema), so that Slipway's own line fits in."""
+
+
+class JobInvalid(Invalid):
+    """The job can't be as it was asked for."""
+
+    code = "job.invalid"
+
+
+def check(kind: JobKind, args: JobArgs) -> None:
+    """Refuse what a kind does not take, or what is out of its limits; all faults together."""
+    faults = tuple(_faults(kind, args))
+    if faults:
+        told = "; ".join(f"{each.field}: {each.message}" for each in faults)
+        raise JobInvalid(told, errors=faults)
+
+
+def _faults(kind: JobKind, args: JobArgs) -> Iterator[FieldError]:
+    if kind not in ALLOWED:
+        known = ", ".join(sorted(ALLOWED))
+        yield FieldError(field="kind", message=f"{kind} is not asked for this way; these are: {known}.")
+        return
+    given = {name: value for name, value in args if value is not None}
+    for name in sorted(set(given) - ALLOWED[kind]):
+        yield FieldError(field=f"args.{name}", message=f"{kind} does not take it.")
+    if kind in CHANGING and not given:
+        takes = ", ".join(sorted(ALLOWED[kind]))
+        yield FieldError(field="args", message=f"Say what shall change: {takes}.")
+    for name, (least, most) in _LIMITS.items():
+        value = given.get(name)
+        if value is not None and not least <= value <= most:
+            yield FieldError(field=f"args.{name}", message=f"{value} is not between {least} and {most}.")
+    yield from _texts(args)
+
+
+def _texts(args: JobArgs) -> Iterator[FieldError]:
+    if args.hostname is not None and not _HOSTNAME.fullmatch(args.hostname):
+        message = f"{args.hostname!r} is not 1 to 63 letters, digits and hyphens, no hyphen at either end."
+        yield FieldError(field="args.hostname", message=message)
+    if args.startup is not None and not _STARTUP.fullmatch(args.startup):
+        yield FieldError(field="args.startup", message="It is like order=1,up=30,down=60.")
+    for index, tag in enumerate(args.tags or ()):
+        if not _TAG.fullmatch(tag):
+            message = f"{tag!r} is not a tag: letters, digits, _ + . -"
+            yield FieldError(field=f"args.tags.{index}", message=message)
+    text = args.description or ""
+    if len(text) > LONGEST_DESCRIPTION or not text.replace("\n", "").replace("\t", "").isprintable():
+        message = f"It has up to {LONGEST_DESCRIPTION} printable characters."
+        yield FieldError(field="args.description", message=message)
+    if re.search(r"^slipway: ", text, re.MULTILINE):
+        message = "A line that begins with `slipway: ` is Slipway's own mark."
+        yield FieldError(field="args.description", message=message)

@@ -1,0 +1,89 @@
+"""Claims on names, VMIDs and containers: refused before, or broken as an index; either way told the same."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.message import Id
+from slipway.contracts.problems import Conflict, FieldError
+from slipway.contracts.values import JobState, Lifecycle
+from slipway.inventory.domain import IllegalTransition, Trigger, VmidTaken, advance
+from slipway.inventory.tables import containers, jobs
+from slipway.runtime.clock import now
+from slipway.runtime.database import Database
+
+
+class HostnameTaken(Conflict):
+    """A living container of the cluster has that name."""
+
+    code = "hostname.taken"
+
+
+class JobActive(Conflict):
+    """Another job works on the container."""
+
+    code = "job.active"
+
+
+@asynccontextmanager
+async def accepting(database: Database, hostname: str = "") -> AsyncIterator[AsyncConnection]:
+    """Open a transaction whose broken claims become errors that say so."""
+    try:
+        async with database.begin() as connection:
+            yield connection
+    except IntegrityError as error:
+        raise _claimed(str(error.orig), hostname) from error
+
+
+async def refuse_busy(connection: AsyncConnection, container: Id) -> None:
+    """Refuse a container that a job works on."""
+    active = await connection.scalar(
+        select(jobs.c.id).where(
+            jobs.c.container_id == container, jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
+        )
+    )
+    if active is not None:
+        raise JobActive(f"Job {active} works on this container; wait for its end.", job=active)
+
+
+async def refuse_taken(connection: AsyncConnection, row: Row[Any], hostname: str) -> None:
+    """Refuse a name that another living container of the cluster has."""
+    taken = await connection.scalar(
+        select(containers.c.id).where(
+            containers.c.cluster_id == row.cluster_id,
+            func.lower(containers.c.hostname) == hostname.lower(),
+            containers.c.lifecycle != Lifecycle.DELETED,
+            containers.c.id != row.id,
+        )
+    )
+    if taken is not None:
+        raise _claimed("claim_hostname", hostname)
+
+
+async def move(connection: AsyncConnection, row: Row[Any], trigger: Trigger) -> None:
+    """Move a container on in its life."""
+    lifecycle = Lifecycle(row.lifecycle)
+    if lifecycle is Lifecycle.DELETED and trigger is Trigger.DELETION_ACCEPTED:
+        raise IllegalTransition("The container is deleted already.", state=lifecycle)
+    following = advance(lifecycle, trigger)
+    await connection.execute(
+        update(containers)
+        .where(containers.c.id == row.id)
+        .values(lifecycle=following, warnings=[], updated_at=now())
+    )
+
+
+def _claimed(said: str, hostname: str) -> Conflict:
+    if "claim_hostname" in said:
+        message = f"A container {hostname!r} exists in this cluster; choose another name or delete it."
+        return HostnameTaken(
+            message.replace(" ''", ""), errors=[FieldError(field="hostname", message=message)]
+        )
+    if "claim_vmid" in said:
+        message = "Another container of this cluster has that VMID by now."
+        return VmidTaken(message, errors=[FieldError(field="vmid", message=message)])
+    return JobActive("Another job was accepted for this container at the same moment; wait for its end.")

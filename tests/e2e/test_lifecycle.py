@@ -1,0 +1,143 @@
+"""Power, sizes and config of a container that exists; cancel; the queue of a node."""
+
+import asyncio
+import secrets
+from typing import Any
+
+import httpx
+import pytest
+
+from slipway.cli.sse import ServerEvent
+from support.stack import create, story
+
+
+@pytest.fixture
+async def container(api: httpx.AsyncClient) -> str:
+    """The id of a container that runs."""
+    accepted = await create(api, template="debian-base", hostname=f"life-{secrets.token_hex(3)}")
+    assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+    found: str = accepted["container"]["id"]
+    return found
+
+
+async def done(api: httpx.AsyncClient, path: str, body: dict[str, Any] | None = None) -> list[ServerEvent]:
+    """Ask for a job and follow it to its end."""
+    answer = await api.post(f"/api/v1/{path}", json=body)
+    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+    assert answer.headers["location"] == f"/api/v1/jobs/{answer.json()['job']['id']}"
+    events = await story(api, answer.json()["job"]["id"])
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    return events
+
+
+def messages(events: list[ServerEvent]) -> list[str | None]:
+    """Give what the steps said at their ends."""
+    told = (event.content for event in events if event.kind == "step")
+    return [each["message"] for each in told if each["status"] != "started"]
+
+
+async def test_power(api: httpx.AsyncClient, container: str) -> None:
+    """Each verb reaches its goal; one that is reached already says that there is nothing to do."""
+    path = f"containers/{container}"
+
+    again = await done(api, f"{path}/start")
+    await done(api, f"{path}/shutdown", {"grace_seconds": 10})
+    stopped_again = await done(api, f"{path}/stop")
+    restarted = await done(api, f"{path}/restart")
+    await done(api, f"{path}/restart")
+    await done(api, f"{path}/stop")
+    await done(api, f"{path}/start")
+
+    assert "it runs already" in messages(again)
+    assert "nothing to do" in messages(stopped_again)
+    assert "it was stopped; it is started" in messages(restarted)
+
+
+async def test_sizes_and_config(api: httpx.AsyncClient, container: str) -> None:
+    """What is changed is on the host and in Slipway; Slipway's mark stays in the notes."""
+    name = f"renamed-{secrets.token_hex(3)}"
+    change = {"hostname": name, "tags": ["blue", "green"], "description": "mine", "onboot": True}
+
+    await done(api, f"containers/{container}/resize", {"cores": 2, "memory": 768})
+    await done(api, f"containers/{container}/configure", change)
+    again = await done(api, f"containers/{container}/configure", {"description": "still mine"})
+    nothing = await done(api, f"containers/{container}/resize", {"cores": 2})
+
+    found = (await api.get(f"/api/v1/containers/{container}")).json()
+    assert (found["hostname"], found["spec"]["cores"], found["spec"]["memory"]) == (name, 2, 768)
+    assert "description" in messages(again)
+    assert "nothing to do" in messages(nothing)
+    deleted = await api.delete(f"/api/v1/containers/{container}")
+    assert (await story(api, deleted.json()["job"]["id"]))[-1].content["state"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "field"),
+    [
+        ("start", {"cores": 2}, "args.cores"),
+        ("resize", {}, "args"),
+        ("resize", {"memory": 1}, "args.memory"),
+        ("configure", {"hostname": "a b"}, "args.hostname"),
+        ("configure", {"tags": ["a;b"]}, "args.tags.0"),
+        ("shutdown", {"grace_seconds": -1}, "args.grace_seconds"),
+        ("shutdown", {"grace": 1}, "grace"),
+    ],
+)
+async def test_wrong_arguments(
+    api: httpx.AsyncClient, container: str, verb: str, body: dict[str, Any], field: str
+) -> None:
+    """A wrong argument is named, and no job is made."""
+    answer = await api.post(f"/api/v1/containers/{container}/{verb}", json=body)
+
+    assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+    assert field in [each["field"] for each in answer.json()["errors"]], answer.text
+
+
+async def test_cancel_ends_a_script(api: httpx.AsyncClient) -> None:
+    """A cancelled script is gone at once, its job says so, and a second job may follow."""
+    accepted = await create(api, template="counting", hostname=f"stop-{secrets.token_hex(3)}")
+    job = accepted["job"]["id"]
+    await asyncio.wait_for(_begun(api, job, "number 100"), 60)
+
+    busy = await api.post(f"/api/v1/containers/{accepted['container']['id']}/stop")
+    answer = await api.post(f"/api/v1/jobs/{job}/cancel")
+    events = await asyncio.wait_for(story(api, job), 20)
+    late = await api.post(f"/api/v1/jobs/{job}/cancel")
+
+    assert (busy.status_code, busy.json()["code"]) == (httpx.codes.CONFLICT, "job.active")
+    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+    assert events[-1].content["state"] == "cancelled"
+    assert "number 2000" not in events[-2].text
+    assert (late.status_code, late.json()["code"]) == (httpx.codes.CONFLICT, "job.ended")
+    await done(api, f"containers/{accepted['container']['id']}/stop")
+
+
+async def test_node_in_maintenance(api: httpx.AsyncClient) -> None:
+    """While it is on, jobs wait with their position; a waiting one can be cancelled; then the rest begins."""
+    maintenance = "/api/v1/clusters/lab/nodes/lab/maintenance"
+    resting = (await api.put(maintenance)).json()
+    waiting = [
+        await create(api, template="debian-base", hostname=f"wait-{n}-{secrets.token_hex(2)}") for n in (1, 2)
+    ]
+    jobs = [(await api.get(f"/api/v1/jobs/{each['job']['id']}")).json() for each in waiting]
+    cancelled = await api.post(f"/api/v1/jobs/{jobs[0]['id']}/cancel")
+    ended = await asyncio.wait_for(story(api, jobs[0]["id"]), 20)
+    active = (await api.delete(maintenance)).json()
+
+    assert (resting["in_maintenance"], active["in_maintenance"]) == (["lab"], [])
+    assert [(each["position"], each["waits_for"]) for each in jobs] == [
+        (0, "maintenance"),
+        (1, "maintenance"),
+    ]
+    assert cancelled.status_code == httpx.codes.ACCEPTED
+    assert ended[-1].content["state"] == "cancelled"
+    assert (await story(api, jobs[1]["id"]))[-1].content["state"] == "succeeded"
+    gone = (await api.get(f"/api/v1/containers/{waiting[0]['container']['id']}")).json()
+    assert gone["lifecycle"] == "deleted"
+
+
+async def _begun(api: httpx.AsyncClient, job: str, word: str) -> None:
+    async with api.stream("GET", f"/api/v1/jobs/{job}/events") as answer:
+        async for line in answer.aiter_lines():
+            if word in line:
+                return
