@@ -6,7 +6,7 @@ DATA ?= $(HOME)/.local/share/slipway
 PORT ?= 7880
 FAST := tests/unit tests/contract
 
-.PHONY: help setup demo demo-clean up test check format bench docs secrets lock contracts
+.PHONY: help setup demo demo-clean up test chaos check format bench docs secrets lock contracts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -31,6 +31,9 @@ up: .venv/.ready ## run Slipway on this machine (DATA=folder PORT=7880)
 
 test: .venv/.ready ## every test that this machine can run
 	$(BIN)/pytest
+
+chaos: .venv/.ready ## break everything while jobs run, and compare (SEED=1 JOBS=100)
+	PYTHONPATH=tests $(BIN)/python -m chaos --seed $(or $(SEED),1) --jobs $(or $(JOBS),100)
 
 check: .venv/.ready ## lint, types, imports, fast tests
 	$(BIN)/ruff check .

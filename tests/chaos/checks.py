@@ -1,0 +1,181 @@
+"""Compares the model with Proxmox, inventory, the streams and what every viewer saw."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chaos.model import TERMINAL, Job, Model
+from chaos.stream import Told
+
+LONGEST_SILENCE_SECONDS = 30.0
+"""After the last fault ended: how long a running job may say nothing."""
+ENDED = frozenset({"finished", "skipped"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was found when everything was over."""
+
+    model: Model
+    host: Sequence[Mapping[str, Any]]
+    tasks: Sequence[Mapping[str, Any]]
+    containers: Sequence[Mapping[str, Any]]
+    jobs: Mapping[str, Mapping[str, Any]]
+    stories: Mapping[str, Sequence[Told]]
+    faults_ended_at: float
+
+
+def violations(evidence: Evidence) -> Iterator[str]:
+    """Hold everything against the model."""
+    yield from _jobs(evidence)
+    yield from _host(evidence)
+    yield from _presence(evidence)
+    yield from _tasks(evidence)
+    for job in evidence.model.jobs.values():
+        story = evidence.stories.get(job.id, ())
+        yield from (f"job {job.id} ({job.kind}): {wrong}" for wrong in _story(job, story))
+        yield from (f"job {job.id} ({job.kind}): {wrong}" for wrong in _sight(job, story))
+    yield from _recovery(evidence)
+
+
+def recovery_seconds(evidence: Evidence) -> float:
+    """Tell how long it took at most until a job that ran when the last fault ended went on."""
+    ended = evidence.faults_ended_at
+    waits = [0.0]
+    for story in evidence.stories.values():
+        before = [told for told in story if told.at <= ended]
+        after = [told for told in story if told.at > ended]
+        if any(told.kind == "step" for told in before) and after:
+            waits.append(after[0].at - ended)
+    return max(waits)
+
+
+def _jobs(evidence: Evidence) -> Iterator[str]:
+    accepted = set(evidence.model.jobs)
+    for lost in accepted - set(evidence.jobs):
+        yield f"job {lost} was accepted and inventory does not know it"
+    for strange in set(evidence.jobs) - accepted:
+        yield f"job {strange} was never asked for"
+    for job in evidence.model.jobs.values():
+        known = evidence.jobs.get(job.id, {})
+        if known.get("state") not in TERMINAL:
+            yield f"job {job.id} is stuck: {known.get('state')} in step {known.get('step')}"
+        elif known.get("state") != job.state:
+            yield f"job {job.id} ended {job.state} for its viewer, {known.get('state')} for inventory"
+
+
+def _host(evidence: Evidence) -> Iterator[str]:
+    living = [each for each in evidence.containers if each["lifecycle"] != "deleted"]
+    for vmid, number in Counter(each["vmid"] for each in living).items():
+        if number > 1:
+            yield f"VMID {vmid} belongs to {number} living containers of inventory"
+    foreign = [each for each in evidence.host if each.get("name") == "someone-elses"]
+    if len(foreign) != evidence.model.foreigners:
+        yield f"{evidence.model.foreigners} containers of others were made, {len(foreign)} are there"
+    ours = [each for each in evidence.host if each.get("name") != "someone-elses"]
+    for name, number in Counter(each.get("name") for each in ours).items():
+        if number > 1:
+            yield f"{number} containers on the host are called {name}"
+    known = {each["vmid"]: each for each in living}
+    for each in ours:
+        owner = known.get(int(each["vmid"]))
+        if owner is None or f"container={owner['id']} " not in str(each["description"]):
+            yield f"container {each['vmid']} ({each.get('name')}, lock {each.get('lock')}) is an orphan"
+
+
+def _presence(evidence: Evidence) -> Iterator[str]:
+    known = {each["id"]: each for each in evidence.containers}
+    there = {int(each["vmid"]): each for each in evidence.host if each.get("name") != "someone-elses"}
+    for each in evidence.model.containers.values():
+        row = known.get(each.id)
+        found = there.get(row["vmid"]) if row and row["lifecycle"] != "deleted" else None
+        if each.presence == "present" and found is None:
+            yield f"{each.hostname} must exist, and does not: {row and row['lifecycle']}"
+        if each.presence == "absent" and found is not None:
+            yield f"{each.hostname} was deleted, and is there"
+        if found is not None and each.power is not None and found["status"] != each.power:
+            yield f"{each.hostname} must be {each.power}, and is {found['status']}"
+        if row is not None and row.get("job") is not None:
+            yield f"{each.hostname} is still held by job {row['job']}"
+
+
+def _tasks(evidence: Evidence) -> Iterator[str]:
+    """No creation runs twice: no more good tasks for a VMID than jobs that were to create there."""
+    made = Counter(
+        str(task["id"])
+        for task in evidence.tasks
+        if task["type"] == "vzcreate" and _is_good(str(task["status"]))
+    )
+    asked = Counter(
+        str(vmid)
+        for job in evidence.model.jobs.values()
+        for vmid in job.vmids
+        if job.kind == "container.create"
+    )
+    for vmid, number in made.items():
+        if number > asked[vmid]:
+            yield f"VMID {vmid} was created {number} times for {asked[vmid]} jobs"
+
+
+def _is_good(status: str) -> bool:
+    return status == "OK" or status.startswith("WARNINGS")
+
+
+def _story(job: Job, story: Sequence[Told]) -> Iterator[str]:
+    """The stream's own story: it ends once, no step is begun again after its end, no line is doubled."""
+    if not story or [told.kind for told in story].count("done") != 1 or story[-1].kind != "done":
+        yield f"its story does not end with one `done`: {[told.kind for told in story][-4:]}"
+    if [told.kind for told in story].count("accepted") != 1:
+        yield "it was not accepted once"
+    over: set[str] = set()
+    for told in (each.content for each in story if each.kind == "step"):
+        if told["step"] in over:
+            yield f"its step {told['step']} is {told['status']} after it had ended"
+        if told["status"] in ENDED:
+            over.add(told["step"])
+    phases = [(each.content["phase"], each.content["status"]) for each in story if each.kind == "phase"]
+    if len(phases) != len(set(phases)):
+        yield f"phases are told twice: {phases}"
+    percents = [each.content["percent"] for each in story if "percent" in each.content]
+    if percents != sorted(percents):
+        yield f"its percent fell: {percents}"
+    if job.template == "counting" and job.retry_of is None:
+        yield from _numbers(job, story)
+
+
+def _numbers(job: Job, story: Sequence[Told]) -> Iterator[str]:
+    texts = [
+        line["text"]
+        for each in story
+        if each.kind == "log" and str(each.content["step"]).startswith("sync.script.")
+        for line in each.content["lines"]
+    ]
+    numbers = [int(text.removeprefix("number ")) for text in texts if text.startswith("number ")]
+    expected = 2000 if job.state == "succeeded" else len(numbers)
+    if numbers != list(range(1, expected + 1)):
+        odd = next((i for i, each in enumerate(numbers, start=1) if each != i), len(numbers))
+        yield f"it did not print 1 to {expected} once each: {len(numbers)} numbers, odd at {odd}"
+
+
+def _sight(job: Job, story: Sequence[Told]) -> Iterator[str]:
+    """What its viewer saw over all cuts is the stream, event for event."""
+    stored = [(told.sequence, told.kind, told.content) for told in story]
+    if job.seen == stored:
+        return
+    seen_ids, stored_ids = Counter(each[0] for each in job.seen), {each[0] for each in stored}
+    doubled = [number for number, times in seen_ids.items() if times > 1]
+    lost = sorted(stored_ids - set(seen_ids))
+    yield f"its viewer saw {len(job.seen)} of {len(stored)} events; lost {lost[:5]}, doubled {doubled[:5]}"
+
+
+def _recovery(evidence: Evidence) -> Iterator[str]:
+    """After the last fault, nothing that runs is silent for long."""
+    ended = evidence.faults_ended_at
+    for job, story in evidence.stories.items():
+        moments = [told.at for told in story if told.kind != "accepted"]
+        for before, after in itertools.pairwise(moments):
+            if after > ended and after - max(before, ended) > LONGEST_SILENCE_SECONDS:
+                silent = after - max(before, ended)
+                yield f"job {job} said nothing for {silent:.0f} s after the last fault had ended"

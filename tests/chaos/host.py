@@ -1,0 +1,68 @@
+"""The lab from outside: its faults ordered, its containers and tasks looked at, as root over HTTPS."""
+
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from slipway.lab.faults import Fault
+
+API = "/api2/json"
+
+
+class Host:
+    """The pretend Proxmox node of a running stack."""
+
+    def __init__(self, data: Path) -> None:
+        told = json.loads((data / "lab" / "lab.json").read_text())
+        secret = Path(told["root_token_secret_file"]).read_text().strip()
+        self._name = told["name"]
+        self._user = told["token_id"]
+        self._client = httpx.AsyncClient(
+            base_url=told["endpoint"],
+            headers={"Authorization": f"PVEAPIToken={told['root_token_id']}={secret}"},
+            verify=ssl.create_default_context(cafile=told["certificate_file"]),
+            timeout=30,
+            trust_env=False,
+        )
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await self._client.aclose()
+
+    async def order(self, fault: Fault) -> str:
+        """Order a fault; its id."""
+        answer = await self._client.post("/lab/faults", content=fault.model_dump_json())
+        assert answer.is_success, answer.text
+        return str(answer.json()["data"]["id"])
+
+    async def stands(self, order: str) -> bool:
+        """Whether an order may still happen."""
+        answer = await self._client.get("/lab/faults")
+        return any(each["id"] == order for each in answer.json()["data"])
+
+    async def clear(self, order: str | None = None) -> None:
+        """Take an order back, or all."""
+        await self._client.delete("/lab/faults", params={"id": order} if order else {})
+
+    async def containers(self) -> list[dict[str, Any]]:
+        """Give what exists on the node, each with its notes; a fault that stands may not touch this."""
+        found = await self._get(f"/nodes/{self._name}/lxc")
+        for each in found:
+            config = await self._get(f"/nodes/{self._name}/lxc/{each['vmid']}/config")
+            each["description"] = config.get("description", "")
+            each["lock"] = config.get("lock")
+        return list(found)
+
+    async def tasks(self) -> list[dict[str, Any]]:
+        """Give every task that Slipway's own account has begun."""
+        params = "limit=100000&source=all"
+        found = await self._get(f"/nodes/{self._name}/tasks?{params}")
+        return [each for each in found if self._user.startswith(each["user"].partition("!")[0])]
+
+    async def _get(self, path: str) -> Any:
+        answer = await self._client.get(f"{API}{path}")
+        assert answer.is_success, (path, answer.status_code, answer.text)
+        return answer.json()["data"]

@@ -1,0 +1,112 @@
+"""The jobs: lives that containers lead. A new kind of job is a row of `OPS` and a life that has it."""
+
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from chaos.model import Presence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Op:
+    """One request that is answered with a job."""
+
+    method: str
+    path: str
+    """With `{container}` and `{job}` (the last one of this life)."""
+    kind: str
+    leaves: Presence = "present"
+    power: str | None = None
+    """The container's status afterwards."""
+    must: str = "succeeded"
+
+
+OPS: Mapping[str, Op] = MappingProxyType(
+    {
+        "create": Op(method="POST", path="/containers", kind="container.create", power="running"),
+        "fail": Op(method="POST", path="/containers", kind="container.create", must="failed"),
+        "retry": Op(method="POST", path="/jobs/{job}/retry", kind="container.create", power="running"),
+        "delete": Op(
+            method="DELETE", path="/containers/{container}", kind="container.delete", leaves="absent"
+        ),
+        "start": Op(
+            method="POST", path="/containers/{container}/start", kind="container.start", power="running"
+        ),
+        "stop": Op(
+            method="POST", path="/containers/{container}/stop", kind="container.stop", power="stopped"
+        ),
+        "shutdown": Op(
+            method="POST", path="/containers/{container}/shutdown", kind="container.shutdown", power="stopped"
+        ),
+        "restart": Op(
+            method="POST", path="/containers/{container}/restart", kind="container.restart", power="running"
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """A container's life: what it is made of, and what is asked of it in turn."""
+
+    ops: tuple[str, ...]
+    template: str
+    weight: int = 1
+    chooses_vmid: bool = False
+
+
+LIVES: Sequence[Life] = (
+    Life(ops=("create",), template="counting", weight=3),
+    Life(ops=("create", "delete"), template="counting", chooses_vmid=True),
+    Life(ops=("create", "delete", "create"), template="debian-base", weight=2),
+    Life(ops=("create", "delete", "create", "delete"), template="debian-base", chooses_vmid=True),
+    Life(ops=("create", "delete"), template="nginx-site", weight=2),
+    Life(ops=("fail", "retry", "delete"), template="failing", weight=2),
+    Life(ops=("fail", "delete", "fail"), template="failing"),
+    Life(ops=("create", "stop", "start", "restart", "shutdown"), template="debian-base", weight=2),
+    Life(ops=("create", "restart", "stop", "delete"), template="nginx-site", weight=2),
+)
+"""A second `create` in a life takes the same name again: the deletion before must have freed it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """A life that is to be led, with its name and its own chance."""
+
+    life: Life
+    ops: tuple[str, ...]
+    hostname: str
+    vmid: int | None
+    chance: random.Random
+
+    def body(self) -> dict[str, Any]:
+        """Give the request for its container."""
+        asked: dict[str, Any] = {"template": self.life.template, "hostname": self.hostname}
+        return asked | ({"vmid": self.vmid} if self.vmid else {})
+
+
+def plan(seed: int, jobs: int, known_paths: Collection[str]) -> list[Given]:
+    """Make lives of exactly so many jobs, the same for the same seed and API; the last may end early."""
+    chance = random.Random(f"{seed}/lives")
+    possible = [life for life in LIVES if all(_is_known(OPS[op], known_paths) for op in life.ops)]
+    made: list[Given] = []
+    left = jobs
+    while left > 0:
+        bag = [life for life in possible for _ in range(life.weight)]
+        chance.shuffle(bag)
+        for life in bag:
+            ops = life.ops[:left]
+            if ops:
+                left -= len(ops)
+                number = len(made)
+                vmid = 7000 + number if life.chooses_vmid else None
+                own = random.Random(f"{seed}/{number}")
+                name = f"chaos-{seed}-{number}"
+                made.append(Given(life=life, ops=ops, hostname=name, vmid=vmid, chance=own))
+    return made
+
+
+def _is_known(op: Op, paths: Collection[str]) -> bool:
+    return f"/api/v1{op.path}" in paths

@@ -1,0 +1,111 @@
+"""People who ask: each leads one life, follows every job of it, and retries what faults excuse."""
+
+import asyncio
+import random
+import time
+import uuid
+from typing import Any
+
+import httpx
+from chaos.lives import OPS, Given, Op
+from chaos.model import Container, Job, Model
+from chaos.viewer import Viewer
+
+ASK_SECONDS = 90.0
+"""How long one request is tried again: through restarts, and until inventory has seen a job's end."""
+JOB_SECONDS = 240.0
+MOST_RETRIES = 4
+_PAUSE_SECONDS = 0.4
+
+
+class Person:
+    """Leads a life."""
+
+    def __init__(self, client: httpx.AsyncClient, model: Model, given: Given) -> None:
+        self._client = client
+        self._model = model
+        self._given = given
+        self._container: Container | None = None
+        self._last: Job | None = None
+
+    async def live(self) -> None:
+        """Ask for one thing after the other; a violation ends this life."""
+        for name in self._given.ops:
+            if not await self._do(OPS[name]):
+                return
+
+    async def _do(self, op: Op) -> bool:
+        job = await self._ask(op)
+        tries = 0
+        while job is not None:
+            await self._follow(job)
+            if job.is_as_it_must_be:
+                self._settle(op, job)
+                return True
+            if not job.is_excused or tries == MOST_RETRIES:
+                self._unsettle()
+                told = f"job {job.id} ({job.kind} of {self._given.hostname}): {job.state} {job.code}"
+                self._model.violate(f"{told}, but must be {job.must}; excuses: {job.excuses or 'none'}")
+                return False
+            tries += 1
+            job = await self._ask(OPS["retry"], must=op.must)
+        return False
+
+    async def _follow(self, job: Job) -> None:
+        chance = random.Random(self._given.chance.random())
+        await Viewer(self._client, self._model, job, chance).follow(within_seconds=JOB_SECONDS)
+
+    async def _ask(self, op: Op, *, must: str | None = None) -> Job | None:
+        container = self._container.id if self._container else ""
+        path = op.path.format(container=container, job=self._last.id if self._last else "")
+        content = self._given.body() if path == "/containers" else None
+        self._unsettle()
+        answer = await self._send(op.method, path, content)
+        if answer is None:
+            return None
+        told = answer.json()
+        job = Job(
+            id=told["job"]["id"],
+            kind=op.kind,
+            container=told["container"]["id"],
+            vmids={told["container"]["vmid"]},
+            template=self._given.life.template if op.kind == "container.create" else None,
+            must=must or op.must,
+            retry_of=self._last.id if "{job}" in op.path and self._last else None,
+            chooses_vmid=self._given.vmid is not None,
+        )
+        if job.id in self._model.jobs:
+            self._model.violate(f"job {job.id} was given twice")
+        self._model.jobs[job.id] = self._last = job
+        self._container = self._model.containers.setdefault(
+            job.container, Container(job.container, self._given.hostname)
+        )
+        return job
+
+    async def _send(self, method: str, path: str, content: dict[str, Any] | None) -> httpx.Response | None:
+        """Send until there is a 202; the key makes the repetition harmless."""
+        headers = {"Idempotency-Key": uuid.UUID(int=self._given.chance.getrandbits(128)).hex}
+        deadline = time.monotonic() + ASK_SECONDS
+        why = ""
+        while time.monotonic() < deadline:
+            try:
+                answer = await self._client.request(method, f"/api/v1{path}", json=content, headers=headers)
+                if answer.status_code == httpx.codes.ACCEPTED:
+                    return answer
+                why = f"{answer.status_code} {answer.text[:300]}"
+                if answer.status_code in {400, 401, 403, 404, 405, 422}:
+                    break
+            except httpx.TransportError as error:
+                why = repr(error)
+            await asyncio.sleep(_PAUSE_SECONDS)
+        self._model.violate(f"{method} {path} ({self._given.hostname}) was not accepted: {why}")
+        return None
+
+    def _settle(self, op: Op, job: Job) -> None:
+        if self._container is not None:
+            self._container.presence = "present" if job.must == "failed" else op.leaves
+            self._container.power = op.power
+
+    def _unsettle(self) -> None:
+        if self._container is not None:
+            self._container.presence, self._container.power = "unsure", None

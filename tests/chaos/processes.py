@@ -1,0 +1,89 @@
+"""The stack's processes: killed, paused, and a second provisioner beside the one that `up` keeps running."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
+
+from support.stack import RunningStack
+from support.waiting import lives
+
+BACK_SECONDS = 40.0
+READY_SECONDS = 40.0
+
+
+class Processes:
+    """What `endpoints.json` names, and the replica that is ours."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self._stack = stack
+        self._replica: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    @property
+    def replica_log(self) -> Path:
+        """What the second provisioner writes."""
+        return self._stack.data / "log" / "replica.log"
+
+    async def pid(self, name: str) -> int:
+        """Give a process's id, also if it is just being started again."""
+        async with asyncio.timeout(BACK_SECONDS):
+            while True:
+                with contextlib.suppress(OSError, ValueError):
+                    found = self._stack.endpoints["pids"].get(name)
+                    if found is not None and lives(found):
+                        return int(found)
+                await asyncio.sleep(0.05)
+
+    async def kill(self, name: str) -> None:
+        """Kill one with SIGKILL, and wait until its successor runs."""
+        if name == "replica":
+            self.end_replica()
+            return
+        before = await self.pid(name)
+        os.kill(before, signal.SIGKILL)
+        async with asyncio.timeout(BACK_SECONDS):
+            while await self.pid(name) == before:  # noqa: ASYNC110 - a process has no event
+                await asyncio.sleep(0.05)
+
+    async def start_replica(self) -> None:
+        """Run a second provisioner: the same environment as the first, another port."""
+        if self._replica is not None and self._replica.poll() is None:
+            return
+        first = await self.pid("provisioner")
+        text = Path(f"/proc/{first}/environ").read_bytes().decode()
+        environment = dict(pair.partition("=")[::2] for pair in text.split("\0") if pair)
+        self._port = _free_port()
+        environment |= {"SLIPWAY_HTTP_PORT": str(self._port), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = Path(f"/proc/{first}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
+        with self.replica_log.open("ab") as output:
+            self._replica = subprocess.Popen(  # noqa: ASYNC220 - it only starts
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+            )
+        await self._ready()
+
+    def end_replica(self) -> None:
+        """Kill the second provisioner."""
+        if self._replica is not None:
+            self._replica.kill()
+            self._replica.wait()
+            self._replica = None
+
+    async def _ready(self) -> None:
+        async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(trust_env=False) as client:
+            while True:
+                with contextlib.suppress(httpx.TransportError):
+                    if (await client.get(f"http://127.0.0.1:{self._port}/readyz")).is_success:
+                        return
+                await asyncio.sleep(0.2)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
