@@ -182,6 +182,8 @@ SHORT = (
     "dropped SSH in a command",
     "kill postgres",
     "596 to changes",
+    "killed task of a creation",
+    "VMID taken by someone else",
     "kill gateway",
     "kill inventory",
 )

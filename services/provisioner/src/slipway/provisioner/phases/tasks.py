@@ -76,7 +76,8 @@ async def find(work: Work, kind: str, since: datetime) -> Task | None:
         work.target.node, vmid=work.target.vmid, typefilter=kind, since=since - SKEW
     )
     ours = {api.token_id, api.username}
-    return next((task for task in found if task.user in ours), None)
+    # The list shows user and token apart; the UPID names both.
+    return next((task for task in found if task.upid.user in ours), None)
 
 
 async def _wait(work: Work, upid: Upid, deadline: timedelta) -> None:
