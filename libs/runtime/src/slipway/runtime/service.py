@@ -43,6 +43,7 @@ class Service:
         """Set first of all on the way down."""
         self.ready = asyncio.Event()
         self.pings: dict[str, Ping] = {"bus": bus.ping}
+        self._own_pings: dict[str, Ping] = {}
         self.port = 0
         """Where HTTP is served, once it is."""
         self._background: dict[str, Work] = {"consumers": bus.watch_consumers}
@@ -52,6 +53,10 @@ class Service:
     def ping(self, name: str, check: Ping) -> None:
         """Make readiness depend on a check that raises when it fails."""
         self.pings[name] = check
+
+    def ping_own_work(self, name: str, check: Ping) -> None:
+        """The same for the service's own background work: nothing that the command `check` could reach."""
+        self._own_pings[name] = check
 
     def background(self, name: str, work: Work) -> None:
         """Run something all the time; after an error it starts again, with a growing pause."""
@@ -67,7 +72,7 @@ class Service:
 
     async def serve(self) -> int:
         """Run until told to stop; return the exit status."""
-        health = HealthApp(self.settings, self.pings, behind=self.app)
+        health = HealthApp(self.settings, self.pings | self._own_pings, behind=self.app)
         server = HealthServer(health, self.settings)
         await server.start()
         self.port = server.port

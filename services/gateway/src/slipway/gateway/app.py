@@ -34,7 +34,7 @@ def assemble(settings: GatewaySettings) -> Service:
     streams = EventStreams(relay, bus, service.stopping, settings.heartbeat_comments.total_seconds())
     service.app = Front(bus, build_api(bus, Inventory(bus, Sealer(settings)), auth), streams, auth)
     service.ping("postgres", tables.ping)
-    service.ping("events", relay.ping)
+    service.ping_own_work("events", relay.ping)
     service.on_start(auth.load)
     service.background("relay", relay.run)
     service.on_stop(tables.dispose)

