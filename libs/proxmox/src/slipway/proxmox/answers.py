@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -226,6 +226,19 @@ class ContainerStatus(Answer):
     netout: int | None = None
     diskread: int | None = None
     diskwrite: int | None = None
+
+
+class Snapshot(Answer):
+    """A saved state of a container."""
+
+    PRESENT: ClassVar[str] = "current"
+    """The name of the row that stands for now."""
+
+    name: str
+    description: str = ""
+    parent: str | None = None
+    """The snapshot that it was made after, if any."""
+    time: Moment | None = Field(default=None, alias="snaptime")
 
 
 class Interface(Answer):

@@ -7,14 +7,8 @@ arrive in that task, not in the call (PVE 9.2, observed): wait for it with `task
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
-from slipway.proxmox.access import ApiAccess
 from slipway.proxmox.answers import (
-    Answer,
     Appliance,
     Bridge,
     ClusterMember,
@@ -29,54 +23,30 @@ from slipway.proxmox.answers import (
     Version,
     Volume,
 )
-from slipway.proxmox.connection import DEFAULT_TIMEOUT, DEFAULT_WORKERS, Connection
-from slipway.proxmox.errors import ProxmoxFailed
+from slipway.proxmox.keeping import Keeping
+from slipway.proxmox.requesting import every, one, upid_of
 from slipway.proxmox.task_answers import LogLine, Task, TaskLog, TaskStatus
 from slipway.proxmox.upid import Upid
 from slipway.proxmox.wire import Params, Reply
-
-AnswerT = TypeVar("AnswerT", bound=Answer)
 
 _GUEST_TYPES = frozenset({"lxc", "qemu"})
 _BRIDGE_TYPES = frozenset({"bridge", "OVSBridge", "vnet"})
 
 
-class ProxmoxApi:
+class ProxmoxApi(Keeping):
     """One cluster's API. Asking any node is asking the cluster."""
-
-    def __init__(
-        self,
-        access: ApiAccess,
-        *,
-        record: Path | None = None,
-        timeout: timedelta = DEFAULT_TIMEOUT,
-        workers: int = DEFAULT_WORKERS,
-    ) -> None:
-        """Open nothing yet.
-
-        Args:
-            access: Where the cluster is and who asks.
-            record: A file to which each request is appended, secrets masked.
-            timeout: How long an answer may take; below 35 s creations become ambiguous.
-            workers: How many requests at a time.
-        """
-        self._connection = Connection(access, record=record, timeout=timeout, workers=workers)
-
-    async def aclose(self) -> None:
-        """Drop the connections."""
-        await self._connection.aclose()
 
     async def version(self) -> Version:
         """Which Proxmox answers; the cheapest proof that access works."""
-        return _one(Version, await self._get("version"))
+        return one(Version, await self._get("version"))
 
     async def nodes(self) -> tuple[Node, ...]:
         """All nodes of the cluster."""
-        return _all(Node, await self._get("nodes"))
+        return every(Node, await self._get("nodes"))
 
     async def cluster_status(self) -> tuple[ClusterMember, ...]:
         """Quorum and members; a single node has one row."""
-        return _all(ClusterMember, await self._get("cluster", "status"))
+        return every(ClusterMember, await self._get("cluster", "status"))
 
     async def permissions(self) -> Mapping[str, frozenset[str]]:
         """The asker's privileges by path."""
@@ -85,17 +55,17 @@ class ProxmoxApi:
 
     async def storages(self, node: str, *, content: str | None = None) -> tuple[Storage, ...]:
         """A node's storages, all or those for one content: `rootdir`, `vztmpl`."""
-        return _all(Storage, await self._get("nodes", node, "storage", params={"content": content}))
+        return every(Storage, await self._get("nodes", node, "storage", params={"content": content}))
 
     async def content(self, node: str, storage: str, *, kind: str | None = None) -> tuple[Volume, ...]:
         """What is on a storage, all or of one kind: `vztmpl`, `rootdir`."""
         path = ("nodes", node, "storage", storage, "content")
-        return _all(Volume, await self._get(*path, params={"content": kind}))
+        return every(Volume, await self._get(*path, params={"content": kind}))
 
     async def networks(self, node: str) -> tuple[Bridge, ...]:
         """A node's bridges. A creation takes a bridge that does not exist; only the start fails."""
         rows = (await self._get("nodes", node, "network", params={"type": "any_bridge"})).data
-        return _all(Bridge, Reply(data=[row for row in rows if row["type"] in _BRIDGE_TYPES]))
+        return every(Bridge, Reply(data=[row for row in rows if row["type"] in _BRIDGE_TYPES]))
 
     async def next_vmid(self) -> int:
         """The lowest free VMID. It is not reserved: the creation's `VmidTaken` is the compare-and-set."""
@@ -106,12 +76,14 @@ class ProxmoxApi:
         rows = (await self._get("cluster", "resources")).data
         guests = [row for row in rows if row["type"] in _GUEST_TYPES]
         nodes = [row for row in rows if row["type"] == "node"]
-        return Resources(guests=_all(ResourceGuest, Reply(data=guests)), nodes=_all(Node, Reply(data=nodes)))
+        return Resources(
+            guests=every(ResourceGuest, Reply(data=guests)), nodes=every(Node, Reply(data=nodes))
+        )
 
     async def rrd(self, node: str, vmid: int, *, timeframe: str = "hour") -> tuple[RrdPoint, ...]:
         """A container's charts: `hour`, `day`, `week`, `month`, `year`."""
         path = ("nodes", node, "lxc", str(vmid), "rrddata")
-        return _all(RrdPoint, await self._get(*path, params={"timeframe": timeframe, "cf": "AVERAGE"}))
+        return every(RrdPoint, await self._get(*path, params={"timeframe": timeframe, "cf": "AVERAGE"}))
 
     async def create(self, node: str, params: Params) -> Upid:
         """Begin a creation; parameters as in the official schema, `start` excepted.
@@ -121,20 +93,20 @@ class ProxmoxApi:
         """
         if "start" in params or "unprivileged" not in params:
             raise ValueError("a creation says unprivileged, and never start")
-        return _upid(await self._post("nodes", node, "lxc", params=params))
+        return upid_of(await self._post("nodes", node, "lxc", params=params))
 
     async def config(self, node: str, vmid: int) -> ContainerConfig:
         """A container's config; only lock and digest while it is being created."""
-        return _one(ContainerConfig, await self._get("nodes", node, "lxc", str(vmid), "config"))
+        return one(ContainerConfig, await self._get("nodes", node, "lxc", str(vmid), "config"))
 
     async def set_config(self, node: str, vmid: int, params: Params, *, digest: str | None = None) -> None:
         """Change the config at once; raises `ConfigChanged` if it is not the one of the digest any more."""
         changes = {**params, "digest": digest}
-        await self._connection.request("PUT", "nodes", node, "lxc", str(vmid), "config", params=changes)
+        await self._put("nodes", node, "lxc", str(vmid), "config", params=changes)
 
     async def status(self, node: str, vmid: int) -> ContainerStatus:
         """A container right now."""
-        return _one(ContainerStatus, await self._get("nodes", node, "lxc", str(vmid), "status", "current"))
+        return one(ContainerStatus, await self._get("nodes", node, "lxc", str(vmid), "status", "current"))
 
     async def start(self, node: str, vmid: int) -> Upid:
         """Begin a start; raises `AlreadyRunning`."""
@@ -160,12 +132,11 @@ class ProxmoxApi:
     async def delete(self, node: str, vmid: int, *, purge: bool = True, force: bool = False) -> Upid:
         """Begin a removal with all disks; `purge`: also from backups, replication, HA; `force`: stop it."""
         params: Params = {"purge": purge, "force": force, "destroy-unreferenced-disks": True}
-        reply = await self._connection.request("DELETE", "nodes", node, "lxc", str(vmid), params=params)
-        return _upid(reply)
+        return upid_of(await self._delete("nodes", node, "lxc", str(vmid), params=params))
 
     async def interfaces(self, node: str, vmid: int) -> tuple[Interface, ...]:
         """The interfaces inside a running container; none when it is stopped."""
-        return _all(Interface, await self._get("nodes", node, "lxc", str(vmid), "interfaces"))
+        return every(Interface, await self._get("nodes", node, "lxc", str(vmid), "interfaces"))
 
     async def tasks(
         self,
@@ -184,64 +155,33 @@ class ProxmoxApi:
             "source": source,
             "limit": 500,
         }
-        return _all(Task, await self._get("nodes", node, "tasks", params=params))
+        return every(Task, await self._get("nodes", node, "tasks", params=params))
 
     async def task_status(self, upid: Upid) -> TaskStatus:
         """Where a task stands; raises `TaskMissing`."""
-        return _one(TaskStatus, await self._get("nodes", upid.node, "tasks", upid, "status"))
+        return one(TaskStatus, await self._get("nodes", upid.node, "tasks", upid, "status"))
 
     async def task_log(self, upid: Upid, start: int = 0) -> TaskLog:
         """A task's log after its first `start` lines."""
         path = ("nodes", upid.node, "tasks", upid, "log")
         reply = await self._get(*path, params={"start": start, "limit": 0})
-        lines = sorted(_all(LogLine, reply), key=lambda line: line.number)
+        lines = sorted(every(LogLine, reply), key=lambda line: line.number)
         return TaskLog(
             lines=tuple(line for line in lines if line.number > start), total=reply.total or len(lines)
         )
 
     async def stop_task(self, upid: Upid) -> None:
         """Ask a task to stop; nothing happens to one that has ended."""
-        await self._connection.request("DELETE", "nodes", upid.node, "tasks", upid)
+        await self._delete("nodes", upid.node, "tasks", upid)
 
     async def appliances(self, node: str) -> tuple[Appliance, ...]:
         """The container templates that can be downloaded."""
-        return _all(Appliance, await self._get("nodes", node, "aplinfo"))
+        return every(Appliance, await self._get("nodes", node, "aplinfo"))
 
     async def download_appliance(self, node: str, storage: str, template: str) -> Upid:
         """Begin the download of a template."""
         params: Params = {"storage": storage, "template": template}
-        return _upid(await self._post("nodes", node, "aplinfo", params=params))
+        return upid_of(await self._post("nodes", node, "aplinfo", params=params))
 
     async def _power(self, node: str, vmid: int, verb: str, params: Params) -> Upid:
-        return _upid(await self._post("nodes", node, "lxc", str(vmid), "status", verb, params=params))
-
-    async def _get(self, *segments: str, params: Params | None = None) -> Reply:
-        return await self._connection.request("GET", *segments, params=params)
-
-    async def _post(self, *segments: str, params: Params) -> Reply:
-        return await self._connection.request("POST", *segments, params=params)
-
-
-def _one(kind: type[AnswerT], reply: Reply) -> AnswerT:
-    return _read(TypeAdapter(kind), reply.data)
-
-
-def _all(kind: type[AnswerT], reply: Reply) -> tuple[AnswerT, ...]:
-    return _read(TypeAdapter(tuple[kind, ...]), reply.data or ())  # type: ignore[valid-type]  # a type made at run time
-
-
-ReadT = TypeVar("ReadT")
-
-
-def _read(adapter: TypeAdapter[ReadT], data: Any) -> ReadT:
-    try:
-        return adapter.validate_python(data)
-    except ValidationError as error:
-        raise ProxmoxFailed("Proxmox answers in a way that Slipway does not understand.") from error
-
-
-def _upid(reply: Reply) -> Upid:
-    try:
-        return Upid(str(reply.data))
-    except ValueError as error:
-        raise ProxmoxFailed("Proxmox did not name a task.") from error
+        return upid_of(await self._post("nodes", node, "lxc", str(vmid), "status", verb, params=params))
