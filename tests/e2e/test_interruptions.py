@@ -116,11 +116,42 @@ async def test_failure_then_retry(api: httpx.AsyncClient) -> None:
     assert "20-second.sh" in error["message"]
     assert "code 3" in error["message"]
     assert "not this time" in error["message"]
+    assert error["details"]["step"] == "sync.script.1"
+    assert "not this time" in error["details"]["last_lines"]
     assert answer.status_code == httpx.codes.ACCEPTED, answer.text
     second = await story(api, answer.json()["job"]["id"])
     assert second[-1].content["state"] == "succeeded", second[-1].text
     assert "the second has run" in lines(second)
     assert "the first has run" not in lines(second)
+
+
+async def test_retry_from_a_phase(api: httpx.AsyncClient) -> None:
+    """A retry may begin with an earlier phase than the one that failed."""
+    first = await create(api, template="failing", hostname=f"again-{secrets.token_hex(2)}")
+    await story(api, first["job"]["id"])
+
+    answer = await api.post(f"/api/v1/jobs/{first['job']['id']}/retry", json={"phase": "sync"})
+
+    second = await story(api, answer.json()["job"]["id"])
+    assert second[-1].content["state"] == "succeeded", second[-1].text
+    assert {"the first has run", "the second has run"} <= set(lines(second))
+
+
+@pytest.mark.parametrize(("policy", "exists"), [("keep", True), ("stop", True), ("destroy", False)])
+async def test_policy_on_failure(
+    stack: RunningStack, api: httpx.AsyncClient, policy: str, *, exists: bool
+) -> None:
+    """A failed creation is kept, stopped or destroyed, as was wished; destroyed, its name is free."""
+    name = f"policy-{policy}-{secrets.token_hex(2)}"
+    accepted = await create(api, template="failing", hostname=name, on_failure=policy)
+    events = await story(api, accepted["job"]["id"])
+    found = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+
+    assert events[-1].content["state"] == "failed"
+    assert await guests_named(stack.endpoints["lab"], name) == int(exists)
+    assert found["lifecycle"] == ("failed" if exists else "deleted")
+    if not exists:
+        await story(api, (await create(api, template="debian-base", hostname=name))["job"]["id"])
 
 
 async def some(api: httpx.AsyncClient, job: str, after: str | None, limit: int) -> list[ServerEvent]:

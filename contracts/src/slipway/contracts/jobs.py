@@ -68,7 +68,7 @@ class RunJob(Command):
     args: JobArgs = JobArgs()
     retry_of: Id | None = None
     first_step: str | None = None
-    """Where a retry begins; None is the beginning."""
+    """Where a retry begins, a step or a phase; None is the beginning."""
 
 
 class CancelJob(Command):
@@ -297,6 +297,8 @@ class RetryJob(Query[Accepted]):
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.job.retry"
     job: Id
+    phase: Phase | None = None
+    """Of a creation: begin with this phase; None begins with the step that failed."""
 
 
 class JobSecrets(Value):

@@ -12,7 +12,7 @@ from slipway.contracts.containers import ContainerSpec, NetworkSpec
 from slipway.contracts.jobs import JobArgs, RunRecord
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError, Unavailable
 from slipway.contracts.templates import Manifest, Resources, Variable
-from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
 
 FIRST_VMID = 100
 LAST_VMID = 999_999_999
@@ -152,10 +152,12 @@ def after_success(spec: ContainerSpec, kind: JobKind, args: JobArgs) -> Containe
     return spec.model_copy(update=changed)
 
 
-def failed_step(record: RunRecord | None) -> str | None:
-    """Where a retry begins; None, the beginning, if nothing of the container exists."""
+def first_step(record: RunRecord | None, phase: Phase | None) -> str | None:
+    """Where a retry begins: the wanted phase, else the step that failed; from the start if nothing exists."""
     if record is None or not record.exists_on_host:
         return None
+    if phase is not None:
+        return phase
     return next((step.name for step in record.steps if step.status not in {"finished", "skipped"}), None)
 
 

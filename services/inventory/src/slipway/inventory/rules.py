@@ -11,15 +11,20 @@ from slipway.contracts.clusters import NodeFacts
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
 from slipway.contracts.problems import FieldError, Forbidden, Invalid
 from slipway.contracts.templates import Manifest
+from slipway.inventory import content_rules
 
 _HOSTNAME = re.compile(r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$")
-_DOMAIN = re.compile(r"^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,252}[a-zA-Z0-9])?$")
+_LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 _TAG = re.compile(r"^[a-zA-Z0-9_][a-zA-Z0-9_+.-]{0,62}$")
 _PACKAGE = re.compile(r"^[a-zA-Z0-9@][a-zA-Z0-9@/_.:~+=<>-]{0,127}$")
 _WORD = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")
 _TIMEZONE = re.compile(r"^(host|[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2})$")
-_STARTUP = re.compile(r"^(\d+|order=\d+)?(,?(up|down)=\d+){0,2}$")
+_COUNT = "[0-9]{1,9}"
+_STARTUP = re.compile(rf"(?=.)((order=)?{_COUNT}(,|\Z))?(up={_COUNT}(,|\Z))?(down={_COUNT})?(?<!,)")
 _GUEST_PATH = re.compile(r"^/[A-Za-z0-9_./-]{1,255}$")
+_CIDR = re.compile(r"[0-9A-Fa-f:.]+/[0-9]{1,3}")
+"""Without a scope (`%...`): Python takes any text there."""
 _MAC = re.compile(r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")
 _MANAGERS = {"apt", "apk", "dnf", "pip", "npm"}
 _FEATURES = {"nesting", "keyctl", "fuse", "mknod", "mount", "force_rw_sys"}
@@ -73,13 +78,14 @@ def check(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) -> No
     """Refuse what breaks a rule, all faults together.
 
     Raises:
-        RestrictedKey: for bind mounts and devices.
+        RestrictedKey: for bind mounts, devices and hookscripts.
         ContainerInvalid: for anything else.
     """
     restricted = tuple(_restricted(spec))
     if restricted:
         raise RestrictedKey(
-            "Bind mounts and devices reach into the host and can't be given yet.", errors=restricted
+            "Bind mounts, devices and hookscripts reach into the host and can't be given yet.",
+            errors=restricted,
         )
     faults = tuple(_faults(spec, manifest, node))
     if faults:
@@ -94,11 +100,14 @@ def _restricted(spec: ContainerSpec) -> Iterator[FieldError]:
             yield FieldError(field=f"mounts.{index}.storage", message="A host path is a bind mount.")
     if spec.devices:
         yield FieldError(field="devices", message="Devices can't be passed through yet.")
+    if spec.hookscript is not None:
+        yield FieldError(field="hookscript", message="A hookscript runs on the host; it can't be given yet.")
 
 
 def _faults(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) -> Iterator[FieldError]:
     yield from _words(spec)
     yield from _numbers(spec)
+    yield from content_rules.faults(spec)
     for index, network in enumerate(spec.networks):
         yield from _network(network, f"networks.{index}", node)
     yield from _places(spec, node)
@@ -155,8 +164,6 @@ def _network(network: NetworkSpec, field: str, node: NodeFacts) -> Iterator[Fiel
         yield FieldError(
             field=f"{field}.name", message="An interface's name has up to 15 letters and digits."
         )
-    if network.trunks is not None and not re.fullmatch(r"\d+(;\d+)*", network.trunks):
-        yield FieldError(field=f"{field}.trunks", message="VLAN tags separated by semicolons.")
 
 
 def _address(
@@ -174,16 +181,25 @@ def _address(
         yield FieldError(field=field, message=f"{told}, nor one of {', '.join(sorted(words))}.")
     elif gateway is not None and not _is_address(gateway):
         yield FieldError(field=gateway_field, message=f"{gateway!r} is not an IP address.")
-    elif gateway is not None and ipaddress.ip_address(gateway) not in interface.network:
+    elif gateway is not None and not _is_reached(gateway, interface):
         yield FieldError(field=gateway_field, message=f"{gateway} is outside of {interface.network}.")
 
 
 def _interface(text: str, *, version: int) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface | None:
+    if not _CIDR.fullmatch(text):
+        return None
     try:
         interface = ipaddress.ip_interface(text)
     except ValueError:
         return None
-    return interface if "/" in text and interface.version == version else None
+    return interface if interface.version == version else None
+
+
+def _is_reached(gateway: str, interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> bool:
+    """Whether it is on the link; of IPv6, the link's own addresses are."""
+    address = ipaddress.ip_address(gateway)
+    on_link = address.version == interface.version == 6 and address.is_link_local  # noqa: PLR2004  IPv6
+    return on_link or address in interface.network
 
 
 def _places(spec: ContainerSpec, node: NodeFacts) -> Iterator[FieldError]:
@@ -240,6 +256,8 @@ def _against(spec: ContainerSpec, manifest: Manifest | None) -> Iterator[FieldEr
 
 
 def _is_address(text: str) -> bool:
+    if "%" in text:
+        return False
     try:
         ipaddress.ip_address(text)
     except ValueError:

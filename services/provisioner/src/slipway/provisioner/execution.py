@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from slipway.contracts.jobs import JobDone, JobPhase, JobStep, RunRecord, StepStatus
+from slipway.contracts.jobs import JobPhase, RunRecord, StepStatus
 from slipway.contracts.message import Event
 from slipway.contracts.problems import Conflict, Failed, Problem, SlipwayError, Unavailable
 from slipway.contracts.values import JobKind, JobState, OnFailure, Phase
-from slipway.provisioner import pipelines
+from slipway.provisioner import events, pipelines
 from slipway.provisioner.access import Access
 from slipway.provisioner.phases import ownership, remove, sync, tasks
 from slipway.provisioner.phases.work import Result, Step, Work
@@ -99,23 +99,35 @@ class Execution:
         """End the run badly: the error first, then the policy, then the terminal record with `done`."""
         record = self._story.record
         if record.error is None:
-            failed = [_ended(each, "failed") if each.status == "started" else each for each in record.steps]
-            events = [
-                _step_event(record, each, message=problem.message)
-                for each in failed
-                if each.status == "failed"
-            ]
-            await self._story.commit(*events[-1:], error=problem, steps=tuple(failed))
+            problem = self._with_evidence(problem)
+            steps = tuple(
+                events.ended(each, "failed") if each.status == "started" else each for each in record.steps
+            )
+            failed = [each for each in steps if each.status == "failed"]
+            told = [events.step(record, each, message=problem.message) for each in failed[-1:]]
+            await self._story.commit(*told, error=problem, steps=steps)
         else:
             problem = record.error
             state = JobState.CANCELLED if problem.code == Cancelled.code else JobState.FAILED
         exists = await self._keep_policy()
-        done = self._done(state, error=problem)
+        done = events.done(self._story.record, state, error=problem)
         await self._story.commit(done, state=state, finished_at=now(), exists_on_host=exists)
         log.info("run ended", state=state, code=problem.code)
 
+    def _with_evidence(self, problem: Problem) -> Problem:
+        """Give the problem with the step that failed, its task and its last lines."""
+        step = self._work.step if self._work else None
+        evidence = {
+            "step": step.name if step else "",
+            "upid": self._work.facts().get("upid", "") if self._work else "",
+            "last_lines": "\n".join(self._story.last_lines),
+        }
+        told = {name: text for name, text in evidence.items() if text}
+        return problem.model_copy(update={"details": {**told, **problem.details}})
+
     async def _do(self, work: Work, step: Step, *, is_skipped: bool) -> None:
         work.step = step
+        self._story.last_lines.clear()
         begun = await self._begin(step)
         if is_skipped:
             await self._finish(step, begun, Result(status="skipped"))
@@ -175,35 +187,35 @@ class Execution:
                 name=step.name, phase=step.phase, started_at=now(), is_cancellable=step.is_cancellable
             )
         )
-        events: list[Event] = []
+        facts: list[Event] = []
         percent = max(record.percent, step.percent)
         if step.opens_phase and step.phase is not None and before is None:
             told = JobPhase(id=record.id, phase=step.phase, status="started", percent=step.percent, at=now())
-            events.append(told)
+            facts.append(told)
         opened = record.model_copy(update={"percent": percent, "phase": step.phase})
-        events.append(_step_event(opened, begun, step=step))
+        facts.append(events.step(opened, begun, of=step))
         steps = (*(each for each in record.steps if each.name != step.name), begun)
-        await self._story.commit(*events, steps=steps, phase=step.phase, percent=percent)
+        await self._story.commit(*facts, steps=steps, phase=step.phase, percent=percent)
         return begun
 
     async def _finish(self, step: Step, begun: StepStatus, result: Result) -> None:
         record = self._story.record
         percent = max(record.percent, step.percent_after)
         current = next(each for each in record.steps if each.name == begun.name)
-        ended = _ended(current, result.status).model_copy(update={"message": result.message})
+        ended = events.ended(current, result.status).model_copy(update={"message": result.message})
         told = record.model_copy(update={"percent": percent})
-        events: list[Event] = [_step_event(told, ended, step=step, message=result.message)]
+        facts: list[Event] = [events.step(told, ended, of=step, message=result.message)]
         if step.closes_phase and step.phase is not None:
-            events.append(
+            facts.append(
                 JobPhase(id=record.id, phase=step.phase, status="finished", percent=percent, at=now())
             )
         steps = tuple(ended if each.name == ended.name else each for each in record.steps)
-        await self._story.commit(*events, steps=steps, percent=percent, claims_without_progress=0)
+        await self._story.commit(*facts, steps=steps, percent=percent, claims_without_progress=0)
 
     async def _succeed(self) -> None:
         exists = self._story.record.kind is not JobKind.DELETE
         await self._story.commit(
-            self._done(JobState.SUCCEEDED),
+            events.done(self._story.record, JobState.SUCCEEDED),
             state=JobState.SUCCEEDED,
             percent=100,
             finished_at=now(),
@@ -227,7 +239,7 @@ class Execution:
             if record.kind is JobKind.CREATE and work.command.on_failure is not OnFailure.KEEP:
                 work.step = Step(name="on-failure.stop", act=remove.stop)
                 await remove.stop(work)
-                if work.command.on_failure is OnFailure.DESTROY:
+                if work.command.on_failure is OnFailure.DESTROY and _has_created(record):
                     work.step = Step(name="on-failure.destroy", act=remove.delete)
                     await remove.delete(work)
                     return False
@@ -237,19 +249,6 @@ class Execution:
             log.warning("the policy could not be kept", code=error.code, why=error.message)
             await self._story.tell(f"on_failure={work.command.on_failure} could not be kept: {error.message}")
         return True
-
-    def _done(self, state: JobState, *, error: Problem | None = None) -> JobDone:
-        record = self._story.record
-        return JobDone(
-            id=record.id,
-            state=state,
-            container=record.target.container,
-            vmid=record.target.vmid,
-            percent=100 if state is JobState.SUCCEEDED else record.percent,
-            warnings=record.warnings,
-            error=error,
-            at=now(),
-        )
 
 
 class GaveUp(Failed):
@@ -263,34 +262,12 @@ class GaveUp(Failed):
         return cls(f"{error.message} It was tried again until the patience was over.", code=error.code)
 
 
+def _has_created(record: RunRecord) -> bool:
+    """Whether this very job made the container: only then may it destroy it."""
+    return any(each.name == "create.task" and each.facts.get("posted_at") for each in record.steps)
+
+
 def _before_retry(steps: tuple[Step, ...], first: str | None) -> set[str]:
     """Name the steps that a retry need not do: those before the failed one, except what power undoes."""
-    names = [step.name for step in steps]
-    if first not in names:
-        return set()
-    return {step.name for step in steps[: names.index(first)] if not step.is_repeated}
-
-
-def _ended(step: StepStatus, status: str) -> StepStatus:
-    return step.model_copy(update={"status": status, "finished_at": now()})
-
-
-def _step_event(
-    record: RunRecord, status: StepStatus, *, step: Step | None = None, message: str | None = None
-) -> JobStep:
-    took = (status.finished_at - status.started_at).total_seconds() if status.finished_at else None
-    return JobStep(
-        id=record.id,
-        phase=status.phase,
-        step=status.name,
-        status=status.status,
-        percent=record.percent,
-        attempt=status.attempts,
-        script=step.script if step else None,
-        index=step.index if step else None,
-        total=step.total if step else None,
-        scripts=step.scripts if step and status.status == "started" else (),
-        message=message,
-        seconds=took,
-        at=now(),
-    )
+    place = next((i for i, step in enumerate(steps) if first in {step.name, step.phase}), 0)
+    return {step.name for step in steps[:place] if not step.is_repeated}

@@ -8,6 +8,7 @@ stored once.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
@@ -19,8 +20,11 @@ from slipway.runtime.bus import Bus, WriteRefused
 from slipway.runtime.clock import now
 from slipway.runtime.redaction import clean
 
+LAST_LINES = 60
 FLUSH_SECONDS = 0.25
 FLUSH_BYTES = 16 * 1024
+LONGEST_KEPT = 400
+"""Characters of a line that a failure shows."""
 LONGEST_PART = 64 * 1024
 """Characters of one part of a line."""
 
@@ -36,6 +40,8 @@ class Story:
         self._run = run
         self._told = 0
         self._turn = asyncio.Lock()
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        """Of the running step's log, masked: what a failure shows."""
 
     @property
     def record(self) -> RunRecord:
@@ -92,7 +98,9 @@ class Log:
 
     async def add(self, stream: Stream, text: str, offset: int) -> None:
         """Take a line that ends at an offset of its source; known secrets are masked before it is cut."""
-        parts = _parts(str(clean(text)))
+        masked = str(clean(text))
+        self._story.last_lines.append(masked[:LONGEST_KEPT])
+        parts = _parts(masked)
         for number, part in enumerate(parts[:-1]):
             self._take(LogLine(stream=stream, text=part, more=True))
             # The line is not at its end: its parts carry where it began, and a number.

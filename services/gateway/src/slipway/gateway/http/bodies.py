@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec, PackageSpec
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.message import Id
-from slipway.contracts.values import JobKind, OnFailure
+from slipway.contracts.values import JobKind, OnFailure, Phase
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -55,6 +55,14 @@ class JobBody(BaseModel):
     container: Id
     args: ArgsBody = ArgsBody()
     on_failure: OnFailure = OnFailure.KEEP
+
+
+class RetryBody(BaseModel):
+    """Where a retry begins."""
+
+    model_config = _STRICT
+    phase: Phase | None = None
+    """The step that failed, if none is given."""
 
 
 class SshNodeBody(BaseModel):

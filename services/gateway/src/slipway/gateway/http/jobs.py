@@ -17,7 +17,7 @@ from slipway.contracts.jobs import (
     RetryJob,
 )
 from slipway.gateway.http.answers import Cursor, IdFilter, IdPath, Limit, accepted, answer
-from slipway.gateway.http.bodies import JobBody
+from slipway.gateway.http.bodies import JobBody, RetryBody
 from slipway.gateway.http.log_text import log_of
 from slipway.runtime.bus import Bus
 
@@ -44,8 +44,8 @@ def jobs(bus: Bus) -> APIRouter:
         return answer(told, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{told.id}")
 
     @api.post("/jobs/{job}/retry", status_code=HTTPStatus.ACCEPTED, response_model=Accepted)
-    async def retry_job(job: IdPath) -> Response:
-        return accepted(await bus.ask(RetryJob(job=job)))
+    async def retry_job(job: IdPath, body: RetryBody | None = None) -> Response:
+        return accepted(await bus.ask(RetryJob(job=job, phase=body.phase if body else None)))
 
     @api.get("/jobs/{job}/log", response_class=PlainTextResponse)
     async def whole_log(job: IdPath) -> Response:

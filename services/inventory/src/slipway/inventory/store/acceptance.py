@@ -30,7 +30,7 @@ from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState, Lifecycle, OnFailure, Power
 from slipway.inventory.domain import (
     Trigger,
-    failed_step,
+    first_step,
     refuse_cancel,
     refuse_unless_it_lives,
 )
@@ -194,7 +194,7 @@ class AcceptanceStore:
                     "job": new_id(),
                     "target": await _target(connection, row),
                     "retry_of": old.id,
-                    "first_step": failed_step(record),
+                    "first_step": first_step(record, request.phase),
                 }
             )
             accepted = await self._take_in(connection, call, command)

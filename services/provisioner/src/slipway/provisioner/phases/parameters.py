@@ -24,7 +24,7 @@ _COMPARED = (
 def of(spec: ContainerSpec, target: Target, job: Id, *, ostemplate: str, password: str | None) -> Params:
     """Give the parameters of the create call."""
     plain = {name: getattr(spec, name) for name in _PLAIN}
-    given: Params = {name: value for name, value in plain.items() if value is not None}
+    given: Params = {name: _plain(value) for name, value in plain.items() if value is not None}
     given |= {
         "vmid": target.vmid,
         "ostemplate": ostemplate,
@@ -107,12 +107,17 @@ def _mount(spec: MountSpec) -> str:
 
 def _property(fields: Mapping[str, object]) -> str:
     texts = {
-        name: str(int(value)) if isinstance(value, bool) else str(value)
+        name: str(int(value)) if isinstance(value, bool) else str(_plain(value))
         for name, value in fields.items()
         if value is not None
     }
     return ",".join(f"{name}={text}" for name, text in texts.items())
 
 
+def _plain[Value](value: Value) -> Value | str:
+    """Give a fraction without an exponent: Proxmox reads no `1e-05`."""
+    return _number(value) if isinstance(value, float) else value
+
+
 def _number(size: float) -> str:
-    return f"{size:g}"
+    return f"{size:.3f}".rstrip("0").rstrip(".")
