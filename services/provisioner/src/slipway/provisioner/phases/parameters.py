@@ -1,6 +1,7 @@
 """A container's spec as parameters of Proxmox's create call. Pure; the words are the official schema's."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec
 from slipway.contracts.jobs import Target
@@ -114,7 +115,7 @@ def _property(fields: Mapping[str, object]) -> str:
     return ",".join(f"{name}={text}" for name, text in texts.items())
 
 
-def _plain[Value](value: Value) -> Value | str:
+def _plain(value: Any) -> Any:
     """Give a fraction without an exponent: Proxmox reads no `1e-05`."""
     return _number(value) if isinstance(value, float) else value
 
