@@ -4,13 +4,17 @@ Only what Slipway reads is named; the rest is ignored, so that a newer Proxmox d
 Proxmox leaves out (for want of a right, or since the guest is stopped or its node away) are None, never 0.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+_NETWORK = re.compile(r"net\d+")
+_MOUNT = re.compile(r"rootfs|mp\d+")
 
 
 def _as_moment(seconds: object) -> object:
@@ -104,17 +108,6 @@ class Storage(Answer):
     avail: int | None = None
 
 
-class Volume(Answer):
-    """Something on a storage: a template, a disk."""
-
-    volid: str
-    content: str
-    format: str
-    size: int
-    ctime: Moment | None = None
-    vmid: int | None = None
-
-
 class Bridge(Answer):
     """A network bridge of a node."""
 
@@ -185,16 +178,29 @@ class ContainerConfig(Answer):
     nameserver: str | None = None
     searchdomain: str | None = None
     tags: Words = ()
+    cpulimit: float | None = None
+    """How many cores' worth of time at most; 0 is no limit."""
+    startup: Mapping[str, int] = Field(default_factory=dict)
+    """`order`, `up` and `down`: its place among those that start on boot, and the waits."""
+    mounts: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
+    """`{"rootfs": {"volume": "local:100/vm-100-disk-0.raw", "size": "4G"}, "mp0": {..., "mp": "/data"}}`."""
     networks: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
     """`{"net0": {"name": "eth0", "bridge": "vmbr0", "hwaddr": ...}}`."""
 
     @model_validator(mode="before")
     @classmethod
-    def _gather_networks(cls, values: Any) -> Any:
+    def _gather(cls, values: Any) -> Any:
         if not isinstance(values, Mapping) or "networks" in values:
             return values
-        networks = {key: options(text) for key, text in values.items() if key.removeprefix("net").isdecimal()}
-        return {**values, "networks": networks}
+        networks = {key: options(text) for key, text in values.items() if _NETWORK.fullmatch(key)}
+        mounts = {key: options(text) for key, text in values.items() if _MOUNT.fullmatch(key)}
+        startup = {"startup": _startup(values["startup"])} if "startup" in values else {}
+        return {**values, "networks": networks, "mounts": mounts, **startup}
+
+    @property
+    def flags(self) -> Mapping[str, str]:
+        """The features, taken apart: `{"nesting": "1"}`."""
+        return options(self.features) if self.features else {}
 
     @property
     def is_bare(self) -> bool:
@@ -226,19 +232,6 @@ class ContainerStatus(Answer):
     netout: int | None = None
     diskread: int | None = None
     diskwrite: int | None = None
-
-
-class Snapshot(Answer):
-    """A saved state of a container."""
-
-    PRESENT: ClassVar[str] = "current"
-    """The name of the row that stands for now."""
-
-    name: str
-    description: str = ""
-    parent: str | None = None
-    """The snapshot that it was made after, if any."""
-    time: Moment | None = Field(default=None, alias="snaptime")
 
 
 class Interface(Answer):
@@ -276,18 +269,6 @@ class RrdPoint(Answer):
     diskwrite: float | None = None
 
 
-class Appliance(Answer):
-    """A container template that Proxmox offers for download."""
-
-    template: str
-    """The file name: `debian-12-standard_12.12-1_amd64.tar.zst`."""
-    package: str = ""
-    os: str = ""
-    version: str = ""
-    section: str = ""
-    headline: str = ""
-
-
 def options(text: object) -> Mapping[str, str]:
     """Read a property string: `name=eth0,bridge=vmbr0`; a first value without a key is `volume`."""
     pairs: dict[str, str] = {}
@@ -295,3 +276,9 @@ def options(text: object) -> Mapping[str, str]:
         key, equals, value = part.partition("=")
         pairs.update({key: value} if equals else {"volume": part})
     return pairs
+
+
+def _startup(text: object) -> Mapping[str, int]:
+    """Read `order=1,up=30`; a first number without a key is the order."""
+    names = {"volume": "order"}
+    return {names.get(key, key): int(value) for key, value in options(text).items()}

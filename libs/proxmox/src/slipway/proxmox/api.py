@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from slipway.proxmox.answers import (
-    Appliance,
     Bridge,
     ClusterMember,
     ContainerConfig,
@@ -21,9 +20,9 @@ from slipway.proxmox.answers import (
     RrdPoint,
     Storage,
     Version,
-    Volume,
 )
 from slipway.proxmox.keeping import Keeping
+from slipway.proxmox.kept_answers import Appliance, Volume
 from slipway.proxmox.requesting import every, one, upid_of
 from slipway.proxmox.task_answers import LogLine, Task, TaskLog, TaskStatus
 from slipway.proxmox.upid import Upid
@@ -94,6 +93,14 @@ class ProxmoxApi(Keeping):
         if "start" in params or "unprivileged" not in params:
             raise ValueError("a creation says unprivileged, and never start")
         return upid_of(await self._post("nodes", node, "lxc", params=params))
+
+    async def restore(self, node: str, params: Params) -> Upid:
+        """Begin to make a container from a backup, its volume in `ostemplate`; otherwise as `create`.
+
+        What is not given is as it was when the backup was made, hardware addresses and notes included;
+        `unique` makes new addresses. `force` replaces a stopped container that has the VMID.
+        """
+        return await self.create(node, {**params, "restore": True})
 
     async def config(self, node: str, vmid: int) -> ContainerConfig:
         """A container's config; only lock and digest while it is being created."""

@@ -106,6 +106,27 @@ class NotRunning(ProxmoxRejected):
     reason = Reason.CONFLICT
 
 
+class FeatureMissing(ProxmoxRejected):
+    """Storage or state of the container don't allow it: snapshot, linked clone, copy while it runs."""
+
+    code = "proxmox.feature-missing"
+    reason = Reason.CONFLICT
+
+
+class SnapshotMissing(ProxmoxRejected):
+    """There is no such snapshot."""
+
+    code = "proxmox.snapshot-missing"
+    reason = Reason.NOT_FOUND
+
+
+class SnapshotTaken(ProxmoxRejected):
+    """The container has a snapshot of that name."""
+
+    code = "proxmox.snapshot-taken"
+    reason = Reason.CONFLICT
+
+
 class ConfigChanged(ProxmoxRejected):
     """The config changed since it was read: read again, decide again."""
 

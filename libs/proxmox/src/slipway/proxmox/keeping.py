@@ -1,14 +1,16 @@
 """Sizes, snapshots, copies, backups and moves of containers: the part of `ProxmoxApi` about their disks."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from slipway.proxmox.answers import Snapshot
+from slipway.proxmox.kept_answers import Snapshot
 from slipway.proxmox.requesting import Asking, every, upid_of
 from slipway.proxmox.upid import Upid
-from slipway.proxmox.wire import Params
+from slipway.proxmox.wire import Params, Reply
 
 Feature = Literal["snapshot", "clone", "copy"]
+BackupMode = Literal["snapshot", "suspend", "stop"]
+Compression = Literal["0", "gzip", "lzo", "zstd"]
 _LONG_AGO = datetime.fromtimestamp(0, tz=UTC)
 
 
@@ -21,7 +23,7 @@ class Keeping(Asking):
         A smaller size is refused. Proxmox before 8 does it at once and names no task.
         """
         reply = await self._put(*_lxc(node, vmid), "resize", params={"disk": disk, "size": size})
-        return None if reply.data is None else upid_of(reply)
+        return _upid_if_any(reply)
 
     async def snapshots(self, node: str, vmid: int) -> tuple[Snapshot, ...]:
         """A container's snapshots, oldest first, without the entry for its present state."""
@@ -35,6 +37,110 @@ class Keeping(Asking):
         reply = await self._get(*_lxc(node, vmid), "feature", params=params)
         return bool((reply.data or {}).get("hasFeature"))
 
+    async def snapshot(self, node: str, vmid: int, name: str, description: str = "") -> Upid:
+        """Begin a snapshot; a running container is frozen for it. Most refusals come in the task."""
+        params: Params = {"snapname": name, "description": description or None}
+        return upid_of(await self._post(*_lxc(node, vmid), "snapshot", params=params))
+
+    async def rollback(self, node: str, vmid: int, name: str, *, start: bool = False) -> Upid:
+        """Begin to go back to a snapshot, disks and config. Stops the container, hard, and leaves it so.
+
+        The notes in the config are the one thing that stays as it is (PVE::AbstractConfig).
+        """
+        path = (*_lxc(node, vmid), "snapshot", name, "rollback")
+        return upid_of(await self._post(*path, params={"start": start or None}))
+
+    async def delete_snapshot(self, node: str, vmid: int, name: str) -> Upid:
+        """Begin the removal of a snapshot; those made after it stay."""
+        return upid_of(await self._delete(*_lxc(node, vmid), "snapshot", name))
+
+    async def clone(
+        self,
+        node: str,
+        vmid: int,
+        newid: int,
+        *,
+        hostname: str | None = None,
+        description: str | None = None,
+        full: bool | None = None,
+        storage: str | None = None,
+        snapname: str | None = None,
+        target: str | None = None,
+    ) -> Upid:
+        """Begin a copy; it has new hardware addresses, and the original's notes unless others are given.
+
+        A running container can be copied only from one of its snapshots. Raises `VmidTaken`.
+        """
+        params: Params = {
+            "newid": newid,
+            "hostname": hostname,
+            "description": description,
+            "full": full,
+            "storage": storage,
+            "snapname": snapname,
+            "target": target,
+        }
+        return upid_of(await self._post(*_lxc(node, vmid), "clone", params=params))
+
+    async def backup(
+        self,
+        node: str,
+        vmid: int,
+        *,
+        storage: str,
+        mode: BackupMode = "snapshot",
+        compress: Compression = "zstd",
+        notes: str = "",
+    ) -> Upid:
+        """Begin a backup with vzdump; older ones stay.
+
+        A failure is `job errors`; its cause is in the task's log. In notes, `{{guestname}}`, `{{vmid}}` and
+        `{{node}}` are filled in.
+        """
+        params: Params = {
+            "vmid": str(vmid),
+            "storage": storage,
+            "mode": mode,
+            "compress": compress,
+            "remove": False,
+            "notes-template": _template(notes) if notes else None,
+        }
+        return upid_of(await self._post("nodes", node, "vzdump", params=params))
+
+    async def delete_volume(self, node: str, volid: str) -> Upid | None:
+        """Begin to remove a volume, such as a backup; no task means that it is done."""
+        storage = volid.partition(":")[0]
+        reply = await self._delete("nodes", node, "storage", storage, "content", volid)
+        return _upid_if_any(reply)
+
+    async def migrate(
+        self, node: str, vmid: int, target: str, *, restart: bool = False, timeout: timedelta | None = None
+    ) -> Upid:
+        """Begin a move to another node of the cluster.
+
+        Args:
+            node: Where it is.
+            vmid: The container.
+            target: Where to.
+            restart: Shut a running container down and start it there; without it a running one is refused.
+            timeout: How long its shutdown may take; Proxmox' own default is three minutes.
+        """
+        params: Params = {
+            "target": target,
+            "restart": restart or None,
+            "timeout": int(timeout.total_seconds()) if timeout else None,
+        }
+        return upid_of(await self._post(*_lxc(node, vmid), "migrate", params=params))
+
 
 def _lxc(node: str, vmid: int) -> tuple[str, ...]:
     return ("nodes", node, "lxc", str(vmid))
+
+
+def _upid_if_any(reply: Reply) -> Upid | None:
+    return None if reply.data is None else upid_of(reply)
+
+
+def _template(notes: str) -> str:
+    r"""Write notes so that vzdump, which reads `\n` and `\\`, comes back to them."""
+    return notes.replace("\\", "\\\\").replace("\n", "\\n")

@@ -1,0 +1,49 @@
+"""What Proxmox answers about what it keeps: volumes, snapshots, templates. The rest is in `answers`."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from slipway.proxmox.answers import Answer, Moment
+
+
+class Volume(Answer):
+    """Something on a storage: a template, a disk, a backup."""
+
+    volid: str
+    content: str
+    format: str
+    size: int
+    ctime: Moment | None = None
+    vmid: int | None = None
+    notes: str = ""
+    """A backup's own words; not the notes in the config that is in it."""
+    protected: bool = False
+    """Whether a backup may not be removed."""
+    subtype: str | None = None
+    """`lxc` or `qemu`: what a backup is of."""
+
+
+class Snapshot(Answer):
+    """A saved state of a container."""
+
+    PRESENT: ClassVar[str] = "current"
+    """The name of the row that stands for now."""
+
+    name: str
+    description: str = ""
+    parent: str | None = None
+    """The snapshot that it was made after, if any."""
+    time: Moment | None = Field(default=None, alias="snaptime")
+
+
+class Appliance(Answer):
+    """A container template that Proxmox offers for download."""
+
+    template: str
+    """The file name: `debian-12-standard_12.12-1_amd64.tar.zst`."""
+    package: str = ""
+    os: str = ""
+    version: str = ""
+    section: str = ""
+    headline: str = ""
