@@ -11,7 +11,7 @@ from slipway.contracts.clusters import NodeFacts
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
 from slipway.contracts.problems import FieldError, Forbidden, Invalid
 from slipway.contracts.templates import Manifest
-from slipway.inventory import content_rules
+from slipway.inventory.rules import content
 
 _HOSTNAME = re.compile(r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$")
 _LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
@@ -107,7 +107,7 @@ def _restricted(spec: ContainerSpec) -> Iterator[FieldError]:
 def _faults(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) -> Iterator[FieldError]:
     yield from _words(spec)
     yield from _numbers(spec)
-    yield from content_rules.faults(spec)
+    yield from content.faults(spec)
     for index, network in enumerate(spec.networks):
         yield from _network(network, f"networks.{index}", node)
     yield from _places(spec, node)

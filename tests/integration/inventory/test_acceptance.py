@@ -1,0 +1,238 @@
+"""Inventory on a real bus and database: clusters are tested first; names, VMIDs and keys are claimed once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from slipway.contracts import clusters, containers, jobs
+from slipway.contracts.problems import Conflict, Forbidden, Invalid, NotFound
+from slipway.inventory import tables
+from slipway.inventory.app import MIGRATIONS, register
+from slipway.inventory.credentials import Custody
+from slipway.runtime.bus import Bus
+from slipway.runtime.call import Call, using
+from slipway.runtime.database import Database
+from slipway.runtime.identities import Identities, generate
+from slipway.runtime.ids import new_id
+from slipway.runtime.sealing import Sealer
+from slipway.runtime.settings import ServiceSettings
+from slipway.runtime.vault import KeyRing, Vault
+from support.nats import MakeBus
+from support.postgres import Databases
+
+TOKEN = "the token of this test"
+SPEC = clusters.ClusterSpec(name="home", endpoint="https://pve:8006", token_id="a@pve!b")
+ARCHIVE = "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"
+NODE = clusters.NodeFacts(
+    node="pve1",
+    is_online=True,
+    is_ssh_usable=True,
+    storages=(clusters.StorageFact(name="local-lvm", type="lvmthin", content=("rootdir",)),),
+    bridges=(clusters.BridgeFact(name="vmbr0"),),
+    os_templates=(ARCHIVE,),
+    vmids=(100,),
+    observed_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+@dataclass
+class World:
+    """Inventory, who asks it, and who it asks."""
+
+    keys: Identities
+    tables: Database
+    gateway: Bus
+    tested: list[clusters.TestCluster] = field(default_factory=list)
+
+    def sealer(self, service: str) -> Sealer:
+        """Seal and open as a service does."""
+        own = self.keys.sealing_file(service)
+        return Sealer(ServiceSettings(sealing_key_file=own, sealing_public_file=self.keys.public_file))
+
+    async def test(self, query: clusters.TestCluster, _call: Call) -> clusters.ClusterFacts:
+        """Answer as monitor does."""
+        self.tested.append(query)
+        return clusters.ClusterFacts(version="9.0", nodes=(NODE,))
+
+    async def add(self, spec: clusters.ClusterSpec = SPEC) -> clusters.Cluster:
+        """Add the cluster as the gateway does."""
+        seal = self.sealer("gateway").seal
+        given = {
+            name: seal(SecretStr(TOKEN), to="inventory", owner=spec.name, field=name)
+            for name in ("token_secret", "ssh_password")
+        }
+        return await self.gateway.ask(
+            clusters.AddCluster(spec=spec, secrets=clusters.ClusterSecrets(**given))
+        )
+
+    async def create(
+        self, hostname: str, *, key: str | None = None, vmid: int | None = None
+    ) -> containers.Accepted:
+        """Create a container as the gateway does."""
+        spec = containers.ContainerSpec(hostname=hostname, ostemplate=ARCHIVE, vmid=vmid)
+        with using(Call(actor="me", correlation_id=new_id(), idempotency_key=key)):
+            return await self.gateway.ask(containers.CreateContainer(spec=spec))
+
+    async def container(self, accepted: containers.Accepted) -> containers.Container:
+        """Read it back."""
+        return await self.gateway.ask(containers.GetContainer(container=accepted.container.id))
+
+
+@pytest.fixture
+async def world(make_bus: MakeBus, databases: Databases, tmp_path: Path) -> AsyncIterator[World]:
+    """Give inventory, monitor and the gateway on one bus."""
+    keys = generate(tmp_path / "keys")
+    ring = KeyRing.create(tmp_path / "ring.json")
+    async with AsyncExitStack() as stack:
+        database = Database(await databases.make("inventory", MIGRATIONS))
+        stack.push_async_callback(database.dispose)
+        made = World(keys=keys, tables=database, gateway=await make_bus("gateway"))
+        custody = Custody(made.sealer("inventory"), Vault(ring))
+        await make_bus("monitor", lambda bus: bus.answer(clusters.TestCluster, made.test))
+        inventory = await make_bus("inventory", lambda bus: register(bus, database, custody))
+        yield made
+        await inventory.drain()
+
+
+async def test_a_cluster_is_tested_then_saved_and_its_secrets_stay_sealed(world: World) -> None:
+    """Monitor can open what it was given; the row holds no plain secret; the name is taken then."""
+    added = await world.add()
+
+    sealed = world.tested[0].secrets.token_secret
+    assert sealed is not None
+    opened = world.sealer("monitor").open(sealed, owner="home", field="token_secret")
+    assert opened.get_secret_value() == TOKEN
+    async with world.tables.begin() as connection:
+        row = (await connection.execute(select(tables.clusters))).one()
+    assert (row.id, set(row.secrets)) == (added.id, {"token_secret", "ssh_password"})
+    assert TOKEN not in str(row)
+    with pytest.raises(Conflict):
+        await world.add()
+
+
+async def test_a_refused_cluster_names_its_field_and_is_not_tested(world: World) -> None:
+    """A wrong endpoint costs no connection."""
+    with pytest.raises(Invalid) as refused:
+        await world.add(SPEC.model_copy(update={"endpoint": "http://pve"}))
+
+    assert [each.field for each in refused.value.errors] == ["endpoint"]
+    assert world.tested == []
+
+
+async def test_only_those_who_reach_hosts_get_access(world: World) -> None:
+    """The gateway gets nothing; the provisioner can open its copy."""
+    added = await world.add()
+
+    with pytest.raises(Forbidden):
+        await world.gateway.ask(clusters.GetClusterAccess(cluster=added.id, seal_to="gateway"))
+    access = await world.gateway.ask(clusters.GetClusterAccess(cluster=added.id, seal_to="provisioner"))
+
+    sealed = access.secrets.token_secret
+    assert sealed is not None
+    opened = world.sealer("provisioner").open(sealed, owner=added.id, field="token_secret")
+    assert opened.get_secret_value() == TOKEN
+
+
+async def test_a_creation_is_filled_up_and_its_password_can_be_revealed_on_record(world: World) -> None:
+    """Defaults come from the node; the reveal is sealed to the gateway and stands in the audit trail."""
+    await world.add()
+    container = await world.container(await world.create("web-1"))
+    assert (container.spec.storage, container.spec.networks[0].ip) == ("local-lvm", "dhcp")
+    (credential,) = container.credentials
+
+    shown = await world.gateway.ask(
+        containers.RevealCredential(container=container.id, credential=credential.id)
+    )
+
+    secret = world.sealer("gateway").open(shown.value, owner=credential.id, field="value").get_secret_value()
+    async with world.tables.begin() as connection:
+        assert secret not in str((await connection.execute(select(tables.credentials))).one())
+    trail = await world.gateway.ask(clusters.ListAudit())
+    assert "credential.reveal" in {entry.action for entry in trail.items}
+
+
+async def test_a_name_asked_for_twice_at_once_is_given_once(world: World) -> None:
+    """Exactly one of two gets it."""
+    await world.add()
+
+    came = await asyncio.gather(world.create("web-1"), world.create("web-1"), return_exceptions=True)
+
+    assert sorted(type(each).__name__ for each in came if isinstance(each, containers.Accepted)) == [
+        "Accepted"
+    ]
+    (refused,) = [each for each in came if isinstance(each, BaseException)]
+    assert isinstance(refused, Conflict)
+
+
+async def test_thirty_creations_at_once_get_thirty_vmids(world: World) -> None:
+    """Nobody shares one, and the one in use on the host is not given."""
+    await world.add()
+
+    came = await asyncio.gather(*(world.create(f"web-{number}") for number in range(30)))
+
+    assert {each.container.vmid for each in came} == set(range(101, 131))
+
+
+async def test_a_vmid_in_use_is_refused(world: World) -> None:
+    """Of the host's as well as of ours."""
+    await world.add()
+    await world.create("web-1", vmid=150)
+
+    for vmid in (100, 150):
+        with pytest.raises(Conflict) as refused:
+            await world.create(f"web-{vmid}", vmid=vmid)
+        assert [each.field for each in refused.value.errors] == ["vmid"]
+
+
+async def test_a_key_gives_its_first_answer_again_and_never_another_requests(world: World) -> None:
+    """The same request is replayed; another one under the key is refused."""
+    await world.add()
+
+    first = await world.create("web-1", key="k")
+
+    assert await world.create("web-1", key="k") == first
+    with pytest.raises(Conflict):
+        await world.create("web-2", key="k")
+    page = await world.gateway.ask(containers.ListContainers())
+    assert [each.hostname for each in page.items] == ["web-1"]
+
+
+async def test_what_works_on_a_container_keeps_a_deletion_and_a_retry_away(world: World) -> None:
+    """A container that is being created is busy, and its job is not one to retry."""
+    await world.add()
+    accepted = await world.create("web-1")
+
+    with pytest.raises(Conflict):
+        await world.gateway.ask(containers.DeleteContainer(container=accepted.container.id))
+    with pytest.raises(Conflict) as refused:
+        await world.gateway.ask(jobs.RetryJob(job=accepted.job.id))
+    assert refused.value.code == "job.not-retryable"
+
+
+async def test_an_unknown_container_is_not_found(world: World) -> None:
+    """It is told as that."""
+    with pytest.raises(NotFound):
+        await world.gateway.ask(containers.GetContainer(container=new_id()))
+
+
+async def test_pages_of_containers_follow_each_other(world: World) -> None:
+    """Each one is listed once."""
+    await world.add()
+    for number in range(5):
+        await world.create(f"web-{number}")
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = await world.gateway.ask(containers.ListContainers(limit=2, cursor=cursor))
+        seen += [each.hostname for each in page.items]
+        cursor = page.next
+        if cursor is None:
+            break
+    assert seen == [f"web-{number}" for number in range(5)]
