@@ -71,12 +71,27 @@ async def test_sizes_and_config(api: httpx.AsyncClient, container: str) -> None:
     assert (await story(api, deleted.json()["job"]["id"]))[-1].content["state"] == "succeeded"
 
 
+async def test_disk_grows_only(api: httpx.AsyncClient, container: str) -> None:
+    """A root disk grows; it never shrinks."""
+    await done(api, f"containers/{container}/resize", {"disk": 6})
+
+    answer = await api.post(f"/api/v1/containers/{container}/resize", json={"disk": 5})
+
+    events = await story(api, answer.json()["job"]["id"])
+    assert events[-1].content["error"]["code"] == "disk.shrinks"
+    found = (await api.get(f"/api/v1/containers/{container}")).json()
+    assert found["spec"]["disk"] == 6
+
+
 @pytest.mark.parametrize(
     ("verb", "body", "field"),
     [
         ("start", {"cores": 2}, "args.cores"),
         ("resize", {}, "args"),
         ("resize", {"memory": 1}, "args.memory"),
+        ("resize", {"disk": -1}, "args.disk"),
+        ("snapshot", {}, "args.snapshot"),
+        ("rollback", {"snapshot": "current"}, "args.snapshot"),
         ("configure", {"hostname": "a b"}, "args.hostname"),
         ("configure", {"tags": ["a;b"]}, "args.tags.0"),
         ("shutdown", {"grace_seconds": -1}, "args.grace_seconds"),

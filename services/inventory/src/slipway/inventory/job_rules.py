@@ -14,18 +14,26 @@ ALLOWED: Mapping[JobKind, frozenset[str]] = MappingProxyType(
         JobKind.STOP: frozenset(),
         JobKind.SHUTDOWN: frozenset({"grace_seconds"}),
         JobKind.RESTART: frozenset({"grace_seconds"}),
-        JobKind.RESIZE: frozenset({"cores", "memory", "swap"}),
+        JobKind.RESIZE: frozenset({"cores", "memory", "swap", "disk"}),
         JobKind.CONFIGURE: frozenset({"hostname", "tags", "description", "onboot", "startup"}),
+        JobKind.SNAPSHOT: frozenset({"snapshot", "description"}),
+        JobKind.ROLLBACK: frozenset({"snapshot"}),
+        JobKind.SNAPSHOT_DELETE: frozenset({"snapshot"}),
     }
 )
 """Which arguments each kind takes; a kind that is not here can't be asked for this way."""
 CHANGING = frozenset({JobKind.RESIZE, JobKind.CONFIGURE})
 """Kinds that need at least one argument."""
+OF_SNAPSHOTS = frozenset({JobKind.SNAPSHOT, JobKind.ROLLBACK, JobKind.SNAPSHOT_DELETE})
+"""Kinds that need a snapshot's name."""
+_SNAPSHOT = re.compile(r"(?!current$)[A-Za-z][A-Za-z0-9_-]{1,39}")
+"""Official schema: `pve-configid`, up to 40 characters; `current` is Proxmox's own."""
 _LIMITS = {
     "grace_seconds": (0, 3600),
     "cores": (1, 8192),
     "memory": (16, 16_777_216),
     "swap": (0, 16_777_216),
+    "disk": (0.1, 131_072),
 }
 _HOSTNAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_+.-]{0,62}")
@@ -63,6 +71,9 @@ def _faults(kind: JobKind, args: JobArgs) -> Iterator[FieldError]:
         value = given.get(name)
         if value is not None and not least <= value <= most:
             yield FieldError(field=f"args.{name}", message=f"{value} is not between {least} and {most}.")
+    if kind in OF_SNAPSHOTS and not _SNAPSHOT.fullmatch(args.snapshot or ""):
+        message = "A snapshot's name has 2 to 40 letters, digits, _ and -, and begins with a letter."
+        yield FieldError(field="args.snapshot", message=message)
     yield from _texts(args)
 
 

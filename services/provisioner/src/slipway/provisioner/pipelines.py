@@ -14,6 +14,7 @@ from slipway.provisioner.phases import (
     packages,
     power,
     remove,
+    snapshots,
     start,
     sync,
 )
@@ -97,10 +98,23 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
         JobKind.RESIZE: (
             Step(name="resize.look", act=change.look_at_sizes),
             Step(name="resize.config", act=change.resize, is_cancellable=False),
+            Step(name="resize.disk", act=change.grow_disk, is_cancellable=False),
         ),
         JobKind.CONFIGURE: (
             Step(name="configure.look", act=power.look),
             Step(name="configure.config", act=change.configure, is_cancellable=False),
+        ),
+        JobKind.SNAPSHOT: (
+            Step(name="snapshot.look", act=snapshots.look),
+            Step(name="snapshot.task", act=snapshots.take, is_cancellable=False),
+        ),
+        JobKind.ROLLBACK: (
+            Step(name="rollback.look", act=snapshots.look_for_it),
+            Step(name="rollback.task", act=snapshots.go_back, is_cancellable=False),
+        ),
+        JobKind.SNAPSHOT_DELETE: (
+            Step(name="snapshot-delete.look", act=power.look),
+            Step(name="snapshot-delete.task", act=snapshots.delete, is_cancellable=False),
         ),
     }
 )

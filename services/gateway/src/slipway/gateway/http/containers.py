@@ -21,7 +21,9 @@ from slipway.gateway.http.answers import Cursor, IdPath, Limit, Words, accepted,
 from slipway.gateway.http.bodies import ArgsBody, ContainerBody, RevealedAnswer
 from slipway.runtime.bus import Bus
 
-PowerVerb = Literal["start", "stop", "shutdown", "restart", "resize", "configure"]
+Verb = Literal[
+    "start", "stop", "shutdown", "restart", "resize", "configure", "snapshot", "rollback", "snapshot-delete"
+]
 """Short forms of `POST /api/v1/jobs`."""
 
 
@@ -46,7 +48,7 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
         return accepted(await bus.ask(DeleteContainer(container=container)))
 
     @api.post("/containers/{container}/{verb}", status_code=HTTPStatus.ACCEPTED, response_model=Accepted)
-    async def change_power(container: IdPath, verb: PowerVerb, body: ArgsBody | None = None) -> Response:
+    async def change(container: IdPath, verb: Verb, body: ArgsBody | None = None) -> Response:
         args = JobArgs.model_validate((body or ArgsBody()).model_dump())
         kind = JobKind(f"container.{verb}")
         return accepted(await bus.ask(RequestJob(container=container, kind=kind, args=args)))

@@ -1,10 +1,13 @@
 """Changes of a container's config: sizes, and what the user may set; read back afterwards."""
 
+from datetime import timedelta
+
 from slipway.contracts.problems import FieldError, Rejected
-from slipway.provisioner.phases import ownership, power
+from slipway.provisioner.phases import ownership, power, tasks
 from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, Result, Work
 from slipway.proxmox.answers import ContainerConfig, options
 
+RESIZE_DEADLINE = timedelta(minutes=10)
 _SIZES = ("cores", "memory", "swap")
 _UNITS = {"M": 1 / 1024, "G": 1.0, "T": 1024.0}
 
@@ -37,6 +40,19 @@ async def resize(work: Work) -> Result:
         return NOTHING_TO_DO
     await work.cluster.api.set_config(work.target.node, work.target.vmid, changes, digest=config.digest)
     return Result(message=", ".join(f"{name} {value}" for name, value in changes.items()))
+
+
+async def grow_disk(work: Work) -> Result:
+    """Grow the root disk to its new size."""
+    wanted, now = work.command.args.disk, disk_size(await _config(work))
+    if wanted is None or wanted == now:
+        return NOTHING_TO_DO
+    size = f"{wanted:g}G"
+    api, target = work.cluster.api, work.target
+    await tasks.run(
+        work, "resize", lambda: api.resize(target.node, target.vmid, "rootfs", size), deadline=RESIZE_DEADLINE
+    )
+    return Result(message=size)
 
 
 async def configure(work: Work) -> Result:

@@ -19,10 +19,12 @@ from slipway.runtime.clock import now
 
 Post = Callable[[], Awaitable[Upid | None]]
 """Begins a task; None if Proxmox did it at once, without one."""
-MINUTES_10 = timedelta(minutes=10)
 CANCEL_DEADLINE = timedelta(seconds=10)
 SKEW = timedelta(seconds=30)
 """How far the node's clock may be behind ours."""
+ADOPTED_SKEW = timedelta(seconds=2)
+"""The same, where an older task of ours would be taken for the one that was just begun. One that is missed is
+begun again, and finds its goal reached."""
 
 
 async def run(work: Work, kind: str, post: Post, *, deadline: timedelta, **changes: object) -> None:
@@ -38,7 +40,7 @@ async def run(work: Work, kind: str, post: Post, *, deadline: timedelta, **chang
     facts = work.facts()
     upid = Upid(facts["upid"]) if facts.get("upid") else None
     if upid is None and facts.get("posted_at"):
-        known = await find(work, kind, datetime.fromisoformat(facts["posted_at"]))
+        known = await find(work, kind, datetime.fromisoformat(facts["posted_at"]), skew=ADOPTED_SKEW)
         upid = known.upid if known else None
     if upid is None:
         posted = work.with_facts(posted_at=now().isoformat())
@@ -69,11 +71,11 @@ async def cancel(work: Work) -> None:
         await tasks.wait(api, Upid(upid), deadline=CANCEL_DEADLINE)
 
 
-async def find(work: Work, kind: str, since: datetime) -> Task | None:
+async def find(work: Work, kind: str, since: datetime, *, skew: timedelta = SKEW) -> Task | None:
     """Give the newest task of ours of that kind on this VMID, or None."""
     api = work.cluster.access.api
     found = await work.cluster.api.tasks(
-        work.target.node, vmid=work.target.vmid, typefilter=kind, since=since - SKEW
+        work.target.node, vmid=work.target.vmid, typefilter=kind, since=since - skew
     )
     ours = {api.token_id, api.username}
     # The list shows user and token apart; the UPID names both.
