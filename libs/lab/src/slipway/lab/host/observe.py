@@ -73,8 +73,9 @@ class Observer:
         return row
 
     async def containers(self) -> list[Row]:
-        """Show all containers as they are now."""
-        return [await self.container(vmid) for vmid in self._machine.configs.vmids()]
+        """Show all containers as they are now; one may go away while another is looked at."""
+        configs = self._machine.configs
+        return [await self.container(vmid) for vmid in configs.vmids() if vmid in configs]
 
     def resources(self) -> list[Row]:
         """Show all containers as they were at the last look around."""
