@@ -33,6 +33,8 @@ def main() -> int:
             finally:
                 if asked.keep:
                     shutil.copytree(data / "log", asked.keep, dirs_exist_ok=True)
+    if asked.keep:
+        report.save(asked.keep)
     for each in report.violations:
         print(f"VIOLATION {each}")  # noqa: T201 - what this program is for
     print(report.figures())  # noqa: T201

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chaos.host import FOREIGN
 from chaos.model import TERMINAL, Job, Model
 from chaos.stream import Told
 
@@ -71,10 +72,10 @@ def _host(evidence: Evidence) -> Iterator[str]:
     for vmid, number in Counter(each["vmid"] for each in living).items():
         if number > 1:
             yield f"VMID {vmid} belongs to {number} living containers of inventory"
-    foreign = [each for each in evidence.host if each.get("name") == "someone-elses"]
-    if len(foreign) != evidence.model.foreigners:
-        yield f"{evidence.model.foreigners} containers of others were made, {len(foreign)} are there"
-    ours = [each for each in evidence.host if each.get("name") != "someone-elses"]
+    foreign = {int(each["vmid"]) for each in evidence.host if each.get("name") == FOREIGN}
+    if foreign != evidence.model.foreigners:
+        yield f"others left the containers {evidence.model.foreigners}, and there are {foreign}"
+    ours = [each for each in evidence.host if each.get("name") != FOREIGN]
     for name, number in Counter(each.get("name") for each in ours).items():
         if number > 1:
             yield f"{number} containers on the host are called {name}"
@@ -87,7 +88,7 @@ def _host(evidence: Evidence) -> Iterator[str]:
 
 def _presence(evidence: Evidence) -> Iterator[str]:
     known = {each["id"]: each for each in evidence.containers}
-    there = {int(each["vmid"]): each for each in evidence.host if each.get("name") != "someone-elses"}
+    there = {int(each["vmid"]): each for each in evidence.host if each.get("name") != FOREIGN}
     for each in evidence.model.containers.values():
         row = known.get(each.id)
         found = there.get(row["vmid"]) if row and row["lifecycle"] != "deleted" else None

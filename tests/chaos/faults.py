@@ -3,25 +3,32 @@
 import asyncio
 import os
 import random
+import re
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 
 from chaos import stream
 from chaos.host import Host
-from chaos.model import Job, Model
+from chaos.lives import FIRST_CHOSEN
+from chaos.model import Hit, Job, Model
 from chaos.processes import Processes
 
 from slipway.lab import faults as lab
 from support.stack import RunningStack
 
-MET_SECONDS = 6.0
+MET_SECONDS = 8.0
 """How long an order of the lab stands at most."""
 TAKEOVER_SECONDS = 45.0
+YOUNG_EVENTS = 8
 WOKEN_SECONDS = 20.0
+FOREIGN_SECONDS = 6.0
+"""How long someone else keeps a container on a VMID that a person wants."""
+_JOB = re.compile(r"\bjob=([a-z0-9]+)|\bJob ([a-z0-9]+) has a newer owner")
 
 
 @dataclass(slots=True)
@@ -50,34 +57,46 @@ async def kill(scene: Scene, *, name: str) -> str:
     return "back"
 
 
-async def at_host(scene: Scene, *, make: Callable[[Job | None], lab.Fault], excuses: bool = False) -> str:
-    """Order a fault of the host, on a running job's container if it is one that excuses."""
-    job = _some_job(scene) if excuses else None
-    if excuses and job is None:
+async def at_host(scene: Scene, *, make: Callable[[int], lab.Fault], hits: bool = False) -> str:
+    """Order a fault of the host; one that may make a job fail hits the VMID of a job under way."""
+    job = _some_job(scene) if hits else None
+    if hits and job is None:
         return "nothing to break"
-    began, fault = time.time(), make(job)
+    vmid = max(job.vmids) if job else 0
+    fault = make(vmid)
+    hit = Hit(reason=fault.kind, vmid=vmid)
+    if job is not None:
+        scene.model.hits.append(hit)
+    is_met = await _ordered(scene, fault)
+    hit.ended_at = time.time()
+    return "met" if is_met else "not met"
+
+
+async def take_vmid(scene: Scene) -> str:
+    """Let someone else take the next VMID; if a person chose it, the other one removes his after a while."""
+    before = await scene.host.foreigners()
+    hit = Hit(reason="vmid-taken", vmid=None, chosen_only=True)
+    scene.model.hits.append(hit)
+    is_met = await _ordered(scene, lab.VmidTaken())
+    taken = await scene.host.foreigners() - before
+    wanted = {vmid for vmid in taken if vmid >= FIRST_CHOSEN}
+    for vmid in wanted:
+        await asyncio.sleep(FOREIGN_SECONDS)
+        await scene.host.remove(vmid)
+    scene.model.foreigners |= taken - wanted
+    hit.ended_at = time.time()
+    return f"took {taken}" if is_met else "not met"
+
+
+async def _ordered(scene: Scene, fault: lab.Fault) -> bool:
+    """Let an order stand until it was met, but not for long; whether it was."""
     order = await scene.host.order(fault)
     ends = time.monotonic() + MET_SECONDS
     while await scene.host.stands(order) and time.monotonic() < ends:  # noqa: ASYNC110 - the lab can't tell
         await asyncio.sleep(0.1)
     is_met = not await scene.host.stands(order)
     await scene.host.clear(order)
-    if excuses and job is not None:
-        for vmid in set(job.vmids):
-            scene.model.excuse(vmid, f"{fault.kind} met" if is_met else fault.kind, since=began)
-    return "met" if is_met else "not met"
-
-
-async def take_vmid(scene: Scene) -> str:
-    """Let someone else take the next VMID that is to be created; who chose it himself may fail."""
-    before = {job.id for job in scene.model.open_jobs()}
-    told = await at_host(scene, make=lambda _: lab.VmidTaken())
-    if told == "met":
-        scene.model.foreigners += 1
-        for job in scene.model.jobs.values():
-            if job.chooses_vmid and job.kind == "container.create" and (job.is_open or job.id in before):
-                job.excuses.append("vmid-taken")
-    return told
+    return is_met
 
 
 async def repeat_command(scene: Scene) -> str:
@@ -88,59 +107,57 @@ async def repeat_command(scene: Scene) -> str:
 
 
 async def pause(scene: Scene) -> str:
-    """Stop a worker until another has its jobs, then let it wake: it must be refused."""
+    """Stop a worker until another has its jobs, then let it wake: each of them must be refused to it."""
     await scene.processes.start_replica()
     pid = await scene.processes.pid("provisioner")
-    ours = scene.stack.data / "log" / "provisioner.log"
-    other = scene.processes.replica_log
-    begins = (ours.stat().st_size, other.stat().st_size)
+    ours, other = scene.stack.data / "log" / "provisioner.log", scene.processes.replica_log
+    begins = other.stat().st_size
     os.kill(pid, signal.SIGSTOP)
+    held = held_jobs(ours.read_text(errors="replace").splitlines())
     try:
-        taken = await _count_until(other, begins[1], _is_takeover, seconds=TAKEOVER_SECONDS)
+        taken = await _jobs_told(other, begins, "run claimed", held, seconds=TAKEOVER_SECONDS)
     finally:
         os.kill(pid, signal.SIGCONT)
-    if taken == 0:
-        return "nothing to take over"
-    refused = await _count_until(ours, begins[0], _is_refusal, seconds=WOKEN_SECONDS)
-    scene.takeovers += taken
-    scene.refused += refused
-    if refused == 0:
-        scene.model.violate(f"a worker lost {taken} jobs while it was stopped, and was not refused on waking")
-    return f"{taken} taken over, {refused} refused"
+    refused = await _jobs_told(ours, 0, "run.claim-lost", taken, seconds=WOKEN_SECONDS)
+    scene.takeovers += len(taken)
+    scene.refused += len(refused)
+    if taken - refused:
+        scene.model.violate(f"a stopped worker lost {taken}; on waking only {refused} was refused")
+    return f"it held {len(held)}, {len(taken)} were taken over, {len(refused)} refused on waking"
 
 
-def _is_takeover(line: str) -> bool:
-    return "run claimed" in line and "claim=1 " not in f"{line} "
+def held_jobs(lines: Sequence[str]) -> set[str]:
+    """Give the jobs that the provisioner's last process had claimed and not ended, by its log."""
+    held: set[str] = set()
+    for line in lines:
+        found = _JOB.search(line)
+        job = found and (found[1] or found[2])
+        if "service ready" in line:
+            held.clear()
+        elif job and "run claimed" in line:
+            held.add(job)
+        elif job and any(end in line for end in ("run succeeded", "run ended", "claim-lost")):
+            held.discard(job)
+    return held
 
 
-def _is_refusal(line: str) -> bool:
-    return "run.claim-lost" in line
-
-
-async def _count_until(
-    file: "os.PathLike[str]", begin: int, fits: Callable[[str], bool], *, seconds: float
-) -> int:
-    """Count the lines that fit, as soon as there is one and no more come."""
-    ends, before = time.monotonic() + seconds, 0
+async def _jobs_told(file: Path, begin: int, words: str, wanted: set[str], *, seconds: float) -> set[str]:
+    """Give the wanted jobs of which a log speaks, once it has spoken of all."""
+    ends = time.monotonic() + seconds
     while True:
-        with open(file, "rb") as opened:  # noqa: PTH123, ASYNC230 - a short file
-            opened.seek(begin)
-            lines = opened.read().decode(errors="replace").splitlines()
-        number = sum(fits(line) for line in lines)
-        if time.monotonic() > ends or (number and number == before):
-            return number
-        before = number
-        await asyncio.sleep(1.0)
+        lines = file.read_bytes()[begin:].decode(errors="replace").splitlines()
+        found = {job for line in lines if words in line for job in wanted if job in line}
+        if found == wanted or time.monotonic() > ends:
+            return found
+        await asyncio.sleep(0.5)
 
 
 def _some_job(scene: Scene) -> Job | None:
-    """Choose a job that is under way and has not been hit yet."""
-    open_jobs = [job for job in scene.model.open_jobs() if not job.excuses]
-    return scene.chance.choice(open_jobs) if open_jobs else None
-
-
-def _vmid(job: Job | None) -> int | None:
-    return max(job.vmids) if job else None
+    """Choose a job that no fault has hit yet, rather one at its beginning: there it has most to ask."""
+    hit = {each.vmid for each in scene.model.hits if each.ended_at > time.time()}
+    open_jobs = [job for job in scene.model.open_jobs() if not job.vmids & hit]
+    young = [job for job in open_jobs if len(job.seen) < YOUNG_EVENTS]
+    return scene.chance.choice(young or open_jobs) if open_jobs else None
 
 
 FAULTS: Mapping[str, Fault] = MappingProxyType(
@@ -164,14 +181,14 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         "595 to everything": partial(at_host, make=lambda _: lab.ApiError(status=595, times=10)),
         "500 to a container's changes": partial(
             at_host,
-            make=lambda job: lab.ApiError(method="POST", path=f"/nodes/*/lxc/{_vmid(job)}/*", times=1),
-            excuses=True,
+            make=lambda vmid: lab.ApiError(method="POST", path=f"/nodes/*/lxc/{vmid}/*", times=1),
+            hits=True,
         ),
         "dropped SSH in a command": partial(at_host, make=lambda _: lab.SshDropped(after_bytes=900)),
         "dropped SSH everywhere": partial(at_host, make=lambda _: lab.SshDropped(now=True)),
         "refused SSH": partial(at_host, make=lambda _: lab.SshRefused(times=3)),
         "killed task of a creation": partial(at_host, make=lambda _: lab.WorkerKilled(task="vzcreate")),
-        "failed task": partial(at_host, make=lambda job: lab.TaskFails(vmid=_vmid(job)), excuses=True),
+        "failed task": partial(at_host, make=lambda vmid: lab.TaskFails(vmid=vmid), hits=True),
         "VMID taken by someone else": take_vmid,
     }
 )

@@ -1,5 +1,6 @@
 """The lab from outside: its faults ordered, its containers and tasks looked at, as root over HTTPS."""
 
+import asyncio
 import json
 import ssl
 from pathlib import Path
@@ -10,6 +11,9 @@ import httpx
 from slipway.lab.faults import Fault
 
 API = "/api2/json"
+FOREIGN = "someone-elses"
+"""How the lab calls the container of a `VmidTaken` order."""
+GONE_SECONDS = 20.0
 
 
 class Host:
@@ -47,6 +51,19 @@ class Host:
         """Take an order back, or all."""
         await self._client.delete("/lab/faults", params={"id": order} if order else {})
 
+    async def foreigners(self) -> set[int]:
+        """Give the VMIDs that `VmidTaken` orders have taken."""
+        found = await self._get(f"/nodes/{self._name}/lxc")
+        return {int(each["vmid"]) for each in found if each.get("name") == FOREIGN}
+
+    async def remove(self, vmid: int) -> None:
+        """Remove a container as someone by hand would, and wait until it is gone."""
+        answer = await self._client.delete(f"{API}/nodes/{self._name}/lxc/{vmid}")
+        assert answer.is_success, (answer.status_code, answer.text)
+        async with asyncio.timeout(GONE_SECONDS):
+            while vmid in await self.foreigners():  # noqa: ASYNC110 - another program's state
+                await asyncio.sleep(0.1)
+
     async def containers(self) -> list[dict[str, Any]]:
         """Give what exists on the node, each with its notes; a fault that stands may not touch this."""
         found = await self._get(f"/nodes/{self._name}/lxc")
@@ -63,6 +80,9 @@ class Host:
         return [each for each in found if self._user.startswith(each["user"].partition("!")[0])]
 
     async def _get(self, path: str) -> Any:
+        """Ask, and once more if a container went away in the middle of the list."""
         answer = await self._client.get(f"{API}{path}")
+        if not answer.is_success:
+            answer = await self._client.get(f"{API}{path}")
         assert answer.is_success, (path, answer.status_code, answer.text)
         return answer.json()["data"]

@@ -8,6 +8,9 @@ from typing import Any
 
 from chaos.model import Presence
 
+FIRST_CHOSEN = 7000
+"""The lowest VMID that a person chooses; Slipway itself begins at 100."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
@@ -101,7 +104,7 @@ def plan(seed: int, jobs: int, known_paths: Collection[str]) -> list[Given]:
             if ops:
                 left -= len(ops)
                 number = len(made)
-                vmid = 7000 + number if life.chooses_vmid else None
+                vmid = FIRST_CHOSEN + number if life.chooses_vmid else None
                 own = random.Random(f"{seed}/{number}")
                 name = f"chaos-{seed}-{number}"
                 made.append(Given(life=life, ops=ops, hostname=name, vmid=vmid, chance=own))
@@ -109,4 +112,5 @@ def plan(seed: int, jobs: int, known_paths: Collection[str]) -> list[Given]:
 
 
 def _is_known(op: Op, paths: Collection[str]) -> bool:
-    return f"/api/v1{op.path}" in paths
+    above = op.path.rpartition("/")[0]
+    return f"/api/v1{op.path}" in paths or f"/api/v1{above}/{{verb}}" in paths

@@ -21,8 +21,6 @@ class Job:
     must: str = "succeeded"
     retry_of: str | None = None
     chooses_vmid: bool = False
-    excuses: list[str] = field(default_factory=list)
-    """Faults that hit it and may make it fail; a kill never does."""
     state: str | None = None
     """As its viewer was told at `done`."""
     code: str | None = None
@@ -39,13 +37,27 @@ class Job:
 
     @property
     def is_as_it_must_be(self) -> bool:
-        """Whether it ended as it must."""
-        return self.state == self.must
+        """Whether it ended as it must; one that must fail does so of its script."""
+        return self.state == self.must and self.code in {None, "script.failed"}
 
-    @property
-    def is_excused(self) -> bool:
-        """Whether it ended as the model allows."""
-        return self.is_as_it_must_be or (self.state == "failed" and bool(self.excuses))
+
+@dataclass(slots=True)
+class Hit:
+    """A fault on a VMID, which may make the jobs fail that work there meanwhile; a kill never does."""
+
+    reason: str
+    vmid: int | None
+    """None is any."""
+    chosen_only: bool = False
+    """Whether only who chose the VMID himself may fail: others get another one."""
+    began_at: float = field(default_factory=time.time)
+    ended_at: float = float("inf")
+
+    def excuses(self, job: Job) -> bool:
+        """Whether a job that failed may have failed of it."""
+        overlaps = job.accepted_at <= self.ended_at and (job.is_open or job.ended_at >= self.began_at)
+        is_there = self.vmid is None or self.vmid in job.vmids
+        return is_there and overlaps and (job.chooses_vmid or not self.chosen_only)
 
 
 @dataclass(slots=True)
@@ -65,8 +77,9 @@ class Model:
 
     jobs: dict[str, Job] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
-    foreigners: int = 0
-    """Containers that someone else (a `VmidTaken` order) put on the node."""
+    foreigners: set[int] = field(default_factory=set)
+    """VMIDs of containers that someone else (a `VmidTaken` order) put on the node and left there."""
+    hits: list[Hit] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
 
     def violate(self, text: str) -> None:
@@ -81,8 +94,6 @@ class Model:
         """Count the jobs whose end was seen."""
         return sum(not job.is_open for job in self.jobs.values())
 
-    def excuse(self, vmid: int, reason: str, *, since: float) -> None:
-        """Excuse the jobs that a fault on a VMID may have hit: those not ended before it began."""
-        for job in self.jobs.values():
-            if vmid in job.vmids and (job.is_open or job.ended_at >= since):
-                job.excuses.append(reason)
+    def excuses(self, job: Job) -> list[str]:
+        """Give the faults of which a job may have failed."""
+        return [hit.reason for hit in self.hits if hit.excuses(job)] if job.state == "failed" else []

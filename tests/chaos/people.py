@@ -42,10 +42,11 @@ class Person:
             if job.is_as_it_must_be:
                 self._settle(op, job)
                 return True
-            if not job.is_excused or tries == MOST_RETRIES:
+            excuses = self._model.excuses(job)
+            if not excuses or tries == MOST_RETRIES:
                 self._unsettle()
                 told = f"job {job.id} ({job.kind} of {self._given.hostname}): {job.state} {job.code}"
-                self._model.violate(f"{told}, but must be {job.must}; excuses: {job.excuses or 'none'}")
+                self._model.violate(f"{told}, but must be {job.must}; excuses: {excuses or 'none'}")
                 return False
             tries += 1
             job = await self._ask(OPS["retry"], must=op.must)

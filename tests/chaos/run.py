@@ -1,13 +1,14 @@
 """One run: a stack, people, faults; then everything is compared, and told in one line of figures."""
 
 import asyncio
+import json
 import random
 import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from chaos import checks, stream
 from chaos.faults import FAULTS, Scene
 from chaos.host import Host
 from chaos.lives import Given, plan
-from chaos.model import TERMINAL, Model
+from chaos.model import TERMINAL, Job, Model
 from chaos.people import Person
 from chaos.processes import Processes
 
@@ -51,7 +52,7 @@ class Report:
 
     def figures(self) -> str:
         """Give one line of figures."""
-        jobs = self.scene.model.jobs.values()
+        jobs = self._jobs()
         states = Counter(job.state or "stuck" for job in jobs)
         ends = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
         events = sum(len(story) for story in self.evidence.stories.values())
@@ -62,6 +63,17 @@ class Report:
             f"recovery {checks.recovery_seconds(self.evidence):.1f} s, {self.seconds:.0f} s in all, "
             f"{len(self.violations)} violations"
         )
+
+    def save(self, folder: Path) -> None:
+        """Write down what every job told and what its viewer saw, for whoever looks for a cause."""
+        jobs = {
+            job.id: [asdict(job), *map(asdict, self.evidence.stories.get(job.id, ()))] for job in self._jobs()
+        }
+        text = json.dumps(jobs | {"violations": list(self.violations)}, indent=1, default=str)
+        (folder / "jobs.json").write_text(text)
+
+    def _jobs(self) -> list[Job]:
+        return list(self.scene.model.jobs.values())
 
 
 def copy_templates(folder: Path) -> dict[str, str]:

@@ -66,7 +66,7 @@ class Viewer:
             self._job.seen.clear()
             return False
         self._job.seen.append((int(number or 0), kind, content))
-        if kind == "progress" and isinstance(content.get("vmid"), int):
+        if kind in {"progress", "done"} and isinstance(content.get("vmid"), int):
             self._job.vmids.add(int(str(content["vmid"])))
         if kind == "done":
             error = content.get("error")
