@@ -132,5 +132,5 @@ async def test_guests_die_with_their_lab(tmp_path: Path) -> None:
     init = Path("/proc", output.decode().strip())
 
     async with asyncio.timeout(10):
-        while init.exists():  # noqa: ASYNC110, ASYNC240 - no event tells, and it is no disk
+        while init.exists():  # noqa: ASYNC110 - no event tells, and it is no disk
             await asyncio.sleep(0.05)

@@ -142,6 +142,14 @@ class Guests(Protocol):
         """Remove it with its disk; nothing to do if it does not exist."""
         ...
 
+    async def save(self, vmid: int, archive: Path) -> None:
+        """Write its own disk into an archive; a running one stands still meanwhile where it can."""
+        ...
+
+    async def load(self, spec: GuestSpec, archive: Path) -> None:
+        """Give a guest that does not run the disk of an archive; make the guest if there is none."""
+        ...
+
     async def start(self, vmid: int) -> None:
         """Start it; returns when its init runs, not when it is ready."""
         ...

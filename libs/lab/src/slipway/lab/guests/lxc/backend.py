@@ -12,6 +12,7 @@ until the next `open` with its folder, or `python -m slipway.lab.guests.lxc clea
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import time
@@ -20,7 +21,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TextIO
 
-from slipway.lab.guests import attached, setup
+from slipway.lab.guests import archives, attached, setup
 from slipway.lab.guests.claim import claim
 from slipway.lab.guests.lxc import (
     cleanup,
@@ -34,7 +35,7 @@ from slipway.lab.guests.lxc import (
     template,
 )
 from slipway.lab.guests.lxc.kept import Kept, exists, read, write
-from slipway.lab.guests.lxc.life import Life
+from slipway.lab.guests.lxc.life import Life, frozen
 from slipway.lab.guests.protocol import GuestError, GuestSpec, Interface, Process, Usage
 
 START_SECONDS = 30.0
@@ -126,6 +127,30 @@ class LxcGuests:
         self._disks.pop(vmid, None)
         for folder in (self._place.folder(vmid), self._place.runtime(vmid)):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def save(self, vmid: int, archive: Path) -> None:
+        """Write its own layer; a running one is frozen meanwhile."""
+        self._kept(vmid)
+        async with frozen(self._place, vmid) if self.is_running(vmid) else contextlib.nullcontext():
+            await archives.pack(self._place.folder(vmid), ["delta"], archive)
+
+    async def load(self, spec: GuestSpec, archive: Path) -> None:
+        """Put the archive's layer in the place of the guest's."""
+        if self.is_running(spec.vmid):
+            raise GuestError(f"guest {spec.vmid} runs")
+        folder = self._place.folder(spec.vmid)
+        lease = self._kept(spec.vmid).lease if exists(folder) else None
+        base = await layers.unpacked(spec.template, first_id=self._host.first_id if spec.unprivileged else 0)
+        draft = folder.with_name(f".{spec.vmid}.draft")
+        try:
+            await asyncio.to_thread(layers.prepare, draft, base)
+            await archives.unpack(archive, draft)
+            write(draft, Kept(spec=spec, base=base, lease=lease))
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            draft.rename(folder)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
+        self._disks.pop(spec.vmid, None)
 
     async def start(self, vmid: int) -> None:
         """Mount, configure, and start LXC's monitor; returns when init runs."""

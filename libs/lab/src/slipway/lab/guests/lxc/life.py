@@ -4,6 +4,7 @@ import contextlib
 import os
 import select
 import subprocess
+from collections.abc import AsyncIterator
 from typing import Self
 
 from slipway.lab.guests.lxc import commands
@@ -81,3 +82,14 @@ class Life:
             return 0
         number = asked.stdout.strip()
         return int(number) if number.isdigit() else 0
+
+
+@contextlib.asynccontextmanager
+async def frozen(place: Place, vmid: int) -> AsyncIterator[None]:
+    """Hold all processes of a running guest; they go on whatever happens."""
+    words = ["-P", str(place.lxcpath), "-n", place.name(vmid)]
+    try:
+        await commands.run(["lxc-freeze", *words])
+        yield
+    finally:
+        await commands.attempt(["lxc-unfreeze", *words])

@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
-from slipway.lab.guests import attached
+from slipway.lab.guests import archives, attached
 from slipway.lab.guests.claim import claim
 from slipway.lab.guests.protocol import GuestError, GuestSpec, Interface, Process, Usage
 from slipway.lab.guests.simulated import tree
@@ -106,6 +106,26 @@ class SimulatedGuests:
         """Stop it and remove its folder."""
         await self.stop(vmid)
         await asyncio.to_thread(_remove, self._folder(vmid))
+
+    async def save(self, vmid: int, archive: Path) -> None:
+        """Write its tree and what it changed in `/usr`; a running one goes on."""
+        await archives.pack(self._guest(vmid), tree.OWN, archive)
+
+    async def load(self, spec: GuestSpec, archive: Path) -> None:
+        """Put the archive's tree in the place of the guest's."""
+        if self.is_running(spec.vmid):
+            raise GuestError(f"guest {spec.vmid} runs")
+        guest = self._folder(spec.vmid)
+        draft = guest.with_name(f".{spec.vmid}.draft")
+        await asyncio.to_thread(_remove, draft)
+        try:
+            (draft / "work").mkdir(parents=True)
+            await archives.unpack(archive, draft)
+            await asyncio.to_thread(_remove, guest)
+            draft.rename(guest)
+        finally:
+            await asyncio.to_thread(_remove, draft)
+        await self.update(spec)
 
     async def start(self, vmid: int) -> None:
         """Start the guest's first process and wait until it has built its view."""

@@ -50,6 +50,8 @@ ETC = {
     "motd": "This is a simulated guest of a Slipway lab: its packages and services are pretended.\n",
     "timezone": "Etc/UTC\n",
 }
+OWN = ("root", "upper", "units")
+"""Folders of a guest that are its disk; `work` is the overlay's."""
 HOST_FILES = (
     "resolv.conf", "ld.so.cache", "ssl/certs/ca-certificates.crt", "pki/tls/certs/ca-bundle.crt",
     "protocols", "services",
