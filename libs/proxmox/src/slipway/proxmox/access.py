@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from slipway.contracts.clusters import ClusterSpec
 from slipway.contracts.problems import FieldError, Invalid
 
 _FINGERPRINT = re.compile(r"^(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}$", re.IGNORECASE)
@@ -90,6 +91,45 @@ class ClusterAccess:
     api: ApiAccess
     nodes: Mapping[str, NodeAccess] = field(default_factory=dict)
     """By node name; a node that is missing here can be seen, not touched."""
+
+
+def api_access(spec: ClusterSpec, secrets: Mapping[str, SecretStr]) -> ApiAccess:
+    """How the API is reached, by what inventory says and the secrets that were opened.
+
+    Raises:
+        Invalid: with the field's name.
+    """
+    return ApiAccess(
+        endpoint=spec.endpoint,
+        token_id=spec.token_id,
+        token_secret=secrets.get("token_secret"),
+        username=spec.username,
+        password=secrets.get("password"),
+        tls_fingerprint=spec.tls_fingerprint,
+        ca=spec.ca,
+    )
+
+
+def node_accesses(
+    spec: ClusterSpec, secrets: Mapping[str, SecretStr], addresses: Mapping[str, str]
+) -> Mapping[str, NodeAccess]:
+    """How nodes are reached by SSH: those with a confirmed host key, an address and a login."""
+    password, private_key = secrets.get("ssh_password"), secrets.get("ssh_private_key")
+    if password is None and private_key is None:
+        return {}
+    return {
+        name: NodeAccess(
+            name=name,
+            address=address,
+            port=node.port or spec.ssh_port,
+            username=spec.ssh_username,
+            password=password,
+            private_key=private_key,
+            host_key=node.host_key,
+        )
+        for name, node in spec.nodes.items()
+        if node.host_key and (address := node.address or addresses.get(name))
+    }
 
 
 def _invalid(name: str, message: str) -> Invalid:

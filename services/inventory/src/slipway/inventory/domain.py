@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
-from slipway.contracts.clusters import NodeFacts, StorageFact
+from slipway.contracts.clusters import ClusterSpec, NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
 from slipway.contracts.jobs import JobArgs, RunRecord
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError, Unavailable
@@ -159,6 +159,16 @@ def first_step(record: RunRecord | None, phase: Phase | None) -> str | None:
     if phase is not None:
         return phase
     return next((step.name for step in record.steps if step.status not in {"finished", "skipped"}), None)
+
+
+def with_addresses(spec: ClusterSpec, nodes: Sequence[NodeFacts]) -> ClusterSpec:
+    """Give how a cluster is reached, with the addresses that were seen where none was given."""
+    seen = {node.node: node.address for node in nodes}
+    reached = {
+        name: node.model_copy(update={"address": node.address or seen.get(name)})
+        for name, node in spec.nodes.items()
+    }
+    return spec.model_copy(update={"nodes": reached})
 
 
 def choose_node(wanted: str | None, nodes: Sequence[NodeFacts]) -> NodeFacts:

@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
-from slipway.contracts.clusters import ClusterSecrets, ClusterSpec, GetClusterAccess
+from slipway.contracts.clusters import ClusterSecrets, GetClusterAccess
 from slipway.contracts.problems import NotFound
-from slipway.proxmox.access import ApiAccess, ClusterAccess, NodeAccess
+from slipway.proxmox.access import ApiAccess, ClusterAccess, api_access, node_accesses
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import AccessRefused, CertificateMismatch, HostKeyMismatch
 from slipway.proxmox.hosts import Cluster, Hosts
@@ -92,38 +92,3 @@ def open_secrets(sealer: Sealer, sealed: ClusterSecrets, *, owner: str) -> Secre
     """Open what was sealed to monitor."""
     given = {name: getattr(sealed, name) for name in ClusterSecrets.model_fields}
     return {name: sealer.open(box, owner=owner, field=name) for name, box in given.items() if box is not None}
-
-
-def api_access(spec: ClusterSpec, secrets: Secrets) -> ApiAccess:
-    """How the API is reached; raises `Invalid` with the field's name."""
-    return ApiAccess(
-        endpoint=spec.endpoint,
-        token_id=spec.token_id,
-        token_secret=secrets.get("token_secret"),
-        username=spec.username,
-        password=secrets.get("password"),
-        tls_fingerprint=spec.tls_fingerprint,
-        ca=spec.ca,
-    )
-
-
-def node_accesses(
-    spec: ClusterSpec, secrets: Secrets, addresses: Mapping[str, str]
-) -> Mapping[str, NodeAccess]:
-    """How nodes are reached by SSH: those with a confirmed host key, an address and a login."""
-    password, private_key = secrets.get("ssh_password"), secrets.get("ssh_private_key")
-    if password is None and private_key is None:
-        return {}
-    return {
-        name: NodeAccess(
-            name=name,
-            address=address,
-            port=node.port or spec.ssh_port,
-            username=spec.ssh_username,
-            password=password,
-            private_key=private_key,
-            host_key=node.host_key,
-        )
-        for name, node in spec.nodes.items()
-        if node.host_key and (address := node.address or addresses.get(name))
-    }

@@ -13,8 +13,8 @@ from pathlib import Path
 from slipway.contracts.clusters import ClusterFacts, ClusterSpec, NodeFacts, TestCluster
 from slipway.contracts.problems import FieldError, Invalid, SlipwayError, Unavailable
 from slipway.monitor import facts
-from slipway.monitor.access import Secrets, api_access, node_accesses, open_secrets
-from slipway.proxmox.access import ApiAccess
+from slipway.monitor.access import Secrets, open_secrets
+from slipway.proxmox.access import ApiAccess, api_access, node_accesses
 from slipway.proxmox.answers import Version
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import (

@@ -22,6 +22,7 @@ from slipway.contracts.clusters import (
 )
 from slipway.contracts.problems import FieldError, Forbidden, Invalid
 from slipway.contracts.values import Sealed
+from slipway.inventory import domain
 from slipway.inventory.credentials import Custody
 from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.clusters import ClusterStore
@@ -96,7 +97,8 @@ class ClusterHandlers:
             field: self._custody.pass_on(kept, owner=known.id, field=field, to=query.seal_to)
             for field, kept in known.secrets.items()
         }
-        return ClusterAccess(id=known.id, spec=known.spec, secrets=ClusterSecrets.model_validate(secrets))
+        spec = domain.with_addresses(known.spec, known.nodes)
+        return ClusterAccess(id=known.id, spec=spec, secrets=ClusterSecrets.model_validate(secrets))
 
     async def audit(self, query: ListAudit, _call: Call) -> AuditPage:
         """Give the trail."""
