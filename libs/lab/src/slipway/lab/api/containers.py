@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 from slipway.lab.api.call import Call, Route, Routes
-from slipway.lab.host import change, create, power, rights
-from slipway.lab.host.configs import check_digest, digest, shown
+from slipway.lab.host import change, create, power, rights, snapshots
+from slipway.lab.host.configs import check_digest, shown
 from slipway.lab.host.tasks import Work
 from slipway.lab.problems import Refused
 
@@ -35,7 +35,9 @@ def delete_container(call: Call) -> str:
 
 
 def config(call: Call) -> Row:
-    """Show a configuration."""
+    """Show a configuration, the present one or a snapshot's."""
+    if name := call.given.get("snapshot"):
+        return shown(snapshots.config_of(call.machine, call.vmid, name))
     return shown(call.machine.configs.get(call.vmid))
 
 
@@ -101,22 +103,6 @@ def history(call: Call) -> list[Row]:
     return call.observer.history(call.vmid, call.given["timeframe"])
 
 
-def feature(call: Call) -> Row:
-    """Say whether the storage can do something: its folders cannot, thin volumes can."""
-    volume = call.machine.configs.get(call.vmid).get("rootfs", "")
-    storage = call.machine.storages.get(volume.partition(":")[0])
-    return {"hasFeature": int(call.given["feature"] == "copy" or storage.type == "lvmthin")}
-
-
-def snapshots(call: Call) -> list[Row]:
-    """List the one state there is: now."""
-    present = call.machine.configs.get(call.vmid)
-    running = int(call.machine.guests.is_running(call.vmid))
-    return [
-        {"name": "current", "description": "You are here!", "running": running, "digest": digest(present)}
-    ]
-
-
 def _index(*names: str) -> Route:
     return Route(handler=lambda _call: [{"subdir": name} for name in names])
 
@@ -129,22 +115,21 @@ def _reading(handler: Any) -> Route:
     return Route(handler=handler, path="/vms/{vmid}", rights=("VM.Audit",))
 
 
+CHILDREN = ("config", "pending", "status", "rrddata", "feature", "interfaces", "resize")
 CONTAINER = "/nodes/{node}/lxc/{vmid}"
 ROUTES: Routes = {
     "GET /nodes/{node}/lxc": Route(handler=containers),
     "POST /nodes/{node}/lxc": Route(handler=create_container),
-    f"GET {CONTAINER}": _index("config", "pending", "status", "rrddata", "feature", "interfaces", "resize"),
+    f"GET {CONTAINER}": _index(*CHILDREN),
     f"DELETE {CONTAINER}": Route(handler=delete_container, path="/vms/{vmid}", rights=("VM.Allocate",)),
     f"GET {CONTAINER}/config": _reading(config),
     f"PUT {CONTAINER}/config": Route(
         handler=change_config, path="/vms/{vmid}", rights=_CONFIG_RIGHTS, any_right=True
     ),
-    f"GET {CONTAINER}/feature": _reading(feature),
     f"GET {CONTAINER}/interfaces": _reading(interfaces),
     f"GET {CONTAINER}/pending": _reading(pending),
     f"PUT {CONTAINER}/resize": Route(handler=resize, path="/vms/{vmid}", rights=("VM.Config.Disk",)),
     f"GET {CONTAINER}/rrddata": _reading(history),
-    f"GET {CONTAINER}/snapshot": _reading(snapshots),
     f"GET {CONTAINER}/status": _index("current", "start", "stop", "shutdown", "reboot"),
     f"GET {CONTAINER}/status/current": _reading(current),
     f"POST {CONTAINER}/status/start": _power(lambda call: power.start(call.machine, call.actor, call.vmid)),

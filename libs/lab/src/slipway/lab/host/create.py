@@ -14,7 +14,7 @@ from pathlib import Path
 from slipway.lab.access.actors import Actor
 from slipway.lab.faults import VmidTaken
 from slipway.lab.guests.protocol import GuestError
-from slipway.lab.host import options, power, rights, templates
+from slipway.lab.host import options, power, rights, snapshots, templates
 from slipway.lab.host.configs import Config
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.storages import check_template_volume
@@ -147,6 +147,7 @@ async def _work(machine: Machine, vmid: int, given: Mapping[str, str], work: Wor
 async def clean(machine: Machine, vmid: int) -> None:
     """Remove disks, guest and config of a creation that failed."""
     machine.storages.free(vmid)
+    snapshots.forget(machine, vmid)
     await machine.guests.destroy(vmid)
     machine.forget_origin(vmid)
     machine.configs.remove(vmid)

@@ -17,6 +17,7 @@ from slipway.lab.problems import Refused, bad_parameters
 
 GIB = 1024**3
 TEMPLATE_STORAGE = "local"
+SNAPSHOTS = frozenset({"lvmthin", "zfspool", "rbd", "btrfs"})
 HOST_CACHE = "/var/lib/vz/template/cache"
 
 
@@ -30,6 +31,11 @@ class Storage:
     total_bytes: int
     path: str | None = None
     is_enabled: bool = True
+
+    @property
+    def has_snapshots(self) -> bool:
+        """Whether its disks can be snapshot: those in a folder, raw images, can not."""
+        return self.type in SNAPSHOTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,10 @@ _FREE_VMID: Final = integer(format="pve-vmid", minimum=100, maximum=999_999_999)
 _VMID: Final = integer(required=True, format="pve-vmid", minimum=100, maximum=999_999_999)
 _NODE: Final[Parameters] = {"node": text(required=True, format="pve-node")}
 _CONTAINER: Final[Parameters] = {**_NODE, "vmid": _VMID}
+_SNAPSHOT: Final[Parameters] = {
+    **_CONTAINER,
+    "snapname": text(required=True, format="pve-configid", max_length=40),
+}
 _STORAGE: Final[Parameters] = {**_NODE, "storage": text(required=True, format="pve-storage-id")}
 _TASK: Final[Parameters] = {**_NODE, "upid": text(required=True)}
 
@@ -205,6 +209,9 @@ _CONTAINERS: Final[Mapping[str, Parameters]] = {
         "timeframe": text(required=True, choices=("hour", "day", "week", "month", "year")),
     },
     "GET /nodes/{node}/lxc/{vmid}/snapshot": _CONTAINER,
+    "POST /nodes/{node}/lxc/{vmid}/snapshot": {**_SNAPSHOT, "description": text()},
+    "DELETE /nodes/{node}/lxc/{vmid}/snapshot/{snapname}": {**_SNAPSHOT, "force": flag()},
+    "POST /nodes/{node}/lxc/{vmid}/snapshot/{snapname}/rollback": {**_SNAPSHOT, "start": flag()},
     "GET /nodes/{node}/lxc/{vmid}/status": _CONTAINER,
     "GET /nodes/{node}/lxc/{vmid}/status/current": _CONTAINER,
     "POST /nodes/{node}/lxc/{vmid}/status/reboot": {**_CONTAINER, "timeout": integer(minimum=0)},

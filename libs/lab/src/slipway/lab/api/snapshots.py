@@ -1,0 +1,76 @@
+"""`/nodes/{node}/lxc/{vmid}/snapshot` and `feature`: what was, and whether it can be kept."""
+
+from typing import Any
+
+from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.host import options, snapshots
+from slipway.lab.host.configs import digest
+from slipway.lab.problems import Refused
+
+Row = dict[str, Any]
+
+
+def listed(call: Call) -> list[Row]:
+    """List snapshots, and now as the one called `current`."""
+    present = call.machine.configs.get(call.vmid)
+    rows: list[Row] = [
+        {"name": name, "snaptime": one["snaptime"], "description": one["description"]}
+        | ({"parent": one["parent"]} if one["parent"] else {})
+        for name, one in snapshots.kept(call.machine, call.vmid).items()
+    ]
+    now: Row = {
+        "name": "current",
+        "description": "You are here!",
+        "running": int(call.machine.guests.is_running(call.vmid)),
+        "digest": digest(present),
+    }
+    return [*rows, now | ({"parent": present["parent"]} if "parent" in present else {})]
+
+
+def make(call: Call) -> str:
+    """Begin a snapshot."""
+    name = call.given["snapname"]
+    if name in snapshots.RESERVED:
+        raise Refused(f"unable to use snapshot name '{name}' (reserved name)")
+    body = snapshots.making(call.machine, call.vmid, name, call.given.get("description", ""))
+    return _start(call, "vzsnapshot", body)
+
+
+def remove(call: Call) -> str:
+    """Begin the removal of a snapshot."""
+    return _start(call, "vzdelsnapshot", snapshots.removing(call.machine, call.vmid, call.given["snapname"]))
+
+
+def roll_back(call: Call) -> str:
+    """Begin a rollback."""
+    name, starts = call.given["snapname"], call.flag("start")
+    body = snapshots.rolling_back(call.machine, call.actor, call.vmid, name, starts=starts)
+    return _start(call, "vzrollback", body)
+
+
+def feature(call: Call) -> Row:
+    """Say whether all storages can do it: copies always, snapshots by storage, linked clones from one."""
+    config, wanted = call.machine.configs.get(call.vmid), call.given["feature"]
+    if (name := call.given.get("snapname")) is not None:
+        config = snapshots.config_of(call.machine, call.vmid, name)
+    has = wanted == "copy" or snapshots.possible(call.machine, config)
+    if wanted == "clone":
+        has = has and name is not None and bool(options.volumes(config))
+    return {"hasFeature": int(has)}
+
+
+def _start(call: Call, kind: str, body: snapshots.Body) -> str:
+    return call.machine.tasks.start(kind, str(call.vmid), call.actor.name, body)
+
+
+CONTAINER = "/nodes/{node}/lxc/{vmid}"
+PATH = "/vms/{vmid}"
+ROUTES: Routes = {
+    f"GET {CONTAINER}/feature": Route(handler=feature, path=PATH, rights=("VM.Audit",)),
+    f"GET {CONTAINER}/snapshot": Route(handler=listed, path=PATH, rights=("VM.Audit",)),
+    f"POST {CONTAINER}/snapshot": Route(handler=make, path=PATH, rights=("VM.Snapshot",)),
+    f"DELETE {CONTAINER}/snapshot/{{snapname}}": Route(handler=remove, path=PATH, rights=("VM.Snapshot",)),
+    f"POST {CONTAINER}/snapshot/{{snapname}}/rollback": Route(
+        handler=roll_back, path=PATH, rights=("VM.Snapshot", "VM.Snapshot.Rollback"), any_right=True
+    ),
+}

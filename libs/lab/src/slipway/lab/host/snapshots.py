@@ -1,0 +1,158 @@
+"""Snapshots: a container's config and disk as they were, and the way back.
+
+Theory of operation (PVE::AbstractConfig). What is wrong is found inside the task. Every act holds the lock of
+its name in the config. A snapshot remembers the config without description and lock; a rollback stops the
+container, takes config and disk from the snapshot, keeps the present description, and leaves the container
+stopped. Snapshots form a tree by `parent`, which the config has too: it is the snapshot that it came from.
+The disks are archives in the data folder, made and read by the guests' backend.
+"""
+
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from slipway.lab.access.actors import Actor
+from slipway.lab.host import locks, options, power, records
+from slipway.lab.host.configs import Config
+from slipway.lab.host.machine import Machine
+from slipway.lab.host.storages import Volume
+from slipway.lab.host.tasks import Work
+from slipway.lab.problems import Refused
+
+Kept = dict[str, Any]
+RESERVED = ("current", "vzdump")
+PRESENT_ONLY = ("description", "lock")
+Body = Callable[[Work], Awaitable[None]]
+
+
+def kept(machine: Machine, vmid: int) -> dict[str, Kept]:
+    """Give a container's snapshots: `config`, `description`, `snaptime`, `parent` by name."""
+    return records.read_json(_folder(machine, vmid) / "snapshots.json") or {}
+
+
+def config_of(machine: Machine, vmid: int, name: str) -> Config:
+    """Give the config that a snapshot remembers."""
+    machine.configs.get(vmid)
+    return dict(_find(machine, vmid, name)["config"])
+
+
+def disk_of(machine: Machine, vmid: int, name: str) -> Path:
+    """Give the archive that a snapshot's disk is."""
+    return _folder(machine, vmid) / f"{name}.tar"
+
+
+def forget(machine: Machine, vmid: int) -> None:
+    """Remove all of a container's snapshots with it."""
+    shutil.rmtree(_folder(machine, vmid), ignore_errors=True)
+
+
+def possible(machine: Machine, config: Mapping[str, str]) -> bool:
+    """Whether every storage that the container is on has snapshots; a folder of the host has none."""
+    storages = [part["volume"].partition(":")[0] for part in options.volumes(config).values()]
+    return all(name and machine.storages.get(name).has_snapshots for name in storages)
+
+
+def making(machine: Machine, vmid: int, name: str, description: str) -> Body:
+    """Make the body of a snapshot."""
+
+    async def body(work: Work) -> None:
+        async with locks.holding(machine, vmid, "snapshot", work) as config:
+            if name in kept(machine, vmid):
+                raise Refused(f"snapshot name '{name}' already used")
+            if not possible(machine, config):
+                raise Refused("snapshot feature is not available")
+            await machine.faults.at_task("middle", work)
+            await machine.guests.save(vmid, disk_of(machine, vmid, name))
+            _log(machine, vmid, f'snap_{{}}_{name}" created.', work)
+            remembered = {key: value for key, value in config.items() if key not in PRESENT_ONLY}
+            snapshot: Kept = {
+                "config": remembered,
+                "description": options.stored("description", description) if description else "",
+                "snaptime": int(time.time()),
+                "parent": config.get("parent"),
+            }
+            _write(machine, vmid, kept(machine, vmid) | {name: snapshot})
+            await _change(machine, vmid, config | {"parent": name, "lock": "snapshot"})
+
+    return body
+
+
+def removing(machine: Machine, vmid: int, name: str) -> Body:
+    """Make the body of a snapshot's removal: what came after it now comes after what it came after."""
+
+    async def body(work: Work) -> None:
+        async with locks.holding(machine, vmid, "snapshot-delete", work) as config:
+            gone = _find(machine, vmid, name)
+            await machine.faults.at_task("middle", work)
+            _log(machine, vmid, f'snap_{{}}_{name}" successfully removed.', work)
+            others = {other: one for other, one in kept(machine, vmid).items() if other != name}
+            for one in others.values():
+                one["parent"] = gone["parent"] if one["parent"] == name else one["parent"]
+            _write(machine, vmid, others)
+            disk_of(machine, vmid, name).unlink(missing_ok=True)
+            if config.get("parent") == name:
+                above = {"parent": gone["parent"]} if gone["parent"] else {}
+                rest = {key: value for key, value in config.items() if key != "parent"}
+                await _change(machine, vmid, rest | above | {"lock": "snapshot-delete"})
+
+    return body
+
+
+def rolling_back(machine: Machine, actor: Actor, vmid: int, name: str, *, starts: bool) -> Body:
+    """Make the body of a rollback."""
+
+    async def body(work: Work) -> None:
+        _find(machine, vmid, name)
+        async with locks.holding(machine, vmid, "rollback", work) as config:
+            snapshot = _find(machine, vmid, name)
+            if machine.guests.is_running(vmid):
+                await machine.guests.stop(vmid)
+            await machine.faults.at_task("middle", work)
+            restored = _restored(config, snapshot["config"]) | {"parent": name}
+            await machine.guests.load(machine.spec(vmid, restored), disk_of(machine, vmid, name))
+            for line in ("successfully removed.", "created."):
+                _log(machine, vmid, f'{{}}" {line}', work)
+            for part in options.volumes(restored).values():
+                machine.storages.resize(part["volume"], options.to_kib(part["size"]))
+            await _change(machine, vmid, restored | {"lock": "rollback"})
+        if starts:
+            power.start_task(machine, actor, vmid)
+
+    return body
+
+
+def _restored(config: Config, snapshot: Mapping[str, str]) -> Config:
+    """The snapshot's config with the present description; disks made since stay as unused ones."""
+    restored = dict(snapshot) | {key: config[key] for key in ("description",) if key in config}
+    known = {part["volume"] for part in options.volumes(snapshot).values()}
+    spare = [part["volume"] for part in options.volumes(config).values() if part["volume"] not in known]
+    return restored | {f"unused{number}": volume for number, volume in enumerate(spare)}
+
+
+async def _change(machine: Machine, vmid: int, config: Config) -> None:
+    async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
+        machine.configs.put(vmid, config)
+
+
+def _find(machine: Machine, vmid: int, name: str) -> Kept:
+    machine.configs.get(vmid)
+    found = kept(machine, vmid).get(name)
+    if found is None:
+        raise Refused(f"snapshot '{name}' does not exist")
+    return found
+
+
+def _log(machine: Machine, vmid: int, what: str, work: Work) -> None:
+    volumes: list[Volume] = machine.storages.volumes_of(vmid)
+    for volume in volumes:
+        work.log(f'  Logical volume "{what.format(volume.volid.partition(":")[2])}')
+
+
+def _write(machine: Machine, vmid: int, snapshots: Mapping[str, Kept]) -> None:
+    records.write_json(_folder(machine, vmid) / "snapshots.json", snapshots)
+
+
+def _folder(machine: Machine, vmid: int) -> Path:
+    return machine.folder / "snapshots" / str(vmid)
