@@ -1,7 +1,12 @@
-"""An integrator that knows the contracts and NATS sees what a viewer of the page sees, and no more."""
+"""An integrator that knows the contracts and NATS sees what a viewer of the page sees, and no more.
+
+The client is what anyone writes: nats-py with its defaults, and the key that `endpoints.json` names.
+"""
 
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import nats
@@ -13,66 +18,109 @@ from slipway.contracts.jobs import JobPhase
 from support.stack import RunningStack, create, story
 from support.waiting import until
 
+Told = list[tuple[str, float]]
 
-async def connected(stack: RunningStack) -> Client:
+
+async def connected(stack: RunningStack, **options: Any) -> Client:
     """Connect with the key that `endpoints.json` names."""
-    seed = Path(stack.endpoints["nats_nkey_file"]).read_text().strip()
-    return await nats.connect(stack.endpoints["nats"], nkeys_seed_str=seed, inbox_prefix=b"_INBOX_integrator")
+    return await nats.connect(
+        stack.endpoints["nats"], nkeys_seed=stack.endpoints["nats_nkey_file"], **options
+    )
+
+
+def phases(messages: Iterable[Msg]) -> Told:
+    """Read the phases among a job's events."""
+    found = [JobPhase.model_validate_json(each.data) for each in messages if each.subject.endswith(".phase")]
+    return [(each.phase, each.percent) for each in found]
 
 
 async def test_phases_over_nats(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """Live and from the stream, the phases are those that SSE tells."""
+    """Live, pulled and pushed in order, the phases are those that SSE tells."""
     connection = await connected(stack)
     live: list[Msg] = []
 
     async def take(message: Msg) -> None:
         live.append(message)
 
-    await connection.subscribe("slipway.live.slipway.v1.event.job.*.phase", cb=take)
+    await connection.subscribe("slipway.live.slipway.v1.event.job.>", cb=take)
     await connection.flush()
     job = (await create(api, template="debian-base", hostname=f"nats-{secrets.token_hex(2)}"))["job"]["id"]
     events = await story(api, job)
-    stored = await pulled(connection, JobPhase.subject.replace("{id}", job))
+    told = [(event.content["phase"], event.content["percent"]) for event in events if event.kind == "phase"]
+    pulled = await pull(connection, job, len(told))
+    pushed = await follow_in_order(connection, job, len(told))
+    await until(lambda: len(phases(of_job(live, job))) >= len(told))
     await connection.close()
 
-    told = [(event.content["phase"], event.content["percent"]) for event in events if event.kind == "phase"]
-    mine = [JobPhase.model_validate_json(each.data) for each in live if each.subject.split(".")[6] == job]
     assert len(told) == 10
-    assert [(each.phase, each.percent) for each in mine] == told
-    assert [(each.phase, each.percent) for each in stored] == told
+    assert phases(of_job(live, job)) == told
+    assert pulled == told
+    assert pushed == told
+
+
+def of_job(messages: Iterable[Msg], job: str) -> list[Msg]:
+    """Pick a job's live events."""
+    return [each for each in messages if each.subject.split(".")[6] == job]
+
+
+async def pull(connection: Client, job: str, count: int) -> Told:
+    """Pull a job's events with a consumer of one's own."""
+    waiting = await connection.jetstream().pull_subscribe(f"slipway.v1.event.job.{job}.>", stream="EVENTS")
+    found: list[Msg] = []
+    while len(phases(found)) < count:
+        for message in await waiting.fetch(100, timeout=10):
+            await message.ack()
+            found.append(message)
+    await waiting.unsubscribe()
+    return phases(found)
+
+
+async def follow_in_order(connection: Client, job: str, count: int) -> Told:
+    """Have a job's events pushed, in order and without a gap."""
+    coming = await connection.jetstream().subscribe(
+        f"slipway.v1.event.job.{job}.>", stream="EVENTS", ordered_consumer=True
+    )
+    found: list[Msg] = []
+    while len(phases(found)) < count:
+        found.append(await coming.next_msg(timeout=10))
+    await coming.unsubscribe()
+    return phases(found)
 
 
 async def test_integrator_may_not_give_orders(stack: RunningStack) -> None:
-    """A command or a query of an integrator is refused by the bus itself."""
+    """A command or a query of an integrator is refused by the bus itself, and so is the way to the origin."""
     refused: list[Exception] = []
 
     async def note(error: Exception) -> None:
         refused.append(error)
 
-    seed = Path(stack.endpoints["nats_nkey_file"]).read_text().strip()
-    connection = await nats.connect(
-        stack.endpoints["nats"], nkeys_seed_str=seed, inbox_prefix=b"_INBOX_integrator", error_cb=note
+    connection = await connected(stack, error_cb=note)
+    subjects = (
+        "slipway.v1.command.provisioner.job.run",
+        "slipway.v1.query.inventory.job.secrets",
+        "slipway.origin.CONSUMER.CREATE.EVENTS.mine.slipway.v1.event.>",
     )
-    for subject in ("slipway.v1.command.provisioner.job.run", "slipway.v1.query.inventory.job.secrets"):
+    for subject in subjects:
         await connection.publish(subject, b"{}")
     await connection.flush()
-    await until(lambda: len(refused) == 2)
+    await until(lambda: len(refused) == len(subjects))
     await connection.close()
 
     assert all("permissions violation" in str(error).lower() for error in refused)
 
 
-async def pulled(connection: Client, subject: str) -> list[JobPhase]:
-    """Pull a job's phases from the durable consumer that is declared for integrators."""
-    jetstream = connection.jetstream()
-    waiting = await jetstream.pull_subscribe_bind(consumer="integrator-events", stream="EVENTS")
-    found: list[JobPhase] = []
-    while len(found) < 10:
-        for message in await waiting.fetch(100, timeout=5):
-            await message.ack()
-            if message.subject == subject:
-                found.append(JobPhase.model_validate_json(message.data))
-    return found
+async def test_the_mirror_is_an_integrators_whole_world(stack: RunningStack) -> None:
+    """One stream is listed, and nothing in it is a run record."""
+    assert Path(stack.endpoints["nats_nkey_file"]).name == "integrator.nk"
+    connection = await connected(stack)
+    bus = connection.jetstream()
+    (stream,) = await bus.streams_info()
+    stored = (await bus.stream_info("EVENTS", subjects_filter=">")).state.subjects or {}
+    await connection.close()
+
+    assert stream.config.name == "EVENTS"
+    assert stored
+    assert all(subject.startswith("slipway.v1.event.") for subject in stored)
 
 
 pytestmark = pytest.mark.timeout(120)

@@ -26,6 +26,7 @@ SMALL = topology.TopologySettings(
     live_max_bytes=8 * MIB,
     locks_max_bytes=1 * MIB,
     bundles_max_bytes=64 * MIB,
+    integrators_max_bytes=16 * MIB,
 )
 """A topology for tests: small limits, and work taken over after three seconds."""
 

@@ -16,6 +16,7 @@ from slipway.cli.embedded.process import Account, account_for, own_folder
 from slipway.cli.folders import DataFolder, write_whole
 from slipway.contracts.registry import SERVICES
 from slipway.runtime.identities import Identities, generate
+from slipway.runtime.topology.__main__ import AdminSettings
 from slipway.runtime.vault import KeyRing
 
 DATABASE_SERVICES = ("gateway", "inventory", "catalog")
@@ -46,6 +47,14 @@ def make_keys(folder: DataFolder) -> Keys:
         if not token.exists():
             write_whole(token, secrets.token_urlsafe(32) + "\n")
     return keys
+
+
+def admin_settings(keys: Keys, nats_url: str) -> AdminSettings:
+    """Make the settings with which the topology is applied."""
+    key = keys.identities.nkey_file
+    return AdminSettings(
+        nats_url=nats_url, nats_nkey_file=key("admin"), integrators_nkey_file=key("integrators-admin")
+    )
 
 
 def hand_out(

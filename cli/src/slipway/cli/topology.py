@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 
 from slipway.runtime import logs
-from slipway.runtime.settings import ServiceSettings
-from slipway.runtime.topology.__main__ import apply_as_admin
+from slipway.runtime.topology.__main__ import AdminSettings, apply_as_admin
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -17,13 +16,22 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     applying.add_argument(
         "--nkey-file", type=Path, help="the administrator's; default: SLIPWAY_NATS_NKEY_FILE"
     )
+    applying.add_argument(
+        "--integrators-nkey-file",
+        type=Path,
+        help="of the user integrators-admin; default: SLIPWAY_INTEGRATORS_NKEY_FILE",
+    )
     applying.set_defaults(act=_apply)
 
 
 async def _apply(given: argparse.Namespace) -> int:
     logs.configure("topology")
-    settings = ServiceSettings()
-    told = {"nats_url": given.nats_url, "nats_nkey_file": given.nkey_file}
+    settings = AdminSettings()
+    told = {
+        "nats_url": given.nats_url,
+        "nats_nkey_file": given.nkey_file,
+        "integrators_nkey_file": given.integrators_nkey_file,
+    }
     changes = await apply_as_admin(
         settings.model_copy(update={name: value for name, value in told.items() if value is not None})
     )

@@ -24,7 +24,7 @@ from slipway.cli.embedded.postgres import EmbeddedPostgres
 from slipway.cli.endpoints import Endpoints
 from slipway.cli.environment import Surroundings, environment_of, plain_environment
 from slipway.cli.folders import DataFolder
-from slipway.cli.keys import DATABASE_SERVICES, Keys, hand_out, make_keys
+from slipway.cli.keys import DATABASE_SERVICES, Keys, admin_settings, hand_out, make_keys
 from slipway.cli.logview import LogView, say
 from slipway.cli.places import own_record, own_templates
 from slipway.cli.servers import WatchedServer
@@ -32,7 +32,7 @@ from slipway.cli.supervisor import Command, ProcessFailed, Supervised, run_once
 from slipway.contracts.registry import SERVICES
 from slipway.runtime import logs
 from slipway.runtime.roles import provision_databases
-from slipway.runtime.settings import LogSettings, ServiceSettings
+from slipway.runtime.settings import LogSettings
 from slipway.runtime.topology.__main__ import apply_as_admin
 
 START_ORDER = ("catalog", "inventory", "monitor", "provisioner", "gateway")
@@ -95,7 +95,7 @@ class Stack:
         if self._options.with_lab:
             self._start_lab()
         nats, postgres = self._start_servers()
-        settings = ServiceSettings(nats_url=nats.url, nats_nkey_file=self.keys.identities.nkey_file("admin"))
+        settings = admin_settings(self.keys, nats.url)
         databases, _ = await asyncio.gather(
             provision_databases(postgres.admin_url, DATABASE_SERVICES), apply_as_admin(settings)
         )

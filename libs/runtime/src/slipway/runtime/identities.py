@@ -15,6 +15,7 @@ import nkeys
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from slipway.contracts.registry import SERVICES
+from slipway.runtime.accounts import accounts_conf
 from slipway.runtime.keys import decode, encode, write_private
 from slipway.runtime.permissions import USERS, Permissions, permissions_of
 
@@ -52,17 +53,13 @@ def generate(folder: Path) -> Identities:
     """Make the keys that are missing, and write the configuration anew."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     identities = Identities(folder)
-    blocks = [_user_block(_public_nkey(identities.nkey_file(user)), permissions_of(user)) for user in USERS]
+    users = {
+        user: _user_block(_public_nkey(identities.nkey_file(user)), permissions_of(user)) for user in USERS
+    }
     public = {service: _public_sealing_key(identities.sealing_file(service)) for service in SERVICES}
     identities.public_file.write_text(json.dumps(public, indent=2) + "\n", encoding="utf-8")
-    identities.users_file.write_text(users_conf(blocks), encoding="utf-8")
+    identities.users_file.write_text(accounts_conf(users), encoding="utf-8")
     return identities
-
-
-def users_conf(blocks: list[str]) -> str:
-    """Write the accounts of the server's configuration."""
-    users = "\n".join(blocks)
-    return f"accounts {{\n  SLIPWAY {{\n    jetstream: enabled\n    users: [\n{users}\n    ]\n  }}\n}}\n"
 
 
 def _public_nkey(file: Path) -> str:

@@ -2,7 +2,8 @@
 
 Everything is derived: who says and asks what from `contracts.registry`, who is given what from the topology;
 only who looks into which stream or bucket is written here. What is not listed is refused by the server;
-nobody but `admin` may create, change, purge or delete a stream or a consumer.
+nobody but an administrator may create, change, purge or delete a stream or a consumer. Only `integrator` may
+have consumers of its own: it lives in an account where nothing is obeyed (`slipway.runtime.accounts`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,10 +13,13 @@ from types import MappingProxyType
 from slipway.contracts.registry import ASKERS, PUBLISHERS, SERVICES
 from slipway.runtime.connection import inbox_prefix
 from slipway.runtime.topology import BUNDLES, CONSUMERS, EVENTS, LIVE, LIVE_PREFIX, LOCKS, PARKED
+from slipway.runtime.topology.mirror import MIRRORED
 
 ADMIN = "admin"
+INTEGRATORS_ADMIN = "integrators-admin"
+"""Declares the integrators' mirror; sees nothing of the other account but events."""
 INTEGRATOR = "integrator"
-USERS = (*SERVICES, ADMIN, INTEGRATOR)
+USERS = (*SERVICES, ADMIN, INTEGRATORS_ADMIN, INTEGRATOR)
 
 _LOOKS_AT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -39,7 +43,7 @@ _WRITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permissions:
-    """What one user may do; empty lists mean anything (the administrator's)."""
+    """What one user may do; empty lists mean anything (an administrator's)."""
 
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
@@ -49,7 +53,7 @@ class Permissions:
 
 def permissions_of(user: str) -> Permissions:
     """Tell what a user may do."""
-    if user == ADMIN:
+    if user in (ADMIN, INTEGRATORS_ADMIN):
         return Permissions()
     if user == INTEGRATOR:
         return _integrator()
@@ -84,20 +88,24 @@ def _heard_by(service: str) -> Iterable[str]:
 
 
 def _integrator() -> Permissions:
-    """Hear all events, and pull their history from the consumers declared for integrators.
-
-    Never a run record, and no consumer of its own: whoever may create one may have the server push stored
-    messages onto any subject, also onto those that are obeyed.
-    """
-    events = "slipway.v1.event.>"
+    """Hear all events, and do as it likes with consumers of the mirror: an ordinary client just works."""
     return Permissions(
         publish=(
             "$JS.API.INFO",
+            "$JS.API.STREAM.NAMES",
+            "$JS.API.STREAM.LIST",
             f"$JS.API.STREAM.INFO.{EVENTS}",
-            f"$JS.API.DIRECT.GET.{EVENTS}.{events}",
-            *_consumers_of(INTEGRATOR),
+            f"$JS.API.STREAM.MSG.GET.{EVENTS}",
+            *(f"$JS.API.DIRECT.GET.{EVENTS}{rest}" for rest in ("", ".>")),
+            *(f"$JS.API.CONSUMER.{verb}.{EVENTS}" for verb in ("CREATE", "NAMES", "LIST")),
+            *(
+                f"$JS.API.CONSUMER.{verb}.{EVENTS}.>"
+                for verb in ("CREATE", "DURABLE.CREATE", "INFO", "MSG.NEXT", "PAUSE", "UNPIN", "DELETE")
+            ),
+            f"$JS.ACK.{EVENTS}.>",
+            f"$JS.FC.{EVENTS}.>",
         ),
-        subscribe=(f"{inbox_prefix(INTEGRATOR)}.>", f"{LIVE_PREFIX}{events}"),
+        subscribe=("_INBOX.>", f"{inbox_prefix(INTEGRATOR)}.>", f"{LIVE_PREFIX}{MIRRORED}"),
     )
 
 

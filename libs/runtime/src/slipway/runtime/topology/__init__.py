@@ -21,6 +21,7 @@ from slipway.runtime.topology.declared import (
     parked_subject,
     stream_of,
 )
+from slipway.runtime.topology.mirror import apply_mirror
 from slipway.runtime.topology.reconcile import Change, TopologyConflict, apply, verify
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "TopologyConflict",
     "TopologySettings",
     "apply",
+    "apply_mirror",
     "consumer",
     "lifetime",
     "parked_subject",

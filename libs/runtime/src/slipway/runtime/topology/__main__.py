@@ -1,9 +1,13 @@
-"""`python -m slipway.runtime.topology apply`: makes the bus match the declaration, as the administrator."""
+"""`python -m slipway.runtime.topology apply`: makes the bus match the declaration, as its administrators."""
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import nats
+from nats.aio.client import Client
 from pydantic import ValidationError
 
 from slipway.contracts.problems import SlipwayError
@@ -11,18 +15,42 @@ from slipway.runtime import logs
 from slipway.runtime.connection import inbox_prefix, servers_of
 from slipway.runtime.problems import BusUnavailable
 from slipway.runtime.settings import ServiceSettings, SettingsProblem, explain
-from slipway.runtime.topology import Change, apply
+from slipway.runtime.topology import Change, apply, apply_mirror
 
 
-async def apply_as_admin(settings: ServiceSettings) -> list[Change]:
-    """Connect with the administrator's key and apply the topology."""
-    seed = str(settings.nats_nkey_file) if settings.nats_nkey_file else None
+class AdminSettings(ServiceSettings):
+    """How both administrators reach the bus."""
+
+    integrators_nkey_file: Path | None = None
+    """The nkey seed of `integrators-admin`; without it integrators get no copy of the events."""
+
+
+async def apply_as_admin(settings: AdminSettings) -> list[Change]:
+    """Connect with the administrators' keys and apply the topology.
+
+    Services wait for the topology, but not for the integrators' mirror: what is wrong with it is only said.
+    """
+    async with _connected(settings, settings.nats_nkey_file, "admin") as connection:
+        changes = await apply(connection)
+    if settings.integrators_nkey_file is None:
+        logs.get_logger().info("no mirror for integrators: SLIPWAY_INTEGRATORS_NKEY_FILE is not set")
+        return changes
+    try:
+        async with _connected(settings, settings.integrators_nkey_file, "integrators-admin") as connection:
+            return changes + await apply_mirror(connection)
+    except BusUnavailable as error:
+        logs.get_logger().error("integrators have no up-to-date mirror", error=str(error))
+        return changes
+
+
+@asynccontextmanager
+async def _connected(settings: AdminSettings, key: Path | None, user: str) -> AsyncIterator[Client]:
     try:
         connection = await nats.connect(
             list(servers_of(settings)),
-            nkeys_seed=seed,
-            name="slipway-admin",
-            inbox_prefix=inbox_prefix("admin"),
+            nkeys_seed=str(key) if key else None,
+            name=f"slipway-{user}",
+            inbox_prefix=inbox_prefix(user),
             max_reconnect_attempts=10,
             reconnect_time_wait=0.5,
             error_cb=_note,
@@ -30,7 +58,7 @@ async def apply_as_admin(settings: ServiceSettings) -> list[Change]:
     except (nats.errors.Error, OSError, TimeoutError) as error:
         raise BusUnavailable(f"The bus can't be reached at {settings.nats_url}: {error}") from error
     try:
-        return await apply(connection)
+        yield connection
     finally:
         await connection.close()
 
@@ -45,7 +73,7 @@ def main() -> None:
         sys.exit("usage: python -m slipway.runtime.topology apply")
     try:
         logs.configure("topology")
-        changes = asyncio.run(apply_as_admin(ServiceSettings()))
+        changes = asyncio.run(apply_as_admin(AdminSettings()))
     except ValidationError as error:
         sys.exit("\n".join(explain(error)))
     except (SettingsProblem, SlipwayError) as error:

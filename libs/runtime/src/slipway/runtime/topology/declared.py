@@ -60,6 +60,9 @@ class TopologySettings(Settings):
     live_max_bytes: int = 64 * _MIB
     locks_max_bytes: int = 4 * _MIB
     bundles_max_bytes: int = 1024 * _MIB
+    integrators_max_bytes: int = 256 * _MIB
+    """Of the integrators' copy of the events; when full, its oldest go."""
+    integrators_max_age: Duration = EVENT_LIFETIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,7 @@ class Consumer:
 
     @property
     def service(self) -> str:
-        """The service (or `integrator`) that may pull from it."""
+        """The service that may pull from it."""
         return self.durable.partition("-")[0]
 
     def config(self, settings: TopologySettings) -> ConsumerConfig:
@@ -197,7 +200,6 @@ CONSUMERS = (
     Consumer(durable="inventory-guests", stream=EVENTS, filters=("slipway.v1.event.guest.*.>",)),
     Consumer(durable="inventory-nodes", stream=EVENTS, filters=("slipway.v1.event.node.*.observed",)),
     Consumer(durable="monitor-clusters", stream=EVENTS, filters=("slipway.v1.event.cluster.*.>",)),
-    Consumer(durable="integrator-events", stream=EVENTS, filters=("slipway.v1.event.>",)),
 )
 
 _PREFIXES = {

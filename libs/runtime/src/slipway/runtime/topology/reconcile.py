@@ -36,10 +36,10 @@ class Change:
     """One thing that `apply` did."""
 
     kind: str
-    """`stream` or `consumer`."""
+    """`stream`, `consumer` or `mirror`."""
     name: str
     done: str
-    """`created`, or `updated` with the fields."""
+    """`created`, or what was changed for which fields."""
 
 
 async def apply(connection: Client, settings: TopologySettings | None = None) -> list[Change]:
@@ -81,7 +81,7 @@ async def _apply_stream(bus: JetStreamContext, wanted: StreamConfig) -> Change |
     except NotFoundError:
         await bus.add_stream(wanted)
         return Change(kind="stream", name=name, done="created")
-    different = _differences(wanted.as_dict(), found.config.as_dict())
+    different = differences(wanted.as_dict(), found.config.as_dict())
     if not different:
         return None
     _refuse_destruction(wanted, found, different)
@@ -108,14 +108,15 @@ async def _apply_consumer(bus: JetStreamContext, stream: str, wanted: ConsumerCo
     except NotFoundError:
         await bus.add_consumer(stream, wanted)
         return Change(kind="consumer", name=name, done="created")
-    different = _differences(wanted.as_dict(), found.config.as_dict())
+    different = differences(wanted.as_dict(), found.config.as_dict())
     if not different:
         return None
     await bus.add_consumer(stream, wanted)
     return Change(kind="consumer", name=name, done=f"updated {', '.join(different)}")
 
 
-def _differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """Name the fields that are declared and are not so."""
     return sorted(name for name, value in wanted.items() if _plain(value) != _plain(found.get(name)))
 
 
