@@ -1,13 +1,17 @@
-"""An SSH server of this process, and what acts through it."""
+"""An SSH server of this process, a lab, and what acts through them."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from slipway.lab.node import Lab
 from slipway.proxmox.detached import Detached
+from slipway.proxmox.hosts import Cluster, Hosts
 from slipway.proxmox.pct import Pct
 from slipway.proxmox.ssh import NodeShell
+from support.lab import running_lab
+from support.lab_client import access_to
 from support.ssh_server import SshServer
 
 
@@ -36,3 +40,18 @@ def pct(shell: NodeShell) -> Pct:
 def detached(pct: Pct, tmp_path: Path) -> Detached:
     """Detached work in container 100, with its state in this test's folder."""
     return Detached(pct, 100, root=str(tmp_path / "runs"))
+
+
+@pytest.fixture
+async def lab(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
+    """A node with simulated guests, or with those that the test asks for."""
+    async with running_lab(tmp_path / "lab", guests=getattr(request, "param", "simulated")) as lab:
+        yield lab
+
+
+@pytest.fixture
+async def cluster(lab: Lab, tmp_path: Path) -> AsyncIterator[Cluster]:
+    """Our connections to it."""
+    hosts = Hosts(record=tmp_path / "record")
+    yield hosts.open("lab", access_to(lab))
+    await hosts.aclose()

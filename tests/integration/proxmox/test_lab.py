@@ -1,11 +1,8 @@
 """A container's whole life through our client, against the lab."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -13,7 +10,7 @@ from pydantic import SecretStr
 from slipway.lab import faults
 from slipway.lab.node import Lab
 from slipway.proxmox import tasks
-from slipway.proxmox.access import ApiAccess, ClusterAccess, NodeAccess
+from slipway.proxmox.access import ApiAccess, ClusterAccess
 from slipway.proxmox.answers import Power
 from slipway.proxmox.detached import Exited, Output, Started
 from slipway.proxmox.errors import (
@@ -31,84 +28,13 @@ from slipway.proxmox.errors import (
     VmidTaken,
 )
 from slipway.proxmox.files import GuestFile, Outcome, deploy
-from slipway.proxmox.hosts import Cluster, Hosts
+from slipway.proxmox.hosts import Cluster
 from slipway.proxmox.links import scan_host_key
-from slipway.proxmox.task_answers import LogLine
-from support.lab import running_lab
-
-LIMIT = timedelta(seconds=60)
-NODE = "lab"
-
+from support.lab_client import LIMIT, NODE, access_to, create, start
 
 GUESTS = pytest.mark.parametrize(
     "lab", ["simulated", pytest.param("lxc", marks=pytest.mark.lxc)], indirect=True
 )
-
-
-def access_to(lab: Lab) -> ClusterAccess:
-    """The lab with its least-privileged token, and root's SSH key."""
-    node = NodeAccess(
-        name=NODE,
-        address="127.0.0.1",
-        port=lab.ssh_port,
-        private_key=SecretStr(lab.ssh_private_key),
-        host_key=lab.ssh_host_key,
-    )
-    api = ApiAccess(
-        endpoint=lab.endpoint,
-        token_id=lab.token_id,
-        token_secret=SecretStr(lab.token_secret),
-        tls_fingerprint=lab.fingerprint,
-    )
-    return ClusterAccess(api=api, nodes={NODE: node})
-
-
-@pytest.fixture
-async def lab(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
-    """A node with simulated guests, or with those that the test asks for."""
-    async with running_lab(tmp_path / "lab", guests=getattr(request, "param", "simulated")) as lab:
-        yield lab
-
-
-@pytest.fixture
-async def cluster(lab: Lab, tmp_path: Path) -> AsyncIterator[Cluster]:
-    """Our connections to it."""
-    hosts = Hosts(record=tmp_path / "record")
-    yield hosts.open("lab", access_to(lab))
-    await hosts.aclose()
-
-
-async def create(cluster: Cluster, vmid: int = 100, **beside: str | int) -> list[str]:
-    """A container from the first template there is; returns the task's log."""
-    log: list[str] = []
-
-    async def keep(line: LogLine) -> None:
-        log.append(line.text)
-
-    template = (await cluster.api.content(NODE, "local", kind="vztmpl"))[0].volid
-    params: dict[str, str | int] = {
-        "vmid": vmid,
-        "ostemplate": template,
-        "hostname": "web",
-        "unprivileged": 1,
-        "features": "nesting=1",
-        "rootfs": "local:1",
-        "net0": "name=eth0,bridge=vmbr0,ip=dhcp",
-        **beside,
-    }
-    await tasks.wait(cluster.api, await cluster.api.create(NODE, params), deadline=LIMIT, on_log=keep)
-    return log
-
-
-async def start(cluster: Cluster, vmid: int = 100) -> None:
-    """Start it and wait until it has booted: before that even /tmp may go away under a command."""
-    await tasks.wait(cluster.api, await cluster.api.start(NODE, vmid), deadline=LIMIT)
-    async with asyncio.timeout(LIMIT.total_seconds()):
-        while True:
-            said = await cluster.pct(NODE).execute(vmid, ["systemctl", "is-system-running"], timeout=LIMIT)
-            if said.stdout.strip() in {"running", "degraded"}:
-                return
-            await asyncio.sleep(0.1)
 
 
 async def test_the_node_can_be_looked_at(cluster: Cluster, lab: Lab) -> None:
