@@ -100,6 +100,20 @@ async def test_a_service_is_ready_answers_and_ends_with_status_0(
     assert '"event": "stopped"' in log
 
 
+async def test_a_request_that_comes_too_early(start: Start, nats_server: EmbeddedNats) -> None:
+    """What a service that is not ready can't know it does not guess: 503, and the answer once it is ready."""
+    nats_server.stop()
+    running = await start(SLIPWAY_NATS_URL=nats_server.url)
+
+    early = await running.get("/")
+    nats_server.start()
+    await running.ready()
+
+    assert (early.status_code, early.json()["code"]) == (503, "service.starting")
+    async with httpx.AsyncClient() as client, client.stream("GET", running.url) as answer:
+        assert answer.status_code == 200
+
+
 async def test_without_a_bus_it_lives_and_says_what_is_missing(
     start: Start, nats_server: EmbeddedNats
 ) -> None:

@@ -23,6 +23,20 @@ from slipway.runtime.settings import ServiceSettings
 log = get_logger()
 
 PING_SECONDS = 3.0
+START_WAIT_SECONDS = 2.0
+"""How long a request waits for a service that is only just starting."""
+
+_EARLY = "The service is starting; try again in a moment. /readyz tells what it waits for."
+_STARTING = json.dumps(
+    {
+        "type": "urn:slipway:problem:service.starting",
+        "title": "Service Unavailable",
+        "status": 503,
+        "code": "service.starting",
+        "detail": _EARLY,
+        "message": _EARLY,
+    }
+).encode()
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -83,6 +97,27 @@ class HealthApp:
         if self._token_file is not None and not _has_token(headers, self._token_file):
             return HTTPStatus.UNAUTHORIZED, "text/plain", b"the bearer token is missing or wrong\n"
         return HTTPStatus.OK, metrics.CONTENT_TYPE, metrics.render()
+
+
+class WhenReady:
+    """Lets requests through once the service is ready: before, it can neither know who asks nor answer.
+
+    A request that comes earlier waits a little, as after a restart, and then gets 503.
+    """
+
+    def __init__(self, app: Asgi, ready: asyncio.Event) -> None:
+        self._app = app
+        self._ready = ready
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on, or say that it is too early."""
+        if not self._ready.is_set() and scope["type"] == "http":
+            try:
+                await asyncio.wait_for(self._ready.wait(), START_WAIT_SECONDS)
+            except TimeoutError:
+                await _reply(send, HTTPStatus.SERVICE_UNAVAILABLE, "application/problem+json", _STARTING)
+                return
+        await self._app(scope, receive, send)
 
 
 class HealthServer:

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from slipway.contracts.problems import Unavailable
 from slipway.runtime import metrics
 from slipway.runtime.bus import Bus
-from slipway.runtime.health import Asgi, HealthApp, HealthServer, Ping
+from slipway.runtime.health import Asgi, HealthApp, HealthServer, Ping, WhenReady
 from slipway.runtime.logs import get_logger
 from slipway.runtime.settings import ServiceSettings
 
@@ -72,7 +72,8 @@ class Service:
 
     async def serve(self) -> int:
         """Run until told to stop; return the exit status."""
-        health = HealthApp(self.settings, self.pings | self._own_pings, behind=self.app)
+        behind = WhenReady(self.app, self.ready) if self.app is not None else None
+        health = HealthApp(self.settings, self.pings | self._own_pings, behind=behind)
         server = HealthServer(health, self.settings)
         await server.start()
         self.port = server.port
