@@ -31,6 +31,7 @@ SETTINGS = {
     "monitor": "slipway.monitor.settings:MonitorSettings",
     "catalog": "slipway.catalog.settings:CatalogSettings",
     "topology (`slipway topology apply`)": "slipway.runtime.topology:TopologySettings",
+    "topology, its keys": "slipway.runtime.topology.__main__:AdminSettings",
 }
 MADE = "<!-- made by docs/reference/generate.py: change the code, not this page -->\n"
 

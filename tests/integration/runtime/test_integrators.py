@@ -1,7 +1,6 @@
 """Integrators: ordinary clients in an account of their own, on a mirror of the events, obeyed by nobody."""
 
 import asyncio
-import json
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from slipway.contracts.registry import SERVICES
 from slipway.runtime import topology
 from slipway.runtime.bus import Bus
 from slipway.runtime.permissions import ADMIN
+from slipway.runtime.topology.mirror import mirror_config
 from support.nats import SMALL
 from support.users import Connect, MakeUser, refused_to_hear, refused_to_say
 from support.waiting import until
@@ -208,8 +208,7 @@ async def test_an_answer_sent_to_what_is_obeyed_moves_nothing(
     await bus.add_consumer("EVENTS", crafted)
     await bus.add_consumer("EVENTS", ConsumerConfig(durable_name="idle", filter_subject=f"{EVENTS[:-1]}none"))
 
-    nothing = json.dumps({"no_wait": True, "batch": 1}).encode()
-    await client.publish("$JS.API.CONSUMER.MSG.NEXT.EVENTS.idle", nothing, reply=target)
+    await client.publish("$JS.API.CONSUMER.MSG.NEXT.EVENTS.idle", b'{"no_wait":true}', reply=target)
     await client.publish(f"$JS.API.DIRECT.GET.EVENTS.{PHASES}", b"", reply=target)
     await client.publish("$JS.API.CONSUMER.INFO.EVENTS.evil", b"", reply=target)
     await client.flush()
@@ -249,18 +248,18 @@ async def test_the_account_holds_one_stream(connect: Connect) -> None:
 
 
 async def test_the_mirror_is_applied_once(connect: Connect) -> None:
-    """A second run changes nothing; limits change in place; a wrong stream is replaced."""
+    """A second run changes nothing; limits change in place; a mirror of something else is replaced."""
     owner = await connect("integrators-admin")
     larger = SMALL.model_copy(update={"integrators_max_bytes": 2 * SMALL.integrators_max_bytes})
 
     assert await topology.apply_mirror(owner, SMALL) == []
     (grown,) = await topology.apply_mirror(owner, larger)
     await owner.jetstream().delete_stream("EVENTS")
-    await owner.jetstream().add_stream(name="EVENTS", subjects=["other"])
+    await owner.jetstream().add_stream(mirror_config(SMALL).evolve(deny_purge=False))
     (mended,) = await topology.apply_mirror(owner, SMALL)
 
     assert grown.done == "updated max_bytes"
-    assert mended.done.startswith("copied anew for ")
+    assert mended.done == "copied anew for deny_purge"
     assert await topology.apply_mirror(owner, SMALL) == []
 
 

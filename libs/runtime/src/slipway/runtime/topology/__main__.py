@@ -38,7 +38,7 @@ async def apply_as_admin(settings: AdminSettings) -> list[Change]:
     try:
         async with _connected(settings, settings.integrators_nkey_file, "integrators-admin") as connection:
             return changes + await apply_mirror(connection)
-    except BusUnavailable as error:
+    except SlipwayError as error:
         logs.get_logger().error("integrators have no up-to-date mirror", error=str(error))
         return changes
 

@@ -63,6 +63,7 @@ class TopologySettings(Settings):
     integrators_max_bytes: int = 256 * _MIB
     """Of the integrators' copy of the events; when full, its oldest go."""
     integrators_max_age: Duration = EVENT_LIFETIME
+    """Of an event in that copy; as long as the origin keeps it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from nats.js.errors import NotFoundError
 from slipway.runtime.logs import get_logger
 from slipway.runtime.problems import BusUnavailable
 from slipway.runtime.topology.declared import EVENTS, TopologySettings
-from slipway.runtime.topology.reconcile import Change, differences
+from slipway.runtime.topology.reconcile import Change, TopologyConflict, differences
 
 log = get_logger()
 
@@ -84,9 +84,13 @@ async def _apply(connection: Client, wanted: StreamConfig) -> Change | None:
     different = differences(wanted.as_dict(), found.config.as_dict())
     if not different:
         return None
-    if set(different) <= _UPDATABLE:
+    if set(different) <= _UPDATABLE and found.config.mirror is not None:
         await bus.update_stream(wanted)
         return Change(kind="mirror", name=name, done=f"updated {', '.join(different)}")
+    if found.config.mirror is None:
+        raise TopologyConflict(
+            "EVENTS is no mirror there; is that the key of integrators-admin?", stream=EVENTS
+        )
     await bus.delete_stream(EVENTS)
     await bus.add_stream(wanted)
     return Change(kind="mirror", name=name, done=f"copied anew for {', '.join(different)}")
