@@ -64,8 +64,9 @@ def read(path: Path) -> Iterator[Exchange]:
 
 ASIDE = {
     **dict.fromkeys(range(101, 116), "the recorded client ran into its own creation, still under way"),
-    **dict.fromkeys((162, 205, 208, 221, 228, 231), "asks for a task of a call that is not in use"),
-    **dict.fromkeys((224, 225, 227), "needs a template, which the lab cannot make"),
+    162: "asks for a task of a call that is not in use",
+    231: "needs a node that cannot send mail",
+    **dict.fromkeys((224, 225, 226), "needs a template, which the lab cannot make"),
     398: "shows averages of times at which the lab's guest was there and the recorded one was not",
     90: "asks for a task from before the recording",
     91: "asks for a task from before the recording",

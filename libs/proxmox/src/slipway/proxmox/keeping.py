@@ -69,7 +69,8 @@ class Keeping(Asking):
     ) -> Upid:
         """Begin a copy; it has new hardware addresses, and the original's notes unless others are given.
 
-        A running container can be copied only from one of its snapshots. Raises `VmidTaken`.
+        A running container can be copied only from one of its snapshots; the notes are then the snapshot's
+        description. Raises `VmidTaken`.
         """
         params: Params = {
             "newid": newid,

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from slipway.lab.access.actors import Actor
 from slipway.lab.access.tickets import Doorkeeper
-from slipway.lab.api import access, cluster, containers, snapshots, storage, tasks
+from slipway.lab.api import access, cluster, containers, moves, snapshots, storage, tasks
 from slipway.lab.api.call import Call, Listed, Route
 from slipway.lab.api.orders import Orders
 from slipway.lab.faults import ApiError, LostAnswer, SlowAnswer
@@ -36,6 +36,7 @@ ROUTES: Mapping[str, Route] = {
     **tasks.ROUTES,
     **containers.ROUTES,
     **snapshots.ROUTES,
+    **moves.ROUTES,
 }
 UNAUTHORIZED = 401
 _PROXY_ERRORS = range(595, 600)

@@ -52,13 +52,13 @@ NOT_KEPT = frozenset(
 async def create(machine: Machine, actor: Actor, given: Mapping[str, str]) -> str:
     """Check what can be checked, lock the VMID and start the task; give its name."""
     vmid = int(given["vmid"])
-    _let_someone_else_take(machine, vmid)
-    _check_unused(machine, vmid)
+    let_someone_else_take(machine, vmid)
+    check_unused(machine, vmid)
     _check(machine, actor, vmid, given)
     await asyncio.sleep(machine.timings.create_check)
     async with machine.configs.flock(vmid, machine.timings.create_lock_wait):
         try:
-            _check_unused(machine, vmid)
+            check_unused(machine, vmid)
         except Refused as refused:
             raise Refused(f"unable to create CT {vmid} - {refused}") from refused
         machine.configs.put(vmid, {"lock": "create"})
@@ -118,12 +118,14 @@ def _check_keys(keys: str) -> None:
         raise Refused("SSH public key validation error")
 
 
-def _check_unused(machine: Machine, vmid: int) -> None:
+def check_unused(machine: Machine, vmid: int) -> None:
+    """Refuse a VMID that belongs to a container."""
     if vmid in machine.configs:
         raise Refused(f"CT {vmid} already exists on node '{machine.node}'")
 
 
-def _let_someone_else_take(machine: Machine, vmid: int) -> None:
+def let_someone_else_take(machine: Machine, vmid: int) -> None:
+    """Meet an order that makes someone else come first."""
     if machine.faults.take(VmidTaken, lambda fault: fault.vmid in (None, vmid)):
         machine.configs.put(vmid, {"hostname": "someone-elses", "memory": "512", "swap": "512"})
 

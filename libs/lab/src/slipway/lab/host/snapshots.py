@@ -33,9 +33,10 @@ def kept(machine: Machine, vmid: int) -> dict[str, Kept]:
 
 
 def config_of(machine: Machine, vmid: int, name: str) -> Config:
-    """Give the config that a snapshot remembers."""
-    machine.configs.get(vmid)
-    return dict(_find(machine, vmid, name)["config"])
+    """Give the config that a snapshot remembers; its notes are the snapshot's own description."""
+    found = _find(machine, vmid, name)
+    notes = {"description": found["description"]} if found["description"] else {}
+    return dict(found["config"]) | notes
 
 
 def disk_of(machine: Machine, vmid: int, name: str) -> Path:

@@ -1,0 +1,146 @@
+"""Copying a container.
+
+Theory of operation (PVE::API2::LXC, recorded). Rights, storages and states are checked before the task: the
+source is locked (`disk`), the new config exists at once, holding only a lock (`create`). The task copies the
+disks. A running container is copied only from one of its snapshots. The copy has the source's options, notes
+among them (those of the snapshot, if from one), but new hardware addresses, no snapshots, and another name or other notes if they are given.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from slipway.lab.access.actors import Actor
+from slipway.lab.guests.protocol import GuestError
+from slipway.lab.host import create, locks, options, snapshots, templates
+from slipway.lab.host.configs import Config
+from slipway.lab.host.machine import Machine
+from slipway.lab.host.tasks import Interrupted, Work
+from slipway.lab.problems import Refused
+
+NOT_COPIED = frozenset({"lock", "parent", "template"})
+
+
+async def clone(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str]) -> str:
+    """Check, lock both, and start the task; give its name."""
+    newid = int(given["newid"])
+    actor.require(f"/vms/{newid}", "VM.Allocate")
+    if (target := given.get("target", machine.node)) != machine.node:
+        raise Refused(f"no such cluster node '{target}'")
+    present = machine.configs.get(vmid)
+    create.let_someone_else_take(machine, newid)
+    create.check_unused(machine, newid)
+    await locks.take(machine, vmid, "disk")
+    try:
+        source = _source(machine, vmid, present, given)
+        _check(machine, actor, vmid, source, given)
+        copied = _config(source, given)
+        async with machine.configs.flock(newid, machine.timings.create_lock_wait):
+            create.check_unused(machine, newid)
+            machine.configs.put(newid, {"lock": "create"})
+    except BaseException:
+        await locks.release(machine, vmid, "disk")
+        raise
+
+    copying = _Copying(machine=machine, vmid=vmid, newid=newid, config=copied, given=given)
+
+    async def body(work: Work) -> None:
+        try:
+            await copying.work(work)
+        finally:
+            if not work.is_killed:
+                await locks.release(machine, vmid, "disk")
+
+    return machine.tasks.start("vzclone", str(vmid), actor.name, body)
+
+
+def _source(machine: Machine, vmid: int, present: Config, given: Mapping[str, str]) -> Config:
+    if (name := given.get("snapname")) is None:
+        return present
+    return snapshots.config_of(machine, vmid, name)
+
+
+def _check(machine: Machine, actor: Actor, vmid: int, source: Config, given: Mapping[str, str]) -> None:
+    is_full = given.get("full", "1") == "1"
+    if given.get("storage") and not is_full:
+        raise Refused("parameter 'storage' not allowed for linked clones")
+    for key, part in options.volumes(source).items():
+        name = part["volume"].partition(":")[0]
+        if not name or part["volume"].startswith("/"):
+            raise Refused(f"unable to clone mountpoint '{key}' (type bind)")
+        storage = machine.storages.for_containers(given.get("storage", name))
+        actor.require(f"/storage/{storage.name}", "Datastore.AllocateSpace")
+        if is_full and machine.guests.is_running(vmid) and "snapname" not in given:
+            raise Refused("Full clone of a running container is only possible from a snapshot")
+        if not is_full and not (storage.has_snapshots and "snapname" in given):
+            raise Refused(f"Linked clone feature for '{part['volume']}' is not available")
+    for device in options.networks(source).values():
+        if bridge := device.get("bridge"):
+            actor.require(f"/sdn/zones/localnetwork/{bridge}", "SDN.Use")
+
+
+def _config(source: Config, given: Mapping[str, str]) -> Config:
+    copied = {key: value for key, value in source.items() if key not in NOT_COPIED}
+    for key, device in options.networks(source).items():
+        device["hwaddr"] = options.random_hwaddr()
+        copied[key] = options.stored_network(",".join(f"{name}={value}" for name, value in device.items()))
+    for key in ("hostname", "description"):
+        if given.get(key):
+            copied[key] = options.stored(key, given[key])
+    return {key: value for key, value in copied.items() if not key.startswith("unused")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Copying:
+    """What the task does; on failure nothing of the copy stays."""
+
+    machine: Machine
+    vmid: int
+    newid: int
+    config: Config
+    given: Mapping[str, str]
+
+    async def work(self, work: Work) -> None:
+        machine, newid = self.machine, self.newid
+        async with machine.configs.flock(newid, machine.timings.config_lock_wait):
+            try:
+                for key, part in options.volumes(self.config).items():
+                    self.config[key] = self._volume(key, part, work)
+                await machine.faults.at_task("middle", work)
+                await self._disk()
+            except (Refused, GuestError) as error:
+                await create.clean(machine, newid)
+                raise Refused(f"clone failed: {error}") from error
+            except asyncio.CancelledError:
+                if work.is_killed:
+                    raise
+                await create.clean(machine, newid)
+                raise Interrupted("clone") from None
+            machine.configs.put(newid, self.config)
+
+    def _volume(self, key: str, part: dict[str, str], work: Work) -> str:
+        machine = self.machine
+        kind = "full" if self.given.get("full", "1") == "1" else "linked"
+        work.log(f"create {kind} clone of mountpoint {key} ({part['volume']})")
+        name = self.given.get("storage", part["volume"].partition(":")[0])
+        if machine.faults.is_full(name):
+            raise Refused("rsync: [receiver] write failed: No space left on device (28)")
+        volume = machine.storages.allocate(name, self.newid, options.to_kib(part["size"]))
+        for line in templates.disk_lines(machine.storages.get(name), volume):
+            work.log(line)
+        return options.stored_volume(key, part | {"volume": volume.volid})
+
+    async def _disk(self) -> None:
+        machine = self.machine
+        origin = machine.spec(self.vmid, self.config).template
+        spec = options.spec(self.newid, self.config, origin)
+        if name := self.given.get("snapname"):
+            await machine.guests.load(spec, snapshots.disk_of(machine, self.vmid, name))
+        else:
+            archive = machine.folder / "snapshots" / f"clone-{self.newid}.tar"
+            try:
+                await machine.guests.save(self.vmid, archive)
+                await machine.guests.load(spec, archive)
+            finally:
+                archive.unlink(missing_ok=True)
+        machine.remember_origin(self.newid, origin)
