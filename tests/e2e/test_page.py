@@ -135,3 +135,25 @@ async def _revealed(page: Page, credential: str) -> str:
     await expect(page.get_by_role("button", name=f"Copy {credential}")).to_be_visible()
     row = page.locator("li", has_text=credential)
     return await row.locator(".secret").inner_text()
+
+
+async def test_power_and_cancel(signed_in: Browsing) -> None:
+    """A container is stopped and started by its buttons; a running creation is cancelled by its own."""
+    page = signed_in.page
+    name = f"power-{secrets.token_hex(3)}"
+    await _ask_for(page, "debian-base", name)
+    await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible(timeout=CREATION_MS)
+    await page.get_by_role("link", name="Open").click()
+    for verb, heading in (("Stop", f"Stop {name}: done"), ("Start", f"Start {name}: done")):
+        await page.get_by_role("button", name=verb, exact=True).click(timeout=CREATION_MS)
+        await expect(page.get_by_role("heading", name=heading)).to_be_visible(timeout=CREATION_MS)
+        await page.get_by_role("link", name=f"Open {name}").click()
+
+    other = f"cancel-{secrets.token_hex(3)}"
+    await _ask_for(page, "counting", other)
+    await page.get_by_role("button", name="Cancel", exact=True).click()
+
+    await expect(page.get_by_text("The job was cancelled before it was done.")).to_be_visible(
+        timeout=CREATION_MS
+    )
+    assert signed_in.complaints == []

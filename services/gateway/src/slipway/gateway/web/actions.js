@@ -60,6 +60,32 @@ function deleteDialog(container, signal) {
 }
 
 /**
+ * A button that asks for something once; what went wrong is said beside it.
+ *
+ * @param {string} words
+ * @param {{path: string, trouble: Element, signal: AbortSignal, look?: string, image?: string}} options
+ * @param {(answer: any) => void} then
+ */
+function askingButton(words, { path, trouble, signal, look = "", image }, then) {
+  const ask = async (/** @type {MouseEvent} */ event) => {
+    const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
+    button.disabled = true;
+    try {
+      then(await request("POST", path, { signal }));
+    } catch (error) {
+      button.disabled = false;
+      replace(trouble, problemBox(error));
+    }
+  };
+  return h("button", { type: "button", class: `button ${look}`, onclick: ask }, image && icon(image), words);
+}
+
+/** @param {{job: {id: string}}} accepted */
+function showJob(accepted) {
+  location.hash = `#/jobs/${accepted.job.id}`;
+}
+
+/**
  * A button that does a failed job again; the new job is then shown.
  *
  * @param {string} job
@@ -67,16 +93,33 @@ function deleteDialog(container, signal) {
  * @param {AbortSignal} signal
  */
 export function retryButton(job, trouble, signal) {
-  const retry = async (/** @type {MouseEvent} */ event) => {
-    const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
-    button.disabled = true;
-    try {
-      const accepted = await request("POST", `/api/v1/jobs/${encodeURIComponent(job)}/retry`, { signal });
-      location.hash = `#/jobs/${accepted.job.id}`;
-    } catch (error) {
-      button.disabled = false;
-      replace(trouble, problemBox(error));
-    }
-  };
-  return h("button", { type: "button", class: "button primary", onclick: retry }, icon("retry"), "Retry");
+  const path = `/api/v1/jobs/${encodeURIComponent(job)}/retry`;
+  return askingButton("Retry", { path, trouble, signal, look: "primary", image: "retry" }, showJob);
+}
+
+/**
+ * A button that ends a job; its story then says so by itself.
+ *
+ * @param {string} job
+ * @param {Element} trouble where it says what went wrong
+ * @param {AbortSignal} signal
+ */
+export function cancelButton(job, trouble, signal) {
+  const path = `/api/v1/jobs/${encodeURIComponent(job)}/cancel`;
+  return askingButton("Cancel", { path, trouble, signal }, () => {});
+}
+
+/**
+ * The buttons for a container's power that make sense now; each is a job, which is then shown.
+ *
+ * @param {{id: string, power: string}} container
+ * @param {Element} trouble where they say what went wrong
+ * @param {AbortSignal} signal
+ */
+export function powerButtons(container, trouble, signal) {
+  const verbs = container.power === "running" ? ["Restart", "Shutdown", "Stop"] : ["Start"];
+  return verbs.map((verb) => {
+    const path = `/api/v1/containers/${encodeURIComponent(container.id)}/${verb.toLowerCase()}`;
+    return askingButton(verb, { path, trouble, signal }, showJob);
+  });
 }

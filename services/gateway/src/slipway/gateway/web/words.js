@@ -74,7 +74,19 @@ export function warningWords(warning) {
 }
 
 /** @type {Record<string, string>} */
-const KINDS = { "container.create": "Create", "container.delete": "Delete" };
+const KINDS = {
+  "container.create": "Create",
+  "container.delete": "Delete",
+  "container.start": "Start",
+  "container.stop": "Stop",
+  "container.shutdown": "Shut down",
+  "container.restart": "Restart",
+  "container.resize": "Resize",
+  "container.configure": "Configure",
+  "container.snapshot": "Snapshot",
+  "container.rollback": "Roll back",
+  "container.snapshot-delete": "Delete snapshot of",
+};
 
 /**
  * @param {string} kind

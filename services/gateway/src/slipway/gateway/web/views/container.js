@@ -1,7 +1,7 @@
 /** One container: what it is, what runs in it, its credentials, its jobs. */
 
 import { list, request } from "../api.js";
-import { deleteButton } from "../actions.js";
+import { deleteButton, powerButtons } from "../actions.js";
 import { credentialList } from "../credentials.js";
 import { h, icon, replace } from "../dom.js";
 import { followFleet } from "../live.js";
@@ -55,13 +55,17 @@ function back() {
 function content(container, jobs, signal) {
   const isBusy = container.lifecycle === "creating" || container.lifecycle === "deleting";
   const isGone = container.lifecycle === "deleted";
+  const isAtRest = !isBusy && !isGone && !container.job;
+  const trouble = h("div");
   return [
     back(),
     h("div", { class: "head" },
       h("div", { class: "head-title" }, h("h1", null, container.hostname),
         badge(container.lifecycle), !isGone && container.power !== "unknown" && badge(container.power)),
-      h("div", { class: "head-tools" }, !isBusy && !isGone && deleteButton(container, signal))),
-    isBusy && container.job && h("div", { class: "notice info" },
+      h("div", { class: "head-tools" },
+        isAtRest && powerButtons(container, trouble, signal), isAtRest && deleteButton(container, signal))),
+    trouble,
+    container.job && h("div", { class: "notice info" },
       h("p", null, "A job works on it now. ", h("a", { href: `#/jobs/${container.job}` }, "Follow it"))),
     warningList(container.warnings),
     h("div", { class: "columns" },

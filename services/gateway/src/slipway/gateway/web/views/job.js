@@ -1,7 +1,7 @@
 /** One job, live: its phases, its log, and at the end what came of it. */
 
 import { request } from "../api.js";
-import { deleteButton, retryButton } from "../actions.js";
+import { cancelButton, deleteButton, retryButton } from "../actions.js";
 import { credentialList } from "../credentials.js";
 import { h, icon, replace } from "../dom.js";
 import { followJob } from "../live.js";
@@ -44,6 +44,9 @@ class JobView {
     this.state = h("span");
     this.took = h("span", { class: "muted took" });
     this.outcome = h("div", { class: "outcome" });
+    this.trouble = h("div");
+    this.tools = h("div", { class: "head-tools" },
+      !TERMINAL.has(job.state) && cancelButton(job.id, this.trouble, signal));
     this.clock = setInterval(() => this.#tick(), 1000);
     signal.addEventListener("abort", () => clearInterval(this.clock));
     this.#draw();
@@ -55,7 +58,9 @@ class JobView {
     return [
       h("a", { class: "back", href: "#/jobs" }, icon("back"), "Jobs"),
       h("div", { class: "head" },
-        h("div", { class: "head-title" }, h("h1", null, this.title), this.state, this.took)),
+        h("div", { class: "head-title" }, h("h1", null, this.title), this.state, this.took),
+        this.tools),
+      this.trouble,
       retryOf && h("p", { class: "muted" }, "Goes on where ", h("a", { href: `#/jobs/${retryOf}` }, "an earlier job"),
         " stopped."),
       this.outcome,
@@ -100,6 +105,8 @@ class JobView {
 
   async #end() {
     clearInterval(this.clock);
+    replace(this.tools);
+    replace(this.trouble);
     replace(this.outcome, this.story.state === "succeeded" ? [] : this.#failure());
     try {
       const job = await request("GET", `/api/v1/jobs/${encodeURIComponent(this.job.id)}`, { signal: this.signal });
@@ -107,13 +114,25 @@ class JobView {
       this.job = TERMINAL.has(job.state) ? job : this.job;
       this.#tick();
       if (this.story.state === "succeeded") {
-        replace(this.outcome, this.isCreation ? await this.#created() : this.#deleted());
+        replace(this.outcome, await this.#success());
       }
     } catch (error) {
       if (!this.signal.aborted) {
         replace(this.outcome, problemBox(error, { retry: () => this.#end() }));
       }
     }
+  }
+
+  async #success() {
+    if (this.isCreation) {
+      return this.#created();
+    }
+    return this.job.kind === "container.delete" ? this.#deleted() : this.#changed();
+  }
+
+  #changed() {
+    return card(`${this.title}: done`,
+      h("p", null, h("a", { href: `#/containers/${this.job.container}` }, `Open ${this.job.hostname}`)));
   }
 
   async #created() {
