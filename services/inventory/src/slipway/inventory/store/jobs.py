@@ -11,7 +11,7 @@ from slipway.contracts.containers import ContainerDeleted, ContainerFailed, Cont
 from slipway.contracts.jobs import Job, JobPage, ListJobs, RunJob, RunRecord
 from slipway.contracts.message import Event, Id
 from slipway.contracts.problems import NotFound
-from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
 from slipway.inventory.domain import TRANSITIONS, actions, after_success, outcome
 from slipway.inventory.store.pages import page
 from slipway.inventory.store.queue import Queue, positions
@@ -137,7 +137,9 @@ async def _keep(connection: AsyncConnection, record: RunRecord, sequence: int) -
 
 async def _move_container(connection: AsyncConnection, record: RunRecord, command: RunJob) -> None:
     changes: dict[str, object] = {}
-    if record.exists_on_host and record.kind is JobKind.CREATE:
+    # While it is being created it may exist, or someone else may still get the VMID.
+    is_made = record.state.is_terminal or record.phase is not Phase.CREATE
+    if record.exists_on_host and record.kind is JobKind.CREATE and is_made:
         changes["vmid_is_provisional"] = False
     if record.state.is_terminal:
         changes |= await _end(connection, record, command)
