@@ -24,7 +24,7 @@ from support.stack import RunningStack
 MET_SECONDS = 8.0
 """How long an order of the lab stands at most."""
 TAKEOVER_SECONDS = 45.0
-YOUNG_EVENTS = 8
+YOUNG_EVENTS = 14
 WOKEN_SECONDS = 20.0
 FOREIGN_SECONDS = 6.0
 """How long someone else keeps a container on a VMID that a person wants."""
@@ -99,6 +99,12 @@ async def _ordered(scene: Scene, fault: lab.Fault) -> bool:
     return is_met
 
 
+async def refuse_ssh(scene: Scene) -> str:
+    """Cut every SSH connection and refuse the next ones."""
+    await scene.host.order(lab.SshDropped(now=True))
+    return await at_host(scene, make=lambda _: lab.SshRefused(times=3))
+
+
 async def repeat_command(scene: Scene) -> str:
     """Say a run command twice."""
     async with stream.as_admin(scene.stack) as connection:
@@ -156,7 +162,7 @@ def _some_job(scene: Scene) -> Job | None:
     """Choose a job that no fault has hit yet, rather one at its beginning: there it has most to ask."""
     hit = {each.vmid for each in scene.model.hits if each.ended_at > time.time()}
     open_jobs = [job for job in scene.model.open_jobs() if not job.vmids & hit]
-    young = [job for job in open_jobs if len(job.seen) < YOUNG_EVENTS]
+    young = [job for job in open_jobs if 1 < len(job.seen) < YOUNG_EVENTS]
     return scene.chance.choice(young or open_jobs) if open_jobs else None
 
 
@@ -186,7 +192,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         ),
         "dropped SSH in a command": partial(at_host, make=lambda _: lab.SshDropped(after_bytes=900)),
         "dropped SSH everywhere": partial(at_host, make=lambda _: lab.SshDropped(now=True)),
-        "refused SSH": partial(at_host, make=lambda _: lab.SshRefused(times=3)),
+        "refused SSH": refuse_ssh,
         "killed task of a creation": partial(at_host, make=lambda _: lab.WorkerKilled(task="vzcreate")),
         "failed task": partial(at_host, make=lambda vmid: lab.TaskFails(vmid=vmid), hits=True),
         "VMID taken by someone else": take_vmid,

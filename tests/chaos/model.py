@@ -97,3 +97,7 @@ class Model:
     def excuses(self, job: Job) -> list[str]:
         """Give the faults of which a job may have failed."""
         return [hit.reason for hit in self.hits if hit.excuses(job)] if job.state == "failed" else []
+
+    def is_hit_now(self, job: Job) -> bool:
+        """Whether a fault that a job may have failed of still goes on."""
+        return any(hit.ended_at > time.time() for hit in self.hits if hit.excuses(job))

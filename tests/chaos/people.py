@@ -15,6 +15,7 @@ ASK_SECONDS = 90.0
 """How long one request is tried again: through restarts, and until inventory has seen a job's end."""
 JOB_SECONDS = 240.0
 MOST_RETRIES = 4
+PAST_SECONDS = 30.0
 _PAUSE_SECONDS = 0.4
 
 
@@ -49,8 +50,15 @@ class Person:
                 self._model.violate(f"{told}, but must be {job.must}; excuses: {excuses or 'none'}")
                 return False
             tries += 1
+            await self._until_past(job)
             job = await self._ask(OPS["retry"], must=op.must)
         return False
+
+    async def _until_past(self, job: Job) -> None:
+        """Wait until the faults that hit a job are over: trying again at once would meet them again."""
+        ends = time.monotonic() + PAST_SECONDS
+        while self._model.is_hit_now(job) and time.monotonic() < ends:  # noqa: ASYNC110 - faults tell no one
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _follow(self, job: Job) -> None:
         chance = random.Random(self._given.chance.random())
