@@ -6,7 +6,7 @@ import random
 import re
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,8 @@ MET_SECONDS = 8.0
 TAKEOVER_SECONDS = 45.0
 YOUNG_EVENTS = 14
 WOKEN_SECONDS = 20.0
+BUSY_SECONDS = 15.0
+"""How long a job is waited for that the worker can lose."""
 FOREIGN_SECONDS = 6.0
 """How long someone else keeps a container on a VMID that a person wants."""
 _JOB = re.compile(r"\bjob=([a-z0-9]+)|\bJob ([a-z0-9]+) has a newer owner")
@@ -118,8 +120,11 @@ async def pause(scene: Scene) -> str:
     pid = await scene.processes.pid("provisioner")
     ours, other = scene.stack.data / "log" / "provisioner.log", scene.processes.replica_log
     begins = other.stat().st_size
+    ends = time.monotonic() + BUSY_SECONDS
+    while not _held_by(ours) and time.monotonic() < ends:  # noqa: ASYNC110 - a log has no event
+        await asyncio.sleep(0.2)
     os.kill(pid, signal.SIGSTOP)
-    held = held_jobs(ours.read_text(errors="replace").splitlines())
+    held = _held_by(ours)
     try:
         taken = await _jobs_told(other, begins, "run claimed", held, seconds=TAKEOVER_SECONDS)
     finally:
@@ -132,10 +137,10 @@ async def pause(scene: Scene) -> str:
     return f"it held {len(held)}, {len(taken)} were taken over, {len(refused)} refused on waking"
 
 
-def held_jobs(lines: Sequence[str]) -> set[str]:
+def _held_by(file: Path) -> set[str]:
     """Give the jobs that the provisioner's last process had claimed and not ended, by its log."""
     held: set[str] = set()
-    for line in lines:
+    for line in file.read_text(errors="replace").splitlines():
         found = _JOB.search(line)
         job = found and (found[1] or found[2])
         if "service ready" in line:

@@ -1,0 +1,99 @@
+"""What long runs have found, each in its shortest form: faults in a fixed order, one job each."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+from chaos.host import Host
+from chaos.run import copy_templates
+
+from slipway.cli.sse import ServerEvent
+from slipway.lab import faults
+from support.stack import RunningStack, create, running_stack, stack_folder, story
+
+JOB_SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    """One stack for all tests here."""
+    with stack_folder() as data:
+        given = copy_templates(data.parent / "lxc")
+        with running_stack("--lab", "--guests", "simulated", data=data, **given) as running:
+            yield running
+
+
+@pytest.fixture
+async def api(stack: RunningStack) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with the first user's rights."""
+    async with stack.client() as client:
+        yield client
+
+
+@pytest.fixture
+async def host(stack: RunningStack) -> AsyncIterator[Host]:
+    """The lab, without orders that a former test has left."""
+    made = Host(stack.data)
+    await made.clear()
+    yield made
+    await made.clear()
+    await made.aclose()
+
+
+async def created(api: httpx.AsyncClient, name: str) -> list[ServerEvent]:
+    """Create a container and follow the job to its end."""
+    accepted = await create(api, template="debian-base", hostname=name)
+    return await asyncio.wait_for(story(api, accepted["job"]["id"]), JOB_SECONDS)
+
+
+async def named(host: Host, name: str) -> list[int]:
+    """Give the VMIDs of the containers of a name, and of what killed creations left."""
+    found = await host.containers()
+    return [int(each["vmid"]) for each in found if each["name"] == name or each["lock"] == "create"]
+
+
+@pytest.mark.slow
+async def test_killed_creation_leaves_nothing(api: httpx.AsyncClient, host: Host) -> None:
+    """Its remainder is known as ours by its task, cleared away, and the VMID is used again."""
+    name = f"killed-{secrets.token_hex(2)}"
+    await host.order(faults.WorkerKilled(task="vzcreate"))
+
+    events = await created(api, name)
+
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    assert await named(host, name) == [events[-1].content["vmid"]]
+    assert not any(event.content.get("vmid") for event in events if event.kind == "progress")
+
+
+@pytest.mark.slow
+async def test_lost_answer_while_the_task_runs(api: httpx.AsyncClient, host: Host) -> None:
+    """The job looks before it asks again, finds its task under way and waits for it."""
+    name = f"lost-{secrets.token_hex(2)}"
+    await host.order(faults.TaskHangs(task="vzcreate", seconds=4.0))
+    await host.order(faults.LostAnswer(method="POST", path="/nodes/*/lxc"))
+
+    events = await created(api, name)
+
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    vmid = events[-1].content["vmid"]
+    assert await named(host, name) == [vmid]
+    asked = [task for task in await host.tasks() if (task["id"], task["type"]) == (str(vmid), "vzcreate")]
+    assert [task["status"] for task in asked] == ["OK"]
+
+
+@pytest.mark.slow
+async def test_vmid_taken_after_the_node_was_away(api: httpx.AsyncClient, host: Host) -> None:
+    """A VMID that Slipway chose stays provisional while the node can't be reached, and is replaced."""
+    name = f"taken-{secrets.token_hex(2)}"
+    await host.order(faults.ApiError(method="POST", path="/nodes/*/lxc", status=595, times=2))
+    await host.order(faults.VmidTaken())
+
+    events = await created(api, name)
+
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    taken = await host.foreigners()
+    assert len(taken) == 1
+    assert events[-1].content["vmid"] not in taken
+    assert await named(host, name) == [events[-1].content["vmid"]]
