@@ -241,6 +241,8 @@ async def interlude(lab: Lab, number: int) -> None:
         case 207 | 217:
             async with ssh_client(lab) as root:
                 await root.run("pct unlock 100", check=True)
+        case 233:
+            await _until_unlocked(lab, 100)
         case 237:
             lab.faults.order(TaskHangs(task="vzcreate", seconds=0.3))
         case 246:
@@ -263,6 +265,16 @@ async def _until_running(lab: Lab, vmid: int) -> None:
             return "running" in str((await root.run(f"pct status {vmid}")).stdout)
 
         await until(is_running)
+
+
+async def _until_unlocked(lab: Lab, vmid: int) -> None:
+    """Wait for the end of a backup, whose own end is not played."""
+    async with ssh_client(lab) as root:
+
+        async def is_unlocked() -> bool:
+            return "lock:" not in str((await root.run(f"pct config {vmid}")).stdout)
+
+        await until(is_unlocked)
 
 
 def is_played(exchange: Exchange) -> bool:

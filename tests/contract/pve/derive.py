@@ -60,6 +60,7 @@ IN_USE = (
     "GET /nodes/{node}/storage",
     "GET /nodes/{node}/storage/{storage}",
     "GET /nodes/{node}/storage/{storage}/content",
+    "DELETE /nodes/{node}/storage/{storage}/content/{volume}",
     "GET /nodes/{node}/storage/{storage}/status",
     "GET /nodes/{node}/tasks",
     "GET /nodes/{node}/tasks/{upid}",
@@ -67,6 +68,7 @@ IN_USE = (
     "GET /nodes/{node}/tasks/{upid}/log",
     "GET /nodes/{node}/tasks/{upid}/status",
     "GET /nodes/{node}/time",
+    "POST /nodes/{node}/vzdump",
     "GET /pools",
     "GET /storage",
 )

@@ -65,6 +65,7 @@ SENTENCES: tuple[tuple[re.Pattern[str], type[SlipwayError]], ...] = tuple(
         (r"^snapshot '(?P<snapshot>[^']*)' does not exist", SnapshotMissing),
         (r"^snapshot name '(?P<snapshot>[^']*)' already used", SnapshotTaken),
         (r"^unable to (?:shrink disk size|use snapshot name )", ProxmoxRejected),
+        (r"^could not get storage information for ", ProxmoxRejected),
         (r"^SSH public key validation error|^unable to modify read-only option", ProxmoxRejected),
         (r"^mount points configured, but 'rootfs' not set|^no options specified", ProxmoxRejected),
     )

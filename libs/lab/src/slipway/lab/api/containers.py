@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from slipway.lab.api.call import Call, Route, Routes
-from slipway.lab.host import change, create, power, rights, snapshots
+from slipway.lab.host import change, create, power, restore, rights, snapshots
 from slipway.lab.host.configs import check_digest, shown
 from slipway.lab.host.tasks import Work
 from slipway.lab.problems import Refused
@@ -22,7 +22,9 @@ async def containers(call: Call) -> list[Row]:
 
 
 async def create_container(call: Call) -> str:
-    """Create a container."""
+    """Create a container, or restore one."""
+    if call.flag("restore"):
+        return await restore.restore(call.machine, call.actor, call.given)
     return await create.create(call.machine, call.actor, call.given)
 
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from slipway.lab.access.actors import Actor
 from slipway.lab.access.tickets import Doorkeeper
-from slipway.lab.api import access, cluster, containers, moves, snapshots, storage, tasks
+from slipway.lab.api import access, backups, cluster, containers, moves, snapshots, storage, tasks
 from slipway.lab.api.call import Call, Listed, Route
 from slipway.lab.api.orders import Orders
 from slipway.lab.faults import ApiError, LostAnswer, SlowAnswer
@@ -37,6 +37,7 @@ ROUTES: Mapping[str, Route] = {
     **containers.ROUTES,
     **snapshots.ROUTES,
     **moves.ROUTES,
+    **backups.ROUTES,
 }
 UNAUTHORIZED = 401
 _PROXY_ERRORS = range(595, 600)
@@ -144,7 +145,9 @@ async def _handled(route: Route, call: Call) -> Answer:
 
 
 def _pattern(key: str) -> str:
-    return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(key))
+    """Write a call as a pattern; a volume's name has slashes in it."""
+    whole = re.escape(key).replace(r"\{volume\}", "(?P<volume>.+)")
+    return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", whole)
 
 
 def _names(path: str) -> list[str]:

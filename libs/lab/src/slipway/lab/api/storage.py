@@ -4,6 +4,8 @@ import hashlib
 from typing import Any
 
 from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.host import dumps
+from slipway.lab.host.dumps import Dump
 from slipway.lab.host.storages import Storage
 
 Row = dict[str, Any]
@@ -60,7 +62,7 @@ def _status(call: Call, storage: Storage) -> Row:
 
 
 def content(call: Call) -> list[Row]:
-    """List disks and templates on a storage."""
+    """List disks, templates and backups on a storage."""
     kept = call.machine.storages
     storage = kept.get(call.given["storage"])
     rows: list[Row] = [
@@ -87,8 +89,17 @@ def content(call: Call) -> list[Row]:
             }
             for volid, path in kept.templates().items()
         ]
+    if "backup" in storage.content:
+        rows += [
+            dumps.shown(dump) for dump in dumps.listed(call.machine, storage.name) if _may_see(call, dump)
+        ]
     kind, vmid = call.given.get("content"), call.number("vmid")
     return [row for row in rows if kind in (None, row["content"]) and vmid in (None, row.get("vmid"))]
+
+
+def _may_see(call: Call, dump: Dump) -> bool:
+    is_manager = call.actor.may(f"/storage/{dump.storage}", "Datastore.Allocate")
+    return is_manager or call.actor.may(f"/vms/{dump.vmid}", "VM.Backup")
 
 
 def _visible(call: Call) -> list[Storage]:

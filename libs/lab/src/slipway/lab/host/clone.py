@@ -3,7 +3,8 @@
 Theory of operation (PVE::API2::LXC, recorded). Rights, storages and states are checked before the task: the
 source is locked (`disk`), the new config exists at once, holding only a lock (`create`). The task copies the
 disks. A running container is copied only from one of its snapshots. The copy has the source's options, notes
-among them (those of the snapshot, if from one), but new hardware addresses, no snapshots, and another name or other notes if they are given.
+among them (those of the snapshot, if from one), but new hardware addresses, no snapshots, and another name or
+other notes if they are given.
 """
 
 import asyncio

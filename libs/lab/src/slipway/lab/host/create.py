@@ -85,8 +85,6 @@ def _check(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str]) 
     volumes = {key: value for key, value in kept.items() if key == "rootfs" or options.is_mount_point(key)}
     rights.check_options(actor, vmid, kept, is_unprivileged=is_unprivileged)
     template = given["ostemplate"]
-    if given.get("restore") == "1":
-        raise Refused(f"unable to use volume {template} - content type needs to be 'backup'")
     check_template_volume(machine.storages, template)
     if ":" in template:
         path = f"/storage/{template.partition(':')[0]}"

@@ -6,6 +6,7 @@ Only declarations; a contract test holds them against the table derived from Pro
 from collections.abc import Mapping
 from typing import Final
 
+from slipway.lab.schema.backups import BACKUPS
 from slipway.lab.schema.container import OPTIONS
 from slipway.lab.schema.parameters import Parameter, flag, integer, number, text
 
@@ -256,5 +257,6 @@ CALLS: Final[Mapping[str, Parameters]] = {
     **_NODES,
     **_STORAGES,
     **_TASKS,
+    **BACKUPS,
     **_CONTAINERS,
 }

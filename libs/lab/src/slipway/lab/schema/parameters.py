@@ -12,7 +12,7 @@ from typing import Literal
 
 from slipway.lab.schema import formats
 
-Kind = Literal["string", "integer", "number", "boolean"]
+Kind = Literal["string", "integer", "number", "boolean", "array"]
 Parts = Mapping[str, "Parameter"]
 
 UNDEFINED = "property is not defined in schema and the schema does not allow additional properties"
@@ -83,6 +83,11 @@ def number(*, minimum: int | None = None, maximum: int | None = None) -> Paramet
 def flag(*, requires: str | None = None) -> Parameter:
     """Declare a boolean, which on the wire is 0 or 1."""
     return Parameter(kind="boolean", requires=requires)
+
+
+def array() -> Parameter:
+    """Declare a list; the lab takes it as it comes."""
+    return Parameter(kind="array")
 
 
 def check(declared: Mapping[str, Parameter], given: Mapping[str, str]) -> dict[str, str]:
@@ -189,6 +194,7 @@ def join_options(parts: Parts, given: Mapping[str, str]) -> str:
 _FLAGS = {"on": "1", "yes": "1", "true": "1", "off": "0", "no": "0", "false": "0"}
 _KINDS: Mapping[Kind, re.Pattern[str]] = {
     "string": re.compile(r"(?s).*"),
+    "array": re.compile(r"(?s).*"),
     "integer": re.compile(r"[+-]?\d+"),
     "number": re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"),
     "boolean": re.compile(r"[01]"),

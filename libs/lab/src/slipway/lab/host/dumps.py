@@ -1,0 +1,135 @@
+"""Backups on storages: the archives that vzdump makes, with the config and the template behind each.
+
+Here: names, files, listing, removing. An archive is a file in the data folder; the config that a real one
+has inside lies beside it, with the notes.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slipway.lab.host import records
+from slipway.lab.host.configs import Config
+from slipway.lab.host.machine import Machine
+from slipway.lab.problems import Refused
+
+_NAME = re.compile(r"vzdump-lxc-(\d+)-\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d\.(tar(?:\.\w+)?)")
+SUFFIXES = {"0": "tar", "1": "tar.lzo", "lzo": "tar.lzo", "gzip": "tar.gz", "zstd": "tar.zst"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dump:
+    """One backup."""
+
+    storage: str
+    name: str
+    """The file's: `vzdump-lxc-100-2026_11_23-17_00_00.tar.zst`."""
+    archive: Path
+    vmid: int
+    format: str
+
+    @property
+    def volid(self) -> str:
+        """Its name as a volume."""
+        return f"{self.storage}:backup/{self.name}"
+
+    def facts(self) -> Mapping[str, Any]:
+        """What lies beside the archive: `config`, `template`, `notes`."""
+        found: Mapping[str, Any] = records.read_json(_beside(self.archive))
+        return found
+
+
+def listed(machine: Machine, storage: str) -> list[Dump]:
+    """List a storage's backups, oldest first; only whole ones."""
+    files = sorted(_folder(machine, storage).glob("vzdump-*"))
+    found = (_dump(storage, path) for path in files if _beside(path).exists())
+    return [dump for dump in found if dump is not None]
+
+
+def find(machine: Machine, volid: str) -> Dump | None:
+    """Look a backup up by its volume's name."""
+    storage = volid.partition(":")[0]
+    return next((dump for dump in listed(machine, storage) if dump.volid == volid), None)
+
+
+def owner(volid: str) -> int | None:
+    """Read from a backup's name which container it is of; it need not exist."""
+    match = _NAME.search(volid)
+    return int(match[1]) if match else None
+
+
+def new(machine: Machine, storage: str, vmid: int, compress: str) -> Dump:
+    """Name a backup of now; a name has seconds only, so two in one are a second apart."""
+    moment = time.time()
+    while True:
+        stamp = time.strftime("%Y_%m_%d-%H_%M_%S", time.localtime(moment))
+        path = _folder(machine, storage) / f"vzdump-lxc-{vmid}-{stamp}.{SUFFIXES[compress]}"
+        dump = _dump(storage, path)
+        if dump is not None and not path.exists():
+            return dump
+        moment += 1
+
+
+def finish(dump: Dump, config: Config, template: Path, notes: str) -> None:
+    """Make a written archive a backup."""
+    facts = {"config": config, "template": str(template), "notes": notes}
+    records.write_json(_beside(dump.archive), facts)
+
+
+def remove(dump: Dump) -> None:
+    """Remove a backup with what lies beside it."""
+    _beside(dump.archive).unlink(missing_ok=True)
+    dump.archive.unlink(missing_ok=True)
+
+
+def shown(dump: Dump) -> dict[str, Any]:
+    """Show it as a storage's content."""
+    found = dump.archive.stat()
+    row: dict[str, Any] = {
+        "volid": dump.volid,
+        "content": "backup",
+        "format": dump.format,
+        "subtype": "lxc",
+        "size": found.st_size,
+        "ctime": int(found.st_mtime),
+        "vmid": dump.vmid,
+    }
+    notes = dump.facts()["notes"]
+    return row | ({"notes": notes} if notes else {})
+
+
+def expand(template: str, machine: Machine, vmid: int, config: Config) -> str:
+    r"""Fill in a notes template, as PVE::VZDump does: `{{guestname}}`, and `\n` for a new line."""
+    values = {
+        "cluster": machine.node,
+        "guestname": config.get("hostname", f"CT{vmid}"),
+        "node": machine.node,
+        "vmid": str(vmid),
+    }
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return "\n" if match[0] == r"\n" else "\\"
+        if match[1] not in values:
+            raise Refused(f"unexpected variable name: {match[1]}")
+        return values[match[1]]
+
+    return re.sub(r"\\n|\\\\|\{\{([^}]*)\}\}", value, template)
+
+
+def _dump(storage: str, path: Path) -> Dump | None:
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        return None
+    return Dump(storage=storage, name=path.name, archive=path, vmid=int(match[1]), format=match[2])
+
+
+def _beside(archive: Path) -> Path:
+    return archive.with_name(f".{archive.name}.json")
+
+
+def _folder(machine: Machine, storage: str) -> Path:
+    return machine.folder / "dump" / storage
