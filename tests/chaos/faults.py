@@ -187,6 +187,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             at_host, make=lambda _: lab.LostAnswer(method="POST", path="/nodes/*/lxc")
         ),
         "lost answer to any change": partial(at_host, make=lambda _: lab.LostAnswer(method="POST")),
+        "lost answer to a deletion": partial(at_host, make=lambda _: lab.LostAnswer(method="DELETE")),
         "late answers": partial(at_host, make=lambda _: lab.SlowAnswer(seconds=2.0, times=6)),
         "596 to changes": partial(at_host, make=lambda _: lab.ApiError(method="POST", status=596, times=2)),
         "595 to everything": partial(at_host, make=lambda _: lab.ApiError(status=595, times=10)),

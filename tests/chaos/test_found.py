@@ -56,7 +56,7 @@ async def named(host: Host, name: str) -> list[int]:
 
 @pytest.mark.slow
 async def test_killed_creation_leaves_nothing(api: httpx.AsyncClient, host: Host) -> None:
-    """Its remainder is known as ours by its task, cleared away, and the VMID is used again."""
+    """Its remainder is known as ours, cleared away, the VMID is used again, the new task's log is whole."""
     name = f"killed-{secrets.token_hex(2)}"
     await host.order(faults.WorkerKilled(task="vzcreate"))
 
@@ -65,6 +65,8 @@ async def test_killed_creation_leaves_nothing(api: httpx.AsyncClient, host: Host
     assert events[-1].content["state"] == "succeeded", events[-1].text
     assert await named(host, name) == [events[-1].content["vmid"]]
     assert not any(event.content.get("vmid") for event in events if event.kind == "progress")
+    cleared = next(at for at, event in enumerate(events) if "Clearing away" in event.text)
+    assert "extracting archive" in "".join(event.text for event in events[cleared:] if event.kind == "log")
 
 
 @pytest.mark.slow

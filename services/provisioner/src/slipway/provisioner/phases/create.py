@@ -113,7 +113,7 @@ async def _create_or_find(work: Work) -> Result:
                 await work.story.commit(exists_on_host=True)
                 return Result(message="it exists already")
             case ownership.Begun(task) if task.is_running:
-                await work.remember(upid=str(task.upid))
+                await tasks.adopt(work, task.upid)
             case ownership.Begun():
                 await _clear(work)
             case ownership.Foreign():

@@ -42,13 +42,15 @@ async def run(work: Work, kind: str, post: Post, *, deadline: timedelta, **chang
     if upid is None and facts.get("posted_at"):
         known = await find(work, kind, datetime.fromisoformat(facts["posted_at"]), skew=ADOPTED_SKEW)
         upid = known.upid if known else None
+        if upid is not None:
+            await adopt(work, upid)
     if upid is None:
         posted = work.with_facts(posted_at=now().isoformat())
         await work.story.commit(steps=posted, **changes)
         upid = await post()
         if upid is None:
             return
-        await work.remember(upid=str(upid))
+        await adopt(work, upid)
     try:
         await _wait(work, upid, deadline)
     except TaskTimedOut:
@@ -57,6 +59,12 @@ async def run(work: Work, kind: str, post: Post, *, deadline: timedelta, **chang
         # What is tried next begins a task of its own.
         await work.remember(upid="", posted_at="")
         raise
+
+
+async def adopt(work: Work, upid: Upid) -> None:
+    """Keep which task is waited for; its lines are counted on from those of a former task of this step."""
+    heading = await work.heading()
+    await work.remember(upid=str(upid), log_base=str(heading.offset))
 
 
 async def cancel(work: Work) -> None:
@@ -84,10 +92,13 @@ async def find(work: Work, kind: str, since: datetime, *, skew: timedelta = SKEW
 
 async def _wait(work: Work, upid: Upid, deadline: timedelta) -> None:
     heading = await work.heading()
+    base = int(work.facts().get("log_base") or 0)
     async with logging(work.story, heading) as log:
 
         async def relay(line: LogLine) -> None:
             if line.text and not line.text.startswith("TASK "):
-                await log.add("task", line.text, line.number)
+                await log.add("task", line.text, base + line.number)
 
-        await tasks.wait(work.cluster.api, upid, deadline=deadline, on_log=relay, from_line=heading.offset)
+        await tasks.wait(
+            work.cluster.api, upid, deadline=deadline, on_log=relay, from_line=heading.offset - base
+        )
