@@ -121,7 +121,8 @@ async def test_lists_leave_out_what_may_not_be_seen(tmp_path: Path) -> None:
 
 async def test_two_creations_of_one_vmid_race(tmp_path: Path) -> None:
     """Of two callers one gets the VMID, the other is told that it exists."""
-    async with running_lab(tmp_path) as lab, api_client(lab) as client:
+    timings = dataclasses.replace(FAST, create_check=1.0)
+    async with running_lab(tmp_path, timings=timings) as lab, api_client(lab) as client:
         volume = (await client.get(f"/nodes/{lab.name}/storage/local/content")).json()["data"][0]["volid"]
         given = {"vmid": 200, "ostemplate": volume, "features": "nesting=1"}
         posts = (client.post(f"/nodes/{lab.name}/lxc", data=given) for _ in range(3))
