@@ -99,3 +99,20 @@ async def test_vmid_taken_after_the_node_was_away(api: httpx.AsyncClient, host: 
     assert len(taken) == 1
     assert events[-1].content["vmid"] not in taken
     assert await named(host, name) == [events[-1].content["vmid"]]
+
+
+@pytest.mark.slow
+async def test_retry_of_a_restart(api: httpx.AsyncClient, host: Host) -> None:
+    """A failed job on a container that lives can be done again, as its actions say."""
+    events = await created(api, f"again-{secrets.token_hex(2)}")
+    done = events[-1].content
+    await host.order(faults.ApiError(method="POST", path=f"/nodes/*/lxc/{done['vmid']}/status/reboot"))
+    asked = await api.post(f"/api/v1/containers/{done['container']}/restart")
+    failed = await asyncio.wait_for(story(api, asked.json()["job"]["id"]), JOB_SECONDS)
+    assert failed[-1].content["state"] == "failed", failed[-1].text
+
+    again = await api.post(f"/api/v1/jobs/{asked.json()['job']['id']}/retry")
+
+    assert again.status_code == httpx.codes.ACCEPTED, again.text
+    events = await asyncio.wait_for(story(api, again.json()["job"]["id"]), JOB_SECONDS)
+    assert events[-1].content["state"] == "succeeded", events[-1].text

@@ -10,7 +10,7 @@ from chaos.model import Job, Model
 from slipway.cli.sse import EventParser, _lines
 
 RETRY_SECONDS = 0.3
-LONGEST_SIGHT = 400
+LONGEST_SIGHT = 80
 """Lines of the stream that a viewer reads at most before it hangs up."""
 
 

@@ -203,6 +203,9 @@ class AcceptanceStore:
 
     async def _reclaim(self, connection: AsyncConnection, row: Row[Any], command: RunJob) -> Row[Any]:
         """Take the container back into the state in which the job works on it."""
+        if command.kind not in {JobKind.CREATE, JobKind.DELETE}:
+            refuse_unless_it_lives(Lifecycle(row.lifecycle), command.kind)
+            return row
         deletes = command.kind is JobKind.DELETE
         gone = row.lifecycle == Lifecycle.DELETED
         if gone and row.vmid_is_provisional:
