@@ -46,7 +46,10 @@ async def test_a_copy_is_a_container_of_its_own(cluster: Cluster) -> None:
     stopped = await api.status(NODE, 200)
     await start(cluster, 200)
 
-    assert log[0] == "create full clone of mountpoint rootfs (local:100/vm-100-disk-0.raw)"
+    assert log[:2] == [
+        "creating a clone of container 100 with ID 200",
+        "create full clone of mountpoint rootfs (local:100/vm-100-disk-0.raw)",
+    ]
     assert (copy.hostname, copy.tags, copy.lock) == ("copy", ("prod",), None)
     assert copy.description == original.description == "<!-- marker of 100 -->\n"
     assert copy.networks["net0"]["hwaddr"] != original.networks["net0"]["hwaddr"]
@@ -116,7 +119,8 @@ async def test_a_copy_that_fails_leaves_nothing(cluster: Cluster, lab: Lab) -> N
     with pytest.raises(TaskLost):
         await done(api, await api.clone(NODE, 100, 200))
 
-    assert (await api.config(NODE, 200)).is_bare
+    left = await api.config(NODE, 200)
+    assert (left.lock, left.hostname, left.rootfs) == ("create", "web", None)
     with pytest.raises(ContainerLocked, match="disk"):
         await api.clone(NODE, 100, 201)
 

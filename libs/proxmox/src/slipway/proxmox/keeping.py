@@ -70,7 +70,8 @@ class Keeping(Asking):
         """Begin a copy; it has new hardware addresses, and the original's notes unless others are given.
 
         A running container can be copied only from one of its snapshots; the notes are then the snapshot's
-        description. Raises `VmidTaken`.
+        description. Raises `VmidTaken`. A killed task leaves a config that looks whole, notes included, but
+        is locked (`create`) and has no root file system (PVE::API2::LXC).
         """
         params: Params = {
             "newid": newid,

@@ -44,7 +44,7 @@ SENTENCES: tuple[tuple[re.Pattern[str], type[SlipwayError]], ...] = tuple(
         (r"cluster not ready - no quorum|unable to open file '/etc/pve/.*Permission denied", ClusterNotReady),
         (r"\b(?:CT|VM) (?P<vmid>\d+) already exists", VmidTaken),
         (r"\b(?:CT|VM) is locked \((?P<lock>[^)]*)\)", ContainerLocked),
-        (r"^can't remove (?:CT|VM) \d+ - protection mode enabled", ContainerProtected),
+        (r"^(?:can't remove|unable to restore) (?:CT|VM) \d+ - protection mode", ContainerProtected),
         (r"\b(?:CT|VM) \d+ already running|^unable to destroy CT \d+ - container is running", AlreadyRunning),
         (r"can't overwrite running container", AlreadyRunning),
         (r"\b(?:CT|VM) \d+ not running|^container '\d+' not running", NotRunning),
@@ -65,7 +65,7 @@ SENTENCES: tuple[tuple[re.Pattern[str], type[SlipwayError]], ...] = tuple(
         (r"^snapshot '(?P<snapshot>[^']*)' does not exist", SnapshotMissing),
         (r"^snapshot name '(?P<snapshot>[^']*)' already used", SnapshotTaken),
         (r"^unable to (?:shrink disk size|use snapshot name )", ProxmoxRejected),
-        (r"^could not get storage information for ", ProxmoxRejected),
+        (r"^could not (?:activate storage|get storage information for) ", ProxmoxRejected),
         (r"^SSH public key validation error|^unable to modify read-only option", ProxmoxRejected),
         (r"^mount points configured, but 'rootfs' not set|^no options specified", ProxmoxRejected),
     )

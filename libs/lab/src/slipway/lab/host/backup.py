@@ -56,7 +56,9 @@ class Backup:
         try:
             found = self.machine.storages.get(self.storage)
         except Refused as refused:
-            raise Refused(f"{prefix}{refused}") from refused
+            raise Refused(
+                f"could not activate storage '{self.storage}': {refused}\n{prefix}{refused}"
+            ) from refused
         if "backup" not in found.content:
             raise Refused(f"{prefix}can't use storage '{self.storage}' for backups - wrong content type")
         return found.path

@@ -1,10 +1,10 @@
 """Copying a container.
 
 Theory of operation (PVE::API2::LXC, recorded). Rights, storages and states are checked before the task: the
-source is locked (`disk`), the new config exists at once, holding only a lock (`create`). The task copies the
-disks. A running container is copied only from one of its snapshots. The copy has the source's options, notes
-among them (those of the snapshot, if from one), but new hardware addresses, no snapshots, and another name or
-other notes if they are given.
+source is locked (`disk`); the new config is there at once, notes included, locked (`create`) and without
+disks. The task copies these. A running container is copied only from one of its snapshots. The copy has the
+source's options, notes among them (those of the snapshot, if from one), but new hardware addresses, no
+snapshots, and another name or other notes if they are given.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from slipway.lab.guests.protocol import GuestError
 from slipway.lab.host import create, locks, options, snapshots, templates
 from slipway.lab.host.configs import Config
 from slipway.lab.host.machine import Machine
-from slipway.lab.host.tasks import Interrupted, Work
+from slipway.lab.host.tasks import Work
 from slipway.lab.problems import Refused
 
 NOT_COPIED = frozenset({"lock", "parent", "template"})
@@ -29,16 +29,16 @@ async def clone(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, s
     if (target := given.get("target", machine.node)) != machine.node:
         raise Refused(f"no such cluster node '{target}'")
     present = machine.configs.get(vmid)
-    create.let_someone_else_take(machine, newid)
-    create.check_unused(machine, newid)
     await locks.take(machine, vmid, "disk")
     try:
+        create.let_someone_else_take(machine, newid)
+        create.check_unused(machine, newid)
         source = _source(machine, vmid, present, given)
         _check(machine, actor, vmid, source, given)
         copied = _config(source, given)
         async with machine.configs.flock(newid, machine.timings.create_lock_wait):
             create.check_unused(machine, newid)
-            machine.configs.put(newid, {"lock": "create"})
+            machine.configs.put(newid, _without_disks(copied) | {"lock": "create"})
     except BaseException:
         await locks.release(machine, vmid, "disk")
         raise
@@ -91,6 +91,10 @@ def _config(source: Config, given: Mapping[str, str]) -> Config:
     return {key: value for key, value in copied.items() if not key.startswith("unused")}
 
 
+def _without_disks(config: Config) -> Config:
+    return {key: value for key, value in config.items() if key not in options.volumes(config)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Copying:
     """What the task does; on failure nothing of the copy stays."""
@@ -104,6 +108,7 @@ class _Copying:
     async def work(self, work: Work) -> None:
         machine, newid = self.machine, self.newid
         async with machine.configs.flock(newid, machine.timings.config_lock_wait):
+            work.log(f"creating a clone of container {self.vmid} with ID {newid}")
             try:
                 for key, part in options.volumes(self.config).items():
                     self.config[key] = self._volume(key, part, work)
@@ -116,13 +121,17 @@ class _Copying:
                 if work.is_killed:
                     raise
                 await create.clean(machine, newid)
-                raise Interrupted("clone") from None
+                raise Refused("clone failed: interrupted by signal") from None
             machine.configs.put(newid, self.config)
 
     def _volume(self, key: str, part: dict[str, str], work: Work) -> str:
         machine = self.machine
-        kind = "full" if self.given.get("full", "1") == "1" else "linked"
-        work.log(f"create {kind} clone of mountpoint {key} ({part['volume']})")
+        kind = (
+            "full clone of mountpoint"
+            if self.given.get("full", "1") == "1"
+            else "linked clone of mount point"
+        )
+        work.log(f"create {kind} {key} ({part['volume']})")
         name = self.given.get("storage", part["volume"].partition(":")[0])
         if machine.faults.is_full(name):
             raise Refused("rsync: [receiver] write failed: No space left on device (28)")

@@ -69,12 +69,12 @@ def _check_volume(machine: Machine, actor: Actor, vmid: int, volid: str) -> None
 
 
 def _check_replaced(machine: Machine, vmid: int) -> None:
-    config = machine.configs.get(vmid)
-    check_lock(config)
-    if config.get("protection") == "1":
-        raise Refused(f"can't remove CT {vmid} - protection mode enabled")
     if machine.guests.is_running(vmid):
         raise Refused("can't overwrite running container")
+    config = machine.configs.get(vmid)
+    if config.get("protection") == "1":
+        raise Refused(f"unable to restore CT {vmid} - protection mode enabled")
+    check_lock(config)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
