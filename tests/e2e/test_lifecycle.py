@@ -83,6 +83,25 @@ async def test_disk_grows_only(api: httpx.AsyncClient, container: str) -> None:
     assert found["spec"]["disk"] == 6
 
 
+async def test_snapshots(api: httpx.AsyncClient, container: str) -> None:
+    """A snapshot is taken once, gone back to and deleted; one that is not there is named."""
+    path = f"containers/{container}"
+
+    await done(api, f"{path}/snapshot", {"snapshot": "before", "description": "a try"})
+    again = await done(api, f"{path}/snapshot", {"snapshot": "before"})
+    back = await done(api, f"{path}/rollback", {"snapshot": "before"})
+    await done(api, f"{path}/snapshot-delete", {"snapshot": "before"})
+    answer = await api.post(f"/api/v1/{path}/rollback", json={"snapshot": "before"})
+    events = await story(api, answer.json()["job"]["id"])
+
+    assert "nothing to do" in messages(again)
+    assert "it is stopped now, as Proxmox leaves it" in messages(back)
+    assert (events[-1].content["state"], events[-1].content["error"]["code"]) == (
+        "failed",
+        "snapshot.not-found",
+    )
+
+
 @pytest.mark.parametrize(
     ("verb", "body", "field"),
     [

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings
 
 from slipway.contracts.registry import SERVICES
 from slipway.runtime.settings import PREFIX, ServiceSettings
+from slipway.runtime.topology.__main__ import AdminSettings
 
 ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -138,7 +139,7 @@ def test_own_images_are_never_fetched() -> None:
 
 def _settings_of(service: str, name: str) -> type[BaseSettings]:
     if name == "topology":
-        return ServiceSettings
+        return AdminSettings
     module = importlib.import_module(f"slipway.{service}.settings")
     classes = [
         each for _, each in inspect.getmembers(module, inspect.isclass) if each.__module__ == module.__name__
