@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from slipway.cli import demo, topology, up, verbs
+from slipway.cli import changes, demo, topology, up, verbs
 from slipway.cli.client import ApiProblem, ApiUnreachable
 from slipway.cli.embedded.process import EmbeddedFailure
 from slipway.cli.endpoints import NotRunning
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_up(commands)
     _add_demo(commands)
     verbs.add_to(commands)
+    changes.add_to(commands)
     topology.add_to(commands)
     return parser
 

@@ -64,13 +64,13 @@ class Client:
         """Ask for a deletion below `/api/v1`."""
         return await self._send("DELETE", path)
 
-    async def items(self, path: str) -> list[dict[str, Any]]:
+    async def items(self, path: str, **query: str | int) -> list[dict[str, Any]]:
         """Read a whole list, page by page."""
         found: list[dict[str, Any]] = []
-        page = await self.get(path)
+        page = await self.get(path, **query)
         found += page["items"]
         while page.get("next"):
-            page = await self.get(path, cursor=page["next"])
+            page = await self.get(path, **query, cursor=page["next"])
             found += page["items"]
         return found
 

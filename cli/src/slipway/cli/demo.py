@@ -21,10 +21,10 @@ from rich.console import Console
 
 from slipway.cli.client import Client
 from slipway.cli.folders import DataFolder
+from slipway.cli.following import follow_job
 from slipway.cli.logview import say
 from slipway.cli.supervisor import ProcessFailed
 from slipway.cli.up import DEFAULT_PORT, Options, Stack, prepare, unless_told
-from slipway.cli.verbs import follow_job
 from slipway.lab.guests import choose, setup
 from slipway.lab.guests.simulated.running import UNPRIVILEGED_OFFSET
 

@@ -1,17 +1,14 @@
 """The client's verbs: what one can do to a running Slipway from a terminal."""
 
 import argparse
-import os
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from slipway.cli.client import Client
-from slipway.cli.endpoints import NotRunning, read_endpoints
-from slipway.cli.progress import shown_on
+from slipway.cli.changes import find_container
+from slipway.cli.following import connect, follow_job
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -27,30 +24,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     for name in ("logs", "follow"):
         _add(commands, name, _follow, "show a job's story from its start, to its end").add_argument("job")
-    _add(commands, "delete", _delete, "delete a container, by id or hostname").add_argument("container")
+    _add(commands, "delete", _delete, "delete a container, by id, hostname or VMID").add_argument("container")
     _add(commands, "retry", _retry, "do a failed job again, from where it failed").add_argument("job")
-
-
-def connect(given: argparse.Namespace) -> Client:
-    """Make a client: `--data`, or `SLIPWAY_URL` with `SLIPWAY_TOKEN_FILE`, or the default data folder."""
-    url, token_file = os.environ.get("SLIPWAY_URL"), os.environ.get("SLIPWAY_TOKEN_FILE")
-    if given.data is None and url is not None:
-        if token_file is None:
-            raise NotRunning("SLIPWAY_URL is set, but SLIPWAY_TOKEN_FILE is not")
-        return Client(url, Path(token_file).read_text(encoding="utf-8").strip())
-    return Client(*read_endpoints(given.data or Path("~/.local/share/slipway").expanduser()))
-
-
-async def follow_job(client: Client, job: str, console: Console) -> bool:
-    """Show a job to its end; whether it succeeded."""
-    state = ""
-    with shown_on(console) as shown:
-        async with aclosing(client.follow_job(job)) as events:
-            async for event in events:
-                shown.show(event)
-                if event.kind == "done":
-                    state = event.content["state"]
-    return state == "succeeded"
 
 
 def _add(
@@ -103,9 +78,8 @@ async def _follow(given: argparse.Namespace) -> int:
 
 async def _delete(given: argparse.Namespace) -> int:
     async with connect(given) as client:
-        items = await client.items("/containers")
-        found = [each["id"] for each in items if given.container in {each["id"], each["hostname"]}]
-        accepted = await client.delete(f"/containers/{found[-1] if found else given.container}")
+        container = await find_container(client, given.container)
+        accepted = await client.delete(f"/containers/{container}")
         return 0 if await follow_job(client, accepted["job"]["id"], Console()) else 1
 
 

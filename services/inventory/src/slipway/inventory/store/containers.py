@@ -1,6 +1,6 @@
 """Containers as they are read, observed and discovered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, String, cast, delete, or_, select, update
@@ -56,7 +56,7 @@ class ContainerStore:
         """Give one container, also a deleted one."""
         async with self._database.begin() as connection:
             row = await container_row(connection, container)
-            return (await _whole(connection, [row]))[0]
+            return (await _maker(connection, [row]))(row)
 
     async def list(self, query: ListContainers) -> ContainerPage:
         """Give living containers, oldest first."""
@@ -64,8 +64,8 @@ class ContainerStore:
         wanted = wanted.order_by(containers.c.id).limit(query.limit + 1)
         async with self._database.begin() as connection:
             rows = (await connection.execute(wanted)).all()
-            made = {each.id: each for each in await _whole(connection, rows)}
-        items, following = page(rows, query.limit, lambda row: made[row.id], "id")
+            make = await _maker(connection, rows)
+        items, following = page(rows, query.limit, make, "id")
         return ContainerPage(items=items, next=following)
 
     async def observe(self, status: GuestStatus) -> None:
@@ -181,8 +181,8 @@ async def _replace_credentials(connection: AsyncConnection, container: Id, seale
     )
 
 
-async def _whole(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Container]:
-    """Make containers of rows: two more queries, whatever their number."""
+async def _maker(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> Callable[[Row[Any]], Container]:
+    """Give what makes a container of any of these rows: two more queries, whatever their number."""
     ids = [row.id for row in rows]
     active = await connection.execute(
         select(jobs.c.container_id, jobs.c.id).where(
@@ -194,7 +194,7 @@ async def _whole(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[
     query = select(credentials).where(credentials.c.container_id.in_(ids), credentials.c.origin.in_(SHOWN))
     for row in await connection.execute(query.order_by(credentials.c.name)):
         kept.setdefault(row.container_id, []).append(CredentialRef(id=row.id, name=row.name))
-    return [_container(row, working.get(row.id), kept.get(row.id, ())) for row in rows]
+    return lambda row: _container(row, working.get(row.id), kept.get(row.id, ()))
 
 
 def _container(row: Row[Any], job: Id | None, kept: Sequence[CredentialRef]) -> Container:

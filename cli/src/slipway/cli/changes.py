@@ -1,0 +1,133 @@
+"""The verbs that change a container that exists; each is a job, followed to its end."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from rich.console import Console
+
+from slipway.cli.client import ApiProblem, Client
+from slipway.cli.following import connect, follow_job
+
+NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verb:
+    """One verb: what it is for, and the options it takes."""
+
+    text: str
+    options: Mapping[str, tuple[Callable[[str], object], str]] = field(default_factory=dict)
+    """The job's argument to what reads it and what is told of it."""
+    named: str | None = None
+    """The argument that is given without a flag."""
+
+
+def _yes(word: str) -> bool:
+    if word not in {"yes", "no"}:
+        raise argparse.ArgumentTypeError(f"{word!r} is neither yes nor no")
+    return word == "yes"
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+_GRACE = {"grace_seconds": (int, "how long the guest may take; 30 unless said")}
+_SNAPSHOT = "the snapshot's name"
+VERBS: Mapping[str, Verb] = MappingProxyType(
+    {
+        "start": Verb(text="start a container"),
+        "stop": Verb(text="stop a container at once"),
+        "shutdown": Verb(text="shut a container down cleanly; stop it if it does not listen", options=_GRACE),
+        "restart": Verb(text="reboot a container; start it if it is stopped", options=_GRACE),
+        "resize": Verb(
+            text="change cores, memory, swap, or grow the root disk",
+            options={
+                "cores": (int, "how many"),
+                "memory": (int, "MiB"),
+                "swap": (int, "MiB"),
+                "disk": (float, "GiB; it only grows"),
+            },
+        ),
+        "configure": Verb(
+            text="change what can be set without a rebuild",
+            options={
+                "hostname": (str, "the new name"),
+                "description": (str, "your part of the notes"),
+                "tags": (_words, "with commas between; replaces all"),
+                "onboot": (_yes, "yes or no: start with the node"),
+                "startup": (str, "like order=1,up=30"),
+            },
+        ),
+        "snapshot": Verb(
+            text="take a snapshot",
+            options={"snapshot": (str, _SNAPSHOT), "description": (str, "what it is for")},
+            named="snapshot",
+        ),
+        "rollback": Verb(
+            text="go back to a snapshot; what came after it is lost",
+            options={"snapshot": (str, _SNAPSHOT)},
+            named="snapshot",
+        ),
+        "snapshot-delete": Verb(
+            text="delete a snapshot", options={"snapshot": (str, _SNAPSHOT)}, named="snapshot"
+        ),
+    }
+)
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add a command for each verb, and `cancel`."""
+    for name, verb in VERBS.items():
+        parser = commands.add_parser(name, help=verb.text)
+        parser.add_argument("--data", type=Path, help="data folder of the `up` to talk to")
+        parser.add_argument("container", help="id, hostname or VMID")
+        for option, (kind, text) in verb.options.items():
+            if option == verb.named:
+                parser.add_argument(option, type=kind, help=text)
+            else:
+                parser.add_argument(f"--{option.replace('_', '-')}", dest=option, type=kind, help=text)
+        parser.set_defaults(act=_change, verb=name)
+    parser = commands.add_parser("cancel", help="end a job that waits or runs")
+    parser.add_argument("--data", type=Path, help="data folder of the `up` to talk to")
+    parser.add_argument("job")
+    parser.set_defaults(act=_cancel)
+
+
+async def find_container(client: Client, word: str) -> str:
+    """Give a container's id by its id, hostname or VMID.
+
+    Raises:
+        ApiProblem: if none fits, or more than one.
+    """
+    found = [each for each in await client.items("/containers", q=word) if word in _names(each)]
+    if len(found) > 1:
+        clusters = ", ".join(sorted(f"{each['cluster']}: {each['id']}" for each in found))
+        message = f"{word!r} is several containers; give the id of one ({clusters})"
+        raise ApiProblem(NOT_FOUND, {"code": "container.ambiguous", "message": message})
+    return str(found[0]["id"]) if found else word
+
+
+async def _change(given: argparse.Namespace) -> int:
+    verb = VERBS[given.verb]
+    body = {name: getattr(given, name) for name in verb.options if getattr(given, name) is not None}
+    async with connect(given) as client:
+        container = await find_container(client, given.container)
+        accepted = await client.post(f"/containers/{container}/{given.verb}", body)
+        return 0 if await follow_job(client, accepted["job"]["id"], Console()) else 1
+
+
+async def _cancel(given: argparse.Namespace) -> int:
+    async with connect(given) as client:
+        await client.post(f"/jobs/{given.job}/cancel")
+        await follow_job(client, given.job, Console())
+        told = await client.get(f"/jobs/{given.job}")
+        return 0 if told["state"] == "cancelled" else 1
+
+
+def _names(container: Mapping[str, Any]) -> set[str]:
+    return {str(container[name]) for name in ("id", "hostname", "vmid")}

@@ -1,0 +1,34 @@
+"""How a verb reaches Slipway, and how it shows a job to its end."""
+
+import argparse
+import os
+from contextlib import aclosing
+from pathlib import Path
+
+from rich.console import Console
+
+from slipway.cli.client import Client
+from slipway.cli.endpoints import NotRunning, read_endpoints
+from slipway.cli.progress import shown_on
+
+
+def connect(given: argparse.Namespace) -> Client:
+    """Make a client: `--data`, or `SLIPWAY_URL` with `SLIPWAY_TOKEN_FILE`, or the default data folder."""
+    url, token_file = os.environ.get("SLIPWAY_URL"), os.environ.get("SLIPWAY_TOKEN_FILE")
+    if given.data is None and url is not None:
+        if token_file is None:
+            raise NotRunning("SLIPWAY_URL is set, but SLIPWAY_TOKEN_FILE is not")
+        return Client(url, Path(token_file).read_text(encoding="utf-8").strip())
+    return Client(*read_endpoints(given.data or Path("~/.local/share/slipway").expanduser()))
+
+
+async def follow_job(client: Client, job: str, console: Console) -> bool:
+    """Show a job to its end; whether it succeeded."""
+    state = ""
+    with shown_on(console) as shown:
+        async with aclosing(client.follow_job(job)) as events:
+            async for event in events:
+                shown.show(event)
+                if event.kind == "done":
+                    state = event.content["state"]
+    return state == "succeeded"
