@@ -82,10 +82,11 @@ async def test_killed_and_started_again() -> None:
 
 
 async def _ready(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(15):
+    """Wait until the gateway answers again, and the catalog behind it."""
+    async with asyncio.timeout(30):
         while True:
             try:
-                if (await client.get("/readyz")).is_success:
+                if (await client.get("/api/v1/templates")).is_success:
                     return
             except httpx.TransportError:
                 pass

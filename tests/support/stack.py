@@ -1,5 +1,6 @@
 """A whole Slipway for tests: `slipway up --lab` as a process of its own, reached as anyone reaches it."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from slipway.cli.sse import ServerEvent, follow
 from support.folders import open_folder
@@ -20,6 +22,8 @@ from support.waiting import lives
 
 START_SECONDS = 100.0
 STOP_SECONDS = 12.0
+STORY_SECONDS = 100.0
+"""Below the time that a test has, so that a story without an end says what it was."""
 
 
 class RunningStack:
@@ -100,8 +104,17 @@ def stack_folder() -> Iterator[Path]:
 
 
 async def story(client: httpx.AsyncClient, job: str) -> list[ServerEvent]:
-    """Follow a job to its end; all its events."""
-    return [event async for event in follow(client, f"/api/v1/jobs/{job}/events")]
+    """Follow a job to its end; all its events. A job without an end is told as it stands."""
+    events: list[ServerEvent] = []
+    try:
+        async with asyncio.timeout(STORY_SECONDS):
+            async for event in follow(client, f"/api/v1/jobs/{job}/events"):
+                events.append(event)  # noqa: PERF401  what came before a timeout is told
+    except TimeoutError:
+        told = [event.text for event in events[-5:]]
+        stands = (await client.get(f"/api/v1/jobs/{job}")).text
+        pytest.fail(f"the story of job {job} has no end; its last events: {told}; the job: {stands}")
+    return events
 
 
 async def create(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
