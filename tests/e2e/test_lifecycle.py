@@ -7,8 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from slipway.cli.sse import ServerEvent
-from support.stack import create, story
+from support.stack import create, done, messages, story
 
 
 @pytest.fixture
@@ -18,22 +17,6 @@ async def container(api: httpx.AsyncClient) -> str:
     assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
     found: str = accepted["container"]["id"]
     return found
-
-
-async def done(api: httpx.AsyncClient, path: str, body: dict[str, Any] | None = None) -> list[ServerEvent]:
-    """Ask for a job and follow it to its end."""
-    answer = await api.post(f"/api/v1/{path}", json=body)
-    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
-    assert answer.headers["location"] == f"/api/v1/jobs/{answer.json()['job']['id']}"
-    events = await story(api, answer.json()["job"]["id"])
-    assert events[-1].content["state"] == "succeeded", events[-1].text
-    return events
-
-
-def messages(events: list[ServerEvent]) -> list[str | None]:
-    """Give what the steps said at their ends."""
-    told = (event.content for event in events if event.kind == "step")
-    return [each["message"] for each in told if each["status"] != "started"]
 
 
 async def test_power(api: httpx.AsyncClient, container: str) -> None:

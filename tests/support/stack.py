@@ -125,6 +125,22 @@ async def create(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
     return accepted
 
 
+async def done(api: httpx.AsyncClient, path: str, body: dict[str, Any] | None = None) -> list[ServerEvent]:
+    """Ask for a job and follow it to its end."""
+    answer = await api.post(f"/api/v1/{path}", json=body)
+    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+    assert answer.headers["location"] == f"/api/v1/jobs/{answer.json()['job']['id']}"
+    events = await story(api, answer.json()["job"]["id"])
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    return events
+
+
+def messages(events: list[ServerEvent]) -> list[str | None]:
+    """Give what the steps said at their ends."""
+    told = (event.content for event in events if event.kind == "step")
+    return [each["message"] for each in told if each["status"] != "started"]
+
+
 def _wait(stack: RunningStack) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not _is_ready(stack):

@@ -76,6 +76,35 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "snapshot-delete": Verb(
             text="delete a snapshot", options={"snapshot": (str, _SNAPSHOT)}, named="snapshot"
         ),
+        "backup": Verb(
+            text="make a backup",
+            options={
+                "storage": (str, "where to; the first that keeps backups unless said"),
+                "mode": (str, "snapshot, suspend or stop"),
+                "description": (str, "what it is for"),
+            },
+        ),
+        "restore": Verb(
+            text="go back to a backup in place; what came after it is lost",
+            options={"backup": (str, "the backup's volume")},
+            named="backup",
+        ),
+        "clone": Verb(
+            text="make a new container like this one",
+            options={
+                "hostname": (str, "the new container's"),
+                "vmid": (int, "the new container's; chosen unless said"),
+                "target_node": (str, "where it shall be"),
+                "storage": (str, "for its disks"),
+                "snapshot": (str, "copy this state"),
+            },
+            named="hostname",
+        ),
+        "migrate": Verb(
+            text="move a container to another node; a running one is restarted",
+            options={"target_node": (str, "where to")},
+            named="target_node",
+        ),
     }
 )
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from slipway.contracts.containers import Accepted, ContainerSpec
+from slipway.contracts.containers import Accepted, ContainerSpec, NetworkSpec
 from slipway.contracts.message import Command, Event, Id, Moment, Query, State, Value
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobKind, JobState, OnFailure, Phase, Sealed
@@ -41,16 +41,33 @@ class JobArgs(Value):
     disk: float | None = None
     """GiB of the root disk; it only grows."""
     hostname: str | None = None
-    """Configure, like the next four."""
+    """Configure, like the next ones up to `searchdomain`; clone: the new container's."""
     tags: tuple[str, ...] | None = None
     description: str | None = None
     """The user's part of the notes; Slipway's own line stays."""
     onboot: bool | None = None
     startup: str | None = None
+    protection: bool | None = None
+    """While it is set, Proxmox refuses to delete the container or its disks."""
+    features: Mapping[str, bool | str] | None = None
+    """All of them, as in a creation."""
+    networks: tuple[NetworkSpec, ...] | None = None
+    """All of them, `net0` first; one that is left out is removed."""
+    nameserver: str | None = None
+    searchdomain: str | None = None
     snapshot: str | None = None
-    """Snapshot, rollback, snapshot-delete: its name. Snapshot and backup also take `description`."""
+    """Snapshot, rollback, snapshot-delete: its name. Snapshot and backup also take `description`.
+    Clone: copy this state."""
     storage: str | None = None
-    """Backup: where to."""
+    """Backup: where to; clone, migrate: for the disks there."""
+    mode: Literal["snapshot", "suspend", "stop"] | None = None
+    """Backup: what happens to a running container meanwhile; `snapshot` unless said."""
+    backup: str | None = None
+    """Restore: the backup's volume, `local:backup/vzdump-lxc-101-...`."""
+    vmid: int | None = None
+    """Clone: the new container's; None lets Slipway choose."""
+    target_node: str | None = None
+    """Migrate: where to; clone: where the new one shall be."""
 
 
 class RunJob(Command):
@@ -66,6 +83,8 @@ class RunJob(Command):
     """SHA-256 of the template's archive in the object store `bundles`; None is from scratch."""
     on_failure: OnFailure = OnFailure.KEEP
     args: JobArgs = JobArgs()
+    source: Target | None = None
+    """Clone: what is copied."""
     retry_of: Id | None = None
     first_step: str | None = None
     """Where a retry begins, a step or a phase; None is the beginning."""

@@ -32,6 +32,17 @@ class JobKind(StrEnum):
     ROLLBACK = "container.rollback"
     SNAPSHOT_DELETE = "container.snapshot-delete"
     BACKUP = "container.backup"
+    RESTORE = "container.restore"
+    """In place: what came after the backup is lost."""
+    CLONE = "container.clone"
+    """A new container like another one; the job is the new one's."""
+    MIGRATE = "container.migrate"
+    """To another node of its cluster."""
+
+    @property
+    def makes(self) -> bool:
+        """Whether its container does not exist before it."""
+        return self in {JobKind.CREATE, JobKind.CLONE}
 
 
 class JobState(StrEnum):

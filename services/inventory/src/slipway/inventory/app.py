@@ -14,6 +14,8 @@ from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.containers import ContainerStore
+from slipway.inventory.store.copying import CopyStore
+from slipway.inventory.store.intake import Intake
 from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.store.vmids import VmidStore
@@ -47,7 +49,8 @@ def build() -> Service:
 def register(bus: Bus, tables: Database, custody: Custody, limits: Limits = LIMITS) -> None:
     """Say which handler answers which subject."""
     queue = Queue(tables, limits)
-    acceptance = AcceptanceStore(tables, queue)
+    intake = Intake(queue)
+    acceptance = AcceptanceStore(tables, intake)
     of_clusters = ClusterHandlers(bus, ClusterStore(tables), queue, AuditStore(tables), custody)
     job_store = JobStore(tables, queue)
     records = Records(bus, job_store)
@@ -59,7 +62,16 @@ def register(bus: Bus, tables: Database, custody: Custody, limits: Limits = LIMI
         records=records,
         custody=custody,
     )
-    of_jobs = JobHandlers(acceptance, job_store, VmidStore(tables), records, custody)
+    of_jobs = JobHandlers(
+        acceptance=acceptance,
+        copies=CopyStore(tables, intake),
+        clusters=ClusterStore(tables),
+        containers=ContainerStore(tables),
+        jobs=job_store,
+        vmids=VmidStore(tables),
+        records=records,
+        custody=custody,
+    )
     bus.answer(clusters.AddCluster, of_clusters.add)
     bus.answer(clusters.GetCluster, of_clusters.get)
     bus.answer(clusters.ListClusters, of_clusters.list)

@@ -139,11 +139,13 @@ def actions(kind: JobKind, state: JobState) -> tuple[str, ...]:
         return ("cancel",)
     if state is JobState.SUCCEEDED:
         return ()
-    return ("retry", "delete") if kind is JobKind.CREATE else ("retry",)
+    return ("retry", "delete") if kind.makes else ("retry",)
 
 
 def after_success(spec: ContainerSpec, kind: JobKind, args: JobArgs) -> ContainerSpec:
     """Give what is known of a container after a job has changed its config."""
+    if kind is JobKind.MIGRATE:
+        return spec.model_copy(update={"node": args.target_node})
     if kind not in {JobKind.RESIZE, JobKind.CONFIGURE}:
         return spec
     changed = {

@@ -1,12 +1,15 @@
 """What a job on a container that exists may be told. Pure; every fault names its field."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from slipway.contracts.clusters import NodeFacts
+from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import JobArgs
-from slipway.contracts.problems import FieldError, Invalid
+from slipway.contracts.problems import FieldError, Invalid, SlipwayError
 from slipway.contracts.values import JobKind
+from slipway.inventory import domain, rules
 
 ALLOWED: Mapping[JobKind, frozenset[str]] = MappingProxyType(
     {
@@ -15,25 +18,57 @@ ALLOWED: Mapping[JobKind, frozenset[str]] = MappingProxyType(
         JobKind.SHUTDOWN: frozenset({"grace_seconds"}),
         JobKind.RESTART: frozenset({"grace_seconds"}),
         JobKind.RESIZE: frozenset({"cores", "memory", "swap", "disk"}),
-        JobKind.CONFIGURE: frozenset({"hostname", "tags", "description", "onboot", "startup"}),
+        JobKind.CONFIGURE: frozenset(
+            {
+                "hostname",
+                "tags",
+                "description",
+                "onboot",
+                "startup",
+                "protection",
+                "features",
+                "networks",
+                "nameserver",
+                "searchdomain",
+            }
+        ),
         JobKind.SNAPSHOT: frozenset({"snapshot", "description"}),
         JobKind.ROLLBACK: frozenset({"snapshot"}),
         JobKind.SNAPSHOT_DELETE: frozenset({"snapshot"}),
+        JobKind.BACKUP: frozenset({"storage", "mode", "description"}),
+        JobKind.RESTORE: frozenset({"backup"}),
+        JobKind.CLONE: frozenset({"hostname", "vmid", "target_node", "storage", "snapshot"}),
+        JobKind.MIGRATE: frozenset({"target_node"}),
     }
 )
 """Which arguments each kind takes; a kind that is not here can't be asked for this way."""
 CHANGING = frozenset({JobKind.RESIZE, JobKind.CONFIGURE})
 """Kinds that need at least one argument."""
+NEEDED: Mapping[JobKind, str] = MappingProxyType(
+    {JobKind.RESTORE: "backup", JobKind.CLONE: "hostname", JobKind.MIGRATE: "target_node"}
+)
+"""The argument that a kind can't do without."""
+_OF_SPEC = frozenset({"features", "networks", "nameserver", "searchdomain"})
+_SETTLED: Mapping[str, object] = MappingProxyType(
+    {"template": None, "variables": {}, "packages": (), "scripts": None, "mounts": (), "devices": ()}
+)
+"""What a creation has settled: it is not looked at again."""
+NEEDS_FACTS = _OF_SPEC | {"target_node"}
+"""Arguments that are checked against what is known of container and nodes."""
 OF_SNAPSHOTS = frozenset({JobKind.SNAPSHOT, JobKind.ROLLBACK, JobKind.SNAPSHOT_DELETE})
 """Kinds that need a snapshot's name."""
 _SNAPSHOT = re.compile(r"(?!current$)[A-Za-z][A-Za-z0-9_-]{1,39}")
 """Official schema: `pve-configid`, up to 40 characters; `current` is Proxmox's own."""
+_STORAGE = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*[a-zA-Z0-9]")
+_BACKUP = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*:[a-zA-Z0-9][a-zA-Z0-9_./:-]{0,250}")
+_NODE = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _LIMITS = {
     "grace_seconds": (0, 3600),
     "cores": (1, 8192),
     "memory": (16, 16_777_216),
     "swap": (0, 16_777_216),
     "disk": (0.1, 131_072),
+    "vmid": (100, 999_999_999),
 }
 _HOSTNAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_+.-]{0,62}")
@@ -56,6 +91,39 @@ def check(kind: JobKind, args: JobArgs) -> None:
         raise JobInvalid(told, errors=faults)
 
 
+def check_against(spec: ContainerSpec, args: JobArgs, nodes: Sequence[NodeFacts], node: str) -> None:
+    """Refuse what does not fit the container or its cluster; faults name the arguments.
+
+    Args:
+        spec: the container's.
+        args: what is asked for.
+        nodes: all known ones of the cluster.
+        node: where the container is.
+    """
+    if args.target_node is not None:
+        try:
+            domain.choose_node(args.target_node, nodes)
+        except SlipwayError as error:
+            raise _renamed(error, {"node": "target_node"}) from error
+    facts = next((each for each in nodes if each.node == node), None)
+    given = {name: value for name, value in args if name in _OF_SPEC and value is not None}
+    if facts is None or not given:
+        return
+    try:
+        rules.check(spec.model_copy(update={**_SETTLED, **given}), None, facts)
+    except SlipwayError as error:
+        raise _renamed(error, {}) from error
+
+
+def _renamed(error: SlipwayError, names: Mapping[str, str]) -> SlipwayError:
+    """Give the error with its fields as the job's arguments."""
+    faults = tuple(
+        each.model_copy(update={"field": f"args.{names.get(each.field, each.field)}"})
+        for each in error.to_problem().errors
+    )
+    return type(error)(error.message, code=error.code, errors=faults)
+
+
 def _faults(kind: JobKind, args: JobArgs) -> Iterator[FieldError]:
     if kind not in ALLOWED:
         known = ", ".join(sorted(ALLOWED))
@@ -71,10 +139,30 @@ def _faults(kind: JobKind, args: JobArgs) -> Iterator[FieldError]:
         value = given.get(name)
         if value is not None and not least <= value <= most:
             yield FieldError(field=f"args.{name}", message=f"{value} is not between {least} and {most}.")
-    if kind in OF_SNAPSHOTS and not _SNAPSHOT.fullmatch(args.snapshot or ""):
+    needed = NEEDED.get(kind)
+    if needed is not None and needed not in given:
+        yield FieldError(field=f"args.{needed}", message=f"{kind} needs it.")
+    if (kind in OF_SNAPSHOTS or args.snapshot is not None) and not _SNAPSHOT.fullmatch(args.snapshot or ""):
         message = "A snapshot's name has 2 to 40 letters, digits, _ and -, and begins with a letter."
         yield FieldError(field="args.snapshot", message=message)
+    yield from _names(args)
     yield from _texts(args)
+
+
+def _names(args: JobArgs) -> Iterator[FieldError]:
+    checks = (
+        ("storage", _STORAGE, "a storage's name"),
+        ("target_node", _NODE, "a node's name"),
+        (
+            "backup",
+            _BACKUP,
+            "a backup's volume, like local:backup/vzdump-lxc-101-DATE.tar.zst",
+        ),
+    )
+    for name, pattern, right in checks:
+        value = getattr(args, name)
+        if value is not None and (not pattern.fullmatch(value) or ".." in value):
+            yield FieldError(field=f"args.{name}", message=f"{value!r} is not {right}.")
 
 
 def _texts(args: JobArgs) -> Iterator[FieldError]:

@@ -36,8 +36,8 @@ def choose(waiting: Sequence[Entry], running: Sequence[Entry], limits: Limits) -
     chosen: list[Entry] = []
     while len(busy) < limits.jobs:
         share = Counter(entry.actor for entry in busy)
-        creating = sum(entry.kind is JobKind.CREATE for entry in busy)
-        able = [each for each in left if each.kind is not JobKind.CREATE or creating < limits.creations]
+        creating = sum(entry.kind.makes for entry in busy)
+        able = [each for each in left if not each.kind.makes or creating < limits.creations]
         if not able:
             break
         entry = min(able, key=lambda each: (share[each.actor], each.job))

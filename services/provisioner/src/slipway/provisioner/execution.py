@@ -11,7 +11,7 @@ from slipway.contracts.problems import Conflict, Failed, Problem, SlipwayError, 
 from slipway.contracts.values import JobKind, JobState, OnFailure, Phase
 from slipway.provisioner import events, pipelines
 from slipway.provisioner.access import Access
-from slipway.provisioner.phases import ownership, remove, sync, tasks
+from slipway.provisioner.phases import clones, ownership, remove, sync, tasks
 from slipway.provisioner.phases.work import Result, Step, Work
 from slipway.provisioner.progress import Story
 from slipway.provisioner.runs import ClaimLost, RecordBusy
@@ -24,6 +24,7 @@ log = get_logger()
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
+_MADE_IN = frozenset({"create.task", "clone.task"})
 ResultT = TypeVar("ResultT")
 
 
@@ -64,7 +65,7 @@ class Execution:
             raise SlipwayError("An earlier owner had recorded the failure.")
         steps = pipelines.plan(work)
         skipped = _before_retry(steps, work.command.first_step)
-        if self._story.record.kind is not JobKind.CREATE and not self._story.record.exists_on_host:
+        if not self._story.record.kind.makes and not self._story.record.exists_on_host:
             await self._story.commit(exists_on_host=True)
         for step in steps:
             if self._is_done(step):
@@ -230,18 +231,18 @@ class Execution:
             return record.exists_on_host
         try:
             found = await ownership.look(work)
+            if record.kind is JobKind.CLONE:
+                await self._act(work, "on-failure.snapshot-delete", clones.drop)
             if isinstance(found, ownership.Missing | ownership.Foreign):
                 return False
-            if isinstance(found, ownership.Begun) and record.kind is JobKind.CREATE:
+            if record.kind.makes and ownership.is_remainder(found):
                 # Nobody can use what a killed creation leaves: it is cleared away whatever the policy.
-                await remove.delete(work)
+                await ownership.clear(work)
                 return False
-            if record.kind is JobKind.CREATE and work.command.on_failure is not OnFailure.KEEP:
-                work.step = Step(name="on-failure.stop", act=remove.stop)
-                await remove.stop(work)
+            if record.kind.makes and work.command.on_failure is not OnFailure.KEEP:
+                await self._act(work, "on-failure.stop", remove.stop)
                 if work.command.on_failure is OnFailure.DESTROY and _has_created(record):
-                    work.step = Step(name="on-failure.destroy", act=remove.delete)
-                    await remove.delete(work)
+                    await self._act(work, "on-failure.destroy", remove.delete)
                     return False
         except SlipwayError as error:
             if isinstance(error, ClaimLost | RecordBusy | BusUnavailable):
@@ -249,6 +250,11 @@ class Execution:
             log.warning("the policy could not be kept", code=error.code, why=error.message)
             await self._story.tell(f"on_failure={work.command.on_failure} could not be kept: {error.message}")
         return True
+
+    async def _act(self, work: Work, name: str, act: Callable[[Work], Awaitable[Result]]) -> None:
+        """Do something that is no step of the job's."""
+        work.step = Step(name=name, act=act)
+        await act(work)
 
 
 class GaveUp(Failed):
@@ -264,7 +270,7 @@ class GaveUp(Failed):
 
 def _has_created(record: RunRecord) -> bool:
     """Whether this very job made the container: only then may it destroy it."""
-    return any(each.name == "create.task" and each.facts.get("posted_at") for each in record.steps)
+    return any(each.name in _MADE_IN and each.facts.get("posted_at") for each in record.steps)
 
 
 def _before_retry(steps: tuple[Step, ...], first: str | None) -> set[str]:

@@ -7,10 +7,13 @@ from types import MappingProxyType
 
 from slipway.contracts.values import JobKind, Phase
 from slipway.provisioner.phases import (
+    backups,
     change,
+    clones,
     create,
     deploy,
     finalize,
+    moves,
     packages,
     power,
     remove,
@@ -103,6 +106,7 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
         JobKind.CONFIGURE: (
             Step(name="configure.look", act=power.look),
             Step(name="configure.config", act=change.configure, is_cancellable=False),
+            Step(name="configure.features", act=change.set_features, is_cancellable=False),
         ),
         JobKind.SNAPSHOT: (
             Step(name="snapshot.look", act=snapshots.look),
@@ -115,6 +119,28 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
         JobKind.SNAPSHOT_DELETE: (
             Step(name="snapshot-delete.look", act=power.look),
             Step(name="snapshot-delete.task", act=snapshots.delete, is_cancellable=False),
+        ),
+        JobKind.BACKUP: (
+            Step(name="backup.look", act=backups.look_for_a_place),
+            Step(name="backup.task", act=backups.make),
+        ),
+        JobKind.RESTORE: (
+            Step(name="restore.look", act=backups.look_for_it),
+            Step(name="restore.stop", act=remove.stop),
+            Step(name="restore.task", act=backups.restore, is_cancellable=False),
+            Step(name="restore.mark", act=backups.mark, is_cancellable=False),
+            Step(name="restore.start", act=backups.start_again),
+        ),
+        JobKind.CLONE: (
+            Step(name="clone.look", act=clones.look),
+            Step(name="clone.snapshot", act=clones.take),
+            Step(name="clone.task", act=clones.copy),
+            Step(name="clone.snapshot-delete", act=clones.drop, is_cancellable=False),
+            Step(name="clone.mark", act=clones.mark),
+        ),
+        JobKind.MIGRATE: (
+            Step(name="migrate.look", act=moves.look),
+            Step(name="migrate.task", act=moves.move, is_cancellable=False),
         ),
     }
 )

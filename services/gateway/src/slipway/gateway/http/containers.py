@@ -22,7 +22,19 @@ from slipway.gateway.http.bodies import ArgsBody, ContainerBody, RevealedAnswer
 from slipway.runtime.bus import Bus
 
 Verb = Literal[
-    "start", "stop", "shutdown", "restart", "resize", "configure", "snapshot", "rollback", "snapshot-delete"
+    "start",
+    "stop",
+    "shutdown",
+    "restart",
+    "resize",
+    "configure",
+    "snapshot",
+    "rollback",
+    "snapshot-delete",
+    "backup",
+    "restore",
+    "clone",
+    "migrate",
 ]
 """Short forms of `POST /api/v1/jobs`."""
 

@@ -23,9 +23,10 @@ from slipway.contracts.templates import GetTemplate, Manifest, Template
 from slipway.inventory import domain, rules
 from slipway.inventory.credentials import Custody, generate
 from slipway.inventory.records import Records
-from slipway.inventory.store.acceptance import AcceptanceStore, Creation, Secret
+from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.clusters import ClusterStore, KnownCluster
 from slipway.inventory.store.containers import ContainerStore
+from slipway.inventory.store.making import Creation, Secret
 from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.call import Call
 from slipway.runtime.ids import new_id

@@ -1,5 +1,7 @@
 """Jobs: read, retried, kept from the run records; and what a run may ask."""
 
+from collections.abc import Mapping
+
 from slipway.contracts.containers import Accepted
 from slipway.contracts.jobs import (
     GetJob,
@@ -15,14 +17,21 @@ from slipway.contracts.jobs import (
     RetryJob,
     RunRecord,
 )
+from slipway.contracts.message import Id
+from slipway.contracts.values import JobKind
 from slipway.inventory import job_rules
 from slipway.inventory.credentials import Custody
 from slipway.inventory.records import Records
 from slipway.inventory.store.acceptance import AcceptanceStore
+from slipway.inventory.store.clusters import ClusterStore
+from slipway.inventory.store.containers import ContainerStore
+from slipway.inventory.store.copying import CopyStore
 from slipway.inventory.store.jobs import JobStore
+from slipway.inventory.store.making import Secret
 from slipway.inventory.store.vmids import VmidStore
 from slipway.runtime.bus import Delivery
 from slipway.runtime.call import Call
+from slipway.runtime.ids import new_id
 
 
 class JobHandlers:
@@ -30,13 +39,20 @@ class JobHandlers:
 
     def __init__(
         self,
+        *,
         acceptance: AcceptanceStore,
+        copies: CopyStore,
+        clusters: ClusterStore,
+        containers: ContainerStore,
         jobs: JobStore,
         vmids: VmidStore,
         records: Records,
         custody: Custody,
     ) -> None:
         self._acceptance = acceptance
+        self._copies = copies
+        self._clusters = clusters
+        self._containers = containers
         self._jobs = jobs
         self._vmids = vmids
         self._records = records
@@ -67,7 +83,30 @@ class JobHandlers:
         if done is not None:
             return done
         job_rules.check(query.kind, query.args)
+        await self._against_facts(query)
+        if query.kind is JobKind.CLONE:
+            copy = new_id()
+            secrets = await self._copied_secrets(query.container, copy)
+            return await self._records.unless_over(lambda: self._copies.clone(call, query, copy, secrets))
         return await self._records.unless_over(lambda: self._acceptance.request(call, query))
+
+    async def _against_facts(self, query: RequestJob) -> None:
+        """Refuse what the container or its node can't have, by what is known of them."""
+        if not job_rules.NEEDS_FACTS & {name for name, value in query.args if value is not None}:
+            return
+        known = await self._containers.get(query.container)
+        cluster = await self._clusters.known(known.cluster_id)
+        job_rules.check_against(known.spec, query.args, cluster.nodes, known.node)
+
+    async def _copied_secrets(self, source: Id, copy: Id) -> Mapping[str, Secret]:
+        """Seal a container's secrets for its copy: a copy has the same passwords inside."""
+        return {
+            name: Secret(
+                origin=each.origin,
+                sealed=self._custody.move(each.sealed, owner=source, to_owner=copy, field=name),
+            )
+            for name, each in (await self._copies.secrets(source)).items()
+        }
 
     async def cancel(self, query: RequestCancel, call: Call) -> Job:
         """Accept the end of a job. Idempotent: a second one changes nothing."""

@@ -1,24 +1,18 @@
 """Accepts work: claims, rows, audit and messages in one transaction, so that what was accepted is safe."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import (
     Accepted,
-    ContainerRef,
-    ContainerRegistered,
     ContainerSpec,
     CreateContainer,
     DeleteContainer,
-    JobRef,
 )
 from slipway.contracts.jobs import (
     CancelJob,
-    JobAccepted,
     RequestJob,
     RetryJob,
     RunJob,
@@ -27,7 +21,7 @@ from slipway.contracts.jobs import (
 )
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
-from slipway.contracts.values import JobKind, JobState, Lifecycle, OnFailure, Power
+from slipway.contracts.values import JobKind, JobState, Lifecycle, OnFailure
 from slipway.inventory.domain import (
     Trigger,
     first_step,
@@ -37,10 +31,11 @@ from slipway.inventory.domain import (
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, move, refuse_busy, refuse_taken
 from slipway.inventory.store.containers import container_row
+from slipway.inventory.store.intake import Intake, target_of
 from slipway.inventory.store.jobs import job_row
-from slipway.inventory.store.queue import Queue
+from slipway.inventory.store.making import Creation, make, register
 from slipway.inventory.store.vmids import free_vmid
-from slipway.inventory.tables import clusters, containers, credentials, jobs
+from slipway.inventory.tables import containers, jobs
 from slipway.runtime import outbox
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
@@ -54,35 +49,12 @@ class NotRetryable(Conflict):
     code = "job.not-retryable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Secret:
-    """A secret as its row keeps it."""
-
-    origin: str
-    """`root` or `variable`."""
-    sealed: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Creation:
-    """A creation that was checked and completed."""
-
-    container: Id
-    cluster: Id
-    cluster_name: str
-    spec: ContainerSpec
-    template_version: str | None
-    bundle: str | None
-    secrets: Mapping[str, Secret]
-    """Name to secret."""
-
-
 class AcceptanceStore:
     """Takes jobs in."""
 
-    def __init__(self, database: Database, queue: Queue) -> None:
+    def __init__(self, database: Database, intake: Intake) -> None:
         self._database = database
-        self._queue = queue
+        self._intake = intake
 
     async def done_before(
         self, call: Call, action: str, request: CreateContainer | DeleteContainer | RequestJob | RetryJob
@@ -109,11 +81,7 @@ class AcceptanceStore:
                 vmid_is_provisional=creation.spec.vmid is None,
                 hostname=creation.spec.hostname,
             )
-            await connection.execute(insert(containers).values(_row(creation, target)))
-            for name, secret in creation.secrets.items():
-                row = {"id": new_id(), "container_id": creation.container, "name": name}
-                kept = {"origin": secret.origin, "sealed": secret.sealed}
-                await connection.execute(insert(credentials).values(row | kept))
+            await make(connection, creation, target)
             command = RunJob(
                 job=new_id(),
                 kind=JobKind.CREATE,
@@ -122,8 +90,8 @@ class AcceptanceStore:
                 bundle=creation.bundle,
                 on_failure=creation.spec.on_failure,
             )
-            accepted = await self._take_in(connection, call, command)
-            await _register(connection, command)
+            accepted = await self._intake.take_in(connection, call, command)
+            await register(connection, command)
             await audit.remember(connection, call, "container.create", request, accepted)
             return accepted
 
@@ -136,11 +104,11 @@ class AcceptanceStore:
             command = RunJob(
                 job=new_id(),
                 kind=JobKind.DELETE,
-                target=await _target(connection, row),
+                target=await target_of(connection, row),
                 spec=ContainerSpec.model_validate(row.spec),
                 on_failure=OnFailure.KEEP,
             )
-            accepted = await self._take_in(connection, call, command)
+            accepted = await self._intake.take_in(connection, call, command)
             await audit.remember(connection, call, "container.delete", request, accepted)
             return accepted
 
@@ -151,16 +119,16 @@ class AcceptanceStore:
             await refuse_busy(connection, row.id)
             refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
             if request.args.hostname is not None:
-                await refuse_taken(connection, row, request.args.hostname)
+                await refuse_taken(connection, row.cluster_id, request.args.hostname, own=row.id)
             command = RunJob(
                 job=new_id(),
                 kind=request.kind,
-                target=await _target(connection, row),
+                target=await target_of(connection, row),
                 spec=ContainerSpec.model_validate(row.spec),
                 on_failure=request.on_failure,
                 args=request.args,
             )
-            accepted = await self._take_in(connection, call, command)
+            accepted = await self._intake.take_in(connection, call, command)
             await audit.remember(connection, call, str(request.kind), request, accepted)
             return accepted
 
@@ -170,7 +138,7 @@ class AcceptanceStore:
             row = await job_row(connection, job)
             refuse_cancel(JobState(row.state), RunRecord.model_validate(row.record) if row.record else None)
             command = RunJob.model_validate(row.command)
-            target = await _target(connection, await container_row(connection, row.container_id))
+            target = await target_of(connection, await container_row(connection, row.container_id))
             await connection.execute(
                 update(jobs).where(jobs.c.id == job, jobs.c.released_at.is_(None)).values(released_at=now())
             )
@@ -192,18 +160,18 @@ class AcceptanceStore:
             command = before.model_copy(
                 update={
                     "job": new_id(),
-                    "target": await _target(connection, row),
+                    "target": await target_of(connection, row),
                     "retry_of": old.id,
                     "first_step": first_step(record, request.phase),
                 }
             )
-            accepted = await self._take_in(connection, call, command)
+            accepted = await self._intake.take_in(connection, call, command)
             await audit.remember(connection, call, "job.retry", request, accepted)
             return accepted
 
     async def _reclaim(self, connection: AsyncConnection, row: Row[Any], command: RunJob) -> Row[Any]:
         """Take the container back into the state in which the job works on it."""
-        if command.kind not in {JobKind.CREATE, JobKind.DELETE}:
+        if not command.kind.makes and command.kind is not JobKind.DELETE:
             refuse_unless_it_lives(Lifecycle(row.lifecycle), command.kind)
             return row
         deletes = command.kind is JobKind.DELETE
@@ -213,93 +181,3 @@ class AcceptanceStore:
             await connection.execute(update(containers).where(containers.c.id == row.id).values(vmid=vmid))
         await move(connection, row, Trigger.DELETION_ACCEPTED if deletes else Trigger.RETRY_ACCEPTED)
         return await container_row(connection, row.id)
-
-    async def _take_in(self, connection: AsyncConnection, call: Call, command: RunJob) -> Accepted:
-        """Write the job and leave its fact for the bus; its command follows when its node may begin it."""
-        at, target = now(), command.target
-        await connection.execute(
-            insert(jobs).values(
-                id=command.job,
-                kind=command.kind,
-                container_id=target.container,
-                cluster_id=target.cluster,
-                node=target.node,
-                state=JobState.QUEUED,
-                percent=0,
-                actor=call.actor,
-                command=command.model_dump(mode="json"),
-                retry_of=command.retry_of,
-                record_sequence=0,
-                created_at=at,
-            )
-        )
-        told = JobAccepted(
-            id=command.job,
-            kind=command.kind,
-            container=target.container,
-            vmid=target.vmid,
-            hostname=target.hostname,
-            actor=call.actor,
-            at=at,
-        )
-        first = f"job:{command.job}:accepted"
-        await outbox.add(connection, told, message_id=first, expect_last_subject_sequence=0)
-        await self._queue.release(connection, target.cluster, target.node)
-        action = "job.retry" if command.retry_of else str(command.kind)
-        await audit.note(connection, call, action, target.container, "accepted", job=command.job)
-        return Accepted(
-            job=JobRef(id=command.job),
-            container=ContainerRef(
-                id=target.container,
-                vmid=target.vmid,
-                hostname=target.hostname,
-                is_provisional=target.vmid_is_provisional,
-            ),
-        )
-
-
-def _row(creation: Creation, target: Target) -> dict[str, object]:
-    at = now()
-    return {
-        "id": creation.container,
-        "cluster_id": creation.cluster,
-        "node": target.node,
-        "hostname": target.hostname,
-        "vmid": target.vmid,
-        "vmid_is_provisional": target.vmid_is_provisional,
-        "template": creation.spec.template,
-        "template_version": creation.template_version,
-        "bundle": creation.bundle,
-        "spec": creation.spec.model_dump(mode="json"),
-        "lifecycle": Lifecycle.CREATING,
-        "power": Power.UNKNOWN,
-        "services": [],
-        "warnings": [],
-        "created_at": at,
-        "updated_at": at,
-    }
-
-
-async def _register(connection: AsyncConnection, command: RunJob) -> None:
-    target = command.target
-    registered = ContainerRegistered(
-        id=target.container,
-        vmid=target.vmid,
-        hostname=target.hostname,
-        cluster=target.cluster,
-        job=command.job,
-    )
-    await outbox.add(connection, registered, message_id=f"container:{target.container}:registered")
-
-
-async def _target(connection: AsyncConnection, row: Row[Any]) -> Target:
-    name = await connection.scalar(select(clusters.c.name).where(clusters.c.id == row.cluster_id))
-    return Target(
-        container=row.id,
-        cluster=row.cluster_id,
-        cluster_name=str(name),
-        node=row.node,
-        vmid=row.vmid,
-        vmid_is_provisional=row.vmid_is_provisional,
-        hostname=row.hostname,
-    )

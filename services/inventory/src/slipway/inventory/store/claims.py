@@ -50,14 +50,14 @@ async def refuse_busy(connection: AsyncConnection, container: Id) -> None:
         raise JobActive(f"Job {active} works on this container; wait for its end.", job=active)
 
 
-async def refuse_taken(connection: AsyncConnection, row: Row[Any], hostname: str) -> None:
-    """Refuse a name that another living container of the cluster has."""
+async def refuse_taken(connection: AsyncConnection, cluster: Id, hostname: str, *, own: Id = "") -> None:
+    """Refuse a name that a living container of the cluster has, other than `own`."""
     taken = await connection.scalar(
         select(containers.c.id).where(
-            containers.c.cluster_id == row.cluster_id,
+            containers.c.cluster_id == cluster,
             func.lower(containers.c.hostname) == hostname.lower(),
             containers.c.lifecycle != Lifecycle.DELETED,
-            containers.c.id != row.id,
+            containers.c.id != own,
         )
     )
     if taken is not None:

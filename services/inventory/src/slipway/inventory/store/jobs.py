@@ -138,8 +138,8 @@ async def _keep(connection: AsyncConnection, record: RunRecord, sequence: int) -
 async def _move_container(connection: AsyncConnection, record: RunRecord, command: RunJob) -> None:
     changes: dict[str, object] = {}
     # While it is being created it may exist, or someone else may still get the VMID.
-    is_made = record.state.is_terminal or record.phase is not Phase.CREATE
-    if record.exists_on_host and record.kind is JobKind.CREATE and is_made:
+    is_made = record.state.is_terminal or record.phase not in {None, Phase.CREATE}
+    if record.exists_on_host and record.kind.makes and is_made:
         changes["vmid_is_provisional"] = False
     if record.state.is_terminal:
         changes |= await _end(connection, record, command)
@@ -156,7 +156,7 @@ async def _end(connection: AsyncConnection, record: RunRecord, command: RunJob) 
             select(containers).where(containers.c.id == record.target.container).with_for_update()
         )
     ).one()
-    if record.kind not in {JobKind.CREATE, JobKind.DELETE}:
+    if not record.kind.makes and record.kind is not JobKind.DELETE:
         return _changed(row, record, command)
     trigger = outcome(record.kind, record.state, exists_on_host=record.exists_on_host)
     following = TRANSITIONS.get((Lifecycle(row.lifecycle), trigger))
@@ -174,9 +174,15 @@ async def _end(connection: AsyncConnection, record: RunRecord, command: RunJob) 
 def _changed(row: Row[Any], record: RunRecord, command: RunJob) -> dict[str, object]:
     """Give what a job that leaves the container's life as it is changes in its row."""
     if record.state is not JobState.SUCCEEDED:
-        return {}
+        # A move that failed late has moved it all the same.
+        return {"node": record.target.node} if record.target.node != row.node else {}
     spec = after_success(ContainerSpec.model_validate(row.spec), record.kind, command.args)
-    return {"spec": spec.model_dump(mode="json"), "hostname": spec.hostname, "updated_at": now()}
+    return {
+        "spec": spec.model_dump(mode="json"),
+        "hostname": spec.hostname,
+        "node": record.target.node,
+        "updated_at": now(),
+    }
 
 
 def _ending(record: RunRecord, lifecycle: Lifecycle) -> Event | None:

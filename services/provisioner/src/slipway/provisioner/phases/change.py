@@ -1,10 +1,13 @@
 """Changes of a container's config: sizes, and what the user may set; read back afterwards."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
+from slipway.contracts.containers import NetworkSpec
+from slipway.contracts.jobs import JobArgs, Target
 from slipway.contracts.problems import FieldError, Rejected
-from slipway.provisioner.phases import ownership, power, tasks
-from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, Result, Work
+from slipway.provisioner.phases import ownership, parameters, power, tasks
+from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, SKIPPED, Result, Work
 from slipway.proxmox.answers import ContainerConfig, options
 
 RESIZE_DEADLINE = timedelta(minutes=10)
@@ -57,22 +60,67 @@ async def grow_disk(work: Work) -> Result:
 
 async def configure(work: Work) -> Result:
     """Set what was asked for; Slipway's own line in the notes stays, the rest of them is the user's."""
-    config, args = await _config(work), work.command.args
-    changes: dict[str, str | int | bool] = {}
-    if args.hostname is not None and args.hostname != config.hostname:
-        changes["hostname"] = args.hostname
-    if args.tags is not None and {tag.lower() for tag in args.tags} != set(config.tags):
-        changes["tags"] = ";".join(args.tags)
-    if args.onboot is not None and args.onboot != config.onboot:
-        changes["onboot"] = args.onboot
-    if args.startup is not None:
-        changes["startup"] = args.startup
-    if args.description is not None:
-        changes["description"] = ownership.with_marker(args.description, config.description)
+    config = await _config(work)
+    changes = changed(work.command.args, config, work.target)
     if not changes:
         return NOTHING_TO_DO
     await work.cluster.api.set_config(work.target.node, work.target.vmid, changes, digest=config.digest)
     return Result(message=", ".join(sorted(changes)))
+
+
+async def set_features(work: Work) -> Result:
+    """Set features, over SSH where no API token may."""
+    wanted = work.command.args.features
+    if wanted is None:
+        return SKIPPED
+    spec = work.spec.model_copy(update={"features": wanted})
+    restricted = parameters.features_over_ssh(spec)
+    flags = {name: str(int(value)) if value is True else value for name, value in wanted.items() if value}
+    if dict((await _config(work)).flags) == flags:
+        return NOTHING_TO_DO
+    if restricted:
+        await work.pct.set_features(work.target.vmid, restricted)
+    else:
+        change = {"features": "nesting=1"} if flags else {"delete": "features"}
+        await work.cluster.api.set_config(work.target.node, work.target.vmid, change)
+    return Result(message=", ".join(sorted(flags)) or "none")
+
+
+def changed(args: JobArgs, config: ContainerConfig, target: Target) -> dict[str, str | int | bool]:
+    """Give what has to be set for a container to be as it was asked for. Pure."""
+    changes: dict[str, str | int | bool] = {}
+    for name in ("hostname", "onboot", "protection", "nameserver", "searchdomain"):
+        wanted = getattr(args, name)
+        if wanted is not None and wanted != getattr(config, name):
+            changes[name] = wanted
+    if args.tags is not None and {tag.lower() for tag in args.tags} != set(config.tags):
+        changes["tags"] = ";".join(args.tags)
+    if args.startup is not None:
+        changes["startup"] = args.startup
+    if args.description is not None:
+        changes["description"] = ownership.with_marker(args.description, config.description)
+    if args.networks is not None:
+        changes |= _networks(args.networks, config, target)
+    return changes
+
+
+def _networks(
+    wanted: Sequence[NetworkSpec], config: ContainerConfig, target: Target
+) -> dict[str, str | int | bool]:
+    """Give the devices that change; what is left out of one stays as it is, but for addresses."""
+    changes: dict[str, str | int | bool] = {}
+    for index, network in enumerate(wanted):
+        there = config.networks.get(f"net{index}", {})
+        known = {
+            "name": network.name or there.get("name", f"eth{index}"),
+            "bridge": network.bridge or there.get("bridge"),
+            "hwaddr": network.hwaddr or there.get("hwaddr"),
+        }
+        written = parameters.network(network.model_copy(update=known), target, index)
+        if options(written) != dict(there):
+            changes[f"net{index}"] = written
+    gone = sorted(set(config.networks) - {f"net{index}" for index in range(len(wanted))})
+    return changes | ({"delete": ",".join(gone)} if gone else {})
 
 
 def disk_size(config: ContainerConfig) -> float | None:

@@ -14,7 +14,7 @@ from slipway.runtime.clock import now
 
 CREATE_DEADLINE = timedelta(minutes=30)
 DOWNLOAD_DEADLINE = timedelta(minutes=30)
-_REPLACEMENTS = 20
+REPLACEMENTS = 20
 """VMIDs tried before the job gives up; each was taken by someone else."""
 
 
@@ -76,12 +76,12 @@ async def ostemplate(work: Work) -> Result:
 
 async def create(work: Work) -> Result:
     """Create the container, unless a former owner of this run did."""
-    for _ in range(_REPLACEMENTS):
+    for _ in range(REPLACEMENTS):
         try:
             return await _create_or_find(work)
         except VmidTaken:
-            await _replace_vmid(work)
-    raise VmidTaken(f"{_REPLACEMENTS} VMIDs in a row were taken by others.")
+            await replace_vmid(work)
+    raise VmidTaken(f"{REPLACEMENTS} VMIDs in a row were taken by others.")
 
 
 async def features(work: Work) -> Result:
@@ -115,7 +115,7 @@ async def _create_or_find(work: Work) -> Result:
             case ownership.Begun(task) if task.is_running:
                 await tasks.adopt(work, task.upid)
             case ownership.Begun():
-                await _clear(work)
+                await ownership.clear(work)
             case ownership.Foreign():
                 raise VmidTaken(f"VMID {work.target.vmid} belongs to someone else.", vmid=work.target.vmid)
             case ownership.Missing():
@@ -125,7 +125,7 @@ async def _create_or_find(work: Work) -> Result:
     except TaskLost:
         # The worker on the node was killed; what it left is cleared, and a new one begins.
         if isinstance(await ownership.look(work), ownership.Begun):
-            await _clear(work)
+            await ownership.clear(work)
         await tasks.run(work, "vzcreate", lambda: _post(work), deadline=CREATE_DEADLINE, exists_on_host=True)
     return DONE
 
@@ -142,16 +142,7 @@ async def _post(work: Work) -> Upid:
     return await work.cluster.api.create(work.target.node, params)
 
 
-async def _clear(work: Work) -> None:
-    """Remove what a killed creation of ours left: a locked config without a container."""
-    vmid = work.target.vmid
-    await work.story.tell(f"Clearing away what a killed creation left of {vmid}.")
-    await work.pct.unlock(vmid)
-    await work.pct.destroy(vmid)
-    await work.remember(upid="", posted_at="")
-
-
-async def _replace_vmid(work: Work) -> None:
+async def replace_vmid(work: Work) -> None:
     """Go on with another VMID, if Slipway had chosen this one."""
     refused = work.target.vmid
     if not work.target.vmid_is_provisional:

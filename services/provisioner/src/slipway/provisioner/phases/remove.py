@@ -54,9 +54,8 @@ async def delete(work: Work) -> Result:
     match await ownership.look(work):
         case ownership.Missing():
             return Result(message="it is gone already")
-        case ownership.Begun():
-            await work.pct.unlock(target.vmid)
-            await work.pct.destroy(target.vmid)
+        case found if ownership.is_remainder(found):
+            await ownership.clear(work)
             return DONE
         case ownership.Foreign():
             return await look(work)

@@ -27,7 +27,9 @@ ADOPTED_SKEW = timedelta(seconds=2)
 begun again, and finds its goal reached."""
 
 
-async def run(work: Work, kind: str, post: Post, *, deadline: timedelta, **changes: object) -> None:
+async def run(
+    work: Work, kind: str, post: Post, *, deadline: timedelta, vmid: int | None = None, **changes: object
+) -> None:
     """Run a task to its end, relaying its log; a task that this step began before is taken up.
 
     Args:
@@ -35,12 +37,15 @@ async def run(work: Work, kind: str, post: Post, *, deadline: timedelta, **chang
         kind: Proxmox's word for such a task: `vzcreate`, `vzstart`.
         post: begins the task.
         deadline: how long at most.
+        vmid: whose task it is, if not the job's container's.
         changes: of the record, written before the task is begun.
     """
     facts = work.facts()
     upid = Upid(facts["upid"]) if facts.get("upid") else None
     if upid is None and facts.get("posted_at"):
-        known = await find(work, kind, datetime.fromisoformat(facts["posted_at"]), skew=ADOPTED_SKEW)
+        known = await find(
+            work, kind, datetime.fromisoformat(facts["posted_at"]), skew=ADOPTED_SKEW, vmid=vmid
+        )
         upid = known.upid if known else None
         if upid is not None:
             await adopt(work, upid)
@@ -79,11 +84,13 @@ async def cancel(work: Work) -> None:
         await tasks.wait(api, Upid(upid), deadline=CANCEL_DEADLINE)
 
 
-async def find(work: Work, kind: str, since: datetime, *, skew: timedelta = SKEW) -> Task | None:
-    """Give the newest task of ours of that kind on this VMID, or None."""
+async def find(
+    work: Work, kind: str, since: datetime, *, skew: timedelta = SKEW, vmid: int | None = None
+) -> Task | None:
+    """Give the newest task of ours of that kind on a VMID, the job's container's unless told; or None."""
     api = work.cluster.access.api
     found = await work.cluster.api.tasks(
-        work.target.node, vmid=work.target.vmid, typefilter=kind, since=since - skew
+        work.target.node, vmid=vmid or work.target.vmid, typefilter=kind, since=since - skew
     )
     ours = {api.token_id, api.username}
     # The list shows user and token apart; the UPID names both.

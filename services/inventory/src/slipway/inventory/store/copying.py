@@ -1,0 +1,99 @@
+"""Accepts copies: the new container's row, claims and secrets, in the transaction that takes the job in."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import select
+
+from slipway.contracts.containers import Accepted, ContainerSpec
+from slipway.contracts.jobs import RequestJob, RunJob, Target
+from slipway.contracts.message import Id
+from slipway.contracts.values import JobKind, Lifecycle
+from slipway.inventory.domain import refuse_unless_it_lives
+from slipway.inventory.store import audit
+from slipway.inventory.store.claims import accepting, refuse_busy, refuse_taken
+from slipway.inventory.store.containers import container_row
+from slipway.inventory.store.intake import Intake, target_of
+from slipway.inventory.store.making import Creation, Secret, make, register
+from slipway.inventory.store.vmids import free_vmid
+from slipway.inventory.tables import credentials
+from slipway.runtime.call import Call
+from slipway.runtime.database import Database
+from slipway.runtime.ids import new_id
+
+
+class CopyStore:
+    """Takes copies in."""
+
+    def __init__(self, database: Database, intake: Intake) -> None:
+        self._database = database
+        self._intake = intake
+
+    async def secrets(self, container: Id) -> Mapping[str, Secret]:
+        """Give what a container's secrets are, as its rows keep them: name to secret."""
+        query = select(credentials).where(credentials.c.container_id == container)
+        async with self._database.begin() as connection:
+            await container_row(connection, container)
+            rows = await connection.execute(query)
+            return {row.name: Secret(origin=row.origin, sealed=row.sealed) for row in rows}
+
+    async def clone(
+        self, call: Call, request: RequestJob, copy: Id, secrets: Mapping[str, Secret]
+    ) -> Accepted:
+        """Accept a copy; its name and VMID are claimed from now on.
+
+        Args:
+            call: who asks.
+            request: for the source.
+            copy: the new container's id.
+            secrets: the source's, sealed for the copy.
+
+        Raises:
+            HostnameTaken: names the field.
+            VmidTaken: if the wanted VMID is in use; names the field.
+            JobActive: if a job works on the source.
+        """
+        hostname = request.args.hostname or ""
+        async with accepting(self._database, hostname) as connection:
+            row = await container_row(connection, request.container, for_update=True)
+            await refuse_busy(connection, row.id)
+            refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
+            await refuse_taken(connection, row.cluster_id, hostname)
+            vmid = await free_vmid(connection, row.cluster_id, request.args.vmid)
+            source = await target_of(connection, row)
+            target = _target(request, copy, source, vmid)
+            changes = {"hostname": hostname, "node": target.node, "vmid": request.args.vmid}
+            creation = Creation(
+                container=copy,
+                cluster=source.cluster,
+                cluster_name=source.cluster_name,
+                spec=ContainerSpec.model_validate(row.spec).model_copy(update=changes),
+                template_version=row.template_version,
+                bundle=row.bundle,
+                secrets=secrets,
+            )
+            await make(connection, creation, target)
+            command = RunJob(
+                job=new_id(),
+                kind=JobKind.CLONE,
+                target=target,
+                source=source,
+                spec=creation.spec,
+                on_failure=request.on_failure,
+                args=request.args,
+            )
+            accepted = await self._intake.take_in(connection, call, command)
+            await register(connection, command)
+            await audit.remember(connection, call, str(request.kind), request, accepted)
+            return accepted
+
+
+def _target(request: RequestJob, copy: Id, source: Target, vmid: int) -> Target:
+    return source.model_copy(
+        update={
+            "container": copy,
+            "node": request.args.target_node or source.node,
+            "vmid": vmid,
+            "vmid_is_provisional": request.args.vmid is None,
+            "hostname": request.args.hostname,
+        }
+    )

@@ -1,0 +1,159 @@
+"""Backups of a container: made with vzdump, and gone back to in place."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from slipway.contracts.problems import Conflict, Failed, FieldError, NotFound
+from slipway.provisioner.phases import ownership, power, start, tasks
+from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
+from slipway.proxmox.errors import TaskFailed, TaskLost
+from slipway.proxmox.kept_answers import Volume
+from slipway.proxmox.upid import Upid
+from slipway.runtime.clock import now
+
+DEADLINE = timedelta(hours=6)
+KIND = "backup"
+"""Proxmox's word for what a storage holds."""
+_TASK = "vzrestore"
+
+
+class BackupImpossible(Conflict):
+    """Nothing on the node can keep a backup."""
+
+    code = "backup.impossible"
+
+
+class BackupFailed(Failed):
+    """Proxmox could not make the backup."""
+
+    code = "backup.failed"
+
+
+class BackupNotFound(NotFound):
+    """The container has no such backup."""
+
+    code = "backup.not-found"
+
+
+async def look_for_a_place(work: Work) -> Result:
+    """Make sure that it is ours, and choose where the backup goes."""
+    await power.look(work)
+    api, node, wanted = work.cluster.api, work.target.node, work.command.args.storage
+    able = sorted(each.name for each in await api.storages(node, content=KIND) if each.active)
+    if not able or (wanted is not None and wanted not in able):
+        known = ", ".join(able) or "none"
+        told = f"Storage {wanted!r} keeps no backups" if wanted else "No storage keeps backups"
+        message = f"{told} on node {node} now; those that do: {known}."
+        raise BackupImpossible(message, errors=[FieldError(field="args.storage", message=message)])
+    await work.remember(storage=wanted or able[0])
+    return Result(message=wanted or able[0])
+
+
+async def make(work: Work) -> Result:
+    """Make the backup; what vzdump said of its failure is what is told."""
+    api, target, args = work.cluster.api, work.target, work.command.args
+    storage = work.facts("backup.look")["storage"]
+    before = {each.volid for each in await of(work, [storage])}
+
+    async def post() -> Upid:
+        return await api.backup(
+            target.node,
+            target.vmid,
+            storage=storage,
+            mode=args.mode or "snapshot",
+            notes=args.description or "{{guestname}}",
+        )
+
+    try:
+        await tasks.run(work, "vzdump", post, deadline=DEADLINE)
+    except TaskFailed as error:
+        causes = [line for line in work.story.last_lines if "ERROR" in line]
+        told = causes[0] if causes else error.message
+        raise BackupFailed(f"The backup failed: {told}", upid=error.upid) from error
+    made = [each for each in await of(work, [storage]) if each.volid not in before]
+    await work.remember(backup=made[-1].volid if made else "")
+    return Result(message=made[-1].volid if made else storage)
+
+
+async def look_for_it(work: Work) -> Result:
+    """Make sure that the backup is there and of this container, and that what it replaces is ours."""
+    wanted, target = str(work.command.args.backup), work.target
+    storage = wanted.partition(":")[0]
+    known = {each.volid for each in await of(work, [storage])}
+    if wanted not in known:
+        has = ", ".join(sorted(known)) or "none"
+        message = f"Storage {storage} has no backup {wanted!r} of container {target.vmid}. It has: {has}."
+        raise BackupNotFound(message, errors=[FieldError(field="args.backup", message=message)])
+    match await ownership.look(work, kind=_TASK):
+        case ownership.Foreign():
+            await power.look(work)
+        case ownership.Ours(config) if config.lock is None:
+            if await power.is_running(work):
+                await work.remember(ran="yes")
+        case _:
+            return Result(message="an earlier restore was cut off; it is done again")
+    return DONE
+
+
+async def restore(work: Work) -> Result:
+    """Put the backup in the container's place; what a killed restore left is cleared first."""
+    try:
+        await _restore(work)
+    except TaskLost:
+        await _restore(work)
+    return DONE
+
+
+async def mark(work: Work) -> Result:
+    """Stamp our mark anew: the notes came back with the backup."""
+    await ownership.stamp(work)
+    return DONE
+
+
+async def start_again(work: Work) -> Result:
+    """Start it, if it ran before."""
+    return await start.start(work) if work.facts("restore.look").get("ran") else SKIPPED
+
+
+async def of(work: Work, storages: Iterable[str]) -> list[Volume]:
+    """Give the container's backups on these storages, oldest first."""
+    api, target = work.cluster.api, work.target
+    found = [each for storage in storages for each in await api.content(target.node, storage, kind=KIND)]
+    mine = (each for each in found if each.vmid == target.vmid and each.subtype != "qemu")
+    return sorted(mine, key=lambda each: each.volid)
+
+
+async def _restore(work: Work) -> None:
+    api, target, spec = work.cluster.api, work.target, work.spec
+    params: dict[str, str | int | bool] = {
+        "vmid": target.vmid,
+        "ostemplate": str(work.command.args.backup),
+        "storage": str(spec.storage),
+        "unprivileged": bool(spec.unprivileged),
+    }
+    if not work.facts().get("upid") and await _is_in_place(work):
+        params["force"] = True
+    await tasks.run(work, _TASK, lambda: api.restore(target.node, params), deadline=DEADLINE)
+
+
+async def _is_in_place(work: Work) -> bool:
+    """Make the way free; whether something is there that the restore replaces."""
+    found = await ownership.look(work, kind=_TASK)
+    match found:
+        case ownership.Missing():
+            return False
+        case ownership.Begun(task) if task.is_running:
+            await tasks.adopt(work, task.upid)
+        case ownership.Begun():
+            await ownership.clear(work)
+            return False
+        case ownership.Ours(config) if config.lock == "create":
+            begun = await tasks.find(work, _TASK, now() - ownership.LONG_AGO)
+            if begun is not None and begun.is_running:
+                await tasks.adopt(work, begun.upid)
+            else:
+                # A killed restore leaves the lock; what it was to replace is half gone anyway.
+                await work.pct.unlock(work.target.vmid)
+        case _:
+            pass
+    return True
