@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from slipway.contracts import clusters, containers, guests, jobs, templates
+from slipway.contracts import clusters, containers, guests, jobs, kept, templates
 from slipway.contracts.message import Message, Query
 
 SERVICES: tuple[str, ...] = ("gateway", "inventory", "provisioner", "monitor", "catalog")
@@ -57,6 +57,9 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
         clusters.GetClusterAccess: ("provisioner", "monitor"),
         clusters.TestCluster: ("inventory",),
         guests.DiscoverGuest: ("provisioner",),
+        kept.GetGuard: ("inventory",),
+        kept.ListSnapshots: ("gateway",),
+        kept.ListBackups: ("gateway",),
         templates.ListTemplates: ("gateway",),
         templates.GetTemplate: ("gateway", "inventory"),
     }

@@ -1,7 +1,9 @@
 """Assembles the provisioner: the only module that knows all the others."""
 
 from slipway.contracts.jobs import CancelJob, RunJob
+from slipway.contracts.kept import GetGuard, ListBackups, ListSnapshots
 from slipway.provisioner.access import Access
+from slipway.provisioner.listing import Listing
 from slipway.provisioner.runs import Runs
 from slipway.provisioner.settings import ProvisionerSettings
 from slipway.provisioner.worker import Worker
@@ -29,4 +31,8 @@ def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker:
     worker = Worker(bus, Runs(bus), access, Bundles(bus), Sealer(settings), patience=settings.step_patience)
     bus.consume(RunJob, worker.run, durable="provisioner-run", slots=settings.run_slots)
     bus.consume(CancelJob, worker.cancel, durable="provisioner-cancel")
+    listing = Listing(access)
+    bus.answer(GetGuard, listing.guard)
+    bus.answer(ListSnapshots, listing.snapshots)
+    bus.answer(ListBackups, listing.backups)
     return worker

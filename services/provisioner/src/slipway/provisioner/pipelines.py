@@ -72,7 +72,7 @@ CREATE = (
 """Sync's steps come from the template: `sync_steps`."""
 
 DELETE = (
-    Step(name="delete.look", act=remove.look),
+    Step(name="delete.look", act=remove.look_for_protection),
     Step(name="delete.stop", act=remove.stop),
     Step(name="delete.task", act=remove.delete, is_cancellable=False),
 )
@@ -121,12 +121,12 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
             Step(name="snapshot-delete.task", act=snapshots.delete, is_cancellable=False),
         ),
         JobKind.BACKUP: (
-            Step(name="backup.look", act=backups.look_for_a_place),
+            Step(name="backup.look", act=backups.look_for_a_place, is_repeated=True),
             Step(name="backup.task", act=backups.make),
         ),
         JobKind.RESTORE: (
-            Step(name="restore.look", act=backups.look_for_it),
-            Step(name="restore.stop", act=remove.stop),
+            Step(name="restore.look", act=backups.look_for_it, is_repeated=True),
+            Step(name="restore.stop", act=remove.stop, is_repeated=True),
             Step(name="restore.task", act=backups.restore, is_cancellable=False),
             Step(name="restore.mark", act=backups.mark, is_cancellable=False),
             Step(name="restore.start", act=backups.start_again),

@@ -53,6 +53,11 @@ class Story:
         async with self._turn:
             await self._runs.commit(self._run, events, **changes)
 
+    async def earlier(self, job: str) -> RunRecord | None:
+        """Give the record of an earlier job: what a retry may have to know; None if it is kept no more."""
+        found = await self._runs.load(job)
+        return found[0] if found else None
+
     async def tell(self, message: str, *, vmid: int | None = None) -> None:
         """Say how it goes, between two steps."""
         self._told += 1

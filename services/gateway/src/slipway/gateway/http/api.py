@@ -12,6 +12,7 @@ from slipway.gateway.http.bodies import ProblemAnswer
 from slipway.gateway.http.clusters import clusters
 from slipway.gateway.http.containers import containers
 from slipway.gateway.http.jobs import jobs
+from slipway.gateway.http.kept import kept
 from slipway.gateway.http.session import session
 from slipway.gateway.http.templates import templates
 from slipway.gateway.http.texts import SaneTexts
@@ -38,6 +39,7 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth) -> FastAPI:
     problems.install(app)
     routers = (
         containers(bus, inventory),
+        kept(bus),
         jobs(bus),
         clusters(bus, inventory),
         templates(bus),

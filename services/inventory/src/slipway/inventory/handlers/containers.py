@@ -22,6 +22,7 @@ from slipway.contracts.problems import FieldError
 from slipway.contracts.templates import GetTemplate, Manifest, Template
 from slipway.inventory import domain, rules
 from slipway.inventory.credentials import Custody, generate
+from slipway.inventory.guarding import refuse_protected
 from slipway.inventory.records import Records
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.clusters import ClusterStore, KnownCluster
@@ -82,6 +83,7 @@ class ContainerHandlers:
         done = await self._acceptance.done_before(call, "container.delete", query)
         if done is not None:
             return done
+        await refuse_protected(self._bus, await self._containers.get(query.container))
         return await self._records.unless_over(lambda: self._acceptance.delete(call, query))
 
     async def get(self, query: GetContainer, _call: Call) -> Container:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from slipway.contracts.problems import Conflict, Failed, FieldError, NotFound
-from slipway.provisioner.phases import ownership, power, start, tasks
+from slipway.provisioner.phases import ownership, power, remove, start, tasks
 from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.errors import TaskFailed, TaskLost
 from slipway.proxmox.kept_answers import Volume
@@ -88,8 +88,12 @@ async def look_for_it(work: Work) -> Result:
         case ownership.Foreign():
             await power.look(work)
         case ownership.Ours(config) if config.lock is None:
-            if await power.is_running(work):
+            await remove.refuse_protected(work, "replaced by its backup")
+            if await power.is_running(work) or await _ran(work):
                 await work.remember(ran="yes")
+        case _ if await _ran(work):
+            await work.remember(ran="yes")
+            return Result(message="an earlier restore was cut off; it is done again")
         case _:
             return Result(message="an earlier restore was cut off; it is done again")
     return DONE
@@ -112,7 +116,16 @@ async def mark(work: Work) -> Result:
 
 async def start_again(work: Work) -> Result:
     """Start it, if it ran before."""
-    return await start.start(work) if work.facts("restore.look").get("ran") else SKIPPED
+    return await start.start(work) if await _ran(work) else SKIPPED
+
+
+async def _ran(work: Work) -> bool:
+    """Whether it ran before; of a retry, before the job that it retries had stopped it."""
+    if work.facts("restore.look").get("ran"):
+        return True
+    earlier = work.command.retry_of
+    record = await work.story.earlier(earlier) if earlier is not None else None
+    return any(step.facts.get("ran") for step in (record.steps if record else ()))
 
 
 async def of(work: Work, storages: Iterable[str]) -> list[Volume]:

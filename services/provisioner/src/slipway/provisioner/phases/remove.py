@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from slipway.contracts.problems import Conflict
 from slipway.provisioner.phases import ownership, tasks
 from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.answers import Power
@@ -10,6 +11,12 @@ from slipway.proxmox.upid import Upid
 
 STOP_DEADLINE = timedelta(minutes=5)
 DELETE_DEADLINE = timedelta(minutes=15)
+
+
+class Protected(Conflict):
+    """Proxmox's `protection` is set."""
+
+    code = "container.protected"
 
 
 async def look(work: Work) -> Result:
@@ -26,6 +33,28 @@ async def look(work: Work) -> Result:
             )
         case _:
             return DONE
+
+
+async def look_for_protection(work: Work) -> Result:
+    """Make sure that it is ours and not protected, before it is stopped for its deletion."""
+    result = await look(work)
+    await refuse_protected(work, "deleted")
+    return result
+
+
+async def refuse_protected(work: Work, what: str) -> None:
+    """Raise `Protected` if Proxmox would refuse to have it deleted or replaced."""
+    target = work.target
+    try:
+        config = await work.cluster.api.config(target.node, target.vmid)
+    except ContainerMissing:
+        return
+    if config.protection:
+        raise Protected(
+            f"Container {target.vmid} is protected in Proxmox, so it is not {what}. Take the protection off "
+            f'first: POST /api/v1/containers/{target.container}/configure {{"protection": false}}.',
+            vmid=target.vmid,
+        )
 
 
 async def stop(work: Work) -> Result:

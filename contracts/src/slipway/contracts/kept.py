@@ -1,0 +1,78 @@
+"""What a host keeps of a container, read from Proxmox when asked: snapshots, backups, its protection.
+
+Nothing of it is stored by Slipway, so nothing can be out of date; a node that is away is a 503.
+"""
+
+from datetime import timedelta
+from typing import ClassVar
+
+from slipway.contracts.jobs import Target
+from slipway.contracts.message import Moment, Query, Value
+
+
+class Snapshot(Value):
+    """A saved state of a container, on its own storage."""
+
+    name: str
+    description: str = ""
+    parent: str | None = None
+    """The snapshot that it was made after, if any."""
+    at: Moment | None = None
+
+
+class Snapshots(Value):
+    """A container's snapshots, oldest first."""
+
+    items: tuple[Snapshot, ...]
+
+
+class Backup(Value):
+    """A backup, as vzdump made it."""
+
+    volume: str
+    """What a restore is told: `local:backup/vzdump-lxc-104-2026_02_03-04_05_06.tar.zst`."""
+    storage: str
+    size_bytes: int
+    notes: str = ""
+    is_protected: bool = False
+    """Whether Proxmox refuses to remove it."""
+    at: Moment | None = None
+
+
+class Backups(Value):
+    """The backups of a container's VMID, newest first; an older container of it may have left some."""
+
+    items: tuple[Backup, ...]
+    unread: tuple[str, ...] = ()
+    """Storages for backups that are not active now: theirs are not listed."""
+
+
+class Guard(Value):
+    """What stands before a deletion."""
+
+    is_protected: bool = False
+    """Whether Proxmox's `protection` is set."""
+
+
+class GetGuard(Query[Guard]):
+    """What stands before a container's deletion; nothing, if there is no container or it is not ours."""
+
+    subject: ClassVar[str] = "slipway.v1.query.provisioner.container.guard"
+    timeout: ClassVar[timedelta] = timedelta(seconds=3)
+    target: Target
+
+
+class ListSnapshots(Query[Snapshots]):
+    """A container's snapshots; 503 if its node is away."""
+
+    subject: ClassVar[str] = "slipway.v1.query.provisioner.snapshot.list"
+    timeout: ClassVar[timedelta] = timedelta(seconds=15)
+    target: Target
+
+
+class ListBackups(Query[Backups]):
+    """The backups of a container on its node's storages; 503 if the node is away."""
+
+    subject: ClassVar[str] = "slipway.v1.query.provisioner.backup.list"
+    timeout: ClassVar[timedelta] = timedelta(seconds=15)
+    target: Target

@@ -1,0 +1,36 @@
+"""What a host keeps of a container: `/api/v1/containers/{id}/snapshots` and `.../backups`."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from slipway.contracts.containers import GetContainer
+from slipway.contracts.jobs import Target
+from slipway.contracts.kept import Backups, ListBackups, ListSnapshots, Snapshots
+from slipway.gateway.http.answers import IdPath, answer
+from slipway.runtime.bus import Bus
+
+
+def kept(bus: Bus) -> APIRouter:
+    """Give the routes of what is kept; each asks inventory for the place, then the host."""
+    api = APIRouter(tags=["containers"])
+
+    async def place(container: str) -> Target:
+        found = await bus.ask(GetContainer(container=container))
+        return Target(
+            container=found.id,
+            cluster=found.cluster_id,
+            cluster_name=found.cluster,
+            node=found.node,
+            vmid=found.vmid,
+            hostname=found.hostname,
+        )
+
+    @api.get("/containers/{container}/snapshots", response_model=Snapshots)
+    async def list_snapshots(container: IdPath) -> Response:
+        return answer(await bus.ask(ListSnapshots(target=await place(container))))
+
+    @api.get("/containers/{container}/backups", response_model=Backups)
+    async def list_backups(container: IdPath) -> Response:
+        return answer(await bus.ask(ListBackups(target=await place(container))))
+
+    return api

@@ -1,0 +1,107 @@
+"""Answers what a host keeps of a container, live: its snapshots, backups and protection."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from slipway.contracts.kept import (
+    Backup,
+    Backups,
+    GetGuard,
+    Guard,
+    ListBackups,
+    ListSnapshots,
+    Snapshot,
+    Snapshots,
+)
+from slipway.provisioner.access import Access
+from slipway.provisioner.phases.ownership import NotOurs, is_marked
+from slipway.proxmox.errors import AccessRefused, ContainerMissing, NodeUnreachable
+from slipway.proxmox.hosts import Cluster
+from slipway.proxmox.kept_answers import Volume
+from slipway.runtime.call import Call
+
+SLACK_SECONDS = 1.0
+"""Before the asker's own deadline, so that he hears why."""
+_LONG_AGO = datetime.fromtimestamp(0, tz=UTC)
+
+
+class Listing:
+    """Lists what is kept."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def guard(self, query: GetGuard, _call: Call) -> Guard:
+        """Say whether a container is protected."""
+        target = query.target
+        async with self._reached(query) as cluster:
+            try:
+                config = await cluster.api.config(target.node, target.vmid)
+            except ContainerMissing:
+                return Guard()
+        return Guard(is_protected=config.protection and is_marked(config.description, target))
+
+    async def snapshots(self, query: ListSnapshots, _call: Call) -> Snapshots:
+        """Give a container's snapshots."""
+        target = query.target
+        async with self._reached(query) as cluster:
+            config = await cluster.api.config(target.node, target.vmid)
+            if not is_marked(config.description, target):
+                raise NotOurs(
+                    f"VMID {target.vmid} on {target.node} does not carry this container's mark.",
+                    vmid=target.vmid,
+                )
+            found = await cluster.api.snapshots(target.node, target.vmid)
+        items = (
+            Snapshot(name=each.name, description=each.description.strip(), parent=each.parent, at=each.time)
+            for each in found
+        )
+        return Snapshots(items=tuple(items))
+
+    async def backups(self, query: ListBackups, _call: Call) -> Backups:
+        """Give the backups of a container's VMID."""
+        target = query.target
+        async with self._reached(query) as cluster:
+            storages = await cluster.api.storages(target.node, content="backup")
+            able = sorted(each.name for each in storages if each.active)
+            lists = await asyncio.gather(
+                *(cluster.api.content(target.node, name, kind="backup") for name in able)
+            )
+        items = [
+            _backup(storage, volume)
+            for storage, volumes in zip(able, lists, strict=True)
+            for volume in volumes
+            if volume.vmid == target.vmid and volume.subtype in (None, "lxc")
+        ]
+        items.sort(key=lambda each: (each.at or _LONG_AGO, each.volume), reverse=True)
+        unread = sorted(each.name for each in storages if each.enabled and not each.active)
+        return Backups(items=tuple(items), unread=tuple(unread))
+
+    @asynccontextmanager
+    async def _reached(self, query: GetGuard | ListBackups | ListSnapshots) -> AsyncIterator[Cluster]:
+        """Give the cluster; whatever takes too long is a node that is away."""
+        target, seconds = query.target, query.timeout.total_seconds() - SLACK_SECONDS
+        try:
+            async with asyncio.timeout(seconds):
+                yield await self._access.open(target.cluster)
+        except TimeoutError as error:
+            raise NodeUnreachable(
+                f"Node {target.node} did not answer within {seconds:.0f} s; try again when it is back."
+            ) from error
+        except AccessRefused as error:
+            raise NodeUnreachable(
+                f"Cluster {target.cluster_name} does not accept Slipway's access: {error.message}"
+            ) from error
+
+
+def _backup(storage: str, volume: Volume) -> Backup:
+    return Backup(
+        volume=volume.volid,
+        storage=storage,
+        size_bytes=volume.size,
+        notes=volume.notes.strip(),
+        is_protected=volume.protected,
+        at=volume.ctime,
+    )

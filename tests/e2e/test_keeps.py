@@ -1,0 +1,127 @@
+"""What a host keeps of a container, and what keeps a container: lists, retries, protection."""
+
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from chaos.host import Host
+
+from slipway.lab.faults import ApiError, StorageFull, WorkerKilled
+from support.stack import RunningStack, create, done, messages, story
+
+
+@pytest.fixture
+async def host(stack: RunningStack) -> AsyncIterator[Host]:
+    """The lab, whose faults end with the test."""
+    host = Host(stack.data)
+    yield host
+    await host.clear()
+    await host.aclose()
+
+
+@pytest.fixture
+async def container(api: httpx.AsyncClient) -> dict[str, Any]:
+    """A container that runs."""
+    accepted = await create(api, template="debian-base", hostname=f"keeps-{secrets.token_hex(3)}")
+    assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+    found: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+    return found
+
+
+async def test_lists(api: httpx.AsyncClient, container: dict[str, Any]) -> None:
+    """Snapshots and backups are listed as Proxmox has them; a container that is unknown is a 404."""
+    path = f"containers/{container['id']}"
+    empty = [(await api.get(f"/api/v1/{path}/{what}")).json()["items"] for what in ("snapshots", "backups")]
+    await done(api, f"{path}/snapshot", {"snapshot": "first", "description": "a try"})
+    await done(api, f"{path}/snapshot", {"snapshot": "second"})
+    made = await done(api, f"{path}/backup", {"description": "before the change"})
+
+    snapshots = (await api.get(f"/api/v1/{path}/snapshots")).json()["items"]
+    backups = (await api.get(f"/api/v1/{path}/backups")).json()
+    unknown = await api.get("/api/v1/containers/nobody/backups")
+
+    assert empty == [[], []]
+    assert [(each["name"], each["parent"]) for each in snapshots] == [("first", None), ("second", "first")]
+    assert snapshots[0]["description"] == "a try"
+    [backup] = backups["items"]
+    assert backup["volume"] in messages(made)
+    assert (backup["notes"], backup["size_bytes"] > 0) == ("before the change", True)
+    assert backups["unread"] == []
+    assert unknown.status_code == httpx.codes.NOT_FOUND
+
+
+async def test_lists_without_the_node(host: Host, api: httpx.AsyncClient, container: dict[str, Any]) -> None:
+    """While the node is away a list is a 503 that names it, never an empty list."""
+    await host.order(ApiError(method="GET", path="/nodes/*/storage", status=595, times=None))
+
+    answer = await api.get(f"/api/v1/containers/{container['id']}/backups")
+
+    assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE, answer.text
+    assert answer.json()["code"] == "proxmox.unreachable"
+    assert answer.headers["Retry-After"]
+
+
+async def test_protection(api: httpx.AsyncClient, container: dict[str, Any]) -> None:
+    """What is protected is neither deleted nor replaced, and goes on running; without it, it is deleted."""
+    path = f"containers/{container['id']}"
+    made = await done(api, f"{path}/backup")
+    volume = next(text for text in messages(made) if text and "vzdump" in text)
+    await done(api, f"{path}/configure", {"protection": True})
+
+    refused = await api.delete(f"/api/v1/{path}")
+    restore = (await api.post(f"/api/v1/{path}/restore", json={"backup": volume})).json()
+    replaced = await story(api, restore["job"]["id"])
+    still = await done(api, f"{path}/start")
+    await done(api, f"{path}/configure", {"protection": False})
+    accepted = await api.delete(f"/api/v1/{path}")
+    gone = await story(api, accepted.json()["job"]["id"])
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "container.protected")
+    assert "configure" in refused.json()["message"]
+    assert replaced[-1].content["error"]["code"] == "container.protected"
+    assert "nothing to do" in messages(still) or "it runs already" in messages(still)
+    assert gone[-1].content["state"] == "succeeded"
+
+
+async def test_retry_of_a_killed_restore(
+    host: Host, api: httpx.AsyncClient, container: dict[str, Any]
+) -> None:
+    """A restore whose worker dies again and again fails; after its retry the container runs and is ours."""
+    path = f"containers/{container['id']}"
+    made = await done(api, f"{path}/backup")
+    volume = next(text for text in messages(made) if text and "vzdump" in text)
+    await done(api, f"{path}/configure", {"searchdomain": "later.example"})
+    await host.order(WorkerKilled(task="vzrestore", vmid=container["vmid"], times=2))
+
+    asked = await api.post(f"/api/v1/{path}/restore", json={"backup": volume})
+    failed = await story(api, asked.json()["job"]["id"])
+    retried = await api.post(f"/api/v1/jobs/{asked.json()['job']['id']}/retry")
+    events = await story(api, retried.json()["job"]["id"])
+    again = await done(api, f"{path}/start")
+
+    assert failed[-1].content["error"]["code"] == "proxmox.task-lost"
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    started = [
+        each.content for each in events if each.kind == "step" and each.content["step"] == "restore.start"
+    ]
+    assert started[-1]["status"] == "finished"
+    assert "it runs already" in messages(again)
+
+
+async def test_retry_of_a_failed_backup(
+    host: Host, api: httpx.AsyncClient, container: dict[str, Any]
+) -> None:
+    """A backup on a full storage fails with vzdump's own cause; its retry succeeds."""
+    path = f"containers/{container['id']}"
+    full = await host.order(StorageFull(storage="*"))
+
+    asked = await api.post(f"/api/v1/{path}/backup", json={})
+    failed = await story(api, asked.json()["job"]["id"])
+    await host.clear(full)
+    retried = await api.post(f"/api/v1/jobs/{asked.json()['job']['id']}/retry")
+    events = await story(api, retried.json()["job"]["id"])
+
+    assert "No space left on device" in failed[-1].content["error"]["message"]
+    assert events[-1].content["state"] == "succeeded", events[-1].text
