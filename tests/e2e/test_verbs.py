@@ -14,6 +14,7 @@ async def test_a_container_is_changed_by_verbs(stack: RunningStack, api: httpx.A
     await story(api, accepted["job"]["id"])
     vmid = str(accepted["container"]["vmid"])
 
+    told = await slipway(stack, "delete", "typed", "--plan")
     stopped = await slipway(stack, "stop", "typed")
     resized = await slipway(stack, "resize", vmid, "--memory", "768")
     taken = await slipway(stack, "snapshot", "typed", "before")
@@ -25,6 +26,8 @@ async def test_a_container_is_changed_by_verbs(stack: RunningStack, api: httpx.A
 
     assert [each[0] for each in (stopped, resized, taken, marked, started)] == [0, 0, 0, 0, 0], stopped[1]
     assert (found["memory"], found["tags"], found["onboot"]) == (768, ["a", "b"], True)
+    assert told[0] == 0
+    assert "LOST: container" in told[1]
     assert missing[0] == 1
     assert "There is no snapshot 'nothing'" in missing[1]
     assert nobody[0] == 1

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from slipway.cli import planning
 from slipway.cli.client import ApiProblem, Client
 from slipway.cli.following import connect, follow_job
 
@@ -120,6 +121,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
                 parser.add_argument(option, type=kind, help=text)
             else:
                 parser.add_argument(f"--{option.replace('_', '-')}", dest=option, type=kind, help=text)
+        planning.add_to(parser)
         parser.set_defaults(act=_change, verb=name)
     parser = commands.add_parser("cancel", help="end a job that waits or runs")
     parser.add_argument("--data", type=Path, help="data folder of the `up` to talk to")
@@ -145,8 +147,10 @@ async def _change(given: argparse.Namespace) -> int:
     verb = VERBS[given.verb]
     body = {name: getattr(given, name) for name in verb.options if getattr(given, name) is not None}
     async with connect(given) as client:
-        container = await find_container(client, given.container)
-        accepted = await client.post(f"/containers/{container}/{given.verb}", body)
+        path = f"/containers/{await find_container(client, given.container)}/{given.verb}"
+        if given.plan:
+            return planning.show_plan(Console(), await client.post(path, body, plan="true"))
+        accepted = await client.post(path, body)
         return 0 if await follow_job(client, accepted["job"]["id"], Console()) else 1
 
 

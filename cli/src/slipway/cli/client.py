@@ -56,13 +56,13 @@ class Client:
         """Read something below `/api/v1`."""
         return await self._send("GET", path, query=query)
 
-    async def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def post(self, path: str, body: Mapping[str, Any] | None = None, **query: str) -> dict[str, Any]:
         """Ask for a change below `/api/v1`."""
-        return await self._send("POST", path, body=body)
+        return await self._send("POST", path, query=query, body=body)
 
-    async def delete(self, path: str) -> dict[str, Any]:
+    async def delete(self, path: str, **query: str) -> dict[str, Any]:
         """Ask for a deletion below `/api/v1`."""
-        return await self._send("DELETE", path)
+        return await self._send("DELETE", path, query=query)
 
     async def items(self, path: str, **query: str | int) -> list[dict[str, Any]]:
         """Read a whole list, page by page."""

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from slipway.cli import planning
 from slipway.cli.changes import find_container
 from slipway.cli.following import connect, follow_job
 
@@ -22,9 +23,12 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     creating.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a template's variable"
     )
+    planning.add_to(creating)
     for name in ("logs", "follow"):
         _add(commands, name, _follow, "show a job's story from its start, to its end").add_argument("job")
-    _add(commands, "delete", _delete, "delete a container, by id, hostname or VMID").add_argument("container")
+    deleting = _add(commands, "delete", _delete, "delete a container, by id, hostname or VMID")
+    deleting.add_argument("container")
+    planning.add_to(deleting)
     _add(commands, "retry", _retry, "do a failed job again, from where it failed").add_argument("job")
 
 
@@ -67,6 +71,8 @@ async def _create(given: argparse.Namespace) -> int:
     variables = dict(each.partition("=")[::2] for each in given.set)
     body = {"template": given.template, "hostname": given.hostname, "variables": variables}
     async with connect(given) as client:
+        if given.plan:
+            return planning.show_plan(Console(), await client.post("/containers", body, plan="true"))
         accepted = await client.post("/containers", body)
         return 0 if await follow_job(client, accepted["job"]["id"], Console()) else 1
 
@@ -78,8 +84,10 @@ async def _follow(given: argparse.Namespace) -> int:
 
 async def _delete(given: argparse.Namespace) -> int:
     async with connect(given) as client:
-        container = await find_container(client, given.container)
-        accepted = await client.delete(f"/containers/{container}")
+        path = f"/containers/{await find_container(client, given.container)}"
+        if given.plan:
+            return planning.show_plan(Console(), await client.delete(path, plan="true"))
+        accepted = await client.delete(path)
         return 0 if await follow_job(client, accepted["job"]["id"], Console()) else 1
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from slipway.contracts import clusters, containers, guests, jobs, kept, templates
+from slipway.contracts import clusters, containers, guests, jobs, kept, plans, templates
 from slipway.contracts.message import Message, Query
 
 SERVICES: tuple[str, ...] = ("gateway", "inventory", "provisioner", "monitor", "catalog")
@@ -47,6 +47,8 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
         jobs.RetryJob: ("gateway",),
         jobs.RequestJob: ("gateway",),
         jobs.RequestCancel: ("gateway",),
+        plans.PlanJob: ("gateway",),
+        plans.ExplainRun: ("inventory",),
         clusters.SetMaintenance: ("gateway",),
         jobs.GetJobSecrets: ("provisioner",),
         jobs.ReplaceVmid: ("provisioner",),

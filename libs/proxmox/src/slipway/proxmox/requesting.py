@@ -38,6 +38,11 @@ class Asking:
         """
         self._connection = Connection(access, record=record, timeout=timeout, workers=workers)
 
+    @property
+    def connection(self) -> Connection:
+        """Where requests go: for who asks through it as well."""
+        return self._connection
+
     async def aclose(self) -> None:
         """Drop the connections."""
         await self._connection.aclose()

@@ -6,7 +6,6 @@ from pydantic import SecretStr
 
 from slipway.contracts.clusters import AddCluster, Cluster, ClusterSecrets, ClusterSpec, SshNode
 from slipway.contracts.containers import (
-    Accepted,
     ContainerSpec,
     CreateContainer,
     RevealCredential,
@@ -37,17 +36,15 @@ class Inventory:
         self._bus = bus
         self._sealer = sealer
 
-    async def create_container(self, body: ContainerBody) -> Accepted:
-        """Ask for a container; its password and its secret variables travel sealed."""
+    async def creation(self, body: ContainerBody) -> CreateContainer:
+        """Make the request for a container; its password and its secret variables travel sealed."""
         secret = await self._secret_variables(body)
         plain = {name: value for name, value in body.variables.items() if name not in secret}
         spec = ContainerSpec.model_validate({**body.model_dump(exclude={"password"}), "variables": plain})
-        return await self._bus.ask(
-            CreateContainer(
-                spec=spec,
-                password=self._sealed(body.password, owner=CREATION, field="password"),
-                secret_variables=secret,
-            )
+        return CreateContainer(
+            spec=spec,
+            password=self._sealed(body.password, owner=CREATION, field="password"),
+            secret_variables=secret,
         )
 
     async def add_cluster(self, body: ClusterBody) -> Cluster:

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from slipway.contracts import clusters, containers, guests, jobs
+from slipway.contracts import clusters, containers, guests, jobs, plans
 from slipway.inventory.credentials import Custody
 from slipway.inventory.handlers.clusters import ClusterHandlers
 from slipway.inventory.handlers.containers import ContainerHandlers
 from slipway.inventory.handlers.jobs import JobHandlers
+from slipway.inventory.handlers.plans import PlanHandlers
 from slipway.inventory.queueing import Limits
 from slipway.inventory.records import Records
 from slipway.inventory.settings import InventorySettings
@@ -15,7 +16,7 @@ from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.copying import CopyStore
-from slipway.inventory.store.intake import Intake
+from slipway.inventory.store.intake import Intake, PlanningIntake
 from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.store.vmids import VmidStore
@@ -49,29 +50,12 @@ def build() -> Service:
 def register(bus: Bus, tables: Database, custody: Custody, limits: Limits = LIMITS) -> None:
     """Say which handler answers which subject."""
     queue = Queue(tables, limits)
-    intake = Intake(queue)
-    acceptance = AcceptanceStore(tables, intake)
+    rooms = _Rooms(bus, tables, custody, queue)
     of_clusters = ClusterHandlers(bus, ClusterStore(tables), queue, AuditStore(tables), custody)
-    job_store = JobStore(tables, queue)
-    records = Records(bus, job_store)
-    of_containers = ContainerHandlers(
-        bus=bus,
-        clusters=ClusterStore(tables),
-        acceptance=acceptance,
-        containers=ContainerStore(tables),
-        records=records,
-        custody=custody,
-    )
-    of_jobs = JobHandlers(
-        acceptance=acceptance,
-        copies=CopyStore(tables, intake),
-        clusters=ClusterStore(tables),
-        containers=ContainerStore(tables),
-        jobs=job_store,
-        vmids=VmidStore(tables),
-        records=records,
-        custody=custody,
-    )
+    of_containers, of_jobs = rooms.of_containers(Intake(queue)), rooms.of_jobs(Intake(queue))
+    planning = PlanningIntake(queue)
+    of_plans = PlanHandlers(bus, rooms.of_containers(planning), rooms.of_jobs(planning))
+    bus.answer(plans.PlanJob, of_plans.plan)
     bus.answer(clusters.AddCluster, of_clusters.add)
     bus.answer(clusters.GetCluster, of_clusters.get)
     bus.answer(clusters.ListClusters, of_clusters.list)
@@ -95,6 +79,39 @@ def register(bus: Bus, tables: Database, custody: Custody, limits: Limits = LIMI
     bus.consume(clusters.NodeObserved, of_clusters.node_observed, durable="inventory-nodes")
     bus.consume(guests.GuestChanged, of_containers.guest_changed, durable="inventory-guests")
     bus.consume(guests.GuestGone, of_containers.guest_gone, durable="inventory-guests")
+
+
+class _Rooms:
+    """Makes the handlers that accept jobs: once for real, once for plans."""
+
+    def __init__(self, bus: Bus, tables: Database, custody: Custody, queue: Queue) -> None:
+        self._bus = bus
+        self._tables = tables
+        self._custody = custody
+        self._jobs = JobStore(tables, queue)
+        self._records = Records(bus, self._jobs)
+
+    def of_containers(self, intake: Intake) -> ContainerHandlers:
+        return ContainerHandlers(
+            bus=self._bus,
+            clusters=ClusterStore(self._tables),
+            acceptance=AcceptanceStore(self._tables, intake),
+            containers=ContainerStore(self._tables),
+            records=self._records,
+            custody=self._custody,
+        )
+
+    def of_jobs(self, intake: Intake) -> JobHandlers:
+        return JobHandlers(
+            acceptance=AcceptanceStore(self._tables, intake),
+            copies=CopyStore(self._tables, intake),
+            clusters=ClusterStore(self._tables),
+            containers=ContainerStore(self._tables),
+            jobs=self._jobs,
+            vmids=VmidStore(self._tables),
+            records=self._records,
+            custody=self._custody,
+        )
 
 
 async def migrate() -> None:

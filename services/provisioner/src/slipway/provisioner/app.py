@@ -2,7 +2,9 @@
 
 from slipway.contracts.jobs import CancelJob, RunJob
 from slipway.contracts.kept import GetGuard, ListBackups, ListSnapshots
+from slipway.contracts.plans import ExplainRun
 from slipway.provisioner.access import Access
+from slipway.provisioner.explaining import Explainer
 from slipway.provisioner.listing import Listing
 from slipway.provisioner.runs import Runs
 from slipway.provisioner.settings import ProvisionerSettings
@@ -28,8 +30,10 @@ def build() -> Service:
 
 def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker:
     """Say which handler takes which command; the worker listens once the bus has started."""
-    worker = Worker(bus, Runs(bus), access, Bundles(bus), Sealer(settings), patience=settings.step_patience)
+    bundles = Bundles(bus)
+    worker = Worker(bus, Runs(bus), access, bundles, Sealer(settings), patience=settings.step_patience)
     bus.consume(RunJob, worker.run, durable="provisioner-run", slots=settings.run_slots)
+    bus.answer(ExplainRun, Explainer(bus, access, bundles).explain)
     bus.consume(CancelJob, worker.cancel, durable="provisioner-cancel")
     listing = Listing(access)
     bus.answer(GetGuard, listing.guard)

@@ -64,7 +64,7 @@ class Execution:
         if self._story.record.error is not None:
             raise SlipwayError("An earlier owner had recorded the failure.")
         steps = pipelines.plan(work)
-        skipped = _before_retry(steps, work.command.first_step)
+        skipped = before_retry(steps, work.command.first_step)
         if not self._story.record.kind.makes and not self._story.record.exists_on_host:
             await self._story.commit(exists_on_host=True)
         for step in steps:
@@ -273,7 +273,7 @@ def _has_created(record: RunRecord) -> bool:
     return any(each.name in _MADE_IN and each.facts.get("posted_at") for each in record.steps)
 
 
-def _before_retry(steps: tuple[Step, ...], first: str | None) -> set[str]:
+def before_retry(steps: tuple[Step, ...], first: str | None) -> set[str]:
     """Name the steps that a retry need not do: those before the failed one, except what power undoes."""
     place = next((i for i, step in enumerate(steps) if first in {step.name, step.phase}), 0)
     return {step.name for step in steps[:place] if not step.is_repeated}

@@ -1,13 +1,18 @@
 """How answers are made, and the parameters that many paths take."""
 
 from collections.abc import Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Path, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from slipway.contracts.containers import Accepted
+from slipway.contracts.containers import Accepted, CreateContainer, DeleteContainer
+from slipway.contracts.jobs import RequestJob, RetryJob
+from slipway.contracts.plans import Plan, PlanJob
+from slipway.runtime.bus import Bus
+
+ChangeQuery = CreateContainer | DeleteContainer | RequestJob | RetryJob
 
 ID = r"^[a-z0-9][a-z0-9-]{0,126}$"
 IdPath = Annotated[str, Path(pattern=ID, max_length=127)]
@@ -16,6 +21,10 @@ IdFilter = Annotated[str | None, Query(pattern=ID, max_length=127)]
 Words = Annotated[str | None, Query(max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=256, pattern=r"^[A-Za-z0-9._-]*$")]
+
+IsPlan = Annotated[bool, Query(alias="plan")]
+"""Whether only to say what would be done."""
+PLANNED: dict[int | str, dict[str, Any]] = {200: {"model": Plan, "description": "What would be done"}}
 
 ItemT = TypeVar("ItemT")
 
@@ -29,6 +38,22 @@ def answer(value: BaseModel, *, status: int = 200, **headers: str) -> Response:
 def accepted(value: Accepted) -> Response:
     """Say that a change has become a job, and where it is."""
     return answer(value, status=202, Location=f"/api/v1/jobs/{value.job.id}")
+
+
+async def changed(bus: Bus, request: ChangeQuery, *, is_plan: bool) -> Response:
+    """Ask for a change as a job: 202; or, with `?plan=true`, for what it would do: 200."""
+    if not is_plan:
+        return accepted(await bus.ask(request))
+    match request:
+        case CreateContainer():
+            plan = PlanJob(create=request)
+        case DeleteContainer():
+            plan = PlanJob(delete=request)
+        case RequestJob():
+            plan = PlanJob(request=request)
+        case RetryJob():
+            plan = PlanJob(retry=request)
+    return answer(await bus.ask(plan))
 
 
 def page_of(

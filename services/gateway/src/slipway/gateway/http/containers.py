@@ -17,7 +17,7 @@ from slipway.contracts.containers import (
 from slipway.contracts.jobs import JobArgs, RequestJob
 from slipway.contracts.values import JobKind
 from slipway.gateway.clients import Inventory
-from slipway.gateway.http.answers import Cursor, IdPath, Limit, Words, accepted, answer
+from slipway.gateway.http.answers import PLANNED, Cursor, IdPath, IsPlan, Limit, Words, answer, changed
 from slipway.gateway.http.bodies import ArgsBody, ContainerBody, RevealedAnswer
 from slipway.runtime.bus import Bus
 
@@ -47,23 +47,32 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
     async def list_containers(limit: Limit = 100, cursor: Cursor = None, q: Words = None) -> Response:
         return answer(await bus.ask(ListContainers(limit=limit, cursor=cursor, q=q)))
 
-    @api.post("/containers", status_code=HTTPStatus.ACCEPTED, response_model=Accepted)
-    async def create_container(body: ContainerBody) -> Response:
-        return accepted(await inventory.create_container(body))
+    @api.post("/containers", status_code=HTTPStatus.ACCEPTED, response_model=Accepted, responses=PLANNED)
+    async def create_container(body: ContainerBody, *, is_plan: IsPlan = False) -> Response:
+        return await changed(bus, await inventory.creation(body), is_plan=is_plan)
 
     @api.get("/containers/{container}", response_model=Container)
     async def get_container(container: IdPath) -> Response:
         return answer(await bus.ask(GetContainer(container=container)))
 
-    @api.delete("/containers/{container}", status_code=HTTPStatus.ACCEPTED, response_model=Accepted)
-    async def delete_container(container: IdPath) -> Response:
-        return accepted(await bus.ask(DeleteContainer(container=container)))
+    @api.delete(
+        "/containers/{container}", status_code=HTTPStatus.ACCEPTED, response_model=Accepted, responses=PLANNED
+    )
+    async def delete_container(container: IdPath, *, is_plan: IsPlan = False) -> Response:
+        return await changed(bus, DeleteContainer(container=container), is_plan=is_plan)
 
-    @api.post("/containers/{container}/{verb}", status_code=HTTPStatus.ACCEPTED, response_model=Accepted)
-    async def change(container: IdPath, verb: Verb, body: ArgsBody | None = None) -> Response:
+    @api.post(
+        "/containers/{container}/{verb}",
+        status_code=HTTPStatus.ACCEPTED,
+        response_model=Accepted,
+        responses=PLANNED,
+    )
+    async def change(
+        container: IdPath, verb: Verb, body: ArgsBody | None = None, *, is_plan: IsPlan = False
+    ) -> Response:
         args = JobArgs.model_validate((body or ArgsBody()).model_dump())
         kind = JobKind(f"container.{verb}")
-        return accepted(await bus.ask(RequestJob(container=container, kind=kind, args=args)))
+        return await changed(bus, RequestJob(container=container, kind=kind, args=args), is_plan=is_plan)
 
     @api.post("/containers/{container}/credentials/{credential}/reveal", response_model=RevealedAnswer)
     async def reveal(container: IdPath, credential: IdPath) -> Response:

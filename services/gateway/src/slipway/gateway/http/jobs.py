@@ -16,7 +16,7 @@ from slipway.contracts.jobs import (
     RequestJob,
     RetryJob,
 )
-from slipway.gateway.http.answers import Cursor, IdFilter, IdPath, Limit, accepted, answer
+from slipway.gateway.http.answers import PLANNED, Cursor, IdFilter, IdPath, IsPlan, Limit, answer, changed
 from slipway.gateway.http.bodies import JobBody, RetryBody
 from slipway.gateway.http.log_text import log_of
 from slipway.runtime.bus import Bus
@@ -34,18 +34,20 @@ def jobs(bus: Bus) -> APIRouter:
     async def get_job(job: IdPath) -> Response:
         return answer(await bus.ask(GetJob(job=job)))
 
-    @api.post("/jobs", status_code=HTTPStatus.ACCEPTED, response_model=Accepted)
-    async def request_job(body: JobBody) -> Response:
-        return accepted(await bus.ask(RequestJob.model_validate(body.model_dump())))
+    @api.post("/jobs", status_code=HTTPStatus.ACCEPTED, response_model=Accepted, responses=PLANNED)
+    async def request_job(body: JobBody, *, is_plan: IsPlan = False) -> Response:
+        return await changed(bus, RequestJob.model_validate(body.model_dump()), is_plan=is_plan)
 
     @api.post("/jobs/{job}/cancel", status_code=HTTPStatus.ACCEPTED, response_model=Job)
     async def cancel_job(job: IdPath) -> Response:
         told = await bus.ask(RequestCancel(job=job))
         return answer(told, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{told.id}")
 
-    @api.post("/jobs/{job}/retry", status_code=HTTPStatus.ACCEPTED, response_model=Accepted)
-    async def retry_job(job: IdPath, body: RetryBody | None = None) -> Response:
-        return accepted(await bus.ask(RetryJob(job=job, phase=body.phase if body else None)))
+    @api.post(
+        "/jobs/{job}/retry", status_code=HTTPStatus.ACCEPTED, response_model=Accepted, responses=PLANNED
+    )
+    async def retry_job(job: IdPath, body: RetryBody | None = None, *, is_plan: IsPlan = False) -> Response:
+        return await changed(bus, RetryJob(job=job, phase=body.phase if body else None), is_plan=is_plan)
 
     @api.get("/jobs/{job}/log", response_class=PlainTextResponse)
     async def whole_log(job: IdPath) -> Response:

@@ -66,6 +66,23 @@ class Intake:
         )
 
 
+class Planned(Exception):
+    """A job would be taken in; raised so that the transaction in which it was accepted is rolled back."""
+
+    def __init__(self, command: RunJob) -> None:
+        super().__init__(command.job)
+        self.command = command
+
+
+class PlanningIntake(Intake):
+    """Takes no job in: tells which one it would be."""
+
+    async def take_in(self, connection: AsyncConnection, call: Call, command: RunJob) -> Accepted:
+        """Raise `Planned`."""
+        del connection, call
+        raise Planned(command)
+
+
 async def target_of(connection: AsyncConnection, row: Row[Any]) -> Target:
     """Give what a job works on."""
     name = await connection.scalar(select(clusters.c.name).where(clusters.c.id == row.cluster_id))

@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from inspect import getdoc
 from typing import Literal
 
 from pydantic import SecretStr
@@ -121,3 +123,10 @@ class Step:
     total: int | None = None
     scripts: tuple[str, ...] = field(default=())
     """On the first step of sync: all scripts in their order."""
+
+    @property
+    def words(self) -> str:
+        """What it is for, as a plan says it: the first line of what its function says of itself."""
+        act = self.act.func if isinstance(self.act, partial) else self.act
+        told = (getdoc(act) or self.name).splitlines()[0].rstrip(".")
+        return f"{told}: {self.script}" if self.script else told

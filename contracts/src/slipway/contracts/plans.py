@@ -1,0 +1,71 @@
+"""Plans: what a job would do, found out by going its way without changing anything.
+
+A plan is made by the same acceptance and the same steps as the job: inventory accepts the request in a
+transaction that is rolled back, and the provisioner goes through the steps up to where the first of them
+would change something. A request that would be refused is refused as a plan as well.
+"""
+
+from datetime import timedelta
+from typing import ClassVar, Literal
+
+from slipway.contracts.containers import ContainerRef, CreateContainer, DeleteContainer
+from slipway.contracts.jobs import RequestJob, RetryJob, RunJob
+from slipway.contracts.message import Query, Value
+from slipway.contracts.problems import Problem
+from slipway.contracts.values import JobKind, Phase
+
+
+class PlannedStep(Value):
+    """One step, as far as it can be seen beforehand."""
+
+    name: str
+    phase: Phase | None = None
+    words: str
+    """What the step is for."""
+    outlook: Literal["done", "acts", "later", "skipped", "fails"]
+    """`done`: nothing to do, or only to look at; `acts`: would send `request`; `later`: depends on what an
+    earlier step makes; `skipped`: a retry leaves it out; `fails`: `problem` says why."""
+    message: str | None = None
+    """What looking told."""
+    request: str | None = None
+    """What would be sent first, in words; secrets masked."""
+    problem: Problem | None = None
+    is_cancellable: bool = True
+
+
+class Explained(Value):
+    """A run's steps as the provisioner sees them."""
+
+    steps: tuple[PlannedStep, ...]
+    destroys: tuple[str, ...] = ()
+    """What is lost for good."""
+    surprises: tuple[str, ...] = ()
+    """What one may not expect."""
+
+
+class Plan(Explained):
+    """What a job would do."""
+
+    kind: JobKind
+    container: ContainerRef
+    hash: str
+    """The same as long as the plan is: of kind, container, arguments, steps and what is lost."""
+
+
+class PlanJob(Query[Plan]):
+    """Ask what a job would do; exactly one request is given."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.job.plan"
+    timeout: ClassVar[timedelta] = timedelta(seconds=30)
+    create: CreateContainer | None = None
+    delete: DeleteContainer | None = None
+    request: RequestJob | None = None
+    retry: RetryJob | None = None
+
+
+class ExplainRun(Query[Explained]):
+    """Ask what a run would do; no job of that id exists."""
+
+    subject: ClassVar[str] = "slipway.v1.query.provisioner.run.explain"
+    timeout: ClassVar[timedelta] = timedelta(seconds=25)
+    command: RunJob

@@ -1,0 +1,68 @@
+"""A cluster that is looked at and never touched: what would change it is told instead of done.
+
+A dry run goes the way of the run itself: it reads what the run would read, and stops where the run would
+first act. That act is `WouldChange`, raised before anything is sent.
+"""
+
+import shlex
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from slipway.proxmox.api import ProxmoxApi
+from slipway.proxmox.hosts import Cluster
+from slipway.proxmox.pct import Pct
+from slipway.proxmox.record import masked
+from slipway.proxmox.ssh import NodeShell
+from slipway.proxmox.wire import Params, Reply
+
+
+class WouldChange(Exception):
+    """Here the host would be changed; the text says by what, without secrets."""
+
+
+class RehearsedApi(ProxmoxApi):
+    """Reads through another API's connection; whatever is no GET is told instead of sent."""
+
+    def __init__(self, origin: ProxmoxApi) -> None:
+        """Take over the connection; whoever made it closes it."""
+        self._connection = origin.connection
+
+    async def _post(self, *segments: str, params: Params) -> Reply:
+        _tell("POST", segments, params)
+
+    async def _put(self, *segments: str, params: Params) -> Reply:
+        _tell("PUT", segments, params)
+
+    async def _delete(self, *segments: str, params: Params | None = None) -> Reply:
+        _tell("DELETE", segments, params or {})
+
+
+class RehearsedShell(NodeShell):
+    """Runs nothing: all that Slipway runs on a node may change something."""
+
+    async def run(self, argv: Sequence[str], **_options: Any) -> NoReturn:
+        """Tell the command."""
+        raise WouldChange(f"{shlex.join(argv)} (on node {self.node}, over SSH)")
+
+
+class RehearsedCluster(Cluster):
+    """One cluster, looked at through the connections of another."""
+
+    def __init__(self, origin: Cluster) -> None:
+        super().__init__(origin.access)
+        self.api = RehearsedApi(origin.api)
+
+    def pct(self, node: str) -> Pct:
+        """Containers of a node, whose commands are told."""
+        return Pct(RehearsedShell(self.access.nodes[node]))
+
+
+def _tell(method: str, segments: Sequence[str], params: Params) -> NoReturn:
+    shown = {name: value for name, value in masked(params).items() if value is not None}
+    words = " ".join(f"{name}={_written(value)}" for name, value in shown.items())
+    raise WouldChange(f"{method} /{'/'.join(segments)} {words}".strip())
+
+
+def _written(value: object) -> str:
+    text = str(int(value)) if isinstance(value, bool) else str(value)
+    return text if text.isprintable() and " " not in text else repr(text)

@@ -1,0 +1,179 @@
+"""Tells what a run would do, by going its way on a host that is looked at and never touched.
+
+The steps are the run's own. Each is gone into with a rehearsed cluster; where it would first change something
+it is left, and what it would have sent is told. What depends on that change is told by its purpose only.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from slipway.contracts.jobs import JobLog, RunJob, RunRecord, StepStatus
+from slipway.contracts.message import Event
+from slipway.contracts.plans import Explained, ExplainRun, PlannedStep
+from slipway.contracts.problems import SlipwayError
+from slipway.contracts.values import JobKind, JobState
+from slipway.provisioner import pipelines
+from slipway.provisioner.access import Access
+from slipway.provisioner.bundle import Bundle
+from slipway.provisioner.execution import before_retry
+from slipway.provisioner.phases import parameters, power
+from slipway.provisioner.phases.work import Step, Work
+from slipway.provisioner.progress import Story
+from slipway.provisioner.runs import Run
+from slipway.proxmox.rehearsal import RehearsedCluster, WouldChange
+from slipway.runtime.bundles import Bundles
+from slipway.runtime.bus import Bus
+from slipway.runtime.call import Call
+from slipway.runtime.clock import now
+
+DESTROYS: Mapping[JobKind, str] = MappingProxyType(
+    {
+        JobKind.DELETE: "container {vmid} ({hostname}) with all its disks and snapshots",
+        JobKind.ROLLBACK: "all that happened in container {vmid} ({hostname}) since the snapshot {snapshot}",
+        JobKind.RESTORE: "all that happened in container {vmid} ({hostname}) since the backup {backup}",
+        JobKind.SNAPSHOT_DELETE: "the snapshot {snapshot} of container {vmid} ({hostname})",
+    }
+)
+"""What is lost for good."""
+_ALWAYS: Mapping[JobKind, str] = MappingProxyType(
+    {
+        JobKind.STOP: "It is stopped at once; what runs in it gets no time to end.",
+        JobKind.ROLLBACK: "It is stopped, and stays so: Proxmox leaves it stopped.",
+    }
+)
+_WHILE_RUNNING: Mapping[JobKind, str] = MappingProxyType(
+    {
+        JobKind.DELETE: "It runs, and is stopped first.",
+        JobKind.MIGRATE: "It runs: it is shut down here and started on the other node.",
+        JobKind.RESTORE: "It runs: it is stopped for the restore, and started again.",
+        JobKind.SHUTDOWN: "If it has not shut down after {grace} s, it is stopped.",
+        JobKind.RESTART: "If it has not rebooted after {grace} s, it is stopped and started.",
+    }
+)
+
+
+class Explainer:
+    """Answers what a run would do."""
+
+    def __init__(self, bus: Bus, access: Access, bundles: Bundles) -> None:
+        self._bus = bus
+        self._access = access
+        self._bundles = bundles
+
+    async def explain(self, query: ExplainRun, _call: Call) -> Explained:
+        """Go the run's way; nothing is changed, on the host or here."""
+        command = query.command
+        archive = await self._bundles.get(command.bundle) if command.bundle else None
+        work = Work(
+            command=command,
+            cluster=RehearsedCluster(await self._access.open(command.target.cluster)),
+            bundle=Bundle.unpack(archive) if archive else None,
+            secrets={},
+            story=Rehearsal(command),
+            bus=self._bus,
+        )
+        steps = await _rehearse(work)
+        return Explained(steps=steps, destroys=_destroys(command), surprises=await _surprises(work))
+
+
+class Rehearsal(Story):
+    """A story that nobody hears: what a run would write down is kept for its later steps only."""
+
+    def __init__(self, command: RunJob) -> None:
+        self.last_lines = deque(maxlen=0)
+        record = RunRecord(
+            id=command.job,
+            kind=command.kind,
+            state=JobState.RUNNING,
+            claim=0,
+            commit="",
+            owner="",
+            target=command.target,
+            started_at=now(),
+        )
+        self._run = Run(record, 0)
+
+    async def commit(self, *_events: Event, **changes: Any) -> None:
+        """Keep the changes."""
+        self._run.record = self._run.record.model_copy(update=changes)
+
+    async def tell(self, message: str, *, vmid: int | None = None) -> None:
+        """Nobody hears."""
+
+    async def publish(self, event: Event, message_id: str) -> int:  # noqa: ARG002  nothing is stored
+        """Nothing is stored."""
+        return 0
+
+    async def last_log(self) -> JobLog | None:
+        """Nothing was told before."""
+        return None
+
+
+async def _rehearse(work: Work) -> tuple[PlannedStep, ...]:
+    steps = pipelines.plan(work)
+    skipped = before_retry(steps, work.command.first_step)
+    told: list[PlannedStep] = []
+    has_acted = has_failed = False
+    for step in steps:
+        if step.name in skipped:
+            told.append(_planned(step, "skipped"))
+        elif has_failed or (has_acted and (work.command.kind.makes or step.phase is not None)):
+            told.append(_planned(step, "later"))
+        else:
+            told.append(await _look(work, step, has_acted=has_acted))
+        has_acted = has_acted or told[-1].outlook == "acts"
+        has_failed = has_failed or told[-1].outlook == "fails"
+    return tuple(told)
+
+
+async def _look(work: Work, step: Step, *, has_acted: bool) -> PlannedStep:
+    work.step = step
+    begun = StepStatus(name=step.name, phase=step.phase, started_at=now())
+    await work.story.commit(steps=(*work.story.record.steps, begun))
+    try:
+        result = await step.act(work)
+    except WouldChange as change:
+        return _planned(step, "acts", request=str(change))
+    except SlipwayError as error:
+        return _planned(step, "fails", problem=error.to_problem(), message=error.message)
+    if has_acted and step.name.endswith(".start"):
+        return _planned(step, "later")
+    return _planned(step, "skipped" if result.status == "skipped" else "done", message=result.message)
+
+
+def _planned(step: Step, outlook: str, **told: Any) -> PlannedStep:
+    known = {"name": step.name, "phase": step.phase, "words": step.words, "outlook": outlook}
+    return PlannedStep.model_validate({**known, "is_cancellable": step.is_cancellable, **told})
+
+
+def _destroys(command: RunJob) -> tuple[str, ...]:
+    told = DESTROYS.get(command.kind)
+    return (told.format(**_named(command)),) if told else ()
+
+
+async def _surprises(work: Work) -> tuple[str, ...]:
+    kind, told = work.command.kind, []
+    if kind in _ALWAYS:
+        told.append(_ALWAYS[kind])
+    if kind in _WHILE_RUNNING and await _runs(work):
+        told.append(_WHILE_RUNNING[kind].format(**_named(work.command)))
+    if kind is JobKind.CREATE and (restricted := parameters.features_over_ssh(work.spec)):
+        names = ", ".join(sorted(restricted))
+        told.append(f"No API token may set {names}: `pct set` does it over SSH, before the first start.")
+    return tuple(told)
+
+
+async def _runs(work: Work) -> bool:
+    try:
+        return await power.is_running(work)
+    except SlipwayError:
+        return False
+
+
+def _named(command: RunJob) -> dict[str, object]:
+    grace = power.GRACE_SECONDS if command.args.grace_seconds is None else command.args.grace_seconds
+    target = command.target
+    known = {"vmid": target.vmid, "hostname": target.hostname, "grace": grace}
+    return {**known, "snapshot": command.args.snapshot, "backup": command.args.backup}
