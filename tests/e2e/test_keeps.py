@@ -8,7 +8,7 @@ import httpx
 import pytest
 from chaos.host import Host
 
-from slipway.lab.faults import ApiError, StorageFull, WorkerKilled
+from slipway.lab.faults import ApiError, HaManaged, StorageFull, WorkerKilled
 from support.stack import RunningStack, create, done, messages, story
 
 
@@ -125,3 +125,26 @@ async def test_retry_of_a_failed_backup(
 
     assert "No space left on device" in failed[-1].content["error"]["message"]
     assert events[-1].content["state"] == "succeeded", events[-1].text
+
+
+async def test_ha(host: Host, api: httpx.AsyncClient, container: dict[str, Any]) -> None:
+    """Of a guest in HA the job ends when the guest is so, not when HA was asked; a deletion takes it out."""
+    path = f"containers/{container['id']}"
+    await host.order(HaManaged(vmid=container["vmid"]))
+
+    stopped = await done(api, f"{path}/stop")
+    idle = await done(api, f"{path}/stop")
+    started = await done(api, f"{path}/start")
+    shut = await done(api, f"{path}/shutdown")
+    again = await done(api, f"{path}/shutdown")
+    accepted = await api.delete(f"/api/v1/{path}")
+    gone = await story(api, accepted.json()["job"]["id"])
+
+    for each, task in ((stopped, "hastop"), (started, "hastart"), (shut, "hastop")):
+        job = (await api.get(f"/api/v1/jobs/{each[-1].content['id']}")).json()
+        upids = [step["facts"]["upid"] for step in job["steps"] if "upid" in step["facts"]]
+        assert [upid.split(":")[5] for upid in upids] == [task]
+    assert "nothing to do" in messages(idle)
+    assert "nothing to do" in messages(again)
+    assert gone[-1].content["state"] == "succeeded"
+    assert "taken out of HA as well (purge)" in messages(gone)

@@ -38,6 +38,8 @@ def test_a_upid_tells_its_parts() -> None:
 
     assert (upid.node, upid.type, upid.id, upid.user) == ("pve1", "vzcreate", "100", "slipway@pve!api")
     assert upid.starttime.timestamp() == 0x6B03A72C
+    assert not upid.only_asks
+    assert Upid(upid.replace("vzcreate", "hastart")).only_asks
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,14 @@ class NeverStops(_Order):
     times: int | None = None
 
 
+class HaManaged(_Order):
+    """Let the HA manager look after a guest, until it is removed; no fault, but nothing else can order it."""
+
+    kind: Literal["ha-managed"] = "ha-managed"
+    vmid: int
+    times: int | None = None
+
+
 Fault = (
     ApiError
     | LostAnswer
@@ -154,6 +162,7 @@ Fault = (
     | CommandFails
     | NeverReady
     | NeverStops
+    | HaManaged
 )
 FAULT: TypeAdapter[Fault] = TypeAdapter(Annotated[Fault, Field(discriminator="kind")])
 
@@ -225,6 +234,16 @@ class Faults:
         """Whether a storage is to be full; asked often, so it does not count."""
         fulls = (one for one in self._orders.values() if isinstance(one, StorageFull))
         return any(fnmatchcase(storage, one.storage) for one in fulls)
+
+    def is_ha_managed(self, vmid: int) -> bool:
+        """Whether the HA manager looks after a guest; asked often, so it does not count."""
+        return any(isinstance(one, HaManaged) and one.vmid == vmid for one in self._orders.values())
+
+    def end_managing(self, vmid: int) -> None:
+        """Let the HA manager forget a guest."""
+        for order, one in self.standing().items():
+            if isinstance(one, HaManaged) and one.vmid == vmid:
+                self.clear(order)
 
     async def at_task(self, point: Point, work: _Worker) -> None:
         """Let a task meet its orders at a point."""

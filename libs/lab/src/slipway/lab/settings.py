@@ -21,6 +21,8 @@ class Timings:
     """Before an unknown node's name is given up (10, the resolver's)."""
     shutdown_rest: float = 1.0
     """What a shutdown that times out takes beyond its timeout (its timeout again and 5)."""
+    ha_rest: float = 0.5
+    """Between what the HA manager is asked for and when it acts (up to 10)."""
     pct_startup: float = 0.0
     """What starting the `pct` program costs (0.5)."""
     stop_task: float = 0.2

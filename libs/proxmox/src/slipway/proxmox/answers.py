@@ -208,6 +208,14 @@ class ContainerConfig(Answer):
         return self.rootfs is None and self.hostname is None
 
 
+class HaState(Answer):
+    """What the HA manager has to do with a guest."""
+
+    managed: bool = False
+    state: str | None = None
+    """`started`, `stopped`, `error`, ...: what it was asked for, or why it does nothing."""
+
+
 class ContainerStatus(Answer):
     """A container right now."""
 
@@ -232,6 +240,7 @@ class ContainerStatus(Answer):
     netout: int | None = None
     diskread: int | None = None
     diskwrite: int | None = None
+    ha: HaState = HaState()
 
 
 class Interface(Answer):

@@ -16,6 +16,8 @@ _PATTERN = re.compile(
     r":(?P<type>[^:\s]+):(?P<id>[^:\s]*):(?P<user>[^:\s]+):$"
 )
 
+_WISHES = frozenset({"hastart", "hastop", "hamigrate"})
+
 
 class Upid(str):
     """A UPID whose parts can be read; it is the string itself."""
@@ -47,6 +49,11 @@ class Upid(str):
     def type(self) -> str:
         """`vzcreate`, `vzstart`, ..."""
         return self._part("type")
+
+    @property
+    def only_asks(self) -> bool:
+        """Whether it is a wish to the HA manager: its end is not the goal, the guest's state is."""
+        return self.type in _WISHES
 
     @property
     def id(self) -> str:

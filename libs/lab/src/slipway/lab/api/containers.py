@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from slipway.lab.api.call import Call, Route, Routes
-from slipway.lab.host import change, create, power, restore, rights, snapshots
+from slipway.lab.host import change, create, ha, power, restore, rights, snapshots
 from slipway.lab.host.configs import check_digest, shown
 from slipway.lab.host.tasks import Work
 from slipway.lab.problems import Refused
@@ -32,7 +32,13 @@ def delete_container(call: Call) -> str:
     """Destroy a container with its disks."""
     machine, vmid, forces = call.machine, call.vmid, call.flag("force")
     change.check_destroyable(machine, vmid, forces=forces)
-    body = change.destroying(machine, vmid, forces=forces)
+    ha.check_removable(machine, vmid, purges=call.flag("purge"))
+    destroy = change.destroying(machine, vmid, forces=forces)
+
+    async def body(work: Work) -> None:
+        await destroy(work)
+        machine.faults.end_managing(vmid)
+
     return machine.tasks.start("vzdestroy", str(vmid), call.actor.name, body)
 
 
@@ -76,7 +82,7 @@ def resize(call: Call) -> str:
 
 async def current(call: Call) -> Row:
     """Show a container as it is now."""
-    return await call.observer.container(call.vmid) | {"ha": {"managed": 0}}
+    return await call.observer.container(call.vmid) | {"ha": ha.shown(call.machine, call.vmid)}
 
 
 async def interfaces(call: Call) -> list[Row] | None:
@@ -134,12 +140,12 @@ ROUTES: Routes = {
     f"GET {CONTAINER}/rrddata": _reading(history),
     f"GET {CONTAINER}/status": _index("current", "start", "stop", "shutdown", "reboot"),
     f"GET {CONTAINER}/status/current": _reading(current),
-    f"POST {CONTAINER}/status/start": _power(lambda call: power.start(call.machine, call.actor, call.vmid)),
+    f"POST {CONTAINER}/status/start": _power(lambda call: ha.start(call.machine, call.actor, call.vmid)),
     f"POST {CONTAINER}/status/stop": _power(
-        lambda call: power.stop(call.machine, call.actor, call.vmid, overrules=call.flag("overrule-shutdown"))
+        lambda call: ha.stop(call.machine, call.actor, call.vmid, overrules=call.flag("overrule-shutdown"))
     ),
     f"POST {CONTAINER}/status/shutdown": _power(
-        lambda call: power.shutdown(
+        lambda call: ha.shutdown(
             call.machine, call.actor, call.vmid, seconds=call.number("timeout"), forces=call.flag("forceStop")
         )
     ),

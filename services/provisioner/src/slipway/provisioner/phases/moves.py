@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from slipway.contracts.problems import FieldError, Rejected
-from slipway.provisioner.phases import ownership, power, tasks
+from slipway.provisioner.phases import ha, ownership, power, tasks
 from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, Result, Work
 from slipway.proxmox.errors import TaskFailed
 from slipway.proxmox.upid import Upid
@@ -48,6 +48,7 @@ async def move(work: Work) -> Result:
 
     try:
         await tasks.run(work, "vzmigrate", post, deadline=DEADLINE)
+        await ha.until(work, lambda: _has_arrived(work), deadline=DEADLINE)
     except TaskFailed:
         # The move itself may be done and only the start there have failed: say where it is.
         if await _has_arrived(work):

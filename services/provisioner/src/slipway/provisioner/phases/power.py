@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from slipway.contracts.problems import SlipwayError
-from slipway.provisioner.phases import ownership, remove, tasks
+from slipway.provisioner.phases import ha, ownership, remove, tasks
 from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, SKIPPED, Result, Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import ContainerMissing, NotRunning, TaskFailed, TaskTimedOut
@@ -72,6 +72,8 @@ async def is_running(work: Work) -> bool:
 async def _asked(work: Work, kind: str, post: "tasks.Post") -> Result:
     try:
         await tasks.run(work, kind, post, deadline=2 * _grace(work) + _SLACK)
+        if kind == "vzshutdown":
+            await ha.until_power(work, Power.STOPPED, deadline=2 * _grace(work) + _SLACK)
     except NotRunning:
         return NOTHING_TO_DO
     except (TaskFailed, TaskTimedOut) as error:

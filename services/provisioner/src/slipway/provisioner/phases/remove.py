@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from slipway.contracts.problems import Conflict
-from slipway.provisioner.phases import ownership, tasks
+from slipway.provisioner.phases import ha, ownership, tasks
 from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import ContainerMissing, NotRunning
@@ -72,6 +72,7 @@ async def stop(work: Work) -> Result:
 
     try:
         await tasks.run(work, "vzstop", post, deadline=STOP_DEADLINE)
+        await ha.until_power(work, Power.STOPPED)
     except NotRunning:
         return SKIPPED
     return DONE
@@ -91,11 +92,13 @@ async def delete(work: Work) -> Result:
         case ownership.Ours():
             pass
 
+    is_managed = await ha.is_managed(work)
+
     async def post() -> Upid:
-        return await api.delete(target.node, target.vmid)
+        return await api.delete(target.node, target.vmid, purge=True)
 
     try:
         await tasks.run(work, "vzdestroy", post, deadline=DELETE_DEADLINE)
     except ContainerMissing:
         return Result(message="it is gone already")
-    return DONE
+    return Result(message="taken out of HA as well (purge)") if is_managed else DONE

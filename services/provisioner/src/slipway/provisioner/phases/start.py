@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from slipway.contracts.problems import Failed
-from slipway.provisioner.phases import packages, tasks
+from slipway.provisioner.phases import ha, packages, tasks
 from slipway.provisioner.phases.work import DONE, Result, Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import AlreadyRunning
@@ -74,6 +74,7 @@ async def start(work: Work) -> Result:
 
     try:
         await tasks.run(work, "vzstart", post, deadline=START_DEADLINE)
+        await ha.until_power(work, Power.RUNNING)
     except AlreadyRunning:
         return Result(message="it runs already")
     return DONE

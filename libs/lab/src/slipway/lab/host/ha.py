@@ -1,0 +1,68 @@
+"""Guests that the cluster's HA manager looks after (`HaManaged` orders say which).
+
+Theory of operation (PVE::API2::LXC::Status, `vm_is_ha_managed`). A start, stop or shutdown of such a guest is
+only asked for: the answer is a task `hastart` or `hastop` that ends well once the wish is written down. The
+manager acts on it later, as root, in a task of its own. A removal needs `purge`, which ends the managing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from slipway.lab.access.actors import ROOT_NAME, Actor
+from slipway.lab.host import power
+from slipway.lab.host.machine import Machine
+from slipway.lab.host.tasks import Work
+from slipway.lab.problems import Refused
+
+Body = Callable[[Work], Awaitable[None]]
+
+
+def start(machine: Machine, actor: Actor, vmid: int) -> str:
+    """Ask for a start; a guest that nobody manages is started."""
+    if not machine.faults.is_ha_managed(vmid):
+        return power.start(machine, actor, vmid)
+    if machine.guests.is_running(vmid):
+        raise Refused(f"CT {vmid} already running")
+    return _ask(machine, actor, vmid, "start", power.starting(machine, vmid))
+
+
+def stop(machine: Machine, actor: Actor, vmid: int, *, overrules: bool) -> str:
+    """Ask for a stop; a guest that nobody manages is stopped."""
+    if not machine.faults.is_ha_managed(vmid):
+        return power.stop(machine, actor, vmid, overrules=overrules)
+    power.check_running(machine, vmid)
+    return _ask(machine, actor, vmid, "stop", power.stopping(machine, vmid))
+
+
+def shutdown(machine: Machine, actor: Actor, vmid: int, *, seconds: int | None, forces: bool) -> str:
+    """Ask for a shutdown; what does not listen is stopped by the manager."""
+    if not machine.faults.is_ha_managed(vmid):
+        return power.shutdown(machine, actor, vmid, seconds=seconds, forces=forces)
+    power.check_running(machine, vmid)
+    timeout = power.SHUTDOWN_SECONDS if seconds is None else seconds
+    return _ask(machine, actor, vmid, "stop", power.shutting_down(machine, vmid, timeout, forces=True))
+
+
+def check_removable(machine: Machine, vmid: int, *, purges: bool) -> None:
+    """Refuse a removal that would leave the manager without its guest."""
+    if machine.faults.is_ha_managed(vmid) and not purges:
+        raise Refused(f"unable to remove CT {vmid} - used in HA resources and purge parameter not set.")
+
+
+def shown(machine: Machine, vmid: int) -> dict[str, int | str]:
+    """Show what a guest's status says of its managing."""
+    if not machine.faults.is_ha_managed(vmid):
+        return {"managed": 0}
+    return {"managed": 1, "state": "started" if machine.guests.is_running(vmid) else "stopped"}
+
+
+def _ask(machine: Machine, actor: Actor, vmid: int, verb: str, act: Body) -> str:
+    async def later(work: Work) -> None:
+        await asyncio.sleep(machine.timings.ha_rest)
+        await act(work)
+
+    async def body(work: Work) -> None:
+        work.log(f"Requesting HA {verb} for CT {vmid}")
+        machine.tasks.start(f"vz{verb}", str(vmid), ROOT_NAME, later)
+
+    return machine.tasks.start(f"ha{verb}", str(vmid), actor.name, body)
