@@ -29,7 +29,9 @@ async def test_facts_of_a_cluster_are_told_over_the_bus(
     """Everything that choices and rules need."""
 
     def register(bus: Bus) -> None:
-        bus.answer(TestCluster, Handlers(Trial(monitor.sealer, record=None), monitor.discoverer).try_cluster)
+        bus.answer(
+            TestCluster, Handlers(bus, Trial(monitor.sealer, record=None), monitor.discoverer).try_cluster
+        )
 
     await make_bus("monitor", register)
     asking = await make_bus("inventory")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from slipway.contracts import clusters, containers, guests, jobs, kept, plans, templates
+from slipway.contracts import clusters, containers, guests, jobs, kept, parked, plans, templates
 from slipway.contracts.message import Message, Query
 
 SERVICES: tuple[str, ...] = ("gateway", "inventory", "provisioner", "monitor", "catalog")
@@ -47,6 +47,9 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
         jobs.RetryJob: ("gateway",),
         jobs.RequestJob: ("gateway",),
         jobs.RequestCancel: ("gateway",),
+        parked.ReplayParked: ("gateway",),
+        parked.DropParked: ("gateway",),
+        parked.HandleAgain: ("inventory",),
         plans.PlanJob: ("gateway",),
         plans.ExplainRun: ("inventory",),
         clusters.SetMaintenance: ("gateway",),

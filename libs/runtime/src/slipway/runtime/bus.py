@@ -28,6 +28,7 @@ from slipway.runtime.asking import Asker
 from slipway.runtime.connection import inbox_prefix, make_broker
 from slipway.runtime.consuming import Delivery, MessageHandler, Registration, Workbench
 from slipway.runtime.logs import get_logger
+from slipway.runtime.parked import ORIGIN, parked_message
 from slipway.runtime.problems import BusUnavailable, WriteRefused, WriteUnknown
 from slipway.runtime.publishing import Publisher
 from slipway.runtime.settings import ServiceSettings
@@ -93,6 +94,27 @@ class Bus:
         if durable not in self._benches:
             self._benches[durable] = self._open_bench(durable, slots)
         self._benches[durable].registrations.append(Registration(kind, handler))
+
+    async def handle_again(self, message: int) -> None:
+        """Handle one of this service's parked messages again; it stays among the parked ones.
+
+        Raises:
+            ParkedNotFound: if there is none of that id.
+            SlipwayError: if it can't be handled now either.
+        """
+        parked = await parked_message(self.connection, message)
+        bench = self._benches[parked.told.consumer]
+        await bench.handle_again(
+            parked.payload,
+            Delivery(
+                call=h.call_of(parked.headers),
+                stream_sequence=parked.told.sequence,
+                attempts=parked.told.attempts + 1,
+                subject=parked.told.subject,
+                message_id=parked.told.message_id,
+                published_at=parked.told.at,
+            ),
+        )
 
     async def start(self) -> None:
         """Connect, wait until the topology is there, and begin to answer and to consume."""
@@ -241,12 +263,12 @@ class Bus:
         known = raw.metadata
         origin = {
             h.MESSAGE_ID: f"{consumer_name}:{known.stream}:{delivery.stream_sequence}",
-            "Slipway-Parked-Subject": delivery.subject,
-            "Slipway-Parked-Stream": known.stream,
-            "Slipway-Parked-Sequence": str(delivery.stream_sequence),
-            "Slipway-Parked-Message-Id": delivery.message_id,
-            "Slipway-Parked-Attempts": str(delivery.attempts),
-            "Slipway-Parked-Problem": problem.model_dump_json(),
+            f"{ORIGIN}Subject": delivery.subject,
+            f"{ORIGIN}Stream": known.stream,
+            f"{ORIGIN}Sequence": str(delivery.stream_sequence),
+            f"{ORIGIN}Message-Id": delivery.message_id,
+            f"{ORIGIN}Attempts": str(delivery.attempts),
+            f"{ORIGIN}Problem": problem.model_dump_json(),
         }
         subject = parked_subject(self.service, consumer_name)
         future = await self.publish_raw(subject, raw.data, {**kept, **origin})

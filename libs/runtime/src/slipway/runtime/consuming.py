@@ -112,6 +112,22 @@ class Workbench:
             if self._running == 0:
                 self.idle.set()
 
+    async def handle_again(self, payload: bytes, delivery: Delivery) -> None:
+        """Handle a message that had been put aside.
+
+        Raises:
+            SlipwayError: if it can't be handled now either.
+        """
+        found = self._registration(delivery.subject)
+        if found is None:
+            return
+        try:
+            message = found.kind.model_validate_json(payload)
+        except ValidationError as error:
+            raise invalid(error) from error
+        with using(delivery.call):
+            await found.handler(message, delivery)
+
     async def _handle(self, message: NatsMessage) -> None:
         raw: Msg = message.raw_message
         delivery = _delivery_of(raw, message.headers)

@@ -24,9 +24,9 @@ USERS = (*SERVICES, ADMIN, INTEGRATORS_ADMIN, INTEGRATOR)
 _LOOKS_AT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "gateway": (EVENTS, f"KV_{LIVE}", PARKED),
-        "inventory": (EVENTS, f"KV_{LIVE}"),
+        "inventory": (EVENTS, f"KV_{LIVE}", PARKED),
         "provisioner": (EVENTS, f"OBJ_{BUNDLES}"),
-        "monitor": (f"KV_{LIVE}", f"KV_{LOCKS}"),
+        "monitor": (f"KV_{LIVE}", f"KV_{LOCKS}", PARKED),
         "catalog": (f"OBJ_{BUNDLES}",),
     }
 )
@@ -34,11 +34,12 @@ _LOOKS_AT: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 _WRITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "inventory": (f"$JS.API.STREAM.MSG.DELETE.{PARKED}",),
         "monitor": (f"$KV.{LIVE}.>", f"$KV.{LOCKS}.>", f"$JS.API.STREAM.MSG.DELETE.KV_{LOCKS}"),
         "catalog": (f"$O.{BUNDLES}.>",),
     }
 )
-"""Which buckets a service may write; a lease is released by deleting its message."""
+"""Which buckets a service may write; a lease is released by deleting its message, as is a parked one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

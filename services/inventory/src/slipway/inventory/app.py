@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from slipway.contracts import clusters, containers, guests, jobs, plans
+from slipway.contracts import clusters, containers, guests, jobs, parked, plans
 from slipway.inventory.credentials import Custody
 from slipway.inventory.handlers.clusters import ClusterHandlers
 from slipway.inventory.handlers.containers import ContainerHandlers
 from slipway.inventory.handlers.jobs import JobHandlers
+from slipway.inventory.handlers.parked import ParkedHandlers
 from slipway.inventory.handlers.plans import PlanHandlers
 from slipway.inventory.queueing import Limits
 from slipway.inventory.records import Records
@@ -55,7 +56,10 @@ def register(bus: Bus, tables: Database, custody: Custody, limits: Limits = LIMI
     of_containers, of_jobs = rooms.of_containers(Intake(queue)), rooms.of_jobs(Intake(queue))
     planning = PlanningIntake(queue)
     of_plans = PlanHandlers(bus, rooms.of_containers(planning), rooms.of_jobs(planning))
+    of_parked = ParkedHandlers(bus, AuditStore(tables))
     bus.answer(plans.PlanJob, of_plans.plan)
+    bus.answer(parked.ReplayParked, of_parked.replay)
+    bus.answer(parked.DropParked, of_parked.drop)
     bus.answer(clusters.AddCluster, of_clusters.add)
     bus.answer(clusters.GetCluster, of_clusters.get)
     bus.answer(clusters.ListClusters, of_clusters.list)

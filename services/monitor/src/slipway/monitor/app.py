@@ -2,6 +2,7 @@
 
 from slipway.contracts.clusters import ClusterAdded, TestCluster
 from slipway.contracts.guests import DiscoverGuest
+from slipway.contracts.parked import HandleAgain
 from slipway.monitor.access import Clusters
 from slipway.monitor.discovery import Discoverer
 from slipway.monitor.fleet import Fleet
@@ -21,11 +22,12 @@ def build() -> Service:
     sealer = Sealer(settings)
     clusters = Clusters(bus, sealer, record=settings.proxmox_record)
     discoverer = Discoverer(bus, clusters, sealer)
-    handlers = Handlers(Trial(sealer, record=settings.proxmox_record), discoverer)
+    handlers = Handlers(bus, Trial(sealer, record=settings.proxmox_record), discoverer)
     fleet = Fleet(bus, clusters, settings)
     pending = PendingScan(bus, discoverer, every=settings.pending_interval)
     bus.answer(TestCluster, handlers.try_cluster)
     bus.answer(DiscoverGuest, handlers.discover_guest)
+    bus.answer(HandleAgain, handlers.handle_again)
     bus.consume(ClusterAdded, fleet.cluster_added, durable="monitor-clusters")
     service = Service("monitor", settings, bus)
     service.background("clusters", fleet.run)

@@ -2,15 +2,19 @@
 
 from slipway.contracts.clusters import ClusterFacts, TestCluster
 from slipway.contracts.guests import DiscoverGuest, Discovery
+from slipway.contracts.message import Done
+from slipway.contracts.parked import HandleAgain
 from slipway.monitor.discovery import Discoverer
 from slipway.monitor.trial import Trial
+from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
 
 
 class Handlers:
     """One method per subject."""
 
-    def __init__(self, trial: Trial, discoverer: Discoverer) -> None:
+    def __init__(self, bus: Bus, trial: Trial, discoverer: Discoverer) -> None:
+        self._bus = bus
         self._trial = trial
         self._discoverer = discoverer
 
@@ -21,3 +25,8 @@ class Handlers:
     async def discover_guest(self, query: DiscoverGuest, _call: Call) -> Discovery:
         """Look into a guest now."""
         return await self._discoverer.discover(query)
+
+    async def handle_again(self, query: HandleAgain, _call: Call) -> Done:
+        """Handle an event again that could not be handled."""
+        await self._bus.handle_again(query.message)
+        return Done()

@@ -22,6 +22,7 @@ Words = Annotated[str | None, Query(max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=256, pattern=r"^[A-Za-z0-9._-]*$")]
 
+NumberCursor = Annotated[str | None, Query(pattern=r"^[0-9]{1,15}$")]
 IsPlan = Annotated[bool, Query(alias="plan")]
 """Whether only to say what would be done."""
 PLANNED: dict[int | str, dict[str, Any]] = {200: {"model": Plan, "description": "What would be done"}}

@@ -13,6 +13,7 @@ from slipway.gateway.http.clusters import clusters
 from slipway.gateway.http.containers import containers
 from slipway.gateway.http.jobs import jobs
 from slipway.gateway.http.kept import kept
+from slipway.gateway.http.parked import parked
 from slipway.gateway.http.session import session
 from slipway.gateway.http.templates import templates
 from slipway.gateway.http.texts import SaneTexts
@@ -44,6 +45,7 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth) -> FastAPI:
         clusters(bus, inventory),
         templates(bus),
         audit(bus),
+        parked(bus),
         session(auth),
         version(),
     )

@@ -102,10 +102,15 @@ async def remember(
 
 
 class AuditStore:
-    """Reads the trail."""
+    """The trail by itself."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def note(self, call: Call, action: str, target: str, **details: str) -> None:
+        """Write down what was done outside of the tables."""
+        async with self._database.begin() as connection:
+            await note(connection, call, action, target, "done", **details)
 
     async def entries(self, *, limit: int, cursor: str | None) -> AuditPage:
         """Give entries, newest first."""

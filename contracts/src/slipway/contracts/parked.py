@@ -1,0 +1,70 @@
+"""Parked messages: what a service could not handle, kept with its reason until someone decides."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import ClassVar
+
+from pydantic import Field
+
+from slipway.contracts.message import Done, Moment, Query, Value
+from slipway.contracts.problems import Problem
+
+
+class ParkedMessage(Value):
+    """One message that was put aside."""
+
+    id: int
+    """Its place in the stream `PARKED`."""
+    service: str
+    """Whose handler could not do it."""
+    consumer: str
+    subject: str
+    """Where it came from."""
+    stream: str
+    sequence: int
+    """Its place in that stream."""
+    message_id: str
+    attempts: int
+    """How often it was tried."""
+    problem: Problem
+    at: Moment
+    """When it was put aside."""
+    size: int
+    """Bytes."""
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    """Only of a single one, like `body`."""
+    body: str | None = None
+    """As text, known secrets masked."""
+
+
+class ParkedPage(Value):
+    """Some of them, oldest first, and where to go on."""
+
+    items: tuple[ParkedMessage, ...]
+    next: str | None = None
+
+
+class ReplayParked(Query[Done]):
+    """Have a parked message handled again; it is gone from the parked ones if that works. Audited.
+
+    A command is said again and waits in its queue; an event is handled again by the service that could not.
+    """
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.parked.replay"
+    timeout: ClassVar[timedelta] = timedelta(seconds=15)
+    message: int
+
+
+class DropParked(Query[Done]):
+    """Forget a parked message. Audited."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.parked.drop"
+    message: int
+
+
+class HandleAgain(Query[Done]):
+    """Handle a parked event of yours again; only inventory asks."""
+
+    subject: ClassVar[str] = "slipway.v1.query.monitor.parked.handle"
+    timeout: ClassVar[timedelta] = timedelta(seconds=10)
+    message: int

@@ -1,0 +1,97 @@
+"""Messages that were put aside: written by the bus's facade, read and removed here.
+
+A message is parked with all that is needed to handle it again: its body, its CloudEvents and call headers,
+and where it came from. The stream's sequence is its id.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from slipway.contracts.parked import ParkedMessage
+from slipway.contracts.problems import NotFound, Problem
+from slipway.runtime.problems import BusUnavailable
+from slipway.runtime.redaction import clean
+from slipway.runtime.stored import StoredMessage, read_page
+from slipway.runtime.topology import PARKED
+
+ORIGIN = "Slipway-Parked-"
+SUBJECT = "slipway.v1.parked.>"
+
+
+class ParkedNotFound(NotFound):
+    """There is no such parked message; it was handled again, dropped, or is too old."""
+
+    code = "parked.not-found"
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """One parked message, with what it said."""
+
+    told: ParkedMessage
+    payload: bytes
+    headers: Mapping[str, str]
+    """Those that it came with."""
+
+
+async def parked_page(connection: Client, *, after: int, most: int) -> tuple[tuple[ParkedMessage, ...], int]:
+    """Give some parked messages after an id, oldest first, and how many more there are."""
+    page = await read_page(connection, PARKED, subject=SUBJECT, from_sequence=after + 1, most=most)
+    return tuple(_parked(each).told for each in page.messages), page.remaining
+
+
+async def parked_message(connection: Client, message: int) -> Parked:
+    """Give one, whole.
+
+    Raises:
+        ParkedNotFound: if there is none of that id.
+    """
+    page = await read_page(connection, PARKED, subject=SUBJECT, from_sequence=message, most=1)
+    if not page.messages or page.messages[0].sequence != message:
+        raise ParkedNotFound(f"There is no parked message {message}; it was handled again or dropped.")
+    return _parked(page.messages[0])
+
+
+async def drop_parked(connection: Client, message: int) -> None:
+    """Remove one from the stream."""
+    try:
+        await connection.jetstream().delete_msg(PARKED, message)
+    except (NatsError, TimeoutError) as error:
+        raise BusUnavailable("The bus did not remove a parked message.") from error
+
+
+def whole(parked: Parked) -> ParkedMessage:
+    """Give one as people see it: with headers and body, known secrets masked."""
+    body = str(clean(parked.payload.decode(errors="replace")))
+    headers = {name: str(clean(value)) for name, value in parked.headers.items()}
+    return parked.told.model_copy(update={"headers": headers, "body": body})
+
+
+def _parked(message: StoredMessage) -> Parked:
+    _, _, _, service, short = message.subject.split(".", 4)
+    durable = f"{service}-{short}"
+    told = {
+        name.removeprefix(ORIGIN).lower().replace("-", "_"): value
+        for name, value in message.headers.items()
+        if name.startswith(ORIGIN)
+    }
+    return Parked(
+        told=ParkedMessage(
+            id=message.sequence,
+            service=service,
+            consumer=durable,
+            subject=told["subject"],
+            stream=told["stream"],
+            sequence=int(told["sequence"]),
+            message_id=told["message_id"],
+            attempts=int(told["attempts"]),
+            problem=Problem.model_validate_json(told["problem"]),
+            at=message.at,
+            size=len(message.payload),
+        ),
+        payload=message.payload,
+        headers={name: value for name, value in message.headers.items() if not name.startswith(ORIGIN)},
+    )

@@ -1,0 +1,60 @@
+"""What could not be handled is listed, inspected, replayed or dropped over the API."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import nats
+
+from slipway.contracts.clusters import NodeObserved
+from slipway.contracts.jobs import RunJob
+from support.stack import RunningStack
+
+RUBBISH = b'{"job": "no such thing"}'
+
+
+async def test_rubbish_is_seen_and_dropped(stack: RunningStack, api: httpx.AsyncClient) -> None:
+    """A command and an event that nobody can read do no harm; both are there to be looked at."""
+    await _publish(stack, "inventory", RunJob.subject, RUBBISH)
+    await _publish(stack, "monitor", NodeObserved.subject.replace("{id}", "nobody"), RUBBISH)
+    both = await _listed(api, 2)
+    command = next(each for each in both if each["subject"] == RunJob.subject)
+    event = next(each for each in both if each["subject"] != RunJob.subject)
+
+    whole = (await api.get(f"/api/v1/parked/{command['id']}")).json()
+    replayed = await api.post(f"/api/v1/parked/{command['id']}/replay")
+    back = next(each for each in await _listed(api, 2) if each["subject"] == RunJob.subject)
+    refused = await api.post(f"/api/v1/parked/{event['id']}/replay")
+    dropped = [await api.delete(f"/api/v1/parked/{each['id']}") for each in (back, event)]
+    gone = await api.delete(f"/api/v1/parked/{event['id']}")
+    trail = (await api.get("/api/v1/audit")).json()["items"]
+
+    assert (command["service"], event["service"]) == ("provisioner", "inventory")
+    assert whole["body"] == RUBBISH.decode()
+    assert whole["problem"]["errors"]
+    assert replayed.status_code == 204
+    # It was said again, and could be read as little as before.
+    assert back["id"] > command["id"]
+    assert refused.status_code == 422
+    assert [each.status_code for each in dropped] == [204, 204]
+    assert (gone.status_code, gone.json()["code"]) == (404, "parked.not-found")
+    assert [each["action"] for each in trail[:3]] == ["parked.drop", "parked.drop", "parked.replay"]
+    assert await _listed(api, 0) == []
+
+
+async def _publish(stack: RunningStack, service: str, subject: str, body: bytes) -> None:
+    key = stack.data / "identities" / f"{service}.nk"
+    client = await nats.connect(
+        stack.endpoints["nats"], nkeys_seed=str(key), inbox_prefix=f"_INBOX_{service}"
+    )
+    await client.jetstream().publish(subject, body, headers={"Slipway-Actor": "test"})
+    await client.close()
+
+
+async def _listed(api: httpx.AsyncClient, number: int) -> list[dict[str, Any]]:
+    async with asyncio.timeout(10):
+        while True:
+            items: list[dict[str, Any]] = (await api.get("/api/v1/parked")).json()["items"]
+            if len(items) == number:
+                return items
+            await asyncio.sleep(0.1)
