@@ -78,7 +78,7 @@ def _operation(message: type[Message]) -> dict[str, Any]:
         "action": "send",
         "channel": {"$ref": f"#/channels/{message.__name__}"},
         "x-kind": kind(message),
-        "x-said-by": [PUBLISHERS[message]] if message in PUBLISHERS else list(_askers(message)),
+        "x-said-by": list(PUBLISHERS[message]) if message in PUBLISHERS else list(_askers(message)),
     }
     if issubclass(message, Query):
         reply = message.reply_type()

@@ -1,7 +1,8 @@
 """Jobs: the commands that start and cancel a run, the run record, and the story a job tells.
 
 Inventory says `accepted`; everything after is the provisioner's. The record and the events it causes are
-written in one atomic batch, so state and story can't differ.
+written in one atomic batch, so state and story can't differ. A batch (`batches`) is inventory's from its
+`accepted` to its `done`.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from slipway.contracts.batches import BatchCounts, BatchItem
 from slipway.contracts.containers import Accepted, ContainerSpec, NetworkSpec
 from slipway.contracts.message import Command, Event, Id, Moment, Query, State, Value
 from slipway.contracts.problems import Problem
@@ -145,14 +147,15 @@ class RunRecord(State):
 
 
 class JobAccepted(Event):
-    """A job was accepted; the only job fact of inventory's."""
+    """A job was accepted; beyond batches the only job fact of inventory's."""
 
     subject: ClassVar[str] = "slipway.v1.event.job.{id}.accepted"
     id: Id
     kind: JobKind
-    container: Id
-    vmid: int
-    hostname: str
+    container: Id | None = None
+    """None, like the next two, for a batch."""
+    vmid: int | None = None
+    hostname: str | None = None
     actor: str
     at: Moment
 
@@ -229,13 +232,14 @@ class JobProgress(Event):
 
 
 class JobDone(Event):
-    """The end; one batch with the terminal record."""
+    """The end; in one atomic batch with the terminal record. That of a batch of jobs is inventory's."""
 
     subject: ClassVar[str] = "slipway.v1.event.job.{id}.done"
     id: Id
     state: JobState
-    container: Id
-    vmid: int
+    container: Id | None = None
+    """None, like the next one, for a batch."""
+    vmid: int | None = None
     percent: int
     warnings: tuple[str, ...] = ()
     error: Problem | None = None
@@ -251,11 +255,22 @@ class Job(Value):
     phase: Phase | None = None
     percent: int = 0
     step: str | None = None
-    container: Id
-    vmid: int
-    hostname: str
+    container: Id | None = None
+    """None, like the next two, for a batch."""
+    vmid: int | None = None
+    hostname: str | None = None
     actor: str
     retry_of: Id | None = None
+    parent: Id | None = None
+    """The batch it belongs to."""
+    items_kind: JobKind | None = None
+    """What a batch does with each of its items."""
+    selection: str | None = None
+    """Of a batch: what was asked for; empty if its items were named otherwise."""
+    counts: BatchCounts | None = None
+    """Of a batch."""
+    items: tuple[BatchItem, ...] = ()
+    """Of a batch; lists of jobs leave them out."""
     steps: tuple[StepStatus, ...] = ()
     warnings: tuple[str, ...] = ()
     error: Problem | None = None
@@ -292,6 +307,8 @@ class ListJobs(Query[JobPage]):
     limit: int = Field(default=100, ge=1, le=1000)
     cursor: str | None = None
     container: Id | None = None
+    parent: Id | None = None
+    """Only the jobs of this batch."""
 
 
 class RequestJob(Query[Accepted]):

@@ -4,35 +4,47 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from slipway.contracts import clusters, containers, guests, jobs, kept, parked, plans, templates
+from slipway.contracts import (
+    batches,
+    bulk,
+    clusters,
+    containers,
+    guests,
+    jobs,
+    kept,
+    parked,
+    plans,
+    templates,
+)
 from slipway.contracts.message import Message, Query
 
 SERVICES: tuple[str, ...] = ("gateway", "inventory", "provisioner", "monitor", "catalog")
 
-PUBLISHERS: Mapping[type[Message], str] = MappingProxyType(
+PUBLISHERS: Mapping[type[Message], tuple[str, ...]] = MappingProxyType(
     {
-        jobs.RunJob: "inventory",
-        jobs.CancelJob: "inventory",
-        jobs.JobAccepted: "inventory",
-        containers.ContainerRegistered: "inventory",
-        containers.ContainerReady: "inventory",
-        containers.ContainerFailed: "inventory",
-        containers.ContainerDeleted: "inventory",
-        containers.ContainerDiscovered: "inventory",
-        clusters.ClusterAdded: "inventory",
-        jobs.RunRecord: "provisioner",
-        jobs.JobPhase: "provisioner",
-        jobs.JobStep: "provisioner",
-        jobs.JobLog: "provisioner",
-        jobs.JobProgress: "provisioner",
-        jobs.JobDone: "provisioner",
-        clusters.NodeObserved: "monitor",
-        guests.GuestChanged: "monitor",
-        guests.GuestGone: "monitor",
-        templates.TemplateServed: "catalog",
+        jobs.RunJob: ("inventory",),
+        jobs.CancelJob: ("inventory",),
+        jobs.JobAccepted: ("inventory",),
+        containers.ContainerRegistered: ("inventory",),
+        containers.ContainerReady: ("inventory",),
+        containers.ContainerFailed: ("inventory",),
+        containers.ContainerDeleted: ("inventory",),
+        containers.ContainerDiscovered: ("inventory",),
+        clusters.ClusterAdded: ("inventory",),
+        jobs.RunRecord: ("provisioner",),
+        jobs.JobPhase: ("provisioner",),
+        jobs.JobStep: ("provisioner",),
+        jobs.JobLog: ("provisioner",),
+        jobs.JobProgress: ("provisioner",),
+        jobs.JobDone: ("provisioner", "inventory"),
+        batches.JobItem: ("inventory",),
+        clusters.NodeObserved: ("monitor",),
+        guests.GuestChanged: ("monitor",),
+        guests.GuestGone: ("monitor",),
+        templates.TemplateServed: ("catalog",),
     }
 )
-"""Who says each stored message."""
+"""Who says each stored message; `done` of a batch is inventory's, of every other job the provisioner's."""
 
 ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
     {
@@ -52,6 +64,10 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
         parked.HandleAgain: ("inventory",),
         plans.PlanJob: ("gateway",),
         plans.ExplainRun: ("inventory",),
+        bulk.RequestBatch: ("gateway",),
+        bulk.PlanBatch: ("gateway",),
+        bulk.CreateContainers: ("gateway",),
+        bulk.RetryBatch: ("gateway",),
         clusters.SetMaintenance: ("gateway",),
         jobs.GetJobSecrets: ("provisioner",),
         jobs.ReplaceVmid: ("provisioner",),

@@ -55,6 +55,23 @@ _DELETE = "delete from outbox where id = any($1::bigint[])"
 _LOCK = "select pg_try_advisory_lock(hashtext('outbox ' || current_schema()))"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message to leave for the bus."""
+
+    message: Message
+    message_id: str
+    """What makes a repetition recognisable."""
+    expect_last_subject_sequence: int | None = None
+
+
+async def add_all(connection: AsyncConnection, messages: Sequence[Outgoing]) -> None:
+    """Leave many messages for the bus, in their order: as `add`, with one round trip to the database."""
+    if messages:
+        await connection.execute(_ADD, [_row_of(each) for each in messages])
+        await connection.execute(_NOTIFY)
+
+
 async def add(
     connection: AsyncConnection,
     message: Message,
@@ -71,25 +88,30 @@ async def add(
         expect_last_subject_sequence: 0 for the first fact on its subject; if the bus refuses because there
             is one already, it is this one.
     """
+    expected = expect_last_subject_sequence
+    one = Outgoing(message=message, message_id=message_id, expect_last_subject_sequence=expected)
+    await add_all(connection, [one])
+
+
+def _row_of(outgoing: Outgoing) -> dict[str, object]:
+    message = outgoing.message
     subject, payload = message.subject_of(), message.model_dump_json().encode()
     if stream_of(subject) is None:
         raise TypeError(f"{type(message).__name__} is not stored: ask it")
     if len(payload) > LARGEST_BYTES:
         raise TooLarge("The message is larger than the bus takes.", subject=subject)
-    headers = h.of_message(message, service="", message_id=message_id, call=current())
+    headers = h.of_message(message, service="", message_id=outgoing.message_id, call=current())
     kept = lifetime(message)
     if kept is not None:
         headers[h.TTL] = str(int(kept.total_seconds()))
-    if expect_last_subject_sequence is not None:
-        headers[h.EXPECTED_SEQUENCE] = str(expect_last_subject_sequence)
-    row = {
-        "message_id": message_id,
+    if outgoing.expect_last_subject_sequence is not None:
+        headers[h.EXPECTED_SEQUENCE] = str(outgoing.expect_last_subject_sequence)
+    return {
+        "message_id": outgoing.message_id,
         "subject": subject,
         "payload": payload,
         "headers": json.dumps(headers),
     }
-    await connection.execute(_ADD, row)
-    await connection.execute(_NOTIFY)
 
 
 @dataclass(frozen=True, slots=True)

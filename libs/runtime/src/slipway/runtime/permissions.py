@@ -67,7 +67,7 @@ def permissions_of(user: str) -> Permissions:
 
 def _published_by(service: str) -> Iterable[str]:
     yield from (kind.subject for kind, askers in ASKERS.items() if service in askers)
-    yield from (kind.subject_filter() for kind, publisher in PUBLISHERS.items() if publisher == service)
+    yield from (kind.subject_filter() for kind, publishers in PUBLISHERS.items() if service in publishers)
     yield f"slipway.v1.parked.{service}.>"
     yield from _WRITES.get(service, ())
     yield "$JS.API.INFO"

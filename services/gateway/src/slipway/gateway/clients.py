@@ -40,7 +40,9 @@ class Inventory:
         """Make the request for a container; its password and its secret variables travel sealed."""
         secret = await self._secret_variables(body)
         plain = {name: value for name, value in body.variables.items() if name not in secret}
-        spec = ContainerSpec.model_validate({**body.model_dump(exclude={"password"}), "variables": plain})
+        spec = ContainerSpec.model_validate(
+            {**body.model_dump(exclude={"password", "count"}), "variables": plain}
+        )
         return CreateContainer(
             spec=spec,
             password=self._sealed(body.password, owner=CREATION, field="password"),

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from slipway.contracts import clusters, containers, guests, jobs, parked, plans
+from slipway.contracts import bulk, clusters, containers, guests, jobs, parked, plans
 from slipway.inventory.credentials import Custody
+from slipway.inventory.handlers.batches import BatchHandlers
 from slipway.inventory.handlers.clusters import ClusterHandlers
 from slipway.inventory.handlers.containers import ContainerHandlers
 from slipway.inventory.handlers.jobs import JobHandlers
@@ -14,6 +15,8 @@ from slipway.inventory.records import Records
 from slipway.inventory.settings import InventorySettings
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.audit import AuditStore
+from slipway.inventory.store.batch_retry import BatchRetries
+from slipway.inventory.store.batches import BatchStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.copying import CopyStore
@@ -54,6 +57,7 @@ def register(bus: Bus, tables: Database, custody: Custody, limits: Limits = LIMI
     rooms = _Rooms(bus, tables, custody, queue)
     of_clusters = ClusterHandlers(bus, ClusterStore(tables), queue, AuditStore(tables), custody)
     of_containers, of_jobs = rooms.of_containers(Intake(queue)), rooms.of_jobs(Intake(queue))
+    of_batches = rooms.of_batches(Intake(queue), of_containers)
     planning = PlanningIntake(queue)
     of_plans = PlanHandlers(bus, rooms.of_containers(planning), rooms.of_jobs(planning))
     of_parked = ParkedHandlers(bus, AuditStore(tables))
@@ -76,6 +80,10 @@ def register(bus: Bus, tables: Database, custody: Custody, limits: Limits = LIMI
     bus.answer(jobs.RetryJob, of_jobs.retry)
     bus.answer(jobs.RequestJob, of_jobs.request)
     bus.answer(jobs.RequestCancel, of_jobs.cancel)
+    bus.answer(bulk.RequestBatch, of_batches.request)
+    bus.answer(bulk.PlanBatch, of_batches.plan)
+    bus.answer(bulk.CreateContainers, of_batches.create)
+    bus.answer(bulk.RetryBatch, of_batches.retry)
     bus.answer(clusters.SetMaintenance, of_clusters.maintain)
     bus.answer(jobs.GetJobSecrets, of_jobs.secrets)
     bus.answer(jobs.ReplaceVmid, of_jobs.replace_vmid)
@@ -113,9 +121,14 @@ class _Rooms:
             containers=ContainerStore(self._tables),
             jobs=self._jobs,
             vmids=VmidStore(self._tables),
+            batches=BatchStore(self._tables, intake),
             records=self._records,
             custody=self._custody,
         )
+
+    def of_batches(self, intake: Intake, of_containers: ContainerHandlers) -> BatchHandlers:
+        batches, retries = BatchStore(self._tables, intake), BatchRetries(self._tables, intake)
+        return BatchHandlers(batches, retries, self._records, of_containers.prepare)
 
 
 async def migrate() -> None:

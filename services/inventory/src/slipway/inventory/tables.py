@@ -81,9 +81,10 @@ jobs = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("kind", Text, nullable=False),
-    Column("container_id", Text, ForeignKey("containers.id"), nullable=False, index=True),
-    Column("cluster_id", Text, nullable=False),
-    Column("node", Text, nullable=False),
+    Column("container_id", Text, ForeignKey("containers.id"), index=True, comment="null for a batch"),
+    Column("cluster_id", Text),
+    Column("node", Text),
+    Column("parent_id", Text, comment="the batch it belongs to"),
     Column("released_at", DateTime(timezone=True), comment="when its command was sent; it waits before"),
     Column("state", Text, nullable=False),
     Column("phase", Text),
@@ -110,6 +111,29 @@ Index(
     jobs.c.node,
     jobs.c.id,
     postgresql_where=text("state in ('queued', 'running')"),
+)
+
+Index("jobs_of_parent", jobs.c.parent_id, jobs.c.id, postgresql_where=text("parent_id is not null"))
+
+batch_items = Table(
+    "batch_items",
+    metadata,
+    Column("batch_id", Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("index", Integer, primary_key=True, autoincrement=False),
+    Column("container_id", Text),
+    Column("vmid", Integer, nullable=False),
+    Column("hostname", Text, nullable=False),
+    Column("job_id", Text, comment="null if it was not accepted"),
+    Column("state", Text, nullable=False),
+    Column("error", JSONB),
+)
+
+batch_plans = Table(
+    "batch_plans",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("items", JSONB, nullable=False, comment="what was shown under it, to tell what changed since"),
+    Column("shown_at", DateTime(timezone=True), nullable=False),
 )
 
 vmid_replacements = Table(

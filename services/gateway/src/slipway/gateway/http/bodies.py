@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from slipway.contracts.bulk import LONGEST_SELECTION, MOST_LIKE_ONE
 from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec, PackageSpec
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.message import Id
@@ -39,6 +40,8 @@ class ContainerBody(ContainerSpec):
     packages: tuple[PackagesBody, ...] = Field(default=(), max_length=16)
     password: SecretStr | None = None
     """Root's; generated when none is given."""
+    count: int | None = Field(default=None, ge=1, le=MOST_LIKE_ONE)
+    """So many like this one, as one batch: `NAME-1`, `NAME-2`, ..."""
 
 
 class ArgsBody(JobArgs):
@@ -48,11 +51,15 @@ class ArgsBody(JobArgs):
 
 
 class JobBody(BaseModel):
-    """A job on a container that exists."""
+    """A job on a container that exists, or on each of a selection."""
 
     model_config = _STRICT
     kind: JobKind
-    container: Id
+    container: Id | None = None
+    selection: str | None = Field(default=None, max_length=LONGEST_SELECTION)
+    """`101,105-110,tag:prod+node:pve1,name:web-*`: a comma adds, a `+` narrows."""
+    plan: str | None = Field(default=None, max_length=128)
+    """The hash of the plan that was shown; a selection of which something is destroyed needs it."""
     args: ArgsBody = ArgsBody()
     on_failure: OnFailure = OnFailure.KEEP
 

@@ -18,6 +18,7 @@ from slipway.contracts.jobs import JobArgs, RequestJob
 from slipway.contracts.values import JobKind
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import PLANNED, Cursor, IdPath, IsPlan, Limit, Words, answer, changed
+from slipway.gateway.http.batches import AnyAccepted, create_many
 from slipway.gateway.http.bodies import ArgsBody, ContainerBody, RevealedAnswer
 from slipway.runtime.bus import Bus
 
@@ -47,8 +48,10 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
     async def list_containers(limit: Limit = 100, cursor: Cursor = None, q: Words = None) -> Response:
         return answer(await bus.ask(ListContainers(limit=limit, cursor=cursor, q=q)))
 
-    @api.post("/containers", status_code=HTTPStatus.ACCEPTED, response_model=Accepted, responses=PLANNED)
+    @api.post("/containers", status_code=HTTPStatus.ACCEPTED, response_model=AnyAccepted, responses=PLANNED)
     async def create_container(body: ContainerBody, *, is_plan: IsPlan = False) -> Response:
+        if body.count is not None and not is_plan:
+            return await create_many(bus, await inventory.creation(body), body.count)
         return await changed(bus, await inventory.creation(body), is_plan=is_plan)
 
     @api.get("/containers/{container}", response_model=Container)

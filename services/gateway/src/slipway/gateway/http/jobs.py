@@ -6,7 +6,6 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 from starlette.responses import Response, StreamingResponse
 
-from slipway.contracts.containers import Accepted
 from slipway.contracts.jobs import (
     GetJob,
     Job,
@@ -17,6 +16,7 @@ from slipway.contracts.jobs import (
     RetryJob,
 )
 from slipway.gateway.http.answers import PLANNED, Cursor, IdFilter, IdPath, IsPlan, Limit, answer, changed
+from slipway.gateway.http.batches import ANY_PLANNED, AnyAccepted, batch, refuse_unclear, retry_batch
 from slipway.gateway.http.bodies import JobBody, RetryBody
 from slipway.gateway.http.log_text import log_of
 from slipway.runtime.bus import Bus
@@ -27,15 +27,21 @@ def jobs(bus: Bus) -> APIRouter:
     api = APIRouter(tags=["jobs"])
 
     @api.get("/jobs", response_model=JobPage)
-    async def list_jobs(limit: Limit = 100, cursor: Cursor = None, container: IdFilter = None) -> Response:
-        return answer(await bus.ask(ListJobs(limit=limit, cursor=cursor, container=container)))
+    async def list_jobs(
+        limit: Limit = 100, cursor: Cursor = None, container: IdFilter = None, parent: IdFilter = None
+    ) -> Response:
+        asked = ListJobs(limit=limit, cursor=cursor, container=container, parent=parent)
+        return answer(await bus.ask(asked))
 
     @api.get("/jobs/{job}", response_model=Job)
     async def get_job(job: IdPath) -> Response:
         return answer(await bus.ask(GetJob(job=job)))
 
-    @api.post("/jobs", status_code=HTTPStatus.ACCEPTED, response_model=Accepted, responses=PLANNED)
+    @api.post("/jobs", status_code=HTTPStatus.ACCEPTED, response_model=AnyAccepted, responses=ANY_PLANNED)
     async def request_job(body: JobBody, *, is_plan: IsPlan = False) -> Response:
+        refuse_unclear(body)
+        if body.selection is not None:
+            return await batch(bus, body, is_plan=is_plan)
         return await changed(bus, RequestJob.model_validate(body.model_dump()), is_plan=is_plan)
 
     @api.post("/jobs/{job}/cancel", status_code=HTTPStatus.ACCEPTED, response_model=Job)
@@ -44,9 +50,11 @@ def jobs(bus: Bus) -> APIRouter:
         return answer(told, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{told.id}")
 
     @api.post(
-        "/jobs/{job}/retry", status_code=HTTPStatus.ACCEPTED, response_model=Accepted, responses=PLANNED
+        "/jobs/{job}/retry", status_code=HTTPStatus.ACCEPTED, response_model=AnyAccepted, responses=PLANNED
     )
     async def retry_job(job: IdPath, body: RetryBody | None = None, *, is_plan: IsPlan = False) -> Response:
+        if not is_plan and (again := await retry_batch(bus, job)) is not None:
+            return again
         return await changed(bus, RetryJob(job=job, phase=body.phase if body else None), is_plan=is_plan)
 
     @api.get("/jobs/{job}/log", response_class=PlainTextResponse)

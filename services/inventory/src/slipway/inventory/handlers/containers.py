@@ -61,22 +61,28 @@ class ContainerHandlers:
         done = await self._acceptance.done_before(call, "container.create", query)
         if done is not None:
             return done
+        (creation,) = await self.prepare(query, 1)
+        return await self._acceptance.create(call, query, creation)
+
+    async def prepare(self, query: CreateContainer, count: int) -> list[Creation]:
+        """Check and complete a request, as often as wanted; each has an id and secrets of its own."""
         rules.check_source(query.spec)
         cluster = await self._clusters.known(query.spec.cluster)
         template = await self._template(query.spec)
         manifest = template.manifest if template else None
         spec = _complete(query.spec, manifest, cluster)
-        container = new_id()
-        creation = Creation(
-            container=container,
-            cluster=cluster.id,
-            cluster_name=cluster.spec.name,
-            spec=spec,
-            template_version=manifest.version if manifest else None,
-            bundle=template.bundle if template else None,
-            secrets=self._secrets(query, manifest, container),
-        )
-        return await self._acceptance.create(call, query, creation)
+        return [
+            Creation(
+                container=container,
+                cluster=cluster.id,
+                cluster_name=cluster.spec.name,
+                spec=spec,
+                template_version=manifest.version if manifest else None,
+                bundle=template.bundle if template else None,
+                secrets=self._secrets(query, manifest, container),
+            )
+            for container in (new_id() for _ in range(count))
+        ]
 
     async def delete(self, query: DeleteContainer, call: Call) -> Accepted:
         """Accept a deletion."""

@@ -23,6 +23,7 @@ from slipway.inventory import job_rules
 from slipway.inventory.credentials import Custody
 from slipway.inventory.records import Records
 from slipway.inventory.store.acceptance import AcceptanceStore
+from slipway.inventory.store.batches import BatchStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.copying import CopyStore
@@ -46,6 +47,7 @@ class JobHandlers:
         containers: ContainerStore,
         jobs: JobStore,
         vmids: VmidStore,
+        batches: BatchStore,
         records: Records,
         custody: Custody,
     ) -> None:
@@ -55,6 +57,7 @@ class JobHandlers:
         self._containers = containers
         self._jobs = jobs
         self._vmids = vmids
+        self._batches = batches
         self._records = records
         self._custody = custody
 
@@ -110,6 +113,9 @@ class JobHandlers:
 
     async def cancel(self, query: RequestCancel, call: Call) -> Job:
         """Accept the end of a job. Idempotent: a second one changes nothing."""
+        if await self._jobs.is_batch(query.job):
+            await self._batches.cancel(call, query.job)
+            return await self._jobs.get(query.job)
         await self._records.catch_up(query.job)
         await self._acceptance.cancel(call, query.job)
         return await self._jobs.get(query.job)

@@ -1,9 +1,6 @@
 """Accepts work: claims, rows, audit and messages in one transaction, so that what was accepted is safe."""
 
-from typing import Any
-
-from sqlalchemy import Row, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import update
 
 from slipway.contracts.containers import (
     Accepted,
@@ -17,14 +14,11 @@ from slipway.contracts.jobs import (
     RetryJob,
     RunJob,
     RunRecord,
-    Target,
 )
 from slipway.contracts.message import Id
-from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState, Lifecycle, OnFailure
 from slipway.inventory.domain import (
     Trigger,
-    first_step,
     refuse_cancel,
     refuse_unless_it_lives,
 )
@@ -33,20 +27,14 @@ from slipway.inventory.store.claims import accepting, move, refuse_busy, refuse_
 from slipway.inventory.store.containers import container_row
 from slipway.inventory.store.intake import Intake, target_of
 from slipway.inventory.store.jobs import job_row
-from slipway.inventory.store.making import Creation, make, register
-from slipway.inventory.store.vmids import free_vmid
-from slipway.inventory.tables import containers, jobs
+from slipway.inventory.store.making import Creation, claim
+from slipway.inventory.store.retrying import second_try
+from slipway.inventory.tables import jobs
 from slipway.runtime import outbox
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
 from slipway.runtime.database import Database
 from slipway.runtime.ids import new_id
-
-
-class NotRetryable(Conflict):
-    """Only a failed or cancelled job can be done again."""
-
-    code = "job.not-retryable"
 
 
 class AcceptanceStore:
@@ -71,27 +59,8 @@ class AcceptanceStore:
             VmidTaken: if the wanted VMID is in use; names the field.
         """
         async with accepting(self._database, creation.spec.hostname) as connection:
-            vmid = await free_vmid(connection, creation.cluster, creation.spec.vmid)
-            target = Target(
-                container=creation.container,
-                cluster=creation.cluster,
-                cluster_name=creation.cluster_name,
-                node=str(creation.spec.node),
-                vmid=vmid,
-                vmid_is_provisional=creation.spec.vmid is None,
-                hostname=creation.spec.hostname,
-            )
-            await make(connection, creation, target)
-            command = RunJob(
-                job=new_id(),
-                kind=JobKind.CREATE,
-                target=target,
-                spec=creation.spec,
-                bundle=creation.bundle,
-                on_failure=creation.spec.on_failure,
-            )
+            command = await claim(connection, creation)
             accepted = await self._intake.take_in(connection, call, command)
-            await register(connection, command)
             await audit.remember(connection, call, "container.create", request, accepted)
             return accepted
 
@@ -149,35 +118,7 @@ class AcceptanceStore:
     async def retry(self, call: Call, request: RetryJob) -> Accepted:
         """Accept a failed job's second try: the same input, from the step that failed."""
         async with accepting(self._database) as connection:
-            old = await job_row(connection, request.job)
-            if old.state not in {JobState.FAILED, JobState.CANCELLED}:
-                raise NotRetryable(f"Job {request.job} is {old.state}; only a failed or cancelled one can.")
-            row = await container_row(connection, old.container_id, for_update=True)
-            await refuse_busy(connection, row.id)
-            before = RunJob.model_validate(old.command)
-            row = await self._reclaim(connection, row, before)
-            record = RunRecord.model_validate(old.record) if old.record else None
-            command = before.model_copy(
-                update={
-                    "job": new_id(),
-                    "target": await target_of(connection, row),
-                    "retry_of": old.id,
-                    "first_step": first_step(record, request.phase),
-                }
-            )
+            command = await second_try(connection, request.job, request.phase)
             accepted = await self._intake.take_in(connection, call, command)
             await audit.remember(connection, call, "job.retry", request, accepted)
             return accepted
-
-    async def _reclaim(self, connection: AsyncConnection, row: Row[Any], command: RunJob) -> Row[Any]:
-        """Take the container back into the state in which the job works on it."""
-        if not command.kind.makes and command.kind is not JobKind.DELETE:
-            refuse_unless_it_lives(Lifecycle(row.lifecycle), command.kind)
-            return row
-        deletes = command.kind is JobKind.DELETE
-        gone = row.lifecycle == Lifecycle.DELETED
-        if gone and row.vmid_is_provisional:
-            vmid = await free_vmid(connection, row.cluster_id, None)
-            await connection.execute(update(containers).where(containers.c.id == row.id).values(vmid=vmid))
-        await move(connection, row, Trigger.DELETION_ACCEPTED if deletes else Trigger.RETRY_ACCEPTED)
-        return await container_row(connection, row.id)

@@ -1,6 +1,7 @@
 """The audit trail, and the memory of requests that were already done."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Row, insert, select
@@ -30,18 +31,31 @@ async def note(
     connection: AsyncConnection, call: Call, action: str, target: str, outcome: str, **details: str
 ) -> None:
     """Write down who did what, in the transaction that does it."""
-    await connection.execute(
-        insert(audit).values(
-            id=new_id(),
-            at=now(),
-            actor=call.actor,
-            action=action,
-            target=target,
-            outcome=outcome,
-            correlation_id=call.correlation_id,
-            details=details,
-        )
-    )
+    await note_all(connection, call, outcome, [(action, target, details)])
+
+
+async def note_all(
+    connection: AsyncConnection,
+    call: Call,
+    outcome: str,
+    entries: Sequence[tuple[str, str, Mapping[str, str]]],
+) -> None:
+    """Write down many acts of one call: action, target, details."""
+    rows = [
+        {
+            "id": new_id(),
+            "at": now(),
+            "actor": call.actor,
+            "action": action,
+            "target": target,
+            "outcome": outcome,
+            "correlation_id": call.correlation_id,
+            "details": dict(details),
+        }
+        for action, target, details in entries
+    ]
+    if rows:
+        await connection.execute(insert(audit), rows)
 
 
 def digest_of(request: Value) -> str:

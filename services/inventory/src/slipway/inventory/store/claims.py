@@ -39,6 +39,16 @@ async def accepting(database: Database, hostname: str = "") -> AsyncIterator[Asy
         raise _claimed(str(error.orig), hostname) from error
 
 
+@asynccontextmanager
+async def trying(connection: AsyncConnection, hostname: str = "") -> AsyncIterator[None]:
+    """Let a part of a transaction fail alone; its broken claims become errors that say so."""
+    try:
+        async with connection.begin_nested():
+            yield
+    except IntegrityError as error:
+        raise _claimed(str(error.orig), hostname) from error
+
+
 async def refuse_busy(connection: AsyncConnection, container: Id) -> None:
     """Refuse a container that a job works on."""
     active = await connection.scalar(

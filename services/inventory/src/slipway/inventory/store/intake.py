@@ -1,5 +1,6 @@
-"""Writes a job that was accepted: row, fact for the bus, audit entry; its command follows in its turn."""
+"""Writes jobs that were accepted: rows, facts for the bus, audit; each command follows in its turn."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, insert, select
@@ -7,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import Accepted, ContainerRef, JobRef
 from slipway.contracts.jobs import JobAccepted, RunJob, Target
+from slipway.contracts.message import Id
 from slipway.contracts.values import JobState
 from slipway.inventory.store import audit
 from slipway.inventory.store.queue import Queue
@@ -24,37 +26,8 @@ class Intake:
 
     async def take_in(self, connection: AsyncConnection, call: Call, command: RunJob) -> Accepted:
         """Write the job and leave its fact for the bus; its command follows when its node may begin it."""
-        at, target = now(), command.target
-        await connection.execute(
-            insert(jobs).values(
-                id=command.job,
-                kind=command.kind,
-                container_id=target.container,
-                cluster_id=target.cluster,
-                node=target.node,
-                state=JobState.QUEUED,
-                percent=0,
-                actor=call.actor,
-                command=command.model_dump(mode="json"),
-                retry_of=command.retry_of,
-                record_sequence=0,
-                created_at=at,
-            )
-        )
-        told = JobAccepted(
-            id=command.job,
-            kind=command.kind,
-            container=target.container,
-            vmid=target.vmid,
-            hostname=target.hostname,
-            actor=call.actor,
-            at=at,
-        )
-        first = f"job:{command.job}:accepted"
-        await outbox.add(connection, told, message_id=first, expect_last_subject_sequence=0)
-        await self._queue.release(connection, target.cluster, target.node)
-        action = "job.retry" if command.retry_of else str(command.kind)
-        await audit.note(connection, call, action, target.container, "accepted", job=command.job)
+        target = command.target
+        await self.take_in_all(connection, call, [command])
         return Accepted(
             job=JobRef(id=command.job),
             container=ContainerRef(
@@ -64,6 +37,22 @@ class Intake:
                 is_provisional=target.vmid_is_provisional,
             ),
         )
+
+    async def take_in_all(
+        self, connection: AsyncConnection, call: Call, commands: Sequence[RunJob], *, parent: Id | None = None
+    ) -> None:
+        """Write jobs, of one batch or alone, and leave their facts for the bus."""
+        if not commands:
+            return
+        await connection.execute(insert(jobs), [_row(command, call, parent) for command in commands])
+        await outbox.add_all(connection, [_fact(command, call) for command in commands])
+        for cluster, node in sorted({(each.target.cluster, each.target.node) for each in commands}):
+            await self._queue.release(connection, cluster, node)
+        told = [
+            ("job.retry" if each.retry_of else str(each.kind), each.target.container, {"job": each.job})
+            for each in commands
+        ]
+        await audit.note_all(connection, call, "accepted", told)
 
 
 class Planned(Exception):
@@ -95,3 +84,36 @@ async def target_of(connection: AsyncConnection, row: Row[Any]) -> Target:
         vmid_is_provisional=row.vmid_is_provisional,
         hostname=row.hostname,
     )
+
+
+def _row(command: RunJob, call: Call, parent: Id | None) -> dict[str, object]:
+    return {
+        "id": command.job,
+        "kind": command.kind,
+        "container_id": command.target.container,
+        "cluster_id": command.target.cluster,
+        "node": command.target.node,
+        "parent_id": parent,
+        "state": JobState.QUEUED,
+        "percent": 0,
+        "actor": call.actor,
+        "command": command.model_dump(mode="json"),
+        "retry_of": command.retry_of,
+        "record_sequence": 0,
+        "created_at": now(),
+    }
+
+
+def _fact(command: RunJob, call: Call) -> outbox.Outgoing:
+    target = command.target
+    told = JobAccepted(
+        id=command.job,
+        kind=command.kind,
+        container=target.container,
+        vmid=target.vmid,
+        hostname=target.hostname,
+        actor=call.actor,
+        at=now(),
+    )
+    first = f"job:{command.job}:accepted"
+    return outbox.Outgoing(message=told, message_id=first, expect_last_subject_sequence=0)

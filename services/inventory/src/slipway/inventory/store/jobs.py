@@ -13,6 +13,7 @@ from slipway.contracts.message import Event, Id
 from slipway.contracts.problems import NotFound
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
 from slipway.inventory.domain import TRANSITIONS, actions, after_success, outcome
+from slipway.inventory.store.batch_items import batch_job, counts_of, item_moved, items_of, lock_parent
 from slipway.inventory.store.pages import page
 from slipway.inventory.store.queue import Queue, positions
 from slipway.inventory.tables import containers, credentials, jobs
@@ -53,7 +54,17 @@ class JobStore:
         """Give one job."""
         async with self._database.begin() as connection:
             row = await job_row(connection, job)
+            if row.kind == JobKind.BATCH:
+                return batch_job(
+                    row, await counts_of(connection, [row.id]), await items_of(connection, row.id)
+                )
             return _job(row, await positions(connection, [row]))
+
+    async def is_batch(self, job: Id) -> bool:
+        """Tell whether a job is a batch."""
+        async with self._database.begin() as connection:
+            kind = await connection.scalar(select(jobs.c.kind).where(jobs.c.id == job))
+        return bool(kind == JobKind.BATCH)
 
     async def list(self, query: ListJobs) -> JobPage:
         """Give jobs, newest first."""
@@ -62,10 +73,17 @@ class JobStore:
             wanted = wanted.where(jobs.c.id < query.cursor)
         if query.container is not None:
             wanted = wanted.where(jobs.c.container_id == query.container)
+        if query.parent is not None:
+            wanted = wanted.where(jobs.c.parent_id == query.parent)
         async with self._database.begin() as connection:
             rows = list((await connection.execute(wanted)).all())
             places = await positions(connection, rows)
-        items, following = page(rows, query.limit, lambda row: _job(row, places), "id")
+            counts = await counts_of(connection, [row.id for row in rows if row.kind == JobKind.BATCH])
+
+        def make(row: Row[Any]) -> Job:
+            return batch_job(row, counts) if row.kind == JobKind.BATCH else _job(row, places)
+
+        items, following = page(rows, query.limit, make, "id")
         return JobPage(items=items, next=following)
 
     async def secrets(self, job: Id) -> KeptSecrets:
@@ -91,6 +109,7 @@ class JobStore:
     async def take_record(self, record: RunRecord, sequence: int) -> None:
         """Take where a run stands. Idempotent: a row takes a record only with a higher sequence."""
         async with self._database.begin() as connection:
+            await lock_parent(connection, record)
             job = (
                 await connection.execute(select(jobs).where(jobs.c.id == record.id).with_for_update())
             ).first()
@@ -99,6 +118,8 @@ class JobStore:
             elif job.record_sequence < sequence:
                 await _keep(connection, record, sequence)
                 await _move_container(connection, record, RunJob.model_validate(job.command))
+                if job.parent_id is not None and job.state != record.state:
+                    await item_moved(connection, job.parent_id, record)
                 if record.state.is_terminal:
                     await self._queue.release(connection, job.cluster_id, job.node)
 
@@ -116,7 +137,7 @@ async def job_row(connection: AsyncConnection, job: Id) -> Row[Any]:
 
 
 def _select() -> Any:
-    return select(jobs, containers.c.hostname, containers.c.vmid).join(containers)
+    return select(jobs, containers.c.hostname, containers.c.vmid).outerjoin(containers)
 
 
 async def _keep(connection: AsyncConnection, record: RunRecord, sequence: int) -> None:
@@ -215,6 +236,7 @@ def _job(row: Row[Any], places: Mapping[str, tuple[int, str]]) -> Job:
         hostname=row.hostname,
         actor=row.actor,
         retry_of=row.retry_of,
+        parent=row.parent_id,
         steps=steps,
         warnings=record.warnings if record else (),
         error=record.error if record else None,

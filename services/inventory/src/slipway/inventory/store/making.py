@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.containers import ContainerRegistered, ContainerSpec
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id
-from slipway.contracts.values import Lifecycle, Power
+from slipway.contracts.values import JobKind, Lifecycle, Power
+from slipway.inventory.store.vmids import free_vmid
 from slipway.inventory.tables import containers, credentials
 from slipway.runtime import outbox
 from slipway.runtime.clock import now
@@ -37,6 +38,31 @@ class Creation:
     bundle: str | None
     secrets: Mapping[str, Secret]
     """Name to secret."""
+
+
+async def claim(connection: AsyncConnection, creation: Creation) -> RunJob:
+    """Claim name and VMID, write the container with its secrets, and give the command that builds it."""
+    vmid = await free_vmid(connection, creation.cluster, creation.spec.vmid)
+    target = Target(
+        container=creation.container,
+        cluster=creation.cluster,
+        cluster_name=creation.cluster_name,
+        node=str(creation.spec.node),
+        vmid=vmid,
+        vmid_is_provisional=creation.spec.vmid is None,
+        hostname=creation.spec.hostname,
+    )
+    await make(connection, creation, target)
+    command = RunJob(
+        job=new_id(),
+        kind=JobKind.CREATE,
+        target=target,
+        spec=creation.spec,
+        bundle=creation.bundle,
+        on_failure=creation.spec.on_failure,
+    )
+    await register(connection, command)
+    return command
 
 
 async def make(connection: AsyncConnection, creation: Creation, target: Target) -> None:

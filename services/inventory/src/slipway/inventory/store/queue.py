@@ -19,8 +19,6 @@ from slipway.runtime.call import Call
 from slipway.runtime.clock import now
 from slipway.runtime.database import Database
 
-MOST_WAITING = 500
-"""Of one node, looked at in one decision; who comes later waits for the next."""
 ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -39,32 +37,22 @@ class Queue:
 
     async def release(self, connection: AsyncConnection, cluster: Id, node: str) -> None:
         """Let begin what may begin on a node; who decides next about it waits until this is done."""
-        await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"queue {cluster} {node}"))))
+        await lock_queue(connection, cluster, node)
         resting = await connection.scalar(
             select(nodes.c.in_maintenance).where(nodes.c.cluster_id == cluster, nodes.c.node == node)
         )
         if resting:
             return
         here = (jobs.c.cluster_id == cluster, jobs.c.node == node, jobs.c.state.in_(ACTIVE))
-        columns = (jobs.c.id, jobs.c.kind, jobs.c.actor, jobs.c.command)
-        waiting = await connection.execute(
-            select(*columns)
-            .where(*here, jobs.c.released_at.is_(None))
-            .order_by(jobs.c.id)
-            .limit(MOST_WAITING)
-        )
-        commands: dict[str, Any] = {}
-        entries = []
-        for row in waiting:
-            commands[row.id] = row.command
-            entries.append(_entry(row))
-        if not entries:
-            return
-        running = await connection.execute(select(*columns[:3]).where(*here, jobs.c.released_at.is_not(None)))
-        for entry in choose(entries, [_entry(row) for row in running], self._limits):
-            command = RunJob.model_validate(commands[entry.job])
-            await connection.execute(update(jobs).where(jobs.c.id == entry.job).values(released_at=now()))
-            await outbox.add(connection, command, message_id=f"job:{entry.job}:run")
+        columns = (jobs.c.id, jobs.c.kind, jobs.c.actor)
+        running = await connection.execute(select(*columns).where(*here, jobs.c.released_at.is_not(None)))
+        # No more than a node takes can be chosen of one person: a thousand of theirs hide nobody else's.
+        group = [jobs.c.actor, jobs.c.kind == JobKind.CREATE]
+        turn = func.row_number().over(partition_by=group, order_by=jobs.c.id).label("turn")
+        lines = select(*columns, turn).where(*here, jobs.c.released_at.is_(None)).subquery()
+        waiting = await connection.execute(select(lines).where(lines.c.turn <= self._limits.jobs))
+        chosen = choose([_entry(row) for row in waiting], [_entry(row) for row in running], self._limits)
+        await _send(connection, [entry.job for entry in chosen])
 
     async def set_maintenance(self, call: Call, cluster: str, node: str, *, is_on: bool) -> Cluster:
         """Switch a node's maintenance; when it ends, what waits begins."""
@@ -83,6 +71,28 @@ class Queue:
             await audit.note(connection, call, action, f"{known.name}/{node}", "done")
             await self.release(connection, known.id, node)
         return await store.get(known.id)
+
+
+async def lock_queue(connection: AsyncConnection, cluster: Id, node: str) -> None:
+    """Let nobody else decide about a node's queue before this transaction ends."""
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"queue {cluster} {node}"))))
+
+
+async def _send(connection: AsyncConnection, chosen: list[Id]) -> None:
+    """Send the commands of waiting jobs, in their order."""
+    if not chosen:
+        return
+    rows = await connection.execute(
+        update(jobs)
+        .where(jobs.c.id.in_(chosen))
+        .values(released_at=now())
+        .returning(jobs.c.id, jobs.c.command)
+    )
+    commands = {row.id: RunJob.model_validate(row.command) for row in rows}
+    await outbox.add_all(
+        connection,
+        [outbox.Outgoing(message=commands[job], message_id=f"job:{job}:run") for job in chosen],
+    )
 
 
 async def positions(connection: AsyncConnection, rows: list[Row[Any]]) -> dict[str, tuple[int, str]]:

@@ -40,11 +40,16 @@ class VmidStore:
             return ReplacedVmid(vmid=vmid)
 
 
+async def lock_names(connection: AsyncConnection, cluster: Id) -> None:
+    """Let nobody else choose a VMID, and so create, in a cluster before this transaction ends."""
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"vmid {cluster}"))))
+
+
 async def free_vmid(
     connection: AsyncConnection, cluster: Id, wanted: int | None, *, refused: int | None = None
 ) -> int:
     """Choose a VMID; who chooses next in this cluster waits until this transaction ends."""
-    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"vmid {cluster}"))))
+    await lock_names(connection, cluster)
     seen = await connection.scalars(select(nodes.c.facts["vmids"]).where(nodes.c.cluster_id == cluster))
     used = {vmid for vmids in seen for vmid in vmids or ()}
     claimed = await connection.scalars(

@@ -1,0 +1,95 @@
+"""What is asked for many containers at once: a batch, its plan, many like one, and a second try."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import ClassVar
+
+from pydantic import Field
+
+from slipway.contracts.batches import BatchCounts
+from slipway.contracts.containers import ContainerSpec, JobRef
+from slipway.contracts.jobs import JobArgs
+from slipway.contracts.message import Id, Query, Value
+from slipway.contracts.problems import Problem
+from slipway.contracts.values import JobKind, Lifecycle, OnFailure, Sealed
+
+LONGEST_SELECTION = 4000
+MOST_ITEMS = 1000
+MOST_LIKE_ONE = 100
+_PATIENCE = timedelta(seconds=20)
+
+
+class BatchAccepted(Value):
+    """A batch has been accepted: one parent job."""
+
+    job: JobRef
+    counts: BatchCounts
+    """`failed` are those that could not be accepted; the job's items say why."""
+
+
+class PlannedItem(Value):
+    """What a batch would do with one container."""
+
+    container: Id | None = None
+    vmid: int
+    hostname: str = ""
+    cluster: str = ""
+    node: str = ""
+    lifecycle: Lifecycle | None = None
+    error: Problem | None = None
+    """Why it could not be accepted now."""
+
+
+class BatchPlan(Value):
+    """What a batch would do; nothing was done."""
+
+    kind: JobKind
+    hash: str
+    """Names exactly these items with exactly these arguments; a destructive batch wants it back."""
+    items: tuple[PlannedItem, ...]
+    destroys: tuple[str, ...] = ()
+    """What would be lost for good, in words."""
+
+
+class RequestBatch(Query[BatchAccepted]):
+    """Do the same with every container of a selection: one parent, a job for each."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.batch.request"
+    timeout: ClassVar[timedelta] = _PATIENCE
+    kind: JobKind
+    selection: str = Field(max_length=LONGEST_SELECTION)
+    """`101,105-110,tag:prod`: a comma adds, a `+` narrows."""
+    args: JobArgs = JobArgs()
+    on_failure: OnFailure = OnFailure.KEEP
+    plan: str | None = None
+    """The hash of the plan that was shown; what destroys needs it."""
+
+
+class PlanBatch(Query[BatchPlan]):
+    """What a batch would do, without doing it."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.batch.plan"
+    timeout: ClassVar[timedelta] = _PATIENCE
+    kind: JobKind
+    selection: str = Field(max_length=LONGEST_SELECTION)
+    args: JobArgs = JobArgs()
+
+
+class CreateContainers(Query[BatchAccepted]):
+    """Create several like this one: `NAME-1`, `NAME-2`, ... with secrets of their own."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.batch.create"
+    timeout: ClassVar[timedelta] = _PATIENCE
+    spec: ContainerSpec
+    count: int = Field(ge=1, le=MOST_LIKE_ONE)
+    password: Sealed | None = None
+    """As in `CreateContainer`; one that is given becomes everyone's."""
+    secret_variables: Mapping[str, Sealed] = Field(default_factory=dict)
+
+
+class RetryBatch(Query[BatchAccepted]):
+    """Do the items of an ended batch again that failed or were cancelled: a new batch."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.batch.retry"
+    timeout: ClassVar[timedelta] = _PATIENCE
+    job: Id

@@ -1,0 +1,65 @@
+"""Batches: asked for, planned, cancelled, done again; and many containers like one."""
+
+from collections.abc import Awaitable, Callable
+
+from slipway.contracts.bulk import (
+    BatchAccepted,
+    BatchPlan,
+    CreateContainers,
+    PlanBatch,
+    RequestBatch,
+    RetryBatch,
+)
+from slipway.contracts.containers import CreateContainer
+from slipway.inventory import batching
+from slipway.inventory.records import Records
+from slipway.inventory.store.batch_retry import BatchRetries
+from slipway.inventory.store.batches import BatchStore
+from slipway.inventory.store.making import Creation
+from slipway.runtime.call import Call
+
+Prepare = Callable[[CreateContainer, int], Awaitable[list[Creation]]]
+"""Checks a request and completes it as often as wanted, each with secrets of its own."""
+
+
+class BatchHandlers:
+    """Answers about many containers at once."""
+
+    def __init__(
+        self, batches: BatchStore, retries: BatchRetries, records: Records, prepare: Prepare
+    ) -> None:
+        self._batches = batches
+        self._retries = retries
+        self._records = records
+        self._prepare = prepare
+
+    async def plan(self, query: PlanBatch, _call: Call) -> BatchPlan:
+        """Tell what a batch would do."""
+        batching.check(query.kind, query.args)
+        return await self._batches.plan(query)
+
+    async def request(self, query: RequestBatch, call: Call) -> BatchAccepted:
+        """Accept a batch."""
+        done = await self._batches.done_before(call, "batch.request", query)
+        if done is not None:
+            return done
+        batching.check(query.kind, query.args)
+        for job in await self._batches.working(query.selection):
+            await self._records.catch_up(job)
+        return await self._batches.request(call, query)
+
+    async def create(self, query: CreateContainers, call: Call) -> BatchAccepted:
+        """Accept several creations like one."""
+        done = await self._batches.done_before(call, "batch.create", query)
+        if done is not None:
+            return done
+        batching.check_many(query.spec)
+        one = CreateContainer(
+            spec=query.spec, password=query.password, secret_variables=query.secret_variables
+        )
+        return await self._batches.create(call, query, await self._prepare(one, query.count))
+
+    async def retry(self, query: RetryBatch, call: Call) -> BatchAccepted:
+        """Accept a second try of what did not succeed."""
+        done = await self._retries.done_before(call, query)
+        return done or await self._retries.retry(call, query)

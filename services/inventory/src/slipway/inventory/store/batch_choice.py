@@ -1,0 +1,112 @@
+"""The containers of a batch, each with what speaks against a job on it now, in few queries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.bulk import PlannedItem
+from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.jobs import RunJob, Target
+from slipway.contracts.message import Id
+from slipway.contracts.problems import Rejected
+from slipway.contracts.values import JobKind, Lifecycle
+from slipway.inventory.batching import BatchCommand, shortened
+from slipway.inventory.domain import Trigger, advance, refuse_unless_it_lives
+from slipway.inventory.store.claims import JobActive
+from slipway.inventory.store.containers import ContainerNotFound
+from slipway.inventory.store.queue import ACTIVE
+from slipway.inventory.tables import clusters, containers, jobs
+from slipway.runtime.clock import now
+from slipway.runtime.ids import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A container that a batch means."""
+
+    planned: PlannedItem
+    row: Row[Any] | None
+    """Its row with its cluster's name as `cluster`; None if nothing can be done with it now."""
+    error: Rejected | None = None
+    """Why not."""
+
+    @classmethod
+    def absent(cls, vmid: int) -> "Choice":
+        """Give one that was named by its VMID and does not exist."""
+        error = ContainerNotFound(f"There is no container with VMID {vmid}.")
+        return cls(PlannedItem(vmid=vmid, error=error.to_problem()), None, error)
+
+
+async def choices_of(
+    connection: AsyncConnection, ids: Sequence[Id], kind: JobKind, *, lock: bool
+) -> tuple[Choice, ...]:
+    """Look at containers, in the order of `ids`; locked, nothing else is accepted for them before the end."""
+    wanted = select(containers, clusters.c.name.label("cluster")).join(clusters)
+    wanted = wanted.where(containers.c.id.in_(ids)).order_by(containers.c.id)
+    rows = await connection.execute(wanted.with_for_update(of=containers) if lock else wanted)
+    by_id = {row.id: row for row in rows}
+    busy = select(jobs.c.container_id, jobs.c.id).where(
+        jobs.c.container_id.in_(ids), jobs.c.state.in_(ACTIVE)
+    )
+    active = {row.container_id: row.id for row in await connection.execute(busy)}
+    return tuple(_choice(by_id[each], active.get(each), kind) for each in ids)
+
+
+def command_of(row: Row[Any], wanted: BatchCommand) -> RunJob:
+    """Give the command that does with one container what the batch was asked for."""
+    return RunJob(
+        job=new_id(),
+        kind=wanted.kind,
+        target=_target(row),
+        spec=ContainerSpec.model_validate(row.spec),
+        on_failure=wanted.on_failure,
+        args=wanted.args,
+    )
+
+
+async def begin_deletion(connection: AsyncConnection, ids: Sequence[Id]) -> None:
+    """Move containers that may be deleted into their deletion."""
+    values = {"lifecycle": Lifecycle.DELETING, "warnings": [], "updated_at": now()}
+    await connection.execute(update(containers).where(containers.c.id.in_(ids)).values(**values))
+
+
+def _choice(row: Row[Any], active: Id | None, kind: JobKind) -> Choice:
+    error = _against(row, active, kind)
+    planned = PlannedItem(
+        container=row.id,
+        vmid=row.vmid,
+        hostname=row.hostname,
+        cluster=row.cluster,
+        node=row.node,
+        lifecycle=Lifecycle(row.lifecycle),
+        error=shortened(error.to_problem()) if error else None,
+    )
+    return Choice(planned, None if error else row, error)
+
+
+def _against(row: Row[Any], active: Id | None, kind: JobKind) -> Rejected | None:
+    try:
+        if active is not None:
+            raise JobActive(f"Job {active} works on this container; wait for its end.", job=active)
+        if kind is JobKind.DELETE:
+            advance(Lifecycle(row.lifecycle), Trigger.DELETION_ACCEPTED)
+        else:
+            refuse_unless_it_lives(Lifecycle(row.lifecycle), kind)
+    except Rejected as error:
+        return error
+    return None
+
+
+def _target(row: Row[Any]) -> Target:
+    return Target(
+        container=row.id,
+        cluster=row.cluster_id,
+        cluster_name=row.cluster,
+        node=row.node,
+        vmid=row.vmid,
+        vmid_is_provisional=row.vmid_is_provisional,
+        hostname=row.hostname,
+    )

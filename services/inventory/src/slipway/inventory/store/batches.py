@@ -1,0 +1,239 @@
+"""Accepts batches: what a selection means is looked at, locked and accepted in one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.batches import BatchItem
+from slipway.contracts.bulk import (
+    MOST_ITEMS,
+    BatchAccepted,
+    BatchPlan,
+    CreateContainers,
+    PlanBatch,
+    PlannedItem,
+    RequestBatch,
+)
+from slipway.contracts.containers import JobRef
+from slipway.contracts.jobs import CancelJob, RunJob, RunRecord
+from slipway.contracts.message import Id
+from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.inventory import batching
+from slipway.inventory.batching import BatchCommand
+from slipway.inventory.domain import NotCancellable, refuse_cancel
+from slipway.inventory.selection import Candidate, chosen, missing, parse, refused
+from slipway.inventory.store import audit
+from slipway.inventory.store.batch_choice import Choice, begin_deletion, choices_of, command_of
+from slipway.inventory.store.batch_items import counts_of, open_batch, stand
+from slipway.inventory.store.claims import accepting
+from slipway.inventory.store.intake import Intake
+from slipway.inventory.store.jobs import job_row
+from slipway.inventory.store.making import Creation, claim
+from slipway.inventory.store.queue import ACTIVE, lock_queue
+from slipway.inventory.store.vmids import lock_names
+from slipway.inventory.tables import batch_plans, clusters, containers, jobs
+from slipway.runtime import outbox
+from slipway.runtime.call import Call
+from slipway.runtime.clock import now
+from slipway.runtime.database import Database
+from slipway.runtime.ids import new_id
+
+SHOWN_FOR = timedelta(days=1)
+"""How long it can be told what changed since a plan was shown; its hash is good for ever."""
+
+
+class BatchStore:
+    """Takes batches in."""
+
+    def __init__(self, database: Database, intake: Intake) -> None:
+        self._database = database
+        self._intake = intake
+
+    async def done_before(
+        self, call: Call, action: str, request: RequestBatch | CreateContainers
+    ) -> BatchAccepted | None:
+        """Give the reply that the same request under the same key got."""
+        async with self._database.begin() as connection:
+            return await audit.replayed(connection, call, action, request, BatchAccepted)
+
+    async def working(self, selection: str) -> tuple[Id, ...]:
+        """Give the jobs that work on what a selection means, as far as the rows know."""
+        async with self._database.begin() as connection:
+            found, _ = await _look(connection, selection)
+            mine = jobs.c.container_id.in_([one.id for one in found])
+            active = await connection.scalars(select(jobs.c.id).where(mine, jobs.c.state.in_(ACTIVE)))
+            return tuple(active)
+
+    async def plan(self, request: PlanBatch) -> BatchPlan:
+        """Give what a batch would do, and remember that it was shown."""
+        async with self._database.begin() as connection:
+            choices = await _choose(connection, request.selection, request.kind, lock=False)
+            items = tuple(each.planned for each in choices)
+            hashed = batching.hash_of(request.kind, request.args, items)
+            shown = {"items": batching.identities(items), "shown_at": now()}
+            old = batch_plans.c.shown_at < now() - SHOWN_FOR
+            await connection.execute(delete(batch_plans).where(old))
+            await connection.execute(
+                upsert(batch_plans)
+                .values(hash=hashed, **shown)
+                .on_conflict_do_update(index_elements=["hash"], set_=shown)
+            )
+        taken = batching.destroys(request.kind, items)
+        return BatchPlan(kind=request.kind, hash=hashed, items=items, destroys=taken)
+
+    async def request(self, call: Call, request: RequestBatch) -> BatchAccepted:
+        """Accept a batch; what can't be accepted becomes a failed item, the others go on.
+
+        Raises:
+            SelectionInvalid: if it can't be read, means nothing, or too much.
+            PlanNeeded: if the kind destroys and no plan's hash came with it.
+            PlanChanged: if the selection means something else than what was shown.
+        """
+        async with accepting(self._database) as connection:
+            choices = await _choose(connection, request.selection, request.kind, lock=True)
+            planned = [each.planned for each in choices]
+            hashed = batching.hash_of(request.kind, request.args, planned)
+            known = select(batch_plans.c["items"]).where(batch_plans.c.hash == request.plan)
+            shown = await connection.scalar(known) if request.plan else None
+            batching.refuse_unshown(request.kind, request.plan, hashed, shown, planned)
+            wanted = BatchCommand.model_validate(request.model_dump())
+            accepted = await self._open(connection, call, wanted, choices)
+            await audit.remember(connection, call, "batch.request", request, accepted)
+            return accepted
+
+    async def create(
+        self, call: Call, request: CreateContainers, creations: Sequence[Creation]
+    ) -> BatchAccepted:
+        """Accept creations of the same kind, under the next free names."""
+        async with accepting(self._database, request.spec.hostname) as connection:
+            cluster = creations[0].cluster
+            await lock_names(connection, cluster)
+            lives = (containers.c.cluster_id == cluster, containers.c.lifecycle != Lifecycle.DELETED)
+            taken = await connection.scalars(select(containers.c.hostname).where(*lives))
+            names = batching.names(request.spec.hostname, len(creations), taken)
+            commands = [
+                await claim(
+                    connection,
+                    replace(each, spec=each.spec.model_copy(update={"hostname": name})),
+                )
+                for each, name in zip(creations, names, strict=True)
+            ]
+            items = [_item(index, command) for index, command in enumerate(commands)]
+            batch = new_id()
+            wanted = BatchCommand(kind=JobKind.CREATE)
+            counts = await open_batch(connection, call, batch, wanted, items)
+            await self._intake.take_in_all(connection, call, commands, parent=batch)
+            accepted = BatchAccepted(job=JobRef(id=batch), counts=counts)
+            await audit.remember(connection, call, "batch.create", request, accepted)
+            return accepted
+
+    async def cancel(self, call: Call, batch: Id) -> None:
+        """Cancel all that has not ended; what is past its point of no return ends by itself."""
+        async with accepting(self._database) as connection:
+            await connection.execute(select(jobs.c.id).where(jobs.c.id == batch).with_for_update())
+            row = await job_row(connection, batch)
+            refuse_cancel(JobState(row.state), None)
+            command = BatchCommand.model_validate(row.command).model_copy(update={"cancel_requested": True})
+            kept = command.model_dump(mode="json")
+            await connection.execute(update(jobs).where(jobs.c.id == batch).values(command=kept))
+            await _cancel_items(connection, batch)
+            await audit.note(connection, call, "job.cancel", batch, "accepted", job=batch)
+            await stand(connection, batch, command, (await counts_of(connection, [batch]))[batch])
+
+    async def _open(
+        self, connection: AsyncConnection, call: Call, wanted: BatchCommand, choices: Sequence[Choice]
+    ) -> BatchAccepted:
+        commands = [command_of(each.row, wanted) if each.row is not None else None for each in choices]
+        items = [
+            _item(index, command) if command else _refused(index, choice.planned)
+            for index, (choice, command) in enumerate(zip(choices, commands, strict=True))
+        ]
+        batch = new_id()
+        counts = await open_batch(connection, call, batch, wanted, items)
+        able = [each for each in commands if each is not None]
+        if wanted.kind is JobKind.DELETE:
+            await begin_deletion(connection, [each.target.container for each in able])
+        await self._intake.take_in_all(connection, call, able, parent=batch)
+        return BatchAccepted(job=JobRef(id=batch), counts=counts)
+
+
+async def _look(connection: AsyncConnection, selection: str) -> tuple[tuple[Candidate, ...], tuple[int, ...]]:
+    """Give the living containers that a selection means, and the VMIDs in it that nothing has."""
+    parts = parse(selection)
+    one = containers.c
+    columns = (one.id, one.vmid, one.hostname, clusters.c.name, one.node, one.template)
+    wanted = select(*columns, one.spec["tags"].label("tags"))
+    rows = await connection.execute(wanted.join(clusters).where(one.lifecycle != Lifecycle.DELETED))
+    among = [
+        Candidate(
+            id=row.id,
+            vmid=row.vmid,
+            hostname=row.hostname,
+            cluster=row.name,
+            node=row.node,
+            template=row.template,
+            tags=frozenset(row.tags or ()),
+        )
+        for row in rows
+    ]
+    found = chosen(parts, among)
+    if not found:
+        raise refused("No container fits it; `slipway list` shows which there are.")
+    if len(found) > MOST_ITEMS:
+        raise refused(f"{len(found)} containers fit it; {MOST_ITEMS} are the most in one batch.")
+    return found, missing(parts, found)
+
+
+async def _choose(
+    connection: AsyncConnection, selection: str, kind: JobKind, *, lock: bool
+) -> tuple[Choice, ...]:
+    found, absent = await _look(connection, selection)
+    choices = await choices_of(connection, [one.id for one in found], kind, lock=lock)
+    return (*choices, *(Choice.absent(vmid) for vmid in absent))
+
+
+async def _cancel_items(connection: AsyncConnection, batch: Id) -> None:
+    """Tell every job of a batch that has not ended to end; one that waits never begins."""
+    mine = (jobs.c.parent_id == batch, jobs.c.state.in_(ACTIVE))
+    nodes = await connection.execute(select(jobs.c.cluster_id, jobs.c.node).where(*mine).distinct())
+    for cluster, node in sorted((row.cluster_id, row.node) for row in nodes):
+        await lock_queue(connection, cluster, node)
+    orders = []
+    for row in (await connection.execute(select(jobs).where(*mine).order_by(jobs.c.id))).all():
+        try:
+            refuse_cancel(JobState(row.state), RunRecord.model_validate(row.record) if row.record else None)
+        except NotCancellable:
+            continue
+        command = RunJob.model_validate(row.command)
+        order = CancelJob(job=row.id, kind=command.kind, target=command.target)
+        orders.append(outbox.Outgoing(message=order, message_id=f"job:{row.id}:cancel:{new_id()}"))
+    waiting = (*mine, jobs.c.released_at.is_(None))
+    await connection.execute(update(jobs).where(*waiting).values(released_at=now()))
+    await outbox.add_all(connection, orders)
+
+
+def _item(index: int, command: RunJob) -> BatchItem:
+    target = command.target
+    return BatchItem(
+        index=index,
+        container=target.container,
+        vmid=target.vmid,
+        hostname=target.hostname,
+        job=command.job,
+        state=JobState.QUEUED,
+    )
+
+
+def _refused(index: int, planned: PlannedItem) -> BatchItem:
+    return BatchItem(
+        index=index,
+        container=planned.container,
+        vmid=planned.vmid,
+        hostname=planned.hostname,
+        state=JobState.FAILED,
+        error=planned.error,
+    )

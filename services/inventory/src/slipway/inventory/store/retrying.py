@@ -1,0 +1,65 @@
+"""Second tries: the command that does a failed or cancelled job again, its container taken back."""
+
+from typing import Any
+
+from sqlalchemy import Row, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.jobs import RunJob, RunRecord
+from slipway.contracts.message import Id
+from slipway.contracts.problems import Conflict
+from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
+from slipway.inventory.domain import Trigger, first_step, refuse_unless_it_lives
+from slipway.inventory.store.claims import move, refuse_busy
+from slipway.inventory.store.containers import container_row
+from slipway.inventory.store.intake import target_of
+from slipway.inventory.store.jobs import job_row
+from slipway.inventory.store.vmids import free_vmid
+from slipway.inventory.tables import containers
+from slipway.runtime.ids import new_id
+
+
+class NotRetryable(Conflict):
+    """Only a failed or cancelled job can be done again."""
+
+    code = "job.not-retryable"
+
+
+async def second_try(connection: AsyncConnection, job: Id, phase: Phase | None) -> RunJob:
+    """Give the command that does a failed or cancelled job again, its container taken back.
+
+    Raises:
+        NotRetryable: if it is neither, or a batch.
+        JobActive: if another job works on the container.
+    """
+    old = await job_row(connection, job)
+    if old.kind == JobKind.BATCH:
+        raise NotRetryable(f"Job {job} is a batch; it is done again as a whole.")
+    if old.state not in {JobState.FAILED, JobState.CANCELLED}:
+        raise NotRetryable(f"Job {job} is {old.state}; only a failed or cancelled one can.")
+    row = await container_row(connection, old.container_id, for_update=True)
+    await refuse_busy(connection, row.id)
+    before = RunJob.model_validate(old.command)
+    row = await _reclaim(connection, row, before)
+    record = RunRecord.model_validate(old.record) if old.record else None
+    changes = {
+        "job": new_id(),
+        "target": await target_of(connection, row),
+        "retry_of": old.id,
+        "first_step": first_step(record, phase),
+    }
+    return before.model_copy(update=changes)
+
+
+async def _reclaim(connection: AsyncConnection, row: Row[Any], command: RunJob) -> Row[Any]:
+    """Take the container back into the state in which the job works on it."""
+    if not command.kind.makes and command.kind is not JobKind.DELETE:
+        refuse_unless_it_lives(Lifecycle(row.lifecycle), command.kind)
+        return row
+    deletes = command.kind is JobKind.DELETE
+    gone = row.lifecycle == Lifecycle.DELETED
+    if gone and row.vmid_is_provisional:
+        vmid = await free_vmid(connection, row.cluster_id, None)
+        await connection.execute(update(containers).where(containers.c.id == row.id).values(vmid=vmid))
+    await move(connection, row, Trigger.DELETION_ACCEPTED if deletes else Trigger.RETRY_ACCEPTED)
+    return await container_row(connection, row.id)

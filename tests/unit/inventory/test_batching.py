@@ -1,0 +1,79 @@
+"""Batches, decided: items add up to one state; hashes name what they stand for; names are free."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway.contracts.batches import BatchCounts
+from slipway.contracts.bulk import PlannedItem
+from slipway.contracts.jobs import JobArgs
+from slipway.contracts.problems import Problem
+from slipway.contracts.values import JobKind, JobState
+from slipway.inventory.batching import MOST_WORDS, counted, ending, hash_of, names, percent, shortened
+
+STATES = st.dictionaries(st.sampled_from([str(state) for state in JobState]), st.integers(1, 50), min_size=1)
+
+
+@given(states=STATES, asked=st.booleans())
+def test_a_batch_has_ended_exactly_when_all_its_items_have(states: dict[str, int], *, asked: bool) -> None:
+    """Then it has 100 percent, and it succeeded only if every item did."""
+    counts = counted(states)
+
+    state, error = ending(counts, cancel_requested=asked)
+
+    assert state.is_terminal == (counts.queued + counts.running == 0)
+    assert (percent(counts) == 100) == state.is_terminal
+    assert (state is JobState.SUCCEEDED) == (counts.succeeded == counts.total)
+    assert (error is not None) == (state is JobState.FAILED)
+    assert state is not JobState.CANCELLED or (asked and counts.cancelled > 0)
+
+
+def test_one_failure_is_told_with_its_numbers() -> None:
+    """In the message and for programs."""
+    _, error = ending(BatchCounts(total=3, succeeded=2, failed=1), cancel_requested=False)
+
+    assert error is not None
+    assert error.message.startswith("1 of 3 items did not succeed")
+    assert error.details == {"total": "3", "succeeded": "2", "failed": "1"}
+
+
+@given(st.sets(st.sampled_from([f"{name}-{number}" for name in ("web", "WEB") for number in range(1, 9)])))
+def test_names_are_the_lowest_free_ones(taken: set[str]) -> None:
+    """None is taken, none comes twice, none below the last is left out."""
+    given_names = names("web", 3, taken)
+
+    used = {name.lower() for name in taken}
+    assert not used & set(given_names)
+    assert len(set(given_names)) == 3
+    below = int(given_names[-1].rpartition("-")[2])
+    assert {f"web-{number}" for number in range(1, below + 1)} <= used | set(given_names)
+
+
+def test_a_hash_stands_for_the_containers_the_kind_and_the_arguments() -> None:
+    """Each of them changes it; what a container is busy with does not."""
+    items = [PlannedItem(container="a", vmid=101, hostname="web-1", cluster="home", node="pve1")]
+    busy = [items[0].model_copy(update={"error": Problem(code="job.active", message="busy")})]
+    moved = [items[0].model_copy(update={"node": "pve2"})]
+    first = hash_of(JobKind.STOP, JobArgs(), items)
+
+    assert hash_of(JobKind.STOP, JobArgs(), busy) == first
+    others = {
+        hash_of(JobKind.DELETE, JobArgs(), items),
+        hash_of(JobKind.STOP, JobArgs(cores=2), items),
+        hash_of(JobKind.STOP, JobArgs(), moved),
+        hash_of(JobKind.STOP, JobArgs(), []),
+    }
+    assert len(others | {first}) == 5
+
+
+def test_a_long_error_is_cut_so_that_a_thousand_fit() -> None:
+    """Its code stays, its log goes: the job of the item has it."""
+    whole = Problem(code="script.failed", message="x" * 5000, details={"tail": "y" * 5000, "step": "sync.1"})
+
+    short = shortened(whole)
+
+    assert short is not None
+    assert (short.code, len(short.message), short.details) == (
+        "script.failed",
+        MOST_WORDS,
+        {"step": "sync.1"},
+    )
