@@ -142,3 +142,19 @@ async def guests_named(endpoint: dict[str, str], name: str) -> int:
     async with httpx.AsyncClient(verify=False, headers=headers) as client:  # noqa: S501
         found = (await client.get(f"{endpoint['endpoint']}/api2/json/nodes/lab/lxc")).json()["data"]
     return sum(each["name"] == name for each in found)
+
+
+async def most_tasks(endpoint: dict[str, str], kind: str, until: asyncio.Event) -> int:
+    """Watch a lab of another process: how many tasks of a kind (`vzstart`) it ran at a time, at most."""
+    secret = Path(endpoint["token_secret_file"]).read_text().strip()
+    headers = {"Authorization": f"PVEAPIToken={endpoint['token_id']}={secret}"}
+    path = f"{endpoint['endpoint']}/api2/json/nodes/lab/tasks"
+    most = 0
+    # The certificate is the lab's own, and nothing secret is asked.
+    async with httpx.AsyncClient(verify=False, headers=headers) as client:  # noqa: S501
+        while not until.is_set():
+            query = {"source": "active", "typefilter": kind, "limit": "500"}
+            running = (await client.get(path, params=query)).json()["data"]
+            most = max(most, len(running))
+            await asyncio.sleep(0.05)
+    return most

@@ -20,6 +20,22 @@ def event(kind: str, **content: object) -> ServerEvent:
         (event("step", step="create.task", status="started", percent=5), ["  5 % | create.task"]),
         (event("step", step="create.task", status="finished", percent=9), []),
         (event("log", lines=[{"stream": "stderr", "text": "\x1b[31mno\x07"}]), ["      | ! no"]),
+        (
+            event("item", index=0, vmid=101, hostname="web-1", state="running", percent=0),
+            ["  0 % | web-1 (101) running"],
+        ),
+        (
+            event(
+                "item",
+                index=1,
+                vmid=999,
+                hostname="",
+                state="failed",
+                percent=50,
+                error={"code": "x.y", "message": "No."},
+            ),
+            [" 50 % | container (999) failed: No. (x.y)"],
+        ),
         (event("done", state="succeeded", percent=100), ["100 % | succeeded"]),
     ],
 )

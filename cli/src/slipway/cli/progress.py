@@ -90,7 +90,7 @@ class LiveProgress:
             self._progress.update(self._bar, phase=told["phase"], step="")
         elif event.kind in {"step", "progress"}:
             self._progress.update(self._bar, step=_step(told))
-        if event.kind in {"phase", "log", "done"}:
+        if event.kind in {"phase", "log", "item", "done"}:
             style = "dim" if event.kind == "log" else "bold"
             for line in lines_of(event):
                 self._console.print(Text(line, style=style), soft_wrap=True)
@@ -104,13 +104,20 @@ def lines_of(event: ServerEvent) -> list[str]:
             return [f"{told['percent']:>3} % | phase {told['phase']} {told['status']}"]
         case "step" if told.get("status") in {"started", "failed"}:
             return [f"{told.get('percent', 0):>3} % | {_step(told)}"]
-        case "progress":
-            return [f"{told.get('percent', 0):>3} % | {_step(told)}"]
+        case "progress" | "item":
+            said = _item(told) if event.kind == "item" else _step(told)
+            return [f"{told.get('percent', 0):>3} % | {said}"]
         case "log":
             return [f"      | {_marked(line)}" for line in told.get("lines", ())]
         case "done":
             return [f"{told.get('percent', 100):>3} % | {told['state']}", *_error(told)]
     return []
+
+
+def _item(told: dict[str, Any]) -> str:
+    why = told.get("error") or {}
+    reason = f": {why.get('message')} ({why.get('code')})" if why else ""
+    return f"{told.get('hostname') or 'container'} ({told['vmid']}) {told['state']}{reason}"
 
 
 def _marked(line: dict[str, Any]) -> str:

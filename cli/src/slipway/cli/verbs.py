@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from slipway.cli import planning
+from slipway.cli import bulk, planning
 from slipway.cli.changes import find_container
 from slipway.cli.following import connect, follow_job
 
@@ -16,7 +16,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     """Add all of them."""
     _add(commands, "templates", _templates, "list what containers can be created from")
     _add(commands, "containers", _containers, "list containers")
-    _add(commands, "jobs", _jobs, "list jobs, newest first")
+    bulk.add_to(_add(commands, "jobs", _jobs, "list jobs, newest first; `jobs run` does the same with many"))
     creating = _add(commands, "create", _create, "create a container and follow its job")
     creating.add_argument("template")
     creating.add_argument("hostname")

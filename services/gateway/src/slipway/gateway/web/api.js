@@ -45,6 +45,9 @@
  * @property {string} container
  * @property {number} vmid
  * @property {string} hostname
+ * @property {string | null} [items_kind] of a batch, whose container, vmid and hostname are null
+ * @property {Record<string, number> | null} [counts] of a batch
+ * @property {string | null} [parent]
  * @property {string} [actor]
  * @property {string | null} [retry_of]
  * @property {string[]} [warnings]

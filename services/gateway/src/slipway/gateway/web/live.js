@@ -14,7 +14,7 @@ const FLEET_EVENTS = [
   "reset",
 ];
 const ENDED = new Set(["succeeded", "failed", "cancelled"]);
-const JOB_EVENTS = ["accepted", "phase", "step", "log", "progress", "done", "reset"];
+const JOB_EVENTS = ["accepted", "phase", "step", "log", "progress", "item", "done", "reset"];
 
 /** @typedef {"connecting" | "live" | "lost" | "ended"} StreamState */
 

@@ -86,6 +86,10 @@ const KINDS = {
   "container.snapshot": "Snapshot",
   "container.rollback": "Roll back",
   "container.snapshot-delete": "Delete snapshot of",
+  "container.backup": "Back up",
+  "container.restore": "Restore",
+  "container.clone": "Clone to",
+  "container.migrate": "Migrate",
 };
 
 /**
@@ -94,4 +98,16 @@ const KINDS = {
  */
 export function kindWords(kind) {
   return KINDS[kind] ?? kind;
+}
+
+/**
+ * What a job is called; a batch by what it does with how many.
+ *
+ * @param {import("./api.js").Job} job
+ * @returns {string}
+ */
+export function jobTitle(job) {
+  return job.kind === "batch"
+    ? `${kindWords(job.items_kind ?? "")} ${job.counts?.total ?? 0} containers`
+    : `${kindWords(job.kind)} ${job.hostname}`;
 }

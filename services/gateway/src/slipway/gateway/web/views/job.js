@@ -9,7 +9,8 @@ import { LogPane } from "../log.js";
 import { card, facts, jobBadge, loading, problemBox, serviceList, warningList } from "../parts.js";
 import { ProgressView } from "../progress.js";
 import { newStory, tell } from "../story.js";
-import { kindWords, span } from "../words.js";
+import { jobTitle, span } from "../words.js";
+import { showBatch } from "./batch.js";
 
 const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
 
@@ -21,6 +22,10 @@ export function jobView(tellLive) {
   return async (page, { id, signal }) => {
     replace(page, loading());
     const job = await request("GET", `/api/v1/jobs/${encodeURIComponent(id)}`, { signal });
+    if (job.kind === "batch") {
+      showBatch(page, job, { signal, tell: tellLive });
+      return;
+    }
     const view = new JobView(job, signal);
     document.title = `${view.title} · Slipway`;
     replace(page, view.parts());
@@ -36,7 +41,7 @@ class JobView {
   constructor(job, signal) {
     this.job = job;
     this.signal = signal;
-    this.title = `${kindWords(job.kind)} ${job.hostname}`;
+    this.title = jobTitle(job);
     this.isCreation = job.kind === "container.create";
     this.story = newStory();
     this.progress = new ProgressView({ hasPhases: this.isCreation });
@@ -61,6 +66,7 @@ class JobView {
         h("div", { class: "head-title" }, h("h1", null, this.title), this.state, this.took),
         this.tools),
       this.trouble,
+      this.job.parent && h("p", { class: "muted" }, "One of ", h("a", { href: `#/jobs/${this.job.parent}` }, "a batch"), "."),
       retryOf && h("p", { class: "muted" }, "Goes on where ", h("a", { href: `#/jobs/${retryOf}` }, "an earlier job"),
         " stopped."),
       this.outcome,

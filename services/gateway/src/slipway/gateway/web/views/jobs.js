@@ -4,7 +4,7 @@ import { list } from "../api.js";
 import { h, replace } from "../dom.js";
 import { followFleet } from "../live.js";
 import { empty, jobBadge, loading, problemBox, when } from "../parts.js";
-import { kindWords } from "../words.js";
+import { jobTitle } from "../words.js";
 
 const SHOWN = 100;
 
@@ -48,11 +48,11 @@ function row(job) {
   const isLive = job.state === "running" || job.state === "queued";
   return h("tr", null,
     h("th", { scope: "row" },
-      h("a", { href: `#/jobs/${job.id}` }, `${kindWords(job.kind)} ${job.hostname}`),
+      h("a", { href: `#/jobs/${job.id}` }, jobTitle(job)),
       h("span", { class: "vmid" }, job.vmid)),
     cell("State", h("span", { class: "badges" }, jobBadge(job.state), isLive && job.phase)),
     cell("Done", h("span", { class: "meter small" },
-      h("progress", { max: "100", value: job.percent ?? 0, "aria-label": `${job.hostname}, done so far` }),
+      h("progress", { max: "100", value: job.percent ?? 0, "aria-label": `${jobTitle(job)}, done so far` }),
       h("span", { class: "percent" }, `${job.percent ?? 0} %`))),
     cell("By", job.actor ?? "–"),
     cell("When", when(job.created_at)));

@@ -1,0 +1,86 @@
+"""`slipway jobs run`: the same for every container of a selection, followed as one batch."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from slipway.cli.changes import VERBS
+from slipway.cli.client import Client
+from slipway.cli.following import connect, follow_job
+
+PLAN_FIRST = frozenset({"delete", "rollback", "restore"})
+"""What destroys; the API wants the hash of the plan that was shown."""
+
+
+def add_to(jobs: argparse.ArgumentParser) -> None:
+    """Add `run` below the command that lists jobs."""
+    parser = jobs.add_subparsers(metavar="").add_parser("run", help="do the same with many containers")
+    parser.add_argument(
+        "--data", type=Path, default=argparse.SUPPRESS, help="data folder of the `up` to talk to"
+    )
+    parser.add_argument("kind", help=f"delete, {', '.join(VERBS)}")
+    parser.add_argument("selection", help="like 101,105-110,tag:prod+node:pve1,name:web-*")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an argument")
+    parser.add_argument("--plan", action="store_true", help="say what would be done, and do nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask before what destroys")
+    parser.set_defaults(act=_run)
+
+
+async def _run(given: argparse.Namespace) -> int:
+    console = Console()
+    body = {
+        "kind": f"container.{given.kind}",
+        "selection": given.selection,
+        "args": _arguments(given.kind, given.set),
+    }
+    async with connect(given) as client:
+        if given.plan or given.kind in PLAN_FIRST:
+            plan = await client.post("/jobs", body, plan="true")
+            _show(console, plan)
+            if given.plan:
+                return 0
+            if not (given.yes or _agreed(console, plan)):
+                console.print("nothing was done")
+                return 1
+            body["plan"] = plan["hash"]
+        return 0 if await _follow(client, body, console) else 1
+
+
+async def _follow(client: Client, body: Mapping[str, Any], console: Console) -> bool:
+    accepted = await client.post("/jobs", body)
+    counts = accepted["counts"]
+    console.print(f"{counts['total']} items, {counts['failed']} not accepted: job {accepted['job']['id']}")
+    return await follow_job(client, accepted["job"]["id"], console)
+
+
+def _arguments(kind: str, words: list[str]) -> dict[str, Any]:
+    """Read `NAME=VALUE` as the verb of this kind does."""
+    options = VERBS[kind].options if kind in VERBS else {}
+    found: dict[str, Any] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        found[name] = options[name][0](value) if name in options else value
+    return found
+
+
+def _agreed(console: Console, plan: Mapping[str, Any]) -> bool:
+    if not sys.stdin.isatty():
+        console.print("say --yes to do it without being asked")
+        return False
+    return console.input(f"Do it with these {len(plan['items'])}? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _show(console: Console, plan: Mapping[str, Any]) -> None:
+    table = Table("vmid", "hostname", "cluster", "node", "lifecycle", "not possible now")
+    for each in plan["items"]:
+        words = [each.get(name) for name in ("vmid", "hostname", "cluster", "node", "lifecycle")]
+        why = (each.get("error") or {}).get("message", "")
+        table.add_row(*("" if word is None else str(word) for word in (*words, why)))
+    console.print(table)
+    for line in plan["destroys"]:
+        console.print(f"destroys {line}", markup=False, highlight=False, soft_wrap=True)

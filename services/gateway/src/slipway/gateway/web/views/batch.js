@@ -1,0 +1,81 @@
+/** One batch, live: how many of its items have ended, and where each one stands. */
+
+import { cancelButton, retryButton } from "../actions.js";
+import { h, icon, replace } from "../dom.js";
+import { followJob } from "../live.js";
+import { jobBadge, problemBox } from "../parts.js";
+import { jobTitle } from "../words.js";
+
+const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
+
+/** @typedef {{index: number, container?: string | null, vmid: number, hostname?: string, job?: string | null,
+ *   state: string, error?: import("../api.js").ProblemBody | null}} Item */
+
+/**
+ * Show a batch and follow it to its end.
+ *
+ * @param {Element} page
+ * @param {any} job a batch, with its items
+ * @param {{signal: AbortSignal, tell: (state: string) => void}} options
+ */
+export function showBatch(page, job, { signal, tell }) {
+  const title = jobTitle(job);
+  const state = h("span", null, jobBadge(job.state));
+  const trouble = h("div");
+  const tools = h("div", { class: "head-tools" },
+    !TERMINAL.has(job.state) && cancelButton(job.id, trouble, signal));
+  const outcome = h("div", { class: "outcome" });
+  const done = h("progress", { max: "100", value: job.percent, "aria-label": `${title}, done so far` });
+  const percent = h("span", { class: "percent" }, `${job.percent} %`);
+  const rows = new Map(job.items.map((/** @type {Item} */ item) => [item.index, row(item)]));
+  document.title = `${title} · Slipway`;
+  replace(page,
+    h("a", { class: "back", href: "#/jobs" }, icon("back"), "Jobs"),
+    h("div", { class: "head" }, h("div", { class: "head-title" }, h("h1", null, title), state), tools),
+    trouble, outcome,
+    h("p", { class: "meter" }, done, percent),
+    table([...rows.values()]));
+
+  followJob(job.id, (name, content) => {
+    if (name === "item") {
+      const fresh = row(content);
+      rows.get(content.index)?.replaceWith(fresh);
+      rows.set(content.index, fresh);
+    }
+    if (typeof content.percent === "number") {
+      done.value = content.percent;
+      percent.textContent = `${content.percent} %`;
+    }
+    if (name === "item" && !TERMINAL.has(content.state)) {
+      replace(state, jobBadge("running"));
+    }
+    if (name === "done") {
+      replace(state, jobBadge(content.state));
+      replace(tools);
+      replace(outcome, content.state === "succeeded" ? [] : [
+        content.error && problemBox(content.error, { title: `${title}: not all succeeded` }),
+        h("div", { class: "outcome-actions" }, retryButton(job.id, trouble, signal)),
+      ]);
+    }
+  }, { signal, tell });
+}
+
+/** @param {Element[]} rows */
+function table(rows) {
+  const heads = ["Container", "State", "Why"];
+  return h("div", { class: "card flush" },
+    h("table", { class: "table" },
+      h("caption", { class: "hidden" }, "The items of the batch"),
+      h("thead", null, h("tr", null, heads.map((head) => h("th", { scope: "col" }, head)))),
+      h("tbody", null, rows)));
+}
+
+/** @param {Item} item */
+function row(item) {
+  const name = item.hostname || `VMID ${item.vmid}`;
+  const link = item.job ? `#/jobs/${item.job}` : item.container && `#/containers/${item.container}`;
+  return h("tr", { "data-state": item.state },
+    h("th", { scope: "row" }, link ? h("a", { href: link }, name) : name, h("span", { class: "vmid" }, item.vmid)),
+    h("td", { "data-label": "State" }, h("div", null, jobBadge(item.state))),
+    h("td", { "data-label": "Why" }, h("div", null, item.error?.message ?? "–")));
+}
