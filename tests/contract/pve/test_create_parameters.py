@@ -28,8 +28,8 @@ NODE = NodeFacts(
 )
 NOT_SENT = {
     "node": "in the path",
-    "dev[n]": "only root@pam may pass devices; refused as restricted-key",
-    "hookscript": "runs on the host; refused as restricted-key",
+    "dev[n]": "only root@pam may pass devices; `pct set` does it",
+    "hookscript": "only root@pam may set it; `pct set` does it",
     "start": "a step of its own, after the config was checked",
     "force": "would overwrite a container that exists",
     "restore": "a creation is never from a backup",

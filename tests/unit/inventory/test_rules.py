@@ -8,7 +8,8 @@ import pytest
 from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.templates import Manifest, TemplateScript, Variable
-from slipway.inventory.rules import ContainerInvalid, RestrictedKey, check
+from slipway.inventory.rules import ContainerInvalid, check
+from slipway.inventory.rules.restricted import RestrictedKey
 
 NODE = NodeFacts(
     node="pve1",
@@ -164,13 +165,18 @@ def test_all_faults_are_told_together() -> None:
 
 @pytest.mark.parametrize(
     "asked",
-    [{"mounts": [{"storage": "/etc", "path": "/x"}]}, {"devices": ["/dev/kvm"]}, {"hookscript": "local:x"}],
+    [
+        {"mounts": [{"storage": "/etc", "path": "/x"}]},
+        {"devices": ["/dev/kvm"]},
+        {"hookscript": "local:snippets/x"},
+    ],
 )
 def test_what_reaches_into_the_host_is_refused(asked: dict[str, Any]) -> None:
-    """Bind mounts and devices need a permission that does not exist yet."""
+    """Bind mounts, devices and hookscripts need the operator's permission, which is named."""
     spec = ContainerSpec.model_validate({"hostname": "web-1", **asked})
 
     with pytest.raises(RestrictedKey) as refused:
         check(spec, None, NODE)
 
-    assert refused.value.code == "restricted-key"
+    assert refused.value.code == "restricted-key.forbidden"
+    assert "SLIPWAY_RESTRICTED_KEYS" in refused.value.message

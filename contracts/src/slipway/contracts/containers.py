@@ -39,10 +39,10 @@ class NetworkSpec(Value):
 
 
 class MountSpec(Value):
-    """One additional volume; a bind mount is refused for now (`restricted-key`)."""
+    """One additional volume, or a folder of the host: a bind mount, if the operator allows it."""
 
     storage: str
-    """A storage's name, or an absolute host path, which would be a bind mount."""
+    """A storage's name; or an absolute host path, whose bind mount has no option but `readonly`."""
     size: float | None = None
     """GiB."""
     path: str
@@ -51,6 +51,11 @@ class MountSpec(Value):
     readonly: bool | None = None
     acl: bool | None = None
     quota: bool | None = None
+
+    @property
+    def is_bind(self) -> bool:
+        """Whether it is a folder of the host."""
+        return self.storage.startswith("/")
 
 
 class PackageSpec(Value):

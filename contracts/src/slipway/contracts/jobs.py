@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from slipway.contracts.batches import BatchCounts, BatchItem
-from slipway.contracts.containers import Accepted, ContainerSpec, NetworkSpec
+from slipway.contracts.containers import Accepted, ContainerSpec, MountSpec, NetworkSpec
 from slipway.contracts.message import Command, Event, Id, Moment, Query, State, Value
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobKind, JobState, OnFailure, Phase, Sealed
@@ -53,6 +53,12 @@ class JobArgs(Value):
     """While it is set, Proxmox refuses to delete the container or its disks."""
     features: Mapping[str, bool | str] | None = None
     """All of them, as in a creation."""
+    mounts: tuple[MountSpec, ...] | None = None
+    """Configure: all bind mounts; volumes stay as they are."""
+    devices: tuple[str, ...] | None = None
+    """Configure: all devices of the host that it may use."""
+    hookscript: str | None = None
+    """Configure: a volume (`local:snippets/...`); empty takes it away."""
     networks: tuple[NetworkSpec, ...] | None = None
     """All of them, `net0` first; one that is left out is removed."""
     nameserver: str | None = None

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 _NETWORK = re.compile(r"net\d+")
+_DEVICE = re.compile(r"dev\d+")
 _MOUNT = re.compile(r"rootfs|mp\d+")
 
 
@@ -177,6 +178,7 @@ class ContainerConfig(Answer):
     features: str | None = None
     nameserver: str | None = None
     searchdomain: str | None = None
+    hookscript: str | None = None
     tags: Words = ()
     cpulimit: float | None = None
     """How many cores' worth of time at most; 0 is no limit."""
@@ -184,6 +186,7 @@ class ContainerConfig(Answer):
     """`order`, `up` and `down`: its place among those that start on boot, and the waits."""
     mounts: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
     """`{"rootfs": {"volume": "local:100/vm-100-disk-0.raw", "size": "4G"}, "mp0": {..., "mp": "/data"}}`."""
+    devices: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
     networks: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
     """`{"net0": {"name": "eth0", "bridge": "vmbr0", "hwaddr": ...}}`."""
 
@@ -194,8 +197,9 @@ class ContainerConfig(Answer):
             return values
         networks = {key: options(text) for key, text in values.items() if _NETWORK.fullmatch(key)}
         mounts = {key: options(text) for key, text in values.items() if _MOUNT.fullmatch(key)}
+        devices = {key: options(text) for key, text in values.items() if _DEVICE.fullmatch(key)}
         startup = {"startup": _startup(values["startup"])} if "startup" in values else {}
-        return {**values, "networks": networks, "mounts": mounts, **startup}
+        return {**values, "networks": networks, "mounts": mounts, "devices": devices, **startup}
 
     @property
     def flags(self) -> Mapping[str, str]:

@@ -117,6 +117,27 @@ class Pct:
         )
         await self._host("set", vmid, "--features", ",".join(pairs))
 
+    async def set_options(
+        self, vmid: int, options: Mapping[str, str], *, removed: Sequence[str] = ()
+    ) -> None:
+        """Set and remove what only root's password may, over SSH: bind mounts, devices, the hookscript.
+
+        Args:
+            vmid: The container.
+            options: `{"mp0": "/srv/media,mp=/media"}`, in Proxmox's words; a value never begins with a dash.
+            removed: Names of options to remove.
+        """
+        if wrong := [name for name, value in options.items() if value.startswith("-") or not value]:
+            raise ValueError(f"not a value for {wrong[0]}")
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        words += ["--delete", ",".join(removed)] if removed else []
+        await self._host("set", vmid, *words)
+
+    async def real_path(self, path: str) -> str | None:
+        """Follow every link of a host path; None if there is nothing."""
+        done = await self._shell.run(("realpath", "-e", "--", path), timeout=HOST_TIMEOUT)
+        return done.stdout.strip() if done.exit_code == 0 else None
+
     async def unlock(self, vmid: int) -> None:
         """Remove a lock that a killed worker left; for a lock whose task still runs this is wrong."""
         await self._host("unlock", vmid)

@@ -8,12 +8,15 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from slipway.proxmox.access import NodeAccess
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.hosts import Cluster
 from slipway.proxmox.pct import Pct
 from slipway.proxmox.record import masked
-from slipway.proxmox.ssh import NodeShell
+from slipway.proxmox.ssh import Completed, NodeShell
 from slipway.proxmox.wire import Params, Reply
+
+_LOOKING = frozenset({"realpath"})
 
 
 class WouldChange(Exception):
@@ -38,10 +41,16 @@ class RehearsedApi(ProxmoxApi):
 
 
 class RehearsedShell(NodeShell):
-    """Runs nothing: all that Slipway runs on a node may change something."""
+    """Runs nothing but what only looks: all else that Slipway runs on a node may change something."""
 
-    async def run(self, argv: Sequence[str], **_options: Any) -> NoReturn:
+    def __init__(self, origin: NodeShell, access: NodeAccess) -> None:
+        super().__init__(access)
+        self._origin = origin
+
+    async def run(self, argv: Sequence[str], **options: Any) -> Completed:
         """Tell the command."""
+        if argv[0] in _LOOKING:
+            return await self._origin.run(argv, **options)
         raise WouldChange(f"{shlex.join(argv)} (on node {self.node}, over SSH)")
 
 
@@ -50,11 +59,12 @@ class RehearsedCluster(Cluster):
 
     def __init__(self, origin: Cluster) -> None:
         super().__init__(origin.access)
+        self._origin = origin
         self.api = RehearsedApi(origin.api)
 
     def pct(self, node: str) -> Pct:
         """Containers of a node, whose commands are told."""
-        return Pct(RehearsedShell(self.access.nodes[node]))
+        return Pct(RehearsedShell(self._origin.shell(node), self.access.nodes[node]))
 
 
 def _tell(method: str, segments: Sequence[str], params: Params) -> NoReturn:

@@ -28,6 +28,7 @@ from slipway.runtime import database
 from slipway.runtime.bus import Bus
 from slipway.runtime.database import Database
 from slipway.runtime.outbox import Outbox
+from slipway.runtime.reach import NONE, Reach
 from slipway.runtime.sealing import Sealer
 from slipway.runtime.service import Service
 from slipway.runtime.vault import KeyRing, Vault
@@ -43,7 +44,7 @@ def build() -> Service:
     tables = Database(settings)
     custody = Custody(Sealer(settings), Vault(KeyRing.from_file(settings.key_ring_file)))
     limits = Limits(jobs=settings.node_jobs, creations=settings.node_creations)
-    register(bus, tables, custody, limits)
+    register(bus, tables, custody, limits, settings.reach)
     service = Service("inventory", settings, bus)
     service.ping("postgres", tables.ping)
     service.background("outbox", Outbox(tables, bus).run)
@@ -51,10 +52,12 @@ def build() -> Service:
     return service
 
 
-def register(bus: Bus, tables: Database, custody: Custody, limits: Limits = LIMITS) -> None:
+def register(
+    bus: Bus, tables: Database, custody: Custody, limits: Limits = LIMITS, reach: Reach = NONE
+) -> None:
     """Say which handler answers which subject."""
     queue = Queue(tables, limits)
-    rooms = _Rooms(bus, tables, custody, queue)
+    rooms = _Rooms(bus, tables, custody, queue, reach)
     of_clusters = ClusterHandlers(bus, ClusterStore(tables), queue, AuditStore(tables), custody)
     of_containers, of_jobs = rooms.of_containers(Intake(queue)), rooms.of_jobs(Intake(queue))
     of_batches = rooms.of_batches(Intake(queue), of_containers)
@@ -96,10 +99,11 @@ def register(bus: Bus, tables: Database, custody: Custody, limits: Limits = LIMI
 class _Rooms:
     """Makes the handlers that accept jobs: once for real, once for plans."""
 
-    def __init__(self, bus: Bus, tables: Database, custody: Custody, queue: Queue) -> None:
+    def __init__(self, bus: Bus, tables: Database, custody: Custody, queue: Queue, reach: Reach) -> None:
         self._bus = bus
         self._tables = tables
         self._custody = custody
+        self._reach = reach
         self._jobs = JobStore(tables, queue)
         self._records = Records(bus, self._jobs)
 
@@ -111,6 +115,7 @@ class _Rooms:
             containers=ContainerStore(self._tables),
             records=self._records,
             custody=self._custody,
+            reach=self._reach,
         )
 
     def of_jobs(self, intake: Intake) -> JobHandlers:
@@ -124,6 +129,7 @@ class _Rooms:
             batches=BatchStore(self._tables, intake),
             records=self._records,
             custody=self._custody,
+            reach=self._reach,
         )
 
     def of_batches(self, intake: Intake, of_containers: ContainerHandlers) -> BatchHandlers:

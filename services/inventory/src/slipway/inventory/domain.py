@@ -151,6 +151,10 @@ def after_success(spec: ContainerSpec, kind: JobKind, args: JobArgs) -> Containe
     changed = {
         name: value for name, value in args if value is not None and name in ContainerSpec.model_fields
     }
+    if args.mounts is not None:
+        changed["mounts"] = (*(mount for mount in spec.mounts if not mount.is_bind), *args.mounts)
+    if args.hookscript is not None:
+        changed["hookscript"] = args.hookscript or None
     return spec.model_copy(update=changed)
 
 

@@ -10,6 +10,8 @@ from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import FieldError, Invalid, SlipwayError
 from slipway.contracts.values import JobKind
 from slipway.inventory import domain, rules
+from slipway.inventory.rules import restricted
+from slipway.runtime.reach import NONE, Reach
 
 ALLOWED: Mapping[JobKind, frozenset[str]] = MappingProxyType(
     {
@@ -28,6 +30,9 @@ ALLOWED: Mapping[JobKind, frozenset[str]] = MappingProxyType(
                 "protection",
                 "features",
                 "networks",
+                "mounts",
+                "devices",
+                "hookscript",
                 "nameserver",
                 "searchdomain",
             }
@@ -48,9 +53,19 @@ NEEDED: Mapping[JobKind, str] = MappingProxyType(
     {JobKind.RESTORE: "backup", JobKind.CLONE: "hostname", JobKind.MIGRATE: "target_node"}
 )
 """The argument that a kind can't do without."""
-_OF_SPEC = frozenset({"features", "networks", "nameserver", "searchdomain"})
+_OF_SPEC = frozenset(
+    {"features", "networks", "nameserver", "searchdomain", "mounts", "devices", "hookscript"}
+)
 _SETTLED: Mapping[str, object] = MappingProxyType(
-    {"template": None, "variables": {}, "packages": (), "scripts": None, "mounts": (), "devices": ()}
+    {
+        "template": None,
+        "variables": {},
+        "packages": (),
+        "scripts": None,
+        "mounts": (),
+        "devices": (),
+        "hookscript": None,
+    }
 )
 """What a creation has settled: it is not looked at again."""
 NEEDS_FACTS = _OF_SPEC | {"target_node"}
@@ -91,7 +106,9 @@ def check(kind: JobKind, args: JobArgs) -> None:
         raise JobInvalid(told, errors=faults)
 
 
-def check_against(spec: ContainerSpec, args: JobArgs, nodes: Sequence[NodeFacts], node: str) -> None:
+def check_against(
+    spec: ContainerSpec, args: JobArgs, nodes: Sequence[NodeFacts], node: str, reach: Reach = NONE
+) -> None:
     """Refuse what does not fit the container or its cluster; faults name the arguments.
 
     Args:
@@ -99,6 +116,7 @@ def check_against(spec: ContainerSpec, args: JobArgs, nodes: Sequence[NodeFacts]
         args: what is asked for.
         nodes: all known ones of the cluster.
         node: where the container is.
+        reach: what the operator allows of the host.
     """
     if args.target_node is not None:
         try:
@@ -107,12 +125,29 @@ def check_against(spec: ContainerSpec, args: JobArgs, nodes: Sequence[NodeFacts]
             raise _renamed(error, {"node": "target_node"}) from error
     facts = next((each for each in nodes if each.node == node), None)
     given = {name: value for name, value in args if name in _OF_SPEC and value is not None}
-    if facts is None or not given:
+    if not given:
         return
     try:
-        rules.check(spec.model_copy(update={**_SETTLED, **given}), None, facts)
+        restricted.check(ContainerSpec.model_validate({"hostname": spec.hostname, **given}), reach)
+        _refuse_volumes(spec, args)
+        if facts is not None:
+            rules.check(spec.model_copy(update={**_SETTLED, **given}), None, facts, reach)
     except SlipwayError as error:
         raise _renamed(error, {}) from error
+
+
+def _refuse_volumes(spec: ContainerSpec, args: JobArgs) -> None:
+    """Refuse volumes among the mounts of a configure, and bind mounts where volumes are."""
+    taken = {mount.path for mount in spec.mounts if not mount.is_bind}
+    faults = []
+    for index, mount in enumerate(args.mounts or ()):
+        if not mount.is_bind:
+            message = "Only bind mounts can change; a volume is made with its container."
+            faults.append(FieldError(field=f"mounts.{index}.storage", message=message))
+        elif mount.path in taken:
+            faults.append(FieldError(field=f"mounts.{index}.path", message="A volume is mounted there."))
+    if faults:
+        raise JobInvalid("; ".join(each.message for each in faults), errors=faults)
 
 
 def _renamed(error: SlipwayError, names: Mapping[str, str]) -> SlipwayError:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from pydantic import Field
 
+from slipway.runtime.reach import ReachSettings
 from slipway.runtime.settings import DatabaseSettings, ServiceSettings
 
 
-class InventorySettings(ServiceSettings, DatabaseSettings):
+class InventorySettings(ServiceSettings, DatabaseSettings, ReachSettings):
     """Inventory's settings."""
 
     database_schema: str = "inventory"

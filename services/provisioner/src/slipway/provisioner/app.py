@@ -31,9 +31,12 @@ def build() -> Service:
 def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker:
     """Say which handler takes which command; the worker listens once the bus has started."""
     bundles = Bundles(bus)
-    worker = Worker(bus, Runs(bus), access, bundles, Sealer(settings), patience=settings.step_patience)
+    reach = settings.reach
+    worker = Worker(
+        bus, Runs(bus), access, bundles, Sealer(settings), patience=settings.step_patience, reach=reach
+    )
     bus.consume(RunJob, worker.run, durable="provisioner-run", slots=settings.run_slots)
-    bus.answer(ExplainRun, Explainer(bus, access, bundles).explain)
+    bus.answer(ExplainRun, Explainer(bus, access, bundles, reach).explain)
     bus.consume(CancelJob, worker.cancel, durable="provisioner-cancel")
     listing = Listing(access)
     bus.answer(GetGuard, listing.guard)

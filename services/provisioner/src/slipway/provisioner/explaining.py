@@ -18,7 +18,7 @@ from slipway.provisioner import pipelines
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle
 from slipway.provisioner.execution import before_retry
-from slipway.provisioner.phases import parameters, power
+from slipway.provisioner.phases import parameters, power, restricted
 from slipway.provisioner.phases.work import Step, Work
 from slipway.provisioner.progress import Story
 from slipway.provisioner.runs import Run
@@ -27,6 +27,7 @@ from slipway.runtime.bundles import Bundles
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
+from slipway.runtime.reach import NONE, Reach
 
 DESTROYS: Mapping[JobKind, str] = MappingProxyType(
     {
@@ -57,10 +58,11 @@ _WHILE_RUNNING: Mapping[JobKind, str] = MappingProxyType(
 class Explainer:
     """Answers what a run would do."""
 
-    def __init__(self, bus: Bus, access: Access, bundles: Bundles) -> None:
+    def __init__(self, bus: Bus, access: Access, bundles: Bundles, reach: Reach = NONE) -> None:
         self._bus = bus
         self._access = access
         self._bundles = bundles
+        self._reach = reach
 
     async def explain(self, query: ExplainRun, _call: Call) -> Explained:
         """Go the run's way; nothing is changed, on the host or here."""
@@ -73,6 +75,7 @@ class Explainer:
             secrets={},
             story=Rehearsal(command),
             bus=self._bus,
+            reach=self._reach,
         )
         steps = await _rehearse(work)
         return Explained(steps=steps, destroys=_destroys(command), surprises=await _surprises(work))
@@ -105,6 +108,10 @@ class Rehearsal(Story):
     async def publish(self, event: Event, message_id: str) -> int:  # noqa: ARG002  nothing is stored
         """Nothing is stored."""
         return 0
+
+    async def earlier(self, job: str) -> RunRecord | None:  # noqa: ARG002  nothing is loaded
+        """Nothing is known of a former try."""
+        return None
 
     async def last_log(self) -> JobLog | None:
         """Nothing was told before."""
@@ -159,9 +166,13 @@ async def _surprises(work: Work) -> tuple[str, ...]:
         told.append(_ALWAYS[kind])
     if kind in _WHILE_RUNNING and await _runs(work):
         told.append(_WHILE_RUNNING[kind].format(**_named(work.command)))
-    if kind is JobKind.CREATE and (restricted := parameters.features_over_ssh(work.spec)):
-        names = ", ".join(sorted(restricted))
+    if kind is JobKind.CREATE and (features := parameters.features_over_ssh(work.spec)):
+        names = ", ".join(sorted(features))
         told.append(f"No API token may set {names}: `pct set` does it over SSH, before the first start.")
+    if keys := restricted.names(work):
+        told.append(
+            f"No API token may set {', '.join(keys)}: `pct set` does it over SSH; it reaches into the host."
+        )
     return tuple(told)
 
 

@@ -17,6 +17,7 @@ from slipway.provisioner.phases import (
     packages,
     power,
     remove,
+    restricted,
     snapshots,
     start,
     sync,
@@ -44,6 +45,7 @@ CREATE = (
             Step(name="create.ostemplate", act=create.ostemplate),
             Step(name="create.task", act=create.create),
             Step(name="create.features", act=create.features),
+            Step(name="create.restricted", act=restricted.apply),
             Step(name="create.verify", act=create.verify),
         ),
     ),
@@ -104,9 +106,10 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
             Step(name="resize.disk", act=change.grow_disk, is_cancellable=False),
         ),
         JobKind.CONFIGURE: (
-            Step(name="configure.look", act=power.look),
+            Step(name="configure.look", act=restricted.look),
             Step(name="configure.config", act=change.configure, is_cancellable=False),
             Step(name="configure.features", act=change.set_features, is_cancellable=False),
+            Step(name="configure.restricted", act=restricted.apply, is_cancellable=False),
         ),
         JobKind.SNAPSHOT: (
             Step(name="snapshot.look", act=snapshots.look),

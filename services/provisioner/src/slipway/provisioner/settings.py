@@ -5,10 +5,11 @@ from pathlib import Path
 
 from pydantic import Field
 
+from slipway.runtime.reach import ReachSettings
 from slipway.runtime.settings import Duration, ServiceSettings
 
 
-class ProvisionerSettings(ServiceSettings):
+class ProvisionerSettings(ServiceSettings, ReachSettings):
     """The provisioner's settings."""
 
     run_slots: int = Field(default=8, ge=1, le=64)

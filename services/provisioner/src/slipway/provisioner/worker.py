@@ -29,6 +29,7 @@ from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.clock import now
 from slipway.runtime.logs import bind, get_logger
 from slipway.runtime.problems import problem_of
+from slipway.runtime.reach import NONE, Reach
 from slipway.runtime.sealing import Sealer
 from slipway.runtime.topology import LIVE_PREFIX
 
@@ -48,7 +49,15 @@ class Worker:
     """Handles the provisioner's commands."""
 
     def __init__(
-        self, bus: Bus, runs: Runs, access: Access, bundles: Bundles, sealer: Sealer, *, patience: timedelta
+        self,
+        bus: Bus,
+        runs: Runs,
+        access: Access,
+        bundles: Bundles,
+        sealer: Sealer,
+        *,
+        patience: timedelta,
+        reach: Reach = NONE,
     ) -> None:
         self._bus = bus
         self._runs = runs
@@ -56,6 +65,7 @@ class Worker:
         self._bundles = bundles
         self._sealer = sealer
         self._patience = patience
+        self._reach = reach
         self._going: dict[str, Execution] = {}
 
     async def listen(self) -> None:
@@ -120,6 +130,7 @@ class Worker:
                 secrets=self._opened(command, told),
                 story=story,
                 bus=self._bus,
+                reach=self._reach,
             )
 
         return await execution.persist(gather)

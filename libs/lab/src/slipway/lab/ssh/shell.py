@@ -7,6 +7,7 @@ unknown command is answered with bash's words and 127.
 from collections.abc import Awaitable, Callable, Sequence
 
 from slipway.lab.host.machine import Machine
+from slipway.lab.ssh import paths
 from slipway.lab.ssh.pct import Pct
 from slipway.lab.ssh.streams import Redirected, Streams
 from slipway.lab.ssh.words import BadLine, Command, parse
@@ -29,6 +30,7 @@ class Shell:
             ":": _true,
             "false": _false,
             "hostname": self._hostname,
+            "realpath": self._realpath,
             "command": self._command,
             "sh": self._sh,
             "bash": self._sh,
@@ -70,6 +72,9 @@ class Shell:
             await streams.err(b"sh: the lab's shell runs only -c\n")
             return SYNTAX
         return await self.run(arguments[1], streams)
+
+    async def _realpath(self, arguments: Sequence[str], streams: Streams) -> int:
+        return await paths.realpath(self._machine.folder / paths.FOLDER, arguments, streams)
 
     async def _hostname(self, _arguments: Sequence[str], streams: Streams) -> int:
         await streams.out(f"{self._machine.node}\n".encode())

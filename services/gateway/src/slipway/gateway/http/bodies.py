@@ -48,6 +48,7 @@ class ArgsBody(JobArgs):
     """What a job on a container is told; each kind takes its own."""
 
     model_config = _STRICT
+    mounts: tuple[MountBody, ...] | None = Field(default=None, max_length=256)
 
 
 class JobBody(BaseModel):

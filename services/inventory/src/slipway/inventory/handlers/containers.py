@@ -24,6 +24,7 @@ from slipway.inventory import domain, rules
 from slipway.inventory.credentials import Custody, generate
 from slipway.inventory.guarding import refuse_protected
 from slipway.inventory.records import Records
+from slipway.inventory.rules import restricted
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.clusters import ClusterStore, KnownCluster
 from slipway.inventory.store.containers import ContainerStore
@@ -31,6 +32,7 @@ from slipway.inventory.store.making import Creation, Secret
 from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.call import Call
 from slipway.runtime.ids import new_id
+from slipway.runtime.reach import NONE, Reach
 
 ROOT = "root/password"
 """The name of root's password among a container's credentials."""
@@ -48,6 +50,7 @@ class ContainerHandlers:
         containers: ContainerStore,
         records: Records,
         custody: Custody,
+        reach: Reach = NONE,
     ) -> None:
         self._bus = bus
         self._clusters = clusters
@@ -55,6 +58,7 @@ class ContainerHandlers:
         self._containers = containers
         self._records = records
         self._custody = custody
+        self._reach = reach
 
     async def create(self, query: CreateContainer, call: Call) -> Accepted:
         """Check, complete and accept a creation."""
@@ -70,7 +74,7 @@ class ContainerHandlers:
         cluster = await self._clusters.known(query.spec.cluster)
         template = await self._template(query.spec)
         manifest = template.manifest if template else None
-        spec = _complete(query.spec, manifest, cluster)
+        spec = _complete(query.spec, manifest, cluster, self._reach)
         return [
             Creation(
                 container=container,
@@ -160,10 +164,14 @@ class ContainerHandlers:
         }
 
 
-def _complete(spec: ContainerSpec, manifest: Manifest | None, cluster: KnownCluster) -> ContainerSpec:
+def _complete(
+    spec: ContainerSpec, manifest: Manifest | None, cluster: KnownCluster, reach: Reach
+) -> ContainerSpec:
     if not cluster.nodes:
         message = f"Nothing is known of the nodes of cluster {cluster.spec.name!r} yet."
         raise domain.FactsMissing(message, errors=[FieldError(field="cluster", message=message)])
     node = domain.choose_node(spec.node, cluster.nodes)
-    rules.check(spec, manifest, node)
-    return domain.complete(spec, manifest, node).model_copy(update={"cluster": cluster.spec.name})
+    rules.check(spec, manifest, node, reach)
+    complete = domain.complete(spec, manifest, node)
+    restricted.check(complete, reach)
+    return complete.model_copy(update={"cluster": cluster.spec.name})

@@ -33,6 +33,7 @@ from slipway.inventory.store.vmids import VmidStore
 from slipway.runtime.bus import Delivery
 from slipway.runtime.call import Call
 from slipway.runtime.ids import new_id
+from slipway.runtime.reach import NONE, Reach
 
 
 class JobHandlers:
@@ -50,6 +51,7 @@ class JobHandlers:
         batches: BatchStore,
         records: Records,
         custody: Custody,
+        reach: Reach = NONE,
     ) -> None:
         self._acceptance = acceptance
         self._copies = copies
@@ -60,6 +62,7 @@ class JobHandlers:
         self._batches = batches
         self._records = records
         self._custody = custody
+        self._reach = reach
 
     async def get(self, query: GetJob, _call: Call) -> Job:
         """Give one."""
@@ -99,7 +102,7 @@ class JobHandlers:
             return
         known = await self._containers.get(query.container)
         cluster = await self._clusters.known(known.cluster_id)
-        job_rules.check_against(known.spec, query.args, cluster.nodes, known.node)
+        job_rules.check_against(known.spec, query.args, cluster.nodes, known.node, self._reach)
 
     async def _copied_secrets(self, source: Id, copy: Id) -> Mapping[str, Secret]:
         """Seal a container's secrets for its copy: a copy has the same passwords inside."""

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 from slipway.contracts.clusters import NodeFacts
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
-from slipway.contracts.problems import FieldError, Forbidden, Invalid
+from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import Manifest
-from slipway.inventory.rules import content
+from slipway.inventory.rules import content, restricted
+from slipway.runtime.reach import NONE, Reach
 
 _HOSTNAME = re.compile(r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$")
 _LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
@@ -51,12 +52,6 @@ class ContainerInvalid(Invalid):
     code = "container.invalid"
 
 
-class RestrictedKey(Forbidden):
-    """Bind mounts and devices reach the host; they need a permission of their own."""
-
-    code = "restricted-key"
-
-
 def check_source(spec: ContainerSpec) -> None:
     """Refuse a request that names nothing to build from, before anything else is asked."""
     if spec.template is None and spec.ostemplate is None:
@@ -74,40 +69,26 @@ def check_secret(field: str, secret: str) -> None:
         raise ContainerInvalid(message, errors=[FieldError(field=field, message=message)])
 
 
-def check(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) -> None:
+def check(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts, reach: Reach = NONE) -> None:
     """Refuse what breaks a rule, all faults together.
 
     Raises:
-        RestrictedKey: for bind mounts, devices and hookscripts.
+        RestrictedKey: for what reaches further into the host than the operator allows.
         ContainerInvalid: for anything else.
     """
-    restricted = tuple(_restricted(spec))
-    if restricted:
-        raise RestrictedKey(
-            "Bind mounts, devices and hookscripts reach into the host and can't be given yet.",
-            errors=restricted,
-        )
     faults = tuple(_faults(spec, manifest, node))
     if faults:
         raise ContainerInvalid(
             "; ".join(f"{fault.field}: {fault.message}" for fault in faults), errors=faults
         )
-
-
-def _restricted(spec: ContainerSpec) -> Iterator[FieldError]:
-    for index, mount in enumerate(spec.mounts):
-        if mount.storage.startswith("/"):
-            yield FieldError(field=f"mounts.{index}.storage", message="A host path is a bind mount.")
-    if spec.devices:
-        yield FieldError(field="devices", message="Devices can't be passed through yet.")
-    if spec.hookscript is not None:
-        yield FieldError(field="hookscript", message="A hookscript runs on the host; it can't be given yet.")
+    restricted.check(spec, reach)
 
 
 def _faults(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) -> Iterator[FieldError]:
     yield from _words(spec)
     yield from _numbers(spec)
     yield from content.faults(spec)
+    yield from restricted.faults(spec)
     for index, network in enumerate(spec.networks):
         yield from _network(network, f"networks.{index}", node)
     yield from _places(spec, node)
@@ -205,7 +186,9 @@ def _is_reached(gateway: str, interface: ipaddress.IPv4Interface | ipaddress.IPv
 def _places(spec: ContainerSpec, node: NodeFacts) -> Iterator[FieldError]:
     able = sorted(s.name for s in node.storages if s.is_active and "rootdir" in s.content)
     wanted = [("storage", spec.storage)]
-    wanted += [(f"mounts.{i}.storage", mount.storage) for i, mount in enumerate(spec.mounts)]
+    wanted += [
+        (f"mounts.{i}.storage", mount.storage) for i, mount in enumerate(spec.mounts) if not mount.is_bind
+    ]
     for field, storage in wanted:
         if storage is not None and storage not in able:
             message = f"{storage!r} can't hold container disks on {node.node}; these can: {', '.join(able)}."

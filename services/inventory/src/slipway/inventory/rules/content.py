@@ -115,7 +115,7 @@ def _mounts(mounts: tuple[MountSpec, ...]) -> Iterator[FieldError]:
     seen: set[str] = set()
     for index, mount in enumerate(mounts):
         at = f"mounts.{index}"
-        if mount.size is None or not least <= mount.size <= most:
+        if not mount.is_bind and (mount.size is None or not least <= mount.size <= most):
             yield FieldError(field=f"{at}.size", message=f"GiB, {least:g} to {most:g}; it has to be given.")
         path = normpath(mount.path).replace("//", "/")
         if path == "/":

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from slipway.contracts.jobs import JobProgress, ReplaceVmid
 from slipway.contracts.problems import FieldError, Rejected
-from slipway.provisioner.phases import ownership, parameters, tasks
+from slipway.provisioner.phases import ownership, parameters, restricted, tasks
 from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.errors import TaskLost, VmidTaken
 from slipway.proxmox.upid import Upid
@@ -26,13 +26,14 @@ class PreflightFailed(Rejected):
 
 async def preflight(work: Work) -> Result:
     """Ask the node for everything that the creation needs, before anything is made."""
+    await restricted.places(work)
     api, node, spec = work.cluster.api, work.target.node, work.spec
     storages, bridges, permissions = await asyncio.gather(
         api.storages(node, content="rootdir"), api.networks(node), api.permissions()
     )
     faults = []
     able = {storage.name for storage in storages if storage.active}
-    wanted = {spec.storage, *(mount.storage for mount in spec.mounts)}
+    wanted = {spec.storage, *(mount.storage for mount in spec.mounts if not mount.is_bind)}
     faults += [("storage", f"storage {name} can't hold disks on {node} now") for name in wanted - able]
     there = {bridge.name for bridge in bridges}
     asked = {network.bridge for network in spec.networks}

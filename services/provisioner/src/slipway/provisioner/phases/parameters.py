@@ -12,7 +12,7 @@ from slipway.proxmox.answers import ContainerConfig
 Params = dict[str, str | int | bool]
 _PLAIN = (
     "arch", "bwlimit", "cmode", "console", "cores", "cpulimit", "cpuunits", "debug", "entrypoint",
-    "hookscript", "hostname", "memory", "nameserver", "onboot", "ostype", "pool", "protection",
+    "hostname", "memory", "nameserver", "onboot", "ostype", "pool", "protection",
     "searchdomain", "startup", "swap", "timezone", "tty", "unprivileged",
 )  # fmt: skip
 """Fields that Proxmox calls the same."""
@@ -47,7 +47,7 @@ def of(spec: ContainerSpec, target: Target, job: Id, *, ostemplate: str, passwor
     if spec.unprivileged and spec.features.get("nesting"):
         given["features"] = "nesting=1"
     given |= {f"net{i}": network(each, target, i) for i, each in enumerate(spec.networks)}
-    given |= {f"mp{i}": _mount(each) for i, each in enumerate(spec.mounts)}
+    given |= {f"mp{i}": _mount(each) for i, each in enumerate(spec.mounts) if not each.is_bind}
     return given
 
 

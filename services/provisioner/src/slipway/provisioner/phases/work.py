@@ -17,6 +17,7 @@ from slipway.proxmox.detached import Detached
 from slipway.proxmox.hosts import Cluster
 from slipway.proxmox.pct import Pct
 from slipway.runtime.bus import Bus
+from slipway.runtime.reach import NONE, Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,8 @@ class Work:
     """`password`, `variable:NAME`."""
     story: Story
     bus: Bus
+    reach: Reach = NONE
+    """What the operator allows of the host."""
     step: "Step | None" = None
     """The one that runs now."""
 

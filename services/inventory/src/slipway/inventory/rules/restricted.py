@@ -1,0 +1,88 @@
+"""What of a container reaches into its host: whether it is allowed, and what it may look like. Pure."""
+
+import re
+from collections.abc import Iterator
+from posixpath import normpath
+
+from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.problems import FieldError, Forbidden
+from slipway.runtime.reach import Reach, is_below
+
+FEATURES = frozenset({"mknod", "mount", "force_rw_sys"})
+"""Those that can reach the host; nesting, keyctl and fuse are everyone's."""
+MOST_DEVICES = 256
+_HOST_PATH = re.compile(r"(/[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*)+")
+_DEVICE = re.compile(
+    r"/dev/[A-Za-z0-9][A-Za-z0-9._/+-]{0,200}(,((uid|gid)=[0-9]{1,9}|mode=0[0-7]{3}|deny-write=[01]))*"
+)
+_HOOKSCRIPT = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*:snippets/[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
+
+
+class RestrictedKey(Forbidden):
+    """It reaches into the host, and the operator does not allow that."""
+
+    code = "restricted-key.forbidden"
+
+
+def check(spec: ContainerSpec, reach: Reach) -> None:
+    """Refuse what the operator does not allow; every field is named.
+
+    Raises:
+        RestrictedKey: names the setting that would allow it.
+    """
+    named = tuple(_named(spec))
+    if named and not reach.is_allowed:
+        fields = ", ".join(each.field for each in named)
+        raise RestrictedKey(
+            f"{fields}: this reaches into the host and can amount to root there. Whoever runs Slipway allows "
+            "it with SLIPWAY_RESTRICTED_KEYS=true.",
+            errors=named,
+        )
+    outside = tuple(_outside(spec, reach))
+    if outside:
+        raise RestrictedKey("; ".join(each.message for each in outside), errors=outside)
+
+
+def faults(spec: ContainerSpec) -> Iterator[FieldError]:
+    """Name what can't be right, whoever allows it."""
+    for index, mount in enumerate(spec.mounts):
+        at = f"mounts.{index}"
+        if not mount.is_bind:
+            continue
+        if not _HOST_PATH.fullmatch(mount.storage) or normpath(mount.storage) != mount.storage:
+            message = (
+                f"{mount.storage!r} is not a plain absolute host path: letters, digits and . _ @ + -, no .."
+            )
+            yield FieldError(field=f"{at}.storage", message=message)
+        for name in ("size", "backup", "acl", "quota"):
+            if getattr(mount, name) is not None:
+                yield FieldError(field=f"{at}.{name}", message="A bind mount takes path and readonly only.")
+    if len(spec.devices) > MOST_DEVICES:
+        yield FieldError(field="devices", message=f"At most {MOST_DEVICES}.")
+    for index, device in enumerate(spec.devices):
+        if not _DEVICE.fullmatch(device) or ".." in device:
+            message = f"{device!r} is not like /dev/dri/renderD128 or /dev/net/tun,gid=44,mode=0660."
+            yield FieldError(field=f"devices.{index}", message=message)
+    if spec.hookscript and not _HOOKSCRIPT.fullmatch(spec.hookscript):
+        yield FieldError(field="hookscript", message="A volume like local:snippets/hook.pl.")
+
+
+def _named(spec: ContainerSpec) -> Iterator[FieldError]:
+    needs = "It needs SLIPWAY_RESTRICTED_KEYS."
+    for index, mount in enumerate(spec.mounts):
+        if mount.is_bind:
+            yield FieldError(field=f"mounts.{index}.storage", message=f"A host path is a bind mount. {needs}")
+    if spec.devices:
+        yield FieldError(field="devices", message=f"A device of the host. {needs}")
+    if spec.hookscript:
+        yield FieldError(field="hookscript", message=f"A hookscript runs on the host, as root. {needs}")
+    for name in sorted(FEATURES & {name for name, value in spec.features.items() if value}):
+        yield FieldError(field=f"features.{name}", message=needs)
+
+
+def _outside(spec: ContainerSpec, reach: Reach) -> Iterator[FieldError]:
+    allowed = ", ".join(reach.paths) or "none"
+    for index, mount in enumerate(spec.mounts):
+        if mount.is_bind and not is_below(normpath(mount.storage), reach.paths):
+            message = f"{mount.storage} is not below a path of SLIPWAY_BIND_MOUNT_PATHS: {allowed}."
+            yield FieldError(field=f"mounts.{index}.storage", message=message)

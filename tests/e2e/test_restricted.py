@@ -1,0 +1,121 @@
+"""Bind mounts, devices, hookscripts where the operator allows them: set over SSH, below listed paths only."""
+
+import json
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.pve_schema import check_record
+from support.stack import RunningStack, create, done, messages, running_stack, stack_folder, story
+
+ROOT = Path(__file__).parents[2]
+SHARED = "/srv/shared"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    """A Slipway whose operator allows restricted keys, and bind mounts below one path."""
+    with stack_folder() as data:
+        templates = data.parent / "lxc" / "templates"
+        shutil.copytree(ROOT / "infra" / "lxc", templates.parent)
+        given = {
+            "SLIPWAY_TEMPLATES_DIR": str(templates),
+            "SLIPWAY_RESTRICTED_KEYS": "true",
+            "SLIPWAY_BIND_MOUNT_PATHS": SHARED,
+        }
+        with running_stack("--lab", "--guests", "simulated", data=data, **given) as running:
+            host = data / "lab" / "host"
+            (host / "srv/shared/media").mkdir(parents=True)
+            (host / "etc").mkdir()
+            (host / "srv/shared/inside").symlink_to("media")
+            (host / "srv/shared/outside").symlink_to("/etc")
+            yield running
+        assert check_record(running.record) == []
+
+
+@pytest.fixture
+async def api(stack: RunningStack) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with the first user's rights."""
+    async with stack.client() as client:
+        yield client
+
+
+async def test_a_container_gets_what_it_asks_of_the_host(stack: RunningStack, api: httpx.AsyncClient) -> None:
+    """A creation and a later change set them, links followed; asked for again there is nothing to do."""
+    accepted = await create(
+        api,
+        template="debian-base",
+        hostname="reaches",
+        mounts=[{"storage": f"{SHARED}/inside", "path": "/media", "readonly": True}],
+        devices=["/dev/net/tun,mode=0660"],
+        features={"nesting": True, "mknod": True},
+    )
+    made = await story(api, accepted["job"]["id"])
+    assert made[-1].content["state"] == "succeeded", made[-1].text
+    vmid, path = accepted["container"]["vmid"], f"containers/{accepted['container']['id']}"
+    at_first = config(stack, vmid)
+
+    body = {
+        "mounts": [{"storage": f"{SHARED}/media", "path": "/srv/new"}],
+        "devices": [],
+        "hookscript": "local:snippets/hook.pl",
+    }
+    changed = await done(api, f"{path}/configure", body)
+    again = await done(api, f"{path}/configure", body)
+    spec = (await api.get(f"/api/v1/{path}")).json()["spec"]
+    at_last = config(stack, vmid)
+    await done(api, f"{path}/configure", {"mounts": [], "hookscript": ""})
+
+    assert at_first["mp0"].split(",") == [f"{SHARED}/media", "mp=/media", "ro=1"]
+    assert "/dev/net/tun" in at_first["dev0"]
+    assert "mknod=1" in at_first["features"]
+    assert "dev0, hookscript, mp0, mp1; from its next start" in messages(changed)
+    assert messages(again)[-1] == "nothing to do"
+    assert at_last["mp1"].split(",") == [f"{SHARED}/media", "mp=/srv/new"]
+    assert at_last["hookscript"] == "local:snippets/hook.pl"
+    assert not {"dev0", "mp0"} & set(at_last)
+    assert ([each["path"] for each in spec["mounts"]], spec["devices"]) == (["/srv/new"], [])
+    assert not {"mp1", "hookscript"} & set(config(stack, vmid))
+
+
+@pytest.mark.parametrize(
+    "source", ["/etc", "/srv/sharedish", "/srv/shared/../../etc", "/srv/shared/a,mp=x", "/"]
+)
+async def test_paths_outside_are_refused(api: httpx.AsyncClient, source: str) -> None:
+    """Neither a path beside the listed one nor a disguised one is accepted."""
+    answer = await api.post(
+        "/api/v1/containers",
+        json={"hostname": "no", "template": "debian-base", "mounts": [{"storage": source, "path": "/x"}]},
+    )
+
+    assert answer.status_code in (403, 422), answer.text
+    assert answer.json()["errors"][0]["field"] == "mounts.0.storage"
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [("outside", "restricted-key.forbidden"), ("nothing", "bind-mount.source-missing")],
+)
+async def test_where_a_path_ends_decides(api: httpx.AsyncClient, source: str, code: str) -> None:
+    """A link that leads out of the listed path is found before anything is made."""
+    accepted = await create(
+        api,
+        template="debian-base",
+        hostname=f"leads-{source}",
+        mounts=[{"storage": f"{SHARED}/{source}", "path": "/x"}],
+    )
+
+    events = await story(api, accepted["job"]["id"])
+
+    error = events[-1].content["error"]
+    assert (error["code"], error["errors"][0]["field"]) == (code, "mounts.0.storage")
+    assert error["details"]["step"] == "create.preflight"
+
+
+def config(stack: RunningStack, vmid: int) -> dict[str, str]:
+    """Read the config that the lab keeps of a container."""
+    found: dict[str, str] = json.loads((stack.data / "lab" / "containers" / f"{vmid}.json").read_text())
+    return found

@@ -1,0 +1,46 @@
+"""What `pct set` is told for a container to be as it was asked for."""
+
+from slipway.contracts.containers import MountSpec
+from slipway.provisioner.phases.restricted import Wanted, changed
+from slipway.proxmox.answers import ContainerConfig
+
+VOLUME = "local-lvm:vm-100-disk-1,mp=/data,size=4G"
+
+
+def config(**options: str) -> ContainerConfig:
+    """A config as Proxmox answers it."""
+    return ContainerConfig.model_validate(
+        {"digest": "1", "rootfs": "local-lvm:vm-100-disk-0,size=4G", **options}
+    )
+
+
+def wanted(*mounts: MountSpec) -> Wanted:
+    """Bind mounts only."""
+    return Wanted(mounts=mounts, devices=None, hookscript=None)
+
+
+def test_a_bind_mount_takes_a_free_number_and_the_place_where_it_ends() -> None:
+    """Volumes keep theirs."""
+    asked = MountSpec(storage="/srv/link", path="/media/", readonly=True)
+
+    changes, gone = changed(wanted(asked), {"/srv/link": "/srv/media"}, config(mp0=VOLUME))
+
+    assert (changes, gone) == ({"mp1": "/srv/media,mp=/media,ro=1"}, [])
+
+
+def test_a_bind_mount_keeps_its_number() -> None:
+    """What is so already is not set again; what is not asked for any more goes, volumes never."""
+    asked = MountSpec(storage="/srv/a", path="/a")
+    there = config(mp0="/srv/b,mp=/b", mp1=VOLUME, mp2="/srv/a,mp=/a")
+
+    assert changed(wanted(asked), {"/srv/a": "/srv/a"}, there) == ({}, ["mp0"])
+    assert changed(wanted(), {}, there) == ({}, ["mp0", "mp2"])
+
+
+def test_devices_and_hookscript() -> None:
+    """Devices are given whole; an empty hookscript takes it away, none leaves it."""
+    there = config(dev0="path=/dev/kvm,mode=0660", dev1="/dev/fuse", hookscript="local:snippets/a")
+    asked = Wanted(mounts=None, devices=("/dev/kvm,mode=0660",), hookscript="")
+
+    assert changed(asked, {}, there) == ({}, ["dev1", "hookscript"])
+    assert changed(Wanted(mounts=None, devices=None, hookscript=None), {}, there) == ({}, [])
