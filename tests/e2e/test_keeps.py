@@ -54,9 +54,9 @@ async def test_lists(api: httpx.AsyncClient, container: dict[str, Any]) -> None:
 
 async def test_lists_without_the_node(host: Host, api: httpx.AsyncClient, container: dict[str, Any]) -> None:
     """While the node is away a list is a 503 that names it, never an empty list."""
-    await host.order(ApiError(method="GET", path="/nodes/*/storage", status=595, times=None))
+    await host.order(ApiError(method="GET", path="/nodes/*/lxc/*/snapshot", status=595, times=None))
 
-    answer = await api.get(f"/api/v1/containers/{container['id']}/backups")
+    answer = await api.get(f"/api/v1/containers/{container['id']}/snapshots")
 
     assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE, answer.text
     assert answer.json()["code"] == "proxmox.unreachable"
@@ -148,3 +148,26 @@ async def test_ha(host: Host, api: httpx.AsyncClient, container: dict[str, Any])
     assert "nothing to do" in messages(again)
     assert gone[-1].content["state"] == "succeeded"
     assert "taken out of HA as well (purge)" in messages(gone)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"mounts": [{"storage": "/etc", "path": "/x"}]}, "args.mounts.0.storage"),
+        ({"devices": ["/dev/kvm"]}, "args.devices"),
+        ({"hookscript": "local:snippets/x"}, "args.hookscript"),
+        ({"features": {"mknod": True}}, "args.features.mknod"),
+    ],
+)
+async def test_restricted_keys_need_the_operator(
+    api: httpx.AsyncClient, body: dict[str, Any], field: str
+) -> None:
+    """Without the setting none of them is accepted, and the answer names it."""
+    living = (await api.get("/api/v1/containers")).json()["items"]
+    ready = next(each for each in living if each["lifecycle"] == "ready")
+
+    answer = await api.post(f"/api/v1/containers/{ready['id']}/configure", json=body)
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "restricted-key.forbidden")
+    assert [each["field"] for each in answer.json()["errors"]] == [field]
+    assert "SLIPWAY_RESTRICTED_KEYS" in answer.json()["message"]

@@ -169,7 +169,7 @@ async def _surprises(work: Work) -> tuple[str, ...]:
     if kind is JobKind.CREATE and (features := parameters.features_over_ssh(work.spec)):
         names = ", ".join(sorted(features))
         told.append(f"No API token may set {names}: `pct set` does it over SSH, before the first start.")
-    if keys := restricted.names(work):
+    if kind in {JobKind.CREATE, JobKind.CONFIGURE} and (keys := restricted.names(work)):
         told.append(
             f"No API token may set {', '.join(keys)}: `pct set` does it over SSH; it reaches into the host."
         )

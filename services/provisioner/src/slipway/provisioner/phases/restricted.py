@@ -17,6 +17,8 @@ from slipway.provisioner.phases.work import NOTHING_TO_DO, SKIPPED, Result, Work
 from slipway.proxmox.answers import ContainerConfig, options
 from slipway.runtime.reach import is_below
 
+_FEATURES = ("mknod", "mount", "force_rw_sys")
+"""Those that can reach the host; nesting, keyctl and fuse are everyone's."""
 _ENDS_ITEM = frozenset(",\n\r\0")
 """What would end a host path within Proxmox's list of options."""
 
@@ -103,7 +105,14 @@ async def places(work: Work) -> Mapping[str, str]:
 def names(work: Work) -> tuple[str, ...]:
     """Name what reaches into the host among what a job is to set."""
     wanted = _wanted(work)
-    told = {"mounts": wanted.mounts, "devices": wanted.devices, "hookscript": wanted.hookscript}
+    told: dict[str, object] = {
+        "mounts": wanted.mounts,
+        "devices": wanted.devices,
+        "hookscript": wanted.hookscript,
+    }
+    is_change = work.command.kind is JobKind.CONFIGURE
+    features = (work.command.args.features if is_change else work.spec.features) or {}
+    told |= {f"features.{name}": features.get(name) for name in _FEATURES}
     return tuple(name for name, value in told.items() if value)
 
 
