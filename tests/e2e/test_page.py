@@ -6,6 +6,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 from playwright.async_api import Page, expect
 
@@ -56,6 +57,26 @@ async def test_creation_followed(signed_in: Browsing) -> None:
     await expect(page.locator(".log-line").first).to_be_attached()
     await expect(page.locator(".result a[href^=http]").first).to_be_visible()
     assert len(await _revealed(page, "root/password")) > 8
+    assert signed_in.complaints == []
+
+
+async def test_batch_followed(signed_in: Browsing, api: httpx.AsyncClient) -> None:
+    """A batch shows each of its items with its state, live, and leads to the item's job."""
+    page = signed_in.page
+    name = f"several-{secrets.token_hex(3)}"
+    body = {"hostname": name, "template": "debian-base", "count": 2}
+    accepted = (await api.post("/api/v1/containers", json=body)).json()
+
+    await page.goto(f"/#/jobs/{accepted['job']['id']}")
+
+    await expect(page.get_by_role("heading", name="Create 2 containers")).to_be_visible()
+    await expect(page.locator("tr[data-state=succeeded]")).to_have_count(2, timeout=CREATION_MS)
+    await expect(page.get_by_text("100 %")).to_be_visible()
+    await expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+    await page.get_by_role("link", name=f"{name}-2").click()
+    await expect(page.get_by_role("heading", name=f"Create {name}-2")).to_be_visible()
+    await page.get_by_role("link", name="a batch").click()
+    await expect(page.get_by_role("link", name=f"{name}-1")).to_be_visible()
     assert signed_in.complaints == []
 
 

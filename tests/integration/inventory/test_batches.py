@@ -238,6 +238,20 @@ async def test_arguments_of_a_batch_are_checked_before_anything(fleet: Fleet) ->
         assert [each.field for each in refused.value.errors] == [field]
 
 
+async def test_arguments_that_do_not_fit_a_container_fail_its_item(fleet: Fleet) -> None:
+    """By what is known of its node, and by the argument's name; in a plan as well."""
+    await fleet.make(1)
+    args = jobs.JobArgs(target_node="nowhere")
+
+    plan = await fleet.world.gateway.ask(bulk.PlanBatch(kind=JobKind.MIGRATE, selection="name:*", args=args))
+    accepted = await fleet.ask(bulk.RequestBatch(kind=JobKind.MIGRATE, selection="name:*", args=args))
+
+    (item,) = (await fleet.job(accepted.job.id)).items
+    for error in (plan.items[0].error, item.error):
+        assert error is not None
+        assert error.code == "node.not-found"
+
+
 async def test_cancel_reaches_all_that_has_not_ended_and_a_retry_takes_it_up(fleet: Fleet) -> None:
     """What has ended stays; the batch ends with its last job; a second try has only the rest."""
     await fleet.make(4)

@@ -134,7 +134,13 @@ class _Rooms:
 
     def of_batches(self, intake: Intake, of_containers: ContainerHandlers) -> BatchHandlers:
         batches, retries = BatchStore(self._tables, intake), BatchRetries(self._tables, intake)
-        return BatchHandlers(batches, retries, self._records, of_containers.prepare)
+        return BatchHandlers(
+            batches=batches,
+            retries=retries,
+            clusters=ClusterStore(self._tables),
+            records=self._records,
+            prepare=of_containers.prepare,
+        )
 
 
 async def migrate() -> None:

@@ -118,7 +118,7 @@ Index("jobs_of_parent", jobs.c.parent_id, jobs.c.id, postgresql_where=text("pare
 batch_items = Table(
     "batch_items",
     metadata,
-    Column("batch_id", Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("batch_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column("index", Integer, primary_key=True, autoincrement=False),
     Column("container_id", Text),
     Column("vmid", Integer, nullable=False),

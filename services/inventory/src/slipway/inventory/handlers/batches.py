@@ -1,6 +1,6 @@
 """Batches: asked for, planned, cancelled, done again; and many containers like one."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from slipway.contracts.bulk import (
     BatchAccepted,
@@ -10,14 +10,22 @@ from slipway.contracts.bulk import (
     RequestBatch,
     RetryBatch,
 )
-from slipway.contracts.containers import CreateContainer
-from slipway.inventory import batching
+from slipway.contracts.clusters import NodeFacts
+from slipway.contracts.containers import ContainerSpec, CreateContainer
+from slipway.contracts.jobs import JobArgs
+from slipway.contracts.message import Id
+from slipway.inventory import batching, job_rules
 from slipway.inventory.records import Records
+from slipway.inventory.store.batch_choice import Judge
 from slipway.inventory.store.batch_retry import BatchRetries
 from slipway.inventory.store.batches import BatchStore
+from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.making import Creation
 from slipway.runtime.call import Call
 
+MOST_CLUSTERS = 1000
+Facts = Mapping[Id, Sequence[NodeFacts]]
+"""Cluster to its nodes."""
 Prepare = Callable[[CreateContainer, int], Awaitable[list[Creation]]]
 """Checks a request and completes it as often as wanted, each with secrets of its own."""
 
@@ -26,17 +34,24 @@ class BatchHandlers:
     """Answers about many containers at once."""
 
     def __init__(
-        self, batches: BatchStore, retries: BatchRetries, records: Records, prepare: Prepare
+        self,
+        *,
+        batches: BatchStore,
+        retries: BatchRetries,
+        clusters: ClusterStore,
+        records: Records,
+        prepare: Prepare,
     ) -> None:
         self._batches = batches
         self._retries = retries
+        self._clusters = clusters
         self._records = records
         self._prepare = prepare
 
     async def plan(self, query: PlanBatch, _call: Call) -> BatchPlan:
         """Tell what a batch would do."""
         batching.check(query.kind, query.args)
-        return await self._batches.plan(query)
+        return await self._batches.plan(query, _judge(query.args, await self._facts()))
 
     async def request(self, query: RequestBatch, call: Call) -> BatchAccepted:
         """Accept a batch."""
@@ -46,7 +61,7 @@ class BatchHandlers:
         batching.check(query.kind, query.args)
         for job in await self._batches.working(query.selection):
             await self._records.catch_up(job)
-        return await self._batches.request(call, query)
+        return await self._batches.request(call, query, _judge(query.args, await self._facts()))
 
     async def create(self, query: CreateContainers, call: Call) -> BatchAccepted:
         """Accept several creations like one."""
@@ -62,4 +77,20 @@ class BatchHandlers:
     async def retry(self, query: RetryBatch, call: Call) -> BatchAccepted:
         """Accept a second try of what did not succeed."""
         done = await self._retries.done_before(call, query)
-        return done or await self._retries.retry(call, query)
+        if done is not None:
+            return done
+        facts = await self._facts()
+        return await self._retries.retry(call, query, lambda args: _judge(args, facts))
+
+    async def _facts(self) -> Facts:
+        page = await self._clusters.list(limit=MOST_CLUSTERS, cursor=None)
+        return {each.id: each.nodes for each in page.items}
+
+
+def _judge(args: JobArgs, facts: Facts) -> Judge:
+    """Give what compares arguments with what is known of a container's cluster."""
+
+    def judge(spec: ContainerSpec, cluster: Id, node: str) -> None:
+        job_rules.check_against(spec, args, facts.get(cluster, ()), node)
+
+    return judge

@@ -15,7 +15,8 @@ def upgrade() -> None:
         "create index if not exists jobs_of_parent on jobs (parent_id, id) where parent_id is not null"
     )
     op.execute(
-        "create table if not exists batch_items (batch_id text not null references jobs (id),"
+        "create table if not exists batch_items ("
+        "batch_id text not null references jobs (id) on delete cascade,"
         " index integer not null, container_id text, vmid integer not null, hostname text not null,"
         " job_id text, state text not null, error jsonb, primary key (batch_id, index))"
     )

@@ -1,6 +1,6 @@
 """The containers of a batch, each with what speaks against a job on it now, in few queries."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from slipway.contracts.bulk import PlannedItem
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id
-from slipway.contracts.problems import Rejected
+from slipway.contracts.problems import Rejected, SlipwayError, Unavailable
 from slipway.contracts.values import JobKind, Lifecycle
 from slipway.inventory.batching import BatchCommand, shortened
 from slipway.inventory.domain import Trigger, advance, refuse_unless_it_lives
@@ -22,6 +22,9 @@ from slipway.inventory.tables import clusters, containers, jobs
 from slipway.runtime.clock import now
 from slipway.runtime.ids import new_id
 
+Judge = Callable[[ContainerSpec, Id, str], None]
+"""Raises what speaks against the arguments for a container: its spec, its cluster, its node."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -30,7 +33,7 @@ class Choice:
     planned: PlannedItem
     row: Row[Any] | None
     """Its row with its cluster's name as `cluster`; None if nothing can be done with it now."""
-    error: Rejected | None = None
+    error: SlipwayError | None = None
     """Why not."""
 
     @classmethod
@@ -41,7 +44,7 @@ class Choice:
 
 
 async def choices_of(
-    connection: AsyncConnection, ids: Sequence[Id], kind: JobKind, *, lock: bool
+    connection: AsyncConnection, ids: Sequence[Id], kind: JobKind, judge: Judge, *, lock: bool
 ) -> tuple[Choice, ...]:
     """Look at containers, in the order of `ids`; locked, nothing else is accepted for them before the end."""
     wanted = select(containers, clusters.c.name.label("cluster")).join(clusters)
@@ -52,7 +55,7 @@ async def choices_of(
         jobs.c.container_id.in_(ids), jobs.c.state.in_(ACTIVE)
     )
     active = {row.container_id: row.id for row in await connection.execute(busy)}
-    return tuple(_choice(by_id[each], active.get(each), kind) for each in ids)
+    return tuple(_choice(by_id[each], active.get(each), kind, judge) for each in ids)
 
 
 def command_of(row: Row[Any], wanted: BatchCommand) -> RunJob:
@@ -73,8 +76,8 @@ async def begin_deletion(connection: AsyncConnection, ids: Sequence[Id]) -> None
     await connection.execute(update(containers).where(containers.c.id.in_(ids)).values(**values))
 
 
-def _choice(row: Row[Any], active: Id | None, kind: JobKind) -> Choice:
-    error = _against(row, active, kind)
+def _choice(row: Row[Any], active: Id | None, kind: JobKind, judge: Judge) -> Choice:
+    error = _against(row, active, kind, judge)
     planned = PlannedItem(
         container=row.id,
         vmid=row.vmid,
@@ -87,7 +90,7 @@ def _choice(row: Row[Any], active: Id | None, kind: JobKind) -> Choice:
     return Choice(planned, None if error else row, error)
 
 
-def _against(row: Row[Any], active: Id | None, kind: JobKind) -> Rejected | None:
+def _against(row: Row[Any], active: Id | None, kind: JobKind, judge: Judge) -> SlipwayError | None:
     try:
         if active is not None:
             raise JobActive(f"Job {active} works on this container; wait for its end.", job=active)
@@ -95,7 +98,8 @@ def _against(row: Row[Any], active: Id | None, kind: JobKind) -> Rejected | None
             advance(Lifecycle(row.lifecycle), Trigger.DELETION_ACCEPTED)
         else:
             refuse_unless_it_lives(Lifecycle(row.lifecycle), kind)
-    except Rejected as error:
+        judge(ContainerSpec.model_validate(row.spec), row.cluster_id, row.node)
+    except (Rejected, Unavailable) as error:
         return error
     return None
 

@@ -1,6 +1,6 @@
 """A second try of a batch: a new batch of the items that failed or were cancelled."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.batches import BatchItem
 from slipway.contracts.bulk import BatchAccepted, RetryBatch
 from slipway.contracts.containers import JobRef
-from slipway.contracts.jobs import RunJob
-from slipway.contracts.problems import Rejected
+from slipway.contracts.jobs import JobArgs, RunJob
+from slipway.contracts.problems import Rejected, Unavailable
 from slipway.contracts.values import JobKind, JobState
 from slipway.inventory.batching import BatchCommand, shortened
 from slipway.inventory.store import audit
-from slipway.inventory.store.batch_choice import begin_deletion, choices_of, command_of
+from slipway.inventory.store.batch_choice import Judge, begin_deletion, choices_of, command_of
 from slipway.inventory.store.batch_items import items_of, open_batch
 from slipway.inventory.store.claims import accepting, trying
 from slipway.inventory.store.containers import ContainerNotFound
@@ -25,6 +25,7 @@ from slipway.runtime.call import Call
 from slipway.runtime.database import Database
 from slipway.runtime.ids import new_id
 
+JudgeOf = Callable[[JobArgs], Judge]
 AGAIN = (JobState.FAILED, JobState.CANCELLED)
 
 
@@ -40,7 +41,7 @@ class BatchRetries:
         async with self._database.begin() as connection:
             return await audit.replayed(connection, call, "batch.retry", request, BatchAccepted)
 
-    async def retry(self, call: Call, request: RetryBatch) -> BatchAccepted:
+    async def retry(self, call: Call, request: RetryBatch, judge_of: JudgeOf) -> BatchAccepted:
         """Accept what did not succeed once more; an item that can't be becomes a failed one.
 
         Raises:
@@ -53,7 +54,8 @@ class BatchRetries:
             wanted = BatchCommand.model_validate(old.command).model_copy(update={"cancel_requested": False})
             items = [each for each in await items_of(connection, old.id) if each.state in AGAIN]
             await _lock(connection, items)
-            tried = [await _again(connection, item, wanted) for item in items]
+            judge = judge_of(wanted.args)
+            tried = [await _again(connection, item, wanted, judge) for item in items]
             batch = new_id()
             fresh = [_numbered(item, index, command) for index, (item, command) in enumerate(tried)]
             counts = await open_batch(connection, call, batch, wanted, fresh, retry_of=old.id)
@@ -72,23 +74,23 @@ async def _lock(connection: AsyncConnection, items: Sequence[BatchItem]) -> None
 
 
 async def _again(
-    connection: AsyncConnection, item: BatchItem, wanted: BatchCommand
+    connection: AsyncConnection, item: BatchItem, wanted: BatchCommand, judge: Judge
 ) -> tuple[BatchItem, RunJob | None]:
     """Give an item's new command, or the item with why there is none."""
     try:
         async with trying(connection, item.hostname):
             if item.job is not None:
                 return item, await second_try(connection, item.job, None)
-            return item, await _first(connection, item, wanted)
-    except Rejected as error:
+            return item, await _first(connection, item, wanted, judge)
+    except (Rejected, Unavailable) as error:
         return item.model_copy(update={"error": shortened(error.to_problem())}), None
 
 
-async def _first(connection: AsyncConnection, item: BatchItem, wanted: BatchCommand) -> RunJob:
+async def _first(connection: AsyncConnection, item: BatchItem, wanted: BatchCommand, judge: Judge) -> RunJob:
     """Give the command of an item that was never accepted."""
     if item.container is None:
         raise ContainerNotFound(f"There is no container with VMID {item.vmid}.")
-    (choice,) = await choices_of(connection, [item.container], wanted.kind, lock=True)
+    (choice,) = await choices_of(connection, [item.container], wanted.kind, judge, lock=True)
     if choice.row is None:
         raise choice.error or ContainerNotFound(f"There is no container {item.container!r}.")
     if wanted.kind is JobKind.DELETE:

@@ -27,7 +27,7 @@ from slipway.inventory.batching import BatchCommand
 from slipway.inventory.domain import NotCancellable, refuse_cancel
 from slipway.inventory.selection import Candidate, chosen, missing, parse, refused
 from slipway.inventory.store import audit
-from slipway.inventory.store.batch_choice import Choice, begin_deletion, choices_of, command_of
+from slipway.inventory.store.batch_choice import Choice, Judge, begin_deletion, choices_of, command_of
 from slipway.inventory.store.batch_items import counts_of, open_batch, stand
 from slipway.inventory.store.claims import accepting
 from slipway.inventory.store.intake import Intake
@@ -68,10 +68,10 @@ class BatchStore:
             active = await connection.scalars(select(jobs.c.id).where(mine, jobs.c.state.in_(ACTIVE)))
             return tuple(active)
 
-    async def plan(self, request: PlanBatch) -> BatchPlan:
+    async def plan(self, request: PlanBatch, judge: Judge) -> BatchPlan:
         """Give what a batch would do, and remember that it was shown."""
         async with self._database.begin() as connection:
-            choices = await _choose(connection, request.selection, request.kind, lock=False)
+            choices = await _choose(connection, request, judge, lock=False)
             items = tuple(each.planned for each in choices)
             hashed = batching.hash_of(request.kind, request.args, items)
             shown = {"items": batching.identities(items), "shown_at": now()}
@@ -85,7 +85,7 @@ class BatchStore:
         taken = batching.destroys(request.kind, items)
         return BatchPlan(kind=request.kind, hash=hashed, items=items, destroys=taken)
 
-    async def request(self, call: Call, request: RequestBatch) -> BatchAccepted:
+    async def request(self, call: Call, request: RequestBatch, judge: Judge) -> BatchAccepted:
         """Accept a batch; what can't be accepted becomes a failed item, the others go on.
 
         Raises:
@@ -94,7 +94,7 @@ class BatchStore:
             PlanChanged: if the selection means something else than what was shown.
         """
         async with accepting(self._database) as connection:
-            choices = await _choose(connection, request.selection, request.kind, lock=True)
+            choices = await _choose(connection, request, judge, lock=True)
             planned = [each.planned for each in choices]
             hashed = batching.hash_of(request.kind, request.args, planned)
             known = select(batch_plans.c["items"]).where(batch_plans.c.hash == request.plan)
@@ -189,10 +189,10 @@ async def _look(connection: AsyncConnection, selection: str) -> tuple[tuple[Cand
 
 
 async def _choose(
-    connection: AsyncConnection, selection: str, kind: JobKind, *, lock: bool
+    connection: AsyncConnection, request: PlanBatch | RequestBatch, judge: Judge, *, lock: bool
 ) -> tuple[Choice, ...]:
-    found, absent = await _look(connection, selection)
-    choices = await choices_of(connection, [one.id for one in found], kind, lock=lock)
+    found, absent = await _look(connection, request.selection)
+    choices = await choices_of(connection, [one.id for one in found], request.kind, judge, lock=lock)
     return (*choices, *(Choice.absent(vmid) for vmid in absent))
 
 
