@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 
 from slipway.contracts import batches, bulk, containers, jobs
 from slipway.contracts.message import Id
-from slipway.contracts.problems import Conflict, Invalid
+from slipway.contracts.problems import Conflict, Forbidden, Invalid
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
@@ -250,6 +250,22 @@ async def test_arguments_that_do_not_fit_a_container_fail_its_item(fleet: Fleet)
     for error in (plan.items[0].error, item.error):
         assert error is not None
         assert error.code == "node.not-found"
+
+
+async def test_a_batch_reaches_no_further_into_the_host_than_a_job(fleet: Fleet) -> None:
+    """What the operator does not allow is refused for each of many as it is for one."""
+    await fleet.make(1)
+    args = jobs.JobArgs(features={"mknod": True})
+
+    accepted = await fleet.ask(bulk.RequestBatch(kind=JobKind.CONFIGURE, selection="name:*", args=args))
+
+    (item,) = (await fleet.job(accepted.job.id)).items
+    with pytest.raises(Forbidden) as refused:
+        await fleet.world.gateway.ask(
+            jobs.RequestJob(container=str(item.container), kind=JobKind.CONFIGURE, args=args)
+        )
+    assert item.error is not None
+    assert (item.job, item.error.code) == (None, refused.value.code)
 
 
 async def test_cancel_reaches_all_that_has_not_ended_and_a_retry_takes_it_up(fleet: Fleet) -> None:

@@ -140,6 +140,7 @@ class _Rooms:
             clusters=ClusterStore(self._tables),
             records=self._records,
             prepare=of_containers.prepare,
+            reach=self._reach,
         )
 
 

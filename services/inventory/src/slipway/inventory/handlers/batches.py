@@ -22,6 +22,7 @@ from slipway.inventory.store.batches import BatchStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.making import Creation
 from slipway.runtime.call import Call
+from slipway.runtime.reach import Reach
 
 MOST_CLUSTERS = 1000
 Facts = Mapping[Id, Sequence[NodeFacts]]
@@ -41,17 +42,19 @@ class BatchHandlers:
         clusters: ClusterStore,
         records: Records,
         prepare: Prepare,
+        reach: Reach,
     ) -> None:
         self._batches = batches
         self._retries = retries
         self._clusters = clusters
         self._records = records
         self._prepare = prepare
+        self._reach = reach
 
     async def plan(self, query: PlanBatch, _call: Call) -> BatchPlan:
         """Tell what a batch would do."""
         batching.check(query.kind, query.args)
-        return await self._batches.plan(query, _judge(query.args, await self._facts()))
+        return await self._batches.plan(query, _judge(query.args, await self._facts(), self._reach))
 
     async def request(self, query: RequestBatch, call: Call) -> BatchAccepted:
         """Accept a batch."""
@@ -61,7 +64,7 @@ class BatchHandlers:
         batching.check(query.kind, query.args)
         for job in await self._batches.working(query.selection):
             await self._records.catch_up(job)
-        return await self._batches.request(call, query, _judge(query.args, await self._facts()))
+        return await self._batches.request(call, query, _judge(query.args, await self._facts(), self._reach))
 
     async def create(self, query: CreateContainers, call: Call) -> BatchAccepted:
         """Accept several creations like one."""
@@ -80,17 +83,17 @@ class BatchHandlers:
         if done is not None:
             return done
         facts = await self._facts()
-        return await self._retries.retry(call, query, lambda args: _judge(args, facts))
+        return await self._retries.retry(call, query, lambda args: _judge(args, facts, self._reach))
 
     async def _facts(self) -> Facts:
         page = await self._clusters.list(limit=MOST_CLUSTERS, cursor=None)
         return {each.id: each.nodes for each in page.items}
 
 
-def _judge(args: JobArgs, facts: Facts) -> Judge:
-    """Give what compares arguments with what is known of a container's cluster."""
+def _judge(args: JobArgs, facts: Facts, reach: Reach) -> Judge:
+    """Give what compares arguments with what a container's cluster and the operator allow."""
 
     def judge(spec: ContainerSpec, cluster: Id, node: str) -> None:
-        job_rules.check_against(spec, args, facts.get(cluster, ()), node)
+        job_rules.check_against(spec, args, facts.get(cluster, ()), node, reach)
 
     return judge
