@@ -76,7 +76,7 @@ def settings() -> str:
 def errors() -> str:
     """Give every stable code, with its HTTP status and what it means."""
     rows: dict[str, str] = {}
-    for cls in sorted(set(_errors()), key=lambda cls: (cls.code, cls.__name__)):
+    for cls in sorted(set(_errors()), key=lambda cls: (cls.code, cls.__name__, cls.__module__)):
         problem = Problem(kind=cls.kind, code=cls.code, message="", reason=getattr(cls, "reason", None))
         words = " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
         rows.setdefault(cls.code, f"| `{cls.code}` | {_status(problem)} | {problem.kind} | {words} |")
