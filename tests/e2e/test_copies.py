@@ -92,7 +92,7 @@ async def test_config(api: httpx.AsyncClient, container: dict[str, Any]) -> None
 
     assert "net1, searchdomain" in messages(changed)
     assert "keyctl, nesting" in messages(changed)
-    assert messages(again)[1:] == ["nothing to do", "nothing to do"]
+    assert messages(again)[1:] == ["nothing to do", "nothing to do", None]
     assert (len(spec["networks"]), spec["features"]) == (2, {"nesting": True, "keyctl": True})
 
 

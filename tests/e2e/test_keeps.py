@@ -151,6 +151,24 @@ async def test_ha(host: Host, api: httpx.AsyncClient, container: dict[str, Any])
 
 
 @pytest.mark.parametrize(
+    "volume",
+    [
+        "local:backup/vzdump-lxc-99999-2026_01_01-00_00_00.tar.zst",
+        "pbs:backup/ct/99999/2026-01-01T00:00:00Z",
+    ],
+)
+async def test_a_backup_of_another_one_is_refused(api: httpx.AsyncClient, volume: str) -> None:
+    """No job is made, and the answer says whose backup it is."""
+    living = (await api.get("/api/v1/containers")).json()["items"]
+    ready = next(each for each in living if each["lifecycle"] == "ready")
+
+    answer = await api.post(f"/api/v1/containers/{ready['id']}/restore", json={"backup": volume})
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "args.backup")
+    assert "a backup of VMID 99999" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
     ("body", "field"),
     [
         ({"mounts": [{"storage": "/etc", "path": "/x"}]}, "args.mounts.0.storage"),

@@ -68,7 +68,7 @@ _SETTLED: Mapping[str, object] = MappingProxyType(
     }
 )
 """What a creation has settled: it is not looked at again."""
-NEEDS_FACTS = _OF_SPEC | {"target_node"}
+NEEDS_FACTS = _OF_SPEC | {"target_node", "backup"}
 """Arguments that are checked against what is known of container and nodes."""
 OF_SNAPSHOTS = frozenset({JobKind.SNAPSHOT, JobKind.ROLLBACK, JobKind.SNAPSHOT_DELETE})
 """Kinds that need a snapshot's name."""
@@ -76,6 +76,8 @@ _SNAPSHOT = re.compile(r"(?!current$)[A-Za-z][A-Za-z0-9_-]{1,39}")
 """Official schema: `pve-configid`, up to 40 characters; `current` is Proxmox's own."""
 _STORAGE = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*[a-zA-Z0-9]")
 _BACKUP = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*:[a-zA-Z0-9][a-zA-Z0-9_./:-]{0,250}")
+_OWNER = re.compile(r":backup/(?:vzdump-(?:lxc|openvz|qemu)-|ct/|vm/)(?P<vmid>[1-9][0-9]{2,8})[-/]")
+"""Whose a backup is: vzdump's archives and those of a Proxmox Backup Server say so in their names."""
 _NODE = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _LIMITS = {
     "grace_seconds": (0, 3600),
@@ -134,6 +136,17 @@ def check_against(
             rules.check(spec.model_copy(update={**_SETTLED, **given}), None, facts, reach)
     except SlipwayError as error:
         raise _renamed(error, {}) from error
+
+
+def refuse_foreign_backup(args: JobArgs, vmid: int) -> None:
+    """Refuse a backup that is another VMID's: restored here, it would make this container someone else."""
+    found = _OWNER.search(args.backup or "")
+    if found is not None and int(found["vmid"]) != vmid:
+        message = (
+            f"{args.backup} is a backup of VMID {found['vmid']}, and this container is {vmid}: it would "
+            "become someone else. Its own backups are listed by GET /api/v1/containers/{id}/backups."
+        )
+        raise JobInvalid(message, errors=[FieldError(field="args.backup", message=message)])
 
 
 def _refuse_volumes(spec: ContainerSpec, args: JobArgs) -> None:

@@ -101,6 +101,7 @@ class JobHandlers:
         if not job_rules.NEEDS_FACTS & {name for name, value in query.args if value is not None}:
             return
         known = await self._containers.get(query.container)
+        job_rules.refuse_foreign_backup(query.args, known.vmid)
         cluster = await self._clusters.known(known.cluster_id)
         job_rules.check_against(known.spec, query.args, cluster.nodes, known.node, self._reach)
 

@@ -24,7 +24,7 @@ _ENDS_ITEM = frozenset(",\n\r\0")
 
 
 class RestrictedKey(Forbidden):
-    """It reaches into the host, and the operator does not allow that (any more)."""
+    """It reaches into the host, and the operator does not allow that."""
 
     code = "restricted-key.forbidden"
 
