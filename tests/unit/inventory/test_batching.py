@@ -1,15 +1,14 @@
 """Batches, decided: items add up to one state; hashes name what they stand for; names are free."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.contracts.batches import BatchCounts
 from slipway.contracts.bulk import PlannedItem
 from slipway.contracts.jobs import JobArgs
-from slipway.contracts.problems import Invalid, Problem
+from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobKind, JobState
-from slipway.inventory.batching import MOST_WORDS, check, counted, ending, hash_of, names, percent, shortened
+from slipway.inventory.batching import MOST_WORDS, counted, ending, hash_of, names, percent, shortened
 
 STATES = st.dictionaries(st.sampled_from([str(state) for state in JobState]), st.integers(1, 50), min_size=1)
 
@@ -78,21 +77,3 @@ def test_a_long_error_is_cut_so_that_a_thousand_fit() -> None:
         MOST_WORDS,
         {"step": "sync.1"},
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("features", {"mknod": True}),
-        ("networks", []),
-        ("mounts", [{"storage": "/etc", "path": "/x"}]),
-        ("devices", ["/dev/kvm"]),
-        ("hookscript", "local:snippets/x"),
-    ],
-)
-def test_what_is_checked_against_a_container_is_not_for_many(name: str, value: object) -> None:
-    """A batch is no way around the checks of a single change."""
-    with pytest.raises(Invalid) as refused:
-        check(JobKind.CONFIGURE, JobArgs.model_validate({name: value}))
-
-    assert [each.field for each in refused.value.errors] == [f"args.{name}"]

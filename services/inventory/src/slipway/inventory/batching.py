@@ -19,8 +19,6 @@ DESTRUCTIVE: Mapping[str, str] = {
     "container.restore": "all that was written since the backup",
 }
 """Kinds that need the hash of the plan that was shown, and what each takes away."""
-SINGLY = ("features", "networks", "mounts", "devices", "hookscript")
-"""Arguments that are checked against a container, its node and what the operator allows of the host."""
 MOST_WORDS = 240
 """Characters of an item's error that its batch repeats; the job of the item has the whole."""
 MOST_NAMED = 20
@@ -61,9 +59,6 @@ def check(kind: JobKind, args: JobArgs) -> None:
     if kind.makes:
         raise _invalid("kind", f"{kind} is asked for one container at a time.")
     job_rules.check(kind, args)
-    for name in SINGLY:
-        if getattr(args, name) is not None:
-            raise _invalid(f"args.{name}", "It depends on the container and its node; change them singly.")
     if args.hostname is not None:
         raise _invalid("args.hostname", "Several containers can't have one name; change them singly.")
 

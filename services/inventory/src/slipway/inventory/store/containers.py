@@ -55,8 +55,9 @@ class ContainerStore:
     async def get(self, container: Id) -> Container:
         """Give one container, also a deleted one."""
         async with self._database.begin() as connection:
-            row = await container_row(connection, container)
-            return (await _maker(connection, [row]))(row)
+            # Its job first: one that ends in between is then caught up with, and the row is never older.
+            make = await _maker(connection, [container])
+            return make(await container_row(connection, container))
 
     async def list(self, query: ListContainers) -> ContainerPage:
         """Give living containers, oldest first."""
@@ -64,7 +65,7 @@ class ContainerStore:
         wanted = wanted.order_by(containers.c.id).limit(query.limit + 1)
         async with self._database.begin() as connection:
             rows = (await connection.execute(wanted)).all()
-            make = await _maker(connection, rows)
+            make = await _maker(connection, [row.id for row in rows])
         items, following = page(rows, query.limit, make, "id")
         return ContainerPage(items=items, next=following)
 
@@ -181,9 +182,8 @@ async def _replace_credentials(connection: AsyncConnection, container: Id, seale
     )
 
 
-async def _maker(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> Callable[[Row[Any]], Container]:
+async def _maker(connection: AsyncConnection, ids: Sequence[Id]) -> Callable[[Row[Any]], Container]:
     """Give what makes a container of any of these rows: two more queries, whatever their number."""
-    ids = [row.id for row in rows]
     active = await connection.execute(
         select(jobs.c.container_id, jobs.c.id).where(
             jobs.c.container_id.in_(ids), jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
