@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 SIZE = 24
 NODE_JOBS = 8
-"""What the settings allow one node at a time."""
+"""What the settings allow one node at a time; one provisioner has as many slots."""
 
 
 async def test_a_fleet_from_its_creation_to_its_deletion(api: httpx.AsyncClient, stack: RunningStack) -> None:
