@@ -30,6 +30,7 @@ from slipway.runtime import headers as h
 from slipway.runtime import metrics
 from slipway.runtime.call import Call, using
 from slipway.runtime.edges import SETTLEMENTS, Settlement
+from slipway.runtime.ending import end
 from slipway.runtime.logs import get_logger
 from slipway.runtime.problems import invalid, problem_of
 
@@ -242,8 +243,7 @@ class Workbench:
         try:
             yield
         finally:
-            beating.cancel()
-            await asyncio.wait([beating])
+            await end(beating)
 
 
 def delay_seconds(attempts: int, *, at_least: float = 0.0) -> float:

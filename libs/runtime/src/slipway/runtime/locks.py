@@ -19,6 +19,7 @@ from nats.js.errors import APIError
 
 from slipway.runtime import headers as h
 from slipway.runtime.bus import Bus
+from slipway.runtime.ending import end
 from slipway.runtime.ids import new_id
 from slipway.runtime.logs import get_logger
 from slipway.runtime.problems import BusUnavailable, LeaseHeld
@@ -64,8 +65,7 @@ class Lease:
     ) -> None:
         """Let go, so that the next holder need not wait."""
         if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.wait([self._renewing])
+            await end(self._renewing)
         if not self.lost.is_set():
             # If this fails the lease ends by itself.
             with suppress(NatsError, OSError, TimeoutError):

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from slipway.contracts.problems import Unavailable
 from slipway.runtime import metrics
 from slipway.runtime.bus import Bus
+from slipway.runtime.ending import end
 from slipway.runtime.health import Asgi, HealthApp, HealthServer, Ping, WhenReady
 from slipway.runtime.logs import get_logger
 from slipway.runtime.settings import ServiceSettings
@@ -89,8 +90,7 @@ class Service:
         log.info("stopping", bus_lost=lost.done())
         await self._stop(server, [starting, *running])
         failed = broke or lost.done()
-        for waiting in (lost, stop):
-            waiting.cancel()
+        await end(lost, stop)
         return 1 if failed else 0
 
     async def _start(self) -> list[asyncio.Task[None]]:
@@ -106,10 +106,7 @@ class Service:
 
     async def _stop(self, server: HealthServer, running: "list[asyncio.Task[object]]") -> None:
         await server.stop()
-        for task in running:
-            task.cancel()
-        if running:
-            await asyncio.wait(running)
+        await end(*running)
         await self.bus.drain()
         for act in reversed(self._on_stop):
             with contextlib.suppress(Unavailable):

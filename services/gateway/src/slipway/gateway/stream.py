@@ -20,6 +20,7 @@ from slipway.contracts.jobs import JobDone
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.gateway.relay import Item, Relay, Viewer, item_of
 from slipway.runtime.bus import Bus
+from slipway.runtime.ending import end
 from slipway.runtime.health import Receive, Scope, Send
 from slipway.runtime.stored import read_page
 from slipway.runtime.topology import EVENTS
@@ -172,9 +173,7 @@ class EventStreams:
             await asyncio.wait({writing, gone, stop}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             is_cut = not writing.done() and not gone.done()
-            for task in (writing, gone, stop):
-                task.cancel()
-            await asyncio.gather(writing, gone, stop, return_exceptions=True)
+            await end(writing, gone, stop)
         if is_cut:
             with contextlib.suppress(TimeoutError, OSError):
                 await asyncio.wait_for(_send(send, b"", is_last=True), _GOODBYE_SECONDS)

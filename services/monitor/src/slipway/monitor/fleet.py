@@ -13,6 +13,7 @@ from slipway.monitor.poller import Poller
 from slipway.monitor.settings import MonitorSettings
 from slipway.monitor.trouble import Trouble
 from slipway.runtime.bus import Bus, Delivery
+from slipway.runtime.ending import end
 from slipway.runtime.locks import Lease
 from slipway.runtime.problems import LeaseHeld
 
@@ -52,7 +53,7 @@ class Fleet:
                 for cluster in known - watching.keys():
                     watching[cluster] = group.create_task(self._watch(cluster), name=f"watch {cluster}")
                 for cluster in watching.keys() - known:
-                    watching.pop(cluster).cancel()
+                    await end(watching.pop(cluster))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), LIST_AGAIN_SECONDS)
 
@@ -98,7 +99,6 @@ class Fleet:
             async with asyncio.TaskGroup() as group:
                 working = [group.create_task(poller.run()), group.create_task(nodes.run())]
                 await lease.lost.wait()
-                for task in working:
-                    task.cancel()
+                await end(*working)
         finally:
             self._due.pop(cluster, None)

@@ -17,6 +17,7 @@ from slipway.provisioner.progress import Story
 from slipway.provisioner.runs import ClaimLost, RecordBusy
 from slipway.proxmox.errors import AccessRefused
 from slipway.runtime.clock import now
+from slipway.runtime.ending import end
 from slipway.runtime.logs import get_logger
 from slipway.runtime.problems import BusUnavailable
 
@@ -138,8 +139,8 @@ class Execution:
 
     async def _until_told(self, work: Work, step: Step) -> Result:
         """Do a step; a cancel ends one that may be ended, together with its work in the guest."""
-        acting = asyncio.ensure_future(self.persist(lambda: step.act(work)))
-        told = asyncio.ensure_future(self._told.wait())
+        acting = asyncio.create_task(self.persist(lambda: step.act(work)))
+        told = asyncio.create_task(self._told.wait())
         try:
             await asyncio.wait({acting, told}, return_when=asyncio.FIRST_COMPLETED)
             if not acting.done() and not (step.is_cancellable or self._is_superseded):
@@ -147,9 +148,7 @@ class Execution:
             if acting.done():
                 return acting.result()
         finally:
-            told.cancel()
-            acting.cancel()
-            await asyncio.gather(acting, told, return_exceptions=True)
+            await end(told, acting)
         if not self._is_superseded:
             await self._end_remote(work, step)
         self._refuse_if_told()

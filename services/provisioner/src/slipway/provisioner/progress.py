@@ -10,7 +10,7 @@ stored once.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal
 
 from slipway.contracts.jobs import JobLog, JobProgress, LogLine, RunRecord
@@ -18,6 +18,7 @@ from slipway.contracts.message import Event
 from slipway.provisioner.runs import Run, Runs
 from slipway.runtime.bus import Bus, WriteRefused
 from slipway.runtime.clock import now
+from slipway.runtime.ending import end
 from slipway.runtime.redaction import clean
 
 LAST_LINES = 60
@@ -136,31 +137,23 @@ class Log:
 async def logging(story: Story, heading: JobLog) -> AsyncIterator[Log]:
     """Open the log of a step; what waits is told every quarter of a second, and at the end."""
     log = Log(story, heading)
+    is_over = asyncio.Event()
 
     async def keep_telling() -> None:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
+        while not is_over.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await is_over.wait()
             await log.flush()
 
     telling = asyncio.create_task(keep_telling())
     try:
         yield log
-        telling.cancel()
-        await _ended(telling)
-        await log.flush()
+        is_over.set()
+        # Not cancelled: lines on their way would be lost.
+        await telling
     finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
-
-
-async def _ended(task: "asyncio.Task[None]") -> None:
-    """Wait for a task that was cancelled; what it failed of before is raised."""
-    try:
-        await task
-    except asyncio.CancelledError:
-        current = asyncio.current_task()
-        if current is not None and current.cancelling():
-            raise
+        await end(telling)
 
 
 def _parts(text: str) -> Sequence[str]:
