@@ -23,10 +23,16 @@ async def test_power(api: httpx.AsyncClient, container: str) -> None:
     """Each verb reaches its goal; one that is reached already says that there is nothing to do."""
     path = f"containers/{container}"
 
+    async def power() -> str:
+        return str((await api.get(f"/api/v1/{path}")).json()["power"])
+
+    assert await power() == "running"  # a done job has said so, not only the next look at the cluster
     again = await done(api, f"{path}/start")
     await done(api, f"{path}/shutdown", {"grace_seconds": 10})
+    assert await power() == "stopped"
     stopped_again = await done(api, f"{path}/stop")
     restarted = await done(api, f"{path}/restart")
+    assert await power() == "running"
     await done(api, f"{path}/restart")
     await done(api, f"{path}/stop")
     await done(api, f"{path}/start")

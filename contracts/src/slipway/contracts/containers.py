@@ -319,6 +319,15 @@ class ContainerDeleted(Event):
     cluster: Id
 
 
+class ContainerChanged(Event):
+    """What is kept of a container's power changed; whoever reads it now reads the new one."""
+
+    subject: ClassVar[str] = "slipway.v1.event.container.{id}.changed"
+    id: Id
+    power: Power
+    observed_at: Moment
+
+
 class ContainerDiscovered(Event):
     """Services of a container were stored anew; credentials never travel by event."""
 

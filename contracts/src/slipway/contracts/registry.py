@@ -30,6 +30,7 @@ PUBLISHERS: Mapping[type[Message], tuple[str, ...]] = MappingProxyType(
         containers.ContainerFailed: ("inventory",),
         containers.ContainerDeleted: ("inventory",),
         containers.ContainerDiscovered: ("inventory",),
+        containers.ContainerChanged: ("inventory",),
         clusters.ClusterAdded: ("inventory",),
         jobs.RunRecord: ("provisioner",),
         jobs.JobPhase: ("provisioner",),

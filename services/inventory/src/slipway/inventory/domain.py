@@ -12,7 +12,7 @@ from slipway.contracts.containers import ContainerSpec, NetworkSpec
 from slipway.contracts.jobs import JobArgs, RunRecord
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError, Unavailable
 from slipway.contracts.templates import Manifest, Resources, Variable
-from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
+from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase, Power
 
 FIRST_VMID = 100
 LAST_VMID = 999_999_999
@@ -108,6 +108,20 @@ def outcome(kind: JobKind, state: JobState, *, exists_on_host: bool) -> Trigger:
     if succeeded:
         return Trigger.CREATION_SUCCEEDED
     return Trigger.CREATION_FAILED if exists_on_host else Trigger.CREATION_LEFT_NOTHING
+
+
+_POWER_AFTER = {
+    JobKind.CREATE: Power.RUNNING,
+    JobKind.START: Power.RUNNING,
+    JobKind.RESTART: Power.RUNNING,
+    JobKind.STOP: Power.STOPPED,
+    JobKind.SHUTDOWN: Power.STOPPED,
+}
+
+
+def power_after(kind: JobKind, state: JobState) -> Power | None:
+    """The power that a job's success proves; None where it proves none."""
+    return _POWER_AFTER.get(kind) if state is JobState.SUCCEEDED else None
 
 
 class JobEnded(Conflict):

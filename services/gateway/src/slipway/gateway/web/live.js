@@ -87,8 +87,11 @@ export function followFleet(changed, { signal, tell }) {
   let open = null;
   let timer = 0;
   const soon = () => {
-    clearTimeout(timer);
-    timer = window.setTimeout(changed, QUIET_MS);
+    // Events that never stop must not put it off for ever.
+    timer ||= window.setTimeout(() => {
+      timer = 0;
+      changed();
+    }, QUIET_MS);
   };
   const start = () => {
     open = new AbortController();

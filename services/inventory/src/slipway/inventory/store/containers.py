@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import (
     Container,
+    ContainerChanged,
     ContainerDiscovered,
     ContainerPage,
     CredentialRef,
@@ -114,17 +115,20 @@ class ContainerStore:
 
     async def _see(self, cluster: Id, vmid: int, power: Power, at: Moment) -> None:
         seen = containers.c
+        older = select(seen.id, seen.power).where(
+            seen.cluster_id == cluster,
+            seen.vmid == vmid,
+            seen.lifecycle != Lifecycle.DELETED,
+            or_(seen.observed_at.is_(None), seen.observed_at < at),
+        )
         async with self._database.begin() as connection:
-            await connection.execute(
-                update(containers)
-                .where(
-                    seen.cluster_id == cluster,
-                    seen.vmid == vmid,
-                    seen.lifecycle != Lifecycle.DELETED,
-                    or_(seen.observed_at.is_(None), seen.observed_at < at),
+            for row in (await connection.execute(older.with_for_update())).all():
+                await connection.execute(
+                    update(containers).where(seen.id == row.id).values(power=power, observed_at=at)
                 )
-                .values(power=power, observed_at=at)
-            )
+                if row.power != power:
+                    told = ContainerChanged(id=row.id, power=power, observed_at=at)
+                    await outbox.add(connection, told, message_id=f"container:{row.id}:changed:{new_id()}")
 
 
 async def container_row(connection: AsyncConnection, container: Id, *, for_update: bool = False) -> Row[Any]:

@@ -7,12 +7,18 @@ from typing import Any
 from sqlalchemy import Row, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.containers import ContainerDeleted, ContainerFailed, ContainerReady, ContainerSpec
+from slipway.contracts.containers import (
+    ContainerChanged,
+    ContainerDeleted,
+    ContainerFailed,
+    ContainerReady,
+    ContainerSpec,
+)
 from slipway.contracts.jobs import Job, JobPage, ListJobs, RunJob, RunRecord
 from slipway.contracts.message import Event, Id
 from slipway.contracts.problems import NotFound
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
-from slipway.inventory.domain import TRANSITIONS, actions, after_success, outcome
+from slipway.inventory.domain import TRANSITIONS, actions, after_success, outcome, power_after
 from slipway.inventory.store.batch_items import batch_job, counts_of, item_moved, items_of, lock_parent
 from slipway.inventory.store.pages import page
 from slipway.inventory.store.queue import Queue, positions
@@ -163,20 +169,35 @@ async def _move_container(connection: AsyncConnection, record: RunRecord, comman
     if record.exists_on_host and record.kind.makes and is_made:
         changes["vmid_is_provisional"] = False
     if record.state.is_terminal:
-        changes |= await _end(connection, record, command)
+        row = (
+            await connection.execute(
+                select(containers).where(containers.c.id == record.target.container).with_for_update()
+            )
+        ).one()
+        changes |= await _end(connection, row, record, command)
+        changes |= await _power(connection, row, record)
     if changes:
         await connection.execute(
             update(containers).where(containers.c.id == record.target.container).values(**changes)
         )
 
 
-async def _end(connection: AsyncConnection, record: RunRecord, command: RunJob) -> dict[str, object]:
+async def _power(connection: AsyncConnection, row: Row[Any], record: RunRecord) -> dict[str, object]:
+    """Give the power that a job left its container in, unless something newer was seen."""
+    power = power_after(record.kind, record.state)
+    at = record.finished_at
+    if power is None or at is None or (row.observed_at is not None and row.observed_at >= at):
+        return {}
+    if row.power != power:
+        told = ContainerChanged(id=row.id, power=power, observed_at=at)
+        await outbox.add(connection, told, message_id=f"job:{record.id}:power")
+    return {"power": power, "observed_at": at}
+
+
+async def _end(
+    connection: AsyncConnection, row: Row[Any], record: RunRecord, command: RunJob
+) -> dict[str, object]:
     """Tell what a job's end means for its container, and give what changes in its row."""
-    row = (
-        await connection.execute(
-            select(containers).where(containers.c.id == record.target.container).with_for_update()
-        )
-    ).one()
     if not record.kind.makes and record.kind is not JobKind.DELETE:
         return _changed(row, record, command)
     trigger = outcome(record.kind, record.state, exists_on_host=record.exists_on_host)
