@@ -8,6 +8,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -148,6 +149,8 @@ def _default(name: str, value: Any) -> str:
         return "host and process id"
     shown = getattr(value, "get_secret_value", lambda: value)()
     if hasattr(shown, "total_seconds"):
+        if shown >= timedelta(days=1):
+            return f"`P{shown.days}D`"
         return f"{shown.total_seconds():g} s"
     return f"`{shown}`" if shown not in {None, ""} else ""
 

@@ -1,12 +1,13 @@
 """What the gateway asks others for, answered on a real bus."""
 
+import base64
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import SecretStr
 
-from slipway.contracts import containers, jobs, templates
+from slipway.contracts import containers, jobs, stories, templates
 from slipway.contracts.message import Query
 from slipway.contracts.problems import FieldError, Invalid, NotFound
 from slipway.contracts.values import JobKind, JobState, Sealed
@@ -16,6 +17,7 @@ from slipway.runtime.identities import Identities
 from slipway.runtime.sealing import Sealer
 from slipway.runtime.service import Service
 from slipway.runtime.settings import ServiceSettings
+from slipway.runtime.stories import Told, pack
 
 TOKEN = "the-bootstrap-token-of-this-test"
 PASSWORD = "a generated password"
@@ -28,12 +30,15 @@ class Others:
 
     identities: Identities
     asked: list[tuple[Query[Any], Call]] = field(default_factory=list)
+    kept: dict[str, list[Told]] = field(default_factory=dict)
+    """Stories by job."""
     states: dict[str, JobState] = field(default_factory=lambda: {"job-1": JobState.RUNNING})
 
     def as_inventory(self, bus: Bus) -> None:
         """Answer what the gateway asks inventory."""
         bus.answer(jobs.GetJob, self.on_job)
         bus.answer(jobs.ListJobs, self.on_jobs)
+        bus.answer(stories.GetStory, self.on_story)
         bus.answer(containers.CreateContainer, self.on_create)
         bus.answer(containers.RevealCredential, self.on_reveal)
         bus.answer(containers.ListContainers, self.on_containers)
@@ -68,6 +73,12 @@ class Others:
         """Know nothing."""
         self.asked.append((query, call))
         return jobs.JobPage(items=())
+
+    async def on_story(self, query: stories.GetStory, _call: Call) -> stories.StoryPart:
+        """Give kept stories two events at a time."""
+        following = [each for each in self.kept.get(query.job, []) if each.sequence > query.after][:2]
+        packed = base64.b64encode(pack(following)).decode() if following else ""
+        return stories.StoryPart(is_kept=query.job in self.kept, packed=packed)
 
     async def on_containers(self, query: containers.ListContainers, call: Call) -> containers.ContainerPage:
         """Know nothing."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from nats.aio.client import Client
 
 from slipway.contracts.clusters import ClusterAdded
 from slipway.contracts.jobs import JobAccepted, JobDone, JobLog, JobPhase, LogLine
@@ -17,11 +18,15 @@ from slipway.contracts.message import Event
 from slipway.contracts.values import JobKind, JobState, Phase
 from slipway.runtime.bus import Bus
 from slipway.runtime.service import Service
+from slipway.runtime.stored import read_all
+from slipway.runtime.stories import Told
+from slipway.runtime.topology import EVENTS
 from support.gateway_side import Others
 from support.nats import MakeBus
 from support.waiting import until
 
 JOB = "/api/v1/jobs/job-1/events"
+LOG = "/api/v1/jobs/job-1/log"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PHASE = JobPhase(id="job-1", phase=Phase.CREATE, status="started", percent=0, at=NOW)
 DONE = JobDone(id="job-1", state=JobState.SUCCEEDED, container="c-1", vmid=100, percent=100, at=NOW)
@@ -206,3 +211,30 @@ async def test_log_is_given_whole(user: httpx.AsyncClient, make_bus: MakeBus) ->
 
     assert answer.headers["content-type"].startswith("text/plain")
     assert answer.text == "between\nlong\n"
+
+
+async def test_a_kept_story_is_told_when_the_bus_has_forgotten(
+    user: httpx.AsyncClient, others: Others, make_bus: MakeBus, admin: Client
+) -> None:
+    """Events, ids and log are the same as before; it resumes from any of them, and 204 follows the last."""
+    events = (ACCEPTED, *(line(number) for number in range(9)), PHASE, DONE)
+    await tell(await make_bus("provisioner"), *events)
+    others.states["job-1"] = JobState.SUCCEEDED
+    before, log_before = Viewer(user), (await user.get(LOG)).text
+    await before.read()
+    kept = await read_all(admin, EVENTS, subject="slipway.v1.event.job.job-1.>")
+    others.kept["job-1"] = [Told(each.sequence, each.subject, each.payload) for each in kept]
+    await admin.jetstream().purge_stream(EVENTS, subject="slipway.v1.event.job.job-1.>")
+
+    late, resumed, lost = Viewer(user), Viewer(user), Viewer(user, f"{JOB}?last_event_id=999999")
+    resumed.last_id = before.seen[4].id
+    ended = [await viewer.read() for viewer in (late, resumed, lost)]
+    again = await user.get(JOB, headers={"Last-Event-ID": late.last_id})
+
+    assert ended == [True, True, True]
+    assert late.seen == before.seen
+    assert resumed.seen == before.seen[5:]
+    assert [event.name for event in lost.seen[:2]] == ["reset", "accepted"]
+    assert lost.seen[1:] == before.seen
+    assert again.status_code == httpx.codes.NO_CONTENT
+    assert (await user.get(LOG)).text == log_before != ""

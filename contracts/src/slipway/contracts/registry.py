@@ -14,6 +14,7 @@ from slipway.contracts import (
     kept,
     parked,
     plans,
+    stories,
     templates,
 )
 from slipway.contracts.message import Message, Query
@@ -57,6 +58,7 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
         containers.StoreDiscovery: ("monitor",),
         jobs.GetJob: ("gateway",),
         jobs.ListJobs: ("gateway",),
+        stories.GetStory: ("gateway",),
         jobs.RetryJob: ("gateway",),
         jobs.RequestJob: ("gateway",),
         jobs.RequestCancel: ("gateway",),

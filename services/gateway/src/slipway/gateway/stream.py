@@ -6,7 +6,9 @@ meanwhile. `Last-Event-ID` (header, or `last_event_id` in the query) resumes exa
 twice. An id that the stream does not know any more, or not yet, yields `reset` and the story from its start;
 the fleet has no start, so its viewer goes on from now.
 
-A job's stream ends after `done`. Who comes again after that gets 204, which keeps an EventSource away.
+The story of a job that has ended is told from where it is kept (`stories`), which reaches further back than
+the bus. A job's stream ends after `done`. Who comes again after that gets 204, which keeps an EventSource
+away.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ from urllib.parse import parse_qs
 from slipway.contracts.jobs import JobDone
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.gateway.relay import Item, Relay, Viewer, item_of
+from slipway.gateway.stories import KeptStory, open_story
 from slipway.runtime.bus import Bus
 from slipway.runtime.ending import end
 from slipway.runtime.health import Receive, Scope, Send
@@ -32,6 +35,8 @@ PAGE = 64
 """How many stored messages are read at once: one may have 64 KiB."""
 _GOODBYE_SECONDS = 1.0
 _LONGEST_ID = 19
+_BEGIN = f"retry: {RETRY_MILLISECONDS}\n\n".encode()
+_RESET = b"event: reset\ndata: {}\n\n"
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -50,6 +55,8 @@ class Opening:
     """Up to where the story is read; live goes on from there."""
     is_over: bool = False
     """Whether nothing follows."""
+    kept: KeptStory | None = None
+    """Where the story is read, if not from the bus."""
 
 
 class EventStreams:
@@ -91,9 +98,11 @@ class EventStreams:
             await self._until_ended(writing, receive, send)
 
     async def _open(self, viewer: Viewer, after: int | None, attached_at: int, *, is_over: bool) -> Opening:
-        begin = f"retry: {RETRY_MILLISECONDS}\n\n".encode()
+        begin = _BEGIN
+        if viewer.job is not None and is_over and (kept := await self._kept(viewer.job, after)) is not None:
+            return kept
         if after is not None and await self._is_unknown(viewer, after):
-            begin, after = begin + b"event: reset\ndata: {}\n\n", None
+            begin, after = begin + _RESET, None
         if viewer.job is None:
             if after is None:
                 # An id without data is no event, but what a browser sends when it comes again.
@@ -103,6 +112,16 @@ class EventStreams:
         if ended_at is not None or is_over:
             return Opening(begin=begin, after=after or 0, until=ended_at or sys.maxsize, is_over=True)
         return Opening(begin=begin, after=after or 0, until=attached_at)
+
+    async def _kept(self, job: str, after: int | None) -> Opening | None:
+        """Open the story of an ended job where it is kept; an id that the bus never gave is unknown."""
+        begin = _BEGIN
+        if after is not None and not 0 < after <= (await self._relay.bounds())[1]:
+            begin, after = begin + _RESET, None
+        kept = await open_story(self._bus, job, after=after or 0)
+        if kept is None:
+            return None
+        return Opening(begin=begin, after=after or 0, until=sys.maxsize, is_over=True, kept=kept)
 
     async def _is_unknown(self, viewer: Viewer, after: int) -> bool:
         """Whether the stream can't tell what followed an event."""
@@ -122,6 +141,10 @@ class EventStreams:
 
     async def _pages(self, viewer: Viewer, opening: Opening) -> AsyncIterator[list[Item]]:
         """Give what lies between what was seen and what comes live; never an empty page."""
+        if opening.kept is not None:
+            async for told in opening.kept.pages():
+                yield [Item.of(each.sequence, each.subject, each.payload) for each in told]
+            return
         after, until = opening.after, opening.until
         if opening.is_over or not self._relay.reaches_back(after):
             async for page in self._stored(viewer, after, until):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from slipway.contracts import bulk, clusters, containers, guests, jobs, parked, plans
+from slipway.contracts import bulk, clusters, containers, guests, jobs, parked, plans, stories
 from slipway.inventory.credentials import Custody
 from slipway.inventory.handlers.batches import BatchHandlers
 from slipway.inventory.handlers.clusters import ClusterHandlers
@@ -12,6 +12,7 @@ from slipway.inventory.handlers.parked import ParkedHandlers
 from slipway.inventory.handlers.plans import PlanHandlers
 from slipway.inventory.queueing import Limits
 from slipway.inventory.records import Records
+from slipway.inventory.retention import Retention
 from slipway.inventory.settings import InventorySettings
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.audit import AuditStore
@@ -23,7 +24,10 @@ from slipway.inventory.store.copying import CopyStore
 from slipway.inventory.store.intake import Intake, PlanningIntake
 from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.queue import Queue
+from slipway.inventory.store.retention import RetentionStore
+from slipway.inventory.store.stories import StoryStore
 from slipway.inventory.store.vmids import VmidStore
+from slipway.inventory.stories import StoryKeeper
 from slipway.runtime import database
 from slipway.runtime.bus import Bus
 from slipway.runtime.database import Database
@@ -48,6 +52,9 @@ def build() -> Service:
     service = Service("inventory", settings, bus)
     service.ping("postgres", tables.ping)
     service.background("outbox", Outbox(tables, bus).run)
+    service.background("stories", StoryKeeper(bus, StoryStore(tables)).run)
+    old = Retention(RetentionStore(tables), jobs=settings.job_retention, audit=settings.audit_retention)
+    service.background("retention", old.run)
     service.on_stop(tables.dispose)
     return service
 
@@ -80,6 +87,7 @@ def register(
     bus.answer(containers.StoreDiscovery, of_containers.discovered)
     bus.answer(jobs.GetJob, of_jobs.get)
     bus.answer(jobs.ListJobs, of_jobs.list)
+    bus.answer(stories.GetStory, StoryStore(tables).part)
     bus.answer(jobs.RetryJob, of_jobs.retry)
     bus.answer(jobs.RequestJob, of_jobs.request)
     bus.answer(jobs.RequestCancel, of_jobs.cancel)

@@ -1,11 +1,12 @@
 """What inventory can be told from outside."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field
 
 from slipway.runtime.reach import ReachSettings
-from slipway.runtime.settings import DatabaseSettings, ServiceSettings
+from slipway.runtime.settings import DatabaseSettings, Duration, ServiceSettings
 
 
 class InventorySettings(ServiceSettings, DatabaseSettings, ReachSettings):
@@ -18,3 +19,7 @@ class InventorySettings(ServiceSettings, DatabaseSettings, ReachSettings):
     """How many jobs run on one node at a time; the others wait in its queue."""
     node_creations: int = Field(default=2, ge=1, le=64)
     """How many of them may be creations."""
+    job_retention: Duration = Field(default=timedelta(days=90), ge=timedelta(days=1))
+    """For how long a job that has ended is kept with its log; the newest job of a container stays."""
+    audit_retention: Duration = Field(default=timedelta(days=365), ge=timedelta(days=1))
+    """For how long the audit trail is kept."""

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -97,6 +98,7 @@ jobs = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("started_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
+    Column("story_at", DateTime(timezone=True), comment="when its story was kept; null before"),
 )
 Index(
     "claim_job",
@@ -113,7 +115,24 @@ Index(
     postgresql_where=text("state in ('queued', 'running')"),
 )
 
+Index(
+    "jobs_untold",
+    jobs.c.id,
+    postgresql_where=text("story_at is null and state in ('succeeded', 'failed', 'cancelled')"),
+)
+
 Index("jobs_of_parent", jobs.c.parent_id, jobs.c.id, postgresql_where=text("parent_id is not null"))
+
+story_parts = Table(
+    "story_parts",
+    metadata,
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "after", BigInteger, primary_key=True, comment="the last sequence of the part before; 0 is the first"
+    ),
+    Column("last", BigInteger, nullable=False),
+    Column("packed", LargeBinary, nullable=False),
+)
 
 batch_items = Table(
     "batch_items",
@@ -167,6 +186,7 @@ audit = Table(
     Column("correlation_id", Text, nullable=False),
     Column("details", JSONB, nullable=False),
 )
+Index("audit_age", audit.c.at)
 
 idempotency = Table(
     "idempotency",

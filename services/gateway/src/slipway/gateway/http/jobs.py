@@ -59,9 +59,10 @@ def jobs(bus: Bus) -> APIRouter:
 
     @api.get("/jobs/{job}/log", response_class=PlainTextResponse)
     async def whole_log(job: IdPath) -> Response:
-        await bus.ask(GetJob(job=job))
+        known = await bus.ask(GetJob(job=job))
+        text = await log_of(bus, job, is_over=known.state.is_terminal)
         return StreamingResponse(
-            log_of(bus, job), media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"}
+            text, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"}
         )
 
     return api

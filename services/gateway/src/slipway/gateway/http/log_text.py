@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator, Iterable
 
 from slipway.contracts.jobs import JobLog
+from slipway.gateway.stories import open_story
 from slipway.runtime.bus import Bus
 from slipway.runtime.stored import read_page
+from slipway.runtime.stories import Told
 from slipway.runtime.topology import EVENTS
 
 PAGE = 64
@@ -34,15 +36,26 @@ class LogText:
         yield from ("".join(each) + "\n" for each in parts.values())
 
 
-async def log_of(bus: Bus, job: str) -> AsyncIterator[str]:
-    """Give a job's log, page by page."""
-    text, after = LogText(), 0
-    subject = JobLog.subject.replace("{id}", job)
+async def log_of(bus: Bus, job: str, *, is_over: bool) -> AsyncIterator[str]:
+    """Open a job's log, page by page: where it is kept if the job has ended, else on the bus."""
+    kept = await open_story(bus, job) if is_over else None
+    return _texts(kept.pages() if kept is not None else _stored(bus, job))
+
+
+async def _texts(pages: AsyncIterator[list[Told]]) -> AsyncIterator[str]:
+    text = LogText()
+    async for page in pages:
+        for event in page:
+            if event.subject.endswith(".log"):
+                yield "".join(text.add(JobLog.model_validate_json(event.payload)))
+    yield "".join(text.rest())
+
+
+async def _stored(bus: Bus, job: str) -> AsyncIterator[list[Told]]:
+    subject, after = JobLog.subject.replace("{id}", job), 0
     while True:
         page = await read_page(bus.connection, EVENTS, subject=subject, from_sequence=after + 1, most=PAGE)
         if not page.messages:
-            yield "".join(text.rest())
             return
-        for message in page.messages:
-            yield "".join(text.add(JobLog.model_validate_json(message.payload)))
+        yield [Told(each.sequence, each.subject, each.payload) for each in page.messages]
         after = page.messages[-1].sequence

@@ -1,0 +1,71 @@
+"""A job's log and story are whole after the bus has forgotten them."""
+
+import asyncio
+import secrets
+
+import httpx
+import nats
+
+from slipway.cli.sse import ServerEvent, follow
+from slipway.contracts.stories import GetStory
+from slipway.runtime.bus import Bus
+from slipway.runtime.settings import ServiceSettings
+from slipway.runtime.topology import EVENTS
+from support.stack import RunningStack, create, story
+
+
+async def test_log_and_story_outlive_the_bus(stack: RunningStack, api: httpx.AsyncClient) -> None:
+    """With the job's events purged, both are as before; the story resumes in its middle, ends with `done`."""
+    accepted = await create(api, template="counting", hostname=f"late-{secrets.token_hex(3)}")
+    job = accepted["job"]["id"]
+    before = await story(api, job)
+    log_before = (await api.get(f"/api/v1/jobs/{job}/log")).text
+    await _until_kept(stack, job)
+    left = await _purge(stack, job)
+
+    log_after = (await api.get(f"/api/v1/jobs/{job}/log")).text
+    after = await story(api, job)
+    middle = before[len(before) // 2]
+    resumed = await _resumed(api, job, str(middle.id))
+
+    assert left == 0
+    assert "number 1999\n" in log_before
+    assert log_after == log_before
+    assert after == before
+    assert after[-1].kind == "done"
+    assert resumed == before[len(before) // 2 + 1 :]
+
+
+async def _until_kept(stack: RunningStack, job: str) -> None:
+    settings = ServiceSettings(
+        nats_url=stack.endpoints["nats"], nats_nkey_file=stack.data / "identities" / "gateway.nk"
+    )
+    bus = Bus(settings, service="gateway")
+    await bus.start()
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                if (await bus.ask(GetStory(job=job))).is_kept:
+                    return
+                await asyncio.sleep(0.2)
+    finally:
+        await bus.drain()
+
+
+async def _purge(stack: RunningStack, job: str) -> int:
+    """Take a job's events off the bus, as their age does; tell how many are left."""
+    subject = f"slipway.v1.event.job.{job}.>"
+    key = stack.data / "identities" / "admin.nk"
+    client = await nats.connect(stack.endpoints["nats"], nkeys_seed=str(key), inbox_prefix="_INBOX_admin")
+    try:
+        bus = client.jetstream()
+        await bus.purge_stream(EVENTS, subject=subject)
+        return len((await bus.stream_info(EVENTS, subjects_filter=subject)).state.subjects or {})
+    finally:
+        await client.close()
+
+
+async def _resumed(api: httpx.AsyncClient, job: str, last: str) -> list[ServerEvent]:
+    path = f"/api/v1/jobs/{job}/events?last_event_id={last}"
+    async with asyncio.timeout(20):
+        return [event async for event in follow(api, path)]

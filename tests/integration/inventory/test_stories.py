@@ -1,0 +1,142 @@
+"""Stories of ended jobs are kept from a real bus in a real database; what is old goes."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+from integration.inventory.test_acceptance import World, world  # noqa: F401  a fixture
+from integration.inventory.test_batches import Fleet
+from nats.aio.client import Client
+from sqlalchemy import func, select, update
+
+from slipway.contracts import jobs, stories
+from slipway.contracts.message import Id
+from slipway.contracts.values import JobState
+from slipway.inventory import tables
+from slipway.inventory.app import LIMITS
+from slipway.inventory.retention import Retention
+from slipway.inventory.store.jobs import JobStore
+from slipway.inventory.store.queue import Queue
+from slipway.inventory.store.retention import RetentionStore
+from slipway.inventory.store.stories import StoryStore
+from slipway.inventory.stories import StoryKeeper
+from slipway.runtime.clock import now
+from slipway.runtime.stories import Told, unpack
+from slipway.runtime.topology import EVENTS
+from support.nats import MakeBus
+
+AT = datetime(2026, 1, 2, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+async def test_a_story_outlives_the_bus(world: World, make_bus: MakeBus, admin: Client) -> None:  # noqa: F811
+    """It is kept once it has ended, with the sequences it had, and stays when the bus has forgotten it."""
+    fleet = await _fleet(world)
+    job = (await world.create("web")).job.id
+    provisioner, inventory = await make_bus("provisioner"), await make_bus("inventory")
+    keeper = StoryKeeper(inventory, StoryStore(world.tables))
+    sequences = [await provisioner.publish(_line(job, n), message_id=f"{job}:{n}") for n in range(150)]
+    await fleet.take(job, JobState.SUCCEEDED)
+    await _ended_now(world, job)
+
+    await keeper.keep_all()
+    before = await world.gateway.ask(stories.GetStory(job=job))
+    done = jobs.JobDone(id=job, state=JobState.SUCCEEDED, percent=100, at=AT)
+    sequences.append(await provisioner.publish(done, message_id=f"{job}:done"))
+    await keeper.keep_all()
+    await admin.jetstream().purge_stream(EVENTS, subject=f"slipway.v1.event.job.{job}.>")
+    await keeper.keep_all()
+
+    assert before == stories.StoryPart()
+    told = await _told(world, job)
+    assert [each.sequence for each in told] == sequences
+    assert jobs.JobLog.model_validate_json(told[7].payload) == _line(job, 7)
+    assert await _told(world, job, after=sequences[-2]) == told[-1:]
+    assert await _told(world, job, after=sequences[-1]) == []
+
+
+async def test_a_story_without_an_end_is_kept_after_an_hour(world: World, make_bus: MakeBus) -> None:  # noqa: F811
+    """Whoever looks for stories does not look for it for ever."""
+    fleet = await _fleet(world)
+    job = (await world.create("web")).job.id
+    provisioner, inventory = await make_bus("provisioner"), await make_bus("inventory")
+    sequence = await provisioner.publish(_line(job, 1), message_id=f"{job}:1")
+    await fleet.take(job, JobState.FAILED)  # at AT, long ago
+
+    store = StoryStore(world.tables)
+    waiting = await store.untold()
+    await StoryKeeper(inventory, store).keep_all()
+
+    assert [each.id for each in waiting] == [job]
+    assert [each.sequence for each in await _told(world, job)] == [sequence]
+    assert await store.untold() == []
+
+
+async def test_old_jobs_go_but_a_containers_newest(world: World) -> None:  # noqa: F811
+    """A job that ended long ago goes with its story; what runs, is young, or is the newest stays."""
+    fleet = await _fleet(world)
+    first = await world.create("web")
+    await fleet.take(first.job.id, JobState.FAILED)
+    await StoryStore(world.tables).keep(first.job.id, [], at=AT)
+    again = await world.gateway.ask(jobs.RetryJob(job=first.job.id))
+    await fleet.take(again.job.id, JobState.FAILED)
+    running = await world.create("other")
+    await fleet.take(running.job.id, JobState.RUNNING)
+
+    await Retention(RetentionStore(world.tables), jobs=10_000 * DAY, audit=DAY).remove_all()
+    all_of_them = await _jobs(world)
+    await Retention(RetentionStore(world.tables), jobs=DAY, audit=DAY).remove_all()
+
+    assert all_of_them == {first.job.id, again.job.id, running.job.id}
+    assert await _jobs(world) == {again.job.id, running.job.id}
+
+
+async def test_old_entries_and_keys_go(world: World) -> None:  # noqa: F811
+    """An audit entry and a key of before go; a young one stays, and its key still gives the same answer."""
+    await _fleet(world)
+    await world.create("old", key="k1")
+    past = now() - 3 * DAY
+    async with world.tables.begin() as connection:
+        await connection.execute(update(tables.audit).values(at=past))
+        await connection.execute(update(tables.idempotency).values(created_at=past))
+    young = await world.create("young", key="k2")
+
+    await Retention(RetentionStore(world.tables), jobs=10_000 * DAY, audit=2 * DAY).remove_all()
+
+    async with world.tables.begin() as connection:
+        entries = await connection.scalar(select(func.count()).select_from(tables.audit))
+        keys = list(await connection.scalars(select(tables.idempotency.c.key)))
+    assert entries == 1
+    assert keys == ["k2"]
+    assert await world.create("young", key="k2") == young
+
+
+async def _fleet(world: World) -> Fleet:  # noqa: F811
+    await world.add()
+    return Fleet(world, JobStore(world.tables, Queue(world.tables, LIMITS)))
+
+
+async def _ended_now(world: World, job: Id) -> None:  # noqa: F811
+    async with world.tables.begin() as connection:
+        await connection.execute(update(tables.jobs).where(tables.jobs.c.id == job).values(finished_at=now()))
+
+
+async def _jobs(world: World) -> set[str]:  # noqa: F811
+    async with world.tables.begin() as connection:
+        return set(await connection.scalars(select(tables.jobs.c.id)))
+
+
+async def _told(world: World, job: Id, *, after: int = 0) -> list[Told]:  # noqa: F811
+    found: list[Told] = []
+    last = after
+    while True:
+        part = await world.gateway.ask(stories.GetStory(job=job, after=last))
+        assert part.is_kept
+        if not part.packed:
+            return [each for each in found if each.sequence > after]
+        found += unpack(base64.b64decode(part.packed))
+        last = found[-1].sequence
+
+
+def _line(job: Id, number: int) -> jobs.JobLog:
+    text = f"line {number} ü" + "x" * 4000
+    return jobs.JobLog(id=job, step="s", lines=(jobs.LogLine(stream="stdout", text=text),), offset=number + 1)

@@ -1,0 +1,79 @@
+"""A story in parts gives the same events; of a log that is too long, only the middle is missing."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway.contracts.jobs import JobLog, LogLine
+from slipway.inventory.telling import PART_BYTES, Telling
+from slipway.runtime.stories import Told, pack, unpack
+
+PREFIX = "slipway.v1.event.job.j."
+
+
+def log(sequence: int, text: str) -> Told:
+    """Make a log event."""
+    message = JobLog(id="j", step="sync.script.1", lines=(LogLine(stream="stdout", text=text),), offset=1)
+    return Told(sequence, f"{PREFIX}log", message.model_dump_json().encode())
+
+
+def other(sequence: int, name: str) -> Told:
+    """Make an event that is no log line."""
+    return Told(sequence, f"{PREFIX}{name}", b'{"id":"j"}')
+
+
+def told(telling: Telling) -> list[Told]:
+    """Take all parts apart; each follows the one before."""
+    parts = telling.parts()
+    assert [part.after for part in parts] == [0, *(part.last for part in parts)][: len(parts)]
+    return [event for part in parts for event in unpack(part.packed)]
+
+
+@given(st.lists(st.binary(max_size=200)))
+def test_packed_events_come_back_byte_for_byte(payloads: list[bytes]) -> None:
+    """Also what is not UTF-8."""
+    events = [Told(number, f"{PREFIX}log", payload) for number, payload in enumerate(payloads, 1)]
+
+    assert unpack(pack(events)) == events
+
+
+def test_a_long_story_has_several_parts() -> None:
+    """Put together, they are the story; it has ended with `done`."""
+    events = [log(number * 3, "x" * (PART_BYTES // 3)) for number in range(1, 9)] + [other(99, "done")]
+    telling = Telling()
+
+    for event in events:
+        telling.add(event)
+
+    assert telling.has_ended
+    assert len(telling.parts()) > 2
+    assert told(telling) == events
+
+
+def test_the_middle_of_a_log_is_left_out_and_said() -> None:
+    """Begin, end and everything but log lines stay; in the gap's place it says how much is missing."""
+    logs = [log(number * 2, f"line {number} " + "x" * 1000) for number in range(1, 101)]
+    events = sorted([*logs, other(51, "step"), other(121, "phase"), other(999, "done")], key=_sequence)
+    telling = Telling(most_bytes=20_000)
+
+    for event in events:
+        telling.add(event)
+    kept = told(telling)
+
+    said = [each for each in kept if b"left out" in each.payload]
+    missing = [each for each in events if each.sequence not in {known.sequence for known in kept}]
+    assert kept[:5] == events[:5]
+    assert kept[-5:] == events[-5:]
+    assert {51, 121, 999} <= {each.sequence for each in kept}
+    assert [older.sequence < newer.sequence for older, newer in pairwise(kept)] == [True] * (len(kept) - 1)
+    (gap,) = said
+    replaced = next(each for each in events if each.sequence == gap.sequence)
+    bytes_left_out = sum(len(each.payload) for each in (*missing, replaced))
+    text = JobLog.model_validate_json(gap.payload).lines[0].text
+    assert text == f"[slipway: {bytes_left_out} bytes of log events are left out here; 20000 are kept]"
+    assert sum(len(each.payload) for each in kept if each.subject.endswith(".log")) < 21_000
+
+
+def _sequence(event: Told) -> int:
+    return event.sequence
