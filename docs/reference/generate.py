@@ -7,8 +7,9 @@ import ast
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ from slipway.contracts.problems import Problem, ProblemKind, SlipwayError
 from slipway.contracts.registry import SERVICES
 from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.domain import TRANSITIONS
+from slipway.provisioner.domain import MOVES, Act
 from slipway.provisioner.pipelines import CREATE, DELETE
 from slipway.runtime.edges import http_status
 
@@ -50,6 +52,13 @@ its `error`.
 
 | code | HTTP | kind | meaning |
 |---|---|---|---|"""
+
+RUN = """\
+A record is the truth about a run. Queued is a job without one. Every write is a compare-and-set on the
+record's sequence, in one batch with the events it causes, and names its owner's claim number: after `claimed`
+each older owner's write is refused (`run.claim-lost`). A terminal job never changes: a retry is a new job. A
+batch's state follows from its items'.
+"""
 
 
 def pages() -> dict[str, str]:
@@ -86,7 +95,8 @@ def errors() -> str:
 
 def states() -> str:
     """Give the tables of a container's life, a job's states and the pipelines, as diagrams."""
-    life = [f"    {old} --> {new}: {trigger}" for (old, trigger), new in TRANSITIONS.items()]
+    life = [(str(old), str(trigger), str(new)) for (old, trigger), new in TRANSITIONS.items()]
+    runs = [(str(old), str(act), str(new)) for (old, act), new in MOVES.items()]
     ends = [f"    {state} --> [*]" for state in JobState if state.is_terminal]
     steps = [
         f"| {stage.phase} | {stage.begins}-{stage.ends} | "
@@ -99,24 +109,15 @@ def states() -> str:
             "# States\n",
             "## A container's life\n",
             f"It begins as `{Lifecycle.CREATING}`; every transition is one row of a table in the code.\n",
-            "```mermaid",
-            "stateDiagram-v2",
-            f"    [*] --> {Lifecycle.CREATING}: creation-accepted",
-            *life,
-            "```\n",
-            "## A job\n",
-            "```mermaid",
-            "stateDiagram-v2",
-            "    [*] --> queued: accepted",
-            "    queued --> running: claimed",
-            "    queued --> cancelled: cancelled before it ran",
-            "    running --> running: taken over by another worker",
-            "    running --> succeeded",
-            "    running --> failed",
-            "    running --> cancelled",
-            *ends,
-            "```\n",
-            "A terminal job never changes: a retry is a new job.\n",
+            *_diagram(f"    [*] --> {Lifecycle.CREATING}: creation-accepted", life),
+            *_moves(life),
+            *_meanings(Lifecycle),
+            "## A job, and its run record\n",
+            RUN,
+            *_diagram(f"    [*] --> {JobState.QUEUED}: accepted", runs, ends),
+            *_moves(runs),
+            *_meanings(JobState),
+            *_meanings(Act),
             "## The five phases of a creation\n",
             "| phase | percent | steps |",
             "|---|---|---|",
@@ -125,6 +126,27 @@ def states() -> str:
             f"A deletion has the steps {', '.join(f'`{step.name}`' for step in DELETE)}.\n",
         ]
     )
+
+
+def _diagram(begin: str, moves: Sequence[tuple[str, str, str]], ends: Sequence[str] = ()) -> Iterator[str]:
+    yield "```mermaid\nstateDiagram-v2"
+    yield begin
+    yield from (f"    {old} --> {new}: {trigger}" for old, trigger, new in moves)
+    yield from ends
+    yield "```\n"
+
+
+def _moves(moves: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    yield "| from | on | to |\n|---|---|---|"
+    yield from (f"| {old} | {trigger} | {new} |" for old, trigger, new in moves)
+    yield ""
+
+
+def _meanings(cls: type[StrEnum]) -> Iterator[str]:
+    """Give what stands below the members of a set of words."""
+    words = _below(cls)
+    yield from (f"- `{each}`: {words[each.name]}" for each in cls if each.name in words)
+    yield ""
 
 
 def _table(cls: type[BaseSettings], seen: set[str]) -> Iterator[str]:
@@ -161,12 +183,18 @@ def _words(cls: type[BaseSettings]) -> dict[str, str]:
     for each in reversed(cls.__mro__):
         if not (each.__module__.startswith("slipway.") and issubclass(each, BaseSettings)):
             continue
-        body = ast.parse(inspect.getsource(each)).body[0]
-        nodes = body.body if isinstance(body, ast.ClassDef) else []
-        for field, below in pairwise(nodes):
-            if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
-                text = ast.literal_eval(below.value)
-                found[str(getattr(field.target, "id", ""))] = " ".join(str(text).split())
+        found |= _below(each)
+    return found
+
+
+def _below(cls: type) -> dict[str, str]:
+    """Read the string below each name of a class."""
+    found: dict[str, str] = {}
+    body = ast.parse(inspect.getsource(cls)).body[0]
+    for named, below in pairwise(body.body if isinstance(body, ast.ClassDef) else []):
+        if isinstance(named, ast.AnnAssign | ast.Assign) and isinstance(below, ast.Expr):
+            target = named.target if isinstance(named, ast.AnnAssign) else named.targets[0]
+            found[str(getattr(target, "id", ""))] = " ".join(str(ast.literal_eval(below.value)).split())
     return found
 
 

@@ -9,6 +9,7 @@ from nats.aio.client import Client
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import CancelJob, JobPhase, RunJob, Target
 from slipway.contracts.values import JobKind, JobState, Phase
+from slipway.provisioner.domain import IllegalMove
 from slipway.provisioner.runs import ClaimLost, Runs
 from slipway.runtime.stored import read_all
 from support.nats import MakeBus
@@ -96,3 +97,18 @@ async def test_of_many_claims_at_once_each_has_its_own_number(make_bus: MakeBus)
     taken = await asyncio.gather(*(runs.claim(RUN, at=AT) for runs in (first, second, first, second)))
 
     assert sorted(run.record.claim for run in taken) == [1, 2, 3, 4]
+
+
+async def test_an_ended_run_takes_no_write(make_bus: MakeBus, admin: Client) -> None:
+    """Also not from the owner that ended it; nothing is told."""
+    runs = Runs(await make_bus("provisioner"))
+    run = await runs.claim(RUN, at=AT)
+    await runs.commit(run, [], state=JobState.SUCCEEDED)
+
+    with pytest.raises(IllegalMove):
+        await runs.commit(run, [started(Phase.CREATE, 0)], state=JobState.FAILED)
+
+    assert await story(admin) == []
+    found = await runs.load("j1")
+    assert found is not None
+    assert found[0].state is JobState.SUCCEEDED

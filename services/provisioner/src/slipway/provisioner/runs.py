@@ -21,6 +21,7 @@ from slipway.contracts.jobs import CancelJob, JobDone, RunJob, RunRecord
 from slipway.contracts.message import Event, Moment
 from slipway.contracts.problems import Superseded, Unavailable
 from slipway.contracts.values import JobState
+from slipway.provisioner.domain import Act, act_to, moved
 from slipway.runtime import topology
 from slipway.runtime.bus import Bus, WriteRefused, WriteUnknown
 from slipway.runtime.ids import new_id
@@ -81,11 +82,13 @@ class Runs:
         """Write the record with these changes and the events they cause, all or nothing.
 
         Raises:
+            IllegalMove: if the run has ended; nothing was written.
             ClaimLost: if the run has a newer owner; nothing was written.
             RecordBusy: if the outcome could not be made sure of.
         """
         for _ in range(_ATTEMPTS):
             record = run.record.model_copy(update={**changes, "commit": new_id()})
+            moved(run.record.state, act_to(record.state))
             stored = await self._try(record, events, run.sequence)
             if stored is not None:
                 run.record, run.sequence = record, stored
@@ -130,7 +133,8 @@ class Runs:
         return run.record.model_copy(update={"cancel_requested": record.cancel_requested}), sequence
 
     def _claimed(self, command: RunJob, record: RunRecord | None, at: Moment) -> RunRecord:
-        ours = {"owner": self._bus.instance, "commit": new_id(), "state": JobState.RUNNING}
+        state = moved(record.state if record else JobState.QUEUED, Act.CLAIMED)
+        ours = {"owner": self._bus.instance, "commit": new_id(), "state": state}
         if record is None:
             return RunRecord(
                 id=command.job, kind=command.kind, claim=1, target=command.target, started_at=at, **ours
@@ -143,12 +147,14 @@ class Runs:
     ) -> tuple[RunRecord, Sequence[Event], int]:
         if found is not None:
             record, sequence = found
-            flagged = record.model_copy(update={"cancel_requested": True, "commit": new_id()})
+            state = moved(record.state, Act.CANCEL_ASKED)
+            flagged = record.model_copy(update={"cancel_requested": True, "state": state, "commit": new_id()})
             return flagged, (), sequence
+        state = moved(JobState.QUEUED, Act.CANCEL_ASKED)
         record = RunRecord(
             id=command.job,
             kind=command.kind,
-            state=JobState.CANCELLED,
+            state=state,
             claim=1,
             commit=new_id(),
             owner=self._bus.instance,
@@ -159,7 +165,7 @@ class Runs:
         )
         done = JobDone(
             id=command.job,
-            state=JobState.CANCELLED,
+            state=state,
             container=command.target.container,
             vmid=command.target.vmid,
             percent=0,
