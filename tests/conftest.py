@@ -11,6 +11,14 @@ _REQUIRED = frozenset(filter(None, os.environ.get("SLIPWAY_TESTS_REQUIRED", "").
 """Markers (`lxc,browser`) whose tests must run here: a skip of one is a failure."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests on one worker, since they share servers; all on real containers share one."""
+    on_containers = {item.path for item in items if item.get_closest_marker("lxc")}
+    for item in items:
+        group = "lxc" if item.path in on_containers else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn the skip of a required test into a failure that says why it was skipped."""
