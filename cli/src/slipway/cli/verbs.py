@@ -29,6 +29,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     deleting = _add(commands, "delete", _delete, "delete a container, by id, hostname or VMID")
     deleting.add_argument("container")
     planning.add_to(deleting)
+    forgetting = "drop the record of a container whose host is gone; it is back once it is seen there"
+    _add(commands, "forget", _forget, forgetting).add_argument("container")
     _add(commands, "retry", _retry, "do a failed job again, from where it failed").add_argument("job")
 
 
@@ -89,6 +91,14 @@ async def _delete(given: argparse.Namespace) -> int:
             return planning.show_plan(Console(), await client.delete(path, plan="true"))
         accepted = await client.delete(path)
         return 0 if await follow_job(client, accepted["job"]["id"], Console()) else 1
+
+
+async def _forget(given: argparse.Namespace) -> int:
+    async with connect(given) as client:
+        container = await find_container(client, given.container)
+        found = await client.post(f"/containers/{container}/forget")
+    Console().print(f"{found['hostname']} ({found['vmid']}) is forgotten; its name and VMID are free here.")
+    return 0
 
 
 async def _retry(given: argparse.Namespace) -> int:

@@ -165,6 +165,8 @@ class Container(Value):
     """`discovery-pending` and the like."""
     job: Id | None = None
     """The job that works on it now."""
+    is_forgotten: bool = False
+    """Whether it was dropped without a deletion; it comes back when it is seen on its host."""
     created_at: Moment
     updated_at: Moment
 
@@ -209,6 +211,14 @@ class CreateContainer(Query[Accepted]):
     """Root's, sealed to inventory (owner `container-create`, field `password`)."""
     secret_variables: Mapping[str, Sealed] = Field(default_factory=dict)
     """Owner `container-create`, field = the variable's name."""
+
+
+class ForgetContainer(Query[Container]):
+    """Drop a container whose host is gone, without touching the host; undone when it is seen there again."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.container.forget"
+    timeout: ClassVar[timedelta] = timedelta(seconds=6)
+    container: Id
 
 
 class GetContainer(Query[Container]):
@@ -317,6 +327,27 @@ class ContainerDeleted(Event):
     vmid: int
     hostname: str
     cluster: Id
+
+
+class ContainerForgotten(Event):
+    """A container was dropped without a deletion; its name and VMID are free here."""
+
+    subject: ClassVar[str] = "slipway.v1.event.container.{id}.forgotten"
+    id: Id
+    vmid: int
+    hostname: str
+    cluster: Id
+
+
+class ContainerFound(Event):
+    """A forgotten container was seen on its host and is kept again, as it was before."""
+
+    subject: ClassVar[str] = "slipway.v1.event.container.{id}.found"
+    id: Id
+    vmid: int
+    hostname: str
+    cluster: Id
+    node: str
 
 
 class ContainerChanged(Event):

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from slipway.contracts.jobs import Target
-from slipway.contracts.message import Moment, Query, Value
+from slipway.contracts.message import Id, Moment, Query, Value
 
 
 class Snapshot(Value):
@@ -50,16 +50,35 @@ class Backups(Value):
 class Guard(Value):
     """What stands before a deletion."""
 
+    is_ours: bool = False
+    """Whether this very container is there, by its mark."""
+    node: str | None = None
+    """Where it is, if it is there."""
     is_protected: bool = False
     """Whether Proxmox's `protection` is set."""
 
 
 class GetGuard(Query[Guard]):
-    """What stands before a container's deletion; nothing, if there is no container or it is not ours."""
+    """Whether a container is there, anywhere in its cluster, and what stands before its deletion."""
 
     subject: ClassVar[str] = "slipway.v1.query.provisioner.container.guard"
     timeout: ClassVar[timedelta] = timedelta(seconds=3)
     target: Target
+
+
+class VmidState(Value):
+    """Whether anything has a VMID."""
+
+    is_free: bool
+
+
+class CheckVmid(Query[VmidState]):
+    """Whether Proxmox calls a VMID free at this moment, in the whole cluster, VMs included."""
+
+    subject: ClassVar[str] = "slipway.v1.query.provisioner.vmid.check"
+    timeout: ClassVar[timedelta] = timedelta(seconds=3)
+    cluster: Id
+    vmid: int
 
 
 class ListSnapshots(Query[Snapshots]):

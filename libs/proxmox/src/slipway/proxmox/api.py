@@ -21,6 +21,7 @@ from slipway.proxmox.answers import (
     Storage,
     Version,
 )
+from slipway.proxmox.errors import VmidTaken
 from slipway.proxmox.keeping import Keeping
 from slipway.proxmox.kept_answers import Appliance, Volume
 from slipway.proxmox.requesting import every, one, upid_of
@@ -69,6 +70,14 @@ class ProxmoxApi(Keeping):
     async def next_vmid(self) -> int:
         """The lowest free VMID. It is not reserved: the creation's `VmidTaken` is the compare-and-set."""
         return int((await self._get("cluster", "nextid")).data)
+
+    async def is_free(self, vmid: int) -> bool:
+        """Whether nothing in the cluster has a VMID, VMs included; not reserved either."""
+        try:
+            await self._get("cluster", "nextid", params={"vmid": vmid})
+        except VmidTaken:
+            return False
+        return True
 
     async def resources(self) -> Resources:
         """All guests and nodes at once, cheap, up to ten seconds old."""

@@ -10,10 +10,12 @@ from slipway.inventory.handlers.containers import ContainerHandlers
 from slipway.inventory.handlers.jobs import JobHandlers
 from slipway.inventory.handlers.parked import ParkedHandlers
 from slipway.inventory.handlers.plans import PlanHandlers
+from slipway.inventory.presence import Presence
 from slipway.inventory.queueing import Limits
 from slipway.inventory.records import Records
 from slipway.inventory.retention import Retention
 from slipway.inventory.settings import InventorySettings
+from slipway.inventory.store.absence import AbsenceStore
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.batch_retry import BatchRetries
@@ -55,6 +57,7 @@ def build() -> Service:
     service.background("stories", StoryKeeper(bus, StoryStore(tables)).run)
     old = Retention(RetentionStore(tables), jobs=settings.job_retention, audit=settings.audit_retention)
     service.background("retention", old.run)
+    service.background("forgotten", Presence(bus, AbsenceStore(tables)).run)
     service.on_stop(tables.dispose)
     return service
 
@@ -81,6 +84,7 @@ def register(
     bus.answer(clusters.ListAudit, of_clusters.audit)
     bus.answer(containers.CreateContainer, of_containers.create)
     bus.answer(containers.DeleteContainer, of_containers.delete)
+    bus.answer(containers.ForgetContainer, of_containers.forget)
     bus.answer(containers.GetContainer, of_containers.get)
     bus.answer(containers.ListContainers, of_containers.list)
     bus.answer(containers.RevealCredential, of_containers.reveal)
@@ -114,6 +118,7 @@ class _Rooms:
         self._reach = reach
         self._jobs = JobStore(tables, queue)
         self._records = Records(bus, self._jobs)
+        self.presence = Presence(bus, AbsenceStore(tables))
 
     def of_containers(self, intake: Intake) -> ContainerHandlers:
         return ContainerHandlers(
@@ -122,6 +127,7 @@ class _Rooms:
             acceptance=AcceptanceStore(self._tables, intake),
             containers=ContainerStore(self._tables),
             records=self._records,
+            presence=self.presence,
             custody=self._custody,
             reach=self._reach,
         )

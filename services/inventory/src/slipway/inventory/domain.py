@@ -31,6 +31,12 @@ class Trigger(StrEnum):
     DELETION_ACCEPTED = "deletion-accepted"
     DELETION_FAILED = "deletion-failed"
     DELETION_SUCCEEDED = "deletion-succeeded"
+    FOUND_GONE = "found-gone"
+    """Proxmox says that its VMID is free: someone removed what was left of it."""
+    FORGOTTEN = "forgotten"
+    SEEN_AGAIN = "seen-again"
+    REMAINS_SEEN_AGAIN = "remains-seen-again"
+    """It was forgotten as one whose creation or deletion had failed."""
 
 
 TRANSITIONS: Mapping[tuple[Lifecycle, Trigger], Lifecycle] = MappingProxyType(
@@ -44,6 +50,11 @@ TRANSITIONS: Mapping[tuple[Lifecycle, Trigger], Lifecycle] = MappingProxyType(
         (Lifecycle.FAILED, Trigger.DELETION_ACCEPTED): Lifecycle.DELETING,
         (Lifecycle.DELETING, Trigger.DELETION_FAILED): Lifecycle.FAILED,
         (Lifecycle.DELETING, Trigger.DELETION_SUCCEEDED): Lifecycle.DELETED,
+        (Lifecycle.FAILED, Trigger.FOUND_GONE): Lifecycle.DELETED,
+        (Lifecycle.READY, Trigger.FORGOTTEN): Lifecycle.DELETED,
+        (Lifecycle.FAILED, Trigger.FORGOTTEN): Lifecycle.DELETED,
+        (Lifecycle.DELETED, Trigger.SEEN_AGAIN): Lifecycle.READY,
+        (Lifecycle.DELETED, Trigger.REMAINS_SEEN_AGAIN): Lifecycle.FAILED,
     }
 )
 

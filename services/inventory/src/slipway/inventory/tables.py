@@ -58,6 +58,7 @@ containers = Table(
     Column("bundle", Text, comment="frozen at acceptance"),
     Column("spec", JSONB, nullable=False),
     Column("lifecycle", Text, nullable=False),
+    Column("forgotten_as", Text, comment="its lifecycle before it was forgotten; else null"),
     Column("power", Text, nullable=False),
     Column("observed_at", DateTime(timezone=True)),
     Column("address", Text),
@@ -76,6 +77,12 @@ Index(
 )
 Index("claim_vmid", containers.c.cluster_id, containers.c.vmid, unique=True, postgresql_where=_LIVES)
 Index("containers_living", containers.c.id, postgresql_where=_LIVES)
+Index(
+    "containers_forgotten",
+    containers.c.cluster_id,
+    containers.c.id,
+    postgresql_where=text("forgotten_as is not null"),
+)
 
 jobs = Table(
     "jobs",

@@ -3,18 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from slipway.contracts.kept import (
     Backup,
     Backups,
+    CheckVmid,
     GetGuard,
     Guard,
     ListBackups,
     ListSnapshots,
     Snapshot,
     Snapshots,
+    VmidState,
 )
+from slipway.contracts.message import Id
 from slipway.provisioner.access import Access
 from slipway.provisioner.phases.ownership import NotOurs, is_marked
 from slipway.proxmox.errors import AccessRefused, ContainerMissing, NodeUnreachable
@@ -34,19 +37,32 @@ class Listing:
         self._access = access
 
     async def guard(self, query: GetGuard, _call: Call) -> Guard:
-        """Say whether a container is protected."""
+        """Say whether a container is there, and whether it is protected."""
         target = query.target
-        async with self._reached(query) as cluster:
+        async with self._reached(query.timeout, target.cluster) as cluster:
+            node = target.node
             try:
-                config = await cluster.api.config(target.node, target.vmid)
+                config = await cluster.api.config(node, target.vmid)
             except ContainerMissing:
-                return Guard()
-        return Guard(is_protected=config.protection and is_marked(config.description, target))
+                seen = (await cluster.api.resources()).guests
+                elsewhere = [each.node for each in seen if each.vmid == target.vmid and each.node != node]
+                if not elsewhere:
+                    return Guard()
+                node = elsewhere[0]
+                config = await cluster.api.config(node, target.vmid)
+        if not is_marked(config.description, target):
+            return Guard()
+        return Guard(is_ours=True, node=node, is_protected=config.protection)
+
+    async def vmid(self, query: CheckVmid, _call: Call) -> VmidState:
+        """Say whether a VMID is free."""
+        async with self._reached(query.timeout, query.cluster) as cluster:
+            return VmidState(is_free=await cluster.api.is_free(query.vmid))
 
     async def snapshots(self, query: ListSnapshots, _call: Call) -> Snapshots:
         """Give a container's snapshots."""
         target = query.target
-        async with self._reached(query) as cluster:
+        async with self._reached(query.timeout, target.cluster) as cluster:
             config = await cluster.api.config(target.node, target.vmid)
             if not is_marked(config.description, target):
                 raise NotOurs(
@@ -63,7 +79,7 @@ class Listing:
     async def backups(self, query: ListBackups, _call: Call) -> Backups:
         """Give the backups of a container's VMID."""
         target = query.target
-        async with self._reached(query) as cluster:
+        async with self._reached(query.timeout, target.cluster) as cluster:
             storages = await cluster.api.storages(target.node, content="backup")
             able = sorted(each.name for each in storages if each.active)
             lists = await asyncio.gather(
@@ -80,20 +96,18 @@ class Listing:
         return Backups(items=tuple(items), unread=tuple(unread))
 
     @asynccontextmanager
-    async def _reached(self, query: GetGuard | ListBackups | ListSnapshots) -> AsyncIterator[Cluster]:
-        """Give the cluster; whatever takes too long is a node that is away."""
-        target, seconds = query.target, query.timeout.total_seconds() - SLACK_SECONDS
+    async def _reached(self, timeout: timedelta, wanted: Id) -> AsyncIterator[Cluster]:
+        """Give the cluster; whatever takes too long is a cluster that is away."""
+        seconds = timeout.total_seconds() - SLACK_SECONDS
         try:
             async with asyncio.timeout(seconds):
-                yield await self._access.open(target.cluster)
+                yield await self._access.open(wanted)
         except TimeoutError as error:
             raise NodeUnreachable(
-                f"Node {target.node} did not answer within {seconds:.0f} s; try again when it is back."
+                f"Proxmox did not answer within {seconds:.0f} s; try again when it is back."
             ) from error
         except AccessRefused as error:
-            raise NodeUnreachable(
-                f"Cluster {target.cluster_name} does not accept Slipway's access: {error.message}"
-            ) from error
+            raise NodeUnreachable(f"Proxmox does not accept Slipway's access: {error.message}") from error
 
 
 def _backup(storage: str, volume: Volume) -> Backup:

@@ -11,6 +11,7 @@ from slipway.contracts.containers import (
     Container,
     ContainerPage,
     DeleteContainer,
+    ForgetContainer,
     GetContainer,
     ListContainers,
 )
@@ -63,6 +64,10 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
     )
     async def delete_container(container: IdPath, *, is_plan: IsPlan = False) -> Response:
         return await changed(bus, DeleteContainer(container=container), is_plan=is_plan)
+
+    @api.post("/containers/{container}/forget", response_model=Container)
+    async def forget_container(container: IdPath) -> Response:
+        return answer(await bus.ask(ForgetContainer(container=container)))
 
     @api.post(
         "/containers/{container}/{verb}",

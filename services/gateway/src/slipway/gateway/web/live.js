@@ -11,6 +11,7 @@ const POLL_MS = 30000;
 
 const FLEET_EVENTS = [
   "accepted", "phase", "done", "registered", "ready", "failed", "deleted", "discovered", "changed", "gone", "added",
+  "forgotten", "found",
   "reset",
 ];
 const ENDED = new Set(["succeeded", "failed", "cancelled"]);

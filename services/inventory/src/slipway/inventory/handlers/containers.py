@@ -1,6 +1,8 @@
 """Containers: accepted, read, observed, discovered, revealed."""
 
+import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 from slipway.contracts.containers import (
     Accepted,
@@ -9,6 +11,7 @@ from slipway.contracts.containers import (
     ContainerSpec,
     CreateContainer,
     DeleteContainer,
+    ForgetContainer,
     GetContainer,
     ListContainers,
     RevealCredential,
@@ -18,11 +21,11 @@ from slipway.contracts.containers import (
 )
 from slipway.contracts.guests import GuestChanged, GuestGone
 from slipway.contracts.message import Id
-from slipway.contracts.problems import FieldError
+from slipway.contracts.problems import FieldError, Unavailable
 from slipway.contracts.templates import GetTemplate, Manifest, Template
 from slipway.inventory import domain, rules
 from slipway.inventory.credentials import Custody, generate
-from slipway.inventory.guarding import refuse_protected
+from slipway.inventory.presence import Presence
 from slipway.inventory.records import Records
 from slipway.inventory.rules import restricted
 from slipway.inventory.store.acceptance import AcceptanceStore
@@ -49,6 +52,7 @@ class ContainerHandlers:
         acceptance: AcceptanceStore,
         containers: ContainerStore,
         records: Records,
+        presence: Presence,
         custody: Custody,
         reach: Reach = NONE,
     ) -> None:
@@ -57,6 +61,7 @@ class ContainerHandlers:
         self._acceptance = acceptance
         self._containers = containers
         self._records = records
+        self._presence = presence
         self._custody = custody
         self._reach = reach
 
@@ -66,7 +71,12 @@ class ContainerHandlers:
         if done is not None:
             return done
         (creation,) = await self.prepare(query, 1)
-        return await self._acceptance.create(call, query, creation)
+        return await self._presence.unless_gone(
+            lambda is_free: self._acceptance.create(call, query, replace(creation, vmid_is_free=is_free)),
+            cluster=creation.cluster,
+            vmid=creation.spec.vmid,
+            hostname=creation.spec.hostname,
+        )
 
     async def prepare(self, query: CreateContainer, count: int) -> list[Creation]:
         """Check and complete a request, as often as wanted; each has an id and secrets of its own."""
@@ -93,8 +103,15 @@ class ContainerHandlers:
         done = await self._acceptance.done_before(call, "container.delete", query)
         if done is not None:
             return done
-        await refuse_protected(self._bus, await self._containers.get(query.container))
+        await self._presence.refuse_deletion(await self._containers.get(query.container))
         return await self._records.unless_over(lambda: self._acceptance.delete(call, query))
+
+    async def forget(self, query: ForgetContainer, call: Call) -> Container:
+        """Drop one whose host is gone. Idempotent: one that is forgotten already stays so."""
+        found = await self._containers.get(query.container)
+        if not found.is_forgotten:
+            await self._records.unless_over(lambda: self._presence.forget(call, found))
+        return await self._containers.get(query.container)
 
     async def get(self, query: GetContainer, _call: Call) -> Container:
         """Give one."""
@@ -128,8 +145,11 @@ class ContainerHandlers:
         await self._containers.observe(event.status)
 
     async def guest_gone(self, event: GuestGone, _delivery: Delivery) -> None:
-        """Keep that a guest is not seen. Idempotent: only newer observations are taken."""
+        """Keep that a guest is not seen; what was left of a failed one is given up. Idempotent."""
         await self._containers.miss(event.cluster, event.vmid, event.at)
+        # Asked again when its name or VMID is wanted: nothing is lost if Proxmox can't be asked now.
+        with contextlib.suppress(Unavailable):
+            await self._presence.free_gone(event.cluster, vmid=event.vmid)
 
     async def _template(self, spec: ContainerSpec) -> Template | None:
         return await self._bus.ask(GetTemplate(name=spec.template)) if spec.template else None

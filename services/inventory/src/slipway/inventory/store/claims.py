@@ -83,7 +83,7 @@ async def move(connection: AsyncConnection, row: Row[Any], trigger: Trigger) -> 
     await connection.execute(
         update(containers)
         .where(containers.c.id == row.id)
-        .values(lifecycle=following, warnings=[], updated_at=now())
+        .values(lifecycle=following, forgotten_as=None, warnings=[], updated_at=now())
     )
 
 

@@ -208,4 +208,6 @@ def _container(row: Row[Any], job: Id | None, kept: Sequence[CredentialRef]) -> 
         "created_at", "updated_at",
     )  # fmt: skip
     read = {name: getattr(row, name) for name in names}
-    return Container.model_validate({**read, "job": job, "credentials": tuple(kept)})
+    return Container.model_validate(
+        {**read, "job": job, "credentials": tuple(kept), "is_forgotten": row.forgotten_as is not None}
+    )

@@ -38,11 +38,13 @@ class Creation:
     bundle: str | None
     secrets: Mapping[str, Secret]
     """Name to secret."""
+    vmid_is_free: bool = False
+    """Whether Proxmox has just called the wanted VMID free, whatever older facts say."""
 
 
 async def claim(connection: AsyncConnection, creation: Creation) -> RunJob:
     """Claim name and VMID, write the container with its secrets, and give the command that builds it."""
-    vmid = await free_vmid(connection, creation.cluster, creation.spec.vmid)
+    vmid = await free_vmid(connection, creation.cluster, creation.spec.vmid, is_free=creation.vmid_is_free)
     target = Target(
         container=creation.container,
         cluster=creation.cluster,

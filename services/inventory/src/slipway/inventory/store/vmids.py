@@ -46,12 +46,25 @@ async def lock_names(connection: AsyncConnection, cluster: Id) -> None:
 
 
 async def free_vmid(
-    connection: AsyncConnection, cluster: Id, wanted: int | None, *, refused: int | None = None
+    connection: AsyncConnection,
+    cluster: Id,
+    wanted: int | None,
+    *,
+    refused: int | None = None,
+    is_free: bool = False,
 ) -> int:
-    """Choose a VMID; who chooses next in this cluster waits until this transaction ends."""
+    """Choose a VMID; who chooses next in this cluster waits until this transaction ends.
+
+    Args:
+        connection: within the transaction that claims it.
+        cluster: where.
+        wanted: None takes the lowest that is free.
+        refused: one that Proxmox has just refused.
+        is_free: Proxmox has just called the wanted one free: what was seen before does not count.
+    """
     await lock_names(connection, cluster)
     seen = await connection.scalars(select(nodes.c.facts["vmids"]).where(nodes.c.cluster_id == cluster))
-    used = {vmid for vmids in seen for vmid in vmids or ()}
+    used = {vmid for vmids in seen for vmid in vmids or ()} - ({wanted} if is_free else set())
     claimed = await connection.scalars(
         select(containers.c.vmid).where(
             containers.c.cluster_id == cluster, containers.c.lifecycle != Lifecycle.DELETED

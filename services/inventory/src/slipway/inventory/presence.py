@@ -1,0 +1,179 @@
+"""Asks Proxmox, through the provisioner, whether a container is there; decides what follows from it.
+
+A container that is forgotten is looked for again and again: Proxmox tells nobody that it is back. A claim on
+a name or a VMID is given up only when Proxmox itself calls the VMID free, at the moment of asking.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from slipway.contracts.containers import Container
+from slipway.contracts.jobs import Target
+from slipway.contracts.kept import CheckVmid, GetGuard, Guard
+from slipway.contracts.message import Id
+from slipway.contracts.problems import Conflict, Unavailable
+from slipway.contracts.values import Lifecycle
+from slipway.inventory.domain import VmidTaken
+from slipway.inventory.store.absence import AbsenceStore
+from slipway.inventory.store.claims import HostnameTaken
+from slipway.runtime import call as calls
+from slipway.runtime.bus import Bus
+from slipway.runtime.call import Call
+from slipway.runtime.logs import get_logger
+
+log = get_logger()
+
+EVERY_SECONDS = 10.0
+"""How often forgotten containers are looked for."""
+_OF_PROXMOX = "proxmox."
+ResultT = TypeVar("ResultT")
+
+
+class ContainerProtected(Conflict):
+    """Proxmox's `protection` is set."""
+
+    code = "container.protected"
+
+
+class ContainerPresent(Conflict):
+    """It is there, so it can't be forgotten."""
+
+    code = "container.present"
+
+
+class ProxmoxAway(Unavailable):
+    """Proxmox can't be asked now."""
+
+    code = "proxmox.unreachable"
+    retry_after_seconds = 5.0
+
+
+class Presence:
+    """Knows whether containers are there."""
+
+    def __init__(self, bus: Bus, store: AbsenceStore) -> None:
+        self._bus = bus
+        self._store = store
+
+    async def refuse_deletion(self, container: Container) -> None:
+        """Raise if Proxmox protects a container, or can't be reached.
+
+        Raises:
+            ContainerProtected: `protection` is set. While no provisioner answers, what was asked for counts.
+            ProxmoxAway: says why, and what can be done.
+        """
+        if container.lifecycle not in {Lifecycle.READY, Lifecycle.FAILED}:
+            return
+        try:
+            is_protected = (await self._bus.ask(GetGuard(target=_target(container)))).is_protected
+        except Unavailable as error:
+            if error.code.startswith(_OF_PROXMOX):
+                raise ProxmoxAway(
+                    f"Container {container.hostname} ({container.vmid}) can't be deleted now: "
+                    f"{error.message} "
+                    "If its host is gone for good, drop the record: "
+                    f"POST /api/v1/containers/{container.id}/forget.",
+                    vmid=container.vmid,
+                ) from error
+            is_protected = bool(container.spec.protection)
+        if is_protected:
+            raise ContainerProtected(
+                f"Container {container.hostname} ({container.vmid}) is protected in Proxmox, so it is not "
+                f"deleted. Take the protection off first: POST /api/v1/containers/{container.id}/configure "
+                '{"protection": false}.',
+                vmid=container.vmid,
+            )
+
+    async def forget(self, call: Call, container: Container) -> None:
+        """Drop a container unless it is seen on its host."""
+        try:
+            guard = await self._bus.ask(GetGuard(target=_target(container)))
+        except Unavailable:
+            guard = Guard()
+        if guard.is_ours:
+            raise ContainerPresent(
+                f"Container {container.hostname} ({container.vmid}) is on node {guard.node}, so it is not "
+                f"forgotten. Delete it instead: DELETE /api/v1/containers/{container.id}.",
+                vmid=container.vmid,
+            )
+        await self._store.forget(call, container.id)
+
+    async def unless_gone(
+        self, claim: Callable[[bool], Awaitable[ResultT]], *, cluster: Id, vmid: int | None, hostname: str
+    ) -> ResultT:
+        """Claim a name and a VMID; what stands in the way and is gone from the host is given up first.
+
+        Args:
+            claim: told whether Proxmox itself calls the wanted VMID free.
+            cluster: where.
+            vmid: the wanted one; None if any will do.
+            hostname: the wanted one.
+        """
+        try:
+            return await claim(False)  # noqa: FBT003 - see Args
+        except (HostnameTaken, VmidTaken):
+            try:
+                await self.free_gone(cluster, vmid=vmid, hostname=hostname)
+                is_free = vmid is not None and await self._is_free(cluster, vmid)
+            except Unavailable:
+                is_free = False
+        return await claim(is_free)
+
+    async def free_gone(self, cluster: Id, *, vmid: int | None = None, hostname: str | None = None) -> None:
+        """Give up failed containers that hold a VMID or a name and are gone from their host.
+
+        Raises:
+            Unavailable: if Proxmox can't be asked; nothing is given up then.
+        """
+        for target in await self._store.remains(cluster, vmid=vmid, hostname=hostname):
+            if not (await self._bus.ask(GetGuard(target=target))).is_ours and await self._is_free(
+                cluster, target.vmid
+            ):
+                await self._store.free(calls.current(), target.container)
+                log.info("a failed container was removed by hand", container=target.container)
+
+    async def run(self) -> None:
+        """Look for forgotten containers, for ever."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            try:
+                await self.look()
+            except Unavailable as error:
+                log.debug("forgotten containers not looked for", why=error.message)
+
+    async def look(self) -> None:
+        """Look for forgotten containers once; a cluster that does not answer is left for the next time."""
+        away: set[Id] = set()
+        for target in await self._store.forgotten():
+            if target.cluster in away:
+                continue
+            try:
+                guard = await self._bus.ask(GetGuard(target=target))
+            except Unavailable:
+                away.add(target.cluster)
+                continue
+            if guard.is_ours and guard.node:
+                await self._take_back(target, guard.node)
+
+    async def _take_back(self, target: Target, node: str) -> None:
+        try:
+            await self._store.found(calls.current(), target.container, node)
+        except (HostnameTaken, VmidTaken) as error:
+            log.warning("a forgotten container is back", container=target.container, why=error.message)
+        else:
+            log.info("a forgotten container is back and kept again", container=target.container)
+
+    async def _is_free(self, cluster: Id, vmid: int) -> bool:
+        return (await self._bus.ask(CheckVmid(cluster=cluster, vmid=vmid))).is_free
+
+
+def _target(container: Container) -> Target:
+    return Target(
+        container=container.id,
+        cluster=container.cluster_id,
+        cluster_name=container.cluster,
+        node=container.node,
+        vmid=container.vmid,
+        hostname=container.hostname,
+    )

@@ -1,0 +1,123 @@
+"""Containers that are not on their host any more, or may not be: forgotten, found again, freed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, or_, select, update
+
+from slipway.contracts.containers import ContainerDeleted, ContainerForgotten, ContainerFound
+from slipway.contracts.jobs import Target
+from slipway.contracts.message import Id
+from slipway.contracts.values import JobState, Lifecycle
+from slipway.inventory.domain import Trigger
+from slipway.inventory.store import audit
+from slipway.inventory.store.claims import accepting, move, refuse_busy
+from slipway.inventory.store.containers import container_row
+from slipway.inventory.tables import clusters, containers, jobs
+from slipway.runtime import outbox
+from slipway.runtime.call import Call
+from slipway.runtime.database import Database
+from slipway.runtime.ids import new_id
+
+_MOST = 200
+"""Containers looked at in one go."""
+
+
+class AbsenceStore:
+    """Keeps what is said about containers that are gone."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def forget(self, call: Call, container: Id) -> None:
+        """Drop a container; what it was is remembered, should it come back.
+
+        Raises:
+            JobActive: if a job works on it.
+            IllegalTransition: if it is being made or deleted, or gone already.
+        """
+        async with accepting(self._database) as connection:
+            row = await container_row(connection, container, for_update=True)
+            await refuse_busy(connection, row.id)
+            await move(connection, row, Trigger.FORGOTTEN)
+            await connection.execute(
+                update(containers).where(containers.c.id == row.id).values(forgotten_as=row.lifecycle)
+            )
+            told = ContainerForgotten(**_names(row))
+            await outbox.add(connection, told, message_id=f"container:{row.id}:forgotten:{new_id()}")
+            await audit.note(connection, call, "container.forget", row.id, "done", hostname=row.hostname)
+
+    async def forgotten(self) -> Sequence[Target]:
+        """Give the forgotten containers, by cluster."""
+        query = (
+            select(containers, clusters.c.name.label("cluster"))
+            .join(clusters)
+            .where(containers.c.forgotten_as.is_not(None))
+            .order_by(containers.c.cluster_id, containers.c.id.desc())
+            .limit(_MOST)
+        )
+        async with self._database.begin() as connection:
+            return [_target(row) for row in await connection.execute(query)]
+
+    async def found(self, call: Call, container: Id, node: str) -> None:
+        """Keep a forgotten container again, where it was seen.
+
+        Raises:
+            HostnameTaken: if another one got its name meanwhile.
+            VmidTaken: if another one got its VMID meanwhile.
+        """
+        async with accepting(self._database) as connection:
+            row = await container_row(connection, container, for_update=True)
+            if row.forgotten_as is None:
+                return
+            was_ready = row.forgotten_as == Lifecycle.READY
+            await move(connection, row, Trigger.SEEN_AGAIN if was_ready else Trigger.REMAINS_SEEN_AGAIN)
+            await connection.execute(update(containers).where(containers.c.id == row.id).values(node=node))
+            told = ContainerFound(**_names(row), node=node)
+            await outbox.add(connection, told, message_id=f"container:{row.id}:found:{new_id()}")
+            await audit.note(connection, call, "container.found", row.id, "done", hostname=row.hostname)
+
+    async def remains(self, cluster: Id, *, vmid: int | None, hostname: str | None) -> Sequence[Target]:
+        """Give failed containers that hold this VMID or this name, and that no job works on."""
+        working = select(jobs.c.container_id).where(
+            jobs.c.container_id.is_not(None), jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
+        )
+        query = (
+            select(containers, clusters.c.name.label("cluster"))
+            .join(clusters)
+            .where(
+                containers.c.cluster_id == cluster,
+                containers.c.lifecycle == Lifecycle.FAILED,
+                or_(containers.c.vmid == vmid, containers.c.hostname == hostname),
+                containers.c.id.not_in(working),
+            )
+        )
+        async with self._database.begin() as connection:
+            return [_target(row) for row in await connection.execute(query)]
+
+    async def free(self, call: Call, container: Id) -> None:
+        """Give up a failed container whose VMID Proxmox calls free: its name and VMID can be used again."""
+        async with accepting(self._database) as connection:
+            row = await container_row(connection, container, for_update=True)
+            if Lifecycle(row.lifecycle) is not Lifecycle.FAILED:
+                return
+            await refuse_busy(connection, row.id)
+            await move(connection, row, Trigger.FOUND_GONE)
+            told = ContainerDeleted(**_names(row))
+            await outbox.add(connection, told, message_id=f"container:{row.id}:gone:{new_id()}")
+            await audit.note(connection, call, "container.gone", row.id, "done", hostname=row.hostname)
+
+
+def _names(row: Row[Any]) -> dict[str, Any]:
+    return {"id": row.id, "vmid": row.vmid, "hostname": row.hostname, "cluster": row.cluster_id}
+
+
+def _target(row: Row[Any]) -> Target:
+    return Target(
+        container=row.id,
+        cluster=row.cluster_id,
+        cluster_name=row.cluster,
+        node=row.node,
+        vmid=row.vmid,
+        hostname=row.hostname,
+    )
