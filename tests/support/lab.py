@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ async def running_lab(
     *,
     guests: Literal["lxc", "simulated", "auto"] = "simulated",
     timings: Timings = FAST,
-    name: str = "lab",
+    name: str | None = "lab",
     **options: Any,
 ) -> AsyncIterator[Lab]:
     """Run a lab with its data in a folder."""
@@ -158,3 +158,21 @@ async def most_tasks(endpoint: dict[str, str], kind: str, until: asyncio.Event) 
             most = max(most, len(running))
             await asyncio.sleep(0.05)
     return most
+
+
+async def guests_on(endpoint: dict[str, str], nodes: Sequence[str], vmid: int) -> list[tuple[str, str]]:
+    """Ask each node of another process' lab for a VMID: those that have it, and what it does there."""
+    found = []
+    for node in nodes:
+        rows = await _told(endpoint, f"nodes/{node}/lxc")
+        found += [(node, row["status"]) for row in rows if row["vmid"] == vmid]
+    return found
+
+
+async def _told(endpoint: dict[str, str], path: str, **query: str) -> Any:
+    secret = Path(endpoint["token_secret_file"]).read_text().strip()
+    headers = {"Authorization": f"PVEAPIToken={endpoint['token_id']}={secret}"}
+    # The certificate is the lab's own, and nothing secret is asked.
+    async with httpx.AsyncClient(verify=False, headers=headers) as client:  # noqa: S501
+        answer = await client.get(f"{endpoint['endpoint']}/api2/json/{path}", params=query)
+    return answer.raise_for_status().json()["data"]

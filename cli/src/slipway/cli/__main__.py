@@ -16,7 +16,9 @@ from slipway.cli.endpoints import NotRunning
 from slipway.cli.folders import FolderInUse
 from slipway.cli.supervisor import ProcessFailed
 from slipway.contracts.problems import SlipwayError
+from slipway.lab.__main__ import count
 from slipway.lab.guests.protocol import GuestError
+from slipway.lab.site import OtherNodes
 from slipway.runtime.settings import SettingsProblem
 
 _EXPECTED = (
@@ -26,6 +28,7 @@ _EXPECTED = (
     FolderInUse,
     GuestError,
     NotRunning,
+    OtherNodes,
     ProcessFailed,
     SettingsProblem,
     SlipwayError,
@@ -66,11 +69,20 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument(
         "--port", type=int, default=up.DEFAULT_PORT, help="of the page and the API; 0 takes a free one"
     )
-    parser.add_argument("--lab", action="store_true", help="bring a pretend Proxmox node along")
+    parser.add_argument("--lab", action="store_true", help="bring a pretend Proxmox cluster along")
     parser.add_argument("--guests", choices=("auto", "lxc", "simulated"), default="auto", help="of the lab")
+    parser.add_argument(
+        "--nodes", type=count, help="how many nodes the lab has; settled at its first start, 1"
+    )
     parser.set_defaults(
         act=lambda given: up.run_up(
-            up.Options(data=given.data, port=given.port, with_lab=given.lab, guests=given.guests)
+            up.Options(
+                data=given.data,
+                port=given.port,
+                with_lab=given.lab,
+                guests=given.guests,
+                nodes=given.nodes,
+            )
         )
     )
 

@@ -34,11 +34,6 @@ class RunningLab:
 
     def cluster(self) -> dict[str, Any]:
         """What is posted to add it: token, fingerprint, SSH key and host key."""
-        node = {
-            "address": self.told["ssh_address"],
-            "port": self.told["ssh_port"],
-            "host_key": self.told["ssh_host_key"],
-        }
         return {
             "name": CLUSTER,
             "endpoint": self.told["endpoint"],
@@ -49,7 +44,7 @@ class RunningLab:
                 "username": "root",
                 "private_key": _read(self.told["ssh_private_key_file"]),
                 "port": self.told["ssh_port"],
-                "nodes": {self.told["name"]: node},
+                "nodes": self.told["nodes"],
             },
         }
 
@@ -71,14 +66,15 @@ async def add_cluster(client: Client, lab: RunningLab) -> None:
     await client.post("/clusters", lab.cluster())
 
 
-async def is_usable(client: Client) -> bool:
-    """Whether a container could be created on the lab now: its node is online and reached by SSH."""
+async def is_usable(client: Client, lab: RunningLab | None) -> bool:
+    """Whether containers could be created on the lab now: its nodes are online and reached by SSH."""
     try:
         cluster = next(each for each in await client.items("/clusters") if each["name"] == CLUSTER)
     except (ApiProblem, StopIteration):
         return False
     nodes = cluster.get("nodes") or []
-    return any(node["is_online"] and node["is_ssh_usable"] for node in nodes)
+    usable = {node["node"] for node in nodes if node["is_online"] and node["is_ssh_usable"]}
+    return lab is not None and usable >= set(lab.told["nodes"])
 
 
 def _read(path: str) -> str:

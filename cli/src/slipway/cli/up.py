@@ -30,6 +30,7 @@ from slipway.cli.places import own_record, own_templates
 from slipway.cli.servers import WatchedServer
 from slipway.cli.supervisor import Command, ProcessFailed, Supervised, run_once
 from slipway.contracts.registry import SERVICES
+from slipway.lab.site import node_names
 from slipway.runtime import logs
 from slipway.runtime.roles import provision_databases
 from slipway.runtime.settings import LogSettings
@@ -68,6 +69,8 @@ class Options:
     port: int
     with_lab: bool = False
     guests: Literal["lxc", "simulated", "auto"] = "auto"
+    nodes: int | None = None
+    """How many the lab has; None as many as before, or one."""
 
 
 class Stack:
@@ -132,11 +135,12 @@ class Stack:
     def _start_lab(self) -> None:
         self._folder.lab.mkdir(exist_ok=True, mode=0o700)
         (self._folder.lab / "lab.json").unlink(missing_ok=True)
+        nodes = len(node_names(self._folder.lab, None, self._options.nodes))
         arguments = ("serve", "--data", str(self._folder.lab), "--guests", self._options.guests)
         self._supervise(
             Command(
                 name="lab",
-                arguments=(sys.executable, "-m", "slipway.lab", *arguments),
+                arguments=(sys.executable, "-m", "slipway.lab", *arguments, "--nodes", str(nodes)),
                 environment=plain_environment(),
                 # It has guests to stop.
                 dies_with=signal.SIGTERM,
@@ -208,7 +212,7 @@ class Stack:
             if self._options.with_lab:
                 await self._until(self._lab_ready, "the lab")
                 await self._until(lambda: self._cluster_added(client), "the lab's cluster")
-                await self._until(lambda: labs.is_usable(client), "the lab's node")
+                await self._until(lambda: labs.is_usable(client, self.lab), "the lab's nodes")
             await self._until(lambda: self._templates_served(client), "the templates")
 
     async def _lab_ready(self) -> bool:

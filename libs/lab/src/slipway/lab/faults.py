@@ -148,6 +148,14 @@ class HaManaged(_Order):
     times: int | None = None
 
 
+class NodeOffline(_Order):
+    """Let a node be away for its cluster until it is cleared; not the one whose API is asked."""
+
+    kind: Literal["node-offline"] = "node-offline"
+    node: str
+    times: int | None = None
+
+
 Fault = (
     ApiError
     | LostAnswer
@@ -163,6 +171,7 @@ Fault = (
     | NeverReady
     | NeverStops
     | HaManaged
+    | NodeOffline
 )
 FAULT: TypeAdapter[Fault] = TypeAdapter(Annotated[Fault, Field(discriminator="kind")])
 
@@ -238,6 +247,10 @@ class Faults:
     def is_ha_managed(self, vmid: int) -> bool:
         """Whether the HA manager looks after a guest; asked often, so it does not count."""
         return any(isinstance(one, HaManaged) and one.vmid == vmid for one in self._orders.values())
+
+    def is_offline(self, node: str) -> bool:
+        """Whether a node is to be away; asked often, so it does not count."""
+        return any(isinstance(one, NodeOffline) and one.node == node for one in self._orders.values())
 
     def end_managing(self, vmid: int) -> None:
         """Let the HA manager forget a guest."""

@@ -1,7 +1,8 @@
 """The lab's data folder: what makes this lab this lab. Secrets, keys and certificate are made once.
 
 Layout: `secrets/` (0600 files), `containers/`, `tasks/`, `volumes.json`, `templates/`, `host/` (what
-`pct push` reads: the pretend node's file system), `guests/` (the backend's). Two labs with two
+`pct push` reads: the pretend node's file system), `guests/` (the backend's); with several nodes also `nodes/`
+(the others' containers, tasks and so on) and `shared/`. Two labs with two
 folders share nothing.
 """
 

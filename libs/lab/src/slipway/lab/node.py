@@ -1,29 +1,33 @@
-"""The lab: a pretend Proxmox VE node, put together and started.
+"""The lab: pretend Proxmox VE nodes, put together and started.
 
-The only module that knows all others. A lab is its data folder: started again with the same folder it goes
-on with its containers (stopped, but for those with `onboot`), tasks, keys and, where they are free, ports.
+The only module that knows all others. The API of the first node answers for all, as any node's does; SSH goes
+to each node's own port, which has a host key of its own. A lab is its data folder: started again with the
+same folder it goes on with its containers (stopped, but for those with `onboot`), tasks, keys and, where they
+are free, ports.
 """
 
 import contextlib
 import logging
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+import asyncssh
+
+from slipway.lab import site
 from slipway.lab.access.actors import ROOT_ACL, ROOT_NAME, SERVICE_ACL, Acl, root
 from slipway.lab.access.tickets import Doorkeeper, Token
 from slipway.lab.api.dispatch import Api
 from slipway.lab.faults import Faults
 from slipway.lab.folder import Folder, fingerprint
 from slipway.lab.guests import choose, setup
-from slipway.lab.host import power, records
-from slipway.lab.host.configs import Configs
+from slipway.lab.host import power
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.observe import Observer
-from slipway.lab.host.storages import STORAGES, Storage, Storages
-from slipway.lab.host.tasks import Tasks
+from slipway.lab.host.storages import Storage
 from slipway.lab.http.front import Front
 from slipway.lab.settings import Timings
 from slipway.lab.ssh.pct import Pct
@@ -36,8 +40,18 @@ SERVICE_USER = "slipway@pve"
 TOKEN_NAME = "lab"  # noqa: S105 - a name
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDoor:
+    """How a node is reached over SSH."""
+
+    name: str
+    port: int
+    host_key: str
+    """`ssh-ed25519 AAAA...`."""
+
+
 class Lab:
-    """One pretend node: `start`, use, `stop`."""
+    """One pretend node, or a cluster of several: `start`, use, `stop`."""
 
     def __init__(
         self,
@@ -46,14 +60,20 @@ class Lab:
         guests: Literal["lxc", "simulated", "auto"] = "auto",
         api_port: int = 0,
         ssh_port: int = 0,
-        name: str = "lab",
+        name: str | None = None,
+        nodes: int | None = None,
         address: str = LOOPBACK,
         timings: Timings | None = None,
         service_acl: Acl = SERVICE_ACL,
-        storages: Sequence[Storage] = STORAGES,
+        storages: Sequence[Storage] | None = None,
     ) -> None:
+        """Prepare a lab; `name` is the first node's, without `nodes` there are as many as before, or one.
+
+        Raises:
+            OtherNodes: if the folder has another number of nodes.
+        """
         self.data = data
-        self.name = name
+        self.names = site.node_names(data, name, nodes)
         self.address = address
         self.faults = Faults()
         self.api_port = api_port
@@ -67,16 +87,18 @@ class Lab:
         self.guests_kind = choice.kind
         self.guests_reason = choice.reason
         self._lock: IO[str] | None = None
+        self._ports: dict[str, int] = {}
 
     async def start(self) -> None:
         """Make ready and listen; when this returns everything can be used."""
         self._lock = self._folder.prepare()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._lock.close)
-            self._machine = await self._build(stack)
-            self._observer = Observer(self._machine)
-            self._observer.start()
-            stack.push_async_callback(self._observer.stop)
+            self._members = await self._build(stack)
+            self._observers = {name: Observer(machine) for name, machine in self._members.items()}
+            for observer in self._observers.values():
+                observer.start()
+                stack.push_async_callback(observer.stop)
             await self._listen(stack)
             self._start_on_boot()
             self._running = stack.pop_all()
@@ -84,6 +106,18 @@ class Lab:
     async def stop(self) -> None:
         """Stop everything, guests included; the data folder stays."""
         await self._running.aclose()
+
+    @property
+    def name(self) -> str:
+        """The first node's, whose API answers."""
+        return self.names[0]
+
+    @property
+    def doors(self) -> list[NodeDoor]:
+        """How each node is reached over SSH."""
+        return [
+            NodeDoor(name=name, port=self._ports[name], host_key=self._host_key(name)) for name in self.names
+        ]
 
     @property
     def endpoint(self) -> str:
@@ -122,9 +156,8 @@ class Lab:
 
     @property
     def ssh_host_key(self) -> str:
-        """The SSH host key: `ssh-ed25519 AAAA...`."""
-        words = self._folder.ssh_key("ssh-host-key").export_public_key().decode().split()
-        return " ".join(words[:2])
+        """The first node's SSH host key: `ssh-ed25519 AAAA...`."""
+        return self._host_key(self.name)
 
     @property
     def ssh_private_key(self) -> str:
@@ -143,56 +176,53 @@ class Lab:
         }
         return {f"{key}_file": str(self._folder.secret_path(name).resolve()) for key, name in names.items()}
 
-    async def _build(self, stack: contextlib.AsyncExitStack) -> Machine:
+    async def _build(self, stack: contextlib.AsyncExitStack) -> dict[str, Machine]:
         if not self._choice.is_installed:
             await setup.apply(log.info)
         guests = choose.build(self._choice, self.data / "guests")
         await guests.open()
         stack.push_async_callback(guests.close)
-        storages = Storages(self.data, self.faults, self._storages)
-        storages.load(await guests.templates())
-        configs = Configs(self.data / "containers", self.name)
-        configs.load()
-        tasks = Tasks(self.data / "tasks", self.name, self.faults, self._timings.stop_task)
-        tasks.load()
-        stack.push_async_callback(tasks.close)
-        return Machine(
-            node=self.name,
+        ground = site.Ground(
+            data=self.data,
             address=self.address,
-            folder=self.data,
             fingerprint=self.fingerprint,
             timings=self._timings,
-            guests=guests,
             faults=self.faults,
-            configs=configs,
-            storages=storages,
-            tasks=tasks,
+            guests=guests,
+            storages=self._storages,
         )
+        return await site.build(self.names, ground, stack)
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
-        front = Front(Api(self._machine, self._observer, self._doorkeeper()), self._tls())
-        self.api_port = await self._take_port("api", self.api_port, front.start)
+        api = Api(self._members[self.name], self._observers, self._doorkeeper())
+        front = Front(api, self._tls())
+        path = self.data / "api-port.json"
+        self.api_port = await site.take_port(path, self.address, self.api_port, front.start)
         stack.push_async_callback(front.stop)
+        for name, machine in self._members.items():
+            await self._open_door(name, machine, stack)
+
+    async def _open_door(self, name: str, machine: Machine, stack: contextlib.AsyncExitStack) -> None:
         door = Door(
-            host_key=self._folder.ssh_key("ssh-host-key"),
+            host_key=self._host_ssh_key(name),
             password=self.root_password,
             authorized=self._folder.ssh_key("root-key"),
         )
-        ssh = SshFront(Shell(self._machine, Pct(self._machine)), door, self.faults)
-        self.ssh_port = await self._take_port("ssh", self.ssh_port, ssh.start)
+        ssh = SshFront(Shell(machine, Pct(machine)), door, self.faults, lambda: machine.is_online)
+        is_first = name == self.name
+        path = self.data / f"ssh-port{site.suffix(name, self.names)}.json"
+        wanted = self.ssh_port if is_first else 0
+        self._ports[name] = await site.take_port(path, self.address, wanted, ssh.start)
+        if is_first:
+            self.ssh_port = self._ports[name]
         stack.push_async_callback(ssh.stop)
 
-    async def _take_port(self, name: str, wanted: int, listen: Callable[[str, int], Awaitable[int]]) -> int:
-        """Listen at the wanted port, else at the predecessor's if it is free, else at any."""
-        path = self.data / f"{name}-port.json"
-        try:
-            port = await listen(self.address, wanted or records.read_json(path) or 0)
-        except OSError:
-            if wanted:
-                raise
-            port = await listen(self.address, 0)
-        records.write_json(path, port)
-        return port
+    def _host_ssh_key(self, name: str) -> asyncssh.SSHKey:
+        return self._folder.ssh_key(f"ssh-host-key{site.suffix(name, self.names)}")
+
+    def _host_key(self, name: str) -> str:
+        words = self._host_ssh_key(name).export_public_key().decode().split()
+        return " ".join(words[:2])
 
     def _doorkeeper(self) -> Doorkeeper:
         service = Token(user=SERVICE_USER, name=TOKEN_NAME, secret=self.token_secret, acl=self._acl)
@@ -207,9 +237,10 @@ class Lab:
         return context
 
     def _start_on_boot(self) -> None:
-        for vmid in self._machine.configs.vmids():
-            if self._machine.configs.get(vmid).get("onboot") == "1":
-                power.start_task(self._machine, root(), vmid)
+        for machine in self._members.values():
+            for vmid in machine.configs.vmids():
+                if machine.configs.get(vmid).get("onboot") == "1":
+                    power.start_task(machine, root(), vmid)
 
 
 def description(lab: Lab) -> dict[str, object]:
@@ -224,6 +255,10 @@ def description(lab: Lab) -> dict[str, object]:
         "ssh_address": lab.address,
         "ssh_port": lab.ssh_port,
         "ssh_host_key": lab.ssh_host_key,
+        "nodes": {
+            door.name: {"address": lab.address, "port": door.port, "host_key": door.host_key}
+            for door in lab.doors
+        },
         "guests_kind": lab.guests_kind,
         "guests_reason": lab.guests_reason,
         **lab.secret_files(),

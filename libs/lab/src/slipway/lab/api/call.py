@@ -16,11 +16,23 @@ class Call:
     """One API call whose parameters were checked."""
 
     machine: Machine
-    observer: Observer
+    """The node that the call is about, or else the one that answers."""
+    observers: Mapping[str, Observer]
+    """Of all nodes, by name."""
     doorkeeper: Doorkeeper
     actor: Actor
     given: Mapping[str, str]
     """All parameters, those in the path included, as texts."""
+
+    @property
+    def observer(self) -> Observer:
+        """What the node sees."""
+        return self.observers[self.machine.node]
+
+    @property
+    def members(self) -> list[Machine]:
+        """All nodes of the cluster."""
+        return list(self.machine.members.values())
 
     @property
     def vmid(self) -> int:

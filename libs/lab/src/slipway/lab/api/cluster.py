@@ -1,4 +1,4 @@
-"""`/cluster` and `/nodes`: one node that is no member of a cluster."""
+"""`/cluster` and `/nodes`: the nodes; a lone one is no member of a cluster."""
 
 import time
 from typing import Any
@@ -15,48 +15,69 @@ from slipway.lab.problems import Refused, bad_parameters
 
 Row = dict[str, Any]
 _FINISHED_SHOWN = 25
+CLUSTER = "lab"
 
 
 def cluster_status(call: Call) -> list[Row]:
-    """List the only member; a lone node has no row for the cluster."""
-    machine = call.machine
+    """List the members; a lone node has number 0 and no row for the cluster."""
+    members = call.members
+    rows = [_member_row(one, number, len(members)) for number, one in enumerate(members, 1)]
+    if len(members) == 1:
+        return rows
+    online = sum(one.is_online for one in members)
+    quorate = int(2 * online > len(members))
+    about = {"id": "cluster", "type": "cluster", "name": CLUSTER, "version": len(members)}
+    return [about | {"nodes": len(members), "quorate": quorate}, *rows]
+
+
+def _member_row(machine: Machine, number: int, count: int) -> Row:
     place = {"id": f"node/{machine.node}", "type": "node", "name": machine.node, "ip": machine.address}
-    return [place | {"nodeid": 0, "online": 1, "local": 1, "level": ""}]
+    nodeid, answers = (0, True) if count == 1 else (number, number == 1)
+    return place | {"nodeid": nodeid, "online": int(machine.is_online), "local": int(answers), "level": ""}
 
 
 def resources(call: Call) -> list[Row]:
     """List what the caller may see; as old as the last look around."""
-    machine, actor = call.machine, call.actor
-    rows = [row for row in call.observer.resources() if actor.may(f"/vms/{row['vmid']}", "VM.Audit")]
-    rows.append(_node_row(machine, actor) | {"cgroup-mode": 2})
-    rows += [_storage_row(machine, name) for name in _visible_storages(call)]
-    if actor.may_any(ZONE, ("SDN.Audit", "SDN.Use")):
-        rows.append(_zone_row(machine))
+    rows = [row for one in call.members for row in _guest_rows(call, one)]
+    rows += [_node_row(one, call.actor) | _cgroups(one) for one in call.members]
+    rows += [_storage_row(one, name) for one in call.members for name in _visible_storages(call, one)]
+    if call.actor.may_any(ZONE, ("SDN.Audit", "SDN.Use")):
+        rows += [_zone_row(one) for one in call.members]
     kinds = {"vm": ("lxc",), "storage": ("storage",), "node": ("node",), "sdn": ("network",)}
     wanted = kinds.get(call.given.get("type", ""))
     return [row for row in rows if wanted is None or row["type"] in wanted]
 
 
-def _visible_storages(call: Call) -> list[str]:
+def _cgroups(machine: Machine) -> Row:
+    return {"cgroup-mode": 2} if machine.is_online else {}
+
+
+def _guest_rows(call: Call, machine: Machine) -> list[Row]:
+    rows = call.observers[machine.node].resources()
+    return [row for row in rows if call.actor.may(f"/vms/{row['vmid']}", "VM.Audit")]
+
+
+def _visible_storages(call: Call, machine: Machine) -> list[str]:
     rights = ("Datastore.Audit", "Datastore.AllocateSpace")
-    names = (storage.name for storage in call.machine.storages.all())
+    names = (storage.name for storage in machine.storages.all())
     return [name for name in names if call.actor.may_any(f"/storage/{name}", rights)]
 
 
 def _storage_row(machine: Machine, name: str) -> Row:
     storage = machine.storages.get(name)
-    return {
+    row: Row = {
         "id": f"storage/{machine.node}/{name}",
         "type": "storage",
         "node": machine.node,
         "storage": name,
-        "status": "available" if storage.is_enabled else "unknown",
+        "status": "available" if storage.is_enabled and machine.is_online else "unknown",
         "plugintype": storage.type,
         "content": ",".join(storage.content),
-        "shared": 0,
-        "disk": machine.storages.used_bytes(storage),
-        "maxdisk": storage.total_bytes,
+        "shared": int(storage.is_shared),
     }
+    if not machine.is_online:
+        return row
+    return row | {"disk": machine.storages.used_bytes(storage), "maxdisk": storage.total_bytes}
 
 
 def _zone_row(machine: Machine) -> Row:
@@ -74,25 +95,29 @@ def next_vmid(call: Call) -> str:
     """Give a free number, as text; it is not reserved."""
     wanted = call.number("vmid")
     if wanted is None:
-        return str(call.machine.configs.next_vmid())
-    if wanted in call.machine.configs:
+        return str(call.machine.next_vmid())
+    if call.machine.home_of(wanted) is not None:
         raise bad_parameters({"vmid": f"VM {wanted} already exists"})
     return str(wanted)
 
 
 def options(call: Call) -> Row:
     """Show the datacenter's options."""
-    configs = (call.machine.configs.get(vmid) for vmid in call.machine.configs.vmids())
+    configs = (one.configs.get(vmid) for one in call.members for vmid in one.configs.vmids())
     tags = {tag for config in configs for tag in config.get("tags", "").split(";") if tag}
     return {"allowed-tags": sorted(tags), "description": "", "mac_prefix": MAC_PREFIX}
 
 
 def tasks(call: Call) -> list[Row]:
-    """List the latest tasks that the caller may see."""
-    may_all = call.actor.may(f"/nodes/{call.machine.node}", "Sys.Audit")
-    works = [work for work in call.machine.tasks.all() if may_all or work.upid.actor == call.actor.name]
+    """List the latest tasks that the caller may see, of all nodes."""
+    return [_task_row(work) for one in call.members for work in _latest(call, one)]
+
+
+def _latest(call: Call, machine: Machine) -> list[Work]:
+    may_all = call.actor.may(f"/nodes/{machine.node}", "Sys.Audit")
+    works = [work for work in machine.tasks.all() if may_all or work.upid.actor == call.actor.name]
     ended = [work for work in works if not work.is_running][:_FINISHED_SHOWN]
-    return [_task_row(work) for work in works if work.is_running or work in ended]
+    return [work for work in works if work.is_running or work in ended]
 
 
 def _task_row(work: Work) -> Row:
@@ -105,8 +130,8 @@ def _task_row(work: Work) -> Row:
 
 
 def nodes(call: Call) -> list[Row]:
-    """List the node; without `Sys.Audit` there are no figures."""
-    return [_node_row(call.machine, call.actor) | {"ssl_fingerprint": call.machine.fingerprint}]
+    """List the nodes; of one that is away, or without `Sys.Audit`, there are no figures."""
+    return [_node_row(one, call.actor) | {"ssl_fingerprint": one.fingerprint} for one in call.members]
 
 
 def _node_row(machine: Machine, actor: Actor) -> Row:
@@ -114,10 +139,11 @@ def _node_row(machine: Machine, actor: Actor) -> Row:
         "id": f"node/{machine.node}",
         "node": machine.node,
         "type": "node",
-        "status": "online",
+        "status": "online" if machine.is_online else "offline",
         "level": "",
     }
-    return row | hardware.figures(machine) if actor.may(f"/nodes/{machine.node}", "Sys.Audit") else row
+    may_see = machine.is_online and actor.may(f"/nodes/{machine.node}", "Sys.Audit")
+    return row | hardware.figures(machine) if may_see else row
 
 
 def networks(call: Call) -> list[Row]:

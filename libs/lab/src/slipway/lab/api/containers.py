@@ -88,7 +88,7 @@ async def current(call: Call) -> Row:
 async def interfaces(call: Call) -> list[Row] | None:
     """List the interfaces inside; null when it does not run."""
     call.machine.configs.get(call.vmid)
-    if not call.machine.guests.is_running(call.vmid):
+    if not call.machine.is_running(call.vmid):
         return None
     found = await call.machine.guests.interfaces(call.vmid)
     return [_interface(one.name, one.hwaddr, {"inet": one.inet, "inet6": one.inet6}) for one in found]

@@ -40,6 +40,7 @@ ROUTES: Mapping[str, Route] = {
     **backups.ROUTES,
 }
 UNAUTHORIZED = 401
+NO_ROUTE = 595
 _PROXY_ERRORS = range(595, 600)
 _NOBODY = Actor(user="nobody@pam", token=None, acl={})
 
@@ -47,9 +48,10 @@ _NOBODY = Actor(user="nobody@pam", token=None, acl={})
 class Api:
     """The application behind the front."""
 
-    def __init__(self, machine: Machine, observer: Observer, doorkeeper: Doorkeeper) -> None:
+    def __init__(self, machine: Machine, observers: Mapping[str, Observer], doorkeeper: Doorkeeper) -> None:
+        """Answer as one node of its cluster, for all of them."""
         self._machine = machine
-        self._observer = observer
+        self._observers = observers
         self._doorkeeper = doorkeeper
         self._orders = Orders(machine.faults)
         self._patterns = [(re.compile(_pattern(key)), key) for key in ROUTES]
@@ -85,12 +87,12 @@ class Api:
         if route is None:
             raise Refused(f"Method '{method} {path}' not implemented", status=501)
         self._check_rights(route, actor, given, request.path)
-        await self._check_node(given)
+        machine = await self._node(given)
         if errors := check(CALLS[key], given):
             raise bad_parameters(errors)
         call = Call(
-            machine=self._machine,
-            observer=self._observer,
+            machine=machine,
+            observers=self._observers,
             doorkeeper=self._doorkeeper,
             actor=actor,
             given=given,
@@ -121,10 +123,15 @@ class Api:
         else:
             actor.require(where, *route.rights)
 
-    async def _check_node(self, given: Mapping[str, str]) -> None:
+    async def _node(self, given: Mapping[str, str]) -> Machine:
+        """Find the node that is asked; the call is passed on to it, if it is there."""
         node = given.get("node")
         if node in (None, self._machine.node, "localhost"):
-            return
+            return self._machine
+        if found := self._machine.members.get(str(node)):
+            if not found.is_online:
+                raise Refused("No route to host", status=NO_ROUTE, is_empty=True)
+            return found
         reason = "Name or service not known"
         if not formats.fault("pve-node", str(node)):
             await asyncio.sleep(self._machine.timings.lookup_wait)

@@ -1,10 +1,9 @@
-"""`clone` and `migrate`: a container's copies, and its way to another node, of which the lab has none."""
+"""`clone` and `migrate`: a container's copies, and its way to another node."""
 
 from typing import Any
 
 from slipway.lab.api.call import Call, Route, Routes
-from slipway.lab.host import clone
-from slipway.lab.problems import Refused, bad_parameters
+from slipway.lab.host import clone, ha
 
 
 async def copy(call: Call) -> str:
@@ -12,23 +11,24 @@ async def copy(call: Call) -> str:
     return await clone.clone(call.machine, call.actor, call.vmid, call.given)
 
 
-def migrate(call: Call) -> str:
-    """Refuse to move a container: this node is the whole cluster."""
-    if (target := call.given["target"]) == call.machine.node:
-        raise bad_parameters({"target": "target is local node."})
-    raise Refused(f"no such cluster node '{target}'")
+def move(call: Call) -> str:
+    """Begin a move to another node."""
+    return ha.move(call.machine, call.actor, call.vmid, call.given)
 
 
 def migration(call: Call) -> dict[str, Any]:
-    """Say what a move would meet."""
+    """Say what a move would meet; storages are not looked at (PVE 9.2, by its schema)."""
     call.machine.configs.get(call.vmid)
-    running = int(call.machine.guests.is_running(call.vmid))
-    return {"running": running, "allowed-nodes": [], "not-allowed-nodes": {}}
+    return {
+        "running": int(call.machine.is_running(call.vmid)),
+        "allowed-nodes": [one.node for one in call.members if one is not call.machine],
+        "not-allowed-nodes": {},
+    }
 
 
 CONTAINER = "/nodes/{node}/lxc/{vmid}"
 ROUTES: Routes = {
     f"POST {CONTAINER}/clone": Route(handler=copy, path="/vms/{vmid}", rights=("VM.Clone",)),
     f"GET {CONTAINER}/migrate": Route(handler=migration, path="/vms/{vmid}", rights=("VM.Migrate",)),
-    f"POST {CONTAINER}/migrate": Route(handler=migrate, path="/vms/{vmid}", rights=("VM.Migrate",)),
+    f"POST {CONTAINER}/migrate": Route(handler=move, path="/vms/{vmid}", rights=("VM.Migrate",)),
 }

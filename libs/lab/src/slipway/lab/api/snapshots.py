@@ -21,7 +21,7 @@ def listed(call: Call) -> list[Row]:
     now: Row = {
         "name": "current",
         "description": "You are here!",
-        "running": int(call.machine.guests.is_running(call.vmid)),
+        "running": int(call.machine.is_running(call.vmid)),
         "digest": digest(present),
     }
     return [*rows, now | ({"parent": present["parent"]} if "parent" in present else {})]

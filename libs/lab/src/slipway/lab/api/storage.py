@@ -15,14 +15,19 @@ _ARCHIVE_FORMATS = {".zst": "tzst", ".gz": "tgz", ".xz": "txz"}
 
 def configured(call: Call) -> list[Row]:
     """List storages as they are configured."""
-    return [_configured(one) for one in _visible(call) if call.given.get("type", one.type) == one.type]
+    visible = (one for one in call.machine.storages.configured() if _may_look(call, one))
+    return [_configured(one) for one in visible if call.given.get("type", one.type) == one.type]
 
 
 def _configured(storage: Storage) -> Row:
     row = {"storage": storage.name, "type": storage.type, "content": ",".join(storage.content)}
-    place = {"vgname": "pve", "thinpool": "data"}
+    place: Row = {"vgname": "pve", "thinpool": "data"}
     if storage.path:
         place = {"path": storage.path, "prune-backups": "keep-all=1"}
+    if storage.is_shared:
+        place |= {"server": "10.0.0.1", "export": f"/srv/{storage.name}", "shared": 1}
+    if storage.nodes:
+        place["nodes"] = ",".join(storage.nodes)
     digest = hashlib.sha1(storage.name.encode(), usedforsecurity=False).hexdigest()
     return row | place | {"digest": digest} | ({} if storage.is_enabled else {"disable": 1})
 
@@ -54,7 +59,7 @@ def _status(call: Call, storage: Storage) -> Row:
         "content": ",".join(storage.content),
         "active": is_enabled,
         "enabled": is_enabled,
-        "shared": 0,
+        "shared": int(storage.is_shared),
         "total": storage.total_bytes,
         "used": used,
         "avail": storage.total_bytes - used,
@@ -103,8 +108,11 @@ def _may_see(call: Call, dump: Dump) -> bool:
 
 
 def _visible(call: Call) -> list[Storage]:
-    every = call.machine.storages.all()
-    return [storage for storage in every if call.actor.may_any(f"/storage/{storage.name}", RIGHTS)]
+    return [storage for storage in call.machine.storages.all() if _may_look(call, storage)]
+
+
+def _may_look(call: Call, storage: Storage) -> bool:
+    return call.actor.may_any(f"/storage/{storage.name}", RIGHTS)
 
 
 def _index(_call: Call) -> list[Row]:

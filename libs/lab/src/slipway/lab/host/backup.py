@@ -90,7 +90,7 @@ class Backup:
             raise Refused(f"unable to find VM '{vmid}'")
 
     async def _locked(self, vmid: int, config: Config, work: Work) -> None:
-        runs = self.machine.guests.is_running(vmid)
+        runs = self.machine.is_running(vmid)
         work.log(f"INFO: status = {'running' if runs else 'stopped'}")
         work.log(f"INFO: CT Name: {config.get('hostname', f'CT{vmid}')}")
         for key, part in options.volumes(config).items():

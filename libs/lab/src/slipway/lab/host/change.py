@@ -80,7 +80,7 @@ def check_destroyable(machine: Machine, vmid: int, *, forces: bool) -> None:
     check_lock(config)
     if config.get("protection") == "1":
         raise Refused(f"can't remove CT {vmid} - protection mode enabled")
-    if machine.guests.is_running(vmid) and not forces:
+    if machine.is_running(vmid) and not forces:
         raise Refused(f"unable to destroy CT {vmid} - container is running")
 
 
@@ -91,7 +91,7 @@ def destroying(machine: Machine, vmid: int, *, forces: bool) -> Callable[[Work],
         async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
             check_destroyable(machine, vmid, forces=forces)
             await machine.faults.at_task("middle", work)
-            if machine.guests.is_running(vmid):
+            if machine.is_running(vmid):
                 await machine.guests.stop(vmid)
             for volume in machine.storages.volumes_of(vmid):
                 if "/" not in volume.volid:

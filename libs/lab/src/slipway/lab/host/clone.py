@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from slipway.lab.access.actors import Actor
 from slipway.lab.guests.protocol import GuestError
-from slipway.lab.host import create, locks, options, snapshots, templates
+from slipway.lab.host import create, locks, migrate, options, snapshots, templates
 from slipway.lab.host.configs import Config
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.tasks import Work
@@ -26,8 +26,8 @@ async def clone(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, s
     """Check, lock both, and start the task; give its name."""
     newid = int(given["newid"])
     actor.require(f"/vms/{newid}", "VM.Allocate")
-    if (target := given.get("target", machine.node)) != machine.node:
-        raise Refused(f"no such cluster node '{target}'")
+    if given.get("target", machine.node) != machine.node:
+        _check_target(machine, vmid, given)
     present = machine.configs.get(vmid)
     await locks.take(machine, vmid, "disk")
     try:
@@ -55,6 +55,20 @@ async def clone(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, s
     return machine.tasks.start("vzclone", str(vmid), actor.name, body)
 
 
+def _check_target(machine: Machine, vmid: int, given: Mapping[str, str]) -> None:
+    """Refuse a node that does not exist, or that would not see the disks."""
+    target = given["target"]
+    if target not in machine.members:
+        raise Refused(f"no such cluster node '{target}'")
+    for part in options.volumes(machine.configs.get(vmid)).values():
+        storage = machine.storages.get(part["volume"].partition(":")[0])
+        if not storage.is_shared:
+            raise Refused(f"can't clone CT to node '{target}' (CT uses local storage)")
+        machine.members[target].storages.get(storage.name)
+        if not machine.storages.get(given.get("storage", storage.name)).is_shared:
+            raise Refused(f"can't clone to non-shared storage '{given['storage']}'")
+
+
 def _source(machine: Machine, vmid: int, present: Config, given: Mapping[str, str]) -> Config:
     if (name := given.get("snapname")) is None:
         return present
@@ -71,7 +85,7 @@ def _check(machine: Machine, actor: Actor, vmid: int, source: Config, given: Map
             raise Refused(f"unable to clone mountpoint '{key}' (type bind)")
         storage = machine.storages.for_containers(given.get("storage", name))
         actor.require(f"/storage/{storage.name}", "Datastore.AllocateSpace")
-        if is_full and machine.guests.is_running(vmid) and "snapname" not in given:
+        if is_full and machine.is_running(vmid) and "snapname" not in given:
             raise Refused("Full clone of a running container is only possible from a snapshot")
         if not is_full and not (storage.has_snapshots and "snapname" in given):
             raise Refused(f"Linked clone feature for '{part['volume']}' is not available")
@@ -123,6 +137,9 @@ class _Copying:
                 await create.clean(machine, newid)
                 raise Refused("clone failed: interrupted by signal") from None
             machine.configs.put(newid, self.config)
+        target = machine.members[self.given.get("target", machine.node)]
+        if target is not machine:
+            migrate.hand_over(machine, target, newid, self.config)
 
     def _volume(self, key: str, part: dict[str, str], work: Work) -> str:
         machine = self.machine

@@ -59,10 +59,6 @@ class Configs:
         self._configs.pop(vmid, None)
         (self._folder / f"{vmid}.json").unlink(missing_ok=True)
 
-    def next_vmid(self) -> int:
-        """Give the lowest free number. It is not reserved."""
-        return next(vmid for vmid in range(LOWEST_VMID, HIGHEST_VMID) if vmid not in self._configs)
-
     @contextlib.asynccontextmanager
     async def flock(self, vmid: int, wait: float) -> AsyncIterator[None]:
         """Hold the container's flock; one holder at a time, others wait and then give up."""

@@ -117,9 +117,9 @@ def _check_keys(keys: str) -> None:
 
 
 def check_unused(machine: Machine, vmid: int) -> None:
-    """Refuse a VMID that belongs to a container."""
-    if vmid in machine.configs:
-        raise Refused(f"CT {vmid} already exists on node '{machine.node}'")
+    """Refuse a VMID that belongs to a container anywhere in the cluster."""
+    if (home := machine.home_of(vmid)) is not None:
+        raise Refused(f"CT {vmid} already exists on node '{home.node}'")
 
 
 def let_someone_else_take(machine: Machine, vmid: int) -> None:

@@ -132,4 +132,5 @@ def _beside(archive: Path) -> Path:
 
 
 def _folder(machine: Machine, storage: str) -> Path:
-    return machine.folder / "dump" / storage
+    place = machine.shared_folder if machine.storages.is_shared(storage) else machine.folder
+    return place / "dump" / storage

@@ -1,15 +1,16 @@
 """Guests that the cluster's HA manager looks after (`HaManaged` orders say which).
 
-Theory of operation (PVE::API2::LXC::Status, `vm_is_ha_managed`). A start, stop or shutdown of such a guest is
-only asked for: the answer is a task `hastart` or `hastop` that ends well once the wish is written down. The
-manager acts on it later, as root, in a task of its own. A removal needs `purge`, which ends the managing.
+Theory of operation (PVE::API2::LXC::Status, `vm_is_ha_managed`). A start, stop, shutdown or move of such a
+guest is only asked for: the answer is a task `hastart`, `hastop` or `hamigrate` that ends well once the wish
+is written down. The manager acts on it later, as root, in a task of its own. A removal needs `purge`, which
+ends the managing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from slipway.lab.access.actors import ROOT_NAME, Actor
-from slipway.lab.host import power
+from slipway.lab.host import migrate, power
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.tasks import Work
 from slipway.lab.problems import Refused
@@ -21,7 +22,7 @@ def start(machine: Machine, actor: Actor, vmid: int) -> str:
     """Ask for a start; a guest that nobody manages is started."""
     if not machine.faults.is_ha_managed(vmid):
         return power.start(machine, actor, vmid)
-    if machine.guests.is_running(vmid):
+    if machine.is_running(vmid):
         raise Refused(f"CT {vmid} already running")
     return _ask(machine, actor, vmid, "start", power.starting(machine, vmid))
 
@@ -43,6 +44,17 @@ def shutdown(machine: Machine, actor: Actor, vmid: int, *, seconds: int | None, 
     return _ask(machine, actor, vmid, "stop", power.shutting_down(machine, vmid, timeout, forces=True))
 
 
+def move(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str]) -> str:
+    """Ask for a move; a guest that nobody manages is moved. The manager always restarts what runs."""
+    migrate.check(machine, actor, vmid, given)
+    if not machine.faults.is_ha_managed(vmid):
+        body = migrate.moving(machine, vmid, given)
+        return machine.tasks.start("vzmigrate", str(vmid), actor.name, body)
+    target = {"target": given["target"], "restart": "1"}
+    said = f"Requesting HA migration for CT {vmid} to node {given['target']}"
+    return _ask(machine, actor, vmid, "migrate", migrate.moving(machine, vmid, target), said=said)
+
+
 def check_removable(machine: Machine, vmid: int, *, purges: bool) -> None:
     """Refuse a removal that would leave the manager without its guest."""
     if machine.faults.is_ha_managed(vmid) and not purges:
@@ -53,16 +65,16 @@ def shown(machine: Machine, vmid: int) -> dict[str, int | str]:
     """Show what a guest's status says of its managing."""
     if not machine.faults.is_ha_managed(vmid):
         return {"managed": 0}
-    return {"managed": 1, "state": "started" if machine.guests.is_running(vmid) else "stopped"}
+    return {"managed": 1, "state": "started" if machine.is_running(vmid) else "stopped"}
 
 
-def _ask(machine: Machine, actor: Actor, vmid: int, verb: str, act: Body) -> str:
+def _ask(machine: Machine, actor: Actor, vmid: int, verb: str, act: Body, *, said: str = "") -> str:
     async def later(work: Work) -> None:
         await asyncio.sleep(machine.timings.ha_rest)
         await act(work)
 
     async def body(work: Work) -> None:
-        work.log(f"Requesting HA {verb} for CT {vmid}")
+        work.log(said or f"Requesting HA {verb} for CT {vmid}")
         machine.tasks.start(f"vz{verb}", str(vmid), ROOT_NAME, later)
 
     return machine.tasks.start(f"ha{verb}", str(vmid), actor.name, body)

@@ -7,7 +7,7 @@ from pathlib import Path
 from slipway.lab.faults import Faults
 from slipway.lab.guests.protocol import Guests, GuestSpec
 from slipway.lab.host import options, records
-from slipway.lab.host.configs import Config, Configs
+from slipway.lab.host.configs import HIGHEST_VMID, LOWEST_VMID, Config, Configs
 from slipway.lab.host.storages import Storages
 from slipway.lab.host.tasks import Tasks
 from slipway.lab.settings import Timings
@@ -15,11 +15,13 @@ from slipway.lab.settings import Timings
 
 @dataclass(slots=True, kw_only=True)
 class Machine:
-    """A pretend Proxmox VE node."""
+    """A pretend Proxmox VE node, and by `members` the cluster that it is in."""
 
     node: str
     address: str
     folder: Path
+    shared_folder: Path
+    """What all nodes of the cluster see."""
     fingerprint: str
     timings: Timings
     guests: Guests
@@ -27,7 +29,26 @@ class Machine:
     configs: Configs
     storages: Storages
     tasks: Tasks
+    members: dict[str, "Machine"] = field(default_factory=dict, repr=False)
+    """All nodes of the cluster by name, this one included; one and the same dictionary for all."""
     booted: float = field(default_factory=time.time)
+
+    @property
+    def is_online(self) -> bool:
+        """Whether the others see it."""
+        return not self.faults.is_offline(self.node)
+
+    def is_running(self, vmid: int) -> bool:
+        """Whether one of this node's containers runs."""
+        return vmid in self.configs and self.guests.is_running(vmid)
+
+    def home_of(self, vmid: int) -> "Machine | None":
+        """Give the node of the cluster that has a container."""
+        return next((one for one in self.members.values() if vmid in one.configs), None)
+
+    def next_vmid(self) -> int:
+        """Give the lowest number that is free in the cluster. It is not reserved."""
+        return next(vmid for vmid in range(LOWEST_VMID, HIGHEST_VMID) if self.home_of(vmid) is None)
 
     def remember_origin(self, vmid: int, template: Path) -> None:
         """Keep from which archive a guest was made; Proxmox has no place for it, the backend asks."""
@@ -43,7 +64,11 @@ class Machine:
 
     def spec(self, vmid: int, config: Config) -> GuestSpec:
         """Describe the guest behind a config."""
-        return options.spec(vmid, config, Path(records.read_json(self._origin(vmid))))
+        return options.spec(vmid, config, self.origin(vmid))
+
+    def origin(self, vmid: int) -> Path:
+        """Give the archive that a guest was made from."""
+        return Path(records.read_json(self._origin(vmid)))
 
     def _origin(self, vmid: int) -> Path:
         return self.folder / "containers" / f"origin-{vmid}"

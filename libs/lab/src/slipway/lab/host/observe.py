@@ -116,14 +116,14 @@ class Observer:
         config = self._machine.configs.get(vmid)
         place: Row = {"id": f"lxc/{vmid}", "node": self._machine.node, "type": "lxc", "vmid": vmid}
         place |= {key: config[key] for key in ("tags", "lock") if key in config}
-        seen = self._seen.get(vmid)
+        seen = self._seen.get(vmid) if self._machine.is_online else None
         if seen is None:
             return place | {"status": "unknown"}
         row = place | {key: seen[key] for key in RESOURCE_KEYS}
         return row | {"maxcpu": seen["cpus"], "memhost": seen["mem"], "template": int("template" in seen)}
 
     async def _usage(self, vmid: int) -> Usage | None:
-        if not self._machine.guests.is_running(vmid):
+        if not self._machine.is_running(vmid):
             self._cpu.pop(vmid, None)
             return None
         try:

@@ -22,7 +22,7 @@ Act = Callable[[Config, Work], Awaitable[None]]
 
 def start(machine: Machine, actor: Actor, vmid: int) -> str:
     """Start a container."""
-    if machine.guests.is_running(vmid):
+    if machine.is_running(vmid):
         raise Refused(f"CT {vmid} already running")
     return start_task(machine, actor, vmid)
 
@@ -51,19 +51,19 @@ def shutdown(machine: Machine, actor: Actor, vmid: int, *, seconds: int | None, 
 
 def reboot(machine: Machine, actor: Actor, vmid: int, *, seconds: int | None) -> str:
     """Shut a container down and start it again."""
-    if not machine.guests.is_running(vmid):
+    if not machine.is_running(vmid):
         raise Refused(f"VM {vmid} not running")
 
     async def act(config: Config, work: Work) -> None:
-        await _end(machine, vmid, SHUTDOWN_SECONDS if seconds is None else seconds, forces=False)
-        await _begin(machine, vmid, config, work)
+        await end(machine, vmid, SHUTDOWN_SECONDS if seconds is None else seconds, forces=False)
+        await begin(machine, vmid, config, work)
 
     return machine.tasks.start("vzreboot", str(vmid), actor.name, _holding(machine, vmid, act))
 
 
 def check_running(machine: Machine, vmid: int) -> None:
     """Refuse when a container does not run; also when there is none (PVE 9.2, recorded)."""
-    if not machine.guests.is_running(vmid):
+    if not machine.is_running(vmid):
         raise Refused(f"CT {vmid} not running")
 
 
@@ -73,9 +73,9 @@ def starting(machine: Machine, vmid: int) -> Callable[[Work], Awaitable[None]]:
     async def act(config: Config, work: Work) -> None:
         if config.get("template") == "1":
             raise Refused("you can't start a CT if it's a template")
-        if machine.guests.is_running(vmid):
+        if machine.is_running(vmid):
             raise Refused(f"CT {vmid} already running")
-        await _begin(machine, vmid, config, work)
+        await begin(machine, vmid, config, work)
 
     return _holding(machine, vmid, act)
 
@@ -95,7 +95,7 @@ def shutting_down(
     """Make the body of a shutdown."""
 
     async def act(_config: Config, _work: Work) -> None:
-        await _end(machine, vmid, timeout, forces=forces)
+        await end(machine, vmid, timeout, forces=forces)
 
     return _holding(machine, vmid, act)
 
@@ -111,7 +111,8 @@ def _holding(machine: Machine, vmid: int, act: Act) -> Callable[[Work], Awaitabl
     return body
 
 
-async def _begin(machine: Machine, vmid: int, config: Config, work: Work) -> None:
+async def begin(machine: Machine, vmid: int, config: Config, work: Work) -> None:
+    """Start it, by a task that holds its flock."""
     for device in options.networks(config).values():
         bridge = device.get("bridge")
         if bridge and bridge not in machine.guests.bridges():
@@ -124,7 +125,8 @@ async def _begin(machine: Machine, vmid: int, config: Config, work: Work) -> Non
     await machine.guests.start(vmid)
 
 
-async def _end(machine: Machine, vmid: int, timeout: float, *, forces: bool) -> None:
+async def end(machine: Machine, vmid: int, timeout: float, *, forces: bool) -> None:
+    """Shut it down, by a task that holds its flock."""
     is_deaf = machine.faults.take(NeverStops, lambda fault: fault.vmid in (None, vmid)) is not None
     if is_deaf:
         await asyncio.sleep(timeout)

@@ -69,7 +69,7 @@ def _check_volume(machine: Machine, actor: Actor, vmid: int, volid: str) -> None
 
 
 def _check_replaced(machine: Machine, vmid: int) -> None:
-    if machine.guests.is_running(vmid):
+    if machine.is_running(vmid):
         raise Refused("can't overwrite running container")
     config = machine.configs.get(vmid)
     if config.get("protection") == "1":

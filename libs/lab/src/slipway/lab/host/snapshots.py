@@ -29,7 +29,7 @@ Body = Callable[[Work], Awaitable[None]]
 
 def kept(machine: Machine, vmid: int) -> dict[str, Kept]:
     """Give a container's snapshots: `config`, `description`, `snaptime`, `parent` by name."""
-    return records.read_json(_folder(machine, vmid) / "snapshots.json") or {}
+    return records.read_json(folder(machine, vmid) / "snapshots.json") or {}
 
 
 def config_of(machine: Machine, vmid: int, name: str) -> Config:
@@ -41,12 +41,12 @@ def config_of(machine: Machine, vmid: int, name: str) -> Config:
 
 def disk_of(machine: Machine, vmid: int, name: str) -> Path:
     """Give the archive that a snapshot's disk is."""
-    return _folder(machine, vmid) / f"{name}.tar"
+    return folder(machine, vmid) / f"{name}.tar"
 
 
 def forget(machine: Machine, vmid: int) -> None:
     """Remove all of a container's snapshots with it."""
-    shutil.rmtree(_folder(machine, vmid), ignore_errors=True)
+    shutil.rmtree(folder(machine, vmid), ignore_errors=True)
 
 
 def possible(machine: Machine, config: Mapping[str, str]) -> bool:
@@ -108,7 +108,7 @@ def rolling_back(machine: Machine, actor: Actor, vmid: int, name: str, *, starts
         _find(machine, vmid, name)
         async with locks.holding(machine, vmid, "rollback", work) as config:
             snapshot = _find(machine, vmid, name)
-            if machine.guests.is_running(vmid):
+            if machine.is_running(vmid):
                 await machine.guests.stop(vmid)
             await machine.faults.at_task("middle", work)
             restored = _restored(config, snapshot["config"]) | {"parent": name}
@@ -152,8 +152,9 @@ def _log(machine: Machine, vmid: int, what: str, work: Work) -> None:
 
 
 def _write(machine: Machine, vmid: int, snapshots: Mapping[str, Kept]) -> None:
-    records.write_json(_folder(machine, vmid) / "snapshots.json", snapshots)
+    records.write_json(folder(machine, vmid) / "snapshots.json", snapshots)
 
 
-def _folder(machine: Machine, vmid: int) -> Path:
+def folder(machine: Machine, vmid: int) -> Path:
+    """Give where the archives of a container are."""
     return machine.folder / "snapshots" / str(vmid)

@@ -1,14 +1,15 @@
 """Storages, the volumes on them and the OS templates.
 
-Volumes outlive containers when a worker is killed: they are kept in a file of their own. Templates are those
-that the guests' backend offers and those that were downloaded; both are shown as `local:vztmpl/...`.
+Volumes outlive containers when a worker is killed: they are kept in a file of their own, and those on shared
+storages in one file for all nodes of the cluster. Templates are those that the guests' backend offers and
+those that were downloaded; both are shown as `local:vztmpl/...`.
 """
 
 import re
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from slipway.lab.faults import Faults
@@ -17,13 +18,14 @@ from slipway.lab.problems import Refused, bad_parameters
 
 GIB = 1024**3
 TEMPLATE_STORAGE = "local"
+FOLDERS = frozenset({"dir", "nfs"})
 SNAPSHOTS = frozenset({"lvmthin", "zfspool", "rbd", "btrfs"})
 HOST_CACHE = "/var/lib/vz/template/cache"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
-    """One storage of the node."""
+    """One storage of the cluster's configuration."""
 
     name: str
     type: str
@@ -31,6 +33,10 @@ class Storage:
     total_bytes: int
     path: str | None = None
     is_enabled: bool = True
+    is_shared: bool = False
+    """Whether all nodes see the same content."""
+    nodes: tuple[str, ...] = ()
+    """The nodes that have it; empty for all."""
 
     @property
     def has_snapshots(self) -> bool:
@@ -62,31 +68,76 @@ STORAGES = (
 )
 
 
-class Storages:
-    """All storages of the node."""
+def of_cluster(nodes: Sequence[str]) -> tuple[Storage, ...]:
+    """Give the storages of a cluster: each node's, a shared one, and one that only the first has."""
+    if len(nodes) == 1:
+        return STORAGES
+    shared = Storage(
+        name="shared",
+        type="nfs",
+        content=("backup", "images", "rootdir"),
+        total_bytes=500 * GIB,
+        path="/mnt/pve/shared",
+        is_shared=True,
+    )
+    fast = Storage(
+        name="fast", type="lvmthin", content=("images", "rootdir"), total_bytes=100 * GIB, nodes=(nodes[0],)
+    )
+    return (*STORAGES, shared, fast)
 
-    def __init__(self, folder: Path, faults: Faults, storages: Sequence[Storage] = STORAGES) -> None:
+
+class Volumes(dict[str, Volume]):
+    """Disks by name, kept in a file."""
+
+    def __init__(self, path: Path) -> None:
+        kept = records.read_json(path) or ()
+        super().__init__((one["volid"], Volume(**one)) for one in kept)
+        self._path = path
+
+    def save(self) -> None:
+        """Write them down."""
+        records.write_json(self._path, [asdict(one) for one in self.values()])
+
+
+class Storages:
+    """All storages of a node."""
+
+    def __init__(
+        self, folder: Path, node: str, faults: Faults, storages: Sequence[Storage], shared: Volumes
+    ) -> None:
+        """Take over what a predecessor left; `shared` are the disks that all nodes see."""
         self._folder = folder
+        self._node = node
         self._faults = faults
-        self._storages = {storage.name: storage for storage in storages}
-        self._volumes: dict[str, Volume] = {}
+        self._configured = {storage.name: storage for storage in storages}
+        self._own = Volumes(folder / "volumes.json")
+        self._shared = shared
         self._offered: list[Path] = []
 
     def load(self, offered: Sequence[Path]) -> None:
-        """Take over what a predecessor left, and the templates that the guests offer."""
+        """Take the templates that the guests offer."""
         self._offered = list(offered)
-        for kept in records.read_json(self._folder / "volumes.json") or ():
-            self._volumes[kept["volid"]] = Volume(**kept)
+
+    def configured(self) -> list[Storage]:
+        """Give all that the cluster has, by name."""
+        return [self._configured[name] for name in sorted(self._configured)]
 
     def all(self) -> list[Storage]:
-        """Give all, by name."""
-        return [self._storages[name] for name in sorted(self._storages)]
+        """Give all that this node has, by name."""
+        return [one for one in self.configured() if not one.nodes or self._node in one.nodes]
 
     def get(self, name: str) -> Storage:
-        """Look one up."""
-        if name not in self._storages:
+        """Look one up; refuse one that does not exist, or not here."""
+        if name not in self._configured:
             raise Refused(f"storage '{name}' does not exist")
-        return self._storages[name]
+        storage = self._configured[name]
+        if storage.nodes and self._node not in storage.nodes:
+            raise Refused(f"storage '{name}' is not available on node '{self._node}'")
+        return storage
+
+    def is_shared(self, name: str) -> bool:
+        """Whether all nodes see what is on a storage."""
+        return name in self._configured and self._configured[name].is_shared
 
     def for_containers(self, name: str) -> Storage:
         """Look one up that is enabled and takes containers' disks."""
@@ -101,11 +152,7 @@ class Storages:
         """Count what is used; a thin disk counts a tenth of its size, an ordered fault fills it."""
         if self._faults.is_full(storage.name):
             return storage.total_bytes
-        disks = (
-            sum(one.size_kib for one in self._volumes.values() if _is_on(one.volid, storage.name))
-            * 1024
-            // 10
-        )
+        disks = sum(one.size_kib for one in self.volumes(storage.name)) * 1024 // 10
         archives = self.templates() if storage.name == TEMPLATE_STORAGE else {}
         return min(
             storage.total_bytes, 2 * GIB + disks + sum(path.stat().st_size for path in archives.values())
@@ -113,35 +160,40 @@ class Storages:
 
     def allocate(self, name: str, vmid: int, size_kib: int) -> Volume:
         """Make a disk. Thin and sparse storages take any size (PVE 9.2, observed)."""
-        number = 0
-        while (volid := self._volid(name, vmid, number)) in self._volumes:
+        kept, number = self._kept(name), 0
+        while (volid := self._volid(name, vmid, number)) in kept:
             number += 1
         volume = Volume(volid=volid, vmid=vmid, size_kib=size_kib, ctime=int(time.time()))
-        self._volumes[volid] = volume
-        self._save()
+        kept[volid] = volume
+        kept.save()
         return volume
 
     def resize(self, volid: str, size_kib: int) -> None:
         """Give a disk another size."""
-        kept = asdict(self._volumes[volid]) | {"size_kib": size_kib}
-        self._volumes[volid] = Volume(**kept)
-        self._save()
+        kept = self._kept(volid.partition(":")[0])
+        kept[volid] = replace(kept[volid], size_kib=size_kib)
+        kept.save()
 
     def free(self, vmid: int) -> list[Volume]:
-        """Remove all disks of a container."""
+        """Remove all disks of a container, also those on shared storages."""
         gone = self.volumes_of(vmid)
         for volume in gone:
-            del self._volumes[volume.volid]
-        self._save()
+            self.remove(volume.volid)
         return gone
+
+    def remove(self, volid: str) -> None:
+        """Remove a disk."""
+        kept = self._kept(volid.partition(":")[0])
+        del kept[volid]
+        kept.save()
 
     def volumes(self, name: str) -> list[Volume]:
         """List the disks on a storage."""
-        return [one for one in self._volumes.values() if _is_on(one.volid, name)]
+        return [one for one in self._kept(name).values() if one.volid.startswith(f"{name}:")]
 
     def volumes_of(self, vmid: int) -> list[Volume]:
         """List a container's disks."""
-        return [one for one in self._volumes.values() if one.vmid == vmid]
+        return [one for kept in (self._own, self._shared) for one in kept.values() if one.vmid == vmid]
 
     def templates(self) -> dict[str, Path]:
         """List the OS templates: archive by volume name."""
@@ -165,13 +217,13 @@ class Storages:
         """Put an archive among the templates under a name."""
         shutil.copyfile(archive, self._folder / "templates" / name)
 
+    def _kept(self, name: str) -> Volumes:
+        return self._shared if self._configured[name].is_shared else self._own
+
     def _volid(self, name: str, vmid: int, number: int) -> str:
-        if self._storages[name].type == "dir":
+        if self._configured[name].type in FOLDERS:
             return f"{name}:{vmid}/vm-{vmid}-disk-{number}.raw"
         return f"{name}:vm-{vmid}-disk-{number}"
-
-    def _save(self) -> None:
-        records.write_json(self._folder / "volumes.json", [asdict(one) for one in self._volumes.values()])
 
 
 def check_template_volume(storages: Storages, volid: str) -> None:
@@ -182,7 +234,3 @@ def check_template_volume(storages: Storages, volid: str) -> None:
     storages.get(storage)
     if not re.fullmatch(r"vztmpl/.+", name):
         raise Refused(f"unable to use volume {volid} - content type needs to be 'vztmpl'")
-
-
-def _is_on(volid: str, storage: str) -> bool:
-    return volid.startswith(f"{storage}:")

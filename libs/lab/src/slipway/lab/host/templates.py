@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slipway.lab.host import options
-from slipway.lab.host.storages import Storage, Volume
+from slipway.lab.host.storages import FOLDERS, Storage, Volume
 from slipway.lab.host.tasks import Work
 from slipway.lab.schema.container import OPTIONS
 
@@ -46,7 +46,7 @@ def warn_without_nesting(template: Path, config: Mapping[str, str], work: Work) 
 def disk_lines(storage: Storage, volume: Volume) -> list[str]:
     """Say what making a disk says (PVE 9.2, recorded for folders)."""
     blocks = volume.size_kib // 4
-    if storage.type != "dir":
+    if storage.type not in FOLDERS:
         name = volume.volid.partition(":")[2]
         first = [f'  Logical volume "{name}" created.']
     else:

@@ -86,19 +86,19 @@ class Pct:
         if not argv:
             raise Usage("400 not enough arguments")
         self._machine.configs.get(vmid)
-        if not self._machine.guests.is_running(vmid):
+        if not self._machine.is_running(vmid):
             raise Refused(f"container '{vmid}' not running!")
         return await attach(self._machine, vmid, argv, streams)
 
     async def _push(self, vmid: int, arguments: list[str], streams: Streams) -> int:
         self._machine.configs.get(vmid)
-        if not self._machine.guests.is_running(vmid):
+        if not self._machine.is_running(vmid):
             raise Refused("can only push files to a running CT")
         return await copies.push(self._machine, vmid, arguments, streams)
 
     async def _pull(self, vmid: int, arguments: list[str], streams: Streams) -> int:
         self._machine.configs.get(vmid)
-        if not self._machine.guests.is_running(vmid):
+        if not self._machine.is_running(vmid):
             raise Refused("can only pull files from a running CT")
         return await copies.pull(self._machine, vmid, arguments, streams)
 
@@ -125,7 +125,7 @@ class Pct:
         )
 
     async def _start(self, vmid: int, _arguments: list[str], streams: Streams) -> int:
-        if self._machine.guests.is_running(vmid):
+        if self._machine.is_running(vmid):
             raise Refused(f"CT {vmid} already running")
         return await self._task("vzstart", vmid, power.starting(self._machine, vmid), streams)
 
@@ -174,7 +174,7 @@ class Pct:
         return OK
 
     def _power(self, vmid: int) -> str:
-        return "running" if self._machine.guests.is_running(vmid) else "stopped"
+        return "running" if self._machine.is_running(vmid) else "stopped"
 
 
 def read_options(arguments: Sequence[str]) -> dict[str, str]:

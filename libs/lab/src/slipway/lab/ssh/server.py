@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import asyncssh
 
-from slipway.lab.faults import Fault, Faults, SshDropped, SshRefused
+from slipway.lab.faults import Fault, Faults, NodeOffline, SshDropped, SshRefused
 from slipway.lab.ssh.shell import Shell
 
 CHUNK_BYTES = 64 * 1024
@@ -32,10 +32,11 @@ class Door:
 class SshFront:
     """The listening socket and its connections."""
 
-    def __init__(self, shell: Shell, door: Door, faults: Faults) -> None:
+    def __init__(self, shell: Shell, door: Door, faults: Faults, is_open: Callable[[], bool]) -> None:
         self._shell = shell
         self._door = door
         self._faults = faults
+        self._is_open = is_open
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
         faults.listen(self._obey)
@@ -43,7 +44,7 @@ class SshFront:
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port that was taken."""
         self._acceptor = await asyncssh.create_server(
-            lambda: _Login(self._door, self._faults, self._connections),
+            lambda: _Login(self._door, self._faults, self._connections, self._is_open),
             host,
             port,
             server_host_keys=[self._door.host_key],
@@ -72,6 +73,8 @@ class SshFront:
     def _obey(self, fault: Fault) -> None:
         if isinstance(fault, SshDropped) and fault.now:
             self._faults.take(SshDropped, lambda one: one.now)
+            self._drop_all()
+        if isinstance(fault, NodeOffline) and not self._is_open():
             self._drop_all()
 
     async def _serve(self, process: SshProcess) -> None:
@@ -129,14 +132,21 @@ class _SshStreams:
 
 
 class _Login(asyncssh.SSHServer):
-    def __init__(self, door: Door, faults: Faults, connections: set[asyncssh.SSHServerConnection]) -> None:
+    def __init__(
+        self,
+        door: Door,
+        faults: Faults,
+        connections: set[asyncssh.SSHServerConnection],
+        is_open: Callable[[], bool],
+    ) -> None:
         self._door = door
         self._faults = faults
         self._connections = connections
+        self._is_open = is_open
         self._forget: Callable[[], None] = lambda: None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        if self._faults.take(SshRefused):
+        if not self._is_open() or self._faults.take(SshRefused):
             conn.abort()
             return
         self._connections.add(conn)

@@ -1,0 +1,116 @@
+"""The nodes of a lab: their names and folders, and what each is made of.
+
+The first node's folder is the lab's own, so that a lab of one node needs nothing else; the others live below
+`nodes/`, what all see is in `shared/`. How many there are is said once, when the folder is new: whoever has
+added the cluster knows the SSH keys of those. All nodes have one backend for their guests, and so one
+machine's memory and bridges.
+"""
+
+import contextlib
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.lab.faults import Faults
+from slipway.lab.guests.protocol import Guests
+from slipway.lab.host import records
+from slipway.lab.host.configs import Configs
+from slipway.lab.host.machine import Machine
+from slipway.lab.host.storages import Storage, Storages, Volumes, of_cluster
+from slipway.lab.host.tasks import Tasks
+from slipway.lab.settings import Timings
+
+FOLDERS = ("containers", "tasks", "templates", "host")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What the nodes of a lab have in common."""
+
+    data: Path
+    address: str
+    fingerprint: str
+    timings: Timings
+    faults: Faults
+    guests: Guests
+    storages: Sequence[Storage] | None
+    """None for the usual ones of as many nodes."""
+
+
+async def build(names: Sequence[str], ground: Ground, stack: contextlib.AsyncExitStack) -> dict[str, Machine]:
+    """Put the nodes together; their tasks end with the stack."""
+    shared = Volumes(ground.data / "shared" / "volumes.json")
+    templates = await ground.guests.templates()
+    members: dict[str, Machine] = {}
+    for name in names:
+        members[name] = _machine(name, names, ground, shared)
+        members[name].members = members
+        members[name].storages.load(templates)
+        members[name].configs.load()
+        members[name].tasks.load()
+        stack.push_async_callback(members[name].tasks.close)
+    return members
+
+
+def _machine(name: str, names: Sequence[str], ground: Ground, shared: Volumes) -> Machine:
+    folder = ground.data if name == names[0] else ground.data / "nodes" / name
+    for part in FOLDERS:
+        (folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
+    storages = of_cluster(names) if ground.storages is None else ground.storages
+    return Machine(
+        node=name,
+        address=ground.address,
+        folder=folder,
+        shared_folder=ground.data / "shared",
+        fingerprint=ground.fingerprint,
+        timings=ground.timings,
+        guests=ground.guests,
+        faults=ground.faults,
+        configs=Configs(folder / "containers", name),
+        storages=Storages(folder, name, ground.faults, storages, shared),
+        tasks=Tasks(folder / "tasks", name, ground.faults, ground.timings.stop_task),
+    )
+
+
+class OtherNodes(Exception):
+    """A lab has another number of nodes than is asked for."""
+
+
+def node_names(data: Path, name: str | None, count: int | None) -> tuple[str, ...]:
+    """Name the nodes: as before, else `pve1`, `pve2` and so on; a lone one is `lab`. `name` is for the first.
+
+    Raises:
+        OtherNodes: if there were more or fewer; None takes as many as there were, or one.
+    """
+    path = data / "nodes.json"
+    before: list[str] = records.read_json(path) or (["lab"] if (data / "containers").exists() else [])
+    if before and count not in (None, len(before)):
+        raise OtherNodes(
+            f"The lab in {data} has {len(before)} nodes and not {count}: their number is settled when "
+            "it starts for the first time. Leave --nodes out, or take another folder."
+        )
+    fresh = ["lab"] if count in (None, 1) else [f"pve{number}" for number in range(1, (count or 1) + 1)]
+    names = before or fresh
+    names = [name or names[0], *names[1:]]
+    records.write_json(path, names)
+    return tuple(names)
+
+
+async def take_port(
+    path: Path, address: str, wanted: int, listen: Callable[[str, int], Awaitable[int]]
+) -> int:
+    """Listen at the wanted port, else at the one in the file if it is free, else at any; write it there."""
+    try:
+        port = await listen(address, wanted or records.read_json(path) or 0)
+    except OSError:
+        if wanted:
+            raise
+        port = await listen(address, 0)
+    records.write_json(path, port)
+    return port
+
+
+def suffix(name: str, names: Sequence[str]) -> str:
+    """Give what a node's files are told apart by; the first one's by nothing."""
+    return "" if name == names[0] else f"-{re.sub(r'[^A-Za-z0-9-]', '-', name)}"
