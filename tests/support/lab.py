@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import asyncssh
 import httpx
 
+from slipway.lab.faults import Fault
 from slipway.lab.node import Lab
 from slipway.lab.settings import Timings
 
@@ -160,19 +162,40 @@ async def most_tasks(endpoint: dict[str, str], kind: str, until: asyncio.Event) 
     return most
 
 
-async def guests_on(endpoint: dict[str, str], nodes: Sequence[str], vmid: int) -> list[tuple[str, str]]:
-    """Ask each node of another process' lab for a VMID: those that have it, and what it does there."""
+@contextlib.asynccontextmanager
+async def lab_of(data: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Open a plain HTTP client as root to the lab of a running stack; paths are below `/api2/json`."""
+    told = json.loads((data / "lab" / "lab.json").read_text())
+    secret = Path(told["root_token_secret_file"]).read_text().strip()
+    async with httpx.AsyncClient(
+        base_url=f"{told['endpoint']}/api2/json",
+        headers={"Authorization": f"PVEAPIToken={told['root_token_id']}={secret}"},
+        verify=ssl.create_default_context(cafile=told["certificate_file"]),
+        timeout=30,
+        trust_env=False,
+    ) as client:
+        yield client
+
+
+async def ordered(client: httpx.AsyncClient, fault: Fault) -> None:
+    """Order a fault of a lab of another process, as root."""
+    url = client.base_url.copy_with(path="/lab/faults")
+    answer = await client.post(url, content=fault.model_dump_json())
+    assert answer.is_success, answer.text
+
+
+async def homes_of(client: httpx.AsyncClient, vmid: int) -> list[tuple[str, str]]:
+    """Ask every node of a lab for a VMID: those that have it, and what it does there."""
+    nodes = (await client.get("/nodes")).json()["data"]
     found = []
-    for node in nodes:
-        rows = await _told(endpoint, f"nodes/{node}/lxc")
+    for node in sorted(each["node"] for each in nodes):
+        rows = (await client.get(f"/nodes/{node}/lxc")).json()["data"]
         found += [(node, row["status"]) for row in rows if row["vmid"] == vmid]
     return found
 
 
-async def _told(endpoint: dict[str, str], path: str, **query: str) -> Any:
-    secret = Path(endpoint["token_secret_file"]).read_text().strip()
-    headers = {"Authorization": f"PVEAPIToken={endpoint['token_id']}={secret}"}
-    # The certificate is the lab's own, and nothing secret is asked.
-    async with httpx.AsyncClient(verify=False, headers=headers) as client:  # noqa: S501
-        answer = await client.get(f"{endpoint['endpoint']}/api2/json/{path}", params=query)
-    return answer.raise_for_status().json()["data"]
+async def tasks_on(client: httpx.AsyncClient, node: str, kind: str, **query: str) -> list[dict[str, Any]]:
+    """List a node's tasks of a kind, running ones too."""
+    wanted = {"source": "all", "typefilter": kind, "limit": "0", **query}
+    rows: list[dict[str, Any]] = (await client.get(f"/nodes/{node}/tasks", params=wanted)).json()["data"]
+    return rows

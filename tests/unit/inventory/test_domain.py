@@ -21,11 +21,11 @@ from slipway.inventory.domain import (
     VmidTaken,
     advance,
     choose_archive,
-    choose_node,
     choose_vmid,
     complete,
     outcome,
 )
+from slipway.inventory.placement import choose_node
 
 VOLUMES = (
     "local:vztmpl/debian-12-standard_12.2-1_amd64.tar.zst",
@@ -66,6 +66,26 @@ def test_node_with_most_space_for_disks_is_chosen() -> None:
     )
 
     assert chosen.node == "b"
+
+
+def test_node_that_has_the_wanted_storage_is_chosen() -> None:
+    """Space is no use where the storage is not; with none that has it, the fault is found later."""
+    thin = StorageFact(name="thin", type="lvmthin", content=("rootdir",), free_bytes=9)
+    fast = StorageFact(name="fast", type="lvmthin", content=("rootdir",), free_bytes=5)
+    nodes = [node("a", storages=(thin, fast)), node("b", storages=(thin,), free=99)]
+
+    assert choose_node(None, nodes, storages={"fast"}).node == "a"
+    assert choose_node(None, nodes, storages={"thin"}).node == "b"
+    assert choose_node(None, nodes, storages={"nowhere"}).node == "b"
+
+
+def test_node_in_maintenance_is_the_last_choice() -> None:
+    """A creation goes elsewhere; where there is no other, or if it is wanted there, it waits."""
+    nodes = [node("a", free=5), node("b", free=9)]
+
+    assert choose_node(None, nodes, resting={"b"}).node == "a"
+    assert choose_node(None, nodes, resting={"a", "b"}).node == "b"
+    assert choose_node("b", nodes, resting={"b"}).node == "b"
 
 
 def test_unknown_node_is_told_with_the_known_ones() -> None:

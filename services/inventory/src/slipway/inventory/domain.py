@@ -202,24 +202,10 @@ def with_addresses(spec: ClusterSpec, nodes: Sequence[NodeFacts]) -> ClusterSpec
     return spec.model_copy(update={"nodes": reached})
 
 
-def choose_node(wanted: str | None, nodes: Sequence[NodeFacts]) -> NodeFacts:
-    """Choose the node: the wanted one, else the usable one with most free space for disks."""
-    if wanted is not None:
-        found = next((node for node in nodes if node.node == wanted), None)
-        if found is None:
-            known = ", ".join(node.node for node in nodes) or "none"
-            raise _at("node", NodeUnknown, f"The cluster has no node {wanted!r}. Known ones: {known}.")
-        return _usable(found)
-    usable = [node for node in nodes if node.is_online and node.is_ssh_usable]
-    if not usable:
-        raise FactsMissing("No node of the cluster is online and reachable over SSH now.")
-    return max(usable, key=lambda node: (max((_free(s) for s in disk_storages(node)), default=-1), node.node))
-
-
 def disk_storages(node: NodeFacts) -> list[StorageFact]:
     """Storages that can hold container disks, the emptiest first."""
     able = [storage for storage in node.storages if storage.is_active and "rootdir" in storage.content]
-    return sorted(able, key=lambda storage: (-_free(storage), storage.name))
+    return sorted(able, key=lambda storage: (-free_of(storage), storage.name))
 
 
 def choose_vmid(wanted: int | None, *, used: Iterable[int], claimed: Iterable[int]) -> int:
@@ -232,7 +218,7 @@ def choose_vmid(wanted: int | None, *, used: Iterable[int], claimed: Iterable[in
     if wanted is None:
         return next(vmid for vmid in range(FIRST_VMID, LAST_VMID + 1) if vmid not in taken)
     if wanted in taken:
-        raise _at(
+        raise at(
             "vmid", VmidTaken, f"VMID {wanted} is in use in this cluster; leave it out to get a free one."
         )
     return wanted
@@ -254,7 +240,7 @@ def choose_archive(wanted: str, node: NodeFacts) -> str:
         message = (
             f"Node {node.node} has no OS template {wanted!r} and offers none for download. It has: {known}."
         )
-        raise _at("ostemplate", OsTemplateNotFound, message)
+        raise at("ostemplate", OsTemplateNotFound, message)
     return max(there) if there else max(remote)
 
 
@@ -318,18 +304,11 @@ def _variables(spec: ContainerSpec, manifest: Manifest | None) -> Mapping[str, s
     return {**defaults, **spec.variables}
 
 
-def _usable(node: NodeFacts) -> NodeFacts:
-    if not node.is_online:
-        raise FactsMissing(f"Node {node.node} is offline since it was last seen at {node.observed_at}.")
-    if not node.is_ssh_usable:
-        why = node.ssh_problem or "its host key is not confirmed"
-        raise FactsMissing(f"Node {node.node} can't be used over SSH: {why}.")
-    return node
-
-
-def _free(storage: StorageFact) -> int:
+def free_of(storage: StorageFact) -> int:
+    """Give what is free there in bytes, as far as it is known."""
     return storage.free_bytes or 0
 
 
-def _at(field: str, error: type[SlipwayError], message: str) -> SlipwayError:
+def at(field: str, error: type[SlipwayError], message: str) -> SlipwayError:
+    """Make an error that names a field."""
     return error(message, errors=[FieldError(field=field, message=message)])

@@ -9,7 +9,7 @@ from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import FieldError, Invalid, SlipwayError
 from slipway.contracts.values import JobKind
-from slipway.inventory import domain, rules
+from slipway.inventory import domain, placement, rules
 from slipway.inventory.rules import restricted
 from slipway.runtime.reach import NONE, Reach
 
@@ -122,9 +122,11 @@ def check_against(
     """
     if args.target_node is not None:
         try:
-            domain.choose_node(args.target_node, nodes)
+            target = placement.choose_node(args.target_node, nodes)
         except SlipwayError as error:
             raise _renamed(error, {"node": "target_node"}) from error
+        if args.hostname is None and target.node != node:
+            _refuse_missing_storages(spec, target)
     facts = next((each for each in nodes if each.node == node), None)
     given = {name: value for name, value in args if name in _OF_SPEC and value is not None}
     if not given:
@@ -136,6 +138,18 @@ def check_against(
             rules.check(spec.model_copy(update={**_SETTLED, **given}), None, facts, reach)
     except SlipwayError as error:
         raise _renamed(error, {}) from error
+
+
+def _refuse_missing_storages(spec: ContainerSpec, target: NodeFacts) -> None:
+    """Refuse a move to a node without the storages that the disks are on; a copy may name another."""
+    able = {each.name for each in domain.disk_storages(target)}
+    if missing := sorted(placement.named_storages(spec) - able):
+        has = ", ".join(sorted(able)) or "none"
+        message = (
+            f"Node {target.node} has no storage {', '.join(missing)}, where disks of this container are. "
+            f"For disks it has: {has}."
+        )
+        raise JobInvalid(message, errors=[FieldError(field="args.target_node", message=message)])
 
 
 def refuse_foreign_backup(args: JobArgs, vmid: int) -> None:

@@ -23,7 +23,7 @@ from slipway.contracts.guests import GuestChanged, GuestGone
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, Unavailable
 from slipway.contracts.templates import GetTemplate, Manifest, Template
-from slipway.inventory import domain, rules
+from slipway.inventory import domain, placement, rules
 from slipway.inventory.credentials import Custody, generate
 from slipway.inventory.presence import Presence
 from slipway.inventory.records import Records
@@ -190,7 +190,9 @@ def _complete(
     if not cluster.nodes:
         message = f"Nothing is known of the nodes of cluster {cluster.spec.name!r} yet."
         raise domain.FactsMissing(message, errors=[FieldError(field="cluster", message=message)])
-    node = domain.choose_node(spec.node, cluster.nodes)
+    node = placement.choose_node(
+        spec.node, cluster.nodes, storages=placement.named_storages(spec), resting=cluster.resting
+    )
     rules.check(spec, manifest, node, reach)
     complete = domain.complete(spec, manifest, node)
     restricted.check(complete, reach)

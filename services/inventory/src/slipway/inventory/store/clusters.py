@@ -49,6 +49,8 @@ class KnownCluster:
     secrets: Mapping[str, str]
     """Field to what the vault sealed."""
     nodes: tuple[NodeFacts, ...]
+    resting: tuple[str, ...] = ()
+    """Nodes in maintenance."""
 
 
 class ClusterStore:
@@ -122,11 +124,13 @@ class ClusterStore:
         async with self._database.begin() as connection:
             row = await (_find(connection, wanted) if wanted else _only(connection))
             seen = await _nodes(connection, [row.id])
+            resting = await _resting(connection, [row.id])
         return KnownCluster(
             id=row.id,
             spec=ClusterSpec.model_validate(row.spec),
             secrets=row.secrets,
             nodes=tuple(seen.get(row.id, ())),
+            resting=tuple(resting.get(row.id, ())),
         )
 
 

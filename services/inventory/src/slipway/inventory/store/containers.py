@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, String, cast, delete, or_, select, update
+from sqlalchemy import ColumnElement, Row, String, cast, delete, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -71,8 +71,9 @@ class ContainerStore:
         return ContainerPage(items=items, next=following)
 
     async def observe(self, status: GuestStatus) -> None:
-        """Take a guest's power, unless something newer is known."""
+        """Take a guest's power, and its node if others moved it, unless something newer is known."""
         await self._see(status.cluster, status.vmid, status.power, status.observed_at)
+        await self._follow(status)
 
     async def miss(self, cluster: Id, vmid: int, at: Moment) -> None:
         """Take that a guest is not seen any more."""
@@ -129,6 +130,26 @@ class ContainerStore:
                 if row.power != power:
                     told = ContainerChanged(id=row.id, power=power, observed_at=at)
                     await outbox.add(connection, told, message_id=f"container:{row.id}:changed:{new_id()}")
+
+    async def _follow(self, status: GuestStatus) -> None:
+        """Take where a guest is; while a job works on it, the job says where."""
+        seen = containers.c
+        works = exists().where(
+            jobs.c.container_id == seen.id, jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
+        )
+        async with self._database.begin() as connection:
+            await connection.execute(
+                update(containers)
+                .where(
+                    seen.cluster_id == status.cluster,
+                    seen.vmid == status.vmid,
+                    seen.node != status.node,
+                    seen.lifecycle == Lifecycle.READY,
+                    seen.updated_at < status.observed_at,
+                    ~works,
+                )
+                .values(node=status.node, updated_at=status.observed_at)
+            )
 
 
 async def container_row(connection: AsyncConnection, container: Id, *, for_update: bool = False) -> Row[Any]:

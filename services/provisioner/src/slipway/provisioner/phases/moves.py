@@ -1,8 +1,12 @@
-"""A container goes to another node of its cluster."""
+"""A container goes to another node of its cluster.
+
+A move that was begun is waited for, also by a later owner of the run, and also when the container has arrived
+meanwhile: until its task ends it is locked, and what ran does not run yet.
+"""
 
 from datetime import timedelta
 
-from slipway.contracts.problems import FieldError, Rejected
+from slipway.contracts.problems import Failed, FieldError, Rejected
 from slipway.provisioner.phases import ha, ownership, power, tasks
 from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, Result, Work
 from slipway.proxmox.errors import TaskFailed
@@ -17,6 +21,12 @@ class NodeUnusable(Rejected):
     code = "node.unusable"
 
 
+class MoveFailed(Failed):
+    """Proxmox could not move it."""
+
+    code = "container.move-failed"
+
+
 async def look(work: Work) -> Result:
     """Make sure that it is ours, and that the other node is there."""
     if await _has_arrived(work):
@@ -29,6 +39,7 @@ async def look(work: Work) -> Result:
         known = ", ".join(online)
         message = f"Node {wanted!r} is not there or not online. Online are: {known}."
         raise NodeUnusable(message, errors=[FieldError(field="args.target_node", message=message)])
+    await _refuse_what_stays(work)
     if await power.is_running(work):
         await work.remember(ran="yes")
         return Result(message="it runs, so it is restarted by the move")
@@ -37,25 +48,57 @@ async def look(work: Work) -> Result:
 
 async def move(work: Work) -> Result:
     """Move it, unless it is there; a running one is shut down here and started there."""
-    if await _has_arrived(work):
+    target, wanted = work.target, _wanted(work)
+    if not work.facts().get("posted_at") and await _has_arrived(work):
         await _settle(work)
         return NOTHING_TO_DO
-    target, wanted = work.target, _wanted(work)
     runs = bool(work.facts("migrate.look").get("ran"))
 
-    async def post() -> Upid:
+    async def post() -> Upid | None:
+        if await _has_arrived(work):
+            return None
         return await work.cluster.api.migrate(target.node, target.vmid, wanted, restart=runs)
 
     try:
         await tasks.run(work, "vzmigrate", post, deadline=DEADLINE)
         await ha.until(work, lambda: _has_arrived(work), deadline=DEADLINE)
-    except TaskFailed:
+    except TaskFailed as error:
         # The move itself may be done and only the start there have failed: say where it is.
-        if await _has_arrived(work):
+        is_there = await _has_arrived(work)
+        if is_there:
             await _settle(work)
-        raise
+        raise _failed(work, error, place=wanted if is_there else target.node) from error
     await _settle(work)
     return Result(message=f"it is on {wanted} now")
+
+
+async def _refuse_what_stays(work: Work) -> None:
+    """Refuse a container with disks or folders that the other node would not have."""
+    target, wanted = work.target, _wanted(work)
+    mounts = (await work.cluster.api.config(target.node, target.vmid)).mounts
+    able = {each.name for each in await work.cluster.api.storages(wanted, content="rootdir") if each.active}
+    for name, part in sorted(mounts.items()):
+        volume = part.get("volume", "")
+        storage = volume.partition(":")[0]
+        if volume.startswith("/"):
+            if part.get("shared") == "1":
+                continue
+            message = f"{name} is {volume} of node {target.node} itself, which {wanted} does not have."
+        elif storage not in able:
+            has = ", ".join(sorted(able)) or "none"
+            message = (
+                f"{name} is on storage {storage!r}, which {wanted} does not have. For disks it has: {has}."
+            )
+        else:
+            continue
+        raise NodeUnusable(message, errors=[FieldError(field="args.target_node", message=message)])
+
+
+def _failed(work: Work, error: TaskFailed, *, place: str) -> MoveFailed:
+    """Say why: the task's end only says that it failed, its log says what."""
+    causes = [line for line in work.story.last_lines if "ERROR" in line or "can't migrate" in line]
+    told = "; ".join(causes[:2]) or error.message
+    return MoveFailed(f"The move failed, the container is on {place}: {told}", upid=error.upid)
 
 
 async def _has_arrived(work: Work) -> bool:

@@ -1,0 +1,219 @@
+"""Containers on a cluster of two nodes: chosen nodes, moves, and a worker that dies in one."""
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from slipway.lab.faults import Point, TaskHangs
+from support.lab import ended, homes_of, lab_of, ordered, tasks_on
+from support.pve_schema import check_record
+from support.stack import RunningStack, create, done, messages, running_stack, stack_folder, story
+
+NODES = ("pve1", "pve2")
+WAIT_SECONDS = 30.0
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[RunningStack]:
+    """A Slipway of its own, with a lab of two nodes."""
+    with (
+        stack_folder() as data,
+        running_stack("--lab", "--guests", "simulated", "--nodes", "2", data=data) as running,
+    ):
+        yield running
+        assert check_record(running.record) == []
+
+
+@pytest.fixture
+async def api(two: RunningStack) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with the first user's rights."""
+    async with two.client() as client:
+        yield client
+
+
+@pytest.fixture
+async def lab(two: RunningStack) -> AsyncIterator[httpx.AsyncClient]:
+    """The lab itself, as root."""
+    async with lab_of(two.data) as client:
+        yield client
+
+
+async def made(api: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
+    """Create a container and wait until it is ready."""
+    name = f"move-{secrets.token_hex(3)}"
+    accepted = await create(api, template="debian-base", hostname=name, **body)
+    events = await story(api, accepted["job"]["id"])
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    return await shown(api, accepted["container"]["id"])
+
+
+async def shown(api: httpx.AsyncClient, container: str) -> dict[str, Any]:
+    """Show a container."""
+    found: dict[str, Any] = (await api.get(f"/api/v1/containers/{container}")).json()
+    return found
+
+
+async def shown_on(api: httpx.AsyncClient, container: str, node: str, power: str) -> dict[str, Any]:
+    """Wait until the page's data show a container on a node, in a state."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            now = await shown(api, container)
+            if (now["node"], now["power"]) == (node, power):
+                return now
+            await asyncio.sleep(0.1)
+
+
+async def until_it_is_moved(lab: httpx.AsyncClient, node: str, vmid: int) -> None:
+    """Wait until a move of the VMID runs, and it is on that node while it does."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            moves = await tasks_on(lab, "pve1", "vzmigrate", vmid=str(vmid))
+            runs = any(each["status"] == "RUNNING" for each in moves)
+            if runs and [at for at, _ in await homes_of(lab, vmid)] == [node]:
+                return
+            await asyncio.sleep(0.1)
+
+
+async def test_created_where_it_was_asked_for(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
+    """Each of the nodes makes what is wanted of it; without a wish one of them is chosen."""
+    wished = [await made(api, node=node) for node in NODES]
+    free = await made(api)
+
+    assert [each["node"] for each in wished] == list(NODES)
+    for each in (*wished, free):
+        assert await homes_of(lab, each["vmid"]) == [(each["node"], "running")]
+
+
+async def test_running_one_moves(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
+    """The plan names the restart; what comes after the move happens on the new node."""
+    container = await made(api, node="pve1")
+    path = f"containers/{container['id']}"
+
+    plan = (await api.post(f"/api/v1/{path}/migrate?plan=true", json={"target_node": "pve2"})).json()
+    events = await done(api, f"{path}/migrate", {"target_node": "pve2"})
+    after = await shown_on(api, container["id"], "pve2", "running")
+    there = await homes_of(lab, container["vmid"])
+    await done(api, f"{path}/stop")
+    stopped = await homes_of(lab, container["vmid"])
+    await done(api, f"{path}/start")
+    started = await homes_of(lab, container["vmid"])
+
+    assert any("It runs" in each for each in plan["surprises"]), plan
+    assert "it is on pve2 now" in messages(events)
+    assert (after["vmid"], after["lifecycle"]) == (container["vmid"], "ready")
+    assert there == started == [("pve2", "running")]
+    assert stopped == [("pve2", "stopped")]
+
+
+async def test_stopped_one_moves(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
+    """It is there, and stays stopped; a second wish finds nothing to do; it goes back as well."""
+    container = await made(api, node="pve2")
+    path = f"containers/{container['id']}"
+    await done(api, f"{path}/stop")
+
+    await done(api, f"{path}/migrate", {"target_node": "pve1"})
+    await shown_on(api, container["id"], "pve1", "stopped")
+    there = await homes_of(lab, container["vmid"])
+    again = await done(api, f"{path}/migrate", {"target_node": "pve1"})
+    await done(api, f"{path}/migrate", {"target_node": "pve2"})
+    back = await homes_of(lab, container["vmid"])
+
+    assert there == [("pve1", "stopped")]
+    assert messages(again)[:2] == ["it is there already", "nothing to do"]
+    assert back == [("pve2", "stopped")]
+
+
+async def test_where_it_can_not_go(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
+    """An unknown node and one without the storage are refused with the field's name; nothing moves."""
+    container = await made(api, node="pve1", storage="fast")
+    path = f"/api/v1/containers/{container['id']}/migrate"
+
+    unknown = await api.post(path, json={"target_node": "pve9"})
+    lacking = await api.post(path, json={"target_node": "pve2"})
+    here = await homes_of(lab, container["vmid"])
+
+    for answer, word in ((unknown, "pve9"), (lacking, "fast")):
+        assert 400 <= answer.status_code < 500, answer.text
+        fault = answer.json()["errors"][0]
+        assert (fault["field"], word in fault["message"]) == ("args.target_node", True), answer.text
+    assert here == [("pve1", "running")]
+
+
+async def test_refused_by_proxmox(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
+    """The cause from the task's log is told, and the container works where it was."""
+    container = await made(api, node="pve1", storage="local-lvm")
+    path = f"containers/{container['id']}"
+    await done(api, f"{path}/snapshot", {"snapshot": "before"})
+
+    answer = await api.post(f"/api/v1/{path}/migrate", json={"target_node": "pve2"})
+    events = await story(api, answer.json()["job"]["id"])
+    here = await homes_of(lab, container["vmid"])
+    after = await shown(api, container["id"])
+
+    error = events[-1].content["error"]
+    assert error["code"] == "container.move-failed"
+    assert "non-migratable snapshot exists" in error["message"], error
+    assert "the container is on pve1" in error["message"], error
+    assert (here, after["node"]) == ([("pve1", "running")], "pve1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("at", "node"), [("middle", "pve1"), ("end", "pve2")])
+async def test_worker_killed_in_a_move(
+    two: RunningStack, api: httpx.AsyncClient, lab: httpx.AsyncClient, at: Point, node: str
+) -> None:
+    """The next worker waits for the move that was begun, wherever the container is by then."""
+    container = await made(api, node="pve1")
+    vmid = container["vmid"]
+    await ordered(lab, TaskHangs(task="vzmigrate", vmid=vmid, at=at, seconds=8))
+
+    answer = await api.post(f"/api/v1/containers/{container['id']}/migrate", json={"target_node": "pve2"})
+    await until_it_is_moved(lab, node, vmid)
+    os.kill(two.endpoints["pids"]["provisioner"], signal.SIGKILL)
+    events = await story(api, answer.json()["job"]["id"])
+    moves = await tasks_on(lab, "pve1", "vzmigrate", vmid=str(vmid))
+    after = await shown_on(api, container["id"], "pve2", "running")
+
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    assert "it is on pve2 now" in messages(events)
+    assert await homes_of(lab, vmid) == [("pve2", "running")]
+    assert [each["status"] for each in moves] == ["OK"]
+    assert after["job"] is None
+
+
+async def test_moved_by_someone_else(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
+    """What was moved in Proxmox itself is found where it is, and jobs go there."""
+    container = await made(api, node="pve1")
+
+    given = {"target": "pve2", "restart": "1"}
+    answer = await lab.post(f"/nodes/pve1/lxc/{container['vmid']}/migrate", data=given)
+    assert await ended(lab, answer.json()["data"]) == "OK"
+    await shown_on(api, container["id"], "pve2", "running")
+    await done(api, f"containers/{container['id']}/stop")
+
+    assert await homes_of(lab, container["vmid"]) == [("pve2", "stopped")]
+
+
+async def test_creation_avoids_maintenance(two: RunningStack, api: httpx.AsyncClient) -> None:
+    """With one node in maintenance a creation without a wish is made on the other."""
+    made_on = []
+    for node in NODES:
+        maintenance = f"/api/v1/clusters/lab/nodes/{node}/maintenance"
+        await api.put(maintenance)
+        try:
+            made_on.append((await made(api))["node"])
+        finally:
+            await api.delete(maintenance)
+
+    assert made_on == ["pve2", "pve1"]
+
+
+async def test_creation_goes_where_the_storage_is(api: httpx.AsyncClient) -> None:
+    """Without a wish for a node, one is chosen that has the wanted storage."""
+    assert (await made(api, storage="fast"))["node"] == "pve1"
