@@ -1,6 +1,7 @@
-"""Containers on a cluster of two nodes: chosen nodes, moves, and a worker that dies in one."""
+"""Containers on a cluster of two nodes: chosen nodes, moves, a worker that dies in one, and limits."""
 
 import asyncio
+import itertools
 import os
 import secrets
 import signal
@@ -10,13 +11,15 @@ from typing import Any
 import httpx
 import pytest
 
-from slipway.lab.faults import Point, TaskHangs
-from support.lab import ended, homes_of, lab_of, ordered, tasks_on
+from slipway.lab.faults import HaManaged, Point, TaskHangs
+from support.lab import cleared, ended, homes_of, lab_of, ordered, tasks_on
 from support.pve_schema import check_record
 from support.stack import RunningStack, create, done, messages, running_stack, stack_folder, story
 
 NODES = ("pve1", "pve2")
 WAIT_SECONDS = 30.0
+NODE_CREATIONS = 2
+"""What the settings allow one node at a time."""
 
 
 @pytest.fixture(scope="module")
@@ -217,3 +220,57 @@ async def test_creation_avoids_maintenance(two: RunningStack, api: httpx.AsyncCl
 async def test_creation_goes_where_the_storage_is(api: httpx.AsyncClient) -> None:
     """Without a wish for a node, one is chosen that has the wanted storage."""
     assert (await made(api, storage="fast"))["node"] == "pve1"
+
+
+async def test_managed_by_ha(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
+    """The manager is only asked, and the job waits until the container is there."""
+    container = await made(api, node="pve1")
+    vmid = container["vmid"]
+    await ordered(lab, HaManaged(vmid=vmid))
+
+    events = await done(api, f"containers/{container['id']}/migrate", {"target_node": "pve2"})
+    asked = await tasks_on(lab, "pve1", "hamigrate", vmid=str(vmid))
+    await shown_on(api, container["id"], "pve2", "running")
+
+    assert "it is on pve2 now" in messages(events)
+    assert [each["status"] for each in asked] == ["OK"]
+
+
+@pytest.mark.slow
+async def test_each_node_makes_so_many_at_a_time(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
+    """By the lab's own record no node had more creations at a time than its limit; both worked at once."""
+    name = f"limit{secrets.token_hex(2)}"
+    hold = TaskHangs(task="vzcreate", seconds=2, times=None)
+    await ordered(lab, hold)
+    try:
+        batches = [
+            await create(api, template="debian-base", hostname=f"{name}-{node}", node=node, count=5)
+            for node in NODES
+        ]
+        stories = await asyncio.gather(*(story(api, each["job"]["id"]) for each in batches))
+    finally:
+        await cleared(lab)
+    spans = {node: await creations(lab, node, name) for node in NODES}
+
+    assert [events[-1].content["state"] for events in stories] == ["succeeded", "succeeded"]
+    assert [len(spans[node]) for node in NODES] == [5, 5]
+    assert [most_together(spans[node]) for node in NODES] == [NODE_CREATIONS, NODE_CREATIONS]
+    assert most_together([*spans["pve1"], *spans["pve2"]]) > NODE_CREATIONS
+
+
+async def creations(lab: httpx.AsyncClient, node: str, name: str) -> list[tuple[int, int]]:
+    """Read from a node's tasks when each of the creations of a name began there and when its guest ran."""
+    rows = (await lab.get(f"/nodes/{node}/lxc")).json()["data"]
+    vmids = {str(row["vmid"]) for row in rows if row["name"].startswith(name)}
+    begun = {each["id"]: each["starttime"] for each in await tasks_on(lab, node, "vzcreate")}
+    ended = {each["id"]: each["endtime"] for each in await tasks_on(lab, node, "vzstart")}
+    return [(begun[vmid], ended[vmid]) for vmid in vmids]
+
+
+def most_together(spans: list[tuple[int, int]]) -> int:
+    """Count how many spans there were at a time, at most.
+
+    In whole seconds, and an end is before a beginning of the same second: what did not overlap never counts.
+    """
+    changes = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
+    return max(itertools.accumulate(change for _, change in changes))

@@ -184,6 +184,12 @@ async def ordered(client: httpx.AsyncClient, fault: Fault) -> None:
     assert answer.is_success, answer.text
 
 
+async def cleared(client: httpx.AsyncClient) -> None:
+    """Take back all orders of a lab of another process."""
+    answer = await client.delete(client.base_url.copy_with(path="/lab/faults"))
+    assert answer.is_success, answer.text
+
+
 async def homes_of(client: httpx.AsyncClient, vmid: int) -> list[tuple[str, str]]:
     """Ask every node of a lab for a VMID: those that have it, and what it does there."""
     nodes = (await client.get("/nodes")).json()["data"]

@@ -351,7 +351,7 @@ class ContainerFound(Event):
 
 
 class ContainerChanged(Event):
-    """What is kept of a container's power changed; whoever reads it now reads the new one."""
+    """What is kept of a container's power or node changed; whoever reads it now reads the new one."""
 
     subject: ClassVar[str] = "slipway.v1.event.container.{id}.changed"
     id: Id

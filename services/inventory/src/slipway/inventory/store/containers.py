@@ -137,19 +137,20 @@ class ContainerStore:
         works = exists().where(
             jobs.c.container_id == seen.id, jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
         )
+        elsewhere = select(seen.id).where(
+            seen.cluster_id == status.cluster,
+            seen.vmid == status.vmid,
+            seen.node != status.node,
+            seen.lifecycle == Lifecycle.READY,
+            seen.updated_at < status.observed_at,
+            ~works,
+        )
         async with self._database.begin() as connection:
-            await connection.execute(
-                update(containers)
-                .where(
-                    seen.cluster_id == status.cluster,
-                    seen.vmid == status.vmid,
-                    seen.node != status.node,
-                    seen.lifecycle == Lifecycle.READY,
-                    seen.updated_at < status.observed_at,
-                    ~works,
-                )
-                .values(node=status.node, updated_at=status.observed_at)
-            )
+            for container in (await connection.scalars(elsewhere.with_for_update())).all():
+                changes = {"node": status.node, "updated_at": status.observed_at}
+                await connection.execute(update(containers).where(seen.id == container).values(**changes))
+                told = ContainerChanged(id=container, power=status.power, observed_at=status.observed_at)
+                await outbox.add(connection, told, message_id=f"container:{container}:changed:{new_id()}")
 
 
 async def container_row(connection: AsyncConnection, container: Id, *, for_update: bool = False) -> Row[Any]:
