@@ -8,16 +8,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 from pydantic import SecretStr
 from sqlalchemy import select
 
 from slipway.contracts import clusters, containers, jobs
 from slipway.contracts.problems import Conflict, Forbidden, Invalid, NotFound
+from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS, register
 from slipway.inventory.credentials import Custody
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call, using
+from slipway.runtime.clock import now
 from slipway.runtime.database import Database
 from slipway.runtime.identities import Identities, generate
 from slipway.runtime.ids import new_id
@@ -178,6 +181,46 @@ async def test_thirty_creations_at_once_get_thirty_vmids(world: World) -> None:
     came = await asyncio.gather(*(world.create(f"web-{number}") for number in range(30)))
 
     assert {each.container.vmid for each in came} == set(range(101, 131))
+
+
+async def test_a_name_is_free_as_soon_as_its_job_has_ended(
+    world: World, make_bus: MakeBus, admin: Client
+) -> None:
+    """The end stands in the record; that the row has not heard of it yet is nobody's business."""
+    await world.add()
+    first = await world.create("web-1", vmid=150)
+    pause = b'{"pause_until": "2999-01-01T00:00:00Z"}'
+    await admin.request("$JS.API.CONSUMER.PAUSE.EVENTS.inventory-records", pause)
+    with pytest.raises(Conflict):
+        await world.create("web-1")
+    found = await world.container(first)
+    target = jobs.Target(
+        container=found.id,
+        cluster=found.cluster_id,
+        cluster_name=found.cluster,
+        node=found.node,
+        vmid=found.vmid,
+        hostname=found.hostname,
+    )
+    at = now()
+    record = jobs.RunRecord(
+        id=first.job.id,
+        kind=JobKind.CREATE,
+        state=JobState.CANCELLED,
+        claim=1,
+        commit=new_id(),
+        owner="p",
+        target=target,
+        started_at=at,
+        finished_at=at,
+    )
+    worker = await make_bus("provisioner")
+    await worker.commit(record, (), expected_sequence=0, commit_id=record.commit)
+
+    second = await world.create("web-1", vmid=150)
+
+    assert second.container.id != first.container.id
+    assert (await world.container(first)).lifecycle is Lifecycle.DELETED
 
 
 async def test_a_vmid_in_use_is_refused(world: World) -> None:

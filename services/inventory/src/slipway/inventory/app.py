@@ -50,22 +50,22 @@ def build() -> Service:
     tables = Database(settings)
     custody = Custody(Sealer(settings), Vault(KeyRing.from_file(settings.key_ring_file)))
     limits = Limits(jobs=settings.node_jobs, creations=settings.node_creations)
-    register(bus, tables, custody, limits, settings.reach)
+    presence = register(bus, tables, custody, limits, settings.reach)
     service = Service("inventory", settings, bus)
     service.ping("postgres", tables.ping)
     service.background("outbox", Outbox(tables, bus).run)
     service.background("stories", StoryKeeper(bus, StoryStore(tables)).run)
     old = Retention(RetentionStore(tables), jobs=settings.job_retention, audit=settings.audit_retention)
     service.background("retention", old.run)
-    service.background("forgotten", Presence(bus, AbsenceStore(tables)).run)
+    service.background("forgotten", presence.run)
     service.on_stop(tables.dispose)
     return service
 
 
 def register(
     bus: Bus, tables: Database, custody: Custody, limits: Limits = LIMITS, reach: Reach = NONE
-) -> None:
-    """Say which handler answers which subject."""
+) -> Presence:
+    """Say which handler answers which subject; returns what looks for forgotten containers."""
     queue = Queue(tables, limits)
     rooms = _Rooms(bus, tables, custody, queue, reach)
     of_clusters = ClusterHandlers(bus, ClusterStore(tables), queue, AuditStore(tables), custody)
@@ -106,6 +106,7 @@ def register(
     bus.consume(clusters.NodeObserved, of_clusters.node_observed, durable="inventory-nodes")
     bus.consume(guests.GuestChanged, of_containers.guest_changed, durable="inventory-guests")
     bus.consume(guests.GuestGone, of_containers.guest_gone, durable="inventory-guests")
+    return rooms.presence
 
 
 class _Rooms:
@@ -118,7 +119,7 @@ class _Rooms:
         self._reach = reach
         self._jobs = JobStore(tables, queue)
         self._records = Records(bus, self._jobs)
-        self.presence = Presence(bus, AbsenceStore(tables))
+        self.presence = Presence(bus, AbsenceStore(tables), self._records)
 
     def of_containers(self, intake: Intake) -> ContainerHandlers:
         return ContainerHandlers(

@@ -15,6 +15,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Unavailable
 from slipway.contracts.values import Lifecycle
 from slipway.inventory.domain import VmidTaken
+from slipway.inventory.records import Records
 from slipway.inventory.store.absence import AbsenceStore
 from slipway.inventory.store.claims import HostnameTaken
 from slipway.runtime import call as calls
@@ -52,9 +53,10 @@ class ProxmoxAway(Unavailable):
 class Presence:
     """Knows whether containers are there."""
 
-    def __init__(self, bus: Bus, store: AbsenceStore) -> None:
+    def __init__(self, bus: Bus, store: AbsenceStore, records: Records) -> None:
         self._bus = bus
         self._store = store
+        self._records = records
 
     async def refuse_deletion(self, container: Container) -> None:
         """Raise if Proxmox protects a container, or can't be reached.
@@ -102,7 +104,9 @@ class Presence:
     async def unless_gone(
         self, claim: Callable[[bool], Awaitable[ResultT]], *, cluster: Id, vmid: int | None, hostname: str
     ) -> ResultT:
-        """Claim a name and a VMID; what stands in the way and is gone from the host is given up first.
+        """Claim a name and a VMID; what stands in the way and is gone by now is given up first.
+
+        It is gone if its deletion has just ended, or if Proxmox calls the VMID of a failed one free.
 
         Args:
             claim: told whether Proxmox itself calls the wanted VMID free.
@@ -113,6 +117,8 @@ class Presence:
         try:
             return await claim(False)  # noqa: FBT003 - see Args
         except (HostnameTaken, VmidTaken):
+            for job in await self._store.at_work(cluster, vmid=vmid, hostname=hostname):
+                await self._records.catch_up(job)
             try:
                 await self.free_gone(cluster, vmid=vmid, hostname=hostname)
                 is_free = vmid is not None and await self._is_free(cluster, vmid)

@@ -95,6 +95,21 @@ class AbsenceStore:
         async with self._database.begin() as connection:
             return [_target(row) for row in await connection.execute(query)]
 
+    async def at_work(self, cluster: Id, *, vmid: int | None, hostname: str) -> Sequence[Id]:
+        """Give the jobs that work on containers that hold this VMID or this name."""
+        query = (
+            select(jobs.c.id)
+            .join(containers, containers.c.id == jobs.c.container_id)
+            .where(
+                containers.c.cluster_id == cluster,
+                containers.c.lifecycle != Lifecycle.DELETED,
+                or_(containers.c.vmid == vmid, containers.c.hostname == hostname),
+                jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]),
+            )
+        )
+        async with self._database.begin() as connection:
+            return (await connection.scalars(query)).all()
+
     async def free(self, call: Call, container: Id) -> None:
         """Give up a failed container whose VMID Proxmox calls free: its name and VMID can be used again."""
         async with accepting(self._database) as connection:
