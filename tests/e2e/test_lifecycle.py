@@ -135,6 +135,37 @@ async def test_cancel_ends_a_script(api: httpx.AsyncClient) -> None:
     await done(api, f"containers/{accepted['container']['id']}/stop")
 
 
+async def test_deleted_while_it_is_created(api: httpx.AsyncClient) -> None:
+    """A deletion during a creation is refused with what can be done, and done as one job if wished."""
+    name = f"halt-{secrets.token_hex(3)}"
+    accepted = await create(api, template="counting", hostname=name)
+    job, path = accepted["job"]["id"], f"/api/v1/containers/{accepted['container']['id']}"
+    await asyncio.wait_for(_begun(api, job, "number 100"), 60)
+
+    refused = await api.delete(path)
+    answer = await api.delete(path, params={"cancel": "true"})
+    events = await asyncio.wait_for(story(api, job), 30)
+
+    assert (refused.status_code, refused.json()["code"]) == (httpx.codes.CONFLICT, "job.active")
+    assert f"{path}?cancel=true" in refused.json()["detail"]
+    assert (answer.status_code, answer.json()["job"]["id"]) == (httpx.codes.ACCEPTED, job), answer.text
+    assert events[-1].content["state"] == "cancelled"
+    assert (await api.get(path)).json()["lifecycle"] == "deleted"
+    again = await create(api, template="debian-base", hostname=name, vmid=accepted["container"]["vmid"])
+    assert (await story(api, again["job"]["id"]))[-1].content["state"] == "succeeded"
+
+
+async def test_destroy_is_for_what_a_job_makes(api: httpx.AsyncClient, container: str) -> None:
+    """A cancel of anything else destroys nothing."""
+    stopped = await api.post(f"/api/v1/containers/{container}/stop")
+
+    answer = await api.post(f"/api/v1/jobs/{stopped.json()['job']['id']}/cancel", params={"destroy": "true"})
+
+    assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+    assert [each["field"] for each in answer.json()["errors"]] == ["destroy"]
+    assert (await story(api, stopped.json()["job"]["id"]))[-1].content["state"] == "succeeded"
+
+
 async def test_node_in_maintenance(api: httpx.AsyncClient) -> None:
     """While it is on, jobs wait with their position; a waiting one can be cancelled; then the rest begins."""
     maintenance = "/api/v1/clusters/lab/nodes/lab/maintenance"

@@ -178,3 +178,42 @@ async def test_power_and_cancel(signed_in: Browsing) -> None:
         timeout=CREATION_MS
     )
     assert signed_in.complaints == []
+
+
+async def test_creation_undone(signed_in: Browsing, api: httpx.AsyncClient) -> None:
+    """A creation is ended and what it made is removed, by one button; the name is free."""
+    page = signed_in.page
+    name = f"undone-{secrets.token_hex(3)}"
+    await _ask_for(page, "counting", name)
+    (made,) = (await api.get("/api/v1/containers", params={"q": name})).json()["items"]
+    await page.get_by_role("button", name="Cancel and delete").click()
+
+    await expect(page.get_by_text("The job was cancelled before it was done.")).to_be_visible(
+        timeout=CREATION_MS
+    )
+    assert (await api.get(f"/api/v1/containers/{made['id']}")).json()["lifecycle"] == "deleted"
+    assert signed_in.complaints == []
+
+
+async def test_forgotten_from_the_page(
+    signed_in: Browsing, api: httpx.AsyncClient, stack: RunningStack
+) -> None:
+    """While Proxmox is away a deletion says so, and offers to drop the record."""
+    page = signed_in.page
+    name = f"lost-{secrets.token_hex(3)}"
+    await _ask_for(page, "debian-base", name)
+    await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible(timeout=CREATION_MS)
+    await page.get_by_role("link", name="Open").click()
+    pid = stack.endpoints["pids"]["lab"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await page.get_by_role("button", name="Delete").click()
+        await page.get_by_label(f"Type {name} to go on").fill(name)
+        await page.get_by_role("button", name="Delete for good").click()
+        await page.get_by_role("button", name="Forget it").click()
+        await expect(page).to_have_url(re.compile("#/containers$"))
+        await expect(page.get_by_text(name)).to_be_hidden()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    # The browser itself notes the 503.
+    assert [each for each in signed_in.complaints if "503" not in each] == []

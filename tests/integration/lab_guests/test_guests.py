@@ -182,6 +182,19 @@ async def test_a_guest_is_created_once(guests: Guests) -> None:
     assert guests.is_running(vmid)
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.03])
+async def test_a_creation_that_was_broken_off_leaves_nothing(guests: Guests, seconds: float) -> None:
+    """What is destroyed after it does not come back, and the number is free."""
+    creating = asyncio.create_task(guests.create(spec((await guests.templates())[0])))
+    await asyncio.sleep(seconds)
+    creating.cancel()
+    await asyncio.wait({creating})
+    await guests.destroy(100)
+    await asyncio.sleep(0.3)
+
+    assert await started(guests) == 100
+
+
 async def test_a_broken_archive_leaves_nothing(guests: Guests, tmp_path: Path) -> None:
     """Creating fails with tar's words, and the number is free afterwards."""
     broken = tmp_path / "broken.tar.gz"

@@ -126,6 +126,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser = commands.add_parser("cancel", help="end a job that waits or runs")
     parser.add_argument("--data", type=Path, help="data folder of the `up` to talk to")
     parser.add_argument("job")
+    parser.add_argument(
+        "--destroy", action="store_true", help="of a creation or a copy: also remove what it has made"
+    )
     parser.set_defaults(act=_cancel)
 
 
@@ -156,7 +159,8 @@ async def _change(given: argparse.Namespace) -> int:
 
 async def _cancel(given: argparse.Namespace) -> int:
     async with connect(given) as client:
-        await client.post(f"/jobs/{given.job}/cancel")
+        query = {"destroy": "true"} if given.destroy else {}
+        await client.post(f"/jobs/{given.job}/cancel", None, **query)
         await follow_job(client, given.job, Console())
         told = await client.get(f"/jobs/{given.job}")
         return 0 if told["state"] == "cancelled" else 1

@@ -28,6 +28,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         _add(commands, name, _follow, "show a job's story from its start, to its end").add_argument("job")
     deleting = _add(commands, "delete", _delete, "delete a container, by id, hostname or VMID")
     deleting.add_argument("container")
+    deleting.add_argument(
+        "--cancel", action="store_true", help="if it is being created: end that, and remove what was made"
+    )
     planning.add_to(deleting)
     forgetting = "drop the record of a container whose host is gone; it is back once it is seen there"
     _add(commands, "forget", _forget, forgetting).add_argument("container")
@@ -89,8 +92,11 @@ async def _delete(given: argparse.Namespace) -> int:
         path = f"/containers/{await find_container(client, given.container)}"
         if given.plan:
             return planning.show_plan(Console(), await client.delete(path, plan="true"))
-        accepted = await client.delete(path)
-        return 0 if await follow_job(client, accepted["job"]["id"], Console()) else 1
+        accepted = await client.delete(path, **({"cancel": "true"} if given.cancel else {}))
+        is_done = await follow_job(client, accepted["job"]["id"], Console())
+        # A creation that was cancelled has not succeeded, yet what was wished for is done.
+        gone = given.cancel and (await client.get(path))["lifecycle"] == "deleted"
+        return 0 if is_done or gone else 1
 
 
 async def _forget(given: argparse.Namespace) -> int:

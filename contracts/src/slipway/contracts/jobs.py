@@ -105,6 +105,8 @@ class CancelJob(Command):
     job: Id
     kind: JobKind
     target: Target
+    destroys: bool = False
+    """Creations and copies: what the job has made is removed, whatever its `on_failure` says."""
 
 
 class StepStatus(Value):
@@ -144,6 +146,8 @@ class RunRecord(State):
     steps: tuple[StepStatus, ...] = ()
     claims_without_progress: int = 0
     cancel_requested: bool = False
+    destroys: bool = False
+    """Whether the cancel asked for the removal of what the job has made."""
     warnings: tuple[str, ...] = ()
     error: Problem | None = None
     exists_on_host: bool = False
@@ -332,6 +336,8 @@ class RequestCancel(Query[Job]):
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.job.cancel"
     job: Id
+    destroys: bool = False
+    """Creations and copies: what the job has made is removed too."""
 
 
 class RetryJob(Query[Accepted]):

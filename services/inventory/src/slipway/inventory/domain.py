@@ -158,6 +158,13 @@ def refuse_cancel(state: JobState, record: RunRecord | None) -> None:
         )
 
 
+def refuse_to_destroy(kind: JobKind, *, wanted: bool) -> None:
+    """Raise if a job shall destroy what it has not made."""
+    if wanted and not kind.makes:
+        message = f"Only a job that makes a container may destroy it; this is a {kind}."
+        raise Invalid(message, errors=[FieldError(field="destroy", message=message)])
+
+
 def actions(kind: JobKind, state: JobState) -> tuple[str, ...]:
     """Name what makes sense with a job now."""
     if not state.is_terminal:

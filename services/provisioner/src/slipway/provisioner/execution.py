@@ -238,16 +238,20 @@ class Execution:
                 # Nobody can use what a killed creation leaves: it is cleared away whatever the policy.
                 await ownership.clear(work)
                 return False
-            if record.kind.makes and work.command.on_failure is not OnFailure.KEEP:
+            destroys = record.destroys or (
+                work.command.on_failure is OnFailure.DESTROY and _has_created(record)
+            )
+            if record.kind.makes and (destroys or work.command.on_failure is not OnFailure.KEEP):
                 await self._act(work, "on-failure.stop", remove.stop)
-                if work.command.on_failure is OnFailure.DESTROY and _has_created(record):
+                if destroys:
                     await self._act(work, "on-failure.destroy", remove.delete)
                     return False
         except SlipwayError as error:
             if isinstance(error, ClaimLost | RecordBusy | BusUnavailable):
                 raise
             log.warning("the policy could not be kept", code=error.code, why=error.message)
-            await self._story.tell(f"on_failure={work.command.on_failure} could not be kept: {error.message}")
+            policy = "destroy" if record.destroys else work.command.on_failure
+            await self._story.tell(f"on_failure={policy} could not be kept: {error.message}")
         return True
 
     async def _act(self, work: Work, name: str, act: Callable[[Work], Awaitable[Result]]) -> None:

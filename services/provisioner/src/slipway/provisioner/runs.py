@@ -108,7 +108,7 @@ class Runs:
         """Set the cancel flag; a job that never ran gets a cancelled record at once."""
         for _ in range(_ATTEMPTS):
             found = await self.load(command.job)
-            if found is not None and (found[0].state.is_terminal or found[0].cancel_requested):
+            if found is not None and (found[0].state.is_terminal or _is_asked(found[0], command)):
                 return found[0]
             record, events, sequence = self._cancelled(command, found, at)
             if await self._try(record, events, sequence) is not None:
@@ -130,7 +130,8 @@ class Runs:
         if found is None or found[0].claim != run.record.claim:
             raise ClaimLost(f"Job {run.record.id} has a newer owner.", job=run.record.id)
         record, sequence = found
-        return run.record.model_copy(update={"cancel_requested": record.cancel_requested}), sequence
+        asked = {"cancel_requested": record.cancel_requested, "destroys": record.destroys}
+        return run.record.model_copy(update=asked), sequence
 
     def _claimed(self, command: RunJob, record: RunRecord | None, at: Moment) -> RunRecord:
         state = moved(record.state if record else JobState.QUEUED, Act.CLAIMED)
@@ -148,7 +149,8 @@ class Runs:
         if found is not None:
             record, sequence = found
             state = moved(record.state, Act.CANCEL_ASKED)
-            flagged = record.model_copy(update={"cancel_requested": True, "state": state, "commit": new_id()})
+            asked = {"cancel_requested": True, "destroys": record.destroys or command.destroys}
+            flagged = record.model_copy(update={**asked, "state": state, "commit": new_id()})
             return flagged, (), sequence
         state = moved(JobState.QUEUED, Act.CANCEL_ASKED)
         record = RunRecord(
@@ -172,3 +174,7 @@ class Runs:
             at=at,
         )
         return record, (done,), 0
+
+
+def _is_asked(record: RunRecord, command: CancelJob) -> bool:
+    return record.cancel_requested and (record.destroys or not command.destroys)

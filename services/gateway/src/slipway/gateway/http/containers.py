@@ -1,22 +1,25 @@
 """`/api/v1/containers`."""
 
 from http import HTTPStatus
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from slipway.contracts.containers import (
     Accepted,
     Container,
     ContainerPage,
+    ContainerRef,
     DeleteContainer,
     ForgetContainer,
     GetContainer,
+    JobRef,
     ListContainers,
 )
-from slipway.contracts.jobs import JobArgs, RequestJob
-from slipway.contracts.values import JobKind
+from slipway.contracts.jobs import JobArgs, RequestCancel, RequestJob
+from slipway.contracts.message import Id
+from slipway.contracts.values import JobKind, Lifecycle
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import PLANNED, Cursor, IdPath, IsPlan, Limit, Words, answer, changed
 from slipway.gateway.http.batches import AnyAccepted, create_many
@@ -39,6 +42,7 @@ Verb = Literal[
     "migrate",
 ]
 """Short forms of `POST /api/v1/jobs`."""
+Cancels = Annotated[bool, Query(description="End a creation that is under way, and remove what it made.")]
 
 
 def containers(bus: Bus, inventory: Inventory) -> APIRouter:
@@ -62,7 +66,11 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
     @api.delete(
         "/containers/{container}", status_code=HTTPStatus.ACCEPTED, response_model=Accepted, responses=PLANNED
     )
-    async def delete_container(container: IdPath, *, is_plan: IsPlan = False) -> Response:
+    async def delete_container(
+        container: IdPath, *, is_plan: IsPlan = False, cancel: Cancels = False
+    ) -> Response:
+        if cancel and not is_plan and (ending := await _cancelled(bus, container)) is not None:
+            return ending
         return await changed(bus, DeleteContainer(container=container), is_plan=is_plan)
 
     @api.post("/containers/{container}/forget", response_model=Container)
@@ -88,3 +96,16 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
         return answer(RevealedAnswer(id=told.id, name=told.name, value=value.get_secret_value()))
 
     return api
+
+
+async def _cancelled(bus: Bus, container: Id) -> Response | None:
+    """End a creation and have it remove what it made; None if none is under way."""
+    found = await bus.ask(GetContainer(container=container))
+    if found.job is None or found.lifecycle is not Lifecycle.CREATING:
+        return None
+    await bus.ask(RequestCancel(job=found.job, destroys=True))
+    accepted = Accepted(
+        job=JobRef(id=found.job),
+        container=ContainerRef(id=found.id, vmid=found.vmid, hostname=found.hostname),
+    )
+    return answer(accepted, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{found.job}")

@@ -1,8 +1,9 @@
 """`/api/v1/jobs`; the event streams are `stream.py`'s."""
 
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 from starlette.responses import Response, StreamingResponse
 
@@ -20,6 +21,8 @@ from slipway.gateway.http.batches import ANY_PLANNED, AnyAccepted, batch, refuse
 from slipway.gateway.http.bodies import JobBody, RetryBody
 from slipway.gateway.http.log_text import log_of
 from slipway.runtime.bus import Bus
+
+Destroys = Annotated[bool, Query(description="Creations and copies: also remove what the job has made.")]
 
 
 def jobs(bus: Bus) -> APIRouter:
@@ -45,8 +48,8 @@ def jobs(bus: Bus) -> APIRouter:
         return await changed(bus, RequestJob.model_validate(body.model_dump()), is_plan=is_plan)
 
     @api.post("/jobs/{job}/cancel", status_code=HTTPStatus.ACCEPTED, response_model=Job)
-    async def cancel_job(job: IdPath) -> Response:
-        told = await bus.ask(RequestCancel(job=job))
+    async def cancel_job(job: IdPath, *, destroy: Destroys = False) -> Response:
+        told = await bus.ask(RequestCancel(job=job, destroys=destroy))
         return answer(told, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{told.id}")
 
     @api.post(

@@ -4,6 +4,9 @@ import { request } from "./api.js";
 import { h, icon, replace } from "./dom.js";
 import { problemBox } from "./parts.js";
 
+/** The code of the problem that a host can't be reached. */
+const AWAY = "proxmox.unreachable";
+
 /**
  * A button that asks for the hostname before it deletes; the deletion is a job, which is then shown.
  *
@@ -44,7 +47,7 @@ function deleteDialog(container, signal) {
       location.hash = `#/jobs/${accepted.job.id}`;
     } catch (error) {
       sure.disabled = false;
-      replace(trouble, problemBox(error));
+      replace(trouble, problemBox(error), error.code === AWAY && forgetButton(container, trouble, signal, dialog));
     }
   };
   const dialog = h("dialog", { "aria-labelledby": "delete-title" },
@@ -57,6 +60,22 @@ function deleteDialog(container, signal) {
       h("div", { class: "form-end" },
         h("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, "Keep it"), sure)));
   return dialog;
+}
+
+/**
+ * A button that drops the record of a container whose host is gone.
+ *
+ * @param {{id: string}} container
+ * @param {Element} trouble
+ * @param {AbortSignal} signal
+ * @param {HTMLDialogElement} dialog closed when it is done
+ */
+function forgetButton(container, trouble, signal, dialog) {
+  const path = `/api/v1/containers/${encodeURIComponent(container.id)}/forget`;
+  return askingButton("Forget it", { path, trouble, signal }, () => {
+    dialog.close();
+    location.hash = "#/containers";
+  });
 }
 
 /**
@@ -107,6 +126,18 @@ export function retryButton(job, trouble, signal) {
 export function cancelButton(job, trouble, signal) {
   const path = `/api/v1/jobs/${encodeURIComponent(job)}/cancel`;
   return askingButton("Cancel", { path, trouble, signal }, () => {});
+}
+
+/**
+ * A button that ends a creation and removes what it has made.
+ *
+ * @param {string} job
+ * @param {Element} trouble where it says what went wrong
+ * @param {AbortSignal} signal
+ */
+export function undoButton(job, trouble, signal) {
+  const path = `/api/v1/jobs/${encodeURIComponent(job)}/cancel?destroy=true`;
+  return askingButton("Cancel and delete", { path, trouble, signal, look: "danger" }, () => {});
 }
 
 /**

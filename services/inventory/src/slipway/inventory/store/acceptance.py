@@ -10,16 +10,17 @@ from slipway.contracts.containers import (
 )
 from slipway.contracts.jobs import (
     CancelJob,
+    RequestCancel,
     RequestJob,
     RetryJob,
     RunJob,
     RunRecord,
 )
-from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, JobState, Lifecycle, OnFailure
 from slipway.inventory.domain import (
     Trigger,
     refuse_cancel,
+    refuse_to_destroy,
     refuse_unless_it_lives,
 )
 from slipway.inventory.store import audit
@@ -68,7 +69,9 @@ class AcceptanceStore:
         """Accept a deletion."""
         async with accepting(self._database) as connection:
             row = await container_row(connection, request.container, for_update=True)
-            await refuse_busy(connection, row.id)
+            cancel = f"to cancel it and remove what it made: DELETE /api/v1/containers/{row.id}?cancel=true"
+            is_made = Lifecycle(row.lifecycle) is Lifecycle.CREATING
+            await refuse_busy(connection, row.id, cancel if is_made else "wait for its end")
             await move(connection, row, Trigger.DELETION_ACCEPTED)
             command = RunJob(
                 job=new_id(),
@@ -101,19 +104,22 @@ class AcceptanceStore:
             await audit.remember(connection, call, str(request.kind), request, accepted)
             return accepted
 
-    async def cancel(self, call: Call, job: Id) -> None:
+    async def cancel(self, call: Call, request: RequestCancel) -> None:
         """Accept a cancel: a job that waits never begins, one that runs is told to end."""
+        job = request.job
         async with accepting(self._database) as connection:
             row = await job_row(connection, job)
+            refuse_to_destroy(JobKind(row.kind), wanted=request.destroys)
             refuse_cancel(JobState(row.state), RunRecord.model_validate(row.record) if row.record else None)
             command = RunJob.model_validate(row.command)
             target = await target_of(connection, await container_row(connection, row.container_id))
             await connection.execute(
                 update(jobs).where(jobs.c.id == job, jobs.c.released_at.is_(None)).values(released_at=now())
             )
-            order = CancelJob(job=job, kind=command.kind, target=target)
+            order = CancelJob(job=job, kind=command.kind, target=target, destroys=request.destroys)
             await outbox.add(connection, order, message_id=f"job:{job}:cancel:{new_id()}")
-            await audit.note(connection, call, "job.cancel", row.container_id, "accepted", job=job)
+            act = "job.cancel-and-destroy" if request.destroys else "job.cancel"
+            await audit.note(connection, call, act, row.container_id, "accepted", job=job)
 
     async def retry(self, call: Call, request: RetryJob) -> Accepted:
         """Accept a failed job's second try: the same input, from the step that failed."""

@@ -49,15 +49,15 @@ async def trying(connection: AsyncConnection, hostname: str = "") -> AsyncIterat
         raise _claimed(str(error.orig), hostname) from error
 
 
-async def refuse_busy(connection: AsyncConnection, container: Id) -> None:
-    """Refuse a container that a job works on."""
+async def refuse_busy(connection: AsyncConnection, container: Id, hint: str = "wait for its end") -> None:
+    """Refuse a container that a job works on; the hint says what can be done."""
     active = await connection.scalar(
         select(jobs.c.id).where(
             jobs.c.container_id == container, jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
         )
     )
     if active is not None:
-        raise JobActive(f"Job {active} works on this container; wait for its end.", job=active)
+        raise JobActive(f"Job {active} works on this container; {hint}.", job=active)
 
 
 async def refuse_taken(connection: AsyncConnection, cluster: Id, hostname: str, *, own: Id = "") -> None:

@@ -75,8 +75,13 @@ class SimulatedGuests:
         guest = self._folder(spec.vmid)
         if guest.exists():
             raise GuestError(f"guest {spec.vmid} exists already")
+        unpacking = asyncio.create_task(asyncio.to_thread(tree.unpack, spec.template, guest))
         try:
-            await asyncio.to_thread(tree.unpack, spec.template, guest)
+            await asyncio.shield(unpacking)
+        except asyncio.CancelledError:
+            # A thread can't be ended: whoever cleans up comes after it, not before.
+            await asyncio.wait({unpacking})
+            raise
         except (OSError, tree.BadArchive) as error:
             shutil.rmtree(guest, ignore_errors=True)
             raise GuestError(f"unpacking {spec.template.name} failed: {error}") from error

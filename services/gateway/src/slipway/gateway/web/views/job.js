@@ -1,7 +1,7 @@
 /** One job, live: its phases, its log, and at the end what came of it. */
 
 import { request } from "../api.js";
-import { cancelButton, deleteButton, retryButton } from "../actions.js";
+import { cancelButton, deleteButton, retryButton, undoButton } from "../actions.js";
 import { credentialList } from "../credentials.js";
 import { h, icon, replace } from "../dom.js";
 import { followJob } from "../live.js";
@@ -13,6 +13,8 @@ import { jobTitle, span } from "../words.js";
 import { showBatch } from "./batch.js";
 
 const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
+/** Kinds of jobs that make a container. */
+const MAKING = new Set(["container.create", "container.clone"]);
 
 /**
  * @param {(state: string) => void} tellLive
@@ -51,7 +53,10 @@ class JobView {
     this.outcome = h("div", { class: "outcome" });
     this.trouble = h("div");
     this.tools = h("div", { class: "head-tools" },
-      !TERMINAL.has(job.state) && cancelButton(job.id, this.trouble, signal));
+      !TERMINAL.has(job.state) && [
+        cancelButton(job.id, this.trouble, signal),
+        MAKING.has(job.kind) && undoButton(job.id, this.trouble, signal),
+      ]);
     this.clock = setInterval(() => this.#tick(), 1000);
     signal.addEventListener("abort", () => clearInterval(this.clock));
     this.#draw();
