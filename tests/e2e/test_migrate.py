@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from slipway.lab.faults import HaManaged, Point, TaskHangs
+from slipway.lab.faults import HaManaged, NodeOffline, Point, TaskHangs
 from support.lab import cleared, ended, homes_of, lab_of, ordered, tasks_on
 from support.pve_schema import check_record
 from support.stack import RunningStack, create, done, messages, running_stack, stack_folder, story
@@ -220,6 +220,40 @@ async def test_creation_avoids_maintenance(two: RunningStack, api: httpx.AsyncCl
 async def test_creation_goes_where_the_storage_is(api: httpx.AsyncClient) -> None:
     """Without a wish for a node, one is chosen that has the wanted storage."""
     assert (await made(api, storage="fast"))["node"] == "pve1"
+
+
+async def online(api: httpx.AsyncClient, *names: str) -> None:
+    """Wait until these nodes and no others are known to be online."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            nodes = (await api.get("/api/v1/clusters/lab")).json()["nodes"]
+            if sorted(each["node"] for each in nodes if each["is_online"]) == sorted(names):
+                return
+            await asyncio.sleep(0.2)
+
+
+@pytest.mark.slow
+async def test_node_that_is_away(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
+    """What is wanted of it is told to come back later; what is not goes elsewhere; it comes back."""
+    container = await made(api, node="pve1")
+    path = f"/api/v1/containers/{container['id']}/migrate"
+    await ordered(lab, NodeOffline(node="pve2"))
+    try:
+        await online(api, "pve1")
+        moved = await api.post(path, json={"target_node": "pve2"})
+        body = {"template": "debian-base", "hostname": "away", "node": "pve2"}
+        wished = await api.post("/api/v1/containers", json=body)
+        free = await made(api)
+    finally:
+        await cleared(lab)
+    await online(api, *NODES)
+    await done(api, f"containers/{container['id']}/migrate", {"target_node": "pve2"})
+
+    for answer in (moved, wished):
+        assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE, answer.text
+        assert "pve2 is offline" in answer.text
+    assert free["node"] == "pve1"
+    assert await homes_of(lab, container["vmid"]) == [("pve2", "running")]
 
 
 async def test_managed_by_ha(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:

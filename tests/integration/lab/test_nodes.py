@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 from slipway.lab.faults import HaManaged, NodeOffline, TaskFails, WorkerKilled
+from slipway.lab.guests.choose import choose
+from slipway.lab.guests.protocol import GuestError
 from slipway.lab.node import Lab
 from slipway.lab.site import OtherNodes, node_names
 from support.lab import api_client, ended, new_container, running_lab, ssh_client, started, until
@@ -56,7 +58,7 @@ async def test_one_api_answers_for_all_nodes(tmp_path: Path) -> None:
         await new_container(client, lab)
         taken = await client.post("/nodes/pve2/lxc", data={"vmid": 100, "ostemplate": "local:vztmpl/x.tar"})
         next_one = await asked(client, "/cluster/nextid")
-        names = [await hostname(lab, at) for at in (0, 1)]
+        names = [await said(lab, at, "hostname") for at in (0, 1)]
 
     assert status[0] == {
         "id": "cluster", "type": "cluster", "name": "lab", "version": 2, "nodes": 2, "quorate": 1
@@ -72,15 +74,15 @@ async def test_one_api_answers_for_all_nodes(tmp_path: Path) -> None:
     assert names == ["pve1", "pve2"]
 
 
-async def hostname(lab: Lab, at: int) -> str:
-    """Ask a node's own shell for its name, with its own host key."""
+async def said(lab: Lab, at: int, line: str) -> str:
+    """Run a line in a node's own shell, with its own host key; what it printed."""
     door = lab.doors[at]
     known = asyncssh.import_known_hosts(f"[127.0.0.1]:{door.port} {door.host_key}\n")
     key = asyncssh.import_private_key(lab.ssh_private_key)
     async with asyncssh.connect(
         "127.0.0.1", door.port, username="root", client_keys=[key], known_hosts=known, config=None
     ) as connection:
-        return str((await connection.run("hostname")).stdout).strip()
+        return str((await connection.run(line)).stdout).strip()
 
 
 async def test_stopped_one_moves(tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ async def test_what_is_no_target(tmp_path: Path) -> None:
         asked_there = await client.get("/nodes/pve2/lxc")
         nodes = await asked(client, "/nodes")
         with pytest.raises((OSError, asyncssh.Error)):
-            await hostname(lab, 1)
+            await said(lab, 1, "hostname")
         lab.faults.clear()
         here = await where(client)
 
@@ -249,3 +251,30 @@ async def test_goes_on_with_its_nodes(tmp_path: Path) -> None:
     assert (end, here, again) == ("OK", [("pve2", "stopped")], keys)
     with pytest.raises(OtherNodes, match="has 2 nodes and not 3"):
         node_names(tmp_path, None, 3)
+
+
+@pytest.mark.lxc
+async def test_real_container_moves(tmp_path: Path) -> None:
+    """With real LXC guests it is shut down, belongs to the other node and runs there."""
+    try:
+        choose("lxc")
+    except GuestError as error:
+        pytest.skip(str(error))
+
+    async with running_lab(tmp_path, guests="lxc", name=None, nodes=2) as lab, api_client(lab) as client:
+        await started(client, lab, hostname="real")
+        async with ssh_client(lab) as root:
+
+            async def is_ready() -> bool:
+                asked = await root.run("pct exec 100 -- systemctl is-system-running")
+                return str(asked.stdout).strip() in ("running", "degraded")
+
+            await until(is_ready)
+            await root.run("pct exec 100 -- touch /root/kept")
+            end, log = await moved(client, target="pve2", restart=1)
+            gone = await root.run("pct exec 100 -- true")
+        kept = await said(lab, 1, "pct exec 100 -- ls /root/kept")
+
+    assert end == "OK", log
+    assert "Configuration file 'nodes/pve1/lxc/100.conf' does not exist" in str(gone.stderr)
+    assert kept == "/root/kept"
