@@ -234,6 +234,27 @@ async def test_a_vmid_in_use_is_refused(world: World) -> None:
         assert [each.field for each in refused.value.errors] == ["vmid"]
 
 
+async def test_a_range_of_vmids_is_the_clusters(world: World) -> None:
+    """It can be set, used up and taken away; a wrong one is named by its field."""
+    added = await world.add()
+    with pytest.raises(Invalid) as wrong:
+        await world.gateway.ask(
+            clusters.SetVmidRange(cluster="home", vmids=clusters.VmidRange(first=300, last=200))
+        )
+    vmids = clusters.VmidRange(first=200, last=201)
+    changed = await world.gateway.ask(clusters.SetVmidRange(cluster=added.id, vmids=vmids))
+
+    given = [(await world.create(f"web-{number}")).container.vmid for number in range(2)]
+
+    assert ([each.field for each in wrong.value.errors], changed.vmids) == (["last"], vmids)
+    assert given == [200, 201]
+    with pytest.raises(Conflict) as full:
+        await world.create("web-2")
+    assert full.value.code == "vmid.none-left"
+    await world.gateway.ask(clusters.SetVmidRange(cluster="home", vmids=None))
+    assert (await world.create("web-2")).container.vmid == 101
+
+
 async def test_a_key_gives_its_first_answer_again_and_never_another_requests(world: World) -> None:
     """The same request is replayed; another one under the key is refused."""
     await world.add()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
+from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact, VmidRange
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
 from slipway.contracts.templates import Manifest, Resources, Variable
 from slipway.contracts.values import JobKind, JobState, Lifecycle
@@ -16,6 +16,7 @@ from slipway.inventory.domain import (
     FactsMissing,
     IllegalTransition,
     NodeUnknown,
+    NoVmidLeft,
     OsTemplateNotFound,
     Trigger,
     VmidTaken,
@@ -118,6 +119,17 @@ def test_wanted_vmid_in_use_is_refused() -> None:
         choose_vmid(104, used={104}, claimed=())
 
     assert refused.value.errors[0].field == "vmid"
+
+
+def test_a_range_is_kept_to_and_may_be_full() -> None:
+    """Only what Slipway chooses lies in it; a full one says what can be done."""
+    within = VmidRange(first=200, last=202)
+
+    assert choose_vmid(None, used={200}, claimed={201}, within=within) == 202
+    assert choose_vmid(300, used=(), claimed=(), within=within) == 300
+    with pytest.raises(NoVmidLeft, match="from 200 to 202") as refused:
+        choose_vmid(None, used={200, 201}, claimed={202}, within=within)
+    assert [each.field for each in refused.value.errors] == ["vmid"]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,13 @@ class SshNode(Value):
     """OpenSSH form: `ssh-ed25519 AAAA...`."""
 
 
+class VmidRange(Value):
+    """VMIDs that Slipway chooses from, both ends included; one that is asked for may lie elsewhere."""
+
+    first: int
+    last: int
+
+
 class ClusterSpec(Value):
     """How a cluster is reached, without its secrets."""
 
@@ -40,6 +47,8 @@ class ClusterSpec(Value):
     ssh_username: str = "root"
     ssh_port: int = 22
     nodes: Mapping[str, SshNode] = Field(default_factory=dict)
+    vmids: VmidRange | None = None
+    """None is all that Proxmox takes, from 100."""
 
 
 class ClusterSecrets(Value):
@@ -131,6 +140,8 @@ class Cluster(Value):
     in_maintenance: tuple[str, ...] = ()
     """Nodes on which no new job starts."""
     offered_host_keys: Mapping[str, str] = Field(default_factory=dict)
+    vmids: VmidRange | None = None
+    """What Slipway chooses VMIDs from; None is all."""
     created_at: Moment
 
 
@@ -219,6 +230,16 @@ class SetMaintenance(Query[Cluster]):
     """Id or name."""
     node: str
     is_on: bool
+
+
+class SetVmidRange(Query[Cluster]):
+    """Say which VMIDs Slipway chooses from in a cluster; what exists keeps its own."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.vmid-range"
+    cluster: str
+    """Id or name."""
+    vmids: VmidRange | None
+    """None is all."""
 
 
 class ClusterAdded(Event):

@@ -75,6 +75,7 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
         bulk.CreateContainers: ("gateway",),
         bulk.RetryBatch: ("gateway",),
         clusters.SetMaintenance: ("gateway",),
+        clusters.SetVmidRange: ("gateway",),
         jobs.GetJobSecrets: ("provisioner",),
         jobs.ReplaceVmid: ("provisioner",),
         clusters.AddCluster: ("gateway",),

@@ -100,6 +100,7 @@ def register(
     bus.answer(bulk.CreateContainers, of_batches.create)
     bus.answer(bulk.RetryBatch, of_batches.retry)
     bus.answer(clusters.SetMaintenance, of_clusters.maintain)
+    bus.answer(clusters.SetVmidRange, of_clusters.set_vmids)
     bus.answer(jobs.GetJobSecrets, of_jobs.secrets)
     bus.answer(jobs.ReplaceVmid, of_jobs.replace_vmid)
     bus.consume(jobs.RunRecord, of_jobs.record_written, durable="inventory-records")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
-from slipway.contracts.clusters import ClusterSpec, NodeFacts, StorageFact
+from slipway.contracts.clusters import ClusterSpec, NodeFacts, StorageFact, VmidRange
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
 from slipway.contracts.jobs import JobArgs, RunRecord
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError, Unavailable
@@ -17,6 +17,7 @@ from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase, Power
 FIRST_VMID = 100
 LAST_VMID = 999_999_999
 """Proxmox takes VMIDs from 100 to 999,999,999 (official schema, `pve-vmid`)."""
+ALL_VMIDS = VmidRange(first=FIRST_VMID, last=LAST_VMID)
 
 
 class Trigger(StrEnum):
@@ -87,6 +88,12 @@ class VmidTaken(Conflict):
     """The VMID is in use."""
 
     code = "vmid.taken"
+
+
+class NoVmidLeft(Conflict):
+    """All VMIDs that Slipway may choose from are in use."""
+
+    code = "vmid.none-left"
 
 
 def advance(lifecycle: Lifecycle, trigger: Trigger) -> Lifecycle:
@@ -215,15 +222,35 @@ def disk_storages(node: NodeFacts) -> list[StorageFact]:
     return sorted(able, key=lambda storage: (-free_of(storage), storage.name))
 
 
-def choose_vmid(wanted: int | None, *, used: Iterable[int], claimed: Iterable[int]) -> int:
-    """Choose the VMID: the wanted one, else the lowest that nobody uses or claims.
+def check_range(vmids: VmidRange) -> None:
+    """Raise if Proxmox does not take these VMIDs, or there are none of them."""
+    for field, vmid in (("first", vmids.first), ("last", vmids.last)):
+        if not FIRST_VMID <= vmid <= LAST_VMID:
+            raise at(field, Invalid, f"VMIDs go from {FIRST_VMID} to {LAST_VMID}.")
+    if vmids.last < vmids.first:
+        raise at("last", Invalid, f"The range ends at {vmids.last}, before it begins.")
+
+
+def choose_vmid(
+    wanted: int | None, *, used: Iterable[int], claimed: Iterable[int], within: VmidRange = ALL_VMIDS
+) -> int:
+    """Choose the VMID: the wanted one, else the lowest of the range that nobody uses or claims.
 
     Raises:
         VmidTaken: if the wanted one is in use.
+        NoVmidLeft: if all of the range are.
     """
     taken = set(used) | set(claimed)
     if wanted is None:
-        return next(vmid for vmid in range(FIRST_VMID, LAST_VMID + 1) if vmid not in taken)
+        found = next((vmid for vmid in range(within.first, within.last + 1) if vmid not in taken), None)
+        if found is None:
+            raise at(
+                "vmid",
+                NoVmidLeft,
+                f"All VMIDs from {within.first} to {within.last} are in use in this cluster. Widen its range "
+                "(PUT /api/v1/clusters/{cluster}/vmid-range), delete a container, or name a VMID.",
+            )
+        return found
     if wanted in taken:
         raise at(
             "vmid", VmidTaken, f"VMID {wanted} is in use in this cluster; leave it out to get a free one."

@@ -108,6 +108,14 @@ class ClusterBody(BaseModel):
     ssh: SshBody
 
 
+class VmidRangeBody(BaseModel):
+    """The VMIDs that Slipway chooses from, both ends included."""
+
+    model_config = _STRICT
+    first: int = Field(ge=100, le=999_999_999)
+    last: int = Field(ge=100, le=999_999_999)
+
+
 class SessionBody(BaseModel):
     """Signing in."""
 

@@ -6,10 +6,18 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from slipway.contracts.clusters import Cluster, ClusterPage, GetCluster, ListClusters, SetMaintenance
+from slipway.contracts.clusters import (
+    Cluster,
+    ClusterPage,
+    GetCluster,
+    ListClusters,
+    SetMaintenance,
+    SetVmidRange,
+    VmidRange,
+)
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer
-from slipway.gateway.http.bodies import ClusterBody
+from slipway.gateway.http.bodies import ClusterBody, VmidRangeBody
 from slipway.runtime.bus import Bus
 
 
@@ -29,6 +37,15 @@ def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
     @api.get("/clusters/{cluster}", response_model=Cluster)
     async def get_cluster(cluster: NamePath) -> Response:
         return answer(await bus.ask(GetCluster(cluster=cluster)))
+
+    @api.put("/clusters/{cluster}/vmid-range", response_model=Cluster)
+    async def set_vmid_range(cluster: NamePath, body: VmidRangeBody) -> Response:
+        vmids = VmidRange(first=body.first, last=body.last)
+        return answer(await bus.ask(SetVmidRange(cluster=cluster, vmids=vmids)))
+
+    @api.delete("/clusters/{cluster}/vmid-range", response_model=Cluster)
+    async def clear_vmid_range(cluster: NamePath) -> Response:
+        return answer(await bus.ask(SetVmidRange(cluster=cluster, vmids=None)))
 
     @api.put("/clusters/{cluster}/nodes/{node}/maintenance", response_model=Cluster)
     async def begin_maintenance(cluster: NamePath, node: NamePath) -> Response:

@@ -18,6 +18,7 @@ from slipway.contracts.clusters import (
     ListClusters,
     NodeObserved,
     SetMaintenance,
+    SetVmidRange,
     TestCluster,
 )
 from slipway.contracts.problems import FieldError, Forbidden, Invalid
@@ -87,6 +88,12 @@ class ClusterHandlers:
     async def maintain(self, query: SetMaintenance, call: Call) -> Cluster:
         """Switch a node's maintenance."""
         return await self._queue.set_maintenance(call, query.cluster, query.node, is_on=query.is_on)
+
+    async def set_vmids(self, query: SetVmidRange, call: Call) -> Cluster:
+        """Say which VMIDs are chosen from."""
+        if query.vmids is not None:
+            domain.check_range(query.vmids)
+        return await self._store.set_vmids(call, query.cluster, query.vmids)
 
     async def access(self, query: GetClusterAccess, _call: Call) -> ClusterAccess:
         """Hand out how a cluster is reached, sealed to who asked."""

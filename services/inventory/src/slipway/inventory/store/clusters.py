@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, insert, or_, select
+from sqlalchemy import Row, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,6 +16,7 @@ from slipway.contracts.clusters import (
     ClusterPage,
     ClusterSpec,
     NodeFacts,
+    VmidRange,
 )
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, FieldError, NotFound
@@ -90,6 +91,18 @@ class ClusterStore:
         except IntegrityError as error:
             raise _taken(spec.name) from error
         return await self.get(cluster)
+
+    async def set_vmids(self, call: Call, wanted: str, vmids: VmidRange | None) -> Cluster:
+        """Keep which VMIDs are chosen from; what exists keeps its own."""
+        async with self._database.begin() as connection:
+            row = await _find(connection, wanted)
+            spec = ClusterSpec.model_validate(row.spec).model_copy(update={"vmids": vmids})
+            await connection.execute(
+                update(clusters).where(clusters.c.id == row.id).values(spec=spec.model_dump(mode="json"))
+            )
+            told = f"{vmids.first}-{vmids.last}" if vmids else "all"
+            await audit.note(connection, call, "cluster.vmid-range", row.id, "done", vmids=told)
+        return await self.get(row.id)
 
     async def observe(self, cluster: Id, facts: NodeFacts) -> None:
         """Take what was seen of a node, unless something newer is known."""
@@ -201,6 +214,7 @@ def _cluster(row: Row[Any], seen: Mapping[str, list[NodeFacts]], resting: Mappin
         nodes=tuple(seen.get(row.id, ())),
         in_maintenance=tuple(resting.get(row.id, ())),
         offered_host_keys=row.offered_host_keys,
+        vmids=spec.vmids,
         created_at=row.created_at,
     )
 

@@ -3,13 +3,14 @@
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slipway.contracts.clusters import VmidRange
 from slipway.contracts.jobs import ReplacedVmid
 from slipway.contracts.message import Id
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.domain import VmidTaken, choose_vmid
+from slipway.inventory.domain import ALL_VMIDS, VmidTaken, choose_vmid
 from slipway.inventory.store.containers import container_row
 from slipway.inventory.store.jobs import job_row
-from slipway.inventory.tables import containers, nodes, vmid_replacements
+from slipway.inventory.tables import clusters, containers, nodes, vmid_replacements
 from slipway.runtime.clock import now
 from slipway.runtime.database import Database
 
@@ -70,4 +71,10 @@ async def free_vmid(
             containers.c.cluster_id == cluster, containers.c.lifecycle != Lifecycle.DELETED
         )
     )
-    return choose_vmid(wanted, used=used | ({refused} if refused else set()), claimed=claimed)
+    kept = await connection.scalar(select(clusters.c.spec["vmids"]).where(clusters.c.id == cluster))
+    return choose_vmid(
+        wanted,
+        used=used | ({refused} if refused else set()),
+        claimed=claimed,
+        within=VmidRange.model_validate(kept) if kept else ALL_VMIDS,
+    )
