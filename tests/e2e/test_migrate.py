@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from slipway.lab.faults import HaManaged, NodeOffline, Point, TaskHangs
+from slipway.lab.faults import HaManaged, LostAnswer, NodeOffline, Point, TaskHangs
 from support.lab import cleared, ended, homes_of, lab_of, ordered, tasks_on
 from support.pve_schema import check_record
 from support.stack import RunningStack, create, done, messages, running_stack, stack_folder, story
@@ -308,3 +308,37 @@ def most_together(spans: list[tuple[int, int]]) -> int:
     """
     changes = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
     return max(itertools.accumulate(change for _, change in changes))
+
+
+async def test_copy_on_another_node(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
+    """From a shared storage a copy is made for the other node, and works there."""
+    container = await made(api, node="pve1", storage="shared")
+    await done(api, f"containers/{container['id']}/stop")
+
+    body = {"hostname": f"copy-{secrets.token_hex(3)}", "target_node": "pve2"}
+    answer = await api.post(f"/api/v1/containers/{container['id']}/clone", json=body)
+    events = await story(api, answer.json()["job"]["id"])
+    copy = await shown(api, answer.json()["container"]["id"])
+    await done(api, f"containers/{copy['id']}/start")
+
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    assert copy["node"] == "pve2"
+    assert await homes_of(lab, copy["vmid"]) == [("pve2", "running")]
+    assert await homes_of(lab, container["vmid"]) == [("pve1", "stopped")]
+
+
+async def test_copy_whose_answer_is_lost(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
+    """The task on the source's node is found again, though the copy is for another one: there is one copy."""
+    container = await made(api, node="pve1", storage="shared")
+    await done(api, f"containers/{container['id']}/stop")
+    await ordered(lab, LostAnswer(method="POST", path="/nodes/pve1/lxc/*/clone"))
+    await ordered(lab, TaskHangs(task="vzclone", seconds=3))
+
+    body = {"hostname": f"copy-{secrets.token_hex(3)}", "target_node": "pve2"}
+    answer = await api.post(f"/api/v1/containers/{container['id']}/clone", json=body)
+    events = await story(api, answer.json()["job"]["id"])
+    copies = await tasks_on(lab, "pve1", "vzclone", vmid=str(container["vmid"]))
+
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    assert [each["status"] for each in copies] == ["OK"]
+    assert await homes_of(lab, answer.json()["container"]["vmid"]) == [("pve2", "stopped")]

@@ -55,7 +55,7 @@ async def take(work: Work) -> Result:
         return await work.cluster.api.snapshot(source.node, source.vmid, name, "for a copy")
 
     try:
-        await tasks.run(work, "vzsnapshot", post, deadline=SNAPSHOT_DEADLINE, vmid=source.vmid)
+        await tasks.run(work, "vzsnapshot", post, deadline=SNAPSHOT_DEADLINE, of=source)
     except SnapshotTaken:
         return Result(message="it is there already")
     return Result(message=name)
@@ -83,7 +83,7 @@ async def drop(work: Work) -> Result:
     async def post() -> Upid:
         return await api.delete_snapshot(source.node, source.vmid, name)
 
-    await tasks.run(work, "vzdelsnapshot", post, deadline=SNAPSHOT_DEADLINE, vmid=source.vmid)
+    await tasks.run(work, "vzdelsnapshot", post, deadline=SNAPSHOT_DEADLINE, of=source)
     return DONE
 
 
@@ -105,9 +105,12 @@ async def _copy_or_find(work: Work) -> Result:
                 return Result(message="it exists already")
             case ownership.Ours(config):
                 await _take_up(work, config)
-            case ownership.Missing():
+            case ownership.Missing() if work.target.node == _source(work).node:
                 # Begun anew: a task that was asked for would have left its config.
                 await work.remember(posted_at="")
+            case ownership.Missing():
+                # Until its task ends, a copy for another node is on the source's.
+                pass
             case _:
                 raise VmidTaken(f"VMID {work.target.vmid} belongs to someone else.", vmid=work.target.vmid)
     source = _source(work)
@@ -117,7 +120,7 @@ async def _copy_or_find(work: Work) -> Result:
             "vzclone",
             lambda: _post(work, source),
             deadline=DEADLINE,
-            vmid=source.vmid,
+            of=source,
             exists_on_host=True,
         )
     except TaskLost:
@@ -128,7 +131,7 @@ async def _copy_or_find(work: Work) -> Result:
 
 async def _take_up(work: Work, config: ContainerConfig) -> None:
     """Go on with a copy that was begun, or clear away what a killed one left."""
-    begun = await tasks.find(work, "vzclone", ownership.begun_since(work), vmid=_source(work).vmid)
+    begun = await tasks.find(work, "vzclone", ownership.begun_since(work), of=_source(work))
     if begun is not None and begun.is_running:
         await tasks.adopt(work, begun.upid)
     elif config.rootfs is None:

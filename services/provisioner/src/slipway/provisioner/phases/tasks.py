@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
+from slipway.contracts.jobs import Target
 from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.phases.work import Work
 from slipway.provisioner.progress import logging
@@ -28,7 +29,7 @@ begun again, and finds its goal reached."""
 
 
 async def run(
-    work: Work, kind: str, post: Post, *, deadline: timedelta, vmid: int | None = None, **changes: object
+    work: Work, kind: str, post: Post, *, deadline: timedelta, of: Target | None = None, **changes: object
 ) -> None:
     """Run a task to its end, relaying its log; a task that this step began before is taken up.
 
@@ -37,15 +38,13 @@ async def run(
         kind: Proxmox's word for such a task: `vzcreate`, `vzstart`.
         post: begins the task.
         deadline: how long at most.
-        vmid: whose task it is, if not the job's container's.
+        of: whose task it is, if not the job's container's: its node runs it.
         changes: of the record, written before the task is begun.
     """
     facts = work.facts()
     upid = Upid(facts["upid"]) if facts.get("upid") else None
     if upid is None and facts.get("posted_at"):
-        known = await find(
-            work, kind, datetime.fromisoformat(facts["posted_at"]), skew=ADOPTED_SKEW, vmid=vmid
-        )
+        known = await find(work, kind, datetime.fromisoformat(facts["posted_at"]), skew=ADOPTED_SKEW, of=of)
         upid = known.upid if known else None
         if upid is not None:
             await adopt(work, upid)
@@ -85,13 +84,11 @@ async def cancel(work: Work) -> None:
 
 
 async def find(
-    work: Work, kind: str, since: datetime, *, skew: timedelta = SKEW, vmid: int | None = None
+    work: Work, kind: str, since: datetime, *, skew: timedelta = SKEW, of: Target | None = None
 ) -> Task | None:
-    """Give the newest task of ours of that kind on a VMID, the job's container's unless told; or None."""
-    api = work.cluster.access.api
-    found = await work.cluster.api.tasks(
-        work.target.node, vmid=vmid or work.target.vmid, typefilter=kind, since=since - skew
-    )
+    """Give the newest task of ours of that kind on a container, the job's unless told; or None."""
+    api, target = work.cluster.access.api, of or work.target
+    found = await work.cluster.api.tasks(target.node, vmid=target.vmid, typefilter=kind, since=since - skew)
     ours = {api.token_id, api.username}
     # The list shows user and token apart; the UPID names both.
     return next((task for task in found if task.upid.user in ours), None)
