@@ -1,5 +1,7 @@
 """VMIDs: chosen under a lock per cluster, claimed by the container's row, replaced when someone else's."""
 
+from collections.abc import Collection
+
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,12 +30,13 @@ class VmidStore:
         async with self._database.begin() as connection:
             of = (await job_row(connection, job)).container_id
             row = await container_row(connection, of, for_update=True)
-            before = await connection.scalar(known)
-            if before is not None:
-                return ReplacedVmid(vmid=before)
+            answered = await connection.scalar(known)
+            if answered is not None:
+                return ReplacedVmid(vmid=answered)
             if not row.vmid_is_provisional:
                 raise VmidTaken(f"VMID {refused} was asked for and is in use; it is not replaced.")
-            vmid = await free_vmid(connection, row.cluster_id, None, refused=refused)
+            before = await connection.scalars(select(replaced.refused).where(replaced.job_id == job))
+            vmid = await free_vmid(connection, row.cluster_id, None, refused={refused, *before})
             await connection.execute(insert(vmid_replacements).values(job_id=job, refused=refused, vmid=vmid))
             await connection.execute(
                 update(containers).where(containers.c.id == row.id).values(vmid=vmid, updated_at=now())
@@ -51,7 +54,7 @@ async def free_vmid(
     cluster: Id,
     wanted: int | None,
     *,
-    refused: int | None = None,
+    refused: Collection[int] = (),
     is_free: bool = False,
 ) -> int:
     """Choose a VMID; who chooses next in this cluster waits until this transaction ends.
@@ -60,7 +63,7 @@ async def free_vmid(
         connection: within the transaction that claims it.
         cluster: where.
         wanted: None takes the lowest that is free.
-        refused: one that Proxmox has just refused.
+        refused: those that Proxmox has refused to this job.
         is_free: Proxmox has just called the wanted one free: what was seen before does not count.
     """
     await lock_names(connection, cluster)
@@ -74,7 +77,7 @@ async def free_vmid(
     kept = await connection.scalar(select(clusters.c.spec["vmids"]).where(clusters.c.id == cluster))
     return choose_vmid(
         wanted,
-        used=used | ({refused} if refused else set()),
+        used=used.union(refused),
         claimed=claimed,
         within=VmidRange.model_validate(kept) if kept else ALL_VMIDS,
     )

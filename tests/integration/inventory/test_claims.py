@@ -1,0 +1,322 @@
+"""Names and VMIDs, whatever is asked in whatever order: one living container holds each, until it ends.
+
+A model in plain Python says what each request must do; a real PostgreSQL says what it did.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import Phase as HypothesisPhase
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import select
+
+from slipway.contracts.clusters import ClusterFacts, ClusterSpec, VmidRange
+from slipway.contracts.containers import ContainerSpec, CreateContainer, DeleteContainer
+from slipway.contracts.jobs import RetryJob, RunJob, RunRecord
+from slipway.contracts.problems import Conflict
+from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.inventory import tables
+from slipway.inventory.app import MIGRATIONS
+from slipway.inventory.queueing import Limits
+from slipway.inventory.store.absence import AbsenceStore
+from slipway.inventory.store.acceptance import AcceptanceStore
+from slipway.inventory.store.clusters import ClusterStore
+from slipway.inventory.store.intake import Intake
+from slipway.inventory.store.jobs import JobStore
+from slipway.inventory.store.making import Creation
+from slipway.inventory.store.queue import Queue
+from slipway.inventory.store.vmids import VmidStore
+from slipway.runtime.call import Call
+from slipway.runtime.clock import now
+from slipway.runtime.database import Database
+from slipway.runtime.ids import new_id
+from support.postgres import Databases
+
+RANGE = VmidRange(first=100, last=103)
+NAMES = st.sampled_from(["ada", "Ada", "bob", "eve"])
+WANTED = st.sampled_from([None, None, 100, 101, 104])
+PLACES = st.integers(min_value=0, max_value=7)
+CALL = Call(actor="me", correlation_id="c")
+ResultT = TypeVar("ResultT")
+
+
+@dataclass
+class Held:
+    """A container as the model knows it."""
+
+    id: str
+    name: str
+    vmid: int
+    job: str
+    kind: JobKind = JobKind.CREATE
+    lifecycle: Lifecycle = Lifecycle.CREATING
+    is_provisional: bool = True
+    forgotten_as: Lifecycle | None = None
+    job_state: JobState = JobState.QUEUED
+    replaced: set[int] = field(default_factory=set)
+    """VMIDs that its job was refused."""
+
+    @property
+    def lives(self) -> bool:
+        """Whether it holds its name and its VMID."""
+        return self.lifecycle is not Lifecycle.DELETED
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job works on it."""
+        return not self.job_state.is_terminal
+
+
+class Claims(RuleBasedStateMachine):
+    """Requests in any order, on one cluster of its own for each run."""
+
+    runner: asyncio.Runner
+    database: Database
+
+    def __init__(self) -> None:
+        super().__init__()
+        queue = Queue(self.database, Limits(jobs=8, creations=8))
+        self.acceptance = AcceptanceStore(self.database, Intake(queue))
+        self.jobs = JobStore(self.database, queue)
+        self.vmids = VmidStore(self.database)
+        self.absence = AbsenceStore(self.database)
+        self.cluster = new_id()
+        self.all: list[Held] = []
+        self.sequence = 0
+
+    @initialize()
+    def add_cluster(self) -> None:
+        """Add the cluster with a range that four containers use up."""
+        spec = ClusterSpec(name=f"c-{self.cluster}", endpoint="https://pve:8006", vmids=RANGE)
+        facts = ClusterFacts(version="9", nodes=())
+        self.do(ClusterStore(self.database).add(CALL, self.cluster, spec, {}, facts))
+
+    @rule(name=NAMES, wanted=WANTED)
+    def create(self, name: str, wanted: int | None) -> None:
+        """Create one, by a wanted VMID or any."""
+        creation = Creation(
+            container=new_id(),
+            cluster=self.cluster,
+            cluster_name="c",
+            spec=ContainerSpec(hostname=name, vmid=wanted, node="pve1", ostemplate="t"),
+            template_version=None,
+            bundle=None,
+            secrets={},
+        )
+        vmid = self.free(wanted)
+        with self.refused(vmid is None or self.is_held(name)) as is_refused:
+            request = CreateContainer(spec=creation.spec)
+            accepted = self.do(self.acceptance.create(CALL, request, creation))
+        if not is_refused:
+            assert accepted.container.vmid == vmid
+            held = Held(creation.container, name, accepted.container.vmid, accepted.job.id)
+            held.is_provisional = wanted is None
+            self.all.append(held)
+
+    @rule(place=PLACES, succeeds=st.booleans(), exists=st.booleans())
+    def end(self, place: int, succeeds: bool, exists: bool) -> None:  # noqa: FBT001 - hypothesis names them
+        """End the job that works on one."""
+        held = self.at(place)
+        if held is None or not held.is_busy:
+            return
+        state = JobState.SUCCEEDED if succeeds else JobState.FAILED
+        deletes = held.kind is JobKind.DELETE
+        there = not succeeds if deletes else succeeds or exists
+        self.do(self.take(held.job, state, exists=there))
+        held.job_state = state
+        if deletes:
+            held.lifecycle = Lifecycle.DELETED if succeeds else Lifecycle.FAILED
+        elif succeeds:
+            held.lifecycle = Lifecycle.READY
+        else:
+            held.lifecycle = Lifecycle.FAILED if exists else Lifecycle.DELETED
+        if not deletes and there:
+            held.is_provisional = False
+
+    @rule(place=PLACES)
+    def delete(self, place: int) -> None:
+        """Delete one."""
+        held = self.at(place)
+        if held is None:
+            return
+        may = not held.is_busy and held.lifecycle in {Lifecycle.READY, Lifecycle.FAILED}
+        with self.refused(not may) as is_refused:
+            accepted = self.do(self.acceptance.delete(CALL, DeleteContainer(container=held.id)))
+        if not is_refused:
+            held.job, held.kind, held.job_state = accepted.job.id, JobKind.DELETE, JobState.QUEUED
+            held.lifecycle = Lifecycle.DELETING
+
+    @rule(place=PLACES)
+    def retry(self, place: int) -> None:
+        """Do its last job again; what had freed its claims takes them again, or is refused."""
+        held = self.at(place)
+        if held is None:
+            return
+        may, vmid = held.job_state is JobState.FAILED, held.vmid
+        if held.kind is JobKind.DELETE:
+            may = may and held.lifecycle is Lifecycle.FAILED
+        elif not held.lives:
+            chosen = self.free(None if held.is_provisional else vmid)
+            may = may and chosen is not None and not self.is_held(held.name)
+            vmid = chosen or vmid
+        with self.refused(not may) as is_refused:
+            accepted = self.do(self.acceptance.retry(CALL, RetryJob(job=held.job)))
+        if not is_refused:
+            held.job, held.job_state, held.vmid = accepted.job.id, JobState.QUEUED, vmid
+            is_deletion = held.kind is JobKind.DELETE
+            held.lifecycle = Lifecycle.DELETING if is_deletion else Lifecycle.CREATING
+            held.forgotten_as, held.replaced = None, set()
+
+    @rule(place=PLACES)
+    def replace(self, place: int) -> None:
+        """Have its VMID refused by Proxmox: a chosen one is replaced by one that was not refused before."""
+        held = self.at(place)
+        if held is None or not held.is_busy or held.kind is not JobKind.CREATE:
+            return
+        refused = held.vmid
+        vmid = self.free(None, but=held.replaced) if held.is_provisional else None
+        with self.refused(vmid is None) as is_refused:
+            given = self.do(self.vmids.replace(held.job, refused))
+        if not is_refused:
+            assert given.vmid == vmid
+            assert self.do(self.vmids.replace(held.job, refused)) == given
+            held.replaced.add(refused)
+            held.vmid = given.vmid
+
+    @rule(place=PLACES)
+    def forget(self, place: int) -> None:
+        """Drop one without a deletion."""
+        held = self.at(place)
+        if held is None:
+            return
+        may = not held.is_busy and held.lifecycle in {Lifecycle.READY, Lifecycle.FAILED}
+        with self.refused(not may) as is_refused:
+            self.do(self.absence.forget(CALL, held.id))
+        if not is_refused:
+            held.forgotten_as, held.lifecycle = held.lifecycle, Lifecycle.DELETED
+
+    @rule(place=PLACES)
+    def find(self, place: int) -> None:
+        """See one on its host; one that was forgotten is back, unless another has its name or VMID."""
+        held = self.at(place)
+        if held is None:
+            return
+        was = held.forgotten_as
+        taken = was is not None and (self.is_held(held.name) or held.vmid in self.held_vmids())
+        with self.refused(taken) as is_refused:
+            self.do(self.absence.found(CALL, held.id, "pve1"))
+        if not is_refused and was is not None:
+            held.lifecycle, held.forgotten_as = was, None
+
+    @invariant()
+    def rows_are_the_model(self) -> None:
+        """Each row stands as the model says, and no claim is held twice."""
+        rows = self.do(self.rows())
+        assert rows == {each.id: (each.vmid, each.lifecycle, each.forgotten_as) for each in self.all}
+        living = [each for each in self.all if each.lives]
+        assert len({each.name.lower() for each in living}) == len(living)
+        assert len({each.vmid for each in living}) == len(living)
+
+    def at(self, place: int) -> Held | None:
+        """Give one of the containers, the newest first."""
+        return self.all[-1 - place % len(self.all)] if self.all else None
+
+    def is_held(self, name: str) -> bool:
+        """Whether a living container has the name."""
+        return any(each.lives and each.name.lower() == name.lower() for each in self.all)
+
+    def held_vmids(self) -> set[int]:
+        """Give the VMIDs of living containers."""
+        return {each.vmid for each in self.all if each.lives}
+
+    def free(self, wanted: int | None, but: Collection[int] = ()) -> int | None:
+        """Give the VMID that must be chosen; None if it must be refused."""
+        held = self.held_vmids().union(but)
+        if wanted is not None:
+            return None if wanted in held else wanted
+        return next((vmid for vmid in range(RANGE.first, RANGE.last + 1) if vmid not in held), None)
+
+    @contextmanager
+    def refused(self, expected: bool) -> Iterator[list[bool]]:  # noqa: FBT001 - reads as a sentence
+        """Expect a conflict, or none; the list is not empty if there was one."""
+        told: list[bool] = []
+        if not expected:
+            yield told
+            return
+        told.append(True)
+        with pytest.raises(Conflict):
+            yield told
+
+    def do(self, act: Awaitable[ResultT]) -> ResultT:
+        """Do something on the machine's own loop."""
+
+        async def wait() -> ResultT:
+            return await act
+
+        return self.runner.run(wait())
+
+    async def take(self, job: str, state: JobState, *, exists: bool) -> None:
+        """Take the last record of a job."""
+        async with self.database.begin() as connection:
+            row = (await connection.execute(select(tables.jobs).where(tables.jobs.c.id == job))).one()
+        command, at = RunJob.model_validate(row.command), now()
+        record = RunRecord(
+            id=job,
+            kind=command.kind,
+            state=state,
+            claim=1,
+            commit=new_id(),
+            owner="p",
+            target=command.target,
+            exists_on_host=exists,
+            started_at=at,
+            finished_at=at,
+        )
+        self.sequence += 1
+        await self.jobs.take_record(record, self.sequence)
+
+    async def rows(self) -> dict[str, tuple[int, Lifecycle, Lifecycle | None]]:
+        """Read all containers of the cluster."""
+        mine = tables.containers.c
+        async with self.database.begin() as connection:
+            found = await connection.execute(select(tables.containers).where(mine.cluster_id == self.cluster))
+            return {
+                row.id: (
+                    row.vmid,
+                    Lifecycle(row.lifecycle),
+                    Lifecycle(row.forgotten_as) if row.forgotten_as else None,
+                )
+                for row in found
+            }
+
+
+def test_claims_in_any_order(_databases: Databases) -> None:  # noqa: PT019 - it makes the databases
+    """No request in any order ends otherwise than the model says."""
+    with asyncio.Runner() as runner:
+        database = Database(runner.run(_databases.make("inventory", MIGRATIONS)))
+
+        class OnThisDatabase(Claims):
+            pass
+
+        OnThisDatabase.runner, OnThisDatabase.database = runner, database
+        try:
+            run_state_machine_as_test(
+                OnThisDatabase,
+                settings=settings(
+                    max_examples=15,
+                    stateful_step_count=25,
+                    deadline=None,
+                    derandomize=True,
+                    phases=[HypothesisPhase.generate],
+                    suppress_health_check=list(HealthCheck),
+                ),
+            )
+        finally:
+            runner.run(database.dispose())
+            runner.run(_databases.drop_all())
