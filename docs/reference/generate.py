@@ -40,7 +40,9 @@ MADE = "<!-- made by docs/reference/generate.py: change the code, not this page 
 
 INTRODUCTION = """\
 Each is an environment variable; the same name with `_FILE` at its end names a file that holds the value, and
-`SLIPWAY_CONFIG` names one TOML file for all. A span of time is seconds or ISO 8601.
+`SLIPWAY_CONFIG` names one TOML file for all. A span of time is seconds or ISO 8601. `slipway up` itself reads
+`SLIPWAY_NATS_MAX_FILE_STORE` (`4GB`): the most that its bus may take of the disk; the limits of all streams
+below must fit in.
 """
 ERRORS = """\
 # Errors

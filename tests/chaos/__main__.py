@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from chaos.faults import FAULTS, SHORT, schedule
+from chaos.hard import SMALL_DISK
 from chaos.run import Order, chaos, copy_templates
 
 from support.stack import running_stack, stack_folder
@@ -26,7 +27,7 @@ def main() -> int:
     faults = [asked.only] * number if asked.only else schedule(asked.seed, number)
     order = Order(seed=asked.seed, jobs=asked.jobs, faults=faults, at_once=asked.at_once)
     with stack_folder() as data:
-        given = copy_templates(data.parent / "lxc")
+        given = copy_templates(data.parent / "lxc") | SMALL_DISK
         with running_stack("--lab", "--guests", "simulated", data=data, **given) as stack:
             try:
                 report = asyncio.run(chaos(stack, order))

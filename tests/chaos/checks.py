@@ -98,6 +98,10 @@ def _presence(evidence: Evidence) -> Iterator[str]:
             yield f"{each.hostname} was deleted, and is there"
         if found is not None and each.power is not None and found["status"] != each.power:
             yield f"{each.hostname} must be {each.power}, and is {found['status']}"
+        if found is not None and each.presence == "present":
+            for key, value in each.config.items():
+                if found["config"].get(key) != value:
+                    yield f"{each.hostname} must have {key} {value}, and has {found['config'].get(key)}"
         if row is not None and row.get("job") is not None:
             yield f"{each.hostname} is still held by job {row['job']}"
 

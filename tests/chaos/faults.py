@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from chaos import stream
+from chaos import hard, stream
 from chaos.host import Host
 from chaos.lives import FIRST_CHOSEN
 from chaos.model import Hit, Job, Model
@@ -183,6 +183,9 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         "pause provisioner": pause,
         "kill replica": partial(kill, name="replica"),
         "say a command twice": repeat_command,
+        "full disk of the bus": lambda scene: hard.fill_disk(scene.stack),
+        "late messages": lambda scene: hard.hold_messages(scene.processes),
+        "stepped clock": lambda scene: hard.step_clock(scene.processes),
         "lost answer to a creation": partial(
             at_host, make=lambda _: lab.LostAnswer(method="POST", path="/nodes/*/lxc")
         ),

@@ -71,6 +71,7 @@ class Host:
             config = await self._get(f"/nodes/{self._name}/lxc/{each['vmid']}/config")
             each["description"] = config.get("description", "")
             each["lock"] = config.get("lock")
+            each["config"] = {key: str(value) for key, value in config.items()}
         return list(found)
 
     async def tasks(self) -> list[dict[str, Any]]:

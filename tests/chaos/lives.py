@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +10,7 @@ from chaos.model import Presence
 
 FIRST_CHOSEN = 7000
 """The lowest VMID that a person chooses; Slipway itself begins at 100."""
+SAME = "same"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +23,25 @@ class Op:
     kind: str
     leaves: Presence = "present"
     power: str | None = None
-    """The container's status afterwards."""
+    """The container's status afterwards; `SAME` is what it was before."""
     must: str = "succeeded"
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """What is sent; a clone's name and a restore's backup are put in for `{copy}` and `{backup}`."""
+    sets: Mapping[str, str] = field(default_factory=dict)
+    """What the container's configuration on the host must say afterwards."""
+    keeps: bool = False
+    """Whether the state of now is kept, for a later operation that `returns` to it."""
+    returns: bool = False
+
+
+def _verb(verb: str, **more: Any) -> Op:
+    """Give what a container is told by `POST /containers/{container}/VERB`."""
+    return Op(
+        method="POST",
+        path=f"/containers/{{container}}/{verb}",
+        kind=f"container.{verb}",
+        **({"power": SAME} | more),
+    )
 
 
 OPS: Mapping[str, Op] = MappingProxyType(
@@ -34,18 +52,21 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "delete": Op(
             method="DELETE", path="/containers/{container}", kind="container.delete", leaves="absent"
         ),
-        "start": Op(
-            method="POST", path="/containers/{container}/start", kind="container.start", power="running"
+        "start": _verb("start", power="running"),
+        "stop": _verb("stop", power="stopped"),
+        "shutdown": _verb("shutdown", power="stopped"),
+        "restart": _verb("restart", power="running"),
+        "resize": _verb("resize", body={"cores": 2, "memory": 768}, sets={"cores": "2", "memory": "768"}),
+        "configure": _verb(
+            "configure",
+            body={"searchdomain": "chaos.example", "onboot": True},
+            sets={"searchdomain": "chaos.example", "onboot": "1"},
         ),
-        "stop": Op(
-            method="POST", path="/containers/{container}/stop", kind="container.stop", power="stopped"
-        ),
-        "shutdown": Op(
-            method="POST", path="/containers/{container}/shutdown", kind="container.shutdown", power="stopped"
-        ),
-        "restart": Op(
-            method="POST", path="/containers/{container}/restart", kind="container.restart", power="running"
-        ),
+        "snapshot": _verb("snapshot", body={"snapshot": "kept"}, keeps=True),
+        "rollback": _verb("rollback", body={"snapshot": "kept"}, power="stopped", returns=True),
+        "backup": _verb("backup", keeps=True),
+        "restore": _verb("restore", body={"backup": "{backup}"}, returns=True),
+        "clone": _verb("clone", body={"hostname": "{copy}"}, power="stopped"),
     }
 )
 
@@ -70,6 +91,9 @@ LIVES: Sequence[Life] = (
     Life(ops=("fail", "delete", "fail"), template="failing"),
     Life(ops=("create", "stop", "start", "restart", "shutdown"), template="debian-base", weight=2),
     Life(ops=("create", "restart", "stop", "delete"), template="nginx-site", weight=2),
+    Life(ops=("create", "resize", "snapshot", "configure", "rollback", "start"), template="debian-base"),
+    Life(ops=("create", "backup", "configure", "restore", "delete"), template="debian-base"),
+    Life(ops=("create", "clone", "start", "configure", "delete"), template="debian-base"),
 )
 """A second `create` in a life takes the same name again: the deletion before must have freed it."""
 

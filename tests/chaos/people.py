@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 import httpx
-from chaos.lives import OPS, Given, Op
+from chaos.lives import OPS, SAME, Given, Op
 from chaos.model import Container, Job, Model
 from chaos.viewer import Viewer
 
@@ -67,8 +67,10 @@ class Person:
     async def _ask(self, op: Op, *, must: str | None = None) -> Job | None:
         container = self._container.id if self._container else ""
         path = op.path.format(container=container, job=self._last.id if self._last else "")
-        content = self._given.body() if path == "/containers" else None
-        self._unsettle()
+        content = self._given.body() if path == "/containers" else self._filled(op)
+        source = self._container_of(op)
+        if source is None:
+            self._unsettle()
         answer = await self._send(op.method, path, content)
         if answer is None:
             return None
@@ -77,7 +79,7 @@ class Person:
             id=told["job"]["id"],
             kind=op.kind,
             container=told["container"]["id"],
-            vmids={told["container"]["vmid"]},
+            vmids={told["container"]["vmid"]} | self._vmids_of(source),
             template=self._given.life.template if op.kind == "container.create" else None,
             must=must or op.must,
             retry_of=self._last.id if "{job}" in op.path and self._last else None,
@@ -90,6 +92,26 @@ class Person:
             job.container, Container(job.container, self._given.hostname)
         )
         return job
+
+    def _filled(self, op: Op) -> dict[str, Any] | None:
+        """Give what is sent, with this life's copy and its newest backup."""
+        told = [step.get("message") or "" for _, kind, step in self._all_seen() if kind == "step"]
+        volumes = [text for text in told if "backup/vzdump" in text]
+        given = {"{copy}": f"{self._given.hostname}-copy", "{backup}": volumes[-1] if volumes else ""}
+        return {key: given.get(str(value), value) for key, value in op.body.items()} or None
+
+    def _all_seen(self) -> list[tuple[int, str, dict[str, Any]]]:
+        here = self._container.id if self._container else ""
+        return [each for job in self._model.jobs.values() if job.container == here for each in job.seen]
+
+    def _container_of(self, op: Op) -> Container | None:
+        """Give what a clone is made of, which stays as it is; None for any other operation."""
+        return self._container if op.kind == "container.clone" else None
+
+    def _vmids_of(self, source: Container | None) -> set[int]:
+        """Give the VMIDs of a clone's source: a fault there is one of its job too."""
+        jobs = self._model.jobs.values() if source else ()
+        return {vmid for job in jobs if source and job.container == source.id for vmid in job.vmids}
 
     async def _send(self, method: str, path: str, content: dict[str, Any] | None) -> httpx.Response | None:
         """Send until there is a 202; the key makes the repetition harmless."""
@@ -111,9 +133,16 @@ class Person:
         return None
 
     def _settle(self, op: Op, job: Job) -> None:
-        if self._container is not None:
-            self._container.presence = "present" if job.must == "failed" else op.leaves
-            self._container.power = op.power
+        here = self._container
+        if here is None:
+            return
+        here.presence = "present" if job.must == "failed" else op.leaves
+        here.power = here.was = here.was if op.power == SAME else op.power
+        here.config.update(op.sets)
+        if op.keeps:
+            here.kept = dict(here.config)
+        if op.returns:
+            here.config = {key: here.kept.get(key) for key in here.config}
 
     def _unsettle(self) -> None:
         if self._container is not None:

