@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
-from chaos import hard
+from chaos import checks, hard
 from chaos.host import Host
 from chaos.processes import Processes
 from chaos.run import copy_templates
@@ -148,6 +148,22 @@ async def test_full_disk_of_the_bus(stack: RunningStack, api: httpx.AsyncClient)
     assert "insufficient resources" in why
     assert waiting["state"] == "queued"
     assert events[-1].content["state"] == "succeeded", events[-1].text
+
+
+@pytest.mark.slow
+async def test_late_answers_of_the_bus(stack: RunningStack, api: httpx.AsyncClient) -> None:
+    """A commit whose answer comes after our patience, and which is stored after we looked, is told once."""
+    names = [f"late-{secrets.token_hex(2)}" for _ in range(4)]
+    accepted = [await create(api, template="debian-base", hostname=name) for name in names]
+    await hard.hold_messages(Processes(stack))
+
+    stories = [await asyncio.wait_for(story(api, each["job"]["id"]), JOB_SECONDS) for each in accepted]
+
+    for events in stories:
+        steps = [each.content for each in events if each.kind == "step"]
+        ended = [each["step"] for each in steps if each["status"] in checks.ENDED]
+        assert events[-1].content["state"] == "succeeded", events[-1].text
+        assert len(ended) == len(set(ended)), ended
 
 
 async def _printed(api: httpx.AsyncClient, job: str, words: str) -> None:

@@ -1,13 +1,15 @@
 """Run records on a real bus: one owner, one story."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
 from nats.aio.client import Client
 
 from slipway.contracts.containers import ContainerSpec
-from slipway.contracts.jobs import CancelJob, JobPhase, RunJob, Target
+from slipway.contracts.jobs import CancelJob, JobPhase, RunJob, RunRecord, Target
+from slipway.contracts.message import Event
 from slipway.contracts.values import JobKind, JobState, Phase
 from slipway.provisioner.domain import IllegalMove
 from slipway.provisioner.runs import ClaimLost, Runs
@@ -40,6 +42,30 @@ async def test_record_and_events_are_written_together(make_bus: MakeBus, admin: 
 
     assert await runs.load("j1") == (run.record, run.sequence)
     assert run.record.phase is Phase.CREATE
+    assert await story(admin) == ["slipway.v1.event.job.j1.phase"]
+
+
+class LateBus(Runs):
+    """A bus that stores the first commit, but only after its answer was given up and looked for."""
+
+    is_late = True
+
+    async def _try(self, record: RunRecord, events: Sequence[Event], sequence: int) -> int | None:
+        stored = await super()._try(record, events, sequence)
+        was_late, self.is_late = self.is_late, False
+        return None if was_late else stored
+
+
+async def test_commit_that_is_stored_late_is_told_once(make_bus: MakeBus, admin: Client) -> None:
+    """The second attempt is known as a repetition: the events stand there once, the owner goes on."""
+    bus = await make_bus("provisioner")
+    run = await Runs(bus).claim(RUN, at=AT)
+
+    await LateBus(bus).commit(run, [started(Phase.CREATE, 0)], phase=Phase.CREATE)
+    await Runs(bus).commit(run, [], percent=20)
+
+    assert await Runs(bus).load("j1") == (run.record, run.sequence)
+    assert (run.record.phase, run.record.percent) == (Phase.CREATE, 20)
     assert await story(admin) == ["slipway.v1.event.job.j1.phase"]
 
 

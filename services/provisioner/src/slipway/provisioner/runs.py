@@ -5,9 +5,10 @@ compare-and-set on that sequence, in one atomic batch with the events it causes,
 differ. Taking a run writes the next claim number, which shuts out every older owner.
 
 After a refused or unknown write the record is read again from the leader. Our commit id is there: the write
-was committed and only its answer was lost. The same claim with another commit id: someone set the cancel
-flag; it is taken over and the write is made again. A higher claim: the run has a newer owner, `ClaimLost`;
-whoever gets that touches nothing any more.
+was committed and only its answer was lost. The bus may also store it just after that look: every attempt of
+a commit has the same id, so the bus refuses the second, and the next look finds the first. The same claim
+with another commit id: someone set the cancel flag; it is taken over and the write is made again. A higher
+claim: the run has a newer owner, `ClaimLost`; whoever gets that touches nothing any more.
 
 Guaranteed: no write of an older owner is ever stored after a newer claim. Not guaranteed: that an older
 owner stops acting at once; it finds out at its next write.
@@ -86,8 +87,10 @@ class Runs:
             ClaimLost: if the run has a newer owner; nothing was written.
             RecordBusy: if the outcome could not be made sure of.
         """
+        # One id for all attempts: if the first is stored after we looked for it, the next is a repetition.
+        commit = new_id()
         for _ in range(_ATTEMPTS):
-            record = run.record.model_copy(update={**changes, "commit": new_id()})
+            record = run.record.model_copy(update={**changes, "commit": commit})
             moved(run.record.state, act_to(record.state))
             stored = await self._try(record, events, run.sequence)
             if stored is not None:
