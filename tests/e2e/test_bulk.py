@@ -14,7 +14,7 @@ from support.stack import RunningStack, story
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-SIZE = 24
+SIZE = 12
 NODE_JOBS = 8
 """What the settings allow one node at a time; one provisioner has as many slots."""
 

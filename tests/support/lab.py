@@ -141,7 +141,7 @@ async def guests_named(endpoint: dict[str, str], name: str) -> int:
     secret = Path(endpoint["token_secret_file"]).read_text().strip()
     headers = {"Authorization": f"PVEAPIToken={endpoint['token_id']}={secret}"}
     # The certificate is the lab's own, and nothing secret is asked.
-    async with httpx.AsyncClient(verify=False, headers=headers) as client:  # noqa: S501
+    async with httpx.AsyncClient(verify=False, headers=headers, timeout=60) as client:  # noqa: S501
         found = (await client.get(f"{endpoint['endpoint']}/api2/json/nodes/lab/lxc")).json()["data"]
     return sum(each["name"] == name for each in found)
 
@@ -153,7 +153,7 @@ async def most_tasks(endpoint: dict[str, str], kind: str, until: asyncio.Event) 
     path = f"{endpoint['endpoint']}/api2/json/nodes/lab/tasks"
     most = 0
     # The certificate is the lab's own, and nothing secret is asked.
-    async with httpx.AsyncClient(verify=False, headers=headers) as client:  # noqa: S501
+    async with httpx.AsyncClient(verify=False, headers=headers, timeout=60) as client:  # noqa: S501
         while not until.is_set():
             query = {"source": "active", "typefilter": kind, "limit": "500"}
             running = (await client.get(path, params=query)).json()["data"]

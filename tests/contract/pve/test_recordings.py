@@ -11,7 +11,8 @@ from support.pve_replay import Player, interlude, is_played, open_client, prepar
 
 RACED = "race 200"
 PLAYED_AT_LEAST = 350
-TIMINGS = dataclasses.replace(FAST, config_lock_wait=3.5)
+TIMINGS = dataclasses.replace(FAST, config_lock_wait=3.5, create_check=0.25)
+"""The check is long enough for two requests at once to meet in it."""
 
 
 @pytest.mark.slow
