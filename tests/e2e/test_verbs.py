@@ -4,10 +4,12 @@ import asyncio
 import sys
 
 import httpx
+import pytest
 
 from support.stack import RunningStack, create, story
 
 
+@pytest.mark.timeout(300)  # a dozen processes, one after the other
 async def test_a_container_is_changed_by_verbs(stack: RunningStack, api: httpx.AsyncClient) -> None:
     """Each verb finds the container by name or VMID, follows its job, and says by its status how it ended."""
     accepted = await create(api, template="debian-base", hostname="typed")
@@ -18,6 +20,9 @@ async def test_a_container_is_changed_by_verbs(stack: RunningStack, api: httpx.A
     stopped = await slipway(stack, "stop", "typed")
     resized = await slipway(stack, "resize", vmid, "--memory", "768")
     taken = await slipway(stack, "snapshot", "typed", "before")
+    kept = await slipway(stack, "snapshots", "typed")
+    saved = await slipway(stack, "backups", vmid)
+    present = await slipway(stack, "forget", "typed")
     marked = await slipway(stack, "configure", "typed", "--tags", "a,b", "--onboot", "yes")
     started = await slipway(stack, "start", "typed")
     missing = await slipway(stack, "rollback", "typed", "nothing")
@@ -26,6 +31,9 @@ async def test_a_container_is_changed_by_verbs(stack: RunningStack, api: httpx.A
 
     assert [each[0] for each in (stopped, resized, taken, marked, started)] == [0, 0, 0, 0, 0], stopped[1]
     assert (found["memory"], found["tags"], found["onboot"]) == (768, ["a", "b"], True)
+    assert (kept[0], "before" in kept[1]) == (0, True), kept[1]
+    assert saved[0] == 0, saved[1]
+    assert (present[0], "container.present" in present[1]) == (1, True), present[1]
     assert told[0] == 0
     assert "LOST: container" in told[1]
     assert missing[0] == 1
@@ -46,6 +54,17 @@ async def test_cancel(stack: RunningStack, api: httpx.AsyncClient) -> None:
 
     assert (status, again) == (0, 1), said
     assert "job.ended" in why
+
+
+async def test_deleted_while_it_is_made(stack: RunningStack, api: httpx.AsyncClient) -> None:
+    """`delete --cancel` ends a creation, and what it made is gone; that is what was wished for."""
+    accepted = await create(api, template="counting", hostname="unwanted")
+
+    status, said = await slipway(stack, "delete", "unwanted", "--cancel")
+
+    assert status == 0, said
+    found = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+    assert found["lifecycle"] == "deleted"
 
 
 async def slipway(stack: RunningStack, *arguments: str) -> tuple[int, str]:

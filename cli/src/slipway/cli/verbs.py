@@ -32,6 +32,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "--cancel", action="store_true", help="if it is being created: end that, and remove what was made"
     )
     planning.add_to(deleting)
+    for name, kept in (("snapshots", "a container's snapshots"), ("backups", "the backups of a container")):
+        _add(commands, name, _kept, f"list {kept}").add_argument("container")
     forgetting = "drop the record of a container whose host is gone; it is back once it is seen there"
     _add(commands, "forget", _forget, forgetting).add_argument("container")
     _add(commands, "retry", _retry, "do a failed job again, from where it failed").add_argument("job")
@@ -97,6 +99,19 @@ async def _delete(given: argparse.Namespace) -> int:
         # A creation that was cancelled has not succeeded, yet what was wished for is done.
         gone = given.cancel and (await client.get(path))["lifecycle"] == "deleted"
         return 0 if is_done or gone else 1
+
+
+async def _kept(given: argparse.Namespace) -> int:
+    columns = ("name", "at", "parent", "description")
+    if given.command == "backups":
+        columns = ("volume", "at", "size_bytes", "notes")
+    async with connect(given) as client:
+        container = await find_container(client, given.container)
+        found = await client.get(f"/containers/{container}/{given.command}")
+    Console().print(_table(columns, found["items"]))
+    for storage in found.get("unread", ()):
+        Console(stderr=True).print(f"Storage {storage} is not active now; its backups are not listed.")
+    return 0
 
 
 async def _forget(given: argparse.Namespace) -> int:
