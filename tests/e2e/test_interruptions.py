@@ -125,6 +125,26 @@ async def test_failure_then_retry(api: httpx.AsyncClient) -> None:
     assert "the first has run" not in lines(second)
 
 
+async def test_retry_that_never_begins(api: httpx.AsyncClient) -> None:
+    """A retry that is cancelled while it waits leaves the container what it was: failed, and ours."""
+    first = await create(api, template="failing", hostname=f"waits-{secrets.token_hex(2)}")
+    await story(api, first["job"]["id"])
+    maintenance = "/api/v1/clusters/lab/nodes/lab/maintenance"
+    await api.put(maintenance)
+    try:
+        again = (await api.post(f"/api/v1/jobs/{first['job']['id']}/retry")).json()["job"]["id"]
+        await api.post(f"/api/v1/jobs/{again}/cancel")
+        events = await story(api, again)
+    finally:
+        await api.delete(maintenance)
+
+    assert events[-1].content["state"] == "cancelled"
+    path = f"/api/v1/containers/{first['container']['id']}"
+    assert (await api.get(path)).json()["lifecycle"] == "failed"
+    deleted = await api.delete(path)
+    assert (await story(api, deleted.json()["job"]["id"]))[-1].content["state"] == "succeeded"
+
+
 async def test_retry_from_a_phase(api: httpx.AsyncClient) -> None:
     """A retry may begin with an earlier phase than the one that failed."""
     first = await create(api, template="failing", hostname=f"again-{secrets.token_hex(2)}")

@@ -45,6 +45,30 @@ async def test_record_and_events_are_written_together(make_bus: MakeBus, admin: 
     assert await story(admin) == ["slipway.v1.event.job.j1.phase"]
 
 
+@pytest.mark.parametrize(
+    ("command", "exists"),
+    [
+        (RUN, False),
+        (RUN.model_copy(update={"first_step": "start.task"}), True),
+        (RUN.model_copy(update={"kind": JobKind.STOP}), True),
+    ],
+)
+async def test_what_a_run_finds_on_the_host(make_bus: MakeBus, command: RunJob, *, exists: bool) -> None:
+    """A retry that goes on later finds a container there: if it fails at once, something is left."""
+    run = await Runs(await make_bus("provisioner")).claim(command, at=AT)
+
+    assert run.record.exists_on_host is exists
+
+
+async def test_cancelled_before_it_ran(make_bus: MakeBus) -> None:
+    """What was there before the job is there after it."""
+    runs = Runs(await make_bus("provisioner"))
+
+    record = await runs.request_cancel(CANCEL.model_copy(update={"exists_on_host": True}), at=AT)
+
+    assert (record.state, record.exists_on_host) == (JobState.CANCELLED, True)
+
+
 class LateBus(Runs):
     """A bus that stores the first commit, but only after its answer was given up and looked for."""
 

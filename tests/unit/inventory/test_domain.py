@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact, VmidRange
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
+from slipway.contracts.jobs import RunRecord, StepStatus, Target
 from slipway.contracts.templates import Manifest, Resources, Variable
-from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
 from slipway.inventory.domain import (
     TRANSITIONS,
     FactsMissing,
@@ -24,10 +25,12 @@ from slipway.inventory.domain import (
     choose_archive,
     choose_vmid,
     complete,
+    first_step,
     outcome,
 )
 from slipway.inventory.placement import choose_node
 
+AT = datetime(2026, 1, 1, tzinfo=UTC)
 VOLUMES = (
     "local:vztmpl/debian-12-standard_12.2-1_amd64.tar.zst",
     "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst",
@@ -213,3 +216,32 @@ def test_end_of_a_job_moves_its_container(
     begun = Lifecycle.CREATING if kind is JobKind.CREATE else Lifecycle.DELETING
 
     assert advance(begun, outcome(kind, state, exists_on_host=exists)) is lifecycle
+
+
+def stood(*steps: StepStatus, exists: bool = True) -> RunRecord:
+    """Give the last record of a creation."""
+    return RunRecord(
+        id="j1",
+        kind=JobKind.CREATE,
+        state=JobState.FAILED,
+        claim=1,
+        commit="c",
+        owner="p",
+        target=Target(container="c1", cluster="k", cluster_name="home", node="n", vmid=100, hostname="web"),
+        steps=steps,
+        exists_on_host=exists,
+        started_at=AT,
+    )
+
+
+def test_a_retry_begins_where_the_job_ended() -> None:
+    """It never makes anew what exists, and never skips what was not done."""
+    done = StepStatus(name="create.task", status="finished", started_at=AT)
+    failed = StepStatus(name="sync.script.1", status="failed", started_at=AT)
+
+    assert first_step(stood(done, failed), None) == "sync.script.1"
+    assert first_step(stood(done, failed), Phase.START) == "start"
+    assert first_step(stood(done), None) == "create"
+    assert first_step(stood(), None, "sync.script.1") == "sync.script.1"
+    assert first_step(stood(exists=False), Phase.SYNC) is None
+    assert first_step(None, None) is None

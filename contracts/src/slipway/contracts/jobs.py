@@ -97,6 +97,11 @@ class RunJob(Command):
     first_step: str | None = None
     """Where a retry begins, a step or a phase; None is the beginning."""
 
+    @property
+    def finds_container(self) -> bool:
+        """Whether its container is on the host before it begins: not for one that makes it from the start."""
+        return not self.kind.makes or self.first_step is not None
+
 
 class CancelJob(Command):
     """Cancel a job; also one that waits, and one whose run was never seen."""
@@ -107,6 +112,8 @@ class CancelJob(Command):
     target: Target
     destroys: bool = False
     """Creations and copies: what the job has made is removed, whatever its `on_failure` says."""
+    exists_on_host: bool = False
+    """Whether the container was there before the job: what is left if it never began."""
 
 
 class StepStatus(Value):

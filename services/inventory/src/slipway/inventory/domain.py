@@ -197,13 +197,20 @@ def after_success(spec: ContainerSpec, kind: JobKind, args: JobArgs) -> Containe
     return spec.model_copy(update=changed)
 
 
-def first_step(record: RunRecord | None, phase: Phase | None) -> str | None:
-    """Where a retry begins: the wanted phase, else the step that failed; from the start if nothing exists."""
+def first_step(record: RunRecord | None, phase: Phase | None, before: str | None = None) -> str | None:
+    """Where a retry begins: the wanted phase, else the step that failed; None if nothing exists yet.
+
+    A job that ended before its first step is done again from where it (`before`) was to begin; one that ended
+    between two steps from its first phase, whose steps find what is there.
+    """
     if record is None or not record.exists_on_host:
         return None
     if phase is not None:
         return phase
-    return next((step.name for step in record.steps if step.status not in {"finished", "skipped"}), None)
+    if before is not None and not record.steps:
+        return before
+    undone = (step.name for step in record.steps if step.status not in {"finished", "skipped"})
+    return next(undone, Phase.CREATE)
 
 
 def with_addresses(spec: ClusterSpec, nodes: Sequence[NodeFacts]) -> ClusterSpec:

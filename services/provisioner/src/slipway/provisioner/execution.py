@@ -66,8 +66,6 @@ class Execution:
             raise SlipwayError("An earlier owner had recorded the failure.")
         steps = pipelines.plan(work)
         skipped = before_retry(steps, work.command.first_step)
-        if not self._story.record.kind.makes and not self._story.record.exists_on_host:
-            await self._story.commit(exists_on_host=True)
         for step in steps:
             if self._is_done(step):
                 continue

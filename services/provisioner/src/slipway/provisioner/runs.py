@@ -140,9 +140,8 @@ class Runs:
         state = moved(record.state if record else JobState.QUEUED, Act.CLAIMED)
         ours = {"owner": self._bus.instance, "commit": new_id(), "state": state}
         if record is None:
-            return RunRecord(
-                id=command.job, kind=command.kind, claim=1, target=command.target, started_at=at, **ours
-            )
+            there = {"target": command.target, "exists_on_host": command.finds_container}
+            return RunRecord(id=command.job, kind=command.kind, claim=1, started_at=at, **there, **ours)
         stuck = record.claims_without_progress + 1
         return record.model_copy(update={**ours, "claim": record.claim + 1, "claims_without_progress": stuck})
 
@@ -165,6 +164,7 @@ class Runs:
             owner=self._bus.instance,
             target=command.target,
             cancel_requested=True,
+            exists_on_host=command.exists_on_host,
             started_at=at,
             finished_at=at,
         )

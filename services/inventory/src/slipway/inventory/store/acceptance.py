@@ -9,7 +9,6 @@ from slipway.contracts.containers import (
     DeleteContainer,
 )
 from slipway.contracts.jobs import (
-    CancelJob,
     RequestCancel,
     RequestJob,
     RetryJob,
@@ -26,7 +25,7 @@ from slipway.inventory.domain import (
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, move, refuse_busy, refuse_taken
 from slipway.inventory.store.containers import container_row
-from slipway.inventory.store.intake import Intake, target_of
+from slipway.inventory.store.intake import Intake, cancel_order, target_of
 from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.making import Creation, claim
 from slipway.inventory.store.retrying import second_try
@@ -116,7 +115,7 @@ class AcceptanceStore:
             await connection.execute(
                 update(jobs).where(jobs.c.id == job, jobs.c.released_at.is_(None)).values(released_at=now())
             )
-            order = CancelJob(job=job, kind=command.kind, target=target, destroys=request.destroys)
+            order = cancel_order(command, target, destroys=request.destroys)
             await outbox.add(connection, order, message_id=f"job:{job}:cancel:{new_id()}")
             act = "job.cancel-and-destroy" if request.destroys else "job.cancel"
             await audit.note(connection, call, act, row.container_id, "accepted", job=job)

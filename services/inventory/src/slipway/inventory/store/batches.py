@@ -19,7 +19,7 @@ from slipway.contracts.bulk import (
     RequestBatch,
 )
 from slipway.contracts.containers import JobRef
-from slipway.contracts.jobs import CancelJob, RunJob, RunRecord
+from slipway.contracts.jobs import RunJob, RunRecord
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import batching
@@ -30,7 +30,7 @@ from slipway.inventory.store import audit
 from slipway.inventory.store.batch_choice import Choice, Judge, begin_deletion, choices_of, command_of
 from slipway.inventory.store.batch_items import counts_of, open_batch, stand
 from slipway.inventory.store.claims import accepting
-from slipway.inventory.store.intake import Intake
+from slipway.inventory.store.intake import Intake, cancel_order
 from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.making import Creation, claim
 from slipway.inventory.store.queue import ACTIVE, lock_queue
@@ -209,7 +209,7 @@ async def _cancel_items(connection: AsyncConnection, batch: Id) -> None:
         except NotCancellable:
             continue
         command = RunJob.model_validate(row.command)
-        order = CancelJob(job=row.id, kind=command.kind, target=command.target)
+        order = cancel_order(command, command.target)
         orders.append(outbox.Outgoing(message=order, message_id=f"job:{row.id}:cancel:{new_id()}"))
     waiting = (*mine, jobs.c.released_at.is_(None))
     await connection.execute(update(jobs).where(*waiting).values(released_at=now()))

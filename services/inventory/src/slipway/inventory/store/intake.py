@@ -7,7 +7,7 @@ from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import Accepted, ContainerRef, JobRef
-from slipway.contracts.jobs import JobAccepted, RunJob, Target
+from slipway.contracts.jobs import CancelJob, JobAccepted, RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobState
 from slipway.inventory.store import audit
@@ -70,6 +70,17 @@ class PlanningIntake(Intake):
         """Raise `Planned`."""
         del connection, call
         raise Planned(command)
+
+
+def cancel_order(command: RunJob, target: Target, *, destroys: bool = False) -> CancelJob:
+    """Give the order that ends a job, whether it waits or runs."""
+    return CancelJob(
+        job=command.job,
+        kind=command.kind,
+        target=target,
+        destroys=destroys,
+        exists_on_host=command.finds_container,
+    )
 
 
 async def target_of(connection: AsyncConnection, row: Row[Any]) -> Target:

@@ -46,7 +46,7 @@ async def second_try(connection: AsyncConnection, job: Id, phase: Phase | None) 
         "job": new_id(),
         "target": await target_of(connection, row),
         "retry_of": old.id,
-        "first_step": first_step(record, phase),
+        "first_step": first_step(record, phase, before.first_step),
     }
     return before.model_copy(update=changes)
 
