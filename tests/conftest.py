@@ -12,11 +12,11 @@ _REQUIRED = frozenset(filter(None, os.environ.get("SLIPWAY_TESTS_REQUIRED", "").
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests on one worker, since they share servers; all on real containers share one."""
+    """Keep on one worker what shares servers: all end to end, all on real containers, else each file."""
     on_containers = {item.path for item in items if item.get_closest_marker("lxc")}
     for item in items:
-        group = "lxc" if item.path in on_containers else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+        group = "e2e" if item.path.parent.name == "e2e" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group("lxc" if item.path in on_containers else group))
 
 
 @pytest.hookimpl(wrapper=True)
