@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,9 +15,12 @@ from typing import Self
 from slipway.lab.guests.protocol import GuestError, Usage
 
 LISTEN_STATE = "0A"
+_IN_USE = re.compile(r"TCP6?: inuse (\d+)")
 LOOPBACK = ("0100007F", "00000000000000000000000001000000")
 WATCH_SECONDS = 0.3
-"""How often the guest's listening ports are looked at."""
+"""How often the number of the guest's sockets is looked at."""
+LOOK_ANYWAY = 30
+"""After so many looks its listening ports are read in any case."""
 UNPRIVILEGED_OFFSET = 8000
 """Added to a port on which an ordinary user may not listen: 80 is reached at 8080."""
 KILL_SECONDS = 5.0
@@ -141,15 +145,27 @@ class Running:
             raise ValueError("its first process ended")
 
     async def _watch(self) -> None:
-        """Listen on the host where the guest listens."""
+        """Listen on the host where the guest listens.
+
+        The tables of sockets cost 15 ms each to read (the kernel walks those of all namespaces), so they are
+        read when the number of the guest's sockets has changed, and now and then in case one took
+        another's place.
+        """
+        known, looks = "", 0
         while self.is_alive():
             with contextlib.suppress(OSError):
-                ports = await asyncio.to_thread(_listening, self.pid)
-                for port in set(self._listeners) - ports:
-                    self._listeners.pop(port).close()
-                for port in ports - set(self._listeners) - self._refused:
-                    self._open(port)
+                sockets = _sockets(self.pid)
+                if sockets != known or looks % LOOK_ANYWAY == 0:
+                    known = sockets
+                    self._follow(await asyncio.to_thread(_listening, self.pid))
+            looks += 1
             await asyncio.sleep(WATCH_SECONDS)
+
+    def _follow(self, ports: set[int]) -> None:
+        for port in set(self._listeners) - ports:
+            self._listeners.pop(port).close()
+        for port in ports - set(self._listeners) - self._refused:
+            self._open(port)
 
     def _open(self, port: int) -> None:
         try:
@@ -181,6 +197,12 @@ def _listen(address: str, port: int) -> socket.socket:
         return socket.create_server((address, port))
     except PermissionError:
         return socket.create_server((address, port + UNPRIVILEGED_OFFSET))
+
+
+def _sockets(pid: int) -> str:
+    """How many TCP sockets the guest uses, by family; cheap."""
+    tables = (Path(f"/proc/{pid}/net/{table}").read_text() for table in ("sockstat", "sockstat6"))
+    return " ".join(word for table in tables for word in _IN_USE.findall(table))
 
 
 def _listening(pid: int) -> set[int]:
