@@ -9,7 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from bench import creations, fleet, memory, viewers
+from chaos.run import copy_templates
+
+from bench import bulk, cancels, creations, fleet, memory, replicas, viewers
 from bench.table import Row, markdown
 from support.stack import RunningStack, running_stack, stack_folder
 
@@ -20,7 +22,9 @@ async def measured(stack: RunningStack) -> list[Row]:
     """Measure everything that one running stack can show."""
     rows = [memory.idle(stack)]
     rows += await creations.measured(stack)
+    rows += await cancels.measured(stack)
     rows += await viewers.measured(stack)
+    rows += await bulk.measured(stack)
     rows += await fleet.measured(stack)
     return rows
 
@@ -28,13 +32,18 @@ async def measured(stack: RunningStack) -> list[Row]:
 def main() -> None:
     """Measure on a fresh data folder, then how long the second start on it takes."""
     with stack_folder() as data:
+        given = LIMITS | copy_templates(data.parent / "lxc")
         began = time.monotonic()
-        with running_stack("--lab", "--guests", "simulated", data=data, **LIMITS) as stack:
+        with running_stack("--lab", "--guests", "simulated", data=data, **given) as stack:
             cold = time.monotonic() - began
             rows = asyncio.run(measured(stack))
         began = time.monotonic()
-        with running_stack("--lab", "--guests", "simulated", data=data, **LIMITS):
+        with running_stack("--lab", "--guests", "simulated", data=data, **given):
             warm = time.monotonic() - began
+    with stack_folder() as data:
+        given = LIMITS | replicas.LIMITS | copy_templates(data.parent / "lxc")
+        with running_stack("--lab", "--guests", "simulated", data=data, **given) as stack:
+            rows += asyncio.run(replicas.measured(stack))
     rows.append(Row("`slipway up --lab`, empty data folder", f"{cold:.1f} s"))
     rows.append(Row("the same, second start", f"{warm:.1f} s", f"{warm / cold:.2f} of the first"))
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}, simulated guests\n")

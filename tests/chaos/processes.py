@@ -30,10 +30,17 @@ class Processes:
     @property
     def replica_log(self) -> Path:
         """What the second provisioner writes."""
-        return self._stack.data / "log" / "replica.log"
+        return self.log("replica")
+
+    def log(self, name: str) -> Path:
+        """Name the file to which a process writes."""
+        return self._stack.data / "log" / f"{name}.log"
 
     async def pid(self, name: str) -> int:
         """Give a process's id, also if it is just being started again."""
+        if name == "replica":
+            assert self._replica is not None, "no second provisioner runs"
+            return self._replica.pid
         async with asyncio.timeout(BACK_SECONDS):
             while True:
                 with contextlib.suppress(OSError, ValueError):

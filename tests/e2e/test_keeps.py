@@ -8,7 +8,7 @@ import httpx
 import pytest
 from chaos.host import Host
 
-from slipway.lab.faults import ApiError, HaManaged, StorageFull, WorkerKilled
+from slipway.lab.faults import ApiError, HaManaged, LostAnswer, StorageFull, WorkerKilled
 from support.stack import RunningStack, create, done, messages, story
 
 
@@ -83,6 +83,21 @@ async def test_protection(api: httpx.AsyncClient, container: dict[str, Any]) -> 
     assert replaced[-1].content["error"]["code"] == "container.protected"
     assert "nothing to do" in messages(still) or "it runs already" in messages(still)
     assert gone[-1].content["state"] == "succeeded"
+
+
+async def test_backup_whose_answer_was_lost(
+    host: Host, api: httpx.AsyncClient, container: dict[str, Any]
+) -> None:
+    """It is looked for, not made twice, and its volume is told."""
+    path = f"containers/{container['id']}"
+    before = (await api.get(f"/api/v1/{path}/backups")).json()["items"]
+    await host.order(LostAnswer(method="POST", path="/nodes/*/vzdump"))
+
+    made = await done(api, f"{path}/backup")
+
+    kept = (await api.get(f"/api/v1/{path}/backups")).json()["items"]
+    assert len(kept) == len(before) + 1
+    assert kept[0]["volume"] in messages(made)
 
 
 async def test_retry_of_a_killed_restore(

@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -12,48 +11,25 @@ from chaos.run import copy_templates
 
 from slipway.lab.guests import choose
 from support.stack import RunningStack, create, done, messages, running_stack, stack_folder, story
+from support.waiting import processes_of
 
 pytestmark = [pytest.mark.lxc, pytest.mark.slow]
 MINUTES = 60.0
 MARK = "97531"
-"""How long the template's script sleeps, in seconds: by it its process is found on the host."""
-TEMPLATE = """\
-name: sleeping
-version: 1.0.0
-description: A script that sleeps until it is ended.
-ostemplate: debian-12-standard
-scripts:
-  10-sleep.sh: {description: Sleeps}
-"""
+"""How long the script sleeps, in seconds: by it its process is found on the host."""
+SLEEP = ("sleep", MARK)
 
 
 @pytest.fixture(scope="module")
 def real_stack() -> Iterator[RunningStack]:
-    """`slipway up --lab` on real containers, with a template that sleeps."""
+    """`slipway up --lab` on real containers."""
     choice = choose.choose("auto")
     if choice.kind != "lxc" or not choice.is_installed:
         pytest.skip(choice.reason)
     with stack_folder() as data:
         given = copy_templates(data.parent / "lxc")
-        scripts = data.parent / "lxc" / "templates" / "sleeping" / "scripts"
-        scripts.mkdir(parents=True)
-        (scripts.parent / "template.yaml").write_text(TEMPLATE)
-        (scripts / "10-sleep.sh").write_text(f'echo "it sleeps now"\nsleep {MARK}\n')
         with running_stack("--lab", "--guests", "lxc", data=data, **given) as running:
             yield running
-
-
-def sleepers() -> list[int]:
-    """Give the processes, of whatever container, that sleep the script's sleep."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = file.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[:2] == [b"sleep", MARK.encode()]:
-            found.append(int(file.parent.name))
-    return found
 
 
 async def _begun(api: httpx.AsyncClient, job: str) -> None:
@@ -66,10 +42,15 @@ async def _begun(api: httpx.AsyncClient, job: str) -> None:
 async def test_one_life(real_stack: RunningStack) -> None:
     """A cancelled script's process is gone; the container obeys; its disk can't be snapshotted, or can."""
     async with real_stack.client() as api:
-        accepted = await create(api, template="sleeping", hostname=f"life-{secrets.token_hex(3)}")
+        accepted = await create(
+            api,
+            template="sleeping",
+            hostname=f"life-{secrets.token_hex(3)}",
+            variables={"seconds": MARK},
+        )
         job, path = accepted["job"]["id"], f"containers/{accepted['container']['id']}"
         await asyncio.wait_for(_begun(api, job), 2 * MINUTES)
-        asleep = sleepers()
+        asleep = processes_of(*SLEEP)
         await api.post(f"/api/v1/jobs/{job}/cancel")
         events = await asyncio.wait_for(story(api, job), MINUTES)
         left = await _none_left()
@@ -88,7 +69,7 @@ async def test_one_life(real_stack: RunningStack) -> None:
 async def _none_left() -> list[int]:
     """Wait a little for the sleepers to go; those that have not."""
     ends = time.monotonic() + 5
-    while (left := sleepers()) and time.monotonic() < ends:  # noqa: ASYNC110 - a process has no event
+    while (left := processes_of(*SLEEP)) and time.monotonic() < ends:  # noqa: ASYNC110 - a process has no event
         await asyncio.sleep(0.1)
     return left
 

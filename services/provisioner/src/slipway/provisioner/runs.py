@@ -68,12 +68,13 @@ class Runs:
 
     async def claim(self, command: RunJob, *, at: Moment) -> Run:
         """Take the run over from whoever has it. A terminal record is given as it is, unclaimed."""
+        commit = new_id()
         for _ in range(_ATTEMPTS):
             found = await self.load(command.job)
-            if found is not None and found[0].state.is_terminal:
+            if found is not None and (found[0].state.is_terminal or found[0].commit == commit):
                 return Run(*found)
             record, sequence = found or (None, 0)
-            claimed = self._claimed(command, record, at)
+            claimed = self._claimed(command, record, commit, at)
             stored = await self._try(claimed, (), sequence)
             if stored is not None:
                 return Run(claimed, stored)
@@ -87,7 +88,6 @@ class Runs:
             ClaimLost: if the run has a newer owner; nothing was written.
             RecordBusy: if the outcome could not be made sure of.
         """
-        # One id for all attempts: if the first is stored after we looked for it, the next is a repetition.
         commit = new_id()
         for _ in range(_ATTEMPTS):
             record = run.record.model_copy(update={**changes, "commit": commit})
@@ -136,9 +136,9 @@ class Runs:
         asked = {"cancel_requested": record.cancel_requested, "destroys": record.destroys}
         return run.record.model_copy(update=asked), sequence
 
-    def _claimed(self, command: RunJob, record: RunRecord | None, at: Moment) -> RunRecord:
+    def _claimed(self, command: RunJob, record: RunRecord | None, commit: str, at: Moment) -> RunRecord:
         state = moved(record.state if record else JobState.QUEUED, Act.CLAIMED)
-        ours = {"owner": self._bus.instance, "commit": new_id(), "state": state}
+        ours = {"owner": self._bus.instance, "commit": commit, "state": state}
         if record is None:
             there = {"target": command.target, "exists_on_host": command.finds_container}
             return RunRecord(id=command.job, kind=command.kind, claim=1, started_at=at, **there, **ours)

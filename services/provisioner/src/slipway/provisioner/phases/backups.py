@@ -53,7 +53,6 @@ async def make(work: Work) -> Result:
     """Make the backup; what vzdump said of its failure is what is told."""
     api, target, args = work.cluster.api, work.target, work.command.args
     storage = work.facts("backup.look")["storage"]
-    before = {each.volid for each in await of(work, [storage])}
 
     async def post() -> Upid:
         return await api.backup(
@@ -70,9 +69,10 @@ async def make(work: Work) -> Result:
         causes = [line for line in work.story.last_lines if "ERROR" in line]
         told = causes[0] if causes else error.message
         raise BackupFailed(f"The backup failed: {told}", upid=error.upid) from error
-    made = [each for each in await of(work, [storage]) if each.volid not in before]
-    await work.remember(backup=made[-1].volid if made else "")
-    return Result(message=made[-1].volid if made else storage)
+    # The newest one: what was there before tells nothing, an earlier owner of this run may have made it.
+    volumes = [each.volid for each in await of(work, [storage])]
+    await work.remember(backup=volumes[-1] if volumes else "")
+    return Result(message=volumes[-1] if volumes else storage)
 
 
 async def look_for_it(work: Work) -> Result:

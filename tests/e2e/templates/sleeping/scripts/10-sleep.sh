@@ -1,0 +1,2 @@
+echo "it sleeps now"
+sleep "$SLIPWAY_VAR_SECONDS"
