@@ -222,6 +222,19 @@ async def test_creation_goes_where_the_storage_is(api: httpx.AsyncClient) -> Non
     assert (await made(api, storage="fast"))["node"] == "pve1"
 
 
+async def test_batch_is_spread(api: httpx.AsyncClient) -> None:
+    """Containers that are asked for together share the nodes."""
+    body = {"hostname": "spread", "template": "debian-base", "count": 4}
+    asked = await api.post("/api/v1/containers", json=body)
+    assert asked.status_code == httpx.codes.ACCEPTED, asked.text
+
+    events = await story(api, asked.json()["job"]["id"])
+
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    items = (await api.get("/api/v1/containers", params={"q": "spread-"})).json()["items"]
+    assert {each["node"] for each in items} == set(NODES)
+
+
 async def online(api: httpx.AsyncClient, *names: str) -> None:
     """Wait until these nodes and no others are known to be online."""
     async with asyncio.timeout(WAIT_SECONDS):

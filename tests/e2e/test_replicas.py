@@ -84,15 +84,15 @@ async def test_shared_and_either_killed(
     assert len(jobs) == SIZE
 
     await until_claimed(workers, jobs, "replica")
-    await workers.kill("replica")
-    await workers.start_replica()
     await until_claimed(workers, jobs, "provisioner")
+    orphans = [job for job in jobs if owners(workers, job) == {"replica"}]
+    await workers.kill("replica")
+    await until_claimed(workers, orphans, "provisioner")
+    await workers.start_replica()
     await workers.kill("provisioner")
     whole = await story(api, batch)
 
     assert whole[-1].content["state"] == "succeeded", whole[-1].text
-    assert set.union(*(owners(workers, job) for job in jobs)) == set(WORKERS)
-    assert any(len(owners(workers, job)) == 2 for job in jobs), "nothing was taken over"
     for job in jobs:
         events = await story(api, job)
         assert numbers(events) == list(range(1, 2001))

@@ -67,7 +67,7 @@ class JobArgs(Value):
     """Snapshot, rollback, snapshot-delete: its name. Snapshot and backup also take `description`.
     Clone: copy this state."""
     storage: str | None = None
-    """Backup: where to; clone, migrate: for the disks there."""
+    """Backup: where to; clone: for the new disks."""
     mode: Literal["snapshot", "suspend", "stop"] | None = None
     """Backup: what happens to a running container meanwhile; `snapshot` unless said."""
     backup: str | None = None

@@ -6,6 +6,8 @@ from slipway.contracts.clusters import NodeFacts
 from slipway.contracts.containers import ContainerSpec
 from slipway.inventory.domain import FactsMissing, NodeUnknown, at, disk_storages, free_of
 
+_GIB = 1 << 30
+
 
 def choose_node(
     wanted: str | None,
@@ -38,10 +40,26 @@ def choose_node(
     return max(usable, key=fitness)
 
 
+def after(nodes: Sequence[NodeFacts], spec: ContainerSpec) -> list[NodeFacts]:
+    """Give the nodes as they are once a complete container is on its node: with less space for the next."""
+    return [_with_less(node, spec) if node.node == spec.node else node for node in nodes]
+
+
 def named_storages(spec: ContainerSpec) -> frozenset[str]:
     """Name the storages that a container's disks are to be on, as far as it says."""
     wanted = (spec.storage, *(mount.storage for mount in spec.mounts if not mount.is_bind))
     return frozenset(storage for storage in wanted if storage is not None)
+
+
+def _with_less(node: NodeFacts, spec: ContainerSpec) -> NodeFacts:
+    taken = int((spec.disk or 0) * _GIB)
+    storages = tuple(
+        each.model_copy(update={"free_bytes": each.free_bytes - taken})
+        if each.name == spec.storage and each.free_bytes is not None
+        else each
+        for each in node.storages
+    )
+    return node.model_copy(update={"storages": storages})
 
 
 def _usable(node: NodeFacts) -> NodeFacts:

@@ -1,9 +1,10 @@
 """Containers: accepted, read, observed, discovered, revealed."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from slipway.contracts.clusters import NodeFacts
 from slipway.contracts.containers import (
     Accepted,
     Container,
@@ -79,24 +80,29 @@ class ContainerHandlers:
         )
 
     async def prepare(self, query: CreateContainer, count: int) -> list[Creation]:
-        """Check and complete a request, as often as wanted; each has an id and secrets of its own."""
+        """Check and complete a request, as often as wanted; each has its own id, place and secrets."""
         rules.check_source(query.spec)
         cluster = await self._clusters.known(query.spec.cluster)
         template = await self._template(query.spec)
         manifest = template.manifest if template else None
-        spec = _complete(query.spec, manifest, cluster, self._reach)
-        return [
-            Creation(
-                container=container,
-                cluster=cluster.id,
-                cluster_name=cluster.spec.name,
-                spec=spec,
-                template_version=manifest.version if manifest else None,
-                bundle=template.bundle if template else None,
-                secrets=self._secrets(query, manifest, container),
+        nodes: Sequence[NodeFacts] = cluster.nodes
+        prepared = []
+        for _ in range(count):
+            spec = _complete(query.spec, manifest, replace(cluster, nodes=tuple(nodes)), self._reach)
+            nodes = placement.after(nodes, spec)
+            container = new_id()
+            prepared.append(
+                Creation(
+                    container=container,
+                    cluster=cluster.id,
+                    cluster_name=cluster.spec.name,
+                    spec=spec,
+                    template_version=manifest.version if manifest else None,
+                    bundle=template.bundle if template else None,
+                    secrets=self._secrets(query, manifest, container),
+                )
             )
-            for container in (new_id() for _ in range(count))
-        ]
+        return prepared
 
     async def delete(self, query: DeleteContainer, call: Call) -> Accepted:
         """Accept a deletion."""

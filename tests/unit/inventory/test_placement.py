@@ -1,0 +1,46 @@
+"""Which node a container goes to, and the next one of a batch."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway.contracts.clusters import NodeFacts, StorageFact
+from slipway.contracts.containers import ContainerSpec
+from slipway.inventory.placement import after, choose_node
+
+GIB = 1 << 30
+DISK = 8
+
+
+def node(name: str, free: int) -> NodeFacts:
+    """Give a usable node with so many GiB free for disks."""
+    storage = StorageFact(name="lvm", type="lvmthin", content=("rootdir",), free_bytes=free * GIB)
+    seen = datetime(2026, 1, 1, tzinfo=UTC)
+    return NodeFacts(node=name, is_online=True, is_ssh_usable=True, storages=(storage,), observed_at=seen)
+
+
+@given(st.lists(st.integers(min_value=0, max_value=200), min_size=2, max_size=4), st.integers(1, 100))
+def test_a_batch_is_spread(free: list[int], count: int) -> None:
+    """Each goes where most is free once the others are there; nodes that are used end about equally full."""
+    nodes = [node(f"pve{number}", each) for number, each in enumerate(free)]
+    now = nodes
+    for _ in range(count):
+        chosen = choose_node(None, now)
+        spec = ContainerSpec(hostname="a", node=chosen.node, storage="lvm", disk=DISK)
+        now = after(now, spec)
+
+    left = {each.node: (each.storages[0].free_bytes or 0) // GIB for each in now}
+    taken = {each.node: (each.storages[0].free_bytes or 0) // GIB - left[each.node] for each in nodes}
+    used = [left[name] for name, size in taken.items() if size]
+    assert sum(taken.values()) == count * DISK
+    assert max(left.values()) - min(used) <= DISK
+
+
+def test_a_container_elsewhere_takes_nothing() -> None:
+    """What it is not on stays as it was."""
+    nodes = [node("pve1", 10), node("pve2", 20)]
+
+    left = after(nodes, ContainerSpec(hostname="a", node="pve1", storage="other", disk=DISK))
+
+    assert left == nodes
