@@ -147,6 +147,8 @@ async def test_ha(host: Host, api: httpx.AsyncClient, container: dict[str, Any])
     path = f"containers/{container['id']}"
     await host.order(HaManaged(vmid=container["vmid"]))
 
+    asks = (await api.post(f"/api/v1/{path}/stop?plan=true")).json()["surprises"]
+    purges = (await api.delete(f"/api/v1/{path}?plan=true")).json()["surprises"]
     stopped = await done(api, f"{path}/stop")
     idle = await done(api, f"{path}/stop")
     started = await done(api, f"{path}/start")
@@ -155,6 +157,8 @@ async def test_ha(host: Host, api: httpx.AsyncClient, container: dict[str, Any])
     accepted = await api.delete(f"/api/v1/{path}")
     gone = await story(api, accepted.json()["job"]["id"])
 
+    assert any("waits until HA has done it" in each for each in asks)
+    assert any("(purge)" in each for each in purges)
     for each, task in ((stopped, "hastop"), (started, "hastart"), (shut, "hastop")):
         job = (await api.get(f"/api/v1/jobs/{each[-1].content['id']}")).json()
         upids = [step["facts"]["upid"] for step in job["steps"] if "upid" in step["facts"]]

@@ -34,6 +34,43 @@ def outlooks(plan: dict[str, Any]) -> dict[str, str]:
     return {step["name"]: step["outlook"] for step in plan["steps"]}
 
 
+async def test_a_cancel_is_planned_and_nothing_ends(api: httpx.AsyncClient) -> None:
+    """It says which step would be ended and what would be lost; the job goes on."""
+    accepted = await create(api, template="counting", hostname=f"goes-on-{secrets.token_hex(3)}")
+    job, container = accepted["job"]["id"], accepted["container"]["id"]
+    async with api.stream("GET", f"/api/v1/jobs/{job}/events") as answer:
+        async for line in answer.aiter_lines():
+            if "number 5" in line:
+                break
+
+    ends = await planned(api, f"jobs/{job}/cancel")
+    destroys = (await api.delete(f"/api/v1/containers/{container}?cancel=true", params=PLAN)).json()
+    events = await story(api, job)
+    over = await api.post(f"/api/v1/jobs/{job}/cancel", params=PLAN)
+
+    assert outlooks(ends) == {"cancel": "acts"}
+    assert "sync.script.0" in ends["steps"][0]["message"]
+    assert "retry the job, or delete it" in ends["surprises"][0]
+    assert outlooks(destroys) == {"cancel": "acts", "destroy": "later"}
+    assert accepted["container"]["hostname"] in destroys["destroys"][0]
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    assert (over.status_code, over.json()["code"]) == (httpx.codes.CONFLICT, "job.ended")
+
+
+async def test_a_batch_is_cancelled_item_by_item(api: httpx.AsyncClient) -> None:
+    """Asked for the plan of a whole one's cancel or retry, nothing is done and it is said."""
+    body = {"hostname": f"whole-{secrets.token_hex(3)}", "template": "debian-base", "count": 2}
+    batch = (await api.post("/api/v1/containers", json=body)).json()["job"]["id"]
+
+    refused = await api.post(f"/api/v1/jobs/{batch}/cancel", params=PLAN)
+    again = await api.post(f"/api/v1/jobs/{batch}/retry", params=PLAN)
+    events = await story(api, batch)
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "plan.empty")
+    assert (again.status_code, again.json()["code"]) == (409, "job.not-retryable")
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+
+
 async def test_a_creation_is_planned_and_nothing_is_made(stack: RunningStack, api: httpx.AsyncClient) -> None:
     """Checks, steps and the request are told; no container, no job, no change on the host comes of it."""
     body = {"template": "nginx-site", "hostname": "never-made", "features": {"keyctl": True}}

@@ -129,6 +129,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser.add_argument(
         "--destroy", action="store_true", help="of a creation or a copy: also remove what it has made"
     )
+    planning.add_to(parser)
     parser.set_defaults(act=_cancel)
 
 
@@ -159,8 +160,10 @@ async def _change(given: argparse.Namespace) -> int:
 
 async def _cancel(given: argparse.Namespace) -> int:
     async with connect(given) as client:
-        query = {"destroy": "true"} if given.destroy else {}
-        await client.post(f"/jobs/{given.job}/cancel", None, **query)
+        path, query = f"/jobs/{given.job}/cancel", {"destroy": "true"} if given.destroy else {}
+        if given.plan:
+            return planning.show_plan(Console(), await client.post(path, None, plan="true", **query))
+        await client.post(path, None, **query)
         await follow_job(client, given.job, Console())
         told = await client.get(f"/jobs/{given.job}")
         return 0 if told["state"] == "cancelled" else 1

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import ClassVar, Literal
 
 from slipway.contracts.containers import ContainerRef, CreateContainer, DeleteContainer
-from slipway.contracts.jobs import RequestJob, RetryJob, RunJob
+from slipway.contracts.jobs import RequestCancel, RequestJob, RetryJob, RunJob
 from slipway.contracts.message import Query, Value
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobKind, Phase
@@ -61,6 +61,7 @@ class PlanJob(Query[Plan]):
     delete: DeleteContainer | None = None
     request: RequestJob | None = None
     retry: RetryJob | None = None
+    cancel: RequestCancel | None = None
 
 
 class ExplainRun(Query[Explained]):

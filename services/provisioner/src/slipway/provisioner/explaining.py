@@ -18,7 +18,7 @@ from slipway.provisioner import pipelines
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle
 from slipway.provisioner.execution import before_retry
-from slipway.provisioner.phases import parameters, power, restricted
+from slipway.provisioner.phases import ha, parameters, power, restricted
 from slipway.provisioner.phases.work import Step, Work
 from slipway.provisioner.progress import Story
 from slipway.provisioner.runs import Run
@@ -51,6 +51,16 @@ _WHILE_RUNNING: Mapping[JobKind, str] = MappingProxyType(
         JobKind.RESTORE: "It runs: it is stopped for the restore, and started again.",
         JobKind.SHUTDOWN: "If it has not shut down after {grace} s, it is stopped.",
         JobKind.RESTART: "If it has not rebooted after {grace} s, it is stopped and started.",
+    }
+)
+_ASKS_HA = "HA looks after it: Proxmox only notes the wish, and the job waits until HA has done it."
+_IN_HA: Mapping[JobKind, str] = MappingProxyType(
+    {
+        JobKind.START: _ASKS_HA,
+        JobKind.STOP: _ASKS_HA,
+        JobKind.SHUTDOWN: _ASKS_HA,
+        JobKind.MIGRATE: _ASKS_HA,
+        JobKind.DELETE: "HA looks after it: it is taken out of HA as well (purge).",
     }
 )
 
@@ -166,6 +176,8 @@ async def _surprises(work: Work) -> tuple[str, ...]:
         told.append(_ALWAYS[kind])
     if kind in _WHILE_RUNNING and await _runs(work):
         told.append(_WHILE_RUNNING[kind].format(**_named(work.command)))
+    if kind in _IN_HA and await _is_in_ha(work):
+        told.append(_IN_HA[kind])
     if kind is JobKind.CREATE and (features := parameters.features_over_ssh(work.spec)):
         names = ", ".join(sorted(features))
         told.append(f"No API token may set {names}: `pct set` does it over SSH, before the first start.")
@@ -179,6 +191,13 @@ async def _surprises(work: Work) -> tuple[str, ...]:
 async def _runs(work: Work) -> bool:
     try:
         return await power.is_running(work)
+    except SlipwayError:
+        return False
+
+
+async def _is_in_ha(work: Work) -> bool:
+    try:
+        return await ha.is_managed(work)
     except SlipwayError:
         return False
 

@@ -19,6 +19,7 @@ from slipway.contracts.containers import (
 )
 from slipway.contracts.jobs import JobArgs, RequestCancel, RequestJob
 from slipway.contracts.message import Id
+from slipway.contracts.plans import PlanJob
 from slipway.contracts.values import JobKind, Lifecycle
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import PLANNED, Cursor, IdPath, IsPlan, Limit, Words, answer, changed
@@ -69,7 +70,7 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
     async def delete_container(
         container: IdPath, *, is_plan: IsPlan = False, cancel: Cancels = False
     ) -> Response:
-        if cancel and not is_plan and (ending := await _cancelled(bus, container)) is not None:
+        if cancel and (ending := await _cancelled(bus, container, is_plan=is_plan)) is not None:
             return ending
         return await changed(bus, DeleteContainer(container=container), is_plan=is_plan)
 
@@ -98,12 +99,15 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
     return api
 
 
-async def _cancelled(bus: Bus, container: Id) -> Response | None:
+async def _cancelled(bus: Bus, container: Id, *, is_plan: bool) -> Response | None:
     """End a creation and have it remove what it made; None if none is under way."""
     found = await bus.ask(GetContainer(container=container))
     if found.job is None or found.lifecycle is not Lifecycle.CREATING:
         return None
-    await bus.ask(RequestCancel(job=found.job, destroys=True))
+    cancel = RequestCancel(job=found.job, destroys=True)
+    if is_plan:
+        return answer(await bus.ask(PlanJob(cancel=cancel)))
+    await bus.ask(cancel)
     accepted = Accepted(
         job=JobRef(id=found.job),
         container=ContainerRef(id=found.id, vmid=found.vmid, hostname=found.hostname),

@@ -16,6 +16,7 @@ from slipway.contracts.jobs import (
     RequestJob,
     RetryJob,
 )
+from slipway.contracts.plans import PlanJob
 from slipway.gateway.http.answers import PLANNED, Cursor, IdFilter, IdPath, IsPlan, Limit, answer, changed
 from slipway.gateway.http.batches import ANY_PLANNED, AnyAccepted, batch, refuse_unclear, retry_batch
 from slipway.gateway.http.bodies import JobBody, RetryBody
@@ -47,9 +48,12 @@ def jobs(bus: Bus) -> APIRouter:
             return await batch(bus, body, is_plan=is_plan)
         return await changed(bus, RequestJob.model_validate(body.model_dump()), is_plan=is_plan)
 
-    @api.post("/jobs/{job}/cancel", status_code=HTTPStatus.ACCEPTED, response_model=Job)
-    async def cancel_job(job: IdPath, *, destroy: Destroys = False) -> Response:
-        told = await bus.ask(RequestCancel(job=job, destroys=destroy))
+    @api.post("/jobs/{job}/cancel", status_code=HTTPStatus.ACCEPTED, response_model=Job, responses=PLANNED)
+    async def cancel_job(job: IdPath, *, destroy: Destroys = False, is_plan: IsPlan = False) -> Response:
+        cancel = RequestCancel(job=job, destroys=destroy)
+        if is_plan:
+            return answer(await bus.ask(PlanJob(cancel=cancel)))
+        told = await bus.ask(cancel)
         return answer(told, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{told.id}")
 
     @api.post(

@@ -4,12 +4,13 @@ import hashlib
 from dataclasses import replace
 
 from slipway.contracts.containers import ContainerRef
-from slipway.contracts.jobs import RunJob
-from slipway.contracts.plans import Explained, ExplainRun, Plan, PlanJob
+from slipway.contracts.jobs import CancelJob, GetJob, RunJob, RunRecord, Target
+from slipway.contracts.plans import Explained, ExplainRun, Plan, PlanJob, PlannedStep
 from slipway.contracts.problems import Invalid
+from slipway.contracts.values import JobKind
 from slipway.inventory.handlers.containers import ContainerHandlers
 from slipway.inventory.handlers.jobs import JobHandlers
-from slipway.inventory.store.intake import Planned
+from slipway.inventory.store.intake import CancelPlanned, Planned
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
 
@@ -35,8 +36,10 @@ class PlanHandlers:
             await self._accept(query, replace(call, idempotency_key=None))
         except Planned as planned:
             command = planned.command
+        except CancelPlanned as planned:
+            return _cancel_plan(planned.order, planned.record)
         else:
-            raise PlanEmpty("Say what shall be planned: a creation, a deletion, a job or a retry.")
+            raise PlanEmpty("Say what shall be planned: a creation, a deletion, a job, a retry or a cancel.")
         return _plan(command, await self._bus.ask(ExplainRun(command=command)))
 
     async def _accept(self, query: PlanJob, call: Call) -> None:
@@ -48,6 +51,11 @@ class PlanHandlers:
             await self._jobs.request(query.request, call)
         elif query.retry is not None:
             await self._jobs.retry(query.retry, call)
+        elif query.cancel is not None:
+            found = await self._jobs.get(GetJob(job=query.cancel.job), call)
+            if found.kind is JobKind.BATCH:
+                raise PlanEmpty("The cancel of a batch ends each item that has not ended; plan those.")
+            await self._jobs.cancel(query.cancel, call)
 
 
 def _plan(command: RunJob, told: Explained) -> Plan:
@@ -63,9 +71,38 @@ def _plan(command: RunJob, told: Explained) -> Plan:
         tuple((step.name, step.outlook) for step in told.steps),
         told.destroys,
     )
+    return _told(command.kind, target, told, seen)
+
+
+def _cancel_plan(order: CancelJob, record: RunRecord | None) -> Plan:
+    """Say what a cancel would end, and what becomes of what the job has made."""
+    target = order.target
+    running = next((step for step in (record.steps if record else ()) if step.status == "started"), None)
+    is_there = record.exists_on_host if record else order.exists_on_host
+    where = f"it is in step {running.name}" if running else "it is between two steps"
+    steps = [
+        PlannedStep(
+            name="cancel",
+            words="End the script or the task that runs, then the job",
+            outlook="acts",
+            message=where if record else "it has not begun",
+        )
+    ]
+    destroys, surprises = [], []
+    if order.destroys and record is not None:
+        steps.append(PlannedStep(name="destroy", words="Remove what the job has made", outlook="later"))
+        if is_there:
+            destroys.append(f"container {target.vmid} ({target.hostname}) with all its disks and snapshots")
+    elif is_there and order.kind.makes:
+        surprises.append("The container stays as far as it is made: retry the job, or delete it.")
+    told = Explained(steps=tuple(steps), destroys=tuple(destroys), surprises=tuple(surprises))
+    return _told(order.kind, target, told, (order.job, told.model_dump_json()))
+
+
+def _told(kind: JobKind, target: Target, told: Explained, seen: tuple[object, ...]) -> Plan:
     return Plan(
         **dict(told),
-        kind=command.kind,
+        kind=kind,
         container=ContainerRef(
             id=target.container,
             vmid=target.vmid,

@@ -1,7 +1,5 @@
 """Accepts work: claims, rows, audit and messages in one transaction, so that what was accepted is safe."""
 
-from sqlalchemy import update
-
 from slipway.contracts.containers import (
     Accepted,
     ContainerSpec,
@@ -29,10 +27,7 @@ from slipway.inventory.store.intake import Intake, cancel_order, target_of
 from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.making import Creation, claim
 from slipway.inventory.store.retrying import second_try
-from slipway.inventory.tables import jobs
-from slipway.runtime import outbox
 from slipway.runtime.call import Call
-from slipway.runtime.clock import now
 from slipway.runtime.database import Database
 from slipway.runtime.ids import new_id
 
@@ -105,20 +100,14 @@ class AcceptanceStore:
 
     async def cancel(self, call: Call, request: RequestCancel) -> None:
         """Accept a cancel: a job that waits never begins, one that runs is told to end."""
-        job = request.job
         async with accepting(self._database) as connection:
-            row = await job_row(connection, job)
+            row = await job_row(connection, request.job)
             refuse_to_destroy(JobKind(row.kind), wanted=request.destroys)
-            refuse_cancel(JobState(row.state), RunRecord.model_validate(row.record) if row.record else None)
-            command = RunJob.model_validate(row.command)
+            record = RunRecord.model_validate(row.record) if row.record else None
+            refuse_cancel(JobState(row.state), record)
             target = await target_of(connection, await container_row(connection, row.container_id))
-            await connection.execute(
-                update(jobs).where(jobs.c.id == job, jobs.c.released_at.is_(None)).values(released_at=now())
-            )
-            order = cancel_order(command, target, destroys=request.destroys)
-            await outbox.add(connection, order, message_id=f"job:{job}:cancel:{new_id()}")
-            act = "job.cancel-and-destroy" if request.destroys else "job.cancel"
-            await audit.note(connection, call, act, row.container_id, "accepted", job=job)
+            order = cancel_order(RunJob.model_validate(row.command), target, destroys=request.destroys)
+            await self._intake.take_cancel(connection, call, order, record)
 
     async def retry(self, call: Call, request: RetryJob) -> Accepted:
         """Accept a failed job's second try: the same input, from the step that failed."""

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import Accepted, ContainerRef, JobRef
-from slipway.contracts.jobs import CancelJob, JobAccepted, RunJob, Target
+from slipway.contracts.jobs import CancelJob, JobAccepted, RunJob, RunRecord, Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobState
 from slipway.inventory.store import audit
@@ -16,6 +16,7 @@ from slipway.inventory.tables import clusters, jobs
 from slipway.runtime import outbox
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
+from slipway.runtime.ids import new_id
 
 
 class Intake:
@@ -54,6 +55,24 @@ class Intake:
         ]
         await audit.note_all(connection, call, "accepted", told)
 
+    async def take_cancel(
+        self, connection: AsyncConnection, call: Call, order: CancelJob, record: RunRecord | None
+    ) -> None:
+        """Leave the order that ends a job for the bus; a job that waits never begins.
+
+        Args:
+            connection: of the transaction.
+            call: who asks.
+            order: says which job.
+            record: where its run stands, if it has begun.
+        """
+        del record
+        unreleased = jobs.c.id == order.job, jobs.c.released_at.is_(None)
+        await connection.execute(update(jobs).where(*unreleased).values(released_at=now()))
+        await outbox.add(connection, order, message_id=f"job:{order.job}:cancel:{new_id()}")
+        act = "job.cancel-and-destroy" if order.destroys else "job.cancel"
+        await audit.note(connection, call, act, order.target.container, "accepted", job=order.job)
+
 
 class Planned(Exception):
     """A job would be taken in; raised so that the transaction in which it was accepted is rolled back."""
@@ -63,13 +82,29 @@ class Planned(Exception):
         self.command = command
 
 
+class CancelPlanned(Exception):
+    """A job would be told to end; raised like `Planned`."""
+
+    def __init__(self, order: CancelJob, record: RunRecord | None) -> None:
+        super().__init__(order.job)
+        self.order = order
+        self.record = record
+
+
 class PlanningIntake(Intake):
-    """Takes no job in: tells which one it would be."""
+    """Takes nothing in: tells what it would be."""
 
     async def take_in(self, connection: AsyncConnection, call: Call, command: RunJob) -> Accepted:
         """Raise `Planned`."""
         del connection, call
         raise Planned(command)
+
+    async def take_cancel(
+        self, connection: AsyncConnection, call: Call, order: CancelJob, record: RunRecord | None
+    ) -> None:
+        """Raise `CancelPlanned`."""
+        del connection, call
+        raise CancelPlanned(order, record)
 
 
 def cancel_order(command: RunJob, target: Target, *, destroys: bool = False) -> CancelJob:
