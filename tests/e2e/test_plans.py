@@ -44,7 +44,7 @@ async def test_a_cancel_is_planned_and_nothing_ends(api: httpx.AsyncClient) -> N
                 break
 
     ends = await planned(api, f"jobs/{job}/cancel")
-    destroys = (await api.delete(f"/api/v1/containers/{container}?cancel=true", params=PLAN)).json()
+    destroys = (await api.delete(f"/api/v1/containers/{container}", params={**PLAN, "cancel": "true"})).json()
     events = await story(api, job)
     over = await api.post(f"/api/v1/jobs/{job}/cancel", params=PLAN)
 
