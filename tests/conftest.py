@@ -11,12 +11,21 @@ _REQUIRED = frozenset(filter(None, os.environ.get("SLIPWAY_TESTS_REQUIRED", "").
 """Markers (`lxc,browser`) whose tests must run here: a skip of one is a failure."""
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep on one worker what shares servers: all end to end, all on real containers, else each file."""
+    """Keep on one worker what shares servers: one stack end to end, real containers, else each file."""
     on_containers = {item.path for item in items if item.get_closest_marker("lxc")}
+    on_one_stack = {item.path for item in items if _shares_the_stack(item)}
     for item in items:
-        group = "e2e" if item.path.parent.name == "e2e" else str(item.path)
+        group = "stack" if item.path in on_one_stack else str(item.path)
         item.add_marker(pytest.mark.xdist_group("lxc" if item.path in on_containers else group))
+
+
+def _shares_the_stack(item: pytest.Item) -> bool:
+    """Whether it uses the stack of `e2e/conftest.py`, not one of its own module."""
+    if not isinstance(item, pytest.Function) or item.path.parent.name != "e2e":
+        return False
+    return "stack" in item.fixturenames and not hasattr(item.module, "stack")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,6 +19,8 @@ from support.waiting import processes_of, until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 WORKERS = ("provisioner", "replica")
 TAKEOVER_SECONDS = 60.0
+PULL_SECONDS = 4.0
+"""Longer than a request of a worker for work stands on the bus (`pull_timeout`)."""
 SIZE = 4
 AN_HOUR = "3593"
 
@@ -72,19 +74,22 @@ async def printing(api: httpx.AsyncClient, job: str, text: str) -> None:
 async def test_shared_and_either_killed(
     stack: RunningStack, api: httpx.AsyncClient, workers: Processes
 ) -> None:
-    """Both take jobs of one batch; one is killed in the middle of its work, then the other."""
+    """Jobs of one batch are in the hands of either; one is killed in their middle, then the other."""
     name = f"two{secrets.token_hex(2)}"
-    asked = await api.post(
-        "/api/v1/containers", json={"hostname": name, "template": "counting", "count": SIZE}
-    )
-    assert asked.status_code == httpx.codes.ACCEPTED, asked.text
-    batch = asked.json()["job"]["id"]
-    found = (await api.get("/api/v1/jobs", params={"parent": batch})).json()["items"]
-    jobs = [each["id"] for each in found]
+    first = await workers.pid("provisioner")
+    os.kill(first, signal.SIGSTOP)  # so that the replica begins
+    try:
+        await asyncio.sleep(PULL_SECONDS)
+        body = {"hostname": name, "template": "counting", "count": SIZE}
+        asked = await api.post("/api/v1/containers", json=body)
+        assert asked.status_code == httpx.codes.ACCEPTED, asked.text
+        batch = asked.json()["job"]["id"]
+        found = (await api.get("/api/v1/jobs", params={"parent": batch})).json()["items"]
+        jobs = [each["id"] for each in found]
+        await until_claimed(workers, jobs, "replica")
+    finally:
+        os.kill(first, signal.SIGCONT)
     assert len(jobs) == SIZE
-
-    await until_claimed(workers, jobs, "replica")
-    await until_claimed(workers, jobs, "provisioner")
     orphans = [job for job in jobs if owners(workers, job) == {"replica"}]
     await workers.kill("replica")
     await until_claimed(workers, orphans, "provisioner")
