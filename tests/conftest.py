@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     on_containers = {item.path for item in items if item.get_closest_marker("lxc")}
     on_one_stack = {item.path for item in items if _shares_the_stack(item)}
     for item in items:
-        group = "stack" if item.path in on_one_stack else str(item.path)
+        group = "stack" if item.path in on_one_stack else str(item.path.relative_to(item.config.rootpath))
         item.add_marker(pytest.mark.xdist_group("lxc" if item.path in on_containers else group))
 
 

@@ -1,8 +1,10 @@
 """What simulated guests pretend, and what they leave alone."""
 
 import asyncio
+import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from slipway.lab.guests.protocol import Guests
 from support.guest_specs import run, script, spec
+from support.waiting import until
 
 SERVICE = """[Unit]
 Description=A service of the template's own
@@ -86,6 +89,37 @@ async def test_a_failing_unit_is_failed(simulated: Guests, guest: int) -> None:
 
     assert ran.code == 1
     assert (await script(simulated, guest, "systemctl is-failed own")).output == "failed\n"
+
+
+async def test_a_service_that_stops_and_starts_answers_again(simulated: Guests, guest: int) -> None:
+    """Its port on the host closes and opens with it, as often as it likes."""
+    await script(simulated, guest, "apt-get install -y nginx-light")
+    shown = {interface.name: interface for interface in await simulated.interfaces(guest)}
+    address = (shown["eth0"].inet or "").partition("/")[0]
+    port = 80 if os.geteuid() == 0 else 8080
+    for _ in range(3):
+        async with asyncio.timeout(10):
+            while not await _answers(address, port):  # noqa: ASYNC110 - a guest has no event
+                await asyncio.sleep(0.1)
+        restart = script(simulated, guest, "systemctl stop nginx; sleep 1; systemctl start nginx")
+        await asyncio.gather(restart, until(lambda: not _is_listened_at(address, port)))
+
+
+def _is_listened_at(address: str, port: int) -> bool:
+    """Look it up; a connection of ours could stand in the way of what is tested."""
+    shown = f"{int.from_bytes(socket.inet_aton(address), sys.byteorder):08X}:{port:04X}"
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
+    return any(row[1] == shown and row[3] == "0A" for row in rows)
+
+
+async def _answers(address: str, port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection(address, port)
+        with contextlib.closing(writer):
+            writer.write(b"GET / HTTP/1.0\r\n\r\n")
+            return bool(await reader.readline())
+    except OSError:
+        return False
 
 
 async def test_postgresql_takes_statements_as_its_user(simulated: Guests, guest: int) -> None:

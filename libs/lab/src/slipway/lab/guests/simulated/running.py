@@ -51,7 +51,8 @@ class Running:
         self._process = process
         self._lab = lab
         self._address = address.partition("/")[0]
-        self._listeners: dict[int, socket.socket] = {}
+        self._listeners: dict[int, asyncio.Task[None]] = {}
+        """The guest's port to what listens for it on the host."""
         self._refused: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -104,8 +105,7 @@ class Running:
         """Kill the first process, and with it all others of the guest."""
         for task in self._tasks:
             task.cancel()
-        for listener in self._listeners.values():
-            listener.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._lab.close()
         with contextlib.suppress(ProcessLookupError):
             if self.pid:
@@ -163,7 +163,7 @@ class Running:
 
     def _follow(self, ports: set[int]) -> None:
         for port in set(self._listeners) - ports:
-            self._listeners.pop(port).close()
+            self._listeners.pop(port).cancel()
         for port in ports - set(self._listeners) - self._refused:
             self._open(port)
 
@@ -174,22 +174,27 @@ class Running:
             self._refused.add(port)
             return
         listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-        self._listeners[port] = listener
-        self._spawn(self._accept(listener, port))
+        self._listeners[port] = self._spawn(self._accept(listener, port))
 
     async def _accept(self, listener: socket.socket, port: int) -> None:
+        """Pass each connection on to the guest until cancelled.
+
+        The listener is closed here, after the loop has let go of it: of one that is closed under the loop the
+        number stays known, and the next socket that gets it is never heard.
+        """
         loop = asyncio.get_running_loop()
-        with contextlib.suppress(OSError):
+        with listener:
             while True:
                 connection, _ = await loop.sock_accept(listener)
-                with connection:
+                with connection, contextlib.suppress(OSError):
                     connection.setblocking(True)  # noqa: FBT003 - the guest's threads expect it
                     socket.send_fds(self._lab, [str(port).encode()], [connection.fileno()])
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _listen(address: str, port: int) -> socket.socket:
