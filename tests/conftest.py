@@ -10,6 +10,8 @@ pytest_plugins = ("support.nats", "support.postgres")
 _REQUIRED = frozenset(filter(None, os.environ.get("SLIPWAY_TESTS_REQUIRED", "").split(",")))
 """Markers (`lxc,browser`) whose tests must run here: a skip of one is a failure."""
 
+_LONGEST_ID = 100
+
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -19,6 +21,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         group = "stack" if item.path in on_one_stack else str(item.path.relative_to(item.config.rootpath))
         item.add_marker(pytest.mark.xdist_group("lxc" if item.path in on_containers else group))
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a huge value by its size: pytest hands a test's name to every process that the test starts."""
+    if isinstance(val, str | bytes) and len(val) > _LONGEST_ID:
+        return f"{len(val)} of {val[:1]!r}"
+    return None
 
 
 def _shares_the_stack(item: pytest.Item) -> bool:

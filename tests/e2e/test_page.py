@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from support.browser import Browsing, browsing
 from support.stack import RunningStack
@@ -42,6 +42,26 @@ async def test_wrong_secret(visit: Browsing) -> None:
 
     await expect(visit.page.get_by_role("alert")).not_to_be_empty()
     await expect(visit.page.get_by_label("Secret")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("losses", "asked", "told"),
+    [(1, 2, "Secret"), (100, 6, "A part of this page did not arrive")],
+    ids=["once", "always"],
+)
+async def test_part_that_did_not_arrive(visit: Browsing, losses: int, asked: int, told: str) -> None:
+    """A page without one of its parts comes again by itself, and says so when that does not help."""
+    seen = []
+
+    async def lose(route: Route) -> None:
+        seen.append(route.request.url)
+        await (route.abort() if len(seen) <= losses else route.continue_())
+
+    await visit.page.route("**/assets/story.js", lose)
+    await visit.page.reload()
+
+    await expect(visit.page.get_by_text(told)).to_be_visible()
+    assert len(seen) == asked
 
 
 async def test_creation_followed(signed_in: Browsing) -> None:

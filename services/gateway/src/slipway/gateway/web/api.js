@@ -66,6 +66,8 @@
  * @property {string} [correlation_id]
  */
 
+const AGAIN_MS = 300;
+
 /** What went wrong, in words for people, with the fields it concerns. */
 export class ApiProblem extends Error {
   /**
@@ -91,7 +93,7 @@ export class ApiProblem extends Error {
  * @returns {Promise<any>}
  */
 export async function request(method, path, { body, headers = {}, signal } = {}) {
-  const answer = await ask(path, {
+  const { answer, text } = await ask(path, {
     method,
     signal,
     cache: "no-store",
@@ -103,7 +105,7 @@ export async function request(method, path, { body, headers = {}, signal } = {})
     },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
-  const content = await read(answer);
+  const content = read(text);
   if (answer.ok) {
     return content;
   }
@@ -116,14 +118,21 @@ export async function request(method, path, { body, headers = {}, signal } = {})
 /**
  * @param {string} path
  * @param {RequestInit} init
- * @returns {Promise<Response>}
+ * @param {boolean} [isFirst]
+ * @returns {Promise<{answer: Response, text: string}>}
  */
-async function ask(path, init) {
+async function ask(path, init, isFirst = true) {
   try {
-    return await fetch(path, init);
+    const answer = await fetch(path, init);
+    return { answer, text: await answer.text() };
   } catch (error) {
     if (init.signal?.aborted) {
       throw error;
+    }
+    if (isFirst && init.method === "GET") {
+      // A browser gives up its requests when the machine's network changes; to read once more does no harm.
+      await new Promise((resume) => setTimeout(resume, AGAIN_MS));
+      return ask(path, init, false);
     }
     throw new ApiProblem(0, {
       code: "unreachable",
@@ -133,11 +142,10 @@ async function ask(path, init) {
 }
 
 /**
- * @param {Response} answer
- * @returns {Promise<any>}
+ * @param {string} text
+ * @returns {any}
  */
-async function read(answer) {
-  const text = await answer.text();
+function read(text) {
   try {
     return text ? JSON.parse(text) : null;
   } catch {
