@@ -38,7 +38,8 @@ async def test_rubbish_is_seen_and_dropped(stack: RunningStack, api: httpx.Async
     assert refused.status_code == 422
     assert [each.status_code for each in dropped] == [204, 204]
     assert (gone.status_code, gone.json()["code"]) == (404, "parked.not-found")
-    assert [each["action"] for each in trail[:3]] == ["parked.drop", "parked.drop", "parked.replay"]
+    acts = [each["action"] for each in trail if each["action"].startswith("parked.")]
+    assert acts[:3] == ["parked.drop", "parked.drop", "parked.replay"]
     assert await _listed(api, 0) == []
 
 

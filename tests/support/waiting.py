@@ -18,7 +18,7 @@ def lives(pid: int) -> bool:
     """Whether the process lives; one that is dead and only not reaped does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or while it was read
         return False
     return state not in {"Z", "X"}
 
