@@ -47,15 +47,20 @@ class Fleet:
         """Watch for ever; one cluster in trouble keeps no other waiting."""
         async with asyncio.TaskGroup() as group:
             watching: dict[str, asyncio.Task[None]] = {}
-            while True:
-                self._changed.clear()
-                known = await self._listed(set(watching))
-                for cluster in known - watching.keys():
-                    watching[cluster] = group.create_task(self._watch(cluster), name=f"watch {cluster}")
-                for cluster in watching.keys() - known:
-                    await end(watching.pop(cluster))
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), LIST_AGAIN_SECONDS)
+            try:
+                while True:
+                    self._changed.clear()
+                    known = await self._listed(set(watching))
+                    for cluster in known - watching.keys():
+                        watching[cluster] = group.create_task(self._watch(cluster), name=f"watch {cluster}")
+                    for cluster in watching.keys() - known:
+                        await end(watching.pop(cluster))
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(LIST_AGAIN_SECONDS):
+                            await self._changed.wait()
+            finally:
+                # The group itself would cancel them only once.
+                await end(*watching.values())
 
     async def _listed(self, before: set[str]) -> set[str]:
         """All clusters; those known before while inventory is away."""
@@ -98,7 +103,9 @@ class Fleet:
         try:
             async with asyncio.TaskGroup() as group:
                 working = [group.create_task(poller.run()), group.create_task(nodes.run())]
-                await lease.lost.wait()
-                await end(*working)
+                try:
+                    await lease.lost.wait()
+                finally:
+                    await end(*working)
         finally:
             self._due.pop(cluster, None)
