@@ -218,7 +218,7 @@ async def test_creation_undone(signed_in: Browsing, api: httpx.AsyncClient) -> N
 async def test_forgotten_from_the_page(
     signed_in: Browsing, api: httpx.AsyncClient, stack: RunningStack
 ) -> None:
-    """While Proxmox is away a deletion says so, and offers to drop the record."""
+    """While Proxmox is away a deletion says so, and offers to drop the record; seen again, it is back."""
     page = signed_in.page
     name = f"lost-{secrets.token_hex(3)}"
     await _ask_for(page, "debian-base", name)
@@ -235,5 +235,6 @@ async def test_forgotten_from_the_page(
         await expect(page.get_by_text(name)).to_be_hidden()
     finally:
         os.kill(pid, signal.SIGCONT)
+    await expect(page.get_by_role("link", name=name)).to_be_visible(timeout=CREATION_MS)
     # The browser itself notes the 503.
     assert [each for each in signed_in.complaints if "503" not in each] == []
