@@ -15,6 +15,9 @@ from slipway.runtime.problems import DeadlineExceeded, ServiceUnavailable
 from support.nats import MakeBus
 from support.words import Change, Echo, Echoed
 
+# How long an asker would wait where the test is that it need not.
+PATIENCE = timedelta(seconds=20)
+
 
 async def echo(query: Echo, call: Call) -> Echoed:
     return Echoed(text=query.text, actor=call.actor)
@@ -57,11 +60,11 @@ async def test_trap_06_a_bug_is_answered_at_once_and_tells_nothing(make_bus: Mak
     started = time.monotonic()
 
     with pytest.raises(SlipwayError) as caught:
-        await gateway.ask(Echo(text=""))
+        await gateway.ask(Echo(text=""), timeout=PATIENCE)
 
     assert caught.value.kind is ProblemKind.INTERNAL
     assert "secret inner detail" not in str(caught.value)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < PATIENCE.seconds / 2
 
 
 async def test_trap_06_a_body_that_is_no_query_is_answered(make_bus: MakeBus) -> None:
@@ -96,9 +99,9 @@ async def test_nobody_there_is_known_at_once(make_bus: MakeBus) -> None:
     started = time.monotonic()
 
     with pytest.raises(ServiceUnavailable):
-        await gateway.ask(Echo(text=""))
+        await gateway.ask(Echo(text=""), timeout=PATIENCE)
 
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < PATIENCE.seconds / 2
 
 
 async def test_trap_07_queries_of_one_subject_run_side_by_side(make_bus: MakeBus) -> None:
@@ -112,9 +115,9 @@ async def test_trap_07_queries_of_one_subject_run_side_by_side(make_bus: MakeBus
     gateway = await make_bus("gateway")
     started = time.monotonic()
 
-    await asyncio.gather(*(gateway.ask(Echo(text=str(number))) for number in range(20)))
+    await asyncio.gather(*(gateway.ask(Echo(text=str(number)), timeout=PATIENCE) for number in range(20)))
 
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 4
 
 
 async def test_the_deadline_cancels_the_handler_and_is_answered(make_bus: MakeBus) -> None:
