@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from slipway.cli.sse import ServerEvent
-from slipway.lab.guests import choose
 from support.pve_schema import check_record
+from support.real_guests import need_real_guests
 from support.stack import RunningStack, create, running_stack, stack_folder, story
 
 pytestmark = [pytest.mark.lxc, pytest.mark.slow]
@@ -21,9 +21,7 @@ MINUTES = 60.0
 @pytest.fixture(scope="module")
 def real_stack() -> Iterator[RunningStack]:
     """`slipway up --lab` on real containers."""
-    choice = choose.choose("auto")
-    if choice.kind != "lxc" or not choice.is_installed:
-        pytest.skip(choice.reason)
+    need_real_guests()
     with stack_folder() as data, running_stack("--lab", "--guests", "lxc", data=data) as running:
         yield running
         assert check_record(running.record) == []

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from chaos.run import copy_templates
 
-from slipway.lab.guests import choose
+from support.real_guests import need_real_guests
 from support.stack import RunningStack, create, done, messages, running_stack, stack_folder, story
 from support.waiting import processes_of
 
@@ -23,9 +23,7 @@ SLEEP = ("sleep", MARK)
 @pytest.fixture(scope="module")
 def real_stack() -> Iterator[RunningStack]:
     """`slipway up --lab` on real containers."""
-    choice = choose.choose("auto")
-    if choice.kind != "lxc" or not choice.is_installed:
-        pytest.skip(choice.reason)
+    need_real_guests()
     with stack_folder() as data:
         given = copy_templates(data.parent / "lxc")
         with running_stack("--lab", "--guests", "lxc", data=data, **given) as running:
