@@ -11,11 +11,13 @@ FAST := tests/unit tests/contract
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
 
+# Compiled beforehand: it halves the time of every start, and a service's user may not write here.
 .venv/.ready: requirements.lock pyproject.toml $(PARTS:%=%/pyproject.toml)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps $(PARTS:%=-e ./%)
+	-$(BIN)/python -m compileall -q -j 0 .venv/lib $(PARTS:%=%/src)
 	touch $@
 
 setup: .venv/.ready ## make the virtual environment with everything in it

@@ -39,8 +39,6 @@ def environment_of(service: str, around: Surroundings) -> dict[str, str]:
         **_inherited(),
         "SLIPWAY_LOG_FORMAT": os.environ.get("SLIPWAY_LOG_FORMAT", "text"),
         "SLIPWAY_GRACEFUL_TIMEOUT": os.environ.get("SLIPWAY_GRACEFUL_TIMEOUT", str(GRACEFUL_SECONDS)),
-        # Where the services' user may write: compiled modules halve the time of a start.
-        "PYTHONPYCACHEPREFIX": str(around.files[service]["NATS_NKEY_FILE"].parents[1] / "bytecode"),
         "SLIPWAY_NATS_URL": around.nats_url,
         "SLIPWAY_HTTP_PORT": str(around.ports[service]),
         **{f"SLIPWAY_{setting}": str(path) for setting, path in around.files[service].items()},
