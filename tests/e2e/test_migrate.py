@@ -132,6 +132,25 @@ async def test_stopped_one_moves(api: httpx.AsyncClient, lab: httpx.AsyncClient)
     assert back == [("pve2", "stopped")]
 
 
+async def test_moved_while_its_deletion_waits(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
+    """A deletion finds what others moved meanwhile: it never calls gone what lives elsewhere."""
+    container = await made(api, node="pve1")
+    vmid, maintenance = container["vmid"], "/api/v1/clusters/lab/nodes/pve1/maintenance"
+    assert (await api.put(maintenance)).is_success
+    deletion = (await api.delete(f"/api/v1/containers/{container['id']}")).json()["job"]["id"]
+    moving = {"target": "pve2", "restart": "1"}
+    task = (await lab.post(f"/nodes/pve1/lxc/{vmid}/migrate", data=moving)).json()["data"]
+    assert await ended(lab, task) == "OK"
+    assert await homes_of(lab, vmid) == [("pve2", "running")]
+
+    assert (await api.delete(maintenance)).is_success
+    events = await story(api, deletion)
+
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    assert "gone already" not in str(messages(events))
+    assert await homes_of(lab, vmid) == []
+
+
 async def test_where_it_can_not_go(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
     """An unknown node and one without the storage are refused with the field's name; nothing moves."""
     container = await made(api, node="pve1", storage="fast")

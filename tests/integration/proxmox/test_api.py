@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -203,6 +204,26 @@ async def test_silence_ends_at_the_timeout(tmp_path: Path, *, change: bool) -> N
             await (api.start("pve1", 100) if change else api.version())
 
     assert len(server.requests) == 1
+
+
+async def test_a_silent_node_keeps_nobody_from_asking_the_others(tmp_path: Path) -> None:
+    """One node has half of the connections; what waits for one in vain was not sent."""
+
+    def script(request: Request) -> Answer | str:
+        return SILENCE if request.path.startswith("/nodes/away/") else data(VERSION)
+
+    async with api_of(tmp_path, script, timeout=timedelta(seconds=1), workers=2) as (api, server):
+        asking = [asyncio.create_task(api.networks("away")) for _ in range(3)]
+        await asyncio.sleep(0)
+        began = time.monotonic()
+        answer = await api.version()
+        took = time.monotonic() - began
+        refused = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert answer.release == VERSION["release"]
+    assert took < 0.9, "it waited for the silent node"
+    assert all(isinstance(each, NodeUnreachable) for each in refused)
+    assert len(server.requests) == 1 + len(asking)
 
 
 async def test_a_change_that_found_no_server_had_no_effect(tmp_path: Path) -> None:
@@ -414,7 +435,7 @@ async def test_answers_are_typed(tmp_path: Path) -> None:
 
         assert [node.name for node in await api.nodes()] == ["pve1"]
         assert await api.next_vmid() == 101
-        assert await api.permissions() == {"/": frozenset({"VM.Audit"})}
+        assert await api.permissions() == {"/": {"VM.Audit": True, "Sys.Modify": False}}
         assert [bridge.name for bridge in await api.networks("pve1")] == ["vmbr0"]
         assert ([guest.vmid for guest in resources.guests], len(resources.nodes)) == ([100], 1)
         assert await api.interfaces("pve1", 100) == ()

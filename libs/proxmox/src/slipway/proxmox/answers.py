@@ -182,6 +182,15 @@ class ContainerConfig(Answer):
     tags: Words = ()
     cpulimit: float | None = None
     """How many cores' worth of time at most; 0 is no limit."""
+    cpuunits: int | None = None
+    timezone: str | None = None
+    cmode: str | None = None
+    console: bool | None = None
+    tty: int | None = None
+    debug: bool | None = None
+    entrypoint: str | None = None
+    env: str | None = None
+    """`NAME=value` pairs, with NUL between them."""
     startup: Mapping[str, int] = Field(default_factory=dict)
     """`order`, `up` and `down`: its place among those that start on boot, and the waits."""
     mounts: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
@@ -198,7 +207,7 @@ class ContainerConfig(Answer):
         networks = {key: options(text) for key, text in values.items() if _NETWORK.fullmatch(key)}
         mounts = {key: options(text) for key, text in values.items() if _MOUNT.fullmatch(key)}
         devices = {key: options(text) for key, text in values.items() if _DEVICE.fullmatch(key)}
-        startup = {"startup": _startup(values["startup"])} if "startup" in values else {}
+        startup = {"startup": startup_of(values["startup"])} if "startup" in values else {}
         return {**values, "networks": networks, "mounts": mounts, "devices": devices, **startup}
 
     @property
@@ -266,22 +275,6 @@ class Interface(Answer):
         return tuple(sorted((ip_interface(text) for text in told), key=lambda at: (at.version, int(at.ip))))
 
 
-class RrdPoint(Answer):
-    """One moment of the charts; all but the time is missing where nothing was measured."""
-
-    time: Moment
-    cpu: float | None = None
-    maxcpu: float | None = None
-    mem: float | None = None
-    maxmem: float | None = None
-    disk: float | None = None
-    maxdisk: float | None = None
-    netin: float | None = None
-    netout: float | None = None
-    diskread: float | None = None
-    diskwrite: float | None = None
-
-
 def options(text: object) -> Mapping[str, str]:
     """Read a property string: `name=eth0,bridge=vmbr0`; a first value without a key is `volume`."""
     pairs: dict[str, str] = {}
@@ -291,7 +284,7 @@ def options(text: object) -> Mapping[str, str]:
     return pairs
 
 
-def _startup(text: object) -> Mapping[str, int]:
+def startup_of(text: object) -> Mapping[str, int]:
     """Read `order=1,up=30`; a first number without a key is the order."""
     names = {"volume": "order"}
     return {names.get(key, key): int(value) for key, value in options(text).items()}

@@ -17,7 +17,6 @@ from slipway.proxmox.answers import (
     Node,
     ResourceGuest,
     Resources,
-    RrdPoint,
     Storage,
     Version,
 )
@@ -48,10 +47,13 @@ class ProxmoxApi(Keeping):
         """Quorum and members; a single node has one row."""
         return every(ClusterMember, await self._get("cluster", "status"))
 
-    async def permissions(self) -> Mapping[str, frozenset[str]]:
-        """The asker's privileges by path."""
+    async def permissions(self) -> Mapping[str, Mapping[str, bool]]:
+        """The asker's privileges by path; whether each also holds for the paths below (official schema)."""
         told = (await self._get("access", "permissions")).data or {}
-        return {path: frozenset(name for name, held in names.items() if held) for path, names in told.items()}
+        return {
+            path: {name: bool(propagates) for name, propagates in names.items()}
+            for path, names in told.items()
+        }
 
     async def storages(self, node: str, *, content: str | None = None) -> tuple[Storage, ...]:
         """A node's storages, all or those for one content: `rootdir`, `vztmpl`."""
@@ -87,11 +89,6 @@ class ProxmoxApi(Keeping):
         return Resources(
             guests=every(ResourceGuest, Reply(data=guests)), nodes=every(Node, Reply(data=nodes))
         )
-
-    async def rrd(self, node: str, vmid: int, *, timeframe: str = "hour") -> tuple[RrdPoint, ...]:
-        """A container's charts: `hour`, `day`, `week`, `month`, `year`."""
-        path = ("nodes", node, "lxc", str(vmid), "rrddata")
-        return every(RrdPoint, await self._get(*path, params={"timeframe": timeframe, "cf": "AVERAGE"}))
 
     async def create(self, node: str, params: Params) -> Upid:
         """Begin a creation; parameters as in the official schema, `start` excepted.

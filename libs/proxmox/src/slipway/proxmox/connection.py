@@ -3,15 +3,18 @@
 Theory of operation. proxmoxer and requests block, and a requests session is not thread-safe; so a small pool
 of threads does the asking, and each thread has a `Wire` of its own. A semaphore stands in front of the pool:
 who waits for a thread can be cancelled without leaving work behind, and a thread counts as busy until it
-really is done, also when nobody waits for it any more.
+really is done, also when nobody waits for it any more. One node may have half of them, so that one that does
+not answer keeps nobody from asking the others.
 
-Guarantees: every call ends within connect and read timeout; what `wire` guarantees of a request holds here.
+Guarantees: a call waits for a thread no longer than it may take, and ends within connect and read timeout;
+what `wire` guarantees of a request holds here.
 Non-guarantees: a cancelled call may still take effect.
 """
 
 import asyncio
 import logging
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -45,6 +48,8 @@ class Connection:
         self._deadline_seconds = sum(timeouts) + _SLACK_SECONDS
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="proxmox")
         self._free = asyncio.Semaphore(workers)
+        self._share = max(1, workers // 2)
+        self._of_node: dict[str, asyncio.Semaphore] = {}
         self._here = threading.local()
         self._wires: list[Wire] = []
         # Made here once, so that a CA that can't be read is told before the first request.
@@ -58,12 +63,14 @@ class Connection:
             segments: The parts of the path; whatever they hold is percent-encoded.
             params: Sent as 1 and 0 where they are booleans, left out where they are None.
         """
-        await self._free.acquire()
+        path = path_of(segments)
         loop = asyncio.get_running_loop()
+        places = self._places(segments)
+        await self._take(places, path)
 
         def release(_: Future[Reply]) -> None:
             if not loop.is_closed():
-                loop.call_soon_threadsafe(self._free.release)
+                loop.call_soon_threadsafe(_give_back, places)
 
         asked = self._threads.submit(self._ask, method, segments, params or {})
         asked.add_done_callback(release)
@@ -71,7 +78,6 @@ class Connection:
             async with asyncio.timeout(self._deadline_seconds):
                 return await asyncio.shield(asyncio.wrap_future(asked))
         except TimeoutError as error:
-            path = path_of(segments)
             if method == "GET":
                 raise NodeUnreachable(f"Proxmox did not answer {path} in time.", path=path) from error
             raise answer_lost(method, path, why="no answer in time") from error
@@ -82,6 +88,27 @@ class Connection:
         for wire in self._wires:
             wire.close()
 
+    def _places(self, segments: tuple[str, ...]) -> Sequence[asyncio.Semaphore]:
+        """Give what a request has to wait for: its node's share first, then a thread."""
+        if segments[0] != "nodes" or len(segments) == 1:
+            return (self._free,)
+        return (self._of_node.setdefault(segments[1], asyncio.Semaphore(self._share)), self._free)
+
+    async def _take(self, places: Sequence[asyncio.Semaphore], path: str) -> None:
+        taken: list[asyncio.Semaphore] = []
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                for each in places:
+                    await each.acquire()
+                    taken.append(each)
+        except TimeoutError as error:
+            _give_back(taken)
+            told = f"{path} was not asked: all connections waited for answers."
+            raise NodeUnreachable(told, path=path) from error
+        except asyncio.CancelledError:
+            _give_back(taken)
+            raise
+
     def _ask(self, method: str, segments: tuple[str, ...], params: Params) -> Reply:
         return self._wire().request(method, segments, params)
 
@@ -91,6 +118,11 @@ class Connection:
             wire = self._here.wire = Wire(self._access, auth=self._auth, record_to=self._record_to)
             self._wires.append(wire)
         return wire
+
+
+def _give_back(places: Sequence[asyncio.Semaphore]) -> None:
+    for each in places:
+        each.release()
 
 
 def _silence_proxmoxer() -> None:

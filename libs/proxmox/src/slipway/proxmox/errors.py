@@ -155,7 +155,7 @@ class LockTimeout(Unavailable):
 
 
 class ClusterNotReady(Unavailable):
-    """The cluster has no quorum: it can be read but not changed."""
+    """The cluster has no quorum, or its file system restarts: it can't be changed now."""
 
     code = "proxmox.cluster-not-ready"
     retry_after_seconds = 10.0

@@ -35,6 +35,8 @@ class Snapshot(Answer):
     parent: str | None = None
     """The snapshot that it was made after, if any."""
     time: Moment | None = Field(default=None, alias="snaptime")
+    state: str | None = Field(default=None, alias="snapstate")
+    """`prepare` while it is made, `delete` while it is removed; None once it is whole (PVE's source)."""
 
 
 class Appliance(Answer):

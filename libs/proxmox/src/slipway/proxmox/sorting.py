@@ -42,6 +42,8 @@ SENTENCES: tuple[tuple[re.Pattern[str], type[SlipwayError]], ...] = tuple(
         (r"can't lock file .*got timeout", LockTimeout),
         (r"(?:cfs-lock .*)?got lock request timeout|error with cfs lock|unable to acquire lock", LockTimeout),
         (r"cluster not ready - no quorum|unable to open file '/etc/pve/.*Permission denied", ClusterNotReady),
+        # While pve-cluster restarts.
+        (r"^ipcc_send_rec\[\d+\] failed|^Unable to load access control list", ClusterNotReady),
         (r"\b(?:CT|VM) (?P<vmid>\d+) already exists", VmidTaken),
         (r"\b(?:CT|VM) is locked \((?P<lock>[^)]*)\)", ContainerLocked),
         (r"^(?:can't remove|unable to restore) (?:CT|VM) \d+ - protection mode", ContainerProtected),

@@ -1,7 +1,7 @@
 """What is known of nodes: asked from the API, and tried over SSH. Never changes anything."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -72,7 +72,7 @@ async def read(
     return tuple(sorted((task.result() for task in reading), key=lambda each: each.facts.node))
 
 
-def _pools(permissions: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+def _pools(permissions: Iterable[str]) -> tuple[str, ...]:
     """The pools that the asker has a privilege on: Proxmox names each of them among the paths."""
     return tuple(sorted(path.removeprefix("/pool/") for path in permissions if path.startswith("/pool/")))
 

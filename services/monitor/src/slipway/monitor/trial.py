@@ -4,7 +4,7 @@ Nothing is kept: connections end with the test. A node whose SSH does not work i
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -154,8 +154,8 @@ def _without_shell(secrets: Secrets) -> str:
     return "No SSH login was given: a private key or a password is needed."
 
 
-def _require(held: Mapping[str, frozenset[str]], spec: ClusterSpec) -> None:
-    missing = sorted(NEEDED - frozenset().union(*held.values()))
+def _require(held: Mapping[str, Iterable[str]], spec: ClusterSpec) -> None:
+    missing = sorted(NEEDED.difference(*held.values()))
     if missing:
         raise _lacks(spec, f"lacks {', '.join(missing)}")
 

@@ -19,7 +19,8 @@ from slipway.contracts.kept import (
 )
 from slipway.contracts.message import Id
 from slipway.provisioner.access import Access
-from slipway.provisioner.phases.ownership import NotOurs, is_marked
+from slipway.provisioner.phases.marks import is_marked
+from slipway.provisioner.phases.ownership import NotOurs
 from slipway.proxmox.errors import AccessRefused, ContainerMissing, NodeUnreachable
 from slipway.proxmox.hosts import Cluster
 from slipway.proxmox.kept_answers import Volume
@@ -50,7 +51,7 @@ class Listing:
                     return Guard()
                 node = elsewhere[0]
                 config = await cluster.api.config(node, target.vmid)
-        if not is_marked(config.description, target):
+        if not is_marked(config, target):
             return Guard()
         return Guard(is_ours=True, node=node, is_protected=config.protection)
 
@@ -64,7 +65,7 @@ class Listing:
         target = query.target
         async with self._reached(query.timeout, target.cluster) as cluster:
             config = await cluster.api.config(target.node, target.vmid)
-            if not is_marked(config.description, target):
+            if not is_marked(config, target):
                 raise NotOurs(
                     f"VMID {target.vmid} on {target.node} does not carry this container's mark.",
                     vmid=target.vmid,

@@ -157,7 +157,7 @@ async def _is_in_place(work: Work) -> bool:
             return False
         case ownership.Begun(task) if task.is_running:
             await tasks.adopt(work, task.upid)
-        case ownership.Begun():
+        case ownership.Begun() | ownership.HalfCleared():
             await ownership.clear(work)
             return False
         case ownership.Ours(config) if config.lock == "create":

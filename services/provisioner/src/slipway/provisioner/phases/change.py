@@ -5,14 +5,15 @@ from datetime import timedelta
 
 from slipway.contracts.containers import NetworkSpec
 from slipway.contracts.jobs import JobArgs, Target
+from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, Rejected
-from slipway.provisioner.phases import ownership, parameters, power, tasks
+from slipway.provisioner.phases import marks, ownership, parameters, power, tasks
+from slipway.provisioner.phases.parameters import Params
 from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, SKIPPED, Result, Work
 from slipway.proxmox.answers import ContainerConfig, options
 
 RESIZE_DEADLINE = timedelta(minutes=10)
 _SIZES = ("cores", "memory", "swap")
-_UNITS = {"M": 1 / 1024, "G": 1.0, "T": 1024.0}
 
 
 class DiskShrinks(Rejected):
@@ -34,14 +35,17 @@ async def look_at_sizes(work: Work) -> Result:
 
 async def resize(work: Work) -> Result:
     """Set cores, memory and swap; a running container has them at once."""
-    config, args = await _config(work), work.command.args
-    wanted = {name: getattr(args, name) for name in _SIZES}
-    changes = {
-        name: value for name, value in wanted.items() if value is not None and value != getattr(config, name)
-    }
+    wanted = {name: getattr(work.command.args, name) for name in _SIZES}
+    changes = await ownership.rewrite(
+        work,
+        lambda config: {
+            name: value
+            for name, value in wanted.items()
+            if value is not None and value != getattr(config, name)
+        },
+    )
     if not changes:
         return NOTHING_TO_DO
-    await work.cluster.api.set_config(work.target.node, work.target.vmid, changes, digest=config.digest)
     return Result(message=", ".join(f"{name} {value}" for name, value in changes.items()))
 
 
@@ -60,12 +64,11 @@ async def grow_disk(work: Work) -> Result:
 
 async def configure(work: Work) -> Result:
     """Set what was asked for; Slipway's own line in the notes stays, the rest of them is the user's."""
-    config = await _config(work)
-    changes = changed(work.command.args, config, work.target)
-    if not changes:
-        return NOTHING_TO_DO
-    await work.cluster.api.set_config(work.target.node, work.target.vmid, changes, digest=config.digest)
-    return Result(message=", ".join(sorted(changes)))
+    command = work.command
+    changes = await ownership.rewrite(
+        work, lambda config: changed(command.args, config, work.target, command.job)
+    )
+    return Result(message=", ".join(sorted(changes))) if changes else NOTHING_TO_DO
 
 
 async def set_features(work: Work) -> Result:
@@ -86,9 +89,9 @@ async def set_features(work: Work) -> Result:
     return Result(message=", ".join(sorted(flags)) or "none")
 
 
-def changed(args: JobArgs, config: ContainerConfig, target: Target) -> dict[str, str | int | bool]:
+def changed(args: JobArgs, config: ContainerConfig, target: Target, job: Id) -> Params:
     """Give what has to be set for a container to be as it was asked for. Pure."""
-    changes: dict[str, str | int | bool] = {}
+    changes: Params = {}
     for name in ("hostname", "onboot", "protection", "nameserver", "searchdomain"):
         wanted = getattr(args, name)
         if wanted is not None and wanted != getattr(config, name):
@@ -98,17 +101,26 @@ def changed(args: JobArgs, config: ContainerConfig, target: Target) -> dict[str,
     if args.startup is not None:
         changes["startup"] = args.startup
     if args.description is not None:
-        changes["description"] = ownership.with_marker(args.description, config.description)
+        changes["description"] = marks.with_mark(args.description, config.description)
     if args.networks is not None:
         changes |= _networks(args.networks, config, target)
+        changes |= _remarked(config, changes, target, job)
     return changes
 
 
-def _networks(
-    wanted: Sequence[NetworkSpec], config: ContainerConfig, target: Target
-) -> dict[str, str | int | bool]:
+def _remarked(config: ContainerConfig, changes: Params, target: Target, job: Id) -> Params:
+    """Give the notes with our mark made anew, if the devices that are left are not those it names."""
+    gone = str(changes.get("delete", "")).split(",")
+    devices = {name: device for name, device in config.networks.items() if name not in gone}
+    devices |= {name: options(text) for name, text in changes.items() if name.startswith("net")}
+    notes = str(changes.get("description", config.description))
+    then = config.model_copy(update={"networks": devices, "description": notes})
+    return {} if marks.is_marked(then, target) else {"description": marks.stamped(then, target, job)}
+
+
+def _networks(wanted: Sequence[NetworkSpec], config: ContainerConfig, target: Target) -> Params:
     """Give the devices that change; what is left out of one stays as it is, but for addresses."""
-    changes: dict[str, str | int | bool] = {}
+    changes: Params = {}
     for index, network in enumerate(wanted):
         there = config.networks.get(f"net{index}", {})
         known = {
@@ -125,8 +137,7 @@ def _networks(
 
 def disk_size(config: ContainerConfig) -> float | None:
     """Give the root disk's size in GiB; None if the config does not say."""
-    size = options(config.rootfs or "").get("size", "")
-    return float(size[:-1]) * _UNITS[size[-1]] if size[-1:] in _UNITS else None
+    return parameters.gib(config.mounts.get("rootfs", {}).get("size", ""))
 
 
 async def _config(work: Work) -> ContainerConfig:

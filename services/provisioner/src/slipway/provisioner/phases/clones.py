@@ -2,10 +2,9 @@
 
 from datetime import timedelta
 
-from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import Conflict
-from slipway.provisioner.phases import create, ownership, tasks
+from slipway.provisioner.phases import create, marks, ownership, tasks
 from slipway.provisioner.phases.snapshots import DEADLINE as SNAPSHOT_DEADLINE
 from slipway.provisioner.phases.snapshots import SnapshotImpossible
 from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
@@ -29,7 +28,7 @@ async def look(work: Work) -> Result:
         config = await api.config(source.node, source.vmid)
     except ContainerMissing as error:
         raise SourceGone(f"There is no container {source.vmid} on {source.node} any more.") from error
-    if not ownership.is_marked(config.description, source):
+    if not marks.is_marked(config, source):
         raise SourceGone(
             f"Container {source.vmid} on {source.node} does not carry {source.hostname}'s mark: it is "
             "another one now, and is not copied."
@@ -89,11 +88,11 @@ async def drop(work: Work) -> Result:
 
 async def mark(work: Work) -> Result:
     """Make sure that the copy carries our mark, and its own name."""
-    api, target = work.cluster.api, work.target
+    hostname = work.target.hostname
     await ownership.stamp(work)
-    config = await api.config(target.node, target.vmid)
-    if config.hostname != target.hostname:
-        await api.set_config(target.node, target.vmid, {"hostname": target.hostname}, digest=config.digest)
+    await ownership.rewrite(
+        work, lambda config: {"hostname": hostname} if config.hostname != hostname else {}
+    )
     return DONE
 
 
@@ -111,6 +110,8 @@ async def _copy_or_find(work: Work) -> Result:
             case ownership.Missing():
                 # Until its task ends, a copy for another node is on the source's.
                 pass
+            case ownership.HalfCleared():
+                await ownership.clear(work)
             case _:
                 raise VmidTaken(f"VMID {work.target.vmid} belongs to someone else.", vmid=work.target.vmid)
     source = _source(work)
@@ -124,8 +125,8 @@ async def _copy_or_find(work: Work) -> Result:
             exists_on_host=True,
         )
     except TaskLost:
-        await ownership.clear(work)
-        raise
+        if not await _is_whole(work):
+            raise
     return DONE
 
 
@@ -138,17 +139,31 @@ async def _take_up(work: Work, config: ContainerConfig) -> None:
         await ownership.clear(work)
 
 
+async def _is_whole(work: Work) -> bool:
+    """Whether a copy whose task was lost is there; what a killed one left is cleared from where it lies."""
+    for node in dict.fromkeys((work.target.node, _source(work).node)):
+        try:
+            config = await work.cluster.api.config(node, work.target.vmid)
+        except ContainerMissing:
+            continue
+        if not marks.is_marked(config, work.target):
+            return False
+        if config.lock == "create":
+            await ownership.clear(work, node=node)
+            return False
+        return node == work.target.node
+    return False
+
+
 async def _post(work: Work, source: Target) -> Upid:
     args, target = work.command.args, work.target
-    notes = ownership.without_marker((await _config(work, source)).description)
+    notes = marks.without_mark((await _config(work, source)).description)
     return await work.cluster.api.clone(
         source.node,
         source.vmid,
         target.vmid,
         hostname=target.hostname,
-        description=ownership.marker(
-            ContainerSpec(hostname=target.hostname, description=notes or None), target, work.command.job
-        ),
+        description=marks.notes(notes, target, work.command.job, mac=None),
         full=True,
         storage=args.storage,
         snapname=args.snapshot or _own_snapshot(work),

@@ -77,9 +77,15 @@ async def ostemplate(work: Work) -> Result:
 
 async def create(work: Work) -> Result:
     """Create the container, unless a former owner of this run did."""
+    has_lost = False
     for _ in range(REPLACEMENTS):
         try:
             return await _create_or_find(work)
+        except TaskLost:
+            # The node's worker was killed, or only what it had written was lost: whoever looks again knows.
+            if has_lost:
+                raise
+            has_lost = True
         except VmidTaken:
             await replace_vmid(work)
     raise VmidTaken(f"{REPLACEMENTS} VMIDs in a row were taken by others.")
@@ -115,19 +121,13 @@ async def _create_or_find(work: Work) -> Result:
                 return Result(message="it exists already")
             case ownership.Begun(task) if task.is_running:
                 await tasks.adopt(work, task.upid)
-            case ownership.Begun():
+            case ownership.Begun() | ownership.HalfCleared():
                 await ownership.clear(work)
             case ownership.Foreign():
                 raise VmidTaken(f"VMID {work.target.vmid} belongs to someone else.", vmid=work.target.vmid)
             case ownership.Missing():
                 pass
-    try:
-        await tasks.run(work, "vzcreate", lambda: _post(work), deadline=CREATE_DEADLINE, exists_on_host=True)
-    except TaskLost:
-        # The worker on the node was killed; what it left is cleared, and a new one begins.
-        if isinstance(await ownership.look(work), ownership.Begun):
-            await ownership.clear(work)
-        await tasks.run(work, "vzcreate", lambda: _post(work), deadline=CREATE_DEADLINE, exists_on_host=True)
+    await tasks.run(work, "vzcreate", lambda: _post(work), deadline=CREATE_DEADLINE, exists_on_host=True)
     return DONE
 
 
@@ -152,6 +152,8 @@ async def replace_vmid(work: Work) -> None:
         raise VmidTaken(
             message, code="vmid.taken", errors=[FieldError(field="vmid", message=message)], vmid=refused
         )
+    # Only the run's owner may change what inventory knows: whoever is not is refused here.
+    await work.story.commit()
     replaced = await work.bus.ask(ReplaceVmid(job=work.command.job, refused=refused))
     record = work.story.record
     told = JobProgress(
@@ -167,8 +169,10 @@ async def replace_vmid(work: Work) -> None:
     await work.story.commit(told, target=target, steps=steps, exists_on_host=False)
 
 
-def _may(permissions: Mapping[str, frozenset[str]], path: str, privilege: str) -> bool:
-    """Whether a privilege is held on a path or above it."""
+def _may(permissions: Mapping[str, Mapping[str, bool]], path: str, privilege: str) -> bool:
+    """Whether a privilege is held on a path, or on one above it that hands it down."""
     parts = path.strip("/").split("/")
-    above = ["/", *("/" + "/".join(parts[:length]) for length in range(1, len(parts) + 1))]
-    return any(privilege in permissions.get(each, ()) for each in above)
+    above = ["/", *("/" + "/".join(parts[:length]) for length in range(1, len(parts)))]
+    return privilege in permissions.get(path, ()) or any(
+        permissions.get(each, {}).get(privilege) for each in above
+    )

@@ -7,7 +7,7 @@ meanwhile: until its task ends it is locked, and what ran does not run yet.
 from datetime import timedelta
 
 from slipway.contracts.problems import Failed, FieldError, Rejected
-from slipway.provisioner.phases import ha, ownership, power, tasks
+from slipway.provisioner.phases import ha, marks, power, tasks
 from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, Result, Work
 from slipway.proxmox.errors import TaskFailed
 from slipway.proxmox.upid import Upid
@@ -110,7 +110,7 @@ async def _has_arrived(work: Work) -> bool:
     if listed.get(target.vmid) != wanted:
         return False
     config = await work.cluster.api.config(there.node, there.vmid)
-    return ownership.is_marked(config.description, there)
+    return marks.is_marked(config, there)
 
 
 async def _settle(work: Work) -> None:

@@ -1,29 +1,38 @@
-"""Whose container is it? Our marker stands in its notes; a creation that died has none yet, but a task."""
+"""Whose container is it? Our mark stands in its notes; a creation that died has none yet, but a task.
 
-import hashlib
-import re
+A container that others moved to another node is followed: a VMID counts as missing only once Proxmox says
+that nothing in the cluster has it.
+"""
+
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from slipway.contracts.containers import ContainerSpec
-from slipway.contracts.jobs import Target
-from slipway.contracts.message import Id
-from slipway.contracts.problems import Conflict
-from slipway.provisioner.phases import tasks
+from slipway.contracts.problems import Conflict, Unavailable
+from slipway.provisioner.phases import marks, tasks
+from slipway.provisioner.phases.parameters import Params
 from slipway.provisioner.phases.work import Work
 from slipway.proxmox.answers import ContainerConfig
-from slipway.proxmox.errors import ContainerMissing
+from slipway.proxmox.errors import ConfigChanged, ContainerMissing, PctFailed
 from slipway.proxmox.task_answers import Task
 from slipway.runtime.clock import now
 
-_MARKER = re.compile(r"slipway: container=(?P<container>\S+) cluster=(?P<cluster>\S+) vmid=(?P<vmid>\d+)")
 LONG_AGO = timedelta(days=90)
+_ROUNDS = 3
+"""How often a change is decided anew when others change the config at the same time."""
 
 
 class NotOurs(Conflict):
     """Someone else's container has the VMID."""
 
     code = "container.not-ours"
+
+
+class Moving(Unavailable):
+    """It is on no node that is known: the cluster's list is up to ten seconds old."""
+
+    code = "container.moving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +55,66 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
+class HalfCleared:
+    """A bare config without a lock: we were clearing a killed creation away."""
+
+
+@dataclass(frozen=True, slots=True)
 class Foreign:
     """Someone else's."""
 
 
-async def look(
-    work: Work, *, since: datetime | None = None, kind: str = "vzcreate"
-) -> Missing | Ours | Begun | Foreign:
+Found = Missing | Ours | Begun | HalfCleared | Foreign
+
+
+async def look(work: Work, *, since: datetime | None = None, kind: str = "vzcreate") -> Found:
     """Ask Proxmox what has the VMID; `kind` is the task that would have begun it."""
     target = work.target
     try:
         config = await work.cluster.api.config(target.node, target.vmid)
     except ContainerMissing:
-        return Missing()
-    if is_marked(config.description, target):
+        return await _look_elsewhere(work)
+    if marks.is_marked(config, target):
         return Ours(config)
+    if config.is_bare and config.lock is None and work.facts().get("clearing") == str(target.vmid):
+        return HalfCleared()
     if config.is_bare and config.lock == "create":
         task = await tasks.find(work, kind, since or now() - LONG_AGO)
         return Begun(task) if task is not None else Foreign()
     return Foreign()
 
 
-def is_remainder(found: Missing | Ours | Begun | Foreign) -> bool:
+async def _look_elsewhere(work: Work) -> Missing | Ours | Foreign:
+    """Follow what others moved; what a job makes itself is where the job makes it."""
+    api, target = work.cluster.api, work.target
+    if work.command.kind.makes or await api.is_free(target.vmid):
+        return Missing()
+    seen = next((each for each in (await api.resources()).guests if each.vmid == target.vmid), None)
+    if seen is not None and seen.type != "lxc":
+        # A VM was given the VMID: the container is gone.
+        return Missing()
+    if seen is None or seen.node == target.node:
+        raise _moving(work)
+    try:
+        config = await api.config(seen.node, target.vmid)
+    except ContainerMissing as error:
+        raise _moving(work) from error
+    if not marks.is_marked(config, target):
+        return Foreign()
+    await work.story.tell(f"It was moved from {target.node} to {seen.node} by others.")
+    await work.story.commit(target=target.model_copy(update={"node": seen.node}))
+    return Ours(config)
+
+
+def _moving(work: Work) -> Moving:
+    vmid, node = work.target.vmid, work.target.node
+    return Moving(f"VMID {vmid} is not on {node} any more, and the cluster does not say yet where it is.")
+
+
+def is_remainder(found: Found) -> bool:
     """Whether it is what a killed creation or copy leaves: nobody can use it."""
     match found:
-        case Begun():
+        case Begun() | HalfCleared():
             return True
         case Ours(config):
             return config.lock == "create" and config.rootfs is None
@@ -84,56 +128,52 @@ def begun_since(work: Work) -> datetime:
     return datetime.fromisoformat(posted_at) if posted_at else now() - LONG_AGO
 
 
-async def clear(work: Work) -> None:
-    """Remove what a killed creation of ours left: a locked config without a container."""
+async def clear(work: Work, *, node: str | None = None) -> None:
+    """Remove what a killed creation of ours left: a locked config without a container.
+
+    Args:
+        work: the run; it keeps that it clears, since without its lock the config is told by nothing else.
+        node: where it lies, if not on the container's own.
+    """
     vmid = work.target.vmid
     await work.story.tell(f"Clearing away what a killed creation left of {vmid}.")
-    await work.pct.unlock(vmid)
-    await work.pct.destroy(vmid)
-    await work.remember(upid="", posted_at="")
+    pct = work.cluster.pct(node or work.target.node)
+    if work.facts().get("clearing") != str(vmid):
+        await work.remember(clearing=str(vmid))
+    with contextlib.suppress(PctFailed, ContainerMissing):
+        # A former owner of this run may have unlocked it; if it is locked still, the next command says so.
+        await pct.unlock(vmid)
+    await pct.destroy(vmid)
+    await work.remember(upid="", posted_at="", clearing="")
 
 
 async def stamp(work: Work) -> None:
     """Write our mark into the notes anew, after a copy or a restore; the user's part stays."""
-    api, target = work.cluster.api, work.target
-    config = await api.config(target.node, target.vmid)
-    mark = _mark(target, work.command.job)
-    notes = without_marker(config.description)
-    told = "\n\n".join(part for part in (notes, mark) if part)
-    if told != config.description.strip():
-        await api.set_config(target.node, target.vmid, {"description": told}, digest=config.digest)
+
+    def stamped(config: ContainerConfig) -> Params:
+        told = marks.stamped(config, work.target, work.command.job)
+        return {"description": told} if told != config.description.strip() else {}
+
+    await rewrite(work, stamped)
 
 
-def marker(spec: ContainerSpec, target: Target, job: Id) -> str:
-    """Give the notes: what the user wrote, and whose it is. The job is information only."""
-    mark = _mark(target, job)
-    return f"{spec.description}\n\n{mark}" if spec.description else mark
+async def rewrite(work: Work, decide: Callable[[ContainerConfig], Params]) -> Params:
+    """Change the config by what is decided of it as it is; what others change meanwhile is decided anew.
 
-
-def with_marker(text: str, notes: str) -> str:
-    """Give notes with another text of the user's and the marker that was there."""
-    found = re.search(r"^slipway: .*$", notes, re.MULTILINE)
-    mark = found.group(0) if found else ""
-    return "\n\n".join(part for part in (text.strip(), mark) if part)
-
-
-def without_marker(notes: str) -> str:
-    """Give the user's part of the notes."""
-    return re.sub(r"^slipway: .*$", "", notes, flags=re.MULTILINE).strip()
-
-
-def is_marked(description: str, target: Target) -> bool:
-    """Whether the notes say that it is this very container; a clone has another VMID."""
-    found = _MARKER.search(description)
-    return found is not None and (found["container"], found["vmid"]) == (target.container, str(target.vmid))
-
-
-def _mark(target: Target, job: Id) -> str:
-    place = f"cluster={target.cluster} vmid={target.vmid} mac={hwaddr(target.container, 0)}"
-    return f"slipway: container={target.container} {place} job={job}"
-
-
-def hwaddr(container: Id, index: int) -> str:
-    """Give a network device's MAC: the same each time it is asked, in Proxmox's own range (BC:24:11)."""
-    digest = hashlib.sha256(f"{container}/{index}".encode()).digest()
-    return ":".join(["BC", "24", "11", *(f"{byte:02X}" for byte in digest[:3])])
+    Returns:
+        What was changed; nothing if nothing had to be.
+    """
+    api, target, rounds = work.cluster.api, work.target, 0
+    while True:
+        rounds += 1
+        config = await api.config(target.node, target.vmid)
+        changes = decide(config)
+        if not changes:
+            return changes
+        try:
+            await api.set_config(target.node, target.vmid, changes, digest=config.digest)
+        except ConfigChanged:
+            if rounds == _ROUNDS:
+                raise
+        else:
+            return changes

@@ -1,13 +1,14 @@
 """A container's spec as parameters of Proxmox's create call. Pure; the words are the official schema's."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from posixpath import normpath
 from typing import Any
 
 from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
-from slipway.provisioner.phases.ownership import hwaddr, marker
-from slipway.proxmox.answers import ContainerConfig
+from slipway.provisioner.phases import marks
+from slipway.proxmox.answers import ContainerConfig, startup_of
 
 Params = dict[str, str | int | bool]
 _PLAIN = (
@@ -17,9 +18,12 @@ _PLAIN = (
 )  # fmt: skip
 """Fields that Proxmox calls the same."""
 _COMPARED = (
-    "hostname", "cores", "memory", "swap", "unprivileged", "onboot", "protection", "nameserver",
-    "searchdomain",
+    "hostname", "cores", "cpulimit", "cpuunits", "memory", "swap", "unprivileged", "onboot", "protection",
+    "nameserver", "searchdomain", "arch", "ostype", "timezone", "cmode", "console", "tty", "debug",
+    "entrypoint",
 )  # fmt: skip
+"""Fields that are read back as they were given. Proxmox leaves out what says nothing: false, 0."""
+_UNITS = {"M": 1 / 1024, "G": 1.0, "T": 1024.0}
 
 
 def of(spec: ContainerSpec, target: Target, job: Id, *, ostemplate: str, password: str | None) -> Params:
@@ -32,7 +36,7 @@ def of(spec: ContainerSpec, target: Target, job: Id, *, ostemplate: str, passwor
         "storage": str(spec.storage),
         "rootfs": f"{spec.storage}:{_number(spec.disk or 0)}",
         "unprivileged": bool(spec.unprivileged),
-        "description": marker(spec, target, job),
+        "description": marks.made(spec, target, job),
     }
     if spec.nameserver:
         given["nameserver"] = " ".join(spec.nameserver.split())
@@ -65,7 +69,7 @@ def network(spec: NetworkSpec, target: Target, index: int) -> str:
     fields: dict[str, object] = {
         "name": spec.name,
         "bridge": spec.bridge,
-        "hwaddr": spec.hwaddr or hwaddr(target.container, index),
+        "hwaddr": spec.hwaddr or marks.hwaddr(target.container, index),
         "ip": spec.ip,
         "gw": spec.gw,
         "ip6": spec.ip6,
@@ -82,21 +86,52 @@ def network(spec: NetworkSpec, target: Target, index: int) -> str:
 
 def differences(spec: ContainerSpec, config: ContainerConfig, target: Target) -> tuple[str, ...]:
     """Name what was asked for and is not in the container's config."""
-    asked = {name: getattr(spec, name) for name in _COMPARED}
-    found = [
-        name
-        for name, value in asked.items()
-        if value is not None and value != getattr(config, name) and not (name == "protection" and not value)
-    ]
+    found = [name for name in _COMPARED if _differs(name, getattr(spec, name), config)]
     if set(spec.tags) - set(config.tags) and {tag.lower() for tag in spec.tags} != set(config.tags):
         found.append("tags")
+    if spec.startup and startup_of(spec.startup) != config.startup:
+        found.append("startup")
+    if {f"{name}={value}" for name, value in spec.env.items()} - set((config.env or "").split("\0")):
+        found.append("env")
+    for name, value in spec.features.items():
+        if value and config.flags.get(name) != (str(int(value)) if isinstance(value, bool) else value):
+            found.append(f"features.{name}")
     for index, each in enumerate(spec.networks):
         there = config.networks.get(f"net{index}", {})
         for pair in network(each, target, index).split(","):
             key, _, value = pair.partition("=")
             if there.get(key, "").lower() != value.lower():
                 found.append(f"net{index}.{key}")
-    return tuple(found)
+    return (*found, *_other_disks(spec, config))
+
+
+def gib(size: str) -> float | None:
+    """Read a disk's size as Proxmox writes it (`8G`, `512M`); None if it does not say."""
+    return float(size[:-1]) * _UNITS[size[-1]] if size[-1:] in _UNITS else None
+
+
+def _differs(name: str, value: object, config: ContainerConfig) -> bool:
+    there = getattr(config, name)
+    if name == "console" and there is None:
+        there = True
+    return value is not None and (value or None) != (there or None)
+
+
+def _other_disks(spec: ContainerSpec, config: ContainerConfig) -> Iterator[str]:
+    """Name the disks that are smaller than asked for, elsewhere, or missing."""
+    wanted: dict[str, tuple[str | None, float | None, str | None]] = {
+        f"mp{index}": (each.storage, each.size, normpath(each.path))
+        for index, each in enumerate(spec.mounts)
+        if not each.is_bind
+    }
+    wanted["rootfs"] = (spec.storage, spec.disk, None)
+    for name, (storage, size, path) in sorted(wanted.items()):
+        there = config.mounts.get(name, {})
+        has = gib(there.get("size", ""))
+        if (there.get("volume", "").partition(":")[0], there.get("mp")) != (storage, path):
+            yield name
+        elif size is not None and has is not None and has < size:
+            yield f"{name}.size"
 
 
 def _mount(spec: MountSpec) -> str:

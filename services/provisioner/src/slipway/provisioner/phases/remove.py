@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from slipway.contracts.problems import Conflict
-from slipway.provisioner.phases import ha, ownership, tasks
+from slipway.provisioner.phases import ha, marks, ownership, tasks
 from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import ContainerMissing, NotRunning
@@ -28,7 +28,7 @@ async def look(work: Work) -> Result:
             vmid = work.target.vmid
             raise ownership.NotOurs(
                 f"VMID {vmid} on {work.target.node} does not carry this container's mark, so it is not "
-                "touched. If it is the right one, restore the line `slipway: container=...` in its notes.",
+                f"touched. If it is the right one, write this line into its notes: {marks.line(work.target)}",
                 vmid=vmid,
             )
         case _:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from slipway.contracts.problems import Conflict, FieldError, NotFound
 from slipway.provisioner.phases import power, tasks
 from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, Result, Work
+from slipway.proxmox.errors import SnapshotTaken
 
 DEADLINE = timedelta(minutes=30)
 
@@ -46,16 +47,21 @@ async def look_for_it(work: Work) -> Result:
 
 async def take(work: Work) -> Result:
     """Take a snapshot, unless one of that name is there."""
-    if _name(work) in await _names(work):
+    # One that this step began is waited for: Proxmox lists a snapshot before it is whole.
+    if not work.facts().get("posted_at") and _name(work) in await _names(work):
         return NOTHING_TO_DO
     api, target = work.cluster.api, work.target
     note = work.command.args.description or ""
-    await tasks.run(
-        work,
-        "vzsnapshot",
-        lambda: api.snapshot(target.node, target.vmid, _name(work), note),
-        deadline=DEADLINE,
-    )
+    try:
+        await tasks.run(
+            work,
+            "vzsnapshot",
+            lambda: api.snapshot(target.node, target.vmid, _name(work), note),
+            deadline=DEADLINE,
+        )
+    except SnapshotTaken:
+        if _name(work) not in await _names(work):
+            raise
     return DONE
 
 
@@ -70,9 +76,10 @@ async def go_back(work: Work) -> Result:
 
 async def delete(work: Work) -> Result:
     """Delete a snapshot, unless it is gone."""
-    if _name(work) not in await _names(work):
-        return NOTHING_TO_DO
     api, target = work.cluster.api, work.target
+    # Also one that is not whole: that is how a killed task leaves it.
+    if _name(work) not in {each.name for each in await api.snapshots(target.node, target.vmid)}:
+        return NOTHING_TO_DO
     await tasks.run(
         work,
         "vzdelsnapshot",
@@ -83,8 +90,9 @@ async def delete(work: Work) -> Result:
 
 
 async def _names(work: Work) -> set[str]:
+    """Name the snapshots that are whole."""
     found = await work.cluster.api.snapshots(work.target.node, work.target.vmid)
-    return {each.name for each in found}
+    return {each.name for each in found if each.state is None}
 
 
 def _name(work: Work) -> str:

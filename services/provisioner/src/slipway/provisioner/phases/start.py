@@ -1,9 +1,11 @@
 """Phase start: the container runs, has its address, and can reach what the next phases need."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address
 
+from slipway.contracts.containers import NetworkSpec
 from slipway.contracts.problems import Failed
 from slipway.provisioner.phases import ha, packages, tasks
 from slipway.provisioner.phases.work import DONE, Result, Work
@@ -15,7 +17,10 @@ START_DEADLINE = timedelta(minutes=5)
 ADDRESS_SECONDS = 60.0
 READY_SECONDS = 90
 _PAUSE_SECONDS = 0.3
+Found = Mapping[str, Sequence[IPv4Address | IPv6Address]]
+"""The addresses in a guest by interface, link-local ones left out."""
 _EXPECTED = {"dhcp", "auto"}
+_IPV4 = 4
 
 _READY = """
 ends=$(($(date +%s) + $1))
@@ -81,20 +86,14 @@ async def start(work: Work) -> Result:
 
 
 async def address(work: Work) -> Result:
-    """Wait for an address on every device that expects one."""
-    expected = [
-        (f"net{index}", str(network.name))
-        for index, network in enumerate(work.spec.networks)
-        if not network.link_down
-        and any(ip is not None and ip != "manual" for ip in (network.ip, network.ip6))
-    ]
+    """Wait for an address of each family that a device expects."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + ADDRESS_SECONDS
     while True:
         found = await _addresses(work)
-        missing = [device for device, name in expected if not found.get(name)]
+        missing = without_address(work.spec.networks, found)
         if not missing:
-            return Result(message=", ".join(sorted({each for some in found.values() for each in some})))
+            return Result(message=", ".join(sorted({str(each) for some in found.values() for each in some})))
         if loop.time() > ends:
             raise _without_address(work, missing, found)
         await asyncio.sleep(_PAUSE_SECONDS)
@@ -117,24 +116,41 @@ async def ready(work: Work) -> Result:
     return Result(message=f"init is {told['init']}")
 
 
-async def _addresses(work: Work) -> Mapping[str, list[str]]:
+def without_address(networks: Sequence[NetworkSpec], found: Found) -> Sequence[tuple[str, int]]:
+    """Name the devices and IP versions that should have an address and have none. Pure."""
+    return [
+        (f"net{index}", version)
+        for index, network in enumerate(networks)
+        if not network.link_down
+        for version, ip in ((4, network.ip), (6, network.ip6))
+        if ip is not None and ip != "manual"
+        if all(each.version != version for each in found.get(str(network.name), ()))
+    ]
+
+
+async def _addresses(work: Work) -> Found:
     interfaces = await work.cluster.api.interfaces(work.target.node, work.target.vmid)
     return {
-        each.name: [str(at.ip) for at in each.addresses if not at.ip.is_link_local]
+        each.name: [at.ip for at in each.addresses if not at.ip.is_link_local]
         for each in interfaces
         if each.name != "lo"
     }
 
 
-def _without_address(work: Work, missing: list[str], found: Mapping[str, list[str]]) -> GuestWithoutNetwork:
-    wanted = {f"net{i}": each for i, each in enumerate(work.spec.networks)}
+def _without_address(work: Work, missing: Sequence[tuple[str, int]], found: Found) -> GuestWithoutNetwork:
+    networks = {f"net{i}": each for i, each in enumerate(work.spec.networks)}
+    wanted = {
+        (device, version): networks[device].ip if version == _IPV4 else networks[device].ip6
+        for device, version in missing
+    }
     told = "; ".join(
-        f"{device} on {wanted[device].bridge} wants {wanted[device].ip or wanted[device].ip6}"
-        for device in missing
+        f"{device} on {networks[device].bridge} wants {ip} for IPv{version}"
+        for (device, version), ip in wanted.items()
     )
-    dynamic = any({wanted[device].ip, wanted[device].ip6} & _EXPECTED for device in missing)
+    dynamic = bool(_EXPECTED.intersection(wanted.values()))
     hint = "does a DHCP server answer on that bridge (and VLAN)?" if dynamic else "is the bridge up?"
-    seen = dict(found) or "no interface"
+    listed = [f"{name} {', '.join(map(str, some)) or 'none'}" for name, some in found.items()]
+    seen = "; ".join(listed) or "no interface"
     return GuestWithoutNetwork(
         f"No address after {ADDRESS_SECONDS:.0f} s: {told}; seen: {seen}. Check: {hint}"
     )

@@ -1,0 +1,78 @@
+"""Slipway's mark: one line in a container's notes that says whose it is. Pure.
+
+It counts only where it names the very container that it stands on: its cluster, its VMID and the MAC of one
+of its network devices. A clone copies the notes, but has another VMID; a backup restored elsewhere as a new
+container has other MACs. A copy carries a mark without a MAC until it is stamped, since Proxmox chooses a
+copy's MACs itself. The rest of the notes is the user's.
+"""
+
+import hashlib
+import re
+
+from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.jobs import Target
+from slipway.contracts.message import Id
+from slipway.proxmox.answers import ContainerConfig
+
+_LINE = re.compile(
+    r"^slipway: container=(?P<container>\S+) cluster=(?P<cluster>\S+) vmid=(?P<vmid>\d+)"
+    r"(?: mac=(?P<mac>\S+))?(?: .*)?$",
+    re.MULTILINE,
+)
+
+
+def is_marked(config: ContainerConfig, target: Target) -> bool:
+    """Whether the notes say that it is this very container."""
+    wanted = (target.container, target.cluster, str(target.vmid))
+    known = macs(config)
+    return any(
+        (found["container"], found["cluster"], found["vmid"]) == wanted
+        and (found["mac"] is None or not known or found["mac"].upper() in known)
+        for found in _LINE.finditer(config.description)
+    )
+
+
+def notes(text: str | None, target: Target, job: Id, *, mac: str | None) -> str:
+    """Give a user's words with our mark below them. The job is information only."""
+    mark = " ".join((line(target), *([f"mac={mac}"] if mac else ()), f"job={job}"))
+    return "\n\n".join(part for part in ((text or "").strip(), mark) if part)
+
+
+def line(target: Target) -> str:
+    """Give the part of the mark that is needed at least: what an operator may write by hand."""
+    return f"slipway: container={target.container} cluster={target.cluster} vmid={target.vmid}"
+
+
+def made(spec: ContainerSpec, target: Target, job: Id) -> str:
+    """Give the notes of a container that is made with this spec."""
+    own = spec.networks[0].hwaddr or hwaddr(target.container, 0) if spec.networks else None
+    return notes(spec.description, target, job, mac=own)
+
+
+def stamped(config: ContainerConfig, target: Target, job: Id) -> str:
+    """Give a container's notes with its mark made anew."""
+    first = min((name for name, device in config.networks.items() if device.get("hwaddr")), default=None)
+    mac = config.networks[first]["hwaddr"] if first else None
+    return notes(without_mark(config.description), target, job, mac=mac)
+
+
+def with_mark(text: str, description: str) -> str:
+    """Give notes with another text of the user's and the mark that was there."""
+    found = _LINE.search(description)
+    return "\n\n".join(part for part in (text.strip(), found.group(0) if found else "") if part)
+
+
+def without_mark(description: str) -> str:
+    """Give the user's part of the notes."""
+    return _LINE.sub("", description).strip()
+
+
+def macs(config: ContainerConfig) -> frozenset[str]:
+    """Give the MACs of a container's network devices."""
+    return frozenset(device["hwaddr"].upper() for device in config.networks.values() if device.get("hwaddr"))
+
+
+def hwaddr(container: Id, index: int) -> str:
+    """Give a network device's MAC: the same each time it is asked, in Proxmox's own range (BC:24:11)."""
+    digest = hashlib.sha256(f"{container}/{index}".encode()).digest()
+    return ":".join(["BC", "24", "11", *(f"{byte:02X}" for byte in digest[:3])])

@@ -1,0 +1,100 @@
+"""Whose container it is, as its notes say it."""
+
+import pytest
+
+from slipway.contracts.containers import ContainerSpec, NetworkSpec
+from slipway.contracts.jobs import JobArgs, Target
+from slipway.provisioner.phases import change, marks
+from slipway.proxmox.answers import ContainerConfig
+
+TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve1", vmid=101, hostname="web")
+MAC = "BC:24:11:00:00:01"
+
+
+def config(description: str, *, mac: str | None = MAC) -> ContainerConfig:
+    """A container's config with these notes, and one network device if there is a MAC."""
+    device = {"net0": f"name=eth0,bridge=vmbr0,hwaddr={mac},ip=dhcp,type=veth"} if mac else {}
+    return ContainerConfig.model_validate({"digest": "d", "description": description, **device})
+
+
+@pytest.mark.parametrize(
+    ("text", "is_ours"),
+    [
+        ("slipway: container=c1 cluster=k1 vmid=101 mac=BC:24:11:00:00:01 job=j1\n", True),
+        ("slipway: container=c1 cluster=k1 vmid=101", True),
+        ("mine\n\nslipway: container=c1 cluster=k1 vmid=101 mac=bc:24:11:00:00:01 job=j1", True),
+        ("see slipway: container=a cluster=b vmid=1\nslipway: container=c1 cluster=k1 vmid=101 job=j", True),
+        ("see slipway: container=c1 cluster=k1 vmid=101 job=j1", False),
+        ("slipway: container=c1 cluster=k1 vmid=102 mac=BC:24:11:00:00:01 job=j1", False),
+        ("slipway: container=c2 cluster=k1 vmid=101 mac=BC:24:11:00:00:01 job=j1", False),
+        ("slipway: container=c1 cluster=k2 vmid=101 mac=BC:24:11:00:00:01 job=j1", False),
+        ("slipway: container=c1 cluster=k1 vmid=101 mac=BC:24:11:00:00:02 job=j1", False),
+        ("", False),
+    ],
+)
+def test_counts_only_where_it_matches(text: str, *, is_ours: bool) -> None:
+    """A mark counts where container, cluster, VMID and MAC are those of the container it stands on."""
+    assert marks.is_marked(config(text), TARGET) is is_ours
+
+
+def test_mac_counts_only_where_there_is_one() -> None:
+    """A container without network devices has no MAC that could differ."""
+    text = "slipway: container=c1 cluster=k1 vmid=101 mac=BC:24:11:00:00:02 job=j1"
+
+    assert marks.is_marked(config(text, mac=None), TARGET)
+
+
+@pytest.mark.parametrize("given", [None, "bc:24:11:12:34:56"])
+def test_made_one_is_marked(given: str | None) -> None:
+    """What a creation writes counts on what the creation makes, also with a MAC of the user's."""
+    network = NetworkSpec(name="eth0", bridge="vmbr0", ip="dhcp", hwaddr=given)
+    spec = ContainerSpec(hostname="web", description="my site", networks=(network,))
+    mac = given or marks.hwaddr("c1", 0)
+
+    assert marks.is_marked(config(marks.made(spec, TARGET, "j1"), mac=mac), TARGET)
+
+
+def test_copy_is_stamped_with_its_own_mac() -> None:
+    """The mark of a copy has no MAC until it is stamped; the user's words stay."""
+    copied = config(marks.notes("my site", TARGET, "j1", mac=None))
+
+    stamped = marks.stamped(copied, TARGET, "j2")
+
+    assert marks.is_marked(copied, TARGET)
+    assert stamped == f"my site\n\nslipway: container=c1 cluster=k1 vmid=101 mac={MAC} job=j2"
+
+
+def test_hand_written_line_is_enough() -> None:
+    """What an operator is told to write makes it ours again."""
+    assert marks.is_marked(config(f"mine\n{marks.line(TARGET)}\n"), TARGET)
+
+
+@pytest.mark.parametrize(
+    "networks",
+    [
+        (),
+        (NetworkSpec(name="eth0", bridge="vmbr0", ip="dhcp", hwaddr="BC:24:11:00:00:09"),),
+    ],
+)
+def test_other_devices_make_another_mark(networks: tuple[NetworkSpec, ...]) -> None:
+    """When the device that the mark names goes or changes, the mark is written anew in the same change."""
+    before = config(f"my site\n\nslipway: container=c1 cluster=k1 vmid=101 mac={MAC} job=j1")
+    args = JobArgs(networks=networks)
+
+    changes = change.changed(args, before, TARGET, "j2")
+
+    after = {"digest": "d", **{k: v for k, v in changes.items() if k != "delete"}}
+    after.setdefault("description", before.description)
+    assert "delete" in changes or "net0" in changes
+    assert marks.is_marked(ContainerConfig.model_validate(after), TARGET)
+    assert str(after["description"]).startswith("my site")
+
+
+def test_same_devices_leave_the_notes_alone() -> None:
+    """An address that changes is no reason to write the notes."""
+    before = config(f"slipway: container=c1 cluster=k1 vmid=101 mac={MAC} job=j1")
+    args = JobArgs(networks=(NetworkSpec(name="eth0", bridge="vmbr0", ip="10.0.0.9/24"),))
+
+    changes = change.changed(args, before, TARGET, "j2")
+
+    assert set(changes) == {"net0"}
