@@ -11,6 +11,8 @@ from support.pve_schema import check_record
 from support.stack import RunningStack, running_stack, stack_folder
 
 ROOT = Path(__file__).parents[2]
+SOON_TAKEN_OVER = {"SLIPWAY_ACK_WAIT": "4", "SLIPWAY_HEARTBEAT": "1"}
+"""A killed worker's job is taken up after four seconds here; stacks of their own have the default of twelve."""
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +22,7 @@ def stack() -> Iterator[RunningStack]:
         templates = data.parent / "lxc" / "templates"
         shutil.copytree(ROOT / "infra" / "lxc", templates.parent)
         shutil.copytree(Path(__file__).parent / "templates", templates, dirs_exist_ok=True)
-        given = {"SLIPWAY_TEMPLATES_DIR": str(templates)}
+        given = {"SLIPWAY_TEMPLATES_DIR": str(templates), **SOON_TAKEN_OVER}
         with running_stack("--lab", "--guests", "simulated", data=data, **given) as running:
             yield running
         assert running.record.read_text().count("\n") > 10

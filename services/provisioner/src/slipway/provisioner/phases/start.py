@@ -46,7 +46,8 @@ if [ -n "$uri" ] && [ -x "$helper" ]; then
     printf 'mirror_host=%s\\n' "$host"
     printf 'dns=%s\\n' "$(getent hosts "$host" | head -n 1)"
     file=$(mktemp)
-    if timeout 45 "$helper" -o Acquire::Retries=2 download-file "$uri" "$file" >/dev/null 2>&1; then
+    set -- -o Acquire::Retries=1 -o Acquire::http::Timeout=15 -o Acquire::https::Timeout=15
+    if timeout 45 "$helper" "$@" download-file "$uri" "$file" >/dev/null 2>&1; then
         printf 'mirror=reached\\n'
     else
         printf 'mirror=unreachable\\n'
