@@ -12,7 +12,7 @@ from support.stack import RunningStack, running_stack, stack_folder
 
 ROOT = Path(__file__).parents[2]
 SOON_TAKEN_OVER = {"SLIPWAY_ACK_WAIT": "4", "SLIPWAY_HEARTBEAT": "1"}
-"""A killed worker's job is taken up after four seconds here; stacks of their own have the default of twelve."""
+"""A killed worker's job is taken up after four seconds here; other stacks have the default of twelve."""
 
 
 @pytest.fixture(scope="session")
