@@ -6,7 +6,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.async_api import expect
 
+from support.browser import Browsing, browsing, sign_in
 from support.pve_schema import check_record
 from support.stack import RunningStack, running_stack, stack_folder
 
@@ -34,3 +36,21 @@ async def api(stack: RunningStack) -> AsyncIterator[httpx.AsyncClient]:
     """A client with the first user's rights."""
     async with stack.client() as client:
         yield client
+
+
+@pytest.fixture
+async def visit(stack: RunningStack) -> AsyncIterator[Browsing]:
+    """The page, open and not signed in."""
+    async with browsing(stack.endpoints["http"]) as opened:
+        answer = await opened.page.goto("/")
+        assert answer is not None
+        assert "default-src 'self'" in (await answer.header_value("content-security-policy") or "")
+        yield opened
+
+
+@pytest.fixture
+async def signed_in(visit: Browsing, stack: RunningStack) -> Browsing:
+    """The page, signed in with the bootstrap secret."""
+    await sign_in(visit.page, stack.token)
+    await expect(visit.page.get_by_role("heading", name="Containers", exact=True)).to_be_visible()
+    return visit

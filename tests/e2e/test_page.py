@@ -4,13 +4,12 @@ import os
 import re
 import secrets
 import signal
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from support.browser import Browsing, browsing
+from support.browser import Browsing, ask_for, sign_in
 from support.stack import RunningStack
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -18,27 +17,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 CREATION_MS = 90_000
 
 
-@pytest.fixture
-async def visit(stack: RunningStack) -> AsyncIterator[Browsing]:
-    """The page, open and not signed in."""
-    async with browsing(stack.endpoints["http"]) as opened:
-        answer = await opened.page.goto("/")
-        assert answer is not None
-        assert "default-src 'self'" in (await answer.header_value("content-security-policy") or "")
-        yield opened
-
-
-@pytest.fixture
-async def signed_in(visit: Browsing, stack: RunningStack) -> Browsing:
-    """The page, signed in with the bootstrap secret."""
-    await _sign_in(visit.page, stack.token)
-    await expect(visit.page.get_by_role("heading", name="Containers", exact=True)).to_be_visible()
-    return visit
-
-
 async def test_wrong_secret(visit: Browsing) -> None:
     """A wrong secret is refused in words, and one is still asked for it."""
-    await _sign_in(visit.page, "wrong")
+    await sign_in(visit.page, "wrong")
 
     await expect(visit.page.get_by_role("alert")).not_to_be_empty()
     await expect(visit.page.get_by_label("Secret")).to_be_focused()
@@ -69,7 +50,7 @@ async def test_creation_followed(signed_in: Browsing) -> None:
     page = signed_in.page
     name = f"page-{secrets.token_hex(3)}"
 
-    await _ask_for(page, "nginx-site", name)
+    await ask_for(page, "nginx-site", name)
 
     await expect(page.locator("[data-phase][data-status=finished]")).to_have_count(5, timeout=CREATION_MS)
     await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible()
@@ -104,7 +85,7 @@ async def test_container_kept_and_deleted(signed_in: Browsing) -> None:
     """A new container stands in the list, and is deleted only once its name was typed."""
     page = signed_in.page
     name = f"gone-{secrets.token_hex(3)}"
-    await _ask_for(page, "debian-base", name)
+    await ask_for(page, "debian-base", name)
     await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible(timeout=CREATION_MS)
     await page.goto("/#/containers")
     await page.get_by_role("link", name=name).click()
@@ -125,7 +106,7 @@ async def test_gateway_killed(signed_in: Browsing, stack: RunningStack) -> None:
     """A page whose gateway is killed goes on by itself, and shows every line of the log once."""
     page = signed_in.page
     name = f"kept-{secrets.token_hex(3)}"
-    await _ask_for(page, "nginx-site", name)
+    await ask_for(page, "nginx-site", name)
     await expect(page.locator("[data-phase=create][data-status=finished]")).to_be_visible()
 
     os.kill(stack.endpoints["pids"]["gateway"], signal.SIGKILL)
@@ -158,19 +139,6 @@ async def test_signed_out(signed_in: Browsing) -> None:
     await expect(signed_in.page.get_by_label("Secret")).to_be_visible()
 
 
-async def _sign_in(page: Page, secret: str) -> None:
-    await page.get_by_label("Secret").fill(secret)
-    await page.get_by_role("button", name="Sign in").click()
-
-
-async def _ask_for(page: Page, template: str, name: str) -> None:
-    await page.goto("/#/new")
-    await page.get_by_role("radio", name=re.compile(template)).check()
-    await page.get_by_label("Hostname").fill(name)
-    await page.get_by_role("button", name="Create container").click()
-    await expect(page.get_by_role("heading", name=f"Create {name}")).to_be_visible()
-
-
 async def _revealed(page: Page, credential: str) -> str:
     await page.get_by_role("button", name=f"Reveal {credential}").click()
     await expect(page.get_by_role("button", name=f"Copy {credential}")).to_be_visible()
@@ -182,7 +150,7 @@ async def test_power_and_cancel(signed_in: Browsing) -> None:
     """A container is stopped and started by its buttons; a running creation is cancelled by its own."""
     page = signed_in.page
     name = f"power-{secrets.token_hex(3)}"
-    await _ask_for(page, "debian-base", name)
+    await ask_for(page, "debian-base", name)
     await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible(timeout=CREATION_MS)
     await page.get_by_role("link", name="Open").click()
     for verb, heading in (("Stop", f"Stop {name}: done"), ("Start", f"Start {name}: done")):
@@ -191,7 +159,7 @@ async def test_power_and_cancel(signed_in: Browsing) -> None:
         await page.get_by_role("link", name=f"Open {name}").click()
 
     other = f"cancel-{secrets.token_hex(3)}"
-    await _ask_for(page, "counting", other)
+    await ask_for(page, "counting", other)
     await page.get_by_role("button", name="Cancel", exact=True).click()
 
     await expect(page.get_by_text("The job was cancelled before it was done.")).to_be_visible(
@@ -204,7 +172,7 @@ async def test_creation_undone(signed_in: Browsing, api: httpx.AsyncClient) -> N
     """A creation is ended and what it made is removed, by one button; the name is free."""
     page = signed_in.page
     name = f"undone-{secrets.token_hex(3)}"
-    await _ask_for(page, "counting", name)
+    await ask_for(page, "counting", name)
     (made,) = (await api.get("/api/v1/containers", params={"q": name})).json()["items"]
     await page.get_by_role("button", name="Cancel and delete").click()
 
@@ -221,7 +189,7 @@ async def test_forgotten_from_the_page(
     """While Proxmox is away a deletion says so, and offers to drop the record; seen again, it is back."""
     page = signed_in.page
     name = f"lost-{secrets.token_hex(3)}"
-    await _ask_for(page, "debian-base", name)
+    await ask_for(page, "debian-base", name)
     await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible(timeout=CREATION_MS)
     await page.get_by_role("link", name="Open").click()
     pid = stack.endpoints["pids"]["lab"]

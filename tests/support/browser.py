@@ -1,5 +1,6 @@
 """A real Chromium for tests of the page, and all that a page complained about while it was open."""
 
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -54,3 +55,18 @@ async def browsing(address: str) -> AsyncIterator[Browsing]:
             yield opened
         finally:
             await browser.close()
+
+
+async def sign_in(page: Page, secret: str) -> None:
+    """Give the secret where it is asked for."""
+    await page.get_by_label("Secret").fill(secret)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+async def ask_for(page: Page, template: str, name: str) -> None:
+    """Fill in the form of a new container, and come to its job."""
+    await page.goto("/#/new")
+    await page.get_by_role("radio", name=re.compile(template)).check()
+    await page.get_by_label("Hostname").fill(name)
+    await page.get_by_role("button", name="Create container").click()
+    await expect(page.get_by_role("heading", name=f"Create {name}")).to_be_visible()

@@ -1,6 +1,6 @@
 /**
  * The HTTP API, as the page needs it. Every failure is an `ApiProblem`; a lost session is told to the whole page
- * by the event `signed-out` on `document`.
+ * by the event `signed-out` on `document`, and a new one of the same person by `signed-in`.
  */
 
 /** @typedef {{field: string, message: string}} FieldError */
@@ -52,6 +52,7 @@
  * @property {string | null} [retry_of]
  * @property {string[]} [warnings]
  * @property {ProblemBody | null} [error]
+ * @property {string[]} [actions] what makes sense now
  * @property {string} [created_at]
  * @property {string | null} [started_at]
  * @property {string | null} [finished_at]
@@ -67,6 +68,10 @@
  */
 
 const AGAIN_MS = 300;
+const MOST_LOOKS = 20;
+
+/** States of a job that has ended. */
+export const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 
 /** What went wrong, in words for people, with the fields it concerns. */
 export class ApiProblem extends Error {
@@ -131,13 +136,37 @@ async function ask(path, init, isFirst = true) {
     }
     if (isFirst && init.method === "GET") {
       // A browser gives up its requests when the machine's network changes; to read once more does no harm.
-      await new Promise((resume) => setTimeout(resume, AGAIN_MS));
+      await pause();
       return ask(path, init, false);
     }
     throw new ApiProblem(0, {
       code: "unreachable",
       message: "Slipway can't be reached. Check that it runs and that this machine is online, then try again.",
     });
+  }
+}
+
+function pause() {
+  return new Promise((resume) => setTimeout(resume, AGAIN_MS));
+}
+
+/**
+ * A job whose story has ended, as it is kept: the record follows the story by a moment.
+ *
+ * @param {string} id
+ * @param {AbortSignal} signal
+ * @returns {Promise<Job>}
+ */
+export async function endedJob(id, signal) {
+  for (let looks = 1; ; looks += 1) {
+    const job = await request("GET", `/api/v1/jobs/${encodeURIComponent(id)}`, { signal });
+    if (ENDED.has(job.state)) {
+      return job;
+    }
+    if (looks === MOST_LOOKS) {
+      return { ...job, actions: [] };
+    }
+    await pause();
   }
 }
 

@@ -1,9 +1,10 @@
 /**
- * Live streams. `EventSource` resumes by itself with `Last-Event-ID`; only when the server refused it for good
- * it is opened anew here, after a growing delay, and the story then starts from its beginning.
+ * Live streams. They are open only while the page is seen, since a browser has six connections to a server for
+ * all of its tabs, and go on after the last event that was heard. `EventSource` resumes by itself when it is cut;
+ * only when the server refused it for good it is opened anew here, after a growing delay.
  */
 
-import { request } from "./api.js";
+import { ENDED, request } from "./api.js";
 
 const DELAYS = [1000, 2000, 5000, 10000];
 const QUIET_MS = 250;
@@ -14,52 +15,64 @@ const FLEET_EVENTS = [
   "forgotten", "found",
   "reset",
 ];
-const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 const JOB_EVENTS = ["accepted", "phase", "step", "log", "progress", "item", "done", "reset"];
 
 /** @typedef {"connecting" | "live" | "lost" | "ended"} StreamState */
 
 /**
- * Keep a stream open until the signal.
+ * Keep a stream open until the signal, whenever the page is seen.
  *
- * @param {string} path
+ * @param {(lastId: string) => string} address where what follows an event is told; before the first its id is ""
  * @param {string[]} names
  * @param {(name: string, content: any) => void} receive
  * @param {{signal: AbortSignal, tell?: (state: StreamState) => void, refused: (failures: number) => Promise<void>}}
  *   options `refused` is awaited before the stream is opened anew
  */
-function stream(path, names, receive, { signal, tell = () => {}, refused }) {
+function stream(address, names, receive, { signal, tell = () => {}, refused }) {
   let failures = 0;
+  let lastId = "";
+  let timer = 0;
+  /** @type {EventSource | null} */
+  let source = null;
+  const close = () => {
+    source?.close();
+    clearTimeout(timer);
+  };
   const open = () => {
-    if (signal.aborted) {
+    close();
+    if (signal.aborted || document.hidden) {
       return;
     }
-    const source = new EventSource(path);
-    const close = () => source.close();
-    signal.addEventListener("abort", close, { once: true });
-    source.addEventListener("open", () => {
+    const opened = new EventSource(address(lastId));
+    source = opened;
+    opened.addEventListener("open", () => {
       failures = 0;
       tell("live");
     });
-    source.addEventListener("error", () => {
+    opened.addEventListener("error", () => {
       tell("lost");
-      if (source.readyState === EventSource.CLOSED && !signal.aborted) {
-        signal.removeEventListener("abort", close);
+      if (opened.readyState === EventSource.CLOSED && source === opened) {
         again();
       }
     });
     for (const name of names) {
-      source.addEventListener(name, (event) => receive(name, parse(event.data)));
+      opened.addEventListener(name, (event) => {
+        lastId = event.lastEventId;
+        receive(name, parse(event.data));
+      });
     }
   };
   const again = () => {
     const delay = DELAYS[Math.min(failures, DELAYS.length - 1)];
     failures += 1;
-    setTimeout(async () => {
+    timer = window.setTimeout(async () => {
       await refused(failures).catch(() => {});
       open();
     }, delay);
   };
+  document.addEventListener("visibilitychange", open, { signal });
+  document.addEventListener("signed-in", open, { signal });
+  signal.addEventListener("abort", close);
   tell("connecting");
   open();
 }
@@ -77,15 +90,13 @@ function parse(text) {
 }
 
 /**
- * Call `changed` soon after anything changed in the fleet, and now and then in case an event was missed. While
- * the tab is hidden the stream is closed, since a browser has only a few connections.
+ * Call `changed` soon after anything changed in the fleet, when the page is seen again, and now and then in case
+ * an event was missed.
  *
  * @param {() => void} changed
  * @param {{signal: AbortSignal, tell?: (state: StreamState) => void}} options
  */
 export function followFleet(changed, { signal, tell }) {
-  /** @type {AbortController | null} */
-  let open = null;
   let timer = 0;
   const soon = () => {
     // Events that never stop must not put it off for ever.
@@ -94,26 +105,16 @@ export function followFleet(changed, { signal, tell }) {
       changed();
     }, QUIET_MS);
   };
-  const start = () => {
-    open = new AbortController();
-    // A refused stream doesn't say why; a plain request, which `changed` makes, notices a lost session.
-    stream("/api/v1/events", FLEET_EVENTS, soon, { signal: open.signal, tell, refused: async () => soon() });
-  };
-  const turn = () => {
-    open?.abort();
-    if (!document.hidden) {
-      start();
-      soon();
-    }
-  };
   const poll = setInterval(() => document.hidden || changed(), POLL_MS);
-  document.addEventListener("visibilitychange", turn, { signal });
+  document.addEventListener("visibilitychange", () => document.hidden || soon(), { signal });
+  document.addEventListener("signed-in", soon, { signal });
   signal.addEventListener("abort", () => {
-    open?.abort();
     clearTimeout(timer);
     clearInterval(poll);
   });
-  start();
+  // What was missed meanwhile is read as it is now. A refused stream doesn't say why; a plain request, which
+  // `changed` makes, notices a lost session.
+  stream(() => "/api/v1/events", FLEET_EVENTS, soon, { signal, tell, refused: async () => soon() });
 }
 
 /**
@@ -139,9 +140,37 @@ export function followJob(job, receive, { signal, tell = () => {} }) {
     const found = await request("GET", path, { signal: ended.signal });
     if (failures > 1 && ENDED.has(found.state)) {
       hear("done", found);
-    } else {
-      receive("reset", {});
     }
   };
-  stream(`${path}/events`, JOB_EVENTS, hear, { signal: ended.signal, tell, refused });
+  const address = (/** @type {string} */ lastId) => `${path}/events${lastId && `?last_event_id=${lastId}`}`;
+  stream(address, JOB_EVENTS, hear, { signal: ended.signal, tell, refused });
+}
+
+/**
+ * Do something one time after the other; asked for while it is being done, it is done once more afterwards. So no
+ * older answer replaces a newer one.
+ *
+ * @param {() => Promise<void>} act
+ * @param {AbortSignal} signal
+ * @returns {() => Promise<void>}
+ */
+export function inTurn(act, signal) {
+  let isWanted = false;
+  /** @type {Promise<void> | null} */
+  let acting = null;
+  const untilDone = async () => {
+    try {
+      while (isWanted && !signal.aborted) {
+        isWanted = false;
+        await act();
+      }
+    } finally {
+      acting = null;
+    }
+  };
+  return () => {
+    isWanted = true;
+    acting ??= untilDone();
+    return acting;
+  };
 }

@@ -4,9 +4,12 @@ import { list, request } from "../api.js";
 import { deleteButton, powerButtons } from "../actions.js";
 import { credentialList } from "../credentials.js";
 import { h, icon, replace } from "../dom.js";
-import { followFleet } from "../live.js";
+import { followFleet, inTurn } from "../live.js";
 import { badge, card, facts, jobBadge, problemBox, loading, serviceList, warningList, when } from "../parts.js";
-import { kindWords, memory } from "../words.js";
+import { keepingFocus } from "../rows.js";
+import { ago, kindWords, memory } from "../words.js";
+
+const JOBS_AT_ONCE = 20;
 
 /**
  * @param {(state: string) => void} tellLive
@@ -16,31 +19,87 @@ export function containerView(tellLive) {
   return async (page, { id, signal }) => {
     replace(page, loading());
     const path = `/api/v1/containers/${encodeURIComponent(id)}`;
-    let drawn = "";
+    const view = new ContainerView(signal, () => {
+      wanted += JOBS_AT_ONCE;
+      refresh();
+    });
+    let wanted = JOBS_AT_ONCE;
     const load = async () => {
       const [container, jobs] = await Promise.all([
         request("GET", path, { signal }),
-        list("/api/v1/jobs", { wanted: 20, query: { container: id }, signal }),
+        list("/api/v1/jobs", { wanted, query: { container: id }, signal }),
       ]);
-      const mine = jobs.items.filter((each) => each.container === id);
-      const now = JSON.stringify([container, mine]);
-      // Drawing anew would hide a revealed password and move the focus: only when something changed.
-      if (now !== drawn) {
-        drawn = now;
-        document.title = `${container.hostname} · Slipway`;
-        replace(page, content(container, mine, signal));
+      document.title = `${container.hostname} · Slipway`;
+      view.show(container, jobs);
+      if (!view.element.isConnected) {
+        replace(page, back(), view.element);
       }
     };
-    const refresh = () => load().catch((error) => {
-      if (!signal.aborted && error.status === 404) {
-        drawn = "";
-        replace(page, back(), problemBox(error));
+    const refresh = inTurn(() => load().catch((error) => {
+      if (!signal.aborted) {
+        error.status === 404 ? replace(page, back(), problemBox(error)) : view.tell(error);
       }
-    });
+    }), signal);
 
     await load();
     followFleet(refresh, { signal, tell: tellLive });
   };
+}
+
+class ContainerView {
+  /** What each part shows now. @type {Map<Element, string>} */
+  #shown = new Map();
+
+  /**
+   * @param {AbortSignal} signal
+   * @param {() => void} more shows more jobs
+   */
+  constructor(signal, more) {
+    this.signal = signal;
+    this.more = more;
+    const part = () => h("div", { class: "part" });
+    [this.trouble, this.head, this.notices] = [part(), part(), part()];
+    [this.services, this.credentials, this.jobs, this.facts] = [part(), part(), part(), part()];
+    this.element = h("div", { class: "parts" }, this.trouble, this.head, this.notices,
+      h("div", { class: "columns" }, h("div", null, this.services, this.credentials, this.jobs), this.facts));
+  }
+
+  /**
+   * @param {import("../api.js").Container} container
+   * @param {{items: import("../api.js").Job[], hasMore: boolean}} jobs
+   */
+  show(container, jobs) {
+    const { id, hostname, vmid, lifecycle, power, job, warnings, services, credentials } = container;
+    this.tell(null);
+    this.#part(this.head, [hostname, vmid, lifecycle, power, job], () => headOf(container, this.signal));
+    this.#part(this.notices, [job, warnings], () => noticesOf(container));
+    this.#part(this.services, services, () => card("Services", serviceList(container)));
+    this.#part(this.credentials, [id, credentials], () => card("Credentials", credentialList(container, this.signal)));
+    const rows = jobs.items.map((each) => [each.id, each.state, ago(each.created_at ?? "")]);
+    this.#part(this.jobs, [rows, jobs.hasMore], () => card("Jobs", jobRows(jobs.items),
+      jobs.hasMore && h("button", { type: "button", class: "button", onclick: this.more }, "Show more")));
+    this.#part(this.facts, [container, ago(container.created_at ?? "")], () => card("Facts", factsOf(container)));
+  }
+
+  /** @param {any} error what keeps the page from being true; null if nothing does */
+  tell(error) {
+    this.#part(this.trouble, error && [error.code, error.message], () => error && problemBox(error));
+  }
+
+  /**
+   * Draw a part anew if it shows something else: so the rest keeps the focus, and a revealed password.
+   *
+   * @param {Element} part
+   * @param {any} shown
+   * @param {() => any} draw
+   */
+  #part(part, shown, draw) {
+    const now = JSON.stringify(shown ?? null);
+    if (this.#shown.get(part) !== now) {
+      this.#shown.set(part, now);
+      keepingFocus(part, () => replace(part, draw()));
+    }
+  }
 }
 
 function back() {
@@ -49,31 +108,29 @@ function back() {
 
 /**
  * @param {import("../api.js").Container} container
- * @param {import("../api.js").Job[]} jobs
  * @param {AbortSignal} signal
  */
-function content(container, jobs, signal) {
+function headOf(container, signal) {
   const isBusy = container.lifecycle === "creating" || container.lifecycle === "deleting";
   const isGone = container.lifecycle === "deleted";
   const isAtRest = !isBusy && !isGone && !container.job;
   const trouble = h("div");
   return [
-    back(),
     h("div", { class: "head" },
       h("div", { class: "head-title" }, h("h1", null, container.hostname),
         badge(container.lifecycle), !isGone && container.power !== "unknown" && badge(container.power)),
       h("div", { class: "head-tools" },
         isAtRest && powerButtons(container, trouble, signal), isAtRest && deleteButton(container, signal))),
     trouble,
+  ];
+}
+
+/** @param {import("../api.js").Container} container */
+function noticesOf(container) {
+  return [
     container.job && h("div", { class: "notice info" },
       h("p", null, "A job works on it now. ", h("a", { href: `#/jobs/${container.job}` }, "Follow it"))),
     warningList(container.warnings),
-    h("div", { class: "columns" },
-      h("div", null,
-        card("Services", serviceList(container)),
-        card("Credentials", credentialList(container, signal)),
-        card("Jobs", jobRows(jobs))),
-      card("Facts", factsOf(container))),
   ];
 }
 

@@ -1,9 +1,9 @@
 /** All containers, live. */
 
-import { list } from "../api.js";
 import { h, icon, replace } from "../dom.js";
+import { Listing } from "../listing.js";
 import { followFleet } from "../live.js";
-import { badge, empty, loading, problemBox, webLink } from "../parts.js";
+import { badge, empty, webLink } from "../parts.js";
 import { warningWords } from "../words.js";
 
 const AT_ONCE = 200;
@@ -14,92 +14,44 @@ const AT_ONCE = 200;
  */
 export function containersView(tellLive) {
   return async (page, { signal }) => {
-    let wanted = AT_ONCE;
-    /** @type {{items: import("../api.js").Container[], hasMore: boolean} | null} */
-    let known = null;
-    const body = h("div", null, loading());
+    const containers = new Listing({
+      path: "/api/v1/containers",
+      atOnce: AT_ONCE,
+      caption: "Containers",
+      heads: ["Hostname", "State", "Address", "Services", "Template", "Node"],
+      row,
+      nothing: empty("No containers yet", "Choose a template and watch your first one come up.", newLink()),
+      signal,
+      drawn: (items) => {
+        tools.hidden = items.length === 0;
+      },
+    });
     const filter = h("input", {
       type: "search", id: "filter", placeholder: "Filter", "aria-label": "Filter containers", autocomplete: "off",
-      oninput: () => draw(),
+      oninput: () => containers.draw(),
     });
+    containers.isWanted = (each) => textOf(each).includes(filter.value.trim().toLowerCase());
     const tools = h("div", { class: "head-tools", hidden: true }, filter, newLink());
-    replace(page, h("div", { class: "head" }, h("h1", null, "Containers"), tools), body);
+    replace(page, h("div", { class: "head" }, h("h1", null, "Containers"), tools), containers.element);
 
-    const draw = () => {
-      if (known) {
-        tools.hidden = known.items.length === 0;
-        replace(body, content(known, filter.value, more));
-      }
-    };
-    const more = () => {
-      wanted += AT_ONCE;
-      load();
-    };
-    let isLoading = false;
-    let isStale = false;
-    const load = async () => {
-      if (isLoading) {
-        isStale = true;
-        return;
-      }
-      isLoading = true;
-      try {
-        known = await list("/api/v1/containers", { wanted, signal });
-        draw();
-      } catch (error) {
-        if (!signal.aborted) {
-          replace(body, problemBox(error, { retry: load }));
-        }
-      } finally {
-        isLoading = false;
-      }
-      if (isStale && !signal.aborted) {
-        isStale = false;
-        load();
-      }
-    };
-
-    await load();
-    followFleet(load, { signal, tell: tellLive });
+    await containers.load();
+    followFleet(() => containers.load(), { signal, tell: tellLive });
   };
+}
+
+/** @param {import("../api.js").Container} container */
+function textOf({ hostname, vmid, node, template, address }) {
+  return [hostname, vmid, node, template, address].join(" ").toLowerCase();
 }
 
 function newLink() {
   return h("a", { class: "button primary", href: "#/new" }, icon("plus"), "New container");
 }
 
-/**
- * @param {{items: import("../api.js").Container[], hasMore: boolean}} known
- * @param {string} filter
- * @param {() => void} more
- */
-function content({ items, hasMore }, filter, more) {
-  if (!items.length) {
-    return empty("No containers yet", "Choose a template and watch your first one come up.", newLink());
-  }
-  const words = filter.trim().toLowerCase();
-  const shown = items.filter((each) =>
-    [each.hostname, each.vmid, each.node, each.template, each.address].join(" ").toLowerCase().includes(words));
-  return [
-    shown.length ? table(shown) : h("p", { class: "muted" }, `None of ${items.length} matches “${filter}”.`),
-    hasMore && h("button", { type: "button", class: "button", onclick: more }, "Show more"),
-  ];
-}
-
-/** @param {import("../api.js").Container[]} containers */
-function table(containers) {
-  const heads = ["Hostname", "State", "Address", "Services", "Template", "Node"];
-  return h("div", { class: "card flush" },
-    h("table", { class: "table" },
-      h("caption", { class: "hidden" }, "Containers"),
-      h("thead", null, h("tr", null, heads.map((head) => h("th", { scope: "col" }, head)))),
-      h("tbody", null, containers.map(row))));
-}
-
 /** @param {import("../api.js").Container} container */
 function row(container) {
   const links = (container.services ?? []).filter((each) => each.url && !each.is_system);
-  return h("tr", { "data-container": container.id },
+  return h("tr", { "data-key": container.id },
     h("th", { scope: "row" },
       h("a", { href: `#/containers/${container.id}` }, container.hostname),
       h("span", { class: "vmid" }, container.vmid)),

@@ -1,12 +1,12 @@
 /** All jobs, newest first, live. */
 
-import { list } from "../api.js";
 import { h, replace } from "../dom.js";
+import { Listing } from "../listing.js";
 import { followFleet } from "../live.js";
-import { empty, jobBadge, loading, problemBox, when } from "../parts.js";
+import { empty, jobBadge, when } from "../parts.js";
 import { jobTitle } from "../words.js";
 
-const SHOWN = 100;
+const AT_ONCE = 100;
 
 /**
  * @param {(state: string) => void} tellLive
@@ -14,39 +14,26 @@ const SHOWN = 100;
  */
 export function jobsView(tellLive) {
   return async (page, { signal }) => {
-    const body = h("div", null, loading());
-    replace(page, h("div", { class: "head" }, h("h1", null, "Jobs")), body);
-    const load = async () => {
-      try {
-        const { items } = await list("/api/v1/jobs", { wanted: SHOWN, signal });
-        replace(body, items.length ? table(items)
-          : empty("No jobs yet", "Whatever Slipway does to a container is a job, and is kept here."));
-      } catch (error) {
-        if (!signal.aborted) {
-          replace(body, problemBox(error, { retry: load }));
-        }
-      }
-    };
+    const jobs = new Listing({
+      path: "/api/v1/jobs",
+      atOnce: AT_ONCE,
+      caption: "Jobs, newest first",
+      heads: ["Job", "State", "Done", "By", "When"],
+      row,
+      nothing: empty("No jobs yet", "Whatever Slipway does to a container is a job, and is kept here."),
+      signal,
+    });
+    replace(page, h("div", { class: "head" }, h("h1", null, "Jobs")), jobs.element);
 
-    await load();
-    followFleet(load, { signal, tell: tellLive });
+    await jobs.load();
+    followFleet(() => jobs.load(), { signal, tell: tellLive });
   };
-}
-
-/** @param {import("../api.js").Job[]} jobs */
-function table(jobs) {
-  const heads = ["Job", "State", "Done", "By", "When"];
-  return h("div", { class: "card flush" },
-    h("table", { class: "table" },
-      h("caption", { class: "hidden" }, "Jobs, newest first"),
-      h("thead", null, h("tr", null, heads.map((head) => h("th", { scope: "col" }, head)))),
-      h("tbody", null, jobs.map(row))));
 }
 
 /** @param {import("../api.js").Job} job */
 function row(job) {
   const isLive = job.state === "running" || job.state === "queued";
-  return h("tr", null,
+  return h("tr", { "data-key": job.id },
     h("th", { scope: "row" },
       h("a", { href: `#/jobs/${job.id}` }, jobTitle(job)),
       h("span", { class: "vmid" }, job.vmid)),

@@ -1,0 +1,160 @@
+"""What the page must not lose: what went wrong, what was typed, what happens unseen, the place in a list."""
+
+import asyncio
+import re
+import secrets
+
+import httpx
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from support.browser import Browsing, ask_for
+from support.stack import RunningStack, create, done, story
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+CREATION_MS = 90_000
+JOB_PATHS = re.compile(r"/api/v1/jobs\?")
+
+
+@pytest.fixture
+async def container(api: httpx.AsyncClient) -> str:
+    """A container that runs: to start it is a job that is done at once."""
+    accepted = await create(api, template="debian-base", hostname=f"rows-{secrets.token_hex(3)}")
+    await story(api, accepted["job"]["id"])
+    return str(accepted["container"]["id"])
+
+
+@pytest.fixture
+async def hidden(signed_in: Browsing) -> Page:
+    """The page, which believes what it is told by `_turn`: a headless browser hides none."""
+    await signed_in.page.evaluate(
+        "Object.defineProperty(document, 'hidden', { get: () => document.body.dataset.hidden === 'yes' })"
+    )
+    return signed_in.page
+
+
+async def test_job_while_hidden(hidden: Page, api: httpx.AsyncClient, stack: RunningStack) -> None:
+    """A hidden job page holds no connection; seen again it has every line of the log once, in order."""
+    await ask_for(hidden, "counting", f"unseen-{secrets.token_hex(3)}")
+    await expect(hidden.get_by_text("number 1", exact=True)).to_be_attached(timeout=CREATION_MS)
+    before = await _viewers(stack)
+    await _turn(hidden, "yes")
+    await _until_viewers(stack, before - 1)
+    job = hidden.url.rpartition("/")[2]
+    assert (await api.get(f"/api/v1/jobs/{job}")).json()["state"] == "running"
+    await story(api, job)
+
+    await _turn(hidden, "no")
+
+    await expect(hidden.get_by_text("100 %")).to_be_visible(timeout=CREATION_MS)
+    lines = await hidden.locator(".log-line").all_inner_texts()
+    assert [each for each in lines if each.startswith("number ")] == [f"number {n}" for n in range(1, 2001)]
+
+
+async def test_focus_kept_in_list(signed_in: Browsing, api: httpx.AsyncClient, container: str) -> None:
+    """What happens meanwhile leaves the focus where it is in a list."""
+    page = signed_in.page
+    await page.goto("/#/jobs")
+    rows = page.locator("tbody tr")
+    first = rows.first.get_by_role("link")
+    await first.focus()
+    focused = page.locator(f"a[href='{await first.get_attribute('href')}']")
+
+    ended = await done(api, f"containers/{container}/start")
+
+    link = page.locator(f"a[href='#/jobs/{ended[-1].content['id']}']")
+    await expect(rows.filter(has=link)).to_contain_text("succeeded")
+    await expect(focused).to_be_focused()
+    assert signed_in.complaints == []
+
+
+async def test_failed_load(signed_in: Browsing, api: httpx.AsyncClient, container: str) -> None:
+    """A list that can't be loaded says so above what was known; it goes away with the trouble."""
+    page = signed_in.page
+    await page.goto("/#/jobs")
+    await expect(page.locator("tbody tr").first).to_be_visible()
+    await page.route(JOB_PATHS, lambda route: route.abort())
+
+    await done(api, f"containers/{container}/start")
+
+    await expect(page.get_by_role("alert")).to_contain_text("can't be reached")
+    await expect(page.locator("tbody tr").first).to_be_visible()
+    await page.unroute(JOB_PATHS)
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_late_answer(signed_in: Browsing, api: httpx.AsyncClient, container: str) -> None:
+    """An answer that comes late does not replace a newer one."""
+    page = signed_in.page
+    asked, free = asyncio.Event(), asyncio.Event()
+
+    async def hold_first(route: Route) -> None:
+        is_first = not asked.is_set()
+        asked.set()
+        answer = await route.fetch()
+        if is_first:
+            await free.wait()
+        await route.fulfill(response=answer)
+
+    await page.goto("/#/jobs")
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    await page.route(JOB_PATHS, hold_first)
+    await done(api, f"containers/{container}/start")
+    await asked.wait()
+    newest = await done(api, f"containers/{container}/start")
+    # Longer than the page gathers events: whatever would be asked meanwhile has been.
+    await page.evaluate("new Promise((later) => setTimeout(later, 600))")
+    link = page.locator(f"a[href='#/jobs/{newest[-1].content['id']}']")
+
+    async with page.expect_event("requestfinished", lambda request: bool(JOB_PATHS.search(request.url))):
+        free.set()
+    await page.evaluate("new Promise((drawn) => setTimeout(() => requestAnimationFrame(drawn)))")
+
+    top = page.locator("tbody tr").first.and_(page.locator("tr", has=link))
+    # Before the page looks again by itself.
+    await expect(top).to_contain_text("succeeded", timeout=10_000)
+
+
+async def test_more_jobs(signed_in: Browsing, api: httpx.AsyncClient, container: str) -> None:
+    """A list that goes on says so, and shows more when asked, from where the focus then is."""
+    page = signed_in.page
+
+    async def shorten(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(response=answer, body=(await answer.text()).replace("= 100;", "= 1;"))
+
+    await done(api, f"containers/{container}/start")
+    await page.route("**/assets/views/jobs.js", shorten)
+    await page.goto("/#/jobs")
+    await page.reload()
+    rows = page.locator("tbody tr")
+    await expect(rows).to_have_count(1)
+    await expect(page.get_by_text("The first 1 are shown.")).to_be_visible()
+
+    await page.get_by_role("button", name="Show more").click()
+
+    await expect(rows).to_have_count(2)
+    await expect(rows.nth(1).get_by_role("link")).to_be_focused()
+
+
+async def _turn(page: Page, is_hidden: str) -> None:
+    await page.evaluate(
+        "(hidden) => { document.body.dataset.hidden = hidden;"
+        " document.dispatchEvent(new Event('visibilitychange')); }",
+        is_hidden,
+    )
+
+
+async def _viewers(stack: RunningStack) -> int:
+    token = (stack.data / "secrets" / "metrics-token").read_text().strip()
+    async with stack.client(token) as client:
+        told = (await client.get("/metrics")).text
+    return int(float(re.findall(r"^slipway_gateway_viewers (\S+)", told, re.MULTILINE)[0]))
+
+
+async def _until_viewers(stack: RunningStack, wanted: int) -> None:
+    async with asyncio.timeout(10):
+        while await _viewers(stack) != wanted:  # noqa: ASYNC110  it is told by nothing but the metric
+            await asyncio.sleep(0.05)
