@@ -34,6 +34,26 @@ async def hidden(signed_in: Browsing) -> Page:
     return signed_in.page
 
 
+async def test_failure_explained(signed_in: Browsing, api: httpx.AsyncClient) -> None:
+    """A failed job shows its step, script, exit code and last lines, and the acts that it names itself."""
+    page = signed_in.page
+    name = f"broken-{secrets.token_hex(3)}"
+    await ask_for(page, "failing", name)
+
+    await expect(page.get_by_role("heading", name="Where it ended")).to_be_visible(timeout=CREATION_MS)
+
+    for term, text in (("Step", "sync.script.1"), ("Script", "20-second.sh"), ("Exit code", "3")):
+        fact = page.locator(".facts div", has=page.get_by_text(term, exact=True))
+        await expect(fact.locator("dd")).to_contain_text(text)
+    await expect(page.get_by_role("region", name="Last lines")).to_have_text("error: not this time")
+    job = (await api.get(f"/api/v1/jobs/{page.url.rpartition('/')[2]}")).json()
+    buttons = page.locator(".outcome-actions button")
+    await expect(buttons).to_have_text([each.capitalize() for each in job["actions"]])
+    await page.get_by_role("button", name="Retry").click()
+    await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible(timeout=CREATION_MS)
+    assert signed_in.complaints == []
+
+
 async def test_job_while_hidden(hidden: Page, api: httpx.AsyncClient, stack: RunningStack) -> None:
     """A hidden job page holds no connection; seen again it has every line of the log once, in order."""
     await ask_for(hidden, "counting", f"unseen-{secrets.token_hex(3)}")

@@ -6,6 +6,33 @@ import { problemBox } from "./parts.js";
 
 /** The code of the problem that a host can't be reached. */
 const AWAY = "proxmox.unreachable";
+/** Kinds of jobs that make a container. */
+const MAKING = new Set(["container.create", "container.clone"]);
+
+/**
+ * The buttons for what makes sense with a job now, as it says itself.
+ *
+ * @param {import("./api.js").Job} job
+ * @param {Element} trouble where they say what went wrong
+ * @param {AbortSignal} signal
+ */
+export function jobButtons(job, trouble, signal) {
+  return (job.actions ?? []).map((action) => {
+    switch (action) {
+      case "cancel":
+        return [
+          cancelButton(job.id, trouble, signal), MAKING.has(job.kind) && undoButton(job.id, trouble, signal),
+        ];
+      case "retry":
+        return retryButton(job.id, trouble, signal);
+      case "delete":
+        return job.container && deleteButton({ id: job.container, hostname: job.hostname, vmid: job.vmid }, signal);
+      default:
+        // What a newer Slipway can do more.
+        return null;
+    }
+  });
+}
 
 /**
  * A button that asks for the hostname before it deletes; the deletion is a job, which is then shown.
@@ -111,7 +138,7 @@ function showJob(accepted) {
  * @param {Element} trouble where it says what went wrong
  * @param {AbortSignal} signal
  */
-export function retryButton(job, trouble, signal) {
+function retryButton(job, trouble, signal) {
   const path = `/api/v1/jobs/${encodeURIComponent(job)}/retry`;
   return askingButton("Retry", { path, trouble, signal, look: "primary", image: "retry" }, showJob);
 }
@@ -123,7 +150,7 @@ export function retryButton(job, trouble, signal) {
  * @param {Element} trouble where it says what went wrong
  * @param {AbortSignal} signal
  */
-export function cancelButton(job, trouble, signal) {
+function cancelButton(job, trouble, signal) {
   const path = `/api/v1/jobs/${encodeURIComponent(job)}/cancel`;
   return askingButton("Cancel", { path, trouble, signal }, () => {});
 }
@@ -135,7 +162,7 @@ export function cancelButton(job, trouble, signal) {
  * @param {Element} trouble where it says what went wrong
  * @param {AbortSignal} signal
  */
-export function undoButton(job, trouble, signal) {
+function undoButton(job, trouble, signal) {
   const path = `/api/v1/jobs/${encodeURIComponent(job)}/cancel?destroy=true`;
   return askingButton("Cancel and delete", { path, trouble, signal, look: "danger" }, () => {});
 }

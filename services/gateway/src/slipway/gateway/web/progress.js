@@ -1,10 +1,10 @@
 /** How far a job is: five phases as steps, percent, the current step in words, and the scripts. */
 
+import { ENDED } from "./api.js";
 import { h, icon, replace } from "./dom.js";
 import { PHASES } from "./story.js";
 import { span } from "./words.js";
 
-const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 /** @type {Record<string, string>} */
 const SIGNS = { finished: "check", failed: "cross" };
 /** @type {Record<string, string>} */
@@ -20,7 +20,7 @@ export class ProgressView {
     this.hasPhases = hasPhases;
     this.phases = h("ol", { class: "phases", "aria-label": "Phases", hidden: !hasPhases });
     this.bar = h("progress", { max: "100", value: "0", "aria-label": "Done so far" });
-    this.percent = h("output", { class: "percent" }, "0 %");
+    this.percent = h("span", { class: "percent" }, "0 %");
     this.step = h("p", { class: "step", "aria-live": "polite" });
     this.scripts = h("ol", { class: "scripts", "aria-label": "Scripts", hidden: true });
     this.element = h("section", { class: "card progress", "aria-label": "Progress" },

@@ -167,6 +167,9 @@ export function inWords(step = "") {
   if (step.startsWith("sync.packages.")) {
     return `Installing packages with ${step.slice("sync.packages.".length)}`;
   }
+  if (step.startsWith("sync.script.")) {
+    return "Running a script";
+  }
   const [phase, ...rest] = step.split(".");
   const words = rest.join(" ").replaceAll("-", " ");
   const first = phase.charAt(0).toUpperCase() + phase.slice(1);

@@ -1,12 +1,12 @@
 /** One batch, live: how many of its items have ended, and where each one stands. */
 
-import { cancelButton, retryButton } from "../actions.js";
+import { jobButtons } from "../actions.js";
+import { ENDED, endedJob } from "../api.js";
 import { h, icon, replace } from "../dom.js";
 import { followJob } from "../live.js";
 import { jobBadge, problemBox } from "../parts.js";
+import { updateRow } from "../rows.js";
 import { jobTitle } from "../words.js";
-
-const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
 
 /** @typedef {{index: number, container?: string | null, vmid: number, hostname?: string, job?: string | null,
  *   state: string, error?: import("../api.js").ProblemBody | null}} Item */
@@ -23,39 +23,45 @@ export function showBatch(page, job, { signal, tell }) {
   const state = h("span", null, jobBadge(job.state));
   const trouble = h("div");
   const tools = h("div", { class: "head-tools" },
-    !TERMINAL.has(job.state) && cancelButton(job.id, trouble, signal));
+    !ENDED.has(job.state) && jobButtons(job, trouble, signal));
   const outcome = h("div", { class: "outcome" });
   const done = h("progress", { max: "100", value: job.percent, "aria-label": `${title}, done so far` });
   const percent = h("span", { class: "percent" }, `${job.percent} %`);
+  const meter = h("p", { class: "meter" }, done, percent);
+  /** @type {Map<number, HTMLElement>} */
   const rows = new Map(job.items.map((/** @type {Item} */ item) => [item.index, row(item)]));
   document.title = `${title} · Slipway`;
   replace(page,
     h("a", { class: "back", href: "#/jobs" }, icon("back"), "Jobs"),
     h("div", { class: "head" }, h("div", { class: "head-title" }, h("h1", null, title), state), tools),
     trouble, outcome,
-    h("p", { class: "meter" }, done, percent),
+    meter,
     table([...rows.values()]));
 
+  const end = async (/** @type {string} */ how, /** @type {any} */ error) => {
+    replace(state, jobBadge(how));
+    meter.dataset.state = how;
+    replace(tools);
+    replace(trouble);
+    const buttons = h("div", { class: "outcome-actions" });
+    replace(outcome, error && problemBox(error, { title: `${title}: not all succeeded` }), buttons);
+    const ended = await endedJob(job.id, signal);
+    replace(buttons, jobButtons(ended, trouble, signal));
+  };
   followJob(job.id, (name, content) => {
-    if (name === "item") {
-      const fresh = row(content);
-      rows.get(content.index)?.replaceWith(fresh);
-      rows.set(content.index, fresh);
+    const item = rows.get(content.index);
+    if (name === "item" && item) {
+      updateRow(item, row(content));
     }
     if (typeof content.percent === "number") {
       done.value = content.percent;
       percent.textContent = `${content.percent} %`;
     }
-    if (name === "item" && !TERMINAL.has(content.state)) {
+    if (name === "item" && !ENDED.has(content.state)) {
       replace(state, jobBadge("running"));
     }
     if (name === "done") {
-      replace(state, jobBadge(content.state));
-      replace(tools);
-      replace(outcome, content.state === "succeeded" ? [] : [
-        content.error && problemBox(content.error, { title: `${title}: not all succeeded` }),
-        h("div", { class: "outcome-actions" }, retryButton(job.id, trouble, signal)),
-      ]);
+      end(content.state, content.error).catch((error) => signal.aborted || replace(trouble, problemBox(error)));
     }
   }, { signal, tell });
 }

@@ -1,9 +1,10 @@
 /** One job, live: its phases, its log, and at the end what came of it. */
 
-import { request } from "../api.js";
-import { cancelButton, deleteButton, retryButton, undoButton } from "../actions.js";
+import { jobButtons } from "../actions.js";
+import { ENDED, endedJob, request } from "../api.js";
 import { credentialList } from "../credentials.js";
 import { h, icon, replace } from "../dom.js";
+import { evidence } from "../failure.js";
 import { followJob } from "../live.js";
 import { LogPane } from "../log.js";
 import { card, facts, jobBadge, loading, problemBox, serviceList, warningList } from "../parts.js";
@@ -11,10 +12,6 @@ import { ProgressView } from "../progress.js";
 import { newStory, tell } from "../story.js";
 import { jobTitle, span } from "../words.js";
 import { showBatch } from "./batch.js";
-
-const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
-/** Kinds of jobs that make a container. */
-const MAKING = new Set(["container.create", "container.clone"]);
 
 /**
  * @param {(state: string) => void} tellLive
@@ -53,10 +50,7 @@ class JobView {
     this.outcome = h("div", { class: "outcome" });
     this.trouble = h("div");
     this.tools = h("div", { class: "head-tools" },
-      !TERMINAL.has(job.state) && [
-        cancelButton(job.id, this.trouble, signal),
-        MAKING.has(job.kind) && undoButton(job.id, this.trouble, signal),
-      ]);
+      !ENDED.has(job.state) && jobButtons(job, this.trouble, signal));
     this.clock = setInterval(() => this.#tick(), 1000);
     signal.addEventListener("abort", () => clearInterval(this.clock));
     this.#draw();
@@ -70,10 +64,10 @@ class JobView {
       h("div", { class: "head" },
         h("div", { class: "head-title" }, h("h1", null, this.title), this.state, this.took),
         this.tools),
-      this.trouble,
       this.job.parent && h("p", { class: "muted" }, "One of ", h("a", { href: `#/jobs/${this.job.parent}` }, "a batch"), "."),
       retryOf && h("p", { class: "muted" }, "Goes on where ", h("a", { href: `#/jobs/${retryOf}` }, "an earlier job"),
         " stopped."),
+      this.trouble,
       this.outcome,
       this.progress.element,
       this.log.element,
@@ -118,18 +112,20 @@ class JobView {
     clearInterval(this.clock);
     replace(this.tools);
     replace(this.trouble);
-    replace(this.outcome, this.story.state === "succeeded" ? [] : this.#failure());
+    const buttons = h("div", { class: "outcome-actions" });
+    const trouble = h("div");
+    const hasSucceeded = this.story.state === "succeeded";
+    replace(this.outcome, hasSucceeded ? [] : this.#failure(buttons, trouble));
     try {
-      const job = await request("GET", `/api/v1/jobs/${encodeURIComponent(this.job.id)}`, { signal: this.signal });
-      // The row follows the story by a moment; until then the last tick stands.
-      this.job = TERMINAL.has(job.state) ? job : this.job;
+      this.job = await endedJob(this.job.id, this.signal);
       this.#tick();
-      if (this.story.state === "succeeded") {
+      replace(buttons, jobButtons(this.job, trouble, this.signal));
+      if (hasSucceeded) {
         replace(this.outcome, await this.#success());
       }
     } catch (error) {
       if (!this.signal.aborted) {
-        replace(this.outcome, problemBox(error, { retry: () => this.#end() }));
+        replace(hasSucceeded ? this.outcome : buttons, problemBox(error, { retry: () => this.#end() }));
       }
     }
   }
@@ -168,19 +164,20 @@ class JobView {
       h("p", null, "Its name and its VMID are free again. ", h("a", { href: "#/containers" }, "All containers")));
   }
 
-  #failure() {
-    const { state, error } = this.story;
-    const trouble = h("div");
-    const container = { id: this.job.container, hostname: this.job.hostname, vmid: this.job.vmid };
+  /**
+   * @param {Element} buttons for what makes sense now
+   * @param {Element} trouble where they say what went wrong
+   */
+  #failure(buttons, trouble) {
+    const { state, error, warnings } = this.story;
     return [
       state === "cancelled"
         ? h("div", { class: "notice info" }, h("p", null, "The job was cancelled before it was done."))
         : problemBox(error ?? {}, { title: `${this.title} failed` }),
-      warningList(this.story.warnings),
-      h("div", { class: "outcome-actions" },
-        retryButton(this.job.id, trouble, this.signal),
-        this.isCreation && deleteButton(container, this.signal)),
+      warningList(warnings),
+      buttons,
       trouble,
+      evidence(error),
     ];
   }
 }
