@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from support.browser import Browsing, ask_for
+from support.browser import Browsing, ask_for, sign_in
 from support.stack import RunningStack, create, done, story
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -52,6 +52,72 @@ async def test_failure_explained(signed_in: Browsing, api: httpx.AsyncClient) ->
     await page.get_by_role("button", name="Retry").click()
     await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible(timeout=CREATION_MS)
     assert signed_in.complaints == []
+
+
+async def test_skip_link(signed_in: Browsing) -> None:
+    """To skip to the content keeps the view and what was typed into it."""
+    page = signed_in.page
+    await page.goto("/#/new")
+    await page.get_by_label("Hostname").fill("half-typed")
+
+    await page.get_by_role("link", name="Skip to content").press("Enter")
+
+    await expect(page.locator("#main")).to_be_focused()
+    await expect(page.get_by_label("Hostname")).to_have_value("half-typed")
+
+
+async def test_session_ended(signed_in: Browsing, stack: RunningStack) -> None:
+    """Who is signed out while creating signs in over the form, which is still filled in, and goes on."""
+    page = signed_in.page
+    name = f"again-{secrets.token_hex(3)}"
+    await page.goto("/#/new")
+    await page.get_by_role("radio", name=re.compile("debian-base")).check()
+    await page.get_by_label("Hostname").fill(name)
+    await page.context.clear_cookies()
+    await page.get_by_role("button", name="Create container").click()
+    dialog = page.get_by_role("dialog", name="Your session has ended")
+    await page.keyboard.press("Escape")
+
+    await sign_in(page, stack.token)
+
+    await expect(dialog).to_have_count(0)
+    await expect(page.get_by_label("Hostname")).to_have_value(name)
+    await page.get_by_role("button", name="Create container").click()
+    await expect(page.get_by_role("heading", name=f"Create {name}")).to_be_visible()
+
+
+async def test_another_template(signed_in: Browsing) -> None:
+    """What was typed for a template's variables is there again after a look at another one."""
+    page = signed_in.page
+    await page.goto("/#/new")
+    await page.get_by_role("radio", name=re.compile("nginx-site")).check()
+    await page.get_by_label("Title").fill("Typed once")
+    await page.get_by_text("Size and password").click()
+    await page.get_by_label("Cores").fill("3")
+
+    await page.get_by_role("radio", name=re.compile("postgresql")).check()
+    await page.get_by_role("radio", name=re.compile("nginx-site")).check()
+
+    await expect(page.get_by_label("Title")).to_have_value("Typed once")
+    await expect(page.get_by_label("Cores")).to_have_value("3")
+
+
+async def test_no_number(signed_in: Browsing, api: httpx.AsyncClient) -> None:
+    """What is no number is refused at its field; the default is not built instead."""
+    page = signed_in.page
+    name = f"number-{secrets.token_hex(3)}"
+    await page.goto("/#/new")
+    await page.get_by_label("Hostname").fill(name)
+    await page.get_by_text("Size and password").click()
+    cores = page.get_by_label("Cores")
+    await cores.press_sequentially("4e")
+
+    await page.get_by_role("button", name="Create container").click()
+
+    await expect(cores).to_have_attribute("aria-invalid", "true")
+    await expect(page.locator("#field-cores-error")).to_contain_text("not a number")
+    await expect(cores).to_be_focused()
+    assert (await api.get("/api/v1/containers", params={"q": name})).json()["items"] == []
 
 
 async def test_job_while_hidden(hidden: Page, api: httpx.AsyncClient, stack: RunningStack) -> None:

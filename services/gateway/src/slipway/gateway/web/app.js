@@ -9,7 +9,7 @@ import { containersView } from "./views/containers.js";
 import { jobView } from "./views/job.js";
 import { jobsView } from "./views/jobs.js";
 import { newView } from "./views/new.js";
-import { signInView } from "./views/sign-in.js";
+import { signInDialog, signInView } from "./views/sign-in.js";
 
 /**
  * @param {string} id
@@ -34,25 +34,42 @@ const router = new Router(byId("main"), [
   { pattern: /^\/jobs$/, title: "Jobs", view: jobsView(tellLive) },
   { pattern: /^\/jobs\/([^/]+)$/, title: "Job", view: jobView(tellLive) },
 ]);
-let isSignedIn = false;
+/** Who is signed in, null if nobody is. @type {string | null} */
+let actor = null;
+let isAsking = false;
 
-/** @param {string} [why] */
-function signIn(why) {
-  isSignedIn = false;
+function signIn() {
+  actor = null;
   byId("bar").hidden = true;
-  router.open({ pattern: /^/, title: "Sign in", view: signInView(enter, why) });
+  router.open({ pattern: /^/, title: "Sign in", view: signInView(enter) });
 }
 
-/** @param {any} session */
+/** Ask for the secret again over what is shown, so that nothing typed is lost. */
+function signInAgain() {
+  if (actor === null || isAsking) {
+    return;
+  }
+  isAsking = true;
+  signInDialog((session) => {
+    isAsking = false;
+    if (session.actor === actor && !router.hasFailed) {
+      document.dispatchEvent(new CustomEvent("signed-in"));
+    } else {
+      enter(session);
+    }
+  });
+}
+
+/** @param {{actor: string}} session */
 function enter(session) {
-  isSignedIn = true;
+  actor = session.actor;
   byId("bar").hidden = false;
-  byId("who").textContent = session?.name ?? session?.user ?? session?.actor ?? "";
+  byId("who").textContent = actor;
   show();
 }
 
 function show() {
-  if (!isSignedIn) {
+  if (actor === null) {
     return;
   }
   tellLive("");
@@ -68,7 +85,9 @@ async function signOut() {
     await request("DELETE", "/api/v1/session");
     signIn();
   } catch (error) {
-    toast(/** @type {Error} */ (error).message);
+    const { status, message } = /** @type {any} */ (error);
+    // Signed out elsewhere already.
+    status === 401 ? signIn() : toast(message);
   }
 }
 
@@ -85,6 +104,11 @@ async function start() {
 }
 
 window.addEventListener("hashchange", show);
-document.addEventListener("signed-out", () => isSignedIn && signIn("Your session has ended. Sign in again to go on."));
+document.addEventListener("signed-out", signInAgain);
+document.querySelector(".skip")?.addEventListener("click", (event) => {
+  // The address names the view: it must not become "#main".
+  event.preventDefault();
+  byId("main").focus();
+});
 byId("sign-out").addEventListener("click", signOut);
 start();

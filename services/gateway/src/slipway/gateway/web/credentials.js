@@ -61,6 +61,7 @@ function credentialRow(container, credential, signal) {
   };
 
   signal.addEventListener("abort", hide);
+  document.addEventListener("signed-out", hide, { signal });
   hide();
   return h("li", null, h("span", { class: "row-name" }, icon("key"), credential.name),
     h("span", { class: "row-value" }, value), actions, trouble);

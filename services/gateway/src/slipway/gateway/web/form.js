@@ -39,6 +39,11 @@ export class Field {
     return this.type === "password" ? this.input.value : this.input.value.trim();
   }
 
+  /** Whether something stands there that is no number: its value is then empty. */
+  get isUnreadable() {
+    return this.input.validity.badInput;
+  }
+
   set value(text) {
     this.input.value = text;
   }

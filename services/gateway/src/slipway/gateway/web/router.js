@@ -16,6 +16,8 @@ import { problemBox } from "./parts.js";
 /** @typedef {{pattern: RegExp, title: string, view: View}} Route */
 
 export class Router {
+  /** Whether the view could not be shown. */
+  hasFailed = false;
   /** @type {AbortController | null} */
   #leaving = null;
 
@@ -51,6 +53,7 @@ export class Router {
     this.leave();
     const leaving = new AbortController();
     this.#leaving = leaving;
+    this.hasFailed = false;
     const page = h("div", { class: "page" });
     replace(this.main, page);
     document.title = `${route.title} · Slipway`;
@@ -60,6 +63,7 @@ export class Router {
       await route.view(page, { id, signal: leaving.signal });
     } catch (error) {
       if (!leaving.signal.aborted) {
+        this.hasFailed = true;
         const isGone = /** @type {any} */ (error).status === 404;
         replace(page, h("h1", null, route.title), problemBox(error, isGone ? {} : { retry: () => this.show() }));
       }

@@ -39,6 +39,8 @@ export async function newView(page, { signal }) {
 class CreateForm {
   #key = freshKey();
   #asked = "";
+  /** What was typed for variables, also of templates that are not chosen now. @type {Map<string, string>} */
+  #typed = new Map();
 
   /**
    * @param {Template[]} templates
@@ -46,18 +48,40 @@ class CreateForm {
    */
   constructor(templates, signal) {
     this.signal = signal;
-    /** @type {FormField[]} */
-    this.fields = [];
     this.template = templates[0];
-    this.rest = h("div", { class: "form" });
+    this.hostname = new Field({
+      name: "hostname", label: "Hostname", isRequired: true, hint: "Lower-case letters, digits and hyphens, for example web-1",
+      attributes: { maxlength: "63", autocapitalize: "off", spellcheck: "false" },
+    });
+    /** @type {FormField[]} */
+    this.variables = [];
+    this.sizes = [
+      new Field({ name: "cores", label: "Cores", type: "number", attributes: { min: "1" } }),
+      new Field({ name: "memory", label: "Memory", type: "number", unit: "MiB", attributes: { min: "16" } }),
+      new Field({ name: "disk", label: "Disk", type: "number", unit: "GiB", attributes: { min: "0.1", step: "any" } }),
+    ];
+    this.password = new Field({
+      name: "password", label: "Root password", type: "password", hint: "Left empty, one is generated and kept for you.",
+      attributes: { autocomplete: "new-password" },
+    });
+    this.own = h("div", { class: "form" });
     this.trouble = h("div");
     this.button = h("button", { type: "submit", class: "button primary" }, "Create container");
     this.element = h("form", { class: "create", novalidate: true, onsubmit: (/** @type {SubmitEvent} */ e) => this.#submit(e) },
       h("fieldset", { class: "templates" }, h("legend", null, "Template"),
         templates.map((each, index) => this.#choice(each, index === 0))),
-      h("div", { class: "card" }, this.rest, this.trouble,
+      h("div", { class: "card" },
+        h("div", { class: "form" }, this.hostname.element, this.own,
+          h("details", { class: "more" }, h("summary", null, "Size and password"),
+            h("div", { class: "form" },
+              h("div", { class: "trio" }, this.sizes.map((field) => field.element)), this.password.element))),
+        this.trouble,
         h("div", { class: "form-end" }, h("a", { class: "button quiet", href: "#/containers" }, "Cancel"), this.button)));
-    this.#drawFields();
+    this.#choose(this.template);
+  }
+
+  get fields() {
+    return [this.hostname, ...this.variables, ...this.sizes, this.password];
   }
 
   /**
@@ -67,12 +91,8 @@ class CreateForm {
   #choice(template, isChosen) {
     const { manifest } = template;
     const resources = manifest.resources ?? {};
-    const choose = () => {
-      this.template = template;
-      this.#drawFields();
-    };
     return h("label", { class: "choice" },
-      h("input", { type: "radio", name: "template", value: template.name, checked: isChosen, onchange: choose }),
+      h("input", { type: "radio", name: "template", value: template.name, checked: isChosen, onchange: () => this.#choose(template) }),
       h("span", { class: "choice-body" },
         h("span", { class: "choice-name" }, template.name, h("span", { class: "vmid" }, manifest.version)),
         h("span", { class: "choice-text" }, manifest.description),
@@ -82,33 +102,24 @@ class CreateForm {
           (manifest.ports ?? []).map((port) => chip(`${port.name} :${port.port}`)))));
   }
 
-  #drawFields() {
-    const resources = this.template.manifest.resources ?? {};
-    const known = new Map(this.fields.map((field) => [field.name, field.value]));
-    const hostname = new Field({
-      name: "hostname", label: "Hostname", isRequired: true, hint: "Lower-case letters, digits and hyphens, for example web-1",
-      attributes: { maxlength: "63", autocapitalize: "off", spellcheck: "false" },
-    });
-    const variables = (this.template.manifest.variables ?? []).map(variableField);
-    const password = new Field({
-      name: "password", label: "Root password", type: "password", hint: "Left empty, one is generated and kept for you.",
-      attributes: { autocomplete: "new-password" },
-    });
-    const sizes = [
-      new Field({ name: "cores", label: "Cores", type: "number", unit: "", placeholder: resources.cores, attributes: { min: "1" } }),
-      new Field({ name: "memory", label: "Memory", type: "number", unit: "MiB", placeholder: resources.memory, attributes: { min: "16" } }),
-      new Field({ name: "disk", label: "Disk", type: "number", unit: "GiB", placeholder: resources.disk, attributes: { min: "0.1", step: "any" } }),
-    ];
-    this.fields = [hostname, ...variables, ...sizes, password];
-    for (const field of [hostname, ...sizes, password]) {
-      field.value = known.get(field.name) ?? "";
+  /** @param {Template} template */
+  #choose(template) {
+    const { variables = [], resources = {} } = template.manifest;
+    // A secret must not turn up in a field that shows it: kept is what has the same name and kind.
+    const key = (/** @type {FormField} */ field) => `${field.type} ${field.name}`;
+    for (const field of this.variables) {
+      this.#typed.set(key(field), field.value);
+    }
+    this.template = template;
+    this.variables = variables.map(variableField);
+    for (const field of this.variables) {
+      field.value = this.#typed.get(key(field)) ?? "";
+    }
+    for (const field of this.sizes) {
+      field.input.placeholder = resources[field.name] ?? "";
     }
     replace(this.trouble);
-    replace(this.rest,
-      hostname.element,
-      variables.map((field) => field.element),
-      h("details", { class: "more" }, h("summary", null, "Size and password"),
-        h("div", { class: "form" }, h("div", { class: "trio" }, sizes.map((field) => field.element)), password.element)));
+    replace(this.own, this.variables.map((field) => field.element));
   }
 
   #body() {
@@ -130,9 +141,8 @@ class CreateForm {
   async #submit(event) {
     event.preventDefault();
     replace(this.trouble);
-    const missing = this.fields.filter((field) => field.isRequired && field.value === "")
-      .map((field) => ({ field: field.name, message: "Fill this in." }));
-    if (showErrors(this.fields, missing).isShown) {
+    const errors = this.fields.map((field) => ({ field: field.name, message: complaint(field) }));
+    if (showErrors(this.fields, errors.filter((each) => each.message)).isShown) {
       return;
     }
     const body = this.#body();
@@ -156,12 +166,24 @@ class CreateForm {
 
   /** @param {ApiProblem} problem */
   #refused(problem) {
+    if (problem.status === 401) {
+      // Asked for the secret, one sees why.
+      return;
+    }
     const { isShown, rest } = showErrors(this.fields, problem.errors ?? []);
     if (!isShown || rest.length) {
       const { message, code, correlationId } = problem;
       replace(this.trouble, problemBox({ message, code, correlationId, errors: rest }));
     }
   }
+}
+
+/** @param {FormField} field */
+function complaint(field) {
+  if (field.isUnreadable) {
+    return "This is not a number. Write it like 4 or 4.5.";
+  }
+  return field.isRequired && field.value === "" ? "Fill this in." : "";
 }
 
 /** @param {string} name */
@@ -176,7 +198,7 @@ function variableField(variable) {
     name: `variables.${variable.name}`,
     label: inWords(variable.name),
     type: variable.is_secret ? "password" : "text",
-    hint: [variable.description, generated].filter(Boolean).join(" "),
+    hint: [variable.description?.replace(/\.?$/, "."), generated].filter(Boolean).join(" "),
     placeholder: variable.default ?? "",
     isRequired: Boolean(variable.is_required) && !variable.default && !variable.generate,
     attributes: { autocomplete: variable.is_secret ? "new-password" : "off", spellcheck: "false" },
