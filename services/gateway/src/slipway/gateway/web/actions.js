@@ -3,9 +3,12 @@
 import { request } from "./api.js";
 import { h, icon, replace } from "./dom.js";
 import { problemBox } from "./parts.js";
+import { askWithPlan } from "./plans.js";
 
 /** The code of the problem that a host can't be reached. */
 const AWAY = "proxmox.unreachable";
+/** The code of the problem that what destroys must have been shown. */
+const PLAN_NEEDED = "plan.needed";
 /** Kinds of jobs that make a container. */
 const MAKING = new Set(["container.create", "container.clone"]);
 
@@ -116,18 +119,41 @@ function askingButton(words, { path, trouble, signal, look = "", image }, then) 
   const ask = async (/** @type {MouseEvent} */ event) => {
     const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
     button.disabled = true;
+    replace(trouble);
     try {
-      then(await request("POST", path, { signal }));
+      await asked(words, { path, signal }, then);
     } catch (error) {
-      button.disabled = false;
       replace(trouble, problemBox(error));
     }
+    button.disabled = false;
   };
   return h("button", { type: "button", class: `button ${look}`, onclick: ask }, image && icon(image), words);
 }
 
-/** @param {{job: {id: string}}} accepted */
-function showJob(accepted) {
+/**
+ * Ask for something; what must be shown beforehand is.
+ *
+ * @param {string} words
+ * @param {{path: string, signal: AbortSignal}} options
+ * @param {(answer: any) => void} then
+ */
+async function asked(words, { path, signal }, then) {
+  try {
+    then(await request("POST", path, { signal }));
+  } catch (error) {
+    if (error.code !== PLAN_NEEDED) {
+      throw error;
+    }
+    await askWithPlan({ title: `${words}?`, go: words, path, wantsHash: true, signal, then });
+  }
+}
+
+/**
+ * Go where a job is followed.
+ *
+ * @param {{job: {id: string}}} accepted
+ */
+export function showJob(accepted) {
   location.hash = `#/jobs/${accepted.job.id}`;
 }
 

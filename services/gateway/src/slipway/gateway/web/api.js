@@ -116,6 +116,7 @@ export async function request(method, path, { body, headers = {}, signal } = {})
   }
   if (answer.status === 401 && path !== "/api/v1/session") {
     document.dispatchEvent(new CustomEvent("signed-out"));
+    throw new ApiProblem(401, { ...content, message: "The session had ended before this was done. Do it once more." });
   }
   throw new ApiProblem(answer.status, content ?? {});
 }

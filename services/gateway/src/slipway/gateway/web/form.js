@@ -57,6 +57,24 @@ export class Field {
 }
 
 /**
+ * What can be said of fields before anything is asked.
+ *
+ * @param {Field[]} fields
+ * @returns {FieldError[]}
+ */
+export function complaints(fields) {
+  return fields.map((field) => ({ field: field.name, message: complaint(field) })).filter((each) => each.message);
+}
+
+/** @param {Field} field */
+function complaint(field) {
+  if (field.isUnreadable) {
+    return "This is not a number. Write it like 4 or 4.5.";
+  }
+  return field.isRequired && field.value === "" ? "Fill this in." : "";
+}
+
+/**
  * Show each error beside its field, and go to the first one.
  *
  * @param {Field[]} fields
@@ -69,7 +87,7 @@ export function showErrors(fields, errors) {
   const rest = [];
   fields.forEach((field) => field.showError(""));
   for (const { field: name, message } of errors) {
-    const field = fields.find((each) => each.name === name || `spec.${each.name}` === name);
+    const field = fields.find((each) => [each.name, `spec.${each.name}`, `args.${each.name}`].includes(name));
     field?.showError(message);
     field ? first ??= field : rest.push({ field: name, message });
   }

@@ -1,9 +1,10 @@
 /** One container: what it is, what runs in it, its credentials, its jobs. */
 
-import { list, request } from "../api.js";
+import { ENDED, list, request } from "../api.js";
 import { deleteButton, powerButtons } from "../actions.js";
 import { credentialList } from "../credentials.js";
 import { h, icon, replace } from "../dom.js";
+import { Kept, sizeCard } from "../kept.js";
 import { followFleet, inTurn } from "../live.js";
 import { badge, card, facts, jobBadge, problemBox, loading, serviceList, warningList, when } from "../parts.js";
 import { keepingFocus } from "../rows.js";
@@ -57,11 +58,17 @@ class ContainerView {
   constructor(signal, more) {
     this.signal = signal;
     this.more = more;
+    /** @type {Kept | null} */
+    this.kept = null;
+    this.ended = "";
     const part = () => h("div", { class: "part" });
     [this.trouble, this.head, this.notices] = [part(), part(), part()];
-    [this.services, this.credentials, this.jobs, this.facts] = [part(), part(), part(), part()];
+    [this.services, this.credentials, this.keeps, this.jobs] = [part(), part(), part(), part()];
+    [this.facts, this.size] = [part(), part()];
     this.element = h("div", { class: "parts" }, this.trouble, this.head, this.notices,
-      h("div", { class: "columns" }, h("div", null, this.services, this.credentials, this.jobs), this.facts));
+      h("div", { class: "columns" },
+        h("div", null, this.services, this.credentials, this.keeps, this.jobs),
+        h("div", null, this.facts, this.size)));
   }
 
   /**
@@ -75,10 +82,31 @@ class ContainerView {
     this.#part(this.notices, [job, warnings], () => noticesOf(container));
     this.#part(this.services, services, () => card("Services", serviceList(container)));
     this.#part(this.credentials, [id, credentials], () => card("Credentials", credentialList(container, this.signal)));
+    this.#change(container, jobs.items);
     const rows = jobs.items.map((each) => [each.id, each.state, ago(each.created_at ?? "")]);
     this.#part(this.jobs, [rows, jobs.hasMore], () => card("Jobs", jobRows(jobs.items),
       jobs.hasMore && h("button", { type: "button", class: "button", onclick: this.more }, "Show more")));
     this.#part(this.facts, [container, ago(container.created_at ?? "")], () => card("Facts", factsOf(container)));
+  }
+
+  /**
+   * Show what can be changed, and what its node keeps of it, which is read again when a job has changed that.
+   *
+   * @param {import("../api.js").Container} container
+   * @param {import("../api.js").Job[]} jobs
+   */
+  #change(container, jobs) {
+    const isThere = container.lifecycle === "ready";
+    this.#part(this.size, isThere && container.spec, () => isThere && sizeCard(container, this.signal));
+    this.#part(this.keeps, isThere, () => {
+      this.kept = isThere ? new Kept(container, this.signal) : null;
+      return this.kept?.element;
+    });
+    const ended = jobs.filter((each) => ENDED.has(each.state)).map((each) => each.id).join();
+    if (this.ended !== ended) {
+      this.ended = ended;
+      this.kept?.load();
+    }
   }
 
   /** @param {any} error what keeps the page from being true; null if nothing does */

@@ -2,7 +2,7 @@
 
 import { ApiProblem, freshKey, list, request } from "../api.js";
 import { h, icon, replace } from "../dom.js";
-import { Field, showErrors } from "../form.js";
+import { Field, complaints, showErrors } from "../form.js";
 import { empty, loading, problemBox } from "../parts.js";
 import { memory } from "../words.js";
 
@@ -141,8 +141,7 @@ class CreateForm {
   async #submit(event) {
     event.preventDefault();
     replace(this.trouble);
-    const errors = this.fields.map((field) => ({ field: field.name, message: complaint(field) }));
-    if (showErrors(this.fields, errors.filter((each) => each.message)).isShown) {
+    if (showErrors(this.fields, complaints(this.fields)).isShown) {
       return;
     }
     const body = this.#body();
@@ -166,24 +165,12 @@ class CreateForm {
 
   /** @param {ApiProblem} problem */
   #refused(problem) {
-    if (problem.status === 401) {
-      // Asked for the secret, one sees why.
-      return;
-    }
     const { isShown, rest } = showErrors(this.fields, problem.errors ?? []);
     if (!isShown || rest.length) {
       const { message, code, correlationId } = problem;
       replace(this.trouble, problemBox({ message, code, correlationId, errors: rest }));
     }
   }
-}
-
-/** @param {FormField} field */
-function complaint(field) {
-  if (field.isUnreadable) {
-    return "This is not a number. Write it like 4 or 4.5.";
-  }
-  return field.isRequired && field.value === "" ? "Fill this in." : "";
 }
 
 /** @param {string} name */
