@@ -53,6 +53,8 @@ export function problemBox(problem, { title = "", retry } = {}) {
       h("p", null, problem.message || "Something went wrong, and nothing more is known."),
       (problem.errors ?? []).length > 0 && h("ul", null,
         problem.errors.map((/** @type {any} */ each) => h("li", null, h("code", null, each.field), ` ${each.message}`))),
+      problem.code === "job.active" && problem.details?.job
+        && h("p", null, h("a", { href: `#/jobs/${problem.details.job}` }, "Follow that job")),
       code && h("p", { class: "fine" }, h("code", null, code)),
       retry && h("button", { type: "button", class: "button small", onclick: retry }, icon("retry"), "Try again")));
 }
