@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from slipway.contracts import clusters, containers, jobs
-from slipway.contracts.problems import Conflict, Forbidden, Invalid, NotFound
+from slipway.contracts.problems import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS, register
@@ -24,6 +24,7 @@ from slipway.runtime.clock import now
 from slipway.runtime.database import Database
 from slipway.runtime.identities import Identities, generate
 from slipway.runtime.ids import new_id
+from slipway.runtime.problems import BusFull
 from slipway.runtime.sealing import Sealer
 from slipway.runtime.settings import ServiceSettings
 from slipway.runtime.vault import KeyRing, Vault
@@ -52,6 +53,7 @@ class World:
     keys: Identities
     tables: Database
     gateway: Bus
+    inventory: Bus = field(init=False)
     tested: list[clusters.TestCluster] = field(default_factory=list)
 
     def sealer(self, service: str) -> Sealer:
@@ -99,9 +101,9 @@ async def world(make_bus: MakeBus, databases: Databases, tmp_path: Path) -> Asyn
         made = World(keys=keys, tables=database, gateway=await make_bus("gateway"))
         custody = Custody(made.sealer("inventory"), Vault(ring))
         await make_bus("monitor", lambda bus: bus.answer(clusters.TestCluster, made.test))
-        inventory = await make_bus("inventory", lambda bus: register(bus, database, custody))
+        made.inventory = await make_bus("inventory", lambda bus: register(bus, database, custody))
         yield made
-        await inventory.drain()
+        await made.inventory.drain()
 
 
 async def test_a_cluster_is_tested_then_saved_and_its_secrets_stay_sealed(world: World) -> None:
@@ -181,6 +183,26 @@ async def test_thirty_creations_at_once_get_thirty_vmids(world: World) -> None:
     came = await asyncio.gather(*(world.create(f"web-{number}") for number in range(30)))
 
     assert {each.container.vmid for each in came} == set(range(101, 131))
+
+
+async def test_a_full_bus_takes_no_new_job_but_repeats_what_it_said(world: World, admin: Client) -> None:
+    """The refusal is a 503 that says why and changes nothing; a cancel and a repetition get through."""
+    await world.add()
+    first = await world.create("web-1", key="k1")
+    config = (await admin.jetstream().stream_info("EVENTS")).config
+    await admin.jetstream().publish("slipway.v1.event.job.x.log", b"x" * 90_000)
+
+    await admin.jetstream().update_stream(config.evolve(max_bytes=100_000))
+    await world.inventory.measure()
+
+    with pytest.raises(Unavailable, match="EVENTS") as refused:
+        await world.create("web-2")
+    assert refused.value.code == BusFull.code
+    assert await world.create("web-1", key="k1") == first
+    assert (await world.gateway.ask(jobs.RequestCancel(job=first.job.id))).id == first.job.id
+    await admin.jetstream().update_stream(config)
+    await world.inventory.measure()
+    assert (await world.create("web-2")).container.hostname == "web-2"
 
 
 async def test_a_name_is_free_as_soon_as_its_job_has_ended(

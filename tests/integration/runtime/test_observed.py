@@ -49,7 +49,7 @@ async def test_trap_19_a_consumer_that_does_not_move_shows_as_lag(make_bus: Make
         await inventory.publish(Run(id=f"j{number}"), message_id=f"m{number}")
     await asyncio.sleep(0.2)
 
-    await provisioner.measure_consumers()
+    await provisioner.measure()
 
     assert 'slipway_consumer_pending{consumer="provisioner-run"} 4.0' in metrics.render().decode()
     stuck.set()

@@ -89,7 +89,7 @@ async def test_every_service_can_do_its_part(make_user: MakeUser) -> None:
     await monitor.publish(Changed(id="g1"), message_id="g1")
     await until(lambda: sorted(ran) == ["g1", "j1"])
     await Bucket(monitor, "live").put("c1.104", b"x")
-    assert set(await Bucket(gateway, "live").entries()) == {"c1.104"}
+    assert set(await Bucket(monitor, "live").entries()) == {"c1.104"}
     async with Lease(monitor, "poll.c1", timedelta(seconds=2)):
         pass
     async with Lease(monitor, "poll.c1", timedelta(seconds=2)):

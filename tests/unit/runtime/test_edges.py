@@ -1,12 +1,13 @@
 """The two tables, ids, headers and metrics: pure parts at the edges."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from slipway.contracts.clusters import NodeFacts, NodeObserved
 from slipway.contracts.message import Id
 from slipway.contracts.problems import (
     Conflict,
@@ -30,7 +31,7 @@ from slipway.runtime.edges import REASONS, SETTLEMENTS, STATUSES, http_status
 from slipway.runtime.ids import new_id
 from slipway.runtime.problems import invalid, problem_of
 from slipway.runtime.topology import CONSUMERS, STREAMS, consumer, lifetime, parked_subject, stream_of
-from support.words import Echo, Phase
+from support.words import Echo, Log, Phase
 
 
 def test_every_kind_and_reason_is_in_the_tables() -> None:
@@ -157,6 +158,14 @@ def test_parked_messages_are_sorted_by_service_and_handler() -> None:
     """An operator finds them by where they failed."""
     assert parked_subject("provisioner", "provisioner-run") == "slipway.v1.parked.provisioner.run"
     assert lifetime(Echo(text="")) is None
+
+
+def test_what_is_told_again_and_again_does_not_fill_the_stream() -> None:
+    """A node's facts are stored every few minutes, and nobody asks for those of yesterday."""
+    facts = NodeFacts(node="pve1", is_online=True, is_ssh_usable=True, observed_at=datetime.now(UTC))
+    assert lifetime(NodeObserved(id="c1-pve1", cluster="c1", facts=facts)) == timedelta(hours=1)
+    assert lifetime(Log(id="j1")) == timedelta(days=7)
+    assert lifetime(Phase(id="j1")) == timedelta(days=90)
 
 
 def test_trap_16_a_thousand_containers_make_no_more_series() -> None:

@@ -22,17 +22,18 @@ from nats.errors import Error as NatsError
 from slipway.contracts.message import Event, Message, Query, State, Value
 from slipway.contracts.problems import Problem, Unavailable
 from slipway.runtime import headers as h
-from slipway.runtime import metrics
 from slipway.runtime.answering import AnsweredSubject, QueryHandler, raw_body
 from slipway.runtime.asking import Asker
 from slipway.runtime.connection import inbox_prefix, make_broker
 from slipway.runtime.consuming import Delivery, MessageHandler, Registration, Workbench
 from slipway.runtime.logs import get_logger
-from slipway.runtime.parked import ORIGIN, parked_message
+from slipway.runtime.pacing import PacedSubscription
+from slipway.runtime.parked import parked_headers, parked_message
 from slipway.runtime.problems import BusUnavailable, WriteRefused, WriteUnknown
 from slipway.runtime.publishing import Publisher
 from slipway.runtime.settings import ServiceSettings
-from slipway.runtime.topology import consumer, parked_subject, verify
+from slipway.runtime.topology import consumer, parked_subject
+from slipway.runtime.watching import Watch
 
 __all__ = ["Bus", "Delivery", "WriteRefused", "WriteUnknown"]
 
@@ -43,9 +44,6 @@ MessageT = TypeVar("MessageT", bound=Message)
 ReplyT = TypeVar("ReplyT", bound=Value)
 LastT = TypeVar("LastT", bound=Message)
 
-_PARKED_HEADERS = ("ce-", "slipway-", "traceparent", "content-type")
-"""What of a message's headers goes along when it is parked; the bus's own would be obeyed again."""
-_WATCH_SECONDS = 15.0
 _HAND_OVER_SECONDS = 3.0
 """How long a cancelled handler may take to leave things in order."""
 
@@ -58,7 +56,7 @@ class Bus:
         self.instance = settings.instance
         self.closed = asyncio.Event()
         """Set when the connection is lost for good; the process has to end."""
-        self.started = False
+        self._is_usable = False
         self._settings = settings
         self._draining = False
         self._broker: NatsBroker = make_broker(settings, service=service, closed=self._on_closed)
@@ -67,6 +65,7 @@ class Bus:
         self._answered: list[AnsweredSubject[Any]] = []
         self._benches: dict[str, Workbench] = {}
         self._pullers: list[Any] = []
+        self._watch = Watch(lambda: self.connection, service=service, durables=self._benches)
 
     @property
     def connection(self) -> Client:
@@ -116,18 +115,24 @@ class Bus:
             ),
         )
 
+    async def reach(self) -> None:
+        """Connect and wait until the topology is there; take no work."""
+        await self._persist(self._connect)
+        await self._persist(self._watch.verify)
+        self._is_usable = True
+
     async def start(self) -> None:
         """Connect, wait until the topology is there, and begin to answer and to consume."""
         await self._persist(self._connect)
-        await self._persist(lambda: verify(self.connection, self.service))
+        await self._persist(self._watch.verify)
         await self._persist(self._begin)
-        self.started = True
+        self._is_usable = True
         log.info("bus ready", consumers=list(self._benches), queries=len(self._answered))
 
     async def drain(self) -> None:
         """Stop taking work, finish what runs, hand over what can't be finished, disconnect."""
         self._draining = True
-        self.started = False
+        self._is_usable = False
         await asyncio.gather(self._drain_queries(), self._drain_deliveries())
         try:
             await self._broker.stop()
@@ -138,7 +143,7 @@ class Bus:
 
     async def ping(self) -> None:
         """Raise unless the bus answers and this service is served by it."""
-        if not self.started:
+        if not self._is_usable:
             raise BusUnavailable("The bus is not connected, or its topology is missing.")
         try:
             await self.connection.flush(timeout=2)
@@ -146,6 +151,7 @@ class Bus:
             raise BusUnavailable("The bus does not answer.") from error
         if not self.connection.is_connected:
             raise BusUnavailable("The bus is away; the connection is being made again.")
+        await self._watch.verify_now_and_then()
 
     async def ask(self, query: Query[ReplyT], *, timeout: timedelta | None = None) -> ReplyT:
         """Ask another service; return its answer or raise the error that came instead."""
@@ -205,20 +211,17 @@ class Bus:
         """Read a thing's last message of a kind and its sequence from the leader."""
         return await self._publisher.last(kind, thing)
 
-    async def watch_consumers(self) -> None:
-        """Keep the metrics of this service's consumers; a stuck one shows as lag, not as an error."""
-        while True:
-            with contextlib.suppress(NatsError, TimeoutError, OSError):
-                await self.measure_consumers()
-            await asyncio.sleep(_WATCH_SECONDS)
+    async def watch(self) -> None:
+        """Look for ever whether the service's part of the bus is there, and keep its metrics."""
+        await self._watch.run()
 
-    async def measure_consumers(self) -> None:
-        """Ask the bus how far behind each of this service's consumers is."""
-        for durable in self._benches:
-            stream = consumer(durable).stream
-            known = await self.connection.jetstream().consumer_info(stream, durable)
-            metrics.consumer_pending.labels(durable).set(known.num_pending or 0)
-            metrics.consumer_redelivered.labels(durable).set(known.num_redelivered or 0)
+    async def measure(self) -> None:
+        """Ask the bus how far behind the consumers are and how full the streams; a stuck one shows as lag."""
+        await self._watch.measure()
+
+    def refuse_new_work(self) -> None:
+        """Raise `BusFull` if the bus, when it was looked at last, had too little room for new jobs."""
+        self._watch.refuse_new_work()
 
     async def _drain_queries(self) -> None:
         with contextlib.suppress(TimeoutError, NatsError):
@@ -255,23 +258,9 @@ class Bus:
         return bench
 
     async def _park(self, raw: Msg, delivery: Delivery, consumer_name: str, problem: Problem) -> None:
-        kept = {
-            name: value
-            for name, value in (raw.headers or {}).items()
-            if name.lower().startswith(_PARKED_HEADERS)
-        }
-        known = raw.metadata
-        origin = {
-            h.MESSAGE_ID: f"{consumer_name}:{known.stream}:{delivery.stream_sequence}",
-            f"{ORIGIN}Subject": delivery.subject,
-            f"{ORIGIN}Stream": known.stream,
-            f"{ORIGIN}Sequence": str(delivery.stream_sequence),
-            f"{ORIGIN}Message-Id": delivery.message_id,
-            f"{ORIGIN}Attempts": str(delivery.attempts),
-            f"{ORIGIN}Problem": problem.model_dump_json(),
-        }
         subject = parked_subject(self.service, consumer_name)
-        future = await self.publish_raw(subject, raw.data, {**kept, **origin})
+        headers = parked_headers(raw, delivery, consumer_name, problem)
+        future = await self.publish_raw(subject, raw.data, headers)
         try:
             await asyncio.wait_for(future, timeout=5)
         except (NatsError, TimeoutError) as error:
@@ -288,6 +277,8 @@ class Bus:
             await self._broker.start()
         except (NatsError, OSError, TimeoutError) as error:
             raise BusUnavailable(f"The bus broke off: {error}") from error
+        for puller in self._pullers:
+            puller.subscription = PacedSubscription(puller.subscription)
 
     async def _persist(self, attempt: Callable[[], Any]) -> None:
         delay = 0.2

@@ -76,11 +76,11 @@ async def _chosen(
 
 
 async def check(service: Service) -> int:
-    """Reach everything the service needs once; return 0 when nothing is missing."""
+    """Reach everything the service needs once, without taking work; return 0 when nothing is missing."""
     health = HealthApp(service.settings, service.pings, behind=None)
     try:
         async with asyncio.timeout(10):
-            await service.bus.start()
+            await service.bus.reach()
     except TimeoutError:
         log.warning("bus did not get ready within 10 seconds")
     missing = await health.missing()

@@ -40,6 +40,12 @@ consumer_pending = Gauge(
 consumer_redelivered = Gauge(
     "slipway_consumer_redelivered", "Messages given again and still open.", ["consumer"], registry=REGISTRY
 )
+stream_bytes = Gauge(
+    "slipway_stream_bytes", "What a stream or bucket keeps, in bytes.", ["stream"], registry=REGISTRY
+)
+stream_max_bytes = Gauge(
+    "slipway_stream_max_bytes", "What it may keep; EVENTS refuses more.", ["stream"], registry=REGISTRY
+)
 outbox_waiting = Gauge("slipway_outbox_waiting", "Outbox rows the relay saw last.", registry=REGISTRY)
 outbox_sent = Counter("slipway_outbox_sent", "Outbox rows that reached the bus.", registry=REGISTRY)
 background_restarts = Counter(

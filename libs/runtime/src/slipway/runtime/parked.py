@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from slipway.contracts.parked import ParkedMessage
 from slipway.contracts.problems import NotFound, Problem
+from slipway.runtime import headers as h
+from slipway.runtime.consuming import Delivery
 from slipway.runtime.problems import BusUnavailable
 from slipway.runtime.redaction import clean
 from slipway.runtime.stored import StoredMessage, read_page
@@ -19,6 +22,8 @@ from slipway.runtime.topology import PARKED
 
 ORIGIN = "Slipway-Parked-"
 SUBJECT = "slipway.v1.parked.>"
+_KEPT = ("ce-", "slipway-", "traceparent", "content-type")
+"""What of a message's headers goes along when it is parked; the bus's own would be obeyed again."""
 
 
 class ParkedNotFound(NotFound):
@@ -35,6 +40,22 @@ class Parked:
     payload: bytes
     headers: Mapping[str, str]
     """Those that it came with."""
+
+
+def parked_headers(raw: Msg, delivery: Delivery, durable: str, problem: Problem) -> dict[str, str]:
+    """Write where a message that is put aside came from, and why it is."""
+    kept = {name: value for name, value in (raw.headers or {}).items() if name.lower().startswith(_KEPT)}
+    stream = raw.metadata.stream
+    return {
+        **kept,
+        h.MESSAGE_ID: f"{durable}:{stream}:{delivery.stream_sequence}",
+        f"{ORIGIN}Subject": delivery.subject,
+        f"{ORIGIN}Stream": stream,
+        f"{ORIGIN}Sequence": str(delivery.stream_sequence),
+        f"{ORIGIN}Message-Id": delivery.message_id,
+        f"{ORIGIN}Attempts": str(delivery.attempts),
+        f"{ORIGIN}Problem": problem.model_dump_json(),
+    }
 
 
 async def parked_page(connection: Client, *, after: int, most: int) -> tuple[tuple[ParkedMessage, ...], int]:

@@ -1,7 +1,7 @@
 """What each user of the bus may say and hear: no more than its part needs.
 
-Everything is derived: who says and asks what from `contracts.registry`, who is given what from the topology;
-only who looks into which stream or bucket is written here. What is not listed is refused by the server;
+Everything is derived: who says and asks what from `contracts.registry`, who is given what and reads what from
+the topology; only who writes into which bucket is written here. What is not listed is refused by the server;
 nobody but an administrator may create, change, purge or delete a stream or a consumer. Only `integrator` may
 have consumers of its own: it lives in an account where nothing is obeyed (`slipway.runtime.accounts`).
 """
@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from slipway.contracts.registry import ASKERS, PUBLISHERS, SERVICES
 from slipway.runtime.connection import inbox_prefix
-from slipway.runtime.topology import BUNDLES, CONSUMERS, EVENTS, LIVE, LIVE_PREFIX, LOCKS, PARKED
+from slipway.runtime.topology import BUNDLES, CONSUMERS, EVENTS, LIVE, LIVE_PREFIX, LOCKS, PARKED, READS
 from slipway.runtime.topology.mirror import MIRRORED
 
 ADMIN = "admin"
@@ -20,17 +20,6 @@ INTEGRATORS_ADMIN = "integrators-admin"
 """Declares the integrators' mirror; sees nothing of the other account but events."""
 INTEGRATOR = "integrator"
 USERS = (*SERVICES, ADMIN, INTEGRATORS_ADMIN, INTEGRATOR)
-
-_LOOKS_AT: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "gateway": (EVENTS, f"KV_{LIVE}", PARKED),
-        "inventory": (EVENTS, f"KV_{LIVE}", PARKED),
-        "provisioner": (EVENTS, f"OBJ_{BUNDLES}"),
-        "monitor": (f"KV_{LIVE}", f"KV_{LOCKS}", PARKED),
-        "catalog": (f"OBJ_{BUNDLES}",),
-    }
-)
-"""Which streams a service may read directly, without a consumer."""
 
 _WRITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -72,7 +61,7 @@ def _published_by(service: str) -> Iterable[str]:
     yield from _WRITES.get(service, ())
     yield "$JS.API.INFO"
     yield "$JS.API.STREAM.INFO.*"
-    for stream in _LOOKS_AT[service]:
+    for stream in READS[service]:
         yield from (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>")
         yield f"$JS.API.STREAM.MSG.GET.{stream}"
     yield from _consumers_of(service)

@@ -20,6 +20,13 @@ class BusUnavailable(Unavailable):
     code = "bus.unavailable"
 
 
+class BusFull(Unavailable):
+    """The bus keeps almost as much as it may: what was accepted can end, nothing new is accepted."""
+
+    code = "bus.full"
+    retry_after_seconds = 30.0
+
+
 class ServiceUnavailable(Unavailable):
     """The service that was asked is not there or did not answer in time."""
 

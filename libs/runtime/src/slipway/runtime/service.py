@@ -47,7 +47,7 @@ class Service:
         self._own_pings: dict[str, Ping] = {}
         self.port = 0
         """Where HTTP is served, once it is."""
-        self._background: dict[str, Work] = {"consumers": bus.watch_consumers}
+        self._background: dict[str, Work] = {"bus": bus.watch}
         self._on_start: list[Work] = []
         self._on_stop: list[Work] = []
 

@@ -11,6 +11,7 @@ from slipway.runtime.topology.declared import (
     LIVE_PREFIX,
     LOCKS,
     PARKED,
+    READS,
     RECORD_LIFETIME,
     STREAMS,
     Consumer,
@@ -20,6 +21,7 @@ from slipway.runtime.topology.declared import (
     lifetime,
     parked_subject,
     stream_of,
+    streams_of,
 )
 from slipway.runtime.topology.mirror import apply_mirror
 from slipway.runtime.topology.reconcile import Change, TopologyConflict, apply, verify
@@ -35,6 +37,7 @@ __all__ = [
     "LIVE_PREFIX",
     "LOCKS",
     "PARKED",
+    "READS",
     "RECORD_LIFETIME",
     "STREAMS",
     "Change",
@@ -48,5 +51,6 @@ __all__ = [
     "lifetime",
     "parked_subject",
     "stream_of",
+    "streams_of",
     "verify",
 ]

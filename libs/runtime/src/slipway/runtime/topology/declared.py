@@ -6,6 +6,7 @@ Nothing here talks to the bus. A stream's limits are settings, because disks dif
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from nats.js.api import (
@@ -34,6 +35,8 @@ LIVE_PREFIX = "slipway.live."
 """Under which the stored subjects of EVENTS are republished."""
 
 LOG_LIFETIME = timedelta(days=7)
+FACTS_LIFETIME = timedelta(hours=1)
+"""Of what was observed of a node: it is told again every few minutes, and inventory keeps the last."""
 EVENT_LIFETIME = timedelta(days=90)
 RECORD_LIFETIME = timedelta(days=90)
 """Of a run record's terminal write; an unfinished record has no end."""
@@ -54,7 +57,7 @@ class TopologySettings(Settings):
     """For how long the same message id is stored once; longer than any relay retries."""
     commands_max_bytes: int = 64 * _MIB
     events_max_bytes: int = 2048 * _MIB
-    """EVENTS refuses new messages when full, so alert at 70 %."""
+    """EVENTS refuses new messages when full: at 70 % the logs warn, from 85 % on no new job is accepted."""
     parked_max_bytes: int = 64 * _MIB
     advisories_max_bytes: int = 16 * _MIB
     live_max_bytes: int = 64 * _MIB
@@ -203,6 +206,18 @@ CONSUMERS = (
     Consumer(durable="monitor-clusters", stream=EVENTS, filters=("slipway.v1.event.cluster.*.>",)),
 )
 
+READS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "gateway": (EVENTS, PARKED),
+        "inventory": (EVENTS, PARKED),
+        "provisioner": (EVENTS, f"OBJ_{BUNDLES}"),
+        "monitor": (f"KV_{LIVE}", f"KV_{LOCKS}", PARKED),
+        "catalog": (f"OBJ_{BUNDLES}",),
+    }
+)
+"""Which streams and buckets a service reads directly, without a consumer."""
+
+_LIFETIMES = {"log": LOG_LIFETIME, "observed": FACTS_LIFETIME}
 _PREFIXES = {
     "slipway.v1.command.": COMMANDS,
     "slipway.v1.event.": EVENTS,
@@ -221,11 +236,17 @@ def consumer(durable: str) -> Consumer:
     return next(known for known in CONSUMERS if known.durable == durable)
 
 
+def streams_of(service: str) -> tuple[str, ...]:
+    """Name the streams and buckets that a service is served from."""
+    consumed = (each.stream for each in CONSUMERS if each.service == service)
+    return tuple(dict.fromkeys((*READS.get(service, ()), *consumed)))
+
+
 def lifetime(message: Message) -> timedelta | None:
-    """Tell how long a message is kept: logs a week, other events 90 days, the rest until it is replaced."""
+    """Tell how long a message is kept: events by the fact they tell, the rest until it is replaced."""
     if not isinstance(message, Event):
         return None
-    return LOG_LIFETIME if message.subject.endswith(".log") else EVENT_LIFETIME
+    return _LIFETIMES.get(message.subject.rpartition(".")[2], EVENT_LIFETIME)
 
 
 def parked_subject(service: str, durable: str) -> str:

@@ -17,7 +17,7 @@ from nats.js.errors import NotFoundError
 from slipway.contracts.problems import Conflict
 from slipway.runtime.logs import get_logger
 from slipway.runtime.problems import BusUnavailable, TopologyMissing
-from slipway.runtime.topology.declared import BUCKETS, CONSUMERS, STREAMS, TopologySettings
+from slipway.runtime.topology.declared import BUCKETS, CONSUMERS, STREAMS, TopologySettings, streams_of
 
 log = get_logger()
 
@@ -58,7 +58,7 @@ async def apply(connection: Client, settings: TopologySettings | None = None) ->
 
 
 async def verify(connection: Client, service: str) -> None:
-    """Check that every consumer of a service is there; raise `TopologyMissing` otherwise."""
+    """Check that a service has its consumers, streams and buckets; raise `TopologyMissing` otherwise."""
     bus = connection.jetstream()
     for each in CONSUMERS:
         if each.service != service:
@@ -72,6 +72,15 @@ async def verify(connection: Client, service: str) -> None:
             ) from error
         except (NatsError, TimeoutError) as error:
             raise BusUnavailable(f"The bus did not tell about the consumer {each.durable}.") from error
+    for stream in streams_of(service):
+        try:
+            await bus.stream_info(stream)
+        except NotFoundError as error:
+            raise TopologyMissing(
+                f"The bus has no stream {stream}; run `slipway topology apply`.", stream=stream
+            ) from error
+        except (NatsError, TimeoutError) as error:
+            raise BusUnavailable(f"The bus did not tell about the stream {stream}.") from error
 
 
 async def _apply_stream(bus: JetStreamContext, wanted: StreamConfig) -> Change | None:

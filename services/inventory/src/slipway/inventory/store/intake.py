@@ -1,6 +1,6 @@
 """Writes jobs that were accepted: rows, facts for the bus, audit; each command follows in its turn."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, insert, select, update
@@ -22,8 +22,10 @@ from slipway.runtime.ids import new_id
 class Intake:
     """Takes jobs in."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, refuse_new_work: Callable[[], None] = lambda: None) -> None:
+        """Take what raises while nothing new may be accepted."""
         self._queue = queue
+        self._refuse_new_work = refuse_new_work
 
     async def take_in(self, connection: AsyncConnection, call: Call, command: RunJob) -> Accepted:
         """Write the job and leave its fact for the bus; its command follows when its node may begin it."""
@@ -45,6 +47,7 @@ class Intake:
         """Write jobs, of one batch or alone, and leave their facts for the bus."""
         if not commands:
             return
+        self._refuse_new_work()
         await connection.execute(insert(jobs), [_row(command, call, parent) for command in commands])
         await outbox.add_all(connection, [_fact(command, call) for command in commands])
         for cluster, node in sorted({(each.target.cluster, each.target.node) for each in commands}):

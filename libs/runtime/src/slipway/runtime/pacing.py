@@ -1,0 +1,31 @@
+"""Keeps a pull loop from spinning: FastStream's asks again at once, also when there is nobody to ask."""
+
+import asyncio
+from typing import Any
+
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+PAUSE_SECONDS = 1.0
+
+
+class PacedSubscription:
+    """A pull subscription that waits a moment after a refusal: its consumer is gone, or has no leader."""
+
+    def __init__(self, subscription: Any) -> None:
+        self._subscription = subscription
+
+    async def fetch(self, batch: int = 1, timeout: float | None = None) -> list[Msg]:
+        """Ask for work; raise as the subscription does, but not at once."""
+        try:
+            found: list[Msg] = await self._subscription.fetch(batch=batch, timeout=timeout)
+        except TimeoutError:
+            raise
+        except NatsError:
+            await asyncio.sleep(PAUSE_SECONDS)
+            raise
+        return found
+
+    async def unsubscribe(self) -> None:
+        """End it."""
+        await self._subscription.unsubscribe()

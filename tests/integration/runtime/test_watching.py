@@ -1,0 +1,126 @@
+"""A service knows whether its part of the bus is there, and how full it is."""
+
+import asyncio
+import json
+
+import pytest
+from nats.aio.client import Client
+
+from slipway.runtime import logs, metrics, topology, watching
+from slipway.runtime.bus import Bus, Delivery
+from slipway.runtime.main import check
+from slipway.runtime.problems import BusFull, TopologyMissing
+from slipway.runtime.service import Service
+from slipway.runtime.settings import LogSettings
+from slipway.runtime.topology import EVENTS
+from support.nats import SMALL, MakeBus, settings_of
+from support.waiting import until
+from support.words import Log, Run
+
+
+class Worker:
+    """Takes what comes."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def register(self, bus: Bus) -> None:
+        """Consume runs."""
+        bus.consume(Run, self._note, durable="provisioner-run")
+
+    async def _note(self, message: Run, _delivery: Delivery) -> None:
+        self.seen.append(message.id)
+
+
+async def shrink_events(admin: Client, max_bytes: int) -> None:
+    config = (await admin.jetstream().stream_info(EVENTS)).config
+    await admin.jetstream().update_stream(config.evolve(max_bytes=max_bytes))
+
+
+async def test_a_bus_that_is_almost_full_takes_no_new_work(
+    make_bus: MakeBus, admin: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At 70 % the log warns once, at 85 % new work is refused; with room again it is taken."""
+    logs.configure("inventory", LogSettings())
+    inventory, provisioner = await make_bus("inventory"), await make_bus("provisioner")
+    await provisioner.publish(Log(id="j1", text="x" * 80_000), message_id="m1")
+    capsys.readouterr()
+
+    await shrink_events(admin, 110_000)
+    await inventory.measure()
+    await inventory.measure()
+    inventory.refuse_new_work()
+    await shrink_events(admin, 90_000)
+    await inventory.measure()
+    with pytest.raises(BusFull) as refused:
+        inventory.refuse_new_work()
+    await shrink_events(admin, 1_000_000)
+    await inventory.measure()
+
+    inventory.refuse_new_work()
+    assert refused.value.to_problem().retry_after_seconds == 30
+    told = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["stream fills up", "stream has room again"]
+    assert 'slipway_stream_max_bytes{stream="EVENTS"} 1e+06' in metrics.render().decode()
+
+
+async def test_nothing_is_refused_while_the_fill_is_unknown(make_bus: MakeBus) -> None:
+    """What was accepted is safe without the bus; so a bus that is away refuses nothing."""
+    inventory = await make_bus("inventory")
+
+    inventory.refuse_new_work()
+
+
+async def test_a_consumer_that_is_gone_shows_and_is_not_asked_without_end(
+    make_bus: MakeBus, admin: Client
+) -> None:
+    """The service is not ready, its slots pause; when the consumer is back they go on."""
+    worker = Worker()
+    inventory = await make_bus("inventory")
+    provisioner = await make_bus("provisioner", worker.register)
+    await admin.jetstream().delete_consumer("COMMANDS", "provisioner-run")
+    provisioner._watch._verified_at = None
+    await asyncio.sleep(0.6)  # what was asked before the deletion ends
+
+    before = provisioner.connection.stats["out_msgs"]
+    await asyncio.sleep(1)
+    asked = provisioner.connection.stats["out_msgs"] - before
+    with pytest.raises(TopologyMissing, match="provisioner-run"):
+        await provisioner.ping()
+    await topology.apply(admin, SMALL)
+    await inventory.publish(Run(id="j1"), message_id="m1")
+
+    await until(lambda: worker.seen == ["j1"])
+    await provisioner.ping()
+    assert asked < 5
+
+
+async def test_a_bucket_that_is_gone_shows_within_seconds(
+    make_bus: MakeBus, admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readiness looks at what is read too, and a good answer does not count for long."""
+    monkeypatch.setattr(watching, "EVERY_SECONDS", 0.2)
+    provisioner = await make_bus("provisioner")
+    await provisioner.ping()
+
+    await admin.jetstream().delete_stream("OBJ_bundles")
+    await asyncio.sleep(0.3)
+
+    with pytest.raises(TopologyMissing, match="OBJ_bundles"):
+        await provisioner.ping()
+
+
+async def test_a_check_takes_no_work(make_bus: MakeBus, admin: Client) -> None:
+    """A command that waits is not given to a process that ends at once."""
+    worker = Worker()
+    inventory = await make_bus("inventory")
+    await inventory.publish(Run(id="j1"), message_id="m1")
+    settings = settings_of(str(admin.connected_url.geturl() if admin.connected_url else ""))
+    bus = Bus(settings, service="provisioner")
+    worker.register(bus)
+
+    status = await check(Service("provisioner", settings, bus))
+
+    known = await admin.jetstream().consumer_info("COMMANDS", "provisioner-run")
+    assert (status, worker.seen) == (0, [])
+    assert (known.num_pending, known.num_ack_pending, known.delivered.consumer_seq) == (1, 0, 0)
