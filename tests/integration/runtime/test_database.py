@@ -63,6 +63,18 @@ async def test_no_database_is_unavailable(databases: Databases) -> None:
         await Database(settings).ping()
 
 
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "255.255.255.255"])
+async def test_a_database_without_a_name_or_a_route_is_unavailable(host: str) -> None:
+    """A stopped container loses its name; what was asked waits for it and is not parked."""
+    url = SecretStr(f"postgresql://a:b@{host}/x")
+    settings = DatabaseSettings(database_url=url, database_schema="inventory")
+
+    with pytest.raises(DatabaseUnavailable):
+        await Database(settings).ping()
+    with pytest.raises(DatabaseUnavailable):
+        await migrate(settings, MIGRATIONS)
+
+
 async def test_a_connection_cut_in_the_middle_is_unavailable(databases: Databases) -> None:
     """An administrator's shutdown in the middle of a transaction is not a bug of ours."""
     database = Database(await databases.make("inventory", MIGRATIONS))

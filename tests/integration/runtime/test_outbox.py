@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from slipway.cli.embedded.nats import EmbeddedNats
@@ -20,6 +21,8 @@ from slipway.runtime import outbox
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call, using
 from slipway.runtime.database import Database
+from slipway.runtime.problems import DatabaseUnavailable
+from slipway.runtime.settings import DatabaseSettings
 from slipway.runtime.stored import read_all
 from support.nats import MakeBus
 from support.postgres import Databases
@@ -179,6 +182,26 @@ async def test_a_standby_takes_over(database: Database, make_bus: MakeBus, admin
         await asyncio.gather(working, standby)
 
 
+async def test_a_relay_without_a_database_says_so_without_a_traceback(
+    databases: Databases, database: Database, make_bus: MakeBus
+) -> None:
+    """Whether there is no server, or the connection is cut: it is time's move, and tried again soon."""
+    bus = await make_bus("inventory")
+    nowhere = DatabaseSettings(database_url=SecretStr("postgresql://a:b@127.0.0.1:1/x"))
+    relaying = asyncio.create_task(outbox.Outbox(database, bus).run())
+    await add(database, ("m1", Appeared(id="g1")))
+    await drained(database)
+
+    await databases.as_admin(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name like '%outbox'"
+    )
+
+    with pytest.raises(DatabaseUnavailable):
+        await relaying
+    with pytest.raises(DatabaseUnavailable):
+        await outbox.Outbox(Database(nowhere), bus).run()
+
+
 async def test_messages_wait_while_the_bus_is_away(
     database: Database, relay: Bus, nats_server: EmbeddedNats, admin: Client
 ) -> None:
@@ -198,17 +221,48 @@ import asyncio, sys
 from pydantic import SecretStr
 from slipway.runtime.bus import Bus
 from slipway.runtime.database import Database
-from slipway.runtime.outbox import Outbox
+from slipway.runtime import outbox
 from slipway.runtime.settings import DatabaseSettings, ServiceSettings
+
+outbox.IDLE_SECONDS = 3
 
 async def main():
     bus = Bus(ServiceSettings(nats_url=sys.argv[1]), service="inventory")
     await bus.start()
     settings = DatabaseSettings(database_url=SecretStr(sys.argv[2]), database_schema="inventory")
-    await Outbox(Database(settings), bus).run()
+    await outbox.Outbox(Database(settings), bus).run()
 
 asyncio.run(main())
 """
+
+
+async def test_a_relay_that_hangs_holds_the_outbox_for_a_moment_only(
+    databases: Databases, nats_server: EmbeddedNats, admin: Client
+) -> None:
+    """A stopped process keeps connection and lock: PostgreSQL ends them, and another relay goes on."""
+    settings = await databases.make("inventory", MIGRATIONS)
+    database = Database(settings)
+    command = [sys.executable, "-c", RELAY, nats_server.url, settings.database_url.get_secret_value()]
+
+    def start() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    hanging = start()
+    await add(database, ("m1", Phase(id="j1", text="1")))
+    await drained(database)
+    other = start()
+
+    try:
+        hanging.send_signal(signal.SIGSTOP)
+        await add(database, ("m2", Phase(id="j1", text="2")))
+        await drained(database, within_seconds=20)
+    finally:
+        for relay in (hanging, other):
+            relay.kill()
+            relay.wait()
+
+    assert await stored_texts(admin) == ["1", "2"]
+    await database.dispose()
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
@@ -81,7 +82,8 @@ def is_transient(error: BaseException) -> bool:
             or state.startswith(_TRANSIENT_CLASSES)
         )
     state = str(getattr(error, "sqlstate", None) or "")
-    return isinstance(error, ConnectionError | TimeoutError | PoolTimeoutError) or state.startswith(
+    # Any OSError: a stopped server may lose its name and its route too, not only refuse.
+    return isinstance(error, OSError | PoolTimeoutError | asyncpg.InterfaceError) or state.startswith(
         _TRANSIENT_CLASSES
     )
 

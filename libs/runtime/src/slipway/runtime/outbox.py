@@ -30,8 +30,9 @@ from slipway.runtime import headers as h
 from slipway.runtime import metrics
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import current
-from slipway.runtime.database import CONNECT_SECONDS, STATEMENT_SECONDS, Database
+from slipway.runtime.database import CONNECT_SECONDS, STATEMENT_SECONDS, Database, is_transient
 from slipway.runtime.logs import get_logger
+from slipway.runtime.problems import DatabaseUnavailable
 from slipway.runtime.publishing import WRONG_SEQUENCE
 from slipway.runtime.topology import lifetime, stream_of
 
@@ -40,6 +41,9 @@ log = get_logger()
 BATCH = 200
 POLL_SECONDS = 1.0
 """The net under NOTIFY, and how soon a standby takes over."""
+IDLE_SECONDS = 30
+"""After which PostgreSQL ends the session of a relay that hangs, and with it its lock; one that works asks
+at least every `ACK_SECONDS` and `LONGEST_DELAY_SECONDS`."""
 ACK_SECONDS = 5.0
 LONGEST_DELAY_SECONDS = 10.0
 LARGEST_BYTES = 512 * 1024
@@ -135,7 +139,19 @@ class Outbox:
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
-        """Relay until cancelled; wait in line while another replica does."""
+        """Relay until cancelled; wait in line while another replica does.
+
+        Raises:
+            DatabaseUnavailable: when the connection is lost, or none is to be had.
+        """
+        try:
+            await self._run()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if is_transient(error):
+                raise DatabaseUnavailable("The database did not answer the outbox.") from error
+            raise
+
+    async def _run(self) -> None:
         connection = await self._connect()
         try:
             while not await connection.fetchval(_LOCK):  # noqa: ASYNC110 - nothing tells of a relay's death
@@ -210,6 +226,7 @@ class Outbox:
             server_settings={
                 "search_path": self._database.schema,
                 "application_name": f"slipway-{self._database.schema}-outbox",
+                "idle_session_timeout": f"{IDLE_SECONDS}s",
                 "tcp_keepalives_idle": "10",
                 "tcp_keepalives_interval": "5",
                 "tcp_keepalives_count": "3",

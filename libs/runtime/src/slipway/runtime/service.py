@@ -26,7 +26,10 @@ log = get_logger()
 Work = Callable[[], Awaitable[None]]
 
 FIRST_DELAY_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 5.0
+"""Between two tries of what waits for something that is away: facts must flow soon after it is back."""
 LONGEST_DELAY_SECONDS = 30.0
+"""Between two tries of what broke."""
 STEADY_SECONDS = 60.0
 """Background work that ran this long starts its back-off anew."""
 
@@ -118,10 +121,11 @@ async def _supervised(name: str, work: Work) -> None:
     delay = FIRST_DELAY_SECONDS
     loop = asyncio.get_running_loop()
     while True:
-        started = loop.time()
+        started, longest = loop.time(), LONGEST_DELAY_SECONDS
         try:
             await work()
         except Unavailable as error:
+            longest = LONGEST_WAIT_SECONDS
             log.warning("background work waits", name=name, code=error.code, reason=error.message)
         except Exception:
             log.exception("background work broke", name=name)
@@ -130,8 +134,8 @@ async def _supervised(name: str, work: Work) -> None:
         metrics.background_restarts.labels(name).inc()
         if loop.time() - started > STEADY_SECONDS:
             delay = FIRST_DELAY_SECONDS
-        await asyncio.sleep(delay)
-        delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+        await asyncio.sleep(min(delay, longest))
+        delay = min(delay * 2, longest)
 
 
 async def _persist(act: Work) -> None:
@@ -144,7 +148,7 @@ async def _persist(act: Work) -> None:
         else:
             return
         await asyncio.sleep(delay)
-        delay = min(delay * 2, 5.0)
+        delay = min(delay * 2, LONGEST_WAIT_SECONDS)
 
 
 async def _first_of(starting: "asyncio.Task[object]", *others: "asyncio.Task[bool]") -> bool:
