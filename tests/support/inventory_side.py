@@ -50,6 +50,8 @@ class Inventory:
     lab: Lab
     identities: Identities
     known: list[str] = field(default_factory=lambda: [CLUSTER])
+    elsewhere: dict[str, ClusterSpec] = field(default_factory=dict)
+    """Clusters that are not the lab."""
     pending: list[containers.Container] = field(default_factory=list)
     stored: list[containers.StoreDiscovery] = field(default_factory=list)
     asked_for_access: int = 0
@@ -95,7 +97,9 @@ class Inventory:
         assert query.seal_to == "monitor"
         self.asked_for_access += 1
         return clusters.ClusterAccess(
-            id=query.cluster, spec=spec_of(self.lab), secrets=self.secrets(query.cluster)
+            id=query.cluster,
+            spec=self.elsewhere.get(query.cluster) or spec_of(self.lab),
+            secrets=self.secrets(query.cluster),
         )
 
     async def list_containers(
@@ -103,7 +107,9 @@ class Inventory:
     ) -> containers.ContainerPage:
         """Give those whose discovery is owed."""
         assert query.warning == "discovery-pending"
-        return containers.ContainerPage(items=tuple(self.pending))
+        behind = [each for each in self.pending if query.cursor is None or each.id > query.cursor]
+        page = tuple(behind[: query.limit])
+        return containers.ContainerPage(items=page, next=page[-1].id if len(behind) > len(page) else None)
 
     async def store(self, query: containers.StoreDiscovery, _call: Call) -> containers.StoredDiscovery:
         """Keep what was found; nothing is owed any more."""

@@ -94,7 +94,40 @@ async def test_owed_discovery_is_made_up_for(
     assert [each.id for each in inventory.pending] == ["k0"]
 
 
-def container(name: str, vmid: int) -> Container:
+async def test_those_that_are_stopped_hide_no_other(
+    inventory: Inventory, monitor: Monitor, settings: MonitorSettings, client: httpx.AsyncClient
+) -> None:
+    """A round looks at a hundred; the next one goes on behind them, and then from the start."""
+    await started(client, inventory.lab, 100)
+    stopped = [container(f"a{number}", number, Power.STOPPED) for number in range(1000, 1120)]
+    inventory.pending = [*stopped, container("k1", 100)]
+    scan = PendingScan(monitor.bus, monitor.discoverer, every=settings.pending_interval)
+
+    await scan.scan()
+    await scan.scan()
+    inventory.pending = [container("a0", 100), *stopped]
+    await scan.scan()
+
+    assert [each.container for each in inventory.stored] == ["k1", "a0"]
+
+
+async def test_discovery_that_fails_is_tried_less_and_less_often(
+    inventory: Inventory, monitor: Monitor, settings: MonitorSettings
+) -> None:
+    """Each failure doubles the pause; a round within it does not ask the host."""
+    inventory.pending = [container("k0", 404)]
+    scan = PendingScan(monitor.bus, monitor.discoverer, every=timedelta(seconds=60))
+
+    await scan.scan()
+    await scan.scan()
+    once = scan._owed["k0"].pause_seconds
+    scan._owed["k0"].due_at = 0.0
+    await scan.scan()
+
+    assert (once, scan._owed["k0"].pause_seconds) == (120, 240)
+
+
+def container(name: str, vmid: int, power: Power = Power.RUNNING) -> Container:
     return Container(
         id=name,
         vmid=vmid,
@@ -103,7 +136,7 @@ def container(name: str, vmid: int) -> Container:
         cluster_id=CLUSTER,
         node="lab",
         lifecycle=Lifecycle.READY,
-        power=Power.RUNNING,
+        power=power,
         spec=ContainerSpec(hostname=name),
         created_at=clock.now(),
         updated_at=clock.now(),

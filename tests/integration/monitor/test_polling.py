@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
@@ -20,7 +21,8 @@ from slipway.runtime.bus import Bus
 from slipway.runtime.ending import end
 from slipway.runtime.kv import Bucket
 from slipway.runtime.topology import LIVE
-from support.inventory_side import CLUSTER, Inventory, Monitor
+from support.https_server import HttpsServer, data
+from support.inventory_side import CLUSTER, Inventory, Monitor, spec_of
 from support.lab import api_client, ended, new_container
 from support.nats import MakeBus
 from support.waiting import until
@@ -154,6 +156,30 @@ async def test_cluster_in_trouble_keeps_no_other_waiting(
         assert heard.events == []
         inventory.token_secret = None
         await until(lambda: heard.vmids() == [()])
+
+
+async def test_cluster_whose_answers_make_no_sense_keeps_no_other_waiting(
+    inventory: Inventory,
+    settings: MonitorSettings,
+    monitor: Monitor,
+    admin: Client,
+    tmp_path: Path,
+) -> None:
+    """A proxy that answers `null` breaks what watches its cluster: said once, and the lab is watched on."""
+    heard = Heard()
+    await heard.listen(admin, GuestChanged, NodeObserved)
+    inventory.known = [CLUSTER, "odd"]
+
+    with HttpsServer(tmp_path, lambda _request: data(None)) as odd:
+        given = {"endpoint": odd.endpoint, "tls_fingerprint": odd.fingerprint, "nodes": {}}
+        inventory.elsewhere["odd"] = spec_of(inventory.lab, **given)
+        async with (
+            running(Fleet(monitor.bus, monitor.clusters, settings).run),
+            api_client(inventory.lab) as client,
+        ):
+            await until(lambda: bool(odd.requests) and heard.vmids() == [()])
+            await new_container(client, inventory.lab, 100)
+            await until(lambda: heard.powers()[-1:] == ["stopped"])
 
 
 async def test_host_that_answers_with_errors_is_polled_again(

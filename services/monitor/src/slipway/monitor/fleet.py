@@ -19,6 +19,8 @@ from slipway.runtime.problems import LeaseHeld
 
 LEASE = timedelta(seconds=9)
 TAKE_AGAIN_SECONDS = 3.0
+LONGEST_PAUSE_SECONDS = 60.0
+"""After errors that nobody foresaw: what a host answers may be odd for long."""
 LIST_AGAIN_SECONDS = 10.0
 
 
@@ -80,19 +82,27 @@ class Fleet:
         return found
 
     async def _watch(self, cluster: str) -> None:
-        trouble = Trouble("taking the lease", cluster=cluster)
+        """Watch one cluster for ever, whatever it answers: an error here would end the watch of all."""
+        taking, watching = Trouble("taking the lease", cluster=cluster), Trouble("watching", cluster=cluster)
+        pause = TAKE_AGAIN_SECONDS
         while True:
             try:
                 async with Lease(self._bus, f"monitor-{cluster}", LEASE) as lease:
-                    trouble.over()
+                    taking.over()
                     await self._hold(cluster, lease)
             except LeaseHeld:
-                trouble.over()
+                taking.over()
             except Unavailable as error:
-                trouble.met(error)
+                taking.met(error)
+            except Exception as error:  # noqa: BLE001 - the outermost loop of this cluster
+                watching.broke(error)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            else:
+                watching.over()
+                pause = TAKE_AGAIN_SECONDS
             finally:
                 series.forget(cluster)
-            await asyncio.sleep(TAKE_AGAIN_SECONDS)
+            await asyncio.sleep(pause)
 
     async def _hold(self, cluster: str, lease: Lease) -> None:
         """Poll and look until the lease is lost."""

@@ -1,6 +1,7 @@
 """Discovers containers whose discovery is still owed, since monitor was away when they were made."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 
 from slipway.contracts.containers import Container, ListContainers
@@ -19,9 +20,19 @@ log = get_logger()
 WARNING = "discovery-pending"
 AT_ONCE = 4
 MOST = 100
-"""Looked at in one round; the others come in the next ones."""
+"""Looked at in one round; the next round goes on behind them."""
+LONGEST_PAUSE_SECONDS = 600.0
 LEASE = timedelta(seconds=30)
 ONE_SECONDS = 25.0
+
+
+@dataclass(slots=True)
+class _Owed:
+    """A discovery that failed before."""
+
+    trouble: Trouble
+    pause_seconds: float
+    due_at: float = 0.0
 
 
 class PendingScan:
@@ -32,7 +43,10 @@ class PendingScan:
         self._discoverer = discoverer
         self._every = every.total_seconds()
         self._trouble = Trouble("scanning for pending discoveries")
-        self._troubles: dict[str, Trouble] = {}
+        self._owed: dict[str, _Owed] = {}
+        self._seen: set[str] = set()
+        """What this walk through all pages has met so far."""
+        self._cursor: str | None = None
 
     async def run(self) -> None:
         """Scan for ever."""
@@ -49,27 +63,36 @@ class PendingScan:
             await asyncio.sleep(self._every)
 
     async def scan(self) -> None:
-        """Try every pending container once."""
-        page = await self._bus.ask(ListContainers(warning=WARNING, limit=MOST))
-        owed = [each for each in page.items if each.lifecycle is Lifecycle.READY]
-        self._troubles = {
-            each.id: self._troubles.get(each.id, Trouble("discovery", container=each.id)) for each in owed
-        }
+        """Try those on the next page that run and are due."""
+        page = await self._bus.ask(ListContainers(warning=WARNING, limit=MOST, cursor=self._cursor))
+        self._cursor = page.next
         free = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            for container in owed:
-                if container.power is not Power.STOPPED:
+            for container in page.items:
+                if container.lifecycle is Lifecycle.READY and container.power is not Power.STOPPED:
                     group.create_task(self._one(container, free))
+        self._seen |= {each.id for each in page.items}
+        if page.next is None:
+            self._owed = {each: owed for each, owed in self._owed.items() if each in self._seen}
+            self._seen.clear()
 
     async def _one(self, container: Container, free: asyncio.Semaphore) -> None:
         query = DiscoverGuest(
             container=container.id, cluster=container.cluster_id, node=container.node, vmid=container.vmid
         )
+        now = asyncio.get_running_loop().time
+        known = Trouble("discovery", container=container.id)
+        owed = self._owed.setdefault(container.id, _Owed(known, self._every))
+        if now() < owed.due_at:
+            return
         async with free:
             try:
                 async with asyncio.timeout(ONE_SECONDS):
                     found = await self._discoverer.discover(query)
             except (SlipwayError, TimeoutError) as error:
-                self._troubles[container.id].met(error)
+                owed.trouble.met(error)
+                owed.due_at = now() + owed.pause_seconds
+                owed.pause_seconds = min(owed.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
             else:
+                self._owed.pop(container.id, None)
                 log.info("owed discovery made", container=container.id, services=len(found.services))

@@ -25,8 +25,22 @@ class Trouble:
             log.warning("work fails", work=self._work, code=code, reason=reason, **self._names)
         self._code = code
 
+    def broke(self, error: Exception) -> None:
+        """Log an error that nobody foresaw, with its trace, unless the last one was of its kind."""
+        code = f"unforeseen: {_innermost(error)}"
+        if code != self._code:
+            log.error("work breaks", work=self._work, code=code, exc_info=error, **self._names)
+        self._code = code
+
     def over(self) -> None:
         """Log that it works again, if it did not."""
         if self._code is not None:
             log.info("work goes on", work=self._work, after=self._code, **self._names)
         self._code = None
+
+
+def _innermost(error: Exception) -> str:
+    """Name what a group of tasks failed of."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return type(error).__name__
