@@ -33,14 +33,15 @@ SETTINGS = {
     "provisioner": "slipway.provisioner.settings:ProvisionerSettings",
     "monitor": "slipway.monitor.settings:MonitorSettings",
     "catalog": "slipway.catalog.settings:CatalogSettings",
-    "topology (`slipway topology apply`)": "slipway.runtime.topology:TopologySettings",
-    "topology, its keys": "slipway.runtime.topology.__main__:AdminSettings",
+    "topology (`slipway topology apply`)": "slipway.runtime.topology.__main__:AdminSettings",
 }
 MADE = "<!-- made by docs/reference/generate.py: change the code, not this page -->\n"
 
 INTRODUCTION = """\
 Each is an environment variable; the same name with `_FILE` at its end names a file that holds the value, and
-`SLIPWAY_CONFIG` names one TOML file for all. A span of time is seconds or ISO 8601. `slipway up` itself reads
+`SLIPWAY_CONFIG` names one TOML file for all: on top stands what every service has (`log_level = "debug"`), in
+a table of its name what one service has or has otherwise (`[monitor]`, `[inventory]`, `[topology]`, ...); an
+unknown key is refused by name. A span of time is seconds or ISO 8601. `slipway up` itself reads
 `SLIPWAY_NATS_MAX_FILE_STORE` (`4GB`): the most that its bus may take of the disk; the limits of all streams
 below must fit in.
 """

@@ -310,3 +310,20 @@ async def test_a_consumer_of_another_service_is_refused(make_bus: MakeBus) -> No
     """Nobody takes another service's messages by mistake."""
     with pytest.raises(ValueError, match="not a consumer of monitor"):
         await make_bus("monitor", Worker().at)
+
+
+async def test_a_stored_message_has_no_deadline(make_bus: MakeBus, admin: Client) -> None:
+    """A header that only a query may have, readable or not, keeps no message from being handled."""
+    seen: list[Call] = []
+
+    async def note(_message: Run, delivery: Delivery) -> None:
+        seen.append(delivery.call)
+
+    await make_bus("provisioner", lambda bus: bus.consume(Run, note, durable="provisioner-run"))
+    for deadline in ("tomorrow", "2020-01-01T00:00:00+00:00"):
+        await admin.jetstream().publish(
+            Run(id="j1").subject_of(), b'{"id": "j1"}', headers={"Slipway-Deadline": deadline}
+        )
+
+    await until(lambda: len(seen) == 2)
+    assert {call.deadline for call in seen} == {None}

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from slipway.contracts.message import Done, Value
-from slipway.contracts.problems import Conflict, NotFound, ProblemKind, SlipwayError, Unavailable
+from slipway.contracts.problems import Conflict, NotFound, Problem, ProblemKind, SlipwayError, Unavailable
 from slipway.runtime import clock
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call, using
@@ -118,6 +118,19 @@ async def test_trap_07_queries_of_one_subject_run_side_by_side(make_bus: MakeBus
     await asyncio.gather(*(gateway.ask(Echo(text=str(number)), timeout=PATIENCE) for number in range(20)))
 
     assert time.monotonic() - started < 4
+
+
+@pytest.mark.parametrize("deadline", ["tomorrow", "2026-11-26T00:00:00", "9e99"])
+async def test_an_unreadable_deadline_is_answered(make_bus: MakeBus, deadline: str) -> None:
+    """Whoever writes its own headers gets a problem, not silence."""
+    await make_bus("inventory", lambda bus: bus.answer(Echo, echo))
+    gateway = await make_bus("gateway")
+
+    reply = await gateway.connection.request(
+        Echo.subject, b'{"text": "x"}', timeout=2, headers={"Slipway-Deadline": deadline}
+    )
+
+    assert Problem.model_validate_json(reply.data).code == "invalid"
 
 
 async def test_the_deadline_cancels_the_handler_and_is_answered(make_bus: MakeBus) -> None:

@@ -2,12 +2,15 @@
 
 import json
 import logging
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from slipway.runtime import logs
+from slipway.runtime import logs, redaction
 from slipway.runtime.call import Call, using
 from slipway.runtime.redaction import MASK, clean
 from slipway.runtime.settings import LogSettings
@@ -81,6 +84,48 @@ def test_registered_values_are_masked_anywhere(capsys: pytest.CaptureFixture[str
     text = json.dumps(lines(capsys))
     assert "correct horse" not in text
     assert text.count(MASK) == 2
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda secret: RuntimeError(f"refused: {secret}"),
+        lambda secret: Path("/srv") / secret,
+        lambda secret: secret.encode(),
+        lambda secret: {secret: 1},
+        lambda secret: [SimpleNamespace(text=secret)],
+    ],
+)
+def test_registered_values_are_masked_in_whatever_is_logged(
+    capsys: pytest.CaptureFixture[str], shape: Callable[[str], object]
+) -> None:
+    """A field's value need not be text to hold one; what holds none reads as before."""
+    logs.redact("correct-horse-battery")
+
+    logs.get_logger().info("x", value=shape("correct-horse-battery"), number=1.5, flag=True, nothing=None)
+
+    text = capsys.readouterr().err
+    assert "correct-horse" not in text
+    assert MASK in text
+    assert json.loads(text) | {"number": 1.5, "flag": True, "nothing": None} == json.loads(text)
+
+
+def test_a_known_value_costs_nothing_and_the_processs_own_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same secrets are opened again and again; of too many, those not used for longest go."""
+    monkeypatch.setattr(redaction, "_MOST", 3)
+    monkeypatch.setattr(redaction, "_values", {})
+    redaction.redact_for_good("database-password")
+    for value in ("first-secret", "second-secret", "third-secret"):
+        redaction.redact(value)
+    clean("x")
+    pattern = redaction._pattern
+
+    redaction.redact("first-secret")
+
+    assert redaction._pattern is pattern is not None
+    redaction.redact("fourth-secret")
+    assert clean("first-secret second-secret") == f"{MASK} second-secret"
+    assert clean("fourth-secret database-password") == f"{MASK} {MASK}"
 
 
 def test_passwords_in_urls_are_masked(capsys: pytest.CaptureFixture[str]) -> None:

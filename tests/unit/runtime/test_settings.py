@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from slipway.runtime.database import url_of
 from slipway.runtime.settings import DatabaseSettings, LogSettings, ServiceSettings, SettingsProblem, explain
 
 
@@ -32,9 +33,35 @@ def test_defaults_are_for_one_machine() -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("3", 3), ("0.5", 0.5), ("PT1M", 60)])
 def test_durations_are_seconds_or_iso(monkeypatch: pytest.MonkeyPatch, text: str, seconds: float) -> None:
     """Both ways of writing a span of time are read."""
-    monkeypatch.setenv("SLIPWAY_ACK_WAIT", text)
+    monkeypatch.setenv("SLIPWAY_GRACEFUL_TIMEOUT", text)
 
-    assert ServiceSettings().ack_wait == timedelta(seconds=seconds)
+    assert ServiceSettings().graceful_timeout == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["inf", "nan", "1e300", "soon"])
+def test_a_duration_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Whatever stands there, it is a wrong value and no traceback."""
+    monkeypatch.setenv("SLIPWAY_GRACEFUL_TIMEOUT", text)
+
+    with pytest.raises(ValidationError) as caught:
+        ServiceSettings()
+
+    (line,) = explain(caught.value)
+    assert line.startswith("SLIPWAY_GRACEFUL_TIMEOUT: ")
+
+
+@pytest.mark.parametrize(("name", "value"), [("HEARTBEAT", "60"), ("ACK_WAIT", "9")])
+def test_three_heartbeats_fit_into_the_patience_of_the_bus(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """Else the bus gives running work to a second worker."""
+    monkeypatch.setenv(f"SLIPWAY_{name}", value)
+
+    with pytest.raises(ValidationError) as caught:
+        ServiceSettings()
+
+    (line,) = explain(caught.value)
+    assert line.startswith("SLIPWAY_HEARTBEAT: three must fit into SLIPWAY_ACK_WAIT")
 
 
 def test_any_setting_can_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -84,6 +111,47 @@ def test_an_unknown_key_in_the_file_is_an_error(monkeypatch: pytest.MonkeyPatch,
         ServiceSettings()
 
     assert explain(caught.value) == ["SLIPWAY_HTPP_PORT: Extra inputs are not permitted"]
+
+
+class OfMonitor(ServiceSettings):
+    """A service with a table of its own in the file."""
+
+    table = "monitor"
+    limit: int = 1
+
+
+def test_a_table_of_the_file_is_one_services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It wins over the top; those of others are left to them, one that nobody has is refused."""
+    file = tmp_path / "slipway.toml"
+    file.write_text("http_port = 1\n[monitor]\nhttp_port = 2\nlimit = 3\n[catalog]\nwhatever = 1\n")
+    monkeypatch.setenv("SLIPWAY_CONFIG", str(file))
+
+    settings = OfMonitor()
+
+    assert (settings.http_port, settings.limit, ServiceSettings().http_port) == (2, 3, 1)
+    file.write_text("[monitr]\nlimit = 3\n")
+    with pytest.raises(ValidationError) as caught:
+        OfMonitor()
+    assert explain(caught.value) == ["SLIPWAY_MONITR: Extra inputs are not permitted"]
+
+
+def test_a_config_file_that_is_no_toml_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Which file and where."""
+    file = tmp_path / "slipway.toml"
+    file.write_text("http_port 1\n")
+    monkeypatch.setenv("SLIPWAY_CONFIG", str(file))
+
+    with pytest.raises(SettingsProblem, match=r"SLIPWAY_CONFIG: can't read .*line 1"):
+        ServiceSettings()
+
+
+@pytest.mark.parametrize("url", ["", "hunter2hunter2"])
+def test_a_missing_or_wrong_database_url_is_one_line(url: str) -> None:
+    """Which variable; never what was in it."""
+    with pytest.raises(SettingsProblem, match=r"^SLIPWAY_DATABASE_URL: ") as caught:
+        url_of(DatabaseSettings(database_url=SecretStr(url)))
+
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_missing_config_file_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from faststream.nats.annotations import NatsMessage
 from pydantic import ValidationError
 
 from slipway.contracts.message import Query, Value
-from slipway.contracts.problems import Forbidden, Problem, ProblemKind, SlipwayError, TooLarge
+from slipway.contracts.problems import Forbidden, Invalid, Problem, ProblemKind, SlipwayError, TooLarge
 from slipway.runtime import clock, metrics
 from slipway.runtime import headers as h
 from slipway.runtime.call import Call, using
@@ -75,12 +75,12 @@ class AnsweredSubject(Generic[QueryT]):
 
     async def _answer(self, message: NatsMessage) -> NatsResponse:
         started = time.perf_counter()
-        call = h.call_of(message.headers)
+        call, refusal = _read_call(message)
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._running.add(task)
         try:
             with using(call):
-                reply = await self._outcome(message, call)
+                reply = refusal or await self._outcome(message, call)
                 self._report(reply, time.perf_counter() - started)
             return self._fitting(reply)
         except asyncio.CancelledError:
@@ -141,6 +141,14 @@ class AnsweredSubject(Generic[QueryT]):
             payload = reply.model_dump_json().encode()
         written = h.of_problem(reply) if isinstance(reply, Problem) else {"content-type": "application/json"}
         return NatsResponse(payload, headers=written)
+
+
+def _read_call(message: NatsMessage) -> tuple[Call, Problem | None]:
+    """Read who asks; whoever sets an unreadable deadline gets a reply like everybody."""
+    try:
+        return h.call_of(message.headers), None
+    except Invalid as error:
+        return h.stored_call_of(message.headers), error.to_problem()
 
 
 async def raw_body(message: NatsMessage) -> bytes:

@@ -106,7 +106,7 @@ class Bus:
         await bench.handle_again(
             parked.payload,
             Delivery(
-                call=h.call_of(parked.headers),
+                call=h.stored_call_of(parked.headers),
                 stream_sequence=parked.told.sequence,
                 attempts=parked.told.attempts + 1,
                 subject=parked.told.subject,

@@ -257,7 +257,7 @@ def _delivery_of(raw: Msg, headers: Mapping[str, str]) -> Delivery:
     known = raw.metadata
     sequence = known.sequence.stream
     return Delivery(
-        call=h.call_of(headers),
+        call=h.stored_call_of(headers),
         stream_sequence=sequence,
         attempts=known.num_delivered or 1,
         subject=raw.subject,

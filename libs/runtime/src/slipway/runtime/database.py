@@ -16,14 +16,15 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from slipway.runtime.logs import get_logger, redact
+from slipway.runtime.logs import get_logger
 from slipway.runtime.problems import DatabaseUnavailable
-from slipway.runtime.settings import DatabaseSettings
+from slipway.runtime.redaction import redact_for_good
+from slipway.runtime.settings import DatabaseSettings, SettingsProblem
 
 log = get_logger()
 
@@ -66,9 +67,16 @@ class Database:
 
 def url_of(settings: DatabaseSettings) -> URL:
     """Read the database's URL; its password is kept out of the logs from now on."""
-    url = make_url(settings.database_url.get_secret_value())
+    given = settings.database_url.get_secret_value()
+    if not given:
+        raise SettingsProblem("SLIPWAY_DATABASE_URL: it is not set; postgresql://role:password@host/database")
+    try:
+        url = make_url(given)
+    except (ArgumentError, ValueError):
+        # Its words would hold the password.
+        raise SettingsProblem("SLIPWAY_DATABASE_URL: that is not the URL of a database") from None
     if url.password:
-        redact(str(url.password))
+        redact_for_good(str(url.password))
     return url.set(drivername="postgresql")
 
 

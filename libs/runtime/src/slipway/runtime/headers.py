@@ -1,11 +1,14 @@
 """The headers of a message: CloudEvents (NATS binding), the call, errors. Names live here only."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote, unquote
 
-from slipway.contracts.message import Message
-from slipway.contracts.problems import Problem
+from pydantic import TypeAdapter
+
+from slipway.contracts.message import Message, Moment
+from slipway.contracts.problems import Invalid, Problem
 from slipway.runtime import clock
 from slipway.runtime.call import Call, child_trace
 from slipway.runtime.ids import new_id
@@ -27,6 +30,7 @@ BATCH_ID = "Nats-Batch-Id"
 BATCH_SEQUENCE = "Nats-Batch-Sequence"
 BATCH_COMMIT = "Nats-Batch-Commit"
 
+_MOMENT: TypeAdapter[Moment] = TypeAdapter(Moment)
 _SAFE = " :@/.,;=+-_~"
 
 
@@ -45,17 +49,32 @@ def of_call(call: Call) -> dict[str, str]:
 
 
 def call_of(headers: Mapping[str, str] | None) -> Call:
-    """Read who asks from headers; what is missing is the system's."""
+    """Read who asks from the headers of a query; what is missing is the system's.
+
+    Raises:
+        Invalid: if the deadline is no point in time.
+    """
+    deadline = (headers or {}).get(DEADLINE)
+    return replace(stored_call_of(headers), deadline=_moment(deadline) if deadline else None)
+
+
+def stored_call_of(headers: Mapping[str, str] | None) -> Call:
+    """Read who caused a stored message; it has no deadline."""
     read = headers or {}
-    deadline = read.get(DEADLINE)
     key = read.get(IDEMPOTENCY_KEY)
     return Call(
         actor=unquote(read.get(ACTOR, "system")),
         correlation_id=unquote(read.get(CORRELATION, "")) or new_id(),
-        deadline=datetime.fromisoformat(deadline) if deadline else None,
         idempotency_key=unquote(key) if key is not None else None,
         traceparent=read.get(TRACE),
     )
+
+
+def _moment(text: str) -> Moment:
+    try:
+        return _MOMENT.validate_python(datetime.fromisoformat(text))
+    except ValueError as error:
+        raise Invalid(f"The header {DEADLINE} is no point in time with a zone.") from error
 
 
 def of_message(message: Message, *, service: str, message_id: str, call: Call) -> dict[str, str]:

@@ -72,6 +72,7 @@ async def _chosen(
         log.info("schema is the newest")
         return 0
     service = build()
+    logs.configure(service.name, service.settings)
     return await (run(service) if command == "serve" else check(service))
 
 

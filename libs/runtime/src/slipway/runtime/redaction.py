@@ -1,7 +1,8 @@
 """Keeps secrets out of log lines: by the name of a field, and by value once a secret is known.
 
 The second net is for what libraries say in their own words (an exception with a URL, a command line). It
-sees only values that were registered, so it is no licence to log secrets.
+sees only values that were registered, so it is no licence to log secrets. What is not a number becomes text
+before it is looked at: an exception, a path or a key may hold a secret as well as a string.
 """
 
 import re
@@ -24,33 +25,53 @@ _MOST = 10_000
 
 _lock = threading.Lock()
 _values: dict[str, None] = {}
+"""The one that was registered longest ago is the first, and the first to go."""
+_lasting: set[str] = set()
 _pattern: re.Pattern[str] | None = None
 
 
 def redact(value: SecretStr | str) -> None:
-    """Never let this value into a log line again; very short ones would hide ordinary text and are left."""
+    """Keep this value out of the log lines; very short ones would hide ordinary text and are left.
+
+    Of many thousands, those that were registered longest ago are forgotten.
+    """
     global _pattern  # noqa: PLW0603 - the log processor is one per process, and so are the values it hides
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if len(text) < _SHORTEST:
         return
     with _lock:
+        if text in _values:
+            _values[text] = _values.pop(text)
+            return
         _values[text] = None
         if len(_values) > _MOST:
             _values.pop(next(iter(_values)))
         _pattern = None
 
 
+def redact_for_good(value: SecretStr | str) -> None:
+    """Never let this value into a log line again; for the few secrets of the process itself."""
+    global _pattern  # noqa: PLW0603 - as above
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if len(text) >= _SHORTEST:
+        with _lock:
+            _lasting.add(text)
+            _pattern = None
+
+
 def clean(value: object) -> Any:
     """Copy a log value with secrets masked."""
+    if value is None or isinstance(value, int | float):
+        return value
     if isinstance(value, SecretStr | SecretBytes):
         return MASK
-    if isinstance(value, str):
-        return _clean_text(value)
     if isinstance(value, Mapping):
-        return {key: _clean_field(str(key), part) for key, part in value.items()}
+        return {_clean_text(str(key)): _clean_field(str(key), part) for key, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [clean(part) for part in value]
-    return value
+    if isinstance(value, bytes | bytearray):
+        return _clean_text(value.decode(errors="backslashreplace"))
+    return _clean_text(str(value))
 
 
 def _clean_field(name: str, value: object) -> Any:
@@ -66,7 +87,7 @@ def _clean_text(text: str) -> str:
 def _compiled() -> re.Pattern[str] | None:
     global _pattern  # noqa: PLW0603 - compiled once per change of the values
     with _lock:
-        if _pattern is None and _values:
-            longest_first = sorted(_values, key=len, reverse=True)
+        if _pattern is None and (_values or _lasting):
+            longest_first = sorted(_lasting.union(_values), key=len, reverse=True)
             _pattern = re.compile("|".join(map(re.escape, longest_first)))
         return _pattern

@@ -1,8 +1,9 @@
 """What every service can be told from outside, and how a wrong value is reported.
 
 A setting comes from `SLIPWAY_<NAME>`, from the file that `SLIPWAY_<NAME>_FILE` names (for container secrets)
-or from the TOML file that `SLIPWAY_CONFIG` names, in this order. An unknown key in that file is an error: a
-misspelt limit must not be silently the default.
+or from the TOML file that `SLIPWAY_CONFIG` names, in this order. The file can be one for all: on top stands
+what each service has, in a table of its name what one service has or has otherwise. An unknown key is an
+error: a misspelt limit must not be silently the default.
 """
 
 import os
@@ -10,10 +11,11 @@ import socket
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,7 +23,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from slipway.contracts.registry import SERVICES
+
 PREFIX = "SLIPWAY_"
+TABLES = (*SERVICES, "topology")
+"""What the TOML file may have tables for."""
 
 
 class SettingsProblem(Exception):
@@ -31,7 +37,7 @@ class SettingsProblem(Exception):
 def _seconds(value: object) -> object:
     try:
         return timedelta(seconds=float(value)) if isinstance(value, str | int | float) else value
-    except ValueError:
+    except (ValueError, OverflowError):
         return value
 
 
@@ -65,12 +71,25 @@ class FileSettingsSource(PydanticBaseSettingsSource):
         return [(name, field) for name, field in names.items() if f"{name}_file" not in names]
 
 
+class TomlSource(TomlConfigSettingsSource):
+    """Reads the top of the TOML file, and the table of one service; those of the others are theirs."""
+
+    def __call__(self) -> dict[str, Any]:
+        """Read all settings that come from the file."""
+        told = super().__call__()
+        tables = {name: part for name, part in told.items() if name in TABLES and isinstance(part, dict)}
+        top = {name: value for name, value in told.items() if name not in tables}
+        return top | tables.get(getattr(self.settings_cls, "table", ""), {})
+
+
 class Settings(BaseSettings):
     """Settings that come from the environment, from files and from one TOML file."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
     )
+    table: ClassVar[str] = ""
+    """The table of the TOML file that is theirs, one of `TABLES`."""
 
     @classmethod
     def settings_customise_sources(
@@ -88,7 +107,10 @@ class Settings(BaseSettings):
         if config is not None:
             if not Path(config).is_file():
                 raise SettingsProblem(f"{PREFIX}CONFIG: there is no file {config}")
-            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=config))
+            try:
+                sources.append(TomlSource(settings_cls, toml_file=config))
+            except (OSError, ValueError) as error:
+                raise SettingsProblem(f"{PREFIX}CONFIG: can't read {config}: {error}") from error
         return tuple(sources)
 
 
@@ -136,6 +158,19 @@ class ServiceSettings(LogSettings):
     have it from `slipway topology apply`; here it only bounds the heartbeat."""
     heartbeat: Duration = timedelta(seconds=4)
     """How often a worker shows a sign of life; three fit into `ack_wait`, so two may be lost."""
+
+    @field_validator("heartbeat")
+    @classmethod
+    def _three_in_ack_wait(cls, heartbeat: timedelta, info: ValidationInfo) -> timedelta:
+        ack_wait = info.data.get("ack_wait")
+        if ack_wait is not None and 3 * heartbeat > ack_wait:
+            raise PydanticCustomError(
+                "heartbeat",
+                "three must fit into {prefix}ACK_WAIT ({wait} s): it may be {most} s at most",
+                {"prefix": PREFIX, "wait": ack_wait.total_seconds(), "most": ack_wait.total_seconds() / 3},
+            )
+        return heartbeat
+
     pull_timeout: Duration = timedelta(seconds=2)
     """How long one request for work waits; also how long work may lie after the bus was restarted."""
 

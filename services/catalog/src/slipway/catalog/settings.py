@@ -9,6 +9,7 @@ from slipway.runtime.settings import DatabaseSettings, Duration, ServiceSettings
 class CatalogSettings(ServiceSettings, DatabaseSettings):
     """Catalog's settings."""
 
+    table = "catalog"
     database_schema: str = "catalog"
     templates_dir: Path = Path("infra/lxc/templates")
     """The folder of templates; the library for scripts is `../lib/slipway.sh` beside it."""

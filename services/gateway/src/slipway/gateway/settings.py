@@ -9,6 +9,7 @@ from slipway.runtime.settings import DatabaseSettings, Duration, ServiceSettings
 class GatewaySettings(ServiceSettings, DatabaseSettings):
     """The gateway's settings."""
 
+    table = "gateway"
     database_schema: str = "gateway"
     bootstrap_token_file: Path = Path("bootstrap-token")
     """The first user's secret; made on the first start if it is missing."""

@@ -12,6 +12,7 @@ from slipway.runtime.settings import DatabaseSettings, Duration, ServiceSettings
 class InventorySettings(ServiceSettings, DatabaseSettings, ReachSettings):
     """Inventory's settings."""
 
+    table = "inventory"
     database_schema: str = "inventory"
     key_ring_file: Path
     """The key ring that seals secrets at rest; inventory's alone."""

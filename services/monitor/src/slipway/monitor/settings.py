@@ -9,6 +9,7 @@ from slipway.runtime.settings import Duration, ServiceSettings
 class MonitorSettings(ServiceSettings):
     """Monitor's settings."""
 
+    table = "monitor"
     poll_interval: Duration = timedelta(seconds=2)
     """How often each cluster is asked for the state of its guests; one request each time."""
     facts_interval: Duration = timedelta(seconds=15)

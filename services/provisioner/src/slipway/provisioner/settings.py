@@ -12,6 +12,7 @@ from slipway.runtime.settings import Duration, ServiceSettings
 class ProvisionerSettings(ServiceSettings, ReachSettings):
     """The provisioner's settings."""
 
+    table = "provisioner"
     run_slots: int = Field(default=8, ge=1, le=64)
     """How many jobs one replica runs at a time."""
     step_patience: Duration = timedelta(minutes=10)

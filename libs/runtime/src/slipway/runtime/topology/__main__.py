@@ -9,17 +9,21 @@ from pathlib import Path
 import nats
 from nats.aio.client import Client
 from pydantic import ValidationError
+from pydantic_settings import SettingsConfigDict
 
 from slipway.contracts.problems import SlipwayError
 from slipway.runtime import logs
 from slipway.runtime.connection import inbox_prefix, servers_of
 from slipway.runtime.problems import BusUnavailable
 from slipway.runtime.settings import ServiceSettings, SettingsProblem, explain
-from slipway.runtime.topology import Change, apply, apply_mirror
+from slipway.runtime.topology import Change, TopologySettings, apply, apply_mirror
 
 
-class AdminSettings(ServiceSettings):
-    """How both administrators reach the bus."""
+class AdminSettings(ServiceSettings, TopologySettings):
+    """How both administrators reach the bus, and what they declare."""
+
+    model_config = SettingsConfigDict(extra="forbid")
+    table = "topology"
 
     integrators_nkey_file: Path | None = None
     """The nkey seed of `integrators-admin`; without it integrators get no copy of the events."""
@@ -31,13 +35,13 @@ async def apply_as_admin(settings: AdminSettings) -> list[Change]:
     Services wait for the topology, but not for the integrators' mirror: what is wrong with it is only said.
     """
     async with _connected(settings, settings.nats_nkey_file, "admin") as connection:
-        changes = await apply(connection)
+        changes = await apply(connection, settings)
     if settings.integrators_nkey_file is None:
         logs.get_logger().info("no mirror for integrators: SLIPWAY_INTEGRATORS_NKEY_FILE is not set")
         return changes
     try:
         async with _connected(settings, settings.integrators_nkey_file, "integrators-admin") as connection:
-            return changes + await apply_mirror(connection)
+            return changes + await apply_mirror(connection, settings)
     except SlipwayError as error:
         logs.get_logger().error("integrators have no up-to-date mirror", error=str(error))
         return changes

@@ -48,6 +48,7 @@ class TopologySettings(Settings):
     """How much the bus may keep and how many copies it makes."""
 
     model_config = SettingsConfigDict(extra="ignore")
+    table = "topology"
 
     replicas: int = Field(default=1, ge=1, le=5)
     """Copies of everything: 1 on one machine, 3 on a cluster."""
