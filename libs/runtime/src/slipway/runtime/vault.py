@@ -104,9 +104,18 @@ class Vault:
         redact(secret)
         return secret
 
+    @property
+    def current_beginning(self) -> str:
+        """What a text that was sealed under the current key begins with."""
+        return f"{_FORMAT}:{self._ring.current}:"
+
+    def reseal(self, sealed: str, *, owner: str, field: str) -> str:
+        """Seal under the current key what an older one sealed."""
+        return self.seal(self.open(sealed, owner=owner, field=field), owner=owner, field=field)
+
     def needs_resealing(self, sealed: str) -> bool:
         """Whether an older key than the current one sealed this."""
-        return _parts(sealed)[0] != self._ring.current
+        return not sealed.startswith(self.current_beginning)
 
 
 def _parts(sealed: str) -> tuple[str, bytes]:

@@ -13,6 +13,7 @@ from slipway.inventory.handlers.plans import PlanHandlers
 from slipway.inventory.presence import Presence
 from slipway.inventory.queueing import Limits
 from slipway.inventory.records import Records
+from slipway.inventory.resealing import Resealing
 from slipway.inventory.retention import Retention
 from slipway.inventory.settings import InventorySettings
 from slipway.inventory.store.absence import AbsenceStore
@@ -26,6 +27,7 @@ from slipway.inventory.store.copying import CopyStore
 from slipway.inventory.store.intake import Intake, PlanningIntake
 from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.queue import Queue
+from slipway.inventory.store.resealing import ResealingStore
 from slipway.inventory.store.retention import RetentionStore
 from slipway.inventory.store.stories import StoryStore
 from slipway.inventory.store.vmids import VmidStore
@@ -57,6 +59,7 @@ def build() -> Service:
     service.background("stories", StoryKeeper(bus, StoryStore(tables)).run)
     old = Retention(RetentionStore(tables), jobs=settings.job_retention, audit=settings.audit_retention)
     service.background("retention", old.run)
+    service.background("resealing", Resealing(ResealingStore(tables), custody.vault).run)
     service.background("forgotten", presence.run)
     service.on_stop(tables.dispose)
     return service

@@ -1,0 +1,64 @@
+"""Seals secrets anew that an older key sealed, some rows at a time."""
+
+from collections.abc import Callable
+
+from sqlalchemy import func, select, update
+
+from slipway.inventory.tables import clusters, credentials
+from slipway.runtime.database import Database
+
+AT_ONCE = 200
+"""Rows of one transaction: nobody waits for a long one."""
+
+Reseal = Callable[[str, str, str], str]
+"""From what is sealed, its owner and its field to what is sealed anew; the same text if it can't be."""
+
+
+class ResealingStore:
+    """What is sealed in rows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def credentials(self, current: str, reseal: Reseal) -> int:
+        """Seal credentials anew and tell how many.
+
+        Args:
+            current: what a text begins with that needs nothing.
+            reseal: gives the new text.
+        """
+        total, after = 0, ""
+        while True:
+            older = (
+                select(credentials)
+                .where(~func.starts_with(credentials.c.sealed, current), credentials.c.id > after)
+                .order_by(credentials.c.id)
+                .limit(AT_ONCE)
+                .with_for_update()
+            )
+            async with self._database.begin() as connection:
+                rows = (await connection.execute(older)).all()
+                for row in rows:
+                    sealed = reseal(row.sealed, row.container_id, row.name)
+                    if sealed != row.sealed:
+                        same = credentials.c.id == row.id
+                        await connection.execute(update(credentials).where(same).values(sealed=sealed))
+                        total += 1
+            if len(rows) < AT_ONCE:
+                return total
+            after = rows[-1].id
+
+    async def clusters(self, reseal: Reseal) -> int:
+        """Seal the secrets of clusters anew and tell of how many clusters."""
+        total = 0
+        async with self._database.begin() as connection:
+            rows = (
+                await connection.execute(select(clusters).order_by(clusters.c.id).with_for_update())
+            ).all()
+            for row in rows:
+                sealed = {field: reseal(text, row.id, field) for field, text in row.secrets.items()}
+                if sealed != row.secrets:
+                    same = clusters.c.id == row.id
+                    await connection.execute(update(clusters).where(same).values(secrets=sealed))
+                    total += 1
+        return total
