@@ -1,9 +1,14 @@
 """Catalog on a real bus and a real database."""
 
+import asyncio
+import hashlib
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 
 from slipway.catalog.app import MIGRATIONS
 from slipway.catalog.handlers import Handlers, TemplateNotFound
@@ -11,12 +16,14 @@ from slipway.catalog.scanner import scan
 from slipway.catalog.schedule import Schedule
 from slipway.catalog.settings import CatalogSettings
 from slipway.catalog.store import TemplateStore
-from slipway.contracts.problems import NotFound
+from slipway.contracts.problems import NotFound, Unavailable
 from slipway.contracts.templates import GetTemplate, ListTemplates
+from slipway.runtime import topology
 from slipway.runtime.bundles import Bundles
 from slipway.runtime.bus import Bus
 from slipway.runtime.database import Database
-from support.nats import MakeBus
+from slipway.runtime.ending import end
+from support.nats import SMALL, MakeBus
 from support.postgres import Databases
 
 TEMPLATES = Path(__file__).parents[3] / "infra/lxc/templates"
@@ -55,3 +62,33 @@ async def test_served_template_can_be_fetched_by_its_hash(make_bus: MakeBus, dat
         await gateway.ask(GetTemplate(name="nope"))
     assert refused.value.code == TemplateNotFound.code
     await database.dispose()
+
+
+async def test_archives_that_the_bus_has_lost_are_stored_again(
+    make_bus: MakeBus, databases: Databases, admin: Client
+) -> None:
+    """A bus set up anew is filled while catalog runs; no file has to change for it."""
+    database = Database(await databases.make("catalog", MIGRATIONS))
+    bundles = Bundles(await make_bus("catalog"))
+    schedule = Schedule(TemplateStore(database), bundles, folder=TEMPLATES, every=timedelta(milliseconds=50))
+    running = asyncio.create_task(schedule.run())
+    nginx = await stored(bundles)
+
+    await admin.jetstream().delete_stream("OBJ_bundles")
+    await topology.apply(admin, SMALL)
+
+    assert await stored(bundles) == nginx
+    await end(running)
+    await database.dispose()
+
+
+async def stored(bundles: Bundles) -> str:
+    """Wait until an archive of ours is in the store; tell its hash."""
+    archive = scan(TEMPLATES).templates[1].archive
+    name = hashlib.sha256(archive).hexdigest()
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(Unavailable):
+                if await bundles.has(name):
+                    return name
+            await asyncio.sleep(0.05)

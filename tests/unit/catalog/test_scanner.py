@@ -51,6 +51,17 @@ def test_archive_holds_script_library_and_manifest(folder: Path) -> None:
         assert tar.getnames() == ["lib/slipway.sh", "manifest.json", "scripts/10-go.sh"]
 
 
+def test_missing_library_is_a_fault_of_each_template(folder: Path) -> None:
+    """It is told like any other fault; what was served before stays."""
+    (folder.parent / "lib" / "slipway.sh").unlink()
+
+    found = scan(folder)
+
+    assert found.templates == ()
+    assert [fault.folder for fault in found.faults] == ["web"]
+    assert "slipway.sh" in found.faults[0].message
+
+
 def test_one_bad_template_hides_no_other(folder: Path) -> None:
     """The others are served, and the bad one is told of."""
     (folder / "bad").mkdir()

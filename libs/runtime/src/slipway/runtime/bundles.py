@@ -45,6 +45,13 @@ class Bundles:
             raise BusUnavailable("The bus did not store a bundle.", sha256=name) from error
         return name
 
+    async def has(self, sha256: str) -> bool:
+        """Whether there is an archive with this hash."""
+        try:
+            return await self._has(await self._store(), sha256)
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable("The bus did not tell about a bundle.", sha256=sha256) from error
+
     async def get(self, sha256: str) -> bytes:
         """Read an archive and check it against its hash."""
         try:

@@ -1,7 +1,10 @@
 """Remembers which messages took effect, in the transaction of the effect itself.
 
-A handler that can't otherwise tell a repetition asks here first. Rows are kept longer than any message can be
-delivered again.
+A handler that can't otherwise tell a repetition asks here first. None has to today: inventory's handlers take
+a record only with a higher sequence and an observation only if it is newer, and answers to repeated requests
+are kept under their Idempotency-Key. The table stands in every schema so that a handler which needs it can
+use it without a migration. Rows are kept longer than any message can be delivered again, and whoever begins
+to write them has to call `forget`.
 """
 
 from datetime import timedelta

@@ -47,17 +47,16 @@ def scan(folder: Path) -> Scan:
         return Scan((), (TemplateFault(folder=str(folder), message="There is no such folder."),))
     found: list[Found] = []
     faults: list[TemplateFault] = []
-    library = (folder.parent / "lib" / "slipway.sh").read_bytes()
     for template in sorted(path for path in folder.iterdir() if path.is_dir()):
         try:
-            found.append(_read(template, library))
+            found.append(_read(template))
         except (TemplateInvalid, OSError, ValueError, RecursionError) as error:
             # ValueError: text that is not UTF-8, or a value that YAML itself can't build.
             faults.append(TemplateFault(folder=template.name, message=str(error)))
     return Scan(tuple(found), tuple(faults))
 
 
-def _read(template: Path, library: bytes) -> Found:
+def _read(template: Path) -> Found:
     described = template / "template.yaml"
     if template.is_symlink() or described.is_symlink() or not described.is_file():
         raise TemplateInvalid("There is no template.yaml (links are not taken).")
@@ -69,10 +68,18 @@ def _read(template: Path, library: bytes) -> Found:
     )
     members = {f"scripts/{name}": content for name, content in scripts.items()}
     members |= {f"files{path}": content for path, content in files.items()}
-    archive = pack(manifest, {**members, "lib/slipway.sh": library})
+    archive = pack(manifest, {**members, "lib/slipway.sh": _library(template.parent)})
     if len(archive) > _MOST_BYTES:
         raise TemplateInvalid(f"It has {len(archive)} bytes; at most {_MOST_BYTES} are taken.")
     return Found(manifest, archive)
+
+
+def _library(folder: Path) -> bytes:
+    file = folder.parent / "lib" / "slipway.sh"
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise TemplateInvalid(f"The library for scripts, {file}, can't be read: {error.strerror}.") from error
 
 
 def _check_text(scripts: Mapping[str, bytes]) -> None:

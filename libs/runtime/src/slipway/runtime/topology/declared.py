@@ -61,6 +61,7 @@ class TopologySettings(Settings):
     """EVENTS refuses new messages when full: at 70 % the logs warn, from 85 % on no new job is accepted."""
     parked_max_bytes: int = 64 * _MIB
     advisories_max_bytes: int = 16 * _MIB
+    """ADVISORIES is read by people: what the bus said of deliveries that were given up, 90 days of it."""
     live_max_bytes: int = 64 * _MIB
     locks_max_bytes: int = 4 * _MIB
     bundles_max_bytes: int = 1024 * _MIB
@@ -150,6 +151,8 @@ STREAMS = (
         options={"max_age": EVENT_LIFETIME.total_seconds(), "allow_direct": True},
     ),
     Stream(
+        # No service reads it, since none lets the bus give up a delivery: what stands there came from outside
+        # of Slipway, and `nats stream view ADVISORIES` shows it.
         name=ADVISORIES,
         subjects=(
             "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
