@@ -72,6 +72,7 @@ async def process(
         "SEALING_KEY_FILE": str(identities.sealing_file("monitor")),
         "SEALING_PUBLIC_FILE": str(identities.public_file),
         "HTTP_PORT": str(port),
+        "HEARTBEAT": "1",  # this topology waits three seconds for one
         "POLL_INTERVAL": "0.2",
         "FACTS_INTERVAL": "0.5",
         "PROXMOX_RECORD": str(record),

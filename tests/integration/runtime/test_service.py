@@ -14,7 +14,9 @@ import httpx
 import pytest
 
 from slipway.cli.embedded.nats import EmbeddedNats, free_port
+from slipway.runtime import service as service_module
 from slipway.runtime.bus import Bus
+from slipway.runtime.problems import DatabaseUnavailable
 from slipway.runtime.service import Service
 from support.nats import MakeBus, settings_of
 from support.waiting import until
@@ -243,6 +245,28 @@ async def test_metrics_without_a_token_stay_on_this_machine(start: Start, host: 
     answer = await running.get("/metrics")
 
     assert answer.status_code == status
+
+
+async def test_what_waits_for_something_is_tried_again_soon(
+    nats_server: EmbeddedNats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it was away before: facts must not wait half a minute for a relay that sleeps."""
+    monkeypatch.setattr(service_module, "LONGEST_WAIT_SECONDS", 0.2)
+    runs: list[int] = []
+
+    async def work() -> None:
+        runs.append(1)
+        raise DatabaseUnavailable("The database did not answer.")
+
+    settings = settings_of(nats_server.url)
+    service = Service("inventory", settings, Bus(settings, service="inventory"))
+    service.background("work", work)
+    serving = asyncio.create_task(service.serve())
+
+    await until(lambda: len(runs) == 12, within_seconds=8)
+
+    service.stopping.set()
+    assert await serving == 0
 
 
 async def test_background_work_that_breaks_starts_again(nats_server: EmbeddedNats) -> None:

@@ -110,6 +110,21 @@ async def test_a_bucket_that_is_gone_shows_within_seconds(
         await provisioner.ping()
 
 
+async def test_a_heartbeat_too_slow_for_the_bus_is_said_once(
+    make_bus: MakeBus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The consumers have their patience from `topology apply`, which may have been told another."""
+    logs.configure("provisioner", LogSettings())
+    provisioner = await make_bus("provisioner", Worker().register, heartbeat=2)
+    capsys.readouterr()
+
+    await provisioner.measure()
+    await provisioner.measure()
+
+    (told,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (told["consumer"], told["ack_wait"], told["heartbeat"]) == ("provisioner-run", 3.0, 2.0)
+
+
 async def test_a_check_takes_no_work(make_bus: MakeBus, admin: Client) -> None:
     """A command that waits is not given to a process that ends at once."""
     worker = Worker()

@@ -65,7 +65,9 @@ class Bus:
         self._answered: list[AnsweredSubject[Any]] = []
         self._benches: dict[str, Workbench] = {}
         self._pullers: list[Any] = []
-        self._watch = Watch(lambda: self.connection, service=service, durables=self._benches)
+        self._watch = Watch(
+            lambda: self.connection, service=service, durables=self._benches, heartbeat=settings.heartbeat
+        )
 
     @property
     def connection(self) -> Client:

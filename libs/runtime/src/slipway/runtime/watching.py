@@ -8,6 +8,7 @@ that is away keeps nobody from accepting.
 
 import asyncio
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -30,10 +31,15 @@ FULL_SHARE = 0.85
 class Watch:
     """What one service knows of its part of the bus."""
 
-    def __init__(self, connection: Callable[[], Client], *, service: str, durables: Iterable[str]) -> None:
+    def __init__(
+        self, connection: Callable[[], Client], *, service: str, durables: Iterable[str], heartbeat: timedelta
+    ) -> None:
         self._connection = connection
         self._service = service
         self._durables = durables
+        self._heartbeat_seconds = heartbeat.total_seconds()
+        self._impatient: set[str] = set()
+        """Consumers that give work away before three heartbeats; each is said once."""
         self._verified_at: float | None = None
         self._missing: str | None = None
         self._fills: dict[str, float] = {}
@@ -76,6 +82,7 @@ class Watch:
             known = await bus.consumer_info(consumer(durable).stream, durable)
             metrics.consumer_pending.labels(durable).set(known.num_pending or 0)
             metrics.consumer_redelivered.labels(durable).set(known.num_redelivered or 0)
+            self._note_patience(durable, known.config.ack_wait or 0.0)
         for stream in streams_of(self._service):
             self._note_fill(stream, await bus.stream_info(stream))
 
@@ -87,6 +94,16 @@ class Watch:
                 f"The bus's stream EVENTS is {fill:.0%} full: no new job is accepted until it has room. "
                 "Events end by themselves; more room gives SLIPWAY_EVENTS_MAX_BYTES and `topology apply`.",
                 stream=EVENTS,
+            )
+
+    def _note_patience(self, durable: str, ack_wait: float) -> None:
+        if 3 * self._heartbeat_seconds > ack_wait and durable not in self._impatient:
+            self._impatient.add(durable)
+            log.error(
+                "work may run twice: a consumer waits less than three heartbeats",
+                consumer=durable,
+                ack_wait=ack_wait,
+                heartbeat=self._heartbeat_seconds,
             )
 
     def _note_fill(self, stream: str, known: StreamInfo) -> None:
