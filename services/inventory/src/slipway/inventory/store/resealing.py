@@ -29,24 +29,11 @@ class ResealingStore:
         """
         total, after = 0, ""
         while True:
-            older = (
-                select(credentials)
-                .where(~func.starts_with(credentials.c.sealed, current), credentials.c.id > after)
-                .order_by(credentials.c.id)
-                .limit(AT_ONCE)
-                .with_for_update()
-            )
-            async with self._database.begin() as connection:
-                rows = (await connection.execute(older)).all()
-                for row in rows:
-                    sealed = reseal(row.sealed, row.container_id, row.name)
-                    if sealed != row.sealed:
-                        same = credentials.c.id == row.id
-                        await connection.execute(update(credentials).where(same).values(sealed=sealed))
-                        total += 1
-            if len(rows) < AT_ONCE:
+            ids, changed = await self._some(current, after, reseal)
+            total += changed
+            if len(ids) < AT_ONCE:
                 return total
-            after = rows[-1].id
+            after = ids[-1]
 
     async def clusters(self, reseal: Reseal) -> int:
         """Seal the secrets of clusters anew and tell of how many clusters."""
@@ -62,3 +49,18 @@ class ResealingStore:
                     await connection.execute(update(clusters).where(same).values(secrets=sealed))
                     total += 1
         return total
+
+    async def _some(self, current: str, after: str, reseal: Reseal) -> tuple[list[str], int]:
+        """Look at the next ones and tell which, and how many were sealed anew."""
+        older = ~func.starts_with(credentials.c.sealed, current), credentials.c.id > after
+        some = select(credentials).where(*older).order_by(credentials.c.id).limit(AT_ONCE).with_for_update()
+        changed = 0
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(some)).all()
+            for row in rows:
+                sealed = reseal(row.sealed, row.container_id, row.name)
+                if sealed != row.sealed:
+                    same = credentials.c.id == row.id
+                    await connection.execute(update(credentials).where(same).values(sealed=sealed))
+                    changed += 1
+        return [row.id for row in rows], changed
