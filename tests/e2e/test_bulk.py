@@ -74,14 +74,21 @@ async def test_a_batch_is_cancelled_and_its_rest_done_again(api: httpx.AsyncClie
     assert (await api.post("/api/v1/containers", json=body, headers=key)).json() == accepted.json()
     job = accepted.json()["job"]["id"]
 
+    shown = await api.post(f"/api/v1/jobs/{job}/cancel?plan=true")
     told = await api.post(f"/api/v1/jobs/{job}/cancel")
 
+    assert (shown.status_code, len(shown.json()["items"]) > 0) == (httpx.codes.OK, True), shown.text
     assert told.status_code == httpx.codes.ACCEPTED
     events = await story(api, job)
     assert events[-1].content["state"] == "cancelled"
     found = (await api.get(f"/api/v1/jobs/{job}")).json()
     assert found["counts"]["cancelled"] + found["counts"]["succeeded"] == 6
-    retried = await api.post(f"/api/v1/jobs/{job}/retry")
+    phased = await api.post(f"/api/v1/jobs/{job}/retry", json={"phase": "sync"})
+    assert phased.status_code == httpx.codes.UNPROCESSABLE_ENTITY, phased.text
+    assert [each["field"] for each in phased.json()["errors"]] == ["phase"]
+    plan = await api.post(f"/api/v1/jobs/{job}/retry?plan=true")
+    assert len(plan.json()["items"]) == found["counts"]["cancelled"], plan.text
+    retried = await api.post(f"/api/v1/jobs/{job}/retry", json={"plan": plan.json()["hash"]})
     assert retried.status_code == httpx.codes.ACCEPTED, retried.text
     assert retried.json()["counts"]["total"] == found["counts"]["cancelled"]
     assert (await story(api, retried.json()["job"]["id"]))[-1].content["state"] == "succeeded"

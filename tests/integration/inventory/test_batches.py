@@ -199,6 +199,50 @@ async def test_what_destroys_needs_the_plan_that_was_shown(fleet: Fleet) -> None
     assert (await ask(containers.ListContainers())).items == ()
 
 
+async def test_a_second_try_that_destroys_needs_its_plan(fleet: Fleet) -> None:
+    """The plan names what would be done again, and changes nothing; without its hash the retry is refused."""
+    await fleet.make(3)
+    ask = fleet.world.gateway.ask
+    plan = await ask(bulk.PlanBatch(kind=JobKind.DELETE, selection="tag:prod"))
+    first = await fleet.ask(bulk.RequestBatch(kind=JobKind.DELETE, selection="tag:prod", plan=plan.hash))
+    await fleet.end(first.job.id, most=1)
+    await fleet.end(first.job.id, JobState.FAILED)
+    wanted = bulk.RetryBatch(job=first.job.id)
+
+    shown = await ask(bulk.PlanBatchRetry(job=first.job.id))
+    with pytest.raises(Conflict) as needed:
+        await ask(wanted)
+    with pytest.raises(Conflict) as changed:
+        await ask(wanted.model_copy(update={"plan": plan.hash}))
+    lives = {each.lifecycle for each in (await ask(containers.ListContainers())).items}
+    again = await ask(wanted.model_copy(update={"plan": shown.hash}))
+
+    assert (shown.kind, [each.hostname for each in shown.items]) == (JobKind.DELETE, ["web-2", "web-3"])
+    assert len(shown.destroys) == 2
+    assert (needed.value.code, needed.value.details["plan"]) == ("plan.needed", shown.hash)
+    assert (changed.value.code, lives) == ("plan.changed", {Lifecycle.FAILED})
+    assert again.counts == batches.BatchCounts(total=2, queued=2)
+
+
+async def test_the_cancel_of_a_batch_is_planned(fleet: Fleet) -> None:
+    """It names what has not ended, ends nothing, and is refused as the cancel would be."""
+    await fleet.make(3)
+    ask = fleet.world.gateway.ask
+    accepted = await fleet.ask(start("name:*"))
+    await fleet.end(accepted.job.id, most=1)
+
+    plan = await ask(bulk.PlanBatchCancel(job=accepted.job.id))
+
+    assert [each.hostname for each in plan.items] == ["web-2", "web-3"]
+    assert (await fleet.job(accepted.job.id)).counts == batches.BatchCounts(total=3, queued=2, succeeded=1)
+    with pytest.raises(Invalid) as refused:
+        await ask(bulk.PlanBatchCancel(job=accepted.job.id, destroys=True))
+    assert [each.field for each in refused.value.errors] == ["destroy"]
+    await fleet.end(accepted.job.id)
+    with pytest.raises(Conflict):
+        await ask(bulk.PlanBatchCancel(job=accepted.job.id))
+
+
 async def test_a_plan_changes_nothing(fleet: Fleet) -> None:
     """No job, no state; asked again it has the same hash, with other arguments another."""
     await fleet.make(1)

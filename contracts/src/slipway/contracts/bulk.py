@@ -93,3 +93,23 @@ class RetryBatch(Query[BatchAccepted]):
     subject: ClassVar[str] = "slipway.v1.query.inventory.batch.retry"
     timeout: ClassVar[timedelta] = _PATIENCE
     job: Id
+    plan: str | None = None
+    """The hash of the plan that was shown; what destroys needs it, as in `RequestBatch`."""
+
+
+class PlanBatchRetry(Query[BatchPlan]):
+    """What a second try of a batch would do, without doing it."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.batch.plan-retry"
+    timeout: ClassVar[timedelta] = _PATIENCE
+    job: Id
+
+
+class PlanBatchCancel(Query[BatchPlan]):
+    """Which items the cancel of a batch would end, without ending them."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.batch.plan-cancel"
+    timeout: ClassVar[timedelta] = _PATIENCE
+    job: Id
+    destroys: bool = False
+    """As in `RequestCancel`: a batch refuses it."""

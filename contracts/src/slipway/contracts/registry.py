@@ -74,6 +74,8 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
         bulk.PlanBatch: ("gateway",),
         bulk.CreateContainers: ("gateway",),
         bulk.RetryBatch: ("gateway",),
+        bulk.PlanBatchRetry: ("gateway",),
+        bulk.PlanBatchCancel: ("gateway",),
         clusters.SetMaintenance: ("gateway",),
         clusters.SetVmidRange: ("gateway",),
         jobs.GetJobSecrets: ("provisioner",),

@@ -103,6 +103,8 @@ def register(
     bus.answer(bulk.PlanBatch, of_batches.plan)
     bus.answer(bulk.CreateContainers, of_batches.create)
     bus.answer(bulk.RetryBatch, of_batches.retry)
+    bus.answer(bulk.PlanBatchRetry, of_batches.plan_retry)
+    bus.answer(bulk.PlanBatchCancel, of_batches.plan_cancel)
     bus.answer(clusters.SetMaintenance, of_clusters.maintain)
     bus.answer(clusters.SetVmidRange, of_clusters.set_vmids)
     bus.answer(jobs.GetJobSecrets, of_jobs.secrets)

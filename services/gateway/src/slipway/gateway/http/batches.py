@@ -10,17 +10,19 @@ from slipway.contracts.bulk import (
     BatchPlan,
     CreateContainers,
     PlanBatch,
+    PlanBatchCancel,
+    PlanBatchRetry,
     RequestBatch,
     RetryBatch,
 )
 from slipway.contracts.containers import Accepted, CreateContainer
-from slipway.contracts.jobs import GetJob
+from slipway.contracts.jobs import GetJob, RequestCancel
 from slipway.contracts.message import Id
-from slipway.contracts.plans import Plan
+from slipway.contracts.plans import Plan, PlanJob
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.values import JobKind
 from slipway.gateway.http.answers import answer
-from slipway.gateway.http.bodies import JobBody
+from slipway.gateway.http.bodies import JobBody, RetryBody
 from slipway.runtime.bus import Bus
 
 AnyAccepted = Accepted | BatchAccepted
@@ -38,11 +40,11 @@ class TargetUnclear(Invalid):
 def refuse_unclear(body: JobBody) -> None:
     """Refuse a job on both or on neither."""
     if (body.container is None) == (body.selection is None):
-        message = "Give either `container` (one id) or `selection` (several), and not both."
-        raise TargetUnclear(message, errors=[FieldError(field="selection", message=message)])
+        raise _unclear(
+            "selection", "Give either `container` (one id) or `selection` (several), and not both."
+        )
     if body.plan is not None and body.selection is None:
-        message = "Only a job on a selection takes a plan's hash."
-        raise TargetUnclear(message, errors=[FieldError(field="plan", message=message)])
+        raise _unclear("plan", "Only a job on a selection takes a plan's hash.")
 
 
 async def batch(bus: Bus, body: JobBody, *, is_plan: bool) -> Response:
@@ -60,11 +62,32 @@ async def create_many(bus: Bus, one: CreateContainer, count: int) -> Response:
     return _accepted(await bus.ask(many))
 
 
-async def retry_batch(bus: Bus, job: Id) -> Response | None:
-    """Ask for a batch once more; None if the job is none."""
-    if (await bus.ask(GetJob(job=job))).kind is not JobKind.BATCH:
+async def retry_batch(bus: Bus, job: Id, body: RetryBody, *, is_plan: bool) -> Response | None:
+    """Ask for a batch once more, or for what that would do; None if the job is none."""
+    if not await _is_batch(bus, job):
+        if body.plan is not None:
+            raise _unclear("plan", "Only the retry of a batch takes a plan's hash.")
         return None
-    return _accepted(await bus.ask(RetryBatch(job=job)))
+    if body.phase is not None:
+        raise _unclear("phase", "A batch is done again as a whole; retry the job of one item from a phase.")
+    if is_plan:
+        return answer(await bus.ask(PlanBatchRetry(job=job)))
+    return _accepted(await bus.ask(RetryBatch(job=job, plan=body.plan)))
+
+
+async def plan_cancel(bus: Bus, cancel: RequestCancel) -> Response:
+    """Ask what a cancel would end; of a batch, which items."""
+    if not await _is_batch(bus, cancel.job):
+        return answer(await bus.ask(PlanJob(cancel=cancel)))
+    return answer(await bus.ask(PlanBatchCancel(job=cancel.job, destroys=cancel.destroys)))
+
+
+async def _is_batch(bus: Bus, job: Id) -> bool:
+    return (await bus.ask(GetJob(job=job))).kind is JobKind.BATCH
+
+
+def _unclear(field: str, message: str) -> TargetUnclear:
+    return TargetUnclear(message, errors=[FieldError(field=field, message=message)])
 
 
 def _accepted(value: BatchAccepted) -> Response:

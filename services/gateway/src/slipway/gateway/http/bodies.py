@@ -66,11 +66,13 @@ class JobBody(BaseModel):
 
 
 class RetryBody(BaseModel):
-    """Where a retry begins."""
+    """Where a retry begins; of a batch, what was shown of it."""
 
     model_config = _STRICT
     phase: Phase | None = None
     """The step that failed, if none is given."""
+    plan: str | None = Field(default=None, max_length=128)
+    """Of a batch: the hash of the plan that was shown; one that destroys needs it."""
 
 
 class SshNodeBody(BaseModel):

@@ -16,9 +16,15 @@ from slipway.contracts.jobs import (
     RequestJob,
     RetryJob,
 )
-from slipway.contracts.plans import PlanJob
-from slipway.gateway.http.answers import PLANNED, Cursor, IdFilter, IdPath, IsPlan, Limit, answer, changed
-from slipway.gateway.http.batches import ANY_PLANNED, AnyAccepted, batch, refuse_unclear, retry_batch
+from slipway.gateway.http.answers import Cursor, IdFilter, IdPath, IsPlan, Limit, answer, changed
+from slipway.gateway.http.batches import (
+    ANY_PLANNED,
+    AnyAccepted,
+    batch,
+    plan_cancel,
+    refuse_unclear,
+    retry_batch,
+)
 from slipway.gateway.http.bodies import JobBody, RetryBody
 from slipway.gateway.http.log_text import log_of
 from slipway.runtime.bus import Bus
@@ -48,21 +54,27 @@ def jobs(bus: Bus) -> APIRouter:
             return await batch(bus, body, is_plan=is_plan)
         return await changed(bus, RequestJob.model_validate(body.model_dump()), is_plan=is_plan)
 
-    @api.post("/jobs/{job}/cancel", status_code=HTTPStatus.ACCEPTED, response_model=Job, responses=PLANNED)
+    @api.post(
+        "/jobs/{job}/cancel", status_code=HTTPStatus.ACCEPTED, response_model=Job, responses=ANY_PLANNED
+    )
     async def cancel_job(job: IdPath, *, destroy: Destroys = False, is_plan: IsPlan = False) -> Response:
         cancel = RequestCancel(job=job, destroys=destroy)
         if is_plan:
-            return answer(await bus.ask(PlanJob(cancel=cancel)))
+            return await plan_cancel(bus, cancel)
         told = await bus.ask(cancel)
         return answer(told, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{told.id}")
 
     @api.post(
-        "/jobs/{job}/retry", status_code=HTTPStatus.ACCEPTED, response_model=AnyAccepted, responses=PLANNED
+        "/jobs/{job}/retry",
+        status_code=HTTPStatus.ACCEPTED,
+        response_model=AnyAccepted,
+        responses=ANY_PLANNED,
     )
     async def retry_job(job: IdPath, body: RetryBody | None = None, *, is_plan: IsPlan = False) -> Response:
-        if not is_plan and (again := await retry_batch(bus, job)) is not None:
+        wanted = body or RetryBody()
+        if (again := await retry_batch(bus, job, wanted, is_plan=is_plan)) is not None:
             return again
-        return await changed(bus, RetryJob(job=job, phase=body.phase if body else None), is_plan=is_plan)
+        return await changed(bus, RetryJob(job=job, phase=wanted.phase), is_plan=is_plan)
 
     @api.get("/jobs/{job}/log", response_class=PlainTextResponse)
     async def whole_log(job: IdPath) -> Response:

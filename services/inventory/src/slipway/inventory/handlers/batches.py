@@ -7,6 +7,8 @@ from slipway.contracts.bulk import (
     BatchPlan,
     CreateContainers,
     PlanBatch,
+    PlanBatchCancel,
+    PlanBatchRetry,
     RequestBatch,
     RetryBatch,
 )
@@ -14,7 +16,8 @@ from slipway.contracts.clusters import NodeFacts
 from slipway.contracts.containers import ContainerSpec, CreateContainer
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.message import Id
-from slipway.inventory import batching, job_rules
+from slipway.contracts.values import JobKind
+from slipway.inventory import batching, domain, job_rules
 from slipway.inventory.records import Records
 from slipway.inventory.store.batch_choice import Judge
 from slipway.inventory.store.batch_retry import BatchRetries
@@ -84,6 +87,16 @@ class BatchHandlers:
             return done
         facts = await self._facts()
         return await self._retries.retry(call, query, lambda args: _judge(args, facts, self._reach))
+
+    async def plan_retry(self, query: PlanBatchRetry, _call: Call) -> BatchPlan:
+        """Tell what a second try would do."""
+        facts = await self._facts()
+        return await self._retries.plan(query.job, lambda args: _judge(args, facts, self._reach))
+
+    async def plan_cancel(self, query: PlanBatchCancel, _call: Call) -> BatchPlan:
+        """Tell what a cancel would end."""
+        domain.refuse_to_destroy(JobKind.BATCH, wanted=query.destroys)
+        return await self._batches.plan_cancel(query.job)
 
     async def _facts(self) -> Facts:
         page = await self._clusters.list(limit=MOST_CLUSTERS, cursor=None)

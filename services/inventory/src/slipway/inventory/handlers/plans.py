@@ -54,7 +54,7 @@ class PlanHandlers:
         elif query.cancel is not None:
             found = await self._jobs.get(GetJob(job=query.cancel.job), call)
             if found.kind is JobKind.BATCH:
-                raise PlanEmpty("The cancel of a batch ends each item that has not ended; plan those.")
+                raise PlanEmpty("The cancel of a batch is planned by PlanBatchCancel.")
             await self._jobs.cancel(query.cancel, call)
 
 

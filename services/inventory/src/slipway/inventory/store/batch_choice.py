@@ -70,15 +70,9 @@ def command_of(row: Row[Any], wanted: BatchCommand) -> RunJob:
     )
 
 
-async def begin_deletion(connection: AsyncConnection, ids: Sequence[Id]) -> None:
-    """Move containers that may be deleted into their deletion."""
-    values = {"lifecycle": Lifecycle.DELETING, "warnings": [], "updated_at": now()}
-    await connection.execute(update(containers).where(containers.c.id.in_(ids)).values(**values))
-
-
-def _choice(row: Row[Any], active: Id | None, kind: JobKind, judge: Judge) -> Choice:
-    error = _against(row, active, kind, judge)
-    planned = PlannedItem(
+def planned_of(row: Row[Any], error: SlipwayError | None = None) -> PlannedItem:
+    """Give how a plan shows a container's row with its cluster's name, and why nothing is done with it."""
+    return PlannedItem(
         container=row.id,
         vmid=row.vmid,
         hostname=row.hostname,
@@ -87,7 +81,17 @@ def _choice(row: Row[Any], active: Id | None, kind: JobKind, judge: Judge) -> Ch
         lifecycle=Lifecycle(row.lifecycle),
         error=shortened(error.to_problem()) if error else None,
     )
-    return Choice(planned, None if error else row, error)
+
+
+async def begin_deletion(connection: AsyncConnection, ids: Sequence[Id]) -> None:
+    """Move containers that may be deleted into their deletion."""
+    values = {"lifecycle": Lifecycle.DELETING, "warnings": [], "updated_at": now()}
+    await connection.execute(update(containers).where(containers.c.id.in_(ids)).values(**values))
+
+
+def _choice(row: Row[Any], active: Id | None, kind: JobKind, judge: Judge) -> Choice:
+    error = _against(row, active, kind, judge)
+    return Choice(planned_of(row, error), None if error else row, error)
 
 
 def _against(row: Row[Any], active: Id | None, kind: JobKind, judge: Judge) -> SlipwayError | None:

@@ -1,26 +1,29 @@
 """A second try of a batch: a new batch of the items that failed or were cancelled."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.batches import BatchItem
-from slipway.contracts.bulk import BatchAccepted, RetryBatch
+from slipway.contracts.bulk import BatchAccepted, BatchPlan, PlannedItem, RetryBatch
 from slipway.contracts.containers import JobRef
 from slipway.contracts.jobs import JobArgs, RunJob
+from slipway.contracts.message import Id
 from slipway.contracts.problems import Rejected, Unavailable
 from slipway.contracts.values import JobKind, JobState
 from slipway.inventory.batching import BatchCommand, shortened
-from slipway.inventory.store import audit
-from slipway.inventory.store.batch_choice import Judge, begin_deletion, choices_of, command_of
+from slipway.inventory.store import audit, batch_plans
+from slipway.inventory.store.batch_choice import Judge, begin_deletion, choices_of, command_of, planned_of
 from slipway.inventory.store.batch_items import items_of, open_batch
 from slipway.inventory.store.claims import accepting, trying
 from slipway.inventory.store.containers import ContainerNotFound
 from slipway.inventory.store.intake import Intake
 from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.retrying import NotRetryable, second_try
-from slipway.inventory.tables import containers
+from slipway.inventory.tables import clusters, containers
 from slipway.runtime.call import Call
 from slipway.runtime.database import Database
 from slipway.runtime.ids import new_id
@@ -41,49 +44,92 @@ class BatchRetries:
         async with self._database.begin() as connection:
             return await audit.replayed(connection, call, "batch.retry", request, BatchAccepted)
 
+    async def plan(self, job: Id, judge_of: JudgeOf) -> BatchPlan:
+        """Give what a second try would do: it is accepted as always, and taken back."""
+        async with self._database.begin() as connection:
+            attempt = await connection.begin_nested()
+            wanted, tries = await _tries(connection, job, judge_of)
+            await attempt.rollback()
+            planned = [each.planned for each in tries]
+            return await batch_plans.show(connection, wanted.kind, wanted.args, planned)
+
     async def retry(self, call: Call, request: RetryBatch, judge_of: JudgeOf) -> BatchAccepted:
         """Accept what did not succeed once more; an item that can't be becomes a failed one.
 
         Raises:
             NotRetryable: if the batch has not ended, or all of it succeeded.
+            PlanNeeded: if its kind destroys and no plan's hash came with the request.
+            PlanChanged: if it means something else than what was shown.
         """
         async with accepting(self._database) as connection:
-            old = await job_row(connection, request.job)
-            if old.kind != JobKind.BATCH or old.state not in AGAIN:
-                raise NotRetryable(f"Job {old.id} is {old.state}; only a failed or cancelled batch can.")
-            wanted = BatchCommand.model_validate(old.command).model_copy(update={"cancel_requested": False})
-            items = [each for each in await items_of(connection, old.id) if each.state in AGAIN]
-            await _lock(connection, items)
-            judge = judge_of(wanted.args)
-            tried = [await _again(connection, item, wanted, judge) for item in items]
+            wanted, tries = await _tries(connection, request.job, judge_of)
+            planned = [each.planned for each in tries]
+            await batch_plans.refuse_unshown(
+                connection, wanted.kind, wanted.args, planned, given=request.plan
+            )
             batch = new_id()
-            fresh = [_numbered(item, index, command) for index, (item, command) in enumerate(tried)]
-            counts = await open_batch(connection, call, batch, wanted, fresh, retry_of=old.id)
-            commands = [command for _, command in tried if command is not None]
+            fresh = [_numbered(each, index) for index, each in enumerate(tries)]
+            counts = await open_batch(connection, call, batch, wanted, fresh, retry_of=request.job)
+            commands = [each.command for each in tries if each.command is not None]
             await self._intake.take_in_all(connection, call, commands, parent=batch)
             accepted = BatchAccepted(job=JobRef(id=batch), counts=counts)
             await audit.remember(connection, call, "batch.retry", request, accepted)
             return accepted
 
 
-async def _lock(connection: AsyncConnection, items: Sequence[BatchItem]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """An item that is done again."""
+
+    item: BatchItem
+    planned: PlannedItem
+    """As its container is before anything is done."""
+    command: RunJob | None
+    """None if it can't be done again; `planned` says why."""
+
+
+async def _tries(
+    connection: AsyncConnection, job: Id, judge_of: JudgeOf
+) -> tuple[BatchCommand, Sequence[_Try]]:
+    """Take the containers of what did not succeed, and give what becomes of each item."""
+    old = await job_row(connection, job)
+    if old.kind != JobKind.BATCH or old.state not in AGAIN:
+        raise NotRetryable(f"Job {old.id} is {old.state}; only a failed or cancelled batch can.")
+    wanted = BatchCommand.model_validate(old.command).model_copy(update={"cancel_requested": False})
+    items = [each for each in await items_of(connection, old.id) if each.state in AGAIN]
+    rows = await _locked(connection, items)
+    judge = judge_of(wanted.args)
+    return wanted, [await _again(connection, each, rows, wanted, judge) for each in items]
+
+
+async def _locked(connection: AsyncConnection, items: Sequence[BatchItem]) -> Mapping[Id, Row[Any]]:
     """Lock the containers in one order, so that two batches never wait for each other."""
-    ids = [each.container for each in items if each.container]
     one = containers.c
-    await connection.execute(select(one.id).where(one.id.in_(ids)).order_by(one.id).with_for_update())
+    wanted = select(containers, clusters.c.name.label("cluster")).join(clusters).order_by(one.id)
+    wanted = wanted.where(one.id.in_([each.container for each in items if each.container]))
+    rows = await connection.execute(wanted.with_for_update(of=containers))
+    return {row.id: row for row in rows}
 
 
 async def _again(
-    connection: AsyncConnection, item: BatchItem, wanted: BatchCommand, judge: Judge
-) -> tuple[BatchItem, RunJob | None]:
-    """Give an item's new command, or the item with why there is none."""
+    connection: AsyncConnection,
+    item: BatchItem,
+    rows: Mapping[Id, Row[Any]],
+    wanted: BatchCommand,
+    judge: Judge,
+) -> _Try:
+    """Give an item's new command, or why there is none."""
+    row = rows.get(item.container or "")
+    planned = planned_of(row) if row else PlannedItem(vmid=item.vmid, hostname=item.hostname)
     try:
         async with trying(connection, item.hostname):
             if item.job is not None:
-                return item, await second_try(connection, item.job, None)
-            return item, await _first(connection, item, wanted, judge)
+                command = await second_try(connection, item.job, None)
+            else:
+                command = await _first(connection, item, wanted, judge)
     except (Rejected, Unavailable) as error:
-        return item.model_copy(update={"error": shortened(error.to_problem())}), None
+        return _Try(item, planned.model_copy(update={"error": shortened(error.to_problem())}), None)
+    return _Try(item, planned, command)
 
 
 async def _first(connection: AsyncConnection, item: BatchItem, wanted: BatchCommand, judge: Judge) -> RunJob:
@@ -98,8 +144,9 @@ async def _first(connection: AsyncConnection, item: BatchItem, wanted: BatchComm
     return command_of(choice.row, wanted)
 
 
-def _numbered(item: BatchItem, index: int, command: RunJob | None) -> BatchItem:
-    if command is None:
-        return item.model_copy(update={"index": index, "job": None, "state": JobState.FAILED})
-    changes = {"job": command.job, "state": JobState.QUEUED, "error": None, "vmid": command.target.vmid}
-    return item.model_copy(update={"index": index, **changes})
+def _numbered(one: _Try, index: int) -> BatchItem:
+    if one.command is None:
+        failed = {"job": None, "state": JobState.FAILED, "error": one.planned.error}
+        return one.item.model_copy(update={"index": index, **failed})
+    waits = {"job": one.command.job, "state": JobState.QUEUED, "vmid": one.command.target.vmid}
+    return one.item.model_copy(update={"index": index, "error": None, **waits})

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.batches import BatchItem
@@ -26,24 +25,28 @@ from slipway.inventory import batching
 from slipway.inventory.batching import BatchCommand
 from slipway.inventory.domain import NotCancellable, refuse_cancel
 from slipway.inventory.selection import Candidate, chosen, missing, parse, refused
-from slipway.inventory.store import audit
-from slipway.inventory.store.batch_choice import Choice, Judge, begin_deletion, choices_of, command_of
+from slipway.inventory.store import audit, batch_plans
+from slipway.inventory.store.batch_choice import (
+    Choice,
+    Judge,
+    begin_deletion,
+    choices_of,
+    command_of,
+    planned_of,
+)
 from slipway.inventory.store.batch_items import counts_of, open_batch, stand
 from slipway.inventory.store.claims import accepting
 from slipway.inventory.store.intake import Intake, cancel_order
-from slipway.inventory.store.jobs import job_row
+from slipway.inventory.store.jobs import JobNotFound, job_row
 from slipway.inventory.store.making import Creation, claim
 from slipway.inventory.store.queue import ACTIVE, lock_queue
 from slipway.inventory.store.vmids import lock_names
-from slipway.inventory.tables import batch_plans, clusters, containers, jobs
+from slipway.inventory.tables import clusters, containers, jobs
 from slipway.runtime import outbox
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
 from slipway.runtime.database import Database
 from slipway.runtime.ids import new_id
-
-SHOWN_FOR = timedelta(days=1)
-"""How long it can be told what changed since a plan was shown; its hash is good for ever."""
 
 
 class BatchStore:
@@ -72,18 +75,8 @@ class BatchStore:
         """Give what a batch would do, and remember that it was shown."""
         async with self._database.begin() as connection:
             choices = await _choose(connection, request, judge, lock=False)
-            items = tuple(each.planned for each in choices)
-            hashed = batching.hash_of(request.kind, request.args, items)
-            shown = {"items": batching.identities(items), "shown_at": now()}
-            old = batch_plans.c.shown_at < now() - SHOWN_FOR
-            await connection.execute(delete(batch_plans).where(old))
-            await connection.execute(
-                upsert(batch_plans)
-                .values(hash=hashed, **shown)
-                .on_conflict_do_update(index_elements=["hash"], set_=shown)
-            )
-        taken = batching.destroys(request.kind, items)
-        return BatchPlan(kind=request.kind, hash=hashed, items=items, destroys=taken)
+            items = [each.planned for each in choices]
+            return await batch_plans.show(connection, request.kind, request.args, items)
 
     async def request(self, call: Call, request: RequestBatch, judge: Judge) -> BatchAccepted:
         """Accept a batch; what can't be accepted becomes a failed item, the others go on.
@@ -95,11 +88,10 @@ class BatchStore:
         """
         async with accepting(self._database) as connection:
             choices = await _choose(connection, request, judge, lock=True)
-            planned = [each.planned for each in choices]
-            hashed = batching.hash_of(request.kind, request.args, planned)
-            known = select(batch_plans.c["items"]).where(batch_plans.c.hash == request.plan)
-            shown = await connection.scalar(known) if request.plan else None
-            batching.refuse_unshown(request.kind, request.plan, hashed, shown, planned)
+            items = [each.planned for each in choices]
+            await batch_plans.refuse_unshown(
+                connection, request.kind, request.args, items, given=request.plan
+            )
             wanted = BatchCommand.model_validate(request.model_dump())
             accepted = await self._open(connection, call, wanted, choices)
             await audit.remember(connection, call, "batch.request", request, accepted)
@@ -135,14 +127,26 @@ class BatchStore:
         """Cancel all that has not ended; what is past its point of no return ends by itself."""
         async with accepting(self._database) as connection:
             await connection.execute(select(jobs.c.id).where(jobs.c.id == batch).with_for_update())
-            row = await job_row(connection, batch)
-            refuse_cancel(JobState(row.state), None)
+            row = await _unended(connection, batch)
             command = BatchCommand.model_validate(row.command).model_copy(update={"cancel_requested": True})
             kept = command.model_dump(mode="json")
             await connection.execute(update(jobs).where(jobs.c.id == batch).values(command=kept))
             await _cancel_items(connection, batch)
             await audit.note(connection, call, "job.cancel", batch, "accepted", job=batch)
             await stand(connection, batch, command, (await counts_of(connection, [batch]))[batch])
+
+    async def plan_cancel(self, batch: Id) -> BatchPlan:
+        """Give the items that a cancel would end; one that can't be says why."""
+        async with self._database.begin() as connection:
+            command = BatchCommand.model_validate((await _unended(connection, batch)).command)
+            mine = (jobs.c.parent_id == batch, jobs.c.state.in_(ACTIVE))
+            wanted = select(jobs.c.state, jobs.c.record, containers, clusters.c.name.label("cluster"))
+            rows = await connection.execute(
+                wanted.select_from(jobs.join(containers).join(clusters)).where(*mine).order_by(jobs.c.id)
+            )
+            items = tuple(planned_of(row, _against_cancel(row)) for row in rows)
+            hashed = batching.hash_of(command.kind, command.args, items)
+            return BatchPlan(kind=command.kind, hash=hashed, items=items)
 
     async def _open(
         self, connection: AsyncConnection, call: Call, wanted: BatchCommand, choices: Sequence[Choice]
@@ -196,6 +200,28 @@ async def _choose(
     return (*choices, *(Choice.absent(vmid) for vmid in absent))
 
 
+async def _unended(connection: AsyncConnection, batch: Id) -> Row[Any]:
+    """Give a batch's row.
+
+    Raises:
+        JobNotFound: if there is no such batch.
+        JobEnded: if it has ended.
+    """
+    row = await job_row(connection, batch)
+    if row.kind != JobKind.BATCH:
+        raise JobNotFound(f"Job {batch} is no batch.")
+    refuse_cancel(JobState(row.state), None)
+    return row
+
+
+def _against_cancel(row: Row[Any]) -> NotCancellable | None:
+    try:
+        refuse_cancel(JobState(row.state), RunRecord.model_validate(row.record) if row.record else None)
+    except NotCancellable as error:
+        return error
+    return None
+
+
 async def _cancel_items(connection: AsyncConnection, batch: Id) -> None:
     """Tell every job of a batch that has not ended to end; one that waits never begins."""
     mine = (jobs.c.parent_id == batch, jobs.c.state.in_(ACTIVE))
@@ -204,9 +230,7 @@ async def _cancel_items(connection: AsyncConnection, batch: Id) -> None:
         await lock_queue(connection, cluster, node)
     orders = []
     for row in (await connection.execute(select(jobs).where(*mine).order_by(jobs.c.id))).all():
-        try:
-            refuse_cancel(JobState(row.state), RunRecord.model_validate(row.record) if row.record else None)
-        except NotCancellable:
+        if _against_cancel(row) is not None:
             continue
         command = RunJob.model_validate(row.command)
         order = cancel_order(command, command.target)

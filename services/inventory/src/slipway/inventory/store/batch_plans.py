@@ -1,0 +1,52 @@
+"""Plans of batches that were shown: remembered, and held against what is asked for later."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.bulk import BatchPlan, PlannedItem
+from slipway.contracts.jobs import JobArgs
+from slipway.contracts.values import JobKind
+from slipway.inventory import batching
+from slipway.inventory.tables import batch_plans
+from slipway.runtime.clock import now
+
+SHOWN_FOR = timedelta(days=1)
+"""How long it can be told what changed since a plan was shown; its hash is good for ever."""
+
+
+async def show(
+    connection: AsyncConnection, kind: JobKind, args: JobArgs, items: Sequence[PlannedItem]
+) -> BatchPlan:
+    """Give the plan, and remember that it was shown."""
+    hashed = batching.hash_of(kind, args, items)
+    shown = {"items": batching.identities(items), "shown_at": now()}
+    await connection.execute(delete(batch_plans).where(batch_plans.c.shown_at < now() - SHOWN_FOR))
+    await connection.execute(
+        upsert(batch_plans)
+        .values(hash=hashed, **shown)
+        .on_conflict_do_update(index_elements=["hash"], set_=shown)
+    )
+    return BatchPlan(kind=kind, hash=hashed, items=tuple(items), destroys=batching.destroys(kind, items))
+
+
+async def refuse_unshown(
+    connection: AsyncConnection,
+    kind: JobKind,
+    args: JobArgs,
+    items: Sequence[PlannedItem],
+    *,
+    given: str | None,
+) -> None:
+    """Refuse what was not shown, or shown otherwise.
+
+    Raises:
+        PlanNeeded: if the kind destroys and no plan's hash (`given`) came with the request.
+        PlanChanged: if what it means now is something else than what was shown.
+    """
+    known = select(batch_plans.c["items"]).where(batch_plans.c.hash == given)
+    shown = await connection.scalar(known) if given else None
+    batching.refuse_unshown(kind, given, batching.hash_of(kind, args, items), shown, items)
