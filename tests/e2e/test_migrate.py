@@ -158,13 +158,29 @@ async def test_where_it_can_not_go(api: httpx.AsyncClient, lab: httpx.AsyncClien
 
     unknown = await api.post(path, json={"target_node": "pve9"})
     lacking = await api.post(path, json={"target_node": "pve2"})
+    elsewhere = await api.post(path, json={"target_node": "pve2", "storage": "backup"})
     here = await homes_of(lab, container["vmid"])
 
     for answer, word in ((unknown, "pve9"), (lacking, "fast")):
         assert 400 <= answer.status_code < 500, answer.text
         fault = answer.json()["errors"][0]
         assert (fault["field"], word in fault["message"]) == ("args.target_node", True), answer.text
+    assert elsewhere.json()["errors"][0]["field"] == "args.storage", elsewhere.text
     assert here == [("pve1", "running")]
+
+
+async def test_moved_to_another_storage(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
+    """What only its own node has goes to the named storage, and is known to be there."""
+    volume = {"storage": "fast", "size": 1, "path": "/srv/data"}
+    container = await made(api, node="pve1", storage="fast", mounts=[volume])
+    path = f"containers/{container['id']}"
+
+    await done(api, f"{path}/migrate", {"target_node": "pve2", "storage": "local-lvm"})
+
+    config = (await lab.get(f"/nodes/pve2/lxc/{container['vmid']}/config")).json()["data"]
+    assert [config[disk].partition(":")[0] for disk in ("rootfs", "mp0")] == ["local-lvm"] * 2
+    spec = (await shown_on(api, container["id"], "pve2", "running"))["spec"]
+    assert (spec["storage"], spec["mounts"][0]["storage"]) == ("local-lvm", "local-lvm")
 
 
 async def test_refused_by_proxmox(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:

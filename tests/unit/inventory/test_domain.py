@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact, VmidRange
-from slipway.contracts.containers import ContainerSpec, NetworkSpec
-from slipway.contracts.jobs import RunRecord, StepStatus, Target
+from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec
+from slipway.contracts.jobs import JobArgs, RunRecord, StepStatus, Target
 from slipway.contracts.templates import Manifest, Resources, Variable
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
 from slipway.inventory.domain import (
@@ -22,9 +22,11 @@ from slipway.inventory.domain import (
     Trigger,
     VmidTaken,
     advance,
+    after_success,
     choose_archive,
     choose_vmid,
     complete,
+    copied,
     first_step,
     outcome,
 )
@@ -245,3 +247,34 @@ def test_a_retry_begins_where_the_job_ended() -> None:
     assert first_step(stood(), None, "sync.script.1") == "sync.script.1"
     assert first_step(stood(exists=False), Phase.SYNC) is None
     assert first_step(None, None) is None
+
+
+DISKS = ContainerSpec(
+    hostname="web",
+    node="pve1",
+    vmid=101,
+    storage="slow",
+    mounts=(
+        MountSpec(storage="slow", size=1, path="/a"),
+        MountSpec(storage="/srv/media", path="/b"),
+    ),
+    networks=(NetworkSpec(bridge="vmbr0", ip="10.0.0.5/24", hwaddr="BC:24:11:00:00:01"),),
+)
+
+
+@pytest.mark.parametrize(("storage", "kept"), [("fast", "fast"), (None, "slow")])
+def test_disks_are_known_to_be_where_a_job_put_them(storage: str | None, kept: str) -> None:
+    """After a move, and of a copy: root and volumes; a folder of the host is none of them."""
+    moved = after_success(DISKS, JobKind.MIGRATE, JobArgs(target_node="pve2", storage=storage))
+    copy = copied(DISKS, JobArgs(hostname="web-2", storage=storage), "pve2")
+
+    for spec in (moved, copy):
+        assert (spec.node, spec.storage) == ("pve2", kept)
+        assert [mount.storage for mount in spec.mounts] == [kept, "/srv/media"]
+
+
+def test_a_copy_has_its_own_name_and_macs() -> None:
+    """A VMID that was not wished for is not claimed in its words either."""
+    copy = copied(DISKS, JobArgs(hostname="web-2"), "pve1")
+
+    assert (copy.hostname, copy.vmid, copy.networks[0].hwaddr) == ("web-2", None, None)

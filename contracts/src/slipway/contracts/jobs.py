@@ -67,7 +67,7 @@ class JobArgs(Value):
     """Snapshot, rollback, snapshot-delete: its name. Snapshot and backup also take `description`.
     Clone: copy this state."""
     storage: str | None = None
-    """Backup: where to; clone: for the new disks."""
+    """Backup: where to; clone: for the new disks; migrate: for those that its own node alone has."""
     mode: Literal["snapshot", "suspend", "stop"] | None = None
     """Backup: what happens to a running container meanwhile; `snapshot` unless said."""
     backup: str | None = None
@@ -159,6 +159,8 @@ class RunRecord(State):
     error: Problem | None = None
     exists_on_host: bool = False
     """Whether anything of the container may exist there now."""
+    disks: Mapping[str, str] = Field(default_factory=dict)
+    """Of a move that was made: the storage of each disk by its guest path, `/` for the root disk."""
     started_at: Moment
     finished_at: Moment | None = None
 

@@ -116,7 +116,14 @@ class Keeping(Asking):
         return _upid_if_any(reply)
 
     async def migrate(
-        self, node: str, vmid: int, target: str, *, restart: bool = False, timeout: timedelta | None = None
+        self,
+        node: str,
+        vmid: int,
+        target: str,
+        *,
+        restart: bool = False,
+        timeout: timedelta | None = None,
+        storage: str | None = None,
     ) -> Upid:
         """Begin a move to another node of the cluster.
 
@@ -126,11 +133,13 @@ class Keeping(Asking):
             target: Where to.
             restart: Shut a running container down and start it there; without it a running one is refused.
             timeout: How long its shutdown may take; Proxmox' own default is three minutes.
+            storage: Where its local disks go; None is storages of the same names. Shared ones stay.
         """
         params: Params = {
             "target": target,
             "restart": restart or None,
             "timeout": int(timeout.total_seconds()) if timeout else None,
+            "target-storage": storage,
         }
         return upid_of(await self._post(*_lxc(node, vmid), "migrate", params=params))
 

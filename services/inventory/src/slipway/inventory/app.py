@@ -159,7 +159,6 @@ class _Rooms:
         return BatchHandlers(
             batches=batches,
             retries=retries,
-            clusters=ClusterStore(self._tables),
             records=self._records,
             prepare=of_containers.prepare,
             reach=self._reach,

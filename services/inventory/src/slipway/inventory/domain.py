@@ -197,6 +197,25 @@ def after_success(spec: ContainerSpec, kind: JobKind, args: JobArgs) -> Containe
     return spec.model_copy(update=changed)
 
 
+def copied(spec: ContainerSpec, args: JobArgs, node: str) -> ContainerSpec:
+    """Give what a copy is: its own name and place, and MACs that Proxmox makes anew."""
+    networks = tuple(each.model_copy(update={"hwaddr": None}) for each in spec.networks)
+    changes = {"hostname": args.hostname, "node": node, "vmid": args.vmid, "networks": networks}
+    copy = spec.model_copy(update=changes)
+    if args.storage is None:
+        return copy
+    return with_disks(copy, dict.fromkeys(("/", *(mount.path for mount in spec.mounts)), args.storage))
+
+
+def with_disks(spec: ContainerSpec, disks: Mapping[str, str]) -> ContainerSpec:
+    """Give a container whose disks are on these storages, by guest path; all else stays."""
+    mounts = tuple(
+        mount if mount.is_bind else mount.model_copy(update={"storage": disks.get(mount.path, mount.storage)})
+        for mount in spec.mounts
+    )
+    return spec.model_copy(update={"storage": disks.get("/", spec.storage), "mounts": mounts})
+
+
 def first_step(record: RunRecord | None, phase: Phase | None, before: str | None = None) -> str | None:
     """Where a retry begins: the wanted phase, else the step that failed; None if nothing exists yet.
 

@@ -1,16 +1,18 @@
 """What a job on a container that exists may be told. Pure; every fault names its field."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from posixpath import normpath
 from types import MappingProxyType
 
 from slipway.contracts.clusters import NodeFacts
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import JobArgs
-from slipway.contracts.problems import FieldError, Invalid, SlipwayError
+from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError
 from slipway.contracts.values import JobKind
 from slipway.inventory import domain, placement, rules
-from slipway.inventory.rules import restricted
+from slipway.inventory.rules import networks, restricted, texts
 from slipway.runtime.reach import NONE, Reach
 
 ALLOWED: Mapping[JobKind, frozenset[str]] = MappingProxyType(
@@ -43,7 +45,7 @@ ALLOWED: Mapping[JobKind, frozenset[str]] = MappingProxyType(
         JobKind.BACKUP: frozenset({"storage", "mode", "description"}),
         JobKind.RESTORE: frozenset({"backup"}),
         JobKind.CLONE: frozenset({"hostname", "vmid", "target_node", "storage", "snapshot"}),
-        JobKind.MIGRATE: frozenset({"target_node"}),
+        JobKind.MIGRATE: frozenset({"target_node", "storage"}),
     }
 )
 """Which arguments each kind takes; a kind that is not here can't be asked for this way."""
@@ -53,45 +55,24 @@ NEEDED: Mapping[JobKind, str] = MappingProxyType(
     {JobKind.RESTORE: "backup", JobKind.CLONE: "hostname", JobKind.MIGRATE: "target_node"}
 )
 """The argument that a kind can't do without."""
-_OF_SPEC = frozenset(
-    {"features", "networks", "nameserver", "searchdomain", "mounts", "devices", "hookscript"}
-)
-_SETTLED: Mapping[str, object] = MappingProxyType(
-    {
-        "template": None,
-        "variables": {},
-        "packages": (),
-        "scripts": None,
-        "mounts": (),
-        "devices": (),
-        "hookscript": None,
-    }
-)
-"""What a creation has settled: it is not looked at again."""
-NEEDS_FACTS = _OF_SPEC | {"target_node", "backup"}
-"""Arguments that are checked against what is known of container and nodes."""
+_REACHING = frozenset({"features", "mounts", "devices", "hookscript"})
+"""What may reach into the host."""
+ON_NODES = frozenset({"target_node", "networks"})
+"""Arguments that are checked against what is known of the cluster's nodes."""
+ON_CONTAINER = _REACHING | ON_NODES | {"backup"}
+"""Arguments that are checked against the container."""
 OF_SNAPSHOTS = frozenset({JobKind.SNAPSHOT, JobKind.ROLLBACK, JobKind.SNAPSHOT_DELETE})
 """Kinds that need a snapshot's name."""
 _SNAPSHOT = re.compile(r"(?!current$)[A-Za-z][A-Za-z0-9_-]{1,39}")
 """Official schema: `pve-configid`, up to 40 characters; `current` is Proxmox's own."""
-_STORAGE = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*[a-zA-Z0-9]")
-_BACKUP = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*:[a-zA-Z0-9][a-zA-Z0-9_./:-]{0,250}")
+_STORAGE = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,98}[a-zA-Z0-9]")
+_BACKUP = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,98}:[a-zA-Z0-9][a-zA-Z0-9_./:-]{0,250}")
 _OWNER = re.compile(r":backup/(?:vzdump-(?:lxc|openvz|qemu)-|ct/|vm/)(?P<vmid>[1-9][0-9]{2,8})[-/]")
 """Whose a backup is: vzdump's archives and those of a Proxmox Backup Server say so in their names."""
 _NODE = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
-_LIMITS = {
-    "grace_seconds": (0, 3600),
-    "cores": (1, 8192),
-    "memory": (16, 16_777_216),
-    "swap": (0, 16_777_216),
-    "disk": (0.1, 131_072),
-    "vmid": (100, 999_999_999),
-}
-_HOSTNAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
-_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_+.-]{0,62}")
-_STARTUP = re.compile(r"(\d+|order=\d+)?(,?(up|down)=\d+){0,2}")
-LONGEST_DESCRIPTION = 7000
-"""Of Proxmox's 8192 characters (official schema), so that Slipway's own line fits in."""
+_MOST_GRACE = 3600
+_LIKE_A_CREATION = frozenset(ContainerSpec.model_fields) & frozenset(JobArgs.model_fields) - {"storage"}
+"""Arguments that mean what they mean in a creation; a backup's storage holds no disks."""
 
 
 class JobInvalid(Invalid):
@@ -108,51 +89,109 @@ def check(kind: JobKind, args: JobArgs) -> None:
         raise JobInvalid(told, errors=faults)
 
 
-def check_against(
-    spec: ContainerSpec, args: JobArgs, nodes: Sequence[NodeFacts], node: str, reach: Reach = NONE
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of the container that a job is asked for."""
+
+    spec: ContainerSpec
+    vmid: int
+    hostname: str
+    node: str
+    nodes: Sequence[NodeFacts] = ()
+    """Of its cluster; only jobs that `looks_at_nodes` need them."""
+    resting: Collection[str] = ()
+    """Those in maintenance."""
+
+
+class ContainerProtected(Conflict):
+    """Proxmox's `protection` is set."""
+
+    code = "container.protected"
+
+
+class NodeResting(Conflict):
+    """The node is in maintenance."""
+
+    code = "node.in-maintenance"
+
+
+def looks_at_nodes(args: JobArgs) -> bool:
+    """Whether arguments are checked against what is known of nodes."""
+    return any(getattr(args, name) is not None for name in ON_NODES)
+
+
+def looks_at_container(args: JobArgs) -> bool:
+    """Whether arguments are checked against the container."""
+    return any(getattr(args, name) is not None for name in ON_CONTAINER)
+
+
+def check_against(kind: JobKind, args: JobArgs, known: Known, reach: Reach = NONE) -> None:
     """Refuse what does not fit the container or its cluster; faults name the arguments.
 
-    Args:
-        spec: the container's.
-        args: what is asked for.
-        nodes: all known ones of the cluster.
-        node: where the container is.
-        reach: what the operator allows of the host.
+    Raises:
+        FactsMissing: if what has to be known of a node is not known.
     """
+    if kind is JobKind.DELETE:
+        _refuse_protected(known)
+    _refuse_foreign_backup(args, known.vmid)
     if args.target_node is not None:
-        try:
-            target = placement.choose_node(args.target_node, nodes)
-        except SlipwayError as error:
-            raise _renamed(error, {"node": "target_node"}) from error
-        if args.hostname is None and target.node != node:
-            _refuse_missing_storages(spec, target)
-    facts = next((each for each in nodes if each.node == node), None)
-    given = {name: value for name, value in args if name in _OF_SPEC and value is not None}
-    if not given:
-        return
+        _check_target(kind, args, args.target_node, known)
+    given = {name: value for name, value in args if name in _REACHING and value is not None}
     try:
-        restricted.check(ContainerSpec.model_validate({"hostname": spec.hostname, **given}), reach)
-        _refuse_volumes(spec, args)
-        if facts is not None:
-            rules.check(spec.model_copy(update={**_SETTLED, **given}), None, facts, reach)
+        restricted.check(ContainerSpec.model_validate({"hostname": known.hostname, **given}), reach)
     except SlipwayError as error:
         raise _renamed(error, {}) from error
+    _refuse_taken_paths(known.spec, args)
+    _refuse_missing_bridges(args, known)
 
 
-def _refuse_missing_storages(spec: ContainerSpec, target: NodeFacts) -> None:
-    """Refuse a move to a node without the storages that the disks are on; a copy may name another."""
+def _check_target(kind: JobKind, args: JobArgs, wanted: str, known: Known) -> None:
+    if not known.nodes:
+        raise domain.FactsMissing("Nothing is known of the nodes of the cluster yet.")
+    try:
+        target = placement.choose_node(wanted, known.nodes)
+    except SlipwayError as error:
+        raise _renamed(error, {"node": "target_node"}) from error
+    if target.node == known.node or kind is not JobKind.MIGRATE:
+        return
+    if target.node in known.resting:
+        message = f"Node {target.node} is in maintenance: nothing is moved there before it ends."
+        raise NodeResting(message, errors=[FieldError(field="args.target_node", message=message)])
+    _refuse_missing_storages(known.spec, args, target)
+
+
+def _refuse_missing_storages(spec: ContainerSpec, args: JobArgs, target: NodeFacts) -> None:
+    """Refuse a move to a node without the storage that the disks go to: the named one, or where they are."""
     able = {each.name for each in domain.disk_storages(target)}
-    if missing := sorted(placement.named_storages(spec) - able):
+    wanted = placement.named_storages(spec) if args.storage is None else {args.storage}
+    if missing := sorted(wanted - able):
         has = ", ".join(sorted(able)) or "none"
-        message = (
-            f"Node {target.node} has no storage {', '.join(missing)}, where disks of this container are. "
-            f"For disks it has: {has}."
+        field = "target_node" if args.storage is None else "storage"
+        why = ", where disks of this container are" if args.storage is None else ""
+        message = f"Node {target.node} has no storage {', '.join(missing)}{why}. For disks it has: {has}."
+        raise JobInvalid(message, errors=[FieldError(field=f"args.{field}", message=message)])
+
+
+def _refuse_missing_bridges(args: JobArgs, known: Known) -> None:
+    if not args.networks:
+        return
+    facts = next((each for each in known.nodes if each.node == known.node), None)
+    if facts is None:
+        raise domain.FactsMissing(f"Nothing is known of node {known.node} yet; its bridges have to be.")
+    _refuse(tuple(networks.bridges(args.networks, facts)))
+
+
+def _refuse_protected(known: Known) -> None:
+    """Refuse by what was asked for, as far as the row knows it."""
+    if known.spec.protection:
+        raise ContainerProtected(
+            f"Container {known.hostname} ({known.vmid}) is protected, so it is not deleted. "
+            'Take the protection off first: configure {"protection": false}.',
+            vmid=known.vmid,
         )
-        raise JobInvalid(message, errors=[FieldError(field="args.target_node", message=message)])
 
 
-def refuse_foreign_backup(args: JobArgs, vmid: int) -> None:
+def _refuse_foreign_backup(args: JobArgs, vmid: int) -> None:
     """Refuse a backup that is another VMID's: restored here, it would make this container someone else."""
     found = _OWNER.search(args.backup or "")
     if found is not None and int(found["vmid"]) != vmid:
@@ -163,18 +202,24 @@ def refuse_foreign_backup(args: JobArgs, vmid: int) -> None:
         raise JobInvalid(message, errors=[FieldError(field="args.backup", message=message)])
 
 
-def _refuse_volumes(spec: ContainerSpec, args: JobArgs) -> None:
-    """Refuse volumes among the mounts of a configure, and bind mounts where volumes are."""
-    taken = {mount.path for mount in spec.mounts if not mount.is_bind}
-    faults = []
-    for index, mount in enumerate(args.mounts or ()):
-        if not mount.is_bind:
-            message = "Only bind mounts can change; a volume is made with its container."
-            faults.append(FieldError(field=f"mounts.{index}.storage", message=message))
-        elif mount.path in taken:
-            faults.append(FieldError(field=f"mounts.{index}.path", message="A volume is mounted there."))
+def _refuse_taken_paths(spec: ContainerSpec, args: JobArgs) -> None:
+    """Refuse bind mounts where volumes are."""
+    taken = {normpath(mount.path) for mount in spec.mounts if not mount.is_bind}
+    message = "A volume is mounted there."
+    _refuse(
+        tuple(
+            FieldError(field=f"mounts.{index}.path", message=message)
+            for index, mount in enumerate(args.mounts or ())
+            if normpath(mount.path) in taken
+        )
+    )
+
+
+def _refuse(faults: Sequence[FieldError]) -> None:
+    """Refuse if there are faults; their fields become the job's arguments."""
     if faults:
-        raise JobInvalid("; ".join(each.message for each in faults), errors=faults)
+        named = [each.model_copy(update={"field": f"args.{each.field}"}) for each in faults]
+        raise JobInvalid("; ".join(f"{each.field}: {each.message}" for each in named), errors=named)
 
 
 def _renamed(error: SlipwayError, names: Mapping[str, str]) -> SlipwayError:
@@ -197,10 +242,8 @@ def _faults(kind: JobKind, args: JobArgs) -> Iterator[FieldError]:
     if kind in CHANGING and not given:
         takes = ", ".join(sorted(ALLOWED[kind]))
         yield FieldError(field="args", message=f"Say what shall change: {takes}.")
-    for name, (least, most) in _LIMITS.items():
-        value = given.get(name)
-        if value is not None and not least <= value <= most:
-            yield FieldError(field=f"args.{name}", message=f"{value} is not between {least} and {most}.")
+    if args.grace_seconds is not None and not 0 <= args.grace_seconds <= _MOST_GRACE:
+        yield FieldError(field="args.grace_seconds", message=f"It is between 0 and {_MOST_GRACE}.")
     needed = NEEDED.get(kind)
     if needed is not None and needed not in given:
         yield FieldError(field=f"args.{needed}", message=f"{kind} needs it.")
@@ -208,7 +251,8 @@ def _faults(kind: JobKind, args: JobArgs) -> Iterator[FieldError]:
         message = "A snapshot's name has 2 to 40 letters, digits, _ and -, and begins with a letter."
         yield FieldError(field="args.snapshot", message=message)
     yield from _names(args)
-    yield from _texts(args)
+    for fault in _of_container(kind, args):
+        yield fault.model_copy(update={"field": f"args.{fault.field}"})
 
 
 def _names(args: JobArgs) -> Iterator[FieldError]:
@@ -224,23 +268,18 @@ def _names(args: JobArgs) -> Iterator[FieldError]:
     for name, pattern, right in checks:
         value = getattr(args, name)
         if value is not None and (not pattern.fullmatch(value) or ".." in value):
-            yield FieldError(field=f"args.{name}", message=f"{value!r} is not {right}.")
+            yield FieldError(field=f"args.{name}", message=f"{texts.shown(value)} is not {right}.")
 
 
-def _texts(args: JobArgs) -> Iterator[FieldError]:
-    if args.hostname is not None and not _HOSTNAME.fullmatch(args.hostname):
-        message = f"{args.hostname!r} is not 1 to 63 letters, digits and hyphens, no hyphen at either end."
-        yield FieldError(field="args.hostname", message=message)
-    if args.startup is not None and not _STARTUP.fullmatch(args.startup):
-        yield FieldError(field="args.startup", message="It is like order=1,up=30,down=60.")
-    for index, tag in enumerate(args.tags or ()):
-        if not _TAG.fullmatch(tag):
-            message = f"{tag!r} is not a tag: letters, digits, _ + . -"
-            yield FieldError(field=f"args.tags.{index}", message=message)
-    text = args.description or ""
-    if len(text) > LONGEST_DESCRIPTION or not text.replace("\n", "").replace("\t", "").isprintable():
-        message = f"It has up to {LONGEST_DESCRIPTION} printable characters."
-        yield FieldError(field="args.description", message=message)
-    if re.search(r"^slipway: ", text, re.MULTILINE):
-        message = "A line that begins with `slipway: ` is Slipway's own mark."
-        yield FieldError(field="args.description", message=message)
+def _of_container(kind: JobKind, args: JobArgs) -> Iterator[FieldError]:
+    """Name what no container may hold, by the rules for creations."""
+    given = {name: value for name, value in args if name in _LIKE_A_CREATION and value is not None}
+    volumes = [index for index, mount in enumerate(args.mounts or ()) if not mount.is_bind]
+    for index in volumes:
+        message = "Only bind mounts can change; a volume is made with its container."
+        yield FieldError(field=f"mounts.{index}.storage", message=message)
+    if volumes:
+        del given["mounts"]
+    if kind is JobKind.BACKUP and len(args.description or "") > texts.LONGEST_BACKUP_NOTES:
+        yield FieldError(field="description", message=f"At most {texts.LONGEST_BACKUP_NOTES} characters.")
+    yield from rules.faults(ContainerSpec.model_validate({"hostname": "any", **given}))

@@ -15,6 +15,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Unavailable
 from slipway.contracts.values import Lifecycle
 from slipway.inventory.domain import VmidTaken
+from slipway.inventory.job_rules import ContainerProtected
 from slipway.inventory.records import Records
 from slipway.inventory.store.absence import AbsenceStore
 from slipway.inventory.store.claims import HostnameTaken
@@ -29,12 +30,6 @@ EVERY_SECONDS = 10.0
 """How often forgotten containers are looked for."""
 _OF_PROXMOX = "proxmox."
 ResultT = TypeVar("ResultT")
-
-
-class ContainerProtected(Conflict):
-    """Proxmox's `protection` is set."""
-
-    code = "container.protected"
 
 
 class ContainerPresent(Conflict):

@@ -178,6 +178,10 @@ async def _surprises(work: Work) -> tuple[str, ...]:
         told.append(_WHILE_RUNNING[kind].format(**_named(work.command)))
     if kind in _IN_HA and await _is_in_ha(work):
         told.append(_IN_HA[kind])
+    if kind is JobKind.CLONE and any(
+        "/" in (each.ip or "") + (each.ip6 or "") for each in work.spec.networks
+    ):
+        told.append("It keeps the fixed addresses: give the copy its own (configure) before both run.")
     if kind is JobKind.CREATE and (features := parameters.features_over_ssh(work.spec)):
         names = ", ".join(sorted(features))
         told.append(f"No API token may set {names}: `pct set` does it over SSH, before the first start.")

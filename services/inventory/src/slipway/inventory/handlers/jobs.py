@@ -1,6 +1,7 @@
 """Jobs: read, retried, kept from the run records; and what a run may ask."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from slipway.contracts.containers import Accepted
 from slipway.contracts.jobs import (
@@ -98,12 +99,14 @@ class JobHandlers:
 
     async def _against_facts(self, query: RequestJob) -> None:
         """Refuse what the container or its node can't have, by what is known of them."""
-        if not job_rules.NEEDS_FACTS & {name for name, value in query.args if value is not None}:
+        if not job_rules.looks_at_container(query.args):
             return
-        known = await self._containers.get(query.container)
-        job_rules.refuse_foreign_backup(query.args, known.vmid)
-        cluster = await self._clusters.known(known.cluster_id)
-        job_rules.check_against(known.spec, query.args, cluster.nodes, known.node, self._reach)
+        found = await self._containers.get(query.container)
+        known = job_rules.Known(spec=found.spec, vmid=found.vmid, hostname=found.hostname, node=found.node)
+        if job_rules.looks_at_nodes(query.args):
+            cluster = await self._clusters.known(found.cluster_id)
+            known = replace(known, nodes=cluster.nodes, resting=cluster.resting)
+        job_rules.check_against(query.kind, query.args, known, self._reach)
 
     async def _copied_secrets(self, source: Id, copy: Id) -> Mapping[str, Secret]:
         """Seal a container's secrets for its copy: a copy has the same passwords inside."""

@@ -8,19 +8,15 @@ import re
 from collections.abc import Iterator
 from posixpath import normpath
 
-from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec
+from slipway.contracts.containers import ContainerSpec, MountSpec
 from slipway.contracts.problems import FieldError
+from slipway.inventory.rules.texts import shown
 
-LONGEST_DESCRIPTION = 7800
-"""Proxmox takes 8192 characters; the rest is for our marker."""
-MOST_NETWORKS = 32
 MOST_MOUNTS = 256
-"""Proxmox numbers `net0` to `net31` and `mp0` to `mp255`."""
+"""Proxmox numbers `mp0` to `mp255`."""
 _DISK = (0.1, 131_072)
-_MOST_RATE = 100_000
 _MOST_BWLIMIT = 1_000_000_000
 _LONGEST_TEMPLATE = 255
-_VLANS = range(1, 4095)
 _TYPES = (
     "debian", "devuan", "ubuntu", "centos", "fedora", "opensuse", "archlinux", "alpine", "gentoo", "nixos",
     "unmanaged",
@@ -29,7 +25,6 @@ _KEY = re.compile(r"(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ [A-Za-z0-9+/]{16,}=
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FILESYSTEMS = re.compile(r"[a-z0-9_]+(;[a-z0-9_]+)*")
-_MARKER = re.compile(r"^\s*slipway: ", re.MULTILINE)
 
 
 def faults(spec: ContainerSpec) -> Iterator[FieldError]:
@@ -37,7 +32,6 @@ def faults(spec: ContainerSpec) -> Iterator[FieldError]:
     yield from _texts(spec)
     yield from _environment(spec)
     yield from _features(spec)
-    yield from _networks(spec.networks)
     yield from _mounts(spec.mounts)
     if spec.bwlimit is not None and not 0 <= spec.bwlimit <= _MOST_BWLIMIT:
         yield FieldError(field="bwlimit", message=f"KiB/s, 0 to {_MOST_BWLIMIT}.")
@@ -54,16 +48,6 @@ def _texts(spec: ContainerSpec) -> Iterator[FieldError]:
     keys = (spec.ssh_public_keys or "").strip()
     if spec.ssh_public_keys is not None and not all(_KEY.fullmatch(line) for line in keys.split("\n")):
         yield FieldError(field="ssh_public_keys", message="One OpenSSH public key on each line.")
-    yield from _description(spec.description or "")
-
-
-def _description(text: str) -> Iterator[FieldError]:
-    if len(text) > LONGEST_DESCRIPTION:
-        yield FieldError(field="description", message=f"At most {LONGEST_DESCRIPTION} characters.")
-    elif _MARKER.search(text):
-        yield FieldError(field="description", message="A line that starts with `slipway:` is Slipway's own.")
-    elif not text.replace("\n", "").replace("\t", "").isprintable():
-        yield FieldError(field="description", message="Printable text and line breaks only.")
 
 
 def _environment(spec: ContainerSpec) -> Iterator[FieldError]:
@@ -86,28 +70,6 @@ def _features(spec: ContainerSpec) -> Iterator[FieldError]:
             yield FieldError(field=f"features.{name}", message="true or false.")
 
 
-def _networks(networks: tuple[NetworkSpec, ...]) -> Iterator[FieldError]:
-    if len(networks) > MOST_NETWORKS:
-        yield FieldError(field="networks", message=f"At most {MOST_NETWORKS}.")
-    seen: set[str] = set()
-    for index, network in enumerate(networks):
-        at = f"networks.{index}"
-        name = network.name or f"eth{index}"
-        if name in seen:
-            yield FieldError(field=f"{at}.name", message=f"There is a {name!r} before it.")
-        seen.add(name)
-        if network.rate is not None and not 0 < network.rate <= _MOST_RATE:
-            yield FieldError(field=f"{at}.rate", message="MB/s, more than 0.")
-        if network.trunks is not None and not _are_vlans(network.trunks):
-            yield FieldError(field=f"{at}.trunks", message="VLAN tags, 1 to 4094, separated by semicolons.")
-        if network.hwaddr is not None and network.hwaddr[1:2] in tuple("13579bdfBDF"):
-            yield FieldError(field=f"{at}.hwaddr", message="That is a multicast address.")
-
-
-def _are_vlans(text: str) -> bool:
-    return all(re.fullmatch(r"[0-9]{1,4}", tag) and int(tag) in _VLANS for tag in text.split(";"))
-
-
 def _mounts(mounts: tuple[MountSpec, ...]) -> Iterator[FieldError]:
     if len(mounts) > MOST_MOUNTS:
         yield FieldError(field="mounts", message=f"At most {MOST_MOUNTS}.")
@@ -121,5 +83,5 @@ def _mounts(mounts: tuple[MountSpec, ...]) -> Iterator[FieldError]:
         if path == "/":
             yield FieldError(field=f"{at}.path", message="The root disk is there.")
         elif path in seen:
-            yield FieldError(field=f"{at}.path", message=f"There is a mount at {path!r} before it.")
+            yield FieldError(field=f"{at}.path", message=f"There is a mount at {shown(path)} before it.")
         seen.add(path)

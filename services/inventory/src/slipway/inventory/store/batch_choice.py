@@ -1,6 +1,6 @@
 """The containers of a batch, each with what speaks against a job on it now, in few queries."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,21 +9,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.bulk import PlannedItem
 from slipway.contracts.containers import ContainerSpec
-from slipway.contracts.jobs import RunJob, Target
+from slipway.contracts.jobs import JobArgs, RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Rejected, SlipwayError, Unavailable
 from slipway.contracts.values import JobKind, Lifecycle
 from slipway.inventory.batching import BatchCommand, shortened
 from slipway.inventory.domain import Trigger, advance, refuse_unless_it_lives
+from slipway.inventory.job_rules import Known, looks_at_nodes
 from slipway.inventory.store.claims import JobActive
+from slipway.inventory.store.clusters import Seen, seen_of
 from slipway.inventory.store.containers import ContainerNotFound
 from slipway.inventory.store.queue import ACTIVE
 from slipway.inventory.tables import clusters, containers, jobs
 from slipway.runtime.clock import now
 from slipway.runtime.ids import new_id
 
-Judge = Callable[[ContainerSpec, Id, str], None]
-"""Raises what speaks against the arguments for a container: its spec, its cluster, its node."""
+Judge = Callable[[JobKind, JobArgs, Known], None]
+"""Raises what speaks against a job with these arguments on a container, by what is known of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +46,54 @@ class Choice:
 
 
 async def choices_of(
-    connection: AsyncConnection, ids: Sequence[Id], kind: JobKind, judge: Judge, *, lock: bool
+    connection: AsyncConnection,
+    ids: Sequence[Id],
+    kind: JobKind,
+    args: JobArgs,
+    judge: Judge,
+    *,
+    lock: bool,
 ) -> tuple[Choice, ...]:
     """Look at containers, in the order of `ids`; locked, nothing else is accepted for them before the end."""
     wanted = select(containers, clusters.c.name.label("cluster")).join(clusters)
     wanted = wanted.where(containers.c.id.in_(ids)).order_by(containers.c.id)
-    rows = await connection.execute(wanted.with_for_update(of=containers) if lock else wanted)
+    rows = (await connection.execute(wanted.with_for_update(of=containers) if lock else wanted)).all()
     by_id = {row.id: row for row in rows}
     busy = select(jobs.c.container_id, jobs.c.id).where(
         jobs.c.container_id.in_(ids), jobs.c.state.in_(ACTIVE)
     )
     active = {row.container_id: row.id for row in await connection.execute(busy)}
-    return tuple(_choice(by_id[each], active.get(each), kind, judge) for each in ids)
+    seen = await seen_by(connection, rows, args)
+
+    def against(row: Row[Any]) -> SlipwayError | None:
+        try:
+            _refuse_busy(row, active.get(row.id), kind)
+            judge(kind, args, known_of(row, seen))
+        except (Rejected, Unavailable) as error:
+            return error
+        return None
+
+    return tuple(_choice(by_id[each], against(by_id[each])) for each in ids)
+
+
+async def seen_by(connection: AsyncConnection, rows: Sequence[Row[Any]], args: JobArgs) -> Mapping[Id, Seen]:
+    """Give what is known of the nodes that containers' rows are on, if the arguments ask for it."""
+    if not looks_at_nodes(args):
+        return {}
+    return await seen_of(connection, {row.cluster_id for row in rows})
+
+
+def known_of(row: Row[Any], seen: Mapping[Id, Seen]) -> Known:
+    """Give what a job is held against, of a container's row."""
+    nodes = seen.get(row.cluster_id, Seen())
+    return Known(
+        spec=ContainerSpec.model_validate(row.spec),
+        vmid=row.vmid,
+        hostname=row.hostname,
+        node=row.node,
+        nodes=nodes.nodes,
+        resting=nodes.resting,
+    )
 
 
 def command_of(row: Row[Any], wanted: BatchCommand) -> RunJob:
@@ -89,23 +127,17 @@ async def begin_deletion(connection: AsyncConnection, ids: Sequence[Id]) -> None
     await connection.execute(update(containers).where(containers.c.id.in_(ids)).values(**values))
 
 
-def _choice(row: Row[Any], active: Id | None, kind: JobKind, judge: Judge) -> Choice:
-    error = _against(row, active, kind, judge)
+def _choice(row: Row[Any], error: SlipwayError | None) -> Choice:
     return Choice(planned_of(row, error), None if error else row, error)
 
 
-def _against(row: Row[Any], active: Id | None, kind: JobKind, judge: Judge) -> SlipwayError | None:
-    try:
-        if active is not None:
-            raise JobActive(f"Job {active} works on this container; wait for its end.", job=active)
-        if kind is JobKind.DELETE:
-            advance(Lifecycle(row.lifecycle), Trigger.DELETION_ACCEPTED)
-        else:
-            refuse_unless_it_lives(Lifecycle(row.lifecycle), kind)
-        judge(ContainerSpec.model_validate(row.spec), row.cluster_id, row.node)
-    except (Rejected, Unavailable) as error:
-        return error
-    return None
+def _refuse_busy(row: Row[Any], active: Id | None, kind: JobKind) -> None:
+    if active is not None:
+        raise JobActive(f"Job {active} works on this container; wait for its end.", job=active)
+    if kind is JobKind.DELETE:
+        advance(Lifecycle(row.lifecycle), Trigger.DELETION_ACCEPTED)
+    else:
+        refuse_unless_it_lives(Lifecycle(row.lifecycle), kind)
 
 
 def _target(row: Row[Any]) -> Target:

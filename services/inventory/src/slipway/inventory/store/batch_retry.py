@@ -1,6 +1,6 @@
 """A second try of a batch: a new batch of the items that failed or were cancelled."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.batches import BatchItem
 from slipway.contracts.bulk import BatchAccepted, BatchPlan, PlannedItem, RetryBatch
 from slipway.contracts.containers import JobRef
-from slipway.contracts.jobs import JobArgs, RunJob
+from slipway.contracts.jobs import RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Rejected, Unavailable
 from slipway.contracts.values import JobKind, JobState
 from slipway.inventory.batching import BatchCommand, shortened
 from slipway.inventory.store import audit, batch_plans
-from slipway.inventory.store.batch_choice import Judge, begin_deletion, choices_of, command_of, planned_of
+from slipway.inventory.store.batch_choice import (
+    Judge,
+    begin_deletion,
+    choices_of,
+    command_of,
+    known_of,
+    planned_of,
+    seen_by,
+)
 from slipway.inventory.store.batch_items import items_of, open_batch
 from slipway.inventory.store.claims import accepting, trying
 from slipway.inventory.store.containers import ContainerNotFound
@@ -28,7 +36,6 @@ from slipway.runtime.call import Call
 from slipway.runtime.database import Database
 from slipway.runtime.ids import new_id
 
-JudgeOf = Callable[[JobArgs], Judge]
 AGAIN = (JobState.FAILED, JobState.CANCELLED)
 
 
@@ -44,16 +51,16 @@ class BatchRetries:
         async with self._database.begin() as connection:
             return await audit.replayed(connection, call, "batch.retry", request, BatchAccepted)
 
-    async def plan(self, job: Id, judge_of: JudgeOf) -> BatchPlan:
+    async def plan(self, job: Id, judge: Judge) -> BatchPlan:
         """Give what a second try would do: it is accepted as always, and taken back."""
         async with self._database.begin() as connection:
             attempt = await connection.begin_nested()
-            wanted, tries = await _tries(connection, job, judge_of)
+            wanted, tries = await _tries(connection, job, judge)
             await attempt.rollback()
             planned = [each.planned for each in tries]
             return await batch_plans.show(connection, wanted.kind, wanted.args, planned)
 
-    async def retry(self, call: Call, request: RetryBatch, judge_of: JudgeOf) -> BatchAccepted:
+    async def retry(self, call: Call, request: RetryBatch, judge: Judge) -> BatchAccepted:
         """Accept what did not succeed once more; an item that can't be becomes a failed one.
 
         Raises:
@@ -62,7 +69,7 @@ class BatchRetries:
             PlanChanged: if it means something else than what was shown.
         """
         async with accepting(self._database) as connection:
-            wanted, tries = await _tries(connection, request.job, judge_of)
+            wanted, tries = await _tries(connection, request.job, judge)
             planned = [each.planned for each in tries]
             await batch_plans.refuse_unshown(
                 connection, wanted.kind, wanted.args, planned, given=request.plan
@@ -88,9 +95,7 @@ class _Try:
     """None if it can't be done again; `planned` says why."""
 
 
-async def _tries(
-    connection: AsyncConnection, job: Id, judge_of: JudgeOf
-) -> tuple[BatchCommand, Sequence[_Try]]:
+async def _tries(connection: AsyncConnection, job: Id, judge: Judge) -> tuple[BatchCommand, Sequence[_Try]]:
     """Take the containers of what did not succeed, and give what becomes of each item."""
     old = await job_row(connection, job)
     if old.kind != JobKind.BATCH or old.state not in AGAIN:
@@ -98,8 +103,20 @@ async def _tries(
     wanted = BatchCommand.model_validate(old.command).model_copy(update={"cancel_requested": False})
     items = [each for each in await items_of(connection, old.id) if each.state in AGAIN]
     rows = await _locked(connection, items)
-    judge = judge_of(wanted.args)
-    return wanted, [await _again(connection, each, rows, wanted, judge) for each in items]
+    seen = await seen_by(connection, list(rows.values()), wanted.args)
+
+    async def again(item: BatchItem) -> _Try:
+        row = rows.get(item.container or "")
+        planned = planned_of(row) if row else PlannedItem(vmid=item.vmid, hostname=item.hostname)
+        try:
+            if row is not None:
+                judge(wanted.kind, wanted.args, known_of(row, seen))
+            async with trying(connection, item.hostname):
+                return _Try(item, planned, await _again(connection, item, wanted, judge))
+        except (Rejected, Unavailable) as error:
+            return _Try(item, planned.model_copy(update={"error": shortened(error.to_problem())}), None)
+
+    return wanted, [await again(each) for each in items]
 
 
 async def _locked(connection: AsyncConnection, items: Sequence[BatchItem]) -> Mapping[Id, Row[Any]]:
@@ -111,32 +128,13 @@ async def _locked(connection: AsyncConnection, items: Sequence[BatchItem]) -> Ma
     return {row.id: row for row in rows}
 
 
-async def _again(
-    connection: AsyncConnection,
-    item: BatchItem,
-    rows: Mapping[Id, Row[Any]],
-    wanted: BatchCommand,
-    judge: Judge,
-) -> _Try:
-    """Give an item's new command, or why there is none."""
-    row = rows.get(item.container or "")
-    planned = planned_of(row) if row else PlannedItem(vmid=item.vmid, hostname=item.hostname)
-    try:
-        async with trying(connection, item.hostname):
-            if item.job is not None:
-                command = await second_try(connection, item.job, None)
-            else:
-                command = await _first(connection, item, wanted, judge)
-    except (Rejected, Unavailable) as error:
-        return _Try(item, planned.model_copy(update={"error": shortened(error.to_problem())}), None)
-    return _Try(item, planned, command)
-
-
-async def _first(connection: AsyncConnection, item: BatchItem, wanted: BatchCommand, judge: Judge) -> RunJob:
-    """Give the command of an item that was never accepted."""
+async def _again(connection: AsyncConnection, item: BatchItem, wanted: BatchCommand, judge: Judge) -> RunJob:
+    """Give an item's new command."""
+    if item.job is not None:
+        return await second_try(connection, item.job, None)
     if item.container is None:
         raise ContainerNotFound(f"There is no container with VMID {item.vmid}.")
-    (choice,) = await choices_of(connection, [item.container], wanted.kind, judge, lock=True)
+    (choice,) = await choices_of(connection, [item.container], wanted.kind, wanted.args, judge, lock=True)
     if choice.row is None:
         raise choice.error or ContainerNotFound(f"There is no container {item.container!r}.")
     if wanted.kind is JobKind.DELETE:

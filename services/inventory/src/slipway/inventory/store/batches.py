@@ -196,7 +196,8 @@ async def _choose(
     connection: AsyncConnection, request: PlanBatch | RequestBatch, judge: Judge, *, lock: bool
 ) -> tuple[Choice, ...]:
     found, absent = await _look(connection, request.selection)
-    choices = await choices_of(connection, [one.id for one in found], request.kind, judge, lock=lock)
+    ids = [one.id for one in found]
+    choices = await choices_of(connection, ids, request.kind, request.args, judge, lock=lock)
     return (*choices, *(Choice.absent(vmid) for vmid in absent))
 
 

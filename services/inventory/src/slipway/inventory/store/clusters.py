@@ -1,6 +1,6 @@
 """Clusters, their sealed secrets, and what was last seen of their nodes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,6 +147,20 @@ class ClusterStore:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of a cluster's nodes."""
+
+    nodes: Sequence[NodeFacts] = ()
+    resting: Sequence[str] = ()
+
+
+async def seen_of(connection: AsyncConnection, ids: Collection[Id]) -> Mapping[Id, Seen]:
+    """Give what is known of the nodes of clusters."""
+    facts, resting = await _nodes(connection, ids), await _resting(connection, ids)
+    return {each: Seen(facts.get(each, ()), resting.get(each, ())) for each in ids}
+
+
 async def _observe(connection: AsyncConnection, cluster: Id, facts: NodeFacts) -> None:
     seen = {"facts": facts.model_dump(mode="json"), "observed_at": facts.observed_at}
     await connection.execute(
@@ -184,7 +198,7 @@ async def _names(connection: AsyncConnection) -> Sequence[str]:
     return found.all()
 
 
-async def _nodes(connection: AsyncConnection, of: Sequence[str]) -> Mapping[str, list[NodeFacts]]:
+async def _nodes(connection: AsyncConnection, of: Collection[str]) -> Mapping[str, list[NodeFacts]]:
     found: dict[str, list[NodeFacts]] = {}
     query = select(nodes).where(nodes.c.cluster_id.in_(of)).order_by(nodes.c.cluster_id, nodes.c.node)
     for row in await connection.execute(query):
@@ -192,7 +206,7 @@ async def _nodes(connection: AsyncConnection, of: Sequence[str]) -> Mapping[str,
     return found
 
 
-async def _resting(connection: AsyncConnection, of: Sequence[str]) -> Mapping[str, list[str]]:
+async def _resting(connection: AsyncConnection, of: Collection[str]) -> Mapping[str, list[str]]:
     """Give the nodes in maintenance, by cluster."""
     found: dict[str, list[str]] = {}
     query = select(nodes.c.cluster_id, nodes.c.node).where(nodes.c.cluster_id.in_(of), nodes.c.in_maintenance)

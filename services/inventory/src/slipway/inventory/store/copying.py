@@ -8,7 +8,7 @@ from slipway.contracts.containers import Accepted, ContainerSpec
 from slipway.contracts.jobs import RequestJob, RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, Lifecycle
-from slipway.inventory.domain import refuse_unless_it_lives
+from slipway.inventory.domain import copied, refuse_unless_it_lives
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, refuse_busy, refuse_taken
 from slipway.inventory.store.containers import container_row
@@ -61,12 +61,11 @@ class CopyStore:
             vmid = await free_vmid(connection, row.cluster_id, request.args.vmid)
             source = await target_of(connection, row)
             target = _target(request, copy, source, vmid)
-            changes = {"hostname": hostname, "node": target.node, "vmid": request.args.vmid}
             creation = Creation(
                 container=copy,
                 cluster=source.cluster,
                 cluster_name=source.cluster_name,
-                spec=ContainerSpec.model_validate(row.spec).model_copy(update=changes),
+                spec=copied(ContainerSpec.model_validate(row.spec), request.args, target.node),
                 template_version=row.template_version,
                 bundle=row.bundle,
                 secrets=secrets,

@@ -18,7 +18,7 @@ from slipway.contracts.jobs import Job, JobPage, ListJobs, RunJob, RunRecord
 from slipway.contracts.message import Event, Id
 from slipway.contracts.problems import NotFound
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
-from slipway.inventory.domain import TRANSITIONS, actions, after_success, outcome, power_after
+from slipway.inventory.domain import TRANSITIONS, actions, after_success, outcome, power_after, with_disks
 from slipway.inventory.store.batch_items import batch_job, counts_of, item_moved, items_of, lock_parent
 from slipway.inventory.store.pages import page
 from slipway.inventory.store.queue import Queue, positions
@@ -217,8 +217,12 @@ def _changed(row: Row[Any], record: RunRecord, command: RunJob) -> dict[str, obj
     """Give what a job that leaves the container's life as it is changes in its row."""
     if record.state is not JobState.SUCCEEDED:
         # A move that failed late has moved it all the same.
-        return {"node": record.target.node} if record.target.node != row.node else {}
+        if record.target.node == row.node:
+            return {}
+        moved = with_disks(ContainerSpec.model_validate(row.spec), record.disks)
+        return {"node": record.target.node, "spec": moved.model_dump(mode="json")}
     spec = after_success(ContainerSpec.model_validate(row.spec), record.kind, command.args)
+    spec = with_disks(spec, record.disks)
     return {
         "spec": spec.model_dump(mode="json"),
         "hostname": spec.hostname,

@@ -41,15 +41,15 @@ class Queue:
         resting = await connection.scalar(
             select(nodes.c.in_maintenance).where(nodes.c.cluster_id == cluster, nodes.c.node == node)
         )
-        if resting:
-            return
+        # A resting node is emptied: what moves away from it begins all the same.
+        may = (jobs.c.kind == JobKind.MIGRATE,) if resting else ()
         here = (jobs.c.cluster_id == cluster, jobs.c.node == node, jobs.c.state.in_(ACTIVE))
         columns = (jobs.c.id, jobs.c.kind, jobs.c.actor)
         running = await connection.execute(select(*columns).where(*here, jobs.c.released_at.is_not(None)))
         # No more than a node takes can be chosen of one person: a thousand of theirs hide nobody else's.
         group = [jobs.c.actor, jobs.c.kind == JobKind.CREATE]
         turn = func.row_number().over(partition_by=group, order_by=jobs.c.id).label("turn")
-        lines = select(*columns, turn).where(*here, jobs.c.released_at.is_(None)).subquery()
+        lines = select(*columns, turn).where(*here, *may, jobs.c.released_at.is_(None)).subquery()
         waiting = await connection.execute(select(lines).where(lines.c.turn <= self._limits.jobs))
         chosen = choose([_entry(row) for row in waiting], [_entry(row) for row in running], self._limits)
         await _send(connection, [entry.job for entry in chosen])
@@ -102,13 +102,17 @@ async def positions(connection: AsyncConnection, rows: list[Row[Any]]) -> dict[s
         return {}
     place = func.row_number().over(partition_by=(jobs.c.cluster_id, jobs.c.node), order_by=jobs.c.id)
     waiting = (
-        select(jobs.c.id, (place - 1).label("place"), nodes.c.in_maintenance)
+        select(jobs.c.id, jobs.c.kind, (place - 1).label("place"), nodes.c.in_maintenance)
         .join(nodes, (nodes.c.cluster_id == jobs.c.cluster_id) & (nodes.c.node == jobs.c.node))
         .where(jobs.c.state == JobState.QUEUED, jobs.c.released_at.is_(None))
         .subquery()
     )
     found = await connection.execute(select(waiting).where(waiting.c.id.in_(ids)))
-    return {row.id: (row.place, "maintenance" if row.in_maintenance else "limit") for row in found}
+    return {row.id: (row.place, _waits_for(row)) for row in found}
+
+
+def _waits_for(row: Row[Any]) -> str:
+    return "maintenance" if row.in_maintenance and row.kind != JobKind.MIGRATE else "limit"
 
 
 def _entry(row: Any) -> Entry:

@@ -37,8 +37,7 @@ async def look(work: Work) -> Result:
     online = sorted(node.name for node in nodes if node.status == "online")
     if wanted not in online:
         known = ", ".join(online)
-        message = f"Node {wanted!r} is not there or not online. Online are: {known}."
-        raise NodeUnusable(message, errors=[FieldError(field="args.target_node", message=message)])
+        raise _unusable("target_node", f"Node {wanted!r} is not there or not online. Online are: {known}.")
     await _refuse_what_stays(work)
     if await power.is_running(work):
         await work.remember(ran="yes")
@@ -57,7 +56,8 @@ async def move(work: Work) -> Result:
     async def post() -> Upid | None:
         if await _has_arrived(work):
             return None
-        return await work.cluster.api.migrate(target.node, target.vmid, wanted, restart=runs)
+        storage = work.command.args.storage
+        return await work.cluster.api.migrate(target.node, target.vmid, wanted, restart=runs, storage=storage)
 
     try:
         await tasks.run(work, "vzmigrate", post, deadline=DEADLINE)
@@ -74,24 +74,30 @@ async def move(work: Work) -> Result:
 
 async def _refuse_what_stays(work: Work) -> None:
     """Refuse a container with disks or folders that the other node would not have."""
-    target, wanted = work.target, _wanted(work)
-    mounts = (await work.cluster.api.config(target.node, target.vmid)).mounts
-    able = {each.name for each in await work.cluster.api.storages(wanted, content="rootdir") if each.active}
-    for name, part in sorted(mounts.items()):
+    api, target, wanted = work.cluster.api, work.target, _wanted(work)
+    storage = work.command.args.storage
+    if storage is not None and await ha.is_managed(work):
+        raise _unusable("storage", "HA moves it, and takes no storage: leave it out, or take it out of HA.")
+    shared = {each.name for each in await api.storages(target.node) if each.shared} if storage else set()
+    able = {each.name for each in await api.storages(wanted, content="rootdir") if each.active}
+    has = ", ".join(sorted(able)) or "none"
+    for name, part in sorted((await api.config(target.node, target.vmid)).mounts.items()):
         volume = part.get("volume", "")
-        storage = volume.partition(":")[0]
-        if volume.startswith("/"):
-            if part.get("shared") == "1":
-                continue
-            message = f"{name} is {volume} of node {target.node} itself, which {wanted} does not have."
-        elif storage not in able:
-            has = ", ".join(sorted(able)) or "none"
-            message = (
-                f"{name} is on storage {storage!r}, which {wanted} does not have. For disks it has: {has}."
+        now = volume.partition(":")[0]
+        goes_to = now if storage is None or now in shared else storage
+        if volume.startswith("/") and part.get("shared") != "1":
+            raise _unusable(
+                "target_node",
+                f"{name} is {volume} of node {target.node} itself, which {wanted} does not have.",
             )
-        else:
-            continue
-        raise NodeUnusable(message, errors=[FieldError(field="args.target_node", message=message)])
+        if not volume.startswith("/") and goes_to not in able:
+            verb, field = ("is", "target_node") if goes_to == now else ("shall be", "storage")
+            told = f"{name} {verb} on storage {goes_to!r}, which {wanted} does not have"
+            raise _unusable(field, f"{told}. For disks it has: {has}.")
+
+
+def _unusable(field: str, message: str) -> NodeUnusable:
+    return NodeUnusable(message, errors=[FieldError(field=f"args.{field}", message=message)])
 
 
 def _failed(work: Work, error: TaskFailed, *, place: str) -> MoveFailed:
@@ -114,8 +120,14 @@ async def _has_arrived(work: Work) -> bool:
 
 
 async def _settle(work: Work) -> None:
-    """Write down where it is."""
-    await work.story.commit(target=work.target.model_copy(update={"node": _wanted(work)}))
+    """Write down where it is, and on which storages: what is shared stays where it was."""
+    mounts = (await work.cluster.api.config(_wanted(work), work.target.vmid)).mounts
+    disks = {
+        part.get("mp", "/"): part["volume"].partition(":")[0]
+        for part in mounts.values()
+        if not part.get("volume", "/").startswith("/")
+    }
+    await work.story.commit(target=work.target.model_copy(update={"node": _wanted(work)}), disks=disks)
 
 
 def _wanted(work: Work) -> str:
