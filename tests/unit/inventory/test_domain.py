@@ -29,6 +29,7 @@ from slipway.inventory.domain import (
     copied,
     first_step,
     outcome,
+    with_disks,
 )
 from slipway.inventory.placement import choose_node
 
@@ -263,14 +264,22 @@ DISKS = ContainerSpec(
 
 
 @pytest.mark.parametrize(("storage", "kept"), [("fast", "fast"), (None, "slow")])
-def test_disks_are_known_to_be_where_a_job_put_them(storage: str | None, kept: str) -> None:
-    """After a move, and of a copy: root and volumes; a folder of the host is none of them."""
-    moved = after_success(DISKS, JobKind.MIGRATE, JobArgs(target_node="pve2", storage=storage))
+def test_disks_of_a_copy_are_known_to_be_where_it_was_made(storage: str | None, kept: str) -> None:
+    """Root and volumes; a folder of the host is none of them."""
     copy = copied(DISKS, JobArgs(hostname="web-2", storage=storage), "pve2")
 
-    for spec in (moved, copy):
-        assert (spec.node, spec.storage) == ("pve2", kept)
-        assert [mount.storage for mount in spec.mounts] == [kept, "/srv/media"]
+    assert (copy.node, copy.storage) == ("pve2", kept)
+    assert [mount.storage for mount in copy.mounts] == [kept, "/srv/media"]
+
+
+def test_disks_of_a_move_are_known_to_be_where_its_record_says() -> None:
+    """What is on a shared storage stayed there, whatever storage was named."""
+    moved = after_success(DISKS, JobKind.MIGRATE, JobArgs(target_node="pve2", storage="fast"))
+
+    spec = with_disks(moved, {"/": "fast", "/b": "fast"})
+
+    assert (spec.node, spec.storage) == ("pve2", "fast")
+    assert [mount.storage for mount in spec.mounts] == ["slow", "/srv/media"]
 
 
 def test_a_copy_has_its_own_name_and_macs() -> None:
