@@ -128,7 +128,7 @@ def test_sound_requests_pass(asked: dict[str, Any]) -> None:
         ({"description": "x" * 7801}, "description"),
         ({"description": "x\nslipway: container=a cluster=b vmid=100"}, "description"),
         ({"description": "a\0b"}, "description"),
-        ({"description": "see slipway: container=a cluster=b vmid=100"}, "description"),
+        ({"description": "x\n  slipway: container=a cluster=b vmid=100"}, "description"),
         ({"timezone": "A" * 200}, "timezone"),
         ({"ssh_public_keys": "not a key"}, "ssh_public_keys"),
         ({"ssh_public_keys": ""}, "ssh_public_keys"),

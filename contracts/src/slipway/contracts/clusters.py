@@ -112,7 +112,7 @@ class ClusterFacts(Value):
     version: str
     nodes: tuple[NodeFacts, ...]
     offered_host_keys: Mapping[str, str] = Field(default_factory=dict)
-    """Of nodes whose key is not confirmed yet."""
+    """What those nodes show that can't be used over SSH: their key is not confirmed, or it is another one."""
 
 
 class TestCluster(Query[ClusterFacts]):
@@ -240,6 +240,29 @@ class SetVmidRange(Query[Cluster]):
     """Id or name."""
     vmids: VmidRange | None
     """None is all."""
+
+
+class ConfirmHostKey(Query[Cluster]):
+    """Confirm a node's SSH host key; it is tried before it is saved. The node is usable from then on."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.node.host-key"
+    timeout: ClassVar[timedelta] = timedelta(seconds=25)
+    cluster: str
+    """Id or name."""
+    node: str
+    host_key: str
+    """OpenSSH form; who asks has compared it with the one on the node itself."""
+    address: str | None = None
+    """None, like the port, stays as it was."""
+    port: int | None = None
+
+
+class ClusterChanged(Event):
+    """How a cluster is reached has changed; whoever reaches it asks for its access anew."""
+
+    subject: ClassVar[str] = "slipway.v1.event.cluster.{id}.changed"
+    id: Id
+    name: str
 
 
 class ClusterAdded(Event):

@@ -107,6 +107,7 @@ def register(
     bus.answer(bulk.PlanBatchCancel, of_batches.plan_cancel)
     bus.answer(clusters.SetMaintenance, of_clusters.maintain)
     bus.answer(clusters.SetVmidRange, of_clusters.set_vmids)
+    bus.answer(clusters.ConfirmHostKey, of_clusters.confirm)
     bus.answer(jobs.GetJobSecrets, of_jobs.secrets)
     bus.answer(jobs.ReplaceVmid, of_jobs.replace_vmid)
     bus.consume(jobs.RunRecord, of_jobs.record_written, durable="inventory-records")

@@ -1,6 +1,6 @@
 """Assembles monitor: the only module that knows all the others."""
 
-from slipway.contracts.clusters import ClusterAdded, TestCluster
+from slipway.contracts.clusters import ClusterAdded, ClusterChanged, TestCluster
 from slipway.contracts.guests import DiscoverGuest
 from slipway.contracts.parked import HandleAgain
 from slipway.monitor.access import Clusters
@@ -29,6 +29,7 @@ def build() -> Service:
     bus.answer(DiscoverGuest, handlers.discover_guest)
     bus.answer(HandleAgain, handlers.handle_again)
     bus.consume(ClusterAdded, fleet.cluster_added, durable="monitor-clusters")
+    bus.consume(ClusterChanged, fleet.cluster_changed, durable="monitor-clusters")
     service = Service("monitor", settings, bus)
     service.background("clusters", fleet.run)
     service.background("pending", pending.run)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from datetime import timedelta
 
-from slipway.contracts.clusters import ClusterAdded, ListClusters
+from slipway.contracts.clusters import ClusterAdded, ClusterChanged, ListClusters
 from slipway.contracts.problems import SlipwayError, Unavailable
 from slipway.monitor import series
 from slipway.monitor.access import Clusters
@@ -40,10 +40,11 @@ class Fleet:
 
         Idempotent: a cluster that is watched already is only looked at once more.
         """
-        self._clusters.forget(event.id)
-        if event.id in self._due:
-            self._due[event.id].set()
-        self._changed.set()
+        self._look_anew(event.id)
+
+    async def cluster_changed(self, event: ClusterChanged, _delivery: Delivery) -> None:
+        """Reach a cluster as it is reached now. Idempotent: its access is asked for once more."""
+        self._look_anew(event.id)
 
     async def run(self) -> None:
         """Watch for ever; one cluster in trouble keeps no other waiting."""
@@ -63,6 +64,12 @@ class Fleet:
             finally:
                 # The group itself would cancel them only once.
                 await end(*watching.values())
+
+    def _look_anew(self, cluster: str) -> None:
+        self._clusters.forget(cluster)
+        if cluster in self._due:
+            self._due[cluster].set()
+        self._changed.set()
 
     async def _listed(self, before: set[str]) -> set[str]:
         """All clusters; those known before while inventory is away."""

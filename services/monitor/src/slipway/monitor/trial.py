@@ -123,7 +123,7 @@ class Trial:
             read = await facts.read(api, shells, without_shell=_without_shell(secrets))
             _require_one(read, spec)
             nodes = tuple(each.facts for each in read)
-            offered = await _offered(spec, [node for node in nodes if node.node not in shells])
+            offered = await _offered(spec, [node for node in nodes if not node.is_ssh_usable])
             return ClusterFacts(version=version.version, nodes=nodes, offered_host_keys=offered)
 
 
@@ -169,7 +169,7 @@ def _require_one(read: Sequence[facts.NodeReading], spec: ClusterSpec) -> None:
 
 
 async def _offered(spec: ClusterSpec, nodes: Sequence[NodeFacts]) -> Mapping[str, str]:
-    """Scan the host keys of those nodes that Slipway can't log in to yet; who is silent offers none."""
+    """Scan the host keys of those nodes that Slipway can't log in to; who is silent offers none."""
 
     async def scan(node: NodeFacts) -> str | None:
         told = spec.nodes.get(node.node)

@@ -84,6 +84,17 @@ class SshNodeBody(BaseModel):
     host_key: str | None = None
 
 
+class HostKeyBody(BaseModel):
+    """A node's SSH host key, compared with the one on the node itself."""
+
+    model_config = _STRICT
+    host_key: str = Field(max_length=8192)
+    """OpenSSH form: `ssh-ed25519 AAAA...`."""
+    address: str | None = Field(default=None, max_length=253)
+    """As it was, if none is given; like the port."""
+    port: int | None = Field(default=None, ge=1, le=65535)
+
+
 class SshBody(BaseModel):
     """How the nodes are reached by SSH."""
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from slipway.contracts.clusters import (
     Cluster,
     ClusterPage,
+    ConfirmHostKey,
     GetCluster,
     ListClusters,
     SetMaintenance,
@@ -17,7 +18,7 @@ from slipway.contracts.clusters import (
 )
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer
-from slipway.gateway.http.bodies import ClusterBody, VmidRangeBody
+from slipway.gateway.http.bodies import ClusterBody, HostKeyBody, VmidRangeBody
 from slipway.runtime.bus import Bus
 
 
@@ -46,6 +47,11 @@ def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
     @api.delete("/clusters/{cluster}/vmid-range", response_model=Cluster)
     async def clear_vmid_range(cluster: NamePath) -> Response:
         return answer(await bus.ask(SetVmidRange(cluster=cluster, vmids=None)))
+
+    @api.put("/clusters/{cluster}/nodes/{node}/host-key", response_model=Cluster)
+    async def confirm_host_key(cluster: NamePath, node: NamePath, body: HostKeyBody) -> Response:
+        confirm = ConfirmHostKey(cluster=cluster, node=node, **body.model_dump())
+        return answer(await bus.ask(confirm))
 
     @api.put("/clusters/{cluster}/nodes/{node}/maintenance", response_model=Cluster)
     async def begin_maintenance(cluster: NamePath, node: NamePath) -> Response:

@@ -1,17 +1,20 @@
 """Clusters: added after a test, listed, and handed to who may reach them."""
 
-import re
 from collections.abc import Mapping
 from typing import Final
+
+from pydantic import SecretStr
 
 from slipway.contracts.clusters import (
     AddCluster,
     AuditPage,
     Cluster,
     ClusterAccess,
+    ClusterFacts,
     ClusterPage,
     ClusterSecrets,
     ClusterSpec,
+    ConfirmHostKey,
     GetCluster,
     GetClusterAccess,
     ListAudit,
@@ -19,28 +22,21 @@ from slipway.contracts.clusters import (
     NodeObserved,
     SetMaintenance,
     SetVmidRange,
+    SshNode,
     TestCluster,
 )
-from slipway.contracts.problems import FieldError, Forbidden, Invalid
+from slipway.contracts.problems import Forbidden
 from slipway.contracts.values import Sealed
-from slipway.inventory import domain
+from slipway.inventory import cluster_rules, domain
 from slipway.inventory.credentials import Custody
 from slipway.inventory.store.audit import AuditStore
-from slipway.inventory.store.clusters import ClusterStore
+from slipway.inventory.store.clusters import ClusterStore, refuse_unknown
 from slipway.inventory.store.queue import Queue
 from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.call import Call
 from slipway.runtime.ids import new_id
 
 MAY_REACH: Final = ("provisioner", "monitor")
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_ENDPOINT = re.compile(r"https://[A-Za-z0-9._\[\]:-]+")
-
-
-class ClusterInvalid(Invalid):
-    """The cluster can't be as it was described."""
-
-    code = "cluster.invalid"
 
 
 class ClusterHandlers:
@@ -58,20 +54,14 @@ class ClusterHandlers:
     async def add(self, query: AddCluster, call: Call) -> Cluster:
         """Test a cluster, then save it."""
         spec = query.spec
-        _check(spec, query.secrets)
+        cluster_rules.check(spec, query.secrets)
         await self._store.refuse_taken(spec.name)
         cluster = new_id()
         opened = {
             field: self._custody.receive(sealed, owner=spec.name, field=field)
             for field, sealed in _given(query.secrets).items()
         }
-        passed_on = ClusterSecrets.model_validate(
-            {
-                field: self._custody.sealer.seal(secret, to="monitor", owner=spec.name, field=field)
-                for field, secret in opened.items()
-            }
-        )
-        facts = await self._bus.ask(TestCluster(spec=spec, secrets=passed_on))
+        facts = await self._test(spec, opened)
         kept = {
             field: self._custody.keep(secret, owner=cluster, field=field) for field, secret in opened.items()
         }
@@ -94,6 +84,28 @@ class ClusterHandlers:
         if query.vmids is not None:
             domain.check_range(query.vmids)
         return await self._store.set_vmids(call, query.cluster, query.vmids)
+
+    async def confirm(self, query: ConfirmHostKey, call: Call) -> Cluster:
+        """Try a node's host key, then save it. Idempotent: a confirmed one is tried and saved once more."""
+        known = await self._store.known(query.cluster)
+        refuse_unknown(known, query.node)
+        reached = SshNode(address=query.address, port=query.port, host_key=query.host_key)
+        spec = cluster_rules.confirmed(known.spec, query.node, reached)
+        opened = {
+            field: self._custody.vault.open(kept, owner=known.id, field=field)
+            for field, kept in known.secrets.items()
+        }
+        facts = await self._test(domain.with_addresses(spec, known.nodes), opened)
+        cluster_rules.refuse_unreached(query.node, query.host_key, facts)
+        return await self._store.confirm(call, known.id, query.node, spec.nodes[query.node], facts)
+
+    async def _test(self, spec: ClusterSpec, secrets: Mapping[str, SecretStr]) -> ClusterFacts:
+        """Have monitor reach a cluster."""
+        passed_on = {
+            field: self._custody.sealer.seal(secret, to="monitor", owner=spec.name, field=field)
+            for field, secret in secrets.items()
+        }
+        return await self._bus.ask(TestCluster(spec=spec, secrets=ClusterSecrets.model_validate(passed_on)))
 
     async def access(self, query: GetClusterAccess, _call: Call) -> ClusterAccess:
         """Hand out how a cluster is reached, sealed to who asked."""
@@ -119,23 +131,3 @@ class ClusterHandlers:
 def _given(secrets: ClusterSecrets) -> Mapping[str, Sealed]:
     fields = {name: getattr(secrets, name) for name in ClusterSecrets.model_fields}
     return {name: sealed for name, sealed in fields.items() if sealed is not None}
-
-
-def _check(spec: ClusterSpec, secrets: ClusterSecrets) -> None:
-    faults = []
-    if not _NAME.fullmatch(spec.name):
-        faults.append(("name", "1 to 63 small letters, digits and hyphens."))
-    if not _ENDPOINT.fullmatch(spec.endpoint):
-        faults.append(("endpoint", "It is like https://host:8006, without a path."))
-    if (spec.token_id is None) == (spec.username is None):
-        faults.append(("token_id", "Give token_id with token_secret, or username with password."))
-    elif spec.token_id is not None and secrets.token_secret is None:
-        faults.append(("token_secret", "The token needs its secret."))
-    elif spec.username is not None and secrets.password is None:
-        faults.append(("password", "The user needs its password."))
-    if secrets.ssh_password is None and secrets.ssh_private_key is None:
-        faults.append(("ssh", "Give ssh.password or ssh.private_key: parts of the work need pct."))
-    if faults:
-        errors = [FieldError(field=field, message=message) for field, message in faults]
-        told = "; ".join(f"{each.field}: {each.message}" for each in errors)
-        raise ClusterInvalid(f"The cluster can't be added: {told}", errors=errors)

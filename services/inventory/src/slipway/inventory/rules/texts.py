@@ -22,7 +22,7 @@ _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_+.-]{0,62}")
 _COUNT = "[0-9]{1,9}"
 _STARTUP = re.compile(rf"(?=.)((order=)?{_COUNT}(,|\Z))?(up={_COUNT}(,|\Z))?(down={_COUNT})?(?<!,)")
-_MARKER = re.compile(r"^\s*slipway: |slipway: container=", re.MULTILINE)
+_MARKER = re.compile(r"^\s*slipway: ", re.MULTILINE)
 
 
 def hostname(text: str) -> str | None:

@@ -12,10 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.clusters import (
     Cluster,
     ClusterAdded,
+    ClusterChanged,
     ClusterFacts,
     ClusterPage,
     ClusterSpec,
     NodeFacts,
+    SshNode,
     VmidRange,
 )
 from slipway.contracts.message import Id
@@ -27,12 +29,19 @@ from slipway.runtime import outbox
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
 from slipway.runtime.database import Database
+from slipway.runtime.ids import new_id
 
 
 class ClusterExists(Conflict):
     """There is a cluster of that name."""
 
     code = "cluster.exists"
+
+
+class NodeNotFound(NotFound):
+    """The cluster has no such node."""
+
+    code = "node.not-found"
 
 
 class ClusterNotFound(NotFound):
@@ -52,6 +61,13 @@ class KnownCluster:
     nodes: tuple[NodeFacts, ...]
     resting: tuple[str, ...] = ()
     """Nodes in maintenance."""
+
+
+def refuse_unknown(known: KnownCluster, node: str) -> None:
+    """Raise `NodeNotFound` unless the node was seen."""
+    if node not in {each.node for each in known.nodes}:
+        message = f"Cluster {known.spec.name} has no node {node!r}, or it has just joined: look again soon."
+        raise NodeNotFound(message, errors=[FieldError(field="node", message=message)])
 
 
 class ClusterStore:
@@ -95,13 +111,34 @@ class ClusterStore:
     async def set_vmids(self, call: Call, wanted: str, vmids: VmidRange | None) -> Cluster:
         """Keep which VMIDs are chosen from; what exists keeps its own."""
         async with self._database.begin() as connection:
-            row = await _find(connection, wanted)
+            row = await _find(connection, wanted, for_update=True)
             spec = ClusterSpec.model_validate(row.spec).model_copy(update={"vmids": vmids})
             await connection.execute(
                 update(clusters).where(clusters.c.id == row.id).values(spec=spec.model_dump(mode="json"))
             )
             told = f"{vmids.first}-{vmids.last}" if vmids else "all"
             await audit.note(connection, call, "cluster.vmid-range", row.id, "done", vmids=told)
+        return await self.get(row.id)
+
+    async def confirm(
+        self, call: Call, cluster: Id, node: str, reached: SshNode, facts: ClusterFacts
+    ) -> Cluster:
+        """Save how a node is reached, as it was tried, and what the trial saw."""
+        async with self._database.begin() as connection:
+            row = await _find(connection, cluster, for_update=True)
+            spec = ClusterSpec.model_validate(row.spec)
+            spec = spec.model_copy(update={"nodes": {**spec.nodes, node: reached}})
+            kept = {
+                "spec": spec.model_dump(mode="json"),
+                "offered_host_keys": dict(facts.offered_host_keys),
+            }
+            await connection.execute(update(clusters).where(clusters.c.id == row.id).values(**kept))
+            for each in facts.nodes:
+                await _observe(connection, row.id, each)
+            told = {"cluster": row.name, "node": node, "host_key": str(reached.host_key)}
+            await audit.note(connection, call, "node.host-key", f"{row.name}/{node}", "done", **told)
+            changed = ClusterChanged(id=row.id, name=row.name)
+            await outbox.add(connection, changed, message_id=f"cluster:{row.id}:changed:{new_id()}")
         return await self.get(row.id)
 
     async def observe(self, cluster: Id, facts: NodeFacts) -> None:
@@ -174,9 +211,9 @@ async def _observe(connection: AsyncConnection, cluster: Id, facts: NodeFacts) -
     )
 
 
-async def _find(connection: AsyncConnection, wanted: str) -> Row[Any]:
+async def _find(connection: AsyncConnection, wanted: str, *, for_update: bool = False) -> Row[Any]:
     query = select(clusters).where(or_(clusters.c.id == wanted, clusters.c.name == wanted))
-    row = (await connection.execute(query)).first()
+    row = (await connection.execute(query.with_for_update() if for_update else query)).first()
     if row is None:
         known = ", ".join(await _names(connection)) or "none"
         raise _not_found(f"There is no cluster {wanted!r}. Known ones: {known}.")

@@ -8,11 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.clusters import Cluster
 from slipway.contracts.jobs import RunJob
 from slipway.contracts.message import Id
-from slipway.contracts.problems import FieldError, NotFound
+from slipway.contracts.problems import FieldError
 from slipway.contracts.values import JobKind, JobState
 from slipway.inventory.queueing import Entry, Limits, choose
 from slipway.inventory.store import audit
-from slipway.inventory.store.clusters import ClusterStore
+from slipway.inventory.store.clusters import ClusterStore, NodeNotFound
 from slipway.inventory.tables import jobs, nodes
 from slipway.runtime import outbox
 from slipway.runtime.call import Call
@@ -20,12 +20,6 @@ from slipway.runtime.clock import now
 from slipway.runtime.database import Database
 
 ACTIVE = (JobState.QUEUED, JobState.RUNNING)
-
-
-class NodeNotFound(NotFound):
-    """The cluster has no such node."""
-
-    code = "node.not-found"
 
 
 class Queue:

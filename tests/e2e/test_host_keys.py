@@ -1,0 +1,92 @@
+"""A node whose host key was not given becomes usable when somebody confirms it; not with any other key."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from support.lab import homes_of, lab_of
+from support.stack import RunningStack, create, running_stack, stack_folder, story
+
+WAIT_SECONDS = 30.0
+CLUSTER = "/api/v1/clusters/half"
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[RunningStack]:
+    """A Slipway of its own, with a lab of two nodes."""
+    with (
+        stack_folder() as data,
+        running_stack("--lab", "--guests", "simulated", "--nodes", "2", data=data) as running,
+    ):
+        yield running
+
+
+def described(two: RunningStack) -> dict[str, Any]:
+    """Describe the lab as another cluster of which only one node's key is known."""
+    told = json.loads((two.data / "lab" / "lab.json").read_text())
+    return {
+        "name": "half",
+        "endpoint": told["endpoint"],
+        "token_id": told["token_id"],
+        "token_secret": Path(told["token_secret_file"]).read_text(),
+        "tls_fingerprint": told["fingerprint"],
+        "ssh": {
+            "private_key": Path(told["ssh_private_key_file"]).read_text(),
+            "port": told["ssh_port"],
+            "nodes": {"pve1": told["nodes"]["pve1"]},
+        },
+    }
+
+
+async def usable(api: httpx.AsyncClient) -> set[str]:
+    """Name the nodes that Slipway can use."""
+    nodes = (await api.get(CLUSTER)).json()["nodes"]
+    return {each["node"] for each in nodes if each["is_ssh_usable"]}
+
+
+async def test_a_node_is_usable_once_its_key_is_confirmed(two: RunningStack) -> None:
+    """It is tried before it is saved, audited, and used by monitor and provisioner from then on."""
+    body = described(two)
+    door = json.loads((two.data / "lab" / "lab.json").read_text())["nodes"]["pve2"]
+    path = f"{CLUSTER}/nodes/pve2/host-key"
+    async with two.client() as api, lab_of(two.data) as lab:
+        added = await api.post("/api/v1/clusters", json=body)
+        assert added.status_code == httpx.codes.CREATED, added.text
+        assert await usable(api) == {"pve1"}
+        wanted = {"cluster": "half", "node": "pve2", "hostname": "early", "template": "debian-base"}
+        early = await api.post("/api/v1/containers", json=wanted)
+
+        wrong = await api.put(path, json={**door, "host_key": f"ssh-ed25519 {'A' * 68}"})
+        nobody = await api.put(f"{CLUSTER}/nodes/pve9/host-key", json=door)
+        still = await usable(api)
+        right = await api.put(path, json=door)
+
+        assert early.status_code == httpx.codes.SERVICE_UNAVAILABLE, early.text
+        assert wrong.status_code == httpx.codes.UNPROCESSABLE_ENTITY, wrong.text
+        assert [each["field"] for each in wrong.json()["errors"]] == ["host_key"]
+        assert nobody.status_code == httpx.codes.NOT_FOUND, nobody.text
+        assert (still, right.status_code) == ({"pve1"}, httpx.codes.OK), right.text
+        assert await usable(api) == {"pve1", "pve2"}
+        assert "pve2" not in right.json()["offered_host_keys"]
+        accepted = await create(api, **{**wanted, "hostname": "late"})
+        assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+        assert await homes_of(lab, accepted["container"]["vmid"]) == [("pve2", "running")]
+        trail = (await api.get("/api/v1/audit")).json()["items"]
+        assert "half/pve2" in {each["target"] for each in trail if each["action"] == "node.host-key"}
+        await stays_usable(api, accepted["container"]["vmid"])
+
+
+async def stays_usable(api: httpx.AsyncClient, vmid: int) -> None:
+    """Wait until monitor has looked by itself since then: it reaches the node as well."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            nodes = (await api.get(CLUSTER)).json()["nodes"]
+            if all(vmid in each["vmids"] for each in nodes):
+                break
+            await asyncio.sleep(0.2)
+    assert await usable(api) == {"pve1", "pve2"}
