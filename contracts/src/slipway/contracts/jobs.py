@@ -295,7 +295,8 @@ class Job(Value):
     error: Problem | None = None
     args: JobArgs = JobArgs()
     position: int | None = None
-    """How many jobs of its node go before it, while it waits; 0 is the next."""
+    """Its place among those that wait on its node, in the order of acceptance; 0 is the oldest. Limits and
+    fairness between people may let a later one begin before it."""
     waits_for: str | None = None
     """Why it waits: `limit` (others work on the node) or `maintenance`."""
     actions: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ would change something. A request that would be refused is refused as a plan as 
 from datetime import timedelta
 from typing import ClassVar, Literal
 
+from slipway.contracts.bulk import CreateContainers
 from slipway.contracts.containers import ContainerRef, CreateContainer, DeleteContainer
 from slipway.contracts.jobs import RequestCancel, RequestJob, RetryJob, RunJob
 from slipway.contracts.message import Query, Value
@@ -62,6 +63,8 @@ class PlanJob(Query[Plan]):
     request: RequestJob | None = None
     retry: RetryJob | None = None
     cancel: RequestCancel | None = None
+    create_many: CreateContainers | None = None
+    """The first of them is planned, under the name that it would get."""
 
 
 class ExplainRun(Query[Explained]):

@@ -10,7 +10,7 @@ from slipway.inventory.handlers.containers import ContainerHandlers
 from slipway.inventory.handlers.jobs import JobHandlers
 from slipway.inventory.handlers.parked import ParkedHandlers
 from slipway.inventory.handlers.plans import PlanHandlers
-from slipway.inventory.presence import Presence
+from slipway.inventory.presence import PlanningPresence, Presence
 from slipway.inventory.queueing import Limits
 from slipway.inventory.records import Records
 from slipway.inventory.resealing import Resealing
@@ -75,8 +75,12 @@ def register(
     intake = Intake(queue, bus.refuse_new_work)
     of_containers, of_jobs = rooms.of_containers(intake), rooms.of_jobs(intake)
     of_batches = rooms.of_batches(intake, of_containers)
+    planned = _Rooms(bus, tables, custody, queue, reach, presence=PlanningPresence)
     planning = PlanningIntake(queue)
-    of_plans = PlanHandlers(bus, rooms.of_containers(planning), rooms.of_jobs(planning))
+    of_creations = planned.of_containers(planning)
+    of_plans = PlanHandlers(
+        bus, of_creations, planned.of_jobs(planning), planned.of_batches(planning, of_creations)
+    )
     of_parked = ParkedHandlers(bus, AuditStore(tables))
     bus.answer(plans.PlanJob, of_plans.plan)
     bus.answer(parked.ReplayParked, of_parked.replay)
@@ -120,14 +124,23 @@ def register(
 class _Rooms:
     """Makes the handlers that accept jobs: once for real, once for plans."""
 
-    def __init__(self, bus: Bus, tables: Database, custody: Custody, queue: Queue, reach: Reach) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        tables: Database,
+        custody: Custody,
+        queue: Queue,
+        reach: Reach,
+        *,
+        presence: type[Presence] = Presence,
+    ) -> None:
         self._bus = bus
         self._tables = tables
         self._custody = custody
         self._reach = reach
         self._jobs = JobStore(tables, queue)
         self._records = Records(bus, self._jobs)
-        self.presence = Presence(bus, AbsenceStore(tables), self._records)
+        self.presence = presence(bus, AbsenceStore(tables), self._records)
 
     def of_containers(self, intake: Intake) -> ContainerHandlers:
         return ContainerHandlers(

@@ -5,7 +5,7 @@ a name or a VMID is given up only when Proxmox itself calls the VMID free, at th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from slipway.contracts.containers import Container
@@ -18,7 +18,7 @@ from slipway.inventory.domain import VmidTaken
 from slipway.inventory.job_rules import ContainerProtected
 from slipway.inventory.records import Records
 from slipway.inventory.store.absence import AbsenceStore
-from slipway.inventory.store.claims import HostnameTaken
+from slipway.inventory.store.claims import HostnameTaken, as_if_gone
 from slipway.runtime import call as calls
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
@@ -115,11 +115,16 @@ class Presence:
             for job in await self._store.at_work(cluster, vmid=vmid, hostname=hostname):
                 await self._records.catch_up(job)
             try:
-                await self.free_gone(cluster, vmid=vmid, hostname=hostname)
+                gone = await self._gone(cluster, vmid=vmid, hostname=hostname)
                 is_free = vmid is not None and await self._is_free(cluster, vmid)
             except Unavailable:
-                is_free = False
-        return await claim(is_free)
+                gone, is_free = [], False
+        return await self._without(gone, lambda: claim(is_free))
+
+    async def _without(self, gone: Sequence[Target], claim: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        """Claim what containers held that are gone."""
+        await self._free(gone)
+        return await claim()
 
     async def free_gone(self, cluster: Id, *, vmid: int | None = None, hostname: str | None = None) -> None:
         """Give up failed containers that hold a VMID or a name and are gone from their host.
@@ -127,12 +132,21 @@ class Presence:
         Raises:
             Unavailable: if Proxmox can't be asked; nothing is given up then.
         """
-        for target in await self._store.remains(cluster, vmid=vmid, hostname=hostname):
-            if not (await self._bus.ask(GetGuard(target=target))).is_ours and await self._is_free(
-                cluster, target.vmid
-            ):
-                await self._store.free(calls.current(), target.container)
-                log.info("a failed container was removed by hand", container=target.container)
+        await self._free(await self._gone(cluster, vmid=vmid, hostname=hostname))
+
+    async def _gone(self, cluster: Id, *, vmid: int | None, hostname: str | None) -> Sequence[Target]:
+        """Ask which of the failed containers that hold a VMID or a name are gone."""
+        return [
+            target
+            for target in await self._store.remains(cluster, vmid=vmid, hostname=hostname)
+            if not (await self._bus.ask(GetGuard(target=target))).is_ours
+            and await self._is_free(cluster, target.vmid)
+        ]
+
+    async def _free(self, gone: Sequence[Target]) -> None:
+        for target in gone:
+            await self._store.free(calls.current(), target.container)
+            log.info("a failed container was removed by hand", container=target.container)
 
     async def run(self) -> None:
         """Look for forgotten containers, for ever."""
@@ -167,6 +181,14 @@ class Presence:
 
     async def _is_free(self, cluster: Id, vmid: int) -> bool:
         return (await self._bus.ask(CheckVmid(cluster=cluster, vmid=vmid))).is_free
+
+
+class PlanningPresence(Presence):
+    """Gives nothing up: what is gone is only left out of the transaction that a plan rolls back."""
+
+    async def _without(self, gone: Sequence[Target], claim: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        with as_if_gone([target.container for target in gone]):
+            return await claim()
 
 
 def _target(container: Container) -> Target:

@@ -54,12 +54,12 @@ async def batch(bus: Bus, body: JobBody, *, is_plan: bool) -> Response:
     return _accepted(await bus.ask(RequestBatch.model_validate(body.model_dump())))
 
 
-async def create_many(bus: Bus, one: CreateContainer, count: int) -> Response:
-    """Ask for several containers like one."""
+async def create_many(bus: Bus, one: CreateContainer, count: int, *, is_plan: bool) -> Response:
+    """Ask for several containers like one; or for what would be done with the first of them."""
     many = CreateContainers(
         spec=one.spec, count=count, password=one.password, secret_variables=one.secret_variables
     )
-    return _accepted(await bus.ask(many))
+    return answer(await bus.ask(PlanJob(create_many=many))) if is_plan else _accepted(await bus.ask(many))
 
 
 async def retry_batch(bus: Bus, job: Id, body: RetryBody, *, is_plan: bool) -> Response | None:

@@ -56,8 +56,8 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
 
     @api.post("/containers", status_code=HTTPStatus.ACCEPTED, response_model=AnyAccepted, responses=PLANNED)
     async def create_container(body: ContainerBody, *, is_plan: IsPlan = False) -> Response:
-        if body.count is not None and not is_plan:
-            return await create_many(bus, await inventory.creation(body), body.count)
+        if body.count is not None:
+            return await create_many(bus, await inventory.creation(body), body.count, is_plan=is_plan)
         return await changed(bus, await inventory.creation(body), is_plan=is_plan)
 
     @api.get("/containers/{container}", response_model=Container)

@@ -8,6 +8,7 @@ from slipway.contracts.jobs import CancelJob, GetJob, RunJob, RunRecord, Target
 from slipway.contracts.plans import Explained, ExplainRun, Plan, PlanJob, PlannedStep
 from slipway.contracts.problems import Invalid
 from slipway.contracts.values import JobKind
+from slipway.inventory.handlers.batches import BatchHandlers
 from slipway.inventory.handlers.containers import ContainerHandlers
 from slipway.inventory.handlers.jobs import JobHandlers
 from slipway.inventory.store.intake import CancelPlanned, Planned
@@ -24,9 +25,12 @@ class PlanEmpty(Invalid):
 class PlanHandlers:
     """Answers what jobs would do."""
 
-    def __init__(self, bus: Bus, containers: ContainerHandlers, jobs: JobHandlers) -> None:
+    def __init__(
+        self, bus: Bus, containers: ContainerHandlers, jobs: JobHandlers, batches: BatchHandlers
+    ) -> None:
         """Take handlers whose intake is a `PlanningIntake`."""
         self._bus = bus
+        self._batches = batches
         self._containers = containers
         self._jobs = jobs
 
@@ -35,16 +39,22 @@ class PlanHandlers:
         try:
             await self._accept(query, replace(call, idempotency_key=None))
         except Planned as planned:
-            command = planned.command
+            command, others = planned.command, planned.others
         except CancelPlanned as planned:
             return _cancel_plan(planned.order, planned.record)
         else:
             raise PlanEmpty("Say what shall be planned: a creation, a deletion, a job, a retry or a cancel.")
-        return _plan(command, await self._bus.ask(ExplainRun(command=command)))
+        told = await self._bus.ask(ExplainRun(command=command))
+        if others:
+            more = (f"{others} more like this one are made, as one batch.", *told.surprises)
+            told = told.model_copy(update={"surprises": more})
+        return _plan(command, told)
 
     async def _accept(self, query: PlanJob, call: Call) -> None:
         if query.create is not None:
             await self._containers.create(query.create, call)
+        elif query.create_many is not None:
+            await self._batches.create(query.create_many, call)
         elif query.delete is not None:
             await self._containers.delete(query.delete, call)
         elif query.request is not None:

@@ -1,7 +1,8 @@
 """Claims on names, VMIDs and containers: refused before, or broken as an index; either way told the same."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import Row, func, select, update
@@ -15,6 +16,8 @@ from slipway.inventory.domain import IllegalTransition, Trigger, VmidTaken, adva
 from slipway.inventory.tables import containers, jobs
 from slipway.runtime.clock import now
 from slipway.runtime.database import Database
+
+_GONE: ContextVar[tuple[Id, ...]] = ContextVar("gone", default=())
 
 
 class HostnameTaken(Conflict):
@@ -34,9 +37,22 @@ async def accepting(database: Database, hostname: str = "") -> AsyncIterator[Asy
     """Open a transaction whose broken claims become errors that say so."""
     try:
         async with database.begin() as connection:
+            if gone := _GONE.get():
+                left = update(containers).where(containers.c.id.in_(gone))
+                await connection.execute(left.values(lifecycle=Lifecycle.DELETED))
             yield connection
     except IntegrityError as error:
         raise _claimed(str(error.orig), hostname) from error
+
+
+@contextmanager
+def as_if_gone(ids: Sequence[Id]) -> Iterator[None]:
+    """Let transactions that will be rolled back find containers gone that nothing has given up yet."""
+    token = _GONE.set(tuple(ids))
+    try:
+        yield
+    finally:
+        _GONE.reset(token)
 
 
 @asynccontextmanager

@@ -80,9 +80,11 @@ class Intake:
 class Planned(Exception):
     """A job would be taken in; raised so that the transaction in which it was accepted is rolled back."""
 
-    def __init__(self, command: RunJob) -> None:
+    def __init__(self, command: RunJob, *, others: int = 0) -> None:
         super().__init__(command.job)
         self.command = command
+        self.others = others
+        """How many more like it there would be."""
 
 
 class CancelPlanned(Exception):
@@ -101,6 +103,14 @@ class PlanningIntake(Intake):
         """Raise `Planned`."""
         del connection, call
         raise Planned(command)
+
+    async def take_in_all(
+        self, connection: AsyncConnection, call: Call, commands: Sequence[RunJob], *, parent: Id | None = None
+    ) -> None:
+        """Raise `Planned` for the first of a batch's."""
+        del connection, call, parent
+        if commands:
+            raise Planned(commands[0], others=len(commands) - 1)
 
     async def take_cancel(
         self, connection: AsyncConnection, call: Call, order: CancelJob, record: RunRecord | None
