@@ -102,3 +102,26 @@ async def test_a_node_in_maintenance_can_be_emptied(fleet: Fleet) -> None:  # no
     assert (refused.value.code, refused.value.errors[0].field) == ("node.in-maintenance", "args.target_node")
     codes = await planned(fleet, JobKind.MIGRATE, target_node="pve2")
     assert codes == ["job.active", "job.active", "node.in-maintenance"]
+
+
+@pytest.mark.parametrize(
+    ("selection", "numbers"),
+    [
+        ("101-102,tag:prod+name:web-4", [1, 2, 4]),
+        ("102+cluster:home+node:pve1", [2]),
+        ("102+cluster:none,name:WEB-3", [3]),
+        ("101-103+tag:prod+template:none,101-103+tag:prod", [1, 2, 3]),
+        ("node:pve2,104", [4]),
+    ],
+)
+async def test_what_is_read_is_what_is_meant(
+    fleet: Fleet,  # noqa: F811
+    selection: str,
+    numbers: list[int],
+) -> None:
+    """Terms narrow and add up as they are written, whether rows or words are compared."""
+    await fleet.make(4)
+
+    plan = await fleet.world.gateway.ask(bulk.PlanBatch(kind=JobKind.START, selection=selection))
+
+    assert [each.hostname for each in plan.items] == [f"web-{number}" for number in numbers]

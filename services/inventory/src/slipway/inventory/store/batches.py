@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.batches import BatchItem
 from slipway.contracts.bulk import (
-    MOST_ITEMS,
     BatchAccepted,
     BatchPlan,
     CreateContainers,
@@ -24,7 +23,6 @@ from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import batching
 from slipway.inventory.batching import BatchCommand
 from slipway.inventory.domain import NotCancellable, refuse_cancel
-from slipway.inventory.selection import Candidate, chosen, missing, parse, refused
 from slipway.inventory.store import audit, batch_plans
 from slipway.inventory.store.batch_choice import (
     Choice,
@@ -40,6 +38,7 @@ from slipway.inventory.store.intake import Intake, cancel_order
 from slipway.inventory.store.jobs import JobNotFound, job_row
 from slipway.inventory.store.making import Creation, claim
 from slipway.inventory.store.queue import ACTIVE, lock_queue
+from slipway.inventory.store.selecting import look
 from slipway.inventory.store.vmids import lock_names
 from slipway.inventory.tables import clusters, containers, jobs
 from slipway.runtime import outbox
@@ -66,7 +65,7 @@ class BatchStore:
     async def working(self, selection: str) -> tuple[Id, ...]:
         """Give the jobs that work on what a selection means, as far as the rows know."""
         async with self._database.begin() as connection:
-            found, _ = await _look(connection, selection)
+            found, _ = await look(connection, selection)
             mine = jobs.c.container_id.in_([one.id for one in found])
             active = await connection.scalars(select(jobs.c.id).where(mine, jobs.c.state.in_(ACTIVE)))
             return tuple(active)
@@ -165,37 +164,10 @@ class BatchStore:
         return BatchAccepted(job=JobRef(id=batch), counts=counts)
 
 
-async def _look(connection: AsyncConnection, selection: str) -> tuple[tuple[Candidate, ...], tuple[int, ...]]:
-    """Give the living containers that a selection means, and the VMIDs in it that nothing has."""
-    parts = parse(selection)
-    one = containers.c
-    columns = (one.id, one.vmid, one.hostname, clusters.c.name, one.node, one.template)
-    wanted = select(*columns, one.spec["tags"].label("tags"))
-    rows = await connection.execute(wanted.join(clusters).where(one.lifecycle != Lifecycle.DELETED))
-    among = [
-        Candidate(
-            id=row.id,
-            vmid=row.vmid,
-            hostname=row.hostname,
-            cluster=row.name,
-            node=row.node,
-            template=row.template,
-            tags=frozenset(row.tags or ()),
-        )
-        for row in rows
-    ]
-    found = chosen(parts, among)
-    if not found:
-        raise refused("No container fits it; `slipway list` shows which there are.")
-    if len(found) > MOST_ITEMS:
-        raise refused(f"{len(found)} containers fit it; {MOST_ITEMS} are the most in one batch.")
-    return found, missing(parts, found)
-
-
 async def _choose(
     connection: AsyncConnection, request: PlanBatch | RequestBatch, judge: Judge, *, lock: bool
 ) -> tuple[Choice, ...]:
-    found, absent = await _look(connection, request.selection)
+    found, absent = await look(connection, request.selection)
     ids = [one.id for one in found]
     choices = await choices_of(connection, ids, request.kind, request.args, judge, lock=lock)
     return (*choices, *(Choice.absent(vmid) for vmid in absent))
