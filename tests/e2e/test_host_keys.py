@@ -81,6 +81,29 @@ async def test_a_node_is_usable_once_its_key_is_confirmed(two: RunningStack) -> 
         await stays_usable(api, accepted["container"]["vmid"])
 
 
+async def test_a_rotated_token_takes_the_place_of_the_old_one(two: RunningStack) -> None:
+    """It is tried before it is saved: one that is not accepted changes nothing; the rest stays as it was."""
+    told = json.loads((two.data / "lab" / "lab.json").read_text())
+    other = {
+        "token_id": told["root_token_id"],
+        "token_secret": Path(told["root_token_secret_file"]).read_text(),
+    }
+    async with two.client() as api:
+        before = (await api.get("/api/v1/clusters/lab")).json()
+
+        wrong = await api.put("/api/v1/clusters/lab/access", json={"token_secret": "not-the-secret"})
+        bare = await api.put("/api/v1/clusters/lab/access", json={"username": "root@pam"})
+        right = await api.put("/api/v1/clusters/lab/access", json=other)
+
+        assert [each["field"] for each in wrong.json()["errors"]] == ["token_secret"], wrong.text
+        assert [each["field"] for each in bare.json()["errors"]] == ["password"], bare.text
+        assert right.status_code == httpx.codes.OK, right.text
+        assert right.json()["token_id"] == told["root_token_id"] != before["token_id"]
+        assert right.json()["tls_fingerprint"] == before["tls_fingerprint"]
+        accepted = await create(api, cluster="lab", hostname="rotated", template="debian-base")
+        assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+
+
 async def stays_usable(api: httpx.AsyncClient, vmid: int) -> None:
     """Wait until monitor has looked by itself since then: it reaches the node as well."""
     async with asyncio.timeout(WAIT_SECONDS):

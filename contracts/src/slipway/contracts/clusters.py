@@ -243,7 +243,7 @@ class SetVmidRange(Query[Cluster]):
 
 
 class ConfirmHostKey(Query[Cluster]):
-    """Confirm a node's SSH host key; it is tried before it is saved. The node is usable from then on."""
+    """Confirm a node's SSH host key; it is tried before it is saved. Address and port stay if None."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.node.host-key"
     timeout: ClassVar[timedelta] = timedelta(seconds=25)
@@ -253,8 +253,26 @@ class ConfirmHostKey(Query[Cluster]):
     host_key: str
     """OpenSSH form; who asks has compared it with the one on the node itself."""
     address: str | None = None
-    """None, like the port, stays as it was."""
     port: int | None = None
+
+
+class ChangeClusterAccess(Query[Cluster]):
+    """Change how a cluster is reached, a new token for one; tried before it is saved. What is None stays."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.change-access"
+    timeout: ClassVar[timedelta] = timedelta(seconds=25)
+    cluster: str
+    """Id or name."""
+    endpoint: str | None = None
+    token_id: str | None = None
+    """With it the user goes, and the other way round; so do fingerprint and CA."""
+    username: str | None = None
+    tls_fingerprint: str | None = None
+    ca: str | None = None
+    ssh_username: str | None = None
+    ssh_port: int | None = None
+    secrets: ClusterSecrets = ClusterSecrets()
+    """Sealed to inventory; owner = what `cluster` says."""
 
 
 class ClusterChanged(Event):

@@ -80,6 +80,7 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
         clusters.SetMaintenance: ("gateway",),
         clusters.SetVmidRange: ("gateway",),
         clusters.ConfirmHostKey: ("gateway",),
+        clusters.ChangeClusterAccess: ("gateway",),
         jobs.GetJobSecrets: ("provisioner",),
         jobs.ReplaceVmid: ("provisioner",),
         clusters.AddCluster: ("gateway",),

@@ -4,7 +4,14 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import SecretStr
 
-from slipway.contracts.clusters import AddCluster, Cluster, ClusterSecrets, ClusterSpec, SshNode
+from slipway.contracts.clusters import (
+    AddCluster,
+    ChangeClusterAccess,
+    Cluster,
+    ClusterSecrets,
+    ClusterSpec,
+    SshNode,
+)
 from slipway.contracts.containers import (
     ContainerSpec,
     CreateContainer,
@@ -15,7 +22,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import GetTemplate, Variable
 from slipway.contracts.values import Sealed
-from slipway.gateway.http.bodies import ClusterBody, ContainerBody
+from slipway.gateway.http.bodies import ClusterAccessBody, ClusterBody, ContainerBody
 from slipway.runtime.bus import Bus
 from slipway.runtime.sealing import Sealer
 
@@ -51,13 +58,7 @@ class Inventory:
 
     async def add_cluster(self, body: ClusterBody) -> Cluster:
         """Ask for a cluster; its secrets travel sealed."""
-        given = {
-            "token_secret": body.token_secret,
-            "password": body.password,
-            "ssh_password": body.ssh.password,
-            "ssh_private_key": body.ssh.private_key,
-        }
-        secrets = {name: self._sealed(each, owner=body.name, field=name) for name, each in given.items()}
+        secrets = self._secrets(body, owner=body.name)
         spec = ClusterSpec(
             name=body.name,
             endpoint=body.endpoint.rstrip("/"),
@@ -69,7 +70,35 @@ class Inventory:
             ssh_port=body.ssh.port,
             nodes={name: SshNode(**node.model_dump()) for name, node in body.ssh.nodes.items()},
         )
-        return await self._bus.ask(AddCluster(spec=spec, secrets=ClusterSecrets(**secrets)))
+        return await self._bus.ask(AddCluster(spec=spec, secrets=secrets))
+
+    async def change_access(self, cluster: str, body: ClusterAccessBody) -> Cluster:
+        """Ask for another way to reach a cluster; its secrets travel sealed."""
+        endpoint = body.endpoint.rstrip("/") if body.endpoint is not None else None
+        return await self._bus.ask(
+            ChangeClusterAccess(
+                cluster=cluster,
+                endpoint=endpoint,
+                token_id=body.token_id,
+                username=body.username,
+                tls_fingerprint=body.tls_fingerprint,
+                ca=body.ca,
+                ssh_username=body.ssh.username,
+                ssh_port=body.ssh.port,
+                secrets=self._secrets(body, owner=cluster),
+            )
+        )
+
+    def _secrets(self, body: ClusterBody | ClusterAccessBody, *, owner: str) -> ClusterSecrets:
+        given = {
+            "token_secret": body.token_secret,
+            "password": body.password,
+            "ssh_password": body.ssh.password,
+            "ssh_private_key": body.ssh.private_key,
+        }
+        return ClusterSecrets(
+            **{name: self._sealed(each, owner=owner, field=name) for name, each in given.items()}
+        )
 
     async def reveal(self, container: Id, credential: Id) -> tuple[Revealed, SecretStr]:
         """Ask for a credential and open it."""

@@ -21,6 +21,7 @@ from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.batch_retry import BatchRetries
 from slipway.inventory.store.batches import BatchStore
+from slipway.inventory.store.cluster_access import AccessStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.copying import CopyStore
@@ -71,7 +72,14 @@ def register(
     """Say which handler answers which subject; returns what looks for forgotten containers."""
     queue = Queue(tables, limits)
     rooms = _Rooms(bus, tables, custody, queue, reach)
-    of_clusters = ClusterHandlers(bus, ClusterStore(tables), queue, AuditStore(tables), custody)
+    of_clusters = ClusterHandlers(
+        bus=bus,
+        store=ClusterStore(tables),
+        reached=AccessStore(tables),
+        queue=queue,
+        trail=AuditStore(tables),
+        custody=custody,
+    )
     intake = Intake(queue, bus.refuse_new_work)
     of_containers, of_jobs = rooms.of_containers(intake), rooms.of_jobs(intake)
     of_batches = rooms.of_batches(intake, of_containers)
@@ -112,6 +120,7 @@ def register(
     bus.answer(clusters.SetMaintenance, of_clusters.maintain)
     bus.answer(clusters.SetVmidRange, of_clusters.set_vmids)
     bus.answer(clusters.ConfirmHostKey, of_clusters.confirm)
+    bus.answer(clusters.ChangeClusterAccess, of_clusters.change_access)
     bus.answer(jobs.GetJobSecrets, of_jobs.secrets)
     bus.answer(jobs.ReplaceVmid, of_jobs.replace_vmid)
     bus.consume(jobs.RunRecord, of_jobs.record_written, durable="inventory-records")

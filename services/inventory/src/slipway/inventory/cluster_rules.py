@@ -1,9 +1,10 @@
 """What a cluster and its nodes' host keys may be. Pure; every fault names its field."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 
-from slipway.contracts.clusters import ClusterFacts, ClusterSecrets, ClusterSpec, SshNode
+from slipway.contracts.clusters import ChangeClusterAccess, ClusterFacts, ClusterSpec, SshNode
 from slipway.contracts.problems import FieldError, Invalid
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -11,6 +12,11 @@ _ENDPOINT = re.compile(r"https://[A-Za-z0-9._\[\]:-]{1,300}")
 _HOST_KEY = re.compile(
     r"(?P<key>[a-z][a-z0-9@.-]{5,60} [A-Za-z0-9+/]{40,4000}={0,3})( [^\x00-\x1f\x7f]{0,200})?"
 )
+_INSTEAD = MappingProxyType(
+    {"token_id": "username", "username": "token_id", "tls_fingerprint": "ca", "ca": "tls_fingerprint"}
+)
+"""What takes the place of what."""
+_SSH = frozenset({"ssh_password", "ssh_private_key"})
 _ADDRESS = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 
 
@@ -26,12 +32,32 @@ class HostKeyRefused(Invalid):
     code = "node.host-key-refused"
 
 
-def check(spec: ClusterSpec, secrets: ClusterSecrets) -> None:
-    """Refuse a description that can't be tried; all faults together."""
+def check(spec: ClusterSpec, secrets: Collection[str]) -> None:
+    """Refuse a description that can't be tried; all faults together.
+
+    Args:
+        spec: the cluster's.
+        secrets: which of `ClusterSecrets` there are.
+    """
     errors = tuple(_faults(spec, secrets))
     if errors:
         told = "; ".join(f"{each.field}: {each.message}" for each in errors)
         raise ClusterInvalid(f"The cluster can't be as described: {told}", errors=errors)
+
+
+def changes_of(query: ChangeClusterAccess) -> Mapping[str, object]:
+    """Give what changes of a cluster's description; what takes another's place takes it away."""
+    given = {name: value for name, value in query if name in ClusterSpec.model_fields and value is not None}
+    gone = {other: None for name, other in _INSTEAD.items() if name in given and other not in given}
+    return {**gone, **given}
+
+
+def kept_secrets(spec: ClusterSpec, known: Collection[str], given: Collection[str]) -> frozenset[str]:
+    """Name the known secrets that are still needed beside given ones."""
+    gone = {"password"} if spec.token_id is not None else {"token_secret"}
+    if _SSH & set(given):
+        gone |= _SSH
+    return frozenset(known) - gone - frozenset(given)
 
 
 def confirmed(spec: ClusterSpec, node: str, reached: SshNode) -> ClusterSpec:
@@ -72,7 +98,7 @@ def refuse_unreached(node: str, key: str, found: ClusterFacts) -> None:
     raise HostKeyRefused(message, errors=[FieldError(field="host_key", message=message)], shown=shown)
 
 
-def _faults(spec: ClusterSpec, secrets: ClusterSecrets) -> Iterator[FieldError]:
+def _faults(spec: ClusterSpec, secrets: Collection[str]) -> Iterator[FieldError]:
     if not _NAME.fullmatch(spec.name):
         yield FieldError(field="name", message="1 to 63 small letters, digits and hyphens.")
     if not _ENDPOINT.fullmatch(spec.endpoint):
@@ -80,11 +106,11 @@ def _faults(spec: ClusterSpec, secrets: ClusterSecrets) -> Iterator[FieldError]:
     if (spec.token_id is None) == (spec.username is None):
         message = "Give token_id with token_secret, or username with password."
         yield FieldError(field="token_id", message=message)
-    elif spec.token_id is not None and secrets.token_secret is None:
+    elif spec.token_id is not None and "token_secret" not in secrets:
         yield FieldError(field="token_secret", message="The token needs its secret.")
-    elif spec.username is not None and secrets.password is None:
+    elif spec.username is not None and "password" not in secrets:
         yield FieldError(field="password", message="The user needs its password.")
-    if secrets.ssh_password is None and secrets.ssh_private_key is None:
+    if not _SSH & set(secrets):
         message = "Give ssh.password or ssh.private_key: parts of the work need pct."
         yield FieldError(field="ssh", message=message)
     for name, node in spec.nodes.items():

@@ -121,6 +121,30 @@ class ClusterBody(BaseModel):
     ssh: SshBody
 
 
+class SshLoginBody(BaseModel):
+    """Another SSH login."""
+
+    model_config = _STRICT
+    username: str | None = None
+    password: SecretStr | None = None
+    private_key: SecretStr | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+
+
+class ClusterAccessBody(BaseModel):
+    """Another way to reach a cluster; what is left out stays. It is tested before it is saved."""
+
+    model_config = _STRICT
+    endpoint: str | None = None
+    token_id: str | None = None
+    token_secret: SecretStr | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    tls_fingerprint: str | None = None
+    ca: str | None = None
+    ssh: SshLoginBody = SshLoginBody()
+
+
 class VmidRangeBody(BaseModel):
     """The VMIDs that Slipway chooses from, both ends included."""
 

@@ -18,7 +18,7 @@ from slipway.contracts.clusters import (
 )
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer
-from slipway.gateway.http.bodies import ClusterBody, HostKeyBody, VmidRangeBody
+from slipway.gateway.http.bodies import ClusterAccessBody, ClusterBody, HostKeyBody, VmidRangeBody
 from slipway.runtime.bus import Bus
 
 
@@ -38,6 +38,10 @@ def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
     @api.get("/clusters/{cluster}", response_model=Cluster)
     async def get_cluster(cluster: NamePath) -> Response:
         return answer(await bus.ask(GetCluster(cluster=cluster)))
+
+    @api.put("/clusters/{cluster}/access", response_model=Cluster)
+    async def change_access(cluster: NamePath, body: ClusterAccessBody) -> Response:
+        return answer(await inventory.change_access(cluster, body))
 
     @api.put("/clusters/{cluster}/vmid-range", response_model=Cluster)
     async def set_vmid_range(cluster: NamePath, body: VmidRangeBody) -> Response:

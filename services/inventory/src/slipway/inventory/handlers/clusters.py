@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from slipway.contracts.clusters import (
     AddCluster,
     AuditPage,
+    ChangeClusterAccess,
     Cluster,
     ClusterAccess,
     ClusterFacts,
@@ -30,7 +31,8 @@ from slipway.contracts.values import Sealed
 from slipway.inventory import cluster_rules, domain
 from slipway.inventory.credentials import Custody
 from slipway.inventory.store.audit import AuditStore
-from slipway.inventory.store.clusters import ClusterStore, refuse_unknown
+from slipway.inventory.store.cluster_access import AccessStore
+from slipway.inventory.store.clusters import ClusterStore, KnownCluster, refuse_unknown
 from slipway.inventory.store.queue import Queue
 from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.call import Call
@@ -43,10 +45,18 @@ class ClusterHandlers:
     """Answers about clusters."""
 
     def __init__(
-        self, bus: Bus, store: ClusterStore, queue: Queue, trail: AuditStore, custody: Custody
+        self,
+        *,
+        bus: Bus,
+        store: ClusterStore,
+        reached: AccessStore,
+        queue: Queue,
+        trail: AuditStore,
+        custody: Custody,
     ) -> None:
         self._bus = bus
         self._store = store
+        self._reached = reached
         self._queue = queue
         self._trail = trail
         self._custody = custody
@@ -54,18 +64,12 @@ class ClusterHandlers:
     async def add(self, query: AddCluster, call: Call) -> Cluster:
         """Test a cluster, then save it."""
         spec = query.spec
-        cluster_rules.check(spec, query.secrets)
+        cluster_rules.check(spec, _given(query.secrets))
         await self._store.refuse_taken(spec.name)
         cluster = new_id()
-        opened = {
-            field: self._custody.receive(sealed, owner=spec.name, field=field)
-            for field, sealed in _given(query.secrets).items()
-        }
+        opened = self._received(query.secrets, owner=spec.name)
         facts = await self._test(spec, opened)
-        kept = {
-            field: self._custody.keep(secret, owner=cluster, field=field) for field, secret in opened.items()
-        }
-        return await self._store.add(call, cluster, spec, kept, facts)
+        return await self._store.add(call, cluster, spec, self._kept(opened, owner=cluster), facts)
 
     async def get(self, query: GetCluster, _call: Call) -> Cluster:
         """Give one."""
@@ -91,13 +95,39 @@ class ClusterHandlers:
         refuse_unknown(known, query.node)
         reached = SshNode(address=query.address, port=query.port, host_key=query.host_key)
         spec = cluster_rules.confirmed(known.spec, query.node, reached)
-        opened = {
+        facts = await self._test(domain.with_addresses(spec, known.nodes), self._opened(known))
+        cluster_rules.refuse_unreached(query.node, query.host_key, facts)
+        return await self._reached.confirm(call, known.id, query.node, spec.nodes[query.node], facts)
+
+    async def change_access(self, query: ChangeClusterAccess, call: Call) -> Cluster:
+        """Try another way to reach a cluster, then save it."""
+        known = await self._store.known(query.cluster)
+        changes = cluster_rules.changes_of(query)
+        spec = known.spec.model_copy(update=dict(changes))
+        given = self._received(query.secrets, owner=query.cluster)
+        stay = cluster_rules.kept_secrets(spec, known.secrets, given)
+        opened = {name: secret for name, secret in self._opened(known).items() if name in stay} | given
+        cluster_rules.check(spec, opened)
+        facts = await self._test(domain.with_addresses(spec, known.nodes), opened)
+        kept = self._kept(opened, owner=known.id)
+        return await self._reached.change_access(call, known.id, changes, kept, facts)
+
+    def _received(self, secrets: ClusterSecrets, *, owner: str) -> dict[str, SecretStr]:
+        return {
+            field: self._custody.receive(sealed, owner=owner, field=field)
+            for field, sealed in _given(secrets).items()
+        }
+
+    def _opened(self, known: KnownCluster) -> dict[str, SecretStr]:
+        return {
             field: self._custody.vault.open(kept, owner=known.id, field=field)
             for field, kept in known.secrets.items()
         }
-        facts = await self._test(domain.with_addresses(spec, known.nodes), opened)
-        cluster_rules.refuse_unreached(query.node, query.host_key, facts)
-        return await self._store.confirm(call, known.id, query.node, spec.nodes[query.node], facts)
+
+    def _kept(self, opened: Mapping[str, SecretStr], *, owner: str) -> Mapping[str, str]:
+        return {
+            field: self._custody.keep(secret, owner=owner, field=field) for field, secret in opened.items()
+        }
 
     async def _test(self, spec: ClusterSpec, secrets: Mapping[str, SecretStr]) -> ClusterFacts:
         """Have monitor reach a cluster."""

@@ -12,12 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.clusters import (
     Cluster,
     ClusterAdded,
-    ClusterChanged,
     ClusterFacts,
     ClusterPage,
     ClusterSpec,
     NodeFacts,
-    SshNode,
     VmidRange,
 )
 from slipway.contracts.message import Id
@@ -29,7 +27,6 @@ from slipway.runtime import outbox
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
 from slipway.runtime.database import Database
-from slipway.runtime.ids import new_id
 
 
 class ClusterExists(Conflict):
@@ -100,7 +97,7 @@ class ClusterStore:
             async with self._database.begin() as connection:
                 await connection.execute(insert(clusters).values(row))
                 for each in facts.nodes:
-                    await _observe(connection, cluster, each)
+                    await keep_facts(connection, cluster, each)
                 await audit.note(connection, call, "cluster.add", cluster, "done", name=spec.name)
                 added = ClusterAdded(id=cluster, name=spec.name)
                 await outbox.add(connection, added, message_id=f"cluster:{cluster}:added")
@@ -111,7 +108,7 @@ class ClusterStore:
     async def set_vmids(self, call: Call, wanted: str, vmids: VmidRange | None) -> Cluster:
         """Keep which VMIDs are chosen from; what exists keeps its own."""
         async with self._database.begin() as connection:
-            row = await _find(connection, wanted, for_update=True)
+            row = await find_cluster(connection, wanted, for_update=True)
             spec = ClusterSpec.model_validate(row.spec).model_copy(update={"vmids": vmids})
             await connection.execute(
                 update(clusters).where(clusters.c.id == row.id).values(spec=spec.model_dump(mode="json"))
@@ -120,37 +117,16 @@ class ClusterStore:
             await audit.note(connection, call, "cluster.vmid-range", row.id, "done", vmids=told)
         return await self.get(row.id)
 
-    async def confirm(
-        self, call: Call, cluster: Id, node: str, reached: SshNode, facts: ClusterFacts
-    ) -> Cluster:
-        """Save how a node is reached, as it was tried, and what the trial saw."""
-        async with self._database.begin() as connection:
-            row = await _find(connection, cluster, for_update=True)
-            spec = ClusterSpec.model_validate(row.spec)
-            spec = spec.model_copy(update={"nodes": {**spec.nodes, node: reached}})
-            kept = {
-                "spec": spec.model_dump(mode="json"),
-                "offered_host_keys": dict(facts.offered_host_keys),
-            }
-            await connection.execute(update(clusters).where(clusters.c.id == row.id).values(**kept))
-            for each in facts.nodes:
-                await _observe(connection, row.id, each)
-            told = {"cluster": row.name, "node": node, "host_key": str(reached.host_key)}
-            await audit.note(connection, call, "node.host-key", f"{row.name}/{node}", "done", **told)
-            changed = ClusterChanged(id=row.id, name=row.name)
-            await outbox.add(connection, changed, message_id=f"cluster:{row.id}:changed:{new_id()}")
-        return await self.get(row.id)
-
     async def observe(self, cluster: Id, facts: NodeFacts) -> None:
         """Take what was seen of a node, unless something newer is known."""
         async with self._database.begin() as connection:
             if await connection.scalar(select(clusters.c.id).where(clusters.c.id == cluster)):
-                await _observe(connection, cluster, facts)
+                await keep_facts(connection, cluster, facts)
 
     async def get(self, wanted: str) -> Cluster:
         """Give one cluster by id or name."""
         async with self._database.begin() as connection:
-            row = await _find(connection, wanted)
+            row = await find_cluster(connection, wanted)
             return _cluster(row, await _nodes(connection, [row.id]), await _resting(connection, [row.id]))
 
     async def list(self, *, limit: int, cursor: str | None) -> ClusterPage:
@@ -172,7 +148,7 @@ class ClusterStore:
             ClusterNotFound: if there is none, or if the only one is not the only one; names the field.
         """
         async with self._database.begin() as connection:
-            row = await (_find(connection, wanted) if wanted else _only(connection))
+            row = await (find_cluster(connection, wanted) if wanted else _only(connection))
             seen = await _nodes(connection, [row.id])
             resting = await _resting(connection, [row.id])
         return KnownCluster(
@@ -198,7 +174,8 @@ async def seen_of(connection: AsyncConnection, ids: Collection[Id]) -> Mapping[I
     return {each: Seen(facts.get(each, ()), resting.get(each, ())) for each in ids}
 
 
-async def _observe(connection: AsyncConnection, cluster: Id, facts: NodeFacts) -> None:
+async def keep_facts(connection: AsyncConnection, cluster: Id, facts: NodeFacts) -> None:
+    """Keep what was seen of a node, unless something newer is known."""
     seen = {"facts": facts.model_dump(mode="json"), "observed_at": facts.observed_at}
     await connection.execute(
         upsert(nodes)
@@ -211,7 +188,8 @@ async def _observe(connection: AsyncConnection, cluster: Id, facts: NodeFacts) -
     )
 
 
-async def _find(connection: AsyncConnection, wanted: str, *, for_update: bool = False) -> Row[Any]:
+async def find_cluster(connection: AsyncConnection, wanted: str, *, for_update: bool = False) -> Row[Any]:
+    """Give a cluster's row by id or name."""
     query = select(clusters).where(or_(clusters.c.id == wanted, clusters.c.name == wanted))
     row = (await connection.execute(query.with_for_update() if for_update else query)).first()
     if row is None:
