@@ -2,9 +2,12 @@
 
 import asyncio
 import os
+import resource
 import signal
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -68,3 +71,108 @@ async def test_long_line(view: LogView, tmp_path: Path) -> None:
     await run_once(python("print('x' * 2_000_000)"), view, seconds=10)
 
     assert len((tmp_path / "it.log").read_text()) == 2_000_001
+
+
+CHATTY = "for n in range(30_000): print('line', n)\nimport time; print('through', flush=True); time.sleep(60)"
+
+
+@contextmanager
+def at_most(kind: int, least: int) -> Iterator[None]:
+    """Take a resource away from this process for a while."""
+    soft, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (least, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, (soft, hard))
+
+
+async def test_full_disk(view: LogView, tmp_path: Path) -> None:
+    """A process whose log can't be written is read all the same, and never hangs in its own output."""
+    (tmp_path / "it.log").symlink_to("/dev/full")
+    kept = Supervised(python(CHATTY), view, on_change=lambda: None)
+    kept.start()
+
+    await until(lambda: view.tail("it").endswith("through"))
+
+    await kept.stop(seconds=2)
+
+
+async def test_room_again(view: LogView, tmp_path: Path) -> None:
+    """Lines that found no room are counted, and what comes after them is written whole."""
+    view.write("it", "before")
+    with at_most(resource.RLIMIT_FSIZE, 10):
+        for word in ("torn in two", "lost", "lost too"):
+            view.write("it", word)
+
+    view.write("it", "after")
+
+    lines = (tmp_path / "it.log").read_text().splitlines()
+    assert lines == ["before", "tor", "(3 lines could not be written here)", "after"]
+
+
+def test_nobody_reads(tmp_path: Path) -> None:
+    """With standard output closed or full, a process goes on, and its lines are in its file."""
+    code = (
+        "import asyncio, sys; from pathlib import Path\n"
+        "from slipway.cli.logview import LogView; from slipway.cli.output import finish\n"
+        "from slipway.cli.supervisor import Command, run_once\n"
+        "lines = 'for n in range(20000): print(n)'\n"
+        "command = Command(name='it', arguments=(sys.executable, '-c', lines), environment={})\n"
+        "asyncio.run(run_once(command, LogView(Path(sys.argv[1])), seconds=20)); finish()\n"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    with open("/dev/full", "wb") as full:  # noqa: PTH123  no file of ours
+        for name, out in (("closed", write), ("full", full.fileno())):
+            (tmp_path / name).mkdir()
+
+            command = [sys.executable, "-c", code, str(tmp_path / name)]
+            ended = subprocess.run(command, check=False, stdout=out, stderr=subprocess.PIPE, timeout=60)
+
+            assert (ended.returncode, ended.stderr) == (0, b""), name
+            assert (tmp_path / name / "it.log").read_text().count("\n") == 20_000
+    os.close(write)
+
+
+async def test_no_process_to_be_had(view: LogView) -> None:
+    """A process that can't be started for want of something is started as soon as it can be."""
+    kept = Supervised(python("print('up'); import time; time.sleep(60)"), view, on_change=lambda: None)
+    kept.start()
+    await until(lambda: view.tail("it") == "up")
+    with at_most(resource.RLIMIT_NOFILE, 3):
+        os.kill(kept.pid or 0, signal.SIGKILL)
+        await until(lambda: "it does not run (it can't be started: " in view.tail("slipway"))
+
+    await until(lambda: view.tail("it") == "up\nup")
+
+    await kept.stop(seconds=2)
+
+
+async def test_no_room_to_note(view: LogView) -> None:
+    """A change that can't be noted leaves no process unwatched."""
+    troubles = [OSError(28, "No space left on device")]
+
+    def note() -> None:
+        if troubles:
+            raise troubles.pop()
+
+    kept = Supervised(python("print('up'); import time; time.sleep(60)"), view, on_change=note)
+    kept.start()
+
+    await until(lambda: kept.starts == 2 and view.tail("it").endswith("up"))
+
+    assert "No space left" in view.tail("slipway")
+    await kept.stop(seconds=2)
+
+
+async def test_rotated(tmp_path: Path) -> None:
+    """A log and the one before it never take more than twice the bound."""
+    view = LogView(tmp_path, is_quiet=True, most_bytes=1000)
+
+    for number in range(1000):
+        view.write("it", f"line {number}")
+
+    view.close()
+    assert (tmp_path / "it.log").stat().st_size + (tmp_path / "it.log.1").stat().st_size < 2100
+    assert (tmp_path / "it.log").read_text().endswith("line 999\n")

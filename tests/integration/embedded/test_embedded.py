@@ -14,10 +14,11 @@ import nats
 import pytest
 from nats.js.errors import APIError
 
-from slipway.cli.embedded import process
+from slipway.cli.embedded import shared
 from slipway.cli.embedded.nats import EmbeddedNats, NatsOptions, find_program
 from slipway.cli.embedded.postgres import EmbeddedPostgres, PostgresOptions
-from slipway.cli.embedded.process import EmbeddedFailure, account_for, own_folder, reachable
+from slipway.cli.embedded.process import EmbeddedFailure, account_for
+from slipway.cli.embedded.shared import own_folder, reachable
 from support.folders import open_folder
 from support.waiting import lives, until
 
@@ -42,7 +43,7 @@ def closed_data(data: Path) -> Iterator[Path]:
     yield folder
     for name in ("nats", "postgres"):
         place = (folder / name).resolve()
-        if place.is_relative_to(process.SHARED):
+        if place.is_relative_to(shared.SHARED):
             shutil.rmtree(place.parent, ignore_errors=True)
 
 
@@ -147,7 +148,7 @@ async def test_a_closed_data_folder_is_kept_where_the_servers_can_reach_it(close
     connection = await asyncpg.connect(server.admin_url)
     await connection.close()
     server.stop()
-    assert real(closed_data / "postgres").is_relative_to(process.SHARED)
+    assert real(closed_data / "postgres").is_relative_to(shared.SHARED)
     assert modes(closed_data.parent, closed_data) == before
     assert own_folder(closed_data, "postgres", account_for(closed_data)) == real(closed_data / "postgres")
 
@@ -175,7 +176,7 @@ def test_a_place_that_somebody_else_owns_is_refused(data: Path, monkeypatch: pyt
     theirs = data / "theirs"
     theirs.mkdir()
     os.chown(theirs, 65534, 65534)
-    monkeypatch.setattr(process, "SHARED", theirs)
+    monkeypatch.setattr(shared, "SHARED", theirs)
     home = data / "home"
     home.mkdir(mode=0o700)
 

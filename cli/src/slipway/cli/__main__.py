@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from slipway.cli import changes, demo, topology, up, verbs
+from slipway.cli import changes, demo, output, topology, up, verbs
 from slipway.cli.client import ApiProblem, ApiUnreachable
 from slipway.cli.embedded.process import EmbeddedFailure
 from slipway.cli.endpoints import NotRunning
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     given = _parser().parse_args(arguments)
     os.umask(0o022)
+    output.forgive()
     try:
         work: Coroutine[Any, Any, int] = given.act(given)
         return asyncio.run(work)
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        output.finish()
 
 
 def _parser() -> argparse.ArgumentParser:

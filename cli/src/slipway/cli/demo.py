@@ -22,7 +22,7 @@ from rich.console import Console
 from slipway.cli.client import Client
 from slipway.cli.folders import DataFolder
 from slipway.cli.following import follow_job
-from slipway.cli.logview import say
+from slipway.cli.output import say
 from slipway.cli.supervisor import ProcessFailed
 from slipway.cli.up import DEFAULT_PORT, Options, Stack, prepare, unless_told
 from slipway.lab.guests import choose, setup

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from slipway.cli.embedded.process import Account, account_for, own_folder
+from slipway.cli.embedded.process import Account, account_for
+from slipway.cli.embedded.shared import own_folder
 from slipway.cli.folders import DataFolder, write_whole
 from slipway.contracts.registry import SERVICES
 from slipway.runtime.identities import Identities, generate

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway.cli.client import ApiProblem, Client
+from slipway.cli.client import ApiProblem, ApiUnreachable, Client
 from slipway.cli.endpoints import LabEndpoint
 
 CLUSTER = "lab"
@@ -70,7 +70,7 @@ async def is_usable(client: Client, lab: RunningLab | None) -> bool:
     """Whether containers could be created on the lab now: its nodes are online and reached by SSH."""
     try:
         cluster = next(each for each in await client.items("/clusters") if each["name"] == CLUSTER)
-    except (ApiProblem, StopIteration):
+    except (ApiProblem, ApiUnreachable, StopIteration):
         return False
     nodes = cluster.get("nodes") or []
     usable = {node["node"] for node in nodes if node["is_online"] and node["is_ssh_usable"]}

@@ -1,16 +1,21 @@
-"""One log of many processes: each line with its process's name in front, and a file for each process."""
+"""One log of many processes: each line with its process's name in front, and a file for each process.
 
+Taking a line never fails: who reads a process's output must go on, or the process hangs in its own log.
+"""
+
+import io
 import re
 import sys
 from collections import defaultdict, deque
 from pathlib import Path
-from typing import IO
 
 from rich.console import Console
 from rich.text import Text
 
+from slipway.cli.logfile import MOST_BYTES, LogFile
+from slipway.cli.output import put
+
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
-_KEPT_BYTES = 20_000_000
 _WIDTH = 11
 _TAIL_LINES = 15
 _OURSELVES = "slipway"
@@ -20,19 +25,22 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 class LogView:
     """Where every line that a process writes goes to."""
 
-    def __init__(self, folder: Path, *, is_quiet: bool = False) -> None:
+    def __init__(self, folder: Path, *, is_quiet: bool = False, most_bytes: int = MOST_BYTES) -> None:
         self._folder = folder
         self._is_quiet = is_quiet
-        self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-        self._files: dict[str, IO[str]] = {}
+        self._most_bytes = most_bytes
+        # Not on standard output itself: the console keeps what it can't write, and exits on a closed pipe.
+        self._drawn = io.StringIO()
+        self._console = Console(
+            file=self._drawn, force_terminal=sys.stdout.isatty(), highlight=False, soft_wrap=True
+        )
+        self._files: dict[str, LogFile] = {}
         self._tails: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_TAIL_LINES))
 
     def write(self, name: str, line: str, *, is_shown: bool = True) -> None:
         """Take one line of one process; one that is not shown is in its file all the same."""
-        file = self._file(name)
-        file.write(f"{line}\n")
-        file.flush()
         self._tails[name].append(line)
+        self._file(name).write(line)
         if is_shown and (not self._is_quiet or name == _OURSELVES):
             self._show(name, line)
 
@@ -54,16 +62,15 @@ class LogView:
         colour = COLOURS[sum(name.encode()) % len(COLOURS)]
         prefix = Text(f"{name:<{_WIDTH}} | ", style=colour)
         self._console.print(prefix + Text(_CONTROL.sub("?", line)))
+        put(self._drawn.getvalue())
+        self._drawn.seek(0)
+        self._drawn.truncate()
 
-    def _file(self, name: str) -> IO[str]:
+    def _file(self, name: str) -> LogFile:
         if name not in self._files:
-            path = self._folder / f"{name}.log"
-            if path.exists() and path.stat().st_size > _KEPT_BYTES:
-                path.replace(path.with_suffix(".log.1"))
-            self._files[name] = path.open("a", encoding="utf-8", errors="replace")
+            self._files[name] = LogFile(
+                self._folder / f"{name}.log",
+                on_trouble=lambda why: self._show(_OURSELVES, why),
+                most_bytes=self._most_bytes,
+            )
         return self._files[name]
-
-
-def say(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)

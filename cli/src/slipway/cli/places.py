@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from slipway.cli.embedded.process import Account, own_folder
+from slipway.cli.embedded.process import Account
+from slipway.cli.embedded.shared import own_folder
 
 _TEMPLATES = Path("infra", "lxc", "templates")
 

@@ -1,19 +1,26 @@
 """NATS and PostgreSQL under `up`: started before everything else, watched, started again when they end.
 
-They keep their ports over a restart, so the services find them again by themselves.
+They keep their ports over a restart, so the services find them again by themselves. A server that recovers
+slowly is waited for while it lives; the loop is never blocked meanwhile, so `up` can be stopped at any time.
 """
 
 import asyncio
+import contextlib
+import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from slipway.cli.embedded.process import EmbeddedFailure, Server
+from slipway.cli.embedded.process import POLL_SECONDS, START_SECONDS, EmbeddedFailure, Server
+from slipway.cli.logfile import MOST_BYTES
 from slipway.cli.logview import LogView
 
 WATCH_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 10.0
+SLOW_SECONDS = 10.0
+"""A start that takes longer is told."""
 _TROUBLE = re.compile(r"\[(WRN|ERR|FTL)\]|\b(WARNING|ERROR|FATAL|PANIC): (?!.*starting up$)")
 """What is worth a look; everything is in the file."""
 
@@ -25,75 +32,115 @@ class Embedded(Protocol):
     def server(self) -> Server:
         """The running process."""
 
-    def start(self) -> None:
-        """Start and wait until it takes connections."""
+    def prepare(self) -> None:
+        """Make what it needs to be launched; from any thread."""
 
-    def stop(self) -> None:
-        """Stop in good order."""
+    def launch(self) -> None:
+        """Start the process; on the main thread, whose end would end it."""
+
+    def is_usable(self) -> bool:
+        """Whether it can be used by now; from any thread. Raise if it never can."""
 
 
 class WatchedServer:
-    """An embedded server that is started again when it ends.
-
-    Starting blocks the loop until the server takes connections, mostly less than a second: it has to happen
-    on the main thread, whose death the server is tied to.
-    """
+    """An embedded server that is started again when it ends."""
 
     def __init__(
-        self, name: str, embedded: Embedded, view: LogView, *, log: Path, on_change: Callable[[], None]
+        self,
+        name: str,
+        embedded: Embedded,
+        view: LogView,
+        *,
+        log: Path,
+        on_change: Callable[[], None],
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self.name = name
         self._log = log
+        self._most_bytes = most_bytes
         self._offset = log.stat().st_size if log.exists() else 0
         self._embedded = embedded
         self._view = view
         self._on_change = on_change
         self._watching: asyncio.Task[None] | None = None
-        self._is_started = False
+        self._is_launched = False
+        self._is_stopping = False
 
     @property
     def pid(self) -> int | None:
         """The process id; None while it is down."""
-        running = self._is_started and self._embedded.server.is_running
+        running = self._is_launched and self._embedded.server.is_running
         return self._embedded.server.pid if running else None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start it, and begin to watch it."""
-        self._embedded.start()
-        self._is_started = True
+        await self._bring_up()
         self._watching = asyncio.create_task(self._watch(), name=self.name)
 
     async def stop(self, *, seconds: float) -> None:
         """End it in good order, or for good after a while."""
+        self._is_stopping = True
         if self._watching is not None:
             self._watching.cancel()
-        if self._is_started:
+        if self._is_launched:
             await asyncio.to_thread(self._embedded.server.stop, seconds=seconds)
-            self._relay()
+            with contextlib.suppress(OSError):
+                self._relay()
+
+    async def _bring_up(self) -> None:
+        """Start the process, and wait until it can be used."""
+        await asyncio.to_thread(self._embedded.prepare)
+        if self._is_stopping:
+            return
+        self._embedded.launch()
+        self._is_launched = True
+        self._on_change()
+        began = told = time.monotonic()
+        has_started, usable = self._embedded.server.has_started, self._embedded.is_usable
+        while not await asyncio.to_thread(has_started, usable, deadline=began + START_SECONDS):
+            if time.monotonic() - told > SLOW_SECONDS:
+                told = time.monotonic()
+                self._view.tell(f"{self.name} still starts, after {told - began:.0f} s; see {self._log}")
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _watch(self) -> None:
         delay = WATCH_SECONDS
         while True:
             await asyncio.sleep(delay)
-            self._relay()
-            if self._embedded.server.is_running:
-                delay = WATCH_SECONDS
-                continue
-            self._view.tell(f"{self.name} ended; it starts again")
-            self._on_change()
             try:
-                self._embedded.start()
-            except EmbeddedFailure as error:
-                self._view.tell(str(error))
+                if not self._embedded.server.is_running:
+                    await self._again()
+                self._relay()
+                delay = WATCH_SECONDS
+            except (OSError, EmbeddedFailure) as error:
+                self._view.tell(f"{self.name}: {error}")
                 delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+
+    async def _again(self) -> None:
+        with contextlib.suppress(OSError):
+            self._relay()
+        self._view.tell(f"{self.name} ended; it starts again")
+        self._on_change()
+        try:
+            await self._bring_up()
+        finally:
             self._on_change()
 
     def _relay(self) -> None:
-        """Pass on the whole lines that it has written since."""
+        """Pass on the whole lines that it has written since; begin the file anew when it is too long.
+
+        All of them are in the view's own files. A line that comes in the moment of the cut is lost.
+        """
         with self._log.open("rb") as file:
+            if os.fstat(file.fileno()).st_size < self._offset:
+                self._offset = 0
             file.seek(self._offset)
             fresh = file.read()
         whole = fresh[: fresh.rfind(b"\n") + 1]
         self._offset += len(whole)
         for line in whole.decode(errors="replace").splitlines():
             self._view.write(self.name, line, is_shown=_TROUBLE.search(line) is not None)
+        if self._offset > self._most_bytes and len(whole) == len(fresh):
+            # The server appends, so it goes on at the new end.
+            os.truncate(self._log, 0)
+            self._offset = 0

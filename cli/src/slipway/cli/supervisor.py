@@ -46,6 +46,8 @@ class Supervised:
     def __init__(self, command: Command, view: LogView, *, on_change: Callable[[], None]) -> None:
         self.command = command
         self.starts = 0
+        self.last_status: int | None = None
+        """How it ended the last time; None if it never has."""
         self._view = view
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
@@ -87,12 +89,17 @@ class Supervised:
         delay = FIRST_DELAY_SECONDS
         while not self._stops():
             began = loop.time()
-            status = await self._run()
+            try:
+                self.last_status = await self._run()
+                ended = f"ended with status {self.last_status}"
+            except (OSError, ProcessFailed) as error:
+                # No process to be had, or no room to note one: time may cure it, giving up never does.
+                ended = f"does not run ({error})"
             if self._stops():
                 return
             if loop.time() - began > STEADY_SECONDS:
                 delay = FIRST_DELAY_SECONDS
-            self._view.tell(f"{self.name} ended with status {status}; it starts again in {delay:.1f} s")
+            self._view.tell(f"{self.name} {ended}; it starts again in {delay:.1f} s")
             self._on_change()
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY_SECONDS)
@@ -102,28 +109,36 @@ class Supervised:
 
     async def _run(self) -> int:
         self._process = await launch(self.command)
-        self.starts += 1
-        self._on_change()
         relaying = asyncio.create_task(relay(self._process, self.name, self._view))
-        status = await self._process.wait()
-        kill_group(self._process.pid)
-        await asyncio.wait([relaying], timeout=1)
-        relaying.cancel()
-        return status
+        try:
+            self.starts += 1
+            self._on_change()
+            return await self._process.wait()
+        finally:
+            kill_group(self._process.pid)
+            await asyncio.wait([relaying], timeout=1)
+            relaying.cancel()
 
 
 async def launch(command: Command) -> asyncio.subprocess.Process:
-    """Start a program in a process group of its own; call it on the main thread's loop."""
-    return await asyncio.create_subprocess_exec(
-        *command.confinement.wrap(command.arguments, dies_with=command.dies_with),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        cwd="/",
-        env=dict(command.environment),
-        start_new_session=True,
-        limit=LONGEST_LINE_BYTES,
-    )
+    """Start a program in a process group of its own; call it on the main thread's loop.
+
+    Raises:
+        ProcessFailed: if this machine has no process, thread, memory or descriptor left for it.
+    """
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command.confinement.wrap(command.arguments, dies_with=command.dies_with),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd="/",
+            env=dict(command.environment),
+            start_new_session=True,
+            limit=LONGEST_LINE_BYTES,
+        )
+    except (OSError, RuntimeError) as error:  # the latter: no thread that would wait for its end
+        raise ProcessFailed(f"{command.name} can't be started: {error}") from error
 
 
 async def run_once(command: Command, view: LogView, *, seconds: float) -> None:

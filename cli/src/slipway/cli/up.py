@@ -5,28 +5,29 @@ services, the lab's cluster. The stop goes the other way round and takes less th
 """
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
-import httpx
-
 from slipway.cli import lab as labs
 from slipway.cli.accounts import OURSELVES, Confinement, confinement_for, programs
-from slipway.cli.client import ApiProblem, ApiUnreachable, Client
+from slipway.cli.client import Client
 from slipway.cli.embedded.nats import EmbeddedNats, NatsOptions, free_port
 from slipway.cli.embedded.postgres import EmbeddedPostgres
 from slipway.cli.endpoints import Endpoints
 from slipway.cli.environment import Surroundings, environment_of, plain_environment
 from slipway.cli.folders import DataFolder
 from slipway.cli.keys import DATABASE_SERVICES, Keys, admin_settings, hand_out, make_keys
-from slipway.cli.logview import LogView, say
+from slipway.cli.logview import LogView
+from slipway.cli.output import say
 from slipway.cli.places import own_record, own_templates
+from slipway.cli.readiness import Readiness
 from slipway.cli.servers import WatchedServer
 from slipway.cli.supervisor import Command, ProcessFailed, Supervised, run_once
 from slipway.contracts.registry import SERVICES
@@ -37,7 +38,6 @@ from slipway.runtime.settings import LogSettings
 from slipway.runtime.topology.__main__ import apply_as_admin
 
 START_ORDER = ("catalog", "inventory", "monitor", "provisioner", "gateway")
-START_SECONDS = 90.0
 MIGRATE_SECONDS = 60.0
 STOP_SECONDS = 9.0
 """For everything together; what is left then is killed."""
@@ -85,6 +85,7 @@ class Stack:
         self._ports = {name: free_port() for name in SERVICES} | {"gateway": options.port or free_port()}
         self._confinement = OURSELVES
         self._endpoints: Endpoints | None = None
+        self._readiness = Readiness(view, self._processes)
         self.lab: labs.RunningLab | None = None
 
     @property
@@ -97,7 +98,7 @@ class Stack:
         self._check_port()
         if self._options.with_lab:
             self._start_lab()
-        nats, postgres = self._start_servers()
+        nats, postgres = await self._start_servers()
         settings = admin_settings(self.keys, nats.url)
         databases, _ = await asyncio.gather(
             provision_databases(postgres.admin_url, DATABASE_SERVICES), apply_as_admin(settings)
@@ -106,7 +107,7 @@ class Stack:
         await asyncio.gather(*(self._migrate(name, around) for name in DATABASE_SERVICES))
         for name in START_ORDER:
             self._supervise(self._command(name, "serve", around))
-        await self._until(self._services_ready, "the services")
+        await self._readiness.services([f"http://{HOST}:{port}" for port in self._ports.values()])
         await self._make_usable()
         self._endpoints = Endpoints(
             http=self.url,
@@ -120,13 +121,14 @@ class Stack:
     async def stop(self) -> None:
         """Stop everything, the last started first."""
         self._endpoints = None
-        self._folder.endpoints.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._folder.endpoints.unlink(missing_ok=True)
         deadline = time.monotonic() + STOP_SECONDS
         for each in reversed(self._runs):
             left = max(LEAST_STOP_SECONDS, (deadline - time.monotonic()) / 2)
             await each.stop(seconds=left)
         self._runs.clear()
-        self._folder.note_pids({})
+        self._note()
 
     def client(self) -> Client:
         """Make a client with the first user's rights."""
@@ -147,15 +149,15 @@ class Stack:
             )
         )
 
-    def _start_servers(self) -> tuple[EmbeddedNats, EmbeddedPostgres]:
+    async def _start_servers(self) -> tuple[EmbeddedNats, EmbeddedPostgres]:
         users = NatsOptions(users_file=self.keys.identities.users_file)
         nats, postgres = EmbeddedNats(self._folder.path, users), EmbeddedPostgres(self._folder.path)
-        for name, embedded in (("nats", nats), ("postgres", postgres)):
-            log = self._folder.path / f"{name}.log"
-            watched = WatchedServer(name, embedded, self._view, log=log, on_change=self._note)
-            watched.start()
-            self._runs.append(watched)
-        self._note()
+        watched = [
+            WatchedServer(name, each, self._view, log=self._folder.path / f"{name}.log", on_change=self._note)
+            for name, each in (("nats", nats), ("postgres", postgres))
+        ]
+        self._runs += watched
+        await asyncio.gather(*(each.start() for each in watched))
         return nats, postgres
 
     def _surround(self, nats_url: str, files: Mapping[str, Mapping[str, Path]]) -> Surroundings:
@@ -191,59 +193,27 @@ class Stack:
         process.start()
         self._runs.append(process)
 
+    def _processes(self) -> list[Supervised]:
+        return [each for each in self._runs if isinstance(each, Supervised)]
+
     def _note(self) -> None:
         pids = {each.name: each.pid for each in self._runs}
         running = {name: pid for name, pid in pids.items() if pid is not None}
-        self._folder.note_pids(running)
-        if self._endpoints is not None:
-            self._endpoints.write(self._folder.endpoints, running)
-
-    async def _services_ready(self) -> bool:
-        async with httpx.AsyncClient(timeout=4.0, trust_env=False) as http:
-            try:
-                urls = [f"http://{HOST}:{port}/readyz" for port in self._ports.values()]
-                answers = await asyncio.gather(*(http.get(url) for url in urls))
-            except httpx.TransportError:
-                return False
-        return all(answer.is_success for answer in answers)
+        try:
+            self._folder.note_pids(running)
+            if self._endpoints is not None:
+                self._endpoints.write(self._folder.endpoints, running)
+        except OSError as error:
+            # The processes are worth more than the note of them.
+            self._view.tell(f"can't note which processes run: {error}")
 
     async def _make_usable(self) -> None:
         async with self.client() as client:
+            ready = self._readiness
             if self._options.with_lab:
-                await self._until(self._lab_ready, "the lab")
-                await self._until(lambda: self._cluster_added(client), "the lab's cluster")
-                await self._until(lambda: labs.is_usable(client, self.lab), "the lab's nodes")
-            await self._until(lambda: self._templates_served(client), "the templates")
-
-    async def _lab_ready(self) -> bool:
-        self.lab = labs.read_lab(self._folder.lab)
-        return self.lab is not None
-
-    async def _cluster_added(self, client: Client) -> bool:
-        try:
-            if self.lab is not None:
-                await labs.add_cluster(client, self.lab)
-        except (ApiProblem, ApiUnreachable) as error:
-            if isinstance(error, ApiProblem) and error.is_final:
-                raise
-            self._view.tell(f"the lab's cluster can't be added yet: {error}")
-            return False
-        return True
-
-    async def _templates_served(self, client: Client) -> bool:
-        try:
-            return bool(await client.items("/templates"))
-        except (ApiProblem, ApiUnreachable):
-            return False
-
-    async def _until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not await condition():
-            if time.monotonic() > deadline:
-                raise ProcessFailed(
-                    f"{what} did not get ready within {START_SECONDS:.0f} seconds; see the log"
-                )
-            await asyncio.sleep(0.1)
+                self.lab = await ready.lab(self._folder.lab)
+                await ready.cluster(client, self.lab)
+            await ready.templates(client)
 
     def _check_port(self) -> None:
         with socket.socket() as probe:

@@ -11,13 +11,8 @@ import sysconfig
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway.cli.embedded.process import (
-    EmbeddedFailure,
-    Server,
-    account_for,
-    own_folder,
-    reachable,
-)
+from slipway.cli.embedded.process import EmbeddedFailure, Server, account_for
+from slipway.cli.embedded.shared import own_folder, reachable
 
 STORE_SETTING = "SLIPWAY_NATS_MAX_FILE_STORE"
 _CONFIG = """\
@@ -58,6 +53,8 @@ class EmbeddedNats:
         self._options = options or NatsOptions()
         self._account = account_for(data)
         self._folder = own_folder(data, "nats", self._account)
+        self._config_file = self._folder / "nats.conf"
+        self._program = Path()
         self._log = data / "nats.log"
         self._port = self._options.port or free_port()
         self._server: Server | None = None
@@ -75,20 +72,35 @@ class EmbeddedNats:
         return self._server
 
     def start(self) -> None:
-        """Start and wait until it takes connections."""
+        """Start and wait, blocking, until it takes connections."""
+        self.prepare()
+        self.launch()
+        self.server.wait_until(self.is_usable)
+
+    def prepare(self) -> None:
+        """Make what it needs to be launched; from any thread."""
         program = find_program()
-        place = reachable(program.parent, [program.name], self._account) / program.name
-        config = self._folder / "nats.conf"
-        config.write_text(self._config(), encoding="utf-8")
-        config.chmod(0o644)
+        self._program = reachable(program.parent, [program.name], self._account) / program.name
+        self._config_file.write_text(self._config(), encoding="utf-8")
+        self._config_file.chmod(0o644)
+
+    def launch(self) -> None:
+        """Start the process; on the main thread, whose end would end it."""
         self._server = Server.start(
             "nats-server",
-            [place, "-c", config],
+            [self._program, "-c", self._config_file],
             account=self._account,
             log=self._log,
             stop_signal=signal.SIGTERM,
         )
-        self._server.wait_until(self._takes_connections)
+
+    def is_usable(self) -> bool:
+        """Whether it takes connections; from any thread."""
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=0.2) as connection:
+                return connection.recv(4) == b"INFO"
+        except OSError:
+            return False
 
     def stop(self) -> None:
         """Stop in good order."""
@@ -105,13 +117,6 @@ class EmbeddedNats:
             max_file_store=self._options.max_file_store,
             users=users.read_text(encoding="utf-8") if users else "",
         )
-
-    def _takes_connections(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self._port), timeout=0.2) as connection:
-                return connection.recv(4) == b"INFO"
-        except OSError:
-            return False
 
 
 def find_program() -> Path:

@@ -8,23 +8,20 @@ administrator, whose one is kept beside the data.
 import importlib.util
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.cli.embedded.nats import free_port
-from slipway.cli.embedded.process import (
-    EmbeddedFailure,
-    Server,
-    account_for,
-    own_folder,
-    reachable,
-    run_as,
-)
+from slipway.cli.embedded.process import EmbeddedFailure, Server, account_for, run_as
+from slipway.cli.embedded.shared import own_folder, reachable
 
 DATABASE = "slipway"
 ADMIN = "postgres"
+_PATIENCE = {"PGCONNECT_TIMEOUT": "5"}
+_PROGRAM_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +67,21 @@ class EmbeddedPostgres:
         return f"postgresql://{ADMIN}:{password}@127.0.0.1:{self._port}/{database}"
 
     def start(self) -> None:
-        """Create the cluster on the first start, then start and wait until it takes connections."""
+        """Create the cluster on the first start, then start and wait, blocking, until it can be used."""
+        self.prepare()
+        self.launch()
+        self.server.wait_until(self.is_usable)
+
+    def prepare(self) -> None:
+        """Make what it needs to be launched, on the first start the cluster; from any thread."""
         root, parts = find_programs()
         self._programs = reachable(root, parts, self._account) / parts[0] / "bin"
         if not (self._cluster / "PG_VERSION").exists():
             self._create_cluster()
         (self._cluster / "postmaster.pid").unlink(missing_ok=True)
+
+    def launch(self) -> None:
+        """Start the process; on the main thread, whose end would end it."""
         self._server = Server.start(
             "PostgreSQL",
             [self._programs / "postgres", "-D", self._cluster, *self._settings()],
@@ -83,8 +89,22 @@ class EmbeddedPostgres:
             log=self._log,
             stop_signal=signal.SIGINT,
         )
-        self._server.wait_until(self._takes_connections)
-        self._create_database()
+
+    def is_usable(self) -> bool:
+        """Whether it takes connections and has our database; from any thread.
+
+        Raises:
+            EmbeddedFailure: if it never will: it lets us in no more.
+        """
+        try:
+            known = self._psql("postgres", "select datname from pg_database").split()
+        except EmbeddedFailure as error:
+            if "authentication failed" in str(error):
+                raise
+            return False
+        if DATABASE not in known:
+            self._psql("postgres", f"create database {DATABASE}")
+        return True
 
     def stop(self) -> None:
         """Stop in good order; open transactions are rolled back."""
@@ -95,31 +115,22 @@ class EmbeddedPostgres:
         self._password_file.chmod(0o600)
         if os.geteuid() == 0:
             os.chown(self._password_file, self._account.uid, self._account.gid)
+        draft = self._cluster.with_name("cluster.new")
+        shutil.rmtree(draft, ignore_errors=True)
         self._run(
             self._programs / "initdb",
-            *("-D", self._cluster, "-U", ADMIN, "--pwfile", self._password_file),
+            *("-D", draft, "-U", ADMIN, "--pwfile", self._password_file),
             *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-instructions"),
             *(() if self._options.is_durable else ("--no-sync",)),
         )
-
-    def _create_database(self) -> None:
-        known = self._psql("postgres", "select datname from pg_database").split()
-        if DATABASE not in known:
-            self._psql("postgres", f"create database {DATABASE}")
-
-    def _takes_connections(self) -> bool:
-        try:
-            self._psql("postgres", "select 1")
-        except EmbeddedFailure:
-            return False
-        return True
+        # Whole or not at all: one that was interrupted would never start.
+        draft.rename(self._cluster)
 
     def _psql(self, database: str, statement: str) -> str:
         password = self._password_file.read_text(encoding="utf-8").strip()
         options = ("-h", "127.0.0.1", "-p", str(self._port), "-U", ADMIN, "-d", database)
-        return self._run(
-            self._programs / "psql", *options, "-XtAqc", statement, environment={"PGPASSWORD": password}
-        )
+        environment = {"PGPASSWORD": password, **_PATIENCE}
+        return self._run(self._programs / "psql", *options, "-XtAqc", statement, environment=environment)
 
     def _run(self, *command: str | Path, environment: dict[str, str] | None = None) -> str:
         process = run_as(
@@ -129,7 +140,12 @@ class EmbeddedPostgres:
             ends_with=signal.SIGKILL,
             environment=environment,
         )
-        output, _ = process.communicate(timeout=120)
+        try:
+            output, _ = process.communicate(timeout=_PROGRAM_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            process.communicate()
+            raise EmbeddedFailure(f"{Path(command[0]).name} does not end") from error
         said = output.decode(errors="replace")
         if process.returncode != 0:
             raise EmbeddedFailure(f"{Path(command[0]).name} failed:\n{said}")

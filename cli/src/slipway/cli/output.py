@@ -1,0 +1,46 @@
+"""Standard output, where nobody may listen any more: what can't be written is dropped, never raised."""
+
+import contextlib
+import io
+import os
+import sys
+
+
+def put(text: str) -> None:
+    """Write at once."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence()
+    except OSError:
+        # A full disk; what comes later may find room again.
+        return
+
+
+def say(line: str) -> None:
+    """Write a line at once."""
+    put(f"{line}\n")
+
+
+def forgive() -> None:
+    """Let characters that the terminal does not know be replaced, not refused."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def finish() -> None:
+    """Write the rest, so that the interpreter finds nothing left that it would stumble over."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        silence()
+
+
+def silence() -> None:
+    """Send standard output nowhere, for good."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,36 @@
+"""What ends the wait for a stack."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from slipway.cli.client import Client
+from slipway.cli.environment import plain_environment
+from slipway.cli.lab import RunningLab, is_usable
+from slipway.cli.logview import LogView
+from slipway.cli.readiness import Readiness
+from slipway.cli.supervisor import Command, ProcessFailed, Supervised
+
+NOWHERE = "http://127.0.0.1:1"
+
+
+async def test_wrong_setting(tmp_path: Path) -> None:
+    """A service that does not accept its settings is not waited for; its own words are told."""
+    view = LogView(tmp_path, is_quiet=True)
+    code = "import sys; print('SLIPWAY_POOL_SIZE: not a number'); sys.exit(2)"
+    command = Command(name="it", arguments=(sys.executable, "-c", code), environment=plain_environment())
+    process = Supervised(command, view, on_change=lambda: None)
+    process.start()
+
+    with pytest.raises(ProcessFailed, match="SLIPWAY_POOL_SIZE: not a number"):
+        await asyncio.wait_for(Readiness(view, lambda: [process]).services([NOWHERE]), 10)
+
+    await process.stop(seconds=1)
+
+
+async def test_gateway_restarts() -> None:
+    """A gateway that is away for a moment is no answer yet to whether the lab can be used."""
+    async with Client(NOWHERE, "token") as client:
+        assert not await is_usable(client, RunningLab({"nodes": ["lab"]}))
