@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from slipway.cli.embedded.shared import remove_place
 from slipway.cli.sse import ServerEvent, follow
 from support.folders import open_folder
 from support.waiting import lives
@@ -98,9 +98,7 @@ def stack_folder() -> Iterator[Path]:
         try:
             yield folder / "data"
         finally:
-            for link in (folder / "data").glob("*"):
-                if link.is_symlink():
-                    shutil.rmtree(link.resolve(), ignore_errors=True)
+            remove_place(folder / "data")
 
 
 async def story(client: httpx.AsyncClient, job: str) -> list[ServerEvent]:

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from slipway.cli import changes, demo, output, topology, up, verbs
+from slipway.cli import changes, cleaning, demo, output, topology, up, verbs
 from slipway.cli.client import ApiProblem, ApiUnreachable
 from slipway.cli.embedded.process import EmbeddedFailure
 from slipway.cli.endpoints import NotRunning
@@ -93,12 +93,12 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("demo", help="create a container on the lab before your eyes")
     parser.add_argument("--once", action="store_true", help="stop by itself; also ONCE=1")
-    parser.add_argument("--data", type=Path, default=demo.default_data())
+    parser.add_argument("--data", type=Path, default=cleaning.default_data())
     parser.add_argument("--port", type=int, help="default: 7880, or a free one")
     parser.set_defaults(act=demo.run_demo)
-    cleaning = commands.add_parser("demo-clean", help="undo what the demo installed and changed")
-    cleaning.add_argument("--data", type=Path, default=demo.default_data())
-    cleaning.set_defaults(act=demo.clean_demo)
+    removing = commands.add_parser("demo-clean", help="undo what the demo installed and changed")
+    removing.add_argument("--data", type=Path, default=cleaning.default_data())
+    removing.set_defaults(act=cleaning.clean_demo)
 
 
 if __name__ == "__main__":

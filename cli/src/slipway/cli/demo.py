@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import sys
@@ -19,8 +18,8 @@ from typing import Any, Literal
 import httpx
 from rich.console import Console
 
+from slipway.cli import cleaning
 from slipway.cli.client import Client
-from slipway.cli.folders import DataFolder
 from slipway.cli.following import follow_job
 from slipway.cli.output import say
 from slipway.cli.supervisor import ProcessFailed
@@ -33,14 +32,6 @@ ANSWER_SECONDS = 20.0
 _FIRST_FREE_PORT = 1024
 
 
-def default_data() -> Path:
-    """Where the demo keeps its data: in the checkout, else in the user's own place."""
-    for parent in Path(__file__).resolve().parents:
-        if (parent / "Makefile").is_file() and (parent / "contracts").is_dir():
-            return parent / ".slipway" / "demo"
-    return Path("~/.local/share/slipway-demo").expanduser()
-
-
 async def run_demo(given: argparse.Namespace) -> int:
     """Run the demo; return 0 only if every part worked."""
     choice = choose.choose(_wanted())
@@ -50,7 +41,10 @@ async def run_demo(given: argparse.Namespace) -> int:
         say(choice.reason)
     is_once = given.once or os.environ.get("ONCE") in {"1", "true", "yes"}
     options = Options(data=given.data, port=_port(given.port), with_lab=True, guests=choice.kind)
+    may_mark = cleaning.is_ours_alone(given.data)
     stack, lock = prepare(options, is_quiet=True)
+    if may_mark:
+        cleaning.mark(given.data)
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
@@ -64,23 +58,6 @@ async def run_demo(given: argparse.Namespace) -> int:
             say("Stopping ...")
             await stack.stop()
     return 0 if done or not is_once else 1
-
-
-async def clean_demo(given: argparse.Namespace) -> int:
-    """Undo what the demo installed and changed, and remove its data."""
-    folder = DataFolder(given.data.resolve())
-    if folder.path.exists():
-        with folder.take():
-            folder.end_leftovers()
-    if os.geteuid() == 0:
-        await setup.undo(say)
-    if folder.path.exists():
-        for link in folder.path.iterdir():
-            if link.is_symlink():
-                shutil.rmtree(link.resolve(), ignore_errors=True)
-        shutil.rmtree(folder.path)
-        say(f"removed {folder.path}")
-    return 0
 
 
 def _wanted() -> Literal["lxc", "simulated", "auto"]:

@@ -5,36 +5,132 @@ copied to, and data is kept in, a place under `/var/lib/slipway` that it can rea
 root, so nobody else can put himself in the way.
 """
 
+import contextlib
 import hashlib
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from slipway.cli.embedded.process import Account, EmbeddedFailure
+from slipway.cli.folders import write_whole
 
 SHARED = Path("/var/lib/slipway")
 """Where root keeps what the servers' user must reach."""
+_ID_FILE = "place-id"
+_OWNER_FILE = "data-folder"
+_ID = re.compile(r"[0-9a-f]{12,16}")
 
 
 def own_folder(data: Path, name: str, account: Account) -> Path:
     """Make the folder in which one server keeps its files, and which its user can reach.
 
     It is `data/name`; where root's data folder can't be reached by the servers' user, `data/name` is a link
-    to a folder under `/var/lib/slipway`.
+    to a folder in the data folder's place under `/var/lib/slipway`.
     """
     data.mkdir(parents=True, exist_ok=True, mode=0o755)
     folder = data / name
     if os.geteuid() == 0 and not account.can_reach(data):
-        place = SHARED / hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12] / name
-        _root_owned(place.parent)
-        if not folder.is_symlink():
-            folder.symlink_to(place)
-        folder = place
+        folder = _linked(folder, _taken_place(data) / name, account)
     folder.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid() == 0:
         os.chown(folder, account.uid, account.gid)
     return folder
+
+
+def place_of(data: Path) -> Path | None:
+    """Find the place of a data folder; None if it has none.
+
+    Its name is a random id kept in the data folder: a new folder at the same path is another one, and one
+    that was moved is the same. Before there were ids it was made from the path; then a link leads there.
+    """
+    try:
+        found = (data / _ID_FILE).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        former = SHARED / hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]
+        links = [each for each in data.glob("*") if each.is_symlink()]
+        return former if any(each.readlink() == former / each.name for each in links) else None
+    if not _ID.fullmatch(found):
+        raise EmbeddedFailure(f"{data / _ID_FILE} does not hold an id")
+    return SHARED / found
+
+
+def remove_place(data: Path) -> list[Path]:
+    """Remove the place of a data folder, and those of folders that were at this path before it."""
+    own = place_of(data)
+    ours = [each for each in _places() if _owner(each) == data.resolve()]
+    if own is not None and own.is_dir() and _owner(own) is None:
+        ours.append(own)
+    for place in ours:
+        shutil.rmtree(place)
+    return ours
+
+
+def remove_unused() -> list[Path]:
+    """Remove copies of programs that nothing runs, and places without anything in them."""
+    running = [_program(each) for each in Path("/proc").glob("[0-9]*/exe")]
+    copies = [*(SHARED / "programs").iterdir()] if (SHARED / "programs").is_dir() else []
+    unused = [copy for copy in copies if not any(copy in program.parents for program in running)]
+    for copy in unused:
+        shutil.rmtree(copy)
+    empty = [place for place in _places() if not any(place.iterdir())]
+    for folder in (*empty, SHARED / "programs", SHARED):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+    return [*unused, *empty]
+
+
+def _taken_place(data: Path) -> Path:
+    """Find or make the place of a data folder, and see that no other folder uses it."""
+    place = place_of(data)
+    if place is None:
+        place = SHARED / secrets.token_hex(8)
+    _root_owned(place)
+    other = _owner(place)
+    if other is not None and other != data.resolve() and other.is_dir() and place_of(other) == place:
+        raise EmbeddedFailure(
+            f"{data} is a copy of {other}: the data of both would be in {place}; remove "
+            f"{data / _ID_FILE} and the links beside it to begin without data"
+        )
+    write_whole(data / _ID_FILE, f"{place.name}\n")
+    write_whole(place / _OWNER_FILE, f"{data.resolve()}\n")
+    return place
+
+
+def _linked(link: Path, place: Path, account: Account) -> Path:
+    """Lead a link to a place; what was in the link's stead, when the data folder was open, moves there."""
+    if link.is_symlink():
+        if link.readlink() != place:
+            raise EmbeddedFailure(f"{link} leads to {link.readlink()}, not to {place}: remove the link")
+        return place
+    if link.is_dir():
+        shutil.move(link, place)
+        for each in (place, *place.rglob("*")):
+            os.chown(each, account.uid, account.gid, follow_symlinks=False)
+    link.symlink_to(place)
+    return place
+
+
+def _places() -> list[Path]:
+    return [each for each in SHARED.glob("*") if _ID.fullmatch(each.name) and each.is_dir()]
+
+
+def _owner(place: Path) -> Path | None:
+    """The data folder that a place belongs to; None if that is not written there."""
+    try:
+        return Path((place / _OWNER_FILE).read_text(encoding="utf-8").strip())
+    except FileNotFoundError:
+        return None
+
+
+def _program(link: Path) -> Path:
+    try:
+        return link.readlink()
+    except OSError:
+        # It has ended meanwhile.
+        return Path()
 
 
 def reachable(root: Path, parts: Sequence[str], account: Account) -> Path:

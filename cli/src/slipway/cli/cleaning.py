@@ -1,0 +1,76 @@
+"""`slipway demo-clean`: undo what the demo installed and changed, and remove its data.
+
+Only a folder that `demo` has marked is removed, and outside of it only what root keeps for that very folder
+under `/var/lib/slipway`: no link that somebody else made is ever followed.
+"""
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+from slipway.cli.embedded import shared
+from slipway.cli.folders import DataFolder, write_whole
+from slipway.cli.output import say
+from slipway.cli.supervisor import ProcessFailed
+from slipway.lab.guests import setup
+
+MARK = "made-by-demo"
+_WORDS = "`slipway demo` made this folder; `slipway demo-clean` removes it with all that is in it.\n"
+
+
+def default_data() -> Path:
+    """Where the demo keeps its data: in the checkout, else in the user's own place."""
+    for parent in Path(__file__).resolve().parents:
+        if (parent / "Makefile").is_file() and (parent / "contracts").is_dir():
+            return parent / ".slipway" / "demo"
+    return Path("~/.local/share/slipway-demo").expanduser()
+
+
+def is_ours_alone(data: Path) -> bool:
+    """Whether nobody but the demo can have put anything into a folder: it is new, or the demo's own place."""
+    return data.resolve() == default_data().resolve() or not data.exists() or not any(data.iterdir())
+
+
+def mark(data: Path) -> None:
+    """Let `demo-clean` remove this folder."""
+    write_whole(data / MARK, _WORDS)
+
+
+async def clean_demo(given: argparse.Namespace) -> int:
+    """Undo all of it; refuse a folder that the demo has not made before anything is changed."""
+    folder = DataFolder(given.data.resolve())
+    if not folder.path.exists():
+        say(f"There is no data at {folder.path}.")
+        await _undo()
+        return 0
+    _require_ours(folder)
+    with folder.take():
+        folder.end_leftovers()
+        await _undo()
+        for removed in _remove(folder):
+            say(f"removed {removed}")
+    return 0
+
+
+def _require_ours(folder: DataFolder) -> None:
+    if not folder.path.is_dir():
+        raise ProcessFailed(f"{folder.path} is not a folder; nothing was changed")
+    for needed in (folder.path / MARK, folder.bootstrap_token):
+        if not needed.is_file():
+            raise ProcessFailed(
+                f"{folder.path} was not made by `slipway demo` (there is no {needed}): nothing was changed; "
+                "if you want that folder to go, remove it yourself"
+            )
+
+
+async def _undo() -> None:
+    """Take back what was installed; an ordinary user has changed nothing."""
+    if os.geteuid() == 0:
+        await setup.undo(say)
+
+
+def _remove(folder: DataFolder) -> list[Path]:
+    elsewhere = [*shared.remove_place(folder.path), *shared.remove_unused()] if os.geteuid() == 0 else []
+    shutil.rmtree(folder.path)
+    return [*elsewhere, folder.path]
