@@ -7,6 +7,7 @@ under `/var/lib/slipway`: no link that somebody else made is ever followed.
 import argparse
 import os
 import shutil
+import stat
 from pathlib import Path
 
 from slipway.cli.embedded import shared
@@ -72,5 +73,14 @@ async def _undo() -> None:
 
 def _remove(folder: DataFolder) -> list[Path]:
     elsewhere = [*shared.remove_place(folder.path), *shared.remove_unused()] if os.geteuid() == 0 else []
+    _open_up(folder.path)
     shutil.rmtree(folder.path)
     return [*elsewhere, folder.path]
+
+
+def _open_up(path: Path) -> None:
+    """Let ourselves into every folder: the kernel makes closed ones below a simulated guest's overlay."""
+    for folder, names, _ in os.walk(path):
+        for inner in (Path(folder, name) for name in names):
+            if not inner.is_symlink():
+                inner.chmod(inner.stat().st_mode | stat.S_IRWXU)
