@@ -6,21 +6,23 @@ DATA ?= $(HOME)/.local/share/slipway
 PORT ?= 7880
 FAST := tests/unit tests/contract
 
-.PHONY: help setup demo demo-clean up test chaos check format bench docs secrets lock contracts
+.PHONY: help setup demo demo-clean up test chaos check lint format bench docs secrets lock contracts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
 
 # Compiled beforehand: it halves the time of every start, and a service's user may not write here.
 .venv/.ready: requirements.lock pyproject.toml $(PARTS:%=%/pyproject.toml)
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || rm -rf .venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) can't make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps $(PARTS:%=-e ./%)
 	-$(BIN)/python -m compileall -q -j 0 .venv/lib $(PARTS:%=%/src)
 	touch $@
 
-setup: .venv/.ready ## make the virtual environment with everything in it
+setup: .venv/.ready ## make the virtual environment with everything in it, and the git hooks
+	@test ! -d .git || $(BIN)/pre-commit install >/dev/null 2>&1 || echo "the git hooks could not be installed; everything else works without them"
 
 demo: .venv/.ready ## create a container on the lab before your eyes (ONCE=1 stops by itself, LAB=simulated keeps LXC out)
 	$(BIN)/slipway demo $(if $(ONCE),--once)
@@ -37,9 +39,11 @@ test: .venv/.ready ## every test that this machine can run (WORKERS=2 at once)
 chaos: .venv/.ready ## break everything while jobs run, and compare (SEED=1 JOBS=100)
 	PYTHONPATH=tests $(BIN)/python -m chaos --seed $(or $(SEED),1) --jobs $(or $(JOBS),100)
 
-check: .venv/.ready ## lint, types, imports, fast tests
+lint: .venv/.ready ## what is wrong with style and form; seconds
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check: lint ## lint, types, imports, fast tests
 	$(BIN)/mypy $(PARTS:%=%/src) tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -q -m "not slow and not lxc and not browser" $(FAST)

@@ -1,0 +1,63 @@
+"""The set-up of a fresh clone, with a Python that can't make virtual environments, as Debian's alone."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HALF = "mkdir -p .venv/bin; printf '#!/bin/sh\\nexit 1\\n' > .venv/bin/python; chmod +x .venv/bin/python"
+WHOLE = 'mkdir -p .venv/bin; cp "$0" .venv/bin/python; cp "$0" .venv/bin/uv; cp "$0" .venv/bin/pre-commit'
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What `make setup` looks at, of a clone."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for path in ROOT.glob("*/**/pyproject.toml"):
+        if ".venv" not in path.parts:
+            (tmp_path / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path.relative_to(ROOT)).touch()
+    for name in ("pyproject.toml", "requirements.lock"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def setup(clone: Path, *, python: str) -> "subprocess.CompletedProcess[str]":
+    """Run `make setup` with a Python that does this."""
+    program = clone / "python"
+    program.write_text(f"#!/bin/sh\n{python}\n")
+    program.chmod(0o755)
+    command = ["make", "setup", f"PYTHON={program}"]
+    return subprocess.run(command, cwd=clone, check=False, capture_output=True, text=True)
+
+
+def test_without_venv(clone: Path) -> None:
+    """It says which package is missing, and leaves nothing that the next run would stumble over."""
+    failed = setup(clone, python=f"{HALF}; exit 1")
+
+    assert failed.returncode != 0
+    assert "apt install python3-venv" in failed.stderr
+    assert not (clone / ".venv").exists()
+
+
+def test_half_made(clone: Path) -> None:
+    """An environment without pip, which an earlier run left, is made anew."""
+    subprocess.run(["sh", "-c", HALF], cwd=clone, check=True)
+
+    done = setup(clone, python=WHOLE)
+
+    assert done.returncode == 0, done.stderr
+    assert (clone / ".venv" / ".ready").exists()
+
+
+def test_without_hooks(clone: Path) -> None:
+    """Git hooks that can't be installed are told, and nothing else depends on them."""
+    (clone / ".git").mkdir()
+    refusing = f"case $0 in */pre-commit) exit 1;; */.venv/*) exit 0;; esac; {WHOLE}"
+
+    done = setup(clone, python=refusing)
+
+    assert done.returncode == 0, done.stderr
+    assert "the git hooks could not be installed" in done.stdout
