@@ -1,6 +1,8 @@
 """The command line's verbs, as they are typed."""
 
 import asyncio
+import os
+import pty
 import sys
 
 import httpx
@@ -67,11 +69,54 @@ async def test_deleted_while_it_is_made(stack: RunningStack, api: httpx.AsyncCli
     assert found["lifecycle"] == "deleted"
 
 
-async def slipway(stack: RunningStack, *arguments: str) -> tuple[int, str]:
-    """Run the command line; its exit status, and what it wrote."""
+async def test_asked_before_something_is_lost(stack: RunningStack, api: httpx.AsyncClient) -> None:
+    """In a terminal what destroys is asked for; a no changes nothing, `--yes` and a script go on."""
+    accepted = await create(api, template="debian-base", hostname="precious")
+    await story(api, accepted["job"]["id"])
+    path = f"/api/v1/containers/{accepted['container']['id']}"
+
+    refused = await slipway(stack, "delete", "precious", typed="n\n")
+    kept = (await api.get(path)).json()["lifecycle"]
+    agreed = await slipway(stack, "delete", "precious", "--yes", typed="")
+    newest = await slipway(stack, "jobs", "--limit", "1")
+
+    assert (refused[0], kept) == (1, "ready"), refused[1]
+    assert "Do it? [y/N]" in refused[1]
+    assert agreed[0] == 0, agreed[1]
+    header, row = newest[1].splitlines()
+    assert header.split("\t")[0] == "kind"
+    assert row.split("\t")[:3] == ["container.delete", "precious", "succeeded"]
+
+
+async def test_failure_is_explained(stack: RunningStack, api: httpx.AsyncClient) -> None:
+    """A failed job is told with its step and what can be done now; a retry of it can be planned."""
+    accepted = await create(api, template="failing", hostname="explained")
+    await story(api, accepted["job"]["id"])
+    job = accepted["job"]["id"]
+
+    told = await slipway(stack, "follow", job)
+    planned = await slipway(stack, "retry", job, "--plan", "--phase", "deploy")
+    unknown = await slipway(stack, "retry", job, "--phase", "sometime")
+
+    assert told[0] == 1
+    assert "step: sync" in told[1]
+    assert f"now possible: slipway retry {job}" in told[1]
+    assert (planned[0], "deploy" in planned[1]) == (0, True), planned[1]
+    assert unknown[0] == 2
+
+
+async def slipway(stack: RunningStack, *arguments: str, typed: str | None = None) -> tuple[int, str]:
+    """Run the command line, in a terminal if something is typed; its exit status, and what it wrote."""
     command = (sys.executable, "-m", "slipway.cli", *arguments, "--data", str(stack.data))
+    keyboard, terminal = pty.openpty()
+    os.write(keyboard, (typed or "").encode())
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command,
+        stdin=asyncio.subprocess.DEVNULL if typed is None else terminal,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     said, _ = await asyncio.wait_for(process.communicate(), 60)
+    for end in (keyboard, terminal):
+        os.close(end)
     return process.returncode or 0, said.decode()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from slipway.cli.progress import lines_of
+from slipway.cli.progress import lines_of, what_now
 from slipway.cli.sse import ServerEvent
 
 
@@ -49,3 +49,27 @@ def test_failure() -> None:
     told = event("done", state="failed", percent=60, error={"code": "script.failed", "message": "It broke."})
 
     assert lines_of(told) == [" 60 % | failed", "      | It broke. (script.failed)"]
+
+
+def test_failure_shows_where() -> None:
+    """A failed job says its step, its script, the exit code, the task, and the last lines."""
+    details = {"step": "sync.script.1", "script": "20-site.sh", "exit_code": "3", "upid": "UPID:a"}
+    error = {"code": "script.failed", "message": "No.", "details": {**details, "last_lines": "a\n\x1b[1mb"}}
+
+    assert lines_of(event("done", state="failed", percent=60, error=error))[2:] == [
+        "      |   step: sync.script.1",
+        "      |   script: 20-site.sh",
+        "      |   exit code: 3",
+        "      |   task: UPID:a",
+        "      |   last lines:",
+        "      |     a",
+        "      |     b",
+    ]
+
+
+def test_what_now() -> None:
+    """What makes sense after a failure is said as commands."""
+    assert what_now({"id": "j", "container": "c", "actions": ["retry", "delete"]}) == [
+        "      | now possible: slipway retry j",
+        "      | now possible: slipway delete c",
+    ]

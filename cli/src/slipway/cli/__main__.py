@@ -9,7 +9,10 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from slipway.cli import changes, cleaning, demo, output, topology, up, verbs
+from slipway.cli.changes import WrongArgument
 from slipway.cli.client import ApiProblem, ApiUnreachable
 from slipway.cli.embedded.process import EmbeddedFailure
 from slipway.cli.endpoints import NotRunning
@@ -19,8 +22,10 @@ from slipway.contracts.problems import SlipwayError
 from slipway.lab.__main__ import count
 from slipway.lab.guests.protocol import GuestError
 from slipway.lab.site import OtherNodes
-from slipway.runtime.settings import SettingsProblem
+from slipway.runtime.settings import SettingsProblem, explain
 
+_WRONG_INPUT = (WrongArgument, argparse.ArgumentTypeError, ValidationError)
+"""What whoever typed it has to correct: exit status 2."""
 _EXPECTED = (
     ApiProblem,
     ApiUnreachable,
@@ -28,6 +33,7 @@ _EXPECTED = (
     FolderInUse,
     GuestError,
     NotRunning,
+    OSError,
     OtherNodes,
     ProcessFailed,
     SettingsProblem,
@@ -43,13 +49,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         work: Coroutine[Any, Any, int] = given.act(given)
         return asyncio.run(work)
-    except _EXPECTED as error:
-        sys.stderr.write(f"slipway: {error}\n")
+    except BrokenPipeError:
+        # Who reads our output has seen enough.
+        output.silence()
         return 1
+    except (*_WRONG_INPUT, *_EXPECTED) as error:
+        sys.stderr.write(f"slipway: {output.clean(_words_of(error))}\n")
+        return 2 if isinstance(error, _WRONG_INPUT) else 1
     except KeyboardInterrupt:
         return 130
     finally:
         output.finish()
+
+
+def _words_of(error: Exception) -> str:
+    match error:
+        case ValidationError():
+            return "; ".join(explain(error))
+        case OSError(strerror=str(why)) if error.filename:
+            return f"{error.filename}: {why}"
+    return str(error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,7 +89,10 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser = commands.add_parser("up", help="run all of Slipway on this machine, until SIGTERM")
     parser.add_argument("--data", type=Path, default=Path("~/.local/share/slipway").expanduser())
     parser.add_argument(
-        "--port", type=int, default=up.DEFAULT_PORT, help="of the page and the API; 0 takes a free one"
+        "--port",
+        type=up.read_port,
+        default=up.DEFAULT_PORT,
+        help="of the page and the API; 0 takes a free one",
     )
     parser.add_argument("--lab", action="store_true", help="bring a pretend Proxmox cluster along")
     parser.add_argument("--guests", choices=("auto", "lxc", "simulated"), default="auto", help="of the lab")
@@ -94,7 +116,7 @@ def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = commands.add_parser("demo", help="create a container on the lab before your eyes")
     parser.add_argument("--once", action="store_true", help="stop by itself; also ONCE=1")
     parser.add_argument("--data", type=Path, default=cleaning.default_data())
-    parser.add_argument("--port", type=int, help="default: 7880, or a free one")
+    parser.add_argument("--port", type=up.read_port, help="default: 7880, or a free one")
     parser.set_defaults(act=demo.run_demo)
     removing = commands.add_parser("demo-clean", help="undo what the demo installed and changed")
     removing.add_argument("--data", type=Path, default=cleaning.default_data())

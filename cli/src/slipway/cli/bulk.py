@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from slipway.cli.changes import VERBS
+from slipway.cli import planning
+from slipway.cli.changes import PLAN_FIRST, VERBS, WrongArgument, read_argument
 from slipway.cli.client import Client
 from slipway.cli.following import connect, follow_job
-
-PLAN_FIRST = frozenset({"delete", "rollback", "restore"})
-"""What destroys; the API wants the hash of the plan that was shown."""
+from slipway.cli.showing import show_rows, tell
 
 
 def add_to(jobs: argparse.ArgumentParser) -> None:
@@ -27,7 +25,7 @@ def add_to(jobs: argparse.ArgumentParser) -> None:
     parser.add_argument("selection", help="like 101,105-110,tag:prod+node:pve1,name:web-*")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an argument")
     parser.add_argument("--plan", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument("--yes", action="store_true", help="do not ask before what destroys")
+    planning.add_yes_to(parser)
     parser.set_defaults(act=_run)
 
 
@@ -45,7 +43,7 @@ async def _run(given: argparse.Namespace) -> int:
             if given.plan:
                 return 0
             if not (given.yes or _agreed(console, plan)):
-                console.print("nothing was done")
+                tell(console, "nothing was done")
                 return 1
             body["plan"] = plan["hash"]
         return 0 if await _follow(client, body, console) else 1
@@ -54,7 +52,7 @@ async def _run(given: argparse.Namespace) -> int:
 async def _follow(client: Client, body: Mapping[str, Any], console: Console) -> bool:
     accepted = await client.post("/jobs", body)
     counts = accepted["counts"]
-    console.print(f"{counts['total']} items, {counts['failed']} not accepted: job {accepted['job']['id']}")
+    tell(console, f"{counts['total']} items, {counts['failed']} not accepted: job {accepted['job']['id']}")
     return await follow_job(client, accepted["job"]["id"], console)
 
 
@@ -63,24 +61,26 @@ def _arguments(kind: str, words: list[str]) -> dict[str, Any]:
     options = VERBS[kind].options if kind in VERBS else {}
     found: dict[str, Any] = {}
     for word in words:
-        name, _, value = word.partition("=")
-        found[name] = options[name][0](value) if name in options else value
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise WrongArgument(f"--set {word}: it is NAME=VALUE")
+        found[name] = read_argument(name, options[name][0], value) if name in options else value
     return found
 
 
 def _agreed(console: Console, plan: Mapping[str, Any]) -> bool:
     if not sys.stdin.isatty():
-        console.print("say --yes to do it without being asked")
+        tell(console, "say --yes to do it without being asked")
         return False
-    return console.input(f"Do it with these {len(plan['items'])}? [y/N] ").strip().lower() in {"y", "yes"}
+    return planning.agreed(f"Do it with these {len(plan['items'])}? [y/N] ", default=False)
 
 
 def _show(console: Console, plan: Mapping[str, Any]) -> None:
-    table = Table("vmid", "hostname", "cluster", "node", "lifecycle", "not possible now")
-    for each in plan["items"]:
-        words = [each.get(name) for name in ("vmid", "hostname", "cluster", "node", "lifecycle")]
-        why = (each.get("error") or {}).get("message", "")
-        table.add_row(*("" if word is None else str(word) for word in (*words, why)))
-    console.print(table)
+    names = ("vmid", "hostname", "cluster", "node", "lifecycle")
+    rows = [
+        [*(each.get(name) for name in names), (each.get("error") or {}).get("message")]
+        for each in plan["items"]
+    ]
+    show_rows(console, (*names, "not possible now"), rows)
     for line in plan["destroys"]:
-        console.print(f"destroys {line}", markup=False, highlight=False, soft_wrap=True)
+        tell(console, f"destroys {line}")

@@ -14,6 +14,8 @@ from slipway.cli.client import ApiProblem, Client
 from slipway.cli.following import connect, follow_job
 
 NOT_FOUND = 404
+PLAN_FIRST = frozenset({"delete", "rollback", "restore"})
+"""What destroys: one is asked before; of many, the API wants the hash of the plan that was shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,20 @@ class Verb:
     """The job's argument to what reads it and what is told of it."""
     named: str | None = None
     """The argument that is given without a flag."""
+
+
+class WrongArgument(Exception):
+    """An argument can't be read; says which, and what it should be."""
+
+
+def read_argument(name: str, kind: Callable[[str], object], value: str) -> object:
+    """Read an argument as its verb does."""
+    try:
+        return kind(value)
+    except argparse.ArgumentTypeError as error:
+        raise WrongArgument(f"{name}: {error}") from error
+    except ValueError as error:
+        raise WrongArgument(f"{name}: {value!r} is no number") from error
 
 
 def _yes(word: str) -> bool:
@@ -122,6 +138,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
             else:
                 parser.add_argument(f"--{option.replace('_', '-')}", dest=option, type=kind, help=text)
         planning.add_to(parser)
+        if name in PLAN_FIRST:
+            planning.add_yes_to(parser)
         parser.set_defaults(act=_change, verb=name)
     parser = commands.add_parser("cancel", help="end a job that waits or runs")
     parser.add_argument("--data", type=Path, help="data folder of the `up` to talk to")
@@ -154,6 +172,8 @@ async def _change(given: argparse.Namespace) -> int:
         path = f"/containers/{await find_container(client, given.container)}/{given.verb}"
         if given.plan:
             return planning.show_plan(Console(), await client.post(path, body, plan="true"))
+        if given.verb in PLAN_FIRST and not planning.is_wanted(given, f"{given.verb} of {given.container}"):
+            return 1
         accepted = await client.post(path, body)
         return 0 if await follow_job(client, accepted["job"]["id"], Console()) else 1
 

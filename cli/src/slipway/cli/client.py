@@ -1,5 +1,6 @@
 """The HTTP API as the command line uses it."""
 
+import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from types import TracebackType
@@ -7,7 +8,7 @@ from typing import Any, Self
 
 import httpx
 
-from slipway.cli.sse import ServerEvent, follow
+from slipway.cli.sse import Absence, ServerAway, ServerEvent, follow
 
 TIMEOUT_SECONDS = 40.0
 """Longer than the longest question behind the API: adding a cluster reaches the host first."""
@@ -40,9 +41,12 @@ class Client:
 
     def __init__(self, url: str, token: str) -> None:
         headers = {"Authorization": f"Bearer {token}"}
-        self._http = httpx.AsyncClient(
-            base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False
-        )
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False
+            )
+        except httpx.InvalidURL as error:
+            raise ApiUnreachable(f"{url} is no address: {error}") from error
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,25 +70,36 @@ class Client:
 
     async def items(self, path: str, **query: str | int) -> list[dict[str, Any]]:
         """Read a whole list, page by page."""
+        return await self.first(path, None, **query)
+
+    async def first(self, path: str, most: int | None, **query: str | int) -> list[dict[str, Any]]:
+        """Read a list's first items, page by page; all of them if no number is given."""
         found: list[dict[str, Any]] = []
         page = await self.get(path, **query)
         found += page["items"]
-        while page.get("next"):
+        while page.get("next") and (most is None or len(found) < most):
             page = await self.get(path, **query, cursor=page["next"])
             found += page["items"]
-        return found
+        return found[:most]
 
     async def follow_job(
-        self, job: str, *, last_event_id: str | None = None
+        self, job: str, *, last_event_id: str | None = None, absence: Absence | None = None
     ) -> AsyncGenerator[ServerEvent, None]:
-        """Follow a job's story to its end, through broken connections."""
+        """Follow a job's story to its end, through broken connections; the last event is `done`."""
         path = f"/api/v1/jobs/{job}/events"
-        async with aclosing(follow(self._http, path, last_event_id=last_event_id)) as events:
+        story = follow(self._http, path, last_event_id=last_event_id, absence=absence)
+        async with aclosing(story) as events:
             try:
                 async for event in events:
                     yield event
+                    if event.kind == "done":
+                        return
             except httpx.HTTPStatusError as error:
                 raise _problem(error.response) from error
+            except ServerAway as error:
+                raise ApiUnreachable(str(error)) from error
+        # The story was seen to its end before: how it ended is asked.
+        yield ServerEvent(id=None, kind="done", text=json.dumps(await self.get(f"/jobs/{job}")))
 
     async def _send(
         self,
@@ -100,7 +115,12 @@ class Client:
             raise ApiUnreachable(f"{self._http.base_url} does not answer: {error!r}") from error
         if answer.status_code >= _OK:
             raise _problem(answer)
-        read: dict[str, Any] = answer.json() if answer.content else {}
+        try:
+            read = answer.json() if answer.content else {}
+        except ValueError:
+            read = None
+        if not isinstance(read, dict):
+            raise ApiUnreachable(f"{self._http.base_url} answers, but not as Slipway does")
         return read
 
 

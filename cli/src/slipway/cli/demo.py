@@ -18,17 +18,19 @@ from typing import Any, Literal
 import httpx
 from rich.console import Console
 
-from slipway.cli import cleaning
+from slipway.cli import cleaning, planning
 from slipway.cli.client import Client
 from slipway.cli.following import follow_job
-from slipway.cli.output import say
+from slipway.cli.output import clean, say
 from slipway.cli.supervisor import ProcessFailed
-from slipway.cli.up import DEFAULT_PORT, Options, Stack, prepare, unless_told
+from slipway.cli.up import DEFAULT_PORT, Options, Stack, prepare, read_port, unless_told
 from slipway.lab.guests import choose, setup
 from slipway.lab.guests.simulated.running import UNPRIVILEGED_OFFSET
 
 TEMPLATE = "nginx-site"
 ANSWER_SECONDS = 20.0
+JOB_SECONDS = 900.0
+"""A new machine downloads packages first."""
 _FIRST_FREE_PORT = 1024
 
 
@@ -79,10 +81,8 @@ async def _install(choice: choose.Choice) -> bool:
         say(f"  - {sentence}")
     if choice.is_installed:
         return True
-    if sys.stdin.isatty():
-        answer = await asyncio.to_thread(input, "Do it? [Y/n] ")
-        if answer.strip().lower() not in {"", "y", "yes"}:
-            return False
+    if sys.stdin.isatty() and not planning.agreed("Do it? [Y/n] ", default=True):
+        return False
     await setup.apply(lambda line: say(f"  | {line}"))
     return True
 
@@ -96,7 +96,12 @@ async def _show(stack: Stack, data: Path) -> None:
         hostname = f"demo-{secrets.token_hex(3)}"
         say(f"Creating the container {hostname} from the template {TEMPLATE} ...")
         accepted = await client.post("/containers", {"template": TEMPLATE, "hostname": hostname})
-        if not await follow_job(client, accepted["job"]["id"], Console()):
+        try:
+            async with asyncio.timeout(JOB_SECONDS):
+                is_done = await follow_job(client, accepted["job"]["id"], Console())
+        except TimeoutError as error:
+            raise ProcessFailed(f"the job did not end within {JOB_SECONDS / 60:.0f} minutes") from error
+        if not is_done:
             raise ProcessFailed(f"the job failed; everything is in {data / 'log'}")
         await _prove(client, accepted["container"]["id"])
 
@@ -108,10 +113,10 @@ async def _prove(client: Client, container: str) -> None:
     say(f"Container {found['hostname']} ({found['vmid']}) at {found.get('address')}")
     for service in found["services"]:
         if service.get("url"):
-            say(f"  {service['name']}: {service['url']}")
+            say(clean(f"  {service['name']}: {service['url']}"))
     for credential in found["credentials"]:
         shown = await client.post(f"/containers/{container}/credentials/{credential['id']}/reveal")
-        say(f"  {credential['name']}: {shown['value']}")
+        say(clean(f"  {credential['name']}: {shown['value']}"))
     url = _page(found)
     say(f"GET {url}")
     say(f"  {await _first_words(url)}")
@@ -132,7 +137,7 @@ async def _first_words(url: str) -> str:
         raise ProcessFailed(f"{url} answers with status {answer.status_code}")
     title = re.search(r"<title>(.*?)</title>", answer.text, re.IGNORECASE | re.DOTALL)
     first = title[1] if title else next(iter(answer.text.splitlines()), "")
-    return f"{answer.status_code} {answer.reason_phrase}: {first.strip()[:200]}"
+    return clean(f"{answer.status_code} {answer.reason_phrase}: {first.strip()[:200]}")
 
 
 async def _fetch(url: str) -> httpx.Response:
@@ -159,7 +164,7 @@ async def _fetch(url: str) -> httpx.Response:
 def _port(wanted: int | None) -> int:
     """Choose the page's port: the one that was given, else the usual one if it is free."""
     if wanted is not None or "PORT" in os.environ:
-        return int(os.environ["PORT"]) if wanted is None else wanted
+        return read_port(os.environ["PORT"]) if wanted is None else wanted
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

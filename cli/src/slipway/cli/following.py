@@ -3,13 +3,19 @@
 import argparse
 import os
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from slipway.cli.client import Client
 from slipway.cli.endpoints import NotRunning, read_endpoints
-from slipway.cli.progress import shown_on
+from slipway.cli.progress import shown_on, what_now
+from slipway.cli.showing import complain, tell
+from slipway.cli.sse import Absence
+
+AWAY_SECONDS = 600.0
+"""Longer than any restart; the job goes on without who watches it."""
 
 
 def connect(given: argparse.Namespace) -> Client:
@@ -18,17 +24,25 @@ def connect(given: argparse.Namespace) -> Client:
     if given.data is None and url is not None:
         if token_file is None:
             raise NotRunning("SLIPWAY_URL is set, but SLIPWAY_TOKEN_FILE is not")
-        return Client(url, Path(token_file).read_text(encoding="utf-8").strip())
+        try:
+            return Client(url, Path(token_file).read_text(encoding="utf-8").strip())
+        except OSError as error:
+            raise NotRunning(f"SLIPWAY_TOKEN_FILE: {token_file}: {error.strerror}") from error
     return Client(*read_endpoints(given.data or Path("~/.local/share/slipway").expanduser()))
 
 
 async def follow_job(client: Client, job: str, console: Console) -> bool:
     """Show a job to its end; whether it succeeded."""
     state = ""
+    # Above the bar where there is one; else beside the output, which a program may read.
+    absence = Absence(partial(tell, console) if console.is_terminal else complain, most_seconds=AWAY_SECONDS)
     with shown_on(console) as shown:
-        async with aclosing(client.follow_job(job)) as events:
+        async with aclosing(client.follow_job(job, absence=absence)) as events:
             async for event in events:
                 shown.show(event)
                 if event.kind == "done":
                     state = event.content["state"]
+    if state == "failed":
+        for line in what_now(await client.get(f"/jobs/{job}")):
+            tell(console, line)
     return state == "succeeded"

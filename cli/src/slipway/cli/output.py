@@ -1,9 +1,21 @@
-"""Standard output, where nobody may listen any more: what can't be written is dropped, never raised."""
+"""What reaches a terminal: never what would steer it; and what can't be written is dropped, never raised."""
 
 import contextlib
 import io
 import os
+import re
 import sys
+
+_STEERS = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # a title, a link, the clipboard
+    r"|\x1b\[[0-?]*[ -/]*[@-~]"  # colours, the cursor
+    r"|\x1b[ -~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
+
+
+def clean(text: str) -> str:
+    """Take out what would steer a terminal: names, notes and logs are written by others."""
+    return _STEERS.sub("", text)
 
 
 def put(text: str) -> None:

@@ -1,10 +1,13 @@
-"""How a plan is asked for and shown in a terminal."""
+"""How a plan is asked for and shown in a terminal, and how one is asked before something is lost."""
 
 import argparse
+import signal
+import sys
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+
+from slipway.cli.showing import show_rows, tell
 
 _SIGNS = {
     "done": "looked",
@@ -20,17 +23,42 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help="only say what would be done")
 
 
+def add_yes_to(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that answers beforehand."""
+    parser.add_argument("--yes", action="store_true", help="do not ask before what destroys")
+
+
+def is_wanted(given: argparse.Namespace, what: str) -> bool:
+    """Ask before something is lost, where there is somebody to ask."""
+    if given.yes or not sys.stdin.isatty():
+        return True
+    return agreed(f"{what}: this can't be undone (`--plan` shows what is lost). Do it? [y/N] ", default=False)
+
+
+def agreed(question: str, *, default: bool) -> bool:
+    """Ask a question; Ctrl-D is no, Ctrl-C ends the program."""
+    # The loop's own handler would only take note of it until the answer comes.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        answer = input(question).strip().lower()
+    except EOFError:
+        return False
+    finally:
+        signal.signal(signal.SIGINT, former)
+    return answer in {"y", "yes"} or (default and not answer)
+
+
 def show_plan(console: Console, plan: dict[str, Any]) -> int:
     """Show a plan; 1 if a step of it fails already."""
     container = plan["container"]
-    console.print(f"{plan['kind']} of {container['hostname']} ({container['vmid']})")
-    table = Table("step", "outlook", "what")
-    for step in plan["steps"]:
-        told = step["request"] or step["message"] or step["words"]
-        table.add_row(step["name"], _SIGNS[step["outlook"]], told)
-    console.print(table)
+    tell(console, f"{plan['kind']} of {container['hostname']} ({container['vmid']})")
+    rows = [
+        (step["name"], _SIGNS[step["outlook"]], step["request"] or step["message"] or step["words"])
+        for step in plan["steps"]
+    ]
+    show_rows(console, ("step", "outlook", "what"), rows)
     for text in plan["destroys"]:
-        console.print(f"LOST: {text}", style="bold red")
+        tell(console, f"LOST: {text}", style="bold red")
     for text in plan["surprises"]:
-        console.print(f"Note: {text}")
+        tell(console, f"Note: {text}")
     return 1 if any(step["outlook"] == "fails" for step in plan["steps"]) else 0

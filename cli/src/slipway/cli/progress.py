@@ -1,6 +1,5 @@
 """How a job looks while it runs: a live bar and its lines in a terminal, plain lines anywhere else."""
 
-import re
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
@@ -10,9 +9,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from slipway.cli.output import clean
 from slipway.cli.sse import ServerEvent
 
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+_PLACES = {
+    "step": "step",
+    "script": "script",
+    "command": "command",
+    "exit_code": "exit code",
+    "upid": "task",
+}
 PHASES = ("create", "start", "deploy", "sync", "finalize")
 
 
@@ -117,22 +123,42 @@ def lines_of(event: ServerEvent) -> list[str]:
 def _item(told: dict[str, Any]) -> str:
     why = told.get("error") or {}
     reason = f": {why.get('message')} ({why.get('code')})" if why else ""
-    return f"{told.get('hostname') or 'container'} ({told['vmid']}) {told['state']}{reason}"
+    return clean(f"{told.get('hostname') or 'container'} ({told['vmid']}) {told['state']}{reason}")
 
 
 def _marked(line: dict[str, Any]) -> str:
     mark = "! " if line.get("stream") == "stderr" else "  "
-    return mark + _CONTROL.sub("", str(line.get("text", "")))
+    return mark + clean(str(line.get("text", "")))
 
 
 def _step(told: dict[str, Any]) -> str:
     words = [str(told.get("step") or ""), str(told.get("script") or ""), str(told.get("message") or "")]
     if told.get("status") == "failed":
         words.append("failed")
-    return _CONTROL.sub("", " ".join(word for word in words if word))
+    return clean(" ".join(word for word in words if word))
 
 
 def _error(told: dict[str, Any]) -> list[str]:
-    warnings = [f"      | warning: {warning}" for warning in told.get("warnings") or ()]
+    warnings = [f"      | warning: {clean(str(warning))}" for warning in told.get("warnings") or ()]
     error = told.get("error")
-    return [*warnings, *([f"      | {error.get('message')} ({error.get('code')})"] if error else [])]
+    if not error:
+        return warnings
+    said = clean(f"{error.get('message')} ({error.get('code')})")
+    return [*warnings, f"      | {said}", *_evidence(error.get("details") or {})]
+
+
+def _evidence(details: dict[str, Any]) -> list[str]:
+    """Say where it failed, and what was said last there."""
+    known = [(word, details.get(name)) for name, word in _PLACES.items()]
+    places = [clean(f"      |   {word}: {value}") for word, value in known if value]
+    lines = str(details.get("last_lines") or "").splitlines()
+    last = [f"      |     {clean(line)}" for line in lines]
+    return [*places, *(["      |   last lines:", *last] if last else [])]
+
+
+def what_now(job: dict[str, Any]) -> list[str]:
+    """Say which commands make sense after a failure."""
+    commands = {"retry": f"slipway retry {job['id']}", "delete": f"slipway delete {job.get('container')}"}
+    return [
+        f"      | now possible: {commands[name]}" for name in job.get("actions") or () if name in commands
+    ]

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ import httpx
 _QUIET_SECONDS = 40.0
 """The server sends a comment every 15 s; a connection silent for longer is dead."""
 _RETRY_SECONDS = 0.5
+_TOLD_SECONDS = 3.0
+"""A server that comes back sooner was not really away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,36 +59,83 @@ class EventParser:
         return ServerEvent(id=self._id, kind=kind, text="\n".join(lines)) if lines else None
 
 
+class ServerAway(Exception):
+    """A server was away for longer than one wants to wait."""
+
+
+class Absence:
+    """How long a server has been away, and who is told of it."""
+
+    def __init__(
+        self, tell: Callable[[str], None] | None = None, *, most_seconds: float | None = None
+    ) -> None:
+        self._tell = tell
+        self._most_seconds = most_seconds
+        self._since: float | None = None
+        self._is_told = False
+
+    def end(self) -> None:
+        """Take note that the server is there."""
+        self._since, self._is_told = None, False
+
+    def go_on(self, why: str) -> None:
+        """Take note that it is not; raise if that was long enough."""
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        if self._tell is not None and not self._is_told and now - self._since > _TOLD_SECONDS:
+            self._is_told = True
+            self._tell(f"reconnecting: {why}")
+        if self._most_seconds is not None and now - self._since > self._most_seconds:
+            raise ServerAway(f"the server was away for {self._most_seconds:.0f} seconds: {why}")
+
+
 async def follow(
-    client: httpx.AsyncClient, path: str, *, last_event_id: str | None = None
+    client: httpx.AsyncClient,
+    path: str,
+    *,
+    last_event_id: str | None = None,
+    absence: Absence | None = None,
 ) -> AsyncGenerator[ServerEvent, None]:
     """Give every event up to `done`, none twice, going on after the last one when the connection breaks.
 
-    An answer that says no (404, 401) raises `httpx.HTTPStatusError`; a server that is away is waited for.
+    It ends without `done` when the server says that the story was seen to its end before. An answer that says
+    no (404, 401) raises `httpx.HTTPStatusError`; a server that is away is waited for.
     """
+    absence = absence or Absence()
     timeout = httpx.Timeout(10.0, read=_QUIET_SECONDS)
     while True:
         headers = {"Accept": "text/event-stream"}
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id
+        why = "the connection ended"
         try:
             async with client.stream("GET", path, headers=headers, timeout=timeout) as answer:
                 if answer.is_client_error:
                     await answer.aread()
                     answer.raise_for_status()
-                # Any other bad answer (503 with a problem) holds no events: it is asked again.
-                parser = EventParser()
-                async for line in _lines(answer):
-                    event = parser.feed(line)
-                    if event is None:
-                        continue
+                if answer.status_code == httpx.codes.NO_CONTENT:
+                    return
+                async for event in _events(answer, absence):
                     last_event_id = event.id or last_event_id
                     yield event
                     if event.kind == "done":
                         return
-        except httpx.TransportError:
-            pass
+        except httpx.TransportError as error:
+            why = str(error) or type(error).__name__
+        absence.go_on(why)
         await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _events(answer: httpx.Response, absence: Absence) -> AsyncIterator[ServerEvent]:
+    if not answer.is_success:
+        # A 503 with a problem holds no events: it is asked again.
+        raise httpx.RemoteProtocolError(f"the server answers with status {answer.status_code}")
+    absence.end()
+    parser = EventParser()
+    async for line in _lines(answer):
+        event = parser.feed(line)
+        if event is not None:
+            yield event
 
 
 async def _lines(answer: httpx.Response) -> AsyncIterator[str]:

@@ -4,6 +4,7 @@ Order of the start: NATS, PostgreSQL (and the lab, side by side), topology, data
 services, the lab's cluster. The stop goes the other way round and takes less than ten seconds.
 """
 
+import argparse
 import asyncio
 import contextlib
 import signal
@@ -44,6 +45,7 @@ STOP_SECONDS = 9.0
 LEAST_STOP_SECONDS = 0.3
 HOST = "127.0.0.1"
 DEFAULT_PORT = 7880
+_LAST_PORT = 65535
 
 
 class Runs(Protocol):
@@ -225,6 +227,13 @@ class Stack:
                 raise ProcessFailed(
                     f"port {port} is taken; give another --port ({error.strerror})"
                 ) from error
+
+
+def read_port(word: str) -> int:
+    """Read a port's number; 0 is any free one."""
+    if not word.isdecimal() or int(word) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{word!r} is no port: 0 to {_LAST_PORT}")
+    return int(word)
 
 
 def prepare(options: Options, *, is_quiet: bool) -> tuple[Stack, IO[str]]:

@@ -5,18 +5,21 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from slipway.cli import bulk, planning
 from slipway.cli.changes import find_container
 from slipway.cli.following import connect, follow_job
+from slipway.cli.progress import PHASES
+from slipway.cli.showing import complain, show_items, show_rows, tell
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add all of them."""
     _add(commands, "templates", _templates, "list what containers can be created from")
     _add(commands, "containers", _containers, "list containers")
-    bulk.add_to(_add(commands, "jobs", _jobs, "list jobs, newest first; `jobs run` does the same with many"))
+    listing = _add(commands, "jobs", _jobs, "list jobs, newest first; `jobs run` does the same with many")
+    listing.add_argument("--limit", type=_count, default=100, help="how many; 100 unless said")
+    bulk.add_to(listing)
     creating = _add(commands, "create", _create, "create a container and follow its job")
     creating.add_argument("template")
     creating.add_argument("hostname")
@@ -32,11 +35,15 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "--cancel", action="store_true", help="if it is being created: end that, and remove what was made"
     )
     planning.add_to(deleting)
+    planning.add_yes_to(deleting)
     for name, kept in (("snapshots", "a container's snapshots"), ("backups", "the backups of a container")):
         _add(commands, name, _kept, f"list {kept}").add_argument("container")
     forgetting = "drop the record of a container whose host is gone; it is back once it is seen there"
     _add(commands, "forget", _forget, forgetting).add_argument("container")
-    _add(commands, "retry", _retry, "do a failed job again, from where it failed").add_argument("job")
+    retrying = _add(commands, "retry", _retry, "do a failed job again, from where it failed")
+    retrying.add_argument("job")
+    retrying.add_argument("--phase", choices=PHASES, help="begin there; of a creation")
+    planning.add_to(retrying)
 
 
 def _add(
@@ -51,26 +58,23 @@ def _add(
 async def _templates(given: argparse.Namespace) -> int:
     async with connect(given) as client:
         items = await client.items("/templates")
-    table = Table("name", "version", "description")
-    for each in items:
-        manifest = each.get("manifest") or each
-        table.add_row(each["name"], str(manifest.get("version")), str(manifest.get("description")))
-    Console().print(table)
+    told = [(each["name"], each.get("manifest") or each) for each in items]
+    rows = [(name, manifest.get("version"), manifest.get("description")) for name, manifest in told]
+    show_rows(Console(), ("name", "version", "description"), rows)
     return 0
 
 
 async def _containers(given: argparse.Namespace) -> int:
     async with connect(given) as client:
         items = await client.items("/containers")
-    names = ("vmid", "hostname", "node", "template", "lifecycle", "power", "address", "id")
-    Console().print(_table(names, items))
+    show_items(("vmid", "hostname", "node", "template", "lifecycle", "power", "address", "id"), items)
     return 0
 
 
 async def _jobs(given: argparse.Namespace) -> int:
     async with connect(given) as client:
-        items = await client.items("/jobs")
-    Console().print(_table(("kind", "hostname", "state", "phase", "percent", "created_at", "id"), items))
+        items = await client.first("/jobs", given.limit)
+    show_items(("kind", "hostname", "state", "phase", "percent", "created_at", "id"), items)
     return 0
 
 
@@ -92,9 +96,12 @@ async def _follow(given: argparse.Namespace) -> int:
 async def _delete(given: argparse.Namespace) -> int:
     async with connect(given) as client:
         path = f"/containers/{await find_container(client, given.container)}"
+        query = {"cancel": "true"} if given.cancel else {}
         if given.plan:
-            return planning.show_plan(Console(), await client.delete(path, plan="true"))
-        accepted = await client.delete(path, **({"cancel": "true"} if given.cancel else {}))
+            return planning.show_plan(Console(), await client.delete(path, plan="true", **query))
+        if not planning.is_wanted(given, f"delete {given.container}"):
+            return 1
+        accepted = await client.delete(path, **query)
         is_done = await follow_job(client, accepted["job"]["id"], Console())
         # A creation that was cancelled has not succeeded, yet what was wished for is done.
         gone = given.cancel and (await client.get(path))["lifecycle"] == "deleted"
@@ -108,9 +115,9 @@ async def _kept(given: argparse.Namespace) -> int:
     async with connect(given) as client:
         container = await find_container(client, given.container)
         found = await client.get(f"/containers/{container}/{given.command}")
-    Console().print(_table(columns, found["items"]))
+    show_items(columns, found["items"])
     for storage in found.get("unread", ()):
-        Console(stderr=True).print(f"Storage {storage} is not active now; its backups are not listed.")
+        complain(f"Storage {storage} is not active now; its backups are not listed.")
     return 0
 
 
@@ -118,18 +125,22 @@ async def _forget(given: argparse.Namespace) -> int:
     async with connect(given) as client:
         container = await find_container(client, given.container)
         found = await client.post(f"/containers/{container}/forget")
-    Console().print(f"{found['hostname']} ({found['vmid']}) is forgotten; its name and VMID are free here.")
+    words = f"{found['hostname']} ({found['vmid']}) is forgotten; its name and VMID are free here."
+    tell(Console(), words)
     return 0
 
 
 async def _retry(given: argparse.Namespace) -> int:
+    path, body = f"/jobs/{given.job}/retry", {"phase": given.phase} if given.phase else None
     async with connect(given) as client:
-        accepted = await client.post(f"/jobs/{given.job}/retry")
+        if given.plan:
+            return planning.show_plan(Console(), await client.post(path, body, plan="true"))
+        accepted = await client.post(path, body)
         return 0 if await follow_job(client, accepted["job"]["id"], Console()) else 1
 
 
-def _table(names: tuple[str, ...], items: list[dict[str, Any]]) -> Table:
-    table = Table(*names)
-    for each in items:
-        table.add_row(*("" if each.get(name) is None else str(each[name]) for name in names))
-    return table
+def _count(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number

@@ -20,7 +20,7 @@ async def look(connection: AsyncConnection, selection: str) -> tuple[tuple[Candi
     parts = parse(selection)
     found = chosen(parts, await _candidates(connection, parts))
     if not found:
-        raise refused("No container fits it; `slipway list` shows which there are.")
+        raise refused("No container fits it; `slipway containers` shows which there are.")
     if len(found) > MOST_ITEMS:
         raise refused(f"{len(found)} containers fit it; {MOST_ITEMS} are the most in one batch.")
     return found, missing(parts, found)
