@@ -3,49 +3,18 @@
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from slipway.cli.accounts import OURSELVES, Confinement, confinement_for, programs
-from support.real_guests import need_real_guests
+from slipway.cli.accounts import OURSELVES, confinement_for, programs
+from support.demo import Demo, run_demo
 from support.stack import stack_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 ROOT = Path(__file__).parents[2]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
-RUN_SECONDS = 150
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demo:
-    """A run that is over."""
-
-    data: Path
-    who: Confinement
-    status: int
-    said: str
-
-
-def run(verb: str, data: Path, *arguments: str, who: Confinement = OURSELVES, **environment: str) -> Demo:
-    """Run a verb of the command line to its end, as ourselves or as another user, without a terminal."""
-    command = [sys.executable, "-m", "slipway.cli", verb, "--data", str(data), *arguments]
-    ended = subprocess.run(
-        who.wrap(command, dies_with=signal.SIGKILL),
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=RUN_SECONDS,
-        cwd="/",
-        env={**os.environ, "HOME": str(data.parent), "LAB": "simulated", **environment},
-    )
-    return Demo(data=data, who=who, status=ended.returncode, said=ended.stdout.decode())
 
 
 @pytest.fixture(scope="module", params=["ourselves", "ordinary user"])
@@ -58,7 +27,7 @@ def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
             if who.account is None:
                 pytest.skip("there is no other user who could run it here")
             os.chown(data.parent, who.account.uid, who.account.gid)
-        yield run("demo", data, "--once", "--port", "0", who=who)
+        yield run_demo("demo", data, "--once", "--port", "0", who=who)
 
 
 def test_page_is_fetched(demo: Demo) -> None:
@@ -83,7 +52,7 @@ def test_cleaned(demo: Demo) -> None:
     if demo.who is OURSELVES and os.geteuid() == 0:
         pytest.skip("root's would also take real containers from the tests beside this one")
 
-    cleaned = run("demo-clean", demo.data, who=demo.who)
+    cleaned = run_demo("demo-clean", demo.data, who=demo.who)
 
     assert cleaned.status == 0, cleaned.said
     assert f"removed {demo.data}" in cleaned.said
@@ -96,19 +65,8 @@ def test_failure_is_told(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "infra" / "lxc", templates.parent)
     (templates / "nginx-site" / "scripts" / "20-site.sh").write_text("echo no such site >&2; exit 3\n")
     with stack_folder() as data:
-        ended = run("demo", data, "--once", "--port", "0", SLIPWAY_TEMPLATES_DIR=str(templates))
+        ended = run_demo("demo", data, "--once", "--port", "0", SLIPWAY_TEMPLATES_DIR=str(templates))
 
     assert ended.status == 1, ended.said
     assert "no such site" in ended.said
     assert "slipway: the job failed" in ended.said
-
-
-@pytest.mark.lxc
-def test_real_guests() -> None:
-    """On real containers too the page comes through the container's own address."""
-    need_real_guests()
-    with stack_folder() as data:
-        ended = run("demo", data, "--once", "--port", "0", LAB="lxc")
-
-    assert ended.status == 0, ended.said
-    assert re.search(r"GET http://\S+\n  200 OK: ", ended.said), ended.said

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 import signal
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from slipway.cli.sse import ServerEvent
+from support.demo import run_demo
 from support.pve_schema import check_record
 from support.real_guests import need_real_guests
 from support.stack import RunningStack, create, running_stack, stack_folder, story
@@ -68,6 +70,16 @@ async def test_guest_without_network(real_stack: RunningStack) -> None:
     assert (done["state"], done["error"]["code"], done["percent"]) == ("failed", "guest.without-network", 30)
     assert all(word in done["error"]["message"] for word in ("default route", "DNS", "package mirror"))
     assert gone[-1].content["state"] == "succeeded", gone[-1].text
+
+
+def test_demo() -> None:
+    """The demo fetches the page through the real container's own address, and ends well."""
+    need_real_guests()
+    with stack_folder() as data:
+        ended = run_demo("demo", data, "--once", "--port", "0", LAB="lxc")
+
+    assert ended.status == 0, ended.said
+    assert re.search(r"GET http://\S+\n  200 OK: ", ended.said), ended.said
 
 
 async def _killed_in_sync(stack: RunningStack, api: httpx.AsyncClient, job: str) -> None:

@@ -1,10 +1,12 @@
 """What `slipway up` promises of its processes: started again, stopped in time, nothing left behind."""
 
 import asyncio
+import json
 import os
 import secrets
 import signal
 import stat
+import sys
 from pathlib import Path
 
 import httpx
@@ -79,6 +81,22 @@ async def test_killed_and_started_again() -> None:
             assert not (data / "run" / "endpoints.json").exists()
 
     assert took < 10
+
+
+@pytest.mark.slow
+async def test_stopped_while_it_starts() -> None:
+    """SIGTERM ends also an `up` that is not ready yet, in good order and within ten seconds."""
+    with stack_folder() as data:
+        command = (sys.executable, "-m", "slipway.cli", "up", "--data", str(data), "--port", "0")
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+        noted = data / "run" / "pids.json"
+        await until(lambda: noted.exists() and "nats" in noted.read_text(), within_seconds=60)
+        pids = [each["pid"] for each in json.loads(noted.read_text())]
+
+        process.send_signal(signal.SIGTERM)
+
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert not any(lives(pid) for pid in pids)
 
 
 async def _ready(client: httpx.AsyncClient) -> None:
