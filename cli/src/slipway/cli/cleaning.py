@@ -44,13 +44,17 @@ async def clean_demo(given: argparse.Namespace) -> int:
     if not folder.path.exists():
         say(f"There is no data at {folder.path}.")
         await _undo()
+        if folder.path == default_data().resolve():
+            _remove_elsewhere(folder.path)
         return 0
     _require_ours(folder)
     with folder.take():
         folder.end_leftovers()
         await _undo()
-        for removed in _remove(folder):
-            say(f"removed {removed}")
+        _remove_elsewhere(folder.path)
+        _open_up(folder.path)
+        shutil.rmtree(folder.path)
+        say(f"removed {folder.path}")
     return 0
 
 
@@ -71,11 +75,11 @@ async def _undo() -> None:
         await setup.undo(say)
 
 
-def _remove(folder: DataFolder) -> list[Path]:
-    elsewhere = [*shared.remove_place(folder.path), *shared.remove_unused()] if os.geteuid() == 0 else []
-    _open_up(folder.path)
-    shutil.rmtree(folder.path)
-    return [*elsewhere, folder.path]
+def _remove_elsewhere(data: Path) -> None:
+    """Remove what root keeps for this folder where its servers' user can reach it."""
+    if os.geteuid() == 0:
+        for removed in (*shared.remove_place(data), *shared.remove_unused()):
+            say(f"removed {removed}")
 
 
 def _open_up(path: Path) -> None:
