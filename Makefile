@@ -6,7 +6,7 @@ DATA ?= $(HOME)/.local/share/slipway
 PORT ?= 7880
 FAST := tests/unit tests/contract
 
-.PHONY: help setup demo demo-clean up test chaos check lint format bench docs secrets lock contracts
+.PHONY: help setup hooks demo demo-clean up test chaos check lint types format bench docs secrets lock contracts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -21,8 +21,10 @@ help: ## list the targets
 	-$(BIN)/python -m compileall -q -j 0 .venv/lib $(PARTS:%=%/src)
 	touch $@
 
-setup: .venv/.ready ## make the virtual environment with everything in it, and the git hooks
-	@test ! -d .git || $(BIN)/pre-commit install >/dev/null 2>&1 || echo "the git hooks could not be installed; everything else works without them"
+setup: .venv/.ready ## make the virtual environment with everything in it
+
+hooks: .venv/.ready ## let git format and lint at each commit, and check before each push
+	$(BIN)/pre-commit install
 
 demo: .venv/.ready ## create a container on the lab before your eyes (ONCE=1 stops by itself, LAB=simulated keeps LXC out)
 	$(BIN)/slipway demo $(if $(ONCE),--once)
@@ -43,9 +45,11 @@ lint: .venv/.ready ## what is wrong with style and form; seconds
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-check: lint ## lint, types, imports, fast tests
+types: .venv/.ready ## types and imports
 	$(BIN)/mypy $(PARTS:%=%/src) tests
 	$(BIN)/lint-imports --no-cache
+
+check: lint types ## lint, types, imports, fast tests
 	$(BIN)/pytest -q -m "not slow and not lxc and not browser" $(FAST)
 
 format: .venv/.ready ## bring every file into form
