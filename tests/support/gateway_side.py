@@ -20,6 +20,7 @@ from slipway.runtime.settings import ServiceSettings
 from slipway.runtime.stories import Told, pack
 
 TOKEN = "the-bootstrap-token-of-this-test"
+MOST_VIEWERS = 4
 PASSWORD = "a generated password"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -33,6 +34,8 @@ class Others:
     kept: dict[str, list[Told]] = field(default_factory=dict)
     """Stories by job."""
     states: dict[str, JobState] = field(default_factory=lambda: {"job-1": JobState.RUNNING})
+    ended_at: datetime | None = None
+    """When the jobs ended that have; else long ago."""
 
     def as_inventory(self, bus: Bus) -> None:
         """Answer what the gateway asks inventory."""
@@ -67,6 +70,7 @@ class Others:
             hostname="web",
             actor="bootstrap",
             created_at=NOW,
+            finished_at=self.ended_at,
         )
 
     async def on_jobs(self, query: jobs.ListJobs, call: Call) -> jobs.JobPage:

@@ -1,9 +1,10 @@
 """The gateway as a process would run it, between real viewers over HTTP and buses that answer it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ from slipway.gateway.app import MIGRATIONS, assemble
 from slipway.gateway.settings import GatewaySettings
 from slipway.runtime.identities import generate
 from slipway.runtime.service import Service
-from support.gateway_side import TOKEN, Others, url_of
+from support.gateway_side import MOST_VIEWERS, TOKEN, Others, url_of
 from support.nats import MakeBus
 from support.postgres import Databases
 
@@ -28,8 +29,18 @@ async def others(tmp_path: Path, make_bus: MakeBus) -> Others:
 
 
 @pytest.fixture
+def changes() -> Mapping[str, Any]:
+    """What a test wants to be set otherwise; it is given by parametrization."""
+    return {}
+
+
+@pytest.fixture
 async def gateway(
-    others: Others, tmp_path: Path, databases: Databases, nats_server: EmbeddedNats
+    others: Others,
+    tmp_path: Path,
+    databases: Databases,
+    nats_server: EmbeddedNats,
+    changes: Mapping[str, Any],
 ) -> AsyncIterator[Service]:
     """A running gateway."""
     database = await databases.make("gateway", MIGRATIONS)
@@ -42,6 +53,10 @@ async def gateway(
         sealing_key_file=others.identities.sealing_file("gateway"),
         sealing_public_file=others.identities.public_file,
         heartbeat_comments=timedelta(seconds=0.3),
+        slow_viewer_grace=timedelta(seconds=0.5),
+        most_viewers=MOST_VIEWERS,
+        request_timeout=timedelta(seconds=2),
+        **changes,
         graceful_timeout=timedelta(seconds=3),
     )
     service = assemble(settings)

@@ -71,6 +71,24 @@ async def test_session_lasts_from_sign_in_to_sign_out(anyone: httpx.AsyncClient)
     assert replayed.status_code == httpx.codes.UNAUTHORIZED
 
 
+@pytest.mark.parametrize("changes", [{"public_url": "https://slipway.example"}])
+async def test_cookie_behind_a_proxy_with_tls_is_secure(anyone: httpx.AsyncClient) -> None:
+    """The proxy speaks plain HTTP to us; the browser's cookie must not."""
+    opened = await anyone.post("/api/v1/session", json={"secret": TOKEN})
+
+    assert "Secure" in opened.headers["set-cookie"].split("; ")
+
+
+async def test_answers_are_nothing_else_than_they_say(user: httpx.AsyncClient) -> None:
+    """No browser guesses a kind; the log, which guests write, may not act as the page."""
+    paths = ("/", "/api/v1/version", "/api/v1/nothing", "/api/v1/jobs/job-1/log")
+    answers = [await user.get(path) for path in paths]
+
+    assert [answer.headers.get_list("x-content-type-options") for answer in answers] == [["nosniff"]] * 4
+    assert answers[-1].headers["content-type"] == "text/plain; charset=utf-8"
+    assert "sandbox" in answers[-1].headers["content-security-policy"]
+
+
 WRONG: list[tuple[Any, int, str | None]] = [
     ({**WEB, "memroy": 1}, 422, "memroy"),
     ({"template": "nginx-site"}, 422, "hostname"),

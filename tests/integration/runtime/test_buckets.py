@@ -9,7 +9,7 @@ from nats.aio.client import Client
 from slipway.runtime.bundles import BundleNotFound, Bundles
 from slipway.runtime.bus import WriteRefused
 from slipway.runtime.kv import Bucket, age_seconds
-from slipway.runtime.stored import read_all, read_page
+from slipway.runtime.stored import read_all, read_next, read_page
 from support.nats import MakeBus
 from support.words import Phase
 
@@ -91,3 +91,17 @@ async def test_stored_messages_are_read_in_pages(make_bus: MakeBus, admin: Clien
     assert ([message.sequence for message in page.messages], page.remaining) == ([1, 3], 3)
     assert [message.sequence for message in every] == [5, 7, 9]
     assert (nothing.messages, nothing.remaining) == ((), 0)
+
+
+async def test_the_leader_tells_what_comes_next(make_bus: MakeBus, admin: Client) -> None:
+    """The next message of a subject as a page would hold it; nothing after the last."""
+    provisioner = await make_bus("provisioner")
+    for number in range(3):
+        await provisioner.publish(Phase(id=f"j{number % 2}"), message_id=str(number))
+
+    subject = "slipway.v1.event.job.j0.>"
+    found = await read_next(admin, "EVENTS", subject=subject, from_sequence=2)
+    page = await read_page(admin, "EVENTS", subject=subject, from_sequence=2)
+
+    assert found == page.messages[0]
+    assert await read_next(admin, "EVENTS", subject=subject, from_sequence=4) is None

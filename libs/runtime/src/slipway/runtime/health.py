@@ -19,10 +19,15 @@ from slipway.runtime import metrics
 from slipway.runtime.logs import get_logger
 from slipway.runtime.problems import problem_of
 from slipway.runtime.settings import ServiceSettings
+from slipway.runtime.slow_clients import watched
 
 log = get_logger()
 
 PING_SECONDS = 3.0
+READY_FOR_SECONDS = 1.0
+"""How long the answer "ready" of one check is given to all who ask."""
+NOT_READY_FOR_SECONDS = 0.1
+"""The same for what is missing: who waits for a start asks often."""
 START_WAIT_SECONDS = 2.0
 """How long a request waits for a service that is only just starting."""
 
@@ -54,6 +59,8 @@ class HealthApp:
         self._behind = behind
         self._host = settings.http_host
         self._token_file = settings.metrics_token_file
+        self._check: asyncio.Task[dict[str, str]] | None = None
+        self._checked_until = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -84,8 +91,21 @@ class HealthApp:
     async def _livez(self, _headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str, bytes]:
         return HTTPStatus.OK, "application/json", b'{"status":"alive"}'
 
+    async def _shared(self) -> dict[str, str]:
+        """Ask once for all who want to know now: `/readyz` is open, and each question costs the others."""
+        clock = asyncio.get_running_loop().time
+        if self._check is None or (self._check.done() and clock() >= self._checked_until):
+            self._check = asyncio.create_task(self.missing())
+            self._check.add_done_callback(self._checked)
+        return await asyncio.shield(self._check)
+
+    def _checked(self, check: "asyncio.Task[dict[str, str]]") -> None:
+        is_ready = not check.cancelled() and check.exception() is None and not check.result()
+        lasts = READY_FOR_SECONDS if is_ready else NOT_READY_FOR_SECONDS
+        self._checked_until = asyncio.get_running_loop().time() + lasts
+
     async def _readyz(self, _headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str, bytes]:
-        missing = {"service": "is stopping"} if self.stopping else await self.missing()
+        missing = {"service": "is stopping"} if self.stopping else await self._shared()
         status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
         body = {"status": "not ready" if missing else "ready", "missing": missing}
         return status, "application/json", json.dumps(body).encode()
@@ -129,6 +149,7 @@ class HealthServer:
                 app,
                 host=settings.http_host,
                 port=settings.http_port,
+                http=watched(head_within=settings.request_timeout),
                 log_config=None,
                 access_log=False,
                 lifespan="off",

@@ -147,6 +147,8 @@ class ServiceSettings(LogSettings):
     """Where health and metrics are served; containers say `0.0.0.0`."""
     http_port: int = Field(default=0, ge=0, le=65535)
     """The port of health and metrics; 0 takes any free one."""
+    request_timeout: Duration = timedelta(seconds=30)
+    """How long an HTTP client may take to send the head of a request, and again for its body."""
     metrics_token_file: Path | None = None
     """The bearer token that `/metrics` asks for; without one `/metrics` answers on loopback only."""
     instance: str = Field(default_factory=_instance)

@@ -1,18 +1,20 @@
 """Reads stored messages in pages, without a consumer: batched direct get.
 
 A page is cheap (one request, any number of answers) and leaves nothing behind on the server. It is not a
-subscription: what is stored after the page was asked for is not in it.
+subscription: what is stored after the page was asked for is not in it. Any replica answers it, also one that
+lags: a page may end too early, never with a hole. Whether one did, the leader knows (`read_next`).
 """
 
 import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
 
 from slipway.contracts.message import Moment
 from slipway.runtime.problems import BusUnavailable
@@ -63,6 +65,26 @@ async def read_page(
     if status.get("Status") not in (_END_OF_BATCH, _NOT_FOUND):
         raise BusUnavailable(f"The bus refused to read a stream: {status.get('Status')}", stream=stream)
     return Page(messages=tuple(found), remaining=int(status.get("Nats-Num-Pending") or 0))
+
+
+async def read_next(
+    connection: Client, stream: str, *, subject: str, from_sequence: int
+) -> StoredMessage | None:
+    """Read the next message that matches a subject from the leader, which lacks nothing that is stored."""
+    try:
+        found = await connection.jetstream().get_msg(stream, seq=from_sequence, subject=subject, next=True)
+    except NotFoundError:
+        return None
+    except (NatsError, OSError, TimeoutError) as error:
+        raise BusUnavailable("The bus did not read the next message of a stream.", stream=stream) from error
+    headers = found.headers or {}
+    return StoredMessage(
+        sequence=int(found.seq or 0),
+        subject=found.subject or "",
+        at=found.time or datetime.now(UTC),
+        payload=found.data or b"",
+        headers={name: value for name, value in headers.items() if not name.startswith("Nats-")},
+    )
 
 
 async def _request(

@@ -7,9 +7,10 @@ from slipway.gateway.clients import Inventory
 from slipway.gateway.http.api import build_api
 from slipway.gateway.http.front import Front
 from slipway.gateway.relay import Relay
+from slipway.gateway.replay import Replay
 from slipway.gateway.settings import GatewaySettings
 from slipway.gateway.store import SessionStore
-from slipway.gateway.stream import EventStreams
+from slipway.gateway.stream import EventStreams, Patience
 from slipway.runtime import database
 from slipway.runtime.bus import Bus
 from slipway.runtime.database import Database
@@ -29,10 +30,13 @@ def assemble(settings: GatewaySettings) -> Service:
     bus = Bus(settings, service="gateway")
     tables = Database(settings)
     auth = Auth(settings.bootstrap_token_file, SessionStore(tables), settings.session_lifetime)
-    relay = Relay(bus)
+    relay = Relay(bus, most_viewers=settings.most_viewers)
     service = Service("gateway", settings, bus)
-    streams = EventStreams(relay, bus, service.stopping, settings.heartbeat_comments.total_seconds())
-    service.app = Front(bus, build_api(bus, Inventory(bus, Sealer(settings)), auth), streams, auth)
+    patience = Patience(heartbeat=settings.heartbeat_comments, grace=settings.slow_viewer_grace)
+    streams = EventStreams(relay, Replay(relay, bus), service.stopping, patience)
+    is_https = settings.public_url.startswith("https://")
+    api = build_api(bus, Inventory(bus, Sealer(settings)), auth, is_public_https=is_https)
+    service.app = Front(bus, api, streams, auth, body_within=settings.request_timeout)
     service.ping("postgres", tables.ping)
     service.ping_own_work("events", relay.ping)
     service.on_start(auth.load)

@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
 from slipway.contracts.problems import FieldError, Forbidden, Unauthenticated, Unavailable
@@ -120,14 +120,22 @@ class Auth:
             await asyncio.sleep(WRONG_SECRET_SECONDS)
 
 
+def headers_of(given: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Give a request's headers by name; cookies may come in several."""
+    pairs = list(given)
+    headers = dict(pairs)
+    if cookies := [value for name, value in pairs if name == b"cookie"]:
+        headers[b"cookie"] = b"; ".join(cookies)
+    return headers
+
+
 def cookie_of(headers: dict[bytes, bytes]) -> str | None:
-    """Give the session's cookie."""
-    try:
-        cookies = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1"))
-    except CookieError:
-        return None
-    found = cookies.get(COOKIE)
-    return found.value if found else None
+    """Give the session's cookie, whatever others the host has set: browsers send all of them."""
+    for each in headers.get(b"cookie", b"").split(b";"):
+        name, _, value = each.strip().partition(b"=")
+        if name == COOKIE.encode() and value:
+            return value.decode("latin-1")
+    return None
 
 
 def _digest(cookie: str) -> str:

@@ -2,8 +2,9 @@
 
 Theory of operation. The bus republishes whatever is stored in EVENTS, with its sequence. Sequences of one
 stream have no holes, so a hole in what arrives means that something was missed (a reconnect, a slow moment):
-it is read from the stream before anything newer is given on. A look at the stream's end every two seconds
-catches what was missed with nothing after it.
+it is read from the stream before anything newer is given on; where a replica lags, from its leader. If the
+stream has it no more, all viewers are dropped: they resume, and are told. A look at the stream's end every
+two seconds catches what was missed with nothing after it.
 
 A viewer is attached first and replayed afterwards: the last thousand events are kept here, so that whatever a
 replay from the stream may not show yet is not lost. An event is encoded once, whoever sees it.
@@ -27,7 +28,7 @@ from slipway.runtime.bus import Bus
 from slipway.runtime.logs import get_logger
 from slipway.runtime.metrics import REGISTRY
 from slipway.runtime.problems import BusUnavailable
-from slipway.runtime.stored import StoredMessage, read_page
+from slipway.runtime.stored import StoredMessage, read_next, read_page
 from slipway.runtime.topology import EVENTS, LIVE_PREFIX
 
 log = get_logger()
@@ -41,13 +42,20 @@ MOST_WAITING_BYTES = 8 * 1024 * 1024
 LOOK_SECONDS = 2.0
 AGAIN_SECONDS = 0.1
 MOST_ASKED = 50
-"""How often a short answer is asked again before it is taken for the truth."""
+"""How often a leader that says nothing is asked again before that is taken for the truth."""
 
 viewers_open = Gauge("slipway_gateway_viewers", "Open event streams.", registry=REGISTRY)
 viewers_dropped = Counter(
     "slipway_gateway_viewers_dropped", "Streams closed because slow.", registry=REGISTRY
 )
 events_healed = Counter("slipway_gateway_events_healed", "Events read from the stream.", registry=REGISTRY)
+
+
+class TooManyViewers(Unavailable):
+    """As many event streams are open as one gateway may have."""
+
+    code = "events.too-many-viewers"
+    retry_after_seconds = 30.0
 
 
 class NotAttached(Unavailable):
@@ -79,7 +87,7 @@ class Viewer:
     """Who looks at one job, or at the fleet; holds what was not sent to them yet."""
 
     job: str | None
-    is_dropped: bool = False
+    dropped: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when too much waited; nothing newer is given any more, so that there is no hole."""
     _waiting: list[Item] = field(default_factory=list)
     _bytes: int = 0
@@ -100,7 +108,7 @@ class Viewer:
 
     def put(self, item: Item) -> None:
         """Let an event wait for them, unless too much waits already."""
-        if self.is_dropped:
+        if self.dropped.is_set():
             return
         if len(self._waiting) >= MOST_WAITING or self._bytes > MOST_WAITING_BYTES:
             self.drop()
@@ -112,18 +120,18 @@ class Viewer:
     @property
     def is_finished(self) -> bool:
         """Whether it is dropped, and has been given all that waited."""
-        return self.is_dropped and not self._waiting
+        return self.dropped.is_set() and not self._waiting
 
     def drop(self) -> None:
         """End it after what waits; it resumes where it was."""
-        if not self.is_dropped:
+        if not self.dropped.is_set():
             viewers_dropped.inc()
-        self.is_dropped = True
+        self.dropped.set()
         self._woken.set()
 
     async def take(self, *, within_seconds: float) -> list[Item]:
         """Give all that waits as soon as there is any; nothing if it stays quiet, or is dropped."""
-        if not self._waiting and not self.is_dropped:
+        if not self._waiting and not self.dropped.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), within_seconds)
         taken, self._waiting, self._bytes = self._waiting, [], 0
@@ -134,8 +142,10 @@ class Viewer:
 class Relay:
     """Gives events on."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, *, most_viewers: int) -> None:
         self._bus = bus
+        self._most_viewers = most_viewers
+        self._viewers: set[Viewer] = set()
         self._last = 0
         self._has_begun = False
         self._kept: deque[Item] = deque(maxlen=KEPT)
@@ -185,12 +195,16 @@ class Relay:
     @contextlib.contextmanager
     def viewing(self, viewer: Viewer) -> Iterator[int]:
         """Attach a viewer; gives the sequence after which it gets everything live."""
+        if len(self._viewers) >= self._most_viewers:
+            raise TooManyViewers("Too many event streams are open; try again later.")
+        self._viewers.add(viewer)
         group = self._jobs.setdefault(viewer.job, set()) if viewer.job else self._fleet
         group.add(viewer)
         viewers_open.inc()
         try:
             yield self._last
         finally:
+            self._viewers.discard(viewer)
             group.discard(viewer)
             viewers_open.dec()
             if viewer.job and not group and self._jobs.get(viewer.job) is group:
@@ -218,31 +232,42 @@ class Relay:
             self._has_begun, self._last = True, end
         elif end < known:
             log.warning("the stream of events was made anew", known=known, end=end)
-            self._kept.clear()
-            self._last = end
-            for viewer in (*self._fleet, *(each for group in self._jobs.values() for each in group)):
-                viewer.drop()
+            self._go_on_after(end)
         elif end > self._last:
             await self._heal(end)
 
+    def _go_on_after(self, sequence: int) -> None:
+        """Leave out what can't be given; who looks now resumes, and is told what became of it."""
+        self._kept.clear()
+        self._last = sequence
+        for viewer in self._viewers:
+            viewer.drop()
+
     async def _heal(self, until: int) -> None:
-        """Give on what was missed; a replica that lags answers short and is asked again."""
+        """Give on what was missed; a leader that says nothing is new in its office, and is asked again."""
         for _ in range(MOST_ASKED):
             if await self._read(until):
                 return
             await asyncio.sleep(AGAIN_SECONDS)
         log.error("events are not in the stream", after=self._last, until=until)
+        self._go_on_after(max(self._last, until))
 
     async def _read(self, until: int) -> bool:
+        """Read up to a sequence; whether there is it, or what was stored after it."""
+        connection = self._bus.connection
         while self._last < until:
-            page = await read_page(
-                self._bus.connection, EVENTS, subject=EVERYTHING, from_sequence=self._last + 1
-            )
-            for each in page.messages:
+            after = self._last + 1
+            page = await read_page(connection, EVENTS, subject=EVERYTHING, from_sequence=after)
+            found = page.messages
+            if not found:
+                # The replica may lag; the leader does not.
+                missing = await read_next(connection, EVENTS, subject=EVERYTHING, from_sequence=after)
+                if missing is None:
+                    return False
+                found = (missing,)
+            for each in found:
                 events_healed.inc()
                 self._give(each.sequence, each.subject, each.payload)
-            if not page.messages:
-                return False
         return True
 
     def _give(self, sequence: int, subject: str, payload: bytes) -> None:

@@ -4,72 +4,73 @@ Theory of operation. The viewer is attached to the relay first, at a sequence; w
 from the stream (or from the relay's memory, if that reaches back far enough), what comes after it waits
 meanwhile. `Last-Event-ID` (header, or `last_event_id` in the query) resumes exactly: nothing lost, nothing
 twice. An id that the stream does not know any more, or not yet, yields `reset` and the story from its start;
-the fleet has no start, so its viewer goes on from now.
+the fleet has no start, so its viewer goes on from now. How a stream begins is `replay`'s.
 
 The story of a job that has ended is told from where it is kept (`stories`), which reaches further back than
 the bus. A job's stream ends after `done`. Who comes again after that gets 204, which keeps an EventSource
 away.
+
+A viewer too slow for what happens is dropped: it has ten seconds to take what waits, then its connection is
+cut, and it resumes. Who may look is asked again with each heartbeat; the stream ends when they may no longer.
 """
 
 import asyncio
 import contextlib
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import parse_qs
 
-from slipway.contracts.jobs import JobDone
-from slipway.contracts.problems import FieldError, Invalid
-from slipway.gateway.relay import Item, Relay, Viewer, item_of
-from slipway.gateway.stories import KeptStory, open_story
-from slipway.runtime.bus import Bus
+from slipway.contracts.message import Moment
+from slipway.contracts.problems import FieldError, Invalid, Rejected, Unavailable
+from slipway.gateway.relay import Item, Relay, Viewer
+from slipway.gateway.replay import Opening, Replay
 from slipway.runtime.ending import end
 from slipway.runtime.health import Receive, Scope, Send
-from slipway.runtime.stored import read_page
-from slipway.runtime.topology import EVENTS
+from slipway.runtime.slow_clients import hang_up
 
-RETRY_MILLISECONDS = 500
-MOST_FLEET_REPLAY = 20_000
-"""A fleet's viewer that missed more than this gets `reset`, and what happens from now on."""
-PAGE = 64
-"""How many stored messages are read at once: one may have 64 KiB."""
+AT_ONCE_BYTES = 256 * 1024
+"""How much is sent at once; the connection takes it only when it is nearly empty."""
 _GOODBYE_SECONDS = 1.0
 _LONGEST_ID = 19
-_BEGIN = f"retry: {RETRY_MILLISECONDS}\n\n".encode()
-_RESET = b"event: reset\ndata: {}\n\n"
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
 
+MayLook = Callable[[], Awaitable[object]]
+"""Raises `Rejected` once the viewer may look no longer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """How a stream begins."""
+class Patience:
+    """How long a stream waits for what."""
 
-    begin: bytes
-    after: int
-    """The last sequence that the viewer has seen."""
-    until: int
-    """Up to where the story is read; live goes on from there."""
-    is_over: bool = False
-    """Whether nothing follows."""
-    kept: KeptStory | None = None
-    """Where the story is read, if not from the bus."""
+    heartbeat: timedelta
+    """How long it may be quiet; also how often it is asked who looks."""
+    grace: timedelta
+    """How long a dropped viewer may take for what waits."""
 
 
 class EventStreams:
     """Opens streams."""
 
-    def __init__(self, relay: Relay, bus: Bus, stopping: asyncio.Event, heartbeat_seconds: float) -> None:
+    def __init__(self, relay: Relay, replay: Replay, stopping: asyncio.Event, patience: Patience) -> None:
         self._relay = relay
-        self._bus = bus
+        self._replay = replay
         self._stopping = stopping
-        self._heartbeat = heartbeat_seconds
+        self._patience = patience
 
     async def serve(
-        self, scope: Scope, receive: Receive, send: Send, *, job: str | None, is_over: bool = False
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        job: str | None,
+        may_look: MayLook,
+        ended_at: Moment | None = None,
     ) -> None:
         """Stream one job's story, or the fleet's.
 
@@ -78,134 +79,130 @@ class EventStreams:
             receive: tells when the viewer goes away.
             send: to the viewer.
             job: whose story; None is the fleet's.
-            is_over: whether the job is known to have ended.
+            may_look: asks again who is asking.
+            ended_at: when the job has ended, if it is known to have.
         """
         await self._relay.ping()
         after = _last_event_id(scope)
         viewer = Viewer(job)
         with self._relay.viewing(viewer) as attached_at:
-            opening = await self._open(viewer, after, attached_at, is_over=is_over)
-            pages = self._pages(viewer, opening)
+            opening = await self._replay.open(viewer, after, attached_at, ended_at=ended_at)
+            pages = self._replay.pages(viewer, opening)
             first: list[Item] = await anext(pages, [])
             if opening.is_over and not first:
                 await send({"type": "http.response.start", "status": 204, "headers": _HEADERS[1:]})
                 await send({"type": "http.response.body", "body": b""})
                 return
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            await _send(send, opening.begin + _joined(first))
-            seen = first[-1].sequence if first else opening.after
-            writing = asyncio.create_task(self._write(send, viewer, opening, pages, seen))
-            await self._until_ended(writing, receive, send)
-
-    async def _open(self, viewer: Viewer, after: int | None, attached_at: int, *, is_over: bool) -> Opening:
-        begin = _BEGIN
-        if viewer.job is not None and is_over and (kept := await self._kept(viewer.job, after)) is not None:
-            return kept
-        if after is not None and await self._is_unknown(viewer, after):
-            begin, after = begin + _RESET, None
-        if viewer.job is None:
-            if after is None:
-                # An id without data is no event, but what a browser sends when it comes again.
-                begin, after = begin + f"id: {attached_at}\n\n".encode(), attached_at
-            return Opening(begin=begin, after=after, until=attached_at)
-        ended_at = await self._end_of(viewer.job)
-        if ended_at is not None or is_over:
-            return Opening(begin=begin, after=after or 0, until=ended_at or sys.maxsize, is_over=True)
-        return Opening(begin=begin, after=after or 0, until=attached_at)
-
-    async def _kept(self, job: str, after: int | None) -> Opening | None:
-        """Open the story of an ended job where it is kept; an id that the bus never gave is unknown."""
-        begin = _BEGIN
-        if after is not None and not 0 < after <= (await self._relay.bounds())[1]:
-            begin, after = begin + _RESET, None
-        kept = await open_story(self._bus, job, after=after or 0)
-        if kept is None:
-            return None
-        return Opening(begin=begin, after=after or 0, until=sys.maxsize, is_over=True, kept=kept)
-
-    async def _is_unknown(self, viewer: Viewer, after: int) -> bool:
-        """Whether the stream can't tell what followed an event."""
-        if after > 0 and self._relay.reaches_back(after):
-            return False
-        first, last = await self._relay.bounds()
-        if viewer.job is not None:
-            return not first <= after <= last
-        # A fleet's viewer that saw nothing yet has the id before the first.
-        return not first - 1 <= after <= last or last - after > MOST_FLEET_REPLAY
-
-    async def _end_of(self, job: str) -> int | None:
-        """Tell the sequence of a job's `done`, once there is one."""
-        subject = JobDone.subject.replace("{id}", job)
-        page = await read_page(self._bus.connection, EVENTS, subject=subject, most=1)
-        return page.messages[0].sequence if page.messages else None
-
-    async def _pages(self, viewer: Viewer, opening: Opening) -> AsyncIterator[list[Item]]:
-        """Give what lies between what was seen and what comes live; never an empty page."""
-        if opening.kept is not None:
-            async for told in opening.kept.pages():
-                yield [Item.of(each.sequence, each.subject, each.payload) for each in told]
-            return
-        after, until = opening.after, opening.until
-        if opening.is_over or not self._relay.reaches_back(after):
-            async for page in self._stored(viewer, after, until):
-                after = page[-1].sequence
-                yield page
-        # A replica that lags answers short; what is newest is here.
-        if newest := self._relay.kept(viewer, after=after, until=until):
-            yield newest
-
-    async def _stored(self, viewer: Viewer, after: int, until: int) -> AsyncIterator[list[Item]]:
-        while after < until:
-            page = await read_page(
-                self._bus.connection, EVENTS, subject=viewer.subject, from_sequence=after + 1, most=PAGE
-            )
-            if not page.messages:
-                return
-            after = page.messages[-1].sequence
-            items = [
-                item_of(each)
-                for each in page.messages
-                if each.sequence <= until and viewer.wants(each.subject)
-            ]
-            if items:
-                yield items
+            whole = _following(first, pages)
+            writing = asyncio.create_task(self._write(send, viewer, opening, whole, may_look))
+            await self._until_ended(writing, viewer, scope, receive, send)
 
     async def _write(
-        self, send: Send, viewer: Viewer, opening: Opening, pages: AsyncIterator[list[Item]], seen: int
+        self,
+        send: Send,
+        viewer: Viewer,
+        opening: Opening,
+        pages: AsyncIterator[list[Item]],
+        may_look: MayLook,
     ) -> None:
+        await _send(send, opening.begin)
+        seen = opening.after
         async for page in pages:
-            await _send(send, _joined(page))
+            await _send_all(send, page)
             seen = page[-1].sequence
-        is_over = opening.is_over
-        while not is_over:
-            taken = await viewer.take(within_seconds=self._heartbeat)
+        if not opening.is_over:
+            await self._write_live(send, viewer, seen, opening.lasts, may_look)
+        await _send(send, b"", is_last=True)
+
+    async def _write_live(
+        self, send: Send, viewer: Viewer, seen: int, lasts: timedelta | None, may_look: MayLook
+    ) -> None:
+        """Send what comes until the story is over, too much waits, or the viewer may look no longer."""
+        pause = self._patience.heartbeat.total_seconds()
+        clock = asyncio.get_running_loop().time
+        asked_at = began_at = clock()
+        while lasts is None or clock() - began_at < lasts.total_seconds():
+            taken = await viewer.take(within_seconds=pause)
+            if clock() - asked_at >= pause:
+                if not await _may(may_look):
+                    return
+                asked_at = clock()
             fresh = [item for item in taken if item.sequence > seen]
             if fresh:
                 seen = fresh[-1].sequence
-                await _send(send, _joined(fresh))
+                await _send_all(send, fresh)
             elif not taken:
                 await _send(send, b": alive\n\n")
-            ended = viewer.job is not None and bool(fresh) and fresh[-1].subject.endswith(".done")
-            is_over = ended or viewer.is_finished
-        await _send(send, b"", is_last=True)
+            is_done = viewer.job is not None and bool(fresh) and fresh[-1].subject.endswith(".done")
+            if is_done or viewer.is_finished:
+                return
 
-    async def _until_ended(self, writing: "asyncio.Task[None]", receive: Receive, send: Send) -> None:
+    async def _until_ended(
+        self, writing: "asyncio.Task[None]", viewer: Viewer, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         gone = asyncio.create_task(_gone(receive))
         stop = asyncio.create_task(self._stopping.wait())
+        dropped = asyncio.create_task(viewer.dropped.wait())
         try:
-            await asyncio.wait({writing, gone, stop}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({writing, gone, stop, dropped}, return_when=asyncio.FIRST_COMPLETED)
+            if dropped.done():
+                grace = self._patience.grace.total_seconds()
+                await asyncio.wait({writing, gone, stop}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
         finally:
             is_cut = not writing.done() and not gone.done()
-            await end(writing, gone, stop)
+            await end(writing, gone, stop, dropped)
         if is_cut:
-            with contextlib.suppress(TimeoutError, OSError):
-                await asyncio.wait_for(_send(send, b"", is_last=True), _GOODBYE_SECONDS)
+            await _say_goodbye(scope, receive, send)
         elif not writing.cancelled() and (error := writing.exception()) is not None:
             raise error
 
 
-def _joined(items: list[Item]) -> bytes:
-    return b"".join([item.frame for item in items])
+async def _following(first: list[Item], rest: AsyncIterator[list[Item]]) -> AsyncIterator[list[Item]]:
+    if first:
+        yield first
+    async for page in rest:
+        yield page
+
+
+async def _may(look: MayLook) -> bool:
+    try:
+        await look()
+    except Rejected:
+        return False
+    except Unavailable:
+        # Nobody can say now: whoever was let in stays until somebody can.
+        return True
+    return True
+
+
+async def _say_goodbye(scope: Scope, receive: Receive, send: Send) -> None:
+    """End the stream properly; cut the connection if the viewer takes nothing."""
+    try:
+        await asyncio.wait_for(_send(send, b"", is_last=True), _GOODBYE_SECONDS)
+    except (TimeoutError, OSError):
+        hang_up(scope)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(_gone(receive), _GOODBYE_SECONDS)
+
+
+async def _send_all(send: Send, items: list[Item]) -> None:
+    for portion in _portions(items):
+        await _send(send, portion)
+
+
+def _portions(items: list[Item]) -> Iterator[bytes]:
+    """Join what is sent at once."""
+    joined: list[bytes] = []
+    size = 0
+    for item in items:
+        if joined and size + len(item.frame) > AT_ONCE_BYTES:
+            yield b"".join(joined)
+            joined, size = [], 0
+        joined.append(item.frame)
+        size += len(item.frame)
+    if joined:
+        yield b"".join(joined)
 
 
 async def _send(send: Send, body: bytes, *, is_last: bool = False) -> None:

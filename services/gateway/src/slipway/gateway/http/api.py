@@ -27,7 +27,7 @@ _PROBLEM = {
 }
 
 
-def build_api(bus: Bus, inventory: Inventory, auth: Auth) -> FastAPI:
+def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bool) -> FastAPI:
     """Put the API together."""
     app = _Api(
         title="Slipway",
@@ -46,7 +46,7 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth) -> FastAPI:
         templates(bus),
         audit(bus),
         parked(bus),
-        session(auth),
+        session(auth, is_public_https=is_public_https),
         version(),
     )
     for router in routers:

@@ -1,9 +1,10 @@
 """Which part answers a path: event streams, the API, or the page."""
 
 import re
+from datetime import timedelta
 
 from slipway.contracts.jobs import GetJob
-from slipway.gateway.auth import Auth
+from slipway.gateway.auth import Auth, headers_of
 from slipway.gateway.http.gate import Gate
 from slipway.gateway.http.pages import Pages
 from slipway.gateway.http.problems import not_allowed
@@ -17,12 +18,15 @@ _EVENTS = re.compile(r"/api/v1(?:/jobs/([a-z0-9][a-z0-9-]{0,126}))?/events")
 class Front:
     """The gateway's whole ASGI application."""
 
-    def __init__(self, bus: Bus, api: Asgi, streams: EventStreams, auth: Auth) -> None:
+    def __init__(
+        self, bus: Bus, api: Asgi, streams: EventStreams, auth: Auth, *, body_within: timedelta
+    ) -> None:
         self._bus = bus
         self._api = api
         self._streams = streams
+        self._auth = auth
         self._pages = Pages()
-        self._gate = Gate(self._behind_the_gate, auth)
+        self._gate = Gate(self._behind_the_gate, auth, body_within)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -36,8 +40,17 @@ class Front:
             await self._api(scope, receive, send)
         elif scope["method"] != "GET":
             await not_allowed("GET")(scope, receive, send)
-        elif (job := asked[1]) is None:
-            await self._streams.serve(scope, receive, send, job=None)
         else:
-            known = await self._bus.ask(GetJob(job=job))
-            await self._streams.serve(scope, receive, send, job=known.id, is_over=known.state.is_terminal)
+            await self._stream(scope, receive, send, job=asked[1])
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send, *, job: str | None) -> None:
+        known = await self._bus.ask(GetJob(job=job)) if job is not None else None
+        has_ended = known is not None and known.state.is_terminal
+        await self._streams.serve(
+            scope,
+            receive,
+            send,
+            job=known.id if known else None,
+            may_look=lambda: self._auth.actor("GET", headers_of(scope["headers"])),
+            ended_at=(known.finished_at or known.created_at) if known and has_ended else None,
+        )

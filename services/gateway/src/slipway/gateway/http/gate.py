@@ -1,14 +1,16 @@
-"""What every request passes first: a correlation id, who asks, how much may be sent."""
+"""What every request passes first: a correlation id, who asks, how much may be sent and how slowly."""
 
+import asyncio
 import re
 from collections.abc import MutableMapping
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
 
 from slipway.contracts.problems import FieldError, Invalid, SlipwayError
-from slipway.gateway.auth import Auth
+from slipway.gateway.auth import Auth, headers_of
 from slipway.gateway.http.problems import ProblemResponse, unforeseen
 from slipway.runtime.call import Call, using
 from slipway.runtime.health import Asgi, Receive, Scope, Send
@@ -30,22 +32,30 @@ class TooMuch(HTTPException):
         super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A request may have {MOST_BYTES // 1024} KiB.")
 
 
+class TooSlow(HTTPException):
+    """The body did not come in time; an `HTTPException` for the same reason."""
+
+    def __init__(self) -> None:
+        super().__init__(HTTPStatus.REQUEST_TIMEOUT, headers={"Connection": "close"})
+
+
 class Gate:
     """Lets requests through to the API."""
 
-    def __init__(self, behind: Asgi, auth: Auth) -> None:
+    def __init__(self, behind: Asgi, auth: Auth, body_within: timedelta) -> None:
         self._behind = behind
         self._auth = auth
+        self._body_within = body_within
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on behalf of its actor."""
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers = headers_of(scope["headers"])
         given = headers.get(b"x-correlation-id", b"").decode("latin-1")
         correlation = given if _SANE.fullmatch(given) else new_id()
         sending = _Sending(send, correlation)
         with using(Call(actor=NOBODY, correlation_id=correlation)):
             try:
-                await self._pass(scope, _bounded(receive, headers), sending, headers)
+                await self._pass(scope, _Receiving(receive, headers, self._body_within), sending, headers)
             except SlipwayError as error:
                 await self._say(ProblemResponse(problem_of(error)), scope, receive, sending)
             except Exception as error:  # noqa: BLE001 - the outermost place of a request
@@ -76,7 +86,7 @@ class Gate:
 
 
 class _Sending:
-    """Sends an answer with its correlation id."""
+    """Sends an answer with its correlation id; nobody may take it for something else than it says it is."""
 
     def __init__(self, send: Send, correlation: str) -> None:
         self._send = send
@@ -86,26 +96,36 @@ class _Sending:
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self.has_begun = True
-            own = (b"x-correlation-id", self.correlation.encode())
-            message = {**message, "headers": [*message.get("headers", []), own]}
+            own = [(b"x-correlation-id", self.correlation.encode()), (b"x-content-type-options", b"nosniff")]
+            message = {**message, "headers": [*message.get("headers", []), *own]}
         await self._send(message)
 
 
-def _bounded(receive: Receive, headers: dict[bytes, bytes]) -> Receive:
-    declared = headers.get(b"content-length", b"0")
-    got = 0
+class _Receiving:
+    """Receives a body that is not too large, and comes in time."""
 
-    async def bounded() -> MutableMapping[str, Any]:
-        nonlocal got
-        if declared.isdigit() and int(declared) > MOST_BYTES:
+    def __init__(self, receive: Receive, headers: dict[bytes, bytes], within: timedelta) -> None:
+        self._receive = receive
+        declared = headers.get(b"content-length", b"0")
+        self._is_too_large = declared.isdigit() and int(declared) > MOST_BYTES
+        self._got = 0
+        self._until = asyncio.get_running_loop().time() + within.total_seconds()
+        self._is_whole = False
+
+    async def __call__(self) -> MutableMapping[str, Any]:
+        if self._is_too_large:
             raise TooMuch
-        message = await receive()
-        got += len(message.get("body", b""))
-        if got > MOST_BYTES:
+        try:
+            # After the body nothing comes but the client's going away, whenever that is.
+            async with asyncio.timeout_at(None if self._is_whole else self._until):
+                message = await self._receive()
+        except TimeoutError:
+            raise TooSlow from None
+        self._is_whole = not message.get("more_body", False)
+        self._got += len(message.get("body", b""))
+        if self._got > MOST_BYTES:
             raise TooMuch
         return message
-
-    return bounded
 
 
 def _traceparent(headers: dict[bytes, bytes]) -> str | None:

@@ -31,6 +31,9 @@ from slipway.runtime.bus import Bus
 
 Destroys = Annotated[bool, Query(description="Creations and copies: also remove what the job has made.")]
 
+LOG_HEADERS = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; sandbox"}
+"""Guests write the log: whatever a browser makes of it, it may not act as the page."""
+
 
 def jobs(bus: Bus) -> APIRouter:
     """Give the routes of jobs."""
@@ -80,8 +83,6 @@ def jobs(bus: Bus) -> APIRouter:
     async def whole_log(job: IdPath) -> Response:
         known = await bus.ask(GetJob(job=job))
         text = await log_of(bus, job, is_over=known.state.is_terminal)
-        return StreamingResponse(
-            text, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"}
-        )
+        return StreamingResponse(text, media_type="text/plain; charset=utf-8", headers=LOG_HEADERS)
 
     return api

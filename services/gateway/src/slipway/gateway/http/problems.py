@@ -23,6 +23,7 @@ _CODES = {
     HTTPStatus.NOT_FOUND: ("path.not-found", "There is nothing at this path."),
     HTTPStatus.METHOD_NOT_ALLOWED: ("method.not-allowed", "This path does not take this method."),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("request.too-large", "A request may have 1024 KiB."),
+    HTTPStatus.REQUEST_TIMEOUT: ("request.too-slow", "The body did not come in time."),
     HTTPStatus.BAD_REQUEST: ("request.not-json", "The body can't be read as JSON."),
 }
 _PLACES = {"body", "query", "header", "cookie"}
@@ -99,7 +100,9 @@ async def _refused(_request: Request, error: Exception) -> Response:
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         return not_allowed((error.headers or {}).get("Allow", "other methods"))
     code, message = _CODES.get(status, ("request.invalid", str(error.detail)))
-    return ProblemResponse(Problem(kind=ProblemKind.REJECTED, code=code, message=message), status)
+    response = ProblemResponse(Problem(kind=ProblemKind.REJECTED, code=code, message=message), status)
+    response.headers.update(error.headers or {})
+    return response
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:

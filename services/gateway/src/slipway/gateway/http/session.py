@@ -5,13 +5,18 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from slipway.gateway.auth import BOOTSTRAP, COOKIE, Auth
+from slipway.gateway.auth import BOOTSTRAP, COOKIE, Auth, headers_of
 from slipway.gateway.http.answers import answer
 from slipway.gateway.http.bodies import SessionAnswer, SessionBody
 
 
-def session(auth: Auth) -> APIRouter:
-    """Give the routes of the session."""
+def session(auth: Auth, *, is_public_https: bool) -> APIRouter:
+    """Give the routes of the session.
+
+    Args:
+        auth: knows the secret, and the sessions.
+        is_public_https: whether browsers come over HTTPS, also if a proxy speaks plain HTTP to us.
+    """
     api = APIRouter(tags=["session"])
 
     @api.post("/session", response_model=SessionAnswer)
@@ -24,7 +29,7 @@ def session(auth: Auth) -> APIRouter:
             max_age=int(auth.lifetime.total_seconds()),
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure=is_public_https or request.url.scheme == "https",
         )
         return response
 
@@ -34,9 +39,10 @@ def session(auth: Auth) -> APIRouter:
 
     @api.delete("/session", status_code=HTTPStatus.NO_CONTENT)
     async def sign_out(request: Request) -> Response:
-        await auth.sign_out(dict(request.scope["headers"]))
+        await auth.sign_out(headers_of(request.scope["headers"]))
         response = Response(status_code=HTTPStatus.NO_CONTENT)
-        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        is_secure = is_public_https or request.url.scheme == "https"
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=is_secure)
         return response
 
     return api
