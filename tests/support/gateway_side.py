@@ -9,8 +9,8 @@ from pydantic import SecretStr
 
 from slipway.contracts import containers, jobs, stories, templates
 from slipway.contracts.message import Query
-from slipway.contracts.problems import FieldError, Invalid, NotFound
-from slipway.contracts.values import JobKind, JobState, Sealed
+from slipway.contracts.problems import Conflict, FieldError, Invalid, NotFound
+from slipway.contracts.values import JobKind, JobState, Lifecycle, Power, Sealed
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
 from slipway.runtime.identities import Identities
@@ -34,6 +34,8 @@ class Others:
     kept: dict[str, list[Told]] = field(default_factory=dict)
     """Stories by job."""
     states: dict[str, JobState] = field(default_factory=lambda: {"job-1": JobState.RUNNING})
+    refusal: str = "job.ended"
+    """What a cancel is refused with."""
     ended_at: datetime | None = None
     """When the jobs ended that have; else long ago."""
 
@@ -45,6 +47,9 @@ class Others:
         bus.answer(containers.CreateContainer, self.on_create)
         bus.answer(containers.RevealCredential, self.on_reveal)
         bus.answer(containers.ListContainers, self.on_containers)
+        bus.answer(containers.GetContainer, self.on_container)
+        bus.answer(containers.DeleteContainer, self.on_delete)
+        bus.answer(jobs.RequestCancel, self.on_cancel)
 
     def as_catalog(self, bus: Bus) -> None:
         """Answer what the gateway asks catalog."""
@@ -88,6 +93,34 @@ class Others:
         """Know nothing."""
         self.asked.append((query, call))
         return containers.ContainerPage(items=())
+
+    async def on_container(self, query: containers.GetContainer, _call: Call) -> containers.Container:
+        """Know one that is being created."""
+        return containers.Container(
+            id=query.container,
+            vmid=100,
+            hostname="web",
+            cluster="lab",
+            cluster_id="cl-1",
+            node="pve",
+            lifecycle=Lifecycle.CREATING,
+            power=Power.UNKNOWN,
+            job="job-1",
+            spec=containers.ContainerSpec(template="nginx-site", hostname="web"),
+            created_at=NOW,
+            updated_at=NOW,
+        )
+
+    async def on_cancel(self, query: jobs.RequestCancel, call: Call) -> jobs.Job:
+        """Say what happens when the job ends a moment before."""
+        self.asked.append((query, call))
+        raise Conflict("The job has ended: succeeded.", code=self.refusal)
+
+    async def on_delete(self, query: containers.DeleteContainer, call: Call) -> containers.Accepted:
+        """Accept it."""
+        self.asked.append((query, call))
+        ref = containers.ContainerRef(id=query.container, vmid=100, hostname="web")
+        return containers.Accepted(job=containers.JobRef(id="job-2"), container=ref)
 
     async def on_create(self, query: containers.CreateContainer, call: Call) -> containers.Accepted:
         """Accept everything but a hostname with a dot."""

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from slipway.contracts.containers import CreateContainer
+from slipway.contracts.containers import CreateContainer, DeleteContainer
+from slipway.contracts.jobs import RequestCancel
 from support.gateway_side import PASSWORD, TOKEN, Others
 
 LONG = "a" * 3000
@@ -198,6 +199,24 @@ async def test_creation_is_accepted_with_its_secrets_sealed(user: httpx.AsyncCli
     assert others.opened(asked.secret_variables["key"], field="key") == "of the door"
     assert "of root" not in asked.model_dump_json()
     assert (call.actor, call.idempotency_key, call.correlation_id) == ("bootstrap", "once", "trace-me")
+
+
+async def test_cancel_that_comes_too_late_is_a_deletion(user: httpx.AsyncClient, others: Others) -> None:
+    """Whoever wants a container gone gets it gone, also if its creation ends in that very moment."""
+    answer = await user.delete("/api/v1/containers/c-1?cancel=true")
+
+    assert (answer.status_code, answer.headers["location"]) == (202, "/api/v1/jobs/job-2")
+    assert [type(query) for query, _ in others.asked] == [RequestCancel, DeleteContainer]
+
+
+async def test_cancel_that_is_refused_deletes_nothing(user: httpx.AsyncClient, others: Others) -> None:
+    """A job past its point of no return goes on."""
+    others.refusal = "job.not-cancellable"
+
+    answer = await user.delete("/api/v1/containers/c-1?cancel=true")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "job.not-cancellable")
+    assert [type(query) for query, _ in others.asked] == [RequestCancel]
 
 
 async def test_credential_is_revealed(user: httpx.AsyncClient) -> None:

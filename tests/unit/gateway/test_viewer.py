@@ -54,6 +54,19 @@ def test_open_line_ends_with_its_step() -> None:
     assert lines == ["half\n", "whole\n"]
 
 
+def test_line_without_end_is_given_in_pieces() -> None:
+    """What a guest prints without a line break is not held as a whole."""
+    text = LogText()
+    part = LogLine(stream="stdout", text="x" * 60_000, more=True)
+    last = LogLine(stream="stdout", text="end")
+    messages = [JobLog(id="j", step="a", lines=(part,), offset=number) for number in range(20)]
+
+    lines = [given for message in messages for given in text.add(message)]
+    lines += text.add(JobLog(id="j", step="a", lines=(last,), offset=20))
+
+    assert [len(each) for each in lines] == [18 * 60_000 + 1, 2 * 60_000 + len("end\n")]
+
+
 def test_what_nobody_can_carry_is_found_with_its_place() -> None:
     """Characters that are no text, numbers out of bounds, bottomless nesting."""
     deep: object = "x"

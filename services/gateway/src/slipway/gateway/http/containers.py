@@ -20,6 +20,7 @@ from slipway.contracts.containers import (
 from slipway.contracts.jobs import JobArgs, RequestCancel, RequestJob
 from slipway.contracts.message import Id
 from slipway.contracts.plans import PlanJob
+from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, Lifecycle
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import PLANNED, Cursor, IdPath, IsPlan, Limit, Words, answer, changed
@@ -43,6 +44,8 @@ Verb = Literal[
     "migrate",
 ]
 """Short forms of `POST /api/v1/jobs`."""
+JOB_ENDED = "job.ended"
+"""What inventory says of a cancel that comes too late."""
 Cancels = Annotated[bool, Query(description="End a creation that is under way, and remove what it made.")]
 
 
@@ -100,14 +103,19 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
 
 
 async def _cancelled(bus: Bus, container: Id, *, is_plan: bool) -> Response | None:
-    """End a creation and have it remove what it made; None if none is under way."""
+    """End a creation and have it remove what it made; None if none is under way, or not any more."""
     found = await bus.ask(GetContainer(container=container))
     if found.job is None or found.lifecycle is not Lifecycle.CREATING:
         return None
     cancel = RequestCancel(job=found.job, destroys=True)
-    if is_plan:
-        return answer(await bus.ask(PlanJob(cancel=cancel)))
-    await bus.ask(cancel)
+    try:
+        if is_plan:
+            return answer(await bus.ask(PlanJob(cancel=cancel)))
+        await bus.ask(cancel)
+    except Conflict as error:
+        if error.code != JOB_ENDED:
+            raise
+        return None
     accepted = Accepted(
         job=JobRef(id=found.job),
         container=ContainerRef(id=found.id, vmid=found.vmid, hostname=found.hostname),

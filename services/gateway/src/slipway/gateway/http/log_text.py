@@ -1,4 +1,7 @@
-"""A job's whole log as text: parts of a line joined, each line once, in the order they came."""
+"""A job's whole log as text: parts of a line joined, each line once, in the order they came.
+
+A line may be as long as a guest likes: one longer than a MiB is given in pieces, each as a line.
+"""
 
 from collections.abc import AsyncIterator, Iterable
 
@@ -11,6 +14,8 @@ from slipway.runtime.topology import EVENTS
 
 PAGE = 64
 """How many stored messages are read at once: one may have 64 KiB."""
+LONGEST_LINE = 1024 * 1024
+"""How many characters of an open line are held."""
 
 
 class LogText:
@@ -19,6 +24,7 @@ class LogText:
     def __init__(self) -> None:
         self._step = ""
         self._parts: dict[str, list[str]] = {}
+        self._lengths: dict[str, int] = {}
 
     def add(self, message: JobLog) -> Iterable[str]:
         """Give the lines that a message completes."""
@@ -27,12 +33,15 @@ class LogText:
             self._step = message.step
         for line in message.lines:
             self._parts.setdefault(line.stream, []).append(line.text)
-            if not line.more:
+            length = self._lengths.pop(line.stream, 0) + len(line.text)
+            if not line.more or length >= LONGEST_LINE:
                 yield "".join(self._parts.pop(line.stream)) + "\n"
+            else:
+                self._lengths[line.stream] = length
 
     def rest(self) -> Iterable[str]:
         """Give the lines whose end never came."""
-        parts, self._parts = self._parts, {}
+        parts, self._parts, self._lengths = self._parts, {}, {}
         yield from ("".join(each) + "\n" for each in parts.values())
 
 
