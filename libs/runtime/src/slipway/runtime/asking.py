@@ -5,7 +5,7 @@ Nothing is retried here: the caller knows whether asking twice is harmless.
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from faststream.nats import NatsBroker
 from nats.errors import Error as NatsError
@@ -32,6 +32,11 @@ class Asker:
 
     async def ask(self, query: Query[ReplyT], *, timeout: timedelta | None = None) -> ReplyT:
         """Return the answer, or raise the error that came instead of it."""
+        reply = await self.ask_raw(query, timeout=timeout)
+        return cast("ReplyT", type(query).reply_type().model_validate_json(reply))
+
+    async def ask_raw(self, query: Query[Any], *, timeout: timedelta | None = None) -> bytes:
+        """Return the answer's JSON as it came, or raise the error that came instead of it."""
         call = _with_deadline(current(), timeout or query.timeout)
         label = h.type_of(query)
         try:
@@ -44,9 +49,9 @@ class Asker:
             metrics.asked.labels(label, problem.kind.value).inc()
             _raise(problem)
         metrics.asked.labels(label, "ok").inc()
-        return cast("ReplyT", type(query).reply_type().model_validate_json(reply.body))
+        return reply.body
 
-    async def _request(self, query: Query[ReplyT], call: Call) -> "_Reply":
+    async def _request(self, query: Query[Any], call: Call) -> "_Reply":
         service = query.subject.split(".")[3]
         left = (call.deadline - clock.now()).total_seconds() if call.deadline else 0.0
         if left <= 0:

@@ -159,6 +159,10 @@ class Bus:
         """Ask another service; return its answer or raise the error that came instead."""
         return await self._asker.ask(query, timeout=timeout)
 
+    async def ask_raw(self, query: Query[Any]) -> bytes:
+        """Ask for who passes the answer on as it is: JSON that was validated where it was made."""
+        return await self._asker.ask_raw(query)
+
     async def publish(
         self,
         message: Message,

@@ -14,6 +14,7 @@ import asyncpg
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from pydantic_core import from_json
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
@@ -149,6 +150,8 @@ def _engine(settings: DatabaseSettings, *, command_timeout: float | None, **opti
         options |= {"max_overflow": 0, "pool_timeout": POOL_SECONDS, "pool_pre_ping": True}
     return create_async_engine(
         url_of(settings).set(drivername="postgresql+asyncpg"),
+        # Half the time of the standard library's; lists are mostly JSON.
+        json_deserializer=from_json,
         connect_args={
             "timeout": CONNECT_SECONDS,
             "command_timeout": command_timeout,

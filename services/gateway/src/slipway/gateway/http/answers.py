@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Path, Query
+from fastapi import Path
+from fastapi import Query as QueryParameter
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from slipway.contracts.containers import Accepted, CreateContainer, DeleteContainer
 from slipway.contracts.jobs import RequestJob, RetryJob
+from slipway.contracts.message import Query
 from slipway.contracts.plans import Plan, PlanJob
 from slipway.runtime.bus import Bus
 
@@ -17,13 +19,13 @@ ChangeQuery = CreateContainer | DeleteContainer | RequestJob | RetryJob
 ID = r"^[a-z0-9][a-z0-9-]{0,126}$"
 IdPath = Annotated[str, Path(pattern=ID, max_length=127)]
 NamePath = Annotated[str, Path(max_length=127)]
-IdFilter = Annotated[str | None, Query(pattern=ID, max_length=127)]
-Words = Annotated[str | None, Query(max_length=200)]
-Limit = Annotated[int, Query(ge=1, le=1000)]
-Cursor = Annotated[str | None, Query(max_length=256, pattern=r"^[A-Za-z0-9._-]*$")]
+IdFilter = Annotated[str | None, QueryParameter(pattern=ID, max_length=127)]
+Words = Annotated[str | None, QueryParameter(max_length=200)]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
+Cursor = Annotated[str | None, QueryParameter(max_length=256, pattern=r"^[A-Za-z0-9._-]*$")]
 
-NumberCursor = Annotated[str | None, Query(pattern=r"^[0-9]{1,15}$")]
-IsPlan = Annotated[bool, Query(alias="plan")]
+NumberCursor = Annotated[str | None, QueryParameter(pattern=r"^[0-9]{1,15}$")]
+IsPlan = Annotated[bool, QueryParameter(alias="plan")]
 """Whether only to say what would be done."""
 PLANNED: dict[int | str, dict[str, Any]] = {200: {"model": Plan, "description": "What would be done"}}
 
@@ -34,6 +36,11 @@ def answer(value: BaseModel, *, status: int = 200, **headers: str) -> Response:
     """Write a value as JSON, once: it was validated when it came."""
     told = {"Cache-Control": "no-store", **{name.replace("_", "-"): text for name, text in headers.items()}}
     return Response(value.model_dump_json(), status, told, "application/json")
+
+
+async def passed_on(bus: Bus, query: Query[Any]) -> Response:
+    """Pass on what a service answers, byte for byte: a list may be a MiB."""
+    return Response(await bus.ask_raw(query), 200, {"Cache-Control": "no-store"}, "application/json")
 
 
 def accepted(value: Accepted) -> Response:

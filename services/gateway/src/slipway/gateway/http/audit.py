@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from slipway.contracts.clusters import AuditPage, ListAudit
-from slipway.gateway.http.answers import Cursor, Limit, answer
+from slipway.gateway.http.answers import Cursor, Limit, passed_on
 from slipway.runtime.bus import Bus
 
 
@@ -14,6 +14,6 @@ def audit(bus: Bus) -> APIRouter:
 
     @api.get("/audit", response_model=AuditPage)
     async def list_audit(limit: Limit = 100, cursor: Cursor = None) -> Response:
-        return answer(await bus.ask(ListAudit(limit=limit, cursor=cursor)))
+        return await passed_on(bus, ListAudit(limit=limit, cursor=cursor))
 
     return api

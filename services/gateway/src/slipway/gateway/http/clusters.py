@@ -17,7 +17,7 @@ from slipway.contracts.clusters import (
     VmidRange,
 )
 from slipway.gateway.clients import Inventory
-from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer
+from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer, passed_on
 from slipway.gateway.http.bodies import ClusterAccessBody, ClusterBody, HostKeyBody, VmidRangeBody
 from slipway.runtime.bus import Bus
 
@@ -28,7 +28,7 @@ def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
 
     @api.get("/clusters", response_model=ClusterPage)
     async def list_clusters(limit: Limit = 100, cursor: Cursor = None) -> Response:
-        return answer(await bus.ask(ListClusters(limit=limit, cursor=cursor)))
+        return await passed_on(bus, ListClusters(limit=limit, cursor=cursor))
 
     @api.post("/clusters", status_code=HTTPStatus.CREATED, response_model=Cluster)
     async def add_cluster(body: ClusterBody) -> Response:

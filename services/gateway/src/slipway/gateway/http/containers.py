@@ -23,7 +23,17 @@ from slipway.contracts.plans import PlanJob
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, Lifecycle
 from slipway.gateway.clients import Inventory
-from slipway.gateway.http.answers import PLANNED, Cursor, IdPath, IsPlan, Limit, Words, answer, changed
+from slipway.gateway.http.answers import (
+    PLANNED,
+    Cursor,
+    IdPath,
+    IsPlan,
+    Limit,
+    Words,
+    answer,
+    changed,
+    passed_on,
+)
 from slipway.gateway.http.batches import AnyAccepted, create_many
 from slipway.gateway.http.bodies import ArgsBody, ContainerBody, RevealedAnswer
 from slipway.runtime.bus import Bus
@@ -55,7 +65,7 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
 
     @api.get("/containers", response_model=ContainerPage)
     async def list_containers(limit: Limit = 100, cursor: Cursor = None, q: Words = None) -> Response:
-        return answer(await bus.ask(ListContainers(limit=limit, cursor=cursor, q=q)))
+        return await passed_on(bus, ListContainers(limit=limit, cursor=cursor, q=q))
 
     @api.post("/containers", status_code=HTTPStatus.ACCEPTED, response_model=AnyAccepted, responses=PLANNED)
     async def create_container(body: ContainerBody, *, is_plan: IsPlan = False) -> Response:

@@ -16,7 +16,7 @@ from slipway.contracts.jobs import (
     RequestJob,
     RetryJob,
 )
-from slipway.gateway.http.answers import Cursor, IdFilter, IdPath, IsPlan, Limit, answer, changed
+from slipway.gateway.http.answers import Cursor, IdFilter, IdPath, IsPlan, Limit, answer, changed, passed_on
 from slipway.gateway.http.batches import (
     ANY_PLANNED,
     AnyAccepted,
@@ -44,7 +44,7 @@ def jobs(bus: Bus) -> APIRouter:
         limit: Limit = 100, cursor: Cursor = None, container: IdFilter = None, parent: IdFilter = None
     ) -> Response:
         asked = ListJobs(limit=limit, cursor=cursor, container=container, parent=parent)
-        return answer(await bus.ask(asked))
+        return await passed_on(bus, asked)
 
     @api.get("/jobs/{job}", response_model=Job)
     async def get_job(job: IdPath) -> Response:

@@ -3,7 +3,20 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, String, cast, delete, exists, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Row,
+    String,
+    Text,
+    any_,
+    cast,
+    delete,
+    exists,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,7 +35,7 @@ from slipway.contracts.message import Id, Moment
 from slipway.contracts.problems import FieldError, NotFound
 from slipway.contracts.values import JobState, Lifecycle, Power
 from slipway.inventory.store import audit
-from slipway.inventory.store.pages import page
+from slipway.inventory.store.pages import PORTION, Filling
 from slipway.inventory.tables import clusters, containers, credentials, jobs
 from slipway.runtime import outbox
 from slipway.runtime.call import Call
@@ -63,11 +76,17 @@ class ContainerStore:
     async def list(self, query: ListContainers) -> ContainerPage:
         """Give living containers, oldest first."""
         wanted = select(containers, clusters.c.name.label("cluster")).join(clusters).where(*_filters(query))
-        wanted = wanted.order_by(containers.c.id).limit(query.limit + 1)
+        wanted = wanted.order_by(containers.c.id)
+        filling = Filling[Container](query.limit, "id")
         async with self._database.begin() as connection:
-            rows = (await connection.execute(wanted)).all()
-            make = await _maker(connection, [row.id for row in rows])
-        items, following = page(rows, query.limit, make, "id")
+            has_more = True
+            while has_more and not filling.is_full:
+                portion = min(PORTION, query.limit + 1 - len(filling.items))
+                further = wanted if filling.last is None else wanted.where(containers.c.id > filling.last)
+                rows = (await connection.execute(further.limit(portion))).all()
+                filling.take(rows, await _maker(connection, [row.id for row in rows]))
+                has_more = len(rows) == portion
+        items, following = filling.page
         return ContainerPage(items=items, next=following)
 
     async def observe(self, status: GuestStatus) -> None:
@@ -210,14 +229,16 @@ async def _replace_credentials(connection: AsyncConnection, container: Id, seale
 
 async def _maker(connection: AsyncConnection, ids: Sequence[Id]) -> Callable[[Row[Any]], Container]:
     """Give what makes a container of any of these rows: two more queries, whatever their number."""
+    # One parameter, not one for each of a thousand.
+    these = any_(cast(list(ids), ARRAY(Text)))
     active = await connection.execute(
         select(jobs.c.container_id, jobs.c.id).where(
-            jobs.c.container_id.in_(ids), jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
+            jobs.c.container_id == these, jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
         )
     )
     working = {row.container_id: row.id for row in active}
     kept: dict[str, list[CredentialRef]] = {}
-    query = select(credentials).where(credentials.c.container_id.in_(ids), credentials.c.origin.in_(SHOWN))
+    query = select(credentials).where(credentials.c.container_id == these, credentials.c.origin.in_(SHOWN))
     for row in await connection.execute(query.order_by(credentials.c.name)):
         kept.setdefault(row.container_id, []).append(CredentialRef(id=row.id, name=row.name))
     return lambda row: _container(row, working.get(row.id), kept.get(row.id, ()))

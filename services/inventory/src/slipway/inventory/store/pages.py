@@ -1,34 +1,59 @@
 """Pages of lists, bounded in rows and in bytes: a reply must fit into one message of the bus."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Row
 
 from slipway.contracts.message import Value
 
-LARGEST_BYTES = 512 * 1024
+LARGEST_BYTES = 896 * 1024
+"""Below the megabyte that a message of the bus may have, with its headers."""
+PORTION = 250
+"""How many rows of a long list are read at once: a page of large ones does not need all that it may have."""
 ItemT = TypeVar("ItemT", bound=Value)
+
+
+class Filling(Generic[ItemT]):
+    """A page that is being filled, in the order of the rows."""
+
+    def __init__(self, limit: int, cursor: str) -> None:
+        """Begin with nothing.
+
+        Args:
+            limit: how many items at most.
+            cursor: the column that the list is ordered by.
+        """
+        self._limit = limit
+        self._cursor = cursor
+        self._size = 0
+        self.items: list[ItemT] = []
+        self.last: str | None = None
+        """Where the last item is."""
+        self.is_full = False
+        """Whether another row found no room: there are more."""
+
+    def take(self, rows: Iterable[Row[Any]], make: Callable[[Row[Any]], ItemT]) -> None:
+        """Add the items of rows until one finds no room."""
+        for row in rows:
+            item = make(row)
+            self._size += len(item.model_dump_json().encode())
+            if len(self.items) == self._limit or (self.items and self._size > LARGEST_BYTES):
+                self.is_full = True
+                return
+            self.items.append(item)
+            self.last = str(row._mapping[self._cursor])  # noqa: SLF001  SQLAlchemy's public name for it
+
+    @property
+    def page(self) -> tuple[tuple[ItemT, ...], str | None]:
+        """The items and where to go on."""
+        return tuple(self.items), self.last if self.is_full else None
 
 
 def page(
     rows: Iterable[Row[Any]], limit: int, make: Callable[[Row[Any]], ItemT], cursor: str
 ) -> tuple[tuple[ItemT, ...], str | None]:
-    """Give the items and where to go on.
-
-    Args:
-        rows: up to one more than `limit`.
-        limit: how many items at most.
-        make: gives a row's item.
-        cursor: the column that the list is ordered by.
-    """
-    items: list[ItemT] = []
-    size, last = 0, None
-    for row in rows:
-        item = make(row)
-        size += len(item.model_dump_json())
-        if len(items) == limit or (items and size > LARGEST_BYTES):
-            return tuple(items), last
-        items.append(item)
-        last = str(row._mapping[cursor])  # noqa: SLF001  SQLAlchemy's public name for it
-    return tuple(items), None
+    """Give the items of rows, up to one more than `limit`, and where to go on."""
+    filling = Filling[ItemT](limit, cursor)
+    filling.take(rows, make)
+    return filling.page
