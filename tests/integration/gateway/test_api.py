@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from slipway.contracts.containers import CreateContainer, DeleteContainer
-from slipway.contracts.jobs import RequestCancel
+from slipway.contracts.containers import CreateContainer, DeleteContainer, ListContainers
+from slipway.contracts.jobs import ListJobs, RequestCancel
+from slipway.contracts.values import ContainerSort, JobKind, JobState, Lifecycle, Power
 from support.gateway_side import PASSWORD, TOKEN, Others
 
 LONG = "a" * 3000
@@ -148,6 +149,13 @@ async def test_wrong_body_is_told_with_its_field(
         ("GET", "/api/v1/containers?q=%00", 422),
         ("GET", "/api/v1/containers?cursor=%27", 422),
         ("GET", "/api/v1/jobs?container=NOT-AN-ID", 422),
+        ("GET", "/api/v1/jobs?state=finished", 422),
+        ("GET", "/api/v1/jobs?kind=start", 422),
+        ("GET", "/api/v1/jobs?stat=failed", 422),
+        ("GET", "/api/v1/containers?power=on", 422),
+        ("GET", "/api/v1/containers?lifecycle=gone", 422),
+        ("GET", "/api/v1/containers?sort=name", 422),
+        ("GET", "/api/v1/containers?nod=pve", 422),
         ("GET", "/api/v1/jobs/job-1/events?last_event_id=x", 422),
         ("GET", "/api/v1/clusters/%00", 404),
         ("GET", "/api/v1/clusters", 503),
@@ -237,6 +245,28 @@ async def test_list_goes_page_by_page(user: httpx.AsyncClient) -> None:
     assert second["next"] is None
 
 
+async def test_filters_reach_inventory(user: httpx.AsyncClient, others: Others) -> None:
+    """Each filter, several values of one, and the order."""
+    listed = await user.get(
+        "/api/v1/containers?cluster=lab&node=pve&template=nginx-site&tag=prod&power=running&power=stopped"
+        "&lifecycle=ready&sort=-hostname"
+    )
+    jobs = await user.get("/api/v1/jobs?state=failed&state=cancelled&kind=container.start")
+
+    assert (listed.json(), jobs.json()) == ({"items": [], "next": None}, {"items": [], "next": None})
+    wanted = ListContainers(
+        cluster="lab",
+        node="pve",
+        template="nginx-site",
+        tag="prod",
+        power=(Power.RUNNING, Power.STOPPED),
+        lifecycle=(Lifecycle.READY,),
+        sort=ContainerSort.HOSTNAME_LAST,
+    )
+    states = (JobState.FAILED, JobState.CANCELLED)
+    assert [query for query, _ in others.asked] == [wanted, ListJobs(state=states, kind=(JobKind.START,))]
+
+
 async def test_openapi_names_every_path(user: httpx.AsyncClient) -> None:
     """A client generator finds the streams, the models and what an error looks like."""
     told = (await user.get("/api/v1/openapi.json")).json()
@@ -246,3 +276,7 @@ async def test_openapi_names_every_path(user: httpx.AsyncClient) -> None:
     choices = creation["responses"]["202"]["content"]["application/json"]["schema"]["anyOf"]
     assert [each["$ref"].rpartition("/")[2] for each in choices] == ["Accepted", "BatchAccepted"]
     assert list(creation["responses"]["422"]["content"]) == ["application/problem+json"]
+    keyed = [name for name, path in told["paths"].items() if "Idempotency-Key" in str(path.get("post"))]
+    assert {"/api/v1/clusters", "/api/v1/containers", "/api/v1/jobs"} <= set(keyed)
+    listed = {each["name"] for each in told["paths"]["/api/v1/containers"]["get"]["parameters"]}
+    assert {"limit", "cursor", "node", "power", "sort"} <= listed

@@ -66,16 +66,17 @@ class World:
         self.tested.append(query)
         return clusters.ClusterFacts(version="9.0", nodes=(NODE,))
 
-    async def add(self, spec: clusters.ClusterSpec = SPEC) -> clusters.Cluster:
-        """Add the cluster as the gateway does."""
+    async def add(self, spec: clusters.ClusterSpec = SPEC, *, key: str | None = None) -> clusters.Cluster:
+        """Add the cluster as the gateway does: sealed anew each time."""
         seal = self.sealer("gateway").seal
         given = {
             name: seal(SecretStr(TOKEN), to="inventory", owner=spec.name, field=name)
             for name in ("token_secret", "ssh_password")
         }
-        return await self.gateway.ask(
-            clusters.AddCluster(spec=spec, secrets=clusters.ClusterSecrets(**given))
-        )
+        with using(Call(actor="me", correlation_id=new_id(), idempotency_key=key)):
+            return await self.gateway.ask(
+                clusters.AddCluster(spec=spec, secrets=clusters.ClusterSecrets(**given))
+            )
 
     async def create(
         self, hostname: str, *, key: str | None = None, vmid: int | None = None
@@ -120,6 +121,18 @@ async def test_a_cluster_is_tested_then_saved_and_its_secrets_stay_sealed(world:
     assert TOKEN not in str(row)
     with pytest.raises(Conflict):
         await world.add()
+
+
+async def test_a_cluster_asked_for_again_under_its_key_is_answered_as_before(world: World) -> None:
+    """Nothing is tested or made twice; another request under the same key is refused."""
+    first = await world.add(key="once")
+    again = await world.add(key="once")
+
+    assert again == first
+    assert len(world.tested) == 1
+    with pytest.raises(Conflict) as refused:
+        await world.add(SPEC.model_copy(update={"name": "other"}), key="once")
+    assert refused.value.code == "idempotency.mismatch"
 
 
 async def test_a_refused_cluster_names_its_field_and_is_not_tested(world: World) -> None:

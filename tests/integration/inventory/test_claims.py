@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select
 
-from slipway.contracts.clusters import ClusterFacts, ClusterSpec, VmidRange
+from slipway.contracts.clusters import AddCluster, ClusterFacts, ClusterSecrets, ClusterSpec, VmidRange
 from slipway.contracts.containers import ContainerSpec, CreateContainer, DeleteContainer
 from slipway.contracts.jobs import RetryJob, RunJob, RunRecord
 from slipway.contracts.problems import Conflict
@@ -95,7 +95,8 @@ class Claims(RuleBasedStateMachine):
         """Add the cluster with a range that four containers use up."""
         spec = ClusterSpec(name=f"c-{self.cluster}", endpoint="https://pve:8006", vmids=RANGE)
         facts = ClusterFacts(version="9", nodes=())
-        self.do(ClusterStore(self.database).add(CALL, self.cluster, spec, {}, facts))
+        asked = AddCluster(spec=spec, secrets=ClusterSecrets())
+        self.do(ClusterStore(self.database).add(CALL, self.cluster, asked, {}, facts))
 
     @rule(name=NAMES, wanted=WANTED)
     def create(self, name: str, wanted: int | None) -> None:

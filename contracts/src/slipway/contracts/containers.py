@@ -11,7 +11,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from slipway.contracts.message import Event, Id, Moment, Query, Value
-from slipway.contracts.values import Lifecycle, OnFailure, Power, Sealed
+from slipway.contracts.values import ContainerSort, Lifecycle, OnFailure, Power, Sealed
 
 
 class NetworkSpec(Value):
@@ -229,7 +229,7 @@ class GetContainer(Query[Container]):
 
 
 class ListContainers(Query[ContainerPage]):
-    """Containers, oldest first."""
+    """Containers, oldest first unless another order is wanted."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.container.list"
     limit: int = Field(default=100, ge=1, le=1000)
@@ -238,6 +238,17 @@ class ListContainers(Query[ContainerPage]):
     """Part of hostname, template or tag, or a VMID."""
     warning: str | None = None
     """Only those with this warning (monitor looks for `discovery-pending`)."""
+    cluster: str | None = None
+    """Only those of this cluster, by name or id."""
+    node: str | None = None
+    template: str | None = None
+    tag: str | None = None
+    """Only those with this very tag."""
+    lifecycle: tuple[Lifecycle, ...] = ()
+    """Only those in one of these; none means any. Deleted ones are never listed."""
+    power: tuple[Power, ...] = ()
+    """Only those with one of these; none means any."""
+    sort: ContainerSort = ContainerSort.CREATED
 
 
 class DeleteContainer(Query[Accepted]):

@@ -329,6 +329,10 @@ class ListJobs(Query[JobPage]):
     container: Id | None = None
     parent: Id | None = None
     """Only the jobs of this batch."""
+    state: tuple[JobState, ...] = ()
+    """Only those in one of these; none means any."""
+    kind: tuple[JobKind, ...] = ()
+    """Only those of one of these; none means any."""
 
 
 class RequestJob(Query[Accepted]):

@@ -94,6 +94,17 @@ class Power(StrEnum):
     UNKNOWN = "unknown"
 
 
+class ContainerSort(StrEnum):
+    """In which order containers are listed; `-` turns it round."""
+
+    CREATED = "created"
+    CREATED_LAST = "-created"
+    HOSTNAME = "hostname"
+    HOSTNAME_LAST = "-hostname"
+    VMID = "vmid"
+    VMID_LAST = "-vmid"
+
+
 class Sealed(Value):
     """A secret that only one service can open: X25519, HKDF, AES-256-GCM.
 

@@ -25,6 +25,22 @@ _PROBLEM = {
     "description": "A problem (RFC 9457)",
     "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemAnswer"}}},
 }
+_KEYED = (
+    ("/containers", "post"),
+    ("/containers/{container}", "delete"),
+    ("/containers/{container}/{verb}", "post"),
+    ("/jobs", "post"),
+    ("/jobs/{job}/retry", "post"),
+    ("/clusters", "post"),
+)
+"""What makes something new each time; everything else may be asked twice as it is."""
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 128, "pattern": "^[A-Za-z0-9._:-]+$"},
+    "description": "The same key with the same request gets the first answer again, for a day.",
+}
 
 
 def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bool) -> FastAPI:
@@ -68,10 +84,12 @@ class _Api(FastAPI):
 
 
 def _extended(made: dict[str, Any]) -> dict[str, Any]:
-    """Add the event streams, and how one proves who one is."""
+    """Add the event streams, the key of a request, and how one proves who one is."""
     made["paths"][f"{PREFIX}/events"] = {"get": _stream("Everything that happens, without log lines", [])}
     job = {"name": "job", "in": "path", "required": True, "schema": {"type": "string"}}
     made["paths"][f"{PREFIX}/jobs/{{job}}/events"] = {"get": _stream("A job's story, live", [job])}
+    for path, method in _KEYED:
+        made["paths"][f"{PREFIX}{path}"][method].setdefault("parameters", []).append(_KEY)
     problem = ProblemAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
     made["components"]["schemas"] |= {**problem.pop("$defs"), "ProblemAnswer": problem}
     made["components"]["securitySchemes"] = {

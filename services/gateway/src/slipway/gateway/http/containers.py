@@ -15,7 +15,6 @@ from slipway.contracts.containers import (
     ForgetContainer,
     GetContainer,
     JobRef,
-    ListContainers,
 )
 from slipway.contracts.jobs import JobArgs, RequestCancel, RequestJob
 from slipway.contracts.message import Id
@@ -25,17 +24,15 @@ from slipway.contracts.values import JobKind, Lifecycle
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import (
     PLANNED,
-    Cursor,
     IdPath,
     IsPlan,
-    Limit,
-    Words,
     answer,
     changed,
     passed_on,
 )
 from slipway.gateway.http.batches import AnyAccepted, create_many
 from slipway.gateway.http.bodies import ArgsBody, ContainerBody, RevealedAnswer
+from slipway.gateway.http.filters import ContainerFilters
 from slipway.runtime.bus import Bus
 
 Verb = Literal[
@@ -64,8 +61,8 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
     api = APIRouter(tags=["containers"])
 
     @api.get("/containers", response_model=ContainerPage)
-    async def list_containers(limit: Limit = 100, cursor: Cursor = None, q: Words = None) -> Response:
-        return await passed_on(bus, ListContainers(limit=limit, cursor=cursor, q=q))
+    async def list_containers(filters: Annotated[ContainerFilters, Query()]) -> Response:
+        return await passed_on(bus, filters.query())
 
     @api.post("/containers", status_code=HTTPStatus.ACCEPTED, response_model=AnyAccepted, responses=PLANNED)
     async def create_container(body: ContainerBody, *, is_plan: IsPlan = False) -> Response:

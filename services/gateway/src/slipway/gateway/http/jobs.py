@@ -11,12 +11,11 @@ from slipway.contracts.jobs import (
     GetJob,
     Job,
     JobPage,
-    ListJobs,
     RequestCancel,
     RequestJob,
     RetryJob,
 )
-from slipway.gateway.http.answers import Cursor, IdFilter, IdPath, IsPlan, Limit, answer, changed, passed_on
+from slipway.gateway.http.answers import IdPath, IsPlan, answer, changed, passed_on
 from slipway.gateway.http.batches import (
     ANY_PLANNED,
     AnyAccepted,
@@ -26,6 +25,7 @@ from slipway.gateway.http.batches import (
     retry_batch,
 )
 from slipway.gateway.http.bodies import JobBody, RetryBody
+from slipway.gateway.http.filters import JobFilters
 from slipway.gateway.http.log_text import log_of
 from slipway.runtime.bus import Bus
 
@@ -40,11 +40,8 @@ def jobs(bus: Bus) -> APIRouter:
     api = APIRouter(tags=["jobs"])
 
     @api.get("/jobs", response_model=JobPage)
-    async def list_jobs(
-        limit: Limit = 100, cursor: Cursor = None, container: IdFilter = None, parent: IdFilter = None
-    ) -> Response:
-        asked = ListJobs(limit=limit, cursor=cursor, container=container, parent=parent)
-        return await passed_on(bus, asked)
+    async def list_jobs(filters: Annotated[JobFilters, Query()]) -> Response:
+        return await passed_on(bus, filters.query())
 
     @api.get("/jobs/{job}", response_model=Job)
     async def get_job(job: IdPath) -> Response:

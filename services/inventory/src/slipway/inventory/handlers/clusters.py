@@ -63,13 +63,16 @@ class ClusterHandlers:
 
     async def add(self, query: AddCluster, call: Call) -> Cluster:
         """Test a cluster, then save it."""
+        done = await self._store.done_before(call, query)
+        if done is not None:
+            return done
         spec = query.spec
         cluster_rules.check(spec, _given(query.secrets))
         await self._store.refuse_taken(spec.name)
         cluster = new_id()
         opened = self._received(query.secrets, owner=spec.name)
         facts = await self._test(spec, opened)
-        return await self._store.add(call, cluster, spec, self._kept(opened, owner=cluster), facts)
+        return await self._store.add(call, cluster, query, self._kept(opened, owner=cluster), facts)
 
     async def get(self, query: GetCluster, _call: Call) -> Cluster:
         """Give one."""

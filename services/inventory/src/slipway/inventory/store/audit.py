@@ -61,7 +61,7 @@ async def note_all(
 def digest_of(request: Value) -> str:
     """Tell requests apart, by what is not secret in them."""
     return hashlib.sha256(
-        request.model_dump_json(exclude={"password", "secret_variables"}).encode()
+        request.model_dump_json(exclude={"password", "secret_variables", "secrets"}).encode()
     ).hexdigest()
 
 

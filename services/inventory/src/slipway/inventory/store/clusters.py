@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.clusters import (
+    AddCluster,
     Cluster,
     ClusterAdded,
     ClusterFacts,
@@ -80,10 +81,16 @@ class ClusterStore:
         if found is not None:
             raise _taken(name)
 
+    async def done_before(self, call: Call, request: AddCluster) -> Cluster | None:
+        """Give the reply that the same request under the same key got."""
+        async with self._database.begin() as connection:
+            return await audit.replayed(connection, call, "cluster.add", request, Cluster)
+
     async def add(
-        self, call: Call, cluster: Id, spec: ClusterSpec, secrets: Mapping[str, str], facts: ClusterFacts
+        self, call: Call, cluster: Id, request: AddCluster, secrets: Mapping[str, str], facts: ClusterFacts
     ) -> Cluster:
         """Save a cluster that was tested, with what the test saw."""
+        spec = request.spec
         row = {
             "id": cluster,
             "name": spec.name,
@@ -101,9 +108,11 @@ class ClusterStore:
                 await audit.note(connection, call, "cluster.add", cluster, "done", name=spec.name)
                 added = ClusterAdded(id=cluster, name=spec.name)
                 await outbox.add(connection, added, message_id=f"cluster:{cluster}:added")
+                told = await _read(connection, cluster)
+                await audit.remember(connection, call, "cluster.add", request, told)
+                return told
         except IntegrityError as error:
             raise _taken(spec.name) from error
-        return await self.get(cluster)
 
     async def set_vmids(self, call: Call, wanted: str, vmids: VmidRange | None) -> Cluster:
         """Keep which VMIDs are chosen from; what exists keeps its own."""
@@ -126,8 +135,7 @@ class ClusterStore:
     async def get(self, wanted: str) -> Cluster:
         """Give one cluster by id or name."""
         async with self._database.begin() as connection:
-            row = await find_cluster(connection, wanted)
-            return _cluster(row, await _nodes(connection, [row.id]), await _resting(connection, [row.id]))
+            return await _read(connection, wanted)
 
     async def list(self, *, limit: int, cursor: str | None) -> ClusterPage:
         """Give clusters by name."""
@@ -186,6 +194,11 @@ async def keep_facts(connection: AsyncConnection, cluster: Id, facts: NodeFacts)
             where=nodes.c.observed_at < facts.observed_at,
         )
     )
+
+
+async def _read(connection: AsyncConnection, wanted: str) -> Cluster:
+    row = await find_cluster(connection, wanted)
+    return _cluster(row, await _nodes(connection, [row.id]), await _resting(connection, [row.id]))
 
 
 async def find_cluster(connection: AsyncConnection, wanted: str, *, for_update: bool = False) -> Row[Any]:

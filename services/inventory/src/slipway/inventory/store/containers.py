@@ -5,9 +5,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    ColumnElement,
     Row,
-    String,
     Text,
     any_,
     cast,
@@ -35,6 +33,7 @@ from slipway.contracts.message import Id, Moment
 from slipway.contracts.problems import FieldError, NotFound
 from slipway.contracts.values import JobState, Lifecycle, Power
 from slipway.inventory.store import audit
+from slipway.inventory.store.listing import comes_after, filters_of, order_of
 from slipway.inventory.store.pages import PORTION, Filling
 from slipway.inventory.tables import clusters, containers, credentials, jobs
 from slipway.runtime import outbox
@@ -75,14 +74,15 @@ class ContainerStore:
 
     async def list(self, query: ListContainers) -> ContainerPage:
         """Give living containers, oldest first."""
-        wanted = select(containers, clusters.c.name.label("cluster")).join(clusters).where(*_filters(query))
-        wanted = wanted.order_by(containers.c.id)
+        wanted = select(containers, clusters.c.name.label("cluster")).join(clusters).where(*filters_of(query))
+        wanted = wanted.order_by(*order_of(query.sort))
         filling = Filling[Container](query.limit, "id")
         async with self._database.begin() as connection:
             has_more = True
             while has_more and not filling.is_full:
                 portion = min(PORTION, query.limit + 1 - len(filling.items))
-                further = wanted if filling.last is None else wanted.where(containers.c.id > filling.last)
+                last = filling.last or query.cursor
+                further = wanted if last is None else wanted.where(comes_after(query.sort, last))
                 rows = (await connection.execute(further.limit(portion))).all()
                 filling.take(rows, await _maker(connection, [row.id for row in rows]))
                 has_more = len(rows) == portion
@@ -187,23 +187,6 @@ async def container_row(connection: AsyncConnection, container: Id, *, for_updat
     if row is None:
         raise ContainerNotFound(f"There is no container {container!r}.")
     return row
-
-
-def _filters(query: ListContainers) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = [containers.c.lifecycle != Lifecycle.DELETED]
-    if query.cursor is not None:
-        found.append(containers.c.id > query.cursor)
-    if query.warning is not None:
-        found.append(containers.c.warnings.contains([query.warning]))
-    if query.q:
-        texts = (
-            containers.c.hostname,
-            containers.c.template,
-            cast(containers.c.spec["tags"], String),
-            cast(containers.c.vmid, String),
-        )
-        found.append(or_(*(text.icontains(query.q, autoescape=True) for text in texts)))
-    return found
 
 
 async def _replace_credentials(connection: AsyncConnection, container: Id, sealed: Mapping[str, str]) -> None:

@@ -81,6 +81,10 @@ class JobStore:
             wanted = wanted.where(jobs.c.container_id == query.container)
         if query.parent is not None:
             wanted = wanted.where(jobs.c.parent_id == query.parent)
+        if query.state:
+            wanted = wanted.where(jobs.c.state.in_(query.state))
+        if query.kind:
+            wanted = wanted.where(jobs.c.kind.in_(query.kind))
         async with self._database.begin() as connection:
             rows = list((await connection.execute(wanted)).all())
             places = await positions(connection, rows)

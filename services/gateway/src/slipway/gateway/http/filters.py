@@ -1,0 +1,50 @@
+"""What lists can be asked for; a parameter that there is not, or a value that it can't have, is refused.
+
+A mistyped filter that is ignored would list everything.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from slipway.contracts.containers import ListContainers
+from slipway.contracts.jobs import ListJobs
+from slipway.contracts.message import Id
+from slipway.contracts.values import ContainerSort, JobKind, JobState, Lifecycle, Power
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=100, ge=1, le=1000)
+    cursor: str | None = Field(default=None, max_length=256, pattern=r"^[A-Za-z0-9._-]*$")
+
+
+class ContainerFilters(_Asked):
+    """The query of `GET /api/v1/containers`; of a filter that is given several times, any may match."""
+
+    q: str | None = Field(
+        default=None, max_length=200, description="Part of hostname, template or tag, or a VMID"
+    )
+    cluster: str | None = Field(default=None, max_length=127, description="Its name or id")
+    node: str | None = Field(default=None, max_length=127)
+    template: str | None = Field(default=None, max_length=127)
+    tag: str | None = Field(default=None, max_length=127, description="One of its tags, whole")
+    lifecycle: list[Lifecycle] = Field(default_factory=list)
+    power: list[Power] = Field(default_factory=list)
+    sort: ContainerSort = ContainerSort.CREATED
+
+    def query(self) -> ListContainers:
+        """Give the question to inventory."""
+        return ListContainers.model_validate(self.model_dump())
+
+
+class JobFilters(_Asked):
+    """The query of `GET /api/v1/jobs`; of a filter that is given several times, any may match."""
+
+    container: Id | None = None
+    parent: Id | None = Field(default=None, description="Only the jobs of this batch")
+    state: list[JobState] = Field(default_factory=list)
+    kind: list[JobKind] = Field(default_factory=list)
+
+    def query(self) -> ListJobs:
+        """Give the question to inventory."""
+        return ListJobs.model_validate(self.model_dump())
