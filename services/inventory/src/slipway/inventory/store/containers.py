@@ -228,12 +228,5 @@ async def _maker(connection: AsyncConnection, ids: Sequence[Id]) -> Callable[[Ro
 
 
 def _container(row: Row[Any], job: Id | None, kept: Sequence[CredentialRef]) -> Container:
-    names = (
-        "id", "vmid", "hostname", "cluster", "cluster_id", "node", "template", "template_version",
-        "lifecycle", "power", "observed_at", "address", "spec", "services", "warnings",
-        "created_at", "updated_at",
-    )  # fmt: skip
-    read = {name: getattr(row, name) for name in names}
-    return Container.model_validate(
-        {**read, "job": job, "credentials": tuple(kept), "is_forgotten": row.forgotten_as is not None}
-    )
+    kept_apart = {"job": job, "credentials": tuple(kept), "is_forgotten": row.forgotten_as is not None}
+    return Container.model_validate({**row._asdict(), **kept_apart})
