@@ -261,6 +261,20 @@ async def test_a_cancelled_work_dies_with_all_it_started(detached: Detached, tmp
     await until(lambda: not lives(int((tmp_path / "child").read_text())))
 
 
+async def test_work_of_another_job_ends_before_new_work_begins(detached: Detached, tmp_path: Path) -> None:
+    """A container has one job at a time: what still runs was given up."""
+    old = f"trap '' TERM; echo $$ >{tmp_path}/old; while :; do sleep 0.1; done"
+    await detached.begin("a", script=old, timeout=LIMIT)
+    await until(lambda: (tmp_path / "old").exists() and (tmp_path / "old").read_text().strip() != "")
+
+    began = await detached.begin("b", script="echo new", timeout=LIMIT)
+    lines, ended = await story(detached, "b")
+
+    assert (began, texts(lines), ended) == (Started(), ["new"], Exited(0))
+    assert not lives(int((tmp_path / "old").read_text()))
+    assert await detached.look("a") == Exited(137)
+
+
 async def test_what_ignores_the_request_to_end_is_killed(detached: Detached) -> None:
     """After the grace."""
     await detached.begin("a", script="trap '' TERM; echo hi; while :; do sleep 0.1; done", timeout=LIMIT)

@@ -6,7 +6,8 @@ it to one file, and at last writes the exit code to another (`guest/wrapper.sh`)
 so that it holds without anyone watching. `follow` reads that file from a byte on. Nothing depends on the
 connection, on `pct exec` or on this process; a new owner looks, and goes on where the last one stopped.
 
-Guarantees: under one key the work runs at most once at a time, and never again once it has an exit code. Each
+Guarantees: under one key the work runs at most once at a time, and never again once it has an exit code; what
+was begun under other keys and still runs is ended first, so that a container has one work at a time. Each
 line of output is in the file once, whole and in the order of its stream; between standard output and standard
 error the order is that of arrival, which is close. Secrets travel on standard input, into a file that only
 root can read, and are gone before the script's first command.
@@ -99,7 +100,7 @@ class Detached:
         timeout: timedelta,
         directory: str = "/",
     ) -> Started | Running | Exited:
-        """Begin a script or a command, unless it runs or has ended under this key.
+        """Begin a script or a command, unless it runs or has ended under this key; other work is ended.
 
         Args:
             key: Names the work: job, step and index. Letters, digits, `.`, `_` and `-`.

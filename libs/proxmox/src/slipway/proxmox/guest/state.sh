@@ -26,6 +26,31 @@ alive() {
 # Whether a wrapper holds the lock. A shared lock, so that two who look do not see each other.
 held() { ! flock -s -n "$1" true; }
 
+# End the work: its process group is asked to end, killed after so many seconds, and waited for.
+finish() {
+    grace=$1
+    tries=0
+    # Begun, but not yet written down.
+    until [ -s pid ] || ! held lock || [ "$tries" -ge 100 ]; do
+        tries=$((tries + 1))
+        nap 0.05
+    done
+    if alive; then
+        kill -TERM "-$group" 2>/dev/null
+        tries=0
+        while alive && [ "$tries" -lt "$((grace * 10))" ]; do
+            tries=$((tries + 1))
+            nap 0.1
+        done
+        kill -KILL "-$group" 2>/dev/null
+    fi
+    tries=0
+    while held lock && [ "$tries" -lt 100 ]; do
+        tries=$((tries + 1))
+        nap 0.1
+    done
+}
+
 tell() {
     if held lock; then
         echo running
