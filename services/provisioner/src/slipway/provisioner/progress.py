@@ -4,21 +4,24 @@ Theory of operation. A change of phase or step is written with the record, in on
 single messages, fenced by the record, so that no older owner's line is ever stored after a newer claim.
 Whatever waits in the buffer leaves before the record is written again: the story keeps its order. A
 message's id is made of job, step and the offset at which it ends; a line that is sent again after a crash is
-stored once.
+stored once. Once a message could not be stored, none that follows it is sent: a later owner goes on from the
+last offset that was stored, so a gap would never be filled.
+
+A cancel meets nothing half done: a write that has begun is waited for (`unbroken`).
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from slipway.contracts.jobs import JobLog, JobProgress, LogLine, RunRecord
 from slipway.contracts.message import Event
+from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.runs import Run, Runs
 from slipway.runtime.bus import Bus, WriteRefused
 from slipway.runtime.clock import now
-from slipway.runtime.ending import end
 from slipway.runtime.redaction import clean
 
 LAST_LINES = 60
@@ -29,7 +32,27 @@ LONGEST_KEPT = 400
 LONGEST_PART = 64 * 1024
 """Characters of one part of a line."""
 
+LONGEST_MESSAGE = 2000
+"""Characters of what is told between two steps, or of an error."""
+
 Stream = Literal["stdout", "stderr", "task"]
+ResultT = TypeVar("ResultT")
+
+
+async def unbroken(act: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Do something to its end, also if we are cancelled meanwhile: the cancel takes effect after it."""
+    doing = asyncio.create_task(act)
+    is_cancelled = False
+    while not doing.done():
+        try:
+            await asyncio.wait({doing})
+        except asyncio.CancelledError:
+            is_cancelled = True
+    if is_cancelled:
+        # Looked at, so that Python does not report an error that nobody saw.
+        doing.cancelled() or doing.exception()
+        raise asyncio.CancelledError
+    return doing.result()
 
 
 class Story:
@@ -41,6 +64,8 @@ class Story:
         self._run = run
         self._told = 0
         self._turn = asyncio.Lock()
+        self.on_news: Callable[[RunRecord], None] = lambda _: None
+        """Is shown the record whenever it was read again: it may hold a cancel flag."""
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         """Of the running step's log, masked: what a failure shows."""
 
@@ -51,8 +76,14 @@ class Story:
 
     async def commit(self, *events: Event, **changes: Any) -> None:
         """Write the record with these changes and the events they cause."""
-        async with self._turn:
-            await self._runs.commit(self._run, events, **changes)
+        await unbroken(self._commit(events, changes))
+        self.on_news(self.record)
+
+    async def look(self) -> None:
+        """Read the record again, for what others wrote into it."""
+        found = await self._runs.load(self.record.id)
+        if found is not None:
+            self.on_news(found[0])
 
     async def earlier(self, job: str) -> RunRecord | None:
         """Give the record of an earlier job: what a retry may have to know; None if it is kept no more."""
@@ -64,12 +95,29 @@ class Story:
         self._told += 1
         record = self.record
         told = JobProgress(
-            id=record.id, phase=record.phase, percent=record.percent, message=message, vmid=vmid, at=now()
+            id=record.id,
+            phase=record.phase,
+            percent=record.percent,
+            message=message[:LONGEST_MESSAGE],
+            vmid=vmid,
+            at=now(),
         )
         await self.publish(told, f"{record.id}:{record.claim}:{self._told}:progress")
 
     async def publish(self, event: Event, message_id: str) -> int:
         """Store one event, fenced by the record; raises `ClaimLost` if the run has a newer owner."""
+        return await unbroken(self._publish(event, message_id))
+
+    async def last_log(self) -> JobLog | None:
+        """Give the last log message of the job that was stored, whoever wrote it."""
+        found = await self._bus.last(JobLog, self.record.id)
+        return found[0] if found else None
+
+    async def _commit(self, events: Sequence[Event], changes: dict[str, Any]) -> None:
+        async with self._turn:
+            await self._runs.commit(self._run, events, **changes)
+
+    async def _publish(self, event: Event, message_id: str) -> int:
         async with self._turn:
             while True:
                 try:
@@ -77,13 +125,9 @@ class Story:
                 except WriteRefused:
                     before = self._run.sequence
                     await self._runs.refresh(self._run)
+                    self.on_news(self.record)
                     if self._run.sequence == before:
                         raise
-
-    async def last_log(self) -> JobLog | None:
-        """Give the last log message of the job that was stored, whoever wrote it."""
-        found = await self._bus.last(JobLog, self.record.id)
-        return found[0] if found else None
 
 
 class Log:
@@ -94,8 +138,9 @@ class Log:
         self._heading = heading
         self._lines: list[LogLine] = []
         self._size = 0
-        self._told = heading.offset
         self._offset = heading.offset
+        self._turn = asyncio.Lock()
+        self._broke: SlipwayError | None = None
 
     @property
     def offset(self) -> int:
@@ -103,7 +148,11 @@ class Log:
         return self._offset
 
     async def add(self, stream: Stream, text: str, offset: int) -> None:
-        """Take a line that ends at an offset of its source; known secrets are masked before it is cut."""
+        """Take a line that ends at an offset of its source; known secrets are masked before it is cut.
+
+        Raises:
+            SlipwayError: if an earlier line could not be stored; this one is not either.
+        """
         masked = str(clean(text))
         self._story.last_lines.append(masked[:LONGEST_KEPT])
         parts = _parts(masked)
@@ -115,9 +164,11 @@ class Log:
         self._offset = offset
         if self._size >= FLUSH_BYTES:
             await self._send("")
+        if self._broke is not None:
+            raise self._broke
 
     async def flush(self) -> None:
-        """Tell what waits."""
+        """Tell what waits; raises what kept an earlier line from being stored."""
         await self._send("")
 
     def _take(self, line: LogLine) -> None:
@@ -125,17 +176,28 @@ class Log:
         self._size += len(line.text)
 
     async def _send(self, part: str) -> None:
-        if not self._lines:
-            return
-        lines, offset = tuple(self._lines), self._offset
-        self._lines, self._size = [], 0
-        message = self._heading.model_copy(update={"lines": lines, "offset": offset})
-        await self._story.publish(message, f"{message.id}:{message.step}:{offset}{part}")
+        async with self._turn:
+            if self._broke is not None:
+                raise self._broke
+            # Half a line leaves under its own number only: this id would be that of the line before.
+            if not self._lines or (self._lines[-1].more and not part):
+                return
+            lines, offset = tuple(self._lines), self._offset
+            self._lines, self._size = [], 0
+            message = self._heading.model_copy(update={"lines": lines, "offset": offset})
+            try:
+                await self._story.publish(message, f"{message.id}:{message.step}:{offset}{part}")
+            except SlipwayError as error:
+                self._broke = error
+                raise
 
 
 @asynccontextmanager
 async def logging(story: Story, heading: JobLog) -> AsyncIterator[Log]:
-    """Open the log of a step; what waits is told every quarter of a second, and at the end."""
+    """Open the log of a step; what waits is told every quarter of a second, and at the end.
+
+    Also at a bad end: the last lines before an error are those that say why.
+    """
     log = Log(story, heading)
     is_over = asyncio.Event()
 
@@ -144,18 +206,27 @@ async def logging(story: Story, heading: JobLog) -> AsyncIterator[Log]:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await is_over.wait()
-            await log.flush()
+            with suppress(SlipwayError):  # the log keeps it, and raises it again
+                await log.flush()
+
+    async def close() -> None:
+        is_over.set()
+        # Not cancelled: lines on their way would be lost.
+        await asyncio.wait({telling})
+        # What came while the last message was on its way, and what went wrong with an earlier one.
+        await log.flush()
 
     telling = asyncio.create_task(keep_telling())
     try:
         yield log
-        is_over.set()
-        # Not cancelled: lines on their way would be lost.
-        await telling
-        # What came while the last message was on its way.
-        await log.flush()
-    finally:
-        await end(telling)
+    except asyncio.CancelledError:
+        with suppress(SlipwayError):
+            await close()
+        raise
+    except Exception:
+        await close()
+        raise
+    await close()
 
 
 def _parts(text: str) -> Sequence[str]:
