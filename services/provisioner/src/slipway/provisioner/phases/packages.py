@@ -29,3 +29,8 @@ def wanted(work: Work) -> dict[str, tuple[str, ...]]:
 def install(manager: str, names: tuple[str, ...]) -> str:
     """Give the script that installs packages; names are quoted by construction."""
     return f"set -e\n{_INSTALL[manager]}{command_line(names)}\n"
+
+
+def command(manager: str, names: tuple[str, ...]) -> str:
+    """Give the command line of the installation itself, as a failure shows it."""
+    return install(manager, names).splitlines()[-1]

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from typing import TypeVar
 
 from pydantic import SecretStr
 
@@ -13,15 +14,20 @@ from slipway.provisioner.bundle import LIBRARY
 from slipway.provisioner.phases import packages
 from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
 from slipway.provisioner.progress import Log, logging
-from slipway.proxmox.detached import TIMED_OUT, Exited
-from slipway.proxmox.errors import CommandLost, RunLost
+from slipway.proxmox.detached import TIMED_OUT, Absent, Exited, Running
+from slipway.proxmox.errors import CommandLost, NotRunning, RunLost, SshRefused
 from slipway.runtime.redaction import clean
 
 PACKAGES_TIMEOUT = timedelta(minutes=30)
 FOLLOW_SLACK = timedelta(minutes=2)
+CANCEL_GRACE = timedelta(seconds=1)
+"""Between TERM and KILL: a cancel is done within two seconds."""
+REBOOT_SECONDS = 60.0
+"""How long a guest may be down in the middle of its work."""
 _LOSSES = 3
 """How often work may die in the guest (a reboot) before the step fails."""
 _RECONNECT_SECONDS = 1.0
+ResultT = TypeVar("ResultT")
 
 
 class ScriptFailed(Failed):
@@ -41,7 +47,11 @@ async def install(work: Work, manager: str) -> Result:
     names = packages.wanted(work)[manager]
     code, complaints = await _run(work, packages.install(manager, names), {}, PACKAGES_TIMEOUT)
     if code != 0:
-        raise PackagesFailed(_told(f"Installing {' '.join(names)} with {manager}", code, complaints))
+        raise PackagesFailed(
+            _told(f"Installing {' '.join(names)} with {manager}", code, complaints),
+            command=packages.command(manager, names),
+            exit_code=code,
+        )
     return Result(message=f"{len(names)} packages")
 
 
@@ -59,7 +69,9 @@ async def script(work: Work) -> Result:
     timeout = timedelta(seconds=told.timeout_seconds)
     code, complaints = await _run(work, work.bundle.script(name), environment(work), timeout)
     if code != 0:
-        raise ScriptFailed(_told(f"Script {name}", code, complaints), script=name, exit_code=code)
+        raise ScriptFailed(
+            _told(f"Script {name}", code, complaints), script=name, command=name, exit_code=code
+        )
     return DONE
 
 
@@ -84,9 +96,9 @@ def key_of(work: Work) -> str:
     return f"{work.command.job}.{work.step.name if work.step else ''}"
 
 
-async def end(work: Work) -> None:
-    """End the running step's work in the guest: its whole process group."""
-    await work.detached.cancel(key_of(work))
+async def end(work: Work) -> Absent | Running | Exited:
+    """End the running step's work in the guest, its whole process group; how it stands then."""
+    return await work.detached.cancel(key_of(work), grace=CANCEL_GRACE)
 
 
 async def _run(
@@ -96,7 +108,9 @@ async def _run(
     complaints: deque[str] = deque(maxlen=3)
     async with logging(work.story, await work.heading()) as log:
         for _ in range(_LOSSES):
-            await work.detached.begin(key_of(work), script=text, env=env, timeout=timeout)
+            await _while_it_reboots(
+                lambda: work.detached.begin(key_of(work), script=text, env=env, timeout=timeout)
+            )
             try:
                 return await _follow(work, log, complaints, timeout + FOLLOW_SLACK), list(complaints)
             except RunLost:
@@ -105,19 +119,42 @@ async def _run(
 
 
 async def _follow(work: Work, log: Log, complaints: deque[str], patience: timedelta) -> int:
-    ends = asyncio.get_running_loop().time() + patience.total_seconds()
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + patience.total_seconds()
+
+    async def follow() -> int | None:
+        following = work.detached.follow(key_of(work), log.offset, deadline=patience)
+        async with contextlib.aclosing(following) as items:
+            async for item in items:
+                if isinstance(item, Exited):
+                    return item.code
+                await log.add(item.stream.value, item.text, item.end_offset)
+                if item.stream.value == "stderr":
+                    complaints.append(item.text)
+        return None
+
     while True:
         try:
-            following = work.detached.follow(key_of(work), log.offset, deadline=patience)
-            async with contextlib.aclosing(following) as items:
-                async for item in items:
-                    if isinstance(item, Exited):
-                        return item.code
-                    await log.add(item.stream.value, item.text, item.end_offset)
-                    if item.stream.value == "stderr":
-                        complaints.append(item.text)
-        except CommandLost:
-            if asyncio.get_running_loop().time() > ends:
+            code = await _while_it_reboots(follow)
+        except (CommandLost, SshRefused):
+            # The work goes on without us; a connection that died is often refused for a while.
+            if loop.time() > ends:
+                raise
+            await asyncio.sleep(_RECONNECT_SECONDS)
+        else:
+            if code is not None:
+                return code
+
+
+async def _while_it_reboots(act: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    """Do something in the guest; one that is down may be between two lives."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + REBOOT_SECONDS
+    while True:
+        try:
+            return await act()
+        except NotRunning:
+            if loop.time() > ends:
                 raise
             await asyncio.sleep(_RECONNECT_SECONDS)
 

@@ -1,0 +1,291 @@
+"""The provisioner between a real bus and a lab, with a bus beside it that answers as inventory does."""
+
+import asyncio
+import io
+import tarfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from slipway.contracts import clusters
+from slipway.contracts.containers import ContainerSpec, NetworkSpec
+from slipway.contracts.guests import DiscoverGuest, Discovery
+from slipway.contracts.jobs import (
+    CancelJob,
+    GetJobSecrets,
+    JobLog,
+    JobSecrets,
+    ReplacedVmid,
+    ReplaceVmid,
+    RunJob,
+    RunRecord,
+    Target,
+)
+from slipway.contracts.templates import Manifest, TemplateScript
+from slipway.contracts.values import JobKind
+from slipway.inventory.domain import first_step
+from slipway.lab.node import Lab
+from slipway.provisioner.access import Access
+from slipway.provisioner.phases.ownership import marker
+from slipway.provisioner.runs import Runs
+from slipway.provisioner.settings import ProvisionerSettings
+from slipway.provisioner.worker import Worker
+from slipway.proxmox.answers import Power
+from slipway.proxmox.hosts import Cluster, Hosts
+from slipway.runtime.bundles import Bundles
+from slipway.runtime.bus import Bus, Delivery
+from slipway.runtime.call import Call
+from slipway.runtime.clock import now
+from slipway.runtime.identities import Identities, generate
+from slipway.runtime.sealing import Sealer
+from slipway.runtime.settings import ServiceSettings
+from slipway.runtime.stored import read_all
+from support import lab_client
+from support.inventory_side import spec_of
+from support.nats import MakeBus
+
+CLUSTER = "k1"
+VMID = 100
+DELIVERY = Delivery(
+    call=Call(actor="user:test", correlation_id="test"),
+    stream_sequence=1,
+    attempts=1,
+    subject=RunJob.subject,
+    message_id="test",
+    published_at=now(),
+)
+
+
+@dataclass
+class Answers:
+    """What the provisioner asks of inventory."""
+
+    lab: Lab
+    identities: Identities
+    token_secret: str | None = None
+    asked_for_access: int = 0
+
+    def register(self, bus: Bus) -> None:
+        """Answer on a bus."""
+        bus.answer(GetJobSecrets, self.secrets)
+        bus.answer(clusters.GetClusterAccess, self.access)
+        bus.answer(ReplaceVmid, self.replace)
+
+    def register_discovery(self, bus: Bus) -> None:
+        """Answer on a bus of monitor's."""
+        bus.answer(DiscoverGuest, self.discover)
+
+    async def discover(self, _query: DiscoverGuest, _call: Call) -> Discovery:
+        """Find nothing."""
+        return Discovery()
+
+    async def secrets(self, _query: GetJobSecrets, _call: Call) -> JobSecrets:
+        """No job has any."""
+        return JobSecrets()
+
+    async def replace(self, query: ReplaceVmid, _call: Call) -> ReplacedVmid:
+        """Give the next number."""
+        return ReplacedVmid(vmid=query.refused + 1)
+
+    async def access(self, query: clusters.GetClusterAccess, _call: Call) -> clusters.ClusterAccess:
+        """Give the lab's secrets."""
+        self.asked_for_access += 1
+        given = {
+            "token_secret": self.token_secret or self.lab.token_secret,
+            "ssh_private_key": self.lab.ssh_private_key,
+        }
+        sealer = Sealer(
+            ServiceSettings(
+                sealing_key_file=self.identities.sealing_file("inventory"),
+                sealing_public_file=self.identities.public_file,
+            )
+        )
+        boxes = {
+            name: sealer.seal(SecretStr(value), to=query.seal_to, owner=query.cluster, field=name)
+            for name, value in given.items()
+        }
+        return clusters.ClusterAccess(
+            id=query.cluster, spec=spec_of(self.lab), secrets=clusters.ClusterSecrets(**boxes)
+        )
+
+
+@dataclass
+class Ground:
+    """A worker, and all that it stands on."""
+
+    lab: Lab
+    bus: Bus
+    answers: Answers
+    hosts: Hosts
+    access: Access
+    worker: Worker
+    runs: Runs
+    tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    @property
+    def cluster(self) -> Cluster:
+        """The test's own connections to the lab."""
+        return self.hosts.open("test", lab_client.access_to(self.lab))
+
+    def target(self, vmid: int = VMID, container: str = "c1") -> Target:
+        """Name a container."""
+        return Target(
+            container=container,
+            cluster=CLUSTER,
+            cluster_name="home",
+            node=self.lab.name,
+            vmid=vmid,
+            hostname="web-1",
+        )
+
+    async def command(self, kind: JobKind, job: str = "j1", **changes: Any) -> RunJob:
+        """Order a job on the container, complete as inventory would."""
+        template = (await self.cluster.api.content(self.lab.name, "local", kind="vztmpl"))[0].volid
+        spec = ContainerSpec(
+            hostname="web-1",
+            ostemplate=template,
+            node=self.lab.name,
+            storage="local",
+            disk=1,
+            cores=1,
+            memory=256,
+            swap=0,
+            unprivileged=True,
+            features={"nesting": True},
+            networks=(NetworkSpec(name="eth0", bridge="vmbr0", ip="dhcp"),),
+        )
+        order = RunJob(job=job, kind=kind, target=self.target(), spec=spec)
+        return order.model_copy(update=changes)
+
+    async def bundle(self, **scripts: str) -> str:
+        """Store a template of scripts, run in the order of their names; give its hash."""
+        named = {f"{name}.sh": text for name, text in sorted(scripts.items())}
+        manifest = Manifest(
+            name="test",
+            version="1",
+            description="",
+            ostemplate="debian",
+            scripts=tuple(TemplateScript(name=name, timeout_seconds=120) for name in named),
+        )
+        members = {f"scripts/{name}": text for name, text in named.items()}
+        return await Bundles(self.bus).put(
+            _archive({"manifest.json": manifest.model_dump_json(), "lib/slipway.sh": "", **members})
+        )
+
+    async def make(
+        self, vmid: int = VMID, *, container: str = "c1", runs: bool = False, rootfs: str = "local:1"
+    ) -> None:
+        """Have a container that carries our mark."""
+        spec = ContainerSpec(hostname="web-1")
+        notes = marker(spec, self.target(vmid, container), "j0")
+        await lab_client.create(self.cluster, vmid, hostname="web-1", description=notes, rootfs=rootfs)
+        if runs:
+            await lab_client.start(self.cluster, vmid)
+
+    def begin(self, command: RunJob, worker: Worker | None = None) -> "asyncio.Task[None]":
+        """Hand a command to the worker."""
+        task = asyncio.create_task((worker or self.worker).run(command, DELIVERY))
+        self.tasks.append(task)
+        return task
+
+    async def is_running(self, vmid: int = VMID) -> bool:
+        """Whether a container runs now."""
+        return (await self.cluster.api.status(self.lab.name, vmid)).status is Power.RUNNING
+
+    async def is_there(self, vmid: int = VMID) -> bool:
+        """Whether there is a container of that number."""
+        return not await self.cluster.api.is_free(vmid)
+
+    async def retry(self, command: RunJob) -> RunRecord:
+        """Do a job that failed again, from the step that failed, as inventory orders it; give its record."""
+        record = await self.record(command.job)
+        again = {"job": f"{command.job}-again", "retry_of": command.job}
+        first = first_step(record, None, command.first_step)
+        return await self.run(command.model_copy(update={**again, "first_step": first}))
+
+    async def run(self, command: RunJob) -> RunRecord:
+        """Run a job to its end; give its record."""
+        await self.begin(command)
+        return await self.record(command.job)
+
+    async def record(self, job: str = "j1") -> RunRecord:
+        """Give a job's record."""
+        found = await self.runs.load(job)
+        assert found is not None
+        return found[0]
+
+    async def until_record(self, job: str, holds: Any, *, seconds: float = 20.0) -> RunRecord:
+        """Wait until a job's record is as wanted."""
+        async with asyncio.timeout(seconds):
+            while True:
+                found = await self.runs.load(job)
+                if found is not None and holds(found[0]):
+                    return found[0]
+                await asyncio.sleep(0.02)
+
+    async def cancel(self, command: RunJob, **changes: Any) -> None:
+        """Set the cancel flag, as the worker does when it is told."""
+        order = CancelJob(job=command.job, kind=command.kind, target=command.target, **changes)
+        await self.runs.request_cancel(order, at=now())
+
+    async def lines(self, job: str = "j1") -> list[str]:
+        """Give all lines of a job's log, as they are stored."""
+        stored = await read_all(self.bus.connection, "EVENTS", subject=f"slipway.v1.event.job.{job}.log")
+        return [line.text for each in stored for line in JobLog.model_validate_json(each.payload).lines]
+
+    async def end(self) -> None:
+        """Leave nothing running."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+def facts_of(record: RunRecord, step: str) -> Mapping[str, str]:
+    """Give what a step has kept."""
+    return next((each.facts for each in record.steps if each.name == step), {})
+
+
+def status_of(record: RunRecord, step: str) -> str | None:
+    """Give how a step ended."""
+    return next((each.status for each in record.steps if each.name == step), None)
+
+
+@asynccontextmanager
+async def provisioner_on(
+    lab: Lab, make_bus: MakeBus, folder: Path, *, patience: timedelta = timedelta(seconds=20), **changes: Any
+) -> AsyncIterator[Ground]:
+    """Have a worker that hears no cancel flag but through the record, unless it listens."""
+    answers = Answers(lab, generate(folder / "keys"))
+    await make_bus("inventory", answers.register)
+    await make_bus("monitor", answers.register_discovery)
+    settings = ProvisionerSettings(
+        sealing_key_file=answers.identities.sealing_file("provisioner"),
+        sealing_public_file=answers.identities.public_file,
+    )
+    bus = await make_bus("provisioner")
+    hosts = Hosts(folder / "record")
+    access = Access(bus, Sealer(settings), hosts)
+    runs = Runs(bus)
+    worker = Worker(bus, runs, access, Bundles(bus), Sealer(settings), patience=patience, **changes)
+    ground = Ground(lab, bus, answers, hosts, access, worker, runs)
+    try:
+        yield ground
+    finally:
+        await ground.end()
+        await access.aclose()
+
+
+def _archive(members: Mapping[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, text in members.items():
+            content = text.encode()
+            told = tarfile.TarInfo(name)
+            told.size = len(content)
+            tar.addfile(told, io.BytesIO(content))
+    return buffer.getvalue()
