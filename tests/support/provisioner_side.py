@@ -31,7 +31,7 @@ from slipway.contracts.values import JobKind
 from slipway.inventory.domain import first_step
 from slipway.lab.node import Lab
 from slipway.provisioner.access import Access
-from slipway.provisioner.phases.ownership import marker
+from slipway.provisioner.phases import marks
 from slipway.provisioner.runs import Runs
 from slipway.provisioner.settings import ProvisionerSettings
 from slipway.provisioner.worker import Worker
@@ -181,8 +181,7 @@ class Ground:
         self, vmid: int = VMID, *, container: str = "c1", runs: bool = False, rootfs: str = "local:1"
     ) -> None:
         """Have a container that carries our mark."""
-        spec = ContainerSpec(hostname="web-1")
-        notes = marker(spec, self.target(vmid, container), "j0")
+        notes = marks.notes(None, self.target(vmid, container), "j0", mac=None)
         await lab_client.create(self.cluster, vmid, hostname="web-1", description=notes, rootfs=rootfs)
         if runs:
             await lab_client.start(self.cluster, vmid)

@@ -178,5 +178,5 @@ def own_error(command: str, code: int, complaints: str, vmid: int) -> SlipwayErr
     told = complaints.strip()
     error = next((found for line in told.splitlines() if (found := sort_text(line))), None)
     error = error or PctFailed(f"{command} failed with code {code}: {told or 'it says nothing'}")
-    error.details["vmid"] = str(vmid)
+    error.details |= {"vmid": str(vmid), "command": command, "exit_code": str(code)}
     return error

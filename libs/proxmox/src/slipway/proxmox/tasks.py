@@ -2,7 +2,8 @@
 
 Theory of operation. The task's status is asked in steps that grow from 0.2 to 2 s; after each, the log is
 read from the line after the last one. Status before log, so that the log is complete once the task has ended.
-A node that can't be reached meanwhile is waited for until the deadline: the task runs there without us.
+A node that can't be reached meanwhile, or answers with an error of its own, is waited for until the deadline:
+the task runs there without us.
 
 Each log line is relayed once and in order; a new owner of the work passes `from_line` and gets the rest.
 """
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from slipway.proxmox.api import ProxmoxApi
-from slipway.proxmox.errors import NodeUnreachable, TaskTimedOut
+from slipway.proxmox.errors import NodeUnreachable, ProxmoxFailed, TaskTimedOut
 from slipway.proxmox.sorting import sort_exit_status
 from slipway.proxmox.task_answers import LogLine, TaskStatus
 from slipway.proxmox.upid import Upid
@@ -85,6 +86,10 @@ class _Watch:
                 status = await self._api.task_status(self._upid)
                 await self._relay()
             except NodeUnreachable:
+                pause = LONGEST_PAUSE_SECONDS
+            except ProxmoxFailed as error:
+                if "status" not in error.details:
+                    raise
                 pause = LONGEST_PAUSE_SECONDS
             else:
                 if status.status == "stopped":

@@ -137,7 +137,7 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
         JobKind.CLONE: (
             Step(name="clone.look", act=clones.look),
             Step(name="clone.snapshot", act=clones.take),
-            Step(name="clone.task", act=clones.copy),
+            Step(name="clone.task", act=clones.copy, retried_from="clone.look"),
             Step(name="clone.snapshot-delete", act=clones.drop, is_cancellable=False),
             Step(name="clone.mark", act=clones.mark),
         ),

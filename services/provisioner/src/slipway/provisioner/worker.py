@@ -7,7 +7,8 @@ nobody else retries it. What fails ends the job: the error is written first, the
 destroy), then the terminal record and `done` leave as one.
 
 Guarantees: a terminal record is never changed; a delivery is acknowledged only after it. Non-guarantee: an
-owner that was superseded finds out at its next write or by the record's live subject, not before.
+owner that was superseded, or asked to end, finds out at its next write, by the record's live subject, or by
+reading the record every few seconds; not before.
 """
 
 from datetime import timedelta
@@ -66,7 +67,7 @@ class Worker:
         self._sealer = sealer
         self._patience = patience
         self._reach = reach
-        self._going: dict[str, Execution] = {}
+        self._going: dict[str, set[Execution]] = {}
 
     async def listen(self) -> None:
         """Hear of cancel flags and newer owners as they are written."""
@@ -98,8 +99,9 @@ class Worker:
 
     async def _own(self, command: RunJob, run: Run) -> None:
         story = Story(self._bus, self._runs, run)
-        execution = Execution(story, self._patience, self._access)
-        self._going[command.job] = execution
+        execution = Execution(story, self._patience)
+        # A command that came again is another slot's: the one before has to hear of it.
+        self._going.setdefault(command.job, set()).add(execution)
         try:
             _refuse_poisoned(run.record)
             await execution.run(await self._prepare(command, story, execution))
@@ -115,7 +117,14 @@ class Worker:
                 log.exception("a bug ended the run")
             await execution.end(JobState.FAILED, problem_of(error))
         finally:
-            self._going.pop(command.job, None)
+            self._leave(command.job, execution)
+
+    def _leave(self, job: str, execution: Execution) -> None:
+        others = self._going[job] - {execution}
+        if others:
+            self._going[job] = others
+        else:
+            del self._going[job]
 
     async def _prepare(self, command: RunJob, story: Story, execution: Execution) -> Work:
         """Gather what the run needs: access to the host, the template, the secrets."""
@@ -131,6 +140,7 @@ class Worker:
                 story=story,
                 bus=self._bus,
                 reach=self._reach,
+                reopen=lambda: self._access.open(command.target.cluster),
             )
 
         return await execution.persist(gather)
@@ -143,9 +153,11 @@ class Worker:
 
     async def _record_written(self, message: Msg) -> None:
         job = message.subject.rpartition(".")[2]
-        execution = self._going.get(job)
-        if execution is not None and message.data:
-            execution.hear(RunRecord.model_validate_json(message.data))
+        going = self._going.get(job)
+        if going and message.data:
+            record = RunRecord.model_validate_json(message.data)
+            for execution in tuple(going):
+                execution.hear(record)
 
 
 def _refuse_poisoned(record: RunRecord) -> None:

@@ -66,7 +66,11 @@ async def health(work: Work) -> Result:
     )
     if done.exit_code != 0 and check is not None:
         told = done.stdout.strip()[-300:]
-        raise Unhealthy(f"The health check ({_words(check)}) does not hold after {seconds} s: {told}")
+        raise Unhealthy(
+            f"The health check ({_words(check)}) does not hold after {seconds} s: {told}",
+            command=check.command or _words(check),
+            exit_code=done.exit_code,
+        )
     return Result(message=_words(check) if check else "no health check")
 
 

@@ -114,7 +114,9 @@ def _moving(work: Work) -> Moving:
 def is_remainder(found: Found) -> bool:
     """Whether it is what a killed creation or copy leaves: nobody can use it."""
     match found:
-        case Begun() | HalfCleared():
+        case Begun(task):
+            return not task.is_running
+        case HalfCleared():
             return True
         case Ours(config):
             return config.lock == "create" and config.rootfs is None

@@ -11,7 +11,10 @@ from slipway.proxmox.upid import Upid
 
 GRACE_SECONDS = 30
 _SLACK = timedelta(seconds=90)
-"""Beyond the grace: a clean shutdown that is not listened to ends after about twice its grace."""
+"""Beyond twice the grace: where Proxmox has to end by itself, as in a reboot or under HA."""
+_ANSWER = timedelta(seconds=2)
+"""Beyond the grace. A shutdown that is not listened to ends after about twice its grace (PVE 9.2, observed);
+it is not waited for, the stop that follows ends it."""
 
 
 async def look(work: Work) -> Result:
@@ -40,7 +43,10 @@ async def shut_down(work: Work) -> Result:
     async def post() -> Upid:
         return await api.shutdown(target.node, target.vmid, grace=grace)
 
-    return await _asked(work, "vzshutdown", post)
+    is_managed = await ha.is_managed(work)
+    return await _asked(
+        work, "vzshutdown", post, deadline=2 * grace + _SLACK if is_managed else grace + _ANSWER
+    )
 
 
 async def reboot(work: Work) -> Result:
@@ -52,7 +58,7 @@ async def reboot(work: Work) -> Result:
     async def post() -> Upid:
         return await api.reboot(target.node, target.vmid, grace=grace)
 
-    return await _asked(work, "vzreboot", post)
+    return await _asked(work, "vzreboot", post, deadline=2 * grace + _SLACK)
 
 
 async def stop_what_did_not_listen(work: Work) -> Result:
@@ -60,7 +66,7 @@ async def stop_what_did_not_listen(work: Work) -> Result:
     asked = "restart.reboot" if work.step and work.step.name == "restart.stop" else "shutdown.ask"
     if not work.facts(asked).get("in_vain"):
         return SKIPPED
-    return await remove.stop(work)
+    return await remove.stop(work, overrules=not await ha.is_managed(work))
 
 
 async def is_running(work: Work) -> bool:
@@ -69,11 +75,11 @@ async def is_running(work: Work) -> bool:
     return status.status is Power.RUNNING
 
 
-async def _asked(work: Work, kind: str, post: "tasks.Post") -> Result:
+async def _asked(work: Work, kind: str, post: "tasks.Post", *, deadline: timedelta) -> Result:
     try:
-        await tasks.run(work, kind, post, deadline=2 * _grace(work) + _SLACK)
+        await tasks.run(work, kind, post, deadline=deadline)
         if kind == "vzshutdown":
-            await ha.until_power(work, Power.STOPPED, deadline=2 * _grace(work) + _SLACK)
+            await ha.until_power(work, Power.STOPPED, deadline=deadline)
     except NotRunning:
         return NOTHING_TO_DO
     except (TaskFailed, TaskTimedOut) as error:

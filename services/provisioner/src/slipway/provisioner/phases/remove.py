@@ -57,8 +57,22 @@ async def refuse_protected(work: Work, what: str) -> None:
         )
 
 
-async def stop(work: Work) -> Result:
-    """Stop it at once, if it runs."""
+async def look_at_rest(work: Work) -> ownership.Found:
+    """Look what there is once no creation of ours runs there any more: one that does is stopped first."""
+    found = await ownership.look(work)
+    if isinstance(found, ownership.Begun) and found.task.is_running:
+        await tasks.stop(work, found.task.upid)
+        found = await ownership.look(work)
+    return found
+
+
+async def stop(work: Work, *, overrules: bool = False) -> Result:
+    """Stop it at once, if it runs.
+
+    Args:
+        work: the run.
+        overrules: whether a shutdown that is under way is ended first; a stop would wait for it in vain.
+    """
     api, target = work.cluster.api, work.target
     try:
         status = await api.status(target.node, target.vmid)
@@ -68,7 +82,7 @@ async def stop(work: Work) -> Result:
         return SKIPPED
 
     async def post() -> Upid:
-        return await api.stop(target.node, target.vmid)
+        return await api.stop(target.node, target.vmid, overrule_shutdown=overrules)
 
     try:
         await tasks.run(work, "vzstop", post, deadline=STOP_DEADLINE)
@@ -81,7 +95,7 @@ async def stop(work: Work) -> Result:
 async def delete(work: Work) -> Result:
     """Remove it with its disks; what a killed creation left is unlocked first."""
     api, target = work.cluster.api, work.target
-    match await ownership.look(work):
+    match await look_at_rest(work):
         case ownership.Missing():
             return Result(message="it is gone already")
         case found if ownership.is_remainder(found):

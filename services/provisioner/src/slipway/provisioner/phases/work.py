@@ -47,6 +47,8 @@ class Work:
     bus: Bus
     reach: Reach = NONE
     """What the operator allows of the host."""
+    reopen: Callable[[], Awaitable[Cluster]] | None = None
+    """Asks for the access to the host anew."""
     step: "Step | None" = None
     """The one that runs now."""
 
@@ -69,6 +71,11 @@ class Work:
     def detached(self) -> Detached:
         """Work in the container that survives us."""
         return self.cluster.detached(self.target.node, self.target.vmid)
+
+    async def renew_access(self) -> None:
+        """Reach the host by the access that is known now: the old one was refused."""
+        if self.reopen is not None:
+            self.cluster = await self.reopen()
 
     def facts(self, step: str | None = None) -> Mapping[str, str]:
         """Give what a step keeps for a new owner; of the running one if none is named."""
@@ -119,6 +126,8 @@ class Step:
     closes_phase: bool = False
     is_repeated: bool = False
     """Whether a retry does it again even if it had succeeded: power is not what it was."""
+    retried_from: str | None = None
+    """The step with which a retry begins in this one's place: what that made is gone by then."""
     is_cancellable: bool = True
     """Whether a cancel ends it at once; one past its point of no return is waited for."""
     script: str | None = None

@@ -1,0 +1,109 @@
+"""How a run ends badly: what is shown of the failure, and what becomes of the container.
+
+What the policy asks for is done in steps like all others: begun on the record, tried again for as long as
+the patience lasts, gone on with by a new owner. Each is tried on its own; one that fails does not keep the
+others from it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from slipway.contracts.jobs import RunRecord
+from slipway.contracts.problems import Problem
+from slipway.contracts.values import JobKind, OnFailure
+from slipway.provisioner.phases import clones, ownership, remove
+from slipway.provisioner.phases.work import DONE, Result, Step, Work
+from slipway.provisioner.progress import LONGEST_MESSAGE
+from slipway.proxmox.upid import Upid
+
+LAST_LINES = "last_lines"
+_LONGEST_LINES = 32 * 1024
+_MOST_ERRORS = 50
+_MADE_IN = frozenset({"create.task", "clone.task"})
+
+Do = Callable[[Step], Awaitable[bool]]
+"""Does a step of the aftermath; whether it went well."""
+Look = Callable[[Work], Awaitable[ownership.Found | None]]
+"""Looks what there is; None if it can't be made out."""
+
+
+def with_evidence(problem: Problem, work: Work | None, last_lines: str) -> Problem:
+    """Give the problem with its step, command, task and last lines; of bounded size."""
+    evidence = {
+        "step": work.step.name if work and work.step else "",
+        "upid": work.facts().get("upid", "") if work else "",
+        LAST_LINES: last_lines,
+    }
+    told = {name: text for name, text in evidence.items() if text} | dict(problem.details)
+    command = _command(told)
+    return problem.model_copy(
+        update={
+            "message": problem.message[:LONGEST_MESSAGE],
+            "errors": tuple(
+                each.model_copy(update={"message": each.message[:LONGEST_MESSAGE]})
+                for each in problem.errors[:_MOST_ERRORS]
+            ),
+            "details": {
+                name: text[: _LONGEST_LINES if name == LAST_LINES else LONGEST_MESSAGE]
+                for name, text in ({"command": command} | told if command else told).items()
+            },
+        }
+    )
+
+
+def _command(details: Mapping[str, str]) -> str:
+    """Name what was asked of the host: a command, else a request, else a task."""
+    if told := details.get("command"):
+        return told
+    if "method" in details and "path" in details:
+        return f"{details['method']} {details['path']}"
+    upid = details.get("upid")
+    return f"{Upid(upid).type} {Upid(upid).id}".strip() if upid else ""
+
+
+async def keep_policy(work: Work, do: Do, look: Look) -> bool:
+    """Stop or destroy what failed, if that is wished; whether something may exist on the host now."""
+    if work.command.kind is JobKind.CLONE:
+        await do(Step(name="on-failure.snapshot-delete", act=clones.drop))
+    if not work.story.record.exists_on_host:
+        return False
+    _remember_clearing(work)
+    found = await look(work)
+    if isinstance(found, ownership.Missing | ownership.Foreign):
+        return False
+    if found is None or not work.command.kind.makes:
+        return True
+    if ownership.is_remainder(found):
+        # Nobody can use what a killed creation leaves: it is cleared away whatever the policy.
+        return not await do(Step(name="on-failure.clear", act=_clear))
+    if is_acted_on(work):
+        await do(Step(name="on-failure.stop", act=remove.stop))
+    if _destroys(work):
+        return not await do(Step(name="on-failure.destroy", act=remove.delete))
+    return True
+
+
+def is_acted_on(work: Work) -> bool:
+    """Whether the policy asks for anything."""
+    return work.command.kind.makes and (_destroys(work) or work.command.on_failure is not OnFailure.KEEP)
+
+
+def _destroys(work: Work) -> bool:
+    record = work.story.record
+    return record.destroys or (work.command.on_failure is OnFailure.DESTROY and _has_created(record))
+
+
+def _has_created(record: RunRecord) -> bool:
+    """Whether this very job made the container: only then may it destroy it."""
+    return any(each.name in _MADE_IN and each.facts.get("posted_at") for each in record.steps)
+
+
+def _remember_clearing(work: Work) -> None:
+    """Be in the step that was clearing something away, if one was: a bare config is told by nothing else."""
+    name = next((each.name for each in work.story.record.steps if each.facts.get("clearing")), None)
+    if name is not None:
+        work.step = Step(name=name, act=_clear)
+
+
+async def _clear(work: Work) -> Result:
+    await ownership.clear(work)
+    return DONE

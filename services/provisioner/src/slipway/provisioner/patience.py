@@ -1,0 +1,52 @@
+"""How long a step that can't be done now is tried again. Pure: it is told how long each attempt lasted."""
+
+from datetime import timedelta
+
+from slipway.contracts.problems import Unavailable
+from slipway.proxmox.errors import CommandTimedOut, RunLost, TaskTimedOut
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 15.0
+LONG_SECONDS = 120.0
+"""An attempt that lasted longer was at work when it met the trouble; one that only fails takes less."""
+MOST_RENEWALS = 5
+"""How often one step may begin anew to be patient: every wait has an end."""
+_DEADLINES = (TaskTimedOut, CommandTimedOut, RunLost)
+"""Whose time had run out, not whose way was barred."""
+
+
+class Patience:
+    """The patience with one step.
+
+    It counts from the beginning of a streak of failures, not of the step: a script may run for hours before
+    its connection dies for the first time.
+    """
+
+    def __init__(self, limit: timedelta) -> None:
+        self._limit_seconds = limit.total_seconds()
+        self._renewals = 0
+        self._spent_seconds = 0.0
+        self._pause_seconds = FIRST_PAUSE_SECONDS
+
+    def pause_after(self, error: Unavailable, lasted_seconds: float) -> float | None:
+        """Give the seconds until the next attempt; None if the patience is over.
+
+        Args:
+            error: how the attempt ended.
+            lasted_seconds: how long it took.
+        """
+        if self._was_at_work(error, lasted_seconds):
+            self._renewals += 1
+            self._spent_seconds, self._pause_seconds = 0.0, FIRST_PAUSE_SECONDS
+        else:
+            self._spent_seconds += lasted_seconds
+        pause = self._pause_seconds
+        if self._spent_seconds + pause > self._limit_seconds:
+            return None
+        self._spent_seconds += pause
+        self._pause_seconds = min(pause * 2, LONGEST_PAUSE_SECONDS)
+        return pause
+
+    def _was_at_work(self, error: Unavailable, lasted_seconds: float) -> bool:
+        is_long = lasted_seconds > min(LONG_SECONDS, self._limit_seconds)
+        return is_long and not isinstance(error, _DEADLINES) and self._renewals < MOST_RENEWALS
