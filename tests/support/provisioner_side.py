@@ -31,6 +31,7 @@ from slipway.contracts.values import JobKind
 from slipway.inventory.domain import first_step
 from slipway.lab.node import Lab
 from slipway.provisioner.access import Access
+from slipway.provisioner.app import register
 from slipway.provisioner.phases import marks
 from slipway.provisioner.runs import Runs
 from slipway.provisioner.settings import ProvisionerSettings
@@ -262,10 +263,7 @@ async def provisioner_on(
     answers = Answers(lab, generate(folder / "keys"))
     await make_bus("inventory", answers.register)
     await make_bus("monitor", answers.register_discovery)
-    settings = ProvisionerSettings(
-        sealing_key_file=answers.identities.sealing_file("provisioner"),
-        sealing_public_file=answers.identities.public_file,
-    )
+    settings = settings_of(answers.identities)
     bus = await make_bus("provisioner")
     hosts = Hosts(folder / "record")
     access = Access(bus, Sealer(settings), hosts)
@@ -277,6 +275,30 @@ async def provisioner_on(
     finally:
         await ground.end()
         await access.aclose()
+
+
+@asynccontextmanager
+async def replica(ground: Ground, make_bus: MakeBus) -> AsyncIterator[Worker]:
+    """Have a whole provisioner beside it, which takes commands from the bus and listens."""
+    settings, workers = settings_of(ground.answers.identities), list[Worker]()
+    accesses: list[Access] = []
+
+    def assemble(bus: Bus) -> None:
+        accesses.append(Access(bus, Sealer(settings), Hosts()))
+        workers.append(register(bus, settings, accesses[0]))
+
+    await make_bus("provisioner", assemble)
+    await workers[0].listen()
+    yield workers[0]
+    await accesses[0].aclose()
+
+
+def settings_of(identities: Identities) -> ProvisionerSettings:
+    """Give a provisioner's settings."""
+    return ProvisionerSettings(
+        sealing_key_file=identities.sealing_file("provisioner"),
+        sealing_public_file=identities.public_file,
+    )
 
 
 def _archive(members: Mapping[str, str]) -> bytes:
