@@ -56,9 +56,10 @@ async def finish(story: Story, step: Step, result: Result) -> None:
     record = story.record
     percent = max(record.percent, step.percent_after)
     current = next(each for each in record.steps if each.name == step.name)
-    ended = events.ended(current, result.status).model_copy(update={"message": result.message})
+    message = result.message[:LONGEST_MESSAGE] if result.message else None
+    ended = events.ended(current, result.status).model_copy(update={"message": message})
     told = record.model_copy(update={"percent": percent})
-    facts: list[Event] = [events.step(told, ended, of=step, message=result.message)]
+    facts: list[Event] = [events.step(told, ended, of=step, message=message)]
     if step.closes_phase and step.phase is not None:
         facts.append(JobPhase(id=record.id, phase=step.phase, status="finished", percent=percent, at=now()))
     replaced = tuple(ended if each.name == ended.name else each for each in record.steps)

@@ -90,6 +90,7 @@ class Worker:
         """Cancel a job. Idempotent: the flag is set once."""
         record = await self._runs.request_cancel(command, at=now())
         log.info("cancel requested", job=command.job, state=record.state)
+        self._tell(record)
 
     async def _is_over(self, command: RunJob) -> bool:
         """Whether a run without a record has ended: a terminal record does not live for ever."""
@@ -153,11 +154,12 @@ class Worker:
 
     async def _record_written(self, message: Msg) -> None:
         job = message.subject.rpartition(".")[2]
-        going = self._going.get(job)
-        if going and message.data:
-            record = RunRecord.model_validate_json(message.data)
-            for execution in tuple(going):
-                execution.hear(record)
+        if job in self._going and message.data:
+            self._tell(RunRecord.model_validate_json(message.data))
+
+    def _tell(self, record: RunRecord) -> None:
+        for execution in tuple(self._going.get(record.id, ())):
+            execution.hear(record)
 
 
 def _refuse_poisoned(record: RunRecord) -> None:

@@ -30,7 +30,7 @@ while alive; do
 done
 # What another job began and gave up is ended: a container has one job at a time, and this is the one.
 for other in ../*/; do
-    [ "$other" -ef . ] || (cd "$other" && [ -e lock ] && { held lock || alive; } && finish 2)
+    [ "$other" = "../${folder##*/}/" ] || (cd "$other" && [ -e lock ] && { held lock || alive; } && finish 2)
 done
 rm -f complete pid timed-out ./*.end ./*.pipe
 tar -xf - && [ -e complete ] || { echo "the script did not arrive whole" >&2; exit 1; }
