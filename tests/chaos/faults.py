@@ -1,6 +1,7 @@
 """The faults, one table: what is broken, how, and which jobs may fail of it. Kills excuse nothing."""
 
 import asyncio
+import contextlib
 import os
 import random
 import re
@@ -12,10 +13,11 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
+import httpx
 from chaos import hard, stream
 from chaos.host import Host
 from chaos.lives import FIRST_CHOSEN
-from chaos.model import Hit, Job, Model
+from chaos.model import CANCELLED, Hit, Job, Model
 from chaos.processes import Processes
 
 from slipway.lab import faults as lab
@@ -28,6 +30,7 @@ YOUNG_EVENTS = 14
 WOKEN_SECONDS = 20.0
 BUSY_SECONDS = 15.0
 """How long a job is waited for that the worker can lose."""
+CANCEL_SECONDS = 20.0
 FOREIGN_SECONDS = 6.0
 """How long someone else keeps a container on a VMID that a person wants."""
 _JOB = re.compile(r"\bjob=([a-z0-9]+)|\bJob ([a-z0-9]+) has a newer owner")
@@ -137,6 +140,28 @@ async def pause(scene: Scene) -> str:
     return f"it held {len(held)}, {len(taken)} were taken over, {len(refused)} refused on waking"
 
 
+async def cancel_beside(scene: Scene) -> str:
+    """Cancel a job of one of two provisioners in the moment in which the bus comes back; it is retried."""
+    job = _some_job(scene)
+    if job is None:
+        return "nothing to cancel"
+    await scene.processes.start_replica()
+    hit = Hit(reason=CANCELLED, vmid=max(job.vmids))
+    scene.model.hits.append(hit)
+    await scene.processes.kill("nats")
+    ends = time.monotonic() + CANCEL_SECONDS
+    said = "no answer"
+    async with scene.stack.client() as client:
+        while not said.isdecimal() and time.monotonic() < ends:
+            with contextlib.suppress(httpx.TransportError):
+                status = (await client.post(f"/api/v1/jobs/{job.id}/cancel")).status_code
+                # Time's errors only: what was refused or taken is settled.
+                said = str(status) if status < httpx.codes.INTERNAL_SERVER_ERROR else f"a {status}"
+            await asyncio.sleep(0.1)
+    hit.ended_at = time.time()
+    return f"job {job.id} ({job.kind}): {said}"
+
+
 def _held_by(file: Path) -> set[str]:
     """Give the jobs that the provisioner's last process had claimed and not ended, by its log."""
     held: set[str] = set()
@@ -181,6 +206,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         "kill nats": partial(kill, name="nats"),
         "kill postgres": partial(kill, name="postgres"),
         "pause provisioner": pause,
+        "cancel beside a dying bus": cancel_beside,
         "kill replica": partial(kill, name="replica"),
         "say a command twice": repeat_command,
         "full disk of the bus": lambda scene: hard.fill_disk(scene.stack),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Presence = Literal["present", "absent", "unsure"]
+CANCELLED = "cancelled by someone"
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -101,8 +102,15 @@ class Model:
         return sum(not job.is_open for job in self.jobs.values())
 
     def excuses(self, job: Job) -> list[str]:
-        """Give the faults of which a job may have failed."""
-        return [hit.reason for hit in self.hits if hit.excuses(job)] if job.state == "failed" else []
+        """Give the faults of which a job may have failed, or that someone has cancelled it."""
+        hits = [hit.reason for hit in self.hits if hit.excuses(job)]
+        match job.state:
+            case "failed":
+                return [reason for reason in hits if reason != CANCELLED]
+            case "cancelled":
+                return [reason for reason in hits if reason == CANCELLED]
+            case _:
+                return []
 
     def is_hit_now(self, job: Job) -> bool:
         """Whether a fault that a job may have failed of still goes on."""
