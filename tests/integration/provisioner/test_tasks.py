@@ -25,6 +25,7 @@ async def test_a_task_is_waited_for_through_refusals(ground: Ground, status: int
 
     assert record.state is JobState.SUCCEEDED, record.error
     assert await count(ground, "vzdump") == 1
+    assert ground.answers.asked_for_access == (2 if status == 401 else 1)
 
 
 async def test_a_task_that_failed_is_forgotten(ground: Ground) -> None:
