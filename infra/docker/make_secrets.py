@@ -1,7 +1,7 @@
 """Make the secrets that compose.yaml hands out: `make secrets`. Keeps what exists.
 
-Writes `infra/secrets/`: one folder per service with what that service needs and nothing else, the bus's
-users, and the administrator's password of PostgreSQL. The folder stays out of git.
+Writes `infra/secrets/`: the passwords, tokens and the key ring; in its folder `identities`, the keys of every
+user of the bus and `users.conf`. compose.yaml gives each container only its own. The folder stays out of git.
 """
 
 import secrets

