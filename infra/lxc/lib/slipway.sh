@@ -60,11 +60,21 @@ save_credential() {
     )
 }
 
+# is_listening PORT    what /proc says needs no program in the guest
+is_listening() {
+    for table in /proc/net/tcp /proc/net/tcp6; do
+        [ -r "$table" ] || continue
+        # The local address, the remote one, and the state: 0A is "listens".
+        if grep -q "^ *[0-9]*: [0-9A-F]*:$(printf '%04X' "$1") [0-9A-F]*:[0-9A-F]* 0A " "$table"; then return 0; fi
+    done
+    return 1
+}
+
 # wait_for_port PORT [SECONDS]
 wait_for_port() {
     tries=${2:-30}
     while [ "$tries" -gt 0 ]; do
-        if ss -Hltn "sport = :$1" 2>/dev/null | grep -q .; then return 0; fi
+        if is_listening "$1"; then return 0; fi
         tries=$((tries - 1))
         sleep 1
     done
@@ -76,5 +86,10 @@ wait_for_port() {
 as_user() {
     user=$1
     shift
-    runuser -u "$user" -- "$@"
+    if command -v runuser >/dev/null 2>&1; then
+        runuser -u "$user" -- "$@"
+    else
+        # shellcheck disable=SC2016
+        su -s /bin/sh -c 'exec "$@"' -- "$user" sh "$@"
+    fi
 }
