@@ -1,4 +1,4 @@
-"""Writes the generated pages of the reference: settings, errors, states. `make docs` runs it.
+"""Writes the generated pages of the reference; `make docs` runs it.
 
 Everything stands in the code: a setting's words are its docstring, an error's are its class's.
 """
@@ -15,6 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from codes import WITHOUT_CLASS, said
+from commands import commands
+from messages import messages
 from pydantic_settings import BaseSettings
 
 from slipway.contracts.problems import Problem, ProblemKind, SlipwayError
@@ -24,6 +27,7 @@ from slipway.inventory.domain import TRANSITIONS
 from slipway.provisioner.domain import MOVES, Act
 from slipway.provisioner.pipelines import CREATE, DELETE
 from slipway.runtime.edges import http_status
+from slipway.runtime.topology.declared import BUCKETS, STREAMS
 
 FOLDER = Path(__file__).parent
 PARTS = ("contracts", "runtime", "proxmox", *SERVICES)
@@ -44,6 +48,15 @@ a table of its name what one service has or has otherwise (`[monitor]`, `[invent
 unknown key is refused by name. A span of time is seconds or ISO 8601. `slipway up` itself reads
 `SLIPWAY_NATS_MAX_FILE_STORE` (`4GB`): the most that its bus may take of the disk; the limits of all streams
 below must fit in.
+"""
+OTHERS = """\
+## The `slipway` command and the lab
+
+| variable | default | meaning |
+|---|---|---|
+| `SLIPWAY_URL` | the server of `--data` | Address of the server that the client verbs talk to. |
+| `SLIPWAY_TOKEN_FILE` | the bootstrap token of `--data` | The file with the token for it. |
+| `SLIPWAY_LAB_CACHE` | `/var/cache/slipway-lab` | Where all labs of a machine keep templates and packages. |
 """
 ERRORS = """\
 # Errors
@@ -66,7 +79,13 @@ batch's state follows from its items'.
 
 def pages() -> dict[str, str]:
     """Give file name to content."""
-    return {"settings.md": settings(), "errors.md": errors(), "states.md": states()}
+    return {
+        "settings.md": settings(),
+        "errors.md": errors(),
+        "states.md": states(),
+        "messages.md": MADE + messages(),
+        "commands.md": MADE + commands(),
+    }
 
 
 def settings() -> str:
@@ -83,7 +102,7 @@ def settings() -> str:
     for name, where in SETTINGS.items():
         module, _, cls = where.partition(":")
         parts += [f"## {name}\n", *_table(getattr(importlib.import_module(module), cls), set(seen))]
-    return "\n".join(parts)
+    return "\n".join([*parts, OTHERS])
 
 
 def errors() -> str:
@@ -93,7 +112,12 @@ def errors() -> str:
         problem = Problem(kind=cls.kind, code=cls.code, message="", reason=getattr(cls, "reason", None))
         words = " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
         rows.setdefault(cls.code, f"| `{cls.code}` | {_status(problem)} | {problem.kind} | {words} |")
-    return "\n".join([MADE, ERRORS, *rows.values(), ""])
+    unknown = {code for part in PARTS for code in said(_package(part).__path__)} - rows.keys()
+    if unknown != WITHOUT_CLASS.keys():
+        raise LookupError(f"codes.py does not say what these mean: {unknown ^ WITHOUT_CLASS.keys()}")
+    for code, (status, kind, words) in WITHOUT_CLASS.items():
+        rows[code] = f"| `{code}` | {status} | {kind} | {words} |"
+    return "\n".join([MADE, ERRORS, *(rows[code] for code in sorted(rows)), ""])
 
 
 def states() -> str:
@@ -165,8 +189,14 @@ def _table(cls: type[BaseSettings], seen: set[str]) -> Iterator[str]:
             if field.is_required()
             else _default(name, field.get_default(call_default_factory=True))
         )
-        yield f"| `{prefix}{name.upper()}` | {default} | {words.get(name, '')} |"
+        yield f"| `{prefix}{name.upper()}` | {default} | {words.get(name) or _limit(name)} |"
     yield ""
+
+
+def _limit(name: str) -> str:
+    """Say what a limit is of, where nothing more is to be said about it."""
+    of = [each.name for each in (*STREAMS, *BUCKETS) if each.limit == name]
+    return f"The most that `{of[0]}` may hold." if of else ""
 
 
 def _default(name: str, value: Any) -> str:
@@ -203,14 +233,18 @@ def _below(cls: type) -> dict[str, str]:
 
 def _errors() -> Iterator[type[SlipwayError]]:
     for part in PARTS:
-        for module in _modules(f"slipway.{part}"):
+        for module in _modules(_package(part)):
             for cls in vars(module).values():
                 if isinstance(cls, type) and issubclass(cls, SlipwayError) and "code" in vars(cls):
                     yield cls
 
 
-def _modules(name: str) -> Iterator[ModuleType]:
-    package = importlib.import_module(name)
+def _package(part: str) -> ModuleType:
+    return importlib.import_module(f"slipway.{part}")
+
+
+def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    name = package.__name__
     yield package
     for found in pkgutil.walk_packages(package.__path__, f"{name}."):
         if "migrations" not in found.name and not found.name.endswith("__main__"):

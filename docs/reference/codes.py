@@ -1,0 +1,77 @@
+"""Finds every stable code in the sources, also those that no class carries.
+
+A code is what stands behind `code`: the keyword of a call, the key of a dict, a name that ends with it.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+WITHOUT_CLASS = {
+    "batch.items-failed": ("-", "failed", "Some items of a batch did not succeed; each says why."),
+    "cluster.access-refused": (
+        "403",
+        "rejected",
+        "A service that has nothing to do with hosts asked for a cluster's access.",
+    ),
+    "method.not-allowed": ("405", "rejected", "This path does not take this method; `Allow` says which."),
+    "path.not-found": ("404", "rejected", "There is nothing at this path."),
+    "proxmox.access-invalid": (
+        "422",
+        "rejected",
+        "The way to a Proxmox can't be used as it was given: an address, a key, a fingerprint.",
+    ),
+    "proxmox.node-without-access": (
+        "404",
+        "rejected",
+        "The cluster has no SSH address and host key of this node.",
+    ),
+    "request.invalid": ("422", "rejected", "The request is not as it must be; `errors` names each field."),
+    "request.not-json": ("400", "rejected", "The body can't be read as JSON."),
+    "request.too-large": ("413", "rejected", "The body is larger than a request may be."),
+    "service.starting": (
+        "503",
+        "unavailable",
+        "The service is only just starting; `/readyz` says what it waits for.",
+    ),
+}
+"""What no class of an error says: HTTP status, kind and meaning."""
+CODE = re.compile(r"[a-z][a-z-]*\.[a-z][a-z-]*")
+
+
+def said(package: Iterable[str]) -> set[str]:
+    """Give all codes that the modules below the folders of a package say."""
+    files = (file for folder in package for file in Path(folder).rglob("*.py"))
+    return {code for file in files for code in _codes(ast.parse(file.read_text("utf-8")))}
+
+
+def _codes(tree: ast.Module) -> Iterator[str]:
+    for value in _values(tree):
+        for node in ast.walk(value):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.fullmatch(node.value):
+                yield node.value
+
+
+def _values(tree: ast.Module) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.keyword(arg="code"):
+                yield node.value
+            case ast.Dict():
+                named = zip(node.keys, node.values, strict=True)
+                yield from (value for key, value in named if _is_code(key))
+            case ast.Assign(targets=[target]) | ast.AnnAssign(target=target) if node.value and _is_code(
+                target
+            ):
+                yield node.value
+
+
+def _is_code(named: ast.expr | None) -> bool:
+    match named:
+        case ast.Constant(value=str(word)) | ast.Name(id=word) | ast.Attribute(attr=word):
+            return bool(re.search(r"(^|_)codes?$", word.lower()))
+        case ast.Tuple(elts=[first, *_]):
+            return _is_code(first)
+        case _:
+            return False
