@@ -58,6 +58,8 @@ certificate=/etc/pve/local/pveproxy-ssl.pem
 [ -f "$certificate" ] || certificate=/etc/pve/local/pve-ssl.pem
 fingerprint=$(openssl x509 -in "$certificate" -noout -fingerprint -sha256 | cut -d = -f 2)
 host_key=$(cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ed25519_key.pub)
+[ -n "$fingerprint" ] || fail "the certificate in $certificate can't be read"
+[ -n "$host_key" ] || fail "there is no SSH host key in /etc/ssh/ssh_host_ed25519_key.pub"
 private_key=$(awk '{printf "%s\\n", $0}' "$folder/key")
 
 cat <<END

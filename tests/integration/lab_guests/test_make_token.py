@@ -26,11 +26,14 @@ case "$*" in
 esac
 """
 NODE = """
+set -e
 mkdir -p /etc/pve/local /etc/ssh /root/.ssh
 cat >/usr/sbin/pveum && chmod +x /usr/sbin/pveum
 ssh-keygen -q -t ed25519 -N '' -C root@node -f /etc/ssh/ssh_host_ed25519_key
-openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=node -keyout /dev/null 2>&1 \\
+printf '[req]\\ndistinguished_name=d\\n[d]\\n' >/tmp/config
+openssl req -x509 -config /tmp/config -newkey rsa:2048 -nodes -subj /CN=node -keyout /tmp/key 2>&1 \\
     -out /etc/pve/local/pve-ssl.pem
+rm /tmp/key
 echo 'ssh-ed25519 AAAA somebody@else' >/root/.ssh/authorized_keys
 """
 
