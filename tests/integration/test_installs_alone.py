@@ -116,9 +116,12 @@ def test_plain_pip_installs_one_alone(tmp_path: Path) -> None:
     python = tmp_path / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path)], check=True)
 
-    requirements = "services/monitor/requirements.txt"
+    lock = (ROOT / "requirements.lock").read_text()
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text(re.sub(r" *\\\n +--hash=\S+", "", lock))
+    requirements = ("--requirement", "services/monitor/requirements.txt", "--constraint", str(constraints))
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--requirement", requirements], cwd=ROOT, check=True)
+    subprocess.run([*pip, "install", *requirements], cwd=ROOT, check=True)
     listed = json.loads(
         subprocess.run([*pip, "list", "--format", "json"], capture_output=True, check=True).stdout
     )
