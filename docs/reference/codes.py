@@ -30,6 +30,7 @@ WITHOUT_CLASS = {
     "request.invalid": ("422", "rejected", "The request is not as it must be; `errors` names each field."),
     "request.not-json": ("400", "rejected", "The body can't be read as JSON."),
     "request.too-large": ("413", "rejected", "The body is larger than a request may be."),
+    "request.too-slow": ("408", "rejected", "The body did not come in time."),
     "service.starting": (
         "503",
         "unavailable",
