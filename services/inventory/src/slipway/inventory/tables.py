@@ -59,6 +59,9 @@ containers = Table(
     Column("spec", JSONB, nullable=False),
     Column("lifecycle", Text, nullable=False),
     Column("forgotten_as", Text, comment="its lifecycle before it was forgotten; else null"),
+    Column("looked_at", DateTime(timezone=True), comment="when it was last looked for, forgotten"),
+    Column("deleting_as", Text, comment="its lifecycle before its deletion was accepted"),
+    Column("node_at", DateTime(timezone=True), comment="when its node was last seen or proven"),
     Column("power", Text, nullable=False),
     Column("observed_at", DateTime(timezone=True)),
     Column("address", Text),
@@ -93,6 +96,8 @@ jobs = Table(
     Column("cluster_id", Text),
     Column("node", Text),
     Column("parent_id", Text, comment="the batch it belongs to"),
+    Column("source_id", Text, comment="the container that it copies"),
+    Column("new_hostname", Text, comment="the name that its container gets; claimed while it is active"),
     Column("released_at", DateTime(timezone=True), comment="when its command was sent; it waits before"),
     Column("state", Text, nullable=False),
     Column("phase", Text),
@@ -120,6 +125,20 @@ Index(
     jobs.c.node,
     jobs.c.id,
     postgresql_where=text("state in ('queued', 'running')"),
+)
+
+Index(
+    "claim_hostname_anew",
+    jobs.c.cluster_id,
+    func.lower(jobs.c.new_hostname),
+    unique=True,
+    postgresql_where=text("new_hostname is not null and state in ('queued', 'running')"),
+)
+
+Index(
+    "jobs_copying",
+    jobs.c.source_id,
+    postgresql_where=text("source_id is not null and state in ('queued', 'running')"),
 )
 
 Index(

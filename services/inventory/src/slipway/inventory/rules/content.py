@@ -12,6 +12,9 @@ from slipway.contracts.containers import ContainerSpec, MountSpec
 from slipway.contracts.problems import FieldError
 from slipway.inventory.rules.texts import shown
 
+LARGEST_BYTES = 16 * 1024
+"""Of a list or a text without another limit: together they leave as one message of 64 KiB."""
+_LARGE = ("env", "variables", "tags", "packages", "scripts", "ssh_public_keys")
 MOST_MOUNTS = 256
 """Proxmox numbers `mp0` to `mp255`."""
 _DISK = (0.1, 131_072)
@@ -30,6 +33,7 @@ _FILESYSTEMS = re.compile(r"[a-z0-9_]+(;[a-z0-9_]+)*")
 def faults(spec: ContainerSpec) -> Iterator[FieldError]:
     """Name what no container may hold, whatever its node and its template."""
     yield from _texts(spec)
+    yield from _sizes(spec)
     yield from _environment(spec)
     yield from _features(spec)
     yield from _mounts(spec.mounts)
@@ -48,6 +52,12 @@ def _texts(spec: ContainerSpec) -> Iterator[FieldError]:
     keys = (spec.ssh_public_keys or "").strip()
     if spec.ssh_public_keys is not None and not all(_KEY.fullmatch(line) for line in keys.split("\n")):
         yield FieldError(field="ssh_public_keys", message="One OpenSSH public key on each line.")
+
+
+def _sizes(spec: ContainerSpec) -> Iterator[FieldError]:
+    for name in _LARGE:
+        if len(spec.model_dump_json(include={name}).encode()) > LARGEST_BYTES:
+            yield FieldError(field=name, message=f"At most {LARGEST_BYTES >> 10} KiB in all.")
 
 
 def _environment(spec: ContainerSpec) -> Iterator[FieldError]:

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.containers import Accepted, ContainerRef, JobRef
 from slipway.contracts.jobs import CancelJob, JobAccepted, RunJob, RunRecord, Target
 from slipway.contracts.message import Id
-from slipway.contracts.values import JobState
+from slipway.contracts.problems import FieldError, TooLarge
+from slipway.contracts.values import JobKind, JobState
 from slipway.inventory.store import audit
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.tables import clusters, jobs
@@ -17,6 +18,15 @@ from slipway.runtime import outbox
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
 from slipway.runtime.ids import new_id
+
+LARGEST_BYTES = 64 * 1024
+"""Of a command, as of every message: what is larger goes another way than the bus."""
+
+
+class JobTooLarge(TooLarge):
+    """All that a job is told does not fit into one message."""
+
+    code = "job.too-large"
 
 
 class Intake:
@@ -44,10 +54,16 @@ class Intake:
     async def take_in_all(
         self, connection: AsyncConnection, call: Call, commands: Sequence[RunJob], *, parent: Id | None = None
     ) -> None:
-        """Write jobs, of one batch or alone, and leave their facts for the bus."""
+        """Write jobs, of one batch or alone, and leave their facts for the bus.
+
+        Raises:
+            JobTooLarge: if one of them could not leave for the bus in its turn.
+        """
         if not commands:
             return
         self._refuse_new_work()
+        for command in commands:
+            refuse_too_large(command)
         await connection.execute(insert(jobs), [_row(command, call, parent) for command in commands])
         await outbox.add_all(connection, [_fact(command, call) for command in commands])
         for cluster, node in sorted({(each.target.cluster, each.target.node) for each in commands}):
@@ -102,6 +118,7 @@ class PlanningIntake(Intake):
     async def take_in(self, connection: AsyncConnection, call: Call, command: RunJob) -> Accepted:
         """Raise `Planned`."""
         del connection, call
+        refuse_too_large(command)
         raise Planned(command)
 
     async def take_in_all(
@@ -118,6 +135,21 @@ class PlanningIntake(Intake):
         """Raise `CancelPlanned`."""
         del connection, call
         raise CancelPlanned(order, record)
+
+
+def refuse_too_large(command: RunJob) -> None:
+    """Raise `JobTooLarge`, which names what is largest, unless a command fits into a message."""
+    size = len(command.model_dump_json().encode())
+    if size <= LARGEST_BYTES:
+        return
+    told = command.model_dump(mode="json")
+    parts = told["spec"] | {f"args.{name}": value for name, value in told["args"].items()}
+    field = max(parts, key=lambda name: len(str(parts[name])))
+    message = (
+        f"All that this job is told takes {size >> 10} KiB, and {LARGEST_BYTES >> 10} KiB is the most; "
+        f"most of it is in {field}."
+    )
+    raise JobTooLarge(message, errors=[FieldError(field=field, message=message)])
 
 
 def cancel_order(command: RunJob, target: Target, *, destroys: bool = False) -> CancelJob:
@@ -153,6 +185,8 @@ def _row(command: RunJob, call: Call, parent: Id | None) -> dict[str, object]:
         "cluster_id": command.target.cluster,
         "node": command.target.node,
         "parent_id": parent,
+        "source_id": command.source.container if command.source else None,
+        "new_hostname": command.args.hostname if command.kind is JobKind.CONFIGURE else None,
         "state": JobState.QUEUED,
         "percent": 0,
         "actor": call.actor,

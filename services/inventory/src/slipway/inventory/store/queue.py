@@ -6,9 +6,9 @@ from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.clusters import Cluster
-from slipway.contracts.jobs import RunJob
+from slipway.contracts.jobs import CancelJob, RunJob
 from slipway.contracts.message import Id
-from slipway.contracts.problems import FieldError
+from slipway.contracts.problems import FieldError, TooLarge
 from slipway.contracts.values import JobKind, JobState
 from slipway.inventory.queueing import Entry, Limits, choose
 from slipway.inventory.store import audit
@@ -18,6 +18,9 @@ from slipway.runtime import outbox
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
 from slipway.runtime.database import Database
+from slipway.runtime.logs import get_logger
+
+log = get_logger()
 
 ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 
@@ -83,10 +86,20 @@ async def _send(connection: AsyncConnection, chosen: list[Id]) -> None:
         .returning(jobs.c.id, jobs.c.command)
     )
     commands = {row.id: RunJob.model_validate(row.command) for row in rows}
-    await outbox.add_all(
-        connection,
-        [outbox.Outgoing(message=commands[job], message_id=f"job:{job}:run") for job in chosen],
+    for job in chosen:
+        try:
+            await outbox.add(connection, commands[job], message_id=f"job:{job}:run")
+        except TooLarge as error:
+            await _give_up(connection, commands[job], error)
+
+
+async def _give_up(connection: AsyncConnection, command: RunJob, why: TooLarge) -> None:
+    """End a job whose command can't leave: it is nobody's fault who let it begin."""
+    log.error("a job can't be sent, so it is cancelled", job=command.job, why=why.message)
+    order = CancelJob(
+        job=command.job, kind=command.kind, target=command.target, exists_on_host=command.finds_container
     )
+    await outbox.add(connection, order, message_id=f"job:{command.job}:given-up")
 
 
 async def positions(connection: AsyncConnection, rows: list[Row[Any]]) -> dict[str, tuple[int, str]]:

@@ -1,0 +1,65 @@
+"""The queue of a node on a real bus and database: what enters it can leave it, and who waits knows where."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+from integration.inventory.test_acceptance import ARCHIVE, World, world  # noqa: F401  a fixture
+from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
+from sqlalchemy import select, text, update
+
+from slipway.contracts import containers, jobs
+from slipway.contracts.message import Id
+from slipway.contracts.problems import Invalid, TooLarge
+from slipway.contracts.values import JobKind, JobState
+from slipway.inventory import tables
+
+
+async def test_what_would_not_fit_into_a_message_is_refused_at_once(fleet: Fleet) -> None:  # noqa: F811
+    """Also when its turn would come much later; the fault names what is too large."""
+    await fleet.make(1)
+    spec = containers.ContainerSpec(hostname="big", ostemplate=ARCHIVE, env={"A": "x" * 600_000})
+    with pytest.raises(Invalid) as refused:
+        await fleet.world.gateway.ask(containers.CreateContainer(spec=spec))
+    container = (await fleet.world.gateway.ask(containers.ListContainers())).items[0].id
+    tags = tuple(f"tag-{number}" for number in range(10_000))
+    args = jobs.JobArgs(tags=tags)
+    with pytest.raises(TooLarge) as larger:
+        await fleet.world.gateway.ask(jobs.RequestJob(container=container, kind=JobKind.CONFIGURE, args=args))
+
+    assert [each.field for each in refused.value.errors] == ["env"]
+    assert (larger.value.code, [each.field for each in larger.value.errors]) == (
+        "job.too-large",
+        ["args.tags"],
+    )
+
+
+async def test_a_command_that_can_not_leave_is_its_own_jobs_end(fleet: Fleet) -> None:  # noqa: F811
+    """Whoever makes room for it ends as always; the next in line begins, it is told to end."""
+    running = [await fleet.world.create(f"web-{number}") for number in range(2)]
+    too_large = await fleet.world.create("big")
+    await _enlarge(fleet.world, too_large.job.id)
+    behind = await fleet.world.create("behind")
+
+    for each in running:
+        await fleet.take(each.job.id, JobState.SUCCEEDED)
+
+    assert {(await fleet.job(each.job.id)).state for each in running} == {JobState.SUCCEEDED}
+    assert await _told(fleet.world, too_large.job.id) == ["slipway.v1.command.provisioner.job.cancel"]
+    assert await _told(fleet.world, behind.job.id) == ["slipway.v1.command.provisioner.job.run"]
+
+
+async def _enlarge(world: World, job: Id) -> None:  # noqa: F811
+    """Make a waiting job's command larger than the bus takes, as older versions let it be."""
+    async with world.tables.begin() as connection:
+        command = await connection.scalar(select(tables.jobs.c.command).where(tables.jobs.c.id == job))
+        command["spec"]["env"] = {"A": "x" * 600_000}
+        await connection.execute(update(tables.jobs).where(tables.jobs.c.id == job).values(command=command))
+
+
+async def _told(world: World, job: Id) -> Sequence[str]:  # noqa: F811
+    """Give the subjects of the commands about a job that are left for the bus."""
+    async with world.tables.begin() as connection:
+        found = "select subject, payload from outbox where subject like '%.command.%' order by id"
+        rows = await connection.execute(text(found))
+        return [row.subject for row in rows if json.loads(row.payload).get("job") == job]
