@@ -1,0 +1,109 @@
+"""What becomes of a container by the records of its jobs: its row, and the facts that tell of it."""
+
+from typing import Any
+
+from sqlalchemy import Row, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.containers import (
+    ContainerChanged,
+    ContainerDeleted,
+    ContainerFailed,
+    ContainerReady,
+    ContainerSpec,
+)
+from slipway.contracts.jobs import RunJob, RunRecord
+from slipway.contracts.message import Event
+from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
+from slipway.inventory.domain import TRANSITIONS, after_success, outcome, power_after, with_disks
+from slipway.inventory.tables import containers, credentials
+from slipway.runtime import outbox
+from slipway.runtime.clock import now
+from slipway.runtime.logs import get_logger
+
+log = get_logger()
+
+
+async def move_container(connection: AsyncConnection, record: RunRecord, command: RunJob) -> None:
+    """Keep what a job's newest record means for its container."""
+    changes: dict[str, object] = {}
+    # While it is being created it may exist, or someone else may still get the VMID.
+    is_made = record.state.is_terminal or record.phase not in {None, Phase.CREATE}
+    if record.exists_on_host and record.kind.makes and is_made:
+        changes["vmid_is_provisional"] = False
+    if record.state.is_terminal:
+        row = (
+            await connection.execute(
+                select(containers).where(containers.c.id == record.target.container).with_for_update()
+            )
+        ).one()
+        changes |= await _end(connection, row, record, command)
+        changes |= await _power(connection, row, record)
+    if changes:
+        await connection.execute(
+            update(containers).where(containers.c.id == record.target.container).values(**changes)
+        )
+
+
+async def _power(connection: AsyncConnection, row: Row[Any], record: RunRecord) -> dict[str, object]:
+    """Give the power that a job left its container in, unless something newer was seen."""
+    power = power_after(record.kind, record.state)
+    at = record.finished_at
+    if power is None or at is None or (row.observed_at is not None and row.observed_at >= at):
+        return {}
+    if row.power != power:
+        told = ContainerChanged(id=row.id, power=power, observed_at=at)
+        await outbox.add(connection, told, message_id=f"job:{record.id}:power")
+    return {"power": power, "observed_at": at}
+
+
+async def _end(
+    connection: AsyncConnection, row: Row[Any], record: RunRecord, command: RunJob
+) -> dict[str, object]:
+    """Tell what a job's end means for its container, and give what changes in its row."""
+    if not record.kind.makes and record.kind is not JobKind.DELETE:
+        return _changed(row, record, command)
+    trigger = outcome(record.kind, record.state, exists_on_host=record.exists_on_host)
+    following = TRANSITIONS.get((Lifecycle(row.lifecycle), trigger))
+    if following is None:
+        log.warning("job ended on a container that moved on", job=record.id, state=row.lifecycle)
+        return {}
+    if record.kind is JobKind.DELETE and following is Lifecycle.DELETED:
+        await connection.execute(delete(credentials).where(credentials.c.container_id == row.id))
+    event = _ending(record, following)
+    if event is not None:
+        await outbox.add(connection, event, message_id=f"job:{record.id}:ended")
+    return {"lifecycle": following, "warnings": list(record.warnings), "updated_at": now()}
+
+
+def _changed(row: Row[Any], record: RunRecord, command: RunJob) -> dict[str, object]:
+    """Give what a job that leaves the container's life as it is changes in its row."""
+    if record.state is not JobState.SUCCEEDED:
+        # A move that failed late has moved it all the same.
+        if record.target.node == row.node:
+            return {}
+        moved = with_disks(ContainerSpec.model_validate(row.spec), record.disks)
+        return {"node": record.target.node, "spec": moved.model_dump(mode="json")}
+    spec = after_success(ContainerSpec.model_validate(row.spec), record.kind, command.args)
+    spec = with_disks(spec, record.disks)
+    return {
+        "spec": spec.model_dump(mode="json"),
+        "hostname": spec.hostname,
+        "node": record.target.node,
+        "updated_at": now(),
+    }
+
+
+def _ending(record: RunRecord, lifecycle: Lifecycle) -> Event | None:
+    target = record.target
+    told: dict[str, Any] = {
+        "id": target.container,
+        "vmid": target.vmid,
+        "hostname": target.hostname,
+        "cluster": target.cluster,
+    }
+    if record.kind is JobKind.DELETE:
+        return ContainerDeleted(**told) if lifecycle is Lifecycle.DELETED else None
+    if lifecycle is Lifecycle.READY:
+        return ContainerReady(**told)
+    return ContainerFailed(**told, code=record.error.code if record.error else str(record.state))
