@@ -52,7 +52,8 @@ async def test_a_command_that_can_not_leave_is_its_own_jobs_end(fleet: Fleet) ->
 async def _enlarge(world: World, job: Id) -> None:  # noqa: F811
     """Make a waiting job's command larger than the bus takes, as older versions let it be."""
     async with world.tables.begin() as connection:
-        command = await connection.scalar(select(tables.jobs.c.command).where(tables.jobs.c.id == job))
+        found = select(tables.jobs.c.command).where(tables.jobs.c.id == job)
+        command = (await connection.scalars(found)).one()
         command["spec"]["env"] = {"A": "x" * 600_000}
         await connection.execute(update(tables.jobs).where(tables.jobs.c.id == job).values(command=command))
 

@@ -173,6 +173,7 @@ class _Rooms:
             vmids=VmidStore(self._tables),
             batches=BatchStore(self._tables, intake),
             records=self._records,
+            presence=self.presence,
             custody=self._custody,
             reach=self._reach,
         )

@@ -22,6 +22,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind
 from slipway.inventory import domain, job_rules
 from slipway.inventory.credentials import Custody
+from slipway.inventory.presence import Presence
 from slipway.inventory.records import Records
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.batches import BatchStore
@@ -51,6 +52,7 @@ class JobHandlers:
         vmids: VmidStore,
         batches: BatchStore,
         records: Records,
+        presence: Presence,
         custody: Custody,
         reach: Reach = NONE,
     ) -> None:
@@ -62,6 +64,7 @@ class JobHandlers:
         self._vmids = vmids
         self._batches = batches
         self._records = records
+        self._presence = presence
         self._custody = custody
         self._reach = reach
 
@@ -91,11 +94,31 @@ class JobHandlers:
             return done
         job_rules.check(query.kind, query.args)
         await self._against_facts(query)
-        if query.kind is JobKind.CLONE:
-            copy = new_id()
-            secrets = await self._copied_secrets(query.container, copy)
-            return await self._records.unless_over(lambda: self._copies.clone(call, query, copy, secrets))
+        if query.args.hostname is None:
+            return await self._accept(query, call)
+        return await self._accept_name(query, call)
+
+    async def _accept(self, query: RequestJob, call: Call) -> Accepted:
         return await self._records.unless_over(lambda: self._acceptance.request(call, query))
+
+    async def _accept_name(self, query: RequestJob, call: Call) -> Accepted:
+        """Accept a job that gives a name; one of a container that is gone by now is free."""
+        copy = new_id() if query.kind is JobKind.CLONE else None
+        secrets = await self._copied_secrets(query.container, copy) if copy else {}
+
+        async def accept(is_free: bool) -> Accepted:  # noqa: FBT001 - `unless_gone` calls it so
+            if copy is None:
+                return await self._accept(query, call)
+            return await self._records.unless_over(
+                lambda: self._copies.clone(call, query, copy, secrets, vmid_is_free=is_free)
+            )
+
+        return await self._presence.unless_gone(
+            accept,
+            cluster=(await self._containers.get(query.container)).cluster_id,
+            vmid=query.args.vmid,
+            hostname=str(query.args.hostname),
+        )
 
     async def _against_facts(self, query: RequestJob) -> None:
         """Refuse what the container or its node can't have, by what is known of them."""

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, or_, select, update
+from sqlalchemy import ColumnElement, Row, func, or_, select, update
 
 from slipway.contracts.containers import ContainerDeleted, ContainerForgotten, ContainerFound
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
-from slipway.contracts.values import JobState, Lifecycle
+from slipway.contracts.values import Lifecycle
 from slipway.inventory.domain import Trigger
 from slipway.inventory.store import audit
-from slipway.inventory.store.claims import accepting, move, refuse_busy
-from slipway.inventory.store.containers import container_row
+from slipway.inventory.store.claims import accepting, claim_name, move, refuse_busy
+from slipway.inventory.store.containers import container_row, target_of
+from slipway.inventory.store.queue import ACTIVE
 from slipway.inventory.tables import clusters, containers, jobs
 from slipway.runtime import outbox
 from slipway.runtime.call import Call
@@ -57,7 +58,7 @@ class AbsenceStore:
             .limit(_MOST)
         )
         async with self._database.begin() as connection:
-            return [_target(row) for row in await connection.execute(query)]
+            return [target_of(row) for row in await connection.execute(query)]
 
     async def found(self, call: Call, container: Id, node: str) -> None:
         """Keep a forgotten container again, where it was seen.
@@ -70,6 +71,7 @@ class AbsenceStore:
             row = await container_row(connection, container, for_update=True)
             if row.forgotten_as is None:
                 return
+            await claim_name(connection, row.cluster_id, row.hostname, own=row.id)
             was_ready = row.forgotten_as == Lifecycle.READY
             await move(connection, row, Trigger.SEEN_AGAIN if was_ready else Trigger.REMAINS_SEEN_AGAIN)
             await connection.execute(update(containers).where(containers.c.id == row.id).values(node=node))
@@ -80,7 +82,7 @@ class AbsenceStore:
     async def remains(self, cluster: Id, *, vmid: int | None, hostname: str | None) -> Sequence[Target]:
         """Give failed containers that hold this VMID or this name, and that no job works on."""
         working = select(jobs.c.container_id).where(
-            jobs.c.container_id.is_not(None), jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
+            jobs.c.container_id.is_not(None), jobs.c.state.in_(ACTIVE)
         )
         query = (
             select(containers, clusters.c.name.label("cluster"))
@@ -88,23 +90,23 @@ class AbsenceStore:
             .where(
                 containers.c.cluster_id == cluster,
                 containers.c.lifecycle == Lifecycle.FAILED,
-                or_(containers.c.vmid == vmid, containers.c.hostname == hostname),
+                _holds(vmid, hostname),
                 containers.c.id.not_in(working),
             )
         )
         async with self._database.begin() as connection:
-            return [_target(row) for row in await connection.execute(query)]
+            return [target_of(row) for row in await connection.execute(query)]
 
     async def at_work(self, cluster: Id, *, vmid: int | None, hostname: str) -> Sequence[Id]:
-        """Give the jobs that work on containers that hold this VMID or this name."""
+        """Give the jobs that work on containers that hold this VMID or this name, or get this name."""
         query = (
             select(jobs.c.id)
             .join(containers, containers.c.id == jobs.c.container_id)
             .where(
                 containers.c.cluster_id == cluster,
                 containers.c.lifecycle != Lifecycle.DELETED,
-                or_(containers.c.vmid == vmid, containers.c.hostname == hostname),
-                jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]),
+                or_(_holds(vmid, hostname), func.lower(jobs.c.new_hostname) == hostname.lower()),
+                jobs.c.state.in_(ACTIVE),
             )
         )
         async with self._database.begin() as connection:
@@ -123,16 +125,10 @@ class AbsenceStore:
             await audit.note(connection, call, "container.gone", row.id, "done", hostname=row.hostname)
 
 
+def _holds(vmid: int | None, hostname: str | None) -> ColumnElement[bool]:
+    named = func.lower(containers.c.hostname) == (hostname or "").lower()
+    return or_(containers.c.vmid == vmid, named)
+
+
 def _names(row: Row[Any]) -> dict[str, Any]:
     return {"id": row.id, "vmid": row.vmid, "hostname": row.hostname, "cluster": row.cluster_id}
-
-
-def _target(row: Row[Any]) -> Target:
-    return Target(
-        container=row.id,
-        cluster=row.cluster_id,
-        cluster_name=row.cluster,
-        node=row.node,
-        vmid=row.vmid,
-        hostname=row.hostname,
-    )

@@ -21,9 +21,9 @@ from slipway.inventory.domain import (
     refuse_unless_it_lives,
 )
 from slipway.inventory.store import audit
-from slipway.inventory.store.claims import accepting, move, refuse_busy, refuse_taken
-from slipway.inventory.store.containers import container_row
-from slipway.inventory.store.intake import Intake, cancel_order, target_of
+from slipway.inventory.store.claims import accepting, claim_name, move, refuse_busy
+from slipway.inventory.store.containers import container_row, target_of
+from slipway.inventory.store.intake import Intake, cancel_order
 from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.making import Creation, claim
 from slipway.inventory.store.retrying import second_try
@@ -70,7 +70,7 @@ class AcceptanceStore:
             command = RunJob(
                 job=new_id(),
                 kind=JobKind.DELETE,
-                target=await target_of(connection, row),
+                target=target_of(row),
                 spec=ContainerSpec.model_validate(row.spec),
                 on_failure=OnFailure.KEEP,
             )
@@ -85,11 +85,11 @@ class AcceptanceStore:
             await refuse_busy(connection, row.id)
             refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
             if request.args.hostname is not None:
-                await refuse_taken(connection, row.cluster_id, request.args.hostname, own=row.id)
+                await claim_name(connection, row.cluster_id, request.args.hostname, own=row.id)
             command = RunJob(
                 job=new_id(),
                 kind=request.kind,
-                target=await target_of(connection, row),
+                target=target_of(row),
                 spec=ContainerSpec.model_validate(row.spec),
                 on_failure=request.on_failure,
                 args=request.args,
@@ -105,7 +105,7 @@ class AcceptanceStore:
             refuse_to_destroy(JobKind(row.kind), wanted=request.destroys)
             record = RunRecord.model_validate(row.record) if row.record else None
             refuse_cancel(JobState(row.state), record)
-            target = await target_of(connection, await container_row(connection, row.container_id))
+            target = target_of(await container_row(connection, row.container_id))
             order = cancel_order(RunJob.model_validate(row.command), target, destroys=request.destroys)
             await self._intake.take_cancel(connection, call, order, record)
 

@@ -33,7 +33,7 @@ from slipway.inventory.store.batch_choice import (
     planned_of,
 )
 from slipway.inventory.store.batch_items import counts_of, open_batch, stand
-from slipway.inventory.store.claims import accepting
+from slipway.inventory.store.claims import accepting, names_in_use
 from slipway.inventory.store.intake import Intake, cancel_order
 from slipway.inventory.store.jobs import JobNotFound, job_row
 from slipway.inventory.store.making import Creation, claim
@@ -103,8 +103,7 @@ class BatchStore:
         async with accepting(self._database, request.spec.hostname) as connection:
             cluster = creations[0].cluster
             await lock_names(connection, cluster)
-            lives = (containers.c.cluster_id == cluster, containers.c.lifecycle != Lifecycle.DELETED)
-            taken = await connection.scalars(select(containers.c.hostname).where(*lives))
+            taken = await names_in_use(connection, cluster)
             names = batching.names(request.spec.hostname, len(creations), taken)
             commands = [
                 await claim(

@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, FieldError
-from slipway.contracts.values import JobState, Lifecycle
+from slipway.contracts.values import Lifecycle
 from slipway.inventory.domain import IllegalTransition, Trigger, VmidTaken, advance
+from slipway.inventory.store.queue import ACTIVE
+from slipway.inventory.store.vmids import lock_names
 from slipway.inventory.tables import containers, jobs
 from slipway.runtime.clock import now
 from slipway.runtime.database import Database
@@ -42,7 +44,7 @@ async def accepting(database: Database, hostname: str = "") -> AsyncIterator[Asy
                 await connection.execute(left.values(lifecycle=Lifecycle.DELETED))
             yield connection
     except IntegrityError as error:
-        raise _claimed(str(error.orig), hostname) from error
+        raise _claimed(error, hostname) from error
 
 
 @contextmanager
@@ -62,32 +64,52 @@ async def trying(connection: AsyncConnection, hostname: str = "") -> AsyncIterat
         async with connection.begin_nested():
             yield
     except IntegrityError as error:
-        raise _claimed(str(error.orig), hostname) from error
+        raise _claimed(error, hostname) from error
 
 
 async def refuse_busy(connection: AsyncConnection, container: Id, hint: str = "wait for its end") -> None:
     """Refuse a container that a job works on; the hint says what can be done."""
     active = await connection.scalar(
-        select(jobs.c.id).where(
-            jobs.c.container_id == container, jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
-        )
+        select(jobs.c.id).where(jobs.c.container_id == container, jobs.c.state.in_(ACTIVE))
     )
     if active is not None:
         raise JobActive(f"Job {active} works on this container; {hint}.", job=active)
 
 
-async def refuse_taken(connection: AsyncConnection, cluster: Id, hostname: str, *, own: Id = "") -> None:
-    """Refuse a name that a living container of the cluster has, other than `own`."""
-    taken = await connection.scalar(
-        select(containers.c.id).where(
-            containers.c.cluster_id == cluster,
-            func.lower(containers.c.hostname) == hostname.lower(),
-            containers.c.lifecycle != Lifecycle.DELETED,
-            containers.c.id != own,
-        )
+async def claim_name(connection: AsyncConnection, cluster: Id, hostname: str, *, own: Id = "") -> None:
+    """Refuse a name that is not free for `own`; nobody else takes one before this transaction ends."""
+    await lock_names(connection, cluster)
+    if hostname.lower() in await names_in_use(connection, cluster, own=own, among=[hostname]):
+        raise _name_taken(hostname)
+
+
+async def names_in_use(
+    connection: AsyncConnection, cluster: Id, *, own: Id = "", among: Sequence[str] | None = None
+) -> frozenset[str]:
+    """Give the names, in lower case, that living containers other than `own` have, or are being given.
+
+    Args:
+        connection: holds the lock of the cluster's names.
+        cluster: where.
+        own: a container whose names are not counted.
+        among: the names that matter; None means all.
+    """
+    mine, given = func.lower(containers.c.hostname), func.lower(jobs.c.new_hostname)
+    held = select(mine).where(
+        containers.c.cluster_id == cluster,
+        containers.c.lifecycle != Lifecycle.DELETED,
+        containers.c.id != own,
     )
-    if taken is not None:
-        raise _claimed("claim_hostname", hostname)
+    coming = select(given).where(
+        jobs.c.cluster_id == cluster,
+        jobs.c.new_hostname.is_not(None),
+        jobs.c.state.in_(ACTIVE),
+        jobs.c.container_id != own,
+    )
+    if among is not None:
+        wanted = [name.lower() for name in among]
+        held, coming = held.where(mine.in_(wanted)), coming.where(given.in_(wanted))
+    return frozenset(await connection.scalars(held.union_all(coming)))
 
 
 async def move(connection: AsyncConnection, row: Row[Any], trigger: Trigger) -> None:
@@ -103,13 +125,19 @@ async def move(connection: AsyncConnection, row: Row[Any], trigger: Trigger) -> 
     )
 
 
-def _claimed(said: str, hostname: str) -> Conflict:
+def _claimed(error: IntegrityError, hostname: str) -> Exception:
+    """Give what a broken claim means; what is no claim stays what it is."""
+    said = str(error.orig)
     if "claim_hostname" in said:
-        message = f"A container {hostname!r} exists in this cluster; choose another name or delete it."
-        return HostnameTaken(
-            message.replace(" ''", ""), errors=[FieldError(field="hostname", message=message)]
-        )
+        return _name_taken(hostname)
     if "claim_vmid" in said:
         message = "Another container of this cluster has that VMID by now."
         return VmidTaken(message, errors=[FieldError(field="vmid", message=message)])
-    return JobActive("Another job was accepted for this container at the same moment; wait for its end.")
+    if "claim_job" in said:
+        return JobActive("Another job was accepted for this container at the same moment; wait for its end.")
+    return error
+
+
+def _name_taken(hostname: str) -> HostnameTaken:
+    message = f"A container {hostname!r} exists in this cluster; choose another name or delete it."
+    return HostnameTaken(message.replace(" ''", ""), errors=[FieldError(field="hostname", message=message)])

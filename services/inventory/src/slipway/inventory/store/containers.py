@@ -29,12 +29,14 @@ from slipway.contracts.containers import (
     StoreDiscovery,
 )
 from slipway.contracts.guests import GuestStatus
+from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id, Moment
 from slipway.contracts.problems import FieldError, NotFound
-from slipway.contracts.values import JobState, Lifecycle, Power
+from slipway.contracts.values import Lifecycle, Power
 from slipway.inventory.store import audit
 from slipway.inventory.store.listing import comes_after, filters_of, order_of
 from slipway.inventory.store.pages import PORTION, Filling
+from slipway.inventory.store.queue import ACTIVE
 from slipway.inventory.tables import clusters, containers, credentials, jobs
 from slipway.runtime import outbox
 from slipway.runtime.call import Call
@@ -153,9 +155,7 @@ class ContainerStore:
     async def _follow(self, status: GuestStatus) -> None:
         """Take where a guest is; while a job works on it, the job says where."""
         seen = containers.c
-        works = exists().where(
-            jobs.c.container_id == seen.id, jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
-        )
+        works = exists().where(jobs.c.container_id == seen.id, jobs.c.state.in_(ACTIVE))
         elsewhere = select(seen.id).where(
             seen.cluster_id == status.cluster,
             seen.vmid == status.vmid,
@@ -189,6 +189,19 @@ async def container_row(connection: AsyncConnection, container: Id, *, for_updat
     return row
 
 
+def target_of(row: Row[Any]) -> Target:
+    """Give what a job works on, of a container's row with its cluster's name."""
+    return Target(
+        container=row.id,
+        cluster=row.cluster_id,
+        cluster_name=row.cluster,
+        node=row.node,
+        vmid=row.vmid,
+        vmid_is_provisional=row.vmid_is_provisional,
+        hostname=row.hostname,
+    )
+
+
 async def _replace_credentials(connection: AsyncConnection, container: Id, sealed: Mapping[str, str]) -> None:
     for name, text in sealed.items():
         row = {"container_id": container, "name": name, "origin": "discovered", "sealed": text}
@@ -215,9 +228,7 @@ async def _maker(connection: AsyncConnection, ids: Sequence[Id]) -> Callable[[Ro
     # One parameter, not one for each of a thousand.
     these = any_(cast(list(ids), ARRAY(Text)))
     active = await connection.execute(
-        select(jobs.c.container_id, jobs.c.id).where(
-            jobs.c.container_id == these, jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
-        )
+        select(jobs.c.container_id, jobs.c.id).where(jobs.c.container_id == these, jobs.c.state.in_(ACTIVE))
     )
     working = {row.container_id: row.id for row in active}
     kept: dict[str, list[CredentialRef]] = {}

@@ -10,9 +10,9 @@ from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, Lifecycle
 from slipway.inventory.domain import copied, refuse_unless_it_lives
 from slipway.inventory.store import audit
-from slipway.inventory.store.claims import accepting, refuse_busy, refuse_taken
-from slipway.inventory.store.containers import container_row
-from slipway.inventory.store.intake import Intake, target_of
+from slipway.inventory.store.claims import accepting, refuse_busy
+from slipway.inventory.store.containers import container_row, target_of
+from slipway.inventory.store.intake import Intake
 from slipway.inventory.store.making import Creation, Secret, make, register
 from slipway.inventory.store.vmids import free_vmid
 from slipway.inventory.tables import credentials
@@ -37,7 +37,13 @@ class CopyStore:
             return {row.name: Secret(origin=row.origin, sealed=row.sealed) for row in rows}
 
     async def clone(
-        self, call: Call, request: RequestJob, copy: Id, secrets: Mapping[str, Secret]
+        self,
+        call: Call,
+        request: RequestJob,
+        copy: Id,
+        secrets: Mapping[str, Secret],
+        *,
+        vmid_is_free: bool = False,
     ) -> Accepted:
         """Accept a copy; its name and VMID are claimed from now on.
 
@@ -46,6 +52,7 @@ class CopyStore:
             request: for the source.
             copy: the new container's id.
             secrets: the source's, sealed for the copy.
+            vmid_is_free: whether Proxmox has just called the wanted VMID free.
 
         Raises:
             HostnameTaken: names the field.
@@ -57,9 +64,9 @@ class CopyStore:
             row = await container_row(connection, request.container, for_update=True)
             await refuse_busy(connection, row.id)
             refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
-            await refuse_taken(connection, row.cluster_id, hostname)
-            vmid = await free_vmid(connection, row.cluster_id, request.args.vmid)
-            source = await target_of(connection, row)
+            wanted = request.args.vmid
+            vmid = await free_vmid(connection, row.cluster_id, wanted, is_free=vmid_is_free)
+            source = target_of(row)
             target = _target(request, copy, source, vmid)
             creation = Creation(
                 container=copy,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sqlalchemy import Row, delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import (
@@ -22,6 +23,9 @@ from slipway.runtime.clock import now
 from slipway.runtime.logs import get_logger
 
 log = get_logger()
+
+NAME_TAKEN = "hostname-taken"
+"""A warning: on its host the container has a new name, which another one of the cluster has here."""
 
 
 async def move_container(connection: AsyncConnection, record: RunRecord, command: RunJob) -> None:
@@ -62,7 +66,7 @@ async def _end(
 ) -> dict[str, object]:
     """Tell what a job's end means for its container, and give what changes in its row."""
     if not record.kind.makes and record.kind is not JobKind.DELETE:
-        return _changed(row, record, command)
+        return await _changed(connection, row, record, command)
     trigger = outcome(record.kind, record.state, exists_on_host=record.exists_on_host)
     following = TRANSITIONS.get((Lifecycle(row.lifecycle), trigger))
     if following is None:
@@ -76,7 +80,9 @@ async def _end(
     return {"lifecycle": following, "warnings": list(record.warnings), "updated_at": now()}
 
 
-def _changed(row: Row[Any], record: RunRecord, command: RunJob) -> dict[str, object]:
+async def _changed(
+    connection: AsyncConnection, row: Row[Any], record: RunRecord, command: RunJob
+) -> dict[str, object]:
     """Give what a job that leaves the container's life as it is changes in its row."""
     if record.state is not JobState.SUCCEEDED:
         # A move that failed late has moved it all the same.
@@ -86,12 +92,28 @@ def _changed(row: Row[Any], record: RunRecord, command: RunJob) -> dict[str, obj
         return {"node": record.target.node, "spec": moved.model_dump(mode="json")}
     spec = after_success(ContainerSpec.model_validate(row.spec), record.kind, command.args)
     spec = with_disks(spec, record.disks)
+    warnings = list(row.warnings)
+    if spec.hostname != row.hostname and not await _rename(connection, row, spec.hostname):
+        log.warning("a container's new name is another's", job=record.id, hostname=spec.hostname)
+        spec = spec.model_copy(update={"hostname": row.hostname})
+        warnings = [*(each for each in warnings if each != NAME_TAKEN), NAME_TAKEN]
     return {
         "spec": spec.model_dump(mode="json"),
-        "hostname": spec.hostname,
         "node": record.target.node,
+        "warnings": warnings,
         "updated_at": now(),
     }
+
+
+async def _rename(connection: AsyncConnection, row: Row[Any], hostname: str) -> bool:
+    """Give a container the name that its job claimed; whether it could be, whatever was claimed before."""
+    renamed = update(containers).where(containers.c.id == row.id).values(hostname=hostname)
+    try:
+        async with connection.begin_nested():
+            await connection.execute(renamed)
+    except IntegrityError:
+        return False
+    return True
 
 
 def _ending(record: RunRecord, lifecycle: Lifecycle) -> Event | None:

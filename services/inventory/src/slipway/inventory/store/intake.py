@@ -1,9 +1,8 @@
 """Writes jobs that were accepted: rows, facts for the bus, audit; each command follows in its turn."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import Accepted, ContainerRef, JobRef
@@ -13,7 +12,7 @@ from slipway.contracts.problems import FieldError, TooLarge
 from slipway.contracts.values import JobKind, JobState
 from slipway.inventory.store import audit
 from slipway.inventory.store.queue import Queue
-from slipway.inventory.tables import clusters, jobs
+from slipway.inventory.tables import jobs
 from slipway.runtime import outbox
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
@@ -160,20 +159,6 @@ def cancel_order(command: RunJob, target: Target, *, destroys: bool = False) -> 
         target=target,
         destroys=destroys,
         exists_on_host=command.finds_container,
-    )
-
-
-async def target_of(connection: AsyncConnection, row: Row[Any]) -> Target:
-    """Give what a job works on."""
-    name = await connection.scalar(select(clusters.c.name).where(clusters.c.id == row.cluster_id))
-    return Target(
-        container=row.id,
-        cluster=row.cluster_id,
-        cluster_name=str(name),
-        node=row.node,
-        vmid=row.vmid,
-        vmid_is_provisional=row.vmid_is_provisional,
-        hostname=row.hostname,
     )
 
 

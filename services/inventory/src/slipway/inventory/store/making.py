@@ -10,6 +10,7 @@ from slipway.contracts.containers import ContainerRegistered, ContainerSpec
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, Lifecycle, Power
+from slipway.inventory.store.claims import claim_name
 from slipway.inventory.store.vmids import free_vmid
 from slipway.inventory.tables import containers, credentials
 from slipway.runtime import outbox
@@ -69,6 +70,7 @@ async def claim(connection: AsyncConnection, creation: Creation) -> RunJob:
 
 async def make(connection: AsyncConnection, creation: Creation, target: Target) -> None:
     """Write the row, which claims name and VMID, and the secrets."""
+    await claim_name(connection, creation.cluster, target.hostname)
     await connection.execute(insert(containers).values(_row(creation, target)))
     for name, secret in creation.secrets.items():
         row = {"id": new_id(), "container_id": creation.container, "name": name}

@@ -10,9 +10,8 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
 from slipway.inventory.domain import Trigger, first_step, refuse_unless_it_lives
-from slipway.inventory.store.claims import move, refuse_busy
-from slipway.inventory.store.containers import container_row
-from slipway.inventory.store.intake import target_of
+from slipway.inventory.store.claims import claim_name, move, refuse_busy
+from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.vmids import free_vmid
 from slipway.inventory.tables import containers
@@ -44,7 +43,7 @@ async def second_try(connection: AsyncConnection, job: Id, phase: Phase | None) 
     record = RunRecord.model_validate(old.record) if old.record else None
     changes = {
         "job": new_id(),
-        "target": await target_of(connection, row),
+        "target": target_of(row),
         "retry_of": old.id,
         "first_step": first_step(record, phase, before.first_step),
     }
@@ -55,9 +54,13 @@ async def _reclaim(connection: AsyncConnection, row: Row[Any], command: RunJob) 
     """Take the container back into the state in which the job works on it."""
     if not command.kind.makes and command.kind is not JobKind.DELETE:
         refuse_unless_it_lives(Lifecycle(row.lifecycle), command.kind)
+        if command.kind is JobKind.CONFIGURE and command.args.hostname is not None:
+            await claim_name(connection, row.cluster_id, command.args.hostname, own=row.id)
         return row
     deletes = command.kind is JobKind.DELETE
     gone = row.lifecycle == Lifecycle.DELETED
+    if gone:
+        await claim_name(connection, row.cluster_id, row.hostname, own=row.id)
     if gone and row.vmid_is_provisional:
         vmid = await free_vmid(connection, row.cluster_id, None)
         await connection.execute(update(containers).where(containers.c.id == row.id).values(vmid=vmid))
