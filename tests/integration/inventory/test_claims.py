@@ -18,11 +18,12 @@ from sqlalchemy import select
 
 from slipway.contracts.clusters import AddCluster, ClusterFacts, ClusterSecrets, ClusterSpec, VmidRange
 from slipway.contracts.containers import ContainerSpec, CreateContainer, DeleteContainer
-from slipway.contracts.jobs import RetryJob, RunJob, RunRecord
+from slipway.contracts.jobs import JobArgs, RequestJob, RetryJob, RunJob, RunRecord, StepStatus
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
+from slipway.inventory.domain import KEEPING, REMOVES
 from slipway.inventory.queueing import Limits
 from slipway.inventory.store.absence import AbsenceStore
 from slipway.inventory.store.acceptance import AcceptanceStore
@@ -61,6 +62,22 @@ class Held:
     job_state: JobState = JobState.QUEUED
     replaced: set[int] = field(default_factory=set)
     """VMIDs that its job was refused."""
+    deleting_as: Lifecycle | None = None
+    """What it was before its deletion."""
+    new_name: str | None = None
+    """What the job that works on it will call it."""
+    created_by: str = ""
+    """Its last creation."""
+    outdated: list[str] = field(default_factory=list)
+    """Creations of it that are not to be done again: another or a deletion came after them."""
+
+    def __post_init__(self) -> None:
+        self.created_by = self.job
+
+    @property
+    def row(self) -> tuple[str, int, Lifecycle, Lifecycle | None]:
+        """What its row must say."""
+        return self.name, self.vmid, self.lifecycle, self.forgotten_as
 
     @property
     def lives(self) -> bool:
@@ -122,22 +139,28 @@ class Claims(RuleBasedStateMachine):
 
     @rule(place=PLACES, succeeds=st.booleans(), exists=st.booleans())
     def end(self, place: int, succeeds: bool, exists: bool) -> None:  # noqa: FBT001 - hypothesis names them
-        """End the job that works on one."""
+        """End the job that works on one; `exists` is whether something is left by then."""
         held = self.at(place)
         if held is None or not held.is_busy:
             return
         state = JobState.SUCCEEDED if succeeds else JobState.FAILED
         deletes = held.kind is JobKind.DELETE
         there = not succeeds if deletes else succeeds or exists
-        self.do(self.take(held.job, state, exists=there))
+        self.do(self.take(held.job, state, exists=there, removes=deletes and exists))
         held.job_state = state
-        if deletes:
-            held.lifecycle = Lifecycle.DELETED if succeeds else Lifecycle.FAILED
+        if held.kind is JobKind.CONFIGURE:
+            held.name = held.new_name if succeeds and held.new_name else held.name
+            held.new_name = None
+        elif deletes:
+            is_whole = held.deleting_as is Lifecycle.READY and not exists
+            left = Lifecycle.READY if is_whole else Lifecycle.FAILED
+            held.lifecycle = Lifecycle.DELETED if succeeds else left
+            held.outdated += [held.created_by] if succeeds else []
         elif succeeds:
             held.lifecycle = Lifecycle.READY
         else:
             held.lifecycle = Lifecycle.FAILED if exists else Lifecycle.DELETED
-        if not deletes and there:
+        if held.kind is JobKind.CREATE and there:
             held.is_provisional = False
 
     @rule(place=PLACES)
@@ -146,22 +169,35 @@ class Claims(RuleBasedStateMachine):
         held = self.at(place)
         if held is None:
             return
-        may = not held.is_busy and held.lifecycle in {Lifecycle.READY, Lifecycle.FAILED}
+        may = not held.is_busy and held.lifecycle in KEEPING
         with self.refused(not may) as is_refused:
             accepted = self.do(self.acceptance.delete(CALL, DeleteContainer(container=held.id)))
         if not is_refused:
-            held.job, held.kind, held.job_state = accepted.job.id, JobKind.DELETE, JobState.QUEUED
-            held.lifecycle = Lifecycle.DELETING
+            self.begin(held, accepted.job.id, JobKind.DELETE)
+
+    @rule(place=PLACES, name=NAMES)
+    def rename(self, place: int, name: str) -> None:
+        """Give one another name, which it claims from now on."""
+        held = self.at(place)
+        if held is None:
+            return
+        may = not held.is_busy and held.lifecycle in KEEPING and not self.is_held(name, but=held)
+        asked = RequestJob(container=held.id, kind=JobKind.CONFIGURE, args=JobArgs(hostname=name))
+        with self.refused(not may) as is_refused:
+            accepted = self.do(self.acceptance.request(CALL, asked))
+        if not is_refused:
+            self.begin(held, accepted.job.id, JobKind.CONFIGURE)
+            held.new_name = name
 
     @rule(place=PLACES)
     def retry(self, place: int) -> None:
         """Do its last job again; what had freed its claims takes them again, or is refused."""
         held = self.at(place)
-        if held is None:
+        if held is None or held.kind is JobKind.CONFIGURE:
             return
         may, vmid = held.job_state is JobState.FAILED, held.vmid
         if held.kind is JobKind.DELETE:
-            may = may and held.lifecycle is Lifecycle.FAILED
+            may = may and held.lifecycle in KEEPING
         elif not held.lives:
             chosen = self.free(None if held.is_provisional else vmid)
             may = may and chosen is not None and not self.is_held(held.name)
@@ -169,10 +205,18 @@ class Claims(RuleBasedStateMachine):
         with self.refused(not may) as is_refused:
             accepted = self.do(self.acceptance.retry(CALL, RetryJob(job=held.job)))
         if not is_refused:
-            held.job, held.job_state, held.vmid = accepted.job.id, JobState.QUEUED, vmid
-            is_deletion = held.kind is JobKind.DELETE
-            held.lifecycle = Lifecycle.DELETING if is_deletion else Lifecycle.CREATING
-            held.forgotten_as, held.replaced = None, set()
+            held.vmid = vmid
+            self.begin(held, accepted.job.id, held.kind)
+
+    @rule(place=PLACES)
+    def retry_what_was_outdated(self, place: int) -> None:
+        """Do an older creation again: what came after it stands in its way."""
+        held = self.at(place)
+        if held is None:
+            return
+        for job in held.outdated:
+            with pytest.raises(Conflict):
+                self.do(self.acceptance.retry(CALL, RetryJob(job=job)))
 
     @rule(place=PLACES)
     def replace(self, place: int) -> None:
@@ -196,7 +240,7 @@ class Claims(RuleBasedStateMachine):
         held = self.at(place)
         if held is None:
             return
-        may = not held.is_busy and held.lifecycle in {Lifecycle.READY, Lifecycle.FAILED}
+        may = not held.is_busy and held.lifecycle in KEEPING
         with self.refused(not may) as is_refused:
             self.do(self.absence.forget(CALL, held.id))
         if not is_refused:
@@ -219,7 +263,9 @@ class Claims(RuleBasedStateMachine):
     def rows_are_the_model(self) -> None:
         """Each row stands as the model says, and no claim is held twice."""
         rows = self.do(self.rows())
-        assert rows == {each.id: (each.vmid, each.lifecycle, each.forgotten_as) for each in self.all}
+        assert rows == {
+            each.id: (each.name, each.vmid, each.lifecycle, each.forgotten_as) for each in self.all
+        }
         living = [each for each in self.all if each.lives]
         assert len({each.name.lower() for each in living}) == len(living)
         assert len({each.vmid for each in living}) == len(living)
@@ -228,9 +274,22 @@ class Claims(RuleBasedStateMachine):
         """Give one of the containers, the newest first."""
         return self.all[-1 - place % len(self.all)] if self.all else None
 
-    def is_held(self, name: str) -> bool:
-        """Whether a living container has the name."""
-        return any(each.lives and each.name.lower() == name.lower() for each in self.all)
+    def begin(self, held: Held, job: str, kind: JobKind) -> None:
+        """Begin a job on one; a creation is outdated by the next one."""
+        if kind is JobKind.CREATE:
+            held.outdated.append(held.created_by)
+            held.created_by = job
+        held.deleting_as = held.lifecycle if kind is JobKind.DELETE else None
+        if kind is not JobKind.CONFIGURE:
+            held.lifecycle = Lifecycle.DELETING if kind is JobKind.DELETE else Lifecycle.CREATING
+            held.forgotten_as = None
+        held.job, held.kind, held.job_state, held.replaced = job, kind, JobState.QUEUED, set()
+
+    def is_held(self, name: str, but: Held | None = None) -> bool:
+        """Whether a living container has the name, or a job is giving it."""
+        others = [each for each in self.all if each is not but]
+        names = {each.name.lower() for each in others if each.lives}
+        return name.lower() in names | {(each.new_name or "").lower() for each in others}
 
     def held_vmids(self) -> set[int]:
         """Give the VMIDs of living containers."""
@@ -262,8 +321,8 @@ class Claims(RuleBasedStateMachine):
 
         return self.runner.run(wait())
 
-    async def take(self, job: str, state: JobState, *, exists: bool) -> None:
-        """Take the last record of a job."""
+    async def take(self, job: str, state: JobState, *, exists: bool, removes: bool) -> None:
+        """Take the last record of a job; `removes`: it had come to the removal of its container."""
         async with self.database.begin() as connection:
             row = (await connection.execute(select(tables.jobs).where(tables.jobs.c.id == job))).one()
         command, at = RunJob.model_validate(row.command), now()
@@ -276,19 +335,21 @@ class Claims(RuleBasedStateMachine):
             owner="p",
             target=command.target,
             exists_on_host=exists,
+            steps=(StepStatus(name=REMOVES, started_at=at),) if removes else (),
             started_at=at,
             finished_at=at,
         )
         self.sequence += 1
         await self.jobs.take_record(record, self.sequence)
 
-    async def rows(self) -> dict[str, tuple[int, Lifecycle, Lifecycle | None]]:
+    async def rows(self) -> dict[str, tuple[str, int, Lifecycle, Lifecycle | None]]:
         """Read all containers of the cluster."""
         mine = tables.containers.c
         async with self.database.begin() as connection:
             found = await connection.execute(select(tables.containers).where(mine.cluster_id == self.cluster))
             return {
                 row.id: (
+                    row.hostname,
                     row.vmid,
                     Lifecycle(row.lifecycle),
                     Lifecycle(row.forgotten_as) if row.forgotten_as else None,
@@ -310,7 +371,7 @@ def test_claims_in_any_order(_databases: Databases) -> None:  # noqa: PT019 - it
             run_state_machine_as_test(
                 OnThisDatabase,
                 settings=settings(
-                    max_examples=15,
+                    max_examples=25,
                     stateful_step_count=25,
                     deadline=None,
                     derandomize=True,

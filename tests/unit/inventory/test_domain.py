@@ -217,8 +217,28 @@ def test_end_of_a_job_moves_its_container(
 ) -> None:
     """A creation that left nothing frees its name and VMID."""
     begun = Lifecycle.CREATING if kind is JobKind.CREATE else Lifecycle.DELETING
+    record = stood(exists=exists).model_copy(update={"kind": kind, "state": state})
 
-    assert advance(begun, outcome(kind, state, exists_on_host=exists)) is lifecycle
+    assert advance(begun, outcome(record)) is lifecycle
+
+
+@pytest.mark.parametrize(
+    ("was", "last", "lifecycle"),
+    [
+        (Lifecycle.READY, None, Lifecycle.READY),
+        (Lifecycle.READY, "delete.stop", Lifecycle.READY),
+        (Lifecycle.READY, "delete.task", Lifecycle.FAILED),
+        (Lifecycle.FAILED, "delete.look", Lifecycle.FAILED),
+    ],
+)
+def test_a_deletion_that_removed_nothing_leaves_what_was(
+    was: Lifecycle, last: str | None, lifecycle: Lifecycle
+) -> None:
+    """A whole container is whole until the removal itself has begun."""
+    steps = [StepStatus(name=last, started_at=AT)] if last else []
+    record = stood(*steps).model_copy(update={"kind": JobKind.DELETE, "state": JobState.CANCELLED})
+
+    assert advance(Lifecycle.DELETING, outcome(record, was)) is lifecycle
 
 
 def stood(*steps: StepStatus, exists: bool = True) -> RunRecord:

@@ -362,7 +362,7 @@ class ContainerFound(Event):
 
 
 class ContainerChanged(Event):
-    """What is kept of a container's power or node changed; whoever reads it now reads the new one."""
+    """A container's power or node changed, or a deletion left it; whoever reads it now reads the new state."""
 
     subject: ClassVar[str] = "slipway.v1.event.container.{id}.changed"
     id: Id

@@ -31,6 +31,9 @@ class Trigger(StrEnum):
     RETRY_ACCEPTED = "retry-accepted"
     DELETION_ACCEPTED = "deletion-accepted"
     DELETION_FAILED = "deletion-failed"
+    """Something of it may be gone, or it was no whole one before."""
+    DELETION_LEFT_IT = "deletion-left-it"
+    """It ended before anything was removed: the container is what it was."""
     DELETION_SUCCEEDED = "deletion-succeeded"
     FOUND_GONE = "found-gone"
     """Proxmox says that its VMID is free: someone removed what was left of it."""
@@ -50,6 +53,7 @@ TRANSITIONS: Mapping[tuple[Lifecycle, Trigger], Lifecycle] = MappingProxyType(
         (Lifecycle.READY, Trigger.DELETION_ACCEPTED): Lifecycle.DELETING,
         (Lifecycle.FAILED, Trigger.DELETION_ACCEPTED): Lifecycle.DELETING,
         (Lifecycle.DELETING, Trigger.DELETION_FAILED): Lifecycle.FAILED,
+        (Lifecycle.DELETING, Trigger.DELETION_LEFT_IT): Lifecycle.READY,
         (Lifecycle.DELETING, Trigger.DELETION_SUCCEEDED): Lifecycle.DELETED,
         (Lifecycle.FAILED, Trigger.FOUND_GONE): Lifecycle.DELETED,
         (Lifecycle.READY, Trigger.FORGOTTEN): Lifecycle.DELETED,
@@ -118,14 +122,26 @@ def refuse_unless_it_lives(lifecycle: Lifecycle, kind: JobKind) -> None:
         raise IllegalTransition(f"A container that is {lifecycle} takes no {kind}.", state=lifecycle)
 
 
-def outcome(kind: JobKind, state: JobState, *, exists_on_host: bool) -> Trigger:
-    """What a job's end means for its container; a cancelled job counts as failed."""
-    succeeded = state is JobState.SUCCEEDED
-    if kind is JobKind.DELETE:
-        return Trigger.DELETION_SUCCEEDED if succeeded else Trigger.DELETION_FAILED
+REMOVES = "delete.task"
+"""The step of a deletion with which the container begins to go."""
+
+
+def outcome(record: RunRecord, was: Lifecycle | None = None) -> Trigger:
+    """What a job's end means for its container; a cancelled job counts as failed.
+
+    Args:
+        record: the last one of a creation, a copy or a deletion.
+        was: what the container was before its deletion.
+    """
+    succeeded = record.state is JobState.SUCCEEDED
+    if record.kind is not JobKind.DELETE:
+        if succeeded:
+            return Trigger.CREATION_SUCCEEDED
+        return Trigger.CREATION_FAILED if record.exists_on_host else Trigger.CREATION_LEFT_NOTHING
     if succeeded:
-        return Trigger.CREATION_SUCCEEDED
-    return Trigger.CREATION_FAILED if exists_on_host else Trigger.CREATION_LEFT_NOTHING
+        return Trigger.DELETION_SUCCEEDED
+    is_whole = was is Lifecycle.READY and not any(step.name == REMOVES for step in record.steps)
+    return Trigger.DELETION_LEFT_IT if is_whole else Trigger.DELETION_FAILED
 
 
 _POWER_AFTER = {

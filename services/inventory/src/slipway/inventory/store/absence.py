@@ -41,9 +41,6 @@ class AbsenceStore:
             row = await container_row(connection, container, for_update=True)
             await refuse_busy(connection, row.id)
             await move(connection, row, Trigger.FORGOTTEN)
-            await connection.execute(
-                update(containers).where(containers.c.id == row.id).values(forgotten_as=row.lifecycle)
-            )
             told = ContainerForgotten(**_names(row))
             await outbox.add(connection, told, message_id=f"container:{row.id}:forgotten:{new_id()}")
             await audit.note(connection, call, "container.forget", row.id, "done", hostname=row.hostname)

@@ -124,6 +124,7 @@ def planned_of(row: Row[Any], error: SlipwayError | None = None) -> PlannedItem:
 async def begin_deletion(connection: AsyncConnection, ids: Sequence[Id]) -> None:
     """Move containers that may be deleted into their deletion."""
     values = {"lifecycle": Lifecycle.DELETING, "warnings": [], "updated_at": now()}
+    values["deleting_as"] = containers.c.lifecycle
     await connection.execute(update(containers).where(containers.c.id.in_(ids)).values(**values))
 
 

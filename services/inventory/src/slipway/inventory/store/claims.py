@@ -117,12 +117,14 @@ async def move(connection: AsyncConnection, row: Row[Any], trigger: Trigger) -> 
     lifecycle = Lifecycle(row.lifecycle)
     if lifecycle is Lifecycle.DELETED and trigger is Trigger.DELETION_ACCEPTED:
         raise IllegalTransition("The container is deleted already.", state=lifecycle)
-    following = advance(lifecycle, trigger)
-    await connection.execute(
-        update(containers)
-        .where(containers.c.id == row.id)
-        .values(lifecycle=following, forgotten_as=None, warnings=[], updated_at=now())
-    )
+    values: dict[str, object] = {
+        "lifecycle": advance(lifecycle, trigger),
+        "warnings": [],
+        "updated_at": now(),
+    }
+    values["forgotten_as"] = lifecycle if trigger is Trigger.FORGOTTEN else None
+    values["deleting_as"] = lifecycle if trigger is Trigger.DELETION_ACCEPTED else None
+    await connection.execute(update(containers).where(containers.c.id == row.id).values(**values))
 
 
 def _claimed(error: IntegrityError, hostname: str) -> Exception:

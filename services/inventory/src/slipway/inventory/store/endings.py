@@ -67,17 +67,16 @@ async def _end(
     """Tell what a job's end means for its container, and give what changes in its row."""
     if not record.kind.makes and record.kind is not JobKind.DELETE:
         return await _changed(connection, row, record, command)
-    trigger = outcome(record.kind, record.state, exists_on_host=record.exists_on_host)
+    trigger = outcome(record, Lifecycle(row.deleting_as) if row.deleting_as else None)
     following = TRANSITIONS.get((Lifecycle(row.lifecycle), trigger))
     if following is None:
         log.warning("job ended on a container that moved on", job=record.id, state=row.lifecycle)
         return {}
     if record.kind is JobKind.DELETE and following is Lifecycle.DELETED:
         await connection.execute(delete(credentials).where(credentials.c.container_id == row.id))
-    event = _ending(record, following)
-    if event is not None:
-        await outbox.add(connection, event, message_id=f"job:{record.id}:ended")
-    return {"lifecycle": following, "warnings": list(record.warnings), "updated_at": now()}
+    await outbox.add(connection, _ending(row, record, following), message_id=f"job:{record.id}:ended")
+    changes = {"lifecycle": following, "deleting_as": None, "updated_at": now()}
+    return changes | {"warnings": list(record.warnings)}
 
 
 async def _changed(
@@ -116,7 +115,7 @@ async def _rename(connection: AsyncConnection, row: Row[Any], hostname: str) -> 
     return True
 
 
-def _ending(record: RunRecord, lifecycle: Lifecycle) -> Event | None:
+def _ending(row: Row[Any], record: RunRecord, lifecycle: Lifecycle) -> Event:
     target = record.target
     told: dict[str, Any] = {
         "id": target.container,
@@ -125,7 +124,10 @@ def _ending(record: RunRecord, lifecycle: Lifecycle) -> Event | None:
         "cluster": target.cluster,
     }
     if record.kind is JobKind.DELETE:
-        return ContainerDeleted(**told) if lifecycle is Lifecycle.DELETED else None
+        if lifecycle is Lifecycle.DELETED:
+            return ContainerDeleted(**told)
+        at = row.observed_at or record.finished_at or now()
+        return ContainerChanged(id=row.id, power=row.power, observed_at=at)
     if lifecycle is Lifecycle.READY:
         return ContainerReady(**told)
     return ContainerFailed(**told, code=record.error.code if record.error else str(record.state))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Row, update
+from sqlalchemy import Row, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.jobs import RunJob, RunRecord
@@ -14,8 +14,10 @@ from slipway.inventory.store.claims import claim_name, move, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.vmids import free_vmid
-from slipway.inventory.tables import containers
+from slipway.inventory.tables import containers, jobs
 from slipway.runtime.ids import new_id
+
+MAKING = tuple(kind for kind in JobKind if kind.makes)
 
 
 class NotRetryable(Conflict):
@@ -39,15 +41,34 @@ async def second_try(connection: AsyncConnection, job: Id, phase: Phase | None) 
     row = await container_row(connection, old.container_id, for_update=True)
     await refuse_busy(connection, row.id)
     before = RunJob.model_validate(old.command)
-    row = await _reclaim(connection, row, before)
+    if before.kind.makes:
+        await _refuse_outdated(connection, old)
     record = RunRecord.model_validate(old.record) if old.record else None
+    is_gone = row.lifecycle == Lifecycle.DELETED and row.forgotten_as is None
+    row = await _reclaim(connection, row, before)
     changes = {
         "job": new_id(),
         "target": target_of(row),
         "retry_of": old.id,
-        "first_step": first_step(record, phase, before.first_step),
+        "first_step": None if is_gone else first_step(record, phase, before.first_step),
     }
     return before.model_copy(update=changes)
+
+
+async def _refuse_outdated(connection: AsyncConnection, old: Row[Any]) -> None:
+    """Refuse a creation that was done again since, or whose container was deleted, with its secrets."""
+    outdates = or_(
+        jobs.c.kind.in_(MAKING),
+        and_(jobs.c.kind == JobKind.DELETE, jobs.c.state == JobState.SUCCEEDED),
+    )
+    newer = select(jobs.c.id).where(jobs.c.container_id == old.container_id, jobs.c.id > old.id, outdates)
+    found = await connection.scalar(newer.order_by(jobs.c.id.desc()).limit(1))
+    if found is not None:
+        raise NotRetryable(
+            f"Job {old.id} is not its container's last: job {found} came after it. Retry that one if it "
+            "failed, or make a new container.",
+            job=found,
+        )
 
 
 async def _reclaim(connection: AsyncConnection, row: Row[Any], command: RunJob) -> Row[Any]:

@@ -1,0 +1,73 @@
+"""What becomes of a container: by deletions that end early, second tries that come late, moves by others."""
+
+import pytest
+from integration.inventory.test_acceptance import World, world  # noqa: F401  a fixture
+from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
+from sqlalchemy import select, text
+
+from slipway.contracts import containers, jobs
+from slipway.contracts.message import Id
+from slipway.contracts.problems import Conflict
+from slipway.contracts.values import JobState, Lifecycle
+from slipway.inventory import tables
+
+
+async def test_a_deletion_that_never_began_leaves_a_whole_container(fleet: Fleet) -> None:  # noqa: F811
+    """It is ready as before, and this is told."""
+    container = await _made(fleet)
+    deletion = await fleet.world.gateway.ask(containers.DeleteContainer(container=container))
+
+    await fleet.take(deletion.job.id, JobState.CANCELLED)
+
+    assert (await _read(fleet, container)).lifecycle is Lifecycle.READY
+    assert (await _facts(fleet, container))[-1] == "changed"
+
+
+async def test_a_creation_is_not_done_again_after_the_deletion(fleet: Fleet) -> None:  # noqa: F811
+    """Its container is gone with its secrets, so nothing can go on from where it failed."""
+    accepted = await fleet.world.create("web")
+    await fleet.take(accepted.job.id, JobState.FAILED)
+    asked = containers.DeleteContainer(container=accepted.container.id)
+    deletion = await fleet.world.gateway.ask(asked)
+    await fleet.take(deletion.job.id, JobState.SUCCEEDED)
+
+    with pytest.raises(Conflict) as refused:
+        await fleet.world.gateway.ask(jobs.RetryJob(job=accepted.job.id))
+
+    assert (refused.value.code, refused.value.details["job"]) == ("job.not-retryable", deletion.job.id)
+
+
+async def test_a_creation_whose_remains_are_gone_begins_anew(fleet: Fleet) -> None:  # noqa: F811
+    """Nothing is there from which the failed step could go on."""
+    accepted = await fleet.world.create("web")
+    await fleet.take(accepted.job.id, JobState.FAILED)
+    async with fleet.world.tables.begin() as connection:
+        gone = tables.containers.update().values(lifecycle=Lifecycle.DELETED)
+        await connection.execute(gone)
+
+    again = await fleet.world.gateway.ask(jobs.RetryJob(job=accepted.job.id))
+
+    async with fleet.world.tables.begin() as connection:
+        command = select(tables.jobs.c.command).where(tables.jobs.c.id == again.job.id)
+        found = await connection.scalar(command)
+    assert jobs.RunJob.model_validate(found).first_step is None
+
+
+async def _made(fleet: Fleet) -> Id:  # noqa: F811
+    """Make one container."""
+    (item,) = (await fleet.job((await fleet.make(1)).job.id)).items
+    return str(item.container)
+
+
+async def _read(fleet: Fleet, container: Id) -> containers.Container:  # noqa: F811
+    return await fleet.world.gateway.ask(containers.GetContainer(container=container))
+
+
+async def _facts(fleet: Fleet, container: Id) -> list[str]:  # noqa: F811
+    """Give what is left for the bus about a container, in its order."""
+    async with fleet.world.tables.begin() as connection:
+        found = await connection.execute(
+            text("select subject from outbox where subject like :of order by id"),
+            {"of": f"slipway.v1.event.container.{container}.%"},
+        )
+        return [row.subject.rpartition(".")[2] for row in found]
