@@ -1,15 +1,21 @@
 """What becomes of a container: by deletions that end early, second tries that come late, moves by others."""
 
 import pytest
-from integration.inventory.test_acceptance import World, world  # noqa: F401  a fixture
+from integration.inventory.test_acceptance import NODE, World, world  # noqa: F401  a fixture
 from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
 from sqlalchemy import select, text
 
-from slipway.contracts import containers, jobs
+from slipway.contracts import clusters, containers, jobs
+from slipway.contracts.guests import GuestStatus
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
-from slipway.contracts.values import JobState, Lifecycle
+from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
+from slipway.inventory.app import LIMITS
+from slipway.inventory.store.clusters import ClusterStore
+from slipway.inventory.store.observing import ObservationStore
+from slipway.inventory.store.queue import Queue
+from slipway.runtime.clock import now
 
 
 async def test_a_deletion_that_never_began_leaves_a_whole_container(fleet: Fleet) -> None:  # noqa: F811
@@ -53,6 +59,25 @@ async def test_a_creation_whose_remains_are_gone_begins_anew(fleet: Fleet) -> No
     assert jobs.RunJob.model_validate(found).first_step is None
 
 
+async def test_a_container_is_followed_while_a_job_works_on_it(fleet: Fleet) -> None:  # noqa: F811
+    """A waiting job goes with it; the end of one that ran on its old node does not take it back."""
+    container = await _made(fleet)
+    running = await _backup(fleet, container)
+    store = ObservationStore(fleet.world.tables, Queue(fleet.world.tables, LIMITS))
+
+    await store.observe(await _seen(fleet, container, "pve2"))
+    await fleet.take(running, JobState.SUCCEEDED)
+    moved = await _read(fleet, container)
+    await _rest(fleet, moved.cluster_id, "pve2")
+    waiting = await _backup(fleet, container)
+    await store.observe(await _seen(fleet, container, "pve1"))
+
+    assert moved.node == "pve2"
+    assert (await _read(fleet, container)).node == "pve1"
+    (sent,) = [each for each in await _sent(fleet) if each.job == waiting]
+    assert sent.target.node == "pve1"
+
+
 async def _made(fleet: Fleet) -> Id:  # noqa: F811
     """Make one container."""
     (item,) = (await fleet.job((await fleet.make(1)).job.id)).items
@@ -71,3 +96,37 @@ async def _facts(fleet: Fleet, container: Id) -> list[str]:  # noqa: F811
             {"of": f"slipway.v1.event.container.{container}.%"},
         )
         return [row.subject.rpartition(".")[2] for row in found]
+
+
+async def _backup(fleet: Fleet, container: Id) -> Id:  # noqa: F811
+    asked = jobs.RequestJob(container=container, kind=JobKind.BACKUP)
+    return (await fleet.world.gateway.ask(asked)).job.id
+
+
+async def _seen(fleet: Fleet, container: Id, node: str) -> GuestStatus:  # noqa: F811
+    """Give what monitor sees of a container now, on a node."""
+    found = await _read(fleet, container)
+    return GuestStatus(
+        id=f"{found.cluster_id}-{found.vmid}",
+        cluster=found.cluster_id,
+        node=node,
+        vmid=found.vmid,
+        name=found.hostname,
+        power=Power.RUNNING,
+        observed_at=now(),
+    )
+
+
+async def _rest(fleet: Fleet, cluster: Id, node: str) -> None:  # noqa: F811
+    """Add a node, in maintenance."""
+    await ClusterStore(fleet.world.tables).observe(cluster, NODE.model_copy(update={"node": node}))
+    await fleet.world.gateway.ask(clusters.SetMaintenance(cluster=cluster, node=node, is_on=True))
+
+
+async def _sent(fleet: Fleet) -> list[jobs.RunJob]:  # noqa: F811
+    """Give the run commands that are left for the bus."""
+    async with fleet.world.tables.begin() as connection:
+        rows = await connection.execute(
+            text("select payload from outbox where subject = :it order by id"), {"it": jobs.RunJob.subject}
+        )
+        return [jobs.RunJob.model_validate_json(row.payload) for row in rows]

@@ -27,6 +27,7 @@ from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.copying import CopyStore
 from slipway.inventory.store.intake import Intake, PlanningIntake
 from slipway.inventory.store.jobs import JobStore
+from slipway.inventory.store.observing import ObservationStore
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.store.resealing import ResealingStore
 from slipway.inventory.store.retention import RetentionStore
@@ -148,6 +149,7 @@ class _Rooms:
         self._custody = custody
         self._reach = reach
         self._jobs = JobStore(tables, queue)
+        self._observations = ObservationStore(tables, queue)
         self._records = Records(bus, self._jobs)
         self.presence = presence(bus, AbsenceStore(tables), self._records)
 
@@ -157,6 +159,7 @@ class _Rooms:
             clusters=ClusterStore(self._tables),
             acceptance=AcceptanceStore(self._tables, intake),
             containers=ContainerStore(self._tables),
+            observations=self._observations,
             records=self._records,
             presence=self.presence,
             custody=self._custody,

@@ -33,6 +33,7 @@ from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.clusters import ClusterStore, KnownCluster
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.making import Creation, Secret
+from slipway.inventory.store.observing import ObservationStore
 from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.call import Call
 from slipway.runtime.ids import new_id
@@ -52,6 +53,7 @@ class ContainerHandlers:
         clusters: ClusterStore,
         acceptance: AcceptanceStore,
         containers: ContainerStore,
+        observations: ObservationStore,
         records: Records,
         presence: Presence,
         custody: Custody,
@@ -61,6 +63,7 @@ class ContainerHandlers:
         self._clusters = clusters
         self._acceptance = acceptance
         self._containers = containers
+        self._observations = observations
         self._records = records
         self._presence = presence
         self._custody = custody
@@ -147,12 +150,12 @@ class ContainerHandlers:
         return await self._containers.discover(query, kept)
 
     async def guest_changed(self, event: GuestChanged, _delivery: Delivery) -> None:
-        """Keep a guest's power. Idempotent: only newer observations are taken."""
-        await self._containers.observe(event.status)
+        """Keep a guest's power and node. Idempotent: only newer observations are taken."""
+        await self._observations.observe(event.status)
 
     async def guest_gone(self, event: GuestGone, _delivery: Delivery) -> None:
         """Keep that a guest is not seen; what was left of a failed one is given up. Idempotent."""
-        await self._containers.miss(event.cluster, event.vmid, event.at)
+        await self._observations.miss(event.cluster, event.vmid, event.at)
         # Asked again when its name or VMID is wanted: nothing is lost if Proxmox can't be asked now.
         with contextlib.suppress(Unavailable):
             await self._presence.free_gone(event.cluster, vmid=event.vmid)

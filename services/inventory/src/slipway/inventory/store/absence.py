@@ -17,6 +17,7 @@ from slipway.inventory.store.queue import ACTIVE
 from slipway.inventory.tables import clusters, containers, jobs
 from slipway.runtime import outbox
 from slipway.runtime.call import Call
+from slipway.runtime.clock import now
 from slipway.runtime.database import Database
 from slipway.runtime.ids import new_id
 
@@ -71,7 +72,9 @@ class AbsenceStore:
             await claim_name(connection, row.cluster_id, row.hostname, own=row.id)
             was_ready = row.forgotten_as == Lifecycle.READY
             await move(connection, row, Trigger.SEEN_AGAIN if was_ready else Trigger.REMAINS_SEEN_AGAIN)
-            await connection.execute(update(containers).where(containers.c.id == row.id).values(node=node))
+            await connection.execute(
+                update(containers).where(containers.c.id == row.id).values(node=node, node_at=now())
+            )
             told = ContainerFound(**_names(row), node=node)
             await outbox.add(connection, told, message_id=f"container:{row.id}:found:{new_id()}")
             await audit.note(connection, call, "container.found", row.id, "done", hostname=row.hostname)

@@ -1,26 +1,14 @@
-"""Containers as they are read, observed and discovered."""
+"""Containers as they are read and discovered."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    Row,
-    Text,
-    any_,
-    cast,
-    delete,
-    exists,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ARRAY, Row, Text, any_, cast, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import (
     Container,
-    ContainerChanged,
     ContainerDiscovered,
     ContainerPage,
     CredentialRef,
@@ -28,11 +16,10 @@ from slipway.contracts.containers import (
     StoredDiscovery,
     StoreDiscovery,
 )
-from slipway.contracts.guests import GuestStatus
 from slipway.contracts.jobs import Target
-from slipway.contracts.message import Id, Moment
+from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, NotFound
-from slipway.contracts.values import Lifecycle, Power
+from slipway.contracts.values import Lifecycle
 from slipway.inventory.store import audit
 from slipway.inventory.store.listing import comes_after, filters_of, order_of
 from slipway.inventory.store.pages import PORTION, Filling
@@ -91,15 +78,6 @@ class ContainerStore:
         items, following = filling.page
         return ContainerPage(items=items, next=following)
 
-    async def observe(self, status: GuestStatus) -> None:
-        """Take a guest's power, and its node if others moved it, unless something newer is known."""
-        await self._see(status.cluster, status.vmid, status.power, status.observed_at)
-        await self._follow(status)
-
-    async def miss(self, cluster: Id, vmid: int, at: Moment) -> None:
-        """Take that a guest is not seen any more."""
-        await self._see(cluster, vmid, Power.UNKNOWN, at)
-
     async def discover(self, found: StoreDiscovery, sealed: Mapping[str, str]) -> StoredDiscovery:
         """Replace what was discovered in a container; a credential keeps its id.
 
@@ -134,42 +112,6 @@ class ContainerStore:
                 raise CredentialNotFound(message, errors=[FieldError(field="credential", message=message)])
             await audit.note(connection, call, "credential.reveal", container, "done", name=row.name)
             return row
-
-    async def _see(self, cluster: Id, vmid: int, power: Power, at: Moment) -> None:
-        seen = containers.c
-        older = select(seen.id, seen.power).where(
-            seen.cluster_id == cluster,
-            seen.vmid == vmid,
-            seen.lifecycle != Lifecycle.DELETED,
-            or_(seen.observed_at.is_(None), seen.observed_at < at),
-        )
-        async with self._database.begin() as connection:
-            for row in (await connection.execute(older.with_for_update())).all():
-                await connection.execute(
-                    update(containers).where(seen.id == row.id).values(power=power, observed_at=at)
-                )
-                if row.power != power:
-                    told = ContainerChanged(id=row.id, power=power, observed_at=at)
-                    await outbox.add(connection, told, message_id=f"container:{row.id}:changed:{new_id()}")
-
-    async def _follow(self, status: GuestStatus) -> None:
-        """Take where a guest is; while a job works on it, the job says where."""
-        seen = containers.c
-        works = exists().where(jobs.c.container_id == seen.id, jobs.c.state.in_(ACTIVE))
-        elsewhere = select(seen.id).where(
-            seen.cluster_id == status.cluster,
-            seen.vmid == status.vmid,
-            seen.node != status.node,
-            seen.lifecycle == Lifecycle.READY,
-            seen.updated_at < status.observed_at,
-            ~works,
-        )
-        async with self._database.begin() as connection:
-            for container in (await connection.scalars(elsewhere.with_for_update())).all():
-                changes = {"node": status.node, "updated_at": status.observed_at}
-                await connection.execute(update(containers).where(seen.id == container).values(**changes))
-                told = ContainerChanged(id=container, power=status.power, observed_at=status.observed_at)
-                await outbox.add(connection, told, message_id=f"container:{container}:changed:{new_id()}")
 
 
 async def container_row(connection: AsyncConnection, container: Id, *, for_update: bool = False) -> Row[Any]:

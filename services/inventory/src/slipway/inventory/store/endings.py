@@ -83,12 +83,12 @@ async def _changed(
     connection: AsyncConnection, row: Row[Any], record: RunRecord, command: RunJob
 ) -> dict[str, object]:
     """Give what a job that leaves the container's life as it is changes in its row."""
+    moved = _moved(record, command)
     if record.state is not JobState.SUCCEEDED:
-        # A move that failed late has moved it all the same.
-        if record.target.node == row.node:
+        if not moved:
             return {}
-        moved = with_disks(ContainerSpec.model_validate(row.spec), record.disks)
-        return {"node": record.target.node, "spec": moved.model_dump(mode="json")}
+        there = with_disks(ContainerSpec.model_validate(row.spec), record.disks)
+        return {**moved, "spec": there.model_dump(mode="json")}
     spec = after_success(ContainerSpec.model_validate(row.spec), record.kind, command.args)
     spec = with_disks(spec, record.disks)
     warnings = list(row.warnings)
@@ -98,10 +98,17 @@ async def _changed(
         warnings = [*(each for each in warnings if each != NAME_TAKEN), NAME_TAKEN]
     return {
         "spec": spec.model_dump(mode="json"),
-        "node": record.target.node,
         "warnings": warnings,
         "updated_at": now(),
+        **moved,
     }
+
+
+def _moved(record: RunRecord, command: RunJob) -> dict[str, object]:
+    """Give where a job has moved its container: also one that failed late; others may move it meanwhile."""
+    if record.target.node == command.target.node:
+        return {}
+    return {"node": record.target.node, "node_at": record.finished_at}
 
 
 async def _rename(connection: AsyncConnection, row: Row[Any], hostname: str) -> bool:

@@ -84,6 +84,7 @@ def _row(creation: Creation, target: Target) -> dict[str, object]:
         "id": creation.container,
         "cluster_id": creation.cluster,
         "node": target.node,
+        "node_at": at,
         "hostname": target.hostname,
         "vmid": target.vmid,
         "vmid_is_provisional": target.vmid_is_provisional,

@@ -1,0 +1,105 @@
+"""Guests as monitor sees them: their power, and where they are.
+
+Whoever moved a guest, also while a job works on it, its container is followed at once: a job that waits goes
+with it to its new node's queue, one that was sent finds out by itself.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Select, Text, cast, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.containers import ContainerChanged
+from slipway.contracts.guests import GuestStatus
+from slipway.contracts.message import Id, Moment
+from slipway.contracts.values import JobState, Lifecycle, Power
+from slipway.inventory.domain import KEEPING
+from slipway.inventory.store.queue import Queue
+from slipway.inventory.tables import containers, jobs
+from slipway.runtime import outbox
+from slipway.runtime.database import Database
+from slipway.runtime.ids import new_id
+
+
+class ObservationStore:
+    """Takes what is seen of guests."""
+
+    def __init__(self, database: Database, queue: Queue) -> None:
+        self._database = database
+        self._queue = queue
+
+    async def observe(self, status: GuestStatus) -> None:
+        """Take a guest's power, and its node if others moved it, unless something newer is known."""
+        await self._see(status.cluster, status.vmid, status.power, status.observed_at)
+        await self._follow(status)
+        async with self._database.begin() as connection:
+            waiting = await connection.scalar(_waiting(status).where(jobs.c.node == status.node).limit(1))
+            if waiting is not None:
+                await self._queue.release(connection, status.cluster, status.node)
+
+    async def miss(self, cluster: Id, vmid: int, at: Moment) -> None:
+        """Take that a guest is not seen any more."""
+        await self._see(cluster, vmid, Power.UNKNOWN, at)
+
+    async def _see(self, cluster: Id, vmid: int, power: Power, at: Moment) -> None:
+        seen = containers.c
+        older = select(seen.id, seen.power).where(
+            seen.cluster_id == cluster,
+            seen.vmid == vmid,
+            seen.lifecycle != Lifecycle.DELETED,
+            or_(seen.observed_at.is_(None), seen.observed_at < at),
+        )
+        async with self._database.begin() as connection:
+            for row in (await connection.execute(older.with_for_update())).all():
+                await connection.execute(
+                    update(containers).where(seen.id == row.id).values(power=power, observed_at=at)
+                )
+                if row.power != power:
+                    await _tell(connection, row.id, power, at)
+
+    async def _follow(self, status: GuestStatus) -> None:
+        seen, at = containers.c, status.observed_at
+        elsewhere = select(seen.id).where(
+            *_is(status),
+            seen.node != status.node,
+            or_(seen.node_at.is_(None), seen.node_at < at),
+        )
+        async with self._database.begin() as connection:
+            # Jobs before containers, as whoever takes a record locks them.
+            waiting = (await connection.scalars(_waiting(status).with_for_update(of=jobs))).all()
+            moved = (await connection.scalars(elsewhere.with_for_update())).all()
+            for container in moved:
+                changes = {"node": status.node, "node_at": at}
+                await connection.execute(update(containers).where(seen.id == container).values(**changes))
+                await _tell(connection, container, status.power, at)
+            if moved and waiting:
+                await _take_along(connection, [str(job) for job in waiting], status.node)
+
+
+def _is(status: GuestStatus) -> tuple[ColumnElement[bool], ...]:
+    """Whether a container is the guest; one that is being made or deleted may not be."""
+    seen = containers.c
+    return seen.cluster_id == status.cluster, seen.vmid == status.vmid, seen.lifecycle.in_(KEEPING)
+
+
+def _waiting(status: GuestStatus) -> Select[tuple[str]]:
+    """The job on the guest's container that waits for its turn."""
+    waits = (jobs.c.state == JobState.QUEUED, jobs.c.released_at.is_(None))
+    return select(jobs.c.id).join(containers).where(*_is(status), *waits)
+
+
+async def _take_along(connection: AsyncConnection, waiting: Sequence[Id], node: str) -> None:
+    """Move waiting jobs into the queue of a node."""
+    place = literal(["target", "node"], ARRAY(Text))
+    command = func.jsonb_set(jobs.c.command, place, func.to_jsonb(cast(node, Text)))
+    await connection.execute(
+        update(jobs)
+        .where(jobs.c.id.in_(waiting), jobs.c.released_at.is_(None))
+        .values(node=node, command=command)
+    )
+
+
+async def _tell(connection: AsyncConnection, container: Id, power: Power, at: Moment) -> None:
+    told = ContainerChanged(id=container, power=power, observed_at=at)
+    await outbox.add(connection, told, message_id=f"container:{container}:changed:{new_id()}")
