@@ -42,7 +42,7 @@ class Fleet:
         for item in items[:most]:
             await self.take(str(item.job), state)
 
-    async def take(self, job: Id, state: JobState) -> None:
+    async def take(self, job: Id, state: JobState, *, exists: bool = True) -> None:
         """Take a record of a job."""
         async with self.world.tables.begin() as connection:
             row = (await connection.execute(select(tables.jobs).where(tables.jobs.c.id == job))).one()
@@ -55,7 +55,7 @@ class Fleet:
             commit="c",
             owner="o",
             target=command.target,
-            exists_on_host=True,
+            exists_on_host=exists,
             percent=100 if state.is_terminal else 10,
             started_at=AT,
             finished_at=AT if state.is_terminal else None,

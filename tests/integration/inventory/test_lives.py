@@ -5,7 +5,7 @@ from integration.inventory.test_acceptance import NODE, World, world  # noqa: F4
 from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
 from sqlalchemy import select, text
 
-from slipway.contracts import clusters, containers, jobs
+from slipway.contracts import bulk, clusters, containers, jobs
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
@@ -76,6 +76,45 @@ async def test_a_container_is_followed_while_a_job_works_on_it(fleet: Fleet) -> 
     assert (await _read(fleet, container)).node == "pve1"
     (sent,) = [each for each in await _sent(fleet) if each.job == waiting]
     assert sent.target.node == "pve1"
+
+
+async def test_what_is_being_copied_is_busy(fleet: Fleet) -> None:  # noqa: F811
+    """Nothing else is done to it, alone or in a batch, but another copy; the copy's end frees it."""
+    source = await _made(fleet)
+    copy = await _clone(fleet, source, "copy-1")
+
+    with pytest.raises(Conflict) as refused:
+        await fleet.world.gateway.ask(containers.DeleteContainer(container=source))
+    vmid = (await _read(fleet, source)).vmid
+    batch = await fleet.ask(bulk.RequestBatch(kind=JobKind.START, selection=str(vmid)))
+    await _clone(fleet, source, "copy-2")
+
+    assert (refused.value.code, refused.value.details["job"]) == ("job.active", copy)
+    (item,) = (await fleet.job(batch.job.id)).items
+    assert item.error is not None
+    assert item.error.code == "job.active"
+
+
+async def test_a_copy_is_done_again_from_where_its_source_is(fleet: Fleet) -> None:  # noqa: F811
+    """The source has been moved since."""
+    source = await _made(fleet)
+    copy = await _clone(fleet, source, "copy")
+    await fleet.take(copy, JobState.CANCELLED, exists=False)
+    store = ObservationStore(fleet.world.tables, Queue(fleet.world.tables, LIMITS))
+    await store.observe(await _seen(fleet, source, "pve2"))
+
+    again = await fleet.world.gateway.ask(jobs.RetryJob(job=copy))
+
+    (sent,) = [each for each in await _sent(fleet) if each.job == again.job.id]
+    assert sent.source is not None
+    assert (sent.source.container, sent.source.node) == (source, "pve2")
+    assert sent.target.node == "pve2"
+
+
+async def _clone(fleet: Fleet, source: Id, hostname: str) -> Id:  # noqa: F811
+    args = jobs.JobArgs(hostname=hostname)
+    asked = jobs.RequestJob(container=source, kind=JobKind.CLONE, args=args)
+    return (await fleet.world.gateway.ask(asked)).job.id
 
 
 async def _made(fleet: Fleet) -> Id:  # noqa: F811

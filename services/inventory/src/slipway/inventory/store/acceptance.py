@@ -65,7 +65,8 @@ class AcceptanceStore:
             row = await container_row(connection, request.container, for_update=True)
             cancel = f"to cancel it and remove what it made: DELETE /api/v1/containers/{row.id}?cancel=true"
             is_made = Lifecycle(row.lifecycle) is Lifecycle.CREATING
-            await refuse_busy(connection, row.id, cancel if is_made else "wait for its end")
+            hint = cancel if is_made else "wait for its end"
+            await refuse_busy(connection, row.id, JobKind.DELETE, hint)
             await move(connection, row, Trigger.DELETION_ACCEPTED)
             command = RunJob(
                 job=new_id(),
@@ -82,7 +83,7 @@ class AcceptanceStore:
         """Accept a job on a container that exists."""
         async with accepting(self._database, request.args.hostname or "") as connection:
             row = await container_row(connection, request.container, for_update=True)
-            await refuse_busy(connection, row.id)
+            await refuse_busy(connection, row.id, request.kind)
             refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
             if request.args.hostname is not None:
                 await claim_name(connection, row.cluster_id, request.args.hostname, own=row.id)

@@ -9,18 +9,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.bulk import PlannedItem
 from slipway.contracts.containers import ContainerSpec
-from slipway.contracts.jobs import JobArgs, RunJob, Target
+from slipway.contracts.jobs import JobArgs, RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Rejected, SlipwayError, Unavailable
 from slipway.contracts.values import JobKind, Lifecycle
 from slipway.inventory.batching import BatchCommand, shortened
 from slipway.inventory.domain import Trigger, advance, refuse_unless_it_lives
 from slipway.inventory.job_rules import Known, looks_at_nodes
-from slipway.inventory.store.claims import JobActive
+from slipway.inventory.store.claims import JobActive, working_on
 from slipway.inventory.store.clusters import Seen, seen_of
-from slipway.inventory.store.containers import ContainerNotFound
-from slipway.inventory.store.queue import ACTIVE
-from slipway.inventory.tables import clusters, containers, jobs
+from slipway.inventory.store.containers import ContainerNotFound, target_of
+from slipway.inventory.tables import clusters, containers
 from slipway.runtime.clock import now
 from slipway.runtime.ids import new_id
 
@@ -59,10 +58,7 @@ async def choices_of(
     wanted = wanted.where(containers.c.id.in_(ids)).order_by(containers.c.id)
     rows = (await connection.execute(wanted.with_for_update(of=containers) if lock else wanted)).all()
     by_id = {row.id: row for row in rows}
-    busy = select(jobs.c.container_id, jobs.c.id).where(
-        jobs.c.container_id.in_(ids), jobs.c.state.in_(ACTIVE)
-    )
-    active = {row.container_id: row.id for row in await connection.execute(busy)}
+    active = await working_on(connection, ids, kind)
     seen = await seen_by(connection, rows, args)
 
     def against(row: Row[Any]) -> SlipwayError | None:
@@ -101,7 +97,7 @@ def command_of(row: Row[Any], wanted: BatchCommand) -> RunJob:
     return RunJob(
         job=new_id(),
         kind=wanted.kind,
-        target=_target(row),
+        target=target_of(row),
         spec=ContainerSpec.model_validate(row.spec),
         on_failure=wanted.on_failure,
         args=wanted.args,
@@ -139,15 +135,3 @@ def _refuse_busy(row: Row[Any], active: Id | None, kind: JobKind) -> None:
         advance(Lifecycle(row.lifecycle), Trigger.DELETION_ACCEPTED)
     else:
         refuse_unless_it_lives(Lifecycle(row.lifecycle), kind)
-
-
-def _target(row: Row[Any]) -> Target:
-    return Target(
-        container=row.id,
-        cluster=row.cluster_id,
-        cluster_name=row.cluster,
-        node=row.node,
-        vmid=row.vmid,
-        vmid_is_provisional=row.vmid_is_provisional,
-        hostname=row.hostname,
-    )

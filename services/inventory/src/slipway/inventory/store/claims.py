@@ -1,6 +1,6 @@
 """Claims on names, VMIDs and containers: refused before, or broken as an index; either way told the same."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, FieldError
-from slipway.contracts.values import Lifecycle
+from slipway.contracts.values import JobKind, Lifecycle
 from slipway.inventory.domain import IllegalTransition, Trigger, VmidTaken, advance
 from slipway.inventory.store.queue import ACTIVE
 from slipway.inventory.store.vmids import lock_names
@@ -67,13 +67,28 @@ async def trying(connection: AsyncConnection, hostname: str = "") -> AsyncIterat
         raise _claimed(error, hostname) from error
 
 
-async def refuse_busy(connection: AsyncConnection, container: Id, hint: str = "wait for its end") -> None:
+async def refuse_busy(
+    connection: AsyncConnection, container: Id, kind: JobKind | None = None, hint: str = "wait for its end"
+) -> None:
     """Refuse a container that a job works on; the hint says what can be done."""
-    active = await connection.scalar(
-        select(jobs.c.id).where(jobs.c.container_id == container, jobs.c.state.in_(ACTIVE))
-    )
+    active = (await working_on(connection, [container], kind)).get(container)
     if active is not None:
         raise JobActive(f"Job {active} works on this container; {hint}.", job=active)
+
+
+async def working_on(
+    connection: AsyncConnection, ids: Sequence[Id], kind: JobKind | None = None
+) -> Mapping[Id, Id]:
+    """Give the jobs that are in the way of another one of a kind, by container.
+
+    A copy is in the way of all that is done to its source, whose config Proxmox locks; not of other copies.
+    """
+    works = select(jobs.c.container_id.label("of"), jobs.c.id)
+    works = works.where(jobs.c.container_id.in_(ids), jobs.c.state.in_(ACTIVE))
+    copies = select(jobs.c.source_id, jobs.c.id).where(
+        jobs.c.source_id.in_(ids if kind is not JobKind.CLONE else ()), jobs.c.state.in_(ACTIVE)
+    )
+    return {row.of: row.id for row in await connection.execute(works.union_all(copies))}
 
 
 async def claim_name(connection: AsyncConnection, cluster: Id, hostname: str, *, own: Id = "") -> None:

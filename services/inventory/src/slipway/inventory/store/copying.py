@@ -62,7 +62,7 @@ class CopyStore:
         hostname = request.args.hostname or ""
         async with accepting(self._database, hostname) as connection:
             row = await container_row(connection, request.container, for_update=True)
-            await refuse_busy(connection, row.id)
+            await refuse_busy(connection, row.id, JobKind.CLONE)
             refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
             wanted = request.args.vmid
             vmid = await free_vmid(connection, row.cluster_id, wanted, is_free=vmid_is_free)

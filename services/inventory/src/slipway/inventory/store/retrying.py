@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Row, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.jobs import RunJob, RunRecord
+from slipway.contracts.jobs import RunJob, RunRecord, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
@@ -45,10 +45,13 @@ async def second_try(connection: AsyncConnection, job: Id, phase: Phase | None) 
         await _refuse_outdated(connection, old)
     record = RunRecord.model_validate(old.record) if old.record else None
     is_gone = row.lifecycle == Lifecycle.DELETED and row.forgotten_as is None
-    row = await _reclaim(connection, row, before)
+    source = await _source_of(connection, before, record)
+    if source is not None and is_gone and before.args.target_node is None:
+        await connection.execute(update(containers).where(containers.c.id == row.id).values(node=source.node))
     changes = {
         "job": new_id(),
-        "target": target_of(row),
+        "target": target_of(await _reclaim(connection, row, before)),
+        "source": source,
         "retry_of": old.id,
         "first_step": None if is_gone else first_step(record, phase, before.first_step),
     }
@@ -69,6 +72,17 @@ async def _refuse_outdated(connection: AsyncConnection, old: Row[Any]) -> None:
             "failed, or make a new container.",
             job=found,
         )
+
+
+async def _source_of(connection: AsyncConnection, command: RunJob, record: RunRecord | None) -> Target | None:
+    """Give what is copied as it is now; it has to live as long as there is no copy."""
+    if command.source is None:
+        return None
+    row = await container_row(connection, command.source.container, for_update=True)
+    if record is None or not record.exists_on_host:
+        refuse_unless_it_lives(Lifecycle(row.lifecycle), command.kind)
+    await refuse_busy(connection, row.id, command.kind)
+    return target_of(row)
 
 
 async def _reclaim(connection: AsyncConnection, row: Row[Any], command: RunJob) -> Row[Any]:
