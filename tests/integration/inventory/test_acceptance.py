@@ -303,6 +303,15 @@ async def test_a_key_gives_its_first_answer_again_and_never_another_requests(wor
     assert [each.hostname for each in page.items] == ["web-1"]
 
 
+async def test_a_key_used_twice_at_once_gets_one_answer(world: World) -> None:
+    """Whoever comes while the first request is being done waits for its reply."""
+    await world.add()
+
+    came = await asyncio.gather(*(world.create("web-1", key="k") for _ in range(4)))
+
+    assert len({each.job.id for each in came}) == 1
+
+
 async def test_what_works_on_a_container_keeps_a_deletion_and_a_retry_away(world: World) -> None:
     """A container that is being created is busy, and its job is not one to retry."""
     await world.add()

@@ -54,6 +54,9 @@ class AcceptanceStore:
             VmidTaken: if the wanted VMID is in use; names the field.
         """
         async with accepting(self._database, creation.spec.hostname) as connection:
+            done = await audit.done_meanwhile(connection, call, "container.create", request, Accepted)
+            if done is not None:
+                return done
             command = await claim(connection, creation)
             accepted = await self._intake.take_in(connection, call, command)
             await audit.remember(connection, call, "container.create", request, accepted)
@@ -62,6 +65,9 @@ class AcceptanceStore:
     async def delete(self, call: Call, request: DeleteContainer) -> Accepted:
         """Accept a deletion."""
         async with accepting(self._database) as connection:
+            done = await audit.done_meanwhile(connection, call, "container.delete", request, Accepted)
+            if done is not None:
+                return done
             row = await container_row(connection, request.container, for_update=True)
             cancel = f"to cancel it and remove what it made: DELETE /api/v1/containers/{row.id}?cancel=true"
             is_made = Lifecycle(row.lifecycle) is Lifecycle.CREATING
@@ -82,6 +88,9 @@ class AcceptanceStore:
     async def request(self, call: Call, request: RequestJob) -> Accepted:
         """Accept a job on a container that exists."""
         async with accepting(self._database, request.args.hostname or "") as connection:
+            done = await audit.done_meanwhile(connection, call, str(request.kind), request, Accepted)
+            if done is not None:
+                return done
             row = await container_row(connection, request.container, for_update=True)
             await refuse_busy(connection, row.id, request.kind)
             refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
@@ -113,6 +122,9 @@ class AcceptanceStore:
     async def retry(self, call: Call, request: RetryJob) -> Accepted:
         """Accept a failed job's second try: the same input, from the step that failed."""
         async with accepting(self._database) as connection:
+            done = await audit.done_meanwhile(connection, call, "job.retry", request, Accepted)
+            if done is not None:
+                return done
             command = await second_try(connection, request.job, request.phase)
             accepted = await self._intake.take_in(connection, call, command)
             await audit.remember(connection, call, "job.retry", request, accepted)

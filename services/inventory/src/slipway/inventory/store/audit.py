@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -87,6 +87,20 @@ async def replayed(
     if (row.action, row.digest) != (action, digest_of(request)):
         raise IdempotencyMismatch("This Idempotency-Key was used for another request; take a new one.")
     return reply.model_validate(row.reply)
+
+
+async def done_meanwhile(
+    connection: AsyncConnection, call: Call, action: str, request: Value, reply: type[ReplyT]
+) -> ReplyT | None:
+    """Wait for a request that is being done under the same key, and give its reply; None if there is none.
+
+    To be called first in the transaction that does the request: who comes next under the key waits for it.
+    """
+    if call.idempotency_key is None:
+        return None
+    key = f"key {call.actor} {call.idempotency_key}"
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+    return await replayed(connection, call, action, request, reply)
 
 
 async def remember(

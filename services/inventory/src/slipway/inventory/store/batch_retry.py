@@ -69,6 +69,9 @@ class BatchRetries:
             PlanChanged: if it means something else than what was shown.
         """
         async with accepting(self._database) as connection:
+            done = await audit.done_meanwhile(connection, call, "batch.retry", request, BatchAccepted)
+            if done is not None:
+                return done
             wanted, tries = await _tries(connection, request.job, judge)
             planned = [each.planned for each in tries]
             await batch_plans.refuse_unshown(

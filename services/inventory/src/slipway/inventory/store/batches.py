@@ -86,6 +86,9 @@ class BatchStore:
             PlanChanged: if the selection means something else than what was shown.
         """
         async with accepting(self._database) as connection:
+            done = await audit.done_meanwhile(connection, call, "batch.request", request, BatchAccepted)
+            if done is not None:
+                return done
             choices = await _choose(connection, request, judge, lock=True)
             items = [each.planned for each in choices]
             await batch_plans.refuse_unshown(
@@ -101,6 +104,9 @@ class BatchStore:
     ) -> BatchAccepted:
         """Accept creations of the same kind, under the next free names."""
         async with accepting(self._database, request.spec.hostname) as connection:
+            done = await audit.done_meanwhile(connection, call, "batch.create", request, BatchAccepted)
+            if done is not None:
+                return done
             cluster = creations[0].cluster
             await lock_names(connection, cluster)
             taken = await names_in_use(connection, cluster)

@@ -61,6 +61,9 @@ class CopyStore:
         """
         hostname = request.args.hostname or ""
         async with accepting(self._database, hostname) as connection:
+            done = await audit.done_meanwhile(connection, call, str(request.kind), request, Accepted)
+            if done is not None:
+                return done
             row = await container_row(connection, request.container, for_update=True)
             await refuse_busy(connection, row.id, JobKind.CLONE)
             refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
