@@ -49,6 +49,25 @@ async def test_a_command_that_can_not_leave_is_its_own_jobs_end(fleet: Fleet) ->
     assert await _told(fleet.world, behind.job.id) == ["slipway.v1.command.provisioner.job.run"]
 
 
+async def test_waiting_copies_hide_no_other_job_of_the_same_person(fleet: Fleet) -> None:  # noqa: F811
+    """However many there are, what there is room for begins; positions are those of the fair order."""
+    made = await fleet.job((await fleet.make(2)).job.id)
+    source, other = (str(each.container) for each in made.items)
+    copies = [await _ask(fleet, source, JobKind.CLONE, f"copy-{number}") for number in range(12)]
+
+    started = await _ask(fleet, other, JobKind.START)
+
+    assert await _told(fleet.world, started) == ["slipway.v1.command.provisioner.job.run"]
+    places = [(await fleet.job(copy)).position for copy in copies]
+    assert places == [None, None, *range(10)]
+
+
+async def _ask(fleet: Fleet, container: Id, kind: JobKind, hostname: str | None = None) -> Id:  # noqa: F811
+    args = jobs.JobArgs(hostname=hostname)
+    asked = jobs.RequestJob(container=container, kind=kind, args=args)
+    return (await fleet.world.gateway.ask(asked)).job.id
+
+
 async def _enlarge(world: World, job: Id) -> None:  # noqa: F811
     """Make a waiting job's command larger than the bus takes, as older versions let it be."""
     async with world.tables.begin() as connection:

@@ -3,9 +3,10 @@
 Fair between people: of those who wait, who has the fewest jobs running goes first, then who waits longest.
 """
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind
@@ -31,17 +32,38 @@ class Limits:
 
 def choose(waiting: Sequence[Entry], running: Sequence[Entry], limits: Limits) -> tuple[Entry, ...]:
     """Choose which waiting jobs start now, in their order."""
-    left = sorted(waiting, key=lambda entry: entry.job)
-    busy = list(running)
-    chosen: list[Entry] = []
-    while len(busy) < limits.jobs:
-        share = Counter(entry.actor for entry in busy)
-        creating = sum(entry.kind.makes for entry in busy)
-        able = [each for each in left if not each.kind.makes or creating < limits.creations]
-        if not able:
-            break
-        entry = min(able, key=lambda each: (share[each.actor], each.job))
-        left.remove(entry)
-        busy.append(entry)
-        chosen.append(entry)
-    return tuple(chosen)
+    free = max(0, limits.jobs - len(running))
+    return tuple(islice(_turns(waiting, running, limits), free))
+
+
+def order(waiting: Sequence[Entry], running: Sequence[Entry], limits: Limits) -> tuple[Entry, ...]:
+    """Tell in which order waiting jobs start, by what is known now.
+
+    Creations for which there is no room now come after all that there is room for.
+    """
+    able = tuple(_turns(waiting, running, limits))
+    late = set(waiting) - set(able)
+    unlimited = replace(limits, creations=len(waiting) + len(running))
+    return (*able, *_turns(tuple(late), (*running, *able), unlimited))
+
+
+def _turns(waiting: Sequence[Entry], running: Sequence[Entry], limits: Limits) -> Iterator[Entry]:
+    """Give who begins next, and next, as long as creations find room."""
+    lines: dict[tuple[str, bool], deque[Entry]] = {}
+    for entry in sorted(waiting, key=lambda each: each.job):
+        lines.setdefault((entry.actor, entry.kind.makes), deque()).append(entry)
+    share = Counter(entry.actor for entry in running)
+    creating = sum(entry.kind.makes for entry in running)
+    while True:
+        heads = [
+            line[0]
+            for (_, makes), line in lines.items()
+            if line and (not makes or creating < limits.creations)
+        ]
+        if not heads:
+            return
+        entry = min(heads, key=lambda each: (share[each.actor], each.job))
+        lines[entry.actor, entry.kind.makes].popleft()
+        share[entry.actor] += 1
+        creating += entry.kind.makes
+        yield entry

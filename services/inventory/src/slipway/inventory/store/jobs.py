@@ -15,7 +15,7 @@ from slipway.inventory.domain import actions
 from slipway.inventory.store.batch_items import batch_job, counts_of, item_moved, items_of, lock_parent
 from slipway.inventory.store.endings import move_container
 from slipway.inventory.store.pages import page
-from slipway.inventory.store.queue import Queue, positions
+from slipway.inventory.store.queue import Queue
 from slipway.inventory.tables import containers, credentials, jobs
 from slipway.runtime.database import Database
 from slipway.runtime.logs import get_logger
@@ -56,7 +56,7 @@ class JobStore:
                 return batch_job(
                     row, await counts_of(connection, [row.id]), await items_of(connection, row.id)
                 )
-            return _job(row, await positions(connection, [row]))
+            return _job(row, await self._queue.positions(connection, [row]))
 
     async def is_batch(self, job: Id) -> bool:
         """Tell whether a job is a batch."""
@@ -79,7 +79,7 @@ class JobStore:
             wanted = wanted.where(jobs.c.kind.in_(query.kind))
         async with self._database.begin() as connection:
             rows = list((await connection.execute(wanted)).all())
-            places = await positions(connection, rows)
+            places = await self._queue.positions(connection, rows)
             counts = await counts_of(connection, [row.id for row in rows if row.kind == JobKind.BATCH])
 
         def make(row: Row[Any]) -> Job:

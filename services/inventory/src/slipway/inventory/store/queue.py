@@ -1,5 +1,6 @@
 """The queue: a job waits as a row; its command enters the outbox when its node may begin it."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, func, select, update
@@ -10,7 +11,7 @@ from slipway.contracts.jobs import CancelJob, RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, TooLarge
 from slipway.contracts.values import JobKind, JobState
-from slipway.inventory.queueing import Entry, Limits, choose
+from slipway.inventory.queueing import Entry, Limits, choose, order
 from slipway.inventory.store import audit
 from slipway.inventory.store.clusters import ClusterStore, NodeNotFound
 from slipway.inventory.tables import jobs, nodes
@@ -23,6 +24,8 @@ from slipway.runtime.logs import get_logger
 log = get_logger()
 
 ACTIVE = (JobState.QUEUED, JobState.RUNNING)
+MAKING = tuple(kind for kind in JobKind if kind.makes)
+_ENTRY = (jobs.c.id, jobs.c.kind, jobs.c.actor)
 
 
 class Queue:
@@ -41,15 +44,40 @@ class Queue:
         # A resting node is emptied: what moves away from it begins all the same.
         may = (jobs.c.kind == JobKind.MIGRATE,) if resting else ()
         here = (jobs.c.cluster_id == cluster, jobs.c.node == node, jobs.c.state.in_(ACTIVE))
-        columns = (jobs.c.id, jobs.c.kind, jobs.c.actor)
-        running = await connection.execute(select(*columns).where(*here, jobs.c.released_at.is_not(None)))
+        running = await connection.execute(select(*_ENTRY).where(*here, jobs.c.released_at.is_not(None)))
         # No more than a node takes can be chosen of one person: a thousand of theirs hide nobody else's.
-        group = [jobs.c.actor, jobs.c.kind == JobKind.CREATE]
+        group = [jobs.c.actor, jobs.c.kind.in_(MAKING)]
         turn = func.row_number().over(partition_by=group, order_by=jobs.c.id).label("turn")
-        lines = select(*columns, turn).where(*here, *may, jobs.c.released_at.is_(None)).subquery()
+        lines = select(*_ENTRY, turn).where(*here, *may, jobs.c.released_at.is_(None)).subquery()
         waiting = await connection.execute(select(lines).where(lines.c.turn <= self._limits.jobs))
         chosen = choose([_entry(row) for row in waiting], [_entry(row) for row in running], self._limits)
         await _send(connection, [entry.job for entry in chosen])
+
+    async def positions(
+        self, connection: AsyncConnection, rows: Sequence[Row[Any]]
+    ) -> Mapping[Id, tuple[int, str]]:
+        """Give where waiting jobs stand in the queue of their node, and what they wait for."""
+        wait = [row for row in rows if row.state == JobState.QUEUED and row.released_at is None]
+        wanted = {row.id for row in wait}
+        found: dict[Id, tuple[int, str]] = {}
+        for cluster, node in sorted({(row.cluster_id, row.node) for row in wait if row.node is not None}):
+            here = (nodes.c.cluster_id == cluster, nodes.c.node == node)
+            resting = await connection.scalar(select(nodes.c.in_maintenance).where(*here))
+            line = await self._order(connection, cluster, node)
+            if resting:
+                line = sorted(line, key=lambda entry: entry.kind is not JobKind.MIGRATE)
+            for place, entry in enumerate(line):
+                if entry.job in wanted:
+                    rests = resting and entry.kind is not JobKind.MIGRATE
+                    found[entry.job] = (place, "maintenance" if rests else "limit")
+        return found
+
+    async def _order(self, connection: AsyncConnection, cluster: Id, node: str) -> Sequence[Entry]:
+        here = (jobs.c.cluster_id == cluster, jobs.c.node == node, jobs.c.state.in_(ACTIVE))
+        rows = (await connection.execute(select(*_ENTRY, jobs.c.released_at).where(*here))).all()
+        waiting = [_entry(row) for row in rows if row.released_at is None]
+        running = [_entry(row) for row in rows if row.released_at is not None]
+        return order(waiting, running, self._limits)
 
     async def set_maintenance(self, call: Call, cluster: str, node: str, *, is_on: bool) -> Cluster:
         """Switch a node's maintenance; when it ends, what waits begins."""
@@ -100,26 +128,6 @@ async def _give_up(connection: AsyncConnection, command: RunJob, why: TooLarge) 
         job=command.job, kind=command.kind, target=command.target, exists_on_host=command.finds_container
     )
     await outbox.add(connection, order, message_id=f"job:{command.job}:given-up")
-
-
-async def positions(connection: AsyncConnection, rows: list[Row[Any]]) -> dict[str, tuple[int, str]]:
-    """Give where waiting jobs stand in the queue of their node, and what they wait for."""
-    ids = [row.id for row in rows if row.state == JobState.QUEUED and row.released_at is None]
-    if not ids:
-        return {}
-    place = func.row_number().over(partition_by=(jobs.c.cluster_id, jobs.c.node), order_by=jobs.c.id)
-    waiting = (
-        select(jobs.c.id, jobs.c.kind, (place - 1).label("place"), nodes.c.in_maintenance)
-        .join(nodes, (nodes.c.cluster_id == jobs.c.cluster_id) & (nodes.c.node == jobs.c.node))
-        .where(jobs.c.state == JobState.QUEUED, jobs.c.released_at.is_(None))
-        .subquery()
-    )
-    found = await connection.execute(select(waiting).where(waiting.c.id.in_(ids)))
-    return {row.id: (row.place, _waits_for(row)) for row in found}
-
-
-def _waits_for(row: Row[Any]) -> str:
-    return "maintenance" if row.in_maintenance and row.kind != JobKind.MIGRATE else "limit"
 
 
 def _entry(row: Any) -> Entry:

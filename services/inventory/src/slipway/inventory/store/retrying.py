@@ -13,11 +13,10 @@ from slipway.inventory.domain import Trigger, first_step, refuse_unless_it_lives
 from slipway.inventory.store.claims import claim_name, move, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.jobs import job_row
+from slipway.inventory.store.queue import MAKING
 from slipway.inventory.store.vmids import free_vmid
 from slipway.inventory.tables import containers, jobs
 from slipway.runtime.ids import new_id
-
-MAKING = tuple(kind for kind in JobKind if kind.makes)
 
 
 class NotRetryable(Conflict):
