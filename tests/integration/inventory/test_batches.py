@@ -44,10 +44,18 @@ class Fleet:
 
     async def take(self, job: Id, state: JobState, *, exists: bool = True) -> None:
         """Take a record of a job."""
+        record = await self.record(job, state, exists=exists)
+        async with self.world.tables.begin() as connection:
+            known = select(tables.jobs.c.record_sequence).where(tables.jobs.c.id == job)
+            sequence = (await connection.scalars(known)).one()
+        await self.store.take_record(record, sequence + 1)
+
+    async def record(self, job: Id, state: JobState, *, exists: bool = True) -> jobs.RunRecord:
+        """Give a record of a job."""
         async with self.world.tables.begin() as connection:
             row = (await connection.execute(select(tables.jobs).where(tables.jobs.c.id == job))).one()
         command = jobs.RunJob.model_validate(row.command)
-        record = jobs.RunRecord(
+        return jobs.RunRecord(
             id=job,
             kind=command.kind,
             state=state,
@@ -60,7 +68,6 @@ class Fleet:
             started_at=AT,
             finished_at=AT if state.is_terminal else None,
         )
-        await self.store.take_record(record, row.record_sequence + 1)
 
     async def make(self, count: int) -> bulk.BatchAccepted:
         """Create containers like one another, and let them be built."""

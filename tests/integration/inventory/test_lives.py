@@ -1,21 +1,32 @@
 """What becomes of a container: by deletions that end early, second tries that come late, moves by others."""
 
+from collections import Counter
+
 import pytest
 from integration.inventory.test_acceptance import NODE, World, world  # noqa: F401  a fixture
 from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
+from nats.aio.client import Client
 from sqlalchemy import select, text
 
-from slipway.contracts import bulk, clusters, containers, jobs
+from slipway.contracts import bulk, clusters, containers, jobs, kept
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
+from slipway.inventory.store.absence import AbsenceStore
 from slipway.inventory.store.clusters import ClusterStore
+from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.observing import ObservationStore
 from slipway.inventory.store.queue import Queue
+from slipway.inventory.store.vmids import VmidStore
+from slipway.runtime.bus import Bus
+from slipway.runtime.call import Call
 from slipway.runtime.clock import now
+from support.nats import MakeBus
+
+CALL = Call(actor="me", correlation_id="c")
 
 
 async def test_a_deletion_that_never_began_leaves_a_whole_container(fleet: Fleet) -> None:  # noqa: F811
@@ -40,7 +51,8 @@ async def test_a_creation_is_not_done_again_after_the_deletion(fleet: Fleet) -> 
     with pytest.raises(Conflict) as refused:
         await fleet.world.gateway.ask(jobs.RetryJob(job=accepted.job.id))
 
-    assert (refused.value.code, refused.value.details["job"]) == ("job.not-retryable", deletion.job.id)
+    assert refused.value.code == "job.not-retryable"
+    assert (await fleet.job(accepted.job.id)).actions == ()
 
 
 async def test_a_creation_whose_remains_are_gone_begins_anew(fleet: Fleet) -> None:  # noqa: F811
@@ -76,6 +88,82 @@ async def test_a_container_is_followed_while_a_job_works_on_it(fleet: Fleet) -> 
     assert (await _read(fleet, container)).node == "pve1"
     (sent,) = [each for each in await _sent(fleet) if each.job == waiting]
     assert sent.target.node == "pve1"
+
+
+async def test_nothing_is_kept_of_a_deleted_container_nor_changed_by_an_ended_job(fleet: Fleet) -> None:  # noqa: F811
+    """What is discovered too late is refused, and so is another VMID."""
+    accepted = await fleet.world.create("web")
+    await fleet.take(accepted.job.id, JobState.CANCELLED, exists=False)
+
+    with pytest.raises(Conflict) as discovered:
+        await ContainerStore(fleet.world.tables).discover(
+            containers.StoreDiscovery(container=accepted.container.id), {"pw": "sealed"}
+        )
+    with pytest.raises(Conflict) as replaced:
+        await VmidStore(fleet.world.tables).replace(accepted.job.id, accepted.container.vmid)
+
+    assert discovered.value.code == "container.illegal-transition"
+    assert replaced.value.code == "job.ended"
+
+
+async def test_a_container_removed_by_hand_gives_up_what_another_wants(
+    fleet: Fleet,  # noqa: F811
+    make_bus: MakeBus,
+) -> None:
+    """Its name in any case and its VMID, for a creation and for a copy; it keeps them until then."""
+    one, two, source = (str(each.container) for each in (await fleet.job((await fleet.make(3)).job.id)).items)
+    await make_bus("provisioner", _nothing_is_there)
+
+    created = await fleet.world.create("WEB-1")
+    copy = await _clone(fleet, source, "Web-2")
+
+    assert (await fleet.job(created.job.id)).hostname == "WEB-1"
+    assert (await fleet.job(copy)).hostname == "Web-2"
+    assert {(await _read(fleet, each)).lifecycle for each in (one, two)} == {Lifecycle.DELETED}
+    assert (await _read(fleet, source)).lifecycle is Lifecycle.READY
+
+
+async def test_a_cancel_sees_where_a_run_stands_now(fleet: Fleet, make_bus: MakeBus, admin: Client) -> None:  # noqa: F811
+    """Also if the row lags: past the point of no return it is refused, and not offered."""
+    container = await _made(fleet)
+    deletion = (await fleet.world.gateway.ask(containers.DeleteContainer(container=container))).job.id
+    pause = b'{"pause_until": "2999-01-01T00:00:00Z"}'
+    await admin.request("$JS.API.CONSUMER.PAUSE.EVENTS.inventory-records", pause)
+    step = jobs.StepStatus(name="delete.task", is_cancellable=False, started_at=now())
+    record = (await fleet.record(deletion, JobState.RUNNING)).model_copy(update={"steps": (step,)})
+    worker = await make_bus("provisioner")
+    await worker.commit(record, (), expected_sequence=0, commit_id=record.commit)
+
+    with pytest.raises(Conflict) as refused:
+        await fleet.world.gateway.ask(jobs.RequestCancel(job=deletion))
+
+    assert refused.value.code == "job.not-cancellable"
+    assert (await fleet.job(deletion)).actions == ()
+
+
+async def test_forgotten_containers_are_looked_for_in_turns(fleet: Fleet) -> None:  # noqa: F811
+    """However many there are, each has its turn."""
+    made = (await fleet.job((await fleet.make(4)).job.id)).items
+    store = AbsenceStore(fleet.world.tables, at_once=2)
+    for each in made:
+        await store.forget(CALL, str(each.container))
+
+    seen = [target.container for _ in range(4) for target in await store.forgotten()]
+
+    assert Counter(seen) == {str(each.container): 2 for each in made}
+
+
+def _nothing_is_there(bus: Bus) -> None:
+    """Answer as the provisioner does for a cluster without guests."""
+
+    async def guard(_query: kept.GetGuard, _call: Call) -> kept.Guard:
+        return kept.Guard()
+
+    async def check(_query: kept.CheckVmid, _call: Call) -> kept.VmidState:
+        return kept.VmidState(is_free=True)
+
+    bus.answer(kept.GetGuard, guard)
+    bus.answer(kept.CheckVmid, check)
 
 
 async def test_what_is_being_copied_is_busy(fleet: Fleet) -> None:  # noqa: F811

@@ -90,6 +90,26 @@ async def test_old_jobs_go_but_a_containers_newest(world: World) -> None:  # noq
     assert await _jobs(world) == {again.job.id, running.job.id}
 
 
+async def test_a_container_that_was_deleted_goes_with_its_jobs(world: World) -> None:  # noqa: F811
+    """And with its secrets; one that lives, or is only forgotten, keeps its newest job."""
+    fleet = await _fleet(world)
+    made = (await fleet.job((await fleet.make(3)).job.id)).items
+    gone, forgotten, living = (str(each.container) for each in made)
+    async with world.tables.begin() as connection:
+        one = tables.containers.c
+        deleted = update(tables.containers).values(lifecycle="deleted", updated_at=AT)
+        await connection.execute(deleted.where(one.id == gone))
+        await connection.execute(deleted.where(one.id == forgotten).values(forgotten_as="ready"))
+
+    await Retention(RetentionStore(world.tables), jobs=DAY, audit=DAY).remove_all()
+
+    async with world.tables.begin() as connection:
+        left = set(await connection.scalars(select(tables.containers.c.id)))
+        secrets = set(await connection.scalars(select(tables.credentials.c.container_id)))
+    assert left == secrets == {forgotten, living}
+    assert await _jobs(world) & {str(each.job) for each in made} == {str(each.job) for each in made[1:]}
+
+
 async def test_old_entries_and_keys_go(world: World) -> None:  # noqa: F811
     """An audit entry and a key of before go; a young one stays, and its key still gives the same answer."""
     await _fleet(world)

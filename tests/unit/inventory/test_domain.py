@@ -19,8 +19,10 @@ from slipway.inventory.domain import (
     NodeUnknown,
     NoVmidLeft,
     OsTemplateNotFound,
+    Standing,
     Trigger,
     VmidTaken,
+    actions,
     advance,
     after_success,
     choose_archive,
@@ -307,3 +309,33 @@ def test_a_copy_has_its_own_name_and_macs() -> None:
     copy = copied(DISKS, JobArgs(hostname="web-2"), "pve1")
 
     assert (copy.hostname, copy.vmid, copy.networks[0].hwaddr) == ("web-2", None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "lifecycle", "since", "offered"),
+    [
+        (JobKind.CREATE, Lifecycle.FAILED, "", ("retry", "delete")),
+        (JobKind.CREATE, Lifecycle.DELETED, "", ("retry",)),
+        (JobKind.CREATE, Lifecycle.READY, "outdated", ("delete",)),
+        (JobKind.CREATE, Lifecycle.CREATING, "busy", ()),
+        (JobKind.DELETE, Lifecycle.READY, "", ("retry",)),
+        (JobKind.START, Lifecycle.READY, "", ("retry",)),
+        (JobKind.START, Lifecycle.READY, "outdated", ()),
+        (JobKind.START, Lifecycle.DELETED, "", ()),
+    ],
+)
+def test_only_what_is_not_refused_is_offered(
+    kind: JobKind, lifecycle: Lifecycle, since: str, offered: tuple[str, ...]
+) -> None:
+    """After a failed job, by what became of its container since."""
+    standing = Standing(lifecycle=lifecycle, is_busy=since == "busy", is_outdated=since == "outdated")
+
+    assert actions(kind, JobState.FAILED, None, standing) == offered
+
+
+def test_a_cancel_is_offered_until_the_point_of_no_return() -> None:
+    """And always while a job waits."""
+    final = StepStatus(name="delete.task", is_cancellable=False, started_at=AT)
+
+    assert actions(JobKind.DELETE, JobState.QUEUED) == ("cancel",)
+    assert actions(JobKind.DELETE, JobState.RUNNING, stood(final)) == ()

@@ -362,7 +362,7 @@ class ContainerFound(Event):
 
 
 class ContainerChanged(Event):
-    """A container's power or node changed, or a deletion left it; whoever reads it now reads the new state."""
+    """A container's power or node changed, or its deletion failed; whoever reads it now reads the new one."""
 
     subject: ClassVar[str] = "slipway.v1.event.container.{id}.changed"
     id: Id

@@ -4,12 +4,13 @@ Pure: facts and randomness are arguments. What a request may not be is in `rules
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
 from slipway.contracts.clusters import ClusterSpec, NodeFacts, StorageFact, VmidRange
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
-from slipway.contracts.jobs import JobArgs, RunRecord
+from slipway.contracts.jobs import JobArgs, RunRecord, StepStatus
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError, Unavailable
 from slipway.contracts.templates import Manifest, Resources, Variable
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase, Power
@@ -36,7 +37,7 @@ class Trigger(StrEnum):
     """It ended before anything was removed: the container is what it was."""
     DELETION_SUCCEEDED = "deletion-succeeded"
     FOUND_GONE = "found-gone"
-    """Proxmox says that its VMID is free: someone removed what was left of it."""
+    """Proxmox says that its VMID is free: someone removed it, or what was left of it."""
     FORGOTTEN = "forgotten"
     SEEN_AGAIN = "seen-again"
     REMAINS_SEEN_AGAIN = "remains-seen-again"
@@ -55,6 +56,7 @@ TRANSITIONS: Mapping[tuple[Lifecycle, Trigger], Lifecycle] = MappingProxyType(
         (Lifecycle.DELETING, Trigger.DELETION_FAILED): Lifecycle.FAILED,
         (Lifecycle.DELETING, Trigger.DELETION_LEFT_IT): Lifecycle.READY,
         (Lifecycle.DELETING, Trigger.DELETION_SUCCEEDED): Lifecycle.DELETED,
+        (Lifecycle.READY, Trigger.FOUND_GONE): Lifecycle.DELETED,
         (Lifecycle.FAILED, Trigger.FOUND_GONE): Lifecycle.DELETED,
         (Lifecycle.READY, Trigger.FORGOTTEN): Lifecycle.DELETED,
         (Lifecycle.FAILED, Trigger.FORGOTTEN): Lifecycle.DELETED,
@@ -126,6 +128,12 @@ REMOVES = "delete.task"
 """The step of a deletion with which the container begins to go."""
 
 
+def refuse_deleted(lifecycle: Lifecycle) -> None:
+    """Raise `IllegalTransition` for a container of which nothing is kept any more."""
+    if lifecycle is Lifecycle.DELETED:
+        raise IllegalTransition("The container is deleted; nothing is kept of it any more.", state=lifecycle)
+
+
 def outcome(record: RunRecord, was: Lifecycle | None = None) -> Trigger:
     """What a job's end means for its container; a cancelled job counts as failed.
 
@@ -172,13 +180,24 @@ class NotCancellable(Conflict):
 
 def refuse_cancel(state: JobState, record: RunRecord | None) -> None:
     """Raise unless a job may be cancelled now."""
-    if state.is_terminal:
-        raise JobEnded(f"The job has ended: {state}.", state=state)
-    step = next((each for each in (record.steps if record else ()) if each.status == "started"), None)
-    if step is not None and not step.is_cancellable:
+    refuse_ended(state)
+    step = _unfinished(record)
+    if step is not None:
         raise NotCancellable(
             f"Step {step.name} can't be left half done; the job ends by itself in a moment.", step=step.name
         )
+
+
+def _unfinished(record: RunRecord | None) -> StepStatus | None:
+    """Give the step that runs and can't be left half done."""
+    step = next((each for each in (record.steps if record else ()) if each.status == "started"), None)
+    return step if step is not None and not step.is_cancellable else None
+
+
+def refuse_ended(state: JobState) -> None:
+    """Raise `JobEnded` for a job that has."""
+    if state.is_terminal:
+        raise JobEnded(f"The job has ended: {state}.", state=state)
 
 
 def refuse_to_destroy(kind: JobKind, *, wanted: bool) -> None:
@@ -188,13 +207,38 @@ def refuse_to_destroy(kind: JobKind, *, wanted: bool) -> None:
         raise Invalid(message, errors=[FieldError(field="destroy", message=message)])
 
 
-def actions(kind: JobKind, state: JobState) -> tuple[str, ...]:
-    """Name what makes sense with a job now."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What of a job's container, and of the jobs after it, decides what can be done with it."""
+
+    lifecycle: Lifecycle
+    is_busy: bool
+    """Another job works on it."""
+    is_outdated: bool
+    """It was done again, or it made what was made or deleted anew."""
+
+
+def actions(
+    kind: JobKind, state: JobState, record: RunRecord | None = None, standing: Standing | None = None
+) -> tuple[str, ...]:
+    """Name what makes sense with a job now; `standing` is None for a batch."""
     if not state.is_terminal:
-        return ("cancel",)
+        return ("cancel",) if _unfinished(record) is None else ()
     if state is JobState.SUCCEEDED:
         return ()
-    return ("retry", "delete") if kind.makes else ("retry",)
+    if standing is None:
+        return ("retry",)
+    if standing.is_busy:
+        return ()
+    retry = ("retry",) if not standing.is_outdated and _takes(kind, standing.lifecycle) else ()
+    return (*retry, "delete") if kind.makes and standing.lifecycle in KEEPING else retry
+
+
+def _takes(kind: JobKind, lifecycle: Lifecycle) -> bool:
+    """Whether a container in this state takes such a job once more."""
+    if kind.makes:
+        return (lifecycle, Trigger.RETRY_ACCEPTED) in TRANSITIONS
+    return lifecycle in KEEPING
 
 
 def after_success(spec: ContainerSpec, kind: JobKind, args: JobArgs) -> ContainerSpec:

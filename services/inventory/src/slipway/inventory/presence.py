@@ -5,7 +5,7 @@ a name or a VMID is given up only when Proxmox itself calls the VMID free, at th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
 from slipway.contracts.containers import Container
@@ -14,7 +14,7 @@ from slipway.contracts.kept import CheckVmid, GetGuard, Guard
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Unavailable
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.domain import VmidTaken
+from slipway.inventory.domain import KEEPING, VmidTaken
 from slipway.inventory.job_rules import ContainerProtected
 from slipway.inventory.records import Records
 from slipway.inventory.store.absence import AbsenceStore
@@ -101,7 +101,7 @@ class Presence:
     ) -> ResultT:
         """Claim a name and a VMID; what stands in the way and is gone by now is given up first.
 
-        It is gone if its deletion has just ended, or if Proxmox calls the VMID of a failed one free.
+        It is gone if its deletion has just ended, or if Proxmox calls its VMID free.
 
         Args:
             claim: told whether Proxmox itself calls the wanted VMID free.
@@ -115,7 +115,7 @@ class Presence:
             for job in await self._store.at_work(cluster, vmid=vmid, hostname=hostname):
                 await self._records.catch_up(job)
             try:
-                gone = await self._gone(cluster, vmid=vmid, hostname=hostname)
+                gone = await self._gone(cluster, vmid=vmid, hostname=hostname, among=KEEPING)
                 is_free = vmid is not None and await self._is_free(cluster, vmid)
             except Unavailable:
                 gone, is_free = [], False
@@ -126,19 +126,24 @@ class Presence:
         await self._free(gone)
         return await claim()
 
-    async def free_gone(self, cluster: Id, *, vmid: int | None = None, hostname: str | None = None) -> None:
-        """Give up failed containers that hold a VMID or a name and are gone from their host.
+    async def free_gone(self, cluster: Id, vmid: int) -> None:
+        """Give up a failed container that holds a VMID and is gone from its host.
+
+        A whole one that is not seen may come back, restored by hand: it is given up only if another one wants
+        its name or its VMID.
 
         Raises:
             Unavailable: if Proxmox can't be asked; nothing is given up then.
         """
-        await self._free(await self._gone(cluster, vmid=vmid, hostname=hostname))
+        await self._free(await self._gone(cluster, vmid=vmid, hostname=None, among={Lifecycle.FAILED}))
 
-    async def _gone(self, cluster: Id, *, vmid: int | None, hostname: str | None) -> Sequence[Target]:
-        """Ask which of the failed containers that hold a VMID or a name are gone."""
+    async def _gone(
+        self, cluster: Id, *, vmid: int | None, hostname: str | None, among: Collection[Lifecycle]
+    ) -> Sequence[Target]:
+        """Ask which of the containers in these states that hold a VMID or a name are gone."""
         return [
             target
-            for target in await self._store.remains(cluster, vmid=vmid, hostname=hostname)
+            for target in await self._store.remains(cluster, vmid=vmid, hostname=hostname, among=among)
             if not (await self._bus.ask(GetGuard(target=target))).is_ours
             and await self._is_free(cluster, target.vmid)
         ]
@@ -146,7 +151,7 @@ class Presence:
     async def _free(self, gone: Sequence[Target]) -> None:
         for target in gone:
             await self._store.free(calls.current(), target.container)
-            log.info("a failed container was removed by hand", container=target.container)
+            log.info("a container was removed by hand", container=target.container)
 
     async def run(self) -> None:
         """Look for forgotten containers, for ever."""

@@ -1,8 +1,8 @@
 """Reads a run record itself when a row may lag behind it.
 
 The rows are kept from the records by a consumer, a moment later. Whoever saw a job's `done` may ask at once:
-so before a question about a job that the rows call active is answered, its record is looked at, and an end
-that it tells is taken over.
+so before a question about a job that the rows call active is answered, its record is looked at, and what is
+newer in it is taken over.
 """
 
 import contextlib
@@ -27,12 +27,12 @@ class Records:
         self._jobs = jobs
 
     async def catch_up(self, job: Id) -> bool:
-        """Take over the end of a job, if its record tells one; whether it does."""
+        """Take over where a job stands by its record; whether it has ended."""
         with contextlib.suppress(Unavailable):
             found = await self._bus.last(RunRecord, job)
-            if found is not None and found[0].state.is_terminal:
+            if found is not None:
                 await self._jobs.take_record(*found)
-                return True
+                return found[0].state.is_terminal
         return False
 
     async def unless_over(self, accept: Callable[[], Awaitable[ResultT]]) -> ResultT:
@@ -40,6 +40,7 @@ class Records:
         try:
             return await accept()
         except JobActive as error:
-            if not await self.catch_up(error.details.get("job", "")):
+            job = error.details.get("job")
+            if job is None or not await self.catch_up(job):
                 raise
         return await accept()

@@ -17,7 +17,7 @@ _EVERY_SECONDS = 3600.0
 
 
 class Retention:
-    """Removes old jobs, audit entries and Idempotency-Keys."""
+    """Removes old jobs, deleted containers, audit entries and Idempotency-Keys."""
 
     def __init__(self, store: RetentionStore, *, jobs: timedelta, audit: timedelta) -> None:
         self._store = store
@@ -38,6 +38,7 @@ class Retention:
         at = now()
         removed = {
             "jobs": await _all_of(self._store.remove_jobs, at - self._jobs),
+            "containers": await _all_of(self._store.remove_containers, at - self._jobs),
             "audit": await _all_of(self._store.remove_audit, at - self._audit),
             "keys": await _all_of(self._store.remove_keys, at - KEYS_KEPT),
         }

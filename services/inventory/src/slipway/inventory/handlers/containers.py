@@ -158,7 +158,7 @@ class ContainerHandlers:
         await self._observations.miss(event.cluster, event.vmid, event.at)
         # Asked again when its name or VMID is wanted: nothing is lost if Proxmox can't be asked now.
         with contextlib.suppress(Unavailable):
-            await self._presence.free_gone(event.cluster, vmid=event.vmid)
+            await self._presence.free_gone(event.cluster, event.vmid)
 
     async def _template(self, spec: ContainerSpec) -> Template | None:
         return await self._bus.ask(GetTemplate(name=spec.template)) if spec.template else None

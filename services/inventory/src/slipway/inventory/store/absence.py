@@ -1,20 +1,20 @@
 """Containers that are not on their host any more, or may not be: forgotten, found again, freed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, or_, select, update
 
 from slipway.contracts.containers import ContainerDeleted, ContainerForgotten, ContainerFound
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.domain import Trigger
+from slipway.inventory.domain import KEEPING, Trigger
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, claim_name, move, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.queue import ACTIVE
-from slipway.inventory.tables import clusters, containers, jobs
+from slipway.inventory.tables import clusters, containers, credentials, jobs
 from slipway.runtime import outbox
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
@@ -28,8 +28,9 @@ _MOST = 200
 class AbsenceStore:
     """Keeps what is said about containers that are gone."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, at_once: int = _MOST) -> None:
         self._database = database
+        self._at_once = at_once
 
     async def forget(self, call: Call, container: Id) -> None:
         """Drop a container; what it was is remembered, should it come back.
@@ -47,16 +48,15 @@ class AbsenceStore:
             await audit.note(connection, call, "container.forget", row.id, "done", hostname=row.hostname)
 
     async def forgotten(self) -> Sequence[Target]:
-        """Give the forgotten containers, by cluster."""
-        query = (
-            select(containers, clusters.c.name.label("cluster"))
-            .join(clusters)
-            .where(containers.c.forgotten_as.is_not(None))
-            .order_by(containers.c.cluster_id, containers.c.id.desc())
-            .limit(_MOST)
-        )
+        """Give the forgotten containers that were not looked for the longest, by cluster; now they are."""
+        one = containers.c
+        due = select(one.id).where(one.forgotten_as.is_not(None))
+        due = due.order_by(one.looked_at.nulls_first(), one.id).limit(self._at_once)
+        query = select(containers, clusters.c.name.label("cluster")).join(clusters).order_by(one.cluster_id)
         async with self._database.begin() as connection:
-            return [target_of(row) for row in await connection.execute(query)]
+            ids = (await connection.scalars(due)).all()
+            await connection.execute(update(containers).where(one.id.in_(ids)).values(looked_at=now()))
+            return [target_of(row) for row in await connection.execute(query.where(one.id.in_(ids)))]
 
     async def found(self, call: Call, container: Id, node: str) -> None:
         """Keep a forgotten container again, where it was seen.
@@ -79,8 +79,10 @@ class AbsenceStore:
             await outbox.add(connection, told, message_id=f"container:{row.id}:found:{new_id()}")
             await audit.note(connection, call, "container.found", row.id, "done", hostname=row.hostname)
 
-    async def remains(self, cluster: Id, *, vmid: int | None, hostname: str | None) -> Sequence[Target]:
-        """Give failed containers that hold this VMID or this name, and that no job works on."""
+    async def remains(
+        self, cluster: Id, *, vmid: int | None, hostname: str | None, among: Collection[Lifecycle]
+    ) -> Sequence[Target]:
+        """Give containers in these states that hold this VMID or this name, and that no job works on."""
         working = select(jobs.c.container_id).where(
             jobs.c.container_id.is_not(None), jobs.c.state.in_(ACTIVE)
         )
@@ -89,7 +91,7 @@ class AbsenceStore:
             .join(clusters)
             .where(
                 containers.c.cluster_id == cluster,
-                containers.c.lifecycle == Lifecycle.FAILED,
+                containers.c.lifecycle.in_(among),
                 _holds(vmid, hostname),
                 containers.c.id.not_in(working),
             )
@@ -113,12 +115,17 @@ class AbsenceStore:
             return (await connection.scalars(query)).all()
 
     async def free(self, call: Call, container: Id) -> None:
-        """Give up a failed container whose VMID Proxmox calls free: its name and VMID can be used again."""
+        """Give up a container whose VMID Proxmox calls free: its name and VMID can be used again.
+
+        Of a failed one the secrets stay as long as its creation can be done again.
+        """
         async with accepting(self._database) as connection:
             row = await container_row(connection, container, for_update=True)
-            if Lifecycle(row.lifecycle) is not Lifecycle.FAILED:
+            if row.lifecycle not in KEEPING:
                 return
             await refuse_busy(connection, row.id)
+            if row.lifecycle == Lifecycle.READY:
+                await connection.execute(delete(credentials).where(credentials.c.container_id == row.id))
             await move(connection, row, Trigger.FOUND_GONE)
             told = ContainerDeleted(**_names(row))
             await outbox.add(connection, told, message_id=f"container:{row.id}:gone:{new_id()}")

@@ -19,7 +19,7 @@ from slipway.contracts.bulk import (
 from slipway.contracts.containers import JobRef
 from slipway.contracts.jobs import RunJob, RunRecord
 from slipway.contracts.message import Id
-from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.contracts.values import JobKind, JobState
 from slipway.inventory import batching
 from slipway.inventory.batching import BatchCommand
 from slipway.inventory.domain import NotCancellable, refuse_cancel

@@ -20,6 +20,7 @@ from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, NotFound
 from slipway.contracts.values import Lifecycle
+from slipway.inventory.domain import refuse_deleted
 from slipway.inventory.store import audit
 from slipway.inventory.store.listing import comes_after, filters_of, order_of
 from slipway.inventory.store.pages import PORTION, Filling
@@ -84,9 +85,13 @@ class ContainerStore:
         Args:
             found: what monitor saw.
             sealed: name of a credential to what the vault sealed.
+
+        Raises:
+            IllegalTransition: if it is deleted by now: its secrets went with it.
         """
         async with self._database.begin() as connection:
             row = await container_row(connection, found.container, for_update=True)
+            refuse_deleted(Lifecycle(row.lifecycle))
             services = [service.model_dump(mode="json") for service in found.services]
             warnings = [warning for warning in row.warnings if warning != DISCOVERY_PENDING]
             changes = {"services": services, "warnings": warnings, "address": found.address or row.address}

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import ColumnElement, Row, and_, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.jobs import Job, JobPage, ListJobs, RunJob, RunRecord
 from slipway.contracts.message import Id
 from slipway.contracts.problems import NotFound
-from slipway.contracts.values import JobKind, JobState
-from slipway.inventory.domain import actions
+from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.inventory.domain import Standing, actions
 from slipway.inventory.store.batch_items import batch_job, counts_of, item_moved, items_of, lock_parent
 from slipway.inventory.store.endings import move_container
 from slipway.inventory.store.pages import page
-from slipway.inventory.store.queue import Queue
+from slipway.inventory.store.queue import ACTIVE, MAKING, Queue
 from slipway.inventory.tables import containers, credentials, jobs
 from slipway.runtime.database import Database
 from slipway.runtime.logs import get_logger
@@ -111,6 +111,9 @@ class JobStore:
     async def take_record(self, record: RunRecord, sequence: int) -> None:
         """Take where a run stands. Idempotent: a row takes a record only with a higher sequence."""
         async with self._database.begin() as connection:
+            known = await connection.scalar(select(jobs.c.record_sequence).where(jobs.c.id == record.id))
+            if known is not None and known >= sequence:
+                return
             await lock_parent(connection, record)
             job = (
                 await connection.execute(select(jobs).where(jobs.c.id == record.id).with_for_update())
@@ -139,7 +142,23 @@ async def job_row(connection: AsyncConnection, job: Id) -> Row[Any]:
 
 
 def _select() -> Any:
-    return select(jobs, containers.c.hostname, containers.c.vmid).outerjoin(containers)
+    shown = (containers.c.hostname, containers.c.vmid, containers.c.lifecycle)
+    return select(jobs, *shown, _is_busy(), _is_outdated()).outerjoin(containers)
+
+
+def _is_busy() -> ColumnElement[bool]:
+    others = jobs.alias()
+    same = (others.c.container_id == jobs.c.container_id, others.c.id != jobs.c.id)
+    return exists().where(*same, others.c.state.in_(ACTIVE)).label("is_busy")
+
+
+def _is_outdated() -> ColumnElement[bool]:
+    """Whether a job was done again, or what it made was made anew or deleted since."""
+    others = jobs.alias()
+    is_deleted = and_(others.c.kind == JobKind.DELETE, others.c.state == JobState.SUCCEEDED)
+    anew = and_(jobs.c.kind.in_(MAKING), or_(others.c.kind.in_(MAKING), is_deleted))
+    same = (others.c.container_id == jobs.c.container_id, others.c.id > jobs.c.id)
+    return exists().where(*same, or_(others.c.retry_of == jobs.c.id, anew)).label("is_outdated")
 
 
 async def _keep(connection: AsyncConnection, record: RunRecord, sequence: int) -> None:
@@ -180,8 +199,15 @@ def _job(row: Row[Any], places: Mapping[str, tuple[int, str]]) -> Job:
         args=RunJob.model_validate(row.command).args,
         position=places[row.id][0] if row.id in places else None,
         waits_for=places[row.id][1] if row.id in places else None,
-        actions=actions(JobKind(row.kind), JobState(row.state)),
+        actions=actions(JobKind(row.kind), JobState(row.state), record, _standing(row)),
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
     )
+
+
+def _standing(row: Row[Any]) -> Standing | None:
+    if row.lifecycle is None:
+        return None
+    lifecycle = Lifecycle(row.lifecycle)
+    return Standing(lifecycle=lifecycle, is_busy=row.is_busy, is_outdated=row.is_outdated)

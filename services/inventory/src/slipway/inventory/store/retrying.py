@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Row, and_, or_, select, update
+from sqlalchemy import Row, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.jobs import RunJob, RunRecord, Target
@@ -13,9 +13,8 @@ from slipway.inventory.domain import Trigger, first_step, refuse_unless_it_lives
 from slipway.inventory.store.claims import claim_name, move, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.jobs import job_row
-from slipway.inventory.store.queue import MAKING
 from slipway.inventory.store.vmids import free_vmid
-from slipway.inventory.tables import containers, jobs
+from slipway.inventory.tables import containers
 from slipway.runtime.ids import new_id
 
 
@@ -40,8 +39,11 @@ async def second_try(connection: AsyncConnection, job: Id, phase: Phase | None) 
     row = await container_row(connection, old.container_id, for_update=True)
     await refuse_busy(connection, row.id)
     before = RunJob.model_validate(old.command)
-    if before.kind.makes:
-        await _refuse_outdated(connection, old)
+    if before.kind.makes and old.is_outdated:
+        # A deletion took the secrets with it; a later try knows better where to go on.
+        raise NotRetryable(
+            f"Job {job} is not the last of its container: it was done again, or its container was deleted."
+        )
     record = RunRecord.model_validate(old.record) if old.record else None
     is_gone = row.lifecycle == Lifecycle.DELETED and row.forgotten_as is None
     source = await _source_of(connection, before, record)
@@ -55,22 +57,6 @@ async def second_try(connection: AsyncConnection, job: Id, phase: Phase | None) 
         "first_step": None if is_gone else first_step(record, phase, before.first_step),
     }
     return before.model_copy(update=changes)
-
-
-async def _refuse_outdated(connection: AsyncConnection, old: Row[Any]) -> None:
-    """Refuse a creation that was done again since, or whose container was deleted, with its secrets."""
-    outdates = or_(
-        jobs.c.kind.in_(MAKING),
-        and_(jobs.c.kind == JobKind.DELETE, jobs.c.state == JobState.SUCCEEDED),
-    )
-    newer = select(jobs.c.id).where(jobs.c.container_id == old.container_id, jobs.c.id > old.id, outdates)
-    found = await connection.scalar(newer.order_by(jobs.c.id.desc()).limit(1))
-    if found is not None:
-        raise NotRetryable(
-            f"Job {old.id} is not its container's last: job {found} came after it. Retry that one if it "
-            "failed, or make a new container.",
-            job=found,
-        )
 
 
 async def _source_of(connection: AsyncConnection, command: RunJob, record: RunRecord | None) -> Target | None:

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.clusters import VmidRange
 from slipway.contracts.jobs import ReplacedVmid
 from slipway.contracts.message import Id
-from slipway.contracts.values import Lifecycle
-from slipway.inventory.domain import ALL_VMIDS, VmidTaken, choose_vmid
+from slipway.contracts.values import JobState, Lifecycle
+from slipway.inventory.domain import ALL_VMIDS, VmidTaken, choose_vmid, refuse_ended
 from slipway.inventory.store.containers import container_row
 from slipway.inventory.store.jobs import job_row
 from slipway.inventory.tables import clusters, containers, nodes, vmid_replacements
@@ -33,6 +33,7 @@ class VmidStore:
             answered = await connection.scalar(known)
             if answered is not None:
                 return ReplacedVmid(vmid=answered)
+            refuse_ended(JobState((await job_row(connection, job)).state))
             if not row.vmid_is_provisional:
                 raise VmidTaken(f"VMID {refused} was asked for and is in use; it is not replaced.")
             before = await connection.scalars(select(replaced.refused).where(replaced.job_id == job))
