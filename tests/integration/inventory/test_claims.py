@@ -1,4 +1,4 @@
-"""Names and VMIDs, whatever is asked in whatever order: one living container holds each, until it ends.
+"""Names, VMIDs, lives and turns, whatever comes in whatever order: jobs, their records, moves by others.
 
 A model in plain Python says what each request must do; a real PostgreSQL says what it did.
 """
@@ -18,9 +18,10 @@ from sqlalchemy import select
 
 from slipway.contracts.clusters import AddCluster, ClusterFacts, ClusterSecrets, ClusterSpec, VmidRange
 from slipway.contracts.containers import ContainerSpec, CreateContainer, DeleteContainer
+from slipway.contracts.guests import GuestStatus
 from slipway.contracts.jobs import JobArgs, RequestJob, RetryJob, RunJob, RunRecord, StepStatus
 from slipway.contracts.problems import Conflict
-from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
 from slipway.inventory.domain import KEEPING, REMOVES
@@ -31,7 +32,8 @@ from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.intake import Intake
 from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.making import Creation
-from slipway.inventory.store.queue import Queue
+from slipway.inventory.store.observing import ObservationStore
+from slipway.inventory.store.queue import ACTIVE, Queue
 from slipway.inventory.store.vmids import VmidStore
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
@@ -40,6 +42,8 @@ from slipway.runtime.ids import new_id
 from support.postgres import Databases
 
 RANGE = VmidRange(first=100, last=103)
+LIMITS = Limits(jobs=2, creations=1)
+NODES = st.sampled_from(["pve1", "pve2"])
 NAMES = st.sampled_from(["ada", "Ada", "bob", "eve"])
 WANTED = st.sampled_from([None, None, 100, 101, 104])
 PLACES = st.integers(min_value=0, max_value=7)
@@ -55,6 +59,7 @@ class Held:
     name: str
     vmid: int
     job: str
+    node: str = "pve1"
     kind: JobKind = JobKind.CREATE
     lifecycle: Lifecycle = Lifecycle.CREATING
     is_provisional: bool = True
@@ -75,9 +80,9 @@ class Held:
         self.created_by = self.job
 
     @property
-    def row(self) -> tuple[str, int, Lifecycle, Lifecycle | None]:
+    def row(self) -> tuple[str, int, str, Lifecycle, Lifecycle | None]:
         """What its row must say."""
-        return self.name, self.vmid, self.lifecycle, self.forgotten_as
+        return self.name, self.vmid, self.node, self.lifecycle, self.forgotten_as
 
     @property
     def lives(self) -> bool:
@@ -98,11 +103,12 @@ class Claims(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        queue = Queue(self.database, Limits(jobs=8, creations=8))
+        queue = Queue(self.database, LIMITS)
         self.acceptance = AcceptanceStore(self.database, Intake(queue))
         self.jobs = JobStore(self.database, queue)
         self.vmids = VmidStore(self.database)
         self.absence = AbsenceStore(self.database)
+        self.observations = ObservationStore(self.database, queue)
         self.cluster = new_id()
         self.all: list[Held] = []
         self.sequence = 0
@@ -257,18 +263,54 @@ class Claims(RuleBasedStateMachine):
         with self.refused(taken) as is_refused:
             self.do(self.absence.found(CALL, held.id, "pve1"))
         if not is_refused and was is not None:
-            held.lifecycle, held.forgotten_as = was, None
+            held.lifecycle, held.forgotten_as, held.node = was, None, "pve1"
+
+    @rule(place=PLACES, node=NODES)
+    def move(self, place: int, node: str) -> None:
+        """See a VMID on a node: whoever has it is there, whatever works on it, unless it is being made."""
+        held = self.at(place)
+        if held is None:
+            return
+        seen = GuestStatus(
+            id="g",
+            cluster=self.cluster,
+            node=node,
+            vmid=held.vmid,
+            name=held.name,
+            power=Power.RUNNING,
+            observed_at=now(),
+        )
+        self.do(self.observations.observe(seen))
+        for each in self.all:
+            if each.vmid == held.vmid and each.lifecycle in KEEPING:
+                each.node = node
+
+    @rule(place=PLACES)
+    def tell_late(self, place: int) -> None:
+        """Tell of a job what was true before: nothing follows from it."""
+        held = self.at(place)
+        if held is not None:
+            self.do(self.take(held.job, JobState.RUNNING, exists=True, removes=True, sequence=0))
 
     @invariant()
     def rows_are_the_model(self) -> None:
         """Each row stands as the model says, and no claim is held twice."""
         rows = self.do(self.rows())
-        assert rows == {
-            each.id: (each.name, each.vmid, each.lifecycle, each.forgotten_as) for each in self.all
-        }
+        assert rows == {each.id: each.row for each in self.all}
         living = [each for each in self.all if each.lives]
         assert len({each.name.lower() for each in living}) == len(living)
         assert len({each.vmid for each in living}) == len(living)
+
+    @invariant()
+    def nobody_waits_for_nothing(self) -> None:
+        """No node does more than it may, and whoever waits finds no room."""
+        for node, active in self.do(self.active()).items():
+            sent = [kind for kind, is_sent in active if is_sent]
+            making = sum(kind.makes for kind in sent)
+            assert len(sent) <= LIMITS.jobs, node
+            assert making <= LIMITS.creations, node
+            for kind in (kind for kind, is_sent in active if not is_sent):
+                assert len(sent) == LIMITS.jobs or (kind.makes and making == LIMITS.creations), node
 
     def at(self, place: int) -> Held | None:
         """Give one of the containers, the newest first."""
@@ -321,8 +363,10 @@ class Claims(RuleBasedStateMachine):
 
         return self.runner.run(wait())
 
-    async def take(self, job: str, state: JobState, *, exists: bool, removes: bool) -> None:
-        """Take the last record of a job; `removes`: it had come to the removal of its container."""
+    async def take(
+        self, job: str, state: JobState, *, exists: bool, removes: bool, sequence: int | None = None
+    ) -> None:
+        """Take a record of a job, the next one; `removes`: it had come to the removal of its container."""
         async with self.database.begin() as connection:
             row = (await connection.execute(select(tables.jobs).where(tables.jobs.c.id == job))).one()
         command, at = RunJob.model_validate(row.command), now()
@@ -340,9 +384,19 @@ class Claims(RuleBasedStateMachine):
             finished_at=at,
         )
         self.sequence += 1
-        await self.jobs.take_record(record, self.sequence)
+        await self.jobs.take_record(record, self.sequence if sequence is None else sequence)
 
-    async def rows(self) -> dict[str, tuple[str, int, Lifecycle, Lifecycle | None]]:
+    async def active(self) -> dict[str, list[tuple[JobKind, bool]]]:
+        """Read the active jobs by node: what they do, and whether they were sent."""
+        one = tables.jobs.c
+        wanted = select(one.node, one.kind, one.released_at).where(one.cluster_id == self.cluster)
+        found: dict[str, list[tuple[JobKind, bool]]] = {}
+        async with self.database.begin() as connection:
+            for row in await connection.execute(wanted.where(one.state.in_(ACTIVE))):
+                found.setdefault(row.node, []).append((JobKind(row.kind), row.released_at is not None))
+        return found
+
+    async def rows(self) -> dict[str, tuple[str, int, str, Lifecycle, Lifecycle | None]]:
         """Read all containers of the cluster."""
         mine = tables.containers.c
         async with self.database.begin() as connection:
@@ -351,6 +405,7 @@ class Claims(RuleBasedStateMachine):
                 row.id: (
                     row.hostname,
                     row.vmid,
+                    row.node,
                     Lifecycle(row.lifecycle),
                     Lifecycle(row.forgotten_as) if row.forgotten_as else None,
                 )
@@ -371,7 +426,7 @@ def test_claims_in_any_order(_databases: Databases) -> None:  # noqa: PT019 - it
             run_state_machine_as_test(
                 OnThisDatabase,
                 settings=settings(
-                    max_examples=25,
+                    max_examples=30,
                     stateful_step_count=25,
                     deadline=None,
                     derandomize=True,

@@ -36,7 +36,7 @@ from slipway.inventory.store.batch_items import counts_of, open_batch, stand
 from slipway.inventory.store.claims import accepting, names_in_use
 from slipway.inventory.store.intake import Intake, cancel_order
 from slipway.inventory.store.jobs import JobNotFound, job_row
-from slipway.inventory.store.making import Creation, claim
+from slipway.inventory.store.making import Creation, claim_all
 from slipway.inventory.store.queue import ACTIVE, lock_queue
 from slipway.inventory.store.selecting import look
 from slipway.inventory.store.vmids import lock_names
@@ -111,13 +111,11 @@ class BatchStore:
             await lock_names(connection, cluster)
             taken = await names_in_use(connection, cluster)
             names = batching.names(request.spec.hostname, len(creations), taken)
-            commands = [
-                await claim(
-                    connection,
-                    replace(each, spec=each.spec.model_copy(update={"hostname": name})),
-                )
+            named = [
+                replace(each, spec=each.spec.model_copy(update={"hostname": name}))
                 for each, name in zip(creations, names, strict=True)
             ]
+            commands = await claim_all(connection, named)
             items = [_item(index, command) for index, command in enumerate(commands)]
             batch = new_id()
             wanted = BatchCommand(kind=JobKind.CREATE)

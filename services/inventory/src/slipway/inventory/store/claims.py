@@ -93,9 +93,18 @@ async def working_on(
 
 async def claim_name(connection: AsyncConnection, cluster: Id, hostname: str, *, own: Id = "") -> None:
     """Refuse a name that is not free for `own`; nobody else takes one before this transaction ends."""
+    await claim_names(connection, cluster, [hostname], own=own)
+
+
+async def claim_names(
+    connection: AsyncConnection, cluster: Id, hostnames: Sequence[str], *, own: Id = ""
+) -> None:
+    """Refuse names of which one is not free; as `claim_name`."""
     await lock_names(connection, cluster)
-    if hostname.lower() in await names_in_use(connection, cluster, own=own, among=[hostname]):
-        raise _name_taken(hostname)
+    used = await names_in_use(connection, cluster, own=own, among=hostnames)
+    for hostname in hostnames:
+        if hostname.lower() in used:
+            raise _name_taken(hostname)
 
 
 async def names_in_use(

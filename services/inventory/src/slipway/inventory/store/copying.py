@@ -13,7 +13,7 @@ from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.intake import Intake
-from slipway.inventory.store.making import Creation, Secret, make, register
+from slipway.inventory.store.making import Creation, Secret, make_all, register_all
 from slipway.inventory.store.vmids import free_vmid
 from slipway.inventory.tables import credentials
 from slipway.runtime.call import Call
@@ -80,7 +80,7 @@ class CopyStore:
                 bundle=row.bundle,
                 secrets=secrets,
             )
-            await make(connection, creation, target)
+            await make_all(connection, [creation], [target])
             command = RunJob(
                 job=new_id(),
                 kind=JobKind.CLONE,
@@ -91,7 +91,7 @@ class CopyStore:
                 args=request.args,
             )
             accepted = await self._intake.take_in(connection, call, command)
-            await register(connection, command)
+            await register_all(connection, [command])
             await audit.remember(connection, call, str(request.kind), request, accepted)
             return accepted
 

@@ -1,6 +1,6 @@
 """A container's row and its secrets, made when its creation or its copy is accepted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import insert
@@ -10,8 +10,8 @@ from slipway.contracts.containers import ContainerRegistered, ContainerSpec
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, Lifecycle, Power
-from slipway.inventory.store.claims import claim_name
-from slipway.inventory.store.vmids import free_vmid
+from slipway.inventory.store.claims import claim_names
+from slipway.inventory.store.vmids import free_vmids
 from slipway.inventory.tables import containers, credentials
 from slipway.runtime import outbox
 from slipway.runtime.clock import now
@@ -45,8 +45,55 @@ class Creation:
 
 async def claim(connection: AsyncConnection, creation: Creation) -> RunJob:
     """Claim name and VMID, write the container with its secrets, and give the command that builds it."""
-    vmid = await free_vmid(connection, creation.cluster, creation.spec.vmid, is_free=creation.vmid_is_free)
-    target = Target(
+    (command,) = await claim_all(connection, [creation])
+    return command
+
+
+async def claim_all(connection: AsyncConnection, creations: Sequence[Creation]) -> list[RunJob]:
+    """Claim names and VMIDs for creations in one cluster, in few queries however many they are."""
+    first = creations[0]
+    vmids = await free_vmids(
+        connection,
+        first.cluster,
+        [each.spec.vmid for each in creations],
+        is_free=first.vmid_is_free,
+    )
+    targets = [_target(each, vmid) for each, vmid in zip(creations, vmids, strict=True)]
+    await make_all(connection, creations, targets)
+    commands = [_command(each, target) for each, target in zip(creations, targets, strict=True)]
+    await register_all(connection, commands)
+    return commands
+
+
+async def make_all(
+    connection: AsyncConnection, creations: Sequence[Creation], targets: Sequence[Target]
+) -> None:
+    """Write the rows, which claim names and VMIDs, and the secrets."""
+    await claim_names(connection, creations[0].cluster, [target.hostname for target in targets])
+    rows = [_row(each, target) for each, target in zip(creations, targets, strict=True)]
+    await connection.execute(insert(containers), rows)
+    secrets = [
+        {
+            "id": new_id(),
+            "container_id": each.container,
+            "name": name,
+            "origin": secret.origin,
+            "sealed": secret.sealed,
+        }
+        for each in creations
+        for name, secret in each.secrets.items()
+    ]
+    if secrets:
+        await connection.execute(insert(credentials), secrets)
+
+
+async def register_all(connection: AsyncConnection, commands: Sequence[RunJob]) -> None:
+    """Leave the new containers' facts for the bus."""
+    await outbox.add_all(connection, [_registered(command) for command in commands])
+
+
+def _target(creation: Creation, vmid: int) -> Target:
+    return Target(
         container=creation.container,
         cluster=creation.cluster,
         cluster_name=creation.cluster_name,
@@ -55,8 +102,10 @@ async def claim(connection: AsyncConnection, creation: Creation) -> RunJob:
         vmid_is_provisional=creation.spec.vmid is None,
         hostname=creation.spec.hostname,
     )
-    await make(connection, creation, target)
-    command = RunJob(
+
+
+def _command(creation: Creation, target: Target) -> RunJob:
+    return RunJob(
         job=new_id(),
         kind=JobKind.CREATE,
         target=target,
@@ -64,18 +113,6 @@ async def claim(connection: AsyncConnection, creation: Creation) -> RunJob:
         bundle=creation.bundle,
         on_failure=creation.spec.on_failure,
     )
-    await register(connection, command)
-    return command
-
-
-async def make(connection: AsyncConnection, creation: Creation, target: Target) -> None:
-    """Write the row, which claims name and VMID, and the secrets."""
-    await claim_name(connection, creation.cluster, target.hostname)
-    await connection.execute(insert(containers).values(_row(creation, target)))
-    for name, secret in creation.secrets.items():
-        row = {"id": new_id(), "container_id": creation.container, "name": name}
-        kept = {"origin": secret.origin, "sealed": secret.sealed}
-        await connection.execute(insert(credentials).values(row | kept))
 
 
 def _row(creation: Creation, target: Target) -> dict[str, object]:
@@ -101,14 +138,13 @@ def _row(creation: Creation, target: Target) -> dict[str, object]:
     }
 
 
-async def register(connection: AsyncConnection, command: RunJob) -> None:
-    """Leave the new container's fact for the bus."""
+def _registered(command: RunJob) -> outbox.Outgoing:
     target = command.target
-    registered = ContainerRegistered(
+    told = ContainerRegistered(
         id=target.container,
         vmid=target.vmid,
         hostname=target.hostname,
         cluster=target.cluster,
         job=command.job,
     )
-    await outbox.add(connection, registered, message_id=f"container:{target.container}:registered")
+    return outbox.Outgoing(message=told, message_id=f"container:{target.container}:registered")

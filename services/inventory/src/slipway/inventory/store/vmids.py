@@ -1,6 +1,6 @@
 """VMIDs: chosen under a lock per cluster, claimed by the container's row, replaced when someone else's."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -58,27 +58,41 @@ async def free_vmid(
     refused: Collection[int] = (),
     is_free: bool = False,
 ) -> int:
-    """Choose a VMID; who chooses next in this cluster waits until this transaction ends.
+    """Choose a VMID: as `free_vmids`."""
+    (vmid,) = await free_vmids(connection, cluster, [wanted], refused=refused, is_free=is_free)
+    return vmid
+
+
+async def free_vmids(
+    connection: AsyncConnection,
+    cluster: Id,
+    wanted: Sequence[int | None],
+    *,
+    refused: Collection[int] = (),
+    is_free: bool = False,
+) -> list[int]:
+    """Choose VMIDs; who chooses next in this cluster waits until this transaction ends.
 
     Args:
-        connection: within the transaction that claims it.
+        connection: within the transaction that claims them.
         cluster: where.
-        wanted: None takes the lowest that is free.
+        wanted: a None takes the lowest that is free.
         refused: those that Proxmox has refused to this job.
-        is_free: Proxmox has just called the wanted one free: what was seen before does not count.
+        is_free: Proxmox has just called the first wanted one free: what was seen before does not count.
     """
     await lock_names(connection, cluster)
     seen = await connection.scalars(select(nodes.c.facts["vmids"]).where(nodes.c.cluster_id == cluster))
-    used = {vmid for vmids in seen for vmid in vmids or ()} - ({wanted} if is_free else set())
+    used = {vmid for vmids in seen for vmid in vmids or ()} - ({wanted[0]} if is_free else set())
     claimed = await connection.scalars(
         select(containers.c.vmid).where(
             containers.c.cluster_id == cluster, containers.c.lifecycle != Lifecycle.DELETED
         )
     )
     kept = await connection.scalar(select(clusters.c.spec["vmids"]).where(clusters.c.id == cluster))
-    return choose_vmid(
-        wanted,
-        used=used.union(refused),
-        claimed=claimed,
-        within=VmidRange.model_validate(kept) if kept else ALL_VMIDS,
-    )
+    within = VmidRange.model_validate(kept) if kept else ALL_VMIDS
+    taken = used.union(refused, claimed)
+    chosen: list[int] = []
+    for each in wanted:
+        vmid = choose_vmid(each, used=taken, claimed=chosen, within=within)
+        chosen.append(vmid)
+    return chosen
