@@ -227,7 +227,7 @@ async def test_a_second_try_that_destroys_needs_its_plan(fleet: Fleet) -> None:
     assert (shown.kind, [each.hostname for each in shown.items]) == (JobKind.DELETE, ["web-2", "web-3"])
     assert len(shown.destroys) == 2
     assert (needed.value.code, needed.value.details["plan"]) == ("plan.needed", shown.hash)
-    assert (changed.value.code, lives) == ("plan.changed", {Lifecycle.FAILED})
+    assert (changed.value.code, lives) == ("plan.changed", {Lifecycle.READY})
     assert again.counts == batches.BatchCounts(total=2, queued=2)
 
 

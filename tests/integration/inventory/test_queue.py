@@ -16,22 +16,26 @@ from slipway.inventory import tables
 
 
 async def test_what_would_not_fit_into_a_message_is_refused_at_once(fleet: Fleet) -> None:  # noqa: F811
-    """Also when its turn would come much later; the fault names what is too large."""
-    await fleet.make(1)
-    spec = containers.ContainerSpec(hostname="big", ostemplate=ARCHIVE, env={"A": "x" * 600_000})
+    """Also when its turn would come much later; the fault names what is too large, alone or together."""
+    alone = containers.ContainerSpec(hostname="big", ostemplate=ARCHIVE, env={"A": "x" * 600_000})
+    together = containers.ContainerSpec(
+        hostname="big",
+        ostemplate=ARCHIVE,
+        env={"A": "x" * 16_000},
+        tags=tuple(f"tag-{number:04}" for number in range(1400)),
+        packages=(containers.PackageSpec(names=("curl",) * 2000),),
+        ssh_public_keys="\n".join([f"ssh-ed25519 {'A' * 68}"] * 190),
+        description="x" * 7000,
+    )
+
     with pytest.raises(Invalid) as refused:
-        await fleet.world.gateway.ask(containers.CreateContainer(spec=spec))
-    container = (await fleet.world.gateway.ask(containers.ListContainers())).items[0].id
-    tags = tuple(f"tag-{number}" for number in range(10_000))
-    args = jobs.JobArgs(tags=tags)
+        await fleet.world.gateway.ask(containers.CreateContainer(spec=alone))
     with pytest.raises(TooLarge) as larger:
-        await fleet.world.gateway.ask(jobs.RequestJob(container=container, kind=JobKind.CONFIGURE, args=args))
+        await fleet.world.gateway.ask(containers.CreateContainer(spec=together))
 
     assert [each.field for each in refused.value.errors] == ["env"]
-    assert (larger.value.code, [each.field for each in larger.value.errors]) == (
-        "job.too-large",
-        ["args.tags"],
-    )
+    assert larger.value.code == "job.too-large"
+    assert len(larger.value.errors) == 1
 
 
 async def test_a_command_that_can_not_leave_is_its_own_jobs_end(fleet: Fleet) -> None:  # noqa: F811
