@@ -107,7 +107,7 @@ def _numbers(spec: ContainerSpec) -> Iterator[FieldError]:
     for name, (least, most) in _LIMITS.items():
         value = getattr(spec, name)
         if value is not None and not least <= value <= most:
-            yield FieldError(field=name, message=f"{value:g} is not between {least:g} and {most:g}.")
+            yield FieldError(field=name, message=f"{value:.12g} is not between {least:.12g} and {most:.12g}.")
 
 
 def _places(spec: ContainerSpec, node: NodeFacts) -> Iterator[FieldError]:
