@@ -12,7 +12,8 @@ from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import SlipwayError
-from slipway.inventory import domain, rules
+from slipway.inventory import rules
+from slipway.inventory.domain import specs
 from slipway.provisioner.phases import parameters
 from support.pve_schema import TABLE, check_request
 
@@ -69,7 +70,7 @@ def produced(asked: dict[str, Any]) -> parameters.Params:
         vmid=100,
         hostname=spec.hostname,
     )
-    full = domain.complete(spec, None, NODE)
+    full = specs.complete(spec, None, NODE)
     return parameters.of(full, target, "j" * 36, ostemplate=ARCHIVE, password="five5")
 
 

@@ -24,7 +24,7 @@ from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
-from slipway.inventory.domain import KEEPING, REMOVES
+from slipway.inventory.domain.lives import KEEPING, REMOVES
 from slipway.inventory.queueing import Limits
 from slipway.inventory.store.absence import AbsenceStore
 from slipway.inventory.store.acceptance import AcceptanceStore

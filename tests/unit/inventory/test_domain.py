@@ -12,25 +12,27 @@ from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec
 from slipway.contracts.jobs import JobArgs, RunRecord, StepStatus, Target
 from slipway.contracts.templates import Manifest, Resources, Variable
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
-from slipway.inventory.domain import (
+from slipway.inventory.domain.lives import (
     TRANSITIONS,
-    FactsMissing,
     IllegalTransition,
+    Standing,
+    Trigger,
+    actions,
+    advance,
+    first_step,
+    outcome,
+)
+from slipway.inventory.domain.specs import (
+    FactsMissing,
     NodeUnknown,
     NoVmidLeft,
     OsTemplateNotFound,
-    Standing,
-    Trigger,
     VmidTaken,
-    actions,
-    advance,
     after_success,
     choose_archive,
     choose_vmid,
     complete,
     copied,
-    first_step,
-    outcome,
     with_disks,
 )
 from slipway.inventory.placement import choose_node

@@ -10,7 +10,7 @@ from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import JobKind
-from slipway.inventory.domain import FactsMissing
+from slipway.inventory.domain.specs import FactsMissing
 from slipway.inventory.job_rules import (
     ContainerProtected,
     JobInvalid,

@@ -11,7 +11,8 @@ from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError
 from slipway.contracts.values import JobKind
-from slipway.inventory import domain, placement, rules
+from slipway.inventory import placement, rules
+from slipway.inventory.domain import specs
 from slipway.inventory.rules import networks, restricted, texts
 from slipway.runtime.reach import NONE, Reach
 
@@ -147,7 +148,7 @@ def check_against(kind: JobKind, args: JobArgs, known: Known, reach: Reach = NON
 
 def _check_target(kind: JobKind, args: JobArgs, wanted: str, known: Known) -> None:
     if not known.nodes:
-        raise domain.FactsMissing("Nothing is known of the nodes of the cluster yet.")
+        raise specs.FactsMissing("Nothing is known of the nodes of the cluster yet.")
     try:
         target = placement.choose_node(wanted, known.nodes)
     except SlipwayError as error:
@@ -162,7 +163,7 @@ def _check_target(kind: JobKind, args: JobArgs, wanted: str, known: Known) -> No
 
 def _refuse_missing_storages(spec: ContainerSpec, args: JobArgs, target: NodeFacts) -> None:
     """Refuse a move to a node without the storage that the disks go to: the named one, or where they are."""
-    able = {each.name for each in domain.disk_storages(target)}
+    able = {each.name for each in specs.disk_storages(target)}
     wanted = placement.named_storages(spec) if args.storage is None else {args.storage}
     if missing := sorted(wanted - able):
         has = ", ".join(sorted(able)) or "none"
@@ -177,7 +178,7 @@ def _refuse_missing_bridges(args: JobArgs, known: Known) -> None:
         return
     facts = next((each for each in known.nodes if each.node == known.node), None)
     if facts is None:
-        raise domain.FactsMissing(f"Nothing is known of node {known.node} yet; its bridges have to be.")
+        raise specs.FactsMissing(f"Nothing is known of node {known.node} yet; its bridges have to be.")
     _refuse(tuple(networks.bridges(args.networks, facts)))
 
 

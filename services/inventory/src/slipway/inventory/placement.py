@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from slipway.contracts.clusters import NodeFacts
 from slipway.contracts.containers import ContainerSpec
-from slipway.inventory.domain import FactsMissing, NodeUnknown, at, disk_storages, free_of
+from slipway.inventory.domain.specs import FactsMissing, NodeUnknown, at, disk_storages, free_of
 
 _GIB = 1 << 30
 

@@ -14,7 +14,8 @@ from slipway.contracts.kept import CheckVmid, GetGuard, Guard
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Unavailable
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.domain import KEEPING, VmidTaken
+from slipway.inventory.domain.lives import KEEPING
+from slipway.inventory.domain.specs import VmidTaken
 from slipway.inventory.job_rules import ContainerProtected
 from slipway.inventory.records import Records
 from slipway.inventory.store.absence import AbsenceStore

@@ -15,7 +15,8 @@ from slipway.contracts.bulk import (
 from slipway.contracts.containers import CreateContainer
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.values import JobKind
-from slipway.inventory import batching, domain
+from slipway.inventory import batching
+from slipway.inventory.domain import lives
 from slipway.inventory.job_rules import Known, check_against
 from slipway.inventory.records import Records
 from slipway.inventory.store.batch_retry import BatchRetries
@@ -85,7 +86,7 @@ class BatchHandlers:
 
     async def plan_cancel(self, query: PlanBatchCancel, _call: Call) -> BatchPlan:
         """Tell what a cancel would end."""
-        domain.refuse_to_destroy(JobKind.BATCH, wanted=query.destroys)
+        lives.refuse_to_destroy(JobKind.BATCH, wanted=query.destroys)
         return await self._batches.plan_cancel(query.job)
 
     def _judge(self, kind: JobKind, args: JobArgs, known: Known) -> None:

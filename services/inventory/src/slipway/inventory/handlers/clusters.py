@@ -28,8 +28,9 @@ from slipway.contracts.clusters import (
 )
 from slipway.contracts.problems import Forbidden
 from slipway.contracts.values import Sealed
-from slipway.inventory import cluster_rules, domain
+from slipway.inventory import cluster_rules
 from slipway.inventory.credentials import Custody
+from slipway.inventory.domain import specs
 from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.cluster_access import AccessStore
 from slipway.inventory.store.clusters import ClusterStore, KnownCluster, refuse_unknown
@@ -89,7 +90,7 @@ class ClusterHandlers:
     async def set_vmids(self, query: SetVmidRange, call: Call) -> Cluster:
         """Say which VMIDs are chosen from."""
         if query.vmids is not None:
-            domain.check_range(query.vmids)
+            specs.check_range(query.vmids)
         return await self._store.set_vmids(call, query.cluster, query.vmids)
 
     async def confirm(self, query: ConfirmHostKey, call: Call) -> Cluster:
@@ -98,7 +99,7 @@ class ClusterHandlers:
         refuse_unknown(known, query.node)
         reached = SshNode(address=query.address, port=query.port, host_key=query.host_key)
         spec = cluster_rules.confirmed(known.spec, query.node, reached)
-        facts = await self._test(domain.with_addresses(spec, known.nodes), self._opened(known))
+        facts = await self._test(specs.with_addresses(spec, known.nodes), self._opened(known))
         cluster_rules.refuse_unreached(query.node, query.host_key, facts)
         return await self._reached.confirm(call, known.id, query.node, spec.nodes[query.node], facts)
 
@@ -111,7 +112,7 @@ class ClusterHandlers:
         stay = cluster_rules.kept_secrets(spec, known.secrets, given)
         opened = {name: secret for name, secret in self._opened(known).items() if name in stay} | given
         cluster_rules.check(spec, opened)
-        facts = await self._test(domain.with_addresses(spec, known.nodes), opened)
+        facts = await self._test(specs.with_addresses(spec, known.nodes), opened)
         kept = self._kept(opened, owner=known.id)
         return await self._reached.change_access(call, known.id, changes, kept, facts)
 
@@ -149,7 +150,7 @@ class ClusterHandlers:
             field: self._custody.pass_on(kept, owner=known.id, field=field, to=query.seal_to)
             for field, kept in known.secrets.items()
         }
-        spec = domain.with_addresses(known.spec, known.nodes)
+        spec = specs.with_addresses(known.spec, known.nodes)
         return ClusterAccess(id=known.id, spec=spec, secrets=ClusterSecrets.model_validate(secrets))
 
     async def audit(self, query: ListAudit, _call: Call) -> AuditPage:

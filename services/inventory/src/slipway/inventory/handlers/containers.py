@@ -24,8 +24,9 @@ from slipway.contracts.guests import GuestChanged, GuestGone
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, Unavailable
 from slipway.contracts.templates import GetTemplate, Manifest, Template
-from slipway.inventory import domain, placement, rules
+from slipway.inventory import placement, rules
 from slipway.inventory.credentials import Custody, generate
+from slipway.inventory.domain import specs
 from slipway.inventory.presence import Presence
 from slipway.inventory.records import Records
 from slipway.inventory.rules import restricted
@@ -173,7 +174,7 @@ class ContainerHandlers:
             if password
             else {}
         )
-        for variable in domain.secret_variables(manifest, query.secret_variables):
+        for variable in specs.secret_variables(manifest, query.secret_variables):
             sealed = query.secret_variables.get(variable.name)
             if sealed is not None:
                 given[variable.name] = self._custody.receive(
@@ -198,11 +199,11 @@ def _complete(
 ) -> ContainerSpec:
     if not cluster.nodes:
         message = f"Nothing is known of the nodes of cluster {cluster.spec.name!r} yet."
-        raise domain.FactsMissing(message, errors=[FieldError(field="cluster", message=message)])
+        raise specs.FactsMissing(message, errors=[FieldError(field="cluster", message=message)])
     node = placement.choose_node(
         spec.node, cluster.nodes, storages=placement.named_storages(spec), resting=cluster.resting
     )
     rules.check(spec, manifest, node, reach)
-    complete = domain.complete(spec, manifest, node)
+    complete = specs.complete(spec, manifest, node)
     restricted.check(complete, reach)
     return complete.model_copy(update={"cluster": cluster.spec.name})

@@ -20,8 +20,9 @@ from slipway.contracts.jobs import (
 )
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind
-from slipway.inventory import domain, job_rules
+from slipway.inventory import job_rules
 from slipway.inventory.credentials import Custody
+from slipway.inventory.domain import lives
 from slipway.inventory.presence import Presence
 from slipway.inventory.records import Records
 from slipway.inventory.store.acceptance import AcceptanceStore
@@ -144,7 +145,7 @@ class JobHandlers:
     async def cancel(self, query: RequestCancel, call: Call) -> Job:
         """Accept the end of a job. Idempotent: a second one changes nothing."""
         if await self._jobs.is_batch(query.job):
-            domain.refuse_to_destroy(JobKind.BATCH, wanted=query.destroys)
+            lives.refuse_to_destroy(JobKind.BATCH, wanted=query.destroys)
             await self._batches.cancel(call, query.job)
             return await self._jobs.get(query.job)
         await self._records.catch_up(query.job)

@@ -9,7 +9,7 @@ from slipway.contracts.containers import ContainerDeleted, ContainerForgotten, C
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.domain import KEEPING, Trigger
+from slipway.inventory.domain.lives import KEEPING, Trigger
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, claim_name, move, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of

@@ -14,12 +14,7 @@ from slipway.contracts.jobs import (
     RunRecord,
 )
 from slipway.contracts.values import JobKind, JobState, Lifecycle, OnFailure
-from slipway.inventory.domain import (
-    Trigger,
-    refuse_cancel,
-    refuse_to_destroy,
-    refuse_unless_it_lives,
-)
+from slipway.inventory.domain.lives import Trigger, refuse_cancel, refuse_to_destroy, refuse_unless_it_lives
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, claim_name, move, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of

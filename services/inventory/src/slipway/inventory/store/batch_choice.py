@@ -14,7 +14,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import Rejected, SlipwayError, Unavailable
 from slipway.contracts.values import JobKind, Lifecycle
 from slipway.inventory.batching import BatchCommand, shortened
-from slipway.inventory.domain import Trigger, advance, refuse_unless_it_lives
+from slipway.inventory.domain.lives import Trigger, advance, refuse_unless_it_lives
 from slipway.inventory.job_rules import Known, looks_at_nodes
 from slipway.inventory.store.claims import JobActive, working_on
 from slipway.inventory.store.clusters import Seen, seen_of

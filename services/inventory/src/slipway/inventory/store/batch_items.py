@@ -15,7 +15,7 @@ from slipway.contracts.jobs import Job, JobAccepted, JobDone, RunRecord
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, JobState
 from slipway.inventory.batching import BatchCommand, counted, ending, percent, shortened
-from slipway.inventory.domain import actions
+from slipway.inventory.domain.lives import actions
 from slipway.inventory.store import audit
 from slipway.inventory.tables import batch_items, jobs
 from slipway.runtime import outbox

@@ -22,7 +22,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, JobState
 from slipway.inventory import batching
 from slipway.inventory.batching import BatchCommand
-from slipway.inventory.domain import NotCancellable, refuse_cancel
+from slipway.inventory.domain.lives import NotCancellable, refuse_cancel
 from slipway.inventory.store import audit, batch_plans
 from slipway.inventory.store.batch_choice import (
     Choice,

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, FieldError
 from slipway.contracts.values import JobKind, Lifecycle
-from slipway.inventory.domain import IllegalTransition, Trigger, VmidTaken, advance
+from slipway.inventory.domain.lives import IllegalTransition, Trigger, advance
+from slipway.inventory.domain.specs import VmidTaken
 from slipway.inventory.store.queue import ACTIVE
 from slipway.inventory.store.vmids import lock_names
 from slipway.inventory.tables import containers, jobs

@@ -20,7 +20,7 @@ from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, NotFound
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.domain import refuse_deleted
+from slipway.inventory.domain.lives import refuse_deleted
 from slipway.inventory.store import audit
 from slipway.inventory.store.listing import comes_after, filters_of, order_of
 from slipway.inventory.store.pages import PORTION, Filling

@@ -8,7 +8,8 @@ from slipway.contracts.containers import Accepted, ContainerSpec
 from slipway.contracts.jobs import RequestJob, RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, Lifecycle
-from slipway.inventory.domain import copied, refuse_unless_it_lives
+from slipway.inventory.domain.lives import refuse_unless_it_lives
+from slipway.inventory.domain.specs import copied
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of

@@ -16,7 +16,8 @@ from slipway.contracts.containers import (
 from slipway.contracts.jobs import RunJob, RunRecord
 from slipway.contracts.message import Event
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
-from slipway.inventory.domain import TRANSITIONS, after_success, outcome, power_after, with_disks
+from slipway.inventory.domain.lives import TRANSITIONS, outcome, power_after
+from slipway.inventory.domain.specs import after_success, with_disks
 from slipway.inventory.tables import containers, credentials
 from slipway.runtime import outbox
 from slipway.runtime.clock import now

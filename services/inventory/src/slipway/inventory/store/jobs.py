@@ -11,7 +11,7 @@ from slipway.contracts.jobs import Job, JobPage, ListJobs, RunJob, RunRecord
 from slipway.contracts.message import Id
 from slipway.contracts.problems import NotFound
 from slipway.contracts.values import JobKind, JobState, Lifecycle
-from slipway.inventory.domain import Standing, actions
+from slipway.inventory.domain.lives import Standing, actions
 from slipway.inventory.store.batch_items import batch_job, counts_of, item_moved, items_of, lock_parent
 from slipway.inventory.store.endings import move_container
 from slipway.inventory.store.pages import page

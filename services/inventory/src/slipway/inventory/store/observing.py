@@ -14,7 +14,7 @@ from slipway.contracts.containers import ContainerChanged
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import JobState, Lifecycle, Power
-from slipway.inventory.domain import KEEPING
+from slipway.inventory.domain.lives import KEEPING
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.tables import containers, jobs
 from slipway.runtime import outbox

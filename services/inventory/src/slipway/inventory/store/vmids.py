@@ -9,7 +9,8 @@ from slipway.contracts.clusters import VmidRange
 from slipway.contracts.jobs import ReplacedVmid
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobState, Lifecycle
-from slipway.inventory.domain import ALL_VMIDS, VmidTaken, choose_vmid, refuse_ended
+from slipway.inventory.domain.lives import refuse_ended
+from slipway.inventory.domain.specs import ALL_VMIDS, VmidTaken, choose_vmid
 from slipway.inventory.store.containers import container_row
 from slipway.inventory.store.jobs import job_row
 from slipway.inventory.tables import clusters, containers, nodes, vmid_replacements
