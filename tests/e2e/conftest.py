@@ -10,11 +10,9 @@ from playwright.async_api import expect
 
 from support.browser import Browsing, browsing, sign_in
 from support.pve_schema import check_record
-from support.stack import RunningStack, running_stack, stack_folder
+from support.stack import SOON_TAKEN_OVER, RunningStack, running_stack, stack_folder
 
 ROOT = Path(__file__).parents[2]
-SOON_TAKEN_OVER = {"SLIPWAY_ACK_WAIT": "4", "SLIPWAY_HEARTBEAT": "1"}
-"""A killed worker's job is taken up after four seconds here; other stacks have the default of twelve."""
 
 
 @pytest.fixture(scope="session")

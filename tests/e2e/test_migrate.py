@@ -27,7 +27,9 @@ def two() -> Iterator[RunningStack]:
     """A Slipway of its own, with a lab of two nodes."""
     with (
         stack_folder() as data,
-        running_stack("--lab", "--guests", "simulated", "--nodes", "2", data=data) as running,
+        running_stack(
+            "--lab", "--guests", "simulated", "--nodes", "2", data=data, SLIPWAY_FACTS_INTERVAL="3"
+        ) as running,
     ):
         yield running
         assert check_record(running.record) == []

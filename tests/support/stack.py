@@ -22,6 +22,8 @@ from support.waiting import lives
 
 START_SECONDS = 100.0
 STOP_SECONDS = 12.0
+SOON_TAKEN_OVER = {"SLIPWAY_ACK_WAIT": "4", "SLIPWAY_HEARTBEAT": "1"}
+"""A killed worker's job is taken up after four seconds; the default is twelve."""
 STORY_SECONDS = 100.0
 """Below the time that a test has, so that a story without an end says what it was."""
 

@@ -102,11 +102,15 @@ async def test_port_is_waited_for_without_ss(shell: Shell, address: str) -> None
     few = 'mkdir -p /opt/few; for each in grep sleep; do ln -sf "$(command -v $each)" /opt/few; done'
     ran = await shell(
         f"""{few}
-        python3 -c "{listen}); import time; time.sleep(20)" &
+        python3 -c "{listen}); import time; time.sleep(60)" &
+        server=$!
         PATH=/opt/few
         wait_for_port 8123 10 || exit 8
         is_listening 812 && exit 9
-        wait_for_port 8124 1"""
+        code=0
+        wait_for_port 8124 1 || code=$?
+        kill $server
+        exit $code"""
     )
 
     assert ran.code == 1, ran

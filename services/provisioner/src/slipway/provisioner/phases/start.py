@@ -44,6 +44,7 @@ helper=/usr/lib/apt/apt-helper
 if [ -n "$uri" ] && [ -x "$helper" ]; then
     host=$(printf '%s' "$uri" | sed 's,^[a-z+]*://\\([^/:]*\\).*,\\1,')
     printf 'mirror_host=%s\\n' "$host"
+    export RES_OPTIONS='timeout:3 attempts:2'
     printf 'dns=%s\\n' "$(getent hosts "$host" | head -n 1)"
     file=$(mktemp)
     set -- -o Acquire::Retries=1 -o Acquire::http::Timeout=15 -o Acquire::https::Timeout=15
