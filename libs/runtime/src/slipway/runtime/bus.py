@@ -128,6 +128,9 @@ class Bus:
         await self._persist(self._connect)
         await self._persist(self._watch.verify)
         await self._persist(self._begin)
+        with contextlib.suppress(NatsError, OSError, TimeoutError):
+            # Whoever asks from now on is heard: the server knows the subscriptions.
+            await self.connection.flush(timeout=2)
         self._is_usable = True
         log.info("bus ready", consumers=list(self._benches), queries=len(self._answered))
 
