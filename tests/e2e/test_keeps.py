@@ -147,8 +147,8 @@ async def test_ha(host: Host, api: httpx.AsyncClient, container: dict[str, Any])
     path = f"containers/{container['id']}"
     await host.order(HaManaged(vmid=container["vmid"]))
 
-    asks = (await api.post(f"/api/v1/{path}/stop?plan=true")).json()["surprises"]
-    purges = (await api.delete(f"/api/v1/{path}?plan=true")).json()["surprises"]
+    asks = (await api.post(f"/api/v1/{path}/stop?plan=true")).json()["warnings"]
+    purges = (await api.delete(f"/api/v1/{path}?plan=true")).json()["warnings"]
     stopped = await done(api, f"{path}/stop")
     idle = await done(api, f"{path}/stop")
     started = await done(api, f"{path}/start")

@@ -109,7 +109,7 @@ async def test_running_one_moves(api: httpx.AsyncClient, lab: httpx.AsyncClient)
     await done(api, f"{path}/start")
     started = await homes_of(lab, container["vmid"])
 
-    assert any("It runs" in each for each in plan["surprises"]), plan
+    assert any("It runs" in each for each in plan["warnings"]), plan
     assert "it is on pve2 now" in messages(events)
     assert (after["vmid"], after["lifecycle"]) == (container["vmid"], "ready")
     assert there == started == [("pve2", "running")]

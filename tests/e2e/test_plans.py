@@ -50,7 +50,7 @@ async def test_a_cancel_is_planned_and_nothing_ends(api: httpx.AsyncClient) -> N
 
     assert outlooks(ends) == {"cancel": "acts"}
     assert "sync.script.0" in ends["steps"][0]["message"]
-    assert "retry the job, or delete it" in ends["surprises"][0]
+    assert "retry the job, or delete it" in ends["warnings"][0]
     assert outlooks(destroys) == {"cancel": "acts", "destroy": "later"}
     assert accepted["container"]["hostname"] in destroys["destroys"][0]
     assert events[-1].content["state"] == "succeeded", events[-1].text
@@ -91,7 +91,7 @@ async def test_a_creation_is_planned_and_nothing_is_made(stack: RunningStack, ap
     assert seen["sync.script.0"] == "later"
     assert request.startswith("POST /nodes/lab/lxc")
     assert "hostname=never-made" in request
-    assert "keyctl" in plan["surprises"][0]
+    assert "keyctl" in plan["warnings"][0]
     assert plan["container"]["is_provisional"]
     assert plan["hash"] == again["hash"]
     assert await _fleet(api) == fleet
@@ -100,7 +100,7 @@ async def test_a_creation_is_planned_and_nothing_is_made(stack: RunningStack, ap
 
 
 async def test_lives_are_planned(api: httpx.AsyncClient, container: dict[str, Any]) -> None:
-    """What is lost, what surprises, and what is there already is said before anything happens."""
+    """What is lost, what warnings, and what is there already is said before anything happens."""
     path = f"containers/{container['id']}"
     await done(api, f"{path}/snapshot", {"snapshot": "before"})
 
@@ -117,9 +117,9 @@ async def test_lives_are_planned(api: httpx.AsyncClient, container: dict[str, An
     assert outlooks(deletion) == {"delete.look": "done", "delete.stop": "acts", "delete.task": "acts"}
     assert container["hostname"] in deletion["destroys"][0]
     assert rollback["destroys"][0].startswith(f"all that happened in container {container['vmid']}")
-    assert "stays so" in rollback["surprises"][0]
+    assert "stays so" in rollback["warnings"][0]
     assert start["steps"][1]["message"] == "it runs already"
-    assert shutdown["surprises"] == ["If it has not shut down after 7 s, it is stopped."]
+    assert shutdown["warnings"] == ["If it has not shut down after 7 s, it is stopped."]
     assert "memory=640" in resize["steps"][1]["request"]
     assert outlooks(clone)["clone.snapshot"] == "acts"
     assert outlooks(missing)["rollback.look"] == "fails"

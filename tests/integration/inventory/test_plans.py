@@ -59,7 +59,7 @@ async def test_many_like_one_are_planned_as_they_are_asked_for(fleet: Fleet) -> 
         await fleet.world.gateway.ask(plans.PlanJob(create_many=one_vmid))
 
     assert plan.container.hostname == "web-2"
-    assert plan.surprises == ("2 more like this one are made, as one batch.",)
+    assert plan.warnings == ("2 more like this one are made, as one batch.",)
     assert [each.field for each in refused.value.errors] == ["vmid"]
     assert len((await fleet.world.gateway.ask(containers.ListContainers())).items) == 2
 

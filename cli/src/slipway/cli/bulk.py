@@ -84,3 +84,4 @@ def _show(console: Console, plan: Mapping[str, Any]) -> None:
     show_rows(console, (*names, "not possible now"), rows)
     for line in plan["destroys"]:
         tell(console, f"destroys {line}")
+    planning.show_warnings(console, plan)

@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -59,6 +60,11 @@ def show_plan(console: Console, plan: dict[str, Any]) -> int:
     show_rows(console, ("step", "outlook", "what"), rows)
     for text in plan["destroys"]:
         tell(console, f"LOST: {text}", style="bold red")
-    for text in plan["surprises"]:
-        tell(console, f"Note: {text}")
+    show_warnings(console, plan)
     return 1 if any(step["outlook"] == "fails" for step in plan["steps"]) else 0
+
+
+def show_warnings(console: Console, plan: Mapping[str, Any]) -> None:
+    """Show what one may not expect of a plan, of one or of many."""
+    for text in plan["warnings"]:
+        tell(console, f"Warning: {text}")

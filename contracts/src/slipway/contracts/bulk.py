@@ -49,6 +49,8 @@ class BatchPlan(Value):
     items: tuple[PlannedItem, ...]
     destroys: tuple[str, ...] = ()
     """What would be lost for good, in words."""
+    warnings: tuple[str, ...] = ()
+    """What one may not expect."""
 
 
 class RequestBatch(Query[BatchAccepted]):

@@ -40,7 +40,7 @@ class Explained(Value):
     steps: tuple[PlannedStep, ...]
     destroys: tuple[str, ...] = ()
     """What is lost for good."""
-    surprises: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     """What one may not expect."""
 
 

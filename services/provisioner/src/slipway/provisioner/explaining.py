@@ -88,7 +88,7 @@ class Explainer:
             reach=self._reach,
         )
         steps = await _rehearse(work)
-        return Explained(steps=steps, destroys=_destroys(command), surprises=await _surprises(work))
+        return Explained(steps=steps, destroys=_destroys(command), warnings=await _warnings(work))
 
 
 class Rehearsal(Story):
@@ -170,7 +170,7 @@ def _destroys(command: RunJob) -> tuple[str, ...]:
     return (told.format(**_named(command)),) if told else ()
 
 
-async def _surprises(work: Work) -> tuple[str, ...]:
+async def _warnings(work: Work) -> tuple[str, ...]:
     kind, told = work.command.kind, []
     if kind in _ALWAYS:
         told.append(_ALWAYS[kind])

@@ -41,7 +41,7 @@ export async function askWithPlan(change) {
  * @returns {HTMLDialogElement}
  */
 function planDialog(plan, { title, go, path, body = {}, wantsHash, signal, then }) {
-  const { steps = [], destroys = [], surprises = [], items = [] } = plan;
+  const { steps = [], destroys = [], warnings = [], items = [] } = plan;
   const trouble = h("div");
   const sure = h("button", { type: "submit", class: `button solid ${destroys.length ? "danger" : "primary"}` }, go);
   const submit = async (/** @type {SubmitEvent} */ event) => {
@@ -60,7 +60,7 @@ function planDialog(plan, { title, go, path, body = {}, wantsHash, signal, then 
     h("form", { class: "form", method: "dialog", onsubmit: submit },
       h("h2", { id: "plan-title" }, title),
       notice("bad", "This will be lost for good:", destroys),
-      notice("warn", "Know that:", surprises),
+      notice("warn", "Know that:", warnings),
       steps.length > 0 && h("ol", { class: "plan" }, steps.map(stepItem)),
       items.length > 0 && h("p", { class: "muted" }, `It concerns ${items.length} containers.`),
       trouble,

@@ -46,8 +46,8 @@ class PlanHandlers:
             raise PlanEmpty("Say what shall be planned: a creation, a deletion, a job, a retry or a cancel.")
         told = await self._bus.ask(ExplainRun(command=command))
         if others:
-            more = (f"{others} more like this one are made, as one batch.", *told.surprises)
-            told = told.model_copy(update={"surprises": more})
+            more = (f"{others} more like this one are made, as one batch.", *told.warnings)
+            told = told.model_copy(update={"warnings": more})
         return _plan(command, told)
 
     async def _accept(self, query: PlanJob, call: Call) -> None:
@@ -98,14 +98,14 @@ def _cancel_plan(order: CancelJob, record: RunRecord | None) -> Plan:
             message=where if record else "it has not begun",
         )
     ]
-    destroys, surprises = [], []
+    destroys, warnings = [], []
     if order.destroys and record is not None:
         steps.append(PlannedStep(name="destroy", words="Remove what the job has made", outlook="later"))
         if is_there:
             destroys.append(f"container {target.vmid} ({target.hostname}) with all its disks and snapshots")
     elif is_there and order.kind.makes:
-        surprises.append("The container stays as far as it is made: retry the job, or delete it.")
-    told = Explained(steps=tuple(steps), destroys=tuple(destroys), surprises=tuple(surprises))
+        warnings.append("The container stays as far as it is made: retry the job, or delete it.")
+    told = Explained(steps=tuple(steps), destroys=tuple(destroys), warnings=tuple(warnings))
     return _told(order.kind, target, told, (order.job, told.model_dump_json()))
 
 
