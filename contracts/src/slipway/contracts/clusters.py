@@ -10,7 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from slipway.contracts.message import Event, Id, Moment, Query, Value
-from slipway.contracts.values import Sealed
+from slipway.contracts.values import Sealed, Trouble
 
 
 class SshNode(Value):
@@ -74,6 +74,8 @@ class StorageFact(Value):
     is_active: bool = True
     free_bytes: int | None = None
     total_bytes: int | None = None
+    looked_at: Moment | None = None
+    """When the node last answered about its storages; None if that is not known."""
 
 
 class BridgeFact(Value):
@@ -102,8 +104,41 @@ class NodeFacts(Value):
     """All in use in the cluster, VMs included."""
     pools: tuple[str, ...] = ()
     observed_at: Moment
+    """Of the last change that was worth telling."""
     is_ssh_usable: bool = False
     ssh_problem: str | None = None
+    looked_at: Moment | None = None
+    """When it was last seen in order; None if that is not known."""
+    trouble: Trouble | None = None
+    """What is wrong with it now."""
+
+
+class NodeLook(Value):
+    """What the last looks said of a node."""
+
+    node: str
+    is_online: bool = True
+    looked_at: Moment | None = None
+    """When it was last seen in order."""
+    storages_at: Moment | None = None
+    """When it last answered about its storages."""
+    trouble: Trouble | None = None
+
+
+class ClusterLook(Value):
+    """What the last looks said of a cluster; the value in the KV bucket `looks` under its id."""
+
+    cluster: Id
+    at: Moment
+    """When this was written; monitor writes it at each poll, whatever came of the poll."""
+    every_seconds: float
+    """How long it is to the next one."""
+    looked_at: Moment | None = None
+    """When the cluster last answered with all that Slipway needs to know of its guests."""
+    trouble: Trouble | None = None
+    nodes: tuple[NodeLook, ...] = ()
+    guests: tuple[VmidRange, ...] = ()
+    """The containers that it then had, by VMID."""
 
 
 class ClusterFacts(Value):
@@ -143,6 +178,10 @@ class Cluster(Value):
     vmids: VmidRange | None = None
     """What Slipway chooses VMIDs from; None is all."""
     created_at: Moment
+    looked_at: Moment | None = None
+    """When it last answered; None if that is not known."""
+    trouble: Trouble | None = None
+    """What keeps it from being looked at, or from being looked at wholly, now."""
 
 
 class ClusterPage(Value):

@@ -11,7 +11,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from slipway.contracts.message import Event, Id, Moment, Query, Value
-from slipway.contracts.values import ContainerSort, Lifecycle, OnFailure, Power, Sealed
+from slipway.contracts.values import ContainerSort, Lifecycle, OnFailure, Power, Sealed, Trouble
 
 
 class NetworkSpec(Value):
@@ -157,6 +157,11 @@ class Container(Value):
     lifecycle: Lifecycle
     power: Power = Power.UNKNOWN
     observed_at: Moment | None = None
+    """Of the last change of its power."""
+    looked_at: Moment | None = None
+    """When it was last seen on its host; None if that is not known."""
+    trouble: Trouble | None = None
+    """Why it can't be looked at now: what is wrong with its cluster or its node."""
     address: str | None = None
     spec: ContainerSpec
     services: tuple[DiscoveredService, ...] = ()

@@ -1,8 +1,8 @@
-"""Words that several messages share: ids, closed sets, sealed secrets."""
+"""Words that several messages share: ids, closed sets, sealed secrets, what is wrong now."""
 
 from enum import StrEnum
 
-from slipway.contracts.message import Value
+from slipway.contracts.message import Moment, Value
 
 
 class Phase(StrEnum):
@@ -117,3 +117,15 @@ class Sealed(Value):
     """The sender's one-time X25519 public key, base64."""
     box: str
     """Nonce and ciphertext with tag, base64."""
+
+
+class Trouble(Value):
+    """What is wrong with a cluster or a node now; it goes by itself once it is right again."""
+
+    code: str
+    """Stable, for programs: `cluster.unreachable`, `node.offline`."""
+    since: Moment
+    message: str
+    """For people: what happened and why."""
+    remedy: str
+    """What to do about it."""

@@ -186,5 +186,11 @@ async def _maker(connection: AsyncConnection, ids: Sequence[Id]) -> Callable[[Ro
 
 
 def _container(row: Row[Any], job: Id | None, kept: Sequence[CredentialRef]) -> Container:
-    kept_apart = {"job": job, "credentials": tuple(kept), "is_forgotten": row.forgotten_as is not None}
+    kept_apart = {
+        "job": job,
+        "credentials": tuple(kept),
+        "is_forgotten": row.forgotten_as is not None,
+        # The column tells when a forgotten one was looked for.
+        "looked_at": None,
+    }
     return Container.model_validate({**row._asdict(), **kept_apart})
