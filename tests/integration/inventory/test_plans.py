@@ -1,14 +1,16 @@
 """Plans say what the request would: of many like one, and where a name is held by what is gone."""
 
 import pytest
-from integration.inventory.test_acceptance import ARCHIVE, World, world  # noqa: F401  a fixture
+from integration.inventory.test_acceptance import ARCHIVE, NODE, World, world  # noqa: F401  a fixture
 from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
 
-from slipway.contracts import bulk, containers, jobs, kept, plans
+from slipway.contracts import bulk, clusters, containers, jobs, kept, plans
 from slipway.contracts.problems import Conflict, Invalid
-from slipway.contracts.values import JobState, Lifecycle
+from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.inventory.store.clusters import ClusterStore
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
+from slipway.runtime.clock import now
 from support.nats import MakeBus
 
 SPEC = containers.ContainerSpec(hostname="web", ostemplate=ARCHIVE)
@@ -59,9 +61,39 @@ async def test_many_like_one_are_planned_as_they_are_asked_for(fleet: Fleet) -> 
         await fleet.world.gateway.ask(plans.PlanJob(create_many=one_vmid))
 
     assert plan.container.hostname == "web-2"
-    assert plan.warnings == ("2 more like this one are made, as one batch.",)
+    assert plan.warnings == (
+        "2 more like this one are made, as one batch.",
+        "How much is free on storage local-lvm of node pve1 is not known now.",
+    )
     assert [each.field for each in refused.value.errors] == ["vmid"]
     assert len((await fleet.world.gateway.ask(containers.ListContainers())).items) == 2
+
+
+@pytest.mark.usefixtures("host")
+async def test_what_the_node_lacks_is_named(fleet: Fleet) -> None:  # noqa: F811
+    """For one and for many: what they ask for together is held against what the node has."""
+    gib, ask = 1 << 30, fleet.world.gateway.ask
+    cluster = (await ask(clusters.GetCluster(cluster="home"))).id
+    room = clusters.StorageFact(
+        name="local-lvm", type="lvm", content=("rootdir",), free_bytes=40 * gib, total_bytes=100 * gib
+    )
+    seen = {"cores": 2, "memory_bytes": 8 * gib, "storages": (room,), "observed_at": now()}
+    await ClusterStore(fleet.world.tables).observe(cluster, NODE.model_copy(update=seen))
+    spec = SPEC.model_copy(update={"memory": 16 << 20, "disk": 100 << 10, "cores": 4096})
+    made = await fleet.make(3)
+    ids = ",".join(str(each.vmid) for each in (await fleet.job(made.job.id)).items)
+    resized = bulk.PlanBatch(kind=JobKind.RESIZE, selection=ids, args=jobs.JobArgs(memory=4096, disk=32))
+
+    one = await ask(plans.PlanJob(create=containers.CreateContainer(spec=spec)))
+    many = await ask(resized)
+
+    assert one.warnings == (
+        "It asks for 16 TiB of memory; node pve1 has 8 GiB.",
+        "It asks for 4096 cores; node pve1 has 2.",
+        "It asks for 100 TiB of disk; storage local-lvm of node pve1 has 40 GiB free of 100 GiB.",
+    )
+    assert many.warnings[0] == "Together 3 of them ask for 12 GiB of memory; node pve1 has 8 GiB."
+    assert many.warnings[1].endswith("storage local-lvm of node pve1 has 40 GiB free of 100 GiB.")
 
 
 async def test_a_plan_gives_nothing_up(fleet: Fleet, host: Host) -> None:  # noqa: F811

@@ -72,6 +72,8 @@ class StorageFact(Value):
     content: tuple[str, ...]
     """`rootdir`, `vztmpl`, `images`, ..."""
     is_active: bool = True
+    is_shared: bool = False
+    """Whether other nodes of the cluster see the same content."""
     free_bytes: int | None = None
     total_bytes: int | None = None
     looked_at: Moment | None = None

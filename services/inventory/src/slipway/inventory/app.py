@@ -88,7 +88,11 @@ def register(
     planning = PlanningIntake(queue)
     of_creations = planned.of_containers(planning)
     of_plans = PlanHandlers(
-        bus, of_creations, planned.of_jobs(planning), planned.of_batches(planning, of_creations)
+        bus,
+        ClusterStore(tables),
+        containers=of_creations,
+        jobs=planned.of_jobs(planning),
+        batches=planned.of_batches(planning, of_creations),
     )
     of_parked = ParkedHandlers(bus, AuditStore(tables))
     bus.answer(plans.PlanJob, of_plans.plan)

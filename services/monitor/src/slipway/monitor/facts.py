@@ -152,6 +152,7 @@ def _storage(storage: Storage) -> StorageFact:
         type=storage.type,
         content=storage.content,
         is_active=storage.active and storage.enabled,
+        is_shared=storage.shared,
         free_bytes=storage.avail,
         total_bytes=storage.total,
     )

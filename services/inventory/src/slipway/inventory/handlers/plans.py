@@ -8,9 +8,11 @@ from slipway.contracts.jobs import CancelJob, GetJob, RunJob, RunRecord, Target
 from slipway.contracts.plans import Explained, ExplainRun, Plan, PlanJob, PlannedStep
 from slipway.contracts.problems import Invalid
 from slipway.contracts.values import JobKind
+from slipway.inventory import capacity
 from slipway.inventory.handlers.batches import BatchHandlers
 from slipway.inventory.handlers.containers import ContainerHandlers
 from slipway.inventory.handlers.jobs import JobHandlers
+from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.intake import CancelPlanned, Planned
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
@@ -26,10 +28,17 @@ class PlanHandlers:
     """Answers what jobs would do."""
 
     def __init__(
-        self, bus: Bus, containers: ContainerHandlers, jobs: JobHandlers, batches: BatchHandlers
+        self,
+        bus: Bus,
+        clusters: ClusterStore,
+        *,
+        containers: ContainerHandlers,
+        jobs: JobHandlers,
+        batches: BatchHandlers,
     ) -> None:
         """Take handlers whose intake is a `PlanningIntake`."""
         self._bus = bus
+        self._clusters = clusters
         self._batches = batches
         self._containers = containers
         self._jobs = jobs
@@ -45,10 +54,11 @@ class PlanHandlers:
         else:
             raise PlanEmpty("Say what shall be planned: a creation, a deletion, a job, a retry or a cancel.")
         told = await self._bus.ask(ExplainRun(command=command))
-        if others:
-            more = (f"{others} more like this one are made, as one batch.", *told.warnings)
-            told = told.model_copy(update={"warnings": more})
-        return _plan(command, told)
+        more = (f"{len(others)} more like this one are made, as one batch.",) if others else ()
+        cluster = await self._clusters.known(command.target.cluster)
+        lacking = capacity.warnings([command, *others], {cluster.id: cluster.nodes})
+        warnings = (*more, *lacking, *told.warnings)
+        return _plan(command, told.model_copy(update={"warnings": warnings}))
 
     async def _accept(self, query: PlanJob, call: Call) -> None:
         if query.create is not None:

@@ -8,9 +8,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.bulk import BatchPlan, PlannedItem
-from slipway.contracts.jobs import JobArgs
+from slipway.contracts.jobs import JobArgs, RunJob
 from slipway.contracts.values import JobKind
-from slipway.inventory import batching
+from slipway.inventory import batching, capacity
+from slipway.inventory.store.clusters import seen_of
 from slipway.inventory.tables import batch_plans
 from slipway.runtime.clock import now
 
@@ -19,9 +20,13 @@ SHOWN_FOR = timedelta(days=1)
 
 
 async def show(
-    connection: AsyncConnection, kind: JobKind, args: JobArgs, items: Sequence[PlannedItem]
+    connection: AsyncConnection,
+    kind: JobKind,
+    args: JobArgs,
+    items: Sequence[PlannedItem],
+    commands: Sequence[RunJob],
 ) -> BatchPlan:
-    """Give the plan, and remember that it was shown."""
+    """Give the plan, and remember that it was shown; `commands` are those of the items that can be done."""
     hashed = batching.hash_of(kind, args, items)
     shown = {"items": batching.identities(items), "shown_at": now()}
     await connection.execute(delete(batch_plans).where(batch_plans.c.shown_at < now() - SHOWN_FOR))
@@ -30,7 +35,14 @@ async def show(
         .values(hash=hashed, **shown)
         .on_conflict_do_update(index_elements=["hash"], set_=shown)
     )
-    return BatchPlan(kind=kind, hash=hashed, items=tuple(items), destroys=batching.destroys(kind, items))
+    seen = await seen_of(connection, {each.target.cluster for each in commands})
+    return BatchPlan(
+        kind=kind,
+        hash=hashed,
+        items=tuple(items),
+        destroys=batching.destroys(kind, items),
+        warnings=capacity.warnings(commands, {cluster: each.nodes for cluster, each in seen.items()}),
+    )
 
 
 async def refuse_unshown(

@@ -58,7 +58,8 @@ class BatchRetries:
             wanted, tries = await _tries(connection, job, judge)
             await attempt.rollback()
             planned = [each.planned for each in tries]
-            return await batch_plans.show(connection, wanted.kind, wanted.args, planned)
+            commands = [each.command for each in tries if each.command is not None]
+            return await batch_plans.show(connection, wanted.kind, wanted.args, planned, commands)
 
     async def retry(self, call: Call, request: RetryBatch, judge: Judge) -> BatchAccepted:
         """Accept what did not succeed once more; an item that can't be becomes a failed one.

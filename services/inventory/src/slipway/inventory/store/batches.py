@@ -75,7 +75,9 @@ class BatchStore:
         async with self._database.begin() as connection:
             choices = await _choose(connection, request, judge, lock=False)
             items = [each.planned for each in choices]
-            return await batch_plans.show(connection, request.kind, request.args, items)
+            wanted = BatchCommand(kind=request.kind, args=request.args)
+            commands = [command_of(each.row, wanted) for each in choices if each.row is not None]
+            return await batch_plans.show(connection, request.kind, request.args, items, commands)
 
     async def request(self, call: Call, request: RequestBatch, judge: Judge) -> BatchAccepted:
         """Accept a batch; what can't be accepted becomes a failed item, the others go on.

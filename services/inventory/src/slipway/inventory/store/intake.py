@@ -95,11 +95,11 @@ class Intake:
 class Planned(Exception):
     """A job would be taken in; raised so that the transaction in which it was accepted is rolled back."""
 
-    def __init__(self, command: RunJob, *, others: int = 0) -> None:
+    def __init__(self, command: RunJob, *others: RunJob) -> None:
         super().__init__(command.job)
         self.command = command
         self.others = others
-        """How many more like it there would be."""
+        """More like it, of the same batch."""
 
 
 class CancelPlanned(Exception):
@@ -126,7 +126,7 @@ class PlanningIntake(Intake):
         """Raise `Planned` for the first of a batch's."""
         del connection, call, parent
         if commands:
-            raise Planned(commands[0], others=len(commands) - 1)
+            raise Planned(*commands)
 
     async def take_cancel(
         self, connection: AsyncConnection, call: Call, order: CancelJob, record: RunRecord | None
