@@ -186,7 +186,7 @@ async def test_features_are_set_over_ssh(two: Lab) -> None:
     _, config, _ = await run(two, "pct config 101")
 
     assert code == 0
-    assert "features: keyctl=1,nesting=1\n" in config
+    assert "features: nesting=1,keyctl=1\n" in config
 
 
 async def test_password_and_key_open_the_door_and_nothing_else(two: Lab) -> None:

@@ -4,10 +4,10 @@ import re
 from typing import Any
 
 from slipway.lab.api.call import Call, Route, Routes
-from slipway.lab.host import change, create, ha, power, restore, rights, snapshots
-from slipway.lab.host.configs import check_digest, shown
+from slipway.lab.host import change, create, ha, pending, power, restore, snapshots
+from slipway.lab.host.configs import shown
 from slipway.lab.host.tasks import Work
-from slipway.lab.problems import Refused
+from slipway.lab.problems import Refused, bad_parameters
 
 Row = dict[str, Any]
 _ADDRESSING = ("node", "vmid", "delete", "digest", "revert")
@@ -43,41 +43,54 @@ def delete_container(call: Call) -> str:
 
 
 def config(call: Call) -> Row:
-    """Show a configuration, the present one or a snapshot's."""
-    if name := call.given.get("snapshot"):
-        return shown(snapshots.config_of(call.machine, call.vmid, name))
-    return shown(call.machine.configs.get(call.vmid))
+    """Show a configuration as it will be after the next start, as it is (`current`), or a snapshot's."""
+    name, configs = call.given.get("snapshot"), call.machine.configs
+    if name and call.flag("current"):
+        words = "cannot use 'snapshot' parameter with 'current'"
+        raise bad_parameters({"snapshot": words, "current": words})
+    if name:
+        found = snapshots.config_of(call.machine, call.vmid, name)
+    elif call.flag("current"):
+        found = configs.get(call.vmid)
+    else:
+        found = pending.merged(configs.get(call.vmid), configs.pending(call.vmid))
+    return shown(found, configs.digest(call.vmid))
 
 
-def pending(call: Call) -> list[Row]:
-    """Show a configuration as a list; the lab applies changes at once, so nothing waits."""
-    return [{"key": key, "value": value} for key, value in config(call).items()]
+def show_pending(call: Call) -> list[pending.Row]:
+    """List what is and what waits for the next start."""
+    configs = call.machine.configs
+    return pending.rows(configs.get(call.vmid), configs.pending(call.vmid), configs.digest(call.vmid))
 
 
 async def change_config(call: Call) -> None:
-    """Set and remove options."""
+    """Set and remove options, and forget what waits."""
     given = {key: value for key, value in call.given.items() if key not in _ADDRESSING}
-    removed = [key for key in re.split(r"[,;\s]+", call.given.get("delete", "")) if key]
-    if not given and not removed and "revert" not in call.given:
+    if not given and not {"delete", "revert"} & set(call.given):
         raise Refused("no options specified")
-    present = call.machine.configs.get(call.vmid)
-    rights.check_options(
-        call.actor, call.vmid, given, removed=removed, is_unprivileged=present.get("unprivileged") == "1"
+    wanted = change.Change(
+        given=given,
+        removed=_keys(call, "delete"),
+        reverted=_keys(call, "revert"),
+        digest=call.given.get("digest"),
     )
-    await change.change(call.machine, call.vmid, given, removed=removed, digest=call.given.get("digest"))
+    await change.change(call.machine, call.actor, call.vmid, wanted)
+
+
+def _keys(call: Call, name: str) -> list[str]:
+    return [key for key in re.split(r"[,;\s]+", call.given.get(name, "")) if key]
 
 
 def resize(call: Call) -> str:
     """Grow a disk."""
-    machine, vmid = call.machine, call.vmid
+    machine, vmid, actor = call.machine, call.vmid, call.actor
     disk, size = call.given["disk"], call.given["size"]
-    check_digest(machine.configs.get(vmid), call.given.get("digest"))
-    change.check_resize(machine, vmid, disk, size)
+    change.check_resize(machine, actor, vmid, disk, size, digest=call.given.get("digest"))
 
     async def body(_work: Work) -> None:
-        await change.resize(machine, vmid, disk, size)
+        await change.resize(machine, actor, vmid, disk, size)
 
-    return machine.tasks.start("resize", str(vmid), call.actor.name, body)
+    return machine.tasks.start("resize", str(vmid), actor.name, body)
 
 
 async def current(call: Call) -> Row:
@@ -135,7 +148,7 @@ ROUTES: Routes = {
         handler=change_config, path="/vms/{vmid}", rights=_CONFIG_RIGHTS, any_right=True
     ),
     f"GET {CONTAINER}/interfaces": _reading(interfaces),
-    f"GET {CONTAINER}/pending": _reading(pending),
+    f"GET {CONTAINER}/pending": _reading(show_pending),
     f"PUT {CONTAINER}/resize": Route(handler=resize, path="/vms/{vmid}", rights=("VM.Config.Disk",)),
     f"GET {CONTAINER}/rrddata": _reading(history),
     f"GET {CONTAINER}/status": _index("current", "start", "stop", "shutdown", "reboot"),

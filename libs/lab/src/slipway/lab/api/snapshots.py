@@ -4,7 +4,6 @@ from typing import Any
 
 from slipway.lab.api.call import Call, Route, Routes
 from slipway.lab.host import options, snapshots
-from slipway.lab.host.configs import digest
 from slipway.lab.problems import Refused
 
 Row = dict[str, Any]
@@ -22,7 +21,7 @@ def listed(call: Call) -> list[Row]:
         "name": "current",
         "description": "You are here!",
         "running": int(call.machine.is_running(call.vmid)),
-        "digest": digest(present),
+        "digest": call.machine.configs.digest(call.vmid),
     }
     return [*rows, now | ({"parent": present["parent"]} if "parent" in present else {})]
 

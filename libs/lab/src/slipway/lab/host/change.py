@@ -1,69 +1,92 @@
 """Changing and removing a container: config, resize, unlock, destroy.
 
-Both sides use it: the API, which checks rights first, and `pct`, which is root.
+Both sides use it: the API, whose actor may lack rights, and `pct`, which is root. What a running container
+can't take waits for its next start (`pending`, `applying`).
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from slipway.lab.host import create, options
-from slipway.lab.host.configs import Config, check_digest, check_lock
+from slipway.lab.access.actors import Actor
+from slipway.lab.host import applying, create, disks, options, rights
+from slipway.lab.host.configs import Config, check_lock
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.tasks import Work
 from slipway.lab.problems import Refused, bad_parameters
 
-READ_ONLY = ("unprivileged", "arch")
-UNREMOVABLE = ("rootfs", "digest")
+REQUIRED = ("memory", "rootfs", "ostype")
 
 
-async def change(
-    machine: Machine,
-    vmid: int,
-    given: Mapping[str, str],
-    *,
-    removed: Iterable[str] = (),
-    digest: str | None = None,
-) -> None:
-    """Set and remove options, all or none. Waits for the container's flock: a creation blocks it."""
-    removed = list(removed)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is asked for: new values, removals, and pending changes to forget."""
+
+    given: Mapping[str, str] = field(default_factory=dict)
+    removed: Sequence[str] = ()
+    reverted: Sequence[str] = ()
+    digest: str | None = None
+
+
+async def change(machine: Machine, actor: Actor, vmid: int, wanted: Change) -> None:
+    """Change a config, wholly or not at all. Waits for the container's flock: a creation blocks it."""
     machine.configs.get(vmid)
-    for key in removed:
-        if not options.is_option(key):
-            raise bad_parameters({"delete": f"unknown option '{key}'"})
-    for key in given:
-        if key in READ_ONLY:
-            raise Refused(f"unable to modify read-only option: '{key}'")
     async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
         config = machine.configs.get(vmid)
         check_lock(config)
-        check_digest(config, digest)
-        changed = {key: value for key, value in config.items() if key not in removed or key in UNREMOVABLE}
-        for key, value in given.items():
-            changed[key] = _stored(machine, vmid, config, key, value)
-        await _apply(machine, vmid, changed)
+        machine.configs.check_digest(vmid, wanted.digest)
+        _check(actor, vmid, config, wanted)
+        draft = applying.draft(machine, vmid)
+        for key in wanted.reverted:
+            draft.pending.pop(key, None)
+        modified = {*_remove(draft, wanted.removed), *wanted.given}
+        for key, value in sorted(wanted.given.items()):
+            _check_value(machine, vmid, config, key, value)
+            draft.pending[key] = options.stored(key, value)
+        draft.clean()
+        draft.apply(modified, is_running=machine.is_running(vmid))
+        if draft.errors:
+            raise bad_parameters(draft.errors)
+        draft.store()
+        if machine.has_guest(vmid):
+            await machine.guests.update(machine.spec(vmid, draft.config))
 
 
-async def resize(machine: Machine, vmid: int, disk: str, size: str) -> None:
-    """Grow a disk; `+1G` is relative."""
+async def resize(machine: Machine, actor: Actor, vmid: int, disk: str, size: str) -> None:
+    """Grow a disk, of what is and not of what waits; `+1G` is relative."""
     async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
+        wanted = check_resize(machine, actor, vmid, disk, size)
         config = machine.configs.get(vmid)
-        check_lock(config)
         volume = options.volumes(config)[disk]
-        present = options.to_kib(volume["size"])
-        wanted = options.to_kib(size.removeprefix("+")) + (present if size.startswith("+") else 0)
         machine.storages.resize(volume["volume"], wanted)
         volume["size"] = options.from_kib(wanted)
         config[disk] = options.stored_volume(disk, volume)
-        await _apply(machine, vmid, config)
+        machine.configs.put(vmid, config)
+        if machine.has_guest(vmid):
+            await machine.guests.update(machine.spec(vmid, config))
 
 
-def check_resize(machine: Machine, vmid: int, disk: str, size: str) -> None:
-    """Refuse what a resize finds out before its task."""
-    volume = options.volumes(machine.configs.get(vmid)).get(disk)
-    if volume is None:
+def check_resize(
+    machine: Machine, actor: Actor, vmid: int, disk: str, size: str, *, digest: str | None = None
+) -> int:
+    """Refuse what can't be grown so, before its task and again in it; give the new size in KiB."""
+    config = machine.configs.get(vmid)
+    check_lock(config)
+    actor.require(f"/vms/{vmid}", "VM.Config.Options")
+    machine.configs.check_digest(vmid, digest)
+    part = options.volumes(config).get(disk)
+    if part is None:
         missing = "property is missing and it is not optional"
         raise Refused("format error", errors={"volume": missing, "mp": missing})
-    if not size.startswith("+") and options.to_kib(size) < options.to_kib(volume["size"]):
+    volume = machine.storages.volume(part["volume"])
+    actor.require(f"/storage/{part['volume'].partition(':')[0]}", "Datastore.AllocateSpace")
+    wanted = options.to_kib(size.removeprefix("+")) + (volume.size_kib if size.startswith("+") else 0)
+    if wanted < volume.size_kib:
         raise Refused("unable to shrink disk size")
+    if wanted == volume.size_kib:
+        raise Refused("disk is already at specified size")
+    return wanted
 
 
 async def unlock(machine: Machine, vmid: int) -> None:
@@ -93,6 +116,7 @@ def destroying(machine: Machine, vmid: int, *, forces: bool) -> Callable[[Work],
             await machine.faults.at_task("middle", work)
             if machine.is_running(vmid):
                 await machine.guests.stop(vmid)
+            disks.check_names(machine, machine.configs.get(vmid))
             for volume in machine.storages.volumes_of(vmid):
                 if "/" not in volume.volid:
                     work.log(f'  Logical volume "{volume.volid.partition(":")[2]}" successfully removed.')
@@ -102,20 +126,65 @@ def destroying(machine: Machine, vmid: int, *, forces: bool) -> Callable[[Work],
     return body
 
 
-def _stored(machine: Machine, vmid: int, config: Config, key: str, value: str) -> str:
-    if not options.is_mount_point(key):
-        return options.stored(key, value)
-    parts = options.volumes({key: value})[key]
-    storage, found, size = parts["volume"].partition(":")
-    if key in config or not found or not size.replace(".", "", 1).isdigit():
-        return options.stored_volume(key, parts)
-    machine.storages.for_containers(storage)
-    kib = int(float(size) * options.KIB_PER["G"])
-    volume = machine.storages.allocate(storage, vmid, kib)
-    return options.stored_volume(key, parts | {"volume": volume.volid, "size": options.from_kib(kib)})
+def _check(actor: Actor, vmid: int, config: Config, wanted: Change) -> None:
+    """Refuse what the actor may not, and what contradicts itself."""
+    is_unprivileged = config.get("unprivileged") == "1"
+    touched = (*wanted.removed, *wanted.reverted)
+    rights.check_options(actor, vmid, {}, old=config, removed=touched, is_unprivileged=is_unprivileged)
+    for name, keys in (("revert", wanted.reverted), ("delete", wanted.removed)):
+        for key in keys:
+            if not options.is_option(key):
+                raise bad_parameters({name: f"unknown option '{key}'"})
+            if key in wanted.given:
+                word = f"'-revert {key}'" if name == "revert" else f"-delete {key}'"
+                raise bad_parameters({name: f"you can't use '-{key}' and {word} at the same time"})
+            if name == "delete" and key in wanted.reverted:
+                words = f"you can't use '-delete {key}' and '-revert {key}' at the same time"
+                raise bad_parameters({name: words})
+    rights.check_options(actor, vmid, wanted.given, old=config, is_unprivileged=is_unprivileged)
 
 
-async def _apply(machine: Machine, vmid: int, config: Config) -> None:
-    machine.configs.put(vmid, config)
-    if machine.has_guest(vmid):
-        await machine.guests.update(machine.spec(vmid, config))
+def _remove(draft: applying.Draft, keys: Iterable[str]) -> set[str]:
+    """Mark options as to be removed; those that are not there are passed over."""
+    marked = {key for key in keys if key in draft.config or draft.pending.get(key) is not None}
+    for key in sorted(marked):
+        if key in REQUIRED:
+            raise Refused(f"unable to delete required option '{key}'")
+        if key == "unprivileged":
+            raise Refused(f"unable to delete read-only option: '{key}'")
+        if re.fullmatch(r"(mp|unused)\d+", key) and draft.config.get("protection") == "1":
+            raise Refused(f"can't remove CT {draft.vmid} drive '{key}' - protection mode enabled")
+        if key in draft.config:
+            draft.pending[key] = None
+    return marked
+
+
+def _check_value(machine: Machine, vmid: int, config: Config, key: str, value: str) -> None:
+    """Refuse a value at once, whether the container runs or not."""
+    if key == "unprivileged":
+        raise Refused(f"unable to modify read-only option: '{key}'")
+    if key == "rootfs" or options.is_mount_point(key):
+        if config.get("protection") == "1":
+            raise Refused(f"can't update CT {vmid} drive '{key}' - protection mode enabled")
+        if rights.mount_kind(value) == "volume":
+            _check_content(machine, options.volumes({key: value})[key]["volume"])
+    if re.fullmatch(r"dev\d+", key):
+        path = options.device_path(value)
+        if path is None:
+            raise Refused(f"Path is not defined for passthrough device {key}")
+        _check_device(path)
+
+
+def _check_content(machine: Machine, volid: str) -> None:
+    name, found, _ = volid.partition(":")
+    if not found:
+        raise Refused(f"unable to parse volume ID '{volid}'")
+    if "rootdir" not in machine.storages.get(name).content:
+        raise Refused(f"storage '{name}' does not allow content type 'rootdir' (Container)")
+
+
+def _check_device(path: str) -> None:
+    if not Path(path).exists():
+        raise Refused(f"Device {path} does not exist")
+    if not (Path(path).is_block_device() or Path(path).is_char_device()):
+        raise Refused(f"{path} is not a device")

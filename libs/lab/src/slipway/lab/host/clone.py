@@ -83,6 +83,7 @@ def _check(machine: Machine, actor: Actor, vmid: int, source: Config, given: Map
         name = part["volume"].partition(":")[0]
         if not name or part["volume"].startswith("/"):
             raise Refused(f"unable to clone mountpoint '{key}' (type bind)")
+        machine.storages.check_name(part["volume"])
         storage = machine.storages.for_containers(given.get("storage", name))
         actor.require(f"/storage/{storage.name}", "Datastore.AllocateSpace")
         if is_full and machine.is_running(vmid) and "snapname" not in given:
@@ -152,7 +153,8 @@ class _Copying:
         name = self.given.get("storage", part["volume"].partition(":")[0])
         if machine.faults.is_full(name):
             raise Refused("rsync: [receiver] write failed: No space left on device (28)")
-        volume = machine.storages.allocate(name, self.newid, options.to_kib(part["size"]))
+        kib = machine.storages.volume(part["volume"]).size_kib
+        volume = machine.storages.allocate(name, self.newid, kib)
         for line in templates.disk_lines(machine.storages.get(name), volume):
             work.log(line)
         return options.stored_volume(key, part | {"volume": volume.volid})

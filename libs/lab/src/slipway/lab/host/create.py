@@ -141,7 +141,7 @@ async def _work(machine: Machine, vmid: int, given: Mapping[str, str], work: Wor
                 raise
             await clean(machine, vmid)
             raise Interrupted(f"{prefix}{UNPACK.format(vmid=vmid)}") from None
-        machine.configs.put(vmid, config)
+        machine.configs.put(vmid, config, {})
 
 
 async def clean(machine: Machine, vmid: int) -> None:

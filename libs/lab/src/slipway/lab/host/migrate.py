@@ -83,7 +83,7 @@ def hand_over(source: Machine, target: Machine, vmid: int, config: Config) -> No
     """Move the config, and what the lab keeps beside it, in one step."""
     if source.has_guest(vmid):
         target.remember_origin(vmid, source.origin(vmid))
-    target.configs.put(vmid, config)
+    target.configs.put(vmid, config, source.configs.pending(vmid))
     source.configs.remove(vmid)
     source.forget_origin(vmid)
 
@@ -182,15 +182,16 @@ class _Move:
             if snapshots.kept(self.source, self.vmid):
                 self.tell(f"can't migrate local volume '{volid}': non-migratable snapshot exists")
                 raise Refused("can't migrate CT - check log")
-            moved[key] = options.stored_volume(key, part | {"volume": self._copied(volid, part)})
+            moved[key] = options.stored_volume(key, part | {"volume": self._copied(volid)})
         return moved
 
-    def _copied(self, volid: str, part: Mapping[str, str]) -> str:
+    def _copied(self, volid: str) -> str:
         storage = self._storage(volid)
         if self.target.faults.is_full(storage.name):
             words = f"storage migration for '{volid}' to storage '{storage.name}' failed"
             raise Refused(f"{words} - exit code 255")
-        volume = self.target.storages.allocate(storage.name, self.vmid, options.to_kib(part["size"]))
+        kib = self.source.storages.volume(volid).size_kib
+        volume = self.target.storages.allocate(storage.name, self.vmid, kib)
         self.copied.append(volume.volid)
         for line in templates.disk_lines(storage, volume):
             self.tell(f"[{self.target.node}] {line.strip()}")

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slipway.lab.guests.protocol import GuestSpec, Network
-from slipway.lab.schema.container import FEATURES, MOUNT_POINT, NETWORK, OPTIONS, ROOTFS
+from slipway.lab.schema.container import DEVICE, FEATURES, MOUNT_POINT, NETWORK, OPTIONS, ROOTFS
 from slipway.lab.schema.parameters import find, join_options, split_options
 
 MAC_PREFIX = "BC:24:11"
 MIB_PER_GIB = 1024
 KIB_PER = {"K": 1, "M": 1024, "G": 1024**2, "T": 1024**3}
+LOWEST_SHARES, HIGHEST_SHARES = 1, 10_000
+"""What a kernel with cgroups v2 takes as `cpuunits`; others are brought within."""
 DEFAULT_DISK_GIB = 4.0
 """What a container without a root file system is shown with, and what one is made with."""
 
@@ -29,8 +31,10 @@ def stored(key: str, value: str) -> str:
             return ";".join(sorted({tag.lower() for tag in re.split(r"[,;\s]+", value) if tag}))
         case "description":
             return value if value.endswith("\n") else f"{value}\n"
-        case "features":
-            return join_options(FEATURES, split_options(FEATURES, value))
+        case "nameserver" | "searchdomain":
+            return " ".join(part for part in re.split(r"[,;\s\0]+", value) if part)
+        case "cpuunits":
+            return str(min(max(int(value), LOWEST_SHARES), HIGHEST_SHARES))
         case _:
             return value
 
@@ -144,3 +148,8 @@ def _environment(text: str) -> dict[str, str]:
 def is_mount_point(key: str) -> bool:
     """Whether an option is `mp0`, `mp1`, ..."""
     return re.fullmatch(r"mp\d+", key) is not None
+
+
+def device_path(value: str) -> str | None:
+    """Read the path of a device that is passed through."""
+    return split_options(DEVICE, value).get("path")

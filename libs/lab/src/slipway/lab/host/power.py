@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from slipway.lab.access.actors import Actor
 from slipway.lab.faults import NeverStops
-from slipway.lab.host import options, templates
+from slipway.lab.host import applying, disks, options, templates
 from slipway.lab.host.configs import Config, check_lock
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.tasks import Work
@@ -112,11 +112,14 @@ def _holding(machine: Machine, vmid: int, act: Act) -> Callable[[Work], Awaitabl
 
 
 async def begin(machine: Machine, vmid: int, config: Config, work: Work) -> None:
-    """Start it, by a task that holds its flock."""
+    """Start it, by a task that holds its flock; what waited for this is applied."""
+    if vmid in machine.configs:
+        config = applying.apply_at_start(machine, vmid)
     for device in options.networks(config).values():
         bridge = device.get("bridge")
         if bridge and bridge not in machine.guests.bridges():
             raise Refused(f"bridge '{bridge}' does not exist")
+    disks.check_names(machine, config)
     if not machine.has_guest(vmid):
         raise Refused(f"startup for container '{vmid}' failed")
     spec = machine.spec(vmid, config)

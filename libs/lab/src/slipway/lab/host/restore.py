@@ -101,7 +101,7 @@ class _Restoring:
                     raise
                 await self._undo()
                 raise Interrupted(f"{prefix}{create.UNPACK.format(vmid=vmid)}") from None
-            machine.configs.put(vmid, config)
+            machine.configs.put(vmid, config, {})
 
     def _dump(self) -> Dump:
         volid = self.given["ostemplate"]
@@ -122,6 +122,8 @@ class _Restoring:
         machine.storages.free(self.vmid)
         snapshots.forget(machine, self.vmid)
         for key, part in options.volumes(config).items():
+            if "size" not in part:
+                raise Refused(f"unable to detect disk size - please specify {key} (size)")
             volume = machine.storages.allocate(target, self.vmid, options.to_kib(part["size"]))
             for line in templates.disk_lines(machine.storages.get(target), volume):
                 work.log(line)

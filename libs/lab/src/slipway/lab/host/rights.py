@@ -17,39 +17,58 @@ _KINDS = (
     (r"rootfs|mp\d+|unused\d+", "VM.Config.Disk"),
     (r"memory|swap", "VM.Config.Memory"),
     (r"net\d+|nameserver|searchdomain|hostname", "VM.Config.Network"),
-    (r"features", "VM.Allocate"),
 )
 
 
 def check_options(
-    actor: Actor, vmid: int, given: Mapping[str, str], *, removed: Iterable[str] = (), is_unprivileged: bool
+    actor: Actor,
+    vmid: int,
+    given: Mapping[str, str],
+    *,
+    old: Mapping[str, str] | None = None,
+    removed: Iterable[str] = (),
+    is_unprivileged: bool,
 ) -> None:
-    """Refuse what the actor may not set or remove."""
+    """Refuse what the actor may not set or remove; `old` is the config as it is."""
     if actor.is_root:
         return
     for key in (*given, *removed):
-        actor.require(f"/vms/{vmid}", _privilege(key))
-        _check_for_root_only(actor, key, given.get(key, ""), is_unprivileged=is_unprivileged)
-    for device in options.networks(given).values():
-        if bridge := device.get("bridge"):
-            actor.require(f"{ZONE}/{bridge}", "SDN.Use")
+        value, present = given.get(key), (old or {}).get(key, "")
+        if key == "features":
+            _check_features(actor, vmid, present, value or "", is_unprivileged=is_unprivileged)
+        elif key == "hookscript":
+            actor.require_root("changing the hookscript")
+        elif re.fullmatch(r"dev\d+", key):
+            actor.require_root("configuring device passthrough")
+        else:
+            actor.require(f"/vms/{vmid}", _privilege(key))
+            _check_places(actor, key, (present, value or ""))
 
 
 def _privilege(key: str) -> str:
     return next((right for pattern, right in _KINDS if re.fullmatch(pattern, key)), "VM.Config.Options")
 
 
-def _check_for_root_only(actor: Actor, key: str, value: str, *, is_unprivileged: bool) -> None:
-    if key == "features":
-        if not is_unprivileged:
-            actor.require_root("changing feature flags for privileged container")
-        if set(options.features({"features": value})) - {"nesting"}:
-            actor.require_root("changing feature flags (except nesting)")
-    elif key == "hookscript":
-        actor.require_root("changing the hookscript")
-    elif re.fullmatch(r"dev\d+", key):
-        actor.require_root("passing through devices")
-    elif re.fullmatch(r"mp\d+|rootfs", key) and (kind := mount_kind(value)) != "volume":
+def _check_features(actor: Actor, vmid: int, old: str, new: str, *, is_unprivileged: bool) -> None:
+    """Compare the old set with the new one: whoever is not root may change nothing but `nesting`."""
+    if not is_unprivileged:
+        actor.require_root("changing feature flags for privileged container")
+    before, after = options.features({"features": old}), options.features({"features": new})
+    differing = {name for name in (*before, *after) if before.get(name) != after.get(name)}
+    if differing - {"nesting"}:
+        actor.require_root("changing feature flags (except nesting)")
+    if differing:
+        actor.require(f"/vms/{vmid}", "VM.Allocate")
+
+
+def _check_places(actor: Actor, key: str, values: Iterable[str]) -> None:
+    """Refuse bridges that the actor may not use, now or so far, and sources that are only root's."""
+    *_, new = values
+    if re.fullmatch(r"net\d+", key):
+        for device in (options.networks({key: value})[key] for value in values if value):
+            if bridge := device.get("bridge"):
+                actor.require(f"{ZONE}/{bridge}", "SDN.Use")
+    elif re.fullmatch(r"mp\d+|rootfs", key) and new and (kind := mount_kind(new)) != "volume":
         raise not_permitted(f"mount point type {kind} is only allowed for root@pam")
 
 

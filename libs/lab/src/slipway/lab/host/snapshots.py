@@ -2,8 +2,9 @@
 
 Theory of operation (PVE::AbstractConfig). What is wrong is found inside the task. Every act holds the lock of
 its name in the config. A snapshot remembers the config without description and lock; a rollback stops the
-container, takes config and disk from the snapshot, keeps the present description, and leaves the container
-stopped. Snapshots form a tree by `parent`, which the config has too: it is the snapshot that it came from.
+container, takes config and disk from the snapshot, keeps the present description, drops what waits for the
+next start, and leaves the container stopped. Snapshots form a tree by `parent`, which the config has too: it
+is the snapshot that it came from.
 The disks are archives in the data folder, made and read by the guests' backend.
 """
 
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from slipway.lab.access.actors import Actor
-from slipway.lab.host import locks, options, power, records
-from slipway.lab.host.configs import Config
+from slipway.lab.host import disks, locks, options, power, records
+from slipway.lab.host.configs import Config, Pending
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.storages import Volume
 from slipway.lab.host.tasks import Work
@@ -64,6 +65,7 @@ def making(machine: Machine, vmid: int, name: str, description: str) -> Body:
                 raise Refused(f"snapshot name '{name}' already used")
             if not possible(machine, config):
                 raise Refused("snapshot feature is not available")
+            disks.check_names(machine, config)
             await machine.faults.at_task("middle", work)
             await machine.guests.save(vmid, disk_of(machine, vmid, name))
             _log(machine, vmid, f'snap_{{}}_{name}" created.', work)
@@ -117,7 +119,7 @@ def rolling_back(machine: Machine, actor: Actor, vmid: int, name: str, *, starts
                 _log(machine, vmid, f'{{}}" {line}', work)
             for part in options.volumes(restored).values():
                 machine.storages.resize(part["volume"], options.to_kib(part["size"]))
-            await _change(machine, vmid, restored | {"lock": "rollback"})
+            await _change(machine, vmid, restored | {"lock": "rollback"}, {})
         if starts:
             power.start_task(machine, actor, vmid)
 
@@ -132,9 +134,9 @@ def _restored(config: Config, snapshot: Mapping[str, str]) -> Config:
     return restored | {f"unused{number}": volume for number, volume in enumerate(spare)}
 
 
-async def _change(machine: Machine, vmid: int, config: Config) -> None:
+async def _change(machine: Machine, vmid: int, config: Config, pending: Pending | None = None) -> None:
     async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
-        machine.configs.put(vmid, config)
+        machine.configs.put(vmid, config, pending)
 
 
 def _find(machine: Machine, vmid: int, name: str) -> Kept:

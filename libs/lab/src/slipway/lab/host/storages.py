@@ -22,6 +22,8 @@ FOLDERS = frozenset({"dir", "nfs"})
 SNAPSHOTS = frozenset({"lvmthin", "zfspool", "rbd", "btrfs"})
 HOST_CACHE = "/var/lib/vz/template/cache"
 
+_DISK = re.compile(r"(?:\d+/)?(?:vm|base|subvol)-\d+-\S+")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
@@ -167,6 +169,26 @@ class Storages:
         kept[volid] = volume
         kept.save()
         return volume
+
+    def find(self, volid: str) -> Volume | None:
+        """Look a disk up."""
+        name = volid.partition(":")[0]
+        return self._kept(name).get(volid) if name in self._configured else None
+
+    def volume(self, volid: str) -> Volume:
+        """Look a disk up that must be there."""
+        self.check_name(volid)
+        if (found := self.find(volid)) is None:
+            raise Refused(f"no such volume '{volid}'")
+        return found
+
+    def check_name(self, volid: str) -> None:
+        """Refuse a name that no disk can have, such as that of a disk still to be made."""
+        name, _, rest = volid.partition(":")
+        storage = self.get(name)
+        if not _DISK.fullmatch(rest):
+            kind = "directory" if storage.type in FOLDERS else "lvm"
+            raise Refused(f"unable to parse {kind} volume name '{rest}'")
 
     def resize(self, volid: str, size_kib: int) -> None:
         """Give a disk another size."""

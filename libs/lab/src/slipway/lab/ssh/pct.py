@@ -9,8 +9,8 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 
-from slipway.lab.access.actors import ROOT_NAME
-from slipway.lab.host import change, power
+from slipway.lab.access.actors import ROOT_NAME, root
+from slipway.lab.host import change, pending, power
 from slipway.lab.host.configs import Config
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.tasks import Work
@@ -43,6 +43,7 @@ class Pct:
             "unlock": self._unlock,
             "destroy": self._destroy,
             "config": self._config,
+            "pending": self._pending,
             "status": self._status,
             "start": self._start,
             "stop": self._stop,
@@ -104,13 +105,15 @@ class Pct:
 
     async def _set(self, vmid: int, arguments: list[str], _streams: Streams) -> int:
         given = read_options(arguments)
-        removed = given.pop("delete", "").replace(",", " ").split()
+        named = [name for name in ("delete", "revert") if name in given]
+        removed, reverted = (given.pop(name, "").replace(",", " ").split() for name in ("delete", "revert"))
         digest = given.pop("digest", None)
         if errors := check(OPTIONS, given):
             raise Refused("Parameter verification failed.", status=400, errors=errors)
-        if not given and not removed:
+        if not given and not named:
             raise Refused("no options specified")
-        await change.change(self._machine, vmid, given, removed=removed, digest=digest)
+        wanted = change.Change(given=given, removed=removed, reverted=reverted, digest=digest)
+        await change.change(self._machine, root(), vmid, wanted)
         return OK
 
     async def _unlock(self, vmid: int, _arguments: list[str], _streams: Streams) -> int:
@@ -152,9 +155,17 @@ class Pct:
         await streams.err(f"{status}\n".encode())
         return NO_CONFIG if status.startswith("Configuration file ") else FAILED
 
-    async def _config(self, vmid: int, _arguments: list[str], streams: Streams) -> int:
+    async def _config(self, vmid: int, arguments: list[str], streams: Streams) -> int:
         config = self._machine.configs.get(vmid)
+        if read_options(arguments).get("current") != "1":
+            config = pending.merged(config, self._machine.configs.pending(vmid))
         await streams.out("".join(f"{key}: {_shown(config, key)}\n" for key in sorted(config)).encode())
+        return OK
+
+    async def _pending(self, vmid: int, _arguments: list[str], streams: Streams) -> int:
+        config = self._machine.configs.get(vmid)
+        lines = pending.lines(config, self._machine.configs.pending(vmid))
+        await streams.out("".join(f"{line}\n" for line in lines).encode())
         return OK
 
     async def _status(self, vmid: int, _arguments: list[str], streams: Streams) -> int:
