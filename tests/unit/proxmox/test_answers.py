@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from slipway.proxmox import answers, kept_answers, task_answers
+from slipway.proxmox import answers, interfaces, kept_answers, task_answers
+from slipway.proxmox.fields import Answer
 from slipway.proxmox.upid import Upid
 
 CASES = Path(__file__).parent / "cases" / "answers"
@@ -16,8 +17,8 @@ CASES = Path(__file__).parent / "cases" / "answers"
 def test_an_answer_is_read(file: Path) -> None:
     """Fields have our types; what Proxmox left out is None."""
     case = json.loads(file.read_text())
-    known = vars(task_answers) | vars(kept_answers) | vars(answers)
-    model: type[answers.Answer] = known[case["model"]]
+    known = vars(task_answers) | vars(interfaces) | vars(kept_answers) | vars(answers)
+    model: type[Answer] = known[case["model"]]
 
     answer = model.model_validate(case["data"])
 

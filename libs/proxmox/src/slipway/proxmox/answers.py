@@ -6,55 +6,47 @@ Proxmox leaves out (for want of a right, or since the guest is stopped or its no
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from slipway.proxmox.fields import Answer, Flag, Whole, Words
 
 _NETWORK = re.compile(r"net\d+")
 _DEVICE = re.compile(r"dev\d+")
 _MOUNT = re.compile(r"rootfs|mp\d+")
+_GUEST_ID = re.compile(r"(?P<type>[a-z]+)/(?P<vmid>\d+)")
+_VMID = re.compile(r"\d+(?:\.0*)?")
 
 
-def _as_moment(seconds: object) -> object:
-    return datetime.fromtimestamp(seconds, tz=UTC) if isinstance(seconds, int | float) else seconds
+def _as_startup(value: object) -> object:
+    return value if isinstance(value, Mapping) else startup_of(value)
 
 
-def _as_words(text: object) -> object:
-    return (
-        tuple(sorted(word for word in text.replace(";", ",").split(",") if word))
-        if isinstance(text, str)
-        else text
-    )
-
-
-Moment = Annotated[datetime, BeforeValidator(_as_moment)]
-"""Seconds since the epoch, as an aware datetime."""
-Words = Annotated[tuple[str, ...], BeforeValidator(_as_words)]
-"""A list that Proxmox writes with commas or semicolons; sorted."""
-
-
-class Answer(BaseModel):
-    """Anything Proxmox answered."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+Startup = Annotated[Mapping[str, int], BeforeValidator(_as_startup)]
 
 
 class Power(StrEnum):
-    """What Proxmox says of a guest; `unknown` right after boot, or when its node is away."""
+    """What Proxmox says of a guest; `unknown` right after boot, or when its node is away.
+
+    Anything else that it says (`paused`, `prelaunch`, `suspended`, `io-error` of a VM) is unknown to us too.
+    """
 
     RUNNING = "running"
     STOPPED = "stopped"
     UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, _value: object) -> "Power":
+        return cls.UNKNOWN
 
 
 class Version(Answer):
     """Which Proxmox answers."""
 
     version: str
-    release: str
+    release: str = ""
 
     @property
     def major(self) -> int:
@@ -66,16 +58,16 @@ class Node(Answer):
     """A node, as the list of nodes shows it; without Sys.Audit only name and status."""
 
     name: str = Field(alias="node")
-    status: str
+    status: str = "unknown"
     """`online`, `offline` or `unknown`."""
     cpu: float | None = None
     """Load, 0 to 1 of all cores."""
-    maxcpu: int | None = None
-    mem: int | None = None
-    maxmem: int | None = None
-    disk: int | None = None
-    maxdisk: int | None = None
-    uptime: int | None = None
+    maxcpu: Whole | None = None
+    mem: Whole | None = None
+    maxmem: Whole | None = None
+    disk: Whole | None = None
+    maxdisk: Whole | None = None
+    uptime: Whole | None = None
     ssl_fingerprint: str | None = None
 
 
@@ -86,35 +78,35 @@ class ClusterMember(Answer):
     """`cluster` or `node`."""
     name: str
     ip: str | None = None
-    online: bool | None = None
-    local: bool | None = None
+    online: Flag | None = None
+    local: Flag | None = None
     """Whether this node answered."""
-    quorate: bool | None = None
+    quorate: Flag | None = None
     """On the cluster's row only; a single node has no such row."""
-    nodes: int | None = None
+    nodes: Whole | None = None
 
 
 class Storage(Answer):
     """A storage as one node sees it."""
 
     name: str = Field(alias="storage")
-    type: str
+    type: str = ""
     content: Words = ()
     """`rootdir`, `vztmpl`, `images`, ..."""
-    active: bool = False
-    enabled: bool = True
-    shared: bool = False
-    total: int | None = None
-    used: int | None = None
-    avail: int | None = None
+    active: Flag = False
+    enabled: Flag = True
+    shared: Flag = False
+    total: Whole | None = None
+    used: Whole | None = None
+    avail: Whole | None = None
 
 
 class Bridge(Answer):
     """A network bridge of a node."""
 
     name: str = Field(alias="iface")
-    type: str
-    active: bool = False
+    type: str = ""
+    active: Flag = False
     cidr: str | None = None
     cidr6: str | None = None
     gateway: str | None = None
@@ -122,29 +114,41 @@ class Bridge(Answer):
 
 
 class ResourceGuest(Answer):
-    """A guest in `/cluster/resources`: cheap to ask, up to ten seconds old (PVE 9.2, observed)."""
+    """A guest in `/cluster/resources`: cheap to ask, up to ten seconds old (PVE 9.2, observed).
 
-    vmid: int
-    node: str
-    type: str
+    Only its VMID is essential: one that is not seen would count as free. If it can't be read it is taken
+    from the row's id, `qemu/900`.
+    """
+
+    vmid: Whole
+    node: str = ""
+    type: str = ""
     """`lxc` or `qemu`."""
     name: str = ""
     status: Power = Power.UNKNOWN
-    template: bool = False
+    template: Flag = False
     tags: Words = ()
     lock: str | None = None
     pool: str | None = None
     cpu: float | None = None
     maxcpu: float | None = None
-    mem: int | None = None
-    maxmem: int | None = None
-    disk: int | None = None
-    maxdisk: int | None = None
-    netin: int | None = None
-    netout: int | None = None
-    diskread: int | None = None
-    diskwrite: int | None = None
-    uptime: int | None = None
+    mem: Whole | None = None
+    maxmem: Whole | None = None
+    disk: Whole | None = None
+    maxdisk: Whole | None = None
+    netin: Whole | None = None
+    netout: Whole | None = None
+    diskread: Whole | None = None
+    diskwrite: Whole | None = None
+    uptime: Whole | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_id(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or (named := _GUEST_ID.fullmatch(str(values.get("id")))) is None:
+            return values
+        own = {"vmid": named["vmid"]} if _VMID.fullmatch(str(values.get("vmid"))) is None else {}
+        return {"type": named["type"], **values, **own}
 
 
 class Resources(Answer):
@@ -155,6 +159,8 @@ class Resources(Answer):
 
     guests: tuple[ResourceGuest, ...]
     nodes: tuple[Node, ...]
+    lost: int = 0
+    """Rows that could not be read and may be guests: who is missing may be one of them."""
 
 
 class ContainerConfig(Answer):
@@ -167,14 +173,14 @@ class ContainerConfig(Answer):
     lock: str | None = None
     ostype: str | None = None
     arch: str | None = None
-    cores: int | None = None
-    memory: int | None = None
-    swap: int | None = None
+    cores: Whole | None = None
+    memory: Whole | None = None
+    swap: Whole | None = None
     rootfs: str | None = None
-    unprivileged: bool = False
-    onboot: bool = False
-    protection: bool = False
-    template: bool = False
+    unprivileged: Flag = False
+    onboot: Flag = False
+    protection: Flag = False
+    template: Flag = False
     features: str | None = None
     nameserver: str | None = None
     searchdomain: str | None = None
@@ -182,16 +188,16 @@ class ContainerConfig(Answer):
     tags: Words = ()
     cpulimit: float | None = None
     """How many cores' worth of time at most; 0 is no limit."""
-    cpuunits: int | None = None
+    cpuunits: Whole | None = None
     timezone: str | None = None
     cmode: str | None = None
-    console: bool | None = None
-    tty: int | None = None
-    debug: bool | None = None
+    console: Flag | None = None
+    tty: Whole | None = None
+    debug: Flag | None = None
     entrypoint: str | None = None
     env: str | None = None
     """`NAME=value` pairs, with NUL between them."""
-    startup: Mapping[str, int] = Field(default_factory=dict)
+    startup: Startup = Field(default_factory=dict)
     """`order`, `up` and `down`: its place among those that start on boot, and the waits."""
     mounts: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
     """`{"rootfs": {"volume": "local:100/vm-100-disk-0.raw", "size": "4G"}, "mp0": {..., "mp": "/data"}}`."""
@@ -204,11 +210,18 @@ class ContainerConfig(Answer):
     def _gather(cls, values: Any) -> Any:
         if not isinstance(values, Mapping) or "networks" in values:
             return values
-        networks = {key: options(text) for key, text in values.items() if _NETWORK.fullmatch(key)}
-        mounts = {key: options(text) for key, text in values.items() if _MOUNT.fullmatch(key)}
-        devices = {key: options(text) for key, text in values.items() if _DEVICE.fullmatch(key)}
-        startup = {"startup": startup_of(values["startup"])} if "startup" in values else {}
-        return {**values, "networks": networks, "mounts": mounts, "devices": devices, **startup}
+        gathered = {"networks": _NETWORK, "mounts": _MOUNT, "devices": _DEVICE}
+        return {
+            **values,
+            **{
+                name: {
+                    key: options(text)
+                    for key, text in values.items()
+                    if text is not None and pattern.fullmatch(key)
+                }
+                for name, pattern in gathered.items()
+            },
+        }
 
     @property
     def flags(self) -> Mapping[str, str]:
@@ -224,7 +237,7 @@ class ContainerConfig(Answer):
 class HaState(Answer):
     """What the HA manager has to do with a guest."""
 
-    managed: bool = False
+    managed: Flag = False
     state: str | None = None
     """`started`, `stopped`, `error`, ...: what it was asked for, or why it does nothing."""
 
@@ -232,47 +245,28 @@ class HaState(Answer):
 class ContainerStatus(Answer):
     """A container right now."""
 
-    vmid: int
+    vmid: Whole
     status: Power
     name: str = ""
     lock: str | None = None
-    template: bool = False
+    template: Flag = False
     tags: Words = ()
-    uptime: int = 0
-    pid: int | None = None
+    uptime: Whole = 0
+    pid: Whole | None = None
     cpu: float | None = None
     """0 to 1 of its cores; the first value after a start is 0."""
     cpus: float | None = None
-    mem: int | None = None
-    maxmem: int | None = None
-    swap: int | None = None
-    maxswap: int | None = None
-    disk: int | None = None
-    maxdisk: int | None = None
-    netin: int | None = None
-    netout: int | None = None
-    diskread: int | None = None
-    diskwrite: int | None = None
+    mem: Whole | None = None
+    maxmem: Whole | None = None
+    swap: Whole | None = None
+    maxswap: Whole | None = None
+    disk: Whole | None = None
+    maxdisk: Whole | None = None
+    netin: Whole | None = None
+    netout: Whole | None = None
+    diskread: Whole | None = None
+    diskwrite: Whole | None = None
     ha: HaState = HaState()
-
-
-class Interface(Answer):
-    """A network interface inside a running container, `lo` included."""
-
-    name: str
-    hwaddr: str = ""
-    inet: str | None = None
-    inet6: str | None = None
-    ip_addresses: tuple[Mapping[str, str | int], ...] = Field(default=(), alias="ip-addresses")
-
-    @property
-    def addresses(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
-        """All its addresses, IPv4 first; a DHCP address appears some seconds after the start."""
-        told = {
-            f"{entry['ip-address']}/{entry['prefix']}" for entry in self.ip_addresses if "ip-address" in entry
-        }
-        told |= {text for text in (self.inet, self.inet6) if text}
-        return tuple(sorted((ip_interface(text) for text in told), key=lambda at: (at.version, int(at.ip))))
 
 
 def options(text: object) -> Mapping[str, str]:

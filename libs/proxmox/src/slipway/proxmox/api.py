@@ -13,22 +13,21 @@ from slipway.proxmox.answers import (
     ClusterMember,
     ContainerConfig,
     ContainerStatus,
-    Interface,
     Node,
-    ResourceGuest,
     Resources,
     Storage,
     Version,
 )
 from slipway.proxmox.errors import VmidTaken
+from slipway.proxmox.interfaces import Interface
 from slipway.proxmox.keeping import Keeping
 from slipway.proxmox.kept_answers import Appliance, Volume
-from slipway.proxmox.requesting import every, one, upid_of
+from slipway.proxmox.reading import not_understood, read_resources
+from slipway.proxmox.requesting import upid_of
 from slipway.proxmox.task_answers import LogLine, Task, TaskLog, TaskStatus
 from slipway.proxmox.upid import Upid
-from slipway.proxmox.wire import Params, Reply
+from slipway.proxmox.wire import Params
 
-_GUEST_TYPES = frozenset({"lxc", "qemu"})
 _BRIDGE_TYPES = frozenset({"bridge", "OVSBridge", "vnet"})
 
 
@@ -37,41 +36,48 @@ class ProxmoxApi(Keeping):
 
     async def version(self) -> Version:
         """Which Proxmox answers; the cheapest proof that access works."""
-        return one(Version, await self._get("version"))
+        return await self._one(Version, "version")
 
     async def nodes(self) -> tuple[Node, ...]:
         """All nodes of the cluster."""
-        return every(Node, await self._get("nodes"))
+        return await self._every(Node, "nodes")
 
     async def cluster_status(self) -> tuple[ClusterMember, ...]:
         """Quorum and members; a single node has one row."""
-        return every(ClusterMember, await self._get("cluster", "status"))
+        return await self._every(ClusterMember, "cluster", "status")
 
     async def permissions(self) -> Mapping[str, Mapping[str, bool]]:
         """The asker's privileges by path; whether each also holds for the paths below (official schema)."""
-        told = (await self._get("access", "permissions")).data or {}
+        reply = await self._get("access", "permissions")
+        paths = reply.data or {}
+        if not isinstance(paths, Mapping):
+            raise not_understood(reply, "it should name paths and their privileges")
         return {
             path: {name: bool(propagates) for name, propagates in names.items()}
-            for path, names in told.items()
+            for path, names in paths.items()
+            if isinstance(names, Mapping)
         }
 
     async def storages(self, node: str, *, content: str | None = None) -> tuple[Storage, ...]:
         """A node's storages, all or those for one content: `rootdir`, `vztmpl`."""
-        return every(Storage, await self._get("nodes", node, "storage", params={"content": content}))
+        return await self._every(Storage, "nodes", node, "storage", params={"content": content})
 
     async def content(self, node: str, storage: str, *, kind: str | None = None) -> tuple[Volume, ...]:
         """What is on a storage, all or of one kind: `vztmpl`, `rootdir`."""
         path = ("nodes", node, "storage", storage, "content")
-        return every(Volume, await self._get(*path, params={"content": kind}))
+        return await self._every(Volume, *path, params={"content": kind})
 
     async def networks(self, node: str) -> tuple[Bridge, ...]:
         """A node's bridges. A creation takes a bridge that does not exist; only the start fails."""
-        rows = (await self._get("nodes", node, "network", params={"type": "any_bridge"})).data
-        return every(Bridge, Reply(data=[row for row in rows if row["type"] in _BRIDGE_TYPES]))
+        found = await self._every(Bridge, "nodes", node, "network", params={"type": "any_bridge"})
+        return tuple(bridge for bridge in found if bridge.type in _BRIDGE_TYPES)
 
     async def next_vmid(self) -> int:
         """The lowest free VMID. It is not reserved: the creation's `VmidTaken` is the compare-and-set."""
-        return int((await self._get("cluster", "nextid")).data)
+        reply = await self._get("cluster", "nextid")
+        if not str(reply.data).isdecimal():
+            raise not_understood(reply, "it should be a VMID")
+        return int(reply.data)
 
     async def is_free(self, vmid: int) -> bool:
         """Whether nothing in the cluster has a VMID, VMs included; not reserved either."""
@@ -83,12 +89,7 @@ class ProxmoxApi(Keeping):
 
     async def resources(self) -> Resources:
         """All guests and nodes at once, cheap, up to ten seconds old."""
-        rows = (await self._get("cluster", "resources")).data
-        guests = [row for row in rows if row["type"] in _GUEST_TYPES]
-        nodes = [row for row in rows if row["type"] == "node"]
-        return Resources(
-            guests=every(ResourceGuest, Reply(data=guests)), nodes=every(Node, Reply(data=nodes))
-        )
+        return read_resources(self._reader, await self._get("cluster", "resources"))
 
     async def create(self, node: str, params: Params) -> Upid:
         """Begin a creation; parameters as in the official schema, `start` excepted.
@@ -110,7 +111,7 @@ class ProxmoxApi(Keeping):
 
     async def config(self, node: str, vmid: int) -> ContainerConfig:
         """A container's config; only lock and digest while it is being created."""
-        return one(ContainerConfig, await self._get("nodes", node, "lxc", str(vmid), "config"))
+        return await self._one(ContainerConfig, "nodes", node, "lxc", str(vmid), "config")
 
     async def set_config(self, node: str, vmid: int, params: Params, *, digest: str | None = None) -> None:
         """Change the config at once; raises `ConfigChanged` if it is not the one of the digest any more."""
@@ -119,7 +120,7 @@ class ProxmoxApi(Keeping):
 
     async def status(self, node: str, vmid: int) -> ContainerStatus:
         """A container right now."""
-        return one(ContainerStatus, await self._get("nodes", node, "lxc", str(vmid), "status", "current"))
+        return await self._one(ContainerStatus, "nodes", node, "lxc", str(vmid), "status", "current")
 
     async def start(self, node: str, vmid: int) -> Upid:
         """Begin a start; raises `AlreadyRunning`."""
@@ -149,7 +150,7 @@ class ProxmoxApi(Keeping):
 
     async def interfaces(self, node: str, vmid: int) -> tuple[Interface, ...]:
         """The interfaces inside a running container; none when it is stopped."""
-        return every(Interface, await self._get("nodes", node, "lxc", str(vmid), "interfaces"))
+        return await self._every(Interface, "nodes", node, "lxc", str(vmid), "interfaces")
 
     async def tasks(
         self,
@@ -168,17 +169,17 @@ class ProxmoxApi(Keeping):
             "source": source,
             "limit": 500,
         }
-        return every(Task, await self._get("nodes", node, "tasks", params=params))
+        return await self._every(Task, "nodes", node, "tasks", params=params)
 
     async def task_status(self, upid: Upid) -> TaskStatus:
         """Where a task stands; raises `TaskMissing`."""
-        return one(TaskStatus, await self._get("nodes", upid.node, "tasks", upid, "status"))
+        return await self._one(TaskStatus, "nodes", upid.node, "tasks", upid, "status")
 
     async def task_log(self, upid: Upid, start: int = 0) -> TaskLog:
         """A task's log after its first `start` lines."""
         path = ("nodes", upid.node, "tasks", upid, "log")
         reply = await self._get(*path, params={"start": start, "limit": 0})
-        lines = sorted(every(LogLine, reply), key=lambda line: line.number)
+        lines = sorted(self._reader.every(LogLine, reply), key=lambda line: line.number)
         return TaskLog(
             lines=tuple(line for line in lines if line.number > start), total=reply.total or len(lines)
         )
@@ -189,7 +190,7 @@ class ProxmoxApi(Keeping):
 
     async def appliances(self, node: str) -> tuple[Appliance, ...]:
         """The container templates that can be downloaded."""
-        return every(Appliance, await self._get("nodes", node, "aplinfo"))
+        return await self._every(Appliance, "nodes", node, "aplinfo")
 
     async def download_appliance(self, node: str, storage: str, template: str) -> Upid:
         """Begin the download of a template."""

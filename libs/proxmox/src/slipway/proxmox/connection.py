@@ -4,7 +4,7 @@ Theory of operation. proxmoxer and requests block, and a requests session is not
 of threads does the asking, and each thread has a `Wire` of its own. A semaphore stands in front of the pool:
 who waits for a thread can be cancelled without leaving work behind, and a thread counts as busy until it
 really is done, also when nobody waits for it any more. One node may have half of them, so that one that does
-not answer keeps nobody from asking the others.
+not answer keeps nobody from asking the others; and all nodes together leave some for the cluster itself.
 
 Guarantees: a call waits for a thread no longer than it may take, and ends within connect and read timeout;
 what `wire` guarantees of a request holds here.
@@ -30,6 +30,8 @@ DEFAULT_TIMEOUT = timedelta(seconds=40)
 """Longer than any wait of Proxmox' own: 10 s for a lock, 30 s for another node (PVE 9.2, from source)."""
 DEFAULT_WORKERS = 8
 _SLACK_SECONDS = 5.0
+_KEPT_FOR_CLUSTER = 2
+"""Threads that no node's slowness can take."""
 
 
 class Connection:
@@ -49,33 +51,39 @@ class Connection:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="proxmox")
         self._free = asyncio.Semaphore(workers)
         self._share = max(1, workers // 2)
+        self._of_nodes = asyncio.Semaphore(max(1, workers - _KEPT_FOR_CLUSTER))
         self._of_node: dict[str, asyncio.Semaphore] = {}
         self._here = threading.local()
         self._wires: list[Wire] = []
         # Made here once, so that a CA that can't be read is told before the first request.
         self._wire().close()
 
-    async def request(self, method: str, *segments: str, params: Params | None = None) -> Reply:
+    async def request(
+        self, method: str, *segments: str, params: Params | None = None, within: timedelta | None = None
+    ) -> Reply:
         """Send one request; see `wire` for what an error guarantees.
 
         Args:
             method: GET, POST, PUT or DELETE.
             segments: The parts of the path; whatever they hold is percent-encoded.
             params: Sent as 1 and 0 where they are booleans, left out where they are None.
+            within: How long it may take in all, if that is less than usual; for questions.
         """
         path = path_of(segments)
         loop = asyncio.get_running_loop()
+        seconds = within.total_seconds() if within is not None else None
+        ends_at = loop.time() + (seconds or self._deadline_seconds)
         places = self._places(segments)
-        await self._take(places, path)
+        await self._take(places, path, ends_at)
 
         def release(_: Future[Reply]) -> None:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_give_back, places)
 
-        asked = self._threads.submit(self._ask, method, segments, params or {})
+        asked = self._threads.submit(self._ask, method, segments, params or {}, seconds)
         asked.add_done_callback(release)
         try:
-            async with asyncio.timeout(self._deadline_seconds):
+            async with asyncio.timeout_at(ends_at if within else loop.time() + self._deadline_seconds):
                 return await asyncio.shield(asyncio.wrap_future(asked))
         except TimeoutError as error:
             if method == "GET":
@@ -92,12 +100,13 @@ class Connection:
         """Give what a request has to wait for: its node's share first, then a thread."""
         if segments[0] != "nodes" or len(segments) == 1:
             return (self._free,)
-        return (self._of_node.setdefault(segments[1], asyncio.Semaphore(self._share)), self._free)
+        of_node = self._of_node.setdefault(segments[1], asyncio.Semaphore(self._share))
+        return of_node, self._of_nodes, self._free
 
-    async def _take(self, places: Sequence[asyncio.Semaphore], path: str) -> None:
+    async def _take(self, places: Sequence[asyncio.Semaphore], path: str, ends_at: float) -> None:
         taken: list[asyncio.Semaphore] = []
         try:
-            async with asyncio.timeout(self._deadline_seconds):
+            async with asyncio.timeout_at(ends_at):
                 for each in places:
                     await each.acquire()
                     taken.append(each)
@@ -109,8 +118,10 @@ class Connection:
             _give_back(taken)
             raise
 
-    def _ask(self, method: str, segments: tuple[str, ...], params: Params) -> Reply:
-        return self._wire().request(method, segments, params)
+    def _ask(
+        self, method: str, segments: tuple[str, ...], params: Params, within_seconds: float | None
+    ) -> Reply:
+        return self._wire().request(method, segments, params, within_seconds=within_seconds)
 
     def _wire(self) -> Wire:
         wire: Wire | None = getattr(self._here, "wire", None)

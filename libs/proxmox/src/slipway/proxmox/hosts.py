@@ -11,15 +11,22 @@ from slipway.proxmox.access import ClusterAccess
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.detached import Detached
 from slipway.proxmox.pct import Pct
+from slipway.proxmox.reading import NoteUnreadable, ignore_unreadable
 from slipway.proxmox.ssh import NodeShell
 
 
 class Cluster:
     """One cluster: its API, and a shell on each node."""
 
-    def __init__(self, access: ClusterAccess, *, record: Path | None = None) -> None:
+    def __init__(
+        self,
+        access: ClusterAccess,
+        *,
+        record: Path | None = None,
+        unreadable: NoteUnreadable = ignore_unreadable,
+    ) -> None:
         self.access = access
-        self.api = ProxmoxApi(access.api, record=record)
+        self.api = ProxmoxApi(access.api, record=record, unreadable=unreadable)
         self._shells: dict[str, NodeShell] = {}
 
     def shell(self, node: str) -> NodeShell:
@@ -58,9 +65,15 @@ class Cluster:
 class Hosts:
     """The clusters that this process talks to."""
 
-    def __init__(self, record: Path | None = None) -> None:
-        """Open nothing yet; every request to an API is appended to the file `record`, secrets masked."""
+    def __init__(self, record: Path | None = None, *, unreadable: NoteUnreadable = ignore_unreadable) -> None:
+        """Open nothing yet.
+
+        Args:
+            record: A file to which every request to an API is appended, secrets masked.
+            unreadable: Is told of all that had to be left out of an answer.
+        """
         self._record = record
+        self._unreadable = unreadable
         self._clusters: dict[str, Cluster] = {}
 
     def open(self, cluster: str, access: ClusterAccess) -> Cluster:
@@ -68,7 +81,7 @@ class Hosts:
         known = self._clusters.get(cluster)
         if known is not None and known.access == access:
             return known
-        self._clusters[cluster] = Cluster(access, record=self._record)
+        self._clusters[cluster] = Cluster(access, record=self._record, unreadable=self._unreadable)
         if known is not None:
             known.retire()
         return self._clusters[cluster]

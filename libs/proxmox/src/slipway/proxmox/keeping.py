@@ -1,10 +1,11 @@
 """Sizes, snapshots, copies, backups and moves of containers: the part of `ProxmoxApi` about their disks."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from slipway.proxmox.kept_answers import Snapshot
-from slipway.proxmox.requesting import Asking, every, upid_of
+from slipway.proxmox.requesting import Asking, upid_of
 from slipway.proxmox.upid import Upid
 from slipway.proxmox.wire import Params, Reply
 
@@ -27,7 +28,7 @@ class Keeping(Asking):
 
     async def snapshots(self, node: str, vmid: int) -> tuple[Snapshot, ...]:
         """A container's snapshots, oldest first, without the entry for its present state."""
-        rows = every(Snapshot, await self._get(*_lxc(node, vmid), "snapshot"))
+        rows = await self._every(Snapshot, *_lxc(node, vmid), "snapshot")
         kept = (row for row in rows if row.name != Snapshot.PRESENT)
         return tuple(sorted(kept, key=lambda row: (row.time or _LONG_AGO, row.name)))
 
@@ -35,7 +36,7 @@ class Keeping(Asking):
         """Whether all of a container's storages can do it; `clone` means a linked one."""
         params: Params = {"feature": feature, "snapname": snapname}
         reply = await self._get(*_lxc(node, vmid), "feature", params=params)
-        return bool((reply.data or {}).get("hasFeature"))
+        return isinstance(reply.data, Mapping) and bool(reply.data.get("hasFeature"))
 
     async def snapshot(self, node: str, vmid: int, name: str, description: str = "") -> Upid:
         """Begin a snapshot; a running container is frozen for it. Most refusals come in the task."""

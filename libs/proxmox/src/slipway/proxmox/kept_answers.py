@@ -4,21 +4,21 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from slipway.proxmox.answers import Answer, Moment
+from slipway.proxmox.fields import Answer, Flag, Moment, Whole
 
 
 class Volume(Answer):
     """Something on a storage: a template, a disk, a backup."""
 
     volid: str
-    content: str
-    format: str
-    size: int
+    content: str = ""
+    format: str = ""
+    size: Whole = 0
     ctime: Moment | None = None
-    vmid: int | None = None
+    vmid: Whole | None = None
     notes: str = ""
     """A backup's own words; not the notes in the config that is in it."""
-    protected: bool = False
+    protected: Flag = False
     """Whether a backup may not be removed."""
     subtype: str | None = None
     """`lxc` or `qemu`: what a backup is of."""

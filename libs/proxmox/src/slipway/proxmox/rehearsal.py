@@ -29,6 +29,8 @@ class RehearsedApi(ProxmoxApi):
     def __init__(self, origin: ProxmoxApi) -> None:
         """Take over the connection; whoever made it closes it."""
         self._connection = origin.connection
+        self._reader = origin.reader
+        self._within = None
 
     async def _post(self, *segments: str, params: Params) -> Reply:
         _tell("POST", segments, params)

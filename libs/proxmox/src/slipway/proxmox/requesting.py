@@ -1,20 +1,19 @@
 """One connection to a cluster's API, and how its answers become values. What can be asked is in `api`."""
 
+from copy import copy
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Self, TypeVar
 
 from slipway.proxmox.access import ApiAccess
-from slipway.proxmox.answers import Answer
 from slipway.proxmox.connection import DEFAULT_TIMEOUT, DEFAULT_WORKERS, Connection
 from slipway.proxmox.errors import ProxmoxFailed
+from slipway.proxmox.fields import Answer
+from slipway.proxmox.reading import NoteUnreadable, Reader, ignore_unreadable
 from slipway.proxmox.upid import Upid
 from slipway.proxmox.wire import Params, Reply
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
-ReadT = TypeVar("ReadT")
 
 
 class Asking:
@@ -27,6 +26,7 @@ class Asking:
         record: Path | None = None,
         timeout: timedelta = DEFAULT_TIMEOUT,
         workers: int = DEFAULT_WORKERS,
+        unreadable: NoteUnreadable = ignore_unreadable,
     ) -> None:
         """Open nothing yet.
 
@@ -35,20 +35,42 @@ class Asking:
             record: A file to which each request is appended, secrets masked.
             timeout: How long an answer may take; below 35 s creations become ambiguous.
             workers: How many requests at a time.
+            unreadable: Is told of all that had to be left out of an answer.
         """
         self._connection = Connection(access, record=record, timeout=timeout, workers=workers)
+        self._reader = Reader(unreadable)
+        self._within: timedelta | None = None
 
     @property
     def connection(self) -> Connection:
         """Where requests go: for who asks through it as well."""
         return self._connection
 
+    @property
+    def reader(self) -> Reader:
+        """How answers are read: for who asks through it as well."""
+        return self._reader
+
+    def within(self, timeout: timedelta) -> Self:
+        """The same connection, for questions that have to be answered sooner."""
+        view = copy(self)
+        view._within = timeout  # noqa: SLF001 - a copy of itself
+        return view
+
     async def aclose(self) -> None:
         """Drop the connections."""
         await self._connection.aclose()
 
     async def _get(self, *segments: str, params: Params | None = None) -> Reply:
-        return await self._connection.request("GET", *segments, params=params)
+        return await self._connection.request("GET", *segments, params=params, within=self._within)
+
+    async def _one(self, kind: type[AnswerT], *segments: str, params: Params | None = None) -> AnswerT:
+        return self._reader.one(kind, await self._get(*segments, params=params))
+
+    async def _every(
+        self, kind: type[AnswerT], *segments: str, params: Params | None = None
+    ) -> tuple[AnswerT, ...]:
+        return self._reader.every(kind, await self._get(*segments, params=params))
 
     async def _post(self, *segments: str, params: Params) -> Reply:
         return await self._connection.request("POST", *segments, params=params)
@@ -60,26 +82,9 @@ class Asking:
         return await self._connection.request("DELETE", *segments, params=params)
 
 
-def one(kind: type[AnswerT], reply: Reply) -> AnswerT:
-    """Read an answer that is one value."""
-    return _read(TypeAdapter(kind), reply.data)
-
-
-def every(kind: type[AnswerT], reply: Reply) -> tuple[AnswerT, ...]:
-    """Read an answer that is a list."""
-    return _read(TypeAdapter(tuple[kind, ...]), reply.data or ())  # type: ignore[valid-type]  # a type made at run time
-
-
 def upid_of(reply: Reply) -> Upid:
     """Read the name of the task that was begun."""
     try:
         return Upid(str(reply.data))
     except ValueError as error:
         raise ProxmoxFailed("Proxmox did not name a task.") from error
-
-
-def _read(adapter: TypeAdapter[ReadT], data: Any) -> ReadT:
-    try:
-        return adapter.validate_python(data)
-    except ValidationError as error:
-        raise ProxmoxFailed("Proxmox answers in a way that Slipway does not understand.") from error

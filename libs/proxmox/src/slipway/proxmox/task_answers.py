@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from slipway.proxmox.answers import Answer, Moment
+from slipway.proxmox.fields import Answer, Moment, Whole
 from slipway.proxmox.upid import Upid
 
 
@@ -10,11 +10,12 @@ class Task(Answer):
     """A row of a node's task list."""
 
     upid: Upid
-    type: str
+    """It names type, user, node and start of the task as well."""
+    type: str = ""
     id: str = ""
-    user: str
-    node: str
-    starttime: Moment
+    user: str = ""
+    node: str = ""
+    starttime: Moment | None = None
     endtime: Moment | None = None
     status: str | None = None
     """The exit status once it has ended; `RUNNING` or nothing before."""
@@ -28,24 +29,24 @@ class Task(Answer):
 class TaskStatus(Answer):
     """A task right now."""
 
-    upid: Upid
+    upid: Upid | None = None
     status: str
     """`running` or `stopped`."""
     exitstatus: str | None = None
     """`OK`, `WARNINGS: n`, `unexpected status`, or the error; only once stopped."""
-    type: str
+    type: str = ""
     id: str = ""
-    user: str
-    node: str
-    starttime: Moment
+    user: str = ""
+    node: str = ""
+    starttime: Moment | None = None
 
 
 class LogLine(Answer):
     """A line of a task's log."""
 
-    number: int = Field(alias="n")
+    number: Whole = Field(alias="n")
     """From 1."""
-    text: str = Field(alias="t")
+    text: str = Field(default="", alias="t")
 
 
 class TaskLog(Answer):

@@ -13,7 +13,7 @@ then would be lost: connections idle for 3 s are not used again.
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -43,6 +43,8 @@ class Reply:
 
     data: Any
     total: int | None = None
+    path: str = "/"
+    """What was asked: `/nodes/pve1/storage`."""
 
 
 class Envelope(JsonSerializer):  # type: ignore[misc]  # proxmoxer ships no types
@@ -51,9 +53,9 @@ class Envelope(JsonSerializer):  # type: ignore[misc]  # proxmoxer ships no type
     def loads(self, response: requests.Response) -> Reply | None:
         """Read a success; None when it is not Proxmox that answers."""
         body = _parsed(response)
-        return (
-            Reply(data=body["data"], total=body.get("total")) if body is not None and "data" in body else None
-        )
+        if body is None or "data" not in body:
+            return None
+        return Reply(data=body["data"], total=_number(body.get("total")))
 
     def loads_errors(self, response: requests.Response) -> Mapping[str, Any]:
         """Read a refusal: the whole body, if there is one (a 401 has none)."""
@@ -64,18 +66,29 @@ class Wire:
     """A session with its one kept-alive connection."""
 
     def __init__(self, access: ApiAccess, *, auth: ProxmoxHTTPAuthBase, record_to: Path | None) -> None:
-        session = ProxmoxHttpSession()
+        session = _Session()
         session.auth = auth
         session.headers.update({"Connection": "keep-alive", "Accept": "application/json"})
         self._auth = auth
+        self._session = session
         self._adapter = pinned_session(session, access)
         self._root = ProxmoxResource(base_url=access.base_url, session=session, serializer=Envelope())
         self._record_to = record_to
         self._used = time.monotonic()
 
-    def request(self, method: str, segments: tuple[str, ...], params: Params) -> Reply:
-        """Send one request and read its answer."""
+    def request(
+        self, method: str, segments: tuple[str, ...], params: Params, *, within_seconds: float | None = None
+    ) -> Reply:
+        """Send one request and read its answer.
+
+        Args:
+            method: GET, POST, PUT or DELETE.
+            segments: The parts of the path.
+            params: What is sent.
+            within_seconds: How long connection and answer may take each, if that is less than usual.
+        """
         began = time.monotonic()
+        self._session.within_seconds = within_seconds
         try:
             return self._attempt(method, segments, params)
         except AccessRefused:
@@ -128,7 +141,7 @@ class Wire:
             raise ProxmoxFailed(
                 "Something answers there, but it is not the Proxmox API.", path=path_of(segments)
             )
-        return reply
+        return replace(reply, path=path_of(segments))
 
     def _write_down(
         self,
@@ -145,6 +158,18 @@ class Wire:
             )
 
 
+class _Session(ProxmoxHttpSession):  # type: ignore[misc]  # proxmoxer ships no types
+    """A session whose next request may be given less time than usual."""
+
+    within_seconds: float | None = None
+
+    def request(self, *args: Any, **options: Any) -> requests.Response:
+        if self.within_seconds is not None:
+            options["timeout"] = tuple(min(usual, self.within_seconds) for usual in self.auth.timeout)
+        response: requests.Response = super().request(*args, **options)
+        return response
+
+
 def login(
     access: ApiAccess, *, timeout: tuple[float, float], record_to: Path | None
 ) -> Callable[..., tuple[str, str]]:
@@ -158,9 +183,13 @@ def login(
             answer = wire.request("POST", ("access", "ticket"), params).data
         finally:
             wire.close()
+        if not isinstance(answer, Mapping):
+            raise ProxmoxFailed(
+                "Something answers there, but it is not the Proxmox API.", path="/access/ticket"
+            )
         if answer.get("NeedTFA"):
             raise AccessRefused("This user has a second factor; give Slipway an API token instead.")
-        return str(answer["ticket"]), str(answer["CSRFPreventionToken"])
+        return str(answer.get("ticket")), str(answer.get("CSRFPreventionToken"))
 
     return post
 
@@ -234,6 +263,10 @@ def _parsed(response: requests.Response) -> Mapping[str, Any] | None:
     except ValueError:
         return None
     return body if isinstance(body, dict) else None
+
+
+def _number(total: object) -> int | None:
+    return int(total) if isinstance(total, int | float | str) and str(total).isdecimal() else None
 
 
 def _quoted(segment: str) -> str:

@@ -54,6 +54,12 @@ background_restarts = Counter(
     ["name"],
     registry=REGISTRY,
 )
+proxmox_unreadable = Counter(
+    "slipway_proxmox_unreadable",
+    "Rows and values in answers of Proxmox that could not be read and were left out.",
+    ["endpoint"],
+    registry=REGISTRY,
+)
 
 
 def render() -> bytes:

@@ -17,6 +17,7 @@ from slipway.proxmox.access import ApiAccess, ClusterAccess, api_access, node_ac
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import AccessRefused, CertificateMismatch, HostKeyMismatch
 from slipway.proxmox.hosts import Cluster, Hosts
+from slipway.proxmox.reading import NoteUnreadable, ignore_unreadable
 from slipway.runtime.bus import Bus
 from slipway.runtime.sealing import Sealer
 
@@ -31,11 +32,18 @@ _OUTDATED = (AccessRefused, CertificateMismatch, HostKeyMismatch, NotFound)
 class Clusters:
     """The known clusters, opened when they are first needed."""
 
-    def __init__(self, bus: Bus, sealer: Sealer, *, record: Path | None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        sealer: Sealer,
+        *,
+        record: Path | None,
+        unreadable: NoteUnreadable = ignore_unreadable,
+    ) -> None:
         self._bus = bus
         self._sealer = sealer
         self._record = record
-        self._hosts = Hosts(record)
+        self._hosts = Hosts(record, unreadable=unreadable)
         self._known: dict[str, ClusterAccess] = {}
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 

@@ -13,6 +13,7 @@ from slipway.monitor.trial import Trial
 from slipway.runtime.bus import Bus
 from slipway.runtime.sealing import Sealer
 from slipway.runtime.service import Service
+from slipway.runtime.unreadable import UnreadableLog
 
 
 def build() -> Service:
@@ -20,9 +21,12 @@ def build() -> Service:
     settings = MonitorSettings()
     bus = Bus(settings, service="monitor")
     sealer = Sealer(settings)
-    clusters = Clusters(bus, sealer, record=settings.proxmox_record)
+    unreadable = UnreadableLog()
+    clusters = Clusters(bus, sealer, record=settings.proxmox_record, unreadable=unreadable.note)
     discoverer = Discoverer(bus, clusters, sealer)
-    handlers = Handlers(bus, Trial(sealer, record=settings.proxmox_record), discoverer)
+    handlers = Handlers(
+        bus, Trial(sealer, record=settings.proxmox_record, unreadable=unreadable.note), discoverer
+    )
     fleet = Fleet(bus, clusters, settings)
     pending = PendingScan(bus, discoverer, every=settings.pending_interval)
     bus.answer(TestCluster, handlers.try_cluster)

@@ -17,7 +17,7 @@ from slipway.monitor import series
 from slipway.monitor.access import Clusters
 from slipway.monitor.diff import compare
 from slipway.monitor.trouble import Trouble
-from slipway.proxmox.answers import ResourceGuest
+from slipway.proxmox.answers import ResourceGuest, Resources
 from slipway.runtime import clock
 from slipway.runtime.bus import Bus
 from slipway.runtime.kv import Bucket
@@ -71,8 +71,7 @@ class Poller:
         known = self._known if self._known is not None else await self._stored()
         resources = await self._clusters.at(self._cluster, lambda cluster: cluster.api.resources())
         now = clock.now()
-        seen = [status_of(self._cluster, guest, now) for guest in resources.guests if guest.type == "lxc"]
-        found = compare(known, {status.id: status for status in seen}, self._missing)
+        found = compare(known, _seen(self._cluster, resources, known, now), self._missing)
         self._known = None  # read again if what follows breaks off
         for status in found.changed:
             await self._tell(status)
@@ -120,6 +119,16 @@ class Poller:
         if self._vmids is not None and vmids != self._vmids:
             self._facts_due.set()
         self._vmids = vmids
+
+
+def _seen(
+    cluster: str, resources: Resources, known: Mapping[str, GuestStatus], now: Moment
+) -> Mapping[str, GuestStatus]:
+    """Say what was seen by guest id; who can't be read is as he was, not missing."""
+    rows = [status_of(cluster, guest, now) for guest in resources.guests if guest.type == "lxc"]
+    seen = {status.id: status for status in rows if status.node}
+    unread = known if resources.lost else {f"{cluster}-{guest.vmid}" for guest in resources.guests}
+    return {**{guest: known[guest] for guest in unread if guest in known and guest not in seen}, **seen}
 
 
 def status_of(cluster: str, guest: ResourceGuest, now: Moment) -> GuestStatus:

@@ -26,6 +26,7 @@ from slipway.proxmox.errors import (
     ProxmoxRejected,
 )
 from slipway.proxmox.links import scan_host_key
+from slipway.proxmox.reading import NoteUnreadable, ignore_unreadable
 from slipway.proxmox.ssh import NodeShell
 from slipway.proxmox.tls import scan_fingerprint
 from slipway.runtime.sealing import Sealer
@@ -91,9 +92,12 @@ class NodeNotThere(Invalid):
 class Trial:
     """Tests clusters."""
 
-    def __init__(self, sealer: Sealer, *, record: Path | None) -> None:
+    def __init__(
+        self, sealer: Sealer, *, record: Path | None, unreadable: NoteUnreadable = ignore_unreadable
+    ) -> None:
         self._sealer = sealer
         self._record = record
+        self._unreadable = unreadable
 
     async def test(self, query: TestCluster) -> ClusterFacts:
         """Reach the cluster over API and SSH and say what is there."""
@@ -110,7 +114,7 @@ class Trial:
 
     async def _reach(self, spec: ClusterSpec, secrets: Secrets, access: ApiAccess) -> ClusterFacts:
         async with AsyncExitStack() as stack:
-            api = ProxmoxApi(access, record=self._record, timeout=API_TIMEOUT)
+            api = ProxmoxApi(access, record=self._record, timeout=API_TIMEOUT, unreadable=self._unreadable)
             stack.push_async_callback(api.aclose)
             version = await _version(api, spec)
             _require(await api.permissions(), spec)

@@ -14,13 +14,14 @@ from slipway.runtime.bundles import Bundles
 from slipway.runtime.bus import Bus
 from slipway.runtime.sealing import Sealer
 from slipway.runtime.service import Service
+from slipway.runtime.unreadable import UnreadableLog
 
 
 def build() -> Service:
     """Build the service from its settings; opens nothing yet."""
     settings = ProvisionerSettings()
     bus = Bus(settings, service="provisioner")
-    access = Access(bus, Sealer(settings), Hosts(settings.proxmox_record))
+    access = Access(bus, Sealer(settings), Hosts(settings.proxmox_record, unreadable=UnreadableLog().note))
     worker = register(bus, settings, access)
     service = Service("provisioner", settings, bus)
     service.background("cancel flags", worker.listen)
