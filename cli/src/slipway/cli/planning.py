@@ -53,15 +53,17 @@ def show_plan(console: Console, plan: dict[str, Any]) -> int:
     """Show a plan; 1 if a step of it fails already."""
     container = plan["container"]
     tell(console, f"{plan['kind']} of {container['hostname']} ({container['vmid']})")
-    rows = [
-        (step["name"], _SIGNS[step["outlook"]], step["request"] or step["message"] or step["words"])
-        for step in plan["steps"]
-    ]
+    rows = [(step["name"], _SIGNS[step["outlook"]], _words_of(step)) for step in plan["steps"]]
     show_rows(console, ("step", "outlook", "what"), rows)
     for text in plan["destroys"]:
         tell(console, f"LOST: {text}", style="bold red")
     show_warnings(console, plan)
     return 1 if any(step["outlook"] == "fails" for step in plan["steps"]) else 0
+
+
+def _words_of(step: Mapping[str, Any]) -> str:
+    shown = ("message", "request") if step["outlook"] == "fails" else ("request", "message")
+    return str(next((step[name] for name in shown if step[name]), step["words"]))
 
 
 def show_warnings(console: Console, plan: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from slipway.provisioner import pipelines
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle
 from slipway.provisioner.execution import before_retry
-from slipway.provisioner.phases import ha, parameters, power, restricted
+from slipway.provisioner.phases import obstacles, parameters, restricted
 from slipway.provisioner.phases.work import Step, Work
 from slipway.provisioner.progress import Story
 from slipway.provisioner.runs import Run
@@ -38,31 +38,6 @@ DESTROYS: Mapping[JobKind, str] = MappingProxyType(
     }
 )
 """What is lost for good."""
-_ALWAYS: Mapping[JobKind, str] = MappingProxyType(
-    {
-        JobKind.STOP: "It is stopped at once; what runs in it gets no time to end.",
-        JobKind.ROLLBACK: "It is stopped, and stays so: Proxmox leaves it stopped.",
-    }
-)
-_WHILE_RUNNING: Mapping[JobKind, str] = MappingProxyType(
-    {
-        JobKind.DELETE: "It runs, and is stopped first.",
-        JobKind.MIGRATE: "It runs: it is shut down here and started on the other node.",
-        JobKind.RESTORE: "It runs: it is stopped for the restore, and started again.",
-        JobKind.SHUTDOWN: "If it has not shut down after {grace} s, it is stopped.",
-        JobKind.RESTART: "If it has not rebooted after {grace} s, it is stopped and started.",
-    }
-)
-_ASKS_HA = "HA looks after it: Proxmox only notes the wish, and the job waits until HA has done it."
-_IN_HA: Mapping[JobKind, str] = MappingProxyType(
-    {
-        JobKind.START: _ASKS_HA,
-        JobKind.STOP: _ASKS_HA,
-        JobKind.SHUTDOWN: _ASKS_HA,
-        JobKind.MIGRATE: _ASKS_HA,
-        JobKind.DELETE: "HA looks after it: it is taken out of HA as well (purge).",
-    }
-)
 
 
 class Explainer:
@@ -88,7 +63,8 @@ class Explainer:
             reach=self._reach,
         )
         steps = await _rehearse(work)
-        return Explained(steps=steps, destroys=_destroys(command), warnings=await _warnings(work))
+        warnings = tuple(await _warnings(work))
+        return Explained(steps=steps, destroys=_destroys(command), warnings=warnings)
 
 
 class Rehearsal(Story):
@@ -152,12 +128,21 @@ async def _look(work: Work, step: Step, *, has_acted: bool) -> PlannedStep:
     try:
         result = await step.act(work)
     except WouldChange as change:
-        return _planned(step, "acts", request=str(change))
+        return await _first_act(work, step, str(change), has_acted=has_acted)
     except SlipwayError as error:
         return _planned(step, "fails", problem=error.to_problem(), message=error.message)
     if has_acted and step.name.endswith(".start"):
         return _planned(step, "later")
     return _planned(step, "skipped" if result.status == "skipped" else "done", message=result.message)
+
+
+async def _first_act(work: Work, step: Step, request: str, *, has_acted: bool) -> PlannedStep:
+    """Tell what would be sent, or what Proxmox would say against it."""
+    seen = None if has_acted else await obstacles.see(work)
+    error = obstacles.refusal(work.command, seen) if seen is not None else None
+    if error is None:
+        return _planned(step, "acts", request=request)
+    return _planned(step, "fails", request=request, problem=error.to_problem(), message=error.message)
 
 
 def _planned(step: Step, outlook: str, **told: Any) -> PlannedStep:
@@ -170,14 +155,11 @@ def _destroys(command: RunJob) -> tuple[str, ...]:
     return (told.format(**_named(command)),) if told else ()
 
 
-async def _warnings(work: Work) -> tuple[str, ...]:
-    kind, told = work.command.kind, []
-    if kind in _ALWAYS:
-        told.append(_ALWAYS[kind])
-    if kind in _WHILE_RUNNING and await _runs(work):
-        told.append(_WHILE_RUNNING[kind].format(**_named(work.command)))
-    if kind in _IN_HA and await _is_in_ha(work):
-        told.append(_IN_HA[kind])
+async def _warnings(work: Work) -> list[str]:
+    kind = work.command.kind
+    told = [*obstacles.always(kind)]
+    if (seen := await obstacles.see(work)) is not None:
+        told += obstacles.warnings(work.command, seen)
     if kind is JobKind.CLONE and any(
         "/" in (each.ip or "") + (each.ip6 or "") for each in work.spec.networks
     ):
@@ -189,25 +171,10 @@ async def _warnings(work: Work) -> tuple[str, ...]:
         told.append(
             f"No API token may set {', '.join(keys)}: `pct set` does it over SSH; it reaches into the host."
         )
-    return tuple(told)
-
-
-async def _runs(work: Work) -> bool:
-    try:
-        return await power.is_running(work)
-    except SlipwayError:
-        return False
-
-
-async def _is_in_ha(work: Work) -> bool:
-    try:
-        return await ha.is_managed(work)
-    except SlipwayError:
-        return False
+    return told
 
 
 def _named(command: RunJob) -> dict[str, object]:
-    grace = power.GRACE_SECONDS if command.args.grace_seconds is None else command.args.grace_seconds
     target = command.target
-    known = {"vmid": target.vmid, "hostname": target.hostname, "grace": grace}
+    known = {"vmid": target.vmid, "hostname": target.hostname}
     return {**known, "snapshot": command.args.snapshot, "backup": command.args.backup}

@@ -12,13 +12,23 @@ from slipway.proxmox.upid import Upid
 
 DEADLINE = timedelta(minutes=5)
 _PAUSE_SECONDS = 0.5
-_BROKEN = frozenset({"error", "fence"})
+BROKEN = frozenset({"error", "fence"})
+"""States in which the manager does nothing."""
 
 
 class HaBroken(Failed):
     """The HA manager does nothing with the guest any more."""
 
     code = "ha.broken"
+
+
+def broken(vmid: int, state: str | None) -> HaBroken:
+    """Give what to say of a guest that the manager has given up."""
+    return HaBroken(
+        f"HA shows container {vmid} as {state} and does nothing with it. Take it out of HA and put it in "
+        "again (`ha-manager`), then retry.",
+        vmid=vmid,
+    )
 
 
 async def until_power(work: Work, wanted: Power, *, deadline: timedelta = DEADLINE) -> None:
@@ -32,12 +42,8 @@ async def until_power(work: Work, wanted: Power, *, deadline: timedelta = DEADLI
 
     async def is_reached() -> bool:
         status = await api.status(target.node, target.vmid)
-        if status.ha.state in _BROKEN:
-            raise HaBroken(
-                f"HA shows container {target.vmid} as {status.ha.state} and does nothing with it. Take it "
-                "out of HA and put it in again (`ha-manager`), then retry.",
-                vmid=target.vmid,
-            )
+        if status.ha.state in BROKEN:
+            raise broken(target.vmid, status.ha.state)
         return status.status is wanted
 
     await until(work, is_reached, deadline=deadline)

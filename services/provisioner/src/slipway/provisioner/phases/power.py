@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.phases import ha, ownership, remove, tasks
 from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, SKIPPED, Result, Work
@@ -92,6 +93,10 @@ async def _in_vain(work: Work, error: SlipwayError) -> Result:
     return Result(message=f"it did not listen: {error.message}")
 
 
+def grace_seconds(args: JobArgs) -> int:
+    """Give how long a guest may take."""
+    return GRACE_SECONDS if args.grace_seconds is None else args.grace_seconds
+
+
 def _grace(work: Work) -> timedelta:
-    seconds = work.command.args.grace_seconds
-    return timedelta(seconds=GRACE_SECONDS if seconds is None else seconds)
+    return timedelta(seconds=grace_seconds(work.command.args))

@@ -1,0 +1,50 @@
+"""What stands in a job's way is told from config and status alone."""
+
+import pytest
+
+from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.jobs import RunJob, Target
+from slipway.contracts.values import JobKind
+from slipway.provisioner.phases.obstacles import Seen, refusal, warnings
+from slipway.proxmox.answers import ContainerConfig, ContainerStatus
+
+TARGET = Target(container="c", cluster="x", cluster_name="home", node="pve1", vmid=101, hostname="web")
+
+
+def seen(ha: str | None = None, **config: object) -> Seen:
+    """Give a container that runs."""
+    status = {"vmid": 101, "status": "running", "ha": {"managed": ha is not None, "state": ha}}
+    return Seen(
+        target=TARGET,
+        config=ContainerConfig.model_validate({"digest": "d", **config}),
+        status=ContainerStatus.model_validate(status),
+    )
+
+
+def job(kind: JobKind) -> RunJob:
+    """Give a job."""
+    return RunJob(job="j", kind=kind, target=TARGET, spec=ContainerSpec(hostname="web"))
+
+
+@pytest.mark.parametrize("kind", [JobKind.START, JobKind.STOP, JobKind.SHUTDOWN, JobKind.MIGRATE])
+def test_what_ha_gave_up_is_not_asked_of_it(kind: JobKind) -> None:
+    """Proxmox would note the wish, and nobody would do it."""
+    broken = refusal(job(kind), seen(ha="error"))
+
+    assert broken is not None
+    assert broken.code == "ha.broken"
+    assert refusal(job(kind), seen(ha="started")) is None
+
+
+def test_what_a_killed_creation_left_is_cleared_by_a_deletion() -> None:
+    """Its lock stands in the way of everything else."""
+    left = seen(lock="create")
+
+    assert refusal(job(JobKind.DELETE), left) is None
+    assert refusal(job(JobKind.STOP), left) is not None
+
+
+def test_nothing_unusual_is_nothing_to_tell() -> None:
+    """A snapshot of what runs is as one expects it."""
+    assert refusal(job(JobKind.SNAPSHOT), seen()) is None
+    assert list(warnings(job(JobKind.SNAPSHOT), seen())) == []
