@@ -1,5 +1,6 @@
 """Backups of a container: made with vzdump, and gone back to in place."""
 
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -9,12 +10,12 @@ from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.errors import TaskFailed, TaskLost
 from slipway.proxmox.kept_answers import Volume
 from slipway.proxmox.upid import Upid
-from slipway.runtime.clock import now
 
 DEADLINE = timedelta(hours=6)
 KIND = "backup"
 """Proxmox's word for what a storage holds."""
 _TASK = "vzrestore"
+_ARCHIVE = re.compile(r"creating (?:vzdump|Proxmox Backup Server) archive '(?:.*/dump/)?(?P<name>[^']+)'")
 
 
 class BackupImpossible(Conflict):
@@ -66,13 +67,19 @@ async def make(work: Work) -> Result:
     try:
         await tasks.run(work, "vzdump", post, deadline=DEADLINE)
     except TaskFailed as error:
-        causes = [line for line in work.story.last_lines if "ERROR" in line]
-        told = causes[0] if causes else error.message
-        raise BackupFailed(f"The backup failed: {told}", upid=error.upid) from error
-    # The newest one: what was there before tells nothing, an earlier owner of this run may have made it.
+        raise BackupFailed(f"The backup failed: {error.message}", upid=error.upid) from error
+    volume = await _made(work, storage)
+    await work.remember(backup=volume or "")
+    return Result(message=volume or storage)
+
+
+async def _made(work: Work, storage: str) -> str | None:
+    """Give the volume that the step's task made, by its own log: a name tells only the node's time."""
+    upid = work.facts().get("upid")
+    lines = (await work.cluster.api.task_log(Upid(upid))).lines if upid else ()
+    named = next((found["name"] for line in lines if (found := _ARCHIVE.search(line.text))), None)
     volumes = [each.volid for each in await of(work, [storage])]
-    await work.remember(backup=volumes[-1] if volumes else "")
-    return Result(message=volumes[-1] if volumes else storage)
+    return next((volume for volume in volumes if named and volume.endswith(f"/{named}")), None)
 
 
 async def look_for_it(work: Work) -> Result:
@@ -84,7 +91,7 @@ async def look_for_it(work: Work) -> Result:
         has = ", ".join(sorted(known)) or "none"
         message = f"Storage {storage} has no backup {wanted!r} of container {target.vmid}. It has: {has}."
         raise BackupNotFound(message, errors=[FieldError(field="args.backup", message=message)])
-    match await ownership.look(work, kind=_TASK):
+    match await ownership.look(work):
         case ownership.Foreign():
             await power.look(work)
         case ownership.Ours(config) if config.lock is None:
@@ -151,7 +158,7 @@ async def _restore(work: Work) -> None:
 
 async def _is_in_place(work: Work) -> bool:
     """Make the way free; whether something is there that the restore replaces."""
-    found = await ownership.look(work, kind=_TASK)
+    found = await ownership.look(work)
     match found:
         case ownership.Missing():
             return False
@@ -161,7 +168,7 @@ async def _is_in_place(work: Work) -> bool:
             await ownership.clear(work)
             return False
         case ownership.Ours(config) if config.lock == "create":
-            begun = await tasks.find(work, _TASK, now() - ownership.LONG_AGO)
+            begun = await tasks.begun(work, _TASK)
             if begun is not None and begun.is_running:
                 await tasks.adopt(work, begun.upid)
             else:

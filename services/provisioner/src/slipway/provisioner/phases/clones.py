@@ -104,9 +104,6 @@ async def _copy_or_find(work: Work) -> Result:
                 return Result(message="it exists already")
             case ownership.Ours(config):
                 await _take_up(work, config)
-            case ownership.Missing() if work.target.node == _source(work).node:
-                # Begun anew: a task that was asked for would have left its config.
-                await work.remember(posted_at="")
             case ownership.Missing():
                 # Until its task ends, a copy for another node is on the source's.
                 pass
@@ -127,12 +124,17 @@ async def _copy_or_find(work: Work) -> Result:
     except TaskLost:
         if not await _is_whole(work):
             raise
+    except VmidTaken:
+        # By a call of ours, it may be, that was called lost and arrived after all.
+        if isinstance(await ownership.look(work), ownership.Ours):
+            return await _copy_or_find(work)
+        raise
     return DONE
 
 
 async def _take_up(work: Work, config: ContainerConfig) -> None:
     """Go on with a copy that was begun, or clear away what a killed one left."""
-    begun = await tasks.find(work, "vzclone", ownership.begun_since(work), of=_source(work))
+    begun = await tasks.begun(work, "vzclone", of=_source(work))
     if begun is not None and begun.is_running:
         await tasks.adopt(work, begun.upid)
     elif config.rootfs is None:

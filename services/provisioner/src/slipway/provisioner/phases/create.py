@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from slipway.contracts.jobs import JobProgress, ReplaceVmid
 from slipway.contracts.problems import FieldError, Rejected
@@ -112,10 +112,8 @@ async def verify(work: Work) -> Result:
 
 
 async def _create_or_find(work: Work) -> Result:
-    posted_at = work.facts().get("posted_at")
-    since = datetime.fromisoformat(posted_at) if posted_at else None
     if not work.facts().get("upid"):
-        match await ownership.look(work, since=since):
+        match await ownership.look(work):
             case ownership.Ours():
                 await work.story.commit(exists_on_host=True)
                 return Result(message="it exists already")
@@ -127,7 +125,13 @@ async def _create_or_find(work: Work) -> Result:
                 raise VmidTaken(f"VMID {work.target.vmid} belongs to someone else.", vmid=work.target.vmid)
             case ownership.Missing():
                 pass
-    await tasks.run(work, "vzcreate", lambda: _post(work), deadline=CREATE_DEADLINE, exists_on_host=True)
+    try:
+        await tasks.run(work, "vzcreate", lambda: _post(work), deadline=CREATE_DEADLINE, exists_on_host=True)
+    except VmidTaken:
+        # By a call of ours, it may be, that was called lost and arrived after all.
+        if isinstance(await ownership.look(work), ownership.Ours | ownership.Begun):
+            return await _create_or_find(work)
+        raise
     return DONE
 
 
@@ -165,7 +169,7 @@ async def replace_vmid(work: Work) -> None:
         at=now(),
     )
     target = work.target.model_copy(update={"vmid": replaced.vmid})
-    steps = work.with_facts(upid="", posted_at="")
+    steps = work.with_facts(**tasks.FORGOTTEN)
     await work.story.commit(told, target=target, steps=steps, exists_on_host=False)
 
 

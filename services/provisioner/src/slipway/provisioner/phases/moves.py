@@ -67,7 +67,7 @@ async def move(work: Work) -> Result:
         is_there = await _has_arrived(work)
         if is_there:
             await _settle(work)
-        raise _failed(work, error, place=wanted if is_there else target.node) from error
+        raise _failed(error, place=wanted if is_there else target.node) from error
     await _settle(work)
     return Result(message=f"it is on {wanted} now")
 
@@ -100,11 +100,8 @@ def _unusable(field: str, message: str) -> NodeUnusable:
     return NodeUnusable(message, errors=[FieldError(field=f"args.{field}", message=message)])
 
 
-def _failed(work: Work, error: TaskFailed, *, place: str) -> MoveFailed:
-    """Say why: the task's end only says that it failed, its log says what."""
-    causes = [line for line in work.story.last_lines if "ERROR" in line or "can't migrate" in line]
-    told = "; ".join(causes[:2]) or error.message
-    return MoveFailed(f"The move failed, the container is on {place}: {told}", upid=error.upid)
+def _failed(error: TaskFailed, *, place: str) -> MoveFailed:
+    return MoveFailed(f"The move failed, the container is on {place}: {error.message}", upid=error.upid)
 
 
 async def _has_arrived(work: Work) -> bool:

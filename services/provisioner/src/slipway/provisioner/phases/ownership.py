@@ -7,7 +7,6 @@ that nothing in the cluster has it.
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from slipway.contracts.problems import Conflict, Unavailable
 from slipway.provisioner.phases import marks, tasks
@@ -16,9 +15,9 @@ from slipway.provisioner.phases.work import Work
 from slipway.proxmox.answers import ContainerConfig
 from slipway.proxmox.errors import ConfigChanged, ContainerMissing, PctFailed
 from slipway.proxmox.task_answers import Task
-from slipway.runtime.clock import now
 
-LONG_AGO = timedelta(days=90)
+_MAKES = ("vzcreate", "vzrestore")
+"""Tasks that begin with a bare, locked config."""
 _ROUNDS = 3
 """How often a change is decided anew when others change the config at the same time."""
 
@@ -67,8 +66,12 @@ class Foreign:
 Found = Missing | Ours | Begun | HalfCleared | Foreign
 
 
-async def look(work: Work, *, since: datetime | None = None, kind: str = "vzcreate") -> Found:
-    """Ask Proxmox what has the VMID; `kind` is the task that would have begun it."""
+async def look(work: Work) -> Found:
+    """Ask Proxmox what has the VMID.
+
+    What is being made is ours if the newest task that makes one is: an older one tells nothing of what is
+    there now.
+    """
     target = work.target
     try:
         config = await work.cluster.api.config(target.node, target.vmid)
@@ -79,7 +82,7 @@ async def look(work: Work, *, since: datetime | None = None, kind: str = "vzcrea
     if config.is_bare and config.lock is None and work.facts().get("clearing") == str(target.vmid):
         return HalfCleared()
     if config.is_bare and config.lock == "create":
-        task = await tasks.find(work, kind, since or now() - LONG_AGO)
+        task = await tasks.newest(work, *_MAKES)
         return Begun(task) if task is not None else Foreign()
     return Foreign()
 
@@ -124,12 +127,6 @@ def is_remainder(found: Found) -> bool:
             return False
 
 
-def begun_since(work: Work) -> datetime:
-    """Since when a task may be one of the running step's."""
-    posted_at = work.facts().get("posted_at")
-    return datetime.fromisoformat(posted_at) if posted_at else now() - LONG_AGO
-
-
 async def clear(work: Work, *, node: str | None = None) -> None:
     """Remove what a killed creation of ours left: a locked config without a container.
 
@@ -146,7 +143,7 @@ async def clear(work: Work, *, node: str | None = None) -> None:
         # A former owner of this run may have unlocked it; if it is locked still, the next command says so.
         await pct.unlock(vmid)
     await pct.destroy(vmid)
-    await work.remember(upid="", posted_at="", clearing="")
+    await work.remember(**tasks.FORGOTTEN, clearing="")
 
 
 async def stamp(work: Work) -> None:

@@ -1,14 +1,16 @@
 """Proxmox tasks within a step: begun once, waited for by whoever owns the run.
 
-Before the call its time is recorded, after it the UPID. A new owner waits for the UPID; without one it looks
-for a task of ours that began since, because the answer may have been lost. A task is forgotten only once it
-is known to have ended; until then no second one is begun beside it. From the call to the UPID in the record a
-cancel has to wait, so that it finds what it has to stop.
+Before the call it is recorded which tasks of its kind the node lists already, after it the UPID. A new owner
+waits for the UPID; without one it looks for a task of ours that was not listed then, because the answer may
+have been lost. No clock is compared: the node's may be wrong, and so may ours. A task is forgotten only once
+it is known to have ended; until then no second one is begun beside it. From the call to the UPID in the
+record a cancel has to wait, so that it finds what it has to stop.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import timedelta
 from types import MappingProxyType
 
 from slipway.contracts.jobs import Target
@@ -16,12 +18,13 @@ from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.phases.work import Work
 from slipway.provisioner.progress import logging, unbroken
 from slipway.proxmox import tasks
-from slipway.proxmox.errors import AccessRefused, TaskTimedOut
+from slipway.proxmox.causes import causes, with_causes
+from slipway.proxmox.errors import AccessRefused, TaskFailed, TaskTimedOut
 from slipway.proxmox.task_answers import LogLine, Task
 from slipway.proxmox.upid import Upid
 from slipway.runtime.clock import now
 
-FORGOTTEN: Mapping[str, str] = MappingProxyType({"upid": "", "posted_at": ""})
+FORGOTTEN: Mapping[str, str] = MappingProxyType({"upid": "", "posted_at": "", "before": ""})
 """What a step knows of its task when it has none."""
 PASSING = frozenset({*FORGOTTEN, "log_base", "task", "task_node", "task_vmid", "clearing"})
 """What a step keeps of what it has under way: nothing for another job."""
@@ -30,11 +33,8 @@ Post = Callable[[], Awaitable[Upid | None]]
 RENEWAL_LASTS_SECONDS = 60.0
 """An access that is refused sooner after it was renewed is really refused."""
 CANCEL_DEADLINE = timedelta(seconds=10)
-SKEW = timedelta(seconds=30)
-"""How far the node's clock may be behind ours."""
-ADOPTED_SKEW = timedelta(seconds=2)
-"""The same, where an older task of ours would be taken for the one that was just begun. One that is missed is
-begun again, and finds its goal reached."""
+MOST_LISTED = 50
+"""How many tasks of one kind on one container are told apart: the newest."""
 
 
 async def run(
@@ -52,10 +52,10 @@ async def run(
     """
     facts = work.facts()
     upid = Upid(facts["upid"]) if facts.get("upid") else None
-    if upid is None and facts.get("posted_at"):
-        known = await find(work, kind, datetime.fromisoformat(facts["posted_at"]), skew=ADOPTED_SKEW, of=of)
-        upid = known.upid if known else None
-        if upid is not None:
+    if upid is None and "before" in facts and facts.get("posted_at"):
+        lost = await begun(work, kind, of=of)
+        if lost is not None:
+            upid = lost.upid
             await adopt(work, upid)
     if upid is None:
         upid = await unbroken(_begin(work, kind, post, of, changes))
@@ -67,6 +67,8 @@ async def run(
         if _is_end_of(error, upid):
             # What is tried next begins a task of its own.
             await work.remember(**FORGOTTEN)
+        if type(error) is TaskFailed:
+            raise TaskFailed(with_causes(error.message, await _lines(work, upid)), upid=upid) from error
         raise
 
 
@@ -98,23 +100,63 @@ async def stop(work: Work, upid: Upid) -> None:
             raise
 
 
-async def find(
-    work: Work, kind: str, since: datetime, *, skew: timedelta = SKEW, of: Target | None = None
-) -> Task | None:
-    """Give the newest task of ours of that kind on a container, the job's unless told; or None."""
-    api, target = work.cluster.access.api, of or work.target
-    found = await work.cluster.api.tasks(target.node, vmid=target.vmid, typefilter=kind, since=since - skew)
-    ours = {api.token_id, api.username}
-    # The list shows user and token apart; the UPID names both.
-    return next((task for task in found if task.upid.user in ours), None)
+async def newest(work: Work, *kinds: str) -> Task | None:
+    """Give the newest task of these kinds on the job's container; None if it is not of ours."""
+    task = next(iter(await _new(work, kinds, None)), None)
+    return task if task is not None and _is_ours(work, task) else None
+
+
+async def begun(work: Work, kind: str, *, of: Target | None = None) -> Task | None:
+    """Give the newest task of ours of a kind on a container, the job's unless told.
+
+    Once the running step has called, it is the one that the call began: those listed before do not count.
+    """
+    return next((task for task in await _new(work, [kind], of) if _is_ours(work, task)), None)
+
+
+async def _new(work: Work, kinds: Collection[str], of: Target | None) -> Sequence[Task]:
+    facts = work.facts()
+    known = facts.get("before", "").split() if facts.get("posted_at") else ()
+    return [task for task in await _listed(work, kinds, of) if _key(task.upid) not in known]
+
+
+async def _listed(work: Work, kinds: Collection[str], of: Target | None) -> Sequence[Task]:
+    """List the node's tasks of these kinds on a container, newest first."""
+    target = of or work.target
+    kind = next(iter(kinds)) if len(kinds) == 1 else None
+    found = await work.cluster.api.tasks(target.node, vmid=target.vmid, typefilter=kind)
+    return [task for task in found if task.type in kinds][:MOST_LISTED]
+
+
+async def _lines(work: Work, upid: Upid) -> Sequence[str]:
+    """Give the end of a task's log: what this owner has told, or all of it if a former one told the rest."""
+    if causes(work.story.last_lines):
+        return tuple(work.story.last_lines)
+    with contextlib.suppress(SlipwayError):
+        return [line.text for line in (await work.cluster.api.task_log(upid)).lines]
+    return ()
+
+
+def _is_ours(work: Work, task: Task) -> bool:
+    """Whether Slipway began it: the list shows user and token apart, the UPID names both."""
+    api = work.cluster.access.api
+    return task.upid.user in {api.token_id, api.username}
+
+
+def _key(upid: Upid) -> str:
+    """Tell a task from all others of its node in few letters: process, its start, time."""
+    return ":".join(upid.split(":")[2:5])
 
 
 async def _begin(
     work: Work, kind: str, post: Post, of: Target | None, changes: Mapping[str, object]
 ) -> Upid | None:
     place = {"task_node": of.node, "task_vmid": str(of.vmid)} if of is not None else {}
-    posted = work.with_facts(posted_at=now().isoformat(), task=kind, **place)
-    await work.story.commit(steps=posted, **changes)
+    if not work.facts().get("posted_at"):
+        # Of a call whose answer was lost the first list stays: what it began may show only now.
+        listed = " ".join(_key(task.upid) for task in await _listed(work, [kind], of))
+        place |= {"posted_at": now().isoformat(), "before": listed}
+    await work.story.commit(steps=work.with_facts(task=kind, **place), **changes)
     upid = await post()
     if upid is not None:
         await adopt(work, upid)
@@ -126,8 +168,8 @@ async def _lost(work: Work, facts: Mapping[str, str]) -> Upid | None:
     target = work.target
     place = {"node": facts.get("task_node", target.node), "vmid": int(facts.get("task_vmid", target.vmid))}
     of = target.model_copy(update=place)
-    known = await find(work, facts["task"], datetime.fromisoformat(facts["posted_at"]), of=of)
-    return known.upid if known is not None and known.is_running else None
+    task = await begun(work, facts["task"], of=of)
+    return task.upid if task is not None and task.is_running else None
 
 
 def _is_end_of(error: SlipwayError, upid: Upid) -> bool:
