@@ -61,13 +61,14 @@ async def test_sizes_and_config(api: httpx.AsyncClient, container: str) -> None:
 
 
 async def test_disk_grows_only(api: httpx.AsyncClient, container: str) -> None:
-    """A root disk grows; it never shrinks."""
+    """A root disk grows; it never shrinks, and that is said at once."""
     await done(api, f"containers/{container}/resize", {"disk": 6})
 
     answer = await api.post(f"/api/v1/containers/{container}/resize", json={"disk": 5})
 
-    events = await story(api, answer.json()["job"]["id"])
-    assert events[-1].content["error"]["code"] == "disk.shrinks"
+    assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY, answer.text
+    assert answer.json()["code"] == "disk.shrinks"
+    assert [each["field"] for each in answer.json()["errors"]] == ["args.disk"]
     found = (await api.get(f"/api/v1/containers/{container}")).json()
     assert found["spec"]["disk"] == 6
 
@@ -77,13 +78,16 @@ async def test_snapshots(api: httpx.AsyncClient, container: str) -> None:
     path = f"containers/{container}"
 
     await done(api, f"{path}/snapshot", {"snapshot": "before", "description": "a try"})
-    again = await done(api, f"{path}/snapshot", {"snapshot": "before"})
+    again = await api.post(f"/api/v1/{path}/snapshot", json={"snapshot": "before"})
+    planned = await api.post(f"/api/v1/{path}/snapshot?plan=true", json={"snapshot": "before"})
     back = await done(api, f"{path}/rollback", {"snapshot": "before"})
     await done(api, f"{path}/snapshot-delete", {"snapshot": "before"})
     answer = await api.post(f"/api/v1/{path}/rollback", json={"snapshot": "before"})
     events = await story(api, answer.json()["job"]["id"])
 
-    assert "nothing to do" in messages(again)
+    for refused in (again, planned):
+        assert (refused.status_code, refused.json()["code"]) == (409, "snapshot.exists")
+        assert [each["field"] for each in refused.json()["errors"]] == ["args.snapshot"]
     assert "it is stopped now, as Proxmox leaves it" in messages(back)
     assert (events[-1].content["state"], events[-1].content["error"]["code"]) == (
         "failed",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact, VmidRange
 from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec
 from slipway.contracts.jobs import JobArgs, RunRecord, StepStatus, Target
+from slipway.contracts.problems import Problem
 from slipway.contracts.templates import Manifest, Resources, Variable
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
 from slipway.inventory.domain.lives import (
@@ -333,6 +334,29 @@ def test_only_what_is_not_refused_is_offered(
     standing = Standing(lifecycle=lifecycle, is_busy=since == "busy", is_outdated=since == "outdated")
 
     assert actions(kind, JobState.FAILED, None, standing) == offered
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "offered"),
+    [
+        (JobKind.RESIZE, "disk.shrinks", ()),
+        (JobKind.START, "proxmox.container-missing", ()),
+        (JobKind.CREATE, "proxmox.container-missing", ("retry", "delete")),
+        (JobKind.SNAPSHOT, "snapshot.exists", ()),
+        (JobKind.RESTORE, "restore.container-lost", ("restore", "delete")),
+        (JobKind.RESTORE, "backup.damaged", ()),
+        (JobKind.CONFIGURE, "container.left-locked", ("unlock", "retry")),
+        (JobKind.BACKUP, "backup.failed", ("retry",)),
+    ],
+)
+def test_a_retry_is_offered_only_where_it_can_help(
+    kind: JobKind, code: str, offered: tuple[str, ...]
+) -> None:
+    """What the same job would meet again is not tried again; another job may help."""
+    standing = Standing(lifecycle=Lifecycle.FAILED, is_busy=False, is_outdated=False)
+    record = stood().model_copy(update={"kind": kind, "error": Problem(code=code, message="it failed")})
+
+    assert actions(kind, JobState.FAILED, record, standing) == offered
 
 
 def test_a_cancel_is_offered_until_the_point_of_no_return() -> None:

@@ -111,6 +111,9 @@ def test_wrong_texts_are_named_whatever_is_known(args: dict[str, Any], field: st
         (JobKind.RESIZE, {"memory": 1}, "memory"),
         (JobKind.SHUTDOWN, {"grace_seconds": -1}, "grace_seconds"),
         (JobKind.BACKUP, {"description": "x" * 1025}, "description"),
+        (JobKind.BACKUP, {"description": "x" * 978 + "\n" * 47}, "description"),
+        (JobKind.BACKUP, {"description": "\\" * 513}, "description"),
+        (JobKind.BACKUP, {"description": "of {{word}}"}, "description"),
         (JobKind.BACKUP, {"storage": "a" * 200}, "storage"),
         (JobKind.BACKUP, {"storage": "a;b"}, "storage"),
         (JobKind.SNAPSHOT, {"snapshot": "a b"}, "snapshot"),
@@ -122,6 +125,14 @@ def test_wrong_texts_are_named_whatever_is_known(args: dict[str, Any], field: st
 def test_each_kind_has_its_limits(kind: JobKind, args: dict[str, Any], field: str) -> None:
     """And names what breaks them."""
     assert fields(kind, **args) == [f"args.{field}"]
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 1024, "x" * 900 + "\n" * 62, "{{guestname}} on {{node}}", "{{ word }}", "{word}", "a\\b"]
+)
+def test_notes_of_a_backup_that_proxmox_takes(text: str) -> None:
+    """Counted as they are sent; the words that it fills in itself may be there."""
+    assert fields(JobKind.BACKUP, description=text) == []
 
 
 def refused(kind: JobKind, of: Known, **args: Any) -> SlipwayError | None:

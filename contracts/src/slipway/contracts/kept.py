@@ -6,8 +6,10 @@ Nothing of it is stored by Slipway, so nothing can be out of date; a node that i
 from datetime import timedelta
 from typing import ClassVar
 
-from slipway.contracts.jobs import Target
+from slipway.contracts.jobs import JobArgs, Target
 from slipway.contracts.message import Id, Moment, Query, Value
+from slipway.contracts.problems import Problem
+from slipway.contracts.values import JobKind
 
 
 class Snapshot(Value):
@@ -64,6 +66,23 @@ class GetGuard(Query[Guard]):
     subject: ClassVar[str] = "slipway.v1.query.provisioner.container.guard"
     timeout: ClassVar[timedelta] = timedelta(seconds=3)
     target: Target
+
+
+class JobCheck(Value):
+    """What the host says against a job before it is accepted."""
+
+    problem: Problem | None = None
+    """None if nothing is known against it; the job itself looks again."""
+
+
+class CheckJob(Query[JobCheck]):
+    """Whether the host has what makes a job impossible: a snapshot of that name, a larger disk."""
+
+    subject: ClassVar[str] = "slipway.v1.query.provisioner.job.check"
+    timeout: ClassVar[timedelta] = timedelta(seconds=3)
+    target: Target
+    kind: JobKind
+    args: JobArgs = JobArgs()
 
 
 class VmidState(Value):

@@ -91,6 +91,7 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
         clusters.TestCluster: ("inventory",),
         guests.DiscoverGuest: ("provisioner",),
         kept.GetGuard: ("inventory",),
+        kept.CheckJob: ("inventory",),
         kept.CheckVmid: ("inventory",),
         kept.ListSnapshots: ("gateway",),
         kept.ListBackups: ("gateway",),

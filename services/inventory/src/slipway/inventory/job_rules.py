@@ -126,6 +126,11 @@ def looks_at_container(args: JobArgs) -> bool:
     return any(getattr(args, name) is not None for name in ON_CONTAINER)
 
 
+def looks_at_host(kind: JobKind, args: JobArgs) -> bool:
+    """Whether the host itself is asked, before such a job is accepted, what it has against it."""
+    return kind is JobKind.SNAPSHOT or (kind is JobKind.RESIZE and args.disk is not None)
+
+
 def check_against(kind: JobKind, args: JobArgs, known: Known, reach: Reach = NONE) -> None:
     """Refuse what does not fit the container or its cluster; faults name the arguments.
 
@@ -281,6 +286,6 @@ def _of_container(kind: JobKind, args: JobArgs) -> Iterator[FieldError]:
         yield FieldError(field=f"mounts.{index}.storage", message=message)
     if volumes:
         del given["mounts"]
-    if kind is JobKind.BACKUP and len(args.description or "") > texts.LONGEST_BACKUP_NOTES:
-        yield FieldError(field="description", message=f"At most {texts.LONGEST_BACKUP_NOTES} characters.")
+    if kind is JobKind.BACKUP and (wrong := texts.backup_notes(args.description or "")) is not None:
+        yield FieldError(field="description", message=wrong)
     yield from rules.faults(ContainerSpec.model_validate({"hostname": "any", **given}))

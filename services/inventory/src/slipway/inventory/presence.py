@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
 from slipway.contracts.containers import Container
-from slipway.contracts.jobs import Target
-from slipway.contracts.kept import CheckVmid, GetGuard, Guard
+from slipway.contracts.jobs import JobArgs, Target
+from slipway.contracts.kept import CheckJob, CheckVmid, GetGuard, Guard
 from slipway.contracts.message import Id
-from slipway.contracts.problems import Conflict, Unavailable
-from slipway.contracts.values import Lifecycle
+from slipway.contracts.problems import Conflict, Unavailable, to_error
+from slipway.contracts.values import JobKind, Lifecycle
+from slipway.inventory import job_rules
 from slipway.inventory.domain.lives import KEEPING
 from slipway.inventory.domain.specs import VmidTaken
 from slipway.inventory.job_rules import ContainerProtected
@@ -82,6 +83,18 @@ class Presence:
                 '{"protection": false}.',
                 vmid=container.vmid,
             )
+
+    async def refuse_impossible(self, container: Container, kind: JobKind, args: JobArgs) -> None:
+        """Raise what the host itself has against a job; while it can't be asked, the job finds out."""
+        if not job_rules.looks_at_host(kind, args) or container.lifecycle not in KEEPING:
+            return
+        try:
+            check = await self._bus.ask(CheckJob(target=_target(container), kind=kind, args=args))
+        except Unavailable as error:
+            log.info("a job is accepted without a look at its host", kind=kind, why=error.message)
+            return
+        if check.problem is not None:
+            raise to_error(check.problem)
 
     async def forget(self, call: Call, container: Container) -> None:
         """Drop a container unless it is seen on its host."""

@@ -1,7 +1,7 @@
 """Assembles the provisioner: the only module that knows all the others."""
 
 from slipway.contracts.jobs import CancelJob, RunJob
-from slipway.contracts.kept import CheckVmid, GetGuard, ListBackups, ListSnapshots
+from slipway.contracts.kept import CheckJob, CheckVmid, GetGuard, ListBackups, ListSnapshots
 from slipway.contracts.plans import ExplainRun
 from slipway.provisioner.access import Access
 from slipway.provisioner.explaining import Explainer
@@ -41,6 +41,7 @@ def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker:
     bus.consume(CancelJob, worker.cancel, durable="provisioner-cancel")
     listing = Listing(access)
     bus.answer(GetGuard, listing.guard)
+    bus.answer(CheckJob, listing.check)
     bus.answer(CheckVmid, listing.vmid)
     bus.answer(ListSnapshots, listing.snapshots)
     bus.answer(ListBackups, listing.backups)

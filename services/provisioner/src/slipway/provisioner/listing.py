@@ -1,4 +1,4 @@
-"""Answers what a host keeps of a container, live: its snapshots, backups and protection."""
+"""Answers what a host keeps of a container, live, and what it has against a job beforehand."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from slipway.contracts.kept import (
     Backup,
     Backups,
+    CheckJob,
     CheckVmid,
     GetGuard,
     Guard,
+    JobCheck,
     ListBackups,
     ListSnapshots,
     Snapshot,
@@ -18,9 +20,12 @@ from slipway.contracts.kept import (
     VmidState,
 )
 from slipway.contracts.message import Id
+from slipway.contracts.values import JobKind
 from slipway.provisioner.access import Access
+from slipway.provisioner.phases.change import DiskShrinks, refuse_smaller
 from slipway.provisioner.phases.marks import is_marked
 from slipway.provisioner.phases.ownership import NotOurs
+from slipway.provisioner.phases.snapshots import SnapshotExists, refuse_taken
 from slipway.proxmox.errors import AccessRefused, ContainerMissing, NodeUnreachable
 from slipway.proxmox.hosts import Cluster
 from slipway.proxmox.kept_answers import Volume
@@ -59,6 +64,23 @@ class Listing:
         """Say whether a VMID is free."""
         async with self._reached(query.timeout, query.cluster) as cluster:
             return VmidState(is_free=await cluster.api.is_free(query.vmid))
+
+    async def check(self, query: CheckJob, _call: Call) -> JobCheck:
+        """Say what on the host makes a job impossible that is about to be accepted."""
+        target, args = query.target, query.args
+        try:
+            async with self._reached(query.timeout, target.cluster) as cluster:
+                if query.kind is JobKind.SNAPSHOT:
+                    found = await cluster.api.snapshots(target.node, target.vmid)
+                    refuse_taken(str(args.snapshot), found)
+                elif query.kind is JobKind.RESIZE:
+                    refuse_smaller(args.disk, await cluster.api.config(target.node, target.vmid))
+        except (SnapshotExists, DiskShrinks) as error:
+            return JobCheck(problem=error.to_problem())
+        except ContainerMissing:
+            # It was moved, or is gone: the job follows it, or says so.
+            return JobCheck()
+        return JobCheck()
 
     async def snapshots(self, query: ListSnapshots, _call: Call) -> Snapshots:
         """Give a container's snapshots."""

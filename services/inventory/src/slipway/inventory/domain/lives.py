@@ -8,6 +8,7 @@ from types import MappingProxyType
 from slipway.contracts.jobs import RunRecord, StepStatus
 from slipway.contracts.problems import Conflict, FieldError, Invalid
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase, Power
+from slipway.inventory.domain.remedies import instead, is_retry_hopeless
 
 
 class Trigger(StrEnum):
@@ -189,8 +190,13 @@ def actions(
         return ("retry",)
     if standing.is_busy:
         return ()
-    retry = ("retry",) if not standing.is_outdated and _takes(kind, standing.lifecycle) else ()
-    return (*retry, "delete") if kind.makes and standing.lifecycle in KEEPING else retry
+    code = record.error.code if record is not None and record.error is not None else None
+    offered = [verb for verb in instead(code) if standing.lifecycle in KEEPING and not standing.is_outdated]
+    is_hopeless = is_retry_hopeless(code, makes=kind.makes)
+    if not standing.is_outdated and not is_hopeless and _takes(kind, standing.lifecycle):
+        offered.append("retry")
+    is_deleted_next = kind.makes or "restore" in offered
+    return (*offered, "delete") if is_deleted_next and standing.lifecycle in KEEPING else tuple(offered)
 
 
 def _takes(kind: JobKind, lifecycle: Lifecycle) -> bool:

@@ -122,10 +122,11 @@ class JobHandlers:
         )
 
     async def _against_facts(self, query: RequestJob) -> None:
-        """Refuse what the container or its node can't have, by what is known of them."""
+        """Refuse what the container or its node can't have, by what is known of them, or says the host."""
+        found = await self._containers.get(query.container)
+        await self._presence.refuse_impossible(found, query.kind, query.args)
         if not job_rules.looks_at_container(query.args):
             return
-        found = await self._containers.get(query.container)
         known = job_rules.Known(spec=found.spec, vmid=found.vmid, hostname=found.hostname, node=found.node)
         if job_rules.looks_at_nodes(query.args):
             cluster = await self._clusters.known(found.cluster_id)

@@ -14,7 +14,10 @@ from slipway.contracts.problems import FieldError
 LONGEST_DESCRIPTION = 7800
 """Proxmox takes 8192 characters of notes (official schema); the rest is for our marker."""
 LONGEST_BACKUP_NOTES = 1024
-"""Official schema: `notes-template` of vzdump."""
+"""Official schema: `notes-template` of vzdump, counted as it is sent."""
+FILLED_IN = ("cluster", "guestname", "node", "vmid")
+"""The words that vzdump fills in; any other one in double braces it refuses (PVE::VZDump)."""
+_BRACED = re.compile(r"\{\{([^\s{}]+)\}\}")
 _MOST_SHOWN = 80
 _LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _HOSTNAME = re.compile(_LABEL)
@@ -57,6 +60,22 @@ def description(text: str, most: int = LONGEST_DESCRIPTION) -> str | None:
         return "A line that starts with `slipway:` is Slipway's own."
     if not text.replace("\n", "").replace("\t", "").isprintable():
         return "Printable text and line breaks only."
+    return None
+
+
+def backup_notes(text: str) -> str | None:
+    """Say what is wrong with the notes of a backup; a line break is sent as two signs."""
+    sent = len(text) + text.count("\n") + text.count("\\")
+    if sent > LONGEST_BACKUP_NOTES:
+        counted = "; a line break and a backslash count twice" if sent != len(text) else ""
+        return f"At most {LONGEST_BACKUP_NOTES} characters{counted}; these are {sent}."
+    unknown = sorted(set(_BRACED.findall(text)) - set(FILLED_IN))
+    if unknown:
+        known = ", ".join(f"{{{{{word}}}}}" for word in FILLED_IN)
+        return (
+            f"Proxmox refuses {shown(f'{{{{{unknown[0]}}}}}')}: in double braces it takes only what it fills "
+            f"in ({known}). Put a space between the braces."
+        )
     return None
 
 

@@ -25,12 +25,16 @@ class DiskShrinks(Rejected):
 async def look_at_sizes(work: Work) -> Result:
     """Make sure that it is ours, and that its disk would not shrink."""
     await power.look(work)
-    wanted = work.command.args.disk
-    now = disk_size(await _config(work))
+    refuse_smaller(work.command.args.disk, await _config(work))
+    return DONE
+
+
+def refuse_smaller(wanted: float | None, config: ContainerConfig) -> None:
+    """Raise `DiskShrinks` if the root disk is larger than wanted. Pure."""
+    now = disk_size(config)
     if wanted is not None and now is not None and wanted < now:
         message = f"The root disk has {now:g} GiB; Proxmox can only grow it, not to {wanted:g}."
-        raise DiskShrinks(message, errors=[FieldError(field="disk", message=message)])
-    return DONE
+        raise DiskShrinks(message, errors=[FieldError(field="args.disk", message=message)])
 
 
 async def resize(work: Work) -> Result:

@@ -1,11 +1,13 @@
 """Snapshots of a container: taken, gone back to, deleted."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from slipway.contracts.problems import Conflict, FieldError, NotFound
 from slipway.provisioner.phases import power, tasks
 from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, Result, Work
 from slipway.proxmox.errors import SnapshotTaken
+from slipway.proxmox.kept_answers import Snapshot
 
 DEADLINE = timedelta(minutes=30)
 
@@ -16,6 +18,12 @@ class SnapshotImpossible(Conflict):
     code = "snapshot.impossible"
 
 
+class SnapshotExists(Conflict):
+    """The container has a snapshot of that name already."""
+
+    code = "snapshot.exists"
+
+
 class SnapshotNotFound(NotFound):
     """The container has no such snapshot."""
 
@@ -23,9 +31,10 @@ class SnapshotNotFound(NotFound):
 
 
 async def look(work: Work) -> Result:
-    """Make sure that it is ours, and that its storage can make snapshots."""
+    """Make sure that it is ours, that the name is free, and that its storage can make snapshots."""
     await power.look(work)
     target = work.target
+    refuse_taken(_name(work), await work.cluster.api.snapshots(target.node, target.vmid))
     if not await work.cluster.api.feature(target.node, target.vmid, "snapshot"):
         raise SnapshotImpossible(
             f"The storage of container {target.vmid} can't make snapshots (Proxmox says so); ZFS, LVM-thin, "
@@ -46,10 +55,7 @@ async def look_for_it(work: Work) -> Result:
 
 
 async def take(work: Work) -> Result:
-    """Take a snapshot, unless one of that name is there."""
-    # One that this step began is waited for: Proxmox lists a snapshot before it is whole.
-    if not work.facts().get("posted_at") and _name(work) in await _names(work):
-        return NOTHING_TO_DO
+    """Take a snapshot; one that this step has begun is waited for."""
     api, target = work.cluster.api, work.target
     note = work.command.args.description or ""
     try:
@@ -60,9 +66,24 @@ async def take(work: Work) -> Result:
             deadline=DEADLINE,
         )
     except SnapshotTaken:
-        if _name(work) not in await _names(work):
-            raise
+        # Someone else was quicker: that snapshot is of another moment.
+        refuse_taken(_name(work), await api.snapshots(target.node, target.vmid))
+        raise
     return DONE
+
+
+def refuse_taken(name: str, there: Collection[Snapshot]) -> None:
+    """Raise `SnapshotExists` if a snapshot has the name. Pure."""
+    found = next((each for each in there if each.name == name), None)
+    if found is None:
+        return
+    when = f", taken at {found.time:%Y-%m-%d %H:%M:%S} UTC" if found.time is not None else ""
+    what = "not whole (a task that made or removed it was cut off)" if found.state else "of another moment"
+    message = (
+        f"There is a snapshot {name!r} already{when}; it is {what}. Choose another name, or delete that one "
+        "first (snapshot-delete)."
+    )
+    raise SnapshotExists(message, errors=[FieldError(field="args.snapshot", message=message)])
 
 
 async def go_back(work: Work) -> Result:

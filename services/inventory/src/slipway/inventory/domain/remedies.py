@@ -1,0 +1,43 @@
+"""What can help after a failed job, by the code of its error: one table. Pure."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+HOPELESS = frozenset(
+    {
+        "backup.damaged",
+        "backup.not-found",
+        "clone.source-gone",
+        "disk.shrinks",
+        "disk.too-large",
+        "proxmox.container-missing",
+        "proxmox.feature-missing",
+        "proxmox.snapshot-missing",
+        "proxmox.snapshot-taken",
+        "restore.container-lost",
+        "snapshot.exists",
+        "snapshot.impossible",
+        "snapshot.not-found",
+        "template.render-failed",
+    }
+)
+"""Errors that the same job meets again: it has to be asked for otherwise, or not at all."""
+OF_CREATIONS = frozenset({"clone.source-gone", "template.render-failed"})
+"""Those among them that also end every further try of a job that makes a container: it may make it anew."""
+INSTEAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "restore.container-lost": ("restore",),
+        "container.left-locked": ("unlock",),
+    }
+)
+"""Other jobs that help, by their verbs."""
+
+
+def is_retry_hopeless(code: str | None, *, makes: bool) -> bool:
+    """Tell whether the same job would fail again in the same way."""
+    return code in (OF_CREATIONS if makes else HOPELESS)
+
+
+def instead(code: str | None) -> tuple[str, ...]:
+    """Give the verbs of other jobs that help after an error."""
+    return INSTEAD.get(code or "", ())
