@@ -163,11 +163,12 @@ async def most_tasks(endpoint: dict[str, str], kind: str, until: asyncio.Event) 
 
 
 @contextlib.asynccontextmanager
-async def lab_of(data: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def lab_of(data: Path) -> AsyncIterator["LabClient"]:
     """Open a plain HTTP client as root to the lab of a running stack; paths are below `/api2/json`."""
     told = json.loads((data / "lab" / "lab.json").read_text())
     secret = Path(told["root_token_secret_file"]).read_text().strip()
-    async with httpx.AsyncClient(
+    async with LabClient(
+        control=told["control_endpoint"],
         base_url=f"{told['endpoint']}/api2/json",
         headers={"Authorization": f"PVEAPIToken={told['root_token_id']}={secret}"},
         verify=ssl.create_default_context(cafile=told["certificate_file"]),
@@ -177,17 +178,29 @@ async def lab_of(data: Path) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+class LabClient(httpx.AsyncClient):
+    """A client of a lab of another process, which knows where faults are ordered."""
+
+    def __init__(self, *, control: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.orders = f"{control}/lab/faults"
+
+
 async def ordered(client: httpx.AsyncClient, fault: Fault) -> None:
-    """Order a fault of a lab of another process, as root."""
-    url = client.base_url.copy_with(path="/lab/faults")
-    answer = await client.post(url, content=fault.model_dump_json())
+    """Order a fault of a lab of another process, as root; also while its APIs are frozen."""
+    answer = await client.post(_orders(client), content=fault.model_dump_json())
     assert answer.is_success, answer.text
 
 
 async def cleared(client: httpx.AsyncClient) -> None:
     """Take back all orders of a lab of another process."""
-    answer = await client.delete(client.base_url.copy_with(path="/lab/faults"))
+    answer = await client.delete(_orders(client))
     assert answer.is_success, answer.text
+
+
+def _orders(client: httpx.AsyncClient) -> httpx.URL | str:
+    """Where a lab takes orders: at its control endpoint, which is never frozen, if the client knows it."""
+    return client.orders if isinstance(client, LabClient) else client.base_url.copy_with(path="/lab/faults")
 
 
 async def homes_of(client: httpx.AsyncClient, vmid: int) -> list[tuple[str, str]]:

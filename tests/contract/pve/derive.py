@@ -30,6 +30,8 @@ IN_USE = (
     "GET /nodes/{node}",
     "GET /nodes/{node}/aplinfo",
     "POST /nodes/{node}/aplinfo",
+    "GET /nodes/{node}/certificates",
+    "GET /nodes/{node}/certificates/info",
     "GET /nodes/{node}/dns",
     "GET /nodes/{node}/lxc",
     "POST /nodes/{node}/lxc",

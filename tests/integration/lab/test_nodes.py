@@ -118,7 +118,7 @@ async def test_running_one_is_restarted(tmp_path: Path) -> None:
     assert end == "OK", log
     told = [line[20:] for line in log[:-1]]
     assert told[0] == "shutdown CT 100"
-    assert told[1] == "starting migration of CT 100 to node 'pve2' (127.0.0.1)"
+    assert told[1] == "starting migration of CT 100 to node 'pve2' (127.0.0.2)"
     assert "start container on target node" in told
     assert [(each["id"], each["user"]) for each in starts] == [("100", "root@pam")]
     assert here == [("pve2", "running")]

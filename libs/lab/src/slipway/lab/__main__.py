@@ -10,8 +10,8 @@ from pathlib import Path
 from slipway.lab.folder import AlreadyRuns
 from slipway.lab.guests.protocol import GuestError
 from slipway.lab.host.records import write_json
-from slipway.lab.node import LOOPBACK, Lab, description
-from slipway.lab.site import OtherNodes
+from slipway.lab.node import Lab, description
+from slipway.lab.site import LOOPBACK, OtherNodes
 
 MOST_NODES = 16
 

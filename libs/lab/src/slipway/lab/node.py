@@ -1,41 +1,35 @@
 """The lab: pretend Proxmox VE nodes, put together and started.
 
-The only module that knows all others. The API of the first node answers for all, as any node's does; SSH goes
-to each node's own port, which has a host key of its own. A lab is its data folder: started again with the
-same folder it goes on with its containers (stopped, but for those with `onboot`), tasks, keys and, where they
-are free, ports.
+The only module that knows all others. Each node has an API at a port and with a certificate of its own,
+which answers for all nodes; SSH goes to each node's own port, with a host key of its own. A lab is its data
+folder: started again with the same folder it goes on with its containers (stopped, but for those with
+`onboot`), tasks, keys and, where they are free, ports.
 """
 
 import contextlib
 import logging
 import os
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-import asyncssh
-
 from slipway.lab import site
 from slipway.lab.access.actors import ROOT_ACL, ROOT_NAME, SERVICE_ACL, Acl, root
 from slipway.lab.access.tickets import Doorkeeper, Token
-from slipway.lab.api.dispatch import Api
 from slipway.lab.faults import Faults
-from slipway.lab.folder import Folder, fingerprint
+from slipway.lab.folder import Folder
 from slipway.lab.guests import choose, setup
 from slipway.lab.host import power
+from slipway.lab.host.certificates import Certificates
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.observe import Observer
 from slipway.lab.host.storages import Storage
-from slipway.lab.http.front import Front
+from slipway.lab.listening import Listening
+from slipway.lab.others import Others
 from slipway.lab.settings import Timings
-from slipway.lab.ssh.pct import Pct
-from slipway.lab.ssh.server import Door, SshFront
-from slipway.lab.ssh.shell import Shell
 
 log = logging.getLogger(__name__)
-LOOPBACK = "127.0.0.1"
 SERVICE_USER = "slipway@pve"
 TOKEN_NAME = "lab"  # noqa: S105 - a name
 
@@ -62,7 +56,7 @@ class Lab:
         ssh_port: int = 0,
         name: str | None = None,
         nodes: int | None = None,
-        address: str = LOOPBACK,
+        address: str = site.LOOPBACK,
         timings: Timings | None = None,
         service_acl: Acl = SERVICE_ACL,
         storages: Sequence[Storage] | None = None,
@@ -87,13 +81,23 @@ class Lab:
         self.guests_kind = choice.kind
         self.guests_reason = choice.reason
         self._lock: IO[str] | None = None
-        self._ports: dict[str, int] = {}
+        self._listening = Listening(
+            data=data,
+            address=address,
+            names=self.names,
+            folder=self._folder,
+            faults=self.faults,
+            api_ports={self.names[0]: api_port},
+            ssh_ports={self.names[0]: ssh_port},
+        )
 
     async def start(self) -> None:
         """Make ready and listen; when this returns everything can be used."""
         self._lock = self._folder.prepare()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._lock.close)
+            for name in self.names:
+                self._certificates(name).prepare()
             self._members = await self._build(stack)
             self._observers = {name: Observer(machine) for name, machine in self._members.items()}
             for observer in self._observers.values():
@@ -116,13 +120,25 @@ class Lab:
     def doors(self) -> list[NodeDoor]:
         """How each node is reached over SSH."""
         return [
-            NodeDoor(name=name, port=self._ports[name], host_key=self._host_key(name)) for name in self.names
+            NodeDoor(name=name, port=self._listening.ssh_ports[name], host_key=self._host_key(name))
+            for name in self.names
         ]
 
     @property
     def endpoint(self) -> str:
         """`https://ADDRESS:PORT`."""
         return f"https://{self.address}:{self.api_port}"
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """Each node's own API, by the name of the node: `https://ADDRESS:PORT`; the first is `endpoint`."""
+        ports = self._listening.api_ports
+        return {name: f"https://{self._address(name)}:{ports[name]}" for name in self.names}
+
+    @property
+    def control_endpoint(self) -> str:
+        """Where `/lab/faults` is answered also while the APIs stand still."""
+        return f"https://{self.address}:{self._listening.control_port}"
 
     @property
     def token_id(self) -> str:
@@ -151,8 +167,18 @@ class Lab:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the API's certificate, as Proxmox writes it."""
-        return fingerprint(self._folder.certificate(self.name)[0])
+        """SHA-256 of the first node's certificate, as Proxmox writes it."""
+        return self._certificates(self.name).fingerprint
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Those of all nodes' certificates, by name."""
+        return {name: self._certificates(name).fingerprint for name in self.names}
+
+    @property
+    def certificate_authority(self) -> str:
+        """The cluster's CA (PEM), which signs the certificates: `/etc/pve/pve-root-ca.pem`."""
+        return self._certificates(self.name).authority_file.read_text(encoding="ascii")
 
     @property
     def ssh_host_key(self) -> str:
@@ -173,6 +199,7 @@ class Lab:
             "root_password": "root-password",
             "ssh_private_key": "root-key",
             "certificate": "api.pem",
+            "certificate_authority": "pve-root-ca.pem",
         }
         return {f"{key}_file": str(self._folder.secret_path(name).resolve()) for key, name in names.items()}
 
@@ -185,7 +212,7 @@ class Lab:
         ground = site.Ground(
             data=self.data,
             address=self.address,
-            fingerprint=self.fingerprint,
+            certificates=self._certificates,
             timings=self._timings,
             faults=self.faults,
             guests=guests,
@@ -194,47 +221,29 @@ class Lab:
         return await site.build(self.names, ground, stack)
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
-        api = Api(self._members[self.name], self._observers, self._doorkeeper())
-        front = Front(api, self._tls())
-        path = self.data / "api-port.json"
-        self.api_port = await site.take_port(path, self.address, self.api_port, front.start)
-        stack.push_async_callback(front.stop)
-        for name, machine in self._members.items():
-            await self._open_door(name, machine, stack)
-
-    async def _open_door(self, name: str, machine: Machine, stack: contextlib.AsyncExitStack) -> None:
-        door = Door(
-            host_key=self._host_ssh_key(name),
-            password=self.root_password,
-            authorized=self._folder.ssh_key("root-key"),
-        )
-        ssh = SshFront(Shell(machine, Pct(machine)), door, self.faults, lambda: machine.is_online)
-        is_first = name == self.name
-        path = self.data / f"ssh-port{site.suffix(name, self.names)}.json"
-        wanted = self.ssh_port if is_first else 0
-        self._ports[name] = await site.take_port(path, self.address, wanted, ssh.start)
-        if is_first:
-            self.ssh_port = self._ports[name]
-        stack.push_async_callback(ssh.stop)
-
-    def _host_ssh_key(self, name: str) -> asyncssh.SSHKey:
-        return self._folder.ssh_key(f"ssh-host-key{site.suffix(name, self.names)}")
+        await self._listening.open(self._members, self._observers, self._doorkeeper(), stack)
+        self.api_port = self._listening.api_ports[self.name]
+        self.ssh_port = self._listening.ssh_ports[self.name]
+        others = Others(list(self._members.values()), self.faults, self._listening.renew)
+        stack.push_async_callback(others.stop)
 
     def _host_key(self, name: str) -> str:
-        words = self._host_ssh_key(name).export_public_key().decode().split()
+        words = self._listening.host_ssh_key(name).export_public_key().decode().split()
         return " ".join(words[:2])
 
     def _doorkeeper(self) -> Doorkeeper:
         service = Token(user=SERVICE_USER, name=TOKEN_NAME, secret=self.token_secret, acl=self._acl)
         strong = Token(user=ROOT_NAME, name=TOKEN_NAME, secret=self.root_token_secret, acl=ROOT_ACL)
         key = self._folder.secret("ticket-key").encode()
-        return Doorkeeper(password=self.root_password, key=key, tokens=(service, strong))
+        return Doorkeeper(password=self.root_password, key=key, tokens=(service, strong), faults=self.faults)
 
-    def _tls(self) -> ssl.SSLContext:
-        certificate, key = self._folder.certificate(self.name)
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate, key)
-        return context
+    def _certificates(self, name: str) -> Certificates:
+        suffix = site.suffix(name, self.names)
+        folder = self._folder.secret_path("")
+        return Certificates(folder=folder, node=name, suffix=suffix, address=self._address(name))
+
+    def _address(self, name: str) -> str:
+        return site.address_of(name, self.names, self.address)
 
     def _start_on_boot(self) -> None:
         for machine in self._members.values():
@@ -250,6 +259,9 @@ def description(lab: Lab) -> dict[str, object]:
         "pid": os.getpid(),
         "endpoint": lab.endpoint,
         "fingerprint": lab.fingerprint,
+        "endpoints": lab.endpoints,
+        "fingerprints": lab.fingerprints,
+        "control_endpoint": lab.control_endpoint,
         "token_id": lab.token_id,
         "root_token_id": lab.root_token_id,
         "ssh_address": lab.address,

@@ -19,6 +19,8 @@ class Timings:
     """The synchronous part of a creation; two callers with one VMID race within it (0.04 to 0.17)."""
     lookup_wait: float = 0.2
     """Before an unknown node's name is given up (10, the resolver's)."""
+    proxy_timeout: float = 30.0
+    """Until pveproxy gives up what takes a question and never answers it (30)."""
     shutdown_rest: float = 1.0
     """What a shutdown that times out takes beyond its timeout (its timeout again and 5)."""
     ha_rest: float = 0.5

@@ -15,12 +15,15 @@ from pathlib import Path
 from slipway.lab.faults import Faults
 from slipway.lab.guests.protocol import Guests
 from slipway.lab.host import records
+from slipway.lab.host.certificates import Certificates
+from slipway.lab.host.condition import Condition
 from slipway.lab.host.configs import Configs
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.storages import Storage, Storages, Volumes, of_cluster
 from slipway.lab.host.tasks import Tasks
 from slipway.lab.settings import Timings
 
+LOOPBACK = "127.0.0.1"
 FOLDERS = ("containers", "tasks", "templates", "host")
 
 
@@ -30,7 +33,7 @@ class Ground:
 
     data: Path
     address: str
-    fingerprint: str
+    certificates: Callable[[str], Certificates]
     timings: Timings
     faults: Faults
     guests: Guests
@@ -43,9 +46,11 @@ async def build(names: Sequence[str], ground: Ground, stack: contextlib.AsyncExi
     shared = Volumes(ground.data / "shared" / "volumes.json")
     templates = await ground.guests.templates()
     members: dict[str, Machine] = {}
+    neighbours: list[Machine] = []
     for name in names:
         members[name] = _machine(name, names, ground, shared)
-        members[name].members = members
+        members[name].neighbours = neighbours
+        neighbours.append(members[name])
         members[name].storages.load(templates)
         members[name].configs.load()
         members[name].tasks.load()
@@ -58,19 +63,26 @@ def _machine(name: str, names: Sequence[str], ground: Ground, shared: Volumes) -
     for part in FOLDERS:
         (folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
     storages = of_cluster(names) if ground.storages is None else ground.storages
+    condition = Condition(first_name=name, faults=ground.faults, timings=ground.timings)
     return Machine(
-        node=name,
-        address=ground.address,
+        condition=condition,
+        address=address_of(name, names, ground.address),
         folder=folder,
         shared_folder=ground.data / "shared",
-        fingerprint=ground.fingerprint,
+        certificates=ground.certificates(name),
         timings=ground.timings,
         guests=ground.guests,
         faults=ground.faults,
-        configs=Configs(folder / "containers", name),
-        storages=Storages(folder, name, ground.faults, storages, shared),
-        tasks=Tasks(folder / "tasks", name, ground.faults, ground.timings.stop_task),
+        configs=Configs(folder / "containers", condition),
+        storages=Storages(folder, condition, storages, shared),
+        tasks=Tasks(folder / "tasks", condition),
     )
+
+
+def address_of(name: str, names: Sequence[str], address: str) -> str:
+    """Give a node's own address: on loopback each has one, as on a network, else they share one."""
+    at = names.index(name)
+    return f"127.0.0.{at + 1}" if address == LOOPBACK else address
 
 
 class OtherNodes(Exception):
@@ -98,11 +110,14 @@ def node_names(data: Path, name: str | None, count: int | None) -> tuple[str, ..
 
 
 async def take_port(
-    path: Path, address: str, wanted: int, listen: Callable[[str, int], Awaitable[int]]
+    path: Path, address: str, wanted: int, listen: Callable[[str, int], Awaitable[int]], likely: int = 0
 ) -> int:
-    """Listen at the wanted port, else at the one in the file if it is free, else at any; write it there."""
+    """Listen at the wanted port, else at the one in the file or a likely one if it is free, else at any.
+
+    The port is written into the file.
+    """
     try:
-        port = await listen(address, wanted or records.read_json(path) or 0)
+        port = await listen(address, wanted or records.read_json(path) or likely)
     except OSError:
         if wanted:
             raise

@@ -9,9 +9,11 @@ import base64
 import hmac
 import time
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from slipway.lab.access.actors import ROOT_NAME as ROOT
 from slipway.lab.access.actors import Acl, Actor, root
+from slipway.lab.faults import Faults, RightsTaken, TokenExpired
 from slipway.lab.http.messages import Request
 from slipway.lab.problems import Refused
 
@@ -40,7 +42,8 @@ class Token:
 class Doorkeeper:
     """Knows root's password and the tokens; says who a request comes from."""
 
-    def __init__(self, *, password: str, key: bytes, tokens: tuple[Token, ...]) -> None:
+    def __init__(self, *, password: str, key: bytes, tokens: tuple[Token, ...], faults: Faults) -> None:
+        self._faults = faults
         self._password = password
         self._key = key
         self._tokens = {token.id: token for token in tokens}
@@ -79,7 +82,18 @@ class Doorkeeper:
         token = self._tokens.get(name)
         if token is None or not hmac.compare_digest(secret.encode(), token.secret.encode()):
             raise _failed()
-        return Actor(user=token.user, token=token.name, acl=token.acl)
+        if any(fnmatchcase(token.id, order.token) for order in self._faults.all(TokenExpired)):
+            raise _failed()
+        return Actor(user=token.user, token=token.name, acl=self._left(token))
+
+    def _left(self, token: Token) -> Acl:
+        """Give what a token may after what was taken from it."""
+        acl = dict(token.acl)
+        for order in self._faults.all(RightsTaken):
+            for path in acl if fnmatchcase(token.id, order.token) else ():
+                if fnmatchcase(path, order.path):
+                    acl[path] = acl[path] - set(order.rights) if order.rights else frozenset()
+        return acl
 
     def _is_ticket_of(self, ticket: str, user: str) -> bool:
         signed, found, signature = ticket.partition("::")

@@ -18,7 +18,7 @@ class Call:
     machine: Machine
     """The node that the call is about, or else the one that answers."""
     observers: Mapping[str, Observer]
-    """Of all nodes, by name."""
+    """Of all nodes, by the names that the lab gave them."""
     doorkeeper: Doorkeeper
     actor: Actor
     given: Mapping[str, str]
@@ -27,7 +27,7 @@ class Call:
     @property
     def observer(self) -> Observer:
         """What the node sees."""
-        return self.observers[self.machine.node]
+        return self.observers[self.machine.condition.first_name]
 
     @property
     def members(self) -> list[Machine]:

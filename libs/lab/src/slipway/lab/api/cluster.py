@@ -1,6 +1,5 @@
 """`/cluster` and `/nodes`: the nodes; a lone one is no member of a cluster."""
 
-import time
 from typing import Any
 
 from slipway.lab.access.actors import Actor
@@ -21,8 +20,8 @@ CLUSTER = "lab"
 def cluster_status(call: Call) -> list[Row]:
     """List the members; a lone node has number 0 and no row for the cluster."""
     members = call.members
-    rows = [_member_row(one, number, len(members)) for number, one in enumerate(members, 1)]
-    if len(members) == 1:
+    rows = [_member_row(call, one) for one in members]
+    if len(call.machine.neighbours) == 1:
         return rows
     online = sum(one.is_online for one in members)
     quorate = int(2 * online > len(members))
@@ -30,10 +29,11 @@ def cluster_status(call: Call) -> list[Row]:
     return [about | {"nodes": len(members), "quorate": quorate}, *rows]
 
 
-def _member_row(machine: Machine, number: int, count: int) -> Row:
+def _member_row(call: Call, machine: Machine) -> Row:
     place = {"id": f"node/{machine.node}", "type": "node", "name": machine.node, "ip": machine.address}
-    nodeid, answers = (0, True) if count == 1 else (number, number == 1)
-    return place | {"nodeid": nodeid, "online": int(machine.is_online), "local": int(answers), "level": ""}
+    number = call.machine.neighbours.index(machine) + 1 if len(call.machine.neighbours) > 1 else 0
+    answers = machine is call.machine
+    return place | {"nodeid": number, "online": int(machine.is_online), "local": int(answers), "level": ""}
 
 
 def resources(call: Call) -> list[Row]:
@@ -43,9 +43,7 @@ def resources(call: Call) -> list[Row]:
     rows += [_storage_row(one, name) for one in call.members for name in _visible_storages(call, one)]
     if call.actor.may_any(ZONE, ("SDN.Audit", "SDN.Use")):
         rows += [_zone_row(one) for one in call.members]
-    kinds = {"vm": ("lxc",), "storage": ("storage",), "node": ("node",), "sdn": ("network",)}
-    wanted = kinds.get(call.given.get("type", ""))
-    return [row for row in rows if wanted is None or row["type"] in wanted]
+    return rows
 
 
 def _cgroups(machine: Machine) -> Row:
@@ -53,7 +51,7 @@ def _cgroups(machine: Machine) -> Row:
 
 
 def _guest_rows(call: Call, machine: Machine) -> list[Row]:
-    rows = call.observers[machine.node].resources()
+    rows = call.observers[machine.condition.first_name].resources()
     return [row for row in rows if call.actor.may(f"/vms/{row['vmid']}", "VM.Audit")]
 
 
@@ -96,7 +94,7 @@ def next_vmid(call: Call) -> str:
     wanted = call.number("vmid")
     if wanted is None:
         return str(call.machine.next_vmid())
-    if call.machine.home_of(wanted) is not None:
+    if call.machine.is_taken(wanted):
         raise bad_parameters({"vmid": f"VM {wanted} already exists"})
     return str(wanted)
 
@@ -131,7 +129,9 @@ def _task_row(work: Work) -> Row:
 
 def nodes(call: Call) -> list[Row]:
     """List the nodes; of one that is away, or without `Sys.Audit`, there are no figures."""
-    return [_node_row(one, call.actor) | {"ssl_fingerprint": one.fingerprint} for one in call.members]
+    return [
+        _node_row(one, call.actor) | {"ssl_fingerprint": one.certificates.fingerprint} for one in call.members
+    ]
 
 
 def _node_row(machine: Machine, actor: Actor) -> Row:
@@ -200,9 +200,9 @@ def download(call: Call) -> str:
     return machine.tasks.start("download", name, call.actor.name, body)
 
 
-def clock(_call: Call) -> Row:
+def clock(call: Call) -> Row:
     """Tell the time."""
-    now = int(time.time())
+    now = int(call.machine.now())
     return {"time": now, "localtime": now, "timezone": "Etc/UTC"}
 
 
@@ -223,6 +223,8 @@ ROUTES: Routes = {
     "POST /nodes/{node}/aplinfo": Route(
         handler=download, path="/storage/{storage}", rights=("Datastore.AllocateTemplate",)
     ),
+    "GET /nodes/{node}/certificates": _index("acme", "info", "custom"),
+    "GET /nodes/{node}/certificates/info": Route(handler=lambda call: call.machine.certificates.shown()),
     "GET /nodes/{node}/dns": Route(
         handler=lambda call: {"dns1": call.machine.address}, path="/nodes/{node}", rights=("Sys.Audit",)
     ),

@@ -14,11 +14,12 @@ from urllib.parse import unquote
 
 from slipway.lab.access.actors import Actor
 from slipway.lab.access.tickets import Doorkeeper
-from slipway.lab.api import access, backups, cluster, containers, moves, snapshots, storage, tasks
+from slipway.lab.api import access, backups, cluster, containers, moves, rows, snapshots, storage, tasks
 from slipway.lab.api.call import Call, Listed, Route
-from slipway.lab.api.orders import Orders
+from slipway.lab.api.orders import LAB, Orders
 from slipway.lab.faults import ApiError, LostAnswer, SlowAnswer
 from slipway.lab.guests.protocol import GuestError
+from slipway.lab.host.condition import unanswered
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.observe import Observer
 from slipway.lab.http.messages import Answer, Request, as_answer, as_refusal
@@ -40,7 +41,6 @@ ROUTES: Mapping[str, Route] = {
     **backups.ROUTES,
 }
 UNAUTHORIZED = 401
-NO_ROUTE = 595
 _PROXY_ERRORS = range(595, 600)
 _NOBODY = Actor(user="nobody@pam", token=None, acl={})
 
@@ -59,7 +59,7 @@ class Api:
     async def __call__(self, request: Request) -> Answer:
         """Answer a request; whatever happens there is an answer."""
         try:
-            if request.path.startswith("/lab/"):
+            if request.path.startswith(LAB):
                 return self._orders.answer(request, self._doorkeeper.identify(request))
             if not request.path.startswith(ROOT):
                 return Answer(status=404, reason=f"no such file '{request.path}'", body=None)
@@ -97,14 +97,29 @@ class Api:
             actor=actor,
             given=given,
         )
-        return await self._meet(method, path, await _handled(route, call))
+        return await self._meet(method, path, await self._handled(route, call, path))
 
     async def _meet(self, method: str, path: str, answer: Answer) -> Answer:
         if slow := self._machine.faults.take_call(SlowAnswer, method, path):
+            if slow.seconds is None:
+                await asyncio.sleep(self._machine.timings.proxy_timeout)
+                raise unanswered()
             await asyncio.sleep(slow.seconds)
         if self._machine.faults.take_call(LostAnswer, method, path):
             answer.is_lost = True
         return answer
+
+    async def _handled(self, route: Route, call: Call, path: str) -> Answer:
+        result: Any = route.handler(call)
+        if inspect.isawaitable(result):
+            result = await result
+        if isinstance(result, Answer):
+            return result
+        is_listed = isinstance(result, Listed)
+        found = result.rows if is_listed else result
+        shown = rows.ordered(self._machine.faults, path, call.actor, call.given, found)
+        # A total of nothing is left out (PVE 9.2, recorded).
+        return as_answer(shown, **({"total": result.total} if is_listed and result.total else {}))
 
     def _find(self, method: str, path: str) -> tuple[str, dict[str, str]]:
         for pattern, key in self._patterns:
@@ -129,26 +144,16 @@ class Api:
         if node in (None, self._machine.node, "localhost"):
             return self._machine
         if found := self._machine.members.get(str(node)):
-            if not found.is_online:
-                raise Refused("No route to host", status=NO_ROUTE, is_empty=True)
+            if silence := found.condition.silence():
+                seconds, refused = silence
+                await asyncio.sleep(seconds)
+                raise refused
             return found
         reason = "Name or service not known"
         if not formats.fault("pve-node", str(node)):
             await asyncio.sleep(self._machine.timings.lookup_wait)
             reason = "Temporary failure in name resolution"
         raise Refused(f"hostname lookup '{node}' failed - failed to get address info for: {node}: {reason}")
-
-
-async def _handled(route: Route, call: Call) -> Answer:
-    result: Any = route.handler(call)
-    if inspect.isawaitable(result):
-        result = await result
-    if isinstance(result, Answer):
-        return result
-    if isinstance(result, Listed):
-        # A total of nothing is left out (PVE 9.2, recorded).
-        return as_answer(result.rows, **({"total": result.total} if result.total else {}))
-    return as_answer(result)
 
 
 def _pattern(key: str) -> str:

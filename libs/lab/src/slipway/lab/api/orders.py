@@ -1,13 +1,36 @@
-"""`/lab/faults`: ordering faults from another process. Proxmox has no such path; only root may use it."""
+"""`/lab/faults`: ordering faults from another process. Proxmox has no such path; only root may use it.
+
+Every node's API has it, and the control endpoint, which goes on when all of those stand still.
+"""
 
 import json
 
 from pydantic import ValidationError
 
 from slipway.lab.access.actors import Actor
+from slipway.lab.access.tickets import Doorkeeper
 from slipway.lab.faults import FAULT, Faults
-from slipway.lab.http.messages import Answer, Request, as_answer
+from slipway.lab.http.messages import Answer, Request, as_answer, as_refusal
 from slipway.lab.problems import Refused, not_permitted
+
+LAB = "/lab/"
+
+
+class Control:
+    """The application of the control endpoint: orders, and nothing of Proxmox."""
+
+    def __init__(self, faults: Faults, doorkeeper: Doorkeeper) -> None:
+        self._orders = Orders(faults)
+        self._doorkeeper = doorkeeper
+
+    async def __call__(self, request: Request) -> Answer:
+        """Answer a request."""
+        try:
+            if not request.path.startswith(LAB):
+                return Answer(status=404, reason=f"no such file '{request.path}'", body=None)
+            return self._orders.answer(request, self._doorkeeper.identify(request))
+        except Refused as refused:
+            return as_refusal(refused)
 
 
 class Orders:
@@ -34,6 +57,7 @@ class Orders:
 
     def _order(self, body: bytes) -> str:
         try:
-            return self._faults.order(FAULT.validate_json(body))
+            fault = FAULT.validate_json(body)
         except ValidationError as error:
             raise Refused(json.dumps(error.errors(include_url=False), default=str), status=400) from error
+        return self._faults.order(fault)

@@ -140,7 +140,7 @@ class Backup:
     async def _write(self, vmid: int, dump: Dump, config: Config, work: Work) -> None:
         template = self.machine.spec(vmid, config).template
         notes = dumps.expand(self.given.get("notes-template", ""), self.machine, vmid, config)
-        await _save(self.machine, vmid, dump)
+        await _save(self.machine, vmid, dump, work)
         size = dump.archive.stat().st_size
         work.log(f"INFO: Total bytes written: {size} ({size >> 20}MiB, 324MiB/s)")
         work.log(f"INFO: archive file size: {max(1, size >> 20)}MB")
@@ -156,7 +156,10 @@ _WORDS = {
 }
 
 
-async def _save(machine: Machine, vmid: int, dump: Dump) -> None:
-    if machine.faults.is_full(dump.storage):
-        raise Refused("tar: -: Wrote only 4096 of 10240 bytes: No space left on device")
+async def _save(machine: Machine, vmid: int, dump: Dump, work: Work) -> None:
+    if machine.faults.is_full(dump.storage, "backup"):
+        work.log("INFO: zstd: error 70 : Write error : cannot write block : No space left on device")
+        tar = "lxc-usernsexec -m u:0:100000:65536 -m g:0:100000:65536 -- tar cpf - --totals ./"
+        pipe = f"set -o pipefail && {tar} | zstd '--threads=1' >{dump.name}.dat"
+        raise Refused(f"command '{pipe}' failed: exit code 70")
     await machine.guests.save(vmid, dump.archive)

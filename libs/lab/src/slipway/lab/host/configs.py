@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from slipway.lab.host import records
+from slipway.lab.host.condition import Condition
 from slipway.lab.problems import Refused, no_config
 from slipway.lab.schema.container import OPTIONS
 from slipway.lab.schema.parameters import find
@@ -28,9 +29,9 @@ HIGHEST_VMID = 1_000_000
 class Configs:
     """All containers of the node."""
 
-    def __init__(self, folder: Path, node: str) -> None:
+    def __init__(self, folder: Path, condition: Condition) -> None:
         self._folder = folder
-        self._node = node
+        self._condition = condition
         self._configs: dict[int, Config] = {}
         self._pending: dict[int, Pending] = {}
         self._flocks: dict[int, asyncio.Lock] = {}
@@ -52,7 +53,7 @@ class Configs:
     def get(self, vmid: int) -> Config:
         """Copy one; refuse as Proxmox does if there is none."""
         if vmid not in self._configs:
-            raise no_config(self._node, vmid)
+            raise no_config(self._condition.name, vmid)
         return dict(self._configs[vmid])
 
     def pending(self, vmid: int) -> dict[str, str | None]:

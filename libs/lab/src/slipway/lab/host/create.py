@@ -120,6 +120,9 @@ def check_unused(machine: Machine, vmid: int) -> None:
     """Refuse a VMID that belongs to a container anywhere in the cluster."""
     if (home := machine.home_of(vmid)) is not None:
         raise Refused(f"CT {vmid} already exists on node '{home.node}'")
+    if (row := machine.faults.foreign_guests().get(vmid)) is not None:
+        kind = "CT" if row["type"] == "lxc" else "VM"
+        raise Refused(f"{kind} {vmid} already exists on node '{row.get('node', machine.node)}'")
 
 
 def let_someone_else_take(machine: Machine, vmid: int) -> None:
@@ -205,7 +208,14 @@ def _allocate(machine: Machine, vmid: int, key: str, wanted: dict[str, str], wor
     storage, _, size = wanted["volume"].partition(":")
     kib = int(float(size or "4") * options.KIB_PER["G"])
     volume = machine.storages.allocate(storage, vmid, kib)
-    for line in templates.disk_lines(machine.storages.get(storage), volume):
+    lines = templates.disk_lines(machine.storages.get(storage), volume)
+    if machine.faults.is_full(storage, "mkfs"):
+        work.log(lines[0])
+        for line in templates.MKFS_FAILS:
+            work.log(line)
+        path = templates.image_path(machine.storages.get(storage), volume)
+        raise Refused(f"command 'mkfs.ext4 -O mmp -E 'root_owner=100000:100000' {path}' failed: exit code 1")
+    for line in lines:
         work.log(line)
     return options.stored_volume(key, wanted | {"volume": volume.volid, "size": options.from_kib(kib)})
 
@@ -213,7 +223,7 @@ def _allocate(machine: Machine, vmid: int, key: str, wanted: dict[str, str], wor
 def _check_room(machine: Machine, config: Config, template: Path, work: Work) -> None:
     volume = options.volumes(config)["rootfs"]
     is_too_small = templates.unpacked_kib(template) > options.to_kib(volume["size"])
-    if is_too_small or machine.faults.is_full(volume["volume"].partition(":")[0]):
+    if is_too_small or machine.faults.is_full(volume["volume"].partition(":")[0], "unpack"):
         work.log("tar: ./usr/bin/perl: Cannot write: No space left on device")
         vmid = work.upid.id
         raise Refused(f"{UNPACK.format(vmid=vmid)} failed: exit code 2")

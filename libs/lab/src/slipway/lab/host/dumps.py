@@ -63,7 +63,7 @@ def owner(volid: str) -> int | None:
 
 def new(machine: Machine, storage: str, vmid: int, compress: str) -> Dump:
     """Name a backup of now; a name has seconds only, so two in one are a second apart."""
-    moment = time.time()
+    moment = machine.now()
     while True:
         stamp = time.strftime("%Y_%m_%d-%H_%M_%S", time.localtime(moment))
         path = _folder(machine, storage) / f"vzdump-lxc-{vmid}-{stamp}.{SUFFIXES[compress]}"

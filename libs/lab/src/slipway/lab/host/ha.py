@@ -63,9 +63,11 @@ def check_removable(machine: Machine, vmid: int, *, purges: bool) -> None:
 
 def shown(machine: Machine, vmid: int) -> dict[str, int | str]:
     """Show what a guest's status says of its managing."""
-    if not machine.faults.is_ha_managed(vmid):
+    order = machine.faults.ha_managed(vmid)
+    if order is None:
         return {"managed": 0}
-    return {"managed": 1, "state": "started" if machine.is_running(vmid) else "stopped"}
+    state = "started" if machine.is_running(vmid) else "stopped"
+    return {"managed": 1, "state": order.state or state}
 
 
 def _ask(machine: Machine, actor: Actor, vmid: int, verb: str, act: Body, *, said: str = "") -> str:

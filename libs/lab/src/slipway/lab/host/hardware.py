@@ -26,7 +26,7 @@ def figures(machine: Machine) -> dict[str, Any]:
         "maxmem": total,
         "disk": machine.storages.used_bytes(disk),
         "maxdisk": disk.total_bytes,
-        "uptime": int(time.time() - machine.booted),
+        "uptime": int(time.monotonic() - machine.booted),
     }
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from slipway.lab.faults import Faults
 from slipway.lab.guests.protocol import Guests, GuestSpec
 from slipway.lab.host import options, records
+from slipway.lab.host.certificates import Certificates
+from slipway.lab.host.condition import Condition
 from slipway.lab.host.configs import HIGHEST_VMID, LOWEST_VMID, Config, Configs
 from slipway.lab.host.storages import Storages
 from slipway.lab.host.tasks import Tasks
@@ -17,26 +19,40 @@ from slipway.lab.settings import Timings
 class Machine:
     """A pretend Proxmox VE node, and by `members` the cluster that it is in."""
 
-    node: str
+    condition: Condition
     address: str
     folder: Path
     shared_folder: Path
     """What all nodes of the cluster see."""
-    fingerprint: str
+    certificates: Certificates
     timings: Timings
     guests: Guests
     faults: Faults
     configs: Configs
     storages: Storages
     tasks: Tasks
-    members: dict[str, "Machine"] = field(default_factory=dict, repr=False)
-    """All nodes of the cluster by name, this one included; one and the same dictionary for all."""
-    booted: float = field(default_factory=time.time)
+    neighbours: list["Machine"] = field(default_factory=list, repr=False)
+    """All nodes that the lab has, this one included; one and the same list for all."""
+    booted: float = field(default_factory=time.monotonic)
+
+    @property
+    def node(self) -> str:
+        """Its name."""
+        return self.condition.name
+
+    @property
+    def members(self) -> dict[str, "Machine"]:
+        """The nodes of the cluster by name, this one included."""
+        return {one.node: one for one in self.neighbours if not one.condition.is_gone}
 
     @property
     def is_online(self) -> bool:
         """Whether the others see it."""
-        return not self.faults.is_offline(self.node)
+        return self.condition.is_online
+
+    def now(self) -> float:
+        """Read its clock."""
+        return self.condition.now()
 
     def is_running(self, vmid: int) -> bool:
         """Whether one of this node's containers runs."""
@@ -48,7 +64,11 @@ class Machine:
 
     def next_vmid(self) -> int:
         """Give the lowest number that is free in the cluster. It is not reserved."""
-        return next(vmid for vmid in range(LOWEST_VMID, HIGHEST_VMID) if self.home_of(vmid) is None)
+        return next(vmid for vmid in range(LOWEST_VMID, HIGHEST_VMID) if not self.is_taken(vmid))
+
+    def is_taken(self, vmid: int) -> bool:
+        """Whether a guest of the cluster has a number, those included that are only shown."""
+        return self.home_of(vmid) is not None or vmid in self.faults.foreign_guests()
 
     def remember_origin(self, vmid: int, template: Path) -> None:
         """Keep from which archive a guest was made; Proxmox has no place for it, the backend asks."""

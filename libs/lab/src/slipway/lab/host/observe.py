@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slipway.lab.guests.protocol import GuestError, Usage
-from slipway.lab.host import options
+from slipway.lab.host import ha, options
 from slipway.lab.host.configs import Config
 from slipway.lab.host.machine import Machine
 
@@ -84,7 +84,7 @@ class Observer:
     def history(self, vmid: int, timeframe: str) -> list[Row]:
         """Show averages; times without a look have only their time."""
         step = RRD_STEPS[timeframe]
-        last = int(time.time()) // step * step
+        last = int(self._machine.now()) // step * step
         known = self._history.get(vmid, {})
         times = range(last - (RRD_POINTS - 1) * step, last + 1, step)
         return [{"time": moment, **known.get(moment // 60 * 60, {})} for moment in times]
@@ -93,7 +93,7 @@ class Observer:
         while True:
             began = time.monotonic()
             for vmid in self._machine.configs.vmids():
-                if vmid in self._machine.configs:
+                if vmid in self._machine.configs and not self._machine.condition.is_dead:
                     row = await self.container(vmid)
                     self._seen[vmid] = row
                     self._remember(vmid, row)
@@ -108,7 +108,7 @@ class Observer:
         kept = {key: row[key] for key in RRD_KEYS} | {"maxcpu": row["cpus"]}
         if row["status"] == "stopped":
             kept = {key: row[key] for key in ("disk", "maxdisk", "maxmem")} | {"maxcpu": row["cpus"]}
-        points[int(time.time()) // 60 * 60] = kept
+        points[int(self._machine.now()) // 60 * 60] = kept
         while len(points) > RRD_POINTS:
             del points[next(iter(points))]
 
@@ -116,6 +116,8 @@ class Observer:
         config = self._machine.configs.get(vmid)
         place: Row = {"id": f"lxc/{vmid}", "node": self._machine.node, "type": "lxc", "vmid": vmid}
         place |= {key: config[key] for key in ("tags", "lock") if key in config}
+        if (managed := ha.shown(self._machine, vmid)).get("managed"):
+            place["hastate"] = managed["state"]
         seen = self._seen.get(vmid) if self._machine.is_online else None
         if seen is None:
             return place | {"status": "unknown"}

@@ -122,15 +122,29 @@ async def begin(machine: Machine, vmid: int, config: Config, work: Work) -> None
     disks.check_names(machine, config)
     if not machine.has_guest(vmid):
         raise Refused(f"startup for container '{vmid}' failed")
+    _check_room(machine, vmid, config, work)
     spec = machine.spec(vmid, config)
     templates.warn_without_nesting(spec.template, config, work)
     await machine.guests.update(spec)
     await machine.guests.start(vmid)
 
 
+def _check_room(machine: Machine, vmid: int, config: Config, work: Work) -> None:
+    """Fail as a start does whose disk can't be mounted, because the storage under it is full."""
+    storage = options.volumes(config)["rootfs"]["volume"].partition(":")[0]
+    if not machine.faults.is_full(storage, "start"):
+        return
+    work.log("run_buffer: 571 Script exited with status 32")
+    work.log("mount: /var/lib/lxc/.pve-staged-mounts/rootfs: can't read superblock on /dev/loop0.")
+    work.log("dmesg: EXT4-fs (loop0): error writing superblock: No space left on device")
+    work.log(f'lxc_init: 845 Failed to run lxc.hook.pre-start for container "{vmid}"')
+    work.log(f'__lxc_start: 2034 Failed to initialize container "{vmid}"')
+    raise Refused(f"startup for container '{vmid}' failed")
+
+
 async def end(machine: Machine, vmid: int, timeout: float, *, forces: bool) -> None:
     """Shut it down, by a task that holds its flock."""
-    is_deaf = machine.faults.take(NeverStops, lambda fault: fault.vmid in (None, vmid)) is not None
+    is_deaf = machine.faults.take(NeverStops, lambda fault: fault.is_about(vmid)) is not None
     if is_deaf:
         await asyncio.sleep(timeout)
     elif await machine.guests.shutdown(vmid, timeout_seconds=timeout):

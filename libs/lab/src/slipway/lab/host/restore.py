@@ -117,7 +117,7 @@ class _Restoring:
         template = Path(facts["template"])
         await machine.faults.at_task("middle", work)
         target = self.given.get("storage", "local")
-        if machine.faults.is_full(target):
+        if machine.faults.is_full(target, "unpack"):
             raise Refused(f"{create.UNPACK.format(vmid=self.vmid)} failed: exit code 2")
         machine.storages.free(self.vmid)
         snapshots.forget(machine, self.vmid)

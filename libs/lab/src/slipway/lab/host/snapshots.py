@@ -9,7 +9,6 @@ The disks are archives in the data folder, made and read by the guests' backend.
 """
 
 import shutil
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,7 +72,7 @@ def making(machine: Machine, vmid: int, name: str, description: str) -> Body:
             snapshot: Kept = {
                 "config": remembered,
                 "description": options.stored("description", description) if description else "",
-                "snaptime": int(time.time()),
+                "snaptime": int(machine.now()),
                 "parent": config.get("parent"),
             }
             _write(machine, vmid, kept(machine, vmid) | {name: snapshot})

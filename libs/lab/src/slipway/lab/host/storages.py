@@ -7,13 +7,12 @@ those that were downloaded; both are shown as `local:vztmpl/...`.
 
 import re
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from slipway.lab.faults import Faults
 from slipway.lab.host import records
+from slipway.lab.host.condition import Condition
 from slipway.lab.problems import Refused, bad_parameters
 
 GIB = 1024**3
@@ -105,12 +104,12 @@ class Storages:
     """All storages of a node."""
 
     def __init__(
-        self, folder: Path, node: str, faults: Faults, storages: Sequence[Storage], shared: Volumes
+        self, folder: Path, condition: Condition, storages: Sequence[Storage], shared: Volumes
     ) -> None:
         """Take over what a predecessor left; `shared` are the disks that all nodes see."""
         self._folder = folder
-        self._node = node
-        self._faults = faults
+        self._condition = condition
+        self._faults = condition.faults
         self._configured = {storage.name: storage for storage in storages}
         self._own = Volumes(folder / "volumes.json")
         self._shared = shared
@@ -126,15 +125,15 @@ class Storages:
 
     def all(self) -> list[Storage]:
         """Give all that this node has, by name."""
-        return [one for one in self.configured() if not one.nodes or self._node in one.nodes]
+        return [one for one in self.configured() if not one.nodes or self._condition.first_name in one.nodes]
 
     def get(self, name: str) -> Storage:
         """Look one up; refuse one that does not exist, or not here."""
         if name not in self._configured:
             raise Refused(f"storage '{name}' does not exist")
         storage = self._configured[name]
-        if storage.nodes and self._node not in storage.nodes:
-            raise Refused(f"storage '{name}' is not available on node '{self._node}'")
+        if storage.nodes and self._condition.first_name not in storage.nodes:
+            raise Refused(f"storage '{name}' is not available on node '{self._condition.name}'")
         return storage
 
     def is_shared(self, name: str) -> bool:
@@ -165,7 +164,7 @@ class Storages:
         kept, number = self._kept(name), 0
         while (volid := self._volid(name, vmid, number)) in kept:
             number += 1
-        volume = Volume(volid=volid, vmid=vmid, size_kib=size_kib, ctime=int(time.time()))
+        volume = Volume(volid=volid, vmid=vmid, size_kib=size_kib, ctime=int(self._condition.now()))
         kept[volid] = volume
         kept.save()
         return volume

@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway.lab.faults import Faults
 from slipway.lab.guests.protocol import GuestError
 from slipway.lab.host import records, upids
+from slipway.lab.host.condition import Condition
 from slipway.lab.host.upids import Upid
 from slipway.lab.problems import Refused, bad_parameters
 
@@ -64,11 +64,10 @@ Body = Callable[[Work], Awaitable[None]]
 class Tasks:
     """All tasks of the node."""
 
-    def __init__(self, folder: Path, node: str, faults: Faults, stop_seconds: float) -> None:
+    def __init__(self, folder: Path, condition: Condition) -> None:
         self._folder = folder
-        self._node = node
-        self._faults = faults
-        self._stop_seconds = stop_seconds
+        self._condition = condition
+        self._faults = condition.faults
         self._works: dict[str, Work] = {}
         self._runners: dict[str, asyncio.Task[None]] = {}
         self._pid = 1000
@@ -100,7 +99,7 @@ class Tasks:
 
     def find(self, name: str) -> Work:
         """Look a task up; refuse as Proxmox does if it is unknown here."""
-        if upids.parse(name).node != self._node or name not in self._works:
+        if upids.parse(name).node != self._condition.name or name not in self._works:
             raise bad_parameters({"upid": "no such task"})
         return self._works[name]
 
@@ -114,10 +113,10 @@ class Tasks:
         """Start a worker and give its name."""
         self._pid += 1
         upid = Upid(
-            node=self._node,
+            node=self._condition.name,
             pid=self._pid,
             pstart=int((time.monotonic() - self._began) * 100) & 0xFFFFFFFF,
-            starttime=int(time.time()),
+            starttime=int(self._condition.now()),
             type=kind,
             id=subject,
             actor=actor,
@@ -141,7 +140,7 @@ class Tasks:
         self.find(name)
         if runner := self._runners.get(name):
             runner.cancel()
-            await asyncio.sleep(self._stop_seconds)
+            await asyncio.sleep(self._condition.timings.stop_task)
 
     def kill(self, name: str) -> None:
         """Kill a worker: nothing more of it runs."""
@@ -162,7 +161,7 @@ class Tasks:
         if status != LOST:
             work.log(_last_line(status))
         work.exit_status = status
-        work.ended = int(time.time())
+        work.ended = int(self._condition.now())
         self._save(work)
         self._prune()
 

@@ -18,6 +18,12 @@ APPLIANCES = (
 )
 SOURCE = "http://download.proxmox.com/images/system"
 WITHOUT_SYSTEMD = ("alpine", "devuan", "gentoo")
+MKFS_FAILS = (
+    "mke2fs 1.47.2 (1-Jan-2025)",
+    "Discarding device blocks: done",
+    "Writing inode tables: done",
+    "mkfs.ext4: No space left on device while writing out and closing file system",
+)
 SYSTEMD = {"debian-12": 252, "debian-13": 257, "ubuntu-24.04": 255}
 
 
@@ -50,7 +56,7 @@ def disk_lines(storage: Storage, volume: Volume) -> list[str]:
         name = volume.volid.partition(":")[2]
         first = [f'  Logical volume "{name}" created.']
     else:
-        path = f"{storage.path}/images/{volume.volid.partition(':')[2]}"
+        path = image_path(storage, volume)
         first = [f"Formatting '{path}', fmt=raw size={volume.size_kib * 1024} preallocation=off"]
     return [
         *first,
@@ -59,6 +65,12 @@ def disk_lines(storage: Storage, volume: Volume) -> list[str]:
         "Superblock backups stored on blocks: ",
         "\t" + ", ".join(str(block) for block in (32768, 98304, 163840, 229376, 294912) if block < blocks),
     ]
+
+
+def image_path(storage: Storage, volume: Volume) -> str:
+    """Give where a disk is on the node."""
+    name = volume.volid.partition(":")[2]
+    return f"{storage.path}/images/{name}" if storage.type in FOLDERS else f"/dev/pve/{name}"
 
 
 def appliances() -> list[dict[str, str]]:

@@ -9,16 +9,21 @@ in the middle. Guarantees: at most 512 KiB of a body is kept; a broken request c
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 
 import h11
 
+from slipway.lab.gate import Gate
 from slipway.lab.http.messages import Answer, Request
 
 Application = Callable[[Request], Awaitable[Answer]]
 
 IDLE_SECONDS = 5.0
+HANDSHAKE_SECONDS = 30.0
 MOST_REQUESTS = 100
 MOST_BODY_BYTES = 512 * 1024
 MOST_HEADERS = 64
@@ -29,24 +34,28 @@ SERVER = "pve-api-daemon/3.0"
 class Front:
     """A listening socket and its connections."""
 
-    def __init__(self, application: Application, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        application: Application,
+        tls: ssl.SSLContext,
+        gate: Gate,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Serve what comes through the gate; `tls` may be replaced, `clock` gives the dates of answers."""
+        self.tls = tls
         self._application = application
-        self._tls = tls
-        self._server: asyncio.Server | None = None
+        self._gate = gate
+        self._clock = clock
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port that was taken."""
-        self._server = await asyncio.start_server(self._accept, host, port, ssl=self._tls, backlog=256)
-        return int(self._server.sockets[0].getsockname()[1])
+        return self._gate.listen(host, port, self._admit)
 
     async def stop(self) -> None:
         """Close the socket and every connection."""
-        if self._server is None:
-            return
-        self._server.close()
-        for connection in self._connections:
-            connection.cancel()
+        await self._gate.close()
+        self.drop_all()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def drop_all(self) -> None:
@@ -54,13 +63,23 @@ class Front:
         for connection in self._connections:
             connection.cancel()
 
+    async def _admit(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(loop=loop)
+        await loop.connect_accepted_socket(
+            lambda: asyncio.StreamReaderProtocol(reader, self._accept, loop=loop),
+            connection,
+            ssl=self.tls,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+        )
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is None:
             return
         self._connections.add(task)
         try:
-            await _Connection(reader, writer, self._application).serve()
+            await _Connection(reader, writer, self._application, self._gate, self._clock).serve()
         except (OSError, h11.ProtocolError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
@@ -72,11 +91,18 @@ class Front:
 
 class _Connection:
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, application: Application
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        application: Application,
+        gate: Gate,
+        clock: Callable[[], float],
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._application = application
+        self._gate = gate
+        self._clock = clock
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
 
     async def serve(self) -> None:
@@ -86,9 +112,11 @@ class _Connection:
             except h11.RemoteProtocolError:
                 await self._write(Answer(status=400, reason="bad request", body=None), is_last=True)
                 return
+            await self._gate.thawed()
             if request is None:
                 return
             answer = request if isinstance(request, Answer) else await self._application(request)
+            await self._gate.thawed()
             if answer.is_lost:
                 self._writer.transport.abort()
                 return
@@ -133,9 +161,14 @@ class _Connection:
                 return None
 
     async def _write(self, answer: Answer, *, is_last: bool) -> None:
+        date = formatdate(self._clock(), usegmt=True)
         keeps_open = answer.status < FIRST_ERROR and not is_last
         headers = [
+            ("Cache-Control", "max-age=0"),
             ("Connection", "Keep-Alive" if keeps_open else "close"),
+            ("Date", date),
+            ("Expires", date),
+            ("Pragma", "no-cache"),
             ("Server", SERVER),
             *answer.headers.items(),
         ]

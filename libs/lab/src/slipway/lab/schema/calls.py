@@ -65,6 +65,8 @@ _NODES: Final[Mapping[str, Parameters]] = {
     "GET /nodes/{node}": _NODE,
     "GET /nodes/{node}/aplinfo": _NODE,
     "POST /nodes/{node}/aplinfo": {**_STORAGE, "template": text(required=True, max_length=255)},
+    "GET /nodes/{node}/certificates": _NODE,
+    "GET /nodes/{node}/certificates/info": _NODE,
     "GET /nodes/{node}/dns": _NODE,
     "GET /nodes/{node}/network": {
         **_NODE,

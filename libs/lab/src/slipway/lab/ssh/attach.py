@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from slipway.lab.faults import CommandFails, NeverReady
 from slipway.lab.guests.protocol import GuestError, Process
 from slipway.lab.host.machine import Machine
+from slipway.lab.ssh import apt
 from slipway.lab.ssh.streams import Streams
 
 NOT_RUNNING = 255
@@ -27,6 +28,7 @@ async def attach(machine: Machine, vmid: int, argv: Sequence[str], streams: Stre
     if machine.faults.take(NeverReady, lambda fault: _is_about(fault, vmid, argv)):
         argv = _starting(argv)
     try:
+        await apt.prepare(machine, vmid)
         process = await machine.guests.execute(vmid, argv)
     except GuestError as error:
         await streams.err(f"{error}\n".encode())
@@ -94,7 +96,7 @@ async def _copy(
 
 
 def _is_about(fault: NeverReady, vmid: int, argv: Sequence[str]) -> bool:
-    return fault.vmid in (None, vmid) and _READINESS.search(" ".join(argv)) is not None
+    return fault.is_about(vmid) and _READINESS.search(" ".join(argv)) is not None
 
 
 def _starting(argv: Sequence[str]) -> list[str]:

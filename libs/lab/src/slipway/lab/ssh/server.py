@@ -7,12 +7,14 @@ connection goes is ended, which hangs up on its command; nothing of the machine 
 import asyncio
 import contextlib
 import hmac
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import asyncssh
 
-from slipway.lab.faults import Fault, Faults, NodeOffline, SshDropped, SshRefused
+from slipway.lab.faults import Fault, Faults, SshDropped, SshRefused
+from slipway.lab.gate import Gate
 from slipway.lab.ssh.shell import Shell
 
 CHUNK_BYTES = 64 * 1024
@@ -32,21 +34,20 @@ class Door:
 class SshFront:
     """The listening socket and its connections."""
 
-    def __init__(self, shell: Shell, door: Door, faults: Faults, is_open: Callable[[], bool]) -> None:
+    def __init__(self, shell: Shell, door: Door, faults: Faults, gate: Gate) -> None:
         self._shell = shell
         self._door = door
         self._faults = faults
-        self._is_open = is_open
-        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._gate = gate
+        self._options: asyncssh.SSHServerConnectionOptions | None = None
+        self._holding: asyncio.Task[None] | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
         faults.listen(self._obey)
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port that was taken."""
-        self._acceptor = await asyncssh.create_server(
-            lambda: _Login(self._door, self._faults, self._connections, self._is_open),
-            host,
-            port,
+        self._options = asyncssh.SSHServerConnectionOptions(
+            server_factory=lambda: _Login(self._door, self._faults, self._connections),
             server_host_keys=[self._door.host_key],
             process_factory=self._serve,
             encoding=None,
@@ -56,15 +57,30 @@ class SshFront:
             login_timeout=30,
             window=CHUNK_BYTES * 32,
         )
-        return int(self._acceptor.get_port())
+        self._holding = asyncio.create_task(self._hold())
+        return self._gate.listen(host, port, self._admit)
 
     async def stop(self) -> None:
         """Close the socket and every connection."""
-        if self._acceptor is None:
-            return
-        self._acceptor.close()
+        await self._gate.close()
+        if self._holding is not None:
+            self._holding.cancel()
+        connections = list(self._connections)
         self._drop_all()
-        await self._acceptor.wait_closed()
+        await asyncio.gather(*(one.wait_closed() for one in connections), return_exceptions=True)
+
+    async def _admit(self, connection: socket.socket) -> None:
+        with contextlib.suppress(asyncssh.Error):
+            await asyncssh.run_server(connection, options=self._options)
+
+    async def _hold(self) -> None:
+        """Let open connections hear nothing while the gate is frozen."""
+        while True:
+            for connection in self._connections:
+                transport = connection._transport  # noqa: SLF001 - asyncssh has no way to stand still
+                if transport is not None:
+                    (transport.pause_reading if self._gate.is_frozen else transport.resume_reading)()
+            await self._faults.changed()
 
     def _drop_all(self) -> None:
         for connection in list(self._connections):
@@ -74,7 +90,7 @@ class SshFront:
         if isinstance(fault, SshDropped) and fault.now:
             self._faults.take(SshDropped, lambda one: one.now)
             self._drop_all()
-        if isinstance(fault, NodeOffline) and not self._is_open():
+        if self._gate.is_shut:
             self._drop_all()
 
     async def _serve(self, process: SshProcess) -> None:
@@ -91,17 +107,20 @@ class SshFront:
     async def _run(self, process: SshProcess) -> None:
         line = process.command
         drop = self._faults.take(SshDropped, lambda fault: not fault.now and fault.match in (line or ""))
-        streams = _SshStreams(process, None if drop is None else drop.after_bytes)
+        streams = _SshStreams(process, self._gate, None if drop is None else drop.after_bytes)
         if line is None:
             line = (await process.stdin.read()).decode()
         if drop is not None and drop.after_bytes == 0:
             streams.cut()
-        process.exit(await self._shell.run(line, streams))
+        code = await self._shell.run(line, streams)
+        await self._gate.thawed()
+        process.exit(code)
 
 
 class _SshStreams:
-    def __init__(self, process: SshProcess, bytes_left: int | None) -> None:
+    def __init__(self, process: SshProcess, gate: Gate, bytes_left: int | None) -> None:
         self._process = process
+        self._gate = gate
         self._left = bytes_left
 
     def cut(self) -> None:
@@ -121,6 +140,7 @@ class _SshStreams:
         await self._write(self._process.stderr, chunk)
 
     async def _write(self, writer: asyncssh.SSHWriter[bytes], chunk: bytes) -> None:
+        await self._gate.thawed()
         passed = chunk if self._left is None else chunk[: self._left]
         writer.write(passed)
         await writer.drain()
@@ -137,16 +157,14 @@ class _Login(asyncssh.SSHServer):
         door: Door,
         faults: Faults,
         connections: set[asyncssh.SSHServerConnection],
-        is_open: Callable[[], bool],
     ) -> None:
         self._door = door
         self._faults = faults
         self._connections = connections
-        self._is_open = is_open
         self._forget: Callable[[], None] = lambda: None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        if not self._is_open() or self._faults.take(SshRefused):
+        if self._faults.take(SshRefused):
             conn.abort()
             return
         self._connections.add(conn)

@@ -1,0 +1,81 @@
+"""What others do at once when it is ordered: lock a container, run a task, renew a certificate.
+
+Such an order is met in the moment in which it is given. What it began ends with the lab.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from slipway.lab.faults import CertificateRenewed, Fault, Faults, ForeignTask, Locked
+from slipway.lab.host import locks
+from slipway.lab.host.machine import Machine
+from slipway.lab.host.tasks import Work
+from slipway.lab.problems import Refused
+
+FOREVER = 10.0**9
+
+
+class Others:
+    """Those who use the cluster beside us."""
+
+    def __init__(
+        self, machines: list[Machine], faults: Faults, renew: Callable[[Machine, CertificateRenewed], None]
+    ) -> None:
+        self._machines = machines
+        self._faults = faults
+        self._renew = renew
+        self._unlocking: set[asyncio.Task[None]] = set()
+        faults.listen(self._obey)
+
+    async def stop(self) -> None:
+        """Forget what was to be done later."""
+        for task in self._unlocking:
+            task.cancel()
+        await asyncio.gather(*self._unlocking, return_exceptions=True)
+
+    def _obey(self, fault: Fault) -> None:
+        match fault:
+            case Locked():
+                self._faults.take(Locked)
+                self._lock(fault)
+            case ForeignTask():
+                self._faults.take(ForeignTask)
+                self._run(fault)
+            case CertificateRenewed():
+                self._faults.take(CertificateRenewed)
+                for machine in self._machines:
+                    if fault.is_about(machine.condition.first_name):
+                        self._renew(machine, fault)
+
+    def _home(self, vmid: int) -> Machine:
+        for machine in self._machines:
+            if vmid in machine.configs:
+                return machine
+        raise Refused(f"the lab has no container {vmid}", status=400)
+
+    def _lock(self, order: Locked) -> None:
+        home = self._home(order.vmid)
+        home.configs.put(order.vmid, home.configs.get(order.vmid) | {"lock": order.lock})
+        if order.seconds is not None:
+            task = asyncio.create_task(_unlock(home, order, order.seconds))
+            self._unlocking.add(task)
+            task.add_done_callback(self._unlocking.discard)
+
+    def _run(self, order: ForeignTask) -> None:
+        home = self._home(order.vmid)
+
+        async def body(work: Work) -> None:
+            work.log(f"INFO: starting new backup job: vzdump {order.vmid} --quiet 1 --mode snapshot")
+            work.log(f"INFO: Starting Backup of VM {order.vmid} (lxc)")
+            async with contextlib.AsyncExitStack() as stack:
+                if order.lock is not None:
+                    await stack.enter_async_context(locks.holding(home, order.vmid, order.lock, work))
+                await asyncio.sleep(FOREVER if order.seconds is None else order.seconds)
+
+        home.tasks.start(order.task, "" if order.is_of_many else str(order.vmid), order.user, body)
+
+
+async def _unlock(home: Machine, order: Locked, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    await locks.release(home, order.vmid, order.lock)
