@@ -27,7 +27,7 @@ def two() -> Iterator[RunningStack]:
 
 
 def described(two: RunningStack) -> dict[str, Any]:
-    """Describe the lab as another cluster of which only one node's key is known."""
+    """Describe the lab as a cluster of which only one node's key is known."""
     told = json.loads((two.data / "lab" / "lab.json").read_text())
     return {
         "name": "half",
@@ -55,6 +55,9 @@ async def test_a_node_is_usable_once_its_key_is_confirmed(two: RunningStack) -> 
     door = json.loads((two.data / "lab" / "lab.json").read_text())["nodes"]["pve2"]
     path = f"{CLUSTER}/nodes/pve2/host-key"
     async with two.client() as api, lab_of(two.data) as lab:
+        twice = await api.post("/api/v1/clusters", json=body)
+        assert (twice.status_code, "'lab'" in twice.text) == (httpx.codes.CONFLICT, True), twice.text
+        await api.delete("/api/v1/clusters/lab")
         added = await api.post("/api/v1/clusters", json=body)
         assert added.status_code == httpx.codes.CREATED, added.text
         assert await usable(api) == {"pve1"}
@@ -89,18 +92,19 @@ async def test_a_rotated_token_takes_the_place_of_the_old_one(two: RunningStack)
         "token_secret": Path(told["root_token_secret_file"]).read_text(),
     }
     async with two.client() as api:
-        before = (await api.get("/api/v1/clusters/lab")).json()
+        before = (await api.get("/api/v1/clusters")).json()["items"][0]
+        path = f"/api/v1/clusters/{before['name']}/access"
 
-        wrong = await api.put("/api/v1/clusters/lab/access", json={"token_secret": "not-the-secret"})
-        bare = await api.put("/api/v1/clusters/lab/access", json={"username": "root@pam"})
-        right = await api.put("/api/v1/clusters/lab/access", json=other)
+        wrong = await api.put(path, json={"token_secret": "not-the-secret"})
+        bare = await api.put(path, json={"username": "root@pam"})
+        right = await api.put(path, json=other)
 
         assert [each["field"] for each in wrong.json()["errors"]] == ["token_secret"], wrong.text
         assert [each["field"] for each in bare.json()["errors"]] == ["password"], bare.text
         assert right.status_code == httpx.codes.OK, right.text
         assert right.json()["token_id"] == told["root_token_id"] != before["token_id"]
         assert right.json()["tls_fingerprint"] == before["tls_fingerprint"]
-        accepted = await create(api, cluster="lab", hostname="rotated", template="debian-base")
+        accepted = await create(api, cluster=before["name"], hostname="rotated", template="debian-base")
         assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
 
 

@@ -17,6 +17,10 @@ from support.inventory_side import Inventory, Monitor, spec_of
 from support.lab import running_lab
 from support.nats import MakeBus
 
+OTHER_HOST_KEY = " ".join(
+    asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().split()[:2]
+)
+
 
 async def tried(inventory: Inventory, monitor: Monitor, spec: ClusterSpec, **secrets: str) -> ClusterFacts:
     query = TestCluster(spec=spec, secrets=inventory.secrets(spec.name, **secrets))
@@ -62,24 +66,130 @@ async def test_unconfirmed_host_key_is_offered(inventory: Inventory, monitor: Mo
     assert found.offered_host_keys["lab"].split()[:2] == lab.ssh_host_key.split()[:2]
 
 
-async def test_wrong_host_key_is_a_finding(inventory: Inventory, monitor: Monitor) -> None:
-    """The API works, so the cluster can be seen; why SSH does not is said in words."""
-    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
-    node = SshNode(address="127.0.0.1", port=inventory.lab.ssh_port, host_key=other)
+def other_key() -> str:
+    """Make a private key that no node knows."""
+    return asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
 
-    found = await tried(inventory, monitor, spec_of(inventory.lab, nodes={"lab": node}))
 
+async def refused(inventory: Inventory, monitor: Monitor, spec: ClusterSpec, **secrets: str) -> SlipwayError:
+    """Try a cluster that can't be added; the error, which tells no secret."""
+    with pytest.raises(SlipwayError) as caught:
+        await tried(inventory, monitor, spec, **secrets)
+    told = caught.value.to_problem().model_dump_json()
+    assert not [each for each in secrets.values() if each in told]
+    return caught.value
+
+
+def at(lab: Lab, **node: Any) -> ClusterSpec:
+    """Say how the lab is reached, its node otherwise than it should be."""
+    right = {"address": "127.0.0.1", "port": lab.ssh_port, "host_key": lab.ssh_host_key}
+    return spec_of(lab, nodes={lab.name: SshNode(**(right | node))})
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("xx", "no private key"),
+        ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA== me@here", "public half"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n", "no private key"),
+        ("\x00\xe9", "no private key"),
+        ("LOCKED", "passphrase"),
+    ],
+)
+async def test_what_is_no_private_key_is_named_before_any_node_is_asked(
+    inventory: Inventory, monitor: Monitor, key: str, why: str
+) -> None:
+    """Nothing has to be reached for that; the key itself is not told."""
+    if key == "LOCKED":
+        rsa = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+        key = rsa.export_private_key("pkcs1-pem", passphrase="secret").decode()
+    spec = spec_of(inventory.lab, endpoint="https://127.0.0.1:1")
+
+    error = await refused(inventory, monitor, spec, ssh_private_key=key)
+
+    assert error.code == "cluster.ssh-key-invalid"
+    assert [each.field for each in error.errors] == ["ssh.private_key"]
+    assert why in error.message
+
+
+async def test_a_login_that_works_on_no_node_names_its_inputs(inventory: Inventory, monitor: Monitor) -> None:
+    """A key that the node does not know, a user that it does not have: either may be the wrong one."""
+    spec = spec_of(inventory.lab)
+
+    wrong_key = await refused(inventory, monitor, spec, ssh_private_key=other_key())
+    wrong_user = await refused(inventory, monitor, spec.model_copy(update={"ssh_username": "admin"}))
+    unconfirmed = await refused(
+        inventory, monitor, at(inventory.lab, host_key=None), ssh_private_key=other_key()
+    )
+
+    for error in (wrong_key, wrong_user, unconfirmed):
+        assert error.code == "cluster.ssh-unusable"
+        assert [each.field for each in error.errors] == ["ssh.private_key", "ssh.username"]
+        assert "does not accept the SSH login" in error.message
+
+
+async def test_a_wrong_password_is_named(inventory: Inventory, monitor: Monitor) -> None:
+    """Beside the user, who may be the wrong one as well."""
+    query = TestCluster(
+        spec=spec_of(inventory.lab),
+        secrets=inventory.secrets("home", ssh_password="nonsense").model_copy(
+            update={"ssh_private_key": None}
+        ),
+    )
+    with pytest.raises(SlipwayError) as caught:
+        await Trial(monitor.sealer, record=None).test(query)
+
+    assert [each.field for each in caught.value.errors] == ["ssh.password", "ssh.username"]
+
+
+@pytest.mark.parametrize(
+    ("node", "field"),
+    [
+        ({"host_key": OTHER_HOST_KEY}, "ssh.nodes.lab.host_key"),
+        ({"port": 1}, "ssh.nodes.lab.address"),
+        ({"address": "127.0.0.99", "port": 1, "host_key": None}, "ssh.nodes.lab.address"),
+    ],
+)
+async def test_a_node_that_is_not_reached_is_named(
+    inventory: Inventory, monitor: Monitor, node: dict[str, Any], field: str
+) -> None:
+    """Another host key than the node's, or nobody at the address, where no other node could be used."""
+    error = await refused(inventory, monitor, at(inventory.lab, **node))
+
+    assert error.code == "cluster.ssh-unusable"
+    assert [each.field for each in error.errors] == [field]
+    assert ("host_key" in field) == (inventory.lab.ssh_host_key in error.message)
+
+
+async def test_one_node_that_works_is_enough(inventory: Inventory, monitor: Monitor, tmp_path: Path) -> None:
+    """The other may be away, or have another key: that is a finding. Nor does one node pass for another."""
+    async with running_lab(tmp_path / "two", nodes=2) as lab:
+        first, second = (SshNode(address="127.0.0.1", port=d.port, host_key=d.host_key) for d in lab.doors)
+        here = Inventory(lab, inventory.identities)
+        away = second.model_copy(update={"port": 1})
+
+        found = await tried(here, monitor, spec_of(lab, nodes={"lab": first, "pve2": away}))
+        twice = await tried(here, monitor, spec_of(lab, nodes={"lab": first, "pve2": first}))
+
+    assert [node.is_ssh_usable for node in found.nodes] == [True, False]
+    assert "No SSH connection" in str(found.nodes[1].ssh_problem)
+    assert [node.is_ssh_usable for node in twice.nodes] == [True, False]
+    assert "calls itself lab" in str(twice.nodes[1].ssh_problem)
+
+
+async def test_a_known_cluster_is_tried_without_the_nodes_that_left(
+    inventory: Inventory, monitor: Monitor
+) -> None:
+    """A new token can be sent although a node was renamed, and although no login works."""
+    spec = at(inventory.lab, port=1)
+    spec = spec.model_copy(update={"nodes": {**spec.nodes, "old": SshNode(host_key=OTHER_HOST_KEY)}})
+    secrets = inventory.secrets(spec.name)
+
+    query = TestCluster(spec=spec, secrets=secrets, is_known=True, needs_ssh=False)
+    found = await Trial(monitor.sealer, record=None).test(query)
+
+    assert [node.node for node in found.nodes] == ["lab"]
     assert not found.nodes[0].is_ssh_usable
-    assert "another SSH host key" in str(found.nodes[0].ssh_problem)
-
-
-async def test_wrong_ssh_login_is_a_finding(inventory: Inventory, monitor: Monitor) -> None:
-    """A key that the node does not know."""
-    other = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
-
-    found = await tried(inventory, monitor, spec_of(inventory.lab), ssh_private_key=other)
-
-    assert "does not accept the SSH login" in str(found.nodes[0].ssh_problem)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +199,7 @@ async def test_wrong_ssh_login_is_a_finding(inventory: Inventory, monitor: Monit
         ({"endpoint": "http://127.0.0.1"}, "endpoint", "proxmox.access-invalid"),
         ({"tls_fingerprint": "00" * 32}, "tls_fingerprint", "cluster.certificate-unexpected"),
         ({"tls_fingerprint": None, "ca": "nonsense"}, "ca", "proxmox.access-invalid"),
-        ({"nodes": {"pve9": SshNode()}}, "nodes.pve9", "cluster.node-unknown"),
+        ({"nodes": {"pve9": SshNode()}}, "ssh.nodes.pve9", "cluster.node-unknown"),
         ({"tls_fingerprint": None}, "tls_fingerprint", "cluster.certificate-unexpected"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from slipway.cli import changes, cleaning, demo, output, topology, up, verbs
+from slipway.cli import changes, cleaning, clusters, demo, output, topology, up, verbs
 from slipway.cli.changes import WrongArgument
 from slipway.cli.client import ApiProblem, ApiUnreachable
 from slipway.cli.embedded.process import EmbeddedFailure
@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     verbs.add_to(commands)
     changes.add_to(commands)
+    clusters.add_to(commands)
     topology.add_to(commands)
     return parser
 

@@ -36,6 +36,8 @@ class ClusterSpec(Value):
     name: str
     endpoint: str
     """`https://host:8006`."""
+    endpoints: tuple[str, ...] = ()
+    """Further ones of the same cluster, asked while that one does not answer."""
     token_id: str | None = None
     """`user@realm!name`."""
     username: str | None = None
@@ -105,6 +107,12 @@ class NodeFacts(Value):
     vmids: tuple[int, ...] = ()
     """All in use in the cluster, VMs included."""
     pools: tuple[str, ...] = ()
+    knows_pools: bool = False
+    """Whether `pools` are all that there are; if not, nothing follows from a name that is missing."""
+    tls_fingerprint: str | None = None
+    """SHA-256 of the certificate that its API shows, as the cluster says; None is not known."""
+    cluster_identity: str | None = None
+    """What tells its cluster from any other; None is not known."""
     observed_at: Moment
     """Of the last change that was worth telling."""
     is_ssh_usable: bool = False
@@ -150,6 +158,8 @@ class ClusterFacts(Value):
     nodes: tuple[NodeFacts, ...]
     offered_host_keys: Mapping[str, str] = Field(default_factory=dict)
     """What those nodes show that can't be used over SSH: their key is not confirmed, or it is another one."""
+    identity: str | None = None
+    """What tells the cluster from any other, however it is reached; None is not known."""
 
 
 class TestCluster(Query[ClusterFacts]):
@@ -161,6 +171,10 @@ class TestCluster(Query[ClusterFacts]):
     spec: ClusterSpec
     secrets: ClusterSecrets
     """Owner = the cluster's name."""
+    is_known: bool = False
+    """It was saved before: nodes that have left it since are passed over instead of refused."""
+    needs_ssh: bool = True
+    """Refuse it if no node that was tried can be used over SSH; otherwise that is a finding."""
 
 
 class Cluster(Value):
@@ -169,6 +183,10 @@ class Cluster(Value):
     id: Id
     name: str
     endpoint: str
+    endpoints: tuple[str, ...] = ()
+    """Further ones that were given."""
+    identity: str | None = None
+    """What tells it from any other cluster; None is not known yet."""
     token_id: str | None = None
     username: str | None = None
     tls_fingerprint: str | None = None
@@ -217,12 +235,21 @@ class ListClusters(Query[ClusterPage]):
     cursor: str | None = None
 
 
+class MemberEndpoint(Value):
+    """Where a node's own API was last seen, and what certificate it shows."""
+
+    endpoint: str
+    tls_fingerprint: str | None = None
+
+
 class ClusterAccess(Value):
     """How to reach a cluster, sealed to whoever asked (owner = cluster id)."""
 
     id: Id
     spec: ClusterSpec
     secrets: ClusterSecrets
+    members: tuple[MemberEndpoint, ...] = ()
+    """Endpoints that nobody gave: those of the nodes, as the cluster itself told them."""
 
 
 class GetClusterAccess(Query[ClusterAccess]):
@@ -305,6 +332,9 @@ class ChangeClusterAccess(Query[Cluster]):
     cluster: str
     """Id or name."""
     endpoint: str | None = None
+    endpoints: tuple[str, ...] | None = None
+    identity: str | None = None
+    """The one that the cluster shows now, if it has got another CA; otherwise another one is refused."""
     token_id: str | None = None
     """With it the user goes, and the other way round; so do fingerprint and CA."""
     username: str | None = None

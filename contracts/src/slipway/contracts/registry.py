@@ -7,6 +7,7 @@ from typing import Any
 from slipway.contracts import (
     batches,
     bulk,
+    cluster_removal,
     clusters,
     containers,
     guests,
@@ -36,6 +37,7 @@ PUBLISHERS: Mapping[type[Message], tuple[str, ...]] = MappingProxyType(
         containers.ContainerChanged: ("inventory",),
         clusters.ClusterAdded: ("inventory",),
         clusters.ClusterChanged: ("inventory",),
+        cluster_removal.ClusterRemoved: ("inventory",),
         jobs.RunRecord: ("provisioner",),
         jobs.JobPhase: ("provisioner",),
         jobs.JobStep: ("provisioner",),
@@ -81,6 +83,7 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
         clusters.SetVmidRange: ("gateway",),
         clusters.ConfirmHostKey: ("gateway",),
         clusters.ChangeClusterAccess: ("gateway",),
+        cluster_removal.RemoveCluster: ("gateway",),
         jobs.GetJobSecrets: ("provisioner",),
         jobs.ReplaceVmid: ("provisioner",),
         clusters.AddCluster: ("gateway",),

@@ -14,8 +14,9 @@ from pydantic import SecretStr
 from slipway.contracts.clusters import ClusterSpec
 from slipway.contracts.problems import FieldError, Invalid
 
-_FINGERPRINT = re.compile(r"^(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}$", re.IGNORECASE)
-_TOKEN_ID = re.compile(r"^(?P<user>[^\s!]+@[^\s!@]+)!(?P<name>[A-Za-z][A-Za-z0-9._-]+)$")
+_FINGERPRINT = re.compile(r"(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}", re.IGNORECASE)
+_PRINTABLE = re.compile(r"[!-~]+")
+_TOKEN_ID = re.compile(r"(?P<user>[!-~]+@[!-~]+)!(?P<name>[A-Za-z][A-Za-z0-9._-]+)")
 DEFAULT_PORT = 8006
 
 
@@ -46,11 +47,13 @@ class ApiAccess:
             raise _invalid("endpoint", "write it as https://host or https://host:port")
         if (self.token_id is None) == (self.username is None):
             raise _invalid("token_id", "give either a token or a user name")
-        if self.token_id is not None and not (_TOKEN_ID.match(self.token_id) and self.token_secret):
+        if self.token_id is not None and not (_TOKEN_ID.fullmatch(self.token_id) and self.token_secret):
             raise _invalid("token_id", "write it as user@realm!name, and give its secret")
+        if self.token_secret is not None and not _PRINTABLE.fullmatch(self.token_secret.get_secret_value()):
+            raise _invalid("token_secret", "write it as Proxmox showed it: one word, without a line break")
         if self.username is not None and not ("@" in self.username and self.password):
             raise _invalid("username", "write it as user@realm, and give the password")
-        if self.tls_fingerprint is not None and not _FINGERPRINT.match(self.tls_fingerprint):
+        if self.tls_fingerprint is not None and not _FINGERPRINT.fullmatch(self.tls_fingerprint):
             raise _invalid("tls_fingerprint", "must be a SHA-256 fingerprint: 32 pairs of hex digits")
         if self.tls_fingerprint is not None and self.ca is not None:
             raise _invalid("ca", "give either a fingerprint or a CA")

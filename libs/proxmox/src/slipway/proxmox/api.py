@@ -21,7 +21,7 @@ from slipway.proxmox.answers import (
 from slipway.proxmox.errors import VmidTaken
 from slipway.proxmox.interfaces import Interface
 from slipway.proxmox.keeping import Keeping
-from slipway.proxmox.kept_answers import Appliance, Volume
+from slipway.proxmox.kept_answers import Appliance, Certificate, Pool, Volume
 from slipway.proxmox.reading import not_understood, read_resources
 from slipway.proxmox.requesting import upid_of
 from slipway.proxmox.task_answers import LogLine, Task, TaskLog, TaskStatus
@@ -57,6 +57,14 @@ class ProxmoxApi(Keeping):
             for path, names in paths.items()
             if isinstance(names, Mapping)
         }
+
+    async def pools(self) -> tuple[str, ...]:
+        """The pools that the asker may see, which is all of them with `Pool.Audit` on `/pool`."""
+        return tuple(pool.poolid for pool in await self._every(Pool, "pools"))
+
+    async def certificates(self, node: str) -> tuple[Certificate, ...]:
+        """A node's certificates: its cluster's CA, its own from that CA, and the one that took its place."""
+        return await self._every(Certificate, "nodes", node, "certificates", "info")
 
     async def storages(self, node: str, *, content: str | None = None) -> tuple[Storage, ...]:
         """A node's storages, all or those for one content: `rootdir`, `vztmpl`."""

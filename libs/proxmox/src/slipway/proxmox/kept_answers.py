@@ -1,4 +1,7 @@
-"""What Proxmox answers about what it keeps: volumes, snapshots, templates. The rest is in `answers`."""
+"""What Proxmox answers about what it keeps: volumes, snapshots, templates, certificates.
+
+The rest is in `answers`.
+"""
 
 from typing import ClassVar
 
@@ -49,3 +52,22 @@ class Appliance(Answer):
     version: str = ""
     section: str = ""
     headline: str = ""
+
+
+class Certificate(Answer):
+    """A certificate of a node, as `/nodes/{node}/certificates/info` lists them."""
+
+    filename: str = ""
+    fingerprint: str | None = None
+    """SHA-256 in hex with colons."""
+
+    @property
+    def file(self) -> str:
+        """Its file's name without a folder: `pve-ssl.pem`."""
+        return self.filename.rpartition("/")[2]
+
+
+class Pool(Answer):
+    """A pool of guests and storages."""
+
+    poolid: str

@@ -11,18 +11,21 @@ command is on its way nothing is repeated.
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 import asyncssh
 from asyncssh.constants import OPEN_REQUEST_SESSION_FAILED
+from pydantic import SecretStr
 
 from slipway.contracts.problems import Invalid, SlipwayError
 from slipway.proxmox.access import NodeAccess
 from slipway.proxmox.errors import AccessRefused, HostKeyMismatch, SshRefused
 
 CONNECT_SECONDS = 15.0
+_PUBLIC_KEY = re.compile(r"\s*(?:ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/]")
 SESSIONS = 8
 """On one connection."""
 CONNECTIONS = 8
@@ -131,6 +134,13 @@ class Links:
                 link = Link(await self._open())
         except (asyncssh.Error, OSError, TimeoutError) as error:
             raise self._refused(error) from error
+        except ValueError as error:
+            # Names and passwords that SSH can't say at all, and keys that are damaged inside.
+            raise Invalid(
+                f"The SSH login to {self._access.name} can't be used: user name, password or key hold what "
+                "SSH does not take.",
+                code="proxmox.access-invalid",
+            ) from error
         self._links.append(link)
         return link
 
@@ -174,13 +184,31 @@ async def scan_host_key(
     return key.export_public_key("openssh").decode().strip()
 
 
+def refuse_unreadable_key(key: SecretStr) -> None:
+    """Raise `Invalid` unless a text is a private key that opens without a passphrase."""
+    _read_private_key(key)
+
+
 def _private_key(access: NodeAccess) -> asyncssh.SSHKey:
+    return _read_private_key(access.private_key or SecretStr(""))
+
+
+def _read_private_key(key: SecretStr) -> asyncssh.SSHKey:
+    text = key.get_secret_value()
     try:
-        return asyncssh.import_private_key(
-            access.private_key.get_secret_value() if access.private_key else ""
-        )
-    except asyncssh.KeyImportError as error:
-        raise Invalid("The SSH private key can't be read.", code="proxmox.access-invalid") from error
+        return asyncssh.import_private_key(text)
+    except ValueError as error:
+        # Nothing of the error is told: a damaged key may be quoted in it.
+        why = _why_unreadable(text, str(error))
+        raise Invalid(f"The SSH private key can't be read: {why}", code="proxmox.access-invalid") from None
+
+
+def _why_unreadable(text: str, said: str) -> str:
+    if "passphrase" in said.lower() or "encrypt" in said.lower():
+        return "it is protected by a passphrase. `ssh-keygen -p -N ''` takes it off a copy."
+    if _PUBLIC_KEY.match(text) or "PUBLIC KEY" in text:
+        return "this is the public half; give the private one, the file without `.pub`."
+    return "it is no private key in OpenSSH or PEM form: give the whole file, with its first and last line."
 
 
 def _host_key(access: NodeAccess) -> asyncssh.SSHKey:

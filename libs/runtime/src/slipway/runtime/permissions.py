@@ -75,6 +75,7 @@ def _heard_by(service: str) -> Iterable[str]:
         yield f"{LIVE_PREFIX}>"
     if service == "provisioner":
         yield f"{LIVE_PREFIX}slipway.v1.state.job.*"
+        yield f"{LIVE_PREFIX}slipway.v1.event.cluster.*.removed"
 
 
 def _integrator() -> Permissions:

@@ -61,7 +61,8 @@ class Inventory:
         secrets = self._secrets(body, owner=body.name)
         spec = ClusterSpec(
             name=body.name,
-            endpoint=body.endpoint.rstrip("/"),
+            endpoint=body.endpoint,
+            endpoints=body.endpoints,
             token_id=body.token_id,
             username=body.username,
             tls_fingerprint=body.tls_fingerprint,
@@ -74,11 +75,12 @@ class Inventory:
 
     async def change_access(self, cluster: str, body: ClusterAccessBody) -> Cluster:
         """Ask for another way to reach a cluster; its secrets travel sealed."""
-        endpoint = body.endpoint.rstrip("/") if body.endpoint is not None else None
         return await self._bus.ask(
             ChangeClusterAccess(
                 cluster=cluster,
-                endpoint=endpoint,
+                endpoint=body.endpoint,
+                endpoints=body.endpoints,
+                identity=body.identity,
                 token_id=body.token_id,
                 username=body.username,
                 tls_fingerprint=body.tls_fingerprint,

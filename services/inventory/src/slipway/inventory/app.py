@@ -2,7 +2,17 @@
 
 from pathlib import Path
 
-from slipway.contracts import bulk, clusters, containers, guests, jobs, parked, plans, stories
+from slipway.contracts import (
+    bulk,
+    cluster_removal,
+    clusters,
+    containers,
+    guests,
+    jobs,
+    parked,
+    plans,
+    stories,
+)
 from slipway.inventory.credentials import Custody
 from slipway.inventory.handlers.batches import BatchHandlers
 from slipway.inventory.handlers.clusters import ClusterHandlers
@@ -22,6 +32,8 @@ from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.batch_retry import BatchRetries
 from slipway.inventory.store.batches import BatchStore
 from slipway.inventory.store.cluster_access import AccessStore
+from slipway.inventory.store.cluster_identity import ClusterIdentities
+from slipway.inventory.store.cluster_removal import RemovalStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.copying import CopyStore
@@ -77,6 +89,8 @@ def register(
         bus=bus,
         store=ClusterStore(tables),
         reached=AccessStore(tables),
+        identities=ClusterIdentities(tables),
+        removals=RemovalStore(tables),
         queue=queue,
         trail=AuditStore(tables),
         custody=custody,
@@ -101,6 +115,7 @@ def register(
     bus.answer(clusters.AddCluster, of_clusters.add)
     bus.answer(clusters.GetCluster, of_clusters.get)
     bus.answer(clusters.ListClusters, of_clusters.list)
+    bus.answer(cluster_removal.RemoveCluster, of_clusters.remove)
     bus.answer(clusters.GetClusterAccess, of_clusters.access)
     bus.answer(clusters.ListAudit, of_clusters.audit)
     bus.answer(containers.CreateContainer, of_containers.create)

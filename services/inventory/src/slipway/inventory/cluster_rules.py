@@ -1,14 +1,31 @@
 """What a cluster and its nodes' host keys may be. Pure; every fault names its field."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
-from slipway.contracts.clusters import ChangeClusterAccess, ClusterFacts, ClusterSpec, SshNode
-from slipway.contracts.problems import FieldError, Invalid
+from slipway.contracts.clusters import (
+    ChangeClusterAccess,
+    ClusterFacts,
+    ClusterSpec,
+    MemberEndpoint,
+    SshNode,
+)
+from slipway.contracts.problems import Conflict, FieldError, Invalid
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_ENDPOINT = re.compile(r"https://[A-Za-z0-9._\[\]:-]{1,300}")
+_ENDPOINT = re.compile(
+    r"https://(?P<host>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?/?",
+    re.IGNORECASE,
+)
+_API_PORT = 8006
+_MOST_ENDPOINTS = 32
+"""As many as a Proxmox cluster may have nodes."""
+_LABEL = 63
+"""The longest part of a host's name (RFC 1035)."""
+_LAST_PORT = 65535
+_USERNAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _HOST_KEY = re.compile(
     r"(?P<key>[a-z][a-z0-9@.-]{5,60} [A-Za-z0-9+/]{40,4000}={0,3})( [^\x00-\x1f\x7f]{0,200})?"
 )
@@ -16,14 +33,29 @@ _INSTEAD = MappingProxyType(
     {"token_id": "username", "username": "token_id", "tls_fingerprint": "ca", "ca": "tls_fingerprint"}
 )
 """What takes the place of what."""
+_CA = "ca:"
 _SSH = frozenset({"ssh_password", "ssh_private_key"})
 _ADDRESS = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where a node's own API was last known to be, and what certificate it shows."""
+
+    address: str
+    tls_fingerprint: str | None
 
 
 class ClusterInvalid(Invalid):
     """The cluster can't be as it was described."""
 
     code = "cluster.invalid"
+
+
+class AnotherCluster(Conflict):
+    """What is reached is not the cluster that it was."""
+
+    code = "cluster.another"
 
 
 class HostKeyRefused(Invalid):
@@ -50,6 +82,61 @@ def changes_of(query: ChangeClusterAccess) -> Mapping[str, object]:
     given = {name: value for name, value in query if name in ClusterSpec.model_fields and value is not None}
     gone = {other: None for name, other in _INSTEAD.items() if name in given and other not in given}
     return {**gone, **given}
+
+
+def normal(spec: ClusterSpec) -> ClusterSpec:
+    """Give a checked description whose endpoints are written in the one way in which they compare."""
+    first = normal_endpoint(spec.endpoint)
+    others = dict.fromkeys(normal_endpoint(each) for each in spec.endpoints)
+    return spec.model_copy(
+        update={"endpoint": first, "endpoints": tuple(each for each in others if each != first)}
+    )
+
+
+def normal_endpoint(endpoint: str) -> str:
+    """Write an endpoint with a small host name, its port, and nothing after it; no other text changes."""
+    found = _ENDPOINT.fullmatch(endpoint)
+    return f"https://{found['host'].lower()}:{int(found['port'] or _API_PORT)}" if found else endpoint
+
+
+def member_endpoints(spec: ClusterSpec, nodes: Iterable[Door]) -> tuple[MemberEndpoint, ...]:
+    """Give the nodes' own endpoints: their addresses with the port of the one that was given."""
+    found = _ENDPOINT.fullmatch(spec.endpoint)
+    port = int((found["port"] if found else None) or _API_PORT)
+    return tuple(
+        MemberEndpoint(
+            endpoint=f"https://{f'[{each.address}]' if ':' in each.address else each.address}:{port}",
+            tls_fingerprint=each.tls_fingerprint,
+        )
+        for each in nodes
+    )
+
+
+def changes_ssh(changes: Collection[str], secrets: Collection[str]) -> bool:
+    """Whether a change is about the SSH login, which then has to work; a new token does not need it."""
+    return bool({"ssh_username", "ssh_port"} & set(changes) or _SSH & set(secrets))
+
+
+def refuse_another(before: str | None, now: str | None, accepted: str | None, *, name: str) -> None:
+    """Refuse access to another cluster than before.
+
+    Args:
+        before: What told it from others; None is not known.
+        now: What tells the one that was reached.
+        accepted: What whoever asks says it is now.
+        name: The cluster's.
+    """
+    if before is None or now is None or now in (before, accepted):
+        return
+    if not (before.startswith(_CA) and now.startswith(_CA)):
+        # Less than a certificate authority proves who it is, but not who it is not.
+        return
+    message = (
+        f"Another cluster answers there: {name} is {before}, this one is {now}. Add that one under a name of "
+        f"its own. If {name} itself has got a new certificate authority, send this along: "
+        f'"identity": "{now}".'
+    )
+    raise AnotherCluster(message, errors=[FieldError(field="endpoint", message=message)], identity=now)
 
 
 def kept_secrets(spec: ClusterSpec, known: Collection[str], given: Collection[str]) -> frozenset[str]:
@@ -101,8 +188,7 @@ def refuse_unreached(node: str, key: str, found: ClusterFacts) -> None:
 def _faults(spec: ClusterSpec, secrets: Collection[str]) -> Iterator[FieldError]:
     if not _NAME.fullmatch(spec.name):
         yield FieldError(field="name", message="1 to 63 small letters, digits and hyphens.")
-    if not _ENDPOINT.fullmatch(spec.endpoint):
-        yield FieldError(field="endpoint", message="It is like https://host:8006, without a path.")
+    yield from _of_endpoints(spec)
     if (spec.token_id is None) == (spec.username is None):
         message = "Give token_id with token_secret, or username with password."
         yield FieldError(field="token_id", message=message)
@@ -113,19 +199,38 @@ def _faults(spec: ClusterSpec, secrets: Collection[str]) -> Iterator[FieldError]
     if not _SSH & set(secrets):
         message = "Give ssh.password or ssh.private_key: parts of the work need pct."
         yield FieldError(field="ssh", message=message)
+    if not _USERNAME.fullmatch(spec.ssh_username):
+        yield FieldError(field="ssh.username", message="A user's name on the node: root.")
     for name, node in spec.nodes.items():
         for fault in _of_node(node):
-            yield fault.model_copy(update={"field": f"nodes.{name}.{fault.field}"})
+            yield fault.model_copy(update={"field": f"ssh.nodes.{name}.{fault.field}"})
+
+
+def _of_endpoints(spec: ClusterSpec) -> Iterator[FieldError]:
+    named = [("endpoint", spec.endpoint)]
+    named += [(f"endpoints.{index}", each) for index, each in enumerate(spec.endpoints)]
+    for field, endpoint in named:
+        found = _ENDPOINT.fullmatch(endpoint)
+        if found is None or not all(0 < len(label) <= _LABEL for label in found["host"].split(".")):
+            yield FieldError(field=field, message="It is like https://host:8006, without a path.")
+        elif not 1 <= int(found["port"] or _API_PORT) <= _LAST_PORT:
+            yield FieldError(field=field, message=f"The port is between 1 and {_LAST_PORT}.")
+    if len(spec.endpoints) > _MOST_ENDPOINTS:
+        yield FieldError(field="endpoints", message=f"At most {_MOST_ENDPOINTS}.")
 
 
 def _of_node(node: SshNode) -> Iterator[FieldError]:
     if node.host_key is not None and not _HOST_KEY.fullmatch(node.host_key):
         message = "One line of OpenSSH's form: ssh-ed25519 AAAA..."
         yield FieldError(field="host_key", message=message)
-    if node.address is not None and not _ADDRESS.fullmatch(node.address):
+    if node.address is not None and not _is_address(node.address):
         yield FieldError(field="address", message="A host's name or IP address.")
-    if node.port is not None and not 1 <= node.port <= 65535:  # noqa: PLR2004  TCP's ports
-        yield FieldError(field="port", message="1 to 65535.")
+    if node.port is not None and not 1 <= node.port <= _LAST_PORT:
+        yield FieldError(field="port", message=f"1 to {_LAST_PORT}.")
+
+
+def _is_address(text: str) -> bool:
+    return bool(_ADDRESS.fullmatch(text)) and all(0 < len(part) <= _LABEL for part in text.split("."))
 
 
 def _without_comment(key: str) -> str:

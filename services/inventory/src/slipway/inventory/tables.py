@@ -31,8 +31,12 @@ clusters = Table(
     Column("version", Text, nullable=False),
     Column("offered_host_keys", JSONB, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
-    UniqueConstraint("name", name="cluster_name"),
+    Column("identity", Text, comment="what tells it from any other cluster; null is not known yet"),
+    Column("removed_at", DateTime(timezone=True), comment="null while Slipway looks after it"),
 )
+_STAYS = text("removed_at is null")
+Index("claim_cluster_name", clusters.c.name, unique=True, postgresql_where=_STAYS)
+Index("claim_cluster_identity", clusters.c.identity, unique=True, postgresql_where=_STAYS)
 
 nodes = Table(
     "nodes",
@@ -42,6 +46,8 @@ nodes = Table(
     Column("facts", JSONB, nullable=False),
     Column("observed_at", DateTime(timezone=True), nullable=False),
     Column("in_maintenance", Boolean, nullable=False, server_default=false()),
+    Column("address", Text, comment="the last one that was known"),
+    Column("tls_fingerprint", Text, comment="of its API's certificate, the last one that was known"),
 )
 
 containers = Table(

@@ -75,6 +75,11 @@ class Clusters:
         """Ask for the access anew when it is needed next."""
         self._known.pop(cluster, None)
 
+    async def drop(self, cluster: str) -> None:
+        """Close the connections to a cluster that is not looked after any more."""
+        self.forget(cluster)
+        await self._hosts.forget(cluster)
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._hosts.aclose()

@@ -1,5 +1,6 @@
 """Assembles monitor: the only module that knows all the others."""
 
+from slipway.contracts.cluster_removal import ClusterRemoved
 from slipway.contracts.clusters import ClusterAdded, ClusterChanged, TestCluster
 from slipway.contracts.guests import DiscoverGuest
 from slipway.contracts.parked import HandleAgain
@@ -34,6 +35,7 @@ def build() -> Service:
     bus.answer(HandleAgain, handlers.handle_again)
     bus.consume(ClusterAdded, fleet.cluster_added, durable="monitor-clusters")
     bus.consume(ClusterChanged, fleet.cluster_changed, durable="monitor-clusters")
+    bus.consume(ClusterRemoved, fleet.cluster_removed, durable="monitor-clusters")
     service = Service("monitor", settings, bus)
     service.background("clusters", fleet.run)
     service.background("pending", pending.run)

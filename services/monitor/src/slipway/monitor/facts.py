@@ -1,13 +1,14 @@
 """What is known of nodes: asked from the API, and tried over SSH. Never changes anything."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
+from slipway.monitor import certificates
 from slipway.proxmox.answers import Bridge, ClusterMember, Node, Storage
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import NodeUnreachable
@@ -33,11 +34,19 @@ class NodeReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Pools:
+    """The pools that are seen, and whether there are no others."""
+
+    names: tuple[str, ...] = ()
+    are_all: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Surroundings:
     """What the cluster says of all nodes at once."""
 
     vmids: tuple[int, ...]
-    pools: tuple[str, ...]
+    pools: _Pools
     nodes: Mapping[str, Node]
     now: Moment
 
@@ -52,12 +61,10 @@ async def read(
         shells: Those nodes that can be reached by SSH.
         without_shell: Why the others can't be.
     """
-    members, resources, permissions = await asyncio.gather(
-        api.cluster_status(), api.resources(), api.permissions()
-    )
+    members, resources, pools = await asyncio.gather(api.cluster_status(), api.resources(), _pools(api))
     around = _Surroundings(
         vmids=tuple(sorted(guest.vmid for guest in resources.guests)),
-        pools=_pools(permissions),
+        pools=pools,
         nodes={node.name: node for node in resources.nodes},
         now=clock.now(),
     )
@@ -72,9 +79,15 @@ async def read(
     return tuple(sorted((task.result() for task in reading), key=lambda each: each.facts.node))
 
 
-def _pools(permissions: Iterable[str]) -> tuple[str, ...]:
-    """The pools that the asker has a privilege on: Proxmox names each of them among the paths."""
-    return tuple(sorted(path.removeprefix("/pool/") for path in permissions if path.startswith("/pool/")))
+async def _pools(api: ProxmoxApi) -> _Pools:
+    """The pools that there are, and whether the asker may see all; an error hides only them."""
+    try:
+        names, held = await asyncio.gather(api.pools(), api.permissions())
+    except SlipwayError as error:
+        log.warning("pools not listed", reason=error.message)
+        return _Pools()
+    sees_all = any("Pool.Audit" in held.get(path, ()) for path in ("/", "/pool"))
+    return _Pools(names=tuple(sorted(names)), are_all=sees_all)
 
 
 async def _node(
@@ -92,7 +105,8 @@ async def _node(
         cores=known.maxcpu if known else None,
         memory_bytes=known.maxmem if known else None,
         vmids=around.vmids,
-        pools=around.pools,
+        pools=around.pools.names,
+        knows_pools=around.pools.are_all,
         observed_at=around.now,
         ssh_problem=without_shell,
     )
@@ -116,8 +130,11 @@ async def _try_answers(api: ProxmoxApi, facts: NodeFacts) -> NodeReading:
 
 
 async def _answers(api: ProxmoxApi, facts: NodeFacts) -> NodeFacts:
-    storages, bridges, appliances = await asyncio.gather(
-        api.storages(facts.node), api.networks(facts.node), api.appliances(facts.node)
+    storages, bridges, appliances, certified = await asyncio.gather(
+        api.storages(facts.node),
+        api.networks(facts.node),
+        api.appliances(facts.node),
+        certificates.read(api, facts.node),
     )
     archives = await _archives(api, facts.node, storages)
     return facts.model_copy(
@@ -126,6 +143,8 @@ async def _answers(api: ProxmoxApi, facts: NodeFacts) -> NodeFacts:
             "bridges": tuple(sorted(map(_bridge, bridges), key=lambda each: each.name)),
             "os_templates": archives,
             "appliances": tuple(sorted(each.template for each in appliances)),
+            "tls_fingerprint": certified.shown,
+            "cluster_identity": certified.identity,
         }
     )
 

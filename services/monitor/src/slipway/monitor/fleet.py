@@ -4,18 +4,22 @@ import asyncio
 import contextlib
 from datetime import timedelta
 
+from slipway.contracts.cluster_removal import ClusterRemoved
 from slipway.contracts.clusters import ClusterAdded, ClusterChanged, ListClusters
 from slipway.contracts.problems import SlipwayError, Unavailable
 from slipway.monitor import series
 from slipway.monitor.access import Clusters
 from slipway.monitor.nodes import NodeWatch
-from slipway.monitor.poller import Poller
+from slipway.monitor.poller import Poller, forget_guests
 from slipway.monitor.settings import MonitorSettings
 from slipway.monitor.trouble import Trouble
 from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.ending import end
 from slipway.runtime.locks import Lease
+from slipway.runtime.logs import get_logger
 from slipway.runtime.problems import LeaseHeld
+
+log = get_logger()
 
 LEASE = timedelta(seconds=9)
 TAKE_AGAIN_SECONDS = 3.0
@@ -58,12 +62,28 @@ class Fleet:
                         watching[cluster] = group.create_task(self._watch(cluster), name=f"watch {cluster}")
                     for cluster in watching.keys() - known:
                         await end(watching.pop(cluster))
+                        await self._drop(cluster)
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(LIST_AGAIN_SECONDS):
                             await self._changed.wait()
             finally:
                 # The group itself would cancel them only once.
                 await end(*watching.values())
+
+    async def cluster_removed(self, event: ClusterRemoved, _delivery: Delivery) -> None:
+        """Stop watching a cluster at once.
+
+        Idempotent: which clusters are watched is what inventory lists then.
+        """
+        self._look_anew(event.id)
+
+    async def _drop(self, cluster: str) -> None:
+        """Leave a cluster; if it is added again all that is seen there is new."""
+        await self._clusters.drop(cluster)
+        try:
+            await forget_guests(self._bus, cluster)
+        except SlipwayError as error:
+            log.warning("guests of a removed cluster not forgotten", cluster=cluster, reason=error.message)
 
     def _look_anew(self, cluster: str) -> None:
         self._clusters.forget(cluster)

@@ -131,6 +131,14 @@ def _seen(
     return {**{guest: known[guest] for guest in unread if guest in known and guest not in seen}, **seen}
 
 
+async def forget_guests(bus: Bus, cluster: str) -> None:
+    """Drop what is stored of a cluster's guests."""
+    bucket = Bucket(bus, LIVE)
+    for key, entry in (await bucket.entries()).items():
+        if GuestStatus.model_validate_json(entry.value).cluster == cluster:
+            await bucket.delete(key)
+
+
 def status_of(cluster: str, guest: ResourceGuest, now: Moment) -> GuestStatus:
     """Say a row of Proxmox' answer in our words; what it leaves out is 0."""
     return GuestStatus(

@@ -1,11 +1,15 @@
 """How clusters are reached: asked from inventory when needed, kept in memory, asked again when refused."""
 
+from nats.aio.msg import Msg
+
 from slipway.contracts import clusters as wire
+from slipway.contracts.cluster_removal import ClusterRemoved
 from slipway.contracts.message import Id
 from slipway.proxmox.access import ClusterAccess, api_access, node_accesses
 from slipway.proxmox.hosts import Cluster, Hosts
 from slipway.runtime.bus import Bus
 from slipway.runtime.sealing import Sealer
+from slipway.runtime.topology import LIVE_PREFIX
 
 SERVICE = "provisioner"
 
@@ -30,6 +34,15 @@ class Access:
             api=api_access(told.spec, secrets), nodes=node_accesses(told.spec, secrets, addresses={})
         )
         return self._hosts.open(cluster, access)
+
+    async def listen(self) -> None:
+        """Close the connections to each cluster that is removed from now on, in every replica."""
+        subject = f"{LIVE_PREFIX}{ClusterRemoved.subject_filter()}"
+        await self._bus.connection.subscribe(subject, cb=self._removed)
+
+    async def _removed(self, message: Msg) -> None:
+        """Idempotent: what is closed is closed."""
+        await self._hosts.forget(ClusterRemoved.model_validate_json(message.data).id)
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -25,6 +25,7 @@ def build() -> Service:
     worker = register(bus, settings, access)
     service = Service("provisioner", settings, bus)
     service.background("cancel flags", worker.listen)
+    service.background("removed clusters", access.listen)
     service.on_stop(access.aclose)
     return service
 

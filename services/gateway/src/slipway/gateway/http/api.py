@@ -32,6 +32,7 @@ _KEYED = (
     ("/jobs", "post"),
     ("/jobs/{job}/retry", "post"),
     ("/clusters", "post"),
+    ("/clusters/{cluster}", "delete"),
 )
 """What makes something new each time; everything else may be asked twice as it is."""
 _KEY = {

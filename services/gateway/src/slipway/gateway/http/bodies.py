@@ -112,6 +112,8 @@ class ClusterBody(BaseModel):
     model_config = _STRICT
     name: str = Field(min_length=1, max_length=63)
     endpoint: str
+    endpoints: tuple[str, ...] = Field(default=(), max_length=32)
+    """Further ones of the same cluster; those of its nodes are found by themselves."""
     token_id: str | None = None
     token_secret: SecretStr | None = None
     username: str | None = None
@@ -136,6 +138,9 @@ class ClusterAccessBody(BaseModel):
 
     model_config = _STRICT
     endpoint: str | None = None
+    endpoints: tuple[str, ...] | None = Field(default=None, max_length=32)
+    identity: str | None = Field(default=None, max_length=200)
+    """Only if the cluster has got another certificate authority: the identity that the error names."""
     token_id: str | None = None
     token_secret: SecretStr | None = None
     username: str | None = None

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from slipway.contracts.cluster_removal import ClusterRemoval, RemoveCluster
 from slipway.contracts.clusters import (
     Cluster,
     ClusterPage,
@@ -17,7 +18,7 @@ from slipway.contracts.clusters import (
     VmidRange,
 )
 from slipway.gateway.clients import Inventory
-from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer, passed_on
+from slipway.gateway.http.answers import Cursor, IsPlan, Limit, NamePath, answer, passed_on
 from slipway.gateway.http.bodies import ClusterAccessBody, ClusterBody, HostKeyBody, VmidRangeBody
 from slipway.runtime.bus import Bus
 
@@ -39,10 +40,20 @@ def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
     async def get_cluster(cluster: NamePath) -> Response:
         return answer(await bus.ask(GetCluster(cluster=cluster)))
 
+    @api.delete("/clusters/{cluster}", response_model=ClusterRemoval)
+    async def remove_cluster(cluster: NamePath, *, is_plan: IsPlan = False) -> Response:
+        return answer(await bus.ask(RemoveCluster(cluster=cluster, is_plan=is_plan)))
+
     @api.put("/clusters/{cluster}/access", response_model=Cluster)
     async def change_access(cluster: NamePath, body: ClusterAccessBody) -> Response:
         return answer(await inventory.change_access(cluster, body))
 
+    _add_vmid_range(api, bus)
+    _add_nodes(api, bus)
+    return api
+
+
+def _add_vmid_range(api: APIRouter, bus: Bus) -> None:
     @api.put("/clusters/{cluster}/vmid-range", response_model=Cluster)
     async def set_vmid_range(cluster: NamePath, body: VmidRangeBody) -> Response:
         vmids = VmidRange(first=body.first, last=body.last)
@@ -52,6 +63,8 @@ def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
     async def clear_vmid_range(cluster: NamePath) -> Response:
         return answer(await bus.ask(SetVmidRange(cluster=cluster, vmids=None)))
 
+
+def _add_nodes(api: APIRouter, bus: Bus) -> None:
     @api.put("/clusters/{cluster}/nodes/{node}/host-key", response_model=Cluster)
     async def confirm_host_key(cluster: NamePath, node: NamePath, body: HostKeyBody) -> Response:
         confirm = ConfirmHostKey(cluster=cluster, node=node, **body.model_dump())
@@ -64,5 +77,3 @@ def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
     @api.delete("/clusters/{cluster}/nodes/{node}/maintenance", response_model=Cluster)
     async def end_maintenance(cluster: NamePath, node: NamePath) -> Response:
         return answer(await bus.ask(SetMaintenance(cluster=cluster, node=node, is_on=False)))
-
-    return api

@@ -1,10 +1,12 @@
 """Clusters: added after a test, listed, and handed to who may reach them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import SecretStr
 
+from slipway.contracts.cluster_removal import ClusterRemoval, RemoveCluster
 from slipway.contracts.clusters import (
     AddCluster,
     AuditPage,
@@ -33,6 +35,8 @@ from slipway.inventory.credentials import Custody
 from slipway.inventory.domain import specs
 from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.cluster_access import AccessStore
+from slipway.inventory.store.cluster_identity import ClusterIdentities
+from slipway.inventory.store.cluster_removal import RemovalStore
 from slipway.inventory.store.clusters import ClusterStore, KnownCluster, refuse_unknown
 from slipway.inventory.store.queue import Queue
 from slipway.runtime.bus import Bus, Delivery
@@ -40,6 +44,15 @@ from slipway.runtime.call import Call
 from slipway.runtime.ids import new_id
 
 MAY_REACH: Final = ("provisioner", "monitor")
+
+
+@dataclass(frozen=True, slots=True)
+class TestOf:
+    """What is tested, and how much has to work."""
+
+    spec: ClusterSpec
+    is_known: bool = False
+    needs_ssh: bool = True
 
 
 class ClusterHandlers:
@@ -51,6 +64,8 @@ class ClusterHandlers:
         bus: Bus,
         store: ClusterStore,
         reached: AccessStore,
+        identities: ClusterIdentities,
+        removals: RemovalStore,
         queue: Queue,
         trail: AuditStore,
         custody: Custody,
@@ -58,6 +73,8 @@ class ClusterHandlers:
         self._bus = bus
         self._store = store
         self._reached = reached
+        self._identities = identities
+        self._removals = removals
         self._queue = queue
         self._trail = trail
         self._custody = custody
@@ -67,12 +84,12 @@ class ClusterHandlers:
         done = await self._store.done_before(call, query)
         if done is not None:
             return done
-        spec = query.spec
-        cluster_rules.check(spec, _given(query.secrets))
-        await self._store.refuse_taken(spec.name)
-        cluster = new_id()
+        cluster_rules.check(query.spec, _given(query.secrets))
+        spec = cluster_rules.normal(query.spec)
+        await self._identities.refuse_taken(spec)
         opened = self._received(query.secrets, owner=spec.name)
-        facts = await self._test(spec, opened)
+        facts = await self._test(TestOf(spec), opened)
+        cluster = await self._identities.home_of(facts.identity) or new_id()
         return await self._store.add(call, cluster, query, self._kept(opened, owner=cluster), facts)
 
     async def get(self, query: GetCluster, _call: Call) -> Cluster:
@@ -99,7 +116,9 @@ class ClusterHandlers:
         refuse_unknown(known, query.node)
         reached = SshNode(address=query.address, port=query.port, host_key=query.host_key)
         spec = cluster_rules.confirmed(known.spec, query.node, reached)
-        facts = await self._test(specs.with_addresses(spec, known.nodes), self._opened(known))
+        # Whether this one node can be reached is decided here, whatever becomes of the others.
+        test = TestOf(specs.with_addresses(spec, known.nodes), is_known=True, needs_ssh=False)
+        facts = await self._test(test, self._opened(known))
         cluster_rules.refuse_unreached(query.node, query.host_key, facts)
         return await self._reached.confirm(call, known.id, query.node, spec.nodes[query.node], facts)
 
@@ -112,7 +131,14 @@ class ClusterHandlers:
         stay = cluster_rules.kept_secrets(spec, known.secrets, given)
         opened = {name: secret for name, secret in self._opened(known).items() if name in stay} | given
         cluster_rules.check(spec, opened)
-        facts = await self._test(specs.with_addresses(spec, known.nodes), opened)
+        spec = cluster_rules.normal(spec)
+        await self._identities.refuse_taken(spec, own=known.id)
+        needs_ssh = cluster_rules.changes_ssh(changes, given)
+        test = TestOf(specs.with_addresses(spec, known.nodes), is_known=True, needs_ssh=needs_ssh)
+        facts = await self._test(test, opened)
+        cluster_rules.refuse_another(known.identity, facts.identity, query.identity, name=known.spec.name)
+        await self._identities.refuse_other(facts.identity, own=known.id)
+        changes = {**changes, **{each: getattr(spec, each) for each in changes}}
         kept = self._kept(opened, owner=known.id)
         return await self._reached.change_access(call, known.id, changes, kept, facts)
 
@@ -133,13 +159,20 @@ class ClusterHandlers:
             field: self._custody.keep(secret, owner=owner, field=field) for field, secret in opened.items()
         }
 
-    async def _test(self, spec: ClusterSpec, secrets: Mapping[str, SecretStr]) -> ClusterFacts:
+    async def _test(self, test: TestOf, secrets: Mapping[str, SecretStr]) -> ClusterFacts:
         """Have monitor reach a cluster."""
         passed_on = {
-            field: self._custody.sealer.seal(secret, to="monitor", owner=spec.name, field=field)
+            field: self._custody.sealer.seal(secret, to="monitor", owner=test.spec.name, field=field)
             for field, secret in secrets.items()
         }
-        return await self._bus.ask(TestCluster(spec=spec, secrets=ClusterSecrets.model_validate(passed_on)))
+        sealed = ClusterSecrets.model_validate(passed_on)
+        return await self._bus.ask(
+            TestCluster(spec=test.spec, secrets=sealed, is_known=test.is_known, needs_ssh=test.needs_ssh)
+        )
+
+    async def remove(self, query: RemoveCluster, call: Call) -> ClusterRemoval:
+        """Take a cluster out, or tell what that would be."""
+        return await (self._removals.plan(query) if query.is_plan else self._removals.remove(call, query))
 
     async def access(self, query: GetClusterAccess, _call: Call) -> ClusterAccess:
         """Hand out how a cluster is reached, sealed to who asked."""
@@ -150,8 +183,12 @@ class ClusterHandlers:
             field: self._custody.pass_on(kept, owner=known.id, field=field, to=query.seal_to)
             for field, kept in known.secrets.items()
         }
-        spec = specs.with_addresses(known.spec, known.nodes)
-        return ClusterAccess(id=known.id, spec=spec, secrets=ClusterSecrets.model_validate(secrets))
+        return ClusterAccess(
+            id=known.id,
+            spec=specs.with_addresses(known.spec, known.nodes),
+            secrets=ClusterSecrets.model_validate(secrets),
+            members=cluster_rules.member_endpoints(known.spec, known.doors),
+        )
 
     async def audit(self, query: ListAudit, _call: Call) -> AuditPage:
         """Give the trail."""

@@ -121,8 +121,9 @@ def _places(spec: ContainerSpec, node: NodeFacts) -> Iterator[FieldError]:
             told = f"{texts.shown(storage)} can't hold container disks on {node.node}"
             message = f"{told}; these can: {', '.join(able)}."
             yield FieldError(field=field, message=message)
-    if spec.pool is not None and node.pools and spec.pool not in node.pools:
-        yield FieldError(field="pool", message=f"There is no pool {spec.pool!r}.")
+    if spec.pool is not None and node.knows_pools and spec.pool not in node.pools:
+        known = ", ".join(node.pools) or "none"
+        yield FieldError(field="pool", message=f"There is no pool {spec.pool!r}; there are: {known}.")
 
 
 def _lists(spec: ContainerSpec) -> Iterator[FieldError]:

@@ -12,6 +12,7 @@ from slipway.contracts.values import Lifecycle
 from slipway.inventory.domain.lives import KEEPING, Trigger
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, claim_name, move, refuse_busy
+from slipway.inventory.store.cluster_identity import STAYS
 from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.queue import ACTIVE
 from slipway.inventory.tables import clusters, containers, credentials, jobs
@@ -50,7 +51,7 @@ class AbsenceStore:
     async def forgotten(self) -> Sequence[Target]:
         """Give the forgotten containers that were not looked for the longest, by cluster; now they are."""
         one = containers.c
-        due = select(one.id).where(one.forgotten_as.is_not(None))
+        due = select(one.id).join(clusters).where(one.forgotten_as.is_not(None), STAYS)
         due = due.order_by(one.looked_at.nulls_first(), one.id).limit(self._at_once)
         query = select(containers, clusters.c.name.label("cluster")).join(clusters).order_by(one.cluster_id)
         async with self._database.begin() as connection:
@@ -67,7 +68,8 @@ class AbsenceStore:
         """
         async with accepting(self._database) as connection:
             row = await container_row(connection, container, for_update=True)
-            if row.forgotten_as is None:
+            stays = select(clusters.c.id).where(clusters.c.id == row.cluster_id, STAYS)
+            if row.forgotten_as is None or not await connection.scalar(stays):
                 return
             await claim_name(connection, row.cluster_id, row.hostname, own=row.id)
             was_ready = row.forgotten_as == Lifecycle.READY

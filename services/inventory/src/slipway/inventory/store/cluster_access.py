@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Row, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.clusters import Cluster, ClusterChanged, ClusterFacts, ClusterSpec, SshNode
 from slipway.contracts.message import Id
 from slipway.inventory.store import audit
+from slipway.inventory.store.cluster_identity import ClusterIdentities
 from slipway.inventory.store.clusters import ClusterStore, find_cluster, keep_facts
 from slipway.inventory.tables import clusters
 from slipway.runtime import outbox
@@ -45,11 +47,15 @@ class AccessStore:
         facts: ClusterFacts,
     ) -> Cluster:
         """Save how a cluster is reached, as it was tried, and what the trial saw."""
-        async with self._database.begin() as connection:
-            row = await find_cluster(connection, cluster, for_update=True)
-            await _change(connection, row, changes, secrets, facts)
-            told = ", ".join(sorted({*changes, *secrets}))
-            await audit.note(connection, call, "cluster.access", row.id, "done", name=row.name, has=told)
+        try:
+            async with self._database.begin() as connection:
+                row = await find_cluster(connection, cluster, for_update=True)
+                await _change(connection, row, changes, secrets, facts)
+                told = ", ".join(sorted({*changes, *secrets}))
+                await audit.note(connection, call, "cluster.access", row.id, "done", name=row.name, has=told)
+        except IntegrityError:
+            await ClusterIdentities(self._database).refuse_other(facts.identity, own=cluster)
+            raise
         return await self._clusters.get(row.id)
 
 
@@ -62,7 +68,12 @@ async def _change(
 ) -> None:
     """Write a cluster's locked row anew, keep what was seen of it, and say that it is reached otherwise."""
     spec = ClusterSpec.model_validate(row.spec).model_copy(update=dict(changes))
+    # A node that has left the cluster or was renamed is reached no more.
+    there = {each.node for each in facts.nodes}
+    nodes = {name: node for name, node in spec.nodes.items() if name in there}
+    spec = spec.model_copy(update={"nodes": nodes})
     kept = {
+        "identity": facts.identity or row.identity,
         "spec": spec.model_dump(mode="json"),
         "secrets": dict(secrets),
         "version": facts.version,

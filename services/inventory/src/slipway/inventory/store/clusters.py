@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Row, Text, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,20 +20,17 @@ from slipway.contracts.clusters import (
     VmidRange,
 )
 from slipway.contracts.message import Id
-from slipway.contracts.problems import Conflict, FieldError, NotFound
+from slipway.contracts.problems import FieldError, NotFound
+from slipway.inventory.cluster_rules import Door, normal
 from slipway.inventory.store import audit
+from slipway.inventory.store.cluster_identity import STAYS, ClusterIdentities, name_taken
 from slipway.inventory.store.pages import page
 from slipway.inventory.tables import clusters, nodes
 from slipway.runtime import outbox
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
 from slipway.runtime.database import Database
-
-
-class ClusterExists(Conflict):
-    """There is a cluster of that name."""
-
-    code = "cluster.exists"
+from slipway.runtime.ids import new_id
 
 
 class NodeNotFound(NotFound):
@@ -59,6 +56,9 @@ class KnownCluster:
     nodes: tuple[NodeFacts, ...]
     resting: tuple[str, ...] = ()
     """Nodes in maintenance."""
+    identity: str | None = None
+    """What tells it from any other; None is not known yet."""
+    doors: tuple[Door, ...] = ()
 
 
 def refuse_unknown(known: KnownCluster, node: str) -> None:
@@ -74,13 +74,6 @@ class ClusterStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def refuse_taken(self, name: str) -> None:
-        """Raise `ClusterExists` if the name is taken."""
-        async with self._database.begin() as connection:
-            found = await connection.scalar(select(clusters.c.id).where(clusters.c.name == name))
-        if found is not None:
-            raise _taken(name)
-
     async def done_before(self, call: Call, request: AddCluster) -> Cluster | None:
         """Give the reply that the same request under the same key got."""
         async with self._database.begin() as connection:
@@ -92,27 +85,33 @@ class ClusterStore:
         """Save a cluster that was tested, with what the test saw."""
         spec = request.spec
         row = {
-            "id": cluster,
             "name": spec.name,
-            "spec": spec.model_dump(mode="json"),
+            "spec": normal(spec).model_dump(mode="json"),
             "secrets": dict(secrets),
             "version": facts.version,
             "offered_host_keys": dict(facts.offered_host_keys),
             "created_at": now(),
+            "identity": facts.identity,
+            "removed_at": None,
         }
         try:
             async with self._database.begin() as connection:
-                await connection.execute(insert(clusters).values(row))
+                await connection.execute(
+                    upsert(clusters)
+                    .values(id=cluster, **row)
+                    .on_conflict_do_update(index_elements=["id"], set_=row)
+                )
                 for each in facts.nodes:
                     await keep_facts(connection, cluster, each)
                 await audit.note(connection, call, "cluster.add", cluster, "done", name=spec.name)
                 added = ClusterAdded(id=cluster, name=spec.name)
-                await outbox.add(connection, added, message_id=f"cluster:{cluster}:added")
+                await outbox.add(connection, added, message_id=f"cluster:{cluster}:added:{new_id()}")
                 told = await _read(connection, cluster)
                 await audit.remember(connection, call, "cluster.add", request, told)
                 return told
         except IntegrityError as error:
-            raise _taken(spec.name) from error
+            await ClusterIdentities(self._database).home_of(facts.identity)
+            raise name_taken(spec.name) from error
 
     async def set_vmids(self, call: Call, wanted: str, vmids: VmidRange | None) -> Cluster:
         """Keep which VMIDs are chosen from; what exists keeps its own."""
@@ -129,8 +128,13 @@ class ClusterStore:
     async def observe(self, cluster: Id, facts: NodeFacts) -> None:
         """Take what was seen of a node, unless something newer is known."""
         async with self._database.begin() as connection:
-            if await connection.scalar(select(clusters.c.id).where(clusters.c.id == cluster)):
-                await keep_facts(connection, cluster, facts)
+            query = select(clusters.c.identity).where(clusters.c.id == cluster, STAYS)
+            row = (await connection.execute(query)).first()
+            if row is None:
+                return
+            await keep_facts(connection, cluster, facts)
+        if row.identity is None and facts.cluster_identity is not None:
+            await ClusterIdentities(self._database).learn(cluster, facts.cluster_identity)
 
     async def get(self, wanted: str) -> Cluster:
         """Give one cluster by id or name."""
@@ -139,7 +143,7 @@ class ClusterStore:
 
     async def list(self, *, limit: int, cursor: str | None) -> ClusterPage:
         """Give clusters by name."""
-        query = select(clusters).order_by(clusters.c.name).limit(limit + 1)
+        query = select(clusters).where(STAYS).order_by(clusters.c.name).limit(limit + 1)
         if cursor is not None:
             query = query.where(clusters.c.name > cursor)
         async with self._database.begin() as connection:
@@ -159,12 +163,15 @@ class ClusterStore:
             row = await (find_cluster(connection, wanted) if wanted else _only(connection))
             seen = await _nodes(connection, [row.id])
             resting = await _resting(connection, [row.id])
+            doors = await _doors(connection, row.id)
         return KnownCluster(
             id=row.id,
             spec=ClusterSpec.model_validate(row.spec),
             secrets=row.secrets,
             nodes=tuple(seen.get(row.id, ())),
             resting=tuple(resting.get(row.id, ())),
+            identity=row.identity,
+            doors=doors,
         )
 
 
@@ -185,12 +192,15 @@ async def seen_of(connection: AsyncConnection, ids: Collection[Id]) -> Mapping[I
 async def keep_facts(connection: AsyncConnection, cluster: Id, facts: NodeFacts) -> None:
     """Keep what was seen of a node, unless something newer is known."""
     seen = {"facts": facts.model_dump(mode="json"), "observed_at": facts.observed_at}
+    # A node that is away does not say where it is; what was known of that stays.
+    door = {"address": facts.address, "tls_fingerprint": facts.tls_fingerprint}
+    kept = {name: func.coalesce(literal(value, Text), nodes.c[name]) for name, value in door.items()}
     await connection.execute(
         upsert(nodes)
-        .values(cluster_id=cluster, node=facts.node, **seen)
+        .values(cluster_id=cluster, node=facts.node, **seen, **door)
         .on_conflict_do_update(
             index_elements=["cluster_id", "node"],
-            set_=seen,
+            set_={**seen, **kept},
             where=nodes.c.observed_at < facts.observed_at,
         )
     )
@@ -203,7 +213,7 @@ async def _read(connection: AsyncConnection, wanted: str) -> Cluster:
 
 async def find_cluster(connection: AsyncConnection, wanted: str, *, for_update: bool = False) -> Row[Any]:
     """Give a cluster's row by id or name."""
-    query = select(clusters).where(or_(clusters.c.id == wanted, clusters.c.name == wanted))
+    query = select(clusters).where(STAYS, or_(clusters.c.id == wanted, clusters.c.name == wanted))
     row = (await connection.execute(query.with_for_update() if for_update else query)).first()
     if row is None:
         known = ", ".join(await _names(connection)) or "none"
@@ -212,7 +222,7 @@ async def find_cluster(connection: AsyncConnection, wanted: str, *, for_update: 
 
 
 async def _only(connection: AsyncConnection) -> Row[Any]:
-    rows = (await connection.execute(select(clusters).limit(2))).all()
+    rows = (await connection.execute(select(clusters).where(STAYS).limit(2))).all()
     if len(rows) == 1:
         return rows[0]
     if not rows:
@@ -222,8 +232,15 @@ async def _only(connection: AsyncConnection) -> Row[Any]:
 
 
 async def _names(connection: AsyncConnection) -> Sequence[str]:
-    found = await connection.scalars(select(clusters.c.name).order_by(clusters.c.name).limit(20))
+    found = await connection.scalars(select(clusters.c.name).where(STAYS).order_by(clusters.c.name).limit(20))
     return found.all()
+
+
+async def _doors(connection: AsyncConnection, cluster: Id) -> tuple[Door, ...]:
+    query = select(nodes.c.address, nodes.c.tls_fingerprint).where(
+        nodes.c.cluster_id == cluster, nodes.c.address.is_not(None)
+    )
+    return tuple(Door(*row) for row in await connection.execute(query.order_by(nodes.c.node)))
 
 
 async def _nodes(connection: AsyncConnection, of: Collection[str]) -> Mapping[str, list[NodeFacts]]:
@@ -249,6 +266,8 @@ def _cluster(row: Row[Any], seen: Mapping[str, list[NodeFacts]], resting: Mappin
         id=row.id,
         name=row.name,
         endpoint=spec.endpoint,
+        endpoints=spec.endpoints,
+        identity=row.identity,
         token_id=spec.token_id,
         username=spec.username,
         tls_fingerprint=spec.tls_fingerprint,
@@ -259,11 +278,6 @@ def _cluster(row: Row[Any], seen: Mapping[str, list[NodeFacts]], resting: Mappin
         vmids=spec.vmids,
         created_at=row.created_at,
     )
-
-
-def _taken(name: str) -> ClusterExists:
-    message = f"There is a cluster {name!r} already."
-    return ClusterExists(message, errors=[FieldError(field="name", message=message)])
 
 
 def _not_found(message: str) -> ClusterNotFound:

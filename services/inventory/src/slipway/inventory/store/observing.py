@@ -44,10 +44,12 @@ class ObservationStore:
 
     async def _see(self, cluster: Id, vmid: int, power: Power, at: Moment) -> None:
         seen = containers.c
-        older = select(seen.id, seen.power).where(
+        is_deleted = seen.lifecycle == Lifecycle.DELETED
+        older = select(seen.id, seen.power, is_deleted.label("is_deleted")).where(
             seen.cluster_id == cluster,
             seen.vmid == vmid,
-            seen.lifecycle != Lifecycle.DELETED,
+            # Of a forgotten one it is kept silently: it is true at once when the container comes back.
+            or_(~is_deleted, seen.forgotten_as.is_not(None)),
             or_(seen.observed_at.is_(None), seen.observed_at < at),
         )
         async with self._database.begin() as connection:
@@ -55,7 +57,7 @@ class ObservationStore:
                 await connection.execute(
                     update(containers).where(seen.id == row.id).values(power=power, observed_at=at)
                 )
-                if row.power != power:
+                if row.power != power and not row.is_deleted:
                     await _tell(connection, row.id, power, at)
 
     async def _follow(self, status: GuestStatus) -> None:

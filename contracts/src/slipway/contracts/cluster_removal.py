@@ -1,0 +1,46 @@
+"""Taking a cluster out of Slipway: what it held, and that it is gone. Its hosts are not touched."""
+
+from typing import ClassVar
+
+from slipway.contracts.message import Event, Id, Query, Value
+
+
+class HeldContainer(Value):
+    """A container that a removed cluster held."""
+
+    id: Id
+    vmid: int
+    hostname: str
+    node: str
+
+
+class ClusterRemoval(Value):
+    """What a cluster held when it was removed, or would be; nothing on its hosts is touched."""
+
+    cluster: Id
+    name: str
+    is_removed: bool
+    """False of a plan."""
+    containers: tuple[HeldContainer, ...] = ()
+    """Forgotten, not destroyed: they come back when the same cluster is added again."""
+    nodes: tuple[str, ...] = ()
+    finished_jobs: int = 0
+    """Their jobs stay to be read."""
+
+
+class RemoveCluster(Query[ClusterRemoval]):
+    """Take a cluster out of Slipway; refused only while jobs wait or run there."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.remove"
+    cluster: str
+    """Id or name."""
+    is_plan: bool = False
+    """Tell what it holds and change nothing."""
+
+
+class ClusterRemoved(Event):
+    """A cluster was taken out of Slipway; its hosts were not touched. Whoever reaches it stops."""
+
+    subject: ClassVar[str] = "slipway.v1.event.cluster.{id}.removed"
+    id: Id
+    name: str

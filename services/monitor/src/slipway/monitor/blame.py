@@ -1,0 +1,91 @@
+"""Says what a host answered in a trial as a wrong input, with the field's name."""
+
+from datetime import timedelta
+
+from slipway.contracts.clusters import ClusterSpec
+from slipway.contracts.problems import FieldError, Invalid, SlipwayError, Unavailable
+from slipway.proxmox.errors import AccessRefused, CertificateMismatch, NodeUnreachable, PermissionMissing
+from slipway.proxmox.tls import scan_fingerprint
+
+SCAN_TIMEOUT = timedelta(seconds=4)
+
+
+class ClusterUnreachable(Unavailable):
+    """Nothing answers where the cluster should be, or none of its nodes."""
+
+    code = "cluster.unreachable"
+    retry_after_seconds = 5.0
+
+
+class CertificateUnexpected(Invalid):
+    """The server shows a certificate that was not expected."""
+
+    code = "cluster.certificate-unexpected"
+
+
+class CredentialsRefused(Invalid):
+    """The cluster does not accept token or password."""
+
+    code = "cluster.credentials-refused"
+
+
+class PrivilegeMissing(Invalid):
+    """Token or user may not do what Slipway has to."""
+
+    code = "cluster.privilege-missing"
+
+
+class NotProxmox(Invalid):
+    """Something answers, but it is no Proxmox."""
+
+    code = "cluster.not-proxmox"
+
+
+class NodeNotThere(Invalid):
+    """SSH access was given for a node that the cluster does not have."""
+
+    code = "cluster.node-unknown"
+
+
+async def blamed(error: SlipwayError, spec: ClusterSpec) -> SlipwayError:
+    """Say a host's error as a wrong input, with the field's name."""
+    if isinstance(error, CertificateMismatch):
+        return await _unexpected(error, spec)
+    if isinstance(error, AccessRefused):
+        field = "token_secret" if spec.token_id else "password"
+        message = f"Proxmox does not accept {spec.token_id or spec.username}: {error.message}"
+        return CredentialsRefused(message, errors=[FieldError(field=field, message=message)])
+    if isinstance(error, PermissionMissing):
+        return lacks(spec, f"may not: {error.message}")
+    if isinstance(error, Invalid) and not error.errors and spec.ca:
+        return Invalid(error.message, code=error.code, errors=[FieldError(field="ca", message=error.message)])
+    if isinstance(error, NodeUnreachable):
+        return unreachable(spec, error.message)
+    return error
+
+
+async def _unexpected(error: CertificateMismatch, spec: ClusterSpec) -> SlipwayError:
+    try:
+        seen = await scan_fingerprint(spec.endpoint, timeout=SCAN_TIMEOUT)
+    except SlipwayError as silent:
+        return unreachable(spec, silent.message)
+    message = (
+        f"{error.message} Its SHA-256 fingerprint is {seen}; "
+        "compare it with the one that the node shows, and give it if they are the same."
+    )
+    field = "ca" if spec.ca else "tls_fingerprint"
+    faults = [FieldError(field=field, message=message)]
+    return CertificateUnexpected(message, errors=faults, fingerprint=seen)
+
+
+def unreachable(spec: ClusterSpec, why: str) -> ClusterUnreachable:
+    """No Proxmox answers there."""
+    message = f"No Proxmox answers at {spec.endpoint}: {why} Check address, port and firewall."
+    return ClusterUnreachable(message, errors=[FieldError(field="endpoint", message=message)])
+
+
+def lacks(spec: ClusterSpec, what: str) -> PrivilegeMissing:
+    """The token or user may not do what Slipway has to."""
+    field = "token_id" if spec.token_id else "username"
+    message = f"{spec.token_id or spec.username} {what}. Give it a role with these privileges."
+    return PrivilegeMissing(message, errors=[FieldError(field=field, message=message)])

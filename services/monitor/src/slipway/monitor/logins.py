@@ -1,0 +1,225 @@
+"""Tries the SSH logins of a cluster that is being added or changed: which input is wrong if none works.
+
+A password is sent only to a node whose host key is confirmed. A private key proves itself to any server
+without being given away, so it is tried with the key that a node offers as well: a login that can't work is
+told before anybody compares host keys.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from slipway.contracts.clusters import ClusterSpec, NodeFacts
+from slipway.contracts.problems import FieldError, Invalid, SlipwayError
+from slipway.monitor.access import Secrets
+from slipway.proxmox.access import NodeAccess
+from slipway.proxmox.answers import ClusterMember
+from slipway.proxmox.errors import AccessRefused, HostKeyMismatch
+from slipway.proxmox.links import refuse_unreadable_key, scan_host_key
+from slipway.proxmox.ssh import NodeShell
+
+LOGIN_TIMEOUT = timedelta(seconds=8)
+SCAN_TIMEOUT = timedelta(seconds=4)
+_WHO = ("sh", "-c", "command -v pct && hostname")
+
+
+class SshKeyInvalid(Invalid):
+    """The private SSH key is none."""
+
+    code = "cluster.ssh-key-invalid"
+
+
+class SshUnusable(Invalid):
+    """No node of the cluster can be used over SSH with what was given."""
+
+    code = "cluster.ssh-unusable"
+
+
+class PctMissing(Invalid):
+    """The login works, but there is no `pct`."""
+
+    code = "ssh.pct-missing"
+
+
+class AnotherNode(Invalid):
+    """The login works, on another machine."""
+
+    code = "ssh.another-node"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """One node, and what became of the try to log in to it."""
+
+    node: str
+    address: str
+    port: int
+    is_usable: bool = False
+    """The login works, with a confirmed host key."""
+    offered: str | None = None
+    """The host key that it shows, where none is confirmed or another one is."""
+    error: SlipwayError | None = None
+
+
+def check_key(secrets: Secrets) -> None:
+    """Raise `SshKeyInvalid` for a private key that can't be one; no node is needed for that."""
+    key = secrets.get("ssh_private_key")
+    if key is None:
+        return
+    try:
+        refuse_unreadable_key(key)
+    except Invalid as error:
+        faults = [FieldError(field="ssh.private_key", message=error.message)]
+        raise SshKeyInvalid(error.message, errors=faults) from None
+
+
+async def try_all(
+    spec: ClusterSpec,
+    secrets: Secrets,
+    members: Sequence[ClusterMember],
+    shells: Mapping[str, NodeShell],
+) -> tuple[Login, ...]:
+    """Try every node that is online.
+
+    Args:
+        spec: What was given; an address that was not is the member's own.
+        secrets: The opened ones.
+        members: What the cluster says of its nodes.
+        shells: Those nodes whose host key is confirmed.
+    """
+    there = [each for each in members if each.type == "node" and each.online is not False]
+    tries = (_try(spec, secrets, member, shells.get(member.name)) for member in there)
+    return tuple(login for login in await asyncio.gather(*tries) if login is not None)
+
+
+def offered_keys(logins: Sequence[Login]) -> Mapping[str, str]:
+    """Name what the nodes show that can't be used over SSH."""
+    return {each.node: each.offered for each in logins if each.offered is not None}
+
+
+def merged(facts: Iterable[NodeFacts], logins: Sequence[Login]) -> tuple[NodeFacts, ...]:
+    """Give what is known of the nodes, where a login fails for what only a trial looks at as well."""
+    failed = {each.node: each.error for each in logins if each.error is not None}
+    return tuple(
+        each.model_copy(update={"is_ssh_usable": False, "ssh_problem": error.message})
+        if (error := failed.get(each.node)) is not None
+        else each
+        for each in facts
+    )
+
+
+def refuse_if_none_works(spec: ClusterSpec, secrets: Secrets, logins: Sequence[Login]) -> None:
+    """Raise `SshUnusable` if every login that was tried failed, naming the inputs that can be wrong.
+
+    A node that is away keeps no cluster out as long as another one may work; a login that is refused is told
+    unless it works elsewhere.
+    """
+    if any(each.is_usable for each in logins):
+        return
+    failed = [each for each in logins if each.error is not None]
+    blamed = [each for each in failed if isinstance(each.error, AccessRefused | Invalid)]
+    if len(failed) == len(logins):
+        blamed = failed
+    faults = [fault for each in blamed for fault in _faults(spec, secrets, each)]
+    if faults:
+        errors = tuple({fault.field: fault for fault in reversed(faults)}.values())[::-1]
+        told = " ".join(dict.fromkeys(_words(each) for each in blamed))
+        raise SshUnusable(f"No node of the cluster can be used over SSH. {told}", errors=errors)
+
+
+async def _try(
+    spec: ClusterSpec, secrets: Secrets, member: ClusterMember, shell: NodeShell | None
+) -> Login | None:
+    given = spec.nodes.get(member.name)
+    address = (given.address if given else None) or member.ip
+    if address is None:
+        return None
+    port = (given.port if given else None) or spec.ssh_port
+    login = Login(node=member.name, address=address, port=port)
+    try:
+        if shell is not None:
+            await _look_in(shell)
+            return replace(login, is_usable=True)
+        return await _with_offered_key(spec, secrets, login)
+    except HostKeyMismatch as error:
+        return replace(login, error=error, offered=await _offered(login))
+    except SlipwayError as error:
+        return replace(login, error=error)
+
+
+async def _with_offered_key(spec: ClusterSpec, secrets: Secrets, login: Login) -> Login:
+    """Take the host key that a node shows; try a private key with it."""
+    offered = await scan_host_key(login.address, port=login.port, timeout=SCAN_TIMEOUT)
+    key = secrets.get("ssh_private_key")
+    if key is None:
+        return replace(login, offered=offered)
+    access = NodeAccess(
+        name=login.node,
+        address=login.address,
+        port=login.port,
+        username=spec.ssh_username,
+        private_key=key,
+        host_key=offered,
+    )
+    shell = NodeShell(access)
+    try:
+        await _look_in(shell)
+    except SlipwayError as error:
+        return replace(login, offered=offered, error=error)
+    finally:
+        await shell.aclose()
+    return replace(login, offered=offered)
+
+
+async def _look_in(shell: NodeShell) -> None:
+    """Raise unless the login is root's on the node that it should be."""
+    found = await shell.run(_WHO, timeout=LOGIN_TIMEOUT)
+    if found.exit_code != 0:
+        raise PctMissing(
+            f"The SSH login to {shell.node} finds no `pct`; it has to be root's on a Proxmox node."
+        )
+    name = found.stdout.split()[-1].partition(".")[0]
+    if name.lower() != shell.node.lower():
+        raise AnotherNode(f"The SSH login to {shell.node} ends on a machine that calls itself {name}.")
+
+
+async def _offered(login: Login) -> str | None:
+    try:
+        return await scan_host_key(login.address, port=login.port, timeout=SCAN_TIMEOUT)
+    except SlipwayError:
+        return None
+
+
+def _faults(spec: ClusterSpec, secrets: Secrets, login: Login) -> Sequence[FieldError]:
+    message = _words(login)
+    if isinstance(login.error, PctMissing):
+        fields = ["ssh.username"]
+    elif isinstance(login.error, AnotherNode):
+        fields = [f"ssh.nodes.{login.node}.address"]
+    elif isinstance(login.error, AccessRefused | Invalid):
+        names = {"ssh_private_key": "ssh.private_key", "ssh_password": "ssh.password"}
+        fields = [*(names[each] for each in names if each in secrets), "ssh.username"]
+    elif isinstance(login.error, HostKeyMismatch):
+        fields = [f"ssh.nodes.{login.node}.host_key"]
+    else:
+        given = spec.nodes.get(login.node)
+        is_of_node = given is not None and (given.address is not None or given.port is not None)
+        fields = [f"ssh.nodes.{login.node}.address" if is_of_node else "ssh.port"]
+    return [FieldError(field=field, message=message) for field in fields]
+
+
+def _words(login: Login) -> str:
+    error = login.error
+    if error is None:
+        return ""
+    if isinstance(error, AccessRefused):
+        return f"{error.message} Check the user name, and the password or that the key is in authorized_keys."
+    if isinstance(error, HostKeyMismatch):
+        shown = (
+            f" It shows {login.offered}; compare that with /etc/ssh/ssh_host_*_key.pub on the node itself."
+        )
+        return error.message + (shown if login.offered else "")
+    if isinstance(error, Invalid):
+        return error.message
+    return f"{error.message} (tried {login.address}, port {login.port}; check address, port and firewall)"
