@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 
 import pytest
 from integration.inventory.test_acceptance import ARCHIVE, World, world  # noqa: F401  a fixture
+from nats.aio.client import Client
 from sqlalchemy import select, text
 
 from slipway.contracts import batches, bulk, containers, jobs
 from slipway.contracts.message import Id
-from slipway.contracts.problems import Conflict, Forbidden, Invalid
+from slipway.contracts.problems import Conflict, Forbidden, Invalid, Unavailable
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
@@ -121,6 +122,27 @@ async def test_several_like_one_get_the_next_free_names_and_secrets_of_their_own
     async with fleet.world.tables.begin() as connection:
         sealed = list(await connection.scalars(select(tables.credentials.c.sealed)))
     assert len(set(sealed)) == 4
+
+
+async def test_ways_out_are_open_while_the_bus_is_almost_full(fleet: Fleet, admin: Client) -> None:
+    """Stopping and deleting, one or many, are accepted; what adds something is refused."""
+    await fleet.make(2)
+    one = (await fleet.world.gateway.ask(containers.ListContainers())).items[0].id
+    plan = await fleet.world.gateway.ask(bulk.PlanBatch(kind=JobKind.DELETE, selection="name:*"))
+    config = (await admin.jetstream().stream_info("EVENTS")).config
+    await admin.jetstream().publish("slipway.v1.event.job.x.log", b"x" * 90_000)
+    await admin.jetstream().update_stream(config.evolve(max_bytes=100_000))
+    await fleet.world.inventory.measure()
+
+    with pytest.raises(Unavailable, match="Stopping, deleting and cancelling go on"):
+        await fleet.create(2)
+    with pytest.raises(Unavailable, match="EVENTS"):
+        await fleet.world.gateway.ask(jobs.RequestJob(container=one, kind=JobKind.BACKUP))
+    stop = await fleet.world.gateway.ask(jobs.RequestJob(container=one, kind=JobKind.STOP))
+    await fleet.take(stop.job.id, JobState.SUCCEEDED)
+    deleted = await fleet.ask(bulk.RequestBatch(kind=JobKind.DELETE, selection="name:*", plan=plan.hash))
+
+    assert [each.job is not None for each in (await fleet.job(deleted.job.id)).items] == [True, True]
 
 
 async def test_a_repeated_creation_of_many_gets_the_same_batch(fleet: Fleet) -> None:

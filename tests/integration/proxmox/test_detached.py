@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from contextlib import aclosing
 from datetime import timedelta
@@ -329,6 +330,90 @@ async def test_secrets_reach_the_work_and_nothing_else(
     assert all("heim" not in file.read_text() for file in (tmp_path / "runs" / "a").iterdir())
 
 
+def numbers(lines: list[Output]) -> tuple[list[int], str, list[int]]:
+    """What came before the line that says what is missing, that line, and what came after it."""
+    said = [line.text for line in lines if not line.text.startswith("[slipway: this is a lot")]
+    gap = next(place for place, text in enumerate(said) if text.startswith("[slipway:"))
+    return [int(text) for text in said[:gap]], said[gap], [int(text) for text in said[gap + 1 :]]
+
+
+async def test_of_too_much_the_beginning_and_the_end_are_kept(detached: Detached, tmp_path: Path) -> None:
+    """The file in the guest is bounded, and says how much is missing; no line is torn or doubled."""
+    await detached.begin("a", script="seq 20000; echo all >&2", timeout=LIMIT, keep_bytes=64_000)
+
+    lines, ended = await story(detached, "a")
+
+    first, said, last = numbers([line for line in lines if line.stream is Stream.STDOUT])
+    assert (first, last) == (list(range(1, len(first) + 1)), list(range(20001 - len(last), 20001)))
+    assert re.fullmatch(
+        r"\[slipway: \d+ bytes of the output are left out here; its last lines follow\]", said
+    )
+    assert len(first) > 800
+    assert len(last) > 100
+    assert (texts(lines, Stream.STDERR), ended) == (["all"], Exited(0))
+    assert (tmp_path / "runs" / "a" / "out").stat().st_size < 64_000
+
+
+async def test_too_much_is_followed_from_any_line(detached: Detached) -> None:
+    """The file only grows, so that a new follower misses nothing of what is kept."""
+    await detached.begin("a", script="seq 20000", timeout=LIMIT, keep_bytes=64_000)
+    whole, _ = await story(detached, "a")
+
+    for cut in (0, 500, len(whole) - 200, len(whole) - 1):
+        rest, ended = await story(detached, "a", whole[cut].end_offset)
+        assert (rest, ended) == (whole[cut + 1 :], Exited(0))
+
+
+async def test_work_that_goes_on_writing_says_so(detached: Detached) -> None:
+    """Whoever watches sees that it goes on, and how much is left out so far."""
+    await detached.begin("a", script=f"exec yes {'x' * 500}", timeout=LIMIT, keep_bytes=8000)
+
+    async with aclosing(detached.follow("a", deadline=LIMIT)) as items:
+        async for item in items:
+            if isinstance(item, Output) and "left out so far" in item.text:
+                break
+    state = await detached.cancel("a", grace=timedelta(seconds=1))
+
+    assert item == Output(
+        stream=Stream.STDOUT,
+        text="[slipway: this is a lot of output: 1 MiB of it are left out so far]",
+        end_offset=item.end_offset if isinstance(item, Output) else 0,
+    )
+    assert state == Exited(143)
+
+
+async def test_too_much_of_a_work_that_died_is_told_before_the_next(
+    detached: Detached, tmp_path: Path
+) -> None:
+    """Its last lines were not in the file yet; what was kept before counts against the bound."""
+    ran = tmp_path / "ran"
+    script = f"echo x >>{ran}; seq 20000; [ $(wc -l <{ran}) -gt 1 ] || {{ sync; echo; sleep 60; }}"
+    await detached.begin("a", script=script, timeout=LIMIT, keep_bytes=64_000)
+    folder = tmp_path / "runs" / "a"
+    await until(
+        lambda: any((part := folder / f"o.{n}").exists() and b"o20000\n" in part.read_bytes() for n in (0, 1))
+    )
+    kill_wrapper(folder)
+
+    await detached.begin("a", script=script, timeout=LIMIT, keep_bytes=64_000)
+    lines, _ = await story(detached, "a")
+
+    assert texts(lines).count("20000") == 2
+    assert (folder / "out").stat().st_size < 2 * 64_000
+
+
+async def test_output_of_what_has_ended_does_not_gather(detached: Detached, tmp_path: Path) -> None:
+    """A guest lives for years, and each of its jobs leaves some."""
+    await detached.begin("a", script="echo old", timeout=LIMIT)
+    await story(detached, "a")
+
+    await detached.begin("b", script="echo new", timeout=LIMIT)
+    await story(detached, "b")
+
+    assert not (tmp_path / "runs" / "a" / "out").exists()
+    assert await detached.begin("a", script="echo again", timeout=LIMIT) == Exited(0)
+
+
 async def test_work_has_a_clean_environment(detached: Detached) -> None:
     """What it is given, what the guest has, nothing of the wrapper's."""
     await detached.begin("a", argv=["sh", "-c", "pwd; umask; env | sort"], env={"A": "1"}, timeout=LIMIT)
@@ -365,7 +450,7 @@ async def test_a_script_chooses_its_interpreter(detached: Detached) -> None:
 async def test_a_script_that_arrives_in_part_is_not_run(detached: Detached, tmp_path: Path) -> None:
     """As when the connection dies while it is sent."""
     with pytest.raises(PctFailed, match="did not arrive whole"):
-        await detached._ask("begin", "a", "10", "1", "/", stdin=b"half a tar")
+        await detached._ask("begin", "a", "10", "1", "/", "1000", stdin=b"half a tar")
 
     assert await detached.look("a") == Absent()
 

@@ -64,6 +64,24 @@ async def test_a_bus_that_is_almost_full_takes_no_new_work(
     assert 'slipway_stream_max_bytes{stream="EVENTS"} 1e+06' in metrics.render().decode()
 
 
+async def test_log_lines_give_way_before_new_work_is_refused(make_bus: MakeBus, admin: Client) -> None:
+    """From 75 % on; a service counts what it stores itself between two looks, and a refusal is one."""
+    await shrink_events(admin, 1_000_000)
+    provisioner = await make_bus("provisioner")
+    assert (provisioner.has_room_for_logs, provisioner.shortages()) == (True, {})
+
+    await provisioner.publish(Log(id="j1", text="x" * 760_000), message_id="m1")
+    rooms = [provisioner.has_room_for_logs]
+    await provisioner.measure()
+    rooms.append(provisioner.has_room_for_logs)
+    provisioner.refuse_new_work()
+    with pytest.raises(BusFull, match="maximum bytes"):
+        await provisioner.publish(Log(id="j1", text="x" * 760_000), message_id="m2")
+
+    assert rooms == [False, False]
+    assert list(provisioner.shortages()) == [BusFull.code]
+
+
 async def test_nothing_is_refused_while_the_fill_is_unknown(make_bus: MakeBus) -> None:
     """What was accepted is safe without the bus; so a bus that is away refuses nothing."""
     inventory = await make_bus("inventory")
@@ -116,12 +134,12 @@ async def test_a_heartbeat_too_slow_for_the_bus_is_said_once(
     """The consumers have their patience from `topology apply`, which may have been told another."""
     logs.configure("provisioner", LogSettings())
     provisioner = await make_bus("provisioner", Worker().register, heartbeat=2)
-    capsys.readouterr()
 
     await provisioner.measure()
     await provisioner.measure()
 
-    (told,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (told,) = [line for line in lines if line["level"] == "error"]
     assert (told["consumer"], told["ack_wait"], told["heartbeat"]) == ("provisioner-run", 3.0, 2.0)
 
 

@@ -39,3 +39,17 @@ async def test_one_check_answers_all_who_ask_at_once() -> None:
     assert {answer.status_code for answer in missing} == {503}
     assert {answer.status_code for answer in ready} == {200}
     assert ping.asked == 2
+
+
+async def test_what_is_short_is_named_and_the_service_stays_ready() -> None:
+    """Whoever is sent elsewhere because the bus is almost full could not stop what fills it."""
+    ping = Counted()
+    ping.is_there = True
+    app = HealthApp(ServiceSettings(), {"bus": ping}, behind=None, shortages=lambda: {"bus.full": "90 %"})
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+        answer = await client.get("/readyz")
+
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "degraded", "missing": {}, "degraded": {"bus.full": "90 %"}},
+    )

@@ -235,6 +235,8 @@ class JobLog(Event):
     lines: tuple[LogLine, ...]
     offset: int
     """Bytes (scripts) or lines (tasks) of the source at which this message ends."""
+    logged_bytes: int = 0
+    """How much of the job's log is stored up to here: a new owner of the run keeps the same bound."""
 
 
 class JobProgress(Event):

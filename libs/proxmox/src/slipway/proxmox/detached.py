@@ -8,13 +8,14 @@ connection, on `pct exec` or on this process; a new owner looks, and goes on whe
 
 Guarantees: under one key the work runs at most once at a time, and never again once it has an exit code; what
 was begun under other keys and still runs is ended first, so that a container has one work at a time. Each
-line of output is in the file once, whole and in the order of its stream; between standard output and standard
-error the order is that of arrival, which is close. Secrets travel on standard input, into a file that only
-root can read, and are gone before the script's first command.
+line of output is in the file once, whole and in the order of its stream, up to a bound: beyond it the middle
+is left out, and a line says how much, so that no script fills the guest's disk or outruns its follower.
+Between standard output and standard error the order is that of arrival, which is close. Secrets travel on
+standard input, into a file that only root can read, and are gone before the script's first command.
 
 Non-guarantees: work that a reboot killed is `Absent`; beginning it again runs it from its start, and its
 output is appended. NUL bytes are dropped. What a daemon that the work left behind prints after the end is
-dropped.
+dropped. A line without an end is held in the guest's memory, however long it grows.
 """
 
 import asyncio
@@ -38,6 +39,10 @@ TIMED_OUT = 124
 """The exit code of work that ran out of its own time."""
 KILL_GRACE_SECONDS = 10
 """Between TERM and KILL when the time is over."""
+KEEP_BYTES = 16 * 1024 * 1024
+"""Of each stream of a work's output, unless told: what is kept in the guest, and followed."""
+LINE_COST_BYTES = 48
+"""What a line costs beyond its text where it is stored: short ones are dear. The wrapper counts it too."""
 SILENCE_SECONDS = 60.0
 """A follower says every five seconds that it is there; longer silence means that it is not."""
 
@@ -99,6 +104,7 @@ class Detached:
         env: Mapping[str, str | SecretStr] | None = None,
         timeout: timedelta,
         directory: str = "/",
+        keep_bytes: int = KEEP_BYTES,
     ) -> Started | Running | Exited:
         """Begin a script or a command, unless it runs or has ended under this key; other work is ended.
 
@@ -109,9 +115,15 @@ class Detached:
             env: Added to a clean environment.
             timeout: Then it gets TERM, 10 s later KILL, and its exit code is 124.
             directory: Where it runs.
+            keep_bytes: How much of each of its two streams is kept, a line counted with `LINE_COST_BYTES`.
         """
         parcel = _parcel(_script(script, argv), env or {})
-        arguments = (f"{max(1, round(timeout.total_seconds()))}", str(KILL_GRACE_SECONDS), directory)
+        arguments = (
+            f"{max(1, round(timeout.total_seconds()))}",
+            str(KILL_GRACE_SECONDS),
+            directory,
+            str(keep_bytes),
+        )
         state = await self._ask("begin", key, *arguments, stdin=parcel)
         if isinstance(state, Absent):
             raise PctFailed("The work was not begun.", key=key, vmid=self._vmid)

@@ -60,7 +60,6 @@ class Bus:
         self._settings = settings
         self._draining = False
         self._broker: NatsBroker = make_broker(settings, service=service, closed=self._on_closed)
-        self._publisher = Publisher(self._broker, service=service)
         self._asker = Asker(self._broker)
         self._answered: list[AnsweredSubject[Any]] = []
         self._benches: dict[str, Workbench] = {}
@@ -68,6 +67,7 @@ class Bus:
         self._watch = Watch(
             lambda: self.connection, service=service, durables=self._benches, heartbeat=settings.heartbeat
         )
+        self._publisher = Publisher(self._broker, service=service, stored=self._watch.note_stored)
 
     @property
     def connection(self) -> Client:
@@ -131,6 +131,8 @@ class Bus:
         with contextlib.suppress(NatsError, OSError, TimeoutError):
             # Whoever asks from now on is heard: the server knows the subscriptions.
             await self.connection.flush(timeout=2)
+        with contextlib.suppress(NatsError, OSError, TimeoutError):
+            await self._watch.measure()
         self._is_usable = True
         log.info("bus ready", consumers=list(self._benches), queries=len(self._answered))
 
@@ -229,8 +231,17 @@ class Bus:
         await self._watch.measure()
 
     def refuse_new_work(self) -> None:
-        """Raise `BusFull` if the bus, when it was looked at last, had too little room for new jobs."""
+        """Raise `BusFull` if the bus, as far as is known, has too little room for new jobs."""
         self._watch.refuse_new_work()
+
+    @property
+    def has_room_for_logs(self) -> bool:
+        """Whether log lines may be stored: they give way long before what jobs need to end."""
+        return self._watch.has_room_for_logs
+
+    def shortages(self) -> dict[str, str]:
+        """Say which of the service's streams are too full, by the code that requests are refused with."""
+        return self._watch.shortages()
 
     async def _drain_queries(self) -> None:
         with contextlib.suppress(TimeoutError, NatsError):

@@ -1,7 +1,10 @@
 """`/livez`, `/readyz` and `/metrics` over HTTP, in front of a service's own pages if it has any.
 
 Raw ASGI, so that a probe costs nothing and works while everything else is broken. `/readyz` names what is
-missing. `/metrics` asks for a bearer token; without one set, it answers on loopback only.
+missing, with 503: nothing can be done here without it. What only makes the service poorer (a bus that is
+almost full, another service that is away) is named with 200: whoever is sent elsewhere, or restarted, because
+of it could not even stop and delete what fills the bus. `/metrics` asks for a bearer token; without one set,
+it answers on loopback only.
 """
 
 import asyncio
@@ -48,13 +51,23 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Ping = Callable[[], Awaitable[object]]
+Shortages = Callable[[], Mapping[str, str]]
+"""Says what is short, by code or name, without asking anybody; empty if nothing is."""
 
 
 class HealthApp:
     """The three pages; everything else goes to the application behind, if there is one."""
 
-    def __init__(self, settings: ServiceSettings, pings: Mapping[str, Ping], *, behind: Asgi | None) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        pings: Mapping[str, Ping],
+        *,
+        behind: Asgi | None,
+        shortages: Shortages = dict,
+    ) -> None:
         self.stopping = False
+        self._shortages = shortages
         self._pings = pings
         self._behind = behind
         self._host = settings.http_host
@@ -107,7 +120,9 @@ class HealthApp:
     async def _readyz(self, _headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str, bytes]:
         missing = {"service": "is stopping"} if self.stopping else await self._shared()
         status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
-        body = {"status": "not ready" if missing else "ready", "missing": missing}
+        degraded = dict(self._shortages())
+        word = "not ready" if missing else "degraded" if degraded else "ready"
+        body = {"status": word, "missing": missing, "degraded": degraded}
         return status, "application/json", json.dumps(body).encode()
 
     async def _metrics(self, headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str, bytes]:

@@ -20,7 +20,7 @@ class BusUnavailable(Unavailable):
     code = "bus.unavailable"
 
 
-class BusFull(Unavailable):
+class BusFull(BusUnavailable):
     """The bus keeps almost as much as it may: what was accepted can end, nothing new is accepted."""
 
     code = "bus.full"

@@ -13,7 +13,7 @@ wrong value of it empties the stream.
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -30,13 +30,17 @@ from slipway.runtime import headers as h
 from slipway.runtime import metrics
 from slipway.runtime.call import current
 from slipway.runtime.pipeline import Pipeline
-from slipway.runtime.problems import BusUnavailable, WriteRefused, WriteUnknown
+from slipway.runtime.problems import BusFull, BusUnavailable, WriteRefused, WriteUnknown
 from slipway.runtime.topology import EVENTS, lifetime, stream_of
 
 WRONG_SEQUENCE = frozenset({10071, 10164})
 """The bus's codes for: another write was faster."""
 DUPLICATE_IN_BATCH = 10201
 """The bus's code for: a message id of this batch is stored already."""
+
+_STORE_FAILED = 10077
+_NO_ROOM = frozenset({10002, 10023, 10047})
+"""The bus's codes for: the account or the server has no room left."""
 
 _TRIES = 3
 _TIMEOUT = timedelta(seconds=3)
@@ -48,9 +52,16 @@ Stored = tuple[Message, Mapping[str, str]]
 class Publisher:
     """Writes to the streams of one connection, as one service."""
 
-    def __init__(self, broker: NatsBroker, *, service: str) -> None:
+    def __init__(
+        self, broker: NatsBroker, *, service: str, stored: Callable[[str, int | None], None]
+    ) -> None:
+        """Take the broker, whose messages they are, and what hears how much a stream was given.
+
+        None in the place of a size means that the stream is full.
+        """
         self._broker = broker
         self._service = service
+        self._stored = stored
         self._pipeline = Pipeline()
 
     async def publish(
@@ -72,7 +83,13 @@ class Publisher:
             written[h.EXPECTED_SEQUENCE] = str(expect_last_subject_sequence)
         if fence is not None:
             written[h.EXPECTED_SUBJECT], written[h.EXPECTED_SEQUENCE] = fence[0], str(fence[1])
-        acknowledged = await self._store(subject, message.model_dump_json().encode(), written, stream)
+        payload = message.model_dump_json().encode()
+        try:
+            acknowledged = await self._store(subject, payload, written, stream)
+        except BusFull:
+            self._stored(stream, None)
+            raise
+        self._stored(stream, len(payload))
         metrics.published.labels(h.type_of(message)).inc()
         return acknowledged.seq
 
@@ -114,7 +131,11 @@ class Publisher:
             (event, self.headers_of(event, message_id=f"{commit_id}:{place}"))
             for place, event in enumerate(events, start=1)
         ]
-        last = await self._send_batch([(state, record), *facts], batch=commit_id)
+        try:
+            last = await self._send_batch([(state, record), *facts], batch=commit_id)
+        except BusFull:
+            self._stored(EVENTS, None)
+            raise
         for message in (state, *events):
             metrics.published.labels(h.type_of(message)).inc()
         return last - len(events)
@@ -187,13 +208,23 @@ def _committed(answer: dict[str, Any], batch: str) -> int:
     code = answer["error"].get("err_code", 0)
     if code in WRONG_SEQUENCE or code == DUPLICATE_IN_BATCH:
         raise WriteRefused("The record was written by somebody else, or by this very commit.", commit=batch)
-    raise BusUnavailable(f"The bus refused a commit: {answer['error'].get('description')}", commit=batch)
+    description = str(answer["error"].get("description"))
+    if is_full(code, description):
+        raise BusFull(f"The bus is full, so a job's record can't be written: {description}", commit=batch)
+    raise BusUnavailable(f"The bus refused a commit: {description}", commit=batch)
 
 
 def _refusal(error: APIError, subject: str) -> WriteRefused | BusUnavailable:
     if error.err_code in WRONG_SEQUENCE:
         return WriteRefused("Another write was faster.", subject=subject)
+    if is_full(error.err_code, error.description):
+        return BusFull(f"The bus is full, so it refused a message: {error.description}", subject=subject)
     return BusUnavailable(f"The bus refused a message: {error.description}", subject=subject)
+
+
+def is_full(code: int | None, description: str | None) -> bool:
+    """Whether the bus refused something because it has no room for it."""
+    return code in _NO_ROOM or (code == _STORE_FAILED and "maximum" in (description or ""))
 
 
 def _too_large(subject: str, payload: bytes) -> TooLarge:

@@ -17,7 +17,7 @@ from slipway.contracts.problems import Unavailable
 from slipway.runtime import metrics
 from slipway.runtime.bus import Bus
 from slipway.runtime.ending import end
-from slipway.runtime.health import Asgi, HealthApp, HealthServer, Ping, WhenReady
+from slipway.runtime.health import Asgi, HealthApp, HealthServer, Ping, Shortages, WhenReady
 from slipway.runtime.logs import get_logger
 from slipway.runtime.settings import ServiceSettings
 
@@ -48,6 +48,7 @@ class Service:
         self.ready = asyncio.Event()
         self.pings: dict[str, Ping] = {"bus": bus.ping}
         self._own_pings: dict[str, Ping] = {}
+        self._shortages: list[Shortages] = [bus.shortages]
         self.port = 0
         """Where HTTP is served, once it is."""
         self._background: dict[str, Work] = {"bus": bus.watch}
@@ -61,6 +62,14 @@ class Service:
     def ping_own_work(self, name: str, check: Ping) -> None:
         """The same for the service's own background work: nothing that the command `check` could reach."""
         self._own_pings[name] = check
+
+    def tell_shortages(self, shortages: Shortages) -> None:
+        """Have readiness say what is short; it stays ready."""
+        self._shortages.append(shortages)
+
+    def shortages(self) -> dict[str, str]:
+        """Say what is short."""
+        return {name: why for told in self._shortages for name, why in told().items()}
 
     def background(self, name: str, work: Work) -> None:
         """Run something all the time; after an error it starts again, with a growing pause."""
@@ -77,7 +86,8 @@ class Service:
     async def serve(self) -> int:
         """Run until told to stop; return the exit status."""
         behind = WhenReady(self.app, self.ready) if self.app is not None else None
-        health = HealthApp(self.settings, self.pings | self._own_pings, behind=behind)
+        pings = self.pings | self._own_pings
+        health = HealthApp(self.settings, pings, behind=behind, shortages=self.shortages)
         server = HealthServer(health, self.settings)
         await server.start()
         self.port = server.port

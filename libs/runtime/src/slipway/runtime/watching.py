@@ -1,12 +1,16 @@
 """Watches what the bus keeps for a service: whether all of it is there, how far behind, how full.
 
 What is missing is logged once, and once when it is back; `ping` says it in between. A stream that refuses
-new messages when full must never get there, since nothing could be committed any more: from `FULL_SHARE` on
-nobody takes new work, so that what was accepted can end. As long as the fill is unknown there is room: a bus
-that is away keeps nobody from accepting.
+new messages when full must never get there, since nothing could be committed any more. So log lines give way
+first, from `LOGS_SHARE` on; from `FULL_SHARE` on no new work is taken, but what ends things: stopping,
+deleting, cancelling. What is left then is theirs. As long as the fill is unknown there is room: a bus that is
+away keeps nobody from accepting.
+
+Between two looks a service counts what it stores itself, and looks at once when that is much.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
@@ -25,7 +29,12 @@ log = get_logger()
 EVERY_SECONDS = 10.0
 """How often everything is looked at, and how long a good answer counts for `ping`."""
 WARN_SHARE = 0.7
+LOGS_SHARE = 0.75
 FULL_SHARE = 0.85
+LOOK_SHARE = 0.02
+"""Of a stream: after so much of its own a service looks at once how full it is."""
+MESSAGE_BYTES = 400
+"""What a message takes beyond its payload, about: subject, headers, the bus's own."""
 
 
 class Watch:
@@ -43,6 +52,10 @@ class Watch:
         self._verified_at: float | None = None
         self._missing: str | None = None
         self._fills: dict[str, float] = {}
+        self._most: dict[str, int] = {}
+        self._stored: dict[str, int] = {}
+        """What this service stored since the last look."""
+        self._look_now = asyncio.Event()
 
     async def run(self) -> None:
         """Look for ever."""
@@ -52,7 +65,9 @@ class Watch:
                 await self.measure()
             except (SlipwayError, NatsError, TimeoutError, OSError) as error:
                 log.debug("bus not measured", error=str(error))
-            await asyncio.sleep(EVERY_SECONDS)
+            self._look_now.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look_now.wait(), EVERY_SECONDS)
 
     async def verify(self) -> None:
         """Raise unless the service's streams, buckets and consumers are there."""
@@ -86,15 +101,42 @@ class Watch:
         for stream in streams_of(self._service):
             self._note_fill(stream, await bus.stream_info(stream))
 
+    def note_stored(self, stream: str, size: int | None) -> None:
+        """Count what was stored; None means that the stream refused a message because it is full."""
+        most = self._most.get(stream, 0)
+        if size is None:
+            self._fills[stream], self._stored[stream] = 1.0, 0
+            return
+        self._stored[stream] = self._stored.get(stream, 0) + size + MESSAGE_BYTES
+        if most and self._stored[stream] > most * LOOK_SHARE:
+            self._look_now.set()
+
+    def fill(self, stream: str) -> float:
+        """Tell how full a stream is, as far as is known; 0 if nothing is."""
+        most = self._most.get(stream, 0)
+        return self._fills.get(stream, 0.0) + (self._stored.get(stream, 0) / most if most else 0.0)
+
+    @property
+    def has_room_for_logs(self) -> bool:
+        """Whether EVENTS has room for more than what jobs need to end."""
+        return self.fill(EVENTS) < LOGS_SHARE
+
     def refuse_new_work(self) -> None:
         """Raise `BusFull` when EVENTS is almost full."""
-        fill = self._fills.get(EVENTS, 0.0)
+        fill = self.fill(EVENTS)
         if fill >= FULL_SHARE:
-            raise BusFull(
-                f"The bus's stream EVENTS is {fill:.0%} full: no new job is accepted until it has room. "
-                "Events end by themselves; more room gives SLIPWAY_EVENTS_MAX_BYTES and `topology apply`.",
-                stream=EVENTS,
-            )
+            raise BusFull(f"{_almost_full(fill)} Stopping, deleting and cancelling go on.", stream=EVENTS)
+
+    def shortages(self) -> dict[str, str]:
+        """Say what is too full, by the code of its problem; empty if nothing is."""
+        fill = self.fill(EVENTS)
+        if fill >= FULL_SHARE:
+            return {BusFull.code: _almost_full(fill)}
+        if fill >= LOGS_SHARE:
+            return {
+                BusFull.code: f"The bus's stream EVENTS is {min(fill, 1.0):.0%} full: log lines are left out."
+            }
+        return {}
 
     def _note_patience(self, durable: str, ack_wait: float) -> None:
         if 3 * self._heartbeat_seconds > ack_wait and durable not in self._impatient:
@@ -111,8 +153,16 @@ class Watch:
         metrics.stream_bytes.labels(stream).set(known.state.bytes)
         metrics.stream_max_bytes.labels(stream).set(most)
         fill, before = known.state.bytes / most if most > 0 else 0.0, self._fills.get(stream, 0.0)
-        self._fills[stream] = fill
+        self._fills[stream], self._most[stream], self._stored[stream] = fill, max(0, most), 0
         if fill >= WARN_SHARE > before:
             log.warning("stream fills up", stream=stream, fill=round(fill, 3), max_bytes=most)
         elif before >= WARN_SHARE > fill:
             log.info("stream has room again", stream=stream, fill=round(fill, 3))
+
+
+def _almost_full(fill: float) -> str:
+    return (
+        f"The bus's stream EVENTS is {min(fill, 1.0):.0%} full: no new job is accepted until it has room. "
+        "Log lines end after seven days, other events after 90; more room gives SLIPWAY_EVENTS_MAX_BYTES "
+        "and `slipway topology apply`."
+    )

@@ -35,7 +35,14 @@ def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker:
     bundles = Bundles(bus)
     reach = settings.reach
     worker = Worker(
-        bus, Runs(bus), access, bundles, Sealer(settings), patience=settings.step_patience, reach=reach
+        bus,
+        Runs(bus),
+        access,
+        bundles,
+        Sealer(settings),
+        patience=settings.step_patience,
+        reach=reach,
+        log_limits=settings.log_limits,
     )
     bus.consume(RunJob, worker.run, durable="provisioner-run", slots=settings.run_slots)
     bus.answer(ExplainRun, Explainer(bus, access, bundles, reach).explain)

@@ -46,6 +46,7 @@ class Execution:
         self._work: Work | None = None
         self._told = asyncio.Event()
         self._is_superseded = False
+        self._noted: Problem | None = None
         self._known: Mapping[str, Mapping[str, str]] = {}
         story.on_news = self.hear
 
@@ -101,17 +102,39 @@ class Execution:
 
     async def end(self, state: JobState, problem: Problem) -> None:
         """End the run badly: the error first, then the policy, then the terminal record with `done`."""
-        record = self._story.record
-        if record.error is None:
-            problem = aftermath.with_evidence(problem, self._work, "\n".join(self._story.last_lines))
-            await steps.fail(self._story, problem.message, error=problem)
+        if self._story.record.error is None:
+            await self.note_failure(problem)
+            await self._end_given_up(problem)
+            problem = self._noted or problem
         else:
-            problem = record.error
+            problem = self._story.record.error
             state = JobState.CANCELLED if problem.code == Cancelled.code else JobState.FAILED
         exists = await self._keep_policy()
         done = events.done(self._story.record, state, error=problem)
         await self._story.commit(done, state=state, finished_at=now(), exists_on_host=exists)
         log.info("run ended", state=state, code=problem.code)
+
+    async def note_failure(self, problem: Problem) -> None:
+        """Write the error, before anything is done about it."""
+        told = aftermath.with_evidence(problem, self._work, "\n".join(self._story.last_lines))
+        await steps.fail(self._story, told.message, error=told)
+        self._noted = told
+
+    async def end_left(self, work: Work) -> None:
+        """End what an owner that vanished had begun on the host in the step that failed."""
+        self._work = work
+        failed = {each.name for each in self._story.record.steps if each.status == "failed"}
+        for step in pipelines.plan(work):
+            if step.name in failed and step.is_cancellable:
+                work.step = step
+                await self._end_remote(work, step)
+
+    async def _end_given_up(self, problem: Problem) -> None:
+        """End the work in the guest that was not waited for to its end."""
+        work = self._work
+        is_ended = problem.code in {sync.ScriptFailed.code, sync.PackagesFailed.code, Cancelled.code}
+        if work is not None and work.step is not None and work.step.phase is Phase.SYNC and not is_ended:
+            await self._end_remote(work, work.step)
 
     async def _do(self, work: Work, step: Step, *, is_skipped: bool) -> None:
         work.step = step

@@ -5,7 +5,9 @@ single messages, fenced by the record, so that no older owner's line is ever sto
 Whatever waits in the buffer leaves before the record is written again: the story keeps its order. A
 message's id is made of job, step and the offset at which it ends; a line that is sent again after a crash is
 stored once. Once a message could not be stored, none that follows it is sent: a later owner goes on from the
-last offset that was stored, so a gap would never be filled.
+last offset that was stored, so a gap would never be filled. What is left out on purpose is another thing: of
+a log that is too long, or while the bus is almost full, lines are dropped, and a line says how much
+(`log_bound`). So logs give way first, and never end a job.
 
 A cancel meets nothing half done: a write that has begun is waited for (`unbroken`).
 """
@@ -19,14 +21,16 @@ from typing import Any, Literal, TypeVar
 from slipway.contracts.jobs import JobLog, JobProgress, LogLine, RunRecord
 from slipway.contracts.message import Event
 from slipway.contracts.problems import SlipwayError
+from slipway.provisioner.log_bound import BUS_FULL, LIMITS, LogBound, LogLimits
 from slipway.provisioner.runs import Run, Runs
 from slipway.runtime.bus import Bus, WriteRefused
 from slipway.runtime.clock import now
+from slipway.runtime.problems import BusFull
 from slipway.runtime.redaction import clean
 
 LAST_LINES = 60
-FLUSH_SECONDS = 0.25
 FLUSH_BYTES = 16 * 1024
+"""Of lines as they are stored: an empty one costs too, and a message has a largest size."""
 LONGEST_KEPT = 400
 """Characters of a line that a failure shows."""
 LONGEST_PART = 64 * 1024
@@ -58,7 +62,9 @@ async def unbroken(act: Coroutine[Any, Any, ResultT]) -> ResultT:
 class Story:
     """The story of one run, told by its owner."""
 
-    def __init__(self, bus: Bus, runs: Runs, run: Run) -> None:
+    def __init__(self, bus: Bus, runs: Runs, run: Run, limits: LogLimits = LIMITS) -> None:
+        self.limits = limits
+        """Of the job's log."""
         self._bus = bus
         self._runs = runs
         self._run = run
@@ -73,6 +79,11 @@ class Story:
     def record(self) -> RunRecord:
         """Where the run stands."""
         return self._run.record
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the bus has room for log lines; what jobs need to end goes first."""
+        return self._bus.has_room_for_logs
 
     async def commit(self, *events: Event, **changes: Any) -> None:
         """Write the record with these changes and the events they cause."""
@@ -131,15 +142,17 @@ class Story:
 
 
 class Log:
-    """The lines of one step: buffered, masked, told."""
+    """The lines of one step: buffered, masked, bounded, told."""
 
     def __init__(self, story: Story, heading: JobLog) -> None:
+        self.bound = LogBound(story.limits, heading.logged_bytes)
         self._story = story
         self._heading = heading
         self._lines: list[LogLine] = []
         self._size = 0
         self._offset = heading.offset
         self._turn = asyncio.Lock()
+        self._next_at = 0.0
         self._broke: SlipwayError | None = None
 
     @property
@@ -155,7 +168,31 @@ class Log:
         """
         masked = str(clean(text))
         self._story.last_lines.append(masked[:LONGEST_KEPT])
-        parts = _parts(masked)
+        why = self.bound.why_full(self._size) or (None if self._story.has_room else BUS_FULL)
+        if why is not None:
+            self.bound.omit(len(masked) + 1, why, at_seconds=_seconds())
+            self._offset = offset
+        else:
+            await self._add(stream, masked, offset)
+        if self._broke is not None:
+            raise self._broke
+
+    async def flush(self) -> None:
+        """Tell what waits; raises what kept an earlier line from being stored."""
+        await self._send("")
+        if self.bound.is_notice_due(_seconds()):
+            await self._say_omitted(is_over=False)
+
+    async def close(self) -> None:
+        """Tell what waits, and how much is left out."""
+        await self._send("")
+        if self.bound.omitted_bytes:
+            await self._say_omitted(is_over=True)
+
+    async def _add(self, stream: Stream, text: str, offset: int) -> None:
+        if self.bound.omitted_bytes:
+            self._take(LogLine(stream=stream, text=self.bound.notice(is_over=True)))
+        parts = _parts(text)
         for number, part in enumerate(parts[:-1]):
             self._take(LogLine(stream=stream, text=part, more=True))
             # The line is not at its end: its parts carry where it began, and a number.
@@ -164,16 +201,16 @@ class Log:
         self._offset = offset
         if self._size >= FLUSH_BYTES:
             await self._send("")
-        if self._broke is not None:
-            raise self._broke
-
-    async def flush(self) -> None:
-        """Tell what waits; raises what kept an earlier line from being stored."""
-        await self._send("")
 
     def _take(self, line: LogLine) -> None:
         self._lines.append(line)
-        self._size += len(line.text)
+        self._size += len(line.model_dump_json())
+
+    async def _say_omitted(self, *, is_over: bool) -> None:
+        """Say how much is left out; it counts as logged, but is told beyond the bound."""
+        stream = self._heading.lines[-1].stream if self._heading.lines else "stdout"
+        self._take(LogLine(stream=stream, text=self.bound.notice(is_over=is_over)))
+        await self._send(f":omitted:{self.bound.omitted_bytes}")
 
     async def _send(self, part: str) -> None:
         async with self._turn:
@@ -182,14 +219,23 @@ class Log:
             # Half a line leaves under its own number only: this id would be that of the line before.
             if not self._lines or (self._lines[-1].more and not part):
                 return
-            lines, offset = tuple(self._lines), self._offset
+            await asyncio.sleep(self._next_at - _seconds())
+            lines, offset, size = tuple(self._lines), self._offset, self._size
             self._lines, self._size = [], 0
-            message = self._heading.model_copy(update={"lines": lines, "offset": offset})
+            self.bound.count(size)
+            counted = {"offset": offset, "logged_bytes": self.bound.logged_bytes}
+            message = self._heading.model_copy(update={"lines": lines, **counted})
+            self._next_at = _seconds() + self.bound.pause_seconds(size)
             try:
                 await self._story.publish(message, f"{message.id}:{message.step}:{offset}{part}")
+            except BusFull:
+                self.bound.settle(is_stored=False)
+                self.bound.omit(sum(len(line.text) for line in lines), BUS_FULL, at_seconds=_seconds())
             except SlipwayError as error:
                 self._broke = error
                 raise
+            else:
+                self.bound.settle(is_stored=True)
 
 
 @asynccontextmanager
@@ -204,7 +250,7 @@ async def logging(story: Story, heading: JobLog) -> AsyncIterator[Log]:
     async def keep_telling() -> None:
         while not is_over.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_SECONDS):
+                async with asyncio.timeout(log.bound.flush_seconds):
                     await is_over.wait()
             with suppress(SlipwayError):  # the log keeps it, and raises it again
                 await log.flush()
@@ -214,7 +260,7 @@ async def logging(story: Story, heading: JobLog) -> AsyncIterator[Log]:
         # Not cancelled: lines on their way would be lost.
         await asyncio.wait({telling})
         # What came while the last message was on its way, and what went wrong with an earlier one.
-        await log.flush()
+        await log.close()
 
     telling = asyncio.create_task(keep_telling())
     try:
@@ -227,6 +273,10 @@ async def logging(story: Story, heading: JobLog) -> AsyncIterator[Log]:
         await close()
         raise
     await close()
+
+
+def _seconds() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _parts(text: str) -> Sequence[str]:

@@ -66,15 +66,21 @@ class Runs:
         """Read a record from the leader; None if the job never ran."""
         return await self._bus.last(RunRecord, job)
 
-    async def claim(self, command: RunJob, *, at: Moment) -> Run:
-        """Take the run over from whoever has it. A terminal record is given as it is, unclaimed."""
+    async def claim(self, command: RunJob, *, at: Moment, given_up: int | None = None) -> Run:
+        """Take the run over from whoever has it. A terminal record is given as it is, unclaimed.
+
+        Args:
+            command: the run's.
+            at: now.
+            given_up: a claim whose owner is known to live: it gave the run up, and could not write so.
+        """
         commit = new_id()
         for _ in range(_ATTEMPTS):
             found = await self.load(command.job)
             if found is not None and (found[0].state.is_terminal or found[0].commit == commit):
                 return Run(*found)
             record, sequence = found or (None, 0)
-            claimed = self._claimed(command, record, commit, at)
+            claimed = self._claimed(command, record, commit, at, given_up)
             stored = await self._try(claimed, (), sequence)
             if stored is not None:
                 return Run(claimed, stored)
@@ -98,6 +104,10 @@ class Runs:
                 return
             run.record, run.sequence = await self._own(run)
         raise RecordBusy(f"The record of job {run.record.id} is being written by others.", job=run.record.id)
+
+    async def release(self, run: Run) -> None:
+        """Write that the owner gives the run up alive: its claim says nothing against the run."""
+        await self.commit(run, (), claims_without_progress=max(0, run.record.claims_without_progress - 1))
 
     async def refresh(self, run: Run) -> None:
         """Take over what somebody else wrote into the record: the cancel flag.
@@ -136,13 +146,15 @@ class Runs:
         asked = {"cancel_requested": record.cancel_requested, "destroys": record.destroys}
         return run.record.model_copy(update=asked), sequence
 
-    def _claimed(self, command: RunJob, record: RunRecord | None, commit: str, at: Moment) -> RunRecord:
+    def _claimed(
+        self, command: RunJob, record: RunRecord | None, commit: str, at: Moment, given_up: int | None
+    ) -> RunRecord:
         state = moved(record.state if record else JobState.QUEUED, Act.CLAIMED)
         ours = {"owner": self._bus.instance, "commit": commit, "state": state}
         if record is None:
             there = {"target": command.target, "exists_on_host": command.finds_container}
             return RunRecord(id=command.job, kind=command.kind, claim=1, started_at=at, **there, **ours)
-        stuck = record.claims_without_progress + 1
+        stuck = record.claims_without_progress + (record.claim != given_up)
         return record.model_copy(update={**ours, "claim": record.claim + 1, "claims_without_progress": stuck})
 
     def _cancelled(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from slipway.provisioner.log_bound import LogLimits
 from slipway.runtime.reach import ReachSettings
 from slipway.runtime.settings import Duration, ServiceSettings
 
@@ -19,3 +20,13 @@ class ProvisionerSettings(ServiceSettings, ReachSettings):
     """How long a step that can't be done now (a node that is away) is tried again before its job fails."""
     proxmox_record: Path | None = None
     """Every request to Proxmox is appended to this file, secrets masked."""
+    job_log_bytes: int = Field(default=64 * 1024 * 1024, ge=64 * 1024)
+    """How much of one job's log is kept; of what is longer the middle is left out, and a line says how much.
+    A script leaves at most a quarter of it, for each of its two streams, in its container."""
+    job_log_bytes_per_second: int = Field(default=1024 * 1024, ge=16 * 1024)
+    """How fast one job may write its log; what comes faster waits in the container."""
+
+    @property
+    def log_limits(self) -> LogLimits:
+        """The bounds of a job's log, as a value."""
+        return LogLimits(most_bytes=self.job_log_bytes, bytes_per_second=self.job_log_bytes_per_second)

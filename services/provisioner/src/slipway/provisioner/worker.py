@@ -6,11 +6,15 @@ can't be done now (a node that is away) is tried again here, with a growing paus
 nobody else retries it. What fails ends the job: the error is written first, then the policy is kept (stop or
 destroy), then the terminal record and `done` leave as one.
 
+Who can't go on because the bus is full or away, or because this process is told to stop, gives the run up and
+writes so if it can: only a claim whose owner vanished counts as one that the run has killed.
+
 Guarantees: a terminal record is never changed; a delivery is acknowledged only after it. Non-guarantee: an
 owner that was superseded, or asked to end, finds out at its next write, by the record's live subject, or by
 reading the record every few seconds; not before.
 """
 
+import asyncio
 from datetime import timedelta
 
 from nats.aio.msg import Msg
@@ -22,6 +26,7 @@ from slipway.contracts.values import JobState
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle
 from slipway.provisioner.execution import Cancelled, Execution
+from slipway.provisioner.log_bound import LIMITS, LogLimits
 from slipway.provisioner.phases.work import Work
 from slipway.provisioner.progress import Story
 from slipway.provisioner.runs import Run, Runs
@@ -38,6 +43,8 @@ log = get_logger()
 
 MOST_CLAIMS = 5
 """Claims without a newly finished step, after which a run is given up: it kills its workers."""
+RELEASE_SECONDS = 2.0
+"""How long giving a run up may take: less than a process has that is told to stop."""
 
 
 class Poisoned(Failed):
@@ -59,6 +66,7 @@ class Worker:
         *,
         patience: timedelta,
         reach: Reach = NONE,
+        log_limits: LogLimits = LIMITS,
     ) -> None:
         self._bus = bus
         self._runs = runs
@@ -67,7 +75,10 @@ class Worker:
         self._sealer = sealer
         self._patience = patience
         self._reach = reach
+        self._log_limits = log_limits
         self._going: dict[str, set[Execution]] = {}
+        self._given_up: dict[str, int] = {}
+        """Claims that this worker gave up while the bus took no word of it, by job."""
 
     async def listen(self) -> None:
         """Hear of cancel flags and newer owners as they are written."""
@@ -80,7 +91,8 @@ class Worker:
         with bind(job=command.job):
             if await self._is_over(command):
                 return
-            run = await self._runs.claim(command, at=now())
+            given_up = self._given_up.pop(command.job, None)
+            run = await self._runs.claim(command, at=now(), given_up=given_up)
             if run.record.state.is_terminal:
                 return
             log.info("run claimed", claim=run.record.claim, kind=command.kind)
@@ -99,17 +111,20 @@ class Worker:
         return (await self._bus.ask(GetJobSecrets(job=command.job))).state.is_terminal
 
     async def _own(self, command: RunJob, run: Run) -> None:
-        story = Story(self._bus, self._runs, run)
+        story = Story(self._bus, self._runs, run, self._log_limits)
         execution = Execution(story, self._patience)
         # A command that came again is another slot's: the one before has to hear of it.
         self._going.setdefault(command.job, set()).add(execution)
         try:
             _refuse_poisoned(run.record)
             await execution.run(await self._prepare(command, story, execution))
-        except (Superseded, Unavailable):
+        except Superseded:
+            raise
+        except (Unavailable, asyncio.CancelledError):
+            await self._release(run)
             raise
         except Poisoned as error:
-            await execution.end(JobState.FAILED, error.to_problem())
+            await self._bury(command, story, execution, error)
             raise
         except Cancelled as error:
             await execution.end(JobState.CANCELLED, error.to_problem())
@@ -119,6 +134,28 @@ class Worker:
             await execution.end(JobState.FAILED, problem_of(error))
         finally:
             self._leave(command.job, execution)
+
+    async def _release(self, run: Run) -> None:
+        """Give a run up; what can't be written is remembered for as long as this process lives."""
+        job, claim = run.record.id, run.record.claim
+        releasing = asyncio.create_task(self._runs.release(run))
+        done, _ = await asyncio.wait({releasing}, timeout=RELEASE_SECONDS)
+        if not done or releasing.cancelled() or releasing.exception() is not None:
+            releasing.cancel()
+            self._given_up[job] = claim
+            log.info("run given up, unwritten", job=job, claim=claim)
+
+    async def _bury(self, command: RunJob, story: Story, execution: Execution, error: Poisoned) -> None:
+        """End a run that killed its workers, and before that, once, what it left on the host."""
+        if story.record.error is None:
+            await execution.note_failure(error.to_problem())
+            try:
+                await execution.end_left(await self._prepare(command, story, execution))
+            except (Superseded, Unavailable):
+                raise
+            except Exception as left:  # noqa: BLE001 - whatever it is, the run has to end
+                log.warning("what the run left could not be ended", why=str(left))
+        await execution.end(JobState.FAILED, error.to_problem())
 
     def _leave(self, job: str, execution: Execution) -> None:
         others = self._going[job] - {execution}
@@ -163,7 +200,8 @@ class Worker:
 
 
 def _refuse_poisoned(record: RunRecord) -> None:
-    if record.claims_without_progress >= MOST_CLAIMS - 1 and record.error is None:
+    most = MOST_CLAIMS - 1 if record.error is None else 2 * MOST_CLAIMS
+    if record.claims_without_progress >= most:
         step = record.steps[-1].name if record.steps else "none"
         raise Poisoned(
             f"The run was taken up {MOST_CLAIMS} times, and its worker died each time in step {step}; "

@@ -1,6 +1,6 @@
 # Begin detached work, unless it runs or has ended. Files come as a tar on standard input.
 #
-# usage: FOLDER SECONDS GRACE DIRECTORY
+# usage: FOLDER SECONDS GRACE DIRECTORY KEEP
 folder=$1
 shift
 for tool in flock setsid mkfifo tar dd; do
@@ -28,13 +28,17 @@ while alive; do
     kill -KILL "-$group" 2>/dev/null
     nap 0.05
 done
-# What another job began and gave up is ended: a container has one job at a time, and this is the one.
+# What another job began and gave up is ended: a container has one job at a time, and this is the one. Nobody
+# follows the output of what has ended either: a guest that is kept for years must not gather it.
 for other in ../*/; do
-    [ "$other" = "../${folder##*/}/" ] || (cd "$other" && [ -e lock ] && { held lock || alive; } && finish 2)
+    [ "$other" = "../${folder##*/}/" ] && continue
+    (cd "$other" && [ -e lock ] && { held lock || alive; } && finish 2)
+    held "${other}lock" || rm -f "${other}out"
 done
-rm -f complete pid timed-out ./*.end ./*.pipe
+rm -f complete pid timed-out over ./*.end ./*.pipe
 tar -xf - && [ -e complete ] || { echo "the script did not arrive whole" >&2; exit 1; }
 # A line that was torn by a crash ends here.
 [ -z "$(tail -c 1 out)" ] || echo >>out
+append_last
 LC_ALL=C setsid sh ./wrapper "$@" </dev/null >wrapper.log 2>&1 &
 echo started

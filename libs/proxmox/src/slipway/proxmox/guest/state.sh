@@ -3,6 +3,7 @@
 #   out        the output, a mark before each line: o for standard output, e for standard error
 #   exit       the exit code; written last, at once
 #   pid        process group and start time of the work
+#   o.0 o.1    of output that is too much, the last lines; o.left tells which is newer, and how much is missing
 set -u
 umask 077
 
@@ -48,6 +49,20 @@ finish() {
     while held lock && [ "$tries" -lt 100 ]; do
         tries=$((tries + 1))
         nap 0.1
+    done
+}
+
+# Let the last lines of what was too much follow in the output, after what is missing between.
+append_last() {
+    for mark in o e; do
+        [ -e "$mark.0" ] || continue
+        turn=0 left=0
+        [ -s "$mark.left" ] && read -r turn left <"$mark.left"
+        [ "$left" -eq 0 ] || printf '%s\n' "$mark[slipway: $left bytes of the output are left out here; its last lines follow]" >>out
+        for part in "$mark.$((1 - turn))" "$mark.$turn"; do
+            [ ! -e "$part" ] || cat "$part" >>out
+        done
+        rm -f "$mark.0" "$mark.1" "$mark.left"
     done
 }
 

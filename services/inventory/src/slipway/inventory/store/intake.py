@@ -18,6 +18,10 @@ from slipway.runtime.call import Call
 from slipway.runtime.clock import now
 from slipway.runtime.ids import new_id
 
+WAYS_OUT = frozenset(
+    {JobKind.START, JobKind.STOP, JobKind.SHUTDOWN, JobKind.RESTART, JobKind.SNAPSHOT_DELETE, JobKind.DELETE}
+)
+"""Kinds that are accepted also while the bus is almost full: they end things, or write next to nothing."""
 LARGEST_BYTES = 64 * 1024
 """Of a command, as of every message: what is larger goes another way than the bus."""
 
@@ -60,7 +64,8 @@ class Intake:
         """
         if not commands:
             return
-        self._refuse_new_work()
+        if not WAYS_OUT.issuperset(each.kind for each in commands):
+            self._refuse_new_work()
         for command in commands:
             refuse_too_large(command)
         await connection.execute(insert(jobs), [_row(command, call, parent) for command in commands])

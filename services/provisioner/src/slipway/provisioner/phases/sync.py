@@ -109,7 +109,13 @@ async def _run(
     async with logging(work.story, await work.heading()) as log:
         for _ in range(_LOSSES):
             await _while_it_reboots(
-                lambda: work.detached.begin(key_of(work), script=text, env=env, timeout=timeout)
+                lambda: work.detached.begin(
+                    key_of(work),
+                    script=text,
+                    env=env,
+                    timeout=timeout,
+                    keep_bytes=log.bound.guest_bytes,
+                )
             )
             try:
                 return await _follow(work, log, complaints, timeout + FOLLOW_SLACK), list(complaints)

@@ -109,6 +109,7 @@ class Work:
             total=step.total if step else None,
             lines=(),
             offset=last.offset if last is not None and last.step == name else 0,
+            logged_bytes=last.logged_bytes if last is not None else 0,
         )
 
 

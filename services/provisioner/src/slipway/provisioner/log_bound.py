@@ -1,0 +1,102 @@
+"""How much of a job's log is kept, and what is said of the rest. Pure: it is told sizes and reads no clock.
+
+A step may use three quarters of what its job's bound leaves, so that every later step has room too. Of a
+script's output the guest itself keeps beginning and end within a part of that (`guest_bytes`); what is
+refused here is what the guest did not bound: a task's log, a guest that writes its file itself, a bus that is
+almost full.
+"""
+
+from dataclasses import dataclass
+
+MESSAGE_BYTES = 300
+"""What a message costs beyond its text: subject and headers."""
+LEAST_GUEST_BYTES = 32 * 1024
+"""Of each stream, however little is left: a script that fails late has last words."""
+FIRST_NOTICE_SECONDS = 5.0
+LONGEST_NOTICE_SECONDS = 300.0
+FLUSH_SECONDS = 0.25
+SLOW_FLUSH_SECONDS = 2.0
+"""Once a log is long: a line every now and then must not cost a message each, for hours."""
+
+TOO_LONG = "the log of this job is too long"
+BUS_FULL = "the message bus is almost full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLimits:
+    """What one job may write into its log."""
+
+    most_bytes: int
+    bytes_per_second: int
+
+
+LIMITS = LogLimits(most_bytes=64 * 1024 * 1024, bytes_per_second=1024 * 1024)
+"""Unless told."""
+
+
+class LogBound:
+    """What one step may still write, and what was left out of it since something last was written."""
+
+    def __init__(self, limits: LogLimits, logged_bytes: int) -> None:
+        self._limits = limits
+        self._left_bytes = max(0, limits.most_bytes - logged_bytes)
+        self._most_bytes = logged_bytes + self._left_bytes * 3 // 4
+        self.logged_bytes = logged_bytes
+        """Of the job's log up to here, earlier steps included."""
+        self.omitted_bytes = 0
+        self._said_bytes = 0
+        self._why = ""
+        self._notice_seconds = FIRST_NOTICE_SECONDS
+        self._notice_at = 0.0
+
+    @property
+    def guest_bytes(self) -> int:
+        """How much of each of its two streams a script may leave in its guest."""
+        return max(LEAST_GUEST_BYTES, self._left_bytes // 4)
+
+    @property
+    def flush_seconds(self) -> float:
+        """How long a line may wait for others."""
+        is_long = self.logged_bytes > self._limits.most_bytes // 8
+        return SLOW_FLUSH_SECONDS if is_long else FLUSH_SECONDS
+
+    def pause_seconds(self, size: int) -> float:
+        """How long nothing may be written after so much."""
+        return size / self._limits.bytes_per_second
+
+    def why_full(self, waiting_bytes: int) -> str | None:
+        """Why nothing may be added to what waits; None if something may."""
+        return TOO_LONG if self.logged_bytes + waiting_bytes >= self._most_bytes else None
+
+    def count(self, size: int) -> None:
+        """Count a message that is going to be written."""
+        self.logged_bytes += size + MESSAGE_BYTES
+
+    def omit(self, size: int, why: str, *, at_seconds: float) -> None:
+        """Count what is left out; the first notice of it is due at once."""
+        if self.omitted_bytes == 0:
+            self._notice_seconds, self._notice_at = FIRST_NOTICE_SECONDS, at_seconds
+        self.omitted_bytes += size
+        self._why = why
+
+    def is_notice_due(self, at_seconds: float) -> bool:
+        """Whether it is time to say that more is left out; less often the longer it lasts."""
+        if self.omitted_bytes == 0 or at_seconds < self._notice_at:
+            return False
+        self._notice_at = at_seconds + self._notice_seconds
+        self._notice_seconds = min(self._notice_seconds * 2, LONGEST_NOTICE_SECONDS)
+        return True
+
+    def notice(self, *, is_over: bool) -> str:
+        """Say how much is left out: up to here, or in all."""
+        far = "are left out here" if is_over else "are left out so far, and it goes on"
+        text = f"[slipway: {self.omitted_bytes} bytes of the log {far}: {self._why}]"
+        if is_over:
+            self._said_bytes, self.omitted_bytes = self._said_bytes + self.omitted_bytes, 0
+        return text
+
+    def settle(self, *, is_stored: bool) -> None:
+        """Take what was said of the omitted as said, or not: the bus refused it."""
+        if not is_stored:
+            self.omitted_bytes += self._said_bytes
+        self._said_bytes = 0
