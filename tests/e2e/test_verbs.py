@@ -1,13 +1,9 @@
 """The command line's verbs, as they are typed."""
 
-import asyncio
-import os
-import pty
-import sys
-
 import httpx
 import pytest
 
+from support.command_line import slipway
 from support.stack import RunningStack, create, story
 
 
@@ -27,7 +23,7 @@ async def test_a_container_is_changed_by_verbs(stack: RunningStack, api: httpx.A
     present = await slipway(stack, "forget", "typed")
     marked = await slipway(stack, "configure", "typed", "--tags", "a,b", "--onboot", "yes")
     started = await slipway(stack, "start", "typed")
-    missing = await slipway(stack, "rollback", "typed", "nothing")
+    missing = await slipway(stack, "rollback", "typed", "nothing", "--yes")
     nobody = await slipway(stack, "start", "nobody")
     found = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()["spec"]
 
@@ -62,7 +58,7 @@ async def test_deleted_while_it_is_made(stack: RunningStack, api: httpx.AsyncCli
     """`delete --cancel` ends a creation, and what it made is gone; that is what was wished for."""
     accepted = await create(api, template="counting", hostname="unwanted")
 
-    status, said = await slipway(stack, "delete", "unwanted", "--cancel")
+    status, said = await slipway(stack, "delete", "unwanted", "--cancel", "--yes")
 
     assert status == 0, said
     found = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
@@ -70,7 +66,7 @@ async def test_deleted_while_it_is_made(stack: RunningStack, api: httpx.AsyncCli
 
 
 async def test_asked_before_something_is_lost(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """In a terminal what destroys is asked for; a no changes nothing, `--yes` and a script go on."""
+    """In a terminal what destroys is shown and asked for; a no changes nothing, `--yes` goes on."""
     accepted = await create(api, template="debian-base", hostname="precious")
     await story(api, accepted["job"]["id"])
     path = f"/api/v1/containers/{accepted['container']['id']}"
@@ -82,6 +78,7 @@ async def test_asked_before_something_is_lost(stack: RunningStack, api: httpx.As
 
     assert (refused[0], kept) == (1, "ready"), refused[1]
     assert "Do it? [y/N]" in refused[1]
+    assert "LOST: container" in refused[1]
     assert agreed[0] == 0, agreed[1]
     header, row = newest[1].splitlines()
     assert header.split("\t")[0] == "kind"
@@ -103,20 +100,3 @@ async def test_failure_is_explained(stack: RunningStack, api: httpx.AsyncClient)
     assert f"now possible: slipway retry {job}" in told[1]
     assert (planned[0], "deploy" in planned[1]) == (0, True), planned[1]
     assert unknown[0] == 2
-
-
-async def slipway(stack: RunningStack, *arguments: str, typed: str | None = None) -> tuple[int, str]:
-    """Run the command line, in a terminal if something is typed; its exit status, and what it wrote."""
-    command = (sys.executable, "-m", "slipway.cli", *arguments, "--data", str(stack.data))
-    keyboard, terminal = pty.openpty()
-    os.write(keyboard, (typed or "").encode())
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL if typed is None else terminal,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await asyncio.wait_for(process.communicate(), 60)
-    for end in (keyboard, terminal):
-        os.close(end)
-    return process.returncode or 0, said.decode()

@@ -1,5 +1,6 @@
 """Batches, decided: items add up to one state; hashes name what they stand for; names are free."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,7 +9,18 @@ from slipway.contracts.bulk import PlannedItem
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobKind, JobState
-from slipway.inventory.batching import MOST_WORDS, counted, ending, hash_of, names, percent, shortened
+from slipway.inventory.batching import (
+    MOST_WORDS,
+    PlanNeeded,
+    counted,
+    destroys,
+    ending,
+    hash_of,
+    names,
+    percent,
+    refuse_unshown,
+    shortened,
+)
 
 STATES = st.dictionaries(st.sampled_from([str(state) for state in JobState]), st.integers(1, 50), min_size=1)
 
@@ -77,3 +89,16 @@ def test_a_long_error_is_cut_so_that_a_thousand_fit() -> None:
         MOST_WORDS,
         {"step": "sync.1"},
     )
+
+
+@pytest.mark.parametrize("kind", [kind for kind in JobKind if kind.destroys])
+def test_what_destroys_is_shown_before(kind: JobKind) -> None:
+    """Whatever takes something away says what, and is done only as it was shown."""
+    items = [PlannedItem(container="a", vmid=101, hostname="web-1", cluster="home", node="pve1")]
+    hashed = hash_of(kind, JobArgs(), items)
+
+    with pytest.raises(PlanNeeded):
+        refuse_unshown(kind, None, hashed, None, items)
+    refuse_unshown(kind, hashed, hashed, None, items)
+
+    assert destroys(kind, items)[0].startswith("web-1 (101): ")

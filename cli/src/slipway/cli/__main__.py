@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from slipway.cli import changes, cleaning, clusters, demo, output, topology, up, verbs
 from slipway.cli.changes import WrongArgument
 from slipway.cli.client import ApiProblem, ApiUnreachable
+from slipway.cli.confirming import Unconfirmed
 from slipway.cli.embedded.process import EmbeddedFailure
 from slipway.cli.endpoints import NotRunning
 from slipway.cli.folders import FolderInUse
@@ -24,7 +25,7 @@ from slipway.lab.guests.protocol import GuestError
 from slipway.lab.site import OtherNodes
 from slipway.runtime.settings import SettingsProblem, explain
 
-_WRONG_INPUT = (WrongArgument, argparse.ArgumentTypeError, ValidationError)
+_WRONG_INPUT = (Unconfirmed, WrongArgument, argparse.ArgumentTypeError, ValidationError)
 """What whoever typed it has to correct: exit status 2."""
 _EXPECTED = (
     ApiProblem,

@@ -1,18 +1,17 @@
 """`slipway jobs run`: the same for every container of a selection, followed as one batch."""
 
 import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from slipway.cli import planning
-from slipway.cli.changes import PLAN_FIRST, VERBS, WrongArgument, read_argument
+from slipway.cli import confirming, planning
+from slipway.cli.changes import VERBS, WrongArgument, read_argument
 from slipway.cli.client import Client
 from slipway.cli.following import connect, follow_job
-from slipway.cli.showing import show_rows, tell
+from slipway.cli.showing import tell
 
 
 def add_to(jobs: argparse.ArgumentParser) -> None:
@@ -25,7 +24,7 @@ def add_to(jobs: argparse.ArgumentParser) -> None:
     parser.add_argument("selection", help="like 101,105-110,tag:prod+node:pve1,name:web-*")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an argument")
     parser.add_argument("--plan", action="store_true", help="say what would be done, and do nothing")
-    planning.add_yes_to(parser)
+    confirming.add_to(parser)
     parser.set_defaults(act=_run)
 
 
@@ -37,13 +36,12 @@ async def _run(given: argparse.Namespace) -> int:
         "args": _arguments(given.kind, given.set),
     }
     async with connect(given) as client:
-        if given.plan or given.kind in PLAN_FIRST:
+        if given.plan or confirming.destroys(given.kind):
             plan = await client.post("/jobs", body, plan="true")
-            _show(console, plan)
+            status = planning.show_plan(console, plan)
             if given.plan:
-                return 0
-            if not (given.yes or _agreed(console, plan)):
-                tell(console, "nothing was done")
+                return status
+            if not await confirming.is_confirmed(given, f"{given.kind} of {len(plan['items'])}"):
                 return 1
             body["plan"] = plan["hash"]
         return 0 if await _follow(client, body, console) else 1
@@ -66,22 +64,3 @@ def _arguments(kind: str, words: list[str]) -> dict[str, Any]:
             raise WrongArgument(f"--set {word}: it is NAME=VALUE")
         found[name] = read_argument(name, options[name][0], value) if name in options else value
     return found
-
-
-def _agreed(console: Console, plan: Mapping[str, Any]) -> bool:
-    if not sys.stdin.isatty():
-        tell(console, "say --yes to do it without being asked")
-        return False
-    return planning.agreed(f"Do it with these {len(plan['items'])}? [y/N] ", default=False)
-
-
-def _show(console: Console, plan: Mapping[str, Any]) -> None:
-    names = ("vmid", "hostname", "cluster", "node", "lifecycle")
-    rows = [
-        [*(each.get(name) for name in names), (each.get("error") or {}).get("message")]
-        for each in plan["items"]
-    ]
-    show_rows(console, (*names, "not possible now"), rows)
-    for line in plan["destroys"]:
-        tell(console, f"destroys {line}")
-    planning.show_warnings(console, plan)

@@ -3,19 +3,18 @@
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
 
-from slipway.cli import planning
+from slipway.cli import confirming, planning
 from slipway.cli.client import ApiProblem, Client
 from slipway.cli.following import connect, follow_job
 
 NOT_FOUND = 404
-PLAN_FIRST = frozenset({"delete", "rollback", "restore"})
-"""What destroys: one is asked before; of many, the API wants the hash of the plan that was shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +137,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
             else:
                 parser.add_argument(f"--{option.replace('_', '-')}", dest=option, type=kind, help=text)
         planning.add_to(parser)
-        if name in PLAN_FIRST:
-            planning.add_yes_to(parser)
+        if confirming.destroys(name):
+            confirming.add_to(parser)
         parser.set_defaults(act=_change, verb=name)
     parser = commands.add_parser("cancel", help="end a job that waits or runs")
     parser.add_argument("--data", type=Path, help="data folder of the `up` to talk to")
@@ -148,6 +147,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "--destroy", action="store_true", help="of a creation or a copy: also remove what it has made"
     )
     planning.add_to(parser)
+    confirming.add_to(parser)
     parser.set_defaults(act=_cancel)
 
 
@@ -168,23 +168,33 @@ async def find_container(client: Client, word: str) -> str:
 async def _change(given: argparse.Namespace) -> int:
     verb = VERBS[given.verb]
     body = {name: getattr(given, name) for name in verb.options if getattr(given, name) is not None}
+    console = Console()
     async with connect(given) as client:
         path = f"/containers/{await find_container(client, given.container)}/{given.verb}"
+        ask = partial(client.post, path, body)
         if given.plan:
-            return planning.show_plan(Console(), await client.post(path, body, plan="true"))
-        if given.verb in PLAN_FIRST and not planning.is_wanted(given, f"{given.verb} of {given.container}"):
+            return planning.show_plan(console, await ask(plan="true"))
+        what = f"{given.verb} of {given.container}"
+        if confirming.destroys(given.verb) and not await confirming.is_confirmed(
+            given, what, planning.shows_losses(console, ask)
+        ):
             return 1
-        accepted = await client.post(path, body)
-        return 0 if await follow_job(client, accepted["job"]["id"], Console()) else 1
+        return 0 if await follow_job(client, (await ask())["job"]["id"], console) else 1
 
 
 async def _cancel(given: argparse.Namespace) -> int:
+    console = Console()
     async with connect(given) as client:
-        path, query = f"/jobs/{given.job}/cancel", {"destroy": "true"} if given.destroy else {}
+        query = {"destroy": "true"} if given.destroy else {}
+        ask = partial(client.post, f"/jobs/{given.job}/cancel", None, **query)
         if given.plan:
-            return planning.show_plan(Console(), await client.post(path, None, plan="true", **query))
-        await client.post(path, None, **query)
-        await follow_job(client, given.job, Console())
+            return planning.show_plan(console, await ask(plan="true"))
+        if given.destroy and not await confirming.is_confirmed(
+            given, f"cancel of {given.job} with what it has made", planning.shows_losses(console, ask)
+        ):
+            return 1
+        await ask()
+        await follow_job(client, given.job, console)
         told = await client.get(f"/jobs/{given.job}")
         return 0 if told["state"] == "cancelled" else 1
 

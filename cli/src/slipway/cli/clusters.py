@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from rich.console import Console
 
-from slipway.cli import planning
+from slipway.cli import confirming, planning
 from slipway.cli.following import connect
 from slipway.cli.showing import show_items, tell
 
@@ -20,7 +20,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser.add_argument("--data", type=Path, help="data folder of the `up` to talk to")
     parser.add_argument("cluster", help="name or id")
     planning.add_to(parser)
-    planning.add_yes_to(parser)
+    confirming.add_to(parser)
     parser.set_defaults(act=_remove)
 
 
@@ -33,7 +33,8 @@ async def _remove(given: argparse.Namespace) -> int:
             _show(console, held)
             return 0
         count = len(held["containers"])
-        if not planning.is_wanted(given, f"remove cluster {held['name']} with {count} containers"):
+        what = f"remove cluster {held['name']} with {count} containers"
+        if not await confirming.is_confirmed(given, what):
             return 1
         gone = await client.delete(path)
     count = len(gone["containers"])

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import httpx
 from rich.console import Console
 
-from slipway.cli import cleaning, planning
+from slipway.cli import cleaning, confirming
 from slipway.cli.client import Client
 from slipway.cli.following import follow_job
 from slipway.cli.output import clean, say
@@ -81,7 +81,7 @@ async def _install(choice: choose.Choice) -> bool:
         say(f"  - {sentence}")
     if choice.is_installed:
         return True
-    if sys.stdin.isatty() and not planning.agreed("Do it? [Y/n] ", default=True):
+    if sys.stdin.isatty() and not confirming.agreed("Do it? [Y/n] ", default=True):
         return False
     await setup.apply(lambda line: say(f"  | {line}"))
     return True

@@ -1,9 +1,7 @@
-"""How a plan is asked for and shown in a terminal, and how one is asked before something is lost."""
+"""How a plan is asked for and shown in a terminal."""
 
 import argparse
-import signal
-import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -24,41 +22,38 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help="only say what would be done")
 
 
-def add_yes_to(parser: argparse.ArgumentParser) -> None:
-    """Add the flag that answers beforehand."""
-    parser.add_argument("--yes", action="store_true", help="do not ask before what destroys")
+def show_plan(console: Console, plan: Mapping[str, Any]) -> int:
+    """Show a plan, of one container or of many; 1 if a step of it fails already."""
+    return _show_items(console, plan) if "items" in plan else _show_steps(console, plan)
 
 
-def is_wanted(given: argparse.Namespace, what: str) -> bool:
-    """Ask before something is lost, where there is somebody to ask."""
-    if given.yes or not sys.stdin.isatty():
-        return True
-    return agreed(f"{what}: this can't be undone (`--plan` shows what is lost). Do it? [y/N] ", default=False)
+def shows_losses(console: Console, ask: Callable[..., Awaitable[Mapping[str, Any]]]) -> Callable[[], Any]:
+    """Give what asks for a plan and shows what would be lost."""
+
+    async def show() -> None:
+        show_losses(console, await ask(plan="true"))
+
+    return show
 
 
-def agreed(question: str, *, default: bool) -> bool:
-    """Ask a question; Ctrl-D is no, Ctrl-C ends the program."""
-    # The loop's own handler would only take note of it until the answer comes.
-    former = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        answer = input(question).strip().lower()
-    except EOFError:
-        return False
-    finally:
-        signal.signal(signal.SIGINT, former)
-    return answer in {"y", "yes"} or (default and not answer)
-
-
-def show_plan(console: Console, plan: dict[str, Any]) -> int:
-    """Show a plan; 1 if a step of it fails already."""
+def _show_steps(console: Console, plan: Mapping[str, Any]) -> int:
     container = plan["container"]
     tell(console, f"{plan['kind']} of {container['hostname']} ({container['vmid']})")
     rows = [(step["name"], _SIGNS[step["outlook"]], _words_of(step)) for step in plan["steps"]]
     show_rows(console, ("step", "outlook", "what"), rows)
-    for text in plan["destroys"]:
-        tell(console, f"LOST: {text}", style="bold red")
-    show_warnings(console, plan)
+    show_losses(console, plan)
     return 1 if any(step["outlook"] == "fails" for step in plan["steps"]) else 0
+
+
+def _show_items(console: Console, plan: Mapping[str, Any]) -> int:
+    names = ("vmid", "hostname", "cluster", "node", "lifecycle")
+    rows = [
+        [*(each.get(name) for name in names), (each.get("error") or {}).get("message")]
+        for each in plan["items"]
+    ]
+    show_rows(console, (*names, "not possible now"), rows)
+    show_losses(console, plan)
+    return 0
 
 
 def _words_of(step: Mapping[str, Any]) -> str:
@@ -66,7 +61,9 @@ def _words_of(step: Mapping[str, Any]) -> str:
     return str(next((step[name] for name in shown if step[name]), step["words"]))
 
 
-def show_warnings(console: Console, plan: Mapping[str, Any]) -> None:
-    """Show what one may not expect of a plan, of one or of many."""
+def show_losses(console: Console, plan: Mapping[str, Any]) -> None:
+    """Show what is lost for good and what one may not expect, of one or of many."""
+    for text in plan["destroys"]:
+        tell(console, f"LOST: {text}", style="bold red")
     for text in plan["warnings"]:
         tell(console, f"Warning: {text}")

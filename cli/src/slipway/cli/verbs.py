@@ -1,12 +1,13 @@
 """The client's verbs: what one can do to a running Slipway from a terminal."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from slipway.cli import bulk, planning
+from slipway.cli import bulk, confirming, planning
 from slipway.cli.changes import find_container
 from slipway.cli.following import connect, follow_job
 from slipway.cli.progress import PHASES
@@ -35,7 +36,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "--cancel", action="store_true", help="if it is being created: end that, and remove what was made"
     )
     planning.add_to(deleting)
-    planning.add_yes_to(deleting)
+    confirming.add_to(deleting)
     for name, kept in (("snapshots", "a container's snapshots"), ("backups", "the backups of a container")):
         _add(commands, name, _kept, f"list {kept}").add_argument("container")
     forgetting = "drop the record of a container whose host is gone; it is back once it is seen there"
@@ -44,6 +45,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     retrying.add_argument("job")
     retrying.add_argument("--phase", choices=PHASES, help="begin there; of a creation")
     planning.add_to(retrying)
+    confirming.add_to(retrying)
 
 
 def _add(
@@ -94,15 +96,16 @@ async def _follow(given: argparse.Namespace) -> int:
 
 
 async def _delete(given: argparse.Namespace) -> int:
+    console = Console()
     async with connect(given) as client:
         path = f"/containers/{await find_container(client, given.container)}"
-        query = {"cancel": "true"} if given.cancel else {}
+        ask = partial(client.delete, path, **({"cancel": "true"} if given.cancel else {}))
         if given.plan:
-            return planning.show_plan(Console(), await client.delete(path, plan="true", **query))
-        if not planning.is_wanted(given, f"delete {given.container}"):
+            return planning.show_plan(console, await ask(plan="true"))
+        losses = planning.shows_losses(console, ask)
+        if not await confirming.is_confirmed(given, f"delete {given.container}", losses):
             return 1
-        accepted = await client.delete(path, **query)
-        is_done = await follow_job(client, accepted["job"]["id"], Console())
+        is_done = await follow_job(client, (await ask())["job"]["id"], console)
         # A creation that was cancelled has not succeeded, yet what was wished for is done.
         gone = given.cancel and (await client.get(path))["lifecycle"] == "deleted"
         return 0 if is_done or gone else 1
@@ -131,12 +134,21 @@ async def _forget(given: argparse.Namespace) -> int:
 
 
 async def _retry(given: argparse.Namespace) -> int:
-    path, body = f"/jobs/{given.job}/retry", {"phase": given.phase} if given.phase else None
+    console = Console()
+    path, body = f"/jobs/{given.job}/retry", {"phase": given.phase} if given.phase else {}
     async with connect(given) as client:
-        if given.plan:
-            return planning.show_plan(Console(), await client.post(path, body, plan="true"))
+        job = await client.get(f"/jobs/{given.job}")
+        kind = job.get("items_kind") or job["kind"]
+        if given.plan or confirming.destroys(kind):
+            plan = await client.post(path, body, plan="true")
+            status = planning.show_plan(console, plan)
+            if given.plan:
+                return status
+            if not await confirming.is_confirmed(given, f"retry of {kind}"):
+                return 1
+            body |= {"plan": plan["hash"]} if "items" in plan else {}
         accepted = await client.post(path, body)
-        return 0 if await follow_job(client, accepted["job"]["id"], Console()) else 1
+        return 0 if await follow_job(client, accepted["job"]["id"], console) else 1
 
 
 def _count(word: str) -> int:

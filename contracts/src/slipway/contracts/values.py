@@ -46,6 +46,11 @@ class JobKind(StrEnum):
         """Whether its container does not exist before it."""
         return self in {JobKind.CREATE, JobKind.CLONE}
 
+    @property
+    def destroys(self) -> bool:
+        """Whether it takes something away for good: asked before, and of many done only as it was shown."""
+        return self in {JobKind.DELETE, JobKind.ROLLBACK, JobKind.RESTORE, JobKind.SNAPSHOT_DELETE}
+
 
 class JobState(StrEnum):
     """Where a job stands."""

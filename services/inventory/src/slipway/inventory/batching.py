@@ -13,12 +13,13 @@ from slipway.contracts.problems import Conflict, FieldError, Invalid, Problem, P
 from slipway.contracts.values import JobKind, JobState, OnFailure
 from slipway.inventory import job_rules
 
-DESTRUCTIVE: Mapping[str, str] = {
-    "container.delete": "with all its disks and credentials",
-    "container.rollback": "all that was written since the snapshot",
-    "container.restore": "all that was written since the backup",
+_TAKEN: Mapping[JobKind, str] = {
+    JobKind.DELETE: "with all its disks and credentials",
+    JobKind.ROLLBACK: "all that was written since the snapshot",
+    JobKind.RESTORE: "all that was written since the backup",
+    JobKind.SNAPSHOT_DELETE: "the snapshot",
 }
-"""Kinds that need the hash of the plan that was shown, and what each takes away."""
+"""What each kind that destroys takes away; it needs the hash of the plan that was shown."""
 MOST_WORDS = 240
 """Characters of an item's error that its batch repeats; the job of the item has the whole."""
 MOST_NAMED = 20
@@ -142,10 +143,9 @@ def identities(items: Sequence[PlannedItem]) -> list[list[str]]:
 
 def destroys(kind: JobKind, items: Sequence[PlannedItem]) -> tuple[str, ...]:
     """Say what a batch would take away for good."""
-    taken = DESTRUCTIVE.get(str(kind))
-    if taken is None:
+    if not kind.destroys:
         return ()
-    return tuple(f"{each.hostname} ({each.vmid}): {taken}" for each in items if each.error is None)
+    return tuple(f"{each.hostname} ({each.vmid}): {_TAKEN[kind]}" for each in items if each.error is None)
 
 
 def refuse_unshown(
@@ -160,7 +160,7 @@ def refuse_unshown(
         shown: the identities of the plan that was shown under `given`, if it is still known.
         items: what would be done now.
     """
-    if given == hashed or (given is None and str(kind) not in DESTRUCTIVE):
+    if given == hashed or (given is None and not kind.destroys):
         return
     if given is None:
         message = (

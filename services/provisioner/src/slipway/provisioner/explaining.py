@@ -151,8 +151,7 @@ def _planned(step: Step, outlook: str, **told: Any) -> PlannedStep:
 
 
 def _destroys(command: RunJob) -> tuple[str, ...]:
-    told = DESTROYS.get(command.kind)
-    return (told.format(**_named(command)),) if told else ()
+    return (DESTROYS[command.kind].format(**_named(command)),) if command.kind.destroys else ()
 
 
 async def _warnings(work: Work) -> list[str]:

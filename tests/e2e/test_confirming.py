@@ -1,0 +1,80 @@
+"""Nothing is destroyed by a command that nobody has confirmed."""
+
+import json
+import secrets
+
+import httpx
+import pytest
+
+from support.command_line import slipway
+from support.stack import RunningStack, create, done, story
+
+WRONG_INPUT = 2
+
+
+@pytest.mark.timeout(300)  # a dozen processes, one after the other
+async def test_without_a_terminal_what_destroys_needs_yes(
+    stack: RunningStack, api: httpx.AsyncClient
+) -> None:
+    """One and many, a first and a second try: refused with what to add, and no job is made."""
+    name = f"kept-{secrets.token_hex(3)}"
+    accepted = await create(api, template="debian-base", hostname=name)
+    await story(api, accepted["job"]["id"])
+    path = f"containers/{accepted['container']['id']}"
+    await done(api, f"{path}/snapshot", {"snapshot": "before"})
+    failed = await api.post(f"/api/v1/{path}/rollback", json={"snapshot": "nothing"})
+    await story(api, failed.json()["job"]["id"])
+    chosen = f"name:{name}"
+    before = await _jobs(api)
+
+    refused = {
+        words: await slipway(stack, *words)
+        for words in (
+            ("delete", name),
+            ("delete", name, "--cancel"),
+            ("rollback", name, "before"),
+            ("snapshot-delete", name, "before"),
+            ("restore", name, f"local:backup/vzdump-lxc-{accepted['container']['vmid']}-2026.tar.zst"),
+            ("retry", failed.json()["job"]["id"]),
+            ("cancel", failed.json()["job"]["id"], "--destroy"),
+            ("jobs", "run", "delete", chosen),
+            ("jobs", "run", "rollback", chosen, "--set", "snapshot=before"),
+            ("jobs", "run", "snapshot-delete", chosen, "--set", "snapshot=before"),
+        )
+    }
+    still = await _jobs(api)
+    agreed = await slipway(stack, "rollback", name, "before", "--yes")
+
+    for words, (status, said) in refused.items():
+        assert (status, "Add --yes to do it" in said) == (WRONG_INPUT, True), (words, said)
+        assert said.splitlines()[-1].startswith("slipway: "), (words, said)
+    assert still == before
+    assert agreed[0] == 0, agreed[1]
+
+
+@pytest.mark.timeout(200)
+async def test_a_second_try_of_many_is_shown_and_confirmed(
+    stack: RunningStack, api: httpx.AsyncClient
+) -> None:
+    """The plan that is shown is the one that is done: its hash goes along."""
+    name = f"again-{secrets.token_hex(3)}"
+    accepted = await create(api, template="debian-base", hostname=name)
+    await story(api, accepted["job"]["id"])
+    wanted = {"kind": "container.rollback", "selection": f"name:{name}", "args": {"snapshot": "nothing"}}
+    plan = (await api.post("/api/v1/jobs?plan=true", json=wanted)).json()
+    batch = (await api.post("/api/v1/jobs", json={**wanted, "plan": plan["hash"]})).json()["job"]["id"]
+    await story(api, batch)
+
+    planned = await slipway(stack, "retry", batch, "--plan")
+    refused = await slipway(stack, "retry", batch)
+    agreed = await slipway(stack, "retry", batch, "--yes")
+
+    assert (planned[0], name in planned[1], "LOST: " in planned[1]) == (0, True, True), planned[1]
+    assert refused[0] == WRONG_INPUT, refused[1]
+    assert "plan.needed" not in agreed[1]
+    newest = (await api.get("/api/v1/jobs", params={"kind": "batch"})).json()["items"][0]
+    assert (newest["retry_of"], agreed[0]) == (batch, 1), json.dumps(newest)
+
+
+async def _jobs(api: httpx.AsyncClient) -> list[str]:
+    return [each["id"] for each in (await api.get("/api/v1/jobs", params={"limit": 20})).json()["items"]]
