@@ -66,7 +66,7 @@ async def test_a_lock_is_named(ground: Ground) -> None:
     told = [await explained(ground, kind, **args) for kind, args in CHANGES]
 
     assert [fault(each) for each in free] == [None] * len(CHANGES)
-    assert [fault(each) for each in told] == ["proxmox.container-locked"] * len(CHANGES)
+    assert [fault(each) for each in told] == ["container.left-locked"] * len(CHANGES)
     assert all(any("(backup)" in text for text in each.warnings) for each in told)
     assert (await api.config(ground.lab.name, VMID)).lock == "backup"
 

@@ -5,19 +5,23 @@ import pytest
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.values import JobKind
+from slipway.provisioner.phases.locks import Lock
 from slipway.provisioner.phases.obstacles import Seen, refusal, warnings
 from slipway.proxmox.answers import ContainerConfig, ContainerStatus
+from slipway.proxmox.task_answers import Task
 
+UPID = "UPID:pve1:000006AF:0002EAD7:6B03A7B0:vzdump::root@pam:"
 TARGET = Target(container="c", cluster="x", cluster_name="home", node="pve1", vmid=101, hostname="web")
 
 
-def seen(ha: str | None = None, **config: object) -> Seen:
+def seen(ha: str | None = None, lock: Lock | None = None, **config: object) -> Seen:
     """Give a container that runs."""
     status = {"vmid": 101, "status": "running", "ha": {"managed": ha is not None, "state": ha}}
     return Seen(
         target=TARGET,
         config=ContainerConfig.model_validate({"digest": "d", **config}),
         status=ContainerStatus.model_validate(status),
+        lock=lock,
     )
 
 
@@ -38,10 +42,23 @@ def test_what_ha_gave_up_is_not_asked_of_it(kind: JobKind) -> None:
 
 def test_what_a_killed_creation_left_is_cleared_by_a_deletion() -> None:
     """Its lock stands in the way of everything else."""
-    left = seen(lock="create")
+    left = seen(lock=Lock(target=TARGET, name="create", holder=None, left_by=None))
 
     assert refusal(job(JobKind.DELETE), left) is None
     assert refusal(job(JobKind.STOP), left) is not None
+
+
+def test_a_lock_that_passes_is_waited_for() -> None:
+    """The plan says for whom, and fails nothing."""
+    running = Task.model_validate(
+        {"upid": UPID, "type": "vzdump", "id": "", "user": "root@pam", "node": "pve1", "starttime": 1795401648}
+    )
+    held = seen(lock=Lock(target=TARGET, name="backup", holder=running, left_by=None))
+
+    assert refusal(job(JobKind.CONFIGURE), held) is None
+    [told] = warnings(job(JobKind.CONFIGURE), held)
+    assert "vzdump of root@pam" in told
+    assert "waits" in told
 
 
 def test_nothing_unusual_is_nothing_to_tell() -> None:

@@ -116,6 +116,9 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
             },
             named="hostname",
         ),
+        "unlock": Verb(
+            text="take away a lock that a killed task has left; first see that nothing works on it"
+        ),
         "migrate": Verb(
             text="move a container to another node; a running one is restarted",
             options={"target_node": (str, "where to")},

@@ -158,7 +158,13 @@ def _evidence(details: dict[str, Any]) -> list[str]:
 
 def what_now(job: dict[str, Any]) -> list[str]:
     """Say which commands make sense after a failure."""
-    commands = {"retry": f"slipway retry {job['id']}", "delete": f"slipway delete {job.get('container')}"}
+    container = job.get("container")
+    commands = {
+        "retry": f"slipway retry {job['id']}",
+        "unlock": f"slipway unlock {container}",
+        "restore": f"slipway restore {container} BACKUP (see slipway backups {container})",
+        "delete": f"slipway delete {container}",
+    }
     return [
         f"      | now possible: {commands[name]}" for name in job.get("actions") or () if name in commands
     ]

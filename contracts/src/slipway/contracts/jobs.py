@@ -131,7 +131,7 @@ class StepStatus(Value):
     is_cancellable: bool = True
     """False for a step past its point of no return."""
     message: str | None = None
-    """How it ended, in words: `nothing to do`."""
+    """How it ended, in words: `nothing to do`; of one that waits, what for."""
 
 
 class RunRecord(State):
@@ -159,6 +159,8 @@ class RunRecord(State):
     error: Problem | None = None
     exists_on_host: bool = False
     """Whether anything of the container may exist there now."""
+    waits_for: str | None = None
+    """`lock` while the running step waits for a container that another task has locked."""
     disks: Mapping[str, str] = Field(default_factory=dict)
     """Of a move that was made: the storage of each disk by its guest path, `/` for the root disk."""
     started_at: Moment
@@ -300,7 +302,8 @@ class Job(Value):
     """Its place among those that wait on its node, in the order of acceptance; 0 is the oldest. Limits and
     fairness between people may let a later one begin before it."""
     waits_for: str | None = None
-    """Why it waits: `limit` (others work on the node) or `maintenance`."""
+    """Why it waits: `limit` (others work on the node) or `maintenance`; of a job that runs, `lock` (another
+    task has locked the container; the step's message says which)."""
     actions: tuple[str, ...] = ()
     """What makes sense now: `cancel`, `retry`, `delete`."""
     created_at: Moment

@@ -38,6 +38,8 @@ class JobKind(StrEnum):
     """A new container like another one; the job is the new one's."""
     MIGRATE = "container.migrate"
     """To another node of its cluster."""
+    UNLOCK = "container.unlock"
+    """Takes away a lock that no running task holds."""
     BATCH = "batch"
     """Many jobs with one parent; inventory's alone, no worker runs it."""
 

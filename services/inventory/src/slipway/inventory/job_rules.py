@@ -47,6 +47,7 @@ ALLOWED: Mapping[JobKind, frozenset[str]] = MappingProxyType(
         JobKind.RESTORE: frozenset({"backup"}),
         JobKind.CLONE: frozenset({"hostname", "vmid", "target_node", "storage", "snapshot"}),
         JobKind.MIGRATE: frozenset({"target_node", "storage"}),
+        JobKind.UNLOCK: frozenset(),
     }
 )
 """Which arguments each kind takes; a kind that is not here can't be asked for this way."""

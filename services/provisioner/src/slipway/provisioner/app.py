@@ -41,6 +41,7 @@ def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker:
         bundles,
         Sealer(settings),
         patience=settings.step_patience,
+        lock_wait=settings.lock_wait,
         reach=reach,
         log_limits=settings.log_limits,
     )

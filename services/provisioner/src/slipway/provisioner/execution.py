@@ -11,12 +11,12 @@ from slipway.contracts.problems import Conflict, Failed, Problem, SlipwayError, 
 from slipway.contracts.values import JobKind, JobState, Phase
 from slipway.provisioner import aftermath, events, pipelines, steps
 from slipway.provisioner.patience import Patience
-from slipway.provisioner.phases import ownership, remove, sync, tasks
+from slipway.provisioner.phases import locks, ownership, remove, sync, tasks
 from slipway.provisioner.phases.work import Result, Step, Work
 from slipway.provisioner.progress import Story
 from slipway.provisioner.runs import ClaimLost, RecordBusy
 from slipway.proxmox.detached import Absent
-from slipway.proxmox.errors import AccessRefused
+from slipway.proxmox.errors import AccessRefused, ContainerLocked
 from slipway.runtime.clock import now
 from slipway.runtime.ending import end
 from slipway.runtime.logs import get_logger
@@ -24,6 +24,8 @@ from slipway.runtime.problems import BusUnavailable
 
 log = get_logger()
 
+LOCK_WAIT = timedelta(hours=2)
+"""How long a job waits for a container that another task has locked."""
 LOOK_SECONDS = 5.0
 """How often the record is read while a step acts: the word that it was written may get lost."""
 _OURS_NO_MORE = (ClaimLost, RecordBusy, BusUnavailable)
@@ -40,9 +42,12 @@ class Cancelled(Conflict):
 class Execution:
     """Goes through the steps."""
 
-    def __init__(self, story: Story, patience: timedelta) -> None:
+    def __init__(self, story: Story, patience: timedelta, lock_wait: timedelta = LOCK_WAIT) -> None:
         self._story = story
         self._patience = patience
+        self._lock_wait = lock_wait
+        self._is_open = asyncio.Event()
+        """Set while a step waits for a lock: it has begun nothing, so a cancel ends it at once."""
         self._work: Work | None = None
         self._told = asyncio.Event()
         self._is_superseded = False
@@ -92,6 +97,10 @@ class Execution:
                     raise
                 is_renewed = True
                 await self._work.renew_access()
+            except ContainerLocked as error:
+                if self._work is None or self._work.step is None:
+                    raise
+                await locks.wait(self._work, error, limit=self._lock_wait, is_open=self._is_open)
             except Unavailable as error:
                 pause = patience.pause_after(error, loop.time() - began)
                 if pause is None:
@@ -150,8 +159,10 @@ class Execution:
         looking = asyncio.create_task(self._keep_looking())
         try:
             await asyncio.wait({acting, told}, return_when=asyncio.FIRST_COMPLETED)
-            if not acting.done() and not (step.is_cancellable or self._is_superseded):
-                await asyncio.wait({acting})
+            while not (acting.done() or step.is_cancellable or self._is_superseded or self._is_open.is_set()):
+                opening = asyncio.create_task(self._is_open.wait())
+                await asyncio.wait({acting, opening}, return_when=asyncio.FIRST_COMPLETED)
+                opening.cancel()
             if acting.done():
                 return acting.result()
             if not self._is_superseded:

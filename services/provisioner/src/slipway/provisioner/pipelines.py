@@ -21,6 +21,7 @@ from slipway.provisioner.phases import (
     snapshots,
     start,
     sync,
+    unlocking,
 )
 from slipway.provisioner.phases.work import Step, Work
 
@@ -140,6 +141,10 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
             Step(name="clone.task", act=clones.copy, retried_from="clone.look"),
             Step(name="clone.snapshot-delete", act=clones.drop, is_cancellable=False),
             Step(name="clone.mark", act=clones.mark),
+        ),
+        JobKind.UNLOCK: (
+            Step(name="unlock.look", act=unlocking.look),
+            Step(name="unlock.task", act=unlocking.unlock, is_cancellable=False),
         ),
         JobKind.MIGRATE: (
             Step(name="migrate.look", act=moves.look),

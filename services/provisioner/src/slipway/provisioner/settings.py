@@ -18,6 +18,9 @@ class ProvisionerSettings(ServiceSettings, ReachSettings):
     """How many jobs one replica runs at a time."""
     step_patience: Duration = timedelta(minutes=10)
     """How long a step that can't be done now (a node that is away) is tried again before its job fails."""
+    lock_wait: Duration = timedelta(hours=2)
+    """How long a job waits for a container that a running task of someone else has locked (a nightly backup)
+    before it fails."""
     proxmox_record: Path | None = None
     """Every request to Proxmox is appended to this file, secrets masked."""
     job_log_bytes: int = Field(default=64 * 1024 * 1024, ge=64 * 1024)

@@ -25,7 +25,7 @@ from slipway.contracts.problems import Failed, SlipwayError, Superseded, Unavail
 from slipway.contracts.values import JobState
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle
-from slipway.provisioner.execution import Cancelled, Execution
+from slipway.provisioner.execution import LOCK_WAIT, Cancelled, Execution
 from slipway.provisioner.log_bound import LIMITS, LogLimits
 from slipway.provisioner.phases.work import Work
 from slipway.provisioner.progress import Story
@@ -65,6 +65,7 @@ class Worker:
         sealer: Sealer,
         *,
         patience: timedelta,
+        lock_wait: timedelta = LOCK_WAIT,
         reach: Reach = NONE,
         log_limits: LogLimits = LIMITS,
     ) -> None:
@@ -74,6 +75,7 @@ class Worker:
         self._bundles = bundles
         self._sealer = sealer
         self._patience = patience
+        self._lock_wait = lock_wait
         self._reach = reach
         self._log_limits = log_limits
         self._going: dict[str, set[Execution]] = {}
@@ -112,7 +114,7 @@ class Worker:
 
     async def _own(self, command: RunJob, run: Run) -> None:
         story = Story(self._bus, self._runs, run, self._log_limits)
-        execution = Execution(story, self._patience)
+        execution = Execution(story, self._patience, self._lock_wait)
         # A command that came again is another slot's: the one before has to hear of it.
         self._going.setdefault(command.job, set()).add(execution)
         try:

@@ -49,6 +49,7 @@ Verb = Literal[
     "restore",
     "clone",
     "migrate",
+    "unlock",
 ]
 """Short forms of `POST /api/v1/jobs`."""
 JOB_ENDED = "job.ended"

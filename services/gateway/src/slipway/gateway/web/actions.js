@@ -28,6 +28,11 @@ export function jobButtons(job, trouble, signal) {
         ];
       case "retry":
         return retryButton(job.id, trouble, signal);
+      case "unlock":
+        return job.container && unlockButton(job.container, trouble, signal);
+      case "restore":
+        return job.container && h("a", { class: "button primary", href: `#/containers/${job.container}` },
+          "Restore another backup");
       case "delete":
         return job.container && deleteButton({ id: job.container, hostname: job.hostname, vmid: job.vmid }, signal);
       default:
@@ -167,6 +172,26 @@ export function showJob(accepted) {
 function retryButton(job, trouble, signal) {
   const path = `/api/v1/jobs/${encodeURIComponent(job)}/retry`;
   return askingButton("Retry", { path, trouble, signal, look: "primary", image: "retry" }, showJob);
+}
+
+/**
+ * A button that takes away a lock which a killed task has left, once its plan was seen.
+ *
+ * @param {string} container
+ * @param {Element} trouble where it says what went wrong
+ * @param {AbortSignal} signal
+ */
+function unlockButton(container, trouble, signal) {
+  const path = `/api/v1/containers/${encodeURIComponent(container)}/unlock`;
+  const open = async () => {
+    replace(trouble);
+    try {
+      await askWithPlan({ title: "Take the lock away?", go: "Unlock", path, signal, then: showJob });
+    } catch (error) {
+      replace(trouble, problemBox(error));
+    }
+  };
+  return h("button", { type: "button", class: "button danger", onclick: open }, "Unlock");
 }
 
 /**

@@ -90,6 +90,7 @@ const KINDS = {
   "container.restore": "Restore",
   "container.clone": "Clone to",
   "container.migrate": "Migrate",
+  "container.unlock": "Unlock",
 };
 
 /**

@@ -198,7 +198,7 @@ def _job(row: Row[Any], places: Mapping[str, tuple[int, str]]) -> Job:
         error=record.error if record else None,
         args=RunJob.model_validate(row.command).args,
         position=places[row.id][0] if row.id in places else None,
-        waits_for=places[row.id][1] if row.id in places else None,
+        waits_for=places[row.id][1] if row.id in places else (record.waits_for if record else None),
         actions=actions(JobKind(row.kind), JobState(row.state), record, _standing(row)),
         created_at=row.created_at,
         started_at=row.started_at,

@@ -11,11 +11,10 @@ from types import MappingProxyType
 from slipway.contracts.jobs import JobArgs, RunJob, Target
 from slipway.contracts.problems import Conflict, SlipwayError
 from slipway.contracts.values import JobKind
-from slipway.provisioner.phases import ha, power
+from slipway.provisioner.phases import ha, locks, power
 from slipway.provisioner.phases.remove import Protected
 from slipway.provisioner.phases.work import Work
 from slipway.proxmox.answers import ContainerConfig, ContainerStatus, Power
-from slipway.proxmox.errors import ContainerLocked
 
 _ALWAYS: Mapping[JobKind, str] = MappingProxyType(
     {
@@ -66,6 +65,7 @@ class Seen:
     target: Target
     config: ContainerConfig
     status: ContainerStatus
+    lock: locks.Lock | None = None
 
     @property
     def runs(self) -> bool:
@@ -82,22 +82,18 @@ async def see(work: Work) -> Seen | None:
     try:
         config = await api.config(target.node, target.vmid)
         status = await api.status(target.node, target.vmid)
+        lock = await locks.look(work, target, config.lock) if config.lock is not None else None
     except SlipwayError:
         # The job's own steps say what is wrong.
         return None
-    return Seen(target=target, config=config, status=status)
+    return Seen(target=target, config=config, status=status, lock=lock)
 
 
 def refusal(command: RunJob, seen: Seen) -> SlipwayError | None:
     """Give what Proxmox would say against the job's first act; None if nothing is known to."""
-    kind, config, vmid = command.kind, seen.config, seen.target.vmid
-    if config.lock is not None and not (config.lock == "create" and kind in _CLEARING):
-        return ContainerLocked(
-            f"Container {vmid} is locked in Proxmox ({config.lock}): an operation works on it, or one that "
-            "died has left the lock.",
-            vmid=vmid,
-            lock=config.lock,
-        )
+    kind, config, lock, vmid = command.kind, seen.config, seen.lock, seen.target.vmid
+    if lock is not None and not lock.passes and not (lock.name == "create" and kind in _CLEARING):
+        return None if kind is JobKind.UNLOCK else locks.left(lock)
     if config.template and kind in _NOT_OF_TEMPLATES:
         return IsTemplate(
             f"Container {vmid} is a template in Proxmox: it can be cloned, and is never started, snapshotted "
@@ -126,8 +122,8 @@ def warnings(command: RunJob, seen: Seen) -> Iterator[str]:
         yield _IN_HA[kind]
     if seen.config.protection and kind in _PROTECTED_STILL:
         yield _PROTECTED_STILL[kind]
-    if seen.config.lock is not None:
-        yield f"It is locked in Proxmox now ({seen.config.lock})."
+    if seen.lock is not None:
+        yield f"{seen.lock.words} The job waits for its end." if seen.lock.passes else seen.lock.words
 
 
 def always(kind: JobKind) -> Iterator[str]:

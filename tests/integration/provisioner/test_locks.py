@@ -1,0 +1,141 @@
+"""The lock in a container's config: waited for while a task holds it, named when nobody does, taken away."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from slipway.contracts.jobs import JobArgs, RunRecord
+from slipway.contracts.values import JobKind, JobState
+from slipway.lab import faults
+from slipway.lab.node import Lab
+from slipway.proxmox.upid import Upid
+from support import lab_client
+from support.lab_client import NODE
+from support.nats import MakeBus
+from support.provisioner_side import VMID, Ground, provisioner_on, status_of
+
+CONFIGURE = JobArgs(description="changed")
+
+
+@pytest.fixture
+async def hasty(lab: Lab, make_bus: MakeBus, tmp_path: Path) -> AsyncIterator[Ground]:
+    """A worker that waits for no lock longer than a second."""
+    limits = {"lock_wait": timedelta(seconds=1)}
+    async with provisioner_on(lab, make_bus, tmp_path, **limits) as ground:
+        yield ground
+
+
+def waits(record: RunRecord) -> bool:
+    """Whether the run waits for a lock."""
+    return record.waits_for == "lock"
+
+
+async def back_up(ground: Ground, *, seconds: float | None) -> Upid:
+    """Have somebody's backup run for a while; it has locked the container."""
+    ground.lab.faults.order(faults.TaskHangs(task="vzdump", seconds=seconds))
+    upid = await ground.cluster.api.backup(NODE, VMID, storage="backup")
+    while (await ground.cluster.api.config(NODE, VMID)).lock != "backup":
+        pass
+    return upid
+
+
+async def test_a_backup_is_waited_for(ground: Ground) -> None:
+    """The reason is shown while the job waits; then it goes on."""
+    await ground.make()
+    upid = await back_up(ground, seconds=3)
+    running = ground.begin(await ground.command(JobKind.CONFIGURE, args=CONFIGURE))
+
+    waiting = await ground.until_record("j1", waits)
+    await running
+
+    record = await ground.record()
+    step = waiting.steps[-1]
+    assert f"vzdump of {upid.user}" in str(step.message)
+    assert step.is_cancellable
+    assert record.state is JobState.SUCCEEDED, record.error
+    assert (record.waits_for, [each.is_cancellable for each in record.steps][1]) == (None, False)
+    assert (await ground.cluster.api.config(NODE, VMID)).description.startswith("changed")
+
+
+async def test_a_cancel_ends_the_wait(ground: Ground) -> None:
+    """At once, also in a step that could not be left half done: nothing is begun yet."""
+    await ground.make()
+    upid = await back_up(ground, seconds=None)
+    command = await ground.command(JobKind.CONFIGURE, args=CONFIGURE)
+    running = ground.begin(command)
+    await ground.until_record("j1", waits)
+
+    await ground.cancel(command)
+    await running
+
+    record = await ground.record()
+    assert (record.state, record.waits_for) == (JobState.CANCELLED, None)
+    await ground.cluster.api.stop_task(upid)
+
+
+async def test_the_wait_is_bounded(hasty: Ground) -> None:
+    """Then the error names the lock and who holds it."""
+    await hasty.make()
+    upid = await back_up(hasty, seconds=None)
+
+    record = await hasty.run(await hasty.command(JobKind.CONFIGURE, args=CONFIGURE))
+
+    assert record.error is not None
+    assert (record.error.code, record.error.details["lock"]) == ("container.still-locked", "backup")
+    assert f"vzdump of {upid.user}" in record.error.message
+    await hasty.cluster.api.stop_task(upid)
+
+
+async def leave_locked(ground: Ground) -> Upid:
+    """Have a snapshot's worker killed: its lock stays."""
+    ground.lab.faults.order(faults.WorkerKilled(task="vzsnapshot"))
+    upid = await ground.cluster.api.snapshot(NODE, VMID, "half")
+    while (await ground.cluster.api.task_status(upid)).status != "stopped":
+        pass
+    return upid
+
+
+async def test_a_lock_that_was_left_is_named(ground: Ground) -> None:
+    """With who has left it and since when; nobody waits for what does not pass."""
+    await ground.make(rootfs="local-lvm:1")
+    upid = await leave_locked(ground)
+
+    record = await ground.run(await ground.command(JobKind.START))
+
+    assert record.error is not None
+    assert (record.error.code, record.error.details["lock"]) == ("container.left-locked", "snapshot")
+    assert record.error.details["upid"] == upid
+    assert f"vzsnapshot of {upid.user}, begun at {upid.starttime:%Y-%m-%d %H:%M:%S}" in record.error.message
+    assert "/unlock" in record.error.message
+
+
+async def test_it_is_taken_away(ground: Ground) -> None:
+    """By a job of its own; after it the container is as any other."""
+    await ground.make(rootfs="local-lvm:1")
+    await leave_locked(ground)
+
+    unlocked = await ground.run(await ground.command(JobKind.UNLOCK))
+    again = await ground.run(await ground.command(JobKind.UNLOCK, "j2"))
+    started = await ground.run(await ground.command(JobKind.START, "j3"))
+
+    assert unlocked.state is JobState.SUCCEEDED, unlocked.error
+    assert "locked in Proxmox (snapshot)" in str(unlocked.steps[0].message)
+    assert (again.steps[0].message, again.steps[1].message) == ("it is not locked", "nothing to do")
+    assert started.state is JobState.SUCCEEDED, started.error
+
+
+async def test_what_a_task_holds_is_not_taken_away(ground: Ground) -> None:
+    """Two would work on the container at once."""
+    await ground.make()
+    upid = await back_up(ground, seconds=None)
+
+    record = await ground.run(await ground.command(JobKind.UNLOCK))
+
+    assert record.error is not None
+    assert (record.error.code, record.error.details["upid"]) == ("container.lock-held", upid)
+    assert status_of(record, "unlock.task") is None
+    await ground.cluster.api.stop_task(upid)
+    with pytest.raises(Exception, match="interrupt"):
+        await lab_client.done(ground.cluster.api, upid)
