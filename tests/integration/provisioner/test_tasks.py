@@ -4,6 +4,8 @@ import pytest
 
 from slipway.contracts.values import JobKind, JobState
 from slipway.lab import faults
+from support import lab_client
+from support.lab import ended, root_client, template_of
 from support.lab_client import NODE
 from support.provisioner_side import VMID, Ground, facts_of
 
@@ -50,3 +52,52 @@ async def test_a_lost_answer_is_looked_for(ground: Ground) -> None:
 
     assert record.state is JobState.SUCCEEDED, record.error
     assert await count(ground, "vzdump") == 1
+
+
+@pytest.mark.parametrize("seconds", [-120, 120])
+@pytest.mark.parametrize("hangs", [0.0, 3.0])
+async def test_clocks_do_not_matter(ground: Ground, seconds: float, hangs: float) -> None:
+    """The answer of a creation is lost, and the node's clock is wrong: one container all the same."""
+    ground.lab.faults.order(faults.ClockOff(seconds=seconds))
+    ground.lab.faults.order(faults.TaskHangs(task="vzcreate", seconds=hangs))
+    ground.lab.faults.order(faults.LostAnswer(method="POST", path="/nodes/*/lxc"))
+
+    record = await ground.run(await ground.command(JobKind.CREATE))
+
+    assert record.state is JobState.SUCCEEDED, record.error
+    assert record.target.vmid == VMID
+    assert await count(ground, "vzcreate") == 1
+    assert not await ground.is_there(VMID + 1)
+
+
+async def test_an_older_task_is_not_taken_for_the_lost_one(ground: Ground) -> None:
+    """A backup that was made before says nothing of the one whose request never came."""
+    await ground.make()
+    ground.lab.faults.order(faults.ClockOff(seconds=120))
+    first = await ground.run(await ground.command(JobKind.BACKUP))
+    ground.lab.faults.order(faults.ApiError(method="POST", path="/nodes/*/vzdump", status=596))
+
+    second = await ground.run(await ground.command(JobKind.BACKUP, "j2"))
+
+    backups = [facts_of(each, "backup.task")["backup"] for each in (first, second)]
+    assert second.state is JobState.SUCCEEDED, second.error
+    assert await count(ground, "vzdump") == 2
+    assert len(set(backups)) == 2
+    assert all(":backup/vzdump-lxc-" in each for each in backups)
+
+
+async def test_somebody_elses_creation_is_not_cleared_away(ground: Ground) -> None:
+    """A container of ours had the VMID; what is being made there now is not what ours has left."""
+    await ground.make()
+    await lab_client.done(ground.cluster.api, await ground.cluster.api.delete(NODE, VMID))
+    ground.lab.faults.order(faults.TaskHangs(task="vzcreate", seconds=3))
+    async with root_client(ground.lab) as root:
+        theirs = {"vmid": VMID, "ostemplate": await template_of(root, ground.lab), "features": "nesting=1"}
+        upid = (await root.post(f"/nodes/{NODE}/lxc", data=theirs)).json()["data"]
+
+        record = await ground.run(await ground.command(JobKind.DELETE))
+
+        assert record.error is not None
+        assert record.error.code == "container.not-ours"
+        assert await ended(root, upid) == "OK"
+    assert await ground.is_there()

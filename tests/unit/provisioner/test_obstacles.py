@@ -50,9 +50,8 @@ def test_what_a_killed_creation_left_is_cleared_by_a_deletion() -> None:
 
 def test_a_lock_that_passes_is_waited_for() -> None:
     """The plan says for whom, and fails nothing."""
-    running = Task.model_validate(
-        {"upid": UPID, "type": "vzdump", "id": "", "user": "root@pam", "node": "pve1", "starttime": 1795401648}
-    )
+    row = {"upid": UPID, "type": "vzdump", "user": "root@pam", "node": "pve1", "starttime": 1795401648}
+    running = Task.model_validate(row)
     held = seen(lock=Lock(target=TARGET, name="backup", holder=running, left_by=None))
 
     assert refusal(job(JobKind.CONFIGURE), held) is None

@@ -51,7 +51,13 @@ class JobKind(StrEnum):
     @property
     def destroys(self) -> bool:
         """Whether it takes something away for good: asked before, and of many done only as it was shown."""
-        return self in {JobKind.DELETE, JobKind.ROLLBACK, JobKind.RESTORE, JobKind.SNAPSHOT_DELETE}
+        return self in {
+            JobKind.DELETE,
+            JobKind.ROLLBACK,
+            JobKind.RESTORE,
+            JobKind.SNAPSHOT_DELETE,
+            JobKind.UNLOCK,
+        }
 
 
 class JobState(StrEnum):

@@ -18,6 +18,7 @@ _TAKEN: Mapping[JobKind, str] = {
     JobKind.ROLLBACK: "all that was written since the snapshot",
     JobKind.RESTORE: "all that was written since the backup",
     JobKind.SNAPSHOT_DELETE: "the snapshot",
+    JobKind.UNLOCK: "its lock",
 }
 """What each kind that destroys takes away; it needs the hash of the plan that was shown."""
 MOST_WORDS = 240

@@ -34,6 +34,7 @@ DESTROYS: Mapping[JobKind, str] = MappingProxyType(
         JobKind.DELETE: "container {vmid} ({hostname}) with all its disks and snapshots",
         JobKind.ROLLBACK: "all that happened in container {vmid} ({hostname}) since the snapshot {snapshot}",
         JobKind.RESTORE: "all that happened in container {vmid} ({hostname}) since the backup {backup}",
+        JobKind.UNLOCK: "the lock of container {vmid} ({hostname}), which kept others away from it",
         JobKind.SNAPSHOT_DELETE: "the snapshot {snapshot} of container {vmid} ({hostname})",
     }
 )
