@@ -12,15 +12,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
-from slipway.lab.access.actors import VM_PRIVILEGES
-from slipway.lab.faults import NeverStops, TaskHangs
 from slipway.lab.node import Lab
 from slipway.lab.schema.calls import CALLS
-from support.lab import ended, ssh_client, trust, until
+from support.lab import ended, trust
 
 UPID = re.compile(r"UPID:pve1:[0-9A-F]{8}:[0-9A-F]{8}:[0-9A-F]{8}:\w+:\w*:[^:\s\"/]+:")
 PREFIX = "/api2/json"
@@ -54,7 +52,11 @@ def read(path: Path) -> Iterator[Exchange]:
             number=number,
             label=kept["label"],
             method=kept["method"],
-            path=kept["path"].removeprefix(PREFIX).replace("%3A", ":").replace("%40", "@"),
+            path=kept["path"]
+            .removeprefix(PREFIX)
+            .replace("%3A", ":")
+            .replace("%40", "@")
+            .replace("%21", "!"),
             given=kept["data"] or {},
             status=kept["status"],
             reason=kept["reason"],
@@ -62,37 +64,47 @@ def read(path: Path) -> Iterator[Exchange]:
         )
 
 
-ASIDE = {
-    **dict.fromkeys(range(101, 116), "the recorded client ran into its own creation, still under way"),
-    162: "asks for a task of a call that is not in use",
-    231: "needs a node that cannot send mail",
-    **dict.fromkeys((224, 225, 226), "needs a template, which the lab cannot make"),
-    398: "shows averages of times at which the lab's guest was there and the recorded one was not",
-    90: "asks for a task from before the recording",
-    91: "asks for a task from before the recording",
-}
-"""Exchanges that are not played, and why; besides those of calls that are not in use."""
 MAY_ADD = {"tokenid", "inet"}
-"""The recording is of root's tasks and of a guest without an address."""
+"""The recording may be of root's tasks and of a guest without an address."""
+
+
+class Story(Protocol):
+    """What belongs to one recording besides its exchanges."""
+
+    @property
+    def aside(self) -> Mapping[int, str]:
+        """Exchanges that are not played, and why; besides those of calls that are not in use."""
+        ...
+
+    def headers(self, player: "Player", exchange: Exchange) -> dict[str, str]:
+        """Log in as the recorded client did."""
+        ...
+
+    async def before(self, player: "Player", exchange: Exchange) -> None:
+        """Do what happened to the recorded node besides the requests."""
+        ...
 
 
 class Player:
     """Plays exchanges to a lab."""
 
-    def __init__(self, lab: Lab, acl: dict[str, frozenset[str]]) -> None:
-        self._lab = lab
-        self._acl = acl
-        self._upids: dict[str, str] = {}
-        self._ticket = ""
+    def __init__(self, lab: Lab, story: Story, client: httpx.AsyncClient) -> None:
+        self.lab = lab
+        self._client = client
+        self.ticket = ""
+        self.names: dict[str, str] = {}
+        """What the recorded node named so is named otherwise by the lab: tasks, archives."""
+        self._story = story
         self._csrf = ""
 
-    async def play(self, client: httpx.AsyncClient, exchange: Exchange) -> list[str]:
+    async def play(self, exchange: Exchange) -> list[str]:
         """Send one request; give what differs from the recorded answer."""
-        return self._compare(exchange, await self._send(client, exchange))
+        await self._story.before(self, exchange)
+        return self._compare(exchange, await self._send(exchange))
 
-    async def race(self, client: httpx.AsyncClient, exchanges: list[Exchange]) -> list[str]:
+    async def race(self, exchanges: list[Exchange]) -> list[str]:
         """Send requests at once; which of them wins is open."""
-        answers = await asyncio.gather(*(self._send(client, exchange) for exchange in exchanges))
+        answers = await asyncio.gather(*(self._send(exchange) for exchange in exchanges))
         in_order = sorted(answers, key=lambda answer: answer.status_code)
         pairs = zip(sorted(exchanges, key=lambda exchange: exchange.status), in_order, strict=True)
         return [one for exchange, answer in pairs for one in self._compare(exchange, answer)]
@@ -105,67 +117,60 @@ class Player:
         differing = [*self._differing_head(exchange, answer), *differences(exchange.body, body)]
         return [f"#{exchange.number} {exchange.call}: {one}" for one in differing]
 
-    async def _send(self, client: httpx.AsyncClient, exchange: Exchange) -> httpx.Response:
-        path = UPID.sub(lambda match: self._upids.get(match[0], match[0]), exchange.path)
+    async def _send(self, exchange: Exchange) -> httpx.Response:
+        path = self.named(exchange.path)
         if path.endswith("/status") and "stopped" in json.dumps(exchange.body) and path != exchange.path:
-            await ended(await self._root(client), path.split("/")[-2])
+            await ended(await self._root(), path.split("/")[-2])
         given = {
-            key: self._lab.root_password if value == "<masked>" else value
+            key: self.lab.root_password if value == "<masked>" else self.named(value)
             for key, value in exchange.given.items()
         }
         if exchange.label == "renew w ticket as password":
-            given["password"] = self._ticket
+            given["password"] = self.ticket
         elif exchange.label == "short pw":
             given["password"] = "abc"
-        await self._root(client)
-        headers = self._headers(exchange)
+        await self._root()
+        headers = self._story.headers(self, exchange)
         in_query = exchange.method in ("GET", "DELETE")
         url = path if "?" in path or not in_query else f"{path}?{httpx.QueryParams(given)}"
-        return await client.request(exchange.method, url, data=None if in_query else given, headers=headers)
+        return await self._client.request(
+            exchange.method, url, data=None if in_query else given, headers=headers
+        )
 
-    async def _root(self, client: httpx.AsyncClient) -> httpx.AsyncClient:
-        if not self._ticket:
-            login = {"username": "root@pam", "password": self._lab.root_password}
+    async def unseen(
+        self, method: str, path: str, given: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Any:
+        """Send a request that was not recorded, as root unless headers log in otherwise."""
+        await self._root()
+        in_query = method in ("GET", "DELETE")
+        url = f"{path}?{httpx.QueryParams(given)}" if in_query else path
+        answer = await self._client.request(
+            method, url, data=None if in_query else dict(given), headers=dict(headers or {})
+        )
+        return answer.json()["data"]
+
+    async def _root(self) -> httpx.AsyncClient:
+        client = self._client
+        if not self.ticket:
+            login = {"username": "root@pam", "password": self.lab.root_password}
             given = (await client.post("/access/ticket", data=login)).json()["data"]
-            self._ticket, self._csrf = given["ticket"], given["CSRFPreventionToken"]
-        client.headers["Cookie"] = f"PVEAuthCookie={self._ticket}"
+            self.ticket, self._csrf = given["ticket"], given["CSRFPreventionToken"]
+        client.headers["Cookie"] = f"PVEAuthCookie={self.ticket}"
         client.headers["CSRFPreventionToken"] = self._csrf
         return client
 
-    def _headers(self, exchange: Exchange) -> dict[str, str]:
-        nobody = {"Cookie": "", "CSRFPreventionToken": ""}
-        token = f"PVEAPIToken={self._lab.token_id}={self._lab.token_secret}"
-        special = {
-            "no auth": nobody,
-            "root no auth": nobody,
-            "bad ticket": nobody | {"Cookie": "PVEAuthCookie=PVE:root@pam:00000000::nonsense"},
-            "POST w/o csrf": {"CSRFPreventionToken": ""},
-            "POST bad csrf": {"CSRFPreventionToken": "00000000:nonsense"},
-            "auth header ticket": nobody | {"Authorization": f"PVEAuthCookie={self._ticket}"},
-            "bad secret": nobody | {"Authorization": f"{token}0"},
-            "bad tokid": nobody | {"Authorization": "PVEAPIToken=nobody@pve!no=x"},
-            "garbage tok": nobody | {"Authorization": "PVEAPIToken=garbage"},
-            "colon sep": nobody | {"Authorization": token.replace("=", ":")},
-        }
-        if exchange.label.startswith("tok "):
-            self._grant(exchange.number)
-            return nobody | {"Authorization": token}
-        return special.get(exchange.label, {})
-
-    def _grant(self, number: int) -> None:
-        """Give the token what it had been given by then."""
-        self._acl.clear()
-        if number >= 84:
-            self._acl["/"] = VM_PRIVILEGES
-        if number >= 86:
-            self._acl["/"] = VM_PRIVILEGES | {
-                "Datastore.Allocate", "Datastore.AllocateSpace", "Datastore.Audit", "SDN.Use", "Sys.Audit"
-            }  # fmt: skip
+    def named(self, value: Any) -> Any:
+        """Put the lab's names in the place of the recorded ones."""
+        if not isinstance(value, str):
+            return value
+        for recorded, name in self.names.items():
+            value = value.replace(recorded, name)
+        return value
 
     def _remember(self, recorded: Any, body: Any) -> None:
         pairs = zip(UPID.findall(json.dumps(recorded)), UPID.findall(json.dumps(body)), strict=False)
         if isinstance(recorded, dict) and isinstance(recorded.get("data"), str):
-            self._upids |= dict(pairs)
+            self.names |= dict(pairs)
 
     def _differing_head(self, exchange: Exchange, answer: httpx.Response) -> Iterable[str]:
         if answer.status_code != exchange.status:
@@ -233,74 +238,10 @@ def _kind(value: Any) -> str:
     return {str: "text", list: "list", dict: "object", type(None): "null"}[type(value)]
 
 
-async def interlude(lab: Lab, number: int) -> None:
-    """Do what happened to the recorded node besides the requests."""
-    match number:
-        case 144:
-            await _until_running(lab, 171)
-        case 207 | 217:
-            async with ssh_client(lab) as root:
-                await root.run("pct unlock 100", check=True)
-        case 233:
-            await _until_unlocked(lab, 100)
-        case 237:
-            lab.faults.order(TaskHangs(task="vzcreate", seconds=0.3))
-        case 246:
-            lab.faults.order(TaskHangs(task="vzstart", seconds=0.5))
-        case 268 | 298:
-            lab.faults.order(TaskHangs(task="vzcreate", seconds=1.5))
-        case 276 | 289:
-            lab.faults.order(NeverStops(vmid=200))
-        case 287 | 291:
-            lab.faults.clear()
-        case _:
-            pass
-
-
-async def _until_running(lab: Lab, vmid: int) -> None:
-    """Wait for the start that a creation with `start=1` left to a task of its own."""
-    async with ssh_client(lab) as root:
-
-        async def is_running() -> bool:
-            return "running" in str((await root.run(f"pct status {vmid}")).stdout)
-
-        await until(is_running)
-
-
-async def _until_unlocked(lab: Lab, vmid: int) -> None:
-    """Wait for the end of a backup, whose own end is not played."""
-    async with ssh_client(lab) as root:
-
-        async def is_unlocked() -> bool:
-            return "lock:" not in str((await root.run(f"pct config {vmid}")).stdout)
-
-        await until(is_unlocked)
-
-
-def is_played(exchange: Exchange) -> bool:
+def is_played(exchange: Exchange, story: Story) -> bool:
     """Whether the lab knows the call, and the exchange stands for itself."""
     is_known = any(pattern.fullmatch(exchange.call) for pattern in _CALLS)
-    return (is_known or exchange.status == 501) and exchange.number not in ASIDE
-
-
-async def prepare(lab: Lab, client: httpx.AsyncClient) -> None:
-    """Bring the lab to where the recording begins: an OS template and container 100."""
-    template = "debian-12-standard_12.12-1_amd64.tar.zst"
-    given = {"storage": "local", "template": template}
-    upid = (await client.post("/nodes/pve1/aplinfo", data=given)).json()["data"]
-    assert await ended(client, upid) == "OK"
-    options = {
-        "vmid": 100, "ostemplate": f"local:vztmpl/{template}", "rootfs": "local:2", "hostname": "ct1",
-        "memory": 512, "swap": 0, "cores": 1, "tags": "a;b", "description": "hello", "features": "nesting=1",
-        "net0": "name=eth0,bridge=vmbr0,gw=10.231.17.1,ip=10.231.17.50/24",
-    }  # fmt: skip
-    upid = (await client.post("/nodes/pve1/lxc", data=options)).json()["data"]
-    assert await ended(client, upid) == "OK"
-
-    async def is_seen() -> bool:
-        return "unknown" not in (await client.get("/cluster/resources?type=vm")).text
-
-    await until(is_seen)
+    return (is_known or exchange.status == 501) and exchange.number not in story.aside
 
 
 def open_client(lab: Lab) -> httpx.AsyncClient:

@@ -33,7 +33,13 @@ def delete_container(call: Call) -> str:
     machine, vmid, forces = call.machine, call.vmid, call.flag("force")
     change.check_destroyable(machine, vmid, forces=forces)
     ha.check_removable(machine, vmid, purges=call.flag("purge"))
-    destroy = change.destroying(machine, vmid, forces=forces)
+    destroy = change.destroying(
+        machine,
+        vmid,
+        forces=forces,
+        purges=call.flag("purge"),
+        all_disks=call.flag("destroy-unreferenced-disks"),
+    )
 
     async def body(work: Work) -> None:
         await destroy(work)
@@ -151,7 +157,16 @@ ROUTES: Routes = {
     f"GET {CONTAINER}/pending": _reading(show_pending),
     f"PUT {CONTAINER}/resize": Route(handler=resize, path="/vms/{vmid}", rights=("VM.Config.Disk",)),
     f"GET {CONTAINER}/rrddata": _reading(history),
+    f"POST {CONTAINER}/template": Route(
+        handler=lambda call: change.make_template(call.machine, call.actor, call.vmid),
+        path="/vms/{vmid}",
+        rights=("VM.Allocate",),
+    ),
     f"GET {CONTAINER}/status": _index("current", "start", "stop", "shutdown", "reboot"),
+    f"POST {CONTAINER}/status/resume": _power(lambda call: power.resume(call.machine, call.actor, call.vmid)),
+    f"POST {CONTAINER}/status/suspend": _power(
+        lambda call: power.suspend(call.machine, call.actor, call.vmid)
+    ),
     f"GET {CONTAINER}/status/current": _reading(current),
     f"POST {CONTAINER}/status/start": _power(lambda call: ha.start(call.machine, call.actor, call.vmid)),
     f"POST {CONTAINER}/status/stop": _power(

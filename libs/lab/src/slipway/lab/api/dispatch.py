@@ -14,7 +14,18 @@ from urllib.parse import unquote
 
 from slipway.lab.access.actors import Actor
 from slipway.lab.access.tickets import Doorkeeper
-from slipway.lab.api import access, backups, cluster, containers, moves, rows, snapshots, storage, tasks
+from slipway.lab.api import (
+    access,
+    backups,
+    cluster,
+    containers,
+    moves,
+    rows,
+    snapshots,
+    storage,
+    tasks,
+    volumes,
+)
 from slipway.lab.api.call import Call, Listed, Route
 from slipway.lab.api.orders import LAB, Orders
 from slipway.lab.faults import ApiError, LostAnswer, SlowAnswer
@@ -39,6 +50,7 @@ ROUTES: Mapping[str, Route] = {
     **snapshots.ROUTES,
     **moves.ROUTES,
     **backups.ROUTES,
+    **volumes.ROUTES,
 }
 UNAUTHORIZED = 401
 _PROXY_ERRORS = range(595, 600)

@@ -4,6 +4,7 @@ from typing import Any
 
 from slipway.lab.api.call import Call, Route, Routes
 from slipway.lab.host import options, snapshots
+from slipway.lab.host.configs import shown
 from slipway.lab.problems import Refused
 
 Row = dict[str, Any]
@@ -24,6 +25,21 @@ def listed(call: Call) -> list[Row]:
         "digest": call.machine.configs.digest(call.vmid),
     }
     return [*rows, now | ({"parent": present["parent"]} if "parent" in present else {})]
+
+
+def show(call: Call) -> Row:
+    """Show what one remembers."""
+    machine, name = call.machine, call.given["snapname"]
+    config = snapshots.config_of(machine, call.vmid, name)
+    found = snapshots.kept(machine, call.vmid)[name]
+    beside: Row = {"snaptime": found["snaptime"]} | ({"parent": found["parent"]} if found["parent"] else {})
+    return shown(config, machine.configs.digest(call.vmid)) | beside
+
+
+def describe(call: Call) -> None:
+    """Change a description."""
+    if "description" in call.given:
+        snapshots.describe(call.machine, call.vmid, call.given["snapname"], call.given["description"])
 
 
 def make(call: Call) -> str:
@@ -68,6 +84,15 @@ ROUTES: Routes = {
     f"GET {CONTAINER}/feature": Route(handler=feature, path=PATH, rights=("VM.Audit",)),
     f"GET {CONTAINER}/snapshot": Route(handler=listed, path=PATH, rights=("VM.Audit",)),
     f"POST {CONTAINER}/snapshot": Route(handler=make, path=PATH, rights=("VM.Snapshot",)),
+    f"GET {CONTAINER}/snapshot/{{snapname}}": Route(
+        handler=lambda _call: [{"cmd": "rollback"}, {"cmd": "config"}]
+    ),
+    f"GET {CONTAINER}/snapshot/{{snapname}}/config": Route(
+        handler=show, path=PATH, rights=("VM.Snapshot", "VM.Snapshot.Rollback", "VM.Audit"), any_right=True
+    ),
+    f"PUT {CONTAINER}/snapshot/{{snapname}}/config": Route(
+        handler=describe, path=PATH, rights=("VM.Snapshot",)
+    ),
     f"DELETE {CONTAINER}/snapshot/{{snapname}}": Route(handler=remove, path=PATH, rights=("VM.Snapshot",)),
     f"POST {CONTAINER}/snapshot/{{snapname}}/rollback": Route(
         handler=roll_back, path=PATH, rights=("VM.Snapshot", "VM.Snapshot.Rollback"), any_right=True

@@ -11,6 +11,7 @@ from slipway.lab.problems import not_permitted
 
 Row = dict[str, Any]
 DEFAULT_LIMIT = 50
+NO_CONTENT = "no content"
 
 
 def tasks(call: Call) -> Listed:
@@ -71,11 +72,13 @@ def status(call: Call) -> Row:
 
 
 def log(call: Call) -> Listed | Answer:
-    """Show a task's log, or a part of it."""
+    """Show a task's log, or a part of it; one without a line is shown with one, whatever the part."""
     lines = call.machine.tasks.log_of(call.given["upid"])
     _require_visible(call, call.given["upid"])
     if call.flag("download"):
         return Answer(body="".join(f"{line}\n" for line in lines).encode(), content_type="text/plain")
+    if not lines:
+        return Listed([{"n": 1, "t": NO_CONTENT}], 1)
     start, limit = call.number("start") or 0, call.number("limit")
     end = None if limit == 0 else start + (DEFAULT_LIMIT if limit is None else limit)
     numbered = [{"n": number, "t": line} for number, line in enumerate(lines, 1)]

@@ -36,8 +36,14 @@ class Backup:
     given: Mapping[str, str]
 
     async def work(self, work: Work) -> None:
-        """Back one container after the other up."""
+        """Back one container after the other up; one run at a time on a node."""
         self._folder()
+        if self.machine.backups.locked():
+            work.log("INFO: trying to get global lock - waiting...")
+        async with self.machine.backups:
+            await self._all(work)
+
+    async def _all(self, work: Work) -> None:
         words = " ".join(f"--{key} {value}" for key, value in sorted(self.given.items()) if key not in _PATH)
         vmids = " ".join(str(vmid) for vmid in self.vmids)
         work.log(f"INFO: starting new backup job: vzdump {vmids} {words}".rstrip())
@@ -139,13 +145,18 @@ class Backup:
 
     async def _write(self, vmid: int, dump: Dump, config: Config, work: Work) -> None:
         template = self.machine.spec(vmid, config).template
-        notes = dumps.expand(self.given.get("notes-template", ""), self.machine, vmid, config)
         await _save(self.machine, vmid, dump, work)
         size = dump.archive.stat().st_size
         work.log(f"INFO: Total bytes written: {size} ({size >> 20}MiB, 324MiB/s)")
         work.log(f"INFO: archive file size: {max(1, size >> 20)}MB")
         kept = {key: value for key, value in config.items() if key not in ("lock", "parent")}
-        dumps.finish(dump, kept, template, notes)
+        dumps.finish(dump, kept, template)
+        if notes := self.given.get("notes-template"):
+            work.log("INFO: adding notes to backup")
+            dumps.update(dump, notes=dumps.expand(notes, self.machine, vmid, config))
+        if self.given.get("protected") == "1":
+            work.log("INFO: marking backup as protected")
+            dumps.update(dump, is_protected=True)
 
 
 _PATH = ("node", "vmid")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slipway.lab.access.actors import Actor
-from slipway.lab.host import applying, create, disks, options, rights
+from slipway.lab.host import applying, create, disks, options, rights, snapshots
 from slipway.lab.host.configs import Config, check_lock
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.tasks import Work
@@ -97,31 +97,56 @@ async def unlock(machine: Machine, vmid: int) -> None:
         machine.configs.put(vmid, config)
 
 
+async def make_template(machine: Machine, actor: Actor, vmid: int) -> None:
+    """Make a template of a container, in a task that nobody is told of."""
+    async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
+        config = machine.configs.get(vmid)
+        check_lock(config)
+        if snapshots.kept(machine, vmid):
+            raise Refused("unable to create template, because CT contains snapshots")
+        if config.get("template") == "1":
+            raise Refused("you can't convert a template to a template")
+        if machine.is_running(vmid):
+            raise Refused("you can't convert a CT to template if the CT is running")
+
+        async def body(_work: Work) -> None:
+            machine.configs.put(vmid, config | disks.to_bases(machine, config) | {"template": "1"})
+
+        machine.tasks.start("vztemplate", str(vmid), actor.name, body)
+
+
 def check_destroyable(machine: Machine, vmid: int, *, forces: bool) -> None:
     """Refuse what must not be destroyed now."""
     config = machine.configs.get(vmid)
-    check_lock(config)
     if config.get("protection") == "1":
         raise Refused(f"can't remove CT {vmid} - protection mode enabled")
+    check_lock(config)
     if machine.is_running(vmid) and not forces:
         raise Refused(f"unable to destroy CT {vmid} - container is running")
 
 
-def destroying(machine: Machine, vmid: int, *, forces: bool) -> Callable[[Work], Awaitable[None]]:
-    """Make the body of a destruction."""
+def destroying(
+    machine: Machine, vmid: int, *, forces: bool, purges: bool = False, all_disks: bool = False
+) -> Callable[[Work], Awaitable[None]]:
+    """Make the body of a destruction; disks that no config has are only removed if asked for."""
 
     async def body(work: Work) -> None:
         async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
             check_destroyable(machine, vmid, forces=forces)
             await machine.faults.at_task("middle", work)
             if machine.is_running(vmid):
+                work.log(f"forced to stop CT {vmid} before destroying!")
                 await machine.guests.stop(vmid)
-            disks.check_names(machine, machine.configs.get(vmid))
-            for volume in machine.storages.volumes_of(vmid):
-                if "/" not in volume.volid:
-                    work.log(f'  Logical volume "{volume.volid.partition(":")[2]}" successfully removed.')
-            work.log(f"purging CT {vmid} from related configurations..")
-            await create.clean(machine, vmid)
+            gone = disks.referenced(machine, vmid)
+            if all_disks:
+                gone |= {volume.volid for volume in machine.storages.volumes_of(vmid)}
+            for volid in sorted(gone):
+                machine.storages.remove(volid)
+                if "/" not in volid:
+                    work.log(f'  Logical volume "{volid.partition(":")[2]}" successfully removed.')
+            if purges:
+                work.log(f"purging CT {vmid} from related configurations..")
+            await create.clean(machine, vmid, keeps_disks=True)
 
     return body
 

@@ -76,7 +76,7 @@ def _source(machine: Machine, vmid: int, present: Config, given: Mapping[str, st
 
 
 def _check(machine: Machine, actor: Actor, vmid: int, source: Config, given: Mapping[str, str]) -> None:
-    is_full = given.get("full", "1") == "1"
+    is_full = _is_full(machine.configs.get(vmid), given)
     if given.get("storage") and not is_full:
         raise Refused("parameter 'storage' not allowed for linked clones")
     for key, part in options.volumes(source).items():
@@ -84,15 +84,23 @@ def _check(machine: Machine, actor: Actor, vmid: int, source: Config, given: Map
         if not name or part["volume"].startswith("/"):
             raise Refused(f"unable to clone mountpoint '{key}' (type bind)")
         machine.storages.check_name(part["volume"])
-        storage = machine.storages.for_containers(given.get("storage", name))
+        storage = machine.storages.get(given.get("storage", name))
+        if not storage.is_enabled:
+            raise Refused(f"storage '{storage.name}' is disabled")
         actor.require(f"/storage/{storage.name}", "Datastore.AllocateSpace")
         if is_full and machine.is_running(vmid) and "snapname" not in given:
             raise Refused("Full clone of a running container is only possible from a snapshot")
-        if not is_full and not (storage.has_snapshots and "snapname" in given):
+        is_base = part["volume"].rpartition("/")[2].partition(":")[2].startswith("base-")
+        if not is_full and not (storage.has_snapshots and ("snapname" in given or is_base)):
             raise Refused(f"Linked clone feature for '{part['volume']}' is not available")
     for device in options.networks(source).values():
         if bridge := device.get("bridge"):
             actor.require(f"/sdn/zones/localnetwork/{bridge}", "SDN.Use")
+
+
+def _is_full(config: Config, given: Mapping[str, str]) -> bool:
+    """Whether all is copied: what is not said is no for a template, and yes for others."""
+    return given.get("full", "0" if config.get("template") == "1" else "1") == "1"
 
 
 def _config(source: Config, given: Mapping[str, str]) -> Config:
@@ -144,15 +152,14 @@ class _Copying:
 
     def _volume(self, key: str, part: dict[str, str], work: Work) -> str:
         machine = self.machine
-        kind = (
-            "full clone of mountpoint"
-            if self.given.get("full", "1") == "1"
-            else "linked clone of mount point"
-        )
+        is_full = _is_full(machine.configs.get(self.vmid), self.given)
+        kind = "full clone of mountpoint" if is_full else "linked clone of mount point"
         work.log(f"create {kind} {key} ({part['volume']})")
         name = self.given.get("storage", part["volume"].partition(":")[0])
         if machine.faults.is_full(name):
             raise Refused("rsync: [receiver] write failed: No space left on device (28)")
+        if "rootdir" not in machine.storages.get(name).content:
+            raise Refused(f"content type 'rootdir' is not available or configured on storage '{name}'")
         kib = machine.storages.volume(part["volume"]).size_kib
         volume = machine.storages.allocate(name, self.newid, kib)
         for line in templates.disk_lines(machine.storages.get(name), volume):

@@ -82,13 +82,18 @@ def _check(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str]) 
     if not is_unprivileged:
         actor.require("/", "Sys.Modify")
     kept = {key: value for key, value in given.items() if key not in NOT_KEPT or key == "rootfs"}
-    volumes = {key: value for key, value in kept.items() if key == "rootfs" or options.is_mount_point(key)}
     rights.check_options(actor, vmid, kept, is_unprivileged=is_unprivileged)
     template = given["ostemplate"]
-    check_template_volume(machine.storages, template)
+    check_template_volume(machine.storages, template, is_root=actor.is_root)
     if ":" in template:
         path = f"/storage/{template.partition(':')[0]}"
         actor.require_any(path, ("Datastore.AllocateSpace", "Datastore.Audit"))
+    check_storages(machine, actor, given)
+
+
+def check_storages(machine: Machine, actor: Actor, given: Mapping[str, str]) -> None:
+    """Refuse storages that can't take the disks, or not for this actor."""
+    volumes = {key: value for key, value in given.items() if key == "rootfs" or options.is_mount_point(key)}
     if volumes and "rootfs" not in volumes:
         raise Refused("mount points configured, but 'rootfs' not set - aborting")
     for storage in _storages(volumes, given.get("storage", "local")):
@@ -147,9 +152,10 @@ async def _work(machine: Machine, vmid: int, given: Mapping[str, str], work: Wor
         machine.configs.put(vmid, config, {})
 
 
-async def clean(machine: Machine, vmid: int) -> None:
-    """Remove disks, guest and config of a creation that failed."""
-    machine.storages.free(vmid)
+async def clean(machine: Machine, vmid: int, *, keeps_disks: bool = False) -> None:
+    """Remove guest and config, and the disks of a creation that failed."""
+    if not keeps_disks:
+        machine.storages.free(vmid)
     snapshots.forget(machine, vmid)
     await machine.guests.destroy(vmid)
     machine.forget_origin(vmid)
@@ -159,8 +165,8 @@ async def clean(machine: Machine, vmid: int) -> None:
 async def _build(machine: Machine, vmid: int, given: Mapping[str, str], work: Work) -> Config:
     template = machine.storages.template(given["ostemplate"])
     config = _config(vmid, given, template)
-    for key, wanted in _wanted_volumes(given).items():
-        config[key] = _allocate(machine, vmid, key, wanted, work)
+    for key, wanted in wanted_volumes(given).items():
+        config[key] = allocate(machine, vmid, key, wanted, work)
     work.log(f"extracting archive '/var/lib/vz/template/cache/{template.name}'")
     await machine.faults.at_task("middle", work)
     _check_room(machine, config, template, work)
@@ -193,7 +199,8 @@ def _config(vmid: int, given: Mapping[str, str], template: Path) -> Config:
     return config
 
 
-def _wanted_volumes(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def wanted_volumes(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Read which disks are asked for; a bare number is a size on the storage that is given besides."""
     default = given.get("storage", "local")
     wanted = options.volumes({"rootfs": f"{default}:4"} | dict(given))
     for parts in wanted.values():
@@ -202,14 +209,15 @@ def _wanted_volumes(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return wanted
 
 
-def _allocate(machine: Machine, vmid: int, key: str, wanted: dict[str, str], work: Work) -> str:
+def allocate(machine: Machine, vmid: int, key: str, wanted: dict[str, str], work: Work) -> str:
+    """Make a disk, and say so as Proxmox does; give what the config says of it."""
     if wanted["volume"].startswith("/"):
         return options.stored_volume(key, wanted)
     storage, _, size = wanted["volume"].partition(":")
-    kib = int(float(size or "4") * options.KIB_PER["G"])
+    kib = int(float(size or "4") * options.KIB_PER["M"]) * options.KIB_PER["M"]
     volume = machine.storages.allocate(storage, vmid, kib)
     lines = templates.disk_lines(machine.storages.get(storage), volume)
-    if machine.faults.is_full(storage, "mkfs"):
+    if lines and machine.faults.is_full(storage, "mkfs"):
         work.log(lines[0])
         for line in templates.MKFS_FAILS:
             work.log(line)
@@ -222,7 +230,8 @@ def _allocate(machine: Machine, vmid: int, key: str, wanted: dict[str, str], wor
 
 def _check_room(machine: Machine, config: Config, template: Path, work: Work) -> None:
     volume = options.volumes(config)["rootfs"]
-    is_too_small = templates.unpacked_kib(template) > options.to_kib(volume["size"])
+    size = options.to_kib(volume["size"])
+    is_too_small = 0 < size < templates.unpacked_kib(template)
     if is_too_small or machine.faults.is_full(volume["volume"].partition(":")[0], "unpack"):
         work.log("tar: ./usr/bin/perl: Cannot write: No space left on device")
         vmid = work.upid.id

@@ -1,7 +1,7 @@
 """Backups on storages: the archives that vzdump makes, with the config and the template behind each.
 
-Here: names, files, listing, removing. An archive is a file in the data folder; the config that a real one
-has inside lies beside it, with the notes.
+Here: names, files, listing, notes, protection, removing. An archive is a file in the data folder; the config
+that a real one has inside lies beside it, with notes and protection.
 """
 
 import re
@@ -14,9 +14,12 @@ from typing import Any
 from slipway.lab.host import records
 from slipway.lab.host.configs import Config
 from slipway.lab.host.machine import Machine
-from slipway.lab.problems import Refused
+from slipway.lab.problems import Refused, bad_parameters
 
 _NAME = re.compile(r"vzdump-lxc-(\d+)-\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d\.(tar(?:\.\w+)?)")
+_ESCAPES = {"n": "\n", "\\": "\\"}
+_VARIABLES = ("cluster", "guestname", "node", "vmid")
+_HEADER, _MAGIC = 512, slice(257, 262)
 SUFFIXES = {"0": "tar", "1": "tar.lzo", "lzo": "tar.lzo", "gzip": "tar.gz", "zstd": "tar.zst"}
 
 
@@ -37,7 +40,7 @@ class Dump:
         return f"{self.storage}:backup/{self.name}"
 
     def facts(self) -> Mapping[str, Any]:
-        """What lies beside the archive: `config`, `template`, `notes`."""
+        """What lies beside the archive: `config`, `template`, `notes`, `protected`."""
         found: Mapping[str, Any] = records.read_json(_beside(self.archive))
         return found
 
@@ -61,6 +64,18 @@ def owner(volid: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def is_readable(dump: Dump) -> bool:
+    """Whether an archive begins as one does; what comes later only shows when it is unpacked."""
+    with dump.archive.open("rb") as file:
+        return file.read(_HEADER)[_MAGIC].startswith(b"ustar")
+
+
+def tar_option(volid: str) -> str:
+    """Give the word by which tar is told how an archive is compressed."""
+    suffix = volid.rpartition(".")[2]
+    return {"zst": " --zstd", "gz": " -z", "lzo": " --lzop"}.get(suffix, "")
+
+
 def new(machine: Machine, storage: str, vmid: int, compress: str) -> Dump:
     """Name a backup of now; a name has seconds only, so two in one are a second apart."""
     moment = machine.now()
@@ -73,14 +88,31 @@ def new(machine: Machine, storage: str, vmid: int, compress: str) -> Dump:
         moment += 1
 
 
-def finish(dump: Dump, config: Config, template: Path, notes: str) -> None:
+def finish(dump: Dump, config: Config, template: Path) -> None:
     """Make a written archive a backup."""
-    facts = {"config": config, "template": str(template), "notes": notes}
+    facts = {"config": config, "template": str(template), "notes": "", "protected": False}
     records.write_json(_beside(dump.archive), facts)
 
 
+def update(dump: Dump, *, notes: str | None = None, is_protected: bool | None = None) -> None:
+    """Change notes and protection; what is not given stays."""
+    facts = dict(dump.facts())
+    if notes is not None:
+        facts["notes"] = notes
+    if is_protected is not None:
+        facts["protected"] = is_protected
+    records.write_json(_beside(dump.archive), facts)
+
+
+def is_protected(dump: Dump) -> bool:
+    """Whether a backup must not be removed; older ones say nothing."""
+    return bool(dump.facts().get("protected", False))
+
+
 def remove(dump: Dump) -> None:
-    """Remove a backup with what lies beside it."""
+    """Remove a backup with what lies beside it; refuse a protected one."""
+    if is_protected(dump):
+        raise Refused(f"cannot remove protected volume 'backup/{dump.name}' on '{dump.storage}'")
     _beside(dump.archive).unlink(missing_ok=True)
     dump.archive.unlink(missing_ok=True)
 
@@ -98,26 +130,38 @@ def shown(dump: Dump) -> dict[str, Any]:
         "vmid": dump.vmid,
     }
     notes = dump.facts()["notes"]
-    return row | ({"notes": notes} if notes else {})
+    row |= {"notes": notes} if notes else {}
+    return row | ({"protected": 1} if is_protected(dump) else {})
+
+
+def check_template(template: str) -> None:
+    """Refuse a notes template that has what can't be filled in, naming all of it."""
+    if "\n" in template:
+        raise bad_parameters({"notes-template": "contains a line feed\n"})
+    unknown = [
+        f"escape sequence '\\{found[1]}' at char {found.start()}"
+        for found in re.finditer(r"\\(.)", template)
+        if found[1] not in _ESCAPES
+    ]
+    unknown += [
+        f"variable '{found[1]}' at char {found.end() - len(found[1])}"
+        for found in re.finditer(r"\{\{([^\s{}]+)\}\}", template)
+        if found[1] not in _VARIABLES
+    ]
+    if unknown:
+        raise bad_parameters({"notes-template": f"found unknown: {', '.join(unknown)}\n"})
 
 
 def expand(template: str, machine: Machine, vmid: int, config: Config) -> str:
-    r"""Fill in a notes template, as PVE::VZDump does: `{{guestname}}`, and `\n` for a new line."""
+    r"""Fill in a notes template, as PVE::VZDump does: first `\n` and `\\`, then the variables."""
     values = {
-        "cluster": machine.node,
+        "cluster": "lab" if len(machine.members) > 1 else "standalone node",
         "guestname": config.get("hostname", f"CT{vmid}"),
         "node": machine.node,
         "vmid": str(vmid),
     }
-
-    def value(match: re.Match[str]) -> str:
-        if match[1] is None:
-            return "\n" if match[0] == r"\n" else "\\"
-        if match[1] not in values:
-            raise Refused(f"unexpected variable name: {match[1]}")
-        return values[match[1]]
-
-    return re.sub(r"\\n|\\\\|\{\{([^}]*)\}\}", value, template)
+    plain = re.sub(r"\\(.)", lambda found: _ESCAPES[found[1]], template)
+    return re.sub(rf"\{{\{{({'|'.join(_VARIABLES)})\}}\}}", lambda found: values[found[1]], plain)
 
 
 def _dump(storage: str, path: Path) -> Dump | None:

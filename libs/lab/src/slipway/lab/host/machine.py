@@ -1,5 +1,6 @@
 """The node as one thing: what it is made of, for those who act on it. No behaviour of its own."""
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,8 @@ class Machine:
     configs: Configs
     storages: Storages
     tasks: Tasks
+    backups: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    """Held by the one run of vzdump that a node has at a time."""
     neighbours: list["Machine"] = field(default_factory=list, repr=False)
     """All nodes that the lab has, this one included; one and the same list for all."""
     booted: float = field(default_factory=time.monotonic)

@@ -1,4 +1,4 @@
-"""Start, stop, shutdown and reboot.
+"""Start, stop, shutdown and reboot; suspend and resume, which fail as they do on a node without CRIU.
 
 What is wrong is found at once where the real node looks before it starts a task (running already, not
 running), inside the task otherwise (locks, a missing container or bridge). Every task holds the
@@ -17,6 +17,7 @@ from slipway.lab.host.tasks import Work
 from slipway.lab.problems import Refused
 
 SHUTDOWN_SECONDS = 60
+CHECKPOINTS = "/var/lib/vz/dump"
 Act = Callable[[Config, Work], Awaitable[None]]
 
 
@@ -59,6 +60,28 @@ def reboot(machine: Machine, actor: Actor, vmid: int, *, seconds: int | None) ->
         await begin(machine, vmid, config, work)
 
     return machine.tasks.start("vzreboot", str(vmid), actor.name, _holding(machine, vmid, act))
+
+
+def suspend(machine: Machine, actor: Actor, vmid: int) -> str:
+    """Write a container's memory down, which needs a CRIU that nodes don't have."""
+    check_running(machine, vmid)
+
+    async def act(_config: Config, _work: Work) -> None:
+        raise Refused(f"command 'lxc-checkpoint -n {vmid} -s -D {CHECKPOINTS}' failed: exit code 1")
+
+    return machine.tasks.start("vzsuspend", str(vmid), actor.name, _holding(machine, vmid, act))
+
+
+def resume(machine: Machine, actor: Actor, vmid: int) -> str:
+    """Go on from where a suspend had written the memory down, which it never has."""
+    if machine.is_running(vmid):
+        raise Refused(f"CT {vmid} already running")
+
+    async def body(_work: Work) -> None:
+        words = f"lxc-checkpoint -n {vmid} -r --foreground -D {CHECKPOINTS}"
+        raise Refused(f"command '{words}' failed: exit code 1")
+
+    return machine.tasks.start("vzresume", str(vmid), actor.name, body)
 
 
 def check_running(machine: Machine, vmid: int) -> None:

@@ -1,9 +1,11 @@
 """Making a container from a backup.
 
-Theory of operation (PVE::API2::LXC with `restore`). Checked before the task: rights on storage and backup,
-the VMID, which must be free unless `force` and the container there is stopped. The task reads the config out
-of the backup, allocates disks of the sizes it names, unpacks, and lets the given options win. Hardware
-addresses and notes come back as they were; `unique` makes new addresses.
+Theory of operation (PVE::API2::LXC with `restore`; PVE 9.2, recorded). Checked before the task: rights on
+storage and backup, the VMID, which must be free unless `force` and the container there is stopped. The task
+reads the config out of the backup and makes disks of the sizes it names, or of those given. Up to there a
+container that is to be replaced stays as it was. Then its disks, snapshots and config go away, and only then
+the archive is unpacked: if that fails nothing is left, neither of the new container nor of the old one. Given
+options win. Hardware addresses and notes come back as they were; `unique` makes new addresses.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ from pathlib import Path
 
 from slipway.lab.access.actors import Actor
 from slipway.lab.guests.protocol import GuestError
-from slipway.lab.host import create, dumps, options, rights, snapshots, templates
+from slipway.lab.host import create, disks, dumps, options, rights, snapshots
 from slipway.lab.host.configs import Config, check_lock
 from slipway.lab.host.dumps import Dump
 from slipway.lab.host.machine import Machine
@@ -29,15 +31,19 @@ async def restore(machine: Machine, actor: Actor, given: Mapping[str, str]) -> s
     await asyncio.sleep(machine.timings.create_check)
     async with machine.configs.flock(vmid, machine.timings.create_lock_wait):
         before = machine.configs.get(vmid) if replaces else None
-        if before is None:
-            create.check_unused(machine, vmid)
+        try:
+            if before is None:
+                create.check_unused(machine, vmid)
+            else:
+                check_lock(before)
+        except Refused as refused:
+            raise Refused(f"unable to restore CT {vmid} - {refused}") from refused
         machine.configs.put(vmid, (before or {}) | {"lock": "create"})
-    restoring = _Restoring(machine=machine, vmid=vmid, given=given, before=before)
+    restoring = _Restoring(machine=machine, actor=actor, vmid=vmid, given=given, before=before)
     return machine.tasks.start("vzrestore", str(vmid), actor.name, restoring.work)
 
 
 def _check(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str], *, replaces: bool) -> None:
-    volid = given["ostemplate"]
     if replaces:
         _check_replaced(machine, vmid)
     else:
@@ -47,12 +53,9 @@ def _check(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str], 
     if not may:
         raise not_permitted()
     kept = {key: value for key, value in given.items() if key not in create.NOT_KEPT or key == "rootfs"}
-    rights.check_options(actor, vmid, kept, is_unprivileged=given.get("unprivileged", "1") == "1")
-    if given.get("unprivileged") == "0":
-        actor.require("/", "Sys.Modify")
-    _check_volume(machine, actor, vmid, volid)
-    target = machine.storages.for_containers(given.get("storage", "local"))
-    actor.require(f"/storage/{target.name}", "Datastore.AllocateSpace")
+    rights.check_options(actor, vmid, kept, is_unprivileged=given.get("unprivileged") == "1")
+    _check_volume(machine, actor, vmid, given["ostemplate"])
+    create.check_storages(machine, actor, given)
 
 
 def _check_volume(machine: Machine, actor: Actor, vmid: int, volid: str) -> None:
@@ -74,25 +77,29 @@ def _check_replaced(machine: Machine, vmid: int) -> None:
     config = machine.configs.get(vmid)
     if config.get("protection") == "1":
         raise Refused(f"unable to restore CT {vmid} - protection mode enabled")
-    check_lock(config)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Restoring:
     """What the task does."""
 
     machine: Machine
+    actor: Actor
     vmid: int
     given: Mapping[str, str]
     before: Config | None
     """The config of the container that is replaced."""
+    is_begun: bool = False
+    """Whether more than the lock has changed."""
+    old: frozenset[str] = frozenset()
+    """The disks that were there before; all others are the new container's."""
 
     async def work(self, work: Work) -> None:
         machine, vmid = self.machine, self.vmid
         prefix = f"unable to restore CT {vmid} - "
         async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
             try:
-                config = await self._build(self._dump(), work)
+                config = await self._build(work)
             except (Refused, GuestError) as error:
                 await self._undo()
                 raise Refused(f"{prefix}{error}") from error
@@ -100,42 +107,39 @@ class _Restoring:
                 if work.is_killed:
                     raise
                 await self._undo()
-                raise Interrupted(f"{prefix}{create.UNPACK.format(vmid=vmid)}") from None
+                raise Interrupted(f"{prefix}{self._unpack_command()}") from None
             machine.configs.put(vmid, config, {})
 
-    def _dump(self) -> Dump:
-        volid = self.given["ostemplate"]
-        dump = dumps.find(self.machine, volid)
-        if dump is None:
-            raise Refused(f"volume '{volid}' does not exist")
-        return dump
-
-    async def _build(self, dump: Dump, work: Work) -> Config:
-        machine, facts = self.machine, dump.facts()
-        work.log(f"recovering backed-up configuration from '{dump.volid}'")
+    async def _build(self, work: Work) -> Config:
+        machine = self.machine
+        if machine.is_running(self.vmid):
+            raise Refused("can't overwrite running container")
+        dump = self._recovered(work)
+        facts = dump.facts()
         config = self._config(facts["config"])
-        template = Path(facts["template"])
-        await machine.faults.at_task("middle", work)
-        target = self.given.get("storage", "local")
-        if machine.faults.is_full(target, "unpack"):
-            raise Refused(f"{create.UNPACK.format(vmid=self.vmid)} failed: exit code 2")
-        machine.storages.free(self.vmid)
-        snapshots.forget(machine, self.vmid)
-        for key, part in options.volumes(config).items():
-            if "size" not in part:
-                raise Refused(f"unable to detect disk size - please specify {key} (size)")
-            volume = machine.storages.allocate(target, self.vmid, options.to_kib(part["size"]))
-            for line in templates.disk_lines(machine.storages.get(target), volume):
-                work.log(line)
-            config[key] = options.stored_volume(key, part | {"volume": volume.volid})
+        wanted = self._disks(config)
+        self.is_begun, self.old = True, self._volumes()
+        for key, disk in wanted.items():
+            config[key] = create.allocate(machine, self.vmid, key, disk, work)
+        await self._remove_replaced()
         work.log(f"restoring '{dump.volid}' now..")
         path = machine.storages.get(dump.storage).path
         work.log(f"extracting archive '{path}/dump/{dump.name}'")
-        await machine.guests.load(options.spec(self.vmid, config, template), dump.archive)
-        machine.remember_origin(self.vmid, template)
-        work.log(f"Total bytes read: {dump.archive.stat().st_size}")
+        await machine.faults.at_task("middle", work)
+        await self._unpack(config, dump, Path(facts["template"]), work)
         work.log("merging backed-up and given configuration..")
         return config
+
+    def _recovered(self, work: Work) -> Dump:
+        """Find the backup and what it says of the container; up to here nothing has changed."""
+        volid = self.given["ostemplate"]
+        work.log(f"recovering backed-up configuration from '{volid}'")
+        dump = dumps.find(self.machine, volid)
+        if dump is None:
+            raise Refused(f"volume '{volid}' does not exist")
+        if not dumps.is_readable(dump):
+            raise Refused("ERROR: archive contains no configuration file")
+        return dump
 
     def _config(self, kept: Mapping[str, str]) -> Config:
         config = dict(kept)
@@ -143,6 +147,9 @@ class _Restoring:
         wanted = given.pop("unprivileged", kept.get("unprivileged", "0"))
         if wanted != kept.get("unprivileged", "0"):
             raise Refused("the lab restores a container only as privileged as it was")
+        was_unprivileged = self.before is None or self.before.get("unprivileged") == "1"
+        if was_unprivileged and wanted != "1" and not self.actor.may("/", "Sys.Modify"):
+            raise Refused("403 Permission check failed (/, Sys.Modify)")
         config |= {key: options.stored(key, value) for key, value in given.items()}
         if self.given.get("unique") == "1":
             for key, device in options.networks(config).items():
@@ -150,9 +157,65 @@ class _Restoring:
                 config[key] = options.stored_network(",".join(f"{n}={v}" for n, v in rest.items()))
         return config
 
-    async def _undo(self) -> None:
-        """Leave what there was before; disks that were replaced already are gone."""
+    def _disks(self, config: Config) -> dict[str, dict[str, str]]:
+        """Say which disks to make: those that are given, or else the backup's with their sizes."""
+        default = self.given.get("storage", "local")
+        if "rootfs" in self.given:
+            for key in options.volumes(config):
+                del config[key]
+            return create.wanted_volumes(self.given)
+        wanted = options.volumes(config)
+        for key, part in wanted.items():
+            if part["volume"].startswith("/"):
+                continue
+            if "size" not in part:
+                raise Refused(f"unable to detect disk size - please specify {key} (size)")
+            part["volume"] = f"{default}:{options.to_kib(part.pop('size')) / options.KIB_PER['G']}"
+        return wanted
+
+    async def _remove_replaced(self) -> None:
+        """Remove the container that was there, with everything that it had."""
+        machine, vmid = self.machine, self.vmid
         if self.before is None:
-            await create.clean(self.machine, self.vmid)
-        else:
-            self.machine.configs.put(self.vmid, self.before)
+            return
+        disks.check_names(machine, self.before)
+        for volid in self.old:
+            machine.storages.remove(volid)
+        snapshots.forget(machine, vmid)
+        await machine.guests.destroy(vmid)
+        machine.forget_origin(vmid)
+        machine.configs.put(vmid, {"lock": "create"}, {})
+
+    async def _unpack(self, config: Config, dump: Dump, template: Path, work: Work) -> None:
+        machine, failed = self.machine, f"{self._unpack_command()} failed: exit code 2"
+        root = options.volumes(config)["rootfs"]["volume"].partition(":")[0]
+        if machine.faults.is_full(root, "unpack"):
+            raise Refused(failed)
+        try:
+            await machine.guests.load(options.spec(self.vmid, config, template), dump.archive)
+        except GuestError as error:
+            work.log("tar: Unexpected EOF in archive")
+            work.log("tar: Error is not recoverable: exiting now")
+            raise Refused(failed) from error
+        machine.remember_origin(self.vmid, template)
+        work.log(f"Total bytes read: {dump.archive.stat().st_size}")
+
+    def _volumes(self) -> frozenset[str]:
+        return frozenset(volume.volid for volume in self.machine.storages.volumes_of(self.vmid))
+
+    def _unpack_command(self) -> str:
+        option = dumps.tar_option(self.given["ostemplate"])
+        return create.UNPACK.format(vmid=self.vmid).replace(" --zstd", option)
+
+    async def _undo(self) -> None:
+        """Take away what was made; a container whose place it had taken is gone by then."""
+        machine, vmid = self.machine, self.vmid
+        if self.before is not None and not self.is_begun:
+            machine.configs.put(vmid, self.before)
+            return
+        for volid in self._volumes() - self.old:
+            machine.storages.remove(volid)
+        snapshots.forget(machine, vmid)
+        await machine.guests.destroy(vmid)
+        machine.forget_origin(vmid)
+        machine.configs.remove(vmid)

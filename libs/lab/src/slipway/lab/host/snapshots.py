@@ -15,7 +15,7 @@ from typing import Any
 
 from slipway.lab.access.actors import Actor
 from slipway.lab.host import disks, locks, options, power, records
-from slipway.lab.host.configs import Config, Pending
+from slipway.lab.host.configs import Config, Pending, check_lock
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.storages import Volume
 from slipway.lab.host.tasks import Work
@@ -39,6 +39,13 @@ def config_of(machine: Machine, vmid: int, name: str) -> Config:
     return dict(found["config"]) | notes
 
 
+def describe(machine: Machine, vmid: int, name: str, description: str) -> None:
+    """Give a snapshot another description."""
+    check_lock(machine.configs.get(vmid))
+    found = _find(machine, vmid, name) | {"description": options.stored("description", description)}
+    _write(machine, vmid, kept(machine, vmid) | {name: found})
+
+
 def disk_of(machine: Machine, vmid: int, name: str) -> Path:
     """Give the archive that a snapshot's disk is."""
     return folder(machine, vmid) / f"{name}.tar"
@@ -60,6 +67,8 @@ def making(machine: Machine, vmid: int, name: str, description: str) -> Body:
 
     async def body(work: Work) -> None:
         async with locks.holding(machine, vmid, "snapshot", work) as config:
+            if config.get("template") == "1":
+                raise Refused("you can't take a snapshot if it's a template")
             if name in kept(machine, vmid):
                 raise Refused(f"snapshot name '{name}' already used")
             if not possible(machine, config):

@@ -19,6 +19,10 @@ GIB = 1024**3
 TEMPLATE_STORAGE = "local"
 FOLDERS = frozenset({"dir", "nfs"})
 SNAPSHOTS = frozenset({"lvmthin", "zfspool", "rbd", "btrfs"})
+ONLY_ROOT_PATHS = (
+    "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651."
+)
+BLOCK_DEVICES = "/dev/pve"
 HOST_CACHE = "/var/lib/vz/template/cache"
 
 _DISK = re.compile(r"(?:\d+/)?(?:vm|base|subvol)-\d+-\S+")
@@ -160,11 +164,18 @@ class Storages:
         )
 
     def allocate(self, name: str, vmid: int, size_kib: int) -> Volume:
-        """Make a disk. Thin and sparse storages take any size (PVE 9.2, observed)."""
+        """Make a disk. Thin and sparse storages take any size; one without a size is a plain folder."""
         kept, number = self._kept(name), 0
-        while (volid := self._volid(name, vmid, number)) in kept:
+        kind = "subvol" if size_kib == 0 else "raw"
+        while (volid := self._volid(name, vmid, number, kind)) in kept:
             number += 1
-        volume = Volume(volid=volid, vmid=vmid, size_kib=size_kib, ctime=int(self._condition.now()))
+        if kind == "subvol" and self._configured[name].type not in FOLDERS:
+            raise Refused(
+                f"lvcreate 'pve/{volid.partition(':')[2]}' error:   "
+                "Unable to create new logical volume with no extents."
+            )
+        ctime = int(self._condition.now())
+        volume = Volume(volid=volid, vmid=vmid, size_kib=size_kib, ctime=ctime, format=kind)
         kept[volid] = volume
         kept.save()
         return volume
@@ -193,6 +204,12 @@ class Storages:
         """Give a disk another size."""
         kept = self._kept(volid.partition(":")[0])
         kept[volid] = replace(kept[volid], size_kib=size_kib)
+        kept.save()
+
+    def rename(self, volid: str, name: str) -> None:
+        """Give a disk another name on its storage."""
+        kept = self._kept(volid.partition(":")[0])
+        kept[name] = replace(kept.pop(volid), volid=name)
         kept.save()
 
     def free(self, vmid: int) -> list[Volume]:
@@ -241,15 +258,19 @@ class Storages:
     def _kept(self, name: str) -> Volumes:
         return self._shared if self._configured[name].is_shared else self._own
 
-    def _volid(self, name: str, vmid: int, number: int) -> str:
-        if self._configured[name].type in FOLDERS:
-            return f"{name}:{vmid}/vm-{vmid}-disk-{number}.raw"
-        return f"{name}:vm-{vmid}-disk-{number}"
+    def _volid(self, name: str, vmid: int, number: int, kind: str) -> str:
+        if self._configured[name].type not in FOLDERS:
+            return f"{name}:vm-{vmid}-disk-{number}"
+        if kind == "subvol":
+            return f"{name}:{vmid}/subvol-{vmid}-disk-{number}.subvol"
+        return f"{name}:{vmid}/vm-{vmid}-disk-{number}.raw"
 
 
-def check_template_volume(storages: Storages, volid: str) -> None:
+def check_template_volume(storages: Storages, volid: str, *, is_root: bool) -> None:
     """Refuse a template volume that can be no template: what is checked before the task starts."""
     if ":" not in volid:
+        if not is_root:
+            raise Refused(ONLY_ROOT_PATHS)
         return
     storage, _, name = volid.partition(":")
     storages.get(storage)

@@ -135,6 +135,12 @@ class Tasks:
         await asyncio.gather(self._runners[name], return_exceptions=True)
         return self._works[name]
 
+    async def end_of(self, name: str) -> str:
+        """Wait for a worker's end; give how it ended."""
+        if runner := self._runners.get(name):
+            await asyncio.wait([runner])
+        return self.find(name).exit_status or LOST
+
     async def stop(self, name: str) -> None:
         """Ask a worker to stop and wait a moment; nothing happens if it has ended."""
         self.find(name)

@@ -51,6 +51,8 @@ def warn_without_nesting(template: Path, config: Mapping[str, str], work: Work) 
 
 def disk_lines(storage: Storage, volume: Volume) -> list[str]:
     """Say what making a disk says (PVE 9.2, recorded for folders)."""
+    if volume.format == "subvol":
+        return []
     blocks = volume.size_kib // 4
     if storage.type not in FOLDERS:
         name = volume.volid.partition(":")[2]

@@ -1,4 +1,4 @@
-"""The parameters of vzdump and of removing what it made. Only declarations, as in `calls`."""
+"""The parameters of vzdump, and of what is done with what it made. Only declarations, as in `calls`."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,6 +6,12 @@ from typing import Final
 from slipway.lab.schema.parameters import Parameter, array, flag, integer, text
 
 _NODE: Final = text(format="pve-node")
+_VOLUME: Final = "/nodes/{node}/storage/{storage}/content/{volume}"
+_ADDRESS: Final[Mapping[str, Parameter]] = {
+    "node": text(required=True, format="pve-node"),
+    "storage": text(format="pve-storage-id"),
+    "volume": text(required=True),
+}
 VZDUMP: Final[Mapping[str, Parameter]] = {
     "all": flag(),
     "bwlimit": integer(minimum=0),
@@ -43,10 +49,7 @@ VZDUMP: Final[Mapping[str, Parameter]] = {
 }
 BACKUPS: Final[Mapping[str, Mapping[str, Parameter]]] = {
     "POST /nodes/{node}/vzdump": VZDUMP,
-    "DELETE /nodes/{node}/storage/{storage}/content/{volume}": {
-        "delay": integer(minimum=1, maximum=30),
-        "node": text(required=True, format="pve-node"),
-        "storage": text(format="pve-storage-id"),
-        "volume": text(required=True),
-    },
+    f"DELETE {_VOLUME}": {**_ADDRESS, "delay": integer(minimum=1, maximum=30)},
+    f"GET {_VOLUME}": _ADDRESS,
+    f"PUT {_VOLUME}": {**_ADDRESS, "notes": text(), "protected": flag()},
 }
