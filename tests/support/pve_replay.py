@@ -20,7 +20,7 @@ from slipway.lab.node import Lab
 from slipway.lab.schema.calls import CALLS
 from support.lab import ended, trust
 
-UPID = re.compile(r"UPID:pve1:[0-9A-F]{8}:[0-9A-F]{8}:[0-9A-F]{8}:\w+:\w*:[^:\s\"/]+:")
+UPID = re.compile(r"UPID:pve1:[0-9A-F]{8}:[0-9A-F]{8}:[0-9A-F]{8}:[\w-]+:[\w@]*:[^:\s\"/]+:")
 PREFIX = "/api2/json"
 _CALLS = [re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(call))) for call in CALLS]
 
@@ -114,7 +114,8 @@ class Player:
         if answer.text.startswith("{"):
             body = answer.json()
         self._remember(exchange.body, body)
-        differing = [*self._differing_head(exchange, answer), *differences(exchange.body, body)]
+        recorded = json.loads(self.named(json.dumps(exchange.body)))
+        differing = [*self._differing_head(exchange, answer), *differences(recorded, body)]
         return [f"#{exchange.number} {exchange.call}: {one}" for one in differing]
 
     async def _send(self, exchange: Exchange) -> httpx.Response:
@@ -202,12 +203,12 @@ def _row_differences(recorded: list[Any], answered: list[Any], at: str) -> Itera
     if not all(isinstance(row, dict) for row in (*recorded, *answered)):
         return
     named = {_name(row): row for row in recorded}
-    shapes = [set(row) for row in recorded]
+    shapes = [frozenset(row) for row in recorded]
     for row in answered:
         known = named.get(_name(row))
         if known is not None and _name(row) is not None and _is_seen(known) == _is_seen(row):
             yield from differences(known, row, f"{at}[{_name(row)}]")
-        elif shapes and _name(row) is None and set(row) - MAY_ADD not in shapes:
+        elif shapes and _name(row) is None and not {frozenset(row), frozenset(row) - MAY_ADD} & set(shapes):
             nearest = min(shapes, key=lambda keys: len(keys ^ set(row)))
             yield f"{at} row adds {sorted(set(row) - nearest)} lacks {sorted(nearest - set(row))}"
 

@@ -63,11 +63,16 @@ class SecondStory:
     """See `pve_replay.Story`."""
 
     aside: Mapping[int, str] = field(
-        default_factory=lambda: {142: "asks for a task of a call that is not in use"}
+        default_factory=lambda: {
+            142: "asks for a task of a call that is not in use",
+            **dict.fromkeys(range(143, 147), "the front answers all methods and kinds of body alike"),
+        }
     )
 
     def headers(self, player: Player, exchange: Exchange) -> dict[str, str]:
         """Log in with the token, but for what only root may."""
+        if exchange.label == "bad ctype":
+            return self._token(player) | {"Content-Type": "text/plain"}
         return {} if exchange.label in AS_ROOT else self._token(player)
 
     def _token(self, player: Player) -> dict[str, str]:

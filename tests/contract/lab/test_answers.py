@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.lab import api_client, new_container, root_client, running_lab, started
+from support.lab import api_client, ended, new_container, root_client, running_lab, started
 
 TABLE: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "pve" / "calls.json").read_text(encoding="utf-8")
@@ -25,7 +25,8 @@ BESIDE_THE_SCHEMA = {
     ("GET /cluster/tasks", "endtime"): "only its `upid` is documented",
 }
 """Where behaviour and schema differ, behaviour wins."""
-READS = sorted(call for call in TABLE if call.startswith("GET ") and "upid" not in call)
+NAMED = ("{upid}", "{snapname}", "{volume}")
+READS = sorted(call for call in TABLE if call.startswith("GET ") and not any(name in call for name in NAMED))
 
 
 @pytest.mark.parametrize("state", ["stopped", "running"])
@@ -54,6 +55,33 @@ async def test_task_answers_fit_the_schema(tmp_path: Path) -> None:
         upid = (await client.get(f"/nodes/{lab.name}/tasks")).json()["data"][0]["upid"]
         for call in (call for call in TABLE if "{upid}" in call and call.startswith("GET ")):
             answer = await client.get(call.removeprefix("GET ").format(node=lab.name, upid=upid))
+            violations += _violations(call, TABLE[call]["returns"], answer.json()["data"])
+
+    assert violations == []
+
+
+async def test_answers_about_what_is_kept_fit_the_schema(tmp_path: Path) -> None:
+    """A snapshot and a disk have the documented type and keys."""
+    violations = []
+
+    async with running_lab(tmp_path) as lab, api_client(lab) as client:
+        await new_container(client, lab, rootfs="local-lvm:1")
+        upid = (await client.post(f"/nodes/{lab.name}/lxc/100/snapshot", data={"snapname": "s1"})).json()[
+            "data"
+        ]
+        assert await ended(client, upid) == "OK"
+        named = {
+            "node": lab.name,
+            "vmid": 100,
+            "snapname": "s1",
+            "storage": "local-lvm",
+            "volume": "vm-100-disk-0",
+        }
+        for call in (
+            call for call in TABLE if call.startswith("GET ") and any(name in call for name in NAMED[1:])
+        ):
+            answer = await client.get(call.removeprefix("GET ").format(**named))
+            assert answer.status_code == 200, (call, answer.text)
             violations += _violations(call, TABLE[call]["returns"], answer.json()["data"])
 
     assert violations == []

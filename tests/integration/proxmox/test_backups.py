@@ -113,8 +113,8 @@ async def test_a_restore_over_a_container_replaces_it(cluster: Cluster) -> None:
     assert await said(cluster, 100, "ls /srv") == ""
 
 
-async def test_a_failed_restore_leaves_what_was_there(cluster: Cluster, lab: Lab) -> None:
-    """Nothing where nothing was; the container that was to be replaced."""
+async def test_a_restore_that_fails_early_leaves_what_was_there(cluster: Cluster) -> None:
+    """Nothing where nothing was; the container that was to be replaced, if the backup can't be read."""
     api = cluster.api
     await create(cluster)
     backup = await backed_up(cluster)
@@ -123,15 +123,29 @@ async def test_a_failed_restore_leaves_what_was_there(cluster: Cluster, lab: Lab
         await done(api, await api.restore(NODE, {"vmid": 101, "ostemplate": missing, **RESTORED}))
     with pytest.raises(ProxmoxRejected, match="content type needs to be 'backup'"):
         await api.restore(NODE, {"vmid": 101, "ostemplate": "local:vztmpl/x.tar.zst", **RESTORED})
+    with pytest.raises(TaskFailed, match=r"unable to restore CT 100 - volume .* does not exist"):
+        await done(api, await api.restore(NODE, {"vmid": 100, "ostemplate": missing, "force": 1, **RESTORED}))
+    with pytest.raises(ContainerMissing):
+        await api.config(NODE, 101)
+    assert (await api.config(NODE, 100)).lock is None
+    await start(cluster)
+
+
+async def test_a_restore_that_fails_while_unpacking_leaves_nothing(cluster: Cluster, lab: Lab) -> None:
+    """The container that was to be replaced is gone, with its disk; a killed worker leaves a zombie."""
+    api = cluster.api
+    await create(cluster)
+    backup = await backed_up(cluster)
     lab.faults.order(faults.TaskFails(task="vzrestore", message="tar: exit code 2"))
+
     with pytest.raises(TaskFailed, match="unable to restore CT 100 - tar: exit code 2"):
         await done(
             api, await api.restore(NODE, {"vmid": 100, "ostemplate": backup.volid, "force": 1, **RESTORED})
         )
-    with pytest.raises(ContainerMissing):
-        await api.config(NODE, 101)
-    await start(cluster)
 
+    with pytest.raises(ContainerMissing):
+        await api.config(NODE, 100)
+    assert [one for one in await api.content(NODE, "local") if one.vmid == 100] == []
     lab.faults.order(faults.WorkerKilled(task="vzrestore"))
     with pytest.raises(TaskLost):
         await done(api, await api.restore(NODE, {"vmid": 102, "ostemplate": backup.volid, **RESTORED}))

@@ -94,8 +94,8 @@ async def test_what_copies_refuse(cluster: Cluster, lab: Lab) -> None:
         await api.clone(NODE, 999, 200)
     with pytest.raises(FeatureMissing, match="Linked clone feature"):
         await api.clone(NODE, 100, 200, full=False)
-    with pytest.raises(ProxmoxRejected):
-        await api.clone(NODE, 100, 200, storage="backup")
+    with pytest.raises(TaskFailed, match="content type 'rootdir' is not available"):
+        await done(api, await api.clone(NODE, 100, 200, storage="backup"))
     lab.faults.order(faults.VmidTaken(vmid=200))
     with pytest.raises(VmidTaken):
         await api.clone(NODE, 100, 200)

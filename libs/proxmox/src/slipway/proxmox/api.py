@@ -24,7 +24,7 @@ from slipway.proxmox.keeping import Keeping
 from slipway.proxmox.kept_answers import Appliance, Certificate, Pool, Volume
 from slipway.proxmox.reading import not_understood, read_resources
 from slipway.proxmox.requesting import upid_of
-from slipway.proxmox.task_answers import LogLine, Task, TaskLog, TaskStatus
+from slipway.proxmox.task_answers import EMPTY_LOG, LogLine, Task, TaskLog, TaskStatus
 from slipway.proxmox.upid import Upid
 from slipway.proxmox.wire import Params
 
@@ -184,10 +184,12 @@ class ProxmoxApi(Keeping):
         return await self._one(TaskStatus, "nodes", upid.node, "tasks", upid, "status")
 
     async def task_log(self, upid: Upid, start: int = 0) -> TaskLog:
-        """A task's log after its first `start` lines."""
+        """A task's log after its first `start` lines; of one without any, nothing."""
         path = ("nodes", upid.node, "tasks", upid, "log")
         reply = await self._get(*path, params={"start": start, "limit": 0})
         lines = sorted(self._reader.every(LogLine, reply), key=lambda line: line.number)
+        if [line.text for line in lines] == [EMPTY_LOG] and reply.total == 1:
+            return TaskLog(lines=(), total=0)
         return TaskLog(
             lines=tuple(line for line in lines if line.number > start), total=reply.total or len(lines)
         )

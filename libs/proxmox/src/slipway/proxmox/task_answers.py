@@ -5,6 +5,9 @@ from pydantic import Field
 from slipway.proxmox.fields import Answer, Moment, Whole
 from slipway.proxmox.upid import Upid
 
+EMPTY_LOG = "no content"
+"""The line by which Proxmox shows a log that has none; the first real one will have its number."""
+
 
 class Task(Answer):
     """A row of a node's task list."""

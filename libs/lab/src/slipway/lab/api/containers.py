@@ -131,7 +131,11 @@ def history(call: Call) -> list[Row]:
 
 
 def _index(*names: str) -> Route:
-    return Route(handler=lambda _call: [{"subdir": name} for name in names])
+    def handler(call: Call) -> list[Row]:
+        call.machine.configs.get(call.vmid)
+        return [{"subdir": name} for name in names]
+
+    return Route(handler=handler)
 
 
 def _power(handler: Any) -> Route:
