@@ -47,8 +47,8 @@ async def is_confirmed(
         return True
     if not sys.stdin.isatty():
         raise Unconfirmed(
-            f"{what}: there is no terminal to ask in, so nothing was done. Add --yes to do it, or --plan to see "
-            "what would be lost."
+            f"{what}: there is no terminal to ask in, so nothing was done. Add --yes to do it, or --plan to "
+            "see what would be lost."
         )
     if show is not None:
         await show()

@@ -2,7 +2,8 @@
 
 Everything that outlives a lab is changed here and nowhere else, and its former state is kept in
 `changes.json`: packages, `/etc/subuid` and `/etc/subgid`, kernel settings, the cache. `undo` takes back
-exactly what stands there. What a running lab sets up (bridge, NAT, mounts) is the backend's to remove.
+what stands there, but for what something else uses by now, and says what it keeps. What a running lab sets
+up (bridge, NAT, mounts) is the backend's to remove.
 """
 
 import asyncio
@@ -10,12 +11,13 @@ import fcntl
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from slipway.lab.guests.lxc import cleanup, commands, place
+from slipway.lab.guests.packages import Debian
 
 PACKAGES = ("lxc", "mmdebstrap", "uidmap", "nftables", "zstd", "iproute2", "debian-archive-keyring")
 PROGRAMS = ("lxc-start", "lxc-attach", "lxc-usernsexec", "mmdebstrap", "newuidmap", "nft", "zstd", "ip")
@@ -31,6 +33,8 @@ class Changes:
 
     packages: list[str] = field(default_factory=list)
     """Packages that were not there before, dependencies included."""
+    units: list[str] | None = None
+    """Those of their units that were on once they were there; None of what was recorded without them."""
     id_lines: dict[str, str] = field(default_factory=dict)
     """Line that was added, by file."""
     settings: dict[str, str] = field(default_factory=dict)
@@ -61,7 +65,8 @@ def plan() -> list[str]:
     told.append("While a lab runs: a bridge of its own and an nftables table that gives its guests NAT.")
     told.append(f"Keep templates and packages for the guests in {place.cache_folder()}.")
     told.append(
-        f"All of it is recorded in {CHANGES} and taken back by `python -m slipway.lab.guests.setup undo`."
+        f"All of it is recorded in {CHANGES}; `python -m slipway.lab.guests.setup undo` takes back what "
+        "nothing else uses by then."
     )
     return told
 
@@ -69,7 +74,8 @@ def plan() -> list[str]:
 async def apply(on_line: Callable[[str], None]) -> None:
     """Install what is missing, then see to ids and kernel settings. Safe to repeat."""
     if missing():
-        before = await _installed()
+        debian = Debian()
+        before = await debian.installed()
         await commands.stream(["apt-get", "update"], on_line, timeout_seconds=APT_SECONDS)
         try:
             await commands.stream(
@@ -78,9 +84,16 @@ async def apply(on_line: Callable[[str], None]) -> None:
                 timeout_seconds=APT_SECONDS,
             )
         finally:
-            fresh = sorted(await _installed() - before)
+            fresh = await debian.installed() - before
             with _changes() as changes:
+                known = changes.units if changes.packages else []
                 changes.packages = sorted({*changes.packages, *fresh})
+                changes.units = None
+        await debian.mark_automatic(fresh)
+        if known is not None:
+            on = await debian.units(fresh)
+            with _changes() as changes:
+                changes.units = sorted({*known, *on})
     adjust()
 
 
@@ -101,23 +114,41 @@ def adjust() -> None:
 
 
 async def undo(on_line: Callable[[str], None]) -> None:
-    """Take back what is recorded, and remove the cache. Raise when a lab still runs."""
+    """Take back what is recorded and nothing else uses, and remove the cache. Raise when a lab still runs."""
     for data in cleanup.traces():
         await cleanup.after_death(data)
     with _changes() as changes:
+        kept = await _purge(changes, on_line)
+        changes.packages, changes.units = [], None
+        users = "what is kept" if kept else _other_bridges()
         for name, value in changes.settings.items():
-            _setting(name).write_text(value)
-            on_line(f"{name} is {value} again")
+            on_line(_take_back(name, value, users))
         changes.settings = {}
         for path, line in changes.id_lines.items():
+            if kept:
+                on_line(f"kept {line} in {path}: what is kept may use it")
+                continue
             _remove_line(Path(path), line)
             on_line(f"removed {line} from {path}")
         changes.id_lines = {}
-        await _purge([name for name in changes.packages if name in await _installed()], on_line)
-        changes.packages = []
     shutil.rmtree(place.cache_folder(), ignore_errors=True)
     on_line(f"removed {place.cache_folder()}")
     shutil.rmtree(CHANGES.parent, ignore_errors=True)
+
+
+def _take_back(name: str, former: str, users: str) -> str:
+    """Set a kernel setting as it was, unless others rely on it or have changed it; say which."""
+    if int(_read(name)) != SETTINGS[name]:
+        return f"{name} stays {_read(name)}: it was changed since"
+    if users:
+        return f"{name} stays {_read(name)}: {users} may rely on it"
+    _setting(name).write_text(former)
+    return f"{name} is {former} again"
+
+
+def _other_bridges() -> str:
+    """Name the bridges there are: what they connect needs forwarding."""
+    return ", ".join(sorted(path.parent.name for path in Path("/sys/class/net").glob("*/bridge")))
 
 
 @contextmanager
@@ -135,22 +166,16 @@ def _changes() -> Iterator[Changes]:
             draft.replace(CHANGES)
 
 
-async def _purge(packages: list[str], on_line: Callable[[str], None]) -> None:
-    """Purge them, unless something that was installed since needs one of them."""
-    if not packages:
-        return
-    tried = await commands.run(["apt-get", "purge", "--simulate", "-y", *packages])
-    others = {line.split()[1] for line in tried.splitlines() if line.startswith(("Purg ", "Remv "))}
-    if others <= set(packages):
-        await commands.stream(["apt-get", "purge", "-y", *packages], on_line, timeout_seconds=APT_SECONDS)
-    else:
-        needy = ", ".join(sorted(others - set(packages)))
-        on_line(f"kept {', '.join(packages)}: {needy} would go with them")
-
-
-async def _installed() -> set[str]:
-    listed = await commands.run(["dpkg-query", "-W", "-f=${db:Status-Status} ${Package}\n"])
-    return {line.split()[1] for line in listed.splitlines() if line.startswith("installed ")}
+async def _purge(changes: Changes, on_line: Callable[[str], None]) -> Collection[str]:
+    """Purge what came and nothing else uses by now; give what stays, each was told with its user."""
+    debian = Debian()
+    there = await debian.installed() & set(changes.packages)
+    kept = await debian.used(there, changes.units)
+    for name, why in sorted(kept.items()):
+        on_line(f"kept {name}: {why}")
+    if unused := sorted(there - set(kept)):
+        await commands.stream(["apt-get", "purge", "-y", *unused], on_line, timeout_seconds=APT_SECONDS)
+    return kept
 
 
 def _setting(name: str) -> Path:
