@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from contract.pve.derive import derive
 
-from slipway.lab.api.dispatch import ROUTES
+from slipway.lab.api.routes import ROUTES
 from slipway.lab.schema.calls import CALLS
 from slipway.lab.schema.parameters import Parameter
 from support.pve_reference import reference

@@ -52,6 +52,17 @@ async def test_limits_hold_inside(real: Guests) -> None:
     assert int(limit.output) == 256 << 20
 
 
+async def test_apt_has_its_own_times(real: Guests) -> None:
+    """What fetches lists and upgrades by itself, and holds apt's locks meanwhile, is on, as in Debian's."""
+    await real.create(spec((await real.templates())[0]))
+    await real.start(100)
+    await wait_until_ready(real, 100)
+
+    timers = await run(real, 100, "systemctl", "is-enabled", "apt-daily.timer", "apt-daily-upgrade.timer")
+
+    assert timers.output.split() == ["enabled", "enabled"]
+
+
 @pytest.mark.parametrize("unprivileged", [True, False])
 async def test_root_is_mapped_in_unprivileged_guests_only(real: Guests, *, unprivileged: bool) -> None:
     """Inside, everything belongs to root either way, and systemd has no failed unit."""

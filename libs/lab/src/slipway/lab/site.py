@@ -19,6 +19,7 @@ from slipway.lab.host.certificates import Certificates
 from slipway.lab.host.condition import Condition
 from slipway.lab.host.configs import Configs
 from slipway.lab.host.machine import Machine
+from slipway.lab.host.pools import Pools
 from slipway.lab.host.storages import Storage, Storages, Volumes, of_cluster
 from slipway.lab.host.tasks import Tasks
 from slipway.lab.settings import Timings
@@ -43,12 +44,13 @@ class Ground:
 
 async def build(names: Sequence[str], ground: Ground, stack: contextlib.AsyncExitStack) -> dict[str, Machine]:
     """Put the nodes together; their tasks end with the stack."""
+    pools = Pools(ground.data / "pools.json")
     shared = Volumes(ground.data / "shared" / "volumes.json")
     templates = await ground.guests.templates()
     members: dict[str, Machine] = {}
     neighbours: list[Machine] = []
     for name in names:
-        members[name] = _machine(name, names, ground, shared)
+        members[name] = _machine(name, names, ground, shared, pools)
         members[name].neighbours = neighbours
         neighbours.append(members[name])
         members[name].storages.load(templates)
@@ -58,7 +60,7 @@ async def build(names: Sequence[str], ground: Ground, stack: contextlib.AsyncExi
     return members
 
 
-def _machine(name: str, names: Sequence[str], ground: Ground, shared: Volumes) -> Machine:
+def _machine(name: str, names: Sequence[str], ground: Ground, shared: Volumes, pools: Pools) -> Machine:
     folder = ground.data if name == names[0] else ground.data / "nodes" / name
     for part in FOLDERS:
         (folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -75,6 +77,7 @@ def _machine(name: str, names: Sequence[str], ground: Ground, shared: Volumes) -
         faults=ground.faults,
         configs=Configs(folder / "containers", condition),
         storages=Storages(folder, condition, storages, shared),
+        pools=pools,
         tasks=Tasks(folder / "tasks", condition),
     )
 

@@ -48,6 +48,10 @@ class Doorkeeper:
         self._key = key
         self._tokens = {token.id: token for token in tokens}
 
+    def services(self) -> list[Token]:
+        """Give the tokens that are not root's."""
+        return [token for token in self._tokens.values() if token.user != ROOT]
+
     def login(self, username: str, password: str, realm: str | None) -> tuple[str, str]:
         """Give a ticket and its CSRF token for root's password, or for a ticket that still lives."""
         user = f"{username}@{realm}" if realm else username

@@ -1,4 +1,4 @@
-"""`/version`, `/access` and `/pools`."""
+"""`/version` and `/access`."""
 
 from typing import Any
 
@@ -12,6 +12,15 @@ _CAPABILITIES = {
     "dc": ("SDN.Allocate", "SDN.Audit", "SDN.Use", "Sys.Audit", "Sys.Modify"),
     "mapping": ("Mapping.Audit", "Mapping.Modify", "Mapping.Use", "Permissions.Modify"),
     "sdn": ("Permissions.Modify", "SDN.Allocate", "SDN.Audit", "SDN.Use"),
+}
+TOP_PATHS = ("/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms")
+"""Listed among one's permissions whatever the ACL says, if anything is held there."""
+ROLES = {
+    "/": "SlipwayNodes",
+    "/pool": "SlipwayPools",
+    "/sdn": "SlipwayNetwork",
+    "/storage": "SlipwayStorage",
+    "/vms": "SlipwayGuests",
 }
 _CAPABILITY_PREFIXES = {"nodes": "Sys.", "storage": "Datastore.", "vms": "VM."}
 
@@ -51,7 +60,44 @@ def permissions(call: Call) -> dict[str, dict[str, int]]:
         raise not_permitted("/access, Sys.Audit")
     if path := call.given.get("path"):
         return {path: dict.fromkeys(sorted(call.actor.privileges(path)), 1)}
-    return {path: dict.fromkeys(sorted(rights), 1) for path, rights in call.actor.acl.items()}
+    paths = {*TOP_PATHS, *call.actor.acl, *_pool_paths(call)}
+    held = {path: call.actor.privileges(path) for path in sorted(paths)}
+    return {path: dict.fromkeys(sorted(rights), 1) for path, rights in held.items() if rights}
+
+
+def _pool_paths(call: Call) -> set[str]:
+    """Name what is a member of a pool: those are listed, pools themselves only if they are in the ACL."""
+    pools = call.machine.pools.all()
+    guests = {f"/vms/{vmid}" for pool in pools for vmid in pool.vmids}
+    return guests | {f"/storage/{name}" for pool in pools for name in pool.storages}
+
+
+def acl(call: Call) -> list[dict[str, Any]]:
+    """List what was granted to whom, to who may look."""
+    if not call.actor.may("/access", "Sys.Audit"):
+        return []
+    granted = ((token, path) for token in call.doorkeeper.services() for path in sorted(token.acl))
+    return [
+        {"path": path, "roleid": role_name(path), "type": "user", "ugid": token.user, "propagate": 1}
+        for token, path in granted
+    ]
+
+
+def roles(call: Call) -> list[dict[str, Any]]:
+    """List the roles: of Proxmox the two ends, and those that the service account was given."""
+    known = {"Administrator": ALL_PRIVILEGES, "NoAccess": frozenset[str]()}
+    rows: list[dict[str, Any]] = [
+        {"roleid": name, "privs": ",".join(sorted(rights)), "special": 1} for name, rights in known.items()
+    ]
+    made = {role_name(path): one.acl[path] for one in call.doorkeeper.services() for path in one.acl}
+    return rows + [
+        {"roleid": name, "privs": ",".join(sorted(rights)), "special": 0} for name, rights in made.items()
+    ]
+
+
+def role_name(path: str) -> str:
+    """Name the role that `make-token.sh` makes for a path."""
+    return ROLES.get(path, f"Slipway{path.title().replace('/', '')}")
 
 
 def _index(*names: str) -> Route:
@@ -61,10 +107,11 @@ def _index(*names: str) -> Route:
 ROUTES: Routes = {
     "GET /": _index("version", "cluster", "nodes", "storage", "access", "pools"),
     "GET /version": Route(handler=version),
-    "GET /access": _index("domains", "ticket", "permissions"),
+    "GET /access": _index("acl", "domains", "permissions", "roles", "ticket"),
+    "GET /access/acl": Route(handler=acl),
+    "GET /access/roles": Route(handler=roles),
     "GET /access/domains": Route(handler=realms, is_open=True),
     "GET /access/ticket": Route(handler=lambda _call: None, is_open=True),
     "POST /access/ticket": Route(handler=login, is_open=True, allows_token=False),
     "GET /access/permissions": Route(handler=permissions),
-    "GET /pools": Route(handler=lambda _call: []),
 }

@@ -3,6 +3,7 @@
 from typing import Any
 
 from slipway.lab.access.actors import Actor
+from slipway.lab.api import access
 from slipway.lab.api.call import Call, Route, Routes
 from slipway.lab.host import hardware, templates
 from slipway.lab.host.machine import Machine
@@ -210,15 +211,19 @@ def _index(*names: str) -> Route:
     return Route(handler=lambda _call: [{"name": name} for name in names])
 
 
+_OF_NODE = (
+    *("aplinfo", "certificates", "dns", "lxc", "network", "qemu", "rrddata", "status", "storage"),
+    *("tasks", "time", "version", "vzdump"),
+)
 ROUTES: Routes = {
-    "GET /cluster": _index("nextid", "options", "resources", "status", "tasks"),
+    "GET /cluster": _index("ha", "log", "nextid", "options", "resources", "sdn", "status", "tasks"),
     "GET /cluster/status": Route(handler=cluster_status, path="/", rights=("Sys.Audit",)),
     "GET /cluster/resources": Route(handler=resources),
     "GET /cluster/nextid": Route(handler=next_vmid),
     "GET /cluster/options": Route(handler=options, path="/", rights=("Sys.Audit",)),
     "GET /cluster/tasks": Route(handler=tasks),
     "GET /nodes": Route(handler=nodes),
-    "GET /nodes/{node}": _index("aplinfo", "dns", "lxc", "network", "status", "storage", "tasks", "time"),
+    "GET /nodes/{node}": _index(*_OF_NODE),
     "GET /nodes/{node}/aplinfo": Route(handler=lambda _call: templates.appliances()),
     "POST /nodes/{node}/aplinfo": Route(
         handler=download, path="/storage/{storage}", rights=("Datastore.AllocateTemplate",)
@@ -232,5 +237,6 @@ ROUTES: Routes = {
     "GET /nodes/{node}/status": Route(
         handler=lambda call: hardware.status(call.machine), path="/nodes/{node}", rights=("Sys.Audit",)
     ),
+    "GET /nodes/{node}/version": Route(handler=access.version),
     "GET /nodes/{node}/time": Route(handler=clock, path="/nodes/{node}", rights=("Sys.Audit",)),
 }

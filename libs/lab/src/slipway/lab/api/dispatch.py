@@ -14,20 +14,10 @@ from urllib.parse import unquote
 
 from slipway.lab.access.actors import Actor
 from slipway.lab.access.tickets import Doorkeeper
-from slipway.lab.api import (
-    access,
-    backups,
-    cluster,
-    containers,
-    moves,
-    rows,
-    snapshots,
-    storage,
-    tasks,
-    volumes,
-)
+from slipway.lab.api import rows
 from slipway.lab.api.call import Call, Listed, Route
 from slipway.lab.api.orders import LAB, Orders
+from slipway.lab.api.routes import ROUTES
 from slipway.lab.faults import ApiError, LostAnswer, SlowAnswer
 from slipway.lab.guests.protocol import GuestError
 from slipway.lab.host.condition import unanswered
@@ -41,17 +31,7 @@ from slipway.lab.schema.parameters import check
 
 log = logging.getLogger(__name__)
 ROOT = "/api2/json"
-ROUTES: Mapping[str, Route] = {
-    **access.ROUTES,
-    **cluster.ROUTES,
-    **storage.ROUTES,
-    **tasks.ROUTES,
-    **containers.ROUTES,
-    **snapshots.ROUTES,
-    **moves.ROUTES,
-    **backups.ROUTES,
-    **volumes.ROUTES,
-}
+METHODS = ("GET", "POST", "PUT", "DELETE")
 UNAUTHORIZED = 401
 _PROXY_ERRORS = range(595, 600)
 _NOBODY = Actor(user="nobody@pam", token=None, acl={})
@@ -87,6 +67,8 @@ class Api:
             return as_refusal(Refused(f"the lab failed: {error!r}"))
 
     async def _answer(self, request: Request) -> Answer:
+        if request.method not in METHODS:
+            raise Refused(f"method '{request.method}' not available", status=501, is_empty=True)
         method, path = request.method, unquote(request.path.removeprefix(ROOT)) or "/"
         key, found = self._find(method, path)
         route = ROUTES.get(key)

@@ -62,6 +62,8 @@ async def create(machine: Machine, actor: Actor, given: Mapping[str, str]) -> st
         except Refused as refused:
             raise Refused(f"unable to create CT {vmid} - {refused}") from refused
         machine.configs.put(vmid, {"lock": "create"})
+    if pool := given.get("pool"):
+        machine.pools.add_guest(pool, vmid)
 
     async def body(work: Work) -> None:
         await _work(machine, vmid, given, work)
@@ -74,9 +76,11 @@ async def create(machine: Machine, actor: Actor, given: Mapping[str, str]) -> st
 def _check(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str]) -> None:
     if (keys := given.get("ssh-public-keys")) is not None:
         _check_keys(keys)
-    if pool := given.get("pool"):
+    pool = given.get("pool")
+    if pool is not None and pool not in machine.pools:
         raise not_permitted(f"pool '{pool}' does not exist")
-    if not actor.may(f"/vms/{vmid}", "VM.Allocate"):
+    may_in_pool = pool is not None and actor.may(f"/pool/{pool}", "VM.Allocate")
+    if not may_in_pool and not actor.may(f"/vms/{vmid}", "VM.Allocate"):
         raise not_permitted()
     is_unprivileged = given.get("unprivileged", "1") == "1"
     if not is_unprivileged:
@@ -159,6 +163,7 @@ async def clean(machine: Machine, vmid: int, *, keeps_disks: bool = False) -> No
     snapshots.forget(machine, vmid)
     await machine.guests.destroy(vmid)
     machine.forget_origin(vmid)
+    machine.pools.forget_guest(vmid)
     machine.configs.remove(vmid)
 
 

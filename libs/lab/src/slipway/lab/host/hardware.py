@@ -11,6 +11,10 @@ from slipway.lab.host.machine import Machine
 RELEASE = "9.2"
 VERSION = "9.2.11"
 REPO_ID = "14a22df3"
+_UNMEASURED = (
+    *("arcsize", "iowait", "netin", "netout", "swaptotal", "swapused"),
+    *("pressurecpusome", "pressureiofull", "pressureiosome", "pressurememoryfull", "pressurememorysome"),
+)
 KERNEL = "6.17.4-2-pve"
 
 
@@ -59,6 +63,23 @@ def status(machine: Machine) -> dict[str, Any]:
         "swap": {"total": 0, "used": 0, "free": 0},
         "rootfs": {"total": disk, "used": disk_used, "free": disk - disk_used, "avail": disk - disk_used},
         "ksm": {"shared": 0},
+    }
+
+
+def averages(machine: Machine) -> dict[str, Any]:
+    """The same as one point of `/nodes/{node}/rrddata`."""
+    now = figures(machine)
+    total, used = now["maxmem"], now["mem"]
+    return {
+        "cpu": now["cpu"],
+        "maxcpu": now["maxcpu"],
+        "loadavg": os.getloadavg()[0],
+        "memtotal": total,
+        "memused": used,
+        "memavailable": total - used,
+        "roottotal": now["maxdisk"],
+        "rootused": now["disk"],
+        **dict.fromkeys(_UNMEASURED, 0),
     }
 
 

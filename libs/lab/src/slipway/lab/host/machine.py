@@ -11,6 +11,7 @@ from slipway.lab.host import options, records
 from slipway.lab.host.certificates import Certificates
 from slipway.lab.host.condition import Condition
 from slipway.lab.host.configs import HIGHEST_VMID, LOWEST_VMID, Config, Configs
+from slipway.lab.host.pools import Pools
 from slipway.lab.host.storages import Storages
 from slipway.lab.host.tasks import Tasks
 from slipway.lab.settings import Timings
@@ -32,6 +33,7 @@ class Machine:
     configs: Configs
     storages: Storages
     tasks: Tasks
+    pools: Pools
     backups: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     """Held by the one run of vzdump that a node has at a time."""
     neighbours: list["Machine"] = field(default_factory=list, repr=False)

@@ -116,6 +116,8 @@ class Observer:
         config = self._machine.configs.get(vmid)
         place: Row = {"id": f"lxc/{vmid}", "node": self._machine.node, "type": "lxc", "vmid": vmid}
         place |= {key: config[key] for key in ("tags", "lock") if key in config}
+        if (pool := self._machine.pools.of_guest(vmid)) is not None:
+            place["pool"] = pool
         if (managed := ha.shown(self._machine, vmid)).get("managed"):
             place["hastate"] = managed["state"]
         seen = self._seen.get(vmid) if self._machine.is_online else None

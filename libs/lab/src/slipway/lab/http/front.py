@@ -173,7 +173,9 @@ class _Connection:
             *answer.headers.items(),
         ]
         if answer.body is not None:
-            headers += [("Content-Length", str(len(answer.body))), ("Content-Type", answer.content_type)]
+            headers.append(("Content-Length", str(len(answer.body))))
+            if answer.content_type is not None:
+                headers.append(("Content-Type", answer.content_type))
         else:
             headers.append(("Content-Length", "0"))
         reason = answer.reason.encode("latin-1", "replace")

@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from slipway.lab.problems import Refused
 
 NOT_IMPLEMENTED = 501
+NO_SUCH_CONTENT = 506
+MALFORMED = "malformed JSON string, neither tag, array, object, number, string or atom,"
 JSON = "application/json;charset=UTF-8"
 
 
@@ -36,10 +38,10 @@ class Request:
             raise Refused(f"Unexpected content for method '{self.method}'", status=501)
         kind = self.headers.get("content-type", "").partition(";")[0].strip()
         if kind == "application/json":
-            return given | _json_parameters(self.body)
+            return _json_parameters(self.body) | given
         if kind not in ("", "application/x-www-form-urlencoded"):
-            raise Refused(f"upload '{kind}' not implemented", status=501)
-        return given | dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+            raise Refused(f"upload 'Content-Type '{kind}' not implemented", status=NO_SUCH_CONTENT)
+        return dict(parse_qsl(self.body.decode(errors="replace"), keep_blank_values=True)) | given
 
     def cookie(self, name: str) -> str | None:
         """Read a cookie; its value may be raw or percent-encoded (PVE 9.2, observed)."""
@@ -54,9 +56,9 @@ def _json_parameters(body: bytes) -> dict[str, str]:
     try:
         given = json.loads(body)
     except ValueError as error:
-        raise Refused("Invalid JSON in request body", status=400) from error
+        raise Refused(f"{MALFORMED} at character offset 0", status=NOT_IMPLEMENTED) from error
     if not isinstance(given, dict):
-        raise Refused("Invalid JSON in request body", status=400)
+        raise Refused("Not a HASH reference", status=NOT_IMPLEMENTED)
     return {str(key): _as_text(value) for key, value in given.items() if value is not None}
 
 
@@ -74,7 +76,7 @@ class Answer:
     reason: str = "OK"
     body: bytes | None = b""
     """None leaves out `Content-Length` and type, as pveproxy's bare 401 does."""
-    content_type: str = JSON
+    content_type: str | None = JSON
     is_lost: bool = False
     """Drop the connection instead of answering."""
     headers: dict[str, str] = field(default_factory=dict)
@@ -90,6 +92,8 @@ def as_refusal(refused: Refused) -> Answer:
     reason = refused.message.partition("\n")[0]
     if refused.is_empty:
         return Answer(status=refused.status, reason=reason, body=None)
+    if refused.status == NO_SUCH_CONTENT:
+        return Answer(status=refused.status, reason=reason, body=reason.encode(), content_type=None)
     is_plain = refused.status == NOT_IMPLEMENTED or refused.message.endswith("\n")
     content: dict[str, object] = {"data": None, "message": refused.message + ("" if is_plain else "\n")}
     if refused.errors is not None:

@@ -9,6 +9,7 @@ from typing import Final
 from slipway.lab.schema.backups import BACKUPS
 from slipway.lab.schema.container import OPTIONS
 from slipway.lab.schema.parameters import Parameter, flag, integer, number, text
+from slipway.lab.schema.surroundings import SURROUNDINGS
 
 Parameters = Mapping[str, Parameter]
 
@@ -44,10 +45,6 @@ _ACCESS: Final[Mapping[str, Parameters]] = {
         "userid": text(
             pattern=r"(?:^(?:[^\s:/]+)\@(?:[A-Za-z][A-Za-z0-9\.\-_]+)(?:!(?:[A-Za-z][A-Za-z0-9\.\-_]+))?$)"
         ),
-    },
-    "GET /pools": {
-        "poolid": text(format="pve-poolid"),
-        "type": text(choices=("qemu", "lxc", "storage"), requires="poolid"),
     },
 }
 
@@ -266,5 +263,6 @@ CALLS: Final[Mapping[str, Parameters]] = {
     **_STORAGES,
     **_TASKS,
     **BACKUPS,
+    **SURROUNDINGS,
     **_CONTAINERS,
 }

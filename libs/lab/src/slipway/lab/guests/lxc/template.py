@@ -16,13 +16,15 @@ from slipway.lab.guests.lxc import commands, place
 from slipway.lab.guests.protocol import GuestError
 
 SUITE = "bookworm"
-PATTERN = "debian-12-standard_12.*-1_*.tar.zst"
+REVISION = 2
+"""Raised when another content is wanted, so that an archive of before in the cache is left alone."""
+PATTERN = f"debian-12-standard_12.*-{REVISION}_*.tar.zst"
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "ifupdown", "iproute2", "iputils-ping", "netbase", "procps",
     "ca-certificates", "curl", "tzdata",
 )  # fmt: skip
-MASKED = ("sys-kernel-debug.mount", "apt-daily.timer", "apt-daily-upgrade.timer", "systemd-udevd.service")
-"""Units that fail in a container, or take dpkg's lock at a time of their own."""
+MASKED = ("sys-kernel-debug.mount", "systemd-udevd.service")
+"""Units that fail in a container. Those that take apt's locks at a time of their own stay, as in Debian's."""
 BUILD_SECONDS = 900.0
 SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d/debian.sources"))
 HOST_CERTIFICATES = Path("/usr/local/share/ca-certificates")
@@ -52,7 +54,7 @@ async def _build(folder: Path, on_line: Callable[[str], None]) -> Path:
         if not version.startswith("12."):
             raise GuestError(f"the package sources gave Debian {version}, where 12 was asked for")
         architecture = (await commands.run(["dpkg", "--print-architecture"])).strip()
-        archive = folder / f"debian-12-standard_{version.strip()}-1_{architecture}.tar.zst"
+        archive = folder / f"debian-12-standard_{version.strip()}-{REVISION}_{architecture}.tar.zst"
         await asyncio.to_thread(draft.replace, archive)
     return archive
 

@@ -1,0 +1,94 @@
+"""`/pools`: who may audit a pool sees it; who may allocate it changes it."""
+
+import re
+from typing import Any
+
+from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.host.pools import Pool
+from slipway.lab.problems import Refused, bad_parameters
+
+Row = dict[str, Any]
+AUDIT = "Pool.Audit"
+
+
+def pools(call: Call) -> list[Row]:
+    """List the pools that may be seen, or the named one with its members."""
+    poolid = call.given.get("poolid")
+    if poolid is not None:
+        call.actor.require(f"/pool/{poolid}", AUDIT)
+        return [_with_members(call, call.machine.pools.get(poolid))]
+    seen = (one for one in call.machine.pools.all() if call.actor.may(f"/pool/{one.poolid}", AUDIT))
+    return [one.shown() for one in seen]
+
+
+def pool(call: Call) -> Row:
+    """Show one pool."""
+    return _with_members(call, call.machine.pools.get(call.given["poolid"]))
+
+
+def _with_members(call: Call, found: Pool) -> Row:
+    members: list[Row] = [
+        row for row in _guests(call) if row["vmid"] in found.vmids and _is_of(call, row["type"])
+    ]
+    if _is_of(call, "storage"):
+        members += [
+            {"id": f"storage/{call.machine.node}/{name}", "type": "storage", "storage": name}
+            for name in found.storages
+        ]
+    return found.shown() | {"members": members}
+
+
+def _guests(call: Call) -> list[Row]:
+    observers = (call.observers[one.condition.first_name] for one in call.members)
+    return [row for observer in observers for row in observer.resources()]
+
+
+def _is_of(call: Call, kind: str) -> bool:
+    return call.given.get("type", kind) == kind
+
+
+def create(call: Call) -> None:
+    """Make a pool."""
+    call.machine.pools.create(call.given["poolid"], call.given.get("comment"))
+
+
+def change(call: Call) -> None:
+    """Add members, or remove them."""
+    kept, poolid = call.machine.pools, call.given["poolid"]
+    removes = call.flag("delete")
+    if poolid not in kept:
+        raise Refused(f"update pools failed: pool '{poolid}' does not exist")
+    for word in _words(call, "vms"):
+        vmid = int(word)
+        if removes:
+            kept.forget_guest(vmid)
+        elif (there := kept.of_guest(vmid)) in (None, poolid) or call.flag("allow-move"):
+            kept.add_guest(poolid, vmid)
+        else:
+            raise Refused(f"update pools failed: VM {vmid} belongs already to pool '{there}'")
+    storages = _words(call, "storage")
+    kept.change(poolid, comment=call.given.get("comment"), storages=storages, removes=removes)
+
+
+def remove(call: Call) -> None:
+    """Remove an empty pool."""
+    call.machine.pools.remove(call.given["poolid"])
+
+
+def _words(call: Call, name: str) -> list[str]:
+    words = [word for word in re.split(r"[,;\s]+", call.given.get(name, "")) if word]
+    if name == "vms" and not all(word.isdecimal() for word in words):
+        raise bad_parameters({name: "invalid format - value does not look like a valid VM ID\n"})
+    return words
+
+
+_MAY_CHANGE = "Pool.Allocate"
+ROUTES: Routes = {
+    "GET /pools": Route(handler=pools),
+    "POST /pools": Route(handler=create, path="/pool/{poolid}", rights=(_MAY_CHANGE,)),
+    "PUT /pools": Route(handler=change, path="/pool/{poolid}", rights=(_MAY_CHANGE,)),
+    "DELETE /pools": Route(handler=remove, path="/pool/{poolid}", rights=(_MAY_CHANGE,)),
+    "GET /pools/{poolid}": Route(handler=pool, path="/pool/{poolid}", rights=(AUDIT,)),
+    "PUT /pools/{poolid}": Route(handler=change, path="/pool/{poolid}", rights=(_MAY_CHANGE,)),
+    "DELETE /pools/{poolid}": Route(handler=remove, path="/pool/{poolid}", rights=(_MAY_CHANGE,)),
+}
