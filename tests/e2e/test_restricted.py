@@ -65,19 +65,23 @@ async def test_a_container_gets_what_it_asks_of_the_host(stack: RunningStack, ap
     }
     changed = await done(api, f"{path}/configure", body)
     again = await done(api, f"{path}/configure", body)
-    spec = (await api.get(f"/api/v1/{path}")).json()["spec"]
+    found = (await api.get(f"/api/v1/{path}")).json()
     at_last = config(stack, vmid)
     await done(api, f"{path}/configure", {"mounts": [], "hookscript": ""})
 
     assert at_first["mp0"].split(",") == [f"{SHARED}/media", "mp=/media", "ro=1"]
     assert "/dev/net/tun" in at_first["dev0"]
     assert "mknod=1" in at_first["features"]
-    assert "dev0, hookscript, mp0, mp1; from its next start" in messages(changed)
-    assert messages(again)[-1] == "nothing to do"
+    assert "dev0, hookscript, mp0, mp1; after the next restart: dev0, mp0" in messages(changed)
+    assert "nothing to do; after the next restart: dev0, mp0" in messages(again)
     assert at_last["mp1"].split(",") == [f"{SHARED}/media", "mp=/srv/new"]
     assert at_last["hookscript"] == "local:snippets/hook.pl"
     assert not {"dev0", "mp0"} & set(at_last)
-    assert ([each["path"] for each in spec["mounts"]], spec["devices"]) == (["/srv/new"], [])
+    assert [each["path"] for each in found["spec"]["mounts"]] == ["/media", "/srv/new"]
+    assert {key: each["after_restart"] for key, each in found["pending"].items()} == {
+        "dev0": None,
+        "mp0": None,
+    }
     assert not {"mp1", "hookscript"} & set(config(stack, vmid))
 
 

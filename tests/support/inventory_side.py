@@ -7,6 +7,9 @@ from pydantic import SecretStr
 
 from slipway.contracts import clusters, containers
 from slipway.contracts.clusters import Cluster, ClusterSecrets, ClusterSpec, SshNode
+from slipway.contracts.configs import StoreConfig
+from slipway.contracts.message import Done
+from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING
 from slipway.lab.node import Lab
 from slipway.monitor.access import Clusters
 from slipway.monitor.discovery import Discoverer
@@ -53,6 +56,8 @@ class Inventory:
     elsewhere: dict[str, ClusterSpec] = field(default_factory=dict)
     """Clusters that are not the lab."""
     pending: list[containers.Container] = field(default_factory=list)
+    unread: list[containers.Container] = field(default_factory=list)
+    configs: list[StoreConfig] = field(default_factory=list)
     stored: list[containers.StoreDiscovery] = field(default_factory=list)
     asked_for_access: int = 0
     token_secret: str | None = None
@@ -83,6 +88,7 @@ class Inventory:
         bus.answer(clusters.GetClusterAccess, self.access)
         bus.answer(containers.ListContainers, self.list_containers)
         bus.answer(containers.StoreDiscovery, self.store)
+        bus.answer(StoreConfig, self.store_config)
 
     async def list_clusters(self, _query: clusters.ListClusters, _call: Call) -> clusters.ClusterPage:
         """Give what is known."""
@@ -106,10 +112,18 @@ class Inventory:
         self, query: containers.ListContainers, _call: Call
     ) -> containers.ContainerPage:
         """Give those whose discovery is owed."""
-        assert query.warning == "discovery-pending"
+        if query.warning == CONFIG_UNREAD:
+            return containers.ContainerPage(items=tuple(self.unread))
+        assert query.warning == DISCOVERY_PENDING
         behind = [each for each in self.pending if query.cursor is None or each.id > query.cursor]
         page = tuple(behind[: query.limit])
         return containers.ContainerPage(items=page, next=page[-1].id if len(behind) > len(page) else None)
+
+    async def store_config(self, query: StoreConfig, _call: Call) -> Done:
+        """Keep what was read; it is owed no more."""
+        self.configs.append(query)
+        self.unread = [each for each in self.unread if each.id != query.container]
+        return Done()
 
     async def store(self, query: containers.StoreDiscovery, _call: Call) -> containers.StoredDiscovery:
         """Keep what was found; nothing is owed any more."""

@@ -179,11 +179,19 @@ class Ground:
         )
 
     async def make(
-        self, vmid: int = VMID, *, container: str = "c1", runs: bool = False, rootfs: str = "local:1"
+        self,
+        vmid: int = VMID,
+        *,
+        container: str = "c1",
+        runs: bool = False,
+        rootfs: str = "local:1",
+        by: Cluster | None = None,
+        **beside: str | int,
     ) -> None:
         """Have a container that carries our mark."""
         notes = marks.notes(None, self.target(vmid, container), "j0", mac=None)
-        await lab_client.create(self.cluster, vmid, hostname="web-1", description=notes, rootfs=rootfs)
+        given = {"hostname": "web-1", "description": notes, "rootfs": rootfs, **beside}
+        await lab_client.create(by or self.cluster, vmid, **given)
         if runs:
             await lab_client.start(self.cluster, vmid)
 

@@ -43,9 +43,10 @@ class Fleet:
         for item in items[:most]:
             await self.take(str(item.job), state)
 
-    async def take(self, job: Id, state: JobState, *, exists: bool = True) -> None:
+    async def take(self, job: Id, state: JobState, *, exists: bool = True, **changes: object) -> None:
         """Take a record of a job."""
         record = await self.record(job, state, exists=exists)
+        record = record.model_copy(update=changes)
         async with self.world.tables.begin() as connection:
             known = select(tables.jobs.c.record_sequence).where(tables.jobs.c.id == job)
             sequence = (await connection.scalars(known)).one()

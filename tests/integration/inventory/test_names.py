@@ -6,10 +6,12 @@ from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fix
 from sqlalchemy import update
 
 from slipway.contracts import containers, jobs
+from slipway.contracts.configs import HostConfig
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState
 from slipway.inventory import tables
+from slipway.runtime.clock import now
 
 
 async def test_a_name_that_is_being_given_is_taken(fleet: Fleet) -> None:  # noqa: F811
@@ -62,7 +64,8 @@ async def test_a_rename_ends_even_if_the_name_is_anothers_by_now(fleet: Fleet) -
         other = update(tables.containers).where(tables.containers.c.id == two)
         await connection.execute(other.values(hostname="new"))
 
-    await fleet.take(rename, JobState.SUCCEEDED)
+    config = HostConfig(read_at=now(), hostname="new")
+    await fleet.take(rename, JobState.SUCCEEDED, config=config)
 
     assert (await fleet.job(rename)).state is JobState.SUCCEEDED
     found = await fleet.world.gateway.ask(containers.GetContainer(container=one))

@@ -120,11 +120,11 @@ async def test_discovery_that_fails_is_tried_less_and_less_often(
 
     await scan.scan()
     await scan.scan()
-    once = scan._owed["k0"].pause_seconds
-    scan._owed["k0"].due_at = 0.0
+    once = scan._kinds[1].owed["k0"].pause_seconds
+    scan._kinds[1].owed["k0"].due_at = 0.0
     await scan.scan()
 
-    assert (once, scan._owed["k0"].pause_seconds) == (120, 240)
+    assert (once, scan._kinds[1].owed["k0"].pause_seconds) == (120, 240)
 
 
 def container(name: str, vmid: int, power: Power = Power.RUNNING) -> Container:

@@ -29,12 +29,10 @@ from slipway.inventory.domain.specs import (
     NoVmidLeft,
     OsTemplateNotFound,
     VmidTaken,
-    after_success,
     choose_archive,
     choose_vmid,
     complete,
     copied,
-    with_disks,
 )
 from slipway.inventory.placement import choose_node
 
@@ -295,16 +293,6 @@ def test_disks_of_a_copy_are_known_to_be_where_it_was_made(storage: str | None, 
 
     assert (copy.node, copy.storage) == ("pve2", kept)
     assert [mount.storage for mount in copy.mounts] == [kept, "/srv/media"]
-
-
-def test_disks_of_a_move_are_known_to_be_where_its_record_says() -> None:
-    """What is on a shared storage stayed there, whatever storage was named."""
-    moved = after_success(DISKS, JobKind.MIGRATE, JobArgs(target_node="pve2", storage="fast"))
-
-    spec = with_disks(moved, {"/": "fast", "/b": "fast"})
-
-    assert (spec.node, spec.storage) == ("pve2", "fast")
-    assert [mount.storage for mount in spec.mounts] == ["slow", "/srv/media"]
 
 
 def test_a_copy_has_its_own_name_and_macs() -> None:

@@ -1,6 +1,6 @@
 """Only changes are told."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,7 +33,7 @@ def seen(*guests: GuestStatus) -> dict[str, GuestStatus]:
 
 def test_same_fleet_is_silent() -> None:
     """A later look at the same state is no change."""
-    later = guest(observed_at=datetime(2026, 1, 2, tzinfo=UTC), uptime_seconds=9)
+    later = guest(observed_at=datetime(2026, 1, 2, tzinfo=UTC), uptime_seconds=86_391)
 
     difference = compare(seen(guest()), seen(later), {})
 
@@ -41,7 +41,15 @@ def test_same_fleet_is_silent() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"power": "stopped"}, {"node": "pve2"}, {"name": "x"}, {"lock": "backup"}]
+    "changes",
+    [
+        {"power": "stopped"},
+        {"node": "pve2"},
+        {"name": "x"},
+        {"lock": "backup"},
+        {"tags": ("web",)},
+        {"memory_max_bytes": 2000},
+    ],
 )
 def test_change_is_told_once(changes: dict[str, Any]) -> None:
     """It is in `changed`, not also in `moved`."""
@@ -49,6 +57,19 @@ def test_change_is_told_once(changes: dict[str, Any]) -> None:
 
     assert len(difference.changed) == 1
     assert difference.moved == ()
+
+
+@pytest.mark.parametrize(
+    ("after", "uptime", "told"),
+    [(2, 102, 0), (12, 102, 0), (2, 1, 1), (120, 100, 1), (120, 115, 1)],
+    ids=["goes on", "told ten seconds late", "just now", "a while ago", "up for longer than before"],
+)
+def test_a_start_between_two_looks_is_told(after: int, uptime: int, told: int) -> None:
+    """Whoever started it again: it may have another address, and settings that waited for that."""
+    first = guest(uptime_seconds=100)
+    second = guest(uptime_seconds=uptime, observed_at=first.observed_at + timedelta(seconds=after))
+
+    assert len(compare(seen(first), seen(second), {}).changed) == told
 
 
 @pytest.mark.parametrize(("memory", "moved"), [(110, 0), (150, 1), (40, 1)])

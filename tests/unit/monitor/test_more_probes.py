@@ -104,7 +104,7 @@ def test_script_tells_the_probes_apart() -> None:
     output = shell(SCRIPT, "mark")
 
     told = sections(output, "mark")
-    assert list(told) == ["addresses", "credentials", "sockets", "processes", "units"]
+    assert list(told) == ["addresses", "credentials", "sockets", "processes", "units", "init"]
     assert os.getpid() in processes.parse(told["processes"])
     assert credentials.parse(told["credentials"]) == {}
 

@@ -77,7 +77,17 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
                 "tags": (_words, "with commas between; replaces all"),
                 "onboot": (_yes, "yes or no: start with the node"),
                 "startup": (str, "like order=1,up=30"),
+                "nameserver": (str, "its DNS server; of a running one after its next restart, like the next"),
+                "searchdomain": (str, "its DNS search domain"),
+                "timezone": (str, "like Europe/Berlin, or host"),
+                "cmode": (str, "tty, console or shell"),
+                "console": (_yes, "yes or no: attach a console"),
+                "tty": (int, "how many terminals"),
             },
+        ),
+        "revert": Verb(
+            text="drop changes that wait for the next restart",
+            options={"keys": (_words, "settings with commas between, like nameserver,tty; all unless said")},
         ),
         "snapshot": Verb(
             text="take a snapshot",

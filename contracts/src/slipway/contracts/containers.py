@@ -11,11 +11,22 @@ from typing import ClassVar
 from pydantic import Field
 
 from slipway.contracts.message import Event, Id, Moment, Query, Value
-from slipway.contracts.values import ContainerSort, Lifecycle, OnFailure, Power, Sealed, Trouble
+from slipway.contracts.values import (
+    ContainerSort,
+    Lifecycle,
+    OnFailure,
+    PendingChange,
+    Power,
+    Sealed,
+    Trouble,
+)
 
 
 class NetworkSpec(Value):
-    """One network device, `net0` first."""
+    """One network device, `net0` first.
+
+    In a change, None leaves a setting as it is; 0 or an empty text takes `tag`, `trunks`, `mtu`, `rate` away.
+    """
 
     name: str | None = None
     """Inside the guest; `eth0` for the first."""
@@ -128,6 +139,7 @@ class DiscoveredService(Value):
     kind: str = "systemd"
     """`systemd` or `process`."""
     status: str = "running"
+    """`running`; `stopped` with its container."""
     is_system: bool = False
     port: int | None = None
     protocol: str = "tcp"
@@ -163,7 +175,11 @@ class Container(Value):
     trouble: Trouble | None = None
     """Why it can't be looked at now: what is wrong with its cluster or its node."""
     address: str | None = None
+    """None while it is stopped, or if it has none."""
     spec: ContainerSpec
+    """What holds on the host, as it was read last."""
+    pending: Mapping[str, PendingChange] = Field(default_factory=dict)
+    """What changes at its next start, by Proxmox's name of the setting."""
     services: tuple[DiscoveredService, ...] = ()
     credentials: tuple[CredentialRef, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -242,7 +258,7 @@ class ListContainers(Query[ContainerPage]):
     q: str | None = None
     """Part of hostname, template or tag, or a VMID."""
     warning: str | None = None
-    """Only those with this warning (monitor looks for `discovery-pending`)."""
+    """Only those with this warning (monitor looks for `discovery-pending` and `config-unread`)."""
     cluster: str | None = None
     """Only those of this cluster, by name or id."""
     node: str | None = None
@@ -301,6 +317,8 @@ class StoreDiscovery(Query[StoredDiscovery]):
     address: str | None = None
     services: tuple[DiscoveredService, ...] = ()
     credentials: tuple[DiscoveredCredential, ...] = ()
+    is_settled: bool = True
+    """False while the guest still starts, or has no address that it should have: it is looked at again."""
 
 
 class ContainerRegistered(Event):
@@ -367,7 +385,7 @@ class ContainerFound(Event):
 
 
 class ContainerChanged(Event):
-    """A container's power or node changed, or its deletion failed; whoever reads it now reads the new one."""
+    """A container's power, node or config changed, or its deletion failed; who reads it reads the new one."""
 
     subject: ClassVar[str] = "slipway.v1.event.container.{id}.changed"
     id: Id

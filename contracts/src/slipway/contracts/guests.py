@@ -26,11 +26,13 @@ class GuestStatus(Value):
     disk_bytes: int = 0
     disk_max_bytes: int = 0
     lock: str | None = None
+    tags: tuple[str, ...] | None = None
+    """None if it was not said."""
     observed_at: Moment
 
 
 class GuestChanged(Event):
-    """A guest appeared or its power, node, name or lock changed."""
+    """A guest appeared or was started again, or its power, node, name, lock, tags or memory changed."""
 
     subject: ClassVar[str] = "slipway.v1.event.guest.{id}.changed"
     id: Id
@@ -54,6 +56,8 @@ class Discovery(Value):
     services: tuple[DiscoveredService, ...] = ()
     credentials: tuple[str, ...] = ()
     """Names only."""
+    is_settled: bool = True
+    """False while the guest still starts, or has no address that it should have."""
 
 
 class DiscoverGuest(Query[Discovery]):

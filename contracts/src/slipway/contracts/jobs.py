@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from slipway.contracts.batches import BatchCounts, BatchItem
+from slipway.contracts.configs import HostConfig
 from slipway.contracts.containers import Accepted, ContainerSpec, MountSpec, NetworkSpec
 from slipway.contracts.message import Command, Event, Id, Moment, Query, State, Value
 from slipway.contracts.problems import Problem
@@ -63,6 +64,13 @@ class JobArgs(Value):
     """All of them, `net0` first; one that is left out is removed."""
     nameserver: str | None = None
     searchdomain: str | None = None
+    timezone: str | None = None
+    """Configure, like the next three; a running container has them after its next start."""
+    cmode: str | None = None
+    console: bool | None = None
+    tty: int | None = None
+    keys: tuple[str, ...] | None = None
+    """Revert: Proxmox's names of the settings; None means all that wait."""
     snapshot: str | None = None
     """Snapshot, rollback, snapshot-delete: its name. Snapshot and backup also take `description`.
     Clone: copy this state."""
@@ -162,7 +170,9 @@ class RunRecord(State):
     waits_for: str | None = None
     """`lock` while the running step waits for a container that another task has locked."""
     disks: Mapping[str, str] = Field(default_factory=dict)
-    """Of a move that was made: the storage of each disk by its guest path, `/` for the root disk."""
+    """Of a move by an older provisioner; `config` says it now."""
+    config: HostConfig | None = None
+    """The container's config, read back at the end; None if it could not be, or there is no container."""
     started_at: Moment
     finished_at: Moment | None = None
 

@@ -4,6 +4,13 @@ from enum import StrEnum
 
 from slipway.contracts.message import Moment, Value
 
+DISCOVERY_PENDING = "discovery-pending"
+"""A warning: address, services and credentials may be others by now; monitor looks into the guest."""
+CONFIG_UNREAD = "config-unread"
+"""A warning: the config on the host may be another one by now; monitor reads it."""
+AFTER_RESTART = "after-restart"
+"""A job's warning, with the settings (`after-restart: tty`): the container has them after its next start."""
+
 
 class Phase(StrEnum):
     """The five phases of a creation, in order."""
@@ -40,6 +47,8 @@ class JobKind(StrEnum):
     """To another node of its cluster."""
     UNLOCK = "container.unlock"
     """Takes away a lock that no running task holds."""
+    REVERT = "container.revert"
+    """Changes that wait for the next start are dropped."""
     BATCH = "batch"
     """Many jobs with one parent; inventory's alone, no worker runs it."""
 
@@ -116,6 +125,15 @@ class ContainerSort(StrEnum):
     HOSTNAME_LAST = "-hostname"
     VMID = "vmid"
     VMID_LAST = "-vmid"
+
+
+class PendingChange(Value):
+    """A setting that Proxmox changes at the container's next start, as it is written there."""
+
+    now: str | None = None
+    """None: it is not set."""
+    after_restart: str | None = None
+    """None: it is taken away."""
 
 
 class Sealed(Value):

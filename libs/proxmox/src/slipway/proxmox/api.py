@@ -21,7 +21,7 @@ from slipway.proxmox.answers import (
 from slipway.proxmox.errors import VmidTaken
 from slipway.proxmox.interfaces import Interface
 from slipway.proxmox.keeping import Keeping
-from slipway.proxmox.kept_answers import Appliance, Certificate, Pool, Volume
+from slipway.proxmox.kept_answers import Appliance, Certificate, PendingRow, Pool, Volume
 from slipway.proxmox.reading import not_understood, read_resources
 from slipway.proxmox.requesting import upid_of
 from slipway.proxmox.task_answers import EMPTY_LOG, LogLine, Task, TaskLog, TaskStatus
@@ -120,6 +120,10 @@ class ProxmoxApi(Keeping):
     async def config(self, node: str, vmid: int) -> ContainerConfig:
         """A container's config; only lock and digest while it is being created."""
         return await self._one(ContainerConfig, "nodes", node, "lxc", str(vmid), "config")
+
+    async def pending(self, node: str, vmid: int) -> tuple[PendingRow, ...]:
+        """Each setting as it is, and as it will be after the next start."""
+        return await self._every(PendingRow, "nodes", node, "lxc", str(vmid), "pending")
 
     async def set_config(self, node: str, vmid: int, params: Params, *, digest: str | None = None) -> None:
         """Change the config at once; raises `ConfigChanged` if it is not the one of the digest any more."""

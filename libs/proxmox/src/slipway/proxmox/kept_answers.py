@@ -7,7 +7,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from slipway.contracts.values import PendingChange
 from slipway.proxmox.fields import Answer, Flag, Moment, Whole
+
+_SECRET = frozenset({"env"})
+"""Settings whose values are not shown."""
 
 
 class Volume(Answer):
@@ -71,3 +75,23 @@ class Pool(Answer):
     """A pool of guests and storages."""
 
     poolid: str
+
+
+class PendingRow(Answer):
+    """One setting: as it is, and as it will be."""
+
+    key: str
+    value: str | int | float | None = None
+    pending: str | int | float | None = None
+    delete: int = 0
+    """1, or 2 if it is forced: it is taken away."""
+
+    @property
+    def change(self) -> PendingChange | None:
+        """What waits; None if nothing does."""
+        if self.pending is None and not self.delete:
+            return None
+        return PendingChange(now=self._shown(self.value), after_restart=self._shown(self.pending))
+
+    def _shown(self, value: object) -> str | None:
+        return None if value is None else "***" if self.key in _SECRET else str(value).strip()

@@ -133,6 +133,10 @@ class Pct:
         words += ["--delete", ",".join(removed)] if removed else []
         await self._host("set", vmid, *words)
 
+    async def revert(self, vmid: int, keys: Sequence[str]) -> None:
+        """Drop changes that wait for the next start, of settings that only root's password may change."""
+        await self._host("set", vmid, "--revert", ",".join(keys))
+
     async def real_path(self, path: str) -> str | None:
         """Follow every link of a host path; None if there is nothing."""
         done = await self._shell.run(("realpath", "-e", "--", path), timeout=HOST_TIMEOUT)

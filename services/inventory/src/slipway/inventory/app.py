@@ -6,6 +6,7 @@ from slipway.contracts import (
     bulk,
     cluster_removal,
     clusters,
+    configs,
     containers,
     guests,
     jobs,
@@ -35,6 +36,7 @@ from slipway.inventory.store.cluster_access import AccessStore
 from slipway.inventory.store.cluster_identity import ClusterIdentities
 from slipway.inventory.store.cluster_removal import RemovalStore
 from slipway.inventory.store.clusters import ClusterStore
+from slipway.inventory.store.configs import ConfigStore
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.copying import CopyStore
 from slipway.inventory.store.intake import Intake, PlanningIntake
@@ -118,13 +120,7 @@ def register(
     bus.answer(cluster_removal.RemoveCluster, of_clusters.remove)
     bus.answer(clusters.GetClusterAccess, of_clusters.access)
     bus.answer(clusters.ListAudit, of_clusters.audit)
-    bus.answer(containers.CreateContainer, of_containers.create)
-    bus.answer(containers.DeleteContainer, of_containers.delete)
-    bus.answer(containers.ForgetContainer, of_containers.forget)
-    bus.answer(containers.GetContainer, of_containers.get)
-    bus.answer(containers.ListContainers, of_containers.list)
-    bus.answer(containers.RevealCredential, of_containers.reveal)
-    bus.answer(containers.StoreDiscovery, of_containers.discovered)
+    _answer_about_containers(bus, of_containers)
     bus.answer(jobs.GetJob, of_jobs.get)
     bus.answer(jobs.ListJobs, of_jobs.list)
     bus.answer(stories.GetStory, StoryStore(tables).part)
@@ -148,6 +144,17 @@ def register(
     bus.consume(guests.GuestChanged, of_containers.guest_changed, durable="inventory-guests")
     bus.consume(guests.GuestGone, of_containers.guest_gone, durable="inventory-guests")
     return rooms.presence
+
+
+def _answer_about_containers(bus: Bus, of_containers: ContainerHandlers) -> None:
+    bus.answer(containers.CreateContainer, of_containers.create)
+    bus.answer(containers.DeleteContainer, of_containers.delete)
+    bus.answer(containers.ForgetContainer, of_containers.forget)
+    bus.answer(containers.GetContainer, of_containers.get)
+    bus.answer(containers.ListContainers, of_containers.list)
+    bus.answer(containers.RevealCredential, of_containers.reveal)
+    bus.answer(containers.StoreDiscovery, of_containers.discovered)
+    bus.answer(configs.StoreConfig, of_containers.config_read)
 
 
 class _Rooms:
@@ -178,6 +185,7 @@ class _Rooms:
             clusters=ClusterStore(self._tables),
             acceptance=AcceptanceStore(self._tables, intake),
             containers=ContainerStore(self._tables),
+            configs=ConfigStore(self._tables),
             observations=self._observations,
             records=self._records,
             presence=self.presence,

@@ -38,8 +38,13 @@ ALLOWED: Mapping[JobKind, frozenset[str]] = MappingProxyType(
                 "hookscript",
                 "nameserver",
                 "searchdomain",
+                "timezone",
+                "cmode",
+                "console",
+                "tty",
             }
         ),
+        JobKind.REVERT: frozenset({"keys"}),
         JobKind.SNAPSHOT: frozenset({"snapshot", "description"}),
         JobKind.ROLLBACK: frozenset({"snapshot"}),
         JobKind.SNAPSHOT_DELETE: frozenset({"snapshot"}),
@@ -71,6 +76,8 @@ _STORAGE = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,98}[a-zA-Z0-9]")
 _BACKUP = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,98}:[a-zA-Z0-9][a-zA-Z0-9_./:-]{0,250}")
 _OWNER = re.compile(r":backup/(?:vzdump-(?:lxc|openvz|qemu)-|ct/|vm/)(?P<vmid>[1-9][0-9]{2,8})[-/]")
 """Whose a backup is: vzdump's archives and those of a Proxmox Backup Server say so in their names."""
+_SETTING = re.compile(r"[a-z][a-z0-9_-]{0,40}")
+_MOST_KEYS = 400
 _NODE = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _MOST_GRACE = 3600
 _LIKE_A_CREATION = frozenset(ContainerSpec.model_fields) & frozenset(JobArgs.model_fields) - {"storage"}
@@ -257,9 +264,21 @@ def _faults(kind: JobKind, args: JobArgs) -> Iterator[FieldError]:
     if (kind in OF_SNAPSHOTS or args.snapshot is not None) and not _SNAPSHOT.fullmatch(args.snapshot or ""):
         message = "A snapshot's name has 2 to 40 letters, digits, _ and -, and begins with a letter."
         yield FieldError(field="args.snapshot", message=message)
+    yield from _keys(args.keys)
     yield from _names(args)
     for fault in _of_container(kind, args):
         yield fault.model_copy(update={"field": f"args.{fault.field}"})
+
+
+def _keys(keys: Sequence[str] | None) -> Iterator[FieldError]:
+    if keys is None:
+        return
+    if len(keys) > _MOST_KEYS or not keys:
+        yield FieldError(field="args.keys", message=f"Name 1 to {_MOST_KEYS} settings, or leave it out.")
+    for index, key in enumerate(keys[:_MOST_KEYS]):
+        if not _SETTING.fullmatch(key):
+            message = f"{texts.shown(key)} is no setting's name, like nameserver or net0."
+            yield FieldError(field=f"args.keys.{index}", message=message)
 
 
 def _names(args: JobArgs) -> Iterator[FieldError]:

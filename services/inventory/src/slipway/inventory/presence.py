@@ -20,7 +20,8 @@ from slipway.inventory.domain.specs import VmidTaken
 from slipway.inventory.job_rules import ContainerProtected
 from slipway.inventory.records import Records
 from slipway.inventory.store.absence import AbsenceStore
-from slipway.inventory.store.claims import HostnameTaken, as_if_gone
+from slipway.inventory.store.claims import as_if_gone
+from slipway.inventory.store.names import HostnameTaken
 from slipway.runtime import call as calls
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call

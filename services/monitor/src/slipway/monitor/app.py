@@ -28,8 +28,8 @@ def build() -> Service:
     handlers = Handlers(
         bus, Trial(sealer, record=settings.proxmox_record, unreadable=unreadable.note), discoverer
     )
-    fleet = Fleet(bus, clusters, settings)
     pending = PendingScan(bus, discoverer, every=settings.pending_interval)
+    fleet = Fleet(bus, clusters, settings, pending.hurry)
     bus.answer(TestCluster, handlers.try_cluster)
     bus.answer(DiscoverGuest, handlers.discover_guest)
     bus.answer(HandleAgain, handlers.handle_again)

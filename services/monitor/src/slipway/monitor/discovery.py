@@ -5,14 +5,17 @@ inventory before they go anywhere; nothing but their names is answered or logged
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from ipaddress import ip_address
 
+from slipway.contracts.configs import HostConfig, StoreConfig
 from slipway.contracts.containers import DiscoveredCredential, StoreDiscovery
 from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.monitor.access import Clusters
 from slipway.monitor.domain import services
-from slipway.monitor.probes import addresses, credentials, processes, sockets, units
+from slipway.monitor.probes import addresses, credentials, init, processes, sockets, units
+from slipway.proxmox.host_config import read_config
 from slipway.proxmox.hosts import Cluster
 from slipway.runtime.bus import Bus
 from slipway.runtime.sealing import Sealer
@@ -25,6 +28,7 @@ _PROBES: Mapping[str, str] = {
     "sockets": sockets.command(),
     "processes": processes.command(),
     "units": units.command(),
+    "init": init.command(),
 }
 SCRIPT = "\n".join(
     (
@@ -54,16 +58,29 @@ class Discoverer:
             pct = cluster.pct(query.node)
             return (await pct.script(query.vmid, SCRIPT, (marker,), timeout=TIMEOUT)).stdout
 
+        config = await self.read_config(query)
         told = sections(await self._clusters.at(query.cluster, look), marker)
-        found = self._read(query.container, told)
+        found = self._read(query.container, told, config)
         await self._bus.ask(found)
         return Discovery(
             address=found.address,
             services=found.services,
             credentials=tuple(credential.name for credential in found.credentials),
+            is_settled=found.is_settled,
         )
 
-    def _read(self, container: str, told: Mapping[str, str]) -> StoreDiscovery:
+    async def read_config(self, query: DiscoverGuest) -> HostConfig | None:
+        """Read a guest's config, let inventory keep it, and give it; None if there is no whole guest."""
+
+        async def read(cluster: Cluster) -> HostConfig | None:
+            return await read_config(cluster.api, query.node, query.vmid)
+
+        config = await self._clusters.at(query.cluster, read)
+        if config is not None:
+            await self._bus.ask(StoreConfig(container=query.container, config=config))
+        return config
+
+    def _read(self, container: str, told: Mapping[str, str], config: HostConfig | None) -> StoreDiscovery:
         own = addresses.parse(told.get("addresses", ""))
         listening = services(
             sockets.parse(told.get("sockets", "")),
@@ -76,6 +93,7 @@ class Discoverer:
             address=own[0] if own else None,
             services=listening,
             credentials=self._sealed(container, told.get("credentials", "")),
+            is_settled=init.has_settled(told.get("init", "")) and not missing(config, own),
         )
 
     def _sealed(self, container: str, output: str) -> tuple[DiscoveredCredential, ...]:
@@ -85,6 +103,18 @@ class Discoverer:
             box = self._sealer.seal(value, to="inventory", owner=container, field=plain)
             sealed.append(DiscoveredCredential(name=plain, value=box))
         return tuple(sealed)
+
+
+def missing(config: HostConfig | None, own: Sequence[str]) -> tuple[int, ...]:
+    """Give the IP versions of which a guest should have an address and has none."""
+    devices = [each for each in (config.networks if config is not None else ()) if not each.link_down]
+    wanted = {4: [each.ip for each in devices], 6: [each.ip6 for each in devices]}
+    has = {ip_address(address).version for address in own}
+    return tuple(
+        version
+        for version, asked in wanted.items()
+        if version not in has and any(ip not in {None, "manual"} for ip in asked)
+    )
 
 
 def sections(output: str, marker: str) -> Mapping[str, str]:

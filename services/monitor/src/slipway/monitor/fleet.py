@@ -10,7 +10,7 @@ from slipway.contracts.problems import SlipwayError, Unavailable
 from slipway.monitor import series
 from slipway.monitor.access import Clusters
 from slipway.monitor.nodes import NodeWatch
-from slipway.monitor.poller import Poller, forget_guests
+from slipway.monitor.poller import OnChanged, Poller, forget_guests
 from slipway.monitor.settings import MonitorSettings
 from slipway.monitor.trouble import Trouble
 from slipway.runtime.bus import Bus, Delivery
@@ -31,10 +31,17 @@ LIST_AGAIN_SECONDS = 10.0
 class Fleet:
     """Watches all clusters that inventory knows."""
 
-    def __init__(self, bus: Bus, clusters: Clusters, settings: MonitorSettings) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        clusters: Clusters,
+        settings: MonitorSettings,
+        on_changed: OnChanged = lambda _cluster, _vmid: None,
+    ) -> None:
         self._bus = bus
         self._clusters = clusters
         self._settings = settings
+        self._on_changed = on_changed
         self._changed = asyncio.Event()
         self._due: dict[str, asyncio.Event] = {}
         self._trouble = Trouble("listing clusters")
@@ -135,7 +142,14 @@ class Fleet:
         """Poll and look until the lease is lost."""
         due = self._due[cluster] = asyncio.Event()
         settings = self._settings
-        poller = Poller(cluster, self._bus, self._clusters, every=settings.poll_interval, facts_due=due)
+        poller = Poller(
+            cluster,
+            self._bus,
+            self._clusters,
+            every=settings.poll_interval,
+            facts_due=due,
+            on_changed=self._on_changed,
+        )
         nodes = NodeWatch(cluster, self._bus, self._clusters, every=settings.facts_interval, due=due)
         try:
             async with asyncio.TaskGroup() as group:

@@ -1,13 +1,15 @@
-"""Discovers containers whose discovery is still owed, since monitor was away when they were made."""
+"""Makes up for looks that are owed: monitor was away, the guest was not up, or others have changed it."""
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
 from slipway.contracts.containers import Container, ListContainers
-from slipway.contracts.guests import DiscoverGuest
+from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.problems import SlipwayError
-from slipway.contracts.values import Lifecycle, Power
+from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, Lifecycle, Power
 from slipway.monitor.discovery import Discoverer
 from slipway.monitor.trouble import Trouble
 from slipway.runtime.bus import Bus
@@ -17,18 +19,18 @@ from slipway.runtime.problems import LeaseHeld
 
 log = get_logger()
 
-WARNING = "discovery-pending"
 AT_ONCE = 4
 MOST = 100
 """Looked at in one round; the next round goes on behind them."""
 LONGEST_PAUSE_SECONDS = 600.0
 LEASE = timedelta(seconds=30)
 ONE_SECONDS = 25.0
+SETTLES_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class _Owed:
-    """A discovery that failed before."""
+    """A look that failed before."""
 
     trouble: Trouble
     pause_seconds: float
@@ -36,17 +38,23 @@ class _Owed:
 
 
 class PendingScan:
-    """Makes up for missed discoveries, on one replica at a time."""
+    """Makes up for looks that are owed, on one replica at a time: into guests, and at their configs."""
 
     def __init__(self, bus: Bus, discoverer: Discoverer, *, every: timedelta) -> None:
         self._bus = bus
-        self._discoverer = discoverer
         self._every = every.total_seconds()
-        self._trouble = Trouble("scanning for pending discoveries")
-        self._owed: dict[str, _Owed] = {}
-        self._seen: set[str] = set()
-        """What this walk through all pages has met so far."""
-        self._cursor: str | None = None
+        self._changed: set[tuple[str, int]] = set()
+        self._due = asyncio.Event()
+        self._trouble = Trouble("scanning for looks that are owed")
+        self._kinds = (
+            _Kind(bus, CONFIG_UNREAD, discoverer.read_config, self._every, of_stopped=True),
+            _Kind(bus, DISCOVERY_PENDING, discoverer.discover, self._every, of_stopped=False),
+        )
+
+    def hurry(self, cluster: str, vmid: int) -> None:
+        """Look soon at a guest that has changed, whatever failed before."""
+        self._changed.add((cluster, vmid))
+        self._due.set()
 
     async def run(self) -> None:
         """Scan for ever."""
@@ -60,39 +68,80 @@ class PendingScan:
                 self._trouble.met(error)
             else:
                 self._trouble.over()
-            await asyncio.sleep(self._every)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._every):
+                    await self._due.wait()
+                    # Inventory hears of the change as well, and says what is owed by it.
+                    await asyncio.sleep(SETTLES_SECONDS)
+            self._due.clear()
 
     async def scan(self) -> None:
-        """Try those on the next page that run and are due."""
-        page = await self._bus.ask(ListContainers(warning=WARNING, limit=MOST, cursor=self._cursor))
+        """Try those on the next pages that are due."""
+        changed, self._changed = frozenset(self._changed), set()
+        for kind in self._kinds:
+            await kind.scan(changed)
+
+
+class _Kind:
+    """One warning, and the look that ends it."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        warning: str,
+        look: Callable[[DiscoverGuest], Awaitable[object]],
+        pause_seconds: float,
+        *,
+        of_stopped: bool,
+    ) -> None:
+        self._bus = bus
+        self._warning = warning
+        self._look = look
+        self._pause_seconds = pause_seconds
+        self._of_stopped = of_stopped
+        self.owed: dict[str, _Owed] = {}
+        self._seen: set[str] = set()
+        """What this walk through all pages has met so far."""
+        self._cursor: str | None = None
+
+    async def scan(self, changed: Collection[tuple[str, int]]) -> None:
+        """Try those on the next page that are due, and those that have changed."""
+        page = await self._bus.ask(ListContainers(warning=self._warning, limit=MOST, cursor=self._cursor))
         self._cursor = page.next
         free = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for container in page.items:
-                if container.lifecycle is Lifecycle.READY and container.power is not Power.STOPPED:
+                if (container.cluster_id, container.vmid) in changed:
+                    self.owed.pop(container.id, None)
+                if container.lifecycle is Lifecycle.READY and self._can_be_seen(container):
                     group.create_task(self._one(container, free))
         self._seen |= {each.id for each in page.items}
         if page.next is None:
-            self._owed = {each: owed for each, owed in self._owed.items() if each in self._seen}
+            self.owed = {each: owed for each, owed in self.owed.items() if each in self._seen}
             self._seen.clear()
+
+    def _can_be_seen(self, container: Container) -> bool:
+        return self._of_stopped or container.power is not Power.STOPPED
 
     async def _one(self, container: Container, free: asyncio.Semaphore) -> None:
         query = DiscoverGuest(
             container=container.id, cluster=container.cluster_id, node=container.node, vmid=container.vmid
         )
         now = asyncio.get_running_loop().time
-        known = Trouble("discovery", container=container.id)
-        owed = self._owed.setdefault(container.id, _Owed(known, self._every))
+        known = Trouble(self._warning, container=container.id)
+        owed = self.owed.setdefault(container.id, _Owed(known, self._pause_seconds))
         if now() < owed.due_at:
             return
         async with free:
             try:
                 async with asyncio.timeout(ONE_SECONDS):
-                    found = await self._discoverer.discover(query)
+                    found = await self._look(query)
             except (SlipwayError, TimeoutError) as error:
                 owed.trouble.met(error)
-                owed.due_at = now() + owed.pause_seconds
-                owed.pause_seconds = min(owed.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
             else:
-                self._owed.pop(container.id, None)
-                log.info("owed discovery made", container=container.id, services=len(found.services))
+                if not isinstance(found, Discovery) or found.is_settled:
+                    self.owed.pop(container.id, None)
+                    log.info("owed look made", container=container.id, warning=self._warning)
+                    return
+            owed.due_at = now() + owed.pause_seconds
+            owed.pause_seconds = min(owed.pause_seconds * 2, LONGEST_PAUSE_SECONDS)

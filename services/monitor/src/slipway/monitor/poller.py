@@ -6,7 +6,7 @@ two, the next holder of the lease tells the same once more, and the bus keeps it
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from slipway.contracts.guests import GuestChanged, GuestGone, GuestStatus
@@ -15,7 +15,7 @@ from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Power
 from slipway.monitor import series
 from slipway.monitor.access import Clusters
-from slipway.monitor.diff import compare
+from slipway.monitor.diff import compare, identity
 from slipway.monitor.trouble import Trouble
 from slipway.proxmox.answers import ResourceGuest, Resources
 from slipway.runtime import clock
@@ -25,13 +25,22 @@ from slipway.runtime.topology import LIVE
 
 POLL_SECONDS = 15.0
 LONGEST_PAUSE_SECONDS = 30.0
+OnChanged = Callable[[str, int], None]
+"""Is told the cluster and the VMID of each guest that has changed."""
 
 
 class Poller:
     """Polls one cluster; whoever runs it holds the cluster's lease."""
 
     def __init__(
-        self, cluster: str, bus: Bus, clusters: Clusters, *, every: timedelta, facts_due: asyncio.Event
+        self,
+        cluster: str,
+        bus: Bus,
+        clusters: Clusters,
+        *,
+        every: timedelta,
+        facts_due: asyncio.Event,
+        on_changed: OnChanged = lambda _cluster, _vmid: None,
     ) -> None:
         self._cluster = cluster
         self._bus = bus
@@ -39,6 +48,7 @@ class Poller:
         self._every = every.total_seconds()
         self._facts_due = facts_due
         """Set when guests came or went, VMs included: the node's facts name them."""
+        self._on_changed = on_changed
         self._bucket = Bucket(bus, LIVE)
         self._trouble = Trouble("polling", cluster=cluster)
         self._known: dict[str, GuestStatus] | None = None
@@ -76,6 +86,7 @@ class Poller:
         for status in found.changed:
             await self._tell(status)
             await self._keep(status)
+            self._on_changed(self._cluster, status.vmid)
         for status in found.moved:
             await self._keep(status)
         for status in found.gone:
@@ -93,8 +104,7 @@ class Poller:
         return {key: status for key, status in known.items() if status.cluster == self._cluster}
 
     async def _tell(self, status: GuestStatus) -> None:
-        identity = f"{status.power} {status.node} {status.name} {status.lock}"
-        digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(repr(identity(status)).encode()).hexdigest()[:16]
         message_id = f"{status.id}:changed:{self._revisions.get(status.id, 0)}:{digest}"
         if status.id not in self._revisions:
             # A VMID that is used again has no revision: its first sight is told apart by its moment.
@@ -155,5 +165,6 @@ def status_of(cluster: str, guest: ResourceGuest, now: Moment) -> GuestStatus:
         disk_bytes=guest.disk or 0,
         disk_max_bytes=guest.maxdisk or 0,
         lock=guest.lock or None,
+        tags=guest.tags,
         observed_at=now,
     )

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from slipway.contracts.jobs import RunRecord
 from slipway.contracts.problems import Conflict, Failed, Problem, SlipwayError, Unavailable
 from slipway.contracts.values import JobKind, JobState, Phase
 from slipway.provisioner import aftermath, events, pipelines, steps
 from slipway.provisioner.patience import Patience
-from slipway.provisioner.phases import locks, ownership, remove, sync, tasks
+from slipway.provisioner.phases import locks, ownership, readback, remove, sync, tasks
 from slipway.provisioner.phases.work import Result, Step, Work
 from slipway.provisioner.progress import Story
 from slipway.provisioner.runs import ClaimLost, RecordBusy
@@ -28,6 +28,8 @@ LOCK_WAIT = timedelta(hours=2)
 """How long a job waits for a container that another task has locked."""
 LOOK_SECONDS = 5.0
 """How often the record is read while a step acts: the word that it was written may get lost."""
+READ_BACK_SECONDS = 10.0
+"""How long reading the config back may take; without an answer inventory has it read later."""
 _OURS_NO_MORE = (ClaimLost, RecordBusy, BusUnavailable)
 """What ends this delivery: another one goes on."""
 ResultT = TypeVar("ResultT")
@@ -119,8 +121,9 @@ class Execution:
             problem = self._story.record.error
             state = JobState.CANCELLED if problem.code == Cancelled.code else JobState.FAILED
         exists = await self._keep_policy()
-        done = events.done(self._story.record, state, error=problem)
-        await self._story.commit(done, state=state, finished_at=now(), exists_on_host=exists)
+        read = await self._read_back() if exists else {}
+        done = events.done(self._story.record.model_copy(update=read), state, error=problem)
+        await self._story.commit(done, **read, state=state, finished_at=now(), exists_on_host=exists)
         log.info("run ended", state=state, code=problem.code)
 
     async def note_failure(self, problem: Problem) -> None:
@@ -222,14 +225,29 @@ class Execution:
 
     async def _succeed(self) -> None:
         exists = self._story.record.kind is not JobKind.DELETE
+        read = await self._read_back() if exists else {}
         await self._story.commit(
-            events.done(self._story.record, JobState.SUCCEEDED),
+            events.done(self._story.record.model_copy(update=read), JobState.SUCCEEDED),
+            **read,
             state=JobState.SUCCEEDED,
             percent=100,
             finished_at=now(),
             exists_on_host=exists,
         )
         log.info("run succeeded")
+
+    async def _read_back(self) -> Mapping[str, Any]:
+        """Give what the record keeps of the container's config; nothing if its host does not answer now."""
+        if self._work is None:
+            return {}
+        try:
+            async with asyncio.timeout(READ_BACK_SECONDS):
+                return await readback.changes(self._work)
+        except _OURS_NO_MORE:
+            raise
+        except (SlipwayError, TimeoutError) as error:
+            log.warning("config not read back", why=str(error))
+            return {}
 
     async def _keep_policy(self) -> bool:
         """Do what the policy asks for; whether something may exist on the host now."""

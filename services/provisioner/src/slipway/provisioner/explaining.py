@@ -18,7 +18,7 @@ from slipway.provisioner import pipelines
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle
 from slipway.provisioner.execution import before_retry
-from slipway.provisioner.phases import obstacles, parameters, restricted
+from slipway.provisioner.phases import config_warnings, obstacles, restricted
 from slipway.provisioner.phases.work import Step, Work
 from slipway.provisioner.progress import Story
 from slipway.provisioner.runs import Run
@@ -113,7 +113,11 @@ async def _rehearse(work: Work) -> tuple[PlannedStep, ...]:
     for step in steps:
         if step.name in skipped:
             told.append(_planned(step, "skipped"))
-        elif has_failed or (has_acted and (work.command.kind.makes or step.phase is not None)):
+        elif (
+            has_failed
+            or step.looks_after
+            or (has_acted and (work.command.kind.makes or step.phase is not None))
+        ):
             told.append(_planned(step, "later"))
         else:
             told.append(await _look(work, step, has_acted=has_acted))
@@ -164,9 +168,7 @@ async def _warnings(work: Work) -> list[str]:
         "/" in (each.ip or "") + (each.ip6 or "") for each in work.spec.networks
     ):
         told.append("It keeps the fixed addresses: give the copy its own (configure) before both run.")
-    if kind is JobKind.CREATE and (features := parameters.features_over_ssh(work.spec)):
-        names = ", ".join(sorted(features))
-        told.append(f"No API token may set {names}: `pct set` does it over SSH, before the first start.")
+    told += await config_warnings.of(work)
     if kind in {JobKind.CREATE, JobKind.CONFIGURE} and (keys := restricted.names(work)):
         told.append(
             f"No API token may set {', '.join(keys)}: `pct set` does it over SSH; it reaches into the host."

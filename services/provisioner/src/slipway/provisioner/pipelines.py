@@ -68,7 +68,7 @@ CREATE = (
         100,
         (
             Step(name="finalize.health", act=finalize.health),
-            Step(name="finalize.discover", act=finalize.discover),
+            Step(name="finalize.discover", act=finalize.discover, looks_after=True),
         ),
     ),
 )
@@ -85,6 +85,7 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
         JobKind.START: (
             Step(name="start.look", act=power.look),
             Step(name="start.task", act=start.start),
+            Step(name="start.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
         JobKind.STOP: (
             Step(name="stop.look", act=power.look),
@@ -100,6 +101,7 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
             Step(name="restart.reboot", act=power.reboot),
             Step(name="restart.stop", act=power.stop_what_did_not_listen),
             Step(name="restart.start", act=start.start),
+            Step(name="restart.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
         JobKind.RESIZE: (
             Step(name="resize.look", act=change.look_at_sizes),
@@ -111,6 +113,11 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
             Step(name="configure.config", act=change.configure, is_cancellable=False),
             Step(name="configure.features", act=change.set_features, is_cancellable=False),
             Step(name="configure.restricted", act=restricted.apply, is_cancellable=False),
+            Step(name="configure.discover", act=finalize.rediscover_networks, looks_after=True),
+        ),
+        JobKind.REVERT: (
+            Step(name="revert.look", act=power.look),
+            Step(name="revert.config", act=change.revert, is_cancellable=False),
         ),
         JobKind.SNAPSHOT: (
             Step(name="snapshot.look", act=snapshots.look),
@@ -134,6 +141,7 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
             Step(name="restore.task", act=backups.restore, is_cancellable=False),
             Step(name="restore.mark", act=backups.mark, is_cancellable=False),
             Step(name="restore.start", act=backups.start_again),
+            Step(name="restore.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
         JobKind.CLONE: (
             Step(name="clone.look", act=clones.look),
@@ -149,6 +157,7 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
         JobKind.MIGRATE: (
             Step(name="migrate.look", act=moves.look),
             Step(name="migrate.task", act=moves.move, is_cancellable=False),
+            Step(name="migrate.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
     }
 )

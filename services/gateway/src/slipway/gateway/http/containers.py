@@ -42,6 +42,7 @@ Verb = Literal[
     "restart",
     "resize",
     "configure",
+    "revert",
     "snapshot",
     "rollback",
     "snapshot-delete",

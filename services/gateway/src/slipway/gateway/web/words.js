@@ -62,7 +62,9 @@ export function memory(mib) {
 
 /** @type {Record<string, string>} */
 const WARNINGS = {
-  "discovery-pending": "Slipway has not looked inside yet; services and passwords appear when it has.",
+  "discovery-pending": "Slipway has not looked inside yet; address, services and passwords appear when it has.",
+  "config-unread": "Its settings may be others on its host by now; they are read in a moment.",
+  "hostname-taken": "On its host it has a new name, which another container of the cluster has here: rename one.",
 };
 
 /**
@@ -83,6 +85,7 @@ const KINDS = {
   "container.restart": "Restart",
   "container.resize": "Resize",
   "container.configure": "Configure",
+  "container.revert": "Drop waiting changes of",
   "container.snapshot": "Snapshot",
   "container.rollback": "Roll back",
   "container.snapshot-delete": "Delete snapshot of",

@@ -7,7 +7,6 @@ from slipway.contracts.containers import ContainerSpec, NetworkSpec
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError, Unavailable
 from slipway.contracts.templates import Manifest, Resources, Variable
-from slipway.contracts.values import JobKind
 
 FIRST_VMID = 100
 LAST_VMID = 999_999_999
@@ -43,22 +42,6 @@ class NoVmidLeft(Conflict):
     """All VMIDs that Slipway may choose from are in use."""
 
     code = "vmid.none-left"
-
-
-def after_success(spec: ContainerSpec, kind: JobKind, args: JobArgs) -> ContainerSpec:
-    """Give what is known of a container after a job has changed its config."""
-    if kind is JobKind.MIGRATE:
-        return spec.model_copy(update={"node": args.target_node})
-    if kind not in {JobKind.RESIZE, JobKind.CONFIGURE}:
-        return spec
-    changed = {
-        name: value for name, value in args if value is not None and name in ContainerSpec.model_fields
-    }
-    if args.mounts is not None:
-        changed["mounts"] = (*(mount for mount in spec.mounts if not mount.is_bind), *args.mounts)
-    if args.hookscript is not None:
-        changed["hookscript"] = args.hookscript or None
-    return spec.model_copy(update=changed)
 
 
 def copied(spec: ContainerSpec, args: JobArgs, node: str) -> ContainerSpec:
@@ -170,6 +153,7 @@ def complete(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) ->
         "networks": _networks(spec.networks or (NetworkSpec(),), node),
         "ostemplate": choose_archive(spec.ostemplate or (manifest.ostemplate if manifest else ""), node),
         "variables": _variables(spec, manifest),
+        "tags": tuple(dict.fromkeys((*(manifest.tags if manifest else ()), *spec.tags))),
     }
     return spec.model_copy(update=filled)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from slipway.contracts.clusters import NodeFacts
+from slipway.contracts.configs import StoreConfig
 from slipway.contracts.containers import (
     Accepted,
     Container,
@@ -21,7 +22,7 @@ from slipway.contracts.containers import (
     StoreDiscovery,
 )
 from slipway.contracts.guests import GuestChanged, GuestGone
-from slipway.contracts.message import Id
+from slipway.contracts.message import Done, Id
 from slipway.contracts.problems import FieldError, Unavailable
 from slipway.contracts.templates import GetTemplate, Manifest, Template
 from slipway.inventory import placement, rules
@@ -32,6 +33,7 @@ from slipway.inventory.records import Records
 from slipway.inventory.rules import restricted
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.clusters import ClusterStore, KnownCluster
+from slipway.inventory.store.configs import ConfigStore
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.making import Creation, Secret
 from slipway.inventory.store.observing import ObservationStore
@@ -54,6 +56,7 @@ class ContainerHandlers:
         clusters: ClusterStore,
         acceptance: AcceptanceStore,
         containers: ContainerStore,
+        configs: ConfigStore,
         observations: ObservationStore,
         records: Records,
         presence: Presence,
@@ -64,6 +67,7 @@ class ContainerHandlers:
         self._clusters = clusters
         self._acceptance = acceptance
         self._containers = containers
+        self._configs = configs
         self._observations = observations
         self._records = records
         self._presence = presence
@@ -149,6 +153,11 @@ class ContainerHandlers:
             secret = self._custody.receive(each.value, owner=owner, field=each.name)
             kept[each.name] = self._custody.keep(secret, owner=owner, field=each.name)
         return await self._containers.discover(query, kept)
+
+    async def config_read(self, query: StoreConfig, _call: Call) -> Done:
+        """Keep a config that monitor read. Idempotent: only what was read later is taken."""
+        await self._configs.store(query)
+        return Done()
 
     async def guest_changed(self, event: GuestChanged, _delivery: Delivery) -> None:
         """Keep a guest's power and node. Idempotent: only newer observations are taken."""

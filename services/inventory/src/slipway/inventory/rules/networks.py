@@ -67,13 +67,13 @@ def _link(network: NetworkSpec, at: str) -> Iterator[FieldError]:
             yield FieldError(field=f"{at}.{name}", message=right)
     if network.hwaddr is not None and network.hwaddr[1:2] in tuple("13579bdfBDF"):
         yield FieldError(field=f"{at}.hwaddr", message="That is a multicast address.")
-    if network.tag is not None and network.tag not in _VLANS:
+    if network.tag and network.tag not in _VLANS:
         yield FieldError(field=f"{at}.tag", message="A VLAN tag is 1 to 4094.")
-    if network.trunks is not None and not _are_vlans(network.trunks):
+    if network.trunks and not _are_vlans(network.trunks):
         yield FieldError(field=f"{at}.trunks", message="VLAN tags, 1 to 4094, separated by semicolons.")
-    if network.mtu is not None and network.mtu not in _MTUS:
+    if network.mtu and network.mtu not in _MTUS:
         yield FieldError(field=f"{at}.mtu", message="An MTU is 64 to 65535.")
-    if network.rate is not None and not 0 < network.rate <= _MOST_RATE:
+    if network.rate and not 0 < network.rate <= _MOST_RATE:
         yield FieldError(field=f"{at}.rate", message="MB/s, more than 0.")
 
 

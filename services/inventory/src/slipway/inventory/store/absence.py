@@ -11,9 +11,10 @@ from slipway.contracts.message import Id
 from slipway.contracts.values import Lifecycle
 from slipway.inventory.domain.lives import KEEPING, Trigger
 from slipway.inventory.store import audit
-from slipway.inventory.store.claims import accepting, claim_name, move, refuse_busy
+from slipway.inventory.store.claims import accepting, move, refuse_busy
 from slipway.inventory.store.cluster_identity import STAYS
 from slipway.inventory.store.containers import container_row, target_of
+from slipway.inventory.store.names import claim_name
 from slipway.inventory.store.queue import ACTIVE
 from slipway.inventory.tables import clusters, containers, credentials, jobs
 from slipway.runtime import outbox

@@ -16,11 +16,12 @@ from slipway.contracts.jobs import (
 from slipway.contracts.values import JobKind, JobState, Lifecycle, OnFailure
 from slipway.inventory.domain.lives import Trigger, refuse_cancel, refuse_to_destroy, refuse_unless_it_lives
 from slipway.inventory.store import audit
-from slipway.inventory.store.claims import accepting, claim_name, move, refuse_busy
+from slipway.inventory.store.claims import accepting, move, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.intake import Intake, cancel_order
 from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.making import Creation, claim
+from slipway.inventory.store.names import claim_name
 from slipway.inventory.store.retrying import second_try
 from slipway.runtime.call import Call
 from slipway.runtime.database import Database

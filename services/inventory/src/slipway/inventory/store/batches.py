@@ -33,13 +33,13 @@ from slipway.inventory.store.batch_choice import (
     planned_of,
 )
 from slipway.inventory.store.batch_items import counts_of, open_batch, stand
-from slipway.inventory.store.claims import accepting, names_in_use
+from slipway.inventory.store.claims import accepting
 from slipway.inventory.store.intake import Intake, cancel_order
 from slipway.inventory.store.jobs import JobNotFound, job_row
 from slipway.inventory.store.making import Creation, claim_all
+from slipway.inventory.store.names import lock_names, names_in_use
 from slipway.inventory.store.queue import ACTIVE, lock_queue
 from slipway.inventory.store.selecting import look
-from slipway.inventory.store.vmids import lock_names
 from slipway.inventory.tables import clusters, containers, jobs
 from slipway.runtime import outbox
 from slipway.runtime.call import Call

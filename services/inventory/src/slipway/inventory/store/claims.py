@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,19 +14,13 @@ from slipway.contracts.problems import Conflict, FieldError
 from slipway.contracts.values import JobKind, Lifecycle
 from slipway.inventory.domain.lives import IllegalTransition, Trigger, advance
 from slipway.inventory.domain.specs import VmidTaken
+from slipway.inventory.store.names import name_taken
 from slipway.inventory.store.queue import ACTIVE
-from slipway.inventory.store.vmids import lock_names
 from slipway.inventory.tables import containers, jobs
 from slipway.runtime.clock import now
 from slipway.runtime.database import Database
 
 _GONE: ContextVar[tuple[Id, ...]] = ContextVar("gone", default=())
-
-
-class HostnameTaken(Conflict):
-    """A living container of the cluster has that name."""
-
-    code = "hostname.taken"
 
 
 class JobActive(Conflict):
@@ -92,51 +86,6 @@ async def working_on(
     return {row.of: row.id for row in await connection.execute(works.union_all(copies))}
 
 
-async def claim_name(connection: AsyncConnection, cluster: Id, hostname: str, *, own: Id = "") -> None:
-    """Refuse a name that is not free for `own`; nobody else takes one before this transaction ends."""
-    await claim_names(connection, cluster, [hostname], own=own)
-
-
-async def claim_names(
-    connection: AsyncConnection, cluster: Id, hostnames: Sequence[str], *, own: Id = ""
-) -> None:
-    """Refuse names of which one is not free; as `claim_name`."""
-    await lock_names(connection, cluster)
-    used = await names_in_use(connection, cluster, own=own, among=hostnames)
-    for hostname in hostnames:
-        if hostname.lower() in used:
-            raise _name_taken(hostname)
-
-
-async def names_in_use(
-    connection: AsyncConnection, cluster: Id, *, own: Id = "", among: Sequence[str] | None = None
-) -> frozenset[str]:
-    """Give the names, in lower case, that living containers other than `own` have, or are being given.
-
-    Args:
-        connection: holds the lock of the cluster's names.
-        cluster: where.
-        own: a container whose names are not counted.
-        among: the names that matter; None means all.
-    """
-    mine, given = func.lower(containers.c.hostname), func.lower(jobs.c.new_hostname)
-    held = select(mine).where(
-        containers.c.cluster_id == cluster,
-        containers.c.lifecycle != Lifecycle.DELETED,
-        containers.c.id != own,
-    )
-    coming = select(given).where(
-        jobs.c.cluster_id == cluster,
-        jobs.c.new_hostname.is_not(None),
-        jobs.c.state.in_(ACTIVE),
-        jobs.c.container_id != own,
-    )
-    if among is not None:
-        wanted = [name.lower() for name in among]
-        held, coming = held.where(mine.in_(wanted)), coming.where(given.in_(wanted))
-    return frozenset(await connection.scalars(held.union_all(coming)))
-
-
 async def move(connection: AsyncConnection, row: Row[Any], trigger: Trigger) -> None:
     """Move a container on in its life."""
     lifecycle = Lifecycle(row.lifecycle)
@@ -156,15 +105,10 @@ def _claimed(error: IntegrityError, hostname: str) -> Exception:
     """Give what a broken claim means; what is no claim stays what it is."""
     said = str(error.orig)
     if "claim_hostname" in said:
-        return _name_taken(hostname)
+        return name_taken(hostname)
     if "claim_vmid" in said:
         message = "Another container of this cluster has that VMID by now."
         return VmidTaken(message, errors=[FieldError(field="vmid", message=message)])
     if "claim_job" in said:
         return JobActive("Another job was accepted for this container at the same moment; wait for its end.")
     return error
-
-
-def _name_taken(hostname: str) -> HostnameTaken:
-    message = f"A container {hostname!r} exists in this cluster; choose another name or delete it."
-    return HostnameTaken(message.replace(" ''", ""), errors=[FieldError(field="hostname", message=message)])

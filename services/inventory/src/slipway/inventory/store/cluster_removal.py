@@ -23,8 +23,8 @@ from slipway.inventory.domain.lives import KEEPING, Trigger
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import move
 from slipway.inventory.store.clusters import ClusterNotFound, find_cluster
+from slipway.inventory.store.names import lock_names
 from slipway.inventory.store.queue import ACTIVE
-from slipway.inventory.store.vmids import lock_names
 from slipway.inventory.tables import clusters, containers, jobs, nodes
 from slipway.runtime import outbox
 from slipway.runtime.call import Call

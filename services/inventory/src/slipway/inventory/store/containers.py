@@ -19,7 +19,7 @@ from slipway.contracts.containers import (
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, NotFound
-from slipway.contracts.values import Lifecycle
+from slipway.contracts.values import DISCOVERY_PENDING, Lifecycle, Power
 from slipway.inventory.domain.lives import refuse_deleted
 from slipway.inventory.store import audit
 from slipway.inventory.store.listing import comes_after, filters_of, order_of
@@ -32,7 +32,6 @@ from slipway.runtime.clock import now
 from slipway.runtime.database import Database
 from slipway.runtime.ids import new_id
 
-DISCOVERY_PENDING = "discovery-pending"
 SHOWN = ("root", "discovered")
 """Origins of the credentials that people see; variables are what they gave themselves."""
 
@@ -94,10 +93,11 @@ class ContainerStore:
             refuse_deleted(Lifecycle(row.lifecycle))
             services = [service.model_dump(mode="json") for service in found.services]
             warnings = [warning for warning in row.warnings if warning != DISCOVERY_PENDING]
-            changes = {"services": services, "warnings": warnings, "address": found.address or row.address}
-            await connection.execute(
-                update(containers).where(containers.c.id == row.id).values(**changes, updated_at=now())
-            )
+            warnings += [] if found.is_settled else [DISCOVERY_PENDING]
+            at = now()
+            changes: dict[str, object] = {"services": services, "address": found.address}
+            changes |= {"warnings": warnings, "discovered_at": at, "updated_at": at}
+            await connection.execute(update(containers).where(containers.c.id == row.id).values(**changes))
             await _replace_credentials(connection, row.id, sealed)
             told = ContainerDiscovered(id=row.id, address=found.address, services=found.services)
             await outbox.add(connection, told, message_id=f"container:{row.id}:discovered:{new_id()}")
@@ -193,4 +193,12 @@ def _container(row: Row[Any], job: Id | None, kept: Sequence[CredentialRef]) -> 
         # The column tells when a forgotten one was looked for.
         "looked_at": None,
     }
-    return Container.model_validate({**row._asdict(), **kept_apart})
+    made = Container.model_validate({**row._asdict(), **kept_apart})
+    return made if made.power is not Power.STOPPED else _at_rest(made)
+
+
+def _at_rest(container: Container) -> Container:
+    """Give a stopped container: nothing of it is reached, nothing in it runs."""
+    off = {"status": "stopped", "url": None}
+    services = tuple(service.model_copy(update=off) for service in container.services)
+    return container.model_copy(update={"address": None, "services": services})

@@ -1,9 +1,9 @@
 """What becomes of a container by the records of its jobs: its row, and the facts that tell of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Row, delete, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import (
@@ -11,22 +11,26 @@ from slipway.contracts.containers import (
     ContainerDeleted,
     ContainerFailed,
     ContainerReady,
-    ContainerSpec,
 )
 from slipway.contracts.jobs import RunJob, RunRecord
 from slipway.contracts.message import Event
-from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
+from slipway.contracts.values import (
+    AFTER_RESTART,
+    CONFIG_UNREAD,
+    DISCOVERY_PENDING,
+    JobKind,
+    JobState,
+    Lifecycle,
+    Phase,
+)
 from slipway.inventory.domain.lives import TRANSITIONS, outcome, power_after
-from slipway.inventory.domain.specs import after_success, with_disks
+from slipway.inventory.store.configs import applied
 from slipway.inventory.tables import containers, credentials
 from slipway.runtime import outbox
 from slipway.runtime.clock import now
 from slipway.runtime.logs import get_logger
 
 log = get_logger()
-
-NAME_TAKEN = "hostname-taken"
-"""A warning: on its host the container has a new name, which another one of the cluster has here."""
 
 
 async def move_container(connection: AsyncConnection, record: RunRecord, command: RunJob) -> None:
@@ -43,7 +47,8 @@ async def move_container(connection: AsyncConnection, record: RunRecord, command
             )
         ).one()
         changes |= await _end(connection, row, record, command)
-        changes |= await _power(connection, row, record)
+        if changes.get("lifecycle") is not Lifecycle.DELETED:
+            changes |= await _config(connection, row, record, changes)
     if changes:
         await connection.execute(
             update(containers).where(containers.c.id == record.target.container).values(**changes)
@@ -62,12 +67,25 @@ async def _power(connection: AsyncConnection, row: Row[Any], record: RunRecord) 
     return {"power": power, "observed_at": at}
 
 
+async def _config(
+    connection: AsyncConnection, row: Row[Any], record: RunRecord, changes: Mapping[str, object]
+) -> dict[str, object]:
+    """Give what a job's end says of the container's config and power; what was not read back is owed."""
+    warnings = [str(each) for each in changes.get("warnings", row.warnings)]  # type: ignore[attr-defined]  # a list
+    if record.config is not None:
+        return await applied(connection, row, record.config, record.target, warnings)
+    power = await _power(connection, row, record)
+    if not record.steps or not record.exists_on_host or CONFIG_UNREAD in warnings:
+        return power
+    return {**power, "warnings": [*warnings, CONFIG_UNREAD]}
+
+
 async def _end(
     connection: AsyncConnection, row: Row[Any], record: RunRecord, command: RunJob
 ) -> dict[str, object]:
     """Tell what a job's end means for its container, and give what changes in its row."""
     if not record.kind.makes and record.kind is not JobKind.DELETE:
-        return await _changed(connection, row, record, command)
+        return _changed(row, record, command)
     trigger = outcome(record, Lifecycle(row.deleting_as) if row.deleting_as else None)
     following = TRANSITIONS.get((Lifecycle(row.lifecycle), trigger))
     if following is None:
@@ -77,50 +95,27 @@ async def _end(
         await connection.execute(delete(credentials).where(credentials.c.container_id == row.id))
     await outbox.add(connection, _ending(row, record, following), message_id=f"job:{record.id}:ended")
     changes = {"lifecycle": following, "deleting_as": None, "updated_at": now()}
-    return changes | {"warnings": list(record.warnings)}
+    return changes | {"warnings": _lasting(record)}
 
 
-async def _changed(
-    connection: AsyncConnection, row: Row[Any], record: RunRecord, command: RunJob
-) -> dict[str, object]:
-    """Give what a job that leaves the container's life as it is changes in its row."""
-    moved = _moved(record, command)
-    if record.state is not JobState.SUCCEEDED:
-        if not moved:
-            return {}
-        there = with_disks(ContainerSpec.model_validate(row.spec), record.disks)
-        return {**moved, "spec": there.model_dump(mode="json")}
-    spec = after_success(ContainerSpec.model_validate(row.spec), record.kind, command.args)
-    spec = with_disks(spec, record.disks)
-    warnings = list(row.warnings)
-    if spec.hostname != row.hostname and not await _rename(connection, row, spec.hostname):
-        log.warning("a container's new name is another's", job=record.id, hostname=spec.hostname)
-        spec = spec.model_copy(update={"hostname": row.hostname})
-        warnings = [*(each for each in warnings if each != NAME_TAKEN), NAME_TAKEN]
-    return {
-        "spec": spec.model_dump(mode="json"),
-        "warnings": warnings,
-        "updated_at": now(),
-        **moved,
-    }
+def _changed(row: Row[Any], record: RunRecord, command: RunJob) -> dict[str, object]:
+    """Give what a job that leaves the container's life as it is changes in its row.
+
+    Also one that failed late may have moved it; others may move it meanwhile.
+    """
+    changes: dict[str, object] = {"updated_at": now()} if record.state is JobState.SUCCEEDED else {}
+    if record.target.node != command.target.node:
+        changes |= {"node": record.target.node, "node_at": record.finished_at}
+    if DISCOVERY_PENDING in record.warnings:
+        # What was there before is not known to be there now.
+        left = [each for each in row.warnings if each != DISCOVERY_PENDING]
+        changes |= {"warnings": [*left, DISCOVERY_PENDING], "address": None}
+    return changes
 
 
-def _moved(record: RunRecord, command: RunJob) -> dict[str, object]:
-    """Give where a job has moved its container: also one that failed late; others may move it meanwhile."""
-    if record.target.node == command.target.node:
-        return {}
-    return {"node": record.target.node, "node_at": record.finished_at}
-
-
-async def _rename(connection: AsyncConnection, row: Row[Any], hostname: str) -> bool:
-    """Give a container the name that its job claimed; whether it could be, whatever was claimed before."""
-    renamed = update(containers).where(containers.c.id == row.id).values(hostname=hostname)
-    try:
-        async with connection.begin_nested():
-            await connection.execute(renamed)
-    except IntegrityError:
-        return False
-    return True
+def _lasting(record: RunRecord) -> list[str]:
+    """Give a job's warnings that are its container's as well."""
+    return [each for each in record.warnings if not each.startswith(AFTER_RESTART)]
 
 
 def _ending(row: Row[Any], record: RunRecord, lifecycle: Lifecycle) -> Event:

@@ -10,7 +10,7 @@ from slipway.contracts.containers import ContainerRegistered, ContainerSpec
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, Lifecycle, Power
-from slipway.inventory.store.claims import claim_names
+from slipway.inventory.store.names import claim_names
 from slipway.inventory.store.vmids import free_vmids
 from slipway.inventory.tables import containers, credentials
 from slipway.runtime import outbox

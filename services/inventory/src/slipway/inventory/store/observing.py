@@ -10,10 +10,11 @@ from sqlalchemy import ColumnElement, Select, Text, cast, func, literal, or_, se
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.containers import ContainerChanged
+from slipway.contracts.containers import ContainerChanged, ContainerSpec
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.message import Id, Moment
-from slipway.contracts.values import JobState, Lifecycle, Power
+from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, JobState, Lifecycle, Power
+from slipway.inventory.domain.configs import differs, was_started
 from slipway.inventory.domain.lives import KEEPING
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.tables import containers, jobs
@@ -33,6 +34,7 @@ class ObservationStore:
         """Take a guest's power, and its node if others moved it, unless something newer is known."""
         await self._see(status.cluster, status.vmid, status.power, status.observed_at)
         await self._follow(status)
+        await self._doubt(status)
         async with self._database.begin() as connection:
             waiting = await connection.scalar(_waiting(status).where(jobs.c.node == status.node).limit(1))
             if waiting is not None:
@@ -59,6 +61,21 @@ class ObservationStore:
                 )
                 if row.power != power and not row.is_deleted:
                     await _tell(connection, row.id, power, at)
+
+    async def _doubt(self, status: GuestStatus) -> None:
+        """Mark what may not be as it is known: others may have started the guest, or changed its config."""
+        async with self._database.begin() as connection:
+            here = select(containers).where(*_is(status)).with_for_update()
+            for row in (await connection.execute(here)).all():
+                doubts = set()
+                if was_started(status, row.discovered_at):
+                    doubts = {CONFIG_UNREAD, DISCOVERY_PENDING}
+                elif differs(status, row.hostname, ContainerSpec.model_validate(row.spec)):
+                    doubts = {CONFIG_UNREAD}
+                if new := sorted(doubts.difference(row.warnings)):
+                    marked = update(containers).where(containers.c.id == row.id)
+                    await connection.execute(marked.values(warnings=[*row.warnings, *new]))
+                    await _tell(connection, row.id, row.power, status.observed_at)
 
     async def _follow(self, status: GuestStatus) -> None:
         seen, at = containers.c, status.observed_at

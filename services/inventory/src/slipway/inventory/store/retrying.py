@@ -10,9 +10,10 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
 from slipway.inventory.domain.lives import Trigger, first_step, refuse_unless_it_lives
-from slipway.inventory.store.claims import claim_name, move, refuse_busy
+from slipway.inventory.store.claims import move, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.jobs import job_row
+from slipway.inventory.store.names import claim_name
 from slipway.inventory.store.vmids import free_vmid
 from slipway.inventory.tables import containers
 from slipway.runtime.ids import new_id

@@ -2,27 +2,21 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.clusters import VmidRange
 from slipway.contracts.jobs import ReplacedVmid
 from slipway.contracts.message import Id
-from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.domain.lives import refuse_ended
 from slipway.inventory.domain.specs import ALL_VMIDS, VmidTaken, choose_vmid
 from slipway.inventory.store.containers import container_row
 from slipway.inventory.store.jobs import job_row
+from slipway.inventory.store.names import lock_names
 from slipway.inventory.tables import clusters, containers, nodes, vmid_replacements
 from slipway.runtime.clock import now
 from slipway.runtime.database import Database
-
-
-class ClusterGone(Conflict):
-    """Nothing is made in a cluster that was removed."""
-
-    code = "cluster.removed"
 
 
 class VmidStore:
@@ -51,18 +45,6 @@ class VmidStore:
                 update(containers).where(containers.c.id == row.id).values(vmid=vmid, updated_at=now())
             )
             return ReplacedVmid(vmid=vmid)
-
-
-async def lock_names(connection: AsyncConnection, cluster: Id) -> None:
-    """Let nobody else choose a VMID, and so create, in a cluster before this transaction ends.
-
-    Raises:
-        ClusterGone: if the cluster was removed.
-    """
-    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"vmid {cluster}"))))
-    stays = await connection.scalar(select(clusters.c.removed_at.is_(None)).where(clusters.c.id == cluster))
-    if stays is False:
-        raise ClusterGone("The cluster was removed from Slipway; add it again first (POST /api/v1/clusters).")
 
 
 async def free_vmid(

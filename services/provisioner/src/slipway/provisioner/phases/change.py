@@ -1,18 +1,20 @@
 """Changes of a container's config: sizes, and what the user may set; read back afterwards."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 
-from slipway.contracts.containers import NetworkSpec
 from slipway.contracts.jobs import JobArgs, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, Rejected
-from slipway.provisioner.phases import marks, ownership, parameters, power, tasks
+from slipway.provisioner.phases import marks, networks, ownership, parameters, power, readback, tasks
 from slipway.provisioner.phases.parameters import Params
 from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, SKIPPED, Result, Work
 from slipway.proxmox.answers import ContainerConfig, options
+from slipway.proxmox.host_config import gib
 
 RESIZE_DEADLINE = timedelta(minutes=10)
+_PLAIN = (
+    "hostname", "onboot", "protection", "nameserver", "searchdomain", "timezone", "cmode", "console", "tty",
+)  # fmt: skip
 _SIZES = ("cores", "memory", "swap")
 
 
@@ -50,7 +52,8 @@ async def resize(work: Work) -> Result:
     )
     if not changes:
         return NOTHING_TO_DO
-    return Result(message=", ".join(f"{name} {value}" for name, value in changes.items()))
+    words = ", ".join(f"{name} {value}" for name, value in changes.items())
+    return await readback.told(work, Result(message=words))
 
 
 async def grow_disk(work: Work) -> Result:
@@ -72,7 +75,10 @@ async def configure(work: Work) -> Result:
     changes = await ownership.rewrite(
         work, lambda config: changed(command.args, config, work.target, command.job)
     )
-    return Result(message=", ".join(sorted(changes))) if changes else NOTHING_TO_DO
+    words = [", ".join(sorted(changes)) if changes else str(NOTHING_TO_DO.message)]
+    if (devices := networks.without_client(changes)) and await power.is_running(work):
+        words.append(networks.WITHOUT_CLIENT.format(devices=", ".join(devices)))
+    return await readback.told(work, Result(message="; ".join(words)))
 
 
 async def set_features(work: Work) -> Result:
@@ -80,23 +86,40 @@ async def set_features(work: Work) -> Result:
     wanted = work.command.args.features
     if wanted is None:
         return SKIPPED
-    spec = work.spec.model_copy(update={"features": wanted})
-    restricted = parameters.features_over_ssh(spec)
-    flags = {name: str(int(value)) if value is True else value for name, value in wanted.items() if value}
-    if dict((await _config(work)).flags) == flags:
-        return NOTHING_TO_DO
-    if restricted:
-        await work.pct.set_features(work.target.vmid, restricted)
+    target, config = work.target, await _config(work)
+    flags = parameters.flags(wanted)
+    if dict(config.flags) == flags:
+        return await readback.told(work, NOTHING_TO_DO)
+    held = await readback.read(work)
+    holds = parameters.flags(held.features) if held is not None else {}
+    if config.unprivileged and {*flags, *holds, *config.flags} == {"nesting"} == {*flags}:
+        await work.cluster.api.set_config(target.node, target.vmid, {"features": "nesting=1"})
+    elif flags:
+        await work.pct.set_features(target.vmid, flags)
     else:
-        change = {"features": "nesting=1"} if flags else {"delete": "features"}
-        await work.cluster.api.set_config(work.target.node, work.target.vmid, change)
-    return Result(message=", ".join(sorted(flags)) or "none")
+        await work.pct.set_options(target.vmid, {}, removed=["features"])
+    return await readback.told(work, Result(message=", ".join(sorted(flags)) or "none"))
+
+
+async def revert(work: Work) -> Result:
+    """Drop changes that wait for the next start; what does not wait stays as it is."""
+    target, asked = work.target, work.command.args.keys
+    config = await readback.read(work)
+    waits = sorted(config.pending) if config is not None else []
+    keys = [key for key in waits if asked is None or key in asked]
+    if not keys:
+        return NOTHING_TO_DO
+    if over_api := [key for key in keys if not parameters.is_roots(key)]:
+        await work.cluster.api.set_config(target.node, target.vmid, {"revert": ",".join(over_api)})
+    if over_ssh := [key for key in keys if parameters.is_roots(key)]:
+        await work.pct.revert(target.vmid, over_ssh)
+    return await readback.told(work, Result(message=f"dropped: {', '.join(keys)}"))
 
 
 def changed(args: JobArgs, config: ContainerConfig, target: Target, job: Id) -> Params:
     """Give what has to be set for a container to be as it was asked for. Pure."""
     changes: Params = {}
-    for name in ("hostname", "onboot", "protection", "nameserver", "searchdomain"):
+    for name in _PLAIN:
         wanted = getattr(args, name)
         if wanted is not None and wanted != getattr(config, name):
             changes[name] = wanted
@@ -107,7 +130,7 @@ def changed(args: JobArgs, config: ContainerConfig, target: Target, job: Id) -> 
     if args.description is not None:
         changes["description"] = marks.with_mark(args.description, config.description)
     if args.networks is not None:
-        changes |= _networks(args.networks, config, target)
+        changes |= networks.changed(args.networks, config, target)
         changes |= _remarked(config, changes, target, job)
     return changes
 
@@ -122,26 +145,9 @@ def _remarked(config: ContainerConfig, changes: Params, target: Target, job: Id)
     return {} if marks.is_marked(then, target) else {"description": marks.stamped(then, target, job)}
 
 
-def _networks(wanted: Sequence[NetworkSpec], config: ContainerConfig, target: Target) -> Params:
-    """Give the devices that change; what is left out of one stays as it is, but for addresses."""
-    changes: Params = {}
-    for index, network in enumerate(wanted):
-        there = config.networks.get(f"net{index}", {})
-        known = {
-            "name": network.name or there.get("name", f"eth{index}"),
-            "bridge": network.bridge or there.get("bridge"),
-            "hwaddr": network.hwaddr or there.get("hwaddr"),
-        }
-        written = parameters.network(network.model_copy(update=known), target, index)
-        if options(written) != dict(there):
-            changes[f"net{index}"] = written
-    gone = sorted(set(config.networks) - {f"net{index}" for index in range(len(wanted))})
-    return changes | ({"delete": ",".join(gone)} if gone else {})
-
-
 def disk_size(config: ContainerConfig) -> float | None:
     """Give the root disk's size in GiB; None if the config does not say."""
-    return parameters.gib(config.mounts.get("rootfs", {}).get("size", ""))
+    return gib(config.mounts.get("rootfs", {}).get("size", ""))
 
 
 async def _config(work: Work) -> ContainerConfig:

@@ -10,6 +10,7 @@ from slipway.provisioner.phases.snapshots import SnapshotImpossible
 from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.answers import ContainerConfig, Power
 from slipway.proxmox.errors import ContainerMissing, SnapshotTaken, TaskLost, VmidTaken
+from slipway.proxmox.host_config import without_mark
 from slipway.proxmox.upid import Upid
 
 DEADLINE = timedelta(hours=2)
@@ -159,7 +160,7 @@ async def _is_whole(work: Work) -> bool:
 
 async def _post(work: Work, source: Target) -> Upid:
     args, target = work.command.args, work.target
-    notes = marks.without_mark((await _config(work, source)).description)
+    notes = without_mark((await _config(work, source)).description)
     return await work.cluster.api.clone(
         source.node,
         source.vmid,

@@ -3,14 +3,17 @@
 import asyncio
 from datetime import timedelta
 
-from slipway.contracts.guests import DiscoverGuest
+from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.problems import Failed, SlipwayError, Superseded
 from slipway.contracts.templates import HealthCheck
+from slipway.contracts.values import DISCOVERY_PENDING
+from slipway.provisioner.phases import power
 from slipway.provisioner.phases.work import SKIPPED, Result, Work
 from slipway.runtime.logs import get_logger
 
-DISCOVERY_PENDING = "discovery-pending"
 DISCOVERY_SECONDS = 60.0
+REDISCOVERY_SECONDS = 20.0
+"""After a change of a container that was there before; what is missing then is looked for by monitor."""
 _PAUSE_SECONDS = 2.0
 _RUNS = "/var/lib/slipway/runs"
 
@@ -76,12 +79,32 @@ async def health(work: Work) -> Result:
 
 async def discover(work: Work) -> Result:
     """Ask monitor to look into the guest; without an answer the container is ready all the same."""
+    return await _discover(work, DISCOVERY_SECONDS)
+
+
+async def rediscover(work: Work) -> Result:
+    """Look into the guest anew, if it runs: it may have another address, and other services."""
+    try:
+        runs = await power.is_running(work)
+    except Superseded:
+        raise
+    except SlipwayError as error:
+        return await _pending(work, error.code, error.message)
+    return await _discover(work, REDISCOVERY_SECONDS) if runs else SKIPPED
+
+
+async def rediscover_networks(work: Work) -> Result:
+    """Look into the guest anew, if its networks were changed and it runs."""
+    return await rediscover(work) if work.command.args.networks is not None else SKIPPED
+
+
+async def _discover(work: Work, seconds: float) -> Result:
     target = work.target
     query = DiscoverGuest(
         container=target.container, cluster=target.cluster, node=target.node, vmid=target.vmid
     )
     loop = asyncio.get_running_loop()
-    ends = loop.time() + DISCOVERY_SECONDS
+    ends = loop.time() + seconds
     while True:
         try:
             found = await work.bus.ask(query)
@@ -89,19 +112,29 @@ async def discover(work: Work) -> Result:
             raise
         except SlipwayError as error:
             if loop.time() > ends or error.kind != "unavailable":
-                return await _pending(work, error)
-            await asyncio.sleep(_PAUSE_SECONDS)
+                return await _pending(work, error.code, error.message)
         else:
-            names = ", ".join(each.name for each in found.services if not each.is_system)
-            return Result(message=f"services: {names or 'none'}; credentials: {len(found.credentials)}")
+            if found.is_settled:
+                return _told(found)
+            if loop.time() > ends:
+                why = "it has no address yet" if found.address is None else "it has not settled yet"
+                return await _pending(work, "guest.not-settled", why)
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _pending(work: Work, error: SlipwayError) -> Result:
+def _told(found: Discovery) -> Result:
+    names = ", ".join(each.name for each in found.services if not each.is_system)
+    address = f"address: {found.address or 'none'}"
+    credentials = f"credentials: {len(found.credentials)}"
+    return Result(message=f"{address}; services: {names or 'none'}; {credentials}")
+
+
+async def _pending(work: Work, code: str, why: str) -> Result:
     known = work.story.record.warnings
     if DISCOVERY_PENDING not in known:
         await work.story.commit(warnings=(*known, DISCOVERY_PENDING))
-    get_logger().warning("discovery pending", job=work.command.job, code=error.code, why=error.message)
-    return Result(message=f"not discovered yet: {error.message}")
+    get_logger().warning("discovery pending", job=work.command.job, code=code, why=why)
+    return Result(message=f"not discovered yet: {why}")
 
 
 def _words(check: HealthCheck) -> str:

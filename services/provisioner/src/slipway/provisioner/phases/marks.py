@@ -7,18 +7,12 @@ copy's MACs itself. The rest of the notes is the user's.
 """
 
 import hashlib
-import re
 
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.proxmox.answers import ContainerConfig
-
-_LINE = re.compile(
-    r"^slipway: container=(?P<container>\S+) cluster=(?P<cluster>\S+) vmid=(?P<vmid>\d+)"
-    r"(?: mac=(?P<mac>\S+))?(?: .*)?$",
-    re.MULTILINE,
-)
+from slipway.proxmox.host_config import MARK, without_mark
 
 
 def is_marked(config: ContainerConfig, target: Target) -> bool:
@@ -28,7 +22,7 @@ def is_marked(config: ContainerConfig, target: Target) -> bool:
     return any(
         (found["container"], found["cluster"], found["vmid"]) == wanted
         and (found["mac"] is None or not known or found["mac"].upper() in known)
-        for found in _LINE.finditer(config.description)
+        for found in MARK.finditer(config.description)
     )
 
 
@@ -58,13 +52,8 @@ def stamped(config: ContainerConfig, target: Target, job: Id) -> str:
 
 def with_mark(text: str, description: str) -> str:
     """Give notes with another text of the user's and the mark that was there."""
-    found = _LINE.search(description)
+    found = MARK.search(description)
     return "\n\n".join(part for part in (text.strip(), found.group(0) if found else "") if part)
-
-
-def without_mark(description: str) -> str:
-    """Give the user's part of the notes."""
-    return _LINE.sub("", description).strip()
 
 
 def macs(config: ContainerConfig) -> frozenset[str]:

@@ -117,14 +117,8 @@ async def _has_arrived(work: Work) -> bool:
 
 
 async def _settle(work: Work) -> None:
-    """Write down where it is, and on which storages: what is shared stays where it was."""
-    mounts = (await work.cluster.api.config(_wanted(work), work.target.vmid)).mounts
-    disks = {
-        part.get("mp", "/"): part["volume"].partition(":")[0]
-        for part in mounts.values()
-        if not part.get("volume", "/").startswith("/")
-    }
-    await work.story.commit(target=work.target.model_copy(update={"node": _wanted(work)}), disks=disks)
+    """Write down where it is."""
+    await work.story.commit(target=work.target.model_copy(update={"node": _wanted(work)}))
 
 
 def _wanted(work: Work) -> str:

@@ -9,6 +9,7 @@ from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.provisioner.phases import marks
 from slipway.proxmox.answers import ContainerConfig, startup_of
+from slipway.proxmox.host_config import gib
 
 Params = dict[str, str | int | bool]
 _PLAIN = (
@@ -17,13 +18,14 @@ _PLAIN = (
     "searchdomain", "startup", "swap", "timezone", "tty", "unprivileged",
 )  # fmt: skip
 """Fields that Proxmox calls the same."""
+TAKEN_AWAY = ("tag", "trunks", "mtu", "rate")
+"""Of a network device: 0, or an empty text, takes it away."""
 _COMPARED = (
     "hostname", "cores", "cpulimit", "cpuunits", "memory", "swap", "unprivileged", "onboot", "protection",
     "nameserver", "searchdomain", "arch", "ostype", "timezone", "cmode", "console", "tty", "debug",
     "entrypoint",
 )  # fmt: skip
 """Fields that are read back as they were given. Proxmox leaves out what says nothing: false, 0."""
-_UNITS = {"M": 1 / 1024, "G": 1.0, "T": 1024.0}
 
 
 def of(spec: ContainerSpec, target: Target, job: Id, *, ostemplate: str, password: str | None) -> Params:
@@ -56,32 +58,41 @@ def of(spec: ContainerSpec, target: Target, job: Id, *, ostemplate: str, passwor
 
 
 def features_over_ssh(spec: ContainerSpec) -> Mapping[str, bool | str]:
-    """Give the features that no API token may set; empty if the create call could set all.
+    """Give the features that the create call can't set; empty if it could set all.
 
     Through the API a token may set only `nesting`, and only on unprivileged containers (PVE 9.2, observed).
     """
-    wanted = {name: value for name, value in spec.features.items() if value is not False and value != ""}
+    wanted = flags(spec.features)
     return {} if spec.unprivileged and set(wanted) <= {"nesting"} else wanted
 
 
+def names_over_ssh(features: Mapping[str, bool | str], *, unprivileged: bool) -> tuple[str, ...]:
+    """Name the features that no API token may set."""
+    return tuple(name for name in sorted(flags(features)) if name != "nesting" or not unprivileged)
+
+
+def flags(features: Mapping[str, bool | str]) -> dict[str, str]:
+    """Give features as Proxmox writes them; what is off is not there."""
+    texts = {name: str(int(value)) if isinstance(value, bool) else value for name, value in features.items()}
+    return {name: text for name, text in texts.items() if text not in {"", "0"}}
+
+
+def is_roots(key: str) -> bool:
+    """Whether no API token may take a setting back: Proxmox asks for root's own login, or SSH."""
+    return key in {"features", "hookscript"} or key.startswith("dev")
+
+
 def network(spec: NetworkSpec, target: Target, index: int) -> str:
-    """Give a network device as Proxmox writes it."""
-    fields: dict[str, object] = {
-        "name": spec.name,
-        "bridge": spec.bridge,
-        "hwaddr": spec.hwaddr or marks.hwaddr(target.container, index),
-        "ip": spec.ip,
-        "gw": spec.gw,
-        "ip6": spec.ip6,
-        "gw6": spec.gw6,
-        "tag": spec.tag,
-        "trunks": spec.trunks,
-        "mtu": spec.mtu,
-        "rate": spec.rate,
-        "firewall": spec.firewall,
-        "link_down": spec.link_down,
-    }
-    return _property(fields) + ",type=veth"
+    """Give a new network device as Proxmox writes it."""
+    named = spec.model_copy(update={"hwaddr": spec.hwaddr or marks.hwaddr(target.container, index)})
+    return device(named) + ",type=veth"
+
+
+def device(spec: NetworkSpec) -> str:
+    """Give what is said of a network device as Proxmox writes it."""
+    names = ("name", "bridge", "hwaddr", "ip", "gw", "ip6", "gw6", *TAKEN_AWAY, "firewall", "link_down")
+    fields = {name: getattr(spec, name) for name in names}
+    return _property({name: value for name, value in fields.items() if name not in TAKEN_AWAY or value})
 
 
 def differences(spec: ContainerSpec, config: ContainerConfig, target: Target) -> tuple[str, ...]:
@@ -103,11 +114,6 @@ def differences(spec: ContainerSpec, config: ContainerConfig, target: Target) ->
             if there.get(key, "").lower() != value.lower():
                 found.append(f"net{index}.{key}")
     return (*found, *_other_disks(spec, config))
-
-
-def gib(size: str) -> float | None:
-    """Read a disk's size as Proxmox writes it (`8G`, `512M`); None if it does not say."""
-    return float(size[:-1]) * _UNITS[size[-1]] if size[-1:] in _UNITS else None
 
 
 def _differs(name: str, value: object, config: ContainerConfig) -> bool:

@@ -12,7 +12,7 @@ from posixpath import normpath
 from slipway.contracts.containers import MountSpec
 from slipway.contracts.problems import Conflict, Failed, FieldError, Forbidden
 from slipway.contracts.values import JobKind
-from slipway.provisioner.phases import power
+from slipway.provisioner.phases import power, readback
 from slipway.provisioner.phases.work import NOTHING_TO_DO, SKIPPED, Result, Work
 from slipway.proxmox.answers import ContainerConfig, options
 from slipway.runtime.reach import is_below
@@ -65,7 +65,7 @@ async def apply(work: Work) -> Result:
     found = await places(work)
     changes, gone = changed(wanted, found, await _config(work))
     if not changes and not gone:
-        return NOTHING_TO_DO
+        return await readback.told(work, NOTHING_TO_DO)
     await work.pct.set_options(work.target.vmid, changes, removed=gone)
     left, still = changed(wanted, found, await _config(work))
     if left or still:
@@ -73,8 +73,7 @@ async def apply(work: Work) -> Result:
         raise NotKept(
             f"Proxmox took {keys} for container {work.target.vmid}, but its config does not show it."
         )
-    told = ", ".join(sorted((*changes, *gone)))
-    return Result(message=f"{told}; from its next start" if await power.is_running(work) else told)
+    return await readback.told(work, Result(message=", ".join(sorted((*changes, *gone)))))
 
 
 async def places(work: Work) -> Mapping[str, str]:

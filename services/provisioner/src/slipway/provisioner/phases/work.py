@@ -131,6 +131,8 @@ class Step:
     """The step with which a retry begins in this one's place: what that made is gone by then."""
     is_cancellable: bool = True
     """Whether a cancel ends it at once; one past its point of no return is waited for."""
+    looks_after: bool = False
+    """Whether it only looks at what the steps before it have done: a plan can't know what it will see."""
     script: str | None = None
     index: int | None = None
     total: int | None = None

@@ -1,0 +1,64 @@
+"""A container's config as its host holds it: read back after jobs, and when others changed something."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field
+
+from slipway.contracts.containers import MountSpec, NetworkSpec
+from slipway.contracts.message import Done, Id, Moment, Query, Value
+from slipway.contracts.values import PendingChange, Power
+
+
+class HostConfig(Value):
+    """What holds now, in the words of `ContainerSpec`; None is what the config leaves to Proxmox.
+
+    What Proxmox keeps for the next start is in `pending` only.
+    """
+
+    read_at: Moment
+    """Just before it was asked for; of two the later one counts."""
+    power: Power | None = None
+    """At the same look; None if it was not looked at."""
+    hostname: str | None = None
+    cores: int | None = None
+    cpulimit: float | None = None
+    cpuunits: int | None = None
+    memory: int | None = None
+    swap: int | None = None
+    disk: float | None = None
+    """Root disk, GiB."""
+    storage: str | None = None
+    """The root disk's."""
+    mounts: tuple[MountSpec, ...] = ()
+    devices: tuple[str, ...] = ()
+    networks: tuple[NetworkSpec, ...] = ()
+    nameserver: str | None = None
+    searchdomain: str | None = None
+    unprivileged: bool | None = None
+    features: Mapping[str, bool | str] = Field(default_factory=dict)
+    onboot: bool | None = None
+    startup: str | None = None
+    protection: bool | None = None
+    timezone: str | None = None
+    description: str | None = None
+    """The user's part of the notes."""
+    tags: tuple[str, ...] = ()
+    arch: str | None = None
+    ostype: str | None = None
+    cmode: str | None = None
+    console: bool | None = None
+    tty: int | None = None
+    debug: bool | None = None
+    hookscript: str | None = None
+    entrypoint: str | None = None
+    pending: Mapping[str, PendingChange] = Field(default_factory=dict)
+    """By Proxmox's name of the setting."""
+
+
+class StoreConfig(Query[Done]):
+    """A container's config was read again, since others may have changed it or started the container."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.config.store"
+    container: Id
+    config: HostConfig

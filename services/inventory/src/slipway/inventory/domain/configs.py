@@ -1,0 +1,41 @@
+"""What a config that was read on the host means for what is known of its container. Pure."""
+
+from datetime import datetime, timedelta
+
+from slipway.contracts.configs import HostConfig
+from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.guests import GuestStatus
+from slipway.contracts.jobs import Target
+from slipway.contracts.values import Power
+
+NAME_TAKEN = "hostname-taken"
+"""A warning: on its host the container has a new name, which another one of the cluster has here."""
+_OLD = timedelta(seconds=10)
+"""How old the list of guests may be: PVE 9.2, observed."""
+_SPEC = frozenset(HostConfig.model_fields) & frozenset(ContainerSpec.model_fields)
+
+
+def with_config(spec: ContainerSpec, config: HostConfig, target: Target) -> ContainerSpec:
+    """Give what is known of a container, as its host holds it."""
+    found = {name: getattr(config, name) for name in _SPEC}
+    # Without a name Proxmox calls it so.
+    hostname = config.hostname or f"CT{target.vmid}"
+    return spec.model_copy(update={**found, "hostname": hostname, "node": target.node})
+
+
+def was_started(status: GuestStatus, discovered_at: datetime | None) -> bool:
+    """Whether a guest has been started since it was last looked into."""
+    if status.power is not Power.RUNNING:
+        return False
+    started_at = status.observed_at - timedelta(seconds=status.uptime_seconds)
+    return discovered_at is None or discovered_at < started_at - _OLD
+
+
+def differs(status: GuestStatus, hostname: str, spec: ContainerSpec) -> bool:
+    """Whether a guest in the list is not as its container is known: others may have changed its config."""
+    memory = (spec.memory or 0) * 1024 * 1024
+    return (
+        (bool(status.name) and status.name != hostname)
+        or (status.tags is not None and set(status.tags) != {tag.lower() for tag in spec.tags})
+        or (0 < memory != status.memory_max_bytes > 0)
+    )
