@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slipway.lab.access.actors import Actor
-from slipway.lab.host import applying, create, disks, options, rights, snapshots
+from slipway.lab.host import applying, create, disks, networking, options, rights, snapshots
 from slipway.lab.host.configs import Config, check_lock
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.tasks import Work
@@ -51,6 +51,8 @@ async def change(machine: Machine, actor: Actor, vmid: int, wanted: Change) -> N
         draft.store()
         if machine.has_guest(vmid):
             await machine.guests.update(machine.spec(vmid, draft.config))
+        if machine.is_running(vmid):
+            await networking.changed(machine, vmid, config, draft.config)
 
 
 async def resize(machine: Machine, actor: Actor, vmid: int, disk: str, size: str) -> None:

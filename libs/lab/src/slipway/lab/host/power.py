@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from slipway.lab.access.actors import Actor
 from slipway.lab.faults import NeverStops
-from slipway.lab.host import applying, disks, options, templates
+from slipway.lab.host import applying, disks, networking, options, templates
 from slipway.lab.host.configs import Config, check_lock
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.tasks import Work
@@ -150,6 +150,7 @@ async def begin(machine: Machine, vmid: int, config: Config, work: Work) -> None
     templates.warn_without_nesting(spec.template, config, work)
     await machine.guests.update(spec)
     await machine.guests.start(vmid)
+    await networking.started(machine, vmid, config)
 
 
 def _check_room(machine: Machine, vmid: int, config: Config, work: Work) -> None:
