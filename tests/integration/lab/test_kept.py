@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from slipway.lab.faults import TaskHangs
+from slipway.lab.host.storages import Storage
 from slipway.lab.node import Lab
 from support.lab import ended, new_container, root_client, running_lab, started
 
@@ -205,3 +206,30 @@ async def test_destroy_leaves_disks_that_no_config_has(
     rows = (await client.get("/nodes/lab/storage/local-lvm/content")).json()["data"]
     assert done == "OK"
     assert [row["volid"] for row in rows] == left
+
+
+@pytest.mark.parametrize(
+    ("size", "line", "command"),
+    [
+        (2000, "mkfs.ext4: No space left on device while writing out and closing file system", "mkfs.ext4"),
+        (4, "tar: ./usr/bin/perl: Cannot write: No space left on device", "lxc-usernsexec"),
+    ],
+)
+async def test_disk_without_room_is_met_in_the_task(
+    tmp_path: Path, size: int, line: str, command: str
+) -> None:
+    """Any size is taken at first; the cause stands in the log, and nothing of the container stays."""
+    small = Storage(
+        name="local", type="dir", content=("backup", "rootdir", "vztmpl"), total_bytes=240 << 20, path="/x"
+    )
+    async with running_lab(tmp_path, storages=[small]) as lab, root_client(lab) as client:
+        template = (await client.get(f"{STORAGE}?content=vztmpl")).json()["data"][0]["volid"]
+        given = {"vmid": 100, "ostemplate": template, "rootfs": f"local:{size}"}
+        upid = (await client.post("/nodes/lab/lxc", data=given)).json()["data"]
+        status = await ended(client, upid)
+        log = (await client.get(f"/nodes/lab/tasks/{upid}/log?limit=0")).json()["data"]
+        left = await client.get("/nodes/lab/lxc/100/config")
+
+    assert status.startswith(f"unable to create CT 100 - command '{command} ")
+    assert line in [row["t"] for row in log]
+    assert left.status_code == 500

@@ -222,21 +222,21 @@ def allocate(machine: Machine, vmid: int, key: str, wanted: dict[str, str], work
     kib = int(float(size or "4") * options.KIB_PER["M"]) * options.KIB_PER["M"]
     volume = machine.storages.allocate(storage, vmid, kib)
     lines = templates.disk_lines(machine.storages.get(storage), volume)
-    if lines and machine.faults.is_full(storage, "mkfs"):
-        work.log(lines[0])
-        for line in templates.MKFS_FAILS:
-            work.log(line)
-        path = templates.image_path(machine.storages.get(storage), volume)
-        raise Refused(f"command 'mkfs.ext4 -O mmp -E 'root_owner=100000:100000' {path}' failed: exit code 1")
     for line in lines:
         work.log(line)
+    has_room = templates.file_system_kib(kib) <= machine.storages.room_kib(volume.volid)
+    if lines and (machine.faults.is_full(storage, "mkfs") or not has_room):
+        work.log(templates.MKFS_FAILS)
+        path = templates.image_path(machine.storages.get(storage), volume)
+        raise Refused(f"command 'mkfs.ext4 -O mmp -E 'root_owner=100000:100000' {path}' failed: exit code 1")
     return options.stored_volume(key, wanted | {"volume": volume.volid, "size": options.from_kib(kib)})
 
 
 def _check_room(machine: Machine, config: Config, template: Path, work: Work) -> None:
     volume = options.volumes(config)["rootfs"]
     size = options.to_kib(volume["size"])
-    is_too_small = 0 < size < templates.unpacked_kib(template)
+    needed = templates.unpacked_kib(template)
+    is_too_small = 0 < size < needed or machine.storages.room_kib(volume["volume"]) < needed
     if is_too_small or machine.faults.is_full(volume["volume"].partition(":")[0], "unpack"):
         work.log("tar: ./usr/bin/perl: Cannot write: No space left on device")
         vmid = work.upid.id

@@ -157,11 +157,18 @@ class Storages:
         """Count what is used; a thin disk counts a tenth of its size, an ordered fault fills it."""
         if self._faults.is_full(storage.name):
             return storage.total_bytes
-        disks = sum(one.size_kib for one in self.volumes(storage.name)) * 1024 // 10
+        return min(storage.total_bytes, self._used_besides(storage, None))
+
+    def room_kib(self, volid: str) -> int:
+        """Say how much is free for a disk on its storage, not counting what itself is counted with."""
+        storage = self.get(volid.partition(":")[0])
+        return max(0, storage.total_bytes - self._used_besides(storage, volid)) // 1024
+
+    def _used_besides(self, storage: Storage, volid: str | None) -> int:
+        disks = sum(one.size_kib for one in self.volumes(storage.name) if one.volid != volid) * 1024 // 10
         archives = self.templates() if storage.name == TEMPLATE_STORAGE else {}
-        return min(
-            storage.total_bytes, 2 * GIB + disks + sum(path.stat().st_size for path in archives.values())
-        )
+        others = min(2 * GIB, storage.total_bytes // 10)
+        return others + disks + sum(path.stat().st_size for path in archives.values())
 
     def allocate(self, name: str, vmid: int, size_kib: int) -> Volume:
         """Make a disk. Thin and sparse storages take any size; one without a size is a plain folder."""

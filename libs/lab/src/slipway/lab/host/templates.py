@@ -18,12 +18,11 @@ APPLIANCES = (
 )
 SOURCE = "http://download.proxmox.com/images/system"
 WITHOUT_SYSTEMD = ("alpine", "devuan", "gentoo")
-MKFS_FAILS = (
-    "mke2fs 1.47.2 (1-Jan-2025)",
-    "Discarding device blocks: done",
-    "Writing inode tables: done",
-    "mkfs.ext4: No space left on device while writing out and closing file system",
-)
+MKFS_FAILS = "mkfs.ext4: No space left on device while writing out and closing file system"
+JOURNALS = ((1, 16), (2, 32), (16, 64), (32, 128), (64, 256), (128, 512))
+"""What mke2fs takes for the journal of a file system below so many GiB, in MiB."""
+LONGEST_JOURNAL = 1024
+MIB = 1024
 SYSTEMD = {"debian-12": 252, "debian-13": 257, "ubuntu-24.04": 255}
 
 
@@ -47,6 +46,13 @@ def warn_without_nesting(template: Path, config: Mapping[str, str], work: Work) 
     if options.features(config).get("nesting") != "1":
         version = next((number for name, number in SYSTEMD.items() if template.name.startswith(name)), 252)
         work.warn(f"Systemd {version} detected. You may need to enable nesting.")
+
+
+def file_system_kib(size_kib: int) -> int:
+    """Guess what making a file system writes: its journal, and the descriptions of its groups."""
+    gib = size_kib / MIB / MIB
+    journal = next((mib for below, mib in JOURNALS if gib < below), LONGEST_JOURNAL)
+    return journal * MIB + size_kib // 20_000
 
 
 def disk_lines(storage: Storage, volume: Volume) -> list[str]:
