@@ -87,6 +87,20 @@ async def test_download_fails(tmp_path: Path) -> None:
     assert installed.exit_status == 0
 
 
+async def test_next_guest_fails_anew(tmp_path: Path) -> None:
+    """Each guest meets the order, also one that has the number of another."""
+    codes = []
+    async with running_lab(tmp_path) as lab, api_client(lab) as client, ssh_client(lab) as shell:
+        lab.faults.order(DnsFails())
+        for _ in range(2):
+            await started(client, lab)
+            codes += [(await shell.run(INSTALL.format(0))).exit_status for _ in range(2)]
+            upid = (await client.delete(f"{LXC}/100?force=1")).json()["data"]
+            await ended(client, upid)
+
+    assert codes == [100, 0, 100, 0]
+
+
 @pytest.mark.parametrize(("patience", "code"), [(0, 100), (60, 0)])
 async def test_dpkg_is_locked(tmp_path: Path, patience: int, code: int) -> None:
     """Who does not wait fails, who waits is served once the other is done."""

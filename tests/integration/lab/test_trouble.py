@@ -329,16 +329,23 @@ async def _is_unlocked(client: httpx.AsyncClient) -> bool:
 
 
 async def test_backup_of_someone_else(tmp_path: Path) -> None:
-    """It is an active task of root's, holds the lock, and lets it go when it is stopped."""
+    """It is an active task of root's and holds the lock; ours waits until it is stopped."""
     async with running_lab(tmp_path) as lab, api_client(lab, as_root=True) as client:
         await new_container(client, lab)
         lab.faults.order(ForeignTask(vmid=100, is_of_many=True))
         await until(lambda: _is_locked(client))
         active = await data(client, "/nodes/lab/tasks?source=active")
+        ours = await client.post("/nodes/lab/vzdump", data={"vmid": 100, "storage": "backup"})
+        await until(lambda: _says(client, ours.json()["data"], "trying to get global lock"))
         await client.delete(f"/nodes/lab/tasks/{active[0]['upid']}")
-        await until(lambda: _is_unlocked(client))
+        end = await ended(client, ours.json()["data"])
 
+    assert end == "OK"
     assert [(row["type"], row["id"], row["user"]) for row in active] == [("vzdump", "", "root@pam")]
+
+
+async def _says(client: httpx.AsyncClient, upid: str, words: str) -> bool:
+    return any(words in line["t"] for line in await data(client, f"/nodes/lab/tasks/{upid}/log"))
 
 
 async def _is_locked(client: httpx.AsyncClient) -> bool:

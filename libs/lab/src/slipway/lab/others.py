@@ -69,6 +69,8 @@ class Others:
             work.log(f"INFO: starting new backup job: vzdump {order.vmid} --quiet 1 --mode snapshot")
             work.log(f"INFO: Starting Backup of VM {order.vmid} (lxc)")
             async with contextlib.AsyncExitStack() as stack:
+                if order.task == "vzdump":
+                    await stack.enter_async_context(home.backups)
                 if order.lock is not None:
                     await stack.enter_async_context(locks.holding(home, order.vmid, order.lock, work))
                 await asyncio.sleep(FOREVER if order.seconds is None else order.seconds)

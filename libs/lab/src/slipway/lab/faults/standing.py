@@ -65,7 +65,7 @@ class Faults:
         self._orders: dict[str, Fault] = {}
         self._given: dict[str, float] = {}
         self._met: dict[str, int] = {}
-        self._delivered: set[tuple[str, int]] = set()
+        self._delivered: set[tuple[str, int, int]] = set()
         self._numbers = itertools.count(1)
         self._listeners: list[Callable[[Fault], None]] = []
         self._changed = asyncio.Event()
@@ -142,11 +142,11 @@ class Faults:
         rows = (row for order in self.all(calls.ForeignRows) for row in order.rows)
         return {row["vmid"]: row for row in rows if row.get("type") in ("qemu", "lxc") and "vmid" in row}
 
-    def delivered(self, kind: type[G], vmid: int) -> Iterator[tuple[G, float]]:
-        """Give each order of a kind once for a guest, with its age in seconds."""
+    def delivered(self, kind: type[G], vmid: int, birth: int) -> Iterator[tuple[G, float]]:
+        """Give each order of a kind once for a guest, by number and birth, with its age in seconds."""
         for order, one, age in self.aged(kind):
-            if one.is_about(vmid) and (order, vmid) not in self._delivered:
-                self._delivered.add((order, vmid))
+            if one.is_about(vmid) and (order, vmid, birth) not in self._delivered:
+                self._delivered.add((order, vmid, birth))
                 self._met[order] += 1
                 yield one, age
 

@@ -148,7 +148,7 @@ class _Move:
             if "rootdir" not in wanted.content:
                 volid = part["volume"]
                 raise Refused(f"{volid}: content type 'rootdir' is not available on storage '{wanted.name}'")
-        if not self.target.is_online:
+        if self.target.condition.silence() is not None:
             raise Refused("Can't connect to destination address using public key")
 
     def _storage(self, volid: str) -> Storage:

@@ -14,9 +14,10 @@ _WRITE = f'mkdir -p {FOLDER} && echo "$2" > {FOLDER}/"$1"'
 
 async def prepare(machine: Machine, vmid: int) -> None:
     """Tell a guest what it has not been told."""
-    for dns, _ in machine.faults.delivered(DnsFails, vmid):
+    birth = machine.birth(vmid)
+    for dns, _ in machine.faults.delivered(DnsFails, vmid, birth):
         await _write(machine, vmid, "dns-fails", dns.attempts)
-    for lock, age in machine.faults.delivered(AptLocked, vmid):
+    for lock, age in machine.faults.delivered(AptLocked, vmid, birth):
         await _write(machine, vmid, f"{lock.lock}-locked-until", int(time.time() + lock.seconds - age))
 
 
