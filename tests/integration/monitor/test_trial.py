@@ -6,8 +6,9 @@ from typing import Any
 import asyncssh
 import pytest
 
-from slipway.contracts.clusters import ClusterFacts, ClusterSpec, SshNode, TestCluster
+from slipway.contracts.clusters import ClusterFacts, ClusterSpec, MemberEndpoint, SshNode, TestCluster
 from slipway.contracts.problems import SlipwayError
+from slipway.lab.faults import NodeDies
 from slipway.lab.node import Lab
 from slipway.monitor.handlers import Handlers
 from slipway.monitor.trial import Trial
@@ -268,3 +269,53 @@ async def test_something_else_that_answers_is_told(
 
     assert [error.field for error in refused.value.errors] == ["endpoint"]
     assert refused.value.code == code
+
+
+async def test_each_endpoint_has_to_lead_to_the_cluster(
+    inventory: Inventory, monitor: Monitor, tmp_path: Path
+) -> None:
+    """Another cluster's, nobody's and one that is not believed are named; a node's is fine."""
+    async with running_lab(tmp_path / "two", nodes=2) as lab, running_lab(tmp_path / "other") as other:
+        here = Inventory(lab, inventory.identities)
+        own = lab.endpoints["pve2"]
+        nodes = {
+            door.name: SshNode(address="127.0.0.1", port=door.port, host_key=door.host_key)
+            for door in lab.doors
+        }
+
+        found = await tried(here, monitor, spec_of(lab, nodes=nodes, endpoints=(own,)))
+        wrong = (own, other.endpoint, "https://127.0.0.1:1")
+        error = await refused(here, monitor, spec_of(lab, nodes=nodes, endpoints=wrong))
+
+    assert [node.tls_fingerprint for node in found.nodes] == [lab.fingerprints[name] for name in lab.names]
+    assert error.code == "cluster.endpoint-unusable"
+    assert [each.field for each in error.errors] == ["endpoints.1", "endpoints.2"]
+    assert other.fingerprint in error.errors[0].message
+
+
+async def test_a_known_cluster_is_tried_through_any_of_its_nodes(
+    inventory: Inventory, monitor: Monitor, tmp_path: Path
+) -> None:
+    """A new token can be sent while the endpoint's node is down; a wrong new endpoint is still told."""
+    async with running_lab(tmp_path / "two", nodes=2) as lab:
+        here = Inventory(lab, inventory.identities)
+        members = tuple(
+            MemberEndpoint(endpoint=lab.endpoints[name], tls_fingerprint=lab.fingerprints[name])
+            for name in lab.names
+        )
+        known = {"is_known": True, "needs_ssh": False, "members": members}
+        lab.faults.order(NodeDies(node="lab"))
+
+        async def known_tried(spec: ClusterSpec) -> ClusterFacts:
+            query = TestCluster.model_validate(
+                {"spec": spec, "secrets": here.secrets("home"), "known_endpoints": (lab.endpoint,), **known}
+            )
+            return await Trial(monitor.sealer, record=None).test(query)
+
+        spec = spec_of(lab, nodes={})
+        found = await known_tried(spec)
+        with pytest.raises(SlipwayError) as caught:
+            await known_tried(spec.model_copy(update={"endpoint": "https://127.0.0.1:1"}))
+
+    assert found.identity is not None
+    assert [each.field for each in caught.value.errors] == ["endpoint"]

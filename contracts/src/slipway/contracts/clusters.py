@@ -162,6 +162,13 @@ class ClusterFacts(Value):
     """What tells the cluster from any other, however it is reached; None is not known."""
 
 
+class MemberEndpoint(Value):
+    """Where a node's own API was last seen, and what certificate it shows."""
+
+    endpoint: str
+    tls_fingerprint: str | None = None
+
+
 class TestCluster(Query[ClusterFacts]):
     """Reach a cluster over API and SSH and say what is there; secrets sealed to monitor."""
 
@@ -173,6 +180,10 @@ class TestCluster(Query[ClusterFacts]):
     """Owner = the cluster's name."""
     is_known: bool = False
     """It was saved before: nodes that have left it since are passed over instead of refused."""
+    members: tuple[MemberEndpoint, ...] = ()
+    """As in `ClusterAccess`."""
+    known_endpoints: tuple[str, ...] = ()
+    """Those that were in use before: they are not tried once more."""
     needs_ssh: bool = True
     """Refuse it if no node that was tried can be used over SSH; otherwise that is a finding."""
 
@@ -233,13 +244,6 @@ class ListClusters(Query[ClusterPage]):
     subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.list"
     limit: int = Field(default=100, ge=1, le=1000)
     cursor: str | None = None
-
-
-class MemberEndpoint(Value):
-    """Where a node's own API was last seen, and what certificate it shows."""
-
-    endpoint: str
-    tls_fingerprint: str | None = None
 
 
 class ClusterAccess(Value):

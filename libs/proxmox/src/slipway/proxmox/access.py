@@ -5,13 +5,13 @@ accesses compare equal exactly when a connection made with one serves the other.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from slipway.contracts.clusters import ClusterSpec
+from slipway.contracts.clusters import ClusterSpec, MemberEndpoint
 from slipway.contracts.problems import FieldError, Invalid
 
 _FINGERPRINT = re.compile(r"(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}", re.IGNORECASE)
@@ -39,6 +39,14 @@ class ApiAccess:
     """SHA-256 of the server's certificate, as the Proxmox web interface shows it; colons optional."""
     ca: str | None = None
     """The cluster's CA certificate (PEM text). Without pin and CA, the CAs known to Python decide."""
+    others: tuple[str, ...] = ()
+    """Further endpoints that were given; believed like the first."""
+    members: tuple[tuple[str, str], ...] = ()
+    """The nodes' own endpoints, and the fingerprints of their certificates as the cluster told them."""
+    believed: tuple[str, ...] = ()
+    """Further fingerprints that are accepted where one is pinned."""
+    name: str = "{cluster}"
+    """The cluster's name in Slipway, for what is said to people."""
 
     def __post_init__(self) -> None:
         """Refuse what no connection could be made from."""
@@ -57,6 +65,32 @@ class ApiAccess:
             raise _invalid("tls_fingerprint", "must be a SHA-256 fingerprint: 32 pairs of hex digits")
         if self.tls_fingerprint is not None and self.ca is not None:
             raise _invalid("ca", "give either a fingerprint or a CA")
+
+    @property
+    def pins(self) -> frozenset[str]:
+        """Fingerprints in small hex digits, of which a certificate must have one; empty if a CA decides."""
+        if self.tls_fingerprint is None:
+            return frozenset()
+        return frozenset(map(_plain, (self.tls_fingerprint, *self.believed)))
+
+    def each(self) -> tuple["ApiAccess", ...]:
+        """Give the access through each endpoint alone: those that were given, then the nodes' own."""
+        given = (self.endpoint, *self.others, *(endpoint for endpoint, _ in self.members))
+        return tuple(self.alone(endpoint) for endpoint in dict.fromkeys(given))
+
+    def alone(self, endpoint: str) -> "ApiAccess":
+        """Give the access through one endpoint.
+
+        A pinned cluster is believed by the certificate of any of its nodes: who has one is the cluster. A CA
+        is asked about every endpoint. Where public CAs decide about those that were given, the nodes' own are
+        believed by their certificates.
+        """
+        shown = dict(self.members)
+        is_public = self.tls_fingerprint is None and self.ca is None
+        is_own = endpoint in shown and endpoint not in (self.endpoint, *self.others)
+        pin = shown[endpoint] if is_public and is_own else self.tls_fingerprint
+        believed = tuple(sorted({*self.believed, *shown.values()}))
+        return replace(self, endpoint=endpoint, others=(), members=(), tls_fingerprint=pin, believed=believed)
 
     @property
     def base_url(self) -> str:
@@ -96,7 +130,9 @@ class ClusterAccess:
     """By node name; a node that is missing here can be seen, not touched."""
 
 
-def api_access(spec: ClusterSpec, secrets: Mapping[str, SecretStr]) -> ApiAccess:
+def api_access(
+    spec: ClusterSpec, secrets: Mapping[str, SecretStr], members: Sequence[MemberEndpoint] = ()
+) -> ApiAccess:
     """How the API is reached, by what inventory says and the secrets that were opened.
 
     Raises:
@@ -110,6 +146,9 @@ def api_access(spec: ClusterSpec, secrets: Mapping[str, SecretStr]) -> ApiAccess
         password=secrets.get("password"),
         tls_fingerprint=spec.tls_fingerprint,
         ca=spec.ca,
+        others=spec.endpoints,
+        members=tuple((each.endpoint, each.tls_fingerprint) for each in members if each.tls_fingerprint),
+        name=spec.name,
     )
 
 
@@ -133,6 +172,10 @@ def node_accesses(
         for name, node in spec.nodes.items()
         if node.host_key and (address := node.address or addresses.get(name))
     }
+
+
+def _plain(fingerprint: str) -> str:
+    return fingerprint.replace(":", "").lower()
 
 
 def _invalid(name: str, message: str) -> Invalid:

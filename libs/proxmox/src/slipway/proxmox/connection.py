@@ -21,7 +21,7 @@ from pathlib import Path
 
 from slipway.proxmox.access import ApiAccess
 from slipway.proxmox.auth import TicketAuth, token_auth
-from slipway.proxmox.errors import NodeUnreachable
+from slipway.proxmox.errors import EndpointUnreachable
 from slipway.proxmox.sorting import answer_lost
 from slipway.proxmox.wire import Params, Reply, Wire, login, path_of
 
@@ -82,12 +82,14 @@ class Connection:
 
         asked = self._threads.submit(self._ask, method, segments, params or {}, seconds)
         asked.add_done_callback(release)
+        answer = asyncio.wrap_future(asked)
+        answer.add_done_callback(_heard)
         try:
             async with asyncio.timeout_at(ends_at if within else loop.time() + self._deadline_seconds):
-                return await asyncio.shield(asyncio.wrap_future(asked))
+                return await asyncio.shield(answer)
         except TimeoutError as error:
             if method == "GET":
-                raise NodeUnreachable(f"Proxmox did not answer {path} in time.", path=path) from error
+                raise EndpointUnreachable(f"Proxmox did not answer {path} in time.", path=path) from error
             raise answer_lost(method, path, why="no answer in time") from error
 
     async def aclose(self) -> None:
@@ -113,7 +115,7 @@ class Connection:
         except TimeoutError as error:
             _give_back(taken)
             told = f"{path} was not asked: all connections waited for answers."
-            raise NodeUnreachable(told, path=path) from error
+            raise EndpointUnreachable(told, path=path) from error
         except asyncio.CancelledError:
             _give_back(taken)
             raise
@@ -129,6 +131,12 @@ class Connection:
             wire = self._here.wire = Wire(self._access, auth=self._auth, record_to=self._record_to)
             self._wires.append(wire)
         return wire
+
+
+def _heard(answer: "asyncio.Future[Reply]") -> None:
+    """Take note of an answer that nobody waits for any more."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _give_back(places: Sequence[asyncio.Semaphore]) -> None:

@@ -34,7 +34,10 @@ class AccessRefused(ProxmoxRejected):
 
 
 class CertificateMismatch(ProxmoxRejected):
-    """The server shows another certificate than the pinned one."""
+    """The server shows another certificate than the pinned one; nothing was sent.
+
+    The details `shown` and `pinned` are the fingerprints, where one is pinned.
+    """
 
     code = "proxmox.certificate-mismatch"
 
@@ -139,6 +142,10 @@ class NodeUnreachable(Unavailable):
 
     code = "proxmox.unreachable"
     retry_after_seconds = 5.0
+
+
+class EndpointUnreachable(NodeUnreachable):
+    """As `NodeUnreachable`, of the endpoint itself: another one of the cluster may answer."""
 
 
 class AnswerLost(Unavailable):

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from slipway.proxmox.access import ApiAccess
-from slipway.proxmox.connection import DEFAULT_TIMEOUT, DEFAULT_WORKERS, Connection
+from slipway.proxmox.connection import DEFAULT_TIMEOUT, DEFAULT_WORKERS
+from slipway.proxmox.endpoints import Endpoints
 from slipway.proxmox.errors import ProxmoxFailed
 from slipway.proxmox.fields import Answer
 from slipway.proxmox.reading import NoteUnreadable, Reader, ignore_unreadable
@@ -37,12 +38,12 @@ class Asking:
             workers: How many requests at a time.
             unreadable: Is told of all that had to be left out of an answer.
         """
-        self._connection = Connection(access, record=record, timeout=timeout, workers=workers)
+        self._connection = Endpoints(access, record=record, timeout=timeout, workers=workers)
         self._reader = Reader(unreadable)
         self._within: timedelta | None = None
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> Endpoints:
         """Where requests go: for who asks through it as well."""
         return self._connection
 

@@ -11,15 +11,48 @@ import hashlib
 import ssl
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar, cast
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from slipway.contracts.problems import Invalid
 from slipway.proxmox.access import DEFAULT_PORT, ApiAccess
-from slipway.proxmox.errors import NodeUnreachable
+from slipway.proxmox.errors import CertificateMismatch, NodeUnreachable
+
+
+class NotPinnedError(ssl.SSLError):
+    """The server shows a certificate that is not among the pinned ones."""
+
+    def __init__(self, shown: str) -> None:
+        super().__init__("the certificate is not pinned")
+        self.shown = shown
+
+
+class PinnedConnection(HTTPSConnection):
+    """A connection that counts as made only once the server is believed; before that nothing was sent."""
+
+    pins: ClassVar[frozenset[str]] = frozenset()
+
+    def connect(self) -> None:
+        """Connect, and look at the certificate if it is pinned."""
+        try:
+            super().connect()
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "no TLS handshake in time") from error
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError) as error:
+            raise NewConnectionError(self, f"the TLS handshake broke off: {error}") from error
+        if not self.pins:
+            return
+        shown = hashlib.sha256(cast("ssl.SSLSocket", self.sock).getpeercert(binary_form=True) or b"").digest()
+        if shown.hex() not in self.pins:
+            self.close()
+            raise NotPinnedError(shown.hex(":").upper())
+        self.is_verified = True
 
 
 class PinnedAdapter(HTTPAdapter):
@@ -27,7 +60,15 @@ class PinnedAdapter(HTTPAdapter):
 
     def __init__(self, access: ApiAccess) -> None:
         self._trust = _trust(access)
+        self._pins = access.pins
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Make the pool, whose connections believe only what the access does."""
+        super().init_poolmanager(*args, **options)
+        pinned = type("_Connection", (PinnedConnection,), {"pins": self._pins})
+        pool = type("_Pool", (HTTPSConnectionPool,), {"ConnectionCls": pinned})
+        self.poolmanager.pool_classes_by_scheme = {"https": pool}
 
     def build_connection_pool_key_attributes(
         self,
@@ -70,10 +111,34 @@ async def scan_fingerprint(endpoint: str, *, timeout: timedelta = timedelta(seco
     return hashlib.sha256(certificate).digest().hex(":").upper()
 
 
+def not_pinned(access: ApiAccess, shown: str) -> CertificateMismatch:
+    """Make the error for a certificate that is not pinned: both fingerprints, and what accepts it."""
+    pinned = ", ".join(sorted(bytes.fromhex(pin).hex(":").upper() for pin in access.pins))
+    return CertificateMismatch(
+        f"The certificate of {access.endpoint} is not the pinned one: it shows {shown}, pinned is {pinned}. "
+        "If it was renewed, compare what it shows with the node itself (`openssl x509 -noout -sha256 "
+        "-fingerprint -in /etc/pve/local/pveproxy-ssl.pem`, or pve-ssl.pem if there is none), and accept it: "
+        f'PUT /api/v1/clusters/{access.name}/access {{"tls_fingerprint": "{shown}"}}.',
+        endpoint=access.endpoint,
+        shown=shown,
+        pinned=pinned,
+    )
+
+
+def not_signed(access: ApiAccess) -> CertificateMismatch:
+    """Make the error for a certificate that no CA vouches for, and say what mends it."""
+    whose = "the cluster's CA that was given" if access.ca else "a CA that this machine knows"
+    return CertificateMismatch(
+        f"The certificate of {access.endpoint} is not signed by {whose}, is for another name, or has "
+        "expired. Give the CA that signs it now (/etc/pve/pve-root-ca.pem on a node), or pin it: PUT "
+        f'/api/v1/clusters/{access.name}/access {{"ca": "..."}} or {{"tls_fingerprint": "..."}}.',
+        endpoint=access.endpoint,
+    )
+
+
 def _trust(access: ApiAccess) -> Mapping[str, object]:
-    if access.tls_fingerprint is not None:
-        fingerprint = access.tls_fingerprint.replace(":", "").lower()
-        return {"cert_reqs": "CERT_NONE", "assert_fingerprint": fingerprint}
+    if access.pins:
+        return {"cert_reqs": "CERT_NONE", "assert_hostname": False}
     try:
         context = ssl.create_default_context(cadata=access.ca)
     except (ssl.SSLError, ValueError) as error:

@@ -28,9 +28,15 @@ from slipway.contracts.problems import SlipwayError
 from slipway.proxmox import record
 from slipway.proxmox.access import ApiAccess
 from slipway.proxmox.auth import TicketAuth
-from slipway.proxmox.errors import AccessRefused, CertificateMismatch, NodeUnreachable, ProxmoxFailed
+from slipway.proxmox.errors import (
+    AccessRefused,
+    AnswerLost,
+    CertificateMismatch,
+    EndpointUnreachable,
+    ProxmoxFailed,
+)
 from slipway.proxmox.sorting import Refusal, answer_lost, sort_refusal
-from slipway.proxmox.tls import pinned_session
+from slipway.proxmox.tls import NotPinnedError, not_pinned, not_signed, pinned_session
 
 IDLE_SECONDS = 3.0
 
@@ -69,6 +75,7 @@ class Wire:
         session = _Session()
         session.auth = auth
         session.headers.update({"Connection": "keep-alive", "Accept": "application/json"})
+        self._access = access
         self._auth = auth
         self._session = session
         self._adapter = pinned_session(session, access)
@@ -122,7 +129,7 @@ class Wire:
             status = int(error.status_code)
             raise sort_refusal(_refusal(method, segments, error)) from error
         except requests.RequestException as error:
-            raise _translated(error, method, path_of(segments)) from error
+            raise _translated(error, method, path_of(segments), self._access) from error
         finally:
             self._used = time.monotonic()
             self._write_down(method, segments, sent, status, self._used - began)
@@ -181,6 +188,9 @@ def login(
         params = {"username": username, "password": password.get_secret_value()}
         try:
             answer = wire.request("POST", ("access", "ticket"), params).data
+        except AnswerLost as error:
+            # A login changes nothing: it may be done again, and elsewhere.
+            raise EndpointUnreachable(f"The login was not answered: {error.message}") from error
         finally:
             wire.close()
         if not isinstance(answer, Mapping):
@@ -203,11 +213,11 @@ class _Broken(Exception):
     """The connection broke when the request may have arrived; the cause says how."""
 
 
-def _translated(error: requests.RequestException, method: str, path: str) -> Exception:
-    if isinstance(error, requests.exceptions.SSLError) and (mismatch := _mismatch(error)):
+def _translated(error: requests.RequestException, method: str, path: str, access: ApiAccess) -> Exception:
+    if isinstance(error, requests.exceptions.SSLError) and (mismatch := _mismatch(error, access)):
         return mismatch
     if isinstance(error, requests.exceptions.ConnectTimeout) or _was_never_sent(error):
-        return NodeUnreachable(f"No connection to Proxmox: {_deepest(error)}", path=path)
+        return EndpointUnreachable(f"No connection to Proxmox: {_deepest(error)}", path=path)
     if isinstance(error, requests.exceptions.TooManyRedirects):
         return ProxmoxFailed("Something answers there, but it is not the Proxmox API.", path=path)
     if isinstance(error, requests.exceptions.ReadTimeout):
@@ -218,19 +228,24 @@ def _translated(error: requests.RequestException, method: str, path: str) -> Exc
 def _lost(method: str, path: str, error: BaseException | None) -> SlipwayError:
     why = _deepest(error)
     if method == "GET":
-        return NodeUnreachable(f"Proxmox did not answer {path}: {why}", path=path)
+        return EndpointUnreachable(f"Proxmox did not answer {path}: {why}", path=path)
     return answer_lost(method, path, why=why)
 
 
-def _mismatch(error: requests.exceptions.SSLError) -> CertificateMismatch | None:
+def _mismatch(error: requests.exceptions.SSLError, access: ApiAccess) -> CertificateMismatch | None:
+    if (other := _inner(error, NotPinnedError)) is not None:
+        return not_pinned(access, other.shown)
     text = str(error)
-    if "Fingerprints did not match" in text:
-        return CertificateMismatch("The server's certificate is not the pinned one.")
     if "CERTIFICATE_VERIFY_FAILED" in text or "doesn't match" in text:
-        return CertificateMismatch(
-            "The server's certificate is not signed by the CA, or is for another name."
-        )
+        return not_signed(access)
     return None
+
+
+def _inner(error: BaseException | None, kind: type[NotPinnedError]) -> NotPinnedError | None:
+    """Find the error of a kind behind those that urllib3 and requests made of it."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _was_never_sent(error: requests.RequestException) -> bool:

@@ -87,7 +87,7 @@ class Clusters:
     async def _ask(self, cluster: str) -> ClusterAccess:
         told = await self._bus.ask(GetClusterAccess(cluster=cluster, seal_to="monitor"))
         secrets = open_secrets(self._sealer, told.secrets, owner=told.id)
-        api = api_access(told.spec, secrets)
+        api = api_access(told.spec, secrets, told.members)
         addresses: Mapping[str, str] = {}
         if any(node.address is None for node in told.spec.nodes.values()):
             addresses = await self._addresses(api)

@@ -65,12 +65,15 @@ async def blamed(error: SlipwayError, spec: ClusterSpec) -> SlipwayError:
 
 
 async def _unexpected(error: CertificateMismatch, spec: ClusterSpec) -> SlipwayError:
+    at = error.details["endpoint"]
     try:
-        seen = await scan_fingerprint(spec.endpoint, timeout=SCAN_TIMEOUT)
+        seen = error.details.get("shown") or await scan_fingerprint(at, timeout=SCAN_TIMEOUT)
     except SlipwayError as silent:
         return unreachable(spec, silent.message)
+    pinned = error.details.get("pinned")
+    why = f"is not the pinned one, {pinned}" if pinned else "is not signed by the CA, or is for another name"
     message = (
-        f"{error.message} Its SHA-256 fingerprint is {seen}; "
+        f"The certificate at {at} {why}. Its SHA-256 fingerprint is {seen}; "
         "compare it with the one that the node shows, and give it if they are the same."
     )
     field = "ca" if spec.ca else "tls_fingerprint"

@@ -47,12 +47,17 @@ class _Surroundings:
 
     vmids: tuple[int, ...]
     pools: _Pools
+    node_seconds: float
     nodes: Mapping[str, Node]
     now: Moment
 
 
 async def read(
-    api: ProxmoxApi, shells: Mapping[str, NodeShell], *, without_shell: str
+    api: ProxmoxApi,
+    shells: Mapping[str, NodeShell],
+    *,
+    without_shell: str,
+    node_seconds: float = NODE_SECONDS,
 ) -> tuple[NodeReading, ...]:
     """Read the facts of every node of a cluster.
 
@@ -60,11 +65,13 @@ async def read(
         api: The cluster.
         shells: Those nodes that can be reached by SSH.
         without_shell: Why the others can't be.
+        node_seconds: How long a node may take.
     """
     members, resources, pools = await asyncio.gather(api.cluster_status(), api.resources(), _pools(api))
     around = _Surroundings(
         vmids=tuple(sorted(guest.vmid for guest in resources.guests)),
         pools=pools,
+        node_seconds=node_seconds,
         nodes={node.name: node for node in resources.nodes},
         now=clock.now(),
     )
@@ -112,19 +119,21 @@ async def _node(
     )
     if not facts.is_online:
         return NodeReading(facts=facts.model_copy(update={"ssh_problem": f"{member.name} is offline."}))
-    ssh, told = await asyncio.gather(_ssh_problem(shell, without_shell), _try_answers(api, facts))
+    ssh, told = await asyncio.gather(
+        _ssh_problem(shell, without_shell), _try_answers(api, facts, around.node_seconds)
+    )
     usable = {"ssh_problem": ssh, "is_ssh_usable": ssh is None}
     return NodeReading(facts=told.facts.model_copy(update=usable), problem=told.problem)
 
 
-async def _try_answers(api: ProxmoxApi, facts: NodeFacts) -> NodeReading:
+async def _try_answers(api: ProxmoxApi, facts: NodeFacts, seconds: float) -> NodeReading:
     try:
-        async with asyncio.timeout(NODE_SECONDS):
+        async with asyncio.timeout(seconds):
             return NodeReading(facts=await _answers(api, facts))
     except SlipwayError as error:
         problem = error
     except TimeoutError:
-        problem = NodeUnreachable(f"{facts.node} did not answer within {NODE_SECONDS:g} s.", path="/")
+        problem = NodeUnreachable(f"{facts.node} did not answer within {seconds:g} s.", path="/")
     is_online = facts.is_online and not isinstance(problem, NodeUnreachable)
     return NodeReading(facts=facts.model_copy(update={"is_online": is_online}), problem=problem)
 

@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from slipway.contracts.clusters import ClusterFacts, ClusterSpec, TestCluster
 from slipway.contracts.problems import FieldError, SlipwayError
-from slipway.monitor import certificates, facts, logins
+from slipway.monitor import certificates, endpoints, facts, logins
 from slipway.monitor.access import Secrets, open_secrets
 from slipway.monitor.blame import NodeNotThere, NotProxmox, blamed, lacks, unreachable
 from slipway.proxmox.access import api_access, node_accesses
@@ -26,6 +27,8 @@ from slipway.runtime.sealing import Sealer
 
 DEADLINE_SECONDS = 18.0
 API_TIMEOUT = timedelta(seconds=10)
+NODE_SECONDS = 7.0
+"""So that a node that is away leaves time to find another endpoint before, and to try new ones after it."""
 NEEDED = frozenset(
     {
         "Datastore.AllocateSpace",
@@ -68,8 +71,10 @@ class Trial:
             raise await blamed(error, spec) from error
 
     async def _reach(self, query: TestCluster, secrets: Secrets, stack: AsyncExitStack) -> ClusterFacts:
+        access = api_access(query.spec, secrets, query.members)
         api = ProxmoxApi(
-            api_access(query.spec, secrets),
+            # A new cluster is reached through the very endpoint that was given, a known one through any.
+            access if query.is_known else access.alone(access.endpoint),
             record=self._record,
             timeout=API_TIMEOUT,
             unreadable=self._unreadable,
@@ -84,17 +89,23 @@ class Trial:
         for shell in shells.values():
             stack.push_async_callback(shell.aclose)
         read, tried = await asyncio.gather(
-            facts.read(api, shells, without_shell=_without_shell(secrets)),
+            facts.read(api, shells, without_shell=_without_shell(secrets), node_seconds=NODE_SECONDS),
             logins.try_all(spec, secrets, members, shells),
         )
         _require_one(read, spec)
         if query.needs_ssh:
             logins.refuse_if_none_works(spec, secrets, tried)
+        identity = _identity(members, read)
+        shown = tuple(each.facts.tls_fingerprint for each in read if each.facts.tls_fingerprint)
+        reached = endpoints.Reached(
+            access=replace(access, believed=shown), members=members, identity=identity
+        )
+        await endpoints.refuse_unusable(query, reached, record=self._record)
         return ClusterFacts(
             version=version.version,
             nodes=logins.merged((each.facts for each in read), tried),
             offered_host_keys=logins.offered_keys(tried),
-            identity=_identity(members, read),
+            identity=identity,
         )
 
 

@@ -31,7 +31,8 @@ class Access:
             if (sealed := getattr(told.secrets, name)) is not None
         }
         access = ClusterAccess(
-            api=api_access(told.spec, secrets), nodes=node_accesses(told.spec, secrets, addresses={})
+            api=api_access(told.spec, secrets, told.members),
+            nodes=node_accesses(told.spec, secrets, addresses={}),
         )
         return self._hosts.open(cluster, access)
 

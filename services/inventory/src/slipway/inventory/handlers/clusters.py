@@ -51,8 +51,24 @@ class TestOf:
     """What is tested, and how much has to work."""
 
     spec: ClusterSpec
-    is_known: bool = False
+    known: KnownCluster | None = None
+    """What was saved of it before."""
     needs_ssh: bool = True
+    is_believed_anew: bool = False
+
+    def query(self, secrets: ClusterSecrets) -> TestCluster:
+        """Give what monitor is asked."""
+        known = self.known
+        if known is None:
+            return TestCluster(spec=self.spec, secrets=secrets)
+        return TestCluster(
+            spec=self.spec,
+            secrets=secrets,
+            is_known=True,
+            members=() if self.is_believed_anew else cluster_rules.member_endpoints(self.spec, known.doors),
+            known_endpoints=(known.spec.endpoint, *known.spec.endpoints),
+            needs_ssh=self.needs_ssh,
+        )
 
 
 class ClusterHandlers:
@@ -117,7 +133,7 @@ class ClusterHandlers:
         reached = SshNode(address=query.address, port=query.port, host_key=query.host_key)
         spec = cluster_rules.confirmed(known.spec, query.node, reached)
         # Whether this one node can be reached is decided here, whatever becomes of the others.
-        test = TestOf(specs.with_addresses(spec, known.nodes), is_known=True, needs_ssh=False)
+        test = TestOf(specs.with_addresses(spec, known.nodes), known=known, needs_ssh=False)
         facts = await self._test(test, self._opened(known))
         cluster_rules.refuse_unreached(query.node, query.host_key, facts)
         return await self._reached.confirm(call, known.id, query.node, spec.nodes[query.node], facts)
@@ -134,7 +150,13 @@ class ClusterHandlers:
         spec = cluster_rules.normal(spec)
         await self._identities.refuse_taken(spec, own=known.id)
         needs_ssh = cluster_rules.changes_ssh(changes, given)
-        test = TestOf(specs.with_addresses(spec, known.nodes), is_known=True, needs_ssh=needs_ssh)
+        test = TestOf(
+            specs.with_addresses(spec, known.nodes),
+            known=known,
+            needs_ssh=needs_ssh,
+            # What is to be believed from now on is tried by itself, not by what was learned before.
+            is_believed_anew=bool({"tls_fingerprint", "ca"} & set(changes)),
+        )
         facts = await self._test(test, opened)
         cluster_rules.refuse_another(known.identity, facts.identity, query.identity, name=known.spec.name)
         await self._identities.refuse_other(facts.identity, own=known.id)
@@ -165,10 +187,7 @@ class ClusterHandlers:
             field: self._custody.sealer.seal(secret, to="monitor", owner=test.spec.name, field=field)
             for field, secret in secrets.items()
         }
-        sealed = ClusterSecrets.model_validate(passed_on)
-        return await self._bus.ask(
-            TestCluster(spec=test.spec, secrets=sealed, is_known=test.is_known, needs_ssh=test.needs_ssh)
-        )
+        return await self._bus.ask(test.query(ClusterSecrets.model_validate(passed_on)))
 
     async def remove(self, query: RemoveCluster, call: Call) -> ClusterRemoval:
         """Take a cluster out, or tell what that would be."""

@@ -1,0 +1,171 @@
+"""One cluster's API behind several endpoints: asked through one of them, through another if that fails.
+
+Theory of operation. Any node answers for the whole cluster. Requests go through the endpoint that answered
+last; each endpoint has threads of its own (`connection`), so one that stands still holds up nobody else. An
+endpoint that fails is left alone for a while, and asked again only if the others fail as well, or later.
+
+This is the only place where a request is sent once more to another endpoint, and it is done only if it
+certainly had no effect: no connection came about, the certificate was not believed, or it was a question. A
+change whose answer is lost is `AnswerLost`, here as anywhere. A question that is not answered for some
+seconds makes its endpoint be looked at: if the simplest question there is not answered either, the endpoint
+stands still, and the question is asked elsewhere; otherwise it is only slow, and waited for.
+
+Guarantees: each endpoint is tried at most once for a request, and with one endpoint nothing of this happens.
+Non-guarantees: a node behind an endpoint may be away; that is the node's, not the endpoint's trouble.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from slipway.contracts.problems import SlipwayError
+from slipway.proxmox.access import ApiAccess
+from slipway.proxmox.connection import Connection
+from slipway.proxmox.errors import AnswerLost, CertificateMismatch, EndpointUnreachable
+from slipway.proxmox.wire import Params, Reply
+
+STALL_SECONDS = 3.0
+"""How long a question may be unanswered before its endpoint is looked at."""
+LOOK = timedelta(seconds=3)
+REST_SECONDS = 30.0
+"""How long a failed endpoint is asked only after the others."""
+
+
+class Endpoint:
+    """One endpoint, and how it is."""
+
+    def __init__(self, access: ApiAccess, *, record: Path | None, timeout: timedelta, workers: int) -> None:
+        self.access = access
+        self._options = {"record": record, "timeout": timeout, "workers": workers}
+        self._connection: Connection | None = None
+        self._failed_at: float | None = None
+        self._look: asyncio.Task[bool] | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """Its connection, made when it is first needed."""
+        if self._connection is None:
+            self._connection = Connection(self.access, **self._options)  # type: ignore[arg-type]  # as they came
+        return self._connection
+
+    @property
+    def rests(self) -> bool:
+        """Whether it has failed of late."""
+        return self._failed_at is not None and time.monotonic() - self._failed_at < REST_SECONDS
+
+    def failed(self) -> None:
+        """Leave it alone for a while."""
+        self._failed_at = time.monotonic()
+
+    def worked(self) -> None:
+        """Forget what was wrong with it."""
+        self._failed_at = None
+
+    async def stands_still(self) -> bool:
+        """Whether it does not even say its version; who asks meanwhile shares the answer."""
+        if self._look is None or self._look.done():
+            # A task of its own: what it finds counts also if nobody waits for it any more.
+            self._look = asyncio.get_running_loop().create_task(self._looked())
+        return await asyncio.shield(self._look)
+
+    async def aclose(self) -> None:
+        """Drop its connections."""
+        if self._look is not None:
+            self._look.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._look
+        if self._connection is not None:
+            await self._connection.aclose()
+
+    async def _looked(self) -> bool:
+        try:
+            await self.connection.request("GET", "version", within=LOOK)
+        except EndpointUnreachable:
+            self.failed()
+            return True
+        except SlipwayError:
+            pass
+        return False
+
+
+class Endpoints:
+    """Asks one cluster through whichever of its endpoints works."""
+
+    def __init__(self, access: ApiAccess, *, record: Path | None, timeout: timedelta, workers: int) -> None:
+        self._all = [
+            Endpoint(each, record=record, timeout=timeout, workers=workers) for each in access.each()
+        ]
+        self._last = self._all[0]
+        # Made here, so that a CA that can't be read is told before the first request.
+        _ = self._last.connection
+
+    @property
+    def used(self) -> str:
+        """The endpoint that answered last."""
+        return self._last.access.endpoint
+
+    async def request(
+        self, method: str, *segments: str, params: Params | None = None, within: timedelta | None = None
+    ) -> Reply:
+        """Send one request; see `wire` for what an error guarantees, `connection` for the arguments."""
+        ends_at = asyncio.get_running_loop().time() + within.total_seconds() if within else None
+        failures: list[SlipwayError] = []
+        for endpoint in self._order():
+            left = _left(ends_at)
+            if failures and left is not None and left <= timedelta(0):
+                break
+            asked = endpoint.connection.request(method, *segments, params=params, within=left)
+            try:
+                reply = await (self._watched(endpoint, asked) if method == "GET" else asked)
+            except (EndpointUnreachable, CertificateMismatch) as error:
+                endpoint.failed()
+                failures.append(error)
+            except AnswerLost:
+                endpoint.failed()
+                raise
+            else:
+                endpoint.worked()
+                self._last = endpoint
+                return reply
+        raise _told(failures)
+
+    async def aclose(self) -> None:
+        """Drop all connections."""
+        for endpoint in self._all:
+            await endpoint.aclose()
+
+    def _order(self) -> Sequence[Endpoint]:
+        """Give the endpoints as they are tried: the one that answered last, those that rest at the end."""
+        ordered = [self._last, *(each for each in self._all if each is not self._last)]
+        return sorted(ordered, key=lambda endpoint: endpoint.rests)
+
+    async def _watched(self, endpoint: Endpoint, asked: Awaitable[Reply]) -> Reply:
+        """Wait for the answer to a question, but not from an endpoint that stands still."""
+        if len(self._all) == 1:
+            return await asked
+        answer = asyncio.ensure_future(asked)
+        try:
+            done, _ = await asyncio.wait({answer}, timeout=STALL_SECONDS)
+            if not done and await endpoint.stands_still() and not answer.done():
+                raise EndpointUnreachable(f"{endpoint.access.endpoint} stands still: it answers nothing.")
+            return await answer
+        finally:
+            answer.cancel()
+
+
+def _left(ends_at: float | None) -> timedelta | None:
+    if ends_at is None:
+        return None
+    return timedelta(seconds=ends_at - asyncio.get_running_loop().time())
+
+
+def _told(failures: Sequence[SlipwayError]) -> SlipwayError:
+    """Give the error that says most: a certificate that is not believed is somebody's to mend."""
+    error = next((each for each in failures if isinstance(each, CertificateMismatch)), failures[0])
+    if len(failures) == 1 or isinstance(error, CertificateMismatch):
+        return error
+    told = f"{error.message} None of the cluster's {len(failures)} endpoints can be used."
+    return EndpointUnreachable(told, **error.details)

@@ -1,0 +1,91 @@
+"""A cluster's guests stay in reach while the node that was given as its endpoint is down."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from slipway.lab.faults import NodeDies
+from support.lab import cleared, lab_of, ordered, until
+from support.stack import RunningStack, create, done, running_stack, stack_folder, story
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[RunningStack]:
+    """A Slipway of its own, with a lab of two nodes; the first one's API is its endpoint."""
+    with (
+        stack_folder() as data,
+        running_stack("--lab", "--guests", "simulated", "--nodes", "2", data=data) as running,
+    ):
+        yield running
+
+
+def lab_body(two: RunningStack) -> dict[str, Any]:
+    """Describe the lab as it is reached by its second node."""
+    told = json.loads((two.data / "lab" / "lab.json").read_text())
+    return {
+        "name": "again",
+        "endpoint": told["endpoints"]["pve2"],
+        "token_id": told["token_id"],
+        "token_secret": Path(told["token_secret_file"]).read_text(),
+        "tls_fingerprint": told["fingerprints"]["pve2"],
+        "ssh": {"private_key": Path(told["ssh_private_key_file"]).read_text(), "nodes": told["nodes"]},
+    }
+
+
+async def nodes_of(api: httpx.AsyncClient) -> dict[str, bool]:
+    """Say which nodes are online."""
+    nodes = (await api.get("/api/v1/clusters/lab")).json()["nodes"]
+    return {each["node"]: each["is_online"] for each in nodes}
+
+
+async def test_the_other_nodes_guests_are_worked_on_while_the_endpoint_is_down(two: RunningStack) -> None:
+    """Jobs there run as ever, what happens there is seen, and that the first node is away."""
+    async with two.client() as api, lab_of(two.data) as lab:
+        accepted = await create(api, hostname="there", node="pve2", template="debian-base")
+        assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+        container = f"/api/v1/containers/{accepted['container']['id']}"
+        await ordered(lab, NodeDies(node="pve1", noticed_after=1.0))
+
+        await done(api, f"{container.removeprefix('/api/v1/')}/stop")
+
+        async def is_seen() -> bool:
+            is_stopped = (await api.get(container)).json()["power"] == "stopped"
+            return is_stopped and not (await nodes_of(api))["pve1"]
+
+        async def is_back() -> bool:
+            return (await nodes_of(api))["pve1"]
+
+        await until(is_seen)
+        await cleared(lab)
+        await until(is_back)
+
+
+async def test_a_cluster_that_was_taken_out_and_added_again_has_its_containers(two: RunningStack) -> None:
+    """By another node's address and under another name; jobs work on them as before."""
+    async with two.client() as api, lab_of(two.data):
+        accepted = await create(api, hostname="stays", node="pve2", template="debian-base")
+        assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+        container = f"/api/v1/containers/{accepted['container']['id']}"
+        body = lab_body(two)
+
+        plan = await api.delete("/api/v1/clusters/lab", params={"plan": "true"})
+        removed = await api.delete("/api/v1/clusters/lab")
+        forgotten = (await api.get(container)).json()
+        added = await api.post("/api/v1/clusters", json=body)
+
+        assert plan.status_code == httpx.codes.OK, plan.text
+        assert plan.json()["containers"] == removed.json()["containers"]
+        assert (plan.json()["is_removed"], removed.json()["is_removed"]) == (False, True)
+        assert forgotten["is_forgotten"]
+        assert added.status_code == httpx.codes.CREATED, added.text
+
+        async def is_back() -> bool:
+            return not (await api.get(container)).json()["is_forgotten"]
+
+        await until(is_back)
+        await done(api, f"{container.removeprefix('/api/v1/')}/stop")
+        assert (await api.get(container)).json()["cluster"] == "again"
