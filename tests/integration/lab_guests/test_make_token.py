@@ -22,18 +22,24 @@ echo "$*" >>/root/orders
 case "$*" in
     "user list"*) echo '[{"userid":"root@pam"}]' ;;
     "role add"*) [ ! -e /root/again ] || { echo "role exists" >&2; exit 255; } ;;
-    "user token add"*) printf '{"full-tokenid":"slipway@pve!main",\\n"info":{},"value":"s3cret"}\\n' ;;
+    "user token add"*) printf '{"full-tokenid":"%s!main",\\n"info":{},"value":"s3cret"}\\n' "$4" ;;
 esac
 """
 NODE = """
 set -e
 mkdir -p /etc/pve/local /etc/ssh /root/.ssh
+cd /etc/pve
 cat >/usr/sbin/pveum && chmod +x /usr/sbin/pveum
 ssh-keygen -q -t ed25519 -N '' -C root@node -f /etc/ssh/ssh_host_ed25519_key
-printf '[req]\\ndistinguished_name=d\\n[d]\\n' >/tmp/config
-openssl req -x509 -config /tmp/config -newkey rsa:2048 -nodes -subj /CN=node -keyout /tmp/key 2>&1 \\
-    -out /etc/pve/local/pve-ssl.pem
-rm /tmp/key
+printf '[req]\\ndistinguished_name=d\\n[d]\\n[ca]\\nbasicConstraints=critical,CA:true\\n' >/tmp/config
+printf 'subjectAltName=IP:10.0.0.2,DNS:node\\n' >/tmp/san
+openssl req -x509 -config /tmp/config -extensions ca -newkey rsa:2048 -nodes -subj /CN=CA 2>&1 \\
+    -keyout /tmp/ca -out pve-root-ca.pem
+openssl req -new -config /tmp/config -newkey rsa:2048 -nodes -subj /CN=node 2>&1 \\
+    -keyout /tmp/key -out /tmp/request
+openssl x509 -req -in /tmp/request -CA pve-root-ca.pem -CAkey /tmp/ca -CAcreateserial 2>&1 \\
+    -extfile /tmp/san -out local/pve-ssl.pem
+rm /tmp/key /tmp/ca
 echo 'ssh-ed25519 AAAA somebody@else' >/root/.ssh/authorized_keys
 """
 
@@ -50,60 +56,128 @@ async def node(simulated: Guests) -> AsyncIterator[Guests]:
     await simulated.stop(100)
 
 
-async def make(node: Guests) -> dict[str, Any]:
-    """Run the script as the howto does; give what it printed."""
-    ran = await run(node, 100, "env", "ADDRESS=10.0.0.2", "sh", "-s", stdin=SCRIPT.read_bytes())
+async def make(node: Guests, *given: str) -> tuple[dict[str, Any], str]:
+    """Run the script as the howto does; give what it printed, and what it said beside."""
+    variables = ("ADDRESS=10.0.0.2", *given)
+    ran = await run(node, 100, "env", *variables, "sh", "-s", stdin=SCRIPT.read_bytes())
     assert ran.code == 0, ran.errors
     printed: dict[str, Any] = json.loads(ran.output)
-    return printed
+    return printed, ran.errors
+
+
+def id_of(printed: dict[str, Any]) -> str:
+    """Read the id from the token's name."""
+    user = str(printed["token_id"]).removesuffix("@pve!main")
+    assert user.startswith("slipway-")
+    return user.removeprefix("slipway-")
 
 
 async def keys(node: Guests) -> list[str]:
-    """Who may come in as root."""
-    return (await script(node, 100, "cat /root/.ssh/authorized_keys")).output.splitlines()
+    """Who may come in as root, by the comments of the keys."""
+    lines = (await script(node, 100, "cat /root/.ssh/authorized_keys")).output.splitlines()
+    return [line.split()[2] for line in lines]
+
+
+async def orders(node: Guests) -> list[str]:
+    """What was asked of `pveum`, from now on."""
+    return (await script(node, 100, "cat /root/orders; : >/root/orders")).output.splitlines()
 
 
 async def test_prints_the_body_of_a_cluster(node: Guests) -> None:
-    """What it prints is a request that the API takes, with this node's own fingerprint and host key."""
-    printed = await make(node)
+    """What it prints is a request that the API takes, with the cluster's own CA and the node's host key."""
+    printed, told = await make(node)
     host_key = (await script(node, 100, "cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ed25519_key.pub")).output.strip()
+    ca = (await script(node, 100, "cat /etc/pve/pve-root-ca.pem")).output
 
     cluster = ClusterBody.model_validate(printed)
 
     assert cluster.endpoint == "https://10.0.0.2:8006"
-    assert printed["token_id"] == "slipway@pve!main"
     assert printed["token_secret"] == "s3cret"
-    assert len(printed["tls_fingerprint"].split(":")) == 32
+    assert (cluster.ca, cluster.tls_fingerprint) == (ca, None)
     assert [each["host_key"] for each in printed["ssh"]["nodes"].values()] == [host_key]
+    assert told.startswith(f"make-token: the id of this Slipway is {id_of(printed)}\n")
+    assert f"token {printed['token_id']} made" in told
+    assert "s3cret" not in told
+
+
+@pytest.mark.parametrize("given", ["ADDRESS=10.0.0.3", "CUSTOM"])
+async def test_pins_the_certificate_where_the_ca_says_nothing_about_it(node: Guests, given: str) -> None:
+    """Another address than the certificate's, or a certificate that somebody has put there."""
+    if given == "CUSTOM":
+        await script(node, 100, "cp /etc/pve/local/pve-ssl.pem /etc/pve/local/pveproxy-ssl.pem")
+
+    printed, told = await make(node, *([given] if "=" in given else []))
+
+    assert len(printed["tls_fingerprint"].split(":")) == 32
+    assert "ca" not in printed
+    assert "send its new fingerprint when it is renewed" in told
 
 
 async def test_gives_what_slipway_needs_and_no_more(node: Guests) -> None:
     """Each role is what the lab's own account may on that path; the token may what the user may."""
-    await make(node)
-    orders = (await script(node, 100, "cat /root/orders")).output.splitlines()
+    printed, _ = await make(node)
+    asked = await orders(node)
     roles = {
-        each.split()[2]: set(each.split()[4].split(",")) for each in orders if each.startswith("role add")
+        each.split()[2]: set(each.split()[4].split(",")) for each in asked if each.startswith("role add")
     }
-    paths = {each.split()[2]: each.split()[-1] for each in orders if each.startswith("acl modify")}
+    paths = {each.split()[2]: each.split()[-1] for each in asked if each.startswith("acl modify")}
 
     assert set(paths) == set(SERVICE_ACL)
     assert [path for path, role in paths.items() if roles[role] != SERVICE_ACL[path]] == []
-    assert "user token add slipway@pve main --privsep 0 --output-format json" in orders
+    assert f"user token add slipway-{id_of(printed)}@pve main --privsep 0 --output-format json" in asked
 
 
-async def test_again_makes_the_keys_anew(node: Guests) -> None:
-    """A second run replaces its own SSH key, leaves the others', and keeps no private one on the node."""
-    first = await make(node)
+async def test_another_slipway_is_left_as_it_is(node: Guests) -> None:
+    """A run without an id has one of its own: its names are in all that it makes, changes and removes."""
+    first, _ = await make(node)
+    await orders(node)
+    second, _ = await make(node)
+    own = f"slipway-{id_of(second)}"
+
+    changes = [each for each in await orders(node) if each != "user list --output-format json"]
+    assert id_of(first) != id_of(second)
+    assert [each for each in changes if own not in each] == []
+    assert await keys(node) == ["somebody@else", f"slipway-{id_of(first)}", own]
+
+
+async def test_the_same_id_makes_its_own_anew(node: Guests) -> None:
+    """It replaces its own SSH key, leaves the others', and keeps no private one on the node."""
+    other, _ = await make(node)
+    first, _ = await make(node, "ID=mine")
     await script(node, 100, "touch /root/again")
-    second = await make(node)
+    second, _ = await make(node, "ID=mine")
     left = await script(node, 100, "grep -rl 'PRIVATE KEY' /root /tmp /var/tmp 2>/dev/null")
-    orders = (await script(node, 100, "cat /root/orders")).output
 
-    public = asyncssh.import_private_key(second["ssh"]["private_key"]).export_public_key().decode().split()[1]
+    asyncssh.import_private_key(second["ssh"]["private_key"])
     assert first["ssh"]["private_key"] != second["ssh"]["private_key"]
-    assert [each.split()[1] for each in await keys(node)] == ["AAAA", public]
+    assert second["token_id"] == "slipway-mine@pve!main"
+    assert await keys(node) == ["somebody@else", f"slipway-{id_of(other)}", "slipway-mine"]
     assert left.output == ""
-    assert "role modify SlipwayGuests" in orders
+    assert "role modify slipway-mine-Guests" in "\n".join(await orders(node))
+
+
+async def test_takes_away_what_was_made_under_an_id(node: Guests) -> None:
+    """The user, with its token and rights, the roles and the key; nothing of others."""
+    other, _ = await make(node)
+    await make(node, "ID=mine")
+    await orders(node)
+    ran = await run(node, 100, "env", "ID=mine", "sh", "-s", "remove", stdin=SCRIPT.read_bytes())
+
+    assert ran.code == 0, ran.errors
+    assert await keys(node) == ["somebody@else", f"slipway-{id_of(other)}"]
+    roles = [
+        f"role delete slipway-mine-{each}" for each in ("Nodes", "Guests", "Storage", "Network", "Pools")
+    ]
+    assert await orders(node) == ["user delete slipway-mine@pve", *roles]
+
+
+@pytest.mark.parametrize("given", ["ID=a-b", "ID=A", "ID=aaaaaaaaaaaaaaaaaaaaa", 'NAME=a"b'])
+async def test_odd_names_are_refused_before_anything_is_made(node: Guests, given: str) -> None:
+    """They would end up in names, files and JSON."""
+    ran: Ran = await run(node, 100, "env", given, "sh", "-s", stdin=SCRIPT.read_bytes())
+
+    assert (ran.code, ran.output) == (1, "")
+    assert await keys(node) == ["somebody@else"]
 
 
 async def test_elsewhere_it_says_so(node: Guests) -> None:
@@ -113,4 +187,4 @@ async def test_elsewhere_it_says_so(node: Guests) -> None:
 
     assert ran.code == 1
     assert ran.errors == "make-token: there is no pveum: run this on a node of Proxmox VE\n"
-    assert len(await keys(node)) == 1
+    assert await keys(node) == ["somebody@else"]

@@ -93,6 +93,7 @@ def register(
         reached=AccessStore(tables),
         identities=ClusterIdentities(tables),
         removals=RemovalStore(tables),
+        records=Records(bus, JobStore(tables, queue)),
         queue=queue,
         trail=AuditStore(tables),
         custody=custody,

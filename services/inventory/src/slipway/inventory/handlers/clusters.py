@@ -33,10 +33,11 @@ from slipway.contracts.values import Sealed
 from slipway.inventory import cluster_rules
 from slipway.inventory.credentials import Custody
 from slipway.inventory.domain import specs
+from slipway.inventory.records import Records
 from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.cluster_access import AccessStore
 from slipway.inventory.store.cluster_identity import ClusterIdentities
-from slipway.inventory.store.cluster_removal import RemovalStore
+from slipway.inventory.store.cluster_removal import ClusterBusy, RemovalStore
 from slipway.inventory.store.clusters import ClusterStore, KnownCluster, refuse_unknown
 from slipway.inventory.store.queue import Queue
 from slipway.runtime.bus import Bus, Delivery
@@ -82,6 +83,7 @@ class ClusterHandlers:
         reached: AccessStore,
         identities: ClusterIdentities,
         removals: RemovalStore,
+        records: Records,
         queue: Queue,
         trail: AuditStore,
         custody: Custody,
@@ -91,6 +93,7 @@ class ClusterHandlers:
         self._reached = reached
         self._identities = identities
         self._removals = removals
+        self._records = records
         self._queue = queue
         self._trail = trail
         self._custody = custody
@@ -191,7 +194,17 @@ class ClusterHandlers:
 
     async def remove(self, query: RemoveCluster, call: Call) -> ClusterRemoval:
         """Take a cluster out, or tell what that would be."""
-        return await (self._removals.plan(query) if query.is_plan else self._removals.remove(call, query))
+
+        async def act() -> ClusterRemoval:
+            return await (self._removals.plan(query) if query.is_plan else self._removals.remove(call, query))
+
+        try:
+            return await act()
+        except ClusterBusy as busy:
+            # Their rows may lag behind: whoever saw them end may ask at once.
+            if not all([await self._records.catch_up(job) for job in busy.jobs]):
+                raise
+        return await act()
 
     async def access(self, query: GetClusterAccess, _call: Call) -> ClusterAccess:
         """Hand out how a cluster is reached, sealed to who asked."""

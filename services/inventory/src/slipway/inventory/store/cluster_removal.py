@@ -42,6 +42,11 @@ class ClusterBusy(Conflict):
 
     code = "cluster.busy"
 
+    @property
+    def jobs(self) -> list[str]:
+        """Those that are named."""
+        return self.details["jobs"].split(",")
+
 
 class RemovalStore:
     """Takes clusters out."""
