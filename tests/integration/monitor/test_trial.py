@@ -8,6 +8,7 @@ import pytest
 
 from slipway.contracts.clusters import ClusterFacts, ClusterSpec, MemberEndpoint, SshNode, TestCluster
 from slipway.contracts.problems import SlipwayError
+from slipway.lab.access.actors import SERVICE_ACL
 from slipway.lab.faults import NodeDies
 from slipway.lab.node import Lab
 from slipway.monitor.handlers import Handlers
@@ -15,7 +16,7 @@ from slipway.monitor.trial import Trial
 from slipway.runtime.bus import Bus
 from support.https_server import SILENCE, Answer, HttpsServer
 from support.inventory_side import Inventory, Monitor, spec_of
-from support.lab import running_lab
+from support.lab import api_client, running_lab
 from support.nats import MakeBus
 
 OTHER_HOST_KEY = " ".join(
@@ -319,3 +320,18 @@ async def test_a_known_cluster_is_tried_through_any_of_its_nodes(
 
     assert found.identity is not None
     assert [each.field for each in caught.value.errors] == ["endpoint"]
+
+
+async def test_pools_are_those_of_the_cluster(inventory: Inventory, monitor: Monitor, tmp_path: Path) -> None:
+    """Also one that no right is given on; who may not see all of them knows of none that is missing."""
+    lab = inventory.lab
+    async with api_client(lab, as_root=True) as root:
+        (await root.post("/pools", data={"poolid": "team1"})).raise_for_status()
+    blind = {path: rights for path, rights in SERVICE_ACL.items() if path != "/pool"}
+
+    found = await tried(inventory, monitor, spec_of(lab))
+    async with running_lab(tmp_path / "other", service_acl=blind) as other:
+        unseen = await tried(Inventory(other, inventory.identities), monitor, spec_of(other))
+
+    assert (found.nodes[0].pools, found.nodes[0].knows_pools) == (("team1",), True)
+    assert (unseen.nodes[0].pools, unseen.nodes[0].knows_pools) == ((), False)

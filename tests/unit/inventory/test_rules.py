@@ -186,3 +186,14 @@ def test_what_reaches_into_the_host_is_refused(asked: dict[str, Any]) -> None:
 
     assert refused.value.code == "restricted-key.forbidden"
     assert "SLIPWAY_RESTRICTED_KEYS" in refused.value.message
+
+
+def test_a_pool_is_refused_only_where_all_are_known() -> None:
+    """An empty list is not an unknown one."""
+    spec = ContainerSpec(hostname="web-1", pool="team1")
+
+    check(spec, MANIFEST, NODE)
+    with pytest.raises(ContainerInvalid, match="team2") as refused:
+        check(spec, MANIFEST, NODE.model_copy(update={"knows_pools": True, "pools": ("team2",)}))
+
+    assert [error.field for error in refused.value.errors] == ["pool"]

@@ -167,5 +167,8 @@ def _told(failures: Sequence[SlipwayError]) -> SlipwayError:
     error = next((each for each in failures if isinstance(each, CertificateMismatch)), failures[0])
     if len(failures) == 1 or isinstance(error, CertificateMismatch):
         return error
-    told = f"{error.message} None of the cluster's {len(failures)} endpoints can be used."
-    return EndpointUnreachable(told, **error.details)
+    told = EndpointUnreachable(
+        f"{error.message} None of the cluster's {len(failures)} endpoints can be used."
+    )
+    told.details = error.details
+    return told
