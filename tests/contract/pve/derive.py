@@ -95,6 +95,7 @@ IN_USE = (
     "GET /nodes/{node}/time",
     "GET /nodes/{node}/version",
     "POST /nodes/{node}/vzdump",
+    "GET /nodes/{node}/vzdump/extractconfig",
     "GET /pools",
     "POST /pools",
     "PUT /pools",

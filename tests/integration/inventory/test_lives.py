@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from slipway.contracts import bulk, clusters, containers, jobs, kept
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.message import Id
-from slipway.contracts.problems import Conflict
+from slipway.contracts.problems import Conflict, Problem
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
@@ -257,3 +257,57 @@ async def _sent(fleet: Fleet) -> list[jobs.RunJob]:  # noqa: F811
             text("select payload from outbox where subject = :it order by id"), {"it": jobs.RunJob.subject}
         )
         return [jobs.RunJob.model_validate_json(row.payload) for row in rows]
+
+
+async def test_what_a_restore_has_lost_is_kept_for_the_next_one(
+    fleet: Fleet,  # noqa: F811
+    make_bus: MakeBus,
+) -> None:
+    """It is failed and says why, keeps name and VMID, takes another restore, and is ready after it."""
+    container = await _made(fleet)
+    await make_bus("provisioner", _nothing_is_there)
+    first = await _restore(fleet, container)
+    await _lose(fleet, first)
+    lost = await _read(fleet, container)
+
+    with pytest.raises(Conflict) as taken:
+        await fleet.world.create(lost.hostname)
+    second = await _restore(fleet, container)
+    command = next(each for each in await _sent(fleet) if each.job == second)
+    await fleet.take(second, JobState.SUCCEEDED)
+
+    ready = await _read(fleet, container)
+    assert (lost.lifecycle, lost.warnings) == (Lifecycle.FAILED, ("container-lost",))
+    assert taken.value.code == "hostname.taken"
+    assert command.ran_before
+    assert (ready.lifecycle, ready.warnings, ready.vmid) == (Lifecycle.READY, (), lost.vmid)
+    assert (await fleet.job(first)).actions == ()
+    assert (await _facts(fleet, container))[-2:] == ["failed", "ready"]
+
+
+async def test_a_lost_container_is_restored_or_deleted(fleet: Fleet) -> None:  # noqa: F811
+    """The job offers both, and no second try of the same archive."""
+    container = await _made(fleet)
+    restore = await _restore(fleet, container)
+    await _lose(fleet, restore)
+
+    assert (await fleet.job(restore)).actions == ("restore", "delete")
+
+
+async def _restore(fleet: Fleet, container: Id) -> Id:  # noqa: F811
+    vmid = (await _read(fleet, container)).vmid
+    args = jobs.JobArgs(backup=f"local:backup/vzdump-lxc-{vmid}-2026_02_03-04_05_06.tar.zst")
+    asked = jobs.RequestJob(container=container, kind=JobKind.RESTORE, args=args)
+    return (await fleet.world.gateway.ask(asked)).job.id
+
+
+async def _lose(fleet: Fleet, job: Id) -> None:  # noqa: F811
+    """Take the end of a restore that failed after the container was removed; it ran before."""
+    steps = (
+        jobs.StepStatus(name="restore.look", status="finished", started_at=now(), facts={"ran": "yes"}),
+        jobs.StepStatus(name="restore.task", status="failed", started_at=now()),
+    )
+    error = Problem(code="restore.container-lost", message="gone")
+    changes = {"steps": steps, "error": error}
+    record = (await fleet.record(job, JobState.FAILED, exists=False)).model_copy(update=changes)
+    await fleet.store.take_record(record, 1)

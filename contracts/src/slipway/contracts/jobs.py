@@ -101,6 +101,8 @@ class RunJob(Command):
     args: JobArgs = JobArgs()
     source: Target | None = None
     """Clone: what is copied."""
+    ran_before: bool = False
+    """Restore: whether it ran when an earlier restore lost it, so that it is started again."""
     retry_of: Id | None = None
     first_step: str | None = None
     """Where a retry begins, a step or a phase; None is the beginning."""

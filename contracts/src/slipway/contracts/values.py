@@ -102,7 +102,7 @@ class Lifecycle(StrEnum):
     """A creation owns it; the provisioner moves it on, also after a crash."""
     READY = "ready"
     FAILED = "failed"
-    """Its creation or its deletion failed, and some of it may exist on the host."""
+    """Its creation or its deletion failed, and some of it may exist on the host; or a restore has lost it."""
     DELETING = "deleting"
     """A deletion owns it; the provisioner moves it on, also after a crash."""
     DELETED = "deleted"

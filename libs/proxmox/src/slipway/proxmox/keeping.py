@@ -110,6 +110,11 @@ class Keeping(Asking):
         }
         return upid_of(await self._post("nodes", node, "vzdump", params=params))
 
+    async def backup_config(self, node: str, volid: str) -> str:
+        """The config inside a backup, read from the head of its archive: fails if that is damaged."""
+        reply = await self._get("nodes", node, "vzdump", "extractconfig", params={"volume": volid})
+        return str(reply.data or "")
+
     async def delete_volume(self, node: str, volid: str) -> Upid | None:
         """Begin to remove a volume, such as a backup; no task means that it is done."""
         storage = volid.partition(":")[0]

@@ -71,7 +71,9 @@ async def keep_policy(work: Work, do: Do, look: Look) -> bool:
     if isinstance(found, ownership.Missing | ownership.Foreign):
         return False
     if found is None or not work.command.kind.makes:
-        return True
+        # What a killed restore leaves nobody can use; the next one clears it away.
+        is_restored = work.command.kind is JobKind.RESTORE
+        return not (is_restored and found is not None and ownership.is_remainder(found))
     if ownership.is_remainder(found):
         # Nobody can use what a killed creation leaves: it is cleared away whatever the policy.
         return not await do(Step(name="on-failure.clear", act=_clear))

@@ -17,6 +17,7 @@ from slipway.provisioner.phases import (
     packages,
     power,
     remove,
+    restores,
     restricted,
     snapshots,
     start,
@@ -136,11 +137,11 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
             Step(name="backup.task", act=backups.make),
         ),
         JobKind.RESTORE: (
-            Step(name="restore.look", act=backups.look_for_it, is_repeated=True),
+            Step(name="restore.look", act=restores.look_for_it, is_repeated=True),
             Step(name="restore.stop", act=remove.stop, is_repeated=True),
-            Step(name="restore.task", act=backups.restore, is_cancellable=False),
-            Step(name="restore.mark", act=backups.mark, is_cancellable=False),
-            Step(name="restore.start", act=backups.start_again),
+            Step(name="restore.task", act=restores.restore, is_cancellable=False),
+            Step(name="restore.mark", act=restores.mark, is_cancellable=False),
+            Step(name="restore.start", act=restores.start_again),
             Step(name="restore.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
         JobKind.CLONE: (

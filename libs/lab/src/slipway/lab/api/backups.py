@@ -5,7 +5,7 @@ import re
 from slipway.lab.api.call import Call, Route, Routes
 from slipway.lab.host import dumps
 from slipway.lab.host.backup import Backup
-from slipway.lab.problems import bad_parameters
+from slipway.lab.problems import Refused, bad_parameters
 
 ROOT_ONLY = ("tmpdir", "dumpdir", "script", "job-id")
 NEEDS_MODIFY = ("bwlimit", "ionice", "performance")
@@ -29,6 +29,23 @@ def back_up(call: Call) -> str:
     return machine.tasks.start("vzdump", str(vmids[0]) if len(vmids) == 1 else "", actor.name, backup.work)
 
 
+def extract_config(call: Call) -> str:
+    """Show the config inside a backup, read from the head of its archive."""
+    machine, actor, volid = call.machine, call.actor, call.given["volume"]
+    storage, owner = volid.partition(":")[0], dumps.owner(volid)
+    machine.storages.get(storage)
+    if owner is None:
+        raise Refused(f"unable to parse volume ID '{volid}'")
+    actor.require(f"/vms/{owner}", "VM.Backup")
+    actor.require(f"/storage/{storage}", "Datastore.AllocateSpace")
+    dump = dumps.find(machine, volid)
+    if dump is None:
+        raise Refused(f"volume '{volid}' does not exist")
+    if not dumps.is_readable(dump):
+        raise Refused("ERROR: archive contains no configuration file")
+    return "".join(f"{key}: {value}\n" for key, value in sorted(dump.facts()["config"].items()))
+
+
 def _vmids(call: Call) -> list[int]:
     """Read which containers of this node are meant; those of other nodes are silently left out."""
     given = call.given
@@ -49,4 +66,7 @@ def _numbers(text: str) -> list[int]:
     return [int(word) for word in re.split(r"[,;\s]+", text) if word]
 
 
-ROUTES: Routes = {"POST /nodes/{node}/vzdump": Route(handler=back_up)}
+ROUTES: Routes = {
+    "POST /nodes/{node}/vzdump": Route(handler=back_up),
+    "GET /nodes/{node}/vzdump/extractconfig": Route(handler=extract_config),
+}

@@ -49,6 +49,10 @@ VZDUMP: Final[Mapping[str, Parameter]] = {
 }
 BACKUPS: Final[Mapping[str, Mapping[str, Parameter]]] = {
     "POST /nodes/{node}/vzdump": VZDUMP,
+    "GET /nodes/{node}/vzdump/extractconfig": {
+        "node": text(required=True, format="pve-node"),
+        "volume": text(required=True),
+    },
     f"DELETE {_VOLUME}": {**_ADDRESS, "delay": integer(minimum=1, maximum=30)},
     f"GET {_VOLUME}": _ADDRESS,
     f"PUT {_VOLUME}": {**_ADDRESS, "notes": text(), "protected": flag()},

@@ -26,6 +26,9 @@ class Trigger(StrEnum):
     DELETION_LEFT_IT = "deletion-left-it"
     """It ended before anything was removed: the container is what it was."""
     DELETION_SUCCEEDED = "deletion-succeeded"
+    RESTORE_LOST_IT = "restore-lost-it"
+    """Proxmox had removed it before the restore failed: nothing of it is on the host."""
+    RESTORED = "restored"
     FOUND_GONE = "found-gone"
     """Proxmox says that its VMID is free: someone removed it, or what was left of it."""
     FORGOTTEN = "forgotten"
@@ -46,6 +49,10 @@ TRANSITIONS: Mapping[tuple[Lifecycle, Trigger], Lifecycle] = MappingProxyType(
         (Lifecycle.DELETING, Trigger.DELETION_FAILED): Lifecycle.FAILED,
         (Lifecycle.DELETING, Trigger.DELETION_LEFT_IT): Lifecycle.READY,
         (Lifecycle.DELETING, Trigger.DELETION_SUCCEEDED): Lifecycle.DELETED,
+        (Lifecycle.READY, Trigger.RESTORE_LOST_IT): Lifecycle.FAILED,
+        (Lifecycle.FAILED, Trigger.RESTORE_LOST_IT): Lifecycle.FAILED,
+        (Lifecycle.READY, Trigger.RESTORED): Lifecycle.READY,
+        (Lifecycle.FAILED, Trigger.RESTORED): Lifecycle.READY,
         (Lifecycle.READY, Trigger.FOUND_GONE): Lifecycle.DELETED,
         (Lifecycle.FAILED, Trigger.FOUND_GONE): Lifecycle.DELETED,
         (Lifecycle.READY, Trigger.FORGOTTEN): Lifecycle.DELETED,
@@ -84,6 +91,8 @@ def refuse_unless_it_lives(lifecycle: Lifecycle, kind: JobKind) -> None:
         raise IllegalTransition(f"A container that is {lifecycle} takes no {kind}.", state=lifecycle)
 
 
+REPLACES = "restore.task"
+"""The step of a restore in which the container is removed and made anew."""
 REMOVES = "delete.task"
 """The step of a deletion with which the container begins to go."""
 
@@ -110,6 +119,20 @@ def outcome(record: RunRecord, was: Lifecycle | None = None) -> Trigger:
         return Trigger.DELETION_SUCCEEDED
     is_whole = was is Lifecycle.READY and not any(step.name == REMOVES for step in record.steps)
     return Trigger.DELETION_LEFT_IT if is_whole else Trigger.DELETION_FAILED
+
+
+LOST = "container-lost"
+"""A warning: a restore failed after Proxmox had removed it. Name and VMID are kept for the next restore."""
+
+
+def restore_outcome(record: RunRecord) -> Trigger | None:
+    """What a job's end means for whether its container is there; None for all but restores."""
+    if record.kind is not JobKind.RESTORE:
+        return None
+    if record.state is JobState.SUCCEEDED:
+        return Trigger.RESTORED
+    has_begun = any(step.name == REPLACES for step in record.steps)
+    return Trigger.RESTORE_LOST_IT if has_begun and not record.exists_on_host else None
 
 
 _POWER_AFTER = {
@@ -191,7 +214,11 @@ def actions(
     if standing.is_busy:
         return ()
     code = record.error.code if record is not None and record.error is not None else None
-    offered = [verb for verb in instead(code) if standing.lifecycle in KEEPING and not standing.is_outdated]
+    offered = [
+        verb
+        for verb in instead(code)
+        if not standing.is_outdated and (verb != "restore" or standing.lifecycle is Lifecycle.FAILED)
+    ]
     is_hopeless = is_retry_hopeless(code, makes=kind.makes)
     if not standing.is_outdated and not is_hopeless and _takes(kind, standing.lifecycle):
         offered.append("retry")

@@ -9,7 +9,7 @@ from slipway.contracts.containers import ContainerDeleted, ContainerForgotten, C
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.domain.lives import KEEPING, Trigger
+from slipway.inventory.domain.lives import KEEPING, LOST, Trigger
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, move, refuse_busy
 from slipway.inventory.store.cluster_identity import STAYS
@@ -97,6 +97,8 @@ class AbsenceStore:
                 containers.c.lifecycle.in_(among),
                 _holds(vmid, hostname),
                 containers.c.id.not_in(working),
+                # What a failed restore has lost is kept for the next one, until somebody deletes it.
+                ~containers.c.warnings.contains([LOST]),
             )
         )
         async with self._database.begin() as connection:

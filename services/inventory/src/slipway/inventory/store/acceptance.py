@@ -1,5 +1,8 @@
 """Accepts work: claims, rows, audit and messages in one transaction, so that what was accepted is safe."""
 
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from slipway.contracts.containers import (
     Accepted,
     ContainerSpec,
@@ -13,8 +16,15 @@ from slipway.contracts.jobs import (
     RunJob,
     RunRecord,
 )
+from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, JobState, Lifecycle, OnFailure
-from slipway.inventory.domain.lives import Trigger, refuse_cancel, refuse_to_destroy, refuse_unless_it_lives
+from slipway.inventory.domain.lives import (
+    LOST,
+    Trigger,
+    refuse_cancel,
+    refuse_to_destroy,
+    refuse_unless_it_lives,
+)
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, move, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of
@@ -23,6 +33,7 @@ from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.making import Creation, claim
 from slipway.inventory.store.names import claim_name
 from slipway.inventory.store.retrying import second_try
+from slipway.inventory.tables import jobs
 from slipway.runtime.call import Call
 from slipway.runtime.database import Database
 from slipway.runtime.ids import new_id
@@ -99,6 +110,7 @@ class AcceptanceStore:
                 spec=ContainerSpec.model_validate(row.spec),
                 on_failure=request.on_failure,
                 args=request.args,
+                ran_before=LOST in row.warnings and await _ran(connection, row.id),
             )
             accepted = await self._intake.take_in(connection, call, command)
             await audit.remember(connection, call, str(request.kind), request, accepted)
@@ -125,3 +137,12 @@ class AcceptanceStore:
             accepted = await self._intake.take_in(connection, call, command)
             await audit.remember(connection, call, "job.retry", request, accepted)
             return accepted
+
+
+async def _ran(connection: AsyncConnection, container: Id) -> bool:
+    """Whether a container ran when the restore began that has lost it."""
+    wanted = (jobs.c.container_id == container, jobs.c.kind == JobKind.RESTORE)
+    newest = select(jobs.c.record).where(*wanted).order_by(jobs.c.id.desc()).limit(1)
+    record = await connection.scalar(newest)
+    steps = RunRecord.model_validate(record).steps if record else ()
+    return any(step.facts.get("ran") for step in steps)

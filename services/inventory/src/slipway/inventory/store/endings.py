@@ -1,6 +1,6 @@
 """What becomes of a container by the records of its jobs: its row, and the facts that tell of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, delete, select, update
@@ -23,7 +23,14 @@ from slipway.contracts.values import (
     Lifecycle,
     Phase,
 )
-from slipway.inventory.domain.lives import TRANSITIONS, outcome, power_after
+from slipway.inventory.domain.lives import (
+    LOST,
+    TRANSITIONS,
+    Trigger,
+    outcome,
+    power_after,
+    restore_outcome,
+)
 from slipway.inventory.store.configs import applied
 from slipway.inventory.tables import containers, credentials
 from slipway.runtime import outbox
@@ -85,7 +92,9 @@ async def _end(
 ) -> dict[str, object]:
     """Tell what a job's end means for its container, and give what changes in its row."""
     if not record.kind.makes and record.kind is not JobKind.DELETE:
-        return _changed(row, record, command)
+        changes = _changed(row, record, command)
+        warnings = [str(each) for each in changes.get("warnings", row.warnings)]  # type: ignore[attr-defined]  # a list
+        return changes | await _restored(connection, row, record, warnings)
     trigger = outcome(record, Lifecycle(row.deleting_as) if row.deleting_as else None)
     following = TRANSITIONS.get((Lifecycle(row.lifecycle), trigger))
     if following is None:
@@ -94,8 +103,8 @@ async def _end(
     if record.kind is JobKind.DELETE and following is Lifecycle.DELETED:
         await connection.execute(delete(credentials).where(credentials.c.container_id == row.id))
     await outbox.add(connection, _ending(row, record, following), message_id=f"job:{record.id}:ended")
-    changes = {"lifecycle": following, "deleting_as": None, "updated_at": now()}
-    return changes | {"warnings": _lasting(record)}
+    ended = {"lifecycle": following, "deleting_as": None, "updated_at": now()}
+    return ended | {"warnings": _lasting(record)}
 
 
 def _changed(row: Row[Any], record: RunRecord, command: RunJob) -> dict[str, object]:
@@ -111,6 +120,22 @@ def _changed(row: Row[Any], record: RunRecord, command: RunJob) -> dict[str, obj
         left = [each for each in row.warnings if each != DISCOVERY_PENDING]
         changes |= {"warnings": [*left, DISCOVERY_PENDING], "address": None}
     return changes
+
+
+async def _restored(
+    connection: AsyncConnection, row: Row[Any], record: RunRecord, warnings: Sequence[str]
+) -> dict[str, object]:
+    """Give what a restore means for a container's life, and tell it if it changed."""
+    trigger = restore_outcome(record)
+    following = TRANSITIONS.get((Lifecycle(row.lifecycle), trigger)) if trigger is not None else None
+    if following is None:
+        return {}
+    others = [warning for warning in warnings if warning != LOST]
+    if following != row.lifecycle:
+        told = _ending(row, record, following)
+        await outbox.add(connection, told, message_id=f"job:{record.id}:ended")
+    left = [*others, LOST] if trigger is Trigger.RESTORE_LOST_IT else others
+    return {"lifecycle": following, "warnings": left, "updated_at": now()}
 
 
 def _lasting(record: RunRecord) -> list[str]:

@@ -20,6 +20,10 @@ _ALWAYS: Mapping[JobKind, str] = MappingProxyType(
     {
         JobKind.STOP: "It is stopped at once; what runs in it gets no time to end.",
         JobKind.ROLLBACK: "It is stopped, and stays so: Proxmox leaves it stopped.",
+        JobKind.RESTORE: (
+            "Proxmox removes the container, its disks and snapshots before it unpacks the backup: if the "
+            "archive turns out to be damaged, the container is gone."
+        ),
     }
 )
 _WHILE_RUNNING: Mapping[JobKind, str] = MappingProxyType(
