@@ -175,6 +175,7 @@ async def test_creation_undone(signed_in: Browsing, api: httpx.AsyncClient) -> N
     await ask_for(page, "counting", name)
     (made,) = (await api.get("/api/v1/containers", params={"q": name})).json()["items"]
     await page.get_by_role("button", name="Cancel and delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Cancel and delete").click()
 
     await expect(page.get_by_text("The job was cancelled before it was done.")).to_be_visible(
         timeout=CREATION_MS

@@ -3,6 +3,8 @@
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -40,6 +42,8 @@ class Client:
     """One user's connection to one Slipway."""
 
     def __init__(self, url: str, token: str) -> None:
+        self.now = datetime.now(tz=UTC)
+        """By the server's clock, as of its last answer."""
         headers = {"Authorization": f"Bearer {token}"}
         try:
             self._http = httpx.AsyncClient(
@@ -113,6 +117,7 @@ class Client:
             answer = await self._http.request(method, f"/api/v1{path}", params=query, json=body)
         except httpx.TransportError as error:
             raise ApiUnreachable(f"{self._http.base_url} does not answer: {error!r}") from error
+        self.now = _time_of(answer)
         if answer.status_code >= _OK:
             raise _problem(answer)
         try:
@@ -122,6 +127,14 @@ class Client:
         if not isinstance(read, dict):
             raise ApiUnreachable(f"{self._http.base_url} answers, but not as Slipway does")
         return read
+
+
+def _time_of(answer: httpx.Response) -> datetime:
+    """Give the time by the server's clock; by ours if it does not say."""
+    try:
+        return parsedate_to_datetime(answer.headers["date"])
+    except (KeyError, ValueError):
+        return datetime.now(tz=UTC)
 
 
 def _problem(answer: httpx.Response) -> ApiProblem:

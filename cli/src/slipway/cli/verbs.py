@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from slipway.cli import bulk, confirming, planning
+from slipway.cli import bulk, confirming, looks, planning
 from slipway.cli.changes import find_container
 from slipway.cli.following import connect, follow_job
 from slipway.cli.progress import PHASES
@@ -18,6 +18,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     """Add all of them."""
     _add(commands, "templates", _templates, "list what containers can be created from")
     _add(commands, "containers", _containers, "list containers")
+    _add(commands, "show", _show, "show a container: its state, services and waiting changes").add_argument(
+        "container"
+    )
     listing = _add(commands, "jobs", _jobs, "list jobs, newest first; `jobs run` does the same with many")
     listing.add_argument("--limit", type=_count, default=100, help="how many; 100 unless said")
     bulk.add_to(listing)
@@ -69,7 +72,33 @@ async def _templates(given: argparse.Namespace) -> int:
 async def _containers(given: argparse.Namespace) -> int:
     async with connect(given) as client:
         items = await client.items("/containers")
+        troubles = [*looks.troubles_of(await client.items("/clusters"))]
+    for each in items:
+        each["power"] = looks.state_of(each["power"], each, client.now)
     show_items(("vmid", "hostname", "node", "template", "lifecycle", "power", "address", "id"), items)
+    for words in troubles:
+        complain(words)
+    return 0
+
+
+async def _show(given: argparse.Namespace) -> int:
+    async with connect(given) as client:
+        found = await client.get(f"/containers/{await find_container(client, given.container)}")
+    names = ("hostname", "vmid", "cluster", "node", "template", "lifecycle", "address", "job", "id")
+    rows = [(name, found.get(name)) for name in names]
+    rows.insert(6, ("power", looks.state_of(found["power"], found, client.now)))
+    live = looks.is_live(found)
+    for each in found["services"]:
+        if not each.get("is_system"):
+            where = each.get("url") if live else "not reachable: it does not run now"
+            rows.append((f"service {each['name']}", where or f"port {each.get('port') or 'unknown'}"))
+    for key, change in (found.get("pending") or {}).items():
+        words = f"{change.get('now') or 'not set'} -> {change.get('after_restart') or 'not set'}"
+        rows.append((f"after a restart: {key}", words))
+    rows += [("warning", words) for words in found["warnings"]]
+    show_rows(Console(), ("what", "value"), rows)
+    if trouble := found.get("trouble"):
+        complain(f"{trouble['message']} {trouble['remedy']} ({trouble['code']})")
     return 0
 
 

@@ -11,6 +11,10 @@ const AWAY = "proxmox.unreachable";
 const PLAN_NEEDED = "plan.needed";
 /** Kinds of jobs that make a container. */
 const MAKING = new Set(["container.create", "container.clone"]);
+/** Kinds of jobs that take something away for good: shown and asked before, a second try as the first. */
+const DESTROYING = new Set([
+  "container.delete", "container.rollback", "container.restore", "container.snapshot-delete", "container.unlock",
+]);
 
 /**
  * The buttons for what makes sense with a job now, as it says itself.
@@ -27,7 +31,7 @@ export function jobButtons(job, trouble, signal) {
           cancelButton(job.id, trouble, signal), MAKING.has(job.kind) && undoButton(job.id, trouble, signal),
         ];
       case "retry":
-        return retryButton(job.id, trouble, signal);
+        return retryButton(job, trouble, signal);
       case "unlock":
         return job.container && unlockButton(job.container, trouble, signal);
       case "restore":
@@ -163,14 +167,18 @@ export function showJob(accepted) {
 }
 
 /**
- * A button that does a failed job again; the new job is then shown.
+ * A button that does a failed job again; the new job is then shown. What destroys is asked for once more.
  *
- * @param {string} job
+ * @param {import("./api.js").Job} job
  * @param {Element} trouble where it says what went wrong
  * @param {AbortSignal} signal
  */
 function retryButton(job, trouble, signal) {
-  const path = `/api/v1/jobs/${encodeURIComponent(job)}/retry`;
+  const path = `/api/v1/jobs/${encodeURIComponent(job.id)}/retry`;
+  if (job.kind !== "batch" && DESTROYING.has(job.kind)) {
+    const change = { title: "Do it once more?", go: "Retry", path, signal, then: showJob };
+    return plannedButton("Retry", change, trouble, "primary");
+  }
   return askingButton("Retry", { path, trouble, signal, look: "primary", image: "retry" }, showJob);
 }
 
@@ -183,15 +191,27 @@ function retryButton(job, trouble, signal) {
  */
 function unlockButton(container, trouble, signal) {
   const path = `/api/v1/containers/${encodeURIComponent(container)}/unlock`;
+  return plannedButton("Unlock", { title: "Take the lock away?", go: "Unlock", path, signal, then: showJob }, trouble);
+}
+
+/**
+ * A button that shows the plan of a change, which is then done or left.
+ *
+ * @param {string} words
+ * @param {import("./plans.js").Change} change
+ * @param {Element} trouble where it says what went wrong
+ * @param {string} [look]
+ */
+function plannedButton(words, change, trouble, look = "danger") {
   const open = async () => {
     replace(trouble);
     try {
-      await askWithPlan({ title: "Take the lock away?", go: "Unlock", path, signal, then: showJob });
+      await askWithPlan(change);
     } catch (error) {
       replace(trouble, problemBox(error));
     }
   };
-  return h("button", { type: "button", class: "button danger", onclick: open }, "Unlock");
+  return h("button", { type: "button", class: `button ${look}`, onclick: open }, words);
 }
 
 /**
@@ -215,7 +235,8 @@ function cancelButton(job, trouble, signal) {
  */
 function undoButton(job, trouble, signal) {
   const path = `/api/v1/jobs/${encodeURIComponent(job)}/cancel?destroy=true`;
-  return askingButton("Cancel and delete", { path, trouble, signal, look: "danger" }, () => {});
+  const change = { title: "Cancel, and remove what was made?", go: "Cancel and delete", path, signal, then: () => {} };
+  return plannedButton("Cancel and delete", change, trouble);
 }
 
 /**

@@ -15,6 +15,36 @@
 
 /** @typedef {{id: string, name: string}} Credential */
 
+/** @typedef {{code: string, since: string, message: string, remedy: string}} Trouble */
+
+/** @typedef {{now?: string | null, after_restart?: string | null}} PendingChange */
+
+/**
+ * @typedef {Object} ClusterNode
+ * @property {string} node
+ * @property {boolean} is_online
+ * @property {number | null} [cores]
+ * @property {number | null} [memory_bytes]
+ * @property {{name: string, content: string[], is_active?: boolean, free_bytes?: number | null, total_bytes?: number | null}[]} [storages]
+ * @property {boolean} [is_ssh_usable]
+ * @property {string | null} [ssh_problem]
+ * @property {string | null} [looked_at]
+ * @property {Trouble | null} [trouble]
+ */
+
+/**
+ * @typedef {Object} Cluster
+ * @property {string} id
+ * @property {string} name
+ * @property {string} endpoint
+ * @property {string[]} [endpoints]
+ * @property {string} version
+ * @property {ClusterNode[]} [nodes]
+ * @property {string[]} [in_maintenance]
+ * @property {string | null} [looked_at]
+ * @property {Trouble | null} [trouble]
+ */
+
 /**
  * @typedef {Object} Container
  * @property {string} id
@@ -26,6 +56,9 @@
  * @property {string | null} [template_version]
  * @property {string} lifecycle
  * @property {string} power
+ * @property {string | null} [looked_at] when it was last seen on its host
+ * @property {Trouble | null} [trouble] why it can't be looked at now
+ * @property {Record<string, PendingChange>} [pending] what changes at its next start
  * @property {string | null} [address]
  * @property {string[]} [warnings]
  * @property {Service[]} [services]
@@ -130,6 +163,7 @@ export async function request(method, path, { body, headers = {}, signal } = {})
 async function ask(path, init, isFirst = true) {
   try {
     const answer = await fetch(path, init);
+    keepTime(answer.headers.get("Date"));
     return { answer, text: await answer.text() };
   } catch (error) {
     if (init.signal?.aborted) {
@@ -145,6 +179,22 @@ async function ask(path, init, isFirst = true) {
       message: "Slipway can't be reached. Check that it runs and that this machine is online, then try again.",
     });
   }
+}
+
+/** How far the server's clock is ahead of this machine's. */
+let aheadMs = 0;
+
+/** @param {string | null} date what an answer says of its time */
+function keepTime(date) {
+  const at = Date.parse(date ?? "");
+  if (!Number.isNaN(at)) {
+    aheadMs = at - Date.now();
+  }
+}
+
+/** What time it is by the server's clock: its answers have whole seconds. */
+export function serverNow() {
+  return Date.now() + aheadMs;
 }
 
 function pause() {

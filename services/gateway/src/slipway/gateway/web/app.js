@@ -4,6 +4,7 @@ import { request } from "./api.js";
 import { h, replace } from "./dom.js";
 import { problemBox, toast } from "./parts.js";
 import { Router } from "./router.js";
+import { clustersView } from "./views/clusters.js";
 import { containerView } from "./views/container.js";
 import { containersView } from "./views/containers.js";
 import { jobView } from "./views/job.js";
@@ -31,6 +32,7 @@ const router = new Router(byId("main"), [
   { pattern: /^\/containers$/, title: "Containers", view: containersView(tellLive) },
   { pattern: /^\/containers\/([^/]+)$/, title: "Container", view: containerView(tellLive) },
   { pattern: /^\/new$/, title: "New container", view: newView },
+  { pattern: /^\/clusters$/, title: "Clusters", view: clustersView(tellLive) },
   { pattern: /^\/jobs$/, title: "Jobs", view: jobsView(tellLive) },
   { pattern: /^\/jobs\/([^/]+)$/, title: "Job", view: jobView(tellLive) },
 ]);

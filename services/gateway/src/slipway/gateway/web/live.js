@@ -8,7 +8,8 @@ import { ENDED, request } from "./api.js";
 
 const DELAYS = [1000, 2000, 5000, 10000];
 const QUIET_MS = 250;
-const POLL_MS = 30000;
+/** What is told by no event, the age of what is shown for one, is seen by then. */
+const POLL_MS = 5000;
 
 const FLEET_EVENTS = [
   "accepted", "phase", "done", "registered", "ready", "failed", "deleted", "discovered", "changed", "gone", "added",

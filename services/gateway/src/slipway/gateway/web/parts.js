@@ -102,12 +102,13 @@ export function loading() {
 }
 
 /**
- * A link if the address is one of the web; anything else stays text.
+ * A link if the address is one of the web and leads somewhere now; anything else stays text.
  *
  * @param {string} url
+ * @param {boolean} isLive
  */
-export function webLink(url) {
-  return /^https?:\/\//i.test(url)
+export function webLink(url, isLive) {
+  return isLive && /^https?:\/\//i.test(url)
     ? h("a", { class: "out", href: url, target: "_blank", rel: "noopener noreferrer" }, url, "\u2060", icon("external"),
       h("span", { class: "hidden" }, " (opens a new tab)"))
     : h("code", null, url);
@@ -117,17 +118,21 @@ export function webLink(url) {
  * What listens in a container; the system's own only when there is nothing else to hide it behind.
  *
  * @param {import("./api.js").Container} container
+ * @param {boolean} isLive whether its addresses lead somewhere now
  */
-export function serviceList(container) {
+export function serviceList(container, isLive) {
   const services = (container.services ?? []).filter((each) => !each.is_system);
   if (!services.length) {
     return h("p", { class: "muted" }, "No services of its own are known.");
   }
-  return h("ul", { class: "rows" }, services.map((each) =>
-    h("li", null,
-      h("span", { class: "row-name" }, each.name),
-      h("span", { class: "row-value" },
-        each.url ? webLink(each.url) : h("code", null, each.port ? `port ${each.port}` : "no port")))));
+  return [
+    !isLive && h("p", { class: "hint" }, "It does not run now: this is what listened when it last did."),
+    h("ul", { class: "rows" }, services.map((each) =>
+      h("li", null,
+        h("span", { class: "row-name" }, each.name),
+        h("span", { class: "row-value" },
+          each.url ? webLink(each.url, isLive) : h("code", null, each.port ? `port ${each.port}` : "no port"))))),
+  ];
 }
 
 /**

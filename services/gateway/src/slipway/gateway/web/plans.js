@@ -27,7 +27,7 @@ const TONES = { acts: "busy", fails: "bad" };
  */
 export async function askWithPlan(change) {
   const { path, body = {}, signal } = change;
-  const plan = await request("POST", `${path}?plan=true`, { body, signal });
+  const plan = await request("POST", `${path}${path.includes("?") ? "&" : "?"}plan=true`, { body, signal });
   const dialog = planDialog(plan, change);
   document.body.append(dialog);
   dialog.addEventListener("close", () => dialog.remove());

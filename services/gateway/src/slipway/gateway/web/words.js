@@ -3,6 +3,8 @@
 const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const EXACT = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
 
+const TIME = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hour12: false });
+
 /** @type {[Intl.RelativeTimeFormatUnit, number][]} */
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
 
@@ -28,6 +30,17 @@ export function ago(moment) {
  */
 export function exactly(moment) {
   return EXACT.format(new Date(moment));
+}
+
+/**
+ * A moment of today as its time, an older one with its day.
+ *
+ * @param {string} moment
+ * @returns {string}
+ */
+export function timeOf(moment) {
+  const at = new Date(moment);
+  return at.toDateString() === new Date().toDateString() ? TIME.format(at) : EXACT.format(at);
 }
 
 /**
@@ -59,6 +72,20 @@ export function span(seconds) {
 export function memory(mib) {
   return mib >= 1024 && mib % 256 === 0 ? `${mib / 1024} GiB` : `${mib} MiB`;
 }
+
+/**
+ * Bytes as people say them.
+ *
+ * @param {number} count
+ * @returns {string}
+ */
+export function bytes(count) {
+  const [unit, size] = UNITS_OF_BYTES.find(([, each]) => count >= each) ?? ["MiB", 2 ** 20];
+  return `${Number((count / size).toFixed(1))} ${unit}`;
+}
+
+/** @type {[string, number][]} */
+const UNITS_OF_BYTES = [["TiB", 2 ** 40], ["GiB", 2 ** 30]];
 
 /** @type {Record<string, string>} */
 const WARNINGS = {

@@ -6,6 +6,8 @@ import { credentialList } from "../credentials.js";
 import { h, icon, replace } from "../dom.js";
 import { Kept, sizeCard } from "../kept.js";
 import { followFleet, inTurn } from "../live.js";
+import { isFresh, isLive, powerBadge, troubleNotice } from "../looks.js";
+import { pendingCard } from "../pending.js";
 import { badge, card, facts, jobBadge, problemBox, loading, serviceList, warningList, when } from "../parts.js";
 import { keepingFocus } from "../rows.js";
 import { ago, kindWords, memory } from "../words.js";
@@ -62,10 +64,10 @@ class ContainerView {
     this.kept = null;
     this.ended = "";
     const part = () => h("div", { class: "part" });
-    [this.trouble, this.head, this.notices] = [part(), part(), part()];
+    [this.trouble, this.head, this.notices, this.waiting] = [part(), part(), part(), part()];
     [this.services, this.credentials, this.keeps, this.jobs] = [part(), part(), part(), part()];
     [this.facts, this.size] = [part(), part()];
-    this.element = h("div", { class: "parts" }, this.trouble, this.head, this.notices,
+    this.element = h("div", { class: "parts" }, this.trouble, this.head, this.notices, this.waiting,
       h("div", { class: "columns" },
         h("div", null, this.services, this.credentials, this.keeps, this.jobs),
         h("div", null, this.facts, this.size)));
@@ -76,17 +78,21 @@ class ContainerView {
    * @param {{items: import("../api.js").Job[], hasMore: boolean}} jobs
    */
   show(container, jobs) {
-    const { id, hostname, vmid, lifecycle, power, job, warnings, services, credentials } = container;
+    const { id, hostname, vmid, lifecycle, power, job, warnings, services, credentials, pending } = container;
     this.tell(null);
-    this.#part(this.head, [hostname, vmid, lifecycle, power, job], () => headOf(container, this.signal));
-    this.#part(this.notices, [job, warnings], () => noticesOf(container));
-    this.#part(this.services, services, () => card("Services", serviceList(container)));
+    const seen = isFresh(container) || container.looked_at;
+    this.#part(this.head, [hostname, vmid, lifecycle, power, job, seen], () => headOf(container, this.signal));
+    this.#part(this.notices, [job, warnings, container.trouble], () => noticesOf(container));
+    this.#part(this.waiting, [pending, job], () => pendingCard(container, this.signal));
+    this.#part(this.services, [services, isLive(container)],
+      () => card("Services", serviceList(container, isLive(container))));
     this.#part(this.credentials, [id, credentials], () => card("Credentials", credentialList(container, this.signal)));
     this.#change(container, jobs.items);
     const rows = jobs.items.map((each) => [each.id, each.state, ago(each.created_at ?? "")]);
     this.#part(this.jobs, [rows, jobs.hasMore], () => card("Jobs", jobRows(jobs.items),
       jobs.hasMore && h("button", { type: "button", class: "button", onclick: this.more }, "Show more")));
-    this.#part(this.facts, [container, ago(container.created_at ?? "")], () => card("Facts", factsOf(container)));
+    const { looked_at: at, ...rest } = container;
+    this.#part(this.facts, [rest, ago(container.created_at ?? ""), at && ago(at)], () => card("Facts", factsOf(container)));
   }
 
   /**
@@ -146,7 +152,7 @@ function headOf(container, signal) {
   return [
     h("div", { class: "head" },
       h("div", { class: "head-title" }, h("h1", null, container.hostname),
-        badge(container.lifecycle), !isGone && container.power !== "unknown" && badge(container.power)),
+        badge(container.lifecycle), !isGone && container.power !== "unknown" && powerBadge(container)),
       h("div", { class: "head-tools" },
         isAtRest && powerButtons(container, trouble, signal), isAtRest && deleteButton(container, signal))),
     trouble,
@@ -156,6 +162,7 @@ function headOf(container, signal) {
 /** @param {import("../api.js").Container} container */
 function noticesOf(container) {
   return [
+    container.trouble && troubleNotice(container.trouble),
     container.job && h("div", { class: "notice info" },
       h("p", null, "A job works on it now. ", h("a", { href: `#/jobs/${container.job}` }, "Follow it"))),
     warningList(container.warnings),
@@ -174,6 +181,7 @@ function factsOf(container) {
     ["Cores", spec.cores],
     ["Memory", spec.memory && memory(spec.memory)],
     ["Disk", spec.disk && `${spec.disk} GiB`],
+    ["Last seen", container.looked_at && when(container.looked_at)],
     ["Created", when(container.created_at)],
   ]);
 }

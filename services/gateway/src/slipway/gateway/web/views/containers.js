@@ -1,12 +1,15 @@
 /** All containers, live. */
 
+import { list } from "../api.js";
 import { h, icon, replace } from "../dom.js";
 import { Listing } from "../listing.js";
 import { followFleet } from "../live.js";
+import { isLive, powerBadge, troublesOf } from "../looks.js";
 import { badge, empty, webLink } from "../parts.js";
 import { warningWords } from "../words.js";
 
 const AT_ONCE = 200;
+const MOST_CLUSTERS = 100;
 
 /**
  * @param {(state: string) => void} tellLive
@@ -32,11 +35,37 @@ export function containersView(tellLive) {
     });
     containers.isWanted = (each) => textOf(each).includes(filter.value.trim().toLowerCase());
     const tools = h("div", { class: "head-tools", hidden: true }, filter, newLink());
-    replace(page, h("div", { class: "head" }, h("h1", null, "Containers"), tools), containers.element);
+    const troubles = h("div", { class: "part", "aria-live": "polite" });
+    replace(page, h("div", { class: "head" }, h("h1", null, "Containers"), tools), troubles, containers.element);
+    const load = async () => {
+      await Promise.all([containers.load(), showTroubles(troubles, signal)]);
+    };
 
-    await containers.load();
-    followFleet(() => containers.load(), { signal, tell: tellLive });
+    await load();
+    followFleet(load, { signal, tell: tellLive });
   };
+}
+
+/**
+ * Say what is wrong with clusters; that they can't be read the list itself says.
+ *
+ * @param {HTMLElement} place
+ * @param {AbortSignal} signal
+ */
+async function showTroubles(place, signal) {
+  try {
+    const { items } = await list("/api/v1/clusters", { wanted: MOST_CLUSTERS, signal });
+    const notices = troublesOf(items);
+    const now = notices.map((each) => each.textContent).join("\n");
+    if (place.dataset.shown !== now) {
+      place.dataset.shown = now;
+      replace(place, notices);
+    }
+  } catch (error) {
+    if (!signal.aborted && /** @type {any} */ (error).status === undefined) {
+      throw error;
+    }
+  }
 }
 
 /** @param {import("../api.js").Container} container */
@@ -50,7 +79,7 @@ function newLink() {
 
 /** @param {import("../api.js").Container} container */
 function row(container) {
-  const links = (container.services ?? []).filter((each) => each.url && !each.is_system);
+  const links = isLive(container) ? (container.services ?? []).filter((each) => each.url && !each.is_system) : [];
   return h("tr", { "data-key": container.id },
     h("th", { scope: "row" },
       h("a", { href: `#/containers/${container.id}` }, container.hostname),
@@ -58,7 +87,7 @@ function row(container) {
     cell("State", h("span", { class: "badges" }, stateBadges(container))),
     cell("Address", container.address ? h("code", null, container.address) : "–"),
     cell("Services", links.length
-      ? links.map((each) => h("div", { class: "service" }, webLink(/** @type {string} */ (each.url))))
+      ? links.map((each) => h("div", { class: "service" }, webLink(/** @type {string} */ (each.url), true)))
       : "–"),
     cell("Template", container.template ?? "–"),
     cell("Node", container.node));
@@ -67,7 +96,7 @@ function row(container) {
 /** @param {import("../api.js").Container} container */
 function stateBadges(container) {
   const isBusy = container.lifecycle === "creating" || container.lifecycle === "deleting";
-  const state = container.lifecycle === "ready" ? badge(container.power) : badge(container.lifecycle);
+  const state = container.lifecycle === "ready" ? powerBadge(container) : badge(container.lifecycle);
   const warnings = (container.warnings ?? []).map((warning) =>
     h("span", { class: "badge warn", title: warningWords(warning) }, warning));
   return [

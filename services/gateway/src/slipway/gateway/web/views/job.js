@@ -7,6 +7,7 @@ import { h, icon, replace } from "../dom.js";
 import { evidence } from "../failure.js";
 import { followJob } from "../live.js";
 import { LogPane } from "../log.js";
+import { isLive } from "../looks.js";
 import { card, facts, jobBadge, loading, problemBox, serviceList, warningList } from "../parts.js";
 import { ProgressView } from "../progress.js";
 import { newStory, tell } from "../story.js";
@@ -155,7 +156,7 @@ class JobView {
         ["Node", container.node],
         ["Address", container.address && h("code", null, container.address)],
       ]),
-      h("h3", null, "Services"), serviceList(container),
+      h("h3", null, "Services"), serviceList(container, isLive(container)),
       h("h3", null, "Credentials"), credentialList(container, this.signal));
   }
 

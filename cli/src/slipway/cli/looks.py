@@ -1,0 +1,44 @@
+"""How old what is shown is, and what is wrong with the hosts: nothing unseen is told as if it were seen."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+FRESH = timedelta(seconds=15)
+"""What was looked at longer ago is the past."""
+
+
+def is_live(container: Mapping[str, Any]) -> bool:
+    """Whether addresses in a container lead somewhere: it is ready, and ran when it was last looked at."""
+    return (container["lifecycle"], container["power"]) == ("ready", "running")
+
+
+def state_of(state: str, seen: Mapping[str, Any], now: datetime) -> str:
+    """Give a state, with the time when it was last so unless that is now."""
+    at = seen.get("looked_at")
+    if at is None:
+        return f"{state}, not seen" if seen.get("trouble") else state
+    moment = datetime.fromisoformat(at)
+    if now - moment <= FRESH:
+        return state
+    there = moment.astimezone()
+    is_today = there.date() == now.astimezone().date()
+    return f"{state}, last seen {there:%H:%M}" if is_today else f"{state}, last seen {there:%Y-%m-%d %H:%M}"
+
+
+def troubles_of(clusters: list[dict[str, Any]]) -> Iterator[str]:
+    """Say what is wrong with clusters and their nodes, since when, and what to do about it."""
+    for cluster in clusters:
+        trouble = cluster.get("trouble")
+        if trouble:
+            yield _told(f"Cluster {cluster['name']}", trouble)
+        for node in cluster["nodes"]:
+            own = node.get("trouble")
+            if own and (trouble is None or own["code"] != trouble["code"]):
+                yield _told(f"Node {node['node']} of {cluster['name']}", own)
+
+
+def _told(what: str, trouble: Mapping[str, Any]) -> str:
+    since = datetime.fromisoformat(trouble["since"]).astimezone()
+    words = f"{what}: {trouble['message']} {trouble['remedy']}"
+    return f"{words} (since {since:%Y-%m-%d %H:%M:%S}, {trouble['code']})"

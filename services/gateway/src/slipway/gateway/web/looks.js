@@ -1,0 +1,79 @@
+/**
+ * How old what is shown is, and what keeps it from being looked at: a state that was not seen just now is never
+ * shown as if it were. Ages are those of the server's clock.
+ */
+
+import { serverNow } from "./api.js";
+import { h, icon } from "./dom.js";
+import { badge, when } from "./parts.js";
+import { exactly, timeOf } from "./words.js";
+
+/** What was looked at longer ago is the past. */
+const FRESH_MS = 15000;
+
+/** @typedef {import("./api.js").Trouble} Trouble */
+
+/**
+ * Whether something was seen just now; what is not known to be old counts as new.
+ *
+ * @param {{looked_at?: string | null, trouble?: Trouble | null}} seen
+ */
+export function isFresh({ looked_at: at, trouble }) {
+  return at ? serverNow() - Date.parse(at) <= FRESH_MS : !trouble;
+}
+
+/**
+ * Whether addresses in a container lead somewhere: it is ready, and ran when it was last looked at.
+ *
+ * @param {{lifecycle: string, power: string}} container
+ */
+export function isLive({ lifecycle, power }) {
+  return lifecycle === "ready" && power === "running";
+}
+
+/**
+ * A container's power as a badge: in colour only if it was seen just now.
+ *
+ * @param {import("./api.js").Container} container
+ */
+export function powerBadge(container) {
+  return isFresh(container) ? badge(container.power) : agedBadge(container.power, container.looked_at);
+}
+
+/**
+ * A state with the time when it was last so.
+ *
+ * @param {string} state
+ * @param {string | null | undefined} at
+ */
+export function agedBadge(state, at) {
+  return h("span", { class: "badge aged", title: at ? exactly(at) : "It has not been looked at yet." },
+    at ? `${state}, last seen ${timeOf(at)}` : `${state}, not seen`);
+}
+
+/**
+ * What is wrong, since when, and what to do about it.
+ *
+ * @param {Trouble} trouble
+ * @param {any} [what] whose it is
+ */
+export function troubleNotice({ code, since, message, remedy }, what) {
+  return h("div", { class: "notice bad" }, icon("alert"),
+    h("div", { class: "notice-body" },
+      h("p", { class: "notice-title" }, what, what && ": ", message),
+      h("p", null, remedy),
+      h("p", { class: "fine" }, h("code", null, code), " · since ", when(since))));
+}
+
+/**
+ * What is wrong with clusters and their nodes now.
+ *
+ * @param {import("./api.js").Cluster[]} clusters
+ */
+export function troublesOf(clusters) {
+  return clusters.flatMap(({ name, trouble, nodes = [] }) => [
+    trouble && troubleNotice(trouble, `Cluster ${name}`),
+    ...nodes.map((node) => node.trouble && node.trouble.code !== trouble?.code
+      && troubleNotice(node.trouble, `Node ${node.node}`)),
+  ]).filter(Boolean);
+}

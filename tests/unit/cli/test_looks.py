@@ -1,0 +1,52 @@
+"""What was not seen just now is told with the time when it was."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from slipway.cli.looks import is_live, state_of, troubles_of
+
+NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+TROUBLE = {
+    "code": "cluster.unreachable",
+    "since": NOW.isoformat(),
+    "message": "It does not answer.",
+    "remedy": "See whether it runs.",
+}
+
+
+def test_a_state_has_its_age() -> None:
+    """Fresh ones are told plainly; others with the time of the last look, or that there was none."""
+    recent, old = ((NOW - timedelta(seconds=age)).isoformat() for age in (5, 60))
+
+    assert state_of("running", {"looked_at": recent}, NOW) == "running"
+    assert state_of("running", {"looked_at": old}, NOW).startswith("running, last seen ")
+    assert state_of("running", {"looked_at": None, "trouble": TROUBLE}, NOW) == "running, not seen"
+    assert state_of("running", {}, NOW) == "running"
+
+
+def test_a_trouble_is_told_with_its_remedy() -> None:
+    """Of a cluster and of its nodes; the same one once."""
+    nodes = [
+        {"node": "pve1", "trouble": TROUBLE},
+        {"node": "pve2", "trouble": {**TROUBLE, "code": "node.gone"}},
+    ]
+    told = [*troubles_of([{"name": "home", "trouble": TROUBLE, "nodes": nodes}])]
+
+    assert [each.partition(":")[0] for each in told] == ["Cluster home", "Node pve2 of home"]
+    assert "It does not answer. See whether it runs." in told[0]
+    assert "cluster.unreachable" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "power", "expected"),
+    [
+        ("ready", "running", True),
+        ("ready", "stopped", False),
+        ("ready", "unknown", False),
+        ("deleted", "running", False),
+    ],
+)
+def test_only_what_runs_is_offered(lifecycle: str, power: str, expected: bool) -> None:  # noqa: FBT001
+    """A link to anything else leads nowhere."""
+    assert is_live({"lifecycle": lifecycle, "power": power}) is expected
