@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from slipway.lab.faults import NodeDies
+from support.command_line import slipway
 from support.lab import cleared, lab_of, ordered, until
 from support.stack import RunningStack, create, done, running_stack, stack_folder, story
 
@@ -73,13 +74,18 @@ async def test_a_cluster_that_was_taken_out_and_added_again_has_its_containers(t
         body = lab_body(two)
 
         plan = await api.delete("/api/v1/clusters/lab", params={"plan": "true"})
+        shown = await slipway(two, "remove-cluster", "lab", "--plan")
+        unasked = await slipway(two, "remove-cluster", "lab")
         removed = await api.delete("/api/v1/clusters/lab")
+        gone = await slipway(two, "remove-cluster", "lab", "--yes")
         forgotten = (await api.get(container)).json()
         added = await api.post("/api/v1/clusters", json=body)
 
         assert plan.status_code == httpx.codes.OK, plan.text
         assert plan.json()["containers"] == removed.json()["containers"]
         assert (plan.json()["is_removed"], removed.json()["is_removed"]) == (False, True)
+        assert (shown[0], "stays" in shown[1]) == (0, True), shown[1]
+        assert (unasked[0], gone[0]) == (2, 0), (unasked[1], gone[1])
         assert forgotten["is_forgotten"]
         assert added.status_code == httpx.codes.CREATED, added.text
 

@@ -55,13 +55,19 @@ class RemovalStore:
         self._database = database
 
     async def plan(self, query: RemoveCluster) -> ClusterRemoval:
-        """Tell what a cluster holds.
+        """Tell what a cluster holds, or held if it is removed already.
 
         Raises:
             ClusterBusy: if it could not be removed now; names the jobs.
         """
         async with self._database.begin() as connection:
-            row = await find_cluster(connection, query.cluster)
+            try:
+                row = await find_cluster(connection, query.cluster)
+            except ClusterNotFound:
+                gone = await _removed(connection, query.cluster)
+                if gone is None:
+                    raise
+                return gone
             await _refuse_busy(connection, row)
             return await _held(connection, row, await _containers(connection, row), is_removed=False)
 
