@@ -8,6 +8,13 @@ from typing import Any
 from pydantic import SecretStr
 
 from slipway.contracts import containers, jobs, stories, templates
+from slipway.contracts.health import (
+    GetCatalogHealth,
+    GetInventoryHealth,
+    GetMonitorHealth,
+    GetProvisionerHealth,
+    Health,
+)
 from slipway.contracts.message import Query
 from slipway.contracts.problems import Conflict, FieldError, Invalid, NotFound
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Power, Sealed
@@ -36,11 +43,14 @@ class Others:
     states: dict[str, JobState] = field(default_factory=lambda: {"job-1": JobState.RUNNING})
     refusal: str = "job.ended"
     """What a cancel is refused with."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """What these services lack."""
     ended_at: datetime | None = None
     """When the jobs ended that have; else long ago."""
 
     def as_inventory(self, bus: Bus) -> None:
         """Answer what the gateway asks inventory."""
+        bus.answer(GetInventoryHealth, self.on_health)
         bus.answer(jobs.GetJob, self.on_job)
         bus.answer(jobs.ListJobs, self.on_jobs)
         bus.answer(stories.GetStory, self.on_story)
@@ -53,8 +63,21 @@ class Others:
 
     def as_catalog(self, bus: Bus) -> None:
         """Answer what the gateway asks catalog."""
+        bus.answer(GetCatalogHealth, self.on_health)
         bus.answer(templates.GetTemplate, self.on_template)
         bus.answer(templates.ListTemplates, self.on_templates)
+
+    def as_provisioner(self, bus: Bus) -> None:
+        """Be there."""
+        bus.answer(GetProvisionerHealth, self.on_health)
+
+    def as_monitor(self, bus: Bus) -> None:
+        """Be there."""
+        bus.answer(GetMonitorHealth, self.on_health)
+
+    async def on_health(self, _query: Query[Health], _call: Call) -> Health:
+        """Say what is missing."""
+        return Health(missing=self.missing)
 
     def opened(self, sealed: Sealed, *, field: str) -> str:
         """Open as inventory does."""

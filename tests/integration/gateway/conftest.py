@@ -25,6 +25,8 @@ async def others(tmp_path: Path, make_bus: MakeBus) -> Others:
     others = Others(generate(tmp_path / "keys"))
     await make_bus("inventory", others.as_inventory)
     await make_bus("catalog", others.as_catalog)
+    await make_bus("provisioner", others.as_provisioner)
+    await make_bus("monitor", others.as_monitor)
     return others
 
 

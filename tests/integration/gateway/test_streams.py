@@ -172,3 +172,27 @@ async def test_a_kept_story_is_told_when_the_bus_has_forgotten(
     assert lost.seen[1:] == before.seen
     assert again.status_code == httpx.codes.NO_CONTENT
     assert (await user.get(LOG)).text == log_before != ""
+
+
+async def test_a_part_that_lacks_something_is_told_to_viewers(
+    user: httpx.AsyncClient, others: Others
+) -> None:
+    """Also to who comes later; once it is back nothing is away. No id goes with it."""
+    early, late = Viewer(user, "/api/v1/events"), Viewer(user, "/api/v1/events")
+    watching = asyncio.create_task(early.read(most=2))
+    await until(lambda: early.comments > 0)
+
+    others.missing["postgres"] = "does not answer in time"
+    await until(lambda: len(early.seen) == 1)
+    known = early.last_id
+    await asyncio.wait_for(late.read(most=1), 10)
+    ready = (await user.get("/readyz")).json()
+    others.missing.clear()
+    await asyncio.wait_for(watching, 10)
+
+    told = [json.loads(event.data)["parts"] for event in early.seen]
+    assert [event.name for event in (*early.seen, *late.seen)] == ["trouble"] * 3
+    assert sorted(told[0]) == ["catalog", "inventory", "monitor", "provisioner"]
+    assert told[0]["inventory"]["message"] == "postgres: does not answer in time"
+    assert (told[1], early.last_id) == ({}, known)
+    assert (ready["status"], sorted(ready["degraded"])) == ("degraded", sorted(told[0]))

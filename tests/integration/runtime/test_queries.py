@@ -1,17 +1,20 @@
 """Queries over a real bus: an answer always comes, and soon."""
 
 import asyncio
+import os
+import signal
 import time
 from datetime import timedelta
 
 import pytest
 
+from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.contracts.message import Done, Value
 from slipway.contracts.problems import Conflict, NotFound, Problem, ProblemKind, SlipwayError, Unavailable
 from slipway.runtime import clock
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call, using
-from slipway.runtime.problems import DeadlineExceeded, ServiceUnavailable
+from slipway.runtime.problems import BusUnavailable, DeadlineExceeded, ServiceUnavailable
 from support.nats import MakeBus
 from support.words import Change, Echo, Echoed
 
@@ -249,3 +252,24 @@ async def test_errors_carry_their_kind_over_the_wire(make_bus: MakeBus) -> None:
 
     with pytest.raises(Conflict):
         await gateway.ask(Change())
+
+
+async def test_a_frozen_bus_is_named_and_is_there_again_at_once(
+    make_bus: MakeBus, nats_server: EmbeddedNats
+) -> None:
+    """Silence is not told as the service's; nothing has to be connected anew once the server goes on."""
+    await make_bus("inventory", lambda bus: bus.answer(Echo, echo))
+    gateway = await make_bus("gateway")
+
+    os.kill(nats_server.server.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(BusUnavailable, match="message bus does not answer"):
+            await gateway.ask(Echo(text="lost"), timeout=timedelta(seconds=0.5))
+        with pytest.raises(BusUnavailable, match="does not answer"):
+            await gateway.ping()
+    finally:
+        os.kill(nats_server.server.pid, signal.SIGCONT)
+    await gateway.ping()
+    reply = await gateway.ask(Echo(text="back"), timeout=timedelta(seconds=2))
+
+    assert reply.text == "back"

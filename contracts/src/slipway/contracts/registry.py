@@ -12,6 +12,7 @@ from slipway.contracts import (
     configs,
     containers,
     guests,
+    health,
     jobs,
     kept,
     parked,
@@ -102,6 +103,10 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
         kept.ListBackups: ("gateway",),
         templates.ListTemplates: ("gateway",),
         templates.GetTemplate: ("gateway", "inventory"),
+        health.GetInventoryHealth: ("gateway",),
+        health.GetProvisionerHealth: ("gateway",),
+        health.GetMonitorHealth: ("gateway",),
+        health.GetCatalogHealth: ("gateway",),
     }
 )
 """Who may ask each query; it is answered by the service named in its subject."""

@@ -16,10 +16,14 @@ from slipway.contracts.problems import Problem, TooLarge, Unavailable, to_error
 from slipway.runtime import clock, metrics
 from slipway.runtime import headers as h
 from slipway.runtime.call import Call, current
+from slipway.runtime.connection import reach
 from slipway.runtime.problems import BusUnavailable, DeadlineExceeded, ServiceUnavailable
 
 GRACE_SECONDS = 0.25
 """How much longer than the deadline the asker listens, so that it hears why there is no answer."""
+
+REACH_SECONDS = 0.5
+"""How long the bus may take to show that it is there, once an answer did not come."""
 
 ReplyT = TypeVar("ReplyT", bound=Value)
 
@@ -67,6 +71,7 @@ class Asker:
         except NoRespondersError as error:
             raise ServiceUnavailable(f"The service {service} is not running.", service=service) from error
         except TimeoutError as error:
+            await self._refuse_if_away()
             raise ServiceUnavailable(
                 f"The service {service} did not answer in time.", service=service
             ) from error
@@ -75,6 +80,13 @@ class Asker:
         except (NatsError, OSError) as error:
             raise BusUnavailable("The bus can't be reached.") from error
         return _Reply(answer.body, dict(answer.headers))
+
+    async def _refuse_if_away(self) -> None:
+        """Raise `BusUnavailable` unless the bus itself answers: silence is not the service's fault then."""
+        try:
+            await reach(self._broker.connection, within_seconds=REACH_SECONDS)
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable("The message bus does not answer.") from error
 
 
 class _Reply:

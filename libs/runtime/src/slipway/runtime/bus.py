@@ -24,7 +24,7 @@ from slipway.contracts.problems import Problem, Unavailable
 from slipway.runtime import headers as h
 from slipway.runtime.answering import AnsweredSubject, QueryHandler, raw_body
 from slipway.runtime.asking import Asker
-from slipway.runtime.connection import inbox_prefix, make_broker
+from slipway.runtime.connection import inbox_prefix, make_broker, reach
 from slipway.runtime.consuming import Delivery, MessageHandler, Registration, Workbench
 from slipway.runtime.logs import get_logger
 from slipway.runtime.pacing import PacedSubscription
@@ -130,7 +130,7 @@ class Bus:
         await self._persist(self._begin)
         with contextlib.suppress(NatsError, OSError, TimeoutError):
             # Whoever asks from now on is heard: the server knows the subscriptions.
-            await self.connection.flush(timeout=2)
+            await reach(self.connection, within_seconds=2)
         with contextlib.suppress(NatsError, OSError, TimeoutError):
             await self._watch.measure()
         self._is_usable = True
@@ -153,7 +153,7 @@ class Bus:
         if not self._is_usable:
             raise BusUnavailable("The bus is not connected, or its topology is missing.")
         try:
-            await self.connection.flush(timeout=2)
+            await reach(self.connection, within_seconds=2)
         except (NatsError, OSError, TimeoutError) as error:
             raise BusUnavailable("The bus does not answer.") from error
         if not self.connection.is_connected:

@@ -4,22 +4,41 @@ It never gives up: it reconnects without end, notices a dead peer within half a 
 library closes for good after all, the process ends with status 1 so that its supervisor starts a new one.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
 from faststream import AckPolicy
 from faststream.nats import NatsBroker, NatsNKey
 from faststream.security import BaseSecurity
+from nats.aio.client import Client
+from nats.errors import NoRespondersError
 
 from slipway.runtime.logs import get_logger
 from slipway.runtime.settings import ServiceSettings
 
 log = get_logger()
 
+_ANYTHING = "$JS.API.INFO"
+"""A question that everyone may ask the server."""
+
 
 def inbox_prefix(service: str) -> str:
     """Name the private inboxes of a service; nobody else may listen there."""
     return f"_INBOX_{service}"
+
+
+async def reach(connection: Client, *, within_seconds: float) -> None:
+    """Return once the server has answered: it has heard all that was said on this connection before.
+
+    Never by the client's own `flush`: after one that ran out of time, the late answer ends the client's
+    reading (nats-py 2.16, observed), and from then on `flush` succeeds without asking anybody.
+
+    Raises:
+        NatsError, OSError, TimeoutError: if it did not answer.
+    """
+    with contextlib.suppress(NoRespondersError):
+        await connection.request(_ANYTHING, timeout=within_seconds)
 
 
 def servers_of(settings: ServiceSettings) -> Sequence[str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import uvicorn
 
+from slipway.contracts.health import Health
 from slipway.runtime import metrics
 from slipway.runtime.logs import get_logger
 from slipway.runtime.problems import problem_of
@@ -87,6 +88,11 @@ class HealthApp:
         elif scope["type"] == "http":
             await _reply(send, HTTPStatus.NOT_FOUND, "text/plain", b"not found\n")
 
+    async def health(self) -> Health:
+        """Say what is missing and what is short, as `/readyz` does."""
+        missing = {"service": "is stopping"} if self.stopping else await self._shared()
+        return Health(missing=missing, degraded=self._shortages())
+
     async def missing(self) -> dict[str, str]:
         """Ask everything the service needs; tell what does not answer, and why."""
         names = list(self._pings)
@@ -118,12 +124,10 @@ class HealthApp:
         self._checked_until = asyncio.get_running_loop().time() + lasts
 
     async def _readyz(self, _headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str, bytes]:
-        missing = {"service": "is stopping"} if self.stopping else await self._shared()
-        status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
-        degraded = dict(self._shortages())
-        word = "not ready" if missing else "degraded" if degraded else "ready"
-        body = {"status": word, "missing": missing, "degraded": degraded}
-        return status, "application/json", json.dumps(body).encode()
+        found = await self.health()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if found.missing else HTTPStatus.OK
+        word = "not ready" if found.missing else "degraded" if found.degraded else "ready"
+        return status, "application/json", json.dumps({"status": word, **found.model_dump()}).encode()
 
     async def _metrics(self, headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str, bytes]:
         if self._token_file is None and not _is_loopback(self._host):

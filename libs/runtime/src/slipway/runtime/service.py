@@ -13,9 +13,12 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable
 
+from slipway.contracts.health import HEALTH_OF, Health
+from slipway.contracts.message import Query
 from slipway.contracts.problems import Unavailable
 from slipway.runtime import metrics
 from slipway.runtime.bus import Bus
+from slipway.runtime.call import Call
 from slipway.runtime.ending import end
 from slipway.runtime.health import Asgi, HealthApp, HealthServer, Ping, Shortages, WhenReady
 from slipway.runtime.logs import get_logger
@@ -54,6 +57,9 @@ class Service:
         self._background: dict[str, Work] = {"bus": bus.watch}
         self._on_start: list[Work] = []
         self._on_stop: list[Work] = []
+        self._health: HealthApp | None = None
+        if name in HEALTH_OF:
+            bus.answer(HEALTH_OF[name], self._tell_health)
 
     def ping(self, name: str, check: Ping) -> None:
         """Make readiness depend on a check that raises when it fails."""
@@ -87,7 +93,7 @@ class Service:
         """Run until told to stop; return the exit status."""
         behind = WhenReady(self.app, self.ready) if self.app is not None else None
         pings = self.pings | self._own_pings
-        health = HealthApp(self.settings, pings, behind=behind, shortages=self.shortages)
+        health = self._health = HealthApp(self.settings, pings, behind=behind, shortages=self.shortages)
         server = HealthServer(health, self.settings)
         await server.start()
         self.port = server.port
@@ -105,6 +111,9 @@ class Service:
         failed = broke or lost.done()
         await end(lost, stop)
         return 1 if failed else 0
+
+    async def _tell_health(self, _query: Query[Health], _call: Call) -> Health:
+        return await self._health.health() if self._health is not None else Health()
 
     async def _start(self) -> list[asyncio.Task[None]]:
         for act in self._on_start:

@@ -6,6 +6,7 @@ from slipway.gateway.auth import Auth
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.api import build_api
 from slipway.gateway.http.front import Front
+from slipway.gateway.outages import Outages
 from slipway.gateway.relay import Relay
 from slipway.gateway.replay import Replay
 from slipway.gateway.settings import GatewaySettings
@@ -39,6 +40,9 @@ def assemble(settings: GatewaySettings) -> Service:
     service.app = Front(bus, api, streams, auth, body_within=settings.request_timeout)
     service.ping("postgres", tables.ping)
     service.ping_own_work("events", relay.ping)
+    outages = Outages(bus, dict(service.pings), lambda event, lasts: relay.tell_all(event, lasts=lasts))
+    service.tell_shortages(outages.shortages)
+    service.background("outages", outages.run)
     service.on_start(auth.load)
     service.background("relay", relay.run)
     service.on_stop(tables.dispose)

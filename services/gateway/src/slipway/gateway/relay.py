@@ -25,6 +25,7 @@ from prometheus_client import Counter, Gauge
 
 from slipway.contracts.problems import Unavailable
 from slipway.runtime.bus import Bus
+from slipway.runtime.connection import reach
 from slipway.runtime.logs import get_logger
 from slipway.runtime.metrics import REGISTRY
 from slipway.runtime.problems import BusUnavailable
@@ -91,6 +92,7 @@ class Viewer:
     """Set when too much waited; nothing newer is given any more, so that there is no hole."""
     _waiting: list[Item] = field(default_factory=list)
     _bytes: int = 0
+    _notice: bytes | None = None
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -116,6 +118,16 @@ class Viewer:
         self._waiting.append(item)
         self._bytes += len(item.frame)
         self._woken.set()
+
+    def tell(self, notice: bytes) -> None:
+        """Let them be told something that is no stored event; a newer one takes its place."""
+        self._notice = notice
+        self._woken.set()
+
+    def take_notice(self) -> bytes | None:
+        """Give what they are to be told."""
+        notice, self._notice = self._notice, None
+        return notice
 
     @property
     def is_finished(self) -> bool:
@@ -151,6 +163,7 @@ class Relay:
         self._kept: deque[Item] = deque(maxlen=KEPT)
         self._jobs: dict[str, set[Viewer]] = {}
         self._fleet: set[Viewer] = set()
+        self._notice: bytes | None = None
         self.attached = asyncio.Event()
         """Set once events arrive."""
 
@@ -158,6 +171,12 @@ class Relay:
         """Raise unless events arrive."""
         if not self.attached.is_set():
             raise NotAttached("The event streams are not connected to the bus yet; try again.")
+
+    def tell_all(self, notice: bytes, *, lasts: bool) -> None:
+        """Tell every viewer something that is no stored event; while it lasts, also those who come."""
+        self._notice = notice if lasts else None
+        for viewer in self._viewers:
+            viewer.tell(notice)
 
     def kept(self, viewer: Viewer, *, after: int, until: int) -> list[Item]:
         """Give what a viewer wants of the newest events."""
@@ -180,7 +199,7 @@ class Relay:
         connection = self._bus.connection
         listening = await connection.subscribe(f"{LIVE_PREFIX}{EVERYTHING}", cb=self._arrived)
         try:
-            await connection.flush()
+            await reach(connection, within_seconds=5)
             await self._look()
             self.attached.set()
             while True:
@@ -201,6 +220,8 @@ class Relay:
         group = self._jobs.setdefault(viewer.job, set()) if viewer.job else self._fleet
         group.add(viewer)
         viewers_open.inc()
+        if self._notice is not None:
+            viewer.tell(self._notice)
         try:
             yield self._last
         finally:

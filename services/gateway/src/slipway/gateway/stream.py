@@ -11,7 +11,8 @@ the bus. A job's stream ends after `done`. Who comes again after that gets 204, 
 away.
 
 A viewer too slow for what happens is dropped: it has ten seconds to take what waits, then its connection is
-cut, and it resumes. Who may look is asked again with each heartbeat; the stream ends when they may no longer.
+cut, and it resumes. What is away of Slipway is told as the event `trouble`, which has no id. Who may look is
+asked again with each heartbeat; the stream ends when they may no longer.
 """
 
 import asyncio
@@ -124,6 +125,8 @@ class EventStreams:
         asked_at = began_at = clock()
         while lasts is None or clock() - began_at < lasts.total_seconds():
             taken = await viewer.take(within_seconds=pause)
+            if (notice := viewer.take_notice()) is not None:
+                await _send(send, notice)
             if clock() - asked_at >= pause:
                 if not await _may(may_look):
                     return

@@ -2,6 +2,7 @@
 
 import { request } from "./api.js";
 import { h, replace } from "./dom.js";
+import { awayWords, showOutages, watchOutages } from "./outages.js";
 import { problemBox, toast } from "./parts.js";
 import { Router } from "./router.js";
 import { clustersView } from "./views/clusters.js";
@@ -21,11 +22,35 @@ const byId = (id) => document.getElementById(id);
 /** @type {Record<string, string>} */
 const LIVE_WORDS = { live: "Live", connecting: "Connecting", lost: "Reconnecting" };
 
+let streamState = "";
+/** @type {import("./outages.js").Outage[]} */
+let outages = [];
+
 /** @param {string} state */
 function tellLive(state) {
+  streamState = state;
+  showState();
+}
+
+/** A stream may be open and silent: what is away goes before what it says of itself. */
+function showState() {
+  const away = awayWords(outages);
   const live = byId("live");
-  live.dataset.state = state;
-  live.textContent = LIVE_WORDS[state] ?? "";
+  live.dataset.state = away ? "lost" : streamState;
+  live.textContent = away || (LIVE_WORDS[streamState] ?? "");
+}
+
+/** Of who is signed in: ends with the session. */
+let watching = new AbortController();
+
+function watchParts() {
+  watching.abort();
+  watching = new AbortController();
+  watchOutages((found) => {
+    outages = found;
+    showState();
+    showOutages(byId("outages"), found);
+  }, watching.signal);
 }
 
 const router = new Router(byId("main"), [
@@ -42,7 +67,9 @@ let isAsking = false;
 
 function signIn() {
   actor = null;
+  watching.abort();
   byId("bar").hidden = true;
+  byId("outages").hidden = true;
   router.open({ pattern: /^/, title: "Sign in", view: signInView(enter) });
 }
 
@@ -67,6 +94,7 @@ function enter(session) {
   actor = session.actor;
   byId("bar").hidden = false;
   byId("who").textContent = actor;
+  watchParts();
   show();
 }
 

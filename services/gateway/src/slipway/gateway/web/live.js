@@ -109,6 +109,7 @@ export function followFleet(changed, { signal, tell }) {
   const poll = setInterval(() => document.hidden || changed(), POLL_MS);
   document.addEventListener("visibilitychange", () => document.hidden || soon(), { signal });
   document.addEventListener("signed-in", soon, { signal });
+  document.addEventListener("back", soon, { signal });
   signal.addEventListener("abort", () => {
     clearTimeout(timer);
     clearInterval(poll);

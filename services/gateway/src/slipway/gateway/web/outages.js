@@ -1,0 +1,104 @@
+/**
+ * Which part of Slipway is away. The gateway is asked every few seconds while the page is seen: its stream may
+ * be open and silent, and a gateway that is frozen says nothing at all.
+ */
+
+import { h, icon, replace } from "./dom.js";
+
+const LOOK_MS = 4000;
+const PATIENCE_MS = 4000;
+
+/** @type {Record<string, string>} */
+const NAMES = {
+  bus: "message bus", postgres: "database", events: "event streams", catalog: "template catalog", page: "Slipway itself",
+};
+/** A part that is there, and short of something. */
+const SHORT = "bus.full";
+
+/** @typedef {{name: string, message: string, since: Date}} Outage */
+
+/**
+ * Look until the signal, and tell whenever something changed.
+ *
+ * @param {(outages: Outage[]) => void} tell
+ * @param {AbortSignal} signal
+ */
+export function watchOutages(tell, signal) {
+  /** @type {Map<string, Outage>} */
+  let known = new Map();
+  let isLooking = false;
+  const look = async () => {
+    if (isLooking || document.hidden) {
+      return;
+    }
+    isLooking = true;
+    const found = await ask();
+    isLooking = false;
+    const outages = new Map(Object.entries(found).map(([name, message]) =>
+      [name, { name, message, since: known.get(name)?.since ?? new Date() }]));
+    const isChanged = [...outages.keys()].join() !== [...known.keys()].join();
+    const isBack = [...known.keys()].some((name) => !outages.has(name));
+    known = outages;
+    if (isChanged) {
+      tell([...outages.values()]);
+    }
+    if (isBack) {
+      document.dispatchEvent(new CustomEvent("back"));
+    }
+  };
+  const timer = setInterval(look, LOOK_MS);
+  document.addEventListener("visibilitychange", look, { signal });
+  signal.addEventListener("abort", () => clearInterval(timer));
+  look();
+}
+
+/** @returns {Promise<Record<string, string>>} why, by part */
+async function ask() {
+  try {
+    const answer = await fetch("/readyz", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    const { missing = {}, degraded = {} } = await answer.json();
+    return { ...missing, ...degraded };
+  } catch {
+    return { page: "It can't be reached. Check that it runs and that this machine is online." };
+  }
+}
+
+/**
+ * What the bar says beside the stream's own state; empty while all is there.
+ *
+ * @param {Outage[]} outages
+ */
+export function awayWords(outages) {
+  const away = outages.filter(({ name }) => name !== SHORT);
+  return away.length ? `Away: ${away.map(named).join(", ")} since ${clock(away[0].since)}` : "";
+}
+
+/**
+ * Say above the page what is away, and what that means.
+ *
+ * @param {HTMLElement} place
+ * @param {Outage[]} outages
+ */
+export function showOutages(place, outages) {
+  place.hidden = outages.length === 0;
+  const isAway = outages.some(({ name }) => name !== SHORT);
+  replace(place, outages.length === 0 ? [] : h("div", { class: "notice warn" }, icon("alert"), h("div", null,
+    outages.map((each) => h("p", null, each.name === SHORT ? each.message : sentence(each))),
+    isAway && h("p", null, "What is shown may be old. Nothing that was accepted is lost; this page goes on by itself."))));
+}
+
+/** @param {Outage} outage */
+function sentence(outage) {
+  const name = named(outage);
+  return `${name.charAt(0).toUpperCase()}${name.slice(1)}: away since ${clock(outage.since)}. ${outage.message}`;
+}
+
+/** @param {Outage} outage */
+function named({ name }) {
+  return NAMES[name] ?? name;
+}
+
+/** @param {Date} moment */
+function clock(moment) {
+  return moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+}
