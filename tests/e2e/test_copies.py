@@ -70,10 +70,10 @@ async def test_clone_of_a_snapshot(api: httpx.AsyncClient, container: dict[str, 
 
     body = {"hostname": f"copy-{secrets.token_hex(3)}", "snapshot": "golden", "vmid": 7000}
     events = await done(api, f"{path}/clone", body)
-    again = await done(api, f"{path}/snapshot", {"snapshot": "golden"})
+    again = await api.post(f"/api/v1/{path}/snapshot", json={"snapshot": "golden"})
 
     assert events[-1].content["vmid"] == 7000
-    assert "nothing to do" in messages(again)
+    assert (again.status_code, again.json()["code"]) == (409, "snapshot.exists")
 
 
 async def test_config(api: httpx.AsyncClient, container: dict[str, Any]) -> None:
@@ -88,12 +88,15 @@ async def test_config(api: httpx.AsyncClient, container: dict[str, Any]) -> None
 
     changed = await done(api, f"{path}/configure", body)
     again = await done(api, f"{path}/configure", body)
-    spec = (await api.get(f"/api/v1/{path}")).json()["spec"]
+    found = (await api.get(f"/api/v1/{path}")).json()
+    spec = found["spec"]
 
-    assert "net1, searchdomain" in messages(changed)
-    assert "keyctl, nesting" in messages(changed)
-    assert messages(again)[1:] == ["nothing to do", "nothing to do", None]
-    assert (len(spec["networks"]), spec["features"]) == (2, {"nesting": True, "keyctl": True})
+    assert "net1, searchdomain; after the next restart: searchdomain" in messages(changed)
+    assert "keyctl, nesting; after the next restart: features, searchdomain" in messages(changed)
+    waiting = "nothing to do; after the next restart: features, searchdomain"
+    assert messages(again)[1:3] == [waiting, waiting]
+    assert (len(spec["networks"]), spec["features"]) == (2, {"nesting": True})
+    assert {"features", "searchdomain"} <= set(found["pending"])
 
 
 @pytest.mark.parametrize(
