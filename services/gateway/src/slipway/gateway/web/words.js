@@ -93,7 +93,6 @@ const WARNINGS = {
   "config-unread": "Its settings may be others on its host by now; they are read in a moment.",
   "hostname-taken": "On its host it has a new name, which another container of the cluster has here: rename one.",
   "container-lost": "A restore failed after Proxmox had removed it. Restore another backup, or delete it.",
-  "discovery-pending": "Slipway has not looked inside yet; services and passwords appear when it has.",
 };
 
 /**

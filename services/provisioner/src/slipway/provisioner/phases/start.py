@@ -16,6 +16,8 @@ from slipway.proxmox.upid import Upid
 START_DEADLINE = timedelta(minutes=5)
 ADDRESS_SECONDS = 60.0
 READY_SECONDS = 90
+MIRROR_PAUSES = (3.0, 10.0)
+"""Seconds before a package mirror that does not answer is asked again."""
 _PAUSE_SECONDS = 0.3
 Found = Mapping[str, Sequence[IPv4Address | IPv6Address]]
 """The addresses in a guest by interface, link-local ones left out."""
@@ -103,11 +105,13 @@ async def address(work: Work) -> Result:
 
 async def ready(work: Work) -> Result:
     """Wait until its init is done, and make sure that it reaches its package mirror if it needs one."""
-    script = _READY + (_NETWORK if packages.wanted(work) else "")
-    done = await work.pct.script(
-        work.target.vmid, script, (str(READY_SECONDS),), timeout=timedelta(seconds=READY_SECONDS + 60)
-    )
-    told = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    told = await _look_inside(work)
+    for pause in MIRROR_PAUSES if told.get("mirror") == "unreachable" else ():
+        await work.story.tell(f"The package mirror does not answer; tried again in {pause:.0f} s.")
+        await asyncio.sleep(pause)
+        told = await _look_inside(work)
+        if told.get("mirror") != "unreachable":
+            break
     if told.get("init") not in {"running", "degraded"}:
         raise GuestNotReady(
             f"The guest's init is still {told.get('init') or 'silent'} after {READY_SECONDS} s; look into it "
@@ -116,6 +120,14 @@ async def ready(work: Work) -> Result:
     if told.get("mirror") == "unreachable":
         raise _without_network(told)
     return Result(message=f"init is {told['init']}")
+
+
+async def _look_inside(work: Work) -> Mapping[str, str]:
+    script = _READY + (_NETWORK if packages.wanted(work) else "")
+    done = await work.pct.script(
+        work.target.vmid, script, (str(READY_SECONDS),), timeout=timedelta(seconds=READY_SECONDS + 60)
+    )
+    return dict(line.partition("=")[::2] for line in done.stdout.splitlines())
 
 
 def without_address(networks: Sequence[NetworkSpec], found: Found) -> Sequence[tuple[str, int]]:

@@ -24,6 +24,8 @@ CANCEL_GRACE = timedelta(seconds=1)
 """Between TERM and KILL: a cancel is done within two seconds."""
 REBOOT_SECONDS = 60.0
 """How long a guest may be down in the middle of its work."""
+PACKAGE_PAUSES = (3.0, 10.0, 30.0, 60.0, 120.0)
+"""Seconds before an installation is tried again whose trouble passes: a name not found, a lock of others."""
 _LOSSES = 3
 """How often work may die in the guest (a reboot) before the step fails."""
 _RECONNECT_SECONDS = 1.0
@@ -45,14 +47,26 @@ class PackagesFailed(Failed):
 async def install(work: Work, manager: str) -> Result:
     """Install what a manager has to install."""
     names = packages.wanted(work)[manager]
-    code, complaints = await _run(work, packages.install(manager, names), {}, PACKAGES_TIMEOUT)
-    if code != 0:
-        raise PackagesFailed(
-            _told(f"Installing {' '.join(names)} with {manager}", code, complaints),
-            command=packages.command(manager, names),
-            exit_code=code,
+    while True:
+        code, complaints = await _run(work, packages.install(manager, names), {}, PACKAGES_TIMEOUT)
+        if code == 0:
+            return Result(message=f"{len(names)} packages")
+        why, tried = packages.passing(work.story.last_lines), _tried(work)
+        if why is None or tried >= len(PACKAGE_PAUSES):
+            raise PackagesFailed(
+                _told(f"Installing {' '.join(names)} with {manager}", code, complaints),
+                command=packages.command(manager, names),
+                exit_code=code,
+            )
+        pause = PACKAGE_PAUSES[tried]
+        await work.story.tell(
+            f"{why} That may pass: tried again in {pause:.0f} s ({tried + 1} of {len(PACKAGE_PAUSES)})."
         )
-    return Result(message=f"{len(names)} packages")
+        # Work of its own in the guest, whose lines are counted on from those of the former one.
+        heading = await work.heading()
+        await work.remember(tried=str(tried + 1), log_base=str(heading.offset))
+        work.story.last_lines.clear()
+        await asyncio.sleep(pause)
 
 
 async def nothing(_work: Work) -> Result:
@@ -93,7 +107,8 @@ def environment(work: Work) -> Mapping[str, str | SecretStr]:
 
 def key_of(work: Work) -> str:
     """Name the running step's work in the guest: a new owner of the run finds it under the same name."""
-    return f"{work.command.job}.{work.step.name if work.step else ''}"
+    tried = _tried(work)
+    return f"{work.command.job}.{work.step.name if work.step else ''}" + (f".{tried}" if tried else "")
 
 
 async def end(work: Work) -> Absent | Running | Exited:
@@ -127,14 +142,15 @@ async def _run(
 async def _follow(work: Work, log: Log, complaints: deque[str], patience: timedelta) -> int:
     loop = asyncio.get_running_loop()
     ends = loop.time() + patience.total_seconds()
+    base = int(work.facts().get("log_base") or 0)
 
     async def follow() -> int | None:
-        following = work.detached.follow(key_of(work), log.offset, deadline=patience)
+        following = work.detached.follow(key_of(work), log.offset - base, deadline=patience)
         async with contextlib.aclosing(following) as items:
             async for item in items:
                 if isinstance(item, Exited):
                     return item.code
-                await log.add(item.stream.value, item.text, item.end_offset)
+                await log.add(item.stream.value, item.text, base + item.end_offset)
                 if item.stream.value == "stderr":
                     complaints.append(item.text)
         return None
@@ -169,6 +185,11 @@ def _told(what: str, code: int, complaints: list[str]) -> str:
     why = "ran out of its time" if code == TIMED_OUT else f"ended with code {code}"
     last = str(clean("; ".join(line.strip() for line in complaints if line.strip())))[:500]
     return f"{what} {why}: {last}" if last else f"{what} {why}; its log says what it did."
+
+
+def _tried(work: Work) -> int:
+    """Count how often the running step's work was begun anew after a trouble that passes."""
+    return int(work.facts().get("tried") or 0)
 
 
 def _variable(name: str) -> str:

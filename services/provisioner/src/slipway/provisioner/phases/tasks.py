@@ -26,7 +26,7 @@ from slipway.runtime.clock import now
 
 FORGOTTEN: Mapping[str, str] = MappingProxyType({"upid": "", "posted_at": "", "before": ""})
 """What a step knows of its task when it has none."""
-PASSING = frozenset({*FORGOTTEN, "log_base", "task", "task_node", "task_vmid", "clearing"})
+PASSING = frozenset({*FORGOTTEN, "log_base", "task", "task_node", "task_vmid", "clearing", "tried"})
 """What a step keeps of what it has under way: nothing for another job."""
 Post = Callable[[], Awaitable[Upid | None]]
 """Begins a task; None if Proxmox did it at once, without one."""

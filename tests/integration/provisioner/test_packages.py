@@ -1,0 +1,44 @@
+"""Packages: what passes is tried again and said, what does not is told at once."""
+
+from typing import Any
+
+import pytest
+
+from slipway.contracts.containers import PackageSpec
+from slipway.contracts.jobs import RunRecord
+from slipway.contracts.values import JobKind, JobState
+from slipway.lab import faults
+from support.provisioner_side import Ground, status_of
+
+
+async def created(ground: Ground, *names: str) -> RunRecord:
+    """Create a container with packages."""
+    command = await ground.command(JobKind.CREATE)
+    packages = (PackageSpec(manager="apt", names=names),)
+    spec = command.spec.model_copy(update={"packages": packages})
+    return await ground.run(command.model_copy(update={"spec": spec}))
+
+
+@pytest.mark.parametrize("trouble", [faults.DnsFails(attempts=1), faults.AptLocked(lock="lists", seconds=8)])
+async def test_what_passes_is_tried_again(ground: Ground, trouble: Any) -> None:
+    """A name that is not found once, a lock of another apt: the job goes on, and its log has both tries."""
+    ground.lab.faults.order(trouble)
+
+    record = await created(ground, "curl")
+
+    lines = await ground.lines()
+    assert record.state is JobState.SUCCEEDED, record.error
+    assert any("Temporary failure" in line or "Could not get lock" in line for line in lines)
+    assert lines.count("Hit:1 simulated stable InRelease") == 1
+    assert any(line.startswith("Unpacking curl") or "curl" in line for line in lines)
+
+
+async def test_what_does_not_pass_is_told_at_once(ground: Ground) -> None:
+    """A package that there is not is not looked for again."""
+    record = await created(ground, "no-such-package")
+
+    assert record.error is not None
+    assert record.error.code == "packages.failed"
+    assert "Unable to locate package" in record.error.message
+    assert status_of(record, "sync.packages.apt") == "failed"
+    assert (await ground.lines()).count("Hit:1 simulated stable InRelease") == 1
