@@ -1,20 +1,26 @@
 """A look into a guest: what listens there, and which credentials its scripts have saved."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
 import pytest
 
-from slipway.contracts.containers import Container, ContainerSpec
+from slipway.contracts.configs import HostConfig
+from slipway.contracts.containers import Container, ContainerSpec, NetworkSpec
 from slipway.contracts.guests import DiscoverGuest
 from slipway.contracts.values import Lifecycle, Power
+from slipway.lab import faults
+from slipway.monitor.discovery import missing
 from slipway.monitor.pending import PendingScan
 from slipway.monitor.settings import MonitorSettings
 from slipway.proxmox.errors import ContainerMissing, NotRunning
 from slipway.runtime import clock
+from slipway.runtime.ending import end
 from support.inventory_side import CLUSTER, Inventory, Monitor
 from support.lab import api_client, new_container, started
+from support.waiting import until
 
 GUESTS = pytest.mark.parametrize(
     "lab", ["simulated", pytest.param("lxc", marks=[pytest.mark.lxc, pytest.mark.slow])], indirect=True
@@ -92,6 +98,60 @@ async def test_owed_discovery_is_made_up_for(
 
     assert [each.container for each in inventory.stored] == ["k1"]
     assert [each.id for each in inventory.pending] == ["k0"]
+
+
+async def test_a_config_that_others_may_have_changed_is_read(
+    inventory: Inventory, monitor: Monitor, client: httpx.AsyncClient
+) -> None:
+    """Also of a stopped container; nobody waits for the next round once a guest has changed."""
+    await new_container(client, inventory.lab, 100)
+    inventory.unread = [container("k1", 100, Power.STOPPED)]
+    scan = PendingScan(monitor.bus, monitor.discoverer, every=timedelta(hours=1))
+    scan.hurry(CLUSTER, 100)
+
+    scanning = asyncio.create_task(scan.run())
+    await until(lambda: bool(inventory.configs))
+    await end(scanning)
+
+    (stored,) = inventory.configs
+    assert (stored.container, stored.config.power, stored.config.pending) == ("k1", Power.STOPPED, {})
+    assert stored.config.networks[0].bridge == "vmbr0"
+    assert inventory.unread == []
+
+
+async def test_a_guest_that_has_not_come_up_is_looked_at_again(
+    inventory: Inventory, monitor: Monitor, settings: MonitorSettings, client: httpx.AsyncClient
+) -> None:
+    """What is seen of it meanwhile is kept; its config is, too."""
+    await started(client, inventory.lab, 100)
+    inventory.lab.faults.order(faults.NeverReady())
+
+    early = await monitor.discoverer.discover(QUERY)
+    inventory.lab.faults.clear()
+    late = await monitor.discoverer.discover(QUERY)
+
+    assert (early.is_settled, late.is_settled) == (False, True)
+    assert [each.is_settled for each in inventory.stored] == [False, True]
+    assert inventory.configs[0].config.power is Power.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("devices", "own", "owed"),
+    [
+        ([NetworkSpec(ip="dhcp")], (), (4,)),
+        ([NetworkSpec(ip="dhcp")], ("fd00::5",), (4,)),
+        ([NetworkSpec(ip="10.0.0.5/24", ip6="auto")], ("10.0.0.5",), (6,)),
+        ([NetworkSpec(ip="manual"), NetworkSpec()], (), ()),
+        ([NetworkSpec(ip="dhcp", link_down=True)], (), ()),
+    ],
+)
+def test_an_address_that_should_be_there_is_missed(
+    devices: list[NetworkSpec], own: tuple[str, ...], owed: tuple[int, ...]
+) -> None:
+    """By what the config asks for, for each family."""
+    config = HostConfig(read_at=clock.now(), networks=tuple(devices))
+
+    assert missing(config, own) == owed
 
 
 async def test_those_that_are_stopped_hide_no_other(
