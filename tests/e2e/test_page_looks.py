@@ -2,11 +2,14 @@
 
 import re
 import secrets
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from chaos.host import Host
 from playwright.async_api import expect
 
+from slipway.lab.faults import TaskFails
 from support.browser import Browsing
 from support.command_line import slipway
 from support.stack import RunningStack, create, done, story
@@ -14,6 +17,15 @@ from support.stack import RunningStack, create, done, story
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 JOB_MS = 90_000
+
+
+@pytest.fixture
+async def host(stack: RunningStack) -> AsyncIterator[Host]:
+    """The lab, whose faults end with the test."""
+    host = Host(stack.data)
+    yield host
+    await host.clear()
+    await host.aclose()
 
 
 async def test_links_of_what_is_stopped(
@@ -25,14 +37,14 @@ async def test_links_of_what_is_stopped(
     await story(api, accepted["job"]["id"])
     container = accepted["container"]["id"]
     row = page.locator("tr", has=page.get_by_role("link", name=name))
-    link = page.get_by_role("link", name=re.compile("^http://"))
+    link = page.get_by_role("link", name="http://")
     await page.goto("/#/containers")
-    await expect(row.get_by_role("link", name=re.compile("^http://"))).to_be_visible()
+    await expect(row.get_by_role("link", name="http://")).to_be_visible()
     running = await slipway(stack, "show", name)
 
     await done(api, f"containers/{container}/stop")
 
-    await expect(row.get_by_role("link", name=re.compile("^http://"))).to_have_count(0)
+    await expect(row.get_by_role("link", name="http://")).to_have_count(0)
     await page.goto(f"/#/containers/{container}")
     await expect(page.get_by_text("It does not run now")).to_be_visible()
     await expect(link).to_have_count(0)
@@ -57,13 +69,17 @@ async def test_clusters_are_shown(signed_in: Browsing, stack: RunningStack) -> N
     assert signed_in.complaints == []
 
 
-async def test_a_second_try_of_what_destroys_is_shown(signed_in: Browsing, api: httpx.AsyncClient) -> None:
+async def test_a_second_try_of_what_destroys_is_shown(
+    signed_in: Browsing, host: Host, api: httpx.AsyncClient
+) -> None:
     """As the first one: with what would be lost, and nothing is done if one leaves it."""
     page, name = signed_in.page, f"twice-{secrets.token_hex(3)}"
     accepted = await create(api, template="debian-base", hostname=name)
     await story(api, accepted["job"]["id"])
     path = f"containers/{accepted['container']['id']}"
-    failed = await api.post(f"/api/v1/{path}/rollback", json={"snapshot": "nothing"})
+    await done(api, f"{path}/snapshot", {"snapshot": "before"})
+    await host.order(TaskFails(task="vzrollback"))
+    failed = await api.post(f"/api/v1/{path}/rollback", json={"snapshot": "before"})
     job = failed.json()["job"]["id"]
     await story(api, job)
     await page.goto(f"/#/jobs/{job}")
