@@ -15,7 +15,31 @@ WITHOUT_CLASS = {
         "rejected",
         "A service that has nothing to do with hosts asked for a cluster's access.",
     ),
+    "cluster.certificate-changed": (
+        "-",
+        "trouble",
+        "The cluster shows another certificate than the pinned one.",
+    ),
+    "cluster.no-answer": ("-", "trouble", "The cluster takes connections and does not answer."),
+    "cluster.no-quorum": ("-", "trouble", "The cluster has no quorum: it can be read, not changed."),
+    "cluster.not-understood": ("-", "trouble", "What the cluster answers can't be used."),
     "method.not-allowed": ("405", "rejected", "This path does not take this method; `Allow` says which."),
+    "monitor.silent": (
+        "-",
+        "trouble",
+        "The service monitor tells nothing; what is shown is as old as it says.",
+    ),
+    "node.appliances-unknown": ("-", "trouble", "The node does not tell which templates it can download."),
+    "node.gone": ("-", "trouble", "The node has left its cluster, or was renamed."),
+    "node.networks-unknown": ("-", "trouble", "The node does not tell its bridges."),
+    "node.no-answer": ("-", "trouble", "The node is called online and does not answer."),
+    "node.offline": ("-", "trouble", "The cluster calls the node offline."),
+    "node.ssh-unusable": ("-", "trouble", "The node can't be used over SSH."),
+    "node.storages-unknown": (
+        "-",
+        "trouble",
+        "The node does not tell its storages; those known last are shown.",
+    ),
     "path.not-found": ("404", "rejected", "There is nothing at this path."),
     "proxmox.access-invalid": (
         "422",
@@ -37,7 +61,7 @@ WITHOUT_CLASS = {
         "The service is only just starting; `/readyz` says what it waits for.",
     ),
 }
-"""What no class of an error says: HTTP status, kind and meaning."""
+"""What no class of an error says: HTTP status, kind (`trouble` is that of a cluster or node) and meaning."""
 CODE = re.compile(r"[a-z][a-z-]*\.[a-z][a-z-]*")
 
 

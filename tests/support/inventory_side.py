@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from slipway.contracts import clusters, containers
-from slipway.contracts.clusters import Cluster, ClusterSecrets, ClusterSpec, SshNode
+from slipway.contracts.clusters import Cluster, ClusterSecrets, ClusterSpec, NodeFacts, SshNode
 from slipway.contracts.configs import StoreConfig
 from slipway.contracts.message import Done
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING
@@ -35,13 +35,15 @@ class Monitor:
 
 def spec_of(lab: Lab, **changes: Any) -> ClusterSpec:
     """Say how the lab is reached, with its least-privileged token and a confirmed host key."""
-    node = SshNode(address="127.0.0.1", port=lab.ssh_port, host_key=lab.ssh_host_key)
+    nodes = {
+        door.name: SshNode(address="127.0.0.1", port=door.port, host_key=door.host_key) for door in lab.doors
+    }
     given: dict[str, Any] = {
         "name": "home",
         "endpoint": lab.endpoint,
         "token_id": lab.token_id,
         "tls_fingerprint": lab.fingerprint,
-        "nodes": {lab.name: node},
+        "nodes": nodes,
     }
     return ClusterSpec(**(given | changes))
 
@@ -54,7 +56,9 @@ class Inventory:
     identities: Identities
     known: list[str] = field(default_factory=lambda: [CLUSTER])
     elsewhere: dict[str, ClusterSpec] = field(default_factory=dict)
-    """Clusters that are not the lab."""
+    """Clusters that are not reached as the lab is at first."""
+    nodes: dict[str, NodeFacts] = field(default_factory=dict)
+    """What it keeps of nodes."""
     pending: list[containers.Container] = field(default_factory=list)
     unread: list[containers.Container] = field(default_factory=list)
     configs: list[StoreConfig] = field(default_factory=list)
@@ -93,7 +97,14 @@ class Inventory:
     async def list_clusters(self, _query: clusters.ListClusters, _call: Call) -> clusters.ClusterPage:
         """Give what is known."""
         items = tuple(
-            Cluster(id=each, name=each, endpoint=self.lab.endpoint, version="9", created_at=clock.now())
+            Cluster(
+                id=each,
+                name=each,
+                endpoint=self.lab.endpoint,
+                version="9",
+                nodes=tuple(self.nodes.values()),
+                created_at=clock.now(),
+            )
             for each in self.known
         )
         return clusters.ClusterPage(items=items)

@@ -24,6 +24,7 @@ SMALL = topology.TopologySettings(
     parked_max_bytes=8 * MIB,
     advisories_max_bytes=4 * MIB,
     live_max_bytes=8 * MIB,
+    looks_max_bytes=4 * MIB,
     locks_max_bytes=1 * MIB,
     bundles_max_bytes=64 * MIB,
     integrators_max_bytes=16 * MIB,

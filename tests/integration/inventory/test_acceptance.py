@@ -18,6 +18,7 @@ from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS, register
 from slipway.inventory.credentials import Custody
+from slipway.inventory.looks import Looks
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call, using
 from slipway.runtime.clock import now
@@ -54,12 +55,18 @@ class World:
     tables: Database
     gateway: Bus
     inventory: Bus = field(init=False)
+    looks: Looks = field(init=False)
     tested: list[clusters.TestCluster] = field(default_factory=list)
 
     def sealer(self, service: str) -> Sealer:
         """Seal and open as a service does."""
         own = self.keys.sealing_file(service)
         return Sealer(ServiceSettings(sealing_key_file=own, sealing_public_file=self.keys.public_file))
+
+    def register(self, bus: Bus, database: Database, custody: Custody) -> None:
+        """Register inventory's handlers; who wants looks to be heard of runs them."""
+        self.looks = Looks(bus)
+        register(bus, database, custody, looks=self.looks)
 
     async def test(self, query: clusters.TestCluster, _call: Call) -> clusters.ClusterFacts:
         """Answer as monitor does."""
@@ -102,7 +109,7 @@ async def world(make_bus: MakeBus, databases: Databases, tmp_path: Path) -> Asyn
         made = World(keys=keys, tables=database, gateway=await make_bus("gateway"))
         custody = Custody(made.sealer("inventory"), Vault(ring))
         await make_bus("monitor", lambda bus: bus.answer(clusters.TestCluster, made.test))
-        made.inventory = await make_bus("inventory", lambda bus: register(bus, database, custody))
+        made.inventory = await make_bus("inventory", lambda bus: made.register(bus, database, custody))
         yield made
         await made.inventory.drain()
 

@@ -17,6 +17,7 @@ from slipway.contracts.problems import Conflict, Invalid, NotFound
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS, register
 from slipway.inventory.credentials import Custody
+from slipway.inventory.looks import Looks
 from slipway.inventory.presence import Presence
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call, using
@@ -128,7 +129,7 @@ async def world(make_bus: MakeBus, databases: Databases, tmp_path: Path) -> Asyn
         await make_bus("provisioner", lambda bus: bus.answer(kept.GetGuard, made.guard))
 
         def inventory(bus: Bus) -> None:
-            made.presence = register(bus, database, custody)
+            made.presence = register(bus, database, custody, looks=Looks(bus))
 
         running = await make_bus("inventory", inventory)
         yield made

@@ -19,8 +19,11 @@ from support.nats import MakeBus
 
 @pytest.fixture
 async def lab(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Lab]:
-    """A pretend Proxmox VE node, with simulated guests unless a test asks for others."""
-    async with running_lab(tmp_path / "lab", guests=getattr(request, "param", "simulated")) as lab:
+    """A pretend Proxmox VE node with simulated guests, unless a test asks for others, or for more nodes."""
+    asked = getattr(request, "param", "simulated")
+    options = asked if isinstance(asked, dict) else {"guests": asked}
+    name = None if "nodes" in options else "lab"
+    async with running_lab(tmp_path / "lab", name=name, **options) as lab:
         yield lab
 
 

@@ -44,8 +44,12 @@ async def client(inventory: Inventory) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def prepare(monitor: Monitor) -> None:
-    cluster = await monitor.clusters.open(CLUSTER)
-    done = await cluster.pct("lab").script(100, PREPARE, stdin=b"hush-hush", timeout=timedelta(seconds=30))
+    done = await monitor.clusters.at(
+        CLUSTER,
+        lambda cluster: cluster.pct("lab").script(
+            100, PREPARE, stdin=b"hush-hush", timeout=timedelta(seconds=30)
+        ),
+    )
     assert done.exit_code == 0, done
 
 

@@ -24,7 +24,16 @@ async def test_everything_declared_is_created_and_a_second_run_changes_nothing(
     second = await topology.apply(admin, SMALL)
 
     names = {change.name for change in first}
-    assert {"COMMANDS", "EVENTS", "PARKED", "ADVISORIES", "KV_live", "KV_locks", "OBJ_bundles"} <= names
+    assert {
+        "COMMANDS",
+        "EVENTS",
+        "PARKED",
+        "ADVISORIES",
+        "KV_live",
+        "KV_looks",
+        "KV_locks",
+        "OBJ_bundles",
+    } <= names
     assert {each.durable for each in topology.CONSUMERS} <= names
     assert second == []
 

@@ -42,6 +42,10 @@ class ProxmoxApi(Keeping):
         """All nodes of the cluster."""
         return await self._every(Node, "nodes")
 
+    async def reach_node(self, node: str) -> None:
+        """Ask a node something that costs it nothing; raises if it does not answer."""
+        await self._get("nodes", node, "time")
+
     async def cluster_status(self) -> tuple[ClusterMember, ...]:
         """Quorum and members; a single node has one row."""
         return await self._every(ClusterMember, "cluster", "status")

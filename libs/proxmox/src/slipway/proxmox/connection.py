@@ -21,7 +21,7 @@ from pathlib import Path
 
 from slipway.proxmox.access import ApiAccess
 from slipway.proxmox.auth import TicketAuth, token_auth
-from slipway.proxmox.errors import EndpointUnreachable
+from slipway.proxmox.errors import EndpointUnreachable, NoAnswer
 from slipway.proxmox.sorting import answer_lost
 from slipway.proxmox.wire import Params, Reply, Wire, login, path_of
 
@@ -89,7 +89,7 @@ class Connection:
                 return await asyncio.shield(answer)
         except TimeoutError as error:
             if method == "GET":
-                raise EndpointUnreachable(f"Proxmox did not answer {path} in time.", path=path) from error
+                raise NoAnswer(f"Proxmox did not answer {path} in time.", path=path) from error
             raise answer_lost(method, path, why="no answer in time") from error
 
     async def aclose(self) -> None:

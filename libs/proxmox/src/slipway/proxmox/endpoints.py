@@ -24,12 +24,12 @@ from pathlib import Path
 from slipway.contracts.problems import SlipwayError
 from slipway.proxmox.access import ApiAccess
 from slipway.proxmox.connection import Connection
-from slipway.proxmox.errors import AnswerLost, CertificateMismatch, EndpointUnreachable
+from slipway.proxmox.errors import AnswerLost, CertificateMismatch, EndpointUnreachable, NoAnswer
 from slipway.proxmox.wire import Params, Reply
 
-STALL_SECONDS = 3.0
+STALL_SECONDS = 1.5
 """How long a question may be unanswered before its endpoint is looked at."""
-LOOK = timedelta(seconds=3)
+LOOK = timedelta(seconds=2)
 REST_SECONDS = 30.0
 """How long a failed endpoint is asked only after the others."""
 
@@ -83,7 +83,7 @@ class Endpoint:
     async def _looked(self) -> bool:
         try:
             await self.connection.request("GET", "version", within=LOOK)
-        except EndpointUnreachable:
+        except (EndpointUnreachable, NoAnswer):
             self.failed()
             return True
         except SlipwayError:
@@ -122,6 +122,12 @@ class Endpoints:
                 reply = await (self._watched(endpoint, asked) if method == "GET" else asked)
             except (EndpointUnreachable, CertificateMismatch) as error:
                 endpoint.failed()
+                failures.append(error)
+            except NoAnswer as error:
+                # Slow, or about a node that is away: another endpoint would know no more. Unless it stands
+                # still, as `_watched` may have found.
+                if not endpoint.rests:
+                    raise
                 failures.append(error)
             except AnswerLost:
                 endpoint.failed()

@@ -148,6 +148,10 @@ class EndpointUnreachable(NodeUnreachable):
     """As `NodeUnreachable`, of the endpoint itself: another one of the cluster may answer."""
 
 
+class NoAnswer(NodeUnreachable):
+    """A question was heard, and not answered in time: by the endpoint, or by the node that it is about."""
+
+
 class AnswerLost(Unavailable):
     """A change was sent and its answer was lost: it may have taken effect. Look before acting."""
 

@@ -33,6 +33,7 @@ from slipway.proxmox.errors import (
     AnswerLost,
     CertificateMismatch,
     EndpointUnreachable,
+    NoAnswer,
     ProxmoxFailed,
 )
 from slipway.proxmox.sorting import Refusal, answer_lost, sort_refusal
@@ -228,7 +229,8 @@ def _translated(error: requests.RequestException, method: str, path: str, access
 def _lost(method: str, path: str, error: BaseException | None) -> SlipwayError:
     why = _deepest(error)
     if method == "GET":
-        return EndpointUnreachable(f"Proxmox did not answer {path}: {why}", path=path)
+        kind = NoAnswer if isinstance(error, requests.exceptions.ReadTimeout) else EndpointUnreachable
+        return kind(f"Proxmox did not answer {path}: {why}", path=path)
     return answer_lost(method, path, why=why)
 
 

@@ -1,9 +1,10 @@
 """Buckets of last values. Keys are subject tokens, values are bytes; a value has a revision and an age."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NotFoundError
 
@@ -61,6 +62,25 @@ class Bucket:
         """Read all keys that match, `pve1.*`."""
         found = await read_all(self._bus.connection, self._stream, subject=f"{self._prefix}{under}")
         return self._entries(found)
+
+    async def watch(self, take: Callable[[Entry], None]) -> Callable[[], Awaitable[None]]:
+        """Give away what is there of each key, and every value written from now on; returns what ends it.
+
+        For values that are written again and again: one that is missed is not repeated.
+        """
+
+        async def arrived(message: Msg) -> None:
+            if (message.headers or {}).get(_OPERATION) is None:
+                key = message.subject.removeprefix(self._prefix)
+                take(Entry(key=key, value=message.data, revision=0, at=clock.now()))
+
+        try:
+            listening = await self._bus.connection.subscribe(f"{self._prefix}*", cb=arrived)
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable("The bus did not let a bucket be watched.", bucket=self._stream) from error
+        for entry in (await self.entries("*")).values():
+            take(entry)
+        return listening.unsubscribe
 
     async def _write(self, key: str, value: bytes, headers: Mapping[str, Any]) -> int:
         try:

@@ -12,7 +12,17 @@ from types import MappingProxyType
 
 from slipway.contracts.registry import ASKERS, PUBLISHERS, SERVICES
 from slipway.runtime.connection import inbox_prefix
-from slipway.runtime.topology import BUNDLES, CONSUMERS, EVENTS, LIVE, LIVE_PREFIX, LOCKS, PARKED, READS
+from slipway.runtime.topology import (
+    BUNDLES,
+    CONSUMERS,
+    EVENTS,
+    LIVE,
+    LIVE_PREFIX,
+    LOCKS,
+    LOOKS,
+    PARKED,
+    READS,
+)
 from slipway.runtime.topology.mirror import MIRRORED
 
 ADMIN = "admin"
@@ -24,7 +34,12 @@ USERS = (*SERVICES, ADMIN, INTEGRATORS_ADMIN, INTEGRATOR)
 _WRITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "inventory": (f"$JS.API.STREAM.MSG.DELETE.{PARKED}",),
-        "monitor": (f"$KV.{LIVE}.>", f"$KV.{LOCKS}.>", f"$JS.API.STREAM.MSG.DELETE.KV_{LOCKS}"),
+        "monitor": (
+            f"$KV.{LIVE}.>",
+            f"$KV.{LOOKS}.>",
+            f"$KV.{LOCKS}.>",
+            f"$JS.API.STREAM.MSG.DELETE.KV_{LOCKS}",
+        ),
         "catalog": (f"$O.{BUNDLES}.>",),
     }
 )
@@ -76,6 +91,8 @@ def _heard_by(service: str) -> Iterable[str]:
     if service == "provisioner":
         yield f"{LIVE_PREFIX}slipway.v1.state.job.*"
         yield f"{LIVE_PREFIX}slipway.v1.event.cluster.*.removed"
+    if service == "inventory":
+        yield f"$KV.{LOOKS}.*"
 
 
 def _integrator() -> Permissions:

@@ -21,6 +21,7 @@ from slipway.inventory.handlers.containers import ContainerHandlers
 from slipway.inventory.handlers.jobs import JobHandlers
 from slipway.inventory.handlers.parked import ParkedHandlers
 from slipway.inventory.handlers.plans import PlanHandlers
+from slipway.inventory.looks import Looks
 from slipway.inventory.presence import PlanningPresence, Presence
 from slipway.inventory.queueing import Limits
 from slipway.inventory.records import Records
@@ -68,7 +69,8 @@ def build() -> Service:
     tables = Database(settings)
     custody = Custody(Sealer(settings), Vault(KeyRing.from_file(settings.key_ring_file)))
     limits = Limits(jobs=settings.node_jobs, creations=settings.node_creations)
-    presence = register(bus, tables, custody, limits, settings.reach)
+    looks = Looks(bus)
+    presence = register(bus, tables, custody, limits, settings.reach, looks=looks)
     service = Service("inventory", settings, bus)
     service.ping("postgres", tables.ping)
     service.background("outbox", Outbox(tables, bus).run)
@@ -77,16 +79,23 @@ def build() -> Service:
     service.background("retention", old.run)
     service.background("resealing", Resealing(ResealingStore(tables), custody.vault).run)
     service.background("forgotten", presence.run)
+    service.background("looks", looks.run)
     service.on_stop(tables.dispose)
     return service
 
 
 def register(
-    bus: Bus, tables: Database, custody: Custody, limits: Limits = LIMITS, reach: Reach = NONE
+    bus: Bus,
+    tables: Database,
+    custody: Custody,
+    limits: Limits = LIMITS,
+    reach: Reach = NONE,
+    *,
+    looks: Looks,
 ) -> Presence:
     """Say which handler answers which subject; returns what looks for forgotten containers."""
     queue = Queue(tables, limits)
-    rooms = _Rooms(bus, tables, custody, queue, reach)
+    rooms = _Rooms(bus, tables, custody, queue, reach, looks=looks)
     of_clusters = ClusterHandlers(
         bus=bus,
         store=ClusterStore(tables),
@@ -97,11 +106,12 @@ def register(
         queue=queue,
         trail=AuditStore(tables),
         custody=custody,
+        looks=looks,
     )
     intake = Intake(queue, bus.refuse_new_work)
     of_containers, of_jobs = rooms.of_containers(intake), rooms.of_jobs(intake)
     of_batches = rooms.of_batches(intake, of_containers)
-    planned = _Rooms(bus, tables, custody, queue, reach, presence=PlanningPresence)
+    planned = _Rooms(bus, tables, custody, queue, reach, looks=looks, presence=PlanningPresence)
     planning = PlanningIntake(queue)
     of_creations = planned.of_containers(planning)
     of_plans = PlanHandlers(
@@ -169,12 +179,14 @@ class _Rooms:
         queue: Queue,
         reach: Reach,
         *,
+        looks: Looks,
         presence: type[Presence] = Presence,
     ) -> None:
         self._bus = bus
         self._tables = tables
         self._custody = custody
         self._reach = reach
+        self._looks = looks
         self._jobs = JobStore(tables, queue)
         self._observations = ObservationStore(tables, queue)
         self._records = Records(bus, self._jobs)
@@ -191,6 +203,7 @@ class _Rooms:
             records=self._records,
             presence=self.presence,
             custody=self._custody,
+            looks=self._looks,
             reach=self._reach,
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 from slipway.contracts.clusters import NodeFacts
 from slipway.contracts.containers import ContainerSpec
+from slipway.inventory.domain.sight import is_away
 from slipway.inventory.domain.specs import FactsMissing, NodeUnknown, at, disk_storages, free_of
 
 _GIB = 1 << 30
@@ -27,9 +28,11 @@ def choose_node(
             known = ", ".join(node.node for node in nodes) or "none"
             raise at("node", NodeUnknown, f"The cluster has no node {wanted!r}. Known ones: {known}.")
         return _usable(found)
-    usable = [node for node in nodes if node.is_online and node.is_ssh_usable]
+    usable = [node for node in nodes if node.is_ssh_usable and not is_away(node)]
     if not usable:
-        raise FactsMissing("No node of the cluster is online and reachable over SSH now.")
+        told = "; ".join(each.trouble.message for each in nodes if each.trouble is not None)
+        message = "No node of the cluster is online, answers, and is reachable over SSH now."
+        raise FactsMissing(f"{message} {told}".strip())
 
     def fitness(node: NodeFacts) -> tuple[bool, bool, int, str]:
         able = disk_storages(node)
@@ -63,6 +66,8 @@ def _with_less(node: NodeFacts, spec: ContainerSpec) -> NodeFacts:
 
 
 def _usable(node: NodeFacts) -> NodeFacts:
+    if node.trouble is not None and is_away(node):
+        raise FactsMissing(f"{node.trouble.message} {node.trouble.remedy}")
     if not node.is_online:
         raise FactsMissing(f"Node {node.node} is offline since it was last seen at {node.observed_at}.")
     if not node.is_ssh_usable:

@@ -1,6 +1,6 @@
 """What follows from what was seen: services of a guest, and whether facts have moved. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 
@@ -14,6 +14,13 @@ FREE_STEP = 0.01
 """Share of a storage by which its sizes must move to be told."""
 TELL_AGAIN = timedelta(minutes=5)
 """Unchanged facts are told again after this, so that their age stays honest."""
+
+_ANSWERED_BY: Mapping[str, tuple[str, ...]] = {
+    "storages": ("storages", "os_templates"),
+    "networks": ("bridges",),
+    "appliances": ("appliances",),
+}
+"""Which facts come from which question."""
 
 _SYSTEM = frozenset(
     [
@@ -87,11 +94,25 @@ def has_moved(before: NodeFacts, after: NodeFacts) -> bool:
     )
 
 
+def with_last_known(seen: NodeFacts, known: NodeFacts | None, unanswered: Collection[str]) -> NodeFacts:
+    """Give facts in which what was not answered now is as it was known last."""
+    if known is None:
+        return seen
+    if not seen.is_online:
+        fresh = {"is_online", "is_ssh_usable", "ssh_problem", "observed_at", "vmids"}
+        return known.model_copy(update={name: getattr(seen, name) for name in fresh})
+    stale = {name for question in unanswered for name in _ANSWERED_BY[question]}
+    stale |= {name for name in ("tls_fingerprint", "cluster_identity") if getattr(seen, name) is None}
+    return seen.model_copy(update={name: getattr(known, name) for name in stale})
+
+
 def _settled(facts: NodeFacts) -> NodeFacts:
     """The facts without what always moves."""
-    unsized = {"free_bytes": None, "total_bytes": None}
+    unsized = {"free_bytes": None, "total_bytes": None, "looked_at": None}
     storages = tuple(each.model_copy(update=unsized) for each in facts.storages)
-    return facts.model_copy(update={"storages": storages, "observed_at": datetime.max})  # noqa: DTZ901  no time is meant
+    trouble = facts.trouble and facts.trouble.model_copy(update={"message": "", "remedy": ""})
+    unmoved = {"storages": storages, "trouble": trouble, "looked_at": None}
+    return facts.model_copy(update={**unmoved, "observed_at": datetime.max})  # noqa: DTZ901  no time is meant
 
 
 def _moved(old: StorageFact, new: StorageFact) -> bool:

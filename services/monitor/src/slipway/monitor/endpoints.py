@@ -16,7 +16,7 @@ from slipway.monitor import certificates
 from slipway.proxmox.access import ApiAccess
 from slipway.proxmox.answers import ClusterMember
 from slipway.proxmox.api import ProxmoxApi
-from slipway.proxmox.errors import EndpointUnreachable
+from slipway.proxmox.errors import NodeUnreachable
 
 ANSWER = timedelta(seconds=4)
 _CA = "ca:"
@@ -49,7 +49,7 @@ async def refuse_unusable(query: TestCluster, reached: Reached, *, record: Path 
     faults = []
     for (field, endpoint), error in zip(given.items(), found, strict=True):
         place = urlsplit(endpoint)
-        is_away = isinstance(error, EndpointUnreachable) and (place.hostname, place.port) in away
+        is_away = isinstance(error, NodeUnreachable) and (place.hostname, place.port) in away
         if error is not None and not is_away:
             faults.append(FieldError(field=field, message=error.message))
     if faults:

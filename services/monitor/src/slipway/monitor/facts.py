@@ -1,9 +1,13 @@
-"""What is known of nodes: asked from the API, and tried over SSH. Never changes anything."""
+"""What is known of nodes: asked from the API, and tried over SSH. Never changes anything.
+
+Every question has a deadline of its own: what is not answered is named, and hides nothing else.
+"""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TypeVar
 
 from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
 from slipway.contracts.message import Moment
@@ -11,17 +15,22 @@ from slipway.contracts.problems import SlipwayError
 from slipway.monitor import certificates
 from slipway.proxmox.answers import Bridge, ClusterMember, Node, Storage
 from slipway.proxmox.api import ProxmoxApi
-from slipway.proxmox.errors import NodeUnreachable
 from slipway.proxmox.ssh import NodeShell
 from slipway.runtime import clock
 from slipway.runtime.logs import get_logger
 
 log = get_logger()
+ResultT = TypeVar("ResultT")
 
-NODES_AT_ONCE = 4
-NODE_SECONDS = 12.0
-STORAGE_SECONDS = 6.0
+NODES_AT_ONCE = 8
+AROUND = timedelta(seconds=5)
+"""For what the cluster says of all nodes at once."""
+NODE_SECONDS = 8.0
+"""For storages, bridges and downloads of a node, each."""
+STORAGE = timedelta(seconds=5)
+"""For the archives on one storage."""
 SSH_TIMEOUT = timedelta(seconds=8)
+STORAGES_AT_ONCE = 3
 _FIND_PCT = ("sh", "-c", "command -v pct")
 
 
@@ -31,6 +40,9 @@ class NodeReading:
 
     facts: NodeFacts
     problem: SlipwayError | None = None
+    """Set when the node, called online, answered nothing at all."""
+    unanswered: Mapping[str, SlipwayError] = field(default_factory=dict)
+    """`storages`, `networks` or `appliances` to why it is not known now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +77,10 @@ async def read(
         api: The cluster.
         shells: Those nodes that can be reached by SSH.
         without_shell: Why the others can't be.
-        node_seconds: How long a node may take.
+        node_seconds: How long a node may take for each question.
     """
-    members, resources, pools = await asyncio.gather(api.cluster_status(), api.resources(), _pools(api))
+    quick = api.within(AROUND)
+    members, resources, pools = await asyncio.gather(quick.cluster_status(), quick.resources(), _pools(quick))
     around = _Surroundings(
         vmids=tuple(sorted(guest.vmid for guest in resources.guests)),
         pools=pools,
@@ -120,61 +133,77 @@ async def _node(
     if not facts.is_online:
         return NodeReading(facts=facts.model_copy(update={"ssh_problem": f"{member.name} is offline."}))
     ssh, told = await asyncio.gather(
-        _ssh_problem(shell, without_shell), _try_answers(api, facts, around.node_seconds)
+        _ssh_problem(shell, without_shell), _answers(api, facts, timedelta(seconds=around.node_seconds))
     )
-    usable = {"ssh_problem": ssh, "is_ssh_usable": ssh is None}
-    return NodeReading(facts=told.facts.model_copy(update=usable), problem=told.problem)
+    return replace(
+        told, facts=told.facts.model_copy(update={"ssh_problem": ssh, "is_ssh_usable": ssh is None})
+    )
 
 
-async def _try_answers(api: ProxmoxApi, facts: NodeFacts, seconds: float) -> NodeReading:
-    try:
-        async with asyncio.timeout(seconds):
-            return NodeReading(facts=await _answers(api, facts))
-    except SlipwayError as error:
-        problem = error
-    except TimeoutError:
-        problem = NodeUnreachable(f"{facts.node} did not answer within {seconds:g} s.", path="/")
-    is_online = facts.is_online and not isinstance(problem, NodeUnreachable)
-    return NodeReading(facts=facts.model_copy(update={"is_online": is_online}), problem=problem)
-
-
-async def _answers(api: ProxmoxApi, facts: NodeFacts) -> NodeFacts:
+async def _answers(api: ProxmoxApi, facts: NodeFacts, within: timedelta) -> NodeReading:
+    node, asking = facts.node, api.within(within)
     storages, bridges, appliances, certified = await asyncio.gather(
-        api.storages(facts.node),
-        api.networks(facts.node),
-        api.appliances(facts.node),
-        certificates.read(api, facts.node),
+        _tried(lambda: asking.storages(node)),
+        _tried(lambda: asking.networks(node)),
+        _tried(lambda: asking.appliances(node)),
+        certificates.read(asking, node),
     )
-    archives = await _archives(api, facts.node, storages)
-    return facts.model_copy(
-        update={
-            "storages": tuple(sorted(map(_storage, storages), key=lambda each: each.name)),
-            "bridges": tuple(sorted(map(_bridge, bridges), key=lambda each: each.name)),
-            "os_templates": archives,
-            "appliances": tuple(sorted(each.template for each in appliances)),
-            "tls_fingerprint": certified.shown,
-            "cluster_identity": certified.identity,
-        }
+    found: dict[str, object] = {}
+    unanswered: dict[str, SlipwayError] = {}
+    if isinstance(storages, SlipwayError):
+        unanswered["storages"] = storages
+    else:
+        found["storages"] = _storages(storages)
+        found["os_templates"] = await _archives(api, node, storages)
+    if isinstance(bridges, SlipwayError):
+        unanswered["networks"] = bridges
+    else:
+        found["bridges"] = tuple(sorted(map(_bridge, bridges), key=lambda each: each.name))
+    if isinstance(appliances, SlipwayError):
+        unanswered["appliances"] = appliances
+    else:
+        found["appliances"] = tuple(sorted(each.template for each in appliances))
+    shown = {"tls_fingerprint": certified.shown, "cluster_identity": certified.identity}
+    return NodeReading(
+        facts=facts.model_copy(update=found | shown),
+        problem=None if found else unanswered["storages"],
+        unanswered=unanswered,
     )
+
+
+async def _tried(question: Callable[[], Awaitable[ResultT]]) -> ResultT | SlipwayError:
+    """Give the answer, or why there is none."""
+    try:
+        return await question()
+    except SlipwayError as error:
+        return error
 
 
 async def _archives(api: ProxmoxApi, node: str, storages: tuple[Storage, ...]) -> tuple[str, ...]:
     holding = [each.name for each in storages if "vztmpl" in each.content and each.active and each.enabled]
-    found = await asyncio.gather(*(_volumes(api, node, name) for name in holding))
+    free = asyncio.Semaphore(STORAGES_AT_ONCE)
+    found = await asyncio.gather(*(_volumes(api, node, name, free) for name in holding))
     return tuple(sorted(volume for volumes in found for volume in volumes))
 
 
-async def _volumes(api: ProxmoxApi, node: str, storage: str) -> tuple[str, ...]:
+async def _volumes(api: ProxmoxApi, node: str, storage: str, free: asyncio.Semaphore) -> tuple[str, ...]:
     """The archives of one storage; one that does not answer hides only its own."""
     try:
-        async with asyncio.timeout(STORAGE_SECONDS):
-            return tuple(volume.volid for volume in await api.content(node, storage, kind="vztmpl"))
-    except (SlipwayError, TimeoutError) as error:
-        log.warning("storage not listed", node=node, storage=storage, reason=str(error))
+        async with free:
+            return tuple(
+                volume.volid for volume in await api.within(STORAGE).content(node, storage, kind="vztmpl")
+            )
+    except SlipwayError as error:
+        log.warning("storage not listed", node=node, storage=storage, reason=error.message)
         return ()
 
 
-def _storage(storage: Storage) -> StorageFact:
+def _storages(storages: Iterable[Storage]) -> tuple[StorageFact, ...]:
+    now = clock.now()
+    return tuple(sorted((_storage(each, now) for each in storages), key=lambda each: each.name))
+
+
+def _storage(storage: Storage, now: Moment) -> StorageFact:
     return StorageFact(
         name=storage.name,
         type=storage.type,
@@ -183,6 +212,7 @@ def _storage(storage: Storage) -> StorageFact:
         is_shared=storage.shared,
         free_bytes=storage.avail,
         total_bytes=storage.total,
+        looked_at=now,
     )
 
 

@@ -2,29 +2,36 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 
 from slipway.contracts.cluster_removal import ClusterRemoved
-from slipway.contracts.clusters import ClusterAdded, ClusterChanged, ListClusters
+from slipway.contracts.clusters import ClusterAdded, ClusterChanged, ListClusters, NodeFacts
 from slipway.contracts.problems import SlipwayError, Unavailable
 from slipway.monitor import series
 from slipway.monitor.access import Clusters
+from slipway.monitor.looks import Look, LookWriter
 from slipway.monitor.nodes import NodeWatch
 from slipway.monitor.poller import OnChanged, Poller, forget_guests
+from slipway.monitor.pulse import Pulse
 from slipway.monitor.settings import MonitorSettings
 from slipway.monitor.trouble import Trouble
 from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.ending import end
+from slipway.runtime.kv import Bucket
 from slipway.runtime.locks import Lease
 from slipway.runtime.logs import get_logger
 from slipway.runtime.problems import LeaseHeld
+from slipway.runtime.topology import LOOKS
 
 log = get_logger()
 
 LEASE = timedelta(seconds=9)
 TAKE_AGAIN_SECONDS = 3.0
-LONGEST_PAUSE_SECONDS = 60.0
-"""After errors that nobody foresaw: what a host answers may be odd for long."""
+LONGEST_PAUSE_SECONDS = 8.0
+"""After errors that nobody foresaw: what a host answers may be odd for long, and right again at any time."""
+PULSE_EVERY = 2
+"""Polls from one feeling of the pulse to the next."""
 LIST_AGAIN_SECONDS = 10.0
 
 
@@ -44,6 +51,8 @@ class Fleet:
         self._on_changed = on_changed
         self._changed = asyncio.Event()
         self._due: dict[str, asyncio.Event] = {}
+        self._kept: dict[str, tuple[NodeFacts, ...]] = {}
+        """What inventory keeps of the nodes, by cluster."""
         self._trouble = Trouble("listing clusters")
 
     async def cluster_added(self, event: ClusterAdded, _delivery: Delivery) -> None:
@@ -87,8 +96,10 @@ class Fleet:
     async def _drop(self, cluster: str) -> None:
         """Leave a cluster; if it is added again all that is seen there is new."""
         await self._clusters.drop(cluster)
+        self._kept.pop(cluster, None)
         try:
             await forget_guests(self._bus, cluster)
+            await Bucket(self._bus, LOOKS).delete(cluster)
         except SlipwayError as error:
             log.warning("guests of a removed cluster not forgotten", cluster=cluster, reason=error.message)
 
@@ -106,6 +117,7 @@ class Fleet:
             while True:
                 page = await self._bus.ask(ListClusters(limit=100, cursor=cursor))
                 found |= {cluster.id for cluster in page.items}
+                self._kept |= {cluster.id: cluster.nodes for cluster in page.items}
                 cursor = page.next
                 if cursor is None:
                     break
@@ -141,22 +153,44 @@ class Fleet:
     async def _hold(self, cluster: str, lease: Lease) -> None:
         """Poll and look until the lease is lost."""
         due = self._due[cluster] = asyncio.Event()
-        settings = self._settings
-        poller = Poller(
-            cluster,
-            self._bus,
-            self._clusters,
-            every=settings.poll_interval,
-            facts_due=due,
-            on_changed=self._on_changed,
-        )
-        nodes = NodeWatch(cluster, self._bus, self._clusters, every=settings.facts_interval, due=due)
+        every = self._settings.poll_interval.total_seconds()
+        look = Look(cluster, every_seconds=every)
+        writer = LookWriter(self._bus, cluster, look, every_seconds=every)
         try:
+            await writer.resume()
             async with asyncio.TaskGroup() as group:
-                working = [group.create_task(poller.run()), group.create_task(nodes.run())]
+                runs = (writer.run, *self._watchers(cluster, look, due))
+                working = [group.create_task(run()) for run in runs]
                 try:
                     await lease.lost.wait()
                 finally:
                     await end(*working)
         finally:
             self._due.pop(cluster, None)
+
+    def _watchers(
+        self, cluster: str, look: Look, due: asyncio.Event
+    ) -> tuple[Callable[[], Coroutine[None, None, None]], ...]:
+        """Give all that looks at a cluster: at its guests, at its nodes, and whether they live."""
+        settings, bus, clusters = self._settings, self._bus, self._clusters
+        poller = Poller(
+            cluster,
+            bus,
+            clusters,
+            look,
+            every=settings.poll_interval,
+            facts_due=due,
+            on_changed=self._on_changed,
+        )
+        nodes = NodeWatch(
+            cluster,
+            bus,
+            clusters,
+            look,
+            every=settings.facts_interval,
+            due=due,
+            kept=lambda: self._kept.get(cluster, ()),
+        )
+        pulse_every = settings.poll_interval * PULSE_EVERY
+        pulse = Pulse(cluster, clusters, look, every=pulse_every, known=nodes.known, tell=nodes.follow)
+        return poller.run, nodes.run, pulse.run

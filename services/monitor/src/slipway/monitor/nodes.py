@@ -3,19 +3,23 @@
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
-from slipway.contracts.clusters import NodeFacts, NodeObserved
+from slipway.contracts.clusters import NodeFacts, NodeLook, NodeObserved
 from slipway.contracts.problems import SlipwayError
-from slipway.monitor import facts
+from slipway.contracts.values import Trouble
+from slipway.monitor import diagnosis, facts
+from slipway.monitor import trouble as troubles
 from slipway.monitor.access import Clusters
-from slipway.monitor.domain import has_moved
-from slipway.monitor.trouble import Trouble
-from slipway.proxmox.errors import NodeUnreachable
+from slipway.monitor.domain import has_moved, with_last_known
+from slipway.monitor.looks import Look
 from slipway.proxmox.hosts import Cluster
+from slipway.runtime import clock
 from slipway.runtime.bus import Bus
 
-LOOK_SECONDS = 40.0
+LOOK_SECONDS = 60.0
+"""Of a whole look: every question in it ends sooner by itself."""
 LEAST_PAUSE_SECONDS = 1.0
 _WITHOUT_SHELL = (
     "Slipway has no SSH access to this node: its host key is not confirmed, or no login is known."
@@ -26,14 +30,35 @@ class NodeWatch:
     """Watches one cluster's nodes; whoever runs it holds the cluster's lease."""
 
     def __init__(
-        self, cluster: str, bus: Bus, clusters: Clusters, *, every: timedelta, due: asyncio.Event
+        self,
+        cluster: str,
+        bus: Bus,
+        clusters: Clusters,
+        look: Look,
+        *,
+        every: timedelta,
+        due: asyncio.Event,
+        kept: Callable[[], Iterable[NodeFacts]],
     ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            cluster: its id.
+            bus: where facts are told.
+            clusters: how it is reached.
+            look: knows how the nodes are, and is told what of them is not known.
+            every: the pause between two looks.
+            due: cuts the pause short.
+            kept: gives the facts that inventory keeps, to go on from.
+        """
         self._cluster = cluster
         self._bus = bus
         self._clusters = clusters
+        self._look = look
         self._every = every.total_seconds()
         self._due = due
-        self._trouble = Trouble("reading facts", cluster=cluster)
+        self._kept = kept
+        self._trouble = troubles.Trouble("reading facts", cluster=cluster)
         self._told: dict[str, NodeFacts] = {}
 
     async def run(self) -> None:
@@ -53,8 +78,7 @@ class NodeWatch:
         """Read all nodes once and tell what has changed."""
         read = await self._clusters.at(self._cluster, _read)
         for reading in read:
-            if (seen := self._merged(reading)) is not None:
-                await self._tell(seen)
+            await self._take(reading)
         if not all(reading.facts.is_ssh_usable for reading in read):
             # Somebody may confirm a host key or mend a login at any time.
             await self._clusters.renew(self._cluster)
@@ -64,17 +88,35 @@ class NodeWatch:
         else:
             self._trouble.met(problem)
 
-    def _merged(self, reading: facts.NodeReading) -> NodeFacts | None:
-        """What to believe of a node: of one that is away, what was last known of it; None is nothing new."""
-        seen, known = reading.facts, self._told.get(reading.facts.node)
-        if reading.problem is not None and not isinstance(reading.problem, NodeUnreachable):
-            return None
-        if seen.is_online or known is None:
-            return seen
-        fresh = {"is_online", "is_ssh_usable", "ssh_problem", "observed_at", "vmids"}
-        return known.model_copy(update={name: getattr(seen, name) for name in fresh})
+    def known(self) -> set[str]:
+        """Name all nodes that Slipway knows of; one that is gone only as long as inventory keeps it."""
+        told = {name for name, each in self._told.items() if not _is_gone(each.trouble)}
+        return told | {each.node for each in self._kept()}
+
+    async def follow(self, looks: Mapping[str, NodeLook]) -> None:
+        """Tell at once how nodes are whose state has changed; their other facts stay."""
+        for name, look in looks.items():
+            known = self._last(name)
+            if known is None:
+                self._due.set()
+            elif _is_gone(look.trouble) or _state(known) != _state(look):
+                await self._tell(known.model_copy(update={"observed_at": clock.now()}))
+        self._told = {name: each for name, each in self._told.items() if name in looks}
+
+    async def _take(self, reading: facts.NodeReading) -> None:
+        seen = reading.facts
+        why = {question: error.message for question, error in reading.unanswered.items()}
+        found = diagnosis.unanswered(seen.node, why, seen.ssh_problem) if seen.is_online else None
+        storages_at = next((each.looked_at for each in seen.storages), None)
+        self._look.node_told(seen.node, is_online=seen.is_online, storages_at=storages_at, found=found)
+        await self._tell(with_last_known(seen, self._last(seen.node), reading.unanswered))
+
+    def _last(self, node: str) -> NodeFacts | None:
+        return self._told.get(node) or next((each for each in self._kept() if each.node == node), None)
 
     async def _tell(self, seen: NodeFacts) -> None:
+        look = self._look.nodes.get(seen.node, NodeLook(node=seen.node, is_online=seen.is_online))
+        seen = seen.model_copy(update={"is_online": look.is_online, "trouble": look.trouble})
         known = self._told.get(seen.node)
         if known is not None and not has_moved(known, seen):
             return
@@ -84,6 +126,15 @@ class NodeWatch:
             NodeObserved(id=node, cluster=self._cluster, facts=seen), message_id=f"{node}:observed:{digest}"
         )
         self._told[seen.node] = seen
+
+
+def _is_gone(trouble: Trouble | None) -> bool:
+    return trouble is not None and trouble.code == diagnosis.NODE_GONE_CODE
+
+
+def _state(node: NodeFacts | NodeLook) -> tuple[object, ...]:
+    trouble = node.trouble
+    return node.is_online, trouble and (trouble.code, trouble.since)
 
 
 async def _read(cluster: Cluster) -> tuple[facts.NodeReading, ...]:

@@ -7,24 +7,36 @@ two, the next holder of the lease tells the same once more, and the bus keeps it
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from slipway.contracts.guests import GuestChanged, GuestGone, GuestStatus
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Power
-from slipway.monitor import series
+from slipway.monitor import diagnosis, series
 from slipway.monitor.access import Clusters
-from slipway.monitor.diff import compare, identity
+from slipway.monitor.diff import MISSES_UNTIL_GONE, Difference, compare, identity
+from slipway.monitor.looks import Look
 from slipway.monitor.trouble import Trouble
 from slipway.proxmox.answers import ResourceGuest, Resources
+from slipway.proxmox.errors import AccessRefused
 from slipway.runtime import clock
 from slipway.runtime.bus import Bus
 from slipway.runtime.kv import Bucket
 from slipway.runtime.topology import LIVE
 
-POLL_SECONDS = 15.0
-LONGEST_PAUSE_SECONDS = 30.0
+POLL_SECONDS = 9.0
+"""Of a whole poll, with asking for the access and telling what has changed."""
+ANSWER = timedelta(seconds=5)
+"""How long the cluster may take for its list; it costs milliseconds, and leaves time for another endpoint."""
+FAILED_PAUSE_SECONDS = 1.0
+"""After a failure: whatever was wrong, that it is right again is seen at once."""
+REFUSED_PAUSE_SECONDS = 6.0
+"""After a refused login, which costs the node three seconds."""
+CHECKS = 50
+"""Missing guests that are asked about in one poll."""
+CHECK_AGAIN_SECONDS = 30.0
 OnChanged = Callable[[str, int], None]
 """Is told the cluster and the VMID of each guest that has changed."""
 
@@ -37,6 +49,7 @@ class Poller:
         cluster: str,
         bus: Bus,
         clusters: Clusters,
+        look: Look,
         *,
         every: timedelta,
         facts_due: asyncio.Event,
@@ -45,6 +58,7 @@ class Poller:
         self._cluster = cluster
         self._bus = bus
         self._clusters = clusters
+        self._look = look
         self._every = every.total_seconds()
         self._facts_due = facts_due
         """Set when guests came or went, VMs included: the node's facts name them."""
@@ -55,23 +69,25 @@ class Poller:
         self._revisions: dict[str, int] = {}
         self._missing: Mapping[str, int] = {}
         self._vmids: frozenset[int] | None = None
+        self._hidden: dict[str, float] = {}
+        """Guests that exist and are not shown, and when to ask for them again."""
 
     async def run(self) -> None:
-        """Poll for ever; a cluster that does not answer is asked less often."""
+        """Poll for ever."""
         loop = asyncio.get_running_loop()
-        pause = self._every
         while True:
+            pause = self._every
             began = loop.time()
             try:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self.poll()
             except (SlipwayError, TimeoutError) as error:
                 self._trouble.met(error)
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                is_refused = isinstance(error, AccessRefused)
+                pause = REFUSED_PAUSE_SECONDS if is_refused else max(pause, FAILED_PAUSE_SECONDS)
             else:
                 self._trouble.over()
                 series.polled(self._cluster)
-                pause = self._every
             took = loop.time() - began
             series.poll_seconds.observe(took)
             await asyncio.sleep(max(pause - took, 0.05))
@@ -79,9 +95,11 @@ class Poller:
     async def poll(self) -> None:
         """Ask once, then tell and store what has changed."""
         known = self._known if self._known is not None else await self._stored()
-        resources = await self._clusters.at(self._cluster, lambda cluster: cluster.api.resources())
+        resources = await self._resources()
         now = clock.now()
         found = compare(known, _seen(self._cluster, resources, known, now), self._missing)
+        found = await self._without_hidden(found, resources)
+        self._note_look(resources, known)
         self._known = None  # read again if what follows breaks off
         for status in found.changed:
             await self._tell(status)
@@ -96,6 +114,46 @@ class Poller:
         self._known = {guest: status for guest, status in (known | told).items() if guest not in gone}
         self._missing = found.missing
         self._note(frozenset(guest.vmid for guest in resources.guests))
+
+    async def _resources(self) -> Resources:
+        try:
+            return await self._clusters.quickly(self._cluster, lambda api: api.within(ANSWER).resources())
+        except SlipwayError as error:
+            if (why := await self._clusters.diagnose(self._cluster, error)) is not None:
+                self._look.failed(why)
+            raise
+
+    async def _without_hidden(self, found: Difference, resources: Resources) -> Difference:
+        """Take only those for gone whose VMID Proxmox calls free: a list leaves out what may not be seen."""
+        now = asyncio.get_running_loop().time()
+        named = {f"{self._cluster}-{guest.vmid}" for guest in resources.guests}
+        missing = [status for status in found.gone if status.id not in named]
+        due = [status for status in missing if self._hidden.get(status.id, now) <= now][:CHECKS]
+        answers = await asyncio.gather(*(self._is_free(status.vmid) for status in due))
+        free = {status.id: is_free for status, is_free in zip(due, answers, strict=True)}
+        kept = {status.id for status in missing if not free.get(status.id)}
+        hidden = {guest: now + CHECK_AGAIN_SECONDS for guest, is_free in free.items() if is_free is False}
+        self._hidden = {guest: at for guest, at in (self._hidden | hidden).items() if guest in kept}
+        return replace(
+            found,
+            gone=tuple(status for status in found.gone if status.id not in kept),
+            missing={**found.missing, **dict.fromkeys(kept, MISSES_UNTIL_GONE)},
+        )
+
+    async def _is_free(self, vmid: int) -> bool | None:
+        """Whether nobody has a VMID; None if that can't be asked."""
+        try:
+            return await self._clusters.quickly(self._cluster, lambda api: api.within(ANSWER).is_free(vmid))
+        except SlipwayError:
+            return None
+
+    def _note_look(self, resources: Resources, known: Mapping[str, GuestStatus]) -> None:
+        nodes = self._look.nodes
+        away = {name for name, node in nodes.items() if not node.is_online}
+        hidden = [known[guest].vmid for guest in self._hidden if known[guest].node not in away]
+        vmids = (guest.vmid for guest in resources.guests if guest.type == "lxc")
+        subject = self._clusters.subject(self._cluster)
+        self._look.polled(vmids, diagnosis.hidden(subject, hidden) if hidden else None)
 
     async def _stored(self) -> dict[str, GuestStatus]:
         entries = await self._bucket.entries()
@@ -137,7 +195,8 @@ def _seen(
     """Say what was seen by guest id; who can't be read is as he was, not missing."""
     rows = [status_of(cluster, guest, now) for guest in resources.guests if guest.type == "lxc"]
     seen = {status.id: status for status in rows if status.node}
-    unread = known if resources.lost else {f"{cluster}-{guest.vmid}" for guest in resources.guests}
+    placeless = {f"{cluster}-{guest.vmid}" for guest in resources.guests if not guest.node}
+    unread = known if resources.lost else placeless
     return {**{guest: known[guest] for guest in unread if guest in known and guest not in seen}, **seen}
 
 

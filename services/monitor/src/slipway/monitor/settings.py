@@ -11,7 +11,8 @@ class MonitorSettings(ServiceSettings):
 
     table = "monitor"
     poll_interval: Duration = timedelta(seconds=2)
-    """How often each cluster is asked for the state of its guests; one request each time."""
+    """How often each cluster is asked for the state of its guests; one request each time, and at every second
+    one a cheap one to each node."""
     facts_interval: Duration = timedelta(seconds=15)
     """How often storages, bridges, archives and the SSH access of each node are looked at."""
     pending_interval: Duration = timedelta(seconds=15)

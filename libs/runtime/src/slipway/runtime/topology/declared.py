@@ -29,6 +29,7 @@ EVENTS = "EVENTS"
 PARKED = "PARKED"
 ADVISORIES = "ADVISORIES"
 LIVE = "live"
+LOOKS = "looks"
 LOCKS = "locks"
 BUNDLES = "bundles"
 LIVE_PREFIX = "slipway.live."
@@ -63,6 +64,8 @@ class TopologySettings(Settings):
     advisories_max_bytes: int = 16 * _MIB
     """ADVISORIES is read by people: what the bus said of deliveries that were given up, 90 days of it."""
     live_max_bytes: int = 64 * _MIB
+    looks_max_bytes: int = 16 * _MIB
+    """Of what the last look at each cluster said."""
     locks_max_bytes: int = 4 * _MIB
     bundles_max_bytes: int = 1024 * _MIB
     integrators_max_bytes: int = 256 * _MIB
@@ -178,6 +181,12 @@ BUCKETS = (
         limit="live_max_bytes",
         options={**_KEY_VALUE, "deny_delete": True},
     ),
+    Stream(
+        name=f"KV_{LOOKS}",
+        subjects=(f"$KV.{LOOKS}.>",),
+        limit="looks_max_bytes",
+        options={**_KEY_VALUE, "deny_delete": True},
+    ),
     # A lease is released by deleting its one message, and ends by its own time to live. No markers: after
     # one, the key could not be created again until the marker ended.
     Stream(
@@ -213,9 +222,9 @@ CONSUMERS = (
 READS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "gateway": (EVENTS, PARKED),
-        "inventory": (EVENTS, PARKED),
+        "inventory": (EVENTS, PARKED, f"KV_{LOOKS}"),
         "provisioner": (EVENTS, f"OBJ_{BUNDLES}"),
-        "monitor": (f"KV_{LIVE}", f"KV_{LOCKS}", PARKED),
+        "monitor": (f"KV_{LIVE}", f"KV_{LOOKS}", f"KV_{LOCKS}", PARKED),
         "catalog": (f"OBJ_{BUNDLES}",),
     }
 )

@@ -33,6 +33,7 @@ from slipway.contracts.values import Sealed
 from slipway.inventory import cluster_rules
 from slipway.inventory.credentials import Custody
 from slipway.inventory.domain import specs
+from slipway.inventory.looks import Looks
 from slipway.inventory.records import Records
 from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.cluster_access import AccessStore
@@ -87,6 +88,7 @@ class ClusterHandlers:
         queue: Queue,
         trail: AuditStore,
         custody: Custody,
+        looks: Looks,
     ) -> None:
         self._bus = bus
         self._store = store
@@ -97,6 +99,7 @@ class ClusterHandlers:
         self._queue = queue
         self._trail = trail
         self._custody = custody
+        self._looks = looks
 
     async def add(self, query: AddCluster, call: Call) -> Cluster:
         """Test a cluster, then save it."""
@@ -113,21 +116,22 @@ class ClusterHandlers:
 
     async def get(self, query: GetCluster, _call: Call) -> Cluster:
         """Give one."""
-        return await self._store.get(query.cluster)
+        return self._looks.cluster(await self._store.get(query.cluster))
 
     async def list(self, query: ListClusters, _call: Call) -> ClusterPage:
         """Give some."""
-        return await self._store.list(limit=query.limit, cursor=query.cursor)
+        return self._looks.clusters(await self._store.list(limit=query.limit, cursor=query.cursor))
 
     async def maintain(self, query: SetMaintenance, call: Call) -> Cluster:
         """Switch a node's maintenance."""
-        return await self._queue.set_maintenance(call, query.cluster, query.node, is_on=query.is_on)
+        changed = await self._queue.set_maintenance(call, query.cluster, query.node, is_on=query.is_on)
+        return self._looks.cluster(changed)
 
     async def set_vmids(self, query: SetVmidRange, call: Call) -> Cluster:
         """Say which VMIDs are chosen from."""
         if query.vmids is not None:
             specs.check_range(query.vmids)
-        return await self._store.set_vmids(call, query.cluster, query.vmids)
+        return self._looks.cluster(await self._store.set_vmids(call, query.cluster, query.vmids))
 
     async def confirm(self, query: ConfirmHostKey, call: Call) -> Cluster:
         """Try a node's host key, then save it. Idempotent: a confirmed one is tried and saved once more."""

@@ -28,6 +28,7 @@ from slipway.contracts.templates import GetTemplate, Manifest, Template
 from slipway.inventory import placement, rules
 from slipway.inventory.credentials import Custody, generate
 from slipway.inventory.domain import specs
+from slipway.inventory.looks import Looks
 from slipway.inventory.presence import Presence
 from slipway.inventory.records import Records
 from slipway.inventory.rules import restricted
@@ -61,6 +62,7 @@ class ContainerHandlers:
         records: Records,
         presence: Presence,
         custody: Custody,
+        looks: Looks,
         reach: Reach = NONE,
     ) -> None:
         self._bus = bus
@@ -72,6 +74,7 @@ class ContainerHandlers:
         self._records = records
         self._presence = presence
         self._custody = custody
+        self._looks = looks
         self._reach = reach
 
     async def create(self, query: CreateContainer, call: Call) -> Accepted:
@@ -125,18 +128,18 @@ class ContainerHandlers:
         found = await self._containers.get(query.container)
         if not found.is_forgotten:
             await self._records.unless_over(lambda: self._presence.forget(call, found))
-        return await self._containers.get(query.container)
+        return self._looks.container(await self._containers.get(query.container))
 
     async def get(self, query: GetContainer, _call: Call) -> Container:
         """Give one."""
         found = await self._containers.get(query.container)
-        if found.job is None or not await self._records.catch_up(found.job):
-            return found
-        return await self._containers.get(query.container)
+        if found.job is not None and await self._records.catch_up(found.job):
+            found = await self._containers.get(query.container)
+        return self._looks.container(found)
 
     async def list(self, query: ListContainers, _call: Call) -> ContainerPage:
         """Give some."""
-        return await self._containers.list(query)
+        return self._looks.containers(await self._containers.list(query))
 
     async def reveal(self, query: RevealCredential, call: Call) -> Revealed:
         """Show a credential to the gateway."""

@@ -11,7 +11,8 @@ from slipway.contracts.clusters import Cluster, ClusterChanged, ClusterFacts, Cl
 from slipway.contracts.message import Id
 from slipway.inventory.store import audit
 from slipway.inventory.store.cluster_identity import ClusterIdentities
-from slipway.inventory.store.clusters import ClusterStore, find_cluster, keep_facts
+from slipway.inventory.store.clusters import ClusterStore, find_cluster
+from slipway.inventory.store.node_facts import keep_tested
 from slipway.inventory.tables import clusters
 from slipway.runtime import outbox
 from slipway.runtime.call import Call
@@ -80,7 +81,6 @@ async def _change(
         "offered_host_keys": dict(facts.offered_host_keys),
     }
     await connection.execute(update(clusters).where(clusters.c.id == row.id).values(**kept))
-    for each in facts.nodes:
-        await keep_facts(connection, row.id, each)
+    await keep_tested(connection, row.id, facts)
     changed = ClusterChanged(id=row.id, name=row.name)
     await outbox.add(connection, changed, message_id=f"cluster:{row.id}:changed:{new_id()}")

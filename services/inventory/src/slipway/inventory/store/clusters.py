@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Text, func, literal, or_, select, update
+from sqlalchemy import Row, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,8 +22,10 @@ from slipway.contracts.clusters import (
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, NotFound
 from slipway.inventory.cluster_rules import Door, normal
+from slipway.inventory.domain import sight
 from slipway.inventory.store import audit
 from slipway.inventory.store.cluster_identity import STAYS, ClusterIdentities, name_taken
+from slipway.inventory.store.node_facts import drop_nodes, facts_of, keep_facts
 from slipway.inventory.store.pages import page
 from slipway.inventory.tables import clusters, nodes
 from slipway.runtime import outbox
@@ -126,11 +128,14 @@ class ClusterStore:
         return await self.get(row.id)
 
     async def observe(self, cluster: Id, facts: NodeFacts) -> None:
-        """Take what was seen of a node, unless something newer is known."""
+        """Take what was seen of a node, unless something newer is known; one long gone is dropped."""
         async with self._database.begin() as connection:
             query = select(clusters.c.identity).where(clusters.c.id == cluster, STAYS)
             row = (await connection.execute(query)).first()
             if row is None:
+                return
+            if sight.is_over(facts):
+                await drop_nodes(connection, cluster, facts.node)
                 return
             await keep_facts(connection, cluster, facts)
         if row.identity is None and facts.cluster_identity is not None:
@@ -149,7 +154,7 @@ class ClusterStore:
         async with self._database.begin() as connection:
             rows = (await connection.execute(query)).all()
             ids = [row.id for row in rows]
-            seen, resting = await _nodes(connection, ids), await _resting(connection, ids)
+            seen, resting = await facts_of(connection, ids), await _resting(connection, ids)
         items, following = page(rows, limit, lambda row: _cluster(row, seen, resting), "name")
         return ClusterPage(items=items, next=following)
 
@@ -161,7 +166,7 @@ class ClusterStore:
         """
         async with self._database.begin() as connection:
             row = await (find_cluster(connection, wanted) if wanted else _only(connection))
-            seen = await _nodes(connection, [row.id])
+            seen = await facts_of(connection, [row.id])
             resting = await _resting(connection, [row.id])
             doors = await _doors(connection, row.id)
         return KnownCluster(
@@ -185,30 +190,13 @@ class Seen:
 
 async def seen_of(connection: AsyncConnection, ids: Collection[Id]) -> Mapping[Id, Seen]:
     """Give what is known of the nodes of clusters."""
-    facts, resting = await _nodes(connection, ids), await _resting(connection, ids)
+    facts, resting = await facts_of(connection, ids), await _resting(connection, ids)
     return {each: Seen(facts.get(each, ()), resting.get(each, ())) for each in ids}
-
-
-async def keep_facts(connection: AsyncConnection, cluster: Id, facts: NodeFacts) -> None:
-    """Keep what was seen of a node, unless something newer is known."""
-    seen = {"facts": facts.model_dump(mode="json"), "observed_at": facts.observed_at}
-    # A node that is away does not say where it is; what was known of that stays.
-    door = {"address": facts.address, "tls_fingerprint": facts.tls_fingerprint}
-    kept = {name: func.coalesce(literal(value, Text), nodes.c[name]) for name, value in door.items()}
-    await connection.execute(
-        upsert(nodes)
-        .values(cluster_id=cluster, node=facts.node, **seen, **door)
-        .on_conflict_do_update(
-            index_elements=["cluster_id", "node"],
-            set_={**seen, **kept},
-            where=nodes.c.observed_at < facts.observed_at,
-        )
-    )
 
 
 async def _read(connection: AsyncConnection, wanted: str) -> Cluster:
     row = await find_cluster(connection, wanted)
-    return _cluster(row, await _nodes(connection, [row.id]), await _resting(connection, [row.id]))
+    return _cluster(row, await facts_of(connection, [row.id]), await _resting(connection, [row.id]))
 
 
 async def find_cluster(connection: AsyncConnection, wanted: str, *, for_update: bool = False) -> Row[Any]:
@@ -241,14 +229,6 @@ async def _doors(connection: AsyncConnection, cluster: Id) -> tuple[Door, ...]:
         nodes.c.cluster_id == cluster, nodes.c.address.is_not(None)
     )
     return tuple(Door(*row) for row in await connection.execute(query.order_by(nodes.c.node)))
-
-
-async def _nodes(connection: AsyncConnection, of: Collection[str]) -> Mapping[str, list[NodeFacts]]:
-    found: dict[str, list[NodeFacts]] = {}
-    query = select(nodes).where(nodes.c.cluster_id.in_(of)).order_by(nodes.c.cluster_id, nodes.c.node)
-    for row in await connection.execute(query):
-        found.setdefault(row.cluster_id, []).append(NodeFacts.model_validate(row.facts))
-    return found
 
 
 async def _resting(connection: AsyncConnection, of: Collection[str]) -> Mapping[str, list[str]]:

@@ -8,12 +8,13 @@ from slipway.contracts.jobs import JobProgress, ReplaceVmid
 from slipway.contracts.problems import FieldError, Rejected
 from slipway.provisioner.phases import ownership, parameters, restricted, tasks
 from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
-from slipway.proxmox.errors import TaskLost, VmidTaken
+from slipway.proxmox.errors import NodeUnreachable, TaskLost, VmidTaken
 from slipway.proxmox.upid import Upid
 from slipway.runtime.clock import now
 
 CREATE_DEADLINE = timedelta(minutes=30)
 DOWNLOAD_DEADLINE = timedelta(minutes=30)
+REACH = timedelta(seconds=5)
 REPLACEMENTS = 20
 """VMIDs tried before the job gives up; each was taken by someone else."""
 
@@ -26,6 +27,7 @@ class PreflightFailed(Rejected):
 
 async def preflight(work: Work) -> Result:
     """Ask the node for everything that the creation needs, before anything is made."""
+    await _reach_node(work)
     await restricted.places(work)
     api, node, spec = work.cluster.api, work.target.node, work.spec
     storages, bridges, permissions = await asyncio.gather(
@@ -171,6 +173,18 @@ async def replace_vmid(work: Work) -> None:
     target = work.target.model_copy(update={"vmid": replaced.vmid})
     steps = work.with_facts(**tasks.FORGOTTEN)
     await work.story.commit(told, target=target, steps=steps, exists_on_host=False)
+
+
+async def _reach_node(work: Work) -> None:
+    """See in seconds whether the node answers: all that is asked of a dead one takes half a minute each."""
+    node = work.target.node
+    try:
+        await work.cluster.api.within(REACH).reach_node(node)
+    except NodeUnreachable as error:
+        raise NodeUnreachable(f"Node {node} does not answer: {error.message}", node=node) from error
+    except Rejected:
+        # It answers, if only that this is not to be asked.
+        return
 
 
 def _may(permissions: Mapping[str, Mapping[str, bool]], path: str, privilege: str) -> bool:

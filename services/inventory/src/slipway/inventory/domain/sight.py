@@ -1,0 +1,152 @@
+"""What is shown of clusters, nodes and containers: how old it is, and what is wrong with them. Pure.
+
+What was observed stays as it was observed last; only its age and its trouble are told with it.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from slipway.contracts.clusters import Cluster, ClusterLook, NodeFacts, NodeLook
+from slipway.contracts.containers import Container
+from slipway.contracts.message import Moment
+from slipway.contracts.values import Lifecycle, Trouble
+
+AWAY = frozenset({"node.offline", "node.no-answer", "node.gone"})
+"""Troubles of a node on which nothing can be done now."""
+GONE = "node.gone"
+DROP_GONE_AFTER = timedelta(minutes=15)
+"""For so long a node that left its cluster is shown as such."""
+_READABLE = frozenset({"cluster.privilege-missing", "cluster.no-quorum"})
+"""Troubles of a cluster whose nodes and guests are looked at nevertheless."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What is known of a cluster by now."""
+
+    look: ClusterLook | None = None
+    vmids: frozenset[int] = frozenset()
+    """The containers that the look saw."""
+    silence: Trouble | None = None
+    """Why the look is not believed to be of now."""
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """What is wrong with the cluster."""
+        return self.silence or (self.look.trouble if self.look else None)
+
+    @property
+    def blindness(self) -> Trouble | None:
+        """What keeps its nodes and guests from being looked at."""
+        trouble = self.trouble
+        return trouble if trouble is not None and trouble.code not in _READABLE else None
+
+    def node(self, name: str) -> NodeLook | None:
+        """What was seen of a node."""
+        return next((each for each in self.look.nodes if each.node == name), None) if self.look else None
+
+
+def cluster_seen(cluster: Cluster, sight: Sight) -> Cluster:
+    """Give a cluster with the age of what is known of it."""
+    looked_at = sight.look.looked_at if sight.look else None
+    nodes = tuple(node_seen(node, sight) for node in cluster.nodes)
+    return cluster.model_copy(update={"looked_at": looked_at, "trouble": sight.trouble, "nodes": nodes})
+
+
+def node_seen(node: NodeFacts, sight: Sight) -> NodeFacts:
+    """Give a node's facts with their age."""
+    seen = sight.node(node.node)
+    if seen is None:
+        left = sight.look is not None and bool(sight.look.nodes)
+        trouble = sight.blindness or (_gone(node.node, node.observed_at) if left else node.trouble)
+        return node.model_copy(update={"trouble": trouble, "is_online": node.is_online and not left})
+    storages = tuple(
+        each.model_copy(update={"looked_at": seen.storages_at or each.looked_at}) for each in node.storages
+    )
+    changes = {
+        "is_online": seen.is_online,
+        "looked_at": seen.looked_at,
+        "trouble": seen.trouble or sight.blindness,
+        "storages": storages,
+    }
+    return node.model_copy(update=changes)
+
+
+def container_seen(container: Container, sight: Sight, *, left_at: Moment | None) -> Container:
+    """Give a container with the time at which it was last seen.
+
+    Args:
+        container: as it is kept.
+        sight: what is known of its cluster.
+        left_at: when it was last in a look that it is not in any more, if that is known.
+    """
+    if container.lifecycle is Lifecycle.DELETED:
+        return container
+    if sight.look is None:
+        return container.model_copy(update={"trouble": sight.silence})
+    node = sight.node(container.node)
+    is_listed = container.vmid in sight.vmids
+    looked_at = sight.look.looked_at if is_listed else left_at or container.observed_at
+    trouble = sight.blindness or _of_node(container, node, sight.look)
+    if trouble is None and not is_listed and container.lifecycle is not Lifecycle.CREATING:
+        trouble = sight.trouble
+    if node is not None and _is_away(node.trouble):
+        looked_at = min((at for at in (looked_at, node.looked_at) if at is not None), default=None)
+    return container.model_copy(update={"looked_at": looked_at, "trouble": trouble})
+
+
+def is_away(node: NodeFacts) -> bool:
+    """Whether nothing can be done on a node now."""
+    return not node.is_online or _is_away(node.trouble)
+
+
+def is_over(node: NodeFacts) -> bool:
+    """Whether a node has left its cluster for so long that it needn't be shown any more."""
+    trouble = node.trouble
+    return trouble is not None and trouble.code == GONE and _lasts(trouble, node) >= DROP_GONE_AFTER
+
+
+def over_known(seen: NodeFacts, known: NodeFacts) -> NodeFacts:
+    """Give what a test saw of a node; what it could not ask in time stays as it was known."""
+    lists = ("storages", "bridges", "os_templates", "appliances")
+    return seen.model_copy(update={name: getattr(known, name) for name in lists if not getattr(seen, name)})
+
+
+def silence(cluster: str, since: Moment, *, has_looked: bool) -> Trouble:
+    """Say that monitor tells nothing of a cluster."""
+    what = "has not looked at" if has_looked else "has told nothing of"
+    return Trouble(
+        code="monitor.silent",
+        since=since,
+        message=f"The service monitor {what} cluster {cluster} since then; shown is what was known last.",
+        remedy="See whether monitor runs and reaches the bus: its /readyz, and its log.",
+    )
+
+
+def _of_node(container: Container, node: NodeLook | None, look: ClusterLook) -> Trouble | None:
+    if node is None:
+        return _gone(container.node, container.observed_at or look.at) if look.nodes else None
+    return node.trouble if _is_away(node.trouble) else None
+
+
+def _gone(node: str, since: Moment) -> Trouble:
+    return Trouble(
+        code=GONE,
+        since=since,
+        message=f"The cluster has no node {node} any more.",
+        remedy="If it left or was renamed, nothing has to be done. Containers that went with it can be "
+        "forgotten: POST /api/v1/containers/{id}/forget.",
+    )
+
+
+def _is_away(trouble: Trouble | None) -> bool:
+    return trouble is not None and trouble.code in AWAY
+
+
+def _lasts(trouble: Trouble, node: NodeFacts) -> timedelta:
+    return node.observed_at - trouble.since
+
+
+def vmids_of(look: ClusterLook) -> frozenset[int]:
+    """Name the containers that a look saw."""
+    return frozenset(vmid for each in look.guests for vmid in range(each.first, each.last + 1))

@@ -1,0 +1,279 @@
+"""What is wrong with a cluster or a node is told within seconds, with what to do, and is over by itself."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from slipway.cli.embedded.nats import EmbeddedNats
+from slipway.contracts.clusters import ClusterLook, NodeFacts, NodeLook, NodeObserved
+from slipway.contracts.values import Trouble
+from slipway.lab import faults
+from slipway.lab.node import Lab
+from slipway.monitor.fleet import Fleet
+from slipway.monitor.settings import MonitorSettings
+from slipway.runtime import clock
+from slipway.runtime.bus import Bus
+from slipway.runtime.ending import end
+from slipway.runtime.kv import Bucket
+from slipway.runtime.topology import LOOKS
+from support.inventory_side import CLUSTER, Inventory, Monitor, spec_of
+from support.lab import api_client, new_container
+from support.waiting import until
+
+SOON_SECONDS = 10.0
+"""Within which it has to be told, beyond the poll interval."""
+FROZEN = timedelta(seconds=12)
+"""Longer than a lease lasts."""
+
+
+class Watched:
+    """A cluster that monitor watches, as who hears of it sees it."""
+
+    def __init__(self, bus: Bus, lab: Lab, inventory: Inventory) -> None:
+        self.bus = bus
+        self.lab = lab
+        self.looks: list[ClusterLook] = []
+        self._inventory = inventory
+
+    async def hear(self, admin: Client) -> None:
+        """Hear all looks, and keep what is told of nodes where inventory keeps it."""
+
+        async def look(message: Msg) -> None:
+            self.looks.append(ClusterLook.model_validate_json(message.data))
+
+        async def facts(message: Msg) -> None:
+            told = NodeObserved.model_validate_json(message.data).facts
+            self._inventory.nodes[told.node] = told
+
+        await admin.subscribe(f"$KV.{LOOKS}.{CLUSTER}", cb=look)
+        await admin.subscribe(NodeObserved.subject_filter(), cb=facts)
+
+    async def until(self, is_so: Callable[[ClusterLook], bool]) -> ClusterLook:
+        """Wait until a look is like this."""
+        self.looks.clear()
+        try:
+            await until(lambda: any(map(is_so, self.looks)), within_seconds=SOON_SECONDS)
+        except AssertionError:
+            pytest.fail(f"the last look: {self.looks[-1:]}")
+        return next(look for look in self.looks if is_so(look))
+
+    async def trouble(self, code: str) -> Trouble:
+        """Wait for the cluster's trouble."""
+        trouble = (await self.until(lambda look: _code(look) == code)).trouble
+        assert trouble is not None
+        assert trouble.remedy
+        return trouble
+
+    async def of_node(self, node: str, code: str) -> Trouble:
+        """Wait for a node's trouble, and until it was told to inventory too."""
+        trouble = _node(await self.until(lambda look: _code(_node(look, node)) == code), node).trouble
+        await until(lambda: _code(self.facts(node)) == code, within_seconds=SOON_SECONDS)
+        assert trouble is not None
+        return trouble
+
+    async def well(self) -> ClusterLook:
+        """Wait until nothing is wrong any more."""
+        began = clock.now()
+        return await self.until(
+            lambda look: (
+                look.looked_at is not None
+                and look.looked_at > began
+                and bool(look.nodes)
+                and _code(look) is None
+                and all(_code(each) is None for each in look.nodes)
+            )
+        )
+
+    def facts(self, node: str) -> NodeFacts:
+        """What was told of a node last."""
+        return self._inventory.nodes[node]
+
+
+@asynccontextmanager
+async def watched(
+    inventory: Inventory, monitor: Monitor, settings: MonitorSettings, admin: Client
+) -> AsyncIterator[Watched]:
+    """Watch the lab, which is well."""
+    home = Watched(monitor.bus, inventory.lab, inventory)
+    await home.hear(admin)
+    task = asyncio.create_task(Fleet(monitor.bus, monitor.clusters, settings).run())
+    try:
+        await home.well()
+        await until(lambda: set(inventory.nodes) == set(home.lab.names))
+        yield home
+    finally:
+        await end(task)
+
+
+@pytest.fixture
+async def home(
+    inventory: Inventory, monitor: Monitor, settings: MonitorSettings, admin: Client
+) -> AsyncIterator[Watched]:
+    """The lab, watched and well."""
+    async with watched(inventory, monitor, settings, admin) as home:
+        yield home
+
+
+async def test_a_frozen_api_is_told_and_is_over(home: Watched) -> None:
+    """Connections are taken, nothing is answered; the last good look stays as old as it is."""
+    order = home.lab.faults.order(faults.ApiFrozen())
+
+    trouble = await home.trouble("cluster.no-answer")
+    first = await home.until(lambda look: _code(look) == "cluster.no-answer")
+    later = await home.until(lambda look: look.at > first.at)
+    home.lab.faults.clear(order)
+    await home.well()
+
+    assert home.lab.endpoint in trouble.message
+    assert (first.looked_at, first.trouble) == (later.looked_at, later.trouble)
+    assert first.looked_at is not None
+    assert first.looked_at < trouble.since
+
+
+async def test_an_expired_token_is_told_and_is_over(home: Watched) -> None:
+    """It names the token, and the request that gives another one."""
+    order = home.lab.faults.order(faults.TokenExpired())
+
+    trouble = await home.trouble("cluster.credentials-refused")
+    home.lab.faults.clear(order)
+    await home.well()
+
+    assert home.lab.token_id in trouble.message
+    assert "PUT /api/v1/clusters/home/access" in trouble.remedy
+    assert home.lab.token_secret not in trouble.model_dump_json()
+
+
+async def test_a_renewed_certificate_is_told_with_both_fingerprints(
+    home: Watched, inventory: Inventory
+) -> None:
+    """It is over once the new one is accepted."""
+    pinned = home.lab.fingerprint
+    inventory.elsewhere[CLUSTER] = spec_of(home.lab)
+    home.lab.faults.order(faults.CertificateRenewed())
+
+    trouble = await home.trouble("cluster.certificate-changed")
+    shown = home.lab.fingerprint
+    inventory.elsewhere[CLUSTER] = spec_of(home.lab, tls_fingerprint=shown)
+    await home.well()
+
+    assert shown != pinned
+    assert pinned in trouble.message
+    assert shown in trouble.message
+    assert f'PUT /api/v1/clusters/home/access {{"tls_fingerprint": "{shown}"}}' in trouble.remedy
+
+
+async def test_taken_rights_make_no_container_vanish(home: Watched) -> None:
+    """What a filtered list leaves out is not gone; that rights are missing is told."""
+    async with api_client(home.lab) as client:
+        await new_container(client, home.lab, 100)
+        await new_container(client, home.lab, 101)
+    await home.until(lambda look: [(each.first, each.last) for each in look.guests] == [(100, 101)])
+    order = home.lab.faults.order(faults.RightsTaken(path="/vms*", rights=("VM.Audit",)))
+
+    trouble = await home.trouble("cluster.privilege-missing")
+    known = await Bucket(home.bus, "live").entries()
+    home.lab.faults.clear(order)
+    look = await home.well()
+
+    assert set(known) == {f"{CLUSTER}-100", f"{CLUSTER}-101"}
+    assert home.lab.token_id in trouble.message
+    assert [(each.first, each.last) for each in look.guests] == [(100, 101)]
+
+
+async def test_a_storage_that_hangs_hides_only_storages(home: Watched) -> None:
+    """The node stays online, its bridges are read, its storages are those known last."""
+    before = home.facts("lab")
+    slow = faults.SlowAnswer(method="GET", path="/nodes/*/storage", seconds=14, times=None)
+    order = home.lab.faults.order(slow)
+
+    trouble = await home.of_node("lab", "node.storages-unknown")
+    facts = home.facts("lab")
+    home.lab.faults.clear(order)
+    await home.well()
+
+    assert (facts.is_online, facts.is_ssh_usable) == (True, True)
+    assert [each.name for each in facts.storages] == [each.name for each in before.storages]
+    assert (facts.bridges, facts.os_templates) == (before.bridges, before.os_templates)
+    assert "pvesm status" in trouble.remedy
+
+
+PAUSED = {"id": "qemu/900", "type": "qemu", "vmid": 900, "node": "lab", "status": "paused", "tags": None}
+NAMELESS = {"type": "qemu", "id": "qemu/901", "status": "io-error", "disk": 1.5}
+
+
+async def test_odd_rows_blind_nobody(home: Watched) -> None:
+    """A paused VM has its VMID; a container whose values are odd is seen."""
+    lab = home.lab
+    lab.faults.order(faults.ForeignRows(rows=(PAUSED, NAMELESS, {"type": "lxc", "vmid": None})))
+    lab.faults.order(
+        faults.ChangedRows(where={"type": "lxc"}, values={"tags": None, "disk": 0.5, "maxmem": {}})
+    )
+    async with api_client(lab) as client:
+        await new_container(client, lab, 100)
+
+    await until(lambda: home.facts("lab").vmids == (100, 900, 901), within_seconds=SOON_SECONDS)
+    look = await home.well()
+
+    assert [(each.first, each.last) for each in look.guests] == [(100, 100)]
+
+
+@pytest.mark.parametrize("lab", [{"nodes": 2}], indirect=True)
+async def test_a_dying_node_is_told_before_its_cluster_calls_it_offline(home: Watched) -> None:
+    """It is silent first, then offline, then well again; the other one is not concerned."""
+    dies = faults.NodeDies(node="pve2", noticed_after=6.0, answered_after=30.0)
+    order = home.lab.faults.order(dies)
+
+    silent = await home.of_node("pve2", "node.no-answer")
+    is_online = home.facts("pve2").is_online
+    offline = await home.of_node("pve2", "node.offline")
+    other = home.facts("pve1")
+    home.lab.faults.clear(order)
+    await home.well()
+
+    assert is_online
+    assert silent.since <= offline.since
+    assert _code(other) is None
+    assert home.facts("pve2").storages
+
+
+@pytest.mark.parametrize("lab", [{"nodes": 2}], indirect=True)
+async def test_a_node_that_has_left_is_told_as_gone(home: Watched, inventory: Inventory) -> None:
+    """It is marked as long as inventory keeps it, and nobody asks it anything."""
+    home.lab.faults.order(faults.NodeGone(node="pve2"))
+
+    trouble = await home.of_node("pve2", "node.gone")
+    is_online = home.facts("pve2").is_online
+    del inventory.nodes["pve2"]
+    await home.until(lambda look: [each.node for each in look.nodes] == ["pve1"])
+
+    assert not is_online
+    assert "pve1" in trouble.message
+
+
+async def test_a_frozen_bus_leaves_nothing_behind(home: Watched, nats_server: EmbeddedNats) -> None:
+    """Once it goes on, looks are written anew within seconds, by whoever then has the lease."""
+    frozen_at = clock.now()
+    os.kill(nats_server.server.pid, signal.SIGSTOP)
+    try:
+        await until(lambda: clock.now() - frozen_at > FROZEN, within_seconds=20)
+    finally:
+        os.kill(nats_server.server.pid, signal.SIGCONT)
+
+    look = await home.well()
+
+    assert look.at > frozen_at + FROZEN
+
+
+def _node(look: ClusterLook, node: str) -> NodeLook:
+    return next((each for each in look.nodes if each.node == node), NodeLook(node=node))
+
+
+def _code(seen: ClusterLook | NodeFacts | NodeLook) -> str | None:
+    return seen.trouble.code if seen.trouble is not None else None

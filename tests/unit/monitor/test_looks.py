@@ -1,0 +1,126 @@
+"""What a look says, and since when; what is wrong by what a question failed of."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from slipway.contracts.problems import SlipwayError
+from slipway.contracts.values import Trouble
+from slipway.monitor import diagnosis
+from slipway.monitor.diagnosis import Diagnosis, Subject, of_error, standing
+from slipway.monitor.looks import Look, ranges
+from slipway.proxmox import errors
+from slipway.runtime.problems import BusUnavailable, ServiceUnavailable
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+HOME = Subject(name="home", endpoint="https://pve1:8006", asker="the token a@pve!b", pinned="AA:BB")
+ODD = Diagnosis(code="cluster.odd", message="It is so.", remedy="Do this.")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.NodeUnreachable("refused"), "cluster.unreachable"),
+        (errors.NoAnswer("read timed out"), "cluster.no-answer"),
+        (errors.AccessRefused("401"), "cluster.credentials-refused"),
+        (errors.CertificateMismatch("not the pinned one."), "cluster.certificate-changed"),
+        (errors.PermissionMissing("403"), "cluster.privilege-missing"),
+        (errors.ClusterNotReady("no quorum"), "cluster.no-quorum"),
+        (errors.ProxmoxFailed("<html>"), "cluster.not-understood"),
+        (errors.ProxmoxRejected("no such file"), "cluster.not-understood"),
+    ],
+)
+def test_an_error_of_a_host_is_a_diagnosis(error: SlipwayError, code: str) -> None:
+    """It says what happened and what to do."""
+    found = of_error(error, HOME)
+
+    assert found is not None
+    assert found.code == code
+    assert error.message in found.message or "the token a@pve!b" in found.message
+    assert found.remedy
+
+
+@pytest.mark.parametrize("error", [BusUnavailable("away"), ServiceUnavailable("inventory is not running")])
+def test_an_error_of_ours_is_none(error: SlipwayError) -> None:
+    """A bus that is away says nothing of a cluster."""
+    assert of_error(error, HOME) is None
+
+
+def test_another_certificate_is_told_with_both_fingerprints_and_the_request() -> None:
+    """Whoever reads it needs nothing else."""
+    found = of_error(errors.CertificateMismatch("Not the pinned one."), HOME, shown="CC:DD")
+
+    assert found is not None
+    assert "AA:BB" in found.message
+    assert "CC:DD" in found.message
+    assert 'PUT /api/v1/clusters/home/access {"tls_fingerprint": "CC:DD"}' in found.remedy
+
+
+def test_a_trouble_that_lasts_keeps_its_beginning() -> None:
+    """Another one begins anew; one that is over leaves nothing."""
+    before = Trouble(code=ODD.code, since=NOON, message="old words", remedy="")
+    later = NOON + timedelta(minutes=1)
+
+    assert standing(before, ODD, later) == Trouble(
+        code=ODD.code, since=NOON, message=ODD.message, remedy=ODD.remedy
+    )
+    other = standing(before, diagnosis.no_quorum("it has none."), later)
+    assert other is not None
+    assert other.since == later
+    assert standing(before, None, later) is None
+
+
+@pytest.mark.parametrize(
+    ("vmids", "expected"),
+    [([], []), ([100], [(100, 100)]), ([102, 100, 101, 105, 101], [(100, 102), (105, 105)])],
+)
+def test_vmids_are_told_as_ranges(vmids: list[int], expected: list[tuple[int, int]]) -> None:
+    """A thousand in a row are two numbers."""
+    assert [(each.first, each.last) for each in ranges(vmids)] == expected
+
+
+def test_a_look_that_fails_keeps_what_was_seen() -> None:
+    """The time of the last good one, and the containers that it saw."""
+    look = Look("c1", every_seconds=2.0)
+    look.polled([100], None)
+    seen = look.value()
+    look.failed(ODD)
+
+    told = look.value()
+
+    assert (told.looked_at, told.guests) == (seen.looked_at, seen.guests)
+    assert told.trouble is not None
+    assert told.trouble.code == ODD.code
+
+
+def test_another_replica_goes_on_from_the_last_look() -> None:
+    """Since when something is wrong is no secret of the one that saw it begin."""
+    look, other = Look("c1", every_seconds=2.0), Look("c1", every_seconds=2.0)
+    look.failed(ODD)
+    look.node_lives("pve1", is_online=False, found=diagnosis.offline("pve1"))
+    before = look.value()
+
+    other.resume(before)
+    other.failed(ODD)
+    other.node_lives("pve1", is_online=False, found=diagnosis.offline("pve1"))
+
+    after = other.value()
+    assert (after.trouble, after.nodes) == (before.trouble, before.nodes)
+
+
+def test_a_node_that_is_away_is_told_before_what_is_not_known_of_it() -> None:
+    """One trouble at a time: the greater one."""
+    look = Look("c1", every_seconds=2.0)
+    why = diagnosis.unanswered("pve1", {"storages": "Timed out."}, "No login.")
+    look.node_told("pve1", is_online=True, storages_at=None, found=why)
+    first = look.nodes["pve1"].trouble
+    look.node_lives("pve1", is_online=True, found=diagnosis.silent("pve1", "nothing."))
+    second = look.nodes["pve1"].trouble
+    look.node_lives("pve1", is_online=True, found=None)
+
+    third = look.nodes["pve1"].trouble
+    assert [each.code for each in (first, second, third) if each is not None] == [
+        "node.storages-unknown",
+        "node.no-answer",
+        "node.storages-unknown",
+    ]
