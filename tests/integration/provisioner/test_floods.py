@@ -60,7 +60,8 @@ async def logged(ground: Ground, job: str = "j1") -> int:
 async def test_a_flood_keeps_beginning_and_end(strict: Ground) -> None:
     """The middle is left out, and a line says how much; the file in the guest is bounded as well."""
     folder = "/var/lib/slipway/runs/j1.sync.script.0"
-    script = f"echo begun; timeout 3 yes 98765; echo the end; cat {folder}/out {folder}/o.[01] | wc -c"
+    # `yes` is killed in the middle of a line.
+    script = f"echo begun; timeout 3 yes 98765; echo; echo the end; cat {folder}/out {folder}/o.[01] | wc -c"
     command = await strict.command(JobKind.CREATE, bundle=await strict.bundle(a=script))
 
     record = await strict.run(command)
@@ -143,8 +144,9 @@ async def test_a_worker_that_is_told_to_stop_has_not_died(ground: Ground) -> Non
     for claim in range(1, MOST_CLAIMS + 2):
         going = ground.begin(command)
         await ground.until_record("j1", lambda record, claim=claim: record.claim == claim)
-        going.cancel()
-        await asyncio.gather(going, return_exceptions=True)
+        while not going.done():  # Python 3.11's `wait_for` may lose a cancel
+            going.cancel()
+            await asyncio.wait({going}, timeout=0.5)
 
     record = await ground.record()
 
