@@ -33,7 +33,9 @@ async def test_facts_of_every_cluster_count(fleet: Fleet) -> None:  # noqa: F811
     store = ClusterStore(fleet.world.tables)
     last = None
     for number in range(6):
-        last = await fleet.world.add(SPEC.model_copy(update={"name": f"z{number}"}))
+        last = await fleet.world.add(
+            SPEC.model_copy(update={"name": f"z{number}", "endpoint": f"https://pve{number}:8006"})
+        )
         for node in ("pve1", "pve2"):
             facts = NODE.model_copy(update={"node": node, "appliances": ARCHIVES, "observed_at": now()})
             await store.observe(last.id, facts)
