@@ -10,7 +10,7 @@ from slipway.contracts.containers import ContainerSpec, NetworkSpec
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.jobs import Target
 from slipway.contracts.values import PendingChange, Power
-from slipway.inventory.domain.configs import differs, was_started, with_config
+from slipway.inventory.domain.configs import differs, may_have_applied, was_started, with_config
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve2", vmid=104, hostname="web")
@@ -80,4 +80,11 @@ def test_a_start_since_the_last_look_is_noticed(discovered: int | None, *, start
     at = None if discovered is None else AT + timedelta(seconds=discovered)
 
     assert was_started(seen(), at) is started
-    assert not was_started(seen(power=Power.STOPPED), at)
+
+
+@pytest.mark.parametrize(("read", "applied"), [(None, True), (-65, True), (-55, False)])
+def test_what_waited_is_read_again_after_any_start(read: int | None, *, applied: bool) -> None:
+    """Also if the start only seems to be later than the last look: reading costs little."""
+    at = None if read is None else AT + timedelta(seconds=read)
+
+    assert may_have_applied(seen(), at) is applied

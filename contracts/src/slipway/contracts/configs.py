@@ -20,6 +20,8 @@ class HostConfig(Value):
     """Just before it was asked for; of two the later one counts."""
     power: Power | None = None
     """At the same look; None if it was not looked at."""
+    started_at: Moment | None = None
+    """Of a running one: the second before which it was not started; None if it does not run."""
     hostname: str | None = None
     cores: int | None = None
     cpulimit: float | None = None

@@ -7,12 +7,13 @@ tells them apart, so that is what is read.
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from slipway.contracts.configs import HostConfig
 from slipway.contracts.containers import MountSpec, NetworkSpec
 from slipway.contracts.values import Power
 from slipway.proxmox.answers import ContainerConfig
+from slipway.proxmox.answers import Power as Answered
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.wire import Reply
 
@@ -40,10 +41,14 @@ async def read_config(api: ProxmoxApi, node: str, vmid: int) -> HostConfig | Non
     if config.rootfs is None:
         return None
     status = await api.status(node, vmid)
+    is_running = status.status is Answered.RUNNING
+    # Proxmox cuts the fraction of an uptime off.
+    started_at = at - timedelta(seconds=status.uptime + 1) if is_running else None
     changes = {row.key: change for row in rows if (change := row.change) is not None}
     return HostConfig(
         read_at=at,
         power=Power(status.status.value),
+        started_at=started_at,
         disk=gib(config.mounts["rootfs"].get("size", "")),
         storage=_storage(config.mounts["rootfs"]),
         mounts=tuple(_mount(config.mounts[name]) for name in numbered(config.mounts) if name != "rootfs"),

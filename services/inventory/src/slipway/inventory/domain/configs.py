@@ -6,7 +6,6 @@ from slipway.contracts.configs import HostConfig
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.jobs import Target
-from slipway.contracts.values import Power
 
 NAME_TAKEN = "hostname-taken"
 """A warning: on its host the container has a new name, which another one of the cluster has here."""
@@ -24,11 +23,17 @@ def with_config(spec: ContainerSpec, config: HostConfig, target: Target) -> Cont
 
 
 def was_started(status: GuestStatus, discovered_at: datetime | None) -> bool:
-    """Whether a guest has been started since it was last looked into."""
-    if status.power is not Power.RUNNING:
-        return False
-    started_at = status.observed_at - timedelta(seconds=status.uptime_seconds)
-    return discovered_at is None or discovered_at < started_at - _OLD
+    """Whether a guest has surely been started since it was last looked into."""
+    return discovered_at is None or _is_started_after(status, discovered_at + _OLD)
+
+
+def may_have_applied(status: GuestStatus, config_at: datetime | None) -> bool:
+    """Whether what waited for a start may hold by now; the guest's uptime may be too low, never too high."""
+    return config_at is None or _is_started_after(status, config_at)
+
+
+def _is_started_after(status: GuestStatus, moment: datetime) -> bool:
+    return status.observed_at - timedelta(seconds=status.uptime_seconds) > moment
 
 
 def differs(status: GuestStatus, hostname: str, spec: ContainerSpec) -> bool:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.configs import HostConfig, StoreConfig
 from slipway.contracts.containers import ContainerChanged, ContainerSpec
 from slipway.contracts.jobs import Target
-from slipway.contracts.values import CONFIG_UNREAD
+from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING
 from slipway.inventory.domain.configs import NAME_TAKEN, with_config
 from slipway.inventory.domain.lives import KEEPING
 from slipway.inventory.store.containers import container_row, target_of
@@ -62,6 +62,8 @@ async def applied(
             )
             spec = spec.model_copy(update={"hostname": row.hostname})
             left.append(NAME_TAKEN)
+    if _was_started_since(row, config) and DISCOVERY_PENDING not in left:
+        left.append(DISCOVERY_PENDING)
     shown: dict[str, object] = {
         "spec": spec.model_dump(mode="json"),
         "hostname": spec.hostname,
@@ -78,3 +80,9 @@ async def applied(
         await outbox.add(connection, told, message_id=f"container:{row.id}:changed:{new_id()}")
         shown["updated_at"] = now()
     return {**changes, **shown}
+
+
+def _was_started_since(row: Row[Any], config: HostConfig) -> bool:
+    """Whether it runs since later than it was looked into: it may have another address by now."""
+    seen, started = row.discovered_at, config.started_at
+    return seen is not None and started is not None and started > seen

@@ -5,8 +5,9 @@ with it to its new node's queue, one that was sent finds out by itself.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +15,7 @@ from slipway.contracts.containers import ContainerChanged, ContainerSpec
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, JobState, Lifecycle, Power
-from slipway.inventory.domain.configs import differs, was_started
+from slipway.inventory.domain.configs import differs, may_have_applied, was_started
 from slipway.inventory.domain.lives import KEEPING
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.tables import containers, jobs
@@ -67,11 +68,7 @@ class ObservationStore:
         async with self._database.begin() as connection:
             here = select(containers).where(*_is(status)).with_for_update()
             for row in (await connection.execute(here)).all():
-                doubts = set()
-                if was_started(status, row.discovered_at):
-                    doubts = {CONFIG_UNREAD, DISCOVERY_PENDING}
-                elif differs(status, row.hostname, ContainerSpec.model_validate(row.spec)):
-                    doubts = {CONFIG_UNREAD}
+                doubts = _doubts(status, row)
                 if new := sorted(doubts.difference(row.warnings)):
                     marked = update(containers).where(containers.c.id == row.id)
                     await connection.execute(marked.values(warnings=[*row.warnings, *new]))
@@ -94,6 +91,16 @@ class ObservationStore:
                 await _tell(connection, container, status.power, at)
             if moved and waiting:
                 await _take_along(connection, [str(job) for job in waiting], status.node)
+
+
+def _doubts(status: GuestStatus, row: Row[Any]) -> set[str]:
+    """Give the warnings of what may be otherwise by now."""
+    runs = status.power is Power.RUNNING
+    if runs and was_started(status, row.discovered_at):
+        return {CONFIG_UNREAD, DISCOVERY_PENDING}
+    applied = runs and bool(row.pending) and may_have_applied(status, row.config_at)
+    is_unlike = differs(status, row.hostname, ContainerSpec.model_validate(row.spec))
+    return {CONFIG_UNREAD} if applied or is_unlike else set()
 
 
 def _is(status: GuestStatus) -> tuple[ColumnElement[bool], ...]:
