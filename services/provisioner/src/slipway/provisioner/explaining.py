@@ -18,7 +18,7 @@ from slipway.provisioner import pipelines
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle
 from slipway.provisioner.execution import before_retry
-from slipway.provisioner.phases import config_warnings, obstacles, restricted
+from slipway.provisioner.phases import config_warnings, obstacles, restricted, room
 from slipway.provisioner.phases.work import Step, Work
 from slipway.provisioner.progress import Story
 from slipway.provisioner.runs import Run
@@ -169,6 +169,7 @@ async def _warnings(work: Work) -> list[str]:
     ):
         told.append("It keeps the fixed addresses: give the copy its own (configure) before both run.")
     told += await config_warnings.of(work)
+    told += await room.warnings(work)
     if kind in {JobKind.CREATE, JobKind.CONFIGURE} and (keys := restricted.names(work)):
         told.append(
             f"No API token may set {', '.join(keys)}: `pct set` does it over SSH; it reaches into the host."

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from slipway.lab.host import records
+from slipway.lab.host import groups, records
 from slipway.lab.host.condition import Condition
 from slipway.lab.problems import Refused, bad_parameters
 
@@ -165,7 +165,8 @@ class Storages:
         return max(0, storage.total_bytes - self._used_besides(storage, volid)) // 1024
 
     def _used_besides(self, storage: Storage, volid: str | None) -> int:
-        disks = sum(one.size_kib for one in self.volumes(storage.name) if one.volid != volid) * 1024 // 10
+        disks = sum(one.size_kib for one in self.volumes(storage.name) if one.volid != volid) * 1024
+        disks //= 1 if groups.is_thick(storage.type) else 10
         archives = self.templates() if storage.name == TEMPLATE_STORAGE else {}
         others = min(2 * GIB, storage.total_bytes // 10)
         return others + disks + sum(path.stat().st_size for path in archives.values())
@@ -181,6 +182,7 @@ class Storages:
                 f"lvcreate 'pve/{volid.partition(':')[2]}' error:   "
                 "Unable to create new logical volume with no extents."
             )
+        groups.check(self._configured[name].type, self._free(name), volid, size_kib)
         ctime = int(self._condition.now())
         volume = Volume(volid=volid, vmid=vmid, size_kib=size_kib, ctime=ctime, format=kind)
         kept[volid] = volume
@@ -209,7 +211,10 @@ class Storages:
 
     def resize(self, volid: str, size_kib: int) -> None:
         """Give a disk another size."""
-        kept = self._kept(volid.partition(":")[0])
+        name = volid.partition(":")[0]
+        kept = self._kept(name)
+        has_kib = kept[volid].size_kib
+        groups.check(self._configured[name].type, self._free(name), volid, size_kib, has_kib)
         kept[volid] = replace(kept[volid], size_kib=size_kib)
         kept.save()
 
@@ -261,6 +266,10 @@ class Storages:
     def download(self, name: str, archive: Path) -> None:
         """Put an archive among the templates under a name."""
         shutil.copyfile(archive, self._folder / "templates" / name)
+
+    def _free(self, name: str) -> int:
+        storage = self._configured[name]
+        return storage.total_bytes - self.used_bytes(storage)
 
     def _kept(self, name: str) -> Volumes:
         return self._shared if self._configured[name].is_shared else self._own

@@ -5,7 +5,7 @@ from datetime import timedelta
 from slipway.contracts.jobs import JobArgs, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, Rejected
-from slipway.provisioner.phases import marks, networks, ownership, parameters, power, readback, tasks
+from slipway.provisioner.phases import marks, networks, ownership, parameters, power, readback, room, tasks
 from slipway.provisioner.phases.parameters import Params
 from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, SKIPPED, Result, Work
 from slipway.proxmox.answers import ContainerConfig, options
@@ -27,7 +27,10 @@ class DiskShrinks(Rejected):
 async def look_at_sizes(work: Work) -> Result:
     """Make sure that it is ours, and that its disk would not shrink."""
     await power.look(work)
-    refuse_smaller(work.command.args.disk, await _config(work))
+    wanted, config = work.command.args.disk, await _config(work)
+    refuse_smaller(wanted, config)
+    volume = config.mounts.get("rootfs", {}).get("volume", "")
+    await room.for_growth(work, volume.partition(":")[0], (wanted or 0) - (disk_size(config) or 0))
     return DONE
 
 

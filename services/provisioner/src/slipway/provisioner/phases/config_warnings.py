@@ -20,6 +20,8 @@ async def of(work: Work) -> list[str]:
             return await _of_configure(work)
         if kind in {JobKind.ROLLBACK, JobKind.RESTORE}:
             return await _of_going_back(work)
+        if kind is JobKind.CLONE:
+            return await _of_copying(work)
     except SlipwayError:
         # The steps say what is wrong with the host.
         return []
@@ -48,6 +50,16 @@ async def _of_going_back(work: Work) -> list[str]:
     if config is None or not config.pending:
         return []
     return [f"Changes that wait for the next start are lost: {', '.join(sorted(config.pending))}."]
+
+
+async def _of_copying(work: Work) -> list[str]:
+    source, snapshot = work.command.source, work.command.args.snapshot
+    if source is None or snapshot is not None:
+        return []
+    config = await readback.read(work, source)
+    if config is None or not config.pending:
+        return []
+    return [f"Changes that wait for its next start are not in the copy: {', '.join(sorted(config.pending))}."]
 
 
 def _over_ssh(names: tuple[str, ...]) -> str:

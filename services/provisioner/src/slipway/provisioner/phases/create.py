@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 
+from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import JobProgress, ReplaceVmid
 from slipway.contracts.problems import FieldError, Rejected
-from slipway.provisioner.phases import ownership, parameters, restricted, tasks
+from slipway.provisioner.phases import ownership, parameters, restricted, room, tasks
 from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.errors import NodeUnreachable, TaskLost, VmidTaken
 from slipway.proxmox.upid import Upid
@@ -37,6 +38,7 @@ async def preflight(work: Work) -> Result:
     able = {storage.name for storage in storages if storage.active}
     wanted = {spec.storage, *(mount.storage for mount in spec.mounts if not mount.is_bind)}
     faults += [("storage", f"storage {name} can't hold disks on {node} now") for name in wanted - able]
+    faults += [("disk", words) for _, words in room.lacking(storages, _sizes(spec))]
     there = {bridge.name for bridge in bridges}
     asked = {network.bridge for network in spec.networks}
     faults += [("networks", f"node {node} has no bridge {name}") for name in asked - there]
@@ -111,6 +113,15 @@ async def verify(work: Work) -> Result:
         known = work.story.record.warnings
         await work.story.commit(warnings=(*known, *(each for each in warnings if each not in known)))
     return Result(message="; ".join(warnings) or "the config is as it was asked for")
+
+
+def _sizes(spec: ContainerSpec) -> Mapping[str, float]:
+    """Give what the disks take, in GiB by storage."""
+    found = {str(spec.storage): spec.disk or 0}
+    for mount in spec.mounts:
+        if not mount.is_bind:
+            found[str(mount.storage)] = found.get(str(mount.storage), 0) + (mount.size or 0)
+    return found
 
 
 async def _create_or_find(work: Work) -> Result:

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from slipway.contracts.configs import HostConfig
+from slipway.contracts.jobs import Target
 from slipway.contracts.values import AFTER_RESTART
 from slipway.provisioner.phases.work import Result, Work
 from slipway.proxmox.host_config import read_config
 
 
-async def read(work: Work) -> HostConfig | None:
-    """Read the container's config; None if there is no whole container."""
-    return await read_config(work.cluster.api, work.target.node, work.target.vmid)
+async def read(work: Work, of: Target | None = None) -> HostConfig | None:
+    """Read the config of the job's container, or of another; None if there is no whole container."""
+    target = of or work.target
+    return await read_config(work.cluster.api, target.node, target.vmid)
 
 
 async def told(work: Work, result: Result) -> Result:
