@@ -73,20 +73,25 @@ class HttpsServer:
         self.script = script
         self.idle_seconds = idle_seconds
         self.over = threading.Event()
-        self.certificate, key = _certificate()
-        pem = self.certificate.public_bytes(serialization.Encoding.PEM)
-        (folder / "server.pem").write_bytes(pem + key)
-        self.ca = pem.decode()
-        der = self.certificate.public_bytes(serialization.Encoding.DER)
-        self.fingerprint = hashlib.sha256(der).digest().hex(":").upper()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / "server.pem")
+        self._folder = folder
+        self._context = context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.renew()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"owner": self}))
         self._http.daemon_threads = True
         self._http.socket = context.wrap_socket(
             self._http.socket, server_side=True, do_handshake_on_connect=False
         )
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
+
+    def renew(self) -> None:
+        """Show a new certificate to who connects from now on; connections that stand go on."""
+        self.certificate, key = _certificate()
+        pem = self.certificate.public_bytes(serialization.Encoding.PEM)
+        (self._folder / "server.pem").write_bytes(pem + key)
+        self.ca = pem.decode()
+        der = self.certificate.public_bytes(serialization.Encoding.DER)
+        self.fingerprint = hashlib.sha256(der).digest().hex(":").upper()
+        self._context.load_cert_chain(self._folder / "server.pem")
 
     @property
     def endpoint(self) -> str:

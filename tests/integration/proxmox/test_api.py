@@ -440,3 +440,25 @@ async def test_answers_are_typed(tmp_path: Path) -> None:
         assert ([guest.vmid for guest in resources.guests], len(resources.nodes)) == ([100], 1)
         assert await api.interfaces("pve1", 100) == ()
         assert [each.template for each in await api.appliances("pve1")] == ["debian-12.tar.zst"]
+
+
+async def test_a_certificate_that_is_not_believed_ends_what_was_connected_before(tmp_path: Path) -> None:
+    """Whether the server is believed does not depend on which connection a question happens to get."""
+    both, go_on = threading.Barrier(2), threading.Event()
+
+    def script(request: Request) -> Answer:
+        both.wait(5) if request.path == "/version" else go_on.wait(5)
+        return data(VERSION if request.path == "/version" else [])
+
+    async with api_of(tmp_path, script, workers=3) as (api, server):
+        await asyncio.gather(api.version(), api.version())
+        server.renew()
+        asked = [asyncio.create_task(api.cluster_status()) for _ in range(3)]
+        with pytest.raises(CertificateMismatch):
+            await next(asyncio.as_completed(asked))
+        go_on.set()
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        later = [await asyncio.gather(api.cluster_status(), return_exceptions=True) for _ in range(4)]
+
+    assert sum(isinstance(each, CertificateMismatch) for each in told) == 1
+    assert all(isinstance(each, CertificateMismatch) for (each,) in later)

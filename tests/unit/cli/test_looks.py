@@ -25,6 +25,14 @@ def test_a_state_has_its_age() -> None:
     assert state_of("running", {}, NOW) == "running"
 
 
+def test_in_trouble_a_state_is_sooner_the_past() -> None:
+    """What stands still is not told as if it were seen now."""
+    seen = {"looked_at": (NOW - timedelta(seconds=9)).isoformat()}
+
+    assert state_of("running", seen, NOW) == "running"
+    assert state_of("running", {**seen, "trouble": TROUBLE}, NOW).startswith("running, last seen ")
+
+
 def test_a_trouble_is_told_with_its_remedy() -> None:
     """Of a cluster and of its nodes; the same one once."""
     nodes = [

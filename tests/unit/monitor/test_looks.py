@@ -10,6 +10,7 @@ from slipway.monitor import diagnosis
 from slipway.monitor.diagnosis import Diagnosis, Subject, of_error, standing
 from slipway.monitor.looks import Look, ranges
 from slipway.proxmox import errors
+from slipway.proxmox.errors import AccessRefused, CertificateMismatch, EndpointUnreachable, NoAnswer
 from slipway.runtime.problems import BusUnavailable, ServiceUnavailable
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -111,7 +112,7 @@ def test_another_replica_goes_on_from_the_last_look() -> None:
 def test_a_node_that_is_away_is_told_before_what_is_not_known_of_it() -> None:
     """One trouble at a time: the greater one."""
     look = Look("c1", every_seconds=2.0)
-    why = diagnosis.unanswered("pve1", {"storages": "Timed out."}, "No login.")
+    why = diagnosis.unanswered("pve1", {"storages": NoAnswer("Timed out.")}, "No login.")
     look.node_told("pve1", is_online=True, storages_at=None, found=why)
     first = look.nodes["pve1"].trouble
     look.node_lives("pve1", is_online=True, found=diagnosis.silent("pve1", "nothing."))
@@ -124,3 +125,15 @@ def test_a_node_that_is_away_is_told_before_what_is_not_known_of_it() -> None:
         "node.no-answer",
         "node.storages-unknown",
     ]
+
+
+@pytest.mark.parametrize("error", [EndpointUnreachable, CertificateMismatch, AccessRefused])
+def test_a_cluster_that_is_not_reached_is_no_nodes_fault(error: type[SlipwayError]) -> None:
+    """A remedy for its storages would lead astray; what else is wrong with it is told."""
+    why = {"storages": error("No."), "networks": NoAnswer("Timed out.")}
+
+    found = diagnosis.unanswered("pve1", why, None)
+
+    assert found is not None
+    assert found.code == "node.networks-unknown"
+    assert diagnosis.unanswered("pve1", {"storages": error("No.")}, None) is None

@@ -6,6 +6,8 @@ from typing import Any
 
 FRESH = timedelta(seconds=15)
 """What was looked at longer ago is the past."""
+FRESH_IN_TROUBLE = timedelta(seconds=8)
+"""The same of what is known to be in trouble: looks stand still then, or come late."""
 
 
 def is_live(container: Mapping[str, Any]) -> bool:
@@ -19,7 +21,7 @@ def state_of(state: str, seen: Mapping[str, Any], now: datetime) -> str:
     if at is None:
         return f"{state}, not seen" if seen.get("trouble") else state
     moment = datetime.fromisoformat(at)
-    if now - moment <= FRESH:
+    if now - moment <= (FRESH_IN_TROUBLE if seen.get("trouble") else FRESH):
         return state
     there = moment.astimezone()
     is_today = there.date() == now.astimezone().date()
@@ -31,14 +33,15 @@ def troubles_of(clusters: list[dict[str, Any]]) -> Iterator[str]:
     for cluster in clusters:
         trouble = cluster.get("trouble")
         if trouble:
-            yield _told(f"Cluster {cluster['name']}", trouble)
+            yield told(f"Cluster {cluster['name']}", trouble)
         for node in cluster["nodes"]:
             own = node.get("trouble")
             if own and (trouble is None or own["code"] != trouble["code"]):
-                yield _told(f"Node {node['node']} of {cluster['name']}", own)
+                yield told(f"Node {node['node']} of {cluster['name']}", own)
 
 
-def _told(what: str, trouble: Mapping[str, Any]) -> str:
+def told(what: str, trouble: Mapping[str, Any]) -> str:
+    """Say what is wrong with something, since when, and what to do about it."""
     since = datetime.fromisoformat(trouble["since"]).astimezone()
     words = f"{what}: {trouble['message']} {trouble['remedy']}"
     return f"{words} (since {since:%Y-%m-%d %H:%M:%S}, {trouble['code']})"

@@ -98,7 +98,7 @@ async def _show(given: argparse.Namespace) -> int:
     rows += [("warning", words) for words in found["warnings"]]
     show_rows(Console(), ("what", "value"), rows)
     if trouble := found.get("trouble"):
-        complain(f"{trouble['message']} {trouble['remedy']} ({trouble['code']})")
+        complain(looks.told(found["hostname"], trouble))
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from slipway.proxmox.fields import Answer, Flag, Whole, Words
+from slipway.proxmox.fields import Answer, Flag, Vmid, Whole, Words
 
 _NETWORK = re.compile(r"net\d+")
 _DEVICE = re.compile(r"dev\d+")
@@ -120,7 +120,7 @@ class ResourceGuest(Answer):
     from the row's id, `qemu/900`.
     """
 
-    vmid: Whole
+    vmid: Vmid
     node: str = ""
     type: str = ""
     """`lxc` or `qemu`."""
@@ -245,7 +245,7 @@ class HaState(Answer):
 class ContainerStatus(Answer):
     """A container right now."""
 
-    vmid: Whole
+    vmid: Vmid
     status: Power
     name: str = ""
     lock: str | None = None

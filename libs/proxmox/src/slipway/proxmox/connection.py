@@ -21,7 +21,7 @@ from pathlib import Path
 
 from slipway.proxmox.access import ApiAccess
 from slipway.proxmox.auth import TicketAuth, token_auth
-from slipway.proxmox.errors import EndpointUnreachable, NoAnswer
+from slipway.proxmox.errors import CertificateMismatch, EndpointUnreachable, NoAnswer
 from slipway.proxmox.sorting import answer_lost
 from slipway.proxmox.wire import Params, Reply, Wire, login, path_of
 
@@ -55,6 +55,8 @@ class Connection:
         self._of_node: dict[str, asyncio.Semaphore] = {}
         self._here = threading.local()
         self._wires: list[Wire] = []
+        self._disbelief = 0
+        """Grows with each certificate that is not believed: what was connected before is not used again."""
         # Made here once, so that a CA that can't be read is told before the first request.
         self._wire().close()
 
@@ -123,13 +125,20 @@ class Connection:
     def _ask(
         self, method: str, segments: tuple[str, ...], params: Params, within_seconds: float | None
     ) -> Reply:
-        return self._wire().request(method, segments, params, within_seconds=within_seconds)
+        try:
+            return self._wire().request(method, segments, params, within_seconds=within_seconds)
+        except CertificateMismatch:
+            self._disbelief += 1
+            raise
 
     def _wire(self) -> Wire:
         wire: Wire | None = getattr(self._here, "wire", None)
         if wire is None:
             wire = self._here.wire = Wire(self._access, auth=self._auth, record_to=self._record_to)
             self._wires.append(wire)
+        elif self._here.believed_at != self._disbelief:
+            wire.close()
+        self._here.believed_at = self._disbelief
         return wire
 
 

@@ -136,7 +136,7 @@ class Endpoints:
                 endpoint.worked()
                 self._last = endpoint
                 return reply
-        raise _told(failures)
+        raise _told(failures, len(self._all))
 
     async def aclose(self) -> None:
         """Drop all connections."""
@@ -168,13 +168,14 @@ def _left(ends_at: float | None) -> timedelta | None:
     return timedelta(seconds=ends_at - asyncio.get_running_loop().time())
 
 
-def _told(failures: Sequence[SlipwayError]) -> SlipwayError:
+def _told(failures: Sequence[SlipwayError], known: int) -> SlipwayError:
     """Give the error that says most: a certificate that is not believed is somebody's to mend."""
     error = next((each for each in failures if isinstance(each, CertificateMismatch)), failures[0])
     if len(failures) == 1 or isinstance(error, CertificateMismatch):
         return error
+    others = "" if len(failures) == known else " that could be asked in time"
     told = EndpointUnreachable(
-        f"{error.message} None of the cluster's {len(failures)} endpoints can be used."
+        f"{error.message} None of the cluster's {len(failures)} endpoints{others} can be used."
     )
     told.details = error.details
     return told

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 def _as_whole(value: object) -> object:
@@ -43,8 +43,10 @@ def _as_words(text: object) -> object:
     )
 
 
-Whole = Annotated[int, BeforeValidator(_as_whole)]
+Whole = Annotated[int, BeforeValidator(_as_whole), Field(ge=-(2**63), lt=2**63)]
 """A whole number; a fraction is cut off."""
+Vmid = Annotated[Whole, Field(ge=1, le=999_999_999)]
+"""What Proxmox takes for one."""
 Flag = Annotated[bool, BeforeValidator(_as_flag)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_as_moment)]
 """Seconds since the epoch, as an aware datetime."""

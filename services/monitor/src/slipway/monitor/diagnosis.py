@@ -13,6 +13,7 @@ from slipway.proxmox.errors import (
     AccessRefused,
     CertificateMismatch,
     ClusterNotReady,
+    EndpointUnreachable,
     NoAnswer,
     NodeUnreachable,
     PermissionMissing,
@@ -136,8 +137,8 @@ def gone(node: str, members: Iterable[str]) -> Diagnosis:
     )
 
 
-def unanswered(node: str, questions: Mapping[str, str], ssh_problem: str | None) -> Diagnosis | None:
-    """Diagnose a node of which something is not known now.
+def unanswered(node: str, questions: Mapping[str, SlipwayError], ssh_problem: str | None) -> Diagnosis | None:
+    """Diagnose a node of which something is not known now; that the cluster is not reached is not its fault.
 
     Args:
         node: its name.
@@ -145,8 +146,9 @@ def unanswered(node: str, questions: Mapping[str, str], ssh_problem: str | None)
         ssh_problem: why it can't be used over SSH, if it can't.
     """
     for question, found in _OF_QUESTIONS.items():
-        if question in questions:
-            return found.filled(node=node, why=questions[question])
+        why = questions.get(question)
+        if why is not None and not isinstance(why, _OF_CLUSTER):
+            return found.filled(node=node, why=why.message)
     if ssh_problem is not None:
         return Diagnosis(
             code="node.ssh-unusable",
@@ -157,6 +159,8 @@ def unanswered(node: str, questions: Mapping[str, str], ssh_problem: str | None)
     return None
 
 
+_OF_CLUSTER = (EndpointUnreachable, CertificateMismatch, AccessRefused)
+"""What the polls say, of the cluster as a whole."""
 _OF_QUESTIONS: Mapping[str, Diagnosis] = {
     "storages": Diagnosis(
         code="node.storages-unknown",

@@ -105,8 +105,8 @@ class NodeWatch:
 
     async def _take(self, reading: facts.NodeReading) -> None:
         seen = reading.facts
-        why = {question: error.message for question, error in reading.unanswered.items()}
-        found = diagnosis.unanswered(seen.node, why, seen.ssh_problem) if seen.is_online else None
+        why, ssh = reading.unanswered, seen.ssh_problem
+        found = diagnosis.unanswered(seen.node, why, ssh) if seen.is_online else None
         storages_at = next((each.looked_at for each in seen.storages), None)
         self._look.node_told(seen.node, is_online=seen.is_online, storages_at=storages_at, found=found)
         await self._tell(with_last_known(seen, self._last(seen.node), reading.unanswered))

@@ -10,6 +10,8 @@ import { exactly, timeOf } from "./words.js";
 
 /** What was looked at longer ago is the past. */
 const FRESH_MS = 15000;
+/** The same of what is known to be in trouble: looks stand still then, or come late. */
+const FRESH_IN_TROUBLE_MS = 8000;
 
 /** @typedef {import("./api.js").Trouble} Trouble */
 
@@ -19,7 +21,7 @@ const FRESH_MS = 15000;
  * @param {{looked_at?: string | null, trouble?: Trouble | null}} seen
  */
 export function isFresh({ looked_at: at, trouble }) {
-  return at ? serverNow() - Date.parse(at) <= FRESH_MS : !trouble;
+  return at ? serverNow() - Date.parse(at) <= (trouble ? FRESH_IN_TROUBLE_MS : FRESH_MS) : !trouble;
 }
 
 /**

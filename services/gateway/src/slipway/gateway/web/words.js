@@ -21,7 +21,7 @@ export function ago(moment) {
       return RELATIVE.format(Math.round(seconds / size), unit);
     }
   }
-  return "just now";
+  return Math.abs(seconds) < 10 ? "just now" : RELATIVE.format(Math.round(seconds), "second");
 }
 
 /**
