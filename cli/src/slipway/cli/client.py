@@ -24,9 +24,16 @@ class ApiProblem(Exception):
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         self.status = status
         self.code = str(problem.get("code") or f"http-{status}")
-        faults = [f"{each.get('field')}: {each.get('message')}" for each in problem.get("errors") or ()]
-        said = problem.get("message") or problem.get("detail") or problem.get("title") or f"HTTP {status}"
-        super().__init__("; ".join([str(said), *faults]) + f" ({self.code})")
+        said = str(
+            problem.get("message") or problem.get("detail") or problem.get("title") or f"HTTP {status}"
+        )
+        # Most messages are made of their faults: those are not repeated.
+        faults = [
+            f"{each.get('field')}: {each.get('message')}"
+            for each in problem.get("errors") or ()
+            if str(each.get("message")) not in said
+        ]
+        super().__init__("; ".join([said, *faults]) + f" ({self.code})")
 
     @property
     def is_final(self) -> bool:

@@ -61,7 +61,8 @@ def read_endpoints(data: Path) -> tuple[str, str]:
         token = Path(told["bootstrap_token_file"]).read_text(encoding="utf-8").strip()
     except FileNotFoundError as error:
         raise NotRunning(
-            f"slipway does not run on {data}, or is not ready yet: no {error.filename}"
+            f"slipway does not run on {data}, or is not ready yet: no {error.filename}. Start it with "
+            "`slipway up` (`make up`), or name the folder that it runs on with --data."
         ) from error
     except PermissionError as error:
         raise NotRunning(f"{error.filename} belongs to another user: run this as who runs `up`") from error

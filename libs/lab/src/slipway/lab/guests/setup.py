@@ -65,8 +65,7 @@ def plan() -> list[str]:
     told.append("While a lab runs: a bridge of its own and an nftables table that gives its guests NAT.")
     told.append(f"Keep templates and packages for the guests in {place.cache_folder()}.")
     told.append(
-        f"All of it is recorded in {CHANGES}; `python -m slipway.lab.guests.setup undo` takes back what "
-        "nothing else uses by then."
+        f"All of it is recorded in {CHANGES}; `make demo-clean` takes back what nothing else uses by then."
     )
     return told
 

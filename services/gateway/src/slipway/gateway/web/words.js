@@ -113,7 +113,7 @@ const KINDS = {
   "container.restart": "Restart",
   "container.resize": "Resize",
   "container.configure": "Configure",
-  "container.revert": "Drop waiting changes of",
+  "container.revert": "Revert",
   "container.snapshot": "Snapshot",
   "container.rollback": "Roll back",
   "container.snapshot-delete": "Delete snapshot of",
