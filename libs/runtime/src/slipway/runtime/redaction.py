@@ -23,7 +23,9 @@ _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
 _SHORTEST = 6
 _MOST = 10_000
 
-_lock = threading.Lock()
+_lock = threading.RLock()
+"""Of one thread it may be taken twice: to compile makes rubbish, whose collection may log (an exception of a
+task that nobody waited for), and logging comes here again."""
 _values: dict[str, None] = {}
 """The one that was registered longest ago is the first, and the first to go."""
 _lasting: set[str] = set()
