@@ -10,7 +10,7 @@ from slipway.contracts.containers import ContainerSpec, NetworkSpec
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.jobs import Target
 from slipway.contracts.values import PendingChange, Power
-from slipway.inventory.domain.configs import differs, may_have_applied, was_started, with_config
+from slipway.inventory.domain.configs import differs, may_be_old, may_have_applied, was_started, with_config
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve2", vmid=104, hostname="web")
@@ -88,3 +88,20 @@ def test_what_waited_is_read_again_after_any_start(read: int | None, *, applied:
     at = None if read is None else AT + timedelta(seconds=read)
 
     assert may_have_applied(seen(), at) is applied
+
+
+@pytest.mark.parametrize(
+    ("later", "power", "is_old"),
+    [
+        (9, Power.STOPPED, True),
+        (10, Power.STOPPED, False),
+        (9, Power.RUNNING, False),
+        (9, Power.UNKNOWN, False),
+    ],
+)
+def test_a_list_may_be_older_than_what_the_guest_said_itself(
+    later: int, power: Power, *, is_old: bool
+) -> None:
+    """For ten seconds after its config was read, another power in the list is no news."""
+    assert may_be_old(seen(), power, AT - timedelta(seconds=later)) is is_old
+    assert not may_be_old(seen(), power, None)

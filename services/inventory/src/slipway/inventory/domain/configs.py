@@ -6,6 +6,7 @@ from slipway.contracts.configs import HostConfig
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.jobs import Target
+from slipway.contracts.values import Power
 
 NAME_TAKEN = "hostname-taken"
 """A warning: on its host the container has a new name, which another one of the cluster has here."""
@@ -30,6 +31,13 @@ def was_started(status: GuestStatus, discovered_at: datetime | None) -> bool:
 def may_have_applied(status: GuestStatus, config_at: datetime | None) -> bool:
     """Whether what waited for a start may hold by now; the guest's uptime may be too low, never too high."""
     return config_at is None or _is_started_after(status, config_at)
+
+
+def may_be_old(status: GuestStatus, power: Power, config_at: datetime | None) -> bool:
+    """Whether the list may still show a guest's power of before its config was read: of itself, just now."""
+    if config_at is None or status.power is power or power is Power.UNKNOWN:
+        return False
+    return status.observed_at < config_at + _OLD
 
 
 def _is_started_after(status: GuestStatus, moment: datetime) -> bool:

@@ -22,6 +22,7 @@ from slipway.contracts.values import (
     JobState,
     Lifecycle,
     Phase,
+    Power,
 )
 from slipway.inventory.domain.lives import (
     LOST,
@@ -134,8 +135,17 @@ async def _restored(
     if following != row.lifecycle:
         told = _ending(row, record, following)
         await outbox.add(connection, told, message_id=f"job:{record.id}:ended")
-    left = [*others, LOST] if trigger is Trigger.RESTORE_LOST_IT else others
-    return {"lifecycle": following, "warnings": left, "updated_at": now()}
+    restored = {"lifecycle": following, "updated_at": now()}
+    if trigger is not Trigger.RESTORE_LOST_IT:
+        return restored | {"warnings": others}
+    # Nothing of it is there: neither power nor address are what they were.
+    gone: dict[str, object] = {
+        "power": Power.UNKNOWN,
+        "observed_at": record.finished_at,
+        "address": None,
+        "pending": {},
+    }
+    return restored | gone | {"warnings": [*others, LOST]}
 
 
 def _lasting(record: RunRecord) -> list[str]:

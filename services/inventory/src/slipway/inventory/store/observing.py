@@ -15,7 +15,7 @@ from slipway.contracts.containers import ContainerChanged, ContainerSpec
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, JobState, Lifecycle, Power
-from slipway.inventory.domain.configs import differs, may_have_applied, was_started
+from slipway.inventory.domain.configs import differs, may_be_old, may_have_applied, was_started
 from slipway.inventory.domain.lives import KEEPING
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.tables import containers, jobs
@@ -33,9 +33,9 @@ class ObservationStore:
 
     async def observe(self, status: GuestStatus) -> None:
         """Take a guest's power, and its node if others moved it, unless something newer is known."""
-        await self._see(status.cluster, status.vmid, status.power, status.observed_at)
+        if not await self._doubt(status):
+            await self._see(status.cluster, status.vmid, status.power, status.observed_at)
         await self._follow(status)
-        await self._doubt(status)
         async with self._database.begin() as connection:
             waiting = await connection.scalar(_waiting(status).where(jobs.c.node == status.node).limit(1))
             if waiting is not None:
@@ -63,16 +63,22 @@ class ObservationStore:
                 if row.power != power and not row.is_deleted:
                     await _tell(connection, row.id, power, at)
 
-    async def _doubt(self, status: GuestStatus) -> None:
-        """Mark what may not be as it is known: others may have started the guest, or changed its config."""
+    async def _doubt(self, status: GuestStatus) -> bool:
+        """Mark what may not be as it is known: others may have started the guest, or changed its config.
+
+        True if what was seen may itself be old: the guest is asked then, with its config.
+        """
+        is_old = False
         async with self._database.begin() as connection:
             here = select(containers).where(*_is(status)).with_for_update()
             for row in (await connection.execute(here)).all():
                 doubts = _doubts(status, row)
+                is_old = is_old or _is_old(status, row)
                 if new := sorted(doubts.difference(row.warnings)):
                     marked = update(containers).where(containers.c.id == row.id)
                     await connection.execute(marked.values(warnings=[*row.warnings, *new]))
                     await _tell(connection, row.id, row.power, status.observed_at)
+        return is_old
 
     async def _follow(self, status: GuestStatus) -> None:
         seen, at = containers.c, status.observed_at
@@ -100,7 +106,11 @@ def _doubts(status: GuestStatus, row: Row[Any]) -> set[str]:
         return {CONFIG_UNREAD, DISCOVERY_PENDING}
     applied = runs and bool(row.pending) and may_have_applied(status, row.config_at)
     is_unlike = differs(status, row.hostname, ContainerSpec.model_validate(row.spec))
-    return {CONFIG_UNREAD} if applied or is_unlike else set()
+    return {CONFIG_UNREAD} if applied or is_unlike or _is_old(status, row) else set()
+
+
+def _is_old(status: GuestStatus, row: Row[Any]) -> bool:
+    return may_be_old(status, Power(row.power), row.config_at)
 
 
 def _is(status: GuestStatus) -> tuple[ColumnElement[bool], ...]:

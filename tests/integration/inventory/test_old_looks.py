@@ -1,0 +1,92 @@
+"""What is shown of a container right after a job: the list of guests is up to ten seconds old."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from integration.inventory.test_acceptance import World, world  # noqa: F401  a fixture
+from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
+
+from slipway.contracts import containers, jobs
+from slipway.contracts.configs import HostConfig
+from slipway.contracts.guests import GuestStatus
+from slipway.contracts.message import Id, Moment
+from slipway.contracts.problems import Problem
+from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
+from slipway.inventory import tables
+from slipway.inventory.app import LIMITS
+from slipway.inventory.store.observing import ObservationStore
+from slipway.inventory.store.queue import Queue
+from slipway.runtime.clock import now
+
+
+async def test_an_old_list_does_not_undo_what_a_job_has_read(fleet: Fleet) -> None:  # noqa: F811
+    """A container that a job left stopped stays so: monitor is asked to look at the guest itself."""
+    container = await _made(fleet)
+    store = ObservationStore(fleet.world.tables, Queue(fleet.world.tables, LIMITS))
+    rolled = await _job(fleet, container, JobKind.ROLLBACK, snapshot="before")
+    config = HostConfig(read_at=now(), power=Power.STOPPED, hostname=(await _read(fleet, container)).hostname)
+    record = await fleet.record(rolled, JobState.SUCCEEDED)
+    await fleet.store.take_record(record.model_copy(update={"config": config}), 1)
+
+    await store.observe(await _seen(fleet, container, config.read_at + timedelta(seconds=3)))
+    soon = await _read(fleet, container)
+    await store.observe(await _seen(fleet, container, config.read_at + timedelta(seconds=12)))
+    later = await _read(fleet, container)
+
+    assert (soon.power, "config-unread" in soon.warnings) == (Power.STOPPED, True)
+    assert later.power is Power.RUNNING
+
+
+async def test_nothing_of_a_lost_container_is_shown_as_there(fleet: Fleet) -> None:  # noqa: F811
+    """It ran and had an address; a restore that lost it leaves neither."""
+    container = await _made(fleet)
+    store = ObservationStore(fleet.world.tables, Queue(fleet.world.tables, LIMITS))
+    await store.observe(await _seen(fleet, container, now()))
+    async with fleet.world.tables.begin() as connection:
+        await connection.execute(tables.containers.update().values(address="10.0.0.7"))
+    before = await _read(fleet, container)
+    backup = f"local:backup/vzdump-lxc-{before.vmid}-2026_02_03-04_05_06.tar.zst"
+    restore = await _job(fleet, container, JobKind.RESTORE, backup=backup)
+    await _take_loss(fleet, restore)
+
+    lost = await _read(fleet, container)
+
+    assert (before.power, before.address) == (Power.RUNNING, "10.0.0.7")
+    assert (lost.lifecycle, lost.power, lost.address) == (Lifecycle.FAILED, Power.UNKNOWN, None)
+
+
+async def _made(fleet: Fleet) -> Id:  # noqa: F811
+    (item,) = (await fleet.job((await fleet.make(1)).job.id)).items
+    return str(item.container)
+
+
+async def _read(fleet: Fleet, container: Id) -> containers.Container:  # noqa: F811
+    return await fleet.world.gateway.ask(containers.GetContainer(container=container))
+
+
+async def _job(fleet: Fleet, container: Id, kind: JobKind, **args: str) -> Id:  # noqa: F811
+    asked = jobs.RequestJob(container=container, kind=kind, args=jobs.JobArgs.model_validate(args))
+    return (await fleet.world.gateway.ask(asked)).job.id
+
+
+async def _seen(fleet: Fleet, container: Id, at: Moment) -> GuestStatus:  # noqa: F811
+    """Give a row of the list that shows it running."""
+    found = await _read(fleet, container)
+    return GuestStatus(
+        id=f"{found.cluster_id}-{found.vmid}",
+        cluster=found.cluster_id,
+        node=str(found.node),
+        vmid=found.vmid,
+        name=found.hostname,
+        power=Power.RUNNING,
+        observed_at=at,
+    )
+
+
+async def _take_loss(fleet: Fleet, job: Id) -> None:  # noqa: F811
+    steps: Sequence[jobs.StepStatus] = (
+        jobs.StepStatus(name="restore.task", status="failed", started_at=now()),
+    )
+    error = Problem(code="restore.container-lost", message="gone")
+    record = await fleet.record(job, JobState.FAILED, exists=False)
+    await fleet.store.take_record(record.model_copy(update={"steps": steps, "error": error}), 1)
