@@ -379,12 +379,16 @@ async def test_a_second_try_of_what_was_refused_asks_anew(fleet: Fleet) -> None:
     made = await fleet.job((await fleet.make(1)).job.id)
     first = await fleet.ask(start(str(made.items[0].vmid)))
     refused = await fleet.ask(start(f"{made.items[0].vmid},999"))
-    assert (await fleet.job(refused.job.id)).state is JobState.FAILED
     await fleet.end(first.job.id)
 
     again = await fleet.world.gateway.ask(bulk.RetryBatch(job=refused.job.id))
 
     assert again.counts == batches.BatchCounts(total=2, queued=1, failed=1)
+    assert (await fleet.job(refused.job.id)).actions == ("retry",)
+    await fleet.end(again.job.id)
+    ended = await fleet.job(again.job.id)
+    listed = {each.id: each.actions for each in (await fleet.world.gateway.ask(jobs.ListJobs())).items}
+    assert (ended.state, ended.actions, listed[ended.id]) == (JobState.FAILED, (), ())
 
 
 async def test_a_thousand_of_one_person_do_not_hide_what_another_waits_for(fleet: Fleet) -> None:

@@ -7,6 +7,7 @@ from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fix
 from slipway.contracts import bulk, clusters, containers, jobs, kept, plans
 from slipway.contracts.problems import Conflict, Invalid
 from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.inventory import batch_looks
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
@@ -21,15 +22,21 @@ class Host:
 
     has_all = False
 
+    def __init__(self) -> None:
+        """Begin with nothing to say of any container."""
+        self.told: dict[str, plans.Explained] = {}
+        self.asked: list[str] = []
+
     def register(self, bus: Bus) -> None:
         """Answer what inventory asks it."""
         bus.answer(plans.ExplainRun, self.explain)
         bus.answer(kept.GetGuard, self.guard)
         bus.answer(kept.CheckVmid, self.vmid)
 
-    async def explain(self, _query: plans.ExplainRun, _call: Call) -> plans.Explained:
-        """Say nothing of the steps."""
-        return plans.Explained(steps=())
+    async def explain(self, query: plans.ExplainRun, _call: Call) -> plans.Explained:
+        """Say what was set down for the container, by its name; nothing unless it was."""
+        self.asked.append(query.command.target.hostname)
+        return self.told.get(query.command.target.hostname, plans.Explained(steps=()))
 
     async def guard(self, _query: kept.GetGuard, _call: Call) -> kept.Guard:
         """Say whether it is there."""
@@ -94,6 +101,43 @@ async def test_what_the_node_lacks_is_named(fleet: Fleet) -> None:  # noqa: F811
     )
     assert many.warnings[0] == "Together 3 of them ask for 12 GiB of memory; node pve1 has 8 GiB."
     assert many.warnings[1].endswith("storage local-lvm of node pve1 has 40 GiB free of 100 GiB.")
+
+
+async def test_the_plan_of_many_says_what_their_hosts_hold(fleet: Fleet, host: Host) -> None:  # noqa: F811
+    """A lock, a taken name: named with their containers, once for all; also of a second try."""
+    made = await fleet.job((await fleet.make(3)).job.id)
+    ids = ",".join(str(each.vmid) for each in made.items)
+    first, second, third = (f"{each.hostname} ({each.vmid})" for each in made.items)
+    looks = plans.PlannedStep(
+        name="snapshot.look", words="Look", outlook="fails", message="There is a snapshot 's1' already."
+    )
+    host.told["web-1"] = plans.Explained(steps=(looks,), warnings=("HA looks after it.",))
+    host.told["web-3"] = plans.Explained(steps=(), warnings=("HA looks after it.",))
+    args = jobs.JobArgs(snapshot="s1")
+    wanted = bulk.RequestBatch(kind=JobKind.SNAPSHOT, selection=ids, args=args)
+
+    plan = await fleet.world.gateway.ask(bulk.PlanBatch(kind=JobKind.SNAPSHOT, selection=ids, args=args))
+    batch = await fleet.ask(wanted)
+    await fleet.end(batch.job.id, JobState.FAILED)
+    again = await fleet.world.gateway.ask(bulk.PlanBatchRetry(job=batch.job.id))
+
+    expected = (
+        f"{first}: it would fail: There is a snapshot 's1' already.",
+        f"{first}, {third}: HA looks after it.",
+    )
+    assert (plan.warnings, again.warnings) == (expected, expected)
+    assert second not in str(plan.warnings)
+
+
+async def test_the_hosts_of_a_large_batch_are_asked_within_bounds(fleet: Fleet, host: Host) -> None:  # noqa: F811
+    """As many as a look may cost; that others were not looked at is said."""
+    made = await fleet.job((await fleet.make(60)).job.id)
+    ids = ",".join(str(each.vmid) for each in made.items)
+
+    plan = await fleet.world.gateway.ask(bulk.PlanBatch(kind=JobKind.STOP, selection=ids))
+
+    assert len(host.asked) == batch_looks.MOST_LOOKED_AT
+    assert plan.warnings[0].startswith("10 of them were not looked at on their hosts")
 
 
 async def test_a_plan_gives_nothing_up(fleet: Fleet, host: Host) -> None:  # noqa: F811

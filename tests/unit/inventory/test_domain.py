@@ -20,6 +20,7 @@ from slipway.inventory.domain.lives import (
     Trigger,
     actions,
     advance,
+    batch_actions,
     first_step,
     outcome,
 )
@@ -345,6 +346,25 @@ def test_a_retry_is_offered_only_where_it_can_help(
     record = stood().model_copy(update={"kind": kind, "error": Problem(code=code, message="it failed")})
 
     assert actions(kind, JobState.FAILED, record, standing) == offered
+
+
+@pytest.mark.parametrize(
+    ("kind", "codes", "offered"),
+    [
+        (JobKind.SNAPSHOT, {"snapshot.exists", "container.not-found"}, ()),
+        (JobKind.SNAPSHOT, {"snapshot.exists", "node.unreachable"}, ("retry",)),
+        (JobKind.SNAPSHOT, {"snapshot.exists", None}, ("retry",)),
+        (JobKind.CREATE, {"proxmox.container-missing"}, ("retry",)),
+        (JobKind.CREATE, {"template.render-failed"}, ()),
+        (JobKind.START, set(), ()),
+    ],
+)
+def test_a_second_try_of_a_batch_is_offered_only_where_it_can_help(
+    kind: JobKind, codes: set[str | None], offered: tuple[str, ...]
+) -> None:
+    """If it can help one item at least; of a batch that goes on, nothing but its cancel."""
+    assert batch_actions(kind, JobState.FAILED, codes) == offered
+    assert batch_actions(kind, JobState.RUNNING, codes) == ("cancel",)
 
 
 def test_a_cancel_is_offered_until_the_point_of_no_return() -> None:

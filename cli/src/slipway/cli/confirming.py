@@ -48,7 +48,7 @@ async def is_confirmed(
     if not sys.stdin.isatty():
         raise Unconfirmed(
             f"{what}: there is no terminal to ask in, so nothing was done. Add --yes to do it, or --plan to "
-            "see what would be lost."
+            "see what it would do."
         )
     if show is not None:
         await show()

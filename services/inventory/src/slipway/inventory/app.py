@@ -225,6 +225,7 @@ class _Rooms:
     def of_batches(self, intake: Intake, of_containers: ContainerHandlers) -> BatchHandlers:
         batches, retries = BatchStore(self._tables, intake), BatchRetries(self._tables, intake)
         return BatchHandlers(
+            bus=self._bus,
             batches=batches,
             retries=retries,
             records=self._records,

@@ -1,6 +1,6 @@
 """Where a container's life goes, and what may be done to it and its jobs: tables and refusals."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -204,7 +204,7 @@ class Standing:
 def actions(
     kind: JobKind, state: JobState, record: RunRecord | None = None, standing: Standing | None = None
 ) -> tuple[str, ...]:
-    """Name what makes sense with a job now; `standing` is None for a batch."""
+    """Name what makes sense with a job now; `standing` is None if its container is unknown."""
     if not state.is_terminal:
         return ("cancel",) if _unfinished(record) is None else ()
     if state is JobState.SUCCEEDED:
@@ -224,6 +224,20 @@ def actions(
         offered.append("retry")
     is_deleted_next = kind.makes or "restore" in offered
     return (*offered, "delete") if is_deleted_next and standing.lifecycle in KEEPING else tuple(offered)
+
+
+def batch_actions(kind: JobKind, state: JobState, codes: Collection[str | None]) -> tuple[str, ...]:
+    """Name what makes sense with a batch now.
+
+    Args:
+        kind: of its items.
+        state: where it stands.
+        codes: the errors of the items that did not succeed; None for one without an error, as of a cancel.
+    """
+    if not state.is_terminal:
+        return ("cancel",)
+    can_help = any(not is_retry_hopeless(code, makes=kind.makes) for code in codes)
+    return ("retry",) if can_help else ()
 
 
 def _takes(kind: JobKind, lifecycle: Lifecycle) -> bool:

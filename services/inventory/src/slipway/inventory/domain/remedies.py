@@ -8,6 +8,7 @@ HOPELESS = frozenset(
         "backup.damaged",
         "backup.not-found",
         "clone.source-gone",
+        "container.not-found",
         "disk.shrinks",
         "disk.too-large",
         "proxmox.container-missing",

@@ -1,6 +1,6 @@
 """Batches: asked for, planned, cancelled, done again; and many containers like one."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from slipway.contracts.bulk import (
     BatchAccepted,
@@ -13,15 +13,16 @@ from slipway.contracts.bulk import (
     RetryBatch,
 )
 from slipway.contracts.containers import CreateContainer
-from slipway.contracts.jobs import JobArgs
+from slipway.contracts.jobs import JobArgs, RunJob
 from slipway.contracts.values import JobKind
-from slipway.inventory import batching
+from slipway.inventory import batch_looks, batching
 from slipway.inventory.domain import lives
 from slipway.inventory.job_rules import Known, check_against
 from slipway.inventory.records import Records
 from slipway.inventory.store.batch_retry import BatchRetries
 from slipway.inventory.store.batches import BatchStore
 from slipway.inventory.store.making import Creation
+from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
 from slipway.runtime.reach import Reach
 
@@ -35,12 +36,14 @@ class BatchHandlers:
     def __init__(
         self,
         *,
+        bus: Bus,
         batches: BatchStore,
         retries: BatchRetries,
         records: Records,
         prepare: Prepare,
         reach: Reach,
     ) -> None:
+        self._bus = bus
         self._batches = batches
         self._retries = retries
         self._records = records
@@ -50,7 +53,7 @@ class BatchHandlers:
     async def plan(self, query: PlanBatch, _call: Call) -> BatchPlan:
         """Tell what a batch would do."""
         batching.check(query.kind, query.args)
-        return await self._batches.plan(query, self._judge)
+        return await self._looked_at(*await self._batches.plan(query, self._judge))
 
     async def request(self, query: RequestBatch, call: Call) -> BatchAccepted:
         """Accept a batch."""
@@ -82,12 +85,17 @@ class BatchHandlers:
 
     async def plan_retry(self, query: PlanBatchRetry, _call: Call) -> BatchPlan:
         """Tell what a second try would do."""
-        return await self._retries.plan(query.job, self._judge)
+        return await self._looked_at(*await self._retries.plan(query.job, self._judge))
 
     async def plan_cancel(self, query: PlanBatchCancel, _call: Call) -> BatchPlan:
         """Tell what a cancel would end."""
         lives.refuse_to_destroy(JobKind.BATCH, wanted=query.destroys)
         return await self._batches.plan_cancel(query.job)
+
+    async def _looked_at(self, shown: BatchPlan, commands: Sequence[RunJob]) -> BatchPlan:
+        """Add what the hosts say; no transaction is open by now."""
+        told = await batch_looks.warnings(self._bus, commands)
+        return shown.model_copy(update={"warnings": (*shown.warnings, *told)})
 
     def _judge(self, kind: JobKind, args: JobArgs, known: Known) -> None:
         """Refuse what would be refused for one container alone."""

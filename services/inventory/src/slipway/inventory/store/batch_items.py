@@ -4,7 +4,7 @@ All that is said of a batch is said under the lock of its row, so that its facts
 needs that lock and an item's takes the batch's first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, func, insert, select, update
@@ -15,7 +15,7 @@ from slipway.contracts.jobs import Job, JobAccepted, JobDone, RunRecord
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, JobState
 from slipway.inventory.batching import BatchCommand, counted, ending, percent, shortened
-from slipway.inventory.domain.lives import actions
+from slipway.inventory.domain.lives import batch_actions
 from slipway.inventory.store import audit
 from slipway.inventory.tables import batch_items, jobs
 from slipway.runtime import outbox
@@ -117,7 +117,28 @@ async def counts_of(connection: AsyncConnection, batches: Sequence[Id]) -> Mappi
     return {batch: counted(each) for batch, each in states.items()}
 
 
-def batch_job(row: Row[Any], counts: Mapping[Id, BatchCounts], items: tuple[BatchItem, ...] = ()) -> Job:
+async def codes_of(connection: AsyncConnection, batches: Sequence[Id]) -> Mapping[Id, Collection[str | None]]:
+    """Give the errors of the items of each batch that did not succeed; None for one without an error."""
+    if not batches:
+        return {}
+    items = batch_items.c
+    wanted = (
+        select(items.batch_id, items.error["code"].astext.label("code"))
+        .where(items.batch_id.in_(batches), items.state.in_([JobState.FAILED, JobState.CANCELLED]))
+        .distinct()
+    )
+    codes: dict[Id, set[str | None]] = {batch: set() for batch in batches}
+    for row in await connection.execute(wanted):
+        codes[row.batch_id].add(row.code)
+    return codes
+
+
+def batch_job(
+    row: Row[Any],
+    counts: Mapping[Id, BatchCounts],
+    codes: Mapping[Id, Collection[str | None]],
+    items: tuple[BatchItem, ...] = (),
+) -> Job:
     """Give a batch as people see it."""
     command = BatchCommand.model_validate(row.command)
     mine = counts[row.id]
@@ -135,7 +156,7 @@ def batch_job(row: Row[Any], counts: Mapping[Id, BatchCounts], items: tuple[Batc
         items=items,
         error=error,
         args=command.args,
-        actions=actions(JobKind.BATCH, state),
+        actions=batch_actions(command.kind, state, codes[row.id]),
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,

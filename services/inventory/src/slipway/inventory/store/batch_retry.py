@@ -51,15 +51,16 @@ class BatchRetries:
         async with self._database.begin() as connection:
             return await audit.replayed(connection, call, "batch.retry", request, BatchAccepted)
 
-    async def plan(self, job: Id, judge: Judge) -> BatchPlan:
-        """Give what a second try would do: it is accepted as always, and taken back."""
+    async def plan(self, job: Id, judge: Judge) -> tuple[BatchPlan, Sequence[RunJob]]:
+        """Give what a second try would do, with its jobs: it is accepted as always, and taken back."""
         async with self._database.begin() as connection:
             attempt = await connection.begin_nested()
             wanted, tries = await _tries(connection, job, judge)
             await attempt.rollback()
             planned = [each.planned for each in tries]
             commands = [each.command for each in tries if each.command is not None]
-            return await batch_plans.show(connection, wanted.kind, wanted.args, planned, commands)
+            shown = await batch_plans.show(connection, wanted.kind, wanted.args, planned, commands)
+            return shown, commands
 
     async def retry(self, call: Call, request: RetryBatch, judge: Judge) -> BatchAccepted:
         """Accept what did not succeed once more; an item that can't be becomes a failed one.

@@ -70,14 +70,15 @@ class BatchStore:
             active = await connection.scalars(select(jobs.c.id).where(mine, jobs.c.state.in_(ACTIVE)))
             return tuple(active)
 
-    async def plan(self, request: PlanBatch, judge: Judge) -> BatchPlan:
-        """Give what a batch would do, and remember that it was shown."""
+    async def plan(self, request: PlanBatch, judge: Judge) -> tuple[BatchPlan, Sequence[RunJob]]:
+        """Give what a batch would do, with its jobs, and remember that it was shown."""
         async with self._database.begin() as connection:
             choices = await _choose(connection, request, judge, lock=False)
             items = [each.planned for each in choices]
             wanted = BatchCommand(kind=request.kind, args=request.args)
             commands = [command_of(each.row, wanted) for each in choices if each.row is not None]
-            return await batch_plans.show(connection, request.kind, request.args, items, commands)
+            shown = await batch_plans.show(connection, request.kind, request.args, items, commands)
+            return shown, commands
 
     async def request(self, call: Call, request: RequestBatch, judge: Judge) -> BatchAccepted:
         """Accept a batch; what can't be accepted becomes a failed item, the others go on.

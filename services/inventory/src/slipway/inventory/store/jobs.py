@@ -12,7 +12,14 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import NotFound
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory.domain.lives import Standing, actions
-from slipway.inventory.store.batch_items import batch_job, counts_of, item_moved, items_of, lock_parent
+from slipway.inventory.store.batch_items import (
+    batch_job,
+    codes_of,
+    counts_of,
+    item_moved,
+    items_of,
+    lock_parent,
+)
 from slipway.inventory.store.endings import move_container
 from slipway.inventory.store.pages import page
 from slipway.inventory.store.queue import ACTIVE, MAKING, Queue
@@ -53,9 +60,9 @@ class JobStore:
         async with self._database.begin() as connection:
             row = await job_row(connection, job)
             if row.kind == JobKind.BATCH:
-                return batch_job(
-                    row, await counts_of(connection, [row.id]), await items_of(connection, row.id)
-                )
+                counts = await counts_of(connection, [row.id])
+                codes = await codes_of(connection, [row.id])
+                return batch_job(row, counts, codes, await items_of(connection, row.id))
             return _job(row, await self._queue.positions(connection, [row]))
 
     async def is_batch(self, job: Id) -> bool:
@@ -80,10 +87,11 @@ class JobStore:
         async with self._database.begin() as connection:
             rows = list((await connection.execute(wanted)).all())
             places = await self._queue.positions(connection, rows)
-            counts = await counts_of(connection, [row.id for row in rows if row.kind == JobKind.BATCH])
+            batches = [row.id for row in rows if row.kind == JobKind.BATCH]
+            counts, codes = await counts_of(connection, batches), await codes_of(connection, batches)
 
         def make(row: Row[Any]) -> Job:
-            return batch_job(row, counts) if row.kind == JobKind.BATCH else _job(row, places)
+            return batch_job(row, counts, codes) if row.kind == JobKind.BATCH else _job(row, places)
 
         items, following = page(rows, query.limit, make, "id")
         return JobPage(items=items, next=following)

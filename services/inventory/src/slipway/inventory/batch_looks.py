@@ -1,0 +1,73 @@
+"""What the hosts say of a batch's items before it is asked for: each is explained like a job of its own.
+
+A lock, protection, HA, a snapshot of the name: only the host knows them. The looks are bounded in number,
+in how many there are at once, and in time; what was left out is said.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+
+from slipway.contracts.jobs import RunJob
+from slipway.contracts.plans import ExplainRun
+from slipway.contracts.problems import SlipwayError, Unavailable
+from slipway.runtime.bus import Bus
+
+MOST_LOOKED_AT = 50
+AT_ONCE = 4
+PATIENCE = timedelta(seconds=8)
+"""Of all looks together: well within what the plan's own question waits for."""
+MOST_LINES = 20
+MOST_NAMED = 10
+
+
+async def warnings(bus: Bus, commands: Sequence[RunJob]) -> tuple[str, ...]:
+    """Say what the items' jobs would meet on their hosts now; the same of several is said once."""
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def look(command: RunJob) -> tuple[str, ...] | None:
+        async with turns:
+            return await _told(bus, command)
+
+    looks = {
+        asyncio.create_task(look(command)): f"{command.target.hostname} ({command.target.vmid})"
+        for command in commands[:MOST_LOOKED_AT]
+    }
+    if not looks:
+        return ()
+    try:
+        await asyncio.wait(looks, timeout=PATIENCE.total_seconds())
+    finally:
+        for each in looks:
+            each.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
+    told = {name: task.result() for task, name in looks.items() if not task.cancelled()}
+    seen = {name: words for name, words in told.items() if words is not None}
+    return tuple(_lines(seen, unseen=len(commands) - len(seen)))
+
+
+async def _told(bus: Bus, command: RunJob) -> tuple[str, ...] | None:
+    """Give what is to be said of one item; None if its host can't be asked now."""
+    try:
+        explained = await bus.ask(ExplainRun(command=command))
+    except Unavailable:
+        return None
+    except SlipwayError as error:
+        return (f"it would fail: {error.message}",)
+    fails = [each.message or each.name for each in explained.steps if each.outlook == "fails"]
+    return (*(f"it would fail: {words}" for words in fails), *explained.warnings)
+
+
+def _lines(seen: Mapping[str, Sequence[str]], *, unseen: int) -> Iterator[str]:
+    named: dict[str, list[str]] = {}
+    for name, words in seen.items():
+        for each in dict.fromkeys(words):
+            named.setdefault(each, []).append(name)
+    for words, names in [*named.items()][:MOST_LINES]:
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        yield f"{', '.join(names[:MOST_NAMED])}{more}: {words}"
+    if len(named) > MOST_LINES:
+        yield f"{len(named) - MOST_LINES} more warnings are not shown; plan their containers one by one."
+    if unseen:
+        told = f"that is done for {MOST_LOOKED_AT} at most, within {PATIENCE.seconds} s"
+        yield f"{unseen} of them were not looked at on their hosts: {told}."
