@@ -247,6 +247,9 @@ function undoButton(job, trouble, signal) {
  * @param {AbortSignal} signal
  */
 export function powerButtons(container, trouble, signal) {
+  if (container.warnings.includes("container-lost")) {
+    return []; // Nothing is there that could start.
+  }
   const verbs = container.power === "running" ? ["Restart", "Shutdown", "Stop"] : ["Start"];
   return verbs.map((verb) => {
     const path = `/api/v1/containers/${encodeURIComponent(container.id)}/${verb.toLowerCase()}`;
