@@ -65,7 +65,7 @@ class SecondStory:
     aside: Mapping[int, str] = field(
         default_factory=lambda: {
             142: "asks for a task of a call that is not in use",
-            **dict.fromkeys(range(143, 147), "the front answers all methods and kinds of body alike"),
+            143: "what was sent, as text/plain, is not recorded; `test_surface` sends some",
         }
     )
 
