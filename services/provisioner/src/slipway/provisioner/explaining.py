@@ -18,6 +18,7 @@ from slipway.provisioner import pipelines
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle
 from slipway.provisioner.execution import before_retry
+from slipway.provisioner.log_bound import LIMITS
 from slipway.provisioner.phases import config_warnings, obstacles, restricted, room
 from slipway.provisioner.phases.work import Step, Work
 from slipway.provisioner.progress import Story
@@ -72,6 +73,7 @@ class Rehearsal(Story):
     """A story that nobody hears: what a run would write down is kept for its later steps only."""
 
     def __init__(self, command: RunJob) -> None:
+        self.limits = LIMITS
         self.last_lines = deque(maxlen=0)
         record = RunRecord(
             id=command.job,
@@ -84,6 +86,11 @@ class Rehearsal(Story):
             started_at=now(),
         )
         self._run = Run(record, 0)
+
+    @property
+    def has_room(self) -> bool:
+        """Nothing is stored that could need room."""
+        return True
 
     async def commit(self, *_events: Event, **changes: Any) -> None:
         """Keep the changes."""
