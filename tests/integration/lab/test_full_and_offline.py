@@ -68,9 +68,9 @@ async def test_names_are_not_found_for_a_while(tmp_path: Path) -> None:
         installed = await shell.run(INSTALL.format(0))
 
     assert (warned.exit_status, unknown.exit_status, strict.exit_status) == (0, 100, 100)
-    assert "Temporary failure resolving 'deb.debian.org'" in str(warned.stderr)
+    assert "Temporary failure resolving 'mirror.example'" in str(warned.stderr)
     assert "E: Unable to locate package jq" in str(unknown.stderr)
-    assert "E: Failed to fetch http://deb.debian.org" in str(strict.stderr)
+    assert "E: Failed to fetch http://mirror.example" in str(strict.stderr)
     assert (updated.exit_status, installed.exit_status) == (0, 0)
 
 
