@@ -61,6 +61,9 @@ class Viewer:
         return False
 
     def _take(self, kind: str, number: str | None, content: dict[str, object]) -> bool:
+        if kind == "trouble":
+            # What is away of Slipway is no part of the story, and has no id.
+            return False
         if kind == "reset":
             self._model.violate(f"job {self._job.id}: a resuming viewer was told to begin anew")
             self._job.seen.clear()

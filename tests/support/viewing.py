@@ -38,6 +38,8 @@ class Viewer:
         self._path = path
         self.last_id = ""
         self.seen: list[Seen] = []
+        self.troubles: list[str] = []
+        """What was told of parts that are away: no part of the story, and without an id."""
         self.comments = 0
 
     async def read(self, *, most: int = 1_000_000) -> bool:
@@ -61,7 +63,9 @@ class Viewer:
                 fields[name] = value
             else:
                 self.last_id = fields.get("id", self.last_id)
-                if "data" in fields:
+                if fields.get("event") == "trouble":
+                    self.troubles.append(fields["data"])
+                elif "data" in fields:
                     yield Seen(self.last_id, fields.get("event", "message"), fields["data"])
                 fields = {}
 
