@@ -17,19 +17,19 @@ CREATIONS = 10
 
 
 async def measured(stack: RunningStack) -> list[Row]:
-    """Create containers one after the other, and look at their stories."""
+    """Create containers one after the other, and look at their job logs."""
     seen = Seen()
     connection = await nats.connect(stack.endpoints["nats"], nkeys_seed=stack.endpoints["nats_nkey_file"])
     await connection.subscribe("slipway.live.slipway.v1.event.job.*.step", cb=seen.on_the_bus)
     await connection.flush()
-    stories = []
+    job_logs = []
     async with stack.client() as api:
         for _ in range(CREATIONS):
             body = {"template": "debian-base", "hostname": f"bench-{secrets.token_hex(4)}"}
             job = (await create(api, **body))["job"]["id"]
-            stories.append(await _followed(api, job, seen))
+            job_logs.append(await _followed(api, job, seen))
     await connection.close()
-    return [*seen.rows(), _begun(stories), _overhead(stories)]
+    return [*seen.rows(), _begun(job_logs), _overhead(job_logs)]
 
 
 class Seen:
@@ -78,8 +78,8 @@ async def _followed(api: httpx.AsyncClient, job: str, seen: Seen) -> list[dict[s
     return events
 
 
-def _begun(stories: list[list[dict[str, Any]]]) -> Row:
-    delays = [_seconds(told[0]["at"], told[1]["at"]) * 1000 for told in stories]
+def _begun(job_logs: list[list[dict[str, Any]]]) -> Row:
+    delays = [_seconds(told[0]["at"], told[1]["at"]) * 1000 for told in job_logs]
     return Row(
         "accepted to started (202's fact to the first phase), p50",
         f"{percentile(delays, 0.5):.0f} ms",
@@ -87,9 +87,9 @@ def _begun(stories: list[list[dict[str, Any]]]) -> Row:
     )
 
 
-def _overhead(stories: list[list[dict[str, Any]]]) -> Row:
+def _overhead(job_logs: list[list[dict[str, Any]]]) -> Row:
     shares, spent = [], []
-    for told in stories:
+    for told in job_logs:
         whole = _seconds(told[1]["at"], told[-1]["at"])
         steps = sum(each["seconds"] for each in told if each["kind"] == "step" and each["seconds"])
         spent.append((whole - steps) * 1000)

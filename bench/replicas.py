@@ -6,7 +6,7 @@ import time
 from chaos.processes import Processes
 
 from bench.table import Row
-from support.stack import RunningStack, story
+from support.stack import RunningStack, job_events
 
 SLOTS = 2
 LIMITS = {"SLIPWAY_RUN_SLOTS": str(SLOTS)}
@@ -35,6 +35,6 @@ async def _batch(stack: RunningStack) -> float:
         body = {"hostname": name, "template": "sleeping", "variables": {"seconds": SLEEP}, "count": SIZE}
         began = time.monotonic()
         job = (await api.post("/api/v1/containers", json=body)).raise_for_status().json()["job"]["id"]
-        events = await story(api, job)
+        events = await job_events(api, job)
         assert events[-1].content["state"] == "succeeded", events[-1].text
         return time.monotonic() - began

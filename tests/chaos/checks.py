@@ -8,7 +8,7 @@ from typing import Any
 
 from chaos.host import FOREIGN
 from chaos.model import TERMINAL, Job, Model
-from chaos.stream import Told
+from chaos.stream import StoredEvent
 
 LONGEST_SILENCE_SECONDS = 30.0
 """After the last fault ended: how long a running job may say nothing."""
@@ -24,7 +24,7 @@ class Evidence:
     tasks: Sequence[Mapping[str, Any]]
     containers: Sequence[Mapping[str, Any]]
     jobs: Mapping[str, Mapping[str, Any]]
-    stories: Mapping[str, Sequence[Told]]
+    job_logs: Mapping[str, Sequence[StoredEvent]]
     faults_ended_at: float
 
 
@@ -35,9 +35,9 @@ def violations(evidence: Evidence) -> Iterator[str]:
     yield from _presence(evidence)
     yield from _tasks(evidence)
     for job in evidence.model.jobs.values():
-        story = evidence.stories.get(job.id, ())
-        yield from (f"job {job.id} ({job.kind}): {wrong}" for wrong in _story(job, story))
-        yield from (f"job {job.id} ({job.kind}): {wrong}" for wrong in _sight(job, story))
+        job_log = evidence.job_logs.get(job.id, ())
+        yield from (f"job {job.id} ({job.kind}): {wrong}" for wrong in _job_log(job, job_log))
+        yield from (f"job {job.id} ({job.kind}): {wrong}" for wrong in _sight(job, job_log))
     yield from _recovery(evidence)
 
 
@@ -45,9 +45,9 @@ def recovery_seconds(evidence: Evidence) -> float:
     """Tell how long it took at most until a job that ran when the last fault ended went on."""
     ended = evidence.faults_ended_at
     waits = [0.0]
-    for story in evidence.stories.values():
-        before = [told for told in story if told.at <= ended]
-        after = [told for told in story if told.at > ended]
+    for job_log in evidence.job_logs.values():
+        before = [told for told in job_log if told.at <= ended]
+        after = [told for told in job_log if told.at > ended]
         if any(told.kind == "step" for told in before) and after:
             waits.append(after[0].at - ended)
     return max(waits)
@@ -128,32 +128,32 @@ def _is_good(status: str) -> bool:
     return status == "OK" or status.startswith("WARNINGS")
 
 
-def _story(job: Job, story: Sequence[Told]) -> Iterator[str]:
-    """The stream's own story: it ends once, no step is begun again after its end, no line is doubled."""
-    if not story or [told.kind for told in story].count("done") != 1 or story[-1].kind != "done":
-        yield f"its story does not end with one `done`: {[told.kind for told in story][-4:]}"
-    if [told.kind for told in story].count("accepted") != 1:
+def _job_log(job: Job, job_log: Sequence[StoredEvent]) -> Iterator[str]:
+    """The stream's own job log: it ends once, no step is begun again after its end, no line is doubled."""
+    if not job_log or [told.kind for told in job_log].count("done") != 1 or job_log[-1].kind != "done":
+        yield f"its job_log does not end with one `done`: {[told.kind for told in job_log][-4:]}"
+    if [told.kind for told in job_log].count("accepted") != 1:
         yield "it was not accepted once"
     over: set[str] = set()
-    for told in (each.content for each in story if each.kind == "step"):
+    for told in (each.content for each in job_log if each.kind == "step"):
         if told["step"] in over:
             yield f"its step {told['step']} is {told['status']} after it had ended"
         if told["status"] in ENDED:
             over.add(told["step"])
-    phases = [(each.content["phase"], each.content["status"]) for each in story if each.kind == "phase"]
+    phases = [(each.content["phase"], each.content["status"]) for each in job_log if each.kind == "phase"]
     if len(phases) != len(set(phases)):
         yield f"phases are told twice: {phases}"
-    percents = [each.content["percent"] for each in story if "percent" in each.content]
+    percents = [each.content["percent"] for each in job_log if "percent" in each.content]
     if percents != sorted(percents):
         yield f"its percent fell: {percents}"
     if job.template == "counting" and job.retry_of is None:
-        yield from _numbers(job, story)
+        yield from _numbers(job, job_log)
 
 
-def _numbers(job: Job, story: Sequence[Told]) -> Iterator[str]:
+def _numbers(job: Job, job_log: Sequence[StoredEvent]) -> Iterator[str]:
     texts = [
         line["text"]
-        for each in story
+        for each in job_log
         if each.kind == "log" and str(each.content["step"]).startswith("sync.script.")
         for line in each.content["lines"]
     ]
@@ -164,9 +164,9 @@ def _numbers(job: Job, story: Sequence[Told]) -> Iterator[str]:
         yield f"it did not print 1 to {expected} once each: {len(numbers)} numbers, odd at {odd}"
 
 
-def _sight(job: Job, story: Sequence[Told]) -> Iterator[str]:
+def _sight(job: Job, job_log: Sequence[StoredEvent]) -> Iterator[str]:
     """What its viewer saw over all cuts is the stream, event for event."""
-    stored = [(told.sequence, told.kind, told.content) for told in story]
+    stored = [(told.sequence, told.kind, told.content) for told in job_log]
     if job.seen == stored:
         return
     seen_ids, stored_ids = Counter(each[0] for each in job.seen), {each[0] for each in stored}
@@ -178,8 +178,8 @@ def _sight(job: Job, story: Sequence[Told]) -> Iterator[str]:
 def _recovery(evidence: Evidence) -> Iterator[str]:
     """After the last fault, nothing that runs is silent for long."""
     ended = evidence.faults_ended_at
-    for job, story in evidence.stories.items():
-        moments = [told.at for told in story if told.kind != "accepted"]
+    for job, job_log in evidence.job_logs.items():
+        moments = [told.at for told in job_log if told.kind != "accepted"]
         for before, after in itertools.pairwise(moments):
             if after > ended and after - max(before, ended) > LONGEST_SILENCE_SECONDS:
                 silent = after - max(before, ended)

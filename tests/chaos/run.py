@@ -55,7 +55,7 @@ class Report:
         jobs = self._jobs()
         states = Counter(job.state or "stuck" for job in jobs)
         ends = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
-        events = sum(len(story) for story in self.evidence.stories.values())
+        events = sum(len(job_log) for job_log in self.evidence.job_logs.values())
         return (
             f"chaos seed={self.order.seed}: {len(jobs)} jobs ({ends}), {len(self.order.faults)} faults, "
             f"{self.scene.takeovers} taken over, {self.scene.refused} refused on waking, "
@@ -67,7 +67,8 @@ class Report:
     def save(self, folder: Path) -> None:
         """Write down what every job told and what its viewer saw, for whoever looks for a cause."""
         jobs = {
-            job.id: [asdict(job), *map(asdict, self.evidence.stories.get(job.id, ()))] for job in self._jobs()
+            job.id: [asdict(job), *map(asdict, self.evidence.job_logs.get(job.id, ()))]
+            for job in self._jobs()
         }
         text = json.dumps(jobs | {"violations": list(self.violations)}, indent=1, default=str)
         (folder / "jobs.json").write_text(text)
@@ -161,14 +162,14 @@ async def _look(client: httpx.AsyncClient, scene: Scene, ended_at: float) -> che
             break
         await asyncio.sleep(0.5)
     async with stream.as_admin(scene.stack) as connection:
-        stories = await stream.stories(connection)
+        job_logs = await stream.job_logs(connection)
     return checks.Evidence(
         model=scene.model,
         host=await scene.host.containers(),
         tasks=await scene.host.tasks(),
         containers=containers,
         jobs=jobs,
-        stories=stories,
+        job_logs=job_logs,
         faults_ended_at=ended_at,
     )
 

@@ -22,7 +22,7 @@ PAGE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class StoredEvent:
     """One stored event of a job."""
 
     sequence: int
@@ -49,9 +49,9 @@ async def as_admin(stack: RunningStack) -> AsyncIterator[Client]:
         await connection.close()
 
 
-async def stories(connection: Client) -> dict[str, list[Told]]:
+async def job_logs(connection: Client) -> dict[str, list[StoredEvent]]:
     """Read the events of all jobs, in the order of the stream."""
-    found: dict[str, list[Told]] = defaultdict(list)
+    found: dict[str, list[StoredEvent]] = defaultdict(list)
     after = 0
     while True:
         page = await read_page(
@@ -61,7 +61,7 @@ async def stories(connection: Client) -> dict[str, list[Told]]:
             job, kind = each.subject.split(".")[4:6]
             content = json.loads(each.payload)
             at = each.at.timestamp()
-            found[job].append(Told(sequence=each.sequence, kind=kind, at=at, content=content))
+            found[job].append(StoredEvent(sequence=each.sequence, kind=kind, at=at, content=content))
         if not page.messages:
             return dict(found)
         after = page.messages[-1].sequence

@@ -13,7 +13,7 @@ from chaos.run import copy_templates
 
 from slipway.cli.sse import ServerEvent
 from slipway.lab import faults
-from support.stack import RunningStack, create, running_stack, stack_folder, story
+from support.stack import RunningStack, create, job_events, running_stack, stack_folder
 
 JOB_SECONDS = 60.0
 
@@ -47,7 +47,7 @@ async def host(stack: RunningStack) -> AsyncIterator[Host]:
 async def created(api: httpx.AsyncClient, name: str) -> list[ServerEvent]:
     """Create a container and follow the job to its end."""
     accepted = await create(api, template="debian-base", hostname=name)
-    return await asyncio.wait_for(story(api, accepted["job"]["id"]), JOB_SECONDS)
+    return await asyncio.wait_for(job_events(api, accepted["job"]["id"]), JOB_SECONDS)
 
 
 async def named(host: Host, name: str) -> list[int]:
@@ -110,13 +110,13 @@ async def test_retry_of_a_restart(api: httpx.AsyncClient, host: Host) -> None:
     done = events[-1].content
     await host.order(faults.ApiError(method="POST", path=f"/nodes/*/lxc/{done['vmid']}/status/reboot"))
     asked = await api.post(f"/api/v1/containers/{done['container']}/restart")
-    failed = await asyncio.wait_for(story(api, asked.json()["job"]["id"]), JOB_SECONDS)
+    failed = await asyncio.wait_for(job_events(api, asked.json()["job"]["id"]), JOB_SECONDS)
     assert failed[-1].content["state"] == "failed", failed[-1].text
 
     again = await api.post(f"/api/v1/jobs/{asked.json()['job']['id']}/retry")
 
     assert again.status_code == httpx.codes.ACCEPTED, again.text
-    events = await asyncio.wait_for(story(api, again.json()["job"]["id"]), JOB_SECONDS)
+    events = await asyncio.wait_for(job_events(api, again.json()["job"]["id"]), JOB_SECONDS)
     assert events[-1].content["state"] == "succeeded", events[-1].text
 
 
@@ -128,7 +128,7 @@ async def test_last_lines_while_the_bus_stands_still(stack: RunningStack, api: h
     await asyncio.wait_for(_printed(api, job, "number 1500"), JOB_SECONDS)
     await hard.hold_messages(Processes(stack))
 
-    events = await asyncio.wait_for(story(api, job), JOB_SECONDS)
+    events = await asyncio.wait_for(job_events(api, job), JOB_SECONDS)
 
     lines = [line["text"] for event in events if event.kind == "log" for line in event.content["lines"]]
     numbers = [int(line.removeprefix("number ")) for line in lines if line.startswith("number ")]
@@ -143,7 +143,7 @@ async def test_full_disk_of_the_bus(stack: RunningStack, api: httpx.AsyncClient)
         accepted = await create(api, template="debian-base", hostname=f"full-{secrets.token_hex(2)}")
         waiting = (await api.get(f"/api/v1/jobs/{accepted['job']['id']}")).json()
 
-    events = await asyncio.wait_for(story(api, accepted["job"]["id"]), JOB_SECONDS)
+    events = await asyncio.wait_for(job_events(api, accepted["job"]["id"]), JOB_SECONDS)
 
     assert "insufficient resources" in why
     assert waiting["state"] == "queued"
@@ -157,9 +157,9 @@ async def test_late_answers_of_the_bus(stack: RunningStack, api: httpx.AsyncClie
     accepted = [await create(api, template="debian-base", hostname=name) for name in names]
     await hard.hold_messages(Processes(stack))
 
-    stories = [await asyncio.wait_for(story(api, each["job"]["id"]), JOB_SECONDS) for each in accepted]
+    job_logs = [await asyncio.wait_for(job_events(api, each["job"]["id"]), JOB_SECONDS) for each in accepted]
 
-    for events in stories:
+    for events in job_logs:
         steps = [each.content for each in events if each.kind == "step"]
         ended = [each["step"] for each in steps if each["status"] in checks.ENDED]
         assert events[-1].content["state"] == "succeeded", events[-1].text

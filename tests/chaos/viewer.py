@@ -34,7 +34,7 @@ class Viewer:
             self._model.violate(f"job {self._job.id} ({self._job.kind}): no `done` in {within_seconds:.0f} s")
 
     async def _look(self) -> bool:
-        """Read for a while; whether the story is at its end."""
+        """Read for a while; whether the job log is at its end."""
         sight = self._chance.randint(1, LONGEST_SIGHT)
         headers = {"Last-Event-ID": str(self._job.seen[-1][0])} if self._job.seen else {}
         path = f"/api/v1/jobs/{self._job.id}/events"
@@ -62,7 +62,7 @@ class Viewer:
 
     def _take(self, kind: str, number: str | None, content: dict[str, object]) -> bool:
         if kind == "trouble":
-            # What is away of Slipway is no part of the story, and has no id.
+            # What is away of Slipway is no part of the job log, and has no id.
             return False
         if kind == "reset":
             self._model.violate(f"job {self._job.id}: a resuming viewer was told to begin anew")

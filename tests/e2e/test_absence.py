@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.stack import RunningStack, create, story
+from support.stack import RunningStack, create, job_events
 
 BACK_SECONDS = 40.0
 
@@ -54,7 +54,7 @@ async def until(act: Callable[[], Awaitable[bool]]) -> None:
 async def made(api: httpx.AsyncClient, state: str = "succeeded", **body: Any) -> dict[str, Any]:
     """Create a container to its end."""
     accepted = await create(api, **body)
-    events = await story(api, accepted["job"]["id"])
+    events = await job_events(api, accepted["job"]["id"])
     assert events[-1].content["state"] == state, events[-1].text
     found: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
     return found
@@ -89,7 +89,7 @@ async def test_forgotten_and_found_again(stack: RunningStack, api: httpx.AsyncCl
     assert acts[0] == ("container.found", "system")
     assert acts[1][0] == "container.forget"
     ended = await api.delete(path)
-    assert (await story(api, ended.json()["job"]["id"]))[-1].content["state"] == "succeeded"
+    assert (await job_events(api, ended.json()["job"]["id"]))[-1].content["state"] == "succeeded"
 
 
 async def test_remains_removed_by_hand(api: httpx.AsyncClient, proxmox: httpx.AsyncClient) -> None:
@@ -110,7 +110,7 @@ async def test_remains_removed_by_hand(api: httpx.AsyncClient, proxmox: httpx.As
     first = (await api.get(f"/api/v1/containers/{failed['id']}")).json()
     assert (first["lifecycle"], first["is_forgotten"]) == ("deleted", False)
     deleted = await api.delete(f"/api/v1/containers/{second['id']}")
-    await story(api, deleted.json()["job"]["id"])
+    await job_events(api, deleted.json()["job"]["id"])
 
 
 async def _stopped(proxmox: httpx.AsyncClient, guest: str) -> bool:

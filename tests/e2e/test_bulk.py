@@ -1,4 +1,4 @@
-"""Many containers at once: created like one, started as one story, deleted by the plan that was shown."""
+"""Many containers at once: created like one, started as one job log, deleted by the plan that was shown."""
 
 import asyncio
 import secrets
@@ -10,7 +10,7 @@ import pytest
 
 from slipway.cli.sse import ServerEvent, follow
 from support.lab import most_tasks
-from support.stack import RunningStack, story
+from support.stack import RunningStack, job_events
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -79,7 +79,7 @@ async def test_a_batch_is_cancelled_and_its_rest_done_again(api: httpx.AsyncClie
 
     assert (shown.status_code, len(shown.json()["items"]) > 0) == (httpx.codes.OK, True), shown.text
     assert told.status_code == httpx.codes.ACCEPTED
-    events = await story(api, job)
+    events = await job_events(api, job)
     assert events[-1].content["state"] == "cancelled"
     found = (await api.get(f"/api/v1/jobs/{job}")).json()
     assert found["counts"]["cancelled"] + found["counts"]["succeeded"] == 6
@@ -91,7 +91,7 @@ async def test_a_batch_is_cancelled_and_its_rest_done_again(api: httpx.AsyncClie
     retried = await api.post(f"/api/v1/jobs/{job}/retry", json={"plan": plan.json()["hash"]})
     assert retried.status_code == httpx.codes.ACCEPTED, retried.text
     assert retried.json()["counts"]["total"] == found["counts"]["cancelled"]
-    assert (await story(api, retried.json()["job"]["id"]))[-1].content["state"] == "succeeded"
+    assert (await job_events(api, retried.json()["job"]["id"]))[-1].content["state"] == "succeeded"
     children = (await api.get("/api/v1/jobs", params={"parent": job})).json()["items"]
     assert {each["parent"] for each in children} == {job}
 
@@ -123,7 +123,7 @@ async def batch(api: httpx.AsyncClient, path: str, **body: Any) -> list[ServerEv
     answer = await api.post(f"/api/v1/{path}", json=body)
     assert answer.status_code == httpx.codes.ACCEPTED, answer.text
     assert answer.json()["counts"]["failed"] == 0
-    events = await story(api, answer.json()["job"]["id"])
+    events = await job_events(api, answer.json()["job"]["id"])
     assert events[-1].content["state"] == "succeeded", events[-1].text
     assert events[-1].content["percent"] == 100
     return events

@@ -10,7 +10,7 @@ import pytest
 
 from support.command_line import slipway
 from support.lab import lab_of
-from support.stack import RunningStack, create, done, messages, story
+from support.stack import RunningStack, create, done, job_events, messages
 
 Row = dict[str, Any]
 SOON_SECONDS = 40.0
@@ -67,7 +67,7 @@ async def test_what_is_reached_is_told_of_what_runs(api: httpx.AsyncClient, made
     stopped = await read(api, made)
     name = f"copy-{secrets.token_hex(3)}"
     accepted = (await api.post(f"/api/v1/{path}/clone", json={"hostname": name})).json()
-    await story(api, accepted["job"]["id"])
+    await job_events(api, accepted["job"]["id"])
     copy = await read(api, accepted["container"])
     await done(api, f"containers/{copy['id']}/start")
     started = await read(api, copy)
@@ -168,7 +168,7 @@ async def test_what_is_no_setting_is_refused(
 async def new(api: httpx.AsyncClient, **spec: Any) -> Row:
     """Have a container that runs."""
     accepted = await create(api, template="debian-base", hostname=f"true-{secrets.token_hex(3)}", **spec)
-    events = await story(api, accepted["job"]["id"])
+    events = await job_events(api, accepted["job"]["id"])
     assert events[-1].content["state"] == "succeeded", events[-1].text
     return await read(api, accepted["container"])
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from support.command_line import slipway
-from support.stack import RunningStack, create, done, story
+from support.stack import RunningStack, create, done, job_events
 
 WRONG_INPUT = 2
 
@@ -19,11 +19,11 @@ async def test_without_a_terminal_what_destroys_needs_yes(
     """One and many, a first and a second try: refused with what to add, and no job is made."""
     name = f"kept-{secrets.token_hex(3)}"
     accepted = await create(api, template="debian-base", hostname=name)
-    await story(api, accepted["job"]["id"])
+    await job_events(api, accepted["job"]["id"])
     path = f"containers/{accepted['container']['id']}"
     await done(api, f"{path}/snapshot", {"snapshot": "before"})
     failed = await api.post(f"/api/v1/{path}/rollback", json={"snapshot": "nothing"})
-    await story(api, failed.json()["job"]["id"])
+    await job_events(api, failed.json()["job"]["id"])
     chosen = f"name:{name}"
     before = await _jobs(api)
 
@@ -59,11 +59,11 @@ async def test_a_second_try_of_many_is_shown_and_confirmed(
     """The plan that is shown is the one that is done: its hash goes along."""
     name = f"again-{secrets.token_hex(3)}"
     accepted = await create(api, template="debian-base", hostname=name)
-    await story(api, accepted["job"]["id"])
+    await job_events(api, accepted["job"]["id"])
     wanted = {"kind": "container.rollback", "selection": f"name:{name}", "args": {"snapshot": "nothing"}}
     plan = (await api.post("/api/v1/jobs?plan=true", json=wanted)).json()
     batch = (await api.post("/api/v1/jobs", json={**wanted, "plan": plan["hash"]})).json()["job"]["id"]
-    await story(api, batch)
+    await job_events(api, batch)
 
     planned = await slipway(stack, "retry", batch, "--plan")
     refused = await slipway(stack, "retry", batch)

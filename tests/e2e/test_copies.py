@@ -6,14 +6,14 @@ from typing import Any
 import httpx
 import pytest
 
-from support.stack import create, done, messages, story
+from support.stack import create, done, job_events, messages
 
 
 @pytest.fixture
 async def container(api: httpx.AsyncClient) -> dict[str, Any]:
     """A container that runs."""
     accepted = await create(api, template="debian-base", hostname=f"kept-{secrets.token_hex(3)}")
-    assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+    assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
     found: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
     return found
 
@@ -28,13 +28,13 @@ async def test_backup_and_restore(api: httpx.AsyncClient, container: dict[str, A
     back = await done(api, f"{path}/restore", {"backup": volume})
     after = await done(api, f"{path}/shutdown")
     missing = await api.post(f"/api/v1/{path}/restore", json={"backup": volume + "x"})
-    story_of_missing = await story(api, missing.json()["job"]["id"])
+    log_of_missing = await job_events(api, missing.json()["job"]["id"])
 
     steps = [(each.content["step"], each.content["status"]) for each in back if each.kind == "step"]
     assert ("restore.stop", "finished") in steps
     assert ("restore.start", "finished") in steps
     assert after[-1].content["state"] == "succeeded"
-    error = story_of_missing[-1].content["error"]
+    error = log_of_missing[-1].content["error"]
     assert (error["code"], error["errors"][0]["field"]) == ("backup.not-found", "args.backup")
     assert volume in error["message"]
 
@@ -45,7 +45,7 @@ async def test_clone_of_a_running_one(api: httpx.AsyncClient, container: dict[st
 
     answer = await api.post(f"/api/v1/containers/{container['id']}/clone", json={"hostname": name})
     told = answer.json()
-    events = await story(api, told["job"]["id"])
+    events = await job_events(api, told["job"]["id"])
     copy = (await api.get(f"/api/v1/containers/{told['container']['id']}")).json()
     started = await done(api, f"containers/{copy['id']}/start")
     credentials = [

@@ -11,7 +11,7 @@ import pytest
 from slipway.lab.faults import NodeDies
 from support.command_line import slipway
 from support.lab import cleared, lab_of, ordered, until
-from support.stack import RunningStack, create, done, running_stack, stack_folder, story
+from support.stack import RunningStack, create, done, job_events, running_stack, stack_folder
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ async def test_the_other_nodes_guests_are_worked_on_while_the_endpoint_is_down(t
     """Jobs there run as ever, what happens there is seen, and that the first node is away."""
     async with two.client() as api, lab_of(two.data) as lab:
         accepted = await create(api, hostname="there", node="pve2", template="debian-base")
-        assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+        assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
         container = f"/api/v1/containers/{accepted['container']['id']}"
         await ordered(lab, NodeDies(node="pve1", noticed_after=1.0))
 
@@ -69,7 +69,7 @@ async def test_a_cluster_that_was_taken_out_and_added_again_has_its_containers(t
     """By another node's address and under another name; jobs work on them as before."""
     async with two.client() as api, lab_of(two.data):
         accepted = await create(api, hostname="stays", node="pve2", template="debian-base")
-        assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+        assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
         container = f"/api/v1/containers/{accepted['container']['id']}"
         body = lab_body(two)
 

@@ -15,8 +15,8 @@ from playwright.async_api import expect
 
 from slipway.cli.sse import follow
 from support.browser import Browsing
-from support.stack import RunningStack, create, story
-from support.stories import numbers
+from support.job_logs import numbers
+from support.stack import RunningStack, create, job_events
 
 TOLD_WITHIN = 10.0
 BACK_WITHIN = 15.0
@@ -64,7 +64,7 @@ async def until_told(api: httpx.AsyncClient, *parts: str) -> None:
 async def test_a_frozen_bus_is_named_and_loses_nothing(stack: RunningStack, api: httpx.AsyncClient) -> None:
     """Requests say whose fault it is, viewers are told, and a job that ran meanwhile is whole."""
     job = (await create(api, template="counting", hostname=f"ice-{secrets.token_hex(3)}"))["job"]["id"]
-    following = asyncio.create_task(story(api, job))
+    following = asyncio.create_task(job_events(api, job))
     told = asyncio.create_task(until_told(api, "bus"))
     back = asyncio.create_task(until_told(api))
     await asyncio.sleep(0.5)  # the viewers are there

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from support.lab import homes_of, lab_of
-from support.stack import RunningStack, create, running_stack, stack_folder, story
+from support.stack import RunningStack, create, job_events, running_stack, stack_folder
 
 WAIT_SECONDS = 30.0
 CLUSTER = "/api/v1/clusters/half"
@@ -77,7 +77,7 @@ async def test_a_node_is_usable_once_its_key_is_confirmed(two: RunningStack) -> 
         assert await usable(api) == {"pve1", "pve2"}
         assert "pve2" not in right.json()["offered_host_keys"]
         accepted = await create(api, **{**wanted, "hostname": "late"})
-        assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+        assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
         assert await homes_of(lab, accepted["container"]["vmid"]) == [("pve2", "running")]
         trail = (await api.get("/api/v1/audit")).json()["items"]
         assert "half/pve2" in {each["target"] for each in trail if each["action"] == "node.host-key"}
@@ -105,7 +105,7 @@ async def test_a_rotated_token_takes_the_place_of_the_old_one(two: RunningStack)
         assert right.json()["token_id"] == told["root_token_id"] != before["token_id"]
         assert right.json()["tls_fingerprint"] == before["tls_fingerprint"]
         accepted = await create(api, cluster=before["name"], hostname="rotated", template="debian-base")
-        assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+        assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
 
 
 async def stays_usable(api: httpx.AsyncClient, vmid: int) -> None:

@@ -19,10 +19,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from slipway.contracts.jobs import JobPhase
-from support.stack import RunningStack, create, story
+from support.stack import RunningStack, create, job_events
 from support.waiting import until
 
-Told = list[tuple[str, float]]
+StoredEvent = list[tuple[str, float]]
 
 HOWTO = Path(__file__).parents[2] / "docs/howto/integrate.md"
 
@@ -34,7 +34,7 @@ async def connected(stack: RunningStack, **options: Any) -> Client:
     )
 
 
-def phases(messages: Iterable[Msg]) -> Told:
+def phases(messages: Iterable[Msg]) -> StoredEvent:
     """Read the phases among a job's events."""
     found = [JobPhase.model_validate_json(each.data) for each in messages if each.subject.endswith(".phase")]
     return [(each.phase, each.percent) for each in found]
@@ -51,7 +51,7 @@ async def test_phases_over_nats(stack: RunningStack, api: httpx.AsyncClient) -> 
     await connection.subscribe("slipway.live.slipway.v1.event.job.>", cb=take)
     await connection.flush()
     job = (await create(api, template="debian-base", hostname=f"nats-{secrets.token_hex(2)}"))["job"]["id"]
-    events = await story(api, job)
+    events = await job_events(api, job)
     told = [(event.content["phase"], event.content["percent"]) for event in events if event.kind == "phase"]
     pulled = await pull(connection, job, len(told))
     pushed = await follow_in_order(connection, job, len(told))
@@ -89,7 +89,7 @@ def of_job(messages: Iterable[Msg], job: str) -> list[Msg]:
     return [each for each in messages if each.subject.split(".")[6] == job]
 
 
-async def pull(connection: Client, job: str, count: int) -> Told:
+async def pull(connection: Client, job: str, count: int) -> StoredEvent:
     """Pull a job's events with a consumer of one's own."""
     waiting = await connection.jetstream().pull_subscribe(f"slipway.v1.event.job.{job}.>", stream="EVENTS")
     found: list[Msg] = []
@@ -101,7 +101,7 @@ async def pull(connection: Client, job: str, count: int) -> Told:
     return phases(found)
 
 
-async def follow_in_order(connection: Client, job: str, count: int) -> Told:
+async def follow_in_order(connection: Client, job: str, count: int) -> StoredEvent:
     """Have a job's events pushed, in order and without a gap."""
     coming = await connection.jetstream().subscribe(
         f"slipway.v1.event.job.{job}.>", stream="EVENTS", ordered_consumer=True

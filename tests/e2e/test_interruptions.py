@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from slipway.cli.sse import EventParser, ServerEvent
+from support.job_logs import begun_after_their_end, ended_steps, lines, numbers
 from support.lab import guests_named
-from support.stack import RunningStack, create, story
-from support.stories import begun_after_their_end, ended_steps, lines, numbers
+from support.stack import RunningStack, create, job_events
 
 PHASES = ("create", "start", "deploy", "sync", "finalize")
 
@@ -35,7 +35,7 @@ async def test_worker_killed(stack: RunningStack, api: httpx.AsyncClient, phase:
     job = (await create(api, template="counting", hostname=name))["job"]["id"]
     await asyncio.wait_for(killed_in(stack, api, job, phase), 60)
 
-    events = await asyncio.wait_for(story(api, job), 90)
+    events = await asyncio.wait_for(job_events(api, job), 90)
 
     phases = [(event.content["phase"], event.content["status"]) for event in events if event.kind == "phase"]
     assert events[-1].content["state"] == "succeeded", events[-1].text
@@ -47,7 +47,7 @@ async def test_worker_killed(stack: RunningStack, api: httpx.AsyncClient, phase:
 
 
 async def test_viewer_cut_off_ten_times(api: httpx.AsyncClient) -> None:
-    """Resumed with `Last-Event-ID` each time, the story is the one of an uninterrupted viewer."""
+    """Resumed with `Last-Event-ID` each time, the job log is the one of an uninterrupted viewer."""
     chance = random.Random(7)
     job = (await create(api, template="counting", hostname=f"cut-{secrets.token_hex(2)}"))["job"]["id"]
     seen: list[ServerEvent] = []
@@ -57,7 +57,7 @@ async def test_viewer_cut_off_ten_times(api: httpx.AsyncClient) -> None:
         seen += await some(api, job, seen[-1].id if seen else None, limit)
         cuts += 1
 
-    whole = await story(api, job)
+    whole = await job_events(api, job)
 
     assert cuts > 10
     assert [(event.id, event.kind, event.text) for event in seen] == [
@@ -71,7 +71,7 @@ async def test_secret_is_masked_in_place(api: httpx.AsyncClient) -> None:
     body = {"variables": {"word": "loud", "passphrase": "correct horse battery"}}
     accepted = await create(api, template="counting", hostname=f"mask-{secrets.token_hex(2)}", **body)
 
-    told = lines(await story(api, accepted["job"]["id"]))
+    told = lines(await job_events(api, accepted["job"]["id"]))
 
     assert "the word is loud, the passphrase is [redacted]" in told
     assert not any("horse" in line for line in told)
@@ -80,7 +80,7 @@ async def test_secret_is_masked_in_place(api: httpx.AsyncClient) -> None:
 async def test_failure_then_retry(api: httpx.AsyncClient) -> None:
     """A failed script is told with its code and its last words; a retry begins with it, as a new job."""
     first = await create(api, template="failing", hostname=f"fails-{secrets.token_hex(2)}")
-    failed = await story(api, first["job"]["id"])
+    failed = await job_events(api, first["job"]["id"])
 
     answer = await api.post(f"/api/v1/jobs/{first['job']['id']}/retry")
 
@@ -92,7 +92,7 @@ async def test_failure_then_retry(api: httpx.AsyncClient) -> None:
     assert error["details"]["step"] == "sync.script.1"
     assert "not this time" in error["details"]["last_lines"]
     assert answer.status_code == httpx.codes.ACCEPTED, answer.text
-    second = await story(api, answer.json()["job"]["id"])
+    second = await job_events(api, answer.json()["job"]["id"])
     assert second[-1].content["state"] == "succeeded", second[-1].text
     assert "the second has run" in lines(second)
     assert "the first has run" not in lines(second)
@@ -101,13 +101,13 @@ async def test_failure_then_retry(api: httpx.AsyncClient) -> None:
 async def test_retry_that_never_begins(api: httpx.AsyncClient) -> None:
     """A retry that is cancelled while it waits leaves the container what it was: failed, and ours."""
     first = await create(api, template="failing", hostname=f"waits-{secrets.token_hex(2)}")
-    await story(api, first["job"]["id"])
+    await job_events(api, first["job"]["id"])
     maintenance = "/api/v1/clusters/lab/nodes/lab/maintenance"
     await api.put(maintenance)
     try:
         again = (await api.post(f"/api/v1/jobs/{first['job']['id']}/retry")).json()["job"]["id"]
         await api.post(f"/api/v1/jobs/{again}/cancel")
-        events = await story(api, again)
+        events = await job_events(api, again)
     finally:
         await api.delete(maintenance)
 
@@ -115,17 +115,17 @@ async def test_retry_that_never_begins(api: httpx.AsyncClient) -> None:
     path = f"/api/v1/containers/{first['container']['id']}"
     assert (await api.get(path)).json()["lifecycle"] == "failed"
     deleted = await api.delete(path)
-    assert (await story(api, deleted.json()["job"]["id"]))[-1].content["state"] == "succeeded"
+    assert (await job_events(api, deleted.json()["job"]["id"]))[-1].content["state"] == "succeeded"
 
 
 async def test_retry_from_a_phase(api: httpx.AsyncClient) -> None:
     """A retry may begin with an earlier phase than the one that failed."""
     first = await create(api, template="failing", hostname=f"again-{secrets.token_hex(2)}")
-    await story(api, first["job"]["id"])
+    await job_events(api, first["job"]["id"])
 
     answer = await api.post(f"/api/v1/jobs/{first['job']['id']}/retry", json={"phase": "sync"})
 
-    second = await story(api, answer.json()["job"]["id"])
+    second = await job_events(api, answer.json()["job"]["id"])
     assert second[-1].content["state"] == "succeeded", second[-1].text
     assert {"the first has run", "the second has run"} <= set(lines(second))
 
@@ -137,14 +137,14 @@ async def test_policy_on_failure(
     """A failed creation is kept, stopped or destroyed, as was wished; destroyed, its name is free."""
     name = f"policy-{policy}-{secrets.token_hex(2)}"
     accepted = await create(api, template="failing", hostname=name, on_failure=policy)
-    events = await story(api, accepted["job"]["id"])
+    events = await job_events(api, accepted["job"]["id"])
     found = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
 
     assert events[-1].content["state"] == "failed"
     assert await guests_named(stack.endpoints["lab"], name) == int(exists)
     assert found["lifecycle"] == ("failed" if exists else "deleted")
     if not exists:
-        await story(api, (await create(api, template="debian-base", hostname=name))["job"]["id"])
+        await job_events(api, (await create(api, template="debian-base", hostname=name))["job"]["id"])
 
 
 async def some(api: httpx.AsyncClient, job: str, after: str | None, limit: int) -> list[ServerEvent]:

@@ -9,7 +9,7 @@ import pytest
 from chaos.host import Host
 
 from slipway.lab.faults import ApiError, HaManaged, LostAnswer, StorageFull, WorkerKilled
-from support.stack import RunningStack, create, done, messages, story
+from support.stack import RunningStack, create, done, job_events, messages
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ async def host(stack: RunningStack) -> AsyncIterator[Host]:
 async def container(api: httpx.AsyncClient) -> dict[str, Any]:
     """A container that runs."""
     accepted = await create(api, template="debian-base", hostname=f"keeps-{secrets.token_hex(3)}")
-    assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+    assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
     found: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
     return found
 
@@ -72,11 +72,11 @@ async def test_protection(api: httpx.AsyncClient, container: dict[str, Any]) -> 
 
     refused = await api.delete(f"/api/v1/{path}")
     restore = (await api.post(f"/api/v1/{path}/restore", json={"backup": volume})).json()
-    replaced = await story(api, restore["job"]["id"])
+    replaced = await job_events(api, restore["job"]["id"])
     still = await done(api, f"{path}/start")
     await done(api, f"{path}/configure", {"protection": False})
     accepted = await api.delete(f"/api/v1/{path}")
-    gone = await story(api, accepted.json()["job"]["id"])
+    gone = await job_events(api, accepted.json()["job"]["id"])
 
     assert (refused.status_code, refused.json()["code"]) == (409, "container.protected")
     assert "configure" in refused.json()["message"]
@@ -111,9 +111,9 @@ async def test_retry_of_a_killed_restore(
     await host.order(WorkerKilled(task="vzrestore", vmid=container["vmid"], times=2))
 
     asked = await api.post(f"/api/v1/{path}/restore", json={"backup": volume})
-    failed = await story(api, asked.json()["job"]["id"])
+    failed = await job_events(api, asked.json()["job"]["id"])
     retried = await api.post(f"/api/v1/jobs/{asked.json()['job']['id']}/retry")
-    events = await story(api, retried.json()["job"]["id"])
+    events = await job_events(api, retried.json()["job"]["id"])
     again = await done(api, f"{path}/start")
 
     assert failed[-1].content["error"]["code"] == "proxmox.task-lost"
@@ -133,10 +133,10 @@ async def test_retry_of_a_failed_backup(
     full = await host.order(StorageFull(storage="*"))
 
     asked = await api.post(f"/api/v1/{path}/backup", json={})
-    failed = await story(api, asked.json()["job"]["id"])
+    failed = await job_events(api, asked.json()["job"]["id"])
     await host.clear(full)
     retried = await api.post(f"/api/v1/jobs/{asked.json()['job']['id']}/retry")
-    events = await story(api, retried.json()["job"]["id"])
+    events = await job_events(api, retried.json()["job"]["id"])
 
     assert "No space left on device" in failed[-1].content["error"]["message"]
     assert events[-1].content["state"] == "succeeded", events[-1].text
@@ -155,7 +155,7 @@ async def test_ha(host: Host, api: httpx.AsyncClient, container: dict[str, Any])
     shut = await done(api, f"{path}/shutdown")
     again = await done(api, f"{path}/shutdown")
     accepted = await api.delete(f"/api/v1/{path}")
-    gone = await story(api, accepted.json()["job"]["id"])
+    gone = await job_events(api, accepted.json()["job"]["id"])
 
     assert any("waits until HA has done it" in each for each in asks)
     assert any("(purge)" in each for each in purges)

@@ -1,4 +1,4 @@
-"""A job's log and story are whole after the bus has forgotten them."""
+"""A job log is whole after the bus has forgotten them."""
 
 import asyncio
 import secrets
@@ -7,24 +7,24 @@ import httpx
 import nats
 
 from slipway.cli.sse import ServerEvent, follow
-from slipway.contracts.stories import GetStory
+from slipway.contracts.job_logs import GetJobLog
 from slipway.runtime.bus import Bus
 from slipway.runtime.settings import ServiceSettings
 from slipway.runtime.topology import EVENTS
-from support.stack import RunningStack, create, story
+from support.stack import RunningStack, create, job_events
 
 
 async def test_log_and_story_outlive_the_bus(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """With the job's events purged, both are as before; the story resumes in its middle, ends with `done`."""
+    """With the job's events purged, both are as before; the job log resumes in its middle, ends with `done`."""
     accepted = await create(api, template="counting", hostname=f"late-{secrets.token_hex(3)}")
     job = accepted["job"]["id"]
-    before = await story(api, job)
+    before = await job_events(api, job)
     log_before = (await api.get(f"/api/v1/jobs/{job}/log")).text
     await _until_kept(stack, job)
     left = await _purge(stack, job)
 
     log_after = (await api.get(f"/api/v1/jobs/{job}/log")).text
-    after = await story(api, job)
+    after = await job_events(api, job)
     middle = before[len(before) // 2]
     resumed = await _resumed(api, job, str(middle.id))
 
@@ -45,7 +45,7 @@ async def _until_kept(stack: RunningStack, job: str) -> None:
     try:
         async with asyncio.timeout(30):
             while True:
-                if (await bus.ask(GetStory(job=job))).is_kept:
+                if (await bus.ask(GetJobLog(job=job))).is_kept:
                     return
                 await asyncio.sleep(0.2)
     finally:

@@ -7,14 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
-from support.stack import create, done, messages, story
+from support.stack import create, done, job_events, messages
 
 
 @pytest.fixture
 async def container(api: httpx.AsyncClient) -> str:
     """The id of a container that runs."""
     accepted = await create(api, template="debian-base", hostname=f"life-{secrets.token_hex(3)}")
-    assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+    assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
     found: str = accepted["container"]["id"]
     return found
 
@@ -57,7 +57,7 @@ async def test_sizes_and_config(api: httpx.AsyncClient, container: str) -> None:
     assert "description" in messages(again)
     assert "nothing to do" in messages(nothing)
     deleted = await api.delete(f"/api/v1/containers/{container}")
-    assert (await story(api, deleted.json()["job"]["id"]))[-1].content["state"] == "succeeded"
+    assert (await job_events(api, deleted.json()["job"]["id"]))[-1].content["state"] == "succeeded"
 
 
 async def test_disk_grows_only(api: httpx.AsyncClient, container: str) -> None:
@@ -83,7 +83,7 @@ async def test_snapshots(api: httpx.AsyncClient, container: str) -> None:
     back = await done(api, f"{path}/rollback", {"snapshot": "before"})
     await done(api, f"{path}/snapshot-delete", {"snapshot": "before"})
     answer = await api.post(f"/api/v1/{path}/rollback", json={"snapshot": "before"})
-    events = await story(api, answer.json()["job"]["id"])
+    events = await job_events(api, answer.json()["job"]["id"])
 
     for refused in (again, planned):
         assert (refused.status_code, refused.json()["code"]) == (409, "snapshot.exists")
@@ -128,7 +128,7 @@ async def test_cancel_ends_a_script(api: httpx.AsyncClient) -> None:
 
     busy = await api.post(f"/api/v1/containers/{accepted['container']['id']}/stop")
     answer = await api.post(f"/api/v1/jobs/{job}/cancel")
-    events = await asyncio.wait_for(story(api, job), 20)
+    events = await asyncio.wait_for(job_events(api, job), 20)
     late = await api.post(f"/api/v1/jobs/{job}/cancel")
 
     assert (busy.status_code, busy.json()["code"]) == (httpx.codes.CONFLICT, "job.active")
@@ -148,7 +148,7 @@ async def test_deleted_while_it_is_created(api: httpx.AsyncClient) -> None:
 
     refused = await api.delete(path)
     answer = await api.delete(path, params={"cancel": "true"})
-    events = await asyncio.wait_for(story(api, job), 30)
+    events = await asyncio.wait_for(job_events(api, job), 30)
 
     assert (refused.status_code, refused.json()["code"]) == (httpx.codes.CONFLICT, "job.active")
     assert f"{path}?cancel=true" in refused.json()["detail"]
@@ -156,7 +156,7 @@ async def test_deleted_while_it_is_created(api: httpx.AsyncClient) -> None:
     assert events[-1].content["state"] == "cancelled"
     assert (await api.get(path)).json()["lifecycle"] == "deleted"
     again = await create(api, template="debian-base", hostname=name, vmid=accepted["container"]["vmid"])
-    assert (await story(api, again["job"]["id"]))[-1].content["state"] == "succeeded"
+    assert (await job_events(api, again["job"]["id"]))[-1].content["state"] == "succeeded"
 
 
 async def test_destroy_is_for_what_a_job_makes(api: httpx.AsyncClient, container: str) -> None:
@@ -167,7 +167,7 @@ async def test_destroy_is_for_what_a_job_makes(api: httpx.AsyncClient, container
 
     assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
     assert [each["field"] for each in answer.json()["errors"]] == ["destroy"]
-    assert (await story(api, stopped.json()["job"]["id"]))[-1].content["state"] == "succeeded"
+    assert (await job_events(api, stopped.json()["job"]["id"]))[-1].content["state"] == "succeeded"
 
 
 async def test_node_in_maintenance(api: httpx.AsyncClient) -> None:
@@ -179,7 +179,7 @@ async def test_node_in_maintenance(api: httpx.AsyncClient) -> None:
     ]
     jobs = [(await api.get(f"/api/v1/jobs/{each['job']['id']}")).json() for each in waiting]
     cancelled = await api.post(f"/api/v1/jobs/{jobs[0]['id']}/cancel")
-    ended = await asyncio.wait_for(story(api, jobs[0]["id"]), 20)
+    ended = await asyncio.wait_for(job_events(api, jobs[0]["id"]), 20)
     active = (await api.delete(maintenance)).json()
 
     assert (resting["in_maintenance"], active["in_maintenance"]) == (["lab"], [])
@@ -189,7 +189,7 @@ async def test_node_in_maintenance(api: httpx.AsyncClient) -> None:
     ]
     assert cancelled.status_code == httpx.codes.ACCEPTED
     assert ended[-1].content["state"] == "cancelled"
-    assert (await story(api, jobs[1]["id"]))[-1].content["state"] == "succeeded"
+    assert (await job_events(api, jobs[1]["id"]))[-1].content["state"] == "succeeded"
     gone = (await api.get(f"/api/v1/containers/{waiting[0]['container']['id']}")).json()
     assert gone["lifecycle"] == "deleted"
 

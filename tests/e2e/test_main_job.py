@@ -4,7 +4,7 @@ import secrets
 
 import httpx
 
-from support.stack import RunningStack, create, story
+from support.stack import RunningStack, create, job_events
 
 PHASES = ("create", "start", "deploy", "sync", "finalize")
 STARTED = (0, 20, 35, 60, 90)
@@ -39,7 +39,7 @@ async def test_container_from_template(api: httpx.AsyncClient) -> None:
     """A creation tells its five phases in order, and ends with a service that answers and its password."""
     accepted = await create(api, template="nginx-site", hostname=f"site-{secrets.token_hex(3)}")
 
-    events = await story(api, accepted["job"]["id"])
+    events = await job_events(api, accepted["job"]["id"])
 
     told = [event.content for event in events if event.kind == "phase"]
     expected = [
@@ -59,7 +59,7 @@ async def test_container_from_template(api: httpx.AsyncClient) -> None:
 async def test_credential_revealed(api: httpx.AsyncClient) -> None:
     """A generated password is named with the container and shown when asked for."""
     accepted = await create(api, template="postgresql", hostname=f"db-{secrets.token_hex(3)}")
-    events = await story(api, accepted["job"]["id"])
+    events = await job_events(api, accepted["job"]["id"])
     path = f"/api/v1/containers/{accepted['container']['id']}"
     found = (await api.get(path)).json()
 
@@ -75,22 +75,22 @@ async def test_delete_frees_the_name(api: httpx.AsyncClient) -> None:
     """A deleted container's name can be taken again."""
     name = f"twice-{secrets.token_hex(3)}"
     first = await create(api, template="debian-base", hostname=name)
-    await story(api, first["job"]["id"])
+    await job_events(api, first["job"]["id"])
     taken = await api.post("/api/v1/containers", json={"template": "debian-base", "hostname": name})
     deletion = await api.delete(f"/api/v1/containers/{first['container']['id']}")
-    events = await story(api, deletion.json()["job"]["id"])
+    events = await job_events(api, deletion.json()["job"]["id"])
 
     second = await create(api, template="debian-base", hostname=name)
 
     assert taken.is_client_error
     assert events[-1].content["state"] == "succeeded"
-    assert (await story(api, second["job"]["id"]))[-1].content["state"] == "succeeded"
+    assert (await job_events(api, second["job"]["id"]))[-1].content["state"] == "succeeded"
 
 
 async def test_stream_resumes(api: httpx.AsyncClient) -> None:
     """A stream taken up after any event goes on with the next one."""
     accepted = await create(api, template="debian-base", hostname=f"cut-{secrets.token_hex(3)}")
-    whole = await story(api, accepted["job"]["id"])
+    whole = await job_events(api, accepted["job"]["id"])
     path = f"/api/v1/jobs/{accepted['job']['id']}/events"
     middle = len(whole) // 2
 

@@ -14,7 +14,7 @@ import pytest
 from slipway.lab.faults import HaManaged, LostAnswer, NodeOffline, Point, TaskHangs
 from support.lab import cleared, ended, homes_of, lab_of, ordered, tasks_on
 from support.pve_schema import check_record
-from support.stack import RunningStack, create, done, messages, running_stack, stack_folder, story
+from support.stack import RunningStack, create, done, job_events, messages, running_stack, stack_folder
 
 NODES = ("pve1", "pve2")
 WAIT_SECONDS = 30.0
@@ -53,7 +53,7 @@ async def made(api: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
     """Create a container and wait until it is ready."""
     name = f"move-{secrets.token_hex(3)}"
     accepted = await create(api, template="debian-base", hostname=name, **body)
-    events = await story(api, accepted["job"]["id"])
+    events = await job_events(api, accepted["job"]["id"])
     assert events[-1].content["state"] == "succeeded", events[-1].text
     return await shown(api, accepted["container"]["id"])
 
@@ -146,7 +146,7 @@ async def test_moved_while_its_deletion_waits(api: httpx.AsyncClient, lab: httpx
     assert await homes_of(lab, vmid) == [("pve2", "running")]
 
     assert (await api.delete(maintenance)).is_success
-    events = await story(api, deletion)
+    events = await job_events(api, deletion)
 
     assert events[-1].content["state"] == "succeeded", events[-1].text
     assert "gone already" not in str(messages(events))
@@ -192,7 +192,7 @@ async def test_refused_by_proxmox(api: httpx.AsyncClient, lab: httpx.AsyncClient
     await done(api, f"{path}/snapshot", {"snapshot": "before"})
 
     answer = await api.post(f"/api/v1/{path}/migrate", json={"target_node": "pve2"})
-    events = await story(api, answer.json()["job"]["id"])
+    events = await job_events(api, answer.json()["job"]["id"])
     here = await homes_of(lab, container["vmid"])
     after = await shown(api, container["id"])
 
@@ -216,7 +216,7 @@ async def test_worker_killed_in_a_move(
     answer = await api.post(f"/api/v1/containers/{container['id']}/migrate", json={"target_node": "pve2"})
     await until_it_is_moved(lab, node, vmid)
     os.kill(two.endpoints["pids"]["provisioner"], signal.SIGKILL)
-    events = await story(api, answer.json()["job"]["id"])
+    events = await job_events(api, answer.json()["job"]["id"])
     moves = await tasks_on(lab, "pve1", "vzmigrate", vmid=str(vmid))
     after = await shown_on(api, container["id"], "pve2", "running")
 
@@ -265,7 +265,7 @@ async def test_batch_is_spread(api: httpx.AsyncClient) -> None:
     asked = await api.post("/api/v1/containers", json=body)
     assert asked.status_code == httpx.codes.ACCEPTED, asked.text
 
-    events = await story(api, asked.json()["job"]["id"])
+    events = await job_events(api, asked.json()["job"]["id"])
 
     assert events[-1].content["state"] == "succeeded", events[-1].text
     items = (await api.get("/api/v1/containers", params={"q": "spread-"})).json()["items"]
@@ -331,12 +331,12 @@ async def test_each_node_makes_so_many_at_a_time(api: httpx.AsyncClient, lab: ht
             await create(api, template="debian-base", hostname=f"{name}-{node}", node=node, count=5)
             for node in NODES
         ]
-        stories = await asyncio.gather(*(story(api, each["job"]["id"]) for each in batches))
+        job_logs = await asyncio.gather(*(job_events(api, each["job"]["id"]) for each in batches))
     finally:
         await cleared(lab)
     spans = {node: await creations(lab, node, name) for node in NODES}
 
-    assert [events[-1].content["state"] for events in stories] == ["succeeded", "succeeded"]
+    assert [events[-1].content["state"] for events in job_logs] == ["succeeded", "succeeded"]
     assert [len(spans[node]) for node in NODES] == [5, 5]
     assert [most_together(spans[node]) for node in NODES] == [NODE_CREATIONS, NODE_CREATIONS]
     assert most_together([*spans["pve1"], *spans["pve2"]]) > NODE_CREATIONS
@@ -367,7 +367,7 @@ async def test_copy_on_another_node(api: httpx.AsyncClient, lab: httpx.AsyncClie
 
     body = {"hostname": f"copy-{secrets.token_hex(3)}", "target_node": "pve2"}
     answer = await api.post(f"/api/v1/containers/{container['id']}/clone", json=body)
-    events = await story(api, answer.json()["job"]["id"])
+    events = await job_events(api, answer.json()["job"]["id"])
     copy = await shown(api, answer.json()["container"]["id"])
     await done(api, f"containers/{copy['id']}/start")
 
@@ -386,7 +386,7 @@ async def test_copy_whose_answer_is_lost(api: httpx.AsyncClient, lab: httpx.Asyn
 
     body = {"hostname": f"copy-{secrets.token_hex(3)}", "target_node": "pve2"}
     answer = await api.post(f"/api/v1/containers/{container['id']}/clone", json=body)
-    events = await story(api, answer.json()["job"]["id"])
+    events = await job_events(api, answer.json()["job"]["id"])
     copies = await tasks_on(lab, "pve1", "vzclone", vmid=str(container["vmid"]))
 
     assert events[-1].content["state"] == "succeeded", events[-1].text

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from support.browser import Browsing
-from support.stack import create, story
+from support.stack import create, job_events
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -19,7 +19,7 @@ async def test_container_changed(signed_in: Browsing, api: httpx.AsyncClient) ->
     page = signed_in.page
     name = f"change-{secrets.token_hex(3)}"
     accepted = await create(api, template="debian-base", hostname=name)
-    await story(api, accepted["job"]["id"])
+    await job_events(api, accepted["job"]["id"])
     container = accepted["container"]["id"]
     await page.goto(f"/#/containers/{container}")
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from support.browser import Browsing, ask_for, sign_in
-from support.stack import RunningStack, create, done, story
+from support.stack import RunningStack, create, done, job_events
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -21,7 +21,7 @@ JOB_PATHS = re.compile(r"/api/v1/jobs\?")
 async def container(api: httpx.AsyncClient) -> str:
     """A container that runs: to start it is a job that is done at once."""
     accepted = await create(api, template="debian-base", hostname=f"rows-{secrets.token_hex(3)}")
-    await story(api, accepted["job"]["id"])
+    await job_events(api, accepted["job"]["id"])
     return str(accepted["container"]["id"])
 
 
@@ -129,7 +129,7 @@ async def test_job_while_hidden(hidden: Page, api: httpx.AsyncClient, stack: Run
     await _until_viewers(stack, before - 1)
     job = hidden.url.rpartition("/")[2]
     assert (await api.get(f"/api/v1/jobs/{job}")).json()["state"] == "running"
-    await story(api, job)
+    await job_events(api, job)
 
     await _turn(hidden, "no")
 

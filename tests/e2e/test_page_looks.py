@@ -12,7 +12,7 @@ from playwright.async_api import expect
 from slipway.lab.faults import TaskFails
 from support.browser import Browsing
 from support.command_line import slipway
-from support.stack import RunningStack, create, done, story
+from support.stack import RunningStack, create, done, job_events
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -34,7 +34,7 @@ async def test_links_of_what_is_stopped(
     """They are links as long as the container runs; afterwards it is said what listened."""
     page, name = signed_in.page, f"linked-{secrets.token_hex(3)}"
     accepted = await create(api, template="nginx-site", hostname=name)
-    await story(api, accepted["job"]["id"])
+    await job_events(api, accepted["job"]["id"])
     container = accepted["container"]["id"]
     row = page.locator("tr", has=page.get_by_role("link", name=name))
     link = page.get_by_role("link", name="http://")
@@ -75,13 +75,13 @@ async def test_a_second_try_of_what_destroys_is_shown(
     """As the first one: with what would be lost, and nothing is done if one leaves it."""
     page, name = signed_in.page, f"twice-{secrets.token_hex(3)}"
     accepted = await create(api, template="debian-base", hostname=name)
-    await story(api, accepted["job"]["id"])
+    await job_events(api, accepted["job"]["id"])
     path = f"containers/{accepted['container']['id']}"
     await done(api, f"{path}/snapshot", {"snapshot": "before"})
     await host.order(TaskFails(task="vzrollback"))
     failed = await api.post(f"/api/v1/{path}/rollback", json={"snapshot": "before"})
     job = failed.json()["job"]["id"]
-    await story(api, job)
+    await job_events(api, job)
     await page.goto(f"/#/jobs/{job}")
 
     await page.get_by_role("button", name="Retry").click(timeout=JOB_MS)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.stack import RunningStack, create, done, story
+from support.stack import RunningStack, create, done, job_events
 
 PLAN = {"plan": "true"}
 
@@ -16,7 +16,7 @@ PLAN = {"plan": "true"}
 async def container(api: httpx.AsyncClient) -> dict[str, Any]:
     """A container that runs."""
     accepted = await create(api, template="debian-base", hostname=f"plan-{secrets.token_hex(3)}")
-    assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+    assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
     found: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
     return found
 
@@ -45,7 +45,7 @@ async def test_a_cancel_is_planned_and_nothing_ends(api: httpx.AsyncClient) -> N
 
     ends = await planned(api, f"jobs/{job}/cancel")
     destroys = (await api.delete(f"/api/v1/containers/{container}", params={**PLAN, "cancel": "true"})).json()
-    events = await story(api, job)
+    events = await job_events(api, job)
     over = await api.post(f"/api/v1/jobs/{job}/cancel", params=PLAN)
 
     assert outlooks(ends) == {"cancel": "acts"}
@@ -64,7 +64,7 @@ async def test_the_cancel_of_a_batch_is_planned(api: httpx.AsyncClient) -> None:
 
     ends = await planned(api, f"jobs/{batch}/cancel")
     again = await api.post(f"/api/v1/jobs/{batch}/retry", params=PLAN)
-    events = await story(api, batch)
+    events = await job_events(api, batch)
 
     assert [each["hostname"] for each in ends["items"]] == [f"{body['hostname']}-{n}" for n in (1, 2)]
     assert (again.status_code, again.json()["code"]) == (409, "job.not-retryable")
@@ -131,7 +131,7 @@ async def test_lives_are_planned(api: httpx.AsyncClient, container: dict[str, An
 async def test_a_retry_is_planned(api: httpx.AsyncClient) -> None:
     """Steps that a retry leaves out are named."""
     accepted = await create(api, template="failing", hostname=f"plan-{secrets.token_hex(3)}")
-    await story(api, accepted["job"]["id"])
+    await job_events(api, accepted["job"]["id"])
 
     plan = await planned(api, f"jobs/{accepted['job']['id']}/retry")
 

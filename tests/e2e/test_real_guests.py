@@ -14,7 +14,7 @@ from slipway.cli.sse import ServerEvent
 from support.demo import run_demo
 from support.pve_schema import check_record
 from support.real_guests import need_real_guests
-from support.stack import RunningStack, create, running_stack, stack_folder, story
+from support.stack import RunningStack, create, job_events, running_stack, stack_folder
 
 pytestmark = [pytest.mark.lxc, pytest.mark.slow]
 MINUTES = 60.0
@@ -41,7 +41,7 @@ async def test_site_is_served(real_stack: RunningStack) -> None:
         name = f"real-{secrets.token_hex(3)}"
         accepted = await create(api, template="nginx-site", hostname=name, variables={"title": title})
         await asyncio.wait_for(_killed_in_sync(real_stack, api, accepted["job"]["id"]), 3 * MINUTES)
-        events = await asyncio.wait_for(story(api, accepted["job"]["id"]), 4 * MINUTES)
+        events = await asyncio.wait_for(job_events(api, accepted["job"]["id"]), 4 * MINUTES)
         found = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
 
     assert events[-1].content["state"] == "succeeded", events[-1].text
@@ -62,9 +62,9 @@ async def test_guest_without_network(real_stack: RunningStack) -> None:
     async with real_stack.client() as api:
         name = f"cut-off-{secrets.token_hex(3)}"
         accepted = await create(api, template="debian-base", hostname=name, networks=[network])
-        events = await asyncio.wait_for(story(api, accepted["job"]["id"]), 4 * MINUTES)
+        events = await asyncio.wait_for(job_events(api, accepted["job"]["id"]), 4 * MINUTES)
         deletion = await api.delete(f"/api/v1/containers/{accepted['container']['id']}")
-        gone = await asyncio.wait_for(story(api, deletion.json()["job"]["id"]), 2 * MINUTES)
+        gone = await asyncio.wait_for(job_events(api, deletion.json()["job"]["id"]), 2 * MINUTES)
 
     done = events[-1].content
     assert (done["state"], done["error"]["code"], done["percent"]) == ("failed", "guest.without-network", 30)

@@ -10,7 +10,7 @@ import pytest
 from chaos.run import copy_templates
 
 from support.real_guests import need_real_guests
-from support.stack import RunningStack, create, done, messages, running_stack, stack_folder, story
+from support.stack import RunningStack, create, done, job_events, messages, running_stack, stack_folder
 from support.waiting import processes_of
 
 pytestmark = [pytest.mark.lxc, pytest.mark.slow]
@@ -50,7 +50,7 @@ async def test_one_life(real_stack: RunningStack) -> None:
         await asyncio.wait_for(_begun(api, job), 2 * MINUTES)
         asleep = processes_of(*SLEEP)
         await api.post(f"/api/v1/jobs/{job}/cancel")
-        events = await asyncio.wait_for(story(api, job), MINUTES)
+        events = await asyncio.wait_for(job_events(api, job), MINUTES)
         left = await _none_left()
 
         assert asleep
@@ -59,7 +59,7 @@ async def test_one_life(real_stack: RunningStack) -> None:
         await _obeys(api, path)
         await _snapshots(api, path)
         deletion = await api.delete(f"/api/v1/{path}")
-        gone = await asyncio.wait_for(story(api, deletion.json()["job"]["id"]), MINUTES)
+        gone = await asyncio.wait_for(job_events(api, deletion.json()["job"]["id"]), MINUTES)
         assert gone[-1].content["state"] == "succeeded", gone[-1].text
         assert (await api.get(f"/api/v1/{path}")).json()["lifecycle"] == "deleted"
 
@@ -90,7 +90,7 @@ async def _obeys(api: httpx.AsyncClient, path: str) -> None:
 async def _snapshots(api: httpx.AsyncClient, path: str) -> None:
     """What the backend can't is said in Proxmox's own words; what it can is there and can be gone back to."""
     asked = await api.post(f"/api/v1/{path}/snapshot", json={"snapshot": "before"})
-    events = await asyncio.wait_for(story(api, asked.json()["job"]["id"]), MINUTES)
+    events = await asyncio.wait_for(job_events(api, asked.json()["job"]["id"]), MINUTES)
     if events[-1].content["state"] == "failed":
         assert "snapshot feature is not available" in events[-1].content["error"]["message"]
         return

@@ -11,9 +11,9 @@ import pytest
 from chaos.host import Host
 from chaos.processes import Processes
 
+from support.job_logs import begun_after_their_end, numbers
 from support.lab import guests_named
-from support.stack import RunningStack, create, story
-from support.stories import begun_after_their_end, numbers
+from support.stack import RunningStack, create, job_events
 from support.waiting import processes_of, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -95,11 +95,11 @@ async def test_shared_and_either_killed(
     await until_claimed(workers, orphans, "provisioner")
     await workers.start_replica()
     await workers.kill("provisioner")
-    whole = await story(api, batch)
+    whole = await job_events(api, batch)
 
     assert whole[-1].content["state"] == "succeeded", whole[-1].text
     for job in jobs:
-        events = await story(api, job)
+        events = await job_events(api, job)
         assert numbers(events) == list(range(1, 2001))
         assert begun_after_their_end(events) == []
     for number in range(1, SIZE + 1):
@@ -120,7 +120,7 @@ async def test_sleeper_is_refused_on_waking(api: httpx.AsyncClient, workers: Pro
         await until_claimed(workers, [job], other)
     finally:
         os.kill(pid, signal.SIGCONT)
-    events = await story(api, job)
+    events = await job_events(api, job)
 
     await until(lambda: told(workers, asleep, "run.claim-lost", job) == 1, within_seconds=TAKEOVER_SECONDS)
     assert events[-1].content["state"] == "succeeded", events[-1].text
@@ -143,7 +143,7 @@ async def test_cancelled_hour(api: httpx.AsyncClient) -> None:
     await until(lambda: bool(processes_of("sleep", AN_HOUR)))
 
     answer = await api.post(f"/api/v1/jobs/{job}/cancel")
-    events = await story(api, job)
+    events = await job_events(api, job)
 
     assert answer.status_code == httpx.codes.ACCEPTED, answer.text
     assert events[-1].content["state"] == "cancelled", events[-1].text

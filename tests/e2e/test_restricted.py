@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from support.pve_schema import check_record
-from support.stack import RunningStack, create, done, messages, running_stack, stack_folder, story
+from support.stack import RunningStack, create, done, job_events, messages, running_stack, stack_folder
 
 ROOT = Path(__file__).parents[2]
 SHARED = "/srv/shared"
@@ -54,7 +54,7 @@ async def test_a_container_gets_what_it_asks_of_the_host(stack: RunningStack, ap
         devices=["/dev/net/tun,mode=0660"],
         features={"nesting": True, "mknod": True},
     )
-    made = await story(api, accepted["job"]["id"])
+    made = await job_events(api, accepted["job"]["id"])
     assert made[-1].content["state"] == "succeeded", made[-1].text
     vmid, path = accepted["container"]["vmid"], f"containers/{accepted['container']['id']}"
     at_first = config(stack, vmid)
@@ -115,7 +115,7 @@ async def test_where_a_path_ends_decides(api: httpx.AsyncClient, source: str, co
         mounts=[{"storage": f"{SHARED}/{source}", "path": "/x"}],
     )
 
-    events = await story(api, accepted["job"]["id"])
+    events = await job_events(api, accepted["job"]["id"])
 
     error = events[-1].content["error"]
     assert (error["code"], error["errors"][0]["field"]) == (code, "mounts.0.storage")

@@ -9,7 +9,7 @@ import asyncpg
 import httpx
 import pytest
 
-from support.stack import RunningStack, create, story
+from support.stack import RunningStack, create, job_events
 
 DATABASE_SERVICES = ("gateway", "inventory", "catalog")
 
@@ -23,7 +23,7 @@ async def test_secrets_stay_secret(stack: RunningStack, api: httpx.AsyncClient) 
     }
     watching = asyncio.create_task(command_lines())
     accepted = await create(api, template="counting", hostname=f"hush-{secrets.token_hex(2)}", **given)
-    events = await story(api, accepted["job"]["id"])
+    events = await job_events(api, accepted["job"]["id"])
     watching.cancel()
     seen = await watching
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.stack import RunningStack, create, running_stack, stack_folder, story
+from support.stack import RunningStack, create, job_events, running_stack, stack_folder
 from support.waiting import lives, until
 
 
@@ -52,7 +52,7 @@ async def test_restart(stack: RunningStack, service: str) -> None:
 async def test_provisioner_killed(stack: RunningStack, api: httpx.AsyncClient) -> None:
     """A creation goes on after its worker was killed, and tells every phase once."""
     accepted = await create(api, template="nginx-site", hostname=f"kill-{secrets.token_hex(3)}")
-    following = asyncio.create_task(story(api, accepted["job"]["id"]))
+    following = asyncio.create_task(job_events(api, accepted["job"]["id"]))
     await _percent(api, accepted["job"]["id"], at_least=20)
 
     os.kill(stack.endpoints["pids"]["provisioner"], signal.SIGKILL)

@@ -10,7 +10,7 @@ import pytest
 from slipway.lab.faults import Locked
 from support.command_line import slipway
 from support.lab import lab_of, ordered
-from support.stack import RunningStack, create, done, messages, story
+from support.stack import RunningStack, create, done, job_events, messages
 
 Row = dict[str, Any]
 
@@ -26,7 +26,7 @@ async def lab(stack: RunningStack) -> AsyncIterator[httpx.AsyncClient]:
 async def made(api: httpx.AsyncClient) -> Row:
     """A container that runs."""
     accepted = await create(api, template="debian-base", hostname=f"locked-{secrets.token_hex(3)}")
-    assert (await story(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
+    assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
     found: Row = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
     return found
 

@@ -4,14 +4,14 @@ import httpx
 import pytest
 
 from support.command_line import slipway
-from support.stack import RunningStack, create, story
+from support.stack import RunningStack, create, job_events
 
 
 @pytest.mark.timeout(300)  # a dozen processes, one after the other
 async def test_a_container_is_changed_by_verbs(stack: RunningStack, api: httpx.AsyncClient) -> None:
     """Each verb finds the container by name or VMID, follows its job, and says by its status how it ended."""
     accepted = await create(api, template="debian-base", hostname="typed")
-    await story(api, accepted["job"]["id"])
+    await job_events(api, accepted["job"]["id"])
     vmid = str(accepted["container"]["vmid"])
 
     told = await slipway(stack, "delete", "typed", "--plan")
@@ -68,7 +68,7 @@ async def test_deleted_while_it_is_made(stack: RunningStack, api: httpx.AsyncCli
 async def test_asked_before_something_is_lost(stack: RunningStack, api: httpx.AsyncClient) -> None:
     """In a terminal what destroys is shown and asked for; a no changes nothing, `--yes` goes on."""
     accepted = await create(api, template="debian-base", hostname="precious")
-    await story(api, accepted["job"]["id"])
+    await job_events(api, accepted["job"]["id"])
     path = f"/api/v1/containers/{accepted['container']['id']}"
 
     refused = await slipway(stack, "delete", "precious", typed="n\n")
@@ -88,7 +88,7 @@ async def test_asked_before_something_is_lost(stack: RunningStack, api: httpx.As
 async def test_failure_is_explained(stack: RunningStack, api: httpx.AsyncClient) -> None:
     """A failed job is told with its step and what can be done now; a retry of it can be planned."""
     accepted = await create(api, template="failing", hostname="explained")
-    await story(api, accepted["job"]["id"])
+    await job_events(api, accepted["job"]["id"])
     job = accepted["job"]["id"]
 
     told = await slipway(stack, "follow", job)

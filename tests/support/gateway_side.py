@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from slipway.contracts import containers, jobs, stories, templates
+from slipway.contracts import containers, job_logs, jobs, templates
 from slipway.contracts.health import (
     GetCatalogHealth,
     GetInventoryHealth,
@@ -21,10 +21,10 @@ from slipway.contracts.values import JobKind, JobState, Lifecycle, Power, Sealed
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
 from slipway.runtime.identities import Identities
+from slipway.runtime.job_logs import StoredEvent, pack
 from slipway.runtime.sealing import Sealer
 from slipway.runtime.service import Service
 from slipway.runtime.settings import ServiceSettings
-from slipway.runtime.stories import Told, pack
 
 TOKEN = "the-bootstrap-token-of-this-test"
 MOST_VIEWERS = 4
@@ -38,8 +38,8 @@ class Others:
 
     identities: Identities
     asked: list[tuple[Query[Any], Call]] = field(default_factory=list)
-    kept: dict[str, list[Told]] = field(default_factory=dict)
-    """Stories by job."""
+    kept: dict[str, list[StoredEvent]] = field(default_factory=dict)
+    """Job logs by job."""
     states: dict[str, JobState] = field(default_factory=lambda: {"job-1": JobState.RUNNING})
     refusal: str = "job.ended"
     """What a cancel is refused with."""
@@ -53,7 +53,7 @@ class Others:
         bus.answer(GetInventoryHealth, self.on_health)
         bus.answer(jobs.GetJob, self.on_job)
         bus.answer(jobs.ListJobs, self.on_jobs)
-        bus.answer(stories.GetStory, self.on_story)
+        bus.answer(job_logs.GetJobLog, self.on_event)
         bus.answer(containers.CreateContainer, self.on_create)
         bus.answer(containers.RevealCredential, self.on_reveal)
         bus.answer(containers.ListContainers, self.on_containers)
@@ -106,11 +106,11 @@ class Others:
         self.asked.append((query, call))
         return jobs.JobPage(items=())
 
-    async def on_story(self, query: stories.GetStory, _call: Call) -> stories.StoryPart:
-        """Give kept stories two events at a time."""
+    async def on_event(self, query: job_logs.GetJobLog, _call: Call) -> job_logs.JobLogPart:
+        """Give stored job logs two events at a time."""
         following = [each for each in self.kept.get(query.job, []) if each.sequence > query.after][:2]
         packed = base64.b64encode(pack(following)).decode() if following else ""
-        return stories.StoryPart(is_kept=query.job in self.kept, packed=packed)
+        return job_logs.JobLogPart(is_kept=query.job in self.kept, packed=packed)
 
     async def on_containers(self, query: containers.ListContainers, call: Call) -> containers.ContainerPage:
         """Know nothing."""

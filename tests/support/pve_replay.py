@@ -1,7 +1,7 @@
 """Recorded exchanges with a real node, played again to the lab, and what differs.
 
-A recording is a story: containers come and go, tasks are named by what the node answered. So the player keeps
-a map from recorded task names to the lab's, waits where the recorded client had waited, and logs in as the
+A recording has an order: containers come and go, tasks are named by what the node answered. So the player
+keeps a map from recorded task names to the lab's, waits where the recorded client had waited, and logs in as the
 recorded client did (the label says so). Compared are status, reason phrase, error texts and the keys of what
 was answered; not values that a machine decides.
 """
@@ -68,7 +68,7 @@ MAY_ADD = {"tokenid", "inet"}
 """The recording may be of root's tasks and of a guest without an address."""
 
 
-class Story(Protocol):
+class Recording(Protocol):
     """What belongs to one recording besides its exchanges."""
 
     @property
@@ -88,18 +88,18 @@ class Story(Protocol):
 class Player:
     """Plays exchanges to a lab."""
 
-    def __init__(self, lab: Lab, story: Story, client: httpx.AsyncClient) -> None:
+    def __init__(self, lab: Lab, recording: Recording, client: httpx.AsyncClient) -> None:
         self.lab = lab
         self._client = client
         self.ticket = ""
         self.names: dict[str, str] = {}
         """What the recorded node named so is named otherwise by the lab: tasks, archives."""
-        self._story = story
+        self._recording = recording
         self._csrf = ""
 
     async def play(self, exchange: Exchange) -> list[str]:
         """Send one request; give what differs from the recorded answer."""
-        await self._story.before(self, exchange)
+        await self._recording.before(self, exchange)
         return self._compare(exchange, await self._send(exchange))
 
     async def race(self, exchanges: list[Exchange]) -> list[str]:
@@ -131,7 +131,7 @@ class Player:
         elif exchange.label == "short pw":
             given["password"] = "abc"
         await self._root()
-        headers = self._story.headers(self, exchange)
+        headers = self._recording.headers(self, exchange)
         in_query = exchange.method in ("GET", "DELETE")
         url = path if "?" in path or not in_query else f"{path}?{httpx.QueryParams(given)}"
         return await self._client.request(
@@ -239,10 +239,10 @@ def _kind(value: Any) -> str:
     return {str: "text", list: "list", dict: "object", type(None): "null"}[type(value)]
 
 
-def is_played(exchange: Exchange, story: Story) -> bool:
+def is_played(exchange: Exchange, recording: Recording) -> bool:
     """Whether the lab knows the call, and the exchange stands for itself."""
     is_known = any(pattern.fullmatch(exchange.call) for pattern in _CALLS)
-    return (is_known or exchange.status == 501) and exchange.number not in story.aside
+    return (is_known or exchange.status == 501) and exchange.number not in recording.aside
 
 
 def open_client(lab: Lab) -> httpx.AsyncClient:

@@ -25,7 +25,7 @@ STOP_SECONDS = 12.0
 SOON_TAKEN_OVER = {"SLIPWAY_ACK_WAIT": "4", "SLIPWAY_HEARTBEAT": "1"}
 """A killed worker's job is taken up after four seconds; the default is twelve."""
 STORY_SECONDS = 100.0
-"""Below the time that a test has, so that a story without an end says what it was."""
+"""Below the time that a test has, so that a job log without an end says what it was."""
 
 
 class RunningStack:
@@ -103,7 +103,7 @@ def stack_folder() -> Iterator[Path]:
             remove_place(folder / "data")
 
 
-async def story(client: httpx.AsyncClient, job: str) -> list[ServerEvent]:
+async def job_events(client: httpx.AsyncClient, job: str) -> list[ServerEvent]:
     """Follow a job to its end; all its events. A job without an end is told as it stands."""
     events: list[ServerEvent] = []
     try:
@@ -113,7 +113,7 @@ async def story(client: httpx.AsyncClient, job: str) -> list[ServerEvent]:
     except TimeoutError:
         told = [event.text for event in events[-5:]]
         stands = (await client.get(f"/api/v1/jobs/{job}")).text
-        pytest.fail(f"the story of job {job} has no end; its last events: {told}; the job: {stands}")
+        pytest.fail(f"the job_log of job {job} has no end; its last events: {told}; the job: {stands}")
     return events
 
 
@@ -130,7 +130,7 @@ async def done(api: httpx.AsyncClient, path: str, body: dict[str, Any] | None = 
     answer = await api.post(f"/api/v1/{path}", json=body)
     assert answer.status_code == httpx.codes.ACCEPTED, answer.text
     assert answer.headers["location"] == f"/api/v1/jobs/{answer.json()['job']['id']}"
-    events = await story(api, answer.json()["job"]["id"])
+    events = await job_events(api, answer.json()["job"]["id"])
     assert events[-1].content["state"] == "succeeded", events[-1].text
     return events
 

@@ -39,7 +39,7 @@ class Viewer:
         self.last_id = ""
         self.seen: list[Seen] = []
         self.troubles: list[str] = []
-        """What was told of parts that are away: no part of the story, and without an id."""
+        """What was told of parts that are away: no part of the job log, and without an id."""
         self.comments = 0
 
     async def read(self, *, most: int = 1_000_000) -> bool:

@@ -7,10 +7,10 @@ import pytest
 
 from slipway.lab.access.actors import SERVICE_ACL
 from support.lab import FAST, api_client, running_lab
-from support.pve_first_story import FirstStory, download, prepare
+from support.pve_first_recording import FirstRecording, download, prepare
 from support.pve_reference import reference
 from support.pve_replay import Player, is_played, open_client, read
-from support.pve_second_story import SecondStory
+from support.pve_second_recording import SecondRecording
 
 RACED = "race 200"
 FIRST_AT_LEAST, SECOND_AT_LEAST = 350, 120
@@ -22,8 +22,8 @@ TIMINGS = dataclasses.replace(FAST, config_lock_wait=3.5, create_check=0.25)
 async def test_lab_answers_like_the_recorded_node(tmp_path: Path) -> None:
     """Status, reason phrase, error texts and keys are the recorded ones, in the recorded order of events."""
     acl: dict[str, frozenset[str]] = {}
-    story = FirstStory(acl)
-    exchanges = [one for one in read(reference("recordings-9.2.11.ndjson")) if is_played(one, story)]
+    recording = FirstRecording(acl)
+    exchanges = [one for one in read(reference("recordings-9.2.11.ndjson")) if is_played(one, recording)]
     raced = [one for one in exchanges if one.label == RACED]
     differing: list[str] = []
 
@@ -31,7 +31,7 @@ async def test_lab_answers_like_the_recorded_node(tmp_path: Path) -> None:
         async with api_client(lab, as_root=True) as client:
             await prepare(lab, client)
         async with open_client(lab) as client:
-            player = Player(lab, story, client)
+            player = Player(lab, recording, client)
             for exchange in exchanges:
                 if exchange in raced[:1]:
                     differing += await player.race(raced)
@@ -45,15 +45,15 @@ async def test_lab_answers_like_the_recorded_node(tmp_path: Path) -> None:
 @pytest.mark.slow
 async def test_lab_keeps_configs_and_backups_like_the_recorded_node(tmp_path: Path) -> None:
     """The same for config, pending changes, resizes, backups, restores and creations by a token."""
-    story = SecondStory()
-    exchanges = [one for one in read(reference("recordings-9.2.11-2.ndjson")) if is_played(one, story)]
+    recording = SecondRecording()
+    exchanges = [one for one in read(reference("recordings-9.2.11-2.ndjson")) if is_played(one, recording)]
     differing: list[str] = []
 
     async with running_lab(tmp_path, name="pve1", service_acl=dict(SERVICE_ACL), timings=FAST) as lab:
         async with api_client(lab, as_root=True) as client:
             await download(client)
         async with open_client(lab) as client:
-            player = Player(lab, story, client)
+            player = Player(lab, recording, client)
             for exchange in exchanges:
                 differing += await player.play(exchange)
 

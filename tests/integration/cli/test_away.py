@@ -1,4 +1,4 @@
-"""Following a job while the server is away, fails, or has told the story before."""
+"""Following a job while the server is away, fails, or has told the job log before."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -48,7 +48,7 @@ async def test_told_before() -> None:
 
 
 async def test_failing_server() -> None:
-    """A server that answers 5xx for some seconds is told of once, and the story goes on after it."""
+    """A server that answers 5xx for some seconds is told of once, and the job log goes on after it."""
     told: list[str] = []
 
     def answers(_path: str) -> tuple[int, str]:

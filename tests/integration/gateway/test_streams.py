@@ -13,9 +13,9 @@ from slipway.contracts.clusters import ClusterAdded
 from slipway.contracts.jobs import JobLog, LogLine
 from slipway.contracts.values import JobState
 from slipway.runtime.bus import Bus
+from slipway.runtime.job_logs import StoredEvent
 from slipway.runtime.service import Service
 from slipway.runtime.stored import read_all
-from slipway.runtime.stories import Told
 from slipway.runtime.topology import EVENTS
 from support.gateway_side import Others
 from support.nats import MakeBus
@@ -74,8 +74,10 @@ async def test_ended_story_is_told_once_more_but_not_twice(
 
 
 @pytest.mark.parametrize("unknown", ["0", "999999"])
-async def test_unknown_id_resets_the_story(user: httpx.AsyncClient, make_bus: MakeBus, unknown: str) -> None:
-    """An id before the first or after the last event yields `reset`, then the story from its start."""
+async def test_unknown_id_resets_the_job_log(
+    user: httpx.AsyncClient, make_bus: MakeBus, unknown: str
+) -> None:
+    """An id before the first or after the last event yields `reset`, then the job log from its start."""
     await tell(await make_bus("provisioner"), ACCEPTED, PHASE, DONE)
     viewer = Viewer(user, f"{JOB}?last_event_id={unknown}")
 
@@ -157,7 +159,7 @@ async def test_a_kept_story_is_told_when_the_bus_has_forgotten(
     before, log_before = Viewer(user), (await user.get(LOG)).text
     await before.read()
     kept = await read_all(admin, EVENTS, subject="slipway.v1.event.job.job-1.>")
-    others.kept["job-1"] = [Told(each.sequence, each.subject, each.payload) for each in kept]
+    others.kept["job-1"] = [StoredEvent(each.sequence, each.subject, each.payload) for each in kept]
     await admin.jetstream().purge_stream(EVENTS, subject="slipway.v1.event.job.job-1.>")
 
     late, resumed, lost = Viewer(user), Viewer(user), Viewer(user, f"{JOB}?last_event_id=999999")

@@ -65,7 +65,7 @@ async def test_stream_of_a_job_that_has_just_ended_waits_for_done(
 async def test_done_that_never_came_is_not_waited_for(
     user: httpx.AsyncClient, others: Others, make_bus: MakeBus
 ) -> None:
-    """A minute after a job's end its story is over as it is; who has seen it gets 204."""
+    """A minute after a job's end its job log is over as it is; who has seen it gets 204."""
     await tell(await make_bus("provisioner"), PHASE)
     others.states["job-1"], others.ended_at = JobState.FAILED, datetime.now(UTC) - timedelta(minutes=2)
     viewer = Viewer(user)
@@ -121,7 +121,7 @@ async def test_one_stream_too_many_is_told_to_come_again(user: httpx.AsyncClient
         assert later.status_code == httpx.codes.OK
 
 
-async def test_replica_that_lags_shortens_no_story(
+async def test_replica_that_lags_shortens_no_job_log(
     user: httpx.AsyncClient, make_bus: MakeBus, admin: Client
 ) -> None:
     """Where a page comes from a replica without the newest, the rest is read from the leader."""

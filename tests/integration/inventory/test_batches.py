@@ -1,4 +1,4 @@
-"""Batches on a real bus and database: accepted item by item, told as one story, cancelled, done again."""
+"""Batches on a real bus and database: accepted item by item, told as one job log, cancelled, done again."""
 
 import asyncio
 from collections import Counter

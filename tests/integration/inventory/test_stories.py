@@ -8,19 +8,19 @@ from integration.inventory.test_batches import Fleet
 from nats.aio.client import Client
 from sqlalchemy import func, select, update
 
-from slipway.contracts import jobs, stories
+from slipway.contracts import job_logs, jobs
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobState
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
+from slipway.inventory.job_log_archive import JobLogArchiver
 from slipway.inventory.retention import Retention
+from slipway.inventory.store.job_logs import JobLogStore
 from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.store.retention import RetentionStore
-from slipway.inventory.store.stories import StoryStore
-from slipway.inventory.stories import StoryKeeper
 from slipway.runtime.clock import now
-from slipway.runtime.stories import Told, unpack
+from slipway.runtime.job_logs import StoredEvent, unpack
 from slipway.runtime.topology import EVENTS
 from support.nats import MakeBus
 
@@ -33,20 +33,20 @@ async def test_a_story_outlives_the_bus(world: World, make_bus: MakeBus, admin: 
     fleet = await _fleet(world)
     job = (await world.create("web")).job.id
     provisioner, inventory = await make_bus("provisioner"), await make_bus("inventory")
-    keeper = StoryKeeper(inventory, StoryStore(world.tables))
+    keeper = JobLogArchiver(inventory, JobLogStore(world.tables))
     sequences = [await provisioner.publish(_line(job, n), message_id=f"{job}:{n}") for n in range(150)]
     await fleet.take(job, JobState.SUCCEEDED)
     await _ended_now(world, job)
 
     await keeper.keep_all()
-    before = await world.gateway.ask(stories.GetStory(job=job))
+    before = await world.gateway.ask(job_logs.GetJobLog(job=job))
     done = jobs.JobDone(id=job, state=JobState.SUCCEEDED, percent=100, at=AT)
     sequences.append(await provisioner.publish(done, message_id=f"{job}:done"))
     await keeper.keep_all()
     await admin.jetstream().purge_stream(EVENTS, subject=f"slipway.v1.event.job.{job}.>")
     await keeper.keep_all()
 
-    assert before == stories.StoryPart()
+    assert before == job_logs.JobLogPart()
     told = await _told(world, job)
     assert [each.sequence for each in told] == sequences
     assert jobs.JobLog.model_validate_json(told[7].payload) == _line(job, 7)
@@ -55,28 +55,28 @@ async def test_a_story_outlives_the_bus(world: World, make_bus: MakeBus, admin: 
 
 
 async def test_a_story_without_an_end_is_kept_after_an_hour(world: World, make_bus: MakeBus) -> None:  # noqa: F811
-    """Whoever looks for stories does not look for it for ever."""
+    """Whoever looks for job logs does not look for it for ever."""
     fleet = await _fleet(world)
     job = (await world.create("web")).job.id
     provisioner, inventory = await make_bus("provisioner"), await make_bus("inventory")
     sequence = await provisioner.publish(_line(job, 1), message_id=f"{job}:1")
     await fleet.take(job, JobState.FAILED)  # at AT, long ago
 
-    store = StoryStore(world.tables)
-    waiting = await store.untold()
-    await StoryKeeper(inventory, store).keep_all()
+    store = JobLogStore(world.tables)
+    waiting = await store.unarchived()
+    await JobLogArchiver(inventory, store).keep_all()
 
     assert [each.id for each in waiting] == [job]
     assert [each.sequence for each in await _told(world, job)] == [sequence]
-    assert await store.untold() == []
+    assert await store.unarchived() == []
 
 
 async def test_old_jobs_go_but_a_containers_newest(world: World) -> None:  # noqa: F811
-    """A job that ended long ago goes with its story; what runs, is young, or is the newest stays."""
+    """A job that ended long ago goes with its job log; what runs, is young, or is the newest stays."""
     fleet = await _fleet(world)
     first = await world.create("web")
     await fleet.take(first.job.id, JobState.FAILED)
-    await StoryStore(world.tables).keep(first.job.id, [], at=AT)
+    await JobLogStore(world.tables).keep(first.job.id, [], at=AT)
     again = await world.gateway.ask(jobs.RetryJob(job=first.job.id))
     await fleet.take(again.job.id, JobState.FAILED)
     running = await world.create("other")
@@ -145,11 +145,11 @@ async def _jobs(world: World) -> set[str]:  # noqa: F811
         return set(await connection.scalars(select(tables.jobs.c.id)))
 
 
-async def _told(world: World, job: Id, *, after: int = 0) -> list[Told]:  # noqa: F811
-    found: list[Told] = []
+async def _told(world: World, job: Id, *, after: int = 0) -> list[StoredEvent]:  # noqa: F811
+    found: list[StoredEvent] = []
     last = after
     while True:
-        part = await world.gateway.ask(stories.GetStory(job=job, after=last))
+        part = await world.gateway.ask(job_logs.GetJobLog(job=job, after=last))
         assert part.is_kept
         if not part.packed:
             return [each for each in found if each.sequence > after]

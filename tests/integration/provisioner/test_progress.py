@@ -11,7 +11,7 @@ from slipway.contracts.jobs import JobLog, RunJob, Target
 from slipway.contracts.message import Event
 from slipway.contracts.problems import Failed
 from slipway.contracts.values import JobKind
-from slipway.provisioner.progress import FLUSH_BYTES, LONGEST_PART, Story, logging, unbroken
+from slipway.provisioner.progress import FLUSH_BYTES, LONGEST_PART, RunJournal, logging, unbroken
 from slipway.provisioner.runs import Runs
 from slipway.runtime.bus import Bus
 from slipway.runtime.problems import BusUnavailable
@@ -23,8 +23,8 @@ RUN = RunJob(job="j1", kind=JobKind.CREATE, target=TARGET, spec=ContainerSpec(ho
 HEADING = JobLog(id="j1", step="a", lines=(), offset=0)
 
 
-class RoughStory(Story):
-    """A story whose log messages take their time, and of which some are not stored."""
+class FlushedJournal(RunJournal):
+    """A journal whose log messages take their time, and of which some are not stored."""
 
     refused = 0
     seconds = 0.0
@@ -45,15 +45,17 @@ async def bus(make_bus: MakeBus) -> Bus:
 
 
 @pytest.fixture
-async def story(bus: Bus) -> RoughStory:
-    """The story of a run that was claimed."""
+async def job_events(bus: Bus) -> FlushedJournal:
+    """The journal of a run that was claimed."""
     runs = Runs(bus)
-    return RoughStory(bus, runs, await runs.claim(RUN, at=datetime(2026, 1, 1, tzinfo=UTC)))
+    return FlushedJournal(bus, runs, await runs.claim(RUN, at=datetime(2026, 1, 1, tzinfo=UTC)))
 
 
-async def write(story: Story, *lines: str, then: Exception | None = None, seconds: float = 0.0) -> None:
+async def write(
+    journal: RunJournal, *lines: str, then: Exception | None = None, seconds: float = 0.0
+) -> None:
     """Write lines into the log of a step, a while after each; then end, perhaps badly."""
-    async with logging(story, HEADING) as log:
+    async with logging(journal, HEADING) as log:
         for offset, line in enumerate(lines, start=1):
             await log.add("stdout", line, offset)
             await asyncio.sleep(seconds)
@@ -69,49 +71,51 @@ async def stored(admin: Client) -> list[str]:
     return text.splitlines()
 
 
-async def test_last_lines_before_an_error_are_told(story: Story, admin: Client) -> None:
+async def test_last_lines_before_an_error_are_told(journal: RunJournal, admin: Client) -> None:
     """They say why it failed."""
     with pytest.raises(Failed):
-        await write(story, "ERROR: no space left", then=Failed("exit code 1"))
+        await write(journal, "ERROR: no space left", then=Failed("exit code 1"))
 
     assert await stored(admin) == ["ERROR: no space left"]
 
 
-async def test_lines_after_one_that_was_not_stored_are_not_told(story: RoughStory, admin: Client) -> None:
+async def test_lines_after_one_that_was_not_stored_are_not_told(
+    journal: FlushedJournal, admin: Client
+) -> None:
     """A later owner goes on from the last offset that is stored: a gap would never be filled."""
-    story.refused = 1
+    journal.refused = 1
 
     with pytest.raises(BusUnavailable):
-        await write(story, *("line" for _ in range(200)), seconds=0.005)
+        await write(journal, *("line" for _ in range(200)), seconds=0.005)
 
     assert await stored(admin) == []
 
 
-async def test_what_could_not_be_stored_outweighs_the_error(story: RoughStory) -> None:
+async def test_what_could_not_be_stored_outweighs_the_error(journal: FlushedJournal) -> None:
     """The delivery comes again, and meets the error again after it has told the lines."""
-    story.refused = 1
+    journal.refused = 1
 
     with pytest.raises(BusUnavailable):
-        await write(story, "first", then=Failed("exit code 1"))
+        await write(journal, "first", then=Failed("exit code 1"))
 
 
-async def test_a_step_that_is_left_and_entered_again_knows_what_was_told(story: RoughStory) -> None:
+async def test_a_step_that_is_left_and_entered_again_knows_what_was_told(journal: FlushedJournal) -> None:
     """No message is still on its way then."""
-    story.seconds = 0.5
+    journal.seconds = 0.5
 
     with pytest.raises(Failed):
-        await write(story, "first", then=Failed("cut off"), seconds=0.4)
-    last = await story.last_log()
+        await write(journal, "first", then=Failed("cut off"), seconds=0.4)
+    last = await journal.last_log()
 
     assert last is not None
     assert last.offset == 1
 
 
-async def test_a_cancel_leaves_no_message_half_way(story: RoughStory, admin: Client) -> None:
+async def test_a_cancel_leaves_no_message_half_way(journal: FlushedJournal, admin: Client) -> None:
     """What waits is told before the cancel takes effect."""
-    story.seconds = 0.3
+    journal.seconds = 0.3
 
-    running = asyncio.create_task(write(story, "first", seconds=60))
+    running = asyncio.create_task(write(journal, "first", seconds=60))
     await asyncio.sleep(0.4)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -120,26 +124,26 @@ async def test_a_cancel_leaves_no_message_half_way(story: RoughStory, admin: Cli
     assert await stored(admin) == ["first"]
 
 
-async def test_a_long_line_is_whole_beside_the_clock(story: RoughStory, admin: Client) -> None:
+async def test_a_long_line_is_whole_beside_the_clock(journal: FlushedJournal, admin: Client) -> None:
     """Its parts are never told under the number of the line before."""
-    story.seconds = 0.2
+    journal.seconds = 0.2
     long = "".join(chr(97 + n % 26) for n in range(LONGEST_PART * 4 + 5))
 
-    await write(story, "x" * FLUSH_BYTES, long, "last")
+    await write(journal, "x" * FLUSH_BYTES, long, "last")
 
     assert await stored(admin) == ["x" * FLUSH_BYTES, long, "last"]
 
 
-async def test_a_commit_is_never_cut(story: Story) -> None:
+async def test_a_commit_is_never_cut(journal: RunJournal) -> None:
     """What it wrote is known to the next one, cancelled or not."""
-    committing = asyncio.create_task(story.commit(percent=20))
+    committing = asyncio.create_task(journal.commit(percent=20))
     await asyncio.sleep(0)
     committing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await committing
-    await story.commit(warnings=("later",))
+    await journal.commit(warnings=("later",))
 
-    assert (story.record.percent, story.record.warnings) == (20, ("later",))
+    assert (journal.record.percent, journal.record.warnings) == (20, ("later",))
 
 
 async def test_what_is_unbroken_ends_before_the_cancel() -> None:

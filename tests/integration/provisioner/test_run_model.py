@@ -107,7 +107,7 @@ class BadBus(Bus):
 
 @dataclass
 class Stands:
-    """The record and its story as the model knows them."""
+    """The record and its journal as the model knows them."""
 
     state: JobState = JobState.QUEUED
     claim: int = 0
@@ -211,7 +211,7 @@ class RunModel(RuleBasedStateMachine):
 
     @invariant()
     def bus_is_the_model(self) -> None:
-        """The record stands as the model says, and its story was told once, in order."""
+        """The record stands as the model says, and its journal was told once, in order."""
         found = self.do(Runs(self.buses[1]).load(self.job))
         stands = self.stands
         if found is None:

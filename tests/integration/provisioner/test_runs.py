@@ -1,4 +1,4 @@
-"""Run records on a real bus: one owner, one story."""
+"""Run records on a real bus: one owner, one job log."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def started(phase: Phase, percent: int) -> JobPhase:
     return JobPhase(id="j1", phase=phase, status="started", percent=percent, at=AT)
 
 
-async def story(admin: Client) -> list[str]:
+async def job_events(admin: Client) -> list[str]:
     """Give the subjects of all that was said of the job, in order."""
     messages = await read_all(admin, "EVENTS", subject="slipway.v1.event.job.j1.>")
     return [message.subject for message in messages]
@@ -42,7 +42,7 @@ async def test_record_and_events_are_written_together(make_bus: MakeBus, admin: 
 
     assert await runs.load("j1") == (run.record, run.sequence)
     assert run.record.phase is Phase.CREATE
-    assert await story(admin) == ["slipway.v1.event.job.j1.phase"]
+    assert await job_events(admin) == ["slipway.v1.event.job.j1.phase"]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ async def test_commit_that_is_stored_late_is_told_once(make_bus: MakeBus, admin:
 
     assert await Runs(bus).load("j1") == (run.record, run.sequence)
     assert (run.record.phase, run.record.percent) == (Phase.CREATE, 20)
-    assert await story(admin) == ["slipway.v1.event.job.j1.phase"]
+    assert await job_events(admin) == ["slipway.v1.event.job.j1.phase"]
 
 
 async def test_older_owner_is_shut_out(make_bus: MakeBus, admin: Client) -> None:
@@ -103,7 +103,7 @@ async def test_older_owner_is_shut_out(make_bus: MakeBus, admin: Client) -> None
         await runs.commit(old, [started(Phase.CREATE, 0)], phase=Phase.CREATE)
 
     assert (new.record.claim, new.record.claims_without_progress) == (2, 1)
-    assert await story(admin) == []
+    assert await job_events(admin) == []
 
 
 async def test_cancel_flag_does_not_shut_the_owner_out(make_bus: MakeBus) -> None:
@@ -126,7 +126,7 @@ async def test_job_that_never_ran_is_cancelled_at_once(make_bus: MakeBus, admin:
     run = await runs.claim(RUN, at=AT)
 
     assert run.record.state is JobState.CANCELLED
-    assert await story(admin) == ["slipway.v1.event.job.j1.done"]
+    assert await job_events(admin) == ["slipway.v1.event.job.j1.done"]
 
 
 async def test_terminal_record_is_never_claimed(make_bus: MakeBus) -> None:
@@ -158,7 +158,7 @@ async def test_an_ended_run_takes_no_write(make_bus: MakeBus, admin: Client) -> 
     with pytest.raises(IllegalMove):
         await runs.commit(run, [started(Phase.CREATE, 0)], state=JobState.FAILED)
 
-    assert await story(admin) == []
+    assert await job_events(admin) == []
     found = await runs.load("j1")
     assert found is not None
     assert found[0].state is JobState.SUCCEEDED

@@ -20,7 +20,7 @@ from support.waiting import lives, until
 LIMIT = timedelta(seconds=30)
 
 
-async def story(detached: Detached, key: str, offset: int = 0) -> tuple[list[Output], Exited]:
+async def job_events(detached: Detached, key: str, offset: int = 0) -> tuple[list[Output], Exited]:
     """All that is left to follow."""
     lines: list[Output] = []
     async with aclosing(detached.follow(key, offset, deadline=LIMIT)) as items:
@@ -49,7 +49,7 @@ async def test_lines_are_marked_and_the_last_needs_no_newline(detached: Detached
     script = "for i in 1 2 3; do echo out $i; echo err $i >&2; done; printf last; exit 5"
 
     assert await detached.begin("a", script=script, timeout=LIMIT) == Started()
-    lines, ended = await story(detached, "a")
+    lines, ended = await job_events(detached, "a")
 
     assert texts(lines) == ["out 1", "out 2", "out 3", "last"]
     assert texts(lines, Stream.STDERR) == ["err 1", "err 2", "err 3"]
@@ -61,7 +61,7 @@ async def test_two_thousand_lines_come_once_and_in_order(detached: Detached) -> 
     script = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; echo $i >&2; done"
     await detached.begin("a", script=script, timeout=LIMIT)
 
-    lines, _ = await story(detached, "a")
+    lines, _ = await job_events(detached, "a")
 
     numbers = [str(n) for n in range(1, 2001)]
     assert (texts(lines), texts(lines, Stream.STDERR)) == (numbers, numbers)
@@ -77,7 +77,7 @@ async def test_lines_of_a_megabyte_stay_whole_beside_others(detached: Detached) 
     """
     await detached.begin("a", script=script, timeout=LIMIT)
 
-    lines, _ = await story(detached, "a")
+    lines, _ = await job_events(detached, "a")
 
     assert texts(lines) == ["a" * 1_000_000, "a", "b" * 1_000_000]
     errors = texts(lines, Stream.STDERR)
@@ -102,7 +102,7 @@ async def test_noise_does_no_harm(detached: Detached) -> None:
     """
     await detached.begin("a", script=script, timeout=LIMIT)
 
-    lines, ended = await story(detached, "a")
+    lines, ended = await job_events(detached, "a")
 
     assert lines[0].text == bytes(n for n in range(1, 256) if n != 10).decode(errors="replace")
     assert texts(lines)[1:4] == ["ab", "  ─ ✓ \\n -n  ", "-- -e"]
@@ -112,10 +112,10 @@ async def test_noise_does_no_harm(detached: Detached) -> None:
 async def test_following_goes_on_from_any_line(detached: Detached) -> None:
     """The offset of a line is where the next begins."""
     await detached.begin("a", script="echo one; echo zwölf >&2; seq 3 40000; echo end", timeout=LIMIT)
-    whole, _ = await story(detached, "a")
+    whole, _ = await job_events(detached, "a")
 
     for cut in (0, 1, 17, 30000, len(whole) - 1):
-        rest, ended = await story(detached, "a", whole[cut].end_offset)
+        rest, ended = await job_events(detached, "a", whole[cut].end_offset)
         assert (rest, ended) == (whole[cut + 1 :], Exited(0))
 
 
@@ -178,7 +178,7 @@ async def test_work_survives_the_process_that_began_it(
             continue
     server.cut()
     gate.touch()
-    lines, ended = await story(detached, "a")
+    lines, ended = await job_events(detached, "a")
 
     assert (texts(lines), ended) == (["one", "two"], Exited(0))
 
@@ -189,7 +189,7 @@ async def test_work_begins_once(detached: Detached, tmp_path: Path) -> None:
     script = f"echo x >>{ran}; sleep 0.3"
 
     states = await asyncio.gather(*(detached.begin("a", script=script, timeout=LIMIT) for _ in range(5)))
-    await story(detached, "a")
+    await job_events(detached, "a")
     after = await detached.begin("a", script=script, timeout=LIMIT)
 
     assert sorted(type(state).__name__ for state in states) == ["Running"] * 4 + ["Started"]
@@ -203,14 +203,14 @@ async def test_a_look_does_not_disturb_a_beginning(detached: Detached) -> None:
     assert await detached.begin("a", script="true", timeout=LIMIT) == Started()
 
     await asyncio.gather(*looks)
-    await story(detached, "a")
+    await job_events(detached, "a")
 
 
 async def test_a_look_tells_where_work_stands(detached: Detached) -> None:
     """Absent, running, exited."""
     states = [await detached.look("a")]
     await detached.begin("a", script="read x || exit 1", timeout=LIMIT)
-    await story(detached, "a")
+    await job_events(detached, "a")
     states.append(await detached.look("a"))
 
     assert states == [Absent(), Exited(1)]
@@ -231,7 +231,7 @@ async def test_work_that_died_begins_again_and_appends(detached: Detached, tmp_p
 
     assert await detached.look("a") == Absent()
     assert await detached.begin("a", script=script, timeout=LIMIT) == Started()
-    rest, ended = await story(detached, "a", first.end_offset)
+    rest, ended = await job_events(detached, "a", first.end_offset)
 
     assert (first.text, texts(rest), ended, lives(work)) == ("run 1", ["run 2"], Exited(0), False)
 
@@ -243,7 +243,7 @@ async def test_a_torn_line_is_ended_before_work_begins_again(detached: Detached,
     (folder / "out").write_bytes(b"oone\noha")
 
     await detached.begin("a", script="echo two", timeout=LIMIT)
-    lines, _ = await story(detached, "a")
+    lines, _ = await job_events(detached, "a")
 
     assert texts(lines) == ["one", "ha", "two"]
 
@@ -255,7 +255,7 @@ async def test_a_cancelled_work_dies_with_all_it_started(detached: Detached, tmp
     await until((tmp_path / "child").exists)
 
     state = await detached.cancel("a", grace=timedelta(seconds=5))
-    lines, ended = await story(detached, "a")
+    lines, ended = await job_events(detached, "a")
 
     assert (state, ended) == (Exited(9), Exited(9))
     assert {"hi", "bye"} <= set(texts(lines))
@@ -269,7 +269,7 @@ async def test_work_of_another_job_ends_before_new_work_begins(detached: Detache
     await until(lambda: (tmp_path / "old").exists() and (tmp_path / "old").read_text().strip() != "")
 
     began = await detached.begin("b", script="echo new", timeout=LIMIT)
-    lines, ended = await story(detached, "b")
+    lines, ended = await job_events(detached, "b")
 
     assert (began, texts(lines), ended) == (Started(), ["new"], Exited(0))
     assert not lives(int((tmp_path / "old").read_text()))
@@ -289,7 +289,7 @@ async def test_what_ignores_the_request_to_end_is_killed(detached: Detached) -> 
 async def test_cancelling_what_does_not_run_changes_nothing(detached: Detached, key: str) -> None:
     """It says how it stands."""
     await detached.begin("ended", script="exit 4", timeout=LIMIT)
-    await story(detached, "ended")
+    await job_events(detached, "ended")
 
     assert await detached.cancel(key) == (Absent() if key == "never" else Exited(4))
 
@@ -298,7 +298,7 @@ async def test_a_timeout_holds_without_anyone_watching(detached: Detached) -> No
     """The guest keeps it; what was said before is there."""
     await detached.begin("a", script="echo hi; sleep 60; echo never", timeout=timedelta(seconds=1))
 
-    lines, ended = await story(detached, "a")
+    lines, ended = await job_events(detached, "a")
 
     assert (texts(lines), ended) == (["hi"], Exited(124))
 
@@ -308,7 +308,7 @@ async def test_a_daemon_left_behind_does_not_hold_up_the_end(detached: Detached,
     script = f"setsid sh -c 'echo $$ >{tmp_path}/daemon; sleep 60; echo late' & echo done"
     await detached.begin("a", script=script, timeout=LIMIT)
 
-    lines, ended = await story(detached, "a")
+    lines, ended = await job_events(detached, "a")
 
     assert (texts(lines), ended) == (["done"], Exited(0))
     os.killpg(int((tmp_path / "daemon").read_text()), signal.SIGKILL)
@@ -324,7 +324,7 @@ async def test_secrets_reach_the_work_and_nothing_else(
     await detached.begin(
         "a", script=script, env={"TOKEN": SecretStr(secret)}, timeout=LIMIT, directory=str(tmp_path / "runs")
     )
-    await story(detached, "a")
+    await job_events(detached, "a")
 
     assert "heim" not in "".join(server.commands)
     assert all("heim" not in file.read_text() for file in (tmp_path / "runs" / "a").iterdir())
@@ -341,7 +341,7 @@ async def test_of_too_much_the_beginning_and_the_end_are_kept(detached: Detached
     """The file in the guest is bounded, and says how much is missing; no line is torn or doubled."""
     await detached.begin("a", script="seq 20000; echo all >&2", timeout=LIMIT, keep_bytes=64_000)
 
-    lines, ended = await story(detached, "a")
+    lines, ended = await job_events(detached, "a")
 
     first, said, last = numbers([line for line in lines if line.stream is Stream.STDOUT])
     assert (first, last) == (list(range(1, len(first) + 1)), list(range(20001 - len(last), 20001)))
@@ -357,10 +357,10 @@ async def test_of_too_much_the_beginning_and_the_end_are_kept(detached: Detached
 async def test_too_much_is_followed_from_any_line(detached: Detached) -> None:
     """The file only grows, so that a new follower misses nothing of what is kept."""
     await detached.begin("a", script="seq 20000", timeout=LIMIT, keep_bytes=64_000)
-    whole, _ = await story(detached, "a")
+    whole, _ = await job_events(detached, "a")
 
     for cut in (0, 500, len(whole) - 200, len(whole) - 1):
-        rest, ended = await story(detached, "a", whole[cut].end_offset)
+        rest, ended = await job_events(detached, "a", whole[cut].end_offset)
         assert (rest, ended) == (whole[cut + 1 :], Exited(0))
 
 
@@ -396,7 +396,7 @@ async def test_too_much_of_a_work_that_died_is_told_before_the_next(
     kill_wrapper(folder)
 
     await detached.begin("a", script=script, timeout=LIMIT, keep_bytes=64_000)
-    lines, _ = await story(detached, "a")
+    lines, _ = await job_events(detached, "a")
 
     assert texts(lines).count("20000") == 2
     assert (folder / "out").stat().st_size < 2 * 64_000
@@ -405,10 +405,10 @@ async def test_too_much_of_a_work_that_died_is_told_before_the_next(
 async def test_output_of_what_has_ended_does_not_gather(detached: Detached, tmp_path: Path) -> None:
     """A guest lives for years, and each of its jobs leaves some."""
     await detached.begin("a", script="echo old", timeout=LIMIT)
-    await story(detached, "a")
+    await job_events(detached, "a")
 
     await detached.begin("b", script="echo new", timeout=LIMIT)
-    await story(detached, "b")
+    await job_events(detached, "b")
 
     assert not (tmp_path / "runs" / "a" / "out").exists()
     assert await detached.begin("a", script="echo again", timeout=LIMIT) == Exited(0)
@@ -418,7 +418,7 @@ async def test_work_has_a_clean_environment(detached: Detached) -> None:
     """What it is given, what the guest has, nothing of the wrapper's."""
     await detached.begin("a", argv=["sh", "-c", "pwd; umask; env | sort"], env={"A": "1"}, timeout=LIMIT)
 
-    lines, _ = await story(detached, "a")
+    lines, _ = await job_events(detached, "a")
 
     names = {line.partition("=")[0] for line in texts(lines)[2:]}
     assert texts(lines)[:2] == ["/", "0022"]
@@ -442,7 +442,7 @@ async def test_a_script_chooses_its_interpreter(detached: Detached) -> None:
     """By its first line."""
     await detached.begin("a", script="#!/usr/bin/env -S awk -f\nBEGIN { print 6 * 7 }", timeout=LIMIT)
 
-    lines, _ = await story(detached, "a")
+    lines, _ = await job_events(detached, "a")
 
     assert texts(lines) == ["42"]
 

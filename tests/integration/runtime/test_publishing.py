@@ -130,7 +130,7 @@ async def test_a_log_message_is_fenced_by_the_record(provisioner: Bus) -> None:
 async def test_a_commit_stores_record_and_events_and_tells_the_records_sequence(
     provisioner: Bus, admin: Client
 ) -> None:
-    """State and story are one write; of the record only the last version stays."""
+    """State and job log are one write; of the record only the last version stays."""
     first = await provisioner.commit(Record(id="j1"), [Phase(id="j1")], expected_sequence=0, commit_id="c1")
 
     events = [Phase(id="j1", text="a"), Phase(id="j1", text="b")]

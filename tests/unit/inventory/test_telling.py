@@ -1,4 +1,4 @@
-"""A story in parts gives the same events; of a log that is too long, only the middle is missing."""
+"""A job log in parts gives the same events; of a log that is too long, only the middle is missing."""
 
 from itertools import pairwise
 
@@ -6,24 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.contracts.jobs import JobLog, LogLine
-from slipway.inventory.telling import PART_BYTES, Telling
-from slipway.runtime.stories import Told, pack, unpack
+from slipway.inventory.log_truncation import PART_BYTES, TruncatedLog
+from slipway.runtime.job_logs import StoredEvent, pack, unpack
 
 PREFIX = "slipway.v1.event.job.j."
 
 
-def log(sequence: int, text: str) -> Told:
+def log(sequence: int, text: str) -> StoredEvent:
     """Make a log event."""
     message = JobLog(id="j", step="sync.script.1", lines=(LogLine(stream="stdout", text=text),), offset=1)
-    return Told(sequence, f"{PREFIX}log", message.model_dump_json().encode())
+    return StoredEvent(sequence, f"{PREFIX}log", message.model_dump_json().encode())
 
 
-def other(sequence: int, name: str) -> Told:
+def other(sequence: int, name: str) -> StoredEvent:
     """Make an event that is no log line."""
-    return Told(sequence, f"{PREFIX}{name}", b'{"id":"j"}')
+    return StoredEvent(sequence, f"{PREFIX}{name}", b'{"id":"j"}')
 
 
-def told(telling: Telling) -> list[Told]:
+def told(telling: TruncatedLog) -> list[StoredEvent]:
     """Take all parts apart; each follows the one before."""
     parts = telling.parts()
     assert [part.after for part in parts] == [0, *(part.last for part in parts)][: len(parts)]
@@ -33,15 +33,15 @@ def told(telling: Telling) -> list[Told]:
 @given(st.lists(st.binary(max_size=200)))
 def test_packed_events_come_back_byte_for_byte(payloads: list[bytes]) -> None:
     """Also what is not UTF-8."""
-    events = [Told(number, f"{PREFIX}log", payload) for number, payload in enumerate(payloads, 1)]
+    events = [StoredEvent(number, f"{PREFIX}log", payload) for number, payload in enumerate(payloads, 1)]
 
     assert unpack(pack(events)) == events
 
 
 def test_a_long_story_has_several_parts() -> None:
-    """Put together, they are the story; it has ended with `done`."""
+    """Put together, they are the job log; it has ended with `done`."""
     events = [log(number * 3, "x" * (PART_BYTES // 3)) for number in range(1, 9)] + [other(99, "done")]
-    telling = Telling()
+    telling = TruncatedLog()
 
     for event in events:
         telling.add(event)
@@ -55,7 +55,7 @@ def test_the_middle_of_a_log_is_left_out_and_said() -> None:
     """Begin, end and everything but log lines stay; in the gap's place it says how much is missing."""
     logs = [log(number * 2, f"line {number} " + "x" * 1000) for number in range(1, 101)]
     events = sorted([*logs, other(51, "step"), other(121, "phase"), other(999, "done")], key=_sequence)
-    telling = Telling(most_bytes=20_000)
+    telling = TruncatedLog(most_bytes=20_000)
 
     for event in events:
         telling.add(event)
@@ -75,5 +75,5 @@ def test_the_middle_of_a_log_is_left_out_and_said() -> None:
     assert sum(len(each.payload) for each in kept if each.subject.endswith(".log")) < 21_000
 
 
-def _sequence(event: Told) -> int:
+def _sequence(event: StoredEvent) -> int:
     return event.sequence

@@ -96,10 +96,10 @@ class Client:
     async def follow_job(
         self, job: str, *, last_event_id: str | None = None, absence: Absence | None = None
     ) -> AsyncGenerator[ServerEvent, None]:
-        """Follow a job's story to its end, through broken connections; the last event is `done`."""
+        """Follow a job's log to its end, through broken connections; the last event is `done`."""
         path = f"/api/v1/jobs/{job}/events"
-        story = follow(self._http, path, last_event_id=last_event_id, absence=absence)
-        async with aclosing(story) as events:
+        log = follow(self._http, path, last_event_id=last_event_id, absence=absence)
+        async with aclosing(log) as events:
             try:
                 async for event in events:
                     yield event
@@ -109,7 +109,7 @@ class Client:
                 raise _problem(error.response) from error
             except ServerAway as error:
                 raise ApiUnreachable(str(error)) from error
-        # The story was seen to its end before: how it ended is asked.
+        # The log was seen to its end before: how it ended is asked.
         yield ServerEvent(id=None, kind="done", text=json.dumps(await self.get(f"/jobs/{job}")))
 
     async def _send(

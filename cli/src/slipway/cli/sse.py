@@ -98,7 +98,7 @@ async def follow(
 ) -> AsyncGenerator[ServerEvent, None]:
     """Give every event up to `done`, none twice, going on after the last one when the connection breaks.
 
-    It ends without `done` when the server says that the story was seen to its end before. An answer that says
+    It ends without `done` when the server says that the log was seen to its end before. An answer that says
     no (404, 401) raises `httpx.HTTPStatusError`; a server that is away is waited for.
     """
     absence = absence or Absence()

@@ -32,7 +32,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     planning.add_to(creating)
     for name in ("logs", "follow"):
-        _add(commands, name, _follow, "show a job's story from its start, to its end").add_argument("job")
+        _add(commands, name, _follow, "show a job's log from its start, to its end").add_argument("job")
     deleting = _add(commands, "delete", _delete, "delete a container, by id, hostname or VMID")
     deleting.add_argument("container")
     deleting.add_argument(

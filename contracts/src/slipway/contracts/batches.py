@@ -24,7 +24,7 @@ class BatchItem(Value):
     """None if it was not accepted."""
     state: JobState
     error: Problem | None = None
-    """Why it was not accepted, or how it failed; the whole story is its job's."""
+    """Why it was not accepted, or how it failed; the whole log is its job's."""
 
 
 class BatchCounts(Value):

@@ -1,7 +1,7 @@
-"""Jobs: the commands that start and cancel a run, the run record, and the story a job tells.
+"""Jobs: the commands that start and cancel a run, the run record, and the log a job tells.
 
 Inventory says `accepted`; everything after is the provisioner's. The record and the events it causes are
-written in one atomic batch, so state and story can't differ. A batch (`batches`) is inventory's from its
+written in one atomic batch, so state and log can't differ. A batch (`batches`) is inventory's from its
 `accepted` to its `done`.
 """
 

@@ -13,11 +13,11 @@ from slipway.contracts import (
     containers,
     guests,
     health,
+    job_logs,
     jobs,
     kept,
     parked,
     plans,
-    stories,
     templates,
 )
 from slipway.contracts.message import Message, Query
@@ -67,7 +67,7 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
         jobs.GetJob: ("gateway",),
         containers.ForgetContainer: ("gateway",),
         jobs.ListJobs: ("gateway",),
-        stories.GetStory: ("gateway",),
+        job_logs.GetJobLog: ("gateway",),
         jobs.RetryJob: ("gateway",),
         jobs.RequestJob: ("gateway",),
         jobs.RequestCancel: ("gateway",),

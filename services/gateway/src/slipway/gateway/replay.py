@@ -1,11 +1,11 @@
-"""How a stream begins, and what of the story is read before it goes on live.
+"""How a stream begins, and what of the log is read before it goes on live.
 
 Theory of operation. What a viewer has not seen is read page by page. A page may come from a replica of the
-bus that lags, and end too early: an empty one ends the story only if the leader knows no more either. The
+bus that lags, and end too early: an empty one ends the log only if the leader knows no more either. The
 same holds for `done`: only the leader can say that there is none.
 
 A job's row says that it has ended when inventory has stored so; its `done` may leave a moment later. So a
-story is over only when its `done` was found, kept or on the bus. If the row says so and there is none, the
+log is over only when its `done` was found, kept or on the bus. If the row says so and there is none, the
 viewer stays, up to a minute after the end; then it is taken that none will come.
 """
 
@@ -16,8 +16,8 @@ from datetime import timedelta
 
 from slipway.contracts.jobs import JobDone
 from slipway.contracts.message import Moment
+from slipway.gateway.job_logs import StoredJobLog, open_job_log
 from slipway.gateway.relay import Item, Relay, Viewer, item_of
-from slipway.gateway.stories import KeptStory, open_story
 from slipway.runtime.bus import Bus
 from slipway.runtime.clock import now
 from slipway.runtime.stored import read_next, read_page
@@ -42,11 +42,11 @@ class Opening:
     after: int
     """The last sequence that the viewer has seen."""
     until: int
-    """Up to where the story is read; live goes on from there."""
+    """Up to where the log is read; live goes on from there."""
     is_over: bool = False
     """Whether nothing follows."""
-    kept: KeptStory | None = None
-    """Where the story is read, if not from the bus."""
+    kept: StoredJobLog | None = None
+    """Where the log is read, if not from the bus."""
     lasts: timedelta | None = None
     """How long it goes on live at most; None is without end."""
 
@@ -110,11 +110,11 @@ class Replay:
         return Opening(begin=begin, after=after, until=attached_at)
 
     async def _kept(self, job: str, after: int | None) -> Opening | None:
-        """Open the story of an ended job where it is kept; an id that the bus never gave is unknown."""
+        """Open the log of an ended job where it is kept; an id that the bus never gave is unknown."""
         begin = _BEGIN
         if after is not None and not 0 < after <= (await self._relay.bounds())[1]:
             begin, after = begin + _RESET, None
-        kept = await open_story(self._bus, job, after=after or 0)
+        kept = await open_job_log(self._bus, job, after=after or 0)
         if kept is None:
             return None
         return Opening(begin=begin, after=after or 0, until=sys.maxsize, is_over=True, kept=kept)

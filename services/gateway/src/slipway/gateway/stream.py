@@ -3,10 +3,10 @@
 Theory of operation. The viewer is attached to the relay first, at a sequence; what comes before it is read
 from the stream (or from the relay's memory, if that reaches back far enough), what comes after it waits
 meanwhile. `Last-Event-ID` (header, or `last_event_id` in the query) resumes exactly: nothing lost, nothing
-twice. An id that the stream does not know any more, or not yet, yields `reset` and the story from its start;
+twice. An id that the stream does not know any more, or not yet, yields `reset` and the log from its start;
 the fleet has no start, so its viewer goes on from now. How a stream begins is `replay`'s.
 
-The story of a job that has ended is told from where it is kept (`stories`), which reaches further back than
+The log of a job that has ended is told from where it is kept (`job_logs`), which reaches further back than
 the bus. A job's stream ends after `done`. Who comes again after that gets 204, which keeps an EventSource
 away.
 
@@ -73,13 +73,13 @@ class EventStreams:
         may_look: MayLook,
         ended_at: Moment | None = None,
     ) -> None:
-        """Stream one job's story, or the fleet's.
+        """Stream one job's log, or the fleet's.
 
         Args:
             scope: of the request, and its channels `receive` and `send`.
             receive: tells when the viewer goes away.
             send: to the viewer.
-            job: whose story; None is the fleet's.
+            job: whose log; None is the fleet's.
             may_look: asks again who is asking.
             ended_at: when the job has ended, if it is known to have.
         """
@@ -119,7 +119,7 @@ class EventStreams:
     async def _write_live(
         self, send: Send, viewer: Viewer, seen: int, lasts: timedelta | None, may_look: MayLook
     ) -> None:
-        """Send what comes until the story is over, too much waits, or the viewer may look no longer."""
+        """Send what comes until the log is over, too much waits, or the viewer may look no longer."""
         pause = self._patience.heartbeat.total_seconds()
         clock = asyncio.get_running_loop().time
         asked_at = began_at = clock()

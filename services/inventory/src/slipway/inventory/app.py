@@ -9,10 +9,10 @@ from slipway.contracts import (
     configs,
     containers,
     guests,
+    job_logs,
     jobs,
     parked,
     plans,
-    stories,
 )
 from slipway.inventory.credentials import Custody
 from slipway.inventory.handlers.batches import BatchHandlers
@@ -21,6 +21,7 @@ from slipway.inventory.handlers.containers import ContainerHandlers
 from slipway.inventory.handlers.jobs import JobHandlers
 from slipway.inventory.handlers.parked import ParkedHandlers
 from slipway.inventory.handlers.plans import PlanHandlers
+from slipway.inventory.job_log_archive import JobLogArchiver
 from slipway.inventory.looks import Looks
 from slipway.inventory.presence import PlanningPresence, Presence
 from slipway.inventory.queueing import Limits
@@ -41,14 +42,13 @@ from slipway.inventory.store.configs import ConfigStore
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.copying import CopyStore
 from slipway.inventory.store.intake import Intake, PlanningIntake
+from slipway.inventory.store.job_logs import JobLogStore
 from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.observing import ObservationStore
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.store.resealing import ResealingStore
 from slipway.inventory.store.retention import RetentionStore
-from slipway.inventory.store.stories import StoryStore
 from slipway.inventory.store.vmids import VmidStore
-from slipway.inventory.stories import StoryKeeper
 from slipway.runtime import database
 from slipway.runtime.bus import Bus
 from slipway.runtime.database import Database
@@ -74,7 +74,7 @@ def build() -> Service:
     service = Service("inventory", settings, bus)
     service.ping("postgres", tables.ping)
     service.background("outbox", Outbox(tables, bus).run)
-    service.background("stories", StoryKeeper(bus, StoryStore(tables)).run)
+    service.background("logs", JobLogArchiver(bus, JobLogStore(tables)).run)
     old = Retention(RetentionStore(tables), jobs=settings.job_retention, audit=settings.audit_retention)
     service.background("retention", old.run)
     service.background("resealing", Resealing(ResealingStore(tables), custody.vault).run)
@@ -134,7 +134,7 @@ def register(
     _answer_about_containers(bus, of_containers)
     bus.answer(jobs.GetJob, of_jobs.get)
     bus.answer(jobs.ListJobs, of_jobs.list)
-    bus.answer(stories.GetStory, StoryStore(tables).part)
+    bus.answer(job_logs.GetJobLog, JobLogStore(tables).part)
     bus.answer(jobs.RetryJob, of_jobs.retry)
     bus.answer(jobs.RequestJob, of_jobs.request)
     bus.answer(jobs.RequestCancel, of_jobs.cancel)

@@ -125,7 +125,7 @@ jobs = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("started_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
-    Column("story_at", DateTime(timezone=True), comment="when its story was kept; null before"),
+    Column("log_archived_at", DateTime(timezone=True), comment="when its log was kept; null before"),
 )
 Index(
     "claim_job",
@@ -157,15 +157,15 @@ Index(
 )
 
 Index(
-    "jobs_untold",
+    "jobs_unarchived",
     jobs.c.id,
-    postgresql_where=text("story_at is null and state in ('succeeded', 'failed', 'cancelled')"),
+    postgresql_where=text("log_archived_at is null and state in ('succeeded', 'failed', 'cancelled')"),
 )
 
 Index("jobs_of_parent", jobs.c.parent_id, jobs.c.id, postgresql_where=text("parent_id is not null"))
 
-story_parts = Table(
-    "story_parts",
+job_log_parts = Table(
+    "job_log_parts",
     metadata,
     Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column(

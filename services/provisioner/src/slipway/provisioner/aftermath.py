@@ -64,7 +64,7 @@ async def keep_policy(work: Work, do: Do, look: Look) -> bool:
     """Stop or destroy what failed, if that is wished; whether something may exist on the host now."""
     if work.command.kind is JobKind.CLONE:
         await do(Step(name="on-failure.snapshot-delete", act=clones.drop))
-    if not work.story.record.exists_on_host:
+    if not work.journal.record.exists_on_host:
         return False
     _remember_clearing(work)
     found = await look(work)
@@ -90,7 +90,7 @@ def is_acted_on(work: Work) -> bool:
 
 
 def _destroys(work: Work) -> bool:
-    record = work.story.record
+    record = work.journal.record
     return record.destroys or (work.command.on_failure is OnFailure.DESTROY and _has_created(record))
 
 
@@ -101,7 +101,7 @@ def _has_created(record: RunRecord) -> bool:
 
 def _remember_clearing(work: Work) -> None:
     """Be in the step that was clearing something away, if one was: a bare config is told by nothing else."""
-    name = next((each.name for each in work.story.record.steps if each.facts.get("clearing")), None)
+    name = next((each.name for each in work.journal.record.steps if each.facts.get("clearing")), None)
     if name is not None:
         work.step = Step(name=name, act=_clear)
 

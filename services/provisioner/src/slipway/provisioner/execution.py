@@ -13,7 +13,7 @@ from slipway.provisioner import aftermath, events, pipelines, steps
 from slipway.provisioner.patience import Patience
 from slipway.provisioner.phases import locks, ownership, readback, remove, sync, tasks
 from slipway.provisioner.phases.work import Result, Step, Work
-from slipway.provisioner.progress import Story
+from slipway.provisioner.progress import RunJournal
 from slipway.provisioner.runs import ClaimLost, RecordBusy
 from slipway.proxmox.detached import Absent
 from slipway.proxmox.errors import AccessRefused, ContainerLocked
@@ -44,8 +44,8 @@ class Cancelled(Conflict):
 class Execution:
     """Goes through the steps."""
 
-    def __init__(self, story: Story, patience: timedelta, lock_wait: timedelta = LOCK_WAIT) -> None:
-        self._story = story
+    def __init__(self, journal: RunJournal, patience: timedelta, lock_wait: timedelta = LOCK_WAIT) -> None:
+        self._journal = journal
         self._patience = patience
         self._lock_wait = lock_wait
         self._is_open = asyncio.Event()
@@ -55,11 +55,11 @@ class Execution:
         self._is_superseded = False
         self._noted: Problem | None = None
         self._known: Mapping[str, Mapping[str, str]] = {}
-        story.on_news = self.hear
+        journal.on_news = self.hear
 
     def hear(self, record: RunRecord) -> None:
         """Take what was written into the record, by whomever."""
-        if record.claim > self._story.record.claim:
+        if record.claim > self._journal.record.claim:
             self._is_superseded = True
             self._told.set()
         elif record.cancel_requested:
@@ -73,13 +73,13 @@ class Execution:
             SlipwayError: of the step that failed; the record names it.
         """
         self._work = work
-        if self._story.record.error is not None:
+        if self._journal.record.error is not None:
             raise SlipwayError("An earlier owner had recorded the failure.")
         planned = pipelines.plan(work)
         skipped = before_retry(planned, work.command.first_step)
         self._known = await self._known_before(work, planned)
         for step in planned:
-            if steps.is_done(self._story.record, step):
+            if steps.is_done(self._journal.record, step):
                 continue
             await self._heed(work, step)
             await self._do(work, step, is_skipped=step.name in skipped)
@@ -108,34 +108,34 @@ class Execution:
                 if pause is None:
                     raise GaveUp.of(error) from error
                 log.warning("not now", code=error.code, why=error.message, pause_seconds=pause)
-                await self._story.tell(f"{error.message} Trying again in {pause:.0f} s.")
+                await self._journal.tell(f"{error.message} Trying again in {pause:.0f} s.")
                 await asyncio.sleep(pause)
 
     async def end(self, state: JobState, problem: Problem) -> None:
         """End the run badly: the error first, then the policy, then the terminal record with `done`."""
-        if self._story.record.error is None:
+        if self._journal.record.error is None:
             await self.note_failure(problem)
             await self._end_given_up(problem)
             problem = self._noted or problem
         else:
-            problem = self._story.record.error
+            problem = self._journal.record.error
             state = JobState.CANCELLED if problem.code == Cancelled.code else JobState.FAILED
         exists = await self._keep_policy()
         read = await self._read_back() if exists else {}
-        done = events.done(self._story.record.model_copy(update=read), state, error=problem)
-        await self._story.commit(done, **read, state=state, finished_at=now(), exists_on_host=exists)
+        done = events.done(self._journal.record.model_copy(update=read), state, error=problem)
+        await self._journal.commit(done, **read, state=state, finished_at=now(), exists_on_host=exists)
         log.info("run ended", state=state, code=problem.code)
 
     async def note_failure(self, problem: Problem) -> None:
         """Write the error, before anything is done about it."""
-        told = aftermath.with_evidence(problem, self._work, "\n".join(self._story.last_lines))
-        await steps.fail(self._story, told.message, error=told)
+        told = aftermath.with_evidence(problem, self._work, "\n".join(self._journal.last_lines))
+        await steps.fail(self._journal, told.message, error=told)
         self._noted = told
 
     async def end_left(self, work: Work) -> None:
         """End what an owner that vanished had begun on the host in the step that failed."""
         self._work = work
-        failed = {each.name for each in self._story.record.steps if each.status == "failed"}
+        failed = {each.name for each in self._journal.record.steps if each.status == "failed"}
         for step in pipelines.plan(work):
             if step.name in failed and step.is_cancellable:
                 work.step = step
@@ -150,10 +150,10 @@ class Execution:
 
     async def _do(self, work: Work, step: Step, *, is_skipped: bool) -> None:
         work.step = step
-        self._story.last_lines.clear()
-        await steps.begin(self._story, step, self._known.get(step.name, {}))
+        self._journal.last_lines.clear()
+        await steps.begin(self._journal, step, self._known.get(step.name, {}))
         result = Result(status="skipped") if is_skipped else await self._until_told(work, step)
-        await steps.finish(self._story, step, result)
+        await steps.finish(self._journal, step, result)
 
     async def _until_told(self, work: Work, step: Step) -> Result:
         """Do a step; a cancel ends one that may be ended, together with its work in the guest."""
@@ -178,7 +178,7 @@ class Execution:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             with contextlib.suppress(BusUnavailable):
-                await self._story.look()
+                await self._journal.look()
 
     async def _end_remote(self, work: Work, step: Step, *acting: "asyncio.Task[Result]") -> None:
         """End what a cancelled step began: its work in the guest, its task on the node."""
@@ -194,12 +194,12 @@ class Execution:
                 await tasks.cancel(work)
         except SlipwayError as error:
             log.warning("what was begun may still run", step=step.name, why=str(error))
-            await self._story.tell(f"The step {step.name} was begun on the host and may still run: {error}")
+            await self._journal.tell(f"The step {step.name} was begun on the host and may still run: {error}")
 
     async def _heed(self, work: Work, step: Step) -> None:
         """Go no further once that was asked for; what an earlier owner began of the next step is ended."""
-        is_asked = self._told.is_set() or self._story.record.cancel_requested
-        is_begun = steps.is_begun(self._story.record, step)
+        is_asked = self._told.is_set() or self._journal.record.cancel_requested
+        is_begun = steps.is_begun(self._journal.record, step)
         if not is_asked or (is_begun and not step.is_cancellable and not self._is_superseded):
             return
         if is_begun and not self._is_superseded:
@@ -209,13 +209,13 @@ class Execution:
 
     def _why_told(self) -> SlipwayError:
         if self._is_superseded:
-            return ClaimLost(f"Job {self._story.record.id} has a newer owner.")
+            return ClaimLost(f"Job {self._journal.record.id} has a newer owner.")
         return Cancelled("The job was cancelled.")
 
     async def _known_before(self, work: Work, planned: tuple[Step, ...]) -> Mapping[str, Mapping[str, str]]:
         """Give what the job that is retried had found out in the steps before the one it failed in."""
         before, retried = before_first(planned, work.command.first_step), work.command.retry_of
-        record = await self._story.earlier(retried) if retried and before else None
+        record = await self._journal.earlier(retried) if retried and before else None
         names = {step.name for step in before}
         return {
             each.name: {name: fact for name, fact in each.facts.items() if name not in tasks.PASSING}
@@ -224,10 +224,10 @@ class Execution:
         }
 
     async def _succeed(self) -> None:
-        exists = self._story.record.kind is not JobKind.DELETE
+        exists = self._journal.record.kind is not JobKind.DELETE
         read = await self._read_back() if exists else {}
-        await self._story.commit(
-            events.done(self._story.record.model_copy(update=read), JobState.SUCCEEDED),
+        await self._journal.commit(
+            events.done(self._journal.record.model_copy(update=read), JobState.SUCCEEDED),
             **read,
             state=JobState.SUCCEEDED,
             percent=100,
@@ -252,25 +252,25 @@ class Execution:
     async def _keep_policy(self) -> bool:
         """Do what the policy asks for; whether something may exist on the host now."""
         if self._work is None:
-            return self._story.record.exists_on_host
+            return self._journal.record.exists_on_host
         return await aftermath.keep_policy(self._work, self._do_after, self._look_after)
 
     async def _do_after(self, step: Step) -> bool:
         """Do a step of the aftermath; its failure is told, and changes nothing more."""
         work = self._work
-        if work is None or steps.is_done(self._story.record, step):
+        if work is None or steps.is_done(self._journal.record, step):
             return work is not None
         work.step = step
-        await steps.begin(self._story, step)
+        await steps.begin(self._journal, step)
         try:
             result = await self.persist(lambda: step.act(work))
         except _OURS_NO_MORE:
             raise
         except SlipwayError as error:
             log.warning("the policy could not be kept", step=step.name, code=error.code, why=error.message)
-            await steps.fail(self._story, f"{step.name} could not be done: {error.message}")
+            await steps.fail(self._journal, f"{step.name} could not be done: {error.message}")
             return False
-        await steps.finish(self._story, step, result)
+        await steps.finish(self._journal, step, result)
         return True
 
     async def _look_after(self, work: Work) -> ownership.Found | None:
@@ -283,7 +283,7 @@ class Execution:
         except _OURS_NO_MORE:
             raise
         except SlipwayError as error:
-            await self._story.tell(f"What is on the host now could not be seen: {error.message}")
+            await self._journal.tell(f"What is on the host now could not be seen: {error.message}")
             return None
 
 

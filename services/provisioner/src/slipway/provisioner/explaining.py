@@ -21,7 +21,7 @@ from slipway.provisioner.execution import before_retry
 from slipway.provisioner.log_bound import LIMITS
 from slipway.provisioner.phases import config_warnings, obstacles, restricted, room
 from slipway.provisioner.phases.work import Step, Work
-from slipway.provisioner.progress import Story
+from slipway.provisioner.progress import RunJournal
 from slipway.provisioner.runs import Run
 from slipway.proxmox.rehearsal import RehearsedCluster, WouldChange
 from slipway.runtime.bundles import Bundles
@@ -60,7 +60,7 @@ class Explainer:
             cluster=RehearsedCluster(await self._access.open(command.target.cluster)),
             bundle=Bundle.unpack(archive) if archive else None,
             secrets={},
-            story=Rehearsal(command),
+            journal=Rehearsal(command),
             bus=self._bus,
             reach=self._reach,
         )
@@ -69,8 +69,8 @@ class Explainer:
         return Explained(steps=steps, destroys=_destroys(command), warnings=warnings)
 
 
-class Rehearsal(Story):
-    """A story that nobody hears: what a run would write down is kept for its later steps only."""
+class Rehearsal(RunJournal):
+    """A log that nobody hears: what a run would write down is kept for its later steps only."""
 
     def __init__(self, command: RunJob) -> None:
         self.limits = LIMITS
@@ -136,7 +136,7 @@ async def _rehearse(work: Work) -> tuple[PlannedStep, ...]:
 async def _look(work: Work, step: Step, *, has_acted: bool) -> PlannedStep:
     work.step = step
     begun = StepStatus(name=step.name, phase=step.phase, started_at=now())
-    await work.story.commit(steps=(*work.story.record.steps, begun))
+    await work.journal.commit(steps=(*work.journal.record.steps, begun))
     try:
         result = await step.act(work)
     except WouldChange as change:

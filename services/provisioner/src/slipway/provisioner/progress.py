@@ -2,7 +2,7 @@
 
 Theory of operation. A change of phase or step is written with the record, in one batch. Log lines go out as
 single messages, fenced by the record, so that no older owner's line is ever stored after a newer claim.
-Whatever waits in the buffer leaves before the record is written again: the story keeps its order. A
+Whatever waits in the buffer leaves before the record is written again: the log keeps its order. A
 message's id is made of job, step and the offset at which it ends; a line that is sent again after a crash is
 stored once. Once a message could not be stored, none that follows it is sent: a later owner goes on from the
 last offset that was stored, so a gap would never be filled. What is left out on purpose is another thing: of
@@ -59,8 +59,8 @@ async def unbroken(act: Coroutine[Any, Any, ResultT]) -> ResultT:
     return doing.result()
 
 
-class Story:
-    """The story of one run, told by its owner."""
+class RunJournal:
+    """The log of one run, told by its owner."""
 
     def __init__(self, bus: Bus, runs: Runs, run: Run, limits: LogLimits = LIMITS) -> None:
         self.limits = limits
@@ -144,9 +144,9 @@ class Story:
 class Log:
     """The lines of one step: buffered, masked, bounded, told."""
 
-    def __init__(self, story: Story, heading: JobLog) -> None:
-        self.bound = LogBound(story.limits, heading.logged_bytes)
-        self._story = story
+    def __init__(self, journal: RunJournal, heading: JobLog) -> None:
+        self.bound = LogBound(journal.limits, heading.logged_bytes)
+        self._journal = journal
         self._heading = heading
         self._lines: list[LogLine] = []
         self._size = 0
@@ -167,8 +167,8 @@ class Log:
             SlipwayError: if an earlier line could not be stored; this one is not either.
         """
         masked = str(clean(text))
-        self._story.last_lines.append(masked[:LONGEST_KEPT])
-        why = self.bound.why_full(self._size) or (None if self._story.has_room else BUS_FULL)
+        self._journal.last_lines.append(masked[:LONGEST_KEPT])
+        why = self.bound.why_full(self._size) or (None if self._journal.has_room else BUS_FULL)
         if why is not None:
             self.bound.omit(len(masked) + 1, why, at_seconds=_seconds())
             self._offset = offset
@@ -227,7 +227,7 @@ class Log:
             message = self._heading.model_copy(update={"lines": lines, **counted})
             self._next_at = _seconds() + self.bound.pause_seconds(size)
             try:
-                await self._story.publish(message, f"{message.id}:{message.step}:{offset}{part}")
+                await self._journal.publish(message, f"{message.id}:{message.step}:{offset}{part}")
             except BusFull:
                 self.bound.settle(is_stored=False)
                 self.bound.omit(sum(len(line.text) for line in lines), BUS_FULL, at_seconds=_seconds())
@@ -239,12 +239,12 @@ class Log:
 
 
 @asynccontextmanager
-async def logging(story: Story, heading: JobLog) -> AsyncIterator[Log]:
+async def logging(journal: RunJournal, heading: JobLog) -> AsyncIterator[Log]:
     """Open the log of a step; what waits is told every quarter of a second, and at the end.
 
     Also at a bad end: the last lines before an error are those that say why.
     """
-    log = Log(story, heading)
+    log = Log(journal, heading)
     is_over = asyncio.Event()
 
     async def keep_telling() -> None:

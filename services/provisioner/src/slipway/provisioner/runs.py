@@ -1,7 +1,7 @@
 """The run record: loaded, claimed and committed. No other module writes one.
 
 Theory of operation. A record is the last message on its subject; its sequence is the fence. Every write is a
-compare-and-set on that sequence, in one atomic batch with the events it causes, so state and story can't
+compare-and-set on that sequence, in one atomic batch with the events it causes, so state and log can't
 differ. Taking a run writes the next claim number, which shuts out every older owner.
 
 After a refused or unknown write the record is read again from the leader. Our commit id is there: the write

@@ -7,7 +7,7 @@ from slipway.contracts.jobs import JobPhase, RunRecord, StepStatus
 from slipway.contracts.message import Event
 from slipway.provisioner import events
 from slipway.provisioner.phases.work import Result, Step
-from slipway.provisioner.progress import LONGEST_MESSAGE, Story
+from slipway.provisioner.progress import LONGEST_MESSAGE, RunJournal
 from slipway.runtime.clock import now
 
 NOTHING: Mapping[str, str] = {}
@@ -25,9 +25,9 @@ def is_begun(record: RunRecord, step: Step) -> bool:
     return status is not None and status.status == "started"
 
 
-async def begin(story: Story, step: Step, known: Mapping[str, str] = NOTHING) -> None:
+async def begin(journal: RunJournal, step: Step, known: Mapping[str, str] = NOTHING) -> None:
     """Write that a step begins, with what is known for it; again, if an earlier owner had begun it."""
-    record = story.record
+    record = journal.record
     before = _status(record, step)
     begun = (
         before.model_copy(update={"status": "started", "attempts": before.attempts + 1})
@@ -48,12 +48,12 @@ async def begin(story: Story, step: Step, known: Mapping[str, str] = NOTHING) ->
     opened = record.model_copy(update={"percent": percent, "phase": phase})
     facts.append(events.step(opened, begun, of=step))
     others = (each for each in record.steps if each.name != step.name)
-    await story.commit(*facts, steps=(*others, begun), phase=phase, percent=percent)
+    await journal.commit(*facts, steps=(*others, begun), phase=phase, percent=percent)
 
 
-async def finish(story: Story, step: Step, result: Result) -> None:
+async def finish(journal: RunJournal, step: Step, result: Result) -> None:
     """Write that a step has ended well."""
-    record = story.record
+    record = journal.record
     percent = max(record.percent, step.percent_after)
     current = next(each for each in record.steps if each.name == step.name)
     message = result.message[:LONGEST_MESSAGE] if result.message else None
@@ -63,12 +63,12 @@ async def finish(story: Story, step: Step, result: Result) -> None:
     if step.closes_phase and step.phase is not None:
         facts.append(JobPhase(id=record.id, phase=step.phase, status="finished", percent=percent, at=now()))
     replaced = tuple(ended if each.name == ended.name else each for each in record.steps)
-    await story.commit(*facts, steps=replaced, percent=percent, claims_without_progress=0)
+    await journal.commit(*facts, steps=replaced, percent=percent, claims_without_progress=0)
 
 
-async def fail(story: Story, message: str, **changes: Any) -> None:
+async def fail(journal: RunJournal, message: str, **changes: Any) -> None:
     """Write that the step under way has failed, if there is one, with these changes of the record."""
-    record, message = story.record, message[:LONGEST_MESSAGE]
+    record, message = journal.record, message[:LONGEST_MESSAGE]
     replaced = tuple(
         events.ended(each, "failed").model_copy(update={"message": message})
         if each.status == "started"
@@ -77,7 +77,7 @@ async def fail(story: Story, message: str, **changes: Any) -> None:
     )
     failed = [each for each, before in zip(replaced, record.steps, strict=True) if each is not before]
     told = [events.step(record, each, message=message) for each in failed[-1:]]
-    await story.commit(*told, steps=replaced, **changes)
+    await journal.commit(*told, steps=replaced, **changes)
 
 
 def _status(record: RunRecord, step: Step) -> StepStatus | None:

@@ -28,7 +28,7 @@ from slipway.provisioner.bundle import Bundle
 from slipway.provisioner.execution import LOCK_WAIT, Cancelled, Execution
 from slipway.provisioner.log_bound import LIMITS, LogLimits
 from slipway.provisioner.phases.work import Work
-from slipway.provisioner.progress import Story
+from slipway.provisioner.progress import RunJournal
 from slipway.provisioner.runs import Run, Runs
 from slipway.runtime.bundles import Bundles
 from slipway.runtime.bus import Bus, Delivery
@@ -113,20 +113,20 @@ class Worker:
         return (await self._bus.ask(GetJobSecrets(job=command.job))).state.is_terminal
 
     async def _own(self, command: RunJob, run: Run) -> None:
-        story = Story(self._bus, self._runs, run, self._log_limits)
-        execution = Execution(story, self._patience, self._lock_wait)
+        journal = RunJournal(self._bus, self._runs, run, self._log_limits)
+        execution = Execution(journal, self._patience, self._lock_wait)
         # A command that came again is another slot's: the one before has to hear of it.
         self._going.setdefault(command.job, set()).add(execution)
         try:
             _refuse_poisoned(run.record)
-            await execution.run(await self._prepare(command, story, execution))
+            await execution.run(await self._prepare(command, journal, execution))
         except Superseded:
             raise
         except (Unavailable, asyncio.CancelledError):
             await self._release(run)
             raise
         except Poisoned as error:
-            await self._bury(command, story, execution, error)
+            await self._bury(command, journal, execution, error)
             raise
         except Cancelled as error:
             await execution.end(JobState.CANCELLED, error.to_problem())
@@ -147,12 +147,14 @@ class Worker:
             self._given_up[job] = claim
             log.info("run given up, unwritten", job=job, claim=claim)
 
-    async def _bury(self, command: RunJob, story: Story, execution: Execution, error: Poisoned) -> None:
+    async def _bury(
+        self, command: RunJob, journal: RunJournal, execution: Execution, error: Poisoned
+    ) -> None:
         """End a run that killed its workers, and before that, once, what it left on the host."""
-        if story.record.error is None:
+        if journal.record.error is None:
             await execution.note_failure(error.to_problem())
             try:
-                await execution.end_left(await self._prepare(command, story, execution))
+                await execution.end_left(await self._prepare(command, journal, execution))
             except (Superseded, Unavailable):
                 raise
             except Exception as left:  # noqa: BLE001 - whatever it is, the run has to end
@@ -166,7 +168,7 @@ class Worker:
         else:
             del self._going[job]
 
-    async def _prepare(self, command: RunJob, story: Story, execution: Execution) -> Work:
+    async def _prepare(self, command: RunJob, journal: RunJournal, execution: Execution) -> Work:
         """Gather what the run needs: access to the host, the template, the secrets."""
 
         async def gather() -> Work:
@@ -177,7 +179,7 @@ class Worker:
                 cluster=await self._access.open(command.target.cluster),
                 bundle=Bundle.unpack(archive) if archive else None,
                 secrets=self._opened(command, told),
-                story=story,
+                journal=journal,
                 bus=self._bus,
                 reach=self._reach,
                 reopen=lambda: self._access.open(command.target.cluster),

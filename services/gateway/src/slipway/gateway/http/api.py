@@ -88,7 +88,7 @@ def _extended(made: dict[str, Any]) -> dict[str, Any]:
     """Add the event streams, the key of a request, and how one proves who one is."""
     made["paths"][f"{PREFIX}/events"] = {"get": _stream("Everything that happens, without log lines", [])}
     job = {"name": "job", "in": "path", "required": True, "schema": {"type": "string"}}
-    made["paths"][f"{PREFIX}/jobs/{{job}}/events"] = {"get": _stream("A job's story, live", [job])}
+    made["paths"][f"{PREFIX}/jobs/{{job}}/events"] = {"get": _stream("A job's log, live", [job])}
     for path, method in _KEYED:
         made["paths"][f"{PREFIX}{path}"][method].setdefault("parameters", []).append(_KEY)
     problem = ProblemAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -118,7 +118,7 @@ def _stream(summary: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
                 "description": "Server-sent events; `id` is the stream's sequence, `data` one JSON message",
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
             },
-            "204": {"description": "The story is over, and was seen to its end"},
+            "204": {"description": "The log is over, and was seen to its end"},
             "4XX": {"description": "A problem (RFC 9457)", "content": {problems.MEDIA_TYPE: problem}},
         },
     }

@@ -6,10 +6,10 @@ A line may be as long as a guest likes: one longer than a MiB is given in pieces
 from collections.abc import AsyncIterator, Iterable
 
 from slipway.contracts.jobs import JobLog
-from slipway.gateway.stories import open_story
+from slipway.gateway.job_logs import open_job_log
 from slipway.runtime.bus import Bus
+from slipway.runtime.job_logs import StoredEvent
 from slipway.runtime.stored import read_page
-from slipway.runtime.stories import Told
 from slipway.runtime.topology import EVENTS
 
 PAGE = 64
@@ -47,11 +47,11 @@ class LogText:
 
 async def log_of(bus: Bus, job: str, *, is_over: bool) -> AsyncIterator[str]:
     """Open a job's log, page by page: where it is kept if the job has ended, else on the bus."""
-    kept = await open_story(bus, job) if is_over else None
+    kept = await open_job_log(bus, job) if is_over else None
     return _texts(kept.pages() if kept is not None else _stored(bus, job))
 
 
-async def _texts(pages: AsyncIterator[list[Told]]) -> AsyncIterator[str]:
+async def _texts(pages: AsyncIterator[list[StoredEvent]]) -> AsyncIterator[str]:
     text = LogText()
     async for page in pages:
         for event in page:
@@ -60,11 +60,11 @@ async def _texts(pages: AsyncIterator[list[Told]]) -> AsyncIterator[str]:
     yield "".join(text.rest())
 
 
-async def _stored(bus: Bus, job: str) -> AsyncIterator[list[Told]]:
+async def _stored(bus: Bus, job: str) -> AsyncIterator[list[StoredEvent]]:
     subject, after = JobLog.subject.replace("{id}", job), 0
     while True:
         page = await read_page(bus.connection, EVENTS, subject=subject, from_sequence=after + 1, most=PAGE)
         if not page.messages:
             return
-        yield [Told(each.sequence, each.subject, each.payload) for each in page.messages]
+        yield [StoredEvent(each.sequence, each.subject, each.payload) for each in page.messages]
         after = page.messages[-1].sequence

@@ -215,7 +215,7 @@ function plannedButton(words, change, trouble, look = "danger") {
 }
 
 /**
- * A button that ends a job; its story then says so by itself.
+ * A button that ends a job; its log then says so by itself.
  *
  * @param {string} job
  * @param {Element} trouble where it says what went wrong

@@ -2,7 +2,7 @@
 
 import { ENDED } from "./api.js";
 import { h, icon, replace } from "./dom.js";
-import { PHASES } from "./story.js";
+import { PHASES } from ".\/timeline.js";
 import { span } from "./words.js";
 
 /** @type {Record<string, string>} */
@@ -27,22 +27,22 @@ export class ProgressView {
       this.phases, h("div", { class: "meter" }, this.bar, this.percent), this.step, this.scripts);
   }
 
-  /** @param {import("./story.js").Story} story */
-  show(story) {
-    this.element.dataset.state = story.state;
-    this.bar.value = story.percent;
-    this.percent.textContent = `${story.percent} %`;
-    if (this.step.textContent !== story.step) {
-      this.step.textContent = story.step;
+  /** @param {import(".\/timeline.js").Timeline} timeline */
+  show(timeline) {
+    this.element.dataset.state = timeline.state;
+    this.bar.value = timeline.percent;
+    this.percent.textContent = `${timeline.percent} %`;
+    if (this.step.textContent !== timeline.step) {
+      this.step.textContent = timeline.step;
     }
     // Once it is over, the outcome above says it to those who see.
-    this.step.classList.toggle("hidden", ENDED.has(story.state));
-    const now = JSON.stringify([story.phases, story.scripts]);
+    this.step.classList.toggle("hidden", ENDED.has(timeline.state));
+    const now = JSON.stringify([timeline.phases, timeline.scripts]);
     if (now !== this.#drawn) {
       this.#drawn = now;
-      replace(this.phases, PHASES.map((phase, index) => phaseItem(phase, index, story.phases[phase])));
-      replace(this.scripts, story.scripts.map(scriptItem));
-      this.scripts.hidden = story.scripts.length === 0;
+      replace(this.phases, PHASES.map((phase, index) => phaseItem(phase, index, timeline.phases[phase])));
+      replace(this.scripts, timeline.scripts.map(scriptItem));
+      this.scripts.hidden = timeline.scripts.length === 0;
     }
   }
 }
@@ -61,7 +61,7 @@ function phaseItem(phase, index, status) {
   h("span", { class: "hidden" }, `, ${SAID[status]}`));
 }
 
-/** @param {import("./story.js").Script} script */
+/** @param {import(".\/timeline.js").Script} script */
 function scriptItem({ name, status, seconds }) {
   const kind = SCRIPT_CLASS[status] ?? "waiting";
   return h("li", { class: kind },

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Table, delete, exists, func, or_, select
 
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.store.stories import ENDED
+from slipway.inventory.store.job_logs import ENDED
 from slipway.inventory.tables import audit, containers, credentials, idempotency, jobs, vmid_replacements
 from slipway.runtime.database import Database
 
@@ -22,7 +22,7 @@ class RetentionStore:
         self._database = database
 
     async def remove_jobs(self, before: datetime) -> int:
-        """Remove jobs that ended before, with their stories, and tell how many.
+        """Remove jobs that ended before, with their logs, and tell how many.
 
         The newest job of a container stays, as long as the container lives or is only forgotten.
         """

@@ -101,7 +101,7 @@ async def _copy_or_find(work: Work) -> Result:
     if not work.facts().get("upid"):
         match await ownership.look(work):
             case ownership.Ours(config) if config.lock != "create":
-                await work.story.commit(exists_on_host=True)
+                await work.journal.commit(exists_on_host=True)
                 return Result(message="it exists already")
             case ownership.Ours(config):
                 await _take_up(work, config)

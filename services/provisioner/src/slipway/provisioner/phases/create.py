@@ -110,8 +110,8 @@ async def verify(work: Work) -> Result:
     differing = parameters.differences(work.spec, config, work.target)
     warnings = tuple(f"config-differs: {name}" for name in differing)
     if warnings:
-        known = work.story.record.warnings
-        await work.story.commit(warnings=(*known, *(each for each in warnings if each not in known)))
+        known = work.journal.record.warnings
+        await work.journal.commit(warnings=(*known, *(each for each in warnings if each not in known)))
     return Result(message="; ".join(warnings) or "the config is as it was asked for")
 
 
@@ -128,7 +128,7 @@ async def _create_or_find(work: Work) -> Result:
     if not work.facts().get("upid"):
         match await ownership.look(work):
             case ownership.Ours():
-                await work.story.commit(exists_on_host=True)
+                await work.journal.commit(exists_on_host=True)
                 return Result(message="it exists already")
             case ownership.Begun(task) if task.is_running:
                 await tasks.adopt(work, task.upid)
@@ -165,14 +165,14 @@ async def replace_vmid(work: Work) -> None:
     refused = work.target.vmid
     if not work.target.vmid_is_provisional:
         message = f"VMID {refused} is in use in this cluster; leave it out to get a free one."
-        await work.story.commit(exists_on_host=False)
+        await work.journal.commit(exists_on_host=False)
         raise VmidTaken(
             message, code="vmid.taken", errors=[FieldError(field="vmid", message=message)], vmid=refused
         )
     # Only the run's owner may change what inventory knows: whoever is not is refused here.
-    await work.story.commit()
+    await work.journal.commit()
     replaced = await work.bus.ask(ReplaceVmid(job=work.command.job, refused=refused))
-    record = work.story.record
+    record = work.journal.record
     told = JobProgress(
         id=record.id,
         phase=record.phase,
@@ -183,7 +183,7 @@ async def replace_vmid(work: Work) -> None:
     )
     target = work.target.model_copy(update={"vmid": replaced.vmid})
     steps = work.with_facts(**tasks.FORGOTTEN)
-    await work.story.commit(told, target=target, steps=steps, exists_on_host=False)
+    await work.journal.commit(told, target=target, steps=steps, exists_on_host=False)
 
 
 async def _reach_node(work: Work) -> None:

@@ -130,9 +130,9 @@ def _told(found: Discovery) -> Result:
 
 
 async def _pending(work: Work, code: str, why: str) -> Result:
-    known = work.story.record.warnings
+    known = work.journal.record.warnings
     if DISCOVERY_PENDING not in known:
-        await work.story.commit(warnings=(*known, DISCOVERY_PENDING))
+        await work.journal.commit(warnings=(*known, DISCOVERY_PENDING))
     get_logger().warning("discovery pending", job=work.command.job, code=code, why=why)
     return Result(message=f"not discovered yet: {why}")
 

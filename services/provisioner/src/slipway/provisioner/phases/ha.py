@@ -54,7 +54,7 @@ async def until(work: Work, is_reached: Callable[[], Awaitable[bool]], *, deadli
     told = work.facts().get("upid")
     if not told or not Upid(told).only_asks:
         return
-    await work.story.tell("Proxmox's HA manager was asked; it acts in a moment.")
+    await work.journal.tell("Proxmox's HA manager was asked; it acts in a moment.")
     try:
         async with asyncio.timeout(deadline.total_seconds()):
             while not await is_reached():  # noqa: ASYNC110 - another program's state

@@ -168,7 +168,7 @@ async def _until_free(work: Work, first: Lock, *, ends: datetime) -> None:
             )
         if lock.passes and (lock.words != said or loop.time() - said_at > SAID_AGAIN_SECONDS):
             said, said_at = lock.words, loop.time()
-            await work.story.tell(f"{said} The job waits for it, until {ends:%H:%M} UTC at most.")
+            await work.journal.tell(f"{said} The job waits for it, until {ends:%H:%M} UTC at most.")
         await asyncio.sleep(PAUSE_SECONDS)
         lock = await find(work, first.name)
 
@@ -176,7 +176,7 @@ async def _until_free(work: Work, first: Lock, *, ends: datetime) -> None:
 async def _open(work: Work, lock: Lock) -> datetime:
     """Write that the step waits, and can be cancelled; since when it does."""
     since = work.facts().get("locked_since") or now().isoformat()
-    await work.story.commit(
+    await work.journal.commit(
         steps=_changed(work, is_cancellable=True, message=lock.words, facts={"locked_since": since}),
         waits_for=WAITS_FOR,
     )
@@ -185,7 +185,7 @@ async def _open(work: Work, lock: Lock) -> datetime:
 
 async def _close(work: Work) -> None:
     is_cancellable = work.step is None or work.step.is_cancellable
-    await work.story.commit(
+    await work.journal.commit(
         steps=_changed(work, is_cancellable=is_cancellable, message=None, facts={}), waits_for=None
     )
 
@@ -195,7 +195,7 @@ def _changed(work: Work, *, facts: Mapping[str, str], **changes: object) -> tupl
     name = work.step.name if work.step else ""
     return tuple(
         each.model_copy(update={**changes, "facts": {**each.facts, **facts}}) if each.name == name else each
-        for each in work.story.record.steps
+        for each in work.journal.record.steps
     )
 
 

@@ -118,7 +118,7 @@ async def _has_arrived(work: Work) -> bool:
 
 async def _settle(work: Work) -> None:
     """Write down where it is."""
-    await work.story.commit(target=work.target.model_copy(update={"node": _wanted(work)}))
+    await work.journal.commit(target=work.target.model_copy(update={"node": _wanted(work)}))
 
 
 def _wanted(work: Work) -> str:

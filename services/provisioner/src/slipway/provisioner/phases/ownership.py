@@ -104,8 +104,8 @@ async def _look_elsewhere(work: Work) -> Missing | Ours | Foreign:
         raise _moving(work) from error
     if not marks.is_marked(config, target):
         return Foreign()
-    await work.story.tell(f"It was moved from {target.node} to {seen.node} by others.")
-    await work.story.commit(target=target.model_copy(update={"node": seen.node}))
+    await work.journal.tell(f"It was moved from {target.node} to {seen.node} by others.")
+    await work.journal.commit(target=target.model_copy(update={"node": seen.node}))
     return Ours(config)
 
 
@@ -135,7 +135,7 @@ async def clear(work: Work, *, node: str | None = None) -> None:
         node: where it lies, if not on the container's own.
     """
     vmid = work.target.vmid
-    await work.story.tell(f"Clearing away what a killed creation left of {vmid}.")
+    await work.journal.tell(f"Clearing away what a killed creation left of {vmid}.")
     pct = work.cluster.pct(node or work.target.node)
     if work.facts().get("clearing") != str(vmid):
         await work.remember(clearing=str(vmid))

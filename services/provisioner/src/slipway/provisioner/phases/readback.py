@@ -31,7 +31,7 @@ async def told(work: Work, result: Result) -> Result:
 async def changes(work: Work) -> Mapping[str, Any]:
     """Read the config and give what changes in the record: the config itself, and what waits as a warning."""
     config = await read(work)
-    known = [each for each in work.story.record.warnings if not each.startswith(AFTER_RESTART)]
+    known = [each for each in work.journal.record.warnings if not each.startswith(AFTER_RESTART)]
     if config is not None and config.pending:
         known.append(f"{AFTER_RESTART}: {_names(config)}")
     return {"config": config, "warnings": tuple(known)}

@@ -150,7 +150,7 @@ async def _ran(work: Work) -> bool:
     if work.command.ran_before or work.facts("restore.look").get("ran"):
         return True
     earlier = work.command.retry_of
-    record = await work.story.earlier(earlier) if earlier is not None else None
+    record = await work.journal.earlier(earlier) if earlier is not None else None
     return any(step.facts.get("ran") for step in (record.steps if record else ()))
 
 

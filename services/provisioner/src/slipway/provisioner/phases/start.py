@@ -107,7 +107,7 @@ async def ready(work: Work) -> Result:
     """Wait until its init is done, and make sure that it reaches its package mirror if it needs one."""
     told = await _look_inside(work)
     for pause in MIRROR_PAUSES if told.get("mirror") == "unreachable" else ():
-        await work.story.tell(f"The package mirror does not answer; tried again in {pause:.0f} s.")
+        await work.journal.tell(f"The package mirror does not answer; tried again in {pause:.0f} s.")
         await asyncio.sleep(pause)
         told = await _look_inside(work)
         if told.get("mirror") != "unreachable":

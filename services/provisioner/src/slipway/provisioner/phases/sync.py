@@ -51,7 +51,7 @@ async def install(work: Work, manager: str) -> Result:
         code, complaints = await _run(work, packages.install(manager, names), {}, PACKAGES_TIMEOUT)
         if code == 0:
             return Result(message=f"{len(names)} packages")
-        why, tried = packages.passing(work.story.last_lines), _tried(work)
+        why, tried = packages.passing(work.journal.last_lines), _tried(work)
         if why is None or tried >= len(PACKAGE_PAUSES):
             raise PackagesFailed(
                 _told(f"Installing {' '.join(names)} with {manager}", code, complaints),
@@ -59,13 +59,13 @@ async def install(work: Work, manager: str) -> Result:
                 exit_code=code,
             )
         pause = PACKAGE_PAUSES[tried]
-        await work.story.tell(
+        await work.journal.tell(
             f"{why} That may pass: tried again in {pause:.0f} s ({tried + 1} of {len(PACKAGE_PAUSES)})."
         )
         # Work of its own in the guest, whose lines are counted on from those of the former one.
         heading = await work.heading()
         await work.remember(tried=str(tried + 1), log_base=str(heading.offset))
-        work.story.last_lines.clear()
+        work.journal.last_lines.clear()
         await asyncio.sleep(pause)
 
 
@@ -121,7 +121,7 @@ async def _run(
 ) -> tuple[int, list[str]]:
     """Begin the work unless it was begun, follow it to its end; its code and its last complaints."""
     complaints: deque[str] = deque(maxlen=3)
-    async with logging(work.story, await work.heading()) as log:
+    async with logging(work.journal, await work.heading()) as log:
         for _ in range(_LOSSES):
             await _while_it_reboots(
                 lambda: work.detached.begin(
@@ -135,7 +135,7 @@ async def _run(
             try:
                 return await _follow(work, log, complaints, timeout + FOLLOW_SLACK), list(complaints)
             except RunLost:
-                await work.story.tell("The work in the guest died without an exit code; it is begun again.")
+                await work.journal.tell("The work in the guest died without an exit code; it is begun again.")
     raise RunLost(f"The work died {_LOSSES} times without an exit code; does the guest reboot?")
 
 

@@ -130,8 +130,8 @@ async def _listed(work: Work, kinds: Collection[str], of: Target | None) -> Sequ
 
 async def _lines(work: Work, upid: Upid) -> Sequence[str]:
     """Give the end of a task's log: what this owner has told, or all of it if a former one told the rest."""
-    if causes(work.story.last_lines):
-        return tuple(work.story.last_lines)
+    if causes(work.journal.last_lines):
+        return tuple(work.journal.last_lines)
     with contextlib.suppress(SlipwayError):
         return [line.text for line in (await work.cluster.api.task_log(upid)).lines]
     return ()
@@ -156,7 +156,7 @@ async def _begin(
         # Of a call whose answer was lost the first list stays: what it began may show only now.
         listed = " ".join(_key(task.upid) for task in await _listed(work, [kind], of))
         place |= {"posted_at": now().isoformat(), "before": listed}
-    await work.story.commit(steps=work.with_facts(task=kind, **place), **changes)
+    await work.journal.commit(steps=work.with_facts(task=kind, **place), **changes)
     upid = await post()
     if upid is not None:
         await adopt(work, upid)
@@ -182,7 +182,7 @@ async def _wait(work: Work, upid: Upid, deadline: timedelta) -> None:
     base = int(work.facts().get("log_base") or 0)
     loop = asyncio.get_running_loop()
     ends = loop.time() + deadline.total_seconds()
-    async with logging(work.story, heading) as log:
+    async with logging(work.journal, heading) as log:
 
         async def relay(line: LogLine) -> None:
             if line.text and not line.text.startswith("TASK "):

@@ -12,7 +12,7 @@ from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import JobLog, RunJob, StepStatus, Target
 from slipway.contracts.values import Phase
 from slipway.provisioner.bundle import Bundle
-from slipway.provisioner.progress import Story
+from slipway.provisioner.progress import RunJournal
 from slipway.proxmox.detached import Detached
 from slipway.proxmox.hosts import Cluster
 from slipway.proxmox.pct import Pct
@@ -43,7 +43,7 @@ class Work:
     bundle: Bundle | None
     secrets: Mapping[str, SecretStr]
     """`password`, `variable:NAME`."""
-    story: Story
+    journal: RunJournal
     bus: Bus
     reach: Reach = NONE
     """What the operator allows of the host."""
@@ -60,7 +60,7 @@ class Work:
     @property
     def target(self) -> Target:
         """The container; its VMID may have been replaced since the order."""
-        return self.story.record.target
+        return self.journal.record.target
 
     @property
     def pct(self) -> Pct:
@@ -80,26 +80,26 @@ class Work:
     def facts(self, step: str | None = None) -> Mapping[str, str]:
         """Give what a step keeps for a new owner; of the running one if none is named."""
         wanted = step or (self.step.name if self.step else "")
-        known = next((each for each in self.story.record.steps if each.name == wanted), None)
+        known = next((each for each in self.journal.record.steps if each.name == wanted), None)
         return known.facts if known else {}
 
     async def remember(self, **facts: str) -> None:
         """Keep facts of the running step for a new owner, before acting on them."""
-        await self.story.commit(steps=self.with_facts(**facts))
+        await self.journal.commit(steps=self.with_facts(**facts))
 
     def with_facts(self, **facts: str) -> tuple[StepStatus, ...]:
         """Give the record's steps with more facts of the running one."""
         name = self.step.name if self.step else ""
         return tuple(
             each.model_copy(update={"facts": {**each.facts, **facts}}) if each.name == name else each
-            for each in self.story.record.steps
+            for each in self.journal.record.steps
         )
 
     async def heading(self) -> JobLog:
         """Give what heads the running step's log, with the offset that was told last."""
         step = self.step
         name = step.name if step else ""
-        last = await self.story.last_log()
+        last = await self.journal.last_log()
         return JobLog(
             id=self.command.job,
             phase=step.phase if step else None,

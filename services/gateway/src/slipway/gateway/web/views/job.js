@@ -10,7 +10,7 @@ import { LogPane } from "../log.js";
 import { isLive } from "../looks.js";
 import { card, facts, jobBadge, loading, problemBox, serviceList, warningList } from "../parts.js";
 import { ProgressView } from "../progress.js";
-import { newStory, tell } from "../story.js";
+import { newTimeline, tell } from "..\/timeline.js";
 import { jobTitle, span } from "../words.js";
 import { showBatch } from "./batch.js";
 
@@ -43,7 +43,7 @@ class JobView {
     this.signal = signal;
     this.title = jobTitle(job);
     this.isCreation = job.kind === "container.create";
-    this.story = newStory();
+    this.timeline = newTimeline();
     this.progress = new ProgressView({ hasPhases: this.isCreation });
     this.log = new LogPane(job.id);
     this.state = h("span");
@@ -86,7 +86,7 @@ class JobView {
     if (name === "log") {
       this.log.add(content);
     }
-    tell(this.story, name, content);
+    advance(this.timeline, name, content);
     this.#draw();
     if (name === "done") {
       this.#end();
@@ -94,10 +94,10 @@ class JobView {
   }
 
   #draw() {
-    if (this.state.textContent !== this.story.state) {
-      replace(this.state, jobBadge(this.story.state));
+    if (this.state.textContent !== this.timeline.state) {
+      replace(this.state, jobBadge(this.timeline.state));
     }
-    this.progress.show(this.story);
+    this.progress.show(this.timeline);
   }
 
   #tick() {
@@ -115,7 +115,7 @@ class JobView {
     replace(this.trouble);
     const buttons = h("div", { class: "outcome-actions" });
     const trouble = h("div");
-    const hasSucceeded = this.story.state === "succeeded";
+    const hasSucceeded = this.timeline.state === "succeeded";
     replace(this.outcome, hasSucceeded ? [] : this.#failure(buttons, trouble));
     try {
       this.job = await endedJob(this.job.id, this.signal);
@@ -150,7 +150,7 @@ class JobView {
       h("div", { class: "card-head" },
         h("h2", null, icon("check"), `${container.hostname} is ready`),
         h("a", { class: "button", href: `#/containers/${container.id}` }, "Open")),
-      warningList(this.story.warnings),
+      warningList(this.timeline.warnings),
       facts([
         ["VMID", container.vmid],
         ["Node", container.node],
@@ -170,7 +170,7 @@ class JobView {
    * @param {Element} trouble where they say what went wrong
    */
   #failure(buttons, trouble) {
-    const { state, error, warnings } = this.story;
+    const { state, error, warnings } = this.timeline;
     return [
       state === "cancelled"
         ? h("div", { class: "notice info" }, h("p", null, "The job was cancelled before it was done."))

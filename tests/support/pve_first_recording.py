@@ -15,11 +15,11 @@ NOBODY = {"Cookie": "", "CSRFPreventionToken": ""}
 
 
 @dataclass(frozen=True, slots=True)
-class FirstStory:
-    """See `pve_replay.Story`."""
+class FirstRecording:
+    """See `pve_replay.Log`."""
 
     acl: dict[str, frozenset[str]]
-    """The token's rights, which the story changes."""
+    """The token's rights, which the job log changes."""
     aside: Mapping[int, str] = field(
         default_factory=lambda: {
             **dict.fromkeys(

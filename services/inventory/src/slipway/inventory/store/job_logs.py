@@ -1,4 +1,4 @@
-"""Stories of ended jobs, as parts; a story is there as a whole or not at all."""
+"""Logs of ended jobs, as parts; a log is there as a whole or not at all."""
 
 import base64
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, insert, select, update
 
+from slipway.contracts.job_logs import GetJobLog, JobLogPart
 from slipway.contracts.message import Id, Moment
-from slipway.contracts.stories import GetStory, StoryPart
 from slipway.contracts.values import JobState
-from slipway.inventory.tables import jobs, story_parts
-from slipway.inventory.telling import Part
+from slipway.inventory.log_truncation import Part
+from slipway.inventory.tables import job_log_parts, jobs
 from slipway.runtime.call import Call
 from slipway.runtime.database import Database
 
@@ -19,49 +19,51 @@ _AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Untold:
-    """A job that has ended and whose story is not kept."""
+class Unarchived:
+    """A job that has ended and whose log is not kept."""
 
     id: Id
     ended_at: Moment
 
 
-class StoryStore:
-    """Kept stories."""
+class JobLogStore:
+    """stored job logs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def untold(self) -> Sequence[Untold]:
-        """Give some jobs whose story has to be kept, the oldest first."""
+    async def unarchived(self) -> Sequence[Unarchived]:
+        """Give some jobs whose log has to be kept, the oldest first."""
         ended_at = func.coalesce(jobs.c.finished_at, jobs.c.created_at).label("ended_at")
         wanted = (
             select(jobs.c.id, ended_at)
-            .where(jobs.c.story_at.is_(None), jobs.c.state.in_(ENDED))
+            .where(jobs.c.log_archived_at.is_(None), jobs.c.state.in_(ENDED))
             .order_by(jobs.c.id)
             .limit(_AT_ONCE)
         )
         async with self._database.begin() as connection:
-            return [Untold(row.id, row.ended_at) for row in await connection.execute(wanted)]
+            return [Unarchived(row.id, row.ended_at) for row in await connection.execute(wanted)]
 
     async def keep(self, job: Id, parts: Sequence[Part], *, at: Moment) -> None:
-        """Keep a story, unless it is kept already."""
-        mark = update(jobs).where(jobs.c.id == job, jobs.c.story_at.is_(None)).values(story_at=at)
+        """Keep a log, unless it is kept already."""
+        mark = (
+            update(jobs).where(jobs.c.id == job, jobs.c.log_archived_at.is_(None)).values(log_archived_at=at)
+        )
         async with self._database.begin() as connection:
             if (await connection.execute(mark)).rowcount == 0:
                 return
             for part in parts:
                 await connection.execute(
-                    insert(story_parts).values(
+                    insert(job_log_parts).values(
                         job_id=job, after=part.after, last=part.last, packed=part.packed
                     )
                 )
 
-    async def part(self, query: GetStory, call: Call) -> StoryPart:  # noqa: ARG002  answers a query as it is
-        """Give the part in which a story goes on."""
-        of_job = select(story_parts.c.packed).where(story_parts.c.job_id == query.job)
-        following = of_job.where(story_parts.c.last > query.after).order_by(story_parts.c.after).limit(1)
+    async def part(self, query: GetJobLog, call: Call) -> JobLogPart:  # noqa: ARG002  answers a query as it is
+        """Give the part in which a log goes on."""
+        of_job = select(job_log_parts.c.packed).where(job_log_parts.c.job_id == query.job)
+        following = of_job.where(job_log_parts.c.last > query.after).order_by(job_log_parts.c.after).limit(1)
         async with self._database.begin() as connection:
             is_kept = (await connection.execute(of_job.limit(1))).first() is not None
             packed = await connection.scalar(following)
-        return StoryPart(is_kept=is_kept, packed=base64.b64encode(packed or b"").decode())
+        return JobLogPart(is_kept=is_kept, packed=base64.b64encode(packed or b"").decode())

@@ -1,4 +1,4 @@
-"""Some events of a job's story as one piece of bytes: compressed JSON rows of sequence, subject, payload."""
+"""Some events of a job's log as one piece of bytes: compressed JSON rows of sequence, subject, payload."""
 
 import json
 import zlib
@@ -10,8 +10,8 @@ _ERRORS = "surrogateescape"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One event of a story."""
+class StoredEvent:
+    """One event of a log."""
 
     sequence: int
     """Its place in EVENTS, which is what a viewer resumes by."""
@@ -19,15 +19,15 @@ class Told:
     payload: bytes
 
 
-def pack(events: Iterable[Told]) -> bytes:
+def pack(events: Iterable[StoredEvent]) -> bytes:
     """Put events together; what is not UTF-8 in them survives too."""
     rows = [[each.sequence, each.subject, each.payload.decode(errors=_ERRORS)] for each in events]
     return zlib.compress(json.dumps(rows).encode(), _LEVEL)
 
 
-def unpack(packed: bytes) -> list[Told]:
+def unpack(packed: bytes) -> list[StoredEvent]:
     """Take them apart again, byte for byte as they were."""
     return [
-        Told(sequence, subject, payload.encode(errors=_ERRORS))
+        StoredEvent(sequence, subject, payload.encode(errors=_ERRORS))
         for sequence, subject, payload in json.loads(zlib.decompress(packed))
     ]

@@ -59,8 +59,8 @@ UNSEEN: Mapping[int, tuple[Unseen, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class SecondStory:
-    """See `pve_replay.Story`."""
+class SecondRecording:
+    """See `pve_replay.Log`."""
 
     aside: Mapping[int, str] = field(
         default_factory=lambda: {

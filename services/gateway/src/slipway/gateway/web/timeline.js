@@ -1,5 +1,5 @@
 /**
- * What a job's events add up to. Pure: an event comes in, the story is changed, nothing is drawn here.
+ * What a job's events add up to. Pure: an event comes in, the log is changed, nothing is drawn here.
  */
 
 export const PHASES = ["create", "start", "deploy", "sync", "finalize"];
@@ -8,7 +8,7 @@ export const PHASES = ["create", "start", "deploy", "sync", "finalize"];
 /** @typedef {{name: string, status: string, seconds: number | null}} Script */
 
 /**
- * @typedef {Object} Story
+ * @typedef {Object} Timeline
  * @property {Record<string, PhaseStatus>} phases
  * @property {number} percent
  * @property {string} state
@@ -18,8 +18,8 @@ export const PHASES = ["create", "start", "deploy", "sync", "finalize"];
  * @property {import("./api.js").ProblemBody | null} error
  */
 
-/** @returns {Story} */
-export function newStory() {
+/** @returns {Timeline} */
+export function newTimeline() {
   return {
     phases: Object.fromEntries(PHASES.map((phase) => [phase, "waiting"])),
     percent: 0,
@@ -34,47 +34,47 @@ export function newStory() {
 /**
  * Add one event.
  *
- * @param {Story} story
+ * @param {Timeline} timeline
  * @param {string} name
  * @param {any} content
  */
-export function tell(story, name, content) {
+export function advance(timeline, name, content) {
   if (name === "reset") {
-    Object.assign(story, newStory());
+    Object.assign(timeline, newTimeline());
     return;
   }
-  if (name !== "accepted" && story.state === "queued") {
-    story.state = "running";
+  if (name !== "accepted" && timeline.state === "queued") {
+    timeline.state = "running";
   }
   if (typeof content.percent === "number") {
-    story.percent = Math.max(story.percent, content.percent);
+    timeline.percent = Math.max(timeline.percent, content.percent);
   }
   if (name === "phase") {
-    onPhase(story, content);
+    onPhase(timeline, content);
   } else if (name === "step") {
-    onStep(story, content);
+    onStep(timeline, content);
   } else if (name === "progress" && content.message) {
-    story.step = content.message;
+    timeline.step = content.message;
   } else if (name === "done") {
-    onDone(story, content);
+    onDone(timeline, content);
   }
 }
 
 /**
- * @param {Story} story
+ * @param {Timeline} timeline
  * @param {any} content
  */
-function onPhase(story, { phase, status }) {
-  if (!(phase in story.phases)) {
+function onPhase(timeline, { phase, status }) {
+  if (!(phase in timeline.phases)) {
     return;
   }
-  story.phases[phase] = status === "finished" ? "finished" : "running";
+  timeline.phases[phase] = status === "finished" ? "finished" : "running";
   // A retry begins at the step that failed: what lies before it needs no work.
   for (const before of PHASES.slice(0, PHASES.indexOf(phase))) {
-    story.phases[before] = "finished";
+    timeline.phases[before] = "finished";
   }
   if (status === "started") {
-    story.step = PHASE_WORDS[phase];
+    timeline.step = PHASE_WORDS[phase];
   }
 }
 
@@ -88,21 +88,21 @@ const PHASE_WORDS = {
 };
 
 /**
- * @param {Story} story
+ * @param {Timeline} timeline
  * @param {any} content
  */
-function onStep(story, { step, status, script, index, total, scripts, seconds, message }) {
-  if (scripts?.length && !story.scripts.length) {
-    story.scripts = scripts.map((/** @type {string} */ name) => ({ name, status: "waiting", seconds: null }));
+function onStep(timeline, { step, status, script, index, total, scripts, seconds, message }) {
+  if (scripts?.length && !timeline.scripts.length) {
+    timeline.scripts = scripts.map((/** @type {string} */ name) => ({ name, status: "waiting", seconds: null }));
   }
-  const told = story.scripts[index] ?? story.scripts.find((each) => each.name === script);
+  const told = timeline.scripts[index] ?? timeline.scripts.find((each) => each.name === script);
   if (script && told) {
     told.status = status;
     told.seconds = seconds ?? null;
   }
   if (status === "started" || status === "failed") {
     const words = script ? `Script ${script}${total ? ` (${(index ?? 0) + 1} of ${total})` : ""}` : inWords(step);
-    story.step = message || words;
+    timeline.step = message || words;
   }
 }
 
@@ -110,25 +110,25 @@ function onStep(story, { step, status, script, index, total, scripts, seconds, m
 const END_WORDS = { succeeded: "Done", failed: "Failed", cancelled: "Cancelled" };
 
 /**
- * @param {Story} story
+ * @param {Timeline} timeline
  * @param {any} content
  */
-function onDone(story, { state, error, warnings, phase }) {
-  story.state = state;
-  story.error = error ?? null;
-  story.warnings = warnings ?? [];
-  story.step = END_WORDS[state] ?? state;
-  if (phase && story.phases[phase] === "waiting") {
+function onDone(timeline, { state, error, warnings, phase }) {
+  timeline.state = state;
+  timeline.error = error ?? null;
+  timeline.warnings = warnings ?? [];
+  timeline.step = END_WORDS[state] ?? state;
+  if (phase && timeline.phases[phase] === "waiting") {
     // Of an old job nothing but its end may be known, which names the phase it came to.
-    onPhase(story, { phase, status: "started" });
-    story.step = END_WORDS[state] ?? state;
+    onPhase(timeline, { phase, status: "started" });
+    timeline.step = END_WORDS[state] ?? state;
   }
   for (const each of PHASES) {
-    if (story.phases[each] === "running" || state === "succeeded") {
-      story.phases[each] = state === "succeeded" ? "finished" : "failed";
+    if (timeline.phases[each] === "running" || state === "succeeded") {
+      timeline.phases[each] = state === "succeeded" ? "finished" : "failed";
     }
   }
-  for (const script of story.scripts) {
+  for (const script of timeline.scripts) {
     if (script.status === "started") {
       script.status = state === "succeeded" ? "finished" : "failed";
     }

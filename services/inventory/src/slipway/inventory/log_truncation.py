@@ -1,4 +1,4 @@
-"""A job's story put into parts; of a log that is too long, the middle is left out, and said so.
+"""A job's log put into parts; of a log that is too long, the middle is left out, and said so.
 
 Pure. Events that are no log lines are never left out, and what stays keeps its sequence, so that a viewer
 resumes as if nothing were missing.
@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slipway.contracts.jobs import JobLog, LogLine
-from slipway.runtime.stories import Told, pack
+from slipway.runtime.job_logs import StoredEvent, pack
 
 MOST_BYTES = 64 * 1024 * 1024
-"""Of log events in a kept story, before they are packed: half from its beginning, half from its end."""
+"""Of log events in a kept log, before they are packed: half from its beginning, half from its end."""
 PART_BYTES = 192 * 1024
 """Of events in one part, before they are packed; a part has to fit into one answer of the bus."""
 
@@ -27,26 +27,26 @@ class Part:
     packed: bytes
 
 
-class Telling:
-    """Takes a story event by event, and gives it in parts."""
+class TruncatedLog:
+    """Takes a log event by event, and gives it in parts."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most = most_bytes
         self._head_left = most_bytes // 2
-        self._tail: deque[Told] = deque()
+        self._tail: deque[StoredEvent] = deque()
         self._tail_bytes = 0
-        self._middle: list[Told] = []
+        self._middle: list[StoredEvent] = []
         self._gap_at = 0
-        self._gap: Told | None = None
+        self._gap: StoredEvent | None = None
         """The first event that is left out."""
         self._left_out = 0
-        self._open: list[Told] = []
+        self._open: list[StoredEvent] = []
         self._open_bytes = 0
         self._parts: list[Part] = []
         self.has_ended = False
         """Whether its last event was `done`."""
 
-    def add(self, event: Told) -> None:
+    def add(self, event: StoredEvent) -> None:
         """Take the next event."""
         self.has_ended = event.subject.endswith(".done")
         size = len(event.payload) if _is_log(event) else 0
@@ -68,7 +68,7 @@ class Telling:
         self._close()
         return self._parts
 
-    def _pass_on(self, event: Told) -> None:
+    def _pass_on(self, event: StoredEvent) -> None:
         if not _is_log(event):
             self._middle.append(event)
             return
@@ -77,7 +77,7 @@ class Telling:
         self._left_out += len(event.payload)
         self._tail_bytes -= len(event.payload)
 
-    def _put(self, event: Told) -> None:
+    def _put(self, event: StoredEvent) -> None:
         if self._open and self._open_bytes + len(event.payload) > PART_BYTES:
             self._close()
         self._open.append(event)
@@ -90,13 +90,13 @@ class Telling:
         self._open, self._open_bytes = [], 0
 
 
-def _is_log(event: Told) -> bool:
+def _is_log(event: StoredEvent) -> bool:
     return event.subject.endswith(".log")
 
 
-def _said(event: Told, left_out: int, most: int) -> Told:
+def _said(event: StoredEvent, left_out: int, most: int) -> StoredEvent:
     """Say in the place of the first event left out how much is missing."""
     log = JobLog.model_validate_json(event.payload)
     text = f"[slipway: {left_out} bytes of log events are left out here; {most} are kept]"
     said = log.model_copy(update={"lines": (LogLine(stream=log.lines[0].stream, text=text),)})
-    return Told(event.sequence, event.subject, said.model_dump_json().encode())
+    return StoredEvent(event.sequence, event.subject, said.model_dump_json().encode())
