@@ -15,7 +15,7 @@ from support.stack import RunningStack, create, job_events
 
 
 async def test_log_and_story_outlive_the_bus(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """With the job's events purged, both are as before; the job log resumes in its middle, ends with `done`."""
+    """With the job's events purged both are as before; the log resumes in its middle, ends with `done`."""
     accepted = await create(api, template="counting", hostname=f"late-{secrets.token_hex(3)}")
     job = accepted["job"]["id"]
     before = await job_events(api, job)

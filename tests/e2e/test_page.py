@@ -38,7 +38,7 @@ async def test_part_that_did_not_arrive(visit: Browsing, losses: int, asked: int
         seen.append(route.request.url)
         await (route.abort() if len(seen) <= losses else route.continue_())
 
-    await visit.page.route("**/assets\/timeline.js", lose)
+    await visit.page.route("**/assets/timeline.js", lose)
     await visit.page.reload()
 
     await expect(visit.page.get_by_text(told)).to_be_visible()

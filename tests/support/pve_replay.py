@@ -1,9 +1,9 @@
 """Recorded exchanges with a real node, played again to the lab, and what differs.
 
 A recording has an order: containers come and go, tasks are named by what the node answered. So the player
-keeps a map from recorded task names to the lab's, waits where the recorded client had waited, and logs in as the
-recorded client did (the label says so). Compared are status, reason phrase, error texts and the keys of what
-was answered; not values that a machine decides.
+keeps a map from recorded task names to the lab's, waits where the recorded client had waited, and logs in as
+the recorded client did (the label says so). Compared are status, reason phrase, error texts and the keys of
+what was answered; not values that a machine decides.
 """
 
 import asyncio

@@ -20,7 +20,7 @@ class JobLogPart(Value):
 class GetJobLog(Query[JobLogPart]):
     """The next part of an ended job's log; asked again with the last sequence seen until it is empty."""
 
-    subject: ClassVar[str] = "slipway.v1.query.inventory.job-log.get"
+    subject: ClassVar[str] = "slipway.v1.query.inventory.job.log"
     timeout: ClassVar[timedelta] = timedelta(seconds=10)
     job: Id
     after: int = Field(default=0, ge=0)
