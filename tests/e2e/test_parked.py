@@ -21,12 +21,12 @@ async def test_rubbish_is_seen_and_dropped(stack: RunningStack, api: httpx.Async
     command = next(each for each in both if each["subject"] == RunJob.subject)
     event = next(each for each in both if each["subject"] != RunJob.subject)
 
-    whole = (await api.get(f"/api/v1/parked/{command['id']}")).json()
-    replayed = await api.post(f"/api/v1/parked/{command['id']}/replay")
+    whole = (await api.get(f"/api/v1/dead-letters/{command['id']}")).json()
+    replayed = await api.post(f"/api/v1/dead-letters/{command['id']}/replay")
     back = next(each for each in await _listed(api, 2) if each["subject"] == RunJob.subject)
-    refused = await api.post(f"/api/v1/parked/{event['id']}/replay")
-    dropped = [await api.delete(f"/api/v1/parked/{each['id']}") for each in (back, event)]
-    gone = await api.delete(f"/api/v1/parked/{event['id']}")
+    refused = await api.post(f"/api/v1/dead-letters/{event['id']}/replay")
+    dropped = [await api.delete(f"/api/v1/dead-letters/{each['id']}") for each in (back, event)]
+    gone = await api.delete(f"/api/v1/dead-letters/{event['id']}")
     trail = (await api.get("/api/v1/audit")).json()["items"]
 
     assert (command["service"], event["service"]) == ("provisioner", "inventory")
@@ -37,9 +37,9 @@ async def test_rubbish_is_seen_and_dropped(stack: RunningStack, api: httpx.Async
     assert back["id"] > command["id"]
     assert refused.status_code == 422
     assert [each.status_code for each in dropped] == [204, 204]
-    assert (gone.status_code, gone.json()["code"]) == (404, "parked.not-found")
-    acts = [each["action"] for each in trail if each["action"].startswith("parked.")]
-    assert acts[:3] == ["parked.drop", "parked.drop", "parked.replay"]
+    assert (gone.status_code, gone.json()["code"]) == (404, "dead-letter.not-found")
+    acts = [each["action"] for each in trail if each["action"].startswith("dead_letters.")]
+    assert acts[:3] == ["dead-letter.drop", "dead-letter.drop", "dead-letter.replay"]
     assert await _listed(api, 0) == []
 
 
@@ -55,7 +55,7 @@ async def _publish(stack: RunningStack, service: str, subject: str, body: bytes)
 async def _listed(api: httpx.AsyncClient, number: int) -> list[dict[str, Any]]:
     async with asyncio.timeout(10):
         while True:
-            items: list[dict[str, Any]] = (await api.get("/api/v1/parked")).json()["items"]
+            items: list[dict[str, Any]] = (await api.get("/api/v1/dead-letters")).json()["items"]
             if len(items) == number:
                 return items
             await asyncio.sleep(0.1)

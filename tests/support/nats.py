@@ -21,7 +21,7 @@ SMALL = topology.TopologySettings(
     ack_wait=timedelta(seconds=3),
     commands_max_bytes=16 * MIB,
     events_max_bytes=64 * MIB,
-    parked_max_bytes=8 * MIB,
+    dead_letters_max_bytes=8 * MIB,
     advisories_max_bytes=4 * MIB,
     live_max_bytes=8 * MIB,
     looks_max_bytes=4 * MIB,

@@ -65,7 +65,7 @@ async def test_no_database_is_unavailable(databases: Databases) -> None:
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "255.255.255.255"])
 async def test_a_database_without_a_name_or_a_route_is_unavailable(host: str) -> None:
-    """A stopped container loses its name; what was asked waits for it and is not parked."""
+    """A stopped container loses its name; what was asked waits for it and is not dead_letters."""
     url = SecretStr(f"postgresql://a:b@{host}/x")
     settings = DatabaseSettings(database_url=url, database_schema="inventory")
 

@@ -21,10 +21,10 @@ async def pending(admin: Client, stream: str = "COMMANDS") -> int:
     return (await admin.jetstream().stream_info(stream)).state.messages
 
 
-async def parked(admin: Client) -> list[Any]:
+async def dead_letters(admin: Client) -> list[Any]:
     bus = admin.jetstream()
-    last = (await bus.stream_info("PARKED")).state.last_seq
-    return [await bus.get_msg("PARKED", seq=number) for number in range(1, last + 1)]
+    last = (await bus.stream_info("DEAD_LETTERS")).state.last_seq
+    return [await bus.get_msg("DEAD_LETTERS", seq=number) for number in range(1, last + 1)]
 
 
 class Worker:
@@ -116,15 +116,15 @@ async def test_a_failure_is_parked_with_reason_and_origin(make_bus: MakeBus, adm
     await until(lambda: worker.seen["j1"] == 1)
     await asyncio.sleep(0.2)
 
-    (kept,) = await parked(admin)
-    assert kept.subject == "slipway.v1.parked.provisioner.run"
-    assert kept.headers["Slipway-Parked-Subject"] == Run.subject
-    assert '"code":"script.failed"' in kept.headers["Slipway-Parked-Problem"]
+    (kept,) = await dead_letters(admin)
+    assert kept.subject == "slipway.v1.dead-letter.provisioner.run"
+    assert kept.headers["Slipway-Dead-Letter-Subject"] == Run.subject
+    assert '"code":"script.failed"' in kept.headers["Slipway-Dead-Letter-Problem"]
     assert Run.model_validate_json(kept.data) == Run(id="j1")
     assert await pending(admin) == 0
 
 
-async def test_a_body_that_is_no_message_is_parked(make_bus: MakeBus, admin: Client) -> None:
+async def test_a_body_that_is_no_message_is_dead_letter(make_bus: MakeBus, admin: Client) -> None:
     """Garbage does not block the queue and is not lost."""
     worker = Worker()
     await make_bus("provisioner", worker.at)
@@ -132,7 +132,7 @@ async def test_a_body_that_is_no_message_is_parked(make_bus: MakeBus, admin: Cli
     await admin.jetstream().publish(Run.subject, b"{")
     await asyncio.sleep(0.5)
 
-    (kept,) = await parked(admin)
+    (kept,) = await dead_letters(admin)
     assert kept.data == b"{"
     assert (await pending(admin), worker.seen) == (0, Counter())
 
@@ -148,9 +148,9 @@ async def test_a_bug_is_parked_after_its_tries(make_bus: MakeBus, admin: Client)
     await until(lambda: worker.seen["j1"] == 5, within_seconds=40)
     await asyncio.sleep(0.3)
 
-    (kept,) = await parked(admin)
-    assert '"code":"internal"' in kept.headers["Slipway-Parked-Problem"]
-    assert "bug" not in kept.headers["Slipway-Parked-Problem"]
+    (kept,) = await dead_letters(admin)
+    assert '"code":"internal"' in kept.headers["Slipway-Dead-Letter-Problem"]
+    assert "bug" not in kept.headers["Slipway-Dead-Letter-Problem"]
 
 
 async def test_superseded_is_neither_acknowledged_nor_given_back(make_bus: MakeBus, admin: Client) -> None:
@@ -164,7 +164,7 @@ async def test_superseded_is_neither_acknowledged_nor_given_back(make_bus: MakeB
     await until(lambda: worker.seen["j1"] == 2)
 
     assert 2.5 < time.monotonic() - started < 12
-    assert await parked(admin) == []
+    assert await dead_letters(admin) == []
 
 
 async def test_a_long_handler_keeps_its_message_by_heartbeats(make_bus: MakeBus) -> None:

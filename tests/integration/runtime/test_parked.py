@@ -1,4 +1,4 @@
-"""Parked messages: read, handled again by who could not, removed; with real keys, so rights are seen too."""
+"""dead letters: read, handled again by who could not, removed; with real keys, so rights are seen too."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 from slipway.contracts.clusters import ClusterAdded
 from slipway.contracts.problems import Failed
 from slipway.runtime.bus import Bus, Delivery
-from slipway.runtime.parked import ParkedNotFound, drop_parked, parked_message, parked_page, whole
+from slipway.runtime.dead_letters import DeadLetterNotFound, drop_dead_letter, dead_letter, dead_letter_page, whole
 from support.users import MakeUser
 
 
@@ -37,13 +37,13 @@ async def test_an_event_is_handled_again(make_user: MakeUser) -> None:
     await inventory.publish(ClusterAdded(id="c1", name="home"), message_id="cluster:c1")
     await _count(gateway, 1)
 
-    (told,), remaining = await parked_page(gateway.connection, after=0, most=10)
-    seen = whole(await parked_message(gateway.connection, told.id))
+    (told,), remaining = await dead_letter_page(gateway.connection, after=0, most=10)
+    seen = whole(await dead_letter(gateway.connection, told.id))
     with pytest.raises(Failed):
         await monitor.handle_again(told.id)
     handler.is_mended = True
     await monitor.handle_again(told.id)
-    await drop_parked(inventory.connection, told.id)
+    await drop_dead_letter(inventory.connection, told.id)
 
     assert remaining == 0
     assert (told.service, told.consumer, told.subject) == (
@@ -55,12 +55,12 @@ async def test_an_event_is_handled_again(make_user: MakeUser) -> None:
     assert seen.body == ClusterAdded(id="c1", name="home").model_dump_json()
     assert seen.headers["ce-type"] == "slipway.v1.event.cluster.added"
     assert handler.handled == [("c1", "cluster:c1")]
-    with pytest.raises(ParkedNotFound):
-        await parked_message(gateway.connection, told.id)
+    with pytest.raises(DeadLetterNotFound):
+        await dead_letter(gateway.connection, told.id)
 
 
 async def test_nobody_else_removes_one(make_user: MakeUser) -> None:
-    """Only inventory, which writes the audit trail, may remove a parked message."""
+    """Only inventory, which writes the audit trail, may remove a dead letter."""
     handler = Handler()
     await make_user("monitor", handler.at)
     inventory, gateway = await make_user("inventory"), await make_user("gateway")
@@ -68,7 +68,7 @@ async def test_nobody_else_removes_one(make_user: MakeUser) -> None:
     await _count(gateway, 1)
 
     with pytest.raises(Exception):  # noqa: B017, PT011  the server does not answer at all
-        await asyncio.wait_for(drop_parked(gateway.connection, 1), 3)
+        await asyncio.wait_for(drop_dead_letter(gateway.connection, 1), 3)
 
     await _count(gateway, 1)
 
@@ -77,7 +77,7 @@ async def _count(bus: Bus, wanted: int) -> None:
     """Wait until so many are there."""
     async with asyncio.timeout(10):
         while True:
-            items, _ = await parked_page(bus.connection, after=0, most=10)
+            items, _ = await dead_letter_page(bus.connection, after=0, most=10)
             if len(items) == wanted:
                 return
             await asyncio.sleep(0.05)

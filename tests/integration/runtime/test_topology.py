@@ -27,7 +27,7 @@ async def test_everything_declared_is_created_and_a_second_run_changes_nothing(
     assert {
         "COMMANDS",
         "EVENTS",
-        "PARKED",
+        "DEAD_LETTERS",
         "ADVISORIES",
         "KV_live",
         "KV_looks",

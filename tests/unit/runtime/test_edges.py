@@ -30,7 +30,7 @@ from slipway.runtime.consuming import LONGEST_DELAY_SECONDS, Registration, delay
 from slipway.runtime.edges import REASONS, SETTLEMENTS, STATUSES, http_status
 from slipway.runtime.ids import new_id
 from slipway.runtime.problems import invalid, problem_of
-from slipway.runtime.topology import CONSUMERS, STREAMS, consumer, lifetime, parked_subject, stream_of
+from slipway.runtime.topology import CONSUMERS, STREAMS, consumer, lifetime, dead_letter_subject, stream_of
 from support.words import Echo, Log, Phase
 
 
@@ -151,12 +151,12 @@ def test_every_consumer_filters_what_its_stream_holds() -> None:
         assert {stream_of(subject) for subject in each.filters} == {each.stream}
         assert consumer(each.durable) is each
     assert stream_of("slipway.v1.query.inventory.x") is None
-    assert {stream.name for stream in STREAMS} == {"COMMANDS", "EVENTS", "PARKED", "ADVISORIES"}
+    assert {stream.name for stream in STREAMS} == {"COMMANDS", "EVENTS", "DEAD_LETTERS", "ADVISORIES"}
 
 
 def test_parked_messages_are_sorted_by_service_and_handler() -> None:
     """An operator finds them by where they failed."""
-    assert parked_subject("provisioner", "provisioner-run") == "slipway.v1.parked.provisioner.run"
+    assert dead_letter_subject("provisioner", "provisioner-run") == "slipway.v1.dead-letter.provisioner.run"
     assert lifetime(Echo(text="")) is None
 
 

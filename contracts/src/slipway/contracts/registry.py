@@ -4,22 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from slipway.contracts import (
-    batches,
-    bulk,
-    cluster_removal,
-    clusters,
-    configs,
-    containers,
-    guests,
-    health,
-    job_logs,
-    jobs,
-    kept,
-    parked,
-    plans,
-    templates,
-)
+from slipway.contracts import batches, bulk, cluster_removal, clusters, configs, containers, guests, health, job_logs, jobs, kept, plans, templates
+from slipway.contracts import dead_letters
 from slipway.contracts.message import Message, Query
 
 SERVICES: tuple[str, ...] = ("gateway", "inventory", "provisioner", "monitor", "catalog")
@@ -71,9 +57,9 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
         jobs.RetryJob: ("gateway",),
         jobs.RequestJob: ("gateway",),
         jobs.RequestCancel: ("gateway",),
-        parked.ReplayParked: ("gateway",),
-        parked.DropParked: ("gateway",),
-        parked.HandleAgain: ("inventory",),
+        dead_letters.ReplayDeadLetter: ("gateway",),
+        dead_letters.DropDeadLetter: ("gateway",),
+        dead_letters.HandleAgain: ("inventory",),
         plans.PlanJob: ("gateway",),
         plans.ExplainRun: ("inventory",),
         bulk.RequestBatch: ("gateway",),

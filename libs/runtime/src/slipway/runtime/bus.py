@@ -28,11 +28,11 @@ from slipway.runtime.connection import inbox_prefix, make_broker, reach
 from slipway.runtime.consuming import Delivery, MessageHandler, Registration, Workbench
 from slipway.runtime.logs import get_logger
 from slipway.runtime.pacing import PacedSubscription
-from slipway.runtime.parked import parked_headers, parked_message
+from slipway.runtime.dead_letters import dead_letter_headers, dead_letter
 from slipway.runtime.problems import BusUnavailable, WriteRefused, WriteUnknown
 from slipway.runtime.publishing import Publisher
 from slipway.runtime.settings import ServiceSettings
-from slipway.runtime.topology import consumer, parked_subject
+from slipway.runtime.topology import consumer, dead_letter_subject
 from slipway.runtime.watching import Watch
 
 __all__ = ["Bus", "Delivery", "WriteRefused", "WriteUnknown"]
@@ -97,23 +97,23 @@ class Bus:
         self._benches[durable].registrations.append(Registration(kind, handler))
 
     async def handle_again(self, message: int) -> None:
-        """Handle one of this service's parked messages again; it stays among the parked ones.
+        """Handle one of this service's dead letters again; it stays among the dead letters.
 
         Raises:
-            ParkedNotFound: if there is none of that id.
+            DeadLetterNotFound: if there is none of that id.
             SlipwayError: if it can't be handled now either.
         """
-        parked = await parked_message(self.connection, message)
-        bench = self._benches[parked.told.consumer]
+        letter = await dead_letter(self.connection, message)
+        bench = self._benches[letter.told.consumer]
         await bench.handle_again(
-            parked.payload,
+            letter.payload,
             Delivery(
-                call=h.stored_call_of(parked.headers),
-                stream_sequence=parked.told.sequence,
-                attempts=parked.told.attempts + 1,
-                subject=parked.told.subject,
-                message_id=parked.told.message_id,
-                published_at=parked.told.at,
+                call=h.stored_call_of(letter.headers),
+                stream_sequence=letter.told.sequence,
+                attempts=letter.told.attempts + 1,
+                subject=letter.told.subject,
+                message_id=letter.told.message_id,
+                published_at=letter.told.at,
             ),
         )
 
@@ -278,13 +278,13 @@ class Bus:
         return bench
 
     async def _park(self, raw: Msg, delivery: Delivery, consumer_name: str, problem: Problem) -> None:
-        subject = parked_subject(self.service, consumer_name)
-        headers = parked_headers(raw, delivery, consumer_name, problem)
+        subject = dead_letter_subject(self.service, consumer_name)
+        headers = dead_letter_headers(raw, delivery, consumer_name, problem)
         future = await self.publish_raw(subject, raw.data, headers)
         try:
             await asyncio.wait_for(future, timeout=5)
         except (NatsError, TimeoutError) as error:
-            raise BusUnavailable("The bus did not take a parked message.", subject=subject) from error
+            raise BusUnavailable("The bus did not take a dead letter.", subject=subject) from error
 
     async def _connect(self) -> None:
         try:

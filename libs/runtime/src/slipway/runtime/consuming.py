@@ -37,7 +37,7 @@ from slipway.runtime.problems import invalid, problem_of
 log = get_logger()
 
 BUG_TRIES = 5
-"""How often a handler may break on the same message before it is parked."""
+"""How often a handler may break on the same message before it is put aside as a dead letter."""
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 
@@ -153,7 +153,7 @@ class Workbench:
         try:
             message = found.kind.model_validate_json(raw.data)
         except ValidationError as error:
-            return Verdict(settlement=Settlement.PARK, problem=invalid(error).to_problem())
+            return Verdict(settlement=Settlement.DEAD_LETTER, problem=invalid(error).to_problem())
         try:
             with using(delivery.call):
                 await found.handler(message, delivery)
@@ -171,7 +171,7 @@ class Workbench:
         problem = problem_of(error)
         settlement = SETTLEMENTS[problem.kind]
         if problem.kind is ProblemKind.INTERNAL and self._bugs_of(delivery.stream_sequence) >= BUG_TRIES:
-            settlement = Settlement.PARK
+            settlement = Settlement.DEAD_LETTER
         return Verdict(
             settlement=settlement,
             problem=problem,
@@ -188,7 +188,7 @@ class Workbench:
         match verdict.settlement:
             case Settlement.ACK:
                 await raw.ack()
-            case Settlement.PARK:
+            case Settlement.DEAD_LETTER:
                 await self._park_or_retry(raw, delivery, verdict)
             case Settlement.RETRY:
                 await raw.nak(delay=verdict.delay_seconds)

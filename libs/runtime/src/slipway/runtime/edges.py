@@ -13,7 +13,7 @@ class Settlement(StrEnum):
 
     ACK = "ack"
     """It is done; the bus forgets it."""
-    PARK = "park"
+    DEAD_LETTER = "dead-letter"
     """It can't be done; kept aside for an operator, with the reason, then acknowledged."""
     RETRY = "retry"
     """Not now; the bus gives it again after a delay."""
@@ -23,14 +23,14 @@ class Settlement(StrEnum):
 
 SETTLEMENTS: Mapping[ProblemKind, Settlement] = MappingProxyType(
     {
-        ProblemKind.REJECTED: Settlement.PARK,
-        ProblemKind.FAILED: Settlement.PARK,
+        ProblemKind.REJECTED: Settlement.DEAD_LETTER,
+        ProblemKind.FAILED: Settlement.DEAD_LETTER,
         ProblemKind.UNAVAILABLE: Settlement.RETRY,
         ProblemKind.INTERNAL: Settlement.RETRY,
         ProblemKind.SUPERSEDED: Settlement.LEAVE,
     }
 )
-"""A bug is retried a few times only: `consuming` parks it then."""
+"""A bug is retried a few times only: `consuming` makes it a dead letter then."""
 
 REASONS: Mapping[Reason, HTTPStatus] = MappingProxyType(
     {

@@ -20,7 +20,7 @@ from slipway.runtime.topology import (
     LIVE_PREFIX,
     LOCKS,
     LOOKS,
-    PARKED,
+    DEAD_LETTERS,
     READS,
 )
 from slipway.runtime.topology.mirror import MIRRORED
@@ -33,7 +33,7 @@ USERS = (*SERVICES, ADMIN, INTEGRATORS_ADMIN, INTEGRATOR)
 
 _WRITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "inventory": (f"$JS.API.STREAM.MSG.DELETE.{PARKED}",),
+        "inventory": (f"$JS.API.STREAM.MSG.DELETE.{DEAD_LETTERS}",),
         "monitor": (
             f"$KV.{LIVE}.>",
             f"$KV.{LOOKS}.>",
@@ -43,7 +43,7 @@ _WRITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "catalog": (f"$O.{BUNDLES}.>",),
     }
 )
-"""Which buckets a service may write; a lease is released by deleting its message, as is a parked one."""
+"""Which buckets a service may write; a lease is released by deleting its message, as is a dead letter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ def permissions_of(user: str) -> Permissions:
 def _published_by(service: str) -> Iterable[str]:
     yield from (kind.subject for kind, askers in ASKERS.items() if service in askers)
     yield from (kind.subject_filter() for kind, publishers in PUBLISHERS.items() if service in publishers)
-    yield f"slipway.v1.parked.{service}.>"
+    yield f"slipway.v1.dead-letter.{service}.>"
     yield from _WRITES.get(service, ())
     yield "$JS.API.INFO"
     yield "$JS.API.STREAM.INFO.*"

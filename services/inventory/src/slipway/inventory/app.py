@@ -2,24 +2,14 @@
 
 from pathlib import Path
 
-from slipway.contracts import (
-    bulk,
-    cluster_removal,
-    clusters,
-    configs,
-    containers,
-    guests,
-    job_logs,
-    jobs,
-    parked,
-    plans,
-)
+from slipway.contracts import bulk, cluster_removal, clusters, configs, containers, guests, job_logs, jobs, plans
+from slipway.contracts import dead_letters
 from slipway.inventory.credentials import Custody
 from slipway.inventory.handlers.batches import BatchHandlers
 from slipway.inventory.handlers.clusters import ClusterHandlers
 from slipway.inventory.handlers.containers import ContainerHandlers
 from slipway.inventory.handlers.jobs import JobHandlers
-from slipway.inventory.handlers.parked import ParkedHandlers
+from slipway.inventory.handlers.dead_letters import DeadLetterHandlers
 from slipway.inventory.handlers.plans import PlanHandlers
 from slipway.inventory.job_log_archive import JobLogArchiver
 from slipway.inventory.looks import Looks
@@ -121,10 +111,10 @@ def register(
         jobs=planned.of_jobs(planning),
         batches=planned.of_batches(planning, of_creations),
     )
-    of_parked = ParkedHandlers(bus, AuditStore(tables))
+    of_dead_letters = DeadLetterHandlers(bus, AuditStore(tables))
     bus.answer(plans.PlanJob, of_plans.plan)
-    bus.answer(parked.ReplayParked, of_parked.replay)
-    bus.answer(parked.DropParked, of_parked.drop)
+    bus.answer(dead_letters.ReplayDeadLetter, of_dead_letters.replay)
+    bus.answer(dead_letters.DropDeadLetter, of_dead_letters.drop)
     bus.answer(clusters.AddCluster, of_clusters.add)
     bus.answer(clusters.GetCluster, of_clusters.get)
     bus.answer(clusters.ListClusters, of_clusters.list)

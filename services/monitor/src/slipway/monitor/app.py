@@ -3,7 +3,7 @@
 from slipway.contracts.cluster_removal import ClusterRemoved
 from slipway.contracts.clusters import ClusterAdded, ClusterChanged, TestCluster
 from slipway.contracts.guests import DiscoverGuest
-from slipway.contracts.parked import HandleAgain
+from slipway.contracts.dead_letters import HandleAgain
 from slipway.monitor.access import Clusters
 from slipway.monitor.discovery import Discoverer
 from slipway.monitor.fleet import Fleet

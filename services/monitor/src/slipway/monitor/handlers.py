@@ -3,7 +3,7 @@
 from slipway.contracts.clusters import ClusterFacts, TestCluster
 from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.message import Done
-from slipway.contracts.parked import HandleAgain
+from slipway.contracts.dead_letters import HandleAgain
 from slipway.monitor.discovery import Discoverer
 from slipway.monitor.trial import Trial
 from slipway.runtime.bus import Bus

@@ -26,7 +26,7 @@ from slipway.runtime.settings import Duration, Settings
 
 COMMANDS = "COMMANDS"
 EVENTS = "EVENTS"
-PARKED = "PARKED"
+DEAD_LETTERS = "DEAD_LETTERS"
 ADVISORIES = "ADVISORIES"
 LIVE = "live"
 LOOKS = "looks"
@@ -60,7 +60,7 @@ class TopologySettings(Settings):
     commands_max_bytes: int = 64 * _MIB
     events_max_bytes: int = 2048 * _MIB
     """EVENTS refuses new messages when full: at 70 % the logs warn, from 85 % on no new job is accepted."""
-    parked_max_bytes: int = 64 * _MIB
+    dead_letters_max_bytes: int = 64 * _MIB
     advisories_max_bytes: int = 16 * _MIB
     """ADVISORIES is read by people: what the bus said of deliveries that were given up, 90 days of it."""
     live_max_bytes: int = 64 * _MIB
@@ -148,9 +148,9 @@ STREAMS = (
         },
     ),
     Stream(
-        name=PARKED,
-        subjects=("slipway.v1.parked.>",),
-        limit="parked_max_bytes",
+        name=DEAD_LETTERS,
+        subjects=("slipway.v1.dead-letter.>",),
+        limit="dead_letters_max_bytes",
         options={"max_age": EVENT_LIFETIME.total_seconds(), "allow_direct": True},
     ),
     Stream(
@@ -221,10 +221,10 @@ CONSUMERS = (
 
 READS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "gateway": (EVENTS, PARKED),
-        "inventory": (EVENTS, PARKED, f"KV_{LOOKS}"),
+        "gateway": (EVENTS, DEAD_LETTERS),
+        "inventory": (EVENTS, DEAD_LETTERS, f"KV_{LOOKS}"),
         "provisioner": (EVENTS, f"OBJ_{BUNDLES}"),
-        "monitor": (f"KV_{LIVE}", f"KV_{LOOKS}", f"KV_{LOCKS}", PARKED),
+        "monitor": (f"KV_{LIVE}", f"KV_{LOOKS}", f"KV_{LOCKS}", DEAD_LETTERS),
         "catalog": (f"OBJ_{BUNDLES}",),
     }
 )
@@ -235,7 +235,7 @@ _PREFIXES = {
     "slipway.v1.command.": COMMANDS,
     "slipway.v1.event.": EVENTS,
     "slipway.v1.state.": EVENTS,
-    "slipway.v1.parked.": PARKED,
+    "slipway.v1.dead-letter.": DEAD_LETTERS,
 }
 
 
@@ -262,6 +262,6 @@ def lifetime(message: Message) -> timedelta | None:
     return _LIFETIMES.get(message.subject.rpartition(".")[2], EVENT_LIFETIME)
 
 
-def parked_subject(service: str, durable: str) -> str:
+def dead_letter_subject(service: str, durable: str) -> str:
     """Name where a consumer's messages that can't be handled are kept."""
-    return f"slipway.v1.parked.{service}.{durable.removeprefix(service + '-')}"
+    return f"slipway.v1.dead-letter.{service}.{durable.removeprefix(service + '-')}"

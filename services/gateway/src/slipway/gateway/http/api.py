@@ -13,7 +13,7 @@ from slipway.gateway.http.clusters import clusters
 from slipway.gateway.http.containers import containers
 from slipway.gateway.http.jobs import jobs
 from slipway.gateway.http.kept import kept
-from slipway.gateway.http.parked import parked
+from slipway.gateway.http.dead_letters import dead_letters
 from slipway.gateway.http.session import session
 from slipway.gateway.http.templates import templates
 from slipway.gateway.http.texts import SaneTexts
@@ -62,7 +62,7 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bo
         clusters(bus, inventory),
         templates(bus),
         audit(bus),
-        parked(bus),
+        dead_letters(bus),
         session(auth, is_public_https=is_public_https),
         version(),
     )

@@ -1,4 +1,4 @@
-"""Parked messages: what a service could not handle, kept with its reason until someone decides."""
+"""dead letters: what a service could not handle, kept with its reason until someone decides."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,11 +10,11 @@ from slipway.contracts.message import Done, Moment, Query, Value
 from slipway.contracts.problems import Problem
 
 
-class ParkedMessage(Value):
+class DeadLetter(Value):
     """One message that was put aside."""
 
     id: int
-    """Its place in the stream `PARKED`."""
+    """Its place in the stream `DEAD_LETTERS`."""
     service: str
     """Whose handler could not do it."""
     consumer: str
@@ -37,34 +37,34 @@ class ParkedMessage(Value):
     """As text, known secrets masked."""
 
 
-class ParkedPage(Value):
+class DeadLetterPage(Value):
     """Some of them, oldest first, and where to go on."""
 
-    items: tuple[ParkedMessage, ...]
+    items: tuple[DeadLetter, ...]
     next: str | None = None
 
 
-class ReplayParked(Query[Done]):
-    """Have a parked message handled again; it is gone from the parked ones if that works. Audited.
+class ReplayDeadLetter(Query[Done]):
+    """Have a dead letter handled again; it is gone from the dead letters if that works. Audited.
 
     A command is said again and waits in its queue; an event is handled again by the service that could not.
     """
 
-    subject: ClassVar[str] = "slipway.v1.query.inventory.parked.replay"
+    subject: ClassVar[str] = "slipway.v1.query.inventory.dead-letter.replay"
     timeout: ClassVar[timedelta] = timedelta(seconds=15)
     message: int
 
 
-class DropParked(Query[Done]):
-    """Forget a parked message. Audited."""
+class DropDeadLetter(Query[Done]):
+    """Forget a dead letter. Audited."""
 
-    subject: ClassVar[str] = "slipway.v1.query.inventory.parked.drop"
+    subject: ClassVar[str] = "slipway.v1.query.inventory.dead-letter.drop"
     message: int
 
 
 class HandleAgain(Query[Done]):
     """Handle a parked event of yours again; only inventory asks."""
 
-    subject: ClassVar[str] = "slipway.v1.query.monitor.parked.handle"
+    subject: ClassVar[str] = "slipway.v1.query.monitor.dead-letter.handle"
     timeout: ClassVar[timedelta] = timedelta(seconds=10)
     message: int

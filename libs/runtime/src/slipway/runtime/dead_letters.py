@@ -1,6 +1,6 @@
 """Messages that were put aside: written by the bus's facade, read and removed here.
 
-A message is parked with all that is needed to handle it again: its body, its CloudEvents and call headers,
+A message is put aside as a dead letter with all that is needed to handle it again: its body, its CloudEvents and call headers,
 and where it came from. The stream's sequence is its id.
 """
 
@@ -11,38 +11,38 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from slipway.contracts.parked import ParkedMessage
+from slipway.contracts.dead_letters import DeadLetter
 from slipway.contracts.problems import NotFound, Problem
 from slipway.runtime import headers as h
 from slipway.runtime.consuming import Delivery
 from slipway.runtime.problems import BusUnavailable
 from slipway.runtime.redaction import clean
 from slipway.runtime.stored import StoredMessage, read_page
-from slipway.runtime.topology import PARKED
+from slipway.runtime.topology import DEAD_LETTERS
 
-ORIGIN = "Slipway-Parked-"
-SUBJECT = "slipway.v1.parked.>"
+ORIGIN = "Slipway-Dead-Letter-"
+SUBJECT = "slipway.v1.dead-letter.>"
 _KEPT = ("ce-", "slipway-", "traceparent", "content-type")
-"""What of a message's headers goes along when it is parked; the bus's own would be obeyed again."""
+"""What of a message's headers goes along when it is put aside as a dead letter; the bus's own would be obeyed again."""
 
 
-class ParkedNotFound(NotFound):
-    """There is no such parked message; it was handled again, dropped, or is too old."""
+class DeadLetterNotFound(NotFound):
+    """There is no such dead letter; it was handled again, dropped, or is too old."""
 
-    code = "parked.not-found"
+    code = "dead-letter.not-found"
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
-    """One parked message, with what it said."""
+class StoredDeadLetter:
+    """One dead letter, with what it said."""
 
-    told: ParkedMessage
+    told: DeadLetter
     payload: bytes
     headers: Mapping[str, str]
     """Those that it came with."""
 
 
-def parked_headers(raw: Msg, delivery: Delivery, durable: str, problem: Problem) -> dict[str, str]:
+def dead_letter_headers(raw: Msg, delivery: Delivery, durable: str, problem: Problem) -> dict[str, str]:
     """Write where a message that is put aside came from, and why it is."""
     kept = {name: value for name, value in (raw.headers or {}).items() if name.lower().startswith(_KEPT)}
     stream = raw.metadata.stream
@@ -58,40 +58,40 @@ def parked_headers(raw: Msg, delivery: Delivery, durable: str, problem: Problem)
     }
 
 
-async def parked_page(connection: Client, *, after: int, most: int) -> tuple[tuple[ParkedMessage, ...], int]:
-    """Give some parked messages after an id, oldest first, and how many more there are."""
-    page = await read_page(connection, PARKED, subject=SUBJECT, from_sequence=after + 1, most=most)
-    return tuple(_parked(each).told for each in page.messages), page.remaining
+async def dead_letter_page(connection: Client, *, after: int, most: int) -> tuple[tuple[DeadLetter, ...], int]:
+    """Give some dead letters after an id, oldest first, and how many more there are."""
+    page = await read_page(connection, DEAD_LETTERS, subject=SUBJECT, from_sequence=after + 1, most=most)
+    return tuple(_dead_letter(each).told for each in page.messages), page.remaining
 
 
-async def parked_message(connection: Client, message: int) -> Parked:
+async def dead_letter(connection: Client, message: int) -> StoredDeadLetter:
     """Give one, whole.
 
     Raises:
-        ParkedNotFound: if there is none of that id.
+        DeadLetterNotFound: if there is none of that id.
     """
-    page = await read_page(connection, PARKED, subject=SUBJECT, from_sequence=message, most=1)
+    page = await read_page(connection, DEAD_LETTERS, subject=SUBJECT, from_sequence=message, most=1)
     if not page.messages or page.messages[0].sequence != message:
-        raise ParkedNotFound(f"There is no parked message {message}; it was handled again or dropped.")
-    return _parked(page.messages[0])
+        raise DeadLetterNotFound(f"There is no dead letter {message}; it was handled again or dropped.")
+    return _dead_letter(page.messages[0])
 
 
-async def drop_parked(connection: Client, message: int) -> None:
+async def drop_dead_letter(connection: Client, message: int) -> None:
     """Remove one from the stream."""
     try:
-        await connection.jetstream().delete_msg(PARKED, message)
+        await connection.jetstream().delete_msg(DEAD_LETTERS, message)
     except (NatsError, TimeoutError) as error:
-        raise BusUnavailable("The bus did not remove a parked message.") from error
+        raise BusUnavailable("The bus did not remove a dead letter.") from error
 
 
-def whole(parked: Parked) -> ParkedMessage:
+def whole(parked: Parked) -> DeadLetter:
     """Give one as people see it: with headers and body, known secrets masked."""
-    body = str(clean(parked.payload.decode(errors="replace")))
-    headers = {name: str(clean(value)) for name, value in parked.headers.items()}
-    return parked.told.model_copy(update={"headers": headers, "body": body})
+    body = str(clean(letter.payload.decode(errors="replace")))
+    headers = {name: str(clean(value)) for name, value in letter.headers.items()}
+    return letter.told.model_copy(update={"headers": headers, "body": body})
 
 
-def _parked(message: StoredMessage) -> Parked:
+def _dead_letter(message: StoredMessage) -> StoredDeadLetter:
     _, _, _, service, short = message.subject.split(".", 4)
     durable = f"{service}-{short}"
     told = {
@@ -99,8 +99,8 @@ def _parked(message: StoredMessage) -> Parked:
         for name, value in message.headers.items()
         if name.startswith(ORIGIN)
     }
-    return Parked(
-        told=ParkedMessage(
+    return StoredDeadLetter(
+        told=DeadLetter(
             id=message.sequence,
             service=service,
             consumer=durable,

@@ -1,0 +1,40 @@
+"""`/api/v1/dead-letters`: what could not be handled."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from slipway.contracts.dead_letters import DropDeadLetter, DeadLetter, DeadLetterPage, ReplayDeadLetter
+from slipway.gateway.http.answers import Limit, NumberCursor, answer
+from slipway.runtime.bus import Bus
+from slipway.runtime.dead_letters import dead_letter, dead_letter_page, whole
+
+MessagePath = Annotated[int, Path(ge=1, le=2**53)]
+
+
+def dead_letters(bus: Bus) -> APIRouter:
+    """Give the routes of dead letters."""
+    api = APIRouter(tags=["dead_letters"])
+
+    @api.get("/dead-letters", response_model=DeadLetterPage)
+    async def list_dead_letters(limit: Limit = 100, cursor: NumberCursor = None) -> Response:
+        items, remaining = await dead_letter_page(bus.connection, after=int(cursor or 0), most=limit)
+        return answer(DeadLetterPage(items=items, next=str(items[-1].id) if items and remaining else None))
+
+    @api.get("/dead-letters/{message}", response_model=DeadLetter)
+    async def get_dead_letter(message: MessagePath) -> Response:
+        return answer(whole(await dead_letter(bus.connection, message)))
+
+    @api.post("/dead-letters/{message}/replay", status_code=HTTPStatus.NO_CONTENT)
+    async def replay(message: MessagePath) -> Response:
+        await bus.ask(ReplayDeadLetter(message=message))
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    @api.delete("/dead-letters/{message}", status_code=HTTPStatus.NO_CONTENT)
+    async def drop(message: MessagePath) -> Response:
+        await bus.ask(DropDeadLetter(message=message))
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    return api

@@ -1,0 +1,61 @@
+"""dead letters: handled again or dropped, and written down who asked for it."""
+
+import asyncio
+
+from nats.errors import Error as NatsError
+
+from slipway.contracts.message import Done
+from slipway.contracts.dead_letters import DropDeadLetter, HandleAgain, ReplayDeadLetter
+from slipway.inventory.store.audit import AuditStore
+from slipway.runtime import headers as h
+from slipway.runtime.bus import Bus
+from slipway.runtime.call import Call
+from slipway.runtime.ids import new_id
+from slipway.runtime.dead_letters import Parked, drop_dead_letter, dead_letter
+from slipway.runtime.problems import BusUnavailable
+from slipway.runtime.topology import COMMANDS
+
+SERVICE = "inventory"
+STORE_SECONDS = 5.0
+
+
+class DeadLetterHandlers:
+    """Does what an operator decides about dead letters."""
+
+    def __init__(self, bus: Bus, audit: AuditStore) -> None:
+        self._bus = bus
+        self._audit = audit
+
+    async def replay(self, query: ReplayDeadLetter, call: Call) -> Done:
+        """Have one handled again, then remove it."""
+        dead_letters = await dead_letter(self._bus.connection, query.message)
+        if dead_letters.told.stream == COMMANDS:
+            await self._say_again(dead_letters)
+        elif dead_letters.told.service == SERVICE:
+            await self._bus.handle_again(query.message)
+        else:
+            await self._bus.ask(HandleAgain(message=query.message))
+        await self._note(call, "dead-letter.replay", dead_letters)
+        await drop_dead_letter(self._bus.connection, query.message)
+        return Done()
+
+    async def drop(self, query: DropDeadLetter, call: Call) -> Done:
+        """Remove one."""
+        dead_letters = await dead_letter(self._bus.connection, query.message)
+        await self._note(call, "dead-letter.drop", dead_letters)
+        await drop_dead_letter(self._bus.connection, query.message)
+        return Done()
+
+    async def _say_again(self, dead_letters: Parked) -> None:
+        headers = {**dead_letters.headers, h.MESSAGE_ID: f"replay:{dead_letters.told.id}:{new_id()}"}
+        stored = await self._bus.publish_raw(dead_letters.told.subject, dead_letters.payload, headers)
+        try:
+            await asyncio.wait_for(stored, STORE_SECONDS)
+        except (NatsError, TimeoutError) as error:
+            raise BusUnavailable("The bus did not take the command again.") from error
+
+    async def _note(self, call: Call, action: str, dead_letters: Parked) -> None:
+        told = dead_letters.told
+        await self._audit.note(
+            call, action, f"dead_letters/{told.id}", subject=told.subject, message=told.message_id
+        )
