@@ -15,7 +15,7 @@ from slipway.runtime.problems import DatabaseUnavailable
 from slipway.runtime.roles import provision_databases
 
 SERVICES = ("gateway", "inventory", "catalog")
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 async def main() -> None:
@@ -27,10 +27,10 @@ async def main() -> None:
         for service in SERVICES
     }
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             await _provision(f"postgresql://postgres:{admin}@postgres/slipway", passwords)
     except TimeoutError:
-        sys.exit(f"PostgreSQL let nobody in for {PATIENCE_SECONDS} seconds; its own log says why.")
+        sys.exit(f"PostgreSQL let nobody in for {TIMEOUT_SECONDS} seconds; its own log says why.")
     print(f"{', '.join(SERVICES)} have their roles and schemas")
 
 

@@ -32,7 +32,7 @@ def violations(evidence: Evidence) -> Iterator[str]:
     """Hold everything against the model."""
     yield from _jobs(evidence)
     yield from _host(evidence)
-    yield from _presence(evidence)
+    yield from _host_check(evidence)
     yield from _tasks(evidence)
     for job in evidence.model.jobs.values():
         job_log = evidence.job_logs.get(job.id, ())
@@ -86,19 +86,19 @@ def _host(evidence: Evidence) -> Iterator[str]:
             yield f"container {each['vmid']} ({each.get('name')}, lock {each.get('lock')}) is an orphan"
 
 
-def _presence(evidence: Evidence) -> Iterator[str]:
+def _host_check(evidence: Evidence) -> Iterator[str]:
     known = {each["id"]: each for each in evidence.containers}
     there = {int(each["vmid"]): each for each in evidence.host if each.get("name") != FOREIGN}
     for each in evidence.model.containers.values():
         row = known.get(each.id)
         found = there.get(row["vmid"]) if row and row["lifecycle"] != "deleted" else None
-        if each.presence == "present" and found is None:
+        if each.host_check == "present" and found is None:
             yield f"{each.hostname} must exist, and does not: {row and row['lifecycle']}"
-        if each.presence == "absent" and found is not None:
+        if each.host_check == "absent" and found is not None:
             yield f"{each.hostname} was deleted, and is there"
         if found is not None and each.power is not None and found["status"] != each.power:
             yield f"{each.hostname} must be {each.power}, and is {found['status']}"
-        if found is not None and each.presence == "present":
+        if found is not None and each.host_check == "present":
             for key, value in each.config.items():
                 if found["config"].get(key) != value:
                     yield f"{each.hostname} must have {key} {value}, and has {found['config'].get(key)}"

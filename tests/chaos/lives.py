@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from chaos.model import Presence
+from chaos.model import HostCheck
 
 FIRST_CHOSEN = 7000
 """The lowest VMID that a person chooses; Slipway itself begins at 100."""
@@ -21,7 +21,7 @@ class Op:
     path: str
     """With `{container}` and `{job}` (the last one of this life)."""
     kind: str
-    leaves: Presence = "present"
+    leaves: HostCheck = "present"
     power: str | None = None
     """The container's status afterwards; `SAME` is what it was before."""
     must: str = "succeeded"

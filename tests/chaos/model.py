@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Presence = Literal["present", "absent", "unsure"]
+HostCheck = Literal["present", "absent", "unsure"]
 CANCELLED = "cancelled by someone"
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -67,7 +67,7 @@ class Container:
 
     id: str
     hostname: str
-    presence: Presence = "unsure"
+    host_check: HostCheck = "unsure"
     power: str | None = None
     """What its status must be at the end; None where that is not known."""
     config: dict[str, str | None] = field(default_factory=dict)

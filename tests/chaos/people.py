@@ -136,7 +136,7 @@ class Person:
         here = self._container
         if here is None:
             return
-        here.presence = "present" if job.must == "failed" else op.leaves
+        here.host_check = "present" if job.must == "failed" else op.leaves
         here.power = here.was = here.was if op.power == SAME else op.power
         here.config.update(op.sets)
         if op.keeps:
@@ -146,4 +146,4 @@ class Person:
 
     def _unsettle(self) -> None:
         if self._container is not None:
-            self._container.presence, self._container.power = "unsure", None
+            self._container.host_check, self._container.power = "unsure", None

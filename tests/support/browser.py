@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import ConsoleMessage, Error, Page, async_playwright, expect
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_PATIENCE_MS = 30_000
+_TIMEOUT_MS = 30_000
 
 
 @dataclass
@@ -47,8 +47,8 @@ async def browsing(address: str) -> AsyncIterator[Browsing]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         context = await browser.new_context(base_url=address)
-        context.set_default_timeout(_PATIENCE_MS)
-        expect.set_options(timeout=_PATIENCE_MS)
+        context.set_default_timeout(_TIMEOUT_MS)
+        expect.set_options(timeout=_TIMEOUT_MS)
         opened = Browsing(await context.new_page())
         opened.watch()
         try:

@@ -265,7 +265,7 @@ def status_of(record: RunRecord, step: str) -> str | None:
 
 @asynccontextmanager
 async def provisioner_on(
-    lab: Lab, make_bus: MakeBus, folder: Path, *, patience: timedelta = timedelta(seconds=20), **changes: Any
+    lab: Lab, make_bus: MakeBus, folder: Path, *, retry_budget: timedelta = timedelta(seconds=20), **changes: Any
 ) -> AsyncIterator[Ground]:
     """Have a worker that hears no cancel flag but through the record, unless it listens."""
     answers = Answers(lab, generate(folder / "keys"))
@@ -276,7 +276,7 @@ async def provisioner_on(
     hosts = Hosts(folder / "record")
     access = Access(bus, Sealer(settings), hosts)
     runs = Runs(bus)
-    worker = Worker(bus, runs, access, Bundles(bus), Sealer(settings), patience=patience, **changes)
+    worker = Worker(bus, runs, access, Bundles(bus), Sealer(settings), retry_budget=retry_budget, **changes)
     ground = Ground(lab, bus, answers, hosts, access, worker, runs)
     try:
         yield ground

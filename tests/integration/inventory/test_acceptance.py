@@ -17,7 +17,7 @@ from slipway.contracts.problems import Conflict, Forbidden, Invalid, NotFound, U
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS, register
-from slipway.inventory.credentials import Custody
+from slipway.inventory.secret_broker import SecretBroker
 from slipway.inventory.looks import Looks
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call, using
@@ -63,10 +63,10 @@ class World:
         own = self.keys.sealing_file(service)
         return Sealer(ServiceSettings(sealing_key_file=own, sealing_public_file=self.keys.public_file))
 
-    def register(self, bus: Bus, database: Database, custody: Custody) -> None:
+    def register(self, bus: Bus, database: Database, secret_broker: SecretBroker) -> None:
         """Register inventory's handlers; who wants looks to be heard of runs them."""
         self.looks = Looks(bus)
-        register(bus, database, custody, looks=self.looks)
+        register(bus, database, secret_broker, looks=self.looks)
 
     async def test(self, query: clusters.TestCluster, _call: Call) -> clusters.ClusterFacts:
         """Answer as monitor does."""
@@ -107,9 +107,9 @@ async def world(make_bus: MakeBus, databases: Databases, tmp_path: Path) -> Asyn
         database = Database(await databases.make("inventory", MIGRATIONS))
         stack.push_async_callback(database.dispose)
         made = World(keys=keys, tables=database, gateway=await make_bus("gateway"))
-        custody = Custody(made.sealer("inventory"), Vault(ring))
+        secret_broker = SecretBroker(made.sealer("inventory"), Vault(ring))
         await make_bus("monitor", lambda bus: bus.answer(clusters.TestCluster, made.test))
-        made.inventory = await make_bus("inventory", lambda bus: made.register(bus, database, custody))
+        made.inventory = await make_bus("inventory", lambda bus: made.register(bus, database, secret_broker))
         yield made
         await made.inventory.drain()
 

@@ -26,10 +26,10 @@ from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
 from slipway.inventory.domain.lives import KEEPING, REMOVES
 from slipway.inventory.queueing import Limits
-from slipway.inventory.store.absence import AbsenceStore
+from slipway.inventory.store.removal import AbsenceStore
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.clusters import ClusterStore
-from slipway.inventory.store.intake import Intake
+from slipway.inventory.store.enqueuer import JobEnqueuer
 from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.making import Creation
 from slipway.inventory.store.observing import ObservationStore
@@ -104,7 +104,7 @@ class Claims(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         queue = Queue(self.database, LIMITS)
-        self.acceptance = AcceptanceStore(self.database, Intake(queue))
+        self.acceptance = AcceptanceStore(self.database, JobEnqueuer(queue))
         self.jobs = JobStore(self.database, queue)
         self.vmids = VmidStore(self.database)
         self.absence = AbsenceStore(self.database)

@@ -16,9 +16,9 @@ from slipway.contracts.clusters import ChangeClusterAccess, Cluster, ClusterFact
 from slipway.contracts.problems import Conflict, Invalid, NotFound
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS, register
-from slipway.inventory.credentials import Custody
+from slipway.inventory.secret_broker import SecretBroker
 from slipway.inventory.looks import Looks
-from slipway.inventory.presence import Presence
+from slipway.inventory.host_check import HostCheck
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call, using
 from slipway.runtime.database import Database
@@ -56,7 +56,7 @@ class World:
     identities: dict[str, str | None] = field(default_factory=dict)
     """What is found at an endpoint; `HOME` elsewhere."""
     tested: list[clusters.TestCluster] = field(default_factory=list)
-    presence: Presence = field(init=False)
+    host_check: HostCheck = field(init=False)
 
     def sealer(self, service: str) -> Sealer:
         """Seal and open as a service does."""
@@ -124,12 +124,12 @@ async def world(make_bus: MakeBus, databases: Databases, tmp_path: Path) -> Asyn
         database = Database(await databases.make("inventory", MIGRATIONS))
         stack.push_async_callback(database.dispose)
         made = World(keys=generate(tmp_path / "keys"), tables=database, gateway=await make_bus("gateway"))
-        custody = Custody(made.sealer("inventory"), Vault(ring))
+        secret_broker = SecretBroker(made.sealer("inventory"), Vault(ring))
         await make_bus("monitor", lambda bus: bus.answer(clusters.TestCluster, made.test))
         await make_bus("provisioner", lambda bus: bus.answer(kept.GetGuard, made.guard))
 
         def inventory(bus: Bus) -> None:
-            made.presence = register(bus, database, custody, looks=Looks(bus))
+            made.host_check = register(bus, database, secret_broker, looks=Looks(bus))
 
         running = await make_bus("inventory", inventory)
         yield made
@@ -267,7 +267,7 @@ async def test_a_removed_cluster_leaves_no_secret_and_frees_its_name(world: Worl
         await world.gateway.ask(clusters.GetCluster(cluster=home.id))
     with pytest.raises(NotFound):
         await world.gateway.ask(clusters.GetClusterAccess(cluster=home.id, seal_to="monitor"))
-    await world.presence.look()
+    await world.host_check.look()
     assert (await world.container(accepted)).is_forgotten
     world.identities = {"https://third:8006": OTHER}
     assert (await world.add("home", "https://third:8006")).id != home.id
@@ -281,7 +281,7 @@ async def test_a_cluster_that_is_added_again_brings_its_containers_back(world: W
     await world.remove("home")
 
     back = await world.add("lab", "https://10.0.0.2")
-    await world.presence.look()
+    await world.host_check.look()
 
     container = await world.container(accepted)
     assert (back.id, back.name) == (home.id, "lab")

@@ -15,7 +15,7 @@ from slipway.contracts.problems import Conflict, Problem
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
-from slipway.inventory.store.absence import AbsenceStore
+from slipway.inventory.store.removal import AbsenceStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.observing import ObservationStore

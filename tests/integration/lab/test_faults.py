@@ -70,7 +70,7 @@ async def test_lost_answer_has_its_effect(tmp_path: Path) -> None:
 
 
 async def test_slow_answer_is_slow(tmp_path: Path) -> None:
-    """A client with less patience gives up."""
+    """A client with less timeout gives up."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
         lab.faults.order(SlowAnswer(path="/version", seconds=5))
         with pytest.raises(httpx.ReadTimeout):

@@ -101,13 +101,13 @@ async def test_next_guest_fails_anew(tmp_path: Path) -> None:
     assert codes == [100, 0, 100, 0]
 
 
-@pytest.mark.parametrize(("patience", "code"), [(0, 100), (60, 0)])
-async def test_dpkg_is_locked(tmp_path: Path, patience: int, code: int) -> None:
+@pytest.mark.parametrize(("timeout", "code"), [(0, 100), (60, 0)])
+async def test_dpkg_is_locked(tmp_path: Path, timeout: int, code: int) -> None:
     """Who does not wait fails, who waits is served once the other is done."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client, ssh_client(lab) as shell:
         await started(client, lab)
         lab.faults.order(AptLocked(lock="dpkg", seconds=3))
-        done: asyncssh.SSHCompletedProcess = await shell.run(INSTALL.format(patience))
+        done: asyncssh.SSHCompletedProcess = await shell.run(INSTALL.format(timeout))
 
     assert done.exit_status == code
     assert "/var/lib/dpkg/lock-frontend" in f"{done.stdout!s}{done.stderr!s}"

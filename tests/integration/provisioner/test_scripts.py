@@ -18,8 +18,8 @@ from support.waiting import processes_of, until
 
 @pytest.fixture
 async def impatient(lab: Lab, make_bus: MakeBus, tmp_path: Path) -> AsyncIterator[Ground]:
-    """A worker whose patience is shorter than a script's life."""
-    async with provisioner_on(lab, make_bus, tmp_path, patience=timedelta(seconds=3)) as ground:
+    """A worker whose retry_budget is shorter than a script's life."""
+    async with provisioner_on(lab, make_bus, tmp_path, retry_budget=timedelta(seconds=3)) as ground:
         yield ground
 
 

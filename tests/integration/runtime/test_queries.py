@@ -19,7 +19,7 @@ from support.nats import MakeBus
 from support.words import Change, Echo, Echoed
 
 # How long an asker would wait where the test is that it need not.
-PATIENCE = timedelta(seconds=20)
+TIMEOUT = timedelta(seconds=20)
 
 
 async def echo(query: Echo, call: Call) -> Echoed:
@@ -63,11 +63,11 @@ async def test_trap_06_a_bug_is_answered_at_once_and_tells_nothing(make_bus: Mak
     started = time.monotonic()
 
     with pytest.raises(SlipwayError) as caught:
-        await gateway.ask(Echo(text=""), timeout=PATIENCE)
+        await gateway.ask(Echo(text=""), timeout=TIMEOUT)
 
     assert caught.value.kind is ProblemKind.INTERNAL
     assert "secret inner detail" not in str(caught.value)
-    assert time.monotonic() - started < PATIENCE.seconds / 2
+    assert time.monotonic() - started < TIMEOUT.seconds / 2
 
 
 async def test_trap_06_a_body_that_is_no_query_is_answered(make_bus: MakeBus) -> None:
@@ -102,9 +102,9 @@ async def test_nobody_there_is_known_at_once(make_bus: MakeBus) -> None:
     started = time.monotonic()
 
     with pytest.raises(ServiceUnavailable):
-        await gateway.ask(Echo(text=""), timeout=PATIENCE)
+        await gateway.ask(Echo(text=""), timeout=TIMEOUT)
 
-    assert time.monotonic() - started < PATIENCE.seconds / 2
+    assert time.monotonic() - started < TIMEOUT.seconds / 2
 
 
 async def test_trap_07_queries_of_one_subject_run_side_by_side(make_bus: MakeBus) -> None:
@@ -118,7 +118,7 @@ async def test_trap_07_queries_of_one_subject_run_side_by_side(make_bus: MakeBus
     gateway = await make_bus("gateway")
     started = time.monotonic()
 
-    await asyncio.gather(*(gateway.ask(Echo(text=str(number)), timeout=PATIENCE) for number in range(20)))
+    await asyncio.gather(*(gateway.ask(Echo(text=str(number)), timeout=TIMEOUT) for number in range(20)))
 
     assert time.monotonic() - started < 4
 

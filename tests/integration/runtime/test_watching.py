@@ -131,7 +131,7 @@ async def test_a_bucket_that_is_gone_shows_within_seconds(
 async def test_a_heartbeat_too_slow_for_the_bus_is_said_once(
     make_bus: MakeBus, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The consumers have their patience from `topology apply`, which may have been told another."""
+    """The consumers have their timeout from `topology apply`, which may have been told another."""
     logs.configure("provisioner", LogSettings())
     provisioner = await make_bus("provisioner", Worker().register, heartbeat=2)
 

@@ -94,9 +94,9 @@ def test_node_in_maintenance_is_the_last_choice() -> None:
     """A creation goes elsewhere; where there is no other, or if it is wanted there, it waits."""
     nodes = [node("a", free=5), node("b", free=9)]
 
-    assert choose_node(None, nodes, resting={"b"}).node == "a"
-    assert choose_node(None, nodes, resting={"a", "b"}).node == "b"
-    assert choose_node("b", nodes, resting={"b"}).node == "b"
+    assert choose_node(None, nodes, in_maintenance={"b"}).node == "a"
+    assert choose_node(None, nodes, in_maintenance={"a", "b"}).node == "b"
+    assert choose_node("b", nodes, in_maintenance={"b"}).node == "b"
 
 
 def test_unknown_node_is_told_with_the_known_ones() -> None:

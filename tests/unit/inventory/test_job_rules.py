@@ -15,7 +15,7 @@ from slipway.inventory.job_rules import (
     ContainerProtected,
     JobInvalid,
     Known,
-    NodeResting,
+    NodeInMaintenance,
     check,
     check_against,
 )
@@ -172,14 +172,14 @@ def test_a_move_needs_the_facts_of_the_cluster() -> None:
 
 def test_nothing_moves_to_a_node_in_maintenance() -> None:
     """It is refused by name; a copy waits there, and one that is there already has nothing to do."""
-    resting = known(resting=("pve1", "pve2"))
+    in_maintenance = known(in_maintenance=("pve1", "pve2"))
 
-    error = refused(JobKind.MIGRATE, resting, target_node="pve2")
+    error = refused(JobKind.MIGRATE, in_maintenance, target_node="pve2")
 
-    assert isinstance(error, NodeResting)
+    assert isinstance(error, NodeInMaintenance)
     assert [each.field for each in error.errors] == ["args.target_node"]
-    assert refused(JobKind.CLONE, resting, hostname="a", target_node="pve2") is None
-    assert refused(JobKind.MIGRATE, resting, target_node="pve1") is None
+    assert refused(JobKind.CLONE, in_maintenance, hostname="a", target_node="pve2") is None
+    assert refused(JobKind.MIGRATE, in_maintenance, target_node="pve1") is None
 
 
 def test_a_move_may_name_the_storage_of_the_disks() -> None:

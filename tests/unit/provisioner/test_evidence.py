@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from slipway.contracts.problems import FieldError, Problem
-from slipway.provisioner.aftermath import with_evidence
+from slipway.provisioner.failure_policy import with_evidence
 from slipway.proxmox.errors import PctFailed
 
 UPID = "UPID:pve1:000006AF:0002EAD7:6B03A7B0:vzdump:202:root@pam:"

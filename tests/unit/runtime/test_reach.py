@@ -3,13 +3,13 @@
 import pytest
 from pydantic import ValidationError
 
-from slipway.runtime.reach import NONE, ReachSettings, is_below
+from slipway.runtime.host_access import NONE, HostAccessSettings, is_below
 from slipway.runtime.settings import explain
 
 
 def test_nothing_is_allowed_unless_said() -> None:
     """The default opens nothing."""
-    assert ReachSettings().reach == NONE
+    assert HostAccessSettings().reach == NONE
 
 
 def test_paths_are_separated_by_colons(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,7 +17,7 @@ def test_paths_are_separated_by_colons(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIPWAY_RESTRICTED_KEYS", "true")
     monkeypatch.setenv("SLIPWAY_BIND_MOUNT_PATHS", "/srv/media/://data//www")
 
-    reach = ReachSettings().reach
+    reach = HostAccessSettings().reach
 
     assert (reach.is_allowed, reach.paths) == (True, ("/srv/media", "/data/www"))
 
@@ -28,7 +28,7 @@ def test_a_path_that_is_not_plain_is_refused(monkeypatch: pytest.MonkeyPatch, pa
     monkeypatch.setenv("SLIPWAY_BIND_MOUNT_PATHS", paths)
 
     with pytest.raises(ValidationError) as refused:
-        ReachSettings()
+        HostAccessSettings()
 
     assert "absolute path" in "".join(explain(refused.value))
 

@@ -51,7 +51,7 @@ def test_a_duration_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch, te
 
 
 @pytest.mark.parametrize(("name", "value"), [("HEARTBEAT", "60"), ("ACK_WAIT", "9")])
-def test_three_heartbeats_fit_into_the_patience_of_the_bus(
+def test_three_heartbeats_fit_into_the_timeout_of_the_bus(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     """Else the bus gives running work to a second worker."""

@@ -16,7 +16,7 @@ from slipway.contracts.values import JobKind, Lifecycle, OnFailure, Sealed
 LONGEST_SELECTION = 4000
 MOST_ITEMS = 1000
 MOST_LIKE_ONE = 100
-_PATIENCE = timedelta(seconds=20)
+_TIMEOUT = timedelta(seconds=20)
 
 
 class BatchAccepted(Value):
@@ -57,7 +57,7 @@ class RequestBatch(Query[BatchAccepted]):
     """Do the same with every container of a selection: one parent, a job for each."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.batch.request"
-    timeout: ClassVar[timedelta] = _PATIENCE
+    timeout: ClassVar[timedelta] = _TIMEOUT
     kind: JobKind
     selection: str = Field(max_length=LONGEST_SELECTION)
     """`101,105-110,tag:prod`: a comma adds, a `+` narrows."""
@@ -71,7 +71,7 @@ class PlanBatch(Query[BatchPlan]):
     """What a batch would do, without doing it."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.batch.plan"
-    timeout: ClassVar[timedelta] = _PATIENCE
+    timeout: ClassVar[timedelta] = _TIMEOUT
     kind: JobKind
     selection: str = Field(max_length=LONGEST_SELECTION)
     args: JobArgs = JobArgs()
@@ -81,7 +81,7 @@ class CreateContainers(Query[BatchAccepted]):
     """Create several like this one: `NAME-1`, `NAME-2`, ... with secrets of their own."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.batch.create"
-    timeout: ClassVar[timedelta] = _PATIENCE
+    timeout: ClassVar[timedelta] = _TIMEOUT
     spec: ContainerSpec
     count: int = Field(ge=1, le=MOST_LIKE_ONE)
     password: Sealed | None = None
@@ -93,7 +93,7 @@ class RetryBatch(Query[BatchAccepted]):
     """Do the items of an ended batch again that failed or were cancelled: a new batch."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.batch.retry"
-    timeout: ClassVar[timedelta] = _PATIENCE
+    timeout: ClassVar[timedelta] = _TIMEOUT
     job: Id
     plan: str | None = None
     """The hash of the plan that was shown; what destroys needs it, as in `RequestBatch`."""
@@ -103,7 +103,7 @@ class PlanBatchRetry(Query[BatchPlan]):
     """What a second try of a batch would do, without doing it."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.batch.plan-retry"
-    timeout: ClassVar[timedelta] = _PATIENCE
+    timeout: ClassVar[timedelta] = _TIMEOUT
     job: Id
 
 
@@ -111,7 +111,7 @@ class PlanBatchCancel(Query[BatchPlan]):
     """Which items the cancel of a batch would end, without ending them."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.batch.plan-cancel"
-    timeout: ClassVar[timedelta] = _PATIENCE
+    timeout: ClassVar[timedelta] = _TIMEOUT
     job: Id
     destroys: bool = False
     """As in `RequestCancel`: a batch refuses it."""

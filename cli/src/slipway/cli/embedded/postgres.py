@@ -20,7 +20,7 @@ from slipway.cli.embedded.shared import own_folder, reachable
 
 DATABASE = "slipway"
 ADMIN = "postgres"
-_PATIENCE = {"PGCONNECT_TIMEOUT": "5"}
+_CONNECT_TIMEOUT = {"PGCONNECT_TIMEOUT": "5"}
 _PROGRAM_SECONDS = 120
 
 
@@ -129,7 +129,7 @@ class EmbeddedPostgres:
     def _psql(self, database: str, statement: str) -> str:
         password = self._password_file.read_text(encoding="utf-8").strip()
         options = ("-h", "127.0.0.1", "-p", str(self._port), "-U", ADMIN, "-d", database)
-        environment = {"PGPASSWORD": password, **_PATIENCE}
+        environment = {"PGPASSWORD": password, **_CONNECT_TIMEOUT}
         return self._run(self._programs / "psql", *options, "-XtAqc", statement, environment=environment)
 
     def _run(self, *command: str | Path, environment: dict[str, str] | None = None) -> str:

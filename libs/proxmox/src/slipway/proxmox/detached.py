@@ -138,7 +138,7 @@ class Detached:
     ) -> Absent | Running | Exited:
         """Ask its process group to end, kill it after the grace; returns how it stands then."""
         seconds = max(0, round(grace.total_seconds()))
-        return _settled(await self._ask("cancel", key, str(seconds), patience=grace))
+        return _settled(await self._ask("cancel", key, str(seconds), extra=grace))
 
     async def forget(self, key: str) -> Absent | Running:
         """Remove its state and output; work that runs is left alone."""
@@ -183,14 +183,14 @@ class Detached:
         await reading.finish()
 
     async def _ask(
-        self, verb: str, key: str, *arguments: str, stdin: bytes = b"", patience: timedelta = timedelta()
+        self, verb: str, key: str, *arguments: str, stdin: bytes = b"", extra: timedelta = timedelta()
     ) -> State:
         done = await self._pct.script(
             self._vmid,
             guest_script("state", verb),
             (self._folder(key), *arguments),
             stdin=stdin,
-            timeout=_LOOK_TIMEOUT + patience,
+            timeout=_LOOK_TIMEOUT + extra,
         )
         word, _, code = (done.stdout.splitlines() or [""])[-1].partition(" ")
         states: dict[str, State] = {"absent": Absent(), "running": Running(), "started": Started()}

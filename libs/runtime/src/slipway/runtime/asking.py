@@ -16,7 +16,7 @@ from slipway.contracts.problems import Problem, TooLarge, Unavailable, to_error
 from slipway.runtime import clock, metrics
 from slipway.runtime import headers as h
 from slipway.runtime.call import Call, current
-from slipway.runtime.connection import reach
+from slipway.runtime.connection import wait_until_connected
 from slipway.runtime.problems import BusUnavailable, DeadlineExceeded, ServiceUnavailable
 
 GRACE_SECONDS = 0.25
@@ -84,7 +84,7 @@ class Asker:
     async def _refuse_if_away(self) -> None:
         """Raise `BusUnavailable` unless the bus itself answers: silence is not the service's fault then."""
         try:
-            await reach(self._broker.connection, within_seconds=REACH_SECONDS)
+            await wait_until_connected(self._broker.connection, within_seconds=REACH_SECONDS)
         except (NatsError, OSError, TimeoutError) as error:
             raise BusUnavailable("The message bus does not answer.") from error
 

@@ -24,7 +24,7 @@ from slipway.contracts.problems import Problem, Unavailable
 from slipway.runtime import headers as h
 from slipway.runtime.answering import AnsweredSubject, QueryHandler, raw_body
 from slipway.runtime.asking import Asker
-from slipway.runtime.connection import inbox_prefix, make_broker, reach
+from slipway.runtime.connection import inbox_prefix, make_broker, wait_until_connected
 from slipway.runtime.consuming import Delivery, MessageHandler, Registration, Workbench
 from slipway.runtime.logs import get_logger
 from slipway.runtime.pacing import PacedSubscription
@@ -117,20 +117,20 @@ class Bus:
             ),
         )
 
-    async def reach(self) -> None:
+    async def connect(self) -> None:
         """Connect and wait until the topology is there; take no work."""
-        await self._persist(self._connect)
-        await self._persist(self._watch.verify)
+        await self._retry_until_available(self._connect)
+        await self._retry_until_available(self._watch.verify)
         self._is_usable = True
 
     async def start(self) -> None:
         """Connect, wait until the topology is there, and begin to answer and to consume."""
-        await self._persist(self._connect)
-        await self._persist(self._watch.verify)
-        await self._persist(self._begin)
+        await self._retry_until_available(self._connect)
+        await self._retry_until_available(self._watch.verify)
+        await self._retry_until_available(self._begin)
         with contextlib.suppress(NatsError, OSError, TimeoutError):
             # Whoever asks from now on is heard: the server knows the subscriptions.
-            await reach(self.connection, within_seconds=2)
+            await wait_until_connected(self.connection, within_seconds=2)
         with contextlib.suppress(NatsError, OSError, TimeoutError):
             await self._watch.measure()
         self._is_usable = True
@@ -153,7 +153,7 @@ class Bus:
         if not self._is_usable:
             raise BusUnavailable("The bus is not connected, or its topology is missing.")
         try:
-            await reach(self.connection, within_seconds=2)
+            await wait_until_connected(self.connection, within_seconds=2)
         except (NatsError, OSError, TimeoutError) as error:
             raise BusUnavailable("The bus does not answer.") from error
         if not self.connection.is_connected:
@@ -300,7 +300,7 @@ class Bus:
         for puller in self._pullers:
             puller.subscription = PacedSubscription(puller.subscription)
 
-    async def _persist(self, attempt: Callable[[], Any]) -> None:
+    async def _retry_until_available(self, attempt: Callable[[], Any]) -> None:
         delay = 0.2
         while True:
             try:

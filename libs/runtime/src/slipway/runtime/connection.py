@@ -28,7 +28,7 @@ def inbox_prefix(service: str) -> str:
     return f"_INBOX_{service}"
 
 
-async def reach(connection: Client, *, within_seconds: float) -> None:
+async def wait_until_connected(connection: Client, *, within_seconds: float) -> None:
     """Return once the server has answered: it has heard all that was said on this connection before.
 
     Never by the client's own `flush`: after one that ran out of time, the late answer ends the client's

@@ -81,7 +81,7 @@ async def check(service: Service) -> int:
     health = HealthApp(service.settings, service.pings, behind=None)
     try:
         async with asyncio.timeout(10):
-            await service.bus.reach()
+            await service.bus.connect()
     except TimeoutError:
         log.warning("bus did not get ready within 10 seconds")
     missing = await health.missing()

@@ -117,7 +117,7 @@ class Service:
 
     async def _start(self) -> list[asyncio.Task[None]]:
         for act in self._on_start:
-            await _persist(act)
+            await _retry_until_available(act)
         await self.bus.start()
         running = [
             asyncio.create_task(_supervised(name, work), name=name) for name, work in self._background.items()
@@ -157,7 +157,7 @@ async def _supervised(name: str, work: Work) -> None:
         delay = min(delay * 2, longest)
 
 
-async def _persist(act: Work) -> None:
+async def _retry_until_available(act: Work) -> None:
     delay = FIRST_DELAY_SECONDS
     while True:
         try:

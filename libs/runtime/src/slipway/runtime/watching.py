@@ -97,7 +97,7 @@ class Watch:
             known = await bus.consumer_info(consumer(durable).stream, durable)
             metrics.consumer_pending.labels(durable).set(known.num_pending or 0)
             metrics.consumer_redelivered.labels(durable).set(known.num_redelivered or 0)
-            self._note_patience(durable, known.config.ack_wait or 0.0)
+            self._note_ack_wait(durable, known.config.ack_wait or 0.0)
         for stream in streams_of(self._service):
             self._note_fill(stream, await bus.stream_info(stream))
 
@@ -138,7 +138,7 @@ class Watch:
             }
         return {}
 
-    def _note_patience(self, durable: str, ack_wait: float) -> None:
+    def _note_ack_wait(self, durable: str, ack_wait: float) -> None:
         if 3 * self._heartbeat_seconds > ack_wait and durable not in self._impatient:
             self._impatient.add(durable)
             log.error(

@@ -11,7 +11,7 @@ from slipway.gateway.relay import Relay
 from slipway.gateway.replay import Replay
 from slipway.gateway.settings import GatewaySettings
 from slipway.gateway.store import SessionStore
-from slipway.gateway.stream import EventStreams, Patience
+from slipway.gateway.stream import EventStreams, StreamTimeouts
 from slipway.runtime import database
 from slipway.runtime.bus import Bus
 from slipway.runtime.database import Database
@@ -33,8 +33,8 @@ def assemble(settings: GatewaySettings) -> Service:
     auth = Auth(settings.bootstrap_token_file, SessionStore(tables), settings.session_lifetime)
     relay = Relay(bus, most_viewers=settings.most_viewers)
     service = Service("gateway", settings, bus)
-    patience = Patience(heartbeat=settings.heartbeat_comments, grace=settings.slow_viewer_grace)
-    streams = EventStreams(relay, Replay(relay, bus), service.stopping, patience)
+    timeouts = StreamTimeouts(heartbeat=settings.heartbeat_comments, grace=settings.slow_viewer_grace)
+    streams = EventStreams(relay, Replay(relay, bus), service.stopping, timeouts)
     is_https = settings.public_url.startswith("https://")
     api = build_api(bus, Inventory(bus, Sealer(settings)), auth, is_public_https=is_https)
     service.app = Front(bus, api, streams, auth, body_within=settings.request_timeout)

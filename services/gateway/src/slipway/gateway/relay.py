@@ -25,7 +25,7 @@ from prometheus_client import Counter, Gauge
 
 from slipway.contracts.problems import Unavailable
 from slipway.runtime.bus import Bus
-from slipway.runtime.connection import reach
+from slipway.runtime.connection import wait_until_connected
 from slipway.runtime.logs import get_logger
 from slipway.runtime.metrics import REGISTRY
 from slipway.runtime.problems import BusUnavailable
@@ -199,7 +199,7 @@ class Relay:
         connection = self._bus.connection
         listening = await connection.subscribe(f"{LIVE_PREFIX}{EVERYTHING}", cb=self._arrived)
         try:
-            await reach(connection, within_seconds=5)
+            await wait_until_connected(connection, within_seconds=5)
             await self._look()
             self.attached.set()
             while True:

@@ -45,7 +45,7 @@ MayLook = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class StreamTimeouts:
     """How long a stream waits for what."""
 
     heartbeat: timedelta
@@ -57,11 +57,11 @@ class Patience:
 class EventStreams:
     """Opens streams."""
 
-    def __init__(self, relay: Relay, replay: Replay, stopping: asyncio.Event, patience: Patience) -> None:
+    def __init__(self, relay: Relay, replay: Replay, stopping: asyncio.Event, timeouts: StreamTimeouts) -> None:
         self._relay = relay
         self._replay = replay
         self._stopping = stopping
-        self._patience = patience
+        self._timeouts = timeouts
 
     async def serve(
         self,
@@ -120,7 +120,7 @@ class EventStreams:
         self, send: Send, viewer: Viewer, seen: int, lasts: timedelta | None, may_look: MayLook
     ) -> None:
         """Send what comes until the log is over, too much waits, or the viewer may look no longer."""
-        pause = self._patience.heartbeat.total_seconds()
+        pause = self._timeouts.heartbeat.total_seconds()
         clock = asyncio.get_running_loop().time
         asked_at = began_at = clock()
         while lasts is None or clock() - began_at < lasts.total_seconds():
@@ -150,7 +150,7 @@ class EventStreams:
         try:
             await asyncio.wait({writing, gone, stop, dropped}, return_when=asyncio.FIRST_COMPLETED)
             if dropped.done():
-                grace = self._patience.grace.total_seconds()
+                grace = self._timeouts.grace.total_seconds()
                 await asyncio.wait({writing, gone, stop}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
         finally:
             is_cut = not writing.done() and not gone.done()

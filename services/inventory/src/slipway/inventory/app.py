@@ -4,7 +4,7 @@ from pathlib import Path
 
 from slipway.contracts import bulk, cluster_removal, clusters, configs, containers, guests, job_logs, jobs, plans
 from slipway.contracts import dead_letters
-from slipway.inventory.credentials import Custody
+from slipway.inventory.secret_broker import SecretBroker
 from slipway.inventory.handlers.batches import BatchHandlers
 from slipway.inventory.handlers.clusters import ClusterHandlers
 from slipway.inventory.handlers.containers import ContainerHandlers
@@ -13,13 +13,13 @@ from slipway.inventory.handlers.dead_letters import DeadLetterHandlers
 from slipway.inventory.handlers.plans import PlanHandlers
 from slipway.inventory.job_log_archive import JobLogArchiver
 from slipway.inventory.looks import Looks
-from slipway.inventory.presence import PlanningPresence, Presence
+from slipway.inventory.host_check import PlanningHostCheck, HostCheck
 from slipway.inventory.queueing import Limits
 from slipway.inventory.records import Records
 from slipway.inventory.resealing import Resealing
 from slipway.inventory.retention import Retention
 from slipway.inventory.settings import InventorySettings
-from slipway.inventory.store.absence import AbsenceStore
+from slipway.inventory.store.removal import RemovalStore
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.batch_retry import BatchRetries
@@ -31,7 +31,7 @@ from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.configs import ConfigStore
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.copying import CopyStore
-from slipway.inventory.store.intake import Intake, PlanningIntake
+from slipway.inventory.store.enqueuer import JobEnqueuer, PlanningEnqueuer
 from slipway.inventory.store.job_logs import JobLogStore
 from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.observing import ObservationStore
@@ -43,7 +43,7 @@ from slipway.runtime import database
 from slipway.runtime.bus import Bus
 from slipway.runtime.database import Database
 from slipway.runtime.outbox import Outbox
-from slipway.runtime.reach import NONE, Reach
+from slipway.runtime.host_access import NONE, HostAccessPolicy
 from slipway.runtime.sealing import Sealer
 from slipway.runtime.service import Service
 from slipway.runtime.vault import KeyRing, Vault
@@ -57,18 +57,18 @@ def build() -> Service:
     settings = InventorySettings()
     bus = Bus(settings, service="inventory")
     tables = Database(settings)
-    custody = Custody(Sealer(settings), Vault(KeyRing.from_file(settings.key_ring_file)))
+    secret_broker = SecretBroker(Sealer(settings), Vault(KeyRing.from_file(settings.key_ring_file)))
     limits = Limits(jobs=settings.node_jobs, creations=settings.node_creations)
     looks = Looks(bus)
-    presence = register(bus, tables, custody, limits, settings.reach, looks=looks)
+    host_check = register(bus, tables, secret_broker, limits, settings.host_access, looks=looks)
     service = Service("inventory", settings, bus)
     service.ping("postgres", tables.ping)
     service.background("outbox", Outbox(tables, bus).run)
     service.background("logs", JobLogArchiver(bus, JobLogStore(tables)).run)
     old = Retention(RetentionStore(tables), jobs=settings.job_retention, audit=settings.audit_retention)
     service.background("retention", old.run)
-    service.background("resealing", Resealing(ResealingStore(tables), custody.vault).run)
-    service.background("forgotten", presence.run)
+    service.background("resealing", Resealing(ResealingStore(tables), secret_broker.vault).run)
+    service.background("forgotten", host_check.run)
     service.background("looks", looks.run)
     service.on_stop(tables.dispose)
     return service
@@ -77,15 +77,15 @@ def build() -> Service:
 def register(
     bus: Bus,
     tables: Database,
-    custody: Custody,
+    secret_broker: SecretBroker,
     limits: Limits = LIMITS,
-    reach: Reach = NONE,
+    host_access: HostAccessPolicy = NONE,
     *,
     looks: Looks,
-) -> Presence:
+) -> HostCheck:
     """Say which handler answers which subject; returns what looks for forgotten containers."""
     queue = Queue(tables, limits)
-    rooms = _Rooms(bus, tables, custody, queue, reach, looks=looks)
+    rooms = _Rooms(bus, tables, secret_broker, queue, host_access, looks=looks)
     of_clusters = ClusterHandlers(
         bus=bus,
         store=ClusterStore(tables),
@@ -95,14 +95,14 @@ def register(
         records=Records(bus, JobStore(tables, queue)),
         queue=queue,
         trail=AuditStore(tables),
-        custody=custody,
+        secret_broker=secret_broker,
         looks=looks,
     )
-    intake = Intake(queue, bus.refuse_new_work)
-    of_containers, of_jobs = rooms.of_containers(intake), rooms.of_jobs(intake)
-    of_batches = rooms.of_batches(intake, of_containers)
-    planned = _Rooms(bus, tables, custody, queue, reach, looks=looks, presence=PlanningPresence)
-    planning = PlanningIntake(queue)
+    enqueuer = JobEnqueuer(queue, bus.refuse_new_work)
+    of_containers, of_jobs = rooms.of_containers(enqueuer), rooms.of_jobs(enqueuer)
+    of_batches = rooms.of_batches(enqueuer, of_containers)
+    planned = _Rooms(bus, tables, secret_broker, queue, host_access, looks=looks, host_check=PlanningHostCheck)
+    planning = PlanningEnqueuer(queue)
     of_creations = planned.of_containers(planning)
     of_plans = PlanHandlers(
         bus,
@@ -144,7 +144,7 @@ def register(
     bus.consume(clusters.NodeObserved, of_clusters.node_observed, durable="inventory-nodes")
     bus.consume(guests.GuestChanged, of_containers.guest_changed, durable="inventory-guests")
     bus.consume(guests.GuestGone, of_containers.guest_gone, durable="inventory-guests")
-    return rooms.presence
+    return rooms.host_check
 
 
 def _answer_about_containers(bus: Bus, of_containers: ContainerHandlers) -> None:
@@ -165,62 +165,62 @@ class _Rooms:
         self,
         bus: Bus,
         tables: Database,
-        custody: Custody,
+        secret_broker: SecretBroker,
         queue: Queue,
-        reach: Reach,
+        host_access: HostAccessPolicy,
         *,
         looks: Looks,
-        presence: type[Presence] = Presence,
+        host_check: type[HostCheck] = HostCheck,
     ) -> None:
         self._bus = bus
         self._tables = tables
-        self._custody = custody
-        self._reach = reach
+        self._secret_broker = secret_broker
+        self._host_access = reach
         self._looks = looks
         self._jobs = JobStore(tables, queue)
         self._observations = ObservationStore(tables, queue)
         self._records = Records(bus, self._jobs)
-        self.presence = presence(bus, AbsenceStore(tables), self._records)
+        self.host_check = host_check(bus, RemovalStore(tables), self._records)
 
-    def of_containers(self, intake: Intake) -> ContainerHandlers:
+    def of_containers(self, enqueuer: JobEnqueuer) -> ContainerHandlers:
         return ContainerHandlers(
             bus=self._bus,
             clusters=ClusterStore(self._tables),
-            acceptance=AcceptanceStore(self._tables, intake),
+            acceptance=AcceptanceStore(self._tables, enqueuer),
             containers=ContainerStore(self._tables),
             configs=ConfigStore(self._tables),
             observations=self._observations,
             records=self._records,
-            presence=self.presence,
-            custody=self._custody,
+            host_check=self.host_check,
+            secret_broker=self._secret_broker,
             looks=self._looks,
-            reach=self._reach,
+            host_access=self._host_access,
         )
 
-    def of_jobs(self, intake: Intake) -> JobHandlers:
+    def of_jobs(self, enqueuer: JobEnqueuer) -> JobHandlers:
         return JobHandlers(
-            acceptance=AcceptanceStore(self._tables, intake),
-            copies=CopyStore(self._tables, intake),
+            acceptance=AcceptanceStore(self._tables, enqueuer),
+            copies=CopyStore(self._tables, enqueuer),
             clusters=ClusterStore(self._tables),
             containers=ContainerStore(self._tables),
             jobs=self._jobs,
             vmids=VmidStore(self._tables),
-            batches=BatchStore(self._tables, intake),
+            batches=BatchStore(self._tables, enqueuer),
             records=self._records,
-            presence=self.presence,
-            custody=self._custody,
-            reach=self._reach,
+            host_check=self.host_check,
+            secret_broker=self._secret_broker,
+            host_access=self._host_access,
         )
 
-    def of_batches(self, intake: Intake, of_containers: ContainerHandlers) -> BatchHandlers:
-        batches, retries = BatchStore(self._tables, intake), BatchRetries(self._tables, intake)
+    def of_batches(self, enqueuer: JobEnqueuer, of_containers: ContainerHandlers) -> BatchHandlers:
+        batches, retries = BatchStore(self._tables, enqueuer), BatchRetries(self._tables, enqueuer)
         return BatchHandlers(
             bus=self._bus,
             batches=batches,
             retries=retries,
             records=self._records,
             prepare=of_containers.prepare,
-            reach=self._reach,
+            host_access=self._host_access,
         )
 
 

@@ -15,7 +15,7 @@ from slipway.runtime.bus import Bus
 
 MOST_LOOKED_AT = 50
 AT_ONCE = 4
-PATIENCE = timedelta(seconds=8)
+ASK_HOSTS_WITHIN = timedelta(seconds=8)
 """Of all looks together: well within what the plan's own question waits for."""
 MOST_LINES = 20
 MOST_NAMED = 10
@@ -36,7 +36,7 @@ async def warnings(bus: Bus, commands: Sequence[RunJob]) -> tuple[str, ...]:
     if not looks:
         return ()
     try:
-        await asyncio.wait(looks, timeout=PATIENCE.total_seconds())
+        await asyncio.wait(looks, timeout=ASK_HOSTS_WITHIN.total_seconds())
     finally:
         for each in looks:
             each.cancel()
@@ -69,5 +69,5 @@ def _lines(seen: Mapping[str, Sequence[str]], *, unseen: int) -> Iterator[str]:
     if len(named) > MOST_LINES:
         yield f"{len(named) - MOST_LINES} more warnings are not shown; plan their containers one by one."
     if unseen:
-        told = f"that is done for {MOST_LOOKED_AT} at most, within {PATIENCE.seconds} s"
+        told = f"that is done for {MOST_LOOKED_AT} at most, within {ASK_HOSTS_WITHIN.seconds} s"
         yield f"{unseen} of them were not looked at on their hosts: {told}."

@@ -22,7 +22,7 @@ from slipway.runtime.topology import EVENTS
 log = get_logger()
 
 LOOK_SECONDS = 5.0
-PATIENCE = timedelta(hours=1)
+DONE_WITHIN = timedelta(hours=1)
 """For how long a log's end is waited for."""
 PAGE = 64
 """How many stored messages are read at once: one may have 64 KiB."""
@@ -52,7 +52,7 @@ class JobLogArchiver:
 
     async def _keep(self, job: Unarchived) -> None:
         telling = await self._read(job)
-        if telling.has_ended or now() - job.ended_at > PATIENCE:
+        if telling.has_ended or now() - job.ended_at > DONE_WITHIN:
             await self._stories.keep(job.id, telling.parts(), at=now())
 
     async def _read(self, job: Unarchived) -> TruncatedLog:

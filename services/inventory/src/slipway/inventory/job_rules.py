@@ -14,7 +14,7 @@ from slipway.contracts.values import JobKind
 from slipway.inventory import placement, rules
 from slipway.inventory.domain import specs
 from slipway.inventory.rules import networks, restricted, texts
-from slipway.runtime.reach import NONE, Reach
+from slipway.runtime.host_access import NONE, HostAccessPolicy
 
 ALLOWED: Mapping[JobKind, frozenset[str]] = MappingProxyType(
     {
@@ -108,7 +108,7 @@ class Known:
     node: str
     nodes: Sequence[NodeFacts] = ()
     """Of its cluster; only jobs that `looks_at_nodes` need them."""
-    resting: Collection[str] = ()
+    in_maintenance: Collection[str] = ()
     """Those in maintenance."""
 
 
@@ -118,7 +118,7 @@ class ContainerProtected(Conflict):
     code = "container.protected"
 
 
-class NodeResting(Conflict):
+class NodeInMaintenance(Conflict):
     """The node is in maintenance."""
 
     code = "node.in-maintenance"
@@ -139,7 +139,7 @@ def looks_at_host(kind: JobKind, args: JobArgs) -> bool:
     return kind is JobKind.SNAPSHOT or (kind is JobKind.RESIZE and args.disk is not None)
 
 
-def check_against(kind: JobKind, args: JobArgs, known: Known, reach: Reach = NONE) -> None:
+def check_against(kind: JobKind, args: JobArgs, known: Known, host_access: HostAccessPolicy = NONE) -> None:
     """Refuse what does not fit the container or its cluster; faults name the arguments.
 
     Raises:
@@ -152,7 +152,7 @@ def check_against(kind: JobKind, args: JobArgs, known: Known, reach: Reach = NON
         _check_target(kind, args, args.target_node, known)
     given = {name: value for name, value in args if name in _REACHING and value is not None}
     try:
-        restricted.check(ContainerSpec.model_validate({"hostname": known.hostname, **given}), reach)
+        restricted.check(ContainerSpec.model_validate({"hostname": known.hostname, **given}), host_access)
     except SlipwayError as error:
         raise _renamed(error, {}) from error
     _refuse_taken_paths(known.spec, args)
@@ -168,9 +168,9 @@ def _check_target(kind: JobKind, args: JobArgs, wanted: str, known: Known) -> No
         raise _renamed(error, {"node": "target_node"}) from error
     if target.node == known.node or kind is not JobKind.MIGRATE:
         return
-    if target.node in known.resting:
+    if target.node in known.in_maintenance:
         message = f"Node {target.node} is in maintenance: nothing is moved there before it ends."
-        raise NodeResting(message, errors=[FieldError(field="args.target_node", message=message)])
+        raise NodeInMaintenance(message, errors=[FieldError(field="args.target_node", message=message)])
     _refuse_missing_storages(known.spec, args, target)
 
 

@@ -15,7 +15,7 @@ def choose_node(
     nodes: Sequence[NodeFacts],
     *,
     storages: Collection[str] = (),
-    resting: Collection[str] = (),
+    in_maintenance: Collection[str] = (),
 ) -> NodeFacts:
     """Choose the node: the wanted one, else a usable one.
 
@@ -38,7 +38,7 @@ def choose_node(
         able = disk_storages(node)
         has_all = set(storages) <= {each.name for each in able}
         free = max((free_of(each) for each in able), default=-1)
-        return has_all, node.node not in resting, free, node.node
+        return has_all, node.node not in in_maintenance, free, node.node
 
     return max(usable, key=fitness)
 

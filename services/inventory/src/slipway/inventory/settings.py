@@ -5,11 +5,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from slipway.runtime.reach import ReachSettings
+from slipway.runtime.host_access import HostAccessSettings
 from slipway.runtime.settings import DatabaseSettings, Duration, ServiceSettings
 
 
-class InventorySettings(ServiceSettings, DatabaseSettings, ReachSettings):
+class InventorySettings(ServiceSettings, DatabaseSettings, HostAccessSettings):
     """Inventory's settings."""
 
     table = "inventory"

@@ -64,13 +64,13 @@ class Trial:
         logins.check_key(secrets)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS), AsyncExitStack() as stack:
-                return await self._reach(query, secrets, stack)
+                return await self._host_access(query, secrets, stack)
         except TimeoutError as error:
             raise unreachable(spec, f"no complete answer within {DEADLINE_SECONDS:g} s") from error
         except SlipwayError as error:
             raise await blamed(error, spec) from error
 
-    async def _reach(self, query: TestCluster, secrets: Secrets, stack: AsyncExitStack) -> ClusterFacts:
+    async def _host_access(self, query: TestCluster, secrets: Secrets, stack: AsyncExitStack) -> ClusterFacts:
         access = api_access(query.spec, secrets, query.members)
         api = ProxmoxApi(
             # A new cluster is reached through the very endpoint that was given, a known one through any.

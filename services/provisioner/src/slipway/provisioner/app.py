@@ -33,20 +33,20 @@ def build() -> Service:
 def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker:
     """Say which handler takes which command; the worker listens once the bus has started."""
     bundles = Bundles(bus)
-    reach = settings.reach
+    reach = settings.host_access
     worker = Worker(
         bus,
         Runs(bus),
         access,
         bundles,
         Sealer(settings),
-        patience=settings.step_patience,
+        retry_budget=settings.step_retry_budget,
         lock_wait=settings.lock_wait,
-        reach=reach,
+        host_access=host_access,
         log_limits=settings.log_limits,
     )
     bus.consume(RunJob, worker.run, durable="provisioner-run", slots=settings.run_slots)
-    bus.answer(ExplainRun, Explainer(bus, access, bundles, reach).explain)
+    bus.answer(ExplainRun, Explainer(bus, access, bundles, host_access).explain)
     bus.consume(CancelJob, worker.cancel, durable="provisioner-cancel")
     listing = Listing(access)
     bus.answer(GetGuard, listing.guard)

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from slipway.contracts.jobs import RunRecord
 from slipway.contracts.problems import Conflict, Failed, Problem, SlipwayError, Unavailable
 from slipway.contracts.values import JobKind, JobState, Phase
-from slipway.provisioner import aftermath, events, pipelines, steps
-from slipway.provisioner.patience import Patience
+from slipway.provisioner import events, pipelines, steps
+from slipway.provisioner import failure_policy
+from slipway.provisioner.retry_budget import RetryBudget
 from slipway.provisioner.phases import locks, ownership, readback, remove, sync, tasks
 from slipway.provisioner.phases.work import Result, Step, Work
 from slipway.provisioner.progress import RunJournal
@@ -44,9 +45,9 @@ class Cancelled(Conflict):
 class Execution:
     """Goes through the steps."""
 
-    def __init__(self, journal: RunJournal, patience: timedelta, lock_wait: timedelta = LOCK_WAIT) -> None:
+    def __init__(self, journal: RunJournal, retry_budget: timedelta, lock_wait: timedelta = LOCK_WAIT) -> None:
         self._journal = journal
-        self._patience = patience
+        self._retry_budget = retry_budget
         self._lock_wait = lock_wait
         self._is_open = asyncio.Event()
         """Set while a step waits for a lock: it has begun nothing, so a cancel ends it at once."""
@@ -55,9 +56,9 @@ class Execution:
         self._is_superseded = False
         self._noted: Problem | None = None
         self._known: Mapping[str, Mapping[str, str]] = {}
-        journal.on_news = self.hear
+        journal.on_record_changed = self.on_record_changed
 
-    def hear(self, record: RunRecord) -> None:
+    def on_record_changed(self, record: RunRecord) -> None:
         """Take what was written into the record, by whomever."""
         if record.claim > self._journal.record.claim:
             self._is_superseded = True
@@ -81,13 +82,13 @@ class Execution:
         for step in planned:
             if steps.is_done(self._journal.record, step):
                 continue
-            await self._heed(work, step)
+            await self._stop_if_requested(work, step)
             await self._do(work, step, is_skipped=step.name in skipped)
         await self._succeed()
 
-    async def persist(self, act: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    async def retry_until_available(self, act: Callable[[], Awaitable[ResultT]]) -> ResultT:
         """Try until it can be done; time's errors only, and not the bus's: those end this delivery."""
-        loop, patience, is_renewed = asyncio.get_running_loop(), Patience(self._patience), False
+        loop, retry_budget, is_renewed = asyncio.get_running_loop(), RetryBudget(self._retry_budget), False
         while True:
             began = loop.time()
             try:
@@ -104,7 +105,7 @@ class Execution:
                     raise
                 await locks.wait(self._work, error, limit=self._lock_wait, is_open=self._is_open)
             except Unavailable as error:
-                pause = patience.pause_after(error, loop.time() - began)
+                pause = retry_budget.pause_after(error, loop.time() - began)
                 if pause is None:
                     raise GaveUp.of(error) from error
                 log.warning("not now", code=error.code, why=error.message, pause_seconds=pause)
@@ -128,7 +129,7 @@ class Execution:
 
     async def note_failure(self, problem: Problem) -> None:
         """Write the error, before anything is done about it."""
-        told = aftermath.with_evidence(problem, self._work, "\n".join(self._journal.last_lines))
+        told = failure_policy.with_evidence(problem, self._work, "\n".join(self._journal.last_lines))
         await steps.fail(self._journal, told.message, error=told)
         self._noted = told
 
@@ -157,7 +158,7 @@ class Execution:
 
     async def _until_told(self, work: Work, step: Step) -> Result:
         """Do a step; a cancel ends one that may be ended, together with its work in the guest."""
-        acting = asyncio.create_task(self.persist(lambda: step.act(work)))
+        acting = asyncio.create_task(self.retry_until_available(lambda: step.act(work)))
         told = asyncio.create_task(self._told.wait())
         looking = asyncio.create_task(self._keep_looking())
         try:
@@ -196,7 +197,7 @@ class Execution:
             log.warning("what was begun may still run", step=step.name, why=str(error))
             await self._journal.tell(f"The step {step.name} was begun on the host and may still run: {error}")
 
-    async def _heed(self, work: Work, step: Step) -> None:
+    async def _stop_if_requested(self, work: Work, step: Step) -> None:
         """Go no further once that was asked for; what an earlier owner began of the next step is ended."""
         is_asked = self._told.is_set() or self._journal.record.cancel_requested
         is_begun = steps.is_begun(self._journal.record, step)
@@ -253,7 +254,7 @@ class Execution:
         """Do what the policy asks for; whether something may exist on the host now."""
         if self._work is None:
             return self._journal.record.exists_on_host
-        return await aftermath.keep_policy(self._work, self._do_after, self._look_after)
+        return await failure_policy.keep_policy(self._work, self._do_after, self._look_after)
 
     async def _do_after(self, step: Step) -> bool:
         """Do a step of the aftermath; its failure is told, and changes nothing more."""
@@ -263,7 +264,7 @@ class Execution:
         work.step = step
         await steps.begin(self._journal, step)
         try:
-            result = await self.persist(lambda: step.act(work))
+            result = await self.retry_until_available(lambda: step.act(work))
         except _OURS_NO_MORE:
             raise
         except SlipwayError as error:
@@ -279,7 +280,7 @@ class Execution:
 
         try:
             # For a job that asks for nothing one look has to do.
-            return await (self.persist(look) if aftermath.is_acted_on(work) else look())
+            return await (self.retry_until_available(look) if failure_policy.is_acted_on(work) else look())
         except _OURS_NO_MORE:
             raise
         except SlipwayError as error:
@@ -288,14 +289,14 @@ class Execution:
 
 
 class GaveUp(Failed):
-    """It could not be done for as long as the patience lasted."""
+    """It could not be done for as long as the retry budget lasted."""
 
     code = "gave-up"
 
     @classmethod
     def of(cls, error: Unavailable) -> "GaveUp":
-        """Give the end of the patience with an error, under that error's own code."""
-        message = f"{error.message} It was tried again until the patience was over."
+        """Give the end of the retry budget with an error, under that error's own code."""
+        message = f"{error.message} It was tried again until the retry budget was used up."
         gave_up = cls(message, code=error.code)
         gave_up.details = dict(error.details)
         return gave_up

@@ -28,7 +28,7 @@ from slipway.runtime.bundles import Bundles
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
-from slipway.runtime.reach import NONE, Reach
+from slipway.runtime.host_access import NONE, HostAccessPolicy
 
 DESTROYS: Mapping[JobKind, str] = MappingProxyType(
     {
@@ -45,11 +45,11 @@ DESTROYS: Mapping[JobKind, str] = MappingProxyType(
 class Explainer:
     """Answers what a run would do."""
 
-    def __init__(self, bus: Bus, access: Access, bundles: Bundles, reach: Reach = NONE) -> None:
+    def __init__(self, bus: Bus, access: Access, bundles: Bundles, host_access: HostAccessPolicy = NONE) -> None:
         self._bus = bus
         self._access = access
         self._bundles = bundles
-        self._reach = reach
+        self._host_access = reach
 
     async def explain(self, query: ExplainRun, _call: Call) -> Explained:
         """Go the run's way; nothing is changed, on the host or here."""
@@ -62,7 +62,7 @@ class Explainer:
             secrets={},
             journal=Rehearsal(command),
             bus=self._bus,
-            reach=self._reach,
+            host_access=self._host_access,
         )
         steps = await _rehearse(work)
         warnings = tuple(await _warnings(work))

@@ -70,7 +70,7 @@ class RunJournal:
         self._run = run
         self._told = 0
         self._turn = asyncio.Lock()
-        self.on_news: Callable[[RunRecord], None] = lambda _: None
+        self.on_record_changed: Callable[[RunRecord], None] = lambda _: None
         """Is shown the record whenever it was read again: it may hold a cancel flag."""
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         """Of the running step's log, masked: what a failure shows."""
@@ -88,13 +88,13 @@ class RunJournal:
     async def commit(self, *events: Event, **changes: Any) -> None:
         """Write the record with these changes and the events they cause."""
         await unbroken(self._commit(events, changes))
-        self.on_news(self.record)
+        self.on_record_changed(self.record)
 
     async def look(self) -> None:
         """Read the record again, for what others wrote into it."""
         found = await self._runs.load(self.record.id)
         if found is not None:
-            self.on_news(found[0])
+            self.on_record_changed(found[0])
 
     async def earlier(self, job: str) -> RunRecord | None:
         """Give the record of an earlier job: what a retry may have to know; None if it is kept no more."""
@@ -136,7 +136,7 @@ class RunJournal:
                 except WriteRefused:
                     before = self._run.sequence
                     await self._runs.refresh(self._run)
-                    self.on_news(self.record)
+                    self.on_record_changed(self.record)
                     if self._run.sequence == before:
                         raise
 

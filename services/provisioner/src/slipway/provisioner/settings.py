@@ -6,17 +6,17 @@ from pathlib import Path
 from pydantic import Field
 
 from slipway.provisioner.log_bound import LogLimits
-from slipway.runtime.reach import ReachSettings
+from slipway.runtime.host_access import HostAccessSettings
 from slipway.runtime.settings import Duration, ServiceSettings
 
 
-class ProvisionerSettings(ServiceSettings, ReachSettings):
+class ProvisionerSettings(ServiceSettings, HostAccessSettings):
     """The provisioner's settings."""
 
     table = "provisioner"
     run_slots: int = Field(default=8, ge=1, le=64)
     """How many jobs one replica runs at a time."""
-    step_patience: Duration = timedelta(minutes=10)
+    step_retry_budget: Duration = timedelta(minutes=10)
     """How long a step that can't be done now (a node that is away) is tried again before its job fails."""
     lock_wait: Duration = timedelta(hours=2)
     """How long a job waits for a container that a running task of someone else has locked (a nightly backup)

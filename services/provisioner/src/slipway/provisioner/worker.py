@@ -2,7 +2,7 @@
 
 Theory of operation. A delivery of a run command is an order to become the run's owner. Steps that the record
 calls finished are not done again; the one that was begun is gone into again, and looks before it acts. What
-can't be done now (a node that is away) is tried again here, with a growing pause, until the patience is over;
+can't be done now (a node that is away) is tried again here, with a growing pause, until the retry budget is used up;
 nobody else retries it. What fails ends the job: the error is written first, then the policy is kept (stop or
 destroy), then the terminal record and `done` leave as one.
 
@@ -35,7 +35,7 @@ from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.clock import now
 from slipway.runtime.logs import bind, get_logger
 from slipway.runtime.problems import problem_of
-from slipway.runtime.reach import NONE, Reach
+from slipway.runtime.host_access import NONE, HostAccessPolicy
 from slipway.runtime.sealing import Sealer
 from slipway.runtime.topology import LIVE_PREFIX
 
@@ -64,9 +64,9 @@ class Worker:
         bundles: Bundles,
         sealer: Sealer,
         *,
-        patience: timedelta,
+        retry_budget: timedelta,
         lock_wait: timedelta = LOCK_WAIT,
-        reach: Reach = NONE,
+        host_access: HostAccessPolicy = NONE,
         log_limits: LogLimits = LIMITS,
     ) -> None:
         self._bus = bus
@@ -74,9 +74,9 @@ class Worker:
         self._access = access
         self._bundles = bundles
         self._sealer = sealer
-        self._patience = patience
+        self._retry_budget = retry_budget
         self._lock_wait = lock_wait
-        self._reach = reach
+        self._host_access = reach
         self._log_limits = log_limits
         self._going: dict[str, set[Execution]] = {}
         self._given_up: dict[str, int] = {}
@@ -114,7 +114,7 @@ class Worker:
 
     async def _own(self, command: RunJob, run: Run) -> None:
         journal = RunJournal(self._bus, self._runs, run, self._log_limits)
-        execution = Execution(journal, self._patience, self._lock_wait)
+        execution = Execution(journal, self._retry_budget, self._lock_wait)
         # A command that came again is another slot's: the one before has to hear of it.
         self._going.setdefault(command.job, set()).add(execution)
         try:
@@ -181,11 +181,11 @@ class Worker:
                 secrets=self._opened(command, told),
                 journal=journal,
                 bus=self._bus,
-                reach=self._reach,
+                host_access=self._host_access,
                 reopen=lambda: self._access.open(command.target.cluster),
             )
 
-        return await execution.persist(gather)
+        return await execution.retry_until_available(gather)
 
     def _opened(self, command: RunJob, told: JobSecrets) -> dict[str, SecretStr]:
         owner = command.target.container

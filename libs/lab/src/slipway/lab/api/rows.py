@@ -12,7 +12,7 @@ _KINDS = {"vm": ("lxc", "qemu"), "storage": ("storage",), "node": ("node",), "sd
 
 
 def ordered(faults: Faults, path: str, actor: Actor, given: Mapping[str, str], found: Any) -> Any:
-    """Give a result as it is to be shown; `type` of `/cluster/resources` is heeded here."""
+    """Give a result as it is to be shown; `type` of `/cluster/resources` is applied here."""
     if isinstance(found, list):
         orders = (one for one in faults.all(ForeignRows) if fnmatchcase(path, one.path))
         found = [*found, *(row for one in orders for row in one.rows if _is_visible(actor, row))]

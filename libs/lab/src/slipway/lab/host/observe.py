@@ -67,7 +67,7 @@ class Observer:
         """Show one container as it is now."""
         config = self._machine.configs.get(vmid)
         usage = await self._usage(vmid)
-        row = _resting(vmid, config)
+        row = _idle_row(vmid, config)
         if usage is not None:
             row |= self._running(vmid, usage, row["cpus"])
         return row
@@ -156,7 +156,7 @@ class Observer:
         return min(1.0, max(0.0, (usage.cpu_seconds - spent) / took / cpus)) if took > 0 else 0
 
 
-def _resting(vmid: int, config: Config) -> Row:
+def _idle_row(vmid: int, config: Config) -> Row:
     row: Row = {
         "vmid": vmid,
         "name": config.get("hostname", f"CT{vmid}"),

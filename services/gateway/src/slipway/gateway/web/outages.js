@@ -6,7 +6,7 @@
 import { h, icon, replace } from "./dom.js";
 
 const LOOK_MS = 4000;
-const PATIENCE_MS = 4000;
+const TIMEOUT_MS = 4000;
 
 /** @type {Record<string, string>} */
 const NAMES = {
@@ -55,7 +55,7 @@ export function watchOutages(tell, signal) {
 /** @returns {Promise<Record<string, string>>} why, by part */
 async function ask() {
   try {
-    const answer = await fetch("/readyz", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    const answer = await fetch("/readyz", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
     const { missing = {}, degraded = {} } = await answer.json();
     return { ...missing, ...degraded };
   } catch {

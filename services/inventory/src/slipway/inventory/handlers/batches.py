@@ -24,7 +24,7 @@ from slipway.inventory.store.batches import BatchStore
 from slipway.inventory.store.making import Creation
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
-from slipway.runtime.reach import Reach
+from slipway.runtime.host_access import HostAccessPolicy
 
 Prepare = Callable[[CreateContainer, int], Awaitable[list[Creation]]]
 """Checks a request and completes it as often as wanted, each with secrets of its own."""
@@ -41,14 +41,14 @@ class BatchHandlers:
         retries: BatchRetries,
         records: Records,
         prepare: Prepare,
-        reach: Reach,
+        host_access: HostAccessPolicy,
     ) -> None:
         self._bus = bus
         self._batches = batches
         self._retries = retries
         self._records = records
         self._prepare = prepare
-        self._reach = reach
+        self._host_access = reach
 
     async def plan(self, query: PlanBatch, _call: Call) -> BatchPlan:
         """Tell what a batch would do."""
@@ -99,4 +99,4 @@ class BatchHandlers:
 
     def _judge(self, kind: JobKind, args: JobArgs, known: Known) -> None:
         """Refuse what would be refused for one container alone."""
-        check_against(kind, args, known, self._reach)
+        check_against(kind, args, known, self._host_access)

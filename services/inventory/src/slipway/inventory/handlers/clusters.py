@@ -31,7 +31,7 @@ from slipway.contracts.clusters import (
 from slipway.contracts.problems import Forbidden
 from slipway.contracts.values import Sealed
 from slipway.inventory import cluster_rules
-from slipway.inventory.credentials import Custody
+from slipway.inventory.secret_broker import SecretBroker
 from slipway.inventory.domain import specs
 from slipway.inventory.looks import Looks
 from slipway.inventory.records import Records
@@ -87,7 +87,7 @@ class ClusterHandlers:
         records: Records,
         queue: Queue,
         trail: AuditStore,
-        custody: Custody,
+        secret_broker: SecretBroker,
         looks: Looks,
     ) -> None:
         self._bus = bus
@@ -98,7 +98,7 @@ class ClusterHandlers:
         self._records = records
         self._queue = queue
         self._trail = trail
-        self._custody = custody
+        self._secret_broker = secret_broker
         self._looks = looks
 
     async def add(self, query: AddCluster, call: Call) -> Cluster:
@@ -173,25 +173,25 @@ class ClusterHandlers:
 
     def _received(self, secrets: ClusterSecrets, *, owner: str) -> dict[str, SecretStr]:
         return {
-            field: self._custody.receive(sealed, owner=owner, field=field)
+            field: self._secret_broker.receive(sealed, owner=owner, field=field)
             for field, sealed in _given(secrets).items()
         }
 
     def _opened(self, known: KnownCluster) -> dict[str, SecretStr]:
         return {
-            field: self._custody.vault.open(kept, owner=known.id, field=field)
+            field: self._secret_broker.vault.open(kept, owner=known.id, field=field)
             for field, kept in known.secrets.items()
         }
 
     def _kept(self, opened: Mapping[str, SecretStr], *, owner: str) -> Mapping[str, str]:
         return {
-            field: self._custody.keep(secret, owner=owner, field=field) for field, secret in opened.items()
+            field: self._secret_broker.keep(secret, owner=owner, field=field) for field, secret in opened.items()
         }
 
     async def _test(self, test: TestOf, secrets: Mapping[str, SecretStr]) -> ClusterFacts:
         """Have monitor reach a cluster."""
         passed_on = {
-            field: self._custody.sealer.seal(secret, to="monitor", owner=test.spec.name, field=field)
+            field: self._secret_broker.sealer.seal(secret, to="monitor", owner=test.spec.name, field=field)
             for field, secret in secrets.items()
         }
         return await self._bus.ask(test.query(ClusterSecrets.model_validate(passed_on)))
@@ -216,7 +216,7 @@ class ClusterHandlers:
             raise Forbidden(f"{query.seal_to!r} may not reach hosts.", code="cluster.access-refused")
         known = await self._store.known(query.cluster)
         secrets = {
-            field: self._custody.pass_on(kept, owner=known.id, field=field, to=query.seal_to)
+            field: self._secret_broker.pass_on(kept, owner=known.id, field=field, to=query.seal_to)
             for field, kept in known.secrets.items()
         }
         return ClusterAccess(

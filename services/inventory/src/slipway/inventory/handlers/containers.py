@@ -26,10 +26,10 @@ from slipway.contracts.message import Done, Id
 from slipway.contracts.problems import FieldError, Unavailable
 from slipway.contracts.templates import GetTemplate, Manifest, Template
 from slipway.inventory import placement, rules
-from slipway.inventory.credentials import Custody, generate
+from slipway.inventory.secret_broker import SecretBroker, generate
 from slipway.inventory.domain import specs
 from slipway.inventory.looks import Looks
-from slipway.inventory.presence import Presence
+from slipway.inventory.host_check import HostCheck
 from slipway.inventory.records import Records
 from slipway.inventory.rules import restricted
 from slipway.inventory.store.acceptance import AcceptanceStore
@@ -41,7 +41,7 @@ from slipway.inventory.store.observing import ObservationStore
 from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.call import Call
 from slipway.runtime.ids import new_id
-from slipway.runtime.reach import NONE, Reach
+from slipway.runtime.host_access import NONE, HostAccessPolicy
 
 ROOT = "root/password"
 """The name of root's password among a container's credentials."""
@@ -60,10 +60,10 @@ class ContainerHandlers:
         configs: ConfigStore,
         observations: ObservationStore,
         records: Records,
-        presence: Presence,
-        custody: Custody,
+        host_check: HostCheck,
+        secret_broker: SecretBroker,
         looks: Looks,
-        reach: Reach = NONE,
+        host_access: HostAccessPolicy = NONE,
     ) -> None:
         self._bus = bus
         self._clusters = clusters
@@ -72,10 +72,10 @@ class ContainerHandlers:
         self._configs = configs
         self._observations = observations
         self._records = records
-        self._presence = presence
-        self._custody = custody
+        self._host_check = host_check
+        self._secret_broker = secret_broker
         self._looks = looks
-        self._reach = reach
+        self._host_access = reach
 
     async def create(self, query: CreateContainer, call: Call) -> Accepted:
         """Check, complete and accept a creation."""
@@ -83,7 +83,7 @@ class ContainerHandlers:
         if done is not None:
             return done
         (creation,) = await self.prepare(query, 1)
-        return await self._presence.unless_gone(
+        return await self._host_check.unless_gone(
             lambda is_free: self._acceptance.create(call, query, replace(creation, vmid_is_free=is_free)),
             cluster=creation.cluster,
             vmid=creation.spec.vmid,
@@ -99,7 +99,7 @@ class ContainerHandlers:
         nodes: Sequence[NodeFacts] = cluster.nodes
         prepared = []
         for _ in range(count):
-            spec = _complete(query.spec, manifest, replace(cluster, nodes=tuple(nodes)), self._reach)
+            spec = _complete(query.spec, manifest, replace(cluster, nodes=tuple(nodes)), self._host_access)
             nodes = placement.after(nodes, spec)
             container = new_id()
             prepared.append(
@@ -120,14 +120,14 @@ class ContainerHandlers:
         done = await self._acceptance.done_before(call, "container.delete", query)
         if done is not None:
             return done
-        await self._presence.refuse_deletion(await self._containers.get(query.container))
+        await self._host_check.refuse_deletion(await self._containers.get(query.container))
         return await self._records.unless_over(lambda: self._acceptance.delete(call, query))
 
     async def forget(self, query: ForgetContainer, call: Call) -> Container:
         """Drop one whose host is gone. Idempotent: one that is forgotten already stays so."""
         found = await self._containers.get(query.container)
         if not found.is_forgotten:
-            await self._records.unless_over(lambda: self._presence.forget(call, found))
+            await self._records.unless_over(lambda: self._host_check.forget(call, found))
         return self._looks.container(await self._containers.get(query.container))
 
     async def get(self, query: GetContainer, _call: Call) -> Container:
@@ -144,8 +144,8 @@ class ContainerHandlers:
     async def reveal(self, query: RevealCredential, call: Call) -> Revealed:
         """Show a credential to the gateway."""
         row = await self._containers.reveal(call, query.container, query.credential)
-        secret = self._custody.vault.open(row.sealed, owner=query.container, field=row.name)
-        value = self._custody.sealer.seal(secret, to="gateway", owner=row.id, field="value")
+        secret = self._secret_broker.vault.open(row.sealed, owner=query.container, field=row.name)
+        value = self._secret_broker.sealer.seal(secret, to="gateway", owner=row.id, field="value")
         return Revealed(id=row.id, name=row.name, value=value)
 
     async def discovered(self, query: StoreDiscovery, _call: Call) -> StoredDiscovery:
@@ -153,8 +153,8 @@ class ContainerHandlers:
         owner = query.container
         kept = {}
         for each in query.credentials:
-            secret = self._custody.receive(each.value, owner=owner, field=each.name)
-            kept[each.name] = self._custody.keep(secret, owner=owner, field=each.name)
+            secret = self._secret_broker.receive(each.value, owner=owner, field=each.name)
+            kept[each.name] = self._secret_broker.keep(secret, owner=owner, field=each.name)
         return await self._containers.discover(query, kept)
 
     async def config_read(self, query: StoreConfig, _call: Call) -> Done:
@@ -171,7 +171,7 @@ class ContainerHandlers:
         await self._observations.miss(event.cluster, event.vmid, event.at)
         # Asked again when its name or VMID is wanted: nothing is lost if Proxmox can't be asked now.
         with contextlib.suppress(Unavailable):
-            await self._presence.free_gone(event.cluster, event.vmid)
+            await self._host_check.free_gone(event.cluster, event.vmid)
 
     async def _template(self, spec: ContainerSpec) -> Template | None:
         return await self._bus.ask(GetTemplate(name=spec.template)) if spec.template else None
@@ -182,14 +182,14 @@ class ContainerHandlers:
         """Open what was given, generate what was not, and seal all of it for this container."""
         password = query.password
         given = (
-            {ROOT: self._custody.receive(password, owner="container-create", field="password")}
+            {ROOT: self._secret_broker.receive(password, owner="container-create", field="password")}
             if password
             else {}
         )
         for variable in specs.secret_variables(manifest, query.secret_variables):
             sealed = query.secret_variables.get(variable.name)
             if sealed is not None:
-                given[variable.name] = self._custody.receive(
+                given[variable.name] = self._secret_broker.receive(
                     sealed, owner="container-create", field=variable.name
                 )
             elif variable.generate is not None:
@@ -200,7 +200,7 @@ class ContainerHandlers:
         return {
             name: Secret(
                 origin="root" if name == ROOT else "variable",
-                sealed=self._custody.keep(secret, owner=container, field=name),
+                sealed=self._secret_broker.keep(secret, owner=container, field=name),
             )
             for name, secret in given.items()
         }
@@ -213,9 +213,9 @@ def _complete(
         message = f"Nothing is known of the nodes of cluster {cluster.spec.name!r} yet."
         raise specs.FactsMissing(message, errors=[FieldError(field="cluster", message=message)])
     node = placement.choose_node(
-        spec.node, cluster.nodes, storages=placement.named_storages(spec), resting=cluster.resting
+        spec.node, cluster.nodes, storages=placement.named_storages(spec), in_maintenance=cluster.in_maintenance
     )
-    rules.check(spec, manifest, node, reach)
+    rules.check(spec, manifest, node, host_access)
     complete = specs.complete(spec, manifest, node)
-    restricted.check(complete, reach)
+    restricted.check(complete, host_access)
     return complete.model_copy(update={"cluster": cluster.spec.name})

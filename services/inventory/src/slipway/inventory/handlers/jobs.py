@@ -21,9 +21,9 @@ from slipway.contracts.jobs import (
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind
 from slipway.inventory import job_rules
-from slipway.inventory.credentials import Custody
+from slipway.inventory.secret_broker import SecretBroker
 from slipway.inventory.domain import lives
-from slipway.inventory.presence import Presence
+from slipway.inventory.host_check import HostCheck
 from slipway.inventory.records import Records
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.batches import BatchStore
@@ -36,7 +36,7 @@ from slipway.inventory.store.vmids import VmidStore
 from slipway.runtime.bus import Delivery
 from slipway.runtime.call import Call
 from slipway.runtime.ids import new_id
-from slipway.runtime.reach import NONE, Reach
+from slipway.runtime.host_access import NONE, HostAccessPolicy
 
 
 class JobHandlers:
@@ -53,9 +53,9 @@ class JobHandlers:
         vmids: VmidStore,
         batches: BatchStore,
         records: Records,
-        presence: Presence,
-        custody: Custody,
-        reach: Reach = NONE,
+        host_check: HostCheck,
+        secret_broker: SecretBroker,
+        host_access: HostAccessPolicy = NONE,
     ) -> None:
         self._acceptance = acceptance
         self._copies = copies
@@ -65,9 +65,9 @@ class JobHandlers:
         self._vmids = vmids
         self._batches = batches
         self._records = records
-        self._presence = presence
-        self._custody = custody
-        self._reach = reach
+        self._host_check = host_check
+        self._secret_broker = secret_broker
+        self._host_access = reach
 
     async def get(self, query: GetJob, _call: Call) -> Job:
         """Give one."""
@@ -114,7 +114,7 @@ class JobHandlers:
                 lambda: self._copies.clone(call, query, copy, secrets, vmid_is_free=is_free)
             )
 
-        return await self._presence.unless_gone(
+        return await self._host_check.unless_gone(
             accept,
             cluster=(await self._containers.get(query.container)).cluster_id,
             vmid=query.args.vmid,
@@ -124,21 +124,21 @@ class JobHandlers:
     async def _against_facts(self, query: RequestJob) -> None:
         """Refuse what the container or its node can't have, by what is known of them, or says the host."""
         found = await self._containers.get(query.container)
-        await self._presence.refuse_impossible(found, query.kind, query.args)
+        await self._host_check.refuse_impossible(found, query.kind, query.args)
         if not job_rules.looks_at_container(query.args):
             return
         known = job_rules.Known(spec=found.spec, vmid=found.vmid, hostname=found.hostname, node=found.node)
         if job_rules.looks_at_nodes(query.args):
             cluster = await self._clusters.known(found.cluster_id)
-            known = replace(known, nodes=cluster.nodes, resting=cluster.resting)
-        job_rules.check_against(query.kind, query.args, known, self._reach)
+            known = replace(known, nodes=cluster.nodes, in_maintenance=cluster.in_maintenance)
+        job_rules.check_against(query.kind, query.args, known, self._host_access)
 
     async def _copied_secrets(self, source: Id, copy: Id) -> Mapping[str, Secret]:
         """Seal a container's secrets for its copy: a copy has the same passwords inside."""
         return {
             name: Secret(
                 origin=each.origin,
-                sealed=self._custody.move(each.sealed, owner=source, to_owner=copy, field=name),
+                sealed=self._secret_broker.move(each.sealed, owner=source, to_owner=copy, field=name),
             )
             for name, each in (await self._copies.secrets(source)).items()
         }
@@ -159,7 +159,7 @@ class JobHandlers:
         keys = {name: _key(name, origin) for name, (origin, _) in kept.sealed.items()}
         return JobSecrets(
             secrets={
-                keys[name]: self._custody.pass_on(
+                keys[name]: self._secret_broker.pass_on(
                     sealed, owner=kept.container, field=name, to="provisioner", to_field=keys[name]
                 )
                 for name, (_, sealed) in kept.sealed.items()

@@ -13,7 +13,7 @@ from slipway.inventory.handlers.batches import BatchHandlers
 from slipway.inventory.handlers.containers import ContainerHandlers
 from slipway.inventory.handlers.jobs import JobHandlers
 from slipway.inventory.store.clusters import ClusterStore
-from slipway.inventory.store.intake import CancelPlanned, Planned
+from slipway.inventory.store.enqueuer import CancelPlanned, Planned
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
 
@@ -36,7 +36,7 @@ class PlanHandlers:
         jobs: JobHandlers,
         batches: BatchHandlers,
     ) -> None:
-        """Take handlers whose intake is a `PlanningIntake`."""
+        """Take handlers whose enqueuer is a `PlanningEnqueuer`."""
         self._bus = bus
         self._clusters = clusters
         self._batches = batches

@@ -11,7 +11,7 @@ from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import Manifest
 from slipway.inventory.rules import content, networks, restricted, texts
-from slipway.runtime.reach import NONE, Reach
+from slipway.runtime.host_access import NONE, HostAccessPolicy
 
 _PACKAGE = re.compile(r"^[a-zA-Z0-9@][a-zA-Z0-9@/_.:~+=<>-]{0,127}$")
 _WORD = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")
@@ -57,7 +57,7 @@ def check_secret(field: str, secret: str) -> None:
         raise ContainerInvalid(message, errors=[FieldError(field=field, message=message)])
 
 
-def check(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts, reach: Reach = NONE) -> None:
+def check(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts, host_access: HostAccessPolicy = NONE) -> None:
     """Refuse what breaks a rule, all faults together.
 
     Raises:
@@ -69,7 +69,7 @@ def check(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts, reach
         raise ContainerInvalid(
             "; ".join(f"{fault.field}: {fault.message}" for fault in faults), errors=faults
         )
-    restricted.check(spec, reach)
+    restricted.check(spec, host_access)
 
 
 def faults(spec: ContainerSpec) -> Iterator[FieldError]:

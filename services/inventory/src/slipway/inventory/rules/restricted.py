@@ -6,7 +6,7 @@ from posixpath import normpath
 
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.problems import FieldError, Forbidden
-from slipway.runtime.reach import Reach, is_below
+from slipway.runtime.host_access import HostAccessPolicy, is_below
 
 FEATURES = frozenset({"mknod", "mount", "force_rw_sys"})
 """Those that can reach the host; nesting, keyctl and fuse are everyone's."""
@@ -24,7 +24,7 @@ class RestrictedKey(Forbidden):
     code = "restricted-key.forbidden"
 
 
-def check(spec: ContainerSpec, reach: Reach) -> None:
+def check(spec: ContainerSpec, host_access: HostAccessPolicy) -> None:
     """Refuse what the operator does not allow; every field is named.
 
     Raises:
@@ -38,7 +38,7 @@ def check(spec: ContainerSpec, reach: Reach) -> None:
             "it with SLIPWAY_RESTRICTED_KEYS=true.",
             errors=named,
         )
-    outside = tuple(_outside(spec, reach))
+    outside = tuple(_outside(spec, host_access))
     if outside:
         raise RestrictedKey("; ".join(each.message for each in outside), errors=outside)
 
@@ -80,7 +80,7 @@ def _named(spec: ContainerSpec) -> Iterator[FieldError]:
         yield FieldError(field=f"features.{name}", message=needs)
 
 
-def _outside(spec: ContainerSpec, reach: Reach) -> Iterator[FieldError]:
+def _outside(spec: ContainerSpec, host_access: HostAccessPolicy) -> Iterator[FieldError]:
     allowed = ", ".join(reach.paths) or "none"
     for index, mount in enumerate(spec.mounts):
         if mount.is_bind and not is_below(normpath(mount.storage), reach.paths):

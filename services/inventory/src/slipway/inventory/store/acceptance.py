@@ -28,7 +28,7 @@ from slipway.inventory.domain.lives import (
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, move, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of
-from slipway.inventory.store.intake import Intake, cancel_order
+from slipway.inventory.store.enqueuer import JobEnqueuer, cancel_order
 from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.making import Creation, claim
 from slipway.inventory.store.names import claim_name
@@ -42,9 +42,9 @@ from slipway.runtime.ids import new_id
 class AcceptanceStore:
     """Takes jobs in."""
 
-    def __init__(self, database: Database, intake: Intake) -> None:
+    def __init__(self, database: Database, enqueuer: JobEnqueuer) -> None:
         self._database = database
-        self._intake = intake
+        self._enqueuer = enqueuer
 
     async def done_before(
         self, call: Call, action: str, request: CreateContainer | DeleteContainer | RequestJob | RetryJob
@@ -65,7 +65,7 @@ class AcceptanceStore:
             if done is not None:
                 return done
             command = await claim(connection, creation)
-            accepted = await self._intake.take_in(connection, call, command)
+            accepted = await self._enqueuer.enqueue(connection, call, command)
             await audit.remember(connection, call, "container.create", request, accepted)
             return accepted
 
@@ -88,7 +88,7 @@ class AcceptanceStore:
                 spec=ContainerSpec.model_validate(row.spec),
                 on_failure=OnFailure.KEEP,
             )
-            accepted = await self._intake.take_in(connection, call, command)
+            accepted = await self._enqueuer.enqueue(connection, call, command)
             await audit.remember(connection, call, "container.delete", request, accepted)
             return accepted
 
@@ -112,7 +112,7 @@ class AcceptanceStore:
                 args=request.args,
                 ran_before=LOST in row.warnings and await _ran(connection, row.id),
             )
-            accepted = await self._intake.take_in(connection, call, command)
+            accepted = await self._enqueuer.enqueue(connection, call, command)
             await audit.remember(connection, call, str(request.kind), request, accepted)
             return accepted
 
@@ -125,7 +125,7 @@ class AcceptanceStore:
             refuse_cancel(JobState(row.state), record)
             target = target_of(await container_row(connection, row.container_id))
             order = cancel_order(RunJob.model_validate(row.command), target, destroys=request.destroys)
-            await self._intake.take_cancel(connection, call, order, record)
+            await self._enqueuer.enqueue_cancel(connection, call, order, record)
 
     async def retry(self, call: Call, request: RetryJob) -> Accepted:
         """Accept a failed job's second try: the same input, from the step that failed."""
@@ -134,7 +134,7 @@ class AcceptanceStore:
             if done is not None:
                 return done
             command = await second_try(connection, request.job, request.phase)
-            accepted = await self._intake.take_in(connection, call, command)
+            accepted = await self._enqueuer.enqueue(connection, call, command)
             await audit.remember(connection, call, "job.retry", request, accepted)
             return accepted
 

@@ -88,7 +88,7 @@ def known_of(row: Row[Any], seen: Mapping[Id, Seen]) -> Known:
         hostname=row.hostname,
         node=row.node,
         nodes=nodes.nodes,
-        resting=nodes.resting,
+        in_maintenance=nodes.in_maintenance,
     )
 
 

@@ -28,7 +28,7 @@ from slipway.inventory.store.batch_choice import (
 from slipway.inventory.store.batch_items import items_of, open_batch
 from slipway.inventory.store.claims import accepting, trying
 from slipway.inventory.store.containers import ContainerNotFound
-from slipway.inventory.store.intake import Intake
+from slipway.inventory.store.enqueuer import JobEnqueuer
 from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.retrying import NotRetryable, second_try
 from slipway.inventory.tables import clusters, containers
@@ -42,9 +42,9 @@ AGAIN = (JobState.FAILED, JobState.CANCELLED)
 class BatchRetries:
     """Takes second tries in."""
 
-    def __init__(self, database: Database, intake: Intake) -> None:
+    def __init__(self, database: Database, enqueuer: JobEnqueuer) -> None:
         self._database = database
-        self._intake = intake
+        self._enqueuer = enqueuer
 
     async def done_before(self, call: Call, request: RetryBatch) -> BatchAccepted | None:
         """Give the reply that the same request under the same key got."""
@@ -83,7 +83,7 @@ class BatchRetries:
             fresh = [_numbered(each, index) for index, each in enumerate(tries)]
             counts = await open_batch(connection, call, batch, wanted, fresh, retry_of=request.job)
             commands = [each.command for each in tries if each.command is not None]
-            await self._intake.take_in_all(connection, call, commands, parent=batch)
+            await self._enqueuer.enqueue_all(connection, call, commands, parent=batch)
             accepted = BatchAccepted(job=JobRef(id=batch), counts=counts)
             await audit.remember(connection, call, "batch.retry", request, accepted)
             return accepted

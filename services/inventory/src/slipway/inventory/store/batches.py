@@ -34,7 +34,7 @@ from slipway.inventory.store.batch_choice import (
 )
 from slipway.inventory.store.batch_items import counts_of, open_batch, stand
 from slipway.inventory.store.claims import accepting
-from slipway.inventory.store.intake import Intake, cancel_order
+from slipway.inventory.store.enqueuer import JobEnqueuer, cancel_order
 from slipway.inventory.store.jobs import JobNotFound, job_row
 from slipway.inventory.store.making import Creation, claim_all
 from slipway.inventory.store.names import lock_names, names_in_use
@@ -51,9 +51,9 @@ from slipway.runtime.ids import new_id
 class BatchStore:
     """Takes batches in."""
 
-    def __init__(self, database: Database, intake: Intake) -> None:
+    def __init__(self, database: Database, enqueuer: JobEnqueuer) -> None:
         self._database = database
-        self._intake = intake
+        self._enqueuer = enqueuer
 
     async def done_before(
         self, call: Call, action: str, request: RequestBatch | CreateContainers
@@ -123,7 +123,7 @@ class BatchStore:
             batch = new_id()
             wanted = BatchCommand(kind=JobKind.CREATE)
             counts = await open_batch(connection, call, batch, wanted, items)
-            await self._intake.take_in_all(connection, call, commands, parent=batch)
+            await self._enqueuer.enqueue_all(connection, call, commands, parent=batch)
             accepted = BatchAccepted(job=JobRef(id=batch), counts=counts)
             await audit.remember(connection, call, "batch.create", request, accepted)
             return accepted
@@ -166,7 +166,7 @@ class BatchStore:
         able = [each for each in commands if each is not None]
         if wanted.kind is JobKind.DELETE:
             await begin_deletion(connection, [each.target.container for each in able])
-        await self._intake.take_in_all(connection, call, able, parent=batch)
+        await self._enqueuer.enqueue_all(connection, call, able, parent=batch)
         return BatchAccepted(job=JobRef(id=batch), counts=counts)
 
 

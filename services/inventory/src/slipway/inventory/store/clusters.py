@@ -56,7 +56,7 @@ class KnownCluster:
     secrets: Mapping[str, str]
     """Field to what the vault sealed."""
     nodes: tuple[NodeFacts, ...]
-    resting: tuple[str, ...] = ()
+    in_maintenance: tuple[str, ...] = ()
     """Nodes in maintenance."""
     identity: str | None = None
     """What tells it from any other; None is not known yet."""
@@ -154,8 +154,8 @@ class ClusterStore:
         async with self._database.begin() as connection:
             rows = (await connection.execute(query)).all()
             ids = [row.id for row in rows]
-            seen, resting = await facts_of(connection, ids), await _resting(connection, ids)
-        items, following = page(rows, limit, lambda row: _cluster(row, seen, resting), "name")
+            seen, in_maintenance = await facts_of(connection, ids), await _in_maintenance(connection, ids)
+        items, following = page(rows, limit, lambda row: _cluster(row, seen, in_maintenance), "name")
         return ClusterPage(items=items, next=following)
 
     async def known(self, wanted: str | None) -> KnownCluster:
@@ -167,14 +167,14 @@ class ClusterStore:
         async with self._database.begin() as connection:
             row = await (find_cluster(connection, wanted) if wanted else _only(connection))
             seen = await facts_of(connection, [row.id])
-            resting = await _resting(connection, [row.id])
+            in_maintenance = await _in_maintenance(connection, [row.id])
             doors = await _doors(connection, row.id)
         return KnownCluster(
             id=row.id,
             spec=ClusterSpec.model_validate(row.spec),
             secrets=row.secrets,
             nodes=tuple(seen.get(row.id, ())),
-            resting=tuple(resting.get(row.id, ())),
+            in_maintenance=tuple(in_maintenance.get(row.id, ())),
             identity=row.identity,
             doors=doors,
         )
@@ -185,18 +185,18 @@ class Seen:
     """What is known of a cluster's nodes."""
 
     nodes: Sequence[NodeFacts] = ()
-    resting: Sequence[str] = ()
+    in_maintenance: Sequence[str] = ()
 
 
 async def seen_of(connection: AsyncConnection, ids: Collection[Id]) -> Mapping[Id, Seen]:
     """Give what is known of the nodes of clusters."""
-    facts, resting = await facts_of(connection, ids), await _resting(connection, ids)
-    return {each: Seen(facts.get(each, ()), resting.get(each, ())) for each in ids}
+    facts, in_maintenance = await facts_of(connection, ids), await _in_maintenance(connection, ids)
+    return {each: Seen(facts.get(each, ()), in_maintenance.get(each, ())) for each in ids}
 
 
 async def _read(connection: AsyncConnection, wanted: str) -> Cluster:
     row = await find_cluster(connection, wanted)
-    return _cluster(row, await facts_of(connection, [row.id]), await _resting(connection, [row.id]))
+    return _cluster(row, await facts_of(connection, [row.id]), await _in_maintenance(connection, [row.id]))
 
 
 async def find_cluster(connection: AsyncConnection, wanted: str, *, for_update: bool = False) -> Row[Any]:
@@ -231,7 +231,7 @@ async def _doors(connection: AsyncConnection, cluster: Id) -> tuple[Door, ...]:
     return tuple(Door(*row) for row in await connection.execute(query.order_by(nodes.c.node)))
 
 
-async def _resting(connection: AsyncConnection, of: Collection[str]) -> Mapping[str, list[str]]:
+async def _in_maintenance(connection: AsyncConnection, of: Collection[str]) -> Mapping[str, list[str]]:
     """Give the nodes in maintenance, by cluster."""
     found: dict[str, list[str]] = {}
     query = select(nodes.c.cluster_id, nodes.c.node).where(nodes.c.cluster_id.in_(of), nodes.c.in_maintenance)
@@ -240,7 +240,7 @@ async def _resting(connection: AsyncConnection, of: Collection[str]) -> Mapping[
     return found
 
 
-def _cluster(row: Row[Any], seen: Mapping[str, list[NodeFacts]], resting: Mapping[str, list[str]]) -> Cluster:
+def _cluster(row: Row[Any], seen: Mapping[str, list[NodeFacts]], in_maintenance: Mapping[str, list[str]]) -> Cluster:
     spec = ClusterSpec.model_validate(row.spec)
     return Cluster(
         id=row.id,
@@ -253,7 +253,7 @@ def _cluster(row: Row[Any], seen: Mapping[str, list[NodeFacts]], resting: Mappin
         tls_fingerprint=spec.tls_fingerprint,
         version=row.version,
         nodes=tuple(seen.get(row.id, ())),
-        in_maintenance=tuple(resting.get(row.id, ())),
+        in_maintenance=tuple(in_maintenance.get(row.id, ())),
         offered_host_keys=row.offered_host_keys,
         vmids=spec.vmids,
         created_at=row.created_at,

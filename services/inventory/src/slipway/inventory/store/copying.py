@@ -13,7 +13,7 @@ from slipway.inventory.domain.specs import copied
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of
-from slipway.inventory.store.intake import Intake
+from slipway.inventory.store.enqueuer import JobEnqueuer
 from slipway.inventory.store.making import Creation, Secret, make_all, register_all
 from slipway.inventory.store.vmids import free_vmid
 from slipway.inventory.tables import credentials
@@ -25,9 +25,9 @@ from slipway.runtime.ids import new_id
 class CopyStore:
     """Takes copies in."""
 
-    def __init__(self, database: Database, intake: Intake) -> None:
+    def __init__(self, database: Database, enqueuer: JobEnqueuer) -> None:
         self._database = database
-        self._intake = intake
+        self._enqueuer = enqueuer
 
     async def secrets(self, container: Id) -> Mapping[str, Secret]:
         """Give what a container's secrets are, as its rows keep them: name to secret."""
@@ -91,7 +91,7 @@ class CopyStore:
                 on_failure=request.on_failure,
                 args=request.args,
             )
-            accepted = await self._intake.take_in(connection, call, command)
+            accepted = await self._enqueuer.enqueue(connection, call, command)
             await register_all(connection, [command])
             await audit.remember(connection, call, str(request.kind), request, accepted)
             return accepted

@@ -38,11 +38,11 @@ class Queue:
     async def release(self, connection: AsyncConnection, cluster: Id, node: str) -> None:
         """Let begin what may begin on a node; who decides next about it waits until this is done."""
         await lock_queue(connection, cluster, node)
-        resting = await connection.scalar(
+        in_maintenance = await connection.scalar(
             select(nodes.c.in_maintenance).where(nodes.c.cluster_id == cluster, nodes.c.node == node)
         )
-        # A resting node is emptied: what moves away from it begins all the same.
-        may = (jobs.c.kind == JobKind.MIGRATE,) if resting else ()
+        # A in_maintenance node is emptied: what moves away from it begins all the same.
+        may = (jobs.c.kind == JobKind.MIGRATE,) if in_maintenance else ()
         here = (jobs.c.cluster_id == cluster, jobs.c.node == node, jobs.c.state.in_(ACTIVE))
         running = await connection.execute(select(*_ENTRY).where(*here, jobs.c.released_at.is_not(None)))
         # No more than a node takes can be chosen of one person: a thousand of theirs hide nobody else's.
@@ -62,13 +62,13 @@ class Queue:
         found: dict[Id, tuple[int, str]] = {}
         for cluster, node in sorted({(row.cluster_id, row.node) for row in wait if row.node is not None}):
             here = (nodes.c.cluster_id == cluster, nodes.c.node == node)
-            resting = await connection.scalar(select(nodes.c.in_maintenance).where(*here))
+            in_maintenance = await connection.scalar(select(nodes.c.in_maintenance).where(*here))
             line = await self._order(connection, cluster, node)
-            if resting:
+            if in_maintenance:
                 line = sorted(line, key=lambda entry: entry.kind is not JobKind.MIGRATE)
             for place, entry in enumerate(line):
                 if entry.job in wanted:
-                    rests = resting and entry.kind is not JobKind.MIGRATE
+                    rests = in_maintenance and entry.kind is not JobKind.MIGRATE
                     found[entry.job] = (place, "maintenance" if rests else "limit")
         return found
 

@@ -139,13 +139,13 @@ async def _run(
     raise RunLost(f"The work died {_LOSSES} times without an exit code; does the guest reboot?")
 
 
-async def _follow(work: Work, log: Log, complaints: deque[str], patience: timedelta) -> int:
+async def _follow(work: Work, log: Log, complaints: deque[str], retry_budget: timedelta) -> int:
     loop = asyncio.get_running_loop()
-    ends = loop.time() + patience.total_seconds()
+    ends = loop.time() + retry_budget.total_seconds()
     base = int(work.facts().get("log_base") or 0)
 
     async def follow() -> int | None:
-        following = work.detached.follow(key_of(work), log.offset - base, deadline=patience)
+        following = work.detached.follow(key_of(work), log.offset - base, deadline=retry_budget)
         async with contextlib.aclosing(following) as items:
             async for item in items:
                 if isinstance(item, Exited):

@@ -17,7 +17,7 @@ from slipway.proxmox.detached import Detached
 from slipway.proxmox.hosts import Cluster
 from slipway.proxmox.pct import Pct
 from slipway.runtime.bus import Bus
-from slipway.runtime.reach import NONE, Reach
+from slipway.runtime.host_access import NONE, HostAccessPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Work:
     """`password`, `variable:NAME`."""
     journal: RunJournal
     bus: Bus
-    reach: Reach = NONE
+    host_access: HostAccessPolicy = NONE
     """What the operator allows of the host."""
     reopen: Callable[[], Awaitable[Cluster]] | None = None
     """Asks for the access to the host anew."""

@@ -61,16 +61,16 @@ function clusterPart(cluster) {
 /**
  * @param {string} cluster
  * @param {import("../api.js").ClusterNode[]} nodes
- * @param {string[]} resting
+ * @param {string[]} in_maintenance
  */
-function nodeTable(cluster, nodes, resting) {
+function nodeTable(cluster, nodes, in_maintenance) {
   const heads = ["Node", "State", "Cores", "Memory", "SSH", "Free for disks"];
   return h("table", { class: "table" },
     h("caption", { class: "hidden" }, `Nodes of ${cluster}`),
     h("thead", null, h("tr", null, heads.map((head) => h("th", { scope: "col" }, head)))),
     h("tbody", null, nodes.map((node) => h("tr", { "data-key": node.node },
       h("th", { scope: "row" }, node.node),
-      cell("State", h("span", { class: "badges" }, stateOf(node), resting.includes(node.node) && badge("maintenance", "busy"))),
+      cell("State", h("span", { class: "badges" }, stateOf(node), in_maintenance.includes(node.node) && badge("maintenance", "busy"))),
       cell("Cores", node.cores ?? "–"),
       cell("Memory", node.memory_bytes ? bytes(node.memory_bytes) : "–"),
       cell("SSH", node.is_ssh_usable ? "usable" : node.ssh_problem ?? "not usable"),

@@ -16,7 +16,7 @@ from slipway.runtime.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class HostAccessPolicy:
     """What is allowed."""
 
     is_allowed: bool = False
@@ -25,7 +25,7 @@ class Reach:
     """Host paths below which a bind mount may begin, normalised."""
 
 
-NONE = Reach()
+NONE = HostAccessPolicy()
 
 
 def is_below(path: str, roots: Iterable[str]) -> bool:
@@ -43,7 +43,7 @@ def _normalised(paths: tuple[str, ...]) -> tuple[str, ...]:
     return tuple("/" + normpath(path).lstrip("/") for path in paths)
 
 
-class ReachSettings(Settings):
+class HostAccessSettings(Settings):
     """What the operator allows; the same in inventory and provisioner."""
 
     restricted_keys: bool = False
@@ -57,6 +57,6 @@ class ReachSettings(Settings):
     host are followed before it is decided. None allows no bind mount."""
 
     @property
-    def reach(self) -> Reach:
+    def host_access(self) -> HostAccessPolicy:
         """What is allowed, as a value."""
-        return Reach(is_allowed=self.restricted_keys, paths=self.bind_mount_paths)
+        return HostAccessPolicy(is_allowed=self.restricted_keys, paths=self.bind_mount_paths)

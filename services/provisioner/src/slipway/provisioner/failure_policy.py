@@ -1,7 +1,7 @@
 """How a run ends badly: what is shown of the failure, and what becomes of the container.
 
 What the policy asks for is done in steps like all others: begun on the record, tried again for as long as
-the patience lasts, gone on with by a new owner. Each is tried on its own; one that fails does not keep the
+the retry budget lasts, gone on with by a new owner. Each is tried on its own; one that fails does not keep the
 others from it.
 """
 

@@ -15,8 +15,8 @@ _DEADLINES = (TaskTimedOut, CommandTimedOut, RunLost)
 """Whose time had run out, not whose way was barred."""
 
 
-class Patience:
-    """The patience with one step.
+class RetryBudget:
+    """The retry budget of one step.
 
     It counts from the beginning of a streak of failures, not of the step: a script may run for hours before
     its connection dies for the first time.
@@ -29,7 +29,7 @@ class Patience:
         self._pause_seconds = FIRST_PAUSE_SECONDS
 
     def pause_after(self, error: Unavailable, lasted_seconds: float) -> float | None:
-        """Give the seconds until the next attempt; None if the patience is over.
+        """Give the seconds until the next attempt; None if the retry budget is used up.
 
         Args:
             error: how the attempt ended.

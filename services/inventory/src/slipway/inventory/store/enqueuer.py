@@ -32,7 +32,7 @@ class JobTooLarge(TooLarge):
     code = "job.too-large"
 
 
-class Intake:
+class JobEnqueuer:
     """Takes jobs in."""
 
     def __init__(self, queue: Queue, refuse_new_work: Callable[[], None] = lambda: None) -> None:
@@ -40,10 +40,10 @@ class Intake:
         self._queue = queue
         self._refuse_new_work = refuse_new_work
 
-    async def take_in(self, connection: AsyncConnection, call: Call, command: RunJob) -> Accepted:
+    async def enqueue(self, connection: AsyncConnection, call: Call, command: RunJob) -> Accepted:
         """Write the job and leave its fact for the bus; its command follows when its node may begin it."""
         target = command.target
-        await self.take_in_all(connection, call, [command])
+        await self.enqueue_all(connection, call, [command])
         return Accepted(
             job=JobRef(id=command.job),
             container=ContainerRef(
@@ -54,7 +54,7 @@ class Intake:
             ),
         )
 
-    async def take_in_all(
+    async def enqueue_all(
         self, connection: AsyncConnection, call: Call, commands: Sequence[RunJob], *, parent: Id | None = None
     ) -> None:
         """Write jobs, of one batch or alone, and leave their facts for the bus.
@@ -78,7 +78,7 @@ class Intake:
         ]
         await audit.note_all(connection, call, "accepted", told)
 
-    async def take_cancel(
+    async def enqueue_cancel(
         self, connection: AsyncConnection, call: Call, order: CancelJob, record: RunRecord | None
     ) -> None:
         """Leave the order that ends a job for the bus; a job that waits never begins.
@@ -116,16 +116,16 @@ class CancelPlanned(Exception):
         self.record = record
 
 
-class PlanningIntake(Intake):
+class PlanningEnqueuer(JobEnqueuer):
     """Takes nothing in: tells what it would be."""
 
-    async def take_in(self, connection: AsyncConnection, call: Call, command: RunJob) -> Accepted:
+    async def enqueue(self, connection: AsyncConnection, call: Call, command: RunJob) -> Accepted:
         """Raise `Planned`."""
         del connection, call
         refuse_too_large(command)
         raise Planned(command)
 
-    async def take_in_all(
+    async def enqueue_all(
         self, connection: AsyncConnection, call: Call, commands: Sequence[RunJob], *, parent: Id | None = None
     ) -> None:
         """Raise `Planned` for the first of a batch's."""
@@ -133,7 +133,7 @@ class PlanningIntake(Intake):
         if commands:
             raise Planned(*commands)
 
-    async def take_cancel(
+    async def enqueue_cancel(
         self, connection: AsyncConnection, call: Call, order: CancelJob, record: RunRecord | None
     ) -> None:
         """Raise `CancelPlanned`."""

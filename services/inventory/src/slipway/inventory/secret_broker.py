@@ -1,4 +1,4 @@
-"""Secrets in inventory's custody: opened from the bus, sealed at rest, sealed to whoever may have them."""
+"""Secrets that inventory holds: opened from the bus, sealed at rest, sealed to whoever may have them."""
 
 import secrets
 import string
@@ -16,7 +16,7 @@ _LETTERS = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True, slots=True)
-class Custody:
+class SecretBroker:
     """Both seals: the bus's and the vault's."""
 
     sealer: Sealer

@@ -19,7 +19,7 @@ from slipway.inventory.domain.lives import KEEPING
 from slipway.inventory.domain.specs import VmidTaken
 from slipway.inventory.job_rules import ContainerProtected
 from slipway.inventory.records import Records
-from slipway.inventory.store.absence import AbsenceStore
+from slipway.inventory.store.removal import RemovalStore
 from slipway.inventory.store.claims import as_if_gone
 from slipway.inventory.store.names import HostnameTaken
 from slipway.runtime import call as calls
@@ -48,10 +48,10 @@ class ProxmoxAway(Unavailable):
     retry_after_seconds = 5.0
 
 
-class Presence:
+class HostCheck:
     """Knows whether containers are there."""
 
-    def __init__(self, bus: Bus, store: AbsenceStore, records: Records) -> None:
+    def __init__(self, bus: Bus, store: RemovalStore, records: Records) -> None:
         self._bus = bus
         self._store = store
         self._records = records
@@ -203,7 +203,7 @@ class Presence:
         return (await self._bus.ask(CheckVmid(cluster=cluster, vmid=vmid))).is_free
 
 
-class PlanningPresence(Presence):
+class PlanningHostCheck(HostCheck):
     """Gives nothing up: what is gone is only left out of the transaction that a plan rolls back."""
 
     async def _without(self, gone: Sequence[Target], claim: Callable[[], Awaitable[ResultT]]) -> ResultT:
