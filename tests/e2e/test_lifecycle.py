@@ -173,7 +173,7 @@ async def test_destroy_is_for_what_a_job_makes(api: httpx.AsyncClient, container
 async def test_node_in_maintenance(api: httpx.AsyncClient) -> None:
     """While it is on, jobs wait with their position; a waiting one can be cancelled; then the rest begins."""
     maintenance = "/api/v1/clusters/lab/nodes/lab/maintenance"
-    resting = (await api.put(maintenance)).json()
+    emptied = (await api.put(maintenance)).json()
     waiting = [
         await create(api, template="debian-base", hostname=f"wait-{n}-{secrets.token_hex(2)}") for n in (1, 2)
     ]
@@ -182,7 +182,7 @@ async def test_node_in_maintenance(api: httpx.AsyncClient) -> None:
     ended = await asyncio.wait_for(job_events(api, jobs[0]["id"]), 20)
     active = (await api.delete(maintenance)).json()
 
-    assert (resting["in_maintenance"], active["in_maintenance"]) == (["lab"], [])
+    assert (emptied["in_maintenance"], active["in_maintenance"]) == (["lab"], [])
     assert [(each["position"], each["waits_for"]) for each in jobs] == [
         (0, "maintenance"),
         (1, "maintenance"),

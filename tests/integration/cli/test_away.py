@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from slipway.cli.client import ApiUnreachable, Client
-from slipway.cli.sse import Absence, ServerEvent
+from slipway.cli.sse import Outage, ServerEvent
 
 DONE = 'id: 9\nevent: done\ndata: {"state": "succeeded", "percent": 100}\n\n'
 Answers = Callable[[str], tuple[int, str]]
@@ -29,10 +29,10 @@ async def server(answers: Answers) -> AsyncIterator[str]:
         yield f"http://{host}:{port}"
 
 
-async def followed(url: str, absence: Absence | None = None) -> Sequence[ServerEvent]:
+async def followed(url: str, outage: Outage | None = None) -> Sequence[ServerEvent]:
     """Follow a job to its end."""
     async with asyncio.timeout(20), Client(url, "token") as client:
-        return [event async for event in client.follow_job("j", absence=absence)]
+        return [event async for event in client.follow_job("j", outage=outage)]
 
 
 async def test_told_before() -> None:
@@ -55,7 +55,7 @@ async def test_failing_server() -> None:
         return (200, DONE) if told else (502, "")
 
     async with server(answers) as url:
-        (event,) = await followed(url, Absence(told.append))
+        (event,) = await followed(url, Outage(told.append))
 
     assert event.kind == "done"
     assert told == ["reconnecting: the server answers with status 502"]
@@ -64,7 +64,7 @@ async def test_failing_server() -> None:
 async def test_gone_for_good() -> None:
     """A server that stays away ends the wait."""
     with pytest.raises(ApiUnreachable, match="was away for 1 seconds"):
-        await followed("http://127.0.0.1:1", Absence(most_seconds=1))
+        await followed("http://127.0.0.1:1", Outage(most_seconds=1))
 
 
 async def test_another_server() -> None:

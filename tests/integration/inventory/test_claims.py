@@ -26,7 +26,7 @@ from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
 from slipway.inventory.domain.lives import KEEPING, REMOVES
 from slipway.inventory.queueing import Limits
-from slipway.inventory.store.removal import AbsenceStore
+from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.enqueuer import JobEnqueuer
@@ -107,7 +107,7 @@ class Claims(RuleBasedStateMachine):
         self.acceptance = AcceptanceStore(self.database, JobEnqueuer(queue))
         self.jobs = JobStore(self.database, queue)
         self.vmids = VmidStore(self.database)
-        self.absence = AbsenceStore(self.database)
+        self.removal = ContainerRemovalStore(self.database)
         self.observations = ObservationStore(self.database, queue)
         self.cluster = new_id()
         self.all: list[Held] = []
@@ -248,7 +248,7 @@ class Claims(RuleBasedStateMachine):
             return
         may = not held.is_busy and held.lifecycle in KEEPING
         with self.refused(not may) as is_refused:
-            self.do(self.absence.forget(CALL, held.id))
+            self.do(self.removal.forget(CALL, held.id))
         if not is_refused:
             held.forgotten_as, held.lifecycle = held.lifecycle, Lifecycle.DELETED
 
@@ -261,7 +261,7 @@ class Claims(RuleBasedStateMachine):
         was = held.forgotten_as
         taken = was is not None and (self.is_held(held.name) or held.vmid in self.held_vmids())
         with self.refused(taken) as is_refused:
-            self.do(self.absence.found(CALL, held.id, "pve1"))
+            self.do(self.removal.found(CALL, held.id, "pve1"))
         if not is_refused and was is not None:
             held.lifecycle, held.forgotten_as, held.node = was, None, "pve1"
 

@@ -15,7 +15,7 @@ from slipway.contracts.problems import Conflict, Problem
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
-from slipway.inventory.store.removal import AbsenceStore
+from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.observing import ObservationStore
@@ -144,7 +144,7 @@ async def test_a_cancel_sees_where_a_run_stands_now(fleet: Fleet, make_bus: Make
 async def test_forgotten_containers_are_looked_for_in_turns(fleet: Fleet) -> None:  # noqa: F811
     """However many there are, each has its turn."""
     made = (await fleet.job((await fleet.make(4)).job.id)).items
-    store = AbsenceStore(fleet.world.tables, at_once=2)
+    store = ContainerRemovalStore(fleet.world.tables, at_once=2)
     for each in made:
         await store.forget(CALL, str(each.container))
 

@@ -12,7 +12,7 @@ from slipway.lab.access.actors import SERVICE_ACL
 from slipway.lab.faults import NodeDies
 from slipway.lab.node import Lab
 from slipway.monitor.handlers import Handlers
-from slipway.monitor.trial import Trial
+from slipway.monitor.connection_test import ConnectionTest
 from slipway.runtime.bus import Bus
 from support.https_server import SILENCE, Answer, HttpsServer
 from support.inventory_side import Inventory, Monitor, spec_of
@@ -26,7 +26,7 @@ OTHER_HOST_KEY = " ".join(
 
 async def tried(inventory: Inventory, monitor: Monitor, spec: ClusterSpec, **secrets: str) -> ClusterFacts:
     query = TestCluster(spec=spec, secrets=inventory.secrets(spec.name, **secrets))
-    return await Trial(monitor.sealer, record=None).test(query)
+    return await ConnectionTest(monitor.sealer, record=None).test(query)
 
 
 async def test_facts_of_a_cluster_are_told_over_the_bus(
@@ -36,7 +36,7 @@ async def test_facts_of_a_cluster_are_told_over_the_bus(
 
     def register(bus: Bus) -> None:
         bus.answer(
-            TestCluster, Handlers(bus, Trial(monitor.sealer, record=None), monitor.discoverer).try_cluster
+            TestCluster, Handlers(bus, ConnectionTest(monitor.sealer, record=None), monitor.discoverer).try_cluster
         )
 
     await make_bus("monitor", register)
@@ -139,7 +139,7 @@ async def test_a_wrong_password_is_named(inventory: Inventory, monitor: Monitor)
         ),
     )
     with pytest.raises(SlipwayError) as caught:
-        await Trial(monitor.sealer, record=None).test(query)
+        await ConnectionTest(monitor.sealer, record=None).test(query)
 
     assert [each.field for each in caught.value.errors] == ["ssh.password", "ssh.username"]
 
@@ -188,7 +188,7 @@ async def test_a_known_cluster_is_tried_without_the_nodes_that_left(
     secrets = inventory.secrets(spec.name)
 
     query = TestCluster(spec=spec, secrets=secrets, is_known=True, needs_ssh=False)
-    found = await Trial(monitor.sealer, record=None).test(query)
+    found = await ConnectionTest(monitor.sealer, record=None).test(query)
 
     assert [node.node for node in found.nodes] == ["lab"]
     assert not found.nodes[0].is_ssh_usable
@@ -311,7 +311,7 @@ async def test_a_known_cluster_is_tried_through_any_of_its_nodes(
             query = TestCluster.model_validate(
                 {"spec": spec, "secrets": here.secrets("home"), "known_endpoints": (lab.endpoint,), **known}
             )
-            return await Trial(monitor.sealer, record=None).test(query)
+            return await ConnectionTest(monitor.sealer, record=None).test(query)
 
         spec = spec_of(lab, nodes={})
         found = await known_tried(spec)

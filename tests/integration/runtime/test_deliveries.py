@@ -106,7 +106,7 @@ async def test_trap_02_a_retry_waits_longer_each_time(make_bus: MakeBus) -> None
     assert second > first
 
 
-async def test_a_failure_is_parked_with_reason_and_origin(make_bus: MakeBus, admin: Client) -> None:
+async def test_a_failure_is_put_aside_with_reason_and_origin(make_bus: MakeBus, admin: Client) -> None:
     """What only an operator can mend is kept aside, and leaves the queue."""
     worker = Worker(Failed("The script failed.", code="script.failed", exit_code=3))
     inventory = await make_bus("inventory")
@@ -138,7 +138,7 @@ async def test_a_body_that_is_no_message_is_dead_letter(make_bus: MakeBus, admin
 
 
 @pytest.mark.slow
-async def test_a_bug_is_parked_after_its_tries(make_bus: MakeBus, admin: Client) -> None:
+async def test_a_bug_is_put_aside_after_its_tries(make_bus: MakeBus, admin: Client) -> None:
     """A handler that breaks every time does not break for ever."""
     worker = Worker(*(RuntimeError("bug") for _ in range(5)))
     inventory = await make_bus("inventory")

@@ -13,7 +13,7 @@ SPEC = ClusterSpec(name="home", endpoint="https://pve:8006", nodes={"pve1": SshN
 
 
 def facts(*, problem: str | None, shown: str | None = None) -> ClusterFacts:
-    """What a trial found of `pve2`."""
+    """What a connection test found of `pve2`."""
     node = NodeFacts(
         node="pve2",
         is_online=True,

@@ -154,7 +154,7 @@ def test_every_consumer_filters_what_its_stream_holds() -> None:
     assert {stream.name for stream in STREAMS} == {"COMMANDS", "EVENTS", "DEAD_LETTERS", "ADVISORIES"}
 
 
-def test_parked_messages_are_sorted_by_service_and_handler() -> None:
+def test_dead_letters_are_sorted_by_service_and_handler() -> None:
     """An operator finds them by where they failed."""
     assert dead_letter_subject("provisioner", "provisioner-run") == "slipway.v1.dead-letter.provisioner.run"
     assert lifetime(Echo(text="")) is None

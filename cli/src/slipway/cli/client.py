@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from slipway.cli.sse import Absence, ServerAway, ServerEvent, follow
+from slipway.cli.sse import Outage, ServerAway, ServerEvent, follow
 
 TIMEOUT_SECONDS = 40.0
 """Longer than the longest question behind the API: adding a cluster reaches the host first."""
@@ -94,11 +94,11 @@ class Client:
         return found[:most]
 
     async def follow_job(
-        self, job: str, *, last_event_id: str | None = None, absence: Absence | None = None
+        self, job: str, *, last_event_id: str | None = None, outage: Outage | None = None
     ) -> AsyncGenerator[ServerEvent, None]:
         """Follow a job's log to its end, through broken connections; the last event is `done`."""
         path = f"/api/v1/jobs/{job}/events"
-        log = follow(self._http, path, last_event_id=last_event_id, absence=absence)
+        log = follow(self._http, path, last_event_id=last_event_id, outage=outage)
         async with aclosing(log) as events:
             try:
                 async for event in events:

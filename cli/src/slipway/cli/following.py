@@ -12,7 +12,7 @@ from slipway.cli.client import Client
 from slipway.cli.endpoints import NotRunning, read_endpoints
 from slipway.cli.progress import shown_on, what_now
 from slipway.cli.showing import complain, tell
-from slipway.cli.sse import Absence
+from slipway.cli.sse import Outage
 
 AWAY_SECONDS = 600.0
 """Longer than any restart; the job goes on without who watches it."""
@@ -35,9 +35,9 @@ async def follow_job(client: Client, job: str, console: Console) -> bool:
     """Show a job to its end; whether it succeeded."""
     state = ""
     # Above the bar where there is one; else beside the output, which a program may read.
-    absence = Absence(partial(tell, console) if console.is_terminal else complain, most_seconds=AWAY_SECONDS)
+    outage = Outage(partial(tell, console) if console.is_terminal else complain, most_seconds=AWAY_SECONDS)
     with shown_on(console) as shown:
-        async with aclosing(client.follow_job(job, absence=absence)) as events:
+        async with aclosing(client.follow_job(job, outage=outage)) as events:
             async for event in events:
                 shown.show(event)
                 if event.kind == "done":

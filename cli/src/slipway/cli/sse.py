@@ -63,7 +63,7 @@ class ServerAway(Exception):
     """A server was away for longer than one wants to wait."""
 
 
-class Absence:
+class Outage:
     """How long a server has been away, and who is told of it."""
 
     def __init__(
@@ -94,14 +94,14 @@ async def follow(
     path: str,
     *,
     last_event_id: str | None = None,
-    absence: Absence | None = None,
+    outage: Outage | None = None,
 ) -> AsyncGenerator[ServerEvent, None]:
     """Give every event up to `done`, none twice, going on after the last one when the connection breaks.
 
     It ends without `done` when the server says that the log was seen to its end before. An answer that says
     no (404, 401) raises `httpx.HTTPStatusError`; a server that is away is waited for.
     """
-    absence = absence or Absence()
+    outage = outage or Outage()
     timeout = httpx.Timeout(10.0, read=_QUIET_SECONDS)
     while True:
         headers = {"Accept": "text/event-stream"}
@@ -115,22 +115,22 @@ async def follow(
                     answer.raise_for_status()
                 if answer.status_code == httpx.codes.NO_CONTENT:
                     return
-                async for event in _events(answer, absence):
+                async for event in _events(answer, outage):
                     last_event_id = event.id or last_event_id
                     yield event
                     if event.kind == "done":
                         return
         except httpx.TransportError as error:
             why = str(error) or type(error).__name__
-        absence.go_on(why)
+        outage.go_on(why)
         await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def _events(answer: httpx.Response, absence: Absence) -> AsyncIterator[ServerEvent]:
+async def _events(answer: httpx.Response, outage: Outage) -> AsyncIterator[ServerEvent]:
     if not answer.is_success:
         # A 503 with a problem holds no events: it is asked again.
         raise httpx.RemoteProtocolError(f"the server answers with status {answer.status_code}")
-    absence.end()
+    outage.end()
     parser = EventParser()
     async for line in _lines(answer):
         event = parser.feed(line)

@@ -63,7 +63,7 @@ class DropDeadLetter(Query[Done]):
 
 
 class HandleAgain(Query[Done]):
-    """Handle a parked event of yours again; only inventory asks."""
+    """Handle a dead-lettered event of yours again; only inventory asks."""
 
     subject: ClassVar[str] = "slipway.v1.query.monitor.dead-letter.handle"
     timeout: ClassVar[timedelta] = timedelta(seconds=10)

@@ -261,7 +261,7 @@ class Bus:
         if source.service != self.service:
             raise ValueError(f"{durable} is not a consumer of {self.service}")
         bench = Workbench(
-            durable, heartbeat_seconds=self._settings.heartbeat.total_seconds(), park=self._park
+            durable, heartbeat_seconds=self._settings.heartbeat.total_seconds(), set_aside=self._set_aside
         )
         for _ in range(slots):
             subscriber = self._broker.subscriber(
@@ -277,7 +277,7 @@ class Bus:
             self._pullers.append(subscriber)
         return bench
 
-    async def _park(self, raw: Msg, delivery: Delivery, consumer_name: str, problem: Problem) -> None:
+    async def _set_aside(self, raw: Msg, delivery: Delivery, consumer_name: str, problem: Problem) -> None:
         subject = dead_letter_subject(self.service, consumer_name)
         headers = dead_letter_headers(raw, delivery, consumer_name, problem)
         future = await self.publish_raw(subject, raw.data, headers)

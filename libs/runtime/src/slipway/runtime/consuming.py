@@ -85,17 +85,17 @@ class Verdict:
     delay_seconds: float = 0.0
 
 
-Park = Callable[[Msg, Delivery, str, Problem], Awaitable[None]]
+SetAside = Callable[[Msg, Delivery, str, Problem], Awaitable[None]]
 
 
 class Workbench:
     """Takes one message after the other from one durable consumer."""
 
-    def __init__(self, durable: str, *, heartbeat_seconds: float, park: Park) -> None:
+    def __init__(self, durable: str, *, heartbeat_seconds: float, set_aside: SetAside) -> None:
         self.durable = durable
         self.registrations: list[Registration[Any]] = []
         self._heartbeat_seconds = heartbeat_seconds
-        self._park = park
+        self._set_aside = park
         self._bugs: OrderedDict[int, int] = OrderedDict()
         self._running = 0
         self.idle = asyncio.Event()
@@ -189,7 +189,7 @@ class Workbench:
             case Settlement.ACK:
                 await raw.ack()
             case Settlement.DEAD_LETTER:
-                await self._park_or_retry(raw, delivery, verdict)
+                await self._set_aside_or_retry(raw, delivery, verdict)
             case Settlement.RETRY:
                 await raw.nak(delay=verdict.delay_seconds)
             case Settlement.LEAVE:
@@ -197,13 +197,13 @@ class Workbench:
         if verdict.settlement is not Settlement.RETRY:
             self._bugs.pop(delivery.stream_sequence, None)
 
-    async def _park_or_retry(self, raw: Msg, delivery: Delivery, verdict: Verdict) -> None:
+    async def _set_aside_or_retry(self, raw: Msg, delivery: Delivery, verdict: Verdict) -> None:
         problem = verdict.problem or problem_of(RuntimeError())
         try:
-            await self._park(raw, delivery, self.durable, problem)
+            await self._set_aside(raw, delivery, self.durable, problem)
         except SlipwayError as error:
             log.warning(
-                "could not park", consumer=self.durable, subject=delivery.subject, error=error.message
+                "dead letter not stored", consumer=self.durable, subject=delivery.subject, error=error.message
             )
             await raw.nak(delay=LONGEST_DELAY_SECONDS)
         else:

@@ -84,7 +84,7 @@ async def drop_dead_letter(connection: Client, message: int) -> None:
         raise BusUnavailable("The bus did not remove a dead letter.") from error
 
 
-def whole(parked: Parked) -> DeadLetter:
+def whole(letter: StoredDeadLetter) -> DeadLetter:
     """Give one as people see it: with headers and body, known secrets masked."""
     body = str(clean(letter.payload.decode(errors="replace")))
     headers = {name: str(clean(value)) for name, value in letter.headers.items()}

@@ -19,7 +19,7 @@ from slipway.inventory.records import Records
 from slipway.inventory.resealing import Resealing
 from slipway.inventory.retention import Retention
 from slipway.inventory.settings import InventorySettings
-from slipway.inventory.store.removal import RemovalStore
+from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.batch_retry import BatchRetries
@@ -180,7 +180,7 @@ class _Rooms:
         self._jobs = JobStore(tables, queue)
         self._observations = ObservationStore(tables, queue)
         self._records = Records(bus, self._jobs)
-        self.host_check = host_check(bus, RemovalStore(tables), self._records)
+        self.host_check = host_check(bus, ContainerRemovalStore(tables), self._records)
 
     def of_containers(self, enqueuer: JobEnqueuer) -> ContainerHandlers:
         return ContainerHandlers(

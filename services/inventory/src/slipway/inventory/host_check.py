@@ -19,7 +19,7 @@ from slipway.inventory.domain.lives import KEEPING
 from slipway.inventory.domain.specs import VmidTaken
 from slipway.inventory.job_rules import ContainerProtected
 from slipway.inventory.records import Records
-from slipway.inventory.store.removal import RemovalStore
+from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.claims import as_if_gone
 from slipway.inventory.store.names import HostnameTaken
 from slipway.runtime import call as calls
@@ -51,7 +51,7 @@ class ProxmoxAway(Unavailable):
 class HostCheck:
     """Knows whether containers are there."""
 
-    def __init__(self, bus: Bus, store: RemovalStore, records: Records) -> None:
+    def __init__(self, bus: Bus, store: ContainerRemovalStore, records: Records) -> None:
         self._bus = bus
         self._store = store
         self._records = records

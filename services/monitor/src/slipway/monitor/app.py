@@ -10,7 +10,7 @@ from slipway.monitor.fleet import Fleet
 from slipway.monitor.handlers import Handlers
 from slipway.monitor.pending import PendingScan
 from slipway.monitor.settings import MonitorSettings
-from slipway.monitor.trial import Trial
+from slipway.monitor.connection_test import ConnectionTest
 from slipway.runtime.bus import Bus
 from slipway.runtime.sealing import Sealer
 from slipway.runtime.service import Service
@@ -26,7 +26,7 @@ def build() -> Service:
     clusters = Clusters(bus, sealer, record=settings.proxmox_record, unreadable=unreadable.note)
     discoverer = Discoverer(bus, clusters, sealer)
     handlers = Handlers(
-        bus, Trial(sealer, record=settings.proxmox_record, unreadable=unreadable.note), discoverer
+        bus, ConnectionTest(sealer, record=settings.proxmox_record, unreadable=unreadable.note), discoverer
     )
     pending = PendingScan(bus, discoverer, every=settings.pending_interval)
     fleet = Fleet(bus, clusters, settings, pending.hurry)

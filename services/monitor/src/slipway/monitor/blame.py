@@ -1,4 +1,4 @@
-"""Says what a host answered in a trial as a wrong input, with the field's name."""
+"""Says what a host answered in a connection test as a wrong input, with the field's name."""
 
 from datetime import timedelta
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from slipway.contracts.cluster_removal import ClusterRemoved
 from slipway.contracts.clusters import ClusterAdded, ClusterChanged, ListClusters, NodeFacts
 from slipway.contracts.problems import SlipwayError, Unavailable
-from slipway.monitor import series
+from slipway.monitor import metrics
 from slipway.monitor.access import Clusters
 from slipway.monitor.looks import Look, LookWriter
 from slipway.monitor.nodes import NodeWatch
@@ -147,7 +147,7 @@ class Fleet:
                 watching.over()
                 pause = TAKE_AGAIN_SECONDS
             finally:
-                series.forget(cluster)
+                metrics.forget(cluster)
             await asyncio.sleep(pause)
 
     async def _hold(self, cluster: str, lease: Lease) -> None:

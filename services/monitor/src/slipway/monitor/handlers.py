@@ -5,7 +5,7 @@ from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.message import Done
 from slipway.contracts.dead_letters import HandleAgain
 from slipway.monitor.discovery import Discoverer
-from slipway.monitor.trial import Trial
+from slipway.monitor.connection_test import ConnectionTest
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
 
@@ -13,14 +13,14 @@ from slipway.runtime.call import Call
 class Handlers:
     """One method per subject."""
 
-    def __init__(self, bus: Bus, trial: Trial, discoverer: Discoverer) -> None:
+    def __init__(self, bus: Bus, connection_test: ConnectionTest, discoverer: Discoverer) -> None:
         self._bus = bus
-        self._trial = trial
+        self._connection_test = connection_test
         self._discoverer = discoverer
 
     async def try_cluster(self, query: TestCluster, _call: Call) -> ClusterFacts:
         """Try a cluster that is not saved yet."""
-        return await self._trial.test(query)
+        return await self._connection_test.test(query)
 
     async def discover_guest(self, query: DiscoverGuest, _call: Call) -> Discovery:
         """Look into a guest now."""

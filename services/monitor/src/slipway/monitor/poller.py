@@ -14,7 +14,8 @@ from slipway.contracts.guests import GuestChanged, GuestGone, GuestStatus
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Power
-from slipway.monitor import diagnosis, series
+from slipway.monitor import diagnosis
+from slipway.monitor import metrics
 from slipway.monitor.access import Clusters
 from slipway.monitor.diff import MISSES_UNTIL_GONE, Difference, compare, identity
 from slipway.monitor.looks import Look
@@ -87,9 +88,9 @@ class Poller:
                 pause = REFUSED_PAUSE_SECONDS if is_refused else max(pause, FAILED_PAUSE_SECONDS)
             else:
                 self._trouble.over()
-                series.polled(self._cluster)
+                metrics.polled(self._cluster)
             took = loop.time() - began
-            series.poll_seconds.observe(took)
+            metrics.poll_seconds.observe(took)
             await asyncio.sleep(max(pause - took, 0.05))
 
     async def poll(self) -> None:

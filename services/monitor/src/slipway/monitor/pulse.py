@@ -14,7 +14,7 @@ from slipway.monitor import diagnosis
 from slipway.monitor.access import Clusters
 from slipway.monitor.diagnosis import Diagnosis
 from slipway.monitor.looks import Look
-from slipway.monitor.trial import NEEDED
+from slipway.monitor.connection_test import NEEDED
 from slipway.monitor.trouble import Trouble
 from slipway.proxmox.answers import ClusterMember
 from slipway.proxmox.api import ProxmoxApi

@@ -11,7 +11,7 @@ from slipway.runtime import headers as h
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
 from slipway.runtime.ids import new_id
-from slipway.runtime.dead_letters import Parked, drop_dead_letter, dead_letter
+from slipway.runtime.dead_letters import StoredDeadLetter, drop_dead_letter, dead_letter
 from slipway.runtime.problems import BusUnavailable
 from slipway.runtime.topology import COMMANDS
 
@@ -29,9 +29,9 @@ class DeadLetterHandlers:
     async def replay(self, query: ReplayDeadLetter, call: Call) -> Done:
         """Have one handled again, then remove it."""
         dead_letters = await dead_letter(self._bus.connection, query.message)
-        if dead_letters.told.stream == COMMANDS:
+        if letter.told.stream == COMMANDS:
             await self._say_again(dead_letters)
-        elif dead_letters.told.service == SERVICE:
+        elif letter.told.service == SERVICE:
             await self._bus.handle_again(query.message)
         else:
             await self._bus.ask(HandleAgain(message=query.message))
@@ -46,16 +46,16 @@ class DeadLetterHandlers:
         await drop_dead_letter(self._bus.connection, query.message)
         return Done()
 
-    async def _say_again(self, dead_letters: Parked) -> None:
-        headers = {**dead_letters.headers, h.MESSAGE_ID: f"replay:{dead_letters.told.id}:{new_id()}"}
-        stored = await self._bus.publish_raw(dead_letters.told.subject, dead_letters.payload, headers)
+    async def _say_again(self, letter: StoredDeadLetter) -> None:
+        headers = {**letter.headers, h.MESSAGE_ID: f"replay:{letter.told.id}:{new_id()}"}
+        stored = await self._bus.publish_raw(letter.told.subject, letter.payload, headers)
         try:
             await asyncio.wait_for(stored, STORE_SECONDS)
         except (NatsError, TimeoutError) as error:
             raise BusUnavailable("The bus did not take the command again.") from error
 
-    async def _note(self, call: Call, action: str, dead_letters: Parked) -> None:
-        told = dead_letters.told
+    async def _note(self, call: Call, action: str, letter: StoredDeadLetter) -> None:
+        told = letter.told
         await self._audit.note(
             call, action, f"dead_letters/{told.id}", subject=told.subject, message=told.message_id
         )

@@ -1,4 +1,4 @@
-"""How clusters and nodes are reached: changed after a trial, which is kept with the change."""
+"""How clusters and nodes are reached: changed after a connection test, which is kept with the change."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,7 @@ class AccessStore:
     async def confirm(
         self, call: Call, cluster: Id, node: str, reached: SshNode, facts: ClusterFacts
     ) -> Cluster:
-        """Save how a node is reached, as it was tried, and what the trial saw."""
+        """Save how a node is reached, as it was tried, and what the connection test saw."""
         async with self._database.begin() as connection:
             row = await find_cluster(connection, cluster, for_update=True)
             nodes = {**ClusterSpec.model_validate(row.spec).nodes, node: reached}
@@ -47,7 +47,7 @@ class AccessStore:
         secrets: Mapping[str, str],
         facts: ClusterFacts,
     ) -> Cluster:
-        """Save how a cluster is reached, as it was tried, and what the trial saw."""
+        """Save how a cluster is reached, as it was tried, and what the connection test saw."""
         try:
             async with self._database.begin() as connection:
                 row = await find_cluster(connection, cluster, for_update=True)

@@ -27,7 +27,7 @@ _MOST = 200
 """Containers looked at in one go."""
 
 
-class RemovalStore:
+class ContainerRemovalStore:
     """Keeps what is said about containers that are gone."""
 
     def __init__(self, database: Database, *, at_once: int = _MOST) -> None:

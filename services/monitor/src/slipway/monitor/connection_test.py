@@ -47,7 +47,7 @@ NEEDED = frozenset(
 """Privileges without which no container could be made; on which path is the operator's choice."""
 
 
-class Trial:
+class ConnectionTest:
     """Tests clusters."""
 
     def __init__(
