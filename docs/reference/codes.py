@@ -17,27 +17,27 @@ WITHOUT_CLASS = {
     ),
     "cluster.certificate-changed": (
         "-",
-        "trouble",
+        "outage",
         "The cluster shows another certificate than the pinned one.",
     ),
-    "cluster.no-answer": ("-", "trouble", "The cluster takes connections and does not answer."),
-    "cluster.no-quorum": ("-", "trouble", "The cluster has no quorum: it can be read, not changed."),
-    "cluster.not-understood": ("-", "trouble", "What the cluster answers can't be used."),
+    "cluster.no-answer": ("-", "outage", "The cluster takes connections and does not answer."),
+    "cluster.no-quorum": ("-", "outage", "The cluster has no quorum: it can be read, not changed."),
+    "cluster.not-understood": ("-", "outage", "What the cluster answers can't be used."),
     "method.not-allowed": ("405", "rejected", "This path does not take this method; `Allow` says which."),
     "monitor.silent": (
         "-",
-        "trouble",
+        "outage",
         "The service monitor tells nothing; what is shown is as old as it says.",
     ),
-    "node.appliances-unknown": ("-", "trouble", "The node does not tell which templates it can download."),
-    "node.gone": ("-", "trouble", "The node has left its cluster, or was renamed."),
-    "node.networks-unknown": ("-", "trouble", "The node does not tell its bridges."),
-    "node.no-answer": ("-", "trouble", "The node is called online and does not answer."),
-    "node.offline": ("-", "trouble", "The cluster calls the node offline."),
-    "node.ssh-unusable": ("-", "trouble", "The node can't be used over SSH."),
+    "node.appliances-unknown": ("-", "outage", "The node does not tell which templates it can download."),
+    "node.gone": ("-", "outage", "The node has left its cluster, or was renamed."),
+    "node.networks-unknown": ("-", "outage", "The node does not tell its bridges."),
+    "node.no-answer": ("-", "outage", "The node is called online and does not answer."),
+    "node.offline": ("-", "outage", "The cluster calls the node offline."),
+    "node.ssh-unusable": ("-", "outage", "The node can't be used over SSH."),
     "node.storages-unknown": (
         "-",
-        "trouble",
+        "outage",
         "The node does not tell its storages; those known last are shown.",
     ),
     "path.not-found": ("404", "rejected", "There is nothing at this path."),
@@ -61,7 +61,7 @@ WITHOUT_CLASS = {
         "The service is only just starting; `/readyz` says what it waits for.",
     ),
 }
-"""What no class of an error says: HTTP status, kind (`trouble` is that of a cluster or node) and meaning."""
+"""What no class of an error says: HTTP status, kind (`outage` is that of a cluster or node) and meaning."""
 CODE = re.compile(r"[a-z][a-z-]*\.[a-z][a-z-]*")
 
 

@@ -61,7 +61,7 @@ class Viewer:
         return False
 
     def _take(self, kind: str, number: str | None, content: dict[str, object]) -> bool:
-        if kind == "trouble":
+        if kind == "outage":
             # What is away of Slipway is no part of the job log, and has no id.
             return False
         if kind == "reset":

@@ -57,7 +57,7 @@ async def until_named(stack: RunningStack, part: str | None, *, within: float) -
 async def until_told(api: httpx.AsyncClient, *parts: str) -> None:
     """Follow the fleet until it is told that just these are away."""
     async for event in follow(api, "/api/v1/events"):
-        if event.kind == "trouble" and sorted(event.content["parts"]) == sorted(parts):
+        if event.kind == "outage" and sorted(event.content["parts"]) == sorted(parts):
             return
 
 
@@ -79,7 +79,7 @@ async def test_a_frozen_bus_is_named_and_loses_nothing(stack: RunningStack, api:
 
     assert status == httpx.codes.SERVICE_UNAVAILABLE
     assert (refused.status_code, refused.json()["code"]) == (503, "bus.unavailable")
-    stored = [event for event in events if event.kind != "trouble"]
+    stored = [event for event in events if event.kind != "outage"]
     assert stored[-1].content["state"] == "succeeded", stored[-1].text
     assert len({event.id for event in stored}) == len(stored)
     assert numbers(stored) == list(range(1, 2001))
@@ -99,7 +99,7 @@ async def test_another_part_that_is_frozen_is_named(
         told = await until_named(stack, part, within=TOLD_WITHIN)
         async with asyncio.timeout_at(asyncio.get_running_loop().time() + TOLD_WITHIN):
             async for event in follow(api, "/api/v1/events"):
-                if event.kind == "trouble" and part in event.content["parts"]:
+                if event.kind == "outage" and part in event.content["parts"]:
                     break
         took = time.monotonic() - began
     await until_named(stack, None, within=BACK_WITHIN)

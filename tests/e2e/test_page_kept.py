@@ -156,7 +156,7 @@ async def test_focus_kept_in_list(signed_in: Browsing, api: httpx.AsyncClient, c
 
 
 async def test_failed_load(signed_in: Browsing, api: httpx.AsyncClient, container: str) -> None:
-    """A list that can't be loaded says so above what was known; it goes away with the trouble."""
+    """A list that can't be loaded says so above what was known; it goes away with the outage."""
     page = signed_in.page
     await page.goto("/#/jobs")
     await expect(page.locator("tbody tr").first).to_be_visible()

@@ -38,7 +38,7 @@ class Viewer:
         self._path = path
         self.last_id = ""
         self.seen: list[Seen] = []
-        self.troubles: list[str] = []
+        self.outages: list[str] = []
         """What was told of parts that are away: no part of the job log, and without an id."""
         self.comments = 0
 
@@ -63,8 +63,8 @@ class Viewer:
                 fields[name] = value
             else:
                 self.last_id = fields.get("id", self.last_id)
-                if fields.get("event") == "trouble":
-                    self.troubles.append(fields["data"])
+                if fields.get("event") == "outage":
+                    self.outages.append(fields["data"])
                 elif "data" in fields:
                     yield Seen(self.last_id, fields.get("event", "message"), fields["data"])
                 fields = {}

@@ -151,11 +151,11 @@ async def test_no_process_to_be_had(view: LogView) -> None:
 
 async def test_no_room_to_note(view: LogView) -> None:
     """A change that can't be noted leaves no process unwatched."""
-    troubles = [OSError(28, "No space left on device")]
+    outages = [OSError(28, "No space left on device")]
 
     def note() -> None:
-        if troubles:
-            raise troubles.pop()
+        if outages:
+            raise outages.pop()
 
     kept = Supervised(python("print('up'); import time; time.sleep(60)"), view, on_change=note)
     kept.start()

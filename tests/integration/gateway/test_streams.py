@@ -185,19 +185,19 @@ async def test_a_part_that_lacks_something_is_told_to_viewers(
     await until(lambda: early.comments > 0)
 
     others.missing["postgres"] = "does not answer in time"
-    await until(lambda: len(early.troubles) == 1)
+    await until(lambda: len(early.outages) == 1)
     known = early.last_id
     watching_late = asyncio.create_task(late.read())
-    await until(lambda: late.troubles != [])
+    await until(lambda: late.outages != [])
     ready = (await user.get("/readyz")).json()
     others.missing.clear()
-    await until(lambda: len(early.troubles) == 2)
+    await until(lambda: len(early.outages) == 2)
     watching.cancel()
     watching_late.cancel()
     await asyncio.wait([watching, watching_late])
 
-    told = [json.loads(data)["parts"] for data in early.troubles]
-    assert json.loads(late.troubles[0])["parts"] == told[0]
+    told = [json.loads(data)["parts"] for data in early.outages]
+    assert json.loads(late.outages[0])["parts"] == told[0]
     assert sorted(told[0]) == ["catalog", "inventory", "monitor", "provisioner"]
     assert told[0]["inventory"]["message"] == "postgres: does not answer in time"
     assert (told[1], early.seen, early.last_id) == ({}, [], known)

@@ -1,4 +1,4 @@
-"""What monitor saw last is joined to what is answered: age and trouble, without a write to the database."""
+"""What monitor saw last is joined to what is answered: age and outage, without a write to the database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +20,7 @@ from slipway.contracts.clusters import (
 )
 from slipway.contracts.containers import Container, GetContainer, ListContainers
 from slipway.contracts.problems import Unavailable
-from slipway.contracts.values import Trouble
+from slipway.contracts.values import Outage
 from slipway.runtime import clock
 from slipway.runtime.bus import Bus
 from slipway.runtime.ending import end
@@ -28,10 +28,10 @@ from slipway.runtime.kv import Bucket
 from slipway.runtime.topology import LOOKS
 from support.nats import MakeBus
 
-EXPIRED = Trouble(
+EXPIRED = Outage(
     code="cluster.credentials-refused", since=clock.now(), message="It has expired.", remedy="Prolong it."
 )
-AWAY = Trouble(code="node.no-answer", since=clock.now(), message="It hangs.", remedy="Look at it.")
+AWAY = Outage(code="node.no-answer", since=clock.now(), message="It hangs.", remedy="Look at it.")
 
 
 @asynccontextmanager
@@ -69,7 +69,7 @@ async def cluster_once(world: World, is_so: Callable[[Cluster], bool]) -> Cluste
                 return found
 
 
-async def test_age_and_trouble_are_in_every_answer(world: World, monitor: Bus) -> None:  # noqa: F811
+async def test_age_and_outage_are_in_every_answer(world: World, monitor: Bus) -> None:  # noqa: F811
     """One cluster and all, one container and all; both go as they came."""
     home = await world.add()
     web = await world.container(await world.create("web", vmid=104))
@@ -77,51 +77,51 @@ async def test_age_and_trouble_are_in_every_answer(world: World, monitor: Bus) -
         look = await write(monitor, home.id, guests=(VmidRange(first=104, last=104),))
         well = await cluster_once(world, lambda found: found.looked_at is not None)
         seen = await world.gateway.ask(GetContainer(container=web.id))
-        bad = await write(monitor, home.id, trouble=EXPIRED, looked_at=look.looked_at)
-        await cluster_once(world, lambda found: found.trouble is not None)
+        bad = await write(monitor, home.id, outage=EXPIRED, looked_at=look.looked_at)
+        await cluster_once(world, lambda found: found.outage is not None)
         clusters = (await world.gateway.ask(ListClusters())).items
         containers = (await world.gateway.ask(ListContainers())).items
         await write(monitor, home.id)
-        await cluster_once(world, lambda found: found.trouble is None)
+        await cluster_once(world, lambda found: found.outage is None)
 
-    assert (home.looked_at, home.trouble) == (None, None)
-    assert (web.looked_at, web.trouble) == (None, None)
+    assert (home.looked_at, home.outage) == (None, None)
+    assert (web.looked_at, web.outage) == (None, None)
     assert (well.looked_at, well.nodes[0].looked_at) == (look.looked_at, look.nodes[0].looked_at)
     assert well.nodes[0].observed_at == NODE.observed_at
-    assert (seen.looked_at, seen.trouble) == (look.looked_at, None)
+    assert (seen.looked_at, seen.outage) == (look.looked_at, None)
     told: list[Cluster | NodeFacts | Container] = [clusters[0], clusters[0].nodes[0], containers[0]]
-    assert [each.trouble for each in told] == [EXPIRED] * 3
+    assert [each.outage for each in told] == [EXPIRED] * 3
     assert (clusters[0].looked_at, containers[0].looked_at) == (bad.looked_at, bad.looked_at)
 
 
 async def test_what_was_written_before_the_start_is_known(world: World, monitor: Bus) -> None:  # noqa: F811
     """A restarted inventory reads what is on the bus; it claims nothing until then."""
     home = await world.add()
-    look = await write(monitor, home.id, trouble=EXPIRED)
+    look = await write(monitor, home.id, outage=EXPIRED)
     before = await world.gateway.ask(GetCluster(cluster="home"))
 
     async with hearing(world):
         after = await cluster_once(world, lambda found: found.looked_at is not None)
 
-    assert (before.looked_at, before.trouble) == (None, None)
-    assert (after.looked_at, after.trouble) == (look.looked_at, EXPIRED)
+    assert (before.looked_at, before.outage) == (None, None)
+    assert (after.looked_at, after.outage) == (look.looked_at, EXPIRED)
 
 
 async def test_a_monitor_that_is_silent_is_told(world: World, monitor: Bus) -> None:  # noqa: F811
     """Also one that never said anything; it is over with the next word."""
     home = await world.add()
     async with hearing(world):
-        never = await cluster_once(world, lambda found: found.trouble is not None)
+        never = await cluster_once(world, lambda found: found.outage is not None)
         look = await write(monitor, home.id)
-        await cluster_once(world, lambda found: found.trouble is None)
-        silent = await cluster_once(world, lambda found: found.trouble is not None)
+        await cluster_once(world, lambda found: found.outage is None)
+        silent = await cluster_once(world, lambda found: found.outage is not None)
         await write(monitor, home.id)
-        await cluster_once(world, lambda found: found.trouble is None)
+        await cluster_once(world, lambda found: found.outage is None)
 
-    assert never.trouble is not None
-    assert silent.trouble is not None
-    assert (never.trouble.code, never.looked_at) == ("monitor.silent", None)
-    assert (silent.trouble.code, silent.trouble.since) == ("monitor.silent", look.at)
+    assert never.outage is not None
+    assert silent.outage is not None
+    assert (never.outage.code, never.looked_at) == ("monitor.silent", None)
+    assert (silent.outage.code, silent.outage.since) == ("monitor.silent", look.at)
     assert silent.looked_at == look.looked_at
 
 
@@ -148,14 +148,14 @@ async def test_nothing_is_placed_on_a_node_that_does_not_answer(
 ) -> None:
     """What monitor says of it counts at once; when it is well again, so does that."""
     home = await world.add()
-    away = NODE.model_copy(update={"trouble": AWAY, "observed_at": clock.now()})
+    away = NODE.model_copy(update={"outage": AWAY, "observed_at": clock.now()})
     await monitor.publish(NodeObserved(id=f"{home.id}-pve1", cluster=home.id, facts=away), message_id="away")
-    await cluster_once(world, lambda found: found.nodes[0].trouble is not None)
+    await cluster_once(world, lambda found: found.nodes[0].outage is not None)
     with pytest.raises(Unavailable, match="It hangs"):
         await world.create("web")
     well = NODE.model_copy(update={"observed_at": clock.now()})
     await monitor.publish(NodeObserved(id=f"{home.id}-pve1", cluster=home.id, facts=well), message_id="well")
-    await cluster_once(world, lambda found: found.nodes[0].trouble is None)
+    await cluster_once(world, lambda found: found.nodes[0].outage is None)
 
     accepted = await world.create("web")
 
@@ -171,8 +171,8 @@ async def test_a_node_that_left_long_ago_is_dropped(world: World, monitor: Bus) 
     )
     await cluster_once(world, lambda found: len(found.nodes) == 2)
     since = clock.now() - timedelta(minutes=16)
-    gone = Trouble(code="node.gone", since=since, message="It left.", remedy="Nothing.")
-    over = other.model_copy(update={"is_online": False, "trouble": gone, "observed_at": clock.now()})
+    gone = Outage(code="node.gone", since=since, message="It left.", remedy="Nothing.")
+    over = other.model_copy(update={"is_online": False, "outage": gone, "observed_at": clock.now()})
 
     await monitor.publish(NodeObserved(id=f"{home.id}-pve2", cluster=home.id, facts=over), message_id="gone")
 

@@ -1,4 +1,4 @@
-"""The troubles of real clusters: dead, frozen and gone nodes, clocks, certificates, tokens, odd rows."""
+"""The outages of real clusters: dead, frozen and gone nodes, clocks, certificates, tokens, odd rows."""
 
 import asyncio
 import ssl

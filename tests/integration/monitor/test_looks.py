@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 
 from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.contracts.clusters import ClusterLook, NodeFacts, NodeLook, NodeObserved
-from slipway.contracts.values import Trouble
+from slipway.contracts.values import Outage
 from slipway.lab import faults
 from slipway.lab.node import Lab
 from slipway.monitor.fleet import Fleet
@@ -64,19 +64,19 @@ class Watched:
             pytest.fail(f"the last look: {self.looks[-1:]}")
         return next(look for look in self.looks if is_so(look))
 
-    async def trouble(self, code: str) -> Trouble:
-        """Wait for the cluster's trouble."""
-        trouble = (await self.until(lambda look: _code(look) == code)).trouble
-        assert trouble is not None
-        assert trouble.remedy
-        return trouble
+    async def outage(self, code: str) -> Outage:
+        """Wait for the cluster's outage."""
+        outage = (await self.until(lambda look: _code(look) == code)).outage
+        assert outage is not None
+        assert outage.remedy
+        return outage
 
-    async def of_node(self, node: str, code: str) -> Trouble:
-        """Wait for a node's trouble, and until it was told to inventory too."""
-        trouble = _node(await self.until(lambda look: _code(_node(look, node)) == code), node).trouble
+    async def of_node(self, node: str, code: str) -> Outage:
+        """Wait for a node's outage, and until it was told to inventory too."""
+        outage = _node(await self.until(lambda look: _code(_node(look, node)) == code), node).outage
         await until(lambda: _code(self.facts(node)) == code, within_seconds=SOON_SECONDS)
-        assert trouble is not None
-        return trouble
+        assert outage is not None
+        return outage
 
     async def well(self) -> ClusterLook:
         """Wait until nothing is wrong any more."""
@@ -125,29 +125,29 @@ async def test_a_frozen_api_is_told_and_is_over(home: Watched) -> None:
     """Connections are taken, nothing is answered; the last good look stays as old as it is."""
     order = home.lab.faults.order(faults.ApiFrozen())
 
-    trouble = await home.trouble("cluster.no-answer")
+    outage = await home.outage("cluster.no-answer")
     first = await home.until(lambda look: _code(look) == "cluster.no-answer")
     later = await home.until(lambda look: look.at > first.at)
     home.lab.faults.clear(order)
     await home.well()
 
-    assert home.lab.endpoint in trouble.message
-    assert (first.looked_at, first.trouble) == (later.looked_at, later.trouble)
+    assert home.lab.endpoint with an outage.message
+    assert (first.looked_at, first.outage) == (later.looked_at, later.outage)
     assert first.looked_at is not None
-    assert first.looked_at < trouble.since
+    assert first.looked_at < outage.since
 
 
 async def test_an_expired_token_is_told_and_is_over(home: Watched) -> None:
     """It names the token, and the request that gives another one."""
     order = home.lab.faults.order(faults.TokenExpired())
 
-    trouble = await home.trouble("cluster.credentials-refused")
+    outage = await home.outage("cluster.credentials-refused")
     home.lab.faults.clear(order)
     await home.well()
 
-    assert home.lab.token_id in trouble.message
-    assert "PUT /api/v1/clusters/home/access" in trouble.remedy
-    assert home.lab.token_secret not in trouble.model_dump_json()
+    assert home.lab.token_id with an outage.message
+    assert "PUT /api/v1/clusters/home/access" with an outage.remedy
+    assert home.lab.token_secret not with an outage.model_dump_json()
 
 
 async def test_a_renewed_certificate_is_told_with_both_fingerprints(
@@ -158,15 +158,15 @@ async def test_a_renewed_certificate_is_told_with_both_fingerprints(
     inventory.elsewhere[CLUSTER] = spec_of(home.lab)
     home.lab.faults.order(faults.CertificateRenewed())
 
-    trouble = await home.trouble("cluster.certificate-changed")
+    outage = await home.outage("cluster.certificate-changed")
     shown = home.lab.fingerprint
     inventory.elsewhere[CLUSTER] = spec_of(home.lab, tls_fingerprint=shown)
     await home.well()
 
     assert shown != pinned
-    assert pinned in trouble.message
-    assert shown in trouble.message
-    assert f'PUT /api/v1/clusters/home/access {{"tls_fingerprint": "{shown}"}}' in trouble.remedy
+    assert pinned with an outage.message
+    assert shown with an outage.message
+    assert f'PUT /api/v1/clusters/home/access {{"tls_fingerprint": "{shown}"}}' with an outage.remedy
 
 
 async def test_taken_rights_make_no_container_vanish(home: Watched) -> None:
@@ -177,13 +177,13 @@ async def test_taken_rights_make_no_container_vanish(home: Watched) -> None:
     await home.until(lambda look: [(each.first, each.last) for each in look.guests] == [(100, 101)])
     order = home.lab.faults.order(faults.RightsTaken(path="/vms*", rights=("VM.Audit",)))
 
-    trouble = await home.trouble("cluster.privilege-missing")
+    outage = await home.outage("cluster.privilege-missing")
     known = await Bucket(home.bus, "live").entries()
     home.lab.faults.clear(order)
     look = await home.well()
 
     assert set(known) == {f"{CLUSTER}-100", f"{CLUSTER}-101"}
-    assert home.lab.token_id in trouble.message
+    assert home.lab.token_id with an outage.message
     assert [(each.first, each.last) for each in look.guests] == [(100, 101)]
 
 
@@ -193,7 +193,7 @@ async def test_a_storage_that_hangs_hides_only_storages(home: Watched) -> None:
     slow = faults.SlowAnswer(method="GET", path="/nodes/*/storage", seconds=14, times=None)
     order = home.lab.faults.order(slow)
 
-    trouble = await home.of_node("lab", "node.storages-unknown")
+    outage = await home.of_node("lab", "node.storages-unknown")
     facts = home.facts("lab")
     home.lab.faults.clear(order)
     await home.well()
@@ -201,7 +201,7 @@ async def test_a_storage_that_hangs_hides_only_storages(home: Watched) -> None:
     assert (facts.is_online, facts.is_ssh_usable) == (True, True)
     assert [each.name for each in facts.storages] == [each.name for each in before.storages]
     assert (facts.bridges, facts.os_templates) == (before.bridges, before.os_templates)
-    assert "pvesm status" in trouble.remedy
+    assert "pvesm status" with an outage.remedy
 
 
 PAUSED = {"id": "qemu/900", "type": "qemu", "vmid": 900, "node": "lab", "status": "paused", "tags": None}
@@ -248,13 +248,13 @@ async def test_a_node_that_has_left_is_told_as_gone(home: Watched, inventory: In
     """It is marked as long as inventory keeps it, and nobody asks it anything."""
     home.lab.faults.order(faults.NodeGone(node="pve2"))
 
-    trouble = await home.of_node("pve2", "node.gone")
+    outage = await home.of_node("pve2", "node.gone")
     is_online = home.facts("pve2").is_online
     del inventory.nodes["pve2"]
     await home.until(lambda look: [each.node for each in look.nodes] == ["pve1"])
 
     assert not is_online
-    assert "pve1" in trouble.message
+    assert "pve1" with an outage.message
 
 
 async def test_a_frozen_bus_leaves_nothing_behind(home: Watched, nats_server: EmbeddedNats) -> None:
@@ -276,4 +276,4 @@ def _node(look: ClusterLook, node: str) -> NodeLook:
 
 
 def _code(seen: ClusterLook | NodeFacts | NodeLook) -> str | None:
-    return seen.trouble.code if seen.trouble is not None else None
+    return seen.outage.code if seen.outage is not None else None

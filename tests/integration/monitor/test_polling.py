@@ -143,7 +143,7 @@ async def test_new_cluster_is_watched_at_once(
     assert [event.id for event in heard.events if isinstance(event, NodeObserved)] == ["c2-lab"]
 
 
-async def test_cluster_in_trouble_keeps_no_other_waiting(
+async def test_cluster_with_an_outage_keeps_no_other_waiting(
     inventory: Inventory, settings: MonitorSettings, monitor: Monitor, admin: Client
 ) -> None:
     """Refused credentials are asked for anew; when they are right, polling goes on."""

@@ -19,10 +19,10 @@ async def created(ground: Ground, *names: str) -> RunRecord:
     return await ground.run(command.model_copy(update={"spec": spec}))
 
 
-@pytest.mark.parametrize("trouble", [faults.DnsFails(attempts=1), faults.AptLocked(lock="lists", seconds=8)])
-async def test_what_passes_is_tried_again(ground: Ground, trouble: Any) -> None:
+@pytest.mark.parametrize("outage", [faults.DnsFails(attempts=1), faults.AptLocked(lock="lists", seconds=8)])
+async def test_what_passes_is_tried_again(ground: Ground, outage: Any) -> None:
     """A name that is not found once, a lock of another apt: the job goes on, and its log has both tries."""
-    ground.lab.faults.order(trouble)
+    ground.lab.faults.order(outage)
 
     record = await created(ground, "curl")
 

@@ -17,11 +17,11 @@ async def count(ground: Ground, kind: str) -> int:
 
 @pytest.mark.parametrize("status", [401, 500])
 async def test_a_task_is_waited_for_through_refusals(ground: Ground, status: int) -> None:
-    """A token that is changed, a node in trouble: the backup that runs is still the one that is meant."""
+    """A token that is changed, a node with an outage: the backup that runs is still the one that is meant."""
     await ground.make()
     ground.lab.faults.order(faults.TaskHangs(task="vzdump", seconds=2))
     path = "/nodes/*/tasks/*/status"
-    ground.lab.faults.order(faults.ApiError(method="GET", path=path, status=status, message="in trouble"))
+    ground.lab.faults.order(faults.ApiError(method="GET", path=path, status=status, message="with an outage"))
 
     record = await ground.run(await ground.command(JobKind.BACKUP))
 

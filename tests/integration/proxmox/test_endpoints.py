@@ -51,14 +51,14 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
         yield lab
 
 
-@pytest.mark.parametrize("trouble", [NodeDies(node="pve1"), ApiFrozen(node="pve1")])
+@pytest.mark.parametrize("outage", [NodeDies(node="pve1"), ApiFrozen(node="pve1")])
 async def test_another_node_answers_while_the_first_one_does_not(
-    lab: Lab, trouble: NodeDies | ApiFrozen
+    lab: Lab, outage: NodeDies | ApiFrozen
 ) -> None:
     """Silence is noticed on a connection that is in use as well; which one answers is remembered."""
     async with opened(access_to(lab)) as api:
         await api.version()
-        lab.faults.order(trouble)
+        lab.faults.order(outage)
 
         began = time.monotonic()
         await asyncio.gather(*(api.cluster_status() for _ in range(12)))
@@ -169,7 +169,7 @@ async def test_a_slow_question_is_waited_for_where_it_was_asked(tmp_path: Path) 
     assert second.requests == []
 
 
-async def test_a_node_that_is_away_is_not_its_endpoints_trouble(tmp_path: Path) -> None:
+async def test_a_node_that_is_away_is_not_its_endpoints_outage(tmp_path: Path) -> None:
     """What the endpoint says of another node counts; nobody else is asked the same again."""
     away = Answer(status=595, reason="No route to host", body=b"")
     with HttpsServer(tmp_path, lambda _: away) as first:

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from slipway.cli.looks import is_live, state_of, troubles_of
+from slipway.cli.looks import is_live, state_of, outages_of
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
-TROUBLE = {
+OUTAGE = {
     "code": "cluster.unreachable",
     "since": NOW.isoformat(),
     "message": "It does not answer.",
@@ -21,25 +21,25 @@ def test_a_state_has_its_age() -> None:
 
     assert state_of("running", {"looked_at": recent}, NOW) == "running"
     assert state_of("running", {"looked_at": old}, NOW).startswith("running, last seen ")
-    assert state_of("running", {"looked_at": None, "trouble": TROUBLE}, NOW) == "running, not seen"
+    assert state_of("running", {"looked_at": None, "outage": OUTAGE}, NOW) == "running, not seen"
     assert state_of("running", {}, NOW) == "running"
 
 
-def test_in_trouble_a_state_is_sooner_the_past() -> None:
+def test_in_an_outage_a_state_is_sooner_the_past() -> None:
     """What stands still is not told as if it were seen now."""
     seen = {"looked_at": (NOW - timedelta(seconds=9)).isoformat()}
 
     assert state_of("running", seen, NOW) == "running"
-    assert state_of("running", {**seen, "trouble": TROUBLE}, NOW).startswith("running, last seen ")
+    assert state_of("running", {**seen, "outage": OUTAGE}, NOW).startswith("running, last seen ")
 
 
-def test_a_trouble_is_told_with_its_remedy() -> None:
+def test_an_outage_is_told_with_its_remedy() -> None:
     """Of a cluster and of its nodes; the same one once."""
     nodes = [
-        {"node": "pve1", "trouble": TROUBLE},
-        {"node": "pve2", "trouble": {**TROUBLE, "code": "node.gone"}},
+        {"node": "pve1", "outage": OUTAGE},
+        {"node": "pve2", "outage": {**OUTAGE, "code": "node.gone"}},
     ]
-    told = [*troubles_of([{"name": "home", "trouble": TROUBLE, "nodes": nodes}])]
+    told = [*outages_of([{"name": "home", "outage": OUTAGE, "nodes": nodes}])]
 
     assert [each.partition(":")[0] for each in told] == ["Cluster home", "Node pve2 of home"]
     assert "It does not answer. See whether it runs." in told[0]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from slipway.contracts.clusters import NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec
-from slipway.contracts.values import Trouble
+from slipway.contracts.values import Outage
 from slipway.inventory.domain.specs import FactsMissing
 from slipway.inventory.placement import after, choose_node
 
@@ -49,17 +49,17 @@ def test_a_container_elsewhere_takes_nothing() -> None:
     assert left == nodes
 
 
-def in_trouble(name: str, code: str, free: int = 50) -> NodeFacts:
-    """Give a node with a trouble that is otherwise the best one."""
+def in_outage(name: str, code: str, free: int = 50) -> NodeFacts:
+    """Give a node with an outage that is otherwise the best one."""
     well = node(name, free)
-    trouble = Trouble(code=code, since=well.observed_at, message=f"{name}: {code}.", remedy="Mend it.")
-    return well.model_copy(update={"trouble": trouble})
+    outage = Outage(code=code, since=well.observed_at, message=f"{name}: {code}.", remedy="Mend it.")
+    return well.model_copy(update={"outage": outage})
 
 
 @pytest.mark.parametrize("code", ["node.offline", "node.no-answer", "node.gone"])
 def test_a_node_without_an_answer_is_not_chosen(code: str) -> None:
     """The last look decides, also about one that is named; what is wrong is said."""
-    away = in_trouble("pve2", code)
+    away = in_outage("pve2", code)
 
     assert choose_node(None, [node("pve1", 1), away]).node == "pve1"
     with pytest.raises(FactsMissing, match=f"pve2: {code}. Mend it."):
@@ -73,4 +73,4 @@ def test_a_node_without_an_answer_is_not_chosen(code: str) -> None:
 )
 def test_a_node_of_which_something_is_old_is_chosen(code: str) -> None:
     """It lives; what was known of it last is good enough to try."""
-    assert choose_node(None, [node("pve1", 1), in_trouble("pve2", code)]).node == "pve2"
+    assert choose_node(None, [node("pve1", 1), in_outage("pve2", code)]).node == "pve2"

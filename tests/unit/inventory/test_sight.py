@@ -6,7 +6,7 @@ import pytest
 
 from slipway.contracts.clusters import Cluster, ClusterLook, NodeFacts, NodeLook, StorageFact, VmidRange
 from slipway.contracts.containers import Container, ContainerSpec
-from slipway.contracts.values import Lifecycle, Power, Trouble
+from slipway.contracts.values import Lifecycle, Power, Outage
 from slipway.inventory.domain import sight
 from slipway.inventory.domain.sight import Sight
 
@@ -14,8 +14,8 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MORNING = NOON - timedelta(hours=4)
 
 
-def trouble(code: str) -> Trouble:
-    return Trouble(code=code, since=NOON, message="It is so.", remedy="Do this.")
+def outage(code: str) -> Outage:
+    return Outage(code=code, since=NOON, message="It is so.", remedy="Do this.")
 
 
 def look(**changes: object) -> ClusterLook:
@@ -32,7 +32,7 @@ def look(**changes: object) -> ClusterLook:
     return ClusterLook.model_validate(known | changes)
 
 
-def sight_of(seen: ClusterLook | None, silence: Trouble | None = None) -> Sight:
+def sight_of(seen: ClusterLook | None, silence: Outage | None = None) -> Sight:
     vmids = sight.vmids_of(seen) if seen else frozenset()
     return Sight(look=seen, vmids=vmids, silence=silence)
 
@@ -63,10 +63,10 @@ def test_what_is_well_is_as_old_as_the_last_look() -> None:
     cluster = sight.cluster_seen(CLUSTER, sight_of(look()))
     container = sight.container_seen(CONTAINER, sight_of(look()), left_at=None)
 
-    assert (cluster.looked_at, cluster.trouble) == (NOON, None)
+    assert (cluster.looked_at, cluster.outage) == (NOON, None)
     assert (cluster.nodes[0].looked_at, cluster.nodes[0].observed_at) == (NOON, MORNING)
     assert cluster.nodes[0].storages[0].looked_at == NOON
-    assert (container.looked_at, container.observed_at, container.trouble) == (NOON, MORNING, None)
+    assert (container.looked_at, container.observed_at, container.outage) == (NOON, MORNING, None)
 
 
 def test_before_the_first_look_nothing_is_claimed() -> None:
@@ -74,8 +74,8 @@ def test_before_the_first_look_nothing_is_claimed() -> None:
     cluster = sight.cluster_seen(CLUSTER, sight_of(None))
     container = sight.container_seen(CONTAINER, sight_of(None), left_at=None)
 
-    assert (cluster.looked_at, cluster.trouble, cluster.nodes[0].trouble) == (None, None, None)
-    assert (container.looked_at, container.trouble) == (None, None)
+    assert (cluster.looked_at, cluster.outage, cluster.nodes[0].outage) == (None, None, None)
+    assert (container.looked_at, container.outage) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_before_the_first_look_nothing_is_claimed() -> None:
 )
 def test_what_blinds_a_cluster_is_told_of_all_in_it(code: str) -> None:
     """Nodes and containers are as they were last; their age says when that was."""
-    seen = sight_of(look(trouble=trouble(code), looked_at=MORNING))
+    seen = sight_of(look(outage=outage(code), looked_at=MORNING))
 
     cluster = sight.cluster_seen(CLUSTER, seen)
     container = sight.container_seen(CONTAINER, seen, left_at=None)
 
-    assert [each.trouble for each in (cluster, cluster.nodes[0], container)] == [trouble(code)] * 3
+    assert [each.outage for each in (cluster, cluster.nodes[0], container)] == [outage(code)] * 3
     assert (cluster.looked_at, container.looked_at) == (MORNING, MORNING)
     assert container.power is Power.RUNNING
 
@@ -100,49 +100,49 @@ def test_a_silent_monitor_is_told_of_all() -> None:
     cluster = sight.cluster_seen(CLUSTER, sight_of(look(), silent))
     container = sight.container_seen(CONTAINER, sight_of(look(), silent), left_at=None)
 
-    assert cluster.trouble == cluster.nodes[0].trouble == container.trouble == silent
+    assert cluster.outage == cluster.nodes[0].outage == container.outage == silent
     assert (cluster.looked_at, container.looked_at) == (NOON, NOON)
 
 
 def test_missing_rights_concern_who_is_not_shown() -> None:
     """A container that is shown is well; one that is not was seen when it was last."""
-    lacking = trouble("cluster.privilege-missing")
-    seen = sight_of(look(trouble=lacking))
+    lacking = outage("cluster.privilege-missing")
+    seen = sight_of(look(outage=lacking))
     other = CONTAINER.model_copy(update={"vmid": 101})
 
     shown = sight.container_seen(CONTAINER, seen, left_at=None)
     hidden = sight.container_seen(other, seen, left_at=MORNING)
 
-    assert (shown.trouble, shown.looked_at) == (None, NOON)
-    assert (hidden.trouble, hidden.looked_at) == (lacking, MORNING)
-    assert sight.cluster_seen(CLUSTER, seen).nodes[0].trouble is None
+    assert (shown.outage, shown.looked_at) == (None, NOON)
+    assert (hidden.outage, hidden.looked_at) == (lacking, MORNING)
+    assert sight.cluster_seen(CLUSTER, seen).nodes[0].outage is None
 
 
 def test_a_node_that_is_away_makes_its_containers_old() -> None:
     """The list has a row of them still: it says nothing of now."""
     away = NodeLook(
-        node="pve1", is_online=False, looked_at=MORNING, storages_at=MORNING, trouble=trouble("node.offline")
+        node="pve1", is_online=False, looked_at=MORNING, storages_at=MORNING, outage=outage("node.offline")
     )
     seen = sight_of(look(nodes=(away,)))
 
     node = sight.cluster_seen(CLUSTER, seen).nodes[0]
     container = sight.container_seen(CONTAINER, seen, left_at=None)
 
-    assert (node.is_online, node.trouble) == (False, away.trouble)
-    assert (container.trouble, container.looked_at) == (away.trouble, MORNING)
+    assert (node.is_online, node.outage) == (False, away.outage)
+    assert (container.outage, container.looked_at) == (away.outage, MORNING)
 
 
-def test_what_is_not_known_of_a_node_is_no_trouble_of_its_containers() -> None:
+def test_what_is_not_known_of_a_node_is_no_outage_of_its_containers() -> None:
     """They run and are seen, whatever its storages do."""
     slow = NodeLook(
-        node="pve1", looked_at=NOON, storages_at=MORNING, trouble=trouble("node.storages-unknown")
+        node="pve1", looked_at=NOON, storages_at=MORNING, outage=outage("node.storages-unknown")
     )
     seen = sight_of(look(nodes=(slow,)))
 
     node = sight.cluster_seen(CLUSTER, seen).nodes[0]
 
     assert (node.is_online, node.storages[0].looked_at) == (True, MORNING)
-    assert sight.container_seen(CONTAINER, seen, left_at=None).trouble is None
+    assert sight.container_seen(CONTAINER, seen, left_at=None).outage is None
 
 
 def test_a_node_that_its_cluster_does_not_have_is_gone() -> None:
@@ -152,9 +152,9 @@ def test_a_node_that_its_cluster_does_not_have_is_gone() -> None:
     node = sight.cluster_seen(CLUSTER, seen).nodes[0]
     container = sight.container_seen(CONTAINER, seen, left_at=None)
 
-    assert node.trouble is not None
-    assert container.trouble is not None
-    assert (node.is_online, node.trouble.code, container.trouble.code) == (False, "node.gone", "node.gone")
+    assert node.outage is not None
+    assert container.outage is not None
+    assert (node.is_online, node.outage.code, container.outage.code) == (False, "node.gone", "node.gone")
     assert sight.is_away(node)
 
 
@@ -162,11 +162,11 @@ def test_a_node_that_its_cluster_does_not_have_is_gone() -> None:
 def test_a_gone_node_is_shown_for_a_while(minutes: int, *, is_over: bool) -> None:
     """Then it is dropped."""
     seen = NODE.model_copy(
-        update={"observed_at": NOON + timedelta(minutes=minutes), "trouble": trouble("node.gone")}
+        update={"observed_at": NOON + timedelta(minutes=minutes), "outage": outage("node.gone")}
     )
 
     assert sight.is_over(seen) is is_over
-    assert not sight.is_over(seen.model_copy(update={"trouble": trouble("node.offline")}))
+    assert not sight.is_over(seen.model_copy(update={"outage": outage("node.offline")}))
 
 
 def test_what_a_test_could_not_ask_stays_as_it_was_known() -> None:

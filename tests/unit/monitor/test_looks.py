@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from slipway.contracts.problems import SlipwayError
-from slipway.contracts.values import Trouble
+from slipway.contracts.values import Outage
 from slipway.monitor import diagnosis
 from slipway.monitor.diagnosis import Diagnosis, Subject, of_error, standing
 from slipway.monitor.looks import Look, ranges
@@ -57,12 +57,12 @@ def test_another_certificate_is_told_with_both_fingerprints_and_the_request() ->
     assert 'PUT /api/v1/clusters/home/access {"tls_fingerprint": "CC:DD"}' in found.remedy
 
 
-def test_a_trouble_that_lasts_keeps_its_beginning() -> None:
+def test_an_outage_that_lasts_keeps_its_beginning() -> None:
     """Another one begins anew; one that is over leaves nothing."""
-    before = Trouble(code=ODD.code, since=NOON, message="old words", remedy="")
+    before = Outage(code=ODD.code, since=NOON, message="old words", remedy="")
     later = NOON + timedelta(minutes=1)
 
-    assert standing(before, ODD, later) == Trouble(
+    assert standing(before, ODD, later) == Outage(
         code=ODD.code, since=NOON, message=ODD.message, remedy=ODD.remedy
     )
     other = standing(before, diagnosis.no_quorum("it has none."), later)
@@ -90,8 +90,8 @@ def test_a_look_that_fails_keeps_what_was_seen() -> None:
     told = look.value()
 
     assert (told.looked_at, told.guests) == (seen.looked_at, seen.guests)
-    assert told.trouble is not None
-    assert told.trouble.code == ODD.code
+    assert told.outage is not None
+    assert told.outage.code == ODD.code
 
 
 def test_another_replica_goes_on_from_the_last_look() -> None:
@@ -106,20 +106,20 @@ def test_another_replica_goes_on_from_the_last_look() -> None:
     other.node_lives("pve1", is_online=False, found=diagnosis.offline("pve1"))
 
     after = other.value()
-    assert (after.trouble, after.nodes) == (before.trouble, before.nodes)
+    assert (after.outage, after.nodes) == (before.outage, before.nodes)
 
 
 def test_a_node_that_is_away_is_told_before_what_is_not_known_of_it() -> None:
-    """One trouble at a time: the greater one."""
+    """One outage at a time: the greater one."""
     look = Look("c1", every_seconds=2.0)
     why = diagnosis.unanswered("pve1", {"storages": NoAnswer("Timed out.")}, "No login.")
     look.node_told("pve1", is_online=True, storages_at=None, found=why)
-    first = look.nodes["pve1"].trouble
+    first = look.nodes["pve1"].outage
     look.node_lives("pve1", is_online=True, found=diagnosis.silent("pve1", "nothing."))
-    second = look.nodes["pve1"].trouble
+    second = look.nodes["pve1"].outage
     look.node_lives("pve1", is_online=True, found=None)
 
-    third = look.nodes["pve1"].trouble
+    third = look.nodes["pve1"].outage
     assert [each.code for each in (first, second, third) if each is not None] == [
         "node.storages-unknown",
         "node.no-answer",

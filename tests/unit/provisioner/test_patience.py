@@ -29,7 +29,7 @@ def test_a_step_that_never_works_is_given_up() -> None:
 
 
 def test_a_long_step_has_its_whole_retry_budget_left() -> None:
-    """Its first trouble after hours is one like any other's."""
+    """Its first outage after hours is one like any other's."""
     retry_budget = RetryBudget(LIMIT)
 
     first = retry_budget.pause_after(CommandLost("cut"), HOURS)

@@ -46,7 +46,7 @@ async def _list(given: argparse.Namespace) -> int:
         for node in each["nodes"]
     ]
     show_rows(Console(), ("cluster", "node", "state", "cores", "free for disks", "version"), rows)
-    for words in looks.troubles_of(clusters):
+    for words in looks.outages_of(clusters):
         complain(words)
     return 0
 

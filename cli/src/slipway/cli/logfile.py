@@ -17,10 +17,10 @@ class LogFile:
     """A file that lines are added to."""
 
     def __init__(
-        self, path: Path, *, on_trouble: Callable[[str], None], most_bytes: int = MOST_BYTES
+        self, path: Path, *, on_failure: Callable[[str], None], most_bytes: int = MOST_BYTES
     ) -> None:
         self._path = path
-        self._on_trouble = on_trouble
+        self._on_failure = on_failure
         self._most_bytes = most_bytes
         self._descriptor: int | None = None
         self._size_bytes = 0
@@ -37,7 +37,7 @@ class LogFile:
         except OSError as error:
             self._dropped += 1
             if self._dropped == 1:
-                self._on_trouble(f"{self._path} can't be written: {error.strerror}")
+                self._on_failure(f"{self._path} can't be written: {error.strerror}")
 
     def close(self) -> None:
         """Close the file; the next line opens it again."""

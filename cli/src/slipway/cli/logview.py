@@ -70,7 +70,7 @@ class LogView:
         if name not in self._files:
             self._files[name] = LogFile(
                 self._folder / f"{name}.log",
-                on_trouble=lambda why: self._show(_OURSELVES, why),
+                on_failure=lambda why: self._show(_OURSELVES, why),
                 most_bytes=self._most_bytes,
             )
         return self._files[name]

@@ -6,8 +6,8 @@ from typing import Any
 
 FRESH = timedelta(seconds=15)
 """What was looked at longer ago is the past."""
-FRESH_IN_TROUBLE = timedelta(seconds=8)
-"""The same of what is known to be in trouble: looks stand still then, or come late."""
+FRESH_IN_OUTAGE = timedelta(seconds=8)
+"""The same of what is known to be with an outage: looks stand still then, or come late."""
 
 
 def is_live(container: Mapping[str, Any]) -> bool:
@@ -19,29 +19,29 @@ def state_of(state: str, seen: Mapping[str, Any], now: datetime) -> str:
     """Give a state, with the time when it was last so unless that is now."""
     at = seen.get("looked_at")
     if at is None:
-        return f"{state}, not seen" if seen.get("trouble") else state
+        return f"{state}, not seen" if seen.get("outage") else state
     moment = datetime.fromisoformat(at)
-    if now - moment <= (FRESH_IN_TROUBLE if seen.get("trouble") else FRESH):
+    if now - moment <= (FRESH_IN_OUTAGE if seen.get("outage") else FRESH):
         return state
     there = moment.astimezone()
     is_today = there.date() == now.astimezone().date()
     return f"{state}, last seen {there:%H:%M}" if is_today else f"{state}, last seen {there:%Y-%m-%d %H:%M}"
 
 
-def troubles_of(clusters: list[dict[str, Any]]) -> Iterator[str]:
+def outages_of(clusters: list[dict[str, Any]]) -> Iterator[str]:
     """Say what is wrong with clusters and their nodes, since when, and what to do about it."""
     for cluster in clusters:
-        trouble = cluster.get("trouble")
-        if trouble:
-            yield told(f"Cluster {cluster['name']}", trouble)
+        outage = cluster.get("outage")
+        if outage:
+            yield told(f"Cluster {cluster['name']}", outage)
         for node in cluster["nodes"]:
-            own = node.get("trouble")
-            if own and (trouble is None or own["code"] != trouble["code"]):
+            own = node.get("outage")
+            if own and (outage is None or own["code"] != outage["code"]):
                 yield told(f"Node {node['node']} of {cluster['name']}", own)
 
 
-def told(what: str, trouble: Mapping[str, Any]) -> str:
+def told(what: str, outage: Mapping[str, Any]) -> str:
     """Say what is wrong with something, since when, and what to do about it."""
-    since = datetime.fromisoformat(trouble["since"]).astimezone()
-    words = f"{what}: {trouble['message']} {trouble['remedy']}"
-    return f"{words} (since {since:%Y-%m-%d %H:%M:%S}, {trouble['code']})"
+    since = datetime.fromisoformat(outage["since"]).astimezone()
+    words = f"{what}: {outage['message']} {outage['remedy']}"
+    return f"{words} (since {since:%Y-%m-%d %H:%M:%S}, {outage['code']})"

@@ -72,11 +72,11 @@ async def _templates(given: argparse.Namespace) -> int:
 async def _containers(given: argparse.Namespace) -> int:
     async with connect(given) as client:
         items = await client.items("/containers")
-        troubles = [*looks.troubles_of(await client.items("/clusters"))]
+        outages = [*looks.outages_of(await client.items("/clusters"))]
     for each in items:
         each["power"] = looks.state_of(each["power"], each, client.now)
     show_items(("vmid", "hostname", "node", "template", "lifecycle", "power", "address", "id"), items)
-    for words in troubles:
+    for words in outages:
         complain(words)
     return 0
 
@@ -97,8 +97,8 @@ async def _show(given: argparse.Namespace) -> int:
         rows.append((f"after a restart: {key}", words))
     rows += [("warning", words) for words in found["warnings"]]
     show_rows(Console(), ("what", "value"), rows)
-    if trouble := found.get("trouble"):
-        complain(looks.told(found["hostname"], trouble))
+    if outage := found.get("outage"):
+        complain(looks.told(found["hostname"], outage))
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from slipway.contracts.message import Event, Id, Moment, Query, Value
-from slipway.contracts.values import Sealed, Trouble
+from slipway.contracts.values import Sealed, Outage
 
 
 class SshNode(Value):
@@ -119,7 +119,7 @@ class NodeFacts(Value):
     ssh_problem: str | None = None
     looked_at: Moment | None = None
     """When it was last seen in order; None if that is not known."""
-    trouble: Trouble | None = None
+    outage: Outage | None = None
     """What is wrong with it now."""
 
 
@@ -132,7 +132,7 @@ class NodeLook(Value):
     """When it was last seen in order."""
     storages_at: Moment | None = None
     """When it last answered about its storages."""
-    trouble: Trouble | None = None
+    outage: Outage | None = None
 
 
 class ClusterLook(Value):
@@ -145,7 +145,7 @@ class ClusterLook(Value):
     """How long it is to the next one."""
     looked_at: Moment | None = None
     """When the cluster last answered with all that Slipway needs to know of its guests."""
-    trouble: Trouble | None = None
+    outage: Outage | None = None
     nodes: tuple[NodeLook, ...] = ()
     guests: tuple[VmidRange, ...] = ()
     """The containers that it then had, by VMID."""
@@ -211,7 +211,7 @@ class Cluster(Value):
     created_at: Moment
     looked_at: Moment | None = None
     """When it last answered; None if that is not known."""
-    trouble: Trouble | None = None
+    outage: Outage | None = None
     """What keeps it from being looked at, or from being looked at wholly, now."""
 
 

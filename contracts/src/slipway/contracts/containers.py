@@ -18,7 +18,7 @@ from slipway.contracts.values import (
     PendingChange,
     Power,
     Sealed,
-    Trouble,
+    Outage,
 )
 
 
@@ -172,7 +172,7 @@ class Container(Value):
     """Of the last change of its power."""
     looked_at: Moment | None = None
     """When it was last seen on its host; None if that is not known."""
-    trouble: Trouble | None = None
+    outage: Outage | None = None
     """Why it can't be looked at now: what is wrong with its cluster or its node."""
     address: str | None = None
     """None while it is stopped, or if it has none."""

@@ -150,7 +150,7 @@ class Sealed(Value):
     """Nonce and ciphertext with tag, base64."""
 
 
-class Trouble(Value):
+class Outage(Value):
     """What is wrong with a cluster or a node now; it goes by itself once it is right again."""
 
     code: str

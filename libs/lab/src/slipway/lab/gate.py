@@ -1,4 +1,4 @@
-"""A listening socket that can stand still, or turn everyone away, as those of a node in trouble do.
+"""A listening socket that can stand still, or turn everyone away, as those of a node with an outage do.
 
 Theory of operation. While the gate is frozen nothing is accepted: the kernel completes the connection and
 keeps what the client sends, and that is all that it hears, not even a TLS handshake or SSH's version; the

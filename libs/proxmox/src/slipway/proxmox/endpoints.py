@@ -11,7 +11,7 @@ seconds makes its endpoint be looked at: if the simplest question there is not a
 stands still, and the question is asked elsewhere; otherwise it is only slow, and waited for.
 
 Guarantees: each endpoint is tried at most once for a request, and with one endpoint nothing of this happens.
-Non-guarantees: a node behind an endpoint may be away; that is the node's, not the endpoint's trouble.
+Non-guarantees: a node behind an endpoint may be away; that is the node's, not the endpoint's outage.
 """
 
 import asyncio

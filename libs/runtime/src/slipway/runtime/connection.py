@@ -82,7 +82,7 @@ async def _report_error(error: Exception) -> None:
     if "permissions violation" in str(error).lower():
         log.error("bus refused: permission", error=str(error))
     else:
-        log.warning("bus trouble", error=str(error) or type(error).__name__)
+        log.warning("bus connection error", error=str(error) or type(error).__name__)
 
 
 async def _report_reconnected() -> None:

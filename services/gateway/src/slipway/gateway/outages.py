@@ -2,7 +2,7 @@
 
 Theory of operation. Every second the gateway asks what it needs itself (bus, database) and how
 the other services are, each with a deadline of its own: a part that is frozen is known within six seconds.
-While the bus is away nothing is said of the others, since nobody can ask them. Viewers get an event `trouble`
+While the bus is away nothing is said of the others, since nobody can ask them. Viewers get an event `outage`
 whenever it changes: all parts that are away, none once all are back. It has no id, so that a viewer resumes
 where it was.
 """
@@ -94,7 +94,7 @@ class Outages:
             name: {"since": each.since.isoformat(), "message": each.message}
             for name, each in sorted(self._away.items())
         }
-        return b"event: trouble\ndata: %b\n\n" % json.dumps({"parts": parts}).encode()
+        return b"event: outage\ndata: %b\n\n" % json.dumps({"parts": parts}).encode()
 
 
 async def _asked(asking: Awaitable[object], seconds: float = PING_SECONDS) -> str | None:

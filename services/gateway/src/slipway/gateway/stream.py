@@ -11,7 +11,7 @@ the bus. A job's stream ends after `done`. Who comes again after that gets 204, 
 away.
 
 A viewer too slow for what happens is dropped: it has ten seconds to take what waits, then its connection is
-cut, and it resumes. What is away of Slipway is told as the event `trouble`, which has no id. Who may look is
+cut, and it resumes. What is away of Slipway is told as the event `outage`, which has no id. Who may look is
 asked again with each heartbeat; the stream ends when they may no longer.
 """
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from slipway.contracts.clusters import Cluster, ClusterLook, ClusterPage
 from slipway.contracts.containers import Container, ContainerPage
 from slipway.contracts.message import Id, Moment
-from slipway.contracts.values import Trouble
+from slipway.contracts.values import Outage
 from slipway.inventory.domain import sight
 from slipway.inventory.domain.sight import Sight
 from slipway.runtime import clock
@@ -79,7 +79,7 @@ class Looks:
         silence = self._silence(cluster, name, seen.look)
         return Sight(look=seen.look, vmids=seen.vmids, silence=silence)
 
-    def _silence(self, cluster: Id, name: str, look: ClusterLook | None) -> Trouble | None:
+    def _silence(self, cluster: Id, name: str, look: ClusterLook | None) -> Outage | None:
         if self._began is None or self._began_at is None:
             return None
         now = asyncio.get_running_loop().time()

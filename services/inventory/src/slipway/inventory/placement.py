@@ -30,7 +30,7 @@ def choose_node(
         return _usable(found)
     usable = [node for node in nodes if node.is_ssh_usable and not is_away(node)]
     if not usable:
-        told = "; ".join(each.trouble.message for each in nodes if each.trouble is not None)
+        told = "; ".join(each.outage.message for each in nodes if each.outage is not None)
         message = "No node of the cluster is online, answers, and is reachable over SSH now."
         raise FactsMissing(f"{message} {told}".strip())
 
@@ -66,8 +66,8 @@ def _with_less(node: NodeFacts, spec: ContainerSpec) -> NodeFacts:
 
 
 def _usable(node: NodeFacts) -> NodeFacts:
-    if node.trouble is not None and is_away(node):
-        raise FactsMissing(f"{node.trouble.message} {node.trouble.remedy}")
+    if node.outage is not None and is_away(node):
+        raise FactsMissing(f"{node.outage.message} {node.outage.remedy}")
     if not node.is_online:
         raise FactsMissing(f"Node {node.node} is offline since it was last seen at {node.observed_at}.")
     if not node.is_ssh_usable:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
-from slipway.contracts.values import Trouble
+from slipway.contracts.values import Outage
 from slipway.proxmox.errors import (
     AccessRefused,
     CertificateMismatch,
@@ -56,12 +56,12 @@ class Subject:
         return f"PUT /api/v1/clusters/{self.name}/access"
 
 
-def standing(before: Trouble | None, found: Diagnosis | None, now: Moment) -> Trouble | None:
-    """Give a trouble that lasts its beginning, and a new one now."""
+def standing(before: Outage | None, found: Diagnosis | None, now: Moment) -> Outage | None:
+    """Give an outage that lasts its beginning, and a new one now."""
     if found is None:
         return None
     since = before.since if before is not None and before.code == found.code else now
-    return Trouble(code=found.code, since=since, message=found.message, remedy=found.remedy)
+    return OutageLog(code=found.code, since=since, message=found.message, remedy=found.remedy)
 
 
 def of_error(error: SlipwayError, subject: Subject, *, shown: str | None = None) -> Diagnosis | None:
@@ -70,7 +70,7 @@ def of_error(error: SlipwayError, subject: Subject, *, shown: str | None = None)
     Args:
         error: what came instead of an answer.
         subject: the cluster.
-        shown: the fingerprint of the certificate that it shows, if that is the trouble and known.
+        shown: the fingerprint of the certificate that it shows, if that is the outage and known.
     """
     if isinstance(error, CertificateMismatch):
         return _certificate(error, subject, shown)

@@ -110,8 +110,8 @@ def _settled(facts: NodeFacts) -> NodeFacts:
     """The facts without what always moves."""
     unsized = {"free_bytes": None, "total_bytes": None, "looked_at": None}
     storages = tuple(each.model_copy(update=unsized) for each in facts.storages)
-    trouble = facts.trouble and facts.trouble.model_copy(update={"message": "", "remedy": ""})
-    unmoved = {"storages": storages, "trouble": trouble, "looked_at": None}
+    outage = facts.outage and facts.outage.model_copy(update={"message": "", "remedy": ""})
+    unmoved = {"storages": storages, "outage": outage, "looked_at": None}
     return facts.model_copy(update={**unmoved, "observed_at": datetime.max})  # noqa: DTZ901  no time is meant
 
 

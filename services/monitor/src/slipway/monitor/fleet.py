@@ -15,7 +15,7 @@ from slipway.monitor.nodes import NodeWatch
 from slipway.monitor.poller import OnChanged, Poller, forget_guests
 from slipway.monitor.pulse import Pulse
 from slipway.monitor.settings import MonitorSettings
-from slipway.monitor.trouble import Trouble
+from slipway.monitor.outage_log import OutageLog
 from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.ending import end
 from slipway.runtime.kv import Bucket
@@ -53,7 +53,7 @@ class Fleet:
         self._due: dict[str, asyncio.Event] = {}
         self._kept: dict[str, tuple[NodeFacts, ...]] = {}
         """What inventory keeps of the nodes, by cluster."""
-        self._trouble = Trouble("listing clusters")
+        self._outage_log = OutageLog("listing clusters")
 
     async def cluster_added(self, event: ClusterAdded, _delivery: Delivery) -> None:
         """Watch a new cluster at once.
@@ -67,7 +67,7 @@ class Fleet:
         self._look_anew(event.id)
 
     async def run(self) -> None:
-        """Watch for ever; one cluster in trouble keeps no other waiting."""
+        """Watch for ever; one cluster with an outage keeps no other waiting."""
         async with asyncio.TaskGroup() as group:
             watching: dict[str, asyncio.Task[None]] = {}
             try:
@@ -122,14 +122,14 @@ class Fleet:
                 if cursor is None:
                     break
         except SlipwayError as error:
-            self._trouble.met(error)
+            self._outage_log.met(error)
             return before
-        self._trouble.over()
+        self._outage_log.over()
         return found
 
     async def _watch(self, cluster: str) -> None:
         """Watch one cluster for ever, whatever it answers: an error here would end the watch of all."""
-        taking, watching = Trouble("taking the lease", cluster=cluster), Trouble("watching", cluster=cluster)
+        taking, watching = OutageLog("taking the lease", cluster=cluster), OutageLog("watching", cluster=cluster)
         pause = TAKE_AGAIN_SECONDS
         while True:
             try:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from slipway.contracts.clusters import ClusterLook, NodeLook, VmidRange
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
-from slipway.contracts.values import Trouble
-from slipway.monitor import trouble
+from slipway.contracts.values import Outage
+from slipway.monitor import outage_log
 from slipway.monitor.diagnosis import Diagnosis, standing
 from slipway.runtime import clock
 from slipway.runtime.bus import Bus
@@ -31,7 +31,7 @@ class _Node:
     """What is wrong with the node itself."""
     facts: Diagnosis | None = None
     """What of it is not known now."""
-    trouble: Trouble | None = None
+    outage: Outage | None = None
 
 
 class Look:
@@ -41,7 +41,7 @@ class Look:
         self._cluster = cluster
         self._every_seconds = every_seconds
         self._looked_at: Moment | None = None
-        self._trouble: Trouble | None = None
+        self._outage: Outage | None = None
         self._of_poll: Diagnosis | None = None
         self._of_pulse: Diagnosis | None = None
         self._nodes: dict[str, _Node] = {}
@@ -49,13 +49,13 @@ class Look:
 
     def resume(self, before: ClusterLook) -> None:
         """Go on from what another replica, or an earlier start, wrote last."""
-        self._looked_at, self._trouble, self._guests = before.looked_at, before.trouble, before.guests
+        self._looked_at, self._outage, self._guests = before.looked_at, before.outage, before.guests
         self._nodes = {
             each.node: _Node(
                 is_online=each.is_online,
                 looked_at=each.looked_at,
                 storages_at=each.storages_at,
-                trouble=each.trouble,
+                outage=each.outage,
             )
             for each in before.nodes
         }
@@ -110,17 +110,17 @@ class Look:
             at=clock.now(),
             every_seconds=self._every_seconds,
             looked_at=self._looked_at,
-            trouble=self._trouble,
+            outage=self._outage,
             nodes=tuple(each for _, each in sorted(self.nodes.items())),
             guests=self._guests,
         )
 
-    def _diagnose(self) -> Trouble | None:
-        self._trouble = standing(self._trouble, self._of_poll or self._of_pulse, clock.now())
-        return self._trouble
+    def _diagnose(self) -> Outage | None:
+        self._outage = standing(self._outage, self._of_poll or self._of_pulse, clock.now())
+        return self._outage
 
     def _settle(self, node: _Node) -> None:
-        node.trouble = standing(node.trouble, node.life or node.facts, clock.now())
+        node.outage = standing(node.outage, node.life or node.facts, clock.now())
 
 
 class LookWriter:
@@ -131,7 +131,7 @@ class LookWriter:
         self._cluster = cluster
         self._look = look
         self._every_seconds = every_seconds
-        self._trouble = trouble.Trouble("writing looks", cluster=cluster)
+        self._outage_log = outage_log.OutageLog("writing looks", cluster=cluster)
 
     async def resume(self) -> None:
         """Go on from what was written last."""
@@ -145,9 +145,9 @@ class LookWriter:
             try:
                 await self._bucket.put(self._cluster, self._look.value().model_dump_json().encode())
             except SlipwayError as error:
-                self._trouble.met(error)
+                self._outage_log.met(error)
             else:
-                self._trouble.over()
+                self._outage_log.over()
             await asyncio.sleep(self._every_seconds)
 
 
@@ -168,5 +168,5 @@ def _node_look(name: str, node: _Node) -> NodeLook:
         is_online=node.is_online,
         looked_at=node.looked_at,
         storages_at=node.storages_at,
-        trouble=node.trouble,
+        outage=node.outage,
     )

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from slipway.contracts.clusters import NodeFacts, NodeLook, NodeObserved
 from slipway.contracts.problems import SlipwayError
-from slipway.contracts.values import Trouble
+from slipway.contracts.values import Outage
 from slipway.monitor import diagnosis, facts
-from slipway.monitor import trouble as troubles
+from slipway.monitor import outage_log
 from slipway.monitor.access import Clusters
 from slipway.monitor.domain import has_moved, with_last_known
 from slipway.monitor.looks import Look
@@ -58,7 +58,7 @@ class NodeWatch:
         self._every = every.total_seconds()
         self._due = due
         self._kept = kept
-        self._trouble = troubles.Trouble("reading facts", cluster=cluster)
+        self._outage_log = outage_log.OutageLog("reading facts", cluster=cluster)
         self._told: dict[str, NodeFacts] = {}
 
     async def run(self) -> None:
@@ -69,7 +69,7 @@ class NodeWatch:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self.look()
             except (SlipwayError, TimeoutError) as error:
-                self._trouble.met(error)
+                self._outage_log.met(error)
             await asyncio.sleep(min(LEAST_PAUSE_SECONDS, self._every))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), self._every)
@@ -84,13 +84,13 @@ class NodeWatch:
             await self._clusters.renew(self._cluster)
         problem = next((reading.problem for reading in read if reading.problem is not None), None)
         if problem is None:
-            self._trouble.over()
+            self._outage_log.over()
         else:
-            self._trouble.met(problem)
+            self._outage_log.met(problem)
 
     def known(self) -> set[str]:
         """Name all nodes that Slipway knows of; one that is gone only as long as inventory keeps it."""
-        told = {name for name, each in self._told.items() if not _is_gone(each.trouble)}
+        told = {name for name, each in self._told.items() if not _is_gone(each.outage)}
         return told | {each.node for each in self._kept()}
 
     async def follow(self, looks: Mapping[str, NodeLook]) -> None:
@@ -99,7 +99,7 @@ class NodeWatch:
             known = self._last(name)
             if known is None:
                 self._due.set()
-            elif _is_gone(look.trouble) or _state(known) != _state(look):
+            elif _is_gone(look.outage) or _state(known) != _state(look):
                 await self._tell(known.model_copy(update={"observed_at": clock.now()}))
         self._told = {name: each for name, each in self._told.items() if name in looks}
 
@@ -116,7 +116,7 @@ class NodeWatch:
 
     async def _tell(self, seen: NodeFacts) -> None:
         look = self._look.nodes.get(seen.node, NodeLook(node=seen.node, is_online=seen.is_online))
-        seen = seen.model_copy(update={"is_online": look.is_online, "trouble": look.trouble})
+        seen = seen.model_copy(update={"is_online": look.is_online, "outage": look.outage})
         known = self._told.get(seen.node)
         if known is not None and not has_moved(known, seen):
             return
@@ -128,13 +128,13 @@ class NodeWatch:
         self._told[seen.node] = seen
 
 
-def _is_gone(trouble: Trouble | None) -> bool:
-    return trouble is not None and trouble.code == diagnosis.NODE_GONE_CODE
+def _is_gone(outage: Outage | None) -> bool:
+    return outage is not None and outage.code == diagnosis.NODE_GONE_CODE
 
 
 def _state(node: NodeFacts | NodeLook) -> tuple[object, ...]:
-    trouble = node.trouble
-    return node.is_online, trouble and (trouble.code, trouble.since)
+    outage = node.outage
+    return node.is_online, outage and (outage.code, outage.since)
 
 
 async def _read(cluster: Cluster) -> tuple[facts.NodeReading, ...]:

@@ -11,7 +11,7 @@ from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, Lifecycle, Power
 from slipway.monitor.discovery import Discoverer
-from slipway.monitor.trouble import Trouble
+from slipway.monitor.outage_log import OutageLog
 from slipway.runtime.bus import Bus
 from slipway.runtime.locks import Lease
 from slipway.runtime.logs import get_logger
@@ -32,7 +32,7 @@ SETTLES_SECONDS = 1.0
 class _Owed:
     """A look that failed before."""
 
-    trouble: Trouble
+    outage: Outage
     pause_seconds: float
     due_at: float = 0.0
 
@@ -45,7 +45,7 @@ class PendingScan:
         self._every = every.total_seconds()
         self._changed: set[tuple[str, int]] = set()
         self._due = asyncio.Event()
-        self._trouble = Trouble("scanning for looks that are owed")
+        self._outage_log = OutageLog("scanning for looks that are owed")
         self._kinds = (
             _Kind(bus, CONFIG_UNREAD, discoverer.read_config, self._every, of_stopped=True),
             _Kind(bus, DISCOVERY_PENDING, discoverer.discover, self._every, of_stopped=False),
@@ -63,11 +63,11 @@ class PendingScan:
                 async with Lease(self._bus, "monitor-pending", LEASE):
                     await self.scan()
             except LeaseHeld:
-                self._trouble.over()
+                self._outage_log.over()
             except SlipwayError as error:
-                self._trouble.met(error)
+                self._outage_log.met(error)
             else:
-                self._trouble.over()
+                self._outage_log.over()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._every):
                     await self._due.wait()
@@ -128,7 +128,7 @@ class _Kind:
             container=container.id, cluster=container.cluster_id, node=container.node, vmid=container.vmid
         )
         now = asyncio.get_running_loop().time
-        known = Trouble(self._warning, container=container.id)
+        known = OutageLog(self._warning, container=container.id)
         owed = self.owed.setdefault(container.id, _Owed(known, self._pause_seconds))
         if now() < owed.due_at:
             return
@@ -137,7 +137,7 @@ class _Kind:
                 async with asyncio.timeout(ONE_SECONDS):
                     found = await self._look(query)
             except (SlipwayError, TimeoutError) as error:
-                owed.trouble.met(error)
+                owed.outage_log.met(error)
             else:
                 if not isinstance(found, Discovery) or found.is_settled:
                     self.owed.pop(container.id, None)

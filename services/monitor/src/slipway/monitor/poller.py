@@ -19,7 +19,7 @@ from slipway.monitor import metrics
 from slipway.monitor.access import Clusters
 from slipway.monitor.diff import MISSES_UNTIL_GONE, Difference, compare, identity
 from slipway.monitor.looks import Look
-from slipway.monitor.trouble import Trouble
+from slipway.monitor.outage_log import OutageLog
 from slipway.proxmox.answers import ResourceGuest, Resources
 from slipway.proxmox.errors import AccessRefused
 from slipway.runtime import clock
@@ -65,7 +65,7 @@ class Poller:
         """Set when guests came or went, VMs included: the node's facts name them."""
         self._on_changed = on_changed
         self._bucket = Bucket(bus, LIVE)
-        self._trouble = Trouble("polling", cluster=cluster)
+        self._outage_log = OutageLog("polling", cluster=cluster)
         self._known: dict[str, GuestStatus] | None = None
         self._revisions: dict[str, int] = {}
         self._missing: Mapping[str, int] = {}
@@ -83,11 +83,11 @@ class Poller:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self.poll()
             except (SlipwayError, TimeoutError) as error:
-                self._trouble.met(error)
+                self._outage_log.met(error)
                 is_refused = isinstance(error, AccessRefused)
                 pause = REFUSED_PAUSE_SECONDS if is_refused else max(pause, FAILED_PAUSE_SECONDS)
             else:
-                self._trouble.over()
+                self._outage_log.over()
                 metrics.polled(self._cluster)
             took = loop.time() - began
             metrics.poll_seconds.observe(took)

@@ -15,7 +15,7 @@ from slipway.monitor.access import Clusters
 from slipway.monitor.diagnosis import Diagnosis
 from slipway.monitor.looks import Look
 from slipway.monitor.connection_test import NEEDED
-from slipway.monitor.trouble import Trouble
+from slipway.monitor.outage_log import OutageLog
 from slipway.proxmox.answers import ClusterMember
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import NodeUnreachable
@@ -57,7 +57,7 @@ class Pulse:
         self._every = every.total_seconds()
         self._known = known
         self._tell = tell
-        self._trouble = Trouble("feeling the pulse", cluster=cluster)
+        self._outage_log = OutageLog("feeling the pulse", cluster=cluster)
 
     async def run(self) -> None:
         """Feel for ever."""
@@ -66,9 +66,9 @@ class Pulse:
                 async with asyncio.timeout(ROUND_SECONDS):
                     await self.feel()
             except (SlipwayError, TimeoutError) as error:
-                self._trouble.met(error)
+                self._outage_log.met(error)
             else:
-                self._trouble.over()
+                self._outage_log.over()
             await asyncio.sleep(self._every)
 
     async def feel(self) -> None:

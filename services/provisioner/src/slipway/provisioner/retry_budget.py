@@ -8,7 +8,7 @@ from slipway.proxmox.errors import CommandTimedOut, RunLost, TaskTimedOut
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
 LONG_SECONDS = 120.0
-"""An attempt that lasted longer was at work when it met the trouble; one that only fails takes less."""
+"""An attempt that lasted longer was at work when it met the outage; one that only fails takes less."""
 MOST_RENEWALS = 5
 """How often one step may begin anew to be patient: every wait has an end."""
 _DEADLINES = (TaskTimedOut, CommandTimedOut, RunLost)

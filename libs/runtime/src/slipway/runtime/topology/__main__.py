@@ -68,7 +68,7 @@ async def _connected(settings: AdminSettings, key: Path | None, user: str) -> As
 
 
 async def _note(error: Exception) -> None:
-    logs.get_logger().debug("bus trouble", error=str(error))
+    logs.get_logger().debug("bus connection error", error=str(error))
 
 
 def main() -> None:

@@ -20,20 +20,20 @@ const DESTROYING = new Set([
  * The buttons for what makes sense with a job now, as it says itself.
  *
  * @param {import("./api.js").Job} job
- * @param {Element} trouble where they say what went wrong
+ * @param {Element} outage where they say what went wrong
  * @param {AbortSignal} signal
  */
-export function jobButtons(job, trouble, signal) {
+export function jobButtons(job, outage, signal) {
   return (job.actions ?? []).map((action) => {
     switch (action) {
       case "cancel":
         return [
-          cancelButton(job.id, trouble, signal), MAKING.has(job.kind) && undoButton(job.id, trouble, signal),
+          cancelButton(job.id, outage, signal), MAKING.has(job.kind) && undoButton(job.id, outage, signal),
         ];
       case "retry":
-        return retryButton(job, trouble, signal);
+        return retryButton(job, outage, signal);
       case "unlock":
-        return job.container && unlockButton(job.container, trouble, signal);
+        return job.container && unlockButton(job.container, outage, signal);
       case "restore":
         return job.container && h("a", { class: "button primary", href: `#/containers/${job.container}` },
           "Restore another backup");
@@ -69,7 +69,7 @@ export function deleteButton(container, signal) {
  * @returns {HTMLDialogElement}
  */
 function deleteDialog(container, signal) {
-  const trouble = h("div");
+  const outage = h("div");
   const typed = h("input", {
     id: "delete-name", name: "hostname", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
   });
@@ -86,7 +86,7 @@ function deleteDialog(container, signal) {
       location.hash = `#/jobs/${accepted.job.id}`;
     } catch (error) {
       sure.disabled = false;
-      replace(trouble, problemBox(error), error.code === AWAY && forgetButton(container, trouble, signal, dialog));
+      replace(outage, problemBox(error), error.code === AWAY && forgetButton(container, outage, signal, dialog));
     }
   };
   const dialog = h("dialog", { "aria-labelledby": "delete-title" },
@@ -95,7 +95,7 @@ function deleteDialog(container, signal) {
       h("p", null, `The container (VMID ${container.vmid}) and all that is on its disk will be gone. `,
         "This can't be undone."),
       h("label", { for: "delete-name" }, "Type ", h("strong", null, container.hostname), " to go on"),
-      typed, trouble,
+      typed, outage,
       h("div", { class: "form-end" },
         h("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, "Keep it"), sure)));
   return dialog;
@@ -105,13 +105,13 @@ function deleteDialog(container, signal) {
  * A button that drops the record of a container whose host is gone.
  *
  * @param {{id: string}} container
- * @param {Element} trouble
+ * @param {Element} outage
  * @param {AbortSignal} signal
  * @param {HTMLDialogElement} dialog closed when it is done
  */
-function forgetButton(container, trouble, signal, dialog) {
+function forgetButton(container, outage, signal, dialog) {
   const path = `/api/v1/containers/${encodeURIComponent(container.id)}/forget`;
-  return askingButton("Forget it", { path, trouble, signal }, () => {
+  return askingButton("Forget it", { path, outage, signal }, () => {
     dialog.close();
     location.hash = "#/containers";
   });
@@ -121,18 +121,18 @@ function forgetButton(container, trouble, signal, dialog) {
  * A button that asks for something once; what went wrong is said beside it.
  *
  * @param {string} words
- * @param {{path: string, trouble: Element, signal: AbortSignal, look?: string, image?: string}} options
+ * @param {{path: string, outage: Element, signal: AbortSignal, look?: string, image?: string}} options
  * @param {(answer: any) => void} then
  */
-function askingButton(words, { path, trouble, signal, look = "", image }, then) {
+function askingButton(words, { path, outage, signal, look = "", image }, then) {
   const ask = async (/** @type {MouseEvent} */ event) => {
     const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
     button.disabled = true;
-    replace(trouble);
+    replace(outage);
     try {
       await asked(words, { path, signal }, then);
     } catch (error) {
-      replace(trouble, problemBox(error));
+      replace(outage, problemBox(error));
     }
     button.disabled = false;
   };
@@ -170,28 +170,28 @@ export function showJob(accepted) {
  * A button that does a failed job again; the new job is then shown. What destroys is asked for once more.
  *
  * @param {import("./api.js").Job} job
- * @param {Element} trouble where it says what went wrong
+ * @param {Element} outage where it says what went wrong
  * @param {AbortSignal} signal
  */
-function retryButton(job, trouble, signal) {
+function retryButton(job, outage, signal) {
   const path = `/api/v1/jobs/${encodeURIComponent(job.id)}/retry`;
   if (job.kind !== "batch" && DESTROYING.has(job.kind)) {
     const change = { title: "Do it once more?", go: "Retry", path, signal, then: showJob };
-    return plannedButton("Retry", change, trouble, "primary");
+    return plannedButton("Retry", change, outage, "primary");
   }
-  return askingButton("Retry", { path, trouble, signal, look: "primary", image: "retry" }, showJob);
+  return askingButton("Retry", { path, outage, signal, look: "primary", image: "retry" }, showJob);
 }
 
 /**
  * A button that takes away a lock which a killed task has left, once its plan was seen.
  *
  * @param {string} container
- * @param {Element} trouble where it says what went wrong
+ * @param {Element} outage where it says what went wrong
  * @param {AbortSignal} signal
  */
-function unlockButton(container, trouble, signal) {
+function unlockButton(container, outage, signal) {
   const path = `/api/v1/containers/${encodeURIComponent(container)}/unlock`;
-  return plannedButton("Unlock", { title: "Take the lock away?", go: "Unlock", path, signal, then: showJob }, trouble);
+  return plannedButton("Unlock", { title: "Take the lock away?", go: "Unlock", path, signal, then: showJob }, outage);
 }
 
 /**
@@ -199,16 +199,16 @@ function unlockButton(container, trouble, signal) {
  *
  * @param {string} words
  * @param {import("./plans.js").Change} change
- * @param {Element} trouble where it says what went wrong
+ * @param {Element} outage where it says what went wrong
  * @param {string} [look]
  */
-function plannedButton(words, change, trouble, look = "danger") {
+function plannedButton(words, change, outage, look = "danger") {
   const open = async () => {
-    replace(trouble);
+    replace(outage);
     try {
       await askWithPlan(change);
     } catch (error) {
-      replace(trouble, problemBox(error));
+      replace(outage, problemBox(error));
     }
   };
   return h("button", { type: "button", class: `button ${look}`, onclick: open }, words);
@@ -218,41 +218,41 @@ function plannedButton(words, change, trouble, look = "danger") {
  * A button that ends a job; its log then says so by itself.
  *
  * @param {string} job
- * @param {Element} trouble where it says what went wrong
+ * @param {Element} outage where it says what went wrong
  * @param {AbortSignal} signal
  */
-function cancelButton(job, trouble, signal) {
+function cancelButton(job, outage, signal) {
   const path = `/api/v1/jobs/${encodeURIComponent(job)}/cancel`;
-  return askingButton("Cancel", { path, trouble, signal }, () => {});
+  return askingButton("Cancel", { path, outage, signal }, () => {});
 }
 
 /**
  * A button that ends a creation and removes what it has made.
  *
  * @param {string} job
- * @param {Element} trouble where it says what went wrong
+ * @param {Element} outage where it says what went wrong
  * @param {AbortSignal} signal
  */
-function undoButton(job, trouble, signal) {
+function undoButton(job, outage, signal) {
   const path = `/api/v1/jobs/${encodeURIComponent(job)}/cancel?destroy=true`;
   const change = { title: "Cancel, and remove what was made?", go: "Cancel and delete", path, signal, then: () => {} };
-  return plannedButton("Cancel and delete", change, trouble);
+  return plannedButton("Cancel and delete", change, outage);
 }
 
 /**
  * The buttons for a container's power that make sense now; each is a job, which is then shown.
  *
  * @param {{id: string, power: string}} container
- * @param {Element} trouble where they say what went wrong
+ * @param {Element} outage where they say what went wrong
  * @param {AbortSignal} signal
  */
-export function powerButtons(container, trouble, signal) {
+export function powerButtons(container, outage, signal) {
   if (container.warnings.includes("container-lost")) {
     return []; // Nothing is there that could start.
   }
   const verbs = container.power === "running" ? ["Restart", "Shutdown", "Stop"] : ["Start"];
   return verbs.map((verb) => {
     const path = `/api/v1/containers/${encodeURIComponent(container.id)}/${verb.toLowerCase()}`;
-    return askingButton(verb, { path, trouble, signal }, showJob);
+    return askingButton(verb, { path, outage, signal }, showJob);
   });
 }

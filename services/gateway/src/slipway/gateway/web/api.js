@@ -15,7 +15,7 @@
 
 /** @typedef {{id: string, name: string}} Credential */
 
-/** @typedef {{code: string, since: string, message: string, remedy: string}} Trouble */
+/** @typedef {{code: string, since: string, message: string, remedy: string}} Outage */
 
 /** @typedef {{now?: string | null, after_restart?: string | null}} PendingChange */
 
@@ -29,7 +29,7 @@
  * @property {boolean} [is_ssh_usable]
  * @property {string | null} [ssh_problem]
  * @property {string | null} [looked_at]
- * @property {Trouble | null} [trouble]
+ * @property {Outage | null} [outage]
  */
 
 /**
@@ -42,7 +42,7 @@
  * @property {ClusterNode[]} [nodes]
  * @property {string[]} [in_maintenance]
  * @property {string | null} [looked_at]
- * @property {Trouble | null} [trouble]
+ * @property {Outage | null} [outage]
  */
 
 /**
@@ -57,7 +57,7 @@
  * @property {string} lifecycle
  * @property {string} power
  * @property {string | null} [looked_at] when it was last seen on its host
- * @property {Trouble | null} [trouble] why it can't be looked at now
+ * @property {Outage | null} [outage] why it can't be looked at now
  * @property {Record<string, PendingChange>} [pending] what changes at its next start
  * @property {string | null} [address]
  * @property {string[]} [warnings]

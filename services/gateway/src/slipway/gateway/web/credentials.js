@@ -27,7 +27,7 @@ export function credentialList(container, signal) {
 function credentialRow(container, credential, signal) {
   const value = h("code", { class: "secret" }, DOTS);
   const actions = h("span", { class: "row-actions" });
-  const trouble = h("div", { class: "row-trouble" });
+  const outage = h("div", { class: "row-outage" });
   let timer = 0;
 
   const hide = () => {
@@ -47,7 +47,7 @@ function credentialRow(container, credential, signal) {
   };
   const reveal = async (/** @type {MouseEvent} */ event) => {
     /** @type {HTMLButtonElement} */ (event.currentTarget).disabled = true;
-    replace(trouble);
+    replace(outage);
     const path = `/api/v1/containers/${encodeURIComponent(container)}/credentials/`;
     try {
       const revealed = await request("POST", `${path}${encodeURIComponent(credential.id)}/reveal`, { signal });
@@ -55,7 +55,7 @@ function credentialRow(container, credential, signal) {
     } catch (error) {
       if (!signal.aborted) {
         hide();
-        replace(trouble, problemBox(error));
+        replace(outage, problemBox(error));
       }
     }
   };
@@ -64,5 +64,5 @@ function credentialRow(container, credential, signal) {
   document.addEventListener("signed-out", hide, { signal });
   hide();
   return h("li", null, h("span", { class: "row-name" }, icon("key"), credential.name),
-    h("span", { class: "row-value" }, value), actions, trouble);
+    h("span", { class: "row-value" }, value), actions, outage);
 }

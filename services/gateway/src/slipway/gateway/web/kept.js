@@ -16,11 +16,11 @@ import { askWithPlan } from "./plans.js";
  * @param {{path: string, words: string, signal: AbortSignal}} options
  */
 function changeForm(fields, { path, words, signal }) {
-  const trouble = h("div");
+  const outage = h("div");
   const button = h("button", { type: "submit", class: "button" }, words);
   const submit = async (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
-    replace(trouble);
+    replace(outage);
     if (showErrors(fields, complaints(fields)).isShown) {
       return;
     }
@@ -32,11 +32,11 @@ function changeForm(fields, { path, words, signal }) {
     } catch (error) {
       button.disabled = false;
       const { isShown } = showErrors(fields, error.errors ?? []);
-      replace(trouble, !isShown && problemBox(error));
+      replace(outage, !isShown && problemBox(error));
     }
   };
   return h("form", { class: "form change", novalidate: true, onsubmit: submit },
-    h("div", { class: "trio" }, fields.map((field) => field.element)), trouble, h("div", null, button));
+    h("div", { class: "trio" }, fields.map((field) => field.element)), outage, h("div", null, button));
 }
 
 /**
@@ -69,13 +69,13 @@ export class Kept {
     this.path = `/api/v1/containers/${encodeURIComponent(id)}`;
     this.snapshots = h("div");
     this.backups = h("div");
-    this.trouble = h("div");
+    this.outage = h("div");
     const name = new Field({
       name: "snapshot", label: "Name of a new snapshot", isRequired: true,
       attributes: { maxlength: "40", autocapitalize: "off", spellcheck: "false" },
     });
     this.element = h("div", { class: "part" },
-      card("Snapshots", this.snapshots, this.trouble,
+      card("Snapshots", this.snapshots, this.outage,
         changeForm([name], { path: `${this.path}/snapshot`, words: "Take a snapshot", signal })),
       card("Backups", this.backups,
         changeForm([], { path: `${this.path}/backup`, words: "Back up now", signal })));
@@ -138,11 +138,11 @@ export class Kept {
     const ask = async (/** @type {MouseEvent} */ event) => {
       const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
       button.disabled = true;
-      replace(this.trouble);
+      replace(this.outage);
       try {
         await askWithPlan({ title, go: words, path: `${this.path}/${verb}`, body, signal: this.signal, then: showJob });
       } catch (error) {
-        replace(this.trouble, problemBox(error));
+        replace(this.outage, problemBox(error));
       }
       button.disabled = false;
     };

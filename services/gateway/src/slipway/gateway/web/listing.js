@@ -36,7 +36,7 @@ export class Listing {
     this.options = options;
     this.#wanted = options.atOnce;
     this.load = inTurn(() => this.#ask(), options.signal);
-    this.trouble = h("div");
+    this.outage = h("div");
     this.bars = loading();
     this.none = h("p", { class: "muted", hidden: true });
     this.body = h("tbody");
@@ -50,7 +50,7 @@ export class Listing {
       h("button", { type: "button", class: "button", onclick: () => this.#more() }, "Show more"));
     options.nothing.hidden = true;
     this.element = h("div", { class: "listing" },
-      this.trouble, this.bars, options.nothing, this.none, this.table, this.rest);
+      this.outage, this.bars, options.nothing, this.none, this.table, this.rest);
   }
 
   async #ask() {
@@ -94,7 +94,7 @@ export class Listing {
     const now = error ? `${error.code} ${error.message}` : "";
     if (now !== this.#told) {
       this.#told = now;
-      replace(this.trouble, error && problemBox(error, { retry: () => this.#again() }));
+      replace(this.outage, error && problemBox(error, { retry: () => this.#again() }));
     }
   }
 

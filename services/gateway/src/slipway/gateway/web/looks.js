@@ -10,18 +10,18 @@ import { exactly, timeOf } from "./words.js";
 
 /** What was looked at longer ago is the past. */
 const FRESH_MS = 15000;
-/** The same of what is known to be in trouble: looks stand still then, or come late. */
-const FRESH_IN_TROUBLE_MS = 8000;
+/** The same of what is known to be with an outage: looks stand still then, or come late. */
+const FRESH_IN_OUTAGE_MS = 8000;
 
-/** @typedef {import("./api.js").Trouble} Trouble */
+/** @typedef {import("./api.js").Outage} Outage */
 
 /**
  * Whether something was seen just now; what is not known to be old counts as new.
  *
- * @param {{looked_at?: string | null, trouble?: Trouble | null}} seen
+ * @param {{looked_at?: string | null, outage?: Outage | null}} seen
  */
-export function isFresh({ looked_at: at, trouble }) {
-  return at ? serverNow() - Date.parse(at) <= (trouble ? FRESH_IN_TROUBLE_MS : FRESH_MS) : !trouble;
+export function isFresh({ looked_at: at, outage }) {
+  return at ? serverNow() - Date.parse(at) <= (outage ? FRESH_IN_OUTAGE_MS : FRESH_MS) : !outage;
 }
 
 /**
@@ -56,10 +56,10 @@ export function agedBadge(state, at) {
 /**
  * What is wrong, since when, and what to do about it.
  *
- * @param {Trouble} trouble
+ * @param {Outage} outage
  * @param {any} [what] whose it is
  */
-export function troubleNotice({ code, since, message, remedy }, what) {
+export function outageNotice({ code, since, message, remedy }, what) {
   return h("div", { class: "notice bad" }, icon("alert"),
     h("div", { class: "notice-body" },
       h("p", { class: "notice-title" }, what, what && ": ", message),
@@ -72,10 +72,10 @@ export function troubleNotice({ code, since, message, remedy }, what) {
  *
  * @param {import("./api.js").Cluster[]} clusters
  */
-export function troublesOf(clusters) {
-  return clusters.flatMap(({ name, trouble, nodes = [] }) => [
-    trouble && troubleNotice(trouble, `Cluster ${name}`),
-    ...nodes.map((node) => node.trouble && node.trouble.code !== trouble?.code
-      && troubleNotice(node.trouble, `Node ${node.node}`)),
+export function outagesOf(clusters) {
+  return clusters.flatMap(({ name, outage, nodes = [] }) => [
+    outage && outageNotice(outage, `Cluster ${name}`),
+    ...nodes.map((node) => node.outage && node.outage.code !== outage?.code
+      && outageNotice(node.outage, `Node ${node.node}`)),
   ]).filter(Boolean);
 }

@@ -16,14 +16,14 @@ export function pendingCard({ id, pending = {}, job }, signal) {
   if (changes.length === 0) {
     return null;
   }
-  const trouble = h("div");
+  const outage = h("div");
   const path = `/api/v1/containers/${encodeURIComponent(id)}`;
   const ask = async (/** @type {string} */ verb) => {
-    replace(trouble);
+    replace(outage);
     try {
       showJob(await request("POST", `${path}/${verb}`, { signal }));
     } catch (error) {
-      replace(trouble, problemBox(error));
+      replace(outage, problemBox(error));
     }
   };
   const button = (/** @type {string} */ words, /** @type {string} */ verb, look = "") =>
@@ -37,7 +37,7 @@ export function pendingCard({ id, pending = {}, job }, signal) {
         h("th", { scope: "row" }, h("code", null, key)),
         cell("Now", change.now),
         cell("After a restart", change.after_restart))))),
-    trouble,
+    outage,
     !job && h("div", { class: "form-end" }, button("Drop the changes", "revert", "quiet"), button("Restart now", "restart", "primary")));
 }
 

@@ -42,7 +42,7 @@ export async function askWithPlan(change) {
  */
 function planDialog(plan, { title, go, path, body = {}, wantsHash, signal, then }) {
   const { steps = [], destroys = [], warnings = [], items = [] } = plan;
-  const trouble = h("div");
+  const outage = h("div");
   const sure = h("button", { type: "submit", class: `button solid ${destroys.length ? "danger" : "primary"}` }, go);
   const submit = async (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
@@ -53,7 +53,7 @@ function planDialog(plan, { title, go, path, body = {}, wantsHash, signal, then 
       then(accepted);
     } catch (error) {
       sure.disabled = false;
-      replace(trouble, problemBox(error));
+      replace(outage, problemBox(error));
     }
   };
   const dialog = h("dialog", { "aria-labelledby": "plan-title" },
@@ -63,7 +63,7 @@ function planDialog(plan, { title, go, path, body = {}, wantsHash, signal, then 
       notice("warn", "Know that:", warnings),
       steps.length > 0 && h("ol", { class: "plan" }, steps.map(stepItem)),
       items.length > 0 && h("p", { class: "muted" }, `It concerns ${items.length} containers.`),
-      trouble,
+      outage,
       h("div", { class: "form-end" },
         h("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, "Leave it"), sure)));
   return dialog;

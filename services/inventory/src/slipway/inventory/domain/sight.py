@@ -1,6 +1,6 @@
 """What is shown of clusters, nodes and containers: how old it is, and what is wrong with them. Pure.
 
-What was observed stays as it was observed last; only its age and its trouble are told with it.
+What was observed stays as it was observed last; only its age and its outage are told with it.
 """
 
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from datetime import timedelta
 from slipway.contracts.clusters import Cluster, ClusterLook, NodeFacts, NodeLook
 from slipway.contracts.containers import Container
 from slipway.contracts.message import Moment
-from slipway.contracts.values import Lifecycle, Trouble
+from slipway.contracts.values import Lifecycle, Outage
 
 AWAY = frozenset({"node.offline", "node.no-answer", "node.gone"})
-"""Troubles of a node on which nothing can be done now."""
+"""Outages of a node on which nothing can be done now."""
 GONE = "node.gone"
 DROP_GONE_AFTER = timedelta(minutes=15)
 """For so long a node that left its cluster is shown as such."""
 _READABLE = frozenset({"cluster.privilege-missing", "cluster.no-quorum"})
-"""Troubles of a cluster whose nodes and guests are looked at nevertheless."""
+"""Outages of a cluster whose nodes and guests are looked at nevertheless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,19 +27,19 @@ class Sight:
     look: ClusterLook | None = None
     vmids: frozenset[int] = frozenset()
     """The containers that the look saw."""
-    silence: Trouble | None = None
+    silence: Outage | None = None
     """Why the look is not believed to be of now."""
 
     @property
-    def trouble(self) -> Trouble | None:
+    def outage(self) -> Outage | None:
         """What is wrong with the cluster."""
-        return self.silence or (self.look.trouble if self.look else None)
+        return self.silence or (self.look.outage if self.look else None)
 
     @property
-    def blindness(self) -> Trouble | None:
+    def blindness(self) -> Outage | None:
         """What keeps its nodes and guests from being looked at."""
-        trouble = self.trouble
-        return trouble if trouble is not None and trouble.code not in _READABLE else None
+        outage = self.outage
+        return outage if outage is not None and outage.code not in _READABLE else None
 
     def node(self, name: str) -> NodeLook | None:
         """What was seen of a node."""
@@ -50,7 +50,7 @@ def cluster_seen(cluster: Cluster, sight: Sight) -> Cluster:
     """Give a cluster with the age of what is known of it."""
     looked_at = sight.look.looked_at if sight.look else None
     nodes = tuple(node_seen(node, sight) for node in cluster.nodes)
-    return cluster.model_copy(update={"looked_at": looked_at, "trouble": sight.trouble, "nodes": nodes})
+    return cluster.model_copy(update={"looked_at": looked_at, "outage": sight.outage, "nodes": nodes})
 
 
 def node_seen(node: NodeFacts, sight: Sight) -> NodeFacts:
@@ -58,15 +58,15 @@ def node_seen(node: NodeFacts, sight: Sight) -> NodeFacts:
     seen = sight.node(node.node)
     if seen is None:
         left = sight.look is not None and bool(sight.look.nodes)
-        trouble = sight.blindness or (_gone(node.node, node.observed_at) if left else node.trouble)
-        return node.model_copy(update={"trouble": trouble, "is_online": node.is_online and not left})
+        outage = sight.blindness or (_gone(node.node, node.observed_at) if left else node.outage)
+        return node.model_copy(update={"outage": outage, "is_online": node.is_online and not left})
     storages = tuple(
         each.model_copy(update={"looked_at": seen.storages_at or each.looked_at}) for each in node.storages
     )
     changes = {
         "is_online": seen.is_online,
         "looked_at": seen.looked_at,
-        "trouble": seen.trouble or sight.blindness,
+        "outage": seen.outage or sight.blindness,
         "storages": storages,
     }
     return node.model_copy(update=changes)
@@ -83,27 +83,27 @@ def container_seen(container: Container, sight: Sight, *, left_at: Moment | None
     if container.lifecycle is Lifecycle.DELETED:
         return container
     if sight.look is None:
-        return container.model_copy(update={"trouble": sight.silence})
+        return container.model_copy(update={"outage": sight.silence})
     node = sight.node(container.node)
     is_listed = container.vmid in sight.vmids
     looked_at = sight.look.looked_at if is_listed else left_at or container.observed_at
-    trouble = sight.blindness or _of_node(container, node, sight.look)
-    if trouble is None and not is_listed and container.lifecycle is not Lifecycle.CREATING:
-        trouble = sight.trouble
-    if node is not None and _is_away(node.trouble):
+    outage = sight.blindness or _of_node(container, node, sight.look)
+    if outage is None and not is_listed and container.lifecycle is not Lifecycle.CREATING:
+        outage = sight.outage
+    if node is not None and _is_away(node.outage):
         looked_at = min((at for at in (looked_at, node.looked_at) if at is not None), default=None)
-    return container.model_copy(update={"looked_at": looked_at, "trouble": trouble})
+    return container.model_copy(update={"looked_at": looked_at, "outage": outage})
 
 
 def is_away(node: NodeFacts) -> bool:
     """Whether nothing can be done on a node now."""
-    return not node.is_online or _is_away(node.trouble)
+    return not node.is_online or _is_away(node.outage)
 
 
 def is_over(node: NodeFacts) -> bool:
     """Whether a node has left its cluster for so long that it needn't be shown any more."""
-    trouble = node.trouble
-    return trouble is not None and trouble.code == GONE and _lasts(trouble, node) >= DROP_GONE_AFTER
+    outage = node.outage
+    return outage is not None and outage.code == GONE and _lasts(outage, node) >= DROP_GONE_AFTER
 
 
 def over_known(seen: NodeFacts, known: NodeFacts) -> NodeFacts:
@@ -112,10 +112,10 @@ def over_known(seen: NodeFacts, known: NodeFacts) -> NodeFacts:
     return seen.model_copy(update={name: getattr(known, name) for name in lists if not getattr(seen, name)})
 
 
-def silence(cluster: str, since: Moment, *, has_looked: bool) -> Trouble:
+def silence(cluster: str, since: Moment, *, has_looked: bool) -> Outage:
     """Say that monitor tells nothing of a cluster."""
     what = "has not looked at" if has_looked else "has told nothing of"
-    return Trouble(
+    return Outage(
         code="monitor.silent",
         since=since,
         message=f"The service monitor {what} cluster {cluster} since then; shown is what was known last.",
@@ -123,14 +123,14 @@ def silence(cluster: str, since: Moment, *, has_looked: bool) -> Trouble:
     )
 
 
-def _of_node(container: Container, node: NodeLook | None, look: ClusterLook) -> Trouble | None:
+def _of_node(container: Container, node: NodeLook | None, look: ClusterLook) -> Outage | None:
     if node is None:
         return _gone(container.node, container.observed_at or look.at) if look.nodes else None
-    return node.trouble if _is_away(node.trouble) else None
+    return node.outage if _is_away(node.outage) else None
 
 
-def _gone(node: str, since: Moment) -> Trouble:
-    return Trouble(
+def _gone(node: str, since: Moment) -> Outage:
+    return Outage(
         code=GONE,
         since=since,
         message=f"The cluster has no node {node} any more.",
@@ -139,12 +139,12 @@ def _gone(node: str, since: Moment) -> Trouble:
     )
 
 
-def _is_away(trouble: Trouble | None) -> bool:
-    return trouble is not None and trouble.code in AWAY
+def _is_away(outage: Outage | None) -> bool:
+    return outage is not None and outage.code in AWAY
 
 
-def _lasts(trouble: Trouble, node: NodeFacts) -> timedelta:
-    return node.observed_at - trouble.since
+def _lasts(outage: Outage, node: NodeFacts) -> timedelta:
+    return node.observed_at - outage.since
 
 
 def vmids_of(look: ClusterLook) -> frozenset[int]:

@@ -25,7 +25,7 @@ CANCEL_GRACE = timedelta(seconds=1)
 REBOOT_SECONDS = 60.0
 """How long a guest may be down in the middle of its work."""
 PACKAGE_PAUSES = (3.0, 10.0, 30.0, 60.0, 120.0)
-"""Seconds before an installation is tried again whose trouble passes: a name not found, a lock of others."""
+"""Seconds before an installation is tried again whose outage passes: a name not found, a lock of others."""
 _LOSSES = 3
 """How often work may die in the guest (a reboot) before the step fails."""
 _RECONNECT_SECONDS = 1.0
@@ -188,7 +188,7 @@ def _told(what: str, code: int, complaints: list[str]) -> str:
 
 
 def _tried(work: Work) -> int:
-    """Count how often the running step's work was begun anew after a trouble that passes."""
+    """Count how often the running step's work was begun anew after an outage that passes."""
     return int(work.facts().get("tried") or 0)
 
 

@@ -21,9 +21,9 @@ import { jobTitle } from "../words.js";
 export function showBatch(page, job, { signal, tell }) {
   const title = jobTitle(job);
   const state = h("span", null, jobBadge(job.state));
-  const trouble = h("div");
+  const outage = h("div");
   const tools = h("div", { class: "head-tools" },
-    !ENDED.has(job.state) && jobButtons(job, trouble, signal));
+    !ENDED.has(job.state) && jobButtons(job, outage, signal));
   const outcome = h("div", { class: "outcome" });
   const done = h("progress", { max: "100", value: job.percent, "aria-label": `${title}, done so far` });
   const percent = h("span", { class: "percent" }, `${job.percent} %`);
@@ -34,7 +34,7 @@ export function showBatch(page, job, { signal, tell }) {
   replace(page,
     h("a", { class: "back", href: "#/jobs" }, icon("back"), "Jobs"),
     h("div", { class: "head" }, h("div", { class: "head-title" }, h("h1", null, title), state), tools),
-    trouble, outcome,
+    outage, outcome,
     meter,
     table([...rows.values()]));
 
@@ -42,11 +42,11 @@ export function showBatch(page, job, { signal, tell }) {
     replace(state, jobBadge(how));
     meter.dataset.state = how;
     replace(tools);
-    replace(trouble);
+    replace(outage);
     const buttons = h("div", { class: "outcome-actions" });
     replace(outcome, error && problemBox(error, { title: `${title}: not all succeeded` }), buttons);
     const ended = await endedJob(job.id, signal);
-    replace(buttons, jobButtons(ended, trouble, signal));
+    replace(buttons, jobButtons(ended, outage, signal));
   };
   followJob(job.id, (name, content) => {
     const item = rows.get(content.index);
@@ -61,7 +61,7 @@ export function showBatch(page, job, { signal, tell }) {
       replace(state, jobBadge("running"));
     }
     if (name === "done") {
-      end(content.state, content.error).catch((error) => signal.aborted || replace(trouble, problemBox(error)));
+      end(content.state, content.error).catch((error) => signal.aborted || replace(outage, problemBox(error)));
     }
   }, { signal, tell });
 }

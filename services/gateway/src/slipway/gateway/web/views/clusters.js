@@ -3,7 +3,7 @@
 import { list } from "../api.js";
 import { h, replace } from "../dom.js";
 import { followFleet, inTurn } from "../live.js";
-import { agedBadge, isFresh, troublesOf } from "../looks.js";
+import { agedBadge, isFresh, outagesOf } from "../looks.js";
 import { badge, card, empty, facts, loading, problemBox, when } from "../parts.js";
 import { keepingFocus } from "../rows.js";
 import { ago, bytes, timeOf } from "../words.js";
@@ -16,14 +16,14 @@ const MOST = 100;
  */
 export function clustersView(tellLive) {
   return async (page, { signal }) => {
-    const trouble = h("div");
+    const outage = h("div");
     const body = h("div", { class: "parts" }, loading());
-    replace(page, h("div", { class: "head" }, h("h1", null, "Clusters")), trouble, body);
+    replace(page, h("div", { class: "head" }, h("h1", null, "Clusters")), outage, body);
     let shown = "";
     const load = async () => {
       const { items } = await list("/api/v1/clusters", { wanted: MOST, signal });
       const now = JSON.stringify([items, items.map(({ looked_at: at }) => ago(at ?? ""))]);
-      replace(trouble);
+      replace(outage);
       if (now !== shown) {
         shown = now;
         keepingFocus(body, () => replace(body, items.length ? items.map(clusterPart) : none()));
@@ -31,7 +31,7 @@ export function clustersView(tellLive) {
     };
     const refresh = inTurn(() => load().catch((error) => {
       if (!signal.aborted) {
-        replace(trouble, problemBox(error, { retry: refresh }));
+        replace(outage, problemBox(error, { retry: refresh }));
       }
     }), signal);
 
@@ -48,8 +48,8 @@ function none() {
 function clusterPart(cluster) {
   const { name, endpoint, endpoints = [], version, looked_at: at, nodes = [] } = cluster;
   return h("div", { class: "part" },
-    troublesOf([cluster]),
-    card(h("span", { class: "head-title" }, name, " ", cluster.trouble ? badge("trouble", "bad") : ""),
+    outagesOf([cluster]),
+    card(h("span", { class: "head-title" }, name, " ", cluster.outage ? badge("outage", "bad") : ""),
       facts([
         ["Endpoint", h("code", null, [endpoint, ...endpoints].join(", "))],
         ["Proxmox VE", version],

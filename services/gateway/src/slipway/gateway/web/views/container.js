@@ -6,7 +6,7 @@ import { credentialList } from "../credentials.js";
 import { h, icon, replace } from "../dom.js";
 import { Kept, sizeCard } from "../kept.js";
 import { followFleet, inTurn } from "../live.js";
-import { isFresh, isLive, powerBadge, troubleNotice } from "../looks.js";
+import { isFresh, isLive, powerBadge, outageNotice } from "../looks.js";
 import { pendingCard } from "../pending.js";
 import { badge, card, facts, jobBadge, problemBox, loading, serviceList, warningList, when } from "../parts.js";
 import { keepingFocus } from "../rows.js";
@@ -64,10 +64,10 @@ class ContainerView {
     this.kept = null;
     this.ended = "";
     const part = () => h("div", { class: "part" });
-    [this.trouble, this.head, this.notices, this.waiting] = [part(), part(), part(), part()];
+    [this.outage, this.head, this.notices, this.waiting] = [part(), part(), part(), part()];
     [this.services, this.credentials, this.keeps, this.jobs] = [part(), part(), part(), part()];
     [this.facts, this.size] = [part(), part()];
-    this.element = h("div", { class: "parts" }, this.trouble, this.head, this.notices, this.waiting,
+    this.element = h("div", { class: "parts" }, this.outage, this.head, this.notices, this.waiting,
       h("div", { class: "columns" },
         h("div", null, this.services, this.credentials, this.keeps, this.jobs),
         h("div", null, this.facts, this.size)));
@@ -82,7 +82,7 @@ class ContainerView {
     this.tell(null);
     const seen = isFresh(container) || container.looked_at;
     this.#part(this.head, [hostname, vmid, lifecycle, power, job, seen], () => headOf(container, this.signal));
-    this.#part(this.notices, [job, warnings, container.trouble], () => noticesOf(container));
+    this.#part(this.notices, [job, warnings, container.outage], () => noticesOf(container));
     this.#part(this.waiting, [pending, job], () => pendingCard(container, this.signal));
     this.#part(this.services, [services, isLive(container)],
       () => card("Services", serviceList(container, isLive(container))));
@@ -117,7 +117,7 @@ class ContainerView {
 
   /** @param {any} error what keeps the page from being true; null if nothing does */
   tell(error) {
-    this.#part(this.trouble, error && [error.code, error.message], () => error && problemBox(error));
+    this.#part(this.outage, error && [error.code, error.message], () => error && problemBox(error));
   }
 
   /**
@@ -148,21 +148,21 @@ function headOf(container, signal) {
   const isBusy = container.lifecycle === "creating" || container.lifecycle === "deleting";
   const isGone = container.lifecycle === "deleted";
   const isAtRest = !isBusy && !isGone && !container.job;
-  const trouble = h("div");
+  const outage = h("div");
   return [
     h("div", { class: "head" },
       h("div", { class: "head-title" }, h("h1", null, container.hostname),
         badge(container.lifecycle), !isGone && container.power !== "unknown" && powerBadge(container)),
       h("div", { class: "head-tools" },
-        isAtRest && powerButtons(container, trouble, signal), isAtRest && deleteButton(container, signal))),
-    trouble,
+        isAtRest && powerButtons(container, outage, signal), isAtRest && deleteButton(container, signal))),
+    outage,
   ];
 }
 
 /** @param {import("../api.js").Container} container */
 function noticesOf(container) {
   return [
-    container.trouble && troubleNotice(container.trouble),
+    container.outage && outageNotice(container.outage),
     container.job && h("div", { class: "notice info" },
       h("p", null, "A job works on it now. ", h("a", { href: `#/jobs/${container.job}` }, "Follow it"))),
     warningList(container.warnings),

@@ -4,7 +4,7 @@ import { list } from "../api.js";
 import { h, icon, replace } from "../dom.js";
 import { Listing } from "../listing.js";
 import { followFleet } from "../live.js";
-import { isLive, powerBadge, troublesOf } from "../looks.js";
+import { isLive, powerBadge, outagesOf } from "../looks.js";
 import { badge, empty, webLink } from "../parts.js";
 import { warningWords } from "../words.js";
 
@@ -35,10 +35,10 @@ export function containersView(tellLive) {
     });
     containers.isWanted = (each) => textOf(each).includes(filter.value.trim().toLowerCase());
     const tools = h("div", { class: "head-tools", hidden: true }, filter, newLink());
-    const troubles = h("div", { class: "part", "aria-live": "polite" });
-    replace(page, h("div", { class: "head" }, h("h1", null, "Containers"), tools), troubles, containers.element);
+    const outages = h("div", { class: "part", "aria-live": "polite" });
+    replace(page, h("div", { class: "head" }, h("h1", null, "Containers"), tools), outages, containers.element);
     const load = async () => {
-      await Promise.all([containers.load(), showTroubles(troubles, signal)]);
+      await Promise.all([containers.load(), showOutages(outages, signal)]);
     };
 
     await load();
@@ -52,10 +52,10 @@ export function containersView(tellLive) {
  * @param {HTMLElement} place
  * @param {AbortSignal} signal
  */
-async function showTroubles(place, signal) {
+async function showOutages(place, signal) {
   try {
     const { items } = await list("/api/v1/clusters", { wanted: MOST_CLUSTERS, signal });
-    const notices = troublesOf(items);
+    const notices = outagesOf(items);
     const now = notices.map((each) => each.textContent).join("\n");
     if (place.dataset.shown !== now) {
       place.dataset.shown = now;

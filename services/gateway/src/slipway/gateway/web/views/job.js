@@ -49,9 +49,9 @@ class JobView {
     this.state = h("span");
     this.took = h("span", { class: "muted took" });
     this.outcome = h("div", { class: "outcome" });
-    this.trouble = h("div");
+    this.outage = h("div");
     this.tools = h("div", { class: "head-tools" },
-      !ENDED.has(job.state) && jobButtons(job, this.trouble, signal));
+      !ENDED.has(job.state) && jobButtons(job, this.outage, signal));
     this.clock = setInterval(() => this.#tick(), 1000);
     signal.addEventListener("abort", () => clearInterval(this.clock));
     this.#draw();
@@ -68,7 +68,7 @@ class JobView {
       this.job.parent && h("p", { class: "muted" }, "One of ", h("a", { href: `#/jobs/${this.job.parent}` }, "a batch"), "."),
       retryOf && h("p", { class: "muted" }, "Goes on where ", h("a", { href: `#/jobs/${retryOf}` }, "an earlier job"),
         " stopped."),
-      this.trouble,
+      this.outage,
       this.outcome,
       this.progress.element,
       this.log.element,
@@ -112,15 +112,15 @@ class JobView {
   async #end() {
     clearInterval(this.clock);
     replace(this.tools);
-    replace(this.trouble);
+    replace(this.outage);
     const buttons = h("div", { class: "outcome-actions" });
-    const trouble = h("div");
+    const outage = h("div");
     const hasSucceeded = this.timeline.state === "succeeded";
-    replace(this.outcome, hasSucceeded ? [] : this.#failure(buttons, trouble));
+    replace(this.outcome, hasSucceeded ? [] : this.#failure(buttons, outage));
     try {
       this.job = await endedJob(this.job.id, this.signal);
       this.#tick();
-      replace(buttons, jobButtons(this.job, trouble, this.signal));
+      replace(buttons, jobButtons(this.job, outage, this.signal));
       if (hasSucceeded) {
         replace(this.outcome, await this.#success());
       }
@@ -167,9 +167,9 @@ class JobView {
 
   /**
    * @param {Element} buttons for what makes sense now
-   * @param {Element} trouble where they say what went wrong
+   * @param {Element} outage where they say what went wrong
    */
-  #failure(buttons, trouble) {
+  #failure(buttons, outage) {
     const { state, error, warnings } = this.timeline;
     return [
       state === "cancelled"
@@ -177,7 +177,7 @@ class JobView {
         : problemBox(error ?? {}, { title: `${this.title} failed` }),
       warningList(warnings),
       buttons,
-      trouble,
+      outage,
       evidence(error),
     ];
   }

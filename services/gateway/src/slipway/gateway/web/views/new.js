@@ -65,7 +65,7 @@ class CreateForm {
       attributes: { autocomplete: "new-password" },
     });
     this.own = h("div", { class: "form" });
-    this.trouble = h("div");
+    this.outage = h("div");
     this.button = h("button", { type: "submit", class: "button primary" }, "Create container");
     this.element = h("form", { class: "create", novalidate: true, onsubmit: (/** @type {SubmitEvent} */ e) => this.#submit(e) },
       h("fieldset", { class: "templates" }, h("legend", null, "Template"),
@@ -75,7 +75,7 @@ class CreateForm {
           h("details", { class: "more" }, h("summary", null, "Size and password"),
             h("div", { class: "form" },
               h("div", { class: "trio" }, this.sizes.map((field) => field.element)), this.password.element))),
-        this.trouble,
+        this.outage,
         h("div", { class: "form-end" }, h("a", { class: "button quiet", href: "#/containers" }, "Cancel"), this.button)));
     this.#choose(this.template);
   }
@@ -118,7 +118,7 @@ class CreateForm {
     for (const field of this.sizes) {
       field.input.placeholder = resources[field.name] ?? "";
     }
-    replace(this.trouble);
+    replace(this.outage);
     replace(this.own, this.variables.map((field) => field.element));
   }
 
@@ -140,7 +140,7 @@ class CreateForm {
   /** @param {SubmitEvent} event */
   async #submit(event) {
     event.preventDefault();
-    replace(this.trouble);
+    replace(this.outage);
     if (showErrors(this.fields, complaints(this.fields)).isShown) {
       return;
     }
@@ -168,7 +168,7 @@ class CreateForm {
     const { isShown, rest } = showErrors(this.fields, problem.errors ?? []);
     if (!isShown || rest.length) {
       const { message, code, correlationId } = problem;
-      replace(this.trouble, problemBox({ message, code, correlationId, errors: rest }));
+      replace(this.outage, problemBox({ message, code, correlationId, errors: rest }));
     }
   }
 }

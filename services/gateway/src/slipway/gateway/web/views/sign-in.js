@@ -55,7 +55,7 @@ function focusSecret(place) {
  * @param {AbortSignal} signal
  */
 function secretForm(signedIn, signal) {
-  const trouble = h("div");
+  const outage = h("div");
   const secret = h("input", {
     id: "secret", name: "secret", type: "password", autocomplete: "current-password", required: true,
     "aria-describedby": "secret-hint",
@@ -64,12 +64,12 @@ function secretForm(signedIn, signal) {
   const submit = async (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
     button.disabled = true;
-    replace(trouble);
+    replace(outage);
     try {
       signedIn(await request("POST", "/api/v1/session", { body: { secret: secret.value.trim() }, signal }));
     } catch (error) {
       if (!signal.aborted) {
-        replace(trouble, problemBox(error));
+        replace(outage, problemBox(error));
         button.disabled = false;
         secret.select();
       }
@@ -81,5 +81,5 @@ function secretForm(signedIn, signal) {
     h("label", { for: "secret" }, "Secret"), secret,
     h("p", { class: "hint", id: "secret-hint" },
       "It was made at the first start. ", h("code", null, "slipway up"), " prints the path of the file it lies in."),
-    trouble, button);
+    outage, button);
 }

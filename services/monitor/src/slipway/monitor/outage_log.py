@@ -6,7 +6,7 @@ from slipway.runtime.logs import get_logger
 log = get_logger()
 
 
-class Trouble:
+class OutageLog:
     """What is known to be wrong with one thing."""
 
     def __init__(self, work: str, **names: str) -> None:
