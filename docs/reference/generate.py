@@ -26,7 +26,7 @@ from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.domain.lives import TRANSITIONS
 from slipway.provisioner.domain import MOVES, Act
 from slipway.provisioner.pipelines import CREATE, DELETE
-from slipway.runtime.edges import http_status
+from slipway.runtime.error_mapping import http_status
 from slipway.runtime.topology.declared import BUCKETS, STREAMS
 
 FOLDER = Path(__file__).parent

@@ -6,7 +6,7 @@
 # Makes, all under an id of this Slipway's own, the user slipway-ID@pve (without a password), five small roles for
 # it, its token slipway-ID@pve!main, and an SSH key in root's authorized_keys. Prints the body of
 # `POST /api/v1/clusters`, and what it does on stderr. The token's secret and the SSH key are in that body only,
-# and kept nowhere on the node. What another Slipway, or anybody else, has there is left as it is.
+# and stored nowhere on the node. What another Slipway, or anybody else, has there is left as it is.
 #
 # Before `sh -s` may be given:
 #   ID=ab12cd34        the id of a run before: makes that one's token and key anew; without it there is a new id
@@ -72,8 +72,8 @@ if [ "${1:-}" = remove ]; then
     for each in $ROLES; do
         pveum role delete "slipway-$ID-$each" >&2 || say "there is no role slipway-$ID-$each"
     done
-    kept=$(without_own_key)
-    printf '%s\n' "$kept" >"$KEYS"
+    stored=$(without_own_key)
+    printf '%s\n' "$stored" >"$KEYS"
     say "what was made under the id $ID is gone"
     exit 0
 fi

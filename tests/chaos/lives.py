@@ -30,7 +30,7 @@ class Op:
     sets: Mapping[str, str] = field(default_factory=dict)
     """What the container's configuration on the host must say afterwards."""
     keeps: bool = False
-    """Whether the state of now is kept, for a later operation that `returns` to it."""
+    """Whether the state of now is stored, for a later operation that `returns` to it."""
     returns: bool = False
 
 
@@ -62,8 +62,8 @@ OPS: Mapping[str, Op] = MappingProxyType(
             body={"searchdomain": "chaos.example", "onboot": True},
             sets={"searchdomain": "chaos.example", "onboot": "1"},
         ),
-        "snapshot": _verb("snapshot", body={"snapshot": "kept"}, keeps=True),
-        "rollback": _verb("rollback", body={"snapshot": "kept"}, power="stopped", returns=True),
+        "snapshot": _verb("snapshot", body={"snapshot": "stored"}, keeps=True),
+        "rollback": _verb("rollback", body={"snapshot": "stored"}, power="stopped", returns=True),
         "backup": _verb("backup", keeps=True),
         "restore": _verb("restore", body={"backup": "{backup}"}, returns=True),
         "clone": _verb("clone", body={"hostname": "{copy}"}, power="stopped"),

@@ -72,7 +72,7 @@ class Container:
     """What its status must be at the end; None where that is not known."""
     config: dict[str, str | None] = field(default_factory=dict)
     """What its configuration on the host must say; None is nothing at all."""
-    kept: dict[str, str | None] = field(default_factory=dict)
+    stored: dict[str, str | None] = field(default_factory=dict)
     """The same when it was snapshotted or backed up."""
     was: str | None = None
     """Its status when it was last known."""

@@ -140,9 +140,9 @@ class Person:
         here.power = here.was = here.was if op.power == SAME else op.power
         here.config.update(op.sets)
         if op.keeps:
-            here.kept = dict(here.config)
+            here.stored = dict(here.config)
         if op.returns:
-            here.config = {key: here.kept.get(key) for key in here.config}
+            here.config = {key: here.stored.get(key) for key in here.config}
 
     def _unsettle(self) -> None:
         if self._container is not None:

@@ -51,7 +51,7 @@ async def test_settings_that_wait_for_a_restart(
         "searchdomain": {"now": None, "after_restart": "example.org"},
     }
     assert (waiting["spec"]["nameserver"], waiting["spec"]["tags"]) == (None, ["blue"])
-    assert [step["outlook"] for step in plan["steps"]] == ["done", "acts"], plan
+    assert [step["effect"] for step in plan["steps"]] == ["done", "acts"], plan
     assert status == 0, said
     assert list(left["pending"]) == ["nameserver"]
     assert (after["pending"], after["spec"]["nameserver"]) == ({}, "10.9.9.9")

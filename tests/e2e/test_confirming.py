@@ -17,7 +17,7 @@ async def test_without_a_terminal_what_destroys_needs_yes(
     stack: RunningStack, api: httpx.AsyncClient
 ) -> None:
     """One and many, a first and a second try: refused with what to add, and no job is made."""
-    name = f"kept-{secrets.token_hex(3)}"
+    name = f"stored-{secrets.token_hex(3)}"
     accepted = await create(api, template="debian-base", hostname=name)
     await job_events(api, accepted["job"]["id"])
     path = f"containers/{accepted['container']['id']}"

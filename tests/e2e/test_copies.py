@@ -12,7 +12,7 @@ from support.stack import create, done, job_events, messages
 @pytest.fixture
 async def container(api: httpx.AsyncClient) -> dict[str, Any]:
     """A container that runs."""
-    accepted = await create(api, template="debian-base", hostname=f"kept-{secrets.token_hex(3)}")
+    accepted = await create(api, template="debian-base", hostname=f"stored-{secrets.token_hex(3)}")
     assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
     found: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
     return found

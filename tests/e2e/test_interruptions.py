@@ -134,7 +134,7 @@ async def test_retry_from_a_phase(api: httpx.AsyncClient) -> None:
 async def test_policy_on_failure(
     stack: RunningStack, api: httpx.AsyncClient, policy: str, *, exists: bool
 ) -> None:
-    """A failed creation is kept, stopped or destroyed, as was wished; destroyed, its name is free."""
+    """A failed creation is stored, stopped or destroyed, as was wished; destroyed, its name is free."""
     name = f"policy-{policy}-{secrets.token_hex(2)}"
     accepted = await create(api, template="failing", hostname=name, on_failure=policy)
     events = await job_events(api, accepted["job"]["id"])

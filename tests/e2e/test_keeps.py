@@ -95,9 +95,9 @@ async def test_backup_whose_answer_was_lost(
 
     made = await done(api, f"{path}/backup")
 
-    kept = (await api.get(f"/api/v1/{path}/backups")).json()["items"]
-    assert len(kept) == len(before) + 1
-    assert kept[0]["volume"] in messages(made)
+    stored = (await api.get(f"/api/v1/{path}/backups")).json()["items"]
+    assert len(stored) == len(before) + 1
+    assert stored[0]["volume"] in messages(made)
 
 
 async def test_retry_of_a_killed_restore(

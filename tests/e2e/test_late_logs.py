@@ -20,7 +20,7 @@ async def test_log_and_story_outlive_the_bus(stack: RunningStack, api: httpx.Asy
     job = accepted["job"]["id"]
     before = await job_events(api, job)
     log_before = (await api.get(f"/api/v1/jobs/{job}/log")).text
-    await _until_kept(stack, job)
+    await _until_stored(stack, job)
     left = await _purge(stack, job)
 
     log_after = (await api.get(f"/api/v1/jobs/{job}/log")).text
@@ -36,7 +36,7 @@ async def test_log_and_story_outlive_the_bus(stack: RunningStack, api: httpx.Asy
     assert resumed == before[len(before) // 2 + 1 :]
 
 
-async def _until_kept(stack: RunningStack, job: str) -> None:
+async def _until_stored(stack: RunningStack, job: str) -> None:
     settings = ServiceSettings(
         nats_url=stack.endpoints["nats"], nats_nkey_file=stack.data / "identities" / "gateway.nk"
     )
@@ -45,7 +45,7 @@ async def _until_kept(stack: RunningStack, job: str) -> None:
     try:
         async with asyncio.timeout(30):
             while True:
-                if (await bus.ask(GetJobLog(job=job))).is_kept:
+                if (await bus.ask(GetJobLog(job=job))).is_stored:
                     return
                 await asyncio.sleep(0.2)
     finally:

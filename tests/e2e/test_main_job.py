@@ -63,8 +63,8 @@ async def test_credential_revealed(api: httpx.AsyncClient) -> None:
     path = f"/api/v1/containers/{accepted['container']['id']}"
     found = (await api.get(path)).json()
 
-    kept = {each["name"]: each["id"] for each in found["credentials"]}
-    revealed = await api.post(f"{path}/credentials/{kept['postgresql/password']}/reveal")
+    stored = {each["name"]: each["id"] for each in found["credentials"]}
+    revealed = await api.post(f"{path}/credentials/{stored['postgresql/password']}/reveal")
 
     assert events[-1].content["state"] == "succeeded", events[-1].text
     assert revealed.status_code == httpx.codes.OK

@@ -81,7 +81,7 @@ async def test_batch_followed(signed_in: Browsing, api: httpx.AsyncClient) -> No
     assert signed_in.complaints == []
 
 
-async def test_container_kept_and_deleted(signed_in: Browsing) -> None:
+async def test_container_stored_and_deleted(signed_in: Browsing) -> None:
     """A new container stands in the list, and is deleted only once its name was typed."""
     page = signed_in.page
     name = f"gone-{secrets.token_hex(3)}"
@@ -105,7 +105,7 @@ async def test_container_kept_and_deleted(signed_in: Browsing) -> None:
 async def test_gateway_killed(signed_in: Browsing, stack: RunningStack) -> None:
     """A page whose gateway is killed goes on by itself, and shows every line of the log once."""
     page = signed_in.page
-    name = f"kept-{secrets.token_hex(3)}"
+    name = f"stored-{secrets.token_hex(3)}"
     await ask_for(page, "nginx-site", name)
     await expect(page.locator("[data-phase=create][data-status=finished]")).to_be_visible()
 

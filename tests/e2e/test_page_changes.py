@@ -1,4 +1,4 @@
-"""A container is changed from its page: resized, kept and put back."""
+"""A container is changed from its page: resized, stored and put back."""
 
 import secrets
 

@@ -138,7 +138,7 @@ async def test_job_while_hidden(hidden: Page, api: httpx.AsyncClient, stack: Run
     assert [each for each in lines if each.startswith("number ")] == [f"number {n}" for n in range(1, 2001)]
 
 
-async def test_focus_kept_in_list(signed_in: Browsing, api: httpx.AsyncClient, container: str) -> None:
+async def test_focus_stored_in_list(signed_in: Browsing, api: httpx.AsyncClient, container: str) -> None:
     """What happens meanwhile leaves the focus where it is in a list."""
     page = signed_in.page
     await page.goto("/#/jobs")

@@ -29,9 +29,9 @@ async def planned(api: httpx.AsyncClient, path: str, body: dict[str, Any] | None
     return told
 
 
-def outlooks(plan: dict[str, Any]) -> dict[str, str]:
+def effects(plan: dict[str, Any]) -> dict[str, str]:
     """Step to what it would do."""
-    return {step["name"]: step["outlook"] for step in plan["steps"]}
+    return {step["name"]: step["effect"] for step in plan["steps"]}
 
 
 async def test_a_cancel_is_planned_and_nothing_ends(api: httpx.AsyncClient) -> None:
@@ -48,10 +48,10 @@ async def test_a_cancel_is_planned_and_nothing_ends(api: httpx.AsyncClient) -> N
     events = await job_events(api, job)
     over = await api.post(f"/api/v1/jobs/{job}/cancel", params=PLAN)
 
-    assert outlooks(ends) == {"cancel": "acts"}
+    assert effects(ends) == {"cancel": "acts"}
     assert "sync.script.0" in ends["steps"][0]["message"]
     assert "retry the job, or delete it" in ends["warnings"][0]
-    assert outlooks(destroys) == {"cancel": "acts", "destroy": "later"}
+    assert effects(destroys) == {"cancel": "acts", "destroy": "later"}
     assert accepted["container"]["hostname"] in destroys["destroys"][0]
     assert events[-1].content["state"] == "succeeded", events[-1].text
     assert (over.status_code, over.json()["code"]) == (httpx.codes.CONFLICT, "job.ended")
@@ -80,7 +80,7 @@ async def test_a_creation_is_planned_and_nothing_is_made(stack: RunningStack, ap
     plan = await planned(api, "containers", body)
     again = await planned(api, "containers", body)
 
-    seen = outlooks(plan)
+    seen = effects(plan)
     request = next(step["request"] for step in plan["steps"] if step["name"] == "create.task")
     sent = [json.loads(line) for line in stack.record.read_text().splitlines()[requests:]]
     assert (seen["create.preflight"], seen["create.ostemplate"], seen["create.task"]) == (
@@ -114,17 +114,17 @@ async def test_lives_are_planned(api: httpx.AsyncClient, container: dict[str, An
     job = await planned(api, "jobs", {"kind": "container.stop", "container": container["id"]})
     still = (await api.get(f"/api/v1/{path}")).json()
 
-    assert outlooks(deletion) == {"delete.look": "done", "delete.stop": "acts", "delete.task": "acts"}
+    assert effects(deletion) == {"delete.look": "done", "delete.stop": "acts", "delete.task": "acts"}
     assert container["hostname"] in deletion["destroys"][0]
     assert rollback["destroys"][0].startswith(f"all that happened in container {container['vmid']}")
     assert "stays so" in rollback["warnings"][0]
     assert start["steps"][1]["message"] == "it runs already"
     assert shutdown["warnings"] == ["If it has not shut down after 7 s, it is stopped."]
     assert "memory=640" in resize["steps"][1]["request"]
-    assert outlooks(clone)["clone.snapshot"] == "acts"
-    assert outlooks(missing)["rollback.look"] == "fails"
+    assert effects(clone)["clone.snapshot"] == "acts"
+    assert effects(missing)["rollback.look"] == "fails"
     assert missing["steps"][0]["problem"]["code"] == "snapshot.not-found"
-    assert outlooks(job) == {"stop.look": "done", "stop.task": "acts"}
+    assert effects(job) == {"stop.look": "done", "stop.task": "acts"}
     assert (still["lifecycle"], still["job"]) == ("ready", None)
 
 
@@ -135,8 +135,8 @@ async def test_a_retry_is_planned(api: httpx.AsyncClient) -> None:
 
     plan = await planned(api, f"jobs/{accepted['job']['id']}/retry")
 
-    assert outlooks(plan)["create.task"] == "skipped"
-    assert outlooks(plan)["start.task"] == "done"
+    assert effects(plan)["create.task"] == "skipped"
+    assert effects(plan)["start.task"] == "done"
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,9 @@ async def test_a_lock_is_taken_away_over_http(
 
     name = f"{made['hostname']} ({made['vmid']})"
     assert "it is not locked" in messages(free)
-    assert [step["outlook"] for step in plan["steps"]] == ["done", "acts"]
+    assert [step["effect"] for step in plan["steps"]] == ["done", "acts"]
     assert plan["destroys"] == [
-        f"the lock of container {made['vmid']} ({made['hostname']}), which kept others away from it"
+        f"the lock of container {made['vmid']} ({made['hostname']}), which stored others away from it"
     ]
     assert any(each.startswith(f"{name}: it would fail: Container") for each in many["warnings"]), many
     assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "args.keys")

@@ -18,7 +18,7 @@ async def test_a_container_is_changed_by_verbs(stack: RunningStack, api: httpx.A
     stopped = await slipway(stack, "stop", "typed")
     resized = await slipway(stack, "resize", vmid, "--memory", "768")
     taken = await slipway(stack, "snapshot", "typed", "before")
-    kept = await slipway(stack, "snapshots", "typed")
+    stored = await slipway(stack, "snapshots", "typed")
     saved = await slipway(stack, "backups", vmid)
     present = await slipway(stack, "forget", "typed")
     marked = await slipway(stack, "configure", "typed", "--tags", "a,b", "--onboot", "yes")
@@ -29,7 +29,7 @@ async def test_a_container_is_changed_by_verbs(stack: RunningStack, api: httpx.A
 
     assert [each[0] for each in (stopped, resized, taken, marked, started)] == [0, 0, 0, 0, 0], stopped[1]
     assert (found["memory"], found["tags"], found["onboot"]) == (768, ["a", "b"], True)
-    assert (kept[0], "before" in kept[1]) == (0, True), kept[1]
+    assert (stored[0], "before" in stored[1]) == (0, True), stored[1]
     assert saved[0] == 0, saved[1]
     assert (present[0], "container.present" in present[1]) == (1, True), present[1]
     assert told[0] == 0
@@ -72,11 +72,11 @@ async def test_asked_before_something_is_lost(stack: RunningStack, api: httpx.As
     path = f"/api/v1/containers/{accepted['container']['id']}"
 
     refused = await slipway(stack, "delete", "precious", typed="n\n")
-    kept = (await api.get(path)).json()["lifecycle"]
+    stored = (await api.get(path)).json()["lifecycle"]
     agreed = await slipway(stack, "delete", "precious", "--yes", typed="")
     newest = await slipway(stack, "jobs", "--limit", "1")
 
-    assert (refused[0], kept) == (1, "ready"), refused[1]
+    assert (refused[0], stored) == (1, "ready"), refused[1]
     assert "Do it? [y/N]" in refused[1]
     assert "LOST: container" in refused[1]
     assert agreed[0] == 0, agreed[1]

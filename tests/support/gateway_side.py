@@ -38,7 +38,7 @@ class Others:
 
     identities: Identities
     asked: list[tuple[Query[Any], Call]] = field(default_factory=list)
-    kept: dict[str, list[StoredEvent]] = field(default_factory=dict)
+    stored: dict[str, list[StoredEvent]] = field(default_factory=dict)
     """Job logs by job."""
     states: dict[str, JobState] = field(default_factory=lambda: {"job-1": JobState.RUNNING})
     refusal: str = "job.ended"
@@ -108,9 +108,9 @@ class Others:
 
     async def on_event(self, query: job_logs.GetJobLog, _call: Call) -> job_logs.JobLogPart:
         """Give stored job logs two events at a time."""
-        following = [each for each in self.kept.get(query.job, []) if each.sequence > query.after][:2]
+        following = [each for each in self.stored.get(query.job, []) if each.sequence > query.after][:2]
         packed = base64.b64encode(pack(following)).decode() if following else ""
-        return job_logs.JobLogPart(is_kept=query.job in self.kept, packed=packed)
+        return job_logs.JobLogPart(is_stored=query.job in self.stored, packed=packed)
 
     async def on_containers(self, query: containers.ListContainers, call: Call) -> containers.ContainerPage:
         """Know nothing."""

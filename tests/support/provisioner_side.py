@@ -254,7 +254,7 @@ class Ground:
 
 
 def facts_of(record: RunRecord, step: str) -> Mapping[str, str]:
-    """Give what a step has kept."""
+    """Give what a step has stored."""
     return next((each.facts for each in record.steps if each.name == step), {})
 
 

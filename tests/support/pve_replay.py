@@ -47,20 +47,20 @@ class Exchange:
 def read(path: Path) -> Iterator[Exchange]:
     """Read a file of recorded exchanges."""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
-        kept = json.loads(line)
+        stored = json.loads(line)
         yield Exchange(
             number=number,
-            label=kept["label"],
-            method=kept["method"],
-            path=kept["path"]
+            label=stored["label"],
+            method=stored["method"],
+            path=stored["path"]
             .removeprefix(PREFIX)
             .replace("%3A", ":")
             .replace("%40", "@")
             .replace("%21", "!"),
-            given=kept["data"] or {},
-            status=kept["status"],
-            reason=kept["reason"],
-            body=kept["body"],
+            given=stored["data"] or {},
+            status=stored["status"],
+            reason=stored["reason"],
+            body=stored["body"],
         )
 
 

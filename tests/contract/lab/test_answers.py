@@ -81,7 +81,7 @@ async def test_task_answers_fit_the_schema(tmp_path: Path) -> None:
     assert violations == []
 
 
-async def test_answers_about_what_is_kept_fit_the_schema(tmp_path: Path) -> None:
+async def test_answers_about_what_is_stored_fit_the_schema(tmp_path: Path) -> None:
     """A snapshot and a disk have the documented type and keys."""
     violations = []
 

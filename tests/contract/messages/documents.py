@@ -39,7 +39,7 @@ def kind(message: type[Message]) -> str:
 
 
 def documents() -> dict[Path, str]:
-    """Every generated file with its text, golden samples left out: those are written once and kept."""
+    """Every generated file with its text, golden samples left out: those are written once and stored."""
     files = {SCHEMAS / f"{m.__name__}.json": _text(schema(m)) for m in MESSAGES}
     files[ASYNCAPI] = _text(asyncapi())
     return files

@@ -107,7 +107,7 @@ IN_USE = (
 )
 
 Json = dict[str, Any]
-KEPT = (
+STORED = (
     "type",
     "optional",
     "minimum",
@@ -151,30 +151,30 @@ def _row(described: Json) -> Json:
 
 
 def _property(described: Json) -> Json:
-    kept = {key: described[key] for key in KEPT if key in described}
-    kept |= {bound: int(kept[bound]) for bound in ("minimum", "maximum") if bound in kept}
-    if "pattern" in kept:
-        kept["pattern"] = python_pattern(kept["pattern"])
+    stored = {key: described[key] for key in STORED if key in described}
+    stored |= {bound: int(stored[bound]) for bound in ("minimum", "maximum") if bound in stored}
+    if "pattern" in stored:
+        stored["pattern"] = python_pattern(stored["pattern"])
     match described.get("format"):
         case str(name):
-            kept["format"] = name
+            stored["format"] = name
         case Mapping() as parts:
-            kept["format"] = {name: _property(part) for name, part in sorted(parts.items())}
+            stored["format"] = {name: _property(part) for name, part in sorted(parts.items())}
         case _:
             pass
-    return kept
+    return stored
 
 
 def _returned(described: Json) -> Json:
-    kept: Json = {"type": described.get("type", "null")}
+    stored: Json = {"type": described.get("type", "null")}
     if "items" in described:
-        kept["items"] = _returned(described["items"])
+        stored["items"] = _returned(described["items"])
     if "properties" in described:
-        kept["properties"] = {
+        stored["properties"] = {
             name: {key: one[key] for key in ("type", "optional", "enum") if key in one}
             for name, one in sorted(described["properties"].items())
         }
-    return kept
+    return stored
 
 
 def python_pattern(perl: str) -> str:

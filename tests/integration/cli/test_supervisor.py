@@ -1,4 +1,4 @@
-"""Processes that are kept running, with real ones."""
+"""Processes that are stored running, with real ones."""
 
 import asyncio
 import os
@@ -32,30 +32,30 @@ def python(code: str) -> Command:
 
 
 async def test_started_again(view: LogView) -> None:
-    """A killed process is started again at once, and its lines are kept together."""
-    kept = Supervised(python("print('up'); import time; time.sleep(60)"), view, on_change=lambda: None)
-    kept.start()
+    """A killed process is started again at once, and its lines are stored together."""
+    stored = Supervised(python("print('up'); import time; time.sleep(60)"), view, on_change=lambda: None)
+    stored.start()
     await until(lambda: view.tail("it") == "up")
-    first = kept.pid or 0
+    first = stored.pid or 0
 
     os.kill(first, signal.SIGKILL)
 
-    await until(lambda: kept.pid not in {first, None}, within_seconds=3)
+    await until(lambda: stored.pid not in {first, None}, within_seconds=3)
     await until(lambda: view.tail("it") == "up\nup")
-    await kept.stop(seconds=2)
-    assert kept.pid is None
+    await stored.stop(seconds=2)
+    assert stored.pid is None
 
 
 async def test_stubborn(view: LogView) -> None:
     """A process that ignores SIGTERM is killed, with its children."""
     code = "import signal as s, subprocess as p; s.signal(s.SIGTERM, s.SIG_IGN)"
     child_code = "print(p.Popen(['sleep', '60']).pid); s.pause()"
-    kept = Supervised(python(f"{code}; {child_code}"), view, on_change=lambda: None)
-    kept.start()
+    stored = Supervised(python(f"{code}; {child_code}"), view, on_change=lambda: None)
+    stored.start()
     await until(lambda: view.tail("it").isdigit())
     child = int(view.tail("it"))
 
-    await asyncio.wait_for(kept.stop(seconds=0.2), 3)
+    await asyncio.wait_for(stored.stop(seconds=0.2), 3)
 
     await until(lambda: not lives(child))
 
@@ -90,12 +90,12 @@ def at_most(kind: int, least: int) -> Iterator[None]:
 async def test_full_disk(view: LogView, tmp_path: Path) -> None:
     """A process whose log can't be written is read all the same, and never hangs in its own output."""
     (tmp_path / "it.log").symlink_to("/dev/full")
-    kept = Supervised(python(CHATTY), view, on_change=lambda: None)
-    kept.start()
+    stored = Supervised(python(CHATTY), view, on_change=lambda: None)
+    stored.start()
 
     await until(lambda: view.tail("it").endswith("through"))
 
-    await kept.stop(seconds=2)
+    await stored.stop(seconds=2)
 
 
 async def test_room_again(view: LogView, tmp_path: Path) -> None:
@@ -137,16 +137,16 @@ def test_nobody_reads(tmp_path: Path) -> None:
 
 async def test_no_process_to_be_had(view: LogView) -> None:
     """A process that can't be started for want of something is started as soon as it can be."""
-    kept = Supervised(python("print('up'); import time; time.sleep(60)"), view, on_change=lambda: None)
-    kept.start()
+    stored = Supervised(python("print('up'); import time; time.sleep(60)"), view, on_change=lambda: None)
+    stored.start()
     await until(lambda: view.tail("it") == "up")
     with at_most(resource.RLIMIT_NOFILE, 3):
-        os.kill(kept.pid or 0, signal.SIGKILL)
+        os.kill(stored.pid or 0, signal.SIGKILL)
         await until(lambda: "it does not run (it can't be started: " in view.tail("slipway"))
 
     await until(lambda: view.tail("it") == "up\nup")
 
-    await kept.stop(seconds=2)
+    await stored.stop(seconds=2)
 
 
 async def test_no_room_to_note(view: LogView) -> None:
@@ -157,13 +157,13 @@ async def test_no_room_to_note(view: LogView) -> None:
         if outages:
             raise outages.pop()
 
-    kept = Supervised(python("print('up'); import time; time.sleep(60)"), view, on_change=note)
-    kept.start()
+    stored = Supervised(python("print('up'); import time; time.sleep(60)"), view, on_change=note)
+    stored.start()
 
-    await until(lambda: kept.starts == 2 and view.tail("it").endswith("up"))
+    await until(lambda: stored.starts == 2 and view.tail("it").endswith("up"))
 
     assert "No space left" in view.tail("slipway")
-    await kept.stop(seconds=2)
+    await stored.stop(seconds=2)
 
 
 async def test_rotated(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ async def test_postgres_keeps_its_data_over_a_restart(data: Path) -> None:
     server = EmbeddedPostgres(data, QUICK)
     server.start()
     connection = await asyncpg.connect(server.admin_url)
-    await connection.execute("create table kept (id int)")
+    await connection.execute("create table stored (id int)")
     await connection.close()
     server.stop()
 
@@ -72,7 +72,7 @@ async def test_postgres_keeps_its_data_over_a_restart(data: Path) -> None:
     again.start()
     connection = await asyncpg.connect(again.admin_url)
 
-    assert await connection.fetchval("select count(*) from kept") == 0
+    assert await connection.fetchval("select count(*) from stored") == 0
     await connection.close()
     again.stop()
 
@@ -138,7 +138,7 @@ async def test_root_starts_servers_as_somebody_else(data: Path) -> None:
 
 
 @as_root
-async def test_a_closed_data_folder_is_kept_where_the_servers_can_reach_it(closed_data: Path) -> None:
+async def test_a_closed_data_folder_is_stored_where_the_servers_can_reach_it(closed_data: Path) -> None:
     """Nothing of root's home is opened; the data folder links to the place."""
     before = modes(closed_data.parent, closed_data)
     server = EmbeddedPostgres(closed_data, QUICK)

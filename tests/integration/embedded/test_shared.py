@@ -26,56 +26,56 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield data
 
 
-def kept(data: Path, name: str = "nats") -> Path:
+def stored(data: Path, name: str = "nats") -> Path:
     """Give the folder that a server gets."""
     return own_folder(data, name, account_for(data))
 
 
 def test_new_folder_at_the_same_path(closed: Path) -> None:
     """A data folder that was removed and made anew finds nothing of the former one's data."""
-    (kept(closed) / "stream").touch()
+    (stored(closed) / "stream").touch()
     shutil.rmtree(closed)
     closed.mkdir(mode=0o700)
 
-    found = kept(closed)
+    found = stored(closed)
 
     assert list(found.iterdir()) == []
 
 
 def test_moved(closed: Path) -> None:
     """A data folder that was moved keeps its data."""
-    (kept(closed) / "stream").touch()
+    (stored(closed) / "stream").touch()
     moved = closed.rename(closed.with_name("moved"))
 
-    assert (kept(moved) / "stream").exists()
-    assert remove_place(moved) == [kept(moved).parent]
+    assert (stored(moved) / "stream").exists()
+    assert remove_place(moved) == [stored(moved).parent]
 
 
 def test_copied(closed: Path) -> None:
     """A copy of a data folder does not get at the data of the first one."""
-    kept(closed)
+    stored(closed)
     copy = closed.with_name("copy")
     shutil.copytree(closed, copy, symlinks=True)
 
     with pytest.raises(EmbeddedFailure, match="is a copy of"):
-        kept(copy)
+        stored(copy)
 
 
 def test_closed_later(closed: Path) -> None:
     """What lay in a folder that others could reach moves when it is closed to them."""
     closed.chmod(0o755)
-    (kept(closed) / "stream").touch()
+    (stored(closed) / "stream").touch()
     closed.chmod(0o700)
 
-    found = kept(closed)
+    found = stored(closed)
 
     assert (found / "stream").stat().st_uid == account_for(closed).uid
-    assert (closed / "nats").readlink() == found == kept(closed)
+    assert (closed / "nats").readlink() == found == stored(closed)
 
 
 def test_named_by_its_path(closed: Path) -> None:
     """A folder whose place was named by its path, as it was once, keeps it."""
-    former = kept(closed)
+    former = stored(closed)
     name = hashlib.sha256(str(closed.resolve()).encode()).hexdigest()[:12]
     (former.parent / "data-folder").unlink()
     former.parent.rename(shared.SHARED / name)
@@ -83,7 +83,7 @@ def test_named_by_its_path(closed: Path) -> None:
     (closed / "nats").unlink()
     (closed / "nats").symlink_to(shared.SHARED / name / "nats")
 
-    assert kept(closed) == shared.SHARED / name / "nats"
+    assert stored(closed) == shared.SHARED / name / "nats"
 
 
 def test_foreign_link(closed: Path) -> None:
@@ -91,19 +91,19 @@ def test_foreign_link(closed: Path) -> None:
     (closed / "nats").symlink_to(closed.parent)
 
     with pytest.raises(EmbeddedFailure, match="remove the link"):
-        kept(closed)
+        stored(closed)
 
 
 def test_removed(closed: Path) -> None:
     """All of a folder's place goes, also what a former folder at this path left, and nobody else's."""
     other = closed.with_name("other")
     other.mkdir(mode=0o700)
-    theirs = kept(other)
-    kept(closed)
+    theirs = stored(other)
+    stored(closed)
     shutil.rmtree(closed)
     closed.mkdir(mode=0o700)
     for name in ("nats", "postgres"):
-        kept(closed, name)
+        stored(closed, name)
     copy = shared.SHARED / "programs" / "0123456789ab"
     copy.mkdir(parents=True)
     (shared.SHARED / "0123456789ab").mkdir()

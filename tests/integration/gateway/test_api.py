@@ -228,7 +228,7 @@ async def test_cancel_that_is_refused_deletes_nothing(user: httpx.AsyncClient, o
 
 
 async def test_credential_is_revealed(user: httpx.AsyncClient) -> None:
-    """A sealed credential is opened for whoever asks, and kept by nobody on the way."""
+    """A sealed credential is opened for whoever asks, and stored by nobody on the way."""
     answer = await user.post("/api/v1/containers/c-1/credentials/cred-1/reveal")
 
     assert answer.json() == {"id": "cred-1", "name": "root/password", "value": PASSWORD}

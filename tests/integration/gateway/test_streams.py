@@ -149,7 +149,7 @@ async def test_log_is_given_whole(user: httpx.AsyncClient, make_bus: MakeBus) ->
     assert answer.text == "between\nlong\n"
 
 
-async def test_a_kept_story_is_told_when_the_bus_has_forgotten(
+async def test_a_stored_story_is_told_when_the_bus_has_forgotten(
     user: httpx.AsyncClient, others: Others, make_bus: MakeBus, admin: Client
 ) -> None:
     """Events, ids and log are the same as before; it resumes from any of them, and 204 follows the last."""
@@ -158,8 +158,8 @@ async def test_a_kept_story_is_told_when_the_bus_has_forgotten(
     others.states["job-1"] = JobState.SUCCEEDED
     before, log_before = Viewer(user), (await user.get(LOG)).text
     await before.read()
-    kept = await read_all(admin, EVENTS, subject="slipway.v1.event.job.job-1.>")
-    others.kept["job-1"] = [StoredEvent(each.sequence, each.subject, each.payload) for each in kept]
+    stored = await read_all(admin, EVENTS, subject="slipway.v1.event.job.job-1.>")
+    others.stored["job-1"] = [StoredEvent(each.sequence, each.subject, each.payload) for each in stored]
     await admin.jetstream().purge_stream(EVENTS, subject="slipway.v1.event.job.job-1.>")
 
     late, resumed, lost = Viewer(user), Viewer(user), Viewer(user, f"{JOB}?last_event_id=999999")

@@ -166,7 +166,7 @@ async def test_only_those_who_reach_hosts_get_access(world: World) -> None:
 
 
 async def test_a_creation_is_filled_up_and_its_password_can_be_revealed_on_record(world: World) -> None:
-    """Defaults come from the node; the reveal is sealed to the gateway and stands in the audit trail."""
+    """Defaults come from the node; the reveal is sealed to the gateway and stands in the audit log."""
     await world.add()
     container = await world.container(await world.create("web-1"))
     assert (container.spec.storage, container.spec.networks[0].ip) == ("local-lvm", "dhcp")

@@ -24,15 +24,15 @@ from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
-from slipway.inventory.domain.lives import KEEPING, REMOVES
+from slipway.inventory.domain.lives import HOLDING, REMOVES
 from slipway.inventory.queueing import Limits
 from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.enqueuer import JobEnqueuer
 from slipway.inventory.store.jobs import JobStore
-from slipway.inventory.store.making import Creation
-from slipway.inventory.store.observing import ObservationStore
+from slipway.inventory.store.inserts import Creation
+from slipway.inventory.store.observations import ObservationStore
 from slipway.inventory.store.queue import ACTIVE, Queue
 from slipway.inventory.store.vmids import VmidStore
 from slipway.runtime.call import Call
@@ -175,7 +175,7 @@ class Claims(RuleBasedStateMachine):
         held = self.at(place)
         if held is None:
             return
-        may = not held.is_busy and held.lifecycle in KEEPING
+        may = not held.is_busy and held.lifecycle in HOLDING
         with self.refused(not may) as is_refused:
             accepted = self.do(self.acceptance.delete(CALL, DeleteContainer(container=held.id)))
         if not is_refused:
@@ -187,7 +187,7 @@ class Claims(RuleBasedStateMachine):
         held = self.at(place)
         if held is None:
             return
-        may = not held.is_busy and held.lifecycle in KEEPING and not self.is_held(name, but=held)
+        may = not held.is_busy and held.lifecycle in HOLDING and not self.is_held(name, but=held)
         asked = RequestJob(container=held.id, kind=JobKind.CONFIGURE, args=JobArgs(hostname=name))
         with self.refused(not may) as is_refused:
             accepted = self.do(self.acceptance.request(CALL, asked))
@@ -203,7 +203,7 @@ class Claims(RuleBasedStateMachine):
             return
         may, vmid = held.job_state is JobState.FAILED, held.vmid
         if held.kind is JobKind.DELETE:
-            may = may and held.lifecycle in KEEPING
+            may = may and held.lifecycle in HOLDING
         elif not held.lives:
             chosen = self.free(None if held.is_provisional else vmid)
             may = may and chosen is not None and not self.is_held(held.name)
@@ -246,7 +246,7 @@ class Claims(RuleBasedStateMachine):
         held = self.at(place)
         if held is None:
             return
-        may = not held.is_busy and held.lifecycle in KEEPING
+        may = not held.is_busy and held.lifecycle in HOLDING
         with self.refused(not may) as is_refused:
             self.do(self.removal.forget(CALL, held.id))
         if not is_refused:
@@ -282,7 +282,7 @@ class Claims(RuleBasedStateMachine):
         )
         self.do(self.observations.observe(seen))
         for each in self.all:
-            if each.vmid == held.vmid and each.lifecycle in KEEPING:
+            if each.vmid == held.vmid and each.lifecycle in HOLDING:
                 each.node = node
 
     @rule(place=PLACES)

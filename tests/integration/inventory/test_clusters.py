@@ -11,7 +11,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, update
 
-from slipway.contracts import cluster_removal, clusters, containers, kept
+from slipway.contracts import cluster_removal, clusters, containers
+from slipway.contracts import host_state
 from slipway.contracts.clusters import ChangeClusterAccess, Cluster, ClusterFacts, ClusterSpec
 from slipway.contracts.problems import Conflict, Invalid, NotFound
 from slipway.inventory import tables
@@ -70,9 +71,9 @@ class World:
         node = NODE.model_copy(update={"cluster_identity": identity})
         return ClusterFacts(version="9.0", nodes=(node,), identity=identity)
 
-    async def guard(self, query: kept.GetGuard, _call: Call) -> kept.Guard:
+    async def guard(self, query: host_state.GetGuard, _call: Call) -> host_state.Guard:
         """Answer as the provisioner does: it is there."""
-        return kept.Guard(is_ours=True, node=query.target.node)
+        return host_state.Guard(is_ours=True, node=query.target.node)
 
     async def add(self, name: str = "home", endpoint: str = "https://pve:8006", **spec: object) -> Cluster:
         """Add a cluster as the gateway does."""
@@ -126,7 +127,7 @@ async def world(make_bus: MakeBus, databases: Databases, tmp_path: Path) -> Asyn
         made = World(keys=generate(tmp_path / "keys"), tables=database, gateway=await make_bus("gateway"))
         secret_broker = SecretBroker(made.sealer("inventory"), Vault(ring))
         await make_bus("monitor", lambda bus: bus.answer(clusters.TestCluster, made.test))
-        await make_bus("provisioner", lambda bus: bus.answer(kept.GetGuard, made.guard))
+        await make_bus("provisioner", lambda bus: bus.answer(host_state.GetGuard, made.guard))
 
         def inventory(bus: Bus) -> None:
             made.host_check = register(bus, database, secret_broker, looks=Looks(bus))

@@ -8,7 +8,8 @@ from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fix
 from nats.aio.client import Client
 from sqlalchemy import select, text
 
-from slipway.contracts import bulk, clusters, containers, jobs, kept
+from slipway.contracts import bulk, clusters, containers, jobs
+from slipway.contracts import host_state
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Problem
@@ -18,7 +19,7 @@ from slipway.inventory.app import LIMITS
 from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.containers import ContainerStore
-from slipway.inventory.store.observing import ObservationStore
+from slipway.inventory.store.observations import ObservationStore
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.store.vmids import VmidStore
 from slipway.runtime.bus import Bus
@@ -90,7 +91,7 @@ async def test_a_container_is_followed_while_a_job_works_on_it(fleet: Fleet) -> 
     assert sent.target.node == "pve1"
 
 
-async def test_nothing_is_kept_of_a_deleted_container_nor_changed_by_an_ended_job(fleet: Fleet) -> None:  # noqa: F811
+async def test_nothing_is_stored_of_a_deleted_container_nor_changed_by_an_ended_job(fleet: Fleet) -> None:  # noqa: F811
     """What is discovered too late is refused, and so is another VMID."""
     accepted = await fleet.world.create("web")
     await fleet.take(accepted.job.id, JobState.CANCELLED, exists=False)
@@ -156,14 +157,14 @@ async def test_forgotten_containers_are_looked_for_in_turns(fleet: Fleet) -> Non
 def _nothing_is_there(bus: Bus) -> None:
     """Answer as the provisioner does for a cluster without guests."""
 
-    async def guard(_query: kept.GetGuard, _call: Call) -> kept.Guard:
-        return kept.Guard()
+    async def guard(_query: host_state.GetGuard, _call: Call) -> host_state.Guard:
+        return host_state.Guard()
 
-    async def check(_query: kept.CheckVmid, _call: Call) -> kept.VmidState:
-        return kept.VmidState(is_free=True)
+    async def check(_query: host_state.CheckVmid, _call: Call) -> host_state.VmidState:
+        return host_state.VmidState(is_free=True)
 
-    bus.answer(kept.GetGuard, guard)
-    bus.answer(kept.CheckVmid, check)
+    bus.answer(host_state.GetGuard, guard)
+    bus.answer(host_state.CheckVmid, check)
 
 
 async def test_what_is_being_copied_is_busy(fleet: Fleet) -> None:  # noqa: F811
@@ -259,7 +260,7 @@ async def _sent(fleet: Fleet) -> list[jobs.RunJob]:  # noqa: F811
         return [jobs.RunJob.model_validate_json(row.payload) for row in rows]
 
 
-async def test_what_a_restore_has_lost_is_kept_for_the_next_one(
+async def test_what_a_restore_has_lost_is_stored_for_the_next_one(
     fleet: Fleet,  # noqa: F811
     make_bus: MakeBus,
 ) -> None:

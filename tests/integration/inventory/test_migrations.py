@@ -30,7 +30,7 @@ BEFORE = (
 )
 
 
-async def test_jobs_of_before_batches_are_kept(databases: Databases) -> None:
+async def test_jobs_of_before_batches_are_stored(databases: Databases) -> None:
     """They have no parent; a batch fits beside them."""
     settings = await databases.make("inventory", MIGRATIONS)
     database = Database(settings)

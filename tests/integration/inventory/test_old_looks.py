@@ -14,7 +14,7 @@ from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
-from slipway.inventory.store.observing import ObservationStore
+from slipway.inventory.store.observations import ObservationStore
 from slipway.inventory.store.queue import Queue
 from slipway.runtime.clock import now
 

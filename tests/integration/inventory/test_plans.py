@@ -4,7 +4,8 @@ import pytest
 from integration.inventory.test_acceptance import ARCHIVE, NODE, World, world  # noqa: F401  a fixture
 from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
 
-from slipway.contracts import bulk, clusters, containers, jobs, kept, plans
+from slipway.contracts import bulk, clusters, containers, jobs, plans
+from slipway.contracts import host_state
 from slipway.contracts.problems import Conflict, Invalid
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import batch_looks
@@ -30,21 +31,21 @@ class Host:
     def register(self, bus: Bus) -> None:
         """Answer what inventory asks it."""
         bus.answer(plans.ExplainRun, self.explain)
-        bus.answer(kept.GetGuard, self.guard)
-        bus.answer(kept.CheckVmid, self.vmid)
+        bus.answer(host_state.GetGuard, self.guard)
+        bus.answer(host_state.CheckVmid, self.vmid)
 
     async def explain(self, query: plans.ExplainRun, _call: Call) -> plans.Explained:
         """Say what was set down for the container, by its name; nothing unless it was."""
         self.asked.append(query.command.target.hostname)
         return self.told.get(query.command.target.hostname, plans.Explained(steps=()))
 
-    async def guard(self, _query: kept.GetGuard, _call: Call) -> kept.Guard:
+    async def guard(self, _query: host_state.GetGuard, _call: Call) -> host_state.Guard:
         """Say whether it is there."""
-        return kept.Guard(is_ours=self.has_all)
+        return host_state.Guard(is_ours=self.has_all)
 
-    async def vmid(self, _query: kept.CheckVmid, _call: Call) -> kept.VmidState:
+    async def vmid(self, _query: host_state.CheckVmid, _call: Call) -> host_state.VmidState:
         """Say whether its VMID is free."""
-        return kept.VmidState(is_free=not self.has_all)
+        return host_state.VmidState(is_free=not self.has_all)
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ async def test_the_plan_of_many_says_what_their_hosts_hold(fleet: Fleet, host: H
     ids = ",".join(str(each.vmid) for each in made.items)
     first, second, third = (f"{each.hostname} ({each.vmid})" for each in made.items)
     looks = plans.PlannedStep(
-        name="snapshot.look", words="Look", outlook="fails", message="There is a snapshot 's1' already."
+        name="snapshot.look", words="Look", effect="fails", message="There is a snapshot 's1' already."
     )
     host.told["web-1"] = plans.Explained(steps=(looks,), warnings=("HA looks after it.",))
     host.told["web-3"] = plans.Explained(steps=(), warnings=("HA looks after it.",))

@@ -1,4 +1,4 @@
-"""Stories of ended jobs are kept from a real bus in a real database; what is old goes."""
+"""Stories of ended jobs are stored from a real bus in a real database; what is old goes."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ DAY = timedelta(days=1)
 
 
 async def test_a_story_outlives_the_bus(world: World, make_bus: MakeBus, admin: Client) -> None:  # noqa: F811
-    """It is kept once it has ended, with the sequences it had, and stays when the bus has forgotten it."""
+    """It is stored once it has ended, with the sequences it had, and stays when the bus has forgotten it."""
     fleet = await _fleet(world)
     job = (await world.create("web")).job.id
     provisioner, inventory = await make_bus("provisioner"), await make_bus("inventory")
@@ -54,7 +54,7 @@ async def test_a_story_outlives_the_bus(world: World, make_bus: MakeBus, admin: 
     assert await _told(world, job, after=sequences[-1]) == []
 
 
-async def test_a_story_without_an_end_is_kept_after_an_hour(world: World, make_bus: MakeBus) -> None:  # noqa: F811
+async def test_a_story_without_an_end_is_stored_after_an_hour(world: World, make_bus: MakeBus) -> None:  # noqa: F811
     """Whoever looks for job logs does not look for it for ever."""
     fleet = await _fleet(world)
     job = (await world.create("web")).job.id
@@ -150,7 +150,7 @@ async def _told(world: World, job: Id, *, after: int = 0) -> list[StoredEvent]: 
     last = after
     while True:
         part = await world.gateway.ask(job_logs.GetJobLog(job=job, after=last))
-        assert part.is_kept
+        assert part.is_stored
         if not part.packed:
             return [each for each in found if each.sequence > after]
         found += unpack(base64.b64decode(part.packed))

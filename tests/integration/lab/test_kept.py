@@ -1,4 +1,4 @@
-"""What is kept of containers: backups with notes and protection, restores that fail, templates, logs."""
+"""What is stored of containers: backups with notes and protection, restores that fail, templates, logs."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

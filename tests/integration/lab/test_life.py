@@ -109,7 +109,7 @@ async def test_restarted_lab_goes_on(tmp_path: Path) -> None:
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
         await started(client, lab, onboot=1)
         async with ssh_client(lab) as root:
-            await root.run("pct exec 100 -- sh -c 'echo kept >/root/file'", check=True)
+            await root.run("pct exec 100 -- sh -c 'echo stored >/root/file'", check=True)
         before = (lab.endpoint, lab.fingerprint, lab.ssh_host_key, lab.ssh_port, lab.token_secret)
 
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
@@ -121,7 +121,7 @@ async def test_restarted_lab_goes_on(tmp_path: Path) -> None:
 
     after = (lab.endpoint, lab.fingerprint, lab.ssh_host_key, lab.ssh_port, lab.token_secret)
     assert after == before
-    assert done.stdout == "kept\n"
+    assert done.stdout == "stored\n"
     assert "vzcreate" in {task["type"] for task in tasks}
 
 

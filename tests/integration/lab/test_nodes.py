@@ -270,11 +270,11 @@ async def test_real_container_moves(tmp_path: Path) -> None:
                 return str(asked.stdout).strip() in ("running", "degraded")
 
             await until(is_ready)
-            await root.run("pct exec 100 -- touch /root/kept")
+            await root.run("pct exec 100 -- touch /root/stored")
             end, log = await moved(client, target="pve2", restart=1)
             gone = await root.run("pct exec 100 -- true")
-        kept = await said(lab, 1, "pct exec 100 -- ls /root/kept")
+        stored = await said(lab, 1, "pct exec 100 -- ls /root/stored")
 
     assert end == "OK", log
     assert "Configuration file 'nodes/pve1/lxc/100.conf' does not exist" in str(gone.stderr)
-    assert kept == "/root/kept"
+    assert stored == "/root/stored"

@@ -25,7 +25,7 @@ WAITING = {
     "features": "nesting=1,keyctl=1",
     "debug": 1,
 }
-"""Kept for the next start by a real node (PVE 9.2.11, recorded)."""
+"""Stored for the next start by a real node (PVE 9.2.11, recorded)."""
 AT_ONCE = {
     "hostname": "other",
     "cores": 1,

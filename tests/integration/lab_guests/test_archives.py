@@ -14,19 +14,19 @@ async def test_a_disk_comes_back_as_it_was_saved(guests: Guests, tmp_path: Path)
     wanted = spec((await guests.templates())[0], vmid=100)
     await guests.create(wanted)
     await guests.start(100)
-    made = "echo one > /srv/kept; rm /etc/debian_version; mkdir /usr/local/share/mine"
+    made = "echo one > /srv/stored; rm /etc/debian_version; mkdir /usr/local/share/mine"
     assert (await script(guests, 100, made)).code == 0
 
     await guests.save(100, tmp_path / "saved.tar")
-    assert (await script(guests, 100, "echo two > /srv/kept; touch /srv/new /etc/debian_version")).code == 0
+    assert (await script(guests, 100, "echo two > /srv/stored; touch /srv/new /etc/debian_version")).code == 0
     await guests.stop(100)
     await guests.load(wanted, tmp_path / "saved.tar")
     await guests.start(100)
 
     seen = await script(
-        guests, 100, "cat /srv/kept; ls /srv; ls -d /usr/local/share/mine; test -e /etc/debian_version"
+        guests, 100, "cat /srv/stored; ls /srv; ls -d /usr/local/share/mine; test -e /etc/debian_version"
     )
-    assert seen.output == "one\nkept\n/usr/local/share/mine\n"
+    assert seen.output == "one\nstored\n/usr/local/share/mine\n"
     assert seen.code == 1
 
 

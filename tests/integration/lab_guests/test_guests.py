@@ -126,7 +126,7 @@ async def test_files_arrive_as_one_archive(guests: Guests, tmp_path: Path) -> No
 async def test_a_stopped_guest_refuses_commands_and_keeps_its_disk(guests: Guests) -> None:
     """Stop ends everything in it; the next start finds the files."""
     vmid = await started(guests)
-    await script(guests, vmid, "echo kept > /root/file")
+    await script(guests, vmid, "echo stored > /root/file")
 
     await guests.stop(vmid)
 
@@ -134,7 +134,7 @@ async def test_a_stopped_guest_refuses_commands_and_keeps_its_disk(guests: Guest
     with pytest.raises(GuestError, match="not running"):
         await guests.execute(vmid, ["true"])
     await guests.start(vmid)
-    assert (await run(guests, vmid, "cat", "/root/file")).output == "kept\n"
+    assert (await run(guests, vmid, "cat", "/root/file")).output == "stored\n"
 
 
 async def test_shutdown_ends_a_guest_that_has_booted(guests: Guests) -> None:

@@ -137,7 +137,7 @@ async def test_twelve_guests_boot_side_by_side(real: Guests) -> None:
 
 
 async def test_the_next_lab_cleans_up_after_a_killed_one(tmp_path: Path) -> None:
-    """Its guest runs on until then; its disk is kept."""
+    """Its guest runs on until then; its disk is stored."""
     await _kill_a_lab(tmp_path)
     name = place(tmp_path).name(100)
 

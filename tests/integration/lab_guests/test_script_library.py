@@ -88,10 +88,10 @@ async def test_credential_replaces_its_own_key_only(shell: Shell) -> None:
     """Others of the same service stay; nobody but root may read them."""
     saves = ("user admin", "password one", "password 'two words'")
     ran = await shell("\n".join(f"save_credential web {each}" for each in saves))
-    kept = await shell.bare(f"cat {SAVED}; stat -c %a {SAVED} /etc/slipway/credentials")
+    stored = await shell.bare(f"cat {SAVED}; stat -c %a {SAVED} /etc/slipway/credentials")
 
     assert ran.code == 0, ran.errors
-    assert kept.output.splitlines() == ["user=admin", "password=two words", "600", "700"]
+    assert stored.output.splitlines() == ["user=admin", "password=two words", "600", "700"]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])

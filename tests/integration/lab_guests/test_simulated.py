@@ -123,7 +123,7 @@ async def _answers(address: str, port: int) -> bool:
 
 
 async def test_postgresql_takes_statements_as_its_user(simulated: Guests, guest: int) -> None:
-    """They are kept, not carried out; the server listens."""
+    """They are stored, not carried out; the server listens."""
     await script(simulated, guest, "apt-get install -y postgresql")
 
     ran = await script(simulated, guest, 'su postgres -c "psql -c \\"CREATE ROLE app LOGIN\\""; pg_isready')

@@ -126,7 +126,7 @@ async def test_a_config_that_others_may_have_changed_is_read(
 async def test_a_guest_that_has_not_come_up_is_looked_at_again(
     inventory: Inventory, monitor: Monitor, settings: MonitorSettings, client: httpx.AsyncClient
 ) -> None:
-    """What is seen of it meanwhile is kept; its config is, too."""
+    """What is seen of it meanwhile is stored; its config is, too."""
     await started(client, inventory.lab, 100)
     inventory.lab.faults.order(faults.NeverReady())
 

@@ -86,8 +86,8 @@ async def test_life_of_a_guest_is_told(
         upid = (await client.post("/nodes/lab/lxc/100/status/start")).json()["data"]
         assert await ended(client, upid) == "OK"
         await until(lambda: heard.powers()[-1:] == ["running"])
-        kept = await until_stored(monitor.bus, f"{CLUSTER}-100", Power.RUNNING)
-        assert kept.node == "lab"
+        stored = await until_stored(monitor.bus, f"{CLUSTER}-100", Power.RUNNING)
+        assert stored.node == "lab"
         await client.delete("/nodes/lab/lxc/100", params={"force": 1})
         await until(lambda: heard.powers()[-1:] == ["gone"])
         await until(lambda: heard.vmids()[-1] == ())
@@ -115,9 +115,9 @@ async def until_stored(bus: Bus, guest: str, power: Power) -> GuestStatus:
     """What is stored of a guest once it has this power: it is told first, then stored."""
     async with asyncio.timeout(10):
         while True:
-            kept = (await stored(bus)).get(guest)
-            if kept is not None and kept.power is power:
-                return kept
+            stored = (await stored(bus)).get(guest)
+            if stored is not None and stored.power is power:
+                return stored
             await asyncio.sleep(0.05)
 
 

@@ -12,7 +12,7 @@ from slipway.contracts.jobs import JobArgs, RunRecord
 from slipway.contracts.plans import Explained, ExplainRun
 from slipway.contracts.values import JobKind, JobState, PendingChange, Power
 from slipway.lab import faults
-from slipway.provisioner.explaining import Explainer
+from slipway.provisioner.dry_run import Explainer
 from slipway.proxmox.hosts import Cluster
 from slipway.runtime.bundles import Bundles
 from support import lab_client

@@ -9,7 +9,7 @@ from slipway.contracts.jobs import JobArgs
 from slipway.contracts.plans import Explained, ExplainRun
 from slipway.contracts.values import JobKind
 from slipway.lab import faults
-from slipway.provisioner.explaining import Explainer
+from slipway.provisioner.dry_run import Explainer
 from slipway.provisioner.phases import marks
 from slipway.runtime.bundles import Bundles
 from slipway.runtime.call import Call

@@ -11,7 +11,7 @@ from slipway.contracts.jobs import JobLog, RunJob, Target
 from slipway.contracts.message import Event
 from slipway.contracts.problems import Failed
 from slipway.contracts.values import JobKind
-from slipway.provisioner.progress import FLUSH_BYTES, LONGEST_PART, RunJournal, logging, unbroken
+from slipway.provisioner.progress import FLUSH_BYTES, LONGEST_PART, RunJournal, logging, finish_despite_cancel
 from slipway.provisioner.runs import Runs
 from slipway.runtime.bus import Bus
 from slipway.runtime.problems import BusUnavailable
@@ -146,7 +146,7 @@ async def test_a_commit_is_never_cut(journal: RunJournal) -> None:
     assert (journal.record.percent, journal.record.warnings) == (20, ("later",))
 
 
-async def test_what_is_unbroken_ends_before_the_cancel() -> None:
+async def test_what_was_begun_ends_before_the_cancel() -> None:
     """However often it is cancelled."""
     ended = asyncio.Event()
 
@@ -154,7 +154,7 @@ async def test_what_is_unbroken_ends_before_the_cancel() -> None:
         await asyncio.sleep(0.2)
         ended.set()
 
-    doing = asyncio.create_task(unbroken(act()))
+    doing = asyncio.create_task(finish_despite_cancel(act()))
     for _ in range(3):
         await asyncio.sleep(0.02)
         doing.cancel()

@@ -12,7 +12,7 @@ from slipway.contracts.values import JobKind
 from slipway.lab import faults
 from slipway.lab.host.storages import GIB, STORAGES, Storage
 from slipway.lab.node import Lab
-from slipway.provisioner.explaining import Explainer
+from slipway.provisioner.dry_run import Explainer
 from slipway.proxmox.errors import TaskFailed
 from slipway.runtime.bundles import Bundles
 from slipway.runtime.call import Call

@@ -5,7 +5,7 @@ import pytest
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.values import JobKind, JobState
 from slipway.lab import faults
-from slipway.proxmox.kept_answers import Snapshot
+from slipway.proxmox.storage_answers import Snapshot
 from support import lab_client
 from support.lab_client import NODE
 from support.provisioner_side import VMID, Ground

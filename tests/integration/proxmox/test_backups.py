@@ -21,7 +21,7 @@ from slipway.proxmox.errors import (
     VmidTaken,
 )
 from slipway.proxmox.hosts import Cluster, Hosts
-from slipway.proxmox.kept_answers import Volume
+from slipway.proxmox.storage_answers import Volume
 from slipway.proxmox.upid import Upid
 from support.lab import running_lab
 from support.lab_client import LIMIT, NODE, access_to, create, done, failed_log, start
@@ -37,8 +37,8 @@ async def said(cluster: Cluster, vmid: int, script: str) -> str:
 async def backed_up(cluster: Cluster, vmid: int = 100, *, notes: str = "") -> Volume:
     """A backup of a container; the newest there is."""
     await done(cluster.api, await cluster.api.backup(NODE, vmid, storage="backup", notes=notes))
-    kept = await cluster.api.content(NODE, "backup", kind="backup")
-    return max((one for one in kept if one.vmid == vmid), key=lambda one: one.volid)
+    stored = await cluster.api.content(NODE, "backup", kind="backup")
+    return max((one for one in stored if one.vmid == vmid), key=lambda one: one.volid)
 
 
 async def end_of(cluster: Cluster, upid: Upid) -> list[str]:
@@ -53,7 +53,7 @@ async def test_a_deleted_container_comes_back_from_its_backup(cluster: Cluster) 
     api = cluster.api
     await create(cluster, description="marker", tags="prod")
     await start(cluster)
-    await said(cluster, 100, "echo one > /srv/kept")
+    await said(cluster, 100, "echo one > /srv/stored")
     backup = await backed_up(cluster, notes="before\nthe change \\ of {{guestname}} {{vmid}}")
     before = await api.config(NODE, 100)
     await done(api, await api.stop(NODE, 100))
@@ -69,13 +69,13 @@ async def test_a_deleted_container_comes_back_from_its_backup(cluster: Cluster) 
     assert f"restoring '{backup.volid}' now.." in log
     assert (after.description, after.tags, after.hostname, after.lock) == ("marker\n", ("prod",), "web", None)
     assert (after.networks, status.status) == (before.networks, Power.STOPPED)
-    assert await said(cluster, 100, "cat /srv/kept") == "one\n"
+    assert await said(cluster, 100, "cat /srv/stored") == "one\n"
     with pytest.raises(ValueError, match="unprivileged"):
         await api.restore(NODE, {"vmid": 101, "ostemplate": backup.volid})
 
 
 async def test_a_restore_beside_the_original_can_have_its_own_address(cluster: Cluster) -> None:
-    """With `unique`; what is given wins over what was kept."""
+    """With `unique`; what is given wins over what was stored."""
     api = cluster.api
     await create(cluster, description="marker")
     backup = await backed_up(cluster)
@@ -173,8 +173,8 @@ async def test_each_mode_leaves_the_container_running(
 
     assert line in log
     assert (await cluster.api.status(NODE, 100)).status is Power.RUNNING
-    kept = await cluster.api.content(NODE, "local", kind="backup")
-    assert [one.format for one in kept] == ["tar.gz"]
+    stored = await cluster.api.content(NODE, "local", kind="backup")
+    assert [one.format for one in stored] == ["tar.gz"]
 
 
 async def test_what_goes_wrong_with_a_backup_is_in_its_log(cluster: Cluster, lab: Lab) -> None:

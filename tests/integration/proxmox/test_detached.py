@@ -249,7 +249,7 @@ async def test_a_torn_line_is_ended_before_work_begins_again(detached: Detached,
 
 
 async def test_a_cancelled_work_dies_with_all_it_started(detached: Detached, tmp_path: Path) -> None:
-    """Asked first; what it says to that is kept."""
+    """Asked first; what it says to that is stored."""
     script = f"trap 'echo bye; exit 9' TERM; sleep 60 & echo $! >{tmp_path}/child; echo hi; wait"
     await detached.begin("a", script=script, timeout=LIMIT)
     await until((tmp_path / "child").exists)
@@ -337,7 +337,7 @@ def numbers(lines: list[Output]) -> tuple[list[int], str, list[int]]:
     return [int(text) for text in said[:gap]], said[gap], [int(text) for text in said[gap + 1 :]]
 
 
-async def test_of_too_much_the_beginning_and_the_end_are_kept(detached: Detached, tmp_path: Path) -> None:
+async def test_of_too_much_the_beginning_and_the_end_are_stored(detached: Detached, tmp_path: Path) -> None:
     """The file in the guest is bounded, and says how much is missing; no line is torn or doubled."""
     await detached.begin("a", script="seq 20000; echo all >&2", timeout=LIMIT, keep_bytes=64_000)
 
@@ -355,7 +355,7 @@ async def test_of_too_much_the_beginning_and_the_end_are_kept(detached: Detached
 
 
 async def test_too_much_is_followed_from_any_line(detached: Detached) -> None:
-    """The file only grows, so that a new follower misses nothing of what is kept."""
+    """The file only grows, so that a new follower misses nothing of what is stored."""
     await detached.begin("a", script="seq 20000", timeout=LIMIT, keep_bytes=64_000)
     whole, _ = await job_events(detached, "a")
 
@@ -385,7 +385,7 @@ async def test_work_that_goes_on_writing_says_so(detached: Detached) -> None:
 async def test_too_much_of_a_work_that_died_is_told_before_the_next(
     detached: Detached, tmp_path: Path
 ) -> None:
-    """Its last lines were not in the file yet; what was kept before counts against the bound."""
+    """Its last lines were not in the file yet; what was stored before counts against the bound."""
     ran = tmp_path / "ran"
     script = f"echo x >>{ran}; seq 20000; [ $(wc -l <{ran}) -gt 1 ] || {{ sync; echo; sleep 60; }}"
     await detached.begin("a", script=script, timeout=LIMIT, keep_bytes=64_000)

@@ -42,7 +42,7 @@ async def test_a_name_is_only_a_name(pct: Pct, tmp_path: Path, name: str) -> Non
     ("policy", "outcome", "content"),
     [
         (FilePolicy.REPLACE, Outcome.REPLACED, b"new"),
-        (FilePolicy.DEFAULT, Outcome.KEPT, b"old"),
+        (FilePolicy.DEFAULT, Outcome.STORED, b"old"),
         (FilePolicy.BACKUP, Outcome.REPLACED, b"new"),
     ],
 )

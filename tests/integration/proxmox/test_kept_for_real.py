@@ -38,11 +38,11 @@ async def test_a_removed_file_is_back_after_a_rollback(cluster: Cluster) -> None
     await start(cluster)
     beating = "while sleep 0.1; do date +%s%N > /tmp/beat; done"
     await said(
-        cluster, 100, f"echo one > /root/kept; setsid sh -c '{beating}' < /dev/null > /dev/null 2>&1 &"
+        cluster, 100, f"echo one > /root/stored; setsid sh -c '{beating}' < /dev/null > /dev/null 2>&1 &"
     )
     await done(api, await api.snapshot(NODE, 100, "s1", "before"))
     beats = [await said(cluster, 100, "cat /tmp/beat; sleep 0.3") for _ in range(2)]
-    await said(cluster, 100, "rm -rf /root/kept /etc/adduser.conf /usr/share/zoneinfo; echo new > /root/new")
+    await said(cluster, 100, "rm -rf /root/stored /etc/adduser.conf /usr/share/zoneinfo; echo new > /root/new")
 
     await done(api, await api.rollback(NODE, 100, "s1"))
     assert (await api.status(NODE, 100)).status is Power.STOPPED
@@ -50,9 +50,9 @@ async def test_a_removed_file_is_back_after_a_rollback(cluster: Cluster) -> None
 
     assert beats[0] != beats[1]
     assert await said(
-        cluster, 100, "cat /root/kept; ls /root /etc/adduser.conf; ls -d /usr/share/zoneinfo"
-    ) == ("one\n/etc/adduser.conf\n\n/root:\nkept\n/usr/share/zoneinfo\n")
-    assert await said(cluster, 100, "stat -c %U:%a /root/kept /etc/shadow") == "root:644\nroot:640\n"
+        cluster, 100, "cat /root/stored; ls /root /etc/adduser.conf; ls -d /usr/share/zoneinfo"
+    ) == ("one\n/etc/adduser.conf\n\n/root:\nstored\n/usr/share/zoneinfo\n")
+    assert await said(cluster, 100, "stat -c %U:%a /root/stored /etc/shadow") == "root:644\nroot:640\n"
 
 
 async def test_a_copy_has_its_own_address_and_name(cluster: Cluster) -> None:
@@ -60,7 +60,7 @@ async def test_a_copy_has_its_own_address_and_name(cluster: Cluster) -> None:
     api = cluster.api
     await create(cluster)
     await start(cluster)
-    await said(cluster, 100, "echo one > /root/kept")
+    await said(cluster, 100, "echo one > /root/stored")
     await done(api, await api.stop(NODE, 100))
 
     await done(api, await api.clone(NODE, 100, 200, hostname="copy"))
@@ -69,7 +69,7 @@ async def test_a_copy_has_its_own_address_and_name(cluster: Cluster) -> None:
     addresses = [await address_of(cluster, vmid) for vmid in (100, 200)]
 
     assert addresses[0] != addresses[1]
-    assert await said(cluster, 200, "hostname; cat /root/kept") == "copy\none\n"
+    assert await said(cluster, 200, "hostname; cat /root/stored") == "copy\none\n"
     macs = [await said(cluster, vmid, "cat /sys/class/net/eth0/address") for vmid in (100, 200)]
     assert macs[0] != macs[1]
 
@@ -79,7 +79,7 @@ async def test_a_deleted_container_runs_again_from_its_backup(cluster: Cluster) 
     api = cluster.api
     await create(cluster, description="marker")
     await start(cluster)
-    await said(cluster, 100, "echo one > /root/kept; rm /etc/adduser.conf")
+    await said(cluster, 100, "echo one > /root/stored; rm /etc/adduser.conf")
     await done(api, await api.backup(NODE, 100, storage="backup", mode="snapshot", notes="{{guestname}}"))
     running = (await api.status(NODE, 100)).status
     await done(api, await api.delete(NODE, 100, force=True))
@@ -90,5 +90,5 @@ async def test_a_deleted_container_runs_again_from_its_backup(cluster: Cluster) 
     await start(cluster)
 
     assert (running, backup.notes) == (Power.RUNNING, "web")
-    assert await said(cluster, 100, "cat /root/kept; test -e /etc/adduser.conf || echo gone") == "one\ngone\n"
+    assert await said(cluster, 100, "cat /root/stored; test -e /etc/adduser.conf || echo gone") == "one\ngone\n"
     assert (await api.config(NODE, 100)).description == "marker\n"

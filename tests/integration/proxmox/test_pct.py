@@ -109,7 +109,7 @@ async def test_features_locks_and_removal_are_pcts(pct: Pct, server: SshServer) 
     ]
 
 
-async def test_a_clusters_connections_are_kept_until_its_access_changes(server: SshServer) -> None:
+async def test_a_clusters_connections_are_stored_until_its_access_changes(server: SshServer) -> None:
     """A node without access is told, not tried."""
     api = ApiAccess(endpoint="https://127.0.0.1:1", token_id="slipway@pve!api", token_secret=SecretStr("x"))
     node = server.access()

@@ -20,7 +20,7 @@ LIMIT = timedelta(seconds=20)
 
 
 async def test_a_command_has_input_outputs_and_a_code(shell: NodeShell) -> None:
-    """The two outputs are kept apart."""
+    """The two outputs are stored apart."""
     done = await shell.run(["sh", "-c", "cat; echo wrong >&2; exit 3"], stdin=b"hello\n", timeout=LIMIT)
 
     assert (done.exit_code, done.stdout, done.stderr) == (3, "hello\n", "wrong\n")
@@ -73,7 +73,7 @@ async def test_a_line_of_a_megabyte_arrives_whole(shell: NodeShell) -> None:
     assert [len(lines[0]), *lines[1:]] == [1_000_000, "a\ufffd\ufffdb", "end"]
 
 
-async def test_memory_is_bounded_by_what_is_kept(shell: NodeShell) -> None:
+async def test_memory_is_bounded_by_what_is_stored(shell: NodeShell) -> None:
     """The end counts more than the beginning."""
     done = await shell.run(["seq", "1", "100000"], timeout=LIMIT, keep_bytes=20)
 

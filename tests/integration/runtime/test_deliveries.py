@@ -107,7 +107,7 @@ async def test_trap_02_a_retry_waits_longer_each_time(make_bus: MakeBus) -> None
 
 
 async def test_a_failure_is_put_aside_with_reason_and_origin(make_bus: MakeBus, admin: Client) -> None:
-    """What only an operator can mend is kept aside, and leaves the queue."""
+    """What only an operator can mend is stored aside, and leaves the queue."""
     worker = Worker(Failed("The script failed.", code="script.failed", exit_code=3))
     inventory = await make_bus("inventory")
     await make_bus("provisioner", worker.at)
@@ -116,11 +116,11 @@ async def test_a_failure_is_put_aside_with_reason_and_origin(make_bus: MakeBus, 
     await until(lambda: worker.seen["j1"] == 1)
     await asyncio.sleep(0.2)
 
-    (kept,) = await dead_letters(admin)
-    assert kept.subject == "slipway.v1.dead-letter.provisioner.run"
-    assert kept.headers["Slipway-Dead-Letter-Subject"] == Run.subject
-    assert '"code":"script.failed"' in kept.headers["Slipway-Dead-Letter-Problem"]
-    assert Run.model_validate_json(kept.data) == Run(id="j1")
+    (stored,) = await dead_letters(admin)
+    assert stored.subject == "slipway.v1.dead-letter.provisioner.run"
+    assert stored.headers["Slipway-Dead-Letter-Subject"] == Run.subject
+    assert '"code":"script.failed"' in stored.headers["Slipway-Dead-Letter-Problem"]
+    assert Run.model_validate_json(stored.data) == Run(id="j1")
     assert await pending(admin) == 0
 
 
@@ -132,8 +132,8 @@ async def test_a_body_that_is_no_message_is_dead_letter(make_bus: MakeBus, admin
     await admin.jetstream().publish(Run.subject, b"{")
     await asyncio.sleep(0.5)
 
-    (kept,) = await dead_letters(admin)
-    assert kept.data == b"{"
+    (stored,) = await dead_letters(admin)
+    assert stored.data == b"{"
     assert (await pending(admin), worker.seen) == (0, Counter())
 
 
@@ -148,9 +148,9 @@ async def test_a_bug_is_put_aside_after_its_tries(make_bus: MakeBus, admin: Clie
     await until(lambda: worker.seen["j1"] == 5, within_seconds=40)
     await asyncio.sleep(0.3)
 
-    (kept,) = await dead_letters(admin)
-    assert '"code":"internal"' in kept.headers["Slipway-Dead-Letter-Problem"]
-    assert "bug" not in kept.headers["Slipway-Dead-Letter-Problem"]
+    (stored,) = await dead_letters(admin)
+    assert '"code":"internal"' in stored.headers["Slipway-Dead-Letter-Problem"]
+    assert "bug" not in stored.headers["Slipway-Dead-Letter-Problem"]
 
 
 async def test_superseded_is_neither_acknowledged_nor_given_back(make_bus: MakeBus, admin: Client) -> None:

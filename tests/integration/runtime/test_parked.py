@@ -60,7 +60,7 @@ async def test_an_event_is_handled_again(make_user: MakeUser) -> None:
 
 
 async def test_nobody_else_removes_one(make_user: MakeUser) -> None:
-    """Only inventory, which writes the audit trail, may remove a dead letter."""
+    """Only inventory, which writes the audit log, may remove a dead letter."""
     handler = Handler()
     await make_user("monitor", handler.at)
     inventory, gateway = await make_user("inventory"), await make_user("gateway")

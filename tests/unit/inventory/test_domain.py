@@ -131,7 +131,7 @@ def test_wanted_vmid_in_use_is_refused() -> None:
     assert refused.value.errors[0].field == "vmid"
 
 
-def test_a_range_is_kept_to_and_may_be_full() -> None:
+def test_a_range_is_stored_to_and_may_be_full() -> None:
     """Only what Slipway chooses lies in it; a full one says what can be done."""
     within = VmidRange(first=200, last=202)
 
@@ -173,7 +173,7 @@ def test_every_default_is_filled() -> None:
     assert spec.variables == {"title": "Hello"}
 
 
-def test_what_was_asked_for_is_kept() -> None:
+def test_what_was_asked_for_is_stored() -> None:
     """A default never overrides a wish, also not zero or false."""
     asked = ContainerSpec(
         hostname="web-1",
@@ -287,13 +287,13 @@ DISKS = ContainerSpec(
 )
 
 
-@pytest.mark.parametrize(("storage", "kept"), [("fast", "fast"), (None, "slow")])
-def test_disks_of_a_copy_are_known_to_be_where_it_was_made(storage: str | None, kept: str) -> None:
+@pytest.mark.parametrize(("storage", "stored"), [("fast", "fast"), (None, "slow")])
+def test_disks_of_a_copy_are_known_to_be_where_it_was_made(storage: str | None, stored: str) -> None:
     """Root and volumes; a folder of the host is none of them."""
     copy = copied(DISKS, JobArgs(hostname="web-2", storage=storage), "pve2")
 
-    assert (copy.node, copy.storage) == ("pve2", kept)
-    assert [mount.storage for mount in copy.mounts] == [kept, "/srv/media"]
+    assert (copy.node, copy.storage) == ("pve2", stored)
+    assert [mount.storage for mount in copy.mounts] == [stored, "/srv/media"]
 
 
 def test_a_copy_has_its_own_name_and_macs() -> None:

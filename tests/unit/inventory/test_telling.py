@@ -59,20 +59,20 @@ def test_the_middle_of_a_log_is_left_out_and_said() -> None:
 
     for event in events:
         telling.add(event)
-    kept = told(telling)
+    stored = told(telling)
 
-    said = [each for each in kept if b"left out" in each.payload]
-    missing = [each for each in events if each.sequence not in {known.sequence for known in kept}]
-    assert kept[:5] == events[:5]
-    assert kept[-5:] == events[-5:]
-    assert {51, 121, 999} <= {each.sequence for each in kept}
-    assert [older.sequence < newer.sequence for older, newer in pairwise(kept)] == [True] * (len(kept) - 1)
+    said = [each for each in stored if b"left out" in each.payload]
+    missing = [each for each in events if each.sequence not in {known.sequence for known in stored}]
+    assert stored[:5] == events[:5]
+    assert stored[-5:] == events[-5:]
+    assert {51, 121, 999} <= {each.sequence for each in stored}
+    assert [older.sequence < newer.sequence for older, newer in pairwise(stored)] == [True] * (len(stored) - 1)
     (gap,) = said
     replaced = next(each for each in events if each.sequence == gap.sequence)
     bytes_left_out = sum(len(each.payload) for each in (*missing, replaced))
     text = JobLog.model_validate_json(gap.payload).lines[0].text
-    assert text == f"[slipway: {bytes_left_out} bytes of log events are left out here; 20000 are kept]"
-    assert sum(len(each.payload) for each in kept if each.subject.endswith(".log")) < 21_000
+    assert text == f"[slipway: {bytes_left_out} bytes of log events are left out here; 20000 are stored]"
+    assert sum(len(each.payload) for each in stored if each.subject.endswith(".log")) < 21_000
 
 
 def _sequence(event: StoredEvent) -> int:

@@ -1,22 +1,22 @@
-"""What is kept of a guest, and files written into one."""
+"""What is stored of a guest, and files written into one."""
 
 from pathlib import Path
 
 import pytest
 
 from slipway.lab.guests.lxc import rootfs
-from slipway.lab.guests.lxc.kept import Kept, exists, read, write
+from slipway.lab.guests.lxc.stored import Stored, exists, read, write
 from slipway.lab.guests.protocol import GuestError
 from support.guest_specs import spec
 
 
-def test_a_guest_is_read_back_as_it_was_kept_but_for_its_password(tmp_path: Path) -> None:
+def test_a_guest_is_read_back_as_it_was_stored_but_for_its_password(tmp_path: Path) -> None:
     """The password is used once, at creation."""
-    kept = Kept(spec=spec(Path("/t.tar.zst")), base=Path("/base"), lease="10.160.0.50/24")
+    stored = Stored(spec=spec(Path("/t.tar.zst")), base=Path("/base"), lease="10.160.0.50/24")
 
-    write(tmp_path, Kept(spec=spec(Path("/t.tar.zst"), password="hunter2"), base=kept.base, lease=kept.lease))
+    write(tmp_path, Stored(spec=spec(Path("/t.tar.zst"), password="hunter2"), base=stored.base, lease=stored.lease))
 
-    assert read(tmp_path, 100) == kept
+    assert read(tmp_path, 100) == stored
     assert "hunter2" not in (tmp_path / "guest.json").read_text()
 
 

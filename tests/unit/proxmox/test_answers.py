@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from slipway.proxmox import answers, interfaces, kept_answers, task_answers
+from slipway.proxmox import answers, interfaces, task_answers
+from slipway.proxmox import storage_answers
 from slipway.proxmox.fields import Answer
 from slipway.proxmox.upid import Upid
 

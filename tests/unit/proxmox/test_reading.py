@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from slipway.proxmox import answers, interfaces, kept_answers, task_answers
+from slipway.proxmox import answers, interfaces, task_answers
+from slipway.proxmox import storage_answers
 from slipway.proxmox.errors import ProxmoxFailed
 from slipway.proxmox.reading import Reader, Unreadable, endpoint_of, ignore_unreadable, read_resources
 from slipway.proxmox.wire import Reply

@@ -27,7 +27,7 @@ from slipway.contracts.problems import (
 from slipway.runtime import headers, metrics
 from slipway.runtime.call import Call
 from slipway.runtime.consuming import LONGEST_DELAY_SECONDS, Registration, delay_seconds
-from slipway.runtime.edges import REASONS, SETTLEMENTS, STATUSES, http_status
+from slipway.runtime.error_mapping import REASONS, SETTLEMENTS, STATUSES, http_status
 from slipway.runtime.ids import new_id
 from slipway.runtime.problems import invalid, problem_of
 from slipway.runtime.topology import CONSUMERS, STREAMS, consumer, lifetime, dead_letter_subject, stream_of

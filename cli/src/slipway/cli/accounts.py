@@ -24,7 +24,7 @@ class Confinement:
     show: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Closed folder to the needed paths below it."""
     keep: int | None = None
-    """The one capability that is kept."""
+    """The one capability that is stored."""
     remark: str | None = None
     """What a person should know, if the processes keep more rights than they need."""
 
@@ -69,11 +69,11 @@ def confinement_for(data: Path, needed: Sequence[Path]) -> Confinement:
 
 def _reading(account: Account, why: str) -> Confinement:
     """Let an ordinary user read everything; where not even that can be given, stay root."""
-    kept = next((each for each in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE) if each in _capabilities()), None)
-    if kept is None:
+    stored = next((each for each in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE) if each in _capabilities()), None)
+    if stored is None:
         return Confinement(remark=f"The services run as root: {why}.")
     remark = f"The services run as user {account.uid}, but may read every file of this machine: {why}."
-    return Confinement(account=account, keep=kept, remark=remark)
+    return Confinement(account=account, keep=stored, remark=remark)
 
 
 def programs() -> list[Path]:

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> None:
 
     The orders are JSON: `parent` (pid), `signal` (sent to us when it dies), `uid` and `gid` (null: stay who
     we are), `show` (closed folder to the paths below it that stay visible), `keep` (number of the one
-    capability that is kept, or null).
+    capability that is stored, or null).
     """
     orders = json.loads(arguments[0])
     libc = ctypes.CDLL(None, use_errno=True)

@@ -1,4 +1,4 @@
-"""Secrets of one installation: made on the first start, kept, and handed to each service as files.
+"""Secrets of one installation: made on the first start, stored, and handed to each service as files.
 
 A service's folder holds copies of what that service needs and nothing else, readable by the user that
 services run as.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 MOST_BYTES = 20_000_000
-"""Of a file, and of the one older file that is kept beside it."""
+"""Of a file, and of the one older file that is stored beside it."""
 
 
 class LogFile:

@@ -39,10 +39,10 @@ def shows_losses(console: Console, ask: Callable[..., Awaitable[Mapping[str, Any
 def _show_steps(console: Console, plan: Mapping[str, Any]) -> int:
     container = plan["container"]
     tell(console, f"{plan['kind']} of {container['hostname']} ({container['vmid']})")
-    rows = [(step["name"], _SIGNS[step["outlook"]], _words_of(step)) for step in plan["steps"]]
-    show_rows(console, ("step", "outlook", "what"), rows)
+    rows = [(step["name"], _SIGNS[step["effect"]], _words_of(step)) for step in plan["steps"]]
+    show_rows(console, ("step", "effect", "what"), rows)
     show_losses(console, plan)
-    return 1 if any(step["outlook"] == "fails" for step in plan["steps"]) else 0
+    return 1 if any(step["effect"] == "fails" for step in plan["steps"]) else 0
 
 
 def _show_items(console: Console, plan: Mapping[str, Any]) -> int:
@@ -57,7 +57,7 @@ def _show_items(console: Console, plan: Mapping[str, Any]) -> int:
 
 
 def _words_of(step: Mapping[str, Any]) -> str:
-    shown = ("message", "request") if step["outlook"] == "fails" else ("request", "message")
+    shown = ("message", "request") if step["effect"] == "fails" else ("request", "message")
     return str(next((step[name] for name in shown if step[name]), step["words"]))
 
 

@@ -41,7 +41,7 @@ class Command:
 
 
 class Supervised:
-    """A process that is kept running."""
+    """A process that is stored running."""
 
     def __init__(self, command: Command, view: LogView, *, on_change: Callable[[], None]) -> None:
         self.command = command
@@ -51,7 +51,7 @@ class Supervised:
         self._view = view
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
-        self._keeping: asyncio.Task[None] | None = None
+        self._storing: asyncio.Task[None] | None = None
         self._is_stopping = False
 
     @property
@@ -67,7 +67,7 @@ class Supervised:
 
     def start(self) -> None:
         """Begin to keep it running."""
-        self._keeping = asyncio.create_task(self._keep(), name=self.name)
+        self._storing = asyncio.create_task(self._keep(), name=self.name)
 
     async def stop(self, *, seconds: float) -> None:
         """End it in good order, or for good after a while."""
@@ -80,9 +80,9 @@ class Supervised:
                 self._view.tell(f"{self.name} did not stop within {seconds:.0f} s and is killed")
         if self._process is not None:
             kill_group(self._process.pid)
-        if self._keeping is not None:
-            await asyncio.wait([self._keeping], timeout=1)
-            self._keeping.cancel()
+        if self._storing is not None:
+            await asyncio.wait([self._storing], timeout=1)
+            self._storing.cancel()
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()

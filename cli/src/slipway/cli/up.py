@@ -27,7 +27,7 @@ from slipway.cli.folders import DataFolder
 from slipway.cli.keys import DATABASE_SERVICES, Keys, admin_settings, hand_out, make_keys
 from slipway.cli.logview import LogView
 from slipway.cli.output import say
-from slipway.cli.places import own_record, own_templates
+from slipway.cli.paths import own_record, own_templates
 from slipway.cli.readiness import Readiness
 from slipway.cli.servers import WatchedServer
 from slipway.cli.supervisor import Command, ProcessFailed, Supervised, run_once
@@ -49,7 +49,7 @@ _LAST_PORT = 65535
 
 
 class Runs(Protocol):
-    """A process that is kept running, of either kind."""
+    """A process that is stored running, of either kind."""
 
     @property
     def name(self) -> str:

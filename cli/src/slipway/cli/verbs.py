@@ -40,8 +40,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     planning.add_to(deleting)
     confirming.add_to(deleting)
-    for name, kept in (("snapshots", "a container's snapshots"), ("backups", "the backups of a container")):
-        _add(commands, name, _kept, f"list {kept}").add_argument("container")
+    for name, stored in (("snapshots", "a container's snapshots"), ("backups", "the backups of a container")):
+        _add(commands, name, _stored, f"list {stored}").add_argument("container")
     forgetting = "drop the record of a container whose host is gone; it is back once it is seen there"
     _add(commands, "forget", _forget, forgetting).add_argument("container")
     retrying = _add(commands, "retry", _retry, "do a failed job again, from where it failed")
@@ -140,7 +140,7 @@ async def _delete(given: argparse.Namespace) -> int:
         return 0 if is_done or gone else 1
 
 
-async def _kept(given: argparse.Namespace) -> int:
+async def _stored(given: argparse.Namespace) -> int:
     columns = ("name", "at", "parent", "description")
     if given.command == "backups":
         columns = ("volume", "at", "size_bytes", "notes")

@@ -287,7 +287,7 @@ class AuditPage(Value):
 
 
 class ListAudit(Query[AuditPage]):
-    """The audit trail, newest first."""
+    """The audit log, newest first."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.audit.list"
     limit: int = Field(default=100, ge=1, le=1000)

@@ -374,7 +374,7 @@ class ContainerForgotten(Event):
 
 
 class ContainerFound(Event):
-    """A forgotten container was seen on its host and is kept again, as it was before."""
+    """A forgotten container was seen on its host and is stored again, as it was before."""
 
     subject: ClassVar[str] = "slipway.v1.event.container.{id}.found"
     id: Id

@@ -1,4 +1,4 @@
-"""dead letters: what a service could not handle, kept with its reason until someone decides."""
+"""dead letters: what a service could not handle, stored with its reason until someone decides."""
 
 from collections.abc import Mapping
 from datetime import timedelta

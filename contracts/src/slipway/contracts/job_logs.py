@@ -9,10 +9,10 @@ from slipway.contracts.message import Id, Query, Value
 
 
 class JobLogPart(Value):
-    """Some events of an ended job in their order, packed; nothing is packed if no log is kept."""
+    """Some events of an ended job in their order, packed; nothing is packed if no log is stored."""
 
-    is_kept: bool = False
-    """Whether the whole log is kept; if not, it is still on the bus, or was never told."""
+    is_stored: bool = False
+    """Whether the whole log is stored; if not, it is still on the bus, or was never told."""
     packed: str = ""
     """Base64 of what `slipway.runtime.job_logs` packs; empty after the last event."""
 

@@ -23,7 +23,7 @@ class PlannedStep(Value):
     phase: Phase | None = None
     words: str
     """What the step is for."""
-    outlook: Literal["done", "acts", "later", "skipped", "fails"]
+    effect: Literal["done", "acts", "later", "skipped", "fails"]
     """`done`: nothing to do, or only to look at; `acts`: would send `request`; `later`: depends on what an
     earlier step makes; `skipped`: a retry leaves it out; `fails`: `problem` says why."""
     message: str | None = None

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from slipway.contracts import batches, bulk, cluster_removal, clusters, configs, containers, guests, health, job_logs, jobs, kept, plans, templates
+from slipway.contracts import batches, bulk, cluster_removal, clusters, configs, containers, guests, health, job_logs, jobs, plans, templates
+from slipway.contracts import host_state
 from slipway.contracts import dead_letters
 from slipway.contracts.message import Message, Query
 
@@ -82,11 +83,11 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
         clusters.GetClusterAccess: ("provisioner", "monitor"),
         clusters.TestCluster: ("inventory",),
         guests.DiscoverGuest: ("provisioner",),
-        kept.GetGuard: ("inventory",),
-        kept.CheckJob: ("inventory",),
-        kept.CheckVmid: ("inventory",),
-        kept.ListSnapshots: ("gateway",),
-        kept.ListBackups: ("gateway",),
+        host_state.GetGuard: ("inventory",),
+        host_state.CheckJob: ("inventory",),
+        host_state.CheckVmid: ("inventory",),
+        host_state.ListSnapshots: ("gateway",),
+        host_state.ListBackups: ("gateway",),
         templates.ListTemplates: ("gateway",),
         templates.GetTemplate: ("gateway", "inventory"),
         health.GetInventoryHealth: ("gateway",),

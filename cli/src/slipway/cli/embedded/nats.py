@@ -37,7 +37,7 @@ class NatsOptions:
     """What can differ between two embedded servers."""
 
     port: int = 0
-    """0 takes any free one; the same one is kept over a restart."""
+    """0 takes any free one; the same one is stored over a restart."""
     monitor_port: int | None = None
     """The HTTP monitor's; none if not given."""
     max_file_store: str = field(default_factory=lambda: os.environ.get(STORE_SETTING, "4GB"))

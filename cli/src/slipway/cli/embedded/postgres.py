@@ -2,7 +2,7 @@
 
 Only its programs are used: its Python part would make users and widen permissions on the way to the data. The
 server listens on loopback and on a socket in its own folder; everyone needs a password, also the
-administrator, whose one is kept beside the data.
+administrator, whose one is stored beside the data.
 """
 
 import importlib.util

@@ -1,7 +1,7 @@
 """What servers of root read and write, where their ordinary user can reach it.
 
 That user may not be able to reach a clone or a data folder below somebody's private home: then programs are
-copied to, and data is kept in, a place under `/var/lib/slipway` that it can reach. Paths there are owned by
+copied to, and data is stored in, a place under `/var/lib/slipway` that it can reach. Paths there are owned by
 root, so nobody else can put himself in the way.
 """
 
@@ -43,7 +43,7 @@ def own_folder(data: Path, name: str, account: Account) -> Path:
 def place_of(data: Path) -> Path | None:
     """Find the place of a data folder; None if it has none.
 
-    Its name is a random id kept in the data folder: a new folder at the same path is another one, and one
+    Its name is a random id stored in the data folder: a new folder at the same path is another one, and one
     that was moved is the same. Before there were ids it was made from the path; then a link leads there.
     """
     try:

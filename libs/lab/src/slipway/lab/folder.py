@@ -48,17 +48,17 @@ class Folder:
 
     def secret(self, name: str) -> str:
         """Read a password or key, made up the first time."""
-        return self._kept(name, lambda: secrets.token_urlsafe(24))
+        return self._stored(name, lambda: secrets.token_urlsafe(24))
 
     def token_secret(self, name: str) -> str:
         """Read an API token's secret: a UUID, as Proxmox makes them."""
-        return self._kept(name, lambda: str(uuid.uuid4()))
+        return self._stored(name, lambda: str(uuid.uuid4()))
 
     def ssh_key(self, name: str) -> asyncssh.SSHKey:
         """Read an Ed25519 key."""
-        return asyncssh.import_private_key(self._kept(name, _new_ssh_key))
+        return asyncssh.import_private_key(self._stored(name, _new_ssh_key))
 
-    def _kept(self, name: str, make: Callable[[], str]) -> str:
+    def _stored(self, name: str, make: Callable[[], str]) -> str:
         path = self.secret_path(name)
         if not path.exists():
             records.write_text(path, make())

@@ -20,8 +20,8 @@ from slipway.proxmox.answers import (
 )
 from slipway.proxmox.errors import VmidTaken
 from slipway.proxmox.interfaces import Interface
-from slipway.proxmox.keeping import Keeping
-from slipway.proxmox.kept_answers import Appliance, Certificate, PendingRow, Pool, Volume
+from slipway.proxmox.api_storage import Keeping
+from slipway.proxmox.storage_answers import Appliance, Certificate, PendingRow, Pool, Volume
 from slipway.proxmox.reading import not_understood, read_resources
 from slipway.proxmox.requesting import upid_of
 from slipway.proxmox.task_answers import EMPTY_LOG, LogLine, Task, TaskLog, TaskStatus

@@ -22,7 +22,7 @@ from pathlib import Path
 from slipway.proxmox.access import ApiAccess
 from slipway.proxmox.auth import TicketAuth, token_auth
 from slipway.proxmox.errors import CertificateMismatch, EndpointUnreachable, NoAnswer
-from slipway.proxmox.sorting import answer_lost
+from slipway.proxmox.error_mapping import answer_lost
 from slipway.proxmox.wire import Params, Reply, Wire, login, path_of
 
 CONNECT_SECONDS = 10.0
@@ -30,7 +30,7 @@ DEFAULT_TIMEOUT = timedelta(seconds=40)
 """Longer than any wait of Proxmox' own: 10 s for a lock, 30 s for another node (PVE 9.2, from source)."""
 DEFAULT_WORKERS = 8
 _SLACK_SECONDS = 5.0
-_KEPT_FOR_CLUSTER = 2
+_CACHED_FOR_CLUSTER = 2
 """Threads that no node's slowness can take."""
 
 
@@ -51,7 +51,7 @@ class Connection:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="proxmox")
         self._free = asyncio.Semaphore(workers)
         self._share = max(1, workers // 2)
-        self._of_nodes = asyncio.Semaphore(max(1, workers - _KEPT_FOR_CLUSTER))
+        self._of_nodes = asyncio.Semaphore(max(1, workers - _CACHED_FOR_CLUSTER))
         self._of_node: dict[str, asyncio.Semaphore] = {}
         self._here = threading.local()
         self._wires: list[Wire] = []

@@ -40,7 +40,7 @@ TIMED_OUT = 124
 KILL_GRACE_SECONDS = 10
 """Between TERM and KILL when the time is over."""
 KEEP_BYTES = 16 * 1024 * 1024
-"""Of each stream of a work's output, unless told: what is kept in the guest, and followed."""
+"""Of each stream of a work's output, unless told: what is stored in the guest, and followed."""
 LINE_COST_BYTES = 48
 """What a line costs beyond its text where it is stored: short ones are dear. The wrapper counts it too."""
 SILENCE_SECONDS = 60.0
@@ -115,7 +115,7 @@ class Detached:
             env: Added to a clean environment.
             timeout: Then it gets TERM, 10 s later KILL, and its exit code is 124.
             directory: Where it runs.
-            keep_bytes: How much of each of its two streams is kept, a line counted with `LINE_COST_BYTES`.
+            keep_bytes: How much of each of its two streams is stored, a line counted with `LINE_COST_BYTES`.
         """
         parcel = _parcel(_script(script, argv), env or {})
         arguments = (

@@ -41,7 +41,7 @@ class Outcome(StrEnum):
     REPLACED = "replaced"
     UNCHANGED = "unchanged"
     """The same content was there."""
-    KEPT = "kept"
+    STORED = "stored"
     """Another file was there, and the policy is `default`."""
 
 
@@ -66,7 +66,7 @@ class Deployed:
     path: str
     outcome: Outcome
     backup: str | None = None
-    """Guest path of the old file, where it was kept."""
+    """Guest path of the old file, where it was stored."""
 
 
 async def deploy(

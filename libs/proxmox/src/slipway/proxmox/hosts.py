@@ -1,4 +1,4 @@
-"""Connections to clusters, opened on demand and kept.
+"""Connections to clusters, opened on demand and stored.
 
 A cluster's connections are made from one `ClusterAccess`. When the access changes they are made anew; who
 works with the old ones may end his work, then they close. Nothing is connected before it is used.

@@ -19,8 +19,8 @@ from datetime import timedelta
 from slipway.contracts.problems import SlipwayError
 from slipway.proxmox.errors import ContainerMissing, PctFailed
 from slipway.proxmox.shell import guest_script, sh
-from slipway.proxmox.sorting import sort_text
-from slipway.proxmox.ssh import KEPT_BYTES, Collected, Completed, NodeShell, OnLine, OnRawLine, Stream
+from slipway.proxmox.error_mapping import sort_text
+from slipway.proxmox.ssh import BUFFER_BYTES, Collected, Completed, NodeShell, OnLine, OnRawLine, Stream
 
 HOST_TIMEOUT = timedelta(seconds=60)
 _ENVIRONMENT = (
@@ -53,7 +53,7 @@ class Pct:
         stdin: bytes = b"",
         timeout: timedelta,
         on_line: OnLine | None = None,
-        keep_bytes: int = KEPT_BYTES,
+        keep_bytes: int = BUFFER_BYTES,
     ) -> Completed:
         """Run a command in a container to its end; the exit code is the command's own.
 
@@ -78,7 +78,7 @@ class Pct:
         stdin: bytes = b"",
         timeout: timedelta,
         on_line: OnLine | None = None,
-        keep_bytes: int = KEPT_BYTES,
+        keep_bytes: int = BUFFER_BYTES,
     ) -> Completed:
         """Run a POSIX shell script in a container, in one remote process; `$1`, `$2`, ... are the arguments.
 

@@ -83,12 +83,12 @@ class Reader:
         left_out: dict[str, object] = {}
         while True:
             try:
-                kept = (
+                stored = (
                     {name: each for name, each in row.items() if name not in left_out}
                     if isinstance(row, Mapping)
                     else row
                 )
-                read = kind.model_validate(kept)
+                read = kind.model_validate(stored)
             except ValidationError as error:
                 odd = _values(row, error) if isinstance(row, Mapping) else {}
                 if not odd.keys() - left_out.keys():

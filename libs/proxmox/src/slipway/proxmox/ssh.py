@@ -29,7 +29,7 @@ from slipway.proxmox.lines import LineCutter, text_of
 from slipway.proxmox.links import Links
 from slipway.proxmox.shell import command_line
 
-KEPT_BYTES = 4 * 1024 * 1024
+BUFFER_BYTES = 4 * 1024 * 1024
 _CHUNK = 64 * 1024
 _GOODBYE_SECONDS = 2.0
 
@@ -54,7 +54,7 @@ class Completed:
     stdout: str
     stderr: str
     truncated: bool = False
-    """Whether only the end of an output was kept."""
+    """Whether only the end of an output was stored."""
 
 
 class NodeShell:
@@ -76,7 +76,7 @@ class NodeShell:
         stdin: bytes = b"",
         timeout: timedelta,
         on_line: OnLine | None = None,
-        keep_bytes: int = KEPT_BYTES,
+        keep_bytes: int = BUFFER_BYTES,
     ) -> Completed:
         """Run a command to its end.
 
@@ -152,7 +152,7 @@ class NodeShell:
 
 
 class Collected:
-    """The lines of a command: given on as text, and their end kept."""
+    """The lines of a command: given on as text, and their end stored."""
 
     def __init__(self, keep_bytes: int, on_line: OnLine | None) -> None:
         self._keep_bytes = keep_bytes
@@ -174,13 +174,13 @@ class Collected:
 
     def completed(self, exit_code: int) -> Completed:
         """The result, once the command has ended."""
-        kept = {
+        stored = {
             stream: b"".join(lines).decode("utf-8", errors="replace") for stream, lines in self._lines.items()
         }
         return Completed(
             exit_code=exit_code,
-            stdout=kept[Stream.STDOUT],
-            stderr=kept[Stream.STDERR],
+            stdout=stored[Stream.STDOUT],
+            stderr=stored[Stream.STDERR],
             truncated=self._truncated,
         )
 

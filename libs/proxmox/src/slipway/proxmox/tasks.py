@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import NodeUnreachable, ProxmoxFailed, TaskTimedOut
-from slipway.proxmox.sorting import sort_exit_status
+from slipway.proxmox.error_mapping import sort_exit_status
 from slipway.proxmox.task_answers import LogLine, TaskStatus
 from slipway.proxmox.upid import Upid
 

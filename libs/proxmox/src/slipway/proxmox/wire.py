@@ -36,7 +36,7 @@ from slipway.proxmox.errors import (
     NoAnswer,
     ProxmoxFailed,
 )
-from slipway.proxmox.sorting import Refusal, answer_lost, sort_refusal
+from slipway.proxmox.error_mapping import Refusal, answer_lost, sort_refusal
 from slipway.proxmox.tls import NotPinnedError, not_pinned, not_signed, pinned_session
 
 IDLE_SECONDS = 3.0
@@ -70,7 +70,7 @@ class Envelope(JsonSerializer):  # type: ignore[misc]  # proxmoxer ships no type
 
 
 class Wire:
-    """A session with its one kept-alive connection."""
+    """A session with its one stored-alive connection."""
 
     def __init__(self, access: ApiAccess, *, auth: ProxmoxHTTPAuthBase, record_to: Path | None) -> None:
         session = _Session()

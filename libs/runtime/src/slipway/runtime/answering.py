@@ -1,7 +1,7 @@
 """Answers queries; a reply always comes: the answer, or a problem.
 
 Silence would cost the asker its whole timeout. One handler runs per query, up to `WORKERS` of a subject at
-once. An asker's deadline is kept for it: work that came too late is refused, work that takes too long is
+once. An asker's deadline is stored for it: work that came too late is refused, work that takes too long is
 cancelled.
 """
 

@@ -25,7 +25,7 @@ from slipway.runtime import headers as h
 from slipway.runtime.answering import AnsweredSubject, QueryHandler, raw_body
 from slipway.runtime.asking import Asker
 from slipway.runtime.connection import inbox_prefix, make_broker, wait_until_connected
-from slipway.runtime.consuming import Delivery, MessageHandler, Registration, Workbench
+from slipway.runtime.consuming import Delivery, MessageHandler, Registration, Consumer
 from slipway.runtime.logs import get_logger
 from slipway.runtime.pacing import PacedSubscription
 from slipway.runtime.dead_letters import dead_letter_headers, dead_letter
@@ -62,10 +62,10 @@ class Bus:
         self._broker: NatsBroker = make_broker(settings, service=service, closed=self._on_closed)
         self._asker = Asker(self._broker)
         self._answered: list[AnsweredSubject[Any]] = []
-        self._benches: dict[str, Workbench] = {}
+        self._consumers: dict[str, Consumer] = {}
         self._pullers: list[Any] = []
         self._watch = Watch(
-            lambda: self.connection, service=service, durables=self._benches, heartbeat=settings.heartbeat
+            lambda: self.connection, service=service, durables=self._consumers, heartbeat=settings.heartbeat
         )
         self._publisher = Publisher(self._broker, service=service, stored=self._watch.note_stored)
 
@@ -87,14 +87,14 @@ class Bus:
 
         Args:
             kind: the class of the messages.
-            handler: must bear a repetition; see `edges` for what its errors mean.
+            handler: must bear a repetition; see `error_mapping` for what its errors mean.
             durable: the consumer's name in the topology, `<service>-<handler>`.
             slots: how many messages this replica handles at the same time; the first call for a consumer
                 decides.
         """
-        if durable not in self._benches:
-            self._benches[durable] = self._open_bench(durable, slots)
-        self._benches[durable].registrations.append(Registration(kind, handler))
+        if durable not in self._consumers:
+            self._consumers[durable] = self._open_consumer(durable, slots)
+        self._consumers[durable].registrations.append(Registration(kind, handler))
 
     async def handle_again(self, message: int) -> None:
         """Handle one of this service's dead letters again; it stays among the dead letters.
@@ -104,8 +104,8 @@ class Bus:
             SlipwayError: if it can't be handled now either.
         """
         letter = await dead_letter(self.connection, message)
-        bench = self._benches[letter.told.consumer]
-        await bench.handle_again(
+        consumer = self._consumers[letter.told.consumer]
+        await consumer.handle_again(
             letter.payload,
             Delivery(
                 call=h.stored_call_of(letter.headers),
@@ -134,7 +134,7 @@ class Bus:
         with contextlib.suppress(NatsError, OSError, TimeoutError):
             await self._watch.measure()
         self._is_usable = True
-        log.info("bus ready", consumers=list(self._benches), queries=len(self._answered))
+        log.info("bus ready", consumers=list(self._consumers), queries=len(self._answered))
 
     async def drain(self) -> None:
         """Stop taking work, finish what runs, hand over what can't be finished, disconnect."""
@@ -184,7 +184,7 @@ class Bus:
             message_id: what makes a repetition recognisable.
             expect_last_subject_sequence: refuse unless this is the last sequence of the subject; 0 for none.
             fence: refuse unless this other subject's last sequence is the given one.
-            ttl: how long it is kept; by its kind if not given.
+            ttl: how long it is stored; by its kind if not given.
         """
         return await self._publisher.publish(
             message,
@@ -254,13 +254,13 @@ class Bus:
         await asyncio.gather(*(each.stop() for each in self._pullers), return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_HAND_OVER_SECONDS):
-                await asyncio.gather(*(bench.idle.wait() for bench in self._benches.values()))
+                await asyncio.gather(*(consumer.idle.wait() for consumer in self._consumers.values()))
 
-    def _open_bench(self, durable: str, slots: int) -> Workbench:
+    def _open_consumer(self, durable: str, slots: int) -> Consumer:
         source = consumer(durable)
         if source.service != self.service:
             raise ValueError(f"{durable} is not a consumer of {self.service}")
-        bench = Workbench(
+        consumer = Consumer(
             durable, heartbeat_seconds=self._settings.heartbeat.total_seconds(), set_aside=self._set_aside
         )
         for _ in range(slots):
@@ -273,9 +273,9 @@ class Bus:
                 no_reply=True,
                 decoder=raw_body,
             )
-            subscriber(bench.handle)
+            subscriber(consumer.handle)
             self._pullers.append(subscriber)
-        return bench
+        return consumer
 
     async def _set_aside(self, raw: Msg, delivery: Delivery, consumer_name: str, problem: Problem) -> None:
         subject = dead_letter_subject(self.service, consumer_name)

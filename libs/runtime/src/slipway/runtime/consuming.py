@@ -6,7 +6,7 @@ without showing a sign of life, and they would run twice. While the handler runs
 `heartbeat`; if the process dies, the bus gives the message to another one after `ack_wait`. If the process is
 told to stop and runs out of time, the message is handed over at once.
 
-What becomes of a message is decided by the table in `edges`: done, kept aside, given again later, or left
+What becomes of a message is decided by the table in `error_mapping`: done, stored aside, given again later, or left
 alone because a newer owner has it. Delivery is at least once, so every handler must bear a repetition.
 """
 
@@ -29,7 +29,7 @@ from slipway.contracts.problems import Problem, ProblemKind, SlipwayError
 from slipway.runtime import headers as h
 from slipway.runtime import metrics
 from slipway.runtime.call import Call, using
-from slipway.runtime.edges import SETTLEMENTS, Settlement
+from slipway.runtime.error_mapping import SETTLEMENTS, Settlement
 from slipway.runtime.ending import end
 from slipway.runtime.logs import get_logger
 from slipway.runtime.problems import invalid, problem_of
@@ -88,7 +88,7 @@ class Verdict:
 SetAside = Callable[[Msg, Delivery, str, Problem], Awaitable[None]]
 
 
-class Workbench:
+class Consumer:
     """Takes one message after the other from one durable consumer."""
 
     def __init__(self, durable: str, *, heartbeat_seconds: float, set_aside: SetAside) -> None:

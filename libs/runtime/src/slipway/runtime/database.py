@@ -67,7 +67,7 @@ class Database:
 
 
 def url_of(settings: DatabaseSettings) -> URL:
-    """Read the database's URL; its password is kept out of the logs from now on."""
+    """Read the database's URL; its password is stored out of the logs from now on."""
     given = settings.database_url.get_secret_value()
     if not given:
         raise SettingsProblem("SLIPWAY_DATABASE_URL: it is not set; postgresql://role:password@host/database")

@@ -22,7 +22,7 @@ from slipway.runtime.topology import DEAD_LETTERS
 
 ORIGIN = "Slipway-Dead-Letter-"
 SUBJECT = "slipway.v1.dead-letter.>"
-_KEPT = ("ce-", "slipway-", "traceparent", "content-type")
+_STORED = ("ce-", "slipway-", "traceparent", "content-type")
 """What of a message's headers goes along when it is put aside as a dead letter; the bus's own would be obeyed again."""
 
 
@@ -44,10 +44,10 @@ class StoredDeadLetter:
 
 def dead_letter_headers(raw: Msg, delivery: Delivery, durable: str, problem: Problem) -> dict[str, str]:
     """Write where a message that is put aside came from, and why it is."""
-    kept = {name: value for name, value in (raw.headers or {}).items() if name.lower().startswith(_KEPT)}
+    stored = {name: value for name, value in (raw.headers or {}).items() if name.lower().startswith(_STORED)}
     stream = raw.metadata.stream
     return {
-        **kept,
+        **stored,
         h.MESSAGE_ID: f"{durable}:{stream}:{delivery.stream_sequence}",
         f"{ORIGIN}Subject": delivery.subject,
         f"{ORIGIN}Stream": stream,

@@ -2,8 +2,8 @@
 
 A handler that can't otherwise tell a repetition asks here first. None has to today: inventory's handlers take
 a record only with a higher sequence and an observation only if it is newer, and answers to repeated requests
-are kept under their Idempotency-Key. The table stands in every schema so that a handler which needs it can
-use it without a migration. Rows are kept longer than any message can be delivered again, and whoever begins
+are stored under their Idempotency-Key. The table stands in every schema so that a handler which needs it can
+use it without a migration. Rows are stored longer than any message can be delivered again, and whoever begins
 to write them has to call `forget`.
 """
 
@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 LIFETIME = timedelta(days=100)
-"""Longer than events are kept, so a message can't outlive the memory of it."""
+"""Longer than events are stored, so a message can't outlive the memory of it."""
 
 _TAKE = text(
     "insert into inbox (consumer, message_id) values (:consumer, :message_id)"

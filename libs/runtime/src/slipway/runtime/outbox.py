@@ -105,9 +105,9 @@ def _row_of(outgoing: Outgoing) -> dict[str, object]:
     if len(payload) > LARGEST_BYTES:
         raise TooLarge("The message is larger than the bus takes.", subject=subject)
     headers = h.of_message(message, service="", message_id=outgoing.message_id, call=current())
-    kept = lifetime(message)
-    if kept is not None:
-        headers[h.TTL] = str(int(kept.total_seconds()))
+    stored = lifetime(message)
+    if stored is not None:
+        headers[h.TTL] = str(int(stored.total_seconds()))
     if outgoing.expect_last_subject_sequence is not None:
         headers[h.EXPECTED_SEQUENCE] = str(outgoing.expect_last_subject_sequence)
     return {

@@ -1,7 +1,7 @@
 """Secrets on their way: sealed so that one service can open them, and only as what they are.
 
 A one-time X25519 key of the sender and the receiver's public key agree on a key (HKDF-SHA-256), which seals
-with AES-256-GCM. Receiver, owner and field are bound in: a box that is kept, moved or renamed does not open.
+with AES-256-GCM. Receiver, owner and field are bound in: a box that is stored, moved or renamed does not open.
 The sender is not authenticated by the box; who may speak on which subject is the bus's matter.
 """
 
@@ -44,7 +44,7 @@ class Sealer:
         return Sealed(to=to, ephemeral=encode(ephemeral), box=encode(nonce + box))
 
     def open(self, sealed: Sealed, *, owner: str, field: str) -> SecretStr:
-        """Open a secret that was sealed to this service; its value is kept out of the logs from now on."""
+        """Open a secret that was sealed to this service; its value is stored out of the logs from now on."""
         private = self._private_key()
         ephemeral, box = decode(sealed.ephemeral), decode(sealed.box)
         try:

@@ -93,7 +93,7 @@ class Vault:
         return f"{_FORMAT}:{name}:{encode(nonce + box)}"
 
     def open(self, sealed: str, *, owner: str, field: str) -> SecretStr:
-        """Open a secret; its value is kept out of the logs from now on."""
+        """Open a secret; its value is stored out of the logs from now on."""
         name, box = _parts(sealed)
         bound = associated(_FORMAT, name, owner, field)
         try:

@@ -1,7 +1,7 @@
 """The log of a job that has ended, as inventory keeps it: whole, however old.
 
 The bus forgets log lines after a week. So whoever comes after the end is told from here, as soon as the log
-is kept; until then, a few seconds, from the bus. The sequences are the same in both.
+is stored; until then, a few seconds, from the bus. The sequences are the same in both.
 """
 
 import base64
@@ -13,7 +13,7 @@ from slipway.runtime.job_logs import StoredEvent, unpack
 
 
 class StoredJobLog:
-    """A kept log from an event on; its first part is read already."""
+    """A stored log from an event on; its first part is read already."""
 
     def __init__(self, bus: Bus, job: str, after: int, first: list[StoredEvent]) -> None:
         self._bus = bus
@@ -31,11 +31,11 @@ class StoredJobLog:
 
 
 async def open_job_log(bus: Bus, job: str, *, after: int = 0) -> StoredJobLog | None:
-    """Open an ended job's log after an event; None if it is not kept."""
-    is_kept, first = await _part(bus, job, after)
-    return StoredJobLog(bus, job, after, first) if is_kept else None
+    """Open an ended job's log after an event; None if it is not stored."""
+    is_stored, first = await _part(bus, job, after)
+    return StoredJobLog(bus, job, after, first) if is_stored else None
 
 
 async def _part(bus: Bus, job: str, after: int) -> tuple[bool, list[StoredEvent]]:
     part = await bus.ask(GetJobLog(job=job, after=after))
-    return part.is_kept, unpack(base64.b64decode(part.packed)) if part.packed else []
+    return part.is_stored, unpack(base64.b64decode(part.packed)) if part.packed else []

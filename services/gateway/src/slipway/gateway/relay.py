@@ -6,7 +6,7 @@ it is read from the stream before anything newer is given on; where a replica la
 stream has it no more, all viewers are dropped: they resume, and are told. A look at the stream's end every
 two seconds catches what was missed with nothing after it.
 
-A viewer is attached first and replayed afterwards: the last thousand events are kept here, so that whatever a
+A viewer is attached first and replayed afterwards: the last thousand events are stored here, so that whatever a
 replay from the stream may not show yet is not lost. An event is encoded once, whoever sees it.
 
 Guarantees: each viewer gets every event it wants, in order of the stream, or its queue overflows and it is
@@ -37,7 +37,7 @@ log = get_logger()
 EVERYTHING = "slipway.v1.>"
 JOB_PREFIX = "slipway.v1.event.job."
 EVENT_PREFIX = "slipway.v1.event."
-KEPT = 1024
+MOST_BUFFERED = 1024
 MOST_WAITING = 2048
 MOST_WAITING_BYTES = 8 * 1024 * 1024
 LOOK_SECONDS = 2.0
@@ -160,7 +160,7 @@ class Relay:
         self._viewers: set[Viewer] = set()
         self._last = 0
         self._has_begun = False
-        self._kept: deque[Item] = deque(maxlen=KEPT)
+        self._stored: deque[Item] = deque(maxlen=MOST_BUFFERED)
         self._jobs: dict[str, set[Viewer]] = {}
         self._fleet: set[Viewer] = set()
         self._notice: bytes | None = None
@@ -178,13 +178,13 @@ class Relay:
         for viewer in self._viewers:
             viewer.tell(notice)
 
-    def kept(self, viewer: Viewer, *, after: int, until: int) -> list[Item]:
+    def stored(self, viewer: Viewer, *, after: int, until: int) -> list[Item]:
         """Give what a viewer wants of the newest events."""
-        return [item for item in self._kept if after < item.sequence <= until and viewer.wants(item.subject)]
+        return [item for item in self._stored if after < item.sequence <= until and viewer.wants(item.subject)]
 
     def reaches_back(self, after: int) -> bool:
-        """Whether everything after an event is still kept here."""
-        return bool(self._kept) and self._kept[0].sequence <= after + 1 and after <= self._last
+        """Whether everything after an event is still stored here."""
+        return bool(self._stored) and self._stored[0].sequence <= after + 1 and after <= self._last
 
     async def bounds(self) -> tuple[int, int]:
         """Tell the first and the last sequence of the stream."""
@@ -259,7 +259,7 @@ class Relay:
 
     def _go_on_after(self, sequence: int) -> None:
         """Leave out what can't be given; who looks now resumes, and is told what became of it."""
-        self._kept.clear()
+        self._stored.clear()
         self._last = sequence
         for viewer in self._viewers:
             viewer.drop()
@@ -298,7 +298,7 @@ class Relay:
         if not subject.startswith(EVENT_PREFIX):
             return
         item = Item.of(sequence, subject, payload)
-        self._kept.append(item)
+        self._stored.append(item)
         if subject.startswith(JOB_PREFIX):
             for viewer in self._jobs.get(subject.split(".")[4], ()):
                 viewer.put(item)

@@ -5,7 +5,7 @@ bus that lags, and end too early: an empty one ends the log only if the leader k
 same holds for `done`: only the leader can say that there is none.
 
 A job's row says that it has ended when inventory has stored so; its `done` may leave a moment later. So a
-log is over only when its `done` was found, kept or on the bus. If the row says so and there is none, the
+log is over only when its `done` was found, stored or on the bus. If the row says so and there is none, the
 viewer stays, up to a minute after the end; then it is taken that none will come.
 """
 
@@ -45,7 +45,7 @@ class Opening:
     """Up to where the log is read; live goes on from there."""
     is_over: bool = False
     """Whether nothing follows."""
-    kept: StoredJobLog | None = None
+    stored: StoredJobLog | None = None
     """Where the log is read, if not from the bus."""
     lasts: timedelta | None = None
     """How long it goes on live at most; None is without end."""
@@ -71,8 +71,8 @@ class Replay:
         """
         if viewer.job is None:
             return await self._open_fleet(viewer, after, attached_at)
-        if ended_at is not None and (kept := await self._kept(viewer.job, after)) is not None:
-            return kept
+        if ended_at is not None and (stored := await self._stored(viewer.job, after)) is not None:
+            return stored
         begin = _BEGIN
         if after is not None and await self._is_unknown(viewer, after):
             begin, after = begin + _RESET, None
@@ -87,8 +87,8 @@ class Replay:
 
     async def pages(self, viewer: Viewer, opening: Opening) -> AsyncIterator[list[Item]]:
         """Give what lies between what was seen and what comes live; never an empty page."""
-        if opening.kept is not None:
-            async for told in opening.kept.pages():
+        if opening.stored is not None:
+            async for told in opening.stored.pages():
                 yield [Item.of(each.sequence, each.subject, each.payload) for each in told]
             return
         after, until = opening.after, opening.until
@@ -97,7 +97,7 @@ class Replay:
                 after = page[-1].sequence
                 yield page
         # The newest are here, whatever the stream shows yet.
-        if newest := self._relay.kept(viewer, after=after, until=until):
+        if newest := self._relay.stored(viewer, after=after, until=until):
             yield newest
 
     async def _open_fleet(self, viewer: Viewer, after: int | None, attached_at: int) -> Opening:
@@ -109,15 +109,15 @@ class Replay:
             begin, after = begin + f"id: {attached_at}\n\n".encode(), attached_at
         return Opening(begin=begin, after=after, until=attached_at)
 
-    async def _kept(self, job: str, after: int | None) -> Opening | None:
-        """Open the log of an ended job where it is kept; an id that the bus never gave is unknown."""
+    async def _stored(self, job: str, after: int | None) -> Opening | None:
+        """Open the log of an ended job where it is stored; an id that the bus never gave is unknown."""
         begin = _BEGIN
         if after is not None and not 0 < after <= (await self._relay.bounds())[1]:
             begin, after = begin + _RESET, None
-        kept = await open_job_log(self._bus, job, after=after or 0)
-        if kept is None:
+        stored = await open_job_log(self._bus, job, after=after or 0)
+        if stored is None:
             return None
-        return Opening(begin=begin, after=after or 0, until=sys.maxsize, is_over=True, kept=kept)
+        return Opening(begin=begin, after=after or 0, until=sys.maxsize, is_over=True, stored=stored)
 
     async def _is_unknown(self, viewer: Viewer, after: int) -> bool:
         """Whether the stream can't tell what followed an event."""

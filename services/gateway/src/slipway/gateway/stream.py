@@ -6,7 +6,7 @@ meanwhile. `Last-Event-ID` (header, or `last_event_id` in the query) resumes exa
 twice. An id that the stream does not know any more, or not yet, yields `reset` and the log from its start;
 the fleet has no start, so its viewer goes on from now. How a stream begins is `replay`'s.
 
-The log of a job that has ended is told from where it is kept (`job_logs`), which reaches further back than
+The log of a job that has ended is told from where it is stored (`job_logs`), which reaches further back than
 the bus. A job's stream ends after `done`. Who comes again after that gets 204, which keeps an EventSource
 away.
 

@@ -30,11 +30,11 @@ from slipway.inventory.store.cluster_removal import RemovalStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.configs import ConfigStore
 from slipway.inventory.store.containers import ContainerStore
-from slipway.inventory.store.copying import CopyStore
+from slipway.inventory.store.clone import CopyStore
 from slipway.inventory.store.enqueuer import JobEnqueuer, PlanningEnqueuer
 from slipway.inventory.store.job_logs import JobLogStore
 from slipway.inventory.store.jobs import JobStore
-from slipway.inventory.store.observing import ObservationStore
+from slipway.inventory.store.observations import ObservationStore
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.store.resealing import ResealingStore
 from slipway.inventory.store.retention import RetentionStore
@@ -94,7 +94,7 @@ def register(
         removals=RemovalStore(tables),
         records=Records(bus, JobStore(tables, queue)),
         queue=queue,
-        trail=AuditStore(tables),
+        audit=AuditStore(tables),
         secret_broker=secret_broker,
         looks=looks,
     )

@@ -54,7 +54,7 @@ async def _told(bus: Bus, command: RunJob) -> tuple[str, ...] | None:
         return None
     except SlipwayError as error:
         return (f"it would fail: {error.message}",)
-    fails = [each.message or each.name for each in explained.steps if each.outlook == "fails"]
+    fails = [each.message or each.name for each in explained.steps if each.effect == "fails"]
     return (*(f"it would fail: {words}" for words in fails), *explained.warnings)
 
 

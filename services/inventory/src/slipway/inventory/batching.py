@@ -125,10 +125,10 @@ def shortened(problem: Problem | None) -> Problem | None:
     """Give what a batch repeats of an item's error: a thousand of them must fit into one message."""
     if problem is None:
         return None
-    kept = {name: text for name, text in problem.details.items() if name in {"job", "step", "state"}}
+    stored = {name: text for name, text in problem.details.items() if name in {"job", "step", "state"}}
     words = problem.message
     words = words if len(words) <= MOST_WORDS else f"{words[: MOST_WORDS - 1]}…"
-    return problem.model_copy(update={"message": words, "details": kept, "errors": ()})
+    return problem.model_copy(update={"message": words, "details": stored, "errors": ()})
 
 
 def hash_of(kind: JobKind, args: JobArgs, items: Sequence[PlannedItem]) -> str:

@@ -139,7 +139,7 @@ def refuse_another(before: str | None, now: str | None, accepted: str | None, *,
     raise AnotherCluster(message, errors=[FieldError(field="endpoint", message=message)], identity=now)
 
 
-def kept_secrets(spec: ClusterSpec, known: Collection[str], given: Collection[str]) -> frozenset[str]:
+def stored_secrets(spec: ClusterSpec, known: Collection[str], given: Collection[str]) -> frozenset[str]:
     """Name the known secrets that are still needed beside given ones."""
     gone = {"password"} if spec.token_id is not None else {"token_secret"}
     if _SSH & set(given):

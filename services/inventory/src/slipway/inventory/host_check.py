@@ -10,12 +10,12 @@ from typing import TypeVar
 
 from slipway.contracts.containers import Container
 from slipway.contracts.jobs import JobArgs, Target
-from slipway.contracts.kept import CheckJob, CheckVmid, GetGuard, Guard
+from slipway.contracts.host_state import CheckJob, CheckVmid, GetGuard, Guard
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Unavailable, to_error
 from slipway.contracts.values import JobKind, Lifecycle
 from slipway.inventory import job_rules
-from slipway.inventory.domain.lives import KEEPING
+from slipway.inventory.domain.lives import HOLDING
 from slipway.inventory.domain.specs import VmidTaken
 from slipway.inventory.job_rules import ContainerProtected
 from slipway.inventory.records import Records
@@ -87,7 +87,7 @@ class HostCheck:
 
     async def refuse_impossible(self, container: Container, kind: JobKind, args: JobArgs) -> None:
         """Raise what the host itself has against a job; while it can't be asked, the job finds out."""
-        if not job_rules.looks_at_host(kind, args) or container.lifecycle not in KEEPING:
+        if not job_rules.looks_at_host(kind, args) or container.lifecycle not in HOLDING:
             return
         try:
             check = await self._bus.ask(CheckJob(target=_target(container), kind=kind, args=args))
@@ -130,7 +130,7 @@ class HostCheck:
             for job in await self._store.at_work(cluster, vmid=vmid, hostname=hostname):
                 await self._records.catch_up(job)
             try:
-                gone = await self._gone(cluster, vmid=vmid, hostname=hostname, among=KEEPING)
+                gone = await self._gone(cluster, vmid=vmid, hostname=hostname, among=HOLDING)
                 is_free = vmid is not None and await self._is_free(cluster, vmid)
             except Unavailable:
                 gone, is_free = [], False
@@ -197,7 +197,7 @@ class HostCheck:
         except (HostnameTaken, VmidTaken) as error:
             log.warning("a forgotten container is back", container=target.container, why=error.message)
         else:
-            log.info("a forgotten container is back and kept again", container=target.container)
+            log.info("a forgotten container is back and stored again", container=target.container)
 
     async def _is_free(self, cluster: Id, vmid: int) -> bool:
         return (await self._bus.ask(CheckVmid(cluster=cluster, vmid=vmid))).is_free

@@ -1,8 +1,8 @@
 """Keeps the log of every ended job, while the bus still has it.
 
-Theory of operation. A job that has ended and whose log is not kept is looked for every few seconds. Its
+Theory of operation. A job that has ended and whose log is not stored is looked for every few seconds. Its
 log is read from the bus, and stored as one once `done` is in it. Two replicas may read the same log; one
-of them stores it. A log without an end (`done` was never said, or is too old) is kept as it is after an
+of them stores it. A log without an end (`done` was never said, or is too old) is stored as it is after an
 hour. Nothing is removed from the bus: its own lifetimes do that.
 """
 
@@ -42,11 +42,11 @@ class JobLogArchiver:
             try:
                 await self.keep_all()
             except Unavailable as error:
-                log.warning("logs can't be kept now", reason=error.message, code=error.code)
+                log.warning("logs can't be stored now", reason=error.message, code=error.code)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def keep_all(self) -> None:
-        """Keep each log that has ended. Idempotent: a log that is kept stays as it is."""
+        """Keep each log that has ended. Idempotent: a log that is stored stays as it is."""
         for each in await self._stories.unarchived():
             await self._keep(each)
 

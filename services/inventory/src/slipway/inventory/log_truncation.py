@@ -12,7 +12,7 @@ from slipway.contracts.jobs import JobLog, LogLine
 from slipway.runtime.job_logs import StoredEvent, pack
 
 MOST_BYTES = 64 * 1024 * 1024
-"""Of log events in a kept log, before they are packed: half from its beginning, half from its end."""
+"""Of log events in a stored log, before they are packed: half from its beginning, half from its end."""
 PART_BYTES = 192 * 1024
 """Of events in one part, before they are packed; a part has to fit into one answer of the bus."""
 
@@ -97,6 +97,6 @@ def _is_log(event: StoredEvent) -> bool:
 def _said(event: StoredEvent, left_out: int, most: int) -> StoredEvent:
     """Say in the place of the first event left out how much is missing."""
     log = JobLog.model_validate_json(event.payload)
-    text = f"[slipway: {left_out} bytes of log events are left out here; {most} are kept]"
+    text = f"[slipway: {left_out} bytes of log events are left out here; {most} are stored]"
     said = log.model_copy(update={"lines": (LogLine(stream=log.lines[0].stream, text=text),)})
     return StoredEvent(event.sequence, event.subject, said.model_dump_json().encode())

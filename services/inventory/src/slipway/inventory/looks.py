@@ -1,4 +1,4 @@
-"""What monitor saw last, kept in memory: a value per cluster, from the bus, joined to what is answered.
+"""What monitor saw last, stored in memory: a value per cluster, from the bus, joined to what is answered.
 
 Nothing of it is stored here: after a start it is read from the bus, and until then nothing is claimed. Values
 come at the pace of the polls; one that stays away is itself something that is wrong, and is told.

@@ -11,7 +11,7 @@ from slipway.runtime.logs import get_logger
 
 log = get_logger()
 
-KEYS_KEPT = timedelta(days=1)
+KEYS_STORED = timedelta(days=1)
 """For how long a request under the same Idempotency-Key gets the same answer."""
 _EVERY_SECONDS = 3600.0
 
@@ -40,7 +40,7 @@ class Retention:
             "jobs": await _all_of(self._store.remove_jobs, at - self._jobs),
             "containers": await _all_of(self._store.remove_containers, at - self._jobs),
             "audit": await _all_of(self._store.remove_audit, at - self._audit),
-            "keys": await _all_of(self._store.remove_keys, at - KEYS_KEPT),
+            "keys": await _all_of(self._store.remove_keys, at - KEYS_STORED),
         }
         if any(removed.values()):
             log.info("old rows removed", **removed)

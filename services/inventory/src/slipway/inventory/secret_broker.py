@@ -30,13 +30,13 @@ class SecretBroker:
         """Seal for a row."""
         return self.vault.seal(secret, owner=owner, field=field)
 
-    def move(self, kept: str, *, owner: str, to_owner: str, field: str) -> str:
+    def move(self, stored: str, *, owner: str, to_owner: str, field: str) -> str:
         """Seal what a row keeps for another owner's row."""
-        return self.keep(self.vault.open(kept, owner=owner, field=field), owner=to_owner, field=field)
+        return self.keep(self.vault.open(stored, owner=owner, field=field), owner=to_owner, field=field)
 
-    def pass_on(self, kept: str, *, owner: str, field: str, to: str, to_field: str | None = None) -> Sealed:
+    def pass_on(self, stored: str, *, owner: str, field: str, to: str, to_field: str | None = None) -> Sealed:
         """Seal what a row keeps to another service, under the same owner."""
-        secret = self.vault.open(kept, owner=owner, field=field)
+        secret = self.vault.open(stored, owner=owner, field=field)
         return self.sealer.seal(secret, to=to, owner=owner, field=to_field or field)
 
 

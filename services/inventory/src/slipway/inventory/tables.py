@@ -125,7 +125,7 @@ jobs = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("started_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
-    Column("log_archived_at", DateTime(timezone=True), comment="when its log was kept; null before"),
+    Column("log_archived_at", DateTime(timezone=True), comment="when its log was stored; null before"),
 )
 Index(
     "claim_job",
@@ -151,7 +151,7 @@ Index(
 )
 
 Index(
-    "jobs_copying",
+    "jobs_cloning",
     jobs.c.source_id,
     postgresql_where=text("source_id is not null and state in ('queued', 'running')"),
 )

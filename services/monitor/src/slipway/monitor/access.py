@@ -1,4 +1,4 @@
-"""Clusters as monitor reaches them: access asked from inventory, opened here, kept in memory only.
+"""Clusters as monitor reaches them: access asked from inventory, opened here, stored in memory only.
 
 Access that a host no longer accepts is asked for once more before the error counts: it may have been changed.
 """

@@ -1,6 +1,6 @@
 """Tries a cluster before it is added or reached otherwise: what is there, or which of the inputs is wrong.
 
-Nothing is kept: connections end with the test. A node that is away, or whose host key nobody has confirmed
+Nothing is stored: connections end with the test. A node that is away, or whose host key nobody has confirmed
 yet, is a finding; a login that works on no node is an error.
 """
 

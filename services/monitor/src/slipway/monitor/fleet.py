@@ -51,7 +51,7 @@ class Fleet:
         self._on_changed = on_changed
         self._changed = asyncio.Event()
         self._due: dict[str, asyncio.Event] = {}
-        self._kept: dict[str, tuple[NodeFacts, ...]] = {}
+        self._stored: dict[str, tuple[NodeFacts, ...]] = {}
         """What inventory keeps of the nodes, by cluster."""
         self._outage_log = OutageLog("listing clusters")
 
@@ -96,7 +96,7 @@ class Fleet:
     async def _drop(self, cluster: str) -> None:
         """Leave a cluster; if it is added again all that is seen there is new."""
         await self._clusters.drop(cluster)
-        self._kept.pop(cluster, None)
+        self._stored.pop(cluster, None)
         try:
             await forget_guests(self._bus, cluster)
             await Bucket(self._bus, LOOKS).delete(cluster)
@@ -117,7 +117,7 @@ class Fleet:
             while True:
                 page = await self._bus.ask(ListClusters(limit=100, cursor=cursor))
                 found |= {cluster.id for cluster in page.items}
-                self._kept |= {cluster.id: cluster.nodes for cluster in page.items}
+                self._stored |= {cluster.id: cluster.nodes for cluster in page.items}
                 cursor = page.next
                 if cursor is None:
                     break
@@ -189,7 +189,7 @@ class Fleet:
             look,
             every=settings.facts_interval,
             due=due,
-            kept=lambda: self._kept.get(cluster, ()),
+            stored=lambda: self._stored.get(cluster, ()),
         )
         pulse_every = settings.poll_interval * PULSE_EVERY
         pulse = Pulse(cluster, clusters, look, every=pulse_every, known=nodes.known, tell=nodes.follow)

@@ -98,9 +98,9 @@ class Look:
         known.storages_at, known.facts = storages_at or known.storages_at, found
         self._settle(known)
 
-    def drop_nodes(self, kept: Iterable[str]) -> None:
+    def drop_nodes(self, stored: Iterable[str]) -> None:
         """Forget all nodes but these."""
-        names = set(kept)
+        names = set(stored)
         self._nodes = {name: node for name, node in self._nodes.items() if name in names}
 
     def value(self) -> ClusterLook:

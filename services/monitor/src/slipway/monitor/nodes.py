@@ -38,7 +38,7 @@ class NodeWatch:
         *,
         every: timedelta,
         due: asyncio.Event,
-        kept: Callable[[], Iterable[NodeFacts]],
+        stored: Callable[[], Iterable[NodeFacts]],
     ) -> None:
         """Ask nothing yet.
 
@@ -49,7 +49,7 @@ class NodeWatch:
             look: knows how the nodes are, and is told what of them is not known.
             every: the pause between two looks.
             due: cuts the pause short.
-            kept: gives the facts that inventory keeps, to go on from.
+            stored: gives the facts that inventory keeps, to go on from.
         """
         self._cluster = cluster
         self._bus = bus
@@ -57,7 +57,7 @@ class NodeWatch:
         self._look = look
         self._every = every.total_seconds()
         self._due = due
-        self._kept = kept
+        self._stored = stored
         self._outage_log = outage_log.OutageLog("reading facts", cluster=cluster)
         self._told: dict[str, NodeFacts] = {}
 
@@ -91,7 +91,7 @@ class NodeWatch:
     def known(self) -> set[str]:
         """Name all nodes that Slipway knows of; one that is gone only as long as inventory keeps it."""
         told = {name for name, each in self._told.items() if not _is_gone(each.outage)}
-        return told | {each.node for each in self._kept()}
+        return told | {each.node for each in self._stored()}
 
     async def follow(self, looks: Mapping[str, NodeLook]) -> None:
         """Tell at once how nodes are whose state has changed; their other facts stay."""
@@ -112,7 +112,7 @@ class NodeWatch:
         await self._tell(with_last_known(seen, self._last(seen.node), reading.unanswered))
 
     def _last(self, node: str) -> NodeFacts | None:
-        return self._told.get(node) or next((each for each in self._kept() if each.node == node), None)
+        return self._told.get(node) or next((each for each in self._stored() if each.node == node), None)
 
     async def _tell(self, seen: NodeFacts) -> None:
         look = self._look.nodes.get(seen.node, NodeLook(node=seen.node, is_online=seen.is_online))

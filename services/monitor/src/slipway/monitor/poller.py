@@ -132,13 +132,13 @@ class Poller:
         due = [status for status in missing if self._hidden.get(status.id, now) <= now][:CHECKS]
         answers = await asyncio.gather(*(self._is_free(status.vmid) for status in due))
         free = {status.id: is_free for status, is_free in zip(due, answers, strict=True)}
-        kept = {status.id for status in missing if not free.get(status.id)}
+        stored = {status.id for status in missing if not free.get(status.id)}
         hidden = {guest: now + CHECK_AGAIN_SECONDS for guest, is_free in free.items() if is_free is False}
-        self._hidden = {guest: at for guest, at in (self._hidden | hidden).items() if guest in kept}
+        self._hidden = {guest: at for guest, at in (self._hidden | hidden).items() if guest in stored}
         return replace(
             found,
-            gone=tuple(status for status in found.gone if status.id not in kept),
-            missing={**found.missing, **dict.fromkeys(kept, MISSES_UNTIL_GONE)},
+            gone=tuple(status for status in found.gone if status.id not in stored),
+            missing={**found.missing, **dict.fromkeys(stored, MISSES_UNTIL_GONE)},
         )
 
     async def _is_free(self, vmid: int) -> bool | None:

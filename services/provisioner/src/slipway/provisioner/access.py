@@ -1,4 +1,4 @@
-"""How clusters are reached: asked from inventory when needed, kept in memory, asked again when refused."""
+"""How clusters are reached: asked from inventory when needed, stored in memory, asked again when refused."""
 
 from nats.aio.msg import Msg
 

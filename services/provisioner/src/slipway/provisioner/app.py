@@ -1,10 +1,10 @@
 """Assembles the provisioner: the only module that knows all the others."""
 
 from slipway.contracts.jobs import CancelJob, RunJob
-from slipway.contracts.kept import CheckJob, CheckVmid, GetGuard, ListBackups, ListSnapshots
+from slipway.contracts.host_state import CheckJob, CheckVmid, GetGuard, ListBackups, ListSnapshots
 from slipway.contracts.plans import ExplainRun
 from slipway.provisioner.access import Access
-from slipway.provisioner.explaining import Explainer
+from slipway.provisioner.dry_run import Explainer
 from slipway.provisioner.listing import Listing
 from slipway.provisioner.runs import Runs
 from slipway.provisioner.settings import ProvisionerSettings

@@ -268,7 +268,7 @@ class Execution:
         except _OURS_NO_MORE:
             raise
         except SlipwayError as error:
-            log.warning("the policy could not be kept", step=step.name, code=error.code, why=error.message)
+            log.warning("the policy could not be stored", step=step.name, code=error.code, why=error.message)
             await steps.fail(self._journal, f"{step.name} could not be done: {error.message}")
             return False
         await steps.finish(self._journal, step, result)

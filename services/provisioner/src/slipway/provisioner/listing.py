@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from slipway.contracts.kept import (
+from slipway.contracts.host_state import (
     Backup,
     Backups,
     CheckJob,
@@ -28,7 +28,7 @@ from slipway.provisioner.phases.ownership import NotOurs
 from slipway.provisioner.phases.snapshots import SnapshotExists, refuse_taken
 from slipway.proxmox.errors import AccessRefused, ContainerMissing, NodeUnreachable
 from slipway.proxmox.hosts import Cluster
-from slipway.proxmox.kept_answers import Volume
+from slipway.proxmox.storage_answers import Volume
 from slipway.runtime.call import Call
 
 SLACK_SECONDS = 1.0
@@ -37,7 +37,7 @@ _LONG_AGO = datetime.fromtimestamp(0, tz=UTC)
 
 
 class Listing:
-    """Lists what is kept."""
+    """Lists what is stored."""
 
     def __init__(self, access: Access) -> None:
         self._access = access

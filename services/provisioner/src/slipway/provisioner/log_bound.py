@@ -1,4 +1,4 @@
-"""How much of a job's log is kept, and what is said of the rest. Pure: it is told sizes and reads no clock.
+"""How much of a job's log is stored, and what is said of the rest. Pure: it is told sizes and reads no clock.
 
 A step may use three quarters of what its job's bound leaves, so that every later step has room too. Of a
 script's output the guest itself keeps beginning and end within a part of that (`guest_bytes`); what is

@@ -9,7 +9,7 @@ last offset that was stored, so a gap would never be filled. What is left out on
 a log that is too long, or while the bus is almost full, lines are dropped, and a line says how much
 (`log_bound`). So logs give way first, and never end a job.
 
-A cancel meets nothing half done: a write that has begun is waited for (`unbroken`).
+A cancel meets nothing half done: a write that has begun is waited for (`finish_despite_cancel`).
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from slipway.runtime.redaction import clean
 LAST_LINES = 60
 FLUSH_BYTES = 16 * 1024
 """Of lines as they are stored: an empty one costs too, and a message has a largest size."""
-LONGEST_KEPT = 400
+LONGEST_STORED = 400
 """Characters of a line that a failure shows."""
 LONGEST_PART = 64 * 1024
 """Characters of one part of a line."""
@@ -43,7 +43,7 @@ Stream = Literal["stdout", "stderr", "task"]
 ResultT = TypeVar("ResultT")
 
 
-async def unbroken(act: Coroutine[Any, Any, ResultT]) -> ResultT:
+async def finish_despite_cancel(act: Coroutine[Any, Any, ResultT]) -> ResultT:
     """Do something to its end, also if we are cancelled meanwhile: the cancel takes effect after it."""
     doing = asyncio.create_task(act)
     is_cancelled = False
@@ -87,7 +87,7 @@ class RunJournal:
 
     async def commit(self, *events: Event, **changes: Any) -> None:
         """Write the record with these changes and the events they cause."""
-        await unbroken(self._commit(events, changes))
+        await finish_despite_cancel(self._commit(events, changes))
         self.on_record_changed(self.record)
 
     async def look(self) -> None:
@@ -97,7 +97,7 @@ class RunJournal:
             self.on_record_changed(found[0])
 
     async def earlier(self, job: str) -> RunRecord | None:
-        """Give the record of an earlier job: what a retry may have to know; None if it is kept no more."""
+        """Give the record of an earlier job: what a retry may have to know; None if it is stored no more."""
         found = await self._runs.load(job)
         return found[0] if found else None
 
@@ -117,7 +117,7 @@ class RunJournal:
 
     async def publish(self, event: Event, message_id: str) -> int:
         """Store one event, fenced by the record; raises `ClaimLost` if the run has a newer owner."""
-        return await unbroken(self._publish(event, message_id))
+        return await finish_despite_cancel(self._publish(event, message_id))
 
     async def last_log(self) -> JobLog | None:
         """Give the last log message of the job that was stored, whoever wrote it."""
@@ -144,13 +144,13 @@ class RunJournal:
 class Log:
     """The lines of one step: buffered, masked, bounded, told."""
 
-    def __init__(self, journal: RunJournal, heading: JobLog) -> None:
-        self.bound = LogBound(journal.limits, heading.logged_bytes)
+    def __init__(self, journal: RunJournal, log_context: JobLog) -> None:
+        self.bound = LogBound(journal.limits, log_context.logged_bytes)
         self._journal = journal
-        self._heading = heading
+        self._log_context = log_context
         self._lines: list[LogLine] = []
         self._size = 0
-        self._offset = heading.offset
+        self._offset = log_context.offset
         self._turn = asyncio.Lock()
         self._next_at = 0.0
         self._broke: SlipwayError | None = None
@@ -167,7 +167,7 @@ class Log:
             SlipwayError: if an earlier line could not be stored; this one is not either.
         """
         masked = str(clean(text))
-        self._journal.last_lines.append(masked[:LONGEST_KEPT])
+        self._journal.last_lines.append(masked[:LONGEST_STORED])
         why = self.bound.why_full(self._size) or (None if self._journal.has_room else BUS_FULL)
         if why is not None:
             self.bound.omit(len(masked) + 1, why, at_seconds=_seconds())
@@ -178,7 +178,7 @@ class Log:
             raise self._broke
 
     async def flush(self) -> None:
-        """Tell what waits; raises what kept an earlier line from being stored."""
+        """Tell what waits; raises what stored an earlier line from being stored."""
         await self._send("")
         if self.bound.is_notice_due(_seconds()):
             await self._say_omitted(is_over=False)
@@ -208,7 +208,7 @@ class Log:
 
     async def _say_omitted(self, *, is_over: bool) -> None:
         """Say how much is left out; it counts as logged, but is told beyond the bound."""
-        stream = self._heading.lines[-1].stream if self._heading.lines else "stdout"
+        stream = self._log_context.lines[-1].stream if self._log_context.lines else "stdout"
         self._take(LogLine(stream=stream, text=self.bound.notice(is_over=is_over)))
         await self._send(f":omitted:{self.bound.omitted_bytes}")
 
@@ -224,7 +224,7 @@ class Log:
             self._lines, self._size = [], 0
             self.bound.count(size)
             counted = {"offset": offset, "logged_bytes": self.bound.logged_bytes}
-            message = self._heading.model_copy(update={"lines": lines, **counted})
+            message = self._log_context.model_copy(update={"lines": lines, **counted})
             self._next_at = _seconds() + self.bound.pause_seconds(size)
             try:
                 await self._journal.publish(message, f"{message.id}:{message.step}:{offset}{part}")
@@ -239,12 +239,12 @@ class Log:
 
 
 @asynccontextmanager
-async def logging(journal: RunJournal, heading: JobLog) -> AsyncIterator[Log]:
+async def logging(journal: RunJournal, log_context: JobLog) -> AsyncIterator[Log]:
     """Open the log of a step; what waits is told every quarter of a second, and at the end.
 
     Also at a bad end: the last lines before an error are those that say why.
     """
-    log = Log(journal, heading)
+    log = Log(journal, log_context)
     is_over = asyncio.Event()
 
     async def keep_telling() -> None:

@@ -3,7 +3,7 @@
 Theory of operation. A delivery of a run command is an order to become the run's owner. Steps that the record
 calls finished are not done again; the one that was begun is gone into again, and looks before it acts. What
 can't be done now (a node that is away) is tried again here, with a growing pause, until the retry budget is used up;
-nobody else retries it. What fails ends the job: the error is written first, then the policy is kept (stop or
+nobody else retries it. What fails ends the job: the error is written first, then the policy is stored (stop or
 destroy), then the terminal record and `done` leave as one.
 
 Who can't go on because the bus is full or away, or because this process is told to stop, gives the run up and

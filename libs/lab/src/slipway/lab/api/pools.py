@@ -54,20 +54,20 @@ def create(call: Call) -> None:
 
 def change(call: Call) -> None:
     """Add members, or remove them."""
-    kept, poolid = call.machine.pools, call.given["poolid"]
+    stored, poolid = call.machine.pools, call.given["poolid"]
     removes = call.flag("delete")
-    if poolid not in kept:
+    if poolid not in stored:
         raise Refused(f"update pools failed: pool '{poolid}' does not exist")
     for word in _words(call, "vms"):
         vmid = int(word)
         if removes:
-            kept.forget_guest(vmid)
-        elif (there := kept.of_guest(vmid)) in (None, poolid) or call.flag("allow-move"):
-            kept.add_guest(poolid, vmid)
+            stored.forget_guest(vmid)
+        elif (there := stored.of_guest(vmid)) in (None, poolid) or call.flag("allow-move"):
+            stored.add_guest(poolid, vmid)
         else:
             raise Refused(f"update pools failed: VM {vmid} belongs already to pool '{there}'")
     storages = _words(call, "storage")
-    kept.change(poolid, comment=call.given.get("comment"), storages=storages, removes=removes)
+    stored.change(poolid, comment=call.given.get("comment"), storages=storages, removes=removes)
 
 
 def remove(call: Call) -> None:

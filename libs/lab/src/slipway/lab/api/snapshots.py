@@ -1,4 +1,4 @@
-"""`/nodes/{node}/lxc/{vmid}/snapshot` and `feature`: what was, and whether it can be kept."""
+"""`/nodes/{node}/lxc/{vmid}/snapshot` and `feature`: what was, and whether it can be stored."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def listed(call: Call) -> list[Row]:
     rows: list[Row] = [
         {"name": name, "snaptime": one["snaptime"], "description": one["description"]}
         | ({"parent": one["parent"]} if one["parent"] else {})
-        for name, one in snapshots.kept(call.machine, call.vmid).items()
+        for name, one in snapshots.stored(call.machine, call.vmid).items()
     ]
     now: Row = {
         "name": "current",
@@ -31,7 +31,7 @@ def show(call: Call) -> Row:
     """Show what one remembers."""
     machine, name = call.machine, call.given["snapname"]
     config = snapshots.config_of(machine, call.vmid, name)
-    found = snapshots.kept(machine, call.vmid)[name]
+    found = snapshots.stored(machine, call.vmid)[name]
     beside: Row = {"snaptime": found["snaptime"]} | ({"parent": found["parent"]} if found["parent"] else {})
     return shown(config, machine.configs.digest(call.vmid)) | beside
 

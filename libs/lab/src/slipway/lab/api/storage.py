@@ -68,8 +68,8 @@ def _status(call: Call, storage: Storage) -> Row:
 
 def content(call: Call) -> list[Row]:
     """List disks, templates and backups on a storage."""
-    kept = call.machine.storages
-    storage = kept.get(call.given["storage"])
+    stored = call.machine.storages
+    storage = stored.get(call.given["storage"])
     rows: list[Row] = [
         {
             "volid": one.volid,
@@ -81,7 +81,7 @@ def content(call: Call) -> list[Row]:
             "vmid": one.vmid,
             "parent": None,
         }
-        for one in kept.volumes(storage.name)
+        for one in stored.volumes(storage.name)
     ]
     if "vztmpl" in storage.content:
         rows += [
@@ -92,7 +92,7 @@ def content(call: Call) -> list[Row]:
                 "size": path.stat().st_size,
                 "ctime": int(path.stat().st_mtime),
             }
-            for volid, path in kept.templates().items()
+            for volid, path in stored.templates().items()
         ]
     if "backup" in storage.content:
         rows += [

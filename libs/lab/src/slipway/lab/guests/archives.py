@@ -14,7 +14,7 @@ from slipway.lab.guests.protocol import GuestError
 SECONDS = 300.0
 CHANGED_MEANWHILE = 1
 """What tar ends with when a running guest wrote to a file while it was read."""
-KEEPING = ("--numeric-owner", "--xattrs", "--xattrs-include=*", "--warning=no-file-ignored")
+HOLDING = ("--numeric-owner", "--xattrs", "--xattrs-include=*", "--warning=no-file-ignored")
 
 
 async def pack(folder: Path, names: Sequence[str], archive: Path) -> None:
@@ -22,7 +22,7 @@ async def pack(folder: Path, names: Sequence[str], archive: Path) -> None:
     draft = archive.with_name(f".{archive.name}.draft")
     draft.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        await _tar(["-C", str(folder), *KEEPING, "-cf", str(draft), *names], also=CHANGED_MEANWHILE)
+        await _tar(["-C", str(folder), *HOLDING, "-cf", str(draft), *names], also=CHANGED_MEANWHILE)
         draft.replace(archive)
     finally:
         draft.unlink(missing_ok=True)
@@ -30,7 +30,7 @@ async def pack(folder: Path, names: Sequence[str], archive: Path) -> None:
 
 async def unpack(archive: Path, folder: Path) -> None:
     """Unpack an archive into a folder that exists."""
-    await _tar(["-C", str(folder), *KEEPING, "-xpf", str(archive)])
+    await _tar(["-C", str(folder), *HOLDING, "-xpf", str(archive)])
 
 
 async def _tar(words: Sequence[str], *, also: int = 0) -> None:

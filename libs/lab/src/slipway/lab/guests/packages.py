@@ -52,7 +52,7 @@ class Debian:
             reason = (
                 (name in manual and "it was installed by hand since")
                 or self._running(files)
-                or self._kept_data(name)
+                or self._stored_data(name)
                 or (units is not None and await _switched_on(files, units))
             )
             if reason:
@@ -100,7 +100,7 @@ class Debian:
                 return f"process {process.name} uses {min(found)}"
         return ""
 
-    def _kept_data(self, name: str) -> str:
+    def _stored_data(self, name: str) -> str:
         place = (_DATA if self.data is None else self.data).get(name)
         found = sorted(place.glob("*/config")) if place is not None else []
         return f"there are containers in {place}" if found else ""

@@ -1,6 +1,6 @@
 """What real containers need of this machine: told before, done, recorded, and undone.
 
-Everything that outlives a lab is changed here and nowhere else, and its former state is kept in
+Everything that outlives a lab is changed here and nowhere else, and its former state is stored in
 `changes.json`: packages, `/etc/subuid` and `/etc/subgid`, kernel settings, the cache. `undo` takes back
 what stands there, but for what something else uses by now, and says what it keeps. What a running lab sets
 up (bridge, NAT, mounts) is the backend's to remove.
@@ -117,15 +117,15 @@ async def undo(on_line: Callable[[str], None]) -> None:
     for data in cleanup.traces():
         await cleanup.after_death(data)
     with _changes() as changes:
-        kept = await _purge(changes, on_line)
+        stored = await _purge(changes, on_line)
         changes.packages, changes.units = [], None
-        users = "what is kept" if kept else _other_bridges()
+        users = "what is stored" if stored else _other_bridges()
         for name, value in changes.settings.items():
             on_line(_take_back(name, value, users))
         changes.settings = {}
         for path, line in changes.id_lines.items():
-            if kept:
-                on_line(f"kept {line} in {path}: what is kept may use it")
+            if stored:
+                on_line(f"stored {line} in {path}: what is stored may use it")
                 continue
             _remove_line(Path(path), line)
             on_line(f"removed {line} from {path}")
@@ -169,12 +169,12 @@ async def _purge(changes: Changes, on_line: Callable[[str], None]) -> Collection
     """Purge what came and nothing else uses by now; give what stays, each was told with its user."""
     debian = Debian()
     there = await debian.installed() & set(changes.packages)
-    kept = await debian.used(there, changes.units)
-    for name, why in sorted(kept.items()):
-        on_line(f"kept {name}: {why}")
-    if unused := sorted(there - set(kept)):
+    stored = await debian.used(there, changes.units)
+    for name, why in sorted(stored.items()):
+        on_line(f"stored {name}: {why}")
+    if unused := sorted(there - set(stored)):
         await commands.stream(["apt-get", "purge", "-y", *unused], on_line, timeout_seconds=APT_SECONDS)
-    return kept
+    return stored
 
 
 def _setting(name: str) -> Path:
@@ -186,8 +186,8 @@ def _read(name: str) -> str:
 
 
 def _remove_line(path: Path, line: str) -> None:
-    kept = [other for other in path.read_text().splitlines() if other != line]
-    path.write_text("".join(f"{other}\n" for other in kept))
+    stored = [other for other in path.read_text().splitlines() if other != line]
+    path.write_text("".join(f"{other}\n" for other in stored))
 
 
 def _tell(line: str) -> None:

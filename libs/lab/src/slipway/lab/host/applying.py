@@ -100,8 +100,8 @@ class Draft:
 
     def _is_used(self, volid: str) -> bool:
         waiting = {key: value for key, value in self.pending.items() if value is not None}
-        kept = (one["config"] for one in snapshots.kept(self.machine, self.vmid).values())
-        places = (self.config, waiting, *kept)
+        stored = (one["config"] for one in snapshots.stored(self.machine, self.vmid).values())
+        places = (self.config, waiting, *stored)
         return any(part["volume"] == volid for one in places for part in options.volumes(one).values())
 
 

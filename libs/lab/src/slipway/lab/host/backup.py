@@ -149,8 +149,8 @@ class Backup:
         size = dump.archive.stat().st_size
         work.log(f"INFO: Total bytes written: {size} ({size >> 20}MiB, 324MiB/s)")
         work.log(f"INFO: archive file size: {max(1, size >> 20)}MB")
-        kept = {key: value for key, value in config.items() if key not in ("lock", "parent")}
-        dumps.finish(dump, kept, template)
+        stored = {key: value for key, value in config.items() if key not in ("lock", "parent")}
+        dumps.finish(dump, stored, template)
         if notes := self.given.get("notes-template"):
             work.log("INFO: adding notes to backup")
             dumps.update(dump, notes=dumps.expand(notes, self.machine, vmid, config))

@@ -104,7 +104,7 @@ async def make_template(machine: Machine, actor: Actor, vmid: int) -> None:
     async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
         config = machine.configs.get(vmid)
         check_lock(config)
-        if snapshots.kept(machine, vmid):
+        if snapshots.stored(machine, vmid):
             raise Refused("unable to create template, because CT contains snapshots")
         if config.get("template") == "1":
             raise Refused("you can't convert a template to a template")

@@ -39,9 +39,9 @@ class Configs:
     def load(self) -> None:
         """Take over what a predecessor left."""
         for path in self._folder.glob("[0-9]*.json"):
-            kept = records.read_json(path)
-            self._pending[int(path.stem)] = kept.pop("pending", {})
-            self._configs[int(path.stem)] = kept
+            stored = records.read_json(path)
+            self._pending[int(path.stem)] = stored.pop("pending", {})
+            self._configs[int(path.stem)] = stored
 
     def __contains__(self, vmid: int) -> bool:
         return vmid in self._configs

@@ -27,7 +27,7 @@ UNPACK = (
     "'--xattrs-include=security.capability' '--warning=no-file-ignored' '--warning=no-xattr-write' "
     "-C /var/lib/lxc/{vmid}/rootfs --skip-old-files --anchored --exclude './dev/*''"
 )
-NOT_KEPT = frozenset(
+NOT_STORED = frozenset(
     [
         "node",
         "vmid",
@@ -85,8 +85,8 @@ def _check(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str]) 
     is_unprivileged = given.get("unprivileged", "1") == "1"
     if not is_unprivileged:
         actor.require("/", "Sys.Modify")
-    kept = {key: value for key, value in given.items() if key not in NOT_KEPT or key == "rootfs"}
-    rights.check_options(actor, vmid, kept, is_unprivileged=is_unprivileged)
+    stored = {key: value for key, value in given.items() if key not in NOT_STORED or key == "rootfs"}
+    rights.check_options(actor, vmid, stored, is_unprivileged=is_unprivileged)
     template = given["ostemplate"]
     check_template_volume(machine.storages, template, is_root=actor.is_root)
     if ":" in template:
@@ -192,7 +192,7 @@ async def _build(machine: Machine, vmid: int, given: Mapping[str, str], work: Wo
 
 
 def _config(vmid: int, given: Mapping[str, str], template: Path) -> Config:
-    config = {key: options.stored(key, value) for key, value in given.items() if key not in NOT_KEPT}
+    config = {key: options.stored(key, value) for key, value in given.items() if key not in NOT_STORED}
     config.setdefault("arch", "amd64")
     config.setdefault("hostname", f"CT{vmid}")
     config.setdefault("memory", "512")

@@ -179,7 +179,7 @@ class _Move:
             if volid.startswith("/") or self.source.storages.is_shared(volid.partition(":")[0]):
                 continue
             self.tell(f"found local volume '{volid}' (in current VM config)")
-            if snapshots.kept(self.source, self.vmid):
+            if snapshots.stored(self.source, self.vmid):
                 self.tell(f"can't migrate local volume '{volid}': non-migratable snapshot exists")
                 raise Refused("can't migrate CT - check log")
             moved[key] = options.stored_volume(key, part | {"volume": self._copied(volid)})

@@ -105,10 +105,10 @@ class Observer:
 
     def _remember(self, vmid: int, row: Row) -> None:
         points = self._history.setdefault(vmid, {})
-        kept = {key: row[key] for key in RRD_KEYS} | {"maxcpu": row["cpus"]}
+        stored = {key: row[key] for key in RRD_KEYS} | {"maxcpu": row["cpus"]}
         if row["status"] == "stopped":
-            kept = {key: row[key] for key in ("disk", "maxdisk", "maxmem")} | {"maxcpu": row["cpus"]}
-        points[int(self._machine.now()) // 60 * 60] = kept
+            stored = {key: row[key] for key in ("disk", "maxdisk", "maxmem")} | {"maxcpu": row["cpus"]}
+        points[int(self._machine.now()) // 60 * 60] = stored
         while len(points) > RRD_POINTS:
             del points[next(iter(points))]
 

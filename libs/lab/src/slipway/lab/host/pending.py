@@ -18,7 +18,7 @@ AT_ONCE = frozenset(
 """Taken by a running container without its knowing."""
 HOT = re.compile(r"memory|swap|cpulimit|cpuunits|net\d+|mp\d+|dev\d+")
 HOT_REMOVAL = re.compile(r"swap|cpulimit|cpuunits|net\d|unused\d+")
-KEPT_WHEN_THERE = re.compile(r"(mp|dev)\d+")
+STORED_WHEN_THERE = re.compile(r"(mp|dev)\d+")
 """Added to a running container, but never exchanged in it."""
 
 Row = dict[str, str | int]
@@ -30,7 +30,7 @@ def is_hot(key: str, config: Mapping[str, str], *, is_removal: bool) -> bool:
         return True
     if is_removal:
         return HOT_REMOVAL.fullmatch(key) is not None
-    return HOT.fullmatch(key) is not None and not (KEPT_WHEN_THERE.fullmatch(key) and key in config)
+    return HOT.fullmatch(key) is not None and not (STORED_WHEN_THERE.fullmatch(key) and key in config)
 
 
 def cleaned(config: Mapping[str, str], pending: Pending) -> dict[str, str | None]:

@@ -23,7 +23,7 @@ class Pool:
 
 
 class Pools:
-    """All pools of the cluster, kept in a file."""
+    """All pools of the cluster, stored in a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -79,8 +79,8 @@ class Pools:
         """Change the comment, and add or remove storages."""
         pool = self.get(poolid)
         pool.comment = pool.comment if comment is None else comment
-        kept = [one for one in pool.storages if one not in storages]
-        pool.storages = kept if removes else sorted({*kept, *storages})
+        stored = [one for one in pool.storages if one not in storages]
+        pool.storages = stored if removes else sorted({*stored, *storages})
         self._save()
 
     def _save(self) -> None:

@@ -52,8 +52,8 @@ def _check(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str], 
     may = actor.may(f"/vms/{vmid}", "VM.Allocate") or (replaces and actor.may(f"/vms/{vmid}", "VM.Backup"))
     if not may:
         raise not_permitted()
-    kept = {key: value for key, value in given.items() if key not in create.NOT_KEPT or key == "rootfs"}
-    rights.check_options(actor, vmid, kept, is_unprivileged=given.get("unprivileged") == "1")
+    stored = {key: value for key, value in given.items() if key not in create.NOT_STORED or key == "rootfs"}
+    rights.check_options(actor, vmid, stored, is_unprivileged=given.get("unprivileged") == "1")
     _check_volume(machine, actor, vmid, given["ostemplate"])
     create.check_storages(machine, actor, given)
 
@@ -141,11 +141,11 @@ class _Restoring:
             raise Refused("ERROR: archive contains no configuration file")
         return dump
 
-    def _config(self, kept: Mapping[str, str]) -> Config:
-        config = dict(kept)
-        given = {key: value for key, value in self.given.items() if key not in create.NOT_KEPT}
-        wanted = given.pop("unprivileged", kept.get("unprivileged", "0"))
-        if wanted != kept.get("unprivileged", "0"):
+    def _config(self, stored: Mapping[str, str]) -> Config:
+        config = dict(stored)
+        given = {key: value for key, value in self.given.items() if key not in create.NOT_STORED}
+        wanted = given.pop("unprivileged", stored.get("unprivileged", "0"))
+        if wanted != stored.get("unprivileged", "0"):
             raise Refused("the lab restores a container only as privileged as it was")
         was_unprivileged = self.before is None or self.before.get("unprivileged") == "1"
         if was_unprivileged and wanted != "1" and not self.actor.may("/", "Sys.Modify"):

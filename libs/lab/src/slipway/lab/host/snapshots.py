@@ -21,13 +21,13 @@ from slipway.lab.host.storages import Volume
 from slipway.lab.host.tasks import Work
 from slipway.lab.problems import Refused
 
-Kept = dict[str, Any]
+Stored = dict[str, Any]
 RESERVED = ("current", "vzdump")
 PRESENT_ONLY = ("description", "lock")
 Body = Callable[[Work], Awaitable[None]]
 
 
-def kept(machine: Machine, vmid: int) -> dict[str, Kept]:
+def stored(machine: Machine, vmid: int) -> dict[str, Stored]:
     """Give a container's snapshots: `config`, `description`, `snaptime`, `parent` by name."""
     return records.read_json(folder(machine, vmid) / "snapshots.json") or {}
 
@@ -43,7 +43,7 @@ def describe(machine: Machine, vmid: int, name: str, description: str) -> None:
     """Give a snapshot another description."""
     check_lock(machine.configs.get(vmid))
     found = _find(machine, vmid, name) | {"description": options.stored("description", description)}
-    _write(machine, vmid, kept(machine, vmid) | {name: found})
+    _write(machine, vmid, stored(machine, vmid) | {name: found})
 
 
 def disk_of(machine: Machine, vmid: int, name: str) -> Path:
@@ -69,7 +69,7 @@ def making(machine: Machine, vmid: int, name: str, description: str) -> Body:
         async with locks.holding(machine, vmid, "snapshot", work) as config:
             if config.get("template") == "1":
                 raise Refused("you can't take a snapshot if it's a template")
-            if name in kept(machine, vmid):
+            if name in stored(machine, vmid):
                 raise Refused(f"snapshot name '{name}' already used")
             if not possible(machine, config):
                 raise Refused("snapshot feature is not available")
@@ -78,13 +78,13 @@ def making(machine: Machine, vmid: int, name: str, description: str) -> Body:
             await machine.guests.save(vmid, disk_of(machine, vmid, name))
             _log(machine, vmid, f'snap_{{}}_{name}" created.', work)
             remembered = {key: value for key, value in config.items() if key not in PRESENT_ONLY}
-            snapshot: Kept = {
+            snapshot: Stored = {
                 "config": remembered,
                 "description": options.stored("description", description) if description else "",
                 "snaptime": int(machine.now()),
                 "parent": config.get("parent"),
             }
-            _write(machine, vmid, kept(machine, vmid) | {name: snapshot})
+            _write(machine, vmid, stored(machine, vmid) | {name: snapshot})
             await _change(machine, vmid, config | {"parent": name, "lock": "snapshot"})
 
     return body
@@ -98,7 +98,7 @@ def removing(machine: Machine, vmid: int, name: str) -> Body:
             gone = _find(machine, vmid, name)
             await machine.faults.at_task("middle", work)
             _log(machine, vmid, f'snap_{{}}_{name}" successfully removed.', work)
-            others = {other: one for other, one in kept(machine, vmid).items() if other != name}
+            others = {other: one for other, one in stored(machine, vmid).items() if other != name}
             for one in others.values():
                 one["parent"] = gone["parent"] if one["parent"] == name else one["parent"]
             _write(machine, vmid, others)
@@ -147,9 +147,9 @@ async def _change(machine: Machine, vmid: int, config: Config, pending: Pending 
         machine.configs.put(vmid, config, pending)
 
 
-def _find(machine: Machine, vmid: int, name: str) -> Kept:
+def _find(machine: Machine, vmid: int, name: str) -> Stored:
     machine.configs.get(vmid)
-    found = kept(machine, vmid).get(name)
+    found = stored(machine, vmid).get(name)
     if found is None:
         raise Refused(f"snapshot '{name}' does not exist")
     return found
@@ -161,7 +161,7 @@ def _log(machine: Machine, vmid: int, what: str, work: Work) -> None:
         work.log(f'  Logical volume "{what.format(volume.volid.partition(":")[2])}')
 
 
-def _write(machine: Machine, vmid: int, snapshots: Mapping[str, Kept]) -> None:
+def _write(machine: Machine, vmid: int, snapshots: Mapping[str, Stored]) -> None:
     records.write_json(folder(machine, vmid) / "snapshots.json", snapshots)
 
 

@@ -1,6 +1,6 @@
 """Storages, the volumes on them and the OS templates.
 
-Volumes outlive containers when a worker is killed: they are kept in a file of their own, and those on shared
+Volumes outlive containers when a worker is killed: they are stored in a file of their own, and those on shared
 storages in one file for all nodes of the cluster. Templates are those that the guests' backend offers and
 those that were downloaded; both are shown as `local:vztmpl/...`.
 """
@@ -92,11 +92,11 @@ def of_cluster(nodes: Sequence[str]) -> tuple[Storage, ...]:
 
 
 class Volumes(dict[str, Volume]):
-    """Disks by name, kept in a file."""
+    """Disks by name, stored in a file."""
 
     def __init__(self, path: Path) -> None:
-        kept = records.read_json(path) or ()
-        super().__init__((one["volid"], Volume(**one)) for one in kept)
+        stored = records.read_json(path) or ()
+        super().__init__((one["volid"], Volume(**one)) for one in stored)
         self._path = path
 
     def save(self) -> None:
@@ -173,9 +173,9 @@ class Storages:
 
     def allocate(self, name: str, vmid: int, size_kib: int) -> Volume:
         """Make a disk. Thin and sparse storages take any size; one without a size is a plain folder."""
-        kept, number = self._kept(name), 0
+        stored, number = self._stored(name), 0
         kind = "subvol" if size_kib == 0 else "raw"
-        while (volid := self._volid(name, vmid, number, kind)) in kept:
+        while (volid := self._volid(name, vmid, number, kind)) in stored:
             number += 1
         if kind == "subvol" and self._configured[name].type not in FOLDERS:
             raise Refused(
@@ -185,14 +185,14 @@ class Storages:
         groups.check(self._configured[name].type, self._free(name), volid, size_kib)
         ctime = int(self._condition.now())
         volume = Volume(volid=volid, vmid=vmid, size_kib=size_kib, ctime=ctime, format=kind)
-        kept[volid] = volume
-        kept.save()
+        stored[volid] = volume
+        stored.save()
         return volume
 
     def find(self, volid: str) -> Volume | None:
         """Look a disk up."""
         name = volid.partition(":")[0]
-        return self._kept(name).get(volid) if name in self._configured else None
+        return self._stored(name).get(volid) if name in self._configured else None
 
     def volume(self, volid: str) -> Volume:
         """Look a disk up that must be there."""
@@ -212,17 +212,17 @@ class Storages:
     def resize(self, volid: str, size_kib: int) -> None:
         """Give a disk another size."""
         name = volid.partition(":")[0]
-        kept = self._kept(name)
-        has_kib = kept[volid].size_kib
+        stored = self._stored(name)
+        has_kib = stored[volid].size_kib
         groups.check(self._configured[name].type, self._free(name), volid, size_kib, has_kib)
-        kept[volid] = replace(kept[volid], size_kib=size_kib)
-        kept.save()
+        stored[volid] = replace(stored[volid], size_kib=size_kib)
+        stored.save()
 
     def rename(self, volid: str, name: str) -> None:
         """Give a disk another name on its storage."""
-        kept = self._kept(volid.partition(":")[0])
-        kept[name] = replace(kept.pop(volid), volid=name)
-        kept.save()
+        stored = self._stored(volid.partition(":")[0])
+        stored[name] = replace(stored.pop(volid), volid=name)
+        stored.save()
 
     def free(self, vmid: int) -> list[Volume]:
         """Remove all disks of a container, also those on shared storages."""
@@ -233,17 +233,17 @@ class Storages:
 
     def remove(self, volid: str) -> None:
         """Remove a disk."""
-        kept = self._kept(volid.partition(":")[0])
-        del kept[volid]
-        kept.save()
+        stored = self._stored(volid.partition(":")[0])
+        del stored[volid]
+        stored.save()
 
     def volumes(self, name: str) -> list[Volume]:
         """List the disks on a storage."""
-        return [one for one in self._kept(name).values() if one.volid.startswith(f"{name}:")]
+        return [one for one in self._stored(name).values() if one.volid.startswith(f"{name}:")]
 
     def volumes_of(self, vmid: int) -> list[Volume]:
         """List a container's disks."""
-        return [one for kept in (self._own, self._shared) for one in kept.values() if one.vmid == vmid]
+        return [one for stored in (self._own, self._shared) for one in stored.values() if one.vmid == vmid]
 
     def templates(self) -> dict[str, Path]:
         """List the OS templates: archive by volume name."""
@@ -271,7 +271,7 @@ class Storages:
         storage = self._configured[name]
         return storage.total_bytes - self.used_bytes(storage)
 
-    def _kept(self, name: str) -> Volumes:
+    def _stored(self, name: str) -> Volumes:
         return self._shared if self._configured[name].is_shared else self._own
 
     def _volid(self, name: str, vmid: int, number: int, kind: str) -> str:

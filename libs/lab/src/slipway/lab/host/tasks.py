@@ -21,7 +21,7 @@ from slipway.lab.host.upids import Upid
 from slipway.lab.problems import Refused, bad_parameters
 
 LOST = "unexpected status"
-KEPT_TASKS = 1000
+STORED_TASKS = 1000
 
 
 class Interrupted(Exception):
@@ -76,14 +76,14 @@ class Tasks:
     def load(self) -> None:
         """Take over what a predecessor left."""
         for path in sorted(self._folder.glob("*.json")):
-            kept = records.read_json(path)
-            upid = upids.parse(kept["upid"])
-            status = kept["status"] or LOST
-            self._works[kept["upid"]] = Work(
+            stored = records.read_json(path)
+            upid = upids.parse(stored["upid"])
+            status = stored["status"] or LOST
+            self._works[stored["upid"]] = Work(
                 upid=upid,
-                lines=kept["lines"],
+                lines=stored["lines"],
                 exit_status=status,
-                ended=kept["ended"] or upid.starttime,
+                ended=stored["ended"] or upid.starttime,
             )
             self._pid = max(self._pid, upid.pid)
 
@@ -185,11 +185,11 @@ class Tasks:
         return f"WARNINGS: {work.warnings}" if work.warnings else "OK"
 
     def _save(self, work: Work) -> None:
-        kept = {"upid": str(work.upid), "status": work.exit_status, "ended": work.ended, "lines": work.lines}
-        records.write_json(self._path(work), kept)
+        stored = {"upid": str(work.upid), "status": work.exit_status, "ended": work.ended, "lines": work.lines}
+        records.write_json(self._path(work), stored)
 
     def _prune(self) -> None:
-        while len(self._works) > KEPT_TASKS:
+        while len(self._works) > STORED_TASKS:
             oldest = next(iter(self._works))
             if self._works[oldest].is_running:
                 return

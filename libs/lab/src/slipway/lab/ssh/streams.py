@@ -41,5 +41,5 @@ class Redirected:
         """Write to standard error, to standard output, or nowhere."""
         if self._stderr == "stdout":
             await self.out(chunk)
-        elif self._stderr == "kept":
+        elif self._stderr == "stored":
             await self._streams.err(chunk)

@@ -27,7 +27,7 @@ class Command:
     words: list[str] = field(default_factory=list)
     is_stdin_null: bool = False
     is_stdout_null: bool = False
-    stderr: Literal["kept", "null", "stdout"] = "kept"
+    stderr: Literal["stored", "null", "stdout"] = "stored"
 
 
 def parse(line: str) -> list[Command]:

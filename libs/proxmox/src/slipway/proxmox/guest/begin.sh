@@ -29,7 +29,7 @@ while alive; do
     nap 0.05
 done
 # What another job began and gave up is ended: a container has one job at a time, and this is the one. Nobody
-# follows the output of what has ended either: a guest that is kept for years must not gather it.
+# follows the output of what has ended either: a guest that is stored for years must not gather it.
 for other in ../*/; do
     [ "$other" = "../${folder##*/}/" ] && continue
     (cd "$other" && [ -e lock ] && { held lock || alive; } && finish 2)

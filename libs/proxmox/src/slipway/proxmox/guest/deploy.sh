@@ -31,7 +31,7 @@ place() {
     (umask 022 && mkdir -p "$folder") || refuse "its folder can't be made"
     outcome=created backup=
     if [ -e "$path" ] || [ -L "$path" ]; then
-        [ "$policy" != default ] || { printf 'placed %s kept\n' "$index"; return; }
+        [ "$policy" != default ] || { printf 'placed %s stored\n' "$index"; return; }
         outcome=replaced
         [ "$(sum_of "$path" 2>/dev/null)" = "$sum" ] && outcome=unchanged
     fi
@@ -58,7 +58,7 @@ keep_old() {
     while [ -e "$path.$backup" ]; do
         backup=$stamp-$count count=$((count + 1))
     done
-    ln "$path" "$path.$backup" 2>/dev/null || mv "$path" "$path.$backup" || refuse "the old one can't be kept"
+    ln "$path" "$path.$backup" 2>/dev/null || mv "$path" "$path.$backup" || refuse "the old one can't be stored"
 }
 
 index=-

@@ -6,7 +6,7 @@
 # short lines from the shell itself, long ones through dd, since shells write in pieces of a few KiB. A daemon
 # that the work leaves behind may hold the pipes open; then the readers stay to drain it, but write no more.
 #
-# Of each stream KEEP bytes are kept, a line counted with what it costs where it is stored: three quarters from
+# Of each stream KEEP bytes are stored, a line counted with what it costs where it is stored: three quarters from
 # the beginning, one from the end. What is beyond the beginning goes to two files that take turns, so that the
 # last lines are always there; at the end they follow in `out`, after a line that says how much is missing. `out`
 # itself only grows. Meanwhile it says now and then that more is left out.

@@ -256,12 +256,12 @@ def streams_of(service: str) -> tuple[str, ...]:
 
 
 def lifetime(message: Message) -> timedelta | None:
-    """Tell how long a message is kept: events by the fact they tell, the rest until it is replaced."""
+    """Tell how long a message is stored: events by the fact they tell, the rest until it is replaced."""
     if not isinstance(message, Event):
         return None
     return _LIFETIMES.get(message.subject.rpartition(".")[2], EVENT_LIFETIME)
 
 
 def dead_letter_subject(service: str, durable: str) -> str:
-    """Name where a consumer's messages that can't be handled are kept."""
+    """Name where a consumer's messages that can't be handled are stored."""
     return f"slipway.v1.dead-letter.{service}.{durable.removeprefix(service + '-')}"

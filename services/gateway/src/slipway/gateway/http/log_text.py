@@ -46,9 +46,9 @@ class LogText:
 
 
 async def log_of(bus: Bus, job: str, *, is_over: bool) -> AsyncIterator[str]:
-    """Open a job's log, page by page: where it is kept if the job has ended, else on the bus."""
-    kept = await open_job_log(bus, job) if is_over else None
-    return _texts(kept.pages() if kept is not None else _stored(bus, job))
+    """Open a job's log, page by page: where it is stored if the job has ended, else on the bus."""
+    stored = await open_job_log(bus, job) if is_over else None
+    return _texts(stored.pages() if stored is not None else _stored(bus, job))
 
 
 async def _texts(pages: AsyncIterator[list[StoredEvent]]) -> AsyncIterator[str]:

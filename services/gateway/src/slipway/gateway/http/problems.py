@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from slipway.contracts.problems import FieldError, Problem, ProblemKind, Reason, SlipwayError
 from slipway.runtime.call import current
-from slipway.runtime.edges import http_status
+from slipway.runtime.error_mapping import http_status
 from slipway.runtime.logs import get_logger
 from slipway.runtime.problems import problem_of
 

@@ -202,7 +202,7 @@ function pause() {
 }
 
 /**
- * A job whose log has ended, as it is kept: the record follows the log by a moment.
+ * A job whose log has ended, as it is stored: the record follows the log by a moment.
  *
  * @param {string} id
  * @param {AbortSignal} signal

@@ -58,7 +58,7 @@ export function sizeCard({ id, spec = {} }, signal) {
 }
 
 /** Snapshots and backups of a container, read from its node. */
-export class Kept {
+export class Stored {
   /**
    * @param {Container} container
    * @param {AbortSignal} signal

@@ -121,7 +121,7 @@ export function followFleet(changed, { signal, tell }) {
 
 /**
  * Follow a job's log; it is closed after `done`. A `reset` means that the log starts anew. Of a job whose
- * log is not kept any more, the end alone is told.
+ * log is not stored any more, the end alone is told.
  *
  * @param {string} job
  * @param {(name: string, content: any) => void} receive

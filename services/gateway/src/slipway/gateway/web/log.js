@@ -5,7 +5,7 @@
 
 import { h, icon } from "./dom.js";
 
-const KEPT_LINES = 5000;
+const MOST_LINES = 5000;
 const SHOWN_CHARACTERS = 100000;
 const NEAR_END_PX = 24;
 // What terminals do with colours and cursors means nothing here.
@@ -93,7 +93,7 @@ export class LogPane {
   /** @param {HTMLElement} node */
   #put(node) {
     this.#waiting.push(node);
-    if (this.#waiting.length > KEPT_LINES) {
+    if (this.#waiting.length > MOST_LINES) {
       this.#waiting.shift();
       this.#dropped += 1;
     }
@@ -103,7 +103,7 @@ export class LogPane {
     this.#frame = 0;
     this.nothing.hidden = true;
     this.lines.append(...this.#waiting.splice(0));
-    while (this.lines.childElementCount > KEPT_LINES) {
+    while (this.lines.childElementCount > MOST_LINES) {
       this.lines.firstElementChild.remove();
       this.#dropped += 1;
     }

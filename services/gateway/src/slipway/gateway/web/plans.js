@@ -16,7 +16,7 @@ import { badge, problemBox } from "./parts.js";
  */
 
 /** @type {Record<string, string>} */
-const OUTLOOKS = { done: "fine", acts: "will act", later: "depends", skipped: "left out", fails: "would fail" };
+const EFFECTS = { done: "fine", acts: "will act", later: "depends", skipped: "left out", fails: "would fail" };
 /** @type {Record<string, string>} */
 const TONES = { acts: "busy", fails: "bad" };
 
@@ -80,8 +80,8 @@ function notice(tone, title, lines) {
       h("ul", null, lines.map((line) => h("li", null, line)))));
 }
 
-/** @param {{words: string, outlook: string, message?: string | null, problem?: {message: string} | null}} step */
-function stepItem({ words, outlook, message, problem }) {
-  return h("li", null, h("span", null, words, " ", badge(OUTLOOKS[outlook] ?? outlook, TONES[outlook] ?? "plain")),
+/** @param {{words: string, effect: string, message?: string | null, problem?: {message: string} | null}} step */
+function stepItem({ words, effect, message, problem }) {
+  return h("li", null, h("span", null, words, " ", badge(EFFECTS[effect] ?? effect, TONES[effect] ?? "plain")),
     (problem || message) && h("p", { class: "fine" }, problem?.message ?? message));
 }

@@ -45,7 +45,7 @@ export function updateRow(row, fresh) {
     if (cell.isEqualNode(other)) {
       return;
     }
-    keepingFocus(row, () => cell.replaceWith(other));
+    withFocus(row, () => cell.replaceWith(other));
   });
   return row;
 }
@@ -65,7 +65,7 @@ function leave(row) {
  * @param {Element} place
  * @param {() => void} change
  */
-export function keepingFocus(place, change) {
+export function withFocus(place, change) {
   const focused = document.activeElement;
   const isInside = focused !== null && place.contains(focused);
   change();

@@ -81,13 +81,13 @@ def advance(lifecycle: Lifecycle, trigger: Trigger) -> Lifecycle:
     return following
 
 
-KEEPING = frozenset({Lifecycle.READY, Lifecycle.FAILED})
+HOLDING = frozenset({Lifecycle.READY, Lifecycle.FAILED})
 """States in which a container takes jobs that leave its life as it is."""
 
 
 def refuse_unless_it_lives(lifecycle: Lifecycle, kind: JobKind) -> None:
     """Raise `IllegalTransition` unless a container in this state takes such a job."""
-    if lifecycle not in KEEPING:
+    if lifecycle not in HOLDING:
         raise IllegalTransition(f"A container that is {lifecycle} takes no {kind}.", state=lifecycle)
 
 
@@ -98,9 +98,9 @@ REMOVES = "delete.task"
 
 
 def refuse_deleted(lifecycle: Lifecycle) -> None:
-    """Raise `IllegalTransition` for a container of which nothing is kept any more."""
+    """Raise `IllegalTransition` for a container of which nothing is stored any more."""
     if lifecycle is Lifecycle.DELETED:
-        raise IllegalTransition("The container is deleted; nothing is kept of it any more.", state=lifecycle)
+        raise IllegalTransition("The container is deleted; nothing is stored of it any more.", state=lifecycle)
 
 
 def outcome(record: RunRecord, was: Lifecycle | None = None) -> Trigger:
@@ -122,7 +122,7 @@ def outcome(record: RunRecord, was: Lifecycle | None = None) -> Trigger:
 
 
 LOST = "container-lost"
-"""A warning: a restore failed after Proxmox had removed it. Name and VMID are kept for the next restore."""
+"""A warning: a restore failed after Proxmox had removed it. Name and VMID are stored for the next restore."""
 
 
 def restore_outcome(record: RunRecord) -> Trigger | None:
@@ -223,7 +223,7 @@ def actions(
     if not standing.is_outdated and not is_hopeless and _takes(kind, standing.lifecycle):
         offered.append("retry")
     is_deleted_next = kind.makes or "restore" in offered
-    return (*offered, "delete") if is_deleted_next and standing.lifecycle in KEEPING else tuple(offered)
+    return (*offered, "delete") if is_deleted_next and standing.lifecycle in HOLDING else tuple(offered)
 
 
 def batch_actions(kind: JobKind, state: JobState, codes: Collection[str | None]) -> tuple[str, ...]:
@@ -244,7 +244,7 @@ def _takes(kind: JobKind, lifecycle: Lifecycle) -> bool:
     """Whether a container in this state takes such a job once more."""
     if kind.makes:
         return (lifecycle, Trigger.RETRY_ACCEPTED) in TRANSITIONS
-    return lifecycle in KEEPING
+    return lifecycle in HOLDING
 
 
 def first_step(record: RunRecord | None, phase: Phase | None, before: str | None = None) -> str | None:

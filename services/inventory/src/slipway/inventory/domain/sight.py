@@ -76,7 +76,7 @@ def container_seen(container: Container, sight: Sight, *, left_at: Moment | None
     """Give a container with the time at which it was last seen.
 
     Args:
-        container: as it is kept.
+        container: as it is stored.
         sight: what is known of its cluster.
         left_at: when it was last in a look that it is not in any more, if that is known.
     """

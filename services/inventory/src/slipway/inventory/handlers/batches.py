@@ -21,7 +21,7 @@ from slipway.inventory.job_rules import Known, check_against
 from slipway.inventory.records import Records
 from slipway.inventory.store.batch_retry import BatchRetries
 from slipway.inventory.store.batches import BatchStore
-from slipway.inventory.store.making import Creation
+from slipway.inventory.store.inserts import Creation
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
 from slipway.runtime.host_access import HostAccessPolicy

@@ -86,7 +86,7 @@ class ClusterHandlers:
         removals: RemovalStore,
         records: Records,
         queue: Queue,
-        trail: AuditStore,
+        audit: AuditStore,
         secret_broker: SecretBroker,
         looks: Looks,
     ) -> None:
@@ -97,7 +97,7 @@ class ClusterHandlers:
         self._removals = removals
         self._records = records
         self._queue = queue
-        self._trail = trail
+        self._audit = trail
         self._secret_broker = secret_broker
         self._looks = looks
 
@@ -112,7 +112,7 @@ class ClusterHandlers:
         opened = self._received(query.secrets, owner=spec.name)
         facts = await self._test(TestOf(spec), opened)
         cluster = await self._identities.home_of(facts.identity) or new_id()
-        return await self._store.add(call, cluster, query, self._kept(opened, owner=cluster), facts)
+        return await self._store.add(call, cluster, query, self._stored(opened, owner=cluster), facts)
 
     async def get(self, query: GetCluster, _call: Call) -> Cluster:
         """Give one."""
@@ -151,7 +151,7 @@ class ClusterHandlers:
         changes = cluster_rules.changes_of(query)
         spec = known.spec.model_copy(update=dict(changes))
         given = self._received(query.secrets, owner=query.cluster)
-        stay = cluster_rules.kept_secrets(spec, known.secrets, given)
+        stay = cluster_rules.stored_secrets(spec, known.secrets, given)
         opened = {name: secret for name, secret in self._opened(known).items() if name in stay} | given
         cluster_rules.check(spec, opened)
         spec = cluster_rules.normal(spec)
@@ -168,8 +168,8 @@ class ClusterHandlers:
         cluster_rules.refuse_another(known.identity, facts.identity, query.identity, name=known.spec.name)
         await self._identities.refuse_other(facts.identity, own=known.id)
         changes = {**changes, **{each: getattr(spec, each) for each in changes}}
-        kept = self._kept(opened, owner=known.id)
-        return await self._reached.change_access(call, known.id, changes, kept, facts)
+        stored = self._stored(opened, owner=known.id)
+        return await self._reached.change_access(call, known.id, changes, stored, facts)
 
     def _received(self, secrets: ClusterSecrets, *, owner: str) -> dict[str, SecretStr]:
         return {
@@ -179,11 +179,11 @@ class ClusterHandlers:
 
     def _opened(self, known: KnownCluster) -> dict[str, SecretStr]:
         return {
-            field: self._secret_broker.vault.open(kept, owner=known.id, field=field)
-            for field, kept in known.secrets.items()
+            field: self._secret_broker.vault.open(stored, owner=known.id, field=field)
+            for field, stored in known.secrets.items()
         }
 
-    def _kept(self, opened: Mapping[str, SecretStr], *, owner: str) -> Mapping[str, str]:
+    def _stored(self, opened: Mapping[str, SecretStr], *, owner: str) -> Mapping[str, str]:
         return {
             field: self._secret_broker.keep(secret, owner=owner, field=field) for field, secret in opened.items()
         }
@@ -216,8 +216,8 @@ class ClusterHandlers:
             raise Forbidden(f"{query.seal_to!r} may not reach hosts.", code="cluster.access-refused")
         known = await self._store.known(query.cluster)
         secrets = {
-            field: self._secret_broker.pass_on(kept, owner=known.id, field=field, to=query.seal_to)
-            for field, kept in known.secrets.items()
+            field: self._secret_broker.pass_on(stored, owner=known.id, field=field, to=query.seal_to)
+            for field, stored in known.secrets.items()
         }
         return ClusterAccess(
             id=known.id,
@@ -227,8 +227,8 @@ class ClusterHandlers:
         )
 
     async def audit(self, query: ListAudit, _call: Call) -> AuditPage:
-        """Give the trail."""
-        return await self._trail.entries(limit=query.limit, cursor=query.cursor)
+        """Give the audit log."""
+        return await self._audit.entries(limit=query.limit, cursor=query.cursor)
 
     async def node_observed(self, event: NodeObserved, _delivery: Delivery) -> None:
         """Keep a node's facts. Idempotent: only newer ones are taken."""

@@ -36,8 +36,8 @@ from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.clusters import ClusterStore, KnownCluster
 from slipway.inventory.store.configs import ConfigStore
 from slipway.inventory.store.containers import ContainerStore
-from slipway.inventory.store.making import Creation, Secret
-from slipway.inventory.store.observing import ObservationStore
+from slipway.inventory.store.inserts import Creation, Secret
+from slipway.inventory.store.observations import ObservationStore
 from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.call import Call
 from slipway.runtime.ids import new_id
@@ -151,11 +151,11 @@ class ContainerHandlers:
     async def discovered(self, query: StoreDiscovery, _call: Call) -> StoredDiscovery:
         """Store what monitor found."""
         owner = query.container
-        kept = {}
+        stored = {}
         for each in query.credentials:
             secret = self._secret_broker.receive(each.value, owner=owner, field=each.name)
-            kept[each.name] = self._secret_broker.keep(secret, owner=owner, field=each.name)
-        return await self._containers.discover(query, kept)
+            stored[each.name] = self._secret_broker.keep(secret, owner=owner, field=each.name)
+        return await self._containers.discover(query, stored)
 
     async def config_read(self, query: StoreConfig, _call: Call) -> Done:
         """Keep a config that monitor read. Idempotent: only what was read later is taken."""

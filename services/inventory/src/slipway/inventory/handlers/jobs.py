@@ -1,4 +1,4 @@
-"""Jobs: read, retried, kept from the run records; and what a run may ask."""
+"""Jobs: read, retried, stored from the run records; and what a run may ask."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,9 +29,9 @@ from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.batches import BatchStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.containers import ContainerStore
-from slipway.inventory.store.copying import CopyStore
+from slipway.inventory.store.clone import CopyStore
 from slipway.inventory.store.jobs import JobStore
-from slipway.inventory.store.making import Secret
+from slipway.inventory.store.inserts import Secret
 from slipway.inventory.store.vmids import VmidStore
 from slipway.runtime.bus import Delivery
 from slipway.runtime.call import Call
@@ -155,18 +155,18 @@ class JobHandlers:
 
     async def secrets(self, query: GetJobSecrets, _call: Call) -> JobSecrets:
         """Give the run its secrets, sealed to the provisioner."""
-        kept = await self._jobs.secrets(query.job)
-        keys = {name: _key(name, origin) for name, (origin, _) in kept.sealed.items()}
+        stored = await self._jobs.secrets(query.job)
+        keys = {name: _key(name, origin) for name, (origin, _) in stored.sealed.items()}
         return JobSecrets(
             secrets={
                 keys[name]: self._secret_broker.pass_on(
-                    sealed, owner=kept.container, field=name, to="provisioner", to_field=keys[name]
+                    sealed, owner=stored.container, field=name, to="provisioner", to_field=keys[name]
                 )
-                for name, (_, sealed) in kept.sealed.items()
+                for name, (_, sealed) in stored.sealed.items()
             },
-            state=kept.state,
-            percent=kept.percent,
-            exists_on_host=kept.exists_on_host,
+            state=stored.state,
+            percent=stored.percent,
+            exists_on_host=stored.exists_on_host,
         )
 
     async def replace_vmid(self, query: ReplaceVmid, _call: Call) -> ReplacedVmid:

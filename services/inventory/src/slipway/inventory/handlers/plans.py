@@ -88,7 +88,7 @@ def _plan(command: RunJob, told: Explained) -> Plan:
         None if target.vmid_is_provisional else target.vmid,
         command.args.model_dump_json(),
         command.spec.model_dump_json(),
-        tuple((step.name, step.outlook) for step in told.steps),
+        tuple((step.name, step.effect) for step in told.steps),
         told.destroys,
     )
     return _told(command.kind, target, told, seen)
@@ -104,13 +104,13 @@ def _cancel_plan(order: CancelJob, record: RunRecord | None) -> Plan:
         PlannedStep(
             name="cancel",
             words="End the script or the task that runs, then the job",
-            outlook="acts",
+            effect="acts",
             message=where if record else "it has not begun",
         )
     ]
     destroys, warnings = [], []
     if order.destroys and record is not None:
-        steps.append(PlannedStep(name="destroy", words="Remove what the job has made", outlook="later"))
+        steps.append(PlannedStep(name="destroy", words="Remove what the job has made", effect="later"))
         if is_there:
             destroys.append(f"container {target.vmid} ({target.hostname}) with all its disks and snapshots")
     elif is_there and order.kind.makes:

@@ -30,9 +30,9 @@ from slipway.inventory.store.claims import accepting, move, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.enqueuer import JobEnqueuer, cancel_order
 from slipway.inventory.store.jobs import job_row
-from slipway.inventory.store.making import Creation, claim
+from slipway.inventory.store.inserts import Creation, claim
 from slipway.inventory.store.names import claim_name
-from slipway.inventory.store.retrying import second_try
+from slipway.inventory.store.retry import retry_command
 from slipway.inventory.tables import jobs
 from slipway.runtime.call import Call
 from slipway.runtime.database import Database
@@ -133,7 +133,7 @@ class AcceptanceStore:
             done = await audit.done_meanwhile(connection, call, "job.retry", request, Accepted)
             if done is not None:
                 return done
-            command = await second_try(connection, request.job, request.phase)
+            command = await retry_command(connection, request.job, request.phase)
             accepted = await self._enqueuer.enqueue(connection, call, command)
             await audit.remember(connection, call, "job.retry", request, accepted)
             return accepted

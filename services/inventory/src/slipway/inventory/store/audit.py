@@ -1,4 +1,4 @@
-"""The audit trail, and the memory of requests that were already done."""
+"""The audit audit, and the memory of requests that were already done."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -113,7 +113,7 @@ async def remember(
     """
     if call.idempotency_key is None:
         return
-    kept = await connection.execute(
+    stored = await connection.execute(
         upsert(idempotency)
         .values(
             actor=call.actor,
@@ -125,12 +125,12 @@ async def remember(
         )
         .on_conflict_do_nothing()
     )
-    if kept.rowcount == 0:
+    if stored.rowcount == 0:
         raise IdempotencyMismatch("A request under this Idempotency-Key is being done; ask again.")
 
 
 class AuditStore:
-    """The trail by itself."""
+    """The audit log by itself."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -30,7 +30,7 @@ from slipway.inventory.store.claims import accepting, trying
 from slipway.inventory.store.containers import ContainerNotFound
 from slipway.inventory.store.enqueuer import JobEnqueuer
 from slipway.inventory.store.jobs import job_row
-from slipway.inventory.store.retrying import NotRetryable, second_try
+from slipway.inventory.store.retry import NotRetryable, retry_command
 from slipway.inventory.tables import clusters, containers
 from slipway.runtime.call import Call
 from slipway.runtime.database import Database
@@ -136,7 +136,7 @@ async def _locked(connection: AsyncConnection, items: Sequence[BatchItem]) -> Ma
 async def _again(connection: AsyncConnection, item: BatchItem, wanted: BatchCommand, judge: Judge) -> RunJob:
     """Give an item's new command."""
     if item.job is not None:
-        return await second_try(connection, item.job, None)
+        return await retry_command(connection, item.job, None)
     if item.container is None:
         raise ContainerNotFound(f"There is no container with VMID {item.vmid}.")
     (choice,) = await choices_of(connection, [item.container], wanted.kind, wanted.args, judge, lock=True)

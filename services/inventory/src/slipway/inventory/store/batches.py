@@ -36,7 +36,7 @@ from slipway.inventory.store.batch_items import counts_of, open_batch, stand
 from slipway.inventory.store.claims import accepting
 from slipway.inventory.store.enqueuer import JobEnqueuer, cancel_order
 from slipway.inventory.store.jobs import JobNotFound, job_row
-from slipway.inventory.store.making import Creation, claim_all
+from slipway.inventory.store.inserts import Creation, claim_all
 from slipway.inventory.store.names import lock_names, names_in_use
 from slipway.inventory.store.queue import ACTIVE, lock_queue
 from slipway.inventory.store.selecting import look
@@ -134,8 +134,8 @@ class BatchStore:
             await connection.execute(select(jobs.c.id).where(jobs.c.id == batch).with_for_update())
             row = await _unended(connection, batch)
             command = BatchCommand.model_validate(row.command).model_copy(update={"cancel_requested": True})
-            kept = command.model_dump(mode="json")
-            await connection.execute(update(jobs).where(jobs.c.id == batch).values(command=kept))
+            stored = command.model_dump(mode="json")
+            await connection.execute(update(jobs).where(jobs.c.id == batch).values(command=stored))
             await _cancel_items(connection, batch)
             await audit.note(connection, call, "job.cancel", batch, "accepted", job=batch)
             await stand(connection, batch, command, (await counts_of(connection, [batch]))[batch])

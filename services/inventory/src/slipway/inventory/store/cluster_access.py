@@ -1,4 +1,4 @@
-"""How clusters and nodes are reached: changed after a connection test, which is kept with the change."""
+"""How clusters and nodes are reached: changed after a connection test, which is stored with the change."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -73,14 +73,14 @@ async def _change(
     there = {each.node for each in facts.nodes}
     nodes = {name: node for name, node in spec.nodes.items() if name in there}
     spec = spec.model_copy(update={"nodes": nodes})
-    kept = {
+    stored = {
         "identity": facts.identity or row.identity,
         "spec": spec.model_dump(mode="json"),
         "secrets": dict(secrets),
         "version": facts.version,
         "offered_host_keys": dict(facts.offered_host_keys),
     }
-    await connection.execute(update(clusters).where(clusters.c.id == row.id).values(**kept))
+    await connection.execute(update(clusters).where(clusters.c.id == row.id).values(**stored))
     await keep_tested(connection, row.id, facts)
     changed = ClusterChanged(id=row.id, name=row.name)
     await outbox.add(connection, changed, message_id=f"cluster:{row.id}:changed:{new_id()}")

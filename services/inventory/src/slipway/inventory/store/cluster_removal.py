@@ -19,7 +19,7 @@ from slipway.contracts.cluster_removal import (
 from slipway.contracts.containers import ContainerForgotten
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.domain.lives import KEEPING, Trigger
+from slipway.inventory.domain.lives import HOLDING, Trigger
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import move
 from slipway.inventory.store.clusters import ClusterNotFound, find_cluster
@@ -131,7 +131,7 @@ async def _refuse_busy(connection: AsyncConnection, row: Row[Any]) -> None:
 
 async def _forget(connection: AsyncConnection, row: Row[Any]) -> None:
     """Forget a container; one that is neither ready nor failed has no job any more, and is only left."""
-    if row.lifecycle not in KEEPING:
+    if row.lifecycle not in HOLDING:
         return
     await move(connection, row, Trigger.FORGOTTEN)
     told = ContainerForgotten(id=row.id, vmid=row.vmid, hostname=row.hostname, cluster=row.cluster_id)

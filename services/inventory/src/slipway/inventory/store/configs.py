@@ -10,7 +10,7 @@ from slipway.contracts.containers import ContainerChanged, ContainerSpec
 from slipway.contracts.jobs import Target
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING
 from slipway.inventory.domain.configs import NAME_TAKEN, with_config
-from slipway.inventory.domain.lives import KEEPING
+from slipway.inventory.domain.lives import HOLDING
 from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.names import HostnameTaken, claim_name
 from slipway.inventory.tables import containers
@@ -33,7 +33,7 @@ class ConfigStore:
         """Keep a container's config. Idempotent: only what was read later is taken."""
         async with self._database.begin() as connection:
             row = await container_row(connection, query.container, for_update=True)
-            if row.lifecycle not in KEEPING:
+            if row.lifecycle not in HOLDING:
                 return
             changes = await applied(connection, row, query.config, target_of(row), list(row.warnings))
             if changes:

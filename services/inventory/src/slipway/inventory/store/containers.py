@@ -178,22 +178,22 @@ async def _maker(connection: AsyncConnection, ids: Sequence[Id]) -> Callable[[Ro
         select(jobs.c.container_id, jobs.c.id).where(jobs.c.container_id == these, jobs.c.state.in_(ACTIVE))
     )
     working = {row.container_id: row.id for row in active}
-    kept: dict[str, list[CredentialRef]] = {}
+    stored: dict[str, list[CredentialRef]] = {}
     query = select(credentials).where(credentials.c.container_id == these, credentials.c.origin.in_(SHOWN))
     for row in await connection.execute(query.order_by(credentials.c.name)):
-        kept.setdefault(row.container_id, []).append(CredentialRef(id=row.id, name=row.name))
-    return lambda row: _container(row, working.get(row.id), kept.get(row.id, ()))
+        stored.setdefault(row.container_id, []).append(CredentialRef(id=row.id, name=row.name))
+    return lambda row: _container(row, working.get(row.id), stored.get(row.id, ()))
 
 
-def _container(row: Row[Any], job: Id | None, kept: Sequence[CredentialRef]) -> Container:
-    kept_apart = {
+def _container(row: Row[Any], job: Id | None, stored: Sequence[CredentialRef]) -> Container:
+    set_apart = {
         "job": job,
-        "credentials": tuple(kept),
+        "credentials": tuple(stored),
         "is_forgotten": row.forgotten_as is not None,
         # The column tells when a forgotten one was looked for.
         "looked_at": None,
     }
-    made = Container.model_validate({**row._asdict(), **kept_apart})
+    made = Container.model_validate({**row._asdict(), **set_apart})
     return made if made.power is not Power.STOPPED else _at_rest(made)
 
 

@@ -20,7 +20,7 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Unarchived:
-    """A job that has ended and whose log is not kept."""
+    """A job that has ended and whose log is not stored."""
 
     id: Id
     ended_at: Moment
@@ -33,7 +33,7 @@ class JobLogStore:
         self._database = database
 
     async def unarchived(self) -> Sequence[Unarchived]:
-        """Give some jobs whose log has to be kept, the oldest first."""
+        """Give some jobs whose log has to be stored, the oldest first."""
         ended_at = func.coalesce(jobs.c.finished_at, jobs.c.created_at).label("ended_at")
         wanted = (
             select(jobs.c.id, ended_at)
@@ -45,7 +45,7 @@ class JobLogStore:
             return [Unarchived(row.id, row.ended_at) for row in await connection.execute(wanted)]
 
     async def keep(self, job: Id, parts: Sequence[Part], *, at: Moment) -> None:
-        """Keep a log, unless it is kept already."""
+        """Keep a log, unless it is stored already."""
         mark = (
             update(jobs).where(jobs.c.id == job, jobs.c.log_archived_at.is_(None)).values(log_archived_at=at)
         )
@@ -64,6 +64,6 @@ class JobLogStore:
         of_job = select(job_log_parts.c.packed).where(job_log_parts.c.job_id == query.job)
         following = of_job.where(job_log_parts.c.last > query.after).order_by(job_log_parts.c.after).limit(1)
         async with self._database.begin() as connection:
-            is_kept = (await connection.execute(of_job.limit(1))).first() is not None
+            is_stored = (await connection.execute(of_job.limit(1))).first() is not None
             packed = await connection.scalar(following)
-        return JobLogPart(is_kept=is_kept, packed=base64.b64encode(packed or b"").decode())
+        return JobLogPart(is_stored=is_stored, packed=base64.b64encode(packed or b"").decode())

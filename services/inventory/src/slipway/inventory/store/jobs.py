@@ -1,4 +1,4 @@
-"""Jobs: read by people, kept from the run records."""
+"""Jobs: read by people, stored from the run records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from slipway.inventory.store.batch_items import (
     items_of,
     lock_parent,
 )
-from slipway.inventory.store.endings import move_container
+from slipway.inventory.store.outcomes import move_container
 from slipway.inventory.store.pages import page
 from slipway.inventory.store.queue import ACTIVE, MAKING, Queue
 from slipway.inventory.tables import containers, credentials, jobs
@@ -37,7 +37,7 @@ class JobNotFound(NotFound):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptSecrets:
+class StoredSecrets:
     """A job's secrets as their rows keep them, and where the job stands."""
 
     container: Id
@@ -96,19 +96,19 @@ class JobStore:
         items, following = page(rows, query.limit, make, "id")
         return JobPage(items=items, next=following)
 
-    async def secrets(self, job: Id) -> KeptSecrets:
+    async def secrets(self, job: Id) -> StoredSecrets:
         """Give what only the run may know."""
         async with self._database.begin() as connection:
             row = await job_row(connection, job)
-            kept = await connection.execute(
+            stored = await connection.execute(
                 select(credentials).where(
                     credentials.c.container_id == row.container_id,
                     credentials.c.origin.in_(["root", "variable"]),
                 )
             )
-            sealed = {each.name: (each.origin, each.sealed) for each in kept}
+            sealed = {each.name: (each.origin, each.sealed) for each in stored}
         record = row.record or {}
-        return KeptSecrets(
+        return StoredSecrets(
             container=row.container_id,
             sealed=sealed,
             state=JobState(row.state),

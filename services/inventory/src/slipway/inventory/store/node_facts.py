@@ -26,13 +26,13 @@ async def keep_facts(connection: AsyncConnection, cluster: Id, facts: NodeFacts)
     seen = {"facts": facts.model_dump(mode="json"), "observed_at": facts.observed_at}
     # A node that is away does not say where it is; what was known of that stays.
     door = {"address": facts.address, "tls_fingerprint": facts.tls_fingerprint}
-    kept = {name: func.coalesce(literal(value, Text), nodes.c[name]) for name, value in door.items()}
+    stored = {name: func.coalesce(literal(value, Text), nodes.c[name]) for name, value in door.items()}
     await connection.execute(
         upsert(nodes)
         .values(cluster_id=cluster, node=facts.node, **seen, **door)
         .on_conflict_do_update(
             index_elements=["cluster_id", "node"],
-            set_={**seen, **kept},
+            set_={**seen, **stored},
             where=nodes.c.observed_at < facts.observed_at,
         )
     )

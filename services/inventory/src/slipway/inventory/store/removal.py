@@ -9,7 +9,7 @@ from slipway.contracts.containers import ContainerDeleted, ContainerForgotten, C
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.domain.lives import KEEPING, LOST, Trigger
+from slipway.inventory.domain.lives import HOLDING, LOST, Trigger
 from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, move, refuse_busy
 from slipway.inventory.store.cluster_identity import STAYS
@@ -97,7 +97,7 @@ class ContainerRemovalStore:
                 containers.c.lifecycle.in_(among),
                 _holds(vmid, hostname),
                 containers.c.id.not_in(working),
-                # What a failed restore has lost is kept for the next one, until somebody deletes it.
+                # What a failed restore has lost is stored for the next one, until somebody deletes it.
                 ~containers.c.warnings.contains([LOST]),
             )
         )
@@ -126,7 +126,7 @@ class ContainerRemovalStore:
         """
         async with accepting(self._database) as connection:
             row = await container_row(connection, container, for_update=True)
-            if row.lifecycle not in KEEPING:
+            if row.lifecycle not in HOLDING:
                 return
             await refuse_busy(connection, row.id)
             if row.lifecycle == Lifecycle.READY:

@@ -58,7 +58,7 @@ class RetentionStore:
         return len(ids)
 
     async def remove_audit(self, before: datetime) -> int:
-        """Remove what was written into the audit trail before; tell how much."""
+        """Remove what was written into the audit log before; tell how much."""
         return await self._remove(audit, audit.c.id, audit.c.at < before)
 
     async def remove_keys(self, before: datetime) -> int:

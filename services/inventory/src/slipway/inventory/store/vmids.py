@@ -85,8 +85,8 @@ async def free_vmids(
             containers.c.cluster_id == cluster, containers.c.lifecycle != Lifecycle.DELETED
         )
     )
-    kept = await connection.scalar(select(clusters.c.spec["vmids"]).where(clusters.c.id == cluster))
-    within = VmidRange.model_validate(kept) if kept else ALL_VMIDS
+    stored = await connection.scalar(select(clusters.c.spec["vmids"]).where(clusters.c.id == cluster))
+    within = VmidRange.model_validate(stored) if stored else ALL_VMIDS
     taken = used.union(refused, claimed)
     chosen: list[int] = []
     for each in wanted:

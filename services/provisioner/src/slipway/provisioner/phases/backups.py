@@ -8,7 +8,7 @@ from slipway.contracts.problems import Conflict, Failed, FieldError
 from slipway.provisioner.phases import power, tasks
 from slipway.provisioner.phases.work import Result, Work
 from slipway.proxmox.errors import TaskFailed
-from slipway.proxmox.kept_answers import Volume
+from slipway.proxmox.storage_answers import Volume
 from slipway.proxmox.upid import Upid
 
 DEADLINE = timedelta(hours=6)

@@ -50,11 +50,11 @@ def without_client(changes: Params) -> list[str]:
 
 def _rewritten(known: Mapping[str, str], network: NetworkSpec) -> str:
     given = options(parameters.device(network)) if parameters.device(network) else {}
-    kept = dict(known)
+    stored = dict(known)
     for address, gateway in _GATEWAYS.items():
         if address in given:
-            kept.pop(gateway, None)
+            stored.pop(gateway, None)
     for name in parameters.TAKEN_AWAY:
         if getattr(network, name) is not None and not getattr(network, name):
-            kept.pop(name, None)
-    return ",".join(f"{name}={value}" for name, value in (kept | dict(given)).items())
+            stored.pop(name, None)
+    return ",".join(f"{name}={value}" for name, value in (stored | dict(given)).items())

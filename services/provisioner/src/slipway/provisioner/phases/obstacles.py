@@ -140,6 +140,6 @@ def _removed(args: JobArgs, config: ContainerConfig) -> str:
     """Name the mounts that a change would remove."""
     if args.mounts is None or args.protection is False:
         return ""
-    kept = {mount.path for mount in args.mounts}
+    stored = {mount.path for mount in args.mounts}
     binds = {key: each for key, each in config.mounts.items() if each.get("volume", "").startswith("/")}
-    return ", ".join(sorted(key for key, each in binds.items() if each.get("mp") not in kept))
+    return ", ".join(sorted(key for key, each in binds.items() if each.get("mp") not in stored))

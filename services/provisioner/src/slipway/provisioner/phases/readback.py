@@ -1,4 +1,4 @@
-"""The container's config after a change, as its host holds it: told by the step, and kept in the record.
+"""The container's config after a change, as its host holds it: told by the step, and stored in the record.
 
 Asking is not having: a running container has many settings only after its next start.
 """

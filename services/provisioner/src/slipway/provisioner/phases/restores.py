@@ -4,7 +4,7 @@ Theory of operation (PVE::API2::LXC with `restore` and `force`). Proxmox reads t
 makes the new disks, removes the old container with its disks and snapshots, and only then unpacks. If that
 fails, neither is left. So the head of the archive is read first, which is cheap; what fails nevertheless is
 looked at: either the container is as it was, and is started again if it ran, or it is gone, and is said to
-be. That it ran is kept, for the restore of another backup.
+be. That it ran is stored, for the restore of another backup.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from slipway.contracts.problems import Failed, FieldError, Invalid, NotFound, Sl
 from slipway.provisioner.phases import backups, ownership, power, remove, start, tasks
 from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.errors import ContainerLocked, PermissionMissing, ProxmoxFailed, TaskFailed, TaskLost
-from slipway.proxmox.kept_answers import Volume
+from slipway.proxmox.storage_answers import Volume
 
 DEADLINE = timedelta(hours=6)
 _TASK = "vzrestore"

@@ -35,10 +35,10 @@ class BindSourceMissing(Conflict):
     code = "bind-mount.source-missing"
 
 
-class NotKept(Failed):
+class NotStored(Failed):
     """Proxmox took the change, and its config does not show it."""
 
-    code = "restricted-key.not-kept"
+    code = "restricted-key.not-stored"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ async def apply(work: Work) -> Result:
     left, still = changed(wanted, found, await _config(work))
     if left or still:
         keys = ", ".join(sorted((*left, *still)))
-        raise NotKept(
+        raise NotStored(
             f"Proxmox took {keys} for container {work.target.vmid}, but its config does not show it."
         )
     return await readback.told(work, Result(message=", ".join(sorted((*changes, *gone)))))
@@ -145,10 +145,10 @@ def _binds(
     """Give each bind mount its number: the one it has, or the lowest that is free."""
     numbers = {mount.get("mp", ""): key for key, mount in config.mounts.items() if key != "rootfs"}
     paths = [normpath(mount.path) for mount in mounts]
-    kept = {path: numbers[path] for path in paths if path in numbers}
+    stored = {path: numbers[path] for path in paths if path in numbers}
     free = (f"mp{number}" for number in range(256) if f"mp{number}" not in config.mounts)
     return {
-        kept.get(path) or next(free): f"{places[mount.storage]},mp={path}"
+        stored.get(path) or next(free): f"{places[mount.storage]},mp={path}"
         + (",ro=1" if mount.readonly else "")
         for path, mount in zip(paths, mounts, strict=True)
     }

@@ -7,7 +7,7 @@ from slipway.contracts.problems import Conflict, FieldError, NotFound
 from slipway.provisioner.phases import power, tasks
 from slipway.provisioner.phases.work import DONE, NOTHING_TO_DO, Result, Work
 from slipway.proxmox.errors import SnapshotTaken
-from slipway.proxmox.kept_answers import Snapshot
+from slipway.proxmox.storage_answers import Snapshot
 
 DEADLINE = timedelta(minutes=30)
 

@@ -63,8 +63,8 @@ async def install(work: Work, manager: str) -> Result:
             f"{why} That may pass: tried again in {pause:.0f} s ({tried + 1} of {len(PACKAGE_PAUSES)})."
         )
         # Work of its own in the guest, whose lines are counted on from those of the former one.
-        heading = await work.heading()
-        await work.remember(tried=str(tried + 1), log_base=str(heading.offset))
+        log_context = await work.log_context()
+        await work.remember(tried=str(tried + 1), log_base=str(log_context.offset))
         work.journal.last_lines.clear()
         await asyncio.sleep(pause)
 
@@ -121,7 +121,7 @@ async def _run(
 ) -> tuple[int, list[str]]:
     """Begin the work unless it was begun, follow it to its end; its code and its last complaints."""
     complaints: deque[str] = deque(maxlen=3)
-    async with logging(work.journal, await work.heading()) as log:
+    async with logging(work.journal, await work.log_context()) as log:
         for _ in range(_LOSSES):
             await _while_it_reboots(
                 lambda: work.detached.begin(

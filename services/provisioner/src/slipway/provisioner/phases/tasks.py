@@ -16,7 +16,7 @@ from types import MappingProxyType
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.phases.work import Work
-from slipway.provisioner.progress import logging, unbroken
+from slipway.provisioner.progress import logging, finish_despite_cancel
 from slipway.proxmox import tasks
 from slipway.proxmox.causes import causes, with_causes
 from slipway.proxmox.errors import AccessRefused, TaskFailed, TaskTimedOut
@@ -58,7 +58,7 @@ async def run(
             upid = lost.upid
             await adopt(work, upid)
     if upid is None:
-        upid = await unbroken(_begin(work, kind, post, of, changes))
+        upid = await finish_despite_cancel(_begin(work, kind, post, of, changes))
     if upid is None:
         return
     try:
@@ -74,8 +74,8 @@ async def run(
 
 async def adopt(work: Work, upid: Upid) -> None:
     """Keep which task is waited for; its lines are counted on from those of a former task of this step."""
-    heading = await work.heading()
-    await work.remember(upid=str(upid), log_base=str(heading.offset))
+    log_context = await work.log_context()
+    await work.remember(upid=str(upid), log_base=str(log_context.offset))
 
 
 async def cancel(work: Work) -> None:
@@ -178,11 +178,11 @@ def _is_end_of(error: SlipwayError, upid: Upid) -> bool:
 
 
 async def _wait(work: Work, upid: Upid, deadline: timedelta) -> None:
-    heading = await work.heading()
+    log_context = await work.log_context()
     base = int(work.facts().get("log_base") or 0)
     loop = asyncio.get_running_loop()
     ends = loop.time() + deadline.total_seconds()
-    async with logging(work.journal, heading) as log:
+    async with logging(work.journal, log_context) as log:
 
         async def relay(line: LogLine) -> None:
             if line.text and not line.text.startswith("TASK "):

@@ -95,7 +95,7 @@ class Work:
             for each in self.journal.record.steps
         )
 
-    async def heading(self) -> JobLog:
+    async def log_context(self) -> JobLog:
         """Give what heads the running step's log, with the offset that was told last."""
         step = self.step
         name = step.name if step else ""

@@ -1,7 +1,7 @@
 """Guests that are real LXC containers: systemd inside, limits, NAT, overlays over one unpacked template.
 
 How it works. All names follow from the data folder (`place`). `open` is like the boot of a node: whatever a
-killed predecessor left running is stopped, mounts, bridge and NAT are made anew, disks are kept. `create`
+killed predecessor left running is stopped, mounts, bridge and NAT are made anew, disks are stored. `create`
 makes two empty folders over the unpacked template; `start` mounts them, writes the files that follow from the
 configuration and starts LXC's own monitor, which outlives the lab. `execute` is `lxc-attach`, as `pct exec`
 is.
@@ -34,7 +34,7 @@ from slipway.lab.guests.lxc import (
     rootfs,
     template,
 )
-from slipway.lab.guests.lxc.kept import Kept, exists, read, write
+from slipway.lab.guests.lxc.stored import Stored, exists, read, write
 from slipway.lab.guests.lxc.life import Life, frozen
 from slipway.lab.guests.protocol import GuestError, GuestSpec, Interface, Process, Usage
 
@@ -79,7 +79,7 @@ class LxcGuests:
             raise
 
     async def close(self) -> None:
-        """Stop all guests, then remove mounts, bridge and NAT; disks are kept."""
+        """Stop all guests, then remove mounts, bridge and NAT; disks are stored."""
         if self._lock is None:
             return
         await cleanup.leftovers(self._place)
@@ -108,7 +108,7 @@ class LxcGuests:
             await asyncio.to_thread(layers.prepare, folder, base)
             await layers.mount(root, folder, base)
             await asyncio.to_thread(rootfs.write_access, root, spec)
-            write(folder, Kept(spec=spec, base=base, lease=None))
+            write(folder, Stored(spec=spec, base=base, lease=None))
         except OSError as error:
             raise GuestError(f"creating the disk failed: {error}") from error
         finally:
@@ -118,8 +118,8 @@ class LxcGuests:
 
     async def update(self, spec: GuestSpec) -> None:
         """Keep the configuration for the next start."""
-        kept = self._kept(spec.vmid)
-        write(self._place.folder(spec.vmid), Kept(spec=spec, base=kept.base, lease=kept.lease))
+        stored = self._stored(spec.vmid)
+        write(self._place.folder(spec.vmid), Stored(spec=spec, base=stored.base, lease=stored.lease))
 
     async def destroy(self, vmid: int) -> None:
         """Stop it and remove its folder."""
@@ -130,7 +130,7 @@ class LxcGuests:
 
     async def save(self, vmid: int, archive: Path) -> None:
         """Write its own layer; a running one is frozen meanwhile."""
-        self._kept(vmid)
+        self._stored(vmid)
         async with frozen(self._place, vmid) if self.is_running(vmid) else contextlib.nullcontext():
             await archives.pack(self._place.folder(vmid), ["delta"], archive)
 
@@ -139,13 +139,13 @@ class LxcGuests:
         if self.is_running(spec.vmid):
             raise GuestError(f"guest {spec.vmid} runs")
         folder = self._place.folder(spec.vmid)
-        lease = self._kept(spec.vmid).lease if exists(folder) else None
+        lease = self._stored(spec.vmid).lease if exists(folder) else None
         base = await layers.unpacked(spec.template, first_id=self._host.first_id if spec.unprivileged else 0)
         draft = folder.with_name(f".{spec.vmid}.draft")
         try:
             await asyncio.to_thread(layers.prepare, draft, base)
             await archives.unpack(archive, draft)
-            write(draft, Kept(spec=spec, base=base, lease=lease))
+            write(draft, Stored(spec=spec, base=base, lease=lease))
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             draft.rename(folder)
         finally:
@@ -156,13 +156,13 @@ class LxcGuests:
         """Mount, configure, and start LXC's monitor; returns when init runs."""
         if self.is_running(vmid):
             raise GuestError(f"guest {vmid} runs already")
-        kept, folder, root = self._leased(vmid), self._place.folder(vmid), self._place.root(vmid)
-        text = self._config(kept, root)
+        stored, folder, root = self._leased(vmid), self._place.folder(vmid), self._place.root(vmid)
+        text = self._config(stored, root)
         await asyncio.to_thread(_write_config, self._place.runtime(vmid), text)
         await asyncio.to_thread(self._gather_all)
-        await layers.mount(root, folder, kept.base)
+        await layers.mount(root, folder, stored.base)
         try:
-            await asyncio.to_thread(rootfs.write_settings, root, kept.spec, resolvers=network.resolvers())
+            await asyncio.to_thread(rootfs.write_settings, root, stored.spec, resolvers=network.resolvers())
             self._lives[vmid] = await Life.start(self._place, vmid, timeout_seconds=START_SECONDS)
         except (GuestError, OSError) as error:
             await layers.unmount(root)
@@ -219,31 +219,31 @@ class LxcGuests:
             raise GuestError(f"container '{vmid}' not running!")
         return self._lives[vmid]
 
-    def _kept(self, vmid: int) -> Kept:
+    def _stored(self, vmid: int) -> Stored:
         return read(self._place.folder(vmid), vmid)
 
-    def _leased(self, vmid: int) -> Kept:
-        """Give what is kept of a guest, with an address if it asks for one and has none."""
-        kept = self._kept(vmid)
-        wants = any(wanted.ip == "dhcp" for wanted in kept.spec.networks)
-        if self._subnet is None or not wants or _fits(kept.lease, self._subnet):
-            return kept
+    def _leased(self, vmid: int) -> Stored:
+        """Give what is stored of a guest, with an address if it asks for one and has none."""
+        stored = self._stored(vmid)
+        wants = any(wanted.ip == "dhcp" for wanted in stored.spec.networks)
+        if self._subnet is None or not wants or _fits(stored.lease, self._subnet):
+            return stored
         others = [read(folder, 0) for folder in self._place.folders() if exists(folder)]
         taken = [other.lease or "" for other in others]
         taken += [wanted.ip or "" for other in others for wanted in other.spec.networks]
-        leased = Kept(spec=kept.spec, base=kept.base, lease=network.lease(self._subnet, taken))
+        leased = Stored(spec=stored.spec, base=stored.base, lease=network.lease(self._subnet, taken))
         write(self._place.folder(vmid), leased)
         return leased
 
-    def _config(self, kept: Kept, root: Path) -> str:
+    def _config(self, stored: Stored, root: Path) -> str:
         gateway = str(self._subnet[1]) if self._subnet else None
         addresses = [
-            (kept.lease, gateway) if wanted.ip == "dhcp"
+            (stored.lease, gateway) if wanted.ip == "dhcp"
             else (wanted.ip if wanted.ip and "/" in wanted.ip else None, wanted.gw)
-            for wanted in kept.spec.networks
+            for wanted in stored.spec.networks
         ]  # fmt: skip
         return config.write(
-            kept.spec, self._host, root=str(root), bridges={BRIDGE: self._place.bridge}, addresses=addresses
+            stored.spec, self._host, root=str(root), bridges={BRIDGE: self._place.bridge}, addresses=addresses
         )
 
     def _gather_all(self) -> None:
@@ -258,9 +258,9 @@ class LxcGuests:
     async def _disk_bytes(self, vmid: int) -> int:
         age, known = self._disks.get(vmid, (0.0, 0))
         if time.monotonic() - age > DISK_AGE_SECONDS:
-            kept = self._kept(vmid)
+            stored = self._stored(vmid)
             delta = self._place.folder(vmid) / "delta"
-            known = await asyncio.to_thread(layers.disk_bytes, [kept.base, delta])
+            known = await asyncio.to_thread(layers.disk_bytes, [stored.base, delta])
             self._disks[vmid] = (time.monotonic(), known)
         return known
 

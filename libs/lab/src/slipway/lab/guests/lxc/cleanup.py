@@ -13,7 +13,7 @@ STOP_SECONDS = 20.0
 
 
 async def leftovers(found: Place) -> None:
-    """Stop the lab's guests side by side, then remove its mounts, bridge and NAT; disks are kept."""
+    """Stop the lab's guests side by side, then remove its mounts, bridge and NAT; disks are stored."""
     names = [folder.name for folder in found.lxcpath.glob("slab-*")]
     await asyncio.gather(*(_kill(found, name) for name in names))
     for root in (found.run / "roots").glob("*"):

@@ -1,4 +1,4 @@
-"""What is kept of a guest beside its disk: its spec, the layer below it, its address."""
+"""What is stored of a guest beside its disk: its spec, the layer below it, its address."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from slipway.lab.guests.protocol import GuestError, GuestSpec, Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Stored:
     """Content of `guest.json`; root's password is never in it."""
 
     spec: GuestSpec
@@ -19,15 +19,15 @@ class Kept:
     """IPv4 address with prefix length, for the device that asks for one."""
 
 
-def write(folder: Path, kept: Kept) -> None:
+def write(folder: Path, stored: Stored) -> None:
     """Replace the file as a whole."""
-    spec = asdict(kept.spec) | {
-        "template": str(kept.spec.template),
+    spec = asdict(stored.spec) | {
+        "template": str(stored.spec.template),
         "password": None,
-        "environment": dict(kept.spec.environment),
+        "environment": dict(stored.spec.environment),
     }
     draft = folder / ".guest.json"
-    draft.write_text(json.dumps({"spec": spec, "base": str(kept.base), "lease": kept.lease}))
+    draft.write_text(json.dumps({"spec": spec, "base": str(stored.base), "lease": stored.lease}))
     draft.chmod(0o600)
     draft.replace(folder / "guest.json")
 
@@ -37,13 +37,13 @@ def exists(folder: Path) -> bool:
     return (folder / "guest.json").exists()
 
 
-def read(folder: Path, vmid: int) -> Kept:
+def read(folder: Path, vmid: int) -> Stored:
     """Read it back; a folder without it is no guest."""
     try:
         found = json.loads((folder / "guest.json").read_text())
     except FileNotFoundError:
         raise GuestError(f"guest {vmid} does not exist") from None
-    return Kept(spec=_spec(found["spec"]), base=Path(found["base"]), lease=found["lease"])
+    return Stored(spec=_spec(found["spec"]), base=Path(found["base"]), lease=found["lease"])
 
 
 def _spec(found: Mapping[str, Any]) -> GuestSpec:

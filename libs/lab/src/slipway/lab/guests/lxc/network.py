@@ -68,14 +68,14 @@ def resolvers() -> str:
 
 async def _subnet(place: Place) -> ipaddress.IPv4Network:
     """Keep the subnet of earlier times, so that static addresses stay right, unless the host now uses it."""
-    kept = place.guests / "subnet"
+    stored = place.guests / "subnet"
     routes = json.loads(await commands.run(["ip", "-j", "-4", "route", "show", "table", "all"]))
     used = [ipaddress.IPv4Network(route["dst"]) for route in routes if route["dst"][0].isdigit()]
-    wanted = [ipaddress.IPv4Network(kept.read_text().strip())] if kept.exists() else []
+    wanted = [ipaddress.IPv4Network(stored.read_text().strip())] if stored.exists() else []
     for subnet in [*wanted, *place.subnets()]:
         if not any(subnet.overlaps(other) for other in used if other.prefixlen > 0):
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(f"{subnet}\n")
+            stored.parent.mkdir(parents=True, exist_ok=True)
+            stored.write_text(f"{subnet}\n")
             return subnet
     raise GuestError("this machine has routes to every subnet that the lab could use")
 

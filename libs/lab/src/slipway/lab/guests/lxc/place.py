@@ -30,7 +30,7 @@ class Place:
 
     @property
     def guests(self) -> Path:
-        """Folder with what is kept of each guest, one folder by VMID."""
+        """Folder with what is stored of each guest, one folder by VMID."""
         return self.data / "lxc"
 
     @property
@@ -58,7 +58,7 @@ class Place:
         return f"slab-{self.tag}-{vmid}"
 
     def folder(self, vmid: int) -> Path:
-        """Everything that is kept of a guest."""
+        """Everything that is stored of a guest."""
         return self.guests / str(vmid)
 
     def folders(self) -> list[Path]:

@@ -30,8 +30,8 @@ def write_access(root: Path, spec: GuestSpec) -> None:
         shadow = _inside(root, "etc/shadow")
         lines = shadow.read_text().splitlines()
         hashed = _hash(spec.password)
-        kept = [f"root:{hashed}:20000:0:99999:7:::" if line.startswith("root:") else line for line in lines]
-        _write(root, "etc/shadow", "".join(f"{line}\n" for line in kept), mode=0o640)
+        stored = [f"root:{hashed}:20000:0:99999:7:::" if line.startswith("root:") else line for line in lines]
+        _write(root, "etc/shadow", "".join(f"{line}\n" for line in stored), mode=0o640)
     if spec.ssh_public_keys:
         _write(root, "root/.ssh/authorized_keys", spec.ssh_public_keys.rstrip() + "\n", mode=0o600)
 

@@ -47,7 +47,7 @@ class SimulatedGuests:
         self._lock: TextIO | None = None
 
     async def open(self) -> None:
-        """Lay out shims and template; a predecessor's guests died with it, their disks are kept."""
+        """Lay out shims and template; a predecessor's guests died with it, their disks are stored."""
         reason = await asyncio.to_thread(impossible)
         if reason is not None:
             raise GuestError(reason)
@@ -90,12 +90,12 @@ class SimulatedGuests:
     async def update(self, spec: GuestSpec) -> None:
         """Remember the configuration and write the files that follow from it."""
         guest = self._guest(spec.vmid)
-        kept = asdict(spec) | {
+        stored = asdict(spec) | {
             "template": str(spec.template),
             "password": None,
             "environment": dict(spec.environment),
         }
-        (guest / "guest.json").write_text(json.dumps(kept))
+        (guest / "guest.json").write_text(json.dumps(stored))
         etc = guest / "root" / "etc"
         (etc / "hostname").write_text(f"{spec.hostname}\n")
         (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {spec.hostname}\n")

@@ -5,7 +5,7 @@ import { h, replace } from "../dom.js";
 import { followFleet, inTurn } from "../live.js";
 import { agedBadge, isFresh, outagesOf } from "../looks.js";
 import { badge, card, empty, facts, loading, problemBox, when } from "../parts.js";
-import { keepingFocus } from "../rows.js";
+import { withFocus } from "../rows.js";
 import { ago, bytes, timeOf } from "../words.js";
 
 const MOST = 100;
@@ -26,7 +26,7 @@ export function clustersView(tellLive) {
       replace(outage);
       if (now !== shown) {
         shown = now;
-        keepingFocus(body, () => replace(body, items.length ? items.map(clusterPart) : none()));
+        withFocus(body, () => replace(body, items.length ? items.map(clusterPart) : none()));
       }
     };
     const refresh = inTurn(() => load().catch((error) => {

@@ -4,12 +4,12 @@ import { ENDED, list, request } from "../api.js";
 import { deleteButton, powerButtons } from "../actions.js";
 import { credentialList } from "../credentials.js";
 import { h, icon, replace } from "../dom.js";
-import { Kept, sizeCard } from "../kept.js";
+import { Stored, sizeCard } from "../stored.js";
 import { followFleet, inTurn } from "../live.js";
 import { isFresh, isLive, powerBadge, outageNotice } from "../looks.js";
 import { pendingCard } from "../pending.js";
 import { badge, card, facts, jobBadge, problemBox, loading, serviceList, warningList, when } from "../parts.js";
-import { keepingFocus } from "../rows.js";
+import { withFocus } from "../rows.js";
 import { ago, kindWords, memory } from "../words.js";
 
 const JOBS_AT_ONCE = 20;
@@ -60,8 +60,8 @@ class ContainerView {
   constructor(signal, more) {
     this.signal = signal;
     this.more = more;
-    /** @type {Kept | null} */
-    this.kept = null;
+    /** @type {Stored | null} */
+    this.stored = null;
     this.ended = "";
     const part = () => h("div", { class: "part" });
     [this.outage, this.head, this.notices, this.waiting] = [part(), part(), part(), part()];
@@ -105,13 +105,13 @@ class ContainerView {
     const isThere = container.lifecycle === "ready";
     this.#part(this.size, isThere && container.spec, () => isThere && sizeCard(container, this.signal));
     this.#part(this.keeps, isThere, () => {
-      this.kept = isThere ? new Kept(container, this.signal) : null;
-      return this.kept?.element;
+      this.stored = isThere ? new Stored(container, this.signal) : null;
+      return this.stored?.element;
     });
     const ended = jobs.filter((each) => ENDED.has(each.state)).map((each) => each.id).join();
     if (this.ended !== ended) {
       this.ended = ended;
-      this.kept?.load();
+      this.stored?.load();
     }
   }
 
@@ -131,7 +131,7 @@ class ContainerView {
     const now = JSON.stringify(shown ?? null);
     if (this.#shown.get(part) !== now) {
       this.#shown.set(part, now);
-      keepingFocus(part, () => replace(part, draw()));
+      withFocus(part, () => replace(part, draw()));
     }
   }
 }

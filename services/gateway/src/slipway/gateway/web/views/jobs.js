@@ -20,7 +20,7 @@ export function jobsView(tellLive) {
       caption: "Jobs, newest first",
       heads: ["Job", "State", "Done", "By", "When"],
       row,
-      nothing: empty("No jobs yet", "Whatever Slipway does to a container is a job, and is kept here."),
+      nothing: empty("No jobs yet", "Whatever Slipway does to a container is a job, and is stored here."),
       signal,
     });
     replace(page, h("div", { class: "head" }, h("h1", null, "Jobs")), jobs.element);

@@ -61,7 +61,7 @@ class CreateForm {
       new Field({ name: "disk", label: "Disk", type: "number", unit: "GiB", attributes: { min: "0.1", step: "any" } }),
     ];
     this.password = new Field({
-      name: "password", label: "Root password", type: "password", hint: "Left empty, one is generated and kept for you.",
+      name: "password", label: "Root password", type: "password", hint: "Left empty, one is generated and stored for you.",
       attributes: { autocomplete: "new-password" },
     });
     this.own = h("div", { class: "form" });
@@ -105,7 +105,7 @@ class CreateForm {
   /** @param {Template} template */
   #choose(template) {
     const { variables = [], resources = {} } = template.manifest;
-    // A secret must not turn up in a field that shows it: kept is what has the same name and kind.
+    // A secret must not turn up in a field that shows it: stored is what has the same name and kind.
     const key = (/** @type {FormField} */ field) => `${field.type} ${field.name}`;
     for (const field of this.variables) {
       this.#typed.set(key(field), field.value);

@@ -16,7 +16,7 @@ from slipway.contracts.guests import GuestStatus
 from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, JobState, Lifecycle, Power
 from slipway.inventory.domain.configs import differs, may_be_old, may_have_applied, was_started
-from slipway.inventory.domain.lives import KEEPING
+from slipway.inventory.domain.lives import HOLDING
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.tables import containers, jobs
 from slipway.runtime import outbox
@@ -51,7 +51,7 @@ class ObservationStore:
         older = select(seen.id, seen.power, is_deleted.label("is_deleted")).where(
             seen.cluster_id == cluster,
             seen.vmid == vmid,
-            # Of a forgotten one it is kept silently: it is true at once when the container comes back.
+            # Of a forgotten one it is stored silently: it is true at once when the container comes back.
             or_(~is_deleted, seen.forgotten_as.is_not(None)),
             or_(seen.observed_at.is_(None), seen.observed_at < at),
         )
@@ -116,7 +116,7 @@ def _is_old(status: GuestStatus, row: Row[Any]) -> bool:
 def _is(status: GuestStatus) -> tuple[ColumnElement[bool], ...]:
     """Whether a container is the guest; one that is being made or deleted may not be."""
     seen = containers.c
-    return seen.cluster_id == status.cluster, seen.vmid == status.vmid, seen.lifecycle.in_(KEEPING)
+    return seen.cluster_id == status.cluster, seen.vmid == status.vmid, seen.lifecycle.in_(HOLDING)
 
 
 def _waiting(status: GuestStatus) -> Select[tuple[str]]:

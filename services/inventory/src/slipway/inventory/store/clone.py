@@ -14,7 +14,7 @@ from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.enqueuer import JobEnqueuer
-from slipway.inventory.store.making import Creation, Secret, make_all, register_all
+from slipway.inventory.store.inserts import Creation, Secret, make_all, register_all
 from slipway.inventory.store.vmids import free_vmid
 from slipway.inventory.tables import credentials
 from slipway.runtime.call import Call

@@ -25,7 +25,7 @@ class NotRetryable(Conflict):
     code = "job.not-retryable"
 
 
-async def second_try(connection: AsyncConnection, job: Id, phase: Phase | None) -> RunJob:
+async def retry_command(connection: AsyncConnection, job: Id, phase: Phase | None) -> RunJob:
     """Give the command that does a failed or cancelled job again, its container taken back.
 
     Raises:

@@ -1,6 +1,6 @@
 """Tells what a run would do, by going its way on a host that is looked at and never touched.
 
-The steps are the run's own. Each is gone into with a rehearsed cluster; where it would first change something
+The steps are the run's own. Each is gone into with a cluster that changes nothing; where it would first change something
 it is left, and what it would have sent is told. What depends on that change is told by its purpose only.
 """
 
@@ -23,7 +23,7 @@ from slipway.provisioner.phases import config_warnings, obstacles, restricted, r
 from slipway.provisioner.phases.work import Step, Work
 from slipway.provisioner.progress import RunJournal
 from slipway.provisioner.runs import Run
-from slipway.proxmox.rehearsal import RehearsedCluster, WouldChange
+from slipway.proxmox.dry_run import DryRunCluster, WouldChange
 from slipway.runtime.bundles import Bundles
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
@@ -35,7 +35,7 @@ DESTROYS: Mapping[JobKind, str] = MappingProxyType(
         JobKind.DELETE: "container {vmid} ({hostname}) with all its disks and snapshots",
         JobKind.ROLLBACK: "all that happened in container {vmid} ({hostname}) since the snapshot {snapshot}",
         JobKind.RESTORE: "all that happened in container {vmid} ({hostname}) since the backup {backup}",
-        JobKind.UNLOCK: "the lock of container {vmid} ({hostname}), which kept others away from it",
+        JobKind.UNLOCK: "the lock of container {vmid} ({hostname}), which stored others away from it",
         JobKind.SNAPSHOT_DELETE: "the snapshot {snapshot} of container {vmid} ({hostname})",
     }
 )
@@ -57,20 +57,20 @@ class Explainer:
         archive = await self._bundles.get(command.bundle) if command.bundle else None
         work = Work(
             command=command,
-            cluster=RehearsedCluster(await self._access.open(command.target.cluster)),
+            cluster=DryRunCluster(await self._access.open(command.target.cluster)),
             bundle=Bundle.unpack(archive) if archive else None,
             secrets={},
-            journal=Rehearsal(command),
+            journal=DryRunJournal(command),
             bus=self._bus,
             host_access=self._host_access,
         )
-        steps = await _rehearse(work)
+        steps = await _dry_run(work)
         warnings = tuple(await _warnings(work))
         return Explained(steps=steps, destroys=_destroys(command), warnings=warnings)
 
 
-class Rehearsal(RunJournal):
-    """A log that nobody hears: what a run would write down is kept for its later steps only."""
+class DryRunJournal(RunJournal):
+    """A log that nobody hears: what a run would write down is stored for its later steps only."""
 
     def __init__(self, command: RunJob) -> None:
         self.limits = LIMITS
@@ -112,7 +112,7 @@ class Rehearsal(RunJournal):
         return None
 
 
-async def _rehearse(work: Work) -> tuple[PlannedStep, ...]:
+async def _dry_run(work: Work) -> tuple[PlannedStep, ...]:
     steps = pipelines.plan(work)
     skipped = before_retry(steps, work.command.first_step)
     told: list[PlannedStep] = []
@@ -128,8 +128,8 @@ async def _rehearse(work: Work) -> tuple[PlannedStep, ...]:
             told.append(_planned(step, "later"))
         else:
             told.append(await _look(work, step, has_acted=has_acted))
-        has_acted = has_acted or told[-1].outlook == "acts"
-        has_failed = has_failed or told[-1].outlook == "fails"
+        has_acted = has_acted or told[-1].effect == "acts"
+        has_failed = has_failed or told[-1].effect == "fails"
     return tuple(told)
 
 
@@ -157,8 +157,8 @@ async def _first_act(work: Work, step: Step, request: str, *, has_acted: bool) -
     return _planned(step, "fails", request=request, problem=error.to_problem(), message=error.message)
 
 
-def _planned(step: Step, outlook: str, **told: Any) -> PlannedStep:
-    known = {"name": step.name, "phase": step.phase, "words": step.words, "outlook": outlook}
+def _planned(step: Step, effect: str, **told: Any) -> PlannedStep:
+    known = {"name": step.name, "phase": step.phase, "words": step.words, "effect": effect}
     return PlannedStep.model_validate({**known, "is_cancellable": step.is_cancellable, **told})
 
 

@@ -14,7 +14,7 @@ class Settlement(StrEnum):
     ACK = "ack"
     """It is done; the bus forgets it."""
     DEAD_LETTER = "dead-letter"
-    """It can't be done; kept aside for an operator, with the reason, then acknowledged."""
+    """It can't be done; stored aside for an operator, with the reason, then acknowledged."""
     RETRY = "retry"
     """Not now; the bus gives it again after a delay."""
     LEAVE = "leave"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from slipway.proxmox.kept_answers import Snapshot
+from slipway.proxmox.storage_answers import Snapshot
 from slipway.proxmox.requesting import Asking, upid_of
 from slipway.proxmox.upid import Upid
 from slipway.proxmox.wire import Params, Reply
@@ -29,8 +29,8 @@ class Keeping(Asking):
     async def snapshots(self, node: str, vmid: int) -> tuple[Snapshot, ...]:
         """A container's snapshots, oldest first, without the entry for its present state."""
         rows = await self._every(Snapshot, *_lxc(node, vmid), "snapshot")
-        kept = (row for row in rows if row.name != Snapshot.PRESENT)
-        return tuple(sorted(kept, key=lambda row: (row.time or _LONG_AGO, row.name)))
+        stored = (row for row in rows if row.name != Snapshot.PRESENT)
+        return tuple(sorted(stored, key=lambda row: (row.time or _LONG_AGO, row.name)))
 
     async def feature(self, node: str, vmid: int, feature: Feature, *, snapname: str | None = None) -> bool:
         """Whether all of a container's storages can do it; `clone` means a linked one."""

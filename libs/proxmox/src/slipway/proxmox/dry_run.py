@@ -23,7 +23,7 @@ class WouldChange(Exception):
     """Here the host would be changed; the text says by what, without secrets."""
 
 
-class RehearsedApi(ProxmoxApi):
+class DryRunApi(ProxmoxApi):
     """Reads through another API's connection; whatever is no GET is told instead of sent."""
 
     def __init__(self, origin: ProxmoxApi) -> None:
@@ -42,7 +42,7 @@ class RehearsedApi(ProxmoxApi):
         _tell("DELETE", segments, params or {})
 
 
-class RehearsedShell(NodeShell):
+class DryRunShell(NodeShell):
     """Runs nothing but what only looks: all else that Slipway runs on a node may change something."""
 
     def __init__(self, origin: NodeShell, access: NodeAccess) -> None:
@@ -56,17 +56,17 @@ class RehearsedShell(NodeShell):
         raise WouldChange(f"{shlex.join(argv)} (on node {self.node}, over SSH)")
 
 
-class RehearsedCluster(Cluster):
+class DryRunCluster(Cluster):
     """One cluster, looked at through the connections of another."""
 
     def __init__(self, origin: Cluster) -> None:
         super().__init__(origin.access)
         self._origin = origin
-        self.api = RehearsedApi(origin.api)
+        self.api = DryRunApi(origin.api)
 
     def pct(self, node: str) -> Pct:
         """Containers of a node, whose commands are told."""
-        return Pct(RehearsedShell(self._origin.shell(node), self.access.nodes[node]))
+        return Pct(DryRunShell(self._origin.shell(node), self.access.nodes[node]))
 
 
 def _tell(method: str, segments: Sequence[str], params: Params) -> NoReturn:

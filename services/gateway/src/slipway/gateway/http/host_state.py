@@ -5,13 +5,13 @@ from starlette.responses import Response
 
 from slipway.contracts.containers import GetContainer
 from slipway.contracts.jobs import Target
-from slipway.contracts.kept import Backups, ListBackups, ListSnapshots, Snapshots
+from slipway.contracts.host_state import Backups, ListBackups, ListSnapshots, Snapshots
 from slipway.gateway.http.answers import IdPath, answer
 from slipway.runtime.bus import Bus
 
 
-def kept(bus: Bus) -> APIRouter:
-    """Give the routes of what is kept; each asks inventory for the place, then the host."""
+def stored(bus: Bus) -> APIRouter:
+    """Give the routes of what is stored; each asks inventory for the place, then the host."""
     api = APIRouter(tags=["containers"])
 
     async def place(container: str) -> Target:
