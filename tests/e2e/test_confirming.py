@@ -53,9 +53,7 @@ async def test_without_a_terminal_what_destroys_needs_yes(
 
 
 @pytest.mark.timeout(200)
-async def test_a_second_try_of_many_is_shown_and_confirmed(
-    stack: RunningStack, api: httpx.AsyncClient
-) -> None:
+async def test_a_retry_of_many_is_shown_and_confirmed(stack: RunningStack, api: httpx.AsyncClient) -> None:
     """The plan that is shown is the one that is done: its hash goes along."""
     name = f"again-{secrets.token_hex(3)}"
     accepted = await create(api, template="debian-base", hostname=name)

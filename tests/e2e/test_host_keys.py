@@ -79,8 +79,8 @@ async def test_a_node_is_usable_once_its_key_is_confirmed(two: RunningStack) -> 
         accepted = await create(api, **{**wanted, "hostname": "late"})
         assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
         assert await homes_of(lab, accepted["container"]["vmid"]) == [("pve2", "running")]
-        trail = (await api.get("/api/v1/audit")).json()["items"]
-        assert "half/pve2" in {each["target"] for each in trail if each["action"] == "node.host-key"}
+        entries = (await api.get("/api/v1/audit")).json()["items"]
+        assert "half/pve2" in {each["target"] for each in entries if each["action"] == "node.host-key"}
         await stays_usable(api, accepted["container"]["vmid"])
 
 

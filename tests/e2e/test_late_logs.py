@@ -14,7 +14,7 @@ from slipway.runtime.topology import EVENTS
 from support.stack import RunningStack, create, job_events
 
 
-async def test_log_and_story_outlive_the_bus(stack: RunningStack, api: httpx.AsyncClient) -> None:
+async def test_job_log_outlives_the_bus(stack: RunningStack, api: httpx.AsyncClient) -> None:
     """With the job's events purged both are as before; the log resumes in its middle, ends with `done`."""
     accepted = await create(api, template="counting", hostname=f"late-{secrets.token_hex(3)}")
     job = accepted["job"]["id"]

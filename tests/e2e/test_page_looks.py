@@ -69,7 +69,7 @@ async def test_clusters_are_shown(signed_in: Browsing, stack: RunningStack) -> N
     assert signed_in.complaints == []
 
 
-async def test_a_second_try_of_what_destroys_is_shown(
+async def test_a_retry_of_what_destroys_is_shown(
     signed_in: Browsing, host: Host, api: httpx.AsyncClient
 ) -> None:
     """As the first one: with what would be lost, and nothing is done if one leaves it."""

@@ -265,7 +265,12 @@ def status_of(record: RunRecord, step: str) -> str | None:
 
 @asynccontextmanager
 async def provisioner_on(
-    lab: Lab, make_bus: MakeBus, folder: Path, *, retry_budget: timedelta = timedelta(seconds=20), **changes: Any
+    lab: Lab,
+    make_bus: MakeBus,
+    folder: Path,
+    *,
+    retry_budget: timedelta = timedelta(seconds=20),
+    **changes: Any,
 ) -> AsyncIterator[Ground]:
     """Have a worker that hears no cancel flag but through the record, unless it listens."""
     answers = Answers(lab, generate(folder / "keys"))

@@ -24,7 +24,7 @@ START_SECONDS = 100.0
 STOP_SECONDS = 12.0
 SOON_TAKEN_OVER = {"SLIPWAY_ACK_WAIT": "4", "SLIPWAY_HEARTBEAT": "1"}
 """A killed worker's job is taken up after four seconds; the default is twelve."""
-STORY_SECONDS = 100.0
+JOB_SECONDS = 100.0
 """Below the time that a test has, so that a job log without an end says what it was."""
 
 
@@ -107,7 +107,7 @@ async def job_events(client: httpx.AsyncClient, job: str) -> list[ServerEvent]:
     """Follow a job to its end; all its events. A job without an end is told as it stands."""
     events: list[ServerEvent] = []
     try:
-        async with asyncio.timeout(STORY_SECONDS):
+        async with asyncio.timeout(JOB_SECONDS):
             async for event in follow(client, f"/api/v1/jobs/{job}/events"):
                 events.append(event)  # noqa: PERF401  what came before a timeout is told
     except TimeoutError:

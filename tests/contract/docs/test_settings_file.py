@@ -1,4 +1,4 @@
-"""One TOML file serves the whole house."""
+"""One TOML file serves every service."""
 
 import importlib
 from pathlib import Path

@@ -15,7 +15,7 @@ SUBJECTS = {
     "command": r"slipway\.v1\.command\.[a-z]+\.[a-z]+\.[a-z-]+",
     "event": r"slipway\.v1\.event\.[a-z]+\.\{id\}\.[a-z-]+",
     "state": r"slipway\.v1\.state\.[a-z]+\.\{id\}",
-    "query": r"slipway\.v1\.query\.[a-z]+\.[a-z]+\.[a-z-]+",
+    "query": r"slipway\.v1\.query\.[a-z]+\.[a-z-]+\.[a-z-]+",
 }
 each_message = pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.__name__)
 

@@ -58,7 +58,7 @@ async def test_cut_ten_times_a_viewer_sees_what_an_uninterrupted_one_sees(
     assert [json.loads(event.data)["offset"] for event in whole.seen[2:-1]] == list(range(300))
 
 
-async def test_ended_story_is_told_once_more_but_not_twice(
+async def test_ended_job_log_is_told_once_more_but_not_twice(
     user: httpx.AsyncClient, others: Others, make_bus: MakeBus
 ) -> None:
     """Who comes late gets everything; who comes again after `done` gets 204 and stays away."""
@@ -149,7 +149,7 @@ async def test_log_is_given_whole(user: httpx.AsyncClient, make_bus: MakeBus) ->
     assert answer.text == "between\nlong\n"
 
 
-async def test_a_stored_story_is_told_when_the_bus_has_forgotten(
+async def test_a_stored_job_log_is_told_when_the_bus_has_forgotten(
     user: httpx.AsyncClient, others: Others, make_bus: MakeBus, admin: Client
 ) -> None:
     """Events, ids and log are the same as before; it resumes from any of them, and 204 follows the last."""

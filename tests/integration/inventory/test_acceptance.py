@@ -17,8 +17,8 @@ from slipway.contracts.problems import Conflict, Forbidden, Invalid, NotFound, U
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS, register
-from slipway.inventory.secret_broker import SecretBroker
 from slipway.inventory.looks import Looks
+from slipway.inventory.secret_broker import SecretBroker
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call, using
 from slipway.runtime.clock import now
@@ -179,8 +179,8 @@ async def test_a_creation_is_filled_up_and_its_password_can_be_revealed_on_recor
     secret = world.sealer("gateway").open(shown.value, owner=credential.id, field="value").get_secret_value()
     async with world.tables.begin() as connection:
         assert secret not in str((await connection.execute(select(tables.credentials))).one())
-    trail = await world.gateway.ask(clusters.ListAudit())
-    assert "credential.reveal" in {entry.action for entry in trail.items}
+    entries = await world.gateway.ask(clusters.ListAudit())
+    assert "credential.reveal" in {entry.action for entry in entries.items}
 
 
 async def test_a_name_asked_for_twice_at_once_is_given_once(world: World) -> None:

@@ -188,7 +188,7 @@ async def test_a_batch_goes_its_way_with_its_items(fleet: Fleet) -> None:
     assert len(children.items) == 3
 
 
-async def test_a_batch_tells_one_story_in_order(fleet: Fleet) -> None:
+async def test_a_batch_has_one_job_log_in_order(fleet: Fleet) -> None:
     """Accepted, an item for each change, done last and once."""
     made = await fleet.make(2)
 
@@ -229,7 +229,7 @@ async def test_what_destroys_needs_the_plan_that_was_shown(fleet: Fleet) -> None
     assert (await ask(containers.ListContainers())).items == ()
 
 
-async def test_a_second_try_that_destroys_needs_its_plan(fleet: Fleet) -> None:
+async def test_a_retry_that_destroys_needs_its_plan(fleet: Fleet) -> None:
     """The plan names what would be done again, and changes nothing; without its hash the retry is refused."""
     await fleet.make(3)
     ask = fleet.world.gateway.ask
@@ -266,7 +266,7 @@ async def test_the_cancel_of_a_batch_is_planned(fleet: Fleet) -> None:
     assert [each.hostname for each in plan.items] == ["web-2", "web-3"]
     assert (await fleet.job(accepted.job.id)).counts == batches.BatchCounts(total=3, queued=2, succeeded=1)
     with pytest.raises(Invalid) as refused:
-        await ask(bulk.PlanBatchCancel(job=accepted.job.id, destroys=True))
+        await ask(bulk.PlanBatchCancel(job=accepted.job.id, remove_on_cancel=True))
     assert [each.field for each in refused.value.errors] == ["destroy"]
     await fleet.end(accepted.job.id)
     with pytest.raises(Conflict):
@@ -374,7 +374,7 @@ async def test_cancel_reaches_all_that_has_not_ended_and_a_retry_takes_it_up(fle
     assert refused.value.code == "job.not-retryable"
 
 
-async def test_a_second_try_of_what_was_refused_asks_anew(fleet: Fleet) -> None:
+async def test_a_retry_of_what_was_refused_asks_anew(fleet: Fleet) -> None:
     """A busy one that is free by then is taken; one that does not exist fails again, alone."""
     made = await fleet.job((await fleet.make(1)).job.id)
     first = await fleet.ask(start(str(made.items[0].vmid)))

@@ -26,14 +26,14 @@ from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
 from slipway.inventory.domain.lives import HOLDING, REMOVES
 from slipway.inventory.queueing import Limits
-from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.enqueuer import JobEnqueuer
-from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.inserts import Creation
+from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.observations import ObservationStore
 from slipway.inventory.store.queue import ACTIVE, Queue
+from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.vmids import VmidStore
 from slipway.runtime.call import Call
 from slipway.runtime.clock import now
@@ -306,11 +306,13 @@ class Claims(RuleBasedStateMachine):
         """No node does more than it may, and whoever waits finds no room."""
         for node, active in self.do(self.active()).items():
             sent = [kind for kind, is_sent in active if is_sent]
-            making = sum(kind.makes for kind in sent)
+            making = sum(kind.creates_container for kind in sent)
             assert len(sent) <= LIMITS.jobs, node
             assert making <= LIMITS.creations, node
             for kind in (kind for kind, is_sent in active if not is_sent):
-                assert len(sent) == LIMITS.jobs or (kind.makes and making == LIMITS.creations), node
+                assert len(sent) == LIMITS.jobs or (kind.creates_container and making == LIMITS.creations), (
+                    node
+                )
 
     def at(self, place: int) -> Held | None:
         """Give one of the containers, the newest first."""

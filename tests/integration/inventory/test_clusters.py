@@ -11,15 +11,14 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, update
 
-from slipway.contracts import cluster_removal, clusters, containers
-from slipway.contracts import host_state
+from slipway.contracts import cluster_removal, clusters, containers, host_state
 from slipway.contracts.clusters import ChangeClusterAccess, Cluster, ClusterFacts, ClusterSpec
 from slipway.contracts.problems import Conflict, Invalid, NotFound
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS, register
-from slipway.inventory.secret_broker import SecretBroker
-from slipway.inventory.looks import Looks
 from slipway.inventory.host_check import HostCheck
+from slipway.inventory.looks import Looks
+from slipway.inventory.secret_broker import SecretBroker
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call, using
 from slipway.runtime.database import Database

@@ -8,19 +8,18 @@ from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fix
 from nats.aio.client import Client
 from sqlalchemy import select, text
 
-from slipway.contracts import bulk, clusters, containers, jobs
-from slipway.contracts import host_state
+from slipway.contracts import bulk, clusters, containers, host_state, jobs
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Problem
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
-from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.observations import ObservationStore
 from slipway.inventory.store.queue import Queue
+from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.vmids import VmidStore
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call

@@ -4,8 +4,7 @@ import pytest
 from integration.inventory.test_acceptance import ARCHIVE, NODE, World, world  # noqa: F401  a fixture
 from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
 
-from slipway.contracts import bulk, clusters, containers, jobs, plans
-from slipway.contracts import host_state
+from slipway.contracts import bulk, clusters, containers, host_state, jobs, plans
 from slipway.contracts.problems import Conflict, Invalid
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import batch_looks
@@ -109,7 +108,7 @@ async def test_the_plan_of_many_says_what_their_hosts_hold(fleet: Fleet, host: H
     made = await fleet.job((await fleet.make(3)).job.id)
     ids = ",".join(str(each.vmid) for each in made.items)
     first, second, third = (f"{each.hostname} ({each.vmid})" for each in made.items)
-    looks = plans.PlannedStep(
+    looks = plans.PlanStep(
         name="snapshot.look", words="Look", effect="fails", message="There is a snapshot 's1' already."
     )
     host.told["web-1"] = plans.Explained(steps=(looks,), warnings=("HA looks after it.",))

@@ -59,7 +59,9 @@ async def test_a_rotated_ring_needs_its_older_key_no_more(database: Database, tm
     vault = Vault(KeyRing.from_file(ring))
     async with database.begin() as connection:
         secrets = (await connection.scalars(select(tables.clusters.c.secrets))).one()
-        stored = (await connection.execute(select(tables.credentials).order_by(tables.credentials.c.id))).all()
+        stored = (
+            await connection.execute(select(tables.credentials).order_by(tables.credentials.c.id))
+        ).all()
     opened = [vault.open(row.sealed, owner="a", field=row.name).get_secret_value() for row in stored]
     token = vault.open(secrets["token_secret"], owner="c", field="token_secret")
     assert (token.get_secret_value(), opened) == ("the token", ["the k1", "the k2"])

@@ -131,7 +131,7 @@ async def test_a_frozen_api_is_told_and_is_over(home: Watched) -> None:
     home.lab.faults.clear(order)
     await home.well()
 
-    assert home.lab.endpoint with an outage.message
+    assert home.lab.endpoint in outage.message
     assert (first.looked_at, first.outage) == (later.looked_at, later.outage)
     assert first.looked_at is not None
     assert first.looked_at < outage.since
@@ -145,9 +145,9 @@ async def test_an_expired_token_is_told_and_is_over(home: Watched) -> None:
     home.lab.faults.clear(order)
     await home.well()
 
-    assert home.lab.token_id with an outage.message
-    assert "PUT /api/v1/clusters/home/access" with an outage.remedy
-    assert home.lab.token_secret not with an outage.model_dump_json()
+    assert home.lab.token_id in outage.message
+    assert "PUT /api/v1/clusters/home/access" in outage.remedy
+    assert home.lab.token_secret not in outage.model_dump_json()
 
 
 async def test_a_renewed_certificate_is_told_with_both_fingerprints(
@@ -164,9 +164,9 @@ async def test_a_renewed_certificate_is_told_with_both_fingerprints(
     await home.well()
 
     assert shown != pinned
-    assert pinned with an outage.message
-    assert shown with an outage.message
-    assert f'PUT /api/v1/clusters/home/access {{"tls_fingerprint": "{shown}"}}' with an outage.remedy
+    assert pinned in outage.message
+    assert shown in outage.message
+    assert f'PUT /api/v1/clusters/home/access {{"tls_fingerprint": "{shown}"}}' in outage.remedy
 
 
 async def test_taken_rights_make_no_container_vanish(home: Watched) -> None:
@@ -183,7 +183,7 @@ async def test_taken_rights_make_no_container_vanish(home: Watched) -> None:
     look = await home.well()
 
     assert set(known) == {f"{CLUSTER}-100", f"{CLUSTER}-101"}
-    assert home.lab.token_id with an outage.message
+    assert home.lab.token_id in outage.message
     assert [(each.first, each.last) for each in look.guests] == [(100, 101)]
 
 
@@ -201,7 +201,7 @@ async def test_a_storage_that_hangs_hides_only_storages(home: Watched) -> None:
     assert (facts.is_online, facts.is_ssh_usable) == (True, True)
     assert [each.name for each in facts.storages] == [each.name for each in before.storages]
     assert (facts.bridges, facts.os_templates) == (before.bridges, before.os_templates)
-    assert "pvesm status" with an outage.remedy
+    assert "pvesm status" in outage.remedy
 
 
 PAUSED = {"id": "qemu/900", "type": "qemu", "vmid": 900, "node": "lab", "status": "paused", "tags": None}
@@ -254,7 +254,7 @@ async def test_a_node_that_has_left_is_told_as_gone(home: Watched, inventory: In
     await home.until(lambda look: [each.node for each in look.nodes] == ["pve1"])
 
     assert not is_online
-    assert "pve1" with an outage.message
+    assert "pve1" in outage.message
 
 
 async def test_a_frozen_bus_leaves_nothing_behind(home: Watched, nats_server: EmbeddedNats) -> None:

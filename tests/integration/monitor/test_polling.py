@@ -65,7 +65,7 @@ async def running(work: Callable[[], Coroutine[None, None, None]]) -> AsyncItera
         await end(task)
 
 
-async def stored(bus: Bus) -> dict[str, GuestStatus]:
+async def stored_guests(bus: Bus) -> dict[str, GuestStatus]:
     entries = await Bucket(bus, LIVE).entries()
     return {key: GuestStatus.model_validate_json(entry.value) for key, entry in entries.items()}
 
@@ -91,7 +91,7 @@ async def test_life_of_a_guest_is_told(
         await client.delete("/nodes/lab/lxc/100", params={"force": 1})
         await until(lambda: heard.powers()[-1:] == ["gone"])
         await until(lambda: heard.vmids()[-1] == ())
-        assert await stored(monitor.bus) == {}
+        assert await stored_guests(monitor.bus) == {}
 
 
 async def test_what_was_told_is_not_told_again(
@@ -115,7 +115,7 @@ async def until_stored(bus: Bus, guest: str, power: Power) -> GuestStatus:
     """What is stored of a guest once it has this power: it is told first, then stored."""
     async with asyncio.timeout(10):
         while True:
-            stored = (await stored(bus)).get(guest)
+            stored = (await stored_guests(bus)).get(guest)
             if stored is not None and stored.power is power:
                 return stored
             await asyncio.sleep(0.05)

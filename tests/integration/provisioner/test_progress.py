@@ -11,7 +11,7 @@ from slipway.contracts.jobs import JobLog, RunJob, Target
 from slipway.contracts.message import Event
 from slipway.contracts.problems import Failed
 from slipway.contracts.values import JobKind
-from slipway.provisioner.progress import FLUSH_BYTES, LONGEST_PART, RunJournal, logging, finish_despite_cancel
+from slipway.provisioner.progress import FLUSH_BYTES, LONGEST_PART, RunJournal, finish_despite_cancel, logging
 from slipway.provisioner.runs import Runs
 from slipway.runtime.bus import Bus
 from slipway.runtime.problems import BusUnavailable

@@ -5,10 +5,12 @@ import asyncio
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.api import StreamConfig
 
 from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.runtime import topology
 from slipway.runtime.bus import Bus
+from slipway.runtime.dead_letters import dead_letter_page
 from slipway.runtime.problems import BusUnavailable, TopologyMissing
 from slipway.runtime.topology import TopologyConflict
 from support.nats import SMALL, MakeBus, settings_of
@@ -148,3 +150,33 @@ async def test_every_stored_subject_is_republished_in_one_order(make_bus: MakeBu
     await asyncio.sleep(0.1)
 
     assert heard == list(range(1, 11))
+
+
+async def test_dead_letters_of_an_older_build_are_carried_over(
+    nats_server: EmbeddedNats, admin: Client, make_bus: MakeBus
+) -> None:
+    """Under their former name, with their origin; once, and the former stream is gone."""
+    bus = admin.jetstream()
+    await bus.add_stream(StreamConfig(name="PARKED", subjects=["slipway.v1.parked.>"], allow_direct=True))
+    for number in range(3):
+        headers = {
+            "Nats-Msg-Id": f"inventory-records:EVENTS:{number}",
+            "Slipway-Parked-Subject": "slipway.v1.state.job.j-1",
+            "Slipway-Parked-Stream": "EVENTS",
+            "Slipway-Parked-Sequence": str(number),
+            "Slipway-Parked-Message-Id": f"m-{number}",
+            "Slipway-Parked-Attempts": "1",
+            "Slipway-Parked-Problem": '{"kind": "failed", "code": "x", "message": "why"}',
+        }
+        await bus.publish("slipway.v1.parked.inventory.records", b"{}", headers=headers)
+
+    changes = await topology.apply(admin, SMALL)
+    again = await topology.apply(admin, SMALL)
+
+    assert [change.done for change in changes] == ["3 messages carried over from its former name"]
+    assert again == []
+    inventory = await make_bus("inventory")
+    letters, _ = await dead_letter_page(inventory.connection, after=0, most=10)
+    assert [(each.consumer, each.message_id, each.sequence) for each in letters] == [
+        ("inventory-records", f"m-{number}", number) for number in range(3)
+    ]

@@ -71,14 +71,14 @@ async def test_log_lines_give_way_before_new_work_is_refused(make_bus: MakeBus, 
     assert (provisioner.has_room_for_logs, provisioner.shortages()) == (True, {})
 
     await provisioner.publish(Log(id="j1", text="x" * 760_000), message_id="m1")
-    rooms = [provisioner.has_room_for_logs]
+    states = [provisioner.has_room_for_logs]
     await provisioner.measure()
-    rooms.append(provisioner.has_room_for_logs)
+    states.append(provisioner.has_room_for_logs)
     provisioner.refuse_new_work()
     with pytest.raises(BusFull, match="maximum bytes"):
         await provisioner.publish(Log(id="j1", text="x" * 760_000), message_id="m2")
 
-    assert rooms == [False, False]
+    assert states == [False, False]
     assert list(provisioner.shortages()) == [BusFull.code]
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from slipway.cli.looks import is_live, state_of, outages_of
+from slipway.cli.looks import is_live, outages_of, state_of
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 OUTAGE = {

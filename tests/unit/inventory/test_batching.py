@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.contracts.batches import BatchCounts
-from slipway.contracts.bulk import PlannedItem
+from slipway.contracts.bulk import PlanItem
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobKind, JobState
@@ -62,7 +62,7 @@ def test_names_are_the_lowest_free_ones(taken: set[str]) -> None:
 
 def test_a_hash_stands_for_the_containers_the_kind_and_the_arguments() -> None:
     """Each of them changes it; what a container is busy with does not."""
-    items = [PlannedItem(container="a", vmid=101, hostname="web-1", cluster="home", node="pve1")]
+    items = [PlanItem(container="a", vmid=101, hostname="web-1", cluster="home", node="pve1")]
     busy = [items[0].model_copy(update={"error": Problem(code="job.active", message="busy")})]
     moved = [items[0].model_copy(update={"node": "pve2"})]
     first = hash_of(JobKind.STOP, JobArgs(), items)
@@ -94,7 +94,7 @@ def test_a_long_error_is_cut_so_that_a_thousand_fit() -> None:
 @pytest.mark.parametrize("kind", [kind for kind in JobKind if kind.destroys])
 def test_what_destroys_is_shown_before(kind: JobKind) -> None:
     """Whatever takes something away says what, and is done only as it was shown."""
-    items = [PlannedItem(container="a", vmid=101, hostname="web-1", cluster="home", node="pve1")]
+    items = [PlanItem(container="a", vmid=101, hostname="web-1", cluster="home", node="pve1")]
     hashed = hash_of(kind, JobArgs(), items)
 
     with pytest.raises(PlanNeeded):

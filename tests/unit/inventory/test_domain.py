@@ -359,7 +359,7 @@ def test_a_retry_is_offered_only_where_it_can_help(
         (JobKind.START, set(), ()),
     ],
 )
-def test_a_second_try_of_a_batch_is_offered_only_where_it_can_help(
+def test_a_retry_of_a_batch_is_offered_only_where_it_can_help(
     kind: JobKind, codes: set[str | None], offered: tuple[str, ...]
 ) -> None:
     """If it can help one item at least; of a batch that goes on, nothing but its cancel."""

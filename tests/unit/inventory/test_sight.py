@@ -6,7 +6,7 @@ import pytest
 
 from slipway.contracts.clusters import Cluster, ClusterLook, NodeFacts, NodeLook, StorageFact, VmidRange
 from slipway.contracts.containers import Container, ContainerSpec
-from slipway.contracts.values import Lifecycle, Power, Outage
+from slipway.contracts.values import Lifecycle, Outage, Power
 from slipway.inventory.domain import sight
 from slipway.inventory.domain.sight import Sight
 
@@ -134,9 +134,7 @@ def test_a_node_that_is_away_makes_its_containers_old() -> None:
 
 def test_what_is_not_known_of_a_node_is_no_outage_of_its_containers() -> None:
     """They run and are seen, whatever its storages do."""
-    slow = NodeLook(
-        node="pve1", looked_at=NOON, storages_at=MORNING, outage=outage("node.storages-unknown")
-    )
+    slow = NodeLook(node="pve1", looked_at=NOON, storages_at=MORNING, outage=outage("node.storages-unknown"))
     seen = sight_of(look(nodes=(slow,)))
 
     node = sight.cluster_seen(CLUSTER, seen).nodes[0]

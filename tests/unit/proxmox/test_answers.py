@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from slipway.proxmox import answers, interfaces, task_answers
-from slipway.proxmox import storage_answers
+from slipway.proxmox import answers, interfaces, storage_answers, task_answers
 from slipway.proxmox.fields import Answer
 from slipway.proxmox.upid import Upid
 
@@ -18,7 +17,7 @@ CASES = Path(__file__).parent / "cases" / "answers"
 def test_an_answer_is_read(file: Path) -> None:
     """Fields have our types; what Proxmox left out is None."""
     case = json.loads(file.read_text())
-    known = vars(task_answers) | vars(interfaces) | vars(kept_answers) | vars(answers)
+    known = vars(task_answers) | vars(interfaces) | vars(storage_answers) | vars(answers)
     model: type[Answer] = known[case["model"]]
 
     answer = model.model_validate(case["data"])

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from slipway.proxmox import answers, interfaces, task_answers
-from slipway.proxmox import storage_answers
+from slipway.proxmox import answers, interfaces, storage_answers, task_answers
 from slipway.proxmox.errors import ProxmoxFailed
 from slipway.proxmox.reading import Reader, Unreadable, endpoint_of, ignore_unreadable, read_resources
 from slipway.proxmox.wire import Reply
 
 CASES = Path(__file__).parent / "cases" / "odd"
-KINDS: Mapping[str, Any] = vars(task_answers) | vars(interfaces) | vars(kept_answers) | vars(answers)
+KINDS: Mapping[str, Any] = vars(task_answers) | vars(interfaces) | vars(storage_answers) | vars(answers)
 
 
 @pytest.mark.parametrize("file", sorted(CASES.glob("*.json")), ids=lambda file: file.stem)

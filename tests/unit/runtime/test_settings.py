@@ -89,7 +89,7 @@ def test_an_unreadable_secret_file_names_the_variable(monkeypatch: pytest.Monkey
 
 
 def test_the_environment_wins_over_the_toml_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """One file for the house, variables for the exception."""
+    """One file for everything, variables for the exception."""
     file = tmp_path / "slipway.toml"
     file.write_text('http_port = 1\nlog_level = "debug"\n')
     monkeypatch.setenv("SLIPWAY_CONFIG", str(file))

@@ -69,7 +69,9 @@ def confinement_for(data: Path, needed: Sequence[Path]) -> Confinement:
 
 def _reading(account: Account, why: str) -> Confinement:
     """Let an ordinary user read everything; where not even that can be given, stay root."""
-    stored = next((each for each in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE) if each in _capabilities()), None)
+    stored = next(
+        (each for each in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE) if each in _capabilities()), None
+    )
     if stored is None:
         return Confinement(remark=f"The services run as root: {why}.")
     remark = f"The services run as user {account.uid}, but may read every file of this machine: {why}."

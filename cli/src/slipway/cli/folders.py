@@ -1,7 +1,7 @@
 """The data folder of `slipway up`: what lies where, who uses it now, and what a killed one left.
 
-Layout: `run/` (endpoints, pids, lock), `log/`, `secrets/` (made once, stored), `identities/` (keys of the bus's
-users), `services/` (each service's own copies of its secrets), `nats/`, `postgres/`, `lab/`.
+Layout: `run/` (endpoints, pids, lock), `log/`, `secrets/` (made once, stored), `identities/` (keys of the
+bus's users), `services/` (each service's own copies of its secrets), `nats/`, `postgres/`, `lab/`.
 """
 
 import contextlib

@@ -150,10 +150,10 @@ def _error(told: dict[str, Any]) -> list[str]:
 def _evidence(details: dict[str, Any]) -> list[str]:
     """Say where it failed, and what was said last there."""
     known = [(word, details.get(name)) for name, word in _PLACES.items()]
-    places = [clean(f"      |   {word}: {value}") for word, value in known if value]
+    shown = [clean(f"      |   {word}: {value}") for word, value in known if value]
     lines = str(details.get("last_lines") or "").splitlines()
     last = [f"      |     {clean(line)}" for line in lines]
-    return [*places, *(["      |   last lines:", *last] if last else [])]
+    return [*shown, *(["      |   last lines:", *last] if last else [])]
 
 
 def what_now(job: dict[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ WATCH_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 10.0
 SLOW_SECONDS = 10.0
 """A start that takes longer is told."""
-_TROUBLE = re.compile(r"\[(WRN|ERR|FTL)\]|\b(WARNING|ERROR|FATAL|PANIC): (?!.*starting up$)")
+_NOTABLE = re.compile(r"\[(WRN|ERR|FTL)\]|\b(WARNING|ERROR|FATAL|PANIC): (?!.*starting up$)")
 """What is worth a look; everything is in the file."""
 
 
@@ -139,7 +139,7 @@ class WatchedServer:
         whole = fresh[: fresh.rfind(b"\n") + 1]
         self._offset += len(whole)
         for line in whole.decode(errors="replace").splitlines():
-            self._view.write(self.name, line, is_shown=_TROUBLE.search(line) is not None)
+            self._view.write(self.name, line, is_shown=_NOTABLE.search(line) is not None)
         if self._offset > self._most_bytes and len(whole) == len(fresh):
             # The server appends, so it goes on at the new end.
             os.truncate(self._log, 0)

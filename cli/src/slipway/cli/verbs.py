@@ -44,11 +44,11 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         _add(commands, name, _stored, f"list {stored}").add_argument("container")
     forgetting = "drop the record of a container whose host is gone; it is back once it is seen there"
     _add(commands, "forget", _forget, forgetting).add_argument("container")
-    retrying = _add(commands, "retry", _retry, "do a failed job again, from where it failed")
-    retrying.add_argument("job")
-    retrying.add_argument("--phase", choices=PHASES, help="begin there; of a creation")
-    planning.add_to(retrying)
-    confirming.add_to(retrying)
+    retry = _add(commands, "retry", _retry, "do a failed job again, from where it failed")
+    retry.add_argument("job")
+    retry.add_argument("--phase", choices=PHASES, help="begin there; of a creation")
+    planning.add_to(retry)
+    confirming.add_to(retry)
 
 
 def _add(

@@ -27,7 +27,7 @@ class BatchAccepted(Value):
     """`failed` are those that could not be accepted; the job's items say why."""
 
 
-class PlannedItem(Value):
+class PlanItem(Value):
     """What a batch would do with one container."""
 
     container: Id | None = None
@@ -46,7 +46,7 @@ class BatchPlan(Value):
     kind: JobKind
     hash: str
     """Names exactly these items with exactly these arguments; a destructive batch wants it back."""
-    items: tuple[PlannedItem, ...]
+    items: tuple[PlanItem, ...]
     destroys: tuple[str, ...] = ()
     """What would be lost for good, in words."""
     warnings: tuple[str, ...] = ()
@@ -113,5 +113,5 @@ class PlanBatchCancel(Query[BatchPlan]):
     subject: ClassVar[str] = "slipway.v1.query.inventory.batch.plan-cancel"
     timeout: ClassVar[timedelta] = _TIMEOUT
     job: Id
-    destroys: bool = False
+    remove_on_cancel: bool = False
     """As in `RequestCancel`: a batch refuses it."""

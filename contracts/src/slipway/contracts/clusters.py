@@ -10,7 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from slipway.contracts.message import Event, Id, Moment, Query, Value
-from slipway.contracts.values import Sealed, Outage
+from slipway.contracts.values import Outage, Sealed
 
 
 class SshNode(Value):

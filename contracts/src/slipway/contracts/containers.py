@@ -15,10 +15,10 @@ from slipway.contracts.values import (
     ContainerSort,
     Lifecycle,
     OnFailure,
+    Outage,
     PendingChange,
     Power,
     Sealed,
-    Outage,
 )
 
 

@@ -8,7 +8,7 @@ written in one atomic batch, so state and log can't differ. A batch (`batches`) 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from slipway.contracts.batches import BatchCounts, BatchItem
 from slipway.contracts.configs import HostConfig
@@ -16,6 +16,9 @@ from slipway.contracts.containers import Accepted, ContainerSpec, MountSpec, Net
 from slipway.contracts.message import Command, Event, Id, Moment, Query, State, Value
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobKind, JobState, OnFailure, Phase, Sealed
+
+_REMOVE_ON_CANCEL = AliasChoices("remove_on_cancel", "destroys")
+"""Messages that an older build has stored have the second name."""
 
 
 class Target(Value):
@@ -110,7 +113,7 @@ class RunJob(Command):
     @property
     def finds_container(self) -> bool:
         """Whether its container is on the host before it begins: not for one that makes it from the start."""
-        return not self.kind.makes or self.first_step is not None
+        return not self.kind.creates_container or self.first_step is not None
 
 
 class CancelJob(Command):
@@ -120,7 +123,7 @@ class CancelJob(Command):
     job: Id
     kind: JobKind
     target: Target
-    destroys: bool = False
+    remove_on_cancel: bool = Field(default=False, validation_alias=_REMOVE_ON_CANCEL)
     """Creations and copies: what the job has made is removed, whatever its `on_failure` says."""
     exists_on_host: bool = False
     """Whether the container was there before the job: what is left if it never began."""
@@ -163,7 +166,7 @@ class RunRecord(State):
     steps: tuple[StepStatus, ...] = ()
     claims_without_progress: int = 0
     cancel_requested: bool = False
-    destroys: bool = False
+    remove_on_cancel: bool = Field(default=False, validation_alias=_REMOVE_ON_CANCEL)
     """Whether the cancel asked for the removal of what the job has made."""
     warnings: tuple[str, ...] = ()
     error: Problem | None = None
@@ -367,7 +370,7 @@ class RequestCancel(Query[Job]):
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.job.cancel"
     job: Id
-    destroys: bool = False
+    remove_on_cancel: bool = False
     """Creations and copies: what the job has made is removed too."""
 
 

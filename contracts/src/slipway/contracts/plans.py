@@ -16,7 +16,7 @@ from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobKind, Phase
 
 
-class PlannedStep(Value):
+class PlanStep(Value):
     """One step, as far as it can be seen beforehand."""
 
     name: str
@@ -37,7 +37,7 @@ class PlannedStep(Value):
 class Explained(Value):
     """A run's steps as the provisioner sees them."""
 
-    steps: tuple[PlannedStep, ...]
+    steps: tuple[PlanStep, ...]
     destroys: tuple[str, ...] = ()
     """What is lost for good."""
     warnings: tuple[str, ...] = ()

@@ -4,9 +4,22 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from slipway.contracts import batches, bulk, cluster_removal, clusters, configs, containers, guests, health, job_logs, jobs, plans, templates
-from slipway.contracts import host_state
-from slipway.contracts import dead_letters
+from slipway.contracts import (
+    batches,
+    bulk,
+    cluster_removal,
+    clusters,
+    configs,
+    containers,
+    dead_letters,
+    guests,
+    health,
+    host_state,
+    job_logs,
+    jobs,
+    plans,
+    templates,
+)
 from slipway.contracts.message import Message, Query
 
 SERVICES: tuple[str, ...] = ("gateway", "inventory", "provisioner", "monitor", "catalog")

@@ -53,7 +53,7 @@ class JobKind(StrEnum):
     """Many jobs with one parent; inventory's alone, no worker runs it."""
 
     @property
-    def makes(self) -> bool:
+    def creates_container(self) -> bool:
         """Whether its container does not exist before it."""
         return self in {JobKind.CREATE, JobKind.CLONE}
 

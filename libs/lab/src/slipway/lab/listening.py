@@ -1,7 +1,7 @@
 """Where a lab is reached: each node's API and SSH at ports of their own, and the control endpoint.
 
-The ports are those of before where they are free. A node with an outage (`Condition`) stands still at its gates
-or turns everyone away; the control endpoint always answers.
+The ports are those of before where they are free. A node with an outage (`Condition`) stands still at its
+gates or turns everyone away; the control endpoint always answers.
 """
 
 import contextlib

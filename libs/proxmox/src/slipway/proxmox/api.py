@@ -18,12 +18,12 @@ from slipway.proxmox.answers import (
     Storage,
     Version,
 )
+from slipway.proxmox.api_storage import StorageCalls
 from slipway.proxmox.errors import VmidTaken
 from slipway.proxmox.interfaces import Interface
-from slipway.proxmox.api_storage import Keeping
-from slipway.proxmox.storage_answers import Appliance, Certificate, PendingRow, Pool, Volume
 from slipway.proxmox.reading import not_understood, read_resources
 from slipway.proxmox.requesting import upid_of
+from slipway.proxmox.storage_answers import Appliance, Certificate, PendingRow, Pool, Volume
 from slipway.proxmox.task_answers import EMPTY_LOG, LogLine, Task, TaskLog, TaskStatus
 from slipway.proxmox.upid import Upid
 from slipway.proxmox.wire import Params
@@ -31,7 +31,7 @@ from slipway.proxmox.wire import Params
 _BRIDGE_TYPES = frozenset({"bridge", "OVSBridge", "vnet"})
 
 
-class ProxmoxApi(Keeping):
+class ProxmoxApi(StorageCalls):
     """One cluster's API. Asking any node is asking the cluster."""
 
     async def version(self) -> Version:

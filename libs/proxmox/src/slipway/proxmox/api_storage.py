@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from slipway.proxmox.storage_answers import Snapshot
 from slipway.proxmox.requesting import Asking, upid_of
+from slipway.proxmox.storage_answers import Snapshot
 from slipway.proxmox.upid import Upid
 from slipway.proxmox.wire import Params, Reply
 
@@ -15,7 +15,7 @@ Compression = Literal["0", "gzip", "lzo", "zstd"]
 _LONG_AGO = datetime.fromtimestamp(0, tz=UTC)
 
 
-class Keeping(Asking):
+class StorageCalls(Asking):
     """What `ProxmoxApi` can do with disks."""
 
     async def resize(self, node: str, vmid: int, disk: str, size: str) -> Upid | None:

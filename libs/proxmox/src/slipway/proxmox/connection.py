@@ -21,8 +21,8 @@ from pathlib import Path
 
 from slipway.proxmox.access import ApiAccess
 from slipway.proxmox.auth import TicketAuth, token_auth
-from slipway.proxmox.errors import CertificateMismatch, EndpointUnreachable, NoAnswer
 from slipway.proxmox.error_mapping import answer_lost
+from slipway.proxmox.errors import CertificateMismatch, EndpointUnreachable, NoAnswer
 from slipway.proxmox.wire import Params, Reply, Wire, login, path_of
 
 CONNECT_SECONDS = 10.0

@@ -1,8 +1,8 @@
 """What can go wrong at a host, sorted by whose move it is.
 
-Here live only the classes and their stable codes; `error_mapping` decides which one an answer stands for. Two of
-them keep retries honest: `AnswerLost` and `CommandLost` say that something may have happened, so the caller
-looks before it acts again. They are never raised for a request that certainly had no effect.
+Here live only the classes and their stable codes; `error_mapping` decides which one an answer stands for. Two
+of them keep retries honest: `AnswerLost` and `CommandLost` say that something may have happened, so the
+caller looks before it acts again. They are never raised for a request that certainly had no effect.
 """
 
 from datetime import timedelta

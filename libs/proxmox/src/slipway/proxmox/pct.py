@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from slipway.contracts.problems import SlipwayError
+from slipway.proxmox.error_mapping import sort_text
 from slipway.proxmox.errors import ContainerMissing, PctFailed
 from slipway.proxmox.shell import guest_script, sh
-from slipway.proxmox.error_mapping import sort_text
 from slipway.proxmox.ssh import BUFFER_BYTES, Collected, Completed, NodeShell, OnLine, OnRawLine, Stream
 
 HOST_TIMEOUT = timedelta(seconds=60)

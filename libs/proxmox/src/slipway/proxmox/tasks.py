@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from slipway.proxmox.api import ProxmoxApi
-from slipway.proxmox.errors import NodeUnreachable, ProxmoxFailed, TaskTimedOut
 from slipway.proxmox.error_mapping import sort_exit_status
+from slipway.proxmox.errors import NodeUnreachable, ProxmoxFailed, TaskTimedOut
 from slipway.proxmox.task_answers import LogLine, TaskStatus
 from slipway.proxmox.upid import Upid
 

@@ -28,6 +28,7 @@ from slipway.contracts.problems import SlipwayError
 from slipway.proxmox import record
 from slipway.proxmox.access import ApiAccess
 from slipway.proxmox.auth import TicketAuth
+from slipway.proxmox.error_mapping import Refusal, answer_lost, sort_refusal
 from slipway.proxmox.errors import (
     AccessRefused,
     AnswerLost,
@@ -36,7 +37,6 @@ from slipway.proxmox.errors import (
     NoAnswer,
     ProxmoxFailed,
 )
-from slipway.proxmox.error_mapping import Refusal, answer_lost, sort_refusal
 from slipway.proxmox.tls import NotPinnedError, not_pinned, not_signed, pinned_session
 
 IDLE_SECONDS = 3.0

@@ -25,14 +25,15 @@ from slipway.runtime import headers as h
 from slipway.runtime.answering import AnsweredSubject, QueryHandler, raw_body
 from slipway.runtime.asking import Asker
 from slipway.runtime.connection import inbox_prefix, make_broker, wait_until_connected
-from slipway.runtime.consuming import Delivery, MessageHandler, Registration, Consumer
+from slipway.runtime.consuming import Consumer, Delivery, MessageHandler, Registration
+from slipway.runtime.dead_letters import dead_letter, dead_letter_headers
 from slipway.runtime.logs import get_logger
 from slipway.runtime.pacing import PacedSubscription
-from slipway.runtime.dead_letters import dead_letter_headers, dead_letter
 from slipway.runtime.problems import BusUnavailable, WriteRefused, WriteUnknown
 from slipway.runtime.publishing import Publisher
 from slipway.runtime.settings import ServiceSettings
-from slipway.runtime.topology import consumer, dead_letter_subject
+from slipway.runtime.topology import consumer as declared_consumer
+from slipway.runtime.topology import dead_letter_subject
 from slipway.runtime.watching import Watch
 
 __all__ = ["Bus", "Delivery", "WriteRefused", "WriteUnknown"]
@@ -257,7 +258,7 @@ class Bus:
                 await asyncio.gather(*(consumer.idle.wait() for consumer in self._consumers.values()))
 
     def _open_consumer(self, durable: str, slots: int) -> Consumer:
-        source = consumer(durable)
+        source = declared_consumer(durable)
         if source.service != self.service:
             raise ValueError(f"{durable} is not a consumer of {self.service}")
         consumer = Consumer(

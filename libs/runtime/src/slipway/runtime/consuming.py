@@ -6,8 +6,9 @@ without showing a sign of life, and they would run twice. While the handler runs
 `heartbeat`; if the process dies, the bus gives the message to another one after `ack_wait`. If the process is
 told to stop and runs out of time, the message is handed over at once.
 
-What becomes of a message is decided by the table in `error_mapping`: done, stored aside, given again later, or left
-alone because a newer owner has it. Delivery is at least once, so every handler must bear a repetition.
+What becomes of a message is decided by the table in `error_mapping`: done, stored aside, given again later,
+or left alone because a newer owner has it. Delivery is at least once, so every handler must bear a
+repetition.
 """
 
 import asyncio
@@ -29,8 +30,8 @@ from slipway.contracts.problems import Problem, ProblemKind, SlipwayError
 from slipway.runtime import headers as h
 from slipway.runtime import metrics
 from slipway.runtime.call import Call, using
-from slipway.runtime.error_mapping import SETTLEMENTS, Settlement
 from slipway.runtime.ending import end
+from slipway.runtime.error_mapping import SETTLEMENTS, Settlement
 from slipway.runtime.logs import get_logger
 from slipway.runtime.problems import invalid, problem_of
 
@@ -95,7 +96,7 @@ class Consumer:
         self.durable = durable
         self.registrations: list[Registration[Any]] = []
         self._heartbeat_seconds = heartbeat_seconds
-        self._set_aside = park
+        self._set_aside = set_aside
         self._bugs: OrderedDict[int, int] = OrderedDict()
         self._running = 0
         self.idle = asyncio.Event()

@@ -1,7 +1,7 @@
 """Messages that were put aside: written by the bus's facade, read and removed here.
 
-A message is put aside as a dead letter with all that is needed to handle it again: its body, its CloudEvents and call headers,
-and where it came from. The stream's sequence is its id.
+A message is put aside as a dead letter with all that is needed to handle it again: its body, its CloudEvents
+and call headers, and where it came from. The stream's sequence is its id.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from slipway.runtime.topology import DEAD_LETTERS
 ORIGIN = "Slipway-Dead-Letter-"
 SUBJECT = "slipway.v1.dead-letter.>"
 _STORED = ("ce-", "slipway-", "traceparent", "content-type")
-"""What of a message's headers goes along when it is put aside as a dead letter; the bus's own would be obeyed again."""
+"""Headers of a message that stay with its dead letter; the bus would obey its own ones again."""
 
 
 class DeadLetterNotFound(NotFound):
@@ -58,7 +58,9 @@ def dead_letter_headers(raw: Msg, delivery: Delivery, durable: str, problem: Pro
     }
 
 
-async def dead_letter_page(connection: Client, *, after: int, most: int) -> tuple[tuple[DeadLetter, ...], int]:
+async def dead_letter_page(
+    connection: Client, *, after: int, most: int
+) -> tuple[tuple[DeadLetter, ...], int]:
     """Give some dead letters after an id, oldest first, and how many more there are."""
     page = await read_page(connection, DEAD_LETTERS, subject=SUBJECT, from_sequence=after + 1, most=most)
     return tuple(_dead_letter(each).told for each in page.messages), page.remaining

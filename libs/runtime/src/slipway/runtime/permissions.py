@@ -15,12 +15,12 @@ from slipway.runtime.connection import inbox_prefix
 from slipway.runtime.topology import (
     BUNDLES,
     CONSUMERS,
+    DEAD_LETTERS,
     EVENTS,
     LIVE,
     LIVE_PREFIX,
     LOCKS,
     LOOKS,
-    DEAD_LETTERS,
     READS,
 )
 from slipway.runtime.topology.mirror import MIRRORED

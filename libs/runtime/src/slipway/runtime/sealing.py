@@ -1,8 +1,8 @@
 """Secrets on their way: sealed so that one service can open them, and only as what they are.
 
 A one-time X25519 key of the sender and the receiver's public key agree on a key (HKDF-SHA-256), which seals
-with AES-256-GCM. Receiver, owner and field are bound in: a box that is stored, moved or renamed does not open.
-The sender is not authenticated by the box; who may speak on which subject is the bus's matter.
+with AES-256-GCM. Receiver, owner and field are bound in: a box that is stored, moved or renamed does not
+open. The sender is not authenticated by the box; who may speak on which subject is the bus's matter.
 """
 
 import json

@@ -6,8 +6,8 @@ it is read from the stream before anything newer is given on; where a replica la
 stream has it no more, all viewers are dropped: they resume, and are told. A look at the stream's end every
 two seconds catches what was missed with nothing after it.
 
-A viewer is attached first and replayed afterwards: the last thousand events are stored here, so that whatever a
-replay from the stream may not show yet is not lost. An event is encoded once, whoever sees it.
+A viewer is attached first and replayed afterwards: the last thousand events are stored here, so that whatever
+a replay from the stream may not show yet is not lost. An event is encoded once, whoever sees it.
 
 Guarantees: each viewer gets every event it wants, in order of the stream, or its queue overflows and it is
 dropped, and resumes. Non-guarantee: order between two streams of the bus.
@@ -180,7 +180,9 @@ class Relay:
 
     def stored(self, viewer: Viewer, *, after: int, until: int) -> list[Item]:
         """Give what a viewer wants of the newest events."""
-        return [item for item in self._stored if after < item.sequence <= until and viewer.wants(item.subject)]
+        return [
+            item for item in self._stored if after < item.sequence <= until and viewer.wants(item.subject)
+        ]
 
     def reaches_back(self, after: int) -> bool:
         """Whether everything after an event is still stored here."""

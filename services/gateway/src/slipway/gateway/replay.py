@@ -71,7 +71,7 @@ class Replay:
         """
         if viewer.job is None:
             return await self._open_fleet(viewer, after, attached_at)
-        if ended_at is not None and (stored := await self._stored(viewer.job, after)) is not None:
+        if ended_at is not None and (stored := await self._from_job_log(viewer.job, after)) is not None:
             return stored
         begin = _BEGIN
         if after is not None and await self._is_unknown(viewer, after):
@@ -109,7 +109,7 @@ class Replay:
             begin, after = begin + f"id: {attached_at}\n\n".encode(), attached_at
         return Opening(begin=begin, after=after, until=attached_at)
 
-    async def _stored(self, job: str, after: int | None) -> Opening | None:
+    async def _from_job_log(self, job: str, after: int | None) -> Opening | None:
         """Open the log of an ended job where it is stored; an id that the bus never gave is unknown."""
         begin = _BEGIN
         if after is not None and not 0 < after <= (await self._relay.bounds())[1]:

@@ -57,7 +57,9 @@ class StreamTimeouts:
 class EventStreams:
     """Opens streams."""
 
-    def __init__(self, relay: Relay, replay: Replay, stopping: asyncio.Event, timeouts: StreamTimeouts) -> None:
+    def __init__(
+        self, relay: Relay, replay: Replay, stopping: asyncio.Event, timeouts: StreamTimeouts
+    ) -> None:
         self._relay = relay
         self._replay = replay
         self._stopping = stopping

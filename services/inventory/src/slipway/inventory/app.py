@@ -2,48 +2,58 @@
 
 from pathlib import Path
 
-from slipway.contracts import bulk, cluster_removal, clusters, configs, containers, guests, job_logs, jobs, plans
-from slipway.contracts import dead_letters
-from slipway.inventory.secret_broker import SecretBroker
+from slipway.contracts import (
+    bulk,
+    cluster_removal,
+    clusters,
+    configs,
+    containers,
+    dead_letters,
+    guests,
+    job_logs,
+    jobs,
+    plans,
+)
 from slipway.inventory.handlers.batches import BatchHandlers
 from slipway.inventory.handlers.clusters import ClusterHandlers
 from slipway.inventory.handlers.containers import ContainerHandlers
-from slipway.inventory.handlers.jobs import JobHandlers
 from slipway.inventory.handlers.dead_letters import DeadLetterHandlers
+from slipway.inventory.handlers.jobs import JobHandlers
 from slipway.inventory.handlers.plans import PlanHandlers
+from slipway.inventory.host_check import HostCheck, PlanningHostCheck
 from slipway.inventory.job_log_archive import JobLogArchiver
 from slipway.inventory.looks import Looks
-from slipway.inventory.host_check import PlanningHostCheck, HostCheck
 from slipway.inventory.queueing import Limits
 from slipway.inventory.records import Records
 from slipway.inventory.resealing import Resealing
 from slipway.inventory.retention import Retention
+from slipway.inventory.secret_broker import SecretBroker
 from slipway.inventory.settings import InventorySettings
-from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.batch_retry import BatchRetries
 from slipway.inventory.store.batches import BatchStore
+from slipway.inventory.store.clone import CopyStore
 from slipway.inventory.store.cluster_access import AccessStore
 from slipway.inventory.store.cluster_identity import ClusterIdentities
 from slipway.inventory.store.cluster_removal import RemovalStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.configs import ConfigStore
 from slipway.inventory.store.containers import ContainerStore
-from slipway.inventory.store.clone import CopyStore
 from slipway.inventory.store.enqueuer import JobEnqueuer, PlanningEnqueuer
 from slipway.inventory.store.job_logs import JobLogStore
 from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.observations import ObservationStore
 from slipway.inventory.store.queue import Queue
+from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.resealing import ResealingStore
 from slipway.inventory.store.retention import RetentionStore
 from slipway.inventory.store.vmids import VmidStore
 from slipway.runtime import database
 from slipway.runtime.bus import Bus
 from slipway.runtime.database import Database
-from slipway.runtime.outbox import Outbox
 from slipway.runtime.host_access import NONE, HostAccessPolicy
+from slipway.runtime.outbox import Outbox
 from slipway.runtime.sealing import Sealer
 from slipway.runtime.service import Service
 from slipway.runtime.vault import KeyRing, Vault
@@ -85,7 +95,7 @@ def register(
 ) -> HostCheck:
     """Say which handler answers which subject; returns what looks for forgotten containers."""
     queue = Queue(tables, limits)
-    rooms = _Rooms(bus, tables, secret_broker, queue, host_access, looks=looks)
+    parts = _Parts(bus, tables, secret_broker, queue, host_access, looks=looks)
     of_clusters = ClusterHandlers(
         bus=bus,
         store=ClusterStore(tables),
@@ -99,9 +109,11 @@ def register(
         looks=looks,
     )
     enqueuer = JobEnqueuer(queue, bus.refuse_new_work)
-    of_containers, of_jobs = rooms.of_containers(enqueuer), rooms.of_jobs(enqueuer)
-    of_batches = rooms.of_batches(enqueuer, of_containers)
-    planned = _Rooms(bus, tables, secret_broker, queue, host_access, looks=looks, host_check=PlanningHostCheck)
+    of_containers, of_jobs = parts.of_containers(enqueuer), parts.of_jobs(enqueuer)
+    of_batches = parts.of_batches(enqueuer, of_containers)
+    planned = _Parts(
+        bus, tables, secret_broker, queue, host_access, looks=looks, host_check=PlanningHostCheck
+    )
     planning = PlanningEnqueuer(queue)
     of_creations = planned.of_containers(planning)
     of_plans = PlanHandlers(
@@ -144,7 +156,7 @@ def register(
     bus.consume(clusters.NodeObserved, of_clusters.node_observed, durable="inventory-nodes")
     bus.consume(guests.GuestChanged, of_containers.guest_changed, durable="inventory-guests")
     bus.consume(guests.GuestGone, of_containers.guest_gone, durable="inventory-guests")
-    return rooms.host_check
+    return parts.host_check
 
 
 def _answer_about_containers(bus: Bus, of_containers: ContainerHandlers) -> None:
@@ -158,7 +170,7 @@ def _answer_about_containers(bus: Bus, of_containers: ContainerHandlers) -> None
     bus.answer(configs.StoreConfig, of_containers.config_read)
 
 
-class _Rooms:
+class _Parts:
     """Makes the handlers that accept jobs: once for real, once for plans."""
 
     def __init__(
@@ -175,7 +187,7 @@ class _Rooms:
         self._bus = bus
         self._tables = tables
         self._secret_broker = secret_broker
-        self._host_access = reach
+        self._host_access = host_access
         self._looks = looks
         self._jobs = JobStore(tables, queue)
         self._observations = ObservationStore(tables, queue)

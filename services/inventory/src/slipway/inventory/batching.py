@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from slipway.contracts.batches import BatchCounts
-from slipway.contracts.bulk import PlannedItem
+from slipway.contracts.bulk import PlanItem
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.message import Value
@@ -58,7 +58,7 @@ def check(kind: JobKind, args: JobArgs) -> None:
         if given:
             raise _invalid(f"args.{given[0]}", f"{kind} does not take it.")
         return
-    if kind.makes:
+    if kind.creates_container:
         raise _invalid("kind", f"{kind} is asked for one container at a time.")
     job_rules.check(kind, args)
     if args.hostname is not None:
@@ -131,18 +131,18 @@ def shortened(problem: Problem | None) -> Problem | None:
     return problem.model_copy(update={"message": words, "details": stored, "errors": ()})
 
 
-def hash_of(kind: JobKind, args: JobArgs, items: Sequence[PlannedItem]) -> str:
+def hash_of(kind: JobKind, args: JobArgs, items: Sequence[PlanItem]) -> str:
     """Give the hash that names exactly these containers and these arguments."""
     what = [str(kind), args.model_dump(mode="json", exclude_none=True), identities(items)]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
-def identities(items: Sequence[PlannedItem]) -> list[list[str]]:
+def identities(items: Sequence[PlanItem]) -> list[list[str]]:
     """Give what an item must keep to be the one that was shown, and its name for people."""
     return [[each.container or "", each.cluster, each.node, str(each.vmid), each.hostname] for each in items]
 
 
-def destroys(kind: JobKind, items: Sequence[PlannedItem]) -> tuple[str, ...]:
+def destroys(kind: JobKind, items: Sequence[PlanItem]) -> tuple[str, ...]:
     """Say what a batch would take away for good."""
     if not kind.destroys:
         return ()
@@ -150,7 +150,7 @@ def destroys(kind: JobKind, items: Sequence[PlannedItem]) -> tuple[str, ...]:
 
 
 def refuse_unshown(
-    kind: JobKind, given: str | None, hashed: str, shown: list[list[str]] | None, items: Sequence[PlannedItem]
+    kind: JobKind, given: str | None, hashed: str, shown: list[list[str]] | None, items: Sequence[PlanItem]
 ) -> None:
     """Refuse a batch whose plan was not shown, or shown otherwise.
 

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
 from slipway.contracts.containers import Container
-from slipway.contracts.jobs import JobArgs, Target
 from slipway.contracts.host_state import CheckJob, CheckVmid, GetGuard, Guard
+from slipway.contracts.jobs import JobArgs, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Unavailable, to_error
 from slipway.contracts.values import JobKind, Lifecycle
@@ -19,9 +19,9 @@ from slipway.inventory.domain.lives import HOLDING
 from slipway.inventory.domain.specs import VmidTaken
 from slipway.inventory.job_rules import ContainerProtected
 from slipway.inventory.records import Records
-from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.claims import as_if_gone
 from slipway.inventory.store.names import HostnameTaken
+from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.runtime import call as calls
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call

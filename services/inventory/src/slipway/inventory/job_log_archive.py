@@ -31,9 +31,9 @@ PAGE = 64
 class JobLogArchiver:
     """Moves logs from the bus into the tables."""
 
-    def __init__(self, bus: Bus, logs: JobLogStore, *, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, bus: Bus, store: JobLogStore, *, most_bytes: int = MOST_BYTES) -> None:
         self._bus = bus
-        self._stories = logs
+        self._store = store
         self._most_bytes = most_bytes
 
     async def run(self) -> None:
@@ -47,16 +47,16 @@ class JobLogArchiver:
 
     async def keep_all(self) -> None:
         """Keep each log that has ended. Idempotent: a log that is stored stays as it is."""
-        for each in await self._stories.unarchived():
+        for each in await self._store.unarchived():
             await self._keep(each)
 
     async def _keep(self, job: Unarchived) -> None:
-        telling = await self._read(job)
-        if telling.has_ended or now() - job.ended_at > DONE_WITHIN:
-            await self._stories.keep(job.id, telling.parts(), at=now())
+        journal = await self._read(job)
+        if journal.has_ended or now() - job.ended_at > DONE_WITHIN:
+            await self._store.keep(job.id, journal.parts(), at=now())
 
     async def _read(self, job: Unarchived) -> TruncatedLog:
-        telling, after = TruncatedLog(self._most_bytes), 0
+        journal, after = TruncatedLog(self._most_bytes), 0
         while True:
             page = await read_page(
                 self._bus.connection,
@@ -66,7 +66,7 @@ class JobLogArchiver:
                 most=PAGE,
             )
             for each in page.messages:
-                telling.add(StoredEvent(each.sequence, each.subject, each.payload))
-            if not page.messages or telling.has_ended:
-                return telling
+                journal.add(StoredEvent(each.sequence, each.subject, each.payload))
+            if not page.messages or journal.has_ended:
+                return journal
             after = page.messages[-1].sequence

@@ -51,9 +51,9 @@ def _turns(waiting: Sequence[Entry], running: Sequence[Entry], limits: Limits) -
     """Give who begins next, and next, as long as creations find room."""
     lines: dict[tuple[str, bool], deque[Entry]] = {}
     for entry in sorted(waiting, key=lambda each: each.job):
-        lines.setdefault((entry.actor, entry.kind.makes), deque()).append(entry)
+        lines.setdefault((entry.actor, entry.kind.creates_container), deque()).append(entry)
     share = Counter(entry.actor for entry in running)
-    creating = sum(entry.kind.makes for entry in running)
+    creating = sum(entry.kind.creates_container for entry in running)
     while True:
         heads = [
             line[0]
@@ -63,7 +63,7 @@ def _turns(waiting: Sequence[Entry], running: Sequence[Entry], limits: Limits) -
         if not heads:
             return
         entry = min(heads, key=lambda each: (share[each.actor], each.job))
-        lines[entry.actor, entry.kind.makes].popleft()
+        lines[entry.actor, entry.kind.creates_container].popleft()
         share[entry.actor] += 1
-        creating += entry.kind.makes
+        creating += entry.kind.creates_container
         yield entry

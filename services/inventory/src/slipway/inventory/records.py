@@ -1,8 +1,8 @@
 """Reads a run record itself when a row may lag behind it.
 
-The rows are stored from the records by a consumer, a moment later. Whoever saw a job's `done` may ask at once:
-so before a question about a job that the rows call active is answered, its record is looked at, and what is
-newer in it is taken over.
+The rows are stored from the records by a consumer, a moment later. Whoever saw a job's `done` may ask at
+once: so before a question about a job that the rows call active is answered, its record is looked at, and
+what is newer in it is taken over.
 """
 
 import contextlib

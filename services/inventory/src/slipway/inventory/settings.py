@@ -21,6 +21,6 @@ class InventorySettings(ServiceSettings, DatabaseSettings, HostAccessSettings):
     node_creations: int = Field(default=2, ge=1, le=64)
     """How many of them may be creations."""
     job_retention: Duration = Field(default=timedelta(days=90), ge=timedelta(days=1))
-    """For how long a job that has ended is stored with its log; the newest one of a living container stays."""
+    """For how long an ended job and its log are stored; the newest of a living container stays."""
     audit_retention: Duration = Field(default=timedelta(days=365), ge=timedelta(days=1))
     """For how long the audit log is stored."""

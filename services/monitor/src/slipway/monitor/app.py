@@ -2,15 +2,15 @@
 
 from slipway.contracts.cluster_removal import ClusterRemoved
 from slipway.contracts.clusters import ClusterAdded, ClusterChanged, TestCluster
-from slipway.contracts.guests import DiscoverGuest
 from slipway.contracts.dead_letters import HandleAgain
+from slipway.contracts.guests import DiscoverGuest
 from slipway.monitor.access import Clusters
+from slipway.monitor.connection_test import ConnectionTest
 from slipway.monitor.discovery import Discoverer
 from slipway.monitor.fleet import Fleet
 from slipway.monitor.handlers import Handlers
 from slipway.monitor.pending import PendingScan
 from slipway.monitor.settings import MonitorSettings
-from slipway.monitor.connection_test import ConnectionTest
 from slipway.runtime.bus import Bus
 from slipway.runtime.sealing import Sealer
 from slipway.runtime.service import Service

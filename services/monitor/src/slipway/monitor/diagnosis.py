@@ -61,7 +61,7 @@ def standing(before: Outage | None, found: Diagnosis | None, now: Moment) -> Out
     if found is None:
         return None
     since = before.since if before is not None and before.code == found.code else now
-    return OutageLog(code=found.code, since=since, message=found.message, remedy=found.remedy)
+    return Outage(code=found.code, since=since, message=found.message, remedy=found.remedy)
 
 
 def of_error(error: SlipwayError, subject: Subject, *, shown: str | None = None) -> Diagnosis | None:

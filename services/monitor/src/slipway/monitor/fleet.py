@@ -12,10 +12,10 @@ from slipway.monitor import metrics
 from slipway.monitor.access import Clusters
 from slipway.monitor.looks import Look, LookWriter
 from slipway.monitor.nodes import NodeWatch
+from slipway.monitor.outage_log import OutageLog
 from slipway.monitor.poller import OnChanged, Poller, forget_guests
 from slipway.monitor.pulse import Pulse
 from slipway.monitor.settings import MonitorSettings
-from slipway.monitor.outage_log import OutageLog
 from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.ending import end
 from slipway.runtime.kv import Bucket
@@ -129,7 +129,10 @@ class Fleet:
 
     async def _watch(self, cluster: str) -> None:
         """Watch one cluster for ever, whatever it answers: an error here would end the watch of all."""
-        taking, watching = OutageLog("taking the lease", cluster=cluster), OutageLog("watching", cluster=cluster)
+        taking, watching = (
+            OutageLog("taking the lease", cluster=cluster),
+            OutageLog("watching", cluster=cluster),
+        )
         pause = TAKE_AGAIN_SECONDS
         while True:
             try:

@@ -1,11 +1,11 @@
 """Answers monitor's queries."""
 
 from slipway.contracts.clusters import ClusterFacts, TestCluster
+from slipway.contracts.dead_letters import HandleAgain
 from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.message import Done
-from slipway.contracts.dead_letters import HandleAgain
-from slipway.monitor.discovery import Discoverer
 from slipway.monitor.connection_test import ConnectionTest
+from slipway.monitor.discovery import Discoverer
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
 

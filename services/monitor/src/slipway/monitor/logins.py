@@ -99,7 +99,7 @@ def offered_keys(logins: Sequence[Login]) -> Mapping[str, str]:
 
 
 def merged(facts: Iterable[NodeFacts], logins: Sequence[Login]) -> tuple[NodeFacts, ...]:
-    """Give what is known of the nodes, where a login fails for what only a connection test looks at as well."""
+    """Return the known nodes where a login fails for what only a connection test looks at as well."""
     failed = {each.node: each.error for each in logins if each.error is not None}
     return tuple(
         each.model_copy(update={"is_ssh_usable": False, "ssh_problem": error.message})

@@ -9,8 +9,7 @@ from datetime import timedelta
 from slipway.contracts.clusters import NodeFacts, NodeLook, NodeObserved
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Outage
-from slipway.monitor import diagnosis, facts
-from slipway.monitor import outage_log
+from slipway.monitor import diagnosis, facts, outage_log
 from slipway.monitor.access import Clusters
 from slipway.monitor.domain import has_moved, with_last_known
 from slipway.monitor.looks import Look

@@ -32,7 +32,7 @@ SETTLES_SECONDS = 1.0
 class _Owed:
     """A look that failed before."""
 
-    outage: Outage
+    outage_log: OutageLog
     pause_seconds: float
     due_at: float = 0.0
 

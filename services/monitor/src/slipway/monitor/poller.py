@@ -14,8 +14,7 @@ from slipway.contracts.guests import GuestChanged, GuestGone, GuestStatus
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Power
-from slipway.monitor import diagnosis
-from slipway.monitor import metrics
+from slipway.monitor import diagnosis, metrics
 from slipway.monitor.access import Clusters
 from slipway.monitor.diff import MISSES_UNTIL_GONE, Difference, compare, identity
 from slipway.monitor.looks import Look

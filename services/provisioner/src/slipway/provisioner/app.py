@@ -1,7 +1,7 @@
 """Assembles the provisioner: the only module that knows all the others."""
 
-from slipway.contracts.jobs import CancelJob, RunJob
 from slipway.contracts.host_state import CheckJob, CheckVmid, GetGuard, ListBackups, ListSnapshots
+from slipway.contracts.jobs import CancelJob, RunJob
 from slipway.contracts.plans import ExplainRun
 from slipway.provisioner.access import Access
 from slipway.provisioner.dry_run import Explainer
@@ -33,7 +33,7 @@ def build() -> Service:
 def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker:
     """Say which handler takes which command; the worker listens once the bus has started."""
     bundles = Bundles(bus)
-    reach = settings.host_access
+    host_access = settings.host_access
     worker = Worker(
         bus,
         Runs(bus),

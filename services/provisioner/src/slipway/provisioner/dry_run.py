@@ -1,7 +1,8 @@
 """Tells what a run would do, by going its way on a host that is looked at and never touched.
 
-The steps are the run's own. Each is gone into with a cluster that changes nothing; where it would first change something
-it is left, and what it would have sent is told. What depends on that change is told by its purpose only.
+The steps are the run's own. Each is gone into with a cluster that changes nothing; where it would first
+change something it is left, and what it would have sent is told. What depends on that change is told by its
+purpose only.
 """
 
 from collections import deque
@@ -11,7 +12,7 @@ from typing import Any
 
 from slipway.contracts.jobs import JobLog, RunJob, RunRecord, StepStatus
 from slipway.contracts.message import Event
-from slipway.contracts.plans import Explained, ExplainRun, PlannedStep
+from slipway.contracts.plans import Explained, ExplainRun, PlanStep
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import JobKind, JobState
 from slipway.provisioner import pipelines
@@ -45,11 +46,13 @@ DESTROYS: Mapping[JobKind, str] = MappingProxyType(
 class Explainer:
     """Answers what a run would do."""
 
-    def __init__(self, bus: Bus, access: Access, bundles: Bundles, host_access: HostAccessPolicy = NONE) -> None:
+    def __init__(
+        self, bus: Bus, access: Access, bundles: Bundles, host_access: HostAccessPolicy = NONE
+    ) -> None:
         self._bus = bus
         self._access = access
         self._bundles = bundles
-        self._host_access = reach
+        self._host_access = host_access
 
     async def explain(self, query: ExplainRun, _call: Call) -> Explained:
         """Go the run's way; nothing is changed, on the host or here."""
@@ -112,10 +115,10 @@ class DryRunJournal(RunJournal):
         return None
 
 
-async def _dry_run(work: Work) -> tuple[PlannedStep, ...]:
+async def _dry_run(work: Work) -> tuple[PlanStep, ...]:
     steps = pipelines.plan(work)
     skipped = before_retry(steps, work.command.first_step)
-    told: list[PlannedStep] = []
+    told: list[PlanStep] = []
     has_acted = has_failed = False
     for step in steps:
         if step.name in skipped:
@@ -123,7 +126,7 @@ async def _dry_run(work: Work) -> tuple[PlannedStep, ...]:
         elif (
             has_failed
             or step.looks_after
-            or (has_acted and (work.command.kind.makes or step.phase is not None))
+            or (has_acted and (work.command.kind.creates_container or step.phase is not None))
         ):
             told.append(_planned(step, "later"))
         else:
@@ -133,7 +136,7 @@ async def _dry_run(work: Work) -> tuple[PlannedStep, ...]:
     return tuple(told)
 
 
-async def _look(work: Work, step: Step, *, has_acted: bool) -> PlannedStep:
+async def _look(work: Work, step: Step, *, has_acted: bool) -> PlanStep:
     work.step = step
     begun = StepStatus(name=step.name, phase=step.phase, started_at=now())
     await work.journal.commit(steps=(*work.journal.record.steps, begun))
@@ -148,7 +151,7 @@ async def _look(work: Work, step: Step, *, has_acted: bool) -> PlannedStep:
     return _planned(step, "skipped" if result.status == "skipped" else "done", message=result.message)
 
 
-async def _first_act(work: Work, step: Step, request: str, *, has_acted: bool) -> PlannedStep:
+async def _first_act(work: Work, step: Step, request: str, *, has_acted: bool) -> PlanStep:
     """Tell what would be sent, or what Proxmox would say against it."""
     seen = None if has_acted else await obstacles.see(work)
     error = obstacles.refusal(work.command, seen) if seen is not None else None
@@ -157,9 +160,9 @@ async def _first_act(work: Work, step: Step, request: str, *, has_acted: bool) -
     return _planned(step, "fails", request=request, problem=error.to_problem(), message=error.message)
 
 
-def _planned(step: Step, effect: str, **told: Any) -> PlannedStep:
+def _planned(step: Step, effect: str, **told: Any) -> PlanStep:
     known = {"name": step.name, "phase": step.phase, "words": step.words, "effect": effect}
-    return PlannedStep.model_validate({**known, "is_cancellable": step.is_cancellable, **told})
+    return PlanStep.model_validate({**known, "is_cancellable": step.is_cancellable, **told})
 
 
 def _destroys(command: RunJob) -> tuple[str, ...]:

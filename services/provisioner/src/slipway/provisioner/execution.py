@@ -9,12 +9,11 @@ from typing import Any, TypeVar
 from slipway.contracts.jobs import RunRecord
 from slipway.contracts.problems import Conflict, Failed, Problem, SlipwayError, Unavailable
 from slipway.contracts.values import JobKind, JobState, Phase
-from slipway.provisioner import events, pipelines, steps
-from slipway.provisioner import failure_policy
-from slipway.provisioner.retry_budget import RetryBudget
+from slipway.provisioner import events, failure_policy, pipelines, steps
 from slipway.provisioner.phases import locks, ownership, readback, remove, sync, tasks
 from slipway.provisioner.phases.work import Result, Step, Work
 from slipway.provisioner.progress import RunJournal
+from slipway.provisioner.retry_budget import RetryBudget
 from slipway.provisioner.runs import ClaimLost, RecordBusy
 from slipway.proxmox.detached import Absent
 from slipway.proxmox.errors import AccessRefused, ContainerLocked
@@ -45,7 +44,9 @@ class Cancelled(Conflict):
 class Execution:
     """Goes through the steps."""
 
-    def __init__(self, journal: RunJournal, retry_budget: timedelta, lock_wait: timedelta = LOCK_WAIT) -> None:
+    def __init__(
+        self, journal: RunJournal, retry_budget: timedelta, lock_wait: timedelta = LOCK_WAIT
+    ) -> None:
         self._journal = journal
         self._retry_budget = retry_budget
         self._lock_wait = lock_wait
@@ -257,7 +258,7 @@ class Execution:
         return await failure_policy.keep_policy(self._work, self._do_after, self._look_after)
 
     async def _do_after(self, step: Step) -> bool:
-        """Do a step of the aftermath; its failure is told, and changes nothing more."""
+        """Do a step of the failure policy; its failure is told, and changes nothing more."""
         work = self._work
         if work is None or steps.is_done(self._journal.record, step):
             return work is not None

@@ -1,8 +1,8 @@
 """How a run ends badly: what is shown of the failure, and what becomes of the container.
 
 What the policy asks for is done in steps like all others: begun on the record, tried again for as long as
-the retry budget lasts, gone on with by a new owner. Each is tried on its own; one that fails does not keep the
-others from it.
+the retry budget lasts, gone on with by a new owner. Each is tried on its own; one that fails does not keep
+the others from it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +21,7 @@ _MOST_ERRORS = 50
 _MADE_IN = frozenset({"create.task", "clone.task"})
 
 Do = Callable[[Step], Awaitable[bool]]
-"""Does a step of the aftermath; whether it went well."""
+"""Does a step of the failure policy; whether it went well."""
 Look = Callable[[Work], Awaitable[ownership.Found | None]]
 """Looks what there is; None if it can't be made out."""
 
@@ -70,7 +70,7 @@ async def keep_policy(work: Work, do: Do, look: Look) -> bool:
     found = await look(work)
     if isinstance(found, ownership.Missing | ownership.Foreign):
         return False
-    if found is None or not work.command.kind.makes:
+    if found is None or not work.command.kind.creates_container:
         # What a killed restore leaves nobody can use; the next one clears it away.
         is_restored = work.command.kind is JobKind.RESTORE
         return not (is_restored and found is not None and ownership.is_remainder(found))
@@ -79,19 +79,21 @@ async def keep_policy(work: Work, do: Do, look: Look) -> bool:
         return not await do(Step(name="on-failure.clear", act=_clear))
     if is_acted_on(work):
         await do(Step(name="on-failure.stop", act=remove.stop))
-    if _destroys(work):
+    if _removes(work):
         return not await do(Step(name="on-failure.destroy", act=remove.delete))
     return True
 
 
 def is_acted_on(work: Work) -> bool:
     """Whether the policy asks for anything."""
-    return work.command.kind.makes and (_destroys(work) or work.command.on_failure is not OnFailure.KEEP)
+    return work.command.kind.creates_container and (
+        _removes(work) or work.command.on_failure is not OnFailure.KEEP
+    )
 
 
-def _destroys(work: Work) -> bool:
+def _removes(work: Work) -> bool:
     record = work.journal.record
-    return record.destroys or (work.command.on_failure is OnFailure.DESTROY and _has_created(record))
+    return record.remove_on_cancel or (work.command.on_failure is OnFailure.DESTROY and _has_created(record))
 
 
 def _has_created(record: RunRecord) -> bool:

@@ -143,7 +143,7 @@ class Runs:
         if found is None or found[0].claim != run.record.claim:
             raise ClaimLost(f"Job {run.record.id} has a newer owner.", job=run.record.id)
         record, sequence = found
-        asked = {"cancel_requested": record.cancel_requested, "destroys": record.destroys}
+        asked = {"cancel_requested": record.cancel_requested, "remove_on_cancel": record.remove_on_cancel}
         return run.record.model_copy(update=asked), sequence
 
     def _claimed(
@@ -163,7 +163,10 @@ class Runs:
         if found is not None:
             record, sequence = found
             state = moved(record.state, Act.CANCEL_ASKED)
-            asked = {"cancel_requested": True, "destroys": record.destroys or command.destroys}
+            asked = {
+                "cancel_requested": True,
+                "remove_on_cancel": record.remove_on_cancel or command.remove_on_cancel,
+            }
             flagged = record.model_copy(update={**asked, "state": state, "commit": new_id()})
             return flagged, (), sequence
         state = moved(JobState.QUEUED, Act.CANCEL_ASKED)
@@ -192,4 +195,4 @@ class Runs:
 
 
 def _is_asked(record: RunRecord, command: CancelJob) -> bool:
-    return record.cancel_requested and (record.destroys or not command.destroys)
+    return record.cancel_requested and (record.remove_on_cancel or not command.remove_on_cancel)

@@ -24,7 +24,7 @@ class ProvisionerSettings(ServiceSettings, HostAccessSettings):
     proxmox_record: Path | None = None
     """Every request to Proxmox is appended to this file, secrets masked."""
     job_log_bytes: int = Field(default=64 * 1024 * 1024, ge=64 * 1024)
-    """How much of one job's log is stored; of what is longer the middle is left out, and a line says how much.
+    """How much of one job's log is stored; of a longer one the middle is left out, and a line says how much.
     A script leaves at most a quarter of it, for each of its two streams, in its container."""
     job_log_bytes_per_second: int = Field(default=1024 * 1024, ge=16 * 1024)
     """How fast one job may write its log; what comes faster waits in the container."""

@@ -2,9 +2,9 @@
 
 Theory of operation. A delivery of a run command is an order to become the run's owner. Steps that the record
 calls finished are not done again; the one that was begun is gone into again, and looks before it acts. What
-can't be done now (a node that is away) is tried again here, with a growing pause, until the retry budget is used up;
-nobody else retries it. What fails ends the job: the error is written first, then the policy is stored (stop or
-destroy), then the terminal record and `done` leave as one.
+can't be done now (a node that is away) is tried again here, with a growing pause, until the retry budget is
+used up; nobody else retries it. What fails ends the job: the error is written first, then the policy is
+stored (stop or destroy), then the terminal record and `done` leave as one.
 
 Who can't go on because the bus is full or away, or because this process is told to stop, gives the run up and
 writes so if it can: only a claim whose owner vanished counts as one that the run has killed.
@@ -33,9 +33,9 @@ from slipway.provisioner.runs import Run, Runs
 from slipway.runtime.bundles import Bundles
 from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.clock import now
+from slipway.runtime.host_access import NONE, HostAccessPolicy
 from slipway.runtime.logs import bind, get_logger
 from slipway.runtime.problems import problem_of
-from slipway.runtime.host_access import NONE, HostAccessPolicy
 from slipway.runtime.sealing import Sealer
 from slipway.runtime.topology import LIVE_PREFIX
 
@@ -76,7 +76,7 @@ class Worker:
         self._sealer = sealer
         self._retry_budget = retry_budget
         self._lock_wait = lock_wait
-        self._host_access = reach
+        self._host_access = host_access
         self._log_limits = log_limits
         self._going: dict[str, set[Execution]] = {}
         self._given_up: dict[str, int] = {}
@@ -200,7 +200,7 @@ class Worker:
 
     def _tell(self, record: RunRecord) -> None:
         for execution in tuple(self._going.get(record.id, ())):
-            execution.hear(record)
+            execution.on_record_changed(record)
 
 
 def _refuse_poisoned(record: RunRecord) -> None:

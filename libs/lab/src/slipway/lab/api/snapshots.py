@@ -47,7 +47,7 @@ def make(call: Call) -> str:
     name = call.given["snapname"]
     if name in snapshots.RESERVED:
         raise Refused(f"unable to use snapshot name '{name}' (reserved name)")
-    body = snapshots.making(call.machine, call.vmid, name, call.given.get("description", ""))
+    body = snapshots.take(call.machine, call.vmid, name, call.given.get("description", ""))
     return _start(call, "vzsnapshot", body)
 
 

@@ -43,11 +43,11 @@ async def clone(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, s
         await locks.release(machine, vmid, "disk")
         raise
 
-    copying = _Copying(machine=machine, vmid=vmid, newid=newid, config=copied, given=given)
+    clone = _Clone(machine=machine, vmid=vmid, newid=newid, config=copied, given=given)
 
     async def body(work: Work) -> None:
         try:
-            await copying.work(work)
+            await clone.work(work)
         finally:
             if not work.is_killed:
                 await locks.release(machine, vmid, "disk")
@@ -119,7 +119,7 @@ def _without_disks(config: Config) -> Config:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Copying:
+class _Clone:
     """What the task does; on failure nothing of the copy stays."""
 
     machine: Machine

@@ -62,7 +62,7 @@ def possible(machine: Machine, config: Mapping[str, str]) -> bool:
     return all(name and machine.storages.get(name).has_snapshots for name in storages)
 
 
-def making(machine: Machine, vmid: int, name: str, description: str) -> Body:
+def take(machine: Machine, vmid: int, name: str, description: str) -> Body:
     """Make the body of a snapshot."""
 
     async def body(work: Work) -> None:

@@ -1,8 +1,8 @@
 """Storages, the volumes on them and the OS templates.
 
-Volumes outlive containers when a worker is killed: they are stored in a file of their own, and those on shared
-storages in one file for all nodes of the cluster. Templates are those that the guests' backend offers and
-those that were downloaded; both are shown as `local:vztmpl/...`.
+Volumes outlive containers when a worker is killed: they are stored in a file of their own, and those on
+shared storages in one file for all nodes of the cluster. Templates are those that the guests' backend offers
+and those that were downloaded; both are shown as `local:vztmpl/...`.
 """
 
 import re

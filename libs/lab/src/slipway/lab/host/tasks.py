@@ -185,7 +185,12 @@ class Tasks:
         return f"WARNINGS: {work.warnings}" if work.warnings else "OK"
 
     def _save(self, work: Work) -> None:
-        stored = {"upid": str(work.upid), "status": work.exit_status, "ended": work.ended, "lines": work.lines}
+        stored = {
+            "upid": str(work.upid),
+            "status": work.exit_status,
+            "ended": work.ended,
+            "lines": work.lines,
+        }
         records.write_json(self._path(work), stored)
 
     def _prune(self) -> None:

@@ -34,7 +34,7 @@ DELIVERED_UNDER = "slipway.mirror"
 """Under which the origin delivers to the mirror."""
 
 _UPDATABLE = {"max_bytes", "max_age", "num_replicas", "allow_direct"}
-"""Any other difference is mended by copying anew: nothing is lost but the integrators' consumers."""
+"""Any other difference is mended with a new copy: nothing is lost but the integrators' consumers."""
 
 
 def mirror_config(settings: TopologySettings) -> StreamConfig:

@@ -18,6 +18,7 @@ from slipway.contracts.problems import Conflict
 from slipway.runtime.logs import get_logger
 from slipway.runtime.problems import BusUnavailable, TopologyMissing
 from slipway.runtime.topology.declared import BUCKETS, CONSUMERS, STREAMS, TopologySettings, streams_of
+from slipway.runtime.topology.renamed import carry_over
 
 log = get_logger()
 
@@ -49,9 +50,14 @@ async def apply(connection: Client, settings: TopologySettings | None = None) ->
     try:
         streams = [await _apply_stream(bus, each.config(settings)) for each in (*STREAMS, *BUCKETS)]
         consumers = [await _apply_consumer(bus, each.stream, each.config(settings)) for each in CONSUMERS]
+        moved = await carry_over(connection)
     except NatsError as error:
         raise BusUnavailable(f"The bus did not take the topology: {error}") from error
     changes = [change for change in (*streams, *consumers) if change is not None]
+    changes += [
+        Change(kind="stream", name=name, done=f"{count} messages carried over from its former name")
+        for name, count in moved.items()
+    ]
     for change in changes:
         log.info("topology changed", kind=change.kind, name=change.name, done=change.done)
     return changes

@@ -11,9 +11,9 @@ from slipway.gateway.http.audit import audit
 from slipway.gateway.http.bodies import ProblemAnswer
 from slipway.gateway.http.clusters import clusters
 from slipway.gateway.http.containers import containers
-from slipway.gateway.http.jobs import jobs
-from slipway.gateway.http.host_state import stored
 from slipway.gateway.http.dead_letters import dead_letters
+from slipway.gateway.http.host_state import stored
+from slipway.gateway.http.jobs import jobs
 from slipway.gateway.http.session import session
 from slipway.gateway.http.templates import templates
 from slipway.gateway.http.texts import SaneTexts

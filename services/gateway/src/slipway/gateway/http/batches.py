@@ -79,7 +79,7 @@ async def plan_cancel(bus: Bus, cancel: RequestCancel) -> Response:
     """Ask what a cancel would end; of a batch, which items."""
     if not await _is_batch(bus, cancel.job):
         return answer(await bus.ask(PlanJob(cancel=cancel)))
-    return answer(await bus.ask(PlanBatchCancel(job=cancel.job, destroys=cancel.destroys)))
+    return answer(await bus.ask(PlanBatchCancel(job=cancel.job, remove_on_cancel=cancel.remove_on_cancel)))
 
 
 async def _is_batch(bus: Bus, job: Id) -> bool:

@@ -116,7 +116,7 @@ async def _cancelled(bus: Bus, container: Id, *, is_plan: bool) -> Response | No
     found = await bus.ask(GetContainer(container=container))
     if found.job is None or found.lifecycle is not Lifecycle.CREATING:
         return None
-    cancel = RequestCancel(job=found.job, destroys=True)
+    cancel = RequestCancel(job=found.job, remove_on_cancel=True)
     try:
         if is_plan:
             return answer(await bus.ask(PlanJob(cancel=cancel)))

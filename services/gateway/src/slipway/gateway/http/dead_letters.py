@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from slipway.contracts.dead_letters import DropDeadLetter, DeadLetter, DeadLetterPage, ReplayDeadLetter
+from slipway.contracts.dead_letters import DeadLetter, DeadLetterPage, DropDeadLetter, ReplayDeadLetter
 from slipway.gateway.http.answers import Limit, NumberCursor, answer
 from slipway.runtime.bus import Bus
 from slipway.runtime.dead_letters import dead_letter, dead_letter_page, whole

@@ -4,8 +4,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from slipway.contracts.containers import GetContainer
-from slipway.contracts.jobs import Target
 from slipway.contracts.host_state import Backups, ListBackups, ListSnapshots, Snapshots
+from slipway.contracts.jobs import Target
 from slipway.gateway.http.answers import IdPath, answer
 from slipway.runtime.bus import Bus
 

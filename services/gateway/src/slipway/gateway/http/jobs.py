@@ -58,7 +58,7 @@ def jobs(bus: Bus) -> APIRouter:
         "/jobs/{job}/cancel", status_code=HTTPStatus.ACCEPTED, response_model=Job, responses=ANY_PLANNED
     )
     async def cancel_job(job: IdPath, *, destroy: Destroys = False, is_plan: IsPlan = False) -> Response:
-        cancel = RequestCancel(job=job, destroys=destroy)
+        cancel = RequestCancel(job=job, remove_on_cancel=destroy)
         if is_plan:
             return await plan_cancel(bus, cancel)
         told = await bus.ask(cancel)

@@ -1,4 +1,4 @@
-/** Parts that several views show: badges, problems, facts, links to services, copying. */
+/** Parts that several views show: badges, problems, facts, links to services, copy buttons. */
 
 import { append, h, icon, replace } from "./dom.js";
 import { ago, exactly, warningWords } from "./words.js";

@@ -100,7 +100,9 @@ REMOVES = "delete.task"
 def refuse_deleted(lifecycle: Lifecycle) -> None:
     """Raise `IllegalTransition` for a container of which nothing is stored any more."""
     if lifecycle is Lifecycle.DELETED:
-        raise IllegalTransition("The container is deleted; nothing is stored of it any more.", state=lifecycle)
+        raise IllegalTransition(
+            "The container is deleted; nothing is stored of it any more.", state=lifecycle
+        )
 
 
 def outcome(record: RunRecord, was: Lifecycle | None = None) -> Trigger:
@@ -185,7 +187,7 @@ def refuse_ended(state: JobState) -> None:
 
 def refuse_to_destroy(kind: JobKind, *, wanted: bool) -> None:
     """Raise if a job shall destroy what it has not made."""
-    if wanted and not kind.makes:
+    if wanted and not kind.creates_container:
         message = f"Only a job that makes a container may destroy it; this is a {kind}."
         raise Invalid(message, errors=[FieldError(field="destroy", message=message)])
 
@@ -219,10 +221,10 @@ def actions(
         for verb in instead(code)
         if not standing.is_outdated and (verb != "restore" or standing.lifecycle is Lifecycle.FAILED)
     ]
-    is_hopeless = is_retry_hopeless(code, makes=kind.makes)
+    is_hopeless = is_retry_hopeless(code, creates_container=kind.creates_container)
     if not standing.is_outdated and not is_hopeless and _takes(kind, standing.lifecycle):
         offered.append("retry")
-    is_deleted_next = kind.makes or "restore" in offered
+    is_deleted_next = kind.creates_container or "restore" in offered
     return (*offered, "delete") if is_deleted_next and standing.lifecycle in HOLDING else tuple(offered)
 
 
@@ -236,13 +238,13 @@ def batch_actions(kind: JobKind, state: JobState, codes: Collection[str | None])
     """
     if not state.is_terminal:
         return ("cancel",)
-    can_help = any(not is_retry_hopeless(code, makes=kind.makes) for code in codes)
+    can_help = any(not is_retry_hopeless(code, creates_container=kind.creates_container) for code in codes)
     return ("retry",) if can_help else ()
 
 
 def _takes(kind: JobKind, lifecycle: Lifecycle) -> bool:
     """Whether a container in this state takes such a job once more."""
-    if kind.makes:
+    if kind.creates_container:
         return (lifecycle, Trigger.RETRY_ACCEPTED) in TRANSITIONS
     return lifecycle in HOLDING
 

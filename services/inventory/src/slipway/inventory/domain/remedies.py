@@ -34,9 +34,9 @@ INSTEAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Other jobs that help, by their verbs."""
 
 
-def is_retry_hopeless(code: str | None, *, makes: bool) -> bool:
+def is_retry_hopeless(code: str | None, *, creates_container: bool) -> bool:
     """Tell whether the same job would fail again in the same way."""
-    return code in (OF_CREATIONS if makes else HOPELESS)
+    return code in (OF_CREATIONS if creates_container else HOPELESS)
 
 
 def instead(code: str | None) -> tuple[str, ...]:

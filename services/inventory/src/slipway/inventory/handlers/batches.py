@@ -48,7 +48,7 @@ class BatchHandlers:
         self._retries = retries
         self._records = records
         self._prepare = prepare
-        self._host_access = reach
+        self._host_access = host_access
 
     async def plan(self, query: PlanBatch, _call: Call) -> BatchPlan:
         """Tell what a batch would do."""
@@ -89,7 +89,7 @@ class BatchHandlers:
 
     async def plan_cancel(self, query: PlanBatchCancel, _call: Call) -> BatchPlan:
         """Tell what a cancel would end."""
-        lives.refuse_to_destroy(JobKind.BATCH, wanted=query.destroys)
+        lives.refuse_to_destroy(JobKind.BATCH, wanted=query.remove_on_cancel)
         return await self._batches.plan_cancel(query.job)
 
     async def _looked_at(self, shown: BatchPlan, commands: Sequence[RunJob]) -> BatchPlan:

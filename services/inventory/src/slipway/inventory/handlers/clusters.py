@@ -31,10 +31,10 @@ from slipway.contracts.clusters import (
 from slipway.contracts.problems import Forbidden
 from slipway.contracts.values import Sealed
 from slipway.inventory import cluster_rules
-from slipway.inventory.secret_broker import SecretBroker
 from slipway.inventory.domain import specs
 from slipway.inventory.looks import Looks
 from slipway.inventory.records import Records
+from slipway.inventory.secret_broker import SecretBroker
 from slipway.inventory.store.audit import AuditStore
 from slipway.inventory.store.cluster_access import AccessStore
 from slipway.inventory.store.cluster_identity import ClusterIdentities
@@ -97,7 +97,7 @@ class ClusterHandlers:
         self._removals = removals
         self._records = records
         self._queue = queue
-        self._audit = trail
+        self._audit = audit
         self._secret_broker = secret_broker
         self._looks = looks
 
@@ -185,7 +185,8 @@ class ClusterHandlers:
 
     def _stored(self, opened: Mapping[str, SecretStr], *, owner: str) -> Mapping[str, str]:
         return {
-            field: self._secret_broker.keep(secret, owner=owner, field=field) for field, secret in opened.items()
+            field: self._secret_broker.keep(secret, owner=owner, field=field)
+            for field, secret in opened.items()
         }
 
     async def _test(self, test: TestOf, secrets: Mapping[str, SecretStr]) -> ClusterFacts:

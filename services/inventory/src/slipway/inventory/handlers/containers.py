@@ -26,12 +26,12 @@ from slipway.contracts.message import Done, Id
 from slipway.contracts.problems import FieldError, Unavailable
 from slipway.contracts.templates import GetTemplate, Manifest, Template
 from slipway.inventory import placement, rules
-from slipway.inventory.secret_broker import SecretBroker, generate
 from slipway.inventory.domain import specs
-from slipway.inventory.looks import Looks
 from slipway.inventory.host_check import HostCheck
+from slipway.inventory.looks import Looks
 from slipway.inventory.records import Records
 from slipway.inventory.rules import restricted
+from slipway.inventory.secret_broker import SecretBroker, generate
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.clusters import ClusterStore, KnownCluster
 from slipway.inventory.store.configs import ConfigStore
@@ -40,8 +40,8 @@ from slipway.inventory.store.inserts import Creation, Secret
 from slipway.inventory.store.observations import ObservationStore
 from slipway.runtime.bus import Bus, Delivery
 from slipway.runtime.call import Call
-from slipway.runtime.ids import new_id
 from slipway.runtime.host_access import NONE, HostAccessPolicy
+from slipway.runtime.ids import new_id
 
 ROOT = "root/password"
 """The name of root's password among a container's credentials."""
@@ -75,7 +75,7 @@ class ContainerHandlers:
         self._host_check = host_check
         self._secret_broker = secret_broker
         self._looks = looks
-        self._host_access = reach
+        self._host_access = host_access
 
     async def create(self, query: CreateContainer, call: Call) -> Accepted:
         """Check, complete and accept a creation."""
@@ -207,13 +207,16 @@ class ContainerHandlers:
 
 
 def _complete(
-    spec: ContainerSpec, manifest: Manifest | None, cluster: KnownCluster, reach: Reach
+    spec: ContainerSpec, manifest: Manifest | None, cluster: KnownCluster, host_access: HostAccessPolicy
 ) -> ContainerSpec:
     if not cluster.nodes:
         message = f"Nothing is known of the nodes of cluster {cluster.spec.name!r} yet."
         raise specs.FactsMissing(message, errors=[FieldError(field="cluster", message=message)])
     node = placement.choose_node(
-        spec.node, cluster.nodes, storages=placement.named_storages(spec), in_maintenance=cluster.in_maintenance
+        spec.node,
+        cluster.nodes,
+        storages=placement.named_storages(spec),
+        in_maintenance=cluster.in_maintenance,
     )
     rules.check(spec, manifest, node, host_access)
     complete = specs.complete(spec, manifest, node)

@@ -4,14 +4,14 @@ import asyncio
 
 from nats.errors import Error as NatsError
 
-from slipway.contracts.message import Done
 from slipway.contracts.dead_letters import DropDeadLetter, HandleAgain, ReplayDeadLetter
+from slipway.contracts.message import Done
 from slipway.inventory.store.audit import AuditStore
 from slipway.runtime import headers as h
 from slipway.runtime.bus import Bus
 from slipway.runtime.call import Call
+from slipway.runtime.dead_letters import StoredDeadLetter, dead_letter, drop_dead_letter
 from slipway.runtime.ids import new_id
-from slipway.runtime.dead_letters import StoredDeadLetter, drop_dead_letter, dead_letter
 from slipway.runtime.problems import BusUnavailable
 from slipway.runtime.topology import COMMANDS
 
@@ -28,21 +28,21 @@ class DeadLetterHandlers:
 
     async def replay(self, query: ReplayDeadLetter, call: Call) -> Done:
         """Have one handled again, then remove it."""
-        dead_letters = await dead_letter(self._bus.connection, query.message)
+        letter = await dead_letter(self._bus.connection, query.message)
         if letter.told.stream == COMMANDS:
-            await self._say_again(dead_letters)
+            await self._say_again(letter)
         elif letter.told.service == SERVICE:
             await self._bus.handle_again(query.message)
         else:
             await self._bus.ask(HandleAgain(message=query.message))
-        await self._note(call, "dead-letter.replay", dead_letters)
+        await self._note(call, "dead-letter.replay", letter)
         await drop_dead_letter(self._bus.connection, query.message)
         return Done()
 
     async def drop(self, query: DropDeadLetter, call: Call) -> Done:
         """Remove one."""
-        dead_letters = await dead_letter(self._bus.connection, query.message)
-        await self._note(call, "dead-letter.drop", dead_letters)
+        letter = await dead_letter(self._bus.connection, query.message)
+        await self._note(call, "dead-letter.drop", letter)
         await drop_dead_letter(self._bus.connection, query.message)
         return Done()
 
@@ -57,5 +57,5 @@ class DeadLetterHandlers:
     async def _note(self, call: Call, action: str, letter: StoredDeadLetter) -> None:
         told = letter.told
         await self._audit.note(
-            call, action, f"dead_letters/{told.id}", subject=told.subject, message=told.message_id
+            call, action, f"dead-letters/{told.id}", subject=told.subject, message=told.message_id
         )

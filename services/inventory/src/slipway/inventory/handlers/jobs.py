@@ -21,22 +21,22 @@ from slipway.contracts.jobs import (
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind
 from slipway.inventory import job_rules
-from slipway.inventory.secret_broker import SecretBroker
 from slipway.inventory.domain import lives
 from slipway.inventory.host_check import HostCheck
 from slipway.inventory.records import Records
+from slipway.inventory.secret_broker import SecretBroker
 from slipway.inventory.store.acceptance import AcceptanceStore
 from slipway.inventory.store.batches import BatchStore
+from slipway.inventory.store.clone import CopyStore
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.containers import ContainerStore
-from slipway.inventory.store.clone import CopyStore
-from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.inserts import Secret
+from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.vmids import VmidStore
 from slipway.runtime.bus import Delivery
 from slipway.runtime.call import Call
-from slipway.runtime.ids import new_id
 from slipway.runtime.host_access import NONE, HostAccessPolicy
+from slipway.runtime.ids import new_id
 
 
 class JobHandlers:
@@ -67,7 +67,7 @@ class JobHandlers:
         self._records = records
         self._host_check = host_check
         self._secret_broker = secret_broker
-        self._host_access = reach
+        self._host_access = host_access
 
     async def get(self, query: GetJob, _call: Call) -> Job:
         """Give one."""
@@ -146,7 +146,7 @@ class JobHandlers:
     async def cancel(self, query: RequestCancel, call: Call) -> Job:
         """Accept the end of a job. Idempotent: a second one changes nothing."""
         if await self._jobs.is_batch(query.job):
-            lives.refuse_to_destroy(JobKind.BATCH, wanted=query.destroys)
+            lives.refuse_to_destroy(JobKind.BATCH, wanted=query.remove_on_cancel)
             await self._batches.cancel(call, query.job)
             return await self._jobs.get(query.job)
         await self._records.catch_up(query.job)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from slipway.contracts.containers import ContainerRef
 from slipway.contracts.jobs import CancelJob, GetJob, RunJob, RunRecord, Target
-from slipway.contracts.plans import Explained, ExplainRun, Plan, PlanJob, PlannedStep
+from slipway.contracts.plans import Explained, ExplainRun, Plan, PlanJob, PlanStep
 from slipway.contracts.problems import Invalid
 from slipway.contracts.values import JobKind
 from slipway.inventory import capacity
@@ -101,7 +101,7 @@ def _cancel_plan(order: CancelJob, record: RunRecord | None) -> Plan:
     is_there = record.exists_on_host if record else order.exists_on_host
     where = f"it is in step {running.name}" if running else "it is between two steps"
     steps = [
-        PlannedStep(
+        PlanStep(
             name="cancel",
             words="End the script or the task that runs, then the job",
             effect="acts",
@@ -109,11 +109,11 @@ def _cancel_plan(order: CancelJob, record: RunRecord | None) -> Plan:
         )
     ]
     destroys, warnings = [], []
-    if order.destroys and record is not None:
-        steps.append(PlannedStep(name="destroy", words="Remove what the job has made", effect="later"))
+    if order.remove_on_cancel and record is not None:
+        steps.append(PlanStep(name="destroy", words="Remove what the job has made", effect="later"))
         if is_there:
             destroys.append(f"container {target.vmid} ({target.hostname}) with all its disks and snapshots")
-    elif is_there and order.kind.makes:
+    elif is_there and order.kind.creates_container:
         warnings.append("The container stays as far as it is made: retry the job, or delete it.")
     told = Explained(steps=tuple(steps), destroys=tuple(destroys), warnings=tuple(warnings))
     return _told(order.kind, target, told, (order.job, told.model_dump_json()))

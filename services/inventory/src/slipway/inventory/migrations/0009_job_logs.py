@@ -1,4 +1,4 @@
-"""Plain names for the stored logs of ended jobs."""
+"""Plain names: the stored logs of ended jobs, jobs that clone."""
 
 from alembic import op
 
@@ -11,10 +11,12 @@ def upgrade() -> None:
     op.execute("alter table jobs rename column story_at to log_archived_at")
     op.execute("alter table story_parts rename to job_log_parts")
     op.execute("alter index jobs_untold rename to jobs_unarchived")
+    op.execute("alter index jobs_copying rename to jobs_cloning")
 
 
 def downgrade() -> None:
     """Rename back."""
+    op.execute("alter index jobs_cloning rename to jobs_copying")
     op.execute("alter index jobs_unarchived rename to jobs_untold")
     op.execute("alter table job_log_parts rename to story_parts")
     op.execute("alter table jobs rename column log_archived_at to story_at")

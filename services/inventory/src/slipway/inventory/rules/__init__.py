@@ -57,7 +57,9 @@ def check_secret(field: str, secret: str) -> None:
         raise ContainerInvalid(message, errors=[FieldError(field=field, message=message)])
 
 
-def check(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts, host_access: HostAccessPolicy = NONE) -> None:
+def check(
+    spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts, host_access: HostAccessPolicy = NONE
+) -> None:
     """Refuse what breaks a rule, all faults together.
 
     Raises:

@@ -31,7 +31,7 @@ def check(spec: ContainerSpec, host_access: HostAccessPolicy) -> None:
         RestrictedKey: names the setting that would allow it.
     """
     named = tuple(_named(spec))
-    if named and not reach.is_allowed:
+    if named and not host_access.is_allowed:
         fields = ", ".join(each.field for each in named)
         raise RestrictedKey(
             f"{fields}: this reaches into the host and can amount to root there. Whoever runs Slipway allows "
@@ -81,8 +81,8 @@ def _named(spec: ContainerSpec) -> Iterator[FieldError]:
 
 
 def _outside(spec: ContainerSpec, host_access: HostAccessPolicy) -> Iterator[FieldError]:
-    allowed = ", ".join(reach.paths) or "none"
+    allowed = ", ".join(host_access.paths) or "none"
     for index, mount in enumerate(spec.mounts):
-        if mount.is_bind and not is_below(normpath(mount.storage), reach.paths):
+        if mount.is_bind and not is_below(normpath(mount.storage), host_access.paths):
             message = f"{mount.storage} is not below a path of SLIPWAY_BIND_MOUNT_PATHS: {allowed}."
             yield FieldError(field=f"mounts.{index}.storage", message=message)

@@ -29,8 +29,8 @@ from slipway.inventory.store import audit
 from slipway.inventory.store.claims import accepting, move, refuse_busy
 from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.enqueuer import JobEnqueuer, cancel_order
-from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.inserts import Creation, claim
+from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.names import claim_name
 from slipway.inventory.store.retry import retry_command
 from slipway.inventory.tables import jobs
@@ -120,11 +120,13 @@ class AcceptanceStore:
         """Accept a cancel: a job that waits never begins, one that runs is told to end."""
         async with accepting(self._database) as connection:
             row = await job_row(connection, request.job)
-            refuse_to_destroy(JobKind(row.kind), wanted=request.destroys)
+            refuse_to_destroy(JobKind(row.kind), wanted=request.remove_on_cancel)
             record = RunRecord.model_validate(row.record) if row.record else None
             refuse_cancel(JobState(row.state), record)
             target = target_of(await container_row(connection, row.container_id))
-            order = cancel_order(RunJob.model_validate(row.command), target, destroys=request.destroys)
+            order = cancel_order(
+                RunJob.model_validate(row.command), target, remove_on_cancel=request.remove_on_cancel
+            )
             await self._enqueuer.enqueue_cancel(connection, call, order, record)
 
     async def retry(self, call: Call, request: RetryJob) -> Accepted:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.bulk import PlannedItem
+from slipway.contracts.bulk import PlanItem
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import JobArgs, RunJob
 from slipway.contracts.message import Id
@@ -31,7 +31,7 @@ Judge = Callable[[JobKind, JobArgs, Known], None]
 class Choice:
     """A container that a batch means."""
 
-    planned: PlannedItem
+    planned: PlanItem
     row: Row[Any] | None
     """Its row with its cluster's name as `cluster`; None if nothing can be done with it now."""
     error: SlipwayError | None = None
@@ -41,7 +41,7 @@ class Choice:
     def absent(cls, vmid: int) -> "Choice":
         """Give one that was named by its VMID and does not exist."""
         error = ContainerNotFound(f"There is no container with VMID {vmid}.")
-        return cls(PlannedItem(vmid=vmid, error=error.to_problem()), None, error)
+        return cls(PlanItem(vmid=vmid, error=error.to_problem()), None, error)
 
 
 async def choices_of(
@@ -104,9 +104,9 @@ def command_of(row: Row[Any], wanted: BatchCommand) -> RunJob:
     )
 
 
-def planned_of(row: Row[Any], error: SlipwayError | None = None) -> PlannedItem:
+def plan_item_of(row: Row[Any], error: SlipwayError | None = None) -> PlanItem:
     """Give how a plan shows a container's row with its cluster's name, and why nothing is done with it."""
-    return PlannedItem(
+    return PlanItem(
         container=row.id,
         vmid=row.vmid,
         hostname=row.hostname,
@@ -125,7 +125,7 @@ async def begin_deletion(connection: AsyncConnection, ids: Sequence[Id]) -> None
 
 
 def _choice(row: Row[Any], error: SlipwayError | None) -> Choice:
-    return Choice(planned_of(row, error), None if error else row, error)
+    return Choice(plan_item_of(row, error), None if error else row, error)
 
 
 def _refuse_busy(row: Row[Any], active: Id | None, kind: JobKind) -> None:

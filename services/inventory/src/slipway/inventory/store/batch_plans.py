@@ -7,7 +7,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.bulk import BatchPlan, PlannedItem
+from slipway.contracts.bulk import BatchPlan, PlanItem
 from slipway.contracts.jobs import JobArgs, RunJob
 from slipway.contracts.values import JobKind
 from slipway.inventory import batching, capacity
@@ -23,7 +23,7 @@ async def show(
     connection: AsyncConnection,
     kind: JobKind,
     args: JobArgs,
-    items: Sequence[PlannedItem],
+    items: Sequence[PlanItem],
     commands: Sequence[RunJob],
 ) -> BatchPlan:
     """Give the plan, and remember that it was shown; `commands` are those of the items that can be done."""
@@ -49,7 +49,7 @@ async def refuse_unshown(
     connection: AsyncConnection,
     kind: JobKind,
     args: JobArgs,
-    items: Sequence[PlannedItem],
+    items: Sequence[PlanItem],
     *,
     given: str | None,
 ) -> None:

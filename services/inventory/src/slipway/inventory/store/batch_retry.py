@@ -8,7 +8,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.batches import BatchItem
-from slipway.contracts.bulk import BatchAccepted, BatchPlan, PlannedItem, RetryBatch
+from slipway.contracts.bulk import BatchAccepted, BatchPlan, PlanItem, RetryBatch
 from slipway.contracts.containers import JobRef
 from slipway.contracts.jobs import RunJob
 from slipway.contracts.message import Id
@@ -22,7 +22,7 @@ from slipway.inventory.store.batch_choice import (
     choices_of,
     command_of,
     known_of,
-    planned_of,
+    plan_item_of,
     seen_by,
 )
 from slipway.inventory.store.batch_items import items_of, open_batch
@@ -94,7 +94,7 @@ class _Try:
     """An item that is done again."""
 
     item: BatchItem
-    planned: PlannedItem
+    planned: PlanItem
     """As its container is before anything is done."""
     command: RunJob | None
     """None if it can't be done again; `planned` says why."""
@@ -112,7 +112,7 @@ async def _tries(connection: AsyncConnection, job: Id, judge: Judge) -> tuple[Ba
 
     async def again(item: BatchItem) -> _Try:
         row = rows.get(item.container or "")
-        planned = planned_of(row) if row else PlannedItem(vmid=item.vmid, hostname=item.hostname)
+        planned = plan_item_of(row) if row else PlanItem(vmid=item.vmid, hostname=item.hostname)
         try:
             if row is not None:
                 judge(wanted.kind, wanted.args, known_of(row, seen))

@@ -13,7 +13,7 @@ from slipway.contracts.bulk import (
     BatchPlan,
     CreateContainers,
     PlanBatch,
-    PlannedItem,
+    PlanItem,
     RequestBatch,
 )
 from slipway.contracts.containers import JobRef
@@ -30,13 +30,13 @@ from slipway.inventory.store.batch_choice import (
     begin_deletion,
     choices_of,
     command_of,
-    planned_of,
+    plan_item_of,
 )
 from slipway.inventory.store.batch_items import counts_of, open_batch, stand
 from slipway.inventory.store.claims import accepting
 from slipway.inventory.store.enqueuer import JobEnqueuer, cancel_order
-from slipway.inventory.store.jobs import JobNotFound, job_row
 from slipway.inventory.store.inserts import Creation, claim_all
+from slipway.inventory.store.jobs import JobNotFound, job_row
 from slipway.inventory.store.names import lock_names, names_in_use
 from slipway.inventory.store.queue import ACTIVE, lock_queue
 from slipway.inventory.store.selecting import look
@@ -149,7 +149,7 @@ class BatchStore:
             rows = await connection.execute(
                 wanted.select_from(jobs.join(containers).join(clusters)).where(*mine).order_by(jobs.c.id)
             )
-            items = tuple(planned_of(row, _against_cancel(row)) for row in rows)
+            items = tuple(plan_item_of(row, _against_cancel(row)) for row in rows)
             hashed = batching.hash_of(command.kind, command.args, items)
             return BatchPlan(kind=command.kind, hash=hashed, items=items)
 
@@ -231,7 +231,7 @@ def _item(index: int, command: RunJob) -> BatchItem:
     )
 
 
-def _refused(index: int, planned: PlannedItem) -> BatchItem:
+def _refused(index: int, planned: PlanItem) -> BatchItem:
     return BatchItem(
         index=index,
         container=planned.container,

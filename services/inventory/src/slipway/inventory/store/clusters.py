@@ -240,7 +240,9 @@ async def _in_maintenance(connection: AsyncConnection, of: Collection[str]) -> M
     return found
 
 
-def _cluster(row: Row[Any], seen: Mapping[str, list[NodeFacts]], in_maintenance: Mapping[str, list[str]]) -> Cluster:
+def _cluster(
+    row: Row[Any], seen: Mapping[str, list[NodeFacts]], in_maintenance: Mapping[str, list[str]]
+) -> Cluster:
     spec = ClusterSpec.model_validate(row.spec)
     return Cluster(
         id=row.id,

@@ -93,7 +93,7 @@ class JobEnqueuer:
         unreleased = jobs.c.id == order.job, jobs.c.released_at.is_(None)
         await connection.execute(update(jobs).where(*unreleased).values(released_at=now()))
         await outbox.add(connection, order, message_id=f"job:{order.job}:cancel:{new_id()}")
-        act = "job.cancel-and-destroy" if order.destroys else "job.cancel"
+        act = "job.cancel-and-destroy" if order.remove_on_cancel else "job.cancel"
         await audit.note(connection, call, act, order.target.container, "accepted", job=order.job)
 
 
@@ -156,13 +156,13 @@ def refuse_too_large(command: RunJob) -> None:
     raise JobTooLarge(message, errors=[FieldError(field=field, message=message)])
 
 
-def cancel_order(command: RunJob, target: Target, *, destroys: bool = False) -> CancelJob:
+def cancel_order(command: RunJob, target: Target, *, remove_on_cancel: bool = False) -> CancelJob:
     """Give the order that ends a job, whether it waits or runs."""
     return CancelJob(
         job=command.job,
         kind=command.kind,
         target=target,
-        destroys=destroys,
+        remove_on_cancel=remove_on_cancel,
         exists_on_host=command.finds_container,
     )
 

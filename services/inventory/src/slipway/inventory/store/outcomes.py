@@ -46,7 +46,7 @@ async def move_container(connection: AsyncConnection, record: RunRecord, command
     changes: dict[str, object] = {}
     # While it is being created it may exist, or someone else may still get the VMID.
     is_made = record.state.is_terminal or record.phase not in {None, Phase.CREATE}
-    if record.exists_on_host and record.kind.makes and is_made:
+    if record.exists_on_host and record.kind.creates_container and is_made:
         changes["vmid_is_provisional"] = False
     if record.state.is_terminal:
         row = (
@@ -92,7 +92,7 @@ async def _end(
     connection: AsyncConnection, row: Row[Any], record: RunRecord, command: RunJob
 ) -> dict[str, object]:
     """Tell what a job's end means for its container, and give what changes in its row."""
-    if not record.kind.makes and record.kind is not JobKind.DELETE:
+    if not record.kind.creates_container and record.kind is not JobKind.DELETE:
         changes = _changed(row, record, command)
         warnings = [str(each) for each in changes.get("warnings", row.warnings)]  # type: ignore[attr-defined]  # a list
         return changes | await _restored(connection, row, record, warnings)

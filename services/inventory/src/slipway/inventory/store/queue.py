@@ -24,7 +24,7 @@ from slipway.runtime.logs import get_logger
 log = get_logger()
 
 ACTIVE = (JobState.QUEUED, JobState.RUNNING)
-MAKING = tuple(kind for kind in JobKind if kind.makes)
+MAKING = tuple(kind for kind in JobKind if kind.creates_container)
 _ENTRY = (jobs.c.id, jobs.c.kind, jobs.c.actor)
 
 

@@ -40,7 +40,7 @@ async def retry_command(connection: AsyncConnection, job: Id, phase: Phase | Non
     row = await container_row(connection, old.container_id, for_update=True)
     await refuse_busy(connection, row.id)
     before = RunJob.model_validate(old.command)
-    if before.kind.makes and old.is_outdated:
+    if before.kind.creates_container and old.is_outdated:
         # A deletion took the secrets with it; a later try knows better where to go on.
         raise NotRetryable(
             f"Job {job} is not the last of its container: it was done again, or its container was deleted."
@@ -73,7 +73,7 @@ async def _source_of(connection: AsyncConnection, command: RunJob, record: RunRe
 
 async def _reclaim(connection: AsyncConnection, row: Row[Any], command: RunJob) -> Row[Any]:
     """Take the container back into the state in which the job works on it."""
-    if not command.kind.makes and command.kind is not JobKind.DELETE:
+    if not command.kind.creates_container and command.kind is not JobKind.DELETE:
         refuse_unless_it_lives(Lifecycle(row.lifecycle), command.kind)
         if command.kind is JobKind.CONFIGURE and command.args.hostname is not None:
             await claim_name(connection, row.cluster_id, command.args.hostname, own=row.id)

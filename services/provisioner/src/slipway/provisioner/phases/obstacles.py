@@ -79,7 +79,7 @@ class Seen:
 
 async def see(work: Work) -> Seen | None:
     """Give what the job works on: of a copy its source; None if there is nothing yet, or it can't be read."""
-    target = work.command.source or (None if work.command.kind.makes else work.target)
+    target = work.command.source or (None if work.command.kind.creates_container else work.target)
     if target is None:
         return None
     api = work.cluster.api

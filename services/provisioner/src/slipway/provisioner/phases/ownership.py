@@ -90,7 +90,7 @@ async def look(work: Work) -> Found:
 async def _look_elsewhere(work: Work) -> Missing | Ours | Foreign:
     """Follow what others moved; what a job makes itself is where the job makes it."""
     api, target = work.cluster.api, work.target
-    if work.command.kind.makes or await api.is_free(target.vmid):
+    if work.command.kind.creates_container or await api.is_free(target.vmid):
         return Missing()
     seen = next((each for each in (await api.resources()).guests if each.vmid == target.vmid), None)
     if seen is not None and seen.type != "lxc":

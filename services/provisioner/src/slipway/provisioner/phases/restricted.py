@@ -86,12 +86,12 @@ async def places(work: Work) -> Mapping[str, str]:
     wanted = _wanted(work)
     if not names(work):
         return {}
-    if not work.reach.is_allowed:
+    if not work.host_access.is_allowed:
         raise RestrictedKey(
             f"{', '.join(names(work))}: this reaches into the host, and SLIPWAY_RESTRICTED_KEYS is not on "
             "for the provisioner."
         )
-    roots = [await work.pct.real_path(path) for path in work.reach.paths] if wanted.mounts else []
+    roots = [await work.pct.real_path(path) for path in work.host_access.paths] if wanted.mounts else []
     allowed = tuple(root for root in roots if root)
     prefix = "args." if work.command.kind is JobKind.CONFIGURE else ""
     return {

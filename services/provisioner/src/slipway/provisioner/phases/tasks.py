@@ -16,7 +16,7 @@ from types import MappingProxyType
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.phases.work import Work
-from slipway.provisioner.progress import logging, finish_despite_cancel
+from slipway.provisioner.progress import finish_despite_cancel, logging
 from slipway.proxmox import tasks
 from slipway.proxmox.causes import causes, with_causes
 from slipway.proxmox.errors import AccessRefused, TaskFailed, TaskTimedOut

@@ -34,8 +34,8 @@ from slipway.lab.guests.lxc import (
     rootfs,
     template,
 )
-from slipway.lab.guests.lxc.stored import Stored, exists, read, write
 from slipway.lab.guests.lxc.life import Life, frozen
+from slipway.lab.guests.lxc.stored import Stored, exists, read, write
 from slipway.lab.guests.protocol import GuestError, GuestSpec, Interface, Process, Usage
 
 START_SECONDS = 30.0

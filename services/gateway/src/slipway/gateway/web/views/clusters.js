@@ -87,8 +87,8 @@ function stateOf(node) {
 
 /** @param {import("../api.js").ClusterNode} node */
 function roomOf({ storages = [] }) {
-  const rooms = storages.filter((each) => each.content.includes("rootdir"));
-  return rooms.length === 0 ? "–" : rooms.map((each) => h("div", null,
+  const disks = storages.filter((each) => each.content.includes("rootdir"));
+  return disks.length === 0 ? "–" : disks.map((each) => h("div", null,
     each.name, ": ", each.free_bytes === null || each.free_bytes === undefined ? "not known" : bytes(each.free_bytes),
     each.total_bytes ? ` of ${bytes(each.total_bytes)}` : "", !each.is_active && " (not active)"));
 }

@@ -14,7 +14,10 @@ def test_a_guest_is_read_back_as_it_was_stored_but_for_its_password(tmp_path: Pa
     """The password is used once, at creation."""
     stored = Stored(spec=spec(Path("/t.tar.zst")), base=Path("/base"), lease="10.160.0.50/24")
 
-    write(tmp_path, Stored(spec=spec(Path("/t.tar.zst"), password="hunter2"), base=stored.base, lease=stored.lease))
+    write(
+        tmp_path,
+        Stored(spec=spec(Path("/t.tar.zst"), password="hunter2"), base=stored.base, lease=stored.lease),
+    )
 
     assert read(tmp_path, 100) == stored
     assert "hunter2" not in (tmp_path / "guest.json").read_text()

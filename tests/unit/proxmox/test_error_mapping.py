@@ -8,8 +8,8 @@ import pytest
 
 from slipway.contracts.problems import Failed, Rejected, Unavailable
 from slipway.proxmox import errors
-from slipway.proxmox.pct import own_error
 from slipway.proxmox.error_mapping import Refusal, sort_exit_status, sort_refusal
+from slipway.proxmox.pct import own_error
 from slipway.proxmox.upid import Upid
 
 CASES = Path(__file__).parent / "cases"

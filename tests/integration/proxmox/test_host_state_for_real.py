@@ -42,7 +42,9 @@ async def test_a_removed_file_is_back_after_a_rollback(cluster: Cluster) -> None
     )
     await done(api, await api.snapshot(NODE, 100, "s1", "before"))
     beats = [await said(cluster, 100, "cat /tmp/beat; sleep 0.3") for _ in range(2)]
-    await said(cluster, 100, "rm -rf /root/stored /etc/adduser.conf /usr/share/zoneinfo; echo new > /root/new")
+    await said(
+        cluster, 100, "rm -rf /root/stored /etc/adduser.conf /usr/share/zoneinfo; echo new > /root/new"
+    )
 
     await done(api, await api.rollback(NODE, 100, "s1"))
     assert (await api.status(NODE, 100)).status is Power.STOPPED
@@ -90,5 +92,7 @@ async def test_a_deleted_container_runs_again_from_its_backup(cluster: Cluster) 
     await start(cluster)
 
     assert (running, backup.notes) == (Power.RUNNING, "web")
-    assert await said(cluster, 100, "cat /root/stored; test -e /etc/adduser.conf || echo gone") == "one\ngone\n"
+    assert (
+        await said(cluster, 100, "cat /root/stored; test -e /etc/adduser.conf || echo gone") == "one\ngone\n"
+    )
     assert (await api.config(NODE, 100)).description == "marker\n"

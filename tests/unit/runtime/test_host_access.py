@@ -9,7 +9,7 @@ from slipway.runtime.settings import explain
 
 def test_nothing_is_allowed_unless_said() -> None:
     """The default opens nothing."""
-    assert HostAccessSettings().reach == NONE
+    assert HostAccessSettings().host_access == NONE
 
 
 def test_paths_are_separated_by_colons(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,7 +17,7 @@ def test_paths_are_separated_by_colons(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIPWAY_RESTRICTED_KEYS", "true")
     monkeypatch.setenv("SLIPWAY_BIND_MOUNT_PATHS", "/srv/media/://data//www")
 
-    reach = HostAccessSettings().reach
+    reach = HostAccessSettings().host_access
 
     assert (reach.is_allowed, reach.paths) == (True, ("/srv/media", "/data/www"))
 

@@ -7,7 +7,13 @@ import pytest
 from slipway.contracts.clusters import ClusterAdded
 from slipway.contracts.problems import Failed
 from slipway.runtime.bus import Bus, Delivery
-from slipway.runtime.dead_letters import DeadLetterNotFound, drop_dead_letter, dead_letter, dead_letter_page, whole
+from slipway.runtime.dead_letters import (
+    DeadLetterNotFound,
+    dead_letter,
+    dead_letter_page,
+    drop_dead_letter,
+    whole,
+)
 from support.users import MakeUser
 
 

@@ -38,7 +38,7 @@ def test_packed_events_come_back_byte_for_byte(payloads: list[bytes]) -> None:
     assert unpack(pack(events)) == events
 
 
-def test_a_long_story_has_several_parts() -> None:
+def test_a_long_job_log_has_several_parts() -> None:
     """Put together, they are the job log; it has ended with `done`."""
     events = [log(number * 3, "x" * (PART_BYTES // 3)) for number in range(1, 9)] + [other(99, "done")]
     telling = TruncatedLog()
@@ -66,7 +66,9 @@ def test_the_middle_of_a_log_is_left_out_and_said() -> None:
     assert stored[:5] == events[:5]
     assert stored[-5:] == events[-5:]
     assert {51, 121, 999} <= {each.sequence for each in stored}
-    assert [older.sequence < newer.sequence for older, newer in pairwise(stored)] == [True] * (len(stored) - 1)
+    assert [older.sequence < newer.sequence for older, newer in pairwise(stored)] == [True] * (
+        len(stored) - 1
+    )
     (gap,) = said
     replaced = next(each for each in events if each.sequence == gap.sequence)
     bytes_left_out = sum(len(each.payload) for each in (*missing, replaced))

@@ -1,4 +1,4 @@
-"""Stories of ended jobs are stored from a real bus in a real database; what is old goes."""
+"""Logs of ended jobs are stored from a real bus in a real database; what is old goes."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ AT = datetime(2026, 1, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-async def test_a_story_outlives_the_bus(world: World, make_bus: MakeBus, admin: Client) -> None:  # noqa: F811
+async def test_a_job_log_outlives_the_bus(world: World, make_bus: MakeBus, admin: Client) -> None:  # noqa: F811
     """It is stored once it has ended, with the sequences it had, and stays when the bus has forgotten it."""
     fleet = await _fleet(world)
     job = (await world.create("web")).job.id
@@ -54,7 +54,7 @@ async def test_a_story_outlives_the_bus(world: World, make_bus: MakeBus, admin: 
     assert await _told(world, job, after=sequences[-1]) == []
 
 
-async def test_a_story_without_an_end_is_stored_after_an_hour(world: World, make_bus: MakeBus) -> None:  # noqa: F811
+async def test_a_job_log_without_an_end_is_stored_after_an_hour(world: World, make_bus: MakeBus) -> None:  # noqa: F811
     """Whoever looks for job logs does not look for it for ever."""
     fleet = await _fleet(world)
     job = (await world.create("web")).job.id

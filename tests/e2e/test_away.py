@@ -84,8 +84,8 @@ async def test_forgotten_and_found_again(stack: RunningStack, api: httpx.AsyncCl
         return bool((await api.get(path)).json()["lifecycle"] == "ready")
 
     await until(is_back)
-    trail = (await api.get("/api/v1/audit")).json()["items"]
-    acts = [(each["action"], each["actor"]) for each in trail if each["target"] == found["id"]]
+    entries = (await api.get("/api/v1/audit")).json()["items"]
+    acts = [(each["action"], each["actor"]) for each in entries if each["target"] == found["id"]]
     assert acts[0] == ("container.found", "system")
     assert acts[1][0] == "container.forget"
     ended = await api.delete(path)

@@ -27,7 +27,7 @@ async def test_rubbish_is_seen_and_dropped(stack: RunningStack, api: httpx.Async
     refused = await api.post(f"/api/v1/dead-letters/{event['id']}/replay")
     dropped = [await api.delete(f"/api/v1/dead-letters/{each['id']}") for each in (back, event)]
     gone = await api.delete(f"/api/v1/dead-letters/{event['id']}")
-    trail = (await api.get("/api/v1/audit")).json()["items"]
+    entries = (await api.get("/api/v1/audit")).json()["items"]
 
     assert (command["service"], event["service"]) == ("provisioner", "inventory")
     assert whole["body"] == RUBBISH.decode()
@@ -38,7 +38,7 @@ async def test_rubbish_is_seen_and_dropped(stack: RunningStack, api: httpx.Async
     assert refused.status_code == 422
     assert [each.status_code for each in dropped] == [204, 204]
     assert (gone.status_code, gone.json()["code"]) == (404, "dead-letter.not-found")
-    acts = [each["action"] for each in trail if each["action"].startswith("dead_letters.")]
+    acts = [each["action"] for each in entries if each["action"].startswith("dead-letter.")]
     assert acts[:3] == ["dead-letter.drop", "dead-letter.drop", "dead-letter.replay"]
     assert await _listed(api, 0) == []
 

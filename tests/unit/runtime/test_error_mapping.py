@@ -30,7 +30,7 @@ from slipway.runtime.consuming import LONGEST_DELAY_SECONDS, Registration, delay
 from slipway.runtime.error_mapping import REASONS, SETTLEMENTS, STATUSES, http_status
 from slipway.runtime.ids import new_id
 from slipway.runtime.problems import invalid, problem_of
-from slipway.runtime.topology import CONSUMERS, STREAMS, consumer, lifetime, dead_letter_subject, stream_of
+from slipway.runtime.topology import CONSUMERS, STREAMS, consumer, dead_letter_subject, lifetime, stream_of
 from support.words import Echo, Log, Phase
 
 

@@ -11,8 +11,8 @@ from slipway.contracts.problems import SlipwayError
 from slipway.lab.access.actors import SERVICE_ACL
 from slipway.lab.faults import NodeDies
 from slipway.lab.node import Lab
-from slipway.monitor.handlers import Handlers
 from slipway.monitor.connection_test import ConnectionTest
+from slipway.monitor.handlers import Handlers
 from slipway.runtime.bus import Bus
 from support.https_server import SILENCE, Answer, HttpsServer
 from support.inventory_side import Inventory, Monitor, spec_of
@@ -36,7 +36,8 @@ async def test_facts_of_a_cluster_are_told_over_the_bus(
 
     def register(bus: Bus) -> None:
         bus.answer(
-            TestCluster, Handlers(bus, ConnectionTest(monitor.sealer, record=None), monitor.discoverer).try_cluster
+            TestCluster,
+            Handlers(bus, ConnectionTest(monitor.sealer, record=None), monitor.discoverer).try_cluster,
         )
 
     await make_bus("monitor", register)
