@@ -10,6 +10,10 @@ from support.postgres import Databases
 
 BEFORE = (
     "set search_path to inventory",
+    "alter table jobs rename column log_archived_at to story_at",
+    "alter table job_log_parts rename to story_parts",
+    "alter index jobs_unarchived rename to jobs_untold",
+    "alter index jobs_cloning rename to jobs_copying",
     "drop table batch_items, batch_plans",
     "alter table jobs drop column parent_id",
     "alter table jobs alter column container_id set not null",
