@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from bench.table import Row
 from slipway.contracts.jobs import JobLog, LogLine
-from slipway.runtime.bus import Bus
-from slipway.runtime.settings import ServiceSettings
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.process.settings import ServiceSettings
 from support.stack import RunningStack, create
 
 MESSAGES = 500

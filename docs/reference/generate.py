@@ -96,7 +96,7 @@ def settings() -> str:
         "# Settings\n",
         INTRODUCTION,
     ]
-    common = importlib.import_module("slipway.runtime.settings")
+    common = importlib.import_module("slipway.runtime.process.settings")
     parts += ["## Every service\n", *_table(common.ServiceSettings, seen)]
     parts += ["## Services with a database\n", *_table(common.DatabaseSettings, seen)]
     for name, where in SETTINGS.items():

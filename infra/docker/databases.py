@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from slipway.runtime.problems import DatabaseUnavailable
-from slipway.runtime.roles import provision_databases
+from slipway.runtime.errors import DatabaseUnavailable
+from slipway.runtime.database.roles import provision_databases
 
 SERVICES = ("gateway", "inventory", "catalog")
 TIMEOUT_SECONDS = 60

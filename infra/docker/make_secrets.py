@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from slipway.contracts.registry import SERVICES
-from slipway.runtime.identities import generate
-from slipway.runtime.vault import KeyRing
+from slipway.runtime.topology.identities import generate
+from slipway.runtime.secrets.vault import KeyRing
 
 DATABASE_SERVICES = ("gateway", "inventory", "catalog")
 

@@ -12,8 +12,8 @@ from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
 from slipway.contracts.jobs import RunJob
-from slipway.runtime.connection import inbox_prefix
-from slipway.runtime.stored import read_page
+from slipway.runtime.bus.connection import inbox_prefix
+from slipway.runtime.bus.stored import read_page
 from slipway.runtime.topology import COMMANDS, EVENTS
 from support.stack import RunningStack
 

@@ -8,8 +8,8 @@ import nats
 
 from slipway.cli.sse import ServerEvent, follow
 from slipway.contracts.job_logs import GetJobLog
-from slipway.runtime.bus import Bus
-from slipway.runtime.settings import ServiceSettings
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.process.settings import ServiceSettings
 from slipway.runtime.topology import EVENTS
 from support.stack import RunningStack, create, job_events
 

@@ -12,8 +12,8 @@ from nats.aio.client import Client
 
 from slipway.cli.embedded.nats import EmbeddedNats, NatsOptions
 from slipway.runtime import topology
-from slipway.runtime.bus import Bus
-from slipway.runtime.settings import ServiceSettings
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.process.settings import ServiceSettings
 from support.folders import open_folder
 
 MIB = 1024 * 1024

@@ -11,9 +11,9 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from slipway.cli.embedded.postgres import EmbeddedPostgres, PostgresOptions
-from slipway.runtime.database import migrate
-from slipway.runtime.roles import provision_databases, role_of
-from slipway.runtime.settings import DatabaseSettings
+from slipway.runtime.database.engine import migrate
+from slipway.runtime.database.roles import provision_databases, role_of
+from slipway.runtime.process.settings import DatabaseSettings
 from support.folders import open_folder
 
 

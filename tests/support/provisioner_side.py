@@ -38,14 +38,14 @@ from slipway.provisioner.settings import ProvisionerSettings
 from slipway.provisioner.worker import Worker
 from slipway.proxmox.answers import Power
 from slipway.proxmox.hosts import Cluster, Hosts
-from slipway.runtime.bundles import Bundles
-from slipway.runtime.bus import Bus, Delivery
-from slipway.runtime.call import Call
-from slipway.runtime.clock import now
-from slipway.runtime.identities import Identities, generate
-from slipway.runtime.sealing import Sealer
-from slipway.runtime.settings import ServiceSettings
-from slipway.runtime.stored import read_all
+from slipway.runtime.bus.bundles import Bundles
+from slipway.runtime.bus.client import Bus, Delivery
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
+from slipway.runtime.topology.identities import Identities, generate
+from slipway.runtime.secrets.sealing import Sealer
+from slipway.runtime.process.settings import ServiceSettings
+from slipway.runtime.bus.stored import read_all
 from support import lab_client
 from support.inventory_side import spec_of
 from support.nats import MakeBus

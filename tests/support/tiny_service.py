@@ -2,12 +2,12 @@
 
 import asyncio
 
-from slipway.runtime.bus import Bus
-from slipway.runtime.call import Call
-from slipway.runtime.health import Receive, Scope, Send
-from slipway.runtime.main import main
-from slipway.runtime.service import Service
-from slipway.runtime.settings import ServiceSettings
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.health import Receive, Scope, Send
+from slipway.runtime.process.main import main
+from slipway.runtime.process.service import Service
+from slipway.runtime.process.settings import ServiceSettings
 from support.words import Echo, Echoed
 
 

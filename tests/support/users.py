@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from nats.aio.client import Client
 
-from slipway.runtime.bus import Bus
+from slipway.runtime.bus.client import Bus
 
 Connect = Callable[..., Awaitable[Client]]
 MakeUser = Callable[..., Awaitable[Bus]]

@@ -10,7 +10,7 @@ import httpx
 from slipway.contracts.jobs import JobAccepted, JobDone, JobLog, JobPhase, LogLine
 from slipway.contracts.message import Event
 from slipway.contracts.values import JobKind, JobState, Phase
-from slipway.runtime.bus import Bus
+from slipway.runtime.bus.client import Bus
 
 JOB = "/api/v1/jobs/job-1/events"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

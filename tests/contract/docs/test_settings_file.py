@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from slipway.runtime.settings import TABLES, explain
+from slipway.runtime.process.settings import TABLES, explain
 from slipway.runtime.topology.__main__ import AdminSettings
 
 FILE = """

@@ -19,10 +19,10 @@ from slipway.catalog.store import TemplateStore
 from slipway.contracts.problems import NotFound, Unavailable
 from slipway.contracts.templates import GetTemplate, ListTemplates
 from slipway.runtime import topology
-from slipway.runtime.bundles import Bundles
-from slipway.runtime.bus import Bus
-from slipway.runtime.database import Database
-from slipway.runtime.ending import end
+from slipway.runtime.bus.bundles import Bundles
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.ending import end
 from support.nats import SMALL, MakeBus
 from support.postgres import Databases
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from slipway.runtime.service import Service
+from slipway.runtime.process.service import Service
 from support.gateway_side import TOKEN
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -12,10 +12,10 @@ from nats.aio.client import Client
 from slipway.contracts.clusters import ClusterAdded
 from slipway.contracts.jobs import JobLog, LogLine
 from slipway.contracts.values import JobState
-from slipway.runtime.bus import Bus
-from slipway.runtime.job_logs import StoredEvent
-from slipway.runtime.service import Service
-from slipway.runtime.stored import read_all
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.job_logs import StoredEvent
+from slipway.runtime.process.service import Service
+from slipway.runtime.bus.stored import read_all
 from slipway.runtime.topology import EVENTS
 from support.gateway_side import Others
 from support.nats import MakeBus

@@ -14,8 +14,8 @@ from nats.js.api import StreamConfig, StreamSource
 
 from slipway.contracts.jobs import JobLog, LogLine
 from slipway.contracts.values import JobState
-from slipway.runtime.metrics import REGISTRY
-from slipway.runtime.service import Service
+from slipway.runtime.process.metrics import REGISTRY
+from slipway.runtime.process.service import Service
 from slipway.runtime.topology import EVENTS, LIVE_PREFIX
 from support.gateway_side import MOST_VIEWERS, TOKEN, Others
 from support.nats import MakeBus

@@ -19,8 +19,8 @@ from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
 from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.queue import Queue
-from slipway.runtime.call import Call, using
-from slipway.runtime.ids import new_id
+from slipway.runtime.bus.call import Call, using
+from slipway.runtime.process.ids import new_id
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 SPEC = containers.ContainerSpec(hostname="web", ostemplate=ARCHIVE, tags=("prod",))

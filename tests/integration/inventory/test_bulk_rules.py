@@ -10,7 +10,7 @@ from slipway.contracts.problems import Conflict, Problem, Unavailable
 from slipway.contracts.values import JobKind
 from slipway.inventory import tables
 from slipway.inventory.store.clusters import ClusterStore
-from slipway.runtime.clock import now
+from slipway.runtime.process.clock import now
 
 ARCHIVES = tuple(f"{number}-{'x' * 200}" for number in range(600))
 """What makes a node's facts large: a page of clusters holds 512 KiB."""

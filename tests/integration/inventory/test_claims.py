@@ -35,10 +35,10 @@ from slipway.inventory.store.observations import ObservationStore
 from slipway.inventory.store.queue import ACTIVE, Queue
 from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.vmids import VmidStore
-from slipway.runtime.call import Call
-from slipway.runtime.clock import now
-from slipway.runtime.database import Database
-from slipway.runtime.ids import new_id
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.ids import new_id
 from support.postgres import Databases
 
 RANGE = VmidRange(first=100, last=103)

@@ -19,8 +19,8 @@ from slipway.inventory.store.job_logs import JobLogStore
 from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.store.retention import RetentionStore
-from slipway.runtime.clock import now
-from slipway.runtime.job_logs import StoredEvent, unpack
+from slipway.runtime.process.clock import now
+from slipway.runtime.bus.job_logs import StoredEvent, unpack
 from slipway.runtime.topology import EVENTS
 from support.nats import MakeBus
 

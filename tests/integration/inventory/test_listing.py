@@ -12,8 +12,8 @@ from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
 from slipway.inventory.store import pages
 from slipway.inventory.store.containers import ContainerStore
-from slipway.runtime.clock import now
-from slipway.runtime.database import Database
+from slipway.runtime.process.clock import now
+from slipway.runtime.database.engine import Database
 from support.postgres import Databases
 
 CLUSTER = {"id": "cl-1", "name": "lab", "spec": {}, "secrets": {}, "version": "9", "offered_host_keys": {}}

@@ -21,9 +21,9 @@ from slipway.inventory.store.observations import ObservationStore
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.vmids import VmidStore
-from slipway.runtime.bus import Bus
-from slipway.runtime.call import Call
-from slipway.runtime.clock import now
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
 from support.nats import MakeBus
 
 CALL = Call(actor="me", correlation_id="c")

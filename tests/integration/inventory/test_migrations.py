@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
-from slipway.runtime.database import Database, migrate
+from slipway.runtime.database.engine import Database, migrate
 from support.postgres import Databases
 
 BEFORE = (

@@ -11,7 +11,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState
 from slipway.inventory import tables
-from slipway.runtime.clock import now
+from slipway.runtime.process.clock import now
 
 
 async def test_a_name_that_is_being_given_is_taken(fleet: Fleet) -> None:  # noqa: F811

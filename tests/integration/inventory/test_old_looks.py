@@ -16,7 +16,7 @@ from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
 from slipway.inventory.store.observations import ObservationStore
 from slipway.inventory.store.queue import Queue
-from slipway.runtime.clock import now
+from slipway.runtime.process.clock import now
 
 
 async def test_an_old_list_does_not_undo_what_a_job_has_read(fleet: Fleet) -> None:  # noqa: F811

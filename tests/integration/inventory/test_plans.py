@@ -9,9 +9,9 @@ from slipway.contracts.problems import Conflict, Invalid
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import batch_looks
 from slipway.inventory.store.clusters import ClusterStore
-from slipway.runtime.bus import Bus
-from slipway.runtime.call import Call
-from slipway.runtime.clock import now
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
 from support.nats import MakeBus
 
 SPEC = containers.ContainerSpec(hostname="web", ostemplate=ARCHIVE)

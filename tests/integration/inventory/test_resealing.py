@@ -12,8 +12,8 @@ from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
 from slipway.inventory.resealing import Resealing
 from slipway.inventory.store.resealing import ResealingStore
-from slipway.runtime.database import Database
-from slipway.runtime.vault import KeyRing, Vault
+from slipway.runtime.database.engine import Database
+from slipway.runtime.secrets.vault import KeyRing, Vault
 from support.postgres import Databases
 
 CONTAINER = (

@@ -13,7 +13,7 @@ from slipway.lab.faults import NodeDies
 from slipway.lab.node import Lab
 from slipway.monitor.connection_test import ConnectionTest
 from slipway.monitor.handlers import Handlers
-from slipway.runtime.bus import Bus
+from slipway.runtime.bus.client import Bus
 from support.https_server import SILENCE, Answer, HttpsServer
 from support.inventory_side import Inventory, Monitor, spec_of
 from support.lab import api_client, running_lab

@@ -16,8 +16,8 @@ from slipway.monitor.discovery import missing
 from slipway.monitor.pending import PendingScan
 from slipway.monitor.settings import MonitorSettings
 from slipway.proxmox.errors import ContainerMissing, NotRunning
-from slipway.runtime import clock
-from slipway.runtime.ending import end
+from slipway.runtime.process import clock
+from slipway.runtime.process.ending import end
 from support.inventory_side import CLUSTER, Inventory, Monitor
 from support.lab import api_client, new_container, started
 from support.waiting import until

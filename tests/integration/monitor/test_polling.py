@@ -17,9 +17,9 @@ from slipway.monitor.access import Clusters
 from slipway.monitor.fleet import Fleet
 from slipway.monitor.poller import Poller
 from slipway.monitor.settings import MonitorSettings
-from slipway.runtime.bus import Bus
-from slipway.runtime.ending import end
-from slipway.runtime.kv import Bucket
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.process.ending import end
+from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.topology import LIVE
 from support.https_server import HttpsServer, data
 from support.inventory_side import CLUSTER, Inventory, Monitor, spec_of

@@ -21,8 +21,8 @@ from slipway.contracts.clusters import NodeObserved, TestCluster
 from slipway.contracts.guests import GuestChanged, GuestGone
 from slipway.lab.node import Lab
 from slipway.runtime import topology
-from slipway.runtime.bus import Bus
-from slipway.runtime.identities import Identities, generate
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.topology.identities import Identities, generate
 from support.inventory_side import Inventory, spec_of
 from support.lab import api_client, new_container
 from support.nats import SMALL, settings_of

@@ -14,7 +14,7 @@ from slipway.contracts.values import JobKind, JobState, PendingChange, Power
 from slipway.lab import faults
 from slipway.provisioner.dry_run import Explainer
 from slipway.proxmox.hosts import Cluster
-from slipway.runtime.bundles import Bundles
+from slipway.runtime.bus.bundles import Bundles
 from support import lab_client
 from support.provisioner_side import DELIVERY, VMID, Ground, status_of
 

@@ -11,8 +11,8 @@ from slipway.contracts.values import JobKind
 from slipway.lab import faults
 from slipway.provisioner.dry_run import Explainer
 from slipway.provisioner.phases import marks
-from slipway.runtime.bundles import Bundles
-from slipway.runtime.call import Call
+from slipway.runtime.bus.bundles import Bundles
+from slipway.runtime.bus.call import Call
 from support import lab_client
 from support.provisioner_side import VMID, Ground
 

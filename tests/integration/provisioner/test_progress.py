@@ -13,9 +13,9 @@ from slipway.contracts.problems import Failed
 from slipway.contracts.values import JobKind
 from slipway.provisioner.progress import FLUSH_BYTES, LONGEST_PART, RunJournal, finish_despite_cancel, logging
 from slipway.provisioner.runs import Runs
-from slipway.runtime.bus import Bus
-from slipway.runtime.problems import BusUnavailable
-from slipway.runtime.stored import read_all
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.errors import BusUnavailable
+from slipway.runtime.bus.stored import read_all
 from support.nats import MakeBus
 
 TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve1", vmid=100, hostname="web-1")

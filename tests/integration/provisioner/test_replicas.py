@@ -8,7 +8,7 @@ from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.contracts.jobs import CancelJob
 from slipway.contracts.message import Command
 from slipway.contracts.values import JobKind, JobState
-from slipway.runtime.problems import BusUnavailable
+from slipway.runtime.errors import BusUnavailable
 from support.nats import MakeBus
 from support.provisioner_side import Ground, replica
 from support.waiting import processes_of, until

@@ -14,8 +14,8 @@ from slipway.lab.host.storages import GIB, STORAGES, Storage
 from slipway.lab.node import Lab
 from slipway.provisioner.dry_run import Explainer
 from slipway.proxmox.errors import TaskFailed
-from slipway.runtime.bundles import Bundles
-from slipway.runtime.call import Call
+from slipway.runtime.bus.bundles import Bundles
+from slipway.runtime.bus.call import Call
 from support import lab_client
 from support.lab import running_lab
 from support.provisioner_side import VMID, Ground, status_of

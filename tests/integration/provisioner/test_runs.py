@@ -13,7 +13,7 @@ from slipway.contracts.message import Event
 from slipway.contracts.values import JobKind, JobState, Phase
 from slipway.provisioner.domain import IllegalMove
 from slipway.provisioner.runs import ClaimLost, Runs
-from slipway.runtime.stored import read_all
+from slipway.runtime.bus.stored import read_all
 from support.nats import MakeBus
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

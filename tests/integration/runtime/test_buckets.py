@@ -6,10 +6,10 @@ import os
 import pytest
 from nats.aio.client import Client
 
-from slipway.runtime.bundles import BundleNotFound, Bundles
-from slipway.runtime.bus import WriteRefused
-from slipway.runtime.kv import Bucket, age_seconds
-from slipway.runtime.stored import read_all, read_next, read_page
+from slipway.runtime.bus.bundles import BundleNotFound, Bundles
+from slipway.runtime.bus.client import WriteRefused
+from slipway.runtime.bus.kv import Bucket, age_seconds
+from slipway.runtime.bus.stored import read_all, read_next, read_page
 from support.nats import MakeBus
 from support.words import Phase
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from slipway.cli.embedded.nats import EmbeddedNats, NatsOptions
-from slipway.runtime.identities import Identities
+from slipway.runtime.topology.identities import Identities
 from support.folders import open_folder
 
 
@@ -27,7 +27,7 @@ async def test_keys_and_topology_from_the_command_line(nats_folder: Path) -> Non
     """Make keys, start the server with them, apply the topology: the administrator may, a service not."""
     with open_folder("keys") as folder:
         identities = Identities(folder / "keys")
-        assert await run("slipway.runtime.identities", str(identities.folder)) == (0, "")
+        assert await run("slipway.runtime.topology.identities", str(identities.folder)) == (0, "")
         options = NatsOptions(max_file_store="4GB", users_file=identities.users_file)
         server = EmbeddedNats(nats_folder, options)
         server.start()

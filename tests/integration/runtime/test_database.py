@@ -10,11 +10,11 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from slipway.runtime import inbox
-from slipway.runtime.database import Database, migrate
-from slipway.runtime.problems import DatabaseUnavailable
-from slipway.runtime.roles import provision_databases, scram_verifier
-from slipway.runtime.settings import DatabaseSettings
+from slipway.runtime.database.engine import inbox
+from slipway.runtime.database.engine import Database, migrate
+from slipway.runtime.errors import DatabaseUnavailable
+from slipway.runtime.database.roles import provision_databases, scram_verifier
+from slipway.runtime.process.settings import DatabaseSettings
 from support.postgres import Databases
 
 MIGRATIONS = Path(__file__).parent / "migrations"

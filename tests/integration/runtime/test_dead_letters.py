@@ -6,8 +6,8 @@ import pytest
 
 from slipway.contracts.clusters import ClusterAdded
 from slipway.contracts.problems import Failed
-from slipway.runtime.bus import Bus, Delivery
-from slipway.runtime.dead_letters import (
+from slipway.runtime.bus.client import Bus, Delivery
+from slipway.runtime.bus.dead_letters import (
     DeadLetterNotFound,
     dead_letter,
     dead_letter_page,

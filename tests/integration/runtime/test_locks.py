@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from nats.aio.client import Client
 
-from slipway.runtime.locks import Lease
-from slipway.runtime.problems import LeaseHeld
+from slipway.runtime.bus.locks import Lease
+from slipway.runtime.errors import LeaseHeld
 from support.nats import MakeBus
 
 TTL = timedelta(seconds=1)

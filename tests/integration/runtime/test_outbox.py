@@ -17,13 +17,13 @@ from sqlalchemy import text
 from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.contracts.message import Message
 from slipway.contracts.problems import TooLarge
-from slipway.runtime import outbox
-from slipway.runtime.bus import Bus
-from slipway.runtime.call import Call, using
-from slipway.runtime.database import Database
-from slipway.runtime.problems import DatabaseUnavailable
-from slipway.runtime.settings import DatabaseSettings
-from slipway.runtime.stored import read_all
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.call import Call, using
+from slipway.runtime.database.engine import Database
+from slipway.runtime.errors import DatabaseUnavailable
+from slipway.runtime.process.settings import DatabaseSettings
+from slipway.runtime.bus.stored import read_all
 from support.nats import MakeBus
 from support.postgres import Databases
 from support.words import Appeared, Log, Phase, Run
@@ -219,10 +219,10 @@ async def test_messages_wait_while_the_bus_is_away(
 RELAY = """
 import asyncio, sys
 from pydantic import SecretStr
-from slipway.runtime.bus import Bus
-from slipway.runtime.database import Database
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.database.engine import Database
 from slipway.runtime import outbox
-from slipway.runtime.settings import DatabaseSettings, ServiceSettings
+from slipway.runtime.process.settings import DatabaseSettings, ServiceSettings
 
 outbox.IDLE_SECONDS = 3
 

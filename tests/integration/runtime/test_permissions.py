@@ -14,12 +14,12 @@ from slipway.contracts.containers import CreateContainer
 from slipway.contracts.guests import DiscoverGuest, GuestChanged
 from slipway.contracts.registry import SERVICES
 from slipway.contracts.templates import GetTemplate
-from slipway.runtime.bundles import Bundles
-from slipway.runtime.bus import Bus, Delivery
-from slipway.runtime.call import Call
-from slipway.runtime.kv import Bucket
-from slipway.runtime.locks import Lease
-from slipway.runtime.stored import read_all
+from slipway.runtime.bus.bundles import Bundles
+from slipway.runtime.bus.client import Bus, Delivery
+from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.kv import Bucket
+from slipway.runtime.bus.locks import Lease
+from slipway.runtime.bus.stored import read_all
 from support.users import Connect, MakeUser, refused_to_hear, refused_to_say
 from support.waiting import until
 from support.words import Appeared, Echo, Echoed, Log, Phase, Record, Run

@@ -1,4 +1,4 @@
-"""`python -m slipway.runtime.probe`, as an engine runs it."""
+"""`python -m slipway.runtime.process.probe`, as an engine runs it."""
 
 import asyncio
 import os
@@ -6,9 +6,9 @@ import sys
 from asyncio.subprocess import PIPE
 
 from slipway.cli.embedded.nats import free_port
-from slipway.runtime.health import HealthApp, HealthServer
-from slipway.runtime.problems import DatabaseUnavailable
-from slipway.runtime.settings import ServiceSettings
+from slipway.runtime.process.health import HealthApp, HealthServer
+from slipway.runtime.errors import DatabaseUnavailable
+from slipway.runtime.process.settings import ServiceSettings
 
 ANSWER_SECONDS = 10.0
 
@@ -17,7 +17,7 @@ async def _probe(port: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "slipway.runtime.probe",
+        "slipway.runtime.process.probe",
         env={**os.environ, "SLIPWAY_HTTP_PORT": port},
         stderr=PIPE,
     )

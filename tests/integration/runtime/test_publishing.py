@@ -8,8 +8,8 @@ from nats.aio.msg import Msg
 
 from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.contracts.problems import TooLarge
-from slipway.runtime.bus import Bus, WriteRefused, WriteUnknown
-from slipway.runtime.problems import BusUnavailable
+from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
+from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.topology import RECORD_LIFETIME
 from support.nats import MakeBus
 from support.words import Appeared, Echo, Log, Phase, Record, Run

@@ -7,8 +7,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, text
 
-from slipway.runtime.database import Database
-from slipway.runtime.tables import inbox_table, outbox_table
+from slipway.runtime.database.engine import Database
+from slipway.runtime.database.tables import inbox_table, outbox_table
 from support.postgres import Databases
 
 WORDS = {"modify_comment", "add_table_comment", "remove_table_comment"}

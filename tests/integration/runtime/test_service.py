@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from slipway.cli.embedded.nats import EmbeddedNats, free_port
-from slipway.runtime import service as service_module
-from slipway.runtime.bus import Bus
-from slipway.runtime.problems import DatabaseUnavailable
-from slipway.runtime.service import Service
+from slipway.runtime.process import service as service_module
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.errors import DatabaseUnavailable
+from slipway.runtime.process.service import Service
 from support.nats import MakeBus, settings_of
 from support.waiting import until
 from support.words import Echo

@@ -9,9 +9,9 @@ from nats.js.api import StreamConfig
 
 from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.runtime import topology
-from slipway.runtime.bus import Bus
-from slipway.runtime.dead_letters import dead_letter_page
-from slipway.runtime.problems import BusUnavailable, TopologyMissing
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.dead_letters import dead_letter_page
+from slipway.runtime.errors import BusUnavailable, TopologyMissing
 from slipway.runtime.topology import TopologyConflict
 from support.nats import SMALL, MakeBus, settings_of
 from support.words import Phase, Record, Run

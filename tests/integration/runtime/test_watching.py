@@ -6,12 +6,15 @@ import json
 import pytest
 from nats.aio.client import Client
 
-from slipway.runtime import logs, metrics, topology, watching
-from slipway.runtime.bus import Bus, Delivery
-from slipway.runtime.main import check
-from slipway.runtime.problems import BusFull, TopologyMissing
-from slipway.runtime.service import Service
-from slipway.runtime.settings import LogSettings
+from slipway.runtime import topology
+from slipway.runtime.process import logs
+from slipway.runtime.process import metrics
+from slipway.runtime.bus.client import watching
+from slipway.runtime.bus.client import Bus, Delivery
+from slipway.runtime.process.main import check
+from slipway.runtime.errors import BusFull, TopologyMissing
+from slipway.runtime.process.service import Service
+from slipway.runtime.process.settings import LogSettings
 from slipway.runtime.topology import EVENTS
 from support.nats import SMALL, MakeBus, settings_of
 from support.waiting import until

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from slipway.contracts.jobs import JobLog, LogLine
 from slipway.inventory.log_truncation import PART_BYTES, TruncatedLog
-from slipway.runtime.job_logs import StoredEvent, pack, unpack
+from slipway.runtime.bus.job_logs import StoredEvent, pack, unpack
 
 PREFIX = "slipway.v1.event.job.j."
 

@@ -13,7 +13,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from slipway.contracts.registry import SERVICES
-from slipway.runtime.settings import PREFIX, ServiceSettings
+from slipway.runtime.process.settings import PREFIX, ServiceSettings
 from slipway.runtime.topology.__main__ import AdminSettings
 
 ROOT = Path(__file__).parents[3]
@@ -46,7 +46,7 @@ def test_service_is_watched_and_started_again(service: str) -> None:
     """Each service says whether it is ready, and comes back when it ends."""
     container = CONTAINERS[service]
 
-    assert container["healthcheck"]["test"] == ["CMD", "python", "-m", "slipway.runtime.probe"]
+    assert container["healthcheck"]["test"] == ["CMD", "python", "-m", "slipway.runtime.process.probe"]
     assert container["restart"] == "unless-stopped"
 
 

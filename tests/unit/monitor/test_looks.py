@@ -11,7 +11,7 @@ from slipway.monitor.diagnosis import Diagnosis, Subject, of_error, standing
 from slipway.monitor.looks import Look, ranges
 from slipway.proxmox import errors
 from slipway.proxmox.errors import AccessRefused, CertificateMismatch, EndpointUnreachable, NoAnswer
-from slipway.runtime.problems import BusUnavailable, ServiceUnavailable
+from slipway.runtime.errors import BusUnavailable, ServiceUnavailable
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOME = Subject(name="home", endpoint="https://pve1:8006", asker="the token a@pve!b", pinned="AA:BB")

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from slipway.runtime import ending
-from slipway.runtime.ending import end
+from slipway.runtime.process import ending
+from slipway.runtime.process.ending import end
 
 
 async def test_a_loop_that_loses_a_cancellation_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

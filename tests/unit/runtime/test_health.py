@@ -4,9 +4,9 @@ import asyncio
 
 import httpx
 
-from slipway.runtime.health import HealthApp
-from slipway.runtime.problems import BusUnavailable
-from slipway.runtime.settings import ServiceSettings
+from slipway.runtime.process.health import HealthApp
+from slipway.runtime.errors import BusUnavailable
+from slipway.runtime.process.settings import ServiceSettings
 
 
 class Counted:

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from slipway.runtime.host_access import NONE, HostAccessSettings, is_below
-from slipway.runtime.settings import explain
+from slipway.runtime.process.host_access import NONE, HostAccessSettings, is_below
+from slipway.runtime.process.settings import explain
 
 
 def test_nothing_is_allowed_unless_said() -> None:

@@ -5,7 +5,7 @@ import sys
 
 _PROGRAM = """
 import gc
-from slipway.runtime.redaction import clean, redact
+from slipway.runtime.secrets.redaction import clean, redact
 
 seen = 0
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from slipway.runtime.database import url_of
-from slipway.runtime.settings import DatabaseSettings, LogSettings, ServiceSettings, SettingsProblem, explain
+from slipway.runtime.database.engine import url_of
+from slipway.runtime.process.settings import DatabaseSettings, LogSettings, ServiceSettings, SettingsProblem, explain
 
 
 class Both(ServiceSettings, DatabaseSettings):

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from slipway.runtime import logs, metrics
-from slipway.runtime.unreadable import UnreadableLog
+from slipway.runtime.process import logs
+from slipway.runtime.process import metrics
+from slipway.runtime.process.unreadable import UnreadableLog
 
 
 @dataclass(frozen=True)

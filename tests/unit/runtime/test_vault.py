@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from slipway.runtime.problems import SecretUnreadable
-from slipway.runtime.vault import KeyRing, Vault
+from slipway.runtime.errors import SecretUnreadable
+from slipway.runtime.secrets.vault import KeyRing, Vault
 
 RING = KeyRing("k1", {"k1": b"1" * 32})
 

@@ -23,7 +23,7 @@ from slipway.contracts.problems import SlipwayError
 from slipway.lab.__main__ import count
 from slipway.lab.guests.protocol import GuestError
 from slipway.lab.site import OtherNodes
-from slipway.runtime.settings import SettingsProblem, explain
+from slipway.runtime.process.settings import SettingsProblem, explain
 
 _WRONG_INPUT = (Unconfirmed, WrongArgument, argparse.ArgumentTypeError, ValidationError)
 """What whoever typed it has to correct: exit status 2."""

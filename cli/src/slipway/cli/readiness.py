@@ -15,7 +15,7 @@ from slipway.cli import lab as labs
 from slipway.cli.client import ApiProblem, ApiUnreachable, Client
 from slipway.cli.logview import LogView
 from slipway.cli.supervisor import ProcessFailed, Supervised
-from slipway.runtime.main import BAD_SETTINGS
+from slipway.runtime.process.main import BAD_SETTINGS
 
 START_SECONDS = 90.0
 ASK_SECONDS = 0.1

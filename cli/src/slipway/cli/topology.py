@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from slipway.runtime import logs
+from slipway.runtime.process import logs
 from slipway.runtime.topology.__main__ import AdminSettings, apply_as_admin
 
 

@@ -14,7 +14,7 @@ class JobLogPart(Value):
     is_stored: bool = False
     """Whether the whole log is stored; if not, it is still on the bus, or was never told."""
     packed: str = ""
-    """Base64 of what `slipway.runtime.job_logs` packs; empty after the last event."""
+    """Base64 of what `slipway.runtime.bus.job_logs` packs; empty after the last event."""
 
 
 class GetJobLog(Query[JobLogPart]):

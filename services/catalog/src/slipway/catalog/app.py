@@ -7,12 +7,12 @@ from slipway.catalog.schedule import Schedule
 from slipway.catalog.settings import CatalogSettings
 from slipway.catalog.store import TemplateStore
 from slipway.contracts.templates import GetTemplate, ListTemplates
-from slipway.runtime import database
-from slipway.runtime.bundles import Bundles
-from slipway.runtime.bus import Bus
-from slipway.runtime.database import Database
-from slipway.runtime.outbox import Outbox
-from slipway.runtime.service import Service
+from slipway.runtime.database.engine import engine
+from slipway.runtime.bus.bundles import Bundles
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.database.engine import Database
+from slipway.runtime.database.outbox import Outbox
+from slipway.runtime.process.service import Service
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -37,4 +37,4 @@ def build() -> Service:
 
 async def migrate() -> None:
     """Bring the schema up to date."""
-    await database.migrate(CatalogSettings(), MIGRATIONS)
+    await engine.migrate(CatalogSettings(), MIGRATIONS)

@@ -4,7 +4,7 @@ from slipway.catalog.schedule import Schedule
 from slipway.catalog.store import TemplateStore
 from slipway.contracts.problems import FieldError, NotFound
 from slipway.contracts.templates import GetTemplate, ListTemplates, Template, TemplateList
-from slipway.runtime.call import Call
+from slipway.runtime.bus.call import Call
 
 
 class TemplateNotFound(NotFound):

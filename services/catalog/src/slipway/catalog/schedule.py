@@ -13,9 +13,9 @@ from slipway.catalog.scanner import Scan, digest, scan
 from slipway.catalog.store import TemplateStore
 from slipway.contracts.problems import Unavailable
 from slipway.contracts.templates import TemplateFault
-from slipway.runtime.bundles import Bundles
-from slipway.runtime.clock import now
-from slipway.runtime.logs import get_logger
+from slipway.runtime.bus.bundles import Bundles
+from slipway.runtime.process.clock import now
+from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from slipway.runtime.settings import DatabaseSettings, Duration, ServiceSettings
+from slipway.runtime.process.settings import DatabaseSettings, Duration, ServiceSettings
 
 
 class CatalogSettings(ServiceSettings, DatabaseSettings):

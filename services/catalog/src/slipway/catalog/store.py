@@ -9,8 +9,8 @@ from sqlalchemy.engine import Row
 from slipway.catalog.tables import versions
 from slipway.contracts.message import Moment
 from slipway.contracts.templates import Manifest, Template, TemplateServed
-from slipway.runtime import outbox
-from slipway.runtime.database import Database
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.database.engine import Database
 
 
 class TemplateStore:

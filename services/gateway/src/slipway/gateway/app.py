@@ -12,11 +12,11 @@ from slipway.gateway.replay import Replay
 from slipway.gateway.settings import GatewaySettings
 from slipway.gateway.store import SessionStore
 from slipway.gateway.stream import EventStreams, StreamTimeouts
-from slipway.runtime import database
-from slipway.runtime.bus import Bus
-from slipway.runtime.database import Database
-from slipway.runtime.sealing import Sealer
-from slipway.runtime.service import Service
+from slipway.runtime.database.engine import engine
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.database.engine import Database
+from slipway.runtime.secrets.sealing import Sealer
+from slipway.runtime.process.service import Service
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -51,4 +51,4 @@ def assemble(settings: GatewaySettings) -> Service:
 
 async def migrate() -> None:
     """Bring the schema up to date."""
-    await database.migrate(GatewaySettings(), MIGRATIONS)
+    await engine.migrate(GatewaySettings(), MIGRATIONS)

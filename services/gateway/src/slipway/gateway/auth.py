@@ -10,11 +10,11 @@ from pathlib import Path
 
 from slipway.contracts.problems import FieldError, Forbidden, Unauthenticated, Unavailable
 from slipway.gateway.store import SessionStore
-from slipway.runtime.clock import now
-from slipway.runtime.keys import write_private
-from slipway.runtime.logs import get_logger
-from slipway.runtime.redaction import redact
-from slipway.runtime.settings import SettingsProblem
+from slipway.runtime.process.clock import now
+from slipway.runtime.secrets.keys import write_private
+from slipway.runtime.process.logs import get_logger
+from slipway.runtime.secrets.redaction import redact
+from slipway.runtime.process.settings import SettingsProblem
 
 log = get_logger()
 

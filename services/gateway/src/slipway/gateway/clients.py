@@ -23,8 +23,8 @@ from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import GetTemplate, Variable
 from slipway.contracts.values import Sealed
 from slipway.gateway.http.bodies import ClusterAccessBody, ClusterBody, ContainerBody
-from slipway.runtime.bus import Bus
-from slipway.runtime.sealing import Sealer
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.secrets.sealing import Sealer
 
 CREATION = "container-create"
 """The owner of secrets of a container that has no id yet."""

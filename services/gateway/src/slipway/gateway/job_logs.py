@@ -8,8 +8,8 @@ import base64
 from collections.abc import AsyncIterator
 
 from slipway.contracts.job_logs import GetJobLog
-from slipway.runtime.bus import Bus
-from slipway.runtime.job_logs import StoredEvent, unpack
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.job_logs import StoredEvent, unpack
 
 
 class StoredJobLog:

@@ -18,9 +18,9 @@ from slipway.contracts.jobs import JobDone
 from slipway.contracts.message import Moment
 from slipway.gateway.job_logs import StoredJobLog, open_job_log
 from slipway.gateway.relay import Item, Relay, Viewer, item_of
-from slipway.runtime.bus import Bus
-from slipway.runtime.clock import now
-from slipway.runtime.stored import read_next, read_page
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.process.clock import now
+from slipway.runtime.bus.stored import read_next, read_page
 from slipway.runtime.topology import EVENTS
 
 RETRY_MILLISECONDS = 500

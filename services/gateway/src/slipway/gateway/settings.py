@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from slipway.runtime.settings import DatabaseSettings, Duration, ServiceSettings
+from slipway.runtime.process.settings import DatabaseSettings, Duration, ServiceSettings
 
 
 class GatewaySettings(ServiceSettings, DatabaseSettings):

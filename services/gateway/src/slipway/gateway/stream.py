@@ -26,9 +26,9 @@ from slipway.contracts.message import Moment
 from slipway.contracts.problems import FieldError, Invalid, Rejected, Unavailable
 from slipway.gateway.relay import Item, Relay, Viewer
 from slipway.gateway.replay import Opening, Replay
-from slipway.runtime.ending import end
-from slipway.runtime.health import Receive, Scope, Send
-from slipway.runtime.slow_clients import hang_up
+from slipway.runtime.process.ending import end
+from slipway.runtime.process.health import Receive, Scope, Send
+from slipway.runtime.process.slow_clients import hang_up
 
 AT_ONCE_BYTES = 256 * 1024
 """How much is sent at once; the connection takes it only when it is nearly empty."""

@@ -49,14 +49,14 @@ from slipway.inventory.store.removal import ContainerRemovalStore
 from slipway.inventory.store.resealing import ResealingStore
 from slipway.inventory.store.retention import RetentionStore
 from slipway.inventory.store.vmids import VmidStore
-from slipway.runtime import database
-from slipway.runtime.bus import Bus
-from slipway.runtime.database import Database
-from slipway.runtime.host_access import NONE, HostAccessPolicy
-from slipway.runtime.outbox import Outbox
-from slipway.runtime.sealing import Sealer
-from slipway.runtime.service import Service
-from slipway.runtime.vault import KeyRing, Vault
+from slipway.runtime.database.engine import engine
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.host_access import NONE, HostAccessPolicy
+from slipway.runtime.database.outbox import Outbox
+from slipway.runtime.secrets.sealing import Sealer
+from slipway.runtime.process.service import Service
+from slipway.runtime.secrets.vault import KeyRing, Vault
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LIMITS = Limits(jobs=8, creations=2)
@@ -238,4 +238,4 @@ class _Parts:
 
 async def migrate() -> None:
     """Bring the schema up to date."""
-    await database.migrate(InventorySettings(), MIGRATIONS)
+    await engine.migrate(InventorySettings(), MIGRATIONS)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from slipway.contracts.jobs import RunJob
 from slipway.contracts.plans import ExplainRun
 from slipway.contracts.problems import SlipwayError, Unavailable
-from slipway.runtime.bus import Bus
+from slipway.runtime.bus.client import Bus
 
 MOST_LOOKED_AT = 50
 AT_ONCE = 4

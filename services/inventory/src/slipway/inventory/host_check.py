@@ -22,10 +22,10 @@ from slipway.inventory.records import Records
 from slipway.inventory.store.claims import as_if_gone
 from slipway.inventory.store.names import HostnameTaken
 from slipway.inventory.store.removal import ContainerRemovalStore
-from slipway.runtime import call as calls
-from slipway.runtime.bus import Bus
-from slipway.runtime.call import Call
-from slipway.runtime.logs import get_logger
+from slipway.runtime.bus.client import call as calls
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 

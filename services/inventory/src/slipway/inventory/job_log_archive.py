@@ -12,11 +12,11 @@ from datetime import timedelta
 from slipway.contracts.problems import Unavailable
 from slipway.inventory.log_truncation import MOST_BYTES, TruncatedLog
 from slipway.inventory.store.job_logs import JobLogStore, Unarchived
-from slipway.runtime.bus import Bus
-from slipway.runtime.clock import now
-from slipway.runtime.job_logs import StoredEvent
-from slipway.runtime.logs import get_logger
-from slipway.runtime.stored import read_page
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.process.clock import now
+from slipway.runtime.bus.job_logs import StoredEvent
+from slipway.runtime.process.logs import get_logger
+from slipway.runtime.bus.stored import read_page
 from slipway.runtime.topology import EVENTS
 
 log = get_logger()

@@ -14,7 +14,7 @@ from slipway.contracts.values import JobKind
 from slipway.inventory import placement, rules
 from slipway.inventory.domain import specs
 from slipway.inventory.rules import networks, restricted, texts
-from slipway.runtime.host_access import NONE, HostAccessPolicy
+from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
 ALLOWED: Mapping[JobKind, frozenset[str]] = MappingProxyType(
     {

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slipway.contracts.jobs import JobLog, LogLine
-from slipway.runtime.job_logs import StoredEvent, pack
+from slipway.runtime.bus.job_logs import StoredEvent, pack
 
 MOST_BYTES = 64 * 1024 * 1024
 """Of log events in a stored log, before they are packed: half from its beginning, half from its end."""

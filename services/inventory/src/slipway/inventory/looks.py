@@ -13,9 +13,9 @@ from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import Outage
 from slipway.inventory.domain import sight
 from slipway.inventory.domain.sight import Sight
-from slipway.runtime import clock
-from slipway.runtime.bus import Bus
-from slipway.runtime.kv import Bucket, Entry
+from slipway.runtime.process import clock
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.kv import Bucket, Entry
 from slipway.runtime.topology import LOOKS
 
 SILENCE_SECONDS = 8.0

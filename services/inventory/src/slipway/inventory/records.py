@@ -14,7 +14,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import Unavailable
 from slipway.inventory.store.claims import JobActive
 from slipway.inventory.store.jobs import JobStore
-from slipway.runtime.bus import Bus
+from slipway.runtime.bus.client import Bus
 
 ResultT = TypeVar("ResultT")
 

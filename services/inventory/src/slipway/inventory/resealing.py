@@ -5,9 +5,9 @@ sealed stays, and is told.
 """
 
 from slipway.inventory.store.resealing import ResealingStore
-from slipway.runtime.logs import get_logger
-from slipway.runtime.problems import SecretUnreadable
-from slipway.runtime.vault import Vault
+from slipway.runtime.process.logs import get_logger
+from slipway.runtime.errors import SecretUnreadable
+from slipway.runtime.secrets.vault import Vault
 
 log = get_logger()
 

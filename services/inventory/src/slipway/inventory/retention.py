@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from slipway.contracts.problems import Unavailable
 from slipway.inventory.store.retention import AT_ONCE, RetentionStore
-from slipway.runtime.clock import now
-from slipway.runtime.logs import get_logger
+from slipway.runtime.process.clock import now
+from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 

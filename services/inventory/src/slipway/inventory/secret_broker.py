@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from slipway.contracts.values import Sealed
-from slipway.runtime.redaction import redact
-from slipway.runtime.sealing import Sealer
-from slipway.runtime.vault import Vault
+from slipway.runtime.secrets.redaction import redact
+from slipway.runtime.secrets.sealing import Sealer
+from slipway.runtime.secrets.vault import Vault
 
 PASSWORD_LENGTH = 24
 _LETTERS = string.ascii_letters + string.digits

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from slipway.runtime.host_access import HostAccessSettings
-from slipway.runtime.settings import DatabaseSettings, Duration, ServiceSettings
+from slipway.runtime.process.host_access import HostAccessSettings
+from slipway.runtime.process.settings import DatabaseSettings, Duration, ServiceSettings
 
 
 class InventorySettings(ServiceSettings, DatabaseSettings, HostAccessSettings):

@@ -1,7 +1,7 @@
 """`python -m slipway.monitor serve | check`."""
 
 from slipway.monitor.app import build
-from slipway.runtime.main import main
+from slipway.runtime.process.main import main
 
 if __name__ == "__main__":
     main("monitor", build)

@@ -22,8 +22,8 @@ from slipway.proxmox.errors import AccessRefused, CertificateMismatch, HostKeyMi
 from slipway.proxmox.hosts import Cluster, Hosts
 from slipway.proxmox.reading import NoteUnreadable, ignore_unreadable
 from slipway.proxmox.tls import scan_fingerprint
-from slipway.runtime.bus import Bus
-from slipway.runtime.sealing import Sealer
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.secrets.sealing import Sealer
 
 ResultT = TypeVar("ResultT")
 Secrets = Mapping[str, SecretStr]

@@ -11,10 +11,10 @@ from slipway.monitor.fleet import Fleet
 from slipway.monitor.handlers import Handlers
 from slipway.monitor.pending import PendingScan
 from slipway.monitor.settings import MonitorSettings
-from slipway.runtime.bus import Bus
-from slipway.runtime.sealing import Sealer
-from slipway.runtime.service import Service
-from slipway.runtime.unreadable import UnreadableLog
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.secrets.sealing import Sealer
+from slipway.runtime.process.service import Service
+from slipway.runtime.process.unreadable import UnreadableLog
 
 
 def build() -> Service:

@@ -23,7 +23,7 @@ from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import ProxmoxFailed, ProxmoxRejected
 from slipway.proxmox.reading import NoteUnreadable, ignore_unreadable
 from slipway.proxmox.ssh import NodeShell
-from slipway.runtime.sealing import Sealer
+from slipway.runtime.secrets.sealing import Sealer
 
 DEADLINE_SECONDS = 18.0
 API_TIMEOUT = timedelta(seconds=10)

@@ -17,8 +17,8 @@ from slipway.monitor.domain import services
 from slipway.monitor.probes import addresses, credentials, init, processes, sockets, units
 from slipway.proxmox.host_config import read_config
 from slipway.proxmox.hosts import Cluster
-from slipway.runtime.bus import Bus
-from slipway.runtime.sealing import Sealer
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.secrets.sealing import Sealer
 
 TIMEOUT = timedelta(seconds=13)
 """Leaves inventory its share of the query's 20 seconds."""

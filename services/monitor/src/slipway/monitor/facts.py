@@ -16,8 +16,8 @@ from slipway.monitor import certificates
 from slipway.proxmox.answers import Bridge, ClusterMember, Node, Storage
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.ssh import NodeShell
-from slipway.runtime import clock
-from slipway.runtime.logs import get_logger
+from slipway.runtime.process import clock
+from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 ResultT = TypeVar("ResultT")

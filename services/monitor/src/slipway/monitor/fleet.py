@@ -16,12 +16,12 @@ from slipway.monitor.outage_log import OutageLog
 from slipway.monitor.poller import OnChanged, Poller, forget_guests
 from slipway.monitor.pulse import Pulse
 from slipway.monitor.settings import MonitorSettings
-from slipway.runtime.bus import Bus, Delivery
-from slipway.runtime.ending import end
-from slipway.runtime.kv import Bucket
-from slipway.runtime.locks import Lease
-from slipway.runtime.logs import get_logger
-from slipway.runtime.problems import LeaseHeld
+from slipway.runtime.bus.client import Bus, Delivery
+from slipway.runtime.process.ending import end
+from slipway.runtime.bus.kv import Bucket
+from slipway.runtime.bus.locks import Lease
+from slipway.runtime.process.logs import get_logger
+from slipway.runtime.errors import LeaseHeld
 from slipway.runtime.topology import LOOKS
 
 log = get_logger()

@@ -14,9 +14,9 @@ from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Outage
 from slipway.monitor import outage_log
 from slipway.monitor.diagnosis import Diagnosis, standing
-from slipway.runtime import clock
-from slipway.runtime.bus import Bus
-from slipway.runtime.kv import Bucket
+from slipway.runtime.process import clock
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.topology import LOOKS
 
 

@@ -5,7 +5,7 @@ import time
 
 from prometheus_client import Gauge, Histogram
 
-from slipway.runtime.metrics import REGISTRY
+from slipway.runtime.process.metrics import REGISTRY
 
 poll_seconds = Histogram(
     "slipway_monitor_poll_seconds",

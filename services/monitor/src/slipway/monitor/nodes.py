@@ -14,8 +14,8 @@ from slipway.monitor.access import Clusters
 from slipway.monitor.domain import has_moved, with_last_known
 from slipway.monitor.looks import Look
 from slipway.proxmox.hosts import Cluster
-from slipway.runtime import clock
-from slipway.runtime.bus import Bus
+from slipway.runtime.process import clock
+from slipway.runtime.bus.client import Bus
 
 LOOK_SECONDS = 60.0
 """Of a whole look: every question in it ends sooner by itself."""

@@ -1,7 +1,7 @@
 """Says a failure that lasts once, and its end once: a log is read by people."""
 
 from slipway.contracts.problems import SlipwayError
-from slipway.runtime.logs import get_logger
+from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 

@@ -12,10 +12,10 @@ from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, Lifecycle, Power
 from slipway.monitor.discovery import Discoverer
 from slipway.monitor.outage_log import OutageLog
-from slipway.runtime.bus import Bus
-from slipway.runtime.locks import Lease
-from slipway.runtime.logs import get_logger
-from slipway.runtime.problems import LeaseHeld
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.locks import Lease
+from slipway.runtime.process.logs import get_logger
+from slipway.runtime.errors import LeaseHeld
 
 log = get_logger()
 

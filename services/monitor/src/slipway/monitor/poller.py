@@ -21,9 +21,9 @@ from slipway.monitor.looks import Look
 from slipway.monitor.outage_log import OutageLog
 from slipway.proxmox.answers import ResourceGuest, Resources
 from slipway.proxmox.errors import AccessRefused
-from slipway.runtime import clock
-from slipway.runtime.bus import Bus
-from slipway.runtime.kv import Bucket
+from slipway.runtime.process import clock
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.topology import LIVE
 
 POLL_SECONDS = 9.0

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from slipway.runtime.settings import Duration, ServiceSettings
+from slipway.runtime.process.settings import Duration, ServiceSettings
 
 
 class MonitorSettings(ServiceSettings):

@@ -7,8 +7,8 @@ from slipway.contracts.cluster_removal import ClusterRemoved
 from slipway.contracts.message import Id
 from slipway.proxmox.access import ClusterAccess, api_access, node_accesses
 from slipway.proxmox.hosts import Cluster, Hosts
-from slipway.runtime.bus import Bus
-from slipway.runtime.sealing import Sealer
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.topology import LIVE_PREFIX
 
 SERVICE = "provisioner"

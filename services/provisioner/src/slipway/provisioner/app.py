@@ -10,11 +10,11 @@ from slipway.provisioner.runs import Runs
 from slipway.provisioner.settings import ProvisionerSettings
 from slipway.provisioner.worker import Worker
 from slipway.proxmox.hosts import Hosts
-from slipway.runtime.bundles import Bundles
-from slipway.runtime.bus import Bus
-from slipway.runtime.sealing import Sealer
-from slipway.runtime.service import Service
-from slipway.runtime.unreadable import UnreadableLog
+from slipway.runtime.bus.bundles import Bundles
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.secrets.sealing import Sealer
+from slipway.runtime.process.service import Service
+from slipway.runtime.process.unreadable import UnreadableLog
 
 
 def build() -> Service:

@@ -25,11 +25,11 @@ from slipway.provisioner.phases.work import Step, Work
 from slipway.provisioner.progress import RunJournal
 from slipway.provisioner.runs import Run
 from slipway.proxmox.dry_run import DryRunCluster, WouldChange
-from slipway.runtime.bundles import Bundles
-from slipway.runtime.bus import Bus
-from slipway.runtime.call import Call
-from slipway.runtime.clock import now
-from slipway.runtime.host_access import NONE, HostAccessPolicy
+from slipway.runtime.bus.bundles import Bundles
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
+from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
 DESTROYS: Mapping[JobKind, str] = MappingProxyType(
     {

@@ -4,7 +4,7 @@ from slipway.contracts.jobs import JobDone, JobStep, RunRecord, StepStatus
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobState
 from slipway.provisioner.phases.work import Step
-from slipway.runtime.clock import now
+from slipway.runtime.process.clock import now
 
 
 def done(record: RunRecord, state: JobState, *, error: Problem | None = None) -> JobDone:

@@ -17,10 +17,10 @@ from slipway.provisioner.retry_budget import RetryBudget
 from slipway.provisioner.runs import ClaimLost, RecordBusy
 from slipway.proxmox.detached import Absent
 from slipway.proxmox.errors import AccessRefused, ContainerLocked
-from slipway.runtime.clock import now
-from slipway.runtime.ending import end
-from slipway.runtime.logs import get_logger
-from slipway.runtime.problems import BusUnavailable
+from slipway.runtime.process.clock import now
+from slipway.runtime.process.ending import end
+from slipway.runtime.process.logs import get_logger
+from slipway.runtime.errors import BusUnavailable
 
 log = get_logger()
 

@@ -29,7 +29,7 @@ from slipway.provisioner.phases.snapshots import SnapshotExists, refuse_taken
 from slipway.proxmox.errors import AccessRefused, ContainerMissing, NodeUnreachable
 from slipway.proxmox.hosts import Cluster
 from slipway.proxmox.storage_answers import Volume
-from slipway.runtime.call import Call
+from slipway.runtime.bus.call import Call
 
 SLACK_SECONDS = 1.0
 """Before the asker's own deadline, so that he hears why."""

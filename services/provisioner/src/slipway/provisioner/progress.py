@@ -23,10 +23,10 @@ from slipway.contracts.message import Event
 from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.log_bound import BUS_FULL, LIMITS, LogBound, LogLimits
 from slipway.provisioner.runs import Run, Runs
-from slipway.runtime.bus import Bus, WriteRefused
-from slipway.runtime.clock import now
-from slipway.runtime.problems import BusFull
-from slipway.runtime.redaction import clean
+from slipway.runtime.bus.client import Bus, WriteRefused
+from slipway.runtime.process.clock import now
+from slipway.runtime.errors import BusFull
+from slipway.runtime.secrets.redaction import clean
 
 LAST_LINES = 60
 FLUSH_BYTES = 16 * 1024

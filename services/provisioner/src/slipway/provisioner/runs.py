@@ -24,8 +24,8 @@ from slipway.contracts.problems import Superseded, Unavailable
 from slipway.contracts.values import JobState
 from slipway.provisioner.domain import Act, act_to, moved
 from slipway.runtime import topology
-from slipway.runtime.bus import Bus, WriteRefused, WriteUnknown
-from slipway.runtime.ids import new_id
+from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
+from slipway.runtime.process.ids import new_id
 
 _ATTEMPTS = 5
 """Writes of one commit; more than one only after a cancel flag or a lost answer."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic import Field
 
 from slipway.provisioner.log_bound import LogLimits
-from slipway.runtime.host_access import HostAccessSettings
-from slipway.runtime.settings import Duration, ServiceSettings
+from slipway.runtime.process.host_access import HostAccessSettings
+from slipway.runtime.process.settings import Duration, ServiceSettings
 
 
 class ProvisionerSettings(ServiceSettings, HostAccessSettings):

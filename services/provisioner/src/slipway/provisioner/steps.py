@@ -8,7 +8,7 @@ from slipway.contracts.message import Event
 from slipway.provisioner import events
 from slipway.provisioner.phases.work import Result, Step
 from slipway.provisioner.progress import LONGEST_MESSAGE, RunJournal
-from slipway.runtime.clock import now
+from slipway.runtime.process.clock import now
 
 NOTHING: Mapping[str, str] = {}
 

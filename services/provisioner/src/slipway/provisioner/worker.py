@@ -30,13 +30,13 @@ from slipway.provisioner.log_bound import LIMITS, LogLimits
 from slipway.provisioner.phases.work import Work
 from slipway.provisioner.progress import RunJournal
 from slipway.provisioner.runs import Run, Runs
-from slipway.runtime.bundles import Bundles
-from slipway.runtime.bus import Bus, Delivery
-from slipway.runtime.clock import now
-from slipway.runtime.host_access import NONE, HostAccessPolicy
-from slipway.runtime.logs import bind, get_logger
-from slipway.runtime.problems import problem_of
-from slipway.runtime.sealing import Sealer
+from slipway.runtime.bus.bundles import Bundles
+from slipway.runtime.bus.client import Bus, Delivery
+from slipway.runtime.process.clock import now
+from slipway.runtime.process.host_access import NONE, HostAccessPolicy
+from slipway.runtime.process.logs import bind, get_logger
+from slipway.runtime.errors import problem_of
+from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.topology import LIVE_PREFIX
 
 log = get_logger()

@@ -22,7 +22,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from slipway.contracts.message import Event, Message
-from slipway.runtime.settings import Duration, Settings
+from slipway.runtime.process.settings import Duration, Settings
 
 COMMANDS = "COMMANDS"
 EVENTS = "EVENTS"

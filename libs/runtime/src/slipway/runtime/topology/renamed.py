@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
-from slipway.runtime.stored import StoredMessage, read_page
+from slipway.runtime.bus.stored import StoredMessage, read_page
 from slipway.runtime.topology.declared import DEAD_LETTERS
 
 

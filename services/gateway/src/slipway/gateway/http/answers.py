@@ -12,7 +12,7 @@ from slipway.contracts.containers import Accepted, CreateContainer, DeleteContai
 from slipway.contracts.jobs import RequestJob, RetryJob
 from slipway.contracts.message import Query
 from slipway.contracts.plans import Plan, PlanJob
-from slipway.runtime.bus import Bus
+from slipway.runtime.bus.client import Bus
 
 ChangeQuery = CreateContainer | DeleteContainer | RequestJob | RetryJob
 

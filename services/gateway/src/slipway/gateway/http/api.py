@@ -18,7 +18,7 @@ from slipway.gateway.http.session import session
 from slipway.gateway.http.templates import templates
 from slipway.gateway.http.texts import SaneTexts
 from slipway.gateway.http.version import VERSION, version
-from slipway.runtime.bus import Bus
+from slipway.runtime.bus.client import Bus
 
 PREFIX = "/api/v1"
 _PROBLEM = {

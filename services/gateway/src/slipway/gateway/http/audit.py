@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from slipway.contracts.clusters import AuditPage, ListAudit
 from slipway.gateway.http.answers import Cursor, Limit, passed_on
-from slipway.runtime.bus import Bus
+from slipway.runtime.bus.client import Bus
 
 
 def audit(bus: Bus) -> APIRouter:

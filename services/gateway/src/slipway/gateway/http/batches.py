@@ -23,7 +23,7 @@ from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.values import JobKind
 from slipway.gateway.http.answers import answer
 from slipway.gateway.http.bodies import JobBody, RetryBody
-from slipway.runtime.bus import Bus
+from slipway.runtime.bus.client import Bus
 
 AnyAccepted = Accepted | BatchAccepted
 ANY_PLANNED: dict[int | str, dict[str, Any]] = {

@@ -20,7 +20,7 @@ from slipway.contracts.clusters import (
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import Cursor, IsPlan, Limit, NamePath, answer, passed_on
 from slipway.gateway.http.bodies import ClusterAccessBody, ClusterBody, HostKeyBody, VmidRangeBody
-from slipway.runtime.bus import Bus
+from slipway.runtime.bus.client import Bus
 
 
 def clusters(bus: Bus, inventory: Inventory) -> APIRouter:

@@ -33,7 +33,7 @@ from slipway.gateway.http.answers import (
 from slipway.gateway.http.batches import AnyAccepted, create_many
 from slipway.gateway.http.bodies import ArgsBody, ContainerBody, RevealedAnswer
 from slipway.gateway.http.filters import ContainerFilters
-from slipway.runtime.bus import Bus
+from slipway.runtime.bus.client import Bus
 
 Verb = Literal[
     "start",

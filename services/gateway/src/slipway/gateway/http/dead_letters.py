@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from slipway.contracts.dead_letters import DeadLetter, DeadLetterPage, DropDeadLetter, ReplayDeadLetter
 from slipway.gateway.http.answers import Limit, NumberCursor, answer
-from slipway.runtime.bus import Bus
-from slipway.runtime.dead_letters import dead_letter, dead_letter_page, whole
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.dead_letters import dead_letter, dead_letter_page, whole
 
 MessagePath = Annotated[int, Path(ge=1, le=2**53)]
 

@@ -9,8 +9,8 @@ from slipway.gateway.http.gate import Gate
 from slipway.gateway.http.pages import Pages
 from slipway.gateway.http.problems import not_allowed
 from slipway.gateway.stream import EventStreams
-from slipway.runtime.bus import Bus
-from slipway.runtime.health import Asgi, Receive, Scope, Send
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.process.health import Asgi, Receive, Scope, Send
 
 _EVENTS = re.compile(r"/api/v1(?:/jobs/([a-z0-9][a-z0-9-]{0,126}))?/events")
 

@@ -7,7 +7,7 @@ from slipway.contracts.containers import GetContainer
 from slipway.contracts.host_state import Backups, ListBackups, ListSnapshots, Snapshots
 from slipway.contracts.jobs import Target
 from slipway.gateway.http.answers import IdPath, answer
-from slipway.runtime.bus import Bus
+from slipway.runtime.bus.client import Bus
 
 
 def stored(bus: Bus) -> APIRouter:

@@ -27,7 +27,7 @@ from slipway.gateway.http.batches import (
 from slipway.gateway.http.bodies import JobBody, RetryBody
 from slipway.gateway.http.filters import JobFilters
 from slipway.gateway.http.log_text import log_of
-from slipway.runtime.bus import Bus
+from slipway.runtime.bus.client import Bus
 
 Destroys = Annotated[bool, Query(description="Creations and copies: also remove what the job has made.")]
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Iterable
 
 from slipway.contracts.jobs import JobLog
 from slipway.gateway.job_logs import open_job_log
-from slipway.runtime.bus import Bus
-from slipway.runtime.job_logs import StoredEvent
-from slipway.runtime.stored import read_page
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.job_logs import StoredEvent
+from slipway.runtime.bus.stored import read_page
 from slipway.runtime.topology import EVENTS
 
 PAGE = 64

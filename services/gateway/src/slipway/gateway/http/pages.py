@@ -5,7 +5,7 @@ from mimetypes import guess_type
 from pathlib import Path
 
 from slipway.gateway.http.problems import ProblemResponse, not_allowed, not_found
-from slipway.runtime.health import Receive, Scope, Send
+from slipway.runtime.process.health import Receive, Scope, Send
 
 WEB = Path(__file__).parents[1] / "web"
 _POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'"

@@ -11,10 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from slipway.contracts.problems import FieldError, Problem, ProblemKind, Reason, SlipwayError
-from slipway.runtime.call import current
+from slipway.runtime.bus.call import current
 from slipway.runtime.error_mapping import http_status
-from slipway.runtime.logs import get_logger
-from slipway.runtime.problems import problem_of
+from slipway.runtime.process.logs import get_logger
+from slipway.runtime.errors import problem_of
 
 log = get_logger()
 

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from slipway.contracts.templates import GetTemplate, ListTemplates, Template, TemplateList
 from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer, page_of
-from slipway.runtime.bus import Bus
+from slipway.runtime.bus.client import Bus
 
 
 def templates(bus: Bus) -> APIRouter:

@@ -22,9 +22,9 @@ from slipway.inventory.records import Records
 from slipway.inventory.store.batch_retry import BatchRetries
 from slipway.inventory.store.batches import BatchStore
 from slipway.inventory.store.inserts import Creation
-from slipway.runtime.bus import Bus
-from slipway.runtime.call import Call
-from slipway.runtime.host_access import HostAccessPolicy
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.host_access import HostAccessPolicy
 
 Prepare = Callable[[CreateContainer, int], Awaitable[list[Creation]]]
 """Checks a request and completes it as often as wanted, each with secrets of its own."""

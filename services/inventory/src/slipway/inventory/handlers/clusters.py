@@ -41,9 +41,9 @@ from slipway.inventory.store.cluster_identity import ClusterIdentities
 from slipway.inventory.store.cluster_removal import ClusterBusy, RemovalStore
 from slipway.inventory.store.clusters import ClusterStore, KnownCluster, refuse_unknown
 from slipway.inventory.store.queue import Queue
-from slipway.runtime.bus import Bus, Delivery
-from slipway.runtime.call import Call
-from slipway.runtime.ids import new_id
+from slipway.runtime.bus.client import Bus, Delivery
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.ids import new_id
 
 MAY_REACH: Final = ("provisioner", "monitor")
 

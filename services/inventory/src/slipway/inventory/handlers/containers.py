@@ -38,10 +38,10 @@ from slipway.inventory.store.configs import ConfigStore
 from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.inserts import Creation, Secret
 from slipway.inventory.store.observations import ObservationStore
-from slipway.runtime.bus import Bus, Delivery
-from slipway.runtime.call import Call
-from slipway.runtime.host_access import NONE, HostAccessPolicy
-from slipway.runtime.ids import new_id
+from slipway.runtime.bus.client import Bus, Delivery
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.host_access import NONE, HostAccessPolicy
+from slipway.runtime.process.ids import new_id
 
 ROOT = "root/password"
 """The name of root's password among a container's credentials."""

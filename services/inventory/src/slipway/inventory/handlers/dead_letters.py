@@ -7,12 +7,12 @@ from nats.errors import Error as NatsError
 from slipway.contracts.dead_letters import DropDeadLetter, HandleAgain, ReplayDeadLetter
 from slipway.contracts.message import Done
 from slipway.inventory.store.audit import AuditStore
-from slipway.runtime import headers as h
-from slipway.runtime.bus import Bus
-from slipway.runtime.call import Call
-from slipway.runtime.dead_letters import StoredDeadLetter, dead_letter, drop_dead_letter
-from slipway.runtime.ids import new_id
-from slipway.runtime.problems import BusUnavailable
+from slipway.runtime.bus.client import headers as h
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.dead_letters import StoredDeadLetter, dead_letter, drop_dead_letter
+from slipway.runtime.process.ids import new_id
+from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.topology import COMMANDS
 
 SERVICE = "inventory"

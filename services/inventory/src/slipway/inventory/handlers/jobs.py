@@ -33,10 +33,10 @@ from slipway.inventory.store.containers import ContainerStore
 from slipway.inventory.store.inserts import Secret
 from slipway.inventory.store.jobs import JobStore
 from slipway.inventory.store.vmids import VmidStore
-from slipway.runtime.bus import Delivery
-from slipway.runtime.call import Call
-from slipway.runtime.host_access import NONE, HostAccessPolicy
-from slipway.runtime.ids import new_id
+from slipway.runtime.bus.client import Delivery
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.host_access import NONE, HostAccessPolicy
+from slipway.runtime.process.ids import new_id
 
 
 class JobHandlers:

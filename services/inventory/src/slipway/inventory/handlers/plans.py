@@ -14,8 +14,8 @@ from slipway.inventory.handlers.containers import ContainerHandlers
 from slipway.inventory.handlers.jobs import JobHandlers
 from slipway.inventory.store.clusters import ClusterStore
 from slipway.inventory.store.enqueuer import CancelPlanned, Planned
-from slipway.runtime.bus import Bus
-from slipway.runtime.call import Call
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.call import Call
 
 
 class PlanEmpty(Invalid):

@@ -11,7 +11,7 @@ from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import Manifest
 from slipway.inventory.rules import content, networks, restricted, texts
-from slipway.runtime.host_access import NONE, HostAccessPolicy
+from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
 _PACKAGE = re.compile(r"^[a-zA-Z0-9@][a-zA-Z0-9@/_.:~+=<>-]{0,127}$")
 _WORD = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")

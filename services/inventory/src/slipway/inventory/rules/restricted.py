@@ -6,7 +6,7 @@ from posixpath import normpath
 
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.problems import FieldError, Forbidden
-from slipway.runtime.host_access import HostAccessPolicy, is_below
+from slipway.runtime.process.host_access import HostAccessPolicy, is_below
 
 FEATURES = frozenset({"mknod", "mount", "force_rw_sys"})
 """Those that can reach the host; nesting, keyctl and fuse are everyone's."""

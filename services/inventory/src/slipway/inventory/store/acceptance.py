@@ -34,9 +34,9 @@ from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.names import claim_name
 from slipway.inventory.store.retry import retry_command
 from slipway.inventory.tables import jobs
-from slipway.runtime.call import Call
-from slipway.runtime.database import Database
-from slipway.runtime.ids import new_id
+from slipway.runtime.bus.call import Call
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.ids import new_id
 
 
 class AcceptanceStore:

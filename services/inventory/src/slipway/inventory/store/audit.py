@@ -13,10 +13,10 @@ from slipway.contracts.message import Value
 from slipway.contracts.problems import Conflict
 from slipway.inventory.store.pages import page
 from slipway.inventory.tables import audit, idempotency
-from slipway.runtime.call import Call
-from slipway.runtime.clock import now
-from slipway.runtime.database import Database
-from slipway.runtime.ids import new_id
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.ids import new_id
 
 ReplyT = TypeVar("ReplyT", bound=Value)
 

@@ -20,8 +20,8 @@ from slipway.inventory.store.claims import JobActive, working_on
 from slipway.inventory.store.clusters import Seen, seen_of
 from slipway.inventory.store.containers import ContainerNotFound, target_of
 from slipway.inventory.tables import clusters, containers
-from slipway.runtime.clock import now
-from slipway.runtime.ids import new_id
+from slipway.runtime.process.clock import now
+from slipway.runtime.process.ids import new_id
 
 Judge = Callable[[JobKind, JobArgs, Known], None]
 """Raises what speaks against a job with these arguments on a container, by what is known of it."""

@@ -18,9 +18,9 @@ from slipway.inventory.batching import BatchCommand, counted, ending, percent, s
 from slipway.inventory.domain.lives import batch_actions
 from slipway.inventory.store import audit
 from slipway.inventory.tables import batch_items, jobs
-from slipway.runtime import outbox
-from slipway.runtime.call import Call
-from slipway.runtime.clock import now
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
 
 
 async def open_batch(

@@ -13,7 +13,7 @@ from slipway.contracts.values import JobKind
 from slipway.inventory import batching, capacity
 from slipway.inventory.store.clusters import seen_of
 from slipway.inventory.tables import batch_plans
-from slipway.runtime.clock import now
+from slipway.runtime.process.clock import now
 
 SHOWN_FOR = timedelta(days=1)
 """How long it can be told what changed since a plan was shown; its hash is good for ever."""

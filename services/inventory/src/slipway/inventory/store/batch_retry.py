@@ -32,9 +32,9 @@ from slipway.inventory.store.enqueuer import JobEnqueuer
 from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.retry import NotRetryable, retry_command
 from slipway.inventory.tables import clusters, containers
-from slipway.runtime.call import Call
-from slipway.runtime.database import Database
-from slipway.runtime.ids import new_id
+from slipway.runtime.bus.call import Call
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.ids import new_id
 
 AGAIN = (JobState.FAILED, JobState.CANCELLED)
 

@@ -41,11 +41,11 @@ from slipway.inventory.store.names import lock_names, names_in_use
 from slipway.inventory.store.queue import ACTIVE, lock_queue
 from slipway.inventory.store.selecting import look
 from slipway.inventory.tables import clusters, containers, jobs
-from slipway.runtime import outbox
-from slipway.runtime.call import Call
-from slipway.runtime.clock import now
-from slipway.runtime.database import Database
-from slipway.runtime.ids import new_id
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.ids import new_id
 
 
 class BatchStore:

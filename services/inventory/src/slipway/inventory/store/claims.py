@@ -17,8 +17,8 @@ from slipway.inventory.domain.specs import VmidTaken
 from slipway.inventory.store.names import name_taken
 from slipway.inventory.store.queue import ACTIVE
 from slipway.inventory.tables import containers, jobs
-from slipway.runtime.clock import now
-from slipway.runtime.database import Database
+from slipway.runtime.process.clock import now
+from slipway.runtime.database.engine import Database
 
 _GONE: ContextVar[tuple[Id, ...]] = ContextVar("gone", default=())
 

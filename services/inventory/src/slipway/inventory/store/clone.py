@@ -17,9 +17,9 @@ from slipway.inventory.store.enqueuer import JobEnqueuer
 from slipway.inventory.store.inserts import Creation, Secret, make_all, register_all
 from slipway.inventory.store.vmids import free_vmid
 from slipway.inventory.tables import credentials
-from slipway.runtime.call import Call
-from slipway.runtime.database import Database
-from slipway.runtime.ids import new_id
+from slipway.runtime.bus.call import Call
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.ids import new_id
 
 
 class CopyStore:

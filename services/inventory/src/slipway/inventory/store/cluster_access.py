@@ -14,10 +14,10 @@ from slipway.inventory.store.cluster_identity import ClusterIdentities
 from slipway.inventory.store.clusters import ClusterStore, find_cluster
 from slipway.inventory.store.node_facts import keep_tested
 from slipway.inventory.tables import clusters
-from slipway.runtime import outbox
-from slipway.runtime.call import Call
-from slipway.runtime.database import Database
-from slipway.runtime.ids import new_id
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.bus.call import Call
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.ids import new_id
 
 
 class AccessStore:

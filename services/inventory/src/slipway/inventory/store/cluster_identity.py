@@ -10,7 +10,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, FieldError
 from slipway.inventory.cluster_rules import normal
 from slipway.inventory.tables import clusters
-from slipway.runtime.database import Database
+from slipway.runtime.database.engine import Database
 
 STAYS = clusters.c.removed_at.is_(None)
 """A cluster that was not removed."""

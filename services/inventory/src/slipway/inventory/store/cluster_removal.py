@@ -26,11 +26,11 @@ from slipway.inventory.store.clusters import ClusterNotFound, find_cluster
 from slipway.inventory.store.names import lock_names
 from slipway.inventory.store.queue import ACTIVE
 from slipway.inventory.tables import clusters, containers, jobs, nodes
-from slipway.runtime import outbox
-from slipway.runtime.call import Call
-from slipway.runtime.clock import now
-from slipway.runtime.database import Database
-from slipway.runtime.ids import new_id
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.ids import new_id
 
 _ACTION = "cluster.remove"
 _TOLD = 20

@@ -28,11 +28,11 @@ from slipway.inventory.store.cluster_identity import STAYS, ClusterIdentities, n
 from slipway.inventory.store.node_facts import drop_nodes, facts_of, keep_facts
 from slipway.inventory.store.pages import page
 from slipway.inventory.tables import clusters, nodes
-from slipway.runtime import outbox
-from slipway.runtime.call import Call
-from slipway.runtime.clock import now
-from slipway.runtime.database import Database
-from slipway.runtime.ids import new_id
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.ids import new_id
 
 
 class NodeNotFound(NotFound):

@@ -14,11 +14,11 @@ from slipway.inventory.domain.lives import HOLDING
 from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.names import HostnameTaken, claim_name
 from slipway.inventory.tables import containers
-from slipway.runtime import outbox
-from slipway.runtime.clock import now
-from slipway.runtime.database import Database
-from slipway.runtime.ids import new_id
-from slipway.runtime.logs import get_logger
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.process.clock import now
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.ids import new_id
+from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 

@@ -26,11 +26,11 @@ from slipway.inventory.store.listing import comes_after, filters_of, order_of
 from slipway.inventory.store.pages import PORTION, Filling
 from slipway.inventory.store.queue import ACTIVE
 from slipway.inventory.tables import clusters, containers, credentials, jobs
-from slipway.runtime import outbox
-from slipway.runtime.call import Call
-from slipway.runtime.clock import now
-from slipway.runtime.database import Database
-from slipway.runtime.ids import new_id
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.ids import new_id
 
 SHOWN = ("root", "discovered")
 """Origins of the credentials that people see; variables are what they gave themselves."""

@@ -13,10 +13,10 @@ from slipway.contracts.values import JobKind, JobState
 from slipway.inventory.store import audit
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.tables import jobs
-from slipway.runtime import outbox
-from slipway.runtime.call import Call
-from slipway.runtime.clock import now
-from slipway.runtime.ids import new_id
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
+from slipway.runtime.process.ids import new_id
 
 WAYS_OUT = frozenset(
     {JobKind.START, JobKind.STOP, JobKind.SHUTDOWN, JobKind.RESTART, JobKind.SNAPSHOT_DELETE, JobKind.DELETE}

@@ -13,9 +13,9 @@ from slipway.contracts.values import JobKind, Lifecycle, Power
 from slipway.inventory.store.names import claim_names
 from slipway.inventory.store.vmids import free_vmids
 from slipway.inventory.tables import containers, credentials
-from slipway.runtime import outbox
-from slipway.runtime.clock import now
-from slipway.runtime.ids import new_id
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.process.clock import now
+from slipway.runtime.process.ids import new_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

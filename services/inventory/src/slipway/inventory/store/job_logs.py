@@ -11,8 +11,8 @@ from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import JobState
 from slipway.inventory.log_truncation import Part
 from slipway.inventory.tables import job_log_parts, jobs
-from slipway.runtime.call import Call
-from slipway.runtime.database import Database
+from slipway.runtime.bus.call import Call
+from slipway.runtime.database.engine import Database
 
 ENDED = tuple(state for state in JobState if state.is_terminal)
 _AT_ONCE = 500

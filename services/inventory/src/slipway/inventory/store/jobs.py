@@ -24,8 +24,8 @@ from slipway.inventory.store.outcomes import move_container
 from slipway.inventory.store.pages import page
 from slipway.inventory.store.queue import ACTIVE, MAKING, Queue
 from slipway.inventory.tables import containers, credentials, jobs
-from slipway.runtime.database import Database
-from slipway.runtime.logs import get_logger
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 

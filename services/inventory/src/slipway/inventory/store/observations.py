@@ -19,9 +19,9 @@ from slipway.inventory.domain.configs import differs, may_be_old, may_have_appli
 from slipway.inventory.domain.lives import HOLDING
 from slipway.inventory.store.queue import Queue
 from slipway.inventory.tables import containers, jobs
-from slipway.runtime import outbox
-from slipway.runtime.database import Database
-from slipway.runtime.ids import new_id
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.ids import new_id
 
 
 class ObservationStore:

@@ -34,9 +34,9 @@ from slipway.inventory.domain.lives import (
 )
 from slipway.inventory.store.configs import applied
 from slipway.inventory.tables import containers, credentials
-from slipway.runtime import outbox
-from slipway.runtime.clock import now
-from slipway.runtime.logs import get_logger
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.process.clock import now
+from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 

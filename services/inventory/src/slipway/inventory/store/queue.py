@@ -15,11 +15,11 @@ from slipway.inventory.queueing import Entry, Limits, choose, order
 from slipway.inventory.store import audit
 from slipway.inventory.store.clusters import ClusterStore, NodeNotFound
 from slipway.inventory.tables import jobs, nodes
-from slipway.runtime import outbox
-from slipway.runtime.call import Call
-from slipway.runtime.clock import now
-from slipway.runtime.database import Database
-from slipway.runtime.logs import get_logger
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 

@@ -17,11 +17,11 @@ from slipway.inventory.store.containers import container_row, target_of
 from slipway.inventory.store.names import claim_name
 from slipway.inventory.store.queue import ACTIVE
 from slipway.inventory.tables import clusters, containers, credentials, jobs
-from slipway.runtime import outbox
-from slipway.runtime.call import Call
-from slipway.runtime.clock import now
-from slipway.runtime.database import Database
-from slipway.runtime.ids import new_id
+from slipway.runtime.database.engine import outbox
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.ids import new_id
 
 _MOST = 200
 """Containers looked at in one go."""

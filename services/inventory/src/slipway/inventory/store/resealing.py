@@ -5,7 +5,7 @@ from collections.abc import Callable
 from sqlalchemy import func, select, update
 
 from slipway.inventory.tables import clusters, credentials
-from slipway.runtime.database import Database
+from slipway.runtime.database.engine import Database
 
 AT_ONCE = 200
 """Rows of one transaction: nobody waits for a long one."""

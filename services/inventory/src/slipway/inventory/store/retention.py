@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Table, delete, exists, func, or_, select
 from slipway.contracts.values import Lifecycle
 from slipway.inventory.store.job_logs import ENDED
 from slipway.inventory.tables import audit, containers, credentials, idempotency, jobs, vmid_replacements
-from slipway.runtime.database import Database
+from slipway.runtime.database.engine import Database
 
 AT_ONCE = 500
 """Rows of one transaction: nobody waits for a long one."""

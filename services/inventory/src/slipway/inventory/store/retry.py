@@ -16,7 +16,7 @@ from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.names import claim_name
 from slipway.inventory.store.vmids import free_vmid
 from slipway.inventory.tables import containers
-from slipway.runtime.ids import new_id
+from slipway.runtime.process.ids import new_id
 
 
 class NotRetryable(Conflict):

@@ -15,8 +15,8 @@ from slipway.inventory.store.containers import container_row
 from slipway.inventory.store.jobs import job_row
 from slipway.inventory.store.names import lock_names
 from slipway.inventory.tables import clusters, containers, nodes, vmid_replacements
-from slipway.runtime.clock import now
-from slipway.runtime.database import Database
+from slipway.runtime.process.clock import now
+from slipway.runtime.database.engine import Database
 
 
 class VmidStore:

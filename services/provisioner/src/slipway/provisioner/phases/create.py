@@ -11,7 +11,7 @@ from slipway.provisioner.phases import ownership, parameters, restricted, room, 
 from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.errors import NodeUnreachable, TaskLost, VmidTaken
 from slipway.proxmox.upid import Upid
-from slipway.runtime.clock import now
+from slipway.runtime.process.clock import now
 
 CREATE_DEADLINE = timedelta(minutes=30)
 DOWNLOAD_DEADLINE = timedelta(minutes=30)

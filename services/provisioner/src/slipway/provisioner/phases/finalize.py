@@ -9,7 +9,7 @@ from slipway.contracts.templates import HealthCheck
 from slipway.contracts.values import DISCOVERY_PENDING
 from slipway.provisioner.phases import power
 from slipway.provisioner.phases.work import SKIPPED, Result, Work
-from slipway.runtime.logs import get_logger
+from slipway.runtime.process.logs import get_logger
 
 DISCOVERY_SECONDS = 60.0
 REDISCOVERY_SECONDS = 20.0

@@ -18,7 +18,7 @@ from slipway.contracts.problems import Conflict
 from slipway.provisioner.phases.work import Work
 from slipway.proxmox.errors import ContainerLocked, ContainerMissing
 from slipway.proxmox.task_answers import Task
-from slipway.runtime.clock import now
+from slipway.runtime.process.clock import now
 
 TAKEN_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -15,7 +15,7 @@ from slipway.contracts.values import JobKind
 from slipway.provisioner.phases import power, readback
 from slipway.provisioner.phases.work import NOTHING_TO_DO, SKIPPED, Result, Work
 from slipway.proxmox.answers import ContainerConfig, options
-from slipway.runtime.host_access import is_below
+from slipway.runtime.process.host_access import is_below
 
 _FEATURES = ("mknod", "mount", "force_rw_sys")
 """Those that can reach the host; nesting, keyctl and fuse are everyone's."""

@@ -16,7 +16,7 @@ from slipway.provisioner.phases.work import DONE, SKIPPED, Result, Work
 from slipway.provisioner.progress import Log, logging
 from slipway.proxmox.detached import TIMED_OUT, Absent, Exited, Running
 from slipway.proxmox.errors import CommandLost, NotRunning, RunLost, SshRefused
-from slipway.runtime.redaction import clean
+from slipway.runtime.secrets.redaction import clean
 
 PACKAGES_TIMEOUT = timedelta(minutes=30)
 FOLLOW_SLACK = timedelta(minutes=2)

@@ -22,7 +22,7 @@ from slipway.proxmox.causes import causes, with_causes
 from slipway.proxmox.errors import AccessRefused, TaskFailed, TaskTimedOut
 from slipway.proxmox.task_answers import LogLine, Task
 from slipway.proxmox.upid import Upid
-from slipway.runtime.clock import now
+from slipway.runtime.process.clock import now
 
 FORGOTTEN: Mapping[str, str] = MappingProxyType({"upid": "", "posted_at": "", "before": ""})
 """What a step knows of its task when it has none."""

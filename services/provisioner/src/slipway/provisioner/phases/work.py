@@ -16,8 +16,8 @@ from slipway.provisioner.progress import RunJournal
 from slipway.proxmox.detached import Detached
 from slipway.proxmox.hosts import Cluster
 from slipway.proxmox.pct import Pct
-from slipway.runtime.bus import Bus
-from slipway.runtime.host_access import NONE, HostAccessPolicy
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,108 @@
+"""Asks other services. A question has a deadline; nobody there to answer is known at once.
+
+Nothing is retried here: the caller knows whether asking twice is harmless.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, NoReturn, TypeVar, cast
+
+from faststream.nats import NatsBroker
+from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError, NoRespondersError
+
+from slipway.contracts.message import Query, Value
+from slipway.contracts.problems import Problem, TooLarge, Unavailable, to_error
+from slipway.runtime.process import clock
+from slipway.runtime.process import metrics
+from slipway.runtime.bus.client import headers as h
+from slipway.runtime.bus.call import Call, current
+from slipway.runtime.bus.connection import wait_until_connected
+from slipway.runtime.errors import BusUnavailable, DeadlineExceeded, ServiceUnavailable
+
+GRACE_SECONDS = 0.25
+"""How much longer than the deadline the asker listens, so that it hears why there is no answer."""
+
+REACH_SECONDS = 0.5
+"""How long the bus may take to show that it is there, once an answer did not come."""
+
+ReplyT = TypeVar("ReplyT", bound=Value)
+
+
+class Asker:
+    """Asks on behalf of the current call."""
+
+    def __init__(self, broker: NatsBroker) -> None:
+        self._broker = broker
+
+    async def ask(self, query: Query[ReplyT], *, timeout: timedelta | None = None) -> ReplyT:
+        """Return the answer, or raise the error that came instead of it."""
+        reply = await self.ask_raw(query, timeout=timeout)
+        return cast("ReplyT", type(query).reply_type().model_validate_json(reply))
+
+    async def ask_raw(self, query: Query[Any], *, timeout: timedelta | None = None) -> bytes:
+        """Return the answer's JSON as it came, or raise the error that came instead of it."""
+        call = _with_deadline(current(), timeout or query.timeout)
+        label = h.type_of(query)
+        try:
+            reply = await self._request(query, call)
+        except Unavailable as error:
+            metrics.asked.labels(label, error.kind.value).inc()
+            raise
+        if h.ERROR_CODE in reply.headers:
+            problem = Problem.model_validate_json(reply.body)
+            metrics.asked.labels(label, problem.kind.value).inc()
+            _raise(problem)
+        metrics.asked.labels(label, "ok").inc()
+        return reply.body
+
+    async def _request(self, query: Query[Any], call: Call) -> "_Reply":
+        service = query.subject.split(".")[3]
+        left = (call.deadline - clock.now()).total_seconds() if call.deadline else 0.0
+        if left <= 0:
+            raise DeadlineExceeded("The deadline passed before the question was asked.", service=service)
+        try:
+            answer = await self._broker.request(
+                query.model_dump_json().encode(),
+                query.subject_of(),
+                headers={"content-type": "application/json", **h.of_call(call)},
+                correlation_id=call.correlation_id,
+                timeout=left + GRACE_SECONDS,
+            )
+        except NoRespondersError as error:
+            raise ServiceUnavailable(f"The service {service} is not running.", service=service) from error
+        except TimeoutError as error:
+            await self._refuse_if_away()
+            raise ServiceUnavailable(
+                f"The service {service} did not answer in time.", service=service
+            ) from error
+        except MaxPayloadError as error:
+            raise TooLarge("The question is larger than the bus takes.") from error
+        except (NatsError, OSError) as error:
+            raise BusUnavailable("The bus can't be reached.") from error
+        return _Reply(answer.body, dict(answer.headers))
+
+    async def _refuse_if_away(self) -> None:
+        """Raise `BusUnavailable` unless the bus itself answers: silence is not the service's fault then."""
+        try:
+            await wait_until_connected(self._broker.connection, within_seconds=REACH_SECONDS)
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable("The message bus does not answer.") from error
+
+
+class _Reply:
+    def __init__(self, body: bytes, headers: dict[str, str]) -> None:
+        self.body = body
+        self.headers = headers
+
+
+def _with_deadline(call: Call, timeout: timedelta) -> Call:
+    deadline = clock.now() + timeout
+    return replace(call, deadline=min(deadline, call.deadline) if call.deadline else deadline)
+
+
+def _raise(problem: Problem) -> NoReturn:
+    error = to_error(problem)
+    if isinstance(error, Unavailable) and problem.retry_after_seconds is not None:
+        error.retry_after_seconds = problem.retry_after_seconds
+    raise error

@@ -1,0 +1,93 @@
+"""Archives named by what is in them: the key of a bundle is the SHA-256 of its bytes.
+
+So a bundle never changes, may be stored twice without harm, and is checked whenever it is read.
+"""
+
+import hashlib
+from typing import Any
+
+from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
+
+from slipway.contracts.problems import NotFound
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.errors import BusUnavailable
+from slipway.runtime.bus.stored import read_page
+from slipway.runtime.topology import BUNDLES
+
+CHUNKS = 32
+"""How many pieces of 128 KiB are read at once."""
+
+
+class BundleNotFound(NotFound):
+    """There is no archive with this hash."""
+
+    code = "bundle.not-found"
+
+
+class Bundles:
+    """The object store of archives."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def put(self, archive: bytes) -> str:
+        """Store an archive and tell its hash; one that is there already is left as it is.
+
+        Idempotent: the name is the content.
+        """
+        name = hashlib.sha256(archive).hexdigest()
+        try:
+            store = await self._store()
+            if not await self._has(store, name):
+                await store.put(name, archive)
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable("The bus did not store a bundle.", sha256=name) from error
+        return name
+
+    async def has(self, sha256: str) -> bool:
+        """Whether there is an archive with this hash."""
+        try:
+            return await self._has(await self._store(), sha256)
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable("The bus did not tell about a bundle.", sha256=sha256) from error
+
+    async def get(self, sha256: str) -> bytes:
+        """Read an archive and check it against its hash."""
+        try:
+            store = await self._store()
+            described = await store.get_info(sha256)
+        except NotFoundError as error:
+            raise BundleNotFound("There is no such bundle.", sha256=sha256) from error
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable("The bus did not tell about a bundle.", sha256=sha256) from error
+        archive = await self._read(str(described.nuid))
+        if hashlib.sha256(archive).hexdigest() != sha256:
+            raise BusUnavailable("A bundle came incomplete.", sha256=sha256)
+        return archive
+
+    async def _read(self, nuid: str) -> bytes:
+        pieces: list[bytes] = []
+        sequence = 1
+        while True:
+            page = await read_page(
+                self._bus.connection,
+                f"OBJ_{BUNDLES}",
+                subject=f"$O.{BUNDLES}.C.{nuid}",
+                from_sequence=sequence,
+                most=CHUNKS,
+            )
+            pieces += (message.payload for message in page.messages)
+            if page.remaining == 0 or not page.messages:
+                return b"".join(pieces)
+            sequence = page.messages[-1].sequence + 1
+
+    async def _has(self, store: Any, name: str) -> bool:
+        try:
+            await store.get_info(name)
+        except NotFoundError:
+            return False
+        return True
+
+    async def _store(self) -> Any:
+        return await self._bus.connection.jetstream().object_store(BUNDLES)

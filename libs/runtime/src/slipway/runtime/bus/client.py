@@ -1,0 +1,319 @@
+"""The bus as a service sees it: answer, ask, consume, publish, commit.
+
+FastStream carries queries and deliveries; what it has no word for (atomic batches, leader reads, buckets,
+leases, the topology) goes through `connection`. Nothing is declared here: streams and consumers exist by
+`slipway topology apply`, and `start` waits for them.
+
+Everything is registered before `start`. `drain` is the way out: no query that reached us stays unanswered,
+and work that can't be finished in time is handed over at once.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from faststream.nats import JStream, NatsBroker, PullSub
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from slipway.contracts.message import Event, Message, Query, State, Value
+from slipway.contracts.problems import Problem, Unavailable
+from slipway.runtime.bus.client import headers as h
+from slipway.runtime.bus.answering import AnsweredSubject, QueryHandler, raw_body
+from slipway.runtime.bus.asking import Asker
+from slipway.runtime.bus.connection import inbox_prefix, make_broker, wait_until_connected
+from slipway.runtime.bus.consuming import Consumer, Delivery, MessageHandler, Registration
+from slipway.runtime.bus.dead_letters import dead_letter, dead_letter_headers
+from slipway.runtime.process.logs import get_logger
+from slipway.runtime.bus.pacing import PacedSubscription
+from slipway.runtime.errors import BusUnavailable, WriteRefused, WriteUnknown
+from slipway.runtime.bus.publishing import Publisher
+from slipway.runtime.process.settings import ServiceSettings
+from slipway.runtime.topology import consumer as declared_consumer
+from slipway.runtime.topology import dead_letter_subject
+from slipway.runtime.bus.watching import Watch
+
+__all__ = ["Bus", "Delivery", "WriteRefused", "WriteUnknown"]
+
+log = get_logger()
+
+QueryT = TypeVar("QueryT", bound=Query[Any])
+MessageT = TypeVar("MessageT", bound=Message)
+ReplyT = TypeVar("ReplyT", bound=Value)
+LastT = TypeVar("LastT", bound=Message)
+
+_HAND_OVER_SECONDS = 3.0
+"""How long a cancelled handler may take to leave things in order."""
+
+
+class Bus:
+    """One service's connection to the bus."""
+
+    def __init__(self, settings: ServiceSettings, *, service: str) -> None:
+        self.service = service
+        self.instance = settings.instance
+        self.closed = asyncio.Event()
+        """Set when the connection is lost for good; the process has to end."""
+        self._is_usable = False
+        self._settings = settings
+        self._draining = False
+        self._broker: NatsBroker = make_broker(settings, service=service, closed=self._on_closed)
+        self._asker = Asker(self._broker)
+        self._answered: list[AnsweredSubject[Any]] = []
+        self._consumers: dict[str, Consumer] = {}
+        self._pullers: list[Any] = []
+        self._watch = Watch(
+            lambda: self.connection, service=service, durables=self._consumers, heartbeat=settings.heartbeat
+        )
+        self._publisher = Publisher(self._broker, service=service, stored=self._watch.note_stored)
+
+    @property
+    def connection(self) -> Client:
+        """The raw client; for the relay, runs, buckets and the topology."""
+        return self._broker.connection
+
+    def answer(self, kind: type[QueryT], handler: QueryHandler[QueryT]) -> None:
+        """Answer a query, together with all other replicas of this service."""
+        self._answered.append(AnsweredSubject(kind, handler, service=self.service, broker=self._broker))
+
+    def consume(
+        self, kind: type[MessageT], handler: MessageHandler[MessageT], *, durable: str, slots: int = 1
+    ) -> None:
+        """Handle stored messages of one kind from a durable consumer.
+
+        Several kinds may share a consumer; what no handler knows is acknowledged and forgotten.
+
+        Args:
+            kind: the class of the messages.
+            handler: must bear a repetition; see `error_mapping` for what its errors mean.
+            durable: the consumer's name in the topology, `<service>-<handler>`.
+            slots: how many messages this replica handles at the same time; the first call for a consumer
+                decides.
+        """
+        if durable not in self._consumers:
+            self._consumers[durable] = self._open_consumer(durable, slots)
+        self._consumers[durable].registrations.append(Registration(kind, handler))
+
+    async def handle_again(self, message: int) -> None:
+        """Handle one of this service's dead letters again; it stays among the dead letters.
+
+        Raises:
+            DeadLetterNotFound: if there is none of that id.
+            SlipwayError: if it can't be handled now either.
+        """
+        letter = await dead_letter(self.connection, message)
+        consumer = self._consumers[letter.told.consumer]
+        await consumer.handle_again(
+            letter.payload,
+            Delivery(
+                call=h.stored_call_of(letter.headers),
+                stream_sequence=letter.told.sequence,
+                attempts=letter.told.attempts + 1,
+                subject=letter.told.subject,
+                message_id=letter.told.message_id,
+                published_at=letter.told.at,
+            ),
+        )
+
+    async def connect(self) -> None:
+        """Connect and wait until the topology is there; take no work."""
+        await self._retry_until_available(self._connect)
+        await self._retry_until_available(self._watch.verify)
+        self._is_usable = True
+
+    async def start(self) -> None:
+        """Connect, wait until the topology is there, and begin to answer and to consume."""
+        await self._retry_until_available(self._connect)
+        await self._retry_until_available(self._watch.verify)
+        await self._retry_until_available(self._begin)
+        with contextlib.suppress(NatsError, OSError, TimeoutError):
+            # Whoever asks from now on is heard: the server knows the subscriptions.
+            await wait_until_connected(self.connection, within_seconds=2)
+        with contextlib.suppress(NatsError, OSError, TimeoutError):
+            await self._watch.measure()
+        self._is_usable = True
+        log.info("bus ready", consumers=list(self._consumers), queries=len(self._answered))
+
+    async def drain(self) -> None:
+        """Stop taking work, finish what runs, hand over what can't be finished, disconnect."""
+        self._draining = True
+        self._is_usable = False
+        await asyncio.gather(self._drain_queries(), self._drain_deliveries())
+        try:
+            await self._broker.stop()
+        except (NatsError, ExceptionGroup) as error:
+            # The bus is away: there is nobody to say goodbye to.
+            log.warning("bus not drained", error=str(error))
+            await self._broker.connection.close()
+
+    async def ping(self) -> None:
+        """Raise unless the bus answers and this service is served by it."""
+        if not self._is_usable:
+            raise BusUnavailable("The bus is not connected, or its topology is missing.")
+        try:
+            await wait_until_connected(self.connection, within_seconds=2)
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable("The bus does not answer.") from error
+        if not self.connection.is_connected:
+            raise BusUnavailable("The bus is away; the connection is being made again.")
+        await self._watch.verify_now_and_then()
+
+    async def ask(self, query: Query[ReplyT], *, timeout: timedelta | None = None) -> ReplyT:
+        """Ask another service; return its answer or raise the error that came instead."""
+        return await self._asker.ask(query, timeout=timeout)
+
+    async def ask_raw(self, query: Query[Any]) -> bytes:
+        """Ask for who passes the answer on as it is: JSON that was validated where it was made."""
+        return await self._asker.ask_raw(query)
+
+    async def publish(
+        self,
+        message: Message,
+        *,
+        message_id: str,
+        expect_last_subject_sequence: int | None = None,
+        fence: tuple[str, int] | None = None,
+        ttl: timedelta | None = None,
+    ) -> int:
+        """Store one message, once per message id, and tell its stream sequence.
+
+        Args:
+            message: an event, a command or a state.
+            message_id: what makes a repetition recognisable.
+            expect_last_subject_sequence: refuse unless this is the last sequence of the subject; 0 for none.
+            fence: refuse unless this other subject's last sequence is the given one.
+            ttl: how long it is stored; by its kind if not given.
+        """
+        return await self._publisher.publish(
+            message,
+            message_id=message_id,
+            expect_last_subject_sequence=expect_last_subject_sequence,
+            fence=fence,
+            ttl=ttl,
+        )
+
+    async def publish_raw(
+        self, subject: str, payload: bytes, headers: Mapping[str, str]
+    ) -> asyncio.Future[int]:
+        """Hand a stored message to the connection, in the order of the calls; for the outbox."""
+        return await self._publisher.publish_raw(subject, payload, headers)
+
+    async def commit(
+        self,
+        state: State,
+        events: Sequence[Event],
+        *,
+        expected_sequence: int,
+        commit_id: str,
+        ttl: timedelta | None = None,
+    ) -> int:
+        """Store a run record and the events it causes as one, and tell the record's sequence.
+
+        Only `slipway.provisioner.runs` may call this. `WriteRefused` and `WriteUnknown` both mean: read the
+        record again and look for your commit id.
+        """
+        return await self._publisher.commit(
+            state, events, expected_sequence=expected_sequence, commit_id=commit_id, ttl=ttl
+        )
+
+    async def last(self, kind: type[LastT], thing: str) -> tuple[LastT, int] | None:
+        """Read a thing's last message of a kind and its sequence from the leader."""
+        return await self._publisher.last(kind, thing)
+
+    async def watch(self) -> None:
+        """Look for ever whether the service's part of the bus is there, and keep its metrics."""
+        await self._watch.run()
+
+    async def measure(self) -> None:
+        """Ask the bus how far behind the consumers are and how full the streams; a stuck one shows as lag."""
+        await self._watch.measure()
+
+    def refuse_new_work(self) -> None:
+        """Raise `BusFull` if the bus, as far as is known, has too little room for new jobs."""
+        self._watch.refuse_new_work()
+
+    @property
+    def has_room_for_logs(self) -> bool:
+        """Whether log lines may be stored: they give way long before what jobs need to end."""
+        return self._watch.has_room_for_logs
+
+    def shortages(self) -> dict[str, str]:
+        """Say which of the service's streams are too full, by the code that requests are refused with."""
+        return self._watch.shortages()
+
+    async def _drain_queries(self) -> None:
+        with contextlib.suppress(TimeoutError, NatsError):
+            async with asyncio.timeout(self._settings.graceful_timeout.total_seconds()):
+                await asyncio.gather(*(each.drain() for each in self._answered))
+        await asyncio.gather(*(each.cancel() for each in self._answered))
+
+    async def _drain_deliveries(self) -> None:
+        # Waits as long as the broker's graceful timeout says, then cancels what is left.
+        await asyncio.gather(*(each.stop() for each in self._pullers), return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HAND_OVER_SECONDS):
+                await asyncio.gather(*(consumer.idle.wait() for consumer in self._consumers.values()))
+
+    def _open_consumer(self, durable: str, slots: int) -> Consumer:
+        source = declared_consumer(durable)
+        if source.service != self.service:
+            raise ValueError(f"{durable} is not a consumer of {self.service}")
+        consumer = Consumer(
+            durable, heartbeat_seconds=self._settings.heartbeat.total_seconds(), set_aside=self._set_aside
+        )
+        for _ in range(slots):
+            subscriber = self._broker.subscriber(
+                source.filters[0],
+                stream=JStream(source.stream, declare=False),
+                durable=durable,
+                pull_sub=PullSub(batch_size=1, timeout=self._settings.pull_timeout.total_seconds()),
+                inbox_prefix=f"{inbox_prefix(self.service)}.".encode(),
+                no_reply=True,
+                decoder=raw_body,
+            )
+            subscriber(consumer.handle)
+            self._pullers.append(subscriber)
+        return consumer
+
+    async def _set_aside(self, raw: Msg, delivery: Delivery, consumer_name: str, problem: Problem) -> None:
+        subject = dead_letter_subject(self.service, consumer_name)
+        headers = dead_letter_headers(raw, delivery, consumer_name, problem)
+        future = await self.publish_raw(subject, raw.data, headers)
+        try:
+            await asyncio.wait_for(future, timeout=5)
+        except (NatsError, TimeoutError) as error:
+            raise BusUnavailable("The bus did not take a dead letter.", subject=subject) from error
+
+    async def _connect(self) -> None:
+        try:
+            await self._broker.connect()
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable(f"The bus can't be reached: {error}") from error
+
+    async def _begin(self) -> None:
+        try:
+            await self._broker.start()
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable(f"The bus broke off: {error}") from error
+        for puller in self._pullers:
+            puller.subscription = PacedSubscription(puller.subscription)
+
+    async def _retry_until_available(self, attempt: Callable[[], Any]) -> None:
+        delay = 0.2
+        while True:
+            try:
+                await attempt()
+            except Unavailable as error:
+                log.warning("bus not ready", reason=error.message, code=error.code)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5.0)
+            else:
+                return
+
+    def _on_closed(self) -> None:
+        if not self._draining:
+            log.critical("bus connection closed for good")
+            self.closed.set()

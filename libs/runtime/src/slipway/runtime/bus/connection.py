@@ -1,0 +1,103 @@
+"""One connection to the bus per service, and what is said when it breaks.
+
+It never gives up: it reconnects without end, notices a dead peer within half a minute, and when the client
+library closes for good after all, the process ends with status 1 so that its supervisor starts a new one.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+
+from faststream import AckPolicy
+from faststream.nats import NatsBroker, NatsNKey
+from faststream.security import BaseSecurity
+from nats.aio.client import Client
+from nats.errors import NoRespondersError
+
+from slipway.runtime.process.logs import get_logger
+from slipway.runtime.process.settings import ServiceSettings
+
+log = get_logger()
+
+_ANYTHING = "$JS.API.INFO"
+"""A question that everyone may ask the server."""
+
+
+def inbox_prefix(service: str) -> str:
+    """Name the private inboxes of a service; nobody else may listen there."""
+    return f"_INBOX_{service}"
+
+
+async def wait_until_connected(connection: Client, *, within_seconds: float) -> None:
+    """Return once the server has answered: it has heard all that was said on this connection before.
+
+    Never by the client's own `flush`: after one that ran out of time, the late answer ends the client's
+    reading (nats-py 2.16, observed), and from then on `flush` succeeds without asking anybody.
+
+    Raises:
+        NatsError, OSError, TimeoutError: if it did not answer.
+    """
+    with contextlib.suppress(NoRespondersError):
+        await connection.request(_ANYTHING, timeout=within_seconds)
+
+
+def servers_of(settings: ServiceSettings) -> Sequence[str]:
+    """List the servers of the bus."""
+    return [server.strip() for server in settings.nats_url.split(",")]
+
+
+def make_broker(settings: ServiceSettings, *, service: str, closed: Callable[[], None]) -> NatsBroker:
+    """Build the broker; nothing is connected yet.
+
+    Args:
+        settings: where the bus is and who we are.
+        service: whose user, inboxes and queue group.
+        closed: called when the connection is lost for good.
+    """
+
+    async def report_closed() -> None:
+        closed()
+
+    return NatsBroker(
+        servers_of(settings),
+        name=f"slipway-{service}-{settings.instance}",
+        security=_security(settings),
+        inbox_prefix=inbox_prefix(service),
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=1,
+        ping_interval=10,
+        max_outstanding_pings=3,
+        error_cb=_report_error,
+        reconnected_cb=_report_reconnected,
+        closed_cb=report_closed,
+        graceful_timeout=settings.graceful_timeout.total_seconds(),
+        ack_policy=AckPolicy.MANUAL,
+        logger=_quiet_logger(),
+        log_level=logging.DEBUG,
+    )
+
+
+async def _report_error(error: Exception) -> None:
+    # The only place where the reason of a refused publish shows; its caller sees a timeout.
+    if "permissions violation" in str(error).lower():
+        log.error("bus refused: permission", error=str(error))
+    else:
+        log.warning("bus connection error", error=str(error) or type(error).__name__)
+
+
+async def _report_reconnected() -> None:
+    log.info("bus reconnected")
+
+
+def _quiet_logger() -> logging.Logger:
+    # Not the library's own name: that one has a handler of its own, which writes past our format. And two
+    # lines per message cost a third of the throughput, so only its warnings are written.
+    logger = logging.getLogger("slipway.faststream")
+    logger.setLevel(logging.WARNING)
+    return logger
+
+
+def _security(settings: ServiceSettings) -> BaseSecurity | None:
+    if settings.nats_nkey_file is None:
+        return None
+    return NatsNKey.from_file(settings.nats_nkey_file)

@@ -1,0 +1,120 @@
+"""Messages that were put aside: written by the bus's facade, read and removed here.
+
+A message is put aside as a dead letter with all that is needed to handle it again: its body, its CloudEvents
+and call headers, and where it came from. The stream's sequence is its id.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from slipway.contracts.dead_letters import DeadLetter
+from slipway.contracts.problems import NotFound, Problem
+from slipway.runtime.bus.client import headers as h
+from slipway.runtime.bus.consuming import Delivery
+from slipway.runtime.errors import BusUnavailable
+from slipway.runtime.secrets.redaction import clean
+from slipway.runtime.bus.stored import StoredMessage, read_page
+from slipway.runtime.topology import DEAD_LETTERS
+
+ORIGIN = "Slipway-Dead-Letter-"
+SUBJECT = "slipway.v1.dead-letter.>"
+_STORED = ("ce-", "slipway-", "traceparent", "content-type")
+"""Headers of a message that stay with its dead letter; the bus would obey its own ones again."""
+
+
+class DeadLetterNotFound(NotFound):
+    """There is no such dead letter; it was handled again, dropped, or is too old."""
+
+    code = "dead-letter.not-found"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDeadLetter:
+    """One dead letter, with what it said."""
+
+    told: DeadLetter
+    payload: bytes
+    headers: Mapping[str, str]
+    """Those that it came with."""
+
+
+def dead_letter_headers(raw: Msg, delivery: Delivery, durable: str, problem: Problem) -> dict[str, str]:
+    """Write where a message that is put aside came from, and why it is."""
+    stored = {name: value for name, value in (raw.headers or {}).items() if name.lower().startswith(_STORED)}
+    stream = raw.metadata.stream
+    return {
+        **stored,
+        h.MESSAGE_ID: f"{durable}:{stream}:{delivery.stream_sequence}",
+        f"{ORIGIN}Subject": delivery.subject,
+        f"{ORIGIN}Stream": stream,
+        f"{ORIGIN}Sequence": str(delivery.stream_sequence),
+        f"{ORIGIN}Message-Id": delivery.message_id,
+        f"{ORIGIN}Attempts": str(delivery.attempts),
+        f"{ORIGIN}Problem": problem.model_dump_json(),
+    }
+
+
+async def dead_letter_page(
+    connection: Client, *, after: int, most: int
+) -> tuple[tuple[DeadLetter, ...], int]:
+    """Give some dead letters after an id, oldest first, and how many more there are."""
+    page = await read_page(connection, DEAD_LETTERS, subject=SUBJECT, from_sequence=after + 1, most=most)
+    return tuple(_dead_letter(each).told for each in page.messages), page.remaining
+
+
+async def dead_letter(connection: Client, message: int) -> StoredDeadLetter:
+    """Give one, whole.
+
+    Raises:
+        DeadLetterNotFound: if there is none of that id.
+    """
+    page = await read_page(connection, DEAD_LETTERS, subject=SUBJECT, from_sequence=message, most=1)
+    if not page.messages or page.messages[0].sequence != message:
+        raise DeadLetterNotFound(f"There is no dead letter {message}; it was handled again or dropped.")
+    return _dead_letter(page.messages[0])
+
+
+async def drop_dead_letter(connection: Client, message: int) -> None:
+    """Remove one from the stream."""
+    try:
+        await connection.jetstream().delete_msg(DEAD_LETTERS, message)
+    except (NatsError, TimeoutError) as error:
+        raise BusUnavailable("The bus did not remove a dead letter.") from error
+
+
+def whole(letter: StoredDeadLetter) -> DeadLetter:
+    """Give one as people see it: with headers and body, known secrets masked."""
+    body = str(clean(letter.payload.decode(errors="replace")))
+    headers = {name: str(clean(value)) for name, value in letter.headers.items()}
+    return letter.told.model_copy(update={"headers": headers, "body": body})
+
+
+def _dead_letter(message: StoredMessage) -> StoredDeadLetter:
+    _, _, _, service, short = message.subject.split(".", 4)
+    durable = f"{service}-{short}"
+    told = {
+        name.removeprefix(ORIGIN).lower().replace("-", "_"): value
+        for name, value in message.headers.items()
+        if name.startswith(ORIGIN)
+    }
+    return StoredDeadLetter(
+        told=DeadLetter(
+            id=message.sequence,
+            service=service,
+            consumer=durable,
+            subject=told["subject"],
+            stream=told["stream"],
+            sequence=int(told["sequence"]),
+            message_id=told["message_id"],
+            attempts=int(told["attempts"]),
+            problem=Problem.model_validate_json(told["problem"]),
+            at=message.at,
+            size=len(message.payload),
+        ),
+        payload=message.payload,
+        headers={name: value for name, value in message.headers.items() if not name.startswith(ORIGIN)},
+    )

@@ -1,0 +1,112 @@
+"""The headers of a message: CloudEvents (NATS binding), the call, errors. Names live here only."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from urllib.parse import quote, unquote
+
+from pydantic import TypeAdapter
+
+from slipway.contracts.message import Message, Moment
+from slipway.contracts.problems import Invalid, Problem
+from slipway.runtime.process import clock
+from slipway.runtime.bus.call import Call, child_trace
+from slipway.runtime.process.ids import new_id
+
+ACTOR = "Slipway-Actor"
+CORRELATION = "Slipway-Correlation-Id"
+DEADLINE = "Slipway-Deadline"
+IDEMPOTENCY_KEY = "Slipway-Idempotency-Key"
+TRACE = "traceparent"
+ERROR = "Nats-Service-Error"
+ERROR_CODE = "Nats-Service-Error-Code"
+
+MESSAGE_ID = "Nats-Msg-Id"
+EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject"
+ROLLUP = "Nats-Rollup"
+TTL = "Nats-TTL"
+BATCH_ID = "Nats-Batch-Id"
+BATCH_SEQUENCE = "Nats-Batch-Sequence"
+BATCH_COMMIT = "Nats-Batch-Commit"
+
+_MOMENT: TypeAdapter[Moment] = TypeAdapter(Moment)
+_SAFE = " :@/.,;=+-_~"
+
+
+def of_call(call: Call) -> dict[str, str]:
+    """Write who asks into headers."""
+    written = {
+        ACTOR: quote(call.actor, safe=_SAFE),
+        CORRELATION: quote(call.correlation_id, safe=_SAFE),
+        TRACE: child_trace(call),
+    }
+    if call.deadline is not None:
+        written[DEADLINE] = call.deadline.isoformat()
+    if call.idempotency_key is not None:
+        written[IDEMPOTENCY_KEY] = quote(call.idempotency_key, safe=_SAFE)
+    return written
+
+
+def call_of(headers: Mapping[str, str] | None) -> Call:
+    """Read who asks from the headers of a query; what is missing is the system's.
+
+    Raises:
+        Invalid: if the deadline is no point in time.
+    """
+    deadline = (headers or {}).get(DEADLINE)
+    return replace(stored_call_of(headers), deadline=_moment(deadline) if deadline else None)
+
+
+def stored_call_of(headers: Mapping[str, str] | None) -> Call:
+    """Read who caused a stored message; it has no deadline."""
+    read = headers or {}
+    key = read.get(IDEMPOTENCY_KEY)
+    return Call(
+        actor=unquote(read.get(ACTOR, "system")),
+        correlation_id=unquote(read.get(CORRELATION, "")) or new_id(),
+        idempotency_key=unquote(key) if key is not None else None,
+        traceparent=read.get(TRACE),
+    )
+
+
+def _moment(text: str) -> Moment:
+    try:
+        return _MOMENT.validate_python(datetime.fromisoformat(text))
+    except ValueError as error:
+        raise Invalid(f"The header {DEADLINE} is no point in time with a zone.") from error
+
+
+def of_message(message: Message, *, service: str, message_id: str, call: Call) -> dict[str, str]:
+    """Write the CloudEvents attributes and the call of a message that will be stored."""
+    written = {
+        "content-type": "application/json",
+        "ce-specversion": "1.0",
+        "ce-id": message_id,
+        "ce-source": f"/slipway/{service}",
+        "ce-type": type_of(message),
+        "ce-time": clock.now().isoformat(),
+        MESSAGE_ID: message_id,
+        **of_call(call),
+    }
+    thing = getattr(message, "id", None)
+    if thing:
+        written["ce-subject"] = str(thing)
+    written.pop(DEADLINE, None)
+    written.pop(IDEMPOTENCY_KEY, None)
+    return written
+
+
+def type_of(message: Message | type[Message]) -> str:
+    """Name the kind of a message: its subject without the id."""
+    return message.subject.replace(".{id}", "")
+
+
+def of_problem(problem: Problem) -> dict[str, str]:
+    """Write an error so that NATS tools show it too."""
+    line = " ".join(problem.message.split())
+    return {
+        "content-type": "application/problem+json",
+        ERROR: line.encode("ascii", "replace").decode(),
+        ERROR_CODE: problem.code,
+    }

@@ -1,0 +1,111 @@
+"""Buckets of last values. Keys are subject tokens, values are bytes; a value has a revision and an age."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.errors import APIError, NotFoundError
+
+from slipway.contracts.message import Moment
+from slipway.runtime.process import clock
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.errors import BusUnavailable, WriteRefused
+from slipway.runtime.bus.publishing import WRONG_SEQUENCE
+from slipway.runtime.bus.stored import StoredMessage, read_all, read_page
+
+_OPERATION = "KV-Operation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A key's last value."""
+
+    key: str
+    value: bytes
+    revision: int
+    at: Moment
+
+
+class Bucket:
+    """One bucket; it exists by the topology."""
+
+    def __init__(self, bus: Bus, name: str) -> None:
+        self._bus = bus
+        self._stream = f"KV_{name}"
+        self._prefix = f"$KV.{name}."
+
+    async def put(self, key: str, value: bytes, *, expected_revision: int | None = None) -> int:
+        """Set a key and tell the new revision.
+
+        Args:
+            key: one or more tokens, `pve1.104`.
+            value: the new value.
+            expected_revision: refuse with `WriteRefused` unless this is the present one; 0 for none.
+        """
+        headers: dict[str, Any] = {}
+        if expected_revision is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(expected_revision)
+        return await self._write(key, value, headers)
+
+    async def get(self, key: str) -> Entry | None:
+        """Read a key."""
+        page = await read_page(self._bus.connection, self._stream, subject=f"{self._prefix}{key}", most=1)
+        return next(iter(self._entries(page.messages).values()), None)
+
+    async def delete(self, key: str) -> None:
+        """Forget a key's value."""
+        await self._write(key, b"", {_OPERATION: "DEL"})
+
+    async def entries(self, under: str = ">") -> dict[str, Entry]:
+        """Read all keys that match, `pve1.*`."""
+        found = await read_all(self._bus.connection, self._stream, subject=f"{self._prefix}{under}")
+        return self._entries(found)
+
+    async def watch(self, take: Callable[[Entry], None]) -> Callable[[], Awaitable[None]]:
+        """Give away what is there of each key, and every value written from now on; returns what ends it.
+
+        For values that are written again and again: one that is missed is not repeated.
+        """
+
+        async def arrived(message: Msg) -> None:
+            if (message.headers or {}).get(_OPERATION) is None:
+                key = message.subject.removeprefix(self._prefix)
+                take(Entry(key=key, value=message.data, revision=0, at=clock.now()))
+
+        try:
+            listening = await self._bus.connection.subscribe(f"{self._prefix}*", cb=arrived)
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable("The bus did not let a bucket be watched.", bucket=self._stream) from error
+        for entry in (await self.entries("*")).values():
+            take(entry)
+        return listening.unsubscribe
+
+    async def _write(self, key: str, value: bytes, headers: Mapping[str, Any]) -> int:
+        try:
+            acknowledged = await self._bus.connection.jetstream().publish(
+                f"{self._prefix}{key}", value, headers=dict(headers) or None, timeout=3
+            )
+        except NotFoundError as error:
+            raise BusUnavailable("The bus has no such bucket.", bucket=self._stream) from error
+        except APIError as error:
+            if error.err_code in WRONG_SEQUENCE:
+                raise WriteRefused("Another write was faster.", key=key) from error
+            raise BusUnavailable(f"The bus refused a value: {error.description}", key=key) from error
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable("The bus did not confirm a value.", key=key) from error
+        return acknowledged.seq
+
+    def _entries(self, messages: "list[StoredMessage] | tuple[StoredMessage, ...]") -> dict[str, Entry]:
+        found = {message.subject.removeprefix(self._prefix): message for message in messages}
+        return {
+            key: Entry(key=key, value=message.payload, revision=message.sequence, at=message.at)
+            for key, message in found.items()
+            if message.headers.get(_OPERATION) is None
+        }
+
+
+def age_seconds(entry: Entry) -> float:
+    """Tell how old a value is."""
+    return (clock.now() - entry.at).total_seconds()

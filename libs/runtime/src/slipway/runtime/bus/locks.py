@@ -1,0 +1,117 @@
+"""Leases: one holder at a time, over all replicas, until it lets go or falls silent.
+
+Theory of operation. A lease is one message in the bucket `locks`, written on the condition that there is
+none, with a time to live. The holder writes it again every third of that time on the condition that it is
+still his. When he dies, the message ends by itself. Its first sequence is the fence: a later holder's is
+higher. Non-guarantee: between the end of a lease and the moment its holder notices, two may believe they
+hold it; whoever must exclude that hands the fence to what he writes to.
+"""
+
+import asyncio
+import json
+from contextlib import suppress
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from nats.errors import Error as NatsError
+from nats.js.errors import APIError
+
+from slipway.runtime.bus.client import headers as h
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.process.ending import end
+from slipway.runtime.process.ids import new_id
+from slipway.runtime.process.logs import get_logger
+from slipway.runtime.errors import BusUnavailable, LeaseHeld
+from slipway.runtime.bus.publishing import WRONG_SEQUENCE
+from slipway.runtime.topology import LOCKS
+
+log = get_logger()
+
+
+class Lease:
+    """A lease on a key: `async with Lease(...) as lease:`; raises `LeaseHeld` at once if somebody has it."""
+
+    def __init__(self, bus: Bus, key: str, ttl: timedelta) -> None:
+        if ttl < timedelta(seconds=1):
+            raise ValueError("the bus knows no time to live under a second")
+        self.lost = asyncio.Event()
+        """Set when the lease is no longer ours; stop what it guards."""
+        self.fence = 0
+        """Higher for every later holder; 0 before it is held."""
+        self._bus = bus
+        self._key = key
+        self._ttl = ttl
+        self._sequence = 0
+        self._holder = f"{bus.instance} {new_id()}".encode()
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Take the lease or raise `LeaseHeld`."""
+        try:
+            self._sequence = await self._write(expected=0)
+        except APIError as error:
+            if error.err_code in WRONG_SEQUENCE:
+                raise LeaseHeld("Somebody else holds this lease.", key=self._key) from error
+            raise BusUnavailable(f"The bus refused a lease: {error.description}", key=self._key) from error
+        except (NatsError, OSError, TimeoutError) as error:
+            raise BusUnavailable("The bus did not answer about a lease.", key=self._key) from error
+        self.fence = self._sequence
+        self._renewing = asyncio.create_task(self._renew(), name=f"lease {self._key}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go, so that the next holder need not wait."""
+        if self._renewing is not None:
+            await end(self._renewing)
+        if not self.lost.is_set():
+            # If this fails the lease ends by itself.
+            with suppress(NatsError, OSError, TimeoutError):
+                await self._delete()
+        self.lost.set()
+
+    async def _renew(self) -> None:
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self._ttl.total_seconds()
+        while loop.time() < ends:
+            await asyncio.sleep(self._ttl.total_seconds() / 3)
+            started = loop.time()
+            try:
+                self._sequence = await self._write(expected=self._sequence)
+            except APIError as error:
+                if not await self._is_ours_still():
+                    log.warning("lease lost", key=self._key, error=error.description)
+                    break
+            except (NatsError, OSError, TimeoutError) as error:
+                log.warning("lease not renewed", key=self._key, error=str(error))
+            else:
+                ends = started + self._ttl.total_seconds()
+        self.lost.set()
+
+    async def _is_ours_still(self) -> bool:
+        """Whether a write of ours was stored whose answer got lost; the next one follows it then."""
+        with suppress(NatsError, OSError, TimeoutError):
+            stream, subject = f"KV_{LOCKS}", f"$KV.{LOCKS}.{self._key}"
+            found = await self._bus.connection.jetstream().get_msg(stream, subject=subject)
+            if found.data == self._holder:
+                self._sequence = found.seq or 0
+                return True
+        return False
+
+    async def _write(self, *, expected: int) -> int:
+        acknowledged = await self._bus.connection.jetstream().publish(
+            f"$KV.{LOCKS}.{self._key}",
+            self._holder,
+            headers={
+                h.EXPECTED_SEQUENCE: str(expected),
+                h.TTL: str(int(self._ttl.total_seconds())),
+            },
+            timeout=max(1.0, self._ttl.total_seconds() / 3),
+        )
+        return acknowledged.seq
+
+    async def _delete(self) -> None:
+        request = json.dumps({"seq": self._sequence, "no_erase": True}).encode()
+        await self._bus.connection.request(f"$JS.API.STREAM.MSG.DELETE.KV_{LOCKS}", request, timeout=2)

@@ -1,0 +1,168 @@
+"""Watches what the bus keeps for a service: whether all of it is there, how far behind, how full.
+
+What is missing is logged once, and once when it is back; `ping` says it in between. A stream that refuses
+new messages when full must never get there, since nothing could be committed any more. So log lines give way
+first, from `LOGS_SHARE` on; from `FULL_SHARE` on no new work is taken, but what ends things: stopping,
+deleting, cancelling. What is left then is theirs. As long as the fill is unknown there is room: a bus that is
+away keeps nobody from accepting.
+
+Between two looks a service counts what it stores itself, and looks at once when that is much.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js.api import StreamInfo
+
+from slipway.contracts.problems import SlipwayError
+from slipway.runtime.process import metrics
+from slipway.runtime.process.logs import get_logger
+from slipway.runtime.errors import BusFull
+from slipway.runtime.topology import EVENTS, consumer, streams_of, verify
+
+log = get_logger()
+
+EVERY_SECONDS = 10.0
+"""How often everything is looked at, and how long a good answer counts for `ping`."""
+WARN_SHARE = 0.7
+LOGS_SHARE = 0.75
+FULL_SHARE = 0.85
+LOOK_SHARE = 0.02
+"""Of a stream: after so much of its own a service looks at once how full it is."""
+MESSAGE_BYTES = 400
+"""What a message takes beyond its payload, about: subject, headers, the bus's own."""
+
+
+class Watch:
+    """What one service knows of its part of the bus."""
+
+    def __init__(
+        self, connection: Callable[[], Client], *, service: str, durables: Iterable[str], heartbeat: timedelta
+    ) -> None:
+        self._connection = connection
+        self._service = service
+        self._durables = durables
+        self._heartbeat_seconds = heartbeat.total_seconds()
+        self._impatient: set[str] = set()
+        """Consumers that give work away before three heartbeats; each is said once."""
+        self._verified_at: float | None = None
+        self._missing: str | None = None
+        self._fills: dict[str, float] = {}
+        self._most: dict[str, int] = {}
+        self._stored: dict[str, int] = {}
+        """What this service stored since the last look."""
+        self._look_now = asyncio.Event()
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            try:
+                await self.verify()
+                await self.measure()
+            except (SlipwayError, NatsError, TimeoutError, OSError) as error:
+                log.debug("bus not measured", error=str(error))
+            self._look_now.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look_now.wait(), EVERY_SECONDS)
+
+    async def verify(self) -> None:
+        """Raise unless the service's streams, buckets and consumers are there."""
+        try:
+            await verify(self._connection(), self._service)
+        except SlipwayError as error:
+            self._verified_at = None
+            if error.code != self._missing:
+                log.warning("bus lacks something", code=error.code, reason=error.message)
+            self._missing = error.code
+            raise
+        if self._missing is not None:
+            log.info("bus is complete again", after=self._missing)
+        self._missing = None
+        self._verified_at = asyncio.get_running_loop().time()
+
+    async def verify_now_and_then(self) -> None:
+        """The same, but a good answer counts for a while."""
+        known = self._verified_at
+        if known is None or asyncio.get_running_loop().time() - known > EVERY_SECONDS:
+            await self.verify()
+
+    async def measure(self) -> None:
+        """Ask how far behind each consumer is, and how full each stream."""
+        bus = self._connection().jetstream()
+        for durable in self._durables:
+            known = await bus.consumer_info(consumer(durable).stream, durable)
+            metrics.consumer_pending.labels(durable).set(known.num_pending or 0)
+            metrics.consumer_redelivered.labels(durable).set(known.num_redelivered or 0)
+            self._note_ack_wait(durable, known.config.ack_wait or 0.0)
+        for stream in streams_of(self._service):
+            self._note_fill(stream, await bus.stream_info(stream))
+
+    def note_stored(self, stream: str, size: int | None) -> None:
+        """Count what was stored; None means that the stream refused a message because it is full."""
+        most = self._most.get(stream, 0)
+        if size is None:
+            self._fills[stream], self._stored[stream] = 1.0, 0
+            return
+        self._stored[stream] = self._stored.get(stream, 0) + size + MESSAGE_BYTES
+        if most and self._stored[stream] > most * LOOK_SHARE:
+            self._look_now.set()
+
+    def fill(self, stream: str) -> float:
+        """Tell how full a stream is, as far as is known; 0 if nothing is."""
+        most = self._most.get(stream, 0)
+        return self._fills.get(stream, 0.0) + (self._stored.get(stream, 0) / most if most else 0.0)
+
+    @property
+    def has_room_for_logs(self) -> bool:
+        """Whether EVENTS has room for more than what jobs need to end."""
+        return self.fill(EVENTS) < LOGS_SHARE
+
+    def refuse_new_work(self) -> None:
+        """Raise `BusFull` when EVENTS is almost full."""
+        fill = self.fill(EVENTS)
+        if fill >= FULL_SHARE:
+            raise BusFull(f"{_almost_full(fill)} Stopping, deleting and cancelling go on.", stream=EVENTS)
+
+    def shortages(self) -> dict[str, str]:
+        """Say what is too full, by the code of its problem; empty if nothing is."""
+        fill = self.fill(EVENTS)
+        if fill >= FULL_SHARE:
+            return {BusFull.code: _almost_full(fill)}
+        if fill >= LOGS_SHARE:
+            return {
+                BusFull.code: f"The bus's stream EVENTS is {min(fill, 1.0):.0%} full: log lines are left out."
+            }
+        return {}
+
+    def _note_ack_wait(self, durable: str, ack_wait: float) -> None:
+        if 3 * self._heartbeat_seconds > ack_wait and durable not in self._impatient:
+            self._impatient.add(durable)
+            log.error(
+                "work may run twice: a consumer waits less than three heartbeats",
+                consumer=durable,
+                ack_wait=ack_wait,
+                heartbeat=self._heartbeat_seconds,
+            )
+
+    def _note_fill(self, stream: str, known: StreamInfo) -> None:
+        most = known.config.max_bytes or 0
+        metrics.stream_bytes.labels(stream).set(known.state.bytes)
+        metrics.stream_max_bytes.labels(stream).set(most)
+        fill, before = known.state.bytes / most if most > 0 else 0.0, self._fills.get(stream, 0.0)
+        self._fills[stream], self._most[stream], self._stored[stream] = fill, max(0, most), 0
+        if fill >= WARN_SHARE > before:
+            log.warning("stream fills up", stream=stream, fill=round(fill, 3), max_bytes=most)
+        elif before >= WARN_SHARE > fill:
+            log.info("stream has room again", stream=stream, fill=round(fill, 3))
+
+
+def _almost_full(fill: float) -> str:
+    return (
+        f"The bus's stream EVENTS is {min(fill, 1.0):.0%} full: no new job is accepted until it has room. "
+        "Log lines end after seven days, other events after 90; more room gives SLIPWAY_EVENTS_MAX_BYTES "
+        "and `slipway topology apply`."
+    )

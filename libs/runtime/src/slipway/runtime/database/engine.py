@@ -1,0 +1,164 @@
+"""A service's own schema in PostgreSQL: transactions and migrations.
+
+Third-party errors that mean "not now" (no connection, a restart, a deadlock, a full pool) leave here as
+`DatabaseUnavailable`; a broken constraint stays SQLAlchemy's `IntegrityError`, which the store turns into a
+domain error. No network call belongs inside a transaction.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from pydantic_core import from_json
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from slipway.runtime.process.logs import get_logger
+from slipway.runtime.errors import DatabaseUnavailable
+from slipway.runtime.secrets.redaction import redact_for_good
+from slipway.runtime.process.settings import DatabaseSettings, SettingsProblem
+
+log = get_logger()
+
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 30.0
+POOL_SECONDS = 5.0
+
+_TRANSIENT_CLASSES = ("08", "53", "57P", "40001", "40P01")
+"""SQLSTATE beginnings: connection, resources, operator's doing, serialization, deadlock."""
+
+
+class Database:
+    """The pool of connections of one replica."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self.schema = settings.database_schema
+        self.url = url_of(settings)
+        self._engine = _engine(settings, pool_size=settings.pool_size, command_timeout=STATEMENT_SECONDS)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction: committed when the block ends, rolled back when it raises."""
+        try:
+            async with self._engine.begin() as connection:
+                yield connection
+        except Exception as error:
+            if is_transient(error):
+                raise DatabaseUnavailable("The database did not answer.") from error
+            raise
+
+    async def ping(self) -> None:
+        """Raise `DatabaseUnavailable` unless a statement gets through."""
+        async with self.begin() as connection:
+            await connection.execute(text("select 1"))
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+def url_of(settings: DatabaseSettings) -> URL:
+    """Read the database's URL; its password is stored out of the logs from now on."""
+    given = settings.database_url.get_secret_value()
+    if not given:
+        raise SettingsProblem("SLIPWAY_DATABASE_URL: it is not set; postgresql://role:password@host/database")
+    try:
+        url = make_url(given)
+    except (ArgumentError, ValueError):
+        # Its words would hold the password.
+        raise SettingsProblem("SLIPWAY_DATABASE_URL: that is not the URL of a database") from None
+    if url.password:
+        redact_for_good(str(url.password))
+    return url.set(drivername="postgresql")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same transaction may go through later."""
+    if isinstance(error, DBAPIError):
+        state = str(getattr(error.orig, "sqlstate", None) or "")
+        return (
+            error.connection_invalidated
+            or isinstance(error, InterfaceError)
+            or state.startswith(_TRANSIENT_CLASSES)
+        )
+    state = str(getattr(error, "sqlstate", None) or "")
+    # Any OSError: a stopped server may lose its name and its route too, not only refuse.
+    return isinstance(error, OSError | PoolTimeoutError | asyncpg.InterfaceError) or state.startswith(
+        _TRANSIENT_CLASSES
+    )
+
+
+async def migrate(settings: DatabaseSettings, folder: Path) -> None:
+    """Bring the schema to the newest revision, in one transaction; replicas that start together take turns.
+
+    Args:
+        settings: whose schema.
+        folder: holds alembic revision files and nothing else.
+    """
+    engine = _engine(settings, command_timeout=None, poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            await _prepare(connection, settings.database_schema)
+            await connection.run_sync(_upgrade, settings.database_schema, folder)
+    except Exception as error:
+        if is_transient(error):
+            raise DatabaseUnavailable("The database did not answer.") from error
+        raise
+    finally:
+        await engine.dispose()
+
+
+async def _prepare(connection: AsyncConnection, schema: str) -> None:
+    await connection.execute(
+        text("select pg_advisory_xact_lock(hashtext(:name))"), {"name": f"migrate {schema}"}
+    )
+    found = await connection.scalar(text("select to_regnamespace(:schema) is not null"), {"schema": schema})
+    if not found:
+        await connection.execute(text(f'create schema "{schema}"'))
+    await connection.execute(text(f'revoke all on schema "{schema}" from public'))
+
+
+def _upgrade(connection: Connection, schema: str, folder: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.set_main_option("version_locations", str(folder).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    script = ScriptDirectory.from_config(config)
+
+    def to_newest(revision: Any, _context: Any) -> Any:
+        steps = script._upgrade_revs("head", revision)  # noqa: SLF001 - alembic's own commands call it so
+        for step in steps:
+            log.info("migration", schema=schema, step=str(step))
+        return steps
+
+    with EnvironmentContext(config, script, fn=to_newest) as environment:
+        environment.configure(connection=connection, version_table_schema=schema)
+        environment.run_migrations()
+
+
+def _engine(settings: DatabaseSettings, *, command_timeout: float | None, **options: Any) -> AsyncEngine:
+    if "poolclass" not in options:
+        options |= {"max_overflow": 0, "pool_timeout": POOL_SECONDS, "pool_pre_ping": True}
+    return create_async_engine(
+        url_of(settings).set(drivername="postgresql+asyncpg"),
+        # Half the time of the standard library's; lists are mostly JSON.
+        json_deserializer=from_json,
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": command_timeout,
+            "server_settings": {
+                "search_path": settings.database_schema,
+                "application_name": f"slipway-{settings.database_schema}",
+            },
+        },
+        **options,
+    )

@@ -1,0 +1,251 @@
+"""Facts leave in the transaction that made them true.
+
+Theory of operation. `add` writes the message beside the rows it speaks of and notifies; nothing touches the
+network before the commit. The relay, one per schema by an advisory lock, reads rows in the order of their
+ids, publishes them without waiting for each, and deletes what was acknowledged. A crash between the two
+repeats the publish; the message id makes the bus store it once.
+
+Guarantees. A committed row is published, at least once to the bus and once within its duplicate window. A
+command leaves only when every earlier row is acknowledged: whoever gets it can rely on the facts that were
+told before. Non-guarantees. Ids are given before the commit, so two transactions may leave in either order:
+whoever needs the order of one thing's facts holds the lock of that thing's row before `add`.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from nats.errors import Error as NatsError
+from nats.js.errors import APIError
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.message import Message
+from slipway.contracts.problems import TooLarge
+from slipway.runtime.bus.client import headers as h
+from slipway.runtime.process import metrics
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.call import current
+from slipway.runtime.database.engine import CONNECT_SECONDS, STATEMENT_SECONDS, Database, is_transient
+from slipway.runtime.process.logs import get_logger
+from slipway.runtime.errors import DatabaseUnavailable
+from slipway.runtime.bus.publishing import WRONG_SEQUENCE
+from slipway.runtime.topology import lifetime, stream_of
+
+log = get_logger()
+
+BATCH = 200
+POLL_SECONDS = 1.0
+"""The net under NOTIFY, and how soon a standby takes over."""
+IDLE_SECONDS = 30
+"""After which PostgreSQL ends the session of a relay that hangs, and with it its lock; one that works asks
+at least every `ACK_SECONDS` and `LONGEST_DELAY_SECONDS`."""
+ACK_SECONDS = 5.0
+LONGEST_DELAY_SECONDS = 10.0
+LARGEST_BYTES = 512 * 1024
+"""Half of what the bus takes, so that a committed row can always leave."""
+
+_ADD = text(
+    "insert into outbox (message_id, subject, payload, headers)"
+    " values (:message_id, :subject, :payload, cast(:headers as jsonb))"
+)
+_NOTIFY = text("select pg_notify('outbox_' || current_schema(), '')")
+_READ = "select id, subject, payload, headers from outbox order by id limit $1"
+_DELETE = "delete from outbox where id = any($1::bigint[])"
+_LOCK = "select pg_try_advisory_lock(hashtext('outbox ' || current_schema()))"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message to leave for the bus."""
+
+    message: Message
+    message_id: str
+    """What makes a repetition recognisable."""
+    expect_last_subject_sequence: int | None = None
+
+
+async def add_all(connection: AsyncConnection, messages: Sequence[Outgoing]) -> None:
+    """Leave many messages for the bus, in their order: as `add`, with one round trip to the database."""
+    if messages:
+        await connection.execute(_ADD, [_row_of(each) for each in messages])
+        await connection.execute(_NOTIFY)
+
+
+async def add(
+    connection: AsyncConnection,
+    message: Message,
+    *,
+    message_id: str,
+    expect_last_subject_sequence: int | None = None,
+) -> None:
+    """Leave a message for the bus, in this transaction.
+
+    Args:
+        connection: the transaction that makes the message true.
+        message: an event or a command.
+        message_id: what makes a repetition recognisable.
+        expect_last_subject_sequence: 0 for the first fact on its subject; if the bus refuses because there
+            is one already, it is this one.
+    """
+    expected = expect_last_subject_sequence
+    one = Outgoing(message=message, message_id=message_id, expect_last_subject_sequence=expected)
+    await add_all(connection, [one])
+
+
+def _row_of(outgoing: Outgoing) -> dict[str, object]:
+    message = outgoing.message
+    subject, payload = message.subject_of(), message.model_dump_json().encode()
+    if stream_of(subject) is None:
+        raise TypeError(f"{type(message).__name__} is not stored: ask it")
+    if len(payload) > LARGEST_BYTES:
+        raise TooLarge("The message is larger than the bus takes.", subject=subject)
+    headers = h.of_message(message, service="", message_id=outgoing.message_id, call=current())
+    stored = lifetime(message)
+    if stored is not None:
+        headers[h.TTL] = str(int(stored.total_seconds()))
+    if outgoing.expect_last_subject_sequence is not None:
+        headers[h.EXPECTED_SEQUENCE] = str(outgoing.expect_last_subject_sequence)
+    return {
+        "message_id": outgoing.message_id,
+        "subject": subject,
+        "payload": payload,
+        "headers": json.dumps(headers),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    id: int
+    subject: str
+    payload: bytes
+    headers: dict[str, str]
+
+    @property
+    def is_command(self) -> bool:
+        return self.subject.startswith("slipway.v1.command.")
+
+
+class Outbox:
+    """The relay from the outbox to the bus; run it in the background of every replica."""
+
+    def __init__(self, database: Database, bus: Bus) -> None:
+        self._database = database
+        self._bus = bus
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Relay until cancelled; wait in line while another replica does.
+
+        Raises:
+            DatabaseUnavailable: when the connection is lost, or none is to be had.
+        """
+        try:
+            await self._run()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if is_transient(error):
+                raise DatabaseUnavailable("The database did not answer the outbox.") from error
+            raise
+
+    async def _run(self) -> None:
+        connection = await self._connect()
+        try:
+            while not await connection.fetchval(_LOCK):  # noqa: ASYNC110 - nothing tells of a relay's death
+                await asyncio.sleep(POLL_SECONDS)
+            await connection.add_listener(f"outbox_{self._database.schema}", self._notified)
+            log.info("outbox relay active", schema=self._database.schema)
+            await self._relay(connection)
+        finally:
+            # The lock must go even if the server is in no mood to answer.
+            with suppress(Exception):
+                await connection.close(timeout=1)
+
+    async def _relay(self, connection: "asyncpg.Connection[Any]") -> None:
+        delay = 0.1
+        while True:
+            self._wake.clear()
+            rows = await self._read(connection)
+            sent, refused = await self._publish(rows)
+            if sent:
+                await connection.execute(_DELETE, sent)
+                metrics.outbox_sent.inc(len(sent))
+            if refused:
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+                continue
+            delay = 0.1
+            if len(rows) < BATCH:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+
+    async def _read(self, connection: "asyncpg.Connection[Any]") -> Sequence[_Row]:
+        found = await connection.fetch(_READ, BATCH)
+        metrics.outbox_waiting.set(len(found))
+        return [_Row(row["id"], row["subject"], row["payload"], json.loads(row["headers"])) for row in found]
+
+    async def _publish(self, rows: Sequence[_Row]) -> tuple[list[int], bool]:
+        """Publish in order; tell which rows are on the bus, and whether any is not."""
+        sent: list[int] = []
+        open_facts: list[tuple[_Row, asyncio.Future[int]]] = []
+        for row in rows:
+            if row.is_command and any(not earlier.is_command for earlier, _ in open_facts):
+                done = await self._settle(open_facts)
+                sent += done
+                if len(done) < len(open_facts):
+                    return sent, True
+                open_facts = []
+            headers = {**row.headers, "ce-source": f"/slipway/{self._bus.service}"}
+            try:
+                open_facts.append((row, await self._bus.publish_raw(row.subject, row.payload, headers)))
+            except NatsError as error:
+                log.warning("outbox can't publish", error=str(error))
+                return sent + await self._settle(open_facts), True
+        done = await self._settle(open_facts)
+        return sent + done, len(done) < len(open_facts)
+
+    async def _settle(self, published: Sequence[tuple[_Row, asyncio.Future[int]]]) -> list[int]:
+        """Wait for the acknowledgements; tell which rows the bus has."""
+        if not published:
+            return []
+        futures = [future for _, future in published]
+        _, late = await asyncio.wait(futures, timeout=ACK_SECONDS)
+        for future in late:
+            future.cancel()
+        return [row.id for row, future in published if _is_stored(row, future)]
+
+    async def _connect(self) -> "asyncpg.Connection[Any]":
+        url = self._database.url
+        return await asyncpg.connect(
+            url.render_as_string(hide_password=False),
+            timeout=CONNECT_SECONDS,
+            command_timeout=STATEMENT_SECONDS,
+            server_settings={
+                "search_path": self._database.schema,
+                "application_name": f"slipway-{self._database.schema}-outbox",
+                "idle_session_timeout": f"{IDLE_SECONDS}s",
+                "tcp_keepalives_idle": "10",
+                "tcp_keepalives_interval": "5",
+                "tcp_keepalives_count": "3",
+            },
+        )
+
+    def _notified(self, *_details: object) -> None:
+        self._wake.set()
+
+
+def _is_stored(row: _Row, future: "asyncio.Future[int]") -> bool:
+    if future.cancelled() or not future.done():
+        log.warning("outbox row not confirmed", id=row.id, subject=row.subject)
+        return False
+    error = future.exception()
+    if error is None:
+        return True
+    first = row.headers.get(h.EXPECTED_SEQUENCE) == "0"
+    if first and isinstance(error, APIError) and error.err_code in WRONG_SEQUENCE:
+        return True
+    log.warning("outbox row refused", id=row.id, subject=row.subject, error=str(error))
+    return False

@@ -1,0 +1,187 @@
+"""One service as a process: start, be ready, stop without losing anything.
+
+Start. HTTP first, so that `/readyz` can say what is missing; then what `on_start` asks for, the bus, and the
+background work. Nothing fails because PostgreSQL or the bus is not there yet: it is waited for.
+
+Stop, on SIGTERM or SIGINT. `stopping` is set (open streams end themselves), HTTP drains, background work is
+cancelled, the bus drains (queries answered, work finished or handed over), `on_stop` closes the rest. The
+exit status is 0, or 1 when the bus closed for good.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable
+
+from slipway.contracts.health import HEALTH_OF, Health
+from slipway.contracts.message import Query
+from slipway.contracts.problems import Unavailable
+from slipway.runtime.process import metrics
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.ending import end
+from slipway.runtime.process.health import Asgi, HealthApp, HealthServer, Ping, Shortages, WhenReady
+from slipway.runtime.process.logs import get_logger
+from slipway.runtime.process.settings import ServiceSettings
+
+log = get_logger()
+
+Work = Callable[[], Awaitable[None]]
+
+FIRST_DELAY_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 5.0
+"""Between two tries of what waits for something that is away: facts must flow soon after it is back."""
+LONGEST_DELAY_SECONDS = 30.0
+"""Between two tries of what broke."""
+STEADY_SECONDS = 60.0
+"""Background work that ran this long starts its back-off anew."""
+
+
+class Service:
+    """What an `app.py` assembles and `run` runs."""
+
+    def __init__(self, name: str, settings: ServiceSettings, bus: Bus, *, app: Asgi | None = None) -> None:
+        self.name = name
+        self.settings = settings
+        self.bus = bus
+        self.app = app
+        """The service's own HTTP pages, behind health and metrics; set it any time before `run`."""
+        self.stopping = asyncio.Event()
+        """Set first of all on the way down."""
+        self.ready = asyncio.Event()
+        self.pings: dict[str, Ping] = {"bus": bus.ping}
+        self._own_pings: dict[str, Ping] = {}
+        self._shortages: list[Shortages] = [bus.shortages]
+        self.port = 0
+        """Where HTTP is served, once it is."""
+        self._background: dict[str, Work] = {"bus": bus.watch}
+        self._on_start: list[Work] = []
+        self._on_stop: list[Work] = []
+        self._health: HealthApp | None = None
+        if name in HEALTH_OF:
+            bus.answer(HEALTH_OF[name], self._tell_health)
+
+    def ping(self, name: str, check: Ping) -> None:
+        """Make readiness depend on a check that raises when it fails."""
+        self.pings[name] = check
+
+    def ping_own_work(self, name: str, check: Ping) -> None:
+        """The same for the service's own background work: nothing that the command `check` could reach."""
+        self._own_pings[name] = check
+
+    def tell_shortages(self, shortages: Shortages) -> None:
+        """Have readiness say what is short; it stays ready."""
+        self._shortages.append(shortages)
+
+    def shortages(self) -> dict[str, str]:
+        """Say what is short."""
+        return {name: why for told in self._shortages for name, why in told().items()}
+
+    def background(self, name: str, work: Work) -> None:
+        """Run something all the time; after an error it starts again, with a growing pause."""
+        self._background[name] = work
+
+    def on_start(self, act: Work) -> None:
+        """Do something before the bus starts; `Unavailable` means: try again."""
+        self._on_start.append(act)
+
+    def on_stop(self, act: Work) -> None:
+        """Do something after the bus has drained; the last added goes first."""
+        self._on_stop.append(act)
+
+    async def serve(self) -> int:
+        """Run until told to stop; return the exit status."""
+        behind = WhenReady(self.app, self.ready) if self.app is not None else None
+        pings = self.pings | self._own_pings
+        health = self._health = HealthApp(self.settings, pings, behind=behind, shortages=self.shortages)
+        server = HealthServer(health, self.settings)
+        await server.start()
+        self.port = server.port
+        starting = asyncio.create_task(self._start(), name="start")
+        lost = asyncio.create_task(self.bus.closed.wait(), name="bus closed")
+        stop = asyncio.create_task(self.stopping.wait(), name="stop")
+        broke = await _first_of(starting, lost, stop)
+        running = starting.result() if starting.done() and not broke else []
+        if not broke and not stop.done():
+            await asyncio.wait([lost, stop], return_when=asyncio.FIRST_COMPLETED)
+        health.stopping = True
+        self.stopping.set()
+        log.info("stopping", bus_lost=lost.done())
+        await self._stop(server, [starting, *running])
+        failed = broke or lost.done()
+        await end(lost, stop)
+        return 1 if failed else 0
+
+    async def _tell_health(self, _query: Query[Health], _call: Call) -> Health:
+        return await self._health.health() if self._health is not None else Health()
+
+    async def _start(self) -> list[asyncio.Task[None]]:
+        for act in self._on_start:
+            await _retry_until_available(act)
+        await self.bus.start()
+        running = [
+            asyncio.create_task(_supervised(name, work), name=name) for name, work in self._background.items()
+        ]
+        self.ready.set()
+        log.info("service ready", instance=self.settings.instance, port=self.port)
+        return running
+
+    async def _stop(self, server: HealthServer, running: "list[asyncio.Task[object]]") -> None:
+        await server.stop()
+        await end(*running)
+        await self.bus.drain()
+        for act in reversed(self._on_stop):
+            with contextlib.suppress(Unavailable):
+                await act()
+        log.info("stopped")
+
+
+async def _supervised(name: str, work: Work) -> None:
+    delay = FIRST_DELAY_SECONDS
+    loop = asyncio.get_running_loop()
+    while True:
+        started, longest = loop.time(), LONGEST_DELAY_SECONDS
+        try:
+            await work()
+        except Unavailable as error:
+            longest = LONGEST_WAIT_SECONDS
+            log.warning("background work waits", name=name, code=error.code, reason=error.message)
+        except Exception:
+            log.exception("background work broke", name=name)
+        else:
+            return
+        metrics.background_restarts.labels(name).inc()
+        if loop.time() - started > STEADY_SECONDS:
+            delay = FIRST_DELAY_SECONDS
+        await asyncio.sleep(min(delay, longest))
+        delay = min(delay * 2, longest)
+
+
+async def _retry_until_available(act: Work) -> None:
+    delay = FIRST_DELAY_SECONDS
+    while True:
+        try:
+            await act()
+        except Unavailable as error:
+            log.warning("start waits", code=error.code, reason=error.message)
+        else:
+            return
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, LONGEST_WAIT_SECONDS)
+
+
+async def _first_of(starting: "asyncio.Task[object]", *others: "asyncio.Task[bool]") -> bool:
+    """Wait until started, lost or told to stop; whether the start itself broke."""
+    await asyncio.wait([starting, *others], return_when=asyncio.FIRST_COMPLETED)
+    if starting.done() and starting.exception() is not None:
+        log.critical("start broke", exc_info=starting.exception())
+        return True
+    return False
+
+
+async def run(service: Service) -> int:
+    """Run a service until SIGTERM or SIGINT; return the exit status."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.stopping.set)
+    return await service.serve()
