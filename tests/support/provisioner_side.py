@@ -32,10 +32,10 @@ from slipway.inventory.domain.lives import first_step
 from slipway.lab.node import Lab
 from slipway.provisioner.access import Access
 from slipway.provisioner.app import register
-from slipway.provisioner.phases import marks
-from slipway.provisioner.runs import Runs
+from slipway.provisioner.host import marks
+from slipway.provisioner.engine.records import Runs
 from slipway.provisioner.settings import ProvisionerSettings
-from slipway.provisioner.worker import Worker
+from slipway.provisioner.engine.worker import Worker
 from slipway.proxmox.answers import Power
 from slipway.proxmox.hosts import Cluster, Hosts
 from slipway.runtime.bus.bundles import Bundles

@@ -14,7 +14,7 @@ from slipway.contracts.jobs import Target
 from slipway.contracts.problems import SlipwayError
 from slipway.inventory import rules
 from slipway.inventory.domain import specs
-from slipway.provisioner.phases import parameters
+from slipway.provisioner.host import parameters
 from support.pve_schema import TABLE, check_request
 
 CALL = "POST /nodes/{node}/lxc"

@@ -7,7 +7,7 @@ import pytest
 
 from slipway.contracts.values import JobKind, JobState, OnFailure
 from slipway.lab import faults
-from slipway.provisioner.runs import ClaimLost
+from slipway.provisioner.engine.records import ClaimLost
 from slipway.proxmox.errors import ContainerMissing
 from support.lab_client import NODE
 from support.provisioner_side import VMID, Ground, facts_of, status_of

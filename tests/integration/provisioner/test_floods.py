@@ -13,8 +13,8 @@ from nats.js.errors import APIError
 from slipway.contracts.jobs import JobLog
 from slipway.contracts.values import JobKind, JobState
 from slipway.lab.node import Lab
-from slipway.provisioner.log_bound import LogLimits
-from slipway.provisioner.worker import MOST_CLAIMS, Poisoned
+from slipway.provisioner.engine.log_bound import LogLimits
+from slipway.provisioner.engine.worker import MOST_CLAIMS, Poisoned
 from slipway.runtime.process.clock import now
 from slipway.runtime.errors import BusFull
 from slipway.runtime.bus.stored import read_all

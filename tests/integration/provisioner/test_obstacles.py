@@ -10,7 +10,7 @@ from slipway.contracts.plans import Explained, ExplainRun
 from slipway.contracts.values import JobKind
 from slipway.lab import faults
 from slipway.provisioner.dry_run import Explainer
-from slipway.provisioner.phases import marks
+from slipway.provisioner.host import marks
 from slipway.runtime.bus.bundles import Bundles
 from slipway.runtime.bus.call import Call
 from support import lab_client

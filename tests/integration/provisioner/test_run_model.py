@@ -25,7 +25,7 @@ from slipway.contracts.jobs import CancelJob, JobPhase, RunJob, RunRecord, Targe
 from slipway.contracts.message import Event, State
 from slipway.contracts.values import JobKind, JobState, Phase
 from slipway.provisioner.domain import IllegalMove
-from slipway.provisioner.runs import ClaimLost, RecordBusy, Run, Runs
+from slipway.provisioner.engine.records import ClaimLost, RecordBusy, Run, Runs
 from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
 from slipway.runtime.process.clock import now

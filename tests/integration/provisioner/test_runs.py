@@ -12,7 +12,7 @@ from slipway.contracts.jobs import CancelJob, JobPhase, RunJob, RunRecord, Targe
 from slipway.contracts.message import Event
 from slipway.contracts.values import JobKind, JobState, Phase
 from slipway.provisioner.domain import IllegalMove
-from slipway.provisioner.runs import ClaimLost, Runs
+from slipway.provisioner.engine.records import ClaimLost, Runs
 from slipway.runtime.bus.stored import read_all
 from support.nats import MakeBus
 

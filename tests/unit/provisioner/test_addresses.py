@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from slipway.contracts.containers import NetworkSpec
-from slipway.provisioner.phases.start import without_address
+from slipway.provisioner.steps.start import without_address
 
 
 @pytest.mark.parametrize(

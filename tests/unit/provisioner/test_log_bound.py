@@ -1,6 +1,6 @@
 """What a job may write into its log, step by step."""
 
-from slipway.provisioner.log_bound import (
+from slipway.provisioner.engine.log_bound import (
     BUS_FULL,
     LEAST_GUEST_BYTES,
     MESSAGE_BYTES,

@@ -4,7 +4,8 @@ import pytest
 
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
 from slipway.contracts.jobs import JobArgs, Target
-from slipway.provisioner.phases import change, marks
+from slipway.provisioner.engine.states import configure
+from slipway.provisioner.host import marks
 from slipway.proxmox.answers import ContainerConfig
 
 TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve1", vmid=101, hostname="web")
@@ -81,7 +82,7 @@ def test_other_devices_make_another_mark(networks: tuple[NetworkSpec, ...]) -> N
     before = config(f"my site\n\nslipway: container=c1 cluster=k1 vmid=101 mac={MAC} job=j1")
     args = JobArgs(networks=networks)
 
-    changes = change.changed(args, before, TARGET, "j2")
+    changes = configure.changed(args, before, TARGET, "j2")
 
     after = {"digest": "d", **{k: v for k, v in changes.items() if k != "delete"}}
     after.setdefault("description", before.description)
@@ -95,6 +96,6 @@ def test_same_devices_leave_the_notes_alone() -> None:
     before = config(f"slipway: container=c1 cluster=k1 vmid=101 mac={MAC} job=j1")
     args = JobArgs(networks=(NetworkSpec(name="eth0", bridge="vmbr0", ip="10.0.0.9/24"),))
 
-    changes = change.changed(args, before, TARGET, "j2")
+    changes = configure.changed(args, before, TARGET, "j2")
 
     assert set(changes) == {"net0"}

@@ -5,8 +5,8 @@ import pytest
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.values import JobKind
-from slipway.provisioner.phases.locks import Lock
-from slipway.provisioner.phases.obstacles import Seen, refusal, warnings
+from slipway.provisioner.host.locks import Lock
+from slipway.provisioner.host.obstacles import Seen, refusal, warnings
 from slipway.proxmox.answers import ContainerConfig, ContainerStatus
 from slipway.proxmox.task_answers import Task
 

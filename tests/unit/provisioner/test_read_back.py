@@ -6,7 +6,7 @@ import pytest
 
 from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec
 from slipway.contracts.jobs import Target
-from slipway.provisioner.phases import parameters
+from slipway.provisioner.host import parameters
 from slipway.proxmox.answers import ContainerConfig
 
 TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve1", vmid=101, hostname="web")

@@ -1,7 +1,7 @@
 """What `pct set` is told for a container to be as it was asked for."""
 
 from slipway.contracts.containers import MountSpec
-from slipway.provisioner.phases.restricted import Wanted, changed
+from slipway.provisioner.steps.host_access import Wanted, changed
 from slipway.proxmox.answers import ContainerConfig
 
 VOLUME = "local-lvm:vm-100-disk-1,mp=/data,size=4G"

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from slipway.contracts.problems import Unavailable
-from slipway.provisioner.retry_budget import MOST_RENEWALS, RetryBudget
+from slipway.provisioner.engine.retry import MOST_RENEWALS, RetryBudget
 from slipway.proxmox.errors import CommandLost, NodeUnreachable, RunLost, TaskTimedOut
 
 LIMIT = timedelta(minutes=10)

@@ -6,9 +6,9 @@ from slipway.contracts.plans import ExplainRun
 from slipway.provisioner.access import Access
 from slipway.provisioner.dry_run import Explainer
 from slipway.provisioner.listing import Listing
-from slipway.provisioner.runs import Runs
+from slipway.provisioner.engine.records import Runs
 from slipway.provisioner.settings import ProvisionerSettings
-from slipway.provisioner.worker import Worker
+from slipway.provisioner.engine.worker import Worker
 from slipway.proxmox.hosts import Hosts
 from slipway.runtime.bus.bundles import Bundles
 from slipway.runtime.bus.client import Bus

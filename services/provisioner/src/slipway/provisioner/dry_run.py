@@ -18,12 +18,15 @@ from slipway.contracts.values import JobKind, JobState
 from slipway.provisioner import pipelines
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle
-from slipway.provisioner.execution import before_retry
-from slipway.provisioner.log_bound import LIMITS
-from slipway.provisioner.phases import config_warnings, obstacles, restricted, room
-from slipway.provisioner.phases.work import Step, Work
-from slipway.provisioner.progress import RunJournal
-from slipway.provisioner.runs import Run
+from slipway.provisioner.engine.run import before_retry
+from slipway.provisioner.engine.log_bound import LIMITS
+from slipway.provisioner.host import config_warnings
+from slipway.provisioner.host import obstacles
+from slipway.provisioner.engine.states import host_access
+from slipway.provisioner.host import room
+from slipway.provisioner.steps.work import Step, Work
+from slipway.provisioner.engine.journal import RunJournal
+from slipway.provisioner.engine.records import Run
 from slipway.proxmox.dry_run import DryRunCluster, WouldChange
 from slipway.runtime.bus.bundles import Bundles
 from slipway.runtime.bus.client import Bus
@@ -180,7 +183,7 @@ async def _warnings(work: Work) -> list[str]:
         told.append("It keeps the fixed addresses: give the copy its own (configure) before both run.")
     told += await config_warnings.of(work)
     told += await room.warnings(work)
-    if kind in {JobKind.CREATE, JobKind.CONFIGURE} and (keys := restricted.names(work)):
+    if kind in {JobKind.CREATE, JobKind.CONFIGURE} and (keys := host_access.names(work)):
         told.append(
             f"No API token may set {', '.join(keys)}: `pct set` does it over SSH; it reaches into the host."
         )

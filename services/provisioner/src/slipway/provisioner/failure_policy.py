@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from slipway.contracts.jobs import RunRecord
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobKind, OnFailure
-from slipway.provisioner.phases import clones, ownership, remove
-from slipway.provisioner.phases.work import DONE, Result, Step, Work
-from slipway.provisioner.progress import LONGEST_MESSAGE
+from slipway.provisioner.engine.states import clone
+from slipway.provisioner.host import ownership
+from slipway.provisioner.engine.states import delete
+from slipway.provisioner.steps.work import DONE, Result, Step, Work
+from slipway.provisioner.engine.journal import LONGEST_MESSAGE
 from slipway.proxmox.upid import Upid
 
 LAST_LINES = "last_lines"
@@ -63,7 +65,7 @@ def _command(details: Mapping[str, str]) -> str:
 async def keep_policy(work: Work, do: Do, look: Look) -> bool:
     """Stop or destroy what failed, if that is wished; whether something may exist on the host now."""
     if work.command.kind is JobKind.CLONE:
-        await do(Step(name="on-failure.snapshot-delete", act=clones.drop))
+        await do(Step(name="on-failure.snapshot-delete", act=clone.drop))
     if not work.journal.record.exists_on_host:
         return False
     _remember_clearing(work)
@@ -78,9 +80,9 @@ async def keep_policy(work: Work, do: Do, look: Look) -> bool:
         # Nobody can use what a killed creation leaves: it is cleared away whatever the policy.
         return not await do(Step(name="on-failure.clear", act=_clear))
     if is_acted_on(work):
-        await do(Step(name="on-failure.stop", act=remove.stop))
+        await do(Step(name="on-failure.stop", act=delete.stop))
     if _removes(work):
-        return not await do(Step(name="on-failure.destroy", act=remove.delete))
+        return not await do(Step(name="on-failure.destroy", act=delete.delete))
     return True
 
 

@@ -6,25 +6,23 @@ from functools import partial
 from types import MappingProxyType
 
 from slipway.contracts.values import JobKind, Phase
-from slipway.provisioner.phases import (
-    backups,
-    change,
-    clones,
-    create,
-    deploy,
-    finalize,
-    moves,
-    packages,
-    power,
-    remove,
-    restores,
-    restricted,
-    snapshots,
-    start,
-    sync,
-    unlocking,
-)
-from slipway.provisioner.phases.work import Step, Work
+from slipway.provisioner.engine.states import backups
+from slipway.provisioner.engine.states import configure
+from slipway.provisioner.engine.states import clone
+from slipway.provisioner.engine.states import create
+from slipway.provisioner.engine.states import deploy
+from slipway.provisioner.engine.states import finalize
+from slipway.provisioner.engine.states import migrate
+from slipway.provisioner.host import packages
+from slipway.provisioner.engine.states import power
+from slipway.provisioner.engine.states import delete
+from slipway.provisioner.engine.states import restore
+from slipway.provisioner.engine.states import host_access
+from slipway.provisioner.engine.states import snapshots
+from slipway.provisioner.engine.states import start
+from slipway.provisioner.engine.states import sync
+from slipway.provisioner.engine.states import unlock
+from slipway.provisioner.steps.work import Step, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ CREATE = (
             Step(name="create.ostemplate", act=create.ostemplate),
             Step(name="create.task", act=create.create),
             Step(name="create.features", act=create.features),
-            Step(name="create.restricted", act=restricted.apply),
+            Step(name="create.restricted", act=host_access.apply),
             Step(name="create.verify", act=create.verify),
         ),
     ),
@@ -76,9 +74,9 @@ CREATE = (
 """Sync's steps come from the template: `sync_steps`."""
 
 DELETE = (
-    Step(name="delete.look", act=remove.look_for_protection),
-    Step(name="delete.stop", act=remove.stop),
-    Step(name="delete.task", act=remove.delete, is_cancellable=False),
+    Step(name="delete.look", act=delete.look_for_protection),
+    Step(name="delete.stop", act=delete.stop),
+    Step(name="delete.task", act=delete.delete, is_cancellable=False),
 )
 OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
     {
@@ -105,20 +103,20 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
             Step(name="restart.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
         JobKind.RESIZE: (
-            Step(name="resize.look", act=change.look_at_sizes),
-            Step(name="resize.config", act=change.resize, is_cancellable=False),
-            Step(name="resize.disk", act=change.grow_disk, is_cancellable=False),
+            Step(name="resize.look", act=configure.look_at_sizes),
+            Step(name="resize.config", act=configure.resize, is_cancellable=False),
+            Step(name="resize.disk", act=configure.grow_disk, is_cancellable=False),
         ),
         JobKind.CONFIGURE: (
-            Step(name="configure.look", act=restricted.look),
-            Step(name="configure.config", act=change.configure, is_cancellable=False),
-            Step(name="configure.features", act=change.set_features, is_cancellable=False),
-            Step(name="configure.restricted", act=restricted.apply, is_cancellable=False),
+            Step(name="configure.look", act=host_access.look),
+            Step(name="configure.config", act=configure.configure, is_cancellable=False),
+            Step(name="configure.features", act=configure.set_features, is_cancellable=False),
+            Step(name="configure.restricted", act=host_access.apply, is_cancellable=False),
             Step(name="configure.discover", act=finalize.rediscover_networks, looks_after=True),
         ),
         JobKind.REVERT: (
             Step(name="revert.look", act=power.look),
-            Step(name="revert.config", act=change.revert, is_cancellable=False),
+            Step(name="revert.config", act=configure.revert, is_cancellable=False),
         ),
         JobKind.SNAPSHOT: (
             Step(name="snapshot.look", act=snapshots.look),
@@ -137,27 +135,27 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
             Step(name="backup.task", act=backups.make),
         ),
         JobKind.RESTORE: (
-            Step(name="restore.look", act=restores.look_for_it, is_repeated=True),
-            Step(name="restore.stop", act=remove.stop, is_repeated=True),
-            Step(name="restore.task", act=restores.restore, is_cancellable=False),
-            Step(name="restore.mark", act=restores.mark, is_cancellable=False),
-            Step(name="restore.start", act=restores.start_again),
+            Step(name="restore.look", act=restore.look_for_it, is_repeated=True),
+            Step(name="restore.stop", act=delete.stop, is_repeated=True),
+            Step(name="restore.task", act=restore.restore, is_cancellable=False),
+            Step(name="restore.mark", act=restore.mark, is_cancellable=False),
+            Step(name="restore.start", act=restore.start_again),
             Step(name="restore.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
         JobKind.CLONE: (
-            Step(name="clone.look", act=clones.look),
-            Step(name="clone.snapshot", act=clones.take),
-            Step(name="clone.task", act=clones.copy, retried_from="clone.look"),
-            Step(name="clone.snapshot-delete", act=clones.drop, is_cancellable=False),
-            Step(name="clone.mark", act=clones.mark),
+            Step(name="clone.look", act=clone.look),
+            Step(name="clone.snapshot", act=clone.take),
+            Step(name="clone.task", act=clone.copy, retried_from="clone.look"),
+            Step(name="clone.snapshot-delete", act=clone.drop, is_cancellable=False),
+            Step(name="clone.mark", act=clone.mark),
         ),
         JobKind.UNLOCK: (
-            Step(name="unlock.look", act=unlocking.look),
-            Step(name="unlock.task", act=unlocking.unlock, is_cancellable=False),
+            Step(name="unlock.look", act=unlock.look),
+            Step(name="unlock.task", act=unlock.unlock, is_cancellable=False),
         ),
         JobKind.MIGRATE: (
-            Step(name="migrate.look", act=moves.look),
-            Step(name="migrate.task", act=moves.move, is_cancellable=False),
+            Step(name="migrate.look", act=migrate.look),
+            Step(name="migrate.task", act=migrate.move, is_cancellable=False),
             Step(name="migrate.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from slipway.provisioner.log_bound import LogLimits
+from slipway.provisioner.engine.log_bound import LogLimits
 from slipway.runtime.process.host_access import HostAccessSettings
 from slipway.runtime.process.settings import Duration, ServiceSettings
 

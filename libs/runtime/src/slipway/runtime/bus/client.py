@@ -212,7 +212,7 @@ class Bus:
     ) -> int:
         """Store a run record and the events it causes as one, and tell the record's sequence.
 
-        Only `slipway.provisioner.runs` may call this. `WriteRefused` and `WriteUnknown` both mean: read the
+        Only `slipway.provisioner.engine.records` may call this. `WriteRefused` and `WriteUnknown` both mean: read the
         record again and look for your commit id.
         """
         return await self._publisher.commit(

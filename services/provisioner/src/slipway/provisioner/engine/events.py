@@ -1,0 +1,48 @@
+"""The facts of a run, made from its record."""
+
+from slipway.contracts.jobs import JobDone, JobStep, RunRecord, StepStatus
+from slipway.contracts.problems import Problem
+from slipway.contracts.values import JobState
+from slipway.provisioner.steps.work import Step
+from slipway.runtime.process.clock import now
+
+
+def done(record: RunRecord, state: JobState, *, error: Problem | None = None) -> JobDone:
+    """Say that the run has ended."""
+    return JobDone(
+        id=record.id,
+        state=state,
+        container=record.target.container,
+        vmid=record.target.vmid,
+        percent=100 if state is JobState.SUCCEEDED else record.percent,
+        warnings=record.warnings,
+        error=error,
+        at=now(),
+    )
+
+
+def ended(step: StepStatus, status: str) -> StepStatus:
+    """Give a step as it is once it has ended."""
+    return step.model_copy(update={"status": status, "finished_at": now()})
+
+
+def step(
+    record: RunRecord, status: StepStatus, *, of: Step | None = None, message: str | None = None
+) -> JobStep:
+    """Say where a step stands; `of` is its row of the pipeline."""
+    took = (status.finished_at - status.started_at).total_seconds() if status.finished_at else None
+    return JobStep(
+        id=record.id,
+        phase=status.phase,
+        step=status.name,
+        status=status.status,
+        percent=record.percent,
+        attempt=status.attempts,
+        script=of.script if of else None,
+        index=of.index if of else None,
+        total=of.total if of else None,
+        scripts=of.scripts if of and status.status == "started" else (),
+        message=message,
+        seconds=took,
+        at=now(),
+    )

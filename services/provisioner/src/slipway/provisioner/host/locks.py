@@ -1,0 +1,218 @@
+"""The lock in a container's config: who holds it, whether it passes by itself, and the wait for that.
+
+Theory of operation. Proxmox refuses nearly every act on a container whose config carries a `lock`. As long as
+a task holds it (a nightly backup) a job waits, says for whom, and can be cancelled, since it has begun
+nothing. A lock that no running task holds was left by one that died, or set by hand: it does not pass, and
+the job fails naming it, who left it and since when; `container.unlock` takes it away. A task that ends just
+now is no left-over lock: two looks must agree.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+from slipway.contracts.jobs import StepStatus, Target
+from slipway.contracts.problems import Conflict
+from slipway.provisioner.steps.work import Work
+from slipway.proxmox.errors import ContainerLocked, ContainerMissing
+from slipway.proxmox.task_answers import Task
+from slipway.runtime.process.clock import now
+
+TAKEN_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "backup": ("vzdump",),
+        "create": ("vzcreate", "vzrestore", "vzclone"),
+        "destroyed": ("vzdestroy",),
+        "disk": ("resize", "move_volume"),
+        "fstrim": (),
+        "migrate": ("vzmigrate",),
+        "mounted": (),
+        "rollback": ("vzrollback",),
+        "snapshot": ("vzsnapshot",),
+        "snapshot-delete": ("vzdelsnapshot",),
+    }
+)
+"""Proxmox's locks, and the tasks that take them (PVE::LXC::Config)."""
+WITHOUT_TASK: Mapping[str, timedelta] = MappingProxyType({"fstrim": timedelta(minutes=15)})
+"""Locks that no task holds and that pass all the same (`pct fstrim`): how long they may take."""
+PAUSE_SECONDS = 2.0
+SAID_AGAIN_SECONDS = 300.0
+WAITS_FOR = "lock"
+_MANY = "vzdump"
+"""A backup of several guests names none of them."""
+_LOOKS = 2
+
+
+class LeftLocked(Conflict):
+    """No running task holds the container's lock: it does not pass by itself."""
+
+    code = "container.left-locked"
+
+
+class StillLocked(Conflict):
+    """The container was locked by another task for longer than a job waits."""
+
+    code = "container.still-locked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """A container's lock as it is now."""
+
+    target: Target
+    name: str
+    holder: Task | None
+    """The running task that holds it, if one does."""
+    left_by: Task | None
+    """The last task that takes such a lock, if none runs."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether it goes away by itself."""
+        return self.holder is not None or self.name in WITHOUT_TASK
+
+    @property
+    def words(self) -> str:
+        """Say who holds it, or who has left it."""
+        what = f"Container {self.target.vmid} is locked in Proxmox ({self.name})"
+        if self.holder is not None:
+            return f"{what}: {_told(self.holder)} works on it."
+        if self.name in WITHOUT_TASK:
+            return f"{what}."
+        if self.left_by is not None:
+            return f"{what}, and no task holds the lock: {_told(self.left_by)} left it{_end(self.left_by)}."
+        by_hand = "pct mount" if self.name == "mounted" else "pct set --lock"
+        return f"{what}, and no task of this kind is known: it may have been locked by hand (`{by_hand}`)."
+
+
+async def find(work: Work, name: str | None = None) -> Lock | None:
+    """Give the lock of what a job works on, or of what it copies; None if there is none (of that name)."""
+    for target in (work.command.source, work.target):
+        if target is None:
+            continue
+        try:
+            config = await work.cluster.api.config(target.node, target.vmid)
+        except ContainerMissing:
+            continue
+        if config.lock is not None and name in {None, config.lock}:
+            return await look(work, target, config.lock)
+    return None
+
+
+async def look(work: Work, target: Target, name: str) -> Lock:
+    """Find out who holds a lock, or who has left it."""
+    api, kinds = work.cluster.api, TAKEN_BY.get(name, ())
+    running = await api.tasks(target.node, source="active")
+    holder = next((task for task in running if _is_about(task, target, kinds)), None)
+    left_by = None
+    if holder is None and kinds:
+        listed = await api.tasks(target.node, vmid=target.vmid)
+        if _MANY in kinds:
+            listed = (*listed, *await api.tasks(target.node, typefilter=_MANY))
+        left_by = _newest([task for task in listed if _is_about(task, target, kinds)])
+    return Lock(target=target, name=name, holder=holder, left_by=left_by)
+
+
+def left(lock: Lock) -> LeftLocked:
+    """Make the error for a lock that does not pass; it says how to take it away."""
+    path = f"POST /api/v1/containers/{lock.target.container}/unlock"
+    return LeftLocked(
+        f"{lock.words} If nothing works on the container, take the lock away ({path}, or `slipway unlock`) "
+        "and retry.",
+        vmid=lock.target.vmid,
+        lock=lock.name,
+        upid=lock.left_by.upid if lock.left_by else "",
+    )
+
+
+async def wait(work: Work, error: ContainerLocked, *, limit: timedelta, is_open: asyncio.Event) -> None:
+    """Wait until the lock that an act met is gone.
+
+    Args:
+        work: the run; its step can be cancelled meanwhile.
+        error: what the act met.
+        limit: how long at most, from the step's first such wait.
+        is_open: set while nothing is lost by a cancel.
+
+    Raises:
+        LeftLocked: no running task holds it.
+        StillLocked: the limit is reached.
+    """
+    lock = await find(work, error.lock or None)
+    if lock is None:
+        return
+    since = await _open(work, lock)
+    is_open.set()
+    try:
+        await _until_free(work, lock, ends=since + min(limit, WITHOUT_TASK.get(lock.name, limit)))
+    finally:
+        is_open.clear()
+        await _close(work)
+
+
+async def _until_free(work: Work, first: Lock, *, ends: datetime) -> None:
+    loop = asyncio.get_running_loop()
+    lock: Lock | None = first
+    said, said_at, in_vain = "", 0.0, 0
+    while lock is not None:
+        in_vain = 0 if lock.passes else in_vain + 1
+        if in_vain >= _LOOKS:
+            raise left(lock)
+        if now() >= ends:
+            raise StillLocked(
+                f"{lock.words} The job has waited as long as it may (`SLIPWAY_LOCK_WAIT`); retry it later.",
+                vmid=lock.target.vmid,
+                lock=lock.name,
+            )
+        if lock.passes and (lock.words != said or loop.time() - said_at > SAID_AGAIN_SECONDS):
+            said, said_at = lock.words, loop.time()
+            await work.journal.tell(f"{said} The job waits for it, until {ends:%H:%M} UTC at most.")
+        await asyncio.sleep(PAUSE_SECONDS)
+        lock = await find(work, first.name)
+
+
+async def _open(work: Work, lock: Lock) -> datetime:
+    """Write that the step waits, and can be cancelled; since when it does."""
+    since = work.facts().get("locked_since") or now().isoformat()
+    await work.journal.commit(
+        steps=_changed(work, is_cancellable=True, message=lock.words, facts={"locked_since": since}),
+        waits_for=WAITS_FOR,
+    )
+    return datetime.fromisoformat(since)
+
+
+async def _close(work: Work) -> None:
+    is_cancellable = work.step is None or work.step.is_cancellable
+    await work.journal.commit(
+        steps=_changed(work, is_cancellable=is_cancellable, message=None, facts={}), waits_for=None
+    )
+
+
+def _changed(work: Work, *, facts: Mapping[str, str], **changes: object) -> tuple[StepStatus, ...]:
+    """Give the record's steps with the running one changed."""
+    name = work.step.name if work.step else ""
+    return tuple(
+        each.model_copy(update={**changes, "facts": {**each.facts, **facts}}) if each.name == name else each
+        for each in work.journal.record.steps
+    )
+
+
+def _is_about(task: Task, target: Target, kinds: Sequence[str]) -> bool:
+    """Whether a task may have taken a lock on a container."""
+    is_of_many = task.type == _MANY and not task.id
+    return task.type in kinds and (task.id == str(target.vmid) or is_of_many)
+
+
+def _newest(tasks: Sequence[Task]) -> Task | None:
+    return max(tasks, key=lambda task: task.upid.starttime, default=None)
+
+
+def _told(task: Task) -> str:
+    began = f"{task.upid.starttime:%Y-%m-%d %H:%M:%S} UTC by the node's clock"
+    return f"{task.type} of {task.upid.user}, begun at {began},"
+
+
+def _end(task: Task) -> str:
+    return f" (it ended with {task.status!r})" if task.status else ""

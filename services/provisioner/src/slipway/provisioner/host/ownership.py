@@ -1,0 +1,179 @@
+"""Whose container is it? Our mark stands in its notes; a creation that died has none yet, but a task.
+
+A container that others moved to another node is followed: a VMID counts as missing only once Proxmox says
+that nothing in the cluster has it.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from slipway.contracts.problems import Conflict, Unavailable
+from slipway.provisioner.host import marks
+from slipway.provisioner.host import tasks
+from slipway.provisioner.host.parameters import Params
+from slipway.provisioner.steps.work import Work
+from slipway.proxmox.answers import ContainerConfig
+from slipway.proxmox.errors import ConfigChanged, ContainerMissing, PctFailed
+from slipway.proxmox.task_answers import Task
+
+_MAKES = ("vzcreate", "vzrestore")
+"""Tasks that begin with a bare, locked config."""
+_ROUNDS = 3
+"""How often a change is decided anew when others change the config at the same time."""
+
+
+class NotOurs(Conflict):
+    """Someone else's container has the VMID."""
+
+    code = "container.not-ours"
+
+
+class Moving(Unavailable):
+    """It is on no node that is known: the cluster's list is up to ten seconds old."""
+
+    code = "container.moving"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Nothing has the VMID."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """A whole container of ours."""
+
+    config: ContainerConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A bare lock of a creation of ours; its task may still run."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class HalfCleared:
+    """A bare config without a lock: we were clearing a killed creation away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Someone else's."""
+
+
+Found = Missing | Ours | Begun | HalfCleared | Foreign
+
+
+async def look(work: Work) -> Found:
+    """Ask Proxmox what has the VMID.
+
+    What is being made is ours if the newest task that makes one is: an older one tells nothing of what is
+    there now.
+    """
+    target = work.target
+    try:
+        config = await work.cluster.api.config(target.node, target.vmid)
+    except ContainerMissing:
+        return await _look_elsewhere(work)
+    if marks.is_marked(config, target):
+        return Ours(config)
+    if config.is_bare and config.lock is None and work.facts().get("clearing") == str(target.vmid):
+        return HalfCleared()
+    if config.is_bare and config.lock == "create":
+        task = await tasks.newest(work, *_MAKES)
+        return Begun(task) if task is not None else Foreign()
+    return Foreign()
+
+
+async def _look_elsewhere(work: Work) -> Missing | Ours | Foreign:
+    """Follow what others moved; what a job makes itself is where the job makes it."""
+    api, target = work.cluster.api, work.target
+    if work.command.kind.creates_container or await api.is_free(target.vmid):
+        return Missing()
+    seen = next((each for each in (await api.resources()).guests if each.vmid == target.vmid), None)
+    if seen is not None and seen.type != "lxc":
+        # A VM was given the VMID: the container is gone.
+        return Missing()
+    if seen is None or seen.node == target.node:
+        raise _moving(work)
+    try:
+        config = await api.config(seen.node, target.vmid)
+    except ContainerMissing as error:
+        raise _moving(work) from error
+    if not marks.is_marked(config, target):
+        return Foreign()
+    await work.journal.tell(f"It was moved from {target.node} to {seen.node} by others.")
+    await work.journal.commit(target=target.model_copy(update={"node": seen.node}))
+    return Ours(config)
+
+
+def _moving(work: Work) -> Moving:
+    vmid, node = work.target.vmid, work.target.node
+    return Moving(f"VMID {vmid} is not on {node} any more, and the cluster does not say yet where it is.")
+
+
+def is_remainder(found: Found) -> bool:
+    """Whether it is what a killed creation or copy leaves: nobody can use it."""
+    match found:
+        case Begun(task):
+            return not task.is_running
+        case HalfCleared():
+            return True
+        case Ours(config):
+            return config.lock == "create" and config.rootfs is None
+        case _:
+            return False
+
+
+async def clear(work: Work, *, node: str | None = None) -> None:
+    """Remove what a killed creation of ours left: a locked config without a container.
+
+    Args:
+        work: the run; it keeps that it clears, since without its lock the config is told by nothing else.
+        node: where it lies, if not on the container's own.
+    """
+    vmid = work.target.vmid
+    await work.journal.tell(f"Clearing away what a killed creation left of {vmid}.")
+    pct = work.cluster.pct(node or work.target.node)
+    if work.facts().get("clearing") != str(vmid):
+        await work.remember(clearing=str(vmid))
+    with contextlib.suppress(PctFailed, ContainerMissing):
+        # A former owner of this run may have unlocked it; if it is locked still, the next command says so.
+        await pct.unlock(vmid)
+    await pct.destroy(vmid)
+    await work.remember(**tasks.FORGOTTEN, clearing="")
+
+
+async def stamp(work: Work) -> None:
+    """Write our mark into the notes anew, after a copy or a restore; the user's part stays."""
+
+    def stamped(config: ContainerConfig) -> Params:
+        told = marks.stamped(config, work.target, work.command.job)
+        return {"description": told} if told != config.description.strip() else {}
+
+    await rewrite(work, stamped)
+
+
+async def rewrite(work: Work, decide: Callable[[ContainerConfig], Params]) -> Params:
+    """Change the config by what is decided of it as it is; what others change meanwhile is decided anew.
+
+    Returns:
+        What was changed; nothing if nothing had to be.
+    """
+    api, target, rounds = work.cluster.api, work.target, 0
+    while True:
+        rounds += 1
+        config = await api.config(target.node, target.vmid)
+        changes = decide(config)
+        if not changes:
+            return changes
+        try:
+            await api.set_config(target.node, target.vmid, changes, digest=config.digest)
+        except ConfigChanged:
+            if rounds == _ROUNDS:
+                raise
+        else:
+            return changes

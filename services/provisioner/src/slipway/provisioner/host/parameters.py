@@ -1,0 +1,165 @@
+"""A container's spec as parameters of Proxmox's create call. Pure; the words are the official schema's."""
+
+from collections.abc import Iterator, Mapping
+from posixpath import normpath
+from typing import Any
+
+from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec
+from slipway.contracts.jobs import Target
+from slipway.contracts.message import Id
+from slipway.provisioner.host import marks
+from slipway.proxmox.answers import ContainerConfig, startup_of
+from slipway.proxmox.host_config import gib
+
+Params = dict[str, str | int | bool]
+_PLAIN = (
+    "arch", "bwlimit", "cmode", "console", "cores", "cpulimit", "cpuunits", "debug", "entrypoint",
+    "hostname", "memory", "nameserver", "onboot", "ostype", "pool", "protection",
+    "searchdomain", "startup", "swap", "timezone", "tty", "unprivileged",
+)  # fmt: skip
+"""Fields that Proxmox calls the same."""
+TAKEN_AWAY = ("tag", "trunks", "mtu", "rate")
+"""Of a network device: 0, or an empty text, takes it away."""
+_COMPARED = (
+    "hostname", "cores", "cpulimit", "cpuunits", "memory", "swap", "unprivileged", "onboot", "protection",
+    "nameserver", "searchdomain", "arch", "ostype", "timezone", "cmode", "console", "tty", "debug",
+    "entrypoint",
+)  # fmt: skip
+"""Fields that are read back as they were given. Proxmox leaves out what says nothing: false, 0."""
+
+
+def of(spec: ContainerSpec, target: Target, job: Id, *, ostemplate: str, password: str | None) -> Params:
+    """Give the parameters of the create call."""
+    plain = {name: getattr(spec, name) for name in _PLAIN}
+    given: Params = {name: _plain(value) for name, value in plain.items() if value is not None}
+    given |= {
+        "vmid": target.vmid,
+        "ostemplate": ostemplate,
+        "storage": str(spec.storage),
+        "rootfs": f"{spec.storage}:{_number(spec.disk or 0)}",
+        "unprivileged": bool(spec.unprivileged),
+        "description": marks.made(spec, target, job),
+    }
+    if spec.nameserver:
+        given["nameserver"] = " ".join(spec.nameserver.split())
+    if password is not None:
+        given["password"] = password
+    if spec.ssh_public_keys:
+        given["ssh-public-keys"] = spec.ssh_public_keys
+    if spec.tags:
+        given["tags"] = ";".join(spec.tags)
+    if spec.env:
+        given["env"] = "\0".join(f"{name}={value}" for name, value in spec.env.items())
+    if spec.unprivileged and spec.features.get("nesting"):
+        given["features"] = "nesting=1"
+    given |= {f"net{i}": network(each, target, i) for i, each in enumerate(spec.networks)}
+    given |= {f"mp{i}": _mount(each) for i, each in enumerate(spec.mounts) if not each.is_bind}
+    return given
+
+
+def features_over_ssh(spec: ContainerSpec) -> Mapping[str, bool | str]:
+    """Give the features that the create call can't set; empty if it could set all.
+
+    Through the API a token may set only `nesting`, and only on unprivileged containers (PVE 9.2, observed).
+    """
+    wanted = flags(spec.features)
+    return {} if spec.unprivileged and set(wanted) <= {"nesting"} else wanted
+
+
+def names_over_ssh(features: Mapping[str, bool | str], *, unprivileged: bool) -> tuple[str, ...]:
+    """Name the features that no API token may set."""
+    return tuple(name for name in sorted(flags(features)) if name != "nesting" or not unprivileged)
+
+
+def flags(features: Mapping[str, bool | str]) -> dict[str, str]:
+    """Give features as Proxmox writes them; what is off is not there."""
+    texts = {name: str(int(value)) if isinstance(value, bool) else value for name, value in features.items()}
+    return {name: text for name, text in texts.items() if text not in {"", "0"}}
+
+
+def is_roots(key: str) -> bool:
+    """Whether no API token may take a setting back: Proxmox asks for root's own login, or SSH."""
+    return key in {"features", "hookscript"} or key.startswith("dev")
+
+
+def network(spec: NetworkSpec, target: Target, index: int) -> str:
+    """Give a new network device as Proxmox writes it."""
+    named = spec.model_copy(update={"hwaddr": spec.hwaddr or marks.hwaddr(target.container, index)})
+    return device(named) + ",type=veth"
+
+
+def device(spec: NetworkSpec) -> str:
+    """Give what is said of a network device as Proxmox writes it."""
+    names = ("name", "bridge", "hwaddr", "ip", "gw", "ip6", "gw6", *TAKEN_AWAY, "firewall", "link_down")
+    fields = {name: getattr(spec, name) for name in names}
+    return _property({name: value for name, value in fields.items() if name not in TAKEN_AWAY or value})
+
+
+def differences(spec: ContainerSpec, config: ContainerConfig, target: Target) -> tuple[str, ...]:
+    """Name what was asked for and is not in the container's config."""
+    found = [name for name in _COMPARED if _differs(name, getattr(spec, name), config)]
+    if set(spec.tags) - set(config.tags) and {tag.lower() for tag in spec.tags} != set(config.tags):
+        found.append("tags")
+    if spec.startup and startup_of(spec.startup) != config.startup:
+        found.append("startup")
+    if {f"{name}={value}" for name, value in spec.env.items()} - set((config.env or "").split("\0")):
+        found.append("env")
+    for name, value in spec.features.items():
+        if value and config.flags.get(name) != (str(int(value)) if isinstance(value, bool) else value):
+            found.append(f"features.{name}")
+    for index, each in enumerate(spec.networks):
+        there = config.networks.get(f"net{index}", {})
+        for pair in network(each, target, index).split(","):
+            key, _, value = pair.partition("=")
+            if there.get(key, "").lower() != value.lower():
+                found.append(f"net{index}.{key}")
+    return (*found, *_other_disks(spec, config))
+
+
+def _differs(name: str, value: object, config: ContainerConfig) -> bool:
+    there = getattr(config, name)
+    if name == "console" and there is None:
+        there = True
+    return value is not None and (value or None) != (there or None)
+
+
+def _other_disks(spec: ContainerSpec, config: ContainerConfig) -> Iterator[str]:
+    """Name the disks that are smaller than asked for, elsewhere, or missing."""
+    wanted: dict[str, tuple[str | None, float | None, str | None]] = {
+        f"mp{index}": (each.storage, each.size, normpath(each.path))
+        for index, each in enumerate(spec.mounts)
+        if not each.is_bind
+    }
+    wanted["rootfs"] = (spec.storage, spec.disk, None)
+    for name, (storage, size, path) in sorted(wanted.items()):
+        there = config.mounts.get(name, {})
+        has = gib(there.get("size", ""))
+        if (there.get("volume", "").partition(":")[0], there.get("mp")) != (storage, path):
+            yield name
+        elif size is not None and has is not None and has < size:
+            yield f"{name}.size"
+
+
+def _mount(spec: MountSpec) -> str:
+    fields = {"backup": spec.backup, "ro": spec.readonly, "acl": spec.acl, "quota": spec.quota}
+    return f"{spec.storage}:{_number(spec.size or 0)},mp={spec.path}" + "".join(
+        f",{_property({name: value})}" for name, value in fields.items() if value is not None
+    )
+
+
+def _property(fields: Mapping[str, object]) -> str:
+    texts = {
+        name: str(int(value)) if isinstance(value, bool) else str(_plain(value))
+        for name, value in fields.items()
+        if value is not None
+    }
+    return ",".join(f"{name}={text}" for name, text in texts.items())
+
+
+def _plain(value: Any) -> Any:
+    """Give a fraction without an exponent: Proxmox reads no `1e-05`."""
+    return _number(value) if isinstance(value, float) else value
+
+
+def _number(size: float) -> str:
+    return f"{size:.3f}".rstrip("0").rstrip(".")

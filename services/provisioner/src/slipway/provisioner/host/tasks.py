@@ -1,0 +1,208 @@
+"""Proxmox tasks within a step: begun once, waited for by whoever owns the run.
+
+Before the call it is recorded which tasks of its kind the node lists already, after it the UPID. A new owner
+waits for the UPID; without one it looks for a task of ours that was not listed then, because the answer may
+have been lost. No clock is compared: the node's may be wrong, and so may ours. A task is forgotten only once
+it is known to have ended; until then no second one is begun beside it. From the call to the UPID in the
+record a cancel has to wait, so that it finds what it has to stop.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+
+from slipway.contracts.jobs import Target
+from slipway.contracts.problems import SlipwayError
+from slipway.provisioner.steps.work import Work
+from slipway.provisioner.engine.journal import finish_despite_cancel, logging
+from slipway.proxmox import tasks
+from slipway.proxmox.causes import causes, with_causes
+from slipway.proxmox.errors import AccessRefused, TaskFailed, TaskTimedOut
+from slipway.proxmox.task_answers import LogLine, Task
+from slipway.proxmox.upid import Upid
+from slipway.runtime.process.clock import now
+
+FORGOTTEN: Mapping[str, str] = MappingProxyType({"upid": "", "posted_at": "", "before": ""})
+"""What a step knows of its task when it has none."""
+PASSING = frozenset({*FORGOTTEN, "log_base", "task", "task_node", "task_vmid", "clearing", "tried"})
+"""What a step keeps of what it has under way: nothing for another job."""
+Post = Callable[[], Awaitable[Upid | None]]
+"""Begins a task; None if Proxmox did it at once, without one."""
+RENEWAL_LASTS_SECONDS = 60.0
+"""An access that is refused sooner after it was renewed is really refused."""
+CANCEL_DEADLINE = timedelta(seconds=10)
+MOST_LISTED = 50
+"""How many tasks of one kind on one container are told apart: the newest."""
+
+
+async def run(
+    work: Work, kind: str, post: Post, *, deadline: timedelta, of: Target | None = None, **changes: object
+) -> None:
+    """Run a task to its end, relaying its log; a task that this step began before is taken up.
+
+    Args:
+        work: the run.
+        kind: Proxmox's word for such a task: `vzcreate`, `vzstart`.
+        post: begins the task.
+        deadline: how long at most.
+        of: whose task it is, if not the job's container's: its node runs it.
+        changes: of the record, written before the task is begun.
+    """
+    facts = work.facts()
+    upid = Upid(facts["upid"]) if facts.get("upid") else None
+    if upid is None and "before" in facts and facts.get("posted_at"):
+        lost = await begun(work, kind, of=of)
+        if lost is not None:
+            upid = lost.upid
+            await adopt(work, upid)
+    if upid is None:
+        upid = await finish_despite_cancel(_begin(work, kind, post, of, changes))
+    if upid is None:
+        return
+    try:
+        await _wait(work, upid, deadline)
+    except SlipwayError as error:
+        if _is_end_of(error, upid):
+            # What is tried next begins a task of its own.
+            await work.remember(**FORGOTTEN)
+        if type(error) is TaskFailed:
+            raise TaskFailed(with_causes(error.message, await _lines(work, upid)), upid=upid) from error
+        raise
+
+
+async def adopt(work: Work, upid: Upid) -> None:
+    """Keep which task is waited for; its lines are counted on from those of a former task of this step."""
+    log_context = await work.log_context()
+    await work.remember(upid=str(upid), log_base=str(log_context.offset))
+
+
+async def cancel(work: Work) -> None:
+    """Stop the running step's task, and wait until it has ended; one whose answer was lost is looked for."""
+    facts = work.facts()
+    upid = Upid(facts["upid"]) if facts.get("upid") else None
+    if upid is None and facts.get("posted_at") and facts.get("task"):
+        upid = await _lost(work, facts)
+    if upid is not None:
+        await stop(work, upid)
+
+
+async def stop(work: Work, upid: Upid) -> None:
+    """Stop a task, and wait until it has ended."""
+    api = work.cluster.api
+    await api.stop_task(upid)
+    try:
+        await tasks.wait(api, upid, deadline=CANCEL_DEADLINE)
+    except SlipwayError as error:
+        # It ends as a failure, of course; what matters is that it ends.
+        if not _is_end_of(error, upid):
+            raise
+
+
+async def newest(work: Work, *kinds: str) -> Task | None:
+    """Give the newest task of these kinds on the job's container; None if it is not of ours."""
+    task = next(iter(await _new(work, kinds, None)), None)
+    return task if task is not None and _is_ours(work, task) else None
+
+
+async def begun(work: Work, kind: str, *, of: Target | None = None) -> Task | None:
+    """Give the newest task of ours of a kind on a container, the job's unless told.
+
+    Once the running step has called, it is the one that the call began: those listed before do not count.
+    """
+    return next((task for task in await _new(work, [kind], of) if _is_ours(work, task)), None)
+
+
+async def _new(work: Work, kinds: Collection[str], of: Target | None) -> Sequence[Task]:
+    facts = work.facts()
+    known = facts.get("before", "").split() if facts.get("posted_at") else ()
+    return [task for task in await _listed(work, kinds, of) if _key(task.upid) not in known]
+
+
+async def _listed(work: Work, kinds: Collection[str], of: Target | None) -> Sequence[Task]:
+    """List the node's tasks of these kinds on a container, newest first."""
+    target = of or work.target
+    kind = next(iter(kinds)) if len(kinds) == 1 else None
+    found = await work.cluster.api.tasks(target.node, vmid=target.vmid, typefilter=kind)
+    return [task for task in found if task.type in kinds][:MOST_LISTED]
+
+
+async def _lines(work: Work, upid: Upid) -> Sequence[str]:
+    """Give the end of a task's log: what this owner has told, or all of it if a former one told the rest."""
+    if causes(work.journal.last_lines):
+        return tuple(work.journal.last_lines)
+    with contextlib.suppress(SlipwayError):
+        return [line.text for line in (await work.cluster.api.task_log(upid)).lines]
+    return ()
+
+
+def _is_ours(work: Work, task: Task) -> bool:
+    """Whether Slipway began it: the list shows user and token apart, the UPID names both."""
+    api = work.cluster.access.api
+    return task.upid.user in {api.token_id, api.username}
+
+
+def _key(upid: Upid) -> str:
+    """Tell a task from all others of its node in few letters: process, its start, time."""
+    return ":".join(upid.split(":")[2:5])
+
+
+async def _begin(
+    work: Work, kind: str, post: Post, of: Target | None, changes: Mapping[str, object]
+) -> Upid | None:
+    place = {"task_node": of.node, "task_vmid": str(of.vmid)} if of is not None else {}
+    if not work.facts().get("posted_at"):
+        # Of a call whose answer was lost the first list stays: what it began may show only now.
+        listed = " ".join(_key(task.upid) for task in await _listed(work, [kind], of))
+        place |= {"posted_at": now().isoformat(), "before": listed}
+    await work.journal.commit(steps=work.with_facts(task=kind, **place), **changes)
+    upid = await post()
+    if upid is not None:
+        await adopt(work, upid)
+    return upid
+
+
+async def _lost(work: Work, facts: Mapping[str, str]) -> Upid | None:
+    """Give the running task that was begun and whose UPID never came."""
+    target = work.target
+    place = {"node": facts.get("task_node", target.node), "vmid": int(facts.get("task_vmid", target.vmid))}
+    of = target.model_copy(update=place)
+    task = await begun(work, facts["task"], of=of)
+    return task.upid if task is not None and task.is_running else None
+
+
+def _is_end_of(error: SlipwayError, upid: Upid) -> bool:
+    """Whether an error is the end of that very task, not of the way to it."""
+    return error.details.get("upid") == upid and not isinstance(error, TaskTimedOut)
+
+
+async def _wait(work: Work, upid: Upid, deadline: timedelta) -> None:
+    log_context = await work.log_context()
+    base = int(work.facts().get("log_base") or 0)
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + deadline.total_seconds()
+    async with logging(work.journal, log_context) as log:
+
+        async def relay(line: LogLine) -> None:
+            if line.text and not line.text.startswith("TASK "):
+                await log.add("task", line.text, base + line.number)
+
+        refused_at = loop.time() - RENEWAL_LASTS_SECONDS
+        while True:
+            try:
+                await tasks.wait(
+                    work.cluster.api,
+                    upid,
+                    deadline=timedelta(seconds=ends - loop.time()),
+                    on_log=relay,
+                    from_line=log.offset - base,
+                )
+            except AccessRefused:
+                # A token is changed while a backup runs; what was just renewed and is refused stays so.
+                if loop.time() - refused_at < RENEWAL_LASTS_SECONDS:
+                    raise
+                refused_at = loop.time()
+                await work.renew_access()
+            else:
+                return

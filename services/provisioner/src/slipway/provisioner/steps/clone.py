@@ -1,0 +1,197 @@
+"""A new container like another one; a running one is copied from a snapshot that is made for it."""
+
+from datetime import timedelta
+
+from slipway.contracts.jobs import Target
+from slipway.contracts.problems import Conflict
+from slipway.provisioner.engine.states import create
+from slipway.provisioner.host import marks
+from slipway.provisioner.host import ownership
+from slipway.provisioner.host import tasks
+from slipway.provisioner.steps.snapshots import DEADLINE as SNAPSHOT_DEADLINE
+from slipway.provisioner.steps.snapshots import SnapshotImpossible
+from slipway.provisioner.steps.work import DONE, SKIPPED, Result, Work
+from slipway.proxmox.answers import ContainerConfig, Power
+from slipway.proxmox.errors import ContainerMissing, SnapshotTaken, TaskLost, VmidTaken
+from slipway.proxmox.host_config import without_mark
+from slipway.proxmox.upid import Upid
+
+DEADLINE = timedelta(hours=2)
+
+
+class SourceGone(Conflict):
+    """What shall be copied is not what Slipway knows."""
+
+    code = "clone.source-gone"
+
+
+async def look(work: Work) -> Result:
+    """Make sure that the source is ours, and find out from what it can be copied."""
+    source, api = _source(work), work.cluster.api
+    try:
+        config = await api.config(source.node, source.vmid)
+    except ContainerMissing as error:
+        raise SourceGone(f"There is no container {source.vmid} on {source.node} any more.") from error
+    if not marks.is_marked(config, source):
+        raise SourceGone(
+            f"Container {source.vmid} on {source.node} does not carry {source.hostname}'s mark: it is "
+            "another one now, and is not copied."
+        )
+    if work.command.args.snapshot or not await _is_running(work):
+        return DONE
+    if not await api.feature(source.node, source.vmid, "snapshot"):
+        raise SnapshotImpossible(
+            f"Container {source.vmid} runs, and its storage can't make snapshots: Proxmox can copy it only "
+            "while it is stopped. Stop it and clone again."
+        )
+    await work.remember(snapshot=f"slipway-{work.command.job[-12:]}")
+    return Result(message="it runs, so a snapshot is copied")
+
+
+async def take(work: Work) -> Result:
+    """Take the snapshot to copy from, if one is needed."""
+    name, source = _own_snapshot(work), _source(work)
+    if name is None:
+        return SKIPPED
+
+    async def post() -> Upid:
+        return await work.cluster.api.snapshot(source.node, source.vmid, name, "for a copy")
+
+    try:
+        await tasks.run(work, "vzsnapshot", post, deadline=SNAPSHOT_DEADLINE, of=source)
+    except SnapshotTaken:
+        return Result(message="it is there already")
+    return Result(message=name)
+
+
+async def copy(work: Work) -> Result:
+    """Copy it, unless a former owner of this run did; a VMID that someone took is replaced."""
+    for _ in range(create.REPLACEMENTS):
+        try:
+            return await _copy_or_find(work)
+        except VmidTaken:
+            await create.replace_vmid(work)
+    raise VmidTaken(f"{create.REPLACEMENTS} VMIDs in a row were taken by others.")
+
+
+async def drop(work: Work) -> Result:
+    """Remove the snapshot again."""
+    name, source = _own_snapshot(work), _source(work)
+    api = work.cluster.api
+    if name is None:
+        return SKIPPED
+    if name not in {each.name for each in await api.snapshots(source.node, source.vmid)}:
+        return Result(message="it is gone already")
+
+    async def post() -> Upid:
+        return await api.delete_snapshot(source.node, source.vmid, name)
+
+    await tasks.run(work, "vzdelsnapshot", post, deadline=SNAPSHOT_DEADLINE, of=source)
+    return DONE
+
+
+async def mark(work: Work) -> Result:
+    """Make sure that the copy carries our mark, and its own name."""
+    hostname = work.target.hostname
+    await ownership.stamp(work)
+    await ownership.rewrite(
+        work, lambda config: {"hostname": hostname} if config.hostname != hostname else {}
+    )
+    return DONE
+
+
+async def _copy_or_find(work: Work) -> Result:
+    if not work.facts().get("upid"):
+        match await ownership.look(work):
+            case ownership.Ours(config) if config.lock != "create":
+                await work.journal.commit(exists_on_host=True)
+                return Result(message="it exists already")
+            case ownership.Ours(config):
+                await _take_up(work, config)
+            case ownership.Missing():
+                # Until its task ends, a copy for another node is on the source's.
+                pass
+            case ownership.HalfCleared():
+                await ownership.clear(work)
+            case _:
+                raise VmidTaken(f"VMID {work.target.vmid} belongs to someone else.", vmid=work.target.vmid)
+    source = _source(work)
+    try:
+        await tasks.run(
+            work,
+            "vzclone",
+            lambda: _post(work, source),
+            deadline=DEADLINE,
+            of=source,
+            exists_on_host=True,
+        )
+    except TaskLost:
+        if not await _is_whole(work):
+            raise
+    except VmidTaken:
+        # By a call of ours, it may be, that was called lost and arrived after all.
+        if isinstance(await ownership.look(work), ownership.Ours):
+            return await _copy_or_find(work)
+        raise
+    return DONE
+
+
+async def _take_up(work: Work, config: ContainerConfig) -> None:
+    """Go on with a copy that was begun, or clear away what a killed one left."""
+    begun = await tasks.begun(work, "vzclone", of=_source(work))
+    if begun is not None and begun.is_running:
+        await tasks.adopt(work, begun.upid)
+    elif config.rootfs is None:
+        await ownership.clear(work)
+
+
+async def _is_whole(work: Work) -> bool:
+    """Whether a copy whose task was lost is there; what a killed one left is cleared from where it lies."""
+    for node in dict.fromkeys((work.target.node, _source(work).node)):
+        try:
+            config = await work.cluster.api.config(node, work.target.vmid)
+        except ContainerMissing:
+            continue
+        if not marks.is_marked(config, work.target):
+            return False
+        if config.lock == "create":
+            await ownership.clear(work, node=node)
+            return False
+        return node == work.target.node
+    return False
+
+
+async def _post(work: Work, source: Target) -> Upid:
+    args, target = work.command.args, work.target
+    notes = without_mark((await _config(work, source)).description)
+    return await work.cluster.api.clone(
+        source.node,
+        source.vmid,
+        target.vmid,
+        hostname=target.hostname,
+        description=marks.notes(notes, target, work.command.job, mac=None),
+        full=True,
+        storage=args.storage,
+        snapname=args.snapshot or _own_snapshot(work),
+        target=target.node if target.node != source.node else None,
+    )
+
+
+async def _config(work: Work, source: Target) -> ContainerConfig:
+    return await work.cluster.api.config(source.node, source.vmid)
+
+
+async def _is_running(work: Work) -> bool:
+    source = _source(work)
+    status = await work.cluster.api.status(source.node, source.vmid)
+    return status.status is Power.RUNNING
+
+
+def _own_snapshot(work: Work) -> str | None:
+    return work.facts("clone.look").get("snapshot")
+
+
+def _source(work: Work) -> Target:
+    if work.command.source is None:
+        raise SourceGone("The order does not say what to copy.")
+    return work.command.source

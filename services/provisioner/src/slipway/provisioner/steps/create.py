@@ -1,0 +1,211 @@
+"""Phase create: the container comes to exist, once, whatever happens to us meanwhile."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.jobs import JobProgress, ReplaceVmid
+from slipway.contracts.problems import FieldError, Rejected
+from slipway.provisioner.host import ownership
+from slipway.provisioner.host import parameters
+from slipway.provisioner.engine.states import host_access
+from slipway.provisioner.host import room
+from slipway.provisioner.host import tasks
+from slipway.provisioner.steps.work import DONE, SKIPPED, Result, Work
+from slipway.proxmox.errors import NodeUnreachable, TaskLost, VmidTaken
+from slipway.proxmox.upid import Upid
+from slipway.runtime.process.clock import now
+
+CREATE_DEADLINE = timedelta(minutes=30)
+DOWNLOAD_DEADLINE = timedelta(minutes=30)
+REACH = timedelta(seconds=5)
+REPLACEMENTS = 20
+"""VMIDs tried before the job gives up; each was taken by someone else."""
+
+
+class PreflightFailed(Rejected):
+    """The node can't take the container as it was asked for."""
+
+    code = "preflight.failed"
+
+
+async def preflight(work: Work) -> Result:
+    """Ask the node for everything that the creation needs, before anything is made."""
+    await _reach_node(work)
+    await host_access.places(work)
+    api, node, spec = work.cluster.api, work.target.node, work.spec
+    storages, bridges, permissions = await asyncio.gather(
+        api.storages(node, content="rootdir"), api.networks(node), api.permissions()
+    )
+    faults = []
+    able = {storage.name for storage in storages if storage.active}
+    wanted = {spec.storage, *(mount.storage for mount in spec.mounts if not mount.is_bind)}
+    faults += [("storage", f"storage {name} can't hold disks on {node} now") for name in wanted - able]
+    faults += [("disk", words) for _, words in room.lacking(storages, _sizes(spec))]
+    there = {bridge.name for bridge in bridges}
+    asked = {network.bridge for network in spec.networks}
+    faults += [("networks", f"node {node} has no bridge {name}") for name in asked - there]
+    for path, privilege in (
+        (f"/vms/{work.target.vmid}", "VM.Allocate"),
+        (f"/storage/{spec.storage}", "Datastore.AllocateSpace"),
+    ):
+        if not _may(permissions, path, privilege) and not (spec.pool and privilege == "VM.Allocate"):
+            faults.append(("token_id", f"the access has no {privilege} on {path}"))
+    if faults:
+        errors = [FieldError(field=field, message=message) for field, message in faults]
+        told = "; ".join(each.message for each in errors)
+        raise PreflightFailed(f"The container can't be created: {told}.", errors=errors)
+    return DONE
+
+
+async def ostemplate(work: Work) -> Result:
+    """Find the OS template on the node, or download it."""
+    api, node, wanted = work.cluster.api, work.target.node, str(work.spec.ostemplate)
+    if ":" in wanted:
+        return Result(message=wanted)
+    storages = [each.name for each in await api.storages(node, content="vztmpl") if each.active]
+    for storage in storages:
+        for volume in await api.content(node, storage, kind="vztmpl"):
+            if volume.volid.rpartition("/")[2] == wanted:
+                await work.remember(volume=volume.volid)
+                return Result(message=volume.volid)
+    if not storages:
+        message = f"Node {node} has no storage for OS templates, so {wanted} can't be downloaded."
+        raise PreflightFailed(message, errors=[FieldError(field="ostemplate", message=message)])
+
+    async def download() -> Upid:
+        return await api.download_appliance(node, storages[0], wanted)
+
+    await tasks.run(work, "download", download, deadline=DOWNLOAD_DEADLINE)
+    volume_id = f"{storages[0]}:vztmpl/{wanted}"
+    await work.remember(volume=volume_id)
+    return Result(message=f"downloaded {volume_id}")
+
+
+async def create(work: Work) -> Result:
+    """Create the container, unless a former owner of this run did."""
+    has_lost = False
+    for _ in range(REPLACEMENTS):
+        try:
+            return await _create_or_find(work)
+        except TaskLost:
+            # The node's worker was killed, or only what it had written was lost: whoever looks again knows.
+            if has_lost:
+                raise
+            has_lost = True
+        except VmidTaken:
+            await replace_vmid(work)
+    raise VmidTaken(f"{REPLACEMENTS} VMIDs in a row were taken by others.")
+
+
+async def features(work: Work) -> Result:
+    """Set what no API token may set, over SSH."""
+    wanted = parameters.features_over_ssh(work.spec)
+    if not wanted:
+        return SKIPPED
+    await work.pct.set_features(work.target.vmid, wanted)
+    return Result(message=", ".join(sorted(wanted)))
+
+
+async def verify(work: Work) -> Result:
+    """Read back what was asked for; what differs becomes a warning."""
+    config = await work.cluster.api.config(work.target.node, work.target.vmid)
+    differing = parameters.differences(work.spec, config, work.target)
+    warnings = tuple(f"config-differs: {name}" for name in differing)
+    if warnings:
+        known = work.journal.record.warnings
+        await work.journal.commit(warnings=(*known, *(each for each in warnings if each not in known)))
+    return Result(message="; ".join(warnings) or "the config is as it was asked for")
+
+
+def _sizes(spec: ContainerSpec) -> Mapping[str, float]:
+    """Give what the disks take, in GiB by storage."""
+    found = {str(spec.storage): spec.disk or 0}
+    for mount in spec.mounts:
+        if not mount.is_bind:
+            found[str(mount.storage)] = found.get(str(mount.storage), 0) + (mount.size or 0)
+    return found
+
+
+async def _create_or_find(work: Work) -> Result:
+    if not work.facts().get("upid"):
+        match await ownership.look(work):
+            case ownership.Ours():
+                await work.journal.commit(exists_on_host=True)
+                return Result(message="it exists already")
+            case ownership.Begun(task) if task.is_running:
+                await tasks.adopt(work, task.upid)
+            case ownership.Begun() | ownership.HalfCleared():
+                await ownership.clear(work)
+            case ownership.Foreign():
+                raise VmidTaken(f"VMID {work.target.vmid} belongs to someone else.", vmid=work.target.vmid)
+            case ownership.Missing():
+                pass
+    try:
+        await tasks.run(work, "vzcreate", lambda: _post(work), deadline=CREATE_DEADLINE, exists_on_host=True)
+    except VmidTaken:
+        # By a call of ours, it may be, that was called lost and arrived after all.
+        if isinstance(await ownership.look(work), ownership.Ours | ownership.Begun):
+            return await _create_or_find(work)
+        raise
+    return DONE
+
+
+async def _post(work: Work) -> Upid:
+    password = work.secrets.get("password")
+    params = parameters.of(
+        work.spec,
+        work.target,
+        work.command.job,
+        ostemplate=work.facts("create.ostemplate").get("volume") or str(work.spec.ostemplate),
+        password=password.get_secret_value() if password else None,
+    )
+    return await work.cluster.api.create(work.target.node, params)
+
+
+async def replace_vmid(work: Work) -> None:
+    """Go on with another VMID, if Slipway had chosen this one."""
+    refused = work.target.vmid
+    if not work.target.vmid_is_provisional:
+        message = f"VMID {refused} is in use in this cluster; leave it out to get a free one."
+        await work.journal.commit(exists_on_host=False)
+        raise VmidTaken(
+            message, code="vmid.taken", errors=[FieldError(field="vmid", message=message)], vmid=refused
+        )
+    # Only the run's owner may change what inventory knows: whoever is not is refused here.
+    await work.journal.commit()
+    replaced = await work.bus.ask(ReplaceVmid(job=work.command.job, refused=refused))
+    record = work.journal.record
+    told = JobProgress(
+        id=record.id,
+        phase=record.phase,
+        percent=record.percent,
+        message=f"VMID {refused} was taken by someone else; going on with {replaced.vmid}.",
+        vmid=replaced.vmid,
+        at=now(),
+    )
+    target = work.target.model_copy(update={"vmid": replaced.vmid})
+    steps = work.with_facts(**tasks.FORGOTTEN)
+    await work.journal.commit(told, target=target, steps=steps, exists_on_host=False)
+
+
+async def _reach_node(work: Work) -> None:
+    """See in seconds whether the node answers: all that is asked of a dead one takes half a minute each."""
+    node = work.target.node
+    try:
+        await work.cluster.api.within(REACH).reach_node(node)
+    except NodeUnreachable as error:
+        raise NodeUnreachable(f"Node {node} does not answer: {error.message}", node=node) from error
+    except Rejected:
+        # It answers, if only that this is not to be asked.
+        return
+
+
+def _may(permissions: Mapping[str, Mapping[str, bool]], path: str, privilege: str) -> bool:
+    """Whether a privilege is held on a path, or on one above it that hands it down."""
+    parts = path.strip("/").split("/")
+    above = ["/", *("/" + "/".join(parts[:length]) for length in range(1, len(parts)))]
+    return privilege in permissions.get(path, ()) or any(
+        permissions.get(each, {}).get(privilege) for each in above
+    )

@@ -1,0 +1,121 @@
+"""Stopping and removing a container: the steps of a deletion, and what `on_failure` asks for."""
+
+from datetime import timedelta
+
+from slipway.contracts.problems import Conflict
+from slipway.provisioner.host import ha
+from slipway.provisioner.host import marks
+from slipway.provisioner.host import ownership
+from slipway.provisioner.host import tasks
+from slipway.provisioner.steps.work import DONE, SKIPPED, Result, Work
+from slipway.proxmox.answers import Power
+from slipway.proxmox.errors import ContainerMissing, NotRunning
+from slipway.proxmox.upid import Upid
+
+STOP_DEADLINE = timedelta(minutes=5)
+DELETE_DEADLINE = timedelta(minutes=15)
+
+
+class Protected(Conflict):
+    """Proxmox's `protection` is set."""
+
+    code = "container.protected"
+
+
+async def look(work: Work) -> Result:
+    """Make sure that it is ours before anything is done to it."""
+    match await ownership.look(work):
+        case ownership.Missing():
+            return Result(message="it is gone already")
+        case ownership.Foreign():
+            vmid = work.target.vmid
+            raise ownership.NotOurs(
+                f"VMID {vmid} on {work.target.node} does not carry this container's mark, so it is not "
+                f"touched. If it is the right one, write this line into its notes: {marks.line(work.target)}",
+                vmid=vmid,
+            )
+        case _:
+            return DONE
+
+
+async def look_for_protection(work: Work) -> Result:
+    """Make sure that it is ours and not protected, before it is stopped for its deletion."""
+    result = await look(work)
+    await refuse_protected(work, "deleted")
+    return result
+
+
+async def refuse_protected(work: Work, what: str) -> None:
+    """Raise `Protected` if Proxmox would refuse to have it deleted or replaced."""
+    target = work.target
+    try:
+        config = await work.cluster.api.config(target.node, target.vmid)
+    except ContainerMissing:
+        return
+    if config.protection:
+        raise Protected(
+            f"Container {target.vmid} is protected in Proxmox, so it is not {what}. Take the protection off "
+            f'first: POST /api/v1/containers/{target.container}/configure {{"protection": false}}.',
+            vmid=target.vmid,
+        )
+
+
+async def look_at_rest(work: Work) -> ownership.Found:
+    """Look what there is once no creation of ours runs there any more: one that does is stopped first."""
+    found = await ownership.look(work)
+    if isinstance(found, ownership.Begun) and found.task.is_running:
+        await tasks.stop(work, found.task.upid)
+        found = await ownership.look(work)
+    return found
+
+
+async def stop(work: Work, *, overrules: bool = False) -> Result:
+    """Stop it at once, if it runs.
+
+    Args:
+        work: the run.
+        overrules: whether a shutdown that is under way is ended first; a stop would wait for it in vain.
+    """
+    api, target = work.cluster.api, work.target
+    try:
+        status = await api.status(target.node, target.vmid)
+    except ContainerMissing:
+        return SKIPPED
+    if status.status is not Power.RUNNING:
+        return SKIPPED
+
+    async def post() -> Upid:
+        return await api.stop(target.node, target.vmid, overrule_shutdown=overrules)
+
+    try:
+        await tasks.run(work, "vzstop", post, deadline=STOP_DEADLINE)
+        await ha.until_power(work, Power.STOPPED)
+    except NotRunning:
+        return SKIPPED
+    return DONE
+
+
+async def delete(work: Work) -> Result:
+    """Remove it with its disks; what a killed creation left is unlocked first."""
+    api, target = work.cluster.api, work.target
+    match await look_at_rest(work):
+        case ownership.Missing():
+            return Result(message="it is gone already")
+        case found if ownership.is_remainder(found):
+            await ownership.clear(work)
+            return DONE
+        case ownership.Foreign():
+            return await look(work)
+        case ownership.Ours():
+            pass
+
+    is_managed = await ha.is_managed(work)
+
+    async def post() -> Upid:
+        return await api.delete(target.node, target.vmid, purge=True)
+
+    try:
+        await tasks.run(work, "vzdestroy", post, deadline=DELETE_DEADLINE)
+    except ContainerMissing:
+        return Result(message="it is gone already")
+    return Result(message="taken out of HA as well (purge)") if is_managed else DONE

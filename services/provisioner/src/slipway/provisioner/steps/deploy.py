@@ -1,0 +1,26 @@
+"""Phase deploy: the template's files, rendered, verified, with owner and mode; all in one remote process."""
+
+from collections import Counter
+
+from slipway.provisioner.steps.work import SKIPPED, Result, Work
+from slipway.proxmox.files import deploy
+
+
+async def files(work: Work) -> Result:
+    """Put the library for scripts and the template's files into the guest."""
+    if work.bundle is None:
+        return SKIPPED
+    placed = await deploy(work.pct, work.target.vmid, work.bundle.files(values(work)))
+    counts = Counter(str(each.outcome) for each in placed)
+    return Result(message=", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items())))
+
+
+def values(work: Work) -> dict[str, str]:
+    """Give what rendered files and scripts may use: the variables, the container's name and number."""
+    secret = {
+        key.removeprefix("variable:"): secret.get_secret_value()
+        for key, secret in work.secrets.items()
+        if key.startswith("variable:")
+    }
+    own = {"hostname": work.target.hostname, "vmid": str(work.target.vmid)}
+    return {**own, **work.spec.variables, **secret}

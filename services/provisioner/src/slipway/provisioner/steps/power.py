@@ -1,0 +1,105 @@
+"""Power of a container that exists: looked at before, waited for after."""
+
+from datetime import timedelta
+
+from slipway.contracts.jobs import JobArgs
+from slipway.contracts.problems import SlipwayError
+from slipway.provisioner.host import ha
+from slipway.provisioner.host import ownership
+from slipway.provisioner.engine.states import delete
+from slipway.provisioner.host import tasks
+from slipway.provisioner.steps.work import DONE, NOTHING_TO_DO, SKIPPED, Result, Work
+from slipway.proxmox.answers import Power
+from slipway.proxmox.errors import ContainerMissing, NotRunning, TaskFailed, TaskTimedOut
+from slipway.proxmox.upid import Upid
+
+GRACE_SECONDS = 30
+_SLACK = timedelta(seconds=90)
+"""Beyond twice the grace: where Proxmox has to end by itself, as in a reboot or under HA."""
+_ANSWER = timedelta(seconds=2)
+"""Beyond the grace. A shutdown that is not listened to ends after about twice its grace (PVE 9.2, observed);
+it is not waited for, the stop that follows ends it."""
+
+
+async def look(work: Work) -> Result:
+    """Make sure that it is there and ours before anything is done to it."""
+    found = await ownership.look(work)
+    if isinstance(found, ownership.Missing):
+        vmid, node = work.target.vmid, work.target.node
+        raise ContainerMissing(
+            f"There is no container {vmid} on {node} any more; delete it here as well, or create it anew.",
+            vmid=vmid,
+        )
+    return await delete.look(work)
+
+
+async def stop(work: Work) -> Result:
+    """Stop it at once, if it runs."""
+    return NOTHING_TO_DO if (await delete.stop(work)) is SKIPPED else DONE
+
+
+async def shut_down(work: Work) -> Result:
+    """Ask it to shut down; what does not listen within the grace is for the next step."""
+    if not await is_running(work):
+        return NOTHING_TO_DO
+    api, target, grace = work.cluster.api, work.target, _grace(work)
+
+    async def post() -> Upid:
+        return await api.shutdown(target.node, target.vmid, grace=grace)
+
+    is_managed = await ha.is_managed(work)
+    return await _asked(
+        work, "vzshutdown", post, deadline=2 * grace + _SLACK if is_managed else grace + _ANSWER
+    )
+
+
+async def reboot(work: Work) -> Result:
+    """Ask it to reboot; a stopped one is started by a later step."""
+    if not await is_running(work):
+        return Result(message="it was stopped; it is started")
+    api, target, grace = work.cluster.api, work.target, _grace(work)
+
+    async def post() -> Upid:
+        return await api.reboot(target.node, target.vmid, grace=grace)
+
+    return await _asked(work, "vzreboot", post, deadline=2 * grace + _SLACK)
+
+
+async def stop_what_did_not_listen(work: Work) -> Result:
+    """Stop it, if it was asked in vain."""
+    asked = "restart.reboot" if work.step and work.step.name == "restart.stop" else "shutdown.ask"
+    if not work.facts(asked).get("in_vain"):
+        return SKIPPED
+    return await delete.stop(work, overrules=not await ha.is_managed(work))
+
+
+async def is_running(work: Work) -> bool:
+    """Whether it runs now."""
+    status = await work.cluster.api.status(work.target.node, work.target.vmid)
+    return status.status is Power.RUNNING
+
+
+async def _asked(work: Work, kind: str, post: "tasks.Post", *, deadline: timedelta) -> Result:
+    try:
+        await tasks.run(work, kind, post, deadline=deadline)
+        if kind == "vzshutdown":
+            await ha.until_power(work, Power.STOPPED, deadline=deadline)
+    except NotRunning:
+        return NOTHING_TO_DO
+    except (TaskFailed, TaskTimedOut) as error:
+        return await _in_vain(work, error)
+    return DONE
+
+
+async def _in_vain(work: Work, error: SlipwayError) -> Result:
+    await work.remember(in_vain="yes")
+    return Result(message=f"it did not listen: {error.message}")
+
+
+def grace_seconds(args: JobArgs) -> int:
+    """Give how long a guest may take."""
+    return GRACE_SECONDS if args.grace_seconds is None else args.grace_seconds
+
+
+def _grace(work: Work) -> timedelta:
+    return timedelta(seconds=grace_seconds(work.command.args))

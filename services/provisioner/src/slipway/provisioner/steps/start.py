@@ -1,0 +1,185 @@
+"""Phase start: the container runs, has its address, and can reach what the next phases need."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address
+
+from slipway.contracts.containers import NetworkSpec
+from slipway.contracts.problems import Failed
+from slipway.provisioner.host import ha
+from slipway.provisioner.host import packages
+from slipway.provisioner.host import tasks
+from slipway.provisioner.steps.work import DONE, Result, Work
+from slipway.proxmox.answers import Power
+from slipway.proxmox.errors import AlreadyRunning
+from slipway.proxmox.upid import Upid
+
+START_DEADLINE = timedelta(minutes=5)
+ADDRESS_SECONDS = 60.0
+READY_SECONDS = 90
+MIRROR_PAUSES = (3.0, 10.0)
+"""Seconds before a package mirror that does not answer is asked again."""
+_PAUSE_SECONDS = 0.3
+Found = Mapping[str, Sequence[IPv4Address | IPv6Address]]
+"""The addresses in a guest by interface, link-local ones left out."""
+_EXPECTED = {"dhcp", "auto"}
+_IPV4 = 4
+
+_READY = """
+ends=$(($(date +%s) + $1))
+state=none
+while :; do
+    if command -v systemctl >/dev/null 2>&1; then
+        state=$(systemctl is-system-running 2>/dev/null) || :
+    elif [ -d /run ]; then
+        state=running
+    fi
+    case $state in running | degraded) break ;; esac
+    [ "$(date +%s)" -lt "$ends" ] || break
+    sleep 0.2
+done
+printf 'init=%s\\n' "$state"
+"""
+_NETWORK = """
+printf 'route=%s\\n' "$(ip route show default 2>/dev/null | head -n 1)"
+uri=$(apt-get update --print-uris 2>/dev/null | sed -n "s/^'\\([^']*\\)' .*InRelease.*/\\1/p" | head -n 1)
+helper=/usr/lib/apt/apt-helper
+if [ -n "$uri" ] && [ -x "$helper" ]; then
+    host=$(printf '%s' "$uri" | sed 's,^[a-z+]*://\\([^/:]*\\).*,\\1,')
+    printf 'mirror_host=%s\\n' "$host"
+    export RES_OPTIONS='timeout:3 attempts:2'
+    printf 'dns=%s\\n' "$(getent hosts "$host" | head -n 1)"
+    file=$(mktemp)
+    set -- -o Acquire::Retries=1 -o Acquire::http::Timeout=15 -o Acquire::https::Timeout=15
+    if timeout 45 "$helper" "$@" download-file "$uri" "$file" >/dev/null 2>&1; then
+        printf 'mirror=reached\\n'
+    else
+        printf 'mirror=unreachable\\n'
+    fi
+    rm -f "$file"
+fi
+"""
+
+
+class GuestNotReady(Failed):
+    """The guest does not come up."""
+
+    code = "guest.not-ready"
+
+
+class GuestWithoutNetwork(Failed):
+    """The guest can't reach what the next phases need."""
+
+    code = "guest.without-network"
+
+
+async def start(work: Work) -> Result:
+    """Start the container, unless it runs."""
+    api, target = work.cluster.api, work.target
+    if (await api.status(target.node, target.vmid)).status is Power.RUNNING:
+        return Result(message="it runs already")
+
+    async def post() -> Upid:
+        return await api.start(target.node, target.vmid)
+
+    try:
+        await tasks.run(work, "vzstart", post, deadline=START_DEADLINE)
+        await ha.until_power(work, Power.RUNNING)
+    except AlreadyRunning:
+        return Result(message="it runs already")
+    return DONE
+
+
+async def address(work: Work) -> Result:
+    """Wait for an address of each family that a device expects."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + ADDRESS_SECONDS
+    while True:
+        found = await _addresses(work)
+        missing = without_address(work.spec.networks, found)
+        if not missing:
+            return Result(message=", ".join(sorted({str(each) for some in found.values() for each in some})))
+        if loop.time() > ends:
+            raise _without_address(work, missing, found)
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def ready(work: Work) -> Result:
+    """Wait until its init is done, and make sure that it reaches its package mirror if it needs one."""
+    told = await _look_inside(work)
+    for pause in MIRROR_PAUSES if told.get("mirror") == "unreachable" else ():
+        await work.journal.tell(f"The package mirror does not answer; tried again in {pause:.0f} s.")
+        await asyncio.sleep(pause)
+        told = await _look_inside(work)
+        if told.get("mirror") != "unreachable":
+            break
+    if told.get("init") not in {"running", "degraded"}:
+        raise GuestNotReady(
+            f"The guest's init is still {told.get('init') or 'silent'} after {READY_SECONDS} s; look into it "
+            f"with `pct console {work.target.vmid}` on {work.target.node}.",
+        )
+    if told.get("mirror") == "unreachable":
+        raise _without_network(told)
+    return Result(message=f"init is {told['init']}")
+
+
+async def _look_inside(work: Work) -> Mapping[str, str]:
+    script = _READY + (_NETWORK if packages.wanted(work) else "")
+    done = await work.pct.script(
+        work.target.vmid, script, (str(READY_SECONDS),), timeout=timedelta(seconds=READY_SECONDS + 60)
+    )
+    return dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+
+
+def without_address(networks: Sequence[NetworkSpec], found: Found) -> Sequence[tuple[str, int]]:
+    """Name the devices and IP versions that should have an address and have none. Pure."""
+    return [
+        (f"net{index}", version)
+        for index, network in enumerate(networks)
+        if not network.link_down
+        for version, ip in ((4, network.ip), (6, network.ip6))
+        if ip is not None and ip != "manual"
+        if all(each.version != version for each in found.get(str(network.name), ()))
+    ]
+
+
+async def _addresses(work: Work) -> Found:
+    interfaces = await work.cluster.api.interfaces(work.target.node, work.target.vmid)
+    return {
+        each.name: [at.ip for at in each.addresses if not at.ip.is_link_local]
+        for each in interfaces
+        if each.name != "lo"
+    }
+
+
+def _without_address(work: Work, missing: Sequence[tuple[str, int]], found: Found) -> GuestWithoutNetwork:
+    networks = {f"net{i}": each for i, each in enumerate(work.spec.networks)}
+    wanted = {
+        (device, version): networks[device].ip if version == _IPV4 else networks[device].ip6
+        for device, version in missing
+    }
+    told = "; ".join(
+        f"{device} on {networks[device].bridge} wants {ip} for IPv{version}"
+        for (device, version), ip in wanted.items()
+    )
+    dynamic = bool(_EXPECTED.intersection(wanted.values()))
+    hint = "does a DHCP server answer on that bridge (and VLAN)?" if dynamic else "is the bridge up?"
+    listed = [f"{name} {', '.join(map(str, some)) or 'none'}" for name, some in found.items()]
+    seen = "; ".join(listed) or "no interface"
+    return GuestWithoutNetwork(
+        f"No address after {ADDRESS_SECONDS:.0f} s: {told}; seen: {seen}. Check: {hint}"
+    )
+
+
+def _without_network(told: Mapping[str, str]) -> GuestWithoutNetwork:
+    tried = (
+        f"default route: {told.get('route') or 'none'}",
+        f"DNS for {told.get('mirror_host')}: {told.get('dns') or 'no answer'}",
+        f"package mirror {told.get('mirror_host')}: no answer",
+    )
+    return GuestWithoutNetwork(
+        f"The guest can't reach its package mirror. Tried: {'; '.join(tried)}. "
+        "Check gateway, nameserver and firewall of the container.",
+        mirror=told.get("mirror_host"),
+    )
