@@ -16,7 +16,7 @@ from slipway.contracts.clusters import ClusterLook, NodeFacts, NodeLook, NodeObs
 from slipway.contracts.values import Outage
 from slipway.lab import faults
 from slipway.lab.node import Lab
-from slipway.monitor.fleet import Fleet
+from slipway.monitor.polling.fleet import Fleet
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.process import clock
 from slipway.runtime.bus.client import Bus

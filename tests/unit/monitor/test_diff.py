@@ -7,7 +7,7 @@ import pytest
 
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.values import Power
-from slipway.monitor.diff import compare
+from slipway.monitor.polling.diff import compare
 
 
 def guest(**changes: Any) -> GuestStatus:

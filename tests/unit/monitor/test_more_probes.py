@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from slipway.monitor.discovery import SCRIPT, sections
-from slipway.monitor.probes import addresses, credentials, kernel_sockets, processes, sockets, units
-from slipway.monitor.probes.processes import Process
+from slipway.monitor.discovery.discoverer import SCRIPT, sections
+from slipway.monitor.discovery.probes import addresses, credentials, kernel_sockets, processes, sockets, units
+from slipway.monitor.discovery.probes.processes import Process
 
 TABLES = """\
 tcp sl local_address rem_address st tx_queue rx_queue tr tm->when retrnsmt uid timeout inode

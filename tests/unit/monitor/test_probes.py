@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.monitor.probes import credentials, sockets
+from slipway.monitor.discovery.probes import credentials, sockets
 
 SS = """\
 tcp   LISTEN 0      511          0.0.0.0:80        0.0.0.0:*  users:(("nginx",pid=311,fd=5),("nginx",pid=310))

@@ -6,9 +6,9 @@ from ipaddress import ip_address
 
 from slipway.contracts.clusters import NodeFacts, StorageFact
 from slipway.contracts.containers import DiscoveredService
-from slipway.monitor.probes.listener import Listener
-from slipway.monitor.probes.processes import Process
-from slipway.monitor.probes.units import Units
+from slipway.monitor.discovery.probes.listener import Listener
+from slipway.monitor.discovery.probes.processes import Process
+from slipway.monitor.discovery.probes.units import Units
 
 FREE_STEP = 0.01
 """Share of a storage by which its sizes must move to be told."""

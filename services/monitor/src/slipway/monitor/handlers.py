@@ -4,8 +4,8 @@ from slipway.contracts.clusters import ClusterFacts, TestCluster
 from slipway.contracts.dead_letters import HandleAgain
 from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.message import Done
-from slipway.monitor.connection_test import ConnectionTest
-from slipway.monitor.discovery import Discoverer
+from slipway.monitor.connection_test.test import ConnectionTest
+from slipway.monitor.discovery.discoverer import Discoverer
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.call import Call
 

@@ -9,10 +9,12 @@ from datetime import timedelta
 from slipway.contracts.clusters import NodeFacts, NodeLook, NodeObserved
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Outage
-from slipway.monitor import diagnosis, facts, outage_log
+from slipway.monitor.facts.reading import diagnosis
+from slipway.monitor.facts.reading import reading
+from slipway.monitor.polling import outage_log
 from slipway.monitor.access import Clusters
 from slipway.monitor.domain import has_moved, with_last_known
-from slipway.monitor.looks import Look
+from slipway.monitor.polling.looks import Look
 from slipway.proxmox.hosts import Cluster
 from slipway.runtime.process import clock
 from slipway.runtime.bus.client import Bus
@@ -102,7 +104,7 @@ class NodeWatch:
                 await self._tell(known.model_copy(update={"observed_at": clock.now()}))
         self._told = {name: each for name, each in self._told.items() if name in looks}
 
-    async def _take(self, reading: facts.NodeReading) -> None:
+    async def _take(self, reading: reading.NodeReading) -> None:
         seen = reading.facts
         why, ssh = reading.unanswered, seen.ssh_problem
         found = diagnosis.unanswered(seen.node, why, ssh) if seen.is_online else None
@@ -136,6 +138,6 @@ def _state(node: NodeFacts | NodeLook) -> tuple[object, ...]:
     return node.is_online, outage and (outage.code, outage.since)
 
 
-async def _read(cluster: Cluster) -> tuple[facts.NodeReading, ...]:
+async def _read(cluster: Cluster) -> tuple[reading.NodeReading, ...]:
     shells = {name: cluster.shell(name) for name in cluster.access.nodes}
-    return await facts.read(cluster.api, shells, without_shell=_WITHOUT_SHELL)
+    return await reading.read(cluster.api, shells, without_shell=_WITHOUT_SHELL)

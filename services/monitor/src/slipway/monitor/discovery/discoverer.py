@@ -14,7 +14,7 @@ from slipway.contracts.containers import DiscoveredCredential, StoreDiscovery
 from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.monitor.access import Clusters
 from slipway.monitor.domain import services
-from slipway.monitor.probes import addresses, credentials, init, processes, sockets, units
+from slipway.monitor.discovery.probes import addresses, credentials, init, processes, sockets, units
 from slipway.proxmox.host_config import read_config
 from slipway.proxmox.hosts import Cluster
 from slipway.runtime.bus.client import Bus

@@ -2,8 +2,8 @@
 
 import re
 
-from slipway.monitor.probes import kernel_sockets
-from slipway.monitor.probes.listener import Listener, bare
+from slipway.monitor.discovery.probes import kernel_sockets
+from slipway.monitor.discovery.probes.listener import Listener, bare
 
 _PROCESS = re.compile(r'\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
 

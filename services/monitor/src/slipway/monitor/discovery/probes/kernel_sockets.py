@@ -3,7 +3,7 @@
 import re
 from ipaddress import IPv4Address, IPv6Address
 
-from slipway.monitor.probes.listener import Listener, bare
+from slipway.monitor.discovery.probes.listener import Listener, bare
 
 _ROW = re.compile(
     r"^(?P<table>tcp|udp)6?\s+\d+: (?P<address>[0-9A-F]+):(?P<port>[0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} "
