@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.catalog.scanner import Found, scan
+from slipway.catalog.sources.scanner import Found, scan
 from slipway.lab.guests.protocol import Guests
 from support.guest_specs import Ran, run, script, spec, wait_until_ready
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.catalog.scanner import Scan, digest, scan
+from slipway.catalog.sources.scanner import Scan, digest, scan
 
 ROOT = Path(__file__).parents[3]
 GOOD = "name: web\nversion: 1.0.0\ndescription: A page.\nostemplate: debian-12-standard\n"

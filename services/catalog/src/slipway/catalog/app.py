@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from slipway.catalog.handlers import Handlers
-from slipway.catalog.schedule import Schedule
+from slipway.catalog.sources.schedule import Schedule
 from slipway.catalog.settings import CatalogSettings
-from slipway.catalog.store import TemplateStore
+from slipway.catalog.publishing.store import TemplateStore
 from slipway.contracts.templates import GetTemplate, ListTemplates
 from slipway.runtime.database.engine import engine
 from slipway.runtime.bus.bundles import Bundles

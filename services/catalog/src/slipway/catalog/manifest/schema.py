@@ -1,4 +1,4 @@
-"""Prints the JSON Schema of `template.yaml` for editors: `python -m slipway.catalog.schema > FILE`.
+"""Prints the JSON Schema of `template.yaml` for editors: `python -m slipway.catalog.manifest.schema > FILE`.
 
 It comes from the model that checks templates; `infra/lxc/templates/template.schema.json` is its output.
 """
@@ -6,7 +6,7 @@ It comes from the model that checks templates; `infra/lxc/templates/template.sch
 import json
 import sys
 
-from slipway.catalog.manifest import TemplatePart
+from slipway.catalog.manifest.model import TemplatePart
 
 
 def text() -> str:
