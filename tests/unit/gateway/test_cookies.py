@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.gateway.auth import cookie_of, headers_of
+from slipway.gateway.identity.auth import cookie_of, headers_of
 
 
 @pytest.mark.parametrize(

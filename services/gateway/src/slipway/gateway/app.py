@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from slipway.gateway.auth import Auth
+from slipway.gateway.identity.auth import Auth
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.api import build_api
 from slipway.gateway.http.front import Front
-from slipway.gateway.outages import Outages
-from slipway.gateway.relay import Relay
-from slipway.gateway.replay import Replay
+from slipway.gateway.streams.outages import Outages
+from slipway.gateway.streams.relay import Relay
+from slipway.gateway.streams.replay import Replay
 from slipway.gateway.settings import GatewaySettings
-from slipway.gateway.store import SessionStore
-from slipway.gateway.stream import EventStreams, StreamTimeouts
+from slipway.gateway.identity.store import SessionStore
+from slipway.gateway.streams.stream import EventStreams, StreamTimeouts
 from slipway.runtime.database.engine import engine
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.database.engine import Database

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from slipway.gateway.auth import Auth
+from slipway.gateway.identity.auth import Auth
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http import problems
 from slipway.gateway.http.audit import audit

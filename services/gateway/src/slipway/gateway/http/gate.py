@@ -10,7 +10,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 
 from slipway.contracts.problems import FieldError, Invalid, SlipwayError
-from slipway.gateway.auth import Auth, headers_of
+from slipway.gateway.identity.auth import Auth, headers_of
 from slipway.gateway.http.problems import ProblemResponse, unforeseen
 from slipway.runtime.bus.call import Call, using
 from slipway.runtime.process.health import Asgi, Receive, Scope, Send

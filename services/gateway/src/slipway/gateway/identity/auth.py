@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from slipway.contracts.problems import FieldError, Forbidden, Unauthenticated, Unavailable
-from slipway.gateway.store import SessionStore
+from slipway.gateway.identity.store import SessionStore
 from slipway.runtime.process.clock import now
 from slipway.runtime.secrets.keys import write_private
 from slipway.runtime.process.logs import get_logger

@@ -24,8 +24,8 @@ from urllib.parse import parse_qs
 
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import FieldError, Invalid, Rejected, Unavailable
-from slipway.gateway.relay import Item, Relay, Viewer
-from slipway.gateway.replay import Opening, Replay
+from slipway.gateway.streams.relay import Item, Relay, Viewer
+from slipway.gateway.streams.replay import Opening, Replay
 from slipway.runtime.process.ending import end
 from slipway.runtime.process.health import Receive, Scope, Send
 from slipway.runtime.process.slow_clients import hang_up

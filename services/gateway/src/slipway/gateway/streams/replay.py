@@ -16,8 +16,8 @@ from datetime import timedelta
 
 from slipway.contracts.jobs import JobDone
 from slipway.contracts.message import Moment
-from slipway.gateway.job_logs import StoredJobLog, open_job_log
-from slipway.gateway.relay import Item, Relay, Viewer, item_of
+from slipway.gateway.streams.job_logs import StoredJobLog, open_job_log
+from slipway.gateway.streams.relay import Item, Relay, Viewer, item_of
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.clock import now
 from slipway.runtime.bus.stored import read_next, read_page
