@@ -23,7 +23,7 @@ from pydantic_settings import BaseSettings
 from slipway.contracts.problems import Problem, ProblemKind, SlipwayError
 from slipway.contracts.registry import SERVICES
 from slipway.contracts.values import JobState, Lifecycle
-from slipway.inventory.domain.lives import TRANSITIONS
+from slipway.inventory.containers.lifecycle import TRANSITIONS
 from slipway.provisioner.domain import MOVES, Act
 from slipway.provisioner.pipelines import CREATE, DELETE
 from slipway.runtime.error_mapping import http_status

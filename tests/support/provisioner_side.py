@@ -28,7 +28,7 @@ from slipway.contracts.jobs import (
 )
 from slipway.contracts.templates import Manifest, TemplateScript
 from slipway.contracts.values import JobKind
-from slipway.inventory.domain.lives import first_step
+from slipway.inventory.containers.lifecycle import first_step
 from slipway.lab.node import Lab
 from slipway.provisioner.access import Access
 from slipway.provisioner.app import register

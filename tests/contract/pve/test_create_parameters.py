@@ -12,8 +12,8 @@ from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import SlipwayError
-from slipway.inventory import rules
-from slipway.inventory.domain import specs
+from slipway.inventory.containers import validation
+from slipway.inventory.containers import spec
 from slipway.provisioner.host import parameters
 from support.pve_schema import TABLE, check_request
 
@@ -61,7 +61,7 @@ MAXIMAL: dict[str, Any] = {
 def produced(asked: dict[str, Any]) -> parameters.Params:
     """Give what would be sent; raises if the request is refused."""
     spec = ContainerSpec.model_validate({"hostname": "web-1", "ostemplate": ARCHIVE, **asked})
-    rules.check(spec, None, NODE)
+    validation.check(spec, None, NODE)
     target = Target(
         container="c" * 36,
         cluster="k" * 36,
@@ -70,7 +70,7 @@ def produced(asked: dict[str, Any]) -> parameters.Params:
         vmid=100,
         hostname=spec.hostname,
     )
-    full = specs.complete(spec, None, NODE)
+    full = spec.complete(spec, None, NODE)
     return parameters.of(full, target, "j" * 36, ostemplate=ARCHIVE, password="five5")
 
 

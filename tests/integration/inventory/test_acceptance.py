@@ -17,8 +17,8 @@ from slipway.contracts.problems import Conflict, Forbidden, Invalid, NotFound, U
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS, register
-from slipway.inventory.looks import Looks
-from slipway.inventory.secret_broker import SecretBroker
+from slipway.inventory.containers.looks import Looks
+from slipway.inventory.secrets.broker import SecretBroker
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.call import Call, using
 from slipway.runtime.process.clock import now

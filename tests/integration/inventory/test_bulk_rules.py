@@ -9,7 +9,7 @@ from slipway.contracts import bulk, clusters, containers, jobs
 from slipway.contracts.problems import Conflict, Problem, Unavailable
 from slipway.contracts.values import JobKind
 from slipway.inventory import tables
-from slipway.inventory.store.clusters import ClusterStore
+from slipway.inventory.clusters.store import ClusterStore
 from slipway.runtime.process.clock import now
 
 ARCHIVES = tuple(f"{number}-{'x' * 200}" for number in range(600))

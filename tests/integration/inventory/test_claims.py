@@ -24,17 +24,17 @@ from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
-from slipway.inventory.domain.lives import HOLDING, REMOVES
-from slipway.inventory.queueing import Limits
-from slipway.inventory.store.acceptance import AcceptanceStore
-from slipway.inventory.store.clusters import ClusterStore
-from slipway.inventory.store.enqueuer import JobEnqueuer
-from slipway.inventory.store.inserts import Creation
-from slipway.inventory.store.jobs import JobStore
-from slipway.inventory.store.observations import ObservationStore
-from slipway.inventory.store.queue import ACTIVE, Queue
-from slipway.inventory.store.removal import ContainerRemovalStore
-from slipway.inventory.store.vmids import VmidStore
+from slipway.inventory.containers.lifecycle import HOLDING, REMOVES
+from slipway.inventory.jobs.scheduling import Limits
+from slipway.inventory.jobs.accept import AcceptanceStore
+from slipway.inventory.clusters.store import ClusterStore
+from slipway.inventory.jobs.enqueuer import JobEnqueuer
+from slipway.inventory.containers.inserts import Creation
+from slipway.inventory.jobs.store import JobStore
+from slipway.inventory.containers.observations import ObservationStore
+from slipway.inventory.jobs.queue import ACTIVE, Queue
+from slipway.inventory.containers.removal import ContainerRemovalStore
+from slipway.inventory.containers.vmids import VmidStore
 from slipway.runtime.bus.call import Call
 from slipway.runtime.process.clock import now
 from slipway.runtime.database.engine import Database

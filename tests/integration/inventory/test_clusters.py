@@ -16,9 +16,9 @@ from slipway.contracts.clusters import ChangeClusterAccess, Cluster, ClusterFact
 from slipway.contracts.problems import Conflict, Invalid, NotFound
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS, register
-from slipway.inventory.host_check import HostCheck
-from slipway.inventory.looks import Looks
-from slipway.inventory.secret_broker import SecretBroker
+from slipway.inventory.containers.host_check import HostCheck
+from slipway.inventory.containers.looks import Looks
+from slipway.inventory.secrets.broker import SecretBroker
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.call import Call, using
 from slipway.runtime.database.engine import Database

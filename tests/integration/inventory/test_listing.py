@@ -10,8 +10,8 @@ from slipway.contracts.containers import ContainerSpec, ListContainers
 from slipway.contracts.values import ContainerSort, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
-from slipway.inventory.store import pages
-from slipway.inventory.store.containers import ContainerStore
+from slipway.inventory import paging
+from slipway.inventory.containers.store import ContainerStore
 from slipway.runtime.process.clock import now
 from slipway.runtime.database.engine import Database
 from support.postgres import Databases
@@ -90,7 +90,7 @@ async def test_filters_and_order_hold_from_page_to_page(
 async def test_a_long_list_is_read_in_portions(databases: Databases) -> None:
     """More rows than are read at once, on one page and none twice."""
     database = Database(await databases.make("inventory", MIGRATIONS))
-    number = pages.PORTION * 2 + 1
+    number = paging.PORTION * 2 + 1
     async with database.begin() as connection:
         await connection.execute(insert(tables.clusters).values(**CLUSTER, created_at=now()))
         rows = [{**_row(each, f"n{each}"), "vmid": 1000 + each} for each in range(number)]

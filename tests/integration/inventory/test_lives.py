@@ -15,12 +15,12 @@ from slipway.contracts.problems import Conflict, Problem
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
-from slipway.inventory.store.clusters import ClusterStore
-from slipway.inventory.store.containers import ContainerStore
-from slipway.inventory.store.observations import ObservationStore
-from slipway.inventory.store.queue import Queue
-from slipway.inventory.store.removal import ContainerRemovalStore
-from slipway.inventory.store.vmids import VmidStore
+from slipway.inventory.clusters.store import ClusterStore
+from slipway.inventory.containers.store import ContainerStore
+from slipway.inventory.containers.observations import ObservationStore
+from slipway.inventory.jobs.queue import Queue
+from slipway.inventory.containers.removal import ContainerRemovalStore
+from slipway.inventory.containers.vmids import VmidStore
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.call import Call
 from slipway.runtime.process.clock import now

@@ -14,8 +14,8 @@ from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
-from slipway.inventory.store.observations import ObservationStore
-from slipway.inventory.store.queue import Queue
+from slipway.inventory.containers.observations import ObservationStore
+from slipway.inventory.jobs.queue import Queue
 from slipway.runtime.process.clock import now
 
 

@@ -7,8 +7,8 @@ from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fix
 from slipway.contracts import bulk, clusters, containers, host_state, jobs, plans
 from slipway.contracts.problems import Conflict, Invalid
 from slipway.contracts.values import JobKind, JobState, Lifecycle
-from slipway.inventory import batch_looks
-from slipway.inventory.store.clusters import ClusterStore
+from slipway.inventory.batches import host_check
+from slipway.inventory.clusters.store import ClusterStore
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.call import Call
 from slipway.runtime.process.clock import now
@@ -136,7 +136,7 @@ async def test_the_hosts_of_a_large_batch_are_asked_within_bounds(fleet: Fleet, 
 
     plan = await fleet.world.gateway.ask(bulk.PlanBatch(kind=JobKind.STOP, selection=ids))
 
-    assert len(host.asked) == batch_looks.MOST_LOOKED_AT
+    assert len(host.asked) == host_check.MOST_LOOKED_AT
     assert plan.warnings[0].startswith("10 of them were not looked at on their hosts")
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import select, text
 
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
-from slipway.inventory.resealing import Resealing
-from slipway.inventory.store.resealing import ResealingStore
+from slipway.inventory.secrets.resealing import Resealing
+from slipway.inventory.secrets.resealing_store import ResealingStore
 from slipway.runtime.database.engine import Database
 from slipway.runtime.secrets.vault import KeyRing, Vault
 from support.postgres import Databases

@@ -9,7 +9,7 @@ from slipway.contracts.bulk import PlanItem
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobKind, JobState
-from slipway.inventory.batching import (
+from slipway.inventory.batches.rules import (
     MOST_WORDS,
     PlanNeeded,
     counted,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from slipway.contracts.clusters import ClusterFacts, ClusterSpec, NodeFacts, SshNode
-from slipway.inventory.cluster_rules import ClusterInvalid, HostKeyRefused, confirmed, refuse_unreached
+from slipway.inventory.clusters.rules import ClusterInvalid, HostKeyRefused, confirmed, refuse_unreached
 
 KEY = f"ssh-ed25519 {'A' * 68}"
 OTHER = f"ssh-ed25519 {'B' * 68}"

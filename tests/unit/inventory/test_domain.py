@@ -13,7 +13,7 @@ from slipway.contracts.jobs import JobArgs, RunRecord, StepStatus, Target
 from slipway.contracts.problems import Problem
 from slipway.contracts.templates import Manifest, Resources, Variable
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
-from slipway.inventory.domain.lives import (
+from slipway.inventory.containers.lifecycle import (
     TRANSITIONS,
     IllegalTransition,
     Standing,
@@ -24,7 +24,7 @@ from slipway.inventory.domain.lives import (
     first_step,
     outcome,
 )
-from slipway.inventory.domain.specs import (
+from slipway.inventory.containers.spec import (
     FactsMissing,
     NodeUnknown,
     NoVmidLeft,
@@ -35,7 +35,7 @@ from slipway.inventory.domain.specs import (
     complete,
     copied,
 )
-from slipway.inventory.placement import choose_node
+from slipway.inventory.containers.placement import choose_node
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 VOLUMES = (

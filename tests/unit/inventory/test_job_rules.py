@@ -10,8 +10,8 @@ from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import JobKind
-from slipway.inventory.domain.specs import FactsMissing
-from slipway.inventory.job_rules import (
+from slipway.inventory.containers.spec import FactsMissing
+from slipway.inventory.jobs.validation import (
     ContainerProtected,
     JobInvalid,
     Known,
@@ -19,7 +19,7 @@ from slipway.inventory.job_rules import (
     check,
     check_against,
 )
-from slipway.inventory.rules.restricted import RestrictedKey
+from slipway.inventory.containers.validation.restricted import RestrictedKey
 
 
 def node(name: str, *storages: str) -> NodeFacts:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.contracts.jobs import JobLog, LogLine
-from slipway.inventory.log_truncation import PART_BYTES, TruncatedLog
+from slipway.inventory.job_logs.truncation import PART_BYTES, TruncatedLog
 from slipway.runtime.bus.job_logs import StoredEvent, pack, unpack
 
 PREFIX = "slipway.v1.event.job.j."

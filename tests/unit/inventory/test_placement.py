@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from slipway.contracts.clusters import NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.values import Outage
-from slipway.inventory.domain.specs import FactsMissing
-from slipway.inventory.placement import after, choose_node
+from slipway.inventory.containers.spec import FactsMissing
+from slipway.inventory.containers.placement import after, choose_node
 
 GIB = 1 << 30
 DISK = 8

@@ -1,7 +1,7 @@
 """Who begins next on a node, and who after that."""
 
 from slipway.contracts.values import JobKind
-from slipway.inventory.queueing import Entry, Limits, choose, order
+from slipway.inventory.jobs.scheduling import Entry, Limits, choose, order
 
 LIMITS = Limits(jobs=4, creations=2)
 

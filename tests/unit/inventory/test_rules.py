@@ -8,8 +8,8 @@ import pytest
 from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.templates import Manifest, TemplateScript, Variable
-from slipway.inventory.rules import ContainerInvalid, check
-from slipway.inventory.rules.restricted import RestrictedKey
+from slipway.inventory.containers.validation import ContainerInvalid, check
+from slipway.inventory.containers.validation.restricted import RestrictedKey
 
 NODE = NodeFacts(
     node="pve1",

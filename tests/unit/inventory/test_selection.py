@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.inventory.selection import Candidate, SelectionInvalid, chosen, missing, parse
+from slipway.inventory.containers.selection import Candidate, SelectionInvalid, chosen, missing, parse
 
 NAMES = ("web-1", "web-2", "Db-1", "cache")
 TAGS = ("prod", "c++", "a.b")

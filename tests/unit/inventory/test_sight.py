@@ -7,8 +7,8 @@ import pytest
 from slipway.contracts.clusters import Cluster, ClusterLook, NodeFacts, NodeLook, StorageFact, VmidRange
 from slipway.contracts.containers import Container, ContainerSpec
 from slipway.contracts.values import Lifecycle, Outage, Power
-from slipway.inventory.domain import sight
-from slipway.inventory.domain.sight import Sight
+from slipway.inventory.containers import sight
+from slipway.inventory.containers.sight import Sight
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MORNING = NOON - timedelta(hours=4)

@@ -14,41 +14,41 @@ from slipway.contracts import (
     jobs,
     plans,
 )
-from slipway.inventory.handlers.batches import BatchHandlers
-from slipway.inventory.handlers.clusters import ClusterHandlers
-from slipway.inventory.handlers.containers import ContainerHandlers
-from slipway.inventory.handlers.dead_letters import DeadLetterHandlers
-from slipway.inventory.handlers.jobs import JobHandlers
-from slipway.inventory.handlers.plans import PlanHandlers
-from slipway.inventory.host_check import HostCheck, PlanningHostCheck
-from slipway.inventory.job_log_archive import JobLogArchiver
-from slipway.inventory.looks import Looks
-from slipway.inventory.queueing import Limits
-from slipway.inventory.records import Records
-from slipway.inventory.resealing import Resealing
-from slipway.inventory.retention import Retention
-from slipway.inventory.secret_broker import SecretBroker
+from slipway.inventory.batches.handlers import BatchHandlers
+from slipway.inventory.clusters.handlers import ClusterHandlers
+from slipway.inventory.containers.handlers import ContainerHandlers
+from slipway.inventory.dead_letters import DeadLetterHandlers
+from slipway.inventory.jobs.handlers import JobHandlers
+from slipway.inventory.jobs.plans import PlanHandlers
+from slipway.inventory.containers.host_check import HostCheck, PlanningHostCheck
+from slipway.inventory.job_logs.archive import JobLogArchiver
+from slipway.inventory.containers.looks import Looks
+from slipway.inventory.jobs.scheduling import Limits
+from slipway.inventory.jobs.records import Records
+from slipway.inventory.secrets.resealing import Resealing
+from slipway.inventory.retention.schedule import Retention
+from slipway.inventory.secrets.broker import SecretBroker
 from slipway.inventory.settings import InventorySettings
-from slipway.inventory.store.acceptance import AcceptanceStore
-from slipway.inventory.store.audit import AuditStore
-from slipway.inventory.store.batch_retry import BatchRetries
-from slipway.inventory.store.batches import BatchStore
-from slipway.inventory.store.clone import CopyStore
-from slipway.inventory.store.cluster_access import AccessStore
-from slipway.inventory.store.cluster_identity import ClusterIdentities
-from slipway.inventory.store.cluster_removal import RemovalStore
-from slipway.inventory.store.clusters import ClusterStore
-from slipway.inventory.store.configs import ConfigStore
-from slipway.inventory.store.containers import ContainerStore
-from slipway.inventory.store.enqueuer import JobEnqueuer, PlanningEnqueuer
-from slipway.inventory.store.job_logs import JobLogStore
-from slipway.inventory.store.jobs import JobStore
-from slipway.inventory.store.observations import ObservationStore
-from slipway.inventory.store.queue import Queue
-from slipway.inventory.store.removal import ContainerRemovalStore
-from slipway.inventory.store.resealing import ResealingStore
-from slipway.inventory.store.retention import RetentionStore
-from slipway.inventory.store.vmids import VmidStore
+from slipway.inventory.jobs.accept import AcceptanceStore
+from slipway.inventory.audit import AuditStore
+from slipway.inventory.batches.retry import BatchRetries
+from slipway.inventory.batches.store import BatchStore
+from slipway.inventory.jobs.clone import CopyStore
+from slipway.inventory.clusters.access import AccessStore
+from slipway.inventory.clusters.identity import ClusterIdentities
+from slipway.inventory.clusters.removal import RemovalStore
+from slipway.inventory.clusters.store import ClusterStore
+from slipway.inventory.containers.config_store import ConfigStore
+from slipway.inventory.containers.store import ContainerStore
+from slipway.inventory.jobs.enqueuer import JobEnqueuer, PlanningEnqueuer
+from slipway.inventory.job_logs.store import JobLogStore
+from slipway.inventory.jobs.store import JobStore
+from slipway.inventory.containers.observations import ObservationStore
+from slipway.inventory.jobs.queue import Queue
+from slipway.inventory.containers.removal import ContainerRemovalStore
+from slipway.inventory.secrets.resealing_store import ResealingStore
+from slipway.inventory.retention.store import RetentionStore
+from slipway.inventory.containers.vmids import VmidStore
 from slipway.runtime.database.engine import engine
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.database.engine import Database

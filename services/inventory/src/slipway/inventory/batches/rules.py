@@ -1,0 +1,194 @@
+"""What a batch is: how its items add up, when it has ended and how, which hash its plan has. Pure."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from slipway.contracts.batches import BatchCounts
+from slipway.contracts.bulk import PlanItem
+from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.jobs import JobArgs
+from slipway.contracts.message import Value
+from slipway.contracts.problems import Conflict, FieldError, Invalid, Problem, ProblemKind
+from slipway.contracts.values import JobKind, JobState, OnFailure
+from slipway.inventory.jobs import validation
+
+_TAKEN: Mapping[JobKind, str] = {
+    JobKind.DELETE: "with all its disks and credentials",
+    JobKind.ROLLBACK: "all that was written since the snapshot",
+    JobKind.RESTORE: "all that was written since the backup",
+    JobKind.SNAPSHOT_DELETE: "the snapshot",
+    JobKind.UNLOCK: "its lock",
+}
+"""What each kind that destroys takes away; it needs the hash of the plan that was shown."""
+MOST_WORDS = 240
+"""Characters of an item's error that its batch repeats; the job of the item has the whole."""
+MOST_NAMED = 20
+LONGEST_BASE = 57
+"""Of a name that numbers follow: 63 (a DNS label), a hyphen and five digits."""
+
+
+class PlanNeeded(Conflict):
+    """What destroys is done only after it was shown."""
+
+    code = "plan.needed"
+
+
+class PlanChanged(Conflict):
+    """What the selection means is not what was shown."""
+
+    code = "plan.changed"
+
+
+class BatchCommand(Value):
+    """What a batch was asked to do, as its row keeps it."""
+
+    kind: JobKind
+    selection: str = ""
+    """Empty for creations and second tries."""
+    args: JobArgs = JobArgs()
+    on_failure: OnFailure = OnFailure.KEEP
+    cancel_requested: bool = False
+
+
+def check(kind: JobKind, args: JobArgs) -> None:
+    """Refuse what can't be asked for many containers; every fault names its field."""
+    if kind is JobKind.DELETE:
+        given = sorted(name for name, value in args if value is not None)
+        if given:
+            raise _invalid(f"args.{given[0]}", f"{kind} does not take it.")
+        return
+    if kind.creates_container:
+        raise _invalid("kind", f"{kind} is asked for one container at a time.")
+    validation.check(kind, args)
+    if args.hostname is not None:
+        raise _invalid("args.hostname", "Several containers can't have one name; change them singly.")
+
+
+def check_many(spec: ContainerSpec) -> None:
+    """Refuse what only one of several new containers could have."""
+    if len(spec.hostname) > LONGEST_BASE:
+        raise _invalid("hostname", f"It has up to {LONGEST_BASE} characters, so that numbers fit behind it.")
+    if spec.vmid is not None:
+        raise _invalid("vmid", "Several containers can't have the same VMID; leave it out.")
+    for index, network in enumerate(spec.networks):
+        for name in ("ip", "ip6"):
+            if "/" in (getattr(network, name) or ""):
+                raise _invalid(f"networks.{index}.{name}", "Several containers can't have the same address.")
+        if network.hwaddr is not None:
+            raise _invalid(f"networks.{index}.hwaddr", "Several containers can't have the same one.")
+
+
+def names(base: str, count: int, taken: Iterable[str]) -> tuple[str, ...]:
+    """Give the next free names: `web-1`, `web-2`, ...; upper and lower case are the same."""
+    used = {name.lower() for name in taken}
+    found: list[str] = []
+    number = 0
+    while len(found) < count:
+        number += 1
+        name = f"{base}-{number}"
+        if name.lower() not in used:
+            found.append(name)
+    return tuple(found)
+
+
+def counted(states: Mapping[str, int]) -> BatchCounts:
+    """Add up items by their state."""
+    return BatchCounts(total=sum(states.values()), **{str(JobState(name)): n for name, n in states.items()})
+
+
+def percent(counts: BatchCounts) -> int:
+    """How much of a batch has ended."""
+    ended = counts.succeeded + counts.failed + counts.cancelled
+    return 100 * ended // max(counts.total, 1)
+
+
+def ending(counts: BatchCounts, *, cancel_requested: bool) -> tuple[JobState, Problem | None]:
+    """Give where a batch stands by its items, and why it failed if it did."""
+    if counts.queued + counts.running:
+        return (JobState.QUEUED if counts.queued == counts.total else JobState.RUNNING), None
+    if counts.succeeded == counts.total:
+        return JobState.SUCCEEDED, None
+    if cancel_requested and counts.cancelled:
+        return JobState.CANCELLED, None
+    told = {name: str(number) for name, number in counts if number}
+    message = (
+        f"{counts.failed + counts.cancelled} of {counts.total} items did not succeed"
+        f" ({counts.failed} failed, {counts.cancelled} cancelled); each item says why."
+    )
+    return JobState.FAILED, Problem(
+        kind=ProblemKind.FAILED, code="batch.items-failed", message=message, details=told
+    )
+
+
+def shortened(problem: Problem | None) -> Problem | None:
+    """Give what a batch repeats of an item's error: a thousand of them must fit into one message."""
+    if problem is None:
+        return None
+    stored = {name: text for name, text in problem.details.items() if name in {"job", "step", "state"}}
+    words = problem.message
+    words = words if len(words) <= MOST_WORDS else f"{words[: MOST_WORDS - 1]}…"
+    return problem.model_copy(update={"message": words, "details": stored, "errors": ()})
+
+
+def hash_of(kind: JobKind, args: JobArgs, items: Sequence[PlanItem]) -> str:
+    """Give the hash that names exactly these containers and these arguments."""
+    what = [str(kind), args.model_dump(mode="json", exclude_none=True), identities(items)]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def identities(items: Sequence[PlanItem]) -> list[list[str]]:
+    """Give what an item must keep to be the one that was shown, and its name for people."""
+    return [[each.container or "", each.cluster, each.node, str(each.vmid), each.hostname] for each in items]
+
+
+def destroys(kind: JobKind, items: Sequence[PlanItem]) -> tuple[str, ...]:
+    """Say what a batch would take away for good."""
+    if not kind.destroys:
+        return ()
+    return tuple(f"{each.hostname} ({each.vmid}): {_TAKEN[kind]}" for each in items if each.error is None)
+
+
+def refuse_unshown(
+    kind: JobKind, given: str | None, hashed: str, shown: list[list[str]] | None, items: Sequence[PlanItem]
+) -> None:
+    """Refuse a batch whose plan was not shown, or shown otherwise.
+
+    Args:
+        kind: what is to be done.
+        given: the hash that came with the request.
+        hashed: the hash of what would be done now.
+        shown: the identities of the plan that was shown under `given`, if it is still known.
+        items: what would be done now.
+    """
+    if given == hashed or (given is None and not kind.destroys):
+        return
+    if given is None:
+        message = (
+            f"{kind} of {len(items)} containers destroys; ask for its plan first (?plan=true), look at it,"
+            " and send its hash as `plan`."
+        )
+        raise PlanNeeded(message, errors=[FieldError(field="plan", message=message)], plan=hashed)
+    message = f"What this means is not what was shown: {_difference(shown, identities(items))} Look again."
+    raise PlanChanged(message, errors=[FieldError(field="plan", message=message)], plan=hashed)
+
+
+def _difference(shown: list[list[str]] | None, current: list[list[str]]) -> str:
+    if shown is None:
+        return "no plan of the last day has this hash."
+    come = [each for each in current if each not in shown]
+    gone = [each for each in shown if each not in current]
+    if not come and not gone:
+        return "the kind or the arguments are others."
+    said = [f"{word} {_named(some)}" for word, some in (("new:", come), ("no longer:", gone)) if some]
+    return "; ".join(said) + "."
+
+
+def _named(some: list[list[str]]) -> str:
+    names = [f"{name or 'container'} ({vmid} on {node})" for _, _, node, vmid, name in some[:MOST_NAMED]]
+    named = ", ".join(names)
+    return named + (f" and {len(some) - MOST_NAMED} more" if len(some) > MOST_NAMED else "")
+
+
+def _invalid(field: str, message: str) -> Invalid:
+    return validation.JobInvalid(message, errors=[FieldError(field=field, message=message)])

@@ -1,0 +1,241 @@
+"""Clusters: added after a test, listed, and handed to who may reach them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import SecretStr
+
+from slipway.contracts.cluster_removal import ClusterRemoval, RemoveCluster
+from slipway.contracts.clusters import (
+    AddCluster,
+    AuditPage,
+    ChangeClusterAccess,
+    Cluster,
+    ClusterAccess,
+    ClusterFacts,
+    ClusterPage,
+    ClusterSecrets,
+    ClusterSpec,
+    ConfirmHostKey,
+    GetCluster,
+    GetClusterAccess,
+    ListAudit,
+    ListClusters,
+    NodeObserved,
+    SetMaintenance,
+    SetVmidRange,
+    SshNode,
+    TestCluster,
+)
+from slipway.contracts.problems import Forbidden
+from slipway.contracts.values import Sealed
+from slipway.inventory.clusters import rules
+from slipway.inventory.containers import spec
+from slipway.inventory.containers.looks import Looks
+from slipway.inventory.jobs.records import Records
+from slipway.inventory.secrets.broker import SecretBroker
+from slipway.inventory.audit import AuditStore
+from slipway.inventory.clusters.access import AccessStore
+from slipway.inventory.clusters.identity import ClusterIdentities
+from slipway.inventory.clusters.removal import ClusterBusy, RemovalStore
+from slipway.inventory.clusters.store import ClusterStore, KnownCluster, refuse_unknown
+from slipway.inventory.jobs.queue import Queue
+from slipway.runtime.bus.client import Bus, Delivery
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.ids import new_id
+
+MAY_REACH: Final = ("provisioner", "monitor")
+
+
+@dataclass(frozen=True, slots=True)
+class TestOf:
+    """What is tested, and how much has to work."""
+
+    spec: ClusterSpec
+    known: KnownCluster | None = None
+    """What was saved of it before."""
+    needs_ssh: bool = True
+    is_believed_anew: bool = False
+
+    def query(self, secrets: ClusterSecrets) -> TestCluster:
+        """Give what monitor is asked."""
+        known = self.known
+        if known is None:
+            return TestCluster(spec=self.spec, secrets=secrets)
+        return TestCluster(
+            spec=self.spec,
+            secrets=secrets,
+            is_known=True,
+            members=() if self.is_believed_anew else rules.member_endpoints(self.spec, known.doors),
+            known_endpoints=(known.spec.endpoint, *known.spec.endpoints),
+            needs_ssh=self.needs_ssh,
+        )
+
+
+class ClusterHandlers:
+    """Answers about clusters."""
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        store: ClusterStore,
+        reached: AccessStore,
+        identities: ClusterIdentities,
+        removals: RemovalStore,
+        records: Records,
+        queue: Queue,
+        audit: AuditStore,
+        secret_broker: SecretBroker,
+        looks: Looks,
+    ) -> None:
+        self._bus = bus
+        self._store = store
+        self._reached = reached
+        self._identities = identities
+        self._removals = removals
+        self._records = records
+        self._queue = queue
+        self._audit = audit
+        self._secret_broker = secret_broker
+        self._looks = looks
+
+    async def add(self, query: AddCluster, call: Call) -> Cluster:
+        """Test a cluster, then save it."""
+        done = await self._store.done_before(call, query)
+        if done is not None:
+            return done
+        rules.check(query.spec, _given(query.secrets))
+        spec = rules.normal(query.spec)
+        await self._identities.refuse_taken(spec)
+        opened = self._received(query.secrets, owner=spec.name)
+        facts = await self._test(TestOf(spec), opened)
+        cluster = await self._identities.home_of(facts.identity) or new_id()
+        return await self._store.add(call, cluster, query, self._stored(opened, owner=cluster), facts)
+
+    async def get(self, query: GetCluster, _call: Call) -> Cluster:
+        """Give one."""
+        return self._looks.cluster(await self._store.get(query.cluster))
+
+    async def list(self, query: ListClusters, _call: Call) -> ClusterPage:
+        """Give some."""
+        return self._looks.clusters(await self._store.list(limit=query.limit, cursor=query.cursor))
+
+    async def maintain(self, query: SetMaintenance, call: Call) -> Cluster:
+        """Switch a node's maintenance."""
+        changed = await self._queue.set_maintenance(call, query.cluster, query.node, is_on=query.is_on)
+        return self._looks.cluster(changed)
+
+    async def set_vmids(self, query: SetVmidRange, call: Call) -> Cluster:
+        """Say which VMIDs are chosen from."""
+        if query.vmids is not None:
+            spec.check_range(query.vmids)
+        return self._looks.cluster(await self._store.set_vmids(call, query.cluster, query.vmids))
+
+    async def confirm(self, query: ConfirmHostKey, call: Call) -> Cluster:
+        """Try a node's host key, then save it. Idempotent: a confirmed one is tried and saved once more."""
+        known = await self._store.known(query.cluster)
+        refuse_unknown(known, query.node)
+        reached = SshNode(address=query.address, port=query.port, host_key=query.host_key)
+        spec = rules.confirmed(known.spec, query.node, reached)
+        # Whether this one node can be reached is decided here, whatever becomes of the others.
+        test = TestOf(spec.with_addresses(spec, known.nodes), known=known, needs_ssh=False)
+        facts = await self._test(test, self._opened(known))
+        rules.refuse_unreached(query.node, query.host_key, facts)
+        return await self._reached.confirm(call, known.id, query.node, spec.nodes[query.node], facts)
+
+    async def change_access(self, query: ChangeClusterAccess, call: Call) -> Cluster:
+        """Try another way to reach a cluster, then save it."""
+        known = await self._store.known(query.cluster)
+        changes = rules.changes_of(query)
+        spec = known.spec.model_copy(update=dict(changes))
+        given = self._received(query.secrets, owner=query.cluster)
+        stay = rules.stored_secrets(spec, known.secrets, given)
+        opened = {name: secret for name, secret in self._opened(known).items() if name in stay} | given
+        rules.check(spec, opened)
+        spec = rules.normal(spec)
+        await self._identities.refuse_taken(spec, own=known.id)
+        needs_ssh = rules.changes_ssh(changes, given)
+        test = TestOf(
+            spec.with_addresses(spec, known.nodes),
+            known=known,
+            needs_ssh=needs_ssh,
+            # What is to be believed from now on is tried by itself, not by what was learned before.
+            is_believed_anew=bool({"tls_fingerprint", "ca"} & set(changes)),
+        )
+        facts = await self._test(test, opened)
+        rules.refuse_another(known.identity, facts.identity, query.identity, name=known.spec.name)
+        await self._identities.refuse_other(facts.identity, own=known.id)
+        changes = {**changes, **{each: getattr(spec, each) for each in changes}}
+        stored = self._stored(opened, owner=known.id)
+        return await self._reached.change_access(call, known.id, changes, stored, facts)
+
+    def _received(self, secrets: ClusterSecrets, *, owner: str) -> dict[str, SecretStr]:
+        return {
+            field: self._secret_broker.receive(sealed, owner=owner, field=field)
+            for field, sealed in _given(secrets).items()
+        }
+
+    def _opened(self, known: KnownCluster) -> dict[str, SecretStr]:
+        return {
+            field: self._secret_broker.vault.open(stored, owner=known.id, field=field)
+            for field, stored in known.secrets.items()
+        }
+
+    def _stored(self, opened: Mapping[str, SecretStr], *, owner: str) -> Mapping[str, str]:
+        return {
+            field: self._secret_broker.keep(secret, owner=owner, field=field)
+            for field, secret in opened.items()
+        }
+
+    async def _test(self, test: TestOf, secrets: Mapping[str, SecretStr]) -> ClusterFacts:
+        """Have monitor reach a cluster."""
+        passed_on = {
+            field: self._secret_broker.sealer.seal(secret, to="monitor", owner=test.spec.name, field=field)
+            for field, secret in secrets.items()
+        }
+        return await self._bus.ask(test.query(ClusterSecrets.model_validate(passed_on)))
+
+    async def remove(self, query: RemoveCluster, call: Call) -> ClusterRemoval:
+        """Take a cluster out, or tell what that would be."""
+
+        async def act() -> ClusterRemoval:
+            return await (self._removals.plan(query) if query.is_plan else self._removals.remove(call, query))
+
+        try:
+            return await act()
+        except ClusterBusy as busy:
+            # Their rows may lag behind: whoever saw them end may ask at once.
+            if not all([await self._records.catch_up(job) for job in busy.jobs]):
+                raise
+        return await act()
+
+    async def access(self, query: GetClusterAccess, _call: Call) -> ClusterAccess:
+        """Hand out how a cluster is reached, sealed to who asked."""
+        if query.seal_to not in MAY_REACH:
+            raise Forbidden(f"{query.seal_to!r} may not reach hosts.", code="cluster.access-refused")
+        known = await self._store.known(query.cluster)
+        secrets = {
+            field: self._secret_broker.pass_on(stored, owner=known.id, field=field, to=query.seal_to)
+            for field, stored in known.secrets.items()
+        }
+        return ClusterAccess(
+            id=known.id,
+            spec=spec.with_addresses(known.spec, known.nodes),
+            secrets=ClusterSecrets.model_validate(secrets),
+            members=rules.member_endpoints(known.spec, known.doors),
+        )
+
+    async def audit(self, query: ListAudit, _call: Call) -> AuditPage:
+        """Give the audit log."""
+        return await self._audit.entries(limit=query.limit, cursor=query.cursor)
+
+    async def node_observed(self, event: NodeObserved, _delivery: Delivery) -> None:
+        """Keep a node's facts. Idempotent: only newer ones are taken."""
+        await self._store.observe(event.cluster, event.facts)
+
+
+def _given(secrets: ClusterSecrets) -> Mapping[str, Sealed]:
+    fields = {name: getattr(secrets, name) for name in ClusterSecrets.model_fields}
+    return {name: sealed for name, sealed in fields.items() if sealed is not None}

@@ -1,0 +1,222 @@
+"""Asks Proxmox, through the provisioner, whether a container is there; decides what follows from it.
+
+A container that is forgotten is looked for again and again: Proxmox tells nobody that it is back. A claim on
+a name or a VMID is given up only when Proxmox itself calls the VMID free, at the moment of asking.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TypeVar
+
+from slipway.contracts.containers import Container
+from slipway.contracts.host_state import CheckJob, CheckVmid, GetGuard, Guard
+from slipway.contracts.jobs import JobArgs, Target
+from slipway.contracts.message import Id
+from slipway.contracts.problems import Conflict, Unavailable, to_error
+from slipway.contracts.values import JobKind, Lifecycle
+from slipway.inventory.jobs import validation
+from slipway.inventory.containers.lifecycle import HOLDING
+from slipway.inventory.containers.spec import VmidTaken
+from slipway.inventory.jobs.validation import ContainerProtected
+from slipway.inventory.jobs.records import Records
+from slipway.inventory.containers.claims import as_if_gone
+from slipway.inventory.containers.names import HostnameTaken
+from slipway.inventory.containers.removal import ContainerRemovalStore
+from slipway.runtime.bus.client import call as calls
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.call import Call
+from slipway.runtime.process.logs import get_logger
+
+log = get_logger()
+
+EVERY_SECONDS = 10.0
+"""How often forgotten containers are looked for."""
+_OF_PROXMOX = "proxmox."
+ResultT = TypeVar("ResultT")
+
+
+class ContainerPresent(Conflict):
+    """It is there, so it can't be forgotten."""
+
+    code = "container.present"
+
+
+class ProxmoxAway(Unavailable):
+    """Proxmox can't be asked now."""
+
+    code = "proxmox.unreachable"
+    retry_after_seconds = 5.0
+
+
+class HostCheck:
+    """Knows whether containers are there."""
+
+    def __init__(self, bus: Bus, store: ContainerRemovalStore, records: Records) -> None:
+        self._bus = bus
+        self._store = store
+        self._records = records
+
+    async def refuse_deletion(self, container: Container) -> None:
+        """Raise if Proxmox protects a container, or can't be reached.
+
+        Raises:
+            ContainerProtected: `protection` is set. While no provisioner answers, what was asked for counts.
+            ProxmoxAway: says why, and what can be done.
+        """
+        if container.lifecycle not in {Lifecycle.READY, Lifecycle.FAILED}:
+            return
+        try:
+            is_protected = (await self._bus.ask(GetGuard(target=_target(container)))).is_protected
+        except Unavailable as error:
+            if error.code.startswith(_OF_PROXMOX):
+                raise ProxmoxAway(
+                    f"Container {container.hostname} ({container.vmid}) can't be deleted now: "
+                    f"{error.message} "
+                    "If its host is gone for good, drop the record: "
+                    f"POST /api/v1/containers/{container.id}/forget.",
+                    vmid=container.vmid,
+                ) from error
+            is_protected = bool(container.spec.protection)
+        if is_protected:
+            raise ContainerProtected(
+                f"Container {container.hostname} ({container.vmid}) is protected in Proxmox, so it is not "
+                f"deleted. Take the protection off first: POST /api/v1/containers/{container.id}/configure "
+                '{"protection": false}.',
+                vmid=container.vmid,
+            )
+
+    async def refuse_impossible(self, container: Container, kind: JobKind, args: JobArgs) -> None:
+        """Raise what the host itself has against a job; while it can't be asked, the job finds out."""
+        if not validation.looks_at_host(kind, args) or container.lifecycle not in HOLDING:
+            return
+        try:
+            check = await self._bus.ask(CheckJob(target=_target(container), kind=kind, args=args))
+        except Unavailable as error:
+            log.info("a job is accepted without a look at its host", kind=kind, why=error.message)
+            return
+        if check.problem is not None:
+            raise to_error(check.problem)
+
+    async def forget(self, call: Call, container: Container) -> None:
+        """Drop a container unless it is seen on its host."""
+        try:
+            guard = await self._bus.ask(GetGuard(target=_target(container)))
+        except Unavailable:
+            guard = Guard()
+        if guard.is_ours:
+            raise ContainerPresent(
+                f"Container {container.hostname} ({container.vmid}) is on node {guard.node}, so it is not "
+                f"forgotten. Delete it instead: DELETE /api/v1/containers/{container.id}.",
+                vmid=container.vmid,
+            )
+        await self._store.forget(call, container.id)
+
+    async def unless_gone(
+        self, claim: Callable[[bool], Awaitable[ResultT]], *, cluster: Id, vmid: int | None, hostname: str
+    ) -> ResultT:
+        """Claim a name and a VMID; what stands in the way and is gone by now is given up first.
+
+        It is gone if its deletion has just ended, or if Proxmox calls its VMID free.
+
+        Args:
+            claim: told whether Proxmox itself calls the wanted VMID free.
+            cluster: where.
+            vmid: the wanted one; None if any will do.
+            hostname: the wanted one.
+        """
+        try:
+            return await claim(False)  # noqa: FBT003 - see Args
+        except (HostnameTaken, VmidTaken):
+            for job in await self._store.at_work(cluster, vmid=vmid, hostname=hostname):
+                await self._records.catch_up(job)
+            try:
+                gone = await self._gone(cluster, vmid=vmid, hostname=hostname, among=HOLDING)
+                is_free = vmid is not None and await self._is_free(cluster, vmid)
+            except Unavailable:
+                gone, is_free = [], False
+        return await self._without(gone, lambda: claim(is_free))
+
+    async def _without(self, gone: Sequence[Target], claim: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        """Claim what containers held that are gone."""
+        await self._free(gone)
+        return await claim()
+
+    async def free_gone(self, cluster: Id, vmid: int) -> None:
+        """Give up a failed container that holds a VMID and is gone from its host.
+
+        A whole one that is not seen may come back, restored by hand: it is given up only if another one wants
+        its name or its VMID.
+
+        Raises:
+            Unavailable: if Proxmox can't be asked; nothing is given up then.
+        """
+        await self._free(await self._gone(cluster, vmid=vmid, hostname=None, among={Lifecycle.FAILED}))
+
+    async def _gone(
+        self, cluster: Id, *, vmid: int | None, hostname: str | None, among: Collection[Lifecycle]
+    ) -> Sequence[Target]:
+        """Ask which of the containers in these states that hold a VMID or a name are gone."""
+        return [
+            target
+            for target in await self._store.remains(cluster, vmid=vmid, hostname=hostname, among=among)
+            if not (await self._bus.ask(GetGuard(target=target))).is_ours
+            and await self._is_free(cluster, target.vmid)
+        ]
+
+    async def _free(self, gone: Sequence[Target]) -> None:
+        for target in gone:
+            await self._store.free(calls.current(), target.container)
+            log.info("a container was removed by hand", container=target.container)
+
+    async def run(self) -> None:
+        """Look for forgotten containers, for ever."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            try:
+                await self.look()
+            except Unavailable as error:
+                log.debug("forgotten containers not looked for", why=error.message)
+
+    async def look(self) -> None:
+        """Look for forgotten containers once; a cluster that does not answer is left for the next time."""
+        away: set[Id] = set()
+        for target in await self._store.forgotten():
+            if target.cluster in away:
+                continue
+            try:
+                guard = await self._bus.ask(GetGuard(target=target))
+            except Unavailable:
+                away.add(target.cluster)
+                continue
+            if guard.is_ours and guard.node:
+                await self._take_back(target, guard.node)
+
+    async def _take_back(self, target: Target, node: str) -> None:
+        try:
+            await self._store.found(calls.current(), target.container, node)
+        except (HostnameTaken, VmidTaken) as error:
+            log.warning("a forgotten container is back", container=target.container, why=error.message)
+        else:
+            log.info("a forgotten container is back and stored again", container=target.container)
+
+    async def _is_free(self, cluster: Id, vmid: int) -> bool:
+        return (await self._bus.ask(CheckVmid(cluster=cluster, vmid=vmid))).is_free
+
+
+class PlanningHostCheck(HostCheck):
+    """Gives nothing up: what is gone is only left out of the transaction that a plan rolls back."""
+
+    async def _without(self, gone: Sequence[Target], claim: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        with as_if_gone([target.container for target in gone]):
+            return await claim()
+
+
+def _target(container: Container) -> Target:
+    return Target(
+        container=container.id,
+        cluster=container.cluster_id,
+        cluster_name=container.cluster,
+        node=container.node,
+        vmid=container.vmid,
+        hostname=container.hostname,
+    )

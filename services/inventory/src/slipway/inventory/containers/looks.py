@@ -1,0 +1,90 @@
+"""What monitor saw last, stored in memory: a value per cluster, from the bus, joined to what is answered.
+
+Nothing of it is stored here: after a start it is read from the bus, and until then nothing is claimed. Values
+come at the pace of the polls; one that stays away is itself something that is wrong, and is told.
+"""
+
+import asyncio
+from datetime import timedelta
+
+from slipway.contracts.clusters import Cluster, ClusterLook, ClusterPage
+from slipway.contracts.containers import Container, ContainerPage
+from slipway.contracts.message import Id, Moment
+from slipway.contracts.values import Outage
+from slipway.inventory.containers import sight
+from slipway.inventory.containers.sight import Sight
+from slipway.runtime.process import clock
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.kv import Bucket, Entry
+from slipway.runtime.topology import LOOKS
+
+SILENCE_SECONDS = 8.0
+"""How much later than announced a value may come before monitor counts as silent."""
+
+
+class Looks:
+    """Knows what monitor saw last."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bucket = Bucket(bus, LOOKS)
+        self._seen: dict[Id, Sight] = {}
+        self._left: dict[Id, dict[int, Moment]] = {}
+        """By cluster and VMID, when a container was last seen that is not seen any more."""
+        self._written: dict[Id, float] = {}
+        """When each value was written, in seconds of this process' clock."""
+        self._began: float | None = None
+        self._began_at: Moment | None = None
+
+    async def run(self) -> None:
+        """Hear of all looks, until cancelled."""
+        self._began, self._began_at = asyncio.get_running_loop().time(), clock.now()
+        stop = await self._bucket.watch(self._take)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await stop()
+
+    def cluster(self, cluster: Cluster) -> Cluster:
+        """Give a cluster as it was seen last."""
+        return sight.cluster_seen(cluster, self._of(cluster.id, cluster.name))
+
+    def clusters(self, page: ClusterPage) -> ClusterPage:
+        """Give clusters as they were seen last."""
+        return page.model_copy(update={"items": tuple(map(self.cluster, page.items))})
+
+    def container(self, container: Container) -> Container:
+        """Give a container as it was seen last."""
+        left_at = self._left.get(container.cluster_id, {}).get(container.vmid)
+        seen = self._of(container.cluster_id, container.cluster)
+        return sight.container_seen(container, seen, left_at=left_at)
+
+    def containers(self, page: ContainerPage) -> ContainerPage:
+        """Give containers as they were seen last."""
+        return page.model_copy(update={"items": tuple(map(self.container, page.items))})
+
+    def _take(self, entry: Entry) -> None:
+        look = ClusterLook.model_validate_json(entry.value)
+        age = max(clock.now() - entry.at, timedelta())
+        self._written[look.cluster] = asyncio.get_running_loop().time() - age.total_seconds()
+        before, vmids = self._seen.get(look.cluster, Sight()), sight.vmids_of(look)
+        left = self._left.setdefault(look.cluster, {})
+        if before.look is not None and before.look.looked_at is not None:
+            left |= dict.fromkeys(before.vmids - vmids, before.look.looked_at)
+        for vmid in vmids & left.keys():
+            del left[vmid]
+        self._seen[look.cluster] = Sight(look=look, vmids=vmids)
+
+    def _of(self, cluster: Id, name: str) -> Sight:
+        seen = self._seen.get(cluster, Sight())
+        silence = self._silence(cluster, name, seen.look)
+        return Sight(look=seen.look, vmids=seen.vmids, silence=silence)
+
+    def _silence(self, cluster: Id, name: str, look: ClusterLook | None) -> Outage | None:
+        if self._began is None or self._began_at is None:
+            return None
+        now = asyncio.get_running_loop().time()
+        if look is None:
+            is_late = now - self._began > SILENCE_SECONDS
+            return sight.silence(name, self._began_at, has_looked=False) if is_late else None
+        is_late = now - self._written[cluster] > SILENCE_SECONDS + look.every_seconds
+        return sight.silence(name, look.at, has_looked=True) if is_late else None

@@ -1,0 +1,171 @@
+"""What a request for a container must keep to. Pure; every fault names its field.
+
+Where Proxmox has a limit, it is the official schema's (`POST /nodes/{node}/lxc`, PVE 9.2).
+"""
+
+import re
+from collections.abc import Iterator
+
+from slipway.contracts.clusters import NodeFacts
+from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.problems import FieldError, Invalid
+from slipway.contracts.templates import Manifest
+from slipway.inventory.containers.validation import content, networks, restricted, texts
+from slipway.runtime.process.host_access import NONE, HostAccessPolicy
+
+_PACKAGE = re.compile(r"^[a-zA-Z0-9@][a-zA-Z0-9@/_.:~+=<>-]{0,127}$")
+_WORD = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")
+_TIMEZONE = re.compile(r"^(host|[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,2})$")
+_GUEST_PATH = re.compile(r"^/[A-Za-z0-9_./-]{1,255}$")
+_MANAGERS = {"apt", "apk", "dnf", "pip", "npm"}
+_FEATURES = {"nesting", "keyctl", "fuse", "mknod", "mount", "force_rw_sys"}
+LEAST_PASSWORD = 5
+"""Of root's password (official schema, `password` of `POST /nodes/{node}/lxc`: minLength 5)."""
+_LONGEST_SECRET = 1024
+_LIMITS: dict[str, tuple[float, float]] = {
+    "vmid": (100, 999_999_999),
+    "cores": (1, 8192),
+    "cpulimit": (0, 8192),
+    "cpuunits": (0, 500_000),
+    "memory": (16, 16_777_216),
+    "swap": (0, 16_777_216),
+    "disk": (0.1, 131_072),
+    "tty": (0, 6),
+}
+
+
+class ContainerInvalid(Invalid):
+    """The container can't be as it was asked for."""
+
+    code = "container.invalid"
+
+
+def check_source(spec: ContainerSpec) -> None:
+    """Refuse a request that names nothing to build from, before anything else is asked."""
+    if spec.template is None and spec.ostemplate is None:
+        message = "Give a template's name, or an ostemplate to start from scratch."
+        raise ContainerInvalid(message, errors=[FieldError(field="template", message=message)])
+
+
+def check_secret(field: str, secret: str) -> None:
+    """Refuse a secret that Proxmox or a shell's environment can't carry; never tells its value."""
+    if field == "password" and len(secret) < LEAST_PASSWORD:
+        message = f"Proxmox wants at least {LEAST_PASSWORD} characters."
+        raise ContainerInvalid(message, errors=[FieldError(field=field, message=message)])
+    if not secret.isprintable() or len(secret) > _LONGEST_SECRET:
+        message = f"A secret is up to {_LONGEST_SECRET} printable characters on one line."
+        raise ContainerInvalid(message, errors=[FieldError(field=field, message=message)])
+
+
+def check(
+    spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts, host_access: HostAccessPolicy = NONE
+) -> None:
+    """Refuse what breaks a rule, all faults together.
+
+    Raises:
+        RestrictedKey: for what reaches further into the host than the operator allows.
+        ContainerInvalid: for anything else.
+    """
+    faults = tuple(_faults(spec, manifest, node))
+    if faults:
+        raise ContainerInvalid(
+            "; ".join(f"{fault.field}: {fault.message}" for fault in faults), errors=faults
+        )
+    restricted.check(spec, host_access)
+
+
+def faults(spec: ContainerSpec) -> Iterator[FieldError]:
+    """Name what no container may hold, whatever its node and its template."""
+    yield from _words(spec)
+    yield from _numbers(spec)
+    yield from content.faults(spec)
+    yield from networks.faults(spec.networks)
+    yield from restricted.faults(spec)
+    yield from _lists(spec)
+    yield from texts.faults(dict(spec))
+
+
+def _faults(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) -> Iterator[FieldError]:
+    yield from faults(spec)
+    yield from networks.bridges(spec.networks, node)
+    yield from _places(spec, node)
+    yield from _against(spec, manifest)
+
+
+def _words(spec: ContainerSpec) -> Iterator[FieldError]:
+    checks = (
+        ("timezone", _TIMEZONE, "`host` or a name like Europe/Berlin"),
+        ("pool", _WORD, "a pool's name"),
+        ("arch", re.compile(r"^(amd64|i386|arm64|armhf|riscv32|riscv64)$"), "one of Proxmox's"),
+        ("cmode", re.compile(r"^(shell|console|tty)$"), "shell, console or tty"),
+    )
+    for name, pattern, right in checks:
+        value = getattr(spec, name)
+        if value is not None and not pattern.fullmatch(value):
+            yield FieldError(field=name, message=f"{texts.shown(value)} is not {right}.")
+
+
+def _numbers(spec: ContainerSpec) -> Iterator[FieldError]:
+    for name, (least, most) in _LIMITS.items():
+        value = getattr(spec, name)
+        if value is not None and not least <= value <= most:
+            yield FieldError(field=name, message=f"{value:.12g} is not between {least:.12g} and {most:.12g}.")
+
+
+def _places(spec: ContainerSpec, node: NodeFacts) -> Iterator[FieldError]:
+    able = sorted(s.name for s in node.storages if s.is_active and "rootdir" in s.content)
+    wanted = [("storage", spec.storage)]
+    wanted += [
+        (f"mounts.{i}.storage", mount.storage) for i, mount in enumerate(spec.mounts) if not mount.is_bind
+    ]
+    for field, storage in wanted:
+        if storage is not None and storage not in able:
+            told = f"{texts.shown(storage)} can't hold container disks on {node.node}"
+            message = f"{told}; these can: {', '.join(able)}."
+            yield FieldError(field=field, message=message)
+    if spec.pool is not None and node.knows_pools and spec.pool not in node.pools:
+        known = ", ".join(node.pools) or "none"
+        yield FieldError(field="pool", message=f"There is no pool {spec.pool!r}; there are: {known}.")
+
+
+def _lists(spec: ContainerSpec) -> Iterator[FieldError]:
+    for index, mount in enumerate(spec.mounts):
+        if not _GUEST_PATH.fullmatch(mount.path) or ".." in mount.path:
+            yield FieldError(
+                field=f"mounts.{index}.path", message=f"{texts.shown(mount.path)} is not a guest path."
+            )
+    for index, packages in enumerate(spec.packages):
+        if packages.manager not in _MANAGERS:
+            yield FieldError(
+                field=f"packages.{index}.manager", message=f"One of {', '.join(sorted(_MANAGERS))}."
+            )
+        for place, name in enumerate(packages.names):
+            if not _PACKAGE.fullmatch(name):
+                yield FieldError(
+                    field=f"packages.{index}.names.{place}",
+                    message=f"{texts.shown(name)} is not a package's name.",
+                )
+    for name in spec.features:
+        if name not in _FEATURES:
+            yield FieldError(field=f"features.{name}", message=f"One of {', '.join(sorted(_FEATURES))}.")
+
+
+def _against(spec: ContainerSpec, manifest: Manifest | None) -> Iterator[FieldError]:
+    scripts = {script.name for script in manifest.scripts} if manifest else set()
+    for index, script in enumerate(spec.scripts or ()):
+        if script not in scripts:
+            yield FieldError(
+                field=f"scripts.{index}", message=f"The template has no script {texts.shown(script)}."
+            )
+    variables = {variable.name: variable for variable in manifest.variables} if manifest else {}
+    for name, value in spec.variables.items():
+        known = variables.get(name)
+        if known is None:
+            yield FieldError(field=f"variables.{name}", message="The template has no such variable.")
+        elif known.is_secret:
+            yield FieldError(field=f"variables.{name}", message="It is secret: it has to come sealed.")
+        elif known.pattern and not re.fullmatch(known.pattern, value):
+            yield FieldError(field=f"variables.{name}", message=f"It does not fit {known.pattern}.")
+    for name, variable in variables.items():
+        if variable.is_required and not variable.is_secret and name not in spec.variables:
+            yield FieldError(field=f"variables.{name}", message="The template needs a value.")

@@ -1,0 +1,97 @@
+"""What the texts and devices of a request may hold. Pure; every fault names its field.
+
+A comma, a semicolon or a line break in a value would add settings of its own to the property that Proxmox
+makes of it; so each text has a pattern, and nothing gets through that the official schema does not know.
+"""
+
+import re
+from collections.abc import Iterator
+from posixpath import normpath
+
+from slipway.contracts.containers import ContainerSpec, MountSpec
+from slipway.contracts.problems import FieldError
+from slipway.inventory.containers.validation.texts import shown
+
+LARGEST_BYTES = 16 * 1024
+"""Of a list or a text without another limit: together they leave as one message of 64 KiB."""
+_LARGE = ("env", "variables", "tags", "packages", "scripts", "ssh_public_keys")
+MOST_MOUNTS = 256
+"""Proxmox numbers `mp0` to `mp255`."""
+_DISK = (0.1, 131_072)
+_MOST_BWLIMIT = 1_000_000_000
+_LONGEST_TEMPLATE = 255
+_TYPES = (
+    "debian", "devuan", "ubuntu", "centos", "fedora", "opensuse", "archlinux", "alpine", "gentoo", "nixos",
+    "unmanaged",
+)  # fmt: skip
+_KEY = re.compile(r"(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ [A-Za-z0-9+/]{16,}={0,2}( [^\x00-\x1f\x7f]*)?")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_FILESYSTEMS = re.compile(r"[a-z0-9_]+(;[a-z0-9_]+)*")
+
+
+def faults(spec: ContainerSpec) -> Iterator[FieldError]:
+    """Name what no container may hold, whatever its node and its template."""
+    yield from _texts(spec)
+    yield from _sizes(spec)
+    yield from _environment(spec)
+    yield from _features(spec)
+    yield from _mounts(spec.mounts)
+    if spec.bwlimit is not None and not 0 <= spec.bwlimit <= _MOST_BWLIMIT:
+        yield FieldError(field="bwlimit", message=f"KiB/s, 0 to {_MOST_BWLIMIT}.")
+
+
+def _texts(spec: ContainerSpec) -> Iterator[FieldError]:
+    if spec.ostype is not None and spec.ostype not in _TYPES:
+        yield FieldError(field="ostype", message=f"One of {', '.join(_TYPES)}.")
+    template = spec.ostemplate
+    if template is not None and not (template.isprintable() and 0 < len(template) <= _LONGEST_TEMPLATE):
+        yield FieldError(field="ostemplate", message="A volume or the start of an archive's name.")
+    if spec.entrypoint is not None and (not spec.entrypoint.strip() or _CONTROL.search(spec.entrypoint)):
+        yield FieldError(field="entrypoint", message="A command on one line.")
+    keys = (spec.ssh_public_keys or "").strip()
+    if spec.ssh_public_keys is not None and not all(_KEY.fullmatch(line) for line in keys.split("\n")):
+        yield FieldError(field="ssh_public_keys", message="One OpenSSH public key on each line.")
+
+
+def _sizes(spec: ContainerSpec) -> Iterator[FieldError]:
+    for name in _LARGE:
+        if len(spec.model_dump_json(include={name}).encode()) > LARGEST_BYTES:
+            yield FieldError(field=name, message=f"At most {LARGEST_BYTES >> 10} KiB in all.")
+
+
+def _environment(spec: ContainerSpec) -> Iterator[FieldError]:
+    for name, value in spec.env.items():
+        if not _ENV_NAME.fullmatch(name):
+            yield FieldError(field=f"env.{name}", message="A name has letters, digits and underscores.")
+        elif _CONTROL.search(value):
+            yield FieldError(field=f"env.{name}", message="A value is one line without control characters.")
+    for name, value in spec.variables.items():
+        if "\0" in value:
+            yield FieldError(field=f"variables.{name}", message="A value can't hold a NUL.")
+
+
+def _features(spec: ContainerSpec) -> Iterator[FieldError]:
+    for name, value in spec.features.items():
+        if name == "mount":
+            if not isinstance(value, str) or not _FILESYSTEMS.fullmatch(value):
+                yield FieldError(field="features.mount", message="File systems, like nfs;cifs.")
+        elif not isinstance(value, bool):
+            yield FieldError(field=f"features.{name}", message="true or false.")
+
+
+def _mounts(mounts: tuple[MountSpec, ...]) -> Iterator[FieldError]:
+    if len(mounts) > MOST_MOUNTS:
+        yield FieldError(field="mounts", message=f"At most {MOST_MOUNTS}.")
+    least, most = _DISK
+    seen: set[str] = set()
+    for index, mount in enumerate(mounts):
+        at = f"mounts.{index}"
+        if not mount.is_bind and (mount.size is None or not least <= mount.size <= most):
+            yield FieldError(field=f"{at}.size", message=f"GiB, {least:g} to {most:g}; it has to be given.")
+        path = normpath(mount.path).replace("//", "/")
+        if path == "/":
+            yield FieldError(field=f"{at}.path", message="The root disk is there.")
+        elif path in seen:
+            yield FieldError(field=f"{at}.path", message=f"There is a mount at {shown(path)} before it.")
+        seen.add(path)

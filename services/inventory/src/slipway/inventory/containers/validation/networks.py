@@ -1,0 +1,118 @@
+"""What network devices may be: by themselves, and on a node. Pure; every fault names its field."""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Sequence
+
+from slipway.contracts.clusters import NodeFacts
+from slipway.contracts.containers import NetworkSpec
+from slipway.contracts.problems import FieldError
+from slipway.inventory.containers.validation.texts import is_address, shown
+
+MOST_NETWORKS = 32
+"""Proxmox numbers `net0` to `net31`."""
+_CIDR = re.compile(r"[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}")
+"""Without a scope (`%...`): Python takes any text there."""
+_MAC = re.compile(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
+_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,14}")
+_BRIDGE = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,62}")
+_TAG = re.compile(r"[0-9]{1,4}")
+_VLANS = range(1, 4095)
+_MTUS = range(64, 65536)
+_MOST_RATE = 100_000
+
+Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+
+def faults(networks: Sequence[NetworkSpec]) -> Iterator[FieldError]:
+    """Name what no node's devices may be."""
+    if len(networks) > MOST_NETWORKS:
+        yield FieldError(field="networks", message=f"At most {MOST_NETWORKS}.")
+    seen: set[str] = set()
+    for index, network in enumerate(networks[:MOST_NETWORKS]):
+        at = f"networks.{index}"
+        name = network.name or f"eth{index}"
+        if name in seen:
+            yield FieldError(field=f"{at}.name", message=f"There is a {shown(name)} before it.")
+        seen.add(name)
+        yield from _addresses(network, at)
+        yield from _link(network, at)
+
+
+def bridges(networks: Sequence[NetworkSpec], node: NodeFacts) -> Iterator[FieldError]:
+    """Name the bridges that a node does not have."""
+    known = sorted(bridge.name for bridge in node.bridges)
+    for index, network in enumerate(networks):
+        if network.bridge is not None and network.bridge not in known:
+            message = f"Node {node.node} has no bridge {shown(network.bridge)}: {', '.join(known)}."
+            yield FieldError(field=f"networks.{index}.bridge", message=message)
+
+
+def _addresses(network: NetworkSpec, at: str) -> Iterator[FieldError]:
+    four = {"dhcp", "manual"}
+    six = {"auto", "dhcp", "manual"}
+    yield from _address(network.ip, network.gw, at=at, suffix="", words=four)
+    yield from _address(network.ip6, network.gw6, at=at, suffix="6", words=six)
+
+
+def _link(network: NetworkSpec, at: str) -> Iterator[FieldError]:
+    checks = (
+        ("bridge", _BRIDGE, "A bridge's name is like vmbr0."),
+        ("hwaddr", _MAC, "A MAC address is like BC:24:11:00:00:01."),
+        ("name", _NAME, "An interface's name has up to 15 letters and digits."),
+    )
+    for name, pattern, right in checks:
+        value = getattr(network, name)
+        if value is not None and not pattern.fullmatch(value):
+            yield FieldError(field=f"{at}.{name}", message=right)
+    if network.hwaddr is not None and network.hwaddr[1:2] in tuple("13579bdfBDF"):
+        yield FieldError(field=f"{at}.hwaddr", message="That is a multicast address.")
+    if network.tag and network.tag not in _VLANS:
+        yield FieldError(field=f"{at}.tag", message="A VLAN tag is 1 to 4094.")
+    if network.trunks and not _are_vlans(network.trunks):
+        yield FieldError(field=f"{at}.trunks", message="VLAN tags, 1 to 4094, separated by semicolons.")
+    if network.mtu and network.mtu not in _MTUS:
+        yield FieldError(field=f"{at}.mtu", message="An MTU is 64 to 65535.")
+    if network.rate and not 0 < network.rate <= _MOST_RATE:
+        yield FieldError(field=f"{at}.rate", message="MB/s, more than 0.")
+
+
+def _are_vlans(text: str) -> bool:
+    tags = text.split(";")
+    return len(tags) < len(_VLANS) and all(_TAG.fullmatch(tag) and int(tag) in _VLANS for tag in tags)
+
+
+def _address(
+    address: str | None, gateway: str | None, *, at: str, suffix: str, words: set[str]
+) -> Iterator[FieldError]:
+    field, gateway_field = f"{at}.ip{suffix}", f"{at}.gw{suffix}"
+    if address is None or address in words:
+        if gateway is not None:
+            yield FieldError(field=gateway_field, message="A gateway needs a fixed address beside it.")
+        return
+    interface = _interface(address, version=int(suffix or "4"))
+    if interface is None:
+        example = "fd00::5/64" if suffix else "10.0.0.5/24"
+        told = f"{shown(address)} is not an address with prefix length like {example}"
+        yield FieldError(field=field, message=f"{told}, nor one of {', '.join(sorted(words))}.")
+    elif gateway is not None and not is_address(gateway):
+        yield FieldError(field=gateway_field, message=f"{shown(gateway)} is not an IP address.")
+    elif gateway is not None and not _is_reached(gateway, interface):
+        yield FieldError(field=gateway_field, message=f"{gateway} is outside of {interface.network}.")
+
+
+def _interface(text: str, *, version: int) -> Interface | None:
+    if not _CIDR.fullmatch(text):
+        return None
+    try:
+        interface = ipaddress.ip_interface(text)
+    except ValueError:
+        return None
+    return interface if interface.version == version else None
+
+
+def _is_reached(gateway: str, interface: Interface) -> bool:
+    """Whether it is on the link; of IPv6, the link's own addresses are."""
+    address = ipaddress.ip_address(gateway)
+    on_link = address.version == interface.version == 6 and address.is_link_local  # noqa: PLR2004  IPv6
+    return on_link or address in interface.network

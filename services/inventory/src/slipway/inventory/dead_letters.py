@@ -1,0 +1,61 @@
+"""dead letters: handled again or dropped, and written down who asked for it."""
+
+import asyncio
+
+from nats.errors import Error as NatsError
+
+from slipway.contracts.dead_letters import DropDeadLetter, HandleAgain, ReplayDeadLetter
+from slipway.contracts.message import Done
+from slipway.inventory.audit import AuditStore
+from slipway.runtime.bus.client import headers as h
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.dead_letters import StoredDeadLetter, dead_letter, drop_dead_letter
+from slipway.runtime.process.ids import new_id
+from slipway.runtime.errors import BusUnavailable
+from slipway.runtime.topology import COMMANDS
+
+SERVICE = "inventory"
+STORE_SECONDS = 5.0
+
+
+class DeadLetterHandlers:
+    """Does what an operator decides about dead letters."""
+
+    def __init__(self, bus: Bus, audit: AuditStore) -> None:
+        self._bus = bus
+        self._audit = audit
+
+    async def replay(self, query: ReplayDeadLetter, call: Call) -> Done:
+        """Have one handled again, then remove it."""
+        letter = await dead_letter(self._bus.connection, query.message)
+        if letter.told.stream == COMMANDS:
+            await self._say_again(letter)
+        elif letter.told.service == SERVICE:
+            await self._bus.handle_again(query.message)
+        else:
+            await self._bus.ask(HandleAgain(message=query.message))
+        await self._note(call, "dead-letter.replay", letter)
+        await drop_dead_letter(self._bus.connection, query.message)
+        return Done()
+
+    async def drop(self, query: DropDeadLetter, call: Call) -> Done:
+        """Remove one."""
+        letter = await dead_letter(self._bus.connection, query.message)
+        await self._note(call, "dead-letter.drop", letter)
+        await drop_dead_letter(self._bus.connection, query.message)
+        return Done()
+
+    async def _say_again(self, letter: StoredDeadLetter) -> None:
+        headers = {**letter.headers, h.MESSAGE_ID: f"replay:{letter.told.id}:{new_id()}"}
+        stored = await self._bus.publish_raw(letter.told.subject, letter.payload, headers)
+        try:
+            await asyncio.wait_for(stored, STORE_SECONDS)
+        except (NatsError, TimeoutError) as error:
+            raise BusUnavailable("The bus did not take the command again.") from error
+
+    async def _note(self, call: Call, action: str, letter: StoredDeadLetter) -> None:
+        told = letter.told
+        await self._audit.note(
+            call, action, f"dead-letters/{told.id}", subject=told.subject, message=told.message_id
+        )

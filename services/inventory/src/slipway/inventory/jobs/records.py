@@ -1,0 +1,46 @@
+"""Reads a run record itself when a row may lag behind it.
+
+The rows are stored from the records by a consumer, a moment later. Whoever saw a job's `done` may ask at
+once: so before a question about a job that the rows call active is answered, its record is looked at, and
+what is newer in it is taken over.
+"""
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from slipway.contracts.jobs import RunRecord
+from slipway.contracts.message import Id
+from slipway.contracts.problems import Unavailable
+from slipway.inventory.containers.claims import JobActive
+from slipway.inventory.jobs.store import JobStore
+from slipway.runtime.bus.client import Bus
+
+ResultT = TypeVar("ResultT")
+
+
+class Records:
+    """Run records, for rows that may lag."""
+
+    def __init__(self, bus: Bus, jobs: JobStore) -> None:
+        self._bus = bus
+        self._jobs = jobs
+
+    async def catch_up(self, job: Id) -> bool:
+        """Take over where a job stands by its record; whether it has ended."""
+        with contextlib.suppress(Unavailable):
+            found = await self._bus.last(RunRecord, job)
+            if found is not None:
+                await self._jobs.take_record(*found)
+                return found[0].state.is_terminal
+        return False
+
+    async def unless_over(self, accept: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        """Accept a job; one that is in its way and has ended meanwhile is no reason to refuse."""
+        try:
+            return await accept()
+        except JobActive as error:
+            job = error.details.get("job")
+            if job is None or not await self.catch_up(job):
+                raise
+        return await accept()
