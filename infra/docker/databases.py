@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from slipway.runtime.errors import DatabaseUnavailable
 from slipway.runtime.database.roles import provision_databases
+from slipway.runtime.errors import DatabaseUnavailable
 
 SERVICES = ("gateway", "inventory", "catalog")
 TIMEOUT_SECONDS = 60

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from slipway.contracts.registry import SERVICES
-from slipway.runtime.topology.identities import generate
 from slipway.runtime.secrets.vault import KeyRing
+from slipway.runtime.topology.identities import generate
 
 DATABASE_SERVICES = ("gateway", "inventory", "catalog")
 

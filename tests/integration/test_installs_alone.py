@@ -18,8 +18,8 @@ import httpx
 import pytest
 
 from slipway.cli.embedded.nats import EmbeddedNats, free_port
-from slipway.runtime.topology.identities import generate
 from slipway.runtime.secrets.vault import KeyRing
+from slipway.runtime.topology.identities import generate
 from support.postgres import Databases
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

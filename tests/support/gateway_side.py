@@ -18,13 +18,13 @@ from slipway.contracts.health import (
 from slipway.contracts.message import Query
 from slipway.contracts.problems import Conflict, FieldError, Invalid, NotFound
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Power, Sealed
-from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.call import Call
-from slipway.runtime.topology.identities import Identities
+from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.job_logs import StoredEvent, pack
-from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.process.service import Service
 from slipway.runtime.process.settings import ServiceSettings
+from slipway.runtime.secrets.sealing import Sealer
+from slipway.runtime.topology.identities import Identities
 
 TOKEN = "the-bootstrap-token-of-this-test"
 MOST_VIEWERS = 4

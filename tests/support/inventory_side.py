@@ -13,12 +13,12 @@ from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING
 from slipway.lab.node import Lab
 from slipway.monitor.access import Clusters
 from slipway.monitor.discovery.discoverer import Discoverer
-from slipway.runtime.process import clock
-from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.call import Call
-from slipway.runtime.topology.identities import Identities
-from slipway.runtime.secrets.sealing import Sealer
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.process import clock
 from slipway.runtime.process.settings import ServiceSettings
+from slipway.runtime.secrets.sealing import Sealer
+from slipway.runtime.topology.identities import Identities
 
 CLUSTER = "c1"
 

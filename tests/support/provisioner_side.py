@@ -32,20 +32,20 @@ from slipway.inventory.containers.lifecycle import first_step
 from slipway.lab.node import Lab
 from slipway.provisioner.access import Access
 from slipway.provisioner.app import register
-from slipway.provisioner.host import marks
 from slipway.provisioner.engine.records import Runs
-from slipway.provisioner.settings import ProvisionerSettings
 from slipway.provisioner.engine.worker import Worker
+from slipway.provisioner.host import marks
+from slipway.provisioner.settings import ProvisionerSettings
 from slipway.proxmox.answers import Power
 from slipway.proxmox.hosts import Cluster, Hosts
 from slipway.runtime.bus.bundles import Bundles
-from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.bus.call import Call
-from slipway.runtime.process.clock import now
-from slipway.runtime.topology.identities import Identities, generate
-from slipway.runtime.secrets.sealing import Sealer
-from slipway.runtime.process.settings import ServiceSettings
+from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.bus.stored import read_all
+from slipway.runtime.process.clock import now
+from slipway.runtime.process.settings import ServiceSettings
+from slipway.runtime.secrets.sealing import Sealer
+from slipway.runtime.topology.identities import Identities, generate
 from support import lab_client
 from support.inventory_side import spec_of
 from support.nats import MakeBus

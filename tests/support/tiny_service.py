@@ -2,8 +2,8 @@
 
 import asyncio
 
-from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.health import Receive, Scope, Send
 from slipway.runtime.process.main import main
 from slipway.runtime.process.service import Service

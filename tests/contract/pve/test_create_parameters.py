@@ -12,8 +12,7 @@ from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import SlipwayError
-from slipway.inventory.containers import validation
-from slipway.inventory.containers import spec
+from slipway.inventory.containers import defaults, validation
 from slipway.provisioner.host import parameters
 from support.pve_schema import TABLE, check_request
 
@@ -70,7 +69,7 @@ def produced(asked: dict[str, Any]) -> parameters.Params:
         vmid=100,
         hostname=spec.hostname,
     )
-    full = spec.complete(spec, None, NODE)
+    full = defaults.complete(spec, None, NODE)
     return parameters.of(full, target, "j" * 36, ostemplate=ARCHIVE, password="five5")
 
 

@@ -12,10 +12,10 @@ from nats.aio.client import Client
 
 from slipway.catalog.app import MIGRATIONS
 from slipway.catalog.handlers import Handlers, TemplateNotFound
+from slipway.catalog.publishing.store import TemplateStore
+from slipway.catalog.settings import CatalogSettings
 from slipway.catalog.sources.scanner import scan
 from slipway.catalog.sources.schedule import Schedule
-from slipway.catalog.settings import CatalogSettings
-from slipway.catalog.publishing.store import TemplateStore
 from slipway.contracts.problems import NotFound, Unavailable
 from slipway.contracts.templates import GetTemplate, ListTemplates
 from slipway.runtime import topology

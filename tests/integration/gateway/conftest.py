@@ -12,8 +12,8 @@ import pytest
 from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.gateway.app import MIGRATIONS, assemble
 from slipway.gateway.settings import GatewaySettings
-from slipway.runtime.topology.identities import generate
 from slipway.runtime.process.service import Service
+from slipway.runtime.topology.identities import generate
 from support.gateway_side import MOST_VIEWERS, TOKEN, Others, url_of
 from support.nats import MakeBus
 from support.postgres import Databases

@@ -14,8 +14,8 @@ from slipway.contracts.jobs import JobLog, LogLine
 from slipway.contracts.values import JobState
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.job_logs import StoredEvent
-from slipway.runtime.process.service import Service
 from slipway.runtime.bus.stored import read_all
+from slipway.runtime.process.service import Service
 from slipway.runtime.topology import EVENTS
 from support.gateway_side import Others
 from support.nats import MakeBus

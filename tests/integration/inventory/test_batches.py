@@ -17,8 +17,8 @@ from slipway.contracts.problems import Conflict, Forbidden, Invalid, Unavailable
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
-from slipway.inventory.jobs.store import JobStore
 from slipway.inventory.jobs.queue import Queue
+from slipway.inventory.jobs.store import JobStore
 from slipway.runtime.bus.call import Call, using
 from slipway.runtime.process.ids import new_id
 

@@ -24,20 +24,20 @@ from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
-from slipway.inventory.containers.lifecycle import HOLDING, REMOVES
-from slipway.inventory.jobs.scheduling import Limits
-from slipway.inventory.jobs.accept import AcceptanceStore
 from slipway.inventory.clusters.store import ClusterStore
-from slipway.inventory.jobs.enqueuer import JobEnqueuer
 from slipway.inventory.containers.inserts import Creation
-from slipway.inventory.jobs.store import JobStore
+from slipway.inventory.containers.lifecycle import HOLDING, REMOVES
 from slipway.inventory.containers.observations import ObservationStore
-from slipway.inventory.jobs.queue import ACTIVE, Queue
 from slipway.inventory.containers.removal import ContainerRemovalStore
 from slipway.inventory.containers.vmids import VmidStore
+from slipway.inventory.jobs.accept import AcceptanceStore
+from slipway.inventory.jobs.enqueuer import JobEnqueuer
+from slipway.inventory.jobs.queue import ACTIVE, Queue
+from slipway.inventory.jobs.scheduling import Limits
+from slipway.inventory.jobs.store import JobStore
 from slipway.runtime.bus.call import Call
-from slipway.runtime.process.clock import now
 from slipway.runtime.database.engine import Database
+from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 from support.postgres import Databases
 

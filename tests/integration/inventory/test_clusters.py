@@ -19,14 +19,14 @@ from slipway.inventory.app import MIGRATIONS, register
 from slipway.inventory.containers.host_check import HostCheck
 from slipway.inventory.containers.looks import Looks
 from slipway.inventory.secrets.broker import SecretBroker
-from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.call import Call, using
+from slipway.runtime.bus.client import Bus
 from slipway.runtime.database.engine import Database
-from slipway.runtime.topology.identities import Identities, generate
 from slipway.runtime.process.ids import new_id
-from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.process.settings import ServiceSettings
+from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.secrets.vault import KeyRing, Vault
+from slipway.runtime.topology.identities import Identities, generate
 from support.lab import until
 from support.nats import MakeBus
 from support.postgres import Databases

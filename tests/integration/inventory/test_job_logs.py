@@ -14,13 +14,13 @@ from slipway.contracts.values import JobState
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
 from slipway.inventory.job_logs.archive import JobLogArchiver
-from slipway.inventory.retention.schedule import Retention
 from slipway.inventory.job_logs.store import JobLogStore
-from slipway.inventory.jobs.store import JobStore
 from slipway.inventory.jobs.queue import Queue
+from slipway.inventory.jobs.store import JobStore
+from slipway.inventory.retention.schedule import Retention
 from slipway.inventory.retention.store import RetentionStore
-from slipway.runtime.process.clock import now
 from slipway.runtime.bus.job_logs import StoredEvent, unpack
+from slipway.runtime.process.clock import now
 from slipway.runtime.topology import EVENTS
 from support.nats import MakeBus
 

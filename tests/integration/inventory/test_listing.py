@@ -8,12 +8,11 @@ from sqlalchemy import insert
 
 from slipway.contracts.containers import ContainerSpec, ListContainers
 from slipway.contracts.values import ContainerSort, Lifecycle, Power
-from slipway.inventory import tables
+from slipway.inventory import paging, tables
 from slipway.inventory.app import MIGRATIONS
-from slipway.inventory import paging
 from slipway.inventory.containers.store import ContainerStore
-from slipway.runtime.process.clock import now
 from slipway.runtime.database.engine import Database
+from slipway.runtime.process.clock import now
 from support.postgres import Databases
 
 CLUSTER = {"id": "cl-1", "name": "lab", "spec": {}, "secrets": {}, "version": "9", "offered_host_keys": {}}

@@ -16,13 +16,13 @@ from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
 from slipway.inventory.clusters.store import ClusterStore
-from slipway.inventory.containers.store import ContainerStore
 from slipway.inventory.containers.observations import ObservationStore
-from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.containers.removal import ContainerRemovalStore
+from slipway.inventory.containers.store import ContainerStore
 from slipway.inventory.containers.vmids import VmidStore
-from slipway.runtime.bus.client import Bus
+from slipway.inventory.jobs.queue import Queue
 from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.clock import now
 from support.nats import MakeBus
 

@@ -21,10 +21,10 @@ from slipway.contracts.clusters import (
 from slipway.contracts.containers import Container, GetContainer, ListContainers
 from slipway.contracts.problems import Unavailable
 from slipway.contracts.values import Outage
-from slipway.runtime.process import clock
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.process.ending import end
 from slipway.runtime.bus.kv import Bucket
+from slipway.runtime.process import clock
+from slipway.runtime.process.ending import end
 from slipway.runtime.topology import LOOKS
 from support.nats import MakeBus
 

@@ -9,8 +9,8 @@ from slipway.contracts.problems import Conflict, Invalid
 from slipway.contracts.values import JobKind, JobState, Lifecycle
 from slipway.inventory.batches import host_check
 from slipway.inventory.clusters.store import ClusterStore
-from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.clock import now
 from support.nats import MakeBus
 

@@ -10,8 +10,8 @@ from slipway.lab.node import Lab
 from slipway.monitor.access import Clusters
 from slipway.monitor.discovery.discoverer import Discoverer
 from slipway.monitor.settings import MonitorSettings
-from slipway.runtime.topology.identities import generate
 from slipway.runtime.secrets.sealing import Sealer
+from slipway.runtime.topology.identities import generate
 from support.inventory_side import Inventory, Monitor
 from support.lab import running_lab
 from support.nats import MakeBus

@@ -18,10 +18,10 @@ from slipway.lab import faults
 from slipway.lab.node import Lab
 from slipway.monitor.polling.fleet import Fleet
 from slipway.monitor.settings import MonitorSettings
-from slipway.runtime.process import clock
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.process.ending import end
 from slipway.runtime.bus.kv import Bucket
+from slipway.runtime.process import clock
+from slipway.runtime.process.ending import end
 from slipway.runtime.topology import LOOKS
 from support.inventory_side import CLUSTER, Inventory, Monitor, spec_of
 from support.lab import api_client, new_container

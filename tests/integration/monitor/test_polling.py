@@ -18,8 +18,8 @@ from slipway.monitor.polling.fleet import Fleet
 from slipway.monitor.polling.poller import Poller
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.process.ending import end
 from slipway.runtime.bus.kv import Bucket
+from slipway.runtime.process.ending import end
 from slipway.runtime.topology import LIVE
 from support.https_server import HttpsServer, data
 from support.inventory_side import CLUSTER, Inventory, Monitor, spec_of

@@ -15,9 +15,9 @@ from slipway.contracts.values import JobKind, JobState
 from slipway.lab.node import Lab
 from slipway.provisioner.engine.log_bound import LogLimits
 from slipway.provisioner.engine.worker import MOST_CLAIMS, Poisoned
-from slipway.runtime.process.clock import now
-from slipway.runtime.errors import BusFull
 from slipway.runtime.bus.stored import read_all
+from slipway.runtime.errors import BusFull
+from slipway.runtime.process.clock import now
 from slipway.runtime.topology import EVENTS
 from support.nats import MakeBus
 from support.provisioner_side import VMID, Ground, provisioner_on

@@ -11,11 +11,17 @@ from slipway.contracts.jobs import JobLog, RunJob, Target
 from slipway.contracts.message import Event
 from slipway.contracts.problems import Failed
 from slipway.contracts.values import JobKind
-from slipway.provisioner.engine.journal import FLUSH_BYTES, LONGEST_PART, RunJournal, finish_despite_cancel, logging
+from slipway.provisioner.engine.journal import (
+    FLUSH_BYTES,
+    LONGEST_PART,
+    RunJournal,
+    finish_despite_cancel,
+    logging,
+)
 from slipway.provisioner.engine.records import Runs
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.bus.stored import read_all
+from slipway.runtime.errors import BusUnavailable
 from support.nats import MakeBus
 
 TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve1", vmid=100, hostname="web-1")

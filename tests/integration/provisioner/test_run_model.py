@@ -28,9 +28,9 @@ from slipway.provisioner.domain import IllegalMove
 from slipway.provisioner.engine.records import ClaimLost, RecordBusy, Run, Runs
 from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
+from slipway.runtime.bus.stored import read_all
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
-from slipway.runtime.bus.stored import read_all
 from support.nats import SMALL, settings_of
 
 TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve1", vmid=100, hostname="web-1")

@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from slipway.runtime.database.engine import inbox
+from slipway.runtime.database import inbox
 from slipway.runtime.database.engine import Database, migrate
-from slipway.runtime.errors import DatabaseUnavailable
 from slipway.runtime.database.roles import provision_databases, scram_verifier
+from slipway.runtime.errors import DatabaseUnavailable
 from slipway.runtime.process.settings import DatabaseSettings
 from support.postgres import Databases
 

@@ -9,9 +9,9 @@ import pytest
 from nats.aio.client import Client
 
 from slipway.contracts.problems import Failed, Superseded, Unavailable
-from slipway.runtime.bus.client import call as calls
-from slipway.runtime.bus.client import Bus, Delivery
+from slipway.runtime.bus import call as calls
 from slipway.runtime.bus.call import Call, using
+from slipway.runtime.bus.client import Bus, Delivery
 from support.nats import MakeBus
 from support.waiting import until
 from support.words import Appeared, Phase, Run, Vanished

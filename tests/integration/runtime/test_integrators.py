@@ -14,8 +14,8 @@ from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.contracts.registry import SERVICES
 from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.topology.permissions import ADMIN
 from slipway.runtime.topology.mirror import mirror_config
+from slipway.runtime.topology.permissions import ADMIN
 from support.nats import SMALL
 from support.users import Connect, MakeUser, refused_to_hear, refused_to_say
 from support.waiting import until

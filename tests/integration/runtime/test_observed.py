@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from slipway.runtime.process import logs
-from slipway.runtime.process import metrics
 from slipway.runtime.bus.client import Bus, Delivery
+from slipway.runtime.process import logs, metrics
 from slipway.runtime.process.settings import LogSettings
 from support.nats import MakeBus
 from support.waiting import until

@@ -17,13 +17,13 @@ from sqlalchemy import text
 from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.contracts.message import Message
 from slipway.contracts.problems import TooLarge
-from slipway.runtime.database.engine import outbox
-from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.call import Call, using
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.stored import read_all
+from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
 from slipway.runtime.errors import DatabaseUnavailable
 from slipway.runtime.process.settings import DatabaseSettings
-from slipway.runtime.bus.stored import read_all
 from support.nats import MakeBus
 from support.postgres import Databases
 from support.words import Appeared, Log, Phase, Run

@@ -15,8 +15,8 @@ from slipway.contracts.guests import DiscoverGuest, GuestChanged
 from slipway.contracts.registry import SERVICES
 from slipway.contracts.templates import GetTemplate
 from slipway.runtime.bus.bundles import Bundles
-from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.bus.locks import Lease
 from slipway.runtime.bus.stored import read_all

@@ -6,8 +6,8 @@ import sys
 from asyncio.subprocess import PIPE
 
 from slipway.cli.embedded.nats import free_port
-from slipway.runtime.process.health import HealthApp, HealthServer
 from slipway.runtime.errors import DatabaseUnavailable
+from slipway.runtime.process.health import HealthApp, HealthServer
 from slipway.runtime.process.settings import ServiceSettings
 
 ANSWER_SECONDS = 10.0

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from slipway.cli.embedded.nats import EmbeddedNats, free_port
-from slipway.runtime.process import service as service_module
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.errors import DatabaseUnavailable
+from slipway.runtime.process import service as service_module
 from slipway.runtime.process.service import Service
 from support.nats import MakeBus, settings_of
 from support.waiting import until

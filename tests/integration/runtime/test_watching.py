@@ -7,12 +7,11 @@ import pytest
 from nats.aio.client import Client
 
 from slipway.runtime import topology
-from slipway.runtime.process import logs
-from slipway.runtime.process import metrics
-from slipway.runtime.bus.client import watching
+from slipway.runtime.bus import watching
 from slipway.runtime.bus.client import Bus, Delivery
-from slipway.runtime.process.main import check
 from slipway.runtime.errors import BusFull, TopologyMissing
+from slipway.runtime.process import logs, metrics
+from slipway.runtime.process.main import check
 from slipway.runtime.process.service import Service
 from slipway.runtime.process.settings import LogSettings
 from slipway.runtime.topology import EVENTS

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from slipway.catalog.manifest.model import schema
+from slipway.catalog.manifest import schema
 
 COMMITTED = Path(__file__).parents[3] / "infra/lxc/templates/template.schema.json"
 

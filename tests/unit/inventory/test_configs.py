@@ -10,7 +10,13 @@ from slipway.contracts.containers import ContainerSpec, NetworkSpec
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.jobs import Target
 from slipway.contracts.values import PendingChange, Power
-from slipway.inventory.containers.configs import differs, may_be_old, may_have_applied, was_started, with_config
+from slipway.inventory.containers.configs import (
+    differs,
+    may_be_old,
+    may_have_applied,
+    was_started,
+    with_config,
+)
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve2", vmid=104, hostname="web")

@@ -13,6 +13,17 @@ from slipway.contracts.jobs import JobArgs, RunRecord, StepStatus, Target
 from slipway.contracts.problems import Problem
 from slipway.contracts.templates import Manifest, Resources, Variable
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
+from slipway.inventory.containers.defaults import (
+    FactsMissing,
+    NodeUnknown,
+    NoVmidLeft,
+    OsTemplateNotFound,
+    VmidTaken,
+    choose_archive,
+    choose_vmid,
+    complete,
+    copied,
+)
 from slipway.inventory.containers.lifecycle import (
     TRANSITIONS,
     IllegalTransition,
@@ -23,17 +34,6 @@ from slipway.inventory.containers.lifecycle import (
     batch_actions,
     first_step,
     outcome,
-)
-from slipway.inventory.containers.spec import (
-    FactsMissing,
-    NodeUnknown,
-    NoVmidLeft,
-    OsTemplateNotFound,
-    VmidTaken,
-    choose_archive,
-    choose_vmid,
-    complete,
-    copied,
 )
 from slipway.inventory.containers.placement import choose_node
 

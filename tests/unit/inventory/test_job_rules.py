@@ -10,7 +10,8 @@ from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import JobKind
-from slipway.inventory.containers.spec import FactsMissing
+from slipway.inventory.containers.defaults import FactsMissing
+from slipway.inventory.containers.validation.restricted import RestrictedKey
 from slipway.inventory.jobs.validation import (
     ContainerProtected,
     JobInvalid,
@@ -19,7 +20,6 @@ from slipway.inventory.jobs.validation import (
     check,
     check_against,
 )
-from slipway.inventory.containers.validation.restricted import RestrictedKey
 
 
 def node(name: str, *storages: str) -> NodeFacts:

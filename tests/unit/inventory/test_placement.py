@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from slipway.contracts.clusters import NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.values import Outage
-from slipway.inventory.containers.spec import FactsMissing
+from slipway.inventory.containers.defaults import FactsMissing
 from slipway.inventory.containers.placement import after, choose_node
 
 GIB = 1 << 30

@@ -87,7 +87,7 @@ def test_only_runs_commits_records() -> None:
     """One module writes run records."""
     writers = [file.name for file in SOURCES if re.search(r"bus\.commit\(", file.read_text())]
 
-    assert set(writers) <= {"runs.py"}
+    assert set(writers) <= {"records.py"}
 
 
 def test_lock_has_hashes_and_no_addresses() -> None:

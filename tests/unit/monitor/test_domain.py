@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from slipway.contracts.clusters import NodeFacts, StorageFact
-from slipway.monitor.domain import has_moved, services
 from slipway.monitor.discovery.probes.listener import Listener
 from slipway.monitor.discovery.probes.processes import Process
 from slipway.monitor.discovery.probes.units import Units
+from slipway.monitor.domain import has_moved, services
 
 OWN = ("10.0.0.5", "fd00::5")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Outage
-from slipway.monitor.facts.reading import diagnosis
+from slipway.monitor.facts import diagnosis
 from slipway.monitor.facts.diagnosis import Diagnosis, Subject, of_error, standing
 from slipway.monitor.polling.looks import Look, ranges
 from slipway.proxmox import errors

@@ -4,8 +4,8 @@ import pytest
 
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
 from slipway.contracts.jobs import JobArgs, Target
-from slipway.provisioner.engine.states import configure
 from slipway.provisioner.host import marks
+from slipway.provisioner.steps import configure
 from slipway.proxmox.answers import ContainerConfig
 
 TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve1", vmid=101, hostname="web")

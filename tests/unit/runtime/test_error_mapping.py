@@ -24,13 +24,13 @@ from slipway.contracts.problems import (
     Unauthenticated,
     Unavailable,
 )
-from slipway.runtime.bus.client import headers
-from slipway.runtime.process import metrics
+from slipway.runtime.bus import headers
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.consuming import LONGEST_DELAY_SECONDS, Registration, delay_seconds
 from slipway.runtime.error_mapping import REASONS, SETTLEMENTS, STATUSES, http_status
-from slipway.runtime.process.ids import new_id
 from slipway.runtime.errors import invalid, problem_of
+from slipway.runtime.process import metrics
+from slipway.runtime.process.ids import new_id
 from slipway.runtime.topology import CONSUMERS, STREAMS, consumer, dead_letter_subject, lifetime, stream_of
 from support.words import Echo, Log, Phase
 

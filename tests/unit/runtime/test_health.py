@@ -4,8 +4,8 @@ import asyncio
 
 import httpx
 
-from slipway.runtime.process.health import HealthApp
 from slipway.runtime.errors import BusUnavailable
+from slipway.runtime.process.health import HealthApp
 from slipway.runtime.process.settings import ServiceSettings
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from slipway.runtime.process import logs
-from slipway.runtime.secrets import redaction
 from slipway.runtime.bus.call import Call, using
-from slipway.runtime.secrets.redaction import MASK, clean
+from slipway.runtime.process import logs
 from slipway.runtime.process.settings import LogSettings
+from slipway.runtime.secrets import redaction
+from slipway.runtime.secrets.redaction import MASK, clean
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ def test_trap_03_nobody_takes_the_consumers_ack_policy_for_faststreams() -> None
 @pytest.mark.parametrize("word", ["max_workers", r"PullSub\(", r"\.subscriber\("])
 def test_trap_04_subscribers_are_made_in_one_place(word: str) -> None:
     """Slots, acks and inboxes are easy to get wrong, so only the runtime subscribes."""
-    allowed = {"answering.py", "bus.py"}
+    allowed = {"answering.py", "client.py"}
 
     assert {Path(path).name for path in offenders(word, PRODUCT)} <= allowed
 

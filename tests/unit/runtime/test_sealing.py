@@ -6,10 +6,10 @@ import pytest
 from pydantic import SecretStr
 
 from slipway.contracts.values import Sealed
-from slipway.runtime.topology.identities import Identities, generate
 from slipway.runtime.errors import SecretUnreadable
-from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.process.settings import ServiceSettings
+from slipway.runtime.secrets.sealing import Sealer
+from slipway.runtime.topology.identities import Identities, generate
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,13 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from slipway.runtime.database.engine import url_of
-from slipway.runtime.process.settings import DatabaseSettings, LogSettings, ServiceSettings, SettingsProblem, explain
+from slipway.runtime.process.settings import (
+    DatabaseSettings,
+    LogSettings,
+    ServiceSettings,
+    SettingsProblem,
+    explain,
+)
 
 
 class Both(ServiceSettings, DatabaseSettings):

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from slipway.runtime.process import logs
-from slipway.runtime.process import metrics
+from slipway.runtime.process import logs, metrics
 from slipway.runtime.process.unreadable import UnreadableLog
 
 

@@ -16,9 +16,9 @@ from slipway.cli.embedded.process import Account, account_for
 from slipway.cli.embedded.shared import own_folder
 from slipway.cli.folders import DataFolder, write_whole
 from slipway.contracts.registry import SERVICES
-from slipway.runtime.topology.identities import Identities, generate
-from slipway.runtime.topology.__main__ import AdminSettings
 from slipway.runtime.secrets.vault import KeyRing
+from slipway.runtime.topology.__main__ import AdminSettings
+from slipway.runtime.topology.identities import Identities, generate
 
 DATABASE_SERVICES = ("gateway", "inventory", "catalog")
 """Services that keep tables."""

@@ -33,8 +33,8 @@ from slipway.cli.servers import WatchedServer
 from slipway.cli.supervisor import Command, ProcessFailed, Supervised, run_once
 from slipway.contracts.registry import SERVICES
 from slipway.lab.site import node_names
-from slipway.runtime.process import logs
 from slipway.runtime.database.roles import provision_databases
+from slipway.runtime.process import logs
 from slipway.runtime.process.settings import LogSettings
 from slipway.runtime.topology.__main__ import apply_as_admin
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from slipway.runtime import tables
+from slipway.runtime.database import tables
 
 revision = "0001"
 down_revision = None

@@ -43,7 +43,7 @@ class NatsOptions:
     max_file_store: str = field(default_factory=lambda: os.environ.get(STORE_SETTING, "4GB"))
     """The most that streams may take of the disk; what the streams reserve for themselves must fit in."""
     users_file: Path | None = None
-    """Who may connect and say what, from `slipway.runtime.topology.identities`; anyone anything without (tests)."""
+    """Who may connect and publish what (`topology.identities`); without it anyone may do anything (tests)."""
 
 
 class EmbeddedNats:

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from slipway.catalog.handlers import Handlers
-from slipway.catalog.sources.schedule import Schedule
-from slipway.catalog.settings import CatalogSettings
 from slipway.catalog.publishing.store import TemplateStore
+from slipway.catalog.settings import CatalogSettings
+from slipway.catalog.sources.schedule import Schedule
 from slipway.contracts.templates import GetTemplate, ListTemplates
-from slipway.runtime.database.engine import engine
 from slipway.runtime.bus.bundles import Bundles
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.database import engine
 from slipway.runtime.database.engine import Database
 from slipway.runtime.database.outbox import Outbox
 from slipway.runtime.process.service import Service

@@ -1,7 +1,7 @@
 """Answers catalog's queries."""
 
-from slipway.catalog.sources.schedule import Schedule
 from slipway.catalog.publishing.store import TemplateStore
+from slipway.catalog.sources.schedule import Schedule
 from slipway.contracts.problems import FieldError, NotFound
 from slipway.contracts.templates import GetTemplate, ListTemplates, Template, TemplateList
 from slipway.runtime.bus.call import Call

@@ -2,21 +2,21 @@
 
 from pathlib import Path
 
-from slipway.gateway.identity.auth import Auth
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.api import build_api
 from slipway.gateway.http.front import Front
+from slipway.gateway.identity.auth import Auth
+from slipway.gateway.identity.store import SessionStore
+from slipway.gateway.settings import GatewaySettings
 from slipway.gateway.streams.outages import Outages
 from slipway.gateway.streams.relay import Relay
 from slipway.gateway.streams.replay import Replay
-from slipway.gateway.settings import GatewaySettings
-from slipway.gateway.identity.store import SessionStore
 from slipway.gateway.streams.stream import EventStreams, StreamTimeouts
-from slipway.runtime.database.engine import engine
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.database import engine
 from slipway.runtime.database.engine import Database
-from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.process.service import Service
+from slipway.runtime.secrets.sealing import Sealer
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

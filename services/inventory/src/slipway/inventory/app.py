@@ -14,48 +14,48 @@ from slipway.contracts import (
     jobs,
     plans,
 )
-from slipway.inventory.batches.handlers import BatchHandlers
-from slipway.inventory.clusters.handlers import ClusterHandlers
-from slipway.inventory.containers.handlers import ContainerHandlers
-from slipway.inventory.dead_letters import DeadLetterHandlers
-from slipway.inventory.jobs.handlers import JobHandlers
-from slipway.inventory.jobs.plans import PlanHandlers
-from slipway.inventory.containers.host_check import HostCheck, PlanningHostCheck
-from slipway.inventory.job_logs.archive import JobLogArchiver
-from slipway.inventory.containers.looks import Looks
-from slipway.inventory.jobs.scheduling import Limits
-from slipway.inventory.jobs.records import Records
-from slipway.inventory.secrets.resealing import Resealing
-from slipway.inventory.retention.schedule import Retention
-from slipway.inventory.secrets.broker import SecretBroker
-from slipway.inventory.settings import InventorySettings
-from slipway.inventory.jobs.accept import AcceptanceStore
 from slipway.inventory.audit import AuditStore
+from slipway.inventory.batches.handlers import BatchHandlers
 from slipway.inventory.batches.retry import BatchRetries
 from slipway.inventory.batches.store import BatchStore
-from slipway.inventory.jobs.clone import CopyStore
 from slipway.inventory.clusters.access import AccessStore
+from slipway.inventory.clusters.handlers import ClusterHandlers
 from slipway.inventory.clusters.identity import ClusterIdentities
 from slipway.inventory.clusters.removal import RemovalStore
 from slipway.inventory.clusters.store import ClusterStore
 from slipway.inventory.containers.config_store import ConfigStore
-from slipway.inventory.containers.store import ContainerStore
-from slipway.inventory.jobs.enqueuer import JobEnqueuer, PlanningEnqueuer
-from slipway.inventory.job_logs.store import JobLogStore
-from slipway.inventory.jobs.store import JobStore
+from slipway.inventory.containers.handlers import ContainerHandlers
+from slipway.inventory.containers.host_check import HostCheck, PlanningHostCheck
+from slipway.inventory.containers.looks import Looks
 from slipway.inventory.containers.observations import ObservationStore
-from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.containers.removal import ContainerRemovalStore
-from slipway.inventory.secrets.resealing_store import ResealingStore
-from slipway.inventory.retention.store import RetentionStore
+from slipway.inventory.containers.store import ContainerStore
 from slipway.inventory.containers.vmids import VmidStore
-from slipway.runtime.database.engine import engine
+from slipway.inventory.dead_letters import DeadLetterHandlers
+from slipway.inventory.job_logs.archive import JobLogArchiver
+from slipway.inventory.job_logs.store import JobLogStore
+from slipway.inventory.jobs.accept import AcceptanceStore
+from slipway.inventory.jobs.clone import CopyStore
+from slipway.inventory.jobs.enqueuer import JobEnqueuer, PlanningEnqueuer
+from slipway.inventory.jobs.handlers import JobHandlers
+from slipway.inventory.jobs.plans import PlanHandlers
+from slipway.inventory.jobs.queue import Queue
+from slipway.inventory.jobs.records import Records
+from slipway.inventory.jobs.scheduling import Limits
+from slipway.inventory.jobs.store import JobStore
+from slipway.inventory.retention.schedule import Retention
+from slipway.inventory.retention.store import RetentionStore
+from slipway.inventory.secrets.broker import SecretBroker
+from slipway.inventory.secrets.resealing import Resealing
+from slipway.inventory.secrets.resealing_store import ResealingStore
+from slipway.inventory.settings import InventorySettings
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.database import engine
 from slipway.runtime.database.engine import Database
-from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 from slipway.runtime.database.outbox import Outbox
-from slipway.runtime.secrets.sealing import Sealer
+from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 from slipway.runtime.process.service import Service
+from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.secrets.vault import KeyRing, Vault
 
 MIGRATIONS = Path(__file__).parent / "migrations"

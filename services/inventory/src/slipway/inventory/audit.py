@@ -14,8 +14,8 @@ from slipway.contracts.problems import Conflict
 from slipway.inventory.paging import page
 from slipway.inventory.tables import audit, idempotency
 from slipway.runtime.bus.call import Call
-from slipway.runtime.process.clock import now
 from slipway.runtime.database.engine import Database
+from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 
 ReplyT = TypeVar("ReplyT", bound=Value)

@@ -7,12 +7,12 @@ from nats.errors import Error as NatsError
 from slipway.contracts.dead_letters import DropDeadLetter, HandleAgain, ReplayDeadLetter
 from slipway.contracts.message import Done
 from slipway.inventory.audit import AuditStore
-from slipway.runtime.bus.client import headers as h
-from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.dead_letters import StoredDeadLetter, dead_letter, drop_dead_letter
-from slipway.runtime.process.ids import new_id
 from slipway.runtime.errors import BusUnavailable
+from slipway.runtime.process.ids import new_id
 from slipway.runtime.topology import COMMANDS
 
 SERVICE = "inventory"

@@ -7,14 +7,14 @@ from slipway.contracts.guests import DiscoverGuest
 from slipway.monitor.access import Clusters
 from slipway.monitor.connection_test.test import ConnectionTest
 from slipway.monitor.discovery.discoverer import Discoverer
-from slipway.monitor.polling.fleet import Fleet
-from slipway.monitor.handlers import Handlers
 from slipway.monitor.discovery.pending import PendingScan
+from slipway.monitor.handlers import Handlers
+from slipway.monitor.polling.fleet import Fleet
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.process.service import Service
 from slipway.runtime.process.unreadable import UnreadableLog
+from slipway.runtime.secrets.sealing import Sealer
 
 
 def build() -> Service:

@@ -6,8 +6,8 @@ from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.message import Done
 from slipway.monitor.connection_test.test import ConnectionTest
 from slipway.monitor.discovery.discoverer import Discoverer
-from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Bus
 
 
 class Handlers:

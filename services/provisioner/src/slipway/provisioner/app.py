@@ -5,16 +5,16 @@ from slipway.contracts.jobs import CancelJob, RunJob
 from slipway.contracts.plans import ExplainRun
 from slipway.provisioner.access import Access
 from slipway.provisioner.dry_run import Explainer
-from slipway.provisioner.listing import Listing
 from slipway.provisioner.engine.records import Runs
-from slipway.provisioner.settings import ProvisionerSettings
 from slipway.provisioner.engine.worker import Worker
+from slipway.provisioner.listing import Listing
+from slipway.provisioner.settings import ProvisionerSettings
 from slipway.proxmox.hosts import Hosts
 from slipway.runtime.bus.bundles import Bundles
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.process.service import Service
 from slipway.runtime.process.unreadable import UnreadableLog
+from slipway.runtime.secrets.sealing import Sealer
 
 
 def build() -> Service:

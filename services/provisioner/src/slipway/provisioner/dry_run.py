@@ -18,19 +18,17 @@ from slipway.contracts.values import JobKind, JobState
 from slipway.provisioner import pipelines
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle
-from slipway.provisioner.engine.run import before_retry
-from slipway.provisioner.engine.log_bound import LIMITS
-from slipway.provisioner.host import config_warnings
-from slipway.provisioner.host import obstacles
-from slipway.provisioner.engine.states import host_access
-from slipway.provisioner.host import room
-from slipway.provisioner.steps.work import Step, Work
 from slipway.provisioner.engine.journal import RunJournal
+from slipway.provisioner.engine.log_bound import LIMITS
 from slipway.provisioner.engine.records import Run
+from slipway.provisioner.engine.run import before_retry
+from slipway.provisioner.host import config_warnings, obstacles, room
+from slipway.provisioner.steps import host_access
+from slipway.provisioner.steps.work import Step, Work
 from slipway.proxmox.dry_run import DryRunCluster, WouldChange
 from slipway.runtime.bus.bundles import Bundles
-from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 

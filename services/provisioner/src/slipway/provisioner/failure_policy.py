@@ -10,11 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from slipway.contracts.jobs import RunRecord
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobKind, OnFailure
-from slipway.provisioner.engine.states import clone
-from slipway.provisioner.host import ownership
-from slipway.provisioner.engine.states import delete
-from slipway.provisioner.steps.work import DONE, Result, Step, Work
 from slipway.provisioner.engine.journal import LONGEST_MESSAGE
+from slipway.provisioner.host import ownership
+from slipway.provisioner.steps import clone, delete
+from slipway.provisioner.steps.work import DONE, Result, Step, Work
 from slipway.proxmox.upid import Upid
 
 LAST_LINES = "last_lines"

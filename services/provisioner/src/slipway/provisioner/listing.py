@@ -22,9 +22,9 @@ from slipway.contracts.host_state import (
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind
 from slipway.provisioner.access import Access
-from slipway.provisioner.steps.configure import DiskShrinks, refuse_smaller
 from slipway.provisioner.host.marks import is_marked
 from slipway.provisioner.host.ownership import NotOurs
+from slipway.provisioner.steps.configure import DiskShrinks, refuse_smaller
 from slipway.provisioner.steps.snapshots import SnapshotExists, refuse_taken
 from slipway.proxmox.errors import AccessRefused, ContainerMissing, NodeUnreachable
 from slipway.proxmox.hosts import Cluster

@@ -6,22 +6,24 @@ from functools import partial
 from types import MappingProxyType
 
 from slipway.contracts.values import JobKind, Phase
-from slipway.provisioner.engine.states import backups
-from slipway.provisioner.engine.states import configure
-from slipway.provisioner.engine.states import clone
-from slipway.provisioner.engine.states import create
-from slipway.provisioner.engine.states import deploy
-from slipway.provisioner.engine.states import finalize
-from slipway.provisioner.engine.states import migrate
 from slipway.provisioner.host import packages
-from slipway.provisioner.engine.states import power
-from slipway.provisioner.engine.states import delete
-from slipway.provisioner.engine.states import restore
-from slipway.provisioner.engine.states import host_access
-from slipway.provisioner.engine.states import snapshots
-from slipway.provisioner.engine.states import start
-from slipway.provisioner.engine.states import sync
-from slipway.provisioner.engine.states import unlock
+from slipway.provisioner.steps import (
+    backups,
+    clone,
+    configure,
+    create,
+    delete,
+    deploy,
+    finalize,
+    host_access,
+    migrate,
+    power,
+    restore,
+    snapshots,
+    start,
+    sync,
+    unlock,
+)
 from slipway.provisioner.steps.work import Step, Work
 
 

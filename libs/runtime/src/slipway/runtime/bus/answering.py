@@ -17,12 +17,11 @@ from pydantic import ValidationError
 
 from slipway.contracts.message import Query, Value
 from slipway.contracts.problems import Forbidden, Invalid, Problem, ProblemKind, SlipwayError, TooLarge
-from slipway.runtime.process import clock
-from slipway.runtime.process import metrics
-from slipway.runtime.bus.client import headers as h
+from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.call import Call, using
-from slipway.runtime.process.logs import get_logger
 from slipway.runtime.errors import DeadlineExceeded, ServiceUnavailable, invalid, problem_of
+from slipway.runtime.process import clock, metrics
+from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 

@@ -13,12 +13,11 @@ from nats.errors import MaxPayloadError, NoRespondersError
 
 from slipway.contracts.message import Query, Value
 from slipway.contracts.problems import Problem, TooLarge, Unavailable, to_error
-from slipway.runtime.process import clock
-from slipway.runtime.process import metrics
-from slipway.runtime.bus.client import headers as h
+from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.call import Call, current
 from slipway.runtime.bus.connection import wait_until_connected
 from slipway.runtime.errors import BusUnavailable, DeadlineExceeded, ServiceUnavailable
+from slipway.runtime.process import clock, metrics
 
 GRACE_SECONDS = 0.25
 """How much longer than the deadline the asker listens, so that it hears why there is no answer."""

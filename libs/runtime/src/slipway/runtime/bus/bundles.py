@@ -11,8 +11,8 @@ from nats.js.errors import NotFoundError
 
 from slipway.contracts.problems import NotFound
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.bus.stored import read_page
+from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.topology import BUNDLES
 
 CHUNKS = 32

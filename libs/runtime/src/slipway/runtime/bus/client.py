@@ -21,20 +21,20 @@ from nats.errors import Error as NatsError
 
 from slipway.contracts.message import Event, Message, Query, State, Value
 from slipway.contracts.problems import Problem, Unavailable
-from slipway.runtime.bus.client import headers as h
+from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.answering import AnsweredSubject, QueryHandler, raw_body
 from slipway.runtime.bus.asking import Asker
 from slipway.runtime.bus.connection import inbox_prefix, make_broker, wait_until_connected
 from slipway.runtime.bus.consuming import Consumer, Delivery, MessageHandler, Registration
 from slipway.runtime.bus.dead_letters import dead_letter, dead_letter_headers
-from slipway.runtime.process.logs import get_logger
 from slipway.runtime.bus.pacing import PacedSubscription
-from slipway.runtime.errors import BusUnavailable, WriteRefused, WriteUnknown
 from slipway.runtime.bus.publishing import Publisher
+from slipway.runtime.bus.watching import Watch
+from slipway.runtime.errors import BusUnavailable, WriteRefused, WriteUnknown
+from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.settings import ServiceSettings
 from slipway.runtime.topology import consumer as declared_consumer
 from slipway.runtime.topology import dead_letter_subject
-from slipway.runtime.bus.watching import Watch
 
 __all__ = ["Bus", "Delivery", "WriteRefused", "WriteUnknown"]
 
@@ -212,8 +212,8 @@ class Bus:
     ) -> int:
         """Store a run record and the events it causes as one, and tell the record's sequence.
 
-        Only `slipway.provisioner.engine.records` may call this. `WriteRefused` and `WriteUnknown` both mean: read the
-        record again and look for your commit id.
+        Only `slipway.provisioner.engine.records` may call this. `WriteRefused` and `WriteUnknown` both mean:
+        read the record again and look for your commit id.
         """
         return await self._publisher.commit(
             state, events, expected_sequence=expected_sequence, commit_id=commit_id, ttl=ttl

@@ -27,13 +27,13 @@ from pydantic import ValidationError
 
 from slipway.contracts.message import Message, Moment
 from slipway.contracts.problems import Problem, ProblemKind, SlipwayError
-from slipway.runtime.bus.client import headers as h
-from slipway.runtime.process import metrics
+from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.call import Call, using
-from slipway.runtime.process.ending import end
 from slipway.runtime.error_mapping import SETTLEMENTS, Settlement
-from slipway.runtime.process.logs import get_logger
 from slipway.runtime.errors import invalid, problem_of
+from slipway.runtime.process import metrics
+from slipway.runtime.process.ending import end
+from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 

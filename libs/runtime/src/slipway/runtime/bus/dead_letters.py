@@ -13,11 +13,11 @@ from nats.errors import Error as NatsError
 
 from slipway.contracts.dead_letters import DeadLetter
 from slipway.contracts.problems import NotFound, Problem
-from slipway.runtime.bus.client import headers as h
+from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.consuming import Delivery
+from slipway.runtime.bus.stored import StoredMessage, read_page
 from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.secrets.redaction import clean
-from slipway.runtime.bus.stored import StoredMessage, read_page
 from slipway.runtime.topology import DEAD_LETTERS
 
 ORIGIN = "Slipway-Dead-Letter-"

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 
 from slipway.contracts.message import Message, Moment
 from slipway.contracts.problems import Invalid, Problem
-from slipway.runtime.process import clock
 from slipway.runtime.bus.call import Call, child_trace
+from slipway.runtime.process import clock
 from slipway.runtime.process.ids import new_id
 
 ACTOR = "Slipway-Actor"

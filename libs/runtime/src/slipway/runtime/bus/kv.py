@@ -9,11 +9,11 @@ from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NotFoundError
 
 from slipway.contracts.message import Moment
-from slipway.runtime.process import clock
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.errors import BusUnavailable, WriteRefused
 from slipway.runtime.bus.publishing import WRONG_SEQUENCE
 from slipway.runtime.bus.stored import StoredMessage, read_all, read_page
+from slipway.runtime.errors import BusUnavailable, WriteRefused
+from slipway.runtime.process import clock
 
 _OPERATION = "KV-Operation"
 

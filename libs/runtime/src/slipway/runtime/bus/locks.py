@@ -17,13 +17,13 @@ from typing import Self
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
-from slipway.runtime.bus.client import headers as h
+from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.publishing import WRONG_SEQUENCE
+from slipway.runtime.errors import BusUnavailable, LeaseHeld
 from slipway.runtime.process.ending import end
 from slipway.runtime.process.ids import new_id
 from slipway.runtime.process.logs import get_logger
-from slipway.runtime.errors import BusUnavailable, LeaseHeld
-from slipway.runtime.bus.publishing import WRONG_SEQUENCE
 from slipway.runtime.topology import LOCKS
 
 log = get_logger()

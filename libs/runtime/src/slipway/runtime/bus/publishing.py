@@ -26,11 +26,11 @@ from nats.js.errors import APIError, NotFoundError
 
 from slipway.contracts.message import Event, Message, Query, State
 from slipway.contracts.problems import TooLarge
-from slipway.runtime.bus.client import headers as h
-from slipway.runtime.process import metrics
+from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.call import current
 from slipway.runtime.bus.pipeline import Pipeline
 from slipway.runtime.errors import BusFull, BusUnavailable, WriteRefused, WriteUnknown
+from slipway.runtime.process import metrics
 from slipway.runtime.topology import EVENTS, lifetime, stream_of
 
 WRONG_SEQUENCE = frozenset({10071, 10164})

@@ -19,9 +19,9 @@ from nats.errors import Error as NatsError
 from nats.js.api import StreamInfo
 
 from slipway.contracts.problems import SlipwayError
+from slipway.runtime.errors import BusFull
 from slipway.runtime.process import metrics
 from slipway.runtime.process.logs import get_logger
-from slipway.runtime.errors import BusFull
 from slipway.runtime.topology import EVENTS, consumer, streams_of, verify
 
 log = get_logger()

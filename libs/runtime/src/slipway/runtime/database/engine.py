@@ -22,10 +22,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from slipway.runtime.process.logs import get_logger
 from slipway.runtime.errors import DatabaseUnavailable
-from slipway.runtime.secrets.redaction import redact_for_good
+from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.settings import DatabaseSettings, SettingsProblem
+from slipway.runtime.secrets.redaction import redact_for_good
 
 log = get_logger()
 

@@ -26,14 +26,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.message import Message
 from slipway.contracts.problems import TooLarge
-from slipway.runtime.bus.client import headers as h
-from slipway.runtime.process import metrics
-from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.call import current
-from slipway.runtime.database.engine import CONNECT_SECONDS, STATEMENT_SECONDS, Database, is_transient
-from slipway.runtime.process.logs import get_logger
-from slipway.runtime.errors import DatabaseUnavailable
+from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.publishing import WRONG_SEQUENCE
+from slipway.runtime.database.engine import CONNECT_SECONDS, STATEMENT_SECONDS, Database, is_transient
+from slipway.runtime.errors import DatabaseUnavailable
+from slipway.runtime.process import metrics
+from slipway.runtime.process.logs import get_logger
 from slipway.runtime.topology import lifetime, stream_of
 
 log = get_logger()

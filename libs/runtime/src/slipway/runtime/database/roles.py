@@ -15,8 +15,8 @@ import asyncpg
 from pydantic import SecretStr
 from sqlalchemy.engine import URL, make_url
 
-from slipway.runtime.process.logs import redact
 from slipway.runtime.errors import DatabaseUnavailable
+from slipway.runtime.process.logs import redact
 
 _ITERATIONS = 4096
 _GRANTS = """

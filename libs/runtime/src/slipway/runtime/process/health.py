@@ -19,9 +19,9 @@ from typing import Any
 import uvicorn
 
 from slipway.contracts.health import Health
+from slipway.runtime.errors import problem_of
 from slipway.runtime.process import metrics
 from slipway.runtime.process.logs import get_logger
-from slipway.runtime.errors import problem_of
 from slipway.runtime.process.settings import ServiceSettings
 from slipway.runtime.process.slow_clients import watched
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 
-from slipway.runtime.secrets.redaction import clean, redact
 from slipway.runtime.process.settings import LogSettings
+from slipway.runtime.secrets.redaction import clean, redact
 
 __all__ = ["PINNED", "bind", "configure", "get_logger", "redact"]
 

@@ -1,4 +1,6 @@
-"""`python -m slipway.runtime.process.probe`: is the service in this container ready? For the health check of images.
+"""`python -m slipway.runtime.process.probe`: is this service ready?
+
+For the health check of images.
 
 Exit status 0 when `/readyz` of `SLIPWAY_HTTP_PORT` on this machine says so; otherwise 1, and what is missing.
 One word per argument, because some engines lose the quotes of a longer command.

@@ -16,9 +16,9 @@ from collections.abc import Awaitable, Callable
 from slipway.contracts.health import HEALTH_OF, Health
 from slipway.contracts.message import Query
 from slipway.contracts.problems import Unavailable
-from slipway.runtime.process import metrics
-from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.process import metrics
 from slipway.runtime.process.ending import end
 from slipway.runtime.process.health import Asgi, HealthApp, HealthServer, Ping, Shortages, WhenReady
 from slipway.runtime.process.logs import get_logger

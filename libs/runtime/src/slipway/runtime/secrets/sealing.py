@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
 from slipway.contracts.values import Sealed
-from slipway.runtime.secrets.keys import associated, decode, encode
 from slipway.runtime.errors import SecretUnreadable
-from slipway.runtime.secrets.redaction import redact
 from slipway.runtime.process.settings import ServiceSettings
+from slipway.runtime.secrets.keys import associated, decode, encode
+from slipway.runtime.secrets.redaction import redact
 
 _NONCE_BYTES = 12
 _PURPOSE = b"slipway sealed v1"

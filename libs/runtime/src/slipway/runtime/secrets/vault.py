@@ -15,8 +15,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 
-from slipway.runtime.secrets.keys import associated, decode, encode, write_private
 from slipway.runtime.errors import SecretUnreadable
+from slipway.runtime.secrets.keys import associated, decode, encode, write_private
 from slipway.runtime.secrets.redaction import redact
 
 _KEY_BYTES = 32

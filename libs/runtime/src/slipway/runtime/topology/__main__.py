@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from slipway.contracts.problems import SlipwayError
-from slipway.runtime.process import logs
 from slipway.runtime.bus.connection import inbox_prefix, servers_of
 from slipway.runtime.errors import BusUnavailable
+from slipway.runtime.process import logs
 from slipway.runtime.process.settings import ServiceSettings, SettingsProblem, explain
 from slipway.runtime.topology import Change, TopologySettings, apply, apply_mirror
 

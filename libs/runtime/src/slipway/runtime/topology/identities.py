@@ -15,8 +15,8 @@ import nkeys
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from slipway.contracts.registry import SERVICES
-from slipway.runtime.topology.accounts import accounts_conf
 from slipway.runtime.secrets.keys import decode, encode, write_private
+from slipway.runtime.topology.accounts import accounts_conf
 from slipway.runtime.topology.permissions import USERS, Permissions, permissions_of
 
 _SEED_BYTES = 32

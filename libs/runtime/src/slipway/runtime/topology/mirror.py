@@ -19,8 +19,8 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 
-from slipway.runtime.process.logs import get_logger
 from slipway.runtime.errors import BusUnavailable
+from slipway.runtime.process.logs import get_logger
 from slipway.runtime.topology.declared import EVENTS, TopologySettings
 from slipway.runtime.topology.reconcile import Change, TopologyConflict, differences
 

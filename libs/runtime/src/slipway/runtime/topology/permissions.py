@@ -3,7 +3,8 @@
 Everything is derived: who says and asks what from `contracts.registry`, who is given what and reads what from
 the topology; only who writes into which bucket is written here. What is not listed is refused by the server;
 nobody but an administrator may create, change, purge or delete a stream or a consumer. Only `integrator` may
-have consumers of its own: it lives in an account where nothing is obeyed (`slipway.runtime.topology.accounts`).
+have consumers of its own: it lives in an account where nothing is obeyed
+(`slipway.runtime.topology.accounts`).
 """
 
 from collections.abc import Iterable, Mapping

@@ -15,8 +15,8 @@ from nats.js.api import ConsumerConfig, StreamConfig, StreamInfo
 from nats.js.errors import NotFoundError
 
 from slipway.contracts.problems import Conflict
-from slipway.runtime.process.logs import get_logger
 from slipway.runtime.errors import BusUnavailable, TopologyMissing
+from slipway.runtime.process.logs import get_logger
 from slipway.runtime.topology.declared import BUCKETS, CONSUMERS, STREAMS, TopologySettings, streams_of
 from slipway.runtime.topology.renamed import carry_over
 

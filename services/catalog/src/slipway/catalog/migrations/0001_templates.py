@@ -4,7 +4,7 @@ from alembic import op
 from sqlalchemy import Boolean, Column, DateTime, Identity, Integer, MetaData, Table, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 
-from slipway.runtime import tables
+from slipway.runtime.database import tables
 
 revision = "0001"
 down_revision = None

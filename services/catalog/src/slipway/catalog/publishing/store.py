@@ -9,7 +9,7 @@ from sqlalchemy.engine import Row
 from slipway.catalog.tables import versions
 from slipway.contracts.message import Moment
 from slipway.contracts.templates import Manifest, Template, TemplateServed
-from slipway.runtime.database.engine import outbox
+from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
 
 

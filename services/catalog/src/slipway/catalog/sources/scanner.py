@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.catalog.publishing.bundle import pack
 from slipway.catalog.manifest.model import TemplateInvalid, parse
+from slipway.catalog.publishing.bundle import pack
 from slipway.contracts.templates import Manifest, TemplateFault
 
 _MOST_BYTES = 8 * 1024 * 1024

@@ -9,8 +9,8 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-from slipway.catalog.sources.scanner import Scan, digest, scan
 from slipway.catalog.publishing.store import TemplateStore
+from slipway.catalog.sources.scanner import Scan, digest, scan
 from slipway.contracts.problems import Unavailable
 from slipway.contracts.templates import TemplateFault
 from slipway.runtime.bus.bundles import Bundles

@@ -4,7 +4,6 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from slipway.gateway.identity.auth import Auth
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http import problems
 from slipway.gateway.http.audit import audit
@@ -18,6 +17,7 @@ from slipway.gateway.http.session import session
 from slipway.gateway.http.templates import templates
 from slipway.gateway.http.texts import SaneTexts
 from slipway.gateway.http.version import VERSION, version
+from slipway.gateway.identity.auth import Auth
 from slipway.runtime.bus.client import Bus
 
 PREFIX = "/api/v1"

@@ -4,10 +4,10 @@ import re
 from datetime import timedelta
 
 from slipway.contracts.jobs import GetJob
-from slipway.gateway.identity.auth import Auth, headers_of
 from slipway.gateway.http.gate import Gate
 from slipway.gateway.http.pages import Pages
 from slipway.gateway.http.problems import not_allowed
+from slipway.gateway.identity.auth import Auth, headers_of
 from slipway.gateway.streams.stream import EventStreams
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.health import Asgi, Receive, Scope, Send

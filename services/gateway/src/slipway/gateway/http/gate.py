@@ -10,12 +10,12 @@ from typing import Any
 from starlette.exceptions import HTTPException
 
 from slipway.contracts.problems import FieldError, Invalid, SlipwayError
-from slipway.gateway.identity.auth import Auth, headers_of
 from slipway.gateway.http.problems import ProblemResponse, unforeseen
+from slipway.gateway.identity.auth import Auth, headers_of
 from slipway.runtime.bus.call import Call, using
+from slipway.runtime.errors import problem_of
 from slipway.runtime.process.health import Asgi, Receive, Scope, Send
 from slipway.runtime.process.ids import new_id
-from slipway.runtime.errors import problem_of
 
 MOST_BYTES = 1024 * 1024
 NOBODY = "nobody"

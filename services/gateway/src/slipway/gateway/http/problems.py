@@ -13,8 +13,8 @@ from starlette.responses import Response
 from slipway.contracts.problems import FieldError, Problem, ProblemKind, Reason, SlipwayError
 from slipway.runtime.bus.call import current
 from slipway.runtime.error_mapping import http_status
-from slipway.runtime.process.logs import get_logger
 from slipway.runtime.errors import problem_of
+from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 

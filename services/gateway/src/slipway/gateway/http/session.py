@@ -5,9 +5,9 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from slipway.gateway.identity.auth import BOOTSTRAP, COOKIE, Auth, headers_of
 from slipway.gateway.http.answers import answer
 from slipway.gateway.http.bodies import SessionAnswer, SessionBody
+from slipway.gateway.identity.auth import BOOTSTRAP, COOKIE, Auth, headers_of
 
 
 def session(auth: Auth, *, is_public_https: bool) -> APIRouter:

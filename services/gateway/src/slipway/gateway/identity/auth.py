@@ -11,10 +11,10 @@ from pathlib import Path
 from slipway.contracts.problems import FieldError, Forbidden, Unauthenticated, Unavailable
 from slipway.gateway.identity.store import SessionStore
 from slipway.runtime.process.clock import now
-from slipway.runtime.secrets.keys import write_private
 from slipway.runtime.process.logs import get_logger
-from slipway.runtime.secrets.redaction import redact
 from slipway.runtime.process.settings import SettingsProblem
+from slipway.runtime.secrets.keys import write_private
+from slipway.runtime.secrets.redaction import redact
 
 log = get_logger()
 

@@ -4,8 +4,8 @@ from sqlalchemy import delete, insert, select
 
 from slipway.contracts.message import Moment
 from slipway.gateway.tables import sessions
-from slipway.runtime.process.clock import now
 from slipway.runtime.database.engine import Database
+from slipway.runtime.process.clock import now
 
 
 class SessionStore:

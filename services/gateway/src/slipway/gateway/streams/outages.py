@@ -16,10 +16,10 @@ from datetime import datetime
 from slipway.contracts.health import HEALTH_OF, Health
 from slipway.contracts.message import Query
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.errors import problem_of
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.health import PING_SECONDS, Ping
 from slipway.runtime.process.logs import get_logger
-from slipway.runtime.errors import problem_of
 
 log = get_logger()
 

@@ -26,10 +26,10 @@ from prometheus_client import Counter, Gauge
 from slipway.contracts.problems import Unavailable
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.connection import wait_until_connected
+from slipway.runtime.bus.stored import StoredMessage, read_next, read_page
+from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.metrics import REGISTRY
-from slipway.runtime.errors import BusUnavailable
-from slipway.runtime.bus.stored import StoredMessage, read_next, read_page
 from slipway.runtime.topology import EVENTS, LIVE_PREFIX
 
 log = get_logger()

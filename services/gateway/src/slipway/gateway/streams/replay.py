@@ -19,8 +19,8 @@ from slipway.contracts.message import Moment
 from slipway.gateway.streams.job_logs import StoredJobLog, open_job_log
 from slipway.gateway.streams.relay import Item, Relay, Viewer, item_of
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.process.clock import now
 from slipway.runtime.bus.stored import read_next, read_page
+from slipway.runtime.process.clock import now
 from slipway.runtime.topology import EVENTS
 
 RETRY_MILLISECONDS = 500

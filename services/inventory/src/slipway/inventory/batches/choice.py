@@ -14,11 +14,11 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import Rejected, SlipwayError, Unavailable
 from slipway.contracts.values import JobKind, Lifecycle
 from slipway.inventory.batches.rules import BatchCommand, shortened
-from slipway.inventory.containers.lifecycle import Trigger, advance, refuse_unless_it_lives
-from slipway.inventory.jobs.validation import Known, looks_at_nodes
-from slipway.inventory.containers.claims import JobActive, working_on
 from slipway.inventory.clusters.store import Seen, seen_of
+from slipway.inventory.containers.claims import JobActive, working_on
+from slipway.inventory.containers.lifecycle import Trigger, advance, refuse_unless_it_lives
 from slipway.inventory.containers.store import ContainerNotFound, target_of
+from slipway.inventory.jobs.validation import Known, looks_at_nodes
 from slipway.inventory.tables import clusters, containers
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id

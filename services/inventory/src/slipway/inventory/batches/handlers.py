@@ -15,16 +15,15 @@ from slipway.contracts.bulk import (
 from slipway.contracts.containers import CreateContainer
 from slipway.contracts.jobs import JobArgs, RunJob
 from slipway.contracts.values import JobKind
-from slipway.inventory.batches import host_check
-from slipway.inventory.batches import rules
-from slipway.inventory.containers import lifecycle
-from slipway.inventory.jobs.validation import Known, check_against
-from slipway.inventory.jobs.records import Records
+from slipway.inventory.batches import host_check, rules
 from slipway.inventory.batches.retry import BatchRetries
 from slipway.inventory.batches.store import BatchStore
+from slipway.inventory.containers import lifecycle
 from slipway.inventory.containers.inserts import Creation
-from slipway.runtime.bus.client import Bus
+from slipway.inventory.jobs.records import Records
+from slipway.inventory.jobs.validation import Known, check_against
 from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.host_access import HostAccessPolicy
 
 Prepare = Callable[[CreateContainer, int], Awaitable[list[Creation]]]

@@ -14,12 +14,12 @@ from slipway.contracts.batches import BatchCounts, BatchItem, JobItem
 from slipway.contracts.jobs import Job, JobAccepted, JobDone, RunRecord
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, JobState
+from slipway.inventory import audit
 from slipway.inventory.batches.rules import BatchCommand, counted, ending, percent, shortened
 from slipway.inventory.containers.lifecycle import batch_actions
-from slipway.inventory import audit
 from slipway.inventory.tables import batch_items, jobs
-from slipway.runtime.database.engine import outbox
 from slipway.runtime.bus.call import Call
+from slipway.runtime.database import outbox
 from slipway.runtime.process.clock import now
 
 

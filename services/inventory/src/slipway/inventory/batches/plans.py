@@ -11,8 +11,8 @@ from slipway.contracts.bulk import BatchPlan, PlanItem
 from slipway.contracts.jobs import JobArgs, RunJob
 from slipway.contracts.values import JobKind
 from slipway.inventory.batches import rules
-from slipway.inventory.jobs import capacity
 from slipway.inventory.clusters.store import seen_of
+from slipway.inventory.jobs import capacity
 from slipway.inventory.tables import batch_plans
 from slipway.runtime.process.clock import now
 

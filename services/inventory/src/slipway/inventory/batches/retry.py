@@ -14,7 +14,6 @@ from slipway.contracts.jobs import RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Rejected, Unavailable
 from slipway.contracts.values import JobKind, JobState
-from slipway.inventory.batches.rules import BatchCommand, shortened
 from slipway.inventory import audit
 from slipway.inventory.batches import plans
 from slipway.inventory.batches.choice import (
@@ -27,11 +26,12 @@ from slipway.inventory.batches.choice import (
     seen_by,
 )
 from slipway.inventory.batches.items import items_of, open_batch
+from slipway.inventory.batches.rules import BatchCommand, shortened
 from slipway.inventory.containers.claims import accepting, trying
 from slipway.inventory.containers.store import ContainerNotFound
 from slipway.inventory.jobs.enqueuer import JobEnqueuer
-from slipway.inventory.jobs.store import job_row
 from slipway.inventory.jobs.retry import NotRetryable, retry_command
+from slipway.inventory.jobs.store import job_row
 from slipway.inventory.tables import clusters, containers
 from slipway.runtime.bus.call import Call
 from slipway.runtime.database.engine import Database
@@ -77,9 +77,7 @@ class BatchRetries:
                 return done
             wanted, tries = await _tries(connection, request.job, judge)
             planned = [each.planned for each in tries]
-            await plans.refuse_unshown(
-                connection, wanted.kind, wanted.args, planned, given=request.plan
-            )
+            await plans.refuse_unshown(connection, wanted.kind, wanted.args, planned, given=request.plan)
             batch = new_id()
             fresh = [_numbered(each, index) for index, each in enumerate(tries)]
             counts = await open_batch(connection, call, batch, wanted, fresh, retry_of=request.job)

@@ -20,11 +20,8 @@ from slipway.contracts.containers import JobRef
 from slipway.contracts.jobs import RunJob, RunRecord
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, JobState
-from slipway.inventory.batches import rules
-from slipway.inventory.batches.rules import BatchCommand
-from slipway.inventory.containers.lifecycle import NotCancellable, refuse_cancel
 from slipway.inventory import audit
-from slipway.inventory.batches import plans
+from slipway.inventory.batches import plans, rules
 from slipway.inventory.batches.choice import (
     Choice,
     Judge,
@@ -34,18 +31,20 @@ from slipway.inventory.batches.choice import (
     plan_item_of,
 )
 from slipway.inventory.batches.items import counts_of, open_batch, stand
+from slipway.inventory.batches.rules import BatchCommand
 from slipway.inventory.containers.claims import accepting
-from slipway.inventory.jobs.enqueuer import JobEnqueuer, cancel_order
 from slipway.inventory.containers.inserts import Creation, claim_all
-from slipway.inventory.jobs.store import JobNotFound, job_row
+from slipway.inventory.containers.lifecycle import NotCancellable, refuse_cancel
 from slipway.inventory.containers.names import lock_names, names_in_use
-from slipway.inventory.jobs.queue import ACTIVE, lock_queue
 from slipway.inventory.containers.selecting import look
+from slipway.inventory.jobs.enqueuer import JobEnqueuer, cancel_order
+from slipway.inventory.jobs.queue import ACTIVE, lock_queue
+from slipway.inventory.jobs.store import JobNotFound, job_row
 from slipway.inventory.tables import clusters, containers, jobs
-from slipway.runtime.database.engine import outbox
 from slipway.runtime.bus.call import Call
-from slipway.runtime.process.clock import now
+from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
+from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 
 
@@ -95,9 +94,7 @@ class BatchStore:
                 return done
             choices = await _choose(connection, request, judge, lock=True)
             items = [each.planned for each in choices]
-            await plans.refuse_unshown(
-                connection, request.kind, request.args, items, given=request.plan
-            )
+            await plans.refuse_unshown(connection, request.kind, request.args, items, given=request.plan)
             wanted = BatchCommand.model_validate(request.model_dump())
             accepted = await self._open(connection, call, wanted, choices)
             await audit.remember(connection, call, "batch.request", request, accepted)

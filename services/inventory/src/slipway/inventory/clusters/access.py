@@ -11,11 +11,11 @@ from slipway.contracts.clusters import Cluster, ClusterChanged, ClusterFacts, Cl
 from slipway.contracts.message import Id
 from slipway.inventory import audit
 from slipway.inventory.clusters.identity import ClusterIdentities
-from slipway.inventory.clusters.store import ClusterStore, find_cluster
 from slipway.inventory.clusters.node_facts import keep_tested
+from slipway.inventory.clusters.store import ClusterStore, find_cluster
 from slipway.inventory.tables import clusters
-from slipway.runtime.database.engine import outbox
 from slipway.runtime.bus.call import Call
+from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.ids import new_id
 

@@ -30,19 +30,19 @@ from slipway.contracts.clusters import (
 )
 from slipway.contracts.problems import Forbidden
 from slipway.contracts.values import Sealed
-from slipway.inventory.clusters import rules
-from slipway.inventory.containers import spec
-from slipway.inventory.containers.looks import Looks
-from slipway.inventory.jobs.records import Records
-from slipway.inventory.secrets.broker import SecretBroker
 from slipway.inventory.audit import AuditStore
+from slipway.inventory.clusters import rules
 from slipway.inventory.clusters.access import AccessStore
 from slipway.inventory.clusters.identity import ClusterIdentities
 from slipway.inventory.clusters.removal import ClusterBusy, RemovalStore
 from slipway.inventory.clusters.store import ClusterStore, KnownCluster, refuse_unknown
+from slipway.inventory.containers import defaults
+from slipway.inventory.containers.looks import Looks
 from slipway.inventory.jobs.queue import Queue
-from slipway.runtime.bus.client import Bus, Delivery
+from slipway.inventory.jobs.records import Records
+from slipway.inventory.secrets.broker import SecretBroker
 from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.process.ids import new_id
 
 MAY_REACH: Final = ("provisioner", "monitor")
@@ -130,7 +130,7 @@ class ClusterHandlers:
     async def set_vmids(self, query: SetVmidRange, call: Call) -> Cluster:
         """Say which VMIDs are chosen from."""
         if query.vmids is not None:
-            spec.check_range(query.vmids)
+            defaults.check_range(query.vmids)
         return self._looks.cluster(await self._store.set_vmids(call, query.cluster, query.vmids))
 
     async def confirm(self, query: ConfirmHostKey, call: Call) -> Cluster:
@@ -140,7 +140,7 @@ class ClusterHandlers:
         reached = SshNode(address=query.address, port=query.port, host_key=query.host_key)
         spec = rules.confirmed(known.spec, query.node, reached)
         # Whether this one node can be reached is decided here, whatever becomes of the others.
-        test = TestOf(spec.with_addresses(spec, known.nodes), known=known, needs_ssh=False)
+        test = TestOf(defaults.with_addresses(spec, known.nodes), known=known, needs_ssh=False)
         facts = await self._test(test, self._opened(known))
         rules.refuse_unreached(query.node, query.host_key, facts)
         return await self._reached.confirm(call, known.id, query.node, spec.nodes[query.node], facts)
@@ -158,7 +158,7 @@ class ClusterHandlers:
         await self._identities.refuse_taken(spec, own=known.id)
         needs_ssh = rules.changes_ssh(changes, given)
         test = TestOf(
-            spec.with_addresses(spec, known.nodes),
+            defaults.with_addresses(spec, known.nodes),
             known=known,
             needs_ssh=needs_ssh,
             # What is to be believed from now on is tried by itself, not by what was learned before.
@@ -222,7 +222,7 @@ class ClusterHandlers:
         }
         return ClusterAccess(
             id=known.id,
-            spec=spec.with_addresses(known.spec, known.nodes),
+            spec=defaults.with_addresses(known.spec, known.nodes),
             secrets=ClusterSecrets.model_validate(secrets),
             members=rules.member_endpoints(known.spec, known.doors),
         )

@@ -19,17 +19,17 @@ from slipway.contracts.cluster_removal import (
 from slipway.contracts.containers import ContainerForgotten
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.containers.lifecycle import HOLDING, Trigger
 from slipway.inventory import audit
-from slipway.inventory.containers.claims import move
 from slipway.inventory.clusters.store import ClusterNotFound, find_cluster
+from slipway.inventory.containers.claims import move
+from slipway.inventory.containers.lifecycle import HOLDING, Trigger
 from slipway.inventory.containers.names import lock_names
 from slipway.inventory.jobs.queue import ACTIVE
 from slipway.inventory.tables import clusters, containers, jobs, nodes
-from slipway.runtime.database.engine import outbox
 from slipway.runtime.bus.call import Call
-from slipway.runtime.process.clock import now
+from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
+from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 
 _ACTION = "cluster.remove"

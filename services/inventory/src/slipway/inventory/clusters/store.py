@@ -21,17 +21,17 @@ from slipway.contracts.clusters import (
 )
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, NotFound
-from slipway.inventory.clusters.rules import Door, normal
-from slipway.inventory.containers import sight
 from slipway.inventory import audit
 from slipway.inventory.clusters.identity import STAYS, ClusterIdentities, name_taken
 from slipway.inventory.clusters.node_facts import drop_nodes, facts_of, keep_facts
+from slipway.inventory.clusters.rules import Door, normal
+from slipway.inventory.containers import sight
 from slipway.inventory.paging import page
 from slipway.inventory.tables import clusters, nodes
-from slipway.runtime.database.engine import outbox
 from slipway.runtime.bus.call import Call
-from slipway.runtime.process.clock import now
+from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
+from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 
 

@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, FieldError
 from slipway.contracts.values import JobKind, Lifecycle
+from slipway.inventory.containers.defaults import VmidTaken
 from slipway.inventory.containers.lifecycle import IllegalTransition, Trigger, advance
-from slipway.inventory.containers.spec import VmidTaken
 from slipway.inventory.containers.names import name_taken
 from slipway.inventory.jobs.queue import ACTIVE
 from slipway.inventory.tables import containers, jobs
-from slipway.runtime.process.clock import now
 from slipway.runtime.database.engine import Database
+from slipway.runtime.process.clock import now
 
 _GONE: ContextVar[tuple[Id, ...]] = ContextVar("gone", default=())
 

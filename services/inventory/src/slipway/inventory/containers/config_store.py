@@ -11,12 +11,12 @@ from slipway.contracts.jobs import Target
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING
 from slipway.inventory.containers.configs import NAME_TAKEN, with_config
 from slipway.inventory.containers.lifecycle import HOLDING
-from slipway.inventory.containers.store import container_row, target_of
 from slipway.inventory.containers.names import HostnameTaken, claim_name
+from slipway.inventory.containers.store import container_row, target_of
 from slipway.inventory.tables import containers
-from slipway.runtime.database.engine import outbox
-from slipway.runtime.process.clock import now
+from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
+from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 from slipway.runtime.process.logs import get_logger
 

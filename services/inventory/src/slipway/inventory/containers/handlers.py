@@ -25,22 +25,20 @@ from slipway.contracts.guests import GuestChanged, GuestGone
 from slipway.contracts.message import Done, Id
 from slipway.contracts.problems import FieldError, Unavailable
 from slipway.contracts.templates import GetTemplate, Manifest, Template
-from slipway.inventory.containers import placement
-from slipway.inventory.containers import validation
-from slipway.inventory.containers import spec
-from slipway.inventory.containers.host_check import HostCheck
-from slipway.inventory.containers.looks import Looks
-from slipway.inventory.jobs.records import Records
-from slipway.inventory.containers.validation import restricted
-from slipway.inventory.secrets.broker import SecretBroker, generate
-from slipway.inventory.jobs.accept import AcceptanceStore
 from slipway.inventory.clusters.store import ClusterStore, KnownCluster
+from slipway.inventory.containers import defaults, placement, validation
 from slipway.inventory.containers.config_store import ConfigStore
-from slipway.inventory.containers.store import ContainerStore
+from slipway.inventory.containers.host_check import HostCheck
 from slipway.inventory.containers.inserts import Creation, Secret
+from slipway.inventory.containers.looks import Looks
 from slipway.inventory.containers.observations import ObservationStore
-from slipway.runtime.bus.client import Bus, Delivery
+from slipway.inventory.containers.store import ContainerStore
+from slipway.inventory.containers.validation import restricted
+from slipway.inventory.jobs.accept import AcceptanceStore
+from slipway.inventory.jobs.records import Records
+from slipway.inventory.secrets.broker import SecretBroker, generate
 from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 from slipway.runtime.process.ids import new_id
 
@@ -187,7 +185,7 @@ class ContainerHandlers:
             if password
             else {}
         )
-        for variable in spec.secret_variables(manifest, query.secret_variables):
+        for variable in defaults.secret_variables(manifest, query.secret_variables):
             sealed = query.secret_variables.get(variable.name)
             if sealed is not None:
                 given[variable.name] = self._secret_broker.receive(
@@ -197,7 +195,9 @@ class ContainerHandlers:
                 given[variable.name] = generate(variable.generate)
         given.setdefault(ROOT, generate())
         for name, secret in given.items():
-            validation.check_secret("password" if name == ROOT else f"variables.{name}", secret.get_secret_value())
+            validation.check_secret(
+                "password" if name == ROOT else f"variables.{name}", secret.get_secret_value()
+            )
         return {
             name: Secret(
                 origin="root" if name == ROOT else "variable",
@@ -212,7 +212,7 @@ def _complete(
 ) -> ContainerSpec:
     if not cluster.nodes:
         message = f"Nothing is known of the nodes of cluster {cluster.spec.name!r} yet."
-        raise spec.FactsMissing(message, errors=[FieldError(field="cluster", message=message)])
+        raise defaults.FactsMissing(message, errors=[FieldError(field="cluster", message=message)])
     node = placement.choose_node(
         spec.node,
         cluster.nodes,
@@ -220,6 +220,6 @@ def _complete(
         in_maintenance=cluster.in_maintenance,
     )
     validation.check(spec, manifest, node, host_access)
-    complete = spec.complete(spec, manifest, node)
+    complete = defaults.complete(spec, manifest, node)
     restricted.check(complete, host_access)
     return complete.model_copy(update={"cluster": cluster.spec.name})

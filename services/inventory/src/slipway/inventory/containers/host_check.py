@@ -14,17 +14,17 @@ from slipway.contracts.jobs import JobArgs, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Unavailable, to_error
 from slipway.contracts.values import JobKind, Lifecycle
-from slipway.inventory.jobs import validation
-from slipway.inventory.containers.lifecycle import HOLDING
-from slipway.inventory.containers.spec import VmidTaken
-from slipway.inventory.jobs.validation import ContainerProtected
-from slipway.inventory.jobs.records import Records
 from slipway.inventory.containers.claims import as_if_gone
+from slipway.inventory.containers.defaults import VmidTaken
+from slipway.inventory.containers.lifecycle import HOLDING
 from slipway.inventory.containers.names import HostnameTaken
 from slipway.inventory.containers.removal import ContainerRemovalStore
-from slipway.runtime.bus.client import call as calls
-from slipway.runtime.bus.client import Bus
+from slipway.inventory.jobs import validation
+from slipway.inventory.jobs.records import Records
+from slipway.inventory.jobs.validation import ContainerProtected
+from slipway.runtime.bus import call as calls
 from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.logs import get_logger
 
 log = get_logger()

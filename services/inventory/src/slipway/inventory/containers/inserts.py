@@ -13,7 +13,7 @@ from slipway.contracts.values import JobKind, Lifecycle, Power
 from slipway.inventory.containers.names import claim_names
 from slipway.inventory.containers.vmids import free_vmids
 from slipway.inventory.tables import containers, credentials
-from slipway.runtime.database.engine import outbox
+from slipway.runtime.database import outbox
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 

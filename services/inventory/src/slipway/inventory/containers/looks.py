@@ -13,9 +13,9 @@ from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import Outage
 from slipway.inventory.containers import sight
 from slipway.inventory.containers.sight import Sight
-from slipway.runtime.process import clock
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.kv import Bucket, Entry
+from slipway.runtime.process import clock
 from slipway.runtime.topology import LOOKS
 
 SILENCE_SECONDS = 8.0

@@ -19,7 +19,7 @@ from slipway.inventory.containers.configs import differs, may_be_old, may_have_a
 from slipway.inventory.containers.lifecycle import HOLDING
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.tables import containers, jobs
-from slipway.runtime.database.engine import outbox
+from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.ids import new_id
 

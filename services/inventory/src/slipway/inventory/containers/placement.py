@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 
 from slipway.contracts.clusters import NodeFacts
 from slipway.contracts.containers import ContainerSpec
+from slipway.inventory.containers.defaults import FactsMissing, NodeUnknown, at, disk_storages, free_of
 from slipway.inventory.containers.sight import is_away
-from slipway.inventory.containers.spec import FactsMissing, NodeUnknown, at, disk_storages, free_of
 
 _GIB = 1 << 30
 

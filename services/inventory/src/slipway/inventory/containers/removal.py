@@ -9,18 +9,18 @@ from slipway.contracts.containers import ContainerDeleted, ContainerForgotten, C
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.containers.lifecycle import HOLDING, LOST, Trigger
 from slipway.inventory import audit
-from slipway.inventory.containers.claims import accepting, move, refuse_busy
 from slipway.inventory.clusters.identity import STAYS
-from slipway.inventory.containers.store import container_row, target_of
+from slipway.inventory.containers.claims import accepting, move, refuse_busy
+from slipway.inventory.containers.lifecycle import HOLDING, LOST, Trigger
 from slipway.inventory.containers.names import claim_name
+from slipway.inventory.containers.store import container_row, target_of
 from slipway.inventory.jobs.queue import ACTIVE
 from slipway.inventory.tables import clusters, containers, credentials, jobs
-from slipway.runtime.database.engine import outbox
 from slipway.runtime.bus.call import Call
-from slipway.runtime.process.clock import now
+from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
+from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 
 _MOST = 200

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, Invalid
-from slipway.inventory.containers.spec import FIRST_VMID, LAST_VMID
+from slipway.inventory.containers.defaults import FIRST_VMID, LAST_VMID
 
 WORDS = ("tag", "node", "template", "name", "cluster")
 """What may stand before a colon; `name` takes `*` and `?`, and upper and lower case are the same in it."""

@@ -20,16 +20,16 @@ from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, NotFound
 from slipway.contracts.values import DISCOVERY_PENDING, Lifecycle, Power
-from slipway.inventory.containers.lifecycle import refuse_deleted
 from slipway.inventory import audit
+from slipway.inventory.containers.lifecycle import refuse_deleted
 from slipway.inventory.containers.listing import comes_after, filters_of, order_of
-from slipway.inventory.paging import PORTION, Filling
 from slipway.inventory.jobs.queue import ACTIVE
+from slipway.inventory.paging import PORTION, Filling
 from slipway.inventory.tables import clusters, containers, credentials, jobs
-from slipway.runtime.database.engine import outbox
 from slipway.runtime.bus.call import Call
-from slipway.runtime.process.clock import now
+from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
+from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 
 SHOWN = ("root", "discovered")

@@ -9,14 +9,14 @@ from slipway.contracts.clusters import VmidRange
 from slipway.contracts.jobs import ReplacedVmid
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobState, Lifecycle
+from slipway.inventory.containers.defaults import ALL_VMIDS, VmidTaken, choose_vmid
 from slipway.inventory.containers.lifecycle import refuse_ended
-from slipway.inventory.containers.spec import ALL_VMIDS, VmidTaken, choose_vmid
+from slipway.inventory.containers.names import lock_names
 from slipway.inventory.containers.store import container_row
 from slipway.inventory.jobs.store import job_row
-from slipway.inventory.containers.names import lock_names
 from slipway.inventory.tables import clusters, containers, nodes, vmid_replacements
-from slipway.runtime.process.clock import now
 from slipway.runtime.database.engine import Database
+from slipway.runtime.process.clock import now
 
 
 class VmidStore:

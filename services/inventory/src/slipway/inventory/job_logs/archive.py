@@ -10,13 +10,13 @@ import asyncio
 from datetime import timedelta
 
 from slipway.contracts.problems import Unavailable
-from slipway.inventory.job_logs.truncation import MOST_BYTES, TruncatedLog
 from slipway.inventory.job_logs.store import JobLogStore, Unarchived
+from slipway.inventory.job_logs.truncation import MOST_BYTES, TruncatedLog
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.process.clock import now
 from slipway.runtime.bus.job_logs import StoredEvent
-from slipway.runtime.process.logs import get_logger
 from slipway.runtime.bus.stored import read_page
+from slipway.runtime.process.clock import now
+from slipway.runtime.process.logs import get_logger
 from slipway.runtime.topology import EVENTS
 
 log = get_logger()

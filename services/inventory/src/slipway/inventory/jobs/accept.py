@@ -18,6 +18,9 @@ from slipway.contracts.jobs import (
 )
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, JobState, Lifecycle, OnFailure
+from slipway.inventory import audit
+from slipway.inventory.containers.claims import accepting, move, refuse_busy
+from slipway.inventory.containers.inserts import Creation, claim
 from slipway.inventory.containers.lifecycle import (
     LOST,
     Trigger,
@@ -25,14 +28,11 @@ from slipway.inventory.containers.lifecycle import (
     refuse_to_destroy,
     refuse_unless_it_lives,
 )
-from slipway.inventory import audit
-from slipway.inventory.containers.claims import accepting, move, refuse_busy
+from slipway.inventory.containers.names import claim_name
 from slipway.inventory.containers.store import container_row, target_of
 from slipway.inventory.jobs.enqueuer import JobEnqueuer, cancel_order
-from slipway.inventory.containers.inserts import Creation, claim
-from slipway.inventory.jobs.store import job_row
-from slipway.inventory.containers.names import claim_name
 from slipway.inventory.jobs.retry import retry_command
+from slipway.inventory.jobs.store import job_row
 from slipway.inventory.tables import jobs
 from slipway.runtime.bus.call import Call
 from slipway.runtime.database.engine import Database

@@ -8,14 +8,14 @@ from slipway.contracts.containers import Accepted, ContainerSpec
 from slipway.contracts.jobs import RequestJob, RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind, Lifecycle
-from slipway.inventory.containers.lifecycle import refuse_unless_it_lives
-from slipway.inventory.containers.spec import copied
 from slipway.inventory import audit
 from slipway.inventory.containers.claims import accepting, refuse_busy
-from slipway.inventory.containers.store import container_row, target_of
-from slipway.inventory.jobs.enqueuer import JobEnqueuer
+from slipway.inventory.containers.defaults import copied
 from slipway.inventory.containers.inserts import Creation, Secret, make_all, register_all
+from slipway.inventory.containers.lifecycle import refuse_unless_it_lives
+from slipway.inventory.containers.store import container_row, target_of
 from slipway.inventory.containers.vmids import free_vmid
+from slipway.inventory.jobs.enqueuer import JobEnqueuer
 from slipway.inventory.tables import credentials
 from slipway.runtime.bus.call import Call
 from slipway.runtime.database.engine import Database

@@ -13,8 +13,8 @@ from slipway.contracts.values import JobKind, JobState
 from slipway.inventory import audit
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.tables import jobs
-from slipway.runtime.database.engine import outbox
 from slipway.runtime.bus.call import Call
+from slipway.runtime.database import outbox
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 

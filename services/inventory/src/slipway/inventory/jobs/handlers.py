@@ -20,21 +20,21 @@ from slipway.contracts.jobs import (
 )
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobKind
-from slipway.inventory.jobs import validation
+from slipway.inventory.batches.store import BatchStore
+from slipway.inventory.clusters.store import ClusterStore
 from slipway.inventory.containers import lifecycle
 from slipway.inventory.containers.host_check import HostCheck
-from slipway.inventory.jobs.records import Records
-from slipway.inventory.secrets.broker import SecretBroker
-from slipway.inventory.jobs.accept import AcceptanceStore
-from slipway.inventory.batches.store import BatchStore
-from slipway.inventory.jobs.clone import CopyStore
-from slipway.inventory.clusters.store import ClusterStore
-from slipway.inventory.containers.store import ContainerStore
 from slipway.inventory.containers.inserts import Secret
-from slipway.inventory.jobs.store import JobStore
+from slipway.inventory.containers.store import ContainerStore
 from slipway.inventory.containers.vmids import VmidStore
-from slipway.runtime.bus.client import Delivery
+from slipway.inventory.jobs import validation
+from slipway.inventory.jobs.accept import AcceptanceStore
+from slipway.inventory.jobs.clone import CopyStore
+from slipway.inventory.jobs.records import Records
+from slipway.inventory.jobs.store import JobStore
+from slipway.inventory.secrets.broker import SecretBroker
 from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Delivery
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 from slipway.runtime.process.ids import new_id
 

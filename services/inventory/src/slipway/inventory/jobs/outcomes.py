@@ -24,6 +24,7 @@ from slipway.contracts.values import (
     Phase,
     Power,
 )
+from slipway.inventory.containers.config_store import applied
 from slipway.inventory.containers.lifecycle import (
     LOST,
     TRANSITIONS,
@@ -32,9 +33,8 @@ from slipway.inventory.containers.lifecycle import (
     power_after,
     restore_outcome,
 )
-from slipway.inventory.containers.config_store import applied
 from slipway.inventory.tables import containers, credentials
-from slipway.runtime.database.engine import outbox
+from slipway.runtime.database import outbox
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.logs import get_logger
 

@@ -8,14 +8,14 @@ from slipway.contracts.jobs import CancelJob, GetJob, RunJob, RunRecord, Target
 from slipway.contracts.plans import Explained, ExplainRun, Plan, PlanJob, PlanStep
 from slipway.contracts.problems import Invalid
 from slipway.contracts.values import JobKind
-from slipway.inventory.jobs import capacity
 from slipway.inventory.batches.handlers import BatchHandlers
-from slipway.inventory.containers.handlers import ContainerHandlers
-from slipway.inventory.jobs.handlers import JobHandlers
 from slipway.inventory.clusters.store import ClusterStore
+from slipway.inventory.containers.handlers import ContainerHandlers
+from slipway.inventory.jobs import capacity
 from slipway.inventory.jobs.enqueuer import CancelPlanned, Planned
-from slipway.runtime.bus.client import Bus
+from slipway.inventory.jobs.handlers import JobHandlers
 from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Bus
 
 
 class PlanEmpty(Invalid):

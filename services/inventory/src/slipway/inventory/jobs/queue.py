@@ -11,14 +11,14 @@ from slipway.contracts.jobs import CancelJob, RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, TooLarge
 from slipway.contracts.values import JobKind, JobState
-from slipway.inventory.jobs.scheduling import Entry, Limits, choose, order
 from slipway.inventory import audit
 from slipway.inventory.clusters.store import ClusterStore, NodeNotFound
+from slipway.inventory.jobs.scheduling import Entry, Limits, choose, order
 from slipway.inventory.tables import jobs, nodes
-from slipway.runtime.database.engine import outbox
 from slipway.runtime.bus.call import Call
-from slipway.runtime.process.clock import now
+from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
+from slipway.runtime.process.clock import now
 from slipway.runtime.process.logs import get_logger
 
 log = get_logger()

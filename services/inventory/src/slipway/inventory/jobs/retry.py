@@ -9,12 +9,12 @@ from slipway.contracts.jobs import RunJob, RunRecord, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
-from slipway.inventory.containers.lifecycle import Trigger, first_step, refuse_unless_it_lives
 from slipway.inventory.containers.claims import move, refuse_busy
-from slipway.inventory.containers.store import container_row, target_of
-from slipway.inventory.jobs.store import job_row
+from slipway.inventory.containers.lifecycle import Trigger, first_step, refuse_unless_it_lives
 from slipway.inventory.containers.names import claim_name
+from slipway.inventory.containers.store import container_row, target_of
 from slipway.inventory.containers.vmids import free_vmid
+from slipway.inventory.jobs.store import job_row
 from slipway.inventory.tables import containers
 from slipway.runtime.process.ids import new_id
 

@@ -11,7 +11,6 @@ from slipway.contracts.jobs import Job, JobPage, ListJobs, RunJob, RunRecord
 from slipway.contracts.message import Id
 from slipway.contracts.problems import NotFound
 from slipway.contracts.values import JobKind, JobState, Lifecycle
-from slipway.inventory.containers.lifecycle import Standing, actions
 from slipway.inventory.batches.items import (
     batch_job,
     codes_of,
@@ -20,9 +19,10 @@ from slipway.inventory.batches.items import (
     items_of,
     lock_parent,
 )
+from slipway.inventory.containers.lifecycle import Standing, actions
 from slipway.inventory.jobs.outcomes import move_container
-from slipway.inventory.paging import page
 from slipway.inventory.jobs.queue import ACTIVE, MAKING, Queue
+from slipway.inventory.paging import page
 from slipway.inventory.tables import containers, credentials, jobs
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.logs import get_logger

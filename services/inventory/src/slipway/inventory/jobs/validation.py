@@ -11,9 +11,7 @@ from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError
 from slipway.contracts.values import JobKind
-from slipway.inventory.containers import placement
-from slipway.inventory.containers import validation
-from slipway.inventory.containers import spec
+from slipway.inventory.containers import defaults, placement, validation
 from slipway.inventory.containers.validation import networks, restricted, texts
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
@@ -162,7 +160,7 @@ def check_against(kind: JobKind, args: JobArgs, known: Known, host_access: HostA
 
 def _check_target(kind: JobKind, args: JobArgs, wanted: str, known: Known) -> None:
     if not known.nodes:
-        raise spec.FactsMissing("Nothing is known of the nodes of the cluster yet.")
+        raise defaults.FactsMissing("Nothing is known of the nodes of the cluster yet.")
     try:
         target = placement.choose_node(wanted, known.nodes)
     except SlipwayError as error:
@@ -177,7 +175,7 @@ def _check_target(kind: JobKind, args: JobArgs, wanted: str, known: Known) -> No
 
 def _refuse_missing_storages(spec: ContainerSpec, args: JobArgs, target: NodeFacts) -> None:
     """Refuse a move to a node without the storage that the disks go to: the named one, or where they are."""
-    able = {each.name for each in spec.disk_storages(target)}
+    able = {each.name for each in defaults.disk_storages(target)}
     wanted = placement.named_storages(spec) if args.storage is None else {args.storage}
     if missing := sorted(wanted - able):
         has = ", ".join(sorted(able)) or "none"
@@ -192,7 +190,7 @@ def _refuse_missing_bridges(args: JobArgs, known: Known) -> None:
         return
     facts = next((each for each in known.nodes if each.node == known.node), None)
     if facts is None:
-        raise spec.FactsMissing(f"Nothing is known of node {known.node} yet; its bridges have to be.")
+        raise defaults.FactsMissing(f"Nothing is known of node {known.node} yet; its bridges have to be.")
     _refuse(tuple(networks.bridges(args.networks, facts)))
 
 

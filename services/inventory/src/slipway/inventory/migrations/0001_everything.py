@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from slipway.runtime import tables
+from slipway.runtime.database import tables
 
 revision = "0001"
 down_revision = None

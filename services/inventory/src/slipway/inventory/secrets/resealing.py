@@ -5,8 +5,8 @@ sealed stays, and is told.
 """
 
 from slipway.inventory.secrets.resealing_store import ResealingStore
-from slipway.runtime.process.logs import get_logger
 from slipway.runtime.errors import SecretUnreadable
+from slipway.runtime.process.logs import get_logger
 from slipway.runtime.secrets.vault import Vault
 
 log = get_logger()

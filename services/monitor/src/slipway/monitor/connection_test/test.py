@@ -14,12 +14,11 @@ from pathlib import Path
 
 from slipway.contracts.clusters import ClusterFacts, ClusterSpec, TestCluster
 from slipway.contracts.problems import FieldError, SlipwayError
-from slipway.monitor.connection_test.test import certificates
-from slipway.monitor.polling import endpoints
-from slipway.monitor.facts.reading import reading
-from slipway.monitor.connection_test.test import logins
 from slipway.monitor.access import Secrets, open_secrets
+from slipway.monitor.connection_test import certificates, logins
 from slipway.monitor.connection_test.blame import NodeNotThere, NotProxmox, blamed, lacks, unreachable
+from slipway.monitor.facts import reader
+from slipway.monitor.polling import endpoints
 from slipway.proxmox.access import api_access, node_accesses
 from slipway.proxmox.answers import ClusterMember, Version
 from slipway.proxmox.api import ProxmoxApi
@@ -92,7 +91,7 @@ class ConnectionTest:
         for shell in shells.values():
             stack.push_async_callback(shell.aclose)
         read, tried = await asyncio.gather(
-            reading.read(api, shells, without_shell=_without_shell(secrets), node_seconds=NODE_SECONDS),
+            reader.read(api, shells, without_shell=_without_shell(secrets), node_seconds=NODE_SECONDS),
             logins.try_all(spec, secrets, members, shells),
         )
         _require_one(read, spec)
@@ -148,7 +147,7 @@ def _require(held: Mapping[str, Iterable[str]], spec: ClusterSpec) -> None:
         raise lacks(spec, f"lacks {', '.join(missing)}")
 
 
-def _require_one(read: Sequence[reading.NodeReading], spec: ClusterSpec) -> None:
+def _require_one(read: Sequence[reader.NodeReading], spec: ClusterSpec) -> None:
     """Refuse a cluster of which no node tells enough."""
     if any(each.facts.is_online and each.problem is None for each in read):
         return
@@ -156,6 +155,6 @@ def _require_one(read: Sequence[reading.NodeReading], spec: ClusterSpec) -> None
     raise problem or unreachable(spec, "none of its nodes is online")
 
 
-def _identity(members: Sequence[ClusterMember], read: Sequence[reading.NodeReading]) -> str | None:
+def _identity(members: Sequence[ClusterMember], read: Sequence[reader.NodeReading]) -> str | None:
     told = next((each.facts.cluster_identity for each in read if each.facts.cluster_identity), None)
     return told or certificates.identity_without_ca(members, (each.facts.tls_fingerprint for each in read))

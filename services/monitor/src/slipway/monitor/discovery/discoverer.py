@@ -13,8 +13,8 @@ from slipway.contracts.configs import HostConfig, StoreConfig
 from slipway.contracts.containers import DiscoveredCredential, StoreDiscovery
 from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.monitor.access import Clusters
-from slipway.monitor.domain import services
 from slipway.monitor.discovery.probes import addresses, credentials, init, processes, sockets, units
+from slipway.monitor.domain import services
 from slipway.proxmox.host_config import read_config
 from slipway.proxmox.hosts import Cluster
 from slipway.runtime.bus.client import Bus

@@ -14,8 +14,8 @@ from slipway.monitor.discovery.discoverer import Discoverer
 from slipway.monitor.polling.outage_log import OutageLog
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.locks import Lease
-from slipway.runtime.process.logs import get_logger
 from slipway.runtime.errors import LeaseHeld
+from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 

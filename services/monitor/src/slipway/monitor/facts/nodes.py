@@ -9,15 +9,14 @@ from datetime import timedelta
 from slipway.contracts.clusters import NodeFacts, NodeLook, NodeObserved
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Outage
-from slipway.monitor.facts.reading import diagnosis
-from slipway.monitor.facts.reading import reading
-from slipway.monitor.polling import outage_log
 from slipway.monitor.access import Clusters
 from slipway.monitor.domain import has_moved, with_last_known
+from slipway.monitor.facts import diagnosis, reader
+from slipway.monitor.polling import outage_log
 from slipway.monitor.polling.looks import Look
 from slipway.proxmox.hosts import Cluster
-from slipway.runtime.process import clock
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.process import clock
 
 LOOK_SECONDS = 60.0
 """Of a whole look: every question in it ends sooner by itself."""
@@ -104,7 +103,7 @@ class NodeWatch:
                 await self._tell(known.model_copy(update={"observed_at": clock.now()}))
         self._told = {name: each for name, each in self._told.items() if name in looks}
 
-    async def _take(self, reading: reading.NodeReading) -> None:
+    async def _take(self, reading: reader.NodeReading) -> None:
         seen = reading.facts
         why, ssh = reading.unanswered, seen.ssh_problem
         found = diagnosis.unanswered(seen.node, why, ssh) if seen.is_online else None
@@ -138,6 +137,6 @@ def _state(node: NodeFacts | NodeLook) -> tuple[object, ...]:
     return node.is_online, outage and (outage.code, outage.since)
 
 
-async def _read(cluster: Cluster) -> tuple[reading.NodeReading, ...]:
+async def _read(cluster: Cluster) -> tuple[reader.NodeReading, ...]:
     shells = {name: cluster.shell(name) for name in cluster.access.nodes}
-    return await reading.read(cluster.api, shells, without_shell=_WITHOUT_SHELL)
+    return await reader.read(cluster.api, shells, without_shell=_WITHOUT_SHELL)

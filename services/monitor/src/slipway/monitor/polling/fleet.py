@@ -10,18 +10,18 @@ from slipway.contracts.clusters import ClusterAdded, ClusterChanged, ListCluster
 from slipway.contracts.problems import SlipwayError, Unavailable
 from slipway.monitor import metrics
 from slipway.monitor.access import Clusters
-from slipway.monitor.polling.looks import Look, LookWriter
 from slipway.monitor.facts.nodes import NodeWatch
+from slipway.monitor.polling.looks import Look, LookWriter
 from slipway.monitor.polling.outage_log import OutageLog
 from slipway.monitor.polling.poller import OnChanged, Poller, forget_guests
 from slipway.monitor.polling.pulse import Pulse
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus, Delivery
-from slipway.runtime.process.ending import end
 from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.bus.locks import Lease
-from slipway.runtime.process.logs import get_logger
 from slipway.runtime.errors import LeaseHeld
+from slipway.runtime.process.ending import end
+from slipway.runtime.process.logs import get_logger
 from slipway.runtime.topology import LOOKS
 
 log = get_logger()

@@ -15,16 +15,16 @@ from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Power
 from slipway.monitor import metrics
-from slipway.monitor.facts.reading import diagnosis
 from slipway.monitor.access import Clusters
+from slipway.monitor.facts import diagnosis
 from slipway.monitor.polling.diff import MISSES_UNTIL_GONE, Difference, compare, identity
 from slipway.monitor.polling.looks import Look
 from slipway.monitor.polling.outage_log import OutageLog
 from slipway.proxmox.answers import ResourceGuest, Resources
 from slipway.proxmox.errors import AccessRefused
-from slipway.runtime.process import clock
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.kv import Bucket
+from slipway.runtime.process import clock
 from slipway.runtime.topology import LIVE
 
 POLL_SECONDS = 9.0

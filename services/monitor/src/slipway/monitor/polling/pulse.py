@@ -10,9 +10,9 @@ from datetime import timedelta
 
 from slipway.contracts.clusters import NodeLook
 from slipway.contracts.problems import SlipwayError
-from slipway.monitor.facts.reading import diagnosis
 from slipway.monitor.access import Clusters
 from slipway.monitor.connection_test.test import NEEDED
+from slipway.monitor.facts import diagnosis
 from slipway.monitor.facts.diagnosis import Diagnosis
 from slipway.monitor.polling.looks import Look
 from slipway.monitor.polling.outage_log import OutageLog

@@ -24,8 +24,8 @@ from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.engine.log_bound import BUS_FULL, LIMITS, LogBound, LogLimits
 from slipway.provisioner.engine.records import Run, Runs
 from slipway.runtime.bus.client import Bus, WriteRefused
-from slipway.runtime.process.clock import now
 from slipway.runtime.errors import BusFull
+from slipway.runtime.process.clock import now
 from slipway.runtime.secrets.redaction import clean
 
 LAST_LINES = 60

@@ -10,24 +10,19 @@ from slipway.contracts.jobs import RunRecord
 from slipway.contracts.problems import Conflict, Failed, Problem, SlipwayError, Unavailable
 from slipway.contracts.values import JobKind, JobState, Phase
 from slipway.provisioner import failure_policy, pipelines
-from slipway.provisioner.engine import events
-from slipway.provisioner.engine import states
-from slipway.provisioner.host import locks
-from slipway.provisioner.host import ownership
-from slipway.provisioner.host import readback
-from slipway.provisioner.engine.states import delete
-from slipway.provisioner.engine.states import sync
-from slipway.provisioner.host import tasks
-from slipway.provisioner.steps.work import Result, Step, Work
+from slipway.provisioner.engine import events, states
 from slipway.provisioner.engine.journal import RunJournal
-from slipway.provisioner.engine.retry import RetryBudget
 from slipway.provisioner.engine.records import ClaimLost, RecordBusy
+from slipway.provisioner.engine.retry import RetryBudget
+from slipway.provisioner.host import locks, ownership, readback, tasks
+from slipway.provisioner.steps import delete, sync
+from slipway.provisioner.steps.work import Result, Step, Work
 from slipway.proxmox.detached import Absent
 from slipway.proxmox.errors import AccessRefused, ContainerLocked
+from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ending import end
 from slipway.runtime.process.logs import get_logger
-from slipway.runtime.errors import BusUnavailable
 
 log = get_logger()
 

@@ -6,8 +6,8 @@ from typing import Any
 from slipway.contracts.jobs import JobPhase, RunRecord, StepStatus
 from slipway.contracts.message import Event
 from slipway.provisioner.engine import events
-from slipway.provisioner.steps.work import Result, Step
 from slipway.provisioner.engine.journal import LONGEST_MESSAGE, RunJournal
+from slipway.provisioner.steps.work import Result, Step
 from slipway.runtime.process.clock import now
 
 NOTHING: Mapping[str, str] = {}

@@ -25,17 +25,17 @@ from slipway.contracts.problems import Failed, SlipwayError, Superseded, Unavail
 from slipway.contracts.values import JobState
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle
-from slipway.provisioner.engine.run import LOCK_WAIT, Cancelled, Execution
-from slipway.provisioner.engine.log_bound import LIMITS, LogLimits
-from slipway.provisioner.steps.work import Work
 from slipway.provisioner.engine.journal import RunJournal
+from slipway.provisioner.engine.log_bound import LIMITS, LogLimits
 from slipway.provisioner.engine.records import Run, Runs
+from slipway.provisioner.engine.run import LOCK_WAIT, Cancelled, Execution
+from slipway.provisioner.steps.work import Work
 from slipway.runtime.bus.bundles import Bundles
 from slipway.runtime.bus.client import Bus, Delivery
+from slipway.runtime.errors import problem_of
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 from slipway.runtime.process.logs import bind, get_logger
-from slipway.runtime.errors import problem_of
 from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.topology import LIVE_PREFIX
 

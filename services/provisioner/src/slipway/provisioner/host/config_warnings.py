@@ -2,10 +2,8 @@
 
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import JobKind
-from slipway.provisioner.host import networks
-from slipway.provisioner.host import parameters
-from slipway.provisioner.engine.states import power
-from slipway.provisioner.host import readback
+from slipway.provisioner.host import networks, parameters, readback
+from slipway.provisioner.steps import power
 from slipway.provisioner.steps.work import Work
 
 _LATER = ("nameserver", "searchdomain", "timezone", "cmode", "console", "tty", "features", "devices")

@@ -11,9 +11,8 @@ from types import MappingProxyType
 from slipway.contracts.jobs import JobArgs, RunJob, Target
 from slipway.contracts.problems import Conflict, SlipwayError
 from slipway.contracts.values import JobKind
-from slipway.provisioner.host import ha
-from slipway.provisioner.host import locks
-from slipway.provisioner.engine.states import power
+from slipway.provisioner.host import ha, locks
+from slipway.provisioner.steps import power
 from slipway.provisioner.steps.delete import Protected
 from slipway.provisioner.steps.work import Work
 from slipway.proxmox.answers import ContainerConfig, ContainerStatus, Power

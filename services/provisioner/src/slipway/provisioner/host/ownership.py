@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from slipway.contracts.problems import Conflict, Unavailable
-from slipway.provisioner.host import marks
-from slipway.provisioner.host import tasks
+from slipway.provisioner.host import marks, tasks
 from slipway.provisioner.host.parameters import Params
 from slipway.provisioner.steps.work import Work
 from slipway.proxmox.answers import ContainerConfig

@@ -9,7 +9,7 @@ from math import ceil
 
 from slipway.contracts.problems import FieldError, Rejected, SlipwayError
 from slipway.contracts.values import JobKind
-from slipway.provisioner.engine.states import backups
+from slipway.provisioner.steps import backups
 from slipway.provisioner.steps.work import Work
 from slipway.proxmox.answers import Storage
 

@@ -15,8 +15,8 @@ from types import MappingProxyType
 
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import SlipwayError
-from slipway.provisioner.steps.work import Work
 from slipway.provisioner.engine.journal import finish_despite_cancel, logging
+from slipway.provisioner.steps.work import Work
 from slipway.proxmox import tasks
 from slipway.proxmox.causes import causes, with_causes
 from slipway.proxmox.errors import AccessRefused, TaskFailed, TaskTimedOut

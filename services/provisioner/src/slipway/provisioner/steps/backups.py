@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from slipway.contracts.problems import Conflict, Failed, FieldError
-from slipway.provisioner.engine.states import power
 from slipway.provisioner.host import tasks
+from slipway.provisioner.steps import power
 from slipway.provisioner.steps.work import Result, Work
 from slipway.proxmox.errors import TaskFailed
 from slipway.proxmox.storage_answers import Volume

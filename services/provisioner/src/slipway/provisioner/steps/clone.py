@@ -4,10 +4,8 @@ from datetime import timedelta
 
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import Conflict
-from slipway.provisioner.engine.states import create
-from slipway.provisioner.host import marks
-from slipway.provisioner.host import ownership
-from slipway.provisioner.host import tasks
+from slipway.provisioner.host import marks, ownership, tasks
+from slipway.provisioner.steps import create
 from slipway.provisioner.steps.snapshots import DEADLINE as SNAPSHOT_DEADLINE
 from slipway.provisioner.steps.snapshots import SnapshotImpossible
 from slipway.provisioner.steps.work import DONE, SKIPPED, Result, Work

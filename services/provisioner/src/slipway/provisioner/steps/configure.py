@@ -5,15 +5,9 @@ from datetime import timedelta
 from slipway.contracts.jobs import JobArgs, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, Rejected
-from slipway.provisioner.host import marks
-from slipway.provisioner.host import networks
-from slipway.provisioner.host import ownership
-from slipway.provisioner.host import parameters
-from slipway.provisioner.engine.states import power
-from slipway.provisioner.host import readback
-from slipway.provisioner.host import room
-from slipway.provisioner.host import tasks
+from slipway.provisioner.host import marks, networks, ownership, parameters, readback, room, tasks
 from slipway.provisioner.host.parameters import Params
+from slipway.provisioner.steps import power
 from slipway.provisioner.steps.work import DONE, NOTHING_TO_DO, SKIPPED, Result, Work
 from slipway.proxmox.answers import ContainerConfig, options
 from slipway.proxmox.host_config import gib

@@ -7,11 +7,8 @@ from datetime import timedelta
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import JobProgress, ReplaceVmid
 from slipway.contracts.problems import FieldError, Rejected
-from slipway.provisioner.host import ownership
-from slipway.provisioner.host import parameters
-from slipway.provisioner.engine.states import host_access
-from slipway.provisioner.host import room
-from slipway.provisioner.host import tasks
+from slipway.provisioner.host import ownership, parameters, room, tasks
+from slipway.provisioner.steps import host_access
 from slipway.provisioner.steps.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.errors import NodeUnreachable, TaskLost, VmidTaken
 from slipway.proxmox.upid import Upid

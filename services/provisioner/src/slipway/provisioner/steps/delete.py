@@ -3,10 +3,7 @@
 from datetime import timedelta
 
 from slipway.contracts.problems import Conflict
-from slipway.provisioner.host import ha
-from slipway.provisioner.host import marks
-from slipway.provisioner.host import ownership
-from slipway.provisioner.host import tasks
+from slipway.provisioner.host import ha, marks, ownership, tasks
 from slipway.provisioner.steps.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import ContainerMissing, NotRunning

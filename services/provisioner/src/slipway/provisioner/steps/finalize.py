@@ -7,7 +7,7 @@ from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.problems import Failed, SlipwayError, Superseded
 from slipway.contracts.templates import HealthCheck
 from slipway.contracts.values import DISCOVERY_PENDING
-from slipway.provisioner.engine.states import power
+from slipway.provisioner.steps import power
 from slipway.provisioner.steps.work import SKIPPED, Result, Work
 from slipway.runtime.process.logs import get_logger
 

@@ -12,8 +12,8 @@ from posixpath import normpath
 from slipway.contracts.containers import MountSpec
 from slipway.contracts.problems import Conflict, Failed, FieldError, Forbidden
 from slipway.contracts.values import JobKind
-from slipway.provisioner.engine.states import power
 from slipway.provisioner.host import readback
+from slipway.provisioner.steps import power
 from slipway.provisioner.steps.work import NOTHING_TO_DO, SKIPPED, Result, Work
 from slipway.proxmox.answers import ContainerConfig, options
 from slipway.runtime.process.host_access import is_below

@@ -7,10 +7,8 @@ meanwhile: until its task ends it is locked, and what ran does not run yet.
 from datetime import timedelta
 
 from slipway.contracts.problems import Failed, FieldError, Rejected
-from slipway.provisioner.host import ha
-from slipway.provisioner.host import marks
-from slipway.provisioner.engine.states import power
-from slipway.provisioner.host import tasks
+from slipway.provisioner.host import ha, marks, tasks
+from slipway.provisioner.steps import power
 from slipway.provisioner.steps.work import DONE, NOTHING_TO_DO, Result, Work
 from slipway.proxmox.errors import TaskFailed
 from slipway.proxmox.upid import Upid

@@ -4,10 +4,8 @@ from datetime import timedelta
 
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import SlipwayError
-from slipway.provisioner.host import ha
-from slipway.provisioner.host import ownership
-from slipway.provisioner.engine.states import delete
-from slipway.provisioner.host import tasks
+from slipway.provisioner.host import ha, ownership, tasks
+from slipway.provisioner.steps import delete
 from slipway.provisioner.steps.work import DONE, NOTHING_TO_DO, SKIPPED, Result, Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import ContainerMissing, NotRunning, TaskFailed, TaskTimedOut

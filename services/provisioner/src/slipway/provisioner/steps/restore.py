@@ -11,12 +11,8 @@ import contextlib
 from datetime import timedelta
 
 from slipway.contracts.problems import Failed, FieldError, Invalid, NotFound, SlipwayError
-from slipway.provisioner.engine.states import backups
-from slipway.provisioner.host import ownership
-from slipway.provisioner.engine.states import power
-from slipway.provisioner.engine.states import delete
-from slipway.provisioner.engine.states import start
-from slipway.provisioner.host import tasks
+from slipway.provisioner.host import ownership, tasks
+from slipway.provisioner.steps import backups, delete, power, start
 from slipway.provisioner.steps.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.errors import ContainerLocked, PermissionMissing, ProxmoxFailed, TaskFailed, TaskLost
 from slipway.proxmox.storage_answers import Volume

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from slipway.contracts.problems import Conflict, FieldError, NotFound
-from slipway.provisioner.engine.states import power
 from slipway.provisioner.host import tasks
+from slipway.provisioner.steps import power
 from slipway.provisioner.steps.work import DONE, NOTHING_TO_DO, Result, Work
 from slipway.proxmox.errors import SnapshotTaken
 from slipway.proxmox.storage_answers import Snapshot

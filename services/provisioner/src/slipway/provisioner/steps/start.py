@@ -7,9 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from slipway.contracts.containers import NetworkSpec
 from slipway.contracts.problems import Failed
-from slipway.provisioner.host import ha
-from slipway.provisioner.host import packages
-from slipway.provisioner.host import tasks
+from slipway.provisioner.host import ha, packages, tasks
 from slipway.provisioner.steps.work import DONE, Result, Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import AlreadyRunning

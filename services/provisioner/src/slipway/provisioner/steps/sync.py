@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from slipway.contracts.problems import Failed
 from slipway.provisioner.bundle import LIBRARY
+from slipway.provisioner.engine.journal import Log, logging
 from slipway.provisioner.host import packages
 from slipway.provisioner.steps.work import DONE, SKIPPED, Result, Work
-from slipway.provisioner.engine.journal import Log, logging
 from slipway.proxmox.detached import TIMED_OUT, Absent, Exited, Running
 from slipway.proxmox.errors import CommandLost, NotRunning, RunLost, SshRefused
 from slipway.runtime.secrets.redaction import clean

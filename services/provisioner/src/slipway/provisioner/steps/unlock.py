@@ -1,9 +1,8 @@
 """A lock that no running task holds is taken away, over SSH: the API can't."""
 
 from slipway.contracts.problems import Conflict
-from slipway.provisioner.host import locks
-from slipway.provisioner.host import ownership
-from slipway.provisioner.engine.states import power
+from slipway.provisioner.host import locks, ownership
+from slipway.provisioner.steps import power
 from slipway.provisioner.steps.work import DONE, NOTHING_TO_DO, Result, Work
 
 

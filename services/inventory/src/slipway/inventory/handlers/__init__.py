@@ -1,1 +1,0 @@
-"""Inventory's handlers: one method per subject."""
