@@ -1,7 +1,7 @@
 # The only entry. Needs Python 3.11+, make and git; brings the rest into .venv itself.
 PYTHON ?= python3
 BIN := .venv/bin
-PARTS := contracts libs/runtime libs/proxmox libs/lab services/gateway services/inventory services/provisioner services/monitor services/catalog cli
+PARTS := contracts libs/runtime libs/proxmox libs/lab libs/client services/gateway services/inventory services/provisioner services/monitor services/catalog cli standalone
 DATA ?= $(HOME)/.local/share/slipway
 PORT ?= 7880
 FAST := tests/unit tests/contract

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from bench.table import Row
-from slipway.cli.sse import follow
+from slipway.client.sse import follow
 from support.lab import most_tasks
 from support.stack import RunningStack
 

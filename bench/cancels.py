@@ -7,7 +7,7 @@ import time
 import httpx
 
 from bench.table import Row, percentile
-from slipway.cli.sse import follow
+from slipway.client.sse import follow
 from support.stack import RunningStack, create
 from support.waiting import processes_of
 

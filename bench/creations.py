@@ -9,7 +9,7 @@ import nats
 from nats.aio.msg import Msg
 
 from bench.table import Row, percentile
-from slipway.cli.sse import EventParser, ServerEvent
+from slipway.client.sse import EventParser, ServerEvent
 from slipway.contracts.message import Moment
 from support.stack import RunningStack, create
 

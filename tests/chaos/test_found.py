@@ -11,7 +11,7 @@ from chaos.host import Host
 from chaos.processes import Processes
 from chaos.run import copy_templates
 
-from slipway.cli.sse import ServerEvent
+from slipway.client.sse import ServerEvent
 from slipway.lab import faults
 from support.stack import RunningStack, create, job_events, running_stack, stack_folder
 

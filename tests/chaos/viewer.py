@@ -7,7 +7,7 @@ import time
 import httpx
 from chaos.model import Job, Model
 
-from slipway.cli.sse import EventParser, _lines
+from slipway.client.sse import EventParser, _lines
 
 RETRY_SECONDS = 0.3
 LONGEST_SIGHT = 80

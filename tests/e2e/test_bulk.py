@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from slipway.cli.sse import ServerEvent, follow
+from slipway.client.sse import ServerEvent, follow
 from support.lab import most_tasks
 from support.stack import RunningStack, job_events
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.cli.accounts import OURSELVES, confinement_for, programs
+from slipway.standalone.accounts import OURSELVES, confinement_for, programs
 from support.demo import Demo, run_demo
 from support.stack import stack_folder
 

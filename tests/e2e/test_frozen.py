@@ -13,7 +13,7 @@ import httpx
 import pytest
 from playwright.async_api import expect
 
-from slipway.cli.sse import follow
+from slipway.client.sse import follow
 from support.browser import Browsing
 from support.job_logs import numbers
 from support.stack import RunningStack, create, job_events

@@ -9,7 +9,7 @@ import signal
 import httpx
 import pytest
 
-from slipway.cli.sse import EventParser, ServerEvent
+from slipway.client.sse import EventParser, ServerEvent
 from support.job_logs import begun_after_their_end, ended_steps, lines, numbers
 from support.lab import guests_named
 from support.stack import RunningStack, create, job_events

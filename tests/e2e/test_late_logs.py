@@ -6,7 +6,7 @@ import secrets
 import httpx
 import nats
 
-from slipway.cli.sse import ServerEvent, follow
+from slipway.client.sse import ServerEvent, follow
 from slipway.contracts.job_logs import GetJobLog
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.settings import ServiceSettings

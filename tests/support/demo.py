@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.cli.accounts import OURSELVES, Confinement
+from slipway.standalone.accounts import OURSELVES, Confinement
 
 RUN_SECONDS = 150
 

@@ -1,6 +1,6 @@
 """What a job's events tell together."""
 
-from slipway.cli.sse import ServerEvent
+from slipway.client.sse import ServerEvent
 
 
 def numbers(events: list[ServerEvent]) -> list[int]:

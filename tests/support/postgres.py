@@ -10,10 +10,10 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
-from slipway.cli.embedded.postgres import EmbeddedPostgres, PostgresOptions
 from slipway.runtime.database.engine import migrate
 from slipway.runtime.database.roles import provision_databases, role_of
 from slipway.runtime.process.settings import DatabaseSettings
+from slipway.standalone.embedded.postgres import EmbeddedPostgres, PostgresOptions
 from support.folders import open_folder
 
 

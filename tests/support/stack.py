@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from slipway.cli.embedded.shared import remove_place
-from slipway.cli.sse import ServerEvent, follow
+from slipway.client.sse import ServerEvent, follow
+from slipway.standalone.embedded.shared import remove_place
 from support.folders import open_folder
 from support.waiting import lives
 

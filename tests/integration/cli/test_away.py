@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from slipway.cli.client import ApiUnreachable, Client
-from slipway.cli.sse import Outage, ServerEvent
+from slipway.client.api import ApiUnreachable, Client
+from slipway.client.sse import Outage, ServerEvent
 
 DONE = 'id: 9\nevent: done\ndata: {"state": "succeeded", "percent": 100}\n\n'
 Answers = Callable[[str], tuple[int, str]]

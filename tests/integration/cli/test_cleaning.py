@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.cli.cleaning import clean_demo, is_ours_alone, mark
-from slipway.cli.supervisor import ProcessFailed
+from slipway.standalone.cleaning import clean_demo, is_ours_alone, mark
+from slipway.standalone.supervisor import ProcessFailed
 
 
 def tree(folder: Path) -> list[Path]:

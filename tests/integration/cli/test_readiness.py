@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from slipway.cli.client import Client
-from slipway.cli.environment import plain_environment
-from slipway.cli.lab import RunningLab, is_usable
-from slipway.cli.logview import LogView
-from slipway.cli.readiness import Readiness
-from slipway.cli.supervisor import Command, ProcessFailed, Supervised
+from slipway.client.api import Client
+from slipway.standalone.environment import plain_environment
+from slipway.standalone.lab import RunningLab, is_usable
+from slipway.standalone.logview import LogView
+from slipway.standalone.readiness import Readiness
+from slipway.standalone.supervisor import Command, ProcessFailed, Supervised
 
 NOWHERE = "http://127.0.0.1:1"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway.cli.environment import plain_environment
-from slipway.cli.logview import LogView
-from slipway.cli.supervisor import Command, ProcessFailed, Supervised, run_once
+from slipway.standalone.environment import plain_environment
+from slipway.standalone.logview import LogView
+from slipway.standalone.supervisor import Command, ProcessFailed, Supervised, run_once
 from support.waiting import lives, until
 
 
@@ -115,8 +115,8 @@ def test_nobody_reads(tmp_path: Path) -> None:
     """With standard output closed or full, a process goes on, and its lines are in its file."""
     code = (
         "import asyncio, sys; from pathlib import Path\n"
-        "from slipway.cli.logview import LogView; from slipway.cli.output import finish\n"
-        "from slipway.cli.supervisor import Command, run_once\n"
+        "from slipway.standalone.logview import LogView; from slipway.cli.output import finish\n"
+        "from slipway.standalone.supervisor import Command, run_once\n"
         "lines = 'for n in range(20000): print(n)'\n"
         "command = Command(name='it', arguments=(sys.executable, '-c', lines), environment={})\n"
         "asyncio.run(run_once(command, LogView(Path(sys.argv[1])), seconds=20)); finish()\n"

@@ -14,11 +14,11 @@ import nats
 import pytest
 from nats.js.errors import APIError
 
-from slipway.cli.embedded import shared
-from slipway.cli.embedded.nats import EmbeddedNats, NatsOptions, find_program
-from slipway.cli.embedded.postgres import EmbeddedPostgres, PostgresOptions
-from slipway.cli.embedded.process import EmbeddedFailure, account_for
-from slipway.cli.embedded.shared import own_folder, reachable
+from slipway.standalone.embedded import shared
+from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions, find_program
+from slipway.standalone.embedded.postgres import EmbeddedPostgres, PostgresOptions
+from slipway.standalone.embedded.process import EmbeddedFailure, account_for
+from slipway.standalone.embedded.shared import own_folder, reachable
 from support.folders import open_folder
 from support.waiting import lives, until
 
@@ -211,8 +211,8 @@ async def test_servers_die_with_whoever_started_them(data: Path) -> None:
     """A supervisor that is killed leaves nothing behind."""
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from slipway.cli.embedded.nats import EmbeddedNats\n"
-        "from slipway.cli.embedded.postgres import EmbeddedPostgres, PostgresOptions\n"
+        "from slipway.standalone.embedded.nats import EmbeddedNats\n"
+        "from slipway.standalone.embedded.postgres import EmbeddedPostgres, PostgresOptions\n"
         "d = Path(sys.argv[1]); n = EmbeddedNats(d); n.start()\n"
         "p = EmbeddedPostgres(d, PostgresOptions(is_durable=False)); p.start()\n"
         "print(n.server.pid, p.server.pid, flush=True); time.sleep(60)\n"

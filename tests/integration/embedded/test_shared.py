@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway.cli.embedded import shared
-from slipway.cli.embedded.process import EmbeddedFailure, account_for
-from slipway.cli.embedded.shared import own_folder, remove_place, remove_unused
+from slipway.standalone.embedded import shared
+from slipway.standalone.embedded.process import EmbeddedFailure, account_for
+from slipway.standalone.embedded.shared import own_folder, remove_place, remove_unused
 from support.folders import open_folder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps something elsewhere")

@@ -8,11 +8,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from slipway.cli.embedded.nats import EmbeddedNats
-from slipway.cli.embedded.postgres import EmbeddedPostgres, PostgresOptions
-from slipway.cli.embedded.process import EmbeddedFailure
-from slipway.cli.logview import LogView
-from slipway.cli.servers import WatchedServer
+from slipway.standalone.embedded.nats import EmbeddedNats
+from slipway.standalone.embedded.postgres import EmbeddedPostgres, PostgresOptions
+from slipway.standalone.embedded.process import EmbeddedFailure
+from slipway.standalone.logview import LogView
+from slipway.standalone.servers import WatchedServer
 from support.folders import open_folder
 from support.waiting import until
 

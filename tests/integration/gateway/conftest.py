@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.gateway.app import MIGRATIONS, assemble
 from slipway.gateway.settings import GatewaySettings
 from slipway.runtime.process.service import Service
 from slipway.runtime.topology.identities import generate
+from slipway.standalone.embedded.nats import EmbeddedNats
 from support.gateway_side import MOST_VIEWERS, TOKEN, Others, url_of
 from support.nats import MakeBus
 from support.postgres import Databases

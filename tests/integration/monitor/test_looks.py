@@ -11,7 +11,6 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.contracts.clusters import ClusterLook, NodeFacts, NodeLook, NodeObserved
 from slipway.contracts.values import Outage
 from slipway.lab import faults
@@ -23,6 +22,7 @@ from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.process import clock
 from slipway.runtime.process.ending import end
 from slipway.runtime.topology import LOOKS
+from slipway.standalone.embedded.nats import EmbeddedNats
 from support.inventory_side import CLUSTER, Inventory, Monitor, spec_of
 from support.lab import api_client, new_container
 from support.waiting import until

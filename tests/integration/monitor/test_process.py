@@ -16,13 +16,13 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from slipway.cli.embedded.nats import EmbeddedNats, NatsOptions, free_port
 from slipway.contracts.clusters import NodeObserved, TestCluster
 from slipway.contracts.guests import GuestChanged, GuestGone
 from slipway.lab.node import Lab
 from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.topology.identities import Identities, generate
+from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions, free_port
 from support.inventory_side import Inventory, spec_of
 from support.lab import api_client, new_container
 from support.nats import SMALL, settings_of

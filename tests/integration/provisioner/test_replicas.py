@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.contracts.jobs import CancelJob
 from slipway.contracts.message import Command
 from slipway.contracts.values import JobKind, JobState
 from slipway.runtime.errors import BusUnavailable
+from slipway.standalone.embedded.nats import EmbeddedNats
 from support.nats import MakeBus
 from support.provisioner_side import Ground, replica
 from support.waiting import processes_of, until

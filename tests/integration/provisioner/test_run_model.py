@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from nats.aio.client import Client
 
-from slipway.cli.embedded.nats import EmbeddedNats, NatsOptions
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import CancelJob, JobPhase, RunJob, RunRecord, Target
 from slipway.contracts.message import Event, State
@@ -31,6 +30,7 @@ from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
 from slipway.runtime.bus.stored import read_all
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
+from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
 from support.nats import SMALL, settings_of
 
 TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve1", vmid=100, hostname="web-1")

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from slipway.cli.embedded.nats import EmbeddedNats, NatsOptions
 from slipway.runtime.topology.identities import Identities
+from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
 from support.folders import open_folder
 
 

@@ -10,12 +10,12 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import APIError, NotFoundError
 
-from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.contracts.registry import SERVICES
 from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.topology.mirror import mirror_config
 from slipway.runtime.topology.permissions import ADMIN
+from slipway.standalone.embedded.nats import EmbeddedNats
 from support.nats import SMALL
 from support.users import Connect, MakeUser, refused_to_hear, refused_to_say
 from support.waiting import until

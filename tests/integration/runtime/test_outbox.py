@@ -14,7 +14,6 @@ from nats.aio.client import Client
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.contracts.message import Message
 from slipway.contracts.problems import TooLarge
 from slipway.runtime.bus.call import Call, using
@@ -24,6 +23,7 @@ from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
 from slipway.runtime.errors import DatabaseUnavailable
 from slipway.runtime.process.settings import DatabaseSettings
+from slipway.standalone.embedded.nats import EmbeddedNats
 from support.nats import MakeBus
 from support.postgres import Databases
 from support.words import Appeared, Log, Phase, Run

@@ -8,7 +8,6 @@ import nats
 import pytest
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.contracts.clusters import GetClusterAccess, ListClusters, TestCluster
 from slipway.contracts.containers import CreateContainer
 from slipway.contracts.guests import DiscoverGuest, GuestChanged
@@ -20,6 +19,7 @@ from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.bus.locks import Lease
 from slipway.runtime.bus.stored import read_all
+from slipway.standalone.embedded.nats import EmbeddedNats
 from support.users import Connect, MakeUser, refused_to_hear, refused_to_say
 from support.waiting import until
 from support.words import Appeared, Echo, Echoed, Log, Phase, Record, Run

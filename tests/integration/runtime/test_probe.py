@@ -5,10 +5,10 @@ import os
 import sys
 from asyncio.subprocess import PIPE
 
-from slipway.cli.embedded.nats import free_port
 from slipway.runtime.errors import DatabaseUnavailable
 from slipway.runtime.process.health import HealthApp, HealthServer
 from slipway.runtime.process.settings import ServiceSettings
+from slipway.standalone.embedded.nats import free_port
 
 ANSWER_SECONDS = 10.0
 

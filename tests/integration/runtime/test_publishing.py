@@ -6,11 +6,11 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.contracts.problems import TooLarge
 from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
 from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.topology import RECORD_LIFETIME
+from slipway.standalone.embedded.nats import EmbeddedNats
 from support.nats import MakeBus
 from support.words import Appeared, Echo, Log, Phase, Record, Run
 

@@ -8,13 +8,13 @@ from datetime import timedelta
 
 import pytest
 
-from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.contracts.message import Done, Value
 from slipway.contracts.problems import Conflict, NotFound, Problem, ProblemKind, SlipwayError, Unavailable
 from slipway.runtime.bus.call import Call, using
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.errors import BusUnavailable, DeadlineExceeded, ServiceUnavailable
 from slipway.runtime.process import clock
+from slipway.standalone.embedded.nats import EmbeddedNats
 from support.nats import MakeBus
 from support.words import Change, Echo, Echoed
 

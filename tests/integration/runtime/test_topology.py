@@ -7,12 +7,12 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import StreamConfig
 
-from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.dead_letters import dead_letter_page
 from slipway.runtime.errors import BusUnavailable, TopologyMissing
 from slipway.runtime.topology import TopologyConflict
+from slipway.standalone.embedded.nats import EmbeddedNats
 from support.nats import SMALL, MakeBus, settings_of
 from support.words import Phase, Record, Run
 

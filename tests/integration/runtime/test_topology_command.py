@@ -3,10 +3,10 @@
 import pytest
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from slipway.cli.embedded.nats import EmbeddedNats
 from slipway.runtime import topology
 from slipway.runtime.topology.__main__ import AdminSettings, apply_as_admin
 from slipway.runtime.topology.identities import Identities
+from slipway.standalone.embedded.nats import EmbeddedNats
 from support.nats import SMALL
 from support.users import Connect
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from slipway.cli.accounts import confinement_for
+from slipway.standalone.accounts import confinement_for
 from support.folders import open_folder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses another user")

@@ -1,6 +1,6 @@
 """What the command says of a refusal."""
 
-from slipway.cli.client import ApiProblem
+from slipway.client.api import ApiProblem
 
 
 def test_a_fault_is_said_once() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.cli.folders import DataFolder, FolderInUse
+from slipway.standalone.folders import DataFolder, FolderInUse
 
 
 def test_taken_once(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from slipway.cli.progress import lines_of, what_now
-from slipway.cli.sse import ServerEvent
+from slipway.client.sse import ServerEvent
 
 
 def event(kind: str, **content: object) -> ServerEvent:

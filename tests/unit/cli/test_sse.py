@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.cli.sse import EventParser, ServerEvent
+from slipway.client.sse import EventParser, ServerEvent
 
 
 def parse(text: str) -> list[ServerEvent]:

@@ -102,5 +102,5 @@ def test_parts_are_members_of_one_workspace() -> None:
     """The root knows every part, and all have one version."""
     versions = {tomllib.loads((part / "pyproject.toml").read_text())["project"]["version"] for part in PARTS}
 
-    assert len(PARTS) == 10
+    assert len(PARTS) == 12
     assert len(versions) == 1

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from slipway.cli import confirming, planning
 from slipway.cli.changes import VERBS, WrongArgument, read_argument
-from slipway.cli.client import Client
 from slipway.cli.following import connect, follow_job
 from slipway.cli.showing import tell
+from slipway.client.api import Client
 
 
 def add_to(jobs: argparse.ArgumentParser) -> None:

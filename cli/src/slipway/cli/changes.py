@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 
 from slipway.cli import confirming, planning
-from slipway.cli.client import ApiProblem, Client
 from slipway.cli.following import connect, follow_job
+from slipway.client.api import ApiProblem, Client
 
 NOT_FOUND = 404
 

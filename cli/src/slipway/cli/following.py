@@ -8,11 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from slipway.cli.client import Client
-from slipway.cli.endpoints import NotRunning, read_endpoints
 from slipway.cli.progress import shown_on, what_now
 from slipway.cli.showing import complain, tell
-from slipway.cli.sse import Outage
+from slipway.client.api import Client
+from slipway.client.endpoints import NotRunning, read_endpoints
+from slipway.client.sse import Outage
 
 AWAY_SECONDS = 600.0
 """Longer than any restart; the job goes on without who watches it."""

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.text import Text
 
 from slipway.cli.output import clean
-from slipway.cli.sse import ServerEvent
+from slipway.client.sse import ServerEvent
 
 _PLACES = {
     "step": "step",

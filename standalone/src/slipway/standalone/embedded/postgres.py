@@ -14,9 +14,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.cli.embedded.nats import free_port
-from slipway.cli.embedded.process import EmbeddedFailure, Server, account_for, run_as
-from slipway.cli.embedded.shared import own_folder, reachable
+from slipway.standalone.embedded.nats import free_port
+from slipway.standalone.embedded.process import EmbeddedFailure, Server, account_for, run_as
+from slipway.standalone.embedded.shared import own_folder, reachable
 
 DATABASE = "slipway"
 ADMIN = "postgres"

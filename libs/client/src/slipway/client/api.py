@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from slipway.cli.sse import Outage, ServerAway, ServerEvent, follow
+from slipway.client.sse import Outage, ServerAway, ServerEvent, follow
 
 TIMEOUT_SECONDS = 40.0
 """Longer than the longest question behind the API: adding a cluster reaches the host first."""

@@ -16,27 +16,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
-from slipway.cli import lab as labs
-from slipway.cli.accounts import OURSELVES, Confinement, confinement_for, programs
-from slipway.cli.client import Client
-from slipway.cli.embedded.nats import EmbeddedNats, NatsOptions, free_port
-from slipway.cli.embedded.postgres import EmbeddedPostgres
-from slipway.cli.endpoints import Endpoints
-from slipway.cli.environment import Surroundings, environment_of, plain_environment
-from slipway.cli.folders import DataFolder
-from slipway.cli.keys import DATABASE_SERVICES, Keys, admin_settings, hand_out, make_keys
-from slipway.cli.logview import LogView
 from slipway.cli.output import say
-from slipway.cli.paths import own_record, own_templates
-from slipway.cli.readiness import Readiness
-from slipway.cli.servers import WatchedServer
-from slipway.cli.supervisor import Command, ProcessFailed, Supervised, run_once
+from slipway.client.api import Client
 from slipway.contracts.registry import SERVICES
 from slipway.lab.site import node_names
 from slipway.runtime.database.roles import provision_databases
 from slipway.runtime.process import logs
 from slipway.runtime.process.settings import LogSettings
 from slipway.runtime.topology.__main__ import apply_as_admin
+from slipway.standalone import lab as labs
+from slipway.standalone.accounts import OURSELVES, Confinement, confinement_for, programs
+from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions, free_port
+from slipway.standalone.embedded.postgres import EmbeddedPostgres
+from slipway.standalone.endpoints import Endpoints
+from slipway.standalone.environment import Surroundings, environment_of, plain_environment
+from slipway.standalone.folders import DataFolder
+from slipway.standalone.keys import DATABASE_SERVICES, Keys, admin_settings, hand_out, make_keys
+from slipway.standalone.logview import LogView
+from slipway.standalone.paths import own_record, own_templates
+from slipway.standalone.readiness import Readiness
+from slipway.standalone.servers import WatchedServer
+from slipway.standalone.supervisor import Command, ProcessFailed, Supervised, run_once
 
 START_ORDER = ("catalog", "inventory", "monitor", "provisioner", "gateway")
 MIGRATE_SECONDS = 60.0

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import httpx
 
-from slipway.cli import lab as labs
-from slipway.cli.client import ApiProblem, ApiUnreachable, Client
-from slipway.cli.logview import LogView
-from slipway.cli.supervisor import ProcessFailed, Supervised
+from slipway.client.api import ApiProblem, ApiUnreachable, Client
 from slipway.runtime.process.main import BAD_SETTINGS
+from slipway.standalone import lab as labs
+from slipway.standalone.logview import LogView
+from slipway.standalone.supervisor import ProcessFailed, Supervised
 
 START_SECONDS = 90.0
 ASK_SECONDS = 0.1

@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from slipway.cli.logfile import MOST_BYTES, LogFile
 from slipway.cli.output import put
+from slipway.standalone.logfile import MOST_BYTES, LogFile
 
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
 _WIDTH = 11

@@ -11,8 +11,8 @@ import sysconfig
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway.cli.embedded.process import EmbeddedFailure, Server, account_for
-from slipway.cli.embedded.shared import own_folder, reachable
+from slipway.standalone.embedded.process import EmbeddedFailure, Server, account_for
+from slipway.standalone.embedded.shared import own_folder, reachable
 
 STORE_SETTING = "SLIPWAY_NATS_MAX_FILE_STORE"
 _CONFIG = """\

@@ -14,8 +14,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from slipway.cli.embedded.process import Account, EmbeddedFailure
-from slipway.cli.folders import write_whole
+from slipway.standalone.embedded.process import Account, EmbeddedFailure
+from slipway.standalone.folders import write_whole
 
 SHARED = Path("/var/lib/slipway")
 """Where root keeps what the servers' user must reach."""

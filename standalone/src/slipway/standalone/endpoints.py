@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway.cli.folders import write_whole
-
-
-class NotRunning(Exception):
-    """Nothing runs on this data folder, or it is not ready yet."""
+from slipway.standalone.folders import write_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,19 +47,3 @@ class Endpoints:
                 "guests": self.lab.guests,
             }
         write_whole(path, json.dumps({**told, "pids": dict(pids)}, indent=2) + "\n")
-
-
-def read_endpoints(data: Path) -> tuple[str, str]:
-    """Read the address and the bearer token of the stack that runs on a data folder."""
-    path = data / "run" / "endpoints.json"
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        token = Path(told["bootstrap_token_file"]).read_text(encoding="utf-8").strip()
-    except FileNotFoundError as error:
-        raise NotRunning(
-            f"slipway does not run on {data}, or is not ready yet: no {error.filename}. Start it with "
-            "`slipway up` (`make up`), or name the folder that it runs on with --data."
-        ) from error
-    except PermissionError as error:
-        raise NotRunning(f"{error.filename} belongs to another user: run this as who runs `up`") from error
-    return str(told["http"]), token

@@ -12,8 +12,9 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from slipway.cli.accounts import OURSELVES, Confinement
-from slipway.cli.logview import LogView
+from slipway.cli.errors import CommandFailed
+from slipway.standalone.accounts import OURSELVES, Confinement
+from slipway.standalone.logview import LogView
 
 FIRST_DELAY_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 10.0
@@ -22,7 +23,7 @@ STEADY_SECONDS = 20.0
 LONGEST_LINE_BYTES = 4_000_000
 
 
-class ProcessFailed(Exception):
+class ProcessFailed(CommandFailed):
     """A process that had to do one thing did not; says which and where to look."""
 
 

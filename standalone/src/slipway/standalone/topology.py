@@ -3,7 +3,11 @@
 import argparse
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from slipway.cli.errors import WrongInput
 from slipway.runtime.process import logs
+from slipway.runtime.process.settings import explain
 from slipway.runtime.topology.__main__ import AdminSettings, apply_as_admin
 
 
@@ -26,7 +30,10 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 async def _apply(given: argparse.Namespace) -> int:
     logs.configure("topology")
-    settings = AdminSettings()
+    try:
+        settings = AdminSettings()
+    except ValidationError as error:
+        raise WrongInput("; ".join(explain(error))) from error
     told = {
         "nats_url": given.nats_url,
         "nats_nkey_file": given.nkey_file,

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from slipway.cli.errors import CommandFailed
+
 LEFTOVER_SECONDS = 6.0
 """How long what a killed `up` left may take to end by itself."""
 
 
-class FolderInUse(Exception):
+class FolderInUse(CommandFailed):
     """Another `up` runs on the data folder."""
 
 

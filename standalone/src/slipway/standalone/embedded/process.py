@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from slipway.cli.errors import CommandFailed
+
 START_SECONDS = 300.0
 """How long a server that lives may take: after a power cut it reads its whole journal again."""
 POLL_SECONDS = 0.05
@@ -22,7 +24,7 @@ POLL_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1
 
 
-class EmbeddedFailure(Exception):
+class EmbeddedFailure(CommandFailed):
     """An embedded server does not run; says why."""
 
 

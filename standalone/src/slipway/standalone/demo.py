@@ -18,14 +18,15 @@ from typing import Any, Literal
 import httpx
 from rich.console import Console
 
-from slipway.cli import cleaning, confirming
-from slipway.cli.client import Client
+from slipway.cli import confirming
 from slipway.cli.following import follow_job
 from slipway.cli.output import clean, say
-from slipway.cli.supervisor import ProcessFailed
-from slipway.cli.up import DEFAULT_PORT, Options, Stack, prepare, read_port, unless_told
+from slipway.client.api import Client
 from slipway.lab.guests import choose, setup
 from slipway.lab.guests.simulated.running import UNPRIVILEGED_OFFSET
+from slipway.standalone import cleaning
+from slipway.standalone.supervisor import ProcessFailed
+from slipway.standalone.up import DEFAULT_PORT, Options, Stack, prepare, read_port, unless_told
 
 TEMPLATE = "nginx-site"
 ANSWER_SECONDS = 20.0

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway.cli.client import ApiProblem, ApiUnreachable, Client
-from slipway.cli.endpoints import LabEndpoint
+from slipway.client.api import ApiProblem, ApiUnreachable, Client
+from slipway.standalone.endpoints import LabEndpoint
 
 CLUSTER = "lab"
 

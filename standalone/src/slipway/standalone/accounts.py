@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway.cli import confine
-from slipway.cli.embedded.process import Account, account_for
+from slipway.standalone import confine
+from slipway.standalone.embedded.process import Account, account_for
 
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _CAP_SYS_ADMIN = 1, 2, 21
 """Numbers of the kernel's capabilities."""

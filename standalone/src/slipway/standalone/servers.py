@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from slipway.cli.embedded.process import POLL_SECONDS, START_SECONDS, EmbeddedFailure, Server
-from slipway.cli.logfile import MOST_BYTES
-from slipway.cli.logview import LogView
+from slipway.standalone.embedded.process import POLL_SECONDS, START_SECONDS, EmbeddedFailure, Server
+from slipway.standalone.logfile import MOST_BYTES
+from slipway.standalone.logview import LogView
 
 WATCH_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 10.0

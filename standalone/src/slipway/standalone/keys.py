@@ -12,13 +12,13 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from slipway.cli.embedded.process import Account, account_for
-from slipway.cli.embedded.shared import own_folder
-from slipway.cli.folders import DataFolder, write_whole
 from slipway.contracts.registry import SERVICES
 from slipway.runtime.secrets.vault import KeyRing
 from slipway.runtime.topology.__main__ import AdminSettings
 from slipway.runtime.topology.identities import Identities, generate
+from slipway.standalone.embedded.process import Account, account_for
+from slipway.standalone.embedded.shared import own_folder
+from slipway.standalone.folders import DataFolder, write_whole
 
 DATABASE_SERVICES = ("gateway", "inventory", "catalog")
 """Services that keep tables."""

@@ -10,11 +10,11 @@ import shutil
 import stat
 from pathlib import Path
 
-from slipway.cli.embedded import shared
-from slipway.cli.folders import DataFolder, write_whole
 from slipway.cli.output import say
-from slipway.cli.supervisor import ProcessFailed
 from slipway.lab.guests import setup
+from slipway.standalone.embedded import shared
+from slipway.standalone.folders import DataFolder, write_whole
+from slipway.standalone.supervisor import ProcessFailed
 
 MARK = "made-by-demo"
 _WORDS = "`slipway demo` made this folder; `slipway demo-clean` removes it with all that is in it.\n"

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from slipway.cli.embedded.process import Account
-from slipway.cli.embedded.shared import own_folder
+from slipway.standalone.embedded.process import Account
+from slipway.standalone.embedded.shared import own_folder
 
 _TEMPLATES = Path("infra", "lxc", "templates")
 

@@ -1,0 +1,1 @@
+"""A typed client of Slipway's HTTP API and event streams."""
