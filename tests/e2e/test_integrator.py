@@ -3,11 +3,7 @@
 The client is what anyone writes: nats-py with its defaults, and the key that `endpoints.json` names.
 """
 
-import asyncio
-import re
 import secrets
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -62,26 +58,6 @@ async def test_phases_over_nats(stack: RunningStack, api: httpx.AsyncClient) -> 
     assert phases(of_job(live, job)) == told
     assert pulled == told
     assert pushed == told
-
-
-async def test_program_of_the_howto(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """The program that `docs/howto/integrate.md` shows prints a job's phases and its end."""
-    (program,) = re.findall(r"```python\n(.*?)```", HOWTO.read_text(), re.DOTALL)
-    told: list[str] = []
-
-    running = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, stack.endpoints["nats"], stack.endpoints["nats_nkey_file"], stdout=PIPE
-    )
-    job = (await create(api, template="debian-base", hostname=f"howto-{secrets.token_hex(2)}"))["job"]["id"]
-    assert running.stdout
-    async with asyncio.timeout(60):
-        while f"{job} is over: succeeded" not in "".join(told):
-            told.append((await running.stdout.readline()).decode())
-    running.kill()
-    await running.wait()
-
-    assert f"{job} 0 % create started\n" in told
-    assert f"{job} 100 % finalize finished\n" in told
 
 
 def of_job(messages: Iterable[Msg], job: str) -> list[Msg]:
