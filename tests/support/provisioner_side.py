@@ -58,7 +58,6 @@ DELIVERY = Delivery(
     attempts=1,
     subject=RunJob.subject,
     message_id="test",
-    published_at=now(),
 )
 
 

@@ -10,7 +10,6 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from slipway.runtime.database import inbox
 from slipway.runtime.database.engine import Database, migrate
 from slipway.runtime.database.roles import provision_databases, scram_verifier
 from slipway.runtime.errors import DatabaseUnavailable
@@ -172,25 +171,3 @@ async def test_provisioning_again_gives_new_passwords_and_keeps_the_data(databas
 def test_a_verifier_does_not_hold_the_password() -> None:
     """What PostgreSQL is sent can be logged without harm."""
     assert "hunter22" not in scram_verifier("hunter22")
-
-
-async def test_the_inbox_knows_what_took_effect(databases: Databases) -> None:
-    """A message counts once per consumer, and not at all if its transaction was rolled back."""
-    database = Database(await databases.make("inventory", MIGRATIONS))
-
-    async def take(consumer: str, *, fails: bool = False) -> bool:
-        async with database.begin() as connection:
-            first = await inbox.first_time(connection, consumer, "m1")
-            if fails:
-                raise ZeroDivisionError
-            return first
-
-    with pytest.raises(ZeroDivisionError):
-        await take("a", fails=True)
-    assert [await take("a"), await take("a"), await take("b")] == [True, False, True]
-    async with database.begin() as connection:
-        await connection.execute(
-            text("update inbox set taken_at = now() - interval '101 days' where consumer = 'a'")
-        )
-        assert await inbox.forget(connection) == 1
-    await database.dispose()

@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, text
 
 from slipway.runtime.database.engine import Database
-from slipway.runtime.database.tables import inbox_table, outbox_table
+from slipway.runtime.database.tables import outbox_table
 from support.postgres import Databases
 
 WORDS = {"modify_comment", "add_table_comment", "remove_table_comment"}
@@ -36,7 +36,6 @@ def _whole(wanted: MetaData, *, has_outbox: bool) -> MetaData:
         table.to_metadata(whole)
     if has_outbox:
         outbox_table(whole)
-        inbox_table(whole)
     return whole
 
 

@@ -41,8 +41,6 @@ KILL_GRACE_SECONDS = 10
 """Between TERM and KILL when the time is over."""
 KEEP_BYTES = 16 * 1024 * 1024
 """Of each stream of a work's output, unless told: what is stored in the guest, and followed."""
-LINE_COST_BYTES = 48
-"""What a line costs beyond its text where it is stored: short ones are dear. The wrapper counts it too."""
 SILENCE_SECONDS = 60.0
 """A follower says every five seconds that it is there; longer silence means that it is not."""
 
@@ -115,7 +113,7 @@ class Detached:
             env: Added to a clean environment.
             timeout: Then it gets TERM, 10 s later KILL, and its exit code is 124.
             directory: Where it runs.
-            keep_bytes: How much of each of its two streams is stored, a line counted with `LINE_COST_BYTES`.
+            keep_bytes: How much of each of its two streams is stored, a line counted with 48 bytes more.
         """
         parcel = _parcel(_script(script, argv), env or {})
         arguments = (

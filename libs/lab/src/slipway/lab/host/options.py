@@ -14,12 +14,9 @@ from slipway.lab.schema.container import DEVICE, FEATURES, MOUNT_POINT, NETWORK,
 from slipway.lab.schema.parameters import find, join_options, split_options
 
 MAC_PREFIX = "BC:24:11"
-MIB_PER_GIB = 1024
 KIB_PER = {"K": 1, "M": 1024, "G": 1024**2, "T": 1024**3}
 LOWEST_SHARES, HIGHEST_SHARES = 1, 10_000
 """What a kernel with cgroups v2 takes as `cpuunits`; others are brought within."""
-DEFAULT_DISK_GIB = 4.0
-"""What a container without a root file system is shown with, and what one is made with."""
 
 
 def stored(key: str, value: str) -> str:

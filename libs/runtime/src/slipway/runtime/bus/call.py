@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -55,8 +55,3 @@ def child_trace(call: Call) -> str:
     parts = (call.traceparent or "").split("-")
     trace = parts[1] if len(parts) == 4 and len(parts[1]) == 32 else secrets.token_hex(16)  # noqa: PLR2004 - W3C's
     return f"00-{trace}-{secrets.token_hex(8)}-01"
-
-
-def without_deadline(call: Call) -> Call:
-    """Make the call of work that outlives its asker: same actor and correlation, no deadline."""
-    return replace(call, deadline=None, idempotency_key=None)

@@ -114,7 +114,6 @@ class Bus:
                 attempts=letter.told.attempts + 1,
                 subject=letter.told.subject,
                 message_id=letter.told.message_id,
-                published_at=letter.told.at,
             ),
         )
 

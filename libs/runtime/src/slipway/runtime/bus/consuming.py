@@ -25,7 +25,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from pydantic import ValidationError
 
-from slipway.contracts.message import Message, Moment
+from slipway.contracts.message import Message
 from slipway.contracts.problems import Problem, ProblemKind, SlipwayError
 from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.call import Call, using
@@ -55,8 +55,7 @@ class Delivery:
     """How often the message was given out so far, this time included."""
     subject: str
     message_id: str
-    """The publisher's id of the message; the inbox's key."""
-    published_at: Moment
+    """The publisher's id of the message."""
 
 
 MessageHandler = Callable[[MessageT, Delivery], Awaitable[None]]
@@ -263,5 +262,4 @@ def _delivery_of(raw: Msg, headers: Mapping[str, str]) -> Delivery:
         attempts=known.num_delivered or 1,
         subject=raw.subject,
         message_id=headers.get(h.MESSAGE_ID) or f"{known.stream}:{sequence}",
-        published_at=known.timestamp,
     )

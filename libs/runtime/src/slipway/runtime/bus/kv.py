@@ -104,8 +104,3 @@ class Bucket:
             for key, message in found.items()
             if message.headers.get(_OPERATION) is None
         }
-
-
-def age_seconds(entry: Entry) -> float:
-    """Tell how old a value is."""
-    return (clock.now() - entry.at).total_seconds()

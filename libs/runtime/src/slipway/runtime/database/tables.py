@@ -1,4 +1,4 @@
-"""The two tables that every service with a schema has: its outbox and its inbox."""
+"""The table that every service with a relay has in its schema: the outbox."""
 
 from sqlalchemy import (
     BigInteger,
@@ -30,21 +30,8 @@ def outbox_table(metadata: MetaData, schema: str | None = None) -> Table:
     )
 
 
-def inbox_table(metadata: MetaData, schema: str | None = None) -> Table:
-    """Describe the table of messages that took effect already."""
-    return Table(
-        "inbox",
-        metadata,
-        Column("consumer", Text, primary_key=True),
-        Column("message_id", Text, primary_key=True),
-        Column("taken_at", DateTime(timezone=True), nullable=False, server_default=func.now(), index=True),
-        schema=schema,
-    )
-
-
 def create(connection: Connection, schema: str | None = None) -> None:
-    """Create both, in a service's first migration: `tables.create(op.get_bind())`."""
+    """Create it, in a service's first migration: `tables.create(op.get_bind())`."""
     metadata = MetaData()
     outbox_table(metadata, schema)
-    inbox_table(metadata, schema)
     metadata.create_all(connection)

@@ -19,7 +19,6 @@ ChangeQuery = CreateContainer | DeleteContainer | RequestJob | RetryJob
 ID = r"^[a-z0-9][a-z0-9-]{0,126}$"
 IdPath = Annotated[str, Path(pattern=ID, max_length=127)]
 NamePath = Annotated[str, Path(max_length=127)]
-IdFilter = Annotated[str | None, QueryParameter(pattern=ID, max_length=127)]
 Words = Annotated[str | None, QueryParameter(max_length=200)]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 Cursor = Annotated[str | None, QueryParameter(max_length=256, pattern=r"^[A-Za-z0-9._-]*$")]

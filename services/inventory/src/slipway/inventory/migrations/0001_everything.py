@@ -1,4 +1,4 @@
-"""Clusters, containers, jobs, credentials, audit; the outbox and the inbox."""
+"""Clusters, containers, jobs, credentials, audit; the outbox."""
 
 from alembic import op
 from sqlalchemy import (

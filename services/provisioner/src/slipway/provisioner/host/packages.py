@@ -32,7 +32,6 @@ _FINAL = re.compile(
     r"|No matching distribution|No match for argument|E404|unmet dependencies"
 )
 """What stays as it is, however often it is tried."""
-MANAGERS = tuple(_INSTALL)
 
 
 def wanted(work: Work) -> dict[str, tuple[str, ...]]:
