@@ -18,6 +18,7 @@ from slipway.monitor.settings import MonitorSettings
 from slipway.proxmox.errors import ContainerMissing, NotRunning
 from slipway.runtime.process import clock
 from slipway.runtime.process.ending import end
+from slipway.runtime.retry import Deadline
 from support.inventory_side import CLUSTER, Inventory, Monitor
 from support.lab import api_client, new_container, started
 from support.waiting import until
@@ -184,11 +185,12 @@ async def test_discovery_that_fails_is_tried_less_and_less_often(
 
     await scan.scan()
     await scan.scan()
-    once = scan._kinds[1].owed["k0"].pause_seconds
-    scan._kinds[1].owed["k0"].due_at = 0.0
+    owed = scan._kinds[1].owed["k0"]
+    once = owed.backoff.seconds
+    owed.due = Deadline(-1.0)
     await scan.scan()
 
-    assert (once, scan._kinds[1].owed["k0"].pause_seconds) == (120, 240)
+    assert (once, owed.backoff.seconds) == (120, 240)
 
 
 def container(name: str, vmid: int, power: Power = Power.RUNNING) -> Container:

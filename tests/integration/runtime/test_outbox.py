@@ -221,7 +221,7 @@ import asyncio, sys
 from pydantic import SecretStr
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.database.engine import Database
-from slipway.runtime import outbox
+from slipway.runtime.database import outbox
 from slipway.runtime.process.settings import DatabaseSettings, ServiceSettings
 
 outbox.IDLE_SECONDS = 3

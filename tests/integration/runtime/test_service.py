@@ -251,7 +251,7 @@ async def test_what_waits_for_something_is_tried_again_soon(
     nats_server: EmbeddedNats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often it was away before: facts must not wait half a minute for a relay that sleeps."""
-    monkeypatch.setattr(service_module, "LONGEST_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(service_module, "LONGEST_SECONDS", 0.2)
     runs: list[int] = []
 
     async def work() -> None:

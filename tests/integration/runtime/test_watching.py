@@ -14,6 +14,7 @@ from slipway.runtime.process import logs, metrics
 from slipway.runtime.process.main import check
 from slipway.runtime.process.service import Service
 from slipway.runtime.process.settings import LogSettings
+from slipway.runtime.retry import Deadline
 from slipway.runtime.topology import EVENTS
 from support.nats import SMALL, MakeBus, settings_of
 from support.waiting import until
@@ -99,7 +100,7 @@ async def test_a_consumer_that_is_gone_shows_and_is_not_asked_without_end(
     inventory = await make_bus("inventory")
     provisioner = await make_bus("provisioner", worker.register)
     await admin.jetstream().delete_consumer("COMMANDS", "provisioner-run")
-    provisioner._watch._verified_at = None
+    provisioner._watch._verified = Deadline(-1.0)
     await asyncio.sleep(0.6)  # what was asked before the deletion ends
 
     before = provisioner.connection.stats["out_msgs"]

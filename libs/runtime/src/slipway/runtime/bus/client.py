@@ -10,7 +10,7 @@ and work that can't be finished in time is handed over at once.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from slipway.contracts.message import Event, Message, Query, State, Value
-from slipway.contracts.problems import Problem, Unavailable
+from slipway.contracts.problems import Problem
 from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.answering import AnsweredSubject, QueryHandler, raw_body
 from slipway.runtime.bus.asking import Asker
@@ -33,6 +33,7 @@ from slipway.runtime.bus.watching import Watch
 from slipway.runtime.errors import BusUnavailable, WriteRefused, WriteUnknown
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.settings import ServiceSettings
+from slipway.runtime.retry import retry_until_available
 from slipway.runtime.topology import consumer as declared_consumer
 from slipway.runtime.topology import dead_letter_subject
 
@@ -119,15 +120,14 @@ class Bus:
 
     async def connect(self) -> None:
         """Connect and wait until the topology is there; take no work."""
-        await self._retry_until_available(self._connect)
-        await self._retry_until_available(self._watch.verify)
+        for act in (self._connect, self._watch.verify):
+            await retry_until_available(act, event="bus not ready")
         self._is_usable = True
 
     async def start(self) -> None:
         """Connect, wait until the topology is there, and begin to answer and to consume."""
-        await self._retry_until_available(self._connect)
-        await self._retry_until_available(self._watch.verify)
-        await self._retry_until_available(self._begin)
+        for act in (self._connect, self._watch.verify, self._begin):
+            await retry_until_available(act, event="bus not ready")
         with contextlib.suppress(NatsError, OSError, TimeoutError):
             # Whoever asks from now on is heard: the server knows the subscriptions.
             await wait_until_connected(self.connection, within_seconds=2)
@@ -299,18 +299,6 @@ class Bus:
             raise BusUnavailable(f"The bus broke off: {error}") from error
         for puller in self._pullers:
             puller.subscription = PacedSubscription(puller.subscription)
-
-    async def _retry_until_available(self, attempt: Callable[[], Any]) -> None:
-        delay = 0.2
-        while True:
-            try:
-                await attempt()
-            except Unavailable as error:
-                log.warning("bus not ready", reason=error.message, code=error.code)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 5.0)
-            else:
-                return
 
     def _on_closed(self) -> None:
         if not self._draining:

@@ -24,6 +24,7 @@ from slipway.runtime.errors import BusUnavailable, LeaseHeld
 from slipway.runtime.process.ending import end
 from slipway.runtime.process.ids import new_id
 from slipway.runtime.process.logs import get_logger
+from slipway.runtime.retry import Deadline
 from slipway.runtime.topology import LOCKS
 
 log = get_logger()
@@ -73,11 +74,11 @@ class Lease:
         self.lost.set()
 
     async def _renew(self) -> None:
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + self._ttl.total_seconds()
-        while loop.time() < ends:
-            await asyncio.sleep(self._ttl.total_seconds() / 3)
-            started = loop.time()
+        ttl_seconds = self._ttl.total_seconds()
+        deadline = Deadline(ttl_seconds)
+        while not deadline.has_passed:
+            await asyncio.sleep(ttl_seconds / 3)
+            renewed = Deadline(ttl_seconds)
             try:
                 self._sequence = await self._write(expected=self._sequence)
             except APIError as error:
@@ -87,7 +88,7 @@ class Lease:
             except (NatsError, OSError, TimeoutError) as error:
                 log.warning("lease not renewed", key=self._key, error=str(error))
             else:
-                ends = started + self._ttl.total_seconds()
+                deadline = renewed
         self.lost.set()
 
     async def _is_ours_still(self) -> bool:

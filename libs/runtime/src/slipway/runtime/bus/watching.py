@@ -22,6 +22,7 @@ from slipway.contracts.problems import SlipwayError
 from slipway.runtime.errors import BusFull
 from slipway.runtime.process import metrics
 from slipway.runtime.process.logs import get_logger
+from slipway.runtime.retry import Deadline
 from slipway.runtime.topology import EVENTS, consumer, streams_of, verify
 
 log = get_logger()
@@ -49,7 +50,8 @@ class Watch:
         self._heartbeat_seconds = heartbeat.total_seconds()
         self._impatient: set[str] = set()
         """Consumers that give work away before three heartbeats; each is said once."""
-        self._verified_at: float | None = None
+        self._verified = Deadline(-1.0)
+        """Until then the last good answer counts."""
         self._missing: str | None = None
         self._fills: dict[str, float] = {}
         self._most: dict[str, int] = {}
@@ -74,7 +76,7 @@ class Watch:
         try:
             await verify(self._connection(), self._service)
         except SlipwayError as error:
-            self._verified_at = None
+            self._verified = Deadline(-1.0)
             if error.code != self._missing:
                 log.warning("bus lacks something", code=error.code, reason=error.message)
             self._missing = error.code
@@ -82,12 +84,11 @@ class Watch:
         if self._missing is not None:
             log.info("bus is complete again", after=self._missing)
         self._missing = None
-        self._verified_at = asyncio.get_running_loop().time()
+        self._verified = Deadline(EVERY_SECONDS)
 
     async def verify_now_and_then(self) -> None:
         """The same, but a good answer counts for a while."""
-        known = self._verified_at
-        if known is None or asyncio.get_running_loop().time() - known > EVERY_SECONDS:
+        if self._verified.has_passed:
             await self.verify()
 
     async def measure(self) -> None:

@@ -34,6 +34,7 @@ from slipway.runtime.database.engine import CONNECT_SECONDS, STATEMENT_SECONDS, 
 from slipway.runtime.errors import DatabaseUnavailable
 from slipway.runtime.process import metrics
 from slipway.runtime.process.logs import get_logger
+from slipway.runtime.retry import Backoff
 from slipway.runtime.topology import lifetime, stream_of
 
 log = get_logger()
@@ -165,7 +166,7 @@ class Outbox:
                 await connection.close(timeout=1)
 
     async def _relay(self, connection: "asyncpg.Connection[Any]") -> None:
-        delay = 0.1
+        backoff = Backoff(first_seconds=0.1, longest_seconds=LONGEST_DELAY_SECONDS)
         while True:
             self._wake.clear()
             rows = await self._read(connection)
@@ -174,10 +175,9 @@ class Outbox:
                 await connection.execute(_DELETE, sent)
                 metrics.outbox_sent.inc(len(sent))
             if refused:
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+                await backoff.wait()
                 continue
-            delay = 0.1
+            backoff.reset()
             if len(rows) < BATCH:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)

@@ -24,6 +24,7 @@ from slipway.runtime.process import metrics
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.settings import ServiceSettings
 from slipway.runtime.process.slow_clients import watched
+from slipway.runtime.retry import Deadline
 
 log = get_logger()
 
@@ -74,7 +75,8 @@ class HealthApp:
         self._host = settings.http_host
         self._token_file = settings.metrics_token_file
         self._check: asyncio.Task[dict[str, str]] | None = None
-        self._checked_until = 0.0
+        self._checked = Deadline(-1.0)
+        """Until then the last check counts."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -112,16 +114,14 @@ class HealthApp:
 
     async def _shared(self) -> dict[str, str]:
         """Ask once for all who want to know now: `/readyz` is open, and each question costs the others."""
-        clock = asyncio.get_running_loop().time
-        if self._check is None or (self._check.done() and clock() >= self._checked_until):
+        if self._check is None or (self._check.done() and self._checked.has_passed):
             self._check = asyncio.create_task(self.missing())
-            self._check.add_done_callback(self._checked)
+            self._check.add_done_callback(self._note_check)
         return await asyncio.shield(self._check)
 
-    def _checked(self, check: "asyncio.Task[dict[str, str]]") -> None:
+    def _note_check(self, check: "asyncio.Task[dict[str, str]]") -> None:
         is_ready = not check.cancelled() and check.exception() is None and not check.result()
-        lasts = READY_FOR_SECONDS if is_ready else NOT_READY_FOR_SECONDS
-        self._checked_until = asyncio.get_running_loop().time() + lasts
+        self._checked = Deadline(READY_FOR_SECONDS if is_ready else NOT_READY_FOR_SECONDS)
 
     async def _readyz(self, _headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str, bytes]:
         found = await self.health()

@@ -23,14 +23,12 @@ from slipway.runtime.process.ending import end
 from slipway.runtime.process.health import Asgi, HealthApp, HealthServer, Ping, Shortages, WhenReady
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.settings import ServiceSettings
+from slipway.runtime.retry import FIRST_SECONDS, LONGEST_SECONDS, Backoff, Deadline, retry_until_available
 
 log = get_logger()
 
 Work = Callable[[], Awaitable[None]]
 
-FIRST_DELAY_SECONDS = 0.2
-LONGEST_WAIT_SECONDS = 5.0
-"""Between two tries of what waits for something that is away: facts must flow soon after it is back."""
 LONGEST_DELAY_SECONDS = 30.0
 """Between two tries of what broke."""
 STEADY_SECONDS = 60.0
@@ -117,7 +115,7 @@ class Service:
 
     async def _start(self) -> list[asyncio.Task[None]]:
         for act in self._on_start:
-            await _retry_until_available(act)
+            await retry_until_available(act, event="start waits")
         await self.bus.start()
         running = [
             asyncio.create_task(_supervised(name, work), name=name) for name, work in self._background.items()
@@ -137,37 +135,22 @@ class Service:
 
 
 async def _supervised(name: str, work: Work) -> None:
-    delay = FIRST_DELAY_SECONDS
-    loop = asyncio.get_running_loop()
+    backoff = Backoff(first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_DELAY_SECONDS)
     while True:
-        started, longest = loop.time(), LONGEST_DELAY_SECONDS
+        steady, longest = Deadline(STEADY_SECONDS), LONGEST_DELAY_SECONDS
         try:
             await work()
         except Unavailable as error:
-            longest = LONGEST_WAIT_SECONDS
+            longest = LONGEST_SECONDS
             log.warning("background work waits", name=name, code=error.code, reason=error.message)
         except Exception:
             log.exception("background work broke", name=name)
         else:
             return
         metrics.background_restarts.labels(name).inc()
-        if loop.time() - started > STEADY_SECONDS:
-            delay = FIRST_DELAY_SECONDS
-        await asyncio.sleep(min(delay, longest))
-        delay = min(delay * 2, longest)
-
-
-async def _retry_until_available(act: Work) -> None:
-    delay = FIRST_DELAY_SECONDS
-    while True:
-        try:
-            await act()
-        except Unavailable as error:
-            log.warning("start waits", code=error.code, reason=error.message)
-        else:
-            return
-        await asyncio.sleep(delay)
-        delay = min(delay * 2, LONGEST_WAIT_SECONDS)
+        if steady.has_passed:
+            backoff.reset()
+        await backoff.wait(longest_seconds=longest)
 
 
 async def _first_of(starting: "asyncio.Task[object]", *others: "asyncio.Task[bool]") -> bool:

@@ -16,6 +16,7 @@ from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.locks import Lease
 from slipway.runtime.errors import LeaseHeld
 from slipway.runtime.process.logs import get_logger
+from slipway.runtime.retry import Backoff, Deadline
 
 log = get_logger()
 
@@ -33,8 +34,8 @@ class _Owed:
     """A look that failed before."""
 
     outage_log: OutageLog
-    pause_seconds: float
-    due_at: float = 0.0
+    backoff: Backoff
+    due: Deadline
 
 
 class PendingScan:
@@ -123,14 +124,16 @@ class _Kind:
     def _can_be_seen(self, container: Container) -> bool:
         return self._of_stopped or container.power is not Power.STOPPED
 
+    def _first(self, container: str) -> _Owed:
+        backoff = Backoff(first_seconds=self._pause_seconds, longest_seconds=LONGEST_PAUSE_SECONDS)
+        return _Owed(OutageLog(self._warning, container=container), backoff, due=Deadline(-1.0))
+
     async def _one(self, container: Container, free: asyncio.Semaphore) -> None:
         query = DiscoverGuest(
             container=container.id, cluster=container.cluster_id, node=container.node, vmid=container.vmid
         )
-        now = asyncio.get_running_loop().time
-        known = OutageLog(self._warning, container=container.id)
-        owed = self.owed.setdefault(container.id, _Owed(known, self._pause_seconds))
-        if now() < owed.due_at:
+        owed = self.owed.setdefault(container.id, self._first(container.id))
+        if not owed.due.has_passed:
             return
         async with free:
             try:
@@ -143,5 +146,4 @@ class _Kind:
                     self.owed.pop(container.id, None)
                     log.info("owed look made", container=container.id, warning=self._warning)
                     return
-            owed.due_at = now() + owed.pause_seconds
-            owed.pause_seconds = min(owed.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+            owed.due = Deadline(owed.backoff.advance())

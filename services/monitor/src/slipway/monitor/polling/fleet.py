@@ -22,6 +22,7 @@ from slipway.runtime.bus.locks import Lease
 from slipway.runtime.errors import LeaseHeld
 from slipway.runtime.process.ending import end
 from slipway.runtime.process.logs import get_logger
+from slipway.runtime.retry import Backoff
 from slipway.runtime.topology import LOOKS
 
 log = get_logger()
@@ -133,7 +134,7 @@ class Fleet:
             OutageLog("taking the lease", cluster=cluster),
             OutageLog("watching", cluster=cluster),
         )
-        pause = TAKE_AGAIN_SECONDS
+        backoff = Backoff(first_seconds=TAKE_AGAIN_SECONDS, longest_seconds=LONGEST_PAUSE_SECONDS)
         while True:
             try:
                 async with Lease(self._bus, f"monitor-{cluster}", LEASE) as lease:
@@ -145,13 +146,13 @@ class Fleet:
                 taking.met(error)
             except Exception as error:  # noqa: BLE001 - the outermost loop of this cluster
                 watching.broke(error)
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                backoff.advance()
             else:
                 watching.over()
-                pause = TAKE_AGAIN_SECONDS
+                backoff.reset()
             finally:
                 metrics.forget(cluster)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(backoff.seconds)
 
     async def _hold(self, cluster: str, lease: Lease) -> None:
         """Poll and look until the lease is lost."""
