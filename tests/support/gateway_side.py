@@ -15,9 +15,10 @@ from slipway.contracts.health import (
     GetProvisionerHealth,
     Health,
 )
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Query
 from slipway.contracts.problems import Conflict, FieldError, Invalid, NotFound
-from slipway.contracts.values import JobKind, JobState, Lifecycle, Power, Sealed
+from slipway.contracts.values import JobState, Lifecycle, Power, Sealed
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.job_logs import StoredEvent, pack

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from slipway.contracts import clusters
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
 from slipway.contracts.guests import DiscoverGuest, Discovery
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import (
     CancelJob,
     GetJobSecrets,
@@ -27,7 +28,6 @@ from slipway.contracts.jobs import (
     Target,
 )
 from slipway.contracts.templates import Manifest, TemplateScript
-from slipway.contracts.values import JobKind
 from slipway.inventory.containers.lifecycle import first_step
 from slipway.lab.node import Lab
 from slipway.provisioner.access import Access

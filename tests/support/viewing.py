@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 import httpx
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobAccepted, JobDone, JobLog, JobPhase, LogLine
 from slipway.contracts.message import Event
-from slipway.contracts.values import JobKind, JobState, Phase
+from slipway.contracts.values import JobState, Phase
 from slipway.runtime.bus.client import Bus
 
 JOB = "/api/v1/jobs/job-1/events"

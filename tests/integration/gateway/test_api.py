@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from slipway.contracts.containers import CreateContainer, DeleteContainer, ListContainers
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import ListJobs, RequestCancel
-from slipway.contracts.values import ContainerSort, JobKind, JobState, Lifecycle, Power
+from slipway.contracts.values import ContainerSort, JobState, Lifecycle, Power
 from support.gateway_side import PASSWORD, TOKEN, Others
 
 LONG = "a" * 3000

@@ -13,8 +13,9 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from slipway.contracts import clusters, containers, jobs
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.problems import Conflict, Forbidden, Invalid, NotFound, Unavailable
-from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS, register
 from slipway.inventory.containers.looks import Looks

@@ -12,9 +12,10 @@ from nats.aio.client import Client
 from sqlalchemy import select, text
 
 from slipway.contracts import batches, bulk, containers, jobs
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Forbidden, Invalid, Unavailable
-from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
 from slipway.inventory.jobs.queue import Queue

@@ -6,8 +6,8 @@ from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fix
 from sqlalchemy import select
 
 from slipway.contracts import bulk, clusters, containers, jobs
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.problems import Conflict, Problem, Unavailable
-from slipway.contracts.values import JobKind
 from slipway.inventory import tables
 from slipway.inventory.clusters.store import ClusterStore
 from slipway.runtime.process.clock import now

@@ -19,9 +19,10 @@ from sqlalchemy import select
 from slipway.contracts.clusters import AddCluster, ClusterFacts, ClusterSecrets, ClusterSpec, VmidRange
 from slipway.contracts.containers import ContainerSpec, CreateContainer, DeleteContainer
 from slipway.contracts.guests import GuestStatus
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs, RequestJob, RetryJob, RunJob, RunRecord, StepStatus
 from slipway.contracts.problems import Conflict
-from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
+from slipway.contracts.values import JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
 from slipway.inventory.clusters.store import ClusterStore

@@ -10,9 +10,10 @@ from sqlalchemy import select, text
 
 from slipway.contracts import bulk, clusters, containers, host_state, jobs
 from slipway.contracts.guests import GuestStatus
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Problem
-from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
+from slipway.contracts.values import JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
 from slipway.inventory.clusters.store import ClusterStore

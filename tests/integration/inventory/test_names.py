@@ -7,9 +7,10 @@ from sqlalchemy import update
 
 from slipway.contracts import containers, jobs
 from slipway.contracts.configs import HostConfig
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.inventory import tables
 from slipway.runtime.process.clock import now
 

@@ -9,9 +9,10 @@ from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fix
 from slipway.contracts import containers, jobs
 from slipway.contracts.configs import HostConfig
 from slipway.contracts.guests import GuestStatus
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id, Moment
 from slipway.contracts.problems import Problem
-from slipway.contracts.values import JobKind, JobState, Lifecycle, Power
+from slipway.contracts.values import JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
 from slipway.inventory.containers.observations import ObservationStore

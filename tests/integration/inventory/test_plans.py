@@ -5,8 +5,9 @@ from integration.inventory.test_acceptance import ARCHIVE, NODE, World, world  #
 from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
 
 from slipway.contracts import bulk, clusters, containers, host_state, jobs, plans
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.problems import Conflict, Invalid
-from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.batches import host_check
 from slipway.inventory.clusters.store import ClusterStore
 from slipway.runtime.bus.call import Call

@@ -9,9 +9,10 @@ from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fix
 from sqlalchemy import select, text, update
 
 from slipway.contracts import containers, jobs
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Invalid, TooLarge
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.inventory import tables
 
 

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from slipway.contracts.values import JobKind, JobState, OnFailure
+from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.values import JobState, OnFailure
 from slipway.lab import faults
 from slipway.provisioner.engine.records import ClaimLost
 from slipway.proxmox.errors import ContainerMissing

@@ -8,9 +8,10 @@ from pydantic import SecretStr
 
 from slipway.contracts.configs import HostConfig
 from slipway.contracts.containers import NetworkSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs, RunRecord
 from slipway.contracts.plans import Explained, ExplainRun
-from slipway.contracts.values import JobKind, JobState, PendingChange, Power
+from slipway.contracts.values import JobState, PendingChange, Power
 from slipway.lab import faults
 from slipway.provisioner.dry_run import Explainer
 from slipway.proxmox.hosts import Cluster

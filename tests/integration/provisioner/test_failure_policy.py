@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from slipway.contracts.values import JobKind, JobState, OnFailure
+from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.values import JobState, OnFailure
 from slipway.lab import faults
 from support.provisioner_side import Ground, facts_of, status_of
 

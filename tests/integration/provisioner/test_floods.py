@@ -10,8 +10,9 @@ import pytest
 from nats.aio.client import Client
 from nats.js.errors import APIError
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobLog
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.lab.node import Lab
 from slipway.provisioner.engine.log_bound import LogLimits
 from slipway.provisioner.engine.worker import MOST_CLAIMS, Poisoned

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs, RunRecord
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.lab import faults
 from slipway.lab.node import Lab
 from slipway.proxmox.errors import TaskLost

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.plans import Explained, ExplainRun
-from slipway.contracts.values import JobKind
 from slipway.lab import faults
 from slipway.provisioner.dry_run import Explainer
 from slipway.provisioner.host import marks

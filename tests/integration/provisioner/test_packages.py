@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from slipway.contracts.containers import PackageSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunRecord
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.lab import faults
 from support.provisioner_side import Ground, status_of
 

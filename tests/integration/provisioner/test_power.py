@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.lab import faults
 from slipway.lab.node import Lab
 from support.lab import FAST, running_lab

@@ -7,10 +7,10 @@ import pytest
 from nats.aio.client import Client
 
 from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobLog, RunJob, Target
 from slipway.contracts.message import Event
 from slipway.contracts.problems import Failed
-from slipway.contracts.values import JobKind
 from slipway.provisioner.engine.journal import (
     FLUSH_BYTES,
     LONGEST_PART,

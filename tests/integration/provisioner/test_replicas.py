@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import CancelJob
 from slipway.contracts.message import Command
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.runtime.errors import BusUnavailable
 from slipway.standalone.embedded.nats import EmbeddedNats
 from support.nats import MakeBus

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs, RunRecord
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.lab import faults
 from support.lab_client import NODE
 from support.provisioner_side import VMID, Ground, facts_of, status_of

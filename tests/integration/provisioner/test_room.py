@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.plans import Explained, ExplainRun
-from slipway.contracts.values import JobKind
 from slipway.lab import faults
 from slipway.lab.host.storages import GIB, STORAGES, Storage
 from slipway.lab.node import Lab

@@ -20,9 +20,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from nats.aio.client import Client
 
 from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import CancelJob, JobPhase, RunJob, RunRecord, Target
 from slipway.contracts.message import Event, State
-from slipway.contracts.values import JobKind, JobState, Phase
+from slipway.contracts.values import JobState, Phase
 from slipway.provisioner.domain import IllegalMove
 from slipway.provisioner.engine.records import ClaimLost, RecordBusy, Run, Runs
 from slipway.runtime import topology

@@ -8,9 +8,10 @@ import pytest
 from nats.aio.client import Client
 
 from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import CancelJob, JobPhase, RunJob, RunRecord, Target
 from slipway.contracts.message import Event
-from slipway.contracts.values import JobKind, JobState, Phase
+from slipway.contracts.values import JobState, Phase
 from slipway.provisioner.domain import IllegalMove
 from slipway.provisioner.engine.records import ClaimLost, Runs
 from slipway.runtime.bus.stored import read_all

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.values import JobState
 from slipway.lab import faults
 from slipway.lab.node import Lab
 from support.lab_client import NODE, done

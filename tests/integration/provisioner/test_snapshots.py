@@ -2,8 +2,9 @@
 
 import pytest
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.lab import faults
 from slipway.proxmox.storage_answers import Snapshot
 from support import lab_client

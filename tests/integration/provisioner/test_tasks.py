@@ -2,7 +2,8 @@
 
 import pytest
 
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.values import JobState
 from slipway.lab import faults
 from support import lab_client
 from support.lab import ended, root_client, template_of

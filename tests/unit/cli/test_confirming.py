@@ -7,7 +7,7 @@ import pytest
 
 from slipway.cli import __main__ as slipway
 from slipway.cli.confirming import Unconfirmed, destroys, is_confirmed
-from slipway.contracts.values import JobKind
+from slipway.contracts.job_kinds import JobKind
 
 
 def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

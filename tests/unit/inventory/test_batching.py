@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from slipway.contracts.batches import BatchCounts
 from slipway.contracts.bulk import PlanItem
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import Problem
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.inventory.batches.rules import (
     MOST_WORDS,
     PlanNeeded,

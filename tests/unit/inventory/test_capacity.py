@@ -7,8 +7,8 @@ import pytest
 
 from slipway.contracts.clusters import NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec, MountSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs, RunJob, Target
-from slipway.contracts.values import JobKind
 from slipway.inventory.jobs.capacity import GIB, amount, warnings
 
 SPEC = ContainerSpec(hostname="web", cores=2, memory=1024, disk=8, storage="lvm")

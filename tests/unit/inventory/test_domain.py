@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact, VmidRange
 from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs, RunRecord, StepStatus, Target
 from slipway.contracts.problems import Problem
 from slipway.contracts.templates import Manifest, Resources, Variable
-from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
+from slipway.contracts.values import JobState, Lifecycle, Phase
 from slipway.inventory.containers.defaults import (
     FactsMissing,
     NodeUnknown,

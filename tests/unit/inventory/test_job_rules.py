@@ -7,9 +7,9 @@ import pytest
 
 from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import SlipwayError
-from slipway.contracts.values import JobKind
 from slipway.inventory.containers.defaults import FactsMissing
 from slipway.inventory.containers.validation.restricted import RestrictedKey
 from slipway.inventory.jobs.validation import (

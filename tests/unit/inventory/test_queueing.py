@@ -1,6 +1,6 @@
 """Who begins next on a node, and who after that."""
 
-from slipway.contracts.values import JobKind
+from slipway.contracts.job_kinds import JobKind
 from slipway.inventory.jobs.scheduling import Entry, Limits, choose, order
 
 LIMITS = Limits(jobs=4, creations=2)

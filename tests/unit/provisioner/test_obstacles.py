@@ -3,8 +3,8 @@
 import pytest
 
 from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob, Target
-from slipway.contracts.values import JobKind
 from slipway.provisioner.host.locks import Lock
 from slipway.provisioner.host.obstacles import Seen, refusal, warnings
 from slipway.proxmox.answers import ContainerConfig, ContainerStatus

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.contracts.values import JobKind
+from slipway.contracts.job_kinds import JobKind
 from slipway.provisioner.engine.run import before_first, before_retry
 from slipway.provisioner.pipelines import OTHERS
 

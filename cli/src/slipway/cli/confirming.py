@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
-from slipway.contracts.values import JobKind
+from slipway.contracts.job_kinds import JobKind
 
 
 class Unconfirmed(Exception):

@@ -8,10 +8,11 @@ from pydantic import Field
 
 from slipway.contracts.batches import BatchCounts
 from slipway.contracts.containers import ContainerSpec, JobRef
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.message import Id, Query, Value
 from slipway.contracts.problems import Problem
-from slipway.contracts.values import JobKind, Lifecycle, OnFailure, Sealed
+from slipway.contracts.values import Lifecycle, OnFailure, Sealed
 
 LONGEST_SELECTION = 4000
 MOST_ITEMS = 1000

@@ -6,10 +6,10 @@ Nothing of it is stored by Slipway, so nothing can be out of date; a node that i
 from datetime import timedelta
 from typing import ClassVar
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs, Target
 from slipway.contracts.message import Id, Moment, Query, Value
 from slipway.contracts.problems import Problem
-from slipway.contracts.values import JobKind
 
 
 class Snapshot(Value):

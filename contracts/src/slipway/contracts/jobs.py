@@ -13,9 +13,10 @@ from pydantic import AliasChoices, Field
 from slipway.contracts.batches import BatchCounts, BatchItem
 from slipway.contracts.configs import HostConfig
 from slipway.contracts.containers import Accepted, ContainerSpec, MountSpec, NetworkSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Command, Event, Id, Moment, Query, State, Value
 from slipway.contracts.problems import Problem
-from slipway.contracts.values import JobKind, JobState, OnFailure, Phase, Sealed
+from slipway.contracts.values import JobState, OnFailure, Phase, Sealed
 
 _REMOVE_ON_CANCEL = AliasChoices("remove_on_cancel", "destroys")
 """Messages that an older build has stored have the second name."""

@@ -10,10 +10,11 @@ from typing import ClassVar, Literal
 
 from slipway.contracts.bulk import CreateContainers
 from slipway.contracts.containers import ContainerRef, CreateContainer, DeleteContainer
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RequestCancel, RequestJob, RetryJob, RunJob
 from slipway.contracts.message import Query, Value
 from slipway.contracts.problems import Problem
-from slipway.contracts.values import JobKind, Phase
+from slipway.contracts.values import Phase
 
 
 class PlanStep(Value):

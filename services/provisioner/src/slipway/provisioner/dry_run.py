@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobLog, RunJob, RunRecord, StepStatus
 from slipway.contracts.message import Event
 from slipway.contracts.plans import Explained, ExplainRun, PlanStep
 from slipway.contracts.problems import SlipwayError
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.provisioner import pipelines
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle

@@ -7,9 +7,10 @@ the others from it.
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunRecord
 from slipway.contracts.problems import Problem
-from slipway.contracts.values import JobKind, OnFailure
+from slipway.contracts.values import OnFailure
 from slipway.provisioner.engine.journal import LONGEST_MESSAGE
 from slipway.provisioner.host import ownership
 from slipway.provisioner.steps import clone, delete

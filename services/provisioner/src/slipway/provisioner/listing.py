@@ -19,8 +19,8 @@ from slipway.contracts.host_state import (
     Snapshots,
     VmidState,
 )
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id
-from slipway.contracts.values import JobKind
 from slipway.provisioner.access import Access
 from slipway.provisioner.host.marks import is_marked
 from slipway.provisioner.host.ownership import NotOurs

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 
-from slipway.contracts.values import JobKind, Phase
+from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.values import Phase
 from slipway.provisioner.host import packages
 from slipway.provisioner.steps import (
     backups,

@@ -16,11 +16,11 @@ from slipway.contracts.bulk import (
     RetryBatch,
 )
 from slipway.contracts.containers import Accepted, CreateContainer
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import GetJob, RequestCancel
 from slipway.contracts.message import Id
 from slipway.contracts.plans import Plan, PlanJob
 from slipway.contracts.problems import FieldError, Invalid
-from slipway.contracts.values import JobKind
 from slipway.gateway.http.answers import answer
 from slipway.gateway.http.bodies import JobBody, RetryBody
 from slipway.runtime.bus.client import Bus

@@ -6,9 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from slipway.contracts.bulk import LONGEST_SELECTION, MOST_LIKE_ONE
 from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec, PackageSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.message import Id
-from slipway.contracts.values import JobKind, OnFailure, Phase
+from slipway.contracts.values import OnFailure, Phase
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

@@ -16,11 +16,12 @@ from slipway.contracts.containers import (
     GetContainer,
     JobRef,
 )
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs, RequestCancel, RequestJob
 from slipway.contracts.message import Id
 from slipway.contracts.plans import PlanJob
 from slipway.contracts.problems import Conflict
-from slipway.contracts.values import JobKind, Lifecycle
+from slipway.contracts.values import Lifecycle
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import (
     PLANNED,

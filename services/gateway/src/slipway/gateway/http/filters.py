@@ -6,9 +6,10 @@ A mistyped filter that is ignored would list everything.
 from pydantic import BaseModel, ConfigDict, Field
 
 from slipway.contracts.containers import ListContainers
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import ListJobs
 from slipway.contracts.message import Id
-from slipway.contracts.values import ContainerSort, JobKind, JobState, Lifecycle, Power
+from slipway.contracts.values import ContainerSort, JobState, Lifecycle, Power
 
 
 class _Asked(BaseModel):

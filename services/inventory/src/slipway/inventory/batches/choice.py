@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.bulk import PlanItem
 from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs, RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Rejected, SlipwayError, Unavailable
-from slipway.contracts.values import JobKind, Lifecycle
+from slipway.contracts.values import Lifecycle
 from slipway.inventory.batches.rules import BatchCommand, shortened
 from slipway.inventory.clusters.store import Seen, seen_of
 from slipway.inventory.containers.claims import JobActive, working_on

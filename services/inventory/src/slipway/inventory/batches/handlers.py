@@ -13,8 +13,8 @@ from slipway.contracts.bulk import (
     RetryBatch,
 )
 from slipway.contracts.containers import CreateContainer
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs, RunJob
-from slipway.contracts.values import JobKind
 from slipway.inventory.batches import host_check, rules
 from slipway.inventory.batches.retry import BatchRetries
 from slipway.inventory.batches.store import BatchStore

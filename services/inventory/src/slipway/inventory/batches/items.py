@@ -11,9 +11,10 @@ from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.batches import BatchCounts, BatchItem, JobItem
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import Job, JobAccepted, JobDone, RunRecord
 from slipway.contracts.message import Id
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.inventory import audit
 from slipway.inventory.batches.rules import BatchCommand, counted, ending, percent, shortened
 from slipway.inventory.containers.lifecycle import batch_actions

@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.bulk import BatchPlan, PlanItem
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs, RunJob
-from slipway.contracts.values import JobKind
 from slipway.inventory.batches import rules
 from slipway.inventory.clusters.store import seen_of
 from slipway.inventory.jobs import capacity

@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.batches import BatchItem
 from slipway.contracts.bulk import BatchAccepted, BatchPlan, PlanItem, RetryBatch
 from slipway.contracts.containers import JobRef
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Rejected, Unavailable
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.inventory import audit
 from slipway.inventory.batches import plans
 from slipway.inventory.batches.choice import (

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from slipway.contracts.batches import BatchCounts
 from slipway.contracts.bulk import PlanItem
 from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.message import Value
 from slipway.contracts.problems import Conflict, FieldError, Invalid, Problem, ProblemKind
-from slipway.contracts.values import JobKind, JobState, OnFailure
+from slipway.contracts.values import JobState, OnFailure
 from slipway.inventory.jobs import validation
 
 _TAKEN: Mapping[JobKind, str] = {

@@ -17,9 +17,10 @@ from slipway.contracts.bulk import (
     RequestBatch,
 )
 from slipway.contracts.containers import JobRef
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob, RunRecord
 from slipway.contracts.message import Id
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.inventory import audit
 from slipway.inventory.batches import plans, rules
 from slipway.inventory.batches.choice import (

@@ -9,9 +9,10 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, FieldError
-from slipway.contracts.values import JobKind, Lifecycle
+from slipway.contracts.values import Lifecycle
 from slipway.inventory.containers.defaults import VmidTaken
 from slipway.inventory.containers.lifecycle import IllegalTransition, Trigger, advance
 from slipway.inventory.containers.names import name_taken

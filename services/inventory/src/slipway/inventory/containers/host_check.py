@@ -10,10 +10,11 @@ from typing import TypeVar
 
 from slipway.contracts.containers import Container
 from slipway.contracts.host_state import CheckJob, CheckVmid, GetGuard, Guard
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Unavailable, to_error
-from slipway.contracts.values import JobKind, Lifecycle
+from slipway.contracts.values import Lifecycle
 from slipway.inventory.containers.claims import as_if_gone
 from slipway.inventory.containers.defaults import VmidTaken
 from slipway.inventory.containers.lifecycle import HOLDING

@@ -7,9 +7,10 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import ContainerRegistered, ContainerSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id
-from slipway.contracts.values import JobKind, Lifecycle, Power
+from slipway.contracts.values import Lifecycle, Power
 from slipway.inventory.containers.names import claim_names
 from slipway.inventory.containers.vmids import free_vmids
 from slipway.inventory.tables import containers, credentials

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunRecord, StepStatus
 from slipway.contracts.problems import Conflict, FieldError, Invalid
-from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase, Power
+from slipway.contracts.values import JobState, Lifecycle, Phase, Power
 from slipway.inventory.jobs.remedies import instead, is_retry_hopeless
 
 

@@ -9,6 +9,7 @@ from slipway.contracts.containers import (
     CreateContainer,
     DeleteContainer,
 )
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import (
     RequestCancel,
     RequestJob,
@@ -17,7 +18,7 @@ from slipway.contracts.jobs import (
     RunRecord,
 )
 from slipway.contracts.message import Id
-from slipway.contracts.values import JobKind, JobState, Lifecycle, OnFailure
+from slipway.contracts.values import JobState, Lifecycle, OnFailure
 from slipway.inventory import audit
 from slipway.inventory.containers.claims import accepting, move, refuse_busy
 from slipway.inventory.containers.inserts import Creation, claim

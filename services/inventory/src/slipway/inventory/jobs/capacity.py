@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from slipway.contracts.clusters import NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob
 from slipway.contracts.message import Id
-from slipway.contracts.values import JobKind
 
 GIB = 1 << 30
 THIN = frozenset({"lvmthin", "zfspool", "zfs", "rbd", "btrfs"})

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from sqlalchemy import select
 
 from slipway.contracts.containers import Accepted, ContainerSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RequestJob, RunJob, Target
 from slipway.contracts.message import Id
-from slipway.contracts.values import JobKind, Lifecycle
+from slipway.contracts.values import Lifecycle
 from slipway.inventory import audit
 from slipway.inventory.containers.claims import accepting, refuse_busy
 from slipway.inventory.containers.defaults import copied

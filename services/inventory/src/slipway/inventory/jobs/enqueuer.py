@@ -6,10 +6,11 @@ from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import Accepted, ContainerRef, JobRef
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import CancelJob, JobAccepted, RunJob, RunRecord, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, TooLarge
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.inventory import audit
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.tables import jobs

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from slipway.contracts.containers import Accepted
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import (
     GetJob,
     GetJobSecrets,
@@ -19,7 +20,6 @@ from slipway.contracts.jobs import (
     RunRecord,
 )
 from slipway.contracts.message import Id
-from slipway.contracts.values import JobKind
 from slipway.inventory.batches.store import BatchStore
 from slipway.inventory.clusters.store import ClusterStore
 from slipway.inventory.containers import lifecycle

@@ -12,13 +12,13 @@ from slipway.contracts.containers import (
     ContainerFailed,
     ContainerReady,
 )
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob, RunRecord
 from slipway.contracts.message import Event
 from slipway.contracts.values import (
     AFTER_RESTART,
     CONFIG_UNREAD,
     DISCOVERY_PENDING,
-    JobKind,
     JobState,
     Lifecycle,
     Phase,

@@ -4,10 +4,10 @@ import hashlib
 from dataclasses import replace
 
 from slipway.contracts.containers import ContainerRef
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import CancelJob, GetJob, RunJob, RunRecord, Target
 from slipway.contracts.plans import Explained, ExplainRun, Plan, PlanJob, PlanStep
 from slipway.contracts.problems import Invalid
-from slipway.contracts.values import JobKind
 from slipway.inventory.batches.handlers import BatchHandlers
 from slipway.inventory.clusters.store import ClusterStore
 from slipway.inventory.containers.handlers import ContainerHandlers

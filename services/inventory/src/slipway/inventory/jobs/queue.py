@@ -7,10 +7,11 @@ from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.clusters import Cluster
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import CancelJob, RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, TooLarge
-from slipway.contracts.values import JobKind, JobState
+from slipway.contracts.values import JobState
 from slipway.inventory import audit
 from slipway.inventory.clusters.store import ClusterStore, NodeNotFound
 from slipway.inventory.jobs.scheduling import Entry, Limits, choose, order

@@ -5,10 +5,11 @@ from typing import Any
 from sqlalchemy import Row, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob, RunRecord, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
-from slipway.contracts.values import JobKind, JobState, Lifecycle, Phase
+from slipway.contracts.values import JobState, Lifecycle, Phase
 from slipway.inventory.containers.claims import move, refuse_busy
 from slipway.inventory.containers.lifecycle import Trigger, first_step, refuse_unless_it_lives
 from slipway.inventory.containers.names import claim_name

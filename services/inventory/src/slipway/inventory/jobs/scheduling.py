@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id
-from slipway.contracts.values import JobKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import Job, JobPage, ListJobs, RunJob, RunRecord
 from slipway.contracts.message import Id
 from slipway.contracts.problems import NotFound
-from slipway.contracts.values import JobKind, JobState, Lifecycle
+from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.batches.items import (
     batch_job,
     codes_of,

@@ -8,9 +8,9 @@ from types import MappingProxyType
 
 from slipway.contracts.clusters import NodeFacts
 from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError
-from slipway.contracts.values import JobKind
 from slipway.inventory.containers import defaults, placement, validation
 from slipway.inventory.containers.validation import networks, restricted, texts
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunRecord
 from slipway.contracts.problems import Conflict, Failed, Problem, SlipwayError, Unavailable
-from slipway.contracts.values import JobKind, JobState, Phase
+from slipway.contracts.values import JobState, Phase
 from slipway.provisioner import failure_policy, pipelines
 from slipway.provisioner.engine import events, states
 from slipway.provisioner.engine.journal import RunJournal

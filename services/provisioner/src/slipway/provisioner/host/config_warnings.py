@@ -1,7 +1,7 @@
 """What a plan says of settings: which go over SSH, and which a running container has later."""
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.problems import SlipwayError
-from slipway.contracts.values import JobKind
 from slipway.provisioner.host import networks, parameters, readback
 from slipway.provisioner.steps import power
 from slipway.provisioner.steps.work import Work

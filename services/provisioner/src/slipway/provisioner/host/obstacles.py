@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobArgs, RunJob, Target
 from slipway.contracts.problems import Conflict, SlipwayError
-from slipway.contracts.values import JobKind
 from slipway.provisioner.host import ha, locks
 from slipway.provisioner.steps import power
 from slipway.provisioner.steps.delete import Protected

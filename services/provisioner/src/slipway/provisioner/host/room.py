@@ -7,8 +7,8 @@ sparse images take it, until what is written fills them; inventory's plans say s
 from collections.abc import Iterable, Iterator, Mapping
 from math import ceil
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.problems import FieldError, Rejected, SlipwayError
-from slipway.contracts.values import JobKind
 from slipway.provisioner.steps import backups
 from slipway.provisioner.steps.work import Work
 from slipway.proxmox.answers import Storage

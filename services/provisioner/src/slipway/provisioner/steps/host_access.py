@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from posixpath import normpath
 
 from slipway.contracts.containers import MountSpec
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.problems import Conflict, Failed, FieldError, Forbidden
-from slipway.contracts.values import JobKind
 from slipway.provisioner.host import readback
 from slipway.provisioner.steps import power
 from slipway.provisioner.steps.work import NOTHING_TO_DO, SKIPPED, Result, Work
