@@ -49,7 +49,7 @@ async def test_a_lock_is_taken_away_over_http(
     assert "it is not locked" in messages(free)
     assert [step["effect"] for step in plan["steps"]] == ["done", "acts"]
     assert plan["destroys"] == [
-        f"the lock of container {made['vmid']} ({made['hostname']}), which stored others away from it"
+        f"the lock of container {made['vmid']} ({made['hostname']}), which keeps others away from it"
     ]
     assert any(each.startswith(f"{name}: it would fail: Container") for each in many["warnings"]), many
     assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "args.keys")

@@ -159,8 +159,8 @@ class Ground:
             features={"nesting": True},
             networks=(NetworkSpec(name="eth0", bridge="vmbr0", ip="dhcp"),),
         )
-        order = RunJob(job=job, kind=kind, target=self.target(), spec=spec)
-        return order.model_copy(update=changes)
+        order = {"job": job, "kind": kind, "target": self.target(), "spec": spec}
+        return RunJob.model_validate({**order, **changes})
 
     async def bundle(self, **scripts: str) -> str:
         """Store a template of scripts, run in the order of their names; give its hash."""

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from sqlalchemy import select, text
 
 from slipway.contracts import batches, bulk, containers, jobs
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.job_kinds import ConfigureArgs, JobKind, MigrateArgs, NoArgs, ShutdownArgs
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Forbidden, Invalid, Unavailable
 from slipway.contracts.values import JobState, Lifecycle
@@ -280,7 +280,7 @@ async def test_a_plan_changes_nothing(fleet: Fleet) -> None:
     before = await fleet.world.gateway.ask(jobs.ListJobs())
 
     async def planned(grace: int) -> str:
-        args = jobs.JobArgs(grace_seconds=grace)
+        args = ShutdownArgs(grace_seconds=grace)
         query = bulk.PlanBatch(kind=JobKind.SHUTDOWN, selection="name:*", args=args)
         return (await fleet.world.gateway.ask(query)).hash
 
@@ -301,12 +301,11 @@ async def test_a_selection_that_means_nothing_is_refused(fleet: Fleet, selection
 
 
 async def test_arguments_of_a_batch_are_checked_before_anything(fleet: Fleet) -> None:
-    """One name for many, or what the kind does not take."""
+    """One name for many, or a kind that is not requested this way."""
     await fleet.make(1)
     for kind, args, field in (
-        (JobKind.CONFIGURE, jobs.JobArgs(hostname="one"), "args.hostname"),
-        (JobKind.DELETE, jobs.JobArgs(cores=1), "args.cores"),
-        (JobKind.BATCH, jobs.JobArgs(), "kind"),
+        (JobKind.CONFIGURE, ConfigureArgs(hostname="one"), "args.hostname"),
+        (JobKind.BATCH, NoArgs(), "kind"),
     ):
         with pytest.raises(Invalid) as refused:
             await fleet.ask(bulk.RequestBatch(kind=kind, selection="name:*", args=args))
@@ -316,7 +315,7 @@ async def test_arguments_of_a_batch_are_checked_before_anything(fleet: Fleet) ->
 async def test_arguments_that_do_not_fit_a_container_fail_its_item(fleet: Fleet) -> None:
     """By what is known of its node, and by the argument's name; in a plan as well."""
     await fleet.make(1)
-    args = jobs.JobArgs(target_node="nowhere")
+    args = MigrateArgs(target_node="nowhere")
 
     plan = await fleet.world.gateway.ask(bulk.PlanBatch(kind=JobKind.MIGRATE, selection="name:*", args=args))
     accepted = await fleet.ask(bulk.RequestBatch(kind=JobKind.MIGRATE, selection="name:*", args=args))
@@ -330,7 +329,7 @@ async def test_arguments_that_do_not_fit_a_container_fail_its_item(fleet: Fleet)
 async def test_a_batch_reaches_no_further_into_the_host_than_a_job(fleet: Fleet) -> None:
     """What the operator does not allow is refused for each of many as it is for one."""
     await fleet.make(1)
-    args = jobs.JobArgs(features={"mknod": True})
+    args = ConfigureArgs(features={"mknod": True})
 
     accepted = await fleet.ask(bulk.RequestBatch(kind=JobKind.CONFIGURE, selection="name:*", args=args))
 

@@ -19,8 +19,8 @@ from sqlalchemy import select
 from slipway.contracts.clusters import AddCluster, ClusterFacts, ClusterSecrets, ClusterSpec, VmidRange
 from slipway.contracts.containers import ContainerSpec, CreateContainer, DeleteContainer
 from slipway.contracts.guests import GuestStatus
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs, RequestJob, RetryJob, RunJob, RunRecord, StepStatus
+from slipway.contracts.job_kinds import ConfigureArgs, JobKind
+from slipway.contracts.jobs import RequestJob, RetryJob, RunJob, RunRecord, StepStatus
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobState, Lifecycle, Power
 from slipway.inventory import tables
@@ -189,7 +189,7 @@ class Claims(RuleBasedStateMachine):
         if held is None:
             return
         may = not held.is_busy and held.lifecycle in HOLDING and not self.is_held(name, but=held)
-        asked = RequestJob(container=held.id, kind=JobKind.CONFIGURE, args=JobArgs(hostname=name))
+        asked = RequestJob(container=held.id, kind=JobKind.CONFIGURE, args=ConfigureArgs(hostname=name))
         with self.refused(not may) as is_refused:
             accepted = self.do(self.acceptance.request(CALL, asked))
         if not is_refused:

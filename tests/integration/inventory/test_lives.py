@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from slipway.contracts import bulk, clusters, containers, host_state, jobs
 from slipway.contracts.guests import GuestStatus
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.job_kinds import CloneArgs, JobKind, RestoreArgs
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Problem
 from slipway.contracts.values import JobState, Lifecycle, Power
@@ -201,7 +201,7 @@ async def test_a_copy_is_done_again_from_where_its_source_is(fleet: Fleet) -> No
 
 
 async def _clone(fleet: Fleet, source: Id, hostname: str) -> Id:  # noqa: F811
-    args = jobs.JobArgs(hostname=hostname)
+    args = CloneArgs(hostname=hostname)
     asked = jobs.RequestJob(container=source, kind=JobKind.CLONE, args=args)
     return (await fleet.world.gateway.ask(asked)).job.id
 
@@ -297,7 +297,7 @@ async def test_a_lost_container_is_restored_or_deleted(fleet: Fleet) -> None:  #
 
 async def _restore(fleet: Fleet, container: Id) -> Id:  # noqa: F811
     vmid = (await _read(fleet, container)).vmid
-    args = jobs.JobArgs(backup=f"local:backup/vzdump-lxc-{vmid}-2026_02_03-04_05_06.tar.zst")
+    args = RestoreArgs(backup=f"local:backup/vzdump-lxc-{vmid}-2026_02_03-04_05_06.tar.zst")
     asked = jobs.RequestJob(container=container, kind=JobKind.RESTORE, args=args)
     return (await fleet.world.gateway.ask(asked)).job.id
 

@@ -84,6 +84,5 @@ async def _rename(fleet: Fleet, container: Id, hostname: str) -> Id:  # noqa: F8
 
 
 async def _ask(fleet: Fleet, container: Id, kind: JobKind, hostname: str) -> Id:  # noqa: F811
-    args = jobs.JobArgs(hostname=hostname)
-    asked = jobs.RequestJob(container=container, kind=kind, args=args)
-    return (await fleet.world.gateway.ask(asked)).job.id
+    request = {"container": container, "kind": kind, "args": {"hostname": hostname}}
+    return (await fleet.world.gateway.ask(jobs.RequestJob.model_validate(request))).job.id

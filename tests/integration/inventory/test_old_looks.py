@@ -66,7 +66,7 @@ async def _read(fleet: Fleet, container: Id) -> containers.Container:  # noqa: F
 
 
 async def _job(fleet: Fleet, container: Id, kind: JobKind, **args: str) -> Id:  # noqa: F811
-    asked = jobs.RequestJob(container=container, kind=kind, args=jobs.JobArgs.model_validate(args))
+    asked = jobs.RequestJob.model_validate({"container": container, "kind": kind, "args": args})
     return (await fleet.world.gateway.ask(asked)).job.id
 
 

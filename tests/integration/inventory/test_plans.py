@@ -5,7 +5,7 @@ from integration.inventory.test_acceptance import ARCHIVE, NODE, World, world  #
 from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
 
 from slipway.contracts import bulk, clusters, containers, host_state, jobs, plans
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.job_kinds import JobKind, ResizeArgs, SnapshotArgs
 from slipway.contracts.problems import Conflict, Invalid
 from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.batches import host_check
@@ -90,7 +90,7 @@ async def test_what_the_node_lacks_is_named(fleet: Fleet) -> None:  # noqa: F811
     spec = SPEC.model_copy(update={"memory": 16 << 20, "disk": 100 << 10, "cores": 4096})
     made = await fleet.make(3)
     ids = ",".join(str(each.vmid) for each in (await fleet.job(made.job.id)).items)
-    resized = bulk.PlanBatch(kind=JobKind.RESIZE, selection=ids, args=jobs.JobArgs(memory=4096, disk=32))
+    resized = bulk.PlanBatch(kind=JobKind.RESIZE, selection=ids, args=ResizeArgs(memory=4096, disk=32))
 
     one = await ask(plans.PlanJob(create=containers.CreateContainer(spec=spec)))
     many = await ask(resized)
@@ -114,7 +114,7 @@ async def test_the_plan_of_many_says_what_their_hosts_hold(fleet: Fleet, host: H
     )
     host.told["web-1"] = plans.Explained(steps=(looks,), warnings=("HA looks after it.",))
     host.told["web-3"] = plans.Explained(steps=(), warnings=("HA looks after it.",))
-    args = jobs.JobArgs(snapshot="s1")
+    args = SnapshotArgs(snapshot="s1")
     wanted = bulk.RequestBatch(kind=JobKind.SNAPSHOT, selection=ids, args=args)
 
     plan = await fleet.world.gateway.ask(bulk.PlanBatch(kind=JobKind.SNAPSHOT, selection=ids, args=args))

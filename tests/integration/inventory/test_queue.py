@@ -68,9 +68,8 @@ async def test_waiting_copies_hide_no_other_job_of_the_same_person(fleet: Fleet)
 
 
 async def _ask(fleet: Fleet, container: Id, kind: JobKind, hostname: str | None = None) -> Id:  # noqa: F811
-    args = jobs.JobArgs(hostname=hostname)
-    asked = jobs.RequestJob(container=container, kind=kind, args=args)
-    return (await fleet.world.gateway.ask(asked)).job.id
+    request = {"container": container, "kind": kind, "args": {"hostname": hostname}}
+    return (await fleet.world.gateway.ask(jobs.RequestJob.model_validate(request))).job.id
 
 
 async def _enlarge(world: World, job: Id) -> None:  # noqa: F811

@@ -8,8 +8,16 @@ from pydantic import SecretStr
 
 from slipway.contracts.configs import HostConfig
 from slipway.contracts.containers import NetworkSpec
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs, RunRecord
+from slipway.contracts.job_kinds import (
+    ConfigureArgs,
+    JobKind,
+    ResizeArgs,
+    RevertArgs,
+    ShutdownArgs,
+    SnapshotArgs,
+    SnapshotNameArgs,
+)
+from slipway.contracts.jobs import RunRecord
 from slipway.contracts.plans import Explained, ExplainRun
 from slipway.contracts.values import JobState, PendingChange, Power
 from slipway.lab import faults
@@ -35,7 +43,7 @@ async def test_a_running_container_has_some_settings_after_its_next_start(ground
 
     record = await change(ground, "j1", hostname="web-2", features={"fuse": True}, **LATER)
     held = config_of(record)
-    after = await ground.run(await ground.command(JobKind.RESTART, "j2", args=JobArgs(grace_seconds=2)))
+    after = await ground.run(await ground.command(JobKind.RESTART, "j2", args=ShutdownArgs(grace_seconds=2)))
 
     waiting = sorted([*LATER, "features"])
     assert sorted(held.pending) == waiting
@@ -66,8 +74,8 @@ async def test_waiting_changes_are_dropped(ground: Ground, keys: tuple[str, ...]
     await ground.make(runs=True)
     await change(ground, "j1", features={"keyctl": True}, **LATER)
 
-    record = await ground.run(await ground.command(JobKind.REVERT, "j2", args=JobArgs(keys=keys)))
-    again = await ground.run(await ground.command(JobKind.REVERT, "j3", args=JobArgs(keys=keys)))
+    record = await ground.run(await ground.command(JobKind.REVERT, "j2", args=RevertArgs(keys=keys)))
+    again = await ground.run(await ground.command(JobKind.REVERT, "j3", args=RevertArgs(keys=keys)))
 
     assert record.state is JobState.SUCCEEDED, record.error
     left = sorted(set(LATER) - {"nameserver"}) if keys else []
@@ -89,11 +97,13 @@ async def test_going_back_brings_the_old_config(ground: Ground) -> None:
     """Sizes, name and tags are those of the snapshot, Proxmox keeps the notes; what waited is lost."""
     await ground.make(runs=True, rootfs="local-lvm:1")
     target = ground.lab.name, VMID
-    await ground.run(await ground.command(JobKind.SNAPSHOT, "j1", args=JobArgs(snapshot="before")))
+    await ground.run(await ground.command(JobKind.SNAPSHOT, "j1", args=SnapshotArgs(snapshot="before")))
     await ground.cluster.api.set_config(*target, {"cores": 1, "memory": 300, "tags": "new"})
     await change(ground, "j2", hostname="other", nameserver="10.9.9.9", description="words")
 
-    record = await ground.run(await ground.command(JobKind.ROLLBACK, "j3", args=JobArgs(snapshot="before")))
+    record = await ground.run(
+        await ground.command(JobKind.ROLLBACK, "j3", args=SnapshotNameArgs(snapshot="before"))
+    )
 
     held = config_of(record)
     assert (held.hostname, held.tags, held.description, held.cores) == ("web-1", (), "words", None)
@@ -151,7 +161,7 @@ async def test_what_is_not_said_of_a_network_stays(ground: Ground) -> None:
 async def test_dhcp_is_not_asked_by_a_running_guest(ground: Ground) -> None:
     """Plan and step say so: Proxmox starts no client in it."""
     await ground.make(runs=True, net0="name=eth0,bridge=vmbr0,ip=10.9.9.5/24")
-    args = JobArgs(networks=(NetworkSpec(ip="dhcp"),))
+    args = ConfigureArgs(networks=(NetworkSpec(ip="dhcp"),))
     command = await ground.command(JobKind.CONFIGURE, "j1", args=args)
 
     planned = await plan(ground, command)
@@ -164,8 +174,8 @@ async def test_dhcp_is_not_asked_by_a_running_guest(ground: Ground) -> None:
 async def test_a_plan_says_what_goes_over_ssh_and_what_holds_later(ground: Ground) -> None:
     """`nesting` of an unprivileged container is not among it."""
     await ground.make(runs=True)
-    both = JobArgs(features={"nesting": True, "fuse": True}, tty=1)
-    plain = JobArgs(features={"nesting": True})
+    both = ConfigureArgs(features={"nesting": True, "fuse": True}, tty=1)
+    plain = ConfigureArgs(features={"nesting": True})
 
     told, quiet = [
         await plan(ground, await ground.command(JobKind.CONFIGURE, args=args)) for args in (both, plain)
@@ -181,7 +191,7 @@ async def test_a_job_that_fails_late_says_what_it_has_changed(ground: Ground) ->
     await ground.make()
     ground.lab.faults.order(faults.ApiError(method="PUT", path="/nodes/*/lxc/*/resize", message="no"))
 
-    record = await ground.run(await ground.command(JobKind.RESIZE, args=JobArgs(memory=300, disk=2)))
+    record = await ground.run(await ground.command(JobKind.RESIZE, args=ResizeArgs(memory=300, disk=2)))
 
     assert record.state is JobState.FAILED
     assert (config_of(record).memory, config_of(record).disk) == (300, 1)
@@ -200,7 +210,7 @@ async def test_a_config_that_can_not_be_read_back_fails_nothing(ground: Ground) 
 
 async def change(ground: Ground, job: str, **args: Any) -> RunRecord:
     """Configure the container."""
-    return await ground.run(await ground.command(JobKind.CONFIGURE, job, args=JobArgs(**args)))
+    return await ground.run(await ground.command(JobKind.CONFIGURE, job, args=args))
 
 
 async def root_of(ground: Ground) -> Cluster:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs, RunRecord
+from slipway.contracts.job_kinds import ConfigureArgs, JobKind
+from slipway.contracts.jobs import RunRecord
 from slipway.contracts.values import JobState
 from slipway.lab import faults
 from slipway.lab.node import Lab
@@ -19,7 +19,7 @@ from support.lab_client import NODE
 from support.nats import MakeBus
 from support.provisioner_side import VMID, Ground, provisioner_on, status_of
 
-CONFIGURE = JobArgs(description="changed")
+CONFIGURE = ConfigureArgs(description="changed")
 
 
 @pytest.fixture

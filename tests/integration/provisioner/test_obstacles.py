@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs
 from slipway.contracts.plans import Explained, ExplainRun
 from slipway.lab import faults
 from slipway.provisioner.dry_run import Explainer
@@ -35,7 +34,7 @@ CHANGES: list[tuple[JobKind, dict[str, Any]]] = [
 async def explained(ground: Ground, kind: JobKind, **args: Any) -> Explained:
     """Ask what a job would do."""
     explainer = Explainer(ground.bus, ground.access, Bundles(ground.bus))
-    command = await ground.command(kind, args=JobArgs(**args))
+    command = await ground.command(kind, args=args)
     return await explainer.explain(ExplainRun(command=command), CALL)
 
 

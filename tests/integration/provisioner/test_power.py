@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs
+from slipway.contracts.job_kinds import JobKind, ShutdownArgs
 from slipway.contracts.values import JobState
 from slipway.lab import faults
 from slipway.lab.node import Lab
@@ -31,7 +30,7 @@ async def test_what_does_not_listen_is_stopped_after_the_grace(ground: Ground) -
     ground.lab.faults.order(faults.NeverStops())
 
     began = time.monotonic()
-    record = await ground.run(await ground.command(JobKind.SHUTDOWN, args=JobArgs(grace_seconds=2)))
+    record = await ground.run(await ground.command(JobKind.SHUTDOWN, args=ShutdownArgs(grace_seconds=2)))
     took = time.monotonic() - began
 
     assert record.state is JobState.SUCCEEDED, record.error

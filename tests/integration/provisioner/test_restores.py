@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs, RunRecord
+from slipway.contracts.job_kinds import JobKind, RestoreArgs
+from slipway.contracts.jobs import RunRecord
 from slipway.contracts.values import JobState
 from slipway.lab import faults
 from support.lab_client import NODE
@@ -24,7 +24,9 @@ def archive(ground: Ground, volume: str) -> Path:
 
 async def restored(ground: Ground, volume: str, job: str = "r1", *, ran_before: bool = False) -> RunRecord:
     """Go back to a backup."""
-    command = await ground.command(JobKind.RESTORE, job, args=JobArgs(backup=volume), ran_before=ran_before)
+    command = await ground.command(
+        JobKind.RESTORE, job, args=RestoreArgs(backup=volume), ran_before=ran_before
+    )
     return await ground.run(command)
 
 
@@ -112,7 +114,7 @@ async def test_a_killed_restore_is_no_container(ground: Ground) -> None:
     await ground.make(runs=True)
     volume = await backed_up(ground)
     ground.lab.faults.order(faults.WorkerKilled(task="vzrestore", times=2))
-    command = await ground.command(JobKind.RESTORE, args=JobArgs(backup=volume))
+    command = await ground.command(JobKind.RESTORE, args=RestoreArgs(backup=volume))
     failed = await ground.run(command)
 
     record = await ground.retry(command)

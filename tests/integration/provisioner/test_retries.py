@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs
+from slipway.contracts.job_kinds import JobKind, MigrateArgs, RestoreArgs, ShutdownArgs
 from slipway.contracts.values import JobState
 from slipway.lab import faults
 from slipway.proxmox.answers import Power
@@ -33,7 +32,7 @@ async def test_what_did_not_listen_is_stopped(ground: Ground, kind: JobKind) -> 
     await ground.make(runs=True)
     ground.lab.faults.order(faults.NeverStops())
     ground.lab.faults.order(faults.TaskFails(task="vzstop"))
-    command = await ground.command(kind, args=JobArgs(grace_seconds=1))
+    command = await ground.command(kind, args={"grace_seconds": 1})
     failed = await ground.run(command)
 
     record = await ground.retry(command)
@@ -97,7 +96,7 @@ async def test_a_restore_starts_what_had_run(ground: Ground) -> None:
     backup = await ground.command(JobKind.BACKUP, "j0")
     made = facts_of(await ground.run(backup), "backup.task")["backup"]
     ground.lab.faults.order(faults.TaskFails(task="vzrestore", at="begin"))
-    command = await ground.command(JobKind.RESTORE, args=JobArgs(backup=made))
+    command = await ground.command(JobKind.RESTORE, args=RestoreArgs(backup=made))
     failed = await ground.run(command)
 
     record = await ground.retry(command)
@@ -110,7 +109,7 @@ async def test_what_ran_before_a_move_runs_after_it(two: Ground) -> None:
     """The retry moves it as the first job would have."""
     await two.make(runs=True)
     two.lab.faults.order(faults.TaskFails(task="vzmigrate", at="begin"))
-    command = await two.command(JobKind.MIGRATE, args=JobArgs(target_node=two.lab.names[1]))
+    command = await two.command(JobKind.MIGRATE, args=MigrateArgs(target_node=two.lab.names[1]))
     failed = await two.run(command)
 
     record = await two.retry(command)
@@ -125,7 +124,7 @@ async def test_a_retry_takes_no_task_over(ground: Ground) -> None:
     await ground.make(runs=True)
     ground.lab.faults.order(faults.NeverStops())
     ground.lab.faults.order(faults.TaskFails(task="vzstop"))
-    command = await ground.command(JobKind.SHUTDOWN, args=JobArgs(grace_seconds=1))
+    command = await ground.command(JobKind.SHUTDOWN, args=ShutdownArgs(grace_seconds=1))
     await ground.run(command)
 
     record = await ground.retry(command)

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs
+from slipway.contracts.job_kinds import JobKind, ResizeArgs
 from slipway.contracts.plans import Explained, ExplainRun
 from slipway.lab import faults
 from slipway.lab.host.storages import GIB, STORAGES, Storage
@@ -34,7 +33,7 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
 async def explained(ground: Ground, kind: JobKind, **args: Any) -> Explained:
     """Ask what a job would do."""
     explainer = Explainer(ground.bus, ground.access, Bundles(ground.bus))
-    command = await ground.command(kind, args=JobArgs(**args))
+    command = await ground.command(kind, args=args)
     return await explainer.explain(ExplainRun(command=command), CALL)
 
 
@@ -61,7 +60,7 @@ async def test_a_disk_that_grows_beyond_its_group(ground: Ground) -> None:
     await ground.make(rootfs="thick:1")
 
     told = await explained(ground, JobKind.RESIZE, disk=2000, memory=320)
-    record = await ground.run(await ground.command(JobKind.RESIZE, args=JobArgs(disk=2000, memory=320)))
+    record = await ground.run(await ground.command(JobKind.RESIZE, args=ResizeArgs(disk=2000, memory=320)))
 
     assert [step.problem.code for step in told.steps if step.problem is not None] == ["storage.no-room"]
     assert record.error is not None

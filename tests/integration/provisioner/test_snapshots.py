@@ -2,8 +2,7 @@
 
 import pytest
 
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs
+from slipway.contracts.job_kinds import JobKind, SnapshotArgs
 from slipway.contracts.values import JobState
 from slipway.lab import faults
 from slipway.proxmox.storage_answers import Snapshot
@@ -11,7 +10,7 @@ from support import lab_client
 from support.lab_client import NODE
 from support.provisioner_side import VMID, Ground
 
-ARGS = JobArgs(snapshot="before", description="ours")
+ARGS = SnapshotArgs(snapshot="before", description="ours")
 
 
 async def listed(ground: Ground) -> tuple[Snapshot, ...]:

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from slipway.contracts.batches import BatchCounts
 from slipway.contracts.bulk import PlanItem
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs
+from slipway.contracts.job_kinds import KINDS, JobKind, NoArgs, ResizeArgs, read_args
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobState
 from slipway.inventory.batches.rules import (
@@ -66,14 +65,14 @@ def test_a_hash_stands_for_the_containers_the_kind_and_the_arguments() -> None:
     items = [PlanItem(container="a", vmid=101, hostname="web-1", cluster="home", node="pve1")]
     busy = [items[0].model_copy(update={"error": Problem(code="job.active", message="busy")})]
     moved = [items[0].model_copy(update={"node": "pve2"})]
-    first = hash_of(JobKind.STOP, JobArgs(), items)
+    first = hash_of(JobKind.STOP, NoArgs(), items)
 
-    assert hash_of(JobKind.STOP, JobArgs(), busy) == first
+    assert hash_of(JobKind.STOP, NoArgs(), busy) == first
     others = {
-        hash_of(JobKind.DELETE, JobArgs(), items),
-        hash_of(JobKind.STOP, JobArgs(cores=2), items),
-        hash_of(JobKind.STOP, JobArgs(), moved),
-        hash_of(JobKind.STOP, JobArgs(), []),
+        hash_of(JobKind.DELETE, NoArgs(), items),
+        hash_of(JobKind.STOP, ResizeArgs(cores=2), items),
+        hash_of(JobKind.STOP, NoArgs(), moved),
+        hash_of(JobKind.STOP, NoArgs(), []),
     }
     assert len(others | {first}) == 5
 
@@ -96,10 +95,11 @@ def test_a_long_error_is_cut_so_that_a_thousand_fit() -> None:
 def test_what_destroys_is_shown_before(kind: JobKind) -> None:
     """Whatever takes something away says what, and is done only as it was shown."""
     items = [PlanItem(container="a", vmid=101, hostname="web-1", cluster="home", node="pve1")]
-    hashed = hash_of(kind, JobArgs(), items)
+    args = read_args(KINDS[kind], {"snapshot": "before", "backup": "local:backup/a"})
+    hashed = hash_of(kind, args, items)
 
     with pytest.raises(PlanNeeded):
         refuse_unshown(kind, None, hashed, None, items)
     refuse_unshown(kind, hashed, hashed, None, items)
 
-    assert destroys(kind, items)[0].startswith("web-1 (101): ")
+    assert "101 (web-1)" in destroys(kind, args, items)[0]

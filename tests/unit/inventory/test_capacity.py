@@ -8,7 +8,7 @@ import pytest
 from slipway.contracts.clusters import NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec, MountSpec
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs, RunJob, Target
+from slipway.contracts.jobs import RunJob, Target
 from slipway.inventory.jobs.capacity import GIB, amount, warnings
 
 SPEC = ContainerSpec(hostname="web", cores=2, memory=1024, disk=8, storage="lvm")
@@ -35,10 +35,23 @@ def node(name: str, *storages: StorageFact) -> NodeFacts:
     )
 
 
+NEEDED = {"hostname": "copy", "backup": "local:backup/a"}
+"""What clones and restores need; the other kinds ignore it."""
+
+
 def job(kind: JobKind, *, spec: ContainerSpec = SPEC, first_step: str | None = None, **args: Any) -> RunJob:
     """Give a job on pve1."""
     target = Target(container="c", cluster="x", cluster_name="home", node="pve1", vmid=101, hostname="web")
-    return RunJob(job="j", kind=kind, target=target, spec=spec, args=JobArgs(**args), first_step=first_step)
+    return RunJob.model_validate(
+        {
+            "job": "j",
+            "kind": kind,
+            "target": target,
+            "spec": spec,
+            "args": {**NEEDED, **args},
+            "first_step": first_step,
+        }
+    )
 
 
 HUGE = SPEC.model_copy(update={"cores": 4096, "memory": 16 << 20, "disk": 100 << 10})

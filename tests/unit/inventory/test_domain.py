@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact, VmidRange
 from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs, RunRecord, StepStatus, Target
+from slipway.contracts.job_kinds import CloneArgs, JobKind
+from slipway.contracts.jobs import RunRecord, StepStatus, Target
 from slipway.contracts.problems import Problem
 from slipway.contracts.templates import Manifest, Resources, Variable
 from slipway.contracts.values import JobState, Lifecycle, Phase
@@ -291,7 +291,7 @@ DISKS = ContainerSpec(
 @pytest.mark.parametrize(("storage", "stored"), [("fast", "fast"), (None, "slow")])
 def test_disks_of_a_copy_are_known_to_be_where_it_was_made(storage: str | None, stored: str) -> None:
     """Root and volumes; a folder of the host is none of them."""
-    copy = copied(DISKS, JobArgs(hostname="web-2", storage=storage), "pve2")
+    copy = copied(DISKS, CloneArgs(hostname="web-2", storage=storage), "pve2")
 
     assert (copy.node, copy.storage) == ("pve2", stored)
     assert [mount.storage for mount in copy.mounts] == [stored, "/srv/media"]
@@ -299,7 +299,7 @@ def test_disks_of_a_copy_are_known_to_be_where_it_was_made(storage: str | None, 
 
 def test_a_copy_has_its_own_name_and_macs() -> None:
     """A VMID that was not wished for is not claimed in its words either."""
-    copy = copied(DISKS, JobArgs(hostname="web-2"), "pve1")
+    copy = copied(DISKS, CloneArgs(hostname="web-2"), "pve1")
 
     assert (copy.hostname, copy.vmid, copy.networks[0].hwaddr) == ("web-2", None, None)
 

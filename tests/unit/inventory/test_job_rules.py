@@ -7,8 +7,7 @@ import pytest
 
 from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs
+from slipway.contracts.job_kinds import KINDS, JobKind, read_args
 from slipway.contracts.problems import SlipwayError
 from slipway.inventory.containers.defaults import FactsMissing
 from slipway.inventory.containers.validation.restricted import RestrictedKey
@@ -48,7 +47,7 @@ def known(**changes: Any) -> Known:
 def fields(kind: JobKind, **args: Any) -> list[str]:
     """Name the arguments that are refused whatever is known."""
     try:
-        check(kind, JobArgs.model_validate(args))
+        check(kind, read_args(KINDS[kind], args))
     except JobInvalid as refused:
         return [each.field for each in refused.errors]
     return []
@@ -138,7 +137,7 @@ def test_notes_of_a_backup_that_proxmox_takes(text: str) -> None:
 def refused(kind: JobKind, of: Known, **args: Any) -> SlipwayError | None:
     """Give what speaks against a job by what is known."""
     try:
-        check_against(kind, JobArgs.model_validate(args), of)
+        check_against(kind, read_args(KINDS[kind], args), of)
     except SlipwayError as error:
         return error
     return None

@@ -3,7 +3,8 @@
 import pytest
 
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
-from slipway.contracts.jobs import JobArgs, Target
+from slipway.contracts.job_kinds import ConfigureArgs
+from slipway.contracts.jobs import Target
 from slipway.provisioner.host import marks
 from slipway.provisioner.steps import configure
 from slipway.proxmox.answers import ContainerConfig
@@ -80,7 +81,7 @@ def test_hand_written_line_is_enough() -> None:
 def test_other_devices_make_another_mark(networks: tuple[NetworkSpec, ...]) -> None:
     """When the device that the mark names goes or changes, the mark is written anew in the same change."""
     before = config(f"my site\n\nslipway: container=c1 cluster=k1 vmid=101 mac={MAC} job=j1")
-    args = JobArgs(networks=networks)
+    args = ConfigureArgs(networks=networks)
 
     changes = configure.changed(args, before, TARGET, "j2")
 
@@ -94,7 +95,7 @@ def test_other_devices_make_another_mark(networks: tuple[NetworkSpec, ...]) -> N
 def test_same_devices_leave_the_notes_alone() -> None:
     """An address that changes is no reason to write the notes."""
     before = config(f"slipway: container=c1 cluster=k1 vmid=101 mac={MAC} job=j1")
-    args = JobArgs(networks=(NetworkSpec(name="eth0", bridge="vmbr0", ip="10.0.0.9/24"),))
+    args = ConfigureArgs(networks=(NetworkSpec(name="eth0", bridge="vmbr0", ip="10.0.0.9/24"),))
 
     changes = configure.changed(args, before, TARGET, "j2")
 

@@ -27,7 +27,9 @@ def seen(ha: str | None = None, lock: Lock | None = None, **config: object) -> S
 
 def job(kind: JobKind) -> RunJob:
     """Give a job."""
-    return RunJob(job="j", kind=kind, target=TARGET, spec=ContainerSpec(hostname="web"))
+    args = {"target_node": "pve2", "snapshot": "s1", "backup": "local:backup/a", "hostname": "copy"}
+    order = {"job": "j", "kind": kind, "target": TARGET, "spec": ContainerSpec(hostname="web")}
+    return RunJob.model_validate({**order, "args": args})
 
 
 @pytest.mark.parametrize("kind", [JobKind.START, JobKind.STOP, JobKind.SHUTDOWN, JobKind.MIGRATE])

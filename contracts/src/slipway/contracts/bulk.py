@@ -8,8 +8,7 @@ from pydantic import Field
 
 from slipway.contracts.batches import BatchCounts
 from slipway.contracts.containers import ContainerSpec, JobRef
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs
+from slipway.contracts.job_kinds import JobKind, KindAndArgs
 from slipway.contracts.message import Id, Query, Value
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import Lifecycle, OnFailure, Sealed
@@ -54,28 +53,24 @@ class BatchPlan(Value):
     """What one may not expect."""
 
 
-class RequestBatch(Query[BatchAccepted]):
+class RequestBatch(KindAndArgs, Query[BatchAccepted]):
     """Do the same with every container of a selection: one parent, a job for each."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.batch.request"
     timeout: ClassVar[timedelta] = _TIMEOUT
-    kind: JobKind
     selection: str = Field(max_length=LONGEST_SELECTION)
     """`101,105-110,tag:prod`: a comma adds, a `+` narrows."""
-    args: JobArgs = JobArgs()
     on_failure: OnFailure = OnFailure.KEEP
     plan: str | None = None
     """The hash of the plan that was shown; what destroys needs it."""
 
 
-class PlanBatch(Query[BatchPlan]):
+class PlanBatch(KindAndArgs, Query[BatchPlan]):
     """What a batch would do, without doing it."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.batch.plan"
     timeout: ClassVar[timedelta] = _TIMEOUT
-    kind: JobKind
     selection: str = Field(max_length=LONGEST_SELECTION)
-    args: JobArgs = JobArgs()
 
 
 class CreateContainers(Query[BatchAccepted]):

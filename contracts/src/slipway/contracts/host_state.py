@@ -6,8 +6,8 @@ Nothing of it is stored by Slipway, so nothing can be out of date; a node that i
 from datetime import timedelta
 from typing import ClassVar
 
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs, Target
+from slipway.contracts.job_kinds import KindAndArgs
+from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id, Moment, Query, Value
 from slipway.contracts.problems import Problem
 
@@ -75,14 +75,12 @@ class JobCheck(Value):
     """None if nothing is known against it; the job itself looks again."""
 
 
-class CheckJob(Query[JobCheck]):
+class CheckJob(KindAndArgs, Query[JobCheck]):
     """Whether the host has what makes a job impossible: a snapshot of that name, a larger disk."""
 
     subject: ClassVar[str] = "slipway.v1.query.provisioner.job.check"
     timeout: ClassVar[timedelta] = timedelta(seconds=3)
     target: Target
-    kind: JobKind
-    args: JobArgs = JobArgs()
 
 
 class VmidState(Value):

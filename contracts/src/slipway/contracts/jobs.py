@@ -12,8 +12,8 @@ from pydantic import AliasChoices, Field
 
 from slipway.contracts.batches import BatchCounts, BatchItem
 from slipway.contracts.configs import HostConfig
-from slipway.contracts.containers import Accepted, ContainerSpec, MountSpec, NetworkSpec
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.containers import Accepted, ContainerSpec
+from slipway.contracts.job_kinds import JobKind, KindAndArgs
 from slipway.contracts.message import Command, Event, Id, Moment, Query, State, Value
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobState, OnFailure, Phase, Sealed
@@ -34,75 +34,17 @@ class Target(Value):
     hostname: str
 
 
-class JobArgs(Value):
-    """What a job is told beyond its container; each field belongs to the kinds it names."""
-
-    grace_seconds: int | None = None
-    """Shutdown, restart: how long the guest may take; 30 unless said."""
-    cores: int | None = None
-    """Resize, like the next three."""
-    memory: int | None = None
-    """MiB."""
-    swap: int | None = None
-    """MiB."""
-    disk: float | None = None
-    """GiB of the root disk; it only grows."""
-    hostname: str | None = None
-    """Configure, like the next ones up to `searchdomain`; clone: the new container's."""
-    tags: tuple[str, ...] | None = None
-    description: str | None = None
-    """The user's part of the notes; Slipway's own line stays."""
-    onboot: bool | None = None
-    startup: str | None = None
-    protection: bool | None = None
-    """While it is set, Proxmox refuses to delete the container or its disks."""
-    features: Mapping[str, bool | str] | None = None
-    """All of them, as in a creation."""
-    mounts: tuple[MountSpec, ...] | None = None
-    """Configure: all bind mounts; volumes stay as they are."""
-    devices: tuple[str, ...] | None = None
-    """Configure: all devices of the host that it may use."""
-    hookscript: str | None = None
-    """Configure: a volume (`local:snippets/...`); empty takes it away."""
-    networks: tuple[NetworkSpec, ...] | None = None
-    """All of them, `net0` first; one that is left out is removed."""
-    nameserver: str | None = None
-    searchdomain: str | None = None
-    timezone: str | None = None
-    """Configure, like the next three; a running container has them after its next start."""
-    cmode: str | None = None
-    console: bool | None = None
-    tty: int | None = None
-    keys: tuple[str, ...] | None = None
-    """Revert: Proxmox's names of the settings; None means all that wait."""
-    snapshot: str | None = None
-    """Snapshot, rollback, snapshot-delete: its name. Snapshot and backup also take `description`.
-    Clone: copy this state."""
-    storage: str | None = None
-    """Backup: where to; clone: for the new disks; migrate: for those that its own node alone has."""
-    mode: Literal["snapshot", "suspend", "stop"] | None = None
-    """Backup: what happens to a running container meanwhile; `snapshot` unless said."""
-    backup: str | None = None
-    """Restore: the backup's volume, `local:backup/vzdump-lxc-101-...`."""
-    vmid: int | None = None
-    """Clone: the new container's; None lets Slipway choose."""
-    target_node: str | None = None
-    """Migrate: where to; clone: where the new one shall be."""
-
-
-class RunJob(Command):
+class RunJob(KindAndArgs, Command):
     """Run a job. Idempotent: the run record is keyed by the job's id."""
 
     subject: ClassVar[str] = "slipway.v1.command.provisioner.job.run"
     job: Id
-    kind: JobKind
     target: Target
     spec: ContainerSpec
     """Complete: inventory has filled every default from template and node."""
     bundle: str | None = None
     """SHA-256 of the template's archive in the object store `bundles`; None is from scratch."""
     on_failure: OnFailure = OnFailure.KEEP
-    args: JobArgs = JobArgs()
     source: Target | None = None
     """Clone: what is copied."""
     ran_before: bool = False
@@ -285,11 +227,10 @@ class JobDone(Event):
     at: Moment
 
 
-class Job(Value):
+class Job(KindAndArgs):
     """A job as people see it."""
 
     id: Id
-    kind: JobKind
     state: JobState
     phase: Phase | None = None
     percent: int = 0
@@ -313,7 +254,6 @@ class Job(Value):
     steps: tuple[StepStatus, ...] = ()
     warnings: tuple[str, ...] = ()
     error: Problem | None = None
-    args: JobArgs = JobArgs()
     position: int | None = None
     """Its place among those that wait on its node, in the order of acceptance; 0 is the oldest. Limits and
     fairness between people may let a later one begin before it."""
@@ -356,13 +296,11 @@ class ListJobs(Query[JobPage]):
     """Only those of one of these; none means any."""
 
 
-class RequestJob(Query[Accepted]):
+class RequestJob(KindAndArgs, Query[Accepted]):
     """Start, stop, resize, ...: a job on a container that exists. Creations and deletions have their own."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.job.request"
     container: Id
-    kind: JobKind
-    args: JobArgs = JobArgs()
     on_failure: OnFailure = OnFailure.KEEP
 
 

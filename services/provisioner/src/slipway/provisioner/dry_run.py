@@ -6,11 +6,9 @@ purpose only.
 """
 
 from collections import deque
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.job_kinds import KINDS, JobKind
 from slipway.contracts.jobs import JobLog, RunJob, RunRecord, StepStatus
 from slipway.contracts.message import Event
 from slipway.contracts.plans import Explained, ExplainRun, PlanStep
@@ -32,17 +30,6 @@ from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
-
-DESTROYS: Mapping[JobKind, str] = MappingProxyType(
-    {
-        JobKind.DELETE: "container {vmid} ({hostname}) with all its disks and snapshots",
-        JobKind.ROLLBACK: "all that happened in container {vmid} ({hostname}) since the snapshot {snapshot}",
-        JobKind.RESTORE: "all that happened in container {vmid} ({hostname}) since the backup {backup}",
-        JobKind.UNLOCK: "the lock of container {vmid} ({hostname}), which stored others away from it",
-        JobKind.SNAPSHOT_DELETE: "the snapshot {snapshot} of container {vmid} ({hostname})",
-    }
-)
-"""What is lost for good."""
 
 
 class Explainer:
@@ -71,7 +58,7 @@ class Explainer:
         )
         steps = await _dry_run(work)
         warnings = tuple(await _warnings(work))
-        return Explained(steps=steps, destroys=_destroys(command), warnings=warnings)
+        return Explained(steps=steps, destroys=_loss(command), warnings=warnings)
 
 
 class DryRunJournal(RunJournal):
@@ -167,8 +154,9 @@ def _planned(step: Step, effect: str, **told: Any) -> PlanStep:
     return PlanStep.model_validate({**known, "is_cancellable": step.is_cancellable, **told})
 
 
-def _destroys(command: RunJob) -> tuple[str, ...]:
-    return (DESTROYS[command.kind].format(**_named(command)),) if command.kind.destroys else ()
+def _loss(command: RunJob) -> tuple[str, ...]:
+    target = command.target
+    return KINDS[command.kind].loss_of(command.args, vmid=target.vmid, hostname=target.hostname)
 
 
 async def _warnings(work: Work) -> list[str]:
@@ -187,9 +175,3 @@ async def _warnings(work: Work) -> list[str]:
             f"No API token may set {', '.join(keys)}: `pct set` does it over SSH; it reaches into the host."
         )
     return told
-
-
-def _named(command: RunJob) -> dict[str, object]:
-    target = command.target
-    known = {"vmid": target.vmid, "hostname": target.hostname}
-    return {**known, "snapshot": command.args.snapshot, "backup": command.args.backup}

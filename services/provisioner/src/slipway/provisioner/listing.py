@@ -19,7 +19,7 @@ from slipway.contracts.host_state import (
     Snapshots,
     VmidState,
 )
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.job_kinds import ResizeArgs, SnapshotArgs
 from slipway.contracts.message import Id
 from slipway.provisioner.access import Access
 from slipway.provisioner.host.marks import is_marked
@@ -70,10 +70,10 @@ class Listing:
         target, args = query.target, query.args
         try:
             async with self._reached(query.timeout, target.cluster) as cluster:
-                if query.kind is JobKind.SNAPSHOT:
+                if isinstance(args, SnapshotArgs):
                     found = await cluster.api.snapshots(target.node, target.vmid)
-                    refuse_taken(str(args.snapshot), found)
-                elif query.kind is JobKind.RESIZE:
+                    refuse_taken(args.snapshot, found)
+                elif isinstance(args, ResizeArgs):
                     refuse_smaller(args.disk, await cluster.api.config(target.node, target.vmid))
         except (SnapshotExists, DiskShrinks) as error:
             return JobCheck(problem=error.to_problem())

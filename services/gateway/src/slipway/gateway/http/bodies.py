@@ -1,13 +1,14 @@
 """What may be sent. Unknown fields are refused by name: a typo is never silently nothing."""
 
 from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, create_model, field_validator
 
 from slipway.contracts.bulk import LONGEST_SELECTION, MOST_LIKE_ONE
 from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec, PackageSpec
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs
+from slipway.contracts.job_kinds import KINDS, AnyArgs, Args, JobKind, NoArgs
 from slipway.contracts.message import Id
 from slipway.contracts.values import OnFailure, Phase
 
@@ -45,11 +46,22 @@ class ContainerBody(ContainerSpec):
     """So many like this one, as one batch: `NAME-1`, `NAME-2`, ..."""
 
 
-class ArgsBody(JobArgs):
-    """What a job on a container is told; each kind takes its own."""
-
+class _StrictArgs(Args):
     model_config = _STRICT
-    mounts: tuple[MountBody, ...] | None = Field(default=None, max_length=256)
+
+
+_STRICT_PARTS: Mapping[str, Any] = {
+    "networks": (tuple[NetworkBody, ...] | None, Field(default=None, max_length=32)),
+    "mounts": (tuple[MountBody, ...] | None, Field(default=None, max_length=256)),
+}
+
+
+@cache
+def args_body(args: type[Args]) -> type[Args]:
+    """Return the model of a request's arguments: those of the kind, where unknown fields are refused."""
+    fields = {name: field for name, field in _STRICT_PARTS.items() if name in args.model_fields}
+    name = f"{args.__name__.removesuffix('Args')}Body"
+    return create_model(name, __base__=(args, _StrictArgs), __doc__=args.__doc__, **fields)
 
 
 class JobBody(BaseModel):
@@ -62,8 +74,17 @@ class JobBody(BaseModel):
     """`101,105-110,tag:prod+node:pve1,name:web-*`: a comma adds, a `+` narrows."""
     plan: str | None = Field(default=None, max_length=128)
     """The hash of the plan that was shown; a selection of which something is destroyed needs it."""
-    args: ArgsBody = ArgsBody()
+    args: AnyArgs = Field(default=NoArgs(), validate_default=True)
     on_failure: OnFailure = OnFailure.KEEP
+
+    @field_validator("args", mode="before")
+    @classmethod
+    def _args_of_kind(cls, args: Any, body: ValidationInfo) -> Any:
+        """Read the arguments as those of the kind, which is validated before them."""
+        if "kind" not in body.data:
+            return NoArgs()
+        values = dict(args) if isinstance(args, Args) else args
+        return args_body(KINDS[body.data["kind"]].args).model_validate(values)
 
 
 class RetryBody(BaseModel):

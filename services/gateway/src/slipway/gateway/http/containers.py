@@ -1,9 +1,9 @@
 """`/api/v1/containers`."""
 
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Body, Query
 from starlette.responses import Response
 
 from slipway.contracts.containers import (
@@ -16,8 +16,8 @@ from slipway.contracts.containers import (
     GetContainer,
     JobRef,
 )
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs, RequestCancel, RequestJob
+from slipway.contracts.job_kinds import REQUESTED, KindSpec
+from slipway.contracts.jobs import RequestCancel, RequestJob
 from slipway.contracts.message import Id
 from slipway.contracts.plans import PlanJob
 from slipway.contracts.problems import Conflict
@@ -32,28 +32,10 @@ from slipway.gateway.http.answers import (
     passed_on,
 )
 from slipway.gateway.http.batches import AnyAccepted, create_many
-from slipway.gateway.http.bodies import ArgsBody, ContainerBody, RevealedAnswer
+from slipway.gateway.http.bodies import ContainerBody, RevealedAnswer, args_body
 from slipway.gateway.http.filters import ContainerFilters
 from slipway.runtime.bus.client import Bus
 
-Verb = Literal[
-    "start",
-    "stop",
-    "shutdown",
-    "restart",
-    "resize",
-    "configure",
-    "revert",
-    "snapshot",
-    "rollback",
-    "snapshot-delete",
-    "backup",
-    "restore",
-    "clone",
-    "migrate",
-    "unlock",
-]
-"""Short forms of `POST /api/v1/jobs`."""
 JOB_ENDED = "job.ended"
 """What inventory says of a cancel that comes too late."""
 Cancels = Annotated[bool, Query(description="End a creation that is under way, and remove what it made.")]
@@ -91,18 +73,8 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
     async def forget_container(container: IdPath) -> Response:
         return answer(await bus.ask(ForgetContainer(container=container)))
 
-    @api.post(
-        "/containers/{container}/{verb}",
-        status_code=HTTPStatus.ACCEPTED,
-        response_model=Accepted,
-        responses=PLANNED,
-    )
-    async def change(
-        container: IdPath, verb: Verb, body: ArgsBody | None = None, *, is_plan: IsPlan = False
-    ) -> Response:
-        args = JobArgs.model_validate((body or ArgsBody()).model_dump())
-        kind = JobKind(f"container.{verb}")
-        return await changed(bus, RequestJob(container=container, kind=kind, args=args), is_plan=is_plan)
+    for spec in REQUESTED.values():
+        _add_verb(api, bus, spec)
 
     @api.post("/containers/{container}/credentials/{credential}/reveal", response_model=RevealedAnswer)
     async def reveal(container: IdPath, credential: IdPath) -> Response:
@@ -110,6 +82,30 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
         return answer(RevealedAnswer(id=told.id, name=told.name, value=value.get_secret_value()))
 
     return api
+
+
+def _add_verb(api: APIRouter, bus: Bus, spec: KindSpec) -> None:
+    """Add the route that requests a kind of job; its body is exactly the kind's arguments."""
+    model = args_body(spec.args)
+    is_required = any(field.is_required() for field in model.model_fields.values())
+    default = Body() if is_required else Body(default=None)
+
+    async def request(container: IdPath, body: Any = default, *, is_plan: IsPlan = False) -> Response:
+        args = body.model_dump() if body is not None else {}
+        job = RequestJob.model_validate({"container": container, "kind": spec.kind, "args": args})
+        return await changed(bus, job, is_plan=is_plan)
+
+    request.__annotations__["body"] = model if is_required else model | None
+    api.add_api_route(
+        f"/containers/{{container}}/{spec.verb}",
+        request,
+        methods=["POST"],
+        status_code=HTTPStatus.ACCEPTED,
+        response_model=Accepted,
+        responses=PLANNED,
+        name=spec.verb,
+        summary=spec.summary,
+    )
 
 
 async def _cancelled(bus: Bus, container: Id, *, is_plan: bool) -> Response | None:

@@ -1,9 +1,12 @@
 """The web page's files: served to anyone, since they hold nothing; what they show needs a session."""
 
+import json
+from functools import cache
 from http import HTTPStatus
 from mimetypes import guess_type
 from pathlib import Path
 
+from slipway.contracts.job_kinds import KINDS
 from slipway.gateway.http.problems import ProblemResponse, not_allowed, not_found
 from slipway.runtime.process.health import Receive, Scope, Send
 
@@ -14,6 +17,7 @@ _COMMON = [
     (b"referrer-policy", b"no-referrer"),
 ]
 _ASSETS = "/assets/"
+_JOB_KINDS = f"{_ASSETS}job-kinds.js"
 _READING = {"GET", "HEAD"}
 
 
@@ -34,6 +38,8 @@ class Pages:
             await _reply(send, scope, *content)
 
     def _content(self, path: str) -> tuple[str, bytes] | None:
+        if path == _JOB_KINDS:
+            return Path(path).name, job_kinds()
         name = "index.html" if path == "/" else path.removeprefix(_ASSETS) if path.startswith(_ASSETS) else ""
         try:
             file = (self._folder / name).resolve()
@@ -43,6 +49,17 @@ class Pages:
         except (OSError, ValueError):
             # No such file, a folder, or a name that no file can have.
             return None
+
+
+@cache
+def job_kinds() -> bytes:
+    """Return the script that has what the page shows of job kinds, made from their registry."""
+    kinds = {
+        spec.kind: {"label": spec.label, "creates": spec.creates_container, "destroys": spec.loss is not None}
+        for spec in KINDS.values()
+    }
+    text = "/** @type {Record<string, {label: string, creates: boolean, destroys: boolean}>} */"
+    return f"{text}\nexport const KINDS = {json.dumps(kinds, indent=2)};\n".encode()
 
 
 async def _reply(send: Send, scope: Scope, name: str, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import { request } from "./api.js";
 import { h, icon, replace } from "./dom.js";
+import { KINDS } from "./job-kinds.js";
 import { problemBox } from "./parts.js";
 import { askWithPlan } from "./plans.js";
 
@@ -9,12 +10,6 @@ import { askWithPlan } from "./plans.js";
 const AWAY = "proxmox.unreachable";
 /** The code of the problem that what destroys must have been shown. */
 const PLAN_NEEDED = "plan.needed";
-/** Kinds of jobs that make a container. */
-const MAKING = new Set(["container.create", "container.clone"]);
-/** Kinds of jobs that take something away for good: shown and asked before, a second try as the first. */
-const DESTROYING = new Set([
-  "container.delete", "container.rollback", "container.restore", "container.snapshot-delete", "container.unlock",
-]);
 
 /**
  * The buttons for what makes sense with a job now, as it says itself.
@@ -28,7 +23,7 @@ export function jobButtons(job, outage, signal) {
     switch (action) {
       case "cancel":
         return [
-          cancelButton(job.id, outage, signal), MAKING.has(job.kind) && undoButton(job.id, outage, signal),
+          cancelButton(job.id, outage, signal), KINDS[job.kind]?.creates && undoButton(job.id, outage, signal),
         ];
       case "retry":
         return retryButton(job, outage, signal);
@@ -175,7 +170,7 @@ export function showJob(accepted) {
  */
 function retryButton(job, outage, signal) {
   const path = `/api/v1/jobs/${encodeURIComponent(job.id)}/retry`;
-  if (job.kind !== "batch" && DESTROYING.has(job.kind)) {
+  if (KINDS[job.kind]?.destroys) {
     const change = { title: "Do it once more?", go: "Retry", path, signal, then: showJob };
     return plannedButton("Retry", change, outage, "primary");
   }

@@ -1,4 +1,6 @@
-/** Moments, spans and sizes as people read them. */
+/** Moments, spans, sizes and jobs as people read them. */
+
+import { KINDS } from "./job-kinds.js";
 
 const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const EXACT = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
@@ -103,33 +105,12 @@ export function warningWords(warning) {
   return WARNINGS[warning] ?? warning;
 }
 
-/** @type {Record<string, string>} */
-const KINDS = {
-  "container.create": "Create",
-  "container.delete": "Delete",
-  "container.start": "Start",
-  "container.stop": "Stop",
-  "container.shutdown": "Shut down",
-  "container.restart": "Restart",
-  "container.resize": "Resize",
-  "container.configure": "Configure",
-  "container.revert": "Revert",
-  "container.snapshot": "Snapshot",
-  "container.rollback": "Roll back",
-  "container.snapshot-delete": "Delete snapshot of",
-  "container.backup": "Back up",
-  "container.restore": "Restore",
-  "container.clone": "Clone to",
-  "container.migrate": "Migrate",
-  "container.unlock": "Unlock",
-};
-
 /**
  * @param {string} kind
  * @returns {string}
  */
 export function kindWords(kind) {
-  return KINDS[kind] ?? kind;
+  return KINDS[kind]?.label ?? kind;
 }
 
 /**

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.bulk import PlanItem
 from slipway.contracts.containers import ContainerSpec
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs, RunJob
+from slipway.contracts.job_kinds import Args, JobKind
+from slipway.contracts.jobs import RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Rejected, SlipwayError, Unavailable
 from slipway.contracts.values import Lifecycle
@@ -24,7 +24,7 @@ from slipway.inventory.tables import clusters, containers
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 
-Judge = Callable[[JobKind, JobArgs, Known], None]
+Judge = Callable[[JobKind, Args, Known], None]
 """Raises what speaks against a job with these arguments on a container, by what is known of it."""
 
 
@@ -49,7 +49,7 @@ async def choices_of(
     connection: AsyncConnection,
     ids: Sequence[Id],
     kind: JobKind,
-    args: JobArgs,
+    args: Args,
     judge: Judge,
     *,
     lock: bool,
@@ -73,7 +73,7 @@ async def choices_of(
     return tuple(_choice(by_id[each], against(by_id[each])) for each in ids)
 
 
-async def seen_by(connection: AsyncConnection, rows: Sequence[Row[Any]], args: JobArgs) -> Mapping[Id, Seen]:
+async def seen_by(connection: AsyncConnection, rows: Sequence[Row[Any]], args: Args) -> Mapping[Id, Seen]:
     """Give what is known of the nodes that containers' rows are on, if the arguments ask for it."""
     if not looks_at_nodes(args):
         return {}

@@ -13,8 +13,8 @@ from slipway.contracts.bulk import (
     RetryBatch,
 )
 from slipway.contracts.containers import CreateContainer
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs, RunJob
+from slipway.contracts.job_kinds import Args, JobKind
+from slipway.contracts.jobs import RunJob
 from slipway.inventory.batches import host_check, rules
 from slipway.inventory.batches.retry import BatchRetries
 from slipway.inventory.batches.store import BatchStore
@@ -97,6 +97,6 @@ class BatchHandlers:
         told = await host_check.warnings(self._bus, commands)
         return shown.model_copy(update={"warnings": (*shown.warnings, *told)})
 
-    def _judge(self, kind: JobKind, args: JobArgs, known: Known) -> None:
+    def _judge(self, kind: JobKind, args: Args, known: Known) -> None:
         """Refuse what would be refused for one container alone."""
         check_against(kind, args, known, self._host_access)

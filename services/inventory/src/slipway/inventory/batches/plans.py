@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.bulk import BatchPlan, PlanItem
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs, RunJob
+from slipway.contracts.job_kinds import Args, JobKind
+from slipway.contracts.jobs import RunJob
 from slipway.inventory.batches import rules
 from slipway.inventory.clusters.store import seen_of
 from slipway.inventory.jobs import capacity
@@ -23,7 +23,7 @@ SHOWN_FOR = timedelta(days=1)
 async def show(
     connection: AsyncConnection,
     kind: JobKind,
-    args: JobArgs,
+    args: Args,
     items: Sequence[PlanItem],
     commands: Sequence[RunJob],
 ) -> BatchPlan:
@@ -41,7 +41,7 @@ async def show(
         kind=kind,
         hash=hashed,
         items=tuple(items),
-        destroys=rules.destroys(kind, items),
+        destroys=rules.destroys(kind, args, items),
         warnings=capacity.warnings(commands, {cluster: each.nodes for cluster, each in seen.items()}),
     )
 
@@ -49,7 +49,7 @@ async def show(
 async def refuse_unshown(
     connection: AsyncConnection,
     kind: JobKind,
-    args: JobArgs,
+    args: Args,
     items: Sequence[PlanItem],
     *,
     given: str | None,

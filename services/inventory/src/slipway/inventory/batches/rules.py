@@ -7,21 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from slipway.contracts.batches import BatchCounts
 from slipway.contracts.bulk import PlanItem
 from slipway.contracts.containers import ContainerSpec
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs
-from slipway.contracts.message import Value
+from slipway.contracts.job_kinds import KINDS, Args, JobKind, KindAndArgs
 from slipway.contracts.problems import Conflict, FieldError, Invalid, Problem, ProblemKind
 from slipway.contracts.values import JobState, OnFailure
 from slipway.inventory.jobs import validation
 
-_TAKEN: Mapping[JobKind, str] = {
-    JobKind.DELETE: "with all its disks and credentials",
-    JobKind.ROLLBACK: "all that was written since the snapshot",
-    JobKind.RESTORE: "all that was written since the backup",
-    JobKind.SNAPSHOT_DELETE: "the snapshot",
-    JobKind.UNLOCK: "its lock",
-}
-"""What each kind that destroys takes away; it needs the hash of the plan that was shown."""
 MOST_WORDS = 240
 """Characters of an item's error that its batch repeats; the job of the item has the whole."""
 MOST_NAMED = 20
@@ -41,28 +31,23 @@ class PlanChanged(Conflict):
     code = "plan.changed"
 
 
-class BatchCommand(Value):
+class BatchCommand(KindAndArgs):
     """What a batch was asked to do, as its row keeps it."""
 
-    kind: JobKind
     selection: str = ""
     """Empty for creations and second tries."""
-    args: JobArgs = JobArgs()
     on_failure: OnFailure = OnFailure.KEEP
     cancel_requested: bool = False
 
 
-def check(kind: JobKind, args: JobArgs) -> None:
-    """Refuse what can't be asked for many containers; every fault names its field."""
+def check(kind: JobKind, args: Args) -> None:
+    """Refuse what can't be requested for many containers; every fault names its field."""
     if kind is JobKind.DELETE:
-        given = sorted(name for name, value in args if value is not None)
-        if given:
-            raise _invalid(f"args.{given[0]}", f"{kind} does not take it.")
         return
     if kind.creates_container:
-        raise _invalid("kind", f"{kind} is asked for one container at a time.")
+        raise _invalid("kind", f"{kind} is requested for one container at a time.")
     validation.check(kind, args)
-    if args.hostname is not None:
+    if "hostname" in args.values():
         raise _invalid("args.hostname", "Several containers can't have one name; change them singly.")
 
 
@@ -132,7 +117,7 @@ def shortened(problem: Problem | None) -> Problem | None:
     return problem.model_copy(update={"message": words, "details": stored, "errors": ()})
 
 
-def hash_of(kind: JobKind, args: JobArgs, items: Sequence[PlanItem]) -> str:
+def hash_of(kind: JobKind, args: Args, items: Sequence[PlanItem]) -> str:
     """Give the hash that names exactly these containers and these arguments."""
     what = [str(kind), args.model_dump(mode="json", exclude_none=True), identities(items)]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
@@ -143,11 +128,13 @@ def identities(items: Sequence[PlanItem]) -> list[list[str]]:
     return [[each.container or "", each.cluster, each.node, str(each.vmid), each.hostname] for each in items]
 
 
-def destroys(kind: JobKind, items: Sequence[PlanItem]) -> tuple[str, ...]:
-    """Say what a batch would take away for good."""
-    if not kind.destroys:
-        return ()
-    return tuple(f"{each.hostname} ({each.vmid}): {_TAKEN[kind]}" for each in items if each.error is None)
+def destroys(kind: JobKind, args: Args, items: Sequence[PlanItem]) -> tuple[str, ...]:
+    """Return what a batch would destroy, a text for each item."""
+    spec = KINDS[kind]
+    possible = [each for each in items if each.error is None]
+    return tuple(
+        loss for each in possible for loss in spec.loss_of(args, vmid=each.vmid, hostname=each.hostname)
+    )
 
 
 def refuse_unshown(

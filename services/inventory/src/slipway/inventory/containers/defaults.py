@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from slipway.contracts.clusters import ClusterSpec, NodeFacts, StorageFact, VmidRange
 from slipway.contracts.containers import ContainerSpec, NetworkSpec
-from slipway.contracts.jobs import JobArgs
+from slipway.contracts.job_kinds import CloneArgs
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError, Unavailable
 from slipway.contracts.templates import Manifest, Resources, Variable
 
@@ -44,7 +44,7 @@ class NoVmidLeft(Conflict):
     code = "vmid.none-left"
 
 
-def copied(spec: ContainerSpec, args: JobArgs, node: str) -> ContainerSpec:
+def copied(spec: ContainerSpec, args: CloneArgs, node: str) -> ContainerSpec:
     """Give what a copy is: its own name and place, and MACs that Proxmox makes anew."""
     networks = tuple(each.model_copy(update={"hwaddr": None}) for each in spec.networks)
     changes = {"hostname": args.hostname, "node": node, "vmid": args.vmid, "networks": networks}

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from slipway.contracts.containers import Container
 from slipway.contracts.host_state import CheckJob, CheckVmid, GetGuard, Guard
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs, Target
+from slipway.contracts.job_kinds import AnyArgs, JobKind
+from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Unavailable, to_error
 from slipway.contracts.values import Lifecycle
@@ -86,9 +86,9 @@ class HostCheck:
                 vmid=container.vmid,
             )
 
-    async def refuse_impossible(self, container: Container, kind: JobKind, args: JobArgs) -> None:
+    async def refuse_impossible(self, container: Container, kind: JobKind, args: AnyArgs) -> None:
         """Raise what the host itself has against a job; while it can't be asked, the job finds out."""
-        if not validation.looks_at_host(kind, args) or container.lifecycle not in HOLDING:
+        if not validation.looks_at_host(args) or container.lifecycle not in HOLDING:
             return
         try:
             check = await self._bus.ask(CheckJob(target=_target(container), kind=kind, args=args))

@@ -95,15 +95,16 @@ class AcceptanceStore:
 
     async def request(self, call: Call, request: RequestJob) -> Accepted:
         """Accept a job on a container that exists."""
-        async with accepting(self._database, request.args.hostname or "") as connection:
+        hostname = request.args.values().get("hostname")
+        async with accepting(self._database, hostname or "") as connection:
             done = await audit.done_meanwhile(connection, call, str(request.kind), request, Accepted)
             if done is not None:
                 return done
             row = await container_row(connection, request.container, for_update=True)
             await refuse_busy(connection, row.id, request.kind)
             refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
-            if request.args.hostname is not None:
-                await claim_name(connection, row.cluster_id, request.args.hostname, own=row.id)
+            if hostname is not None:
+                await claim_name(connection, row.cluster_id, hostname, own=row.id)
             command = RunJob(
                 job=new_id(),
                 kind=request.kind,

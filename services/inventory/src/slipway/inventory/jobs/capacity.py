@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from slipway.contracts.clusters import NodeFacts, StorageFact
 from slipway.contracts.containers import ContainerSpec
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.job_kinds import JobKind, MigrateArgs, ResizeArgs
 from slipway.contracts.jobs import RunJob
 from slipway.contracts.message import Id
 
@@ -44,16 +44,15 @@ def demand_of(command: RunJob) -> Demand | None:
         memory_bytes=(spec.memory or 0) * _MIB,
         disk_bytes=disks_of(spec),
     )
-    match command.kind:
-        case JobKind.CREATE | JobKind.CLONE if command.finds_container:
-            return replace(whole, disk_bytes={})
-        case JobKind.CREATE | JobKind.CLONE | JobKind.RESTORE:
-            # A restore makes the new disks before the old ones go.
-            return whole
-        case JobKind.MIGRATE if args.target_node not in {None, target.node}:
+    if command.kind in {JobKind.CREATE, JobKind.CLONE, JobKind.RESTORE}:
+        # A restore makes the new disks before the old ones go.
+        is_made = command.kind.creates_container and command.finds_container
+        return replace(whole, disk_bytes={}) if is_made else whole
+    match args:
+        case MigrateArgs() if args.target_node != target.node:
             disks = disks_of(spec, onto=args.storage)
-            return replace(whole, node=str(args.target_node), disk_bytes=disks, is_move=True)
-        case JobKind.RESIZE:
+            return replace(whole, node=args.target_node, disk_bytes=disks, is_move=True)
+        case ResizeArgs():
             return replace(
                 whole,
                 cores=args.cores,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy import select
 
 from slipway.contracts.containers import Accepted, ContainerSpec
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.job_kinds import CloneArgs, JobKind
 from slipway.contracts.jobs import RequestJob, RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import Lifecycle
@@ -61,23 +61,22 @@ class CopyStore:
             VmidTaken: if the wanted VMID is in use; names the field.
             JobActive: if a job works on the source.
         """
-        hostname = request.args.hostname or ""
-        async with accepting(self._database, hostname) as connection:
+        args = request.args_as(CloneArgs)
+        async with accepting(self._database, args.hostname) as connection:
             done = await audit.done_meanwhile(connection, call, str(request.kind), request, Accepted)
             if done is not None:
                 return done
             row = await container_row(connection, request.container, for_update=True)
             await refuse_busy(connection, row.id, JobKind.CLONE)
             refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
-            wanted = request.args.vmid
-            vmid = await free_vmid(connection, row.cluster_id, wanted, is_free=vmid_is_free)
+            vmid = await free_vmid(connection, row.cluster_id, args.vmid, is_free=vmid_is_free)
             source = target_of(row)
-            target = _target(request, copy, source, vmid)
+            target = _target(args, copy, source, vmid)
             creation = Creation(
                 container=copy,
                 cluster=source.cluster,
                 cluster_name=source.cluster_name,
-                spec=copied(ContainerSpec.model_validate(row.spec), request.args, target.node),
+                spec=copied(ContainerSpec.model_validate(row.spec), args, target.node),
                 template_version=row.template_version,
                 bundle=row.bundle,
                 secrets=secrets,
@@ -90,7 +89,7 @@ class CopyStore:
                 source=source,
                 spec=creation.spec,
                 on_failure=request.on_failure,
-                args=request.args,
+                args=args,
             )
             accepted = await self._enqueuer.enqueue(connection, call, command)
             await register_all(connection, [command])
@@ -98,13 +97,13 @@ class CopyStore:
             return accepted
 
 
-def _target(request: RequestJob, copy: Id, source: Target, vmid: int) -> Target:
+def _target(args: CloneArgs, copy: Id, source: Target, vmid: int) -> Target:
     return source.model_copy(
         update={
             "container": copy,
-            "node": request.args.target_node or source.node,
+            "node": args.target_node or source.node,
             "vmid": vmid,
-            "vmid_is_provisional": request.args.vmid is None,
-            "hostname": request.args.hostname,
+            "vmid_is_provisional": args.vmid is None,
+            "hostname": args.hostname,
         }
     )

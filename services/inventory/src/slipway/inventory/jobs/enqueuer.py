@@ -6,7 +6,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import Accepted, ContainerRef, JobRef
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.job_kinds import ConfigureArgs, JobKind
 from slipway.contracts.jobs import CancelJob, JobAccepted, RunJob, RunRecord, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, TooLarge
@@ -177,7 +177,7 @@ def _row(command: RunJob, call: Call, parent: Id | None) -> dict[str, object]:
         "node": command.target.node,
         "parent_id": parent,
         "source_id": command.source.container if command.source else None,
-        "new_hostname": command.args.hostname if command.kind is JobKind.CONFIGURE else None,
+        "new_hostname": command.args.hostname if isinstance(command.args, ConfigureArgs) else None,
         "state": JobState.QUEUED,
         "percent": 0,
         "actor": call.actor,

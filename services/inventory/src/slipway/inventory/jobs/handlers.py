@@ -95,7 +95,7 @@ class JobHandlers:
             return done
         validation.check(query.kind, query.args)
         await self._against_facts(query)
-        if query.args.hostname is None:
+        if "hostname" not in query.args.values():
             return await self._accept(query, call)
         return await self._accept_name(query, call)
 
@@ -117,8 +117,8 @@ class JobHandlers:
         return await self._host_check.unless_gone(
             accept,
             cluster=(await self._containers.get(query.container)).cluster_id,
-            vmid=query.args.vmid,
-            hostname=str(query.args.hostname),
+            vmid=query.args.values().get("vmid"),
+            hostname=query.args.values()["hostname"],
         )
 
     async def _against_facts(self, query: RequestJob) -> None:

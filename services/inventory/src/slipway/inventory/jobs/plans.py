@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 
 from slipway.contracts.containers import ContainerRef
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.job_kinds import KINDS, JobKind, NoArgs
 from slipway.contracts.jobs import CancelJob, GetJob, RunJob, RunRecord, Target
 from slipway.contracts.plans import Explained, ExplainRun, Plan, PlanJob, PlanStep
 from slipway.contracts.problems import Invalid
@@ -108,14 +108,15 @@ def _cancel_plan(order: CancelJob, record: RunRecord | None) -> Plan:
             message=where if record else "it has not begun",
         )
     ]
-    destroys, warnings = [], []
+    destroys: tuple[str, ...] = ()
+    warnings: list[str] = []
     if order.remove_on_cancel and record is not None:
         steps.append(PlanStep(name="destroy", words="Remove what the job has made", effect="later"))
         if is_there:
-            destroys.append(f"container {target.vmid} ({target.hostname}) with all its disks and snapshots")
+            destroys = KINDS[JobKind.DELETE].loss_of(NoArgs(), vmid=target.vmid, hostname=target.hostname)
     elif is_there and order.kind.creates_container:
         warnings.append("The container stays as far as it is made: retry the job, or delete it.")
-    told = Explained(steps=tuple(steps), destroys=tuple(destroys), warnings=tuple(warnings))
+    told = Explained(steps=tuple(steps), destroys=destroys, warnings=tuple(warnings))
     return _told(order.kind, target, told, (order.job, told.model_dump_json()))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Row, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.job_kinds import ConfigureArgs, JobKind
 from slipway.contracts.jobs import RunJob, RunRecord, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
@@ -49,7 +49,7 @@ async def retry_command(connection: AsyncConnection, job: Id, phase: Phase | Non
     record = RunRecord.model_validate(old.record) if old.record else None
     is_gone = row.lifecycle == Lifecycle.DELETED and row.forgotten_as is None
     source = await _source_of(connection, before, record)
-    if source is not None and is_gone and before.args.target_node is None:
+    if source is not None and is_gone and "target_node" not in before.args.values():
         await connection.execute(update(containers).where(containers.c.id == row.id).values(node=source.node))
     changes = {
         "job": new_id(),
@@ -76,7 +76,7 @@ async def _reclaim(connection: AsyncConnection, row: Row[Any], command: RunJob) 
     """Take the container back into the state in which the job works on it."""
     if not command.kind.creates_container and command.kind is not JobKind.DELETE:
         refuse_unless_it_lives(Lifecycle(row.lifecycle), command.kind)
-        if command.kind is JobKind.CONFIGURE and command.args.hostname is not None:
+        if isinstance(command.args, ConfigureArgs) and command.args.hostname is not None:
             await claim_name(connection, row.cluster_id, command.args.hostname, own=row.id)
         return row
     deletes = command.kind is JobKind.DELETE

@@ -1,114 +1,80 @@
-"""What a job on a container that exists may be told. Pure; every fault names its field."""
+"""Which arguments a job on a container that exists may have. Pure; every fault names its field.
+
+Which arguments a kind takes, and which it needs, is in `contracts.job_kinds`: here are their limits, and what
+must fit the container, its node and its cluster.
+"""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from posixpath import normpath
-from types import MappingProxyType
+from typing import Any
 
 from slipway.contracts.clusters import NodeFacts
 from slipway.contracts.containers import ContainerSpec
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs
+from slipway.contracts.job_kinds import (
+    KINDS,
+    REQUESTED,
+    Args,
+    BackupArgs,
+    CloneArgs,
+    ConfigureArgs,
+    JobKind,
+    MigrateArgs,
+    ResizeArgs,
+    RestoreArgs,
+    SnapshotArgs,
+)
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError
 from slipway.inventory.containers import defaults, placement, validation
 from slipway.inventory.containers.validation import networks, restricted, texts
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
-ALLOWED: Mapping[JobKind, frozenset[str]] = MappingProxyType(
-    {
-        JobKind.START: frozenset(),
-        JobKind.STOP: frozenset(),
-        JobKind.SHUTDOWN: frozenset({"grace_seconds"}),
-        JobKind.RESTART: frozenset({"grace_seconds"}),
-        JobKind.RESIZE: frozenset({"cores", "memory", "swap", "disk"}),
-        JobKind.CONFIGURE: frozenset(
-            {
-                "hostname",
-                "tags",
-                "description",
-                "onboot",
-                "startup",
-                "protection",
-                "features",
-                "networks",
-                "mounts",
-                "devices",
-                "hookscript",
-                "nameserver",
-                "searchdomain",
-                "timezone",
-                "cmode",
-                "console",
-                "tty",
-            }
-        ),
-        JobKind.REVERT: frozenset({"keys"}),
-        JobKind.SNAPSHOT: frozenset({"snapshot", "description"}),
-        JobKind.ROLLBACK: frozenset({"snapshot"}),
-        JobKind.SNAPSHOT_DELETE: frozenset({"snapshot"}),
-        JobKind.BACKUP: frozenset({"storage", "mode", "description"}),
-        JobKind.RESTORE: frozenset({"backup"}),
-        JobKind.CLONE: frozenset({"hostname", "vmid", "target_node", "storage", "snapshot"}),
-        JobKind.MIGRATE: frozenset({"target_node", "storage"}),
-        JobKind.UNLOCK: frozenset(),
-    }
-)
-"""Which arguments each kind takes; a kind that is not here can't be asked for this way."""
-CHANGING = frozenset({JobKind.RESIZE, JobKind.CONFIGURE})
-"""Kinds that need at least one argument."""
-NEEDED: Mapping[JobKind, str] = MappingProxyType(
-    {JobKind.RESTORE: "backup", JobKind.CLONE: "hostname", JobKind.MIGRATE: "target_node"}
-)
-"""The argument that a kind can't do without."""
-_REACHING = frozenset({"features", "mounts", "devices", "hookscript"})
-"""What may reach into the host."""
+_HOST_ACCESS = frozenset({"features", "mounts", "devices", "hookscript"})
+"""Arguments that may give the guest access to the host."""
 ON_NODES = frozenset({"target_node", "networks"})
-"""Arguments that are checked against what is known of the cluster's nodes."""
-ON_CONTAINER = _REACHING | ON_NODES | {"backup"}
+"""Arguments that are checked against the facts of the cluster's nodes."""
+ON_CONTAINER = _HOST_ACCESS | ON_NODES | {"backup"}
 """Arguments that are checked against the container."""
-OF_SNAPSHOTS = frozenset({JobKind.SNAPSHOT, JobKind.ROLLBACK, JobKind.SNAPSHOT_DELETE})
-"""Kinds that need a snapshot's name."""
 _SNAPSHOT = re.compile(r"(?!current$)[A-Za-z][A-Za-z0-9_-]{1,39}")
 """Official schema: `pve-configid`, up to 40 characters; `current` is Proxmox's own."""
 _STORAGE = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,98}[a-zA-Z0-9]")
 _BACKUP = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,98}:[a-zA-Z0-9][a-zA-Z0-9_./:-]{0,250}")
 _OWNER = re.compile(r":backup/(?:vzdump-(?:lxc|openvz|qemu)-|ct/|vm/)(?P<vmid>[1-9][0-9]{2,8})[-/]")
-"""Whose a backup is: vzdump's archives and those of a Proxmox Backup Server say so in their names."""
+"""The VMID in the names of vzdump's archives and those of a Proxmox Backup Server."""
 _SETTING = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 _MOST_KEYS = 400
 _NODE = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _MOST_GRACE = 3600
-_LIKE_A_CREATION = frozenset(ContainerSpec.model_fields) & frozenset(JobArgs.model_fields) - {"storage"}
-"""Arguments that mean what they mean in a creation; a backup's storage holds no disks."""
+_LIKE_A_CREATION = frozenset(ContainerSpec.model_fields) - {"storage"}
+"""Arguments with the meaning that they have in a creation; a backup's storage holds no disks."""
 
 
 class JobInvalid(Invalid):
-    """The job can't be as it was asked for."""
+    """The arguments of the job are invalid."""
 
     code = "job.invalid"
 
 
-def check(kind: JobKind, args: JobArgs) -> None:
-    """Refuse what a kind does not take, or what is out of its limits; all faults together."""
+def check(kind: JobKind, args: Args) -> None:
+    """Refuse arguments that are out of the kind's limits; all faults together."""
     faults = tuple(_faults(kind, args))
     if faults:
-        told = "; ".join(f"{each.field}: {each.message}" for each in faults)
-        raise JobInvalid(told, errors=faults)
+        raise JobInvalid("; ".join(f"{each.field}: {each.message}" for each in faults), errors=faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of the container that a job is asked for."""
+    """The container that a job is requested for, and the nodes of its cluster."""
 
     spec: ContainerSpec
     vmid: int
     hostname: str
     node: str
     nodes: Sequence[NodeFacts] = ()
-    """Of its cluster; only jobs that `looks_at_nodes` need them."""
+    """Of its cluster; needed only if the arguments are checked against nodes (`looks_at_nodes`)."""
     in_maintenance: Collection[str] = ()
-    """Those in maintenance."""
+    """Names of the nodes in maintenance."""
 
 
 class ContainerProtected(Conflict):
@@ -123,69 +89,75 @@ class NodeInMaintenance(Conflict):
     code = "node.in-maintenance"
 
 
-def looks_at_nodes(args: JobArgs) -> bool:
-    """Whether arguments are checked against what is known of nodes."""
-    return any(getattr(args, name) is not None for name in ON_NODES)
+def looks_at_nodes(args: Args) -> bool:
+    """Return whether arguments are checked against the facts of nodes."""
+    return not ON_NODES.isdisjoint(args.values())
 
 
-def looks_at_container(args: JobArgs) -> bool:
-    """Whether arguments are checked against the container."""
-    return any(getattr(args, name) is not None for name in ON_CONTAINER)
+def looks_at_container(args: Args) -> bool:
+    """Return whether arguments are checked against the container."""
+    return not ON_CONTAINER.isdisjoint(args.values())
 
 
-def looks_at_host(kind: JobKind, args: JobArgs) -> bool:
-    """Whether the host itself is asked, before such a job is accepted, what it has against it."""
-    return kind is JobKind.SNAPSHOT or (kind is JobKind.RESIZE and args.disk is not None)
+def looks_at_host(args: Args) -> bool:
+    """Return whether the host is asked for obstacles before the job is accepted."""
+    return isinstance(args, SnapshotArgs) or (isinstance(args, ResizeArgs) and args.disk is not None)
 
 
-def check_against(kind: JobKind, args: JobArgs, known: Known, host_access: HostAccessPolicy = NONE) -> None:
+def check_against(kind: JobKind, args: Args, known: Known, host_access: HostAccessPolicy = NONE) -> None:
     """Refuse what does not fit the container or its cluster; faults name the arguments.
 
     Raises:
-        FactsMissing: if what has to be known of a node is not known.
+        FactsMissing: if the facts of a node are needed and missing.
     """
     if kind is JobKind.DELETE:
         _refuse_protected(known)
-    _refuse_foreign_backup(args, known.vmid)
-    if args.target_node is not None:
-        _check_target(kind, args, args.target_node, known)
-    given = {name: value for name, value in args if name in _REACHING and value is not None}
+    if isinstance(args, RestoreArgs):
+        _refuse_foreign_backup(args.backup, known.vmid)
+    if isinstance(args, MigrateArgs | CloneArgs) and args.target_node is not None:
+        _check_target(args, args.target_node, known)
+    if isinstance(args, ConfigureArgs):
+        _check_settings(args, known, host_access)
+
+
+def _check_settings(args: ConfigureArgs, known: Known, host_access: HostAccessPolicy) -> None:
+    values = {name: value for name, value in args.values().items() if name in _HOST_ACCESS}
     try:
-        restricted.check(ContainerSpec.model_validate({"hostname": known.hostname, **given}), host_access)
+        restricted.check(ContainerSpec.model_validate({"hostname": known.hostname, **values}), host_access)
     except SlipwayError as error:
         raise _renamed(error, {}) from error
     _refuse_taken_paths(known.spec, args)
     _refuse_missing_bridges(args, known)
 
 
-def _check_target(kind: JobKind, args: JobArgs, wanted: str, known: Known) -> None:
+def _check_target(args: MigrateArgs | CloneArgs, node: str, known: Known) -> None:
     if not known.nodes:
         raise defaults.FactsMissing("Nothing is known of the nodes of the cluster yet.")
     try:
-        target = placement.choose_node(wanted, known.nodes)
+        target = placement.choose_node(node, known.nodes)
     except SlipwayError as error:
         raise _renamed(error, {"node": "target_node"}) from error
-    if target.node == known.node or kind is not JobKind.MIGRATE:
+    if target.node == known.node or isinstance(args, CloneArgs):
         return
     if target.node in known.in_maintenance:
         message = f"Node {target.node} is in maintenance: nothing is moved there before it ends."
         raise NodeInMaintenance(message, errors=[FieldError(field="args.target_node", message=message)])
-    _refuse_missing_storages(known.spec, args, target)
+    _refuse_missing_storages(known.spec, args.storage, target)
 
 
-def _refuse_missing_storages(spec: ContainerSpec, args: JobArgs, target: NodeFacts) -> None:
+def _refuse_missing_storages(spec: ContainerSpec, storage: str | None, target: NodeFacts) -> None:
     """Refuse a move to a node without the storage that the disks go to: the named one, or where they are."""
     able = {each.name for each in defaults.disk_storages(target)}
-    wanted = placement.named_storages(spec) if args.storage is None else {args.storage}
-    if missing := sorted(wanted - able):
+    needed = placement.named_storages(spec) if storage is None else {storage}
+    if missing := sorted(needed - able):
         has = ", ".join(sorted(able)) or "none"
-        field = "target_node" if args.storage is None else "storage"
-        why = ", where disks of this container are" if args.storage is None else ""
+        field = "target_node" if storage is None else "storage"
+        why = ", where disks of this container are" if storage is None else ""
         message = f"Node {target.node} has no storage {', '.join(missing)}{why}. For disks it has: {has}."
         raise JobInvalid(message, errors=[FieldError(field=f"args.{field}", message=message)])
 
 
-def _refuse_missing_bridges(args: JobArgs, known: Known) -> None:
+def _refuse_missing_bridges(args: ConfigureArgs, known: Known) -> None:
     if not args.networks:
         return
     facts = next((each for each in known.nodes if each.node == known.node), None)
@@ -195,7 +167,7 @@ def _refuse_missing_bridges(args: JobArgs, known: Known) -> None:
 
 
 def _refuse_protected(known: Known) -> None:
-    """Refuse by what was asked for, as far as the row knows it."""
+    """Refuse the deletion of a container that was protected through Slipway."""
     if known.spec.protection:
         raise ContainerProtected(
             f"Container {known.hostname} ({known.vmid}) is protected, so it is not deleted. "
@@ -204,18 +176,18 @@ def _refuse_protected(known: Known) -> None:
         )
 
 
-def _refuse_foreign_backup(args: JobArgs, vmid: int) -> None:
-    """Refuse a backup that is another VMID's: restored here, it would make this container someone else."""
-    found = _OWNER.search(args.backup or "")
-    if found is not None and int(found["vmid"]) != vmid:
+def _refuse_foreign_backup(backup: str, vmid: int) -> None:
+    """Refuse the backup of another VMID: it would turn this container into another one."""
+    owner = _OWNER.search(backup)
+    if owner is not None and int(owner["vmid"]) != vmid:
         message = (
-            f"{args.backup} is a backup of VMID {found['vmid']}, and this container is {vmid}: it would "
-            "become someone else. Its own backups are listed by GET /api/v1/containers/{id}/backups."
+            f"{backup} is a backup of VMID {owner['vmid']}, and this container is {vmid}: it would "
+            "become another one. Its own backups are listed by GET /api/v1/containers/{id}/backups."
         )
         raise JobInvalid(message, errors=[FieldError(field="args.backup", message=message)])
 
 
-def _refuse_taken_paths(spec: ContainerSpec, args: JobArgs) -> None:
+def _refuse_taken_paths(spec: ContainerSpec, args: ConfigureArgs) -> None:
     """Refuse bind mounts where volumes are."""
     taken = {normpath(mount.path) for mount in spec.mounts if not mount.is_bind}
     message = "A volume is mounted there."
@@ -236,7 +208,7 @@ def _refuse(faults: Sequence[FieldError]) -> None:
 
 
 def _renamed(error: SlipwayError, names: Mapping[str, str]) -> SlipwayError:
-    """Give the error with its fields as the job's arguments."""
+    """Return the error with its fields named as the job's arguments."""
     faults = tuple(
         each.model_copy(update={"field": f"args.{names.get(each.field, each.field)}"})
         for each in error.to_problem().errors
@@ -244,28 +216,23 @@ def _renamed(error: SlipwayError, names: Mapping[str, str]) -> SlipwayError:
     return type(error)(error.message, code=error.code, errors=faults)
 
 
-def _faults(kind: JobKind, args: JobArgs) -> Iterator[FieldError]:
-    if kind not in ALLOWED:
-        known = ", ".join(sorted(ALLOWED))
-        yield FieldError(field="kind", message=f"{kind} is not asked for this way; these are: {known}.")
+def _faults(kind: JobKind, args: Args) -> Iterator[FieldError]:
+    spec, values = KINDS[kind], args.values()
+    if not spec.is_requested:
+        kinds = ", ".join(sorted(each.kind for each in REQUESTED.values()))
+        yield FieldError(field="kind", message=f"{kind} is not requested this way; these are: {kinds}.")
         return
-    given = {name: value for name, value in args if value is not None}
-    for name in sorted(set(given) - ALLOWED[kind]):
-        yield FieldError(field=f"args.{name}", message=f"{kind} does not take it.")
-    if kind in CHANGING and not given:
-        takes = ", ".join(sorted(ALLOWED[kind]))
-        yield FieldError(field="args", message=f"Say what shall change: {takes}.")
-    if args.grace_seconds is not None and not 0 <= args.grace_seconds <= _MOST_GRACE:
-        yield FieldError(field="args.grace_seconds", message=f"It is between 0 and {_MOST_GRACE}.")
-    needed = NEEDED.get(kind)
-    if needed is not None and needed not in given:
-        yield FieldError(field=f"args.{needed}", message=f"{kind} needs it.")
-    if (kind in OF_SNAPSHOTS or args.snapshot is not None) and not _SNAPSHOT.fullmatch(args.snapshot or ""):
+    if spec.needs_any and not values:
+        names = ", ".join(sorted(spec.args.model_fields))
+        yield FieldError(field="args", message=f"At least one argument is needed: {names}.")
+    if not 0 <= values.get("grace_seconds", 0) <= _MOST_GRACE:
+        yield FieldError(field="args.grace_seconds", message=f"It must be from 0 to {_MOST_GRACE}.")
+    if "snapshot" in values and not _SNAPSHOT.fullmatch(values["snapshot"]):
         message = "A snapshot's name has 2 to 40 letters, digits, _ and -, and begins with a letter."
         yield FieldError(field="args.snapshot", message=message)
-    yield from _keys(args.keys)
-    yield from _names(args)
-    for fault in _of_container(kind, args):
+    yield from _keys(values.get("keys"))
+    yield from _names(values)
+    for fault in _of_container(args):
         yield fault.model_copy(update={"field": f"args.{fault.field}"})
 
 
@@ -276,11 +243,11 @@ def _keys(keys: Sequence[str] | None) -> Iterator[FieldError]:
         yield FieldError(field="args.keys", message=f"Name 1 to {_MOST_KEYS} settings, or leave it out.")
     for index, key in enumerate(keys[:_MOST_KEYS]):
         if not _SETTING.fullmatch(key):
-            message = f"{texts.shown(key)} is no setting's name, like nameserver or net0."
+            message = f"{texts.shown(key)} is not the name of a setting, like nameserver or net0."
             yield FieldError(field=f"args.keys.{index}", message=message)
 
 
-def _names(args: JobArgs) -> Iterator[FieldError]:
+def _names(values: Mapping[str, Any]) -> Iterator[FieldError]:
     checks = (
         ("storage", _STORAGE, "a storage's name"),
         ("target_node", _NODE, "a node's name"),
@@ -291,20 +258,21 @@ def _names(args: JobArgs) -> Iterator[FieldError]:
         ),
     )
     for name, pattern, right in checks:
-        value = getattr(args, name)
+        value = values.get(name)
         if value is not None and (not pattern.fullmatch(value) or ".." in value):
             yield FieldError(field=f"args.{name}", message=f"{texts.shown(value)} is not {right}.")
 
 
-def _of_container(kind: JobKind, args: JobArgs) -> Iterator[FieldError]:
-    """Name what no container may hold, by the rules for creations."""
-    given = {name: value for name, value in args if name in _LIKE_A_CREATION and value is not None}
-    volumes = [index for index, mount in enumerate(args.mounts or ()) if not mount.is_bind]
+def _of_container(args: Args) -> Iterator[FieldError]:
+    """Return what no container may have, by the rules for creations."""
+    values = {name: value for name, value in args.values().items() if name in _LIKE_A_CREATION}
+    mounts = values.get("mounts", ())
+    volumes = [index for index, mount in enumerate(mounts) if not mount.is_bind]
     for index in volumes:
         message = "Only bind mounts can change; a volume is made with its container."
         yield FieldError(field=f"mounts.{index}.storage", message=message)
     if volumes:
-        del given["mounts"]
-    if kind is JobKind.BACKUP and (wrong := texts.backup_notes(args.description or "")) is not None:
-        yield FieldError(field="description", message=wrong)
-    yield from validation.faults(ContainerSpec.model_validate({"hostname": "any", **given}))
+        del values["mounts"]
+    if isinstance(args, BackupArgs) and (fault := texts.backup_notes(args.description or "")) is not None:
+        yield FieldError(field="description", message=fault)
+    yield from validation.faults(ContainerSpec.model_validate({"hostname": "any", **values}))

@@ -1,6 +1,6 @@
 """What a plan says of settings: which go over SSH, and which a running container has later."""
 
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.job_kinds import CloneArgs, ConfigureArgs, JobKind
 from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.host import networks, parameters, readback
 from slipway.provisioner.steps import power
@@ -30,7 +30,7 @@ async def of(work: Work) -> list[str]:
 
 
 async def _of_configure(work: Work) -> list[str]:
-    args, told = work.command.args, []
+    args, told = work.command.args_as(ConfigureArgs), []
     config = await work.cluster.api.config(work.target.node, work.target.vmid)
     if args.features is not None:
         both = {**args.features, **config.flags}
@@ -54,7 +54,7 @@ async def _of_going_back(work: Work) -> list[str]:
 
 
 async def _of_copying(work: Work) -> list[str]:
-    source, snapshot = work.command.source, work.command.args.snapshot
+    source, snapshot = work.command.source, work.command.args_as(CloneArgs).snapshot
     if source is None or snapshot is not None:
         return []
     config = await readback.read(work, source)

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobArgs, RunJob, Target
+from slipway.contracts.job_kinds import Args, BackupArgs, ConfigureArgs, JobKind
+from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.problems import Conflict, SlipwayError
 from slipway.provisioner.host import ha, locks
 from slipway.provisioner.steps import power
@@ -107,7 +107,7 @@ def refusal(command: RunJob, seen: Seen) -> SlipwayError | None:
         )
     if kind in _ASKING_HA and seen.status.ha.state in ha.BROKEN:
         return ha.broken(vmid, seen.status.ha.state)
-    if kind is JobKind.CONFIGURE and config.protection and (gone := _removed(command.args, config)):
+    if config.protection and (gone := _removed(command.args, config)):
         return Protected(
             f"Container {vmid} is protected in Proxmox, which then lets no disk or folder of it be removed "
             f"({gone}). Take the protection off first, or in the same request.",
@@ -121,7 +121,7 @@ def warnings(command: RunJob, seen: Seen) -> Iterator[str]:
     kind, named = command.kind, {"grace": power.grace_seconds(command.args)}
     if seen.runs and kind in _WHILE_RUNNING:
         yield _WHILE_RUNNING[kind].format(**named)
-    if seen.runs and kind is JobKind.BACKUP and command.args.mode == "stop":
+    if seen.runs and isinstance(command.args, BackupArgs) and command.args.mode == "stop":
         yield "It runs: it is shut down for the backup, and started again."
     if seen.status.ha.managed and kind in _IN_HA:
         yield _IN_HA[kind]
@@ -137,9 +137,9 @@ def always(kind: JobKind) -> Iterator[str]:
         yield _ALWAYS[kind]
 
 
-def _removed(args: JobArgs, config: ContainerConfig) -> str:
-    """Name the mounts that a change would remove."""
-    if args.mounts is None or args.protection is False:
+def _removed(args: Args, config: ContainerConfig) -> str:
+    """Return the names of the mounts that a change would remove."""
+    if not isinstance(args, ConfigureArgs) or args.mounts is None or args.protection is False:
         return ""
     stored = {mount.path for mount in args.mounts}
     binds = {key: each for key, each in config.mounts.items() if each.get("volume", "").startswith("/")}

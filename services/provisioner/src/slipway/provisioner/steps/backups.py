@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import timedelta
 
+from slipway.contracts.job_kinds import BackupArgs
 from slipway.contracts.problems import Conflict, Failed, FieldError
 from slipway.provisioner.host import tasks
 from slipway.provisioner.steps import power
@@ -33,7 +34,7 @@ class BackupFailed(Failed):
 async def look_for_a_place(work: Work) -> Result:
     """Make sure that it is ours, and choose where the backup goes."""
     await power.look(work)
-    api, node, wanted = work.cluster.api, work.target.node, work.command.args.storage
+    api, node, wanted = work.cluster.api, work.target.node, work.command.args_as(BackupArgs).storage
     able = sorted(each.name for each in await api.storages(node, content=KIND) if each.active)
     if not able or (wanted is not None and wanted not in able):
         known = ", ".join(able) or "none"
@@ -46,7 +47,7 @@ async def look_for_a_place(work: Work) -> Result:
 
 async def make(work: Work) -> Result:
     """Make the backup; what vzdump said of its failure is what is told."""
-    api, target, args = work.cluster.api, work.target, work.command.args
+    api, target, args = work.cluster.api, work.target, work.command.args_as(BackupArgs)
     storage = work.facts("backup.look")["storage"]
 
     async def post() -> Upid:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from slipway.contracts.job_kinds import CloneArgs
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import Conflict
 from slipway.provisioner.host import marks, ownership, tasks
@@ -35,7 +36,7 @@ async def look(work: Work) -> Result:
             f"Container {source.vmid} on {source.node} does not carry {source.hostname}'s mark: it is "
             "another one now, and is not copied."
         )
-    if work.command.args.snapshot or not await _is_running(work):
+    if work.command.args_as(CloneArgs).snapshot or not await _is_running(work):
         return DONE
     if not await api.feature(source.node, source.vmid, "snapshot"):
         raise SnapshotImpossible(
@@ -160,7 +161,7 @@ async def _is_whole(work: Work) -> bool:
 
 
 async def _post(work: Work, source: Target) -> Upid:
-    args, target = work.command.args, work.target
+    args, target = work.command.args_as(CloneArgs), work.target
     notes = without_mark((await _config(work, source)).description)
     return await work.cluster.api.clone(
         source.node,

@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from slipway.contracts.jobs import JobArgs, Target
+from slipway.contracts.job_kinds import ConfigureArgs, ResizeArgs, RevertArgs
+from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, Rejected
 from slipway.provisioner.host import marks, networks, ownership, parameters, readback, room, tasks
@@ -28,7 +29,7 @@ class DiskShrinks(Rejected):
 async def look_at_sizes(work: Work) -> Result:
     """Make sure that it is ours, and that its disk would not shrink."""
     await power.look(work)
-    wanted, config = work.command.args.disk, await _config(work)
+    wanted, config = work.command.args_as(ResizeArgs).disk, await _config(work)
     refuse_smaller(wanted, config)
     volume = config.mounts.get("rootfs", {}).get("volume", "")
     await room.for_growth(work, volume.partition(":")[0], (wanted or 0) - (disk_size(config) or 0))
@@ -45,14 +46,10 @@ def refuse_smaller(wanted: float | None, config: ContainerConfig) -> None:
 
 async def resize(work: Work) -> Result:
     """Set cores, memory and swap; a running container has them at once."""
-    wanted = {name: getattr(work.command.args, name) for name in _SIZES}
+    wanted = {name: value for name, value in work.command.args.values().items() if name in _SIZES}
     changes = await ownership.rewrite(
         work,
-        lambda config: {
-            name: value
-            for name, value in wanted.items()
-            if value is not None and value != getattr(config, name)
-        },
+        lambda config: {name: value for name, value in wanted.items() if value != getattr(config, name)},
     )
     if not changes:
         return NOTHING_TO_DO
@@ -62,7 +59,7 @@ async def resize(work: Work) -> Result:
 
 async def grow_disk(work: Work) -> Result:
     """Grow the root disk to its new size."""
-    wanted, now = work.command.args.disk, disk_size(await _config(work))
+    wanted, now = work.command.args_as(ResizeArgs).disk, disk_size(await _config(work))
     if wanted is None or wanted == now:
         return NOTHING_TO_DO
     size = f"{wanted:g}G"
@@ -75,10 +72,8 @@ async def grow_disk(work: Work) -> Result:
 
 async def configure(work: Work) -> Result:
     """Set what was asked for; Slipway's own line in the notes stays, the rest of them is the user's."""
-    command = work.command
-    changes = await ownership.rewrite(
-        work, lambda config: changed(command.args, config, work.target, command.job)
-    )
+    args, job = work.command.args_as(ConfigureArgs), work.command.job
+    changes = await ownership.rewrite(work, lambda config: changed(args, config, work.target, job))
     words = [", ".join(sorted(changes)) if changes else str(NOTHING_TO_DO.message)]
     if (devices := networks.without_client(changes)) and await power.is_running(work):
         words.append(networks.WITHOUT_CLIENT.format(devices=", ".join(devices)))
@@ -87,7 +82,7 @@ async def configure(work: Work) -> Result:
 
 async def set_features(work: Work) -> Result:
     """Set features, over SSH where no API token may."""
-    wanted = work.command.args.features
+    wanted = work.command.args_as(ConfigureArgs).features
     if wanted is None:
         return SKIPPED
     target, config = work.target, await _config(work)
@@ -107,7 +102,7 @@ async def set_features(work: Work) -> Result:
 
 async def revert(work: Work) -> Result:
     """Drop changes that wait for the next start; what does not wait stays as it is."""
-    target, asked = work.target, work.command.args.keys
+    target, asked = work.target, work.command.args_as(RevertArgs).keys
     config = await readback.read(work)
     waits = sorted(config.pending) if config is not None else []
     keys = [key for key in waits if asked is None or key in asked]
@@ -120,7 +115,7 @@ async def revert(work: Work) -> Result:
     return await readback.told(work, Result(message=f"dropped: {', '.join(keys)}"))
 
 
-def changed(args: JobArgs, config: ContainerConfig, target: Target, job: Id) -> Params:
+def changed(args: ConfigureArgs, config: ContainerConfig, target: Target, job: Id) -> Params:
     """Give what has to be set for a container to be as it was asked for. Pure."""
     changes: Params = {}
     for name in _PLAIN:

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from slipway.contracts.guests import DiscoverGuest, Discovery
+from slipway.contracts.job_kinds import ConfigureArgs
 from slipway.contracts.problems import Failed, SlipwayError, Superseded
 from slipway.contracts.templates import HealthCheck
 from slipway.contracts.values import DISCOVERY_PENDING
@@ -95,7 +96,8 @@ async def rediscover(work: Work) -> Result:
 
 async def rediscover_networks(work: Work) -> Result:
     """Look into the guest anew, if its networks were changed and it runs."""
-    return await rediscover(work) if work.command.args.networks is not None else SKIPPED
+    networks = work.command.args_as(ConfigureArgs).networks
+    return await rediscover(work) if networks is not None else SKIPPED
 
 
 async def _discover(work: Work, seconds: float) -> Result:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from posixpath import normpath
 
 from slipway.contracts.containers import MountSpec
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.job_kinds import ConfigureArgs, JobKind
 from slipway.contracts.problems import Conflict, Failed, FieldError, Forbidden
 from slipway.provisioner.host import readback
 from slipway.provisioner.steps import power
@@ -110,8 +110,8 @@ def names(work: Work) -> tuple[str, ...]:
         "devices": wanted.devices,
         "hookscript": wanted.hookscript,
     }
-    is_change = work.command.kind is JobKind.CONFIGURE
-    features = (work.command.args.features if is_change else work.spec.features) or {}
+    args = work.command.args
+    features = (args.features if isinstance(args, ConfigureArgs) else work.spec.features) or {}
     told |= {f"features.{name}": features.get(name) for name in _FEATURES}
     return tuple(name for name, value in told.items() if value)
 
@@ -175,8 +175,7 @@ async def _place(work: Work, path: str, field: str, allowed: Sequence[str]) -> s
 
 
 def _wanted(work: Work) -> Wanted:
-    if work.command.kind is JobKind.CONFIGURE:
-        args = work.command.args
+    if isinstance(args := work.command.args, ConfigureArgs):
         return Wanted(mounts=args.mounts, devices=args.devices, hookscript=args.hookscript)
     spec = work.spec
     binds = tuple(mount for mount in spec.mounts if mount.is_bind)
@@ -184,8 +183,8 @@ def _wanted(work: Work) -> Wanted:
 
 
 def _all_mounts(work: Work) -> Sequence[MountSpec]:
-    is_change = work.command.kind is JobKind.CONFIGURE
-    return (work.command.args.mounts or ()) if is_change else work.spec.mounts
+    args = work.command.args
+    return (args.mounts or ()) if isinstance(args, ConfigureArgs) else work.spec.mounts
 
 
 async def _config(work: Work) -> ContainerConfig:

@@ -6,6 +6,7 @@ meanwhile: until its task ends it is locked, and what ran does not run yet.
 
 from datetime import timedelta
 
+from slipway.contracts.job_kinds import MigrateArgs
 from slipway.contracts.problems import Failed, FieldError, Rejected
 from slipway.provisioner.host import ha, marks, tasks
 from slipway.provisioner.steps import power
@@ -57,7 +58,7 @@ async def move(work: Work) -> Result:
     async def post() -> Upid | None:
         if await _has_arrived(work):
             return None
-        storage = work.command.args.storage
+        storage = work.command.args_as(MigrateArgs).storage
         return await work.cluster.api.migrate(target.node, target.vmid, wanted, restart=runs, storage=storage)
 
     try:
@@ -76,7 +77,7 @@ async def move(work: Work) -> Result:
 async def _refuse_what_stays(work: Work) -> None:
     """Refuse a container with disks or folders that the other node would not have."""
     api, target, wanted = work.cluster.api, work.target, _wanted(work)
-    storage = work.command.args.storage
+    storage = work.command.args_as(MigrateArgs).storage
     if storage is not None and await ha.is_managed(work):
         raise _unusable("storage", "HA moves it, and takes no storage: leave it out, or take it out of HA.")
     shared = {each.name for each in await api.storages(target.node) if each.shared} if storage else set()
@@ -123,4 +124,4 @@ async def _settle(work: Work) -> None:
 
 
 def _wanted(work: Work) -> str:
-    return str(work.command.args.target_node)
+    return work.command.args_as(MigrateArgs).target_node

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from slipway.contracts.jobs import JobArgs
+from slipway.contracts.job_kinds import Args, ShutdownArgs
 from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.host import ha, ownership, tasks
 from slipway.provisioner.steps import delete
@@ -94,9 +94,10 @@ async def _in_vain(work: Work, error: SlipwayError) -> Result:
     return Result(message=f"it did not listen: {error.message}")
 
 
-def grace_seconds(args: JobArgs) -> int:
-    """Give how long a guest may take."""
-    return GRACE_SECONDS if args.grace_seconds is None else args.grace_seconds
+def grace_seconds(args: Args) -> int:
+    """Return how long a guest may take."""
+    wanted = args.grace_seconds if isinstance(args, ShutdownArgs) else None
+    return GRACE_SECONDS if wanted is None else wanted
 
 
 def _grace(work: Work) -> timedelta:

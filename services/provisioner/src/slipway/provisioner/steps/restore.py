@@ -10,6 +10,7 @@ be. That it ran is stored, for the restore of another backup.
 import contextlib
 from datetime import timedelta
 
+from slipway.contracts.job_kinds import RestoreArgs
 from slipway.contracts.problems import Failed, FieldError, Invalid, NotFound, SlipwayError
 from slipway.provisioner.host import ownership, tasks
 from slipway.provisioner.steps import backups, delete, power, start
@@ -93,7 +94,7 @@ async def start_again(work: Work) -> Result:
 
 async def _backup(work: Work) -> Volume:
     """Give the backup; refuse one that is not there or not this container's."""
-    wanted, vmid = str(work.command.args.backup), work.target.vmid
+    wanted, vmid = work.command.args_as(RestoreArgs).backup, work.target.vmid
     storage = wanted.partition(":")[0]
     known = {each.volid: each for each in await backups.of(work, [storage])}
     if wanted in known:
@@ -159,7 +160,7 @@ async def _restore(work: Work) -> None:
     api, target, spec = work.cluster.api, work.target, work.spec
     params: dict[str, str | int | bool] = {
         "vmid": target.vmid,
-        "ostemplate": str(work.command.args.backup),
+        "ostemplate": work.command.args_as(RestoreArgs).backup,
         "storage": str(spec.storage),
         "unprivileged": bool(spec.unprivileged),
     }

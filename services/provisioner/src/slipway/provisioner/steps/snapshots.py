@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from datetime import timedelta
 
+from slipway.contracts.job_kinds import SnapshotArgs
 from slipway.contracts.problems import Conflict, FieldError, NotFound
 from slipway.provisioner.host import tasks
 from slipway.provisioner.steps import power
@@ -58,7 +59,7 @@ async def look_for_it(work: Work) -> Result:
 async def take(work: Work) -> Result:
     """Take a snapshot; one that this step has begun is waited for."""
     api, target = work.cluster.api, work.target
-    note = work.command.args.description or ""
+    note = work.command.args_as(SnapshotArgs).description or ""
     try:
         await tasks.run(
             work,
@@ -118,4 +119,4 @@ async def _names(work: Work) -> set[str]:
 
 
 def _name(work: Work) -> str:
-    return str(work.command.args.snapshot)
+    return str(work.command.args.values()["snapshot"])
