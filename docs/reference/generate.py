@@ -24,7 +24,7 @@ from slipway.contracts.problems import Problem, ProblemKind, SlipwayError
 from slipway.contracts.registry import SERVICES
 from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.containers.lifecycle import TRANSITIONS
-from slipway.provisioner.domain import MOVES, Act
+from slipway.provisioner.engine.states import RUN_TRANSITIONS, Act
 from slipway.provisioner.pipelines import CREATE, DELETE
 from slipway.runtime.error_mapping import http_status
 from slipway.runtime.topology.declared import BUCKETS, STREAMS
@@ -123,7 +123,7 @@ def errors() -> str:
 def states() -> str:
     """Give the tables of a container's life, a job's states and the pipelines, as diagrams."""
     life = [(str(old), str(trigger), str(new)) for (old, trigger), new in TRANSITIONS.items()]
-    runs = [(str(old), str(act), str(new)) for (old, act), new in MOVES.items()]
+    runs = [(str(old), str(act), str(new)) for (old, act), new in RUN_TRANSITIONS.items()]
     ends = [f"    {state} --> [*]" for state in JobState if state.is_terminal]
     steps = [
         f"| {stage.phase} | {stage.begins}-{stage.ends} | "

@@ -27,15 +27,21 @@ from slipway.contracts.jobs import (
     RunRecord,
     Target,
 )
+from slipway.contracts.plans import Explained, ExplainRun
 from slipway.contracts.templates import Manifest, TemplateScript
 from slipway.inventory.containers.lifecycle import first_step
 from slipway.lab.node import Lab
 from slipway.provisioner.access import Access
 from slipway.provisioner.app import register
+from slipway.provisioner.dry_run.explainer import Explainer
+from slipway.provisioner.engine.log_bound import LIMITS, LogLimits
 from slipway.provisioner.engine.records import Runs
 from slipway.provisioner.engine.worker import Worker
 from slipway.provisioner.host import marks
+from slipway.provisioner.host.work import Work
+from slipway.provisioner.preparation import Preparation
 from slipway.provisioner.settings import ProvisionerSettings
+from slipway.provisioner.workflow import container_workflow
 from slipway.proxmox.answers import Power
 from slipway.proxmox.hosts import Cluster, Hosts
 from slipway.runtime.bus.bundles import Bundles
@@ -89,13 +95,13 @@ class Answers:
         return JobSecrets()
 
     async def replace(self, query: ReplaceVmid, _call: Call) -> ReplacedVmid:
-        """Give the next number."""
+        """Return the next number."""
         return ReplacedVmid(vmid=query.refused + 1)
 
     async def access(self, query: clusters.GetClusterAccess, _call: Call) -> clusters.ClusterAccess:
-        """Give the lab's secrets."""
+        """Return the lab's secrets."""
         self.asked_for_access += 1
-        given = {
+        fields = {
             "token_secret": self.token_secret or self.lab.token_secret,
             "ssh_private_key": self.lab.ssh_private_key,
         }
@@ -107,7 +113,7 @@ class Answers:
         )
         boxes = {
             name: sealer.seal(SecretStr(value), to=query.seal_to, owner=query.cluster, field=name)
-            for name, value in given.items()
+            for name, value in fields.items()
         }
         return clusters.ClusterAccess(
             id=query.cluster, spec=spec_of(self.lab), secrets=clusters.ClusterSecrets(**boxes)
@@ -123,7 +129,8 @@ class Ground:
     answers: Answers
     hosts: Hosts
     access: Access
-    worker: Worker
+    preparation: Preparation
+    worker: Worker[Work]
     runs: Runs
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
@@ -133,7 +140,7 @@ class Ground:
         return self.hosts.open("test", lab_client.access_to(self.lab))
 
     def target(self, vmid: int = VMID, container: str = "c1") -> Target:
-        """Name a container."""
+        """Return a container."""
         return Target(
             container=container,
             cluster=CLUSTER,
@@ -159,11 +166,12 @@ class Ground:
             features={"nesting": True},
             networks=(NetworkSpec(name="eth0", bridge="vmbr0", ip="dhcp"),),
         )
-        order = {"job": job, "kind": kind, "target": self.target(), "spec": spec}
+        args = {"hostname": "web-1"} if kind is JobKind.CLONE else {}
+        order = {"job": job, "kind": kind, "target": self.target(), "spec": spec, "args": args}
         return RunJob.model_validate({**order, **changes})
 
     async def bundle(self, **scripts: str) -> str:
-        """Store a template of scripts, run in the order of their names; give its hash."""
+        """Store a template of scripts, run in the order of their names; return its hash."""
         named = {f"{name}.sh": text for name, text in sorted(scripts.items())}
         manifest = Manifest(
             name="test",
@@ -187,14 +195,14 @@ class Ground:
         by: Cluster | None = None,
         **beside: str | int,
     ) -> None:
-        """Have a container that carries our mark."""
+        """Make a container that carries our mark."""
         notes = marks.notes(None, self.target(vmid, container), "j0", mac=None)
-        given = {"hostname": "web-1", "description": notes, "rootfs": rootfs, **beside}
-        await lab_client.create(by or self.cluster, vmid, **given)
+        fields = {"hostname": "web-1", "description": notes, "rootfs": rootfs, **beside}
+        await lab_client.create(by or self.cluster, vmid, **fields)
         if runs:
             await lab_client.start(self.cluster, vmid)
 
-    def begin(self, command: RunJob, worker: Worker | None = None) -> "asyncio.Task[None]":
+    def begin(self, command: RunJob, worker: Worker[Work] | None = None) -> "asyncio.Task[None]":
         """Hand a command to the worker."""
         task = asyncio.create_task((worker or self.worker).run(command, DELIVERY))
         self.tasks.append(task)
@@ -209,39 +217,43 @@ class Ground:
         return not await self.cluster.api.is_free(vmid)
 
     async def retry(self, command: RunJob) -> RunRecord:
-        """Do a job that failed again, from the step that failed, as inventory orders it; give its record."""
+        """Retry a failed job from the step that failed, as inventory orders it; return its record."""
         record = await self.record(command.job)
         again = {"job": f"{command.job}-again", "retry_of": command.job}
         first = first_step(record, None, command.first_step)
         return await self.run(command.model_copy(update={**again, "first_step": first}))
 
     async def run(self, command: RunJob) -> RunRecord:
-        """Run a job to its end; give its record."""
+        """Run a job to its end; return its record."""
         await self.begin(command)
         return await self.record(command.job)
 
+    async def explain(self, command: RunJob) -> Explained:
+        """Ask what a job would do."""
+        return await Explainer(self.preparation).explain(ExplainRun(command=command), DELIVERY.call)
+
     async def record(self, job: str = "j1") -> RunRecord:
-        """Give a job's record."""
-        found = await self.runs.load(job)
-        assert found is not None
-        return found[0]
+        """Return a job's record."""
+        stored = await self.runs.load(job)
+        assert stored is not None
+        return stored[0]
 
     async def until_record(self, job: str, holds: Any, *, seconds: float = 20.0) -> RunRecord:
         """Wait until a job's record is as wanted."""
         async with asyncio.timeout(seconds):
             while True:
-                found = await self.runs.load(job)
-                if found is not None and holds(found[0]):
-                    return found[0]
+                stored = await self.runs.load(job)
+                if stored is not None and holds(stored[0]):
+                    return stored[0]
                 await asyncio.sleep(0.02)
 
     async def cancel(self, command: RunJob, **changes: Any) -> None:
-        """Set the cancel flag, as the worker does when it is told."""
+        """Set the cancel flag, as the worker does on a cancel command."""
         order = CancelJob(job=command.job, kind=command.kind, target=command.target, **changes)
         await self.runs.request_cancel(order, at=now())
 
     async def lines(self, job: str = "j1") -> list[str]:
-        """Give all lines of a job's log, as they are stored."""
+        """Return all lines of a job's log, as they are stored."""
         stored = await read_all(self.bus.connection, "EVENTS", subject=f"slipway.v1.event.job.{job}.log")
         return [line.text for each in stored for line in JobLog.model_validate_json(each.payload).lines]
 
@@ -253,12 +265,12 @@ class Ground:
 
 
 def facts_of(record: RunRecord, step: str) -> Mapping[str, str]:
-    """Give what a step has stored."""
+    """Return what a step has stored."""
     return next((each.facts for each in record.steps if each.name == step), {})
 
 
 def status_of(record: RunRecord, step: str) -> str | None:
-    """Give how a step ended."""
+    """Return how a step ended."""
     return next((each.status for each in record.steps if each.name == step), None)
 
 
@@ -269,9 +281,10 @@ async def provisioner_on(
     folder: Path,
     *,
     retry_budget: timedelta = timedelta(seconds=20),
-    **changes: Any,
+    lock_wait: timedelta = timedelta(hours=2),
+    log_limits: LogLimits = LIMITS,
 ) -> AsyncIterator[Ground]:
-    """Have a worker that hears no cancel flag but through the record, unless it listens."""
+    """Run a worker that learns of a cancel flag by reading the record, unless it listens."""
     answers = Answers(lab, generate(folder / "keys"))
     await make_bus("inventory", answers.register)
     await make_bus("monitor", answers.register_discovery)
@@ -280,8 +293,10 @@ async def provisioner_on(
     hosts = Hosts(folder / "record")
     access = Access(bus, Sealer(settings), hosts)
     runs = Runs(bus)
-    worker = Worker(bus, runs, access, Bundles(bus), Sealer(settings), retry_budget=retry_budget, **changes)
-    ground = Ground(lab, bus, answers, hosts, access, worker, runs)
+    preparation = Preparation(bus, access, Bundles(bus), Sealer(settings))
+    workflow = container_workflow(preparation, lock_wait)
+    worker = Worker(bus, runs, workflow, retry_budget=retry_budget, log_limits=log_limits)
+    ground = Ground(lab, bus, answers, hosts, access, preparation, worker, runs)
     try:
         yield ground
     finally:
@@ -290,9 +305,9 @@ async def provisioner_on(
 
 
 @asynccontextmanager
-async def replica(ground: Ground, make_bus: MakeBus) -> AsyncIterator[Worker]:
-    """Have a whole provisioner beside it, which takes commands from the bus and listens."""
-    settings, workers = settings_of(ground.answers.identities), list[Worker]()
+async def replica(ground: Ground, make_bus: MakeBus) -> AsyncIterator[Worker[Work]]:
+    """Run a second, whole provisioner, which takes commands from the bus and listens."""
+    settings, workers = settings_of(ground.answers.identities), list[Worker[Work]]()
     accesses: list[Access] = []
 
     def assemble(bus: Bus) -> None:
@@ -306,7 +321,7 @@ async def replica(ground: Ground, make_bus: MakeBus) -> AsyncIterator[Worker]:
 
 
 def settings_of(identities: Identities) -> ProvisionerSettings:
-    """Give a provisioner's settings."""
+    """Return a provisioner's settings."""
     return ProvisionerSettings(
         sealing_key_file=identities.sealing_file("provisioner"),
         sealing_public_file=identities.public_file,
@@ -318,7 +333,7 @@ def _archive(members: Mapping[str, str]) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, text in members.items():
             content = text.encode()
-            told = tarfile.TarInfo(name)
-            told.size = len(content)
-            tar.addfile(told, io.BytesIO(content))
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()

@@ -18,14 +18,12 @@ from slipway.contracts.job_kinds import (
     SnapshotNameArgs,
 )
 from slipway.contracts.jobs import RunRecord
-from slipway.contracts.plans import Explained, ExplainRun
+from slipway.contracts.plans import Explained
 from slipway.contracts.values import JobState, PendingChange, Power
 from slipway.lab import faults
-from slipway.provisioner.dry_run import Explainer
 from slipway.proxmox.hosts import Cluster
-from slipway.runtime.bus.bundles import Bundles
 from support import lab_client
-from support.provisioner_side import DELIVERY, VMID, Ground, status_of
+from support.provisioner_side import VMID, Ground, status_of
 
 LATER: dict[str, Any] = {
     "nameserver": "10.9.9.9",
@@ -223,8 +221,7 @@ async def root_of(ground: Ground) -> Cluster:
 
 async def plan(ground: Ground, command: Any) -> Explained:
     """Ask what a job would do."""
-    explainer = Explainer(ground.bus, ground.access, Bundles(ground.bus))
-    return await explainer.explain(ExplainRun(command=command), DELIVERY.call)
+    return await ground.explain(command)
 
 
 def config_of(record: RunRecord) -> HostConfig:

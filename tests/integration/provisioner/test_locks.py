@@ -25,8 +25,7 @@ CONFIGURE = ConfigureArgs(description="changed")
 @pytest.fixture
 async def hasty(lab: Lab, make_bus: MakeBus, tmp_path: Path) -> AsyncIterator[Ground]:
     """A worker that waits for no lock longer than a second."""
-    limits = {"lock_wait": timedelta(seconds=1)}
-    async with provisioner_on(lab, make_bus, tmp_path, **limits) as ground:
+    async with provisioner_on(lab, make_bus, tmp_path, lock_wait=timedelta(seconds=1)) as ground:
         yield ground
 
 

@@ -6,11 +6,9 @@ from typing import Any
 import pytest
 
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.plans import Explained, ExplainRun
+from slipway.contracts.plans import Explained
 from slipway.lab import faults
-from slipway.provisioner.dry_run import Explainer
 from slipway.provisioner.host import marks
-from slipway.runtime.bus.bundles import Bundles
 from slipway.runtime.bus.call import Call
 from support import lab_client
 from support.provisioner_side import VMID, Ground
@@ -33,9 +31,7 @@ CHANGES: list[tuple[JobKind, dict[str, Any]]] = [
 
 async def explained(ground: Ground, kind: JobKind, **args: Any) -> Explained:
     """Ask what a job would do."""
-    explainer = Explainer(ground.bus, ground.access, Bundles(ground.bus))
-    command = await ground.command(kind, args=args)
-    return await explainer.explain(ExplainRun(command=command), CALL)
+    return await ground.explain(await ground.command(kind, args=args))
 
 
 async def locked(ground: Ground) -> None:
@@ -128,3 +124,19 @@ async def test_a_template_is_named(ground: Ground, kind: JobKind, args: dict[str
     told = await explained(ground, kind, **args)
 
     assert fault(told) == "container.is-template"
+
+
+async def test_the_plan_of_a_retry_runs_nothing_in_the_guest(ground: Ground) -> None:
+    """Its script is shown, not run; packages and scripts go another way into the guest than requests."""
+    bundle = await ground.bundle(a="echo it runs; exit 3")
+    command = await ground.command(JobKind.CREATE, bundle=bundle)
+    await ground.run(command)
+    before = await ground.lines()
+
+    plan = await ground.explain(command.model_copy(update={"first_step": "sync.script.0", "job": "j2"}))
+
+    script = next(step for step in plan.steps if step.name == "sync.script.0")
+    assert (script.effect, script.request) == ("acts", "pct exec 100 ... (on node lab, over SSH)")
+    assert before.count("it runs") == 1
+    assert await ground.lines() == before
+    assert await ground.lines("j2") == []

@@ -11,14 +11,9 @@ from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import JobLog, RunJob, Target
 from slipway.contracts.message import Event
 from slipway.contracts.problems import Failed
-from slipway.provisioner.engine.journal import (
-    FLUSH_BYTES,
-    LONGEST_PART,
-    RunJournal,
-    finish_despite_cancel,
-    logging,
-)
+from slipway.provisioner.engine.journal import RunJournal, finish_despite_cancel
 from slipway.provisioner.engine.records import Runs
+from slipway.provisioner.engine.step_log import FLUSH_BYTES, LONGEST_PART, open_log
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.stored import read_all
 from slipway.runtime.errors import BusUnavailable
@@ -26,7 +21,7 @@ from support.nats import MakeBus
 
 TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve1", vmid=100, hostname="web-1")
 RUN = RunJob(job="j1", kind=JobKind.CREATE, target=TARGET, spec=ContainerSpec(hostname="web-1"))
-HEADING = JobLog(id="j1", step="a", lines=(), offset=0)
+LOG_CONTEXT = JobLog(id="j1", step="a", lines=(), offset=0)
 
 
 class FlushedJournal(RunJournal):
@@ -51,7 +46,7 @@ async def bus(make_bus: MakeBus) -> Bus:
 
 
 @pytest.fixture
-async def job_events(bus: Bus) -> FlushedJournal:
+async def journal(bus: Bus) -> FlushedJournal:
     """The journal of a run that was claimed."""
     runs = Runs(bus)
     return FlushedJournal(bus, runs, await runs.claim(RUN, at=datetime(2026, 1, 1, tzinfo=UTC)))
@@ -61,7 +56,7 @@ async def write(
     journal: RunJournal, *lines: str, then: Exception | None = None, seconds: float = 0.0
 ) -> None:
     """Write lines into the log of a step, a while after each; then end, perhaps badly."""
-    async with logging(journal, HEADING) as log:
+    async with open_log(journal, LOG_CONTEXT) as log:
         for offset, line in enumerate(lines, start=1):
             await log.add("stdout", line, offset)
             await asyncio.sleep(seconds)

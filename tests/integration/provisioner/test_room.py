@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 
 from slipway.contracts.job_kinds import JobKind, ResizeArgs
-from slipway.contracts.plans import Explained, ExplainRun
+from slipway.contracts.plans import Explained
 from slipway.lab import faults
 from slipway.lab.host.storages import GIB, STORAGES, Storage
 from slipway.lab.node import Lab
-from slipway.provisioner.dry_run import Explainer
 from slipway.proxmox.errors import TaskFailed
-from slipway.runtime.bus.bundles import Bundles
 from slipway.runtime.bus.call import Call
 from support import lab_client
 from support.lab import running_lab
@@ -32,9 +30,7 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
 
 async def explained(ground: Ground, kind: JobKind, **args: Any) -> Explained:
     """Ask what a job would do."""
-    explainer = Explainer(ground.bus, ground.access, Bundles(ground.bus))
-    command = await ground.command(kind, args=args)
-    return await explainer.explain(ExplainRun(command=command), CALL)
+    return await ground.explain(await ground.command(kind, args=args))
 
 
 @pytest.mark.parametrize(("storage", "is_refused"), [("thick", True), ("local-lvm", False)])

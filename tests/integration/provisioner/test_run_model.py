@@ -24,8 +24,8 @@ from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import CancelJob, JobPhase, RunJob, RunRecord, Target
 from slipway.contracts.message import Event, State
 from slipway.contracts.values import JobState, Phase
-from slipway.provisioner.domain import IllegalMove
 from slipway.provisioner.engine.records import ClaimLost, RecordBusy, Run, Runs
+from slipway.provisioner.engine.states import IllegalTransition
 from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
 from slipway.runtime.bus.stored import read_all
@@ -173,7 +173,7 @@ class RunModel(RuleBasedStateMachine):
         bus = self.ready(owner.bus, fate)
         writing = Runs(bus).commit(owner.run, [told], **changes)
         if owner.run.record.state.is_terminal:
-            with pytest.raises(IllegalMove):
+            with pytest.raises(IllegalTransition):
                 self.do(writing)
         elif owner.claim < self.stands.claim:
             with pytest.raises(ClaimLost):

@@ -12,8 +12,8 @@ from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import CancelJob, JobPhase, RunJob, RunRecord, Target
 from slipway.contracts.message import Event
 from slipway.contracts.values import JobState, Phase
-from slipway.provisioner.domain import IllegalMove
 from slipway.provisioner.engine.records import ClaimLost, Runs
+from slipway.provisioner.engine.states import IllegalTransition
 from slipway.runtime.bus.stored import read_all
 from support.nats import MakeBus
 
@@ -156,7 +156,7 @@ async def test_an_ended_run_takes_no_write(make_bus: MakeBus, admin: Client) -> 
     run = await runs.claim(RUN, at=AT)
     await runs.commit(run, [], state=JobState.SUCCEEDED)
 
-    with pytest.raises(IllegalMove):
+    with pytest.raises(IllegalTransition):
         await runs.commit(run, [started(Phase.CREATE, 0)], state=JobState.FAILED)
 
     assert await job_events(admin) == []

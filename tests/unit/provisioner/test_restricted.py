@@ -1,7 +1,7 @@
 """What `pct set` is told for a container to be as it was asked for."""
 
 from slipway.contracts.containers import MountSpec
-from slipway.provisioner.steps.host_access import Wanted, changed
+from slipway.provisioner.steps.host_access import HostSettings, changed
 from slipway.proxmox.answers import ContainerConfig
 
 VOLUME = "local-lvm:vm-100-disk-1,mp=/data,size=4G"
@@ -14,9 +14,9 @@ def config(**options: str) -> ContainerConfig:
     )
 
 
-def wanted(*mounts: MountSpec) -> Wanted:
+def wanted(*mounts: MountSpec) -> HostSettings:
     """Bind mounts only."""
-    return Wanted(mounts=mounts, devices=None, hookscript=None)
+    return HostSettings(mounts=mounts, devices=None, hookscript=None)
 
 
 def test_a_bind_mount_takes_a_free_number_and_the_place_where_it_ends() -> None:
@@ -40,7 +40,7 @@ def test_a_bind_mount_keeps_its_number() -> None:
 def test_devices_and_hookscript() -> None:
     """Devices are given whole; an empty hookscript takes it away, none leaves it."""
     there = config(dev0="path=/dev/kvm,mode=0660", dev1="/dev/fuse", hookscript="local:snippets/a")
-    asked = Wanted(mounts=None, devices=("/dev/kvm,mode=0660",), hookscript="")
+    asked = HostSettings(mounts=None, devices=("/dev/kvm,mode=0660",), hookscript="")
 
     assert changed(asked, {}, there) == ({}, ["dev1", "hookscript"])
-    assert changed(Wanted(mounts=None, devices=None, hookscript=None), {}, there) == ({}, [])
+    assert changed(HostSettings(mounts=None, devices=None, hookscript=None), {}, there) == ({}, [])

@@ -3,7 +3,7 @@
 import pytest
 
 from slipway.contracts.job_kinds import JobKind
-from slipway.provisioner.engine.run import before_first, before_retry
+from slipway.provisioner.engine.step import before_first, before_retry
 from slipway.provisioner.pipelines import OTHERS
 
 

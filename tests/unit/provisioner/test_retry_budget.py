@@ -41,7 +41,9 @@ def test_a_long_step_has_its_whole_retry_budget_left() -> None:
 @pytest.mark.parametrize("error", [TaskTimedOut("still runs"), RunLost("died")])
 def test_what_ran_out_of_time_gets_no_more(error: Unavailable) -> None:
     """That wait had its deadline already."""
-    assert RetryBudget(LIMIT).pause_after(error, HOURS) is None
+    budget = RetryBudget(LIMIT, (TaskTimedOut, RunLost))
+
+    assert budget.pause_after(error, HOURS) is None
 
 
 def test_long_attempts_end_too() -> None:

@@ -1,80 +1,103 @@
-"""A cluster that is looked at and never touched: what would change it is told instead of done.
+"""A cluster that is read and never changed: each change is raised as `WouldChange` instead.
 
-A dry run goes the way of the run itself: it reads what the run would read, and stops where the run would
-first act. That act is `WouldChange`, raised before anything is sent.
+A dry run takes the same way as the run: it reads what the run would read, and stops where the run would first
+act. That act is `WouldChange`, raised before anything is sent.
 """
 
 import shlex
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from datetime import timedelta
 
-from slipway.proxmox.access import NodeAccess
-from slipway.proxmox.api import ProxmoxApi
-from slipway.proxmox.hosts import Cluster
+from slipway.proxmox.access import ClusterAccess
+from slipway.proxmox.detached import Detached
+from slipway.proxmox.hosts import HostCluster
 from slipway.proxmox.pct import Pct
+from slipway.proxmox.protocols import HostApi, Shell
 from slipway.proxmox.record import masked
-from slipway.proxmox.ssh import Completed, NodeShell
+from slipway.proxmox.ssh import Completed, OnRawLine
 from slipway.proxmox.wire import Params, Reply
 
-_LOOKING = frozenset({"realpath"})
+_READING_COMMANDS = frozenset({"realpath"})
+_IN_GUEST = ("pct", "exec")
 
 
 class WouldChange(Exception):
-    """Here the host would be changed; the text says by what, without secrets."""
+    """Here the host would be changed; the text is the request, without secrets."""
 
 
-class DryRunApi(ProxmoxApi):
-    """Reads through another API's connection; whatever is no GET is told instead of sent."""
+class DryRunApi:
+    """A `HostApi` that sends GET requests only."""
 
-    def __init__(self, origin: ProxmoxApi) -> None:
-        """Take over the connection; whoever made it closes it."""
-        self._connection = origin.connection
-        self._reader = origin.reader
-        self._within = None
-
-    async def _post(self, *segments: str, params: Params) -> Reply:
-        _tell("POST", segments, params)
-
-    async def _put(self, *segments: str, params: Params) -> Reply:
-        _tell("PUT", segments, params)
-
-    async def _delete(self, *segments: str, params: Params | None = None) -> Reply:
-        _tell("DELETE", segments, params or {})
-
-
-class DryRunShell(NodeShell):
-    """Runs nothing but what only looks: all else that Slipway runs on a node may change something."""
-
-    def __init__(self, origin: NodeShell, access: NodeAccess) -> None:
-        super().__init__(access)
+    def __init__(self, origin: HostApi) -> None:
         self._origin = origin
 
-    async def run(self, argv: Sequence[str], **options: Any) -> Completed:
-        """Tell the command."""
-        if argv[0] in _LOOKING:
-            return await self._origin.run(argv, **options)
+    async def request(
+        self, method: str, *segments: str, params: Params | None = None, within: timedelta | None = None
+    ) -> Reply:
+        """Send a GET; raise `WouldChange` for any other request."""
+        if method == "GET":
+            return await self._origin.request(method, *segments, params=params, within=within)
+        shown = {name: value for name, value in masked(params or {}).items() if value is not None}
+        parameters = " ".join(f"{name}={_text(value)}" for name, value in shown.items())
+        raise WouldChange(f"{method} /{'/'.join(segments)} {parameters}".strip())
+
+    async def aclose(self) -> None:
+        """Leave the connection to its owner."""
+
+
+class DryRunShell:
+    """A `Shell` that runs reading commands only; every other command of Slipway's may change something."""
+
+    def __init__(self, origin: Shell) -> None:
+        self._origin = origin
+
+    @property
+    def node(self) -> str:
+        """The node's name in Proxmox."""
+        return self._origin.node
+
+    async def run(self, argv: Sequence[str], *, timeout: timedelta) -> Completed:
+        """Run a reading command; raise `WouldChange` for any other."""
+        if argv[0] in _READING_COMMANDS:
+            return await self._origin.run(argv, timeout=timeout)
         raise WouldChange(f"{shlex.join(argv)} (on node {self.node}, over SSH)")
 
+    async def stream(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        hold_stdin: bool = False,
+        timeout: timedelta,
+        on_line: OnRawLine,
+    ) -> int:
+        """Raise `WouldChange`: a command in a guest may do anything."""
+        _ = stdin, hold_stdin, timeout, on_line
+        shown = f"{shlex.join(argv[:3])} ..." if tuple(argv[:2]) == _IN_GUEST else shlex.join(argv)
+        raise WouldChange(f"{shown} (on node {self.node}, over SSH)")
 
-class DryRunCluster(Cluster):
-    """One cluster, looked at through the connections of another."""
 
-    def __init__(self, origin: Cluster) -> None:
-        super().__init__(origin.access)
+class DryRunCluster:
+    """A `HostCluster` that only reads, through the connections of another."""
+
+    def __init__(self, origin: HostCluster) -> None:
+        self.access: ClusterAccess = origin.access
+        self.api = origin.api.through(DryRunApi(origin.api.connection))
         self._origin = origin
-        self.api = DryRunApi(origin.api)
+
+    def shell(self, node: str) -> Shell:
+        """Reading commands on a node."""
+        return DryRunShell(self._origin.shell(node))
 
     def pct(self, node: str) -> Pct:
-        """Containers of a node, whose commands are told."""
-        return Pct(DryRunShell(self._origin.shell(node), self.access.nodes[node]))
+        """Containers of a node."""
+        return Pct(self.shell(node))
+
+    def detached(self, node: str, vmid: int) -> Detached:
+        """Work inside a container."""
+        return Detached(self.pct(node), vmid)
 
 
-def _tell(method: str, segments: Sequence[str], params: Params) -> NoReturn:
-    shown = {name: value for name, value in masked(params).items() if value is not None}
-    words = " ".join(f"{name}={_written(value)}" for name, value in shown.items())
-    raise WouldChange(f"{method} /{'/'.join(segments)} {words}".strip())
-
-
-def _written(value: object) -> str:
+def _text(value: object) -> str:
     text = str(int(value)) if isinstance(value, bool) else str(value)
     return text if text.isprintable() and " " not in text else repr(text)

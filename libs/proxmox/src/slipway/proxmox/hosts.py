@@ -5,14 +5,37 @@ works with the old ones may end his work, then they close. Nothing is connected 
 """
 
 from pathlib import Path
+from typing import Protocol
 
 from slipway.contracts.problems import NotFound
 from slipway.proxmox.access import ClusterAccess
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.detached import Detached
 from slipway.proxmox.pct import Pct
+from slipway.proxmox.protocols import Shell
 from slipway.proxmox.reading import NoteUnreadable, ignore_unreadable
 from slipway.proxmox.ssh import NodeShell
+
+
+class HostCluster(Protocol):
+    """One cluster, as work on it needs it: its API, and commands on each node."""
+
+    @property
+    def access(self) -> ClusterAccess:
+        """How it is reached."""
+
+    @property
+    def api(self) -> ProxmoxApi:
+        """Its API."""
+
+    def shell(self, node: str) -> Shell:
+        """Commands on a node."""
+
+    def pct(self, node: str) -> Pct:
+        """Containers of a node."""
+
+    def detached(self, node: str, vmid: int) -> Detached:
+        """Work inside a container that survives the connection."""
 
 
 class Cluster:

@@ -19,8 +19,9 @@ from datetime import timedelta
 from slipway.contracts.problems import SlipwayError
 from slipway.proxmox.error_mapping import sort_text
 from slipway.proxmox.errors import ContainerMissing, PctFailed
+from slipway.proxmox.protocols import Shell
 from slipway.proxmox.shell import guest_script, sh
-from slipway.proxmox.ssh import BUFFER_BYTES, Collected, Completed, NodeShell, OnLine, OnRawLine, Stream
+from slipway.proxmox.ssh import BUFFER_BYTES, Collected, Completed, OnLine, OnRawLine, Stream
 
 HOST_TIMEOUT = timedelta(seconds=60)
 _ENVIRONMENT = (
@@ -37,7 +38,7 @@ _ENVIRONMENT = (
 class Pct:
     """Containers of one node."""
 
-    def __init__(self, shell: NodeShell) -> None:
+    def __init__(self, shell: Shell) -> None:
         self._shell = shell
 
     @property

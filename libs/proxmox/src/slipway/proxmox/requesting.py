@@ -10,6 +10,7 @@ from slipway.proxmox.connection import DEFAULT_TIMEOUT, DEFAULT_WORKERS
 from slipway.proxmox.endpoints import Endpoints
 from slipway.proxmox.errors import ProxmoxFailed
 from slipway.proxmox.fields import Answer
+from slipway.proxmox.protocols import HostApi
 from slipway.proxmox.reading import NoteUnreadable, Reader, ignore_unreadable
 from slipway.proxmox.upid import Upid
 from slipway.proxmox.wire import Params, Reply
@@ -39,18 +40,25 @@ class Asking:
             unreadable: Is told of all that had to be left out of an answer.
         """
         self._connection = Endpoints(access, record=record, timeout=timeout, workers=workers)
+        self._host: HostApi = self._connection
         self._reader = Reader(unreadable)
         self._within: timedelta | None = None
 
     @property
     def connection(self) -> Endpoints:
-        """Where requests go: for who asks through it as well."""
+        """The connection that was opened for this API."""
         return self._connection
 
     @property
     def reader(self) -> Reader:
-        """How answers are read: for who asks through it as well."""
+        """How answers are read."""
         return self._reader
+
+    def through(self, host: HostApi) -> Self:
+        """Return a view of this API whose requests go another way."""
+        view = copy(self)
+        view._host = host  # noqa: SLF001 - a copy of itself
+        return view
 
     def within(self, timeout: timedelta) -> Self:
         """The same connection, for questions that have to be answered sooner."""
@@ -63,7 +71,7 @@ class Asking:
         await self._connection.aclose()
 
     async def _get(self, *segments: str, params: Params | None = None) -> Reply:
-        return await self._connection.request("GET", *segments, params=params, within=self._within)
+        return await self._host.request("GET", *segments, params=params, within=self._within)
 
     async def _one(self, kind: type[AnswerT], *segments: str, params: Params | None = None) -> AnswerT:
         return self._reader.one(kind, await self._get(*segments, params=params))
@@ -74,13 +82,13 @@ class Asking:
         return self._reader.every(kind, await self._get(*segments, params=params))
 
     async def _post(self, *segments: str, params: Params) -> Reply:
-        return await self._connection.request("POST", *segments, params=params)
+        return await self._host.request("POST", *segments, params=params)
 
     async def _put(self, *segments: str, params: Params) -> Reply:
-        return await self._connection.request("PUT", *segments, params=params)
+        return await self._host.request("PUT", *segments, params=params)
 
     async def _delete(self, *segments: str, params: Params | None = None) -> Reply:
-        return await self._connection.request("DELETE", *segments, params=params)
+        return await self._host.request("DELETE", *segments, params=params)
 
 
 def upid_of(reply: Reply) -> Upid:

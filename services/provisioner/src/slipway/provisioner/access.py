@@ -1,4 +1,4 @@
-"""How clusters are reached: asked from inventory when needed, stored in memory, asked again when refused."""
+"""Access to clusters: asked from inventory when needed, stored in memory, asked again when refused."""
 
 from nats.aio.msg import Msg
 
@@ -23,18 +23,18 @@ class Access:
         self._hosts = hosts
 
     async def open(self, cluster: Id) -> Cluster:
-        """Give the connections to a cluster, by the access that inventory knows now."""
-        told = await self._bus.ask(wire.GetClusterAccess(cluster=cluster, seal_to=SERVICE))
+        """Open the connections to a cluster, by the access that inventory stores now."""
+        access = await self._bus.ask(wire.GetClusterAccess(cluster=cluster, seal_to=SERVICE))
         secrets = {
-            name: self._sealer.open(sealed, owner=told.id, field=name)
+            name: self._sealer.open(sealed, owner=access.id, field=name)
             for name in wire.ClusterSecrets.model_fields
-            if (sealed := getattr(told.secrets, name)) is not None
+            if (sealed := getattr(access.secrets, name)) is not None
         }
-        access = ClusterAccess(
-            api=api_access(told.spec, secrets, told.members),
-            nodes=node_accesses(told.spec, secrets, addresses={}),
+        opened = ClusterAccess(
+            api=api_access(access.spec, secrets, access.members),
+            nodes=node_accesses(access.spec, secrets, addresses={}),
         )
-        return self._hosts.open(cluster, access)
+        return self._hosts.open(cluster, opened)
 
     async def listen(self) -> None:
         """Close the connections to each cluster that is removed from now on, in every replica."""
@@ -42,7 +42,7 @@ class Access:
         await self._bus.connection.subscribe(subject, cb=self._removed)
 
     async def _removed(self, message: Msg) -> None:
-        """Idempotent: what is closed is closed."""
+        """Idempotent: a second close does nothing."""
         await self._hosts.forget(ClusterRemoved.model_validate_json(message.data).id)
 
     async def aclose(self) -> None:

@@ -4,11 +4,14 @@ from slipway.contracts.host_state import CheckJob, CheckVmid, GetGuard, ListBack
 from slipway.contracts.jobs import CancelJob, RunJob
 from slipway.contracts.plans import ExplainRun
 from slipway.provisioner.access import Access
-from slipway.provisioner.dry_run import Explainer
+from slipway.provisioner.dry_run.explainer import Explainer
 from slipway.provisioner.engine.records import Runs
 from slipway.provisioner.engine.worker import Worker
-from slipway.provisioner.listing import Listing
+from slipway.provisioner.host.work import Work
+from slipway.provisioner.host_queries import HostQueries
+from slipway.provisioner.preparation import Preparation
 from slipway.provisioner.settings import ProvisionerSettings
+from slipway.provisioner.workflow import container_workflow
 from slipway.proxmox.hosts import Hosts
 from slipway.runtime.bus.bundles import Bundles
 from slipway.runtime.bus.client import Bus
@@ -30,28 +33,23 @@ def build() -> Service:
     return service
 
 
-def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker:
-    """Say which handler takes which command; the worker listens once the bus has started."""
-    bundles = Bundles(bus)
-    host_access = settings.host_access
+def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker[Work]:
+    """Register the handler of each command and query; the worker listens once the bus has started."""
+    preparation = Preparation(bus, access, Bundles(bus), Sealer(settings), settings.host_access)
     worker = Worker(
         bus,
         Runs(bus),
-        access,
-        bundles,
-        Sealer(settings),
+        container_workflow(preparation, settings.lock_wait),
         retry_budget=settings.step_retry_budget,
-        lock_wait=settings.lock_wait,
-        host_access=host_access,
         log_limits=settings.log_limits,
     )
     bus.consume(RunJob, worker.run, durable="provisioner-run", slots=settings.run_slots)
-    bus.answer(ExplainRun, Explainer(bus, access, bundles, host_access).explain)
+    bus.answer(ExplainRun, Explainer(preparation).explain)
     bus.consume(CancelJob, worker.cancel, durable="provisioner-cancel")
-    listing = Listing(access)
-    bus.answer(GetGuard, listing.guard)
-    bus.answer(CheckJob, listing.check)
-    bus.answer(CheckVmid, listing.vmid)
-    bus.answer(ListSnapshots, listing.snapshots)
-    bus.answer(ListBackups, listing.backups)
+    queries = HostQueries(access)
+    bus.answer(GetGuard, queries.guard)
+    bus.answer(CheckJob, queries.check)
+    bus.answer(CheckVmid, queries.vmid)
+    bus.answer(ListSnapshots, queries.snapshots)
+    bus.answer(ListBackups, queries.backups)
     return worker

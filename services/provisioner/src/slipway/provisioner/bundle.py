@@ -39,24 +39,24 @@ class Bundle:
         return cls(Manifest.model_validate_json(members["manifest.json"]), members)
 
     def script(self, name: str) -> str:
-        """Give a script's text."""
+        """Return a script's text."""
         return self.members[f"scripts/{name}"].decode()
 
     def files(self, values: Mapping[str, str]) -> tuple[GuestFile, ...]:
-        """Give everything that is put into the guest, with these values in rendered files."""
+        """Return the files for the guest, with these values in rendered ones."""
         library = GuestFile(path=LIBRARY, content=self.members[_LIBRARY_MEMBER], policy=FilePolicy.REPLACE)
         return (library, *(self._file(number, values) for number in range(len(self.manifest.files))))
 
     def _file(self, number: int, values: Mapping[str, str]) -> GuestFile:
-        told = self.manifest.files[number]
-        content = self.members[f"files{told.path}"]
+        entry = self.manifest.files[number]
+        content = self.members[f"files{entry.path}"]
         return GuestFile(
-            path=told.path,
-            content=_rendered(told.path, content, values) if told.is_rendered else content,
-            policy=FilePolicy(told.policy),
-            mode=int(told.mode, 8),
-            owner=told.owner,
-            group=told.group,
+            path=entry.path,
+            content=_rendered(entry.path, content, values) if entry.is_rendered else content,
+            policy=FilePolicy(entry.policy),
+            mode=int(entry.mode, 8),
+            owner=entry.owner,
+            group=entry.group,
         )
 
 

@@ -1,42 +1,44 @@
-"""How a run ends badly: what is shown of the failure, and what becomes of the container.
+"""What becomes of a failure: recovery, evidence, and the end of the container.
 
-What the policy asks for is done in steps like all others: begun on the record, tried again for as long as
-the retry budget lasts, gone on with by a new owner. Each is tried on its own; one that fails does not keep
-the others from it.
+What the policy asks for is done in steps like all others: recorded, retried for as long as the retry budget
+lasts, continued by a later owner. Each is tried on its own; the failure of one does not prevent the others.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
 
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunRecord
-from slipway.contracts.problems import Problem
+from slipway.contracts.problems import Problem, SlipwayError
 from slipway.contracts.values import OnFailure
 from slipway.provisioner.engine.journal import LONGEST_MESSAGE
-from slipway.provisioner.host import ownership
+from slipway.provisioner.engine.run import ENDS_DELIVERY
+from slipway.provisioner.engine.step import DONE, Result, Step
+from slipway.provisioner.engine.workflow import Do, Retry
+from slipway.provisioner.host import locks, ownership
+from slipway.provisioner.host.ownership import ClearingFacts
+from slipway.provisioner.host.tasks import TaskFacts
+from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import clone, delete
-from slipway.provisioner.steps.work import DONE, Result, Step, Work
+from slipway.proxmox.errors import AccessRefused, ContainerLocked
 from slipway.proxmox.upid import Upid
 
 LAST_LINES = "last_lines"
 _LONGEST_LINES = 32 * 1024
 _MOST_ERRORS = 50
-_MADE_IN = frozenset({"create.task", "clone.task"})
-
-Do = Callable[[Step], Awaitable[bool]]
-"""Does a step of the failure policy; whether it went well."""
-Look = Callable[[Work], Awaitable[ownership.Found | None]]
-"""Looks what there is; None if it can't be made out."""
+_CREATING = frozenset({"create.task", "clone.task"})
 
 
 def with_evidence(problem: Problem, work: Work | None, last_lines: str) -> Problem:
-    """Give the problem with its step, command, task and last lines; of bounded size."""
+    """Return the problem with its step, command, task and last lines; of bounded size."""
     evidence = {
-        "step": work.step.name if work and work.step else "",
-        "upid": work.facts().get("upid", "") if work else "",
+        "step": work.step_name if work else "",
+        "upid": work.facts(TaskFacts).upid or "" if work else "",
         LAST_LINES: last_lines,
     }
-    told = {name: text for name, text in evidence.items() if text} | dict(problem.details)
-    command = _command(told)
+    details = {name: text for name, text in evidence.items() if text} | dict(problem.details)
+    command = _command(details)
     return problem.model_copy(
         update={
             "message": problem.message[:LONGEST_MESSAGE],
@@ -46,47 +48,90 @@ def with_evidence(problem: Problem, work: Work | None, last_lines: str) -> Probl
             ),
             "details": {
                 name: text[: _LONGEST_LINES if name == LAST_LINES else LONGEST_MESSAGE]
-                for name, text in ({"command": command} | told if command else told).items()
+                for name, text in ({"command": command} | details if command else details).items()
             },
         }
     )
 
 
 def _command(details: Mapping[str, str]) -> str:
-    """Name what was asked of the host: a command, else a request, else a task."""
-    if told := details.get("command"):
-        return told
+    """Return what was sent to the host: a command, else a request, else a task."""
+    if command := details.get("command"):
+        return command
     if "method" in details and "path" in details:
         return f"{details['method']} {details['path']}"
     upid = details.get("upid")
     return f"{Upid(upid).type} {Upid(upid).id}".strip() if upid else ""
 
 
-async def keep_policy(work: Work, do: Do, look: Look) -> bool:
-    """Stop or destroy what failed, if that is wished; whether something may exist on the host now."""
-    if work.command.kind is JobKind.CLONE:
-        await do(Step(name="on-failure.snapshot-delete", act=clone.drop))
-    if not work.journal.record.exists_on_host:
+class ContainerFailurePolicy:
+    """Stops or removes the container of a creation that failed, if the job says so."""
+
+    def __init__(self, lock_wait: timedelta) -> None:
+        """Take the settings.
+
+        Args:
+            lock_wait: how long a job waits for a container that another task has locked.
+        """
+        self._lock_wait = lock_wait
+
+    async def recover(
+        self, work: Work, error: SlipwayError, *, is_repeated: bool, interruptible: asyncio.Event
+    ) -> bool:
+        """Renew a refused access once, wait for a lock of another task; return whether to retry at once."""
+        if isinstance(error, AccessRefused) and not is_repeated:
+            await work.renew_access()
+            return True
+        if isinstance(error, ContainerLocked) and work.step is not None:
+            await locks.wait(work, error, limit=self._lock_wait, interruptible=interruptible)
+            return True
         return False
-    _remember_clearing(work)
-    found = await look(work)
-    if isinstance(found, ownership.Missing | ownership.Foreign):
-        return False
-    if found is None or not work.command.kind.creates_container:
-        # What a killed restore leaves nobody can use; the next one clears it away.
-        is_restored = work.command.kind is JobKind.RESTORE
-        return not (is_restored and found is not None and ownership.is_remainder(found))
-    if ownership.is_remainder(found):
-        # Nobody can use what a killed creation leaves: it is cleared away whatever the policy.
-        return not await do(Step(name="on-failure.clear", act=_clear))
-    if is_acted_on(work):
-        await do(Step(name="on-failure.stop", act=delete.stop))
-    if _removes(work):
-        return not await do(Step(name="on-failure.destroy", act=delete.delete))
-    return True
+
+    def describe(self, problem: Problem, work: Work | None, last_lines: str) -> Problem:
+        """Return the problem with its step, command, task and last lines."""
+        return with_evidence(problem, work, last_lines)
+
+    async def settle(self, work: Work, do: Do[Work], retry: Retry) -> bool:
+        """Do what the policy asks for; return whether something may exist on the host now."""
+        if work.command.kind is JobKind.CLONE:
+            await do(Step(name="on-failure.snapshot-delete", act=clone.delete_snapshot))
+        if not work.journal.record.exists_on_host:
+            return False
+        _enter_clearing_step(work)
+        state = await _look(work, retry)
+        if isinstance(state, ownership.Missing | ownership.Foreign):
+            return False
+        if state is None or not work.command.kind.creates_container:
+            # Nobody can use the remainder of a killed restore; the next one clears it away.
+            is_restore = work.command.kind is JobKind.RESTORE
+            return not (is_restore and state is not None and ownership.is_remainder(state))
+        if ownership.is_remainder(state):
+            # Nobody can use the remainder of a killed creation: it is cleared away whatever the policy.
+            return not await do(Step(name="on-failure.clear", act=_clear))
+        if _acts(work):
+            await do(Step(name="on-failure.stop", act=delete.stop))
+        if _removes(work):
+            return not await do(Step(name="on-failure.destroy", act=delete.delete))
+        return True
 
 
-def is_acted_on(work: Work) -> bool:
+async def _look(work: Work, retry: Retry) -> ownership.Ownership | None:
+    """Look what is on the host; None if that is unknown."""
+
+    async def look() -> ownership.Ownership:
+        return await delete.look_when_idle(work)
+
+    try:
+        # Where the policy does nothing, one try is enough.
+        return await (retry(look) if _acts(work) else look())
+    except ENDS_DELIVERY:
+        raise
+    except SlipwayError as error:
+        await work.journal.report(f"The state of the container on the host is unknown: {error.message}")
+        return None
+
+
+def _acts(work: Work) -> bool:
     """Whether the policy asks for anything."""
     return work.command.kind.creates_container and (
         _removes(work) or work.command.on_failure is not OnFailure.KEEP
@@ -100,12 +145,13 @@ def _removes(work: Work) -> bool:
 
 def _has_created(record: RunRecord) -> bool:
     """Whether this very job made the container: only then may it destroy it."""
-    return any(each.name in _MADE_IN and each.facts.get("posted_at") for each in record.steps)
+    return any(each.name in _CREATING and TaskFacts.read(each.facts).posted_at for each in record.steps)
 
 
-def _remember_clearing(work: Work) -> None:
-    """Be in the step that was clearing something away, if one was: a bare config is told by nothing else."""
-    name = next((each.name for each in work.journal.record.steps if each.facts.get("clearing")), None)
+def _enter_clearing_step(work: Work) -> None:
+    """Enter the step that was clearing something away, if one was: nothing else identifies a bare config."""
+    steps = work.journal.record.steps
+    name = next((each.name for each in steps if ClearingFacts.read(each.facts).clearing), None)
     if name is not None:
         work.step = Step(name=name, act=_clear)
 

@@ -1,4 +1,4 @@
-"""Which steps a job has, in which order: tables only. To change what happens after a step, look here."""
+"""The steps of each kind of job, in their order. To change what happens after a step, look here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,9 @@ from types import MappingProxyType
 
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.values import Phase
-from slipway.provisioner.host import packages
+from slipway.provisioner.engine.step import Step
+from slipway.provisioner.host import packages, tasks
+from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import (
     backups,
     clone,
@@ -25,7 +27,15 @@ from slipway.provisioner.steps import (
     sync,
     unlock,
 )
-from slipway.provisioner.steps.work import Step, Work
+
+_task = partial(Step[Work], cancel=tasks.cancel)
+"""A step that runs a Proxmox task: a cancel stops the task."""
+_in_guest = partial(
+    Step[Work],
+    cancel=sync.cancel,
+    ended_by=frozenset({sync.ScriptFailed.code, sync.PackagesFailed.code}),
+)
+"""A step whose work in the guest goes on without this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +45,7 @@ class Stage:
     phase: Phase
     begins: int
     ends: int
-    steps: tuple[Step, ...]
+    steps: tuple[Step[Work], ...]
 
 
 CREATE = (
@@ -45,8 +55,8 @@ CREATE = (
         20,
         (
             Step(name="create.preflight", act=create.preflight),
-            Step(name="create.ostemplate", act=create.ostemplate),
-            Step(name="create.task", act=create.create),
+            _task(name="create.ostemplate", act=create.ostemplate),
+            _task(name="create.task", act=create.create),
             Step(name="create.features", act=create.features),
             Step(name="create.restricted", act=host_access.apply),
             Step(name="create.verify", act=create.verify),
@@ -57,9 +67,9 @@ CREATE = (
         20,
         35,
         (
-            Step(name="start.task", act=start.start, is_repeated=True),
+            _task(name="start.task", act=start.start, is_repeated=True),
             Step(name="start.address", act=start.address, is_repeated=True),
-            Step(name="start.ready", act=start.ready, is_repeated=True),
+            Step(name="start.ready", act=start.ready, is_repeated=True, looks_after=True),
         ),
     ),
     Stage(Phase.DEPLOY, 35, 60, (Step(name="deploy.files", act=deploy.files),)),
@@ -77,38 +87,38 @@ CREATE = (
 """Sync's steps come from the template: `sync_steps`."""
 
 DELETE = (
-    Step(name="delete.look", act=delete.look_for_protection),
-    Step(name="delete.stop", act=delete.stop),
-    Step(name="delete.task", act=delete.delete, is_cancellable=False),
+    Step(name="delete.look", act=delete.look_before_deletion),
+    _task(name="delete.stop", act=delete.stop),
+    _task(name="delete.task", act=delete.delete, is_cancellable=False),
 )
-OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
+OTHERS: Mapping[JobKind, tuple[Step[Work], ...]] = MappingProxyType(
     {
         JobKind.DELETE: DELETE,
         JobKind.START: (
             Step(name="start.look", act=power.look),
-            Step(name="start.task", act=start.start),
+            _task(name="start.task", act=start.start),
             Step(name="start.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
         JobKind.STOP: (
             Step(name="stop.look", act=power.look),
-            Step(name="stop.task", act=power.stop),
+            _task(name="stop.task", act=power.stop),
         ),
         JobKind.SHUTDOWN: (
             Step(name="shutdown.look", act=power.look),
-            Step(name="shutdown.ask", act=power.shut_down),
-            Step(name="shutdown.stop", act=power.stop_what_did_not_listen),
+            _task(name="shutdown.ask", act=power.shut_down),
+            _task(name="shutdown.stop", act=power.stop_after_grace),
         ),
         JobKind.RESTART: (
             Step(name="restart.look", act=power.look),
-            Step(name="restart.reboot", act=power.reboot),
-            Step(name="restart.stop", act=power.stop_what_did_not_listen),
-            Step(name="restart.start", act=start.start),
+            _task(name="restart.reboot", act=power.reboot),
+            _task(name="restart.stop", act=power.stop_after_grace),
+            _task(name="restart.start", act=start.start),
             Step(name="restart.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
         JobKind.RESIZE: (
             Step(name="resize.look", act=configure.look_at_sizes),
             Step(name="resize.config", act=configure.resize, is_cancellable=False),
-            Step(name="resize.disk", act=configure.grow_disk, is_cancellable=False),
+            _task(name="resize.disk", act=configure.grow_disk, is_cancellable=False),
         ),
         JobKind.CONFIGURE: (
             Step(name="configure.look", act=host_access.look),
@@ -123,33 +133,33 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
         ),
         JobKind.SNAPSHOT: (
             Step(name="snapshot.look", act=snapshots.look),
-            Step(name="snapshot.task", act=snapshots.take, is_cancellable=False),
+            _task(name="snapshot.task", act=snapshots.take, is_cancellable=False),
         ),
         JobKind.ROLLBACK: (
-            Step(name="rollback.look", act=snapshots.look_for_it),
-            Step(name="rollback.task", act=snapshots.go_back, is_cancellable=False),
+            Step(name="rollback.look", act=snapshots.look_for_snapshot),
+            _task(name="rollback.task", act=snapshots.roll_back, is_cancellable=False),
         ),
         JobKind.SNAPSHOT_DELETE: (
             Step(name="snapshot-delete.look", act=power.look),
-            Step(name="snapshot-delete.task", act=snapshots.delete, is_cancellable=False),
+            _task(name="snapshot-delete.task", act=snapshots.delete, is_cancellable=False),
         ),
         JobKind.BACKUP: (
-            Step(name="backup.look", act=backups.look_for_a_place, is_repeated=True),
-            Step(name="backup.task", act=backups.make),
+            Step(name="backup.look", act=backups.choose_storage, is_repeated=True),
+            _task(name="backup.task", act=backups.make),
         ),
         JobKind.RESTORE: (
-            Step(name="restore.look", act=restore.look_for_it, is_repeated=True),
-            Step(name="restore.stop", act=delete.stop, is_repeated=True),
-            Step(name="restore.task", act=restore.restore, is_cancellable=False),
+            Step(name="restore.look", act=restore.look_for_backup, is_repeated=True),
+            _task(name="restore.stop", act=delete.stop, is_repeated=True),
+            _task(name="restore.task", act=restore.restore, is_cancellable=False),
             Step(name="restore.mark", act=restore.mark, is_cancellable=False),
-            Step(name="restore.start", act=restore.start_again),
+            _task(name="restore.start", act=restore.start_again),
             Step(name="restore.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
         JobKind.CLONE: (
             Step(name="clone.look", act=clone.look),
-            Step(name="clone.snapshot", act=clone.take),
-            Step(name="clone.task", act=clone.copy, retried_from="clone.look"),
-            Step(name="clone.snapshot-delete", act=clone.drop, is_cancellable=False),
+            _task(name="clone.snapshot", act=clone.take_snapshot),
+            _task(name="clone.task", act=clone.copy, retried_from="clone.look"),
+            _task(name="clone.snapshot-delete", act=clone.delete_snapshot, is_cancellable=False),
             Step(name="clone.mark", act=clone.mark),
         ),
         JobKind.UNLOCK: (
@@ -158,7 +168,7 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
         ),
         JobKind.MIGRATE: (
             Step(name="migrate.look", act=migrate.look),
-            Step(name="migrate.task", act=migrate.move, is_cancellable=False),
+            _task(name="migrate.task", act=migrate.move, is_cancellable=False),
             Step(name="migrate.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
     }
@@ -166,24 +176,24 @@ OTHERS: Mapping[JobKind, tuple[Step, ...]] = MappingProxyType(
 """Jobs on containers that exist; each looks first, and has percent by steps."""
 
 
-def plan(work: Work) -> tuple[Step, ...]:
-    """Give the steps of a job; the same for every owner of its run."""
+def plan(work: Work) -> tuple[Step[Work], ...]:
+    """Return the steps of a job; the same for every owner of its run."""
     if work.command.kind is not JobKind.CREATE:
-        return _shared_out(OTHERS[work.command.kind])
+        return _spread(OTHERS[work.command.kind])
     stages = (replace(stage, steps=stage.steps or sync_steps(work)) for stage in CREATE)
     return tuple(step for stage in stages for step in _placed(stage))
 
 
-def sync_steps(work: Work) -> tuple[Step, ...]:
-    """Give the steps of phase sync: one for each package manager, then the scripts in their order."""
+def sync_steps(work: Work) -> tuple[Step[Work], ...]:
+    """Return the steps of phase sync: one for each package manager, then the scripts in their order."""
     scripts = _scripts(work)
-    managers = tuple(packages.wanted(work))
+    managers = tuple(packages.by_manager(work))
     installs = [
-        Step(name=f"sync.packages.{manager}", act=partial(sync.install, manager=manager))
+        _in_guest(name=f"sync.packages.{manager}", act=partial(sync.install, manager=manager))
         for manager in managers
     ]
     runs = [
-        Step(
+        _in_guest(
             name=f"sync.script.{index}",
             act=sync.script,
             script=name,
@@ -203,8 +213,8 @@ def _scripts(work: Work) -> tuple[str, ...]:
     return enabled if work.spec.scripts is None else work.spec.scripts
 
 
-def _shared_out(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Give the steps of a job without phases equal shares of its percents."""
+def _spread(steps: tuple[Step[Work], ...]) -> tuple[Step[Work], ...]:
+    """Return the steps of a job without phases with equal shares of its percents."""
     number = len(steps)
     return tuple(
         replace(step, percent=100 * index // number, percent_after=100 * (index + 1) // number)
@@ -212,8 +222,8 @@ def _shared_out(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     )
 
 
-def _placed(stage: Stage) -> Sequence[Step]:
-    """Give a stage's steps their share of its percents."""
+def _placed(stage: Stage) -> Sequence[Step[Work]]:
+    """Return a stage's steps with their phase and their share of its percents."""
     number, span = len(stage.steps), stage.ends - stage.begins
     return [
         replace(

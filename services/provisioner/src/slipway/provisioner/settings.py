@@ -1,4 +1,4 @@
-"""What the provisioner can be told from outside."""
+"""The settings of the provisioner."""
 
 from datetime import timedelta
 from pathlib import Path

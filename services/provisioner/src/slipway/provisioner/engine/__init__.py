@@ -1,1 +1,1 @@
-"""Engine."""
+"""A durable run of steps: claimed, journaled, retried, cancelled, ended once. Knows nothing of Proxmox."""

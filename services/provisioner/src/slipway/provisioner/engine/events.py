@@ -1,14 +1,16 @@
-"""The facts of a run, made from its record."""
+"""Events about a run, made from its record. Pure but for the clock."""
+
+from typing import Any
 
 from slipway.contracts.jobs import JobDone, JobStep, RunRecord, StepStatus
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobState
-from slipway.provisioner.steps.work import Step
+from slipway.provisioner.engine.step import Step
 from slipway.runtime.process.clock import now
 
 
 def done(record: RunRecord, state: JobState, *, error: Problem | None = None) -> JobDone:
-    """Say that the run has ended."""
+    """Return the event that ends the run."""
     return JobDone(
         id=record.id,
         state=state,
@@ -21,16 +23,11 @@ def done(record: RunRecord, state: JobState, *, error: Problem | None = None) ->
     )
 
 
-def ended(step: StepStatus, status: str) -> StepStatus:
-    """Give a step as it is once it has ended."""
-    return step.model_copy(update={"status": status, "finished_at": now()})
-
-
 def step(
-    record: RunRecord, status: StepStatus, *, of: Step | None = None, message: str | None = None
+    record: RunRecord, status: StepStatus, *, of: Step[Any] | None = None, message: str | None = None
 ) -> JobStep:
-    """Say where a step stands; `of` is its row of the pipeline."""
-    took = (status.finished_at - status.started_at).total_seconds() if status.finished_at else None
+    """Return the event about a step's status; `of` is its row of the pipeline."""
+    seconds = (status.finished_at - status.started_at).total_seconds() if status.finished_at else None
     return JobStep(
         id=record.id,
         phase=status.phase,
@@ -43,6 +40,6 @@ def step(
         total=of.total if of else None,
         scripts=of.scripts if of and status.status == "started" else (),
         message=message,
-        seconds=took,
+        seconds=seconds,
         at=now(),
     )

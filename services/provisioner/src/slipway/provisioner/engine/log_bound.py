@@ -1,4 +1,4 @@
-"""How much of a job's log is stored, and what is said of the rest. Pure: it is told sizes and reads no clock.
+"""How much of a job's log is stored, and the notice about the rest. Pure: it counts sizes and reads no clock.
 
 A step may use three quarters of what its job's bound leaves, so that every later step has room too. Of a
 script's output the guest itself keeps beginning and end within a part of that (`guest_bytes`); what is
@@ -31,7 +31,7 @@ class LogLimits:
 
 
 LIMITS = LogLimits(most_bytes=64 * 1024 * 1024, bytes_per_second=1024 * 1024)
-"""Unless told."""
+"""The default."""
 
 
 class LogBound:
@@ -44,8 +44,8 @@ class LogBound:
         self.logged_bytes = logged_bytes
         """Of the job's log up to here, earlier steps included."""
         self.omitted_bytes = 0
-        self._said_bytes = 0
-        self._why = ""
+        self._noted_bytes = 0
+        self._reason = ""
         self._notice_seconds = FIRST_NOTICE_SECONDS
         self._notice_at = 0.0
 
@@ -65,22 +65,22 @@ class LogBound:
         return size / self._limits.bytes_per_second
 
     def why_full(self, waiting_bytes: int) -> str | None:
-        """Why nothing may be added to what waits; None if something may."""
+        """Return why nothing may be added to the lines that wait; None if something may."""
         return TOO_LONG if self.logged_bytes + waiting_bytes >= self._most_bytes else None
 
     def count(self, size: int) -> None:
         """Count a message that is going to be written."""
         self.logged_bytes += size + MESSAGE_BYTES
 
-    def omit(self, size: int, why: str, *, at_seconds: float) -> None:
+    def omit(self, size: int, reason: str, *, at_seconds: float) -> None:
         """Count what is left out; the first notice of it is due at once."""
         if self.omitted_bytes == 0:
             self._notice_seconds, self._notice_at = FIRST_NOTICE_SECONDS, at_seconds
         self.omitted_bytes += size
-        self._why = why
+        self._reason = reason
 
     def is_notice_due(self, at_seconds: float) -> bool:
-        """Whether it is time to say that more is left out; less often the longer it lasts."""
+        """Whether a notice that more is left out is due; less often the longer it lasts."""
         if self.omitted_bytes == 0 or at_seconds < self._notice_at:
             return False
         self._notice_at = at_seconds + self._notice_seconds
@@ -88,15 +88,15 @@ class LogBound:
         return True
 
     def notice(self, *, is_over: bool) -> str:
-        """Say how much is left out: up to here, or in all."""
+        """Return the notice of how much is left out: up to here, or in all."""
         far = "are left out here" if is_over else "are left out so far, and it goes on"
-        text = f"[slipway: {self.omitted_bytes} bytes of the log {far}: {self._why}]"
+        text = f"[slipway: {self.omitted_bytes} bytes of the log {far}: {self._reason}]"
         if is_over:
-            self._said_bytes, self.omitted_bytes = self._said_bytes + self.omitted_bytes, 0
+            self._noted_bytes, self.omitted_bytes = self._noted_bytes + self.omitted_bytes, 0
         return text
 
     def settle(self, *, is_stored: bool) -> None:
-        """Take what was said of the omitted as said, or not: the bus refused it."""
+        """Count the last notice as stored, or as refused by the bus."""
         if not is_stored:
-            self.omitted_bytes += self._said_bytes
-        self._said_bytes = 0
+            self.omitted_bytes += self._noted_bytes
+        self._noted_bytes = 0

@@ -8,7 +8,7 @@ After a refused or unknown write the record is read again from the leader. Our c
 was committed and only its answer was lost. The bus may also store it just after that look: every attempt of
 a commit has the same id, so the bus refuses the second, and the next look finds the first. The same claim
 with another commit id: someone set the cancel flag; it is taken over and the write is made again. A higher
-claim: the run has a newer owner, `ClaimLost`; whoever gets that touches nothing any more.
+claim: the run has a newer owner, `ClaimLost`; an owner that gets this error touches nothing any more.
 
 Guaranteed: no write of an older owner is ever stored after a newer claim. Not guaranteed: that an older
 owner stops acting at once; it finds out at its next write.
@@ -22,7 +22,7 @@ from slipway.contracts.jobs import CancelJob, JobDone, RunJob, RunRecord
 from slipway.contracts.message import Event, Moment
 from slipway.contracts.problems import Superseded, Unavailable
 from slipway.contracts.values import JobState
-from slipway.provisioner.domain import Act, act_to, moved
+from slipway.provisioner.engine.states import Act, act_to, next_state
 from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
 from slipway.runtime.process.ids import new_id
@@ -52,7 +52,7 @@ class Run:
 
     @property
     def fence(self) -> tuple[str, int]:
-        """What a single publish, like a log message, has to be fenced by."""
+        """The fence of a single publish, such as a log message."""
         return self.record.subject_of(), self.sequence
 
 
@@ -66,51 +66,51 @@ class Runs:
         """Read a record from the leader; None if the job never ran."""
         return await self._bus.last(RunRecord, job)
 
-    async def claim(self, command: RunJob, *, at: Moment, given_up: int | None = None) -> Run:
-        """Take the run over from whoever has it. A terminal record is given as it is, unclaimed.
+    async def claim(self, command: RunJob, *, at: Moment, released: int | None = None) -> Run:
+        """Take the run over from whoever has it. Return a terminal record as it is, unclaimed.
 
         Args:
             command: the run's.
             at: now.
-            given_up: a claim whose owner is known to live: it gave the run up, and could not write so.
+            released: a claim whose owner is alive: it released the run, and could not write so.
         """
         commit = new_id()
         for _ in range(_ATTEMPTS):
-            found = await self.load(command.job)
-            if found is not None and (found[0].state.is_terminal or found[0].commit == commit):
-                return Run(*found)
-            record, sequence = found or (None, 0)
-            claimed = self._claimed(command, record, commit, at, given_up)
-            stored = await self._try(claimed, (), sequence)
-            if stored is not None:
-                return Run(claimed, stored)
+            stored = await self.load(command.job)
+            if stored is not None and (stored[0].state.is_terminal or stored[0].commit == commit):
+                return Run(*stored)
+            record, sequence = stored or (None, 0)
+            claimed = self._claimed(command, record, commit, at, released)
+            written = await self._try(claimed, (), sequence)
+            if written is not None:
+                return Run(claimed, written)
         raise RecordBusy(f"The record of job {command.job} is being written by others.", job=command.job)
 
     async def commit(self, run: Run, events: Sequence[Event], **changes: Any) -> None:
         """Write the record with these changes and the events they cause, all or nothing.
 
         Raises:
-            IllegalMove: if the run has ended; nothing was written.
+            IllegalTransition: if the run has ended; nothing was written.
             ClaimLost: if the run has a newer owner; nothing was written.
-            RecordBusy: if the outcome could not be made sure of.
+            RecordBusy: if the outcome is unknown.
         """
         commit = new_id()
         for _ in range(_ATTEMPTS):
             record = run.record.model_copy(update={**changes, "commit": commit})
-            moved(run.record.state, act_to(record.state))
-            stored = await self._try(record, events, run.sequence)
-            if stored is not None:
-                run.record, run.sequence = record, stored
+            next_state(run.record.state, act_to(record.state))
+            written = await self._try(record, events, run.sequence)
+            if written is not None:
+                run.record, run.sequence = record, written
                 return
             run.record, run.sequence = await self._own(run)
         raise RecordBusy(f"The record of job {run.record.id} is being written by others.", job=run.record.id)
 
     async def release(self, run: Run) -> None:
-        """Write that the owner gives the run up alive: its claim says nothing against the run."""
+        """Record that a living owner releases the run: its claim does not count against the run."""
         await self.commit(run, (), claims_without_progress=max(0, run.record.claims_without_progress - 1))
 
     async def refresh(self, run: Run) -> None:
-        """Take over what somebody else wrote into the record: the cancel flag.
+        """Read what somebody else wrote into the record: the cancel flag.
 
         Raises:
             ClaimLost: if the run has a newer owner.
@@ -120,10 +120,10 @@ class Runs:
     async def request_cancel(self, command: CancelJob, *, at: Moment) -> RunRecord:
         """Set the cancel flag; a job that never ran gets a cancelled record at once."""
         for _ in range(_ATTEMPTS):
-            found = await self.load(command.job)
-            if found is not None and (found[0].state.is_terminal or _is_asked(found[0], command)):
-                return found[0]
-            record, events, sequence = self._cancelled(command, found, at)
+            stored = await self.load(command.job)
+            if stored is not None and (stored[0].state.is_terminal or _is_flagged(stored[0], command)):
+                return stored[0]
+            record, events, sequence = self._cancelled(command, stored, at)
             if await self._try(record, events, sequence) is not None:
                 return record
         raise RecordBusy(f"The record of job {command.job} is being written by others.", job=command.job)
@@ -135,41 +135,43 @@ class Runs:
                 record, events, expected_sequence=sequence, commit_id=record.commit, ttl=lifetime
             )
         except (WriteRefused, WriteUnknown):
-            found = await self.load(record.id)
-            return found[1] if found is not None and found[0].commit == record.commit else None
+            stored = await self.load(record.id)
+            return stored[1] if stored is not None and stored[0].commit == record.commit else None
 
     async def _own(self, run: Run) -> tuple[RunRecord, int]:
-        found = await self.load(run.record.id)
-        if found is None or found[0].claim != run.record.claim:
+        stored = await self.load(run.record.id)
+        if stored is None or stored[0].claim != run.record.claim:
             raise ClaimLost(f"Job {run.record.id} has a newer owner.", job=run.record.id)
-        record, sequence = found
-        asked = {"cancel_requested": record.cancel_requested, "remove_on_cancel": record.remove_on_cancel}
-        return run.record.model_copy(update=asked), sequence
+        record, sequence = stored
+        flags = {"cancel_requested": record.cancel_requested, "remove_on_cancel": record.remove_on_cancel}
+        return run.record.model_copy(update=flags), sequence
 
     def _claimed(
-        self, command: RunJob, record: RunRecord | None, commit: str, at: Moment, given_up: int | None
+        self, command: RunJob, record: RunRecord | None, commit: str, at: Moment, released: int | None
     ) -> RunRecord:
-        state = moved(record.state if record else JobState.QUEUED, Act.CLAIMED)
-        ours = {"owner": self._bus.instance, "commit": commit, "state": state}
+        state = next_state(record.state if record else JobState.QUEUED, Act.CLAIMED)
+        claim: dict[str, Any] = {"owner": self._bus.instance, "commit": commit, "state": state}
         if record is None:
-            there = {"target": command.target, "exists_on_host": command.finds_container}
-            return RunRecord(id=command.job, kind=command.kind, claim=1, started_at=at, **there, **ours)
-        stuck = record.claims_without_progress + (record.claim != given_up)
-        return record.model_copy(update={**ours, "claim": record.claim + 1, "claims_without_progress": stuck})
+            order = {"target": command.target, "exists_on_host": command.finds_container}
+            return RunRecord(id=command.job, kind=command.kind, claim=1, started_at=at, **order, **claim)
+        stuck = record.claims_without_progress + (record.claim != released)
+        return record.model_copy(
+            update={**claim, "claim": record.claim + 1, "claims_without_progress": stuck}
+        )
 
     def _cancelled(
-        self, command: CancelJob, found: tuple[RunRecord, int] | None, at: Moment
+        self, command: CancelJob, stored: tuple[RunRecord, int] | None, at: Moment
     ) -> tuple[RunRecord, Sequence[Event], int]:
-        if found is not None:
-            record, sequence = found
-            state = moved(record.state, Act.CANCEL_ASKED)
-            asked = {
+        if stored is not None:
+            record, sequence = stored
+            state = next_state(record.state, Act.CANCEL_REQUESTED)
+            flags = {
                 "cancel_requested": True,
                 "remove_on_cancel": record.remove_on_cancel or command.remove_on_cancel,
             }
-            flagged = record.model_copy(update={**asked, "state": state, "commit": new_id()})
+            flagged = record.model_copy(update={**flags, "state": state, "commit": new_id()})
             return flagged, (), sequence
-        state = moved(JobState.QUEUED, Act.CANCEL_ASKED)
+        state = next_state(JobState.QUEUED, Act.CANCEL_REQUESTED)
         record = RunRecord(
             id=command.job,
             kind=command.kind,
@@ -194,5 +196,5 @@ class Runs:
         return record, (done,), 0
 
 
-def _is_asked(record: RunRecord, command: CancelJob) -> bool:
+def _is_flagged(record: RunRecord, command: CancelJob) -> bool:
     return record.cancel_requested and (record.remove_on_cancel or not command.remove_on_cancel)

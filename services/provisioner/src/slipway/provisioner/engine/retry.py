@@ -1,18 +1,15 @@
-"""How long a step that can't be done now is tried again. Pure: it is told how long each attempt lasted."""
+"""How long a step that can't be done now is retried. Pure: the caller measures how long each attempt took."""
 
 from datetime import timedelta
 
-from slipway.contracts.problems import Unavailable
-from slipway.proxmox.errors import CommandTimedOut, RunLost, TaskTimedOut
+from slipway.contracts.problems import SlipwayError, Unavailable
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
 LONG_SECONDS = 120.0
-"""An attempt that lasted longer was at work when it met the outage; one that only fails takes less."""
+"""An attempt that took longer was at work when it met the outage; one that only fails takes less."""
 MOST_RENEWALS = 5
-"""How often one step may begin anew to be patient: every wait has an end."""
-_DEADLINES = (TaskTimedOut, CommandTimedOut, RunLost)
-"""Whose time had run out, not whose way was barred."""
+"""How often one step may get its whole budget back: every wait has an end."""
 
 
 class RetryBudget:
@@ -22,14 +19,21 @@ class RetryBudget:
     its connection dies for the first time.
     """
 
-    def __init__(self, limit: timedelta) -> None:
+    def __init__(self, limit: timedelta, deadline_errors: tuple[type[SlipwayError], ...] = ()) -> None:
+        """Begin with the whole budget.
+
+        Args:
+            limit: how long a streak of failures may last.
+            deadline_errors: errors of attempts whose own time had run out; they renew nothing.
+        """
         self._limit_seconds = limit.total_seconds()
+        self._deadline_errors = deadline_errors
         self._renewals = 0
         self._spent_seconds = 0.0
         self._pause_seconds = FIRST_PAUSE_SECONDS
 
     def pause_after(self, error: Unavailable, lasted_seconds: float) -> float | None:
-        """Give the seconds until the next attempt; None if the retry budget is used up.
+        """Return the seconds until the next attempt; None if the retry budget is used up.
 
         Args:
             error: how the attempt ended.
@@ -49,4 +53,4 @@ class RetryBudget:
 
     def _was_at_work(self, error: Unavailable, lasted_seconds: float) -> bool:
         is_long = lasted_seconds > min(LONG_SECONDS, self._limit_seconds)
-        return is_long and not isinstance(error, _DEADLINES) and self._renewals < MOST_RENEWALS
+        return is_long and not isinstance(error, self._deadline_errors) and self._renewals < MOST_RENEWALS

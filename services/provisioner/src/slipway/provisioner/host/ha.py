@@ -1,14 +1,14 @@
-"""Guests that Proxmox's HA manager looks after: their tasks only ask, so the guest itself is waited for."""
+"""Guests that Proxmox's HA manager manages: their tasks only ask it, so the guest itself is waited for."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from slipway.contracts.problems import Failed
-from slipway.provisioner.steps.work import Work
+from slipway.provisioner.host.tasks import TaskFacts
+from slipway.provisioner.host.work import Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import ContainerMissing, TaskTimedOut
-from slipway.proxmox.upid import Upid
 
 DEADLINE = timedelta(minutes=5)
 _PAUSE_SECONDS = 0.5
@@ -23,7 +23,7 @@ class HaBroken(Failed):
 
 
 def broken(vmid: int, state: str | None) -> HaBroken:
-    """Give what to say of a guest that the manager has given up."""
+    """Return the error for a guest that the manager has given up."""
     return HaBroken(
         f"HA shows container {vmid} as {state} and does nothing with it. Take it out of HA and put it in "
         "again (`ha-manager`), then retry.",
@@ -31,12 +31,12 @@ def broken(vmid: int, state: str | None) -> HaBroken:
     )
 
 
-async def until_power(work: Work, wanted: Power, *, deadline: timedelta = DEADLINE) -> None:
-    """Wait until a guest is as the step's task only asked for; nothing to wait for if the task did it.
+async def until_power(work: Work, power: Power, *, deadline: timedelta = DEADLINE) -> None:
+    """Wait until HA has done what the step's task only asked for; do not wait if the task did it itself.
 
     Raises:
         HaBroken: if the manager has given the guest up.
-        TaskTimedOut: if it is not so before the deadline.
+        TaskTimedOut: if HA has not done it before the deadline.
     """
     api, target = work.cluster.api, work.target
 
@@ -44,31 +44,31 @@ async def until_power(work: Work, wanted: Power, *, deadline: timedelta = DEADLI
         status = await api.status(target.node, target.vmid)
         if status.ha.state in BROKEN:
             raise broken(target.vmid, status.ha.state)
-        return status.status is wanted
+        return status.status is power
 
     await until(work, is_reached, deadline=deadline)
 
 
 async def until(work: Work, is_reached: Callable[[], Awaitable[bool]], *, deadline: timedelta) -> None:
-    """Wait for what the step's task only asked for."""
-    told = work.facts().get("upid")
-    if not told or not Upid(told).only_asks:
+    """Wait until HA has done what the step's task only asked for."""
+    upid = work.facts(TaskFacts).upid
+    if upid is None or not upid.only_asks:
         return
-    await work.journal.tell("Proxmox's HA manager was asked; it acts in a moment.")
+    await work.journal.report("Proxmox's HA manager was asked; it acts in a moment.")
     try:
         async with asyncio.timeout(deadline.total_seconds()):
             while not await is_reached():  # noqa: ASYNC110 - another program's state
                 await asyncio.sleep(_PAUSE_SECONDS)
     except TimeoutError as error:
         raise TaskTimedOut(
-            f"HA was asked ({Upid(told).type}) for container {work.target.vmid} and has not done it yet; see "
+            f"HA was asked ({upid.type}) for container {work.target.vmid} and has not done it yet; see "
             "the HA status of the cluster.",
-            upid=told,
+            upid=upid,
         ) from error
 
 
 async def is_managed(work: Work) -> bool:
-    """Whether HA looks after the container."""
+    """Whether HA manages the container."""
     try:
         return (await work.cluster.api.status(work.target.node, work.target.vmid)).ha.managed
     except ContainerMissing:

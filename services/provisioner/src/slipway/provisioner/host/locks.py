@@ -1,7 +1,7 @@
-"""The lock in a container's config: who holds it, whether it passes by itself, and the wait for that.
+"""The lock in a container's config: which task holds it, whether it passes by itself, and the wait for that.
 
 Theory of operation. Proxmox refuses nearly every act on a container whose config carries a `lock`. As long as
-a task holds it (a nightly backup) a job waits, says for whom, and can be cancelled, since it has begun
+a task holds it (a nightly backup) a job waits, reports for which, and can be cancelled, since it has begun
 nothing. A lock that no running task holds was left by one that died, or set by hand: it does not pass, and
 the job fails naming it, who left it and since when; `container.unlock` takes it away. A task that ends just
 now is no left-over lock: two looks must agree.
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from slipway.contracts.jobs import StepStatus, Target
+from slipway.contracts.jobs import Target
 from slipway.contracts.problems import Conflict
-from slipway.provisioner.steps.work import Work
+from slipway.provisioner.engine.facts import StepFacts
+from slipway.provisioner.host.work import Work
 from slipway.proxmox.errors import ContainerLocked, ContainerMissing
 from slipway.proxmox.task_answers import Task
 from slipway.runtime.process.clock import now
@@ -38,11 +39,18 @@ TAKEN_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
 WITHOUT_TASK: Mapping[str, timedelta] = MappingProxyType({"fstrim": timedelta(minutes=15)})
 """Locks that no task holds and that pass all the same (`pct fstrim`): how long they may take."""
 PAUSE_SECONDS = 2.0
-SAID_AGAIN_SECONDS = 300.0
+REPEAT_SECONDS = 300.0
 WAITS_FOR = "lock"
 _MANY = "vzdump"
-"""A backup of several guests names none of them."""
+"""The task of a backup of several guests names none of them."""
 _LOOKS = 2
+
+
+class LockFacts(StepFacts):
+    """The wait of a step for a lock."""
+
+    locked_since: datetime | None = None
+    """When the step first waited."""
 
 
 class LeftLocked(Conflict):
@@ -74,21 +82,21 @@ class Lock:
         return self.holder is not None or self.name in WITHOUT_TASK
 
     @property
-    def words(self) -> str:
-        """Say who holds it, or who has left it."""
+    def description(self) -> str:
+        """Who holds it, or who has left it, as a sentence."""
         what = f"Container {self.target.vmid} is locked in Proxmox ({self.name})"
         if self.holder is not None:
-            return f"{what}: {_told(self.holder)} works on it."
+            return f"{what}: {_task(self.holder)} works on it."
         if self.name in WITHOUT_TASK:
             return f"{what}."
         if self.left_by is not None:
-            return f"{what}, and no task holds the lock: {_told(self.left_by)} left it{_end(self.left_by)}."
+            return f"{what}, and no task holds the lock: {_task(self.left_by)} left it{_end(self.left_by)}."
         by_hand = "pct mount" if self.name == "mounted" else "pct set --lock"
         return f"{what}, and no task of this kind is known: it may have been locked by hand (`{by_hand}`)."
 
 
 async def find(work: Work, name: str | None = None) -> Lock | None:
-    """Give the lock of what a job works on, or of what it copies; None if there is none (of that name)."""
+    """Return the lock of the job's container, or of its source; None if there is none (of that name)."""
     for target in (work.command.source, work.target):
         if target is None:
             continue
@@ -102,7 +110,7 @@ async def find(work: Work, name: str | None = None) -> Lock | None:
 
 
 async def look(work: Work, target: Target, name: str) -> Lock:
-    """Find out who holds a lock, or who has left it."""
+    """Find the task that holds a lock, or that has left it."""
     api, kinds = work.cluster.api, TAKEN_BY.get(name, ())
     running = await api.tasks(target.node, source="active")
     holder = next((task for task in running if _is_about(task, target, kinds)), None)
@@ -116,25 +124,25 @@ async def look(work: Work, target: Target, name: str) -> Lock:
 
 
 def left(lock: Lock) -> LeftLocked:
-    """Make the error for a lock that does not pass; it says how to take it away."""
+    """Return the error for a lock that does not pass; it says how to remove it."""
     path = f"POST /api/v1/containers/{lock.target.container}/unlock"
     return LeftLocked(
-        f"{lock.words} If nothing works on the container, take the lock away ({path}, or `slipway unlock`) "
-        "and retry.",
+        f"{lock.description} If nothing works on the container, remove the lock ({path}, or `slipway unlock`)"
+        " and retry.",
         vmid=lock.target.vmid,
         lock=lock.name,
         upid=lock.left_by.upid if lock.left_by else "",
     )
 
 
-async def wait(work: Work, error: ContainerLocked, *, limit: timedelta, is_open: asyncio.Event) -> None:
-    """Wait until the lock that an act met is gone.
+async def wait(work: Work, error: ContainerLocked, *, limit: timedelta, interruptible: asyncio.Event) -> None:
+    """Wait until the lock that refused an act is gone.
 
     Args:
         work: the run; its step can be cancelled meanwhile.
-        error: what the act met.
+        error: how the act was refused.
         limit: how long at most, from the step's first such wait.
-        is_open: set while nothing is lost by a cancel.
+        interruptible: set while a cancel loses nothing.
 
     Raises:
         LeftLocked: no running task holds it.
@@ -144,59 +152,50 @@ async def wait(work: Work, error: ContainerLocked, *, limit: timedelta, is_open:
     if lock is None:
         return
     since = await _open(work, lock)
-    is_open.set()
+    interruptible.set()
     try:
         await _until_free(work, lock, ends=since + min(limit, WITHOUT_TASK.get(lock.name, limit)))
     finally:
-        is_open.clear()
+        interruptible.clear()
         await _close(work)
 
 
 async def _until_free(work: Work, first: Lock, *, ends: datetime) -> None:
     loop = asyncio.get_running_loop()
     lock: Lock | None = first
-    said, said_at, in_vain = "", 0.0, 0
+    reported, reported_at, in_vain = "", 0.0, 0
     while lock is not None:
         in_vain = 0 if lock.passes else in_vain + 1
         if in_vain >= _LOOKS:
             raise left(lock)
         if now() >= ends:
             raise StillLocked(
-                f"{lock.words} The job has waited as long as it may (`SLIPWAY_LOCK_WAIT`); retry it later.",
+                f"{lock.description} The job has waited as long as it may (`SLIPWAY_LOCK_WAIT`); "
+                "retry it later.",
                 vmid=lock.target.vmid,
                 lock=lock.name,
             )
-        if lock.passes and (lock.words != said or loop.time() - said_at > SAID_AGAIN_SECONDS):
-            said, said_at = lock.words, loop.time()
-            await work.journal.tell(f"{said} The job waits for it, until {ends:%H:%M} UTC at most.")
+        if lock.passes and (lock.description != reported or loop.time() - reported_at > REPEAT_SECONDS):
+            reported, reported_at = lock.description, loop.time()
+            await work.journal.report(f"{reported} The job waits for it, until {ends:%H:%M} UTC at most.")
         await asyncio.sleep(PAUSE_SECONDS)
         lock = await find(work, first.name)
 
 
 async def _open(work: Work, lock: Lock) -> datetime:
-    """Write that the step waits, and can be cancelled; since when it does."""
-    since = work.facts().get("locked_since") or now().isoformat()
+    """Record that the step waits, and can be cancelled; return since when it waits."""
+    since = work.facts(LockFacts).locked_since or now()
+    facts = LockFacts(locked_since=since)
     await work.journal.commit(
-        steps=_changed(work, is_cancellable=True, message=lock.words, facts={"locked_since": since}),
-        waits_for=WAITS_FOR,
+        steps=work.steps_with(facts, is_cancellable=True, message=lock.description), waits_for=WAITS_FOR
     )
-    return datetime.fromisoformat(since)
+    return since
 
 
 async def _close(work: Work) -> None:
     is_cancellable = work.step is None or work.step.is_cancellable
-    await work.journal.commit(
-        steps=_changed(work, is_cancellable=is_cancellable, message=None, facts={}), waits_for=None
-    )
-
-
-def _changed(work: Work, *, facts: Mapping[str, str], **changes: object) -> tuple[StepStatus, ...]:
-    """Give the record's steps with the running one changed."""
-    name = work.step.name if work.step else ""
-    return tuple(
-        each.model_copy(update={**changes, "facts": {**each.facts, **facts}}) if each.name == name else each
-        for each in work.journal.record.steps
-    )
+    steps = work.steps_with(is_cancellable=is_cancellable, message=None)
+    await work.journal.commit(steps=steps, waits_for=None)
 
 
 def _is_about(task: Task, target: Target, kinds: Sequence[str]) -> bool:
@@ -209,7 +208,7 @@ def _newest(tasks: Sequence[Task]) -> Task | None:
     return max(tasks, key=lambda task: task.upid.starttime, default=None)
 
 
-def _told(task: Task) -> str:
+def _task(task: Task) -> str:
     began = f"{task.upid.starttime:%Y-%m-%d %H:%M:%S} UTC by the node's clock"
     return f"{task.type} of {task.upid.user}, begun at {began},"
 

@@ -1,4 +1,4 @@
-"""Slipway's mark: one line in a container's notes that says whose it is. Pure.
+"""Slipway's mark: one line in a container's notes that identifies it as ours. Pure.
 
 It counts only where it names the very container that it stands on: its cluster, its VMID and the MAC of one
 of its network devices. A clone copies the notes, but has another VMID; a backup restored elsewhere as a new
@@ -17,51 +17,51 @@ from slipway.proxmox.host_config import MARK, without_mark
 
 def is_marked(config: ContainerConfig, target: Target) -> bool:
     """Whether the notes say that it is this very container."""
-    wanted = (target.container, target.cluster, str(target.vmid))
-    known = macs(config)
+    identity = (target.container, target.cluster, str(target.vmid))
+    addresses = macs(config)
     return any(
-        (found["container"], found["cluster"], found["vmid"]) == wanted
-        and (found["mac"] is None or not known or found["mac"].upper() in known)
-        for found in MARK.finditer(config.description)
+        (mark["container"], mark["cluster"], mark["vmid"]) == identity
+        and (mark["mac"] is None or not addresses or mark["mac"].upper() in addresses)
+        for mark in MARK.finditer(config.description)
     )
 
 
 def notes(text: str | None, target: Target, job: Id, *, mac: str | None) -> str:
-    """Give a user's words with our mark below them. The job is information only."""
+    """Return a user's text with our mark below it. The job is information only."""
     mark = " ".join((line(target), *([f"mac={mac}"] if mac else ()), f"job={job}"))
     return "\n\n".join(part for part in ((text or "").strip(), mark) if part)
 
 
 def line(target: Target) -> str:
-    """Give the part of the mark that is needed at least: what an operator may write by hand."""
+    """Return the shortest valid mark: an operator may write it by hand."""
     return f"slipway: container={target.container} cluster={target.cluster} vmid={target.vmid}"
 
 
 def made(spec: ContainerSpec, target: Target, job: Id) -> str:
-    """Give the notes of a container that is made with this spec."""
+    """Return the notes of a container that is made with this spec."""
     own = spec.networks[0].hwaddr or hwaddr(target.container, 0) if spec.networks else None
     return notes(spec.description, target, job, mac=own)
 
 
 def stamped(config: ContainerConfig, target: Target, job: Id) -> str:
-    """Give a container's notes with its mark made anew."""
+    """Return a container's notes with its mark made anew."""
     first = min((name for name, device in config.networks.items() if device.get("hwaddr")), default=None)
     mac = config.networks[first]["hwaddr"] if first else None
     return notes(without_mark(config.description), target, job, mac=mac)
 
 
 def with_mark(text: str, description: str) -> str:
-    """Give notes with another text of the user's and the mark that was there."""
-    found = MARK.search(description)
-    return "\n\n".join(part for part in (text.strip(), found.group(0) if found else "") if part)
+    """Return notes with a new text of the user's and the present mark."""
+    mark = MARK.search(description)
+    return "\n\n".join(part for part in (text.strip(), mark.group(0) if mark else "") if part)
 
 
 def macs(config: ContainerConfig) -> frozenset[str]:
-    """Give the MACs of a container's network devices."""
+    """Return the MACs of a container's network devices."""
     return frozenset(device["hwaddr"].upper() for device in config.networks.values() if device.get("hwaddr"))
 
 
 def hwaddr(container: Id, index: int) -> str:
-    """Give a network device's MAC: the same each time it is asked, in Proxmox's own range (BC:24:11)."""
+    """Return a network device's MAC: always the same one, in Proxmox's own range (BC:24:11)."""
     digest = hashlib.sha256(f"{container}/{index}".encode()).digest()
     return ":".join(["BC", "24", "11", *(f"{byte:02X}" for byte in digest[:3])])

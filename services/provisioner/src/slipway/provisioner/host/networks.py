@@ -1,4 +1,4 @@
-"""Network devices of a container that exists: what changes, and what stays. Pure."""
+"""Changes of the network devices of a container that exists. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,43 +18,43 @@ MOST = 32
 _GATEWAYS = {"ip": "gw", "ip6": "gw6"}
 
 
-def changed(wanted: Sequence[NetworkSpec], config: ContainerConfig, target: Target) -> Params:
-    """Give the devices that change; whatever is left out of one stays as it is.
+def changed(networks: Sequence[NetworkSpec], config: ContainerConfig, target: Target) -> Params:
+    """Return the devices that change; fields that are left out of one stay as they are.
 
-    The first one that is wanted is the first one that is there, whatever its number: so people see them. An
-    address that is given comes with its gateway, or without one.
+    The first network is the first device that exists, whatever its number: people see them in that order. A
+    new address comes with its gateway, or without one.
     """
     changes: Params = {}
     there = numbered(config.networks)
     free = (name for index in range(MOST) if (name := f"net{index}") not in config.networks)
-    for index, network in enumerate(wanted):
+    for index, network in enumerate(networks):
         if index < len(there):
-            name, known = there[index], config.networks[there[index]]
-            written = _rewritten(known, network)
+            name, present = there[index], config.networks[there[index]]
+            written = _rewritten(present, network)
         else:
-            name, known = next(free), {}
-            given = network.model_copy(update={"name": network.name or f"eth{index}"})
-            written = parameters.network(given, target, int(name.removeprefix("net")))
-        if options(written) != dict(known):
+            name, present = next(free), {}
+            named = network.model_copy(update={"name": network.name or f"eth{index}"})
+            written = parameters.network(named, target, int(name.removeprefix("net")))
+        if options(written) != dict(present):
             changes[name] = written
-    gone = there[len(wanted) :]
+    gone = there[len(networks) :]
     return changes | ({"delete": ",".join(gone)} if gone else {})
 
 
 def without_client(changes: Params) -> list[str]:
-    """Name the devices that are told to ask for an address by DHCP."""
+    """Return the names of the devices that change to DHCP."""
     devices = {name: options(text) for name, text in changes.items() if name.startswith("net")}
-    asked = {name for name, device in devices.items() if "dhcp" in (device.get("ip"), device.get("ip6"))}
-    return numbered(asked)
+    dynamic = {name for name, device in devices.items() if "dhcp" in (device.get("ip"), device.get("ip6"))}
+    return numbered(dynamic)
 
 
-def _rewritten(known: Mapping[str, str], network: NetworkSpec) -> str:
-    given = options(parameters.device(network)) if parameters.device(network) else {}
-    stored = dict(known)
+def _rewritten(present: Mapping[str, str], network: NetworkSpec) -> str:
+    fields = options(parameters.device(network)) if parameters.device(network) else {}
+    stored = dict(present)
     for address, gateway in _GATEWAYS.items():
-        if address in given:
+        if address in fields:
             stored.pop(gateway, None)
     for name in parameters.TAKEN_AWAY:
         if getattr(network, name) is not None and not getattr(network, name):
             stored.pop(name, None)
-    return ",".join(f"{name}={value}" for name, value in (stored | dict(given)).items())
+    return ",".join(f"{name}={value}" for name, value in (stored | dict(fields)).items())

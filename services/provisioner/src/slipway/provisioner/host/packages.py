@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from slipway.provisioner.steps.work import Work
+from slipway.provisioner.host.work import Work
 from slipway.proxmox.shell import command_line
 
 _APT = "apt-get -q -o DPkg::Lock::Timeout=300"
@@ -26,36 +26,36 @@ _PASSING = re.compile(
     r"|Hash Sum mismatch|File has unexpected size|sync in progress|\b50[0234] +[A-Z]"
     r"|Could not get lock|Unable to (?:acquire|lock)"
 )
-"""What a network or another program's lock lets pass by itself."""
+"""Failures of a network, or because of another program's lock, that pass by themselves."""
 _FINAL = re.compile(
     r"Unable to locate package|has no installation candidate|unsatisfiable|unable to select packages"
     r"|No matching distribution|No match for argument|E404|unmet dependencies"
 )
-"""What stays as it is, however often it is tried."""
+"""Failures that stay, however often it is tried."""
 
 
-def wanted(work: Work) -> dict[str, tuple[str, ...]]:
-    """Give manager to packages, the template's before those of the request, each once."""
+def by_manager(work: Work) -> dict[str, tuple[str, ...]]:
+    """Return the packages by manager, the template's before those of the request, each once."""
     manifest = work.bundle.manifest if work.bundle else None
-    found: dict[str, dict[str, None]] = {}
+    names: dict[str, dict[str, None]] = {}
     for each in (*(manifest.packages if manifest else ()), *work.spec.packages):
-        found.setdefault(each.manager, {}).update(dict.fromkeys(each.names))
-    return {manager: tuple(names) for manager, names in found.items() if names}
+        names.setdefault(each.manager, {}).update(dict.fromkeys(each.names))
+    return {manager: tuple(some) for manager, some in names.items() if some}
 
 
-def passing(lines: Iterable[str]) -> str | None:
-    """Give the line that says why an installation failed, if that passes by itself; None if it does not."""
-    told = [line.strip() for line in lines]
-    if any(_FINAL.search(line) for line in told):
+def transient_failure(lines: Iterable[str]) -> str | None:
+    """Return the line that says why an installation failed, if that passes by itself; None if it does not."""
+    stripped = [line.strip() for line in lines]
+    if any(_FINAL.search(line) for line in stripped):
         return None
-    return next((line for line in reversed(told) if _PASSING.search(line)), None)
+    return next((line for line in reversed(stripped) if _PASSING.search(line)), None)
 
 
 def install(manager: str, names: tuple[str, ...]) -> str:
-    """Give the script that installs packages; names are quoted by construction."""
+    """Return the script that installs packages; names are quoted by construction."""
     return f"set -e\n{_INSTALL[manager]}{command_line(names)}\n"
 
 
 def command(manager: str, names: tuple[str, ...]) -> str:
-    """Give the command line of the installation itself, as a failure shows it."""
+    """Return the command line of the installation itself, as a failure shows it."""
     return install(manager, names).splitlines()[-1]

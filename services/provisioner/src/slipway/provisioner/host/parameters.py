@@ -1,4 +1,4 @@
-"""A container's spec as parameters of Proxmox's create call. Pure; the words are the official schema's."""
+"""A container's spec as parameters of Proxmox's create call, named as in its schema. Pure."""
 
 from collections.abc import Iterator, Mapping
 from posixpath import normpath
@@ -25,14 +25,14 @@ _COMPARED = (
     "nameserver", "searchdomain", "arch", "ostype", "timezone", "cmode", "console", "tty", "debug",
     "entrypoint",
 )  # fmt: skip
-"""Fields that are read back as they were given. Proxmox leaves out what says nothing: false, 0."""
+"""Fields that are read back as they were set. Proxmox leaves out false and 0."""
 
 
 def of(spec: ContainerSpec, target: Target, job: Id, *, ostemplate: str, password: str | None) -> Params:
-    """Give the parameters of the create call."""
+    """Return the parameters of the create call."""
     plain = {name: getattr(spec, name) for name in _PLAIN}
-    given: Params = {name: _plain(value) for name, value in plain.items() if value is not None}
-    given |= {
+    params: Params = {name: _plain(value) for name, value in plain.items() if value is not None}
+    params |= {
         "vmid": target.vmid,
         "ostemplate": ostemplate,
         "storage": str(spec.storage),
@@ -41,79 +41,79 @@ def of(spec: ContainerSpec, target: Target, job: Id, *, ostemplate: str, passwor
         "description": marks.made(spec, target, job),
     }
     if spec.nameserver:
-        given["nameserver"] = " ".join(spec.nameserver.split())
+        params["nameserver"] = " ".join(spec.nameserver.split())
     if password is not None:
-        given["password"] = password
+        params["password"] = password
     if spec.ssh_public_keys:
-        given["ssh-public-keys"] = spec.ssh_public_keys
+        params["ssh-public-keys"] = spec.ssh_public_keys
     if spec.tags:
-        given["tags"] = ";".join(spec.tags)
+        params["tags"] = ";".join(spec.tags)
     if spec.env:
-        given["env"] = "\0".join(f"{name}={value}" for name, value in spec.env.items())
+        params["env"] = "\0".join(f"{name}={value}" for name, value in spec.env.items())
     if spec.unprivileged and spec.features.get("nesting"):
-        given["features"] = "nesting=1"
-    given |= {f"net{i}": network(each, target, i) for i, each in enumerate(spec.networks)}
-    given |= {f"mp{i}": _mount(each) for i, each in enumerate(spec.mounts) if not each.is_bind}
-    return given
+        params["features"] = "nesting=1"
+    params |= {f"net{i}": network(each, target, i) for i, each in enumerate(spec.networks)}
+    params |= {f"mp{i}": _mount(each) for i, each in enumerate(spec.mounts) if not each.is_bind}
+    return params
 
 
 def features_over_ssh(spec: ContainerSpec) -> Mapping[str, bool | str]:
-    """Give the features that the create call can't set; empty if it could set all.
+    """Return the features that the create call can't set; empty if it can set all.
 
     Through the API a token may set only `nesting`, and only on unprivileged containers (PVE 9.2, observed).
     """
-    wanted = flags(spec.features)
-    return {} if spec.unprivileged and set(wanted) <= {"nesting"} else wanted
+    names = flags(spec.features)
+    return {} if spec.unprivileged and set(names) <= {"nesting"} else names
 
 
 def names_over_ssh(features: Mapping[str, bool | str], *, unprivileged: bool) -> tuple[str, ...]:
-    """Name the features that no API token may set."""
+    """Return the names of the features that no API token may set."""
     return tuple(name for name in sorted(flags(features)) if name != "nesting" or not unprivileged)
 
 
 def flags(features: Mapping[str, bool | str]) -> dict[str, str]:
-    """Give features as Proxmox writes them; what is off is not there."""
+    """Return features as Proxmox writes them, without those that are off."""
     texts = {name: str(int(value)) if isinstance(value, bool) else value for name, value in features.items()}
     return {name: text for name, text in texts.items() if text not in {"", "0"}}
 
 
 def is_roots(key: str) -> bool:
-    """Whether no API token may take a setting back: Proxmox asks for root's own login, or SSH."""
+    """Whether no API token may revert a setting: Proxmox asks for root's own login, or SSH."""
     return key in {"features", "hookscript"} or key.startswith("dev")
 
 
 def network(spec: NetworkSpec, target: Target, index: int) -> str:
-    """Give a new network device as Proxmox writes it."""
+    """Return a new network device as Proxmox writes it."""
     named = spec.model_copy(update={"hwaddr": spec.hwaddr or marks.hwaddr(target.container, index)})
     return device(named) + ",type=veth"
 
 
 def device(spec: NetworkSpec) -> str:
-    """Give what is said of a network device as Proxmox writes it."""
+    """Return the fields of a network device that are set, as Proxmox writes them."""
     names = ("name", "bridge", "hwaddr", "ip", "gw", "ip6", "gw6", *TAKEN_AWAY, "firewall", "link_down")
     fields = {name: getattr(spec, name) for name in names}
     return _property({name: value for name, value in fields.items() if name not in TAKEN_AWAY or value})
 
 
 def differences(spec: ContainerSpec, config: ContainerConfig, target: Target) -> tuple[str, ...]:
-    """Name what was asked for and is not in the container's config."""
-    found = [name for name in _COMPARED if _differs(name, getattr(spec, name), config)]
+    """Return the names of settings that the container's config does not have as the spec asks."""
+    differing = [name for name in _COMPARED if _differs(name, getattr(spec, name), config)]
     if set(spec.tags) - set(config.tags) and {tag.lower() for tag in spec.tags} != set(config.tags):
-        found.append("tags")
+        differing.append("tags")
     if spec.startup and startup_of(spec.startup) != config.startup:
-        found.append("startup")
+        differing.append("startup")
     if {f"{name}={value}" for name, value in spec.env.items()} - set((config.env or "").split("\0")):
-        found.append("env")
+        differing.append("env")
     for name, value in spec.features.items():
         if value and config.flags.get(name) != (str(int(value)) if isinstance(value, bool) else value):
-            found.append(f"features.{name}")
+            differing.append(f"features.{name}")
     for index, each in enumerate(spec.networks):
         there = config.networks.get(f"net{index}", {})
         for pair in network(each, target, index).split(","):
             key, _, value = pair.partition("=")
             if there.get(key, "").lower() != value.lower():
-                found.append(f"net{index}.{key}")
-    return (*found, *_other_disks(spec, config))
+                differing.append(f"net{index}.{key}")
+    return (*differing, *_other_disks(spec, config))
 
 
 def _differs(name: str, value: object, config: ContainerConfig) -> bool:
@@ -124,14 +124,14 @@ def _differs(name: str, value: object, config: ContainerConfig) -> bool:
 
 
 def _other_disks(spec: ContainerSpec, config: ContainerConfig) -> Iterator[str]:
-    """Name the disks that are smaller than asked for, elsewhere, or missing."""
-    wanted: dict[str, tuple[str | None, float | None, str | None]] = {
+    """Return the names of disks that are smaller than asked for, elsewhere, or missing."""
+    disks: dict[str, tuple[str | None, float | None, str | None]] = {
         f"mp{index}": (each.storage, each.size, normpath(each.path))
         for index, each in enumerate(spec.mounts)
         if not each.is_bind
     }
-    wanted["rootfs"] = (spec.storage, spec.disk, None)
-    for name, (storage, size, path) in sorted(wanted.items()):
+    disks["rootfs"] = (spec.storage, spec.disk, None)
+    for name, (storage, size, path) in sorted(disks.items()):
         there = config.mounts.get(name, {})
         has = gib(there.get("size", ""))
         if (there.get("volume", "").partition(":")[0], there.get("mp")) != (storage, path):
@@ -157,7 +157,7 @@ def _property(fields: Mapping[str, object]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Give a fraction without an exponent: Proxmox reads no `1e-05`."""
+    """Return a fraction without an exponent: Proxmox reads no `1e-05`."""
     return _number(value) if isinstance(value, float) else value
 
 

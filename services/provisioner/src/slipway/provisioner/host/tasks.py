@@ -1,4 +1,4 @@
-"""Proxmox tasks within a step: begun once, waited for by whoever owns the run.
+"""Proxmox tasks within a step: begun once, waited for by each owner of the run.
 
 Before the call it is recorded which tasks of its kind the node lists already, after it the UPID. A new owner
 waits for the UPID; without one it looks for a task of ours that was not listed then, because the answer may
@@ -9,14 +9,19 @@ record a cancel has to wait, so that it finds what it has to stop.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import timedelta
-from types import MappingProxyType
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator
 
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import SlipwayError
-from slipway.provisioner.engine.journal import finish_despite_cancel, logging
-from slipway.provisioner.steps.work import Work
+from slipway.provisioner.engine.facts import StepFacts, Texts
+from slipway.provisioner.engine.journal import finish_despite_cancel
+from slipway.provisioner.engine.step import EndAct
+from slipway.provisioner.engine.step_log import open_log
+from slipway.provisioner.host.work import Work
 from slipway.proxmox import tasks
 from slipway.proxmox.causes import causes, with_causes
 from slipway.proxmox.errors import AccessRefused, TaskFailed, TaskTimedOut
@@ -24,10 +29,6 @@ from slipway.proxmox.task_answers import LogLine, Task
 from slipway.proxmox.upid import Upid
 from slipway.runtime.process.clock import now
 
-FORGOTTEN: Mapping[str, str] = MappingProxyType({"upid": "", "posted_at": "", "before": ""})
-"""What a step knows of its task when it has none."""
-PASSING = frozenset({*FORGOTTEN, "log_base", "task", "task_node", "task_vmid", "clearing", "tried"})
-"""What a step keeps of what it has under way: nothing for another job."""
 Post = Callable[[], Awaitable[Upid | None]]
 """Begins a task; None if Proxmox did it at once, without one."""
 RENEWAL_LASTS_SECONDS = 60.0
@@ -35,6 +36,27 @@ RENEWAL_LASTS_SECONDS = 60.0
 CANCEL_DEADLINE = timedelta(seconds=10)
 MOST_LISTED = 50
 """How many tasks of one kind on one container are told apart: the newest."""
+
+
+class TaskFacts(StepFacts):
+    """The task of a step."""
+
+    upid: Annotated[Upid | None, BeforeValidator(lambda text: Upid(text) if text else None)] = None
+    posted_at: datetime | None = None
+    """When the call that begins it was about to be sent."""
+    before: Texts = ()
+    """Keys of the tasks of its kind that the node listed then."""
+    task: str | None = None
+    """Its kind: `vzcreate`."""
+    task_node: str | None = None
+    """The node that runs it, like the next one only if it is not about the job's container."""
+    task_vmid: int | None = None
+    log_base: int = 0
+    """The offset of the step's log at which the task's own log begins."""
+
+
+NO_TASK = TaskFacts(upid=None, posted_at=None, before=())
+"""Facts of a step that has no task any more."""
 
 
 async def run(
@@ -50,9 +72,9 @@ async def run(
         of: whose task it is, if not the job's container's: its node runs it.
         changes: of the record, written before the task is begun.
     """
-    facts = work.facts()
-    upid = Upid(facts["upid"]) if facts.get("upid") else None
-    if upid is None and "before" in facts and facts.get("posted_at"):
+    facts = work.facts(TaskFacts)
+    upid = facts.upid
+    if upid is None and facts.posted_at:
         lost = await begun(work, kind, of=of)
         if lost is not None:
             upid = lost.upid
@@ -66,24 +88,25 @@ async def run(
     except SlipwayError as error:
         if _is_end_of(error, upid):
             # What is tried next begins a task of its own.
-            await work.remember(**FORGOTTEN)
+            await work.remember(NO_TASK)
         if type(error) is TaskFailed:
             raise TaskFailed(with_causes(error.message, await _lines(work, upid)), upid=upid) from error
         raise
 
 
 async def adopt(work: Work, upid: Upid) -> None:
-    """Keep which task is waited for; its lines are counted on from those of a former task of this step."""
+    """Store which task is waited for; its lines are counted from the last line of the step's former task."""
     log_context = await work.log_context()
-    await work.remember(upid=str(upid), log_base=str(log_context.offset))
+    await work.remember(TaskFacts(upid=upid, log_base=log_context.offset))
 
 
-async def cancel(work: Work) -> None:
+async def cancel(work: Work, end_act: EndAct) -> None:
     """Stop the running step's task, and wait until it has ended; one whose answer was lost is looked for."""
-    facts = work.facts()
-    upid = Upid(facts["upid"]) if facts.get("upid") else None
-    if upid is None and facts.get("posted_at") and facts.get("task"):
-        upid = await _lost(work, facts)
+    await end_act()
+    facts = work.facts(TaskFacts)
+    upid = facts.upid
+    if upid is None and facts.posted_at and facts.task:
+        upid = await _lost(work, facts, facts.task)
     if upid is not None:
         await stop(work, upid)
 
@@ -101,13 +124,13 @@ async def stop(work: Work, upid: Upid) -> None:
 
 
 async def newest(work: Work, *kinds: str) -> Task | None:
-    """Give the newest task of these kinds on the job's container; None if it is not of ours."""
+    """Return the newest task of these kinds on the job's container; None if Slipway did not begin it."""
     task = next(iter(await _new(work, kinds, None)), None)
     return task if task is not None and _is_ours(work, task) else None
 
 
 async def begun(work: Work, kind: str, *, of: Target | None = None) -> Task | None:
-    """Give the newest task of ours of a kind on a container, the job's unless told.
+    """Return the newest task of ours of a kind on a container, by default the job's.
 
     Once the running step has called, it is the one that the call began: those listed before do not count.
     """
@@ -115,21 +138,21 @@ async def begun(work: Work, kind: str, *, of: Target | None = None) -> Task | No
 
 
 async def _new(work: Work, kinds: Collection[str], of: Target | None) -> Sequence[Task]:
-    facts = work.facts()
-    known = facts.get("before", "").split() if facts.get("posted_at") else ()
-    return [task for task in await _listed(work, kinds, of) if _key(task.upid) not in known]
+    facts = work.facts(TaskFacts)
+    before = facts.before if facts.posted_at else ()
+    return [task for task in await _listed(work, kinds, of) if _key(task.upid) not in before]
 
 
 async def _listed(work: Work, kinds: Collection[str], of: Target | None) -> Sequence[Task]:
     """List the node's tasks of these kinds on a container, newest first."""
     target = of or work.target
     kind = next(iter(kinds)) if len(kinds) == 1 else None
-    found = await work.cluster.api.tasks(target.node, vmid=target.vmid, typefilter=kind)
-    return [task for task in found if task.type in kinds][:MOST_LISTED]
+    listed = await work.cluster.api.tasks(target.node, vmid=target.vmid, typefilter=kind)
+    return [task for task in listed if task.type in kinds][:MOST_LISTED]
 
 
 async def _lines(work: Work, upid: Upid) -> Sequence[str]:
-    """Give the end of a task's log: what this owner has told, or all of it if a former one told the rest."""
+    """Return the end of a task's log: this owner's lines, or all of it if a former owner logged the rest."""
     if causes(work.journal.last_lines):
         return tuple(work.journal.last_lines)
     with contextlib.suppress(SlipwayError):
@@ -144,31 +167,32 @@ def _is_ours(work: Work, task: Task) -> bool:
 
 
 def _key(upid: Upid) -> str:
-    """Tell a task from all others of its node in few letters: process, its start, time."""
+    """Return a short key that is unique on the node: process, its start, time."""
     return ":".join(upid.split(":")[2:5])
 
 
 async def _begin(
-    work: Work, kind: str, post: Post, of: Target | None, changes: Mapping[str, object]
+    work: Work, kind: str, post: Post, of: Target | None, changes: dict[str, object]
 ) -> Upid | None:
-    place = {"task_node": of.node, "task_vmid": str(of.vmid)} if of is not None else {}
-    if not work.facts().get("posted_at"):
+    facts = [TaskFacts(task=kind)]
+    if of is not None:
+        facts.append(TaskFacts(task_node=of.node, task_vmid=of.vmid))
+    if not work.facts(TaskFacts).posted_at:
         # Of a call whose answer was lost the first list stays: what it began may show only now.
-        listed = " ".join(_key(task.upid) for task in await _listed(work, [kind], of))
-        place |= {"posted_at": now().isoformat(), "before": listed}
-    await work.journal.commit(steps=work.with_facts(task=kind, **place), **changes)
+        listed = tuple(_key(task.upid) for task in await _listed(work, [kind], of))
+        facts.append(TaskFacts(posted_at=now(), before=listed))
+    await work.journal.commit(steps=work.steps_with(*facts), **changes)
     upid = await post()
     if upid is not None:
         await adopt(work, upid)
     return upid
 
 
-async def _lost(work: Work, facts: Mapping[str, str]) -> Upid | None:
-    """Give the running task that was begun and whose UPID never came."""
+async def _lost(work: Work, facts: TaskFacts, kind: str) -> Upid | None:
+    """Return the running task that was begun and whose UPID never came."""
     target = work.target
-    place = {"node": facts.get("task_node", target.node), "vmid": int(facts.get("task_vmid", target.vmid))}
-    of = target.model_copy(update=place)
-    task = await begun(work, facts["task"], of=of)
+    place = {"node": facts.task_node or target.node, "vmid": facts.task_vmid or target.vmid}
+    task = await begun(work, kind, of=target.model_copy(update=place))
     return task.upid if task is not None and task.is_running else None
 
 
@@ -179,10 +203,10 @@ def _is_end_of(error: SlipwayError, upid: Upid) -> bool:
 
 async def _wait(work: Work, upid: Upid, deadline: timedelta) -> None:
     log_context = await work.log_context()
-    base = int(work.facts().get("log_base") or 0)
+    base = work.facts(TaskFacts).log_base
     loop = asyncio.get_running_loop()
     ends = loop.time() + deadline.total_seconds()
-    async with logging(work.journal, log_context) as log:
+    async with open_log(work.journal, log_context) as log:
 
         async def relay(line: LogLine) -> None:
             if line.text and not line.text.startswith("TASK "):

@@ -1,4 +1,4 @@
-"""Backups of a container: made with vzdump. How one is gone back to is in `restores`."""
+"""Backups of a container, made with vzdump. `restore` goes back to one."""
 
 import re
 from collections.abc import Iterable
@@ -6,9 +6,11 @@ from datetime import timedelta
 
 from slipway.contracts.job_kinds import BackupArgs
 from slipway.contracts.problems import Conflict, Failed, FieldError
+from slipway.provisioner.engine.facts import StepFacts
+from slipway.provisioner.engine.step import Result
 from slipway.provisioner.host import tasks
+from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import power
-from slipway.provisioner.steps.work import Result, Work
 from slipway.proxmox.errors import TaskFailed
 from slipway.proxmox.storage_answers import Volume
 from slipway.proxmox.upid import Upid
@@ -19,8 +21,17 @@ KIND = "backup"
 _ARCHIVE = re.compile(r"creating (?:vzdump|Proxmox Backup Server) archive '(?:.*/dump/)?(?P<name>[^']+)'")
 
 
+class BackupFacts(StepFacts):
+    """A backup."""
+
+    storage: str | None = None
+    """Where it goes."""
+    backup: str | None = None
+    """Its volume."""
+
+
 class BackupImpossible(Conflict):
-    """Nothing on the node can keep a backup."""
+    """No storage of the node can hold a backup."""
 
     code = "backup.impossible"
 
@@ -31,24 +42,25 @@ class BackupFailed(Failed):
     code = "backup.failed"
 
 
-async def look_for_a_place(work: Work) -> Result:
+async def choose_storage(work: Work) -> Result:
     """Make sure that it is ours, and choose where the backup goes."""
     await power.look(work)
-    api, node, wanted = work.cluster.api, work.target.node, work.command.args_as(BackupArgs).storage
+    api, node, requested = work.cluster.api, work.target.node, work.command.args_as(BackupArgs).storage
     able = sorted(each.name for each in await api.storages(node, content=KIND) if each.active)
-    if not able or (wanted is not None and wanted not in able):
-        known = ", ".join(able) or "none"
-        told = f"Storage {wanted!r} keeps no backups" if wanted else "No storage keeps backups"
-        message = f"{told} on node {node} now; those that do: {known}."
+    if not able or (requested is not None and requested not in able):
+        names = ", ".join(able) or "none"
+        reason = f"Storage {requested!r} holds no backups" if requested else "No storage holds backups"
+        message = f"{reason} on node {node} now; storages that do: {names}."
         raise BackupImpossible(message, errors=[FieldError(field="args.storage", message=message)])
-    await work.remember(storage=wanted or able[0])
-    return Result(message=wanted or able[0])
+    storage = requested or able[0]
+    await work.remember(BackupFacts(storage=storage))
+    return Result(message=storage)
 
 
 async def make(work: Work) -> Result:
-    """Make the backup; what vzdump said of its failure is what is told."""
+    """Make the backup; a failure carries the message of vzdump."""
     api, target, args = work.cluster.api, work.target, work.command.args_as(BackupArgs)
-    storage = work.facts("backup.look")["storage"]
+    storage = str(work.facts(BackupFacts, "backup.look").storage)
 
     async def post() -> Upid:
         return await api.backup(
@@ -64,22 +76,22 @@ async def make(work: Work) -> Result:
     except TaskFailed as error:
         raise BackupFailed(f"The backup failed: {error.message}", upid=error.upid) from error
     volume = await _made(work, storage)
-    await work.remember(backup=volume or "")
+    await work.remember(BackupFacts(backup=volume))
     return Result(message=volume or storage)
 
 
 async def _made(work: Work, storage: str) -> str | None:
-    """Give the volume that the step's task made, by its own log: a name tells only the node's time."""
-    upid = work.facts().get("upid")
-    lines = (await work.cluster.api.task_log(Upid(upid))).lines if upid else ()
-    named = next((found["name"] for line in lines if (found := _ARCHIVE.search(line.text))), None)
-    volumes = [each.volid for each in await of(work, [storage])]
-    return next((volume for volume in volumes if named and volume.endswith(f"/{named}")), None)
+    """Return the volume that the step's task made, by the log: names follow the node's clock."""
+    upid = work.facts(tasks.TaskFacts).upid
+    lines = (await work.cluster.api.task_log(upid)).lines if upid else ()
+    archive = next((match["name"] for line in lines if (match := _ARCHIVE.search(line.text))), None)
+    volumes = [each.volid for each in await list_backups(work, [storage])]
+    return next((volume for volume in volumes if archive and volume.endswith(f"/{archive}")), None)
 
 
-async def of(work: Work, storages: Iterable[str]) -> list[Volume]:
-    """Give the container's backups on these storages, oldest first."""
+async def list_backups(work: Work, storages: Iterable[str]) -> list[Volume]:
+    """Return the container's backups on these storages, oldest first."""
     api, target = work.cluster.api, work.target
-    found = [each for storage in storages for each in await api.content(target.node, storage, kind=KIND)]
-    mine = (each for each in found if each.vmid == target.vmid and each.subtype != "qemu")
+    volumes = [each for storage in storages for each in await api.content(target.node, storage, kind=KIND)]
+    mine = (each for each in volumes if each.vmid == target.vmid and each.subtype != "qemu")
     return sorted(mine, key=lambda each: each.volid)

@@ -1,15 +1,17 @@
-"""A new container like another one; a running one is copied from a snapshot that is made for it."""
+"""A copy of a container; a running one is copied from a snapshot that is made for it."""
 
 from datetime import timedelta
 
 from slipway.contracts.job_kinds import CloneArgs
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import Conflict
+from slipway.provisioner.engine.facts import StepFacts
+from slipway.provisioner.engine.step import DONE, SKIPPED, Result
 from slipway.provisioner.host import marks, ownership, tasks
+from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import create
 from slipway.provisioner.steps.snapshots import DEADLINE as SNAPSHOT_DEADLINE
 from slipway.provisioner.steps.snapshots import SnapshotImpossible
-from slipway.provisioner.steps.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.answers import ContainerConfig, Power
 from slipway.proxmox.errors import ContainerMissing, SnapshotTaken, TaskLost, VmidTaken
 from slipway.proxmox.host_config import without_mark
@@ -18,8 +20,15 @@ from slipway.proxmox.upid import Upid
 DEADLINE = timedelta(hours=2)
 
 
+class CloneFacts(StepFacts):
+    """What is copied."""
+
+    snapshot: str | None = None
+    """The snapshot that is made for the copy; none if it needs none."""
+
+
 class SourceGone(Conflict):
-    """What shall be copied is not what Slipway knows."""
+    """The container to copy is gone, or is another one now."""
 
     code = "clone.source-gone"
 
@@ -43,11 +52,11 @@ async def look(work: Work) -> Result:
             f"Container {source.vmid} runs, and its storage can't make snapshots: Proxmox can copy it only "
             "while it is stopped. Stop it and clone again."
         )
-    await work.remember(snapshot=f"slipway-{work.command.job[-12:]}")
+    await work.remember(CloneFacts(snapshot=f"slipway-{work.command.job[-12:]}"))
     return Result(message="it runs, so a snapshot is copied")
 
 
-async def take(work: Work) -> Result:
+async def take_snapshot(work: Work) -> Result:
     """Take the snapshot to copy from, if one is needed."""
     name, source = _own_snapshot(work), _source(work)
     if name is None:
@@ -73,7 +82,7 @@ async def copy(work: Work) -> Result:
     raise VmidTaken(f"{create.REPLACEMENTS} VMIDs in a row were taken by others.")
 
 
-async def drop(work: Work) -> Result:
+async def delete_snapshot(work: Work) -> Result:
     """Remove the snapshot again."""
     name, source = _own_snapshot(work), _source(work)
     api = work.cluster.api
@@ -100,7 +109,7 @@ async def mark(work: Work) -> Result:
 
 
 async def _copy_or_find(work: Work) -> Result:
-    if not work.facts().get("upid"):
+    if not work.facts(tasks.TaskFacts).upid:
         match await ownership.look(work):
             case ownership.Ours(config) if config.lock != "create":
                 await work.journal.commit(exists_on_host=True)
@@ -128,7 +137,7 @@ async def _copy_or_find(work: Work) -> Result:
         if not await _is_whole(work):
             raise
     except VmidTaken:
-        # By a call of ours, it may be, that was called lost and arrived after all.
+        # Perhaps by a call of ours whose answer was lost: it may have arrived after all.
         if isinstance(await ownership.look(work), ownership.Ours):
             return await _copy_or_find(work)
         raise
@@ -136,7 +145,7 @@ async def _copy_or_find(work: Work) -> Result:
 
 
 async def _take_up(work: Work, config: ContainerConfig) -> None:
-    """Go on with a copy that was begun, or clear away what a killed one left."""
+    """Wait for a copy that was begun, or clear away what a killed one left."""
     begun = await tasks.begun(work, "vzclone", of=_source(work))
     if begun is not None and begun.is_running:
         await tasks.adopt(work, begun.upid)
@@ -145,7 +154,7 @@ async def _take_up(work: Work, config: ContainerConfig) -> None:
 
 
 async def _is_whole(work: Work) -> bool:
-    """Whether a copy whose task was lost is there; what a killed one left is cleared from where it lies."""
+    """Whether a copy whose task was lost is there; clear away the remainder of a killed one."""
     for node in dict.fromkeys((work.target.node, _source(work).node)):
         try:
             config = await work.cluster.api.config(node, work.target.vmid)
@@ -187,10 +196,10 @@ async def _is_running(work: Work) -> bool:
 
 
 def _own_snapshot(work: Work) -> str | None:
-    return work.facts("clone.look").get("snapshot")
+    return work.facts(CloneFacts, "clone.look").snapshot
 
 
 def _source(work: Work) -> Target:
     if work.command.source is None:
-        raise SourceGone("The order does not say what to copy.")
+        raise SourceGone("The job does not say what to copy.")
     return work.command.source

@@ -1,4 +1,4 @@
-"""Changes of a container's config: sizes, and what the user may set; read back afterwards."""
+"""Changes of a container's config: sizes and settings; read back afterwards."""
 
 from datetime import timedelta
 
@@ -6,10 +6,11 @@ from slipway.contracts.job_kinds import ConfigureArgs, ResizeArgs, RevertArgs
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, Rejected
+from slipway.provisioner.engine.step import DONE, NOTHING_TO_DO, SKIPPED, Result
 from slipway.provisioner.host import marks, networks, ownership, parameters, readback, room, tasks
 from slipway.provisioner.host.parameters import Params
+from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import power
-from slipway.provisioner.steps.work import DONE, NOTHING_TO_DO, SKIPPED, Result, Work
 from slipway.proxmox.answers import ContainerConfig, options
 from slipway.proxmox.host_config import gib
 
@@ -29,40 +30,40 @@ class DiskShrinks(Rejected):
 async def look_at_sizes(work: Work) -> Result:
     """Make sure that it is ours, and that its disk would not shrink."""
     await power.look(work)
-    wanted, config = work.command.args_as(ResizeArgs).disk, await _config(work)
-    refuse_smaller(wanted, config)
+    disk, config = work.command.args_as(ResizeArgs).disk, await _config(work)
+    refuse_smaller(disk, config)
     volume = config.mounts.get("rootfs", {}).get("volume", "")
-    await room.for_growth(work, volume.partition(":")[0], (wanted or 0) - (disk_size(config) or 0))
+    await room.for_growth(work, volume.partition(":")[0], (disk or 0) - (disk_size(config) or 0))
     return DONE
 
 
-def refuse_smaller(wanted: float | None, config: ContainerConfig) -> None:
-    """Raise `DiskShrinks` if the root disk is larger than wanted. Pure."""
+def refuse_smaller(disk: float | None, config: ContainerConfig) -> None:
+    """Raise `DiskShrinks` if the root disk is larger now. Pure."""
     now = disk_size(config)
-    if wanted is not None and now is not None and wanted < now:
-        message = f"The root disk has {now:g} GiB; Proxmox can only grow it, not to {wanted:g}."
+    if disk is not None and now is not None and disk < now:
+        message = f"The root disk has {now:g} GiB; Proxmox can only grow it, not to {disk:g}."
         raise DiskShrinks(message, errors=[FieldError(field="args.disk", message=message)])
 
 
 async def resize(work: Work) -> Result:
     """Set cores, memory and swap; a running container has them at once."""
-    wanted = {name: value for name, value in work.command.args.values().items() if name in _SIZES}
+    sizes = {name: value for name, value in work.command.args.values().items() if name in _SIZES}
     changes = await ownership.rewrite(
         work,
-        lambda config: {name: value for name, value in wanted.items() if value != getattr(config, name)},
+        lambda config: {name: value for name, value in sizes.items() if value != getattr(config, name)},
     )
     if not changes:
         return NOTHING_TO_DO
-    words = ", ".join(f"{name} {value}" for name, value in changes.items())
-    return await readback.told(work, Result(message=words))
+    message = ", ".join(f"{name} {value}" for name, value in changes.items())
+    return await readback.with_pending(work, Result(message=message))
 
 
 async def grow_disk(work: Work) -> Result:
     """Grow the root disk to its new size."""
-    wanted, now = work.command.args_as(ResizeArgs).disk, disk_size(await _config(work))
-    if wanted is None or wanted == now:
+    disk, now = work.command.args_as(ResizeArgs).disk, disk_size(await _config(work))
+    if disk is None or disk == now:
         return NOTHING_TO_DO
-    size = f"{wanted:g}G"
+    size = f"{disk:g}G"
     api, target = work.cluster.api, work.target
     await tasks.run(
         work, "resize", lambda: api.resize(target.node, target.vmid, "rootfs", size), deadline=RESIZE_DEADLINE
@@ -71,57 +72,57 @@ async def grow_disk(work: Work) -> Result:
 
 
 async def configure(work: Work) -> Result:
-    """Set what was asked for; Slipway's own line in the notes stays, the rest of them is the user's."""
+    """Set what was requested; Slipway's own line in the notes stays, the rest of them is the user's."""
     args, job = work.command.args_as(ConfigureArgs), work.command.job
     changes = await ownership.rewrite(work, lambda config: changed(args, config, work.target, job))
-    words = [", ".join(sorted(changes)) if changes else str(NOTHING_TO_DO.message)]
+    messages = [", ".join(sorted(changes)) if changes else str(NOTHING_TO_DO.message)]
     if (devices := networks.without_client(changes)) and await power.is_running(work):
-        words.append(networks.WITHOUT_CLIENT.format(devices=", ".join(devices)))
-    return await readback.told(work, Result(message="; ".join(words)))
+        messages.append(networks.WITHOUT_CLIENT.format(devices=", ".join(devices)))
+    return await readback.with_pending(work, Result(message="; ".join(messages)))
 
 
 async def set_features(work: Work) -> Result:
     """Set features, over SSH where no API token may."""
-    wanted = work.command.args_as(ConfigureArgs).features
-    if wanted is None:
+    features = work.command.args_as(ConfigureArgs).features
+    if features is None:
         return SKIPPED
     target, config = work.target, await _config(work)
-    flags = parameters.flags(wanted)
+    flags = parameters.flags(features)
     if dict(config.flags) == flags:
-        return await readback.told(work, NOTHING_TO_DO)
-    held = await readback.read(work)
-    holds = parameters.flags(held.features) if held is not None else {}
-    if config.unprivileged and {*flags, *holds, *config.flags} == {"nesting"} == {*flags}:
+        return await readback.with_pending(work, NOTHING_TO_DO)
+    present = await readback.read(work)
+    present_flags = parameters.flags(present.features) if present is not None else {}
+    if config.unprivileged and {*flags, *present_flags, *config.flags} == {"nesting"} == {*flags}:
         await work.cluster.api.set_config(target.node, target.vmid, {"features": "nesting=1"})
     elif flags:
         await work.pct.set_features(target.vmid, flags)
     else:
         await work.pct.set_options(target.vmid, {}, removed=["features"])
-    return await readback.told(work, Result(message=", ".join(sorted(flags)) or "none"))
+    return await readback.with_pending(work, Result(message=", ".join(sorted(flags)) or "none"))
 
 
 async def revert(work: Work) -> Result:
-    """Drop changes that wait for the next start; what does not wait stays as it is."""
-    target, asked = work.target, work.command.args_as(RevertArgs).keys
+    """Drop changes that wait for the next start; other settings stay as they are."""
+    target, requested = work.target, work.command.args_as(RevertArgs).keys
     config = await readback.read(work)
-    waits = sorted(config.pending) if config is not None else []
-    keys = [key for key in waits if asked is None or key in asked]
+    pending = sorted(config.pending) if config is not None else []
+    keys = [key for key in pending if requested is None or key in requested]
     if not keys:
         return NOTHING_TO_DO
     if over_api := [key for key in keys if not parameters.is_roots(key)]:
         await work.cluster.api.set_config(target.node, target.vmid, {"revert": ",".join(over_api)})
     if over_ssh := [key for key in keys if parameters.is_roots(key)]:
         await work.pct.revert(target.vmid, over_ssh)
-    return await readback.told(work, Result(message=f"dropped: {', '.join(keys)}"))
+    return await readback.with_pending(work, Result(message=f"dropped: {', '.join(keys)}"))
 
 
 def changed(args: ConfigureArgs, config: ContainerConfig, target: Target, job: Id) -> Params:
-    """Give what has to be set for a container to be as it was asked for. Pure."""
+    """Return the parameters that make a container as requested. Pure."""
     changes: Params = {}
     for name in _PLAIN:
-        wanted = getattr(args, name)
-        if wanted is not None and wanted != getattr(config, name):
-            changes[name] = wanted
+        value = getattr(args, name)
+        if value is not None and value != getattr(config, name):
+            changes[name] = value
     if args.tags is not None and {tag.lower() for tag in args.tags} != set(config.tags):
         changes["tags"] = ";".join(args.tags)
     if args.startup is not None:
@@ -135,17 +136,17 @@ def changed(args: ConfigureArgs, config: ContainerConfig, target: Target, job: I
 
 
 def _remarked(config: ContainerConfig, changes: Params, target: Target, job: Id) -> Params:
-    """Give the notes with our mark made anew, if the devices that are left are not those it names."""
+    """Return the notes with our mark made anew, if no device that is left has the mark's MAC."""
     gone = str(changes.get("delete", "")).split(",")
     devices = {name: device for name, device in config.networks.items() if name not in gone}
     devices |= {name: options(text) for name, text in changes.items() if name.startswith("net")}
     notes = str(changes.get("description", config.description))
-    then = config.model_copy(update={"networks": devices, "description": notes})
-    return {} if marks.is_marked(then, target) else {"description": marks.stamped(then, target, job)}
+    after = config.model_copy(update={"networks": devices, "description": notes})
+    return {} if marks.is_marked(after, target) else {"description": marks.stamped(after, target, job)}
 
 
 def disk_size(config: ContainerConfig) -> float | None:
-    """Give the root disk's size in GiB; None if the config does not say."""
+    """Return the root disk's size in GiB; None if the config does not say."""
     return gib(config.mounts.get("rootfs", {}).get("size", ""))
 
 

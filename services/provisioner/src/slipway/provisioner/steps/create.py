@@ -1,4 +1,4 @@
-"""Phase create: the container comes to exist, once, whatever happens to us meanwhile."""
+"""Phase create: the container is created once, whatever happens to this process meanwhile."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,22 +7,30 @@ from datetime import timedelta
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.jobs import JobProgress, ReplaceVmid
 from slipway.contracts.problems import FieldError, Rejected
+from slipway.provisioner.engine.facts import StepFacts
+from slipway.provisioner.engine.step import DONE, SKIPPED, Result
 from slipway.provisioner.host import ownership, parameters, room, tasks
+from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import host_access
-from slipway.provisioner.steps.work import DONE, SKIPPED, Result, Work
 from slipway.proxmox.errors import NodeUnreachable, TaskLost, VmidTaken
 from slipway.proxmox.upid import Upid
 from slipway.runtime.process.clock import now
 
 CREATE_DEADLINE = timedelta(minutes=30)
 DOWNLOAD_DEADLINE = timedelta(minutes=30)
-REACH = timedelta(seconds=5)
+NODE_TIMEOUT = timedelta(seconds=5)
 REPLACEMENTS = 20
 """VMIDs tried before the job gives up; each was taken by someone else."""
 
 
+class OstemplateFacts(StepFacts):
+    """The OS template on the node."""
+
+    volume: str | None = None
+
+
 class PreflightFailed(Rejected):
-    """The node can't take the container as it was asked for."""
+    """The node can't take the container as it was requested."""
 
     code = "preflight.failed"
 
@@ -30,19 +38,19 @@ class PreflightFailed(Rejected):
 async def preflight(work: Work) -> Result:
     """Ask the node for everything that the creation needs, before anything is made."""
     await _reach_node(work)
-    await host_access.places(work)
+    await host_access.resolve_mounts(work)
     api, node, spec = work.cluster.api, work.target.node, work.spec
     storages, bridges, permissions = await asyncio.gather(
         api.storages(node, content="rootdir"), api.networks(node), api.permissions()
     )
     faults = []
     able = {storage.name for storage in storages if storage.active}
-    wanted = {spec.storage, *(mount.storage for mount in spec.mounts if not mount.is_bind)}
-    faults += [("storage", f"storage {name} can't hold disks on {node} now") for name in wanted - able]
-    faults += [("disk", words) for _, words in room.lacking(storages, _sizes(spec))]
-    there = {bridge.name for bridge in bridges}
-    asked = {network.bridge for network in spec.networks}
-    faults += [("networks", f"node {node} has no bridge {name}") for name in asked - there]
+    requested = {spec.storage, *(mount.storage for mount in spec.mounts if not mount.is_bind)}
+    faults += [("storage", f"storage {name} can't hold disks on {node} now") for name in requested - able]
+    faults += [("disk", problem) for _, problem in room.lacking(storages, _sizes(spec))]
+    present = {bridge.name for bridge in bridges}
+    bridged = {network.bridge for network in spec.networks}
+    faults += [("networks", f"node {node} has no bridge {name}") for name in bridged - present]
     for path, privilege in (
         (f"/vms/{work.target.vmid}", "VM.Allocate"),
         (f"/storage/{spec.storage}", "Datastore.AllocateSpace"),
@@ -51,32 +59,32 @@ async def preflight(work: Work) -> Result:
             faults.append(("token_id", f"the access has no {privilege} on {path}"))
     if faults:
         errors = [FieldError(field=field, message=message) for field, message in faults]
-        told = "; ".join(each.message for each in errors)
-        raise PreflightFailed(f"The container can't be created: {told}.", errors=errors)
+        problems = "; ".join(each.message for each in errors)
+        raise PreflightFailed(f"The container can't be created: {problems}.", errors=errors)
     return DONE
 
 
 async def ostemplate(work: Work) -> Result:
     """Find the OS template on the node, or download it."""
-    api, node, wanted = work.cluster.api, work.target.node, str(work.spec.ostemplate)
-    if ":" in wanted:
-        return Result(message=wanted)
+    api, node, name = work.cluster.api, work.target.node, str(work.spec.ostemplate)
+    if ":" in name:
+        return Result(message=name)
     storages = [each.name for each in await api.storages(node, content="vztmpl") if each.active]
     for storage in storages:
         for volume in await api.content(node, storage, kind="vztmpl"):
-            if volume.volid.rpartition("/")[2] == wanted:
-                await work.remember(volume=volume.volid)
+            if volume.volid.rpartition("/")[2] == name:
+                await work.remember(OstemplateFacts(volume=volume.volid))
                 return Result(message=volume.volid)
     if not storages:
-        message = f"Node {node} has no storage for OS templates, so {wanted} can't be downloaded."
+        message = f"Node {node} has no storage for OS templates, so {name} can't be downloaded."
         raise PreflightFailed(message, errors=[FieldError(field="ostemplate", message=message)])
 
     async def download() -> Upid:
-        return await api.download_appliance(node, storages[0], wanted)
+        return await api.download_appliance(node, storages[0], name)
 
     await tasks.run(work, "download", download, deadline=DOWNLOAD_DEADLINE)
-    volume_id = f"{storages[0]}:vztmpl/{wanted}"
-    await work.remember(volume=volume_id)
+    volume_id = f"{storages[0]}:vztmpl/{name}"
+    await work.remember(OstemplateFacts(volume=volume_id))
     return Result(message=f"downloaded {volume_id}")
 
 
@@ -87,7 +95,7 @@ async def create(work: Work) -> Result:
         try:
             return await _create_or_find(work)
         except TaskLost:
-            # The node's worker was killed, or only what it had written was lost: whoever looks again knows.
+            # The node's worker was killed, or only what it had written was lost: a second look tells which.
             if has_lost:
                 raise
             has_lost = True
@@ -98,35 +106,35 @@ async def create(work: Work) -> Result:
 
 async def features(work: Work) -> Result:
     """Set what no API token may set, over SSH."""
-    wanted = parameters.features_over_ssh(work.spec)
-    if not wanted:
+    flags = parameters.features_over_ssh(work.spec)
+    if not flags:
         return SKIPPED
-    await work.pct.set_features(work.target.vmid, wanted)
-    return Result(message=", ".join(sorted(wanted)))
+    await work.pct.set_features(work.target.vmid, flags)
+    return Result(message=", ".join(sorted(flags)))
 
 
 async def verify(work: Work) -> Result:
-    """Read back what was asked for; what differs becomes a warning."""
+    """Read the config back; settings that differ from the request become warnings."""
     config = await work.cluster.api.config(work.target.node, work.target.vmid)
     differing = parameters.differences(work.spec, config, work.target)
     warnings = tuple(f"config-differs: {name}" for name in differing)
     if warnings:
-        known = work.journal.record.warnings
-        await work.journal.commit(warnings=(*known, *(each for each in warnings if each not in known)))
+        earlier = work.journal.record.warnings
+        await work.journal.commit(warnings=(*earlier, *(each for each in warnings if each not in earlier)))
     return Result(message="; ".join(warnings) or "the config is as it was asked for")
 
 
 def _sizes(spec: ContainerSpec) -> Mapping[str, float]:
-    """Give what the disks take, in GiB by storage."""
-    found = {str(spec.storage): spec.disk or 0}
+    """Return the sizes of the disks, in GiB by storage."""
+    sizes = {str(spec.storage): spec.disk or 0}
     for mount in spec.mounts:
         if not mount.is_bind:
-            found[str(mount.storage)] = found.get(str(mount.storage), 0) + (mount.size or 0)
-    return found
+            sizes[str(mount.storage)] = sizes.get(str(mount.storage), 0) + (mount.size or 0)
+    return sizes
 
 
 async def _create_or_find(work: Work) -> Result:
-    if not work.facts().get("upid"):
+    if not work.facts(tasks.TaskFacts).upid:
         match await ownership.look(work):
             case ownership.Ours():
                 await work.journal.commit(exists_on_host=True)
@@ -142,7 +150,7 @@ async def _create_or_find(work: Work) -> Result:
     try:
         await tasks.run(work, "vzcreate", lambda: _post(work), deadline=CREATE_DEADLINE, exists_on_host=True)
     except VmidTaken:
-        # By a call of ours, it may be, that was called lost and arrived after all.
+        # Perhaps by a call of ours whose answer was lost: it may have arrived after all.
         if isinstance(await ownership.look(work), ownership.Ours | ownership.Begun):
             return await _create_or_find(work)
         raise
@@ -155,14 +163,14 @@ async def _post(work: Work) -> Upid:
         work.spec,
         work.target,
         work.command.job,
-        ostemplate=work.facts("create.ostemplate").get("volume") or str(work.spec.ostemplate),
+        ostemplate=work.facts(OstemplateFacts, "create.ostemplate").volume or str(work.spec.ostemplate),
         password=password.get_secret_value() if password else None,
     )
     return await work.cluster.api.create(work.target.node, params)
 
 
 async def replace_vmid(work: Work) -> None:
-    """Go on with another VMID, if Slipway had chosen this one."""
+    """Choose another VMID, if Slipway had chosen this one."""
     refused = work.target.vmid
     if not work.target.vmid_is_provisional:
         message = f"VMID {refused} is in use in this cluster; leave it out to get a free one."
@@ -170,11 +178,11 @@ async def replace_vmid(work: Work) -> None:
         raise VmidTaken(
             message, code="vmid.taken", errors=[FieldError(field="vmid", message=message)], vmid=refused
         )
-    # Only the run's owner may change what inventory knows: whoever is not is refused here.
+    # Only the run's owner may change what inventory knows: a former owner is refused here.
     await work.journal.commit()
     replaced = await work.bus.ask(ReplaceVmid(job=work.command.job, refused=refused))
     record = work.journal.record
-    told = JobProgress(
+    event = JobProgress(
         id=record.id,
         phase=record.phase,
         percent=record.percent,
@@ -183,19 +191,19 @@ async def replace_vmid(work: Work) -> None:
         at=now(),
     )
     target = work.target.model_copy(update={"vmid": replaced.vmid})
-    steps = work.with_facts(**tasks.FORGOTTEN)
-    await work.journal.commit(told, target=target, steps=steps, exists_on_host=False)
+    steps = work.steps_with(tasks.NO_TASK)
+    await work.journal.commit(event, target=target, steps=steps, exists_on_host=False)
 
 
 async def _reach_node(work: Work) -> None:
-    """See in seconds whether the node answers: all that is asked of a dead one takes half a minute each."""
+    """Find out in seconds whether the node answers: each request to a dead one takes half a minute."""
     node = work.target.node
     try:
-        await work.cluster.api.within(REACH).reach_node(node)
+        await work.cluster.api.within(NODE_TIMEOUT).reach_node(node)
     except NodeUnreachable as error:
         raise NodeUnreachable(f"Node {node} does not answer: {error.message}", node=node) from error
     except Rejected:
-        # It answers, if only that this is not to be asked.
+        # It answers, even if it refuses the question.
         return
 
 

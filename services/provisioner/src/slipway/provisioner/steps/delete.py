@@ -1,10 +1,11 @@
-"""Stopping and removing a container: the steps of a deletion, and what `on_failure` asks for."""
+"""Stopping and removing a container: the steps of a deletion, and of `on_failure`."""
 
 from datetime import timedelta
 
 from slipway.contracts.problems import Conflict
+from slipway.provisioner.engine.step import DONE, SKIPPED, Result
 from slipway.provisioner.host import ha, marks, ownership, tasks
-from slipway.provisioner.steps.work import DONE, SKIPPED, Result, Work
+from slipway.provisioner.host.work import Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import ContainerMissing, NotRunning
 from slipway.proxmox.upid import Upid
@@ -35,14 +36,14 @@ async def look(work: Work) -> Result:
             return DONE
 
 
-async def look_for_protection(work: Work) -> Result:
+async def look_before_deletion(work: Work) -> Result:
     """Make sure that it is ours and not protected, before it is stopped for its deletion."""
     result = await look(work)
     await refuse_protected(work, "deleted")
     return result
 
 
-async def refuse_protected(work: Work, what: str) -> None:
+async def refuse_protected(work: Work, act: str) -> None:
     """Raise `Protected` if Proxmox would refuse to have it deleted or replaced."""
     target = work.target
     try:
@@ -51,27 +52,27 @@ async def refuse_protected(work: Work, what: str) -> None:
         return
     if config.protection:
         raise Protected(
-            f"Container {target.vmid} is protected in Proxmox, so it is not {what}. Take the protection off "
+            f"Container {target.vmid} is protected in Proxmox, so it is not {act}. Take the protection off "
             f'first: POST /api/v1/containers/{target.container}/configure {{"protection": false}}.',
             vmid=target.vmid,
         )
 
 
-async def look_at_rest(work: Work) -> ownership.Found:
-    """Look what there is once no creation of ours runs there any more: one that does is stopped first."""
-    found = await ownership.look(work)
-    if isinstance(found, ownership.Begun) and found.task.is_running:
-        await tasks.stop(work, found.task.upid)
-        found = await ownership.look(work)
-    return found
+async def look_when_idle(work: Work) -> ownership.Ownership:
+    """Look what there is once no creation of ours runs any more; a running one is stopped first."""
+    state = await ownership.look(work)
+    if isinstance(state, ownership.Begun) and state.task.is_running:
+        await tasks.stop(work, state.task.upid)
+        state = await ownership.look(work)
+    return state
 
 
-async def stop(work: Work, *, overrules: bool = False) -> Result:
+async def stop(work: Work, *, ends_shutdown: bool = False) -> Result:
     """Stop it at once, if it runs.
 
     Args:
         work: the run.
-        overrules: whether a shutdown that is under way is ended first; a stop would wait for it in vain.
+        ends_shutdown: whether a shutdown that is under way is ended first; a stop would wait for it in vain.
     """
     api, target = work.cluster.api, work.target
     try:
@@ -82,7 +83,7 @@ async def stop(work: Work, *, overrules: bool = False) -> Result:
         return SKIPPED
 
     async def post() -> Upid:
-        return await api.stop(target.node, target.vmid, overrule_shutdown=overrules)
+        return await api.stop(target.node, target.vmid, overrule_shutdown=ends_shutdown)
 
     try:
         await tasks.run(work, "vzstop", post, deadline=STOP_DEADLINE)
@@ -93,12 +94,12 @@ async def stop(work: Work, *, overrules: bool = False) -> Result:
 
 
 async def delete(work: Work) -> Result:
-    """Remove it with its disks; what a killed creation left is unlocked first."""
+    """Remove it with its disks; the remainder of a killed creation is unlocked first."""
     api, target = work.cluster.api, work.target
-    match await look_at_rest(work):
+    match await look_when_idle(work):
         case ownership.Missing():
             return Result(message="it is gone already")
-        case found if ownership.is_remainder(found):
+        case state if ownership.is_remainder(state):
             await ownership.clear(work)
             return DONE
         case ownership.Foreign():

@@ -1,8 +1,9 @@
-"""Phase deploy: the template's files, rendered, verified, with owner and mode; all in one remote process."""
+"""Phase deploy: the template's files are put into the guest, all in one remote process."""
 
 from collections import Counter
 
-from slipway.provisioner.steps.work import SKIPPED, Result, Work
+from slipway.provisioner.engine.step import SKIPPED, Result
+from slipway.provisioner.host.work import Work
 from slipway.proxmox.files import deploy
 
 
@@ -16,7 +17,7 @@ async def files(work: Work) -> Result:
 
 
 def values(work: Work) -> dict[str, str]:
-    """Give what rendered files and scripts may use: the variables, the container's name and number."""
+    """Return the values for rendered files: the variables, the container's name and number."""
     secret = {
         key.removeprefix("variable:"): secret.get_secret_value()
         for key, secret in work.secrets.items()

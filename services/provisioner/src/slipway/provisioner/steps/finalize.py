@@ -1,4 +1,4 @@
-"""Phase finalize: is it healthy, what runs in it, which credentials does it hold."""
+"""Phase finalize: the health check, and the discovery of services and credentials."""
 
 import asyncio
 from datetime import timedelta
@@ -8,13 +8,14 @@ from slipway.contracts.job_kinds import ConfigureArgs
 from slipway.contracts.problems import Failed, SlipwayError, Superseded
 from slipway.contracts.templates import HealthCheck
 from slipway.contracts.values import DISCOVERY_PENDING
+from slipway.provisioner.engine.step import SKIPPED, Result
+from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import power
-from slipway.provisioner.steps.work import SKIPPED, Result, Work
 from slipway.runtime.process.logs import get_logger
 
 DISCOVERY_SECONDS = 60.0
 REDISCOVERY_SECONDS = 20.0
-"""After a change of a container that was there before; what is missing then is looked for by monitor."""
+"""After a change of a container that existed before; monitor looks later for what is missing then."""
 _PAUSE_SECONDS = 2.0
 _RUNS = "/var/lib/slipway/runs"
 
@@ -35,8 +36,8 @@ listens() { ss -Hltn "sport = :$port" | grep -q .; }
 check=$(cat)
 ends=$(($(date +%s) + seconds))
 while [ "$kind" != none ]; do
-    told=$(printf '%s\\n' "$check" | try 2>&1) && break
-    if [ "$(date +%s)" -ge "$ends" ]; then printf '%s\\n' "$told"; exit 1; fi
+    output=$(printf '%s\\n' "$check" | try 2>&1) && break
+    if [ "$(date +%s)" -ge "$ends" ]; then printf '%s\\n' "$output"; exit 1; fi
     sleep 0.5
 done
 rm -rf "$runs".*
@@ -50,7 +51,7 @@ class Unhealthy(Failed):
 
 
 async def health(work: Work) -> Result:
-    """Wait until the template's health check holds; then the traces of the run are removed."""
+    """Wait until the template's health check holds; then remove the traces of the run."""
     if work.bundle is None:
         return SKIPPED
     check = work.bundle.manifest.health
@@ -69,13 +70,13 @@ async def health(work: Work) -> Result:
         timeout=timedelta(seconds=seconds + 60),
     )
     if done.exit_code != 0 and check is not None:
-        told = done.stdout.strip()[-300:]
+        output = done.stdout.strip()[-300:]
         raise Unhealthy(
-            f"The health check ({_words(check)}) does not hold after {seconds} s: {told}",
-            command=check.command or _words(check),
+            f"The health check ({_check_text(check)}) does not hold after {seconds} s: {output}",
+            command=check.command or _check_text(check),
             exit_code=done.exit_code,
         )
-    return Result(message=_words(check) if check else "no health check")
+    return Result(message=_check_text(check) if check else "no health check")
 
 
 async def discover(work: Work) -> Result:
@@ -86,12 +87,12 @@ async def discover(work: Work) -> Result:
 async def rediscover(work: Work) -> Result:
     """Look into the guest anew, if it runs: it may have another address, and other services."""
     try:
-        runs = await power.is_running(work)
+        is_running = await power.is_running(work)
     except Superseded:
         raise
     except SlipwayError as error:
         return await _pending(work, error.code, error.message)
-    return await _discover(work, REDISCOVERY_SECONDS) if runs else SKIPPED
+    return await _discover(work, REDISCOVERY_SECONDS) if is_running else SKIPPED
 
 
 async def rediscover_networks(work: Work) -> Result:
@@ -109,37 +110,37 @@ async def _discover(work: Work, seconds: float) -> Result:
     ends = loop.time() + seconds
     while True:
         try:
-            found = await work.bus.ask(query)
+            discovery = await work.bus.ask(query)
         except Superseded:
             raise
         except SlipwayError as error:
             if loop.time() > ends or error.kind != "unavailable":
                 return await _pending(work, error.code, error.message)
         else:
-            if found.is_settled:
-                return _told(found)
+            if discovery.is_settled:
+                return _result(discovery)
             if loop.time() > ends:
-                why = "it has no address yet" if found.address is None else "it has not settled yet"
-                return await _pending(work, "guest.not-settled", why)
+                reason = "it has no address yet" if discovery.address is None else "it has not settled yet"
+                return await _pending(work, "guest.not-settled", reason)
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
-def _told(found: Discovery) -> Result:
-    names = ", ".join(each.name for each in found.services if not each.is_system)
-    address = f"address: {found.address or 'none'}"
-    credentials = f"credentials: {len(found.credentials)}"
+def _result(discovery: Discovery) -> Result:
+    names = ", ".join(each.name for each in discovery.services if not each.is_system)
+    address = f"address: {discovery.address or 'none'}"
+    credentials = f"credentials: {len(discovery.credentials)}"
     return Result(message=f"{address}; services: {names or 'none'}; {credentials}")
 
 
-async def _pending(work: Work, code: str, why: str) -> Result:
-    known = work.journal.record.warnings
-    if DISCOVERY_PENDING not in known:
-        await work.journal.commit(warnings=(*known, DISCOVERY_PENDING))
-    get_logger().warning("discovery pending", job=work.command.job, code=code, why=why)
-    return Result(message=f"not discovered yet: {why}")
+async def _pending(work: Work, code: str, reason: str) -> Result:
+    warnings = work.journal.record.warnings
+    if DISCOVERY_PENDING not in warnings:
+        await work.journal.commit(warnings=(*warnings, DISCOVERY_PENDING))
+    get_logger().warning("discovery pending", job=work.command.job, code=code, why=reason)
+    return Result(message=f"not discovered yet: {reason}")
 
 
-def _words(check: HealthCheck) -> str:
+def _check_text(check: HealthCheck) -> str:
     match check.kind:
         case "http":
             return f"http on port {check.port}, {check.path}"

@@ -1,7 +1,7 @@
-"""What reaches into the host: bind mounts, devices, the hookscript. Set with `pct set` over SSH, as root.
+"""Settings that reach into the host: bind mounts, devices, the hookscript; `pct set` over SSH sets them.
 
-Inventory has refused what the operator does not allow; it is looked at again here, at the moment of use and
-by the settings of now. A bind mount's host path is followed through all its links first, must end below an
+Inventory has refused what the operator does not allow; it is checked again here, at the moment of use and by
+the present settings. A bind mount's host path is followed through all its links first, must end below an
 allowed path, and is written as the place where it ends: a link that is changed later changes nothing.
 """
 
@@ -12,16 +12,17 @@ from posixpath import normpath
 from slipway.contracts.containers import MountSpec
 from slipway.contracts.job_kinds import ConfigureArgs, JobKind
 from slipway.contracts.problems import Conflict, Failed, FieldError, Forbidden
+from slipway.provisioner.engine.step import NOTHING_TO_DO, SKIPPED, Result
 from slipway.provisioner.host import readback
+from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import power
-from slipway.provisioner.steps.work import NOTHING_TO_DO, SKIPPED, Result, Work
 from slipway.proxmox.answers import ContainerConfig, options
 from slipway.runtime.process.host_access import is_below
 
 _FEATURES = ("mknod", "mount", "force_rw_sys")
 """Those that can reach the host; nesting, keyctl and fuse are everyone's."""
 _ENDS_ITEM = frozenset(",\n\r\0")
-"""What would end a host path within Proxmox's list of options."""
+"""Characters that would end a host path within Proxmox's list of options."""
 
 
 class RestrictedKey(Forbidden):
@@ -43,8 +44,8 @@ class NotStored(Failed):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What is asked for; None leaves it as it is."""
+class HostSettings:
+    """Requested settings; None leaves a setting as it is."""
 
     mounts: tuple[MountSpec, ...] | None
     devices: tuple[str, ...] | None
@@ -52,39 +53,39 @@ class Wanted:
 
 
 async def look(work: Work) -> Result:
-    """Make sure that it is ours, and that what it shall get of the host is there and allowed."""
+    """Make sure that it is ours, and that what it shall use of the host exists and is allowed."""
     result = await power.look(work)
-    await places(work)
+    await resolve_mounts(work)
     return result
 
 
 async def apply(work: Work) -> Result:
-    """Set what is not so yet, and read it back."""
-    wanted = _wanted(work)
-    if wanted == Wanted(mounts=None, devices=None, hookscript=None):
+    """Set what differs, and read it back."""
+    settings = _requested(work)
+    if settings == HostSettings(mounts=None, devices=None, hookscript=None):
         return SKIPPED
-    found = await places(work)
-    changes, gone = changed(wanted, found, await _config(work))
+    paths = await resolve_mounts(work)
+    changes, gone = changed(settings, paths, await _config(work))
     if not changes and not gone:
-        return await readback.told(work, NOTHING_TO_DO)
+        return await readback.with_pending(work, NOTHING_TO_DO)
     await work.pct.set_options(work.target.vmid, changes, removed=gone)
-    left, still = changed(wanted, found, await _config(work))
+    left, still = changed(settings, paths, await _config(work))
     if left or still:
         keys = ", ".join(sorted((*left, *still)))
         raise NotStored(
             f"Proxmox took {keys} for container {work.target.vmid}, but its config does not show it."
         )
-    return await readback.told(work, Result(message=", ".join(sorted((*changes, *gone)))))
+    return await readback.with_pending(work, Result(message=", ".join(sorted((*changes, *gone)))))
 
 
-async def places(work: Work) -> Mapping[str, str]:
-    """Give where each bind mount's host path ends, links followed.
+async def resolve_mounts(work: Work) -> Mapping[str, str]:
+    """Return the real host path of each bind mount, by the requested path.
 
     Raises:
         RestrictedKey: if it is not allowed, or ends elsewhere; names the field.
-        BindSourceMissing: if there is nothing.
+        BindSourceMissing: if it does not exist.
     """
-    wanted = _wanted(work)
+    settings = _requested(work)
     if not names(work):
         return {}
     if not work.host_access.is_allowed:
@@ -92,66 +93,66 @@ async def places(work: Work) -> Mapping[str, str]:
             f"{', '.join(names(work))}: this reaches into the host, and SLIPWAY_RESTRICTED_KEYS is not on "
             "for the provisioner."
         )
-    roots = [await work.pct.real_path(path) for path in work.host_access.paths] if wanted.mounts else []
+    roots = [await work.pct.real_path(path) for path in work.host_access.paths] if settings.mounts else []
     allowed = tuple(root for root in roots if root)
     prefix = "args." if work.command.kind is JobKind.CONFIGURE else ""
     return {
-        mount.storage: await _place(work, mount.storage, f"{prefix}mounts.{index}.storage", allowed)
+        mount.storage: await _real_path(work, mount.storage, f"{prefix}mounts.{index}.storage", allowed)
         for index, mount in enumerate(_all_mounts(work))
         if mount.is_bind
     }
 
 
 def names(work: Work) -> tuple[str, ...]:
-    """Name what reaches into the host among what a job is to set."""
-    wanted = _wanted(work)
-    told: dict[str, object] = {
-        "mounts": wanted.mounts,
-        "devices": wanted.devices,
-        "hookscript": wanted.hookscript,
+    """Return the names of the settings of a job that reach into the host."""
+    settings = _requested(work)
+    values: dict[str, object] = {
+        "mounts": settings.mounts,
+        "devices": settings.devices,
+        "hookscript": settings.hookscript,
     }
     args = work.command.args
     features = (args.features if isinstance(args, ConfigureArgs) else work.spec.features) or {}
-    told |= {f"features.{name}": features.get(name) for name in _FEATURES}
-    return tuple(name for name, value in told.items() if value)
+    values |= {f"features.{name}": features.get(name) for name in _FEATURES}
+    return tuple(name for name, value in values.items() if value)
 
 
 def changed(
-    wanted: Wanted, places: Mapping[str, str], config: ContainerConfig
+    settings: HostSettings, paths: Mapping[str, str], config: ContainerConfig
 ) -> tuple[Mapping[str, str], Sequence[str]]:
-    """Give what to set and what to remove for a config to be as wanted. Pure."""
+    """Return the options to set and those to remove for a config to be as requested. Pure."""
     changes: dict[str, str] = {}
     gone: list[str] = []
-    if wanted.mounts is not None:
-        texts = _binds(wanted.mounts, places, config)
-        there = {
+    if settings.mounts is not None:
+        texts = _binds(settings.mounts, paths, config)
+        present = {
             key: mount for key, mount in config.mounts.items() if mount.get("volume", "").startswith("/")
         }
-        changes |= {key: text for key, text in texts.items() if options(text) != dict(there.get(key, {}))}
-        gone += sorted(set(there) - set(texts))
-    if wanted.devices is not None:
-        texts = {f"dev{index}": text for index, text in enumerate(wanted.devices)}
-        known = {key: _device(parts) for key, parts in config.devices.items()}
-        changes |= {key: text for key, text in texts.items() if options(text) != known.get(key)}
-        gone += sorted(set(known) - set(texts))
-    if wanted.hookscript is not None and wanted.hookscript != (config.hookscript or ""):
-        changes |= {"hookscript": wanted.hookscript} if wanted.hookscript else {}
-        gone += [] if wanted.hookscript else ["hookscript"]
+        changes |= {key: text for key, text in texts.items() if options(text) != dict(present.get(key, {}))}
+        gone += sorted(set(present) - set(texts))
+    if settings.devices is not None:
+        texts = {f"dev{index}": text for index, text in enumerate(settings.devices)}
+        present_devices = {key: _device(parts) for key, parts in config.devices.items()}
+        changes |= {key: text for key, text in texts.items() if options(text) != present_devices.get(key)}
+        gone += sorted(set(present_devices) - set(texts))
+    if settings.hookscript is not None and settings.hookscript != (config.hookscript or ""):
+        changes |= {"hookscript": settings.hookscript} if settings.hookscript else {}
+        gone += [] if settings.hookscript else ["hookscript"]
     return changes, gone
 
 
 def _binds(
-    mounts: Sequence[MountSpec], places: Mapping[str, str], config: ContainerConfig
+    mounts: Sequence[MountSpec], paths: Mapping[str, str], config: ContainerConfig
 ) -> Mapping[str, str]:
-    """Give each bind mount its number: the one it has, or the lowest that is free."""
+    """Return each bind mount its number: the one it has, or the lowest that is free."""
     numbers = {mount.get("mp", ""): key for key, mount in config.mounts.items() if key != "rootfs"}
-    paths = [normpath(mount.path) for mount in mounts]
-    stored = {path: numbers[path] for path in paths if path in numbers}
+    targets = [normpath(mount.path) for mount in mounts]
+    stored = {path: numbers[path] for path in targets if path in numbers}
     free = (f"mp{number}" for number in range(256) if f"mp{number}" not in config.mounts)
     return {
-        stored.get(path) or next(free): f"{places[mount.storage]},mp={path}"
+        stored.get(path) or next(free): f"{paths[mount.storage]},mp={path}"
         + (",ro=1" if mount.readonly else "")
-        for path, mount in zip(paths, mounts, strict=True)
+        for path, mount in zip(targets, mounts, strict=True)
     }
 
 
@@ -159,27 +160,27 @@ def _device(parts: Mapping[str, str]) -> Mapping[str, str]:
     return {("volume" if name == "path" else name): value for name, value in parts.items()}
 
 
-async def _place(work: Work, path: str, field: str, allowed: Sequence[str]) -> str:
+async def _real_path(work: Work, path: str, field: str, allowed: Sequence[str]) -> str:
     node = work.target.node
-    place = await work.pct.real_path(path)
-    if place is None:
+    real_path = await work.pct.real_path(path)
+    if real_path is None:
         message = f"{path} does not exist on node {node}; make the folder there first."
         raise BindSourceMissing(message, errors=[FieldError(field=field, message=message)])
-    if normpath(place) != place or not is_below(place, allowed) or _ENDS_ITEM & set(place):
+    if normpath(real_path) != real_path or not is_below(real_path, allowed) or _ENDS_ITEM & set(real_path):
         message = (
-            f"{path} is {place} on node {node}, which is not below a path of SLIPWAY_BIND_MOUNT_PATHS: "
+            f"{path} is {real_path} on node {node}, which is not below a path of SLIPWAY_BIND_MOUNT_PATHS: "
             f"{', '.join(allowed) or 'none'}."
         )
         raise RestrictedKey(message, errors=[FieldError(field=field, message=message)])
-    return place
+    return real_path
 
 
-def _wanted(work: Work) -> Wanted:
+def _requested(work: Work) -> HostSettings:
     if isinstance(args := work.command.args, ConfigureArgs):
-        return Wanted(mounts=args.mounts, devices=args.devices, hookscript=args.hookscript)
+        return HostSettings(mounts=args.mounts, devices=args.devices, hookscript=args.hookscript)
     spec = work.spec
     binds = tuple(mount for mount in spec.mounts if mount.is_bind)
-    return Wanted(mounts=binds or None, devices=spec.devices or None, hookscript=spec.hookscript)
+    return HostSettings(mounts=binds or None, devices=spec.devices or None, hookscript=spec.hookscript)
 
 
 def _all_mounts(work: Work) -> Sequence[MountSpec]:

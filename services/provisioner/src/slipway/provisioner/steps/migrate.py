@@ -1,16 +1,18 @@
-"""A container goes to another node of its cluster.
+"""The move of a container to another node of its cluster.
 
 A move that was begun is waited for, also by a later owner of the run, and also when the container has arrived
-meanwhile: until its task ends it is locked, and what ran does not run yet.
+meanwhile: until its task ends it is locked, and a container that ran does not run yet.
 """
 
 from datetime import timedelta
 
 from slipway.contracts.job_kinds import MigrateArgs
 from slipway.contracts.problems import Failed, FieldError, Rejected
+from slipway.provisioner.engine.step import DONE, NOTHING_TO_DO, Result
 from slipway.provisioner.host import ha, marks, tasks
+from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import power
-from slipway.provisioner.steps.work import DONE, NOTHING_TO_DO, Result, Work
+from slipway.provisioner.steps.power import PowerFacts
 from slipway.proxmox.errors import TaskFailed
 from slipway.proxmox.upid import Upid
 
@@ -34,32 +36,36 @@ async def look(work: Work) -> Result:
     if await _has_arrived(work):
         return Result(message="it is there already")
     await power.look(work)
-    wanted = _wanted(work)
+    destination = _destination(work)
     nodes = (await work.cluster.api.resources()).nodes
     online = sorted(node.name for node in nodes if node.status == "online")
-    if wanted not in online:
-        known = ", ".join(online)
-        raise _unusable("target_node", f"Node {wanted!r} is not there or not online. Online are: {known}.")
-    await _refuse_what_stays(work)
+    if destination not in online:
+        raise _unusable(
+            "target_node",
+            f"Node {destination!r} is not there or not online. Online are: {', '.join(online)}.",
+        )
+    await _refuse_local_volumes(work)
     if await power.is_running(work):
-        await work.remember(ran="yes")
+        await work.remember(PowerFacts(ran=True))
         return Result(message="it runs, so it is restarted by the move")
     return DONE
 
 
 async def move(work: Work) -> Result:
     """Move it, unless it is there; a running one is shut down here and started there."""
-    target, wanted = work.target, _wanted(work)
-    if not work.facts().get("posted_at") and await _has_arrived(work):
+    target, destination = work.target, _destination(work)
+    if not work.facts(tasks.TaskFacts).posted_at and await _has_arrived(work):
         await _settle(work)
         return NOTHING_TO_DO
-    runs = bool(work.facts("migrate.look").get("ran"))
+    ran = work.facts(PowerFacts, "migrate.look").ran
 
     async def post() -> Upid | None:
         if await _has_arrived(work):
             return None
         storage = work.command.args_as(MigrateArgs).storage
-        return await work.cluster.api.migrate(target.node, target.vmid, wanted, restart=runs, storage=storage)
+        return await work.cluster.api.migrate(
+            target.node, target.vmid, destination, restart=ran, storage=storage
+        )
 
     try:
         await tasks.run(work, "vzmigrate", post, deadline=DEADLINE)
@@ -69,19 +75,19 @@ async def move(work: Work) -> Result:
         is_there = await _has_arrived(work)
         if is_there:
             await _settle(work)
-        raise _failed(error, place=wanted if is_there else target.node) from error
+        raise _failed(error, node=destination if is_there else target.node) from error
     await _settle(work)
-    return Result(message=f"it is on {wanted} now")
+    return Result(message=f"it is on {destination} now")
 
 
-async def _refuse_what_stays(work: Work) -> None:
+async def _refuse_local_volumes(work: Work) -> None:
     """Refuse a container with disks or folders that the other node would not have."""
-    api, target, wanted = work.cluster.api, work.target, _wanted(work)
+    api, target, destination = work.cluster.api, work.target, _destination(work)
     storage = work.command.args_as(MigrateArgs).storage
     if storage is not None and await ha.is_managed(work):
         raise _unusable("storage", "HA moves it, and takes no storage: leave it out, or take it out of HA.")
     shared = {each.name for each in await api.storages(target.node) if each.shared} if storage else set()
-    able = {each.name for each in await api.storages(wanted, content="rootdir") if each.active}
+    able = {each.name for each in await api.storages(destination, content="rootdir") if each.active}
     has = ", ".join(sorted(able)) or "none"
     for name, part in sorted((await api.config(target.node, target.vmid)).mounts.items()):
         volume = part.get("volume", "")
@@ -90,38 +96,38 @@ async def _refuse_what_stays(work: Work) -> None:
         if volume.startswith("/") and part.get("shared") != "1":
             raise _unusable(
                 "target_node",
-                f"{name} is {volume} of node {target.node} itself, which {wanted} does not have.",
+                f"{name} is {volume} of node {target.node} itself, which {destination} does not have.",
             )
         if not volume.startswith("/") and goes_to not in able:
             verb, field = ("is", "target_node") if goes_to == now else ("shall be", "storage")
-            told = f"{name} {verb} on storage {goes_to!r}, which {wanted} does not have"
-            raise _unusable(field, f"{told}. For disks it has: {has}.")
+            problem = f"{name} {verb} on storage {goes_to!r}, which {destination} does not have"
+            raise _unusable(field, f"{problem}. For disks it has: {has}.")
 
 
 def _unusable(field: str, message: str) -> NodeUnusable:
     return NodeUnusable(message, errors=[FieldError(field=f"args.{field}", message=message)])
 
 
-def _failed(error: TaskFailed, *, place: str) -> MoveFailed:
-    return MoveFailed(f"The move failed, the container is on {place}: {error.message}", upid=error.upid)
+def _failed(error: TaskFailed, *, node: str) -> MoveFailed:
+    return MoveFailed(f"The move failed, the container is on {node}: {error.message}", upid=error.upid)
 
 
 async def _has_arrived(work: Work) -> bool:
-    target, wanted = work.target, _wanted(work)
-    if target.node == wanted:
+    target, destination = work.target, _destination(work)
+    if target.node == destination:
         return True
-    there = work.target.model_copy(update={"node": wanted})
+    there = work.target.model_copy(update={"node": destination})
     listed = {each.vmid: each.node for each in (await work.cluster.api.resources()).guests}
-    if listed.get(target.vmid) != wanted:
+    if listed.get(target.vmid) != destination:
         return False
     config = await work.cluster.api.config(there.node, there.vmid)
     return marks.is_marked(config, there)
 
 
 async def _settle(work: Work) -> None:
-    """Write down where it is."""
-    await work.journal.commit(target=work.target.model_copy(update={"node": _wanted(work)}))
+    """Record where it is."""
+    await work.journal.commit(target=work.target.model_copy(update={"node": _destination(work)}))
 
 
-def _wanted(work: Work) -> str:
+def _destination(work: Work) -> str:
     return work.command.args_as(MigrateArgs).target_node

@@ -1,12 +1,14 @@
-"""Power of a container that exists: looked at before, waited for after."""
+"""Power of a container that exists."""
 
 from datetime import timedelta
 
 from slipway.contracts.job_kinds import Args, ShutdownArgs
 from slipway.contracts.problems import SlipwayError
+from slipway.provisioner.engine.facts import StepFacts
+from slipway.provisioner.engine.step import DONE, NOTHING_TO_DO, SKIPPED, Result
 from slipway.provisioner.host import ha, ownership, tasks
+from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import delete
-from slipway.provisioner.steps.work import DONE, NOTHING_TO_DO, SKIPPED, Result, Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import ContainerMissing, NotRunning, TaskFailed, TaskTimedOut
 from slipway.proxmox.upid import Upid
@@ -15,14 +17,23 @@ GRACE_SECONDS = 30
 _SLACK = timedelta(seconds=90)
 """Beyond twice the grace: where Proxmox has to end by itself, as in a reboot or under HA."""
 _ANSWER = timedelta(seconds=2)
-"""Beyond the grace. A shutdown that is not listened to ends after about twice its grace (PVE 9.2, observed);
-it is not waited for, the stop that follows ends it."""
+"""Beyond the grace. A shutdown that a guest ignores ends after about twice its grace (PVE 9.2, observed); it
+is not waited for, the stop that follows ends it."""
+
+
+class PowerFacts(StepFacts):
+    """Power of the container."""
+
+    ran: bool = False
+    """Whether it ran before the job."""
+    in_vain: bool = False
+    """Whether it was asked to shut down in vain."""
 
 
 async def look(work: Work) -> Result:
     """Make sure that it is there and ours before anything is done to it."""
-    found = await ownership.look(work)
-    if isinstance(found, ownership.Missing):
+    state = await ownership.look(work)
+    if isinstance(state, ownership.Missing):
         vmid, node = work.target.vmid, work.target.node
         raise ContainerMissing(
             f"There is no container {vmid} on {node} any more; delete it here as well, or create it anew.",
@@ -37,7 +48,7 @@ async def stop(work: Work) -> Result:
 
 
 async def shut_down(work: Work) -> Result:
-    """Ask it to shut down; what does not listen within the grace is for the next step."""
+    """Ask it to shut down; if it does not within the grace the next step stops it."""
     if not await is_running(work):
         return NOTHING_TO_DO
     api, target, grace = work.cluster.api, work.target, _grace(work)
@@ -46,7 +57,7 @@ async def shut_down(work: Work) -> Result:
         return await api.shutdown(target.node, target.vmid, grace=grace)
 
     is_managed = await ha.is_managed(work)
-    return await _asked(
+    return await _request(
         work, "vzshutdown", post, deadline=2 * grace + _SLACK if is_managed else grace + _ANSWER
     )
 
@@ -60,15 +71,15 @@ async def reboot(work: Work) -> Result:
     async def post() -> Upid:
         return await api.reboot(target.node, target.vmid, grace=grace)
 
-    return await _asked(work, "vzreboot", post, deadline=2 * grace + _SLACK)
+    return await _request(work, "vzreboot", post, deadline=2 * grace + _SLACK)
 
 
-async def stop_what_did_not_listen(work: Work) -> Result:
+async def stop_after_grace(work: Work) -> Result:
     """Stop it, if it was asked in vain."""
-    asked = "restart.reboot" if work.step and work.step.name == "restart.stop" else "shutdown.ask"
-    if not work.facts(asked).get("in_vain"):
+    request = "restart.reboot" if work.step_name == "restart.stop" else "shutdown.ask"
+    if not work.facts(PowerFacts, request).in_vain:
         return SKIPPED
-    return await delete.stop(work, overrules=not await ha.is_managed(work))
+    return await delete.stop(work, ends_shutdown=not await ha.is_managed(work))
 
 
 async def is_running(work: Work) -> bool:
@@ -77,7 +88,7 @@ async def is_running(work: Work) -> bool:
     return status.status is Power.RUNNING
 
 
-async def _asked(work: Work, kind: str, post: "tasks.Post", *, deadline: timedelta) -> Result:
+async def _request(work: Work, kind: str, post: "tasks.Post", *, deadline: timedelta) -> Result:
     try:
         await tasks.run(work, kind, post, deadline=deadline)
         if kind == "vzshutdown":
@@ -90,14 +101,14 @@ async def _asked(work: Work, kind: str, post: "tasks.Post", *, deadline: timedel
 
 
 async def _in_vain(work: Work, error: SlipwayError) -> Result:
-    await work.remember(in_vain="yes")
+    await work.remember(PowerFacts(in_vain=True))
     return Result(message=f"it did not listen: {error.message}")
 
 
 def grace_seconds(args: Args) -> int:
-    """Return how long a guest may take."""
-    wanted = args.grace_seconds if isinstance(args, ShutdownArgs) else None
-    return GRACE_SECONDS if wanted is None else wanted
+    """Return how long a guest may take to shut down."""
+    seconds = args.grace_seconds if isinstance(args, ShutdownArgs) else None
+    return GRACE_SECONDS if seconds is None else seconds
 
 
 def _grace(work: Work) -> timedelta:

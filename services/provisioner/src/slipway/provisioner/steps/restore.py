@@ -2,9 +2,9 @@
 
 Theory of operation (PVE::API2::LXC with `restore` and `force`). Proxmox reads the config out of the archive,
 makes the new disks, removes the old container with its disks and snapshots, and only then unpacks. If that
-fails, neither is left. So the head of the archive is read first, which is cheap; what fails nevertheless is
-looked at: either the container is as it was, and is started again if it ran, or it is gone, and is said to
-be. That it ran is stored, for the restore of another backup.
+fails, neither is left. So the head of the archive is read first, which is cheap; after a failure the host is
+looked at: either the container is as it was, and is started again if it ran, or it is gone, and the error
+says so. That it ran is stored, for the restore of another backup.
 """
 
 import contextlib
@@ -12,9 +12,11 @@ from datetime import timedelta
 
 from slipway.contracts.job_kinds import RestoreArgs
 from slipway.contracts.problems import Failed, FieldError, Invalid, NotFound, SlipwayError
+from slipway.provisioner.engine.step import DONE, SKIPPED, Result
 from slipway.provisioner.host import ownership, tasks
+from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import backups, delete, power, start
-from slipway.provisioner.steps.work import DONE, SKIPPED, Result, Work
+from slipway.provisioner.steps.power import PowerFacts
 from slipway.proxmox.errors import ContainerLocked, PermissionMissing, ProxmoxFailed, TaskFailed, TaskLost
 from slipway.proxmox.storage_answers import Volume
 
@@ -47,24 +49,24 @@ class ContainerLost(Failed):
     code = "restore.container-lost"
 
 
-async def look_for_it(work: Work) -> Result:
+async def look_for_backup(work: Work) -> Result:
     """Make sure that the backup is there, of this container and readable; what it replaces must be ours."""
     await _refuse_damaged(work, await _backup(work))
-    found, ran = await ownership.look(work), await _ran(work)
-    told = DONE
-    match found:
+    state, ran = await ownership.look(work), await _ran(work)
+    result = DONE
+    match state:
         case ownership.Foreign():
             await power.look(work)
         case ownership.Ours(config) if config.lock != _LOCK:
             await delete.refuse_protected(work, "replaced by its backup")
             ran = ran or await power.is_running(work)
         case ownership.Missing():
-            told = Result(message="nothing of it is on the host; it is made anew from the backup")
+            result = Result(message="nothing of it is on the host; it is made anew from the backup")
         case _:
-            told = Result(message="an earlier restore was cut off; it is done again")
+            result = Result(message="an earlier restore was cut off; it is done again")
     if ran:
-        await work.remember(ran="yes")
-    return told
+        await work.remember(PowerFacts(ran=True))
+    return result
 
 
 async def restore(work: Work) -> Result:
@@ -93,35 +95,37 @@ async def start_again(work: Work) -> Result:
 
 
 async def _backup(work: Work) -> Volume:
-    """Give the backup; refuse one that is not there or not this container's."""
-    wanted, vmid = work.command.args_as(RestoreArgs).backup, work.target.vmid
-    storage = wanted.partition(":")[0]
-    known = {each.volid: each for each in await backups.of(work, [storage])}
-    if wanted in known:
-        return known[wanted]
-    has = ", ".join(sorted(known)) or "none"
-    message = f"Storage {storage} has no backup {wanted!r} of container {vmid}. It has: {has}."
+    """Return the backup; refuse one that is not there or not this container's."""
+    volume, vmid = work.command.args_as(RestoreArgs).backup, work.target.vmid
+    storage = volume.partition(":")[0]
+    stored = {each.volid: each for each in await backups.list_backups(work, [storage])}
+    if volume in stored:
+        return stored[volume]
+    has = ", ".join(sorted(stored)) or "none"
+    message = f"Storage {storage} has no backup {volume!r} of container {vmid}. It has: {has}."
     raise BackupNotFound(message, errors=[FieldError(field="args.backup", message=message)])
 
 
 async def _refuse_damaged(work: Work, backup: Volume) -> None:
     """Raise `BackupDamaged` if the head of the archive can't be read: Proxmox unpacks only after removing."""
-    why = "it is empty" if backup.size == 0 else None
-    if why is None:
+    reason = "it is empty" if backup.size == 0 else None
+    if reason is None:
         try:
             await work.cluster.api.backup_config(work.target.node, backup.volid)
         except PermissionMissing:
-            # Who may restore may not always look into it; Proxmox itself looks before it removes anything.
+            # Not every access that may restore may read it; Proxmox reads it before it removes anything.
             return
         except ProxmoxFailed as error:
-            why = error.message
-    if why is not None:
-        message = f"The backup {backup.volid} can't be read: {why}. Nothing was changed; choose another one."
+            reason = error.message
+    if reason is not None:
+        message = (
+            f"The backup {backup.volid} can't be read: {reason}. Nothing was changed; choose another one."
+        )
         raise BackupDamaged(message, errors=[FieldError(field="args.backup", message=message)])
 
 
 async def _explained(work: Work, error: TaskFailed) -> SlipwayError:
-    """Say what a failed restore has left; a container that is as it was goes on as it was."""
+    """Return the error with what a failed restore has left; start a container that is as it was again."""
     vmid, container = work.target.vmid, work.target.container
     match await ownership.look(work):
         case ownership.Ours(config) if config.rootfs is not None and config.lock in {None, _LOCK}:
@@ -149,11 +153,11 @@ async def _explained(work: Work, error: TaskFailed) -> SlipwayError:
 
 async def _ran(work: Work) -> bool:
     """Whether it ran before; of a retry, before the job that it retries had stopped it."""
-    if work.command.ran_before or work.facts("restore.look").get("ran"):
+    if work.command.ran_before or work.facts(PowerFacts, "restore.look").ran:
         return True
     earlier = work.command.retry_of
     record = await work.journal.earlier(earlier) if earlier is not None else None
-    return any(step.facts.get("ran") for step in (record.steps if record else ()))
+    return any(PowerFacts.read(step.facts).ran for step in (record.steps if record else ()))
 
 
 async def _restore(work: Work) -> None:
@@ -164,13 +168,13 @@ async def _restore(work: Work) -> None:
         "storage": str(spec.storage),
         "unprivileged": bool(spec.unprivileged),
     }
-    if not work.facts().get("upid") and await _is_in_place(work):
+    if not work.facts(tasks.TaskFacts).upid and await _is_in_place(work):
         params["force"] = True
     await tasks.run(work, _TASK, lambda: api.restore(target.node, params), deadline=DEADLINE)
 
 
 async def _is_in_place(work: Work) -> bool:
-    """Make the way free; whether something is there that the restore replaces."""
+    """Clear remainders away; return whether something is there that the restore replaces."""
     match await ownership.look(work):
         case ownership.Missing():
             return False
@@ -193,7 +197,7 @@ async def _is_in_place(work: Work) -> bool:
 
 async def _take_up(work: Work) -> None:
     """Wait for this step's own restore; that of another job may be of another backup."""
-    running = await tasks.begun(work, _TASK) if work.facts().get("posted_at") else None
+    running = await tasks.begun(work, _TASK) if work.facts(tasks.TaskFacts).posted_at else None
     if running is None:
         vmid = work.target.vmid
         raise ContainerLocked(f"CT is locked ({_LOCK}): another restore of {vmid} runs.", lock=_LOCK)

@@ -1,13 +1,14 @@
-"""Snapshots of a container: taken, gone back to, deleted."""
+"""Snapshots of a container: taking one, rolling back to it, deleting it."""
 
 from collections.abc import Collection
 from datetime import timedelta
 
 from slipway.contracts.job_kinds import SnapshotArgs
 from slipway.contracts.problems import Conflict, FieldError, NotFound
+from slipway.provisioner.engine.step import DONE, NOTHING_TO_DO, Result
 from slipway.provisioner.host import tasks
+from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import power
-from slipway.provisioner.steps.work import DONE, NOTHING_TO_DO, Result, Work
 from slipway.proxmox.errors import SnapshotTaken
 from slipway.proxmox.storage_answers import Snapshot
 
@@ -45,19 +46,19 @@ async def look(work: Work) -> Result:
     return DONE
 
 
-async def look_for_it(work: Work) -> Result:
+async def look_for_snapshot(work: Work) -> Result:
     """Make sure that it is ours and has the snapshot."""
     await power.look(work)
     names = await _names(work)
     if _name(work) not in names:
-        known = ", ".join(sorted(names)) or "none"
-        message = f"There is no snapshot {_name(work)!r}. It has: {known}."
+        listed = ", ".join(sorted(names)) or "none"
+        message = f"There is no snapshot {_name(work)!r}. It has: {listed}."
         raise SnapshotNotFound(message, errors=[FieldError(field="args.snapshot", message=message)])
     return DONE
 
 
 async def take(work: Work) -> Result:
-    """Take a snapshot; one that this step has begun is waited for."""
+    """Take a snapshot, or wait for the one that this step has begun."""
     api, target = work.cluster.api, work.target
     note = work.command.args_as(SnapshotArgs).description or ""
     try:
@@ -74,13 +75,13 @@ async def take(work: Work) -> Result:
     return DONE
 
 
-def refuse_taken(name: str, there: Collection[Snapshot]) -> None:
+def refuse_taken(name: str, snapshots: Collection[Snapshot]) -> None:
     """Raise `SnapshotExists` if a snapshot has the name. Pure."""
-    found = next((each for each in there if each.name == name), None)
-    if found is None:
+    taken = next((each for each in snapshots if each.name == name), None)
+    if taken is None:
         return
-    when = f", taken at {found.time:%Y-%m-%d %H:%M:%S} UTC" if found.time is not None else ""
-    what = "not whole (a task that made or removed it was cut off)" if found.state else "of another moment"
+    when = f", taken at {taken.time:%Y-%m-%d %H:%M:%S} UTC" if taken.time is not None else ""
+    what = "not whole (a task that made or removed it was cut off)" if taken.state else "of another moment"
     message = (
         f"There is a snapshot {name!r} already{when}; it is {what}. Choose another name, or delete that one "
         "first (snapshot-delete)."
@@ -88,7 +89,7 @@ def refuse_taken(name: str, there: Collection[Snapshot]) -> None:
     raise SnapshotExists(message, errors=[FieldError(field="args.snapshot", message=message)])
 
 
-async def go_back(work: Work) -> Result:
+async def roll_back(work: Work) -> Result:
     """Go back to a snapshot; Proxmox leaves the container stopped."""
     api, target = work.cluster.api, work.target
     await tasks.run(
@@ -113,9 +114,9 @@ async def delete(work: Work) -> Result:
 
 
 async def _names(work: Work) -> set[str]:
-    """Name the snapshots that are whole."""
-    found = await work.cluster.api.snapshots(work.target.node, work.target.vmid)
-    return {each.name for each in found if each.state is None}
+    """Return the names of the snapshots that are whole."""
+    listed = await work.cluster.api.snapshots(work.target.node, work.target.vmid)
+    return {each.name for each in listed if each.state is None}
 
 
 def _name(work: Work) -> str:

@@ -1,4 +1,4 @@
-"""Phase start: the container runs, has its address, and can reach what the next phases need."""
+"""Phase start: the container runs, has its address, and reaches its package mirror."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,9 @@ from ipaddress import IPv4Address, IPv6Address
 
 from slipway.contracts.containers import NetworkSpec
 from slipway.contracts.problems import Failed
+from slipway.provisioner.engine.step import DONE, Result
 from slipway.provisioner.host import ha, packages, tasks
-from slipway.provisioner.steps.work import DONE, Result, Work
+from slipway.provisioner.host.work import Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import AlreadyRunning
 from slipway.proxmox.upid import Upid
@@ -19,7 +20,7 @@ READY_SECONDS = 90
 MIRROR_PAUSES = (3.0, 10.0)
 """Seconds before a package mirror that does not answer is asked again."""
 _PAUSE_SECONDS = 0.3
-Found = Mapping[str, Sequence[IPv4Address | IPv6Address]]
+Addresses = Mapping[str, Sequence[IPv4Address | IPv6Address]]
 """The addresses in a guest by interface, link-local ones left out."""
 _EXPECTED = {"dhcp", "auto"}
 _IPV4 = 4
@@ -94,55 +95,58 @@ async def address(work: Work) -> Result:
     loop = asyncio.get_running_loop()
     ends = loop.time() + ADDRESS_SECONDS
     while True:
-        found = await _addresses(work)
-        missing = without_address(work.spec.networks, found)
+        addresses = await _addresses(work)
+        missing = without_address(work.spec.networks, addresses)
         if not missing:
-            return Result(message=", ".join(sorted({str(each) for some in found.values() for each in some})))
+            return Result(
+                message=", ".join(sorted({str(each) for some in addresses.values() for each in some}))
+            )
         if loop.time() > ends:
-            raise _without_address(work, missing, found)
+            raise _without_address(work, missing, addresses)
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def ready(work: Work) -> Result:
     """Wait until its init is done, and make sure that it reaches its package mirror if it needs one."""
-    told = await _look_inside(work)
-    for pause in MIRROR_PAUSES if told.get("mirror") == "unreachable" else ():
-        await work.journal.tell(f"The package mirror does not answer; tried again in {pause:.0f} s.")
+    lines = await _look_inside(work)
+    for pause in MIRROR_PAUSES if lines.get("mirror") == "unreachable" else ():
+        await work.journal.report(f"The package mirror does not answer; tried again in {pause:.0f} s.")
         await asyncio.sleep(pause)
-        told = await _look_inside(work)
-        if told.get("mirror") != "unreachable":
+        lines = await _look_inside(work)
+        if lines.get("mirror") != "unreachable":
             break
-    if told.get("init") not in {"running", "degraded"}:
+    init = lines.get("init")
+    if init not in {"running", "degraded"}:
         raise GuestNotReady(
-            f"The guest's init is still {told.get('init') or 'silent'} after {READY_SECONDS} s; look into it "
+            f"The guest's init is still {init or 'silent'} after {READY_SECONDS} s; look into it "
             f"with `pct console {work.target.vmid}` on {work.target.node}.",
         )
-    if told.get("mirror") == "unreachable":
-        raise _without_network(told)
-    return Result(message=f"init is {told['init']}")
+    if lines.get("mirror") == "unreachable":
+        raise _without_network(lines)
+    return Result(message=f"init is {init}")
 
 
 async def _look_inside(work: Work) -> Mapping[str, str]:
-    script = _READY + (_NETWORK if packages.wanted(work) else "")
+    script = _READY + (_NETWORK if packages.by_manager(work) else "")
     done = await work.pct.script(
         work.target.vmid, script, (str(READY_SECONDS),), timeout=timedelta(seconds=READY_SECONDS + 60)
     )
     return dict(line.partition("=")[::2] for line in done.stdout.splitlines())
 
 
-def without_address(networks: Sequence[NetworkSpec], found: Found) -> Sequence[tuple[str, int]]:
-    """Name the devices and IP versions that should have an address and have none. Pure."""
+def without_address(networks: Sequence[NetworkSpec], addresses: Addresses) -> Sequence[tuple[str, int]]:
+    """Return the devices and IP versions that should have an address and have none. Pure."""
     return [
         (f"net{index}", version)
         for index, network in enumerate(networks)
         if not network.link_down
         for version, ip in ((4, network.ip), (6, network.ip6))
         if ip is not None and ip != "manual"
-        if all(each.version != version for each in found.get(str(network.name), ()))
+        if all(each.version != version for each in addresses.get(str(network.name), ()))
     ]
 
 
-async def _addresses(work: Work) -> Found:
+async def _addresses(work: Work) -> Addresses:
     interfaces = await work.cluster.api.interfaces(work.target.node, work.target.vmid)
     return {
         each.name: [at.ip for at in each.addresses if not at.ip.is_link_local]
@@ -151,33 +155,35 @@ async def _addresses(work: Work) -> Found:
     }
 
 
-def _without_address(work: Work, missing: Sequence[tuple[str, int]], found: Found) -> GuestWithoutNetwork:
+def _without_address(
+    work: Work, missing: Sequence[tuple[str, int]], addresses: Addresses
+) -> GuestWithoutNetwork:
     networks = {f"net{i}": each for i, each in enumerate(work.spec.networks)}
-    wanted = {
+    expected = {
         (device, version): networks[device].ip if version == _IPV4 else networks[device].ip6
         for device, version in missing
     }
-    told = "; ".join(
+    missing_text = "; ".join(
         f"{device} on {networks[device].bridge} wants {ip} for IPv{version}"
-        for (device, version), ip in wanted.items()
+        for (device, version), ip in expected.items()
     )
-    dynamic = bool(_EXPECTED.intersection(wanted.values()))
+    dynamic = bool(_EXPECTED.intersection(expected.values()))
     hint = "does a DHCP server answer on that bridge (and VLAN)?" if dynamic else "is the bridge up?"
-    listed = [f"{name} {', '.join(map(str, some)) or 'none'}" for name, some in found.items()]
+    listed = [f"{name} {', '.join(map(str, some)) or 'none'}" for name, some in addresses.items()]
     seen = "; ".join(listed) or "no interface"
     return GuestWithoutNetwork(
-        f"No address after {ADDRESS_SECONDS:.0f} s: {told}; seen: {seen}. Check: {hint}"
+        f"No address after {ADDRESS_SECONDS:.0f} s: {missing_text}; seen: {seen}. Check: {hint}"
     )
 
 
-def _without_network(told: Mapping[str, str]) -> GuestWithoutNetwork:
+def _without_network(lines: Mapping[str, str]) -> GuestWithoutNetwork:
     tried = (
-        f"default route: {told.get('route') or 'none'}",
-        f"DNS for {told.get('mirror_host')}: {told.get('dns') or 'no answer'}",
-        f"package mirror {told.get('mirror_host')}: no answer",
+        f"default route: {lines.get('route') or 'none'}",
+        f"DNS for {lines.get('mirror_host')}: {lines.get('dns') or 'no answer'}",
+        f"package mirror {lines.get('mirror_host')}: no answer",
     )
     return GuestWithoutNetwork(
         f"The guest can't reach its package mirror. Tried: {'; '.join(tried)}. "
         "Check gateway, nameserver and firewall of the container.",
-        mirror=told.get("mirror_host"),
+        mirror=lines.get("mirror_host"),
     )

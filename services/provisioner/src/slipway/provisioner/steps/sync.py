@@ -1,4 +1,4 @@
-"""Phase sync: packages and scripts, each a piece of work in the guest that survives us."""
+"""Phase sync: packages and scripts, each a piece of work in the guest that survives this process."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,11 @@ from pydantic import SecretStr
 
 from slipway.contracts.problems import Failed
 from slipway.provisioner.bundle import LIBRARY
-from slipway.provisioner.engine.journal import Log, logging
+from slipway.provisioner.engine.facts import StepFacts
+from slipway.provisioner.engine.step import DONE, SKIPPED, EndAct, Result
+from slipway.provisioner.engine.step_log import StepLog, open_log
 from slipway.provisioner.host import packages
-from slipway.provisioner.steps.work import DONE, SKIPPED, Result, Work
+from slipway.provisioner.host.work import Work
 from slipway.proxmox.detached import TIMED_OUT, Absent, Exited, Running
 from slipway.proxmox.errors import CommandLost, NotRunning, RunLost, SshRefused
 from slipway.runtime.secrets.redaction import clean
@@ -25,11 +27,20 @@ CANCEL_GRACE = timedelta(seconds=1)
 REBOOT_SECONDS = 60.0
 """How long a guest may be down in the middle of its work."""
 PACKAGE_PAUSES = (3.0, 10.0, 30.0, 60.0, 120.0)
-"""Seconds before an installation is tried again whose outage passes: a name not found, a lock of others."""
+"""Seconds before an installation is tried again after a failure that passes by itself."""
 _LOSSES = 3
 """How often work may die in the guest (a reboot) before the step fails."""
 _RECONNECT_SECONDS = 1.0
 ResultT = TypeVar("ResultT")
+
+
+class SyncFacts(StepFacts):
+    """The work of a step in the guest."""
+
+    tried: int = 0
+    """How often it was begun anew after a failure that passes."""
+    log_base: int = 0
+    """The offset of the step's log at which the present work's own output begins."""
 
 
 class ScriptFailed(Failed):
@@ -46,31 +57,31 @@ class PackagesFailed(Failed):
 
 async def install(work: Work, manager: str) -> Result:
     """Install what a manager has to install."""
-    names = packages.wanted(work)[manager]
+    names = packages.by_manager(work)[manager]
     while True:
         code, complaints = await _run(work, packages.install(manager, names), {}, PACKAGES_TIMEOUT)
         if code == 0:
             return Result(message=f"{len(names)} packages")
-        why, tried = packages.passing(work.journal.last_lines), _tried(work)
-        if why is None or tried >= len(PACKAGE_PAUSES):
+        reason, tried = packages.transient_failure(work.journal.last_lines), work.facts(SyncFacts).tried
+        if reason is None or tried >= len(PACKAGE_PAUSES):
             raise PackagesFailed(
-                _told(f"Installing {' '.join(names)} with {manager}", code, complaints),
+                _failure(f"Installing {' '.join(names)} with {manager}", code, complaints),
                 command=packages.command(manager, names),
                 exit_code=code,
             )
         pause = PACKAGE_PAUSES[tried]
-        await work.journal.tell(
-            f"{why} That may pass: tried again in {pause:.0f} s ({tried + 1} of {len(PACKAGE_PAUSES)})."
+        await work.journal.report(
+            f"{reason} That may pass: tried again in {pause:.0f} s ({tried + 1} of {len(PACKAGE_PAUSES)})."
         )
-        # Work of its own in the guest, whose lines are counted on from those of the former one.
+        # New work in the guest, whose lines are counted from the last line of the former work.
         log_context = await work.log_context()
-        await work.remember(tried=str(tried + 1), log_base=str(log_context.offset))
+        await work.remember(SyncFacts(tried=tried + 1, log_base=log_context.offset))
         work.journal.last_lines.clear()
         await asyncio.sleep(pause)
 
 
 async def nothing(_work: Work) -> Result:
-    """Say that there are no packages to install."""
+    """Install nothing: there are no packages."""
     return SKIPPED
 
 
@@ -79,18 +90,18 @@ async def script(work: Work) -> Result:
     name = str(work.step.script if work.step else None)
     if work.bundle is None:
         return SKIPPED
-    told = next(each for each in work.bundle.manifest.scripts if each.name == name)
-    timeout = timedelta(seconds=told.timeout_seconds)
+    manifest = next(each for each in work.bundle.manifest.scripts if each.name == name)
+    timeout = timedelta(seconds=manifest.timeout_seconds)
     code, complaints = await _run(work, work.bundle.script(name), environment(work), timeout)
     if code != 0:
         raise ScriptFailed(
-            _told(f"Script {name}", code, complaints), script=name, command=name, exit_code=code
+            _failure(f"Script {name}", code, complaints), script=name, command=name, exit_code=code
         )
     return DONE
 
 
 def environment(work: Work) -> Mapping[str, str | SecretStr]:
-    """Give what a script finds in its environment."""
+    """Return the environment of a script."""
     own: dict[str, str | SecretStr] = {
         "SLIPWAY_LIB": LIBRARY,
         "SLIPWAY_CONTAINER_ID": work.target.container,
@@ -106,22 +117,30 @@ def environment(work: Work) -> Mapping[str, str | SecretStr]:
 
 
 def key_of(work: Work) -> str:
-    """Name the running step's work in the guest: a new owner of the run finds it under the same name."""
-    tried = _tried(work)
-    return f"{work.command.job}.{work.step.name if work.step else ''}" + (f".{tried}" if tried else "")
+    """Return the key of the running step's work in the guest: a later owner finds it by the same key."""
+    tried = work.facts(SyncFacts).tried
+    return f"{work.command.job}.{work.step_name}" + (f".{tried}" if tried else "")
+
+
+async def cancel(work: Work, end_act: EndAct) -> None:
+    """End the running step's work in the guest, and its act meanwhile: reconnecting may take too long."""
+    state, _ = await asyncio.gather(end(work), end_act())
+    if isinstance(state, Absent):
+        # It may have been on its way into the guest.
+        await end(work)
 
 
 async def end(work: Work) -> Absent | Running | Exited:
-    """End the running step's work in the guest, its whole process group; how it stands then."""
+    """End the running step's work in the guest, its whole process group; return its state then."""
     return await work.detached.cancel(key_of(work), grace=CANCEL_GRACE)
 
 
 async def _run(
     work: Work, text: str, env: Mapping[str, str | SecretStr], timeout: timedelta
 ) -> tuple[int, list[str]]:
-    """Begin the work unless it was begun, follow it to its end; its code and its last complaints."""
+    """Begin the work unless it was begun, follow it to its end; return its code and last lines of stderr."""
     complaints: deque[str] = deque(maxlen=3)
-    async with logging(work.journal, await work.log_context()) as log:
+    async with open_log(work.journal, await work.log_context()) as log:
         for _ in range(_LOSSES):
             await _while_it_reboots(
                 lambda: work.detached.begin(
@@ -135,17 +154,19 @@ async def _run(
             try:
                 return await _follow(work, log, complaints, timeout + FOLLOW_SLACK), list(complaints)
             except RunLost:
-                await work.journal.tell("The work in the guest died without an exit code; it is begun again.")
+                await work.journal.report(
+                    "The work in the guest died without an exit code and is begun again."
+                )
     raise RunLost(f"The work died {_LOSSES} times without an exit code; does the guest reboot?")
 
 
-async def _follow(work: Work, log: Log, complaints: deque[str], retry_budget: timedelta) -> int:
+async def _follow(work: Work, log: StepLog, complaints: deque[str], limit: timedelta) -> int:
     loop = asyncio.get_running_loop()
-    ends = loop.time() + retry_budget.total_seconds()
-    base = int(work.facts().get("log_base") or 0)
+    ends = loop.time() + limit.total_seconds()
+    base = work.facts(SyncFacts).log_base
 
     async def follow() -> int | None:
-        following = work.detached.follow(key_of(work), log.offset - base, deadline=retry_budget)
+        following = work.detached.follow(key_of(work), log.offset - base, deadline=limit)
         async with contextlib.aclosing(following) as items:
             async for item in items:
                 if isinstance(item, Exited):
@@ -159,7 +180,7 @@ async def _follow(work: Work, log: Log, complaints: deque[str], retry_budget: ti
         try:
             code = await _while_it_reboots(follow)
         except (CommandLost, SshRefused):
-            # The work goes on without us; a connection that died is often refused for a while.
+            # The work goes on without a connection; one that died is often refused for a while.
             if loop.time() > ends:
                 raise
             await asyncio.sleep(_RECONNECT_SECONDS)
@@ -169,7 +190,7 @@ async def _follow(work: Work, log: Log, complaints: deque[str], retry_budget: ti
 
 
 async def _while_it_reboots(act: Callable[[], Awaitable[ResultT]]) -> ResultT:
-    """Do something in the guest; one that is down may be between two lives."""
+    """Do something in the guest; one that is down may be rebooting."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + REBOOT_SECONDS
     while True:
@@ -181,15 +202,10 @@ async def _while_it_reboots(act: Callable[[], Awaitable[ResultT]]) -> ResultT:
             await asyncio.sleep(_RECONNECT_SECONDS)
 
 
-def _told(what: str, code: int, complaints: list[str]) -> str:
-    why = "ran out of its time" if code == TIMED_OUT else f"ended with code {code}"
+def _failure(what: str, code: int, complaints: list[str]) -> str:
+    how = "ran out of its time" if code == TIMED_OUT else f"ended with code {code}"
     last = str(clean("; ".join(line.strip() for line in complaints if line.strip())))[:500]
-    return f"{what} {why}: {last}" if last else f"{what} {why}; its log says what it did."
-
-
-def _tried(work: Work) -> int:
-    """Count how often the running step's work was begun anew after an outage that passes."""
-    return int(work.facts().get("tried") or 0)
+    return f"{what} {how}: {last}" if last else f"{what} {how}; its log says what it did."
 
 
 def _variable(name: str) -> str:

@@ -1,13 +1,14 @@
-"""A lock that no running task holds is taken away, over SSH: the API can't."""
+"""Removing a lock that no running task holds, over SSH: the API can't."""
 
 from slipway.contracts.problems import Conflict
+from slipway.provisioner.engine.step import DONE, NOTHING_TO_DO, Result
 from slipway.provisioner.host import locks, ownership
+from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import power
-from slipway.provisioner.steps.work import DONE, NOTHING_TO_DO, Result, Work
 
 
 class LockHeld(Conflict):
-    """A running task holds the lock: taken away, two would work on the container at once."""
+    """A running task holds the lock: without it, two tasks would work on the container at once."""
 
     code = "container.lock-held"
 
@@ -23,16 +24,16 @@ async def look(work: Work) -> Result:
     await power.look(work)
     if ownership.is_remainder(await ownership.look(work)):
         raise Remainder(
-            f"What is locked as {work.target.vmid} was left by a creation or copy that was killed; nobody "
-            "can use it. Delete the container instead: that clears it away.",
+            f"The locked container {work.target.vmid} is the remainder of a killed creation or copy; "
+            "nobody can use it. Delete the container instead: that clears it away.",
             vmid=work.target.vmid,
         )
     lock = await _lock(work)
-    return Result(message=lock.words if lock else "it is not locked")
+    return Result(message=lock.description if lock else "it is not locked")
 
 
 async def unlock(work: Work) -> Result:
-    """Take the lock away."""
+    """Remove the lock."""
     lock = await _lock(work)
     if lock is None:
         return NOTHING_TO_DO
@@ -41,11 +42,11 @@ async def unlock(work: Work) -> Result:
 
 
 async def _lock(work: Work) -> locks.Lock | None:
-    """Give the lock; refuse one that passes by itself."""
+    """Return the lock; refuse one that passes by itself."""
     lock = await locks.find(work)
     if lock is not None and lock.holder is not None:
         raise LockHeld(
-            f"{lock.words} Wait for its end, or stop that task; jobs wait for it by themselves.",
+            f"{lock.description} Wait for its end, or stop that task; jobs wait for it by themselves.",
             vmid=lock.target.vmid,
             lock=lock.name,
             upid=lock.holder.upid,

@@ -1,7 +1,7 @@
-"""What a job will meet on the host, as the container is there now: a lock, protection, a template, HA.
+"""Obstacles to a job on the host, as the container is now: a lock, protection, a template, HA.
 
-Asked for a plan only: Proxmox itself refuses the job, or does something else than one may think. Nothing here
-waits for anything or changes anything.
+Used for plans only: Proxmox itself refuses the job, or does something unexpected. Nothing here waits for
+anything or changes anything.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,9 +12,9 @@ from slipway.contracts.job_kinds import Args, BackupArgs, ConfigureArgs, JobKind
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.problems import Conflict, SlipwayError
 from slipway.provisioner.host import ha, locks
+from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import power
 from slipway.provisioner.steps.delete import Protected
-from slipway.provisioner.steps.work import Work
 from slipway.proxmox.answers import ContainerConfig, ContainerStatus, Power
 
 _ALWAYS: Mapping[JobKind, str] = MappingProxyType(
@@ -36,7 +36,7 @@ _WHILE_RUNNING: Mapping[JobKind, str] = MappingProxyType(
         JobKind.RESTART: "If it has not rebooted after {grace} s, it is stopped and started.",
     }
 )
-_ASKS_HA = "HA looks after it: Proxmox only notes the wish, and the job waits until HA has done it."
+_ASKS_HA = "HA manages it: Proxmox only notes the wish, and the job waits until HA has done it."
 _IN_HA: Mapping[JobKind, str] = MappingProxyType(
     {
         JobKind.START: _ASKS_HA,
@@ -44,8 +44,8 @@ _IN_HA: Mapping[JobKind, str] = MappingProxyType(
         JobKind.SHUTDOWN: _ASKS_HA,
         JobKind.MIGRATE: _ASKS_HA,
         JobKind.RESTORE: _ASKS_HA,
-        JobKind.DELETE: "HA looks after it: it is taken out of HA as well (purge).",
-        JobKind.ROLLBACK: "HA looks after it: what HA wants started, it starts again after the rollback.",
+        JobKind.DELETE: "HA manages it: it is taken out of HA as well (purge).",
+        JobKind.ROLLBACK: "HA manages it: what HA wants started, it starts again after the rollback.",
     }
 )
 _ASKING_HA = frozenset({JobKind.START, JobKind.STOP, JobKind.SHUTDOWN, JobKind.MIGRATE})
@@ -64,7 +64,7 @@ class IsTemplate(Conflict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Observation:
     """A container on its host, as it is now."""
 
     target: Target
@@ -73,13 +73,13 @@ class Seen:
     lock: locks.Lock | None = None
 
     @property
-    def runs(self) -> bool:
+    def is_running(self) -> bool:
         """Whether it runs."""
         return self.status.status is Power.RUNNING
 
 
-async def see(work: Work) -> Seen | None:
-    """Give what the job works on: of a copy its source; None if there is nothing yet, or it can't be read."""
+async def observe(work: Work) -> Observation | None:
+    """Observe the job's container, of a copy its source; None if there is none yet, or it can't be read."""
     target = work.command.source or (None if work.command.kind.creates_container else work.target)
     if target is None:
         return None
@@ -91,12 +91,12 @@ async def see(work: Work) -> Seen | None:
     except SlipwayError:
         # The job's own steps say what is wrong.
         return None
-    return Seen(target=target, config=config, status=status, lock=lock)
+    return Observation(target=target, config=config, status=status, lock=lock)
 
 
-def refusal(command: RunJob, seen: Seen) -> SlipwayError | None:
-    """Give what Proxmox would say against the job's first act; None if nothing is known to."""
-    kind, config, lock, vmid = command.kind, seen.config, seen.lock, seen.target.vmid
+def refusal(command: RunJob, observation: Observation) -> SlipwayError | None:
+    """Return the error with which Proxmox would refuse the job's first act; None if none is known."""
+    kind, config, lock, vmid = command.kind, observation.config, observation.lock, observation.target.vmid
     if lock is not None and not lock.passes and not (lock.name == "create" and kind in _CLEARING):
         return None if kind is JobKind.UNLOCK else locks.left(lock)
     if config.template and kind in _NOT_OF_TEMPLATES:
@@ -105,8 +105,8 @@ def refusal(command: RunJob, seen: Seen) -> SlipwayError | None:
             "or rolled back.",
             vmid=vmid,
         )
-    if kind in _ASKING_HA and seen.status.ha.state in ha.BROKEN:
-        return ha.broken(vmid, seen.status.ha.state)
+    if kind in _ASKING_HA and observation.status.ha.state in ha.BROKEN:
+        return ha.broken(vmid, observation.status.ha.state)
     if config.protection and (gone := _removed(command.args, config)):
         return Protected(
             f"Container {vmid} is protected in Proxmox, which then lets no disk or folder of it be removed "
@@ -116,23 +116,23 @@ def refusal(command: RunJob, seen: Seen) -> SlipwayError | None:
     return None
 
 
-def warnings(command: RunJob, seen: Seen) -> Iterator[str]:
-    """Say what one may not expect of the job, as its container is now."""
+def container_warnings(command: RunJob, observation: Observation) -> Iterator[str]:
+    """Yield warnings about the job, as its container is now."""
     kind, named = command.kind, {"grace": power.grace_seconds(command.args)}
-    if seen.runs and kind in _WHILE_RUNNING:
+    if observation.is_running and kind in _WHILE_RUNNING:
         yield _WHILE_RUNNING[kind].format(**named)
-    if seen.runs and isinstance(command.args, BackupArgs) and command.args.mode == "stop":
+    if observation.is_running and isinstance(command.args, BackupArgs) and command.args.mode == "stop":
         yield "It runs: it is shut down for the backup, and started again."
-    if seen.status.ha.managed and kind in _IN_HA:
+    if observation.status.ha.managed and kind in _IN_HA:
         yield _IN_HA[kind]
-    if seen.config.protection and kind in _PROTECTED_STILL:
+    if observation.config.protection and kind in _PROTECTED_STILL:
         yield _PROTECTED_STILL[kind]
-    if seen.lock is not None:
-        yield f"{seen.lock.words} The job waits for its end." if seen.lock.passes else seen.lock.words
+    if (lock := observation.lock) is not None:
+        yield f"{lock.description} The job waits for its end." if lock.passes else lock.description
 
 
-def always(kind: JobKind) -> Iterator[str]:
-    """Say what one may not expect of any job of a kind."""
+def kind_warnings(kind: JobKind) -> Iterator[str]:
+    """Yield the warnings about all jobs of a kind."""
     if kind in _ALWAYS:
         yield _ALWAYS[kind]
 
@@ -141,6 +141,6 @@ def _removed(args: Args, config: ContainerConfig) -> str:
     """Return the names of the mounts that a change would remove."""
     if not isinstance(args, ConfigureArgs) or args.mounts is None or args.protection is False:
         return ""
-    stored = {mount.path for mount in args.mounts}
+    remaining = {mount.path for mount in args.mounts}
     binds = {key: each for key, each in config.mounts.items() if each.get("volume", "").startswith("/")}
-    return ", ".join(sorted(key for key, each in binds.items() if each.get("mp") not in stored))
+    return ", ".join(sorted(key for key, each in binds.items() if each.get("mp") not in remaining))

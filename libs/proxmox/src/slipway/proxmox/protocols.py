@@ -1,0 +1,47 @@
+"""What a host must be able to do, for all that is built on it: `ProxmoxApi`, `Pct`, the provisioner's steps.
+
+Each has two implementations: one that acts, and one that only looks (`dry_run`).
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from slipway.proxmox.wire import Params, Reply
+
+if TYPE_CHECKING:
+    from slipway.proxmox.ssh import Completed, OnRawLine
+
+
+class HostApi(Protocol):
+    """Sends requests to a cluster's API."""
+
+    async def request(
+        self, method: str, *segments: str, params: Params | None = None, within: timedelta | None = None
+    ) -> Reply:
+        """Send one request; see `wire` for what an error guarantees."""
+
+    async def aclose(self) -> None:
+        """Drop the connections."""
+
+
+class Shell(Protocol):
+    """Runs commands on one node."""
+
+    @property
+    def node(self) -> str:
+        """The node's name in Proxmox."""
+
+    async def run(self, argv: Sequence[str], *, timeout: timedelta) -> "Completed":
+        """Run a command to its end."""
+
+    async def stream(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        hold_stdin: bool = False,
+        timeout: timedelta,
+        on_line: "OnRawLine",
+    ) -> int:
+        """Run a command to its end, passing on each line of its output; return its exit code."""

@@ -1,0 +1,1 @@
+"""Dry runs: what a job would do, found out without changing anything."""

@@ -1,0 +1,92 @@
+"""Warnings of a plan about settings and storages: what goes over SSH, takes effect later, or may not fit."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from slipway.contracts.job_kinds import CloneArgs, ConfigureArgs, JobKind
+from slipway.contracts.problems import SlipwayError
+from slipway.provisioner.host import networks, parameters, readback
+from slipway.provisioner.host.room import gib
+from slipway.provisioner.host.work import Work
+from slipway.provisioner.steps import backups, power
+from slipway.provisioner.steps.backups import BackupFacts
+
+_LATER = ("nameserver", "searchdomain", "timezone", "cmode", "console", "tty", "features", "devices")
+"""Settings that a running container has only after its next start (PVE 9.2, observed, and its source)."""
+
+
+async def warnings(work: Work) -> list[str]:
+    """Return the warnings of a plan about settings and storages."""
+    of_kind = _OF_KIND.get(work.command.kind)
+    try:
+        return await of_kind(work) if of_kind else []
+    except SlipwayError:
+        # The steps report what is wrong with the host.
+        return []
+
+
+async def _of_create(work: Work) -> list[str]:
+    names = parameters.names_over_ssh(work.spec.features, unprivileged=bool(work.spec.unprivileged))
+    return [f"{_over_ssh(names)}, before the first start."] if names else []
+
+
+async def _of_configure(work: Work) -> list[str]:
+    args, texts = work.command.args_as(ConfigureArgs), []
+    config = await work.cluster.api.config(work.target.node, work.target.vmid)
+    if args.features is not None:
+        both = {**args.features, **config.flags}
+        if names := parameters.names_over_ssh(both, unprivileged=config.unprivileged):
+            texts.append(f"{_over_ssh(names)}.")
+    if not await power.is_running(work):
+        return texts
+    if later := [name for name in _LATER if getattr(args, name) is not None]:
+        texts.append(f"It runs: it has {', '.join(later)} after its next restart, not before.")
+    changes = networks.changed(args.networks, config, work.target) if args.networks is not None else {}
+    if devices := networks.without_client(changes):
+        texts.append(f"It runs. {networks.WITHOUT_CLIENT.format(devices=', '.join(devices))}.")
+    return texts
+
+
+async def _of_going_back(work: Work) -> list[str]:
+    config = await readback.read(work)
+    if config is None or not config.pending:
+        return []
+    return [f"Changes that wait for the next start are lost: {', '.join(sorted(config.pending))}."]
+
+
+async def _of_copying(work: Work) -> list[str]:
+    source, snapshot = work.command.source, work.command.args_as(CloneArgs).snapshot
+    if source is None or snapshot is not None:
+        return []
+    config = await readback.read(work, source)
+    if config is None or not config.pending:
+        return []
+    return [f"Changes that wait for its next start are not in the copy: {', '.join(sorted(config.pending))}."]
+
+
+def _over_ssh(names: tuple[str, ...]) -> str:
+    return f"No API token may set {', '.join(names)}: `pct set` does it over SSH"
+
+
+async def _of_backup(work: Work) -> list[str]:
+    """Warn if the backup may not fit on its storage."""
+    api, target, name = work.cluster.api, work.target, work.facts(BackupFacts, "backup.look").storage
+    status = await api.status(target.node, target.vmid)
+    storages = await api.storages(target.node, content=backups.KIND)
+    storage = next((each for each in storages if each.name == name), None)
+    # A stopped container does not report how much it has written.
+    used = status.disk or status.maxdisk or 0
+    if storage is None or storage.avail is None or used <= storage.avail:
+        return []
+    what = "It has written" if status.disk else "It is stopped, and its disk has up to"
+    free = f"storage {storage.name} has {gib(storage.avail)} free"
+    return [f"{what} {gib(used)}; {free}. Compressed it may fit."]
+
+
+_OF_KIND: Mapping[JobKind, Callable[[Work], Awaitable[list[str]]]] = {
+    JobKind.CREATE: _of_create,
+    JobKind.CONFIGURE: _of_configure,
+    JobKind.ROLLBACK: _of_going_back,
+    JobKind.RESTORE: _of_going_back,
+    JobKind.CLONE: _of_copying,
+    JobKind.BACKUP: _of_backup,
+}

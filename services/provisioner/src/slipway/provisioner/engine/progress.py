@@ -1,0 +1,85 @@
+"""How a step is recorded: each write changes the record and stores the events it causes, in one batch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from slipway.contracts.jobs import JobPhase, RunRecord, StepStatus
+from slipway.contracts.message import Event
+from slipway.provisioner.engine import events
+from slipway.provisioner.engine.journal import LONGEST_MESSAGE, RunJournal
+from slipway.provisioner.engine.step import Result, Step
+from slipway.runtime.process.clock import now
+
+NO_FACTS: Mapping[str, str] = {}
+
+
+def is_done(record: RunRecord, step: Step[Any]) -> bool:
+    """Whether a step has ended well."""
+    status = _status(record, step)
+    return status is not None and status.status in {"finished", "skipped"}
+
+
+def is_begun(record: RunRecord, step: Step[Any]) -> bool:
+    """Whether a step was begun and not ended."""
+    status = _status(record, step)
+    return status is not None and status.status == "started"
+
+
+async def begin(journal: RunJournal, step: Step[Any], inherited: Mapping[str, str] = NO_FACTS) -> None:
+    """Record that a step begins, with facts of the retried job; again, if an earlier owner began it."""
+    record = journal.record
+    before = _status(record, step)
+    begun = (
+        before.model_copy(update={"status": "started", "attempts": before.attempts + 1})
+        if before
+        else StepStatus(
+            name=step.name,
+            phase=step.phase,
+            started_at=now(),
+            is_cancellable=step.is_cancellable,
+            facts=inherited,
+        )
+    )
+    caused: list[Event] = []
+    percent, phase = max(record.percent, step.percent), step.phase or record.phase
+    if step.opens_phase and step.phase is not None and before is None:
+        opening = JobPhase(id=record.id, phase=step.phase, status="started", percent=step.percent, at=now())
+        caused.append(opening)
+    opened = record.model_copy(update={"percent": percent, "phase": phase})
+    caused.append(events.step(opened, begun, of=step))
+    others = (each for each in record.steps if each.name != step.name)
+    await journal.commit(*caused, steps=(*others, begun), phase=phase, percent=percent)
+
+
+async def finish(journal: RunJournal, step: Step[Any], result: Result) -> None:
+    """Record that a step has ended well."""
+    record = journal.record
+    percent = max(record.percent, step.percent_after)
+    current = next(each for each in record.steps if each.name == step.name)
+    message = result.message[:LONGEST_MESSAGE] if result.message else None
+    ended = _ended(current, result.status, message)
+    advanced = record.model_copy(update={"percent": percent})
+    caused: list[Event] = [events.step(advanced, ended, of=step, message=message)]
+    if step.closes_phase and step.phase is not None:
+        caused.append(JobPhase(id=record.id, phase=step.phase, status="finished", percent=percent, at=now()))
+    replaced = tuple(ended if each.name == ended.name else each for each in record.steps)
+    await journal.commit(*caused, steps=replaced, percent=percent, claims_without_progress=0)
+
+
+async def fail(journal: RunJournal, message: str, **changes: Any) -> None:
+    """Record that the step under way has failed, if there is one, with these changes of the record."""
+    record, message = journal.record, message[:LONGEST_MESSAGE]
+    replaced = tuple(
+        _ended(each, "failed", message) if each.status == "started" else each for each in record.steps
+    )
+    failed = [each for each, before in zip(replaced, record.steps, strict=True) if each is not before]
+    caused = [events.step(record, each, message=message) for each in failed[-1:]]
+    await journal.commit(*caused, steps=replaced, **changes)
+
+
+def _ended(step: StepStatus, status: str, message: str | None) -> StepStatus:
+    return step.model_copy(update={"status": status, "finished_at": now(), "message": message})
+
+
+def _status(record: RunRecord, step: Step[Any]) -> StepStatus | None:
+    return next((each for each in record.steps if each.name == step.name), None)

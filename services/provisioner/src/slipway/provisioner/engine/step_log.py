@@ -1,0 +1,172 @@
+"""The log of one step: buffered, masked, bounded, published.
+
+Theory of operation. Whatever waits in the buffer leaves before the record is written again: the log keeps its
+order. A message's id is made of job, step and the offset at which it ends; a line that is sent again after a
+crash is stored once. Once a message could not be stored, none that follows it is sent: a later owner goes on
+from the last offset that was stored, so a gap would never be filled. Lines that are left out on purpose are
+another thing: of a log that is too long, or while the bus is almost full, lines are dropped, and a line says
+how much (`log_bound`). So logs give way first, and never end a job.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Literal
+
+from slipway.contracts.jobs import JobLog, LogLine
+from slipway.contracts.problems import SlipwayError
+from slipway.provisioner.engine.journal import Journal
+from slipway.provisioner.engine.log_bound import BUS_FULL, LogBound
+from slipway.runtime.errors import BusFull
+from slipway.runtime.secrets.redaction import clean
+
+FLUSH_BYTES = 16 * 1024
+"""Of lines as they are stored: an empty one costs too, and a message has a largest size."""
+LONGEST_STORED = 400
+"""Characters of a line that a failure shows."""
+LONGEST_PART = 64 * 1024
+"""Characters of one part of a line."""
+
+Stream = Literal["stdout", "stderr", "task"]
+
+
+class StepLog:
+    """The lines of one step."""
+
+    def __init__(self, journal: Journal, log_context: JobLog) -> None:
+        self.bound = LogBound(journal.limits, log_context.logged_bytes)
+        self._journal = journal
+        self._log_context = log_context
+        self._lines: list[LogLine] = []
+        self._size = 0
+        self._offset = log_context.offset
+        self._turn = asyncio.Lock()
+        self._next_at = 0.0
+        self._error: SlipwayError | None = None
+
+    @property
+    def offset(self) -> int:
+        """Where the next line begins."""
+        return self._offset
+
+    async def add(self, stream: Stream, text: str, offset: int) -> None:
+        """Add a line that ends at an offset of its source; known secrets are masked before it is cut.
+
+        Raises:
+            SlipwayError: if an earlier line could not be stored; this one is not either.
+        """
+        masked = str(clean(text))
+        self._journal.last_lines.append(masked[:LONGEST_STORED])
+        reason = self.bound.why_full(self._size) or (None if self._journal.has_room else BUS_FULL)
+        if reason is not None:
+            self.bound.omit(len(masked) + 1, reason, at_seconds=_seconds())
+            self._offset = offset
+        else:
+            await self._add(stream, masked, offset)
+        if self._error is not None:
+            raise self._error
+
+    async def flush(self) -> None:
+        """Publish the lines that wait; raises the error that prevented an earlier line from being stored."""
+        await self._send("")
+        if self.bound.is_notice_due(_seconds()):
+            await self._note_omitted(is_over=False)
+
+    async def close(self) -> None:
+        """Publish the lines that wait, and how much is left out."""
+        await self._send("")
+        if self.bound.omitted_bytes:
+            await self._note_omitted(is_over=True)
+
+    async def _add(self, stream: Stream, text: str, offset: int) -> None:
+        if self.bound.omitted_bytes:
+            self._append(LogLine(stream=stream, text=self.bound.notice(is_over=True)))
+        parts = _parts(text)
+        for number, part in enumerate(parts[:-1]):
+            self._append(LogLine(stream=stream, text=part, more=True))
+            # The line is not at its end: its parts carry where it began, and a number.
+            await self._send(f":{number}")
+        self._append(LogLine(stream=stream, text=parts[-1]))
+        self._offset = offset
+        if self._size >= FLUSH_BYTES:
+            await self._send("")
+
+    def _append(self, line: LogLine) -> None:
+        self._lines.append(line)
+        self._size += len(line.model_dump_json())
+
+    async def _note_omitted(self, *, is_over: bool) -> None:
+        """Log how much is left out; the notice counts as logged, but is sent beyond the bound."""
+        stream = self._log_context.lines[-1].stream if self._log_context.lines else "stdout"
+        self._append(LogLine(stream=stream, text=self.bound.notice(is_over=is_over)))
+        await self._send(f":omitted:{self.bound.omitted_bytes}")
+
+    async def _send(self, part: str) -> None:
+        async with self._turn:
+            if self._error is not None:
+                raise self._error
+            # Half a line leaves under its own number only: this id would be that of the line before.
+            if not self._lines or (self._lines[-1].more and not part):
+                return
+            await asyncio.sleep(self._next_at - _seconds())
+            lines, offset, size = tuple(self._lines), self._offset, self._size
+            self._lines, self._size = [], 0
+            self.bound.count(size)
+            counted = {"offset": offset, "logged_bytes": self.bound.logged_bytes}
+            message = self._log_context.model_copy(update={"lines": lines, **counted})
+            self._next_at = _seconds() + self.bound.pause_seconds(size)
+            try:
+                await self._journal.publish(message, f"{message.id}:{message.step}:{offset}{part}")
+            except BusFull:
+                self.bound.settle(is_stored=False)
+                self.bound.omit(sum(len(line.text) for line in lines), BUS_FULL, at_seconds=_seconds())
+            except SlipwayError as error:
+                self._error = error
+                raise
+            else:
+                self.bound.settle(is_stored=True)
+
+
+@asynccontextmanager
+async def open_log(journal: Journal, log_context: JobLog) -> AsyncIterator[StepLog]:
+    """Open the log of a step; lines that wait are published every quarter of a second, and at the end.
+
+    Also at a bad end: the last lines before an error are those that explain it.
+    """
+    log = StepLog(journal, log_context)
+    is_over = asyncio.Event()
+
+    async def flush_regularly() -> None:
+        while not is_over.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(log.bound.flush_seconds):
+                    await is_over.wait()
+            with suppress(SlipwayError):  # the log stores it, and raises it again
+                await log.flush()
+
+    async def close() -> None:
+        is_over.set()
+        # Not cancelled: lines on their way would be lost.
+        await asyncio.wait({flushing})
+        # What came while the last message was on its way, and what went wrong with an earlier one.
+        await log.close()
+
+    flushing = asyncio.create_task(flush_regularly())
+    try:
+        yield log
+    except asyncio.CancelledError:
+        with suppress(SlipwayError):
+            await close()
+        raise
+    except Exception:
+        await close()
+        raise
+    await close()
+
+
+def _seconds() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _parts(text: str) -> Sequence[str]:
+    return [text[at : at + LONGEST_PART] for at in range(0, len(text), LONGEST_PART)] or [""]

@@ -1,0 +1,63 @@
+"""What the engine is given: planner, failure policy and all else that depends on what jobs do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from slipway.contracts.jobs import RunJob
+from slipway.contracts.problems import Problem, SlipwayError
+from slipway.provisioner.engine.journal import RunJournal
+from slipway.provisioner.engine.step import Step, WorkT
+
+ResultT = TypeVar("ResultT")
+Do = Callable[[Step[WorkT]], Awaitable[bool]]
+"""Does a step of the failure policy, recorded like any other; returns whether it succeeded."""
+
+
+class Retry(Protocol):
+    """Retries an act until it can be done or the retry budget is used up."""
+
+    def __call__(self, act: Callable[[], Awaitable[ResultT]]) -> Awaitable[ResultT]:
+        """Return what the act returns."""
+
+
+class FailurePolicy(Protocol[WorkT]):
+    """What becomes of a step, and of a run, that failed."""
+
+    async def recover(
+        self, work: WorkT, error: SlipwayError, *, is_repeated: bool, interruptible: asyncio.Event
+    ) -> bool:
+        """Remove the cause of an error, where that is possible; return whether to retry at once.
+
+        Args:
+            work: the run's.
+            error: how the act ended.
+            is_repeated: whether it was recovered from an error of this code before.
+            interruptible: set it while a cancel loses nothing, though the step is not cancellable.
+        """
+
+    def describe(self, problem: Problem, work: WorkT | None, last_lines: str) -> Problem:
+        """Return the problem with its evidence, of bounded size."""
+
+    async def settle(self, work: WorkT, do: Do[WorkT], retry: Retry) -> bool:
+        """Do what the policy asks for; return whether something may exist on the host now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow(Generic[WorkT]):
+    """Everything that the engine does not know about jobs."""
+
+    prepare: Callable[[RunJob, RunJournal], Awaitable[WorkT]]
+    """Gathers what the steps need."""
+    plan: Callable[[WorkT], tuple[Step[WorkT], ...]]
+    """Returns the steps of a job; the same for every owner of its run."""
+    failure_policy: FailurePolicy[WorkT]
+    read_outcome: Callable[[WorkT], Awaitable[Mapping[str, Any]]]
+    """Returns what the record stores of the host at the end."""
+    leaves_container: Callable[[WorkT], bool]
+    """Whether a run that succeeded leaves something on the host."""
+    deadline_errors: tuple[type[SlipwayError], ...] = ()
+    """Errors of an act whose own time had run out: they use up the retry budget."""
+    transient_facts: frozenset[str] = field(default=frozenset())
+    """Facts about what a step has under way: a retry, which is another job, does not inherit them."""

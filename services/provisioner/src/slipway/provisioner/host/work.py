@@ -1,0 +1,105 @@
+"""What every step works with: the order, the host, the template, the secrets, the journal."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import SecretStr
+
+from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.jobs import JobLog, RunJob, StepStatus, Target
+from slipway.provisioner.bundle import Bundle
+from slipway.provisioner.engine.facts import StepFacts
+from slipway.provisioner.engine.journal import Journal
+from slipway.provisioner.engine.step import Step
+from slipway.proxmox.detached import Detached
+from slipway.proxmox.hosts import HostCluster
+from slipway.proxmox.pct import Pct
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.process.host_access import NONE, HostAccessPolicy
+
+FactsT = TypeVar("FactsT", bound=StepFacts)
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """One run of a job on a container."""
+
+    command: RunJob
+    cluster: HostCluster
+    bundle: Bundle | None
+    secrets: Mapping[str, SecretStr]
+    """`password`, `variable:NAME`."""
+    journal: Journal
+    bus: Bus
+    host_access: HostAccessPolicy = NONE
+    """What the operator allows of the host."""
+    reopen: Callable[[], Awaitable[HostCluster]] | None = None
+    """Asks for the access to the host anew."""
+    step: "Step[Work] | None" = None
+    """The step that runs now."""
+
+    @property
+    def spec(self) -> ContainerSpec:
+        """The complete spec of the order."""
+        return self.command.spec
+
+    @property
+    def target(self) -> Target:
+        """The container; its VMID may have been replaced since the order."""
+        return self.journal.record.target
+
+    @property
+    def pct(self) -> Pct:
+        """Commands in the container."""
+        return self.cluster.pct(self.target.node)
+
+    @property
+    def detached(self) -> Detached:
+        """Work in the container that survives this process."""
+        return self.cluster.detached(self.target.node, self.target.vmid)
+
+    @property
+    def step_name(self) -> str:
+        """The name of the step that runs now; empty between two steps."""
+        return self.step.name if self.step else ""
+
+    async def renew_access(self) -> None:
+        """Ask for the access to the host anew: the old one was refused."""
+        if self.reopen is not None:
+            self.cluster = await self.reopen()
+
+    def facts(self, topic: type[FactsT], step: str | None = None) -> FactsT:
+        """Return the facts of a topic that a step has stored; those of the running step by default."""
+        name = step or self.step_name
+        status = next((each for each in self.journal.record.steps if each.name == name), None)
+        return topic.read(status.facts if status else {})
+
+    async def remember(self, *facts: StepFacts) -> None:
+        """Store facts of the running step for a later owner, before acting on them."""
+        await self.journal.commit(steps=self.steps_with(*facts))
+
+    def steps_with(self, *facts: StepFacts, **changes: object) -> tuple[StepStatus, ...]:
+        """Return the record's steps with more facts of the running step, and with these changes of it."""
+        added = {name: text for each in facts for name, text in each.stored().items()}
+        return tuple(
+            each.model_copy(update={**changes, "facts": {**each.facts, **added}})
+            if each.name == self.step_name
+            else each
+            for each in self.journal.record.steps
+        )
+
+    async def log_context(self) -> JobLog:
+        """Return the head of the running step's log messages, with the offset that was stored last."""
+        step, last = self.step, await self.journal.last_log()
+        return JobLog(
+            id=self.command.job,
+            phase=step.phase if step else None,
+            step=self.step_name,
+            script=step.script if step else None,
+            index=step.index if step else None,
+            total=step.total if step else None,
+            lines=(),
+            offset=last.offset if last is not None and last.step == self.step_name else 0,
+            logged_bytes=last.logged_bytes if last is not None else 0,
+        )

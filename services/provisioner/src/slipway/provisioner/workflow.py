@@ -1,0 +1,30 @@
+"""Jobs on containers, as the run engine is given them: preparation, pipelines, failure policy, outcome."""
+
+from datetime import timedelta
+
+from slipway.contracts.job_kinds import JobKind
+from slipway.provisioner import pipelines
+from slipway.provisioner.engine.workflow import Workflow
+from slipway.provisioner.failure_policy import ContainerFailurePolicy
+from slipway.provisioner.host import readback
+from slipway.provisioner.host.ownership import ClearingFacts
+from slipway.provisioner.host.tasks import TaskFacts
+from slipway.provisioner.host.work import Work
+from slipway.provisioner.preparation import Preparation
+from slipway.provisioner.steps.sync import SyncFacts
+from slipway.proxmox.errors import CommandTimedOut, RunLost, TaskTimedOut
+
+
+def container_workflow(preparation: Preparation, lock_wait: timedelta) -> Workflow[Work]:
+    """Return the workflow of jobs on containers."""
+    return Workflow(
+        prepare=preparation.prepare,
+        plan=pipelines.plan,
+        failure_policy=ContainerFailurePolicy(lock_wait),
+        read_outcome=readback.changes,
+        leaves_container=lambda work: work.command.kind is not JobKind.DELETE,
+        deadline_errors=(TaskTimedOut, CommandTimedOut, RunLost),
+        transient_facts=frozenset(
+            {*TaskFacts.model_fields, *ClearingFacts.model_fields, *SyncFacts.model_fields}
+        ),
+    )

@@ -1,0 +1,249 @@
+"""The run engine alone: steps that touch no host, on a real bus."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.jobs import CancelJob, GetJobSecrets, JobSecrets, RunJob, RunRecord, Target
+from slipway.contracts.problems import Failed, Problem, SlipwayError, Unavailable
+from slipway.contracts.values import JobState
+from slipway.provisioner.engine.journal import RunJournal
+from slipway.provisioner.engine.records import Runs
+from slipway.provisioner.engine.step import DONE, EndAct, Result, Step
+from slipway.provisioner.engine.worker import MOST_CLAIMS, Poisoned, Worker
+from slipway.provisioner.engine.workflow import Do, Retry, Workflow
+from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.client import Bus, Delivery
+from slipway.runtime.process.clock import now
+from support.nats import MakeBus
+
+TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve1", vmid=100, hostname="web-1")
+COMMAND = RunJob(job="j1", kind=JobKind.START, target=TARGET, spec=ContainerSpec(hostname="web-1"))
+DELIVERY = Delivery(
+    call=Call(actor="user:test", correlation_id="test"),
+    stream_sequence=1,
+    attempts=1,
+    subject=RunJob.subject,
+    message_id="test",
+)
+
+
+@dataclass
+class Errand:
+    """What these steps work with: a list of what was done."""
+
+    command: RunJob
+    step: "Step[Errand] | None" = None
+
+
+@dataclass
+class Diary:
+    """Everything that steps and policy did, over all owners of the run."""
+
+    entries: list[str] = field(default_factory=list)
+    steps: tuple[Step[Errand], ...] = ()
+
+    def note(
+        self, name: str, then: Callable[[], Awaitable[None]] | None = None
+    ) -> Callable[[Errand], Awaitable[Result]]:
+        """Return an act that is noted when it begins, and then does something."""
+
+        async def act(_errand: Errand) -> Result:
+            self.entries.append(name)
+            if then is not None:
+                await then()
+            return DONE
+
+        return act
+
+    async def cancel(self, errand: Errand, end_act: EndAct) -> None:
+        """Note the cancel of a step."""
+        await end_act()
+        self.entries.append(f"cancel {errand.step.name if errand.step else ''}")
+
+    async def recover(
+        self, _work: Errand, _error: SlipwayError, *, is_repeated: bool, interruptible: asyncio.Event
+    ) -> bool:
+        """Recover from nothing."""
+        _ = is_repeated, interruptible
+        return False
+
+    def describe(self, problem: Problem, _work: Errand | None, _last_lines: str) -> Problem:
+        """Add nothing to the problem."""
+        return problem
+
+    async def settle(self, _work: Errand, do: Do[Errand], _retry: Retry) -> bool:
+        """Undo what was done."""
+        return not await do(Step(name="undo", act=self.note("undo")))
+
+
+@pytest.fixture
+def diary() -> Diary:
+    """What was done."""
+    return Diary()
+
+
+@pytest.fixture
+async def bus(make_bus: MakeBus) -> Bus:
+    """The provisioner's bus, with an inventory that knows the job."""
+
+    async def secrets(_query: GetJobSecrets, _call: Call) -> JobSecrets:
+        return JobSecrets()
+
+    await make_bus("inventory", lambda bus: bus.answer(GetJobSecrets, secrets))
+    return await make_bus("provisioner")
+
+
+@pytest.fixture
+def worker(bus: Bus, diary: Diary) -> Worker[Errand]:
+    """A worker whose workflow knows no host."""
+
+    async def prepare(command: RunJob, _journal: RunJournal) -> Errand:
+        return Errand(command)
+
+    async def outcome(_errand: Errand) -> Mapping[str, object]:
+        return {"warnings": ("seen",)}
+
+    workflow = Workflow(
+        prepare=prepare,
+        plan=lambda _errand: diary.steps,
+        failure_policy=diary,
+        read_outcome=outcome,
+        leaves_container=lambda _errand: True,
+    )
+    return Worker(bus, Runs(bus), workflow, retry_budget=timedelta(seconds=5))
+
+
+async def record_of(bus: Bus) -> RunRecord:
+    """Return the record of the job."""
+    stored = await Runs(bus).load(COMMAND.job)
+    assert stored is not None
+    return stored[0]
+
+
+async def for_ever() -> None:
+    """Never end."""
+    await asyncio.Event().wait()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - the worker's own doing
+            await asyncio.sleep(0.01)
+
+
+async def test_each_step_is_done_once(worker: Worker[Errand], diary: Diary, bus: Bus) -> None:
+    """In their order; a command that comes again does nothing."""
+    diary.steps = (Step(name="a", act=diary.note("a")), Step(name="b", act=diary.note("b")))
+
+    await worker.run(COMMAND, DELIVERY)
+    await worker.run(COMMAND, DELIVERY)
+
+    record = await record_of(bus)
+    assert diary.entries == ["a", "b"]
+    assert (record.state, record.percent, record.warnings) == (JobState.SUCCEEDED, 100, ("seen",))
+
+
+async def test_a_later_owner_continues(worker: Worker[Errand], diary: Diary, bus: Bus) -> None:
+    """Finished steps are not done again, the one that was begun is."""
+    hangs = Step(name="b", act=diary.note("b", for_ever))
+    diary.steps = (Step(name="a", act=diary.note("a")), hangs)
+    first = asyncio.create_task(worker.run(COMMAND, DELIVERY))
+    await until(lambda: "b" in diary.entries)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+    diary.steps = (diary.steps[0], Step(name="b", act=diary.note("b again")))
+    await worker.run(COMMAND, DELIVERY)
+
+    record = await record_of(bus)
+    assert diary.entries == ["a", "b", "b again"]
+    assert (record.state, record.claim, record.steps[1].attempts) == (JobState.SUCCEEDED, 2, 2)
+
+
+async def test_a_cancel_uses_the_hook_of_the_step(worker: Worker[Errand], diary: Diary, bus: Bus) -> None:
+    """The act ends, then what it began outside, then the policy is done."""
+    diary.steps = (Step(name="a", act=diary.note("a", for_ever), cancel=diary.cancel),)
+    await worker.listen()
+    running = asyncio.create_task(worker.run(COMMAND, DELIVERY))
+    await until(lambda: "a" in diary.entries)
+
+    await worker.cancel(CancelJob(job="j1", kind=COMMAND.kind, target=TARGET), DELIVERY)
+    await asyncio.wait_for(running, 10)
+
+    assert diary.entries == ["a", "cancel a", "undo"]
+    assert (await record_of(bus)).state is JobState.CANCELLED
+
+
+async def test_a_step_past_its_point_of_no_return_is_waited_for(
+    worker: Worker[Errand], diary: Diary, bus: Bus
+) -> None:
+    """The cancel takes effect before the next step."""
+    may_end = asyncio.Event()
+
+    async def until_allowed() -> None:
+        await may_end.wait()
+
+    first = Step(name="a", act=diary.note("a", until_allowed), cancel=diary.cancel, is_cancellable=False)
+    diary.steps = (first, Step(name="b", act=diary.note("b")))
+    await worker.listen()
+    running = asyncio.create_task(worker.run(COMMAND, DELIVERY))
+    await until(lambda: "a" in diary.entries)
+    await worker.cancel(CancelJob(job="j1", kind=COMMAND.kind, target=TARGET), DELIVERY)
+    await asyncio.sleep(0.3)
+    may_end.set()
+    await asyncio.wait_for(running, 10)
+
+    assert diary.entries == ["a", "undo"]
+    assert [step.status for step in (await record_of(bus)).steps] == ["finished", "finished"]
+
+
+@pytest.mark.parametrize(("code", "is_ended"), [("ended", False), ("cut-off", True)])
+async def test_work_that_goes_on_is_ended_after_a_failure(
+    worker: Worker[Errand], diary: Diary, code: str, *, is_ended: bool
+) -> None:
+    """Unless the failure says that it has ended."""
+
+    async def fail() -> None:
+        raise Failed("It failed.", code=code)
+
+    act = diary.note("a", fail)
+    diary.steps = (Step(name="a", act=act, cancel=diary.cancel, ended_by=frozenset({"ended"})),)
+
+    await worker.run(COMMAND, DELIVERY)
+
+    assert diary.entries == ["a", *(["cancel a"] if is_ended else []), "undo"]
+
+
+async def test_an_outage_is_waited_out(worker: Worker[Errand], diary: Diary, bus: Bus) -> None:
+    """The step is retried by its owner, not by the bus."""
+
+    async def fail_once() -> None:
+        if diary.entries.count("a") == 1:
+            raise Unavailable("It is away.")
+
+    diary.steps = (Step(name="a", act=diary.note("a", fail_once)),)
+
+    await worker.run(COMMAND, DELIVERY)
+
+    record = await record_of(bus)
+    assert (record.state, record.claim, diary.entries) == (JobState.SUCCEEDED, 1, ["a", "a"])
+
+
+async def test_a_run_that_kills_its_workers_ends(worker: Worker[Errand], diary: Diary, bus: Bus) -> None:
+    """It is claimed a few times, then given up; what it may have left is ended."""
+    diary.steps = (Step(name="a", act=diary.note("a"), cancel=diary.cancel),)
+    for _ in range(MOST_CLAIMS):
+        await Runs(bus).claim(COMMAND, at=now())
+
+    with pytest.raises(Poisoned):
+        await worker.run(COMMAND, DELIVERY)
+
+    assert (await record_of(bus)).state is JobState.FAILED
+    assert "a" not in diary.entries
