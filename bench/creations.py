@@ -9,7 +9,7 @@ import nats
 from nats.aio.msg import Msg
 
 from bench.table import Row, percentile
-from slipway.client.sse import EventParser, ServerEvent
+from slipway.client.sse import ServerEvent, read_events
 from slipway.contracts.message import Moment
 from support.stack import RunningStack, create
 
@@ -62,12 +62,8 @@ class Seen:
 async def _followed(api: httpx.AsyncClient, job: str, seen: Seen) -> list[dict[str, Any]]:
     events = []
     async with api.stream("GET", f"/api/v1/jobs/{job}/events") as answer:
-        parser = EventParser()
         is_live = False
-        async for line in answer.aiter_lines():
-            event = parser.feed(line)
-            if event is None:
-                continue
+        async for event in read_events(answer):
             # What was there before the viewer came is a replay, not a latency.
             is_live = is_live or event.kind == "phase"
             if event.kind == "step" and is_live:

@@ -1,86 +1,102 @@
-"""The page of all commands: what the command line says about itself, read from its own parser."""
+"""The page of all commands, read from the tree of commands itself."""
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from slipway.cli import __main__ as slipway
+from typer.main import get_command
+
+from slipway.cli import app as slipway
 
 PLACES = ((Path(slipway.__file__).parents[4], "."), (Path.home(), "~"))
-"""What a default is told from: it must read the same on every machine."""
+"""Folders that a default is shown relative to: it must read the same on every machine."""
 
 INTRODUCTION = """\
 # Commands
 
 `slipway` finds the server that runs on this machine in its data folder (`--data`); `SLIPWAY_URL` and
-`SLIPWAY_TOKEN_FILE` name another one. It ends with 0, or with another number and one line that says why.
+`SLIPWAY_TOKEN_FILE` name another one. A command ends with 0, or with another number and one line that says
+why and what to do. Every command but those of the host also takes `--data DIR` and `-o`, `--output`:
+`table`, `wide`, `json`, `yaml` or `name`. `json` and `yaml` print what the API answered; progress then goes
+to standard error.
+
+`up`, `demo`, `demo-clean` and `topology` come with `slipway-standalone`, the others with `slipway-cli`.
+`slipway --install-completion` sets up the completion of commands, options and container names.
+
+The verbs of a container (`slipway container start`) are also verbs of their own (`slipway start`), and there
+are short forms of the usual commands:
+
+| short | command |
+|---|---|
+{short}
 """
 
 
 def commands() -> str:
-    """Give every command with its arguments and options."""
-    parser = slipway._parser()  # noqa: SLF001 - it is this very parser that the page is about
-    return "\n".join([INTRODUCTION, *(line for each in _commands(parser) for line in _command(*each))])
+    """Return every command with its arguments and options."""
+    root = get_command(slipway.app)
+    with root.make_context("slipway", [], resilient_parsing=True) as context:
+        short = "\n".join(
+            f"| `slipway {name}` | `slipway {noun} {verb}` |" for name, (noun, verb) in slipway.SHORT.items()
+        )
+        lines = [
+            line
+            for command in _commands(root, context, "slipway")
+            for line in _command(command[0], context, command[1])
+        ]
+    return "\n".join([INTRODUCTION.format(short=short), *lines])
 
 
-def _commands(
-    parser: argparse.ArgumentParser, words: str = ""
-) -> Iterator[tuple[argparse.ArgumentParser, str]]:
-    """Give each parser with the words it is listed with, those below it after it."""
-    yield parser, words
-    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to look
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - the same
-            listed = {choice.dest: choice.help or "" for choice in action._choices_actions}  # noqa: SLF001
-            for name, below in action.choices.items():
-                yield from _commands(below, listed.get(name, ""))
+def _commands(command: Any, context: Any, path: str) -> Iterator[tuple[Any, str]]:
+    """Yield each command with its path, those below it after it; no short form of another one."""
+    yield command, path
+    names = command.list_commands(context) if hasattr(command, "list_commands") else ()
+    verbs = slipway.container_verbs()
+    for name in names:
+        if path != "slipway" or not (name in slipway.SHORT or name in verbs):
+            yield from _commands(command.get_command(context, name), context, f"{path} {name}")
 
 
-def _command(parser: argparse.ArgumentParser, words: str) -> Iterator[str]:
-    shown = [
-        action
-        for action in parser._actions  # noqa: SLF001 - the same
-        if not isinstance(action, argparse._HelpAction | argparse._SubParsersAction)  # noqa: SLF001
-    ]
-    yield f"## `{parser.prog}`\n"
-    yield _sentence(parser.description or words)
+def _command(command: Any, context: Any, path: str) -> Iterator[str]:
+    yield f"## `{path}`\n"
+    if command.help:
+        yield _sentence(command.help.split("\n\n")[0])
+    is_of_host = path.split()[1:2] and path.split()[1] not in slipway.NOUNS
+    hidden = {"install_completion", "show_completion", *(() if is_of_host else ("data", "output"))}
+    shown = [each for each in command.params if each.name not in hidden]
     if shown:
         yield "| argument | default | meaning |\n|---|---|---|"
-        yield from (
-            f"| {_name(action)} | {_default(action)} | {_escaped(_meaning(action))} |" for action in shown
-        )
+        for each in shown:
+            yield f"| {_name(each, context)} | {_default(each)} | {_escaped(each.help or '')} |"
         yield ""
 
 
-def _name(action: argparse.Action) -> str:
-    metavar = action.metavar or ("/".join(map(str, action.choices)) if action.choices else action.dest)
-    value = metavar if isinstance(metavar, str) else " ".join(metavar)
-    value = value.upper() if action.option_strings and not action.choices else value
-    if not action.option_strings:
-        return f"`{value}`"
-    return ", ".join(
-        f"`{option}`" if action.nargs == 0 else f"`{option} {value}`" for option in action.option_strings
-    )
+def _name(parameter: Any, context: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return f"`{(parameter.metavar or parameter.name).upper()}`"
+    if parameter.is_flag:
+        return ", ".join(f"`{option}`" for option in (*parameter.opts, *parameter.secondary_opts))
+    value = parameter.metavar or parameter.display_type(context)
+    return ", ".join(f"`{option} {_escaped(value)}`" for option in parameter.opts)
 
 
-def _default(action: argparse.Action) -> str:
-    default = action.default
-    if default is None or default is False or default in ([], argparse.SUPPRESS):
-        return "required" if action.required and not action.option_strings else ""
+def _default(parameter: Any) -> str:
+    default = parameter.default
+    if parameter.param_type_name == "argument":
+        return "required" if parameter.required else ""
+    if default is None or default is False or default == [] or parameter.secondary_opts:
+        return ""
     if isinstance(default, Path):
         default = next(
             (Path(at) / default.relative_to(top) for top, at in PLACES if default.is_relative_to(top)),
             default,
         )
-    return f"`{default}`"
+    return f"`{getattr(default, 'value', default)}`"
 
 
-def _meaning(action: argparse.Action) -> str:
-    return (action.help or "") % {"default": action.default, "prog": "slipway"} if action.help else ""
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}.\n"
 
 
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:].rstrip('.')}.\n" if words else ""
-
-
-def _escaped(words: str) -> str:
-    return " ".join(words.split()).replace("|", "\\|")
+def _escaped(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

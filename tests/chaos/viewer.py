@@ -7,11 +7,11 @@ import time
 import httpx
 from chaos.model import Job, Model
 
-from slipway.client.sse import EventParser, _lines
+from slipway.client.sse import read_events
 
 RETRY_SECONDS = 0.3
-LONGEST_SIGHT = 80
-"""Lines of the stream that a viewer reads at most before it hangs up."""
+LONGEST_SIGHT = 20
+"""Events of the stream that a viewer reads at most before it hangs up."""
 
 
 class Viewer:
@@ -50,11 +50,10 @@ class Viewer:
         return False
 
     async def _read(self, answer: httpx.Response, sight: int) -> bool:
-        parser, number = EventParser(), 0
-        async for line in _lines(answer):
+        number = 0
+        async for event in read_events(answer):
             number += 1
-            event = parser.feed(line)
-            if event is not None and self._take(event.kind, event.id, event.content):
+            if self._take(event.kind, event.id, event.content):
                 return True
             if number >= sight:
                 break

@@ -9,7 +9,7 @@ import signal
 import httpx
 import pytest
 
-from slipway.client.sse import EventParser, ServerEvent
+from slipway.client.sse import ServerEvent, read_events
 from support.job_logs import begun_after_their_end, ended_steps, lines, numbers
 from support.lab import guests_named
 from support.stack import RunningStack, create, job_events
@@ -149,14 +149,11 @@ async def test_policy_on_failure(
 
 async def some(api: httpx.AsyncClient, job: str, after: str | None, limit: int) -> list[ServerEvent]:
     """Follow a job for some events, then hang up."""
-    found: list[ServerEvent] = []
-    parser = EventParser()
+    events: list[ServerEvent] = []
     headers = {"Last-Event-ID": after} if after else {}
-    async with api.stream("GET", f"/api/v1/jobs/{job}/events", headers=headers) as answer:
-        async for line in answer.aiter_lines():
-            event = parser.feed(line)
-            if event is not None:
-                found.append(event)
-            if len(found) == limit:
+    async with api.stream("GET", f"/api/v1/jobs/{job}/events", headers=headers) as response:
+        async for event in read_events(response):
+            events.append(event)
+            if len(events) == limit:
                 break
-    return found
+    return events

@@ -1,6 +1,5 @@
 """What `demo-clean` refuses to remove."""
 
-import argparse
 from pathlib import Path
 
 import pytest
@@ -31,7 +30,7 @@ async def test_any_folder(home: Path) -> None:
     before = tree(home.parent)
 
     with pytest.raises(ProcessFailed, match=r"was not made by `slipway demo`.*nothing was changed"):
-        await clean_demo(argparse.Namespace(data=home))
+        await clean_demo(home)
 
     assert tree(home.parent) == before
 
@@ -40,13 +39,13 @@ async def test_data_of_up(home: Path) -> None:
     """Neither the mark alone nor the secrets alone are enough."""
     mark(home)
     with pytest.raises(ProcessFailed, match="bootstrap-token"):
-        await clean_demo(argparse.Namespace(data=home))
+        await clean_demo(home)
     (home / "secrets").mkdir()
     (home / "secrets" / "bootstrap-token").touch()
     (home / "made-by-demo").unlink()
 
     with pytest.raises(ProcessFailed, match="made-by-demo"):
-        await clean_demo(argparse.Namespace(data=home))
+        await clean_demo(home)
 
     assert (home / "secrets" / "bootstrap-token").exists()
 
@@ -56,7 +55,7 @@ async def test_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(ProcessFailed, match="is not a folder"):
-        await clean_demo(argparse.Namespace(data=tmp_path / "file"))
+        await clean_demo(tmp_path / "file")
 
 
 def test_only_new_folders_are_marked(home: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.client.api import Client
+from slipway.client.client import Client
 from slipway.standalone.environment import plain_environment
 from slipway.standalone.lab import RunningLab, is_usable
 from slipway.standalone.logview import LogView

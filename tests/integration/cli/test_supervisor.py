@@ -115,7 +115,7 @@ def test_nobody_reads(tmp_path: Path) -> None:
     """With standard output closed or full, a process goes on, and its lines are in its file."""
     code = (
         "import asyncio, sys; from pathlib import Path\n"
-        "from slipway.standalone.logview import LogView; from slipway.cli.output import finish\n"
+        "from slipway.standalone.logview import LogView; from slipway.cli.terminal import finish\n"
         "from slipway.standalone.supervisor import Command, run_once\n"
         "lines = 'for n in range(20000): print(n)'\n"
         "command = Command(name='it', arguments=(sys.executable, '-c', lines), environment={})\n"

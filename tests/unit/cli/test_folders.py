@@ -26,13 +26,13 @@ def test_closed_to_others(tmp_path: Path) -> None:
 
 
 def test_leftovers(tmp_path: Path) -> None:
-    """What was noted and still runs is ended; a pid that is somebody else's by now is left alone."""
+    """What was recorded and still runs is ended; a pid that is somebody else's by now is left alone."""
     folder = DataFolder(tmp_path)
     left, other = (subprocess.Popen(["sleep", "60"]) for _ in range(2))
     with folder.take():
-        folder.note_pids({"nats": left.pid, "other": other.pid})
-        noted = (folder.run / "pids.json").read_text().replace(f'"pid": {other.pid}', '"pid": 1')
-        (folder.run / "pids.json").write_text(noted)
+        folder.record_pids({"nats": left.pid, "other": other.pid})
+        recorded = (folder.run / "pids.json").read_text().replace(f'"pid": {other.pid}', '"pid": 1')
+        (folder.run / "pids.json").write_text(recorded)
 
         ended = folder.end_leftovers()
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from slipway.cli.progress import lines_of, what_now
+from slipway.cli.progress import lines_of, next_commands
 from slipway.client.sse import ServerEvent
 
 
@@ -14,7 +14,7 @@ def event(kind: str, **content: object) -> ServerEvent:
 
 
 @pytest.mark.parametrize(
-    ("told", "lines"),
+    ("shown", "lines"),
     [
         (event("phase", phase="start", status="started", percent=20), [" 20 % | phase start started"]),
         (event("step", step="create.task", status="started", percent=5), ["  5 % | create.task"]),
@@ -39,20 +39,20 @@ def event(kind: str, **content: object) -> ServerEvent:
         (event("done", state="succeeded", percent=100), ["100 % | succeeded"]),
     ],
 )
-def test_lines(told: ServerEvent, lines: list[str]) -> None:
+def test_lines(shown: ServerEvent, lines: list[str]) -> None:
     """Each kind of event has its lines; what would steer a terminal is taken out."""
-    assert lines_of(told) == lines
+    assert lines_of(shown) == lines
 
 
 def test_failure() -> None:
-    """A failed job says its problem and its code."""
-    told = event("done", state="failed", percent=60, error={"code": "script.failed", "message": "It broke."})
+    """A failed job shows its problem and its code."""
+    shown = event("done", state="failed", percent=60, error={"code": "script.failed", "message": "It broke."})
 
-    assert lines_of(told) == [" 60 % | failed", "      | It broke. (script.failed)"]
+    assert lines_of(shown) == [" 60 % | failed", "      | It broke. (script.failed)"]
 
 
 def test_failure_shows_where() -> None:
-    """A failed job says its step, its script, the exit code, the task, and the last lines."""
+    """A failed job shows its step, its script, the exit code, the task, and the last lines."""
     details = {"step": "sync.script.1", "script": "20-site.sh", "exit_code": "3", "upid": "UPID:a"}
     error = {"code": "script.failed", "message": "No.", "details": {**details, "last_lines": "a\n\x1b[1mb"}}
 
@@ -67,9 +67,9 @@ def test_failure_shows_where() -> None:
     ]
 
 
-def test_what_now() -> None:
-    """What makes sense after a failure is said as commands."""
-    assert what_now({"id": "j", "container": "c", "actions": ["retry", "delete"]}) == [
+def test_next_commands() -> None:
+    """What makes sense after a failure is shown as commands."""
+    assert next_commands({"id": "j", "container": "c", "actions": ["retry", "delete"]}) == [
         "      | now possible: slipway retry j",
         "      | now possible: slipway delete c",
     ]

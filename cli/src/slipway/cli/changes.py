@@ -1,216 +1,174 @@
-"""The verbs that change a container that exists; each is a job, followed to its end."""
+"""The verbs that change a container that exists: one for each kind of job, with its arguments as options.
 
-import argparse
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+All of it derives from `slipway.contracts.job_kinds`: an argument without a default is positional, the others
+are options; the help texts are the docstrings there.
+"""
 
-from rich.console import Console
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from inspect import Parameter, Signature
+from types import MappingProxyType, NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from slipway.cli import confirming, planning
-from slipway.cli.following import connect, follow_job
-from slipway.client.api import ApiProblem, Client
+import typer
+from typer.main import get_group
 
-NOT_FOUND = 404
+from slipway.cli.confirmation import is_confirmed
+from slipway.cli.errors import WrongInput
+from slipway.cli.lookup import ContainerArgument, container_id
+from slipway.cli.plans import print_plan
+from slipway.cli.session import FollowOption, PlanOption, Session, YesOption, command
+from slipway.client.transport import Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verb:
-    """One verb: what it is for, and the options it takes."""
+class Option:
+    """One argument of a job, as a verb takes it."""
 
+    name: str
+    read: Callable[[str], object]
     text: str
-    options: Mapping[str, tuple[Callable[[str], object], str]] = field(default_factory=dict)
-    """The job's argument to what reads it and what is told of it."""
-    named: str | None = None
-    """The argument that is given without a flag."""
+    is_positional: bool
 
 
-class WrongArgument(Exception):
-    """An argument can't be read; says which, and what it should be."""
+async def perform(
+    session: Session,
+    client: Transport,
+    request: Callable[..., Awaitable[Mapping[str, Any]]],
+    *,
+    loses: str | None,
+    plan: bool,
+    yes: bool,
+    follow: bool,
+) -> int:
+    """Plan a change; or request it, once it is confirmed if it destroys, and follow its job.
+
+    Args:
+        session: of the command.
+        client: that the request goes to.
+        request: sends the change; with `plan="true"` it returns the plan.
+        loses: what to ask about, if something is destroyed.
+        plan: whether only the plan is printed.
+        yes: whether the question is answered already.
+        follow: whether the job is shown to its end.
+    """
+    if plan:
+        return print_plan(session, await request(plan="true"))
+    if loses and not await is_confirmed(loses, yes=yes, plan=partial(request, plan="true")):
+        return 1
+    return await session.finish(client, await request(), follow=follow)
 
 
-def read_argument(name: str, kind: Callable[[str], object], value: str) -> object:
-    """Read an argument as its verb does."""
+@cache
+def commands() -> Mapping[str, Any]:
+    """Build a command for each kind of job that is requested as a verb."""
+    # Only the verbs need the registry, and pydantic with it.
+    from slipway.contracts.job_kinds import REQUESTED
+
+    app = typer.Typer(rich_markup_mode=None)
+    for verb, spec in REQUESTED.items():
+        _add(app, verb, spec.summary, loses=spec.loss is not None)
+    return MappingProxyType(get_group(app).commands)
+
+
+def options_of(verb: str) -> Mapping[str, Option]:
+    """Return the arguments of a kind of job by name; none for an unknown verb, which the API refuses."""
+    from slipway.contracts.job_kinds import REQUESTED
+
+    if verb not in REQUESTED:
+        return {}
+    return {
+        name: Option(
+            name=name,
+            read=_reader(each.annotation),
+            text=each.description or "",
+            is_positional=each.is_required(),
+        )
+        for name, each in REQUESTED[verb].args.model_fields.items()
+    }
+
+
+def read_argument(option: Option, value: str) -> object:
+    """Read the value of an argument as its job takes it."""
     try:
-        return kind(value)
-    except argparse.ArgumentTypeError as error:
-        raise WrongArgument(f"{name}: {error}") from error
+        return option.read(value)
     except ValueError as error:
-        raise WrongArgument(f"{name}: {value!r} is no number") from error
+        reason = f"{value!r} is not a number" if option.read in {int, float} else str(error)
+        raise WrongInput(f"{option.name}: {reason}") from error
 
 
-def _yes(word: str) -> bool:
-    if word not in {"yes", "no"}:
-        raise argparse.ArgumentTypeError(f"{word!r} is neither yes nor no")
-    return word == "yes"
+def _add(app: typer.Typer, verb: str, summary: str, *, loses: bool) -> None:
+    async def change(
+        session: Session, *, container: str, plan: bool, follow: bool, yes: bool = False, **arguments: object
+    ) -> int:
+        body = {name: value for name, value in arguments.items() if value is not None}
+        async with session.connect() as client:
+            path = f"/containers/{await container_id(client, container)}/{verb}"
+            what = f"{verb} of {container}" if loses else None
+            request = partial(client.post, path, body)
+            return await perform(session, client, request, loses=what, plan=plan, yes=yes, follow=follow)
+
+    keyword = Parameter.KEYWORD_ONLY
+    parameters = [
+        Parameter("session", keyword, annotation=Session),
+        Parameter("container", keyword, annotation=ContainerArgument),
+        *(_parameter(option) for option in options_of(verb).values()),
+        Parameter("plan", keyword, default=False, annotation=PlanOption),
+        Parameter("follow", keyword, default=True, annotation=FollowOption),
+    ]
+    if loses:
+        parameters.append(Parameter("yes", keyword, default=False, annotation=YesOption))
+    change.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # `command` reads it
+    command(app, verb, f"{summary[:1].lower()}{summary[1:]}")(change)
 
 
-def _words(text: str) -> list[str]:
+def _parameter(option: Option) -> Parameter:
+    read = partial(read_argument, option)
+    if option.is_positional:
+        argument = Annotated[Any, typer.Argument(parser=read, help=option.text, show_default=False)]
+        return Parameter(option.name, Parameter.KEYWORD_ONLY, annotation=argument)
+    flag = f"--{option.name.replace('_', '-')}"
+    metavar = _METAVARS.get(option.read, "TEXT")
+    annotation = Annotated[Any, typer.Option(flag, parser=read, help=option.text, metavar=metavar)]
+    return Parameter(option.name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _reader(annotation: Any) -> Callable[[str], object]:
+    """Return what reads a value of this type from the command line."""
+    (kind,) = [each for each in get_args(annotation) if each is not NoneType] or [annotation]
+    if kind in {int, float, str}:
+        return kind  # type: ignore[no-any-return]  # a type is what reads its own values
+    if kind is bool:
+        return _read_yes
+    if get_origin(kind) is Literal:
+        return partial(_read_choice, get_args(kind))
+    return _read_list if kind == tuple[str, ...] else _read_json
+
+
+def _read_yes(word: str) -> bool:
+    return _read_choice(("yes", "no"), word) == "yes"
+
+
+def _read_choice(choices: tuple[str, ...], word: str) -> str:
+    if word not in choices:
+        raise ValueError(f"{word!r} must be one of {', '.join(choices)}")
+    return word
+
+
+def _read_list(text: str) -> list[str]:
+    """Read words with commas between them; an empty text is an empty list."""
     return [word for word in text.split(",") if word]
 
 
-_GRACE = {"grace_seconds": (int, "how long the guest may take; 30 unless said")}
-_SNAPSHOT = "the snapshot's name"
-VERBS: Mapping[str, Verb] = MappingProxyType(
-    {
-        "start": Verb(text="start a container"),
-        "stop": Verb(text="stop a container at once"),
-        "shutdown": Verb(text="shut a container down cleanly; stop it if it does not listen", options=_GRACE),
-        "restart": Verb(text="reboot a container; start it if it is stopped", options=_GRACE),
-        "resize": Verb(
-            text="change cores, memory, swap, or grow the root disk",
-            options={
-                "cores": (int, "how many"),
-                "memory": (int, "MiB"),
-                "swap": (int, "MiB"),
-                "disk": (float, "GiB; it only grows"),
-            },
-        ),
-        "configure": Verb(
-            text="change what can be set without a rebuild",
-            options={
-                "hostname": (str, "the new name"),
-                "description": (str, "your part of the notes"),
-                "tags": (_words, "with commas between; replaces all"),
-                "onboot": (_yes, "yes or no: start with the node"),
-                "startup": (str, "like order=1,up=30"),
-                "nameserver": (str, "its DNS server; of a running one after its next restart, like the next"),
-                "searchdomain": (str, "its DNS search domain"),
-                "timezone": (str, "like Europe/Berlin, or host"),
-                "cmode": (str, "tty, console or shell"),
-                "console": (_yes, "yes or no: attach a console"),
-                "tty": (int, "how many terminals"),
-            },
-        ),
-        "revert": Verb(
-            text="drop changes that wait for the next restart",
-            options={"keys": (_words, "settings with commas between, like nameserver,tty; all unless said")},
-        ),
-        "snapshot": Verb(
-            text="take a snapshot",
-            options={"snapshot": (str, _SNAPSHOT), "description": (str, "what it is for")},
-            named="snapshot",
-        ),
-        "rollback": Verb(
-            text="go back to a snapshot; what came after it is lost",
-            options={"snapshot": (str, _SNAPSHOT)},
-            named="snapshot",
-        ),
-        "snapshot-delete": Verb(
-            text="delete a snapshot", options={"snapshot": (str, _SNAPSHOT)}, named="snapshot"
-        ),
-        "backup": Verb(
-            text="make a backup",
-            options={
-                "storage": (str, "where to; the first that keeps backups unless said"),
-                "mode": (str, "snapshot, suspend or stop"),
-                "description": (str, "what it is for"),
-            },
-        ),
-        "restore": Verb(
-            text="go back to a backup in place; what came after it is lost",
-            options={"backup": (str, "the backup's volume")},
-            named="backup",
-        ),
-        "clone": Verb(
-            text="make a new container like this one",
-            options={
-                "hostname": (str, "the new container's"),
-                "vmid": (int, "the new container's; chosen unless said"),
-                "target_node": (str, "where it shall be"),
-                "storage": (str, "for its disks"),
-                "snapshot": (str, "copy this state"),
-            },
-            named="hostname",
-        ),
-        "unlock": Verb(
-            text="take away a lock that a killed task has left; first see that nothing works on it"
-        ),
-        "migrate": Verb(
-            text="move a container to another node; a running one is restarted",
-            options={"target_node": (str, "where to")},
-            named="target_node",
-        ),
-    }
+def _read_json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"it must be JSON, as the API takes it ({error})") from error
+
+
+_METAVARS: Mapping[Callable[[str], object], str] = MappingProxyType(
+    {int: "NUMBER", float: "NUMBER", _read_yes: "yes|no", _read_list: "A,B,...", _read_json: "JSON"}
 )
-
-
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add a command for each verb, and `cancel`."""
-    for name, verb in VERBS.items():
-        parser = commands.add_parser(name, help=verb.text)
-        parser.add_argument("--data", type=Path, help="data folder of the `up` to talk to")
-        parser.add_argument("container", help="id, hostname or VMID")
-        for option, (kind, text) in verb.options.items():
-            if option == verb.named:
-                parser.add_argument(option, type=kind, help=text)
-            else:
-                parser.add_argument(f"--{option.replace('_', '-')}", dest=option, type=kind, help=text)
-        planning.add_to(parser)
-        if confirming.destroys(name):
-            confirming.add_to(parser)
-        parser.set_defaults(act=_change, verb=name)
-    parser = commands.add_parser("cancel", help="end a job that waits or runs")
-    parser.add_argument("--data", type=Path, help="data folder of the `up` to talk to")
-    parser.add_argument("job")
-    parser.add_argument(
-        "--destroy", action="store_true", help="of a creation or a copy: also remove what it has made"
-    )
-    planning.add_to(parser)
-    confirming.add_to(parser)
-    parser.set_defaults(act=_cancel)
-
-
-async def find_container(client: Client, word: str) -> str:
-    """Give a container's id by its id, hostname or VMID.
-
-    Raises:
-        ApiProblem: if none fits, or more than one.
-    """
-    found = [each for each in await client.items("/containers", q=word) if word in _names(each)]
-    if len(found) > 1:
-        clusters = ", ".join(sorted(f"{each['cluster']}: {each['id']}" for each in found))
-        message = f"{word!r} is several containers; give the id of one ({clusters})"
-        raise ApiProblem(NOT_FOUND, {"code": "container.ambiguous", "message": message})
-    return str(found[0]["id"]) if found else word
-
-
-async def _change(given: argparse.Namespace) -> int:
-    verb = VERBS[given.verb]
-    body = {name: getattr(given, name) for name in verb.options if getattr(given, name) is not None}
-    console = Console()
-    async with connect(given) as client:
-        path = f"/containers/{await find_container(client, given.container)}/{given.verb}"
-        ask = partial(client.post, path, body)
-        if given.plan:
-            return planning.show_plan(console, await ask(plan="true"))
-        what = f"{given.verb} of {given.container}"
-        if confirming.destroys(given.verb) and not await confirming.is_confirmed(
-            given, what, planning.shows_losses(console, ask)
-        ):
-            return 1
-        return 0 if await follow_job(client, (await ask())["job"]["id"], console) else 1
-
-
-async def _cancel(given: argparse.Namespace) -> int:
-    console = Console()
-    async with connect(given) as client:
-        query = {"destroy": "true"} if given.destroy else {}
-        ask = partial(client.post, f"/jobs/{given.job}/cancel", None, **query)
-        if given.plan:
-            return planning.show_plan(console, await ask(plan="true"))
-        if given.destroy and not await confirming.is_confirmed(
-            given, f"cancel of {given.job} with what it has made", planning.shows_losses(console, ask)
-        ):
-            return 1
-        await ask()
-        await follow_job(client, given.job, console)
-        told = await client.get(f"/jobs/{given.job}")
-        return 0 if told["state"] == "cancelled" else 1
-
-
-def _names(container: Mapping[str, Any]) -> set[str]:
-    return {str(container[name]) for name in ("id", "hostname", "vmid")}

@@ -1,90 +1,111 @@
-"""The verbs about clusters: what there are and how they are, and how one is taken out of Slipway."""
+"""`slipway cluster`: what clusters there are and how they are, and how one is removed from Slipway."""
 
-import argparse
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from rich.console import Console
+import typer
 
-from slipway.cli import confirming, looks, planning
-from slipway.cli.following import connect
-from slipway.cli.showing import complain, show_items, show_rows, tell
+from slipway.cli import freshness
+from slipway.cli.confirmation import is_confirmed
+from slipway.cli.formats import print_document
+from slipway.cli.session import PlanOption, Session, YesOption, command
+from slipway.cli.terminal import say, warn
 
+NODE_COLUMNS = ("cluster", "node", "state", "cores", "free for disks", "version")
+ClusterArgument = Annotated[str, typer.Argument(help="name or id", show_default=False)]
 
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add them."""
-    words = "list clusters and their nodes, with what is wrong and what to do about it"
-    listing = commands.add_parser("clusters", help=words)
-    listing.add_argument("--data", type=Path, help="data folder of the `up` to talk to")
-    listing.set_defaults(act=_list)
-    text = "take a cluster out of Slipway; its hosts are not touched, and adding it again brings all back"
-    parser = commands.add_parser("remove-cluster", help=text)
-    parser.add_argument("--data", type=Path, help="data folder of the `up` to talk to")
-    parser.add_argument("cluster", help="name or id")
-    planning.add_to(parser)
-    confirming.add_to(parser)
-    parser.set_defaults(act=_remove)
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="list, show and remove clusters")
 
 
-async def _list(given: argparse.Namespace) -> int:
-    """List them; what is wrong is told beside the list."""
-    async with connect(given) as client:
-        clusters = await client.items("/clusters")
-    rows = [
-        (
-            each["name"],
-            node["node"],
-            _state(node, client.now),
-            node.get("cores"),
-            _room(node),
-            each["version"],
-        )
-        for each in clusters
-        for node in each["nodes"]
+def cluster_path(cluster: str) -> str:
+    """Return the API's path of a cluster."""
+    return f"/clusters/{quote(cluster, safe='')}"
+
+
+def node_rows(cluster: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
+    """Return the nodes of a cluster with what a table shows of them."""
+    return [
+        {
+            **node,
+            "cluster": cluster["name"],
+            "state": freshness.state_of("online" if node["is_online"] else "offline", node, now),
+            "free for disks": _free(node),
+            "version": cluster["version"],
+            "maintenance": "yes" if node["node"] in cluster["in_maintenance"] else "",
+        }
+        for node in cluster["nodes"]
     ]
-    show_rows(Console(), ("cluster", "node", "state", "cores", "free for disks", "version"), rows)
-    for words in looks.outages_of(clusters):
-        complain(words)
+
+
+@command(app, "list", "list clusters and their nodes, with what is wrong and what to do about it")
+async def _list(session: Session) -> None:
+    async with session.connect() as client:
+        clusters = await client.items("/clusters")
+    if session.form.is_whole or session.form == "name":
+        session.print_list(clusters, (), name="name")
+    else:
+        rows = [row for cluster in clusters for row in node_rows(cluster, client.now)]
+        session.print_list(rows, NODE_COLUMNS, name="node", wide=("address", "maintenance"))
+    for outage in freshness.outages_of(clusters):
+        warn(outage)
+
+
+@command(app, "show", "show a cluster: how it is reached, its nodes, and what is wrong")
+async def _show(session: Session, cluster: ClusterArgument) -> None:
+    async with session.connect() as client:
+        item = await client.get(cluster_path(cluster))
+    fields = ("name", "id", "endpoint", "token_id", "tls_fingerprint", "version", "created_at")
+    rows: list[tuple[str, object]] = [(field, item.get(field)) for field in fields]
+    rows += [
+        (f"node {row['node']}", f"{row['state']}; {row['free for disks']}")
+        for row in node_rows(item, client.now)
+    ]
+    session.print_one(item, rows, name="name")
+    for outage in freshness.outages_of([item]):
+        warn(outage)
+
+
+@command(
+    app,
+    "remove",
+    "remove a cluster from Slipway; its hosts are not touched, and adding it again brings all back",
+)
+async def _remove(
+    session: Session, cluster: ClusterArgument, *, plan: PlanOption = False, yes: YesOption = False
+) -> int:
+    async with session.connect() as client:
+        removal = await client.delete(cluster_path(cluster), plan="true")
+        if plan:
+            _print_removal(session, removal)
+            return 0
+        what = f"remove cluster {removal['name']} with {len(removal['containers'])} containers"
+        if not await is_confirmed(what, yes=yes):
+            return 1
+        removal = await client.delete(cluster_path(cluster))
+    if session.form.is_whole:
+        print_document(removal, session.form)
+    count = len(removal["containers"])
+    session.report(
+        f"Cluster {removal['name']} is removed; {count} containers are forgotten, and go on as they are."
+    )
     return 0
 
 
-def _state(node: Mapping[str, Any], now: datetime) -> str:
-    return looks.state_of("online" if node["is_online"] else "offline", node, now)
+def _print_removal(session: Session, removal: Mapping[str, Any]) -> None:
+    if session.form.is_whole:
+        print_document(removal, session.form)
+        return
+    nodes = ", ".join(removal["nodes"]) or "none"
+    say(f"Cluster {removal['name']}, nodes: {nodes}. These would be forgotten, and go on running:")
+    session.print_list(removal["containers"], ("vmid", "hostname", "node", "id"), name="hostname")
 
 
-def _room(node: Mapping[str, Any]) -> str:
-    able = [each for each in node["storages"] if "rootdir" in each["content"] and each["is_active"]]
-    return ", ".join(f"{each['name']} {_amount(each['free_bytes'])}" for each in able)
+def _free(node: Mapping[str, Any]) -> str:
+    storages = [each for each in node["storages"] if "rootdir" in each["content"] and each["is_active"]]
+    return ", ".join(f"{each['name']} {_amount(each['free_bytes'])}" for each in storages)
 
 
 def _amount(free_bytes: int | None) -> str:
     return "unknown" if free_bytes is None else f"{free_bytes >> 30} GiB"
-
-
-async def _remove(given: argparse.Namespace) -> int:
-    console = Console()
-    async with connect(given) as client:
-        path = f"/clusters/{quote(given.cluster, safe='')}"
-        held = await client.delete(path, plan="true")
-        if given.plan:
-            _show(console, held)
-            return 0
-        count = len(held["containers"])
-        what = f"remove cluster {held['name']} with {count} containers"
-        if not await confirming.is_confirmed(given, what):
-            return 1
-        gone = await client.delete(path)
-    count = len(gone["containers"])
-    words = f"Cluster {gone['name']} is removed; {count} containers are forgotten, and go on as they are."
-    tell(console, words)
-    return 0
-
-
-def _show(console: Console, held: Mapping[str, Any]) -> None:
-    nodes = ", ".join(held["nodes"]) or "none"
-    words = f"Cluster {held['name']}, nodes: {nodes}. These would be forgotten, and go on running:"
-    tell(console, words)
-    show_items(("vmid", "hostname", "node", "id"), held["containers"])

@@ -1,29 +1,26 @@
 """How a job looks while it runs: a live bar and its lines in a terminal, plain lines anywhere else."""
 
-from collections.abc import Callable
-from functools import partial
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.text import Text
-
-from slipway.cli.output import clean
+from slipway.cli import terminal
+from slipway.cli.terminal import clean
 from slipway.client.sse import ServerEvent
 
-_PLACES = {
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_DETAILS = {
     "step": "step",
     "script": "script",
     "command": "command",
     "exit_code": "exit code",
     "upid": "task",
 }
-PHASES = ("create", "start", "deploy", "sync", "finalize")
 
 
-class Shown(Protocol):
-    """Takes a job's events and shows them."""
+class View(Protocol):
+    """Shows a job's events."""
 
     def __enter__(self) -> Self: ...
 
@@ -34,19 +31,25 @@ class Shown(Protocol):
     def show(self, event: ServerEvent) -> None:
         """Show one event."""
 
-
-def shown_on(console: Console) -> Shown:
-    """Choose the way of showing that fits where the output goes."""
-    if console.is_terminal:
-        return LiveProgress(console)
-    return PlainProgress(partial(console.print, soft_wrap=True, markup=False, highlight=False))
+    def report(self, line: str) -> None:
+        """Show a sentence about the connection."""
 
 
-class PlainProgress:
-    """One line for each event."""
+def view_on(file: TextIO) -> View:
+    """Return the view that fits where the output goes."""
+    if not file.isatty():
+        return PlainView(file)
+    # Only a terminal needs it.
+    from rich.console import Console
 
-    def __init__(self, write: Callable[[Text], None]) -> None:
-        self._write = write
+    return LiveView(Console(file=file))
+
+
+class PlainView:
+    """Writes a line for each event."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
 
     def __enter__(self) -> Self:
         return self
@@ -57,15 +60,21 @@ class PlainProgress:
         return None
 
     def show(self, event: ServerEvent) -> None:
-        """Write what an event says."""
+        """Write the event's lines."""
         for line in lines_of(event):
-            self._write(Text(line))
+            print(line, file=self._file, flush=True)
+
+    def report(self, line: str) -> None:
+        """Write beside the output, which a program may read."""
+        terminal.warn(line)
 
 
-class LiveProgress:
-    """A bar at the bottom with percent and step; the lines run above it."""
+class LiveView:
+    """Draws a bar at the bottom with percent and step; the lines run above it."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: "Console") -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
         self._console = console
         self._progress = Progress(
             TextColumn("[bold]{task.fields[phase]:<9}"),
@@ -76,7 +85,7 @@ class LiveProgress:
             console=console,
             transient=False,
         )
-        self._bar: TaskID = self._progress.add_task("", total=100, phase="queued", step="")
+        self._bar = self._progress.add_task("", total=100, phase="queued", step="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -89,75 +98,48 @@ class LiveProgress:
 
     def show(self, event: ServerEvent) -> None:
         """Move the bar, and let lines run above it."""
-        told = event.content
-        if "percent" in told:
-            self._progress.update(self._bar, completed=told["percent"])
+        content = event.content
+        if "percent" in content:
+            self._progress.update(self._bar, completed=content["percent"])
         if event.kind == "phase":
-            self._progress.update(self._bar, phase=told["phase"], step="")
+            self._progress.update(self._bar, phase=content["phase"], step="")
         elif event.kind in {"step", "progress"}:
-            self._progress.update(self._bar, step=_step(told))
+            self._progress.update(self._bar, step=_step(content))
         if event.kind in {"phase", "log", "item", "done"}:
-            style = "dim" if event.kind == "log" else "bold"
             for line in lines_of(event):
-                self._console.print(Text(line, style=style), soft_wrap=True)
+                self._print(line, "dim" if event.kind == "log" else "bold")
+
+    def report(self, line: str) -> None:
+        """Let a line run above the bar."""
+        self._print(clean(line), "")
+
+    def _print(self, line: str, style: str) -> None:
+        self._console.print(line, style=style, soft_wrap=True, markup=False, highlight=False)
 
 
 def lines_of(event: ServerEvent) -> list[str]:
-    """Say an event in plain lines."""
-    told = event.content
+    """Return an event as plain lines."""
+    content = event.content
+    percent = f"{content.get('percent', 100 if event.kind == 'done' else 0):>3} % |"
+    lines: list[str] = []
     match event.kind:
         case "phase":
-            return [f"{told['percent']:>3} % | phase {told['phase']} {told['status']}"]
-        case "step" if told.get("status") in {"started", "failed"}:
-            return [f"{told.get('percent', 0):>3} % | {_step(told)}"]
-        case "progress" | "item":
-            said = _item(told) if event.kind == "item" else _step(told)
-            return [f"{told.get('percent', 0):>3} % | {said}"]
+            lines = [f"{percent} phase {content['phase']} {content['status']}"]
+        case "step" if content.get("status") in {"started", "failed"}:
+            lines = [f"{percent} {_step(content)}"]
+        case "progress":
+            lines = [f"{percent} {_step(content)}"]
+        case "item":
+            lines = [f"{percent} {_item(content)}"]
         case "log":
-            return [f"      | {_marked(line)}" for line in told.get("lines", ())]
+            lines = [f"      | {_log_line(line)}" for line in content.get("lines", ())]
         case "done":
-            return [f"{told.get('percent', 100):>3} % | {told['state']}", *_error(told)]
-    return []
+            lines = [f"{percent} {content['state']}", *_outcome(content)]
+    return lines
 
 
-def _item(told: dict[str, Any]) -> str:
-    why = told.get("error") or {}
-    reason = f": {why.get('message')} ({why.get('code')})" if why else ""
-    return clean(f"{told.get('hostname') or 'container'} ({told['vmid']}) {told['state']}{reason}")
-
-
-def _marked(line: dict[str, Any]) -> str:
-    mark = "! " if line.get("stream") == "stderr" else "  "
-    return mark + clean(str(line.get("text", "")))
-
-
-def _step(told: dict[str, Any]) -> str:
-    words = [str(told.get("step") or ""), str(told.get("script") or ""), str(told.get("message") or "")]
-    if told.get("status") == "failed":
-        words.append("failed")
-    return clean(" ".join(word for word in words if word))
-
-
-def _error(told: dict[str, Any]) -> list[str]:
-    warnings = [f"      | warning: {clean(str(warning))}" for warning in told.get("warnings") or ()]
-    error = told.get("error")
-    if not error:
-        return warnings
-    said = clean(f"{error.get('message')} ({error.get('code')})")
-    return [*warnings, f"      | {said}", *_evidence(error.get("details") or {})]
-
-
-def _evidence(details: dict[str, Any]) -> list[str]:
-    """Say where it failed, and what was said last there."""
-    known = [(word, details.get(name)) for name, word in _PLACES.items()]
-    shown = [clean(f"      |   {word}: {value}") for word, value in known if value]
-    lines = str(details.get("last_lines") or "").splitlines()
-    last = [f"      |     {clean(line)}" for line in lines]
-    return [*shown, *(["      |   last lines:", *last] if last else [])]
-
-
-def what_now(job: dict[str, Any]) -> list[str]:
-    """Say which commands make sense after a failure."""
+def next_commands(job: dict[str, Any]) -> list[str]:
+    """Return the commands that make sense after a failure, one a line."""
     container = job.get("container")
     commands = {
         "retry": f"slipway retry {job['id']}",
@@ -166,5 +148,50 @@ def what_now(job: dict[str, Any]) -> list[str]:
         "delete": f"slipway delete {container}",
     }
     return [
-        f"      | now possible: {commands[name]}" for name in job.get("actions") or () if name in commands
+        f"      | now possible: {commands[action]}"
+        for action in job.get("actions") or ()
+        if action in commands
+    ]
+
+
+def _item(item: dict[str, Any]) -> str:
+    error = item.get("error")
+    reason = f": {error.get('message')} ({error.get('code')})" if error else ""
+    return clean(f"{item.get('hostname') or 'container'} ({item['vmid']}) {item['state']}{reason}")
+
+
+def _log_line(line: dict[str, Any]) -> str:
+    mark = "! " if line.get("stream") == "stderr" else "  "
+    return mark + clean(str(line.get("text", "")))
+
+
+def _step(step: dict[str, Any]) -> str:
+    parts = [str(step.get(field) or "") for field in ("step", "script", "message")]
+    if step.get("status") == "failed":
+        parts.append("failed")
+    return clean(" ".join(part for part in parts if part))
+
+
+def _outcome(content: dict[str, Any]) -> list[str]:
+    """Return the warnings and the error of a job's end."""
+    lines = [f"      | warning: {clean(str(warning))}" for warning in content.get("warnings") or ()]
+    error = content.get("error")
+    if not error:
+        return lines
+    message = clean(f"{error.get('message')} ({error.get('code')})")
+    return [*lines, f"      | {message}", *_evidence(error.get("details") or {})]
+
+
+def _evidence(details: dict[str, Any]) -> list[str]:
+    """Return where it failed, and the last lines there."""
+    places = [
+        clean(f"      |   {label}: {details[field]}")
+        for field, label in _DETAILS.items()
+        if details.get(field)
+    ]
+    lines = str(details.get("last_lines") or "").splitlines()
+    return [
+        *places,
+        *(["      |   last lines:"] if lines else []),
+        *(f"      |     {clean(line)}" for line in lines),
     ]

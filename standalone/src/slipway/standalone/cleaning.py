@@ -4,14 +4,14 @@ Only a folder that `demo` has marked is removed, and outside of it only what roo
 under `/var/lib/slipway`: no link that somebody else made is ever followed.
 """
 
-import argparse
 import os
 import shutil
 import stat
 from pathlib import Path
 
-from slipway.cli.output import say
+from slipway.cli.terminal import say
 from slipway.lab.guests import setup
+from slipway.standalone.defaults import demo_data
 from slipway.standalone.embedded import shared
 from slipway.standalone.folders import DataFolder, write_whole
 from slipway.standalone.supervisor import ProcessFailed
@@ -20,17 +20,9 @@ MARK = "made-by-demo"
 _WORDS = "`slipway demo` made this folder; `slipway demo-clean` removes it with all that is in it.\n"
 
 
-def default_data() -> Path:
-    """Where the demo keeps its data: in the checkout, else in the user's own place."""
-    for parent in Path(__file__).resolve().parents:
-        if (parent / "Makefile").is_file() and (parent / "contracts").is_dir():
-            return parent / ".slipway" / "demo"
-    return Path("~/.local/share/slipway-demo").expanduser()
-
-
 def is_ours_alone(data: Path) -> bool:
     """Whether nobody but the demo can have put anything into a folder: it is new, or the demo's own place."""
-    return data.resolve() == default_data().resolve() or not data.exists() or not any(data.iterdir())
+    return data.resolve() == demo_data().resolve() or not data.exists() or not any(data.iterdir())
 
 
 def mark(data: Path) -> None:
@@ -38,13 +30,13 @@ def mark(data: Path) -> None:
     write_whole(data / MARK, _WORDS)
 
 
-async def clean_demo(given: argparse.Namespace) -> int:
+async def clean_demo(data: Path) -> int:
     """Undo all of it; refuse a folder that the demo has not made before anything is changed."""
-    folder = DataFolder(given.data.resolve())
+    folder = DataFolder(data.resolve())  # noqa: ASYNC240 - nothing else runs in this loop
     if not folder.path.exists():
         say(f"There is no data at {folder.path}.")
         await _undo()
-        if folder.path == default_data().resolve():
+        if folder.path == demo_data().resolve():
             _remove_elsewhere(folder.path)
         return 0
     _require_ours(folder)

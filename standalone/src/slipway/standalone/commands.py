@@ -1,78 +1,127 @@
-"""The commands of the host: `up`, `demo`, `demo-clean`, `topology`; found by their entry point."""
+"""The commands of the host: `up`, `demo`, `demo-clean`, `topology`; `slipway` finds each by its entry point.
 
-import argparse
-from collections.abc import Awaitable, Callable
+What a command needs is imported when it runs: `slipway --help` reads this module.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
+import typer
 
 from slipway.cli.errors import CommandFailed, WrongInput
-from slipway.contracts.problems import SlipwayError
-from slipway.lab.__main__ import count
-from slipway.lab.guests.protocol import GuestError
-from slipway.lab.site import OtherNodes
-from slipway.runtime.process.settings import SettingsProblem, explain
-from slipway.standalone import cleaning, demo, topology, up
+from slipway.standalone import defaults
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - its only name
+DemoData = Annotated[Path, typer.Option("--data", help="the demo's data folder")]
 
-
-def add_to(commands: Commands) -> None:
-    """Add all of them."""
-    _add_up(commands)
-    _add_demo(commands)
-    topology.add_to(commands)
-    for name in ("up", "demo", "demo-clean"):
-        parser = commands.choices[name]
-        parser.set_defaults(act=_explained(parser.get_default("act")))
+up = typer.Typer(rich_markup_mode=None, add_completion=False)
+demo = typer.Typer(rich_markup_mode=None, add_completion=False)
+demo_clean = typer.Typer(rich_markup_mode=None, add_completion=False)
+topology = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    help="declare the streams and buckets of the bus",
+)
 
 
-def _explained(act: Callable[[argparse.Namespace], Awaitable[int]]) -> Callable[..., Any]:
-    async def run(arguments: argparse.Namespace) -> int:
-        try:
-            return await act(arguments)
-        except (SettingsProblem, SlipwayError, GuestError, OtherNodes) as error:
-            raise CommandFailed(str(error)) from error
-        except ValidationError as error:
-            raise WrongInput("; ".join(explain(error))) from error
+@up.command(help="run all of Slipway on this machine, until SIGTERM")
+def _up(
+    *,
+    data: Annotated[Path, typer.Option(help="where everything is stored")] = defaults.DATA,
+    port: Annotated[
+        Any,
+        typer.Option(
+            parser=defaults.read_port, metavar="PORT", help="of the page and the API; 0 takes a free one"
+        ),
+    ] = str(defaults.PORT),
+    lab: Annotated[bool, typer.Option("--lab", help="bring a pretend Proxmox cluster along")] = False,
+    guests: Annotated[Literal["auto", "lxc", "simulated"], typer.Option(help="of the lab")] = "auto",
+    nodes: Annotated[
+        int | None, typer.Option(min=1, help="how many nodes the lab has; settled at its first start, 1")
+    ] = None,
+) -> int:
+    from slipway.lab.__main__ import MOST_NODES
+    from slipway.standalone.up import Options, run_up
 
-    return run
+    if nodes is not None and nodes > MOST_NODES:
+        raise WrongInput(f"--nodes {nodes}: the lab has at most {MOST_NODES}")
+    options = Options(data=data, port=port, with_lab=lab, guests=guests, nodes=nodes)
+    return _run(run_up(options))
 
 
-def _add_up(commands: Commands) -> None:
-    parser = commands.add_parser("up", help="run all of Slipway on this machine, until SIGTERM")
-    parser.add_argument("--data", type=Path, default=Path("~/.local/share/slipway").expanduser())
-    parser.add_argument(
-        "--port",
-        type=up.read_port,
-        default=up.DEFAULT_PORT,
-        help="of the page and the API; 0 takes a free one",
-    )
-    parser.add_argument("--lab", action="store_true", help="bring a pretend Proxmox cluster along")
-    parser.add_argument("--guests", choices=("auto", "lxc", "simulated"), default="auto", help="of the lab")
-    parser.add_argument(
-        "--nodes", type=count, help="how many nodes the lab has; settled at its first start, 1"
-    )
-    parser.set_defaults(
-        act=lambda given: up.run_up(
-            up.Options(
-                data=given.data,
-                port=given.port,
-                with_lab=given.lab,
-                guests=given.guests,
-                nodes=given.nodes,
-            )
+@demo.command(help="create a container on the lab before your eyes")
+def _demo(
+    *,
+    once: Annotated[bool, typer.Option("--once", envvar="ONCE", help="stop by itself")] = False,
+    data: DemoData = defaults.demo_data(),  # noqa: B008 - a path, read once
+    port: Annotated[
+        Any,
+        typer.Option(
+            parser=defaults.read_port, metavar="PORT", envvar="PORT", help="default: 7880, or a free one"
+        ),
+    ] = None,
+) -> int:
+    from slipway.standalone.demo import run_demo
+
+    return _run(run_demo(data=data, is_once=once, port=port))
+
+
+@demo_clean.command(help="undo what the demo installed and changed")
+def _demo_clean(*, data: DemoData = defaults.demo_data()) -> int:  # noqa: B008 - a path, read once
+    from slipway.standalone.cleaning import clean_demo
+
+    return _run(clean_demo(data))
+
+
+@topology.callback()
+def _topology() -> None:
+    """Keep `apply` a verb: an app with a single command would be that command."""
+
+
+@topology.command("apply", help="create, diff and update; refuse what would destroy")
+def _apply(
+    *,
+    nats_url: Annotated[str | None, typer.Option(help="default: SLIPWAY_NATS_URL")] = None,
+    nkey_file: Annotated[
+        Path | None, typer.Option(help="the administrator's; default: SLIPWAY_NATS_NKEY_FILE")
+    ] = None,
+    integrators_nkey_file: Annotated[
+        Path | None,
+        typer.Option(help="of the user integrators-admin; default: SLIPWAY_INTEGRATORS_NKEY_FILE"),
+    ] = None,
+) -> int:
+    from slipway.standalone.topology import apply_topology
+
+    return _run(
+        apply_topology(
+            nats_url=nats_url, nats_nkey_file=nkey_file, integrators_nkey_file=integrators_nkey_file
         )
     )
 
 
-def _add_demo(commands: Commands) -> None:
-    parser = commands.add_parser("demo", help="create a container on the lab before your eyes")
-    parser.add_argument("--once", action="store_true", help="stop by itself; also ONCE=1")
-    parser.add_argument("--data", type=Path, default=cleaning.default_data())
-    parser.add_argument("--port", type=up.read_port, help="default: 7880, or a free one")
-    parser.set_defaults(act=demo.run_demo)
-    removing = commands.add_parser("demo-clean", help="undo what the demo installed and changed")
-    removing.add_argument("--data", type=Path, default=cleaning.default_data())
-    removing.set_defaults(act=cleaning.clean_demo)
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    os.umask(0o022)
+    with _explained():
+        return asyncio.run(work)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Report what an operator can understand in one line, as the command line does with its own failures."""
+    from pydantic import ValidationError
+
+    from slipway.contracts.problems import SlipwayError
+    from slipway.lab.guests.protocol import GuestError
+    from slipway.lab.site import OtherNodes
+    from slipway.runtime.process.settings import SettingsProblem, explain
+
+    try:
+        yield
+    except (SettingsProblem, SlipwayError, GuestError, OtherNodes) as error:
+        raise CommandFailed(str(error)) from error
+    except ValidationError as error:
+        raise WrongInput("; ".join(explain(error))) from error

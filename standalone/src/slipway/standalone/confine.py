@@ -58,10 +58,10 @@ def _cover(libc: ctypes.CDLL, show: Mapping[str, Sequence[str]]) -> None:
     _checked(libc.unshare(_CLONE_NEWNS), "a view of the file system of one's own")
     _mount(libc, "", "/", flags=_MS_REC | _MS_PRIVATE)
     for closed, needed in show.items():
-        held = {path: os.open(path, os.O_PATH) for path in needed}
+        descriptors = {path: os.open(path, os.O_PATH) for path in needed}
         flags = _MS_NOSUID | _MS_NODEV
         _mount(libc, "slipway", closed, flags=flags, kind="tmpfs", options="mode=755,size=1m")
-        for path, descriptor in held.items():
+        for path, descriptor in descriptors.items():
             Path(path).mkdir(parents=True, exist_ok=True)
             _mount(libc, f"/proc/self/fd/{descriptor}", path, flags=_MS_BIND | _MS_REC)
             os.close(descriptor)

@@ -1,10 +1,9 @@
-"""`run/endpoints.json`: how to reach a running stack. It is there only while everything is ready."""
+"""`run/endpoints.json`: how to reach a running stack. It exists only while everything is ready."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from slipway.standalone.folders import write_whole
 
@@ -33,17 +32,5 @@ class Endpoints:
 
     def write(self, path: Path, pids: Mapping[str, int]) -> None:
         """Write the file, whole."""
-        told: dict[str, Any] = {
-            "http": self.http,
-            "nats": self.nats,
-            "nats_nkey_file": self.nats_nkey_file,
-            "bootstrap_token_file": self.bootstrap_token_file,
-        }
-        if self.lab is not None:
-            told["lab"] = {
-                "endpoint": self.lab.endpoint,
-                "token_id": self.lab.token_id,
-                "token_secret_file": self.lab.token_secret_file,
-                "guests": self.lab.guests,
-            }
-        write_whole(path, json.dumps({**told, "pids": dict(pids)}, indent=2) + "\n")
+        content = {name: value for name, value in asdict(self).items() if value is not None}
+        write_whole(path, json.dumps({**content, "pids": dict(pids)}, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What each service is told: its whole environment. Secrets only as paths of files."""
+"""The whole environment of each service. Secrets only as paths of files."""
 
 import os
 from collections.abc import Mapping
@@ -33,25 +33,25 @@ class Surroundings:
     """Where requests to Proxmox are recorded, if they are."""
 
 
-def environment_of(service: str, around: Surroundings) -> dict[str, str]:
-    """Give a service's environment: what the operator set, what it has to know, where its files are."""
-    given = {
+def environment_of(service: str, surroundings: Surroundings) -> dict[str, str]:
+    """Return a service's environment: what the operator set, what it has to know, where its files are."""
+    environment = {
         **_inherited(),
         "SLIPWAY_LOG_FORMAT": os.environ.get("SLIPWAY_LOG_FORMAT", "text"),
         "SLIPWAY_GRACEFUL_TIMEOUT": os.environ.get("SLIPWAY_GRACEFUL_TIMEOUT", str(GRACEFUL_SECONDS)),
-        "SLIPWAY_NATS_URL": around.nats_url,
-        "SLIPWAY_HTTP_PORT": str(around.ports[service]),
-        **{f"SLIPWAY_{setting}": str(path) for setting, path in around.files[service].items()},
+        "SLIPWAY_NATS_URL": surroundings.nats_url,
+        "SLIPWAY_HTTP_PORT": str(surroundings.ports[service]),
+        **{f"SLIPWAY_{setting}": str(path) for setting, path in surroundings.files[service].items()},
     }
-    if service == "catalog" and around.templates is not None:
-        given["SLIPWAY_TEMPLATES_DIR"] = str(around.templates)
-    if service in {"provisioner", "monitor"} and around.record is not None:
-        given["SLIPWAY_PROXMOX_RECORD"] = str(around.record)
-    return given
+    if service == "catalog" and surroundings.templates is not None:
+        environment["SLIPWAY_TEMPLATES_DIR"] = str(surroundings.templates)
+    if service in {"provisioner", "monitor"} and surroundings.record is not None:
+        environment["SLIPWAY_PROXMOX_RECORD"] = str(surroundings.record)
+    return environment
 
 
 def plain_environment() -> dict[str, str]:
-    """Give what any program needs, and nothing that an operator set for his own shell."""
+    """Return what any program needs, and nothing that an operator set for his own shell."""
     return {
         "PATH": os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"),
         "LANG": "C.UTF-8",

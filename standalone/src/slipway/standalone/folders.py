@@ -67,7 +67,7 @@ class DataFolder:
         return self.secrets / "bootstrap-token"
 
     def take(self) -> IO[str]:
-        """Make what is missing and take the folder; keep what is returned open for as long as it is used."""
+        """Make what is missing and lock the folder; it stays locked as long as the returned file is open."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (self.run, self.log, self.secrets, self.identities):
             folder.mkdir(exist_ok=True, mode=0o700)
@@ -77,36 +77,36 @@ class DataFolder:
         except OSError as error:
             lock.close()
             raise FolderInUse(
-                f"slipway runs on {self.path} already; stop it, or give another --data"
+                f"slipway runs on {self.path} already; stop it, or use another --data"
             ) from error
         return lock
 
     def end_leftovers(self) -> list[str]:
-        """End processes that a killed `up` left here, and say which; wait until they are gone."""
+        """End the processes that a killed `up` left here; return their names when they are gone."""
         self.endpoints.unlink(missing_ok=True)
-        left = {name: pid for name, pid, began in self._noted() if _began(pid) == began}
+        leftovers = {name: pid for name, pid, began in self._recorded() if _began(pid) == began}
         deadline = time.monotonic() + LEFTOVER_SECONDS
-        for pid in left.values():
+        for pid in leftovers.values():
             _signal(pid, signal.SIGTERM)
-        while any(_began(pid) is not None for pid in left.values()) and time.monotonic() < deadline:
+        while any(_began(pid) is not None for pid in leftovers.values()) and time.monotonic() < deadline:
             time.sleep(0.05)
-        for pid in left.values():
+        for pid in leftovers.values():
             _signal(pid, signal.SIGKILL)
-        while any(_began(pid) is not None for pid in left.values()):
+        while any(_began(pid) is not None for pid in leftovers.values()):
             time.sleep(0.02)
-        return sorted(left)
+        return sorted(leftovers)
 
-    def note_pids(self, pids: Mapping[str, int]) -> None:
-        """Remember our processes, for an `up` after we were killed."""
-        noted = [{"name": name, "pid": pid, "began": _began(pid)} for name, pid in pids.items()]
-        write_whole(self.run / "pids.json", json.dumps(noted) + "\n")
+    def record_pids(self, pids: Mapping[str, int]) -> None:
+        """Record our processes, for an `up` after we were killed."""
+        records = [{"name": name, "pid": pid, "began": _began(pid)} for name, pid in pids.items()]
+        write_whole(self.run / "pids.json", json.dumps(records) + "\n")
 
-    def _noted(self) -> list[tuple[str, int, str]]:
+    def _recorded(self) -> list[tuple[str, int, str]]:
         try:
-            noted = json.loads((self.run / "pids.json").read_text(encoding="utf-8"))
+            records = json.loads((self.run / "pids.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return []
-        return [(each["name"], each["pid"], each["began"]) for each in noted if each["began"]]
+        return [(each["name"], each["pid"], each["began"]) for each in records if each["began"]]
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -124,7 +124,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _began(pid: int) -> str | None:
-    """When a living process began, in the kernel's ticks: a pid alone may be somebody else's by now."""
+    """Return when a living process began, in ticks: a pid alone may be somebody else's by now."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2].split()
     except (FileNotFoundError, ProcessLookupError):

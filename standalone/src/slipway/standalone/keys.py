@@ -1,4 +1,4 @@
-"""Secrets of one installation: made on the first start, stored, and handed to each service as files.
+"""Secrets of one installation: made on the first start, stored, and given to each service as files.
 
 A service's folder holds copies of what that service needs and nothing else, readable by the user that
 services run as.
@@ -51,7 +51,7 @@ def make_keys(folder: DataFolder) -> Keys:
 
 
 def admin_settings(keys: Keys, nats_url: str) -> AdminSettings:
-    """Make the settings with which the topology is applied."""
+    """Return the settings with which the topology is applied."""
     key = keys.identities.nkey_file
     return AdminSettings(
         nats_url=nats_url, nats_nkey_file=key("admin"), integrators_nkey_file=key("integrators-admin")
@@ -81,14 +81,14 @@ def _one(
         sources["KEY_RING_FILE"] = keys.key_ring
     if service == "gateway":
         sources["BOOTSTRAP_TOKEN_FILE"] = keys.bootstrap_token
-    given = {setting: _copy(source, place / source.name) for setting, source in sources.items()}
+    files = {setting: _copy(source, place / source.name) for setting, source in sources.items()}
     if database is not None:
-        given["DATABASE_URL_FILE"] = place / "database-url"
-        write_whole(given["DATABASE_URL_FILE"], database.get_secret_value() + "\n")
+        files["DATABASE_URL_FILE"] = place / "database-url"
+        write_whole(files["DATABASE_URL_FILE"], database.get_secret_value() + "\n")
     if os.geteuid() == 0:
-        for path in (place, *given.values()):
+        for path in (place, *files.values()):
             os.chown(path, account.uid, account.gid)
-    return given
+    return files
 
 
 def _copy(source: Path, target: Path) -> Path:

@@ -28,7 +28,7 @@ class LogFile:
         self._is_torn = False
 
     def write(self, line: str) -> None:
-        """Add a line, or drop it; the first one that is dropped is told."""
+        """Add a line, or drop it; the first one that is dropped is reported."""
         try:
             if self._dropped:
                 self._append(f"({self._dropped} lines could not be written here)")
@@ -49,10 +49,10 @@ class LogFile:
         if self._size_bytes > self._most_bytes:
             self.close()
         descriptor = self._open() if self._descriptor is None else self._descriptor
-        said = ("\n" if self._is_torn else "").encode() + f"{line}\n".encode(errors="replace")
-        written = os.write(descriptor, said)
+        data = ("\n" if self._is_torn else "").encode() + f"{line}\n".encode(errors="replace")
+        written = os.write(descriptor, data)
         self._size_bytes += written
-        self._is_torn = written < len(said)
+        self._is_torn = written < len(data)
         if self._is_torn:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

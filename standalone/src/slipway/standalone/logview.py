@@ -1,6 +1,6 @@
 """One log of many processes: each line with its process's name in front, and a file for each process.
 
-Taking a line never fails: who reads a process's output must go on, or the process hangs in its own log.
+Writing a line never fails: whoever reads a process's output must go on, or the process hangs in its own log.
 """
 
 import io
@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from slipway.cli.output import put
+from slipway.cli.terminal import put
 from slipway.standalone.logfile import MOST_BYTES, LogFile
 
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class LogView:
-    """Where every line that a process writes goes to."""
+    """Writes the lines of all processes: to the terminal, and each to its file."""
 
     def __init__(self, folder: Path, *, is_quiet: bool = False, most_bytes: int = MOST_BYTES) -> None:
         self._folder = folder
@@ -38,18 +38,18 @@ class LogView:
         self._tails: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_TAIL_LINES))
 
     def write(self, name: str, line: str, *, is_shown: bool = True) -> None:
-        """Take one line of one process; one that is not shown is in its file all the same."""
+        """Write one line of one process; one that is not shown is in its file all the same."""
         self._tails[name].append(line)
         self._file(name).write(line)
         if is_shown and (not self._is_quiet or name == _OURSELVES):
             self._show(name, line)
 
-    def tell(self, line: str) -> None:
-        """Say something of our own; also in a quiet view."""
+    def report(self, line: str) -> None:
+        """Write a line of our own; also in a quiet view."""
         self.write(_OURSELVES, line)
 
     def tail(self, name: str) -> str:
-        """Give the last lines of a process."""
+        """Return the last lines of a process."""
         return "\n".join(self._tails[name])
 
     def close(self) -> None:

@@ -10,24 +10,24 @@ _TEMPLATES = Path("infra", "lxc", "templates")
 
 
 def own_templates() -> Path | None:
-    """Find the templates: what `SLIPWAY_TEMPLATES_DIR` names, or the checkout's; None: catalog's own."""
-    told = os.environ.get("SLIPWAY_TEMPLATES_DIR")
-    if told is not None:
-        return Path(told).resolve()
-    found = (parent / _TEMPLATES for parent in Path(__file__).resolve().parents)
-    return next((each for each in found if each.is_dir()), None)
+    """Return the templates' folder: of `SLIPWAY_TEMPLATES_DIR`, or the checkout's; None: catalog's own."""
+    setting = os.environ.get("SLIPWAY_TEMPLATES_DIR")
+    if setting is not None:
+        return Path(setting).resolve()
+    folders = (parent / _TEMPLATES for parent in Path(__file__).resolve().parents)
+    return next((each for each in folders if each.is_dir()), None)
 
 
 def own_record(data: Path, account: Account | None) -> Path | None:
     """Make the file that requests to Proxmox are recorded in, if `SLIPWAY_PROXMOX_RECORD` asks for it.
 
     The services' user must be able to write it. Where it can't reach that place, the file lies beside the
-    services' own ones, and a link to it stands where it was asked for.
+    services' own ones, and a link to it stands where the setting names.
     """
-    told = os.environ.get("SLIPWAY_PROXMOX_RECORD")
-    if told is None:
+    setting = os.environ.get("SLIPWAY_PROXMOX_RECORD")
+    if setting is None:
         return None
-    path = Path(told).absolute()
+    path = Path(setting).absolute()
     if account is None:
         return path
     if not account.can_reach(path.parent):

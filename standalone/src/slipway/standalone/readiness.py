@@ -1,7 +1,7 @@
 """When a stack can be used: its services, the lab and its cluster, the templates.
 
 Each is waited for with a deadline; a process that will never be ready, because it does not accept its
-settings, ends the wait at once with its own words.
+settings, ends the wait at once with its own message.
 """
 
 import asyncio
@@ -11,14 +11,15 @@ from pathlib import Path
 
 import httpx
 
-from slipway.client.api import ApiProblem, ApiUnreachable, Client
+from slipway.client.client import Client
+from slipway.client.transport import ApiProblem, ApiUnreachable
 from slipway.runtime.process.main import BAD_SETTINGS
 from slipway.standalone import lab as labs
 from slipway.standalone.logview import LogView
 from slipway.standalone.supervisor import ProcessFailed, Supervised
 
 START_SECONDS = 90.0
-ASK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
 class Readiness:
@@ -29,15 +30,15 @@ class Readiness:
         self._processes = processes
 
     async def services(self, urls: Sequence[str]) -> None:
-        """Wait until every service says that it is ready."""
+        """Wait until every service answers that it is ready."""
 
         async def are_ready() -> bool:
             async with httpx.AsyncClient(timeout=4.0, trust_env=False) as http:
                 try:
-                    answers = await asyncio.gather(*(http.get(f"{url}/readyz") for url in urls))
+                    responses = await asyncio.gather(*(http.get(f"{url}/readyz") for url in urls))
                 except httpx.TransportError:
                     return False
-            return all(answer.is_success for answer in answers)
+            return all(response.is_success for response in responses)
 
         await self._until(are_ready, "the services")
 
@@ -48,10 +49,10 @@ class Readiness:
             return labs.read_lab(folder) is not None
 
         await self._until(is_ready, "the lab")
-        found = labs.read_lab(folder)
-        if found is None:
+        lab = labs.read_lab(folder)
+        if lab is None:
             raise ProcessFailed("the lab is gone again; see the log")
-        return found
+        return lab
 
     async def cluster(self, client: Client, lab: labs.RunningLab) -> None:
         """Add the lab's cluster, and wait until containers can be created on it."""
@@ -62,7 +63,7 @@ class Readiness:
             except (ApiProblem, ApiUnreachable) as error:
                 if isinstance(error, ApiProblem) and error.is_final:
                     raise
-                self._view.tell(f"the lab's cluster can't be added yet: {error}")
+                self._view.report(f"the lab's cluster can't be added yet: {error}")
                 return False
             return True
 
@@ -74,7 +75,7 @@ class Readiness:
 
         async def are_served() -> bool:
             try:
-                return bool(await client.items("/templates"))
+                return bool(await client.templates())
             except (ApiProblem, ApiUnreachable):
                 return False
 
@@ -83,15 +84,15 @@ class Readiness:
     async def _until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not await condition():
-            self._look_for_wrong_settings()
+            self._raise_for_wrong_settings()
             if time.monotonic() > deadline:
                 raise ProcessFailed(
                     f"{what} did not get ready within {START_SECONDS:.0f} seconds; see the log"
                 )
-            await asyncio.sleep(ASK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
-    def _look_for_wrong_settings(self) -> None:
+    def _raise_for_wrong_settings(self) -> None:
         for process in self._processes():
             if process.last_status == BAD_SETTINGS:
-                said = self._view.tail(process.name)
-                raise ProcessFailed(f"{process.name} does not accept its settings:\n{said}")
+                message = self._view.tail(process.name)
+                raise ProcessFailed(f"{process.name} does not accept its settings:\n{message}")

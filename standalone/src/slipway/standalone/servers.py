@@ -20,9 +20,9 @@ from slipway.standalone.logview import LogView
 WATCH_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 10.0
 SLOW_SECONDS = 10.0
-"""A start that takes longer is told."""
+"""A start that takes longer is reported."""
 _NOTABLE = re.compile(r"\[(WRN|ERR|FTL)\]|\b(WARNING|ERROR|FATAL|PANIC): (?!.*starting up$)")
-"""What is worth a look; everything is in the file."""
+"""Lines that are shown; all are in the file."""
 
 
 class Embedded(Protocol):
@@ -95,12 +95,14 @@ class WatchedServer:
         self._embedded.launch()
         self._is_launched = True
         self._on_change()
-        began = told = time.monotonic()
+        began = reported = time.monotonic()
         has_started, usable = self._embedded.server.has_started, self._embedded.is_usable
         while not await asyncio.to_thread(has_started, usable, deadline=began + START_SECONDS):
-            if time.monotonic() - told > SLOW_SECONDS:
-                told = time.monotonic()
-                self._view.tell(f"{self.name} still starts, after {told - began:.0f} s; see {self._log}")
+            if time.monotonic() - reported > SLOW_SECONDS:
+                reported = time.monotonic()
+                self._view.report(
+                    f"{self.name} still starts, after {reported - began:.0f} s; see {self._log}"
+                )
             await asyncio.sleep(POLL_SECONDS)
 
     async def _watch(self) -> None:
@@ -113,13 +115,13 @@ class WatchedServer:
                 self._relay()
                 delay = WATCH_SECONDS
             except (OSError, EmbeddedFailure) as error:
-                self._view.tell(f"{self.name}: {error}")
+                self._view.report(f"{self.name}: {error}")
                 delay = min(delay * 2, LONGEST_DELAY_SECONDS)
 
     async def _again(self) -> None:
         with contextlib.suppress(OSError):
             self._relay()
-        self._view.tell(f"{self.name} ended; it starts again")
+        self._view.report(f"{self.name} ended; it starts again")
         self._on_change()
         try:
             await self._bring_up()

@@ -24,7 +24,7 @@ LONGEST_LINE_BYTES = 4_000_000
 
 
 class ProcessFailed(CommandFailed):
-    """A process that had to do one thing did not; says which and where to look."""
+    """A process did not do its one task; the text says which process and where to look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Command:
 
 
 class Supervised:
-    """A process that is stored running."""
+    """A process that is started again whenever it ends."""
 
     def __init__(self, command: Command, view: LogView, *, on_change: Callable[[], None]) -> None:
         self.command = command
@@ -52,7 +52,7 @@ class Supervised:
         self._view = view
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
-        self._storing: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
         self._is_stopping = False
 
     @property
@@ -63,12 +63,12 @@ class Supervised:
     @property
     def pid(self) -> int | None:
         """The process id; None between two runs."""
-        running = self._process is not None and self._process.returncode is None
-        return self._process.pid if running and self._process else None
+        is_running = self._process is not None and self._process.returncode is None
+        return self._process.pid if is_running and self._process else None
 
     def start(self) -> None:
-        """Begin to keep it running."""
-        self._storing = asyncio.create_task(self._keep(), name=self.name)
+        """Start it, and again whenever it ends."""
+        self._running = asyncio.create_task(self._keep(), name=self.name)
 
     async def stop(self, *, seconds: float) -> None:
         """End it in good order, or for good after a while."""
@@ -78,17 +78,17 @@ class Supervised:
             try:
                 await asyncio.wait_for(self._process.wait(), seconds)
             except TimeoutError:
-                self._view.tell(f"{self.name} did not stop within {seconds:.0f} s and is killed")
+                self._view.report(f"{self.name} did not stop within {seconds:.0f} s and is killed")
         if self._process is not None:
             kill_group(self._process.pid)
-        if self._storing is not None:
-            await asyncio.wait([self._storing], timeout=1)
-            self._storing.cancel()
+        if self._running is not None:
+            await asyncio.wait([self._running], timeout=1)
+            self._running.cancel()
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
         delay = FIRST_DELAY_SECONDS
-        while not self._stops():
+        while not self._is_ending():
             began = loop.time()
             try:
                 self.last_status = await self._run()
@@ -96,16 +96,16 @@ class Supervised:
             except (OSError, ProcessFailed) as error:
                 # No process to be had, or no room to note one: time may cure it, giving up never does.
                 ended = f"does not run ({error})"
-            if self._stops():
+            if self._is_ending():
                 return
             if loop.time() - began > STEADY_SECONDS:
                 delay = FIRST_DELAY_SECONDS
-            self._view.tell(f"{self.name} {ended}; it starts again in {delay:.1f} s")
+            self._view.report(f"{self.name} {ended}; it starts again in {delay:.1f} s")
             self._on_change()
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY_SECONDS)
 
-    def _stops(self) -> bool:
+    def _is_ending(self) -> bool:
         return self._is_stopping
 
     async def _run(self) -> int:

@@ -4,7 +4,6 @@ Order of the start: NATS, PostgreSQL (and the lab, side by side), topology, data
 services, the lab's cluster. The stop goes the other way round and takes less than ten seconds.
 """
 
-import argparse
 import asyncio
 import contextlib
 import signal
@@ -16,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
-from slipway.cli.output import say
-from slipway.client.api import Client
+from slipway.cli.terminal import say
+from slipway.client.client import Client
 from slipway.contracts.registry import SERVICES
 from slipway.lab.site import node_names
 from slipway.runtime.database.roles import provision_databases
@@ -44,12 +43,10 @@ STOP_SECONDS = 9.0
 """For everything together; what is left then is killed."""
 LEAST_STOP_SECONDS = 0.3
 HOST = "127.0.0.1"
-DEFAULT_PORT = 7880
-_LAST_PORT = 65535
 
 
-class Runs(Protocol):
-    """A process that is stored running, of either kind."""
+class Process(Protocol):
+    """A process that is restarted when it ends, of either kind."""
 
     @property
     def name(self) -> str:
@@ -65,14 +62,14 @@ class Runs(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line says."""
+    """The options of the command line."""
 
     data: Path
     port: int
     with_lab: bool = False
     guests: Literal["lxc", "simulated", "auto"] = "auto"
     nodes: int | None = None
-    """How many the lab has; None as many as before, or one."""
+    """How many the lab has; without a number as many as before, or one."""
 
 
 class Stack:
@@ -83,7 +80,7 @@ class Stack:
         self._options = options
         self._view = view
         self._folder = folder
-        self._runs: list[Runs] = []
+        self._started: list[Process] = []
         self._ports = {name: free_port() for name in SERVICES} | {"gateway": options.port or free_port()}
         self._confinement = OURSELVES
         self._endpoints: Endpoints | None = None
@@ -96,7 +93,7 @@ class Stack:
         return f"http://{HOST}:{self._ports['gateway']}"
 
     async def start(self) -> None:
-        """Start everything; return when it can be used."""
+        """Start everything, and wait until it can be used."""
         self._check_port()
         if self._options.with_lab:
             self._start_lab()
@@ -105,10 +102,10 @@ class Stack:
         databases, _ = await asyncio.gather(
             provision_databases(postgres.admin_url, DATABASE_SERVICES), apply_as_admin(settings)
         )
-        around = self._surround(nats.url, hand_out(self._folder, self.keys, databases))
-        await asyncio.gather(*(self._migrate(name, around) for name in DATABASE_SERVICES))
+        surroundings = self._surroundings(nats.url, hand_out(self._folder, self.keys, databases))
+        await asyncio.gather(*(self._migrate(name, surroundings) for name in DATABASE_SERVICES))
         for name in START_ORDER:
-            self._supervise(self._command(name, "serve", around))
+            self._supervise(self._command(name, "serve", surroundings))
         await self._readiness.services([f"http://{HOST}:{port}" for port in self._ports.values()])
         await self._make_usable()
         self._endpoints = Endpoints(
@@ -118,7 +115,7 @@ class Stack:
             bootstrap_token_file=str(self.keys.bootstrap_token),
             lab=self.lab.endpoint if self.lab else None,
         )
-        self._note()
+        self._record()
 
     async def stop(self) -> None:
         """Stop everything, the last started first."""
@@ -126,14 +123,13 @@ class Stack:
         with contextlib.suppress(OSError):
             self._folder.endpoints.unlink(missing_ok=True)
         deadline = time.monotonic() + STOP_SECONDS
-        for each in reversed(self._runs):
-            left = max(LEAST_STOP_SECONDS, (deadline - time.monotonic()) / 2)
-            await each.stop(seconds=left)
-        self._runs.clear()
-        self._note()
+        for process in reversed(self._started):
+            await process.stop(seconds=max(LEAST_STOP_SECONDS, (deadline - time.monotonic()) / 2))
+        self._started.clear()
+        self._record()
 
     def client(self) -> Client:
-        """Make a client with the first user's rights."""
+        """Return a client with the first user's rights."""
         return Client(self.url, self.keys.bootstrap_token.read_text(encoding="utf-8").strip())
 
     def _start_lab(self) -> None:
@@ -155,14 +151,16 @@ class Stack:
         users = NatsOptions(users_file=self.keys.identities.users_file)
         nats, postgres = EmbeddedNats(self._folder.path, users), EmbeddedPostgres(self._folder.path)
         watched = [
-            WatchedServer(name, each, self._view, log=self._folder.path / f"{name}.log", on_change=self._note)
+            WatchedServer(
+                name, each, self._view, log=self._folder.path / f"{name}.log", on_change=self._record
+            )
             for name, each in (("nats", nats), ("postgres", postgres))
         ]
-        self._runs += watched
+        self._started += watched
         await asyncio.gather(*(each.start() for each in watched))
         return nats, postgres
 
-    def _surround(self, nats_url: str, files: Mapping[str, Mapping[str, Path]]) -> Surroundings:
+    def _surroundings(self, nats_url: str, files: Mapping[str, Mapping[str, Path]]) -> Surroundings:
         templates = own_templates()
         self._confinement = self._confine([*programs(), *([templates.parent] if templates else [])])
         return Surroundings(
@@ -174,40 +172,38 @@ class Stack:
         )
 
     def _confine(self, needed: Sequence[Path]) -> Confinement:
-        chosen = confinement_for(self._folder.path, needed)
-        if chosen.remark is not None:
-            self._view.tell(chosen.remark)
-        return chosen
+        confinement = confinement_for(self._folder.path, needed)
+        if confinement.remark is not None:
+            self._view.report(confinement.remark)
+        return confinement
 
-    async def _migrate(self, name: str, around: Surroundings) -> None:
-        await run_once(self._command(name, "migrate", around), self._view, seconds=MIGRATE_SECONDS)
+    async def _migrate(self, name: str, surroundings: Surroundings) -> None:
+        await run_once(self._command(name, "migrate", surroundings), self._view, seconds=MIGRATE_SECONDS)
 
-    def _command(self, service: str, verb: str, around: Surroundings) -> Command:
+    def _command(self, service: str, verb: str, surroundings: Surroundings) -> Command:
         return Command(
             name=service,
             arguments=(sys.executable, "-m", f"slipway.{service}", verb),
-            environment=environment_of(service, around),
+            environment=environment_of(service, surroundings),
             confinement=self._confinement,
         )
 
     def _supervise(self, command: Command) -> None:
-        process = Supervised(command, self._view, on_change=self._note)
+        process = Supervised(command, self._view, on_change=self._record)
         process.start()
-        self._runs.append(process)
+        self._started.append(process)
 
     def _processes(self) -> list[Supervised]:
-        return [each for each in self._runs if isinstance(each, Supervised)]
+        return [each for each in self._started if isinstance(each, Supervised)]
 
-    def _note(self) -> None:
-        pids = {each.name: each.pid for each in self._runs}
-        running = {name: pid for name, pid in pids.items() if pid is not None}
+    def _record(self) -> None:
+        running = {process.name: process.pid for process in self._started if process.pid is not None}
         try:
-            self._folder.note_pids(running)
+            self._folder.record_pids(running)
             if self._endpoints is not None:
                 self._endpoints.write(self._folder.endpoints, running)
         except OSError as error:
-            # The processes are worth more than the note of them.
-            self._view.tell(f"can't note which processes run: {error}")
+            self._view.report(f"can't record which processes run: {error}")
 
     async def _make_usable(self) -> None:
         async with self.client() as client:
@@ -229,46 +225,44 @@ class Stack:
                 ) from error
 
 
-def read_port(word: str) -> int:
-    """Read a port's number; 0 is any free one."""
-    if not word.isdecimal() or int(word) > _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"{word!r} is no port: 0 to {_LAST_PORT}")
-    return int(word)
-
-
 def prepare(options: Options, *, is_quiet: bool) -> tuple[Stack, IO[str]]:
-    """Take the data folder, end what a killed `up` left there, make the secrets that are missing."""
+    """Lock the data folder, end what a killed `up` left there, make the secrets that are missing."""
     folder = DataFolder(options.data.resolve())
     lock = folder.take()
     logs.configure("slipway", LogSettings(log_level="warning", log_format="text"))
     view = LogView(folder.log, is_quiet=is_quiet)
     for name in folder.end_leftovers():
-        view.tell(f"ended {name}, which a killed slipway had left")
+        view.report(f"ended {name}, which a killed slipway had left")
     return Stack(options, view, folder, make_keys(folder)), lock
 
 
 async def run_up(options: Options) -> int:
     """Run until SIGTERM or SIGINT; return the exit status."""
     stack, lock = prepare(options, is_quiet=False)
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    stop = stop_signal()
     with lock:
         try:
-            started = await unless_told(stack.start(), told)
-            if started:
+            if await unless_stopped(stack.start(), stop):
                 say(f"Slipway is ready: {stack.url}")
                 say(f"Sign in with the secret in {stack.keys.bootstrap_token}")
-                await told.wait()
+                await stop.wait()
         finally:
             await stack.stop()
     return 0
 
 
-async def unless_told(work: Awaitable[None], told: asyncio.Event) -> bool:
-    """Do some work unless a signal comes first; whether it was done."""
+def stop_signal() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set."""
+    event = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, event.set)
+    return event
+
+
+async def unless_stopped(work: Awaitable[None], stop: asyncio.Event) -> bool:
+    """Do some work unless a signal comes first; return whether it was done."""
     working = asyncio.ensure_future(work)
-    waiting = asyncio.create_task(told.wait())
+    waiting = asyncio.create_task(stop.wait())
     await asyncio.wait([working, waiting], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if not working.done():

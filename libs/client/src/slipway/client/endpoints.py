@@ -1,11 +1,33 @@
-"""How a program reaches the Slipway that runs on this machine, as `run/endpoints.json` says."""
+"""How a program reaches Slipway: by the environment, or by the data folder of the `up` on this machine."""
 
 import json
+import os
 from pathlib import Path
+
+DEFAULT_DATA = Path("~/.local/share/slipway")
 
 
 class NotRunning(Exception):
-    """Nothing runs on this data folder, or it is not ready yet."""
+    """Nothing runs on the data folder, it is not ready yet, or the environment names no server."""
+
+
+def find_endpoint(data: Path | None = None) -> tuple[str, str]:
+    """Return the address and the bearer token of a server.
+
+    `data` names the data folder of an `up`; without it `SLIPWAY_URL` and `SLIPWAY_TOKEN_FILE` count, and
+    after them the default data folder.
+    """
+    url, token_file = os.environ.get("SLIPWAY_URL"), os.environ.get("SLIPWAY_TOKEN_FILE")
+    if data is not None or url is None:
+        return read_endpoints(data or DEFAULT_DATA.expanduser())
+    if token_file is None:
+        raise NotRunning(
+            "SLIPWAY_URL is set, but SLIPWAY_TOKEN_FILE is not: set it to the file of your token"
+        )
+    try:
+        return url, Path(token_file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise NotRunning(f"SLIPWAY_TOKEN_FILE: {token_file}: {error.strerror}") from error
 
 
 def read_endpoints(data: Path) -> tuple[str, str]:

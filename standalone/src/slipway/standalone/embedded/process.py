@@ -40,10 +40,10 @@ class Account:
         resolved = path.resolve()
         return all(self._may(each, 0o1) for each in resolved.parents) and self._may(resolved, 0o5)
 
-    def _may(self, path: Path, wanted: int) -> bool:
-        found = path.stat()
-        shift = 6 if found.st_uid == self.uid else 3 if found.st_gid == self.gid else 0
-        return found.st_mode >> shift & wanted == wanted
+    def _may(self, path: Path, bits: int) -> bool:
+        status = path.stat()
+        shift = 6 if status.st_uid == self.uid else 3 if status.st_gid == self.gid else 0
+        return status.st_mode >> shift & bits == bits
 
 
 def account_for(data: Path) -> Account:
@@ -53,9 +53,9 @@ def account_for(data: Path) -> Account:
     owner = data.stat().st_uid if data.exists() else 0
     users = {user.pw_name: user for user in reversed(pwd.getpwall())}
     owners = [user for user in users.values() if user.pw_uid == owner]
-    for found in (*owners, users.get("slipway"), users.get("nobody")):
-        if found is not None and found.pw_uid != 0:
-            return Account(uid=found.pw_uid, gid=found.pw_gid)
+    for user in (*owners, users.get("slipway"), users.get("nobody")):
+        if user is not None and user.pw_uid != 0:
+            return Account(uid=user.pw_uid, gid=user.pw_gid)
     raise EmbeddedFailure("there is no user `slipway` or `nobody` that the servers could run as")
 
 
@@ -120,9 +120,9 @@ class Server:
             raise
         if self.is_running and time.monotonic() < deadline:
             return False
-        said = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
+        text = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
         self.kill()
-        raise EmbeddedFailure(f"{self.name} did not start:\n{said}")
+        raise EmbeddedFailure(f"{self.name} did not start:\n{text}")
 
     def stop(self, *, seconds: float = 20.0) -> None:
         """End it in good order, or for good after a while."""

@@ -47,14 +47,14 @@ def place_of(data: Path) -> Path | None:
     that was moved is the same. Before there were ids it was made from the path; then a link leads there.
     """
     try:
-        found = (data / _ID_FILE).read_text(encoding="utf-8").strip()
+        place_id = (data / _ID_FILE).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         former = SHARED / hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]
         links = [each for each in data.glob("*") if each.is_symlink()]
         return former if any(each.readlink() == former / each.name for each in links) else None
-    if not _ID.fullmatch(found):
+    if not _ID.fullmatch(place_id):
         raise EmbeddedFailure(f"{data / _ID_FILE} does not hold an id")
-    return SHARED / found
+    return SHARED / place_id
 
 
 def remove_place(data: Path) -> list[Path]:

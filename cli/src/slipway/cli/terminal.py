@@ -14,7 +14,7 @@ _STEERS = re.compile(
 
 
 def clean(text: str) -> str:
-    """Take out what would steer a terminal: names, notes and logs are written by others."""
+    """Remove what would steer a terminal: names, notes and logs are written by others."""
     return _STEERS.sub("", text)
 
 
@@ -31,8 +31,14 @@ def put(text: str) -> None:
 
 
 def say(line: str) -> None:
-    """Write a line at once."""
-    put(f"{line}\n")
+    """Write a line at once; the text may be somebody else's."""
+    put(f"{clean(line)}\n")
+
+
+def warn(line: str) -> None:
+    """Write a line beside the output."""
+    sys.stderr.write(f"{clean(line)}\n")
+    sys.stderr.flush()
 
 
 def forgive() -> None:

@@ -1,4 +1,7 @@
-"""The HTTP API as the command line uses it."""
+"""The HTTP API as JSON: one connection, its problems as exceptions, lists page by page, job logs with resume.
+
+The command line works on this level, because it prints what the API answers; `client` adds types.
+"""
 
 import json
 from collections.abc import AsyncGenerator, Mapping
@@ -14,43 +17,43 @@ from slipway.client.sse import Outage, ServerAway, ServerEvent, follow
 
 TIMEOUT_SECONDS = 40.0
 """Longer than the longest question behind the API: adding a cluster reaches the host first."""
-_OK = 400
-_SERVER_FAULT = 500
+_FIRST_PROBLEM = 400
+_FIRST_SERVER_FAULT = 500
 
 
 class ApiProblem(Exception):
-    """The API said no; the text is its own, with the fields that were wrong."""
+    """The API refused a request; the text is its own, with the fields that were wrong."""
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         self.status = status
         self.code = str(problem.get("code") or f"http-{status}")
-        said = str(
+        message = str(
             problem.get("message") or problem.get("detail") or problem.get("title") or f"HTTP {status}"
         )
         # Most messages are made of their faults: those are not repeated.
         faults = [
-            f"{each.get('field')}: {each.get('message')}"
-            for each in problem.get("errors") or ()
-            if str(each.get("message")) not in said
+            f"{fault.get('field')}: {fault.get('message')}"
+            for fault in problem.get("errors") or ()
+            if str(fault.get("message")) not in message
         ]
-        super().__init__("; ".join([said, *faults]) + f" ({self.code})")
+        super().__init__("; ".join([message, *faults]) + f" ({self.code})")
 
     @property
     def is_final(self) -> bool:
-        """Whether asking the same again would be refused again."""
-        return self.status < _SERVER_FAULT
+        """Whether the same request would be refused again."""
+        return self.status < _FIRST_SERVER_FAULT
 
 
 class ApiUnreachable(Exception):
-    """Nobody answers at the address."""
+    """Nobody answers at the address, or not as Slipway does."""
 
 
-class Client:
+class Transport:
     """One user's connection to one Slipway."""
 
     def __init__(self, url: str, token: str) -> None:
         self.now = datetime.now(tz=UTC)
-        """By the server's clock, as of its last answer."""
+        """The server's clock, as of its last response."""
         headers = {"Authorization": f"Bearer {token}"}
         try:
             self._http = httpx.AsyncClient(
@@ -71,32 +74,31 @@ class Client:
         """Read something below `/api/v1`."""
         return await self._send("GET", path, query=query)
 
-    async def post(self, path: str, body: Mapping[str, Any] | None = None, **query: str) -> dict[str, Any]:
-        """Ask for a change below `/api/v1`."""
+    async def post(self, path: str, body: Mapping[str, Any] | None = None, /, **query: str) -> dict[str, Any]:
+        """Request a change below `/api/v1`."""
         return await self._send("POST", path, query=query, body=body)
 
+    async def put(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Set something below `/api/v1`."""
+        return await self._send("PUT", path, body=body)
+
     async def delete(self, path: str, **query: str) -> dict[str, Any]:
-        """Ask for a deletion below `/api/v1`."""
+        """Request a deletion below `/api/v1`."""
         return await self._send("DELETE", path, query=query)
 
-    async def items(self, path: str, **query: str | int) -> list[dict[str, Any]]:
-        """Read a whole list, page by page."""
-        return await self.first(path, None, **query)
-
-    async def first(self, path: str, most: int | None, **query: str | int) -> list[dict[str, Any]]:
-        """Read a list's first items, page by page; all of them if no number is given."""
-        found: list[dict[str, Any]] = []
+    async def items(self, path: str, most: int | None = None, /, **query: str | int) -> list[dict[str, Any]]:
+        """Read a list's first items, page by page; all of them without a number."""
         page = await self.get(path, **query)
-        found += page["items"]
-        while page.get("next") and (most is None or len(found) < most):
+        items: list[dict[str, Any]] = list(page["items"])
+        while page.get("next") and (most is None or len(items) < most):
             page = await self.get(path, **query, cursor=page["next"])
-            found += page["items"]
-        return found[:most]
+            items += page["items"]
+        return items[:most]
 
     async def follow_job(
         self, job: str, *, last_event_id: str | None = None, outage: Outage | None = None
     ) -> AsyncGenerator[ServerEvent, None]:
-        """Follow a job's log to its end, through broken connections; the last event is `done`."""
+        """Yield a job's log to its end, through broken connections; the last event is `done`."""
         path = f"/api/v1/jobs/{job}/events"
         log = follow(self._http, path, last_event_id=last_event_id, outage=outage)
         async with aclosing(log) as events:
@@ -109,7 +111,7 @@ class Client:
                 raise _problem(error.response) from error
             except ServerAway as error:
                 raise ApiUnreachable(str(error)) from error
-        # The log was seen to its end before: how it ended is asked.
+        # The log was read to its end before: the job itself knows how it ended.
         yield ServerEvent(id=None, kind="done", text=json.dumps(await self.get(f"/jobs/{job}")))
 
     async def _send(
@@ -121,32 +123,34 @@ class Client:
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         try:
-            answer = await self._http.request(method, f"/api/v1{path}", params=query, json=body)
+            response = await self._http.request(method, f"/api/v1{path}", params=query, json=body)
         except httpx.TransportError as error:
             raise ApiUnreachable(f"{self._http.base_url} does not answer: {error!r}") from error
-        self.now = _time_of(answer)
-        if answer.status_code >= _OK:
-            raise _problem(answer)
-        try:
-            read = answer.json() if answer.content else {}
-        except ValueError:
-            read = None
-        if not isinstance(read, dict):
+        self.now = _clock(response)
+        if response.status_code >= _FIRST_PROBLEM:
+            raise _problem(response)
+        content = _json(response) if response.content else {}
+        if content is None:
             raise ApiUnreachable(f"{self._http.base_url} answers, but not as Slipway does")
-        return read
+        return content
 
 
-def _time_of(answer: httpx.Response) -> datetime:
-    """Give the time by the server's clock; by ours if it does not say."""
+def _clock(response: httpx.Response) -> datetime:
+    """Return the time by the server's clock; by ours if it does not say."""
     try:
-        return parsedate_to_datetime(answer.headers["date"])
+        return parsedate_to_datetime(response.headers["date"])
     except (KeyError, ValueError):
         return datetime.now(tz=UTC)
 
 
-def _problem(answer: httpx.Response) -> ApiProblem:
+def _problem(response: httpx.Response) -> ApiProblem:
+    return ApiProblem(response.status_code, _json(response) or {})
+
+
+def _json(response: httpx.Response) -> dict[str, Any] | None:
+    """Read a JSON object; None if it is anything else."""
     try:
-        said = answer.json()
+        content = response.json()
     except ValueError:
-        said = {}
-    return ApiProblem(answer.status_code, said if isinstance(said, dict) else {})
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,57 +1,52 @@
-"""What takes away is confirmed: asked in a terminal, said beforehand with `--yes`, and refused otherwise.
+"""What destroys is confirmed: asked in a terminal, answered beforehand with `--yes`, and refused otherwise.
 
 The one place that decides it, for one container and for many, for the first try and for every later one.
 """
 
-import argparse
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-from slipway.contracts.job_kinds import JobKind
+from slipway.cli.errors import WrongInput
+from slipway.cli.plans import print_losses
 
 
-class Unconfirmed(Exception):
-    """It takes something away, and nobody can be asked."""
+class Unconfirmed(WrongInput):
+    """Something would be destroyed, and nobody can be asked."""
 
 
 def destroys(kind: str) -> bool:
-    """Whether a kind of job, or the verb of its name, takes something away for good."""
+    """Whether a kind of job, or the verb of its name, destroys something."""
+    # Needed only by what may destroy.
+    from slipway.contracts.job_kinds import JobKind
+
     name = kind if "." in kind else f"container.{kind}"
     return name in set(JobKind) and JobKind(name).destroys
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
-    """Add the flag that answers beforehand."""
-    parser.add_argument(
-        "--yes",
-        action="store_true",
-        help="do it without being asked, if it takes something away; needed without a terminal",
-    )
-
-
 async def is_confirmed(
-    given: argparse.Namespace, what: str, show: Callable[[], Awaitable[object]] | None = None
+    what: str, *, yes: bool, plan: Callable[[], Awaitable[Mapping[str, Any]]] | None = None
 ) -> bool:
-    """Ask before something is lost, once it was shown what.
+    """Ask before something is destroyed.
 
     Args:
-        given: the command line; `--yes` is the answer.
         what: is to be done.
-        show: shows what would be lost, if it was not shown already.
+        yes: whether the command line has answered already.
+        plan: returns the plan whose losses are printed first, if they were not yet.
 
     Raises:
         Unconfirmed: if there is no terminal to ask in, and no `--yes`.
     """
-    if given.yes:
+    if yes:
         return True
     if not sys.stdin.isatty():
         raise Unconfirmed(
             f"{what}: there is no terminal to ask in, so nothing was done. Add --yes to do it, or --plan to "
             "see what it would do."
         )
-    if show is not None:
-        await show()
+    if plan is not None:
+        print_losses(await plan())
     return agreed(f"{what}. Do it? [y/N] ", default=False)
 
 

@@ -3,19 +3,26 @@
 import io
 
 import pytest
-from rich.console import Console
 
-from slipway.cli.output import clean
-from slipway.cli.showing import show_rows, tell
+from slipway.cli.formats import print_table
+from slipway.cli.terminal import clean, say
 
 NAMES = ("id", "notes")
 ID = "01980f7c-6a53-7cc1-b4a3-3f0f6e1c2d3e"
 
 
-def shown(rows: list[list[object]], *, is_terminal: bool, width: int = 60) -> str:
-    """Show a table, and give what was written."""
-    file = io.StringIO()
-    show_rows(Console(file=file, force_terminal=is_terminal, width=width, color_system=None), NAMES, rows)
+class Terminal(io.StringIO):
+    """A file that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Return true."""
+        return True
+
+
+def shown(rows: list[list[object]], *, is_terminal: bool) -> str:
+    """Print a table; return what was written."""
+    file = Terminal() if is_terminal else io.StringIO()
+    print_table(NAMES, rows, file)
     return file.getvalue()
 
 
@@ -26,30 +33,30 @@ def test_for_a_program() -> None:
     assert shown(rows, is_terminal=False) == f"id\tnotes\n{ID}\t{'n' * 200}\n\ttwo lines\n"
 
 
-def test_in_a_narrow_terminal() -> None:
+def test_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """An id stays whole, and what does not fit beside it goes on in the next line."""
-    said = shown([[ID, "n" * 40]], is_terminal=True)
+    monkeypatch.setenv("COLUMNS", "60")
 
-    assert ID in said
-    assert said.count("n") == 40 + len("notes") - 4
+    text = shown([[ID, "n" * 40]], is_terminal=True)
+
+    assert ID in text
+    assert text.count("n") == 40 + len("notes") - 4
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_notes_are_words(is_terminal: bool) -> None:  # noqa: FBT001  a parameter of the test
     """What looks like markup is shown as it is; what would steer a terminal is taken out."""
-    said = shown([[1, "see [/etc/x] \x1b]0;title\x07\x1b[2J\x9b1mhere"]], is_terminal=is_terminal)
+    text = shown([[1, "see [/etc/x] \x1b]0;title\x07\x1b[2J\x9b1mhere"]], is_terminal=is_terminal)
 
-    assert "see [/etc/x] 1mhere" in said
-    assert "\x1b" not in said
+    assert "see [/etc/x] 1mhere" in text
+    assert not [steering for steering in ("\x1b]", "\x1b[2J", "\x9b", "title") if steering in text]
 
 
-def test_sentence() -> None:
+def test_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     """A sentence is one line, and no markup."""
-    file = io.StringIO()
+    say("LOST: [bold]" + "x" * 40)
 
-    tell(Console(file=file, width=20), "LOST: [bold]" + "x" * 40)
-
-    assert file.getvalue() == "LOST: [bold]" + "x" * 40 + "\n"
+    assert capsys.readouterr().out == "LOST: [bold]" + "x" * 40 + "\n"
 
 
 @pytest.mark.parametrize(

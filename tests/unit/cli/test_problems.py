@@ -1,9 +1,9 @@
-"""What the command says of a refusal."""
+"""How a refusal of the API is reported."""
 
-from slipway.client.api import ApiProblem
+from slipway.client.transport import ApiProblem
 
 
-def test_a_fault_is_said_once() -> None:
+def test_a_fault_is_reported_once() -> None:
     """A message that is made of its faults is not followed by them again."""
     taken = "There is a container 'web' already."
     problem = {
@@ -15,7 +15,7 @@ def test_a_fault_is_said_once() -> None:
     assert str(ApiProblem(409, problem)) == f"{taken} (hostname.taken)"
 
 
-def test_a_fault_that_the_message_leaves_out_is_said() -> None:
+def test_a_fault_that_the_message_leaves_out_is_added() -> None:
     """With its field."""
     problem = {
         "code": "invalid",

@@ -1,10 +1,10 @@
-"""What was not seen just now is told with the time when it was."""
+"""What was not seen just now is shown with the time when it was."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from slipway.cli.looks import is_live, outages_of, state_of
+from slipway.cli.freshness import is_live, outages_of, state_of
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 OUTAGE = {
@@ -16,7 +16,7 @@ OUTAGE = {
 
 
 def test_a_state_has_its_age() -> None:
-    """Fresh ones are told plainly; others with the time of the last look, or that there was none."""
+    """Fresh ones are shown plainly; others with the time of the last look, or that there was none."""
     recent, old = ((NOW - timedelta(seconds=age)).isoformat() for age in (5, 60))
 
     assert state_of("running", {"looked_at": recent}, NOW) == "running"
@@ -26,24 +26,24 @@ def test_a_state_has_its_age() -> None:
 
 
 def test_in_an_outage_a_state_is_sooner_the_past() -> None:
-    """What stands still is not told as if it were seen now."""
+    """What stands still is not shown as if it were seen now."""
     seen = {"looked_at": (NOW - timedelta(seconds=9)).isoformat()}
 
     assert state_of("running", seen, NOW) == "running"
     assert state_of("running", {**seen, "outage": OUTAGE}, NOW).startswith("running, last seen ")
 
 
-def test_an_outage_is_told_with_its_remedy() -> None:
+def test_an_outage_is_shown_with_its_remedy() -> None:
     """Of a cluster and of its nodes; the same one once."""
     nodes = [
         {"node": "pve1", "outage": OUTAGE},
         {"node": "pve2", "outage": {**OUTAGE, "code": "node.gone"}},
     ]
-    told = [*outages_of([{"name": "home", "outage": OUTAGE, "nodes": nodes}])]
+    sentences = [*outages_of([{"name": "home", "outage": OUTAGE, "nodes": nodes}])]
 
-    assert [each.partition(":")[0] for each in told] == ["Cluster home", "Node pve2 of home"]
-    assert "It does not answer. See whether it runs." in told[0]
-    assert "cluster.unreachable" in told[0]
+    assert [each.partition(":")[0] for each in sentences] == ["Cluster home", "Node pve2 of home"]
+    assert "It does not answer. See whether it runs." in sentences[0]
+    assert "cluster.unreachable" in sentences[0]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,194 @@
+"""`slipway container`: list, show, create, delete; the verbs that change one come from `changes`."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from slipway.cli import freshness
+from slipway.cli.changes import commands, perform
+from slipway.cli.formats import Format
+from slipway.cli.lookup import ContainerArgument, container_id
+from slipway.cli.plans import print_plan
+from slipway.cli.session import FollowOption, PlanOption, Session, YesOption, command
+from slipway.cli.terminal import say, warn
+from slipway.client.transport import Transport
+
+COLUMNS = ("vmid", "hostname", "node", "template", "lifecycle", "power", "address", "id")
+WIDE = ("cluster", "template_version", "job", "created_at", "updated_at")
+
+
+class Containers(TyperGroup):
+    """The verbs of a container; those of the job kinds are built when they are asked for."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Find a verb."""
+        return super().get_command(ctx, cmd_name) or commands().get(cmd_name)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """List the verbs."""
+        return [*super().list_commands(ctx), *commands()]
+
+
+app = typer.Typer(
+    cls=Containers, rich_markup_mode=None, no_args_is_help=True, help="list, create and change containers"
+)
+
+
+@command(app, "list", "list containers")
+async def _list(session: Session) -> None:
+    await _print_containers(session)
+
+
+@command(app, "ps", "list the containers that run")
+async def _running(session: Session) -> None:
+    await _print_containers(session, power="running")
+
+
+async def _print_containers(session: Session, **filters: str) -> None:
+    async with session.connect() as client:
+        items = await client.items("/containers", **filters)
+        outages = [*freshness.outages_of(await client.items("/clusters"))]
+    session.print_list(
+        items,
+        COLUMNS,
+        name="hostname",
+        wide=WIDE,
+        cells=lambda item: {"power": freshness.state_of(item["power"], item, client.now)},
+    )
+    for outage in outages:
+        warn(outage)
+
+
+@command(app, "show", "show a container: its state, services and waiting changes")
+async def _show(session: Session, container: ContainerArgument) -> None:
+    async with session.connect() as client:
+        item = await client.get(f"/containers/{await container_id(client, container)}")
+    fields = ("hostname", "vmid", "cluster", "node", "template", "lifecycle", "address", "job", "id")
+    rows: list[tuple[str, object]] = [(field, item.get(field)) for field in fields]
+    rows.insert(6, ("power", freshness.state_of(item["power"], item, client.now)))
+    is_live = freshness.is_live(item)
+    for service in item["services"]:
+        if not service.get("is_system"):
+            url = service.get("url") if is_live else "not reachable: the container does not run now"
+            rows.append((f"service {service['name']}", url or f"port {service.get('port') or 'unknown'}"))
+    rows += [
+        (f"credential {each['name']}", f"slipway reveal {item['hostname']}") for each in item["credentials"]
+    ]
+    for key, change in (item.get("pending") or {}).items():
+        text = f"{change.get('now') or 'not set'} -> {change.get('after_restart') or 'not set'}"
+        rows.append((f"after a restart: {key}", text))
+    rows += [("warning", warning) for warning in item["warnings"]]
+    session.print_one(item, rows, name="hostname")
+    if outage := item.get("outage"):
+        warn(freshness.sentence(item["hostname"], outage))
+
+
+@command(app, "create", "create a container and follow its job")
+async def _create(
+    session: Session,
+    template: Annotated[str, typer.Argument(show_default=False)],
+    hostname: Annotated[str, typer.Argument(show_default=False)],
+    *,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a template's variable")
+    ] = None,
+    plan: PlanOption = False,
+    follow: FollowOption = True,
+) -> int:
+    variables = dict(word.partition("=")[::2] for word in set_ or ())
+    body = {"template": template, "hostname": hostname, "variables": variables}
+    async with session.connect() as client:
+        if plan:
+            return print_plan(session, await client.post("/containers", body, plan="true"))
+        accepted = await client.post("/containers", body)
+        status = await session.finish(client, accepted, follow=follow)
+        if follow and status == 0:
+            await _report_access(session, client, accepted["container"]["id"])
+        return status
+
+
+async def _report_access(session: Session, client: Transport, container: str) -> None:
+    """Report where a new container's services are, and how its passwords are revealed."""
+    item = await client.get(f"/containers/{container}")
+    session.report(f"{item['hostname']} ({item['vmid']}) runs at {item.get('address') or 'no address yet'}")
+    for service in item["services"]:
+        if service.get("url"):
+            session.report(f"  {service['name']}: {service['url']}")
+    names = ", ".join(each["name"] for each in item["credentials"])
+    if names:
+        session.report(f"  passwords ({names}): slipway reveal {item['hostname']}")
+
+
+@command(app, "reveal", "show a container's passwords in clear; the server audits it")
+async def _reveal(
+    session: Session,
+    container: ContainerArgument,
+    name: Annotated[
+        str | None, typer.Argument(help="of one, like root/password; all without it", show_default=False)
+    ] = None,
+) -> int:
+    async with session.connect() as client:
+        path = f"/containers/{await container_id(client, container)}"
+        credentials = (await client.get(path))["credentials"]
+        chosen = [each for each in credentials if name in {None, each["name"], each["id"]}]
+        items = [await client.post(f"{path}/credentials/{each['id']}/reveal") for each in chosen]
+    session.print_list(items, ("name", "value"), name="value", wide=("id",))
+    if not items:
+        names = ", ".join(each["name"] for each in credentials) or "none"
+        warn(f"slipway: {container} has no credential {name or ''}".rstrip() + f". It has: {names}.")
+    return 0 if items else 1
+
+
+@command(app, "delete", "delete a container, by id, hostname or VMID")
+async def _delete(
+    session: Session,
+    container: ContainerArgument,
+    *,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="if it is being created: end that, and remove what was made")
+    ] = False,
+    plan: PlanOption = False,
+    yes: YesOption = False,
+    follow: FollowOption = True,
+) -> int:
+    async with session.connect() as client:
+        path = f"/containers/{await container_id(client, container)}"
+        request = partial(client.delete, path, **({"cancel": "true"} if cancel else {}))
+        what = f"delete {container}"
+        status = await perform(session, client, request, loses=what, plan=plan, yes=yes, follow=follow)
+        # A creation that was cancelled has not succeeded, yet the container is gone, as requested.
+        if status and cancel and not plan:
+            return 0 if (await client.get(path))["lifecycle"] == "deleted" else status
+        return status
+
+
+@command(app, "snapshots", "list a container's snapshots")
+async def _snapshots(session: Session, container: ContainerArgument) -> None:
+    await _print_stored(session, container, "snapshots", ("name", "at", "parent", "description"))
+
+
+@command(app, "backups", "list the backups of a container")
+async def _backups(session: Session, container: ContainerArgument) -> None:
+    await _print_stored(session, container, "backups", ("volume", "at", "size_bytes", "notes"))
+
+
+async def _print_stored(session: Session, container: str, what: str, columns: tuple[str, ...]) -> None:
+    async with session.connect() as client:
+        page = await client.get(f"/containers/{await container_id(client, container)}/{what}")
+    session.print_list(page["items"], columns, name=columns[0])
+    for storage in page.get("unread", ()):
+        warn(f"Storage {storage} is not active now; its backups are not listed.")
+
+
+@command(app, "forget", "drop the record of a container whose host is gone; it returns when it is seen there")
+async def _forget(session: Session, container: ContainerArgument) -> None:
+    async with session.connect() as client:
+        path = f"/containers/{await container_id(client, container)}"
+        item: Mapping[str, Any] = await client.post(f"{path}/forget")
+    if session.form in {Format.TABLE, Format.WIDE}:
+        say(f"{item['hostname']} ({item['vmid']}) is forgotten; its name and VMID are free here.")
+    else:
+        session.print_one(item, (), name="hostname")

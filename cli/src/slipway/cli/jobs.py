@@ -1,0 +1,182 @@
+"""`slipway job`: list, show, follow, cancel and retry jobs; `run` does the same with many containers."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from slipway.cli.changes import options_of, read_argument
+from slipway.cli.confirmation import destroys, is_confirmed
+from slipway.cli.errors import WrongInput
+from slipway.cli.formats import Format
+from slipway.cli.plans import print_plan
+from slipway.cli.session import (
+    DataOption,
+    FollowOption,
+    FormatOption,
+    PlanOption,
+    Session,
+    YesOption,
+    command,
+    runner,
+)
+
+PHASES = ("create", "start", "deploy", "sync", "finalize")
+COLUMNS = ("kind", "hostname", "state", "phase", "percent", "created_at", "id")
+WIDE = ("actor", "vmid", "step", "started_at", "finished_at", "container")
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="the job's id", show_default=False)]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, help="how many")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="an argument")]
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="list, follow, cancel and retry jobs")
+plural = typer.Typer(rich_markup_mode=None)
+
+
+async def _print_jobs(session: Session, *, limit: LimitOption = 100) -> None:
+    async with session.connect() as client:
+        items = await client.items("/jobs", limit)
+    session.print_list(items, COLUMNS, name="id", wide=WIDE)
+
+
+command(app, "list", "list jobs, newest first")(_print_jobs)
+
+
+@plural.callback(
+    invoke_without_command=True, help="list jobs, newest first; `jobs run` does the same with many containers"
+)
+def _list_unless_verb(
+    context: typer.Context,
+    *,
+    limit: LimitOption = 100,
+    data: DataOption = None,
+    output: FormatOption = Format.TABLE,
+) -> int | None:
+    if context.invoked_subcommand is None:
+        return runner(_print_jobs)(limit=limit, data=data, output=output)
+    # `slipway jobs --data DIR run ...` names the server for the verb.
+    context.default_map = {context.invoked_subcommand: {"data": data}}
+    return None
+
+
+@command(app, "show", "show a job: its steps, what came of them, and what can be done now")
+async def _show(session: Session, job: JobArgument) -> None:
+    async with session.connect() as client:
+        item = await client.get(f"/jobs/{job}")
+    fields = ("id", "kind", "hostname", "vmid", "actor", "state", "phase", "percent", "waits_for")
+    rows: list[tuple[str, object]] = [(field, item.get(field)) for field in fields]
+    rows += [(f"step {step['name']}", step["status"]) for step in item["steps"]]
+    rows += [("warning", warning) for warning in item["warnings"]]
+    if error := item.get("error"):
+        rows.append(("error", f"{error['message']} ({error['code']})"))
+    rows.append(("possible now", ", ".join(item["actions"])))
+    session.print_one(item, rows, name="id")
+
+
+@command(app, "logs", "show a job's log from its start, to its end")
+async def _logs(session: Session, job: JobArgument) -> int:
+    async with session.connect() as client:
+        return 0 if await session.follow(client, job) else 1
+
+
+@command(app, "cancel", "cancel a job that waits or runs")
+async def _cancel(
+    session: Session,
+    job: JobArgument,
+    *,
+    destroy: Annotated[
+        bool, typer.Option("--destroy", help="of a creation or a copy: also remove what it has made")
+    ] = False,
+    plan: PlanOption = False,
+    yes: YesOption = False,
+) -> int:
+    async with session.connect() as client:
+        query = {"destroy": "true"} if destroy else {}
+        request = partial(client.post, f"/jobs/{job}/cancel", None, **query)
+        if plan:
+            return print_plan(session, await request(plan="true"))
+        what = f"cancel of {job} with what it has made"
+        if destroy and not await is_confirmed(what, yes=yes, plan=partial(request, plan="true")):
+            return 1
+        await request()
+        await session.follow(client, job)
+        return 0 if (await client.get(f"/jobs/{job}"))["state"] == "cancelled" else 1
+
+
+@command(app, "retry", "run a failed job again, from where it failed")
+async def _retry(
+    session: Session,
+    job: JobArgument,
+    *,
+    phase: Annotated[
+        str | None, typer.Option("--phase", metavar="|".join(PHASES), help="begin there; of a creation")
+    ] = None,
+    plan: PlanOption = False,
+    yes: YesOption = False,
+    follow: FollowOption = True,
+) -> int:
+    if phase is not None and phase not in PHASES:
+        raise WrongInput(f"--phase {phase}: there is no such phase. It is one of {', '.join(PHASES)}.")
+    path, body = f"/jobs/{job}/retry", {"phase": phase} if phase else {}
+    async with session.connect() as client:
+        item = await client.get(f"/jobs/{job}")
+        kind = item.get("items_kind") or item["kind"]
+        if plan or destroys(kind):
+            planned = await client.post(path, body, plan="true")
+            status = print_plan(session, planned) if plan or not yes else 0
+            if plan:
+                return status
+            if not await is_confirmed(f"retry of {kind}", yes=yes):
+                return 1
+            body |= {"plan": planned["hash"]} if "items" in planned else {}
+        return await session.finish(client, await client.post(path, body), follow=follow)
+
+
+async def _run(
+    session: Session,
+    kind: Annotated[str, typer.Argument(help="a verb, like start or delete", show_default=False)],
+    selection: Annotated[
+        str, typer.Argument(help="like 101,105-110,tag:prod+node:pve1,name:web-*", show_default=False)
+    ],
+    *,
+    set_: SetOption = None,
+    plan: PlanOption = False,
+    yes: YesOption = False,
+    follow: FollowOption = True,
+) -> int:
+    body: dict[str, Any] = {
+        "kind": f"container.{kind}",
+        "selection": selection,
+        "args": _arguments(kind, set_ or []),
+    }
+    async with session.connect() as client:
+        if plan or destroys(kind):
+            planned = await client.post("/jobs", body, plan="true")
+            status = print_plan(session, planned) if plan or not yes else 0
+            if plan:
+                return status
+            if not await is_confirmed(f"{kind} of {len(planned['items'])}", yes=yes):
+                return 1
+            body["plan"] = planned["hash"]
+        accepted = await client.post("/jobs", body)
+        counts = accepted["counts"]
+        session.report(
+            f"{counts['total']} containers, {counts['failed']} not accepted: job {accepted['job']['id']}"
+        )
+        return await session.finish(client, accepted, follow=follow)
+
+
+for group in (app, plural):
+    command(group, "run", "do the same with many containers")(_run)
+
+
+def _arguments(kind: str, words: list[str]) -> Mapping[str, Any]:
+    """Read each `NAME=VALUE` as the verb of this kind does."""
+    options = options_of(kind)
+    arguments: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise WrongInput(f"--set {word}: it must be NAME=VALUE")
+        arguments[name] = read_argument(options[name], value) if name in options else value
+    return arguments

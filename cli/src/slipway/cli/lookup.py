@@ -1,0 +1,51 @@
+"""Containers by what people call them: id, hostname or VMID."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from slipway.cli.errors import CommandFailed
+from slipway.client.endpoints import find_endpoint
+from slipway.client.transport import Transport
+
+_COMPLETION_SECONDS = 2.0
+
+
+async def container_id(client: Transport, word: str) -> str:
+    """Return the id of the container with this id, hostname or VMID; the word itself if there is none.
+
+    Raises:
+        CommandFailed: if more than one fits.
+    """
+    items = [item for item in await client.items("/containers", q=word) if word in _names(item)]
+    if len(items) > 1:
+        clusters = ", ".join(sorted(f"{item['cluster']}: {item['id']}" for item in items))
+        raise CommandFailed(f"{word!r} is several containers. Name one by its id ({clusters}).")
+    return str(items[0]["id"]) if items else word
+
+
+def _names(container: Mapping[str, Any]) -> set[str]:
+    return {str(container[field]) for field in ("id", "hostname", "vmid")}
+
+
+def _completions(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the hostnames that begin with what is typed; none if the server can't be asked at once."""
+
+    async def hostnames() -> list[str]:
+        async with (
+            asyncio.timeout(_COMPLETION_SECONDS),
+            Transport(*find_endpoint(context.params.get("data"))) as c,
+        ):
+            return [item["hostname"] for item in await c.items("/containers")]
+
+    try:
+        return [name for name in asyncio.run(hostnames()) if name.startswith(incomplete)]
+    except Exception:  # noqa: BLE001 - a shell that completes has nowhere to show an error
+        return []
+
+
+ContainerArgument = Annotated[
+    str, typer.Argument(help="id, hostname or VMID", autocompletion=_completions, show_default=False)
+]

@@ -1,0 +1,24 @@
+"""The defaults of the host's commands; without imports, because `slipway --help` reads it."""
+
+from pathlib import Path
+
+from slipway.cli.errors import WrongInput
+
+PORT = 7880
+DATA = Path("~/.local/share/slipway").expanduser()
+_LAST_PORT = 65535
+
+
+def demo_data() -> Path:
+    """Return where the demo keeps its data: in the checkout, else in the user's own place."""
+    for parent in Path(__file__).resolve().parents:
+        if (parent / "Makefile").is_file() and (parent / "contracts").is_dir():
+            return parent / ".slipway" / "demo"
+    return Path("~/.local/share/slipway-demo").expanduser()
+
+
+def read_port(word: str) -> int:
+    """Read a port's number; 0 is any free one."""
+    if not word.isdecimal() or int(word) > _LAST_PORT:
+        raise WrongInput(f"{word!r} is not a port: give a number from 0 to {_LAST_PORT}")
+    return int(word)
