@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TextIO
@@ -11,6 +11,8 @@ from typing import Any, TextIO
 from slipway.cli.terminal import clean
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_PLAIN_KEY = re.compile(r"(?!(?:true|false|null|yes|no|on|off|y|n)\Z)[A-Za-z_][\w.-]*", re.IGNORECASE)
+_STRANGE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 _WHOLE = frozenset({"id", "vmid", "address", "volume", "name", "hostname"})
 """Columns that one copies from: never broken."""
 
@@ -32,13 +34,39 @@ class Format(StrEnum):
 
 def print_document(document: Mapping[str, Any], form: Format) -> None:
     """Print what the API answered, as JSON or YAML."""
-    if form is Format.JSON:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
-        return
-    # Only this format needs it.
-    import yaml
+    print("\n".join(_yaml(document)) if form is Format.YAML else _json(document, indent=2))
 
-    print(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), end="")
+
+def _json(value: object, *, indent: int | None = None) -> str:
+    """Return JSON in which nothing can steer a terminal."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return _STRANGE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _yaml(value: object, indent: str = "") -> Iterator[str]:
+    """Yield the lines of a JSON value as YAML: its blocks, with JSON's own strings and numbers inside."""
+    match value:
+        case {**entries} if entries:
+            for name, each in entries.items():
+                key = str(name) if _PLAIN_KEY.fullmatch(str(name)) else _json(name)
+                yield from _entry(f"{indent}{key}:", each, f"{indent}  ")
+        case [*items] if items:
+            for each in items:
+                yield from _entry(f"{indent}-", each, f"{indent}  ")
+        case _:
+            yield f"{indent}{_json(value)}"
+
+
+def _entry(start: str, value: object, indent: str) -> Iterator[str]:
+    """Yield an entry of a block: a scalar beside its start, anything else below it."""
+    first, *rest = _yaml(value, indent)
+    is_block = isinstance(value, dict | list) and value
+    if is_block and start.endswith(":"):
+        yield start
+        yield first
+    else:
+        yield f"{start} {first.lstrip()}"
+    yield from rest
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], file: TextIO | None = None) -> None:
