@@ -26,7 +26,7 @@ def home(tmp_path: Path) -> Path:
 
 
 async def test_any_folder(home: Path) -> None:
-    """A folder that the demo has not made is left as it is, and it is said why."""
+    """A folder that the demo has not made is left as it is, and the error says why."""
     before = tree(home.parent)
 
     with pytest.raises(ProcessFailed, match=r"was not made by `slipway demo`.*nothing was changed"):

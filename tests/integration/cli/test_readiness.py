@@ -17,7 +17,7 @@ NOWHERE = "http://127.0.0.1:1"
 
 
 async def test_wrong_setting(tmp_path: Path) -> None:
-    """A service that does not accept its settings is not waited for; its own words are told."""
+    """A service that does not accept its settings is not waited for; its own message is the error."""
     view = LogView(tmp_path, is_quiet=True)
     code = "import sys; print('SLIPWAY_POOL_SIZE: not a number'); sys.exit(2)"
     command = Command(name="it", arguments=(sys.executable, "-c", code), environment=plain_environment())

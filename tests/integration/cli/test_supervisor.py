@@ -61,7 +61,7 @@ async def test_stubborn(view: LogView) -> None:
 
 
 async def test_failure_tells_why(view: LogView) -> None:
-    """A program that had to succeed and did not is told with its last words."""
+    """The error of a program that failed has its last lines."""
     with pytest.raises(ProcessFailed, match="no such schema"):
         await run_once(python("import sys; sys.exit('no such schema')"), view, seconds=10)
 

@@ -37,9 +37,9 @@ def test_new_folder_at_the_same_path(closed: Path) -> None:
     shutil.rmtree(closed)
     closed.mkdir(mode=0o700)
 
-    found = stored(closed)
+    place = stored(closed)
 
-    assert list(found.iterdir()) == []
+    assert list(place.iterdir()) == []
 
 
 def test_moved(closed: Path) -> None:
@@ -67,10 +67,10 @@ def test_closed_later(closed: Path) -> None:
     (stored(closed) / "stream").touch()
     closed.chmod(0o700)
 
-    found = stored(closed)
+    place = stored(closed)
 
-    assert (found / "stream").stat().st_uid == account_for(closed).uid
-    assert (closed / "nats").readlink() == found == stored(closed)
+    assert (place / "stream").stat().st_uid == account_for(closed).uid
+    assert (closed / "nats").readlink() == place == stored(closed)
 
 
 def test_named_by_its_path(closed: Path) -> None:

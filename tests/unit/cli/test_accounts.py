@@ -37,7 +37,7 @@ def test_closed_folder() -> None:
 
 
 def test_closed_itself() -> None:
-    """What is closed itself can't be shown; then the user may read everything, and that is told."""
+    """What is closed itself can't be shown; then the user may read everything, and a remark says so."""
     with open_folder("shut") as folder:
         inner = folder / "shut"
         inner.mkdir(mode=0o700)
@@ -57,6 +57,6 @@ def test_closed_file_is_read() -> None:
         chosen = confinement_for(folder, [inner])
         command = chosen.wrap(["/bin/sh", "-c", f"id -u; cat {inner}/text"], dies_with=signal.SIGKILL)
 
-        said = subprocess.run(command, check=True, capture_output=True, text=True)
+        process = subprocess.run(command, check=True, capture_output=True, text=True)
 
-    assert said.stdout.split() == [str(chosen.account.uid if chosen.account else 0), "found"]
+    assert process.stdout.split() == [str(chosen.account.uid if chosen.account else 0), "found"]

@@ -43,7 +43,7 @@ def test_what_takes_something_away_destroys(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["container.stop", "resize", "snapshot", "batch", "nothing"])
 def test_the_rest_does_not(kind: str) -> None:
-    """What is not known is for the API to refuse."""
+    """The API refuses an unknown kind."""
     assert not destroys(kind)
 
 

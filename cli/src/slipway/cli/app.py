@@ -1,6 +1,6 @@
 """The tree of commands: nouns with verbs (`container list`), short forms of them (`ls`), and plug-ins.
 
-A command's module is imported when that command is asked for. Plug-ins are entry points of the group
+A command's module is imported when that command is looked up. Plug-ins are entry points of the group
 `slipway.commands`: a command's name, and a `typer.Typer` with that one command or with verbs.
 """
 
@@ -57,7 +57,7 @@ _HOST_COMMANDS = frozenset({"up", "demo", "demo-clean", "topology"})
 
 
 class Root(TyperGroup):
-    """All commands; each is imported when it is asked for."""
+    """All commands; each is imported when it is looked up."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Find a noun, a short form, a plug-in, or a verb of a container."""

@@ -1,4 +1,4 @@
-"""What destroys is confirmed: asked in a terminal, answered beforehand with `--yes`, and refused otherwise.
+"""Destructive changes are confirmed: by an answer in a terminal, or beforehand by `--yes`; else refused.
 
 The one place that decides it, for one container and for many, for the first try and for every later one.
 """
@@ -13,7 +13,7 @@ from slipway.cli.plans import print_losses
 
 
 class Unconfirmed(WrongInput):
-    """Something would be destroyed, and nobody can be asked."""
+    """Something would be destroyed, and there is no terminal for the question."""
 
 
 def destroys(kind: str) -> bool:

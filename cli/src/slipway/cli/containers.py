@@ -21,7 +21,7 @@ WIDE = ("cluster", "template_version", "job", "created_at", "updated_at")
 
 
 class Containers(TyperGroup):
-    """The verbs of a container; those of the job kinds are built when they are asked for."""
+    """The verbs of a container; those of the job kinds are built on demand."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Find a verb."""

@@ -31,7 +31,7 @@ def _names(container: Mapping[str, Any]) -> set[str]:
 
 
 def _completions(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the hostnames that begin with what is typed; none if the server can't be asked at once."""
+    """Return the hostnames that begin with what is typed; none if the server does not answer at once."""
 
     async def hostnames() -> list[str]:
         async with (

@@ -62,7 +62,8 @@ class PlainView:
     def show(self, event: ServerEvent) -> None:
         """Write the event's lines."""
         for line in lines_of(event):
-            print(line, file=self._file, flush=True)
+            # Whoever reads the lines reads columns: a tab of a guest would shift them.
+            print(line.expandtabs(), file=self._file, flush=True)
 
     def report(self, line: str) -> None:
         """Write beside the output, which a program may read."""

@@ -94,7 +94,7 @@ async def follow(
                 if response.status_code == httpx.codes.NO_CONTENT:
                     return
                 if not response.is_success:
-                    # A 503 with a problem holds no events: it is asked again.
+                    # A 503 with a problem holds no events: the request is repeated.
                     reason = f"the server answers with status {response.status_code}"
                 else:
                     outage.end()
