@@ -103,7 +103,7 @@ class Fleet:
 async def fleet(world: World) -> Fleet:  # noqa: F811  the fixture
     """Give an empty fleet on one node."""
     await world.add()
-    return Fleet(world, JobStore(world.tables, Queue(world.tables, LIMITS)))
+    return Fleet(world, JobStore(world.tables, Queue(LIMITS)))
 
 
 def start(selection: str) -> bulk.RequestBatch:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import pytest
@@ -15,9 +16,17 @@ from hypothesis import Phase as HypothesisPhase
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.clusters import AddCluster, ClusterFacts, ClusterSecrets, ClusterSpec, VmidRange
-from slipway.contracts.containers import ContainerSpec, CreateContainer, DeleteContainer
+from slipway.contracts.clusters import (
+    AddCluster,
+    Cluster,
+    ClusterFacts,
+    ClusterSecrets,
+    ClusterSpec,
+    VmidRange,
+)
+from slipway.contracts.containers import ContainerSpec, DeleteContainer
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.job_kinds import ConfigureArgs, JobKind
 from slipway.contracts.jobs import RequestJob, RetryJob, RunJob, RunRecord, StepStatus
@@ -25,17 +34,20 @@ from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
-from slipway.inventory.clusters.store import ClusterStore
-from slipway.inventory.containers.inserts import Creation
+from slipway.inventory.clusters.use_cases import decide_addition
+from slipway.inventory.containers.create import decide_creation
 from slipway.inventory.containers.lifecycle import HOLDING, REMOVES
 from slipway.inventory.containers.observations import ObservationStore
-from slipway.inventory.containers.removal import ContainerRemovalStore
-from slipway.inventory.containers.vmids import VmidStore
-from slipway.inventory.jobs.accept import AcceptanceStore
+from slipway.inventory.containers.store import NewContainer
+from slipway.inventory.containers.use_cases import decide_deletion, decide_forget, decide_return
+from slipway.inventory.decision import NOTHING_GONE, Decide, Decision
 from slipway.inventory.jobs.enqueuer import JobEnqueuer
 from slipway.inventory.jobs.queue import ACTIVE, Queue
+from slipway.inventory.jobs.retry import decide_retry
 from slipway.inventory.jobs.scheduling import Limits
 from slipway.inventory.jobs.store import JobStore
+from slipway.inventory.jobs.use_cases import decide_request, decide_vmid
+from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.call import Call
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.clock import now
@@ -104,11 +116,9 @@ class Claims(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        queue = Queue(self.database, LIMITS)
-        self.acceptance = AcceptanceStore(self.database, JobEnqueuer(queue))
+        queue = Queue(LIMITS)
+        self.unit = UnitOfWork(self.database, JobEnqueuer(queue))
         self.jobs = JobStore(self.database, queue)
-        self.vmids = VmidStore(self.database)
-        self.removal = ContainerRemovalStore(self.database)
         self.observations = ObservationStore(self.database, queue)
         self.cluster = new_id()
         self.all: list[Held] = []
@@ -120,13 +130,17 @@ class Claims(RuleBasedStateMachine):
         spec = ClusterSpec(name=f"c-{self.cluster}", endpoint="https://pve:8006", vmids=RANGE)
         facts = ClusterFacts(version="9", nodes=())
         asked = AddCluster(spec=spec, secrets=ClusterSecrets())
-        self.do(ClusterStore(self.database).add(CALL, self.cluster, asked, {}, facts))
+
+        async def decide(_tx: AsyncConnection) -> Decision[Cluster]:
+            return decide_addition(self.cluster, asked, {}, facts)
+
+        self.decide(decide)
 
     @rule(name=NAMES, wanted=WANTED)
     def create(self, name: str, wanted: int | None) -> None:
         """Create one, by a wanted VMID or any."""
-        creation = Creation(
-            container=new_id(),
+        new = NewContainer(
+            id=new_id(),
             cluster=self.cluster,
             cluster_name="c",
             spec=ContainerSpec(hostname=name, vmid=wanted, node="pve1", ostemplate="t"),
@@ -136,11 +150,10 @@ class Claims(RuleBasedStateMachine):
         )
         vmid = self.free(wanted)
         with self.refused(vmid is None or self.is_held(name)) as is_refused:
-            request = CreateContainer(spec=creation.spec)
-            accepted = self.do(self.acceptance.create(CALL, request, creation))
+            accepted = self.decide(lambda tx: decide_creation(tx, new, NOTHING_GONE))
         if not is_refused:
             assert accepted.container.vmid == vmid
-            held = Held(creation.container, name, accepted.container.vmid, accepted.job.id)
+            held = Held(new.id, name, accepted.container.vmid, accepted.job.id)
             held.is_provisional = wanted is None
             self.all.append(held)
 
@@ -178,7 +191,8 @@ class Claims(RuleBasedStateMachine):
             return
         may = not held.is_busy and held.lifecycle in HOLDING
         with self.refused(not may) as is_refused:
-            accepted = self.do(self.acceptance.delete(CALL, DeleteContainer(container=held.id)))
+            request = DeleteContainer(container=held.id)
+            accepted = self.decide(lambda tx: decide_deletion(tx, request))
         if not is_refused:
             self.begin(held, accepted.job.id, JobKind.DELETE)
 
@@ -191,7 +205,7 @@ class Claims(RuleBasedStateMachine):
         may = not held.is_busy and held.lifecycle in HOLDING and not self.is_held(name, but=held)
         asked = RequestJob(container=held.id, kind=JobKind.CONFIGURE, args=ConfigureArgs(hostname=name))
         with self.refused(not may) as is_refused:
-            accepted = self.do(self.acceptance.request(CALL, asked))
+            accepted = self.decide(lambda tx: decide_request(tx, asked, NOTHING_GONE))
         if not is_refused:
             self.begin(held, accepted.job.id, JobKind.CONFIGURE)
             held.new_name = name
@@ -210,7 +224,7 @@ class Claims(RuleBasedStateMachine):
             may = may and chosen is not None and not self.is_held(held.name)
             vmid = chosen or vmid
         with self.refused(not may) as is_refused:
-            accepted = self.do(self.acceptance.retry(CALL, RetryJob(job=held.job)))
+            accepted = self.decide(partial(decide_retry, request=RetryJob(job=held.job)))
         if not is_refused:
             held.vmid = vmid
             self.begin(held, accepted.job.id, held.kind)
@@ -223,7 +237,7 @@ class Claims(RuleBasedStateMachine):
             return
         for job in held.outdated:
             with pytest.raises(Conflict):
-                self.do(self.acceptance.retry(CALL, RetryJob(job=job)))
+                self.decide(partial(decide_retry, request=RetryJob(job=job)))
 
     @rule(place=PLACES)
     def replace(self, place: int) -> None:
@@ -234,10 +248,10 @@ class Claims(RuleBasedStateMachine):
         refused = held.vmid
         vmid = self.free(None, but=held.replaced) if held.is_provisional else None
         with self.refused(vmid is None) as is_refused:
-            given = self.do(self.vmids.replace(held.job, refused))
+            given = self.decide(lambda tx: decide_vmid(tx, held.job, refused))
         if not is_refused:
             assert given.vmid == vmid
-            assert self.do(self.vmids.replace(held.job, refused)) == given
+            assert self.decide(lambda tx: decide_vmid(tx, held.job, refused)) == given
             held.replaced.add(refused)
             held.vmid = given.vmid
 
@@ -249,7 +263,7 @@ class Claims(RuleBasedStateMachine):
             return
         may = not held.is_busy and held.lifecycle in HOLDING
         with self.refused(not may) as is_refused:
-            self.do(self.removal.forget(CALL, held.id))
+            self.decide(lambda tx: decide_forget(tx, held.id))
         if not is_refused:
             held.forgotten_as, held.lifecycle = held.lifecycle, Lifecycle.DELETED
 
@@ -262,7 +276,7 @@ class Claims(RuleBasedStateMachine):
         was = held.forgotten_as
         taken = was is not None and (self.is_held(held.name) or held.vmid in self.held_vmids())
         with self.refused(taken) as is_refused:
-            self.do(self.removal.found(CALL, held.id, "pve1"))
+            self.decide(lambda tx: decide_return(tx, held.id, "pve1"))
         if not is_refused and was is not None:
             held.lifecycle, held.forgotten_as, held.node = was, None, "pve1"
 
@@ -365,6 +379,10 @@ class Claims(RuleBasedStateMachine):
             return await act
 
         return self.runner.run(wait())
+
+    def decide(self, decide: Decide[ResultT]) -> ResultT:
+        """Commit a decision."""
+        return self.do(self.unit.run(CALL, decide))
 
     async def take(
         self, job: str, state: JobState, *, exists: bool, removes: bool, sequence: int | None = None

@@ -132,7 +132,7 @@ async def test_old_entries_and_keys_go(world: World) -> None:  # noqa: F811
 
 async def _fleet(world: World) -> Fleet:  # noqa: F811
     await world.add()
-    return Fleet(world, JobStore(world.tables, Queue(world.tables, LIMITS)))
+    return Fleet(world, JobStore(world.tables, Queue(LIMITS)))
 
 
 async def _ended_now(world: World, job: Id) -> None:  # noqa: F811

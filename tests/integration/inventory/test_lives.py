@@ -1,6 +1,7 @@
 """What becomes of a container: by deletions that end early, second tries that come late, moves by others."""
 
 from collections import Counter
+from functools import partial
 
 import pytest
 from integration.inventory.test_acceptance import NODE, World, world  # noqa: F401  a fixture
@@ -19,9 +20,11 @@ from slipway.inventory.app import LIMITS
 from slipway.inventory.clusters.store import ClusterStore
 from slipway.inventory.containers.observations import ObservationStore
 from slipway.inventory.containers.removal import ContainerRemovalStore
-from slipway.inventory.containers.store import ContainerStore
-from slipway.inventory.containers.vmids import VmidStore
+from slipway.inventory.containers.use_cases import decide_discovery, decide_forget
+from slipway.inventory.jobs.enqueuer import JobEnqueuer
 from slipway.inventory.jobs.queue import Queue
+from slipway.inventory.jobs.use_cases import decide_vmid
+from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.clock import now
@@ -76,7 +79,7 @@ async def test_a_container_is_followed_while_a_job_works_on_it(fleet: Fleet) -> 
     """A waiting job goes with it; the end of one that ran on its old node does not take it back."""
     container = await _made(fleet)
     running = await _backup(fleet, container)
-    store = ObservationStore(fleet.world.tables, Queue(fleet.world.tables, LIMITS))
+    store = ObservationStore(fleet.world.tables, Queue(LIMITS))
 
     await store.observe(await _seen(fleet, container, "pve2"))
     await fleet.take(running, JobState.SUCCEEDED)
@@ -94,14 +97,14 @@ async def test_a_container_is_followed_while_a_job_works_on_it(fleet: Fleet) -> 
 async def test_nothing_is_stored_of_a_deleted_container_nor_changed_by_an_ended_job(fleet: Fleet) -> None:  # noqa: F811
     """What is discovered too late is refused, and so is another VMID."""
     accepted = await fleet.world.create("web")
+    unit = UnitOfWork(fleet.world.tables, JobEnqueuer(Queue(LIMITS)))
+    discovery = containers.StoreDiscovery(container=accepted.container.id)
     await fleet.take(accepted.job.id, JobState.CANCELLED, exists=False)
 
     with pytest.raises(Conflict) as discovered:
-        await ContainerStore(fleet.world.tables).discover(
-            containers.StoreDiscovery(container=accepted.container.id), {"pw": "sealed"}
-        )
+        await unit.run(CALL, lambda tx: decide_discovery(tx, discovery, {"pw": "sealed"}))
     with pytest.raises(Conflict) as replaced:
-        await VmidStore(fleet.world.tables).replace(accepted.job.id, accepted.container.vmid)
+        await unit.run(CALL, lambda tx: decide_vmid(tx, accepted.job.id, accepted.container.vmid))
 
     assert discovered.value.code == "container.illegal-transition"
     assert replaced.value.code == "job.ended"
@@ -146,8 +149,9 @@ async def test_forgotten_containers_are_looked_for_in_turns(fleet: Fleet) -> Non
     """However many there are, each has its turn."""
     made = (await fleet.job((await fleet.make(4)).job.id)).items
     store = ContainerRemovalStore(fleet.world.tables, at_once=2)
+    unit = UnitOfWork(fleet.world.tables, JobEnqueuer(Queue(LIMITS)))
     for each in made:
-        await store.forget(CALL, str(each.container))
+        await unit.run(CALL, partial(decide_forget, container=str(each.container)))
 
     seen = [target.container for _ in range(4) for target in await store.forgotten()]
 
@@ -189,7 +193,7 @@ async def test_a_copy_is_done_again_from_where_its_source_is(fleet: Fleet) -> No
     source = await _made(fleet)
     copy = await _clone(fleet, source, "copy")
     await fleet.take(copy, JobState.CANCELLED, exists=False)
-    store = ObservationStore(fleet.world.tables, Queue(fleet.world.tables, LIMITS))
+    store = ObservationStore(fleet.world.tables, Queue(LIMITS))
     await store.observe(await _seen(fleet, source, "pve2"))
 
     again = await fleet.world.gateway.ask(jobs.RetryJob(job=copy))

@@ -23,7 +23,7 @@ from slipway.runtime.process.clock import now
 async def test_an_old_list_does_not_undo_what_a_job_has_read(fleet: Fleet) -> None:  # noqa: F811
     """A container that a job left stopped stays so: monitor is asked to look at the guest itself."""
     container = await _made(fleet)
-    store = ObservationStore(fleet.world.tables, Queue(fleet.world.tables, LIMITS))
+    store = ObservationStore(fleet.world.tables, Queue(LIMITS))
     rolled = await _job(fleet, container, JobKind.ROLLBACK, snapshot="before")
     config = HostConfig(read_at=now(), power=Power.STOPPED, hostname=(await _read(fleet, container)).hostname)
     record = await fleet.record(rolled, JobState.SUCCEEDED)
@@ -41,7 +41,7 @@ async def test_an_old_list_does_not_undo_what_a_job_has_read(fleet: Fleet) -> No
 async def test_nothing_of_a_lost_container_is_shown_as_there(fleet: Fleet) -> None:  # noqa: F811
     """It ran and had an address; a restore that lost it leaves neither."""
     container = await _made(fleet)
-    store = ObservationStore(fleet.world.tables, Queue(fleet.world.tables, LIMITS))
+    store = ObservationStore(fleet.world.tables, Queue(LIMITS))
     await store.observe(await _seen(fleet, container, now()))
     async with fleet.world.tables.begin() as connection:
         await connection.execute(tables.containers.update().values(address="10.0.0.7"))

@@ -14,33 +14,30 @@ from slipway.contracts import (
     jobs,
     plans,
 )
+from slipway.inventory.acceptance import Acceptance
 from slipway.inventory.audit import AuditStore
 from slipway.inventory.batches.handlers import BatchHandlers
-from slipway.inventory.batches.retry import BatchRetries
-from slipway.inventory.batches.store import BatchStore
-from slipway.inventory.clusters.access import AccessStore
+from slipway.inventory.batches.requests import BatchRequests
 from slipway.inventory.clusters.handlers import ClusterHandlers
 from slipway.inventory.clusters.identity import ClusterIdentities
-from slipway.inventory.clusters.removal import RemovalStore
 from slipway.inventory.clusters.store import ClusterStore
 from slipway.inventory.containers.config_store import ConfigStore
+from slipway.inventory.containers.create import Creations
 from slipway.inventory.containers.handlers import ContainerHandlers
-from slipway.inventory.containers.host_check import HostCheck, PlanningHostCheck
+from slipway.inventory.containers.host_check import HostCheck
 from slipway.inventory.containers.looks import Looks
 from slipway.inventory.containers.observations import ObservationStore
 from slipway.inventory.containers.removal import ContainerRemovalStore
 from slipway.inventory.containers.store import ContainerStore
-from slipway.inventory.containers.vmids import VmidStore
 from slipway.inventory.dead_letters import DeadLetterHandlers
 from slipway.inventory.job_logs.archive import JobLogArchiver
 from slipway.inventory.job_logs.store import JobLogStore
-from slipway.inventory.jobs.accept import AcceptanceStore
-from slipway.inventory.jobs.clone import CopyStore
-from slipway.inventory.jobs.enqueuer import JobEnqueuer, PlanningEnqueuer
+from slipway.inventory.jobs.enqueuer import JobEnqueuer
 from slipway.inventory.jobs.handlers import JobHandlers
 from slipway.inventory.jobs.plans import PlanHandlers
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.jobs.records import Records
+from slipway.inventory.jobs.requests import Requests
 from slipway.inventory.jobs.scheduling import Limits
 from slipway.inventory.jobs.store import JobStore
 from slipway.inventory.retention.schedule import Retention
@@ -49,6 +46,7 @@ from slipway.inventory.secrets.broker import SecretBroker
 from slipway.inventory.secrets.resealing import Resealing
 from slipway.inventory.secrets.resealing_store import ResealingStore
 from slipway.inventory.settings import InventorySettings
+from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.database import engine
 from slipway.runtime.database.engine import Database
@@ -93,147 +91,125 @@ def register(
     *,
     looks: Looks,
 ) -> HostCheck:
-    """Say which handler answers which subject; returns what looks for forgotten containers."""
-    queue = Queue(tables, limits)
-    parts = _Parts(bus, tables, secret_broker, queue, host_access, looks=looks)
-    of_clusters = ClusterHandlers(
-        bus=bus,
-        store=ClusterStore(tables),
-        reached=AccessStore(tables),
-        identities=ClusterIdentities(tables),
-        removals=RemovalStore(tables),
-        records=Records(bus, JobStore(tables, queue)),
-        queue=queue,
-        audit=AuditStore(tables),
+    """Register which handler answers which subject; return what looks for forgotten containers."""
+    queue = Queue(limits)
+    unit = UnitOfWork(tables, JobEnqueuer(queue, bus.refuse_new_work))
+    cluster_store, container_store = ClusterStore(tables), ContainerStore(tables)
+    job_store = JobStore(tables, queue)
+    records = Records(bus, job_store)
+    host_check = HostCheck(bus, unit, ContainerRemovalStore(tables), records)
+    acceptance = Acceptance(unit, records, host_check)
+    creations = Creations(bus, cluster_store, secret_broker, host_access)
+    requests = Requests(
+        clusters=cluster_store,
+        containers=container_store,
+        jobs=job_store,
+        records=records,
+        host_check=host_check,
         secret_broker=secret_broker,
-        looks=looks,
+        host_access=host_access,
     )
-    enqueuer = JobEnqueuer(queue, bus.refuse_new_work)
-    of_containers, of_jobs = parts.of_containers(enqueuer), parts.of_jobs(enqueuer)
-    of_batches = parts.of_batches(enqueuer, of_containers)
-    planned = _Parts(
-        bus, tables, secret_broker, queue, host_access, looks=looks, host_check=PlanningHostCheck
+    batches = BatchRequests(
+        bus=bus, database=tables, unit=unit, creations=creations, records=records, host_access=host_access
     )
-    planning = PlanningEnqueuer(queue)
-    of_creations = planned.of_containers(planning)
-    of_plans = PlanHandlers(
+    _answer_about_clusters(
         bus,
-        ClusterStore(tables),
-        containers=of_creations,
-        jobs=planned.of_jobs(planning),
-        batches=planned.of_batches(planning, of_creations),
+        ClusterHandlers(
+            bus=bus,
+            unit=unit,
+            store=cluster_store,
+            identities=ClusterIdentities(tables),
+            records=records,
+            audit=AuditStore(tables),
+            secret_broker=secret_broker,
+            looks=looks,
+        ),
     )
-    of_dead_letters = DeadLetterHandlers(bus, AuditStore(tables))
+    _answer_about_containers(
+        bus,
+        ContainerHandlers(
+            acceptance=acceptance,
+            unit=unit,
+            creations=creations,
+            requests=requests,
+            containers=container_store,
+            configs=ConfigStore(tables),
+            observations=ObservationStore(tables, queue),
+            records=records,
+            host_check=host_check,
+            secret_broker=secret_broker,
+            looks=looks,
+        ),
+    )
+    _answer_about_jobs(
+        bus,
+        JobHandlers(
+            acceptance=acceptance,
+            unit=unit,
+            requests=requests,
+            jobs=job_store,
+            batches=batches,
+            records=records,
+            secret_broker=secret_broker,
+        ),
+    )
+    _answer_about_batches(bus, BatchHandlers(acceptance, batches))
+    of_plans = PlanHandlers(
+        bus, acceptance, cluster_store, creations=creations, requests=requests, batches=batches
+    )
+    of_dead_letters = DeadLetterHandlers(bus, unit)
     bus.answer(plans.PlanJob, of_plans.plan)
     bus.answer(dead_letters.ReplayDeadLetter, of_dead_letters.replay)
     bus.answer(dead_letters.DropDeadLetter, of_dead_letters.drop)
-    bus.answer(clusters.AddCluster, of_clusters.add)
-    bus.answer(clusters.GetCluster, of_clusters.get)
-    bus.answer(clusters.ListClusters, of_clusters.list)
-    bus.answer(cluster_removal.RemoveCluster, of_clusters.remove)
-    bus.answer(clusters.GetClusterAccess, of_clusters.access)
-    bus.answer(clusters.ListAudit, of_clusters.audit)
-    _answer_about_containers(bus, of_containers)
-    bus.answer(jobs.GetJob, of_jobs.get)
-    bus.answer(jobs.ListJobs, of_jobs.list)
     bus.answer(job_logs.GetJobLog, JobLogStore(tables).part)
-    bus.answer(jobs.RetryJob, of_jobs.retry)
-    bus.answer(jobs.RequestJob, of_jobs.request)
-    bus.answer(jobs.RequestCancel, of_jobs.cancel)
-    bus.answer(bulk.RequestBatch, of_batches.request)
-    bus.answer(bulk.PlanBatch, of_batches.plan)
-    bus.answer(bulk.CreateContainers, of_batches.create)
-    bus.answer(bulk.RetryBatch, of_batches.retry)
-    bus.answer(bulk.PlanBatchRetry, of_batches.plan_retry)
-    bus.answer(bulk.PlanBatchCancel, of_batches.plan_cancel)
-    bus.answer(clusters.SetMaintenance, of_clusters.maintain)
-    bus.answer(clusters.SetVmidRange, of_clusters.set_vmids)
-    bus.answer(clusters.ConfirmHostKey, of_clusters.confirm)
-    bus.answer(clusters.ChangeClusterAccess, of_clusters.change_access)
-    bus.answer(jobs.GetJobSecrets, of_jobs.secrets)
-    bus.answer(jobs.ReplaceVmid, of_jobs.replace_vmid)
-    bus.consume(jobs.RunRecord, of_jobs.record_written, durable="inventory-records")
-    bus.consume(clusters.NodeObserved, of_clusters.node_observed, durable="inventory-nodes")
-    bus.consume(guests.GuestChanged, of_containers.guest_changed, durable="inventory-guests")
-    bus.consume(guests.GuestGone, of_containers.guest_gone, durable="inventory-guests")
-    return parts.host_check
+    return host_check
 
 
-def _answer_about_containers(bus: Bus, of_containers: ContainerHandlers) -> None:
-    bus.answer(containers.CreateContainer, of_containers.create)
-    bus.answer(containers.DeleteContainer, of_containers.delete)
-    bus.answer(containers.ForgetContainer, of_containers.forget)
-    bus.answer(containers.GetContainer, of_containers.get)
-    bus.answer(containers.ListContainers, of_containers.list)
-    bus.answer(containers.RevealCredential, of_containers.reveal)
-    bus.answer(containers.StoreDiscovery, of_containers.discovered)
-    bus.answer(configs.StoreConfig, of_containers.config_read)
+def _answer_about_clusters(bus: Bus, handlers: ClusterHandlers) -> None:
+    bus.answer(clusters.AddCluster, handlers.add)
+    bus.answer(clusters.GetCluster, handlers.get)
+    bus.answer(clusters.ListClusters, handlers.list)
+    bus.answer(cluster_removal.RemoveCluster, handlers.remove)
+    bus.answer(clusters.GetClusterAccess, handlers.access)
+    bus.answer(clusters.ListAudit, handlers.audit)
+    bus.answer(clusters.SetMaintenance, handlers.maintain)
+    bus.answer(clusters.SetVmidRange, handlers.set_vmids)
+    bus.answer(clusters.ConfirmHostKey, handlers.confirm)
+    bus.answer(clusters.ChangeClusterAccess, handlers.change_access)
+    bus.consume(clusters.NodeObserved, handlers.node_observed, durable="inventory-nodes")
 
 
-class _Parts:
-    """Makes the handlers that accept jobs: once for real, once for plans."""
+def _answer_about_containers(bus: Bus, handlers: ContainerHandlers) -> None:
+    bus.answer(containers.CreateContainer, handlers.create)
+    bus.answer(containers.DeleteContainer, handlers.delete)
+    bus.answer(containers.ForgetContainer, handlers.forget)
+    bus.answer(containers.GetContainer, handlers.get)
+    bus.answer(containers.ListContainers, handlers.list)
+    bus.answer(containers.RevealCredential, handlers.reveal)
+    bus.answer(containers.StoreDiscovery, handlers.discovered)
+    bus.answer(configs.StoreConfig, handlers.config_read)
+    bus.consume(guests.GuestChanged, handlers.guest_changed, durable="inventory-guests")
+    bus.consume(guests.GuestGone, handlers.guest_gone, durable="inventory-guests")
 
-    def __init__(
-        self,
-        bus: Bus,
-        tables: Database,
-        secret_broker: SecretBroker,
-        queue: Queue,
-        host_access: HostAccessPolicy,
-        *,
-        looks: Looks,
-        host_check: type[HostCheck] = HostCheck,
-    ) -> None:
-        self._bus = bus
-        self._tables = tables
-        self._secret_broker = secret_broker
-        self._host_access = host_access
-        self._looks = looks
-        self._jobs = JobStore(tables, queue)
-        self._observations = ObservationStore(tables, queue)
-        self._records = Records(bus, self._jobs)
-        self.host_check = host_check(bus, ContainerRemovalStore(tables), self._records)
 
-    def of_containers(self, enqueuer: JobEnqueuer) -> ContainerHandlers:
-        return ContainerHandlers(
-            bus=self._bus,
-            clusters=ClusterStore(self._tables),
-            acceptance=AcceptanceStore(self._tables, enqueuer),
-            containers=ContainerStore(self._tables),
-            configs=ConfigStore(self._tables),
-            observations=self._observations,
-            records=self._records,
-            host_check=self.host_check,
-            secret_broker=self._secret_broker,
-            looks=self._looks,
-            host_access=self._host_access,
-        )
+def _answer_about_jobs(bus: Bus, handlers: JobHandlers) -> None:
+    bus.answer(jobs.GetJob, handlers.get)
+    bus.answer(jobs.ListJobs, handlers.list)
+    bus.answer(jobs.RetryJob, handlers.retry)
+    bus.answer(jobs.RequestJob, handlers.request)
+    bus.answer(jobs.RequestCancel, handlers.cancel)
+    bus.answer(jobs.GetJobSecrets, handlers.secrets)
+    bus.answer(jobs.ReplaceVmid, handlers.replace_vmid)
+    bus.consume(jobs.RunRecord, handlers.record_written, durable="inventory-records")
 
-    def of_jobs(self, enqueuer: JobEnqueuer) -> JobHandlers:
-        return JobHandlers(
-            acceptance=AcceptanceStore(self._tables, enqueuer),
-            copies=CopyStore(self._tables, enqueuer),
-            clusters=ClusterStore(self._tables),
-            containers=ContainerStore(self._tables),
-            jobs=self._jobs,
-            vmids=VmidStore(self._tables),
-            batches=BatchStore(self._tables, enqueuer),
-            records=self._records,
-            host_check=self.host_check,
-            secret_broker=self._secret_broker,
-            host_access=self._host_access,
-        )
 
-    def of_batches(self, enqueuer: JobEnqueuer, of_containers: ContainerHandlers) -> BatchHandlers:
-        batches, retries = BatchStore(self._tables, enqueuer), BatchRetries(self._tables, enqueuer)
-        return BatchHandlers(
-            bus=self._bus,
-            batches=batches,
-            retries=retries,
-            records=self._records,
-            prepare=of_containers.prepare,
-            host_access=self._host_access,
-        )
+def _answer_about_batches(bus: Bus, handlers: BatchHandlers) -> None:
+    bus.answer(bulk.RequestBatch, handlers.request)
+    bus.answer(bulk.PlanBatch, handlers.plan)
+    bus.answer(bulk.CreateContainers, handlers.create)
+    bus.answer(bulk.RetryBatch, handlers.retry)
+    bus.answer(bulk.PlanBatchRetry, handlers.plan_retry)
+    bus.answer(bulk.PlanBatchCancel, handlers.plan_cancel)
 
 
 async def migrate() -> None:

@@ -1,12 +1,14 @@
-"""dead letters: handled again or dropped, and written down who asked for it."""
+"""Dead letters: handled again or dropped, with an audit entry for it."""
 
 import asyncio
 
 from nats.errors import Error as NatsError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.dead_letters import DropDeadLetter, HandleAgain, ReplayDeadLetter
 from slipway.contracts.message import Done
-from slipway.inventory.audit import AuditStore
+from slipway.inventory.decision import AuditNote, Decision
+from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
@@ -20,17 +22,17 @@ STORE_SECONDS = 5.0
 
 
 class DeadLetterHandlers:
-    """Does what an operator decides about dead letters."""
+    """Handles dead letters again, or drops them."""
 
-    def __init__(self, bus: Bus, audit: AuditStore) -> None:
+    def __init__(self, bus: Bus, unit: UnitOfWork) -> None:
         self._bus = bus
-        self._audit = audit
+        self._unit = unit
 
     async def replay(self, query: ReplayDeadLetter, call: Call) -> Done:
-        """Have one handled again, then remove it."""
+        """Handle one again, then remove it."""
         letter = await dead_letter(self._bus.connection, query.message)
         if letter.told.stream == COMMANDS:
-            await self._say_again(letter)
+            await self._send_again(letter)
         elif letter.told.service == SERVICE:
             await self._bus.handle_again(query.message)
         else:
@@ -46,7 +48,7 @@ class DeadLetterHandlers:
         await drop_dead_letter(self._bus.connection, query.message)
         return Done()
 
-    async def _say_again(self, letter: StoredDeadLetter) -> None:
+    async def _send_again(self, letter: StoredDeadLetter) -> None:
         headers = {**letter.headers, h.MESSAGE_ID: f"replay:{letter.told.id}:{new_id()}"}
         stored = await self._bus.publish_raw(letter.told.subject, letter.payload, headers)
         try:
@@ -55,7 +57,10 @@ class DeadLetterHandlers:
             raise BusUnavailable("The bus did not take the command again.") from error
 
     async def _note(self, call: Call, action: str, letter: StoredDeadLetter) -> None:
-        told = letter.told
-        await self._audit.note(
-            call, action, f"dead-letters/{told.id}", subject=told.subject, message=told.message_id
-        )
+        details = {"subject": letter.told.subject, "message": letter.told.message_id}
+        note = AuditNote(action=action, target=f"dead-letters/{letter.told.id}", details=details)
+
+        async def decide(_tx: AsyncConnection) -> Decision[None]:
+            return Decision(reply=None, audit=[note])
+
+        await self._unit.run(call, decide)

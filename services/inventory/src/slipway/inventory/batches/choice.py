@@ -1,112 +1,92 @@
-"""The containers of a batch, each with what speaks against a job on it now, in few queries."""
+"""The containers of a batch, each with the job that it would get now, or with what speaks against it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slipway.contracts.batches import BatchItem
 from slipway.contracts.bulk import PlanItem
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.job_kinds import Args, JobKind
 from slipway.contracts.jobs import RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Rejected, SlipwayError, Unavailable
-from slipway.contracts.values import Lifecycle
+from slipway.contracts.values import JobState, Lifecycle
+from slipway.inventory.batches.items import items_of
 from slipway.inventory.batches.rules import BatchCommand, shortened
 from slipway.inventory.clusters.store import Seen, seen_of
-from slipway.inventory.containers.claims import JobActive, working_on
+from slipway.inventory.containers.claims import JobActive, active_jobs
 from slipway.inventory.containers.lifecycle import Trigger, advance, refuse_unless_it_lives
-from slipway.inventory.containers.store import ContainerNotFound, target_of
+from slipway.inventory.containers.selecting import look
+from slipway.inventory.containers.store import ContainerNotFound, target_of, with_cluster
+from slipway.inventory.decision import Write
+from slipway.inventory.jobs.retry import Chosen, NotRetryable, retried
+from slipway.inventory.jobs.store import job_row
 from slipway.inventory.jobs.validation import Known, looks_at_nodes
-from slipway.inventory.tables import clusters, containers
-from slipway.runtime.process.clock import now
+from slipway.inventory.tables import containers
 from slipway.runtime.process.ids import new_id
 
 Judge = Callable[[JobKind, Args, Known], None]
 """Raises what speaks against a job with these arguments on a container, by what is known of it."""
+AGAIN = (JobState.FAILED, JobState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A container that a batch means."""
 
+    item: BatchItem
     planned: PlanItem
-    row: Row[Any] | None
-    """Its row with its cluster's name as `cluster`; None if nothing can be done with it now."""
-    error: SlipwayError | None = None
-    """Why not."""
-
-    @classmethod
-    def absent(cls, vmid: int) -> "Choice":
-        """Give one that was named by its VMID and does not exist."""
-        error = ContainerNotFound(f"There is no container with VMID {vmid}.")
-        return cls(PlanItem(vmid=vmid, error=error.to_problem()), None, error)
+    """As its container is before anything is done; its error says why nothing can be done."""
+    command: RunJob | None = None
+    writes: Sequence[Write] = ()
+    """What takes the container of a retried job back."""
 
 
-async def choices_of(
-    connection: AsyncConnection,
-    ids: Sequence[Id],
-    kind: JobKind,
-    args: Args,
-    judge: Judge,
-    *,
-    lock: bool,
-) -> tuple[Choice, ...]:
-    """Look at containers, in the order of `ids`; locked, nothing else is accepted for them before the end."""
-    wanted = select(containers, clusters.c.name.label("cluster")).join(clusters)
-    wanted = wanted.where(containers.c.id.in_(ids)).order_by(containers.c.id)
-    rows = (await connection.execute(wanted.with_for_update(of=containers) if lock else wanted)).all()
-    by_id = {row.id: row for row in rows}
-    active = await working_on(connection, ids, kind)
-    seen = await seen_by(connection, rows, args)
+async def choose(
+    tx: AsyncConnection, selection: str, command: BatchCommand, judge: Judge
+) -> Sequence[Choice]:
+    """Lock the containers that a selection means, and return what the batch would do with each."""
+    candidates, absent = await look(tx, selection)
+    ids = [each.id for each in candidates]
+    rows = await _locked(tx, ids)
+    check = await _check_of(tx, rows, command, judge)
+    choices = [check.choice(index, rows[each]) for index, each in enumerate(ids)]
+    return [*choices, *(_absent(index, vmid) for index, vmid in enumerate(absent, len(choices)))]
 
-    def against(row: Row[Any]) -> SlipwayError | None:
+
+async def choose_again(tx: AsyncConnection, job: Id, judge: Judge) -> tuple[BatchCommand, Sequence[Choice]]:
+    """Lock the containers of what did not succeed in a batch, and return what a retry would do with each."""
+    old = await job_row(tx, job)
+    if old.kind != JobKind.BATCH or old.state not in AGAIN:
+        raise NotRetryable(f"Job {old.id} is {old.state}; only a failed or cancelled batch can.")
+    command = BatchCommand.model_validate(old.command).model_copy(update={"cancel_requested": False})
+    items = [each for each in await items_of(tx, old.id) if each.state in AGAIN]
+    rows = await _locked(tx, [each.container for each in items if each.container])
+    check = await _check_of(tx, rows, command, judge)
+    chosen = Chosen()
+
+    async def again(index: int, item: BatchItem) -> Choice:
+        row = rows.get(item.container or "")
+        if row is None:
+            return _absent(index, item.vmid, item.hostname)
+        if item.job is None:
+            return check.choice(index, row)
         try:
-            _refuse_busy(row, active.get(row.id), kind)
-            judge(kind, args, known_of(row, seen))
+            check.refuse_impossible(row)
+            retry = await retried(tx, item.job, None, chosen)
         except (Rejected, Unavailable) as error:
-            return error
-        return None
+            return _failed(index, plan_item_of(row, error))
+        return Choice(waiting_item(index, retry.command), plan_item_of(row), retry.command, retry.writes)
 
-    return tuple(_choice(by_id[each], against(by_id[each])) for each in ids)
-
-
-async def seen_by(connection: AsyncConnection, rows: Sequence[Row[Any]], args: Args) -> Mapping[Id, Seen]:
-    """Give what is known of the nodes that containers' rows are on, if the arguments ask for it."""
-    if not looks_at_nodes(args):
-        return {}
-    return await seen_of(connection, {row.cluster_id for row in rows})
-
-
-def known_of(row: Row[Any], seen: Mapping[Id, Seen]) -> Known:
-    """Give what a job is held against, of a container's row."""
-    nodes = seen.get(row.cluster_id, Seen())
-    return Known(
-        spec=ContainerSpec.model_validate(row.spec),
-        vmid=row.vmid,
-        hostname=row.hostname,
-        node=row.node,
-        nodes=nodes.nodes,
-        in_maintenance=nodes.in_maintenance,
-    )
-
-
-def command_of(row: Row[Any], wanted: BatchCommand) -> RunJob:
-    """Give the command that does with one container what the batch was asked for."""
-    return RunJob(
-        job=new_id(),
-        kind=wanted.kind,
-        target=target_of(row),
-        spec=ContainerSpec.model_validate(row.spec),
-        on_failure=wanted.on_failure,
-        args=wanted.args,
-    )
+    return command, [await again(index, item) for index, item in enumerate(items)]
 
 
 def plan_item_of(row: Row[Any], error: SlipwayError | None = None) -> PlanItem:
-    """Give how a plan shows a container's row with its cluster's name, and why nothing is done with it."""
+    """Return how a plan shows a container's row with its cluster's name, and why nothing is done with it."""
     return PlanItem(
         container=row.id,
         vmid=row.vmid,
@@ -118,15 +98,86 @@ def plan_item_of(row: Row[Any], error: SlipwayError | None = None) -> PlanItem:
     )
 
 
-async def begin_deletion(connection: AsyncConnection, ids: Sequence[Id]) -> None:
-    """Move containers that may be deleted into their deletion."""
-    values = {"lifecycle": Lifecycle.DELETING, "warnings": [], "updated_at": now()}
-    values["deleting_as"] = containers.c.lifecycle
-    await connection.execute(update(containers).where(containers.c.id.in_(ids)).values(**values))
+def waiting_item(index: int, command: RunJob) -> BatchItem:
+    """Return the item of a job that was accepted."""
+    target = command.target
+    return BatchItem(
+        index=index,
+        container=target.container,
+        vmid=target.vmid,
+        hostname=target.hostname,
+        job=command.job,
+        state=JobState.QUEUED,
+    )
 
 
-def _choice(row: Row[Any], error: SlipwayError | None) -> Choice:
-    return Choice(plan_item_of(row, error), None if error else row, error)
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """What the jobs of a batch are checked against."""
+
+    command: BatchCommand
+    judge: Judge
+    active: Mapping[Id, Id]
+    """The jobs that work on its containers, by container."""
+    seen: Mapping[Id, Seen]
+    """What is known of nodes, by cluster; empty unless the arguments are checked against it."""
+
+    def choice(self, index: int, row: Row[Any]) -> Choice:
+        """Return what a new job would do with a container."""
+        command = self.command
+        try:
+            _refuse_busy(row, self.active.get(row.id), command.kind)
+            self.refuse_impossible(row)
+        except (Rejected, Unavailable) as error:
+            return _failed(index, plan_item_of(row, error))
+        job = RunJob(
+            job=new_id(),
+            kind=command.kind,
+            target=target_of(row),
+            spec=ContainerSpec.model_validate(row.spec),
+            on_failure=command.on_failure,
+            args=command.args,
+        )
+        return Choice(waiting_item(index, job), plan_item_of(row), job)
+
+    def refuse_impossible(self, row: Row[Any]) -> None:
+        """Refuse what would be refused for the container alone."""
+        nodes = self.seen.get(row.cluster_id, Seen())
+        known = Known(
+            spec=ContainerSpec.model_validate(row.spec),
+            vmid=row.vmid,
+            hostname=row.hostname,
+            node=row.node,
+            nodes=nodes.nodes,
+            in_maintenance=nodes.in_maintenance,
+        )
+        self.judge(self.command.kind, self.command.args, known)
+
+
+async def _check_of(
+    tx: AsyncConnection, rows: Mapping[Id, Row[Any]], command: BatchCommand, judge: Judge
+) -> _Check:
+    active = await active_jobs(tx, list(rows), command.kind)
+    ids = {row.cluster_id for row in rows.values()} if looks_at_nodes(command.args) else set()
+    return _Check(command, judge, active, await seen_of(tx, ids) if ids else {})
+
+
+def _absent(index: int, vmid: int, hostname: str = "") -> Choice:
+    """Return one that was named by its VMID and does not exist."""
+    error = ContainerNotFound(f"There is no container with VMID {vmid}.")
+    return _failed(index, PlanItem(vmid=vmid, hostname=hostname, error=error.to_problem()))
+
+
+def _failed(index: int, planned: PlanItem) -> Choice:
+    item = BatchItem(
+        index=index,
+        container=planned.container,
+        vmid=planned.vmid,
+        hostname=planned.hostname,
+        state=JobState.FAILED,
+        error=planned.error,
+    )
+    return Choice(item, planned)
 
 
 def _refuse_busy(row: Row[Any], active: Id | None, kind: JobKind) -> None:
@@ -136,3 +187,9 @@ def _refuse_busy(row: Row[Any], active: Id | None, kind: JobKind) -> None:
         advance(Lifecycle(row.lifecycle), Trigger.DELETION_ACCEPTED)
     else:
         refuse_unless_it_lives(Lifecycle(row.lifecycle), kind)
+
+
+async def _locked(tx: AsyncConnection, ids: Sequence[Id]) -> Mapping[Id, Row[Any]]:
+    """Lock containers in one order, so that two batches never wait for each other."""
+    query = with_cluster().where(containers.c.id.in_(ids)).order_by(containers.c.id)
+    return {row.id: row for row in await tx.execute(query.with_for_update(of=containers))}

@@ -1,6 +1,4 @@
-"""Batches: asked for, planned, cancelled, done again; and many containers like one."""
-
-from collections.abc import Awaitable, Callable, Sequence
+"""Batches: requested, planned, cancelled, retried; and many containers like one."""
 
 from slipway.contracts.bulk import (
     BatchAccepted,
@@ -12,91 +10,44 @@ from slipway.contracts.bulk import (
     RequestBatch,
     RetryBatch,
 )
-from slipway.contracts.containers import CreateContainer
-from slipway.contracts.job_kinds import Args, JobKind
-from slipway.contracts.jobs import RunJob
-from slipway.inventory.batches import host_check, rules
-from slipway.inventory.batches.retry import BatchRetries
-from slipway.inventory.batches.store import BatchStore
-from slipway.inventory.containers import lifecycle
-from slipway.inventory.containers.inserts import Creation
-from slipway.inventory.jobs.records import Records
-from slipway.inventory.jobs.validation import Known, check_against
+from slipway.inventory.acceptance import Acceptance
+from slipway.inventory.batches.requests import BatchRequests
 from slipway.runtime.bus.call import Call
-from slipway.runtime.bus.client import Bus
-from slipway.runtime.process.host_access import HostAccessPolicy
-
-Prepare = Callable[[CreateContainer, int], Awaitable[list[Creation]]]
-"""Checks a request and completes it as often as wanted, each with secrets of its own."""
 
 
 class BatchHandlers:
     """Answers about many containers at once."""
 
-    def __init__(
-        self,
-        *,
-        bus: Bus,
-        batches: BatchStore,
-        retries: BatchRetries,
-        records: Records,
-        prepare: Prepare,
-        host_access: HostAccessPolicy,
-    ) -> None:
-        self._bus = bus
-        self._batches = batches
-        self._retries = retries
-        self._records = records
-        self._prepare = prepare
-        self._host_access = host_access
+    def __init__(self, acceptance: Acceptance, requests: BatchRequests) -> None:
+        self._acceptance = acceptance
+        self._requests = requests
 
-    async def plan(self, query: PlanBatch, _call: Call) -> BatchPlan:
-        """Tell what a batch would do."""
-        rules.check(query.kind, query.args)
-        return await self._looked_at(*await self._batches.plan(query, self._judge))
+    async def plan(self, query: PlanBatch, call: Call) -> BatchPlan:
+        """Return what a batch would do."""
+        return await self._requests.plan(query, call)
 
     async def request(self, query: RequestBatch, call: Call) -> BatchAccepted:
         """Accept a batch."""
-        done = await self._batches.done_before(call, "batch.request", query)
-        if done is not None:
-            return done
-        rules.check(query.kind, query.args)
-        for job in await self._batches.working(query.selection):
-            await self._records.catch_up(job)
-        return await self._batches.request(call, query, self._judge)
+        return await self._acceptance.accept(
+            call, "batch.request", query, BatchAccepted, lambda: self._requests.propose(query, call)
+        )
 
     async def create(self, query: CreateContainers, call: Call) -> BatchAccepted:
         """Accept several creations like one."""
-        done = await self._batches.done_before(call, "batch.create", query)
-        if done is not None:
-            return done
-        rules.check_many(query.spec)
-        one = CreateContainer(
-            spec=query.spec, password=query.password, secret_variables=query.secret_variables
+        return await self._acceptance.accept(
+            call, "batch.create", query, BatchAccepted, lambda: self._requests.propose_many(query, call)
         )
-        return await self._batches.create(call, query, await self._prepare(one, query.count))
 
     async def retry(self, query: RetryBatch, call: Call) -> BatchAccepted:
-        """Accept a second try of what did not succeed."""
-        done = await self._retries.done_before(call, query)
-        if done is not None:
-            return done
-        return await self._retries.retry(call, query, self._judge)
+        """Accept the retry of what did not succeed."""
+        return await self._acceptance.accept(
+            call, "batch.retry", query, BatchAccepted, lambda: self._requests.propose_retry(query, call)
+        )
 
-    async def plan_retry(self, query: PlanBatchRetry, _call: Call) -> BatchPlan:
-        """Tell what a second try would do."""
-        return await self._looked_at(*await self._retries.plan(query.job, self._judge))
+    async def plan_retry(self, query: PlanBatchRetry, call: Call) -> BatchPlan:
+        """Return what a retry would do."""
+        return await self._requests.plan_retry(query, call)
 
     async def plan_cancel(self, query: PlanBatchCancel, _call: Call) -> BatchPlan:
-        """Tell what a cancel would end."""
-        lifecycle.refuse_to_destroy(JobKind.BATCH, wanted=query.remove_on_cancel)
-        return await self._batches.plan_cancel(query.job)
-
-    async def _looked_at(self, shown: BatchPlan, commands: Sequence[RunJob]) -> BatchPlan:
-        """Add what the hosts say; no transaction is open by now."""
-        told = await host_check.warnings(self._bus, commands)
-        return shown.model_copy(update={"warnings": (*shown.warnings, *told)})
-
-    def _judge(self, kind: JobKind, args: Args, known: Known) -> None:
-        """Refuse what would be refused for one container alone."""
-        check_against(kind, args, known, self._host_access)
+        """Return what a cancel would end."""
+        return await self._requests.plan_cancel(query)

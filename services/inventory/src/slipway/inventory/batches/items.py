@@ -4,7 +4,9 @@ All that is said of a batch is said under the lock of its row, so that its facts
 needs that lock and an item's takes the batch's first.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, func, insert, select, update
@@ -13,60 +15,94 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.batches import BatchCounts, BatchItem, JobItem
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import Job, JobAccepted, JobDone, RunRecord
-from slipway.contracts.message import Id
+from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import JobState
-from slipway.inventory import audit
 from slipway.inventory.batches.rules import BatchCommand, counted, ending, percent, shortened
 from slipway.inventory.containers.lifecycle import batch_actions
+from slipway.inventory.decision import AuditNote, Write
 from slipway.inventory.tables import batch_items, jobs
-from slipway.runtime.bus.call import Call
 from slipway.runtime.database import outbox
+from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
 
 
-async def open_batch(
-    connection: AsyncConnection,
-    call: Call,
-    batch: Id,
-    command: BatchCommand,
-    items: Sequence[BatchItem],
-    *,
-    retry_of: Id | None = None,
-) -> BatchCounts:
-    """Write a batch with its items and say so; one of which nothing was accepted ends at once."""
-    row = {
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A batch that is about to be stored."""
+
+    id: Id
+    counts: BatchCounts
+    writes: Sequence[Write]
+    events: Sequence[Outgoing]
+    note: AuditNote
+
+
+def opened(
+    batch: Id, actor: str, command: BatchCommand, items: Sequence[BatchItem], *, retry_of: Id | None = None
+) -> Opening:
+    """Return a new batch with its items; one of which nothing was accepted ends at once."""
+    counts = counted(Counter(str(item.state) for item in items))
+    state = standing(batch, command, counts)
+    row: dict[str, object] = {
         "id": batch,
         "kind": JobKind.BATCH,
-        "state": JobState.QUEUED,
-        "percent": 0,
-        "actor": call.actor,
+        "actor": actor,
         "command": command.model_dump(mode="json"),
         "retry_of": retry_of,
         "record_sequence": 0,
         "created_at": now(),
+        **state.values,
     }
-    await connection.execute(insert(jobs).values(row))
-    await connection.execute(insert(batch_items), [_row(batch, item) for item in items])
-    told = JobAccepted(id=batch, kind=JobKind.BATCH, actor=call.actor, at=now())
-    first = outbox.Outgoing(message=told, message_id=f"job:{batch}:accepted", expect_last_subject_sequence=0)
-    counts = (await counts_of(connection, [batch]))[batch]
-    facts = [_fact(batch, item, percent(counts)) for item in items]
-    await outbox.add_all(connection, [first, *facts])
+    event = JobAccepted(id=batch, kind=JobKind.BATCH, actor=actor, at=now())
+    first = Outgoing(message=event, message_id=f"job:{batch}:accepted", expect_last_subject_sequence=0)
     details = {"job": batch, "kind": str(command.kind), "items": str(counts.total)}
-    await audit.note_all(connection, call, "accepted", [("batch", command.selection or batch, details)])
-    await stand(connection, batch, command, counts)
-    return counts
+    return Opening(
+        id=batch,
+        counts=counts,
+        writes=[
+            Write(statement=insert(jobs).values(row)),
+            Write(statement=insert(batch_items), rows=[_row(batch, item) for item in items]),
+        ],
+        events=[first, *(_fact(batch, item, percent(counts)) for item in items), *state.events],
+        note=AuditNote(
+            action="batch", target=command.selection or batch, outcome="accepted", details=details
+        ),
+    )
 
 
-async def lock_parent(connection: AsyncConnection, record: RunRecord) -> None:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a batch stands by its items: what its row says, and the fact of its end."""
+
+    values: Mapping[str, object]
+    events: Sequence[Outgoing]
+
+
+def standing(
+    batch: Id, command: BatchCommand, counts: BatchCounts, started_at: Moment | None = None
+) -> Standing:
+    """Return where a batch stands."""
+    state, error = ending(counts, cancel_requested=command.cancel_requested)
+    values: dict[str, object] = {"state": state, "percent": percent(counts)}
+    if state is not JobState.QUEUED:
+        values["started_at"] = started_at or now()
+    if not state.is_terminal:
+        return Standing(values, ())
+    done = JobDone(id=batch, state=state, percent=100, error=error, at=now())
+    return Standing(
+        {**values, "finished_at": now()}, [Outgoing(message=done, message_id=f"job:{batch}:done")]
+    )
+
+
+async def lock_parent(tx: AsyncConnection, record: RunRecord) -> None:
     """Lock the batch of a job whose state a record moves."""
     of = select(jobs.c.parent_id).where(jobs.c.id == record.id, jobs.c.state != record.state)
-    parent = await connection.scalar(of)
+    parent = await tx.scalar(of)
     if parent is not None:
-        await connection.execute(select(jobs.c.id).where(jobs.c.id == parent).with_for_update())
+        await tx.execute(select(jobs.c.id).where(jobs.c.id == parent).with_for_update())
 
 
-async def item_moved(connection: AsyncConnection, batch: Id, record: RunRecord) -> None:
+async def item_moved(tx: AsyncConnection, batch: Id, record: RunRecord) -> None:
     """Take over the state of an item's job, and end the batch with its last one. The batch is locked."""
     error = shortened(record.error)
     values = {"state": record.state, "error": error.model_dump(mode="json") if error else None}
@@ -76,33 +112,21 @@ async def item_moved(connection: AsyncConnection, batch: Id, record: RunRecord) 
         .values(**values, vmid=record.target.vmid)
         .returning(batch_items)
     )
-    item = _item((await connection.execute(changed)).one())
-    counts = (await counts_of(connection, [batch]))[batch]
-    await outbox.add_all(connection, [_fact(batch, item, percent(counts))])
-    asked = await connection.scalar(select(jobs.c.command).where(jobs.c.id == batch))
-    await stand(connection, batch, BatchCommand.model_validate(asked), counts)
+    item = _item((await tx.execute(changed)).one())
+    counts = (await counts_of(tx, [batch]))[batch]
+    row = (await tx.execute(select(jobs.c.command, jobs.c.started_at).where(jobs.c.id == batch))).one()
+    state = standing(batch, BatchCommand.model_validate(row.command), counts, row.started_at)
+    await tx.execute(update(jobs).where(jobs.c.id == batch).values(**state.values))
+    await outbox.add_all(tx, [_fact(batch, item, percent(counts)), *state.events])
 
 
-async def stand(connection: AsyncConnection, batch: Id, command: BatchCommand, counts: BatchCounts) -> None:
-    """Keep where a batch stands by its items, and say its end. The batch is locked."""
-    state, error = ending(counts, cancel_requested=command.cancel_requested)
-    values: dict[str, object] = {"state": state, "percent": percent(counts)}
-    if state is not JobState.QUEUED:
-        values["started_at"] = func.coalesce(jobs.c.started_at, now())
-    if state.is_terminal:
-        values["finished_at"] = now()
-        done = JobDone(id=batch, state=state, percent=100, error=error, at=now())
-        await outbox.add(connection, done, message_id=f"job:{batch}:done")
-    await connection.execute(update(jobs).where(jobs.c.id == batch).values(**values))
-
-
-async def items_of(connection: AsyncConnection, batch: Id) -> tuple[BatchItem, ...]:
+async def items_of(tx: AsyncConnection, batch: Id) -> tuple[BatchItem, ...]:
     """Give a batch's items in their order."""
     wanted = select(batch_items).where(batch_items.c.batch_id == batch).order_by(batch_items.c.index)
-    return tuple(_item(row) for row in await connection.execute(wanted))
+    return tuple(_item(row) for row in await tx.execute(wanted))
 
 
-async def counts_of(connection: AsyncConnection, batches: Sequence[Id]) -> Mapping[Id, BatchCounts]:
+async def counts_of(tx: AsyncConnection, batches: Sequence[Id]) -> Mapping[Id, BatchCounts]:
     """Give how many items of each batch stand where."""
     if not batches:
         return {}
@@ -113,12 +137,12 @@ async def counts_of(connection: AsyncConnection, batches: Sequence[Id]) -> Mappi
         .where(items.batch_id.in_(batches))
         .group_by(items.batch_id, items.state)
     )
-    for row in await connection.execute(wanted):
+    for row in await tx.execute(wanted):
         states[row.batch_id][row.state] = row.number
     return {batch: counted(each) for batch, each in states.items()}
 
 
-async def codes_of(connection: AsyncConnection, batches: Sequence[Id]) -> Mapping[Id, Collection[str | None]]:
+async def codes_of(tx: AsyncConnection, batches: Sequence[Id]) -> Mapping[Id, Collection[str | None]]:
     """Give the errors of the items of each batch that did not succeed; None for one without an error."""
     if not batches:
         return {}
@@ -129,7 +153,7 @@ async def codes_of(connection: AsyncConnection, batches: Sequence[Id]) -> Mappin
         .distinct()
     )
     codes: dict[Id, set[str | None]] = {batch: set() for batch in batches}
-    for row in await connection.execute(wanted):
+    for row in await tx.execute(wanted):
         codes[row.batch_id].add(row.code)
     return codes
 
@@ -189,6 +213,6 @@ def _item(row: Row[Any]) -> BatchItem:
     )
 
 
-def _fact(batch: Id, item: BatchItem, done: int) -> outbox.Outgoing:
-    told = JobItem(id=batch, percent=done, at=now(), **dict(item))
-    return outbox.Outgoing(message=told, message_id=f"job:{batch}:item:{item.index}:{item.state}")
+def _fact(batch: Id, item: BatchItem, done: int) -> Outgoing:
+    event = JobItem(id=batch, percent=done, at=now(), **dict(item))
+    return Outgoing(message=event, message_id=f"job:{batch}:item:{item.index}:{item.state}")

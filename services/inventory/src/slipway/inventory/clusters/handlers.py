@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pydantic import SecretStr
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.cluster_removal import ClusterRemoval, RemoveCluster
 from slipway.contracts.clusters import (
@@ -28,19 +30,28 @@ from slipway.contracts.clusters import (
     SshNode,
     TestCluster,
 )
+from slipway.contracts.message import Id
 from slipway.contracts.problems import Forbidden
 from slipway.contracts.values import Sealed
 from slipway.inventory.audit import AuditStore
 from slipway.inventory.clusters import rules
-from slipway.inventory.clusters.access import AccessStore
-from slipway.inventory.clusters.identity import ClusterIdentities
-from slipway.inventory.clusters.removal import ClusterBusy, RemovalStore
+from slipway.inventory.clusters.identity import ClusterIdentities, name_taken
 from slipway.inventory.clusters.store import ClusterStore, KnownCluster, refuse_unknown
+from slipway.inventory.clusters.use_cases import (
+    ClusterBusy,
+    decide_access,
+    decide_addition,
+    decide_host_key,
+    decide_maintenance,
+    decide_removal,
+    decide_vmid_range,
+)
 from slipway.inventory.containers import defaults
 from slipway.inventory.containers.looks import Looks
-from slipway.inventory.jobs.queue import Queue
+from slipway.inventory.decision import Decision
 from slipway.inventory.jobs.records import Records
 from slipway.inventory.secrets.broker import SecretBroker
+from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.process.ids import new_id
@@ -80,39 +91,44 @@ class ClusterHandlers:
         self,
         *,
         bus: Bus,
+        unit: UnitOfWork,
         store: ClusterStore,
-        reached: AccessStore,
         identities: ClusterIdentities,
-        removals: RemovalStore,
         records: Records,
-        queue: Queue,
         audit: AuditStore,
         secret_broker: SecretBroker,
         looks: Looks,
     ) -> None:
         self._bus = bus
+        self._unit = unit
         self._store = store
-        self._reached = reached
         self._identities = identities
-        self._removals = removals
         self._records = records
-        self._queue = queue
         self._audit = audit
         self._secret_broker = secret_broker
         self._looks = looks
 
     async def add(self, query: AddCluster, call: Call) -> Cluster:
-        """Test a cluster, then save it."""
-        done = await self._store.done_before(call, query)
-        if done is not None:
-            return done
-        rules.check(query.spec, _given(query.secrets))
+        """Test a cluster, then store it."""
+        stored = await self._unit.stored_reply(call, "cluster.add", query, Cluster)
+        if stored is not None:
+            return stored
+        rules.check(query.spec, _present(query.secrets))
         spec = rules.normal(query.spec)
         await self._identities.refuse_taken(spec)
         opened = self._received(query.secrets, owner=spec.name)
         facts = await self._test(TestOf(spec), opened)
         cluster = await self._identities.home_of(facts.identity) or new_id()
-        return await self._store.add(call, cluster, query, self._stored(opened, owner=cluster), facts)
+        secrets = self._sealed(opened, owner=cluster)
+
+        async def decide(_tx: AsyncConnection) -> Decision[Cluster]:
+            return decide_addition(cluster, query, secrets, facts)
+
+        try:
+            return await self._unit.once(call, "cluster.add", query, Cluster, decide)
+        except IntegrityError as error:
+            await self._identities.home_of(facts.identity)
+            raise name_taken(spec.name) from error
 
     async def get(self, query: GetCluster, _call: Call) -> Cluster:
         """Give one."""
@@ -124,14 +140,14 @@ class ClusterHandlers:
 
     async def maintain(self, query: SetMaintenance, call: Call) -> Cluster:
         """Switch a node's maintenance."""
-        changed = await self._queue.set_maintenance(call, query.cluster, query.node, is_on=query.is_on)
-        return self._looks.cluster(changed)
+        return await self._shown(await self._unit.run(call, lambda tx: decide_maintenance(tx, query)))
 
     async def set_vmids(self, query: SetVmidRange, call: Call) -> Cluster:
-        """Say which VMIDs are chosen from."""
+        """Set which VMIDs are chosen from."""
         if query.vmids is not None:
             defaults.check_range(query.vmids)
-        return self._looks.cluster(await self._store.set_vmids(call, query.cluster, query.vmids))
+        changed = await self._unit.run(call, lambda tx: decide_vmid_range(tx, query.cluster, query.vmids))
+        return await self._shown(changed)
 
     async def confirm(self, query: ConfirmHostKey, call: Call) -> Cluster:
         """Try a node's host key, then save it. Idempotent: a confirmed one is tried and saved once more."""
@@ -143,7 +159,9 @@ class ClusterHandlers:
         test = TestOf(defaults.with_addresses(spec, known.nodes), known=known, needs_ssh=False)
         facts = await self._test(test, self._opened(known))
         rules.refuse_unreached(query.node, query.host_key, facts)
-        return await self._reached.confirm(call, known.id, query.node, spec.nodes[query.node], facts)
+        access = spec.nodes[query.node]
+        await self._unit.run(call, lambda tx: decide_host_key(tx, known.id, query.node, access, facts))
+        return await self._store.get(known.id)
 
     async def change_access(self, query: ChangeClusterAccess, call: Call) -> Cluster:
         """Try another way to reach a cluster, then save it."""
@@ -168,13 +186,21 @@ class ClusterHandlers:
         rules.refuse_another(known.identity, facts.identity, query.identity, name=known.spec.name)
         await self._identities.refuse_other(facts.identity, own=known.id)
         changes = {**changes, **{each: getattr(spec, each) for each in changes}}
-        stored = self._stored(opened, owner=known.id)
-        return await self._reached.change_access(call, known.id, changes, stored, facts)
+        sealed = self._sealed(opened, owner=known.id)
+        try:
+            await self._unit.run(call, lambda tx: decide_access(tx, known.id, changes, sealed, facts))
+        except IntegrityError:
+            await self._identities.refuse_other(facts.identity, own=known.id)
+            raise
+        return await self._store.get(known.id)
+
+    async def _shown(self, cluster: Id) -> Cluster:
+        return self._looks.cluster(await self._store.get(cluster))
 
     def _received(self, secrets: ClusterSecrets, *, owner: str) -> dict[str, SecretStr]:
         return {
             field: self._secret_broker.receive(sealed, owner=owner, field=field)
-            for field, sealed in _given(secrets).items()
+            for field, sealed in _present(secrets).items()
         }
 
     def _opened(self, known: KnownCluster) -> dict[str, SecretStr]:
@@ -183,7 +209,7 @@ class ClusterHandlers:
             for field, stored in known.secrets.items()
         }
 
-    def _stored(self, opened: Mapping[str, SecretStr], *, owner: str) -> Mapping[str, str]:
+    def _sealed(self, opened: Mapping[str, SecretStr], *, owner: str) -> Mapping[str, str]:
         return {
             field: self._secret_broker.keep(secret, owner=owner, field=field)
             for field, secret in opened.items()
@@ -198,10 +224,17 @@ class ClusterHandlers:
         return await self._bus.ask(test.query(ClusterSecrets.model_validate(passed_on)))
 
     async def remove(self, query: RemoveCluster, call: Call) -> ClusterRemoval:
-        """Take a cluster out, or tell what that would be."""
+        """Remove a cluster, or return what that would be."""
 
         async def act() -> ClusterRemoval:
-            return await (self._removals.plan(query) if query.is_plan else self._removals.remove(call, query))
+            if not query.is_plan:
+                return await self._unit.once(call, "cluster.remove", query, ClusterRemoval, decide)
+            decision = await self._unit.plan(decide)
+            # What was removed before is returned as it was removed: nothing is left to write.
+            return decision.reply.model_copy(update={"is_removed": not decision.writes})
+
+        async def decide(tx: AsyncConnection) -> Decision[ClusterRemoval]:
+            return await decide_removal(tx, query)
 
         try:
             return await act()
@@ -236,6 +269,6 @@ class ClusterHandlers:
         await self._store.observe(event.cluster, event.facts)
 
 
-def _given(secrets: ClusterSecrets) -> Mapping[str, Sealed]:
+def _present(secrets: ClusterSecrets) -> Mapping[str, Sealed]:
     fields = {name: getattr(secrets, name) for name in ClusterSecrets.model_fields}
     return {name: sealed for name, sealed in fields.items() if sealed is not None}

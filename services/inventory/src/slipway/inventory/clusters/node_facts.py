@@ -1,6 +1,6 @@
 """What was last seen of nodes: newer facts replace older ones, whoever saw them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Text, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -9,26 +9,27 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.clusters import ClusterFacts, NodeFacts
 from slipway.contracts.message import Id
 from slipway.inventory.containers import sight
+from slipway.inventory.decision import Write
 from slipway.inventory.tables import nodes
 
 
-async def facts_of(connection: AsyncConnection, of: Collection[str]) -> Mapping[str, list[NodeFacts]]:
-    """Give what is known of the nodes of clusters."""
-    found: dict[str, list[NodeFacts]] = {}
-    query = select(nodes).where(nodes.c.cluster_id.in_(of)).order_by(nodes.c.cluster_id, nodes.c.node)
-    for row in await connection.execute(query):
-        found.setdefault(row.cluster_id, []).append(NodeFacts.model_validate(row.facts))
-    return found
+async def facts_of(tx: AsyncConnection, ids: Collection[Id]) -> Mapping[Id, list[NodeFacts]]:
+    """Return what is known of the nodes of clusters."""
+    facts: dict[str, list[NodeFacts]] = {}
+    query = select(nodes).where(nodes.c.cluster_id.in_(ids)).order_by(nodes.c.cluster_id, nodes.c.node)
+    for row in await tx.execute(query):
+        facts.setdefault(row.cluster_id, []).append(NodeFacts.model_validate(row.facts))
+    return facts
 
 
-async def keep_facts(connection: AsyncConnection, cluster: Id, facts: NodeFacts) -> None:
-    """Keep what was seen of a node, unless something newer is known."""
+def store_facts(cluster: Id, facts: NodeFacts) -> Write:
+    """Return the write of what was seen of a node; something newer that is known stays."""
     seen = {"facts": facts.model_dump(mode="json"), "observed_at": facts.observed_at}
     # A node that is away does not say where it is; what was known of that stays.
     door = {"address": facts.address, "tls_fingerprint": facts.tls_fingerprint}
     stored = {name: func.coalesce(literal(value, Text), nodes.c[name]) for name, value in door.items()}
-    await connection.execute(
-        upsert(nodes)
+    return Write(
+        statement=upsert(nodes)
         .values(cluster_id=cluster, node=facts.node, **seen, **door)
         .on_conflict_do_update(
             index_elements=["cluster_id", "node"],
@@ -38,15 +39,18 @@ async def keep_facts(connection: AsyncConnection, cluster: Id, facts: NodeFacts)
     )
 
 
-async def keep_tested(connection: AsyncConnection, cluster: Id, facts: ClusterFacts) -> None:
-    """Keep what a test saw of a known cluster's nodes; those that it does not have any more are dropped."""
-    known = {each.node: each for each in (await facts_of(connection, [cluster])).get(cluster, ())}
-    for each in facts.nodes:
-        seen = sight.over_known(each, known[each.node]) if each.node in known else each
-        await keep_facts(connection, cluster, seen)
-    await drop_nodes(connection, cluster, *(known.keys() - {each.node for each in facts.nodes}))
+async def store_tested(tx: AsyncConnection, cluster: Id, facts: ClusterFacts) -> Sequence[Write]:
+    """Return the writes of what a test saw of a known cluster's nodes; those that left it are deleted."""
+    before = {each.node: each for each in (await facts_of(tx, [cluster])).get(cluster, ())}
+    writes = [
+        store_facts(cluster, sight.over_known(each, before[each.node]) if each.node in before else each)
+        for each in facts.nodes
+    ]
+    left = before.keys() - {each.node for each in facts.nodes}
+    return [*writes, delete_nodes(cluster, *left)] if left else writes
 
 
-async def drop_nodes(connection: AsyncConnection, cluster: Id, *names: str) -> None:
-    """Forget nodes that a cluster does not have any more."""
-    await connection.execute(delete(nodes).where(nodes.c.cluster_id == cluster, nodes.c.node.in_(names)))
+def delete_nodes(cluster: Id, *names: str) -> Write:
+    """Return the end of what is known of some nodes of a cluster; without names, of all."""
+    some = (nodes.c.node.in_(names),) if names else ()
+    return Write(statement=delete(nodes).where(nodes.c.cluster_id == cluster, *some))

@@ -1,27 +1,23 @@
-"""Claims on names, VMIDs and containers: refused before, or broken as an index; either way told the same."""
+"""Claims on names, VMIDs and containers: looked for under a lock, held by the rows, broken as an index.
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
-from typing import Any
+A living container of a cluster holds its name and its VMID; a job holds the name that it is about to give.
+VMIDs and names are claimed under one lock for each cluster, so that no two requests get the same one.
+"""
 
-from sqlalchemy import Row, select, update
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slipway.contracts.clusters import VmidRange
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, FieldError
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.containers.defaults import VmidTaken
-from slipway.inventory.containers.lifecycle import IllegalTransition, Trigger, advance
-from slipway.inventory.containers.names import name_taken
+from slipway.inventory.containers.defaults import ALL_VMIDS, VmidTaken, choose_vmid
 from slipway.inventory.jobs.queue import ACTIVE
-from slipway.inventory.tables import containers, jobs
-from slipway.runtime.database.engine import Database
-from slipway.runtime.process.clock import now
-
-_GONE: ContextVar[tuple[Id, ...]] = ContextVar("gone", default=())
+from slipway.inventory.tables import clusters, containers, jobs, nodes
 
 
 class JobActive(Conflict):
@@ -30,86 +26,163 @@ class JobActive(Conflict):
     code = "job.active"
 
 
-@asynccontextmanager
-async def accepting(database: Database, hostname: str = "") -> AsyncIterator[AsyncConnection]:
-    """Open a transaction whose broken claims become errors that say so."""
-    try:
-        async with database.begin() as connection:
-            if gone := _GONE.get():
-                left = update(containers).where(containers.c.id.in_(gone))
-                await connection.execute(left.values(lifecycle=Lifecycle.DELETED))
-            yield connection
-    except IntegrityError as error:
-        raise _claimed(error, hostname) from error
+class HostnameTaken(Conflict):
+    """A living container of the cluster has that name."""
+
+    code = "hostname.taken"
 
 
-@contextmanager
-def as_if_gone(ids: Sequence[Id]) -> Iterator[None]:
-    """Let transactions that will be rolled back find containers gone that nothing has given up yet."""
-    token = _GONE.set(tuple(ids))
-    try:
-        yield
-    finally:
-        _GONE.reset(token)
+class ClusterGone(Conflict):
+    """Nothing is created in a cluster that was removed."""
+
+    code = "cluster.removed"
 
 
-@asynccontextmanager
-async def trying(connection: AsyncConnection, hostname: str = "") -> AsyncIterator[None]:
-    """Let a part of a transaction fail alone; its broken claims become errors that say so."""
-    try:
-        async with connection.begin_nested():
-            yield
-    except IntegrityError as error:
-        raise _claimed(error, hostname) from error
+async def lock_names(tx: AsyncConnection, cluster: Id) -> None:
+    """Let nobody else claim a name or a VMID in a cluster before this transaction ends.
+
+    Raises:
+        ClusterGone: if the cluster was removed.
+    """
+    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"vmid {cluster}"))))
+    stays = await tx.scalar(select(clusters.c.removed_at.is_(None)).where(clusters.c.id == cluster))
+    if stays is False:
+        raise ClusterGone("The cluster was removed from Slipway; add it again first (POST /api/v1/clusters).")
+
+
+async def claim_names(
+    tx: AsyncConnection, cluster: Id, hostnames: Sequence[str], *, besides: Collection[Id] = ()
+) -> None:
+    """Lock the cluster's names, and refuse if one of these is in use by a container not in `besides`."""
+    await lock_names(tx, cluster)
+    in_use = await names_in_use(tx, cluster, besides=besides, among=hostnames)
+    for hostname in hostnames:
+        if hostname.lower() in in_use:
+            raise name_taken(hostname)
+
+
+async def names_in_use(
+    tx: AsyncConnection,
+    cluster: Id,
+    *,
+    besides: Collection[Id] = (),
+    among: Sequence[str] | None = None,
+) -> frozenset[str]:
+    """Return the names, in lower case, that living containers have or are about to get.
+
+    Args:
+        tx: holds the lock of the cluster's names.
+        cluster: where.
+        besides: containers whose names don't count.
+        among: the names that matter; None means all.
+    """
+    current, coming = func.lower(containers.c.hostname), func.lower(jobs.c.new_hostname)
+    held = select(current).where(
+        containers.c.cluster_id == cluster,
+        containers.c.lifecycle != Lifecycle.DELETED,
+        containers.c.id.not_in(besides),
+    )
+    promised = select(coming).where(
+        jobs.c.cluster_id == cluster,
+        jobs.c.new_hostname.is_not(None),
+        jobs.c.state.in_(ACTIVE),
+        jobs.c.container_id.not_in(besides),
+    )
+    if among is not None:
+        names = [name.lower() for name in among]
+        held, promised = held.where(current.in_(names)), promised.where(coming.in_(names))
+    return frozenset(await tx.scalars(held.union_all(promised)))
+
+
+async def claim_vmids(
+    tx: AsyncConnection,
+    cluster: Id,
+    requested: Sequence[int | None],
+    *,
+    refused: Collection[int] = (),
+    besides: Collection[Id] = (),
+    is_free: bool = False,
+) -> list[int]:
+    """Choose VMIDs under the lock of the cluster's names.
+
+    Args:
+        tx: the transaction that claims them.
+        cluster: where.
+        requested: a None takes the lowest that is free.
+        refused: those that can't be taken, though no row holds them.
+        besides: containers whose VMIDs don't count.
+        is_free: Proxmox has just called the first requested one free: facts of before don't count.
+    """
+    await lock_names(tx, cluster)
+    facts = await tx.scalars(select(nodes.c.facts["vmids"]).where(nodes.c.cluster_id == cluster))
+    used = {vmid for vmids in facts for vmid in vmids or ()} - ({requested[0]} if is_free else set())
+    stored = await tx.scalar(select(clusters.c.spec["vmids"]).where(clusters.c.id == cluster))
+    within = VmidRange.model_validate(stored) if stored else ALL_VMIDS
+    taken = used.union(refused, await _claimed_vmids(tx, cluster, besides))
+    chosen: list[int] = []
+    for vmid in requested:
+        chosen.append(choose_vmid(vmid, used=taken, claimed=chosen, within=within))
+    return chosen
+
+
+async def refuse_vmid_in_use(
+    tx: AsyncConnection, cluster: Id, vmid: int, *, besides: Id, chosen: Collection[int]
+) -> None:
+    """Raise `VmidTaken` if a VMID was chosen, or a living container other than `besides` has it."""
+    if vmid in chosen or vmid in await _claimed_vmids(tx, cluster, [besides]):
+        raise vmid_taken()
+
+
+async def _claimed_vmids(tx: AsyncConnection, cluster: Id, besides: Collection[Id]) -> frozenset[int]:
+    query = select(containers.c.vmid).where(
+        containers.c.cluster_id == cluster,
+        containers.c.lifecycle != Lifecycle.DELETED,
+        containers.c.id.not_in(besides),
+    )
+    return frozenset(await tx.scalars(query))
 
 
 async def refuse_busy(
-    connection: AsyncConnection, container: Id, kind: JobKind | None = None, hint: str = "wait for its end"
+    tx: AsyncConnection, container: Id, kind: JobKind | None = None, hint: str = "wait for its end"
 ) -> None:
-    """Refuse a container that a job works on; the hint says what can be done."""
-    active = (await working_on(connection, [container], kind)).get(container)
+    """Raise `JobActive` if a job works on a container; the hint says what can be done."""
+    active = (await active_jobs(tx, [container], kind)).get(container)
     if active is not None:
         raise JobActive(f"Job {active} works on this container; {hint}.", job=active)
 
 
-async def working_on(
-    connection: AsyncConnection, ids: Sequence[Id], kind: JobKind | None = None
-) -> Mapping[Id, Id]:
-    """Give the jobs that are in the way of another one of a kind, by container.
+async def active_jobs(tx: AsyncConnection, ids: Sequence[Id], kind: JobKind | None = None) -> Mapping[Id, Id]:
+    """Return the jobs that are in the way of another one of a kind, by container.
 
     A copy is in the way of all that is done to its source, whose config Proxmox locks; not of other copies.
     """
-    works = select(jobs.c.container_id.label("of"), jobs.c.id)
-    works = works.where(jobs.c.container_id.in_(ids), jobs.c.state.in_(ACTIVE))
+    own = select(jobs.c.container_id.label("of"), jobs.c.id)
+    own = own.where(jobs.c.container_id.in_(ids), jobs.c.state.in_(ACTIVE))
     copies = select(jobs.c.source_id, jobs.c.id).where(
         jobs.c.source_id.in_(ids if kind is not JobKind.CLONE else ()), jobs.c.state.in_(ACTIVE)
     )
-    return {row.of: row.id for row in await connection.execute(works.union_all(copies))}
+    return {row.of: row.id for row in await tx.execute(own.union_all(copies))}
 
 
-async def move(connection: AsyncConnection, row: Row[Any], trigger: Trigger) -> None:
-    """Move a container on in its life."""
-    lifecycle = Lifecycle(row.lifecycle)
-    if lifecycle is Lifecycle.DELETED and trigger is Trigger.DELETION_ACCEPTED:
-        raise IllegalTransition("The container is deleted already.", state=lifecycle)
-    values: dict[str, object] = {
-        "lifecycle": advance(lifecycle, trigger),
-        "warnings": [],
-        "updated_at": now(),
-    }
-    values["forgotten_as"] = lifecycle if trigger is Trigger.FORGOTTEN else None
-    values["deleting_as"] = lifecycle if trigger is Trigger.DELETION_ACCEPTED else None
-    await connection.execute(update(containers).where(containers.c.id == row.id).values(**values))
-
-
-def _claimed(error: IntegrityError, hostname: str) -> Exception:
-    """Give what a broken claim means; what is no claim stays what it is."""
-    said = str(error.orig)
-    if "claim_hostname" in said:
-        return name_taken(hostname)
-    if "claim_vmid" in said:
-        message = "Another container of this cluster has that VMID by now."
-        return VmidTaken(message, errors=[FieldError(field="vmid", message=message)])
-    if "claim_job" in said:
+def broken_claim(error: IntegrityError) -> Conflict | None:
+    """Return what a broken claim of a container means; None if it is none."""
+    text = str(error.orig)
+    if "claim_hostname" in text:
+        return name_taken("")
+    if "claim_vmid" in text:
+        return vmid_taken()
+    if "claim_job" in text:
         return JobActive("Another job was accepted for this container at the same moment; wait for its end.")
-    return error
+    return None
+
+
+def name_taken(hostname: str) -> HostnameTaken:
+    """Return the refusal of a name."""
+    message = f"A container {hostname!r} exists in this cluster; choose another name or delete it."
+    return HostnameTaken(message.replace(" ''", ""), errors=[FieldError(field="hostname", message=message)])
+
+
+def vmid_taken() -> VmidTaken:
+    """Return the refusal of a VMID that another container has got."""
+    message = "Another container of this cluster has that VMID by now."
+    return VmidTaken(message, errors=[FieldError(field="vmid", message=message)])

@@ -9,9 +9,9 @@ from slipway.contracts.configs import HostConfig, StoreConfig
 from slipway.contracts.containers import ContainerChanged, ContainerSpec
 from slipway.contracts.jobs import Target
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING
+from slipway.inventory.containers.claims import HostnameTaken, claim_names
 from slipway.inventory.containers.configs import NAME_TAKEN, with_config
 from slipway.inventory.containers.lifecycle import HOLDING
-from slipway.inventory.containers.names import HostnameTaken, claim_name
 from slipway.inventory.containers.store import container_row, target_of
 from slipway.inventory.tables import containers
 from slipway.runtime.database import outbox
@@ -55,7 +55,7 @@ async def applied(
     left = [each for each in warnings if each not in {CONFIG_UNREAD, NAME_TAKEN}]
     if spec.hostname != row.hostname:
         try:
-            await claim_name(connection, row.cluster_id, spec.hostname, own=row.id)
+            await claim_names(connection, row.cluster_id, [spec.hostname], besides=[row.id])
         except HostnameTaken:
             log.warning(
                 "a container's name on its host is another's", container=row.id, hostname=spec.hostname

@@ -5,8 +5,8 @@ a name or a VMID is given up only when Proxmox itself calls the VMID free, at th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Sequence
+from functools import partial
 
 from slipway.contracts.containers import Container
 from slipway.contracts.host_state import CheckJob, CheckVmid, GetGuard, Guard
@@ -15,14 +15,16 @@ from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Unavailable, to_error
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.containers.claims import as_if_gone
+from slipway.inventory.containers.claims import HostnameTaken
 from slipway.inventory.containers.defaults import VmidTaken
 from slipway.inventory.containers.lifecycle import HOLDING
-from slipway.inventory.containers.names import HostnameTaken
 from slipway.inventory.containers.removal import ContainerRemovalStore
+from slipway.inventory.containers.use_cases import decide_forget, decide_release, decide_return
+from slipway.inventory.decision import Claim, Gone
 from slipway.inventory.jobs import validation
 from slipway.inventory.jobs.records import Records
 from slipway.inventory.jobs.validation import ContainerProtected
+from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus import call as calls
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
@@ -33,7 +35,6 @@ log = get_logger()
 EVERY_SECONDS = 10.0
 """How often forgotten containers are looked for."""
 _OF_PROXMOX = "proxmox."
-ResultT = TypeVar("ResultT")
 
 
 class ContainerPresent(Conflict):
@@ -50,10 +51,11 @@ class ProxmoxAway(Unavailable):
 
 
 class HostCheck:
-    """Knows whether containers are there."""
+    """Finds out whether containers are on their hosts."""
 
-    def __init__(self, bus: Bus, store: ContainerRemovalStore, records: Records) -> None:
+    def __init__(self, bus: Bus, unit: UnitOfWork, store: ContainerRemovalStore, records: Records) -> None:
         self._bus = bus
+        self._unit = unit
         self._store = store
         self._records = records
 
@@ -93,7 +95,7 @@ class HostCheck:
         try:
             check = await self._bus.ask(CheckJob(target=_target(container), kind=kind, args=args))
         except Unavailable as error:
-            log.info("a job is accepted without a look at its host", kind=kind, why=error.message)
+            log.info("job accepted without a check of its host", kind=kind, reason=error.message)
             return
         if check.problem is not None:
             raise to_error(check.problem)
@@ -110,39 +112,31 @@ class HostCheck:
                 f"forgotten. Delete it instead: DELETE /api/v1/containers/{container.id}.",
                 vmid=container.vmid,
             )
-        await self._store.forget(call, container.id)
+        await self._unit.run(call, lambda tx: decide_forget(tx, container.id))
 
-    async def unless_gone(
-        self, claim: Callable[[bool], Awaitable[ResultT]], *, cluster: Id, vmid: int | None, hostname: str
-    ) -> ResultT:
-        """Claim a name and a VMID; what stands in the way and is gone by now is given up first.
+    async def gone(self, claim: Claim, *, give_up: bool) -> Gone:
+        """Return what holds a name or a VMID that a request claims, and is gone from its host.
 
-        It is gone if its deletion has just ended, or if Proxmox calls its VMID free.
+        A deletion that has just ended is taken over first. While Proxmox can't be asked, nothing is gone.
 
         Args:
-            claim: told whether Proxmox itself calls the wanted VMID free.
-            cluster: where.
-            vmid: the wanted one; None if any will do.
-            hostname: the wanted one.
+            claim: the name and the VMID.
+            give_up: release what is gone; else a plan leaves it out.
         """
+        cluster, vmid, hostname = claim.cluster, claim.vmid, claim.hostname
+        for job in await self._store.at_work(cluster, vmid=vmid, hostname=hostname):
+            await self._records.catch_up(job)
         try:
-            return await claim(False)  # noqa: FBT003 - see Args
-        except (HostnameTaken, VmidTaken):
-            for job in await self._store.at_work(cluster, vmid=vmid, hostname=hostname):
-                await self._records.catch_up(job)
-            try:
-                gone = await self._gone(cluster, vmid=vmid, hostname=hostname, among=HOLDING)
-                is_free = vmid is not None and await self._is_free(cluster, vmid)
-            except Unavailable:
-                gone, is_free = [], False
-        return await self._without(gone, lambda: claim(is_free))
+            targets = await self._gone(cluster, vmid=vmid, hostname=hostname, among=HOLDING)
+            is_vmid_free = vmid is not None and await self._is_free(cluster, vmid)
+        except Unavailable:
+            targets, is_vmid_free = [], False
+        if give_up:
+            await self._release(targets)
+            return Gone(is_vmid_free=is_vmid_free)
+        return Gone(containers=frozenset(target.container for target in targets), is_vmid_free=is_vmid_free)
 
-    async def _without(self, gone: Sequence[Target], claim: Callable[[], Awaitable[ResultT]]) -> ResultT:
-        """Claim what containers held that are gone."""
-        await self._free(gone)
-        return await claim()
-
-    async def free_gone(self, cluster: Id, vmid: int) -> None:
+    async def release_gone(self, cluster: Id, vmid: int) -> None:
         """Give up a failed container that holds a VMID and is gone from its host.
 
         A whole one that is not seen may come back, restored by hand: it is given up only if another one wants
@@ -151,7 +145,7 @@ class HostCheck:
         Raises:
             Unavailable: if Proxmox can't be asked; nothing is given up then.
         """
-        await self._free(await self._gone(cluster, vmid=vmid, hostname=None, among={Lifecycle.FAILED}))
+        await self._release(await self._gone(cluster, vmid=vmid, hostname=None, among={Lifecycle.FAILED}))
 
     async def _gone(
         self, cluster: Id, *, vmid: int | None, hostname: str | None, among: Collection[Lifecycle]
@@ -164,19 +158,19 @@ class HostCheck:
             and await self._is_free(cluster, target.vmid)
         ]
 
-    async def _free(self, gone: Sequence[Target]) -> None:
+    async def _release(self, gone: Sequence[Target]) -> None:
         for target in gone:
-            await self._store.free(calls.current(), target.container)
-            log.info("a container was removed by hand", container=target.container)
+            await self._unit.run(calls.current(), partial(decide_release, container=target.container))
+            log.info("container removed by hand", container=target.container)
 
     async def run(self) -> None:
-        """Look for forgotten containers, for ever."""
+        """Look for forgotten containers until cancelled."""
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             try:
                 await self.look()
             except Unavailable as error:
-                log.debug("forgotten containers not looked for", why=error.message)
+                log.debug("forgotten containers not looked for", reason=error.message)
 
     async def look(self) -> None:
         """Look for forgotten containers once; a cluster that does not answer is left for the next time."""
@@ -190,26 +184,20 @@ class HostCheck:
                 away.add(target.cluster)
                 continue
             if guard.is_ours and guard.node:
-                await self._take_back(target, guard.node)
+                await self._take_back(target.container, guard.node)
 
-    async def _take_back(self, target: Target, node: str) -> None:
+    async def _take_back(self, container: Id, node: str) -> None:
         try:
-            await self._store.found(calls.current(), target.container, node)
+            await self._unit.run(calls.current(), lambda tx: decide_return(tx, container, node))
         except (HostnameTaken, VmidTaken) as error:
-            log.warning("a forgotten container is back", container=target.container, why=error.message)
+            log.warning(
+                "forgotten container can't be stored again", container=container, reason=error.message
+            )
         else:
-            log.info("a forgotten container is back and stored again", container=target.container)
+            log.info("forgotten container stored again", container=container)
 
     async def _is_free(self, cluster: Id, vmid: int) -> bool:
         return (await self._bus.ask(CheckVmid(cluster=cluster, vmid=vmid))).is_free
-
-
-class PlanningHostCheck(HostCheck):
-    """Gives nothing up: what is gone is only left out of the transaction that a plan rolls back."""
-
-    async def _without(self, gone: Sequence[Target], claim: Callable[[], Awaitable[ResultT]]) -> ResultT:
-        with as_if_gone([target.container for target in gone]):
-            return await claim()
 
 
 def _target(container: Container) -> Target:

@@ -82,6 +82,17 @@ def advance(lifecycle: Lifecycle, trigger: Trigger) -> Lifecycle:
     return following
 
 
+def moved(lifecycle: Lifecycle, trigger: Trigger) -> Mapping[str, Lifecycle | None]:
+    """Return what changes in a container's row when its life moves on."""
+    if lifecycle is Lifecycle.DELETED and trigger is Trigger.DELETION_ACCEPTED:
+        raise IllegalTransition("The container is deleted already.", state=lifecycle)
+    return {
+        "lifecycle": advance(lifecycle, trigger),
+        "forgotten_as": lifecycle if trigger is Trigger.FORGOTTEN else None,
+        "deleting_as": lifecycle if trigger is Trigger.DELETION_ACCEPTED else None,
+    }
+
+
 HOLDING = frozenset({Lifecycle.READY, Lifecycle.FAILED})
 """States in which a container takes jobs that leave its life as it is."""
 

@@ -1,27 +1,19 @@
 """Containers that are not on their host any more, or may not be: forgotten, found again, freed."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 
-from slipway.contracts.containers import ContainerDeleted, ContainerForgotten, ContainerFound
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import Lifecycle
-from slipway.inventory import audit
 from slipway.inventory.clusters.identity import STAYS
-from slipway.inventory.containers.claims import accepting, move, refuse_busy
-from slipway.inventory.containers.lifecycle import HOLDING, LOST, Trigger
-from slipway.inventory.containers.names import claim_name
-from slipway.inventory.containers.store import container_row, target_of
+from slipway.inventory.containers.lifecycle import LOST
+from slipway.inventory.containers.store import target_of
 from slipway.inventory.jobs.queue import ACTIVE
-from slipway.inventory.tables import clusters, containers, credentials, jobs
-from slipway.runtime.bus.call import Call
-from slipway.runtime.database import outbox
+from slipway.inventory.tables import clusters, containers, jobs
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.clock import now
-from slipway.runtime.process.ids import new_id
 
 _MOST = 200
 """Containers looked at in one go."""
@@ -34,21 +26,6 @@ class ContainerRemovalStore:
         self._database = database
         self._at_once = at_once
 
-    async def forget(self, call: Call, container: Id) -> None:
-        """Drop a container; what it was is remembered, should it come back.
-
-        Raises:
-            JobActive: if a job works on it.
-            IllegalTransition: if it is being made or deleted, or gone already.
-        """
-        async with accepting(self._database) as connection:
-            row = await container_row(connection, container, for_update=True)
-            await refuse_busy(connection, row.id)
-            await move(connection, row, Trigger.FORGOTTEN)
-            told = ContainerForgotten(**_names(row))
-            await outbox.add(connection, told, message_id=f"container:{row.id}:forgotten:{new_id()}")
-            await audit.note(connection, call, "container.forget", row.id, "done", hostname=row.hostname)
-
     async def forgotten(self) -> Sequence[Target]:
         """Give the forgotten containers that were not looked for the longest, by cluster; now they are."""
         one = containers.c
@@ -59,28 +36,6 @@ class ContainerRemovalStore:
             ids = (await connection.scalars(due)).all()
             await connection.execute(update(containers).where(one.id.in_(ids)).values(looked_at=now()))
             return [target_of(row) for row in await connection.execute(query.where(one.id.in_(ids)))]
-
-    async def found(self, call: Call, container: Id, node: str) -> None:
-        """Keep a forgotten container again, where it was seen.
-
-        Raises:
-            HostnameTaken: if another one got its name meanwhile.
-            VmidTaken: if another one got its VMID meanwhile.
-        """
-        async with accepting(self._database) as connection:
-            row = await container_row(connection, container, for_update=True)
-            stays = select(clusters.c.id).where(clusters.c.id == row.cluster_id, STAYS)
-            if row.forgotten_as is None or not await connection.scalar(stays):
-                return
-            await claim_name(connection, row.cluster_id, row.hostname, own=row.id)
-            was_ready = row.forgotten_as == Lifecycle.READY
-            await move(connection, row, Trigger.SEEN_AGAIN if was_ready else Trigger.REMAINS_SEEN_AGAIN)
-            await connection.execute(
-                update(containers).where(containers.c.id == row.id).values(node=node, node_at=now())
-            )
-            told = ContainerFound(**_names(row), node=node)
-            await outbox.add(connection, told, message_id=f"container:{row.id}:found:{new_id()}")
-            await audit.note(connection, call, "container.found", row.id, "done", hostname=row.hostname)
 
     async def remains(
         self, cluster: Id, *, vmid: int | None, hostname: str | None, among: Collection[Lifecycle]
@@ -119,28 +74,7 @@ class ContainerRemovalStore:
         async with self._database.begin() as connection:
             return (await connection.scalars(query)).all()
 
-    async def free(self, call: Call, container: Id) -> None:
-        """Give up a container whose VMID Proxmox calls free: its name and VMID can be used again.
-
-        Of a failed one the secrets stay as long as its creation can be done again.
-        """
-        async with accepting(self._database) as connection:
-            row = await container_row(connection, container, for_update=True)
-            if row.lifecycle not in HOLDING:
-                return
-            await refuse_busy(connection, row.id)
-            if row.lifecycle == Lifecycle.READY:
-                await connection.execute(delete(credentials).where(credentials.c.container_id == row.id))
-            await move(connection, row, Trigger.FOUND_GONE)
-            told = ContainerDeleted(**_names(row))
-            await outbox.add(connection, told, message_id=f"container:{row.id}:gone:{new_id()}")
-            await audit.note(connection, call, "container.gone", row.id, "done", hostname=row.hostname)
-
 
 def _holds(vmid: int | None, hostname: str | None) -> ColumnElement[bool]:
     named = func.lower(containers.c.hostname) == (hostname or "").lower()
     return or_(containers.c.vmid == vmid, named)
-
-
-def _names(row: Row[Any]) -> dict[str, Any]:
-    return {"id": row.id, "vmid": row.vmid, "hostname": row.hostname, "cluster": row.cluster_id}

@@ -6,19 +6,21 @@ from sqlalchemy import ColumnElement, and_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.bulk import MOST_ITEMS
+from slipway.contracts.message import Id
 from slipway.contracts.values import Lifecycle
 from slipway.inventory.containers.selection import Candidate, Part, Term, chosen, missing, parse, refused
-from slipway.inventory.tables import clusters, containers
+from slipway.inventory.jobs.queue import ACTIVE
+from slipway.inventory.tables import clusters, containers, jobs
 
 
-async def look(connection: AsyncConnection, selection: str) -> tuple[tuple[Candidate, ...], tuple[int, ...]]:
+async def look(tx: AsyncConnection, selection: str) -> tuple[tuple[Candidate, ...], tuple[int, ...]]:
     """Give the living containers that a selection means, and the VMIDs in it that nothing has.
 
     Raises:
         SelectionInvalid: if it can't be read, means nothing, or too much.
     """
     parts = parse(selection)
-    found = chosen(parts, await _candidates(connection, parts))
+    found = chosen(parts, await _candidates(tx, parts))
     if not found:
         raise refused("No container fits it; `slipway containers` shows which there are.")
     if len(found) > MOST_ITEMS:
@@ -26,12 +28,19 @@ async def look(connection: AsyncConnection, selection: str) -> tuple[tuple[Candi
     return found, missing(parts, found)
 
 
-async def _candidates(connection: AsyncConnection, parts: Sequence[Part]) -> list[Candidate]:
+async def jobs_of(tx: AsyncConnection, selection: str) -> Sequence[Id]:
+    """Return the jobs that work on what a selection means, as far as the rows know."""
+    selected, _ = await look(tx, selection)
+    own = jobs.c.container_id.in_([each.id for each in selected])
+    return (await tx.scalars(select(jobs.c.id).where(own, jobs.c.state.in_(ACTIVE)))).all()
+
+
+async def _candidates(tx: AsyncConnection, parts: Sequence[Part]) -> list[Candidate]:
     one = containers.c
     columns = (one.id, one.vmid, one.hostname, clusters.c.name, one.node, one.template)
     wanted = select(*columns, one.spec["tags"].label("tags")).join(clusters)
     may_fit = or_(*(and_(*(_may_fit(term) for term in part)) for part in parts))
-    rows = await connection.execute(wanted.where(one.lifecycle != Lifecycle.DELETED, may_fit))
+    rows = await tx.execute(wanted.where(one.lifecycle != Lifecycle.DELETED, may_fit))
     return [
         Candidate(
             id=row.id,

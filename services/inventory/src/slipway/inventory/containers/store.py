@@ -1,39 +1,35 @@
-"""Containers as they are read and discovered."""
+"""Containers, their services and their credentials: what is read, and the rows that decisions write."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, Row, Text, any_, cast, delete, select, update
+from sqlalchemy import ARRAY, Row, Select, Text, any_, cast, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import (
     Container,
-    ContainerDiscovered,
     ContainerPage,
+    ContainerSpec,
     CredentialRef,
     ListContainers,
-    StoredDiscovery,
-    StoreDiscovery,
 )
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, NotFound
-from slipway.contracts.values import DISCOVERY_PENDING, Lifecycle, Power
-from slipway.inventory import audit
-from slipway.inventory.containers.lifecycle import refuse_deleted
+from slipway.contracts.values import Lifecycle, Power
 from slipway.inventory.containers.listing import comes_after, filters_of, order_of
+from slipway.inventory.decision import Write
 from slipway.inventory.jobs.queue import ACTIVE
 from slipway.inventory.paging import PORTION, Filling
 from slipway.inventory.tables import clusters, containers, credentials, jobs
-from slipway.runtime.bus.call import Call
-from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 
 SHOWN = ("root", "discovered")
-"""Origins of the credentials that people see; variables are what they gave themselves."""
+"""Origins of the credentials that people see; they know the variables, which they set themselves."""
 
 
 class ContainerNotFound(NotFound):
@@ -46,6 +42,29 @@ class CredentialNotFound(NotFound):
     """The container has no such credential."""
 
     code = "credential.not-found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """A secret as its row holds it."""
+
+    origin: str
+    """`root`, `variable` or `discovered`."""
+    sealed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewContainer:
+    """A container that is about to be created: checked and completed."""
+
+    id: Id
+    cluster: Id
+    cluster_name: str
+    spec: ContainerSpec
+    template_version: str | None
+    bundle: str | None
+    secrets: Mapping[str, Secret]
+    """By name."""
 
 
 class ContainerStore:
@@ -63,60 +82,31 @@ class ContainerStore:
 
     async def list(self, query: ListContainers) -> ContainerPage:
         """Give living containers, oldest first."""
-        wanted = select(containers, clusters.c.name.label("cluster")).join(clusters).where(*filters_of(query))
-        wanted = wanted.order_by(*order_of(query.sort))
+        selected = with_cluster().where(*filters_of(query)).order_by(*order_of(query.sort))
         filling = Filling[Container](query.limit, "id")
         async with self._database.begin() as connection:
             has_more = True
             while has_more and not filling.is_full:
                 portion = min(PORTION, query.limit + 1 - len(filling.items))
                 last = filling.last or query.cursor
-                further = wanted if last is None else wanted.where(comes_after(query.sort, last))
+                further = selected if last is None else selected.where(comes_after(query.sort, last))
                 rows = (await connection.execute(further.limit(portion))).all()
                 filling.take(rows, await _maker(connection, [row.id for row in rows]))
                 has_more = len(rows) == portion
         items, following = filling.page
         return ContainerPage(items=items, next=following)
 
-    async def discover(self, found: StoreDiscovery, sealed: Mapping[str, str]) -> StoredDiscovery:
-        """Replace what was discovered in a container; a credential keeps its id.
+    async def secrets(self, container: Id) -> Mapping[str, Secret]:
+        """Return a container's secrets as its rows hold them, by name."""
+        query = select(credentials).where(credentials.c.container_id == container)
+        async with self._database.begin() as tx:
+            rows = await tx.execute(query)
+            return {row.name: Secret(origin=row.origin, sealed=row.sealed) for row in rows}
 
-        Args:
-            found: what monitor saw.
-            sealed: name of a credential to what the vault sealed.
 
-        Raises:
-            IllegalTransition: if it is deleted by now: its secrets went with it.
-        """
-        async with self._database.begin() as connection:
-            row = await container_row(connection, found.container, for_update=True)
-            refuse_deleted(Lifecycle(row.lifecycle))
-            services = [service.model_dump(mode="json") for service in found.services]
-            warnings = [warning for warning in row.warnings if warning != DISCOVERY_PENDING]
-            warnings += [] if found.is_settled else [DISCOVERY_PENDING]
-            at = now()
-            changes: dict[str, object] = {"services": services, "address": found.address}
-            changes |= {"warnings": warnings, "discovered_at": at, "updated_at": at}
-            await connection.execute(update(containers).where(containers.c.id == row.id).values(**changes))
-            await _replace_credentials(connection, row.id, sealed)
-            told = ContainerDiscovered(id=row.id, address=found.address, services=found.services)
-            await outbox.add(connection, told, message_id=f"container:{row.id}:discovered:{new_id()}")
-        return StoredDiscovery(services=len(services), credentials=len(sealed))
-
-    async def reveal(self, call: Call, container: Id, credential: Id) -> Row[Any]:
-        """Give a credential's row (id, name, sealed) and write down who asked."""
-        query = select(credentials).where(
-            credentials.c.id == credential,
-            credentials.c.container_id == container,
-            credentials.c.origin.in_(SHOWN),
-        )
-        async with self._database.begin() as connection:
-            row = (await connection.execute(query)).first()
-            if row is None:
-                message = f"Container {container} has no credential {credential}."
-                raise CredentialNotFound(message, errors=[FieldError(field="credential", message=message)])
-            await audit.note(connection, call, "credential.reveal", container, "done", name=row.name)
-            return row
+def with_cluster() -> Select[Any]:
+    """Select containers with the name of their cluster, as `cluster`."""
+    return select(containers, clusters.c.name.label("cluster")).join(clusters)
 
 
 async def container_row(connection: AsyncConnection, container: Id, *, for_update: bool = False) -> Row[Any]:
@@ -125,12 +115,9 @@ async def container_row(connection: AsyncConnection, container: Id, *, for_updat
     Raises:
         ContainerNotFound: if there is none.
     """
-    query = (
-        select(containers, clusters.c.name.label("cluster"))
-        .join(clusters)
-        .where(containers.c.id == container)
-    )
-    row = (await connection.execute(query.with_for_update(of=containers) if for_update else query)).first()
+    query = with_cluster().where(containers.c.id == container)
+    query = query.with_for_update(of=containers) if for_update else query
+    row: Row[Any] | None = (await connection.execute(query)).first()
     if row is None:
         raise ContainerNotFound(f"There is no container {container!r}.")
     return row
@@ -149,25 +136,96 @@ def target_of(row: Row[Any]) -> Target:
     )
 
 
-async def _replace_credentials(connection: AsyncConnection, container: Id, sealed: Mapping[str, str]) -> None:
-    for name, text in sealed.items():
-        row = {"container_id": container, "name": name, "origin": "discovered", "sealed": text}
-        await connection.execute(
-            upsert(credentials)
-            .values(id=new_id(), **row)
+def insert_containers(new: Sequence[NewContainer], targets: Sequence[Target]) -> Sequence[Write]:
+    """Return the rows of new containers and of their secrets."""
+    rows = [_row(container, target) for container, target in zip(new, targets, strict=True)]
+    secrets = [
+        {
+            "id": new_id(),
+            "container_id": container.id,
+            "name": name,
+            "origin": secret.origin,
+            "sealed": secret.sealed,
+        }
+        for container in new
+        for name, secret in container.secrets.items()
+    ]
+    writes = [Write(statement=insert(containers), rows=rows)]
+    return [*writes, Write(statement=insert(credentials), rows=secrets)] if secrets else writes
+
+
+def update_container(container: Id, **changes: object) -> Write:
+    """Return the change of a container's row."""
+    return Write(statement=update(containers).where(containers.c.id == container).values(**changes))
+
+
+def delete_credentials(container: Id) -> Write:
+    """Return the end of a container's secrets."""
+    return Write(statement=delete(credentials).where(credentials.c.container_id == container))
+
+
+def replace_discovered(container: Id, sealed: Mapping[str, str]) -> Sequence[Write]:
+    """Return the writes that replace a container's discovered credentials; one that stays keeps its id."""
+    row = {"container_id": container, "origin": "discovered"}
+    upserts = [
+        Write(
+            statement=upsert(credentials)
+            .values(id=new_id(), name=name, sealed=text, **row)
             .on_conflict_do_update(
                 constraint="credential_name",
                 set_={"sealed": text},
                 where=credentials.c.origin == "discovered",
             )
         )
-    await connection.execute(
-        delete(credentials).where(
-            credentials.c.container_id == container,
-            credentials.c.origin == "discovered",
-            credentials.c.name.not_in(list(sealed)),
-        )
+        for name, text in sealed.items()
+    ]
+    others = delete(credentials).where(
+        credentials.c.container_id == container,
+        credentials.c.origin == "discovered",
+        credentials.c.name.not_in(list(sealed)),
     )
+    return [*upserts, Write(statement=others)]
+
+
+async def credential_row(tx: AsyncConnection, container: Id, credential: Id) -> Row[Any]:
+    """Return a credential that people may see: id, name, sealed.
+
+    Raises:
+        CredentialNotFound: if the container has no such one.
+    """
+    query = select(credentials).where(
+        credentials.c.id == credential,
+        credentials.c.container_id == container,
+        credentials.c.origin.in_(SHOWN),
+    )
+    row = (await tx.execute(query)).first()
+    if row is None:
+        message = f"Container {container} has no credential {credential}."
+        raise CredentialNotFound(message, errors=[FieldError(field="credential", message=message)])
+    return row
+
+
+def _row(container: NewContainer, target: Target) -> dict[str, Any]:
+    at = now()
+    return {
+        "id": container.id,
+        "cluster_id": container.cluster,
+        "node": target.node,
+        "node_at": at,
+        "hostname": target.hostname,
+        "vmid": target.vmid,
+        "vmid_is_provisional": target.vmid_is_provisional,
+        "template": container.spec.template,
+        "template_version": container.template_version,
+        "bundle": container.bundle,
+        "spec": container.spec.model_dump(mode="json"),
+        "lifecycle": Lifecycle.CREATING,
+        "power": Power.UNKNOWN,
+        "services": [],
+        "warnings": [],
+        "created_at": at,
+        "updated_at": at,
+    }
 
 
 async def _maker(connection: AsyncConnection, ids: Sequence[Id]) -> Callable[[Row[Any]], Container]:

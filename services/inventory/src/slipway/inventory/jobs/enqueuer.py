@@ -1,23 +1,21 @@
-"""Writes jobs that were accepted: rows, facts for the bus, audit; each command follows in its turn."""
+"""Enqueues accepted jobs: rows and facts for the bus; each command follows in its turn."""
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import Accepted, ContainerRef, JobRef
 from slipway.contracts.job_kinds import ConfigureArgs, JobKind
-from slipway.contracts.jobs import CancelJob, JobAccepted, RunJob, RunRecord, Target
+from slipway.contracts.jobs import CancelJob, JobAccepted, RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, TooLarge
 from slipway.contracts.values import JobState
-from slipway.inventory import audit
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.tables import jobs
 from slipway.runtime.bus.call import Call
 from slipway.runtime.database import outbox
 from slipway.runtime.process.clock import now
-from slipway.runtime.process.ids import new_id
 
 WAYS_OUT = frozenset(
     {JobKind.START, JobKind.STOP, JobKind.SHUTDOWN, JobKind.RESTART, JobKind.SNAPSHOT_DELETE, JobKind.DELETE}
@@ -28,40 +26,26 @@ LARGEST_BYTES = 64 * 1024
 
 
 class JobTooLarge(TooLarge):
-    """All that a job is told does not fit into one message."""
+    """The command of a job does not fit into one message."""
 
     code = "job.too-large"
 
 
 class JobEnqueuer:
-    """Takes jobs in."""
+    """Enqueues jobs."""
 
     def __init__(self, queue: Queue, refuse_new_work: Callable[[], None] = lambda: None) -> None:
-        """Take what raises while nothing new may be accepted."""
+        """Store what raises while no new work may be accepted."""
         self._queue = queue
         self._refuse_new_work = refuse_new_work
 
-    async def enqueue(self, connection: AsyncConnection, call: Call, command: RunJob) -> Accepted:
-        """Write the job and leave its fact for the bus; its command follows when its node may begin it."""
-        target = command.target
-        await self.enqueue_all(connection, call, [command])
-        return Accepted(
-            job=JobRef(id=command.job),
-            container=ContainerRef(
-                id=target.container,
-                vmid=target.vmid,
-                hostname=target.hostname,
-                is_provisional=target.vmid_is_provisional,
-            ),
-        )
-
-    async def enqueue_all(
-        self, connection: AsyncConnection, call: Call, commands: Sequence[RunJob], *, parent: Id | None = None
+    async def enqueue(
+        self, tx: AsyncConnection, call: Call, commands: Sequence[RunJob], *, parent: Id | None = None
     ) -> None:
         """Write jobs, of one batch or alone, and leave their facts for the bus.
 
         Raises:
-            JobTooLarge: if one of them could not leave for the bus in its turn.
+            JobTooLarge: if one of them could not be sent in its turn.
         """
         if not commands:
             return
@@ -69,77 +53,29 @@ class JobEnqueuer:
             self._refuse_new_work()
         for command in commands:
             refuse_too_large(command)
-        await connection.execute(insert(jobs), [_row(command, call, parent) for command in commands])
-        await outbox.add_all(connection, [_fact(command, call) for command in commands])
+        await tx.execute(insert(jobs), [_row(command, call, parent) for command in commands])
+        await outbox.add_all(tx, [_fact(command, call) for command in commands])
         for cluster, node in sorted({(each.target.cluster, each.target.node) for each in commands}):
-            await self._queue.release(connection, cluster, node)
-        told = [
-            ("job.retry" if each.retry_of else str(each.kind), each.target.container, {"job": each.job})
-            for each in commands
-        ]
-        await audit.note_all(connection, call, "accepted", told)
+            await self.release(tx, cluster, node)
 
-    async def enqueue_cancel(
-        self, connection: AsyncConnection, call: Call, order: CancelJob, record: RunRecord | None
-    ) -> None:
-        """Leave the order that ends a job for the bus; a job that waits never begins.
-
-        Args:
-            connection: of the transaction.
-            call: who asks.
-            order: says which job.
-            record: where its run stands, if it has begun.
-        """
-        del record
-        unreleased = jobs.c.id == order.job, jobs.c.released_at.is_(None)
-        await connection.execute(update(jobs).where(*unreleased).values(released_at=now()))
-        await outbox.add(connection, order, message_id=f"job:{order.job}:cancel:{new_id()}")
-        act = "job.cancel-and-destroy" if order.remove_on_cancel else "job.cancel"
-        await audit.note(connection, call, act, order.target.container, "accepted", job=order.job)
+    async def release(self, tx: AsyncConnection, cluster: Id, node: str) -> None:
+        """Let waiting jobs of a node begin, as many as it may run."""
+        await self._queue.release(tx, cluster, node)
 
 
-class Planned(Exception):
-    """A job would be taken in; raised so that the transaction in which it was accepted is rolled back."""
-
-    def __init__(self, command: RunJob, *others: RunJob) -> None:
-        super().__init__(command.job)
-        self.command = command
-        self.others = others
-        """More like it, of the same batch."""
+def accepted(command: RunJob) -> Accepted:
+    """Return the reply to a request that became a job."""
+    return Accepted(job=JobRef(id=command.job), container=container_ref(command.target))
 
 
-class CancelPlanned(Exception):
-    """A job would be told to end; raised like `Planned`."""
-
-    def __init__(self, order: CancelJob, record: RunRecord | None) -> None:
-        super().__init__(order.job)
-        self.order = order
-        self.record = record
-
-
-class PlanningEnqueuer(JobEnqueuer):
-    """Takes nothing in: tells what it would be."""
-
-    async def enqueue(self, connection: AsyncConnection, call: Call, command: RunJob) -> Accepted:
-        """Raise `Planned`."""
-        del connection, call
-        refuse_too_large(command)
-        raise Planned(command)
-
-    async def enqueue_all(
-        self, connection: AsyncConnection, call: Call, commands: Sequence[RunJob], *, parent: Id | None = None
-    ) -> None:
-        """Raise `Planned` for the first of a batch's."""
-        del connection, call, parent
-        if commands:
-            raise Planned(*commands)
-
-    async def enqueue_cancel(
-        self, connection: AsyncConnection, call: Call, order: CancelJob, record: RunRecord | None
-    ) -> None:
-        """Raise `CancelPlanned`."""
-        del connection, call
-        raise CancelPlanned(order, record)
+def container_ref(target: Target) -> ContainerRef:
+    """Return what replies say of a job's container."""
+    return ContainerRef(
+        id=target.container,
+        vmid=target.vmid,
+        hostname=target.hostname,
+        is_provisional=target.vmid_is_provisional,
+    )
 
 
 def refuse_too_large(command: RunJob) -> None:

@@ -1,19 +1,20 @@
-"""Plans: a request is accepted as always, in a transaction that is rolled back, and its run is explained."""
+"""Plans: a request is decided on as always, nothing is committed, and its run is explained."""
 
 import hashlib
-from dataclasses import replace
+from collections.abc import Sequence
 
-from slipway.contracts.containers import ContainerRef
 from slipway.contracts.job_kinds import KINDS, JobKind, NoArgs
-from slipway.contracts.jobs import CancelJob, GetJob, RunJob, RunRecord, Target
+from slipway.contracts.jobs import RequestCancel, RunJob, Target
 from slipway.contracts.plans import Explained, ExplainRun, Plan, PlanJob, PlanStep
 from slipway.contracts.problems import Invalid
-from slipway.inventory.batches.handlers import BatchHandlers
+from slipway.inventory.acceptance import Acceptance
+from slipway.inventory.batches.requests import BatchRequests
 from slipway.inventory.clusters.store import ClusterStore
-from slipway.inventory.containers.handlers import ContainerHandlers
+from slipway.inventory.containers.create import Creations
 from slipway.inventory.jobs import capacity
-from slipway.inventory.jobs.enqueuer import CancelPlanned, Planned
-from slipway.inventory.jobs.handlers import JobHandlers
+from slipway.inventory.jobs.enqueuer import container_ref
+from slipway.inventory.jobs.requests import Requests
+from slipway.inventory.jobs.use_cases import Cancellation
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
 
@@ -30,57 +31,58 @@ class PlanHandlers:
     def __init__(
         self,
         bus: Bus,
+        acceptance: Acceptance,
         clusters: ClusterStore,
         *,
-        containers: ContainerHandlers,
-        jobs: JobHandlers,
-        batches: BatchHandlers,
+        creations: Creations,
+        requests: Requests,
+        batches: BatchRequests,
     ) -> None:
-        """Take handlers whose enqueuer is a `PlanningEnqueuer`."""
         self._bus = bus
+        self._acceptance = acceptance
         self._clusters = clusters
+        self._creations = creations
+        self._requests = requests
         self._batches = batches
-        self._containers = containers
-        self._jobs = jobs
 
     async def plan(self, query: PlanJob, call: Call) -> Plan:
-        """Tell what a job would do; a request that would be refused is refused."""
-        try:
-            await self._accept(query, replace(call, idempotency_key=None))
-        except Planned as planned:
-            command, others = planned.command, planned.others
-        except CancelPlanned as planned:
-            return _cancel_plan(planned.order, planned.record)
-        else:
-            raise PlanEmpty("Say what shall be planned: a creation, a deletion, a job, a retry or a cancel.")
-        told = await self._bus.ask(ExplainRun(command=command))
+        """Return what a job would do; a request that would be refused is refused."""
+        if query.cancel is not None:
+            return await self._plan_cancel(query.cancel)
+        command, *others = await self._decide(query, call)
+        explained = await self._bus.ask(ExplainRun(command=command))
         more = (f"{len(others)} more like this one are made, as one batch.",) if others else ()
         cluster = await self._clusters.known(command.target.cluster)
         lacking = capacity.warnings([command, *others], {cluster.id: cluster.nodes})
-        warnings = (*more, *lacking, *told.warnings)
-        return _plan(command, told.model_copy(update={"warnings": warnings}))
+        warnings = (*more, *lacking, *explained.warnings)
+        return _plan(command, explained.model_copy(update={"warnings": warnings}))
 
-    async def _accept(self, query: PlanJob, call: Call) -> None:
-        if query.create is not None:
-            await self._containers.create(query.create, call)
-        elif query.create_many is not None:
-            await self._batches.create(query.create_many, call)
-        elif query.delete is not None:
-            await self._containers.delete(query.delete, call)
-        elif query.request is not None:
-            await self._jobs.request(query.request, call)
-        elif query.retry is not None:
-            await self._jobs.retry(query.retry, call)
-        elif query.cancel is not None:
-            found = await self._jobs.get(GetJob(job=query.cancel.job), call)
-            if found.kind is JobKind.BATCH:
-                raise PlanEmpty("The cancel of a batch is planned by PlanBatchCancel.")
-            await self._jobs.cancel(query.cancel, call)
+    async def _decide(self, query: PlanJob, call: Call) -> Sequence[RunJob]:
+        """Return the jobs that a request would become."""
+        plan, create, delete = self._acceptance.plan, query.create, query.delete
+        if create is not None:
+            return (await plan(lambda: self._creations.propose(create))).commands
+        if delete is not None:
+            return (await plan(lambda: self._requests.propose_deletion(delete))).commands
+        many, request, retry = query.create_many, query.request, query.retry
+        if many is not None:
+            return (await plan(lambda: self._batches.propose_many(many, call))).commands
+        if request is not None:
+            return (await plan(lambda: self._requests.propose(request))).commands
+        if retry is not None:
+            return (await plan(lambda: self._requests.propose_retry(retry))).commands
+        raise PlanEmpty("Say what shall be planned: a creation, a deletion, a job, a retry or a cancel.")
+
+    async def _plan_cancel(self, request: RequestCancel) -> Plan:
+        if await self._requests.is_batch(request.job):
+            raise PlanEmpty("The cancel of a batch is planned by PlanBatchCancel.")
+        decision = await self._acceptance.plan(lambda: self._requests.propose_cancel(request))
+        return _cancel_plan(decision.reply)
 
 
-def _plan(command: RunJob, told: Explained) -> Plan:
+def _plan(command: RunJob, explained: Explained) -> Plan:
     target = command.target
-    seen = (
+    identity = (
         command.kind,
         target.cluster,
         target.node,
@@ -88,14 +90,15 @@ def _plan(command: RunJob, told: Explained) -> Plan:
         None if target.vmid_is_provisional else target.vmid,
         command.args.model_dump_json(),
         command.spec.model_dump_json(),
-        tuple((step.name, step.effect) for step in told.steps),
-        told.destroys,
+        tuple((step.name, step.effect) for step in explained.steps),
+        explained.destroys,
     )
-    return _told(command.kind, target, told, seen)
+    return _hashed(command.kind, target, explained, identity)
 
 
-def _cancel_plan(order: CancelJob, record: RunRecord | None) -> Plan:
-    """Say what a cancel would end, and what becomes of what the job has made."""
+def _cancel_plan(cancellation: Cancellation) -> Plan:
+    """Return what a cancel would end, and what becomes of what the job has made."""
+    order, record = cancellation.order, cancellation.record
     target = order.target
     running = next((step for step in (record.steps if record else ()) if step.status == "started"), None)
     is_there = record.exists_on_host if record else order.exists_on_host
@@ -116,19 +119,14 @@ def _cancel_plan(order: CancelJob, record: RunRecord | None) -> Plan:
             destroys = KINDS[JobKind.DELETE].loss_of(NoArgs(), vmid=target.vmid, hostname=target.hostname)
     elif is_there and order.kind.creates_container:
         warnings.append("The container stays as far as it is made: retry the job, or delete it.")
-    told = Explained(steps=tuple(steps), destroys=destroys, warnings=tuple(warnings))
-    return _told(order.kind, target, told, (order.job, told.model_dump_json()))
+    explained = Explained(steps=tuple(steps), destroys=destroys, warnings=tuple(warnings))
+    return _hashed(order.kind, target, explained, (order.job, explained.model_dump_json()))
 
 
-def _told(kind: JobKind, target: Target, told: Explained, seen: tuple[object, ...]) -> Plan:
+def _hashed(kind: JobKind, target: Target, explained: Explained, identity: tuple[object, ...]) -> Plan:
     return Plan(
-        **dict(told),
+        **dict(explained),
         kind=kind,
-        container=ContainerRef(
-            id=target.container,
-            vmid=target.vmid,
-            hostname=target.hostname,
-            is_provisional=target.vmid_is_provisional,
-        ),
-        hash=hashlib.sha256(repr(seen).encode()).hexdigest(),
+        container=container_ref(target),
+        hash=hashlib.sha256(repr(identity).encode()).hexdigest(),
     )

@@ -6,19 +6,14 @@ from typing import Any
 from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.clusters import Cluster
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import CancelJob, RunJob
 from slipway.contracts.message import Id
-from slipway.contracts.problems import FieldError, TooLarge
+from slipway.contracts.problems import TooLarge
 from slipway.contracts.values import JobState
-from slipway.inventory import audit
-from slipway.inventory.clusters.store import ClusterStore, NodeNotFound
 from slipway.inventory.jobs.scheduling import Entry, Limits, choose, order
 from slipway.inventory.tables import jobs, nodes
-from slipway.runtime.bus.call import Call
 from slipway.runtime.database import outbox
-from slipway.runtime.database.engine import Database
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.logs import get_logger
 
@@ -32,8 +27,7 @@ _ENTRY = (jobs.c.id, jobs.c.kind, jobs.c.actor)
 class Queue:
     """Lets jobs begin."""
 
-    def __init__(self, database: Database, limits: Limits) -> None:
-        self._database = database
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
 
     async def release(self, connection: AsyncConnection, cluster: Id, node: str) -> None:
@@ -79,24 +73,6 @@ class Queue:
         waiting = [_entry(row) for row in rows if row.released_at is None]
         running = [_entry(row) for row in rows if row.released_at is not None]
         return order(waiting, running, self._limits)
-
-    async def set_maintenance(self, call: Call, cluster: str, node: str, *, is_on: bool) -> Cluster:
-        """Switch a node's maintenance; when it ends, what waits begins."""
-        store = ClusterStore(self._database)
-        known = await store.get(cluster)
-        async with self._database.begin() as connection:
-            changed = await connection.execute(
-                update(nodes)
-                .where(nodes.c.cluster_id == known.id, nodes.c.node == node)
-                .values(in_maintenance=is_on)
-            )
-            if changed.rowcount == 0:
-                message = f"Cluster {known.name} has no node {node!r}."
-                raise NodeNotFound(message, errors=[FieldError(field="node", message=message)])
-            action = f"maintenance.{'on' if is_on else 'off'}"
-            await audit.note(connection, call, action, f"{known.name}/{node}", "done")
-            await self.release(connection, known.id, node)
-        return await store.get(known.id)
 
 
 async def lock_queue(connection: AsyncConnection, cluster: Id, node: str) -> None:

@@ -1,22 +1,25 @@
-"""Second tries: the command that does a failed or cancelled job again, its container taken back."""
+"""Retries: the command that does a failed or cancelled job again, its container taken back."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, update
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slipway.contracts.containers import Accepted
 from slipway.contracts.job_kinds import ConfigureArgs, JobKind
-from slipway.contracts.jobs import RunJob, RunRecord, Target
+from slipway.contracts.jobs import RetryJob, RunJob, RunRecord, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobState, Lifecycle, Phase
-from slipway.inventory.containers.claims import move, refuse_busy
+from slipway.inventory.containers.claims import claim_names, claim_vmids, refuse_busy, refuse_vmid_in_use
 from slipway.inventory.containers.lifecycle import Trigger, first_step, refuse_unless_it_lives
-from slipway.inventory.containers.names import claim_name
-from slipway.inventory.containers.store import container_row, target_of
-from slipway.inventory.containers.vmids import free_vmid
+from slipway.inventory.containers.store import container_row, target_of, update_container
+from slipway.inventory.containers.use_cases import move
+from slipway.inventory.decision import Decision, Write
+from slipway.inventory.jobs.enqueuer import accepted
 from slipway.inventory.jobs.store import job_row
-from slipway.inventory.tables import containers
 from slipway.runtime.process.ids import new_id
 
 
@@ -26,20 +29,45 @@ class NotRetryable(Conflict):
     code = "job.not-retryable"
 
 
-async def retry_command(connection: AsyncConnection, job: Id, phase: Phase | None) -> RunJob:
-    """Give the command that does a failed or cancelled job again, its container taken back.
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A job that is done again, and what takes its container back."""
+
+    command: RunJob
+    writes: Sequence[Write]
+
+
+@dataclass(slots=True)
+class Chosen:
+    """VMIDs that earlier retries of the same decision take: no row holds them yet."""
+
+    vmids: set[tuple[Id, int]] = field(default_factory=set)
+
+    def of(self, cluster: Id) -> set[int]:
+        """Return those of a cluster."""
+        return {vmid for where, vmid in self.vmids if where == cluster}
+
+
+async def decide_retry(tx: AsyncConnection, request: RetryJob) -> Decision[Accepted]:
+    """Do a failed or cancelled job again: the same input, from the step that failed."""
+    retry = await retried(tx, request.job, request.phase, Chosen())
+    return Decision(reply=accepted(retry.command), writes=retry.writes, commands=[retry.command])
+
+
+async def retried(tx: AsyncConnection, job: Id, phase: Phase | None, chosen: Chosen) -> Retry:
+    """Return what does a job again.
 
     Raises:
-        NotRetryable: if it is neither, or a batch.
+        NotRetryable: if it is neither failed nor cancelled, or a batch.
         JobActive: if another job works on the container.
     """
-    old = await job_row(connection, job)
+    old = await job_row(tx, job)
     if old.kind == JobKind.BATCH:
         raise NotRetryable(f"Job {job} is a batch; it is done again as a whole.")
     if old.state not in {JobState.FAILED, JobState.CANCELLED}:
         raise NotRetryable(f"Job {job} is {old.state}; only a failed or cancelled one can.")
-    row = await container_row(connection, old.container_id, for_update=True)
-    await refuse_busy(connection, row.id)
+    row = await container_row(tx, old.container_id, for_update=True)
+    await refuse_busy(tx, row.id)
     before = RunJob.model_validate(old.command)
     if before.kind.creates_container and old.is_outdated:
         # A deletion took the secrets with it; a later try knows better where to go on.
@@ -48,43 +76,52 @@ async def retry_command(connection: AsyncConnection, job: Id, phase: Phase | Non
         )
     record = RunRecord.model_validate(old.record) if old.record else None
     is_gone = row.lifecycle == Lifecycle.DELETED and row.forgotten_as is None
-    source = await _source_of(connection, before, record)
+    source = await _source_of(tx, before, record)
+    place: dict[str, Any] = {}
     if source is not None and is_gone and "target_node" not in before.args.values():
-        await connection.execute(update(containers).where(containers.c.id == row.id).values(node=source.node))
+        place["node"] = source.node
+    writes = await _reclaim(tx, row, before, place, chosen)
     changes = {
         "job": new_id(),
-        "target": target_of(await _reclaim(connection, row, before)),
+        "target": target_of(row).model_copy(update=place),
         "source": source,
         "retry_of": old.id,
         "first_step": None if is_gone else first_step(record, phase, before.first_step),
     }
-    return before.model_copy(update=changes)
+    return Retry(before.model_copy(update=changes), writes)
 
 
-async def _source_of(connection: AsyncConnection, command: RunJob, record: RunRecord | None) -> Target | None:
-    """Give what is copied as it is now; it has to live as long as there is no copy."""
+async def _source_of(tx: AsyncConnection, command: RunJob, record: RunRecord | None) -> Target | None:
+    """Return what is copied as it is now; it has to live as long as there is no copy."""
     if command.source is None:
         return None
-    row = await container_row(connection, command.source.container, for_update=True)
+    row = await container_row(tx, command.source.container, for_update=True)
     if record is None or not record.exists_on_host:
         refuse_unless_it_lives(Lifecycle(row.lifecycle), command.kind)
-    await refuse_busy(connection, row.id, command.kind)
+    await refuse_busy(tx, row.id, command.kind)
     return target_of(row)
 
 
-async def _reclaim(connection: AsyncConnection, row: Row[Any], command: RunJob) -> Row[Any]:
-    """Take the container back into the state in which the job works on it."""
+async def _reclaim(
+    tx: AsyncConnection, row: Row[Any], command: RunJob, place: dict[str, Any], chosen: Chosen
+) -> Sequence[Write]:
+    """Return what takes a container back into the state in which the job works on it.
+
+    One that is gone claims its name and its VMID again, or a new VMID, which is added to `place`.
+    """
     if not command.kind.creates_container and command.kind is not JobKind.DELETE:
         refuse_unless_it_lives(Lifecycle(row.lifecycle), command.kind)
         if isinstance(command.args, ConfigureArgs) and command.args.hostname is not None:
-            await claim_name(connection, row.cluster_id, command.args.hostname, own=row.id)
-        return row
-    deletes = command.kind is JobKind.DELETE
-    gone = row.lifecycle == Lifecycle.DELETED
-    if gone:
-        await claim_name(connection, row.cluster_id, row.hostname, own=row.id)
-    if gone and row.vmid_is_provisional:
-        vmid = await free_vmid(connection, row.cluster_id, None)
-        await connection.execute(update(containers).where(containers.c.id == row.id).values(vmid=vmid))
-    await move(connection, row, Trigger.DELETION_ACCEPTED if deletes else Trigger.RETRY_ACCEPTED)
-    return await container_row(connection, row.id)
+            await claim_names(tx, row.cluster_id, [command.args.hostname], besides=[row.id])
+        return ()
+    trigger = Trigger.DELETION_ACCEPTED if command.kind is JobKind.DELETE else Trigger.RETRY_ACCEPTED
+    moves = move(row, trigger)
+    if row.lifecycle == Lifecycle.DELETED:
+        await claim_names(tx, row.cluster_id, [row.hostname], besides=[row.id])
+        others = chosen.of(row.cluster_id)
+        if row.vmid_is_provisional:
+            (place["vmid"],) = await claim_vmids(tx, row.cluster_id, [None], refused=others)
+        else:
+            await refuse_vmid_in_use(tx, row.cluster_id, row.vmid, besides=row.id, chosen=others)
+        chosen.vmids.add((row.cluster_id, place.get("vmid", row.vmid)))
+    return [update_container(row.id, **place), moves] if place else [moves]

@@ -1,0 +1,87 @@
+"""Cancels batches: jobs that have not ended are ordered to end, unless a step can't be left half done."""
+
+from typing import Any
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.bulk import BatchPlan
+from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.jobs import RunJob, RunRecord
+from slipway.contracts.message import Id
+from slipway.contracts.values import JobState
+from slipway.inventory.batches import rules
+from slipway.inventory.batches.choice import plan_item_of
+from slipway.inventory.batches.items import counts_of, standing
+from slipway.inventory.batches.rules import BatchCommand
+from slipway.inventory.containers.lifecycle import NotCancellable, refuse_cancel
+from slipway.inventory.decision import AuditNote, Decision, Write
+from slipway.inventory.jobs.enqueuer import cancel_order
+from slipway.inventory.jobs.queue import ACTIVE, lock_queue
+from slipway.inventory.jobs.store import JobNotFound, job_row
+from slipway.inventory.tables import clusters, containers, jobs
+from slipway.runtime.database.outbox import Outgoing
+from slipway.runtime.process.clock import now
+from slipway.runtime.process.ids import new_id
+
+
+async def decide_batch_cancel(tx: AsyncConnection, batch: Id) -> Decision[None]:
+    """Cancel all jobs of a batch that have not ended; one that waits never begins."""
+    await tx.execute(select(jobs.c.id).where(jobs.c.id == batch).with_for_update())
+    row = await _unended(tx, batch)
+    command = BatchCommand.model_validate(row.command).model_copy(update={"cancel_requested": True})
+    state = standing(batch, command, (await counts_of(tx, [batch]))[batch], row.started_at)
+    values = {**state.values, "command": command.model_dump(mode="json")}
+    active = (jobs.c.parent_id == batch, jobs.c.state.in_(ACTIVE))
+    nodes = await tx.execute(select(jobs.c.cluster_id, jobs.c.node).where(*active).distinct())
+    for cluster, node in sorted((each.cluster_id, each.node) for each in nodes):
+        await lock_queue(tx, cluster, node)
+    rows = (await tx.execute(select(jobs).where(*active).order_by(jobs.c.id))).all()
+    waiting = (*active, jobs.c.released_at.is_(None))
+    return Decision(
+        reply=None,
+        writes=[
+            Write(statement=update(jobs).where(*waiting).values(released_at=now())),
+            Write(statement=update(jobs).where(jobs.c.id == batch).values(**values)),
+        ],
+        events=[*(_order(each) for each in rows if _against_cancel(each) is None), *state.events],
+        audit=[AuditNote(action="job.cancel", target=batch, outcome="accepted", details={"job": batch})],
+    )
+
+
+async def plan_batch_cancel(tx: AsyncConnection, batch: Id) -> BatchPlan:
+    """Return the items that a cancel would end; one that can't be says why."""
+    command = BatchCommand.model_validate((await _unended(tx, batch)).command)
+    active = (jobs.c.parent_id == batch, jobs.c.state.in_(ACTIVE))
+    query = select(jobs.c.state, jobs.c.record, containers, clusters.c.name.label("cluster"))
+    query = query.select_from(jobs.join(containers).join(clusters)).where(*active).order_by(jobs.c.id)
+    items = tuple(plan_item_of(row, _against_cancel(row)) for row in await tx.execute(query))
+    return BatchPlan(kind=command.kind, hash=rules.hash_of(command.kind, command.args, items), items=items)
+
+
+async def _unended(tx: AsyncConnection, batch: Id) -> Row[Any]:
+    """Return a batch's row.
+
+    Raises:
+        JobNotFound: if there is no such batch.
+        JobEnded: if it has ended.
+    """
+    row = await job_row(tx, batch)
+    if row.kind != JobKind.BATCH:
+        raise JobNotFound(f"Job {batch} is no batch.")
+    refuse_cancel(JobState(row.state), None)
+    return row
+
+
+def _order(row: Row[Any]) -> Outgoing:
+    command = RunJob.model_validate(row.command)
+    order = cancel_order(command, command.target)
+    return Outgoing(message=order, message_id=f"job:{row.id}:cancel:{new_id()}")
+
+
+def _against_cancel(row: Row[Any]) -> NotCancellable | None:
+    try:
+        refuse_cancel(JobState(row.state), RunRecord.model_validate(row.record) if row.record else None)
+    except NotCancellable as error:
+        return error
+    return None

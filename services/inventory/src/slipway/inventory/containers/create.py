@@ -1,0 +1,190 @@
+"""Creates containers: a request is checked and completed, then name, VMID, rows and job are decided on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.clusters import NodeFacts
+from slipway.contracts.containers import Accepted, ContainerRegistered, ContainerSpec, CreateContainer
+from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.jobs import RunJob, Target
+from slipway.contracts.message import Id
+from slipway.contracts.problems import FieldError
+from slipway.contracts.templates import GetTemplate, Manifest
+from slipway.inventory.clusters.store import ClusterStore, KnownCluster
+from slipway.inventory.containers import defaults, placement, validation
+from slipway.inventory.containers.claims import claim_names, claim_vmids
+from slipway.inventory.containers.store import NewContainer, Secret, insert_containers
+from slipway.inventory.containers.validation import restricted
+from slipway.inventory.decision import Claim, Decision, Gone, Proposal, Write
+from slipway.inventory.jobs.enqueuer import accepted
+from slipway.inventory.secrets.broker import SecretBroker, generate
+from slipway.runtime.bus.client import Bus
+from slipway.runtime.database.outbox import Outgoing
+from slipway.runtime.process.host_access import HostAccessPolicy
+from slipway.runtime.process.ids import new_id
+
+ROOT = "root/password"
+"""The name of root's password among a container's credentials."""
+
+
+class Creations:
+    """Checks and completes creations."""
+
+    def __init__(
+        self, bus: Bus, clusters: ClusterStore, secret_broker: SecretBroker, host_access: HostAccessPolicy
+    ) -> None:
+        self._bus = bus
+        self._clusters = clusters
+        self._secret_broker = secret_broker
+        self._host_access = host_access
+
+    async def propose(self, request: CreateContainer) -> Proposal[Accepted]:
+        """Return the creation of one container."""
+        (container,) = await self.complete(request, 1)
+
+        async def decide(tx: AsyncConnection, gone: Gone) -> Decision[Accepted]:
+            return await decide_creation(tx, container, gone)
+
+        spec = container.spec
+        claim = Claim(cluster=container.cluster, hostname=spec.hostname, vmid=spec.vmid)
+        return Proposal(decide=decide, claim=claim)
+
+    async def complete(self, request: CreateContainer, count: int) -> list[NewContainer]:
+        """Return as many new containers as requested, each with an id, a place and secrets of its own."""
+        validation.check_source(request.spec)
+        cluster = await self._clusters.known(request.spec.cluster)
+        name = request.spec.template
+        template = await self._bus.ask(GetTemplate(name=name)) if name else None
+        manifest = template.manifest if template else None
+        nodes: Sequence[NodeFacts] = cluster.nodes
+        new = []
+        for _ in range(count):
+            spec = _complete(request.spec, manifest, replace(cluster, nodes=tuple(nodes)), self._host_access)
+            nodes = placement.after(nodes, spec)
+            container = new_id()
+            new.append(
+                NewContainer(
+                    id=container,
+                    cluster=cluster.id,
+                    cluster_name=cluster.spec.name,
+                    spec=spec,
+                    template_version=manifest.version if manifest else None,
+                    bundle=template.bundle if template else None,
+                    secrets=self._secrets(request, manifest, container),
+                )
+            )
+        return new
+
+    def _secrets(
+        self, request: CreateContainer, manifest: Manifest | None, container: Id
+    ) -> Mapping[str, Secret]:
+        """Open the secrets of a request, generate the missing ones, and seal all of them for a container."""
+        receive, password = self._secret_broker.receive, request.password
+        plain = {ROOT: receive(password, owner="container-create", field="password")} if password else {}
+        for variable in defaults.secret_variables(manifest, request.secret_variables):
+            sealed = request.secret_variables.get(variable.name)
+            if sealed is not None:
+                plain[variable.name] = receive(sealed, owner="container-create", field=variable.name)
+            elif variable.generate is not None:
+                plain[variable.name] = generate(variable.generate)
+        plain.setdefault(ROOT, generate())
+        for name, secret in plain.items():
+            field = "password" if name == ROOT else f"variables.{name}"
+            validation.check_secret(field, secret.get_secret_value())
+        return {
+            name: Secret(
+                origin="root" if name == ROOT else "variable",
+                sealed=self._secret_broker.keep(secret, owner=container, field=name),
+            )
+            for name, secret in plain.items()
+        }
+
+
+async def decide_creation(tx: AsyncConnection, container: NewContainer, gone: Gone) -> Decision[Accepted]:
+    """Create one container.
+
+    Raises:
+        HostnameTaken: names the field.
+        VmidTaken: if the requested VMID is in use; names the field.
+    """
+    creation = await decide_rows(tx, [container], gone)
+    return Decision(
+        reply=accepted(creation.commands[0]),
+        writes=creation.writes,
+        events=creation.events,
+        commands=creation.commands,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """New containers with their claims, and the jobs that create them."""
+
+    writes: Sequence[Write]
+    events: Sequence[Outgoing]
+    commands: Sequence[RunJob]
+
+
+async def decide_rows(tx: AsyncConnection, new: Sequence[NewContainer], gone: Gone) -> Rows:
+    """Claim names and VMIDs for containers of one cluster, in few queries however many they are."""
+    requested = [each.spec.vmid for each in new]
+    besides = gone.containers
+    vmids = await claim_vmids(tx, new[0].cluster, requested, besides=besides, is_free=gone.is_vmid_free)
+    await claim_names(tx, new[0].cluster, [each.spec.hostname for each in new], besides=besides)
+    commands = [_command(each, vmid) for each, vmid in zip(new, vmids, strict=True)]
+    writes = insert_containers(new, [each.target for each in commands])
+    return Rows(writes, [registered(each) for each in commands], commands)
+
+
+def registered(command: RunJob) -> Outgoing:
+    """Return the fact of a new container."""
+    target = command.target
+    event = ContainerRegistered(
+        id=target.container,
+        vmid=target.vmid,
+        hostname=target.hostname,
+        cluster=target.cluster,
+        job=command.job,
+    )
+    return Outgoing(message=event, message_id=f"container:{target.container}:registered")
+
+
+def _command(container: NewContainer, vmid: int) -> RunJob:
+    spec = container.spec
+    target = Target(
+        container=container.id,
+        cluster=container.cluster,
+        cluster_name=container.cluster_name,
+        node=str(spec.node),
+        vmid=vmid,
+        vmid_is_provisional=spec.vmid is None,
+        hostname=spec.hostname,
+    )
+    return RunJob(
+        job=new_id(),
+        kind=JobKind.CREATE,
+        target=target,
+        spec=spec,
+        bundle=container.bundle,
+        on_failure=spec.on_failure,
+    )
+
+
+def _complete(
+    spec: ContainerSpec, manifest: Manifest | None, cluster: KnownCluster, host_access: HostAccessPolicy
+) -> ContainerSpec:
+    if not cluster.nodes:
+        message = f"Nothing is known of the nodes of cluster {cluster.spec.name!r} yet."
+        raise defaults.FactsMissing(message, errors=[FieldError(field="cluster", message=message)])
+    node = placement.choose_node(
+        spec.node,
+        cluster.nodes,
+        storages=placement.named_storages(spec),
+        in_maintenance=cluster.in_maintenance,
+    )
+    validation.check(spec, manifest, node, host_access)
+    complete = defaults.complete(spec, manifest, node)
+    restricted.check(complete, host_access)
+    return complete.model_copy(update={"cluster": cluster.spec.name})

@@ -1,0 +1,161 @@
+"""Changes of a container that exists: deleted, discovered, revealed, forgotten, released, found again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.containers import (
+    Accepted,
+    ContainerDeleted,
+    ContainerDiscovered,
+    ContainerForgotten,
+    ContainerFound,
+    ContainerSpec,
+    DeleteContainer,
+    StoredDiscovery,
+    StoreDiscovery,
+)
+from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.jobs import RunJob
+from slipway.contracts.message import Event, Id
+from slipway.contracts.values import DISCOVERY_PENDING, Lifecycle, OnFailure
+from slipway.inventory.clusters.store import is_removed
+from slipway.inventory.containers.claims import claim_names, refuse_busy
+from slipway.inventory.containers.lifecycle import HOLDING, Trigger, moved, refuse_deleted
+from slipway.inventory.containers.store import (
+    container_row,
+    credential_row,
+    delete_credentials,
+    replace_discovered,
+    target_of,
+    update_container,
+)
+from slipway.inventory.decision import AuditNote, Decision, Write
+from slipway.inventory.jobs.enqueuer import accepted
+from slipway.runtime.database.outbox import Outgoing
+from slipway.runtime.process.clock import now
+from slipway.runtime.process.ids import new_id
+
+
+async def decide_deletion(tx: AsyncConnection, request: DeleteContainer) -> Decision[Accepted]:
+    """Delete a container."""
+    row = await container_row(tx, request.container, for_update=True)
+    cancel = f"to cancel it and remove what it made: DELETE /api/v1/containers/{row.id}?cancel=true"
+    is_created = Lifecycle(row.lifecycle) is Lifecycle.CREATING
+    await refuse_busy(tx, row.id, JobKind.DELETE, cancel if is_created else "wait for its end")
+    command = RunJob(
+        job=new_id(),
+        kind=JobKind.DELETE,
+        target=target_of(row),
+        spec=ContainerSpec.model_validate(row.spec),
+        on_failure=OnFailure.KEEP,
+    )
+    writes = [move(row, Trigger.DELETION_ACCEPTED)]
+    return Decision(reply=accepted(command), writes=writes, commands=[command])
+
+
+async def decide_discovery(
+    tx: AsyncConnection, request: StoreDiscovery, sealed: Mapping[str, str]
+) -> Decision[StoredDiscovery]:
+    """Replace what was discovered in a container; a credential keeps its id.
+
+    Args:
+        tx: the transaction.
+        request: what monitor saw.
+        sealed: name of a credential to what the vault sealed.
+
+    Raises:
+        IllegalTransition: if it is deleted by now: its secrets went with it.
+    """
+    row = await container_row(tx, request.container, for_update=True)
+    refuse_deleted(Lifecycle(row.lifecycle))
+    warnings = [warning for warning in row.warnings if warning != DISCOVERY_PENDING]
+    warnings += [] if request.is_settled else [DISCOVERY_PENDING]
+    at = now()
+    change = update_container(
+        row.id,
+        services=[service.model_dump(mode="json") for service in request.services],
+        address=request.address,
+        warnings=warnings,
+        discovered_at=at,
+        updated_at=at,
+    )
+    event = ContainerDiscovered(id=row.id, address=request.address, services=request.services)
+    return Decision(
+        reply=StoredDiscovery(services=len(request.services), credentials=len(sealed)),
+        writes=[change, *replace_discovered(row.id, sealed)],
+        events=[_fact(row, event, "discovered")],
+    )
+
+
+async def decide_reveal(tx: AsyncConnection, container: Id, credential: Id) -> Decision[Row[Any]]:
+    """Return a credential's row, and note who asked."""
+    row = await credential_row(tx, container, credential)
+    note = AuditNote(action="credential.reveal", target=container, details={"name": row.name})
+    return Decision(reply=row, audit=[note])
+
+
+async def decide_forget(tx: AsyncConnection, container: Id) -> Decision[None]:
+    """Drop a container; what it was is remembered, should it come back.
+
+    Raises:
+        JobActive: if a job works on it.
+        IllegalTransition: if it is being created or deleted, or gone already.
+    """
+    row = await container_row(tx, container, for_update=True)
+    await refuse_busy(tx, row.id)
+    writes = [move(row, Trigger.FORGOTTEN)]
+    return _noted(row, "forget", writes, _fact(row, ContainerForgotten(**_names(row)), "forgotten"))
+
+
+async def decide_return(tx: AsyncConnection, container: Id, node: str) -> Decision[None]:
+    """Store a forgotten container again, where it was seen.
+
+    Raises:
+        HostnameTaken: if another one got its name meanwhile.
+        VmidTaken: if another one got its VMID meanwhile.
+    """
+    row = await container_row(tx, container, for_update=True)
+    if row.forgotten_as is None or await is_removed(tx, row.cluster_id):
+        return Decision(reply=None)
+    await claim_names(tx, row.cluster_id, [row.hostname], besides=[row.id])
+    was_ready = row.forgotten_as == Lifecycle.READY
+    trigger = Trigger.SEEN_AGAIN if was_ready else Trigger.REMAINS_SEEN_AGAIN
+    writes = [move(row, trigger), update_container(row.id, node=node, node_at=now())]
+    fact = _fact(row, ContainerFound(**_names(row), node=node), "found")
+    return _noted(row, "found", writes, fact)
+
+
+async def decide_release(tx: AsyncConnection, container: Id) -> Decision[None]:
+    """Give up a container whose VMID Proxmox calls free: its name and VMID can be used again.
+
+    Of a failed one the secrets stay as long as its creation can be done again.
+    """
+    row = await container_row(tx, container, for_update=True)
+    if row.lifecycle not in HOLDING:
+        return Decision(reply=None)
+    await refuse_busy(tx, row.id)
+    secrets = [delete_credentials(row.id)] if row.lifecycle == Lifecycle.READY else []
+    writes = [*secrets, move(row, Trigger.FOUND_GONE)]
+    return _noted(row, "gone", writes, _fact(row, ContainerDeleted(**_names(row)), "gone"))
+
+
+def move(row: Row[Any], trigger: Trigger) -> Write:
+    """Return the change that moves a container on in its life."""
+    changes = moved(Lifecycle(row.lifecycle), trigger)
+    return update_container(row.id, **changes, warnings=[], updated_at=now())
+
+
+def _names(row: Row[Any]) -> dict[str, Any]:
+    return {"id": row.id, "vmid": row.vmid, "hostname": row.hostname, "cluster": row.cluster_id}
+
+
+def _fact(row: Row[Any], event: Event, name: str) -> Outgoing:
+    return Outgoing(message=event, message_id=f"container:{row.id}:{name}:{new_id()}")
+
+
+def _noted(row: Row[Any], name: str, writes: list[Write], fact: Outgoing) -> Decision[None]:
+    note = AuditNote(action=f"container.{name}", target=row.id, details={"hostname": row.hostname})
+    return Decision(reply=None, writes=writes, events=[fact], audit=[note])

@@ -1,0 +1,166 @@
+"""The unit of work: one request, one transaction, once for each Idempotency-Key.
+
+Every change goes through here. It opens the transaction, has the request decided on, and writes what was
+decided: rows, jobs, messages in the outbox, audit entries and the reply for a repetition. Either all of it
+is stored or nothing. A plan gets the decision and stops.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from slipway.contracts.jobs import RunJob
+from slipway.contracts.message import Value
+from slipway.contracts.problems import Conflict
+from slipway.inventory.containers.claims import broken_claim
+from slipway.inventory.decision import AuditNote, Decide, Decision
+from slipway.inventory.jobs.enqueuer import JobEnqueuer, refuse_too_large
+from slipway.inventory.tables import audit, idempotency
+from slipway.runtime.bus.call import Call
+from slipway.runtime.database import outbox
+from slipway.runtime.database.engine import Database
+from slipway.runtime.process.clock import now
+from slipway.runtime.process.ids import new_id
+
+ReplyT = TypeVar("ReplyT")
+StoredT = TypeVar("StoredT", bound=Value)
+_SECRET = {"password", "secret_variables", "secrets"}
+"""Fields that tell no request from another: they are sealed anew each time."""
+
+
+class IdempotencyMismatch(Conflict):
+    """The same key came with another request."""
+
+    code = "idempotency.mismatch"
+
+
+class UnitOfWork:
+    """Commits decisions."""
+
+    def __init__(self, database: Database, enqueuer: JobEnqueuer) -> None:
+        self._database = database
+        self._enqueuer = enqueuer
+
+    async def stored_reply(
+        self, call: Call, action: str, request: Value, reply: type[StoredT]
+    ) -> StoredT | None:
+        """Return the reply that the same request got under its key; None if there is none."""
+        async with self._database.begin() as tx:
+            return await _stored_reply(tx, call, action, request, reply)
+
+    async def once(
+        self, call: Call, action: str, request: Value, reply: type[StoredT], decide: Decide[StoredT]
+    ) -> StoredT:
+        """Decide on a request and commit the decision; under a key that was used, return its first reply.
+
+        Raises:
+            IdempotencyMismatch: if the key was used for something else.
+        """
+        async with self._begin() as tx:
+            if call.idempotency_key is not None:
+                # Whoever comes next under the key waits for this transaction.
+                key = f"key {call.actor} {call.idempotency_key}"
+                await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+            stored = await _stored_reply(tx, call, action, request, reply)
+            if stored is not None:
+                return stored
+            decision = await decide(tx)
+            await self._commit(tx, call, decision)
+            await _store_reply(tx, call, action, request, decision.reply)
+        return decision.reply
+
+    async def run(self, call: Call, decide: Decide[ReplyT]) -> ReplyT:
+        """Decide on a request that has no key, and commit the decision."""
+        async with self._begin() as tx:
+            decision = await decide(tx)
+            await self._commit(tx, call, decision)
+        return decision.reply
+
+    async def plan(self, decide: Decide[ReplyT]) -> Decision[ReplyT]:
+        """Decide on a request, and return the decision; nothing is written."""
+        async with self._database.begin() as tx:
+            decision = await decide(tx)
+        for command in decision.commands:
+            refuse_too_large(command)
+        return decision
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction whose broken claims become errors that say so."""
+        try:
+            async with self._database.begin() as tx:
+                yield tx
+        except IntegrityError as error:
+            if (refusal := broken_claim(error)) is None:
+                raise
+            raise refusal from error
+
+    async def _commit(self, tx: AsyncConnection, call: Call, decision: Decision[ReplyT]) -> None:
+        for write in decision.writes:
+            await tx.execute(write.statement, write.rows or None)
+        await outbox.add_all(tx, decision.events)
+        await self._enqueuer.enqueue(tx, call, decision.commands, parent=decision.parent)
+        for cluster, node in decision.released:
+            await self._enqueuer.release(tx, cluster, node)
+        await _note(tx, call, [*decision.audit, *map(_acceptance_of, decision.commands)])
+
+
+def _acceptance_of(command: RunJob) -> AuditNote:
+    action = "job.retry" if command.retry_of else str(command.kind)
+    target, details = command.target.container, {"job": command.job}
+    return AuditNote(action=action, target=target, outcome="accepted", details=details)
+
+
+async def _note(tx: AsyncConnection, call: Call, notes: Sequence[AuditNote]) -> None:
+    rows = [
+        {
+            "id": new_id(),
+            "at": now(),
+            "actor": call.actor,
+            "action": note.action,
+            "target": note.target,
+            "outcome": note.outcome,
+            "correlation_id": call.correlation_id,
+            "details": dict(note.details),
+        }
+        for note in notes
+    ]
+    if rows:
+        await tx.execute(insert(audit), rows)
+
+
+async def _stored_reply(
+    tx: AsyncConnection, call: Call, action: str, request: Value, reply: type[StoredT]
+) -> StoredT | None:
+    if call.idempotency_key is None:
+        return None
+    same = (idempotency.c.actor == call.actor, idempotency.c.key == call.idempotency_key)
+    row = (await tx.execute(select(idempotency).where(*same))).first()
+    if row is None:
+        return None
+    if (row.action, row.digest) != (action, _digest(request)):
+        raise IdempotencyMismatch("This Idempotency-Key was used for another request; take a new one.")
+    return reply.model_validate(row.reply)
+
+
+async def _store_reply(tx: AsyncConnection, call: Call, action: str, request: Value, reply: Value) -> None:
+    if call.idempotency_key is None:
+        return
+    row = {
+        "actor": call.actor,
+        "key": call.idempotency_key,
+        "action": action,
+        "digest": _digest(request),
+        "reply": reply.model_dump(mode="json"),
+        "created_at": now(),
+    }
+    await tx.execute(insert(idempotency).values(row))
+
+
+def _digest(request: Value) -> str:
+    return hashlib.sha256(request.model_dump_json(exclude=_SECRET).encode()).hexdigest()
