@@ -1,8 +1,8 @@
 """Plans: what a job would do, found out by going its way without changing anything.
 
-A plan is made by the same acceptance and the same steps as the job: inventory accepts the request in a
-transaction that is rolled back, and the provisioner goes through the steps up to where the first of them
-would change something. A request that would be refused is refused as a plan as well.
+A plan is made by the same decision and the same steps as the job: inventory decides on the request and stops
+before the commit, and the provisioner goes through the steps up to where the first of them would change
+something. A request that would be refused is refused as a plan as well.
 """
 
 from datetime import timedelta
