@@ -11,15 +11,18 @@ from integration.inventory.test_acceptance import ARCHIVE, World, world  # noqa:
 from nats.aio.client import Client
 from sqlalchemy import select, text
 
-from slipway.contracts import batches, bulk, containers, jobs
+from slipway.contracts import batches, bulk, clusters, containers, jobs
 from slipway.contracts.job_kinds import ConfigureArgs, JobKind, MigrateArgs, NoArgs, ShutdownArgs
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Forbidden, Invalid, Unavailable
 from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
+from slipway.inventory.clusters.use_cases import decide_observation
+from slipway.inventory.jobs.enqueuer import JobEnqueuer
+from slipway.inventory.jobs.outcomes import decide_record
 from slipway.inventory.jobs.queue import Queue
-from slipway.inventory.jobs.store import JobStore
+from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.call import Call, using
 from slipway.runtime.process.ids import new_id
 
@@ -32,7 +35,7 @@ class Fleet:
     """Containers that exist, and whoever works on them."""
 
     world: World
-    store: JobStore
+    unit: UnitOfWork
 
     async def job(self, job: Id) -> jobs.Job:
         """Read a job."""
@@ -51,7 +54,17 @@ class Fleet:
         async with self.world.tables.begin() as connection:
             known = select(tables.jobs.c.record_sequence).where(tables.jobs.c.id == job)
             sequence = (await connection.scalars(known)).one()
-        await self.store.take_record(record, sequence + 1)
+        await self.store(record, sequence + 1)
+
+    async def observe(self, cluster: Id, facts: clusters.NodeFacts) -> None:
+        """Store what is seen of a node."""
+        call = Call(actor="monitor", correlation_id=new_id())
+        await self.unit.run(call, lambda tx: decide_observation(tx, cluster, facts))
+
+    async def store(self, record: jobs.RunRecord, sequence: int) -> None:
+        """Store a record of a job."""
+        call = Call(actor="provisioner", correlation_id=new_id())
+        await self.unit.run(call, lambda tx: decide_record(tx, record, sequence))
 
     async def record(self, job: Id, state: JobState, *, exists: bool = True) -> jobs.RunRecord:
         """Give a record of a job."""
@@ -103,7 +116,7 @@ class Fleet:
 async def fleet(world: World) -> Fleet:  # noqa: F811  the fixture
     """Give an empty fleet on one node."""
     await world.add()
-    return Fleet(world, JobStore(world.tables, Queue(LIMITS)))
+    return Fleet(world, UnitOfWork(world.tables, JobEnqueuer(Queue(LIMITS))))
 
 
 def start(selection: str) -> bulk.RequestBatch:
@@ -210,7 +223,8 @@ async def test_what_destroys_needs_the_plan_that_was_shown(fleet: Fleet) -> None
     await fleet.make(2)
     ask = fleet.world.gateway.ask
     plan = await ask(bulk.PlanBatch(kind=JobKind.DELETE, selection="tag:prod"))
-    assert [each.partition(":")[0] for each in plan.destroys] == ["web-1 (101)", "web-2 (102)"]
+    lost = [each.partition(" with ")[0] for each in plan.destroys]
+    assert lost == ["container 101 (web-1)", "container 102 (web-2)"]
     wanted = bulk.RequestBatch(kind=JobKind.DELETE, selection="tag:prod")
 
     with pytest.raises(Conflict) as needed:

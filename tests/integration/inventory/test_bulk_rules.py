@@ -30,7 +30,6 @@ def code(problem: Problem | None) -> str | None:
 
 async def test_facts_of_every_cluster_count(fleet: Fleet) -> None:  # noqa: F811
     """However much is known of all of them; a node of which nothing is known is said to be such."""
-    store = ClusterStore(fleet.world.tables)
     last = None
     for number in range(6):
         last = await fleet.world.add(
@@ -38,9 +37,9 @@ async def test_facts_of_every_cluster_count(fleet: Fleet) -> None:  # noqa: F811
         )
         for node in ("pve1", "pve2"):
             facts = NODE.model_copy(update={"node": node, "appliances": ARCHIVES, "observed_at": now()})
-            await store.observe(last.id, facts)
+            await fleet.observe(last.id, facts)
     assert last is not None
-    assert (await store.list(limit=1000, cursor=None)).next is not None
+    assert (await ClusterStore(fleet.world.tables).list(limit=1000, cursor=None)).next is not None
     await fleet.end((await fleet.create(2, cluster=last.name)).job.id)
 
     moves = await planned(fleet, JobKind.MIGRATE, target_node="pve2")
@@ -84,7 +83,7 @@ async def test_a_node_in_maintenance_can_be_emptied(fleet: Fleet) -> None:  # no
     made = await fleet.job((await fleet.make(3)).job.id)
     home = (await fleet.world.gateway.ask(clusters.ListClusters())).items[0]
     other = NODE.model_copy(update={"node": "pve2", "observed_at": now()})
-    await ClusterStore(fleet.world.tables).observe(home.id, other)
+    await fleet.observe(home.id, other)
     rest = clusters.SetMaintenance(cluster=home.id, node="pve1", is_on=True)
     await fleet.world.gateway.ask(rest)
     move = MigrateArgs(target_node="pve2")

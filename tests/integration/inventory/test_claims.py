@@ -42,11 +42,12 @@ from slipway.inventory.containers.store import NewContainer
 from slipway.inventory.containers.use_cases import decide_deletion, decide_forget, decide_return
 from slipway.inventory.decision import NOTHING_GONE, Decide, Decision
 from slipway.inventory.jobs.enqueuer import JobEnqueuer
-from slipway.inventory.jobs.queue import ACTIVE, Queue
+from slipway.inventory.jobs.outcomes import decide_record
+from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.jobs.retry import decide_retry
 from slipway.inventory.jobs.scheduling import Limits
-from slipway.inventory.jobs.store import JobStore
 from slipway.inventory.jobs.use_cases import decide_request, decide_vmid
+from slipway.inventory.tables import ACTIVE
 from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.call import Call
 from slipway.runtime.database.engine import Database
@@ -118,7 +119,6 @@ class Claims(RuleBasedStateMachine):
         super().__init__()
         queue = Queue(LIMITS)
         self.unit = UnitOfWork(self.database, JobEnqueuer(queue))
-        self.jobs = JobStore(self.database, queue)
         self.observations = ObservationStore(self.database, queue)
         self.cluster = new_id()
         self.all: list[Held] = []
@@ -405,7 +405,8 @@ class Claims(RuleBasedStateMachine):
             finished_at=at,
         )
         self.sequence += 1
-        await self.jobs.take_record(record, self.sequence if sequence is None else sequence)
+        number = self.sequence if sequence is None else sequence
+        await self.unit.run(CALL, lambda tx: decide_record(tx, record, number))
 
     async def active(self) -> dict[str, list[tuple[JobKind, bool]]]:
         """Read the active jobs by node: what they do, and whether they were sent."""

@@ -15,10 +15,11 @@ from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
 from slipway.inventory.job_logs.archive import JobLogArchiver
 from slipway.inventory.job_logs.store import JobLogStore
+from slipway.inventory.jobs.enqueuer import JobEnqueuer
 from slipway.inventory.jobs.queue import Queue
-from slipway.inventory.jobs.store import JobStore
 from slipway.inventory.retention.schedule import Retention
 from slipway.inventory.retention.store import RetentionStore
+from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.job_logs import StoredEvent, unpack
 from slipway.runtime.process.clock import now
 from slipway.runtime.topology import EVENTS
@@ -132,7 +133,7 @@ async def test_old_entries_and_keys_go(world: World) -> None:  # noqa: F811
 
 async def _fleet(world: World) -> Fleet:  # noqa: F811
     await world.add()
-    return Fleet(world, JobStore(world.tables, Queue(LIMITS)))
+    return Fleet(world, UnitOfWork(world.tables, JobEnqueuer(Queue(LIMITS))))
 
 
 async def _ended_now(world: World, job: Id) -> None:  # noqa: F811

@@ -17,7 +17,6 @@ from slipway.contracts.problems import Conflict, Problem
 from slipway.contracts.values import JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
-from slipway.inventory.clusters.store import ClusterStore
 from slipway.inventory.containers.observations import ObservationStore
 from slipway.inventory.containers.removal import ContainerRemovalStore
 from slipway.inventory.containers.use_cases import decide_discovery, decide_forget
@@ -251,7 +250,7 @@ async def _seen(fleet: Fleet, container: Id, node: str) -> GuestStatus:  # noqa:
 
 async def _rest(fleet: Fleet, cluster: Id, node: str) -> None:  # noqa: F811
     """Add a node, in maintenance."""
-    await ClusterStore(fleet.world.tables).observe(cluster, NODE.model_copy(update={"node": node}))
+    await fleet.observe(cluster, NODE.model_copy(update={"node": node}))
     await fleet.world.gateway.ask(clusters.SetMaintenance(cluster=cluster, node=node, is_on=True))
 
 
@@ -315,4 +314,4 @@ async def _lose(fleet: Fleet, job: Id) -> None:  # noqa: F811
     error = Problem(code="restore.container-lost", message="gone")
     changes = {"steps": steps, "error": error}
     record = (await fleet.record(job, JobState.FAILED, exists=False)).model_copy(update=changes)
-    await fleet.store.take_record(record, 1)
+    await fleet.store(record, 1)

@@ -27,7 +27,7 @@ async def test_an_old_list_does_not_undo_what_a_job_has_read(fleet: Fleet) -> No
     rolled = await _job(fleet, container, JobKind.ROLLBACK, snapshot="before")
     config = HostConfig(read_at=now(), power=Power.STOPPED, hostname=(await _read(fleet, container)).hostname)
     record = await fleet.record(rolled, JobState.SUCCEEDED)
-    await fleet.store.take_record(record.model_copy(update={"config": config}), 1)
+    await fleet.store(record.model_copy(update={"config": config}), 1)
 
     await store.observe(await _seen(fleet, container, config.read_at + timedelta(seconds=3)))
     soon = await _read(fleet, container)
@@ -90,4 +90,4 @@ async def _take_loss(fleet: Fleet, job: Id) -> None:  # noqa: F811
     )
     error = Problem(code="restore.container-lost", message="gone")
     record = await fleet.record(job, JobState.FAILED, exists=False)
-    await fleet.store.take_record(record.model_copy(update={"steps": steps, "error": error}), 1)
+    await fleet.store(record.model_copy(update={"steps": steps, "error": error}), 1)

@@ -9,7 +9,6 @@ from slipway.contracts.job_kinds import JobKind, ResizeArgs, SnapshotArgs
 from slipway.contracts.problems import Conflict, Invalid
 from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.batches import host_check
-from slipway.inventory.clusters.store import ClusterStore
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.clock import now
@@ -86,7 +85,7 @@ async def test_what_the_node_lacks_is_named(fleet: Fleet) -> None:  # noqa: F811
         name="local-lvm", type="lvm", content=("rootdir",), free_bytes=40 * gib, total_bytes=100 * gib
     )
     seen = {"cores": 2, "memory_bytes": 8 * gib, "storages": (room,), "observed_at": now()}
-    await ClusterStore(fleet.world.tables).observe(cluster, NODE.model_copy(update=seen))
+    await fleet.observe(cluster, NODE.model_copy(update=seen))
     spec = SPEC.model_copy(update={"memory": 16 << 20, "disk": 100 << 10, "cores": 4096})
     made = await fleet.make(3)
     ids = ",".join(str(each.vmid) for each in (await fleet.job(made.job.id)).items)

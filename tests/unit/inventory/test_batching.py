@@ -10,7 +10,7 @@ from slipway.contracts.job_kinds import KINDS, JobKind, NoArgs, ResizeArgs, read
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobState
 from slipway.inventory.batches.rules import (
-    MOST_WORDS,
+    LONGEST_MESSAGE,
     PlanNeeded,
     counted,
     destroys,
@@ -86,7 +86,7 @@ def test_a_long_error_is_cut_so_that_a_thousand_fit() -> None:
     assert short is not None
     assert (short.code, len(short.message), short.details) == (
         "script.failed",
-        MOST_WORDS,
+        LONGEST_MESSAGE,
         {"step": "sync.1"},
     )
 

@@ -171,6 +171,6 @@ def test_what_a_test_could_not_ask_stays_as_it_was_known() -> None:
     """A slow storage must not cost a node its storages because somebody rotates a token."""
     seen = NODE.model_copy(update={"storages": (), "observed_at": NOON})
 
-    stored = sight.over_known(seen, NODE)
+    stored = sight.over_stored(seen, NODE)
 
     assert (stored.storages, stored.observed_at) == ((STORAGE,), NOON)

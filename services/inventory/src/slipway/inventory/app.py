@@ -17,11 +17,10 @@ from slipway.contracts import (
 from slipway.inventory.acceptance import Acceptance
 from slipway.inventory.audit import AuditStore
 from slipway.inventory.batches.handlers import BatchHandlers
-from slipway.inventory.batches.requests import BatchRequests
+from slipway.inventory.batches.use_cases import BatchRequests
 from slipway.inventory.clusters.handlers import ClusterHandlers
 from slipway.inventory.clusters.identity import ClusterIdentities
 from slipway.inventory.clusters.store import ClusterStore
-from slipway.inventory.containers.config_store import ConfigStore
 from slipway.inventory.containers.create import Creations
 from slipway.inventory.containers.handlers import ContainerHandlers
 from slipway.inventory.containers.host_check import HostCheck
@@ -37,9 +36,9 @@ from slipway.inventory.jobs.handlers import JobHandlers
 from slipway.inventory.jobs.plans import PlanHandlers
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.jobs.records import Records
-from slipway.inventory.jobs.requests import Requests
 from slipway.inventory.jobs.scheduling import Limits
-from slipway.inventory.jobs.store import JobStore
+from slipway.inventory.jobs.use_cases import JobRequests
+from slipway.inventory.jobs.views import JobViews
 from slipway.inventory.retention.schedule import Retention
 from slipway.inventory.retention.store import RetentionStore
 from slipway.inventory.secrets.broker import SecretBroker
@@ -95,15 +94,15 @@ def register(
     queue = Queue(limits)
     unit = UnitOfWork(tables, JobEnqueuer(queue, bus.refuse_new_work))
     cluster_store, container_store = ClusterStore(tables), ContainerStore(tables)
-    job_store = JobStore(tables, queue)
-    records = Records(bus, job_store)
+    job_views = JobViews(tables, queue)
+    records = Records(bus, unit)
     host_check = HostCheck(bus, unit, ContainerRemovalStore(tables), records)
     acceptance = Acceptance(unit, records, host_check)
     creations = Creations(bus, cluster_store, secret_broker, host_access)
-    requests = Requests(
+    requests = JobRequests(
         clusters=cluster_store,
         containers=container_store,
-        jobs=job_store,
+        jobs=job_views,
         records=records,
         host_check=host_check,
         secret_broker=secret_broker,
@@ -133,7 +132,6 @@ def register(
             creations=creations,
             requests=requests,
             containers=container_store,
-            configs=ConfigStore(tables),
             observations=ObservationStore(tables, queue),
             records=records,
             host_check=host_check,
@@ -147,13 +145,13 @@ def register(
             acceptance=acceptance,
             unit=unit,
             requests=requests,
-            jobs=job_store,
+            jobs=job_views,
             batches=batches,
             records=records,
             secret_broker=secret_broker,
         ),
     )
-    _answer_about_batches(bus, BatchHandlers(acceptance, batches))
+    _answer_about_batches(bus, BatchHandlers(acceptance, batches), batches)
     of_plans = PlanHandlers(
         bus, acceptance, cluster_store, creations=creations, requests=requests, batches=batches
     )
@@ -203,13 +201,13 @@ def _answer_about_jobs(bus: Bus, handlers: JobHandlers) -> None:
     bus.consume(jobs.RunRecord, handlers.record_written, durable="inventory-records")
 
 
-def _answer_about_batches(bus: Bus, handlers: BatchHandlers) -> None:
+def _answer_about_batches(bus: Bus, handlers: BatchHandlers, requests: BatchRequests) -> None:
     bus.answer(bulk.RequestBatch, handlers.request)
-    bus.answer(bulk.PlanBatch, handlers.plan)
+    bus.answer(bulk.PlanBatch, requests.plan)
     bus.answer(bulk.CreateContainers, handlers.create)
     bus.answer(bulk.RetryBatch, handlers.retry)
-    bus.answer(bulk.PlanBatchRetry, handlers.plan_retry)
-    bus.answer(bulk.PlanBatchCancel, handlers.plan_cancel)
+    bus.answer(bulk.PlanBatchRetry, requests.plan_retry)
+    bus.answer(bulk.PlanBatchCancel, requests.plan_cancel)
 
 
 async def migrate() -> None:

@@ -53,7 +53,7 @@ class Filling(Generic[ItemT]):
 def page(
     rows: Iterable[Row[Any]], limit: int, make: Callable[[Row[Any]], ItemT], cursor: str
 ) -> tuple[tuple[ItemT, ...], str | None]:
-    """Give the items of rows, up to one more than `limit`, and where to go on."""
+    """Return the items of rows, up to one more than `limit`, and where to go on."""
     filling = Filling[ItemT](limit, cursor)
     filling.take(rows, make)
     return filling.page

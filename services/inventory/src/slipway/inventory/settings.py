@@ -1,4 +1,4 @@
-"""What inventory can be told from outside."""
+"""Inventory's settings, as they come from outside."""
 
 from datetime import timedelta
 from pathlib import Path

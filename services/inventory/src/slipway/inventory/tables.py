@@ -19,7 +19,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.values import JobState
+
 metadata = MetaData()
+
+ACTIVE = (JobState.QUEUED, JobState.RUNNING)
+"""States of a job that waits or runs."""
+MAKING = tuple(kind for kind in JobKind if kind.creates_container)
+"""Kinds of jobs whose container does not exist before."""
 
 clusters = Table(
     "clusters",

@@ -30,7 +30,7 @@ from slipway.runtime.process.ids import new_id
 ReplyT = TypeVar("ReplyT")
 StoredT = TypeVar("StoredT", bound=Value)
 _SECRET = {"password", "secret_variables", "secrets"}
-"""Fields that tell no request from another: they are sealed anew each time."""
+"""Fields that don't distinguish requests: they are sealed anew each time."""
 
 
 class IdempotencyMismatch(Conflict):

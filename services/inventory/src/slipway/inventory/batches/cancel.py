@@ -17,9 +17,9 @@ from slipway.inventory.batches.rules import BatchCommand
 from slipway.inventory.containers.lifecycle import NotCancellable, refuse_cancel
 from slipway.inventory.decision import AuditNote, Decision, Write
 from slipway.inventory.jobs.enqueuer import cancel_order
-from slipway.inventory.jobs.queue import ACTIVE, lock_queue
+from slipway.inventory.jobs.queue import lock_queue
 from slipway.inventory.jobs.store import JobNotFound, job_row
-from slipway.inventory.tables import clusters, containers, jobs
+from slipway.inventory.tables import ACTIVE, clusters, containers, jobs
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import ColumnElement, Row, and_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.batches import BatchItem
-from slipway.contracts.bulk import PlanItem
+from slipway.contracts.bulk import MOST_ITEMS, PlanItem
 from slipway.contracts.containers import ContainerSpec
 from slipway.contracts.job_kinds import Args, JobKind
 from slipway.contracts.jobs import RunJob
@@ -20,13 +20,13 @@ from slipway.inventory.batches.rules import BatchCommand, shortened
 from slipway.inventory.clusters.store import Seen, seen_of
 from slipway.inventory.containers.claims import JobActive, active_jobs
 from slipway.inventory.containers.lifecycle import Trigger, advance, refuse_unless_it_lives
-from slipway.inventory.containers.selecting import look
+from slipway.inventory.containers.selection import Candidate, Part, Term, chosen, missing, parse, refused
 from slipway.inventory.containers.store import ContainerNotFound, target_of, with_cluster
 from slipway.inventory.decision import Write
 from slipway.inventory.jobs.retry import Chosen, NotRetryable, retried
 from slipway.inventory.jobs.store import job_row
 from slipway.inventory.jobs.validation import Known, looks_at_nodes
-from slipway.inventory.tables import containers
+from slipway.inventory.tables import ACTIVE, clusters, containers, jobs
 from slipway.runtime.process.ids import new_id
 
 Judge = Callable[[JobKind, Args, Known], None]
@@ -50,7 +50,7 @@ async def choose(
     tx: AsyncConnection, selection: str, command: BatchCommand, judge: Judge
 ) -> Sequence[Choice]:
     """Lock the containers that a selection means, and return what the batch would do with each."""
-    candidates, absent = await look(tx, selection)
+    candidates, absent = await select_containers(tx, selection)
     ids = [each.id for each in candidates]
     rows = await _locked(tx, ids)
     check = await _check_of(tx, rows, command, judge)
@@ -67,7 +67,7 @@ async def choose_again(tx: AsyncConnection, job: Id, judge: Judge) -> tuple[Batc
     items = [each for each in await items_of(tx, old.id) if each.state in AGAIN]
     rows = await _locked(tx, [each.container for each in items if each.container])
     check = await _check_of(tx, rows, command, judge)
-    chosen = Chosen()
+    chosen: Chosen = set()
 
     async def again(index: int, item: BatchItem) -> Choice:
         row = rows.get(item.container or "")
@@ -143,7 +143,7 @@ class _Check:
     def refuse_impossible(self, row: Row[Any]) -> None:
         """Refuse what would be refused for the container alone."""
         nodes = self.seen.get(row.cluster_id, Seen())
-        known = Known(
+        facts = Known(
             spec=ContainerSpec.model_validate(row.spec),
             vmid=row.vmid,
             hostname=row.hostname,
@@ -151,7 +151,7 @@ class _Check:
             nodes=nodes.nodes,
             in_maintenance=nodes.in_maintenance,
         )
-        self.judge(self.command.kind, self.command.args, known)
+        self.judge(self.command.kind, self.command.args, facts)
 
 
 async def _check_of(
@@ -193,3 +193,64 @@ async def _locked(tx: AsyncConnection, ids: Sequence[Id]) -> Mapping[Id, Row[Any
     """Lock containers in one order, so that two batches never wait for each other."""
     query = with_cluster().where(containers.c.id.in_(ids)).order_by(containers.c.id)
     return {row.id: row for row in await tx.execute(query.with_for_update(of=containers))}
+
+
+async def select_containers(
+    tx: AsyncConnection, selection: str
+) -> tuple[tuple[Candidate, ...], tuple[int, ...]]:
+    """Return the living containers that a selection means, and the VMIDs in it that nothing has.
+
+    Raises:
+        SelectionInvalid: if it can't be read, means nothing, or too much.
+    """
+    parts = parse(selection)
+    selected = chosen(parts, await _candidates(tx, parts))
+    if not selected:
+        raise refused("No container fits it; `slipway containers` shows which there are.")
+    if len(selected) > MOST_ITEMS:
+        raise refused(f"{len(selected)} containers fit it; {MOST_ITEMS} are the most in one batch.")
+    return selected, missing(parts, selected)
+
+
+async def jobs_of(tx: AsyncConnection, selection: str) -> Sequence[Id]:
+    """Return the jobs that work on what a selection means, as far as the rows know."""
+    selected, _ = await select_containers(tx, selection)
+    own = jobs.c.container_id.in_([each.id for each in selected])
+    return (await tx.scalars(select(jobs.c.id).where(own, jobs.c.state.in_(ACTIVE)))).all()
+
+
+async def _candidates(tx: AsyncConnection, parts: Sequence[Part]) -> list[Candidate]:
+    one = containers.c
+    columns = (one.id, one.vmid, one.hostname, clusters.c.name, one.node, one.template)
+    query = select(*columns, one.spec["tags"].label("tags")).join(clusters)
+    may_fit = or_(*(and_(*(_may_fit(term) for term in part)) for part in parts))
+    rows = await tx.execute(query.where(one.lifecycle != Lifecycle.DELETED, may_fit))
+    return [
+        Candidate(
+            id=row.id,
+            vmid=row.vmid,
+            hostname=row.hostname,
+            cluster=row.name,
+            node=row.node,
+            template=row.template,
+            tags=frozenset(row.tags or ()),
+        )
+        for row in rows
+    ]
+
+
+def _may_fit(term: Term) -> ColumnElement[bool]:
+    """Return what holds of all rows that a term means; more rows may come."""
+    match term.word:
+        case "vmid":
+            return containers.c.vmid.between(term.first, term.last)
+        case "node":
+            return containers.c.node == term.value
+        case "cluster":
+            return clusters.c.name == term.value
+        case "template":
+            return containers.c.template == term.value
+        case "tag":
+            return containers.c.spec["tags"].contains([term.value])
+        case _:
+            return true()

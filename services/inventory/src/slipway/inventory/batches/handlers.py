@@ -1,17 +1,8 @@
-"""Batches: requested, planned, cancelled, retried; and many containers like one."""
+"""Batches: requested and retried; and many containers like one."""
 
-from slipway.contracts.bulk import (
-    BatchAccepted,
-    BatchPlan,
-    CreateContainers,
-    PlanBatch,
-    PlanBatchCancel,
-    PlanBatchRetry,
-    RequestBatch,
-    RetryBatch,
-)
+from slipway.contracts.bulk import BatchAccepted, CreateContainers, RequestBatch, RetryBatch
 from slipway.inventory.acceptance import Acceptance
-from slipway.inventory.batches.requests import BatchRequests
+from slipway.inventory.batches.use_cases import BatchRequests
 from slipway.runtime.bus.call import Call
 
 
@@ -21,10 +12,6 @@ class BatchHandlers:
     def __init__(self, acceptance: Acceptance, requests: BatchRequests) -> None:
         self._acceptance = acceptance
         self._requests = requests
-
-    async def plan(self, query: PlanBatch, call: Call) -> BatchPlan:
-        """Return what a batch would do."""
-        return await self._requests.plan(query, call)
 
     async def request(self, query: RequestBatch, call: Call) -> BatchAccepted:
         """Accept a batch."""
@@ -43,11 +30,3 @@ class BatchHandlers:
         return await self._acceptance.accept(
             call, "batch.retry", query, BatchAccepted, lambda: self._requests.propose_retry(query, call)
         )
-
-    async def plan_retry(self, query: PlanBatchRetry, call: Call) -> BatchPlan:
-        """Return what a retry would do."""
-        return await self._requests.plan_retry(query, call)
-
-    async def plan_cancel(self, query: PlanBatchCancel, _call: Call) -> BatchPlan:
-        """Return what a cancel would end."""
-        return await self._requests.plan_cancel(query)

@@ -1,7 +1,7 @@
-"""What the hosts say of a batch's items before it is asked for: each is explained like a job of its own.
+"""What speaks against the items of a batch on their hosts: each is explained like a job of its own.
 
 A lock, protection, HA, a snapshot of the name: only the host knows them. The looks are bounded in number,
-in how many there are at once, and in time; what was left out is said.
+in how many there are at once, and in time; a warning says what was left out.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ MOST_NAMED = 10
 
 
 async def warnings(bus: Bus, commands: Sequence[RunJob]) -> tuple[str, ...]:
-    """Say what the items' jobs would meet on their hosts now; the same of several is said once."""
+    """Return the warnings of what the items' jobs would meet on their hosts now; equal ones are joined."""
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def look(command: RunJob) -> tuple[str, ...] | None:
         async with turns:
-            return await _told(bus, command)
+            return await _explained(bus, command)
 
     looks = {
         asyncio.create_task(look(command)): f"{command.target.hostname} ({command.target.vmid})"
@@ -41,13 +41,13 @@ async def warnings(bus: Bus, commands: Sequence[RunJob]) -> tuple[str, ...]:
         for each in looks:
             each.cancel()
         await asyncio.gather(*looks, return_exceptions=True)
-    told = {name: task.result() for task, name in looks.items() if not task.cancelled()}
-    seen = {name: words for name, words in told.items() if words is not None}
+    results = {name: task.result() for task, name in looks.items() if not task.cancelled()}
+    seen = {name: lines for name, lines in results.items() if lines is not None}
     return tuple(_lines(seen, unseen=len(commands) - len(seen)))
 
 
-async def _told(bus: Bus, command: RunJob) -> tuple[str, ...] | None:
-    """Give what is to be said of one item; None if its host can't be asked now."""
+async def _explained(bus: Bus, command: RunJob) -> tuple[str, ...] | None:
+    """Return the warnings of one item; None if its host can't be asked now."""
     try:
         explained = await bus.ask(ExplainRun(command=command))
     except Unavailable:
@@ -55,19 +55,19 @@ async def _told(bus: Bus, command: RunJob) -> tuple[str, ...] | None:
     except SlipwayError as error:
         return (f"it would fail: {error.message}",)
     fails = [each.message or each.name for each in explained.steps if each.effect == "fails"]
-    return (*(f"it would fail: {words}" for words in fails), *explained.warnings)
+    return (*(f"it would fail: {reason}" for reason in fails), *explained.warnings)
 
 
 def _lines(seen: Mapping[str, Sequence[str]], *, unseen: int) -> Iterator[str]:
     named: dict[str, list[str]] = {}
-    for name, words in seen.items():
-        for each in dict.fromkeys(words):
+    for name, lines in seen.items():
+        for each in dict.fromkeys(lines):
             named.setdefault(each, []).append(name)
-    for words, names in [*named.items()][:MOST_LINES]:
+    for line, names in [*named.items()][:MOST_LINES]:
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        yield f"{', '.join(names[:MOST_NAMED])}{more}: {words}"
+        yield f"{', '.join(names[:MOST_NAMED])}{more}: {line}"
     if len(named) > MOST_LINES:
         yield f"{len(named) - MOST_LINES} more warnings are not shown; plan their containers one by one."
     if unseen:
-        told = f"that is done for {MOST_LOOKED_AT} at most, within {ASK_HOSTS_WITHIN.seconds} s"
-        yield f"{unseen} of them were not looked at on their hosts: {told}."
+        bounds = f"that is done for {MOST_LOOKED_AT} at most, within {ASK_HOSTS_WITHIN.seconds} s"
+        yield f"{unseen} of them were not looked at on their hosts: {bounds}."

@@ -1,6 +1,6 @@
 """A batch and its items, as rows: opened, moved by what becomes of the items' jobs, read.
 
-All that is said of a batch is said under the lock of its row, so that its facts leave in their order. Whoever
+All events of a batch are written under the lock of its row, so that they leave in their order. Whoever
 needs that lock and an item's takes the batch's first.
 """
 
@@ -17,11 +17,10 @@ from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import Job, JobAccepted, JobDone, RunRecord
 from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import JobState
-from slipway.inventory.batches.rules import BatchCommand, counted, ending, percent, shortened
+from slipway.inventory.batches.rules import BatchCommand, counted, ending, moved_count, percent, shortened
 from slipway.inventory.containers.lifecycle import batch_actions
 from slipway.inventory.decision import AuditNote, Write
 from slipway.inventory.tables import batch_items, jobs
-from slipway.runtime.database import outbox
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
 
@@ -72,10 +71,11 @@ def opened(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a batch stands by its items: what its row says, and the fact of its end."""
+    """Where a batch stands by its items: what its row says, and the event of its end."""
 
     values: Mapping[str, object]
     events: Sequence[Outgoing]
+    writes: Sequence[Write]
 
 
 def standing(
@@ -86,12 +86,13 @@ def standing(
     values: dict[str, object] = {"state": state, "percent": percent(counts)}
     if state is not JobState.QUEUED:
         values["started_at"] = started_at or now()
-    if not state.is_terminal:
-        return Standing(values, ())
-    done = JobDone(id=batch, state=state, percent=100, error=error, at=now())
-    return Standing(
-        {**values, "finished_at": now()}, [Outgoing(message=done, message_id=f"job:{batch}:done")]
-    )
+    events = []
+    if state.is_terminal:
+        values["finished_at"] = now()
+        done = JobDone(id=batch, state=state, percent=100, error=error, at=now())
+        events = [Outgoing(message=done, message_id=f"job:{batch}:done")]
+    write = Write(statement=update(jobs).where(jobs.c.id == batch).values(**values))
+    return Standing(values, events, [write])
 
 
 async def lock_parent(tx: AsyncConnection, record: RunRecord) -> None:
@@ -102,58 +103,59 @@ async def lock_parent(tx: AsyncConnection, record: RunRecord) -> None:
         await tx.execute(select(jobs.c.id).where(jobs.c.id == parent).with_for_update())
 
 
-async def item_moved(tx: AsyncConnection, batch: Id, record: RunRecord) -> None:
-    """Take over the state of an item's job, and end the batch with its last one. The batch is locked."""
-    error = shortened(record.error)
-    values = {"state": record.state, "error": error.model_dump(mode="json") if error else None}
-    changed = (
-        update(batch_items)
-        .where(batch_items.c.batch_id == batch, batch_items.c.job_id == record.id)
-        .values(**values, vmid=record.target.vmid)
-        .returning(batch_items)
-    )
-    item = _item((await tx.execute(changed)).one())
-    counts = (await counts_of(tx, [batch]))[batch]
+async def moved_item(tx: AsyncConnection, batch: Id, record: RunRecord) -> Standing:
+    """Return what the state of an item's job changes in its batch, which ends with the last one.
+
+    The batch is locked.
+    """
+    mine = (batch_items.c.batch_id == batch, batch_items.c.job_id == record.id)
+    before = _item((await tx.execute(select(batch_items).where(*mine))).one())
+    changes = {"state": record.state, "error": shortened(record.error), "vmid": record.target.vmid}
+    item = before.model_copy(update=changes)
+    counts = moved_count((await counts_of(tx, [batch]))[batch], before.state, item.state)
     row = (await tx.execute(select(jobs.c.command, jobs.c.started_at).where(jobs.c.id == batch))).one()
     state = standing(batch, BatchCommand.model_validate(row.command), counts, row.started_at)
-    await tx.execute(update(jobs).where(jobs.c.id == batch).values(**state.values))
-    await outbox.add_all(tx, [_fact(batch, item, percent(counts)), *state.events])
+    return Standing(
+        values=state.values,
+        writes=[Write(statement=update(batch_items).where(*mine).values(**_row(batch, item))), *state.writes],
+        events=[_fact(batch, item, percent(counts)), *state.events],
+    )
 
 
 async def items_of(tx: AsyncConnection, batch: Id) -> tuple[BatchItem, ...]:
-    """Give a batch's items in their order."""
-    wanted = select(batch_items).where(batch_items.c.batch_id == batch).order_by(batch_items.c.index)
-    return tuple(_item(row) for row in await tx.execute(wanted))
+    """Return a batch's items in their order."""
+    query = select(batch_items).where(batch_items.c.batch_id == batch).order_by(batch_items.c.index)
+    return tuple(_item(row) for row in await tx.execute(query))
 
 
 async def counts_of(tx: AsyncConnection, batches: Sequence[Id]) -> Mapping[Id, BatchCounts]:
-    """Give how many items of each batch stand where."""
+    """Return how many items of each batch stand where."""
     if not batches:
         return {}
     states: dict[Id, dict[str, int]] = {batch: {} for batch in batches}
     items = batch_items.c
-    wanted = (
+    query = (
         select(items.batch_id, items.state, func.count().label("number"))
         .where(items.batch_id.in_(batches))
         .group_by(items.batch_id, items.state)
     )
-    for row in await tx.execute(wanted):
+    for row in await tx.execute(query):
         states[row.batch_id][row.state] = row.number
     return {batch: counted(each) for batch, each in states.items()}
 
 
 async def codes_of(tx: AsyncConnection, batches: Sequence[Id]) -> Mapping[Id, Collection[str | None]]:
-    """Give the errors of the items of each batch that did not succeed; None for one without an error."""
+    """Return the errors of the items of each batch that did not succeed; None for one without an error."""
     if not batches:
         return {}
     items = batch_items.c
-    wanted = (
+    query = (
         select(items.batch_id, items.error["code"].astext.label("code"))
         .where(items.batch_id.in_(batches), items.state.in_([JobState.FAILED, JobState.CANCELLED]))
         .distinct()
     )
     codes: dict[Id, set[str | None]] = {batch: set() for batch in batches}
-    for row in await tx.execute(wanted):
+    for row in await tx.execute(query):
         codes[row.batch_id].add(row.code)
     return codes
 
@@ -164,7 +166,7 @@ def batch_job(
     codes: Mapping[Id, Collection[str | None]],
     items: tuple[BatchItem, ...] = (),
 ) -> Job:
-    """Give a batch as people see it."""
+    """Return a batch as people see it."""
     command = BatchCommand.model_validate(row.command)
     mine = counts[row.id]
     state, error = ending(mine, cancel_requested=command.cancel_requested)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from slipway.contracts.batches import BatchCounts
@@ -12,7 +13,7 @@ from slipway.contracts.problems import Conflict, FieldError, Invalid, Problem, P
 from slipway.contracts.values import JobState, OnFailure
 from slipway.inventory.jobs import validation
 
-MOST_WORDS = 240
+LONGEST_MESSAGE = 240
 """Characters of an item's error that its batch repeats; the job of the item has the whole."""
 MOST_NAMED = 20
 LONGEST_BASE = 57
@@ -32,7 +33,7 @@ class PlanChanged(Conflict):
 
 
 class BatchCommand(KindAndArgs):
-    """What a batch was asked to do, as its row keeps it."""
+    """What a batch does, as its row holds it."""
 
     selection: str = ""
     """Empty for creations and second tries."""
@@ -66,65 +67,73 @@ def check_many(spec: ContainerSpec) -> None:
 
 
 def names(base: str, count: int, taken: Iterable[str]) -> tuple[str, ...]:
-    """Give the next free names: `web-1`, `web-2`, ...; upper and lower case are the same."""
+    """Return the next free names: `web-1`, `web-2`, ...; upper and lower case are the same."""
     used = {name.lower() for name in taken}
-    found: list[str] = []
+    chosen: list[str] = []
     number = 0
-    while len(found) < count:
+    while len(chosen) < count:
         number += 1
         name = f"{base}-{number}"
         if name.lower() not in used:
-            found.append(name)
-    return tuple(found)
+            chosen.append(name)
+    return tuple(chosen)
 
 
 def counted(states: Mapping[str, int]) -> BatchCounts:
-    """Add up items by their state."""
+    """Count items by their state."""
     return BatchCounts(total=sum(states.values()), **{str(JobState(name)): n for name, n in states.items()})
 
 
+def moved_count(counts: BatchCounts, before: JobState, after: JobState) -> BatchCounts:
+    """Return the counts after an item went from one state into another."""
+    states = Counter({name: number for name, number in counts if name != "total"})
+    states[str(before)] -= 1
+    states[str(after)] += 1
+    return counted(states)
+
+
 def percent(counts: BatchCounts) -> int:
-    """How much of a batch has ended."""
+    """Return how much of a batch has ended."""
     ended = counts.succeeded + counts.failed + counts.cancelled
     return 100 * ended // max(counts.total, 1)
 
 
 def ending(counts: BatchCounts, *, cancel_requested: bool) -> tuple[JobState, Problem | None]:
-    """Give where a batch stands by its items, and why it failed if it did."""
+    """Return where a batch stands by its items, and why it failed if it did."""
     if counts.queued + counts.running:
         return (JobState.QUEUED if counts.queued == counts.total else JobState.RUNNING), None
     if counts.succeeded == counts.total:
         return JobState.SUCCEEDED, None
     if cancel_requested and counts.cancelled:
         return JobState.CANCELLED, None
-    told = {name: str(number) for name, number in counts if number}
+    details = {name: str(number) for name, number in counts if number}
     message = (
         f"{counts.failed + counts.cancelled} of {counts.total} items did not succeed"
         f" ({counts.failed} failed, {counts.cancelled} cancelled); each item says why."
     )
     return JobState.FAILED, Problem(
-        kind=ProblemKind.FAILED, code="batch.items-failed", message=message, details=told
+        kind=ProblemKind.FAILED, code="batch.items-failed", message=message, details=details
     )
 
 
 def shortened(problem: Problem | None) -> Problem | None:
-    """Give what a batch repeats of an item's error: a thousand of them must fit into one message."""
+    """Return what a batch repeats of an item's error: a thousand of them must fit into one message."""
     if problem is None:
         return None
     stored = {name: text for name, text in problem.details.items() if name in {"job", "step", "state"}}
-    words = problem.message
-    words = words if len(words) <= MOST_WORDS else f"{words[: MOST_WORDS - 1]}…"
-    return problem.model_copy(update={"message": words, "details": stored, "errors": ()})
+    text = problem.message
+    text = text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - 1]}…"
+    return problem.model_copy(update={"message": text, "details": stored, "errors": ()})
 
 
 def hash_of(kind: JobKind, args: Args, items: Sequence[PlanItem]) -> str:
-    """Give the hash that names exactly these containers and these arguments."""
+    """Return the hash that names exactly these containers and these arguments."""
     what = [str(kind), args.model_dump(mode="json", exclude_none=True), identities(items)]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
 def identities(items: Sequence[PlanItem]) -> list[list[str]]:
-    """Give what an item must keep to be the one that was shown, and its name for people."""
+    """Return what an item must keep to be the one that was shown, and its name for people."""
     return [[each.container or "", each.cluster, each.node, str(each.vmid), each.hostname] for each in items]
 
 
@@ -138,27 +147,31 @@ def destroys(kind: JobKind, args: Args, items: Sequence[PlanItem]) -> tuple[str,
 
 
 def refuse_unshown(
-    kind: JobKind, given: str | None, hashed: str, shown: list[list[str]] | None, items: Sequence[PlanItem]
+    kind: JobKind,
+    requested: str | None,
+    current: str,
+    shown: list[list[str]] | None,
+    items: Sequence[PlanItem],
 ) -> None:
     """Refuse a batch whose plan was not shown, or shown otherwise.
 
     Args:
         kind: what is to be done.
-        given: the hash that came with the request.
-        hashed: the hash of what would be done now.
-        shown: the identities of the plan that was shown under `given`, if it is still known.
+        requested: the hash that came with the request.
+        current: the hash of what would be done now.
+        shown: the identities of the plan that was shown under `requested`, if it is still stored.
         items: what would be done now.
     """
-    if given == hashed or (given is None and not kind.destroys):
+    if requested == current or (requested is None and not kind.destroys):
         return
-    if given is None:
+    if requested is None:
         message = (
             f"{kind} of {len(items)} containers destroys; ask for its plan first (?plan=true), look at it,"
             " and send its hash as `plan`."
         )
-        raise PlanNeeded(message, errors=[FieldError(field="plan", message=message)], plan=hashed)
+        raise PlanNeeded(message, errors=[FieldError(field="plan", message=message)], plan=current)
     message = f"What this means is not what was shown: {_difference(shown, identities(items))} Look again."
-    raise PlanChanged(message, errors=[FieldError(field="plan", message=message)], plan=hashed)
+    raise PlanChanged(message, errors=[FieldError(field="plan", message=message)], plan=current)
 
 
 def _difference(shown: list[list[str]] | None, current: list[list[str]]) -> str:
@@ -168,8 +181,8 @@ def _difference(shown: list[list[str]] | None, current: list[list[str]]) -> str:
     gone = [each for each in shown if each not in current]
     if not come and not gone:
         return "the kind or the arguments are others."
-    said = [f"{word} {_named(some)}" for word, some in (("new:", come), ("no longer:", gone)) if some]
-    return "; ".join(said) + "."
+    changes = [f"{word} {_named(some)}" for word, some in (("new:", come), ("no longer:", gone)) if some]
+    return "; ".join(changes) + "."
 
 
 def _named(some: list[list[str]]) -> str:

@@ -36,13 +36,14 @@ from slipway.contracts.values import Sealed
 from slipway.inventory.audit import AuditStore
 from slipway.inventory.clusters import rules
 from slipway.inventory.clusters.identity import ClusterIdentities, name_taken
-from slipway.inventory.clusters.store import ClusterStore, KnownCluster, refuse_unknown
+from slipway.inventory.clusters.store import ClusterStore, StoredCluster, refuse_unknown
 from slipway.inventory.clusters.use_cases import (
     ClusterBusy,
     decide_access,
     decide_addition,
     decide_host_key,
     decide_maintenance,
+    decide_observation,
     decide_removal,
     decide_vmid_range,
 )
@@ -52,7 +53,7 @@ from slipway.inventory.decision import Decision
 from slipway.inventory.jobs.records import Records
 from slipway.inventory.secrets.broker import SecretBroker
 from slipway.inventory.unit_of_work import UnitOfWork
-from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.call import Call, current
 from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.process.ids import new_id
 
@@ -64,22 +65,22 @@ class TestOf:
     """What is tested, and how much has to work."""
 
     spec: ClusterSpec
-    known: KnownCluster | None = None
-    """What was saved of it before."""
+    stored: StoredCluster | None = None
+    """It, as it is stored."""
     needs_ssh: bool = True
     is_believed_anew: bool = False
 
     def query(self, secrets: ClusterSecrets) -> TestCluster:
-        """Give what monitor is asked."""
-        known = self.known
-        if known is None:
+        """Return the question to monitor."""
+        stored = self.stored
+        if stored is None:
             return TestCluster(spec=self.spec, secrets=secrets)
         return TestCluster(
             spec=self.spec,
             secrets=secrets,
             is_known=True,
-            members=() if self.is_believed_anew else rules.member_endpoints(self.spec, known.doors),
-            known_endpoints=(known.spec.endpoint, *known.spec.endpoints),
+            members=() if self.is_believed_anew else rules.member_endpoints(self.spec, stored.doors),
+            known_endpoints=(stored.spec.endpoint, *stored.spec.endpoints),
             needs_ssh=self.needs_ssh,
         )
 
@@ -131,11 +132,11 @@ class ClusterHandlers:
             raise name_taken(spec.name) from error
 
     async def get(self, query: GetCluster, _call: Call) -> Cluster:
-        """Give one."""
+        """Return one."""
         return self._looks.cluster(await self._store.get(query.cluster))
 
     async def list(self, query: ListClusters, _call: Call) -> ClusterPage:
-        """Give some."""
+        """Return a page of them."""
         return self._looks.clusters(await self._store.list(limit=query.limit, cursor=query.cursor))
 
     async def maintain(self, query: SetMaintenance, call: Call) -> Cluster:
@@ -151,48 +152,48 @@ class ClusterHandlers:
 
     async def confirm(self, query: ConfirmHostKey, call: Call) -> Cluster:
         """Try a node's host key, then save it. Idempotent: a confirmed one is tried and saved once more."""
-        known = await self._store.known(query.cluster)
-        refuse_unknown(known, query.node)
+        cluster = await self._store.stored(query.cluster)
+        refuse_unknown(cluster, query.node)
         reached = SshNode(address=query.address, port=query.port, host_key=query.host_key)
-        spec = rules.confirmed(known.spec, query.node, reached)
+        spec = rules.confirmed(cluster.spec, query.node, reached)
         # Whether this one node can be reached is decided here, whatever becomes of the others.
-        test = TestOf(defaults.with_addresses(spec, known.nodes), known=known, needs_ssh=False)
-        facts = await self._test(test, self._opened(known))
+        test = TestOf(defaults.with_addresses(spec, cluster.nodes), stored=cluster, needs_ssh=False)
+        facts = await self._test(test, self._opened(cluster))
         rules.refuse_unreached(query.node, query.host_key, facts)
         access = spec.nodes[query.node]
-        await self._unit.run(call, lambda tx: decide_host_key(tx, known.id, query.node, access, facts))
-        return await self._store.get(known.id)
+        await self._unit.run(call, lambda tx: decide_host_key(tx, cluster.id, query.node, access, facts))
+        return await self._store.get(cluster.id)
 
     async def change_access(self, query: ChangeClusterAccess, call: Call) -> Cluster:
         """Try another way to reach a cluster, then save it."""
-        known = await self._store.known(query.cluster)
+        cluster = await self._store.stored(query.cluster)
         changes = rules.changes_of(query)
-        spec = known.spec.model_copy(update=dict(changes))
-        given = self._received(query.secrets, owner=query.cluster)
-        stay = rules.stored_secrets(spec, known.secrets, given)
-        opened = {name: secret for name, secret in self._opened(known).items() if name in stay} | given
+        spec = cluster.spec.model_copy(update=dict(changes))
+        new = self._received(query.secrets, owner=query.cluster)
+        stay = rules.stored_secrets(spec, cluster.secrets, new)
+        opened = {name: secret for name, secret in self._opened(cluster).items() if name in stay} | new
         rules.check(spec, opened)
         spec = rules.normal(spec)
-        await self._identities.refuse_taken(spec, own=known.id)
-        needs_ssh = rules.changes_ssh(changes, given)
+        await self._identities.refuse_taken(spec, own=cluster.id)
+        needs_ssh = rules.changes_ssh(changes, new)
         test = TestOf(
-            defaults.with_addresses(spec, known.nodes),
-            known=known,
+            defaults.with_addresses(spec, cluster.nodes),
+            stored=cluster,
             needs_ssh=needs_ssh,
             # What is to be believed from now on is tried by itself, not by what was learned before.
             is_believed_anew=bool({"tls_fingerprint", "ca"} & set(changes)),
         )
         facts = await self._test(test, opened)
-        rules.refuse_another(known.identity, facts.identity, query.identity, name=known.spec.name)
-        await self._identities.refuse_other(facts.identity, own=known.id)
+        rules.refuse_another(cluster.identity, facts.identity, query.identity, name=cluster.spec.name)
+        await self._identities.refuse_other(facts.identity, own=cluster.id)
         changes = {**changes, **{each: getattr(spec, each) for each in changes}}
-        sealed = self._sealed(opened, owner=known.id)
+        sealed = self._sealed(opened, owner=cluster.id)
         try:
-            await self._unit.run(call, lambda tx: decide_access(tx, known.id, changes, sealed, facts))
+            await self._unit.run(call, lambda tx: decide_access(tx, cluster.id, changes, sealed, facts))
         except IntegrityError:
-            await self._identities.refuse_other(facts.identity, own=known.id)
+            await self._identities.refuse_other(facts.identity, own=cluster.id)
             raise
-        return await self._store.get(known.id)
+        return await self._store.get(cluster.id)
 
     async def _shown(self, cluster: Id) -> Cluster:
         return self._looks.cluster(await self._store.get(cluster))
@@ -203,10 +204,10 @@ class ClusterHandlers:
             for field, sealed in _present(secrets).items()
         }
 
-    def _opened(self, known: KnownCluster) -> dict[str, SecretStr]:
+    def _opened(self, cluster: StoredCluster) -> dict[str, SecretStr]:
         return {
-            field: self._secret_broker.vault.open(stored, owner=known.id, field=field)
-            for field, stored in known.secrets.items()
+            field: self._secret_broker.vault.open(sealed, owner=cluster.id, field=field)
+            for field, sealed in cluster.secrets.items()
         }
 
     def _sealed(self, opened: Mapping[str, SecretStr], *, owner: str) -> Mapping[str, str]:
@@ -216,7 +217,7 @@ class ClusterHandlers:
         }
 
     async def _test(self, test: TestOf, secrets: Mapping[str, SecretStr]) -> ClusterFacts:
-        """Have monitor reach a cluster."""
+        """Let monitor reach a cluster, and return what it saw."""
         passed_on = {
             field: self._secret_broker.sealer.seal(secret, to="monitor", owner=test.spec.name, field=field)
             for field, secret in secrets.items()
@@ -245,28 +246,31 @@ class ClusterHandlers:
         return await act()
 
     async def access(self, query: GetClusterAccess, _call: Call) -> ClusterAccess:
-        """Hand out how a cluster is reached, sealed to who asked."""
+        """Return how a cluster is reached, its secrets sealed to who asked."""
         if query.seal_to not in MAY_REACH:
             raise Forbidden(f"{query.seal_to!r} may not reach hosts.", code="cluster.access-refused")
-        known = await self._store.known(query.cluster)
+        cluster = await self._store.stored(query.cluster)
         secrets = {
-            field: self._secret_broker.pass_on(stored, owner=known.id, field=field, to=query.seal_to)
-            for field, stored in known.secrets.items()
+            field: self._secret_broker.pass_on(sealed, owner=cluster.id, field=field, to=query.seal_to)
+            for field, sealed in cluster.secrets.items()
         }
         return ClusterAccess(
-            id=known.id,
-            spec=defaults.with_addresses(known.spec, known.nodes),
+            id=cluster.id,
+            spec=defaults.with_addresses(cluster.spec, cluster.nodes),
             secrets=ClusterSecrets.model_validate(secrets),
-            members=rules.member_endpoints(known.spec, known.doors),
+            members=rules.member_endpoints(cluster.spec, cluster.doors),
         )
 
     async def audit(self, query: ListAudit, _call: Call) -> AuditPage:
-        """Give the audit log."""
+        """Return the audit log."""
         return await self._audit.entries(limit=query.limit, cursor=query.cursor)
 
     async def node_observed(self, event: NodeObserved, _delivery: Delivery) -> None:
-        """Keep a node's facts. Idempotent: only newer ones are taken."""
-        await self._store.observe(event.cluster, event.facts)
+        """Store a node's facts. Idempotent: only newer ones are taken."""
+        cluster, facts = event.cluster, event.facts
+        identity = await self._unit.run(current(), lambda tx: decide_observation(tx, cluster, facts))
+        if identity is not None:
+            await self._identities.learn(cluster, identity)
 
 
 def _present(secrets: ClusterSecrets) -> Mapping[str, Sealed]:

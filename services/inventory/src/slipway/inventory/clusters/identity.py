@@ -9,11 +9,10 @@ from slipway.contracts.clusters import ClusterSpec
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, FieldError
 from slipway.inventory.clusters.rules import normal
+from slipway.inventory.clusters.store import STAYS
 from slipway.inventory.tables import clusters
 from slipway.runtime.database.engine import Database
 
-STAYS = clusters.c.removed_at.is_(None)
-"""A cluster that was not removed."""
 _SAME_CA = "it has the same certificate authority (pve-root-ca.pem), by whichever address it is reached."
 
 
@@ -24,7 +23,7 @@ class ClusterExists(Conflict):
 
 
 class ClusterIdentities:
-    """Knows which clusters there are."""
+    """Reads which clusters there are."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,8 +31,8 @@ class ClusterIdentities:
     async def refuse_taken(self, spec: ClusterSpec, own: Id = "") -> None:
         """Raise `ClusterExists` if the name or one of the endpoints is another cluster's."""
         mine = {spec.endpoint, *spec.endpoints}
-        async with self._database.begin() as connection:
-            rows = (await connection.execute(select(clusters).where(STAYS, clusters.c.id != own))).all()
+        async with self._database.begin() as tx:
+            rows = (await tx.execute(select(clusters).where(STAYS, clusters.c.id != own))).all()
         for row in rows:
             other = normal(ClusterSpec.model_validate({"name": row.name, "endpoint": "", **row.spec}))
             if row.name == spec.name:
@@ -43,7 +42,7 @@ class ClusterIdentities:
                 raise _same_cluster(row.name, field, f"{shared.pop()} is how it is reached.")
 
     async def home_of(self, identity: str | None) -> Id | None:
-        """Give the removed cluster that has this identity: its containers come back with it.
+        """Return the removed cluster that has this identity: its containers come back with it.
 
         Raises:
             ClusterExists: if it is not removed; names it.
@@ -51,8 +50,8 @@ class ClusterIdentities:
         if identity is None:
             return None
         query = select(clusters).where(clusters.c.identity == identity)
-        async with self._database.begin() as connection:
-            rows = (await connection.execute(query.order_by(clusters.c.removed_at.desc()))).all()
+        async with self._database.begin() as tx:
+            rows = (await tx.execute(query.order_by(clusters.c.removed_at.desc()))).all()
         for row in rows:
             if row.removed_at is None:
                 raise _same_cluster(row.name, "endpoint", _SAME_CA)
@@ -63,27 +62,27 @@ class ClusterIdentities:
         if identity is None:
             return
         query = select(clusters.c.name).where(clusters.c.identity == identity, clusters.c.id != own, STAYS)
-        async with self._database.begin() as connection:
-            name = await connection.scalar(query)
+        async with self._database.begin() as tx:
+            name = await tx.scalar(query)
         if name is not None:
             raise _same_cluster(name, "endpoint", _SAME_CA)
 
     async def learn(self, cluster: Id, identity: str) -> None:
-        """Keep what a cluster of before is; one that was added twice keeps it once."""
+        """Store what a cluster of before is; one that was added twice keeps it once."""
         learned = update(clusters).where(clusters.c.id == cluster, clusters.c.identity.is_(None), STAYS)
         with contextlib.suppress(IntegrityError):
-            async with self._database.begin() as connection:
-                await connection.execute(learned.values(identity=identity))
+            async with self._database.begin() as tx:
+                await tx.execute(learned.values(identity=identity))
 
 
 def name_taken(name: str) -> ClusterExists:
-    """Make the error for a name that another cluster has."""
+    """Return the error for a name that another cluster has."""
     message = f"There is a cluster {name!r} already."
     return ClusterExists(message, errors=[FieldError(field="name", message=message)])
 
 
 def _same_cluster(name: str, field: str, why: str) -> ClusterExists:
-    """Make the error for a cluster that is known under another name."""
+    """Return the error for a cluster that is known under another name."""
     message = (
         f"This cluster is known already, as {name!r}: {why} Use that one, change how it is reached "
         f"(PUT /api/v1/clusters/{name}/access), or remove it first (DELETE /api/v1/clusters/{name})."

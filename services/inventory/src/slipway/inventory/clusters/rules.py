@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from slipway.contracts.clusters import (
@@ -38,14 +37,6 @@ _SSH = frozenset({"ssh_password", "ssh_private_key"})
 _ADDRESS = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """Where a node's own API was last known to be, and what certificate it shows."""
-
-    address: str
-    tls_fingerprint: str | None
-
-
 class ClusterInvalid(Invalid):
     """The cluster can't be as it was described."""
 
@@ -73,19 +64,19 @@ def check(spec: ClusterSpec, secrets: Collection[str]) -> None:
     """
     errors = tuple(_faults(spec, secrets))
     if errors:
-        told = "; ".join(f"{each.field}: {each.message}" for each in errors)
-        raise ClusterInvalid(f"The cluster can't be as described: {told}", errors=errors)
+        text = "; ".join(f"{each.field}: {each.message}" for each in errors)
+        raise ClusterInvalid(f"The cluster can't be as described: {text}", errors=errors)
 
 
 def changes_of(query: ChangeClusterAccess) -> Mapping[str, object]:
-    """Give what changes of a cluster's description; what takes another's place takes it away."""
-    given = {name: value for name, value in query if name in ClusterSpec.model_fields and value is not None}
-    gone = {other: None for name, other in _INSTEAD.items() if name in given and other not in given}
-    return {**gone, **given}
+    """Return what changes of a cluster's description; what takes another's place takes it away."""
+    changes = {name: value for name, value in query if name in ClusterSpec.model_fields and value is not None}
+    gone = {other: None for name, other in _INSTEAD.items() if name in changes and other not in changes}
+    return {**gone, **changes}
 
 
 def normal(spec: ClusterSpec) -> ClusterSpec:
-    """Give a checked description whose endpoints are written in the one way in which they compare."""
+    """Return a checked description whose endpoints are written in the one way in which they compare."""
     first = normal_endpoint(spec.endpoint)
     others = dict.fromkeys(normal_endpoint(each) for each in spec.endpoints)
     return spec.model_copy(
@@ -95,25 +86,27 @@ def normal(spec: ClusterSpec) -> ClusterSpec:
 
 def normal_endpoint(endpoint: str) -> str:
     """Write an endpoint with a small host name, its port, and nothing after it; no other text changes."""
-    found = _ENDPOINT.fullmatch(endpoint)
-    return f"https://{found['host'].lower()}:{int(found['port'] or _API_PORT)}" if found else endpoint
+    match = _ENDPOINT.fullmatch(endpoint)
+    return f"https://{match['host'].lower()}:{int(match['port'] or _API_PORT)}" if match else endpoint
 
 
-def member_endpoints(spec: ClusterSpec, nodes: Iterable[Door]) -> tuple[MemberEndpoint, ...]:
-    """Give the nodes' own endpoints: their addresses with the port of the one that was given."""
-    found = _ENDPOINT.fullmatch(spec.endpoint)
-    port = int((found["port"] if found else None) or _API_PORT)
+def member_endpoints(
+    spec: ClusterSpec, nodes: Iterable[tuple[str, str | None]]
+) -> tuple[MemberEndpoint, ...]:
+    """Return the endpoints of nodes (address, TLS fingerprint), with the port of the configured one."""
+    match = _ENDPOINT.fullmatch(spec.endpoint)
+    port = int((match["port"] if match else None) or _API_PORT)
     return tuple(
         MemberEndpoint(
-            endpoint=f"https://{f'[{each.address}]' if ':' in each.address else each.address}:{port}",
-            tls_fingerprint=each.tls_fingerprint,
+            endpoint=f"https://{f'[{address}]' if ':' in address else address}:{port}",
+            tls_fingerprint=fingerprint,
         )
-        for each in nodes
+        for address, fingerprint in nodes
     )
 
 
 def changes_ssh(changes: Collection[str], secrets: Collection[str]) -> bool:
-    """Whether a change is about the SSH login, which then has to work; a new token does not need it."""
+    """Return whether a change is about the SSH login, which then has to work; a new token needs none."""
     return bool({"ssh_username", "ssh_port"} & set(changes) or _SSH & set(secrets))
 
 
@@ -121,8 +114,8 @@ def refuse_another(before: str | None, now: str | None, accepted: str | None, *,
     """Refuse access to another cluster than before.
 
     Args:
-        before: What told it from others; None is not known.
-        now: What tells the one that was reached.
+        before: the identity that was stored; None is not known.
+        now: the identity of the one that was reached.
         accepted: What whoever asks says it is now.
         name: The cluster's.
     """
@@ -139,43 +132,43 @@ def refuse_another(before: str | None, now: str | None, accepted: str | None, *,
     raise AnotherCluster(message, errors=[FieldError(field="endpoint", message=message)], identity=now)
 
 
-def stored_secrets(spec: ClusterSpec, known: Collection[str], given: Collection[str]) -> frozenset[str]:
-    """Name the known secrets that are still needed beside given ones."""
+def stored_secrets(spec: ClusterSpec, stored: Collection[str], new: Collection[str]) -> frozenset[str]:
+    """Return the stored secrets that are still needed beside new ones."""
     gone = {"password"} if spec.token_id is not None else {"token_secret"}
-    if _SSH & set(given):
+    if _SSH & set(new):
         gone |= _SSH
-    return frozenset(known) - gone - frozenset(given)
+    return frozenset(stored) - gone - frozenset(new)
 
 
 def confirmed(spec: ClusterSpec, node: str, reached: SshNode) -> ClusterSpec:
-    """Give a cluster one of whose nodes is reached so; what is not said stays as it was.
+    """Return a cluster one of whose nodes is reached so; what is not set stays as it was.
 
     Raises:
         ClusterInvalid: names what can't be such a key, address or port.
     """
     errors = tuple(_of_node(reached))
     if reached.host_key is None:
-        errors = (FieldError(field="host_key", message="It has to be given."),)
+        errors = (FieldError(field="host_key", message="It is needed."),)
     if errors:
-        told = "; ".join(f"{each.field}: {each.message}" for each in errors)
-        raise ClusterInvalid(told, errors=errors)
-    given = {name: value for name, value in reached if value is not None}
-    known = spec.nodes.get(node, SshNode()).model_copy(update=given)
-    known = known.model_copy(update={"host_key": _without_comment(str(reached.host_key))})
-    return spec.model_copy(update={"nodes": {**spec.nodes, node: known}})
+        text = "; ".join(f"{each.field}: {each.message}" for each in errors)
+        raise ClusterInvalid(text, errors=errors)
+    changes = {name: value for name, value in reached if value is not None}
+    node_access = spec.nodes.get(node, SshNode()).model_copy(update=changes)
+    node_access = node_access.model_copy(update={"host_key": _without_comment(str(reached.host_key))})
+    return spec.model_copy(update={"nodes": {**spec.nodes, node: node_access}})
 
 
-def refuse_unreached(node: str, key: str, found: ClusterFacts) -> None:
+def refuse_unreached(node: str, key: str, facts: ClusterFacts) -> None:
     """Refuse a host key with which a test could not log in; says which one the node shows.
 
     Raises:
         HostKeyRefused: names the key, or the login if the key is right.
     """
-    seen = next((each for each in found.nodes if each.node == node), None)
+    seen = next((each for each in facts.nodes if each.node == node), None)
     if seen is not None and seen.is_ssh_usable:
         return
     why = (seen.ssh_problem if seen else None) or f"{node} was not found."
-    shown = found.offered_host_keys.get(node)
+    shown = facts.offered_host_keys.get(node)
     if shown is None or _without_comment(shown) == _without_comment(key):
         raise HostKeyRefused(why, errors=[FieldError(field="host_key", message=why)])
     message = (
@@ -210,10 +203,10 @@ def _of_endpoints(spec: ClusterSpec) -> Iterator[FieldError]:
     named = [("endpoint", spec.endpoint)]
     named += [(f"endpoints.{index}", each) for index, each in enumerate(spec.endpoints)]
     for field, endpoint in named:
-        found = _ENDPOINT.fullmatch(endpoint)
-        if found is None or not all(0 < len(label) <= _LABEL for label in found["host"].split(".")):
+        match = _ENDPOINT.fullmatch(endpoint)
+        if match is None or not all(0 < len(label) <= _LABEL for label in match["host"].split(".")):
             yield FieldError(field=field, message="It is like https://host:8006, without a path.")
-        elif not 1 <= int(found["port"] or _API_PORT) <= _LAST_PORT:
+        elif not 1 <= int(match["port"] or _API_PORT) <= _LAST_PORT:
             yield FieldError(field=field, message=f"The port is between 1 and {_LAST_PORT}.")
     if len(spec.endpoints) > _MOST_ENDPOINTS:
         yield FieldError(field="endpoints", message=f"At most {_MOST_ENDPOINTS}.")
@@ -234,5 +227,5 @@ def _is_address(text: str) -> bool:
 
 
 def _without_comment(key: str) -> str:
-    found = _HOST_KEY.fullmatch(key)
-    return found["key"] if found else key
+    match = _HOST_KEY.fullmatch(key)
+    return match["key"] if match else key

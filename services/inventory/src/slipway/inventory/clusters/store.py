@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, or_, select, update
+from sqlalchemy import Row, Text, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,14 +16,13 @@ from slipway.contracts.clusters import (
 )
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, NotFound
-from slipway.inventory.clusters.identity import STAYS, ClusterIdentities
-from slipway.inventory.clusters.node_facts import delete_nodes, facts_of, store_facts
-from slipway.inventory.clusters.rules import Door
-from slipway.inventory.containers.sight import is_over
 from slipway.inventory.decision import Write
 from slipway.inventory.paging import page
 from slipway.inventory.tables import clusters, nodes
 from slipway.runtime.database.engine import Database
+
+STAYS = clusters.c.removed_at.is_(None)
+"""A cluster that was not removed."""
 
 
 class NodeNotFound(NotFound):
@@ -39,7 +38,7 @@ class ClusterNotFound(NotFound):
 
 
 @dataclass(frozen=True, slots=True)
-class KnownCluster:
+class StoredCluster:
     """A cluster with what is needed to decide on it."""
 
     id: Id
@@ -50,14 +49,15 @@ class KnownCluster:
     in_maintenance: tuple[str, ...] = ()
     """Nodes in maintenance."""
     identity: str | None = None
-    """What tells it from any other; None is not known yet."""
-    doors: tuple[Door, ...] = ()
+    """Its identity among all clusters; None is not known yet."""
+    doors: tuple[tuple[str, str | None], ...] = ()
+    """Addresses and TLS fingerprints of its nodes' own APIs, as they were last known."""
 
 
-def refuse_unknown(known: KnownCluster, node: str) -> None:
+def refuse_unknown(cluster: StoredCluster, node: str) -> None:
     """Raise `NodeNotFound` unless the node was seen."""
-    if node not in {each.node for each in known.nodes}:
-        message = f"Cluster {known.spec.name} has no node {node!r}, or it has just joined: look again soon."
+    if node not in {each.node for each in cluster.nodes}:
+        message = f"Cluster {cluster.spec.name} has no node {node!r}, or it has just joined: look again soon."
         raise NodeNotFound(message, errors=[FieldError(field="node", message=message)])
 
 
@@ -67,25 +67,13 @@ class ClusterStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def observe(self, cluster: Id, facts: NodeFacts) -> None:
-        """Take what was seen of a node, unless something newer is known; one long gone is dropped."""
+    async def get(self, cluster: str) -> Cluster:
+        """Return one cluster by id or name."""
         async with self._database.begin() as tx:
-            query = select(clusters.c.identity).where(clusters.c.id == cluster, STAYS)
-            row = (await tx.execute(query)).first()
-            if row is None:
-                return
-            write = delete_nodes(cluster, facts.node) if is_over(facts) else store_facts(cluster, facts)
-            await tx.execute(write.statement)
-        if row.identity is None and facts.cluster_identity is not None:
-            await ClusterIdentities(self._database).learn(cluster, facts.cluster_identity)
-
-    async def get(self, wanted: str) -> Cluster:
-        """Give one cluster by id or name."""
-        async with self._database.begin() as tx:
-            return await _read(tx, wanted)
+            return await _read(tx, cluster)
 
     async def list(self, *, limit: int, cursor: str | None) -> ClusterPage:
-        """Give clusters by name."""
+        """Return clusters by name."""
         query = select(clusters).where(STAYS).order_by(clusters.c.name).limit(limit + 1)
         if cursor is not None:
             query = query.where(clusters.c.name > cursor)
@@ -100,18 +88,18 @@ class ClusterStore:
         items, following = page(rows, limit, make, "name")
         return ClusterPage(items=items, next=following)
 
-    async def known(self, wanted: str | None) -> KnownCluster:
-        """Give a cluster to decide on; None takes the only one.
+    async def stored(self, cluster: str | None) -> StoredCluster:
+        """Return a cluster to decide on; None takes the only one.
 
         Raises:
             ClusterNotFound: if there is none, or if the only one is not the only one; names the field.
         """
         async with self._database.begin() as tx:
-            row = await (find_cluster(tx, wanted) if wanted else _only(tx))
+            row = await (find_cluster(tx, cluster) if cluster else _only(tx))
             seen = await facts_of(tx, [row.id])
             in_maintenance = await _in_maintenance(tx, [row.id])
             doors = await _doors(tx, row.id)
-        return KnownCluster(
+        return StoredCluster(
             id=row.id,
             spec=ClusterSpec.model_validate(row.spec),
             secrets=row.secrets,
@@ -131,24 +119,56 @@ class Seen:
 
 
 async def seen_of(tx: AsyncConnection, ids: Collection[Id]) -> Mapping[Id, Seen]:
-    """Give what is known of the nodes of clusters."""
+    """Return what is known of the nodes of clusters."""
     facts, in_maintenance = await facts_of(tx, ids), await _in_maintenance(tx, ids)
     return {each: Seen(facts.get(each, ()), in_maintenance.get(each, ())) for each in ids}
 
 
-async def _read(tx: AsyncConnection, wanted: str) -> Cluster:
-    row = await find_cluster(tx, wanted)
+async def facts_of(tx: AsyncConnection, ids: Collection[Id]) -> Mapping[Id, list[NodeFacts]]:
+    """Return what is known of the nodes of clusters."""
+    facts: dict[str, list[NodeFacts]] = {}
+    query = select(nodes).where(nodes.c.cluster_id.in_(ids)).order_by(nodes.c.cluster_id, nodes.c.node)
+    for row in await tx.execute(query):
+        facts.setdefault(row.cluster_id, []).append(NodeFacts.model_validate(row.facts))
+    return facts
+
+
+def store_facts(cluster: Id, facts: NodeFacts) -> Write:
+    """Return the write of what was seen of a node; something newer that is known stays."""
+    seen = {"facts": facts.model_dump(mode="json"), "observed_at": facts.observed_at}
+    # A node that is away does not say where it is; what was known of that stays.
+    door = {"address": facts.address, "tls_fingerprint": facts.tls_fingerprint}
+    stored = {name: func.coalesce(literal(value, Text), nodes.c[name]) for name, value in door.items()}
+    return Write(
+        statement=upsert(nodes)
+        .values(cluster_id=cluster, node=facts.node, **seen, **door)
+        .on_conflict_do_update(
+            index_elements=["cluster_id", "node"],
+            set_={**seen, **stored},
+            where=nodes.c.observed_at < facts.observed_at,
+        )
+    )
+
+
+def delete_nodes(cluster: Id, *names: str) -> Write:
+    """Return the end of what is known of some nodes of a cluster; without names, of all."""
+    some = (nodes.c.node.in_(names),) if names else ()
+    return Write(statement=delete(nodes).where(nodes.c.cluster_id == cluster, *some))
+
+
+async def _read(tx: AsyncConnection, cluster: str) -> Cluster:
+    row = await find_cluster(tx, cluster)
     seen, in_maintenance = await facts_of(tx, [row.id]), await _in_maintenance(tx, [row.id])
     return cluster_of(row._asdict(), seen, in_maintenance)
 
 
-async def find_cluster(tx: AsyncConnection, wanted: str, *, for_update: bool = False) -> Row[Any]:
-    """Give a cluster's row by id or name."""
-    query = select(clusters).where(STAYS, or_(clusters.c.id == wanted, clusters.c.name == wanted))
+async def find_cluster(tx: AsyncConnection, cluster: str, *, for_update: bool = False) -> Row[Any]:
+    """Return a cluster's row by id or name."""
+    query = select(clusters).where(STAYS, or_(clusters.c.id == cluster, clusters.c.name == cluster))
     row = (await tx.execute(query.with_for_update() if for_update else query)).first()
     if row is None:
-        known = ", ".join(await _names(tx)) or "none"
-        raise _not_found(f"There is no cluster {wanted!r}. Known ones: {known}.")
+        names = ", ".join(await _names(tx)) or "none"
+        raise _not_found(f"There is no cluster {cluster!r}. Known ones: {names}.")
     return row
 
 
@@ -188,29 +208,31 @@ async def _only(tx: AsyncConnection) -> Row[Any]:
         return rows[0]
     if not rows:
         raise _not_found("There is no cluster yet; add one first (POST /api/v1/clusters).")
-    known = ", ".join(await _names(tx))
-    raise _not_found(f"There are several clusters; say which: {known}.")
+    names = ", ".join(await _names(tx))
+    raise _not_found(f"There are several clusters; say which: {names}.")
 
 
 async def _names(tx: AsyncConnection) -> Sequence[str]:
-    found = await tx.scalars(select(clusters.c.name).where(STAYS).order_by(clusters.c.name).limit(20))
-    return found.all()
+    query = select(clusters.c.name).where(STAYS).order_by(clusters.c.name).limit(20)
+    return (await tx.scalars(query)).all()
 
 
-async def _doors(tx: AsyncConnection, cluster: Id) -> tuple[Door, ...]:
+async def _doors(tx: AsyncConnection, cluster: Id) -> tuple[tuple[str, str | None], ...]:
     query = select(nodes.c.address, nodes.c.tls_fingerprint).where(
         nodes.c.cluster_id == cluster, nodes.c.address.is_not(None)
     )
-    return tuple(Door(*row) for row in await tx.execute(query.order_by(nodes.c.node)))
+    return tuple((row.address, row.tls_fingerprint) for row in await tx.execute(query.order_by(nodes.c.node)))
 
 
-async def _in_maintenance(tx: AsyncConnection, of: Collection[str]) -> Mapping[str, list[str]]:
-    """Give the nodes in maintenance, by cluster."""
-    found: dict[str, list[str]] = {}
-    query = select(nodes.c.cluster_id, nodes.c.node).where(nodes.c.cluster_id.in_(of), nodes.c.in_maintenance)
+async def _in_maintenance(tx: AsyncConnection, ids: Collection[str]) -> Mapping[str, list[str]]:
+    """Return the nodes in maintenance, by cluster."""
+    names_of: dict[str, list[str]] = {}
+    query = select(nodes.c.cluster_id, nodes.c.node).where(
+        nodes.c.cluster_id.in_(ids), nodes.c.in_maintenance
+    )
     for row in await tx.execute(query.order_by(nodes.c.node)):
-        found.setdefault(row.cluster_id, []).append(row.node)
-    return found
+        names_of.setdefault(row.cluster_id, []).append(row.node)
+    return names_of
 
 
 def cluster_of(

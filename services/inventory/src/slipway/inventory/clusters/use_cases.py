@@ -19,6 +19,7 @@ from slipway.contracts.clusters import (
     ClusterChanged,
     ClusterFacts,
     ClusterSpec,
+    NodeFacts,
     SetMaintenance,
     SshNode,
     VmidRange,
@@ -27,24 +28,27 @@ from slipway.contracts.containers import ContainerForgotten
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, FieldError
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.clusters.node_facts import delete_nodes, store_facts, store_tested
 from slipway.inventory.clusters.rules import normal
 from slipway.inventory.clusters.store import (
+    STAYS,
     ClusterNotFound,
     NodeNotFound,
     cluster_of,
+    delete_nodes,
+    facts_of,
     find_cluster,
     removed_cluster,
     set_maintenance,
+    store_facts,
     update_cluster,
     upsert_cluster,
 )
 from slipway.inventory.containers.claims import lock_names
 from slipway.inventory.containers.lifecycle import HOLDING, Trigger
+from slipway.inventory.containers.sight import is_over, over_stored
 from slipway.inventory.containers.use_cases import move
-from slipway.inventory.decision import AuditNote, Decision
-from slipway.inventory.jobs.queue import ACTIVE
-from slipway.inventory.tables import containers, jobs, nodes
+from slipway.inventory.decision import AuditNote, Decision, Write
+from slipway.inventory.tables import ACTIVE, clusters, containers, jobs, nodes
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
@@ -103,8 +107,8 @@ async def decide_vmid_range(tx: AsyncConnection, cluster: str, vmids: VmidRange 
 async def decide_maintenance(tx: AsyncConnection, request: SetMaintenance) -> Decision[Id]:
     """Switch a node's maintenance; when it ends, what waits begins."""
     row, node = await find_cluster(tx, request.cluster), request.node
-    known = select(nodes.c.node).where(nodes.c.cluster_id == row.id, nodes.c.node == node)
-    if await tx.scalar(known.with_for_update()) is None:
+    query = select(nodes.c.node).where(nodes.c.cluster_id == row.id, nodes.c.node == node)
+    if await tx.scalar(query.with_for_update()) is None:
         message = f"Cluster {row.name} has no node {node!r}."
         raise NodeNotFound(message, errors=[FieldError(field="node", message=message)])
     action = f"maintenance.{'on' if request.is_on else 'off'}"
@@ -139,6 +143,21 @@ async def decide_access(
     details = {"name": row.name, "has": ", ".join(sorted({*changes, *secrets}))}
     note = AuditNote(action="cluster.access", target=row.id, details=details)
     return await _changed(tx, row, changes, secrets, facts, note=note)
+
+
+async def decide_observation(tx: AsyncConnection, cluster: Id, facts: NodeFacts) -> Decision[str | None]:
+    """Store what was seen of a node, unless something newer is stored; one long gone is deleted.
+
+    Return the cluster's identity if it was not known until now.
+    """
+    query = select(clusters.c.identity).where(clusters.c.id == cluster, STAYS)
+    row = (await tx.execute(query)).first()
+    if row is None:
+        return Decision(reply=None)
+    if is_over(facts):
+        return Decision(reply=None, writes=[delete_nodes(cluster, facts.node)])
+    identity = facts.cluster_identity if row.identity is None else None
+    return Decision(reply=identity, writes=[store_facts(cluster, facts)])
 
 
 async def decide_removal(tx: AsyncConnection, request: RemoveCluster) -> Decision[ClusterRemoval]:
@@ -204,10 +223,21 @@ async def _changed(
     )
     return Decision(
         reply=row.id,
-        writes=[change, *await store_tested(tx, row.id, facts)],
+        writes=[change, *await _store_tested(tx, row.id, facts)],
         events=[_fact(ClusterChanged(id=row.id, name=row.name), "changed")],
         audit=[note],
     )
+
+
+async def _store_tested(tx: AsyncConnection, cluster: Id, facts: ClusterFacts) -> Sequence[Write]:
+    """Return the writes of what a test saw of a known cluster's nodes; those that left it are deleted."""
+    before = {each.node: each for each in (await facts_of(tx, [cluster])).get(cluster, ())}
+    writes = [
+        store_facts(cluster, over_stored(each, before[each.node]) if each.node in before else each)
+        for each in facts.nodes
+    ]
+    left = before.keys() - {each.node for each in facts.nodes}
+    return [*writes, delete_nodes(cluster, *left)] if left else writes
 
 
 async def _refuse_busy(tx: AsyncConnection, row: Row[Any]) -> None:

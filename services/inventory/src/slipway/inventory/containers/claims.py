@@ -16,8 +16,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, FieldError
 from slipway.contracts.values import Lifecycle
 from slipway.inventory.containers.defaults import ALL_VMIDS, VmidTaken, choose_vmid
-from slipway.inventory.jobs.queue import ACTIVE
-from slipway.inventory.tables import clusters, containers, jobs, nodes
+from slipway.inventory.tables import ACTIVE, clusters, containers, jobs, nodes
 
 
 class JobActive(Conflict):

@@ -16,25 +16,25 @@ _SPEC = frozenset(HostConfig.model_fields) & frozenset(ContainerSpec.model_field
 
 
 def with_config(spec: ContainerSpec, config: HostConfig, target: Target) -> ContainerSpec:
-    """Give what is known of a container, as its host holds it."""
-    found = {name: getattr(config, name) for name in _SPEC}
+    """Return what is known of a container, as its host holds it."""
+    values = {name: getattr(config, name) for name in _SPEC}
     # Without a name Proxmox calls it so.
     hostname = config.hostname or f"CT{target.vmid}"
-    return spec.model_copy(update={**found, "hostname": hostname, "node": target.node})
+    return spec.model_copy(update={**values, "hostname": hostname, "node": target.node})
 
 
 def was_started(status: GuestStatus, discovered_at: datetime | None) -> bool:
-    """Whether a guest has surely been started since it was last looked into."""
+    """Return whether a guest has surely been started since it was last looked into."""
     return discovered_at is None or _is_started_after(status, discovered_at + _OLD)
 
 
 def may_have_applied(status: GuestStatus, config_at: datetime | None) -> bool:
-    """Whether what waited for a start may hold by now; the guest's uptime may be too low, never too high."""
+    """Return whether what waited for a start may hold by now; the uptime may be too low, never too high."""
     return config_at is None or _is_started_after(status, config_at)
 
 
 def may_be_old(status: GuestStatus, power: Power, config_at: datetime | None) -> bool:
-    """Whether the list may still show a guest's power of before its config was read: of itself, just now."""
+    """Return whether the list may still show a guest's power of before its config was read from it."""
     if config_at is None or status.power is power or power is Power.UNKNOWN:
         return False
     return status.observed_at < config_at + _OLD
@@ -45,7 +45,7 @@ def _is_started_after(status: GuestStatus, moment: datetime) -> bool:
 
 
 def differs(status: GuestStatus, hostname: str, spec: ContainerSpec) -> bool:
-    """Whether a guest in the list is not as its container is known: others may have changed its config."""
+    """Return whether a guest differs from its container's row: others may have changed its config."""
     memory = (spec.memory or 0) * 1024 * 1024
     return (
         (bool(status.name) and status.name != hostname)

@@ -12,7 +12,7 @@ from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError
 from slipway.contracts.templates import GetTemplate, Manifest
-from slipway.inventory.clusters.store import ClusterStore, KnownCluster
+from slipway.inventory.clusters.store import ClusterStore, StoredCluster
 from slipway.inventory.containers import defaults, placement, validation
 from slipway.inventory.containers.claims import claim_names, claim_vmids
 from slipway.inventory.containers.store import NewContainer, Secret, insert_containers
@@ -54,7 +54,7 @@ class Creations:
     async def complete(self, request: CreateContainer, count: int) -> list[NewContainer]:
         """Return as many new containers as requested, each with an id, a place and secrets of its own."""
         validation.check_source(request.spec)
-        cluster = await self._clusters.known(request.spec.cluster)
+        cluster = await self._clusters.stored(request.spec.cluster)
         name = request.spec.template
         template = await self._bus.ask(GetTemplate(name=name)) if name else None
         manifest = template.manifest if template else None
@@ -173,7 +173,7 @@ def _command(container: NewContainer, vmid: int) -> RunJob:
 
 
 def _complete(
-    spec: ContainerSpec, manifest: Manifest | None, cluster: KnownCluster, host_access: HostAccessPolicy
+    spec: ContainerSpec, manifest: Manifest | None, cluster: StoredCluster, host_access: HostAccessPolicy
 ) -> ContainerSpec:
     if not cluster.nodes:
         message = f"Nothing is known of the nodes of cluster {cluster.spec.name!r} yet."

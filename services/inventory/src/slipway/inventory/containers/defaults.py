@@ -45,7 +45,7 @@ class NoVmidLeft(Conflict):
 
 
 def copied(spec: ContainerSpec, args: CloneArgs, node: str) -> ContainerSpec:
-    """Give what a copy is: its own name and place, and MACs that Proxmox makes anew."""
+    """Return what a copy is: its own name and place, and MACs that Proxmox makes anew."""
     networks = tuple(each.model_copy(update={"hwaddr": None}) for each in spec.networks)
     changes = {"hostname": args.hostname, "node": node, "vmid": args.vmid, "networks": networks}
     copy = spec.model_copy(update=changes)
@@ -55,7 +55,7 @@ def copied(spec: ContainerSpec, args: CloneArgs, node: str) -> ContainerSpec:
 
 
 def with_disks(spec: ContainerSpec, disks: Mapping[str, str]) -> ContainerSpec:
-    """Give a container whose disks are on these storages, by guest path; all else stays."""
+    """Return a container whose disks are on these storages, by guest path; all else stays."""
     mounts = tuple(
         mount if mount.is_bind else mount.model_copy(update={"storage": disks.get(mount.path, mount.storage)})
         for mount in spec.mounts
@@ -64,7 +64,7 @@ def with_disks(spec: ContainerSpec, disks: Mapping[str, str]) -> ContainerSpec:
 
 
 def with_addresses(spec: ClusterSpec, nodes: Sequence[NodeFacts]) -> ClusterSpec:
-    """Give how a cluster is reached, with the addresses that were seen where none was given."""
+    """Return how a cluster is reached, with the addresses that were seen where none is set."""
     seen = {node.node: node.address for node in nodes}
     reached = {
         name: node.model_copy(update={"address": node.address or seen.get(name)})
@@ -89,47 +89,48 @@ def check_range(vmids: VmidRange) -> None:
 
 
 def choose_vmid(
-    wanted: int | None, *, used: Iterable[int], claimed: Iterable[int], within: VmidRange = ALL_VMIDS
+    requested: int | None, *, used: Iterable[int], claimed: Iterable[int], within: VmidRange = ALL_VMIDS
 ) -> int:
-    """Choose the VMID: the wanted one, else the lowest of the range that nobody uses or claims.
+    """Choose the VMID: the requested one, else the lowest of the range that nobody uses or claims.
 
     Raises:
-        VmidTaken: if the wanted one is in use.
+        VmidTaken: if the requested one is in use.
         NoVmidLeft: if all of the range are.
     """
     taken = set(used) | set(claimed)
-    if wanted is None:
-        found = next((vmid for vmid in range(within.first, within.last + 1) if vmid not in taken), None)
-        if found is None:
+    if requested is None:
+        free = next((vmid for vmid in range(within.first, within.last + 1) if vmid not in taken), None)
+        if free is None:
             raise at(
                 "vmid",
                 NoVmidLeft,
                 f"All VMIDs from {within.first} to {within.last} are in use in this cluster. Widen its range "
                 "(PUT /api/v1/clusters/{cluster}/vmid-range), delete a container, or name a VMID.",
             )
-        return found
-    if wanted in taken:
+        return free
+    if requested in taken:
         raise at(
-            "vmid", VmidTaken, f"VMID {wanted} is in use in this cluster; leave it out to get a free one."
+            "vmid", VmidTaken, f"VMID {requested} is in use in this cluster; leave it out to get a free one."
         )
-    return wanted
+    return requested
 
 
-def choose_archive(wanted: str, node: NodeFacts) -> str:
+def choose_archive(requested: str, node: NodeFacts) -> str:
     """Choose the OS template: a volume on the node, else an archive that it can download.
 
     Args:
-        wanted: a volume (`local:vztmpl/...`) or the start of an archive's name.
+        requested: a volume (`local:vztmpl/...`) or the start of an archive's name.
         node: whose volumes and downloads are looked through; the newest by name wins.
     """
-    if ":" in wanted and wanted in node.os_templates:
-        return wanted
-    there = [volume for volume in node.os_templates if volume.rpartition("/")[2].startswith(wanted)]
-    remote = [archive for archive in node.appliances if archive.startswith(wanted)]
-    if ":" in wanted or not (there or remote):
-        known = ", ".join(sorted(node.os_templates)) or "none"
+    if ":" in requested and requested in node.os_templates:
+        return requested
+    there = [volume for volume in node.os_templates if volume.rpartition("/")[2].startswith(requested)]
+    remote = [archive for archive in node.appliances if archive.startswith(requested)]
+    if ":" in requested or not (there or remote):
+        available = ", ".join(sorted(node.os_templates)) or "none"
         message = (
-            f"Node {node.node} has no OS template {wanted!r} and offers none for download. It has: {known}."
+            f"Node {node.node} has no OS template {requested!r} and offers none for download. "
+            f"It has: {available}."
         )
         raise at("ostemplate", OsTemplateNotFound, message)
     return max(there) if there else max(remote)
@@ -158,20 +159,21 @@ def complete(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) ->
     return spec.model_copy(update=filled)
 
 
-def secret_variables(manifest: Manifest | None, given: Iterable[str]) -> tuple[Variable, ...]:
-    """Give the template's secret variables; refuse given ones that it does not have, and missing ones."""
-    known = {each.name: each for each in (manifest.variables if manifest else ()) if each.is_secret}
-    names = set(given)
-    faults = [(name, "The template has no such secret variable.") for name in sorted(names - set(known))]
+def secret_variables(manifest: Manifest | None, names: Iterable[str]) -> tuple[Variable, ...]:
+    """Return the template's secret variables; refuse names that it does not have, and missing ones."""
+    secret = {each.name: each for each in (manifest.variables if manifest else ()) if each.is_secret}
+    faults = [
+        (name, "The template has no such secret variable.") for name in sorted(set(names) - set(secret))
+    ]
     faults += [
         (name, "The template needs a value.")
-        for name, each in known.items()
+        for name, each in secret.items()
         if each.is_required and each.generate is None and name not in names
     ]
     if faults:
         errors = [FieldError(field=f"variables.{name}", message=message) for name, message in faults]
         raise Invalid("; ".join(f"{each.field}: {each.message}" for each in errors), errors=errors)
-    return tuple(known.values())
+    return tuple(secret.values())
 
 
 def _networks(networks: Sequence[NetworkSpec], node: NodeFacts) -> tuple[NetworkSpec, ...]:
@@ -197,10 +199,10 @@ def _variables(spec: ContainerSpec, manifest: Manifest | None) -> Mapping[str, s
 
 
 def free_of(storage: StorageFact) -> int:
-    """Give what is free there in bytes, as far as it is known."""
+    """Return what is free there in bytes, as far as it is known."""
     return storage.free_bytes or 0
 
 
 def at(field: str, error: type[SlipwayError], message: str) -> SlipwayError:
-    """Make an error that names a field."""
+    """Return an error that names a field."""
     return error(message, errors=[FieldError(field=field, message=message)])

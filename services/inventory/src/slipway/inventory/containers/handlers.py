@@ -21,15 +21,14 @@ from slipway.contracts.guests import GuestChanged, GuestGone
 from slipway.contracts.message import Done
 from slipway.contracts.problems import Unavailable
 from slipway.inventory.acceptance import Acceptance
-from slipway.inventory.containers.config_store import ConfigStore
 from slipway.inventory.containers.create import Creations
 from slipway.inventory.containers.host_check import HostCheck
 from slipway.inventory.containers.looks import Looks
 from slipway.inventory.containers.observations import ObservationStore
 from slipway.inventory.containers.store import ContainerStore
-from slipway.inventory.containers.use_cases import decide_discovery, decide_reveal
+from slipway.inventory.containers.use_cases import decide_config, decide_discovery, decide_reveal
 from slipway.inventory.jobs.records import Records
-from slipway.inventory.jobs.requests import Requests
+from slipway.inventory.jobs.use_cases import JobRequests
 from slipway.inventory.secrets.broker import SecretBroker
 from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.call import Call
@@ -45,9 +44,8 @@ class ContainerHandlers:
         acceptance: Acceptance,
         unit: UnitOfWork,
         creations: Creations,
-        requests: Requests,
+        requests: JobRequests,
         containers: ContainerStore,
-        configs: ConfigStore,
         observations: ObservationStore,
         records: Records,
         host_check: HostCheck,
@@ -59,7 +57,6 @@ class ContainerHandlers:
         self._creations = creations
         self._requests = requests
         self._containers = containers
-        self._configs = configs
         self._observations = observations
         self._records = records
         self._host_check = host_check
@@ -112,10 +109,9 @@ class ContainerHandlers:
             sealed[each.name] = self._secret_broker.keep(secret, owner=owner, field=each.name)
         return await self._unit.run(call, lambda tx: decide_discovery(tx, query, sealed))
 
-    async def config_read(self, query: StoreConfig, _call: Call) -> Done:
+    async def config_read(self, query: StoreConfig, call: Call) -> Done:
         """Store a config that monitor read. Idempotent: only what was read later is taken."""
-        await self._configs.store(query)
-        return Done()
+        return await self._unit.run(call, lambda tx: decide_config(tx, query))
 
     async def guest_changed(self, event: GuestChanged, _delivery: Delivery) -> None:
         """Store a guest's power and node. Idempotent: only newer observations are taken."""

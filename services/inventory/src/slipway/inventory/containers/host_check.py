@@ -1,7 +1,7 @@
 """Asks Proxmox, through the provisioner, whether a container is there; decides what follows from it.
 
-A container that is forgotten is looked for again and again: Proxmox tells nobody that it is back. A claim on
-a name or a VMID is given up only when Proxmox itself calls the VMID free, at the moment of asking.
+A forgotten container is looked for again and again: Proxmox does not report that it is back. A claim on a
+name or a VMID is given up only when Proxmox itself calls the VMID free, at the moment of asking.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from slipway.contracts.problems import Conflict, Unavailable, to_error
 from slipway.contracts.values import Lifecycle
 from slipway.inventory.containers.claims import HostnameTaken
 from slipway.inventory.containers.defaults import VmidTaken
-from slipway.inventory.containers.lifecycle import HOLDING
+from slipway.inventory.containers.lifecycle import HOLDING, LOST
 from slipway.inventory.containers.removal import ContainerRemovalStore
 from slipway.inventory.containers.use_cases import decide_forget, decide_release, decide_return
 from slipway.inventory.decision import Claim, Gone
@@ -63,7 +63,7 @@ class HostCheck:
         """Raise if Proxmox protects a container, or can't be reached.
 
         Raises:
-            ContainerProtected: `protection` is set. While no provisioner answers, what was asked for counts.
+            ContainerProtected: `protection` is set. While no provisioner answers, the spec counts.
             ProxmoxAway: says why, and what can be done.
         """
         if container.lifecycle not in {Lifecycle.READY, Lifecycle.FAILED}:
@@ -153,7 +153,10 @@ class HostCheck:
         """Ask which of the containers in these states that hold a VMID or a name are gone."""
         return [
             target
-            for target in await self._store.remains(cluster, vmid=vmid, hostname=hostname, among=among)
+            # What a failed restore has lost is stored for the next one, until somebody deletes it.
+            for target in await self._store.remains(
+                cluster, vmid=vmid, hostname=hostname, among=among, without=LOST
+            )
             if not (await self._bus.ask(GetGuard(target=target))).is_ours
             and await self._is_free(cluster, target.vmid)
         ]

@@ -71,7 +71,7 @@ class IllegalTransition(Conflict):
 
 
 def advance(lifecycle: Lifecycle, trigger: Trigger) -> Lifecycle:
-    """Give the state that follows.
+    """Return the state that follows.
 
     Raises:
         IllegalTransition: if the table has no such row.
@@ -118,7 +118,7 @@ def refuse_deleted(lifecycle: Lifecycle) -> None:
 
 
 def outcome(record: RunRecord, was: Lifecycle | None = None) -> Trigger:
-    """What a job's end means for its container; a cancelled job counts as failed.
+    """Return what a job's end means for its container; a cancelled job counts as failed.
 
     Args:
         record: the last one of a creation, a copy or a deletion.
@@ -140,7 +140,7 @@ LOST = "container-lost"
 
 
 def restore_outcome(record: RunRecord) -> Trigger | None:
-    """What a job's end means for whether its container is there; None for all but restores."""
+    """Return what a job's end means for whether its container is there; None for all but restores."""
     if record.kind is not JobKind.RESTORE:
         return None
     if record.state is JobState.SUCCEEDED:
@@ -159,7 +159,7 @@ _POWER_AFTER = {
 
 
 def power_after(kind: JobKind, state: JobState) -> Power | None:
-    """The power that a job's success proves; None where it proves none."""
+    """Return the power that a job's success proves; None where it proves none."""
     return _POWER_AFTER.get(kind) if state is JobState.SUCCEEDED else None
 
 
@@ -186,7 +186,7 @@ def refuse_cancel(state: JobState, record: RunRecord | None) -> None:
 
 
 def _unfinished(record: RunRecord | None) -> StepStatus | None:
-    """Give the step that runs and can't be left half done."""
+    """Return the step that runs and can't be left half done."""
     step = next((each for each in (record.steps if record else ()) if each.status == "started"), None)
     return step if step is not None and not step.is_cancellable else None
 
@@ -197,9 +197,9 @@ def refuse_ended(state: JobState) -> None:
         raise JobEnded(f"The job has ended: {state}.", state=state)
 
 
-def refuse_to_destroy(kind: JobKind, *, wanted: bool) -> None:
+def refuse_to_destroy(kind: JobKind, *, is_requested: bool) -> None:
     """Raise if a job shall destroy what it has not made."""
-    if wanted and not kind.creates_container:
+    if is_requested and not kind.creates_container:
         message = f"Only a job that makes a container may destroy it; this is a {kind}."
         raise Invalid(message, errors=[FieldError(field="destroy", message=message)])
 
@@ -218,7 +218,7 @@ class Standing:
 def actions(
     kind: JobKind, state: JobState, record: RunRecord | None = None, standing: Standing | None = None
 ) -> tuple[str, ...]:
-    """Name what makes sense with a job now; `standing` is None if its container is unknown."""
+    """Return what makes sense with a job now; `standing` is None if its container is unknown."""
     if not state.is_terminal:
         return ("cancel",) if _unfinished(record) is None else ()
     if state is JobState.SUCCEEDED:
@@ -241,7 +241,7 @@ def actions(
 
 
 def batch_actions(kind: JobKind, state: JobState, codes: Collection[str | None]) -> tuple[str, ...]:
-    """Name what makes sense with a batch now.
+    """Return what makes sense with a batch now.
 
     Args:
         kind: of its items.
@@ -255,14 +255,14 @@ def batch_actions(kind: JobKind, state: JobState, codes: Collection[str | None])
 
 
 def _takes(kind: JobKind, lifecycle: Lifecycle) -> bool:
-    """Whether a container in this state takes such a job once more."""
+    """Return whether a container in this state takes such a job once more."""
     if kind.creates_container:
         return (lifecycle, Trigger.RETRY_ACCEPTED) in TRANSITIONS
     return lifecycle in HOLDING
 
 
 def first_step(record: RunRecord | None, phase: Phase | None, before: str | None = None) -> str | None:
-    """Where a retry begins: the wanted phase, else the step that failed; None if nothing exists yet.
+    """Return where a retry begins: at a phase, else at the step that failed; None if nothing exists yet.
 
     A job that ended before its first step is done again from where it (`before`) was to begin; one that ended
     between two steps from its first phase, whose steps find what is there.

@@ -1,6 +1,6 @@
 """Which containers are listed, and in which order, as SQL.
 
-A cursor is the id of the last container that was given: its place in any order is read from its row, which
+A cursor is the id of the last container of a page: its place in any order is read from its row, which
 stays also when it is deleted.
 """
 
@@ -20,20 +20,20 @@ _COLUMNS = MappingProxyType(
 
 
 def filters_of(query: ListContainers) -> list[ColumnElement[bool]]:
-    """Give what a container must fulfil; `clusters` is joined."""
-    found: list[ColumnElement[bool]] = [containers.c.lifecycle != Lifecycle.DELETED]
+    """Return what a container must fulfil; `clusters` is joined."""
+    conditions: list[ColumnElement[bool]] = [containers.c.lifecycle != Lifecycle.DELETED]
     for column, value in ((containers.c.node, query.node), (containers.c.template, query.template)):
         if value is not None:
-            found.append(column == value)
+            conditions.append(column == value)
     for column, values in ((containers.c.lifecycle, query.lifecycle), (containers.c.power, query.power)):
         if values:
-            found.append(column.in_(values))
+            conditions.append(column.in_(values))
     if query.cluster is not None:
-        found.append(or_(clusters.c.id == query.cluster, clusters.c.name == query.cluster))
+        conditions.append(or_(clusters.c.id == query.cluster, clusters.c.name == query.cluster))
     if query.tag is not None:
-        found.append(containers.c.spec["tags"].contains([query.tag]))
+        conditions.append(containers.c.spec["tags"].contains([query.tag]))
     if query.warning is not None:
-        found.append(containers.c.warnings.contains([query.warning]))
+        conditions.append(containers.c.warnings.contains([query.warning]))
     if query.q:
         texts = (
             containers.c.hostname,
@@ -41,20 +41,20 @@ def filters_of(query: ListContainers) -> list[ColumnElement[bool]]:
             cast(containers.c.spec["tags"], String),
             cast(containers.c.vmid, String),
         )
-        found.append(or_(*(text.icontains(query.q, autoescape=True) for text in texts)))
-    return found
+        conditions.append(or_(*(text.icontains(query.q, autoescape=True) for text in texts)))
+    return conditions
 
 
 def order_of(sort: ContainerSort) -> Sequence[ColumnElement[object]]:
-    """Give the order; equals are in the order of their ids."""
+    """Return the order; equals are in the order of their ids."""
     columns = (_column(sort), containers.c.id)
     return [column.desc() if _is_reversed(sort) else column.asc() for column in columns]
 
 
 def comes_after(sort: ContainerSort, last: Id) -> ColumnElement[bool]:
-    """Give what holds for all that come after a container."""
-    given = containers.alias()
-    at = select(given.c[_column(sort).name]).where(given.c.id == last).scalar_subquery()
+    """Return what holds for all that come after a container."""
+    last_row = containers.alias()
+    at = select(last_row.c[_column(sort).name]).where(last_row.c.id == last).scalar_subquery()
     place, place_of_last = tuple_(_column(sort), containers.c.id), tuple_(at, literal(last))
     return place < place_of_last if _is_reversed(sort) else place > place_of_last
 

@@ -1,7 +1,7 @@
 """What monitor saw last, stored in memory: a value per cluster, from the bus, joined to what is answered.
 
 Nothing of it is stored here: after a start it is read from the bus, and until then nothing is claimed. Values
-come at the pace of the polls; one that stays away is itself something that is wrong, and is told.
+come at the pace of the polls; one that stays away is itself an outage.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ SILENCE_SECONDS = 8.0
 
 
 class Looks:
-    """Knows what monitor saw last."""
+    """Joins what monitor saw last to what is stored."""
 
     def __init__(self, bus: Bus) -> None:
         self._bucket = Bucket(bus, LOOKS)
@@ -36,7 +36,7 @@ class Looks:
         self._began_at: Moment | None = None
 
     async def run(self) -> None:
-        """Hear of all looks, until cancelled."""
+        """Watch all looks until cancelled."""
         self._began, self._began_at = asyncio.get_running_loop().time(), clock.now()
         stop = await self._bucket.watch(self._take)
         try:
@@ -45,21 +45,21 @@ class Looks:
             await stop()
 
     def cluster(self, cluster: Cluster) -> Cluster:
-        """Give a cluster as it was seen last."""
+        """Return a cluster as it was seen last."""
         return sight.cluster_seen(cluster, self._of(cluster.id, cluster.name))
 
     def clusters(self, page: ClusterPage) -> ClusterPage:
-        """Give clusters as they were seen last."""
+        """Return clusters as they were seen last."""
         return page.model_copy(update={"items": tuple(map(self.cluster, page.items))})
 
     def container(self, container: Container) -> Container:
-        """Give a container as it was seen last."""
+        """Return a container as it was seen last."""
         left_at = self._left.get(container.cluster_id, {}).get(container.vmid)
         seen = self._of(container.cluster_id, container.cluster)
         return sight.container_seen(container, seen, left_at=left_at)
 
     def containers(self, page: ContainerPage) -> ContainerPage:
-        """Give containers as they were seen last."""
+        """Return containers as they were seen last."""
         return page.model_copy(update={"items": tuple(map(self.container, page.items))})
 
     def _take(self, entry: Entry) -> None:

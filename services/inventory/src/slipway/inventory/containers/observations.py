@@ -25,24 +25,24 @@ from slipway.runtime.process.ids import new_id
 
 
 class ObservationStore:
-    """Takes what is seen of guests."""
+    """Stores what monitor sees of guests."""
 
     def __init__(self, database: Database, queue: Queue) -> None:
         self._database = database
         self._queue = queue
 
     async def observe(self, status: GuestStatus) -> None:
-        """Take a guest's power, and its node if others moved it, unless something newer is known."""
+        """Store a guest's power, and its node if others moved it, unless something newer is stored."""
         if not await self._doubt(status):
             await self._see(status.cluster, status.vmid, status.power, status.observed_at)
         await self._follow(status)
-        async with self._database.begin() as connection:
-            waiting = await connection.scalar(_waiting(status).where(jobs.c.node == status.node).limit(1))
+        async with self._database.begin() as tx:
+            waiting = await tx.scalar(_waiting(status).where(jobs.c.node == status.node).limit(1))
             if waiting is not None:
-                await self._queue.release(connection, status.cluster, status.node)
+                await self._queue.release(tx, status.cluster, status.node)
 
     async def miss(self, cluster: Id, vmid: int, at: Moment) -> None:
-        """Take that a guest is not seen any more."""
+        """Store that a guest is not seen any more."""
         await self._see(cluster, vmid, Power.UNKNOWN, at)
 
     async def _see(self, cluster: Id, vmid: int, power: Power, at: Moment) -> None:
@@ -55,29 +55,29 @@ class ObservationStore:
             or_(~is_deleted, seen.forgotten_as.is_not(None)),
             or_(seen.observed_at.is_(None), seen.observed_at < at),
         )
-        async with self._database.begin() as connection:
-            for row in (await connection.execute(older.with_for_update())).all():
-                await connection.execute(
+        async with self._database.begin() as tx:
+            for row in (await tx.execute(older.with_for_update())).all():
+                await tx.execute(
                     update(containers).where(seen.id == row.id).values(power=power, observed_at=at)
                 )
                 if row.power != power and not row.is_deleted:
-                    await _tell(connection, row.id, power, at)
+                    await _publish(tx, row.id, power, at)
 
     async def _doubt(self, status: GuestStatus) -> bool:
-        """Mark what may not be as it is known: others may have started the guest, or changed its config.
+        """Add warnings for what may have changed: others may have started the guest, or changed its config.
 
-        True if what was seen may itself be old: the guest is asked then, with its config.
+        Return whether the observation itself may be old: the guest is asked then, with its config.
         """
         is_old = False
-        async with self._database.begin() as connection:
+        async with self._database.begin() as tx:
             here = select(containers).where(*_is(status)).with_for_update()
-            for row in (await connection.execute(here)).all():
+            for row in (await tx.execute(here)).all():
                 doubts = _doubts(status, row)
                 is_old = is_old or _is_old(status, row)
                 if new := sorted(doubts.difference(row.warnings)):
                     marked = update(containers).where(containers.c.id == row.id)
-                    await connection.execute(marked.values(warnings=[*row.warnings, *new]))
-                    await _tell(connection, row.id, row.power, status.observed_at)
+                    await tx.execute(marked.values(warnings=[*row.warnings, *new]))
+                    await _publish(tx, row.id, row.power, status.observed_at)
         return is_old
 
     async def _follow(self, status: GuestStatus) -> None:
@@ -87,20 +87,20 @@ class ObservationStore:
             seen.node != status.node,
             or_(seen.node_at.is_(None), seen.node_at < at),
         )
-        async with self._database.begin() as connection:
+        async with self._database.begin() as tx:
             # Jobs before containers, as whoever takes a record locks them.
-            waiting = (await connection.scalars(_waiting(status).with_for_update(of=jobs))).all()
-            moved = (await connection.scalars(elsewhere.with_for_update())).all()
+            waiting = (await tx.scalars(_waiting(status).with_for_update(of=jobs))).all()
+            moved = (await tx.scalars(elsewhere.with_for_update())).all()
             for container in moved:
                 changes = {"node": status.node, "node_at": at}
-                await connection.execute(update(containers).where(seen.id == container).values(**changes))
-                await _tell(connection, container, status.power, at)
+                await tx.execute(update(containers).where(seen.id == container).values(**changes))
+                await _publish(tx, container, status.power, at)
             if moved and waiting:
-                await _take_along(connection, [str(job) for job in waiting], status.node)
+                await _take_along(tx, [str(job) for job in waiting], status.node)
 
 
 def _doubts(status: GuestStatus, row: Row[Any]) -> set[str]:
-    """Give the warnings of what may be otherwise by now."""
+    """Return the warnings of what may be otherwise by now."""
     runs = status.power is Power.RUNNING
     if runs and was_started(status, row.discovered_at):
         return {CONFIG_UNREAD, DISCOVERY_PENDING}
@@ -114,28 +114,28 @@ def _is_old(status: GuestStatus, row: Row[Any]) -> bool:
 
 
 def _is(status: GuestStatus) -> tuple[ColumnElement[bool], ...]:
-    """Whether a container is the guest; one that is being made or deleted may not be."""
+    """Return whether a container is the guest; one that is being made or deleted may not be."""
     seen = containers.c
     return seen.cluster_id == status.cluster, seen.vmid == status.vmid, seen.lifecycle.in_(HOLDING)
 
 
 def _waiting(status: GuestStatus) -> Select[tuple[str]]:
-    """The job on the guest's container that waits for its turn."""
+    """Return the job on the guest's container that waits for its turn."""
     waits = (jobs.c.state == JobState.QUEUED, jobs.c.released_at.is_(None))
     return select(jobs.c.id).join(containers).where(*_is(status), *waits)
 
 
-async def _take_along(connection: AsyncConnection, waiting: Sequence[Id], node: str) -> None:
+async def _take_along(tx: AsyncConnection, waiting: Sequence[Id], node: str) -> None:
     """Move waiting jobs into the queue of a node."""
     place = literal(["target", "node"], ARRAY(Text))
     command = func.jsonb_set(jobs.c.command, place, func.to_jsonb(cast(node, Text)))
-    await connection.execute(
+    await tx.execute(
         update(jobs)
         .where(jobs.c.id.in_(waiting), jobs.c.released_at.is_(None))
         .values(node=node, command=command)
     )
 
 
-async def _tell(connection: AsyncConnection, container: Id, power: Power, at: Moment) -> None:
-    told = ContainerChanged(id=container, power=power, observed_at=at)
-    await outbox.add(connection, told, message_id=f"container:{container}:changed:{new_id()}")
+async def _publish(tx: AsyncConnection, container: Id, power: Power, at: Moment) -> None:
+    event = ContainerChanged(id=container, power=power, observed_at=at)
+    await outbox.add(tx, event, message_id=f"container:{container}:changed:{new_id()}")

@@ -11,28 +11,28 @@ _GIB = 1 << 30
 
 
 def choose_node(
-    wanted: str | None,
+    requested: str | None,
     nodes: Sequence[NodeFacts],
     *,
     storages: Collection[str] = (),
     in_maintenance: Collection[str] = (),
 ) -> NodeFacts:
-    """Choose the node: the wanted one, else a usable one.
+    """Choose the node: the requested one, else a usable one.
 
-    One that has the wanted storages goes before one that lacks one, then one that is not in maintenance, then
+    One that has all named storages goes before one that lacks one, then one that is not in maintenance, then
     the one with most free space for disks.
     """
-    if wanted is not None:
-        found = next((node for node in nodes if node.node == wanted), None)
-        if found is None:
-            known = ", ".join(node.node for node in nodes) or "none"
-            raise at("node", NodeUnknown, f"The cluster has no node {wanted!r}. Known ones: {known}.")
-        return _usable(found)
+    if requested is not None:
+        node = next((each for each in nodes if each.node == requested), None)
+        if node is None:
+            names = ", ".join(each.node for each in nodes) or "none"
+            raise at("node", NodeUnknown, f"The cluster has no node {requested!r}. Known ones: {names}.")
+        return _usable(node)
     usable = [node for node in nodes if node.is_ssh_usable and not is_away(node)]
     if not usable:
-        told = "; ".join(each.outage.message for each in nodes if each.outage is not None)
+        outages = "; ".join(each.outage.message for each in nodes if each.outage is not None)
         message = "No node of the cluster is online, answers, and is reachable over SSH now."
-        raise FactsMissing(f"{message} {told}".strip())
+        raise FactsMissing(f"{message} {outages}".strip())
 
     def fitness(node: NodeFacts) -> tuple[bool, bool, int, str]:
         able = disk_storages(node)
@@ -44,14 +44,14 @@ def choose_node(
 
 
 def after(nodes: Sequence[NodeFacts], spec: ContainerSpec) -> list[NodeFacts]:
-    """Give the nodes as they are once a complete container is on its node: with less space for the next."""
+    """Return the nodes as they are once a complete container is on its node: with less space for the next."""
     return [_with_less(node, spec) if node.node == spec.node else node for node in nodes]
 
 
 def named_storages(spec: ContainerSpec) -> frozenset[str]:
-    """Name the storages that a container's disks are to be on, as far as it says."""
-    wanted = (spec.storage, *(mount.storage for mount in spec.mounts if not mount.is_bind))
-    return frozenset(storage for storage in wanted if storage is not None)
+    """Return the storages that a container's disks are to be on, as far as it says."""
+    storages = (spec.storage, *(mount.storage for mount in spec.mounts if not mount.is_bind))
+    return frozenset(storage for storage in storages if storage is not None)
 
 
 def _with_less(node: NodeFacts, spec: ContainerSpec) -> NodeFacts:

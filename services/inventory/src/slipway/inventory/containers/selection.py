@@ -50,7 +50,7 @@ class Term:
     last: int = 0
 
     def means(self, one: Candidate) -> bool:
-        """Whether a container fits."""
+        """Return whether a container fits."""
         match self.word:
             case "vmid":
                 return self.first <= one.vmid <= self.last
@@ -87,19 +87,19 @@ def parse(text: str) -> tuple[Part, ...]:
 
 
 def chosen(parts: Sequence[Part], among: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Give the containers that any part means, by cluster and VMID."""
-    found = [one for one in among if any(all(term.means(one) for term in part) for part in parts)]
-    return tuple(sorted(found, key=lambda one: (one.cluster, one.vmid, one.id)))
+    """Return the containers that any part means, by cluster and VMID."""
+    selected = [one for one in among if any(all(term.means(one) for term in part) for part in parts)]
+    return tuple(sorted(selected, key=lambda one: (one.cluster, one.vmid, one.id)))
 
 
-def missing(parts: Sequence[Part], found: Iterable[Candidate]) -> tuple[int, ...]:
-    """Give the VMIDs that were named one by one and that no container has."""
+def missing(parts: Sequence[Part], selected: Iterable[Candidate]) -> tuple[int, ...]:
+    """Return the VMIDs that were named one by one and that no container has."""
     named = {part[0].first for part in parts if len(part) == 1 and _is_single(part[0])}
-    return tuple(sorted(named - {one.vmid for one in found}))
+    return tuple(sorted(named - {one.vmid for one in selected}))
 
 
 def refused(message: str) -> SelectionInvalid:
-    """Give the error that names the field."""
+    """Return the error that names the field."""
     return SelectionInvalid(message, errors=[FieldError(field="selection", message=message)])
 
 

@@ -1,6 +1,6 @@
 """What is shown of clusters, nodes and containers: how old it is, and what is wrong with them. Pure.
 
-What was observed stays as it was observed last; only its age and its outage are told with it.
+What was observed stays as it was observed last; only its age and its outage are added.
 """
 
 from dataclasses import dataclass
@@ -47,14 +47,14 @@ class Sight:
 
 
 def cluster_seen(cluster: Cluster, sight: Sight) -> Cluster:
-    """Give a cluster with the age of what is known of it."""
+    """Return a cluster with the age of what is known of it."""
     looked_at = sight.look.looked_at if sight.look else None
     nodes = tuple(node_seen(node, sight) for node in cluster.nodes)
     return cluster.model_copy(update={"looked_at": looked_at, "outage": sight.outage, "nodes": nodes})
 
 
 def node_seen(node: NodeFacts, sight: Sight) -> NodeFacts:
-    """Give a node's facts with their age."""
+    """Return a node's facts with their age."""
     seen = sight.node(node.node)
     if seen is None:
         left = sight.look is not None and bool(sight.look.nodes)
@@ -73,7 +73,7 @@ def node_seen(node: NodeFacts, sight: Sight) -> NodeFacts:
 
 
 def container_seen(container: Container, sight: Sight, *, left_at: Moment | None) -> Container:
-    """Give a container with the time at which it was last seen.
+    """Return a container with the time at which it was last seen.
 
     Args:
         container: as it is stored.
@@ -96,29 +96,29 @@ def container_seen(container: Container, sight: Sight, *, left_at: Moment | None
 
 
 def is_away(node: NodeFacts) -> bool:
-    """Whether nothing can be done on a node now."""
+    """Return whether nothing can be done on a node now."""
     return not node.is_online or _is_away(node.outage)
 
 
 def is_over(node: NodeFacts) -> bool:
-    """Whether a node has left its cluster for so long that it needn't be shown any more."""
+    """Return whether a node has left its cluster for so long that it needn't be shown any more."""
     outage = node.outage
     return outage is not None and outage.code == GONE and _lasts(outage, node) >= DROP_GONE_AFTER
 
 
-def over_known(seen: NodeFacts, known: NodeFacts) -> NodeFacts:
-    """Give what a test saw of a node; what it could not ask in time stays as it was known."""
+def over_stored(seen: NodeFacts, stored: NodeFacts) -> NodeFacts:
+    """Return what a test saw of a node; what it could not ask in time stays as it is stored."""
     lists = ("storages", "bridges", "os_templates", "appliances")
-    return seen.model_copy(update={name: getattr(known, name) for name in lists if not getattr(seen, name)})
+    return seen.model_copy(update={name: getattr(stored, name) for name in lists if not getattr(seen, name)})
 
 
 def silence(cluster: str, since: Moment, *, has_looked: bool) -> Outage:
-    """Say that monitor tells nothing of a cluster."""
-    what = "has not looked at" if has_looked else "has told nothing of"
+    """Return the outage of a cluster of which monitor reports nothing."""
+    what = "has not looked at" if has_looked else "has reported nothing of"
     return Outage(
         code="monitor.silent",
         since=since,
-        message=f"The service monitor {what} cluster {cluster} since then; shown is what was known last.",
+        message=f"The service monitor {what} cluster {cluster} since then; what was seen last is shown.",
         remedy="See whether monitor runs and reaches the bus: its /readyz, and its log.",
     )
 
@@ -148,5 +148,5 @@ def _lasts(outage: Outage, node: NodeFacts) -> timedelta:
 
 
 def vmids_of(look: ClusterLook) -> frozenset[int]:
-    """Name the containers that a look saw."""
+    """Return the containers that a look saw."""
     return frozenset(vmid for each in look.guests for vmid in range(each.first, each.last + 1))

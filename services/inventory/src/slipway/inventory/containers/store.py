@@ -21,9 +21,8 @@ from slipway.contracts.problems import FieldError, NotFound
 from slipway.contracts.values import Lifecycle, Power
 from slipway.inventory.containers.listing import comes_after, filters_of, order_of
 from slipway.inventory.decision import Write
-from slipway.inventory.jobs.queue import ACTIVE
 from slipway.inventory.paging import PORTION, Filling
-from slipway.inventory.tables import clusters, containers, credentials, jobs
+from slipway.inventory.tables import ACTIVE, clusters, containers, credentials, jobs
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
@@ -74,24 +73,24 @@ class ContainerStore:
         self._database = database
 
     async def get(self, container: Id) -> Container:
-        """Give one container, also a deleted one."""
-        async with self._database.begin() as connection:
+        """Return one container, also a deleted one."""
+        async with self._database.begin() as tx:
             # Its job first: one that ends in between is then caught up with, and the row is never older.
-            make = await _maker(connection, [container])
-            return make(await container_row(connection, container))
+            make = await _maker(tx, [container])
+            return make(await container_row(tx, container))
 
     async def list(self, query: ListContainers) -> ContainerPage:
-        """Give living containers, oldest first."""
+        """Return living containers, oldest first."""
         selected = with_cluster().where(*filters_of(query)).order_by(*order_of(query.sort))
         filling = Filling[Container](query.limit, "id")
-        async with self._database.begin() as connection:
+        async with self._database.begin() as tx:
             has_more = True
             while has_more and not filling.is_full:
                 portion = min(PORTION, query.limit + 1 - len(filling.items))
                 last = filling.last or query.cursor
                 further = selected if last is None else selected.where(comes_after(query.sort, last))
-                rows = (await connection.execute(further.limit(portion))).all()
-                filling.take(rows, await _maker(connection, [row.id for row in rows]))
+                rows = (await tx.execute(further.limit(portion))).all()
+                filling.take(rows, await _maker(tx, [row.id for row in rows]))
                 has_more = len(rows) == portion
         items, following = filling.page
         return ContainerPage(items=items, next=following)
@@ -109,22 +108,22 @@ def with_cluster() -> Select[Any]:
     return select(containers, clusters.c.name.label("cluster")).join(clusters)
 
 
-async def container_row(connection: AsyncConnection, container: Id, *, for_update: bool = False) -> Row[Any]:
-    """Give a container's row with its cluster's name.
+async def container_row(tx: AsyncConnection, container: Id, *, for_update: bool = False) -> Row[Any]:
+    """Return a container's row with its cluster's name.
 
     Raises:
         ContainerNotFound: if there is none.
     """
     query = with_cluster().where(containers.c.id == container)
     query = query.with_for_update(of=containers) if for_update else query
-    row: Row[Any] | None = (await connection.execute(query)).first()
+    row: Row[Any] | None = (await tx.execute(query)).first()
     if row is None:
         raise ContainerNotFound(f"There is no container {container!r}.")
     return row
 
 
 def target_of(row: Row[Any]) -> Target:
-    """Give what a job works on, of a container's row with its cluster's name."""
+    """Return what a job works on, of a container's row with its cluster's name."""
     return Target(
         container=row.id,
         cluster=row.cluster_id,
@@ -228,17 +227,17 @@ def _row(container: NewContainer, target: Target) -> dict[str, Any]:
     }
 
 
-async def _maker(connection: AsyncConnection, ids: Sequence[Id]) -> Callable[[Row[Any]], Container]:
-    """Give what makes a container of any of these rows: two more queries, whatever their number."""
+async def _maker(tx: AsyncConnection, ids: Sequence[Id]) -> Callable[[Row[Any]], Container]:
+    """Return what makes a container of any of these rows: two more queries, whatever their number."""
     # One parameter, not one for each of a thousand.
     these = any_(cast(list(ids), ARRAY(Text)))
-    active = await connection.execute(
+    active = await tx.execute(
         select(jobs.c.container_id, jobs.c.id).where(jobs.c.container_id == these, jobs.c.state.in_(ACTIVE))
     )
     working = {row.container_id: row.id for row in active}
     stored: dict[str, list[CredentialRef]] = {}
     query = select(credentials).where(credentials.c.container_id == these, credentials.c.origin.in_(SHOWN))
-    for row in await connection.execute(query.order_by(credentials.c.name)):
+    for row in await tx.execute(query.order_by(credentials.c.name)):
         stored.setdefault(row.container_id, []).append(CredentialRef(id=row.id, name=row.name))
     return lambda row: _container(row, working.get(row.id), stored.get(row.id, ()))
 
@@ -248,7 +247,7 @@ def _container(row: Row[Any], job: Id | None, stored: Sequence[CredentialRef]) -
         "job": job,
         "credentials": tuple(stored),
         "is_forgotten": row.forgotten_as is not None,
-        # The column tells when a forgotten one was looked for.
+        # The column says when a forgotten one was looked for.
         "looked_at": None,
     }
     made = Container.model_validate({**row._asdict(), **set_apart})
@@ -256,7 +255,7 @@ def _container(row: Row[Any], job: Id | None, stored: Sequence[CredentialRef]) -
 
 
 def _at_rest(container: Container) -> Container:
-    """Give a stopped container: nothing of it is reached, nothing in it runs."""
+    """Return a stopped container: nothing of it is reached, nothing in it runs."""
     off = {"status": "stopped", "url": None}
     services = tuple(service.model_copy(update=off) for service in container.services)
     return container.model_copy(update={"address": None, "services": services})

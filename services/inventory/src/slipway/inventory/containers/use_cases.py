@@ -1,13 +1,16 @@
-"""Changes of a container that exists: deleted, discovered, revealed, forgotten, released, found again."""
+"""Changes of a container that exists: deleted, discovered, read back, forgotten, released, found again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slipway.contracts.configs import HostConfig, StoreConfig
 from slipway.contracts.containers import (
     Accepted,
+    ContainerChanged,
     ContainerDeleted,
     ContainerDiscovered,
     ContainerForgotten,
@@ -18,11 +21,12 @@ from slipway.contracts.containers import (
     StoreDiscovery,
 )
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import RunJob
-from slipway.contracts.message import Event, Id
-from slipway.contracts.values import DISCOVERY_PENDING, Lifecycle, OnFailure
+from slipway.contracts.jobs import RunJob, Target
+from slipway.contracts.message import Done, Event, Id
+from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, Lifecycle, OnFailure
 from slipway.inventory.clusters.store import is_removed
-from slipway.inventory.containers.claims import claim_names, refuse_busy
+from slipway.inventory.containers.claims import HostnameTaken, claim_names, refuse_busy
+from slipway.inventory.containers.configs import NAME_TAKEN, with_config
 from slipway.inventory.containers.lifecycle import HOLDING, Trigger, moved, refuse_deleted
 from slipway.inventory.containers.store import (
     container_row,
@@ -37,6 +41,9 @@ from slipway.inventory.jobs.enqueuer import accepted
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
+from slipway.runtime.process.logs import get_logger
+
+log = get_logger()
 
 
 async def decide_deletion(tx: AsyncConnection, request: DeleteContainer) -> Decision[Accepted]:
@@ -88,6 +95,64 @@ async def decide_discovery(
         writes=[change, *replace_discovered(row.id, sealed)],
         events=[_fact(row, event, "discovered")],
     )
+
+
+async def decide_config(tx: AsyncConnection, request: StoreConfig) -> Decision[Done]:
+    """Store a container's config. Idempotent: only what was read later is taken."""
+    row = await container_row(tx, request.container, for_update=True)
+    if row.lifecycle not in HOLDING:
+        return Decision(reply=Done())
+    change = await applied(tx, row, request.config, target_of(row), list(row.warnings))
+    writes = [update_container(row.id, **change.values)] if change.values else []
+    return Decision(reply=Done(), writes=writes, events=change.events)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChange:
+    """What changes in a container's row by its config."""
+
+    values: Mapping[str, Any]
+    events: Sequence[Outgoing]
+
+
+async def applied(
+    tx: AsyncConnection, row: Row[Any], config: HostConfig, target: Target, warnings: list[str]
+) -> ConfigChange:
+    """Return what changes in a container's row by its config; nothing if a later one is stored.
+
+    A name that another container has here is not taken over: it becomes a warning.
+    """
+    if row.config_at is not None and row.config_at >= config.read_at:
+        return ConfigChange({}, ())
+    spec = with_config(ContainerSpec.model_validate(row.spec), config, target)
+    left = [each for each in warnings if each not in {CONFIG_UNREAD, NAME_TAKEN}]
+    if spec.hostname != row.hostname:
+        try:
+            await claim_names(tx, row.cluster_id, [spec.hostname], besides=[row.id])
+        except HostnameTaken:
+            log.warning(
+                "container not renamed: name is taken",
+                container=row.id,
+                hostname=spec.hostname,
+            )
+            spec = spec.model_copy(update={"hostname": row.hostname})
+            left.append(NAME_TAKEN)
+    if _was_started_since(row, config) and DISCOVERY_PENDING not in left:
+        left.append(DISCOVERY_PENDING)
+    shown: dict[str, object] = {
+        "spec": spec.model_dump(mode="json"),
+        "hostname": spec.hostname,
+        "warnings": left,
+        "pending": {key: each.model_dump(mode="json") for key, each in config.pending.items()},
+    }
+    changes: dict[str, object] = {"config_at": config.read_at}
+    if config.power is not None and (row.observed_at is None or row.observed_at < config.read_at):
+        changes["observed_at"] = config.read_at
+        shown["power"] = config.power
+    if all(getattr(row, name) == value for name, value in shown.items()):
+        return ConfigChange({**changes, **shown}, ())
+    event = ContainerChanged(id=row.id, power=config.power or row.power, observed_at=config.read_at)
+    return ConfigChange({**changes, **shown, "updated_at": now()}, [_fact(row, event, "changed")])
 
 
 async def decide_reveal(tx: AsyncConnection, container: Id, credential: Id) -> Decision[Row[Any]]:
@@ -159,3 +224,9 @@ def _fact(row: Row[Any], event: Event, name: str) -> Outgoing:
 def _noted(row: Row[Any], name: str, writes: list[Write], fact: Outgoing) -> Decision[None]:
     note = AuditNote(action=f"container.{name}", target=row.id, details={"hostname": row.hostname})
     return Decision(reply=None, writes=writes, events=[fact], audit=[note])
+
+
+def _was_started_since(row: Row[Any], config: HostConfig) -> bool:
+    """Return whether it runs since later than it was looked into: it may have another address by now."""
+    seen, started = row.discovered_at, config.started_at
+    return seen is not None and started is not None and started > seen

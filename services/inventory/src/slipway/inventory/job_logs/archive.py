@@ -1,8 +1,8 @@
-"""Keeps the log of every ended job, while the bus still has it.
+"""Stores the log of every ended job, while the bus still has it.
 
 Theory of operation. A job that has ended and whose log is not stored is looked for every few seconds. Its
 log is read from the bus, and stored as one once `done` is in it. Two replicas may read the same log; one
-of them stores it. A log without an end (`done` was never said, or is too old) is stored as it is after an
+of them stores it. A log without an end (`done` never came, or is too old) is stored as it is after an
 hour. Nothing is removed from the bus: its own lifetimes do that.
 """
 
@@ -37,7 +37,7 @@ class JobLogArchiver:
         self._most_bytes = most_bytes
 
     async def run(self) -> None:
-        """Keep logs until cancelled."""
+        """Store logs until cancelled."""
         while True:
             try:
                 await self.keep_all()
@@ -46,7 +46,7 @@ class JobLogArchiver:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def keep_all(self) -> None:
-        """Keep each log that has ended. Idempotent: a log that is stored stays as it is."""
+        """Store each log that has ended. Idempotent: a log that is stored stays as it is."""
         for each in await self._store.unarchived():
             await self._keep(each)
 

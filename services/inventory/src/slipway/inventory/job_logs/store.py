@@ -27,43 +27,43 @@ class Unarchived:
 
 
 class JobLogStore:
-    """stored job logs."""
+    """Stores job logs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def unarchived(self) -> Sequence[Unarchived]:
-        """Give some jobs whose log has to be stored, the oldest first."""
+        """Return some jobs whose log has to be stored, the oldest first."""
         ended_at = func.coalesce(jobs.c.finished_at, jobs.c.created_at).label("ended_at")
-        wanted = (
+        query = (
             select(jobs.c.id, ended_at)
             .where(jobs.c.log_archived_at.is_(None), jobs.c.state.in_(ENDED))
             .order_by(jobs.c.id)
             .limit(_AT_ONCE)
         )
-        async with self._database.begin() as connection:
-            return [Unarchived(row.id, row.ended_at) for row in await connection.execute(wanted)]
+        async with self._database.begin() as tx:
+            return [Unarchived(row.id, row.ended_at) for row in await tx.execute(query)]
 
     async def keep(self, job: Id, parts: Sequence[Part], *, at: Moment) -> None:
-        """Keep a log, unless it is stored already."""
+        """Store a log, unless it is stored already."""
         mark = (
             update(jobs).where(jobs.c.id == job, jobs.c.log_archived_at.is_(None)).values(log_archived_at=at)
         )
-        async with self._database.begin() as connection:
-            if (await connection.execute(mark)).rowcount == 0:
+        async with self._database.begin() as tx:
+            if (await tx.execute(mark)).rowcount == 0:
                 return
             for part in parts:
-                await connection.execute(
+                await tx.execute(
                     insert(job_log_parts).values(
                         job_id=job, after=part.after, last=part.last, packed=part.packed
                     )
                 )
 
     async def part(self, query: GetJobLog, call: Call) -> JobLogPart:  # noqa: ARG002  answers a query as it is
-        """Give the part in which a log goes on."""
+        """Return the part in which a log goes on."""
         of_job = select(job_log_parts.c.packed).where(job_log_parts.c.job_id == query.job)
         following = of_job.where(job_log_parts.c.last > query.after).order_by(job_log_parts.c.after).limit(1)
-        async with self._database.begin() as connection:
-            is_stored = (await connection.execute(of_job.limit(1))).first() is not None
-            packed = await connection.scalar(following)
+        async with self._database.begin() as tx:
+            is_stored = (await tx.execute(of_job.limit(1))).first() is not None
+            packed = await tx.scalar(following)
         return JobLogPart(is_stored=is_stored, packed=base64.b64encode(packed or b"").decode())

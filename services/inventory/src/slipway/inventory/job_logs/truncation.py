@@ -1,4 +1,4 @@
-"""A job's log put into parts; of a log that is too long, the middle is left out, and said so.
+"""A job's log put into parts; of a log that is too long, the middle is replaced by a notice.
 
 Pure. Events that are no log lines are never left out, and what stays keeps its sequence, so that a viewer
 resumes as if nothing were missing.
@@ -28,7 +28,7 @@ class Part:
 
 
 class TruncatedLog:
-    """Takes a log event by event, and gives it in parts."""
+    """Collects a log event by event, and splits it into parts."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most = most_bytes
@@ -47,7 +47,7 @@ class TruncatedLog:
         """Whether its last event was `done`."""
 
     def add(self, event: StoredEvent) -> None:
-        """Take the next event."""
+        """Add the next event."""
         self.has_ended = event.subject.endswith(".done")
         size = len(event.payload) if _is_log(event) else 0
         if self._head_left > 0:
@@ -60,9 +60,9 @@ class TruncatedLog:
             self._pass_on(self._tail.popleft())
 
     def parts(self) -> Sequence[Part]:
-        """Give all of it; nothing can be added any more."""
+        """Return all parts; nothing can be added any more."""
         if self._gap is not None:
-            self._middle.insert(self._gap_at, _said(self._gap, self._left_out, self._most))
+            self._middle.insert(self._gap_at, _notice(self._gap, self._left_out, self._most))
         for event in (*self._middle, *self._tail):
             self._put(event)
         self._close()
@@ -94,9 +94,9 @@ def _is_log(event: StoredEvent) -> bool:
     return event.subject.endswith(".log")
 
 
-def _said(event: StoredEvent, left_out: int, most: int) -> StoredEvent:
-    """Say in the place of the first event left out how much is missing."""
+def _notice(event: StoredEvent, left_out: int, most: int) -> StoredEvent:
+    """Return the notice that takes the place of the first event left out: how much is missing."""
     log = JobLog.model_validate_json(event.payload)
     text = f"[slipway: {left_out} bytes of log events are left out here; {most} are stored]"
-    said = log.model_copy(update={"lines": (LogLine(stream=log.lines[0].stream, text=text),)})
-    return StoredEvent(event.sequence, event.subject, said.model_dump_json().encode())
+    notice = log.model_copy(update={"lines": (LogLine(stream=log.lines[0].stream, text=text),)})
+    return StoredEvent(event.sequence, event.subject, notice.model_dump_json().encode())

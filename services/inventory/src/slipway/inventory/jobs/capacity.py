@@ -35,7 +35,7 @@ class Demand:
 
 
 def demand_of(command: RunJob) -> Demand | None:
-    """Give what a job asks for; None if it asks for nothing that a node can lack."""
+    """Return what a job asks for; None if it asks for nothing that a node can lack."""
     spec, args, target = command.spec, command.args, command.target
     whole = Demand(
         cluster=target.cluster,
@@ -64,38 +64,38 @@ def demand_of(command: RunJob) -> Demand | None:
 
 
 def disks_of(spec: ContainerSpec, *, onto: str | None = None) -> Mapping[str, int]:
-    """Give what a container's disks take, by storage; `onto` is where all of them shall be."""
-    found: dict[str, int] = {}
+    """Return what a container's disks take, by storage; `onto` is where all of them shall be."""
+    totals: dict[str, int] = {}
     sizes = [(spec.storage, spec.disk)]
     sizes += [(mount.storage, mount.size) for mount in spec.mounts if not mount.is_bind]
     for storage, size in sizes:
         if storage is not None and size is not None:
             name = onto or storage
-            found[name] = found.get(name, 0) + int(size * GIB)
-    return found
+            totals[name] = totals.get(name, 0) + int(size * GIB)
+    return totals
 
 
-def _growth(spec: ContainerSpec, wanted: float | None) -> Mapping[str, int]:
-    more = int((wanted - (spec.disk or 0)) * GIB) if wanted is not None else 0
+def _growth(spec: ContainerSpec, disk: float | None) -> Mapping[str, int]:
+    more = int((disk - (spec.disk or 0)) * GIB) if disk is not None else 0
     return {spec.storage: more} if spec.storage is not None and more > 0 else {}
 
 
 def warnings(commands: Sequence[RunJob], nodes: Mapping[Id, Sequence[NodeFacts]]) -> tuple[str, ...]:
-    """Say what nodes lack for jobs, all of them together; `nodes` has the facts of each cluster."""
+    """Return what nodes lack for jobs, all of them together; `nodes` has the facts of each cluster."""
     demands = [demand for command in commands if (demand := demand_of(command)) is not None]
-    known = {(cluster, each.node): each for cluster, facts in nodes.items() for each in facts}
-    told: list[str] = []
+    facts_by_node = {(cluster, each.node): each for cluster, facts in nodes.items() for each in facts}
+    lines: list[str] = []
     for place, here in _grouped(demands).items():
-        if place in known:
-            told += [*_sizes(here, known[place]), *_disks(here, known[place])]
-    return tuple(dict.fromkeys(told))
+        if place in facts_by_node:
+            lines += [*_sizes(here, facts_by_node[place]), *_disks(here, facts_by_node[place])]
+    return tuple(dict.fromkeys(lines))
 
 
 def _grouped(demands: Sequence[Demand]) -> Mapping[tuple[Id, str], list[Demand]]:
-    found: dict[tuple[Id, str], list[Demand]] = {}
+    by_node: dict[tuple[Id, str], list[Demand]] = {}
     for each in demands:
-        found.setdefault((each.cluster, each.node), []).append(each)
-    return found
+        by_node.setdefault((each.cluster, each.node), []).append(each)
+    return by_node
 
 
 def _sizes(demands: Sequence[Demand], node: NodeFacts) -> Iterator[str]:
@@ -125,20 +125,20 @@ def _disks(demands: Sequence[Demand], node: NodeFacts) -> Iterator[str]:
 def _disk(
     demands: Sequence[Demand], name: str, storage: StorageFact | None, node: NodeFacts
 ) -> Iterator[str]:
-    wanted = sum(each.disk_bytes[name] for each in demands)
+    requested = sum(each.disk_bytes[name] for each in demands)
     if storage is None or storage.free_bytes is None:
         yield f"How much is free on storage {name} of node {node.node} is not known now."
-    elif wanted > storage.free_bytes:
+    elif requested > storage.free_bytes:
         of = f" of {amount(storage.total_bytes)}" if storage.total_bytes is not None else ""
         thin = " It takes more than it has, until what is written fills it." if storage.type in THIN else ""
         yield (
-            f"{_who(demands)} for {amount(wanted)} of disk; storage {name} of node {node.node} has "
+            f"{_who(demands)} for {amount(requested)} of disk; storage {name} of node {node.node} has "
             f"{amount(storage.free_bytes)} free{of}.{thin}"
         )
 
 
 def amount(size_bytes: int) -> str:
-    """Give bytes as people say them: `1.5 TiB`."""
+    """Return bytes as people say them: `1.5 TiB`."""
     for unit, size in _UNITS:
         if size_bytes >= size:
             return f"{size_bytes / size:.1f}".removesuffix(".0") + f" {unit}"

@@ -83,18 +83,18 @@ def refuse_too_large(command: RunJob) -> None:
     size = len(command.model_dump_json().encode())
     if size <= LARGEST_BYTES:
         return
-    told = command.model_dump(mode="json")
-    parts = told["spec"] | {f"args.{name}": value for name, value in told["args"].items()}
+    fields = command.model_dump(mode="json")
+    parts = fields["spec"] | {f"args.{name}": value for name, value in fields["args"].items()}
     field = max(parts, key=lambda name: len(str(parts[name])))
     message = (
-        f"All that this job is told takes {size >> 10} KiB, and {LARGEST_BYTES >> 10} KiB is the most; "
+        f"The command of this job takes {size >> 10} KiB, and {LARGEST_BYTES >> 10} KiB is the most; "
         f"most of it is in {field}."
     )
     raise JobTooLarge(message, errors=[FieldError(field=field, message=message)])
 
 
 def cancel_order(command: RunJob, target: Target, *, remove_on_cancel: bool = False) -> CancelJob:
-    """Give the order that ends a job, whether it waits or runs."""
+    """Return the order that ends a job, whether it waits or runs."""
     return CancelJob(
         job=command.job,
         kind=command.kind,
@@ -126,7 +126,7 @@ def _row(command: RunJob, call: Call, parent: Id | None) -> dict[str, object]:
 
 def _fact(command: RunJob, call: Call) -> outbox.Outgoing:
     target = command.target
-    told = JobAccepted(
+    event = JobAccepted(
         id=command.job,
         kind=command.kind,
         container=target.container,
@@ -136,4 +136,4 @@ def _fact(command: RunJob, call: Call) -> outbox.Outgoing:
         at=now(),
     )
     first = f"job:{command.job}:accepted"
-    return outbox.Outgoing(message=told, message_id=first, expect_last_subject_sequence=0)
+    return outbox.Outgoing(message=event, message_id=first, expect_last_subject_sequence=0)

@@ -17,12 +17,11 @@ from slipway.contracts.jobs import (
     RunRecord,
 )
 from slipway.inventory.acceptance import Acceptance
-from slipway.inventory.batches.requests import BatchRequests
+from slipway.inventory.batches.use_cases import BatchRequests
 from slipway.inventory.containers import lifecycle
 from slipway.inventory.jobs.records import Records
-from slipway.inventory.jobs.requests import Requests
-from slipway.inventory.jobs.store import JobStore
-from slipway.inventory.jobs.use_cases import decide_cancel, decide_vmid
+from slipway.inventory.jobs.use_cases import JobRequests, decide_cancel, decide_vmid
+from slipway.inventory.jobs.views import JobViews
 from slipway.inventory.secrets.broker import SecretBroker
 from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.call import Call
@@ -37,8 +36,8 @@ class JobHandlers:
         *,
         acceptance: Acceptance,
         unit: UnitOfWork,
-        requests: Requests,
-        jobs: JobStore,
+        requests: JobRequests,
+        jobs: JobViews,
         batches: BatchRequests,
         records: Records,
         secret_broker: SecretBroker,
@@ -77,7 +76,7 @@ class JobHandlers:
     async def cancel(self, query: RequestCancel, call: Call) -> Job:
         """Accept the end of a job. Idempotent: a second one changes nothing."""
         if await self._jobs.is_batch(query.job):
-            lifecycle.refuse_to_destroy(JobKind.BATCH, wanted=query.remove_on_cancel)
+            lifecycle.refuse_to_destroy(JobKind.BATCH, is_requested=query.remove_on_cancel)
             await self._batches.cancel(call, query.job)
         else:
             await self._records.catch_up(query.job)
@@ -106,7 +105,7 @@ class JobHandlers:
 
     async def record_written(self, record: RunRecord, delivery: Delivery) -> None:
         """Store where a run stands. Idempotent: a row takes a record only with a higher sequence."""
-        await self._jobs.take_record(record, delivery.stream_sequence)
+        await self._records.store(record, delivery.stream_sequence)
 
 
 def _key(name: str, origin: str) -> str:

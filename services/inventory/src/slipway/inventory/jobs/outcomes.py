@@ -1,9 +1,9 @@
-"""What becomes of a container by the records of its jobs: its row, and the facts that tell of it."""
+"""What becomes of a container by the records of its jobs: its row, and the events that say so."""
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import (
@@ -24,7 +24,7 @@ from slipway.contracts.values import (
     Phase,
     Power,
 )
-from slipway.inventory.containers.config_store import applied
+from slipway.inventory.batches.items import lock_parent, moved_item
 from slipway.inventory.containers.lifecycle import (
     LOST,
     TRANSITIONS,
@@ -33,129 +33,155 @@ from slipway.inventory.containers.lifecycle import (
     power_after,
     restore_outcome,
 )
-from slipway.inventory.tables import containers, credentials
-from slipway.runtime.database import outbox
+from slipway.inventory.containers.store import delete_credentials, update_container
+from slipway.inventory.containers.use_cases import applied
+from slipway.inventory.decision import Decision, Write
+from slipway.inventory.jobs.store import store_record
+from slipway.inventory.tables import containers, jobs
+from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 
 
-async def move_container(connection: AsyncConnection, record: RunRecord, command: RunJob) -> None:
-    """Keep what a job's newest record means for its container."""
-    changes: dict[str, object] = {}
+async def decide_record(tx: AsyncConnection, record: RunRecord, sequence: int) -> Decision[None]:
+    """Store where a run stands. Idempotent: a row takes a record only with a higher sequence."""
+    stored = await tx.scalar(select(jobs.c.record_sequence).where(jobs.c.id == record.id))
+    if stored is not None and stored >= sequence:
+        return Decision(reply=None)
+    await lock_parent(tx, record)
+    job = (await tx.execute(select(jobs).where(jobs.c.id == record.id).with_for_update())).first()
+    if job is None:
+        log.warning("run record without a job", job=record.id)
+        return Decision(reply=None)
+    if job.record_sequence >= sequence:
+        return Decision(reply=None)
+    outcome = await _outcome(tx, record, RunJob.model_validate(job.command))
+    writes, events = [store_record(record, sequence), *outcome.writes], outcome.events
+    if job.parent_id is not None and job.state != record.state:
+        item = await moved_item(tx, job.parent_id, record)
+        writes, events = [*writes, *item.writes], [*events, *item.events]
+    released = [(job.cluster_id, job.node)] if record.state.is_terminal else []
+    return Decision(reply=None, writes=writes, events=events, released=released)
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What a job's record means for its container."""
+
+    row: Row[Any]
+    record: RunRecord
+    changes: dict[str, Any] = field(default_factory=dict)
+    writes: list[Write] = field(default_factory=list)
+    events: list[Outgoing] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[str]:
+        """The container's warnings by now."""
+        return list(self.changes.get("warnings", self.row.warnings))
+
+    def publish(self, event: Event, name: str) -> None:
+        """Publish an event about the container."""
+        self.events.append(Outgoing(message=event, message_id=f"job:{self.record.id}:{name}"))
+
+
+async def _outcome(tx: AsyncConnection, record: RunRecord, command: RunJob) -> _Outcome:
+    query = select(containers).where(containers.c.id == record.target.container)
+    query = query.with_for_update() if record.state.is_terminal else query
+    result = _Outcome((await tx.execute(query)).one(), record)
     # While it is being created it may exist, or someone else may still get the VMID.
     is_made = record.state.is_terminal or record.phase not in {None, Phase.CREATE}
     if record.exists_on_host and record.kind.creates_container and is_made:
-        changes["vmid_is_provisional"] = False
+        result.changes["vmid_is_provisional"] = False
     if record.state.is_terminal:
-        row = (
-            await connection.execute(
-                select(containers).where(containers.c.id == record.target.container).with_for_update()
-            )
-        ).one()
-        changes |= await _end(connection, row, record, command)
-        if changes.get("lifecycle") is not Lifecycle.DELETED:
-            changes |= await _config(connection, row, record, changes)
-    if changes:
-        await connection.execute(
-            update(containers).where(containers.c.id == record.target.container).values(**changes)
-        )
+        _end(result, command)
+        if result.changes.get("lifecycle") is not Lifecycle.DELETED:
+            await _read_back(tx, result)
+    if result.changes:
+        result.writes.append(update_container(record.target.container, **result.changes))
+    return result
 
 
-async def _power(connection: AsyncConnection, row: Row[Any], record: RunRecord) -> dict[str, object]:
-    """Give the power that a job left its container in, unless something newer was seen."""
-    power = power_after(record.kind, record.state)
-    at = record.finished_at
-    if power is None or at is None or (row.observed_at is not None and row.observed_at >= at):
-        return {}
-    if row.power != power:
-        told = ContainerChanged(id=row.id, power=power, observed_at=at)
-        await outbox.add(connection, told, message_id=f"job:{record.id}:power")
-    return {"power": power, "observed_at": at}
-
-
-async def _config(
-    connection: AsyncConnection, row: Row[Any], record: RunRecord, changes: Mapping[str, object]
-) -> dict[str, object]:
-    """Give what a job's end says of the container's config and power; what was not read back is owed."""
-    warnings = [str(each) for each in changes.get("warnings", row.warnings)]  # type: ignore[attr-defined]  # a list
-    if record.config is not None:
-        return await applied(connection, row, record.config, record.target, warnings)
-    power = await _power(connection, row, record)
-    if not record.steps or not record.exists_on_host or CONFIG_UNREAD in warnings:
-        return power
-    return {**power, "warnings": [*warnings, CONFIG_UNREAD]}
-
-
-async def _end(
-    connection: AsyncConnection, row: Row[Any], record: RunRecord, command: RunJob
-) -> dict[str, object]:
-    """Tell what a job's end means for its container, and give what changes in its row."""
+def _end(result: _Outcome, command: RunJob) -> None:
+    """Change a container's row by the end of a job."""
+    row, record = result.row, result.record
     if not record.kind.creates_container and record.kind is not JobKind.DELETE:
-        changes = _changed(row, record, command)
-        warnings = [str(each) for each in changes.get("warnings", row.warnings)]  # type: ignore[attr-defined]  # a list
-        return changes | await _restored(connection, row, record, warnings)
+        _change(result, command)
+        _restore(result)
+        return
     trigger = outcome(record, Lifecycle(row.deleting_as) if row.deleting_as else None)
     following = TRANSITIONS.get((Lifecycle(row.lifecycle), trigger))
     if following is None:
         log.warning("job ended on a container that moved on", job=record.id, state=row.lifecycle)
-        return {}
+        return
     if record.kind is JobKind.DELETE and following is Lifecycle.DELETED:
-        await connection.execute(delete(credentials).where(credentials.c.container_id == row.id))
-    await outbox.add(connection, _ending(row, record, following), message_id=f"job:{record.id}:ended")
-    ended = {"lifecycle": following, "deleting_as": None, "updated_at": now()}
-    return ended | {"warnings": _lasting(record)}
+        result.writes.append(delete_credentials(row.id))
+    result.publish(_ending(row, record, following), "ended")
+    result.changes |= {"lifecycle": following, "deleting_as": None, "updated_at": now()}
+    # Warnings that hold only until the next restart are the job's alone.
+    result.changes["warnings"] = [each for each in record.warnings if not each.startswith(AFTER_RESTART)]
 
 
-def _changed(row: Row[Any], record: RunRecord, command: RunJob) -> dict[str, object]:
-    """Give what a job that leaves the container's life as it is changes in its row.
+def _change(result: _Outcome, command: RunJob) -> None:
+    """Change what a job changes that leaves the container's life as it is.
 
     Also one that failed late may have moved it; others may move it meanwhile.
     """
-    changes: dict[str, object] = {"updated_at": now()} if record.state is JobState.SUCCEEDED else {}
+    record = result.record
+    if record.state is JobState.SUCCEEDED:
+        result.changes["updated_at"] = now()
     if record.target.node != command.target.node:
-        changes |= {"node": record.target.node, "node_at": record.finished_at}
+        result.changes |= {"node": record.target.node, "node_at": record.finished_at}
     if DISCOVERY_PENDING in record.warnings:
         # What was there before is not known to be there now.
-        left = [each for each in row.warnings if each != DISCOVERY_PENDING]
-        changes |= {"warnings": [*left, DISCOVERY_PENDING], "address": None}
-    return changes
+        others = [each for each in result.warnings if each != DISCOVERY_PENDING]
+        result.changes |= {"warnings": [*others, DISCOVERY_PENDING], "address": None}
 
 
-async def _restored(
-    connection: AsyncConnection, row: Row[Any], record: RunRecord, warnings: Sequence[str]
-) -> dict[str, object]:
-    """Give what a restore means for a container's life, and tell it if it changed."""
+def _restore(result: _Outcome) -> None:
+    """Change what a restore means for a container's life."""
+    row, record = result.row, result.record
     trigger = restore_outcome(record)
     following = TRANSITIONS.get((Lifecycle(row.lifecycle), trigger)) if trigger is not None else None
     if following is None:
-        return {}
-    others = [warning for warning in warnings if warning != LOST]
+        return
+    others = [warning for warning in result.warnings if warning != LOST]
     if following != row.lifecycle:
-        told = _ending(row, record, following)
-        await outbox.add(connection, told, message_id=f"job:{record.id}:ended")
-    restored = {"lifecycle": following, "updated_at": now()}
-    if trigger is not Trigger.RESTORE_LOST_IT:
-        return restored | {"warnings": others}
-    # Nothing of it is there: neither power nor address are what they were.
-    gone: dict[str, object] = {
-        "power": Power.UNKNOWN,
-        "observed_at": record.finished_at,
-        "address": None,
-        "pending": {},
-    }
-    return restored | gone | {"warnings": [*others, LOST]}
+        result.publish(_ending(row, record, following), "ended")
+    result.changes |= {"lifecycle": following, "updated_at": now(), "warnings": others}
+    if trigger is Trigger.RESTORE_LOST_IT:
+        # Nothing of it is there: neither power nor address are what they were.
+        gone: dict[str, object] = {
+            "power": Power.UNKNOWN,
+            "observed_at": record.finished_at,
+            "address": None,
+            "pending": {},
+        }
+        result.changes |= {**gone, "warnings": [*others, LOST]}
 
 
-def _lasting(record: RunRecord) -> list[str]:
-    """Give a job's warnings that are its container's as well."""
-    return [each for each in record.warnings if not each.startswith(AFTER_RESTART)]
+async def _read_back(tx: AsyncConnection, result: _Outcome) -> None:
+    """Change config and power as they were read back; a config that was not becomes a warning."""
+    row, record, warnings = result.row, result.record, result.warnings
+    if record.config is not None:
+        change = await applied(tx, row, record.config, record.target, warnings)
+        result.changes |= change.values
+        result.events += change.events
+        return
+    power, at = power_after(record.kind, record.state), record.finished_at
+    is_newer = at is not None and (row.observed_at is None or row.observed_at < at)
+    if power is not None and at is not None and is_newer:
+        result.changes |= {"power": power, "observed_at": at}
+        if row.power != power:
+            result.publish(ContainerChanged(id=row.id, power=power, observed_at=at), "power")
+    if record.steps and record.exists_on_host and CONFIG_UNREAD not in warnings:
+        result.changes["warnings"] = [*warnings, CONFIG_UNREAD]
 
 
 def _ending(row: Row[Any], record: RunRecord, lifecycle: Lifecycle) -> Event:
     target = record.target
-    told: dict[str, Any] = {
+    names: dict[str, Any] = {
         "id": target.container,
         "vmid": target.vmid,
         "hostname": target.hostname,
@@ -163,9 +189,9 @@ def _ending(row: Row[Any], record: RunRecord, lifecycle: Lifecycle) -> Event:
     }
     if record.kind is JobKind.DELETE:
         if lifecycle is Lifecycle.DELETED:
-            return ContainerDeleted(**told)
+            return ContainerDeleted(**names)
         at = row.observed_at or record.finished_at or now()
         return ContainerChanged(id=row.id, power=row.power, observed_at=at)
     if lifecycle is Lifecycle.READY:
-        return ContainerReady(**told)
-    return ContainerFailed(**told, code=record.error.code if record.error else str(record.state))
+        return ContainerReady(**names)
+    return ContainerFailed(**names, code=record.error.code if record.error else str(record.state))

@@ -8,13 +8,12 @@ from slipway.contracts.jobs import RequestCancel, RunJob, Target
 from slipway.contracts.plans import Explained, ExplainRun, Plan, PlanJob, PlanStep
 from slipway.contracts.problems import Invalid
 from slipway.inventory.acceptance import Acceptance
-from slipway.inventory.batches.requests import BatchRequests
+from slipway.inventory.batches.use_cases import BatchRequests
 from slipway.inventory.clusters.store import ClusterStore
 from slipway.inventory.containers.create import Creations
 from slipway.inventory.jobs import capacity
 from slipway.inventory.jobs.enqueuer import container_ref
-from slipway.inventory.jobs.requests import Requests
-from slipway.inventory.jobs.use_cases import Cancellation
+from slipway.inventory.jobs.use_cases import Cancellation, JobRequests
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
 
@@ -35,7 +34,7 @@ class PlanHandlers:
         clusters: ClusterStore,
         *,
         creations: Creations,
-        requests: Requests,
+        requests: JobRequests,
         batches: BatchRequests,
     ) -> None:
         self._bus = bus
@@ -52,7 +51,7 @@ class PlanHandlers:
         command, *others = await self._decide(query, call)
         explained = await self._bus.ask(ExplainRun(command=command))
         more = (f"{len(others)} more like this one are made, as one batch.",) if others else ()
-        cluster = await self._clusters.known(command.target.cluster)
+        cluster = await self._clusters.stored(command.target.cluster)
         lacking = capacity.warnings([command, *others], {cluster.id: cluster.nodes})
         warnings = (*more, *lacking, *explained.warnings)
         return _plan(command, explained.model_copy(update={"warnings": warnings}))

@@ -12,15 +12,13 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import TooLarge
 from slipway.contracts.values import JobState
 from slipway.inventory.jobs.scheduling import Entry, Limits, choose, order
-from slipway.inventory.tables import jobs, nodes
+from slipway.inventory.tables import ACTIVE, MAKING, jobs, nodes
 from slipway.runtime.database import outbox
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 
-ACTIVE = (JobState.QUEUED, JobState.RUNNING)
-MAKING = tuple(kind for kind in JobKind if kind.creates_container)
 _ENTRY = (jobs.c.id, jobs.c.kind, jobs.c.actor)
 
 
@@ -30,61 +28,59 @@ class Queue:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
 
-    async def release(self, connection: AsyncConnection, cluster: Id, node: str) -> None:
+    async def release(self, tx: AsyncConnection, cluster: Id, node: str) -> None:
         """Let begin what may begin on a node; who decides next about it waits until this is done."""
-        await lock_queue(connection, cluster, node)
-        in_maintenance = await connection.scalar(
+        await lock_queue(tx, cluster, node)
+        in_maintenance = await tx.scalar(
             select(nodes.c.in_maintenance).where(nodes.c.cluster_id == cluster, nodes.c.node == node)
         )
         # A in_maintenance node is emptied: what moves away from it begins all the same.
         may = (jobs.c.kind == JobKind.MIGRATE,) if in_maintenance else ()
         here = (jobs.c.cluster_id == cluster, jobs.c.node == node, jobs.c.state.in_(ACTIVE))
-        running = await connection.execute(select(*_ENTRY).where(*here, jobs.c.released_at.is_not(None)))
+        running = await tx.execute(select(*_ENTRY).where(*here, jobs.c.released_at.is_not(None)))
         # No more than a node takes can be chosen of one person: a thousand of theirs hide nobody else's.
         group = [jobs.c.actor, jobs.c.kind.in_(MAKING)]
         turn = func.row_number().over(partition_by=group, order_by=jobs.c.id).label("turn")
         lines = select(*_ENTRY, turn).where(*here, *may, jobs.c.released_at.is_(None)).subquery()
-        waiting = await connection.execute(select(lines).where(lines.c.turn <= self._limits.jobs))
+        waiting = await tx.execute(select(lines).where(lines.c.turn <= self._limits.jobs))
         chosen = choose([_entry(row) for row in waiting], [_entry(row) for row in running], self._limits)
-        await _send(connection, [entry.job for entry in chosen])
+        await _send(tx, [entry.job for entry in chosen])
 
-    async def positions(
-        self, connection: AsyncConnection, rows: Sequence[Row[Any]]
-    ) -> Mapping[Id, tuple[int, str]]:
-        """Give where waiting jobs stand in the queue of their node, and what they wait for."""
+    async def positions(self, tx: AsyncConnection, rows: Sequence[Row[Any]]) -> Mapping[Id, tuple[int, str]]:
+        """Return where waiting jobs stand in the queue of their node, and what they wait for."""
         wait = [row for row in rows if row.state == JobState.QUEUED and row.released_at is None]
-        wanted = {row.id for row in wait}
-        found: dict[Id, tuple[int, str]] = {}
+        ids = {row.id for row in wait}
+        positions: dict[Id, tuple[int, str]] = {}
         for cluster, node in sorted({(row.cluster_id, row.node) for row in wait if row.node is not None}):
             here = (nodes.c.cluster_id == cluster, nodes.c.node == node)
-            in_maintenance = await connection.scalar(select(nodes.c.in_maintenance).where(*here))
-            line = await self._order(connection, cluster, node)
+            in_maintenance = await tx.scalar(select(nodes.c.in_maintenance).where(*here))
+            line = await self._order(tx, cluster, node)
             if in_maintenance:
                 line = sorted(line, key=lambda entry: entry.kind is not JobKind.MIGRATE)
             for place, entry in enumerate(line):
-                if entry.job in wanted:
+                if entry.job in ids:
                     rests = in_maintenance and entry.kind is not JobKind.MIGRATE
-                    found[entry.job] = (place, "maintenance" if rests else "limit")
-        return found
+                    positions[entry.job] = (place, "maintenance" if rests else "limit")
+        return positions
 
-    async def _order(self, connection: AsyncConnection, cluster: Id, node: str) -> Sequence[Entry]:
+    async def _order(self, tx: AsyncConnection, cluster: Id, node: str) -> Sequence[Entry]:
         here = (jobs.c.cluster_id == cluster, jobs.c.node == node, jobs.c.state.in_(ACTIVE))
-        rows = (await connection.execute(select(*_ENTRY, jobs.c.released_at).where(*here))).all()
+        rows = (await tx.execute(select(*_ENTRY, jobs.c.released_at).where(*here))).all()
         waiting = [_entry(row) for row in rows if row.released_at is None]
         running = [_entry(row) for row in rows if row.released_at is not None]
         return order(waiting, running, self._limits)
 
 
-async def lock_queue(connection: AsyncConnection, cluster: Id, node: str) -> None:
+async def lock_queue(tx: AsyncConnection, cluster: Id, node: str) -> None:
     """Let nobody else decide about a node's queue before this transaction ends."""
-    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"queue {cluster} {node}"))))
+    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"queue {cluster} {node}"))))
 
 
-async def _send(connection: AsyncConnection, chosen: list[Id]) -> None:
+async def _send(tx: AsyncConnection, chosen: list[Id]) -> None:
     """Send the commands of waiting jobs, in their order."""
     if not chosen:
         return
-    rows = await connection.execute(
+    rows = await tx.execute(
         update(jobs)
         .where(jobs.c.id.in_(chosen))
         .values(released_at=now())
@@ -93,18 +89,18 @@ async def _send(connection: AsyncConnection, chosen: list[Id]) -> None:
     commands = {row.id: RunJob.model_validate(row.command) for row in rows}
     for job in chosen:
         try:
-            await outbox.add(connection, commands[job], message_id=f"job:{job}:run")
+            await outbox.add(tx, commands[job], message_id=f"job:{job}:run")
         except TooLarge as error:
-            await _give_up(connection, commands[job], error)
+            await _give_up(tx, commands[job], error)
 
 
-async def _give_up(connection: AsyncConnection, command: RunJob, why: TooLarge) -> None:
+async def _give_up(tx: AsyncConnection, command: RunJob, why: TooLarge) -> None:
     """End a job whose command can't leave: it is nobody's fault who let it begin."""
     log.error("a job can't be sent, so it is cancelled", job=command.job, why=why.message)
     order = CancelJob(
         job=command.job, kind=command.kind, target=command.target, exists_on_host=command.finds_container
     )
-    await outbox.add(connection, order, message_id=f"job:{command.job}:given-up")
+    await outbox.add(tx, order, message_id=f"job:{command.job}:given-up")
 
 
 def _entry(row: Any) -> Entry:

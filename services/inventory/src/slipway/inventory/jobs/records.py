@@ -1,8 +1,8 @@
 """Reads a run record itself when a row may lag behind it.
 
 The rows are stored from the records by a consumer, a moment later. Whoever saw a job's `done` may ask at
-once: so before a question about a job that the rows call active is answered, its record is looked at, and
-what is newer in it is taken over.
+once: so before a question about a job that the rows call active is answered, its record is read, and
+what is newer in it is stored.
 """
 
 import contextlib
@@ -13,7 +13,9 @@ from slipway.contracts.jobs import RunRecord
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Unavailable
 from slipway.inventory.containers.claims import JobActive
-from slipway.inventory.jobs.store import JobStore
+from slipway.inventory.jobs.outcomes import decide_record
+from slipway.inventory.unit_of_work import UnitOfWork
+from slipway.runtime.bus.call import current
 from slipway.runtime.bus.client import Bus
 
 ResultT = TypeVar("ResultT")
@@ -22,17 +24,22 @@ ResultT = TypeVar("ResultT")
 class Records:
     """Run records, for rows that may lag."""
 
-    def __init__(self, bus: Bus, jobs: JobStore) -> None:
+    def __init__(self, bus: Bus, unit: UnitOfWork) -> None:
         self._bus = bus
-        self._jobs = jobs
+        self._unit = unit
+
+    async def store(self, record: RunRecord, sequence: int) -> None:
+        """Store where a run stands. Idempotent: a row takes a record only with a higher sequence."""
+        await self._unit.run(current(), lambda tx: decide_record(tx, record, sequence))
 
     async def catch_up(self, job: Id) -> bool:
-        """Take over where a job stands by its record; whether it has ended."""
+        """Store where a job stands by its record; return whether it has ended."""
         with contextlib.suppress(Unavailable):
-            found = await self._bus.last(RunRecord, job)
-            if found is not None:
-                await self._jobs.take_record(*found)
-                return found[0].state.is_terminal
+            last = await self._bus.last(RunRecord, job)
+            if last is not None:
+                record, sequence = last
+                await self.store(record, sequence)
+                return record.state.is_terminal
         return False
 
     async def unless_over(self, accept: Callable[[], Awaitable[ResultT]]) -> ResultT:

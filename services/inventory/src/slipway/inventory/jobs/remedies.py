@@ -35,10 +35,10 @@ INSTEAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def is_retry_hopeless(code: str | None, *, creates_container: bool) -> bool:
-    """Tell whether the same job would fail again in the same way."""
+    """Return whether the same job would fail again in the same way."""
     return code in (OF_CREATIONS if creates_container else HOPELESS)
 
 
 def instead(code: str | None) -> tuple[str, ...]:
-    """Give the verbs of other jobs that help after an error."""
+    """Return the verbs of other jobs that help after an error."""
     return INSTEAD.get(code or "", ())

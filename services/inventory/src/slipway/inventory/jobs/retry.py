@@ -1,7 +1,7 @@
 """Retries: the command that does a failed or cancelled job again, its container taken back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row
@@ -37,20 +37,13 @@ class Retry:
     writes: Sequence[Write]
 
 
-@dataclass(slots=True)
-class Chosen:
-    """VMIDs that earlier retries of the same decision take: no row holds them yet."""
-
-    vmids: set[tuple[Id, int]] = field(default_factory=set)
-
-    def of(self, cluster: Id) -> set[int]:
-        """Return those of a cluster."""
-        return {vmid for where, vmid in self.vmids if where == cluster}
+Chosen = set[tuple[Id, int]]
+"""VMIDs, each with its cluster, that earlier retries of the same decision take: no row holds them yet."""
 
 
 async def decide_retry(tx: AsyncConnection, request: RetryJob) -> Decision[Accepted]:
     """Do a failed or cancelled job again: the same input, from the step that failed."""
-    retry = await retried(tx, request.job, request.phase, Chosen())
+    retry = await retried(tx, request.job, request.phase, set())
     return Decision(reply=accepted(retry.command), writes=retry.writes, commands=[retry.command])
 
 
@@ -118,10 +111,10 @@ async def _reclaim(
     moves = move(row, trigger)
     if row.lifecycle == Lifecycle.DELETED:
         await claim_names(tx, row.cluster_id, [row.hostname], besides=[row.id])
-        others = chosen.of(row.cluster_id)
+        others = {vmid for cluster, vmid in chosen if cluster == row.cluster_id}
         if row.vmid_is_provisional:
             (place["vmid"],) = await claim_vmids(tx, row.cluster_id, [None], refused=others)
         else:
             await refuse_vmid_in_use(tx, row.cluster_id, row.vmid, besides=row.id, chosen=others)
-        chosen.vmids.add((row.cluster_id, place.get("vmid", row.vmid)))
+        chosen.add((row.cluster_id, place.get("vmid", row.vmid)))
     return [update_container(row.id, **place), moves] if place else [moves]

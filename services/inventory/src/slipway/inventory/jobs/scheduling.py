@@ -37,7 +37,7 @@ def choose(waiting: Sequence[Entry], running: Sequence[Entry], limits: Limits) -
 
 
 def order(waiting: Sequence[Entry], running: Sequence[Entry], limits: Limits) -> tuple[Entry, ...]:
-    """Tell in which order waiting jobs start, by what is known now.
+    """Return the order in which waiting jobs start, by what is queued now.
 
     Creations for which there is no room now come after all that there is room for.
     """
@@ -48,7 +48,7 @@ def order(waiting: Sequence[Entry], running: Sequence[Entry], limits: Limits) ->
 
 
 def _turns(waiting: Sequence[Entry], running: Sequence[Entry], limits: Limits) -> Iterator[Entry]:
-    """Give who begins next, and next, as long as creations find room."""
+    """Return who begins next, and next, as long as creations find room."""
     lines: dict[tuple[str, bool], deque[Entry]] = {}
     for entry in sorted(waiting, key=lambda each: each.job):
         lines.setdefault((entry.actor, entry.kind.creates_container), deque()).append(entry)

@@ -1,17 +1,28 @@
-"""Jobs on containers that exist: requested, cancelled, given another VMID."""
+"""Jobs on containers: requests are checked (`JobRequests`), then decided on in a transaction (`decide_*`)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.containers import Accepted, ContainerSpec
+from slipway.contracts.containers import Accepted, Container, ContainerSpec, DeleteContainer
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import CancelJob, ReplacedVmid, RequestCancel, RequestJob, RunJob, RunRecord
+from slipway.contracts.jobs import (
+    CancelJob,
+    ReplacedVmid,
+    RequestCancel,
+    RequestJob,
+    RetryJob,
+    RunJob,
+    RunRecord,
+)
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobState, Lifecycle
+from slipway.inventory.clusters.store import ClusterStore
 from slipway.inventory.containers.claims import claim_names, claim_vmids, refuse_busy
 from slipway.inventory.containers.defaults import VmidTaken
+from slipway.inventory.containers.host_check import HostCheck
 from slipway.inventory.containers.lifecycle import (
     LOST,
     refuse_cancel,
@@ -19,14 +30,119 @@ from slipway.inventory.containers.lifecycle import (
     refuse_to_destroy,
     refuse_unless_it_lives,
 )
-from slipway.inventory.containers.store import container_row, target_of, update_container
-from slipway.inventory.decision import AuditNote, Decision, Gone, Write
+from slipway.inventory.containers.store import (
+    ContainerStore,
+    Secret,
+    container_row,
+    target_of,
+    update_container,
+)
+from slipway.inventory.containers.use_cases import decide_deletion
+from slipway.inventory.decision import AuditNote, Claim, Decision, Gone, Proposal, Write
+from slipway.inventory.jobs import validation
+from slipway.inventory.jobs.clone import decide_clone
 from slipway.inventory.jobs.enqueuer import accepted, cancel_order
+from slipway.inventory.jobs.records import Records
+from slipway.inventory.jobs.retry import decide_retry
 from slipway.inventory.jobs.store import job_row
+from slipway.inventory.jobs.views import JobViews
+from slipway.inventory.secrets.broker import SecretBroker
 from slipway.inventory.tables import jobs, vmid_replacements
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
+from slipway.runtime.process.host_access import HostAccessPolicy
 from slipway.runtime.process.ids import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """The order that ends a job, and where its run stands if it has begun."""
+
+    order: CancelJob
+    record: RunRecord | None
+
+
+class JobRequests:
+    """Checks requests for jobs."""
+
+    def __init__(
+        self,
+        *,
+        clusters: ClusterStore,
+        containers: ContainerStore,
+        jobs: JobViews,
+        records: Records,
+        host_check: HostCheck,
+        secret_broker: SecretBroker,
+        host_access: HostAccessPolicy,
+    ) -> None:
+        self._clusters = clusters
+        self._containers = containers
+        self._jobs = jobs
+        self._records = records
+        self._host_check = host_check
+        self._secret_broker = secret_broker
+        self._host_access = host_access
+
+    async def propose(self, request: RequestJob) -> Proposal[Accepted]:
+        """Return a job that was checked."""
+        validation.check(request.kind, request.args)
+        container = await self._containers.get(request.container)
+        await self._check(request, container)
+        args = request.args.values()
+        hostname, vmid = args.get("hostname"), args.get("vmid")
+        claim = Claim(cluster=container.cluster_id, hostname=hostname, vmid=vmid) if hostname else None
+        if request.kind is not JobKind.CLONE:
+            return Proposal(decide=lambda tx, gone: decide_request(tx, request, gone), claim=claim)
+        copy = new_id()
+        secrets = await self._copied_secrets(container.id, copy)
+
+        async def decide(tx: AsyncConnection, gone: Gone) -> Decision[Accepted]:
+            return await decide_clone(tx, request, copy, secrets, gone)
+
+        return Proposal(decide=decide, claim=claim)
+
+    async def propose_deletion(self, request: DeleteContainer) -> Proposal[Accepted]:
+        """Return the deletion of a container that Proxmox does not protect."""
+        await self._host_check.refuse_deletion(await self._containers.get(request.container))
+        return Proposal(decide=lambda tx, _gone: decide_deletion(tx, request))
+
+    async def propose_cancel(self, request: RequestCancel) -> Proposal[Cancellation]:
+        """Return the cancel of a job, whose record was read."""
+        await self._records.catch_up(request.job)
+        return Proposal(decide=lambda tx, _gone: decide_cancel(tx, request))
+
+    async def is_batch(self, job: Id) -> bool:
+        """Return whether a job is a batch."""
+        return await self._jobs.is_batch(job)
+
+    async def propose_retry(self, request: RetryJob) -> Proposal[Accepted]:
+        """Return the retry of a job, whose record was read."""
+        await self._records.catch_up(request.job)
+        return Proposal(decide=lambda tx, _gone: decide_retry(tx, request))
+
+    async def _check(self, request: RequestJob, container: Container) -> None:
+        """Refuse what the container, its node or its host can't have, as far as it is known."""
+        await self._host_check.refuse_impossible(container, request.kind, request.args)
+        if not validation.looks_at_container(request.args):
+            return
+        facts = validation.Known(
+            spec=container.spec, vmid=container.vmid, hostname=container.hostname, node=container.node
+        )
+        if validation.looks_at_nodes(request.args):
+            cluster = await self._clusters.stored(container.cluster_id)
+            facts = replace(facts, nodes=cluster.nodes, in_maintenance=cluster.in_maintenance)
+        validation.check_against(request.kind, request.args, facts, self._host_access)
+
+    async def _copied_secrets(self, source: Id, copy: Id) -> Mapping[str, Secret]:
+        """Seal a container's secrets for its copy: a copy has the same passwords inside."""
+        move = self._secret_broker.move
+        return {
+            name: Secret(
+                origin=each.origin, sealed=move(each.sealed, owner=source, to_owner=copy, field=name)
+            )
+            for name, each in (await self._containers.secrets(source)).items()
+        }
 
 
 async def decide_request(tx: AsyncConnection, request: RequestJob, gone: Gone) -> Decision[Accepted]:
@@ -50,18 +166,10 @@ async def decide_request(tx: AsyncConnection, request: RequestJob, gone: Gone) -
     return Decision(reply=accepted(command), commands=[command])
 
 
-@dataclass(frozen=True, slots=True)
-class Cancellation:
-    """The order that ends a job, and where its run stands if it has begun."""
-
-    order: CancelJob
-    record: RunRecord | None
-
-
 async def decide_cancel(tx: AsyncConnection, request: RequestCancel) -> Decision[Cancellation]:
     """Cancel a job: one that waits never begins, one that runs is ordered to end."""
     row = await job_row(tx, request.job)
-    refuse_to_destroy(JobKind(row.kind), wanted=request.remove_on_cancel)
+    refuse_to_destroy(JobKind(row.kind), is_requested=request.remove_on_cancel)
     record = RunRecord.model_validate(row.record) if row.record else None
     refuse_cancel(JobState(row.state), record)
     target = target_of(await container_row(tx, row.container_id))
@@ -79,7 +187,7 @@ async def decide_cancel(tx: AsyncConnection, request: RequestCancel) -> Decision
 
 
 async def decide_vmid(tx: AsyncConnection, job: Id, refused: int) -> Decision[ReplacedVmid]:
-    """Give a job another VMID; asked again for the same refused one, the same answer."""
+    """Replace a job's VMID; asked again for the same refused one, return the same answer."""
     replaced = vmid_replacements.c
     container = (await job_row(tx, job)).container_id
     row = await container_row(tx, container, for_update=True)

@@ -22,7 +22,7 @@ class RetentionStore:
         self._database = database
 
     async def remove_jobs(self, before: datetime) -> int:
-        """Remove jobs that ended before, with their logs, and tell how many.
+        """Remove jobs that ended before, with their logs, and return how many.
 
         The newest job of a container stays, as long as the container lives or is only forgotten.
         """
@@ -38,11 +38,11 @@ class RetentionStore:
             func.coalesce(jobs.c.finished_at, jobs.c.created_at) < before,
             or_(jobs.c.container_id.is_(None), jobs.c.id < newest, is_gone),
         )
-        async with self._database.begin() as connection:
-            ids = list(await connection.scalars(old.order_by(jobs.c.id).limit(AT_ONCE)))
+        async with self._database.begin() as tx:
+            ids = list(await tx.scalars(old.order_by(jobs.c.id).limit(AT_ONCE)))
             if ids:
-                await connection.execute(delete(vmid_replacements).where(vmid_replacements.c.job_id.in_(ids)))
-                await connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
+                await tx.execute(delete(vmid_replacements).where(vmid_replacements.c.job_id.in_(ids)))
+                await tx.execute(delete(jobs).where(jobs.c.id.in_(ids)))
         return len(ids)
 
     async def remove_containers(self, before: datetime) -> int:
@@ -50,22 +50,22 @@ class RetentionStore:
         one = containers.c
         has_jobs = exists().where(or_(jobs.c.container_id == one.id, jobs.c.source_id == one.id))
         old = select(one.id).where(*_GONE, one.updated_at < before, ~has_jobs)
-        async with self._database.begin() as connection:
-            ids = list(await connection.scalars(old.limit(AT_ONCE).with_for_update(skip_locked=True)))
+        async with self._database.begin() as tx:
+            ids = list(await tx.scalars(old.limit(AT_ONCE).with_for_update(skip_locked=True)))
             if ids:
-                await connection.execute(delete(credentials).where(credentials.c.container_id.in_(ids)))
-                await connection.execute(delete(containers).where(one.id.in_(ids)))
+                await tx.execute(delete(credentials).where(credentials.c.container_id.in_(ids)))
+                await tx.execute(delete(containers).where(one.id.in_(ids)))
         return len(ids)
 
     async def remove_audit(self, before: datetime) -> int:
-        """Remove what was written into the audit log before; tell how much."""
+        """Remove what was written into the audit log before; return how many entries."""
         return await self._remove(audit, audit.c.id, audit.c.at < before)
 
     async def remove_keys(self, before: datetime) -> int:
-        """Remove Idempotency-Keys of requests made before; tell how many."""
+        """Remove Idempotency-Keys of requests made before; return how many."""
         return await self._remove(idempotency, idempotency.c.key, idempotency.c.created_at < before)
 
     async def _remove(self, table: Table, key: ColumnElement[str], old: ColumnElement[bool]) -> int:
-        async with self._database.begin() as connection:
+        async with self._database.begin() as tx:
             some = select(key).where(old).limit(AT_ONCE)
-            return (await connection.execute(delete(table).where(old, key.in_(some)))).rowcount
+            return (await tx.execute(delete(table).where(old, key.in_(some)))).rowcount

@@ -41,7 +41,7 @@ class SecretBroker:
 
 
 def generate(length: int = PASSWORD_LENGTH) -> SecretStr:
-    """Make a password of letters and digits: it fits every shell, file and form."""
+    """Return a password of letters and digits: it fits every shell, file and form."""
     secret = SecretStr("".join(secrets.choice(_LETTERS) for _ in range(length)))
     redact(secret)
     return secret

@@ -1,7 +1,7 @@
 """Rotates what is sealed at rest: once at the start, since the key ring is read then.
 
 Idempotent: what the current key sealed is left as it is. Nothing is lost by a key that is missing: what it
-sealed stays, and is told.
+sealed stays, and is logged.
 """
 
 from slipway.inventory.secrets.resealing_store import ResealingStore

@@ -21,11 +21,11 @@ class ResealingStore:
         self._database = database
 
     async def credentials(self, current: str, reseal: Reseal) -> int:
-        """Seal credentials anew and tell how many.
+        """Seal credentials anew and return how many.
 
         Args:
             current: what a text begins with that needs nothing.
-            reseal: gives the new text.
+            reseal: returns the new text.
         """
         total, after = 0, ""
         while True:
@@ -36,31 +36,29 @@ class ResealingStore:
             after = ids[-1]
 
     async def clusters(self, reseal: Reseal) -> int:
-        """Seal the secrets of clusters anew and tell of how many clusters."""
+        """Seal the secrets of clusters anew and return how many clusters changed."""
         total = 0
-        async with self._database.begin() as connection:
-            rows = (
-                await connection.execute(select(clusters).order_by(clusters.c.id).with_for_update())
-            ).all()
+        async with self._database.begin() as tx:
+            rows = (await tx.execute(select(clusters).order_by(clusters.c.id).with_for_update())).all()
             for row in rows:
                 sealed = {field: reseal(text, row.id, field) for field, text in row.secrets.items()}
                 if sealed != row.secrets:
                     same = clusters.c.id == row.id
-                    await connection.execute(update(clusters).where(same).values(secrets=sealed))
+                    await tx.execute(update(clusters).where(same).values(secrets=sealed))
                     total += 1
         return total
 
     async def _some(self, current: str, after: str, reseal: Reseal) -> tuple[list[str], int]:
-        """Look at the next ones and tell which, and how many were sealed anew."""
+        """Seal the next ones anew; return all that were read, and how many changed."""
         older = ~func.starts_with(credentials.c.sealed, current), credentials.c.id > after
         some = select(credentials).where(*older).order_by(credentials.c.id).limit(AT_ONCE).with_for_update()
         changed = 0
-        async with self._database.begin() as connection:
-            rows = (await connection.execute(some)).all()
+        async with self._database.begin() as tx:
+            rows = (await tx.execute(some)).all()
             for row in rows:
                 sealed = reseal(row.sealed, row.container_id, row.name)
                 if sealed != row.sealed:
                     same = credentials.c.id == row.id
-                    await connection.execute(update(credentials).where(same).values(sealed=sealed))
+                    await tx.execute(update(credentials).where(same).values(sealed=sealed))
                     changed += 1
         return [row.id for row in rows], changed

@@ -35,7 +35,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
 
 
 class ContainerInvalid(Invalid):
-    """The container can't be as it was asked for."""
+    """The container can't be as it was requested."""
 
     code = "container.invalid"
 
@@ -48,7 +48,7 @@ def check_source(spec: ContainerSpec) -> None:
 
 
 def check_secret(field: str, secret: str) -> None:
-    """Refuse a secret that Proxmox or a shell's environment can't carry; never tells its value."""
+    """Refuse a secret that Proxmox or a shell's environment can't carry; its value is never repeated."""
     if field == "password" and len(secret) < LEAST_PASSWORD:
         message = f"Proxmox wants at least {LEAST_PASSWORD} characters."
         raise ContainerInvalid(message, errors=[FieldError(field=field, message=message)])
@@ -75,7 +75,7 @@ def check(
 
 
 def faults(spec: ContainerSpec) -> Iterator[FieldError]:
-    """Name what no container may hold, whatever its node and its template."""
+    """Return what no container may hold, whatever its node and its template."""
     yield from _words(spec)
     yield from _numbers(spec)
     yield from content.faults(spec)
@@ -114,18 +114,18 @@ def _numbers(spec: ContainerSpec) -> Iterator[FieldError]:
 
 def _places(spec: ContainerSpec, node: NodeFacts) -> Iterator[FieldError]:
     able = sorted(s.name for s in node.storages if s.is_active and "rootdir" in s.content)
-    wanted = [("storage", spec.storage)]
-    wanted += [
+    storages = [("storage", spec.storage)]
+    storages += [
         (f"mounts.{i}.storage", mount.storage) for i, mount in enumerate(spec.mounts) if not mount.is_bind
     ]
-    for field, storage in wanted:
+    for field, storage in storages:
         if storage is not None and storage not in able:
-            told = f"{texts.shown(storage)} can't hold container disks on {node.node}"
-            message = f"{told}; these can: {', '.join(able)}."
+            subject = f"{texts.shown(storage)} can't hold container disks on {node.node}"
+            message = f"{subject}; these can: {', '.join(able)}."
             yield FieldError(field=field, message=message)
     if spec.pool is not None and node.knows_pools and spec.pool not in node.pools:
-        known = ", ".join(node.pools) or "none"
-        yield FieldError(field="pool", message=f"There is no pool {spec.pool!r}; there are: {known}.")
+        pools = ", ".join(node.pools) or "none"
+        yield FieldError(field="pool", message=f"There is no pool {spec.pool!r}; there are: {pools}.")
 
 
 def _lists(spec: ContainerSpec) -> Iterator[FieldError]:
@@ -159,13 +159,13 @@ def _against(spec: ContainerSpec, manifest: Manifest | None) -> Iterator[FieldEr
             )
     variables = {variable.name: variable for variable in manifest.variables} if manifest else {}
     for name, value in spec.variables.items():
-        known = variables.get(name)
-        if known is None:
+        variable = variables.get(name)
+        if variable is None:
             yield FieldError(field=f"variables.{name}", message="The template has no such variable.")
-        elif known.is_secret:
+        elif variable.is_secret:
             yield FieldError(field=f"variables.{name}", message="It is secret: it has to come sealed.")
-        elif known.pattern and not re.fullmatch(known.pattern, value):
-            yield FieldError(field=f"variables.{name}", message=f"It does not fit {known.pattern}.")
+        elif variable.pattern and not re.fullmatch(variable.pattern, value):
+            yield FieldError(field=f"variables.{name}", message=f"It does not fit {variable.pattern}.")
     for name, variable in variables.items():
         if variable.is_required and not variable.is_secret and name not in spec.variables:
             yield FieldError(field=f"variables.{name}", message="The template needs a value.")

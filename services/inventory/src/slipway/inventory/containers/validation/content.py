@@ -31,7 +31,7 @@ _FILESYSTEMS = re.compile(r"[a-z0-9_]+(;[a-z0-9_]+)*")
 
 
 def faults(spec: ContainerSpec) -> Iterator[FieldError]:
-    """Name what no container may hold, whatever its node and its template."""
+    """Return what no container may hold, whatever its node and its template."""
     yield from _texts(spec)
     yield from _sizes(spec)
     yield from _environment(spec)

@@ -25,7 +25,7 @@ Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
 def faults(networks: Sequence[NetworkSpec]) -> Iterator[FieldError]:
-    """Name what no node's devices may be."""
+    """Return what no node's devices may be."""
     if len(networks) > MOST_NETWORKS:
         yield FieldError(field="networks", message=f"At most {MOST_NETWORKS}.")
     seen: set[str] = set()
@@ -40,11 +40,11 @@ def faults(networks: Sequence[NetworkSpec]) -> Iterator[FieldError]:
 
 
 def bridges(networks: Sequence[NetworkSpec], node: NodeFacts) -> Iterator[FieldError]:
-    """Name the bridges that a node does not have."""
-    known = sorted(bridge.name for bridge in node.bridges)
+    """Return the bridges that a node does not have."""
+    bridges_here = sorted(bridge.name for bridge in node.bridges)
     for index, network in enumerate(networks):
-        if network.bridge is not None and network.bridge not in known:
-            message = f"Node {node.node} has no bridge {shown(network.bridge)}: {', '.join(known)}."
+        if network.bridge is not None and network.bridge not in bridges_here:
+            message = f"Node {node.node} has no bridge {shown(network.bridge)}: {', '.join(bridges_here)}."
             yield FieldError(field=f"networks.{index}.bridge", message=message)
 
 
@@ -93,8 +93,8 @@ def _address(
     interface = _interface(address, version=int(suffix or "4"))
     if interface is None:
         example = "fd00::5/64" if suffix else "10.0.0.5/24"
-        told = f"{shown(address)} is not an address with prefix length like {example}"
-        yield FieldError(field=field, message=f"{told}, nor one of {', '.join(sorted(words))}.")
+        subject = f"{shown(address)} is not an address with prefix length like {example}"
+        yield FieldError(field=field, message=f"{subject}, nor one of {', '.join(sorted(words))}.")
     elif gateway is not None and not is_address(gateway):
         yield FieldError(field=gateway_field, message=f"{shown(gateway)} is not an IP address.")
     elif gateway is not None and not _is_reached(gateway, interface):
@@ -112,7 +112,7 @@ def _interface(text: str, *, version: int) -> Interface | None:
 
 
 def _is_reached(gateway: str, interface: Interface) -> bool:
-    """Whether it is on the link; of IPv6, the link's own addresses are."""
+    """Return whether it is on the link; of IPv6, the link's own addresses are."""
     address = ipaddress.ip_address(gateway)
     on_link = address.version == interface.version == 6 and address.is_link_local  # noqa: PLR2004  IPv6
     return on_link or address in interface.network

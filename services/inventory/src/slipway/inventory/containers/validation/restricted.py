@@ -44,7 +44,7 @@ def check(spec: ContainerSpec, host_access: HostAccessPolicy) -> None:
 
 
 def faults(spec: ContainerSpec) -> Iterator[FieldError]:
-    """Name what can't be right, whoever allows it."""
+    """Return what can't be right, whoever allows it."""
     for index, mount in enumerate(spec.mounts):
         at = f"mounts.{index}"
         if not mount.is_bind:

@@ -29,23 +29,23 @@ _MARKER = re.compile(r"^\s*slipway: ", re.MULTILINE)
 
 
 def hostname(text: str) -> str | None:
-    """Say what is wrong with a name."""
+    """Return what is wrong with a name."""
     right = "1 to 63 letters, digits and hyphens, no hyphen at either end"
     return None if _HOSTNAME.fullmatch(text) else f"{shown(text)} is not {right}."
 
 
 def searchdomain(text: str) -> str | None:
-    """Say what is wrong with a search domain."""
+    """Return what is wrong with a search domain."""
     return None if _DOMAIN.fullmatch(text) else f"{shown(text)} is not a domain name."
 
 
 def startup(text: str) -> str | None:
-    """Say what is wrong with an order of starts."""
+    """Return what is wrong with an order of starts."""
     return None if _STARTUP.fullmatch(text) else f"{shown(text)} is not like order=1,up=30,down=60."
 
 
 def nameserver(text: str) -> str | None:
-    """Say what is wrong with name servers: addresses with a space between two."""
+    """Return what is wrong with name servers: addresses with a space between two."""
     if not text.strip():
         return "It is empty; leave it out to use the node's."
     wrong = next((each for each in text.split(" ") if not is_address(each)), None)
@@ -53,7 +53,7 @@ def nameserver(text: str) -> str | None:
 
 
 def description(text: str, most: int = LONGEST_DESCRIPTION) -> str | None:
-    """Say what is wrong with notes of the user's."""
+    """Return what is wrong with notes of the user's."""
     if len(text) > most:
         return f"At most {most} characters."
     if _MARKER.search(text):
@@ -64,23 +64,23 @@ def description(text: str, most: int = LONGEST_DESCRIPTION) -> str | None:
 
 
 def backup_notes(text: str) -> str | None:
-    """Say what is wrong with the notes of a backup; a line break is sent as two signs."""
+    """Return what is wrong with the notes of a backup; a line break is sent as two signs."""
     sent = len(text) + text.count("\n") + text.count("\\")
     if sent > LONGEST_BACKUP_NOTES:
         counted = "; a line break and a backslash count twice" if sent != len(text) else ""
         return f"At most {LONGEST_BACKUP_NOTES} characters{counted}; these are {sent}."
     unknown = sorted(set(_BRACED.findall(text)) - set(FILLED_IN))
     if unknown:
-        known = ", ".join(f"{{{{{word}}}}}" for word in FILLED_IN)
+        variables = ", ".join(f"{{{{{word}}}}}" for word in FILLED_IN)
         return (
             f"Proxmox refuses {shown(f'{{{{{unknown[0]}}}}}')}: in double braces it takes only what it fills "
-            f"in ({known}). Put a space between the braces."
+            f"in ({variables}). Put a space between the braces."
         )
     return None
 
 
 def tag(text: str) -> str | None:
-    """Say what is wrong with a tag."""
+    """Return what is wrong with a tag."""
     return None if _TAG.fullmatch(text) else f"{shown(text)} is not a tag: letters, digits, _ + . -"
 
 
@@ -95,21 +95,21 @@ _RULES: Mapping[str, Callable[[str], str | None]] = MappingProxyType(
 )
 
 
-def faults(given: Mapping[str, object]) -> Iterator[FieldError]:
-    """Name the faults of what is given of these texts, by the field's name; `tags` are among them."""
+def faults(texts: Mapping[str, object]) -> Iterator[FieldError]:
+    """Return the faults of these texts, by the field's name; `tags` are among them."""
     for name, rule in _RULES.items():
-        text = given.get(name)
+        text = texts.get(name)
         wrong = rule(text) if isinstance(text, str) else None
         if wrong is not None:
             yield FieldError(field=name, message=wrong)
-    tags = given.get("tags")
+    tags = texts.get("tags")
     for index, each in enumerate(tags if isinstance(tags, tuple) else ()):
         if (wrong := tag(each)) is not None:
             yield FieldError(field=f"tags.{index}", message=wrong)
 
 
 def is_address(text: str) -> bool:
-    """Whether it is an IP address; without a scope (`%...`): Python takes any text there."""
+    """Return whether it is an IP address; without a scope (`%...`): Python takes any text there."""
     if "%" in text:
         return False
     try:
@@ -120,5 +120,5 @@ def is_address(text: str) -> bool:
 
 
 def shown(text: str) -> str:
-    """Give a text as a message repeats it: a megabyte is not told back."""
+    """Return a text as a message repeats it: a megabyte is not repeated."""
     return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")
