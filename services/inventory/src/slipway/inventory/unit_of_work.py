@@ -50,6 +50,8 @@ class UnitOfWork:
         self, call: Call, action: str, request: Value, reply: type[StoredT]
     ) -> StoredT | None:
         """Return the reply that the same request got under its key; None if there is none."""
+        if call.idempotency_key is None:
+            return None
         async with self._database.begin() as tx:
             return await _stored_reply(tx, call, action, request, reply)
 
