@@ -67,12 +67,9 @@ def _command(details: Mapping[str, str]) -> str:
 class ContainerFailurePolicy:
     """Stops or removes the container of a creation that failed, if the job says so."""
 
-    def __init__(self, lock_wait: timedelta) -> None:
-        """Take the settings.
+    describe = staticmethod(with_evidence)
 
-        Args:
-            lock_wait: how long a job waits for a container that another task has locked.
-        """
+    def __init__(self, lock_wait: timedelta) -> None:
         self._lock_wait = lock_wait
 
     async def recover(
@@ -86,10 +83,6 @@ class ContainerFailurePolicy:
             await locks.wait(work, error, limit=self._lock_wait, interruptible=interruptible)
             return True
         return False
-
-    def describe(self, problem: Problem, work: Work | None, last_lines: str) -> Problem:
-        """Return the problem with its step, command, task and last lines."""
-        return with_evidence(problem, work, last_lines)
 
     async def settle(self, work: Work, do: Do[Work], retry: Retry) -> bool:
         """Do what the policy asks for; return whether something may exist on the host now."""

@@ -7,12 +7,18 @@ from slipway.provisioner import pipelines
 from slipway.provisioner.engine.workflow import Workflow
 from slipway.provisioner.failure_policy import ContainerFailurePolicy
 from slipway.provisioner.host import readback
+from slipway.provisioner.host.locks import LockFacts
 from slipway.provisioner.host.ownership import ClearingFacts
 from slipway.provisioner.host.tasks import TaskFacts
 from slipway.provisioner.host.work import Work
 from slipway.provisioner.preparation import Preparation
 from slipway.provisioner.steps.sync import SyncFacts
 from slipway.proxmox.errors import CommandTimedOut, RunLost, TaskTimedOut
+
+TRANSIENT_FACTS = frozenset(
+    name for topic in (TaskFacts, ClearingFacts, LockFacts, SyncFacts) for name in topic.model_fields
+)
+"""Facts about what a step has under way."""
 
 
 def container_workflow(preparation: Preparation, lock_wait: timedelta) -> Workflow[Work]:
@@ -24,7 +30,5 @@ def container_workflow(preparation: Preparation, lock_wait: timedelta) -> Workfl
         read_outcome=readback.changes,
         leaves_container=lambda work: work.command.kind is not JobKind.DELETE,
         deadline_errors=(TaskTimedOut, CommandTimedOut, RunLost),
-        transient_facts=frozenset(
-            {*TaskFacts.model_fields, *ClearingFacts.model_fields, *SyncFacts.model_fields}
-        ),
+        transient_facts=TRANSIENT_FACTS,
     )

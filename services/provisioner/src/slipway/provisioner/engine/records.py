@@ -67,7 +67,7 @@ class Runs:
         return await self._bus.last(RunRecord, job)
 
     async def claim(self, command: RunJob, *, at: Moment, released: int | None = None) -> Run:
-        """Take the run over from whoever has it. Return a terminal record as it is, unclaimed.
+        """Claim the run, from its former owner if it has one. Return a terminal record as it is, unclaimed.
 
         Args:
             command: the run's.
