@@ -51,6 +51,20 @@ async def test_a_disk_larger_than_its_group(ground: Ground, storage: str, *, is_
     assert not await ground.is_there()
 
 
+async def test_a_privileged_one_without_the_right(ground: Ground) -> None:
+    """Proxmox would refuse it: so does the plan, and the job before anything is made, naming the field."""
+    command = await ground.command(JobKind.CREATE)
+    command = command.model_copy(update={"spec": command.spec.model_copy(update={"unprivileged": False})})
+
+    plan = await ground.explain(command)
+    record = await ground.run(command)
+
+    assert (plan.steps[0].effect, "Sys.Modify on /" in str(plan.steps[0].message)) == ("fails", True)
+    assert record.error is not None
+    assert [each.field for each in record.error.errors] == ["unprivileged"]
+    assert not await ground.is_there()
+
+
 async def test_a_disk_that_grows_beyond_its_group(ground: Ground) -> None:
     """It is refused naming the field, in the plan and in the job, before memory or cores are changed."""
     await ground.make(rootfs="thick:1")

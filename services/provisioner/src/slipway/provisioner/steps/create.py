@@ -19,6 +19,8 @@ from slipway.runtime.process.clock import now
 CREATE_DEADLINE = timedelta(minutes=30)
 DOWNLOAD_DEADLINE = timedelta(minutes=30)
 NODE_TIMEOUT = timedelta(seconds=5)
+RESTRICTS_PRIVILEGED = 9
+"""The major version of Proxmox from which only who has `Sys.Modify` makes privileged containers."""
 REPLACEMENTS = 20
 """VMIDs tried before the job gives up; each was taken by someone else."""
 
@@ -57,6 +59,9 @@ async def preflight(work: Work) -> Result:
     ):
         if not _may(permissions, path, privilege) and not (spec.pool and privilege == "VM.Allocate"):
             faults.append(("token_id", f"the access has no {privilege} on {path}"))
+    is_restricted = spec.unprivileged is False and not _may(permissions, "/", "Sys.Modify")
+    if is_restricted and (await api.version()).major >= RESTRICTS_PRIVILEGED:
+        faults.append(("unprivileged", "a privileged one needs Sys.Modify on / for the API token"))
     if faults:
         errors = [FieldError(field=field, message=message) for field, message in faults]
         problems = "; ".join(each.message for each in errors)
