@@ -7,11 +7,12 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Rename; nothing is copied."""
+    """Rename; nothing is copied. The digests of requests are cleared: they hold the old names."""
     op.execute("alter table jobs rename column story_at to log_archived_at")
     op.execute("alter table story_parts rename to job_log_parts")
     op.execute("alter index jobs_untold rename to jobs_unarchived")
     op.execute("alter index jobs_copying rename to jobs_cloning")
+    op.execute("update idempotency set digest = ''")
 
 
 def downgrade() -> None:
