@@ -43,8 +43,7 @@ async def test_nothing_of_a_lost_container_is_shown_as_there(fleet: Fleet) -> No
     container = await _made(fleet)
     store = ObservationStore(fleet.world.tables, Queue(LIMITS))
     await store.observe(await _seen(fleet, container, now()))
-    async with fleet.world.tables.begin() as connection:
-        await connection.execute(tables.containers.update().values(address="10.0.0.7"))
+    await _store(fleet, address="10.0.0.7")
     before = await _read(fleet, container)
     backup = f"local:backup/vzdump-lxc-{before.vmid}-2026_02_03-04_05_06.tar.zst"
     restore = await _job(fleet, container, JobKind.RESTORE, backup=backup)
@@ -56,9 +55,34 @@ async def test_nothing_of_a_lost_container_is_shown_as_there(fleet: Fleet) -> No
     assert (lost.lifecycle, lost.power, lost.address) == (Lifecycle.FAILED, Power.UNKNOWN, None)
 
 
+async def test_what_is_not_there_is_not_shown_as_reachable(fleet: Fleet) -> None:  # noqa: F811
+    """One that vanished from its host, and one that was deleted while it ran: no power, address or link."""
+    container = await _made(fleet)
+    store = ObservationStore(fleet.world.tables, Queue(LIMITS))
+    site = {"name": "nginx", "kind": "systemd", "port": 80, "url": "http://10.0.0.7/"}
+    await store.observe(await _seen(fleet, container, now()))
+    await _store(fleet, address="10.0.0.7", services=[site])
+    there = await _read(fleet, container)
+
+    await store.miss(there.cluster_id, there.vmid, now())
+    vanished = await _read(fleet, container)
+    await _store(fleet, power="running", lifecycle="deleted")
+    deleted = await _read(fleet, container)
+
+    assert (there.address, there.services[0].url) == ("10.0.0.7", "http://10.0.0.7/")
+    for each in (vanished, deleted):
+        assert (each.power, each.address) == (Power.UNKNOWN, None)
+        assert (each.services[0].status, each.services[0].url) == ("unknown", None)
+
+
 async def _made(fleet: Fleet) -> Id:  # noqa: F811
     (item,) = (await fleet.job((await fleet.make(1)).job.id)).items
     return str(item.container)
+
+
+async def _store(fleet: Fleet, **values: object) -> None:  # noqa: F811
+    async with fleet.world.tables.begin() as connection:
+        await connection.execute(tables.containers.update().values(values))
 
 
 async def _read(fleet: Fleet, container: Id) -> containers.Container:  # noqa: F811

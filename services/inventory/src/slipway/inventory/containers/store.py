@@ -251,11 +251,15 @@ def _container(row: Row[Any], job: Id | None, stored: Sequence[CredentialRef]) -
         "looked_at": None,
     }
     made = Container.model_validate({**row._asdict(), **set_apart})
-    return made if made.power is not Power.STOPPED else _at_rest(made)
+    if made.lifecycle is Lifecycle.DELETED:
+        made = made.model_copy(update={"power": Power.UNKNOWN})
+    is_reachable = made.power is Power.RUNNING or made.lifecycle is Lifecycle.CREATING
+    return made if is_reachable else _unreachable(made)
 
 
-def _at_rest(container: Container) -> Container:
-    """Return a stopped container: nothing of it is reached, nothing in it runs."""
-    off = {"status": "stopped", "url": None}
+def _unreachable(container: Container) -> Container:
+    """Return a container that is stopped, deleted or not on its host: it has no address, and no links."""
+    status = "stopped" if container.power is Power.STOPPED else "unknown"
+    off = {"status": status, "url": None}
     services = tuple(service.model_copy(update=off) for service in container.services)
     return container.model_copy(update={"address": None, "services": services})
