@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { card, facts } from "./parts.js";
-import { inWords } from ".\/timeline.js";
+import { inWords } from "./timeline.js";
 
 /** Short details, in the order in which they are shown. @type {Record<string, string>} */
 const FACTS = {

@@ -2,7 +2,7 @@
 
 import { ENDED } from "./api.js";
 import { h, icon, replace } from "./dom.js";
-import { PHASES } from ".\/timeline.js";
+import { PHASES } from "./timeline.js";
 import { span } from "./words.js";
 
 /** @type {Record<string, string>} */
@@ -27,7 +27,7 @@ export class ProgressView {
       this.phases, h("div", { class: "meter" }, this.bar, this.percent), this.step, this.scripts);
   }
 
-  /** @param {import(".\/timeline.js").Timeline} timeline */
+  /** @param {import("./timeline.js").Timeline} timeline */
   show(timeline) {
     this.element.dataset.state = timeline.state;
     this.bar.value = timeline.percent;
@@ -61,7 +61,7 @@ function phaseItem(phase, index, status) {
   h("span", { class: "hidden" }, `, ${SAID[status]}`));
 }
 
-/** @param {import(".\/timeline.js").Script} script */
+/** @param {import("./timeline.js").Script} script */
 function scriptItem({ name, status, seconds }) {
   const kind = SCRIPT_CLASS[status] ?? "waiting";
   return h("li", { class: kind },

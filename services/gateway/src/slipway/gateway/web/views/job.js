@@ -10,7 +10,7 @@ import { LogPane } from "../log.js";
 import { isLive } from "../looks.js";
 import { card, facts, jobBadge, loading, problemBox, serviceList, warningList } from "../parts.js";
 import { ProgressView } from "../progress.js";
-import { newTimeline, tell } from "..\/timeline.js";
+import { advance, newTimeline } from "../timeline.js";
 import { jobTitle, span } from "../words.js";
 import { showBatch } from "./batch.js";
 
