@@ -3,6 +3,7 @@
 import { request } from "./api.js";
 import { h, icon, replace } from "./dom.js";
 import { KINDS } from "./job-kinds.js";
+import { isMissing } from "./looks.js";
 import { problemBox } from "./parts.js";
 import { askWithPlan } from "./plans.js";
 
@@ -237,12 +238,12 @@ function undoButton(job, outage, signal) {
 /**
  * The buttons for a container's power that make sense now; each is a job, which is then shown.
  *
- * @param {{id: string, power: string}} container
+ * @param {import("./api.js").Container} container
  * @param {Element} outage where they say what went wrong
  * @param {AbortSignal} signal
  */
 export function powerButtons(container, outage, signal) {
-  if (container.warnings.includes("container-lost")) {
+  if (container.warnings.includes("container-lost") || isMissing(container)) {
     return []; // Nothing is there that could start.
   }
   const verbs = container.power === "running" ? ["Restart", "Shutdown", "Stop"] : ["Start"];

@@ -34,6 +34,15 @@ export function isLive({ lifecycle, power }) {
 }
 
 /**
+ * Whether a container is not on its host any more: its node was looked at, and does not list it.
+ *
+ * @param {{power: string, outage?: Outage | null}} container
+ */
+export function isMissing({ power, outage }) {
+  return power === "unknown" && !outage;
+}
+
+/**
  * A container's power as a badge: in colour only if it was seen just now.
  *
  * @param {import("./api.js").Container} container

@@ -6,7 +6,7 @@ import { credentialList } from "../credentials.js";
 import { h, icon, replace } from "../dom.js";
 import { Stored, sizeCard } from "../stored.js";
 import { followFleet, inTurn } from "../live.js";
-import { isFresh, isLive, powerBadge, outageNotice } from "../looks.js";
+import { isFresh, isLive, isMissing, powerBadge, outageNotice } from "../looks.js";
 import { pendingCard } from "../pending.js";
 import { badge, card, facts, jobBadge, problemBox, loading, serviceList, warningList, when } from "../parts.js";
 import { withFocus } from "../rows.js";
@@ -82,7 +82,7 @@ class ContainerView {
     this.tell(null);
     const seen = isFresh(container) || container.looked_at;
     this.#part(this.head, [hostname, vmid, lifecycle, power, job, seen], () => headOf(container, this.signal));
-    this.#part(this.notices, [job, warnings, container.outage], () => noticesOf(container));
+    this.#part(this.notices, [job, warnings, container.outage, lifecycle, power], () => noticesOf(container));
     this.#part(this.waiting, [pending, job], () => pendingCard(container, this.signal));
     this.#part(this.services, [services, isLive(container)],
       () => card("Services", serviceList(container, isLive(container))));
@@ -165,6 +165,8 @@ function noticesOf(container) {
     container.outage && outageNotice(container.outage),
     container.job && h("div", { class: "notice info" },
       h("p", null, "A job works on it now. ", h("a", { href: `#/jobs/${container.job}` }, "Follow it"))),
+    container.lifecycle === "ready" && isMissing(container) && h("div", { class: "notice bad" }, icon("alert"),
+      h("p", null, "It is not on its host any more. Delete it here as well, or bring it back there.")),
     warningList(container.warnings),
   ];
 }
