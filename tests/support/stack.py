@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ START_SECONDS = 100.0
 STOP_SECONDS = 12.0
 SOON_TAKEN_OVER = {"SLIPWAY_ACK_WAIT": "4", "SLIPWAY_HEARTBEAT": "1"}
 """A killed worker's job is taken up after four seconds; the default is twelve."""
+SLIPWAY = (sys.executable, "-m", "slipway.cli")
 JOB_SECONDS = 100.0
 """Below the time that a test has, so that a job log without an end says what it was."""
 
@@ -68,9 +69,11 @@ class RunningStack:
 
 
 @contextmanager
-def running_stack(*arguments: str, data: Path, **environment: str) -> Iterator[RunningStack]:
+def running_stack(
+    *arguments: str, data: Path, program: Sequence[str] = SLIPWAY, **environment: str
+) -> Iterator[RunningStack]:
     """Run `slipway up` on a data folder until the block ends."""
-    command = [sys.executable, "-m", "slipway.cli", "up", "--data", str(data), "--port", "0", *arguments]
+    command = [*program, "up", "--data", str(data), "--port", "0", *arguments]
     with (data.parent / "up.log").open("ab") as output:
         process = subprocess.Popen(
             command,

@@ -6,6 +6,7 @@ and call headers, and where it came from. The stream's sequence is its id.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -112,7 +113,7 @@ def _dead_letter(message: StoredMessage) -> StoredDeadLetter:
             message_id=told["message_id"],
             attempts=int(told["attempts"]),
             problem=Problem.model_validate_json(told["problem"]),
-            at=message.at,
+            at=datetime.fromisoformat(told["at"]) if "at" in told else message.at,
             size=len(message.payload),
         ),
         payload=message.payload,

@@ -1,8 +1,7 @@
 """Carries over what an older build stored under names that have changed since.
 
-A message is copied with its own id, so that a copy that was cut off is gone on with: the bus stores none
-twice within its duplicate window. The old stream is deleted only after everything of it is stored under the
-new name.
+A message is copied with its own id, so an interrupted copy can be repeated: the bus stores no id twice within
+its duplicate window. The old stream is deleted only after all of it is stored under the new name.
 """
 
 from dataclasses import dataclass
@@ -75,7 +74,7 @@ async def _copy(connection: Client, renamed: Renamed) -> int:
 
 def _headers(message: StoredMessage, renamed: Renamed) -> dict[str, str]:
     length = len(renamed.header)
-    return {
+    return {f"{renamed.header_now}At": message.at.isoformat()} | {
         f"{renamed.header_now}{name[length:]}" if name.startswith(renamed.header) else name: value
         for name, value in message.headers.items()
         if name.lower() == "nats-msg-id" or not name.lower().startswith("nats-")
