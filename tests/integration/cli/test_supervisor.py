@@ -14,7 +14,7 @@ import pytest
 
 from slipway.standalone.environment import plain_environment
 from slipway.standalone.logview import LogView
-from slipway.standalone.supervisor import Command, ProcessFailed, Supervised, run_once
+from slipway.standalone.supervisor import Command, Supervised
 from support.waiting import lives, until
 
 
@@ -60,15 +60,13 @@ async def test_stubborn(view: LogView) -> None:
     await until(lambda: not lives(child))
 
 
-async def test_failure_tells_why(view: LogView) -> None:
-    """The error of a program that failed has its last lines."""
-    with pytest.raises(ProcessFailed, match="no such schema"):
-        await run_once(python("import sys; sys.exit('no such schema')"), view, seconds=10)
-
-
 async def test_long_line(view: LogView, tmp_path: Path) -> None:
     """A line of 2 MB arrives whole."""
-    await run_once(python("print('x' * 2_000_000)"), view, seconds=10)
+    code = "import time; print('x' * 2_000_000, flush=True); time.sleep(60)"
+    stored = Supervised(python(code), view, on_change=lambda: None)
+    stored.start()
+    await until(lambda: bool(view.tail("it")))
+    await stored.stop(seconds=2)
 
     assert len((tmp_path / "it.log").read_text()) == 2_000_001
 
@@ -116,10 +114,11 @@ def test_nobody_reads(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys; from pathlib import Path\n"
         "from slipway.standalone.logview import LogView; from slipway.cli.terminal import finish\n"
-        "from slipway.standalone.supervisor import Command, run_once\n"
+        "from slipway.standalone.supervisor import Command, launch, relay\n"
         "lines = 'for n in range(20000): print(n)'\n"
         "command = Command(name='it', arguments=(sys.executable, '-c', lines), environment={})\n"
-        "asyncio.run(run_once(command, LogView(Path(sys.argv[1])), seconds=20)); finish()\n"
+        "async def run(): await relay(await launch(command), 'it', LogView(Path(sys.argv[1])))\n"
+        "asyncio.run(run()); finish()\n"
     )
     read, write = os.pipe()
     os.close(read)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from slipway.runtime.database.engine import Database, migrate
 from slipway.runtime.database.roles import provision_databases, scram_verifier
 from slipway.runtime.errors import DatabaseUnavailable
-from slipway.runtime.process.settings import DatabaseSettings
+from slipway.runtime.process.settings import DatabaseSettings, SettingsProblem
 from support.postgres import Databases
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -118,6 +118,15 @@ async def test_a_migration_that_breaks_leaves_nothing(databases: Databases, tmp_
     async with database.begin() as connection:
         assert await connection.scalar(text("select to_regclass('things')")) is None
     await database.dispose()
+
+
+async def test_the_schema_of_a_newer_version_is_refused(databases: Databases, tmp_path: Path) -> None:
+    """One sentence says so; it is not a bug, so there is no traceback."""
+    settings = await databases.make("inventory", MIGRATIONS)
+    shutil.copy(next(MIGRATIONS.glob("0001*")), tmp_path)
+
+    with pytest.raises(SettingsProblem, match=r"inventory can't be migrated by this version: .*0002"):
+        await migrate(settings, tmp_path)
 
 
 async def test_no_service_can_read_anothers_schema(databases: Databases) -> None:

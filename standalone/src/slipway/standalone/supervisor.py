@@ -142,21 +142,6 @@ async def launch(command: Command) -> asyncio.subprocess.Process:
         raise ProcessFailed(f"{command.name} can't be started: {error}") from error
 
 
-async def run_once(command: Command, view: LogView, *, seconds: float) -> None:
-    """Run a program to its end; raise `ProcessFailed` unless it succeeds."""
-    process = await launch(command)
-    relaying = asyncio.create_task(relay(process, command.name, view))
-    try:
-        status = await asyncio.wait_for(process.wait(), seconds)
-    except TimeoutError:
-        status = -int(signal.SIGKILL)
-    finally:
-        kill_group(process.pid)
-        await asyncio.wait([relaying], timeout=1)
-    if status != 0:
-        raise ProcessFailed(f"{command.name} failed with status {status}:\n{view.tail(command.name)}")
-
-
 async def relay(process: asyncio.subprocess.Process, name: str, view: LogView) -> None:
     """Pass every line of a process on; one beyond every measure is cut."""
     if process.stdout is None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
@@ -19,9 +20,10 @@ from slipway.cli.terminal import say
 from slipway.client.client import Client
 from slipway.contracts.registry import SERVICES
 from slipway.lab.site import node_names
+from slipway.runtime.database.engine import migrate
 from slipway.runtime.database.roles import provision_databases
 from slipway.runtime.process import logs
-from slipway.runtime.process.settings import LogSettings
+from slipway.runtime.process.settings import DatabaseSettings, LogSettings
 from slipway.runtime.topology.__main__ import apply_as_admin
 from slipway.standalone import lab as labs
 from slipway.standalone.accounts import OURSELVES, Confinement, confinement_for, programs
@@ -35,10 +37,9 @@ from slipway.standalone.logview import LogView
 from slipway.standalone.paths import own_record, own_templates
 from slipway.standalone.readiness import Readiness
 from slipway.standalone.servers import WatchedServer
-from slipway.standalone.supervisor import Command, ProcessFailed, Supervised, run_once
+from slipway.standalone.supervisor import Command, ProcessFailed, Supervised
 
 START_ORDER = ("catalog", "inventory", "monitor", "provisioner", "gateway")
-MIGRATE_SECONDS = 60.0
 STOP_SECONDS = 9.0
 """For everything together; what is left then is killed."""
 LEAST_STOP_SECONDS = 0.3
@@ -103,7 +104,10 @@ class Stack:
             provision_databases(postgres.admin_url, DATABASE_SERVICES), apply_as_admin(settings)
         )
         surroundings = self._surroundings(nats.url, hand_out(self._folder, self.keys, databases))
-        await asyncio.gather(*(self._migrate(name, surroundings) for name in DATABASE_SERVICES))
+        for name, url in databases.items():
+            # Here, not in a process of each service: most of that would be its start.
+            revisions = Path(str(files(f"slipway.{name}") / "migrations"))
+            await migrate(DatabaseSettings(database_url=url, database_schema=name), revisions)
         for name in START_ORDER:
             self._supervise(self._command(name, "serve", surroundings))
         await self._readiness.services([f"http://{HOST}:{port}" for port in self._ports.values()])
@@ -176,9 +180,6 @@ class Stack:
         if confinement.remark is not None:
             self._view.report(confinement.remark)
         return confinement
-
-    async def _migrate(self, name: str, surroundings: Surroundings) -> None:
-        await run_once(self._command(name, "migrate", surroundings), self._view, seconds=MIGRATE_SECONDS)
 
     def _command(self, service: str, verb: str, surroundings: Surroundings) -> Command:
         return Command(

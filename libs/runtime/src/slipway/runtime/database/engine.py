@@ -14,6 +14,7 @@ import asyncpg
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from pydantic_core import from_json
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL, make_url
@@ -103,12 +104,18 @@ async def migrate(settings: DatabaseSettings, folder: Path) -> None:
     Args:
         settings: whose schema.
         folder: holds alembic revision files and nothing else.
+
+    Raises:
+        SettingsProblem: if a newer version has migrated the schema.
     """
     engine = _engine(settings, command_timeout=None, poolclass=NullPool)
     try:
         async with engine.begin() as connection:
             await _prepare(connection, settings.database_schema)
             await connection.run_sync(_upgrade, settings.database_schema, folder)
+    except CommandError as error:
+        problem = f"its schema {settings.database_schema} can't be migrated by this version: {error}"
+        raise SettingsProblem(f"SLIPWAY_DATABASE_URL: {problem}") from error
     except Exception as error:
         if is_transient(error):
             raise DatabaseUnavailable("The database did not answer.") from error
