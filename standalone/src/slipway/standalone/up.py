@@ -122,13 +122,16 @@ class Stack:
         self._record()
 
     async def stop(self) -> None:
-        """Stop everything, the last started first."""
+        """Stop everything: first the services, side by side, then what they need, the last started first."""
         self._endpoints = None
         with contextlib.suppress(OSError):
             self._folder.endpoints.unlink(missing_ok=True)
         deadline = time.monotonic() + STOP_SECONDS
-        for process in reversed(self._started):
-            await process.stop(seconds=max(LEAST_STOP_SECONDS, (deadline - time.monotonic()) / 2))
+        services = [process for process in self._started if process.name in SERVICES]
+        others = [[process] for process in reversed(self._started) if process not in services]
+        for processes in (services, *others):
+            seconds = max(LEAST_STOP_SECONDS, (deadline - time.monotonic()) / 2)
+            await asyncio.gather(*(process.stop(seconds=seconds) for process in processes))
         self._started.clear()
         self._record()
 

@@ -6,6 +6,9 @@ only.
 
 import argparse
 import asyncio
+import contextlib
+import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NoReturn
@@ -46,7 +49,7 @@ def main(
     command = parser.parse_args().command
     try:
         logs.configure(service_name, LogSettings())
-        sys.exit(_run(_chosen(command, build, migrate)))
+        _exit(_run(_chosen(command, build, migrate)))
     except ValidationError as error:
         _complain(service_name, *explain(error))
     except SettingsProblem as error:
@@ -57,6 +60,15 @@ def main(
     except OSError as error:
         log.critical("gave up", reason=str(error))
         sys.exit(1)
+
+
+def _exit(status: int) -> NoReturn:
+    """End without taking the interpreter apart: half a second of work that the kernel does anyway."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
