@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -11,16 +12,36 @@ _REQUIRED = frozenset(filter(None, os.environ.get("SLIPWAY_TESTS_REQUIRED", "").
 """Markers (`lxc,browser`) whose tests must run here: a skip of one is a failure."""
 
 _LONGEST_ID = 100
+_LONGEST_FIRST = (
+    "stack",
+    "lxc",
+    "two nodes",
+    "tests/chaos/test_chaos.py",
+    "tests/integration/test_installs_alone.py",
+    "tests/contract/pve/test_recordings.py",
+    "tests/e2e/test_demo.py",
+    "tests/chaos/test_found.py",
+    "tests/integration",
+    "tests/e2e",
+)
+"""Groups, or beginnings of them: begun in this order, the workers end together."""
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep on one worker what shares servers: one stack end to end, real containers, else each file."""
-    on_containers = {item.path for item in items if item.get_closest_marker("lxc")}
-    on_one_stack = {item.path for item in items if _shares_the_stack(item)}
+    """Keep on one worker what shares servers: each kind of stack, real containers, else each file."""
+    shares = {
+        "two nodes": {item.path for item in items if _uses(item, "two")},
+        "stack": {item.path for item in items if _uses(item, "stack")},
+        "lxc": {item.path for item in items if item.get_closest_marker("lxc")},
+    }
+    groups: dict[Path, str] = {}
+    for path in {item.path for item in items}:
+        names = [name for name, paths in shares.items() if path in paths]
+        groups[path] = names[-1] if names else path.relative_to(items[0].config.rootpath).as_posix()
     for item in items:
-        group = "stack" if item.path in on_one_stack else str(item.path.relative_to(item.config.rootpath))
-        item.add_marker(pytest.mark.xdist_group("lxc" if item.path in on_containers else group))
+        item.add_marker(pytest.mark.xdist_group(groups[item.path]))
+    items.sort(key=lambda item: _rank(groups[item.path]))
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -30,11 +51,16 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return None
 
 
-def _shares_the_stack(item: pytest.Item) -> bool:
-    """Whether it uses the stack of `e2e/conftest.py`, not one of its own module."""
+def _rank(group: str) -> int:
+    ranks = (rank for rank, name in enumerate(_LONGEST_FIRST) if group.startswith(name))
+    return next(ranks, len(_LONGEST_FIRST))
+
+
+def _uses(item: pytest.Item, stack: str) -> bool:
+    """Whether it uses a stack of `e2e/conftest.py`, not one of its own module."""
     if not isinstance(item, pytest.Function) or item.path.parent.name != "e2e":
         return False
-    return "stack" in item.fixturenames and not hasattr(item.module, "stack")
+    return stack in item.fixturenames and not hasattr(item.module, stack)
 
 
 @pytest.hookimpl(wrapper=True)

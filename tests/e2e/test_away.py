@@ -1,10 +1,9 @@
 """Containers whose host is away or who were removed by hand: refused, forgotten, found again, freed."""
 
-import asyncio
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import httpx
 import pytest
 
 from support.stack import RunningStack, create, job_events
+from support.waiting import until
 
 BACK_SECONDS = 40.0
 
@@ -42,13 +42,6 @@ def away(stack: RunningStack) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-async def until(act: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until it is so."""
-    async with asyncio.timeout(BACK_SECONDS):
-        while not await act():  # noqa: ASYNC110 - nothing tells it
-            await asyncio.sleep(0.2)
 
 
 async def made(api: httpx.AsyncClient, state: str = "succeeded", **body: Any) -> dict[str, Any]:
@@ -83,7 +76,7 @@ async def test_forgotten_and_found_again(stack: RunningStack, api: httpx.AsyncCl
     async def is_back() -> bool:
         return bool((await api.get(path)).json()["lifecycle"] == "ready")
 
-    await until(is_back)
+    await until(is_back, within_seconds=BACK_SECONDS)
     entries = (await api.get("/api/v1/audit")).json()["items"]
     acts = [(each["action"], each["actor"]) for each in entries if each["target"] == found["id"]]
     assert acts[0] == ("container.found", "system")

@@ -1,6 +1,5 @@
 """What could not be handled is listed, inspected, replayed or dropped over the API."""
 
-import asyncio
 from typing import Any
 
 import httpx
@@ -9,6 +8,7 @@ import nats
 from slipway.contracts.clusters import NodeObserved
 from slipway.contracts.jobs import RunJob
 from support.stack import RunningStack
+from support.waiting import until
 
 RUBBISH = b'{"job": "no such thing"}'
 
@@ -53,9 +53,12 @@ async def _publish(stack: RunningStack, service: str, subject: str, body: bytes)
 
 
 async def _listed(api: httpx.AsyncClient, number: int) -> list[dict[str, Any]]:
-    async with asyncio.timeout(10):
-        while True:
-            items: list[dict[str, Any]] = (await api.get("/api/v1/dead-letters")).json()["items"]
-            if len(items) == number:
-                return items
-            await asyncio.sleep(0.1)
+    async def items() -> list[dict[str, Any]]:
+        listed: list[dict[str, Any]] = (await api.get("/api/v1/dead-letters")).json()["items"]
+        return listed
+
+    async def are_so_many() -> bool:
+        return len(await items()) == number
+
+    await until(are_so_many)
+    return await items()

@@ -1,27 +1,15 @@
 """A cluster's guests stay in reach while the node that was given as its endpoint is down."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from slipway.lab.faults import NodeDies
 from support.command_line import slipway
 from support.lab import cleared, lab_of, ordered, until
-from support.stack import RunningStack, create, done, job_events, running_stack, stack_folder
-
-
-@pytest.fixture(scope="module")
-def two() -> Iterator[RunningStack]:
-    """A Slipway of its own, with a lab of two nodes; the first one's API is its endpoint."""
-    with (
-        stack_folder() as data,
-        running_stack("--lab", "--guests", "simulated", "--nodes", "2", data=data) as running,
-    ):
-        yield running
+from support.stack import RunningStack, create, done, job_events
 
 
 def lab_body(two: RunningStack) -> dict[str, Any]:

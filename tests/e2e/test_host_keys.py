@@ -1,29 +1,17 @@
 """A node whose host key was not given becomes usable when somebody confirms it; not with any other key."""
 
-import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from support.lab import homes_of, lab_of
-from support.stack import RunningStack, create, job_events, running_stack, stack_folder
+from support.stack import RunningStack, create, job_events
+from support.waiting import until
 
 WAIT_SECONDS = 30.0
 CLUSTER = "/api/v1/clusters/half"
-
-
-@pytest.fixture(scope="module")
-def two() -> Iterator[RunningStack]:
-    """A Slipway of its own, with a lab of two nodes."""
-    with (
-        stack_folder() as data,
-        running_stack("--lab", "--guests", "simulated", "--nodes", "2", data=data) as running,
-    ):
-        yield running
 
 
 def described(two: RunningStack) -> dict[str, Any]:
@@ -110,10 +98,10 @@ async def test_a_rotated_token_takes_the_place_of_the_old_one(two: RunningStack)
 
 async def stays_usable(api: httpx.AsyncClient, vmid: int) -> None:
     """Wait until monitor has looked by itself since then: it reaches the node as well."""
-    async with asyncio.timeout(WAIT_SECONDS):
-        while True:
-            nodes = (await api.get(CLUSTER)).json()["nodes"]
-            if all(vmid in each["vmids"] for each in nodes):
-                break
-            await asyncio.sleep(0.2)
+
+    async def was_seen() -> bool:
+        nodes = (await api.get(CLUSTER)).json()["nodes"]
+        return all(vmid in each["vmids"] for each in nodes)
+
+    await until(was_seen, within_seconds=WAIT_SECONDS)
     assert await usable(api) == {"pve1", "pve2"}

@@ -12,6 +12,7 @@ from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.settings import ServiceSettings
 from slipway.runtime.topology import EVENTS
 from support.stack import RunningStack, create, job_events
+from support.waiting import until
 
 
 async def test_job_log_outlives_the_bus(stack: RunningStack, api: httpx.AsyncClient) -> None:
@@ -43,11 +44,11 @@ async def _until_stored(stack: RunningStack, job: str) -> None:
     bus = Bus(settings, service="gateway")
     await bus.start()
     try:
-        async with asyncio.timeout(30):
-            while True:
-                if (await bus.ask(GetJobLog(job=job))).is_stored:
-                    return
-                await asyncio.sleep(0.2)
+
+        async def is_stored() -> bool:
+            return (await bus.ask(GetJobLog(job=job))).is_stored
+
+        await until(is_stored, within_seconds=30)
     finally:
         await bus.drain()
 

@@ -5,7 +5,7 @@ import itertools
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -13,26 +13,12 @@ import pytest
 
 from slipway.lab.faults import HaManaged, LostAnswer, NodeOffline, Point, TaskHangs
 from support.lab import cleared, ended, homes_of, lab_of, ordered, tasks_on
-from support.pve_schema import check_record
-from support.stack import RunningStack, create, done, job_events, messages, running_stack, stack_folder
+from support.stack import RunningStack, create, done, job_events, messages
 
 NODES = ("pve1", "pve2")
 WAIT_SECONDS = 30.0
 NODE_CREATIONS = 2
 """What the settings allow one node at a time."""
-
-
-@pytest.fixture(scope="module")
-def two() -> Iterator[RunningStack]:
-    """A Slipway of its own, with a lab of two nodes."""
-    with (
-        stack_folder() as data,
-        running_stack(
-            "--lab", "--guests", "simulated", "--nodes", "2", data=data, SLIPWAY_FACTS_INTERVAL="3"
-        ) as running,
-    ):
-        yield running
-        assert check_record(running.record) == []
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from playwright.async_api import Page, Route, expect
 
 from support.browser import Browsing, ask_for, sign_in
 from support.stack import RunningStack, create, done, job_events
+from support.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -241,6 +242,7 @@ async def _viewers(stack: RunningStack) -> int:
 
 
 async def _until_viewers(stack: RunningStack, wanted: int) -> None:
-    async with asyncio.timeout(10):
-        while await _viewers(stack) != wanted:  # noqa: ASYNC110  it is told by nothing but the metric
-            await asyncio.sleep(0.05)
+    async def are_so_many() -> bool:
+        return await _viewers(stack) == wanted
+
+    await until(are_so_many)

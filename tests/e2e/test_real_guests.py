@@ -5,28 +5,17 @@ import os
 import re
 import secrets
 import signal
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from slipway.client.sse import ServerEvent
 from support.demo import run_demo
-from support.pve_schema import check_record
 from support.real_guests import need_real_guests
-from support.stack import RunningStack, create, job_events, running_stack, stack_folder
+from support.stack import RunningStack, create, job_events, stack_folder
 
 pytestmark = [pytest.mark.lxc, pytest.mark.slow]
 MINUTES = 60.0
-
-
-@pytest.fixture(scope="module")
-def real_stack() -> Iterator[RunningStack]:
-    """`slipway up --lab` on real containers."""
-    need_real_guests()
-    with stack_folder() as data, running_stack("--lab", "--guests", "lxc", data=data) as running:
-        yield running
-        assert check_record(running.record) == []
 
 
 def lines(events: list[ServerEvent]) -> list[str]:

@@ -3,14 +3,11 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
-from chaos.run import copy_templates
 
-from support.real_guests import need_real_guests
-from support.stack import RunningStack, create, done, job_events, messages, running_stack, stack_folder
+from support.stack import RunningStack, create, done, job_events, messages
 from support.waiting import processes_of
 
 pytestmark = [pytest.mark.lxc, pytest.mark.slow]
@@ -18,16 +15,6 @@ MINUTES = 60.0
 MARK = "97531"
 """How long the script sleeps, in seconds: by it its process is found on the host."""
 SLEEP = ("sleep", MARK)
-
-
-@pytest.fixture(scope="module")
-def real_stack() -> Iterator[RunningStack]:
-    """`slipway up --lab` on real containers."""
-    need_real_guests()
-    with stack_folder() as data:
-        given = copy_templates(data.parent / "lxc")
-        with running_stack("--lab", "--guests", "lxc", data=data, **given) as running:
-            yield running
 
 
 async def _begun(api: httpx.AsyncClient, job: str) -> None:

@@ -6,11 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_MEMORY = Path("/dev/shm")
+_ENOUGH_BYTES = 8 * 1024**3
+
 
 @contextmanager
-def open_folder(name: str) -> Iterator[Path]:
-    """Make a folder that any user may go through, and remove it with all that is in it."""
-    folder = Path(tempfile.mkdtemp(prefix=f"slipway-{name}-"))
+def open_folder(name: str, *, in_memory: bool = False) -> Iterator[Path]:
+    """Make a folder that any user may go through, and remove it with all that is in it.
+
+    In memory, if there is enough, a server that writes each change through does so at once.
+    """
+    is_roomy = in_memory and _MEMORY.is_mount() and shutil.disk_usage(_MEMORY).free > _ENOUGH_BYTES
+    folder = Path(tempfile.mkdtemp(prefix=f"slipway-{name}-", dir=_MEMORY if is_roomy else None))
     folder.chmod(0o755)
     try:
         yield folder

@@ -14,6 +14,7 @@ import httpx
 from slipway.lab.faults import Fault
 from slipway.lab.node import Lab
 from slipway.lab.settings import Timings
+from support import waiting
 
 FAST = Timings(
     auth_delay=0.05,
@@ -85,9 +86,7 @@ async def ssh_client(lab: Lab) -> AsyncIterator[asyncssh.SSHClientConnection]:
 
 async def until(holds: Callable[[], Awaitable[bool]], *, seconds: float = TASK_SECONDS) -> None:
     """Wait until something holds."""
-    async with asyncio.timeout(seconds):
-        while not await holds():  # noqa: ASYNC110 - another program's state has no event to wait for
-            await asyncio.sleep(0.02)
+    await waiting.until(holds, within_seconds=seconds)
 
 
 async def ended(client: httpx.AsyncClient, upid: str) -> str:

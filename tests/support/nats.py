@@ -43,7 +43,7 @@ def settings_of(url: str, **changes: Any) -> ServiceSettings:
 @pytest.fixture
 def nats_folder() -> Iterator[Path]:
     """A folder for a nats-server's files."""
-    with open_folder("nats") as folder:
+    with open_folder("nats", in_memory=True) as folder:
         yield folder
 
 

@@ -74,7 +74,7 @@ def _settings(service: str, url: str, database: str) -> DatabaseSettings:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
     """A running PostgreSQL that forgets everything in a power cut."""
-    with open_folder(f"postgres-{os.getpid()}") as folder:
+    with open_folder(f"postgres-{os.getpid()}", in_memory=True) as folder:
         server = EmbeddedPostgres(folder, PostgresOptions(is_durable=False, max_connections=200))
         server.start()
         yield server

@@ -2,15 +2,28 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 from pathlib import Path
+from typing import Any, TypeVar, overload
+
+T = TypeVar("T")
 
 
-async def until(condition: Callable[[], bool], *, within_seconds: float = 10.0) -> None:
-    """Return as soon as the condition holds; fail at the deadline."""
+@overload
+async def until(condition: Callable[[], Awaitable[T]], *, within_seconds: float = ...) -> T: ...
+@overload
+async def until(condition: Callable[[], T], *, within_seconds: float = ...) -> T: ...
+async def until(condition: Callable[[], Any], *, within_seconds: float = 10.0) -> Any:
+    """Return what the condition returns as soon as that is true; fail at the deadline."""
     deadline = time.monotonic() + within_seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come about in time"
+    while True:
+        outcome = condition()
+        if isawaitable(outcome):
+            outcome = await outcome
+        if outcome:
+            return outcome
+        assert time.monotonic() < deadline, f"the condition did not come about in time: {outcome!r}"
         await asyncio.sleep(0.02)
 
 

@@ -25,6 +25,7 @@ from slipway.runtime.database.engine import Database
 from slipway.runtime.process.ending import end
 from support.nats import SMALL, MakeBus
 from support.postgres import Databases
+from support.waiting import until
 
 TEMPLATES = Path(__file__).parents[3] / "infra/lxc/templates"
 
@@ -86,9 +87,11 @@ async def stored(bundles: Bundles) -> str:
     """Wait until an archive of ours is in the store; tell its hash."""
     archive = scan(TEMPLATES).templates[1].archive
     name = hashlib.sha256(archive).hexdigest()
-    async with asyncio.timeout(10):
-        while True:
-            with suppress(Unavailable):
-                if await bundles.has(name):
-                    return name
-            await asyncio.sleep(0.05)
+
+    async def is_there() -> bool:
+        with suppress(Unavailable):
+            return await bundles.has(name)
+        return False
+
+    await until(is_there)
+    return name

@@ -58,6 +58,7 @@ async def test_stubborn(view: LogView) -> None:
     await asyncio.wait_for(stored.stop(seconds=0.2), 3)
 
     await until(lambda: not lives(child))
+    assert stored.pid is None
 
 
 async def test_long_line(view: LogView, tmp_path: Path) -> None:
@@ -93,6 +94,7 @@ async def test_full_disk(view: LogView, tmp_path: Path) -> None:
 
     await until(lambda: view.tail("it").endswith("through"))
 
+    assert stored.pid is not None
     await stored.stop(seconds=2)
 
 
@@ -145,6 +147,7 @@ async def test_no_process_to_be_had(view: LogView) -> None:
 
     await until(lambda: view.tail("it") == "up\nup")
 
+    assert stored.pid is not None
     await stored.stop(seconds=2)
 
 

@@ -99,6 +99,7 @@ async def test_postgres_starts_after_a_kill(data: Path) -> None:
     server.start()
 
     connection = await asyncpg.connect(server.admin_url)
+    assert await connection.fetchval("select 1") == 1
     await connection.close()
     server.stop()
 

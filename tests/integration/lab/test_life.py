@@ -86,11 +86,14 @@ async def test_resources_are_stale_at_first(tmp_path: Path) -> None:
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
         await started(client, lab)
 
-        async def is_shown() -> bool:
-            row = (await client.get("/cluster/resources?type=vm")).json()["data"][0]
-            return bool(row["status"] == "running")
+        async def status() -> str:
+            return str((await client.get("/cluster/resources?type=vm")).json()["data"][0]["status"])
 
-        await until(is_shown)
+        async def is_known() -> bool:
+            return await status() != "unknown"
+
+        await until(is_known)
+        assert await status() == "running"
 
 
 async def test_os_template_is_downloaded_and_used(tmp_path: Path) -> None:

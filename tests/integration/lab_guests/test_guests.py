@@ -11,6 +11,7 @@ import pytest
 from slipway.lab.guests.choose import build, choose
 from slipway.lab.guests.protocol import GuestError, Guests
 from support.guest_specs import network, run, script, spec, wait_until_ready
+from support.waiting import until
 
 
 async def started(guests: Guests, vmid: int = 100) -> int:
@@ -152,9 +153,7 @@ async def test_a_guest_that_powers_off_by_itself_can_be_started(guests: Guests) 
     await wait_until_ready(guests, 100)
 
     await run(guests, 100, "systemctl", "poweroff")
-    async with asyncio.timeout(30):
-        while guests.is_running(100):  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(0.1)
+    await until(lambda: not guests.is_running(100), within_seconds=30)
     await guests.start(100)
 
     assert await wait_until_ready(guests, 100) == "running"
@@ -325,9 +324,10 @@ async def test_two_labs_do_not_meet(guests: Guests, tmp_path: Path) -> None:
 
 
 async def _until(guests: Guests, vmid: int, condition: str) -> None:
-    async with asyncio.timeout(15):
-        while (await script(guests, vmid, condition)).code != 0:  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(0.05)
+    async def holds() -> bool:
+        return (await script(guests, vmid, condition)).code == 0
+
+    await until(holds, within_seconds=15)
 
 
 async def _page(guests: Guests, vmid: int) -> str:

@@ -15,6 +15,7 @@ from slipway.lab.guests.lxc.backend import LxcGuests
 from slipway.lab.guests.lxc.place import place
 from slipway.lab.guests.protocol import GuestError, Guests
 from support.guest_specs import run, script, spec, wait_until_ready
+from support.waiting import until
 
 pytestmark = [pytest.mark.lxc, pytest.mark.usefixtures("lxc_is_here")]
 
@@ -86,9 +87,10 @@ async def test_a_guest_that_reboots_by_itself_goes_on(real: Guests) -> None:
 
     await run(real, 100, "systemctl", "reboot")
 
-    async with asyncio.timeout(30):
-        while await _init(real) in {None, before}:  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(0.1)
+    async def is_another() -> bool:
+        return await _init(real) not in {None, before}
+
+    await until(is_another, within_seconds=30)
     assert await wait_until_ready(real, 100) == "running"
 
 

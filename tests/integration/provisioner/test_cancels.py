@@ -26,9 +26,7 @@ async def running(ground: Ground, kind: str) -> list[str]:
 
 async def until_runs(ground: Ground, kind: str) -> None:
     """Wait until such a task runs."""
-    async with asyncio.timeout(20):
-        while not await running(ground, kind):  # noqa: ASYNC110 - another program's state
-            await asyncio.sleep(0.02)
+    await until(lambda: running(ground, kind), within_seconds=20)
 
 
 async def test_a_script_that_ignores_the_request_to_end(ground: Ground) -> None:
@@ -55,9 +53,7 @@ async def test_a_flag_of_which_nothing_was_heard(ground: Ground) -> None:
     ground.lab.faults.order(faults.TaskHangs(task="vzdump"))
     command = await ground.command(JobKind.BACKUP)
     going = ground.begin(command)
-    async with asyncio.timeout(20):
-        while not await ground.lines():  # noqa: ASYNC110 - after these it says nothing more
-            await asyncio.sleep(0.02)
+    await until(ground.lines, within_seconds=20)  # after these it says nothing more
 
     await ground.cancel(command)
     await asyncio.wait_for(going, 20)

@@ -82,9 +82,11 @@ async def test_a_flood_that_is_taken_over_has_no_hole_but_the_one_that_is_said(s
     command = await strict.command(JobKind.CREATE, bundle=await strict.bundle(a=script))
     for number in (40, 120, 600):
         going = strict.begin(command)
-        async with asyncio.timeout(60):
-            while str(number) not in await strict.lines():  # noqa: ASYNC110 - the bus has no event for it
-                await asyncio.sleep(0.05)
+
+        async def has_come(number: int = number) -> bool:
+            return str(number) in await strict.lines()
+
+        await until(has_come, within_seconds=60)
         going.cancel()
         await asyncio.gather(going, return_exceptions=True)
 

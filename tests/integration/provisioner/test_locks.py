@@ -1,6 +1,5 @@
 """The lock in a container's config: waited for while a task holds it, named when nobody does, taken away."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from support import lab_client
 from support.lab_client import NODE
 from support.nats import MakeBus
 from support.provisioner_side import VMID, Ground, provisioner_on, status_of
+from support.waiting import until
 
 CONFIGURE = ConfigureArgs(description="changed")
 
@@ -37,9 +37,11 @@ def waits(record: RunRecord) -> bool:
 async def back_up(ground: Ground, *, seconds: float | None = None, is_of_many: bool = True) -> Upid:
     """Have the nightly backup run for a while; it has locked the container."""
     ground.lab.faults.order(faults.ForeignTask(vmid=VMID, seconds=seconds, is_of_many=is_of_many))
-    async with asyncio.timeout(10):
-        while (await ground.cluster.api.config(NODE, VMID)).lock != "backup":  # noqa: ASYNC110 - another program's state
-            await asyncio.sleep(0.05)
+
+    async def is_locked() -> bool:
+        return (await ground.cluster.api.config(NODE, VMID)).lock == "backup"
+
+    await until(is_locked)
     return (await ground.cluster.api.tasks(NODE, typefilter="vzdump", source="active"))[0].upid
 
 

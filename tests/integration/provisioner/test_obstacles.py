@@ -1,6 +1,5 @@
 """A plan says what its job will meet: a lock, protection, a template, HA."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from slipway.provisioner.host import marks
 from slipway.runtime.bus.call import Call
 from support import lab_client
 from support.provisioner_side import VMID, Ground
+from support.waiting import until
 
 THIN = "local-lvm:1"
 CALL = Call(actor="user:test", correlation_id="test")
@@ -39,9 +39,11 @@ async def locked(ground: Ground) -> None:
     ground.lab.faults.order(faults.WorkerKilled(task="vzdump"))
     api = ground.cluster.api
     upid = await api.backup(ground.lab.name, VMID, storage="local", mode="snapshot")
-    async with asyncio.timeout(20):
-        while (await api.task_status(upid)).status == "running":  # noqa: ASYNC110 - another program's state
-            await asyncio.sleep(0.05)
+
+    async def has_ended() -> bool:
+        return (await api.task_status(upid)).status != "running"
+
+    await until(has_ended, within_seconds=20)
     assert (await api.config(ground.lab.name, VMID)).lock == "backup"
 
 

@@ -29,9 +29,11 @@ async def test_a_long_script_outlives_its_connection(impatient: Ground, lab: Lab
     script = "i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo $i; sleep 0.2; done"
     command = await impatient.command(JobKind.CREATE, bundle=await impatient.bundle(a=script))
     going = impatient.begin(command)
-    async with asyncio.timeout(60):
-        while "20" not in await impatient.lines():  # noqa: ASYNC110 - the bus has no event for it
-            await asyncio.sleep(0.05)
+
+    async def has_come() -> bool:
+        return "20" in await impatient.lines()
+
+    await until(has_come, within_seconds=60)
 
     lab.faults.order(faults.SshRefused(times=3))
     lab.faults.order(faults.SshDropped(now=True))

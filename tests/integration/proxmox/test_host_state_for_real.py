@@ -1,12 +1,11 @@
 """Snapshots, copies and backups of real LXC containers, through our client and the lab."""
 
-import asyncio
-
 import pytest
 
 from slipway.proxmox.answers import Power
 from slipway.proxmox.hosts import Cluster
 from support.lab_client import LIMIT, NODE, create, done, start
+from support.waiting import until
 
 pytestmark = [
     pytest.mark.lxc,
@@ -23,12 +22,12 @@ async def said(cluster: Cluster, vmid: int, script: str) -> str:
 
 async def address_of(cluster: Cluster, vmid: int) -> str:
     """The container's address, once it has one."""
-    async with asyncio.timeout(LIMIT.total_seconds()):
-        while True:
-            found = {one.name: one.inet for one in await cluster.api.interfaces(NODE, vmid)}
-            if address := found.get("eth0"):
-                return address
-            await asyncio.sleep(0.2)
+
+    async def address() -> str:
+        shown = {one.name: one.inet for one in await cluster.api.interfaces(NODE, vmid)}
+        return shown.get("eth0") or ""
+
+    return await until(address, within_seconds=LIMIT.total_seconds())
 
 
 async def test_a_removed_file_is_back_after_a_rollback(cluster: Cluster) -> None:

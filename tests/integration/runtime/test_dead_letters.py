@@ -15,6 +15,7 @@ from slipway.runtime.bus.dead_letters import (
     whole,
 )
 from support.users import MakeUser
+from support.waiting import until
 
 
 class Handler:
@@ -81,9 +82,9 @@ async def test_nobody_else_removes_one(make_user: MakeUser) -> None:
 
 async def _count(bus: Bus, wanted: int) -> None:
     """Wait until so many are there."""
-    async with asyncio.timeout(10):
-        while True:
-            items, _ = await dead_letter_page(bus.connection, after=0, most=10)
-            if len(items) == wanted:
-                return
-            await asyncio.sleep(0.05)
+
+    async def are_there() -> bool:
+        items, _ = await dead_letter_page(bus.connection, after=0, most=10)
+        return len(items) == wanted
+
+    await until(are_there)

@@ -21,6 +21,10 @@ async def pending(admin: Client, stream: str = "COMMANDS") -> int:
     return (await admin.jetstream().stream_info(stream)).state.messages
 
 
+async def nothing_waits(admin: Client) -> bool:
+    return await pending(admin) == 0
+
+
 async def dead_letters(admin: Client) -> list[Any]:
     bus = admin.jetstream()
     last = (await bus.stream_info("DEAD_LETTERS")).state.last_seq
@@ -67,8 +71,7 @@ async def test_a_handled_command_is_gone(make_bus: MakeBus, admin: Client) -> No
     delivery = worker.deliveries[0]
     assert (delivery.call.actor, delivery.call.correlation_id) == ("user:ann", "c-7")
     assert (delivery.message_id, delivery.attempts) == ("run:j1", 1)
-    await asyncio.sleep(0.1)
-    assert await pending(admin) == 0
+    await until(lambda: nothing_waits(admin))
 
 
 async def test_trap_01_an_error_does_not_delete_the_command(make_bus: MakeBus, admin: Client) -> None:
@@ -114,7 +117,7 @@ async def test_a_failure_is_put_aside_with_reason_and_origin(make_bus: MakeBus, 
 
     await send(inventory, "j1")
     await until(lambda: worker.seen["j1"] == 1)
-    await asyncio.sleep(0.2)
+    await until(lambda: dead_letters(admin))
 
     (stored,) = await dead_letters(admin)
     assert stored.subject == "slipway.v1.dead-letter.provisioner.run"
@@ -130,7 +133,7 @@ async def test_a_body_that_is_no_message_is_dead_letter(make_bus: MakeBus, admin
     await make_bus("provisioner", worker.at)
 
     await admin.jetstream().publish(Run.subject, b"{")
-    await asyncio.sleep(0.5)
+    await until(lambda: dead_letters(admin))
 
     (stored,) = await dead_letters(admin)
     assert stored.data == b"{"

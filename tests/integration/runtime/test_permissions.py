@@ -219,4 +219,5 @@ async def test_trap_14_pull_subscriptions_use_the_private_inbox(make_user: MakeU
 
     await inventory.publish(Run(id="j1"), message_id="m1")
 
-    await until(lambda: seen == ["j1"])
+    await until(lambda: bool(seen))
+    assert seen == ["j1"]

@@ -46,9 +46,11 @@ class Running:
 
     async def ready(self) -> None:
         """Wait until it is ready."""
-        async with asyncio.timeout(15):
-            while (await self.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.05)
+
+        async def is_ready() -> bool:
+            return (await self.get("/readyz")).status_code == 200
+
+        await until(is_ready, within_seconds=15)
 
     async def end(self) -> tuple[int, str]:
         """Wait for the end; its exit status and log."""

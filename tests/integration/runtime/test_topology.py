@@ -1,6 +1,7 @@
 """The topology: declared once, reconciled, never destroyed by a service."""
 
 import asyncio
+import contextlib
 
 import pytest
 from nats.aio.client import Client
@@ -14,6 +15,7 @@ from slipway.runtime.errors import BusUnavailable, TopologyMissing
 from slipway.runtime.topology import TopologyConflict
 from slipway.standalone.embedded.nats import EmbeddedNats
 from support.nats import SMALL, MakeBus, settings_of
+from support.waiting import until
 from support.words import Phase, Record, Run
 
 
@@ -102,11 +104,12 @@ async def test_a_service_waits_for_the_bus_itself(nats_server: EmbeddedNats) -> 
     nats_server.stop()
     bus = Bus(settings_of(nats_server.url), service="inventory")
     starting = asyncio.create_task(bus.start())
-    await asyncio.sleep(0.5)
+    early, _ = await asyncio.wait([starting], timeout=0.5)
 
     nats_server.start()
     await asyncio.wait_for(starting, 10)
 
+    assert not early
     await bus.ping()
     await bus.drain()
 
@@ -122,13 +125,14 @@ async def test_trap_13_a_client_never_gives_up(make_bus: MakeBus, nats_server: E
     with pytest.raises(BusUnavailable):
         await bus.ping()
     nats_server.start()
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                await bus.ping()
-                break
-            except BusUnavailable:
-                await asyncio.sleep(0.1)
+
+    async def is_back() -> bool:
+        with contextlib.suppress(BusUnavailable):
+            await bus.ping()
+            return True
+        return False
+
+    await until(is_back)
 
 
 async def test_every_stored_subject_is_republished_in_one_order(make_bus: MakeBus, admin: Client) -> None:
@@ -147,7 +151,7 @@ async def test_every_stored_subject_is_republished_in_one_order(make_bus: MakeBu
         last = await provisioner.commit(
             Record(id="j1", step=number), [Phase(id="j1")], expected_sequence=last, commit_id=f"c{number}"
         )
-    await asyncio.sleep(0.1)
+    await until(lambda: len(heard) >= 10)
 
     assert heard == list(range(1, 11))
 

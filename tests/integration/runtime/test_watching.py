@@ -91,6 +91,8 @@ async def test_nothing_is_refused_while_the_fill_is_unknown(make_bus: MakeBus) -
 
     inventory.refuse_new_work()
 
+    assert inventory.shortages() == {}
+
 
 async def test_a_consumer_that_is_gone_shows_and_is_not_asked_without_end(
     make_bus: MakeBus, admin: Client

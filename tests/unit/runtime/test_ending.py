@@ -43,5 +43,9 @@ async def test_what_a_task_ends_with_is_not_raised() -> None:
 
 
 async def test_nothing_to_end() -> None:
-    """No task at all is no error."""
-    await end()
+    """No task at all is no error, and nothing to wait for."""
+    ending = asyncio.create_task(end())
+    await asyncio.sleep(0)
+
+    assert ending.done()
+    assert ending.exception() is None
