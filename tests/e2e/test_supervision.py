@@ -47,6 +47,7 @@ async def test_restart(stack: RunningStack, service: str) -> None:
 
     async with stack.client() as client:
         await _ready(client)
+        assert (await client.get("/readyz")).json()["missing"] == {}
 
 
 async def test_provisioner_killed(stack: RunningStack, api: httpx.AsyncClient) -> None:

@@ -14,7 +14,7 @@ T = TypeVar("T")
 async def until(condition: Callable[[], Awaitable[T]], *, within_seconds: float = ...) -> T: ...
 @overload
 async def until(condition: Callable[[], T], *, within_seconds: float = ...) -> T: ...
-async def until(condition: Callable[[], Any], *, within_seconds: float = 10.0) -> Any:
+async def until(condition: Callable[[], Any], *, within_seconds: float = 30.0) -> Any:
     """Return what the condition returns as soon as that is true; fail at the deadline."""
     deadline = time.monotonic() + within_seconds
     while True:

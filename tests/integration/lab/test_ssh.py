@@ -150,8 +150,9 @@ async def test_lost_connection_hangs_up_on_the_command(two: Lab) -> None:
     script = "touch /tmp/begun; cat >/dev/null; touch /tmp/hung-up"
 
     async with ssh_client(two) as root:
-        await root.create_process(f"pct exec 100 -- sh -c '{script}'")
+        process = await root.create_process(f"pct exec 100 -- sh -c '{script}'")
         await until(two, "test -e /tmp/begun")
+        assert process.exit_status is None
         root.abort()
 
     await until(two, "test -e /tmp/hung-up")
