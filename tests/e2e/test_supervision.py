@@ -47,7 +47,7 @@ async def test_restart(stack: RunningStack, service: str) -> None:
 
     async with stack.client() as client:
         await _ready(client)
-        assert (await client.get("/readyz")).json()["missing"] == {}
+        assert lives(stack.endpoints["pids"][service])
 
 
 async def test_provisioner_killed(stack: RunningStack, api: httpx.AsyncClient) -> None:
