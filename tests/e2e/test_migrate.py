@@ -14,6 +14,7 @@ import pytest
 from slipway.lab.faults import HaManaged, LostAnswer, NodeOffline, Point, TaskHangs
 from support.lab import cleared, ended, homes_of, lab_of, ordered, tasks_on
 from support.stack import RunningStack, create, done, job_events, messages
+from support.waiting import until
 
 NODES = ("pve1", "pve2")
 WAIT_SECONDS = 30.0
@@ -259,13 +260,14 @@ async def test_batch_is_spread(api: httpx.AsyncClient) -> None:
 
 
 async def online(api: httpx.AsyncClient, *names: str) -> None:
-    """Wait until these nodes and no others are known to be online."""
-    async with asyncio.timeout(WAIT_SECONDS):
-        while True:
-            nodes = (await api.get("/api/v1/clusters/lab")).json()["nodes"]
-            if sorted(each["node"] for each in nodes if each["is_online"]) == sorted(names):
-                return
-            await asyncio.sleep(0.2)
+    """Wait until these nodes and no others are known to be online, and to be usable."""
+
+    async def are_they() -> bool:
+        nodes = (await api.get("/api/v1/clusters/lab")).json()["nodes"]
+        shown = [{each["node"] for each in nodes if each[fact]} for fact in ("is_online", "is_ssh_usable")]
+        return shown == [set(names), set(names)]
+
+    await until(are_they, within_seconds=WAIT_SECONDS)
 
 
 @pytest.mark.slow
