@@ -49,7 +49,7 @@ async def two(two_node_stack: RunningStack) -> AsyncIterator[RunningStack]:
     yield two_node_stack
     lab = read_lab(two_node_stack.data / "lab")
     assert lab is not None
-    body = lab.cluster()
+    body = lab.access()
 
     async def is_usable() -> bool:
         nodes = (await client.get(f"/api/v1/clusters/{body['name']}")).json()["nodes"]
