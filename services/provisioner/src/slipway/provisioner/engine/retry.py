@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from slipway.contracts.problems import SlipwayError, Unavailable
+from slipway.runtime.retry import Backoff
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
@@ -30,7 +31,7 @@ class RetryBudget:
         self._deadline_errors = deadline_errors
         self._renewals = 0
         self._spent_seconds = 0.0
-        self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._backoff = Backoff(first_seconds=FIRST_PAUSE_SECONDS, longest_seconds=LONGEST_PAUSE_SECONDS)
 
     def pause_after(self, error: Unavailable, lasted_seconds: float) -> float | None:
         """Return the seconds until the next attempt; None if the retry budget is used up.
@@ -41,15 +42,15 @@ class RetryBudget:
         """
         if self._was_at_work(error, lasted_seconds):
             self._renewals += 1
-            self._spent_seconds, self._pause_seconds = 0.0, FIRST_PAUSE_SECONDS
+            self._spent_seconds = 0.0
+            self._backoff.reset()
         else:
             self._spent_seconds += lasted_seconds
-        pause = self._pause_seconds
+        pause = self._backoff.seconds
         if self._spent_seconds + pause > self._limit_seconds:
             return None
         self._spent_seconds += pause
-        self._pause_seconds = min(pause * 2, LONGEST_PAUSE_SECONDS)
-        return pause
+        return self._backoff.advance()
 
     def _was_at_work(self, error: Unavailable, lasted_seconds: float) -> bool:
         is_long = lasted_seconds > min(LONG_SECONDS, self._limit_seconds)

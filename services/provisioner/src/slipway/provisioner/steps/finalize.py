@@ -12,6 +12,7 @@ from slipway.provisioner.engine.step import SKIPPED, Result
 from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import power
 from slipway.runtime.process.logs import get_logger
+from slipway.runtime.retry import Deadline
 
 DISCOVERY_SECONDS = 60.0
 REDISCOVERY_SECONDS = 20.0
@@ -106,20 +107,19 @@ async def _discover(work: Work, seconds: float) -> Result:
     query = DiscoverGuest(
         container=target.container, cluster=target.cluster, node=target.node, vmid=target.vmid
     )
-    loop = asyncio.get_running_loop()
-    ends = loop.time() + seconds
+    deadline = Deadline(seconds)
     while True:
         try:
             discovery = await work.bus.ask(query)
         except Superseded:
             raise
         except SlipwayError as error:
-            if loop.time() > ends or error.kind != "unavailable":
+            if deadline.has_passed or error.kind != "unavailable":
                 return await _pending(work, error.code, error.message)
         else:
             if discovery.is_settled:
                 return _result(discovery)
-            if loop.time() > ends:
+            if deadline.has_passed:
                 reason = "it has no address yet" if discovery.address is None else "it has not settled yet"
                 return await _pending(work, "guest.not-settled", reason)
         await asyncio.sleep(_PAUSE_SECONDS)

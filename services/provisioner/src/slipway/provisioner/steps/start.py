@@ -13,6 +13,7 @@ from slipway.provisioner.host.work import Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import AlreadyRunning
 from slipway.proxmox.upid import Upid
+from slipway.runtime.retry import Deadline
 
 START_DEADLINE = timedelta(minutes=5)
 ADDRESS_SECONDS = 60.0
@@ -92,8 +93,7 @@ async def start(work: Work) -> Result:
 
 async def address(work: Work) -> Result:
     """Wait for an address of each family that a device expects."""
-    loop = asyncio.get_running_loop()
-    ends = loop.time() + ADDRESS_SECONDS
+    deadline = Deadline(ADDRESS_SECONDS)
     while True:
         addresses = await _addresses(work)
         missing = without_address(work.spec.networks, addresses)
@@ -101,7 +101,7 @@ async def address(work: Work) -> Result:
             return Result(
                 message=", ".join(sorted({str(each) for some in addresses.values() for each in some}))
             )
-        if loop.time() > ends:
+        if deadline.has_passed:
             raise _without_address(work, missing, addresses)
         await asyncio.sleep(_PAUSE_SECONDS)
 

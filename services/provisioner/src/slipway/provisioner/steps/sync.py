@@ -18,6 +18,7 @@ from slipway.provisioner.host import packages
 from slipway.provisioner.host.work import Work
 from slipway.proxmox.detached import TIMED_OUT, Absent, Exited, Running
 from slipway.proxmox.errors import CommandLost, NotRunning, RunLost, SshRefused
+from slipway.runtime.retry import Deadline
 from slipway.runtime.secrets.redaction import clean
 
 PACKAGES_TIMEOUT = timedelta(minutes=30)
@@ -161,8 +162,7 @@ async def _run(
 
 
 async def _follow(work: Work, log: StepLog, complaints: deque[str], limit: timedelta) -> int:
-    loop = asyncio.get_running_loop()
-    ends = loop.time() + limit.total_seconds()
+    deadline = Deadline(limit.total_seconds())
     base = work.facts(SyncFacts).log_base
 
     async def follow() -> int | None:
@@ -181,7 +181,7 @@ async def _follow(work: Work, log: StepLog, complaints: deque[str], limit: timed
             code = await _while_it_reboots(follow)
         except (CommandLost, SshRefused):
             # The work goes on without a connection; one that died is often refused for a while.
-            if loop.time() > ends:
+            if deadline.has_passed:
                 raise
             await asyncio.sleep(_RECONNECT_SECONDS)
         else:
@@ -191,13 +191,12 @@ async def _follow(work: Work, log: StepLog, complaints: deque[str], limit: timed
 
 async def _while_it_reboots(act: Callable[[], Awaitable[ResultT]]) -> ResultT:
     """Do something in the guest; one that is down may be rebooting."""
-    loop = asyncio.get_running_loop()
-    ends = loop.time() + REBOOT_SECONDS
+    deadline = Deadline(REBOOT_SECONDS)
     while True:
         try:
             return await act()
         except NotRunning:
-            if loop.time() > ends:
+            if deadline.has_passed:
                 raise
             await asyncio.sleep(_RECONNECT_SECONDS)
 
