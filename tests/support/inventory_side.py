@@ -12,7 +12,7 @@ from slipway.contracts.message import Done
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING
 from slipway.lab.node import Lab
 from slipway.monitor.access import Clusters
-from slipway.monitor.discovery.discoverer import Discoverer
+from slipway.monitor.discovery.discover import Discoverer
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process import clock

@@ -8,7 +8,7 @@ import pytest
 
 from slipway.lab.node import Lab
 from slipway.monitor.access import Clusters
-from slipway.monitor.discovery.discoverer import Discoverer
+from slipway.monitor.discovery.discover import Discoverer
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.topology.identities import generate

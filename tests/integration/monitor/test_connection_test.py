@@ -11,7 +11,7 @@ from slipway.contracts.problems import SlipwayError
 from slipway.lab.access.actors import SERVICE_ACL
 from slipway.lab.faults import NodeDies
 from slipway.lab.node import Lab
-from slipway.monitor.connection_test.test import ConnectionTest
+from slipway.monitor.connection_test.run import ConnectionTest
 from slipway.monitor.handlers import Handlers
 from slipway.runtime.bus.client import Bus
 from support.https_server import SILENCE, Answer, HttpsServer

@@ -12,7 +12,7 @@ from slipway.contracts.containers import Container, ContainerSpec, NetworkSpec
 from slipway.contracts.guests import DiscoverGuest
 from slipway.contracts.values import Lifecycle, Power
 from slipway.lab import faults
-from slipway.monitor.discovery.discoverer import missing
+from slipway.monitor.discovery.discover import missing
 from slipway.monitor.discovery.pending import PendingScan
 from slipway.monitor.settings import MonitorSettings
 from slipway.proxmox.errors import ContainerMissing, NotRunning

@@ -15,7 +15,7 @@ from slipway.contracts.clusters import ClusterLook, NodeFacts, NodeLook, NodeObs
 from slipway.contracts.values import Outage
 from slipway.lab import faults
 from slipway.lab.node import Lab
-from slipway.monitor.polling.fleet import Fleet
+from slipway.monitor.polling.watcher import Fleet
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.kv import Bucket

@@ -14,8 +14,8 @@ from slipway.contracts.message import Message
 from slipway.contracts.values import Power
 from slipway.lab import faults
 from slipway.monitor.access import Clusters
-from slipway.monitor.polling.fleet import Fleet
-from slipway.monitor.polling.poller import Poller
+from slipway.monitor.polling.guests import Poller
+from slipway.monitor.polling.watcher import Fleet
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.kv import Bucket

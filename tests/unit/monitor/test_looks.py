@@ -6,9 +6,9 @@ import pytest
 
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Outage
-from slipway.monitor.facts import diagnosis
-from slipway.monitor.facts.diagnosis import Diagnosis, Subject, of_error, standing
-from slipway.monitor.polling.looks import Look, ranges
+from slipway.monitor import diagnosis
+from slipway.monitor.diagnosis import Diagnosis, Subject, of_error, standing
+from slipway.monitor.looks import Look, ranges
 from slipway.proxmox import errors
 from slipway.proxmox.errors import AccessRefused, CertificateMismatch, EndpointUnreachable, NoAnswer
 from slipway.runtime.errors import BusUnavailable, ServiceUnavailable

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from slipway.monitor.discovery.discoverer import SCRIPT, sections
+from slipway.monitor.discovery.discover import SCRIPT, sections
 from slipway.monitor.discovery.probes import addresses, credentials, kernel_sockets, processes, sockets, units
 from slipway.monitor.discovery.probes.processes import Process
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from slipway.contracts.clusters import ClusterSecrets, GetClusterAccess
 from slipway.contracts.problems import NotFound, SlipwayError
-from slipway.monitor.facts.diagnosis import Diagnosis, Subject, of_error
+from slipway.monitor.diagnosis import Diagnosis, Subject, of_error
 from slipway.proxmox.access import ApiAccess, ClusterAccess, api_access, node_accesses
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import AccessRefused, CertificateMismatch, HostKeyMismatch

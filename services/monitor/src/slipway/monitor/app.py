@@ -5,11 +5,11 @@ from slipway.contracts.clusters import ClusterAdded, ClusterChanged, TestCluster
 from slipway.contracts.dead_letters import HandleAgain
 from slipway.contracts.guests import DiscoverGuest
 from slipway.monitor.access import Clusters
-from slipway.monitor.connection_test.test import ConnectionTest
-from slipway.monitor.discovery.discoverer import Discoverer
+from slipway.monitor.connection_test.run import ConnectionTest
+from slipway.monitor.discovery.discover import Discoverer
 from slipway.monitor.discovery.pending import PendingScan
 from slipway.monitor.handlers import Handlers
-from slipway.monitor.polling.fleet import Fleet
+from slipway.monitor.polling.watcher import Fleet
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.service import Service

@@ -4,8 +4,8 @@ from slipway.contracts.clusters import ClusterFacts, TestCluster
 from slipway.contracts.dead_letters import HandleAgain
 from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.message import Done
-from slipway.monitor.connection_test.test import ConnectionTest
-from slipway.monitor.discovery.discoverer import Discoverer
+from slipway.monitor.connection_test.run import ConnectionTest
+from slipway.monitor.discovery.discover import Discoverer
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
 

@@ -10,8 +10,8 @@ from slipway.contracts.containers import Container, ListContainers
 from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, Lifecycle, Power
-from slipway.monitor.discovery.discoverer import Discoverer
-from slipway.monitor.polling.outage_log import OutageLog
+from slipway.monitor.discovery.discover import Discoverer
+from slipway.monitor.outage_log import OutageLog
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.locks import Lease
 from slipway.runtime.errors import LeaseHeld

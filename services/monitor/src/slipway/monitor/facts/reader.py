@@ -12,7 +12,7 @@ from typing import TypeVar
 from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
-from slipway.monitor.connection_test import certificates
+from slipway.monitor.facts import certificates
 from slipway.proxmox.answers import Bridge, ClusterMember, Node, Storage
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.ssh import NodeShell

@@ -14,12 +14,11 @@ from slipway.contracts.guests import GuestChanged, GuestGone, GuestStatus
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Power
-from slipway.monitor import metrics
+from slipway.monitor import diagnosis, metrics
 from slipway.monitor.access import Clusters
-from slipway.monitor.facts import diagnosis
+from slipway.monitor.looks import Look
+from slipway.monitor.outage_log import OutageLog
 from slipway.monitor.polling.diff import MISSES_UNTIL_GONE, Difference, compare, identity
-from slipway.monitor.polling.looks import Look
-from slipway.monitor.polling.outage_log import OutageLog
 from slipway.proxmox.answers import ResourceGuest, Resources
 from slipway.proxmox.errors import AccessRefused
 from slipway.runtime.bus.client import Bus

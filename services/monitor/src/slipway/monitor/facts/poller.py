@@ -9,11 +9,11 @@ from datetime import timedelta
 from slipway.contracts.clusters import NodeFacts, NodeLook, NodeObserved
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Outage
+from slipway.monitor import diagnosis, outage_log
 from slipway.monitor.access import Clusters
 from slipway.monitor.domain import has_moved, with_last_known
-from slipway.monitor.facts import diagnosis, reader
-from slipway.monitor.polling import outage_log
-from slipway.monitor.polling.looks import Look
+from slipway.monitor.facts import reader
+from slipway.monitor.looks import Look
 from slipway.proxmox.hosts import Cluster
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process import clock

@@ -10,11 +10,11 @@ from slipway.contracts.clusters import ClusterAdded, ClusterChanged, ListCluster
 from slipway.contracts.problems import SlipwayError, Unavailable
 from slipway.monitor import metrics
 from slipway.monitor.access import Clusters
-from slipway.monitor.facts.nodes import NodeWatch
-from slipway.monitor.polling.looks import Look, LookWriter
-from slipway.monitor.polling.outage_log import OutageLog
-from slipway.monitor.polling.poller import OnChanged, Poller, forget_guests
-from slipway.monitor.polling.pulse import Pulse
+from slipway.monitor.facts.poller import NodeWatch
+from slipway.monitor.looks import Look, LookWriter
+from slipway.monitor.outage_log import OutageLog
+from slipway.monitor.polling.guests import OnChanged, Poller, forget_guests
+from slipway.monitor.polling.node_health import Pulse
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.bus.kv import Bucket

@@ -12,8 +12,8 @@ from slipway.contracts.clusters import ClusterLook, NodeLook, VmidRange
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Outage
-from slipway.monitor.facts.diagnosis import Diagnosis, standing
-from slipway.monitor.polling import outage_log
+from slipway.monitor import outage_log
+from slipway.monitor.diagnosis import Diagnosis, standing
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.process import clock

@@ -15,10 +15,9 @@ from pathlib import Path
 from slipway.contracts.clusters import ClusterFacts, ClusterSpec, TestCluster
 from slipway.contracts.problems import FieldError, SlipwayError
 from slipway.monitor.access import Secrets, open_secrets
-from slipway.monitor.connection_test import certificates, logins
-from slipway.monitor.connection_test.blame import NodeNotThere, NotProxmox, blamed, lacks, unreachable
-from slipway.monitor.facts import reader
-from slipway.monitor.polling import endpoints
+from slipway.monitor.connection_test import endpoints, ssh_logins
+from slipway.monitor.connection_test.input_errors import NodeNotThere, NotProxmox, blamed, lacks, unreachable
+from slipway.monitor.facts import certificates, reader
 from slipway.proxmox.access import api_access, node_accesses
 from slipway.proxmox.answers import ClusterMember, Version
 from slipway.proxmox.api import ProxmoxApi
@@ -63,7 +62,7 @@ class ConnectionTest:
         """Reach the cluster over API and SSH and say what is there."""
         spec = query.spec
         secrets = open_secrets(self._sealer, query.secrets, owner=spec.name)
-        logins.check_key(secrets)
+        ssh_logins.check_key(secrets)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS), AsyncExitStack() as stack:
                 return await self._host_access(query, secrets, stack)
@@ -92,11 +91,11 @@ class ConnectionTest:
             stack.push_async_callback(shell.aclose)
         read, tried = await asyncio.gather(
             reader.read(api, shells, without_shell=_without_shell(secrets), node_seconds=NODE_SECONDS),
-            logins.try_all(spec, secrets, members, shells),
+            ssh_logins.try_all(spec, secrets, members, shells),
         )
         _require_one(read, spec)
         if query.needs_ssh:
-            logins.refuse_if_none_works(spec, secrets, tried)
+            ssh_logins.refuse_if_none_works(spec, secrets, tried)
         identity = _identity(members, read)
         shown = tuple(each.facts.tls_fingerprint for each in read if each.facts.tls_fingerprint)
         reached = endpoints.Reached(
@@ -105,8 +104,8 @@ class ConnectionTest:
         await endpoints.refuse_unusable(query, reached, record=self._record)
         return ClusterFacts(
             version=version.version,
-            nodes=logins.merged((each.facts for each in read), tried),
-            offered_host_keys=logins.offered_keys(tried),
+            nodes=ssh_logins.merged((each.facts for each in read), tried),
+            offered_host_keys=ssh_logins.offered_keys(tried),
             identity=identity,
         )
 

@@ -10,12 +10,12 @@ from datetime import timedelta
 
 from slipway.contracts.clusters import NodeLook
 from slipway.contracts.problems import SlipwayError
+from slipway.monitor import diagnosis
 from slipway.monitor.access import Clusters
-from slipway.monitor.connection_test.test import NEEDED
-from slipway.monitor.facts import diagnosis
-from slipway.monitor.facts.diagnosis import Diagnosis
-from slipway.monitor.polling.looks import Look
-from slipway.monitor.polling.outage_log import OutageLog
+from slipway.monitor.connection_test.run import NEEDED
+from slipway.monitor.diagnosis import Diagnosis
+from slipway.monitor.looks import Look
+from slipway.monitor.outage_log import OutageLog
 from slipway.proxmox.answers import ClusterMember
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import NodeUnreachable

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from slipway.contracts.clusters import TestCluster
 from slipway.contracts.problems import FieldError, Invalid, SlipwayError
-from slipway.monitor.connection_test import certificates
+from slipway.monitor.facts import certificates
 from slipway.proxmox.access import ApiAccess
 from slipway.proxmox.answers import ClusterMember
 from slipway.proxmox.api import ProxmoxApi
