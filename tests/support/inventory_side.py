@@ -11,7 +11,7 @@ from slipway.contracts.configs import StoreConfig
 from slipway.contracts.message import Done
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING
 from slipway.lab.node import Lab
-from slipway.monitor.access import Clusters
+from slipway.monitor.access import ClusterConnections
 from slipway.monitor.discovery.discover import Discoverer
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
@@ -28,7 +28,7 @@ class Monitor:
     """Monitor's pieces on its own bus."""
 
     bus: Bus
-    clusters: Clusters
+    clusters: ClusterConnections
     sealer: Sealer
     discoverer: Discoverer
 
@@ -56,7 +56,7 @@ class Inventory:
     identities: Identities
     known: list[str] = field(default_factory=lambda: [CLUSTER])
     elsewhere: dict[str, ClusterSpec] = field(default_factory=dict)
-    """Clusters that are not reached as the lab is at first."""
+    """ClusterConnections that are not reached as the lab is at first."""
     nodes: dict[str, NodeFacts] = field(default_factory=dict)
     """What it keeps of nodes."""
     pending: list[containers.Container] = field(default_factory=list)

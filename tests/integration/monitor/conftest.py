@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slipway.lab.node import Lab
-from slipway.monitor.access import Clusters
+from slipway.monitor.access import ClusterConnections
 from slipway.monitor.discovery.discover import Discoverer
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.secrets.sealing import Sealer
@@ -53,6 +53,6 @@ async def monitor(settings: MonitorSettings, make_bus: MakeBus) -> AsyncIterator
     """Monitor without its background work."""
     bus = await make_bus("monitor")
     sealer = Sealer(settings)
-    known = Clusters(bus, sealer, record=None)
+    known = ClusterConnections(bus, sealer, record=None)
     yield Monitor(bus, known, sealer, Discoverer(bus, known, sealer))
     await known.aclose()

@@ -26,7 +26,7 @@ OTHER_HOST_KEY = " ".join(
 
 async def tried(inventory: Inventory, monitor: Monitor, spec: ClusterSpec, **secrets: str) -> ClusterFacts:
     query = TestCluster(spec=spec, secrets=inventory.secrets(spec.name, **secrets))
-    return await ConnectionTest(monitor.sealer, record=None).test(query)
+    return await ConnectionTest(monitor.sealer, record=None).run(query)
 
 
 async def test_facts_of_a_cluster_are_told_over_the_bus(
@@ -37,7 +37,7 @@ async def test_facts_of_a_cluster_are_told_over_the_bus(
     def register(bus: Bus) -> None:
         bus.answer(
             TestCluster,
-            Handlers(bus, ConnectionTest(monitor.sealer, record=None), monitor.discoverer).try_cluster,
+            Handlers(bus, ConnectionTest(monitor.sealer, record=None), monitor.discoverer).check_connection,
         )
 
     await make_bus("monitor", register)
@@ -140,7 +140,7 @@ async def test_a_wrong_password_is_named(inventory: Inventory, monitor: Monitor)
         ),
     )
     with pytest.raises(SlipwayError) as caught:
-        await ConnectionTest(monitor.sealer, record=None).test(query)
+        await ConnectionTest(monitor.sealer, record=None).run(query)
 
     assert [each.field for each in caught.value.errors] == ["ssh.password", "ssh.username"]
 
@@ -189,7 +189,7 @@ async def test_a_known_cluster_is_tried_without_the_nodes_that_left(
     secrets = inventory.secrets(spec.name)
 
     query = TestCluster(spec=spec, secrets=secrets, is_known=True, needs_ssh=False)
-    found = await ConnectionTest(monitor.sealer, record=None).test(query)
+    found = await ConnectionTest(monitor.sealer, record=None).run(query)
 
     assert [node.node for node in found.nodes] == ["lab"]
     assert not found.nodes[0].is_ssh_usable
@@ -312,7 +312,7 @@ async def test_a_known_cluster_is_tried_through_any_of_its_nodes(
             query = TestCluster.model_validate(
                 {"spec": spec, "secrets": here.secrets("home"), "known_endpoints": (lab.endpoint,), **known}
             )
-            return await ConnectionTest(monitor.sealer, record=None).test(query)
+            return await ConnectionTest(monitor.sealer, record=None).run(query)
 
         spec = spec_of(lab, nodes={})
         found = await known_tried(spec)

@@ -12,7 +12,7 @@ from slipway.contracts.containers import Container, ContainerSpec, NetworkSpec
 from slipway.contracts.guests import DiscoverGuest
 from slipway.contracts.values import Lifecycle, Power
 from slipway.lab import faults
-from slipway.monitor.discovery.discover import missing
+from slipway.monitor.discovery.discover import missing_families
 from slipway.monitor.discovery.pending import PendingScan
 from slipway.monitor.settings import MonitorSettings
 from slipway.proxmox.errors import ContainerMissing, NotRunning
@@ -45,7 +45,7 @@ async def client(inventory: Inventory) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def prepare(monitor: Monitor) -> None:
-    done = await monitor.clusters.at(
+    done = await monitor.clusters.run(
         CLUSTER,
         lambda cluster: cluster.pct("lab").script(
             100, PREPARE, stdin=b"hush-hush", timeout=timedelta(seconds=30)
@@ -112,7 +112,7 @@ async def test_a_config_that_others_may_have_changed_is_read(
     await new_container(client, inventory.lab, 100)
     inventory.unread = [container("k1", 100, Power.STOPPED)]
     scan = PendingScan(monitor.bus, monitor.discoverer, every=timedelta(hours=1))
-    scan.hurry(CLUSTER, 100)
+    scan.look_soon(CLUSTER, 100)
 
     scanning = asyncio.create_task(scan.run())
     await until(lambda: bool(inventory.configs))
@@ -156,7 +156,7 @@ def test_an_address_that_should_be_there_is_missed(
     """By what the config asks for, for each family."""
     config = HostConfig(read_at=clock.now(), networks=tuple(devices))
 
-    assert missing(config, own) == owed
+    assert missing_families(config, own) == owed
 
 
 async def test_those_that_are_stopped_hide_no_other(
@@ -185,12 +185,12 @@ async def test_discovery_that_fails_is_tried_less_and_less_often(
 
     await scan.scan()
     await scan.scan()
-    owed = scan._kinds[1].owed["k0"]
-    once = owed.backoff.seconds
-    owed.due = Deadline(-1.0)
+    pending = scan._kinds[1].pending["k0"]
+    once = pending.backoff.seconds
+    pending.due = Deadline(-1.0)
     await scan.scan()
 
-    assert (once, owed.backoff.seconds) == (120, 240)
+    assert (once, pending.backoff.seconds) == (120, 240)
 
 
 def container(name: str, vmid: int, power: Power = Power.RUNNING) -> Container:

@@ -15,7 +15,7 @@ from slipway.contracts.clusters import ClusterLook, NodeFacts, NodeLook, NodeObs
 from slipway.contracts.values import Outage
 from slipway.lab import faults
 from slipway.lab.node import Lab
-from slipway.monitor.polling.watcher import Fleet
+from slipway.monitor.polling.watcher import ClusterWatcher
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.kv import Bucket
@@ -103,7 +103,7 @@ async def watched(
     """Watch the lab, which is well."""
     home = Watched(monitor.bus, inventory.lab, inventory)
     await home.hear(admin)
-    task = asyncio.create_task(Fleet(monitor.bus, monitor.clusters, settings).run())
+    task = asyncio.create_task(ClusterWatcher(monitor.bus, monitor.clusters, settings).run())
     try:
         await home.well()
         await until(lambda: set(inventory.nodes) == set(home.lab.names))

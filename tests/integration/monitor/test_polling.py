@@ -13,9 +13,9 @@ from slipway.contracts.guests import GuestChanged, GuestGone, GuestStatus
 from slipway.contracts.message import Message
 from slipway.contracts.values import Power
 from slipway.lab import faults
-from slipway.monitor.access import Clusters
-from slipway.monitor.polling.guests import Poller
-from slipway.monitor.polling.watcher import Fleet
+from slipway.monitor.access import ClusterConnections
+from slipway.monitor.polling.guests import GuestPoller
+from slipway.monitor.polling.watcher import ClusterWatcher
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.kv import Bucket
@@ -76,7 +76,7 @@ async def test_life_of_a_guest_is_told(
     """Made, started, destroyed: each is an event, the bucket holds what is, nodes name their VMIDs."""
     lab, heard = inventory.lab, Heard()
     await heard.listen(admin, GuestChanged, GuestGone, NodeObserved)
-    fleet = Fleet(monitor.bus, monitor.clusters, settings)
+    fleet = ClusterWatcher(monitor.bus, monitor.clusters, settings)
 
     async with running(fleet.run), api_client(lab) as client:
         await until(lambda: heard.vmids()[-1:] == [()])
@@ -102,11 +102,11 @@ async def test_what_was_told_is_not_told_again(
     heard = Heard()
     async with api_client(inventory.lab) as client:
         await new_container(client, inventory.lab, 100)
-    async with running(Fleet(monitor.bus, monitor.clusters, settings).run):
+    async with running(ClusterWatcher(monitor.bus, monitor.clusters, settings).run):
         await until_stored(monitor.bus, f"{CLUSTER}-100", Power.STOPPED)
     await heard.listen(admin, GuestChanged, GuestGone, NodeObserved)
 
-    async with running(Fleet(monitor.bus, monitor.clusters, settings).run):
+    async with running(ClusterWatcher(monitor.bus, monitor.clusters, settings).run):
         await until(lambda: heard.vmids()[-1:] == [(100,)])
 
     assert heard.powers() == []
@@ -140,7 +140,7 @@ async def test_new_cluster_is_watched_at_once(
     """The event wakes monitor; the next listing would be far away."""
     heard = Heard()
     await heard.listen(admin, NodeObserved)
-    fleet = Fleet(monitor.bus, monitor.clusters, settings)
+    fleet = ClusterWatcher(monitor.bus, monitor.clusters, settings)
     inventory.known.clear()
     await make_bus(
         "monitor", lambda bus: bus.consume(ClusterAdded, fleet.cluster_added, durable="monitor-clusters")
@@ -164,7 +164,7 @@ async def test_cluster_with_an_outage_keeps_no_other_waiting(
     await heard.listen(admin, NodeObserved)
     inventory.token_secret = "nonsense"
 
-    async with running(Fleet(monitor.bus, monitor.clusters, settings).run):
+    async with running(ClusterWatcher(monitor.bus, monitor.clusters, settings).run):
         await until(lambda: inventory.asked_for_access > 1)
         assert heard.events == []
         inventory.token_secret = None
@@ -187,7 +187,7 @@ async def test_cluster_whose_answers_make_no_sense_keeps_no_other_waiting(
         given = {"endpoint": odd.endpoint, "tls_fingerprint": odd.fingerprint, "nodes": {}}
         inventory.elsewhere["odd"] = spec_of(inventory.lab, **given)
         async with (
-            running(Fleet(monitor.bus, monitor.clusters, settings).run),
+            running(ClusterWatcher(monitor.bus, monitor.clusters, settings).run),
             api_client(inventory.lab) as client,
         ):
             await until(lambda: bool(odd.requests) and heard.vmids()[-1:] == [()])
@@ -205,7 +205,7 @@ async def test_host_that_answers_with_errors_is_polled_again(
     await heard.listen(admin, GuestChanged, NodeObserved)
 
     async with (
-        running(Fleet(monitor.bus, monitor.clusters, settings).run),
+        running(ClusterWatcher(monitor.bus, monitor.clusters, settings).run),
         api_client(inventory.lab) as client,
     ):
         await until(lambda: heard.vmids()[-1:] == [()])
@@ -228,9 +228,9 @@ async def test_it_ends_although_a_cancellation_got_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Python 3.11 may lose one (python/cpython#86296); a drain must not wait for ever for what polls on."""
-    polling, lost = Poller.run, 0
+    polling, lost = GuestPoller.run, 0
 
-    async def deaf_once(self: Poller) -> None:
+    async def deaf_once(self: GuestPoller) -> None:
         nonlocal lost
         try:
             await polling(self)
@@ -238,11 +238,11 @@ async def test_it_ends_although_a_cancellation_got_lost(
             lost += 1
         await polling(self)
 
-    monkeypatch.setattr(Poller, "run", deaf_once)
+    monkeypatch.setattr(GuestPoller, "run", deaf_once)
     heard = Heard()
     await heard.listen(admin, NodeObserved)
 
-    async with asyncio.timeout(30), running(Fleet(monitor.bus, monitor.clusters, settings).run):
+    async with asyncio.timeout(30), running(ClusterWatcher(monitor.bus, monitor.clusters, settings).run):
         await until(lambda: heard.vmids()[-1:] == [()])
 
     assert lost == 1
@@ -254,11 +254,14 @@ async def test_one_replica_polls_and_another_takes_over(
     """The second one reads nothing while the first one holds the lease, and goes on when that is gone."""
     heard = Heard()
     await heard.listen(admin, GuestChanged, NodeObserved)
-    second = Clusters(await make_bus("monitor"), monitor.sealer, record=None)
-    first = asyncio.create_task(Fleet(monitor.bus, monitor.clusters, settings).run())
+    second = ClusterConnections(await make_bus("monitor"), monitor.sealer, record=None)
+    first = asyncio.create_task(ClusterWatcher(monitor.bus, monitor.clusters, settings).run())
     await until(lambda: heard.vmids() != [])
 
-    async with running(Fleet(second._bus, second, settings).run), api_client(inventory.lab) as client:
+    async with (
+        running(ClusterWatcher(second._bus, second, settings).run),
+        api_client(inventory.lab) as client,
+    ):
         await asyncio.sleep(1)
         asked_by_first = inventory.asked_for_access
         first.cancel()

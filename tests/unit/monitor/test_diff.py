@@ -37,7 +37,7 @@ def test_same_fleet_is_silent() -> None:
 
     difference = compare(seen(guest()), seen(later), {})
 
-    assert (difference.changed, difference.moved, difference.gone) == ((), (), ())
+    assert (difference.changed, difference.usage_changed, difference.gone) == ((), (), ())
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_change_is_told_once(changes: dict[str, Any]) -> None:
     difference = compare(seen(guest()), seen(guest(**changes, memory_bytes=900)), {})
 
     assert len(difference.changed) == 1
-    assert difference.moved == ()
+    assert difference.usage_changed == ()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_start_between_two_looks_is_told(after: int, uptime: int, told: int) -
 @pytest.mark.parametrize(("memory", "moved"), [(110, 0), (150, 1), (40, 1)])
 def test_usage_is_stored_when_it_moved(memory: int, moved: int) -> None:
     """Five per cent of the maximum."""
-    assert len(compare(seen(guest()), seen(guest(memory_bytes=memory)), {}).moved) == moved
+    assert len(compare(seen(guest()), seen(guest(memory_bytes=memory)), {}).usage_changed) == moved
 
 
 def test_guest_is_gone_when_it_is_missing_twice() -> None:

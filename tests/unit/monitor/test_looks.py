@@ -7,7 +7,7 @@ import pytest
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Outage
 from slipway.monitor import diagnosis
-from slipway.monitor.diagnosis import Diagnosis, Subject, of_error, standing
+from slipway.monitor.diagnosis import Diagnosis, Subject, of_error, outage_of
 from slipway.monitor.looks import Look, ranges
 from slipway.proxmox import errors
 from slipway.proxmox.errors import AccessRefused, CertificateMismatch, EndpointUnreachable, NoAnswer
@@ -62,13 +62,13 @@ def test_an_outage_that_lasts_keeps_its_beginning() -> None:
     before = Outage(code=ODD.code, since=NOON, message="old words", remedy="")
     later = NOON + timedelta(minutes=1)
 
-    assert standing(before, ODD, later) == Outage(
+    assert outage_of(before, ODD, later) == Outage(
         code=ODD.code, since=NOON, message=ODD.message, remedy=ODD.remedy
     )
-    other = standing(before, diagnosis.no_quorum("it has none."), later)
+    other = outage_of(before, diagnosis.no_quorum("it has none."), later)
     assert other is not None
     assert other.since == later
-    assert standing(before, None, later) is None
+    assert outage_of(before, None, later) is None
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_vmids_are_told_as_ranges(vmids: list[int], expected: list[tuple[int, in
 def test_a_look_that_fails_keeps_what_was_seen() -> None:
     """The time of the last good one, and the containers that it saw."""
     look = Look("c1", every_seconds=2.0)
-    look.polled([100], None)
+    look.note_poll([100], None)
     seen = look.value()
-    look.failed(ODD)
+    look.note_failure(ODD)
 
     told = look.value()
 
@@ -97,13 +97,13 @@ def test_a_look_that_fails_keeps_what_was_seen() -> None:
 def test_another_replica_goes_on_from_the_last_look() -> None:
     """Since when something is wrong is no secret of the one that saw it begin."""
     look, other = Look("c1", every_seconds=2.0), Look("c1", every_seconds=2.0)
-    look.failed(ODD)
-    look.node_lives("pve1", is_online=False, found=diagnosis.offline("pve1"))
+    look.note_failure(ODD)
+    look.note_node("pve1", is_online=False, diagnosis=diagnosis.offline("pve1"))
     before = look.value()
 
     other.resume(before)
-    other.failed(ODD)
-    other.node_lives("pve1", is_online=False, found=diagnosis.offline("pve1"))
+    other.note_failure(ODD)
+    other.note_node("pve1", is_online=False, diagnosis=diagnosis.offline("pve1"))
 
     after = other.value()
     assert (after.outage, after.nodes) == (before.outage, before.nodes)
@@ -113,11 +113,11 @@ def test_a_node_that_is_away_is_told_before_what_is_not_known_of_it() -> None:
     """One outage at a time: the greater one."""
     look = Look("c1", every_seconds=2.0)
     why = diagnosis.unanswered("pve1", {"storages": NoAnswer("Timed out.")}, "No login.")
-    look.node_told("pve1", is_online=True, storages_at=None, found=why)
+    look.note_facts("pve1", is_online=True, storages_at=None, diagnosis=why)
     first = look.nodes["pve1"].outage
-    look.node_lives("pve1", is_online=True, found=diagnosis.silent("pve1", "nothing."))
+    look.note_node("pve1", is_online=True, diagnosis=diagnosis.silent("pve1", "nothing."))
     second = look.nodes["pve1"].outage
-    look.node_lives("pve1", is_online=True, found=None)
+    look.note_node("pve1", is_online=True, diagnosis=None)
 
     third = look.nodes["pve1"].outage
     assert [each.code for each in (first, second, third) if each is not None] == [

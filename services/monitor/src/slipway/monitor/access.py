@@ -1,6 +1,7 @@
-"""Clusters as monitor reaches them: access asked from inventory, opened here, stored in memory only.
+"""Connections to the clusters: inventory gives the access, it is opened here and stays in memory only.
 
-Access that a host no longer accepts is asked for once more before the error counts: it may have been changed.
+When a host refuses the access, inventory is asked for it once more before the error counts: somebody may have
+changed it.
 """
 
 import asyncio
@@ -27,16 +28,32 @@ from slipway.runtime.secrets.sealing import Sealer
 
 ResultT = TypeVar("ResultT")
 Secrets = Mapping[str, SecretStr]
-"""By the names of `ClusterSecrets`' fields; what was not given is not there."""
+"""Secrets by the names of the fields of `ClusterSecrets`; only those that the cluster has."""
 
+NEEDED_PRIVILEGES = frozenset(
+    {
+        "Datastore.AllocateSpace",
+        "Datastore.Audit",
+        "Sys.Audit",
+        "VM.Allocate",
+        "VM.Audit",
+        "VM.Config.CPU",
+        "VM.Config.Disk",
+        "VM.Config.Memory",
+        "VM.Config.Network",
+        "VM.Config.Options",
+        "VM.PowerMgmt",
+    }
+)
+"""Privileges without which no container could be made; on which path is the operator's choice."""
 SCAN = timedelta(seconds=3)
 """How long a cluster may take to show its certificate."""
 _OUTDATED = (AccessRefused, CertificateMismatch, HostKeyMismatch, NotFound)
-"""What newer access may mend; `NotFound` is a node whose SSH access was not known yet."""
+"""Errors that newer access may cure; `NotFound` is a node whose SSH access was not known yet."""
 
 
-class Clusters:
-    """The known clusters, opened when they are first needed."""
+class ClusterConnections:
+    """The known clusters, connected when they are first needed."""
 
     def __init__(
         self,
@@ -52,29 +69,29 @@ class Clusters:
         self._hosts = Hosts(record, unreadable=unreadable)
         self._quick_hosts = Hosts(record, unreadable=unreadable)
         """For short questions, which must not wait behind long ones."""
-        self._known: dict[str, ClusterAccess] = {}
+        self._access: dict[str, ClusterAccess] = {}
         self._names: dict[str, str] = {}
-        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def at(self, cluster: str, act: Callable[[Cluster], Awaitable[ResultT]]) -> ResultT:
-        """Do something with a cluster; once more if its access has changed meanwhile."""
-        return await self._at(cluster, act, self._hosts)
+    async def run(self, cluster: str, act: Callable[[Cluster], Awaitable[ResultT]]) -> ResultT:
+        """Run an action on a cluster; once more if its access has changed meanwhile."""
+        return await self._run(cluster, act, self._hosts)
 
-    async def quickly(self, cluster: str, act: Callable[[ProxmoxApi], Awaitable[ResultT]]) -> ResultT:
-        """Ask a cluster's API something short, beside all else that is done with it."""
-        return await self._at(cluster, lambda opened: act(opened.api), self._quick_hosts)
+    async def query(self, cluster: str, act: Callable[[ProxmoxApi], Awaitable[ResultT]]) -> ResultT:
+        """Ask a cluster's API a short question, beside everything else that runs on it."""
+        return await self._run(cluster, lambda opened: act(opened.api), self._quick_hosts)
 
     def subject(self, cluster: str) -> Subject:
-        """Say of which cluster is spoken, as far as that is known."""
-        known, name = self._known.get(cluster), self._names.get(cluster, cluster)
-        if known is None:
+        """Describe a cluster as far as it is known, for a diagnosis."""
+        access, name = self._access.get(cluster), self._names.get(cluster, cluster)
+        if access is None:
             return Subject(name=name)
-        api = known.api
+        api = access.api
         asker = f"the token {api.token_id}" if api.token_id else f"the user {api.username}"
         return Subject(name=name, endpoint=api.endpoint, asker=asker, pinned=api.tls_fingerprint)
 
     async def diagnose(self, cluster: str, error: SlipwayError) -> Diagnosis | None:
-        """Say what is wrong with a cluster; of another certificate, which one it shows."""
+        """Diagnose a cluster by an error; for an unexpected certificate, read which one it shows."""
         subject, shown = self.subject(cluster), None
         if isinstance(error, CertificateMismatch) and "shown" not in error.details:
             with contextlib.suppress(SlipwayError):
@@ -83,16 +100,16 @@ class Clusters:
         return of_error(error, subject, shown=shown)
 
     async def renew(self, cluster: str) -> None:
-        """Ask for the access anew; what is known stays if nobody answers."""
-        async with self._asking[cluster]:
-            self._known[cluster] = await self._ask(cluster)
+        """Ask inventory for the access again; the present one stays if nobody answers."""
+        async with self._locks[cluster]:
+            self._access[cluster] = await self._ask(cluster)
 
     def forget(self, cluster: str) -> None:
-        """Ask for the access anew when it is needed next."""
-        self._known.pop(cluster, None)
+        """Ask inventory for the access when it is needed next."""
+        self._access.pop(cluster, None)
 
     async def drop(self, cluster: str) -> None:
-        """Close the connections to a cluster that is not looked after any more."""
+        """Close the connections to a cluster that is not watched any more."""
         self.forget(cluster)
         await self._hosts.forget(cluster)
         await self._quick_hosts.forget(cluster)
@@ -103,12 +120,12 @@ class Clusters:
         await self._quick_hosts.aclose()
 
     async def _open(self, cluster: str, hosts: Hosts) -> Cluster:
-        async with self._asking[cluster]:
-            if cluster not in self._known:
-                self._known[cluster] = await self._ask(cluster)
-        return hosts.open(cluster, self._known[cluster])
+        async with self._locks[cluster]:
+            if cluster not in self._access:
+                self._access[cluster] = await self._ask(cluster)
+        return hosts.open(cluster, self._access[cluster])
 
-    async def _at(self, cluster: str, act: Callable[[Cluster], Awaitable[ResultT]], hosts: Hosts) -> ResultT:
+    async def _run(self, cluster: str, act: Callable[[Cluster], Awaitable[ResultT]], hosts: Hosts) -> ResultT:
         opened = await self._open(cluster, hosts)
         try:
             return await act(opened)
@@ -120,14 +137,14 @@ class Clusters:
             return await act(again)
 
     async def _ask(self, cluster: str) -> ClusterAccess:
-        told = await self._bus.ask(GetClusterAccess(cluster=cluster, seal_to="monitor"))
-        self._names[cluster] = told.spec.name
-        secrets = open_secrets(self._sealer, told.secrets, owner=told.id)
-        api = api_access(told.spec, secrets, told.members)
+        response = await self._bus.ask(GetClusterAccess(cluster=cluster, seal_to="monitor"))
+        self._names[cluster] = response.spec.name
+        secrets = open_secrets(self._sealer, response.secrets, owner=response.id)
+        api = api_access(response.spec, secrets, response.members)
         addresses: Mapping[str, str] = {}
-        if any(node.address is None for node in told.spec.nodes.values()):
+        if any(node.address is None for node in response.spec.nodes.values()):
             addresses = await self._addresses(api)
-        return ClusterAccess(api=api, nodes=node_accesses(told.spec, secrets, addresses))
+        return ClusterAccess(api=api, nodes=node_accesses(response.spec, secrets, addresses))
 
     async def _addresses(self, access: ApiAccess) -> Mapping[str, str]:
         api = ProxmoxApi(access, record=self._record)
@@ -138,6 +155,6 @@ class Clusters:
 
 
 def open_secrets(sealer: Sealer, sealed: ClusterSecrets, *, owner: str) -> Secrets:
-    """Open what was sealed to monitor."""
-    given = {name: getattr(sealed, name) for name in ClusterSecrets.model_fields}
-    return {name: sealer.open(box, owner=owner, field=name) for name, box in given.items() if box is not None}
+    """Open the secrets that were sealed to monitor."""
+    boxes = {name: getattr(sealed, name) for name in ClusterSecrets.model_fields}
+    return {name: sealer.open(box, owner=owner, field=name) for name, box in boxes.items() if box is not None}

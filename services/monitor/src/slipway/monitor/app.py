@@ -4,12 +4,12 @@ from slipway.contracts.cluster_removal import ClusterRemoved
 from slipway.contracts.clusters import ClusterAdded, ClusterChanged, TestCluster
 from slipway.contracts.dead_letters import HandleAgain
 from slipway.contracts.guests import DiscoverGuest
-from slipway.monitor.access import Clusters
+from slipway.monitor.access import ClusterConnections
 from slipway.monitor.connection_test.run import ConnectionTest
 from slipway.monitor.discovery.discover import Discoverer
 from slipway.monitor.discovery.pending import PendingScan
 from slipway.monitor.handlers import Handlers
-from slipway.monitor.polling.watcher import Fleet
+from slipway.monitor.polling.watcher import ClusterWatcher
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.service import Service
@@ -23,14 +23,14 @@ def build() -> Service:
     bus = Bus(settings, service="monitor")
     sealer = Sealer(settings)
     unreadable = UnreadableLog()
-    clusters = Clusters(bus, sealer, record=settings.proxmox_record, unreadable=unreadable.note)
+    clusters = ClusterConnections(bus, sealer, record=settings.proxmox_record, unreadable=unreadable.note)
     discoverer = Discoverer(bus, clusters, sealer)
     handlers = Handlers(
         bus, ConnectionTest(sealer, record=settings.proxmox_record, unreadable=unreadable.note), discoverer
     )
     pending = PendingScan(bus, discoverer, every=settings.pending_interval)
-    fleet = Fleet(bus, clusters, settings, pending.hurry)
-    bus.answer(TestCluster, handlers.try_cluster)
+    fleet = ClusterWatcher(bus, clusters, settings, pending.look_soon)
+    bus.answer(TestCluster, handlers.check_connection)
     bus.answer(DiscoverGuest, handlers.discover_guest)
     bus.answer(HandleAgain, handlers.handle_again)
     bus.consume(ClusterAdded, fleet.cluster_added, durable="monitor-clusters")

@@ -18,15 +18,15 @@ class Handlers:
         self._connection_test = connection_test
         self._discoverer = discoverer
 
-    async def try_cluster(self, query: TestCluster, _call: Call) -> ClusterFacts:
-        """Try a cluster that is not saved yet."""
-        return await self._connection_test.test(query)
+    async def check_connection(self, query: TestCluster, _call: Call) -> ClusterFacts:
+        """Test the connection to a cluster that is not saved yet."""
+        return await self._connection_test.run(query)
 
     async def discover_guest(self, query: DiscoverGuest, _call: Call) -> Discovery:
-        """Look into a guest now."""
+        """Discover a guest now."""
         return await self._discoverer.discover(query)
 
     async def handle_again(self, query: HandleAgain, _call: Call) -> Done:
-        """Handle an event again that could not be handled."""
+        """Handle a dead letter again."""
         await self._bus.handle_again(query.message)
         return Done()

@@ -1,4 +1,4 @@
-"""What monitor measures of itself."""
+"""Monitor's own metrics."""
 
 import contextlib
 import time
@@ -21,13 +21,13 @@ _age = Gauge(
 )
 
 
-def polled(cluster: str) -> None:
-    """Let the cluster's age grow from now on."""
+def record_poll(cluster: str) -> None:
+    """Count the age of a cluster's last poll from now on."""
     at = time.monotonic()
     _age.labels(cluster).set_function(lambda: time.monotonic() - at)
 
 
 def forget(cluster: str) -> None:
-    """Tell no age of a cluster that another replica polls, or nobody."""
+    """Remove the age of a cluster that this replica does not poll any more."""
     with contextlib.suppress(KeyError):
         _age.remove(cluster)

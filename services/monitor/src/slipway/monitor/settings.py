@@ -1,4 +1,4 @@
-"""What monitor can be told from outside."""
+"""Monitor's settings, read from the environment."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -7,7 +7,7 @@ from slipway.runtime.process.settings import Duration, ServiceSettings
 
 
 class MonitorSettings(ServiceSettings):
-    """Monitor's settings."""
+    """Settings of the monitor service."""
 
     table = "monitor"
     poll_interval: Duration = timedelta(seconds=2)

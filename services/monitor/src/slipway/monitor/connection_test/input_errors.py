@@ -1,4 +1,4 @@
-"""Says what a host answered in a connection test as a wrong input, with the field's name."""
+"""Convert a host's error in a connection test into the input that is wrong."""
 
 from datetime import timedelta
 
@@ -11,14 +11,14 @@ SCAN_TIMEOUT = timedelta(seconds=4)
 
 
 class ClusterUnreachable(Unavailable):
-    """Nothing answers where the cluster should be, or none of its nodes."""
+    """No Proxmox answers at the endpoint, or no node is online."""
 
     code = "cluster.unreachable"
     retry_after_seconds = 5.0
 
 
 class CertificateUnexpected(Invalid):
-    """The server shows a certificate that was not expected."""
+    """The server shows an unexpected certificate."""
 
     code = "cluster.certificate-unexpected"
 
@@ -30,13 +30,13 @@ class CredentialsRefused(Invalid):
 
 
 class PrivilegeMissing(Invalid):
-    """Token or user may not do what Slipway has to."""
+    """The token or user lacks a privilege that Slipway needs."""
 
     code = "cluster.privilege-missing"
 
 
 class NotProxmox(Invalid):
-    """Something answers, but it is no Proxmox."""
+    """What answers at the endpoint is not Proxmox."""
 
     code = "cluster.not-proxmox"
 
@@ -47,8 +47,8 @@ class NodeNotThere(Invalid):
     code = "cluster.node-unknown"
 
 
-async def blamed(error: SlipwayError, spec: ClusterSpec) -> SlipwayError:
-    """Say a host's error as a wrong input, with the field's name."""
+async def as_input_error(error: SlipwayError, spec: ClusterSpec) -> SlipwayError:
+    """Convert a host's error into an error of the input field that causes it."""
     if isinstance(error, CertificateMismatch):
         return await _unexpected(error, spec)
     if isinstance(error, AccessRefused):
@@ -56,7 +56,7 @@ async def blamed(error: SlipwayError, spec: ClusterSpec) -> SlipwayError:
         message = f"Proxmox does not accept {spec.token_id or spec.username}: {error.message}"
         return CredentialsRefused(message, errors=[FieldError(field=field, message=message)])
     if isinstance(error, PermissionMissing):
-        return lacks(spec, f"may not: {error.message}")
+        return privilege_missing(spec, f"may not: {error.message}")
     if isinstance(error, Invalid) and not error.errors and spec.ca:
         return Invalid(error.message, code=error.code, errors=[FieldError(field="ca", message=error.message)])
     if isinstance(error, NodeUnreachable):
@@ -68,13 +68,13 @@ async def _unexpected(error: CertificateMismatch, spec: ClusterSpec) -> SlipwayE
     at = error.details["endpoint"]
     try:
         seen = error.details.get("shown") or await scan_fingerprint(at, timeout=SCAN_TIMEOUT)
-    except SlipwayError as silent:
-        return unreachable(spec, silent.message)
+    except SlipwayError as scan_error:
+        return unreachable(spec, scan_error.message)
     pinned = error.details.get("pinned")
     why = f"is not the pinned one, {pinned}" if pinned else "is not signed by the CA, or is for another name"
     message = (
         f"The certificate at {at} {why}. Its SHA-256 fingerprint is {seen}; "
-        "compare it with the one that the node shows, and give it if they are the same."
+        "compare it with the one that the node shows, and enter it if they are equal."
     )
     field = "ca" if spec.ca else "tls_fingerprint"
     faults = [FieldError(field=field, message=message)]
@@ -82,13 +82,13 @@ async def _unexpected(error: CertificateMismatch, spec: ClusterSpec) -> SlipwayE
 
 
 def unreachable(spec: ClusterSpec, why: str) -> ClusterUnreachable:
-    """No Proxmox answers there."""
+    """Return the error that no Proxmox answers at the endpoint."""
     message = f"No Proxmox answers at {spec.endpoint}: {why} Check address, port and firewall."
     return ClusterUnreachable(message, errors=[FieldError(field="endpoint", message=message)])
 
 
-def lacks(spec: ClusterSpec, what: str) -> PrivilegeMissing:
-    """The token or user may not do what Slipway has to."""
+def privilege_missing(spec: ClusterSpec, what: str) -> PrivilegeMissing:
+    """Return the error that the token or user lacks privileges."""
     field = "token_id" if spec.token_id else "username"
     message = f"{spec.token_id or spec.username} {what}. Give it a role with these privileges."
     return PrivilegeMissing(message, errors=[FieldError(field=field, message=message)])

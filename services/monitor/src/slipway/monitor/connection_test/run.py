@@ -1,7 +1,7 @@
-"""Tries a cluster before it is added or reached otherwise: what is there, or which of the inputs is wrong.
+"""Test a cluster before it is added or its access changes: return its facts, or which input is wrong.
 
 Nothing is stored: connections end with the test. A node that is away, or whose host key nobody has confirmed
-yet, is a finding; a login that works on no node is an error.
+yet, is part of the result; a login that works on no node is an error.
 """
 
 import asyncio
@@ -14,9 +14,15 @@ from pathlib import Path
 
 from slipway.contracts.clusters import ClusterFacts, ClusterSpec, TestCluster
 from slipway.contracts.problems import FieldError, SlipwayError
-from slipway.monitor.access import Secrets, open_secrets
+from slipway.monitor.access import NEEDED_PRIVILEGES, Secrets, open_secrets
 from slipway.monitor.connection_test import endpoints, ssh_logins
-from slipway.monitor.connection_test.input_errors import NodeNotThere, NotProxmox, blamed, lacks, unreachable
+from slipway.monitor.connection_test.input_errors import (
+    NodeNotThere,
+    NotProxmox,
+    as_input_error,
+    privilege_missing,
+    unreachable,
+)
 from slipway.monitor.facts import certificates, reader
 from slipway.proxmox.access import api_access, node_accesses
 from slipway.proxmox.answers import ClusterMember, Version
@@ -29,23 +35,7 @@ from slipway.runtime.secrets.sealing import Sealer
 DEADLINE_SECONDS = 18.0
 API_TIMEOUT = timedelta(seconds=10)
 NODE_SECONDS = 7.0
-"""So that a node that is away leaves time to find another endpoint before, and to try new ones after it."""
-NEEDED = frozenset(
-    {
-        "Datastore.AllocateSpace",
-        "Datastore.Audit",
-        "Sys.Audit",
-        "VM.Allocate",
-        "VM.Audit",
-        "VM.Config.CPU",
-        "VM.Config.Disk",
-        "VM.Config.Memory",
-        "VM.Config.Network",
-        "VM.Config.Options",
-        "VM.PowerMgmt",
-    }
-)
-"""Privileges without which no container could be made; on which path is the operator's choice."""
+"""A node that is away leaves time for another endpoint before it, and for new ones after it."""
 
 
 class ConnectionTest:
@@ -58,23 +48,23 @@ class ConnectionTest:
         self._record = record
         self._unreadable = unreadable
 
-    async def test(self, query: TestCluster) -> ClusterFacts:
-        """Reach the cluster over API and SSH and say what is there."""
+    async def run(self, query: TestCluster) -> ClusterFacts:
+        """Connect to the cluster over API and SSH and return its facts."""
         spec = query.spec
         secrets = open_secrets(self._sealer, query.secrets, owner=spec.name)
         ssh_logins.check_key(secrets)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS), AsyncExitStack() as stack:
-                return await self._host_access(query, secrets, stack)
+                return await self._read(query, secrets, stack)
         except TimeoutError as error:
             raise unreachable(spec, f"no complete answer within {DEADLINE_SECONDS:g} s") from error
         except SlipwayError as error:
-            raise await blamed(error, spec) from error
+            raise await as_input_error(error, spec) from error
 
-    async def _host_access(self, query: TestCluster, secrets: Secrets, stack: AsyncExitStack) -> ClusterFacts:
+    async def _read(self, query: TestCluster, secrets: Secrets, stack: AsyncExitStack) -> ClusterFacts:
         access = api_access(query.spec, secrets, query.members)
         api = ProxmoxApi(
-            # A new cluster is reached through the very endpoint that was given, a known one through any.
+            # A new cluster is tested at the endpoint of the request, a known one at any of its endpoints.
             access if query.is_known else access.alone(access.endpoint),
             record=self._record,
             timeout=API_TIMEOUT,
@@ -89,23 +79,23 @@ class ConnectionTest:
         shells = {name: NodeShell(node) for name, node in node_accesses(spec, secrets, addresses).items()}
         for shell in shells.values():
             stack.push_async_callback(shell.aclose)
-        read, tried = await asyncio.gather(
+        readings, tries = await asyncio.gather(
             reader.read(api, shells, without_shell=_without_shell(secrets), node_seconds=NODE_SECONDS),
-            ssh_logins.try_all(spec, secrets, members, shells),
+            ssh_logins.try_logins(spec, secrets, members, shells),
         )
-        _require_one(read, spec)
+        _require_one(readings, spec)
         if query.needs_ssh:
-            ssh_logins.refuse_if_none_works(spec, secrets, tried)
-        identity = _identity(members, read)
-        shown = tuple(each.facts.tls_fingerprint for each in read if each.facts.tls_fingerprint)
-        reached = endpoints.Reached(
+            ssh_logins.refuse_if_none_works(spec, secrets, tries)
+        identity = _identity(members, readings)
+        shown = tuple(each.facts.tls_fingerprint for each in readings if each.facts.tls_fingerprint)
+        reached = endpoints.ReachedCluster(
             access=replace(access, believed=shown), members=members, identity=identity
         )
         await endpoints.refuse_unusable(query, reached, record=self._record)
         return ClusterFacts(
             version=version.version,
-            nodes=ssh_logins.merged((each.facts for each in read), tried),
-            offered_host_keys=ssh_logins.offered_keys(tried),
+            nodes=ssh_logins.with_failed_logins((each.facts for each in readings), tries),
+            offered_host_keys=ssh_logins.offered_keys(tries),
             identity=identity,
         )
 
@@ -114,7 +104,7 @@ async def _version(api: ProxmoxApi, spec: ClusterSpec) -> Version:
     try:
         return await api.version()
     except SlipwayError as error:
-        # Their subclasses are what only a Proxmox says.
+        # Only a Proxmox answers with one of their subclasses.
         if type(error) not in {ProxmoxFailed, ProxmoxRejected}:
             raise
         message = f"What answers at {spec.endpoint} is not the Proxmox API: {error.message}"
@@ -122,10 +112,10 @@ async def _version(api: ProxmoxApi, spec: ClusterSpec) -> Version:
 
 
 def _of_members(query: TestCluster, nodes: AbstractSet[str]) -> ClusterSpec:
-    """Give how the nodes are reached that the cluster has; of a new cluster, refuse others."""
-    known = ", ".join(sorted(nodes))
+    """Return the spec with the nodes of the cluster only; refuse others of a new cluster."""
+    names = ", ".join(sorted(nodes))
     faults = [
-        FieldError(field=f"ssh.nodes.{name}", message=f"The cluster has no node {name!r}; it has {known}.")
+        FieldError(field=f"ssh.nodes.{name}", message=f"The cluster has no node {name!r}; it has {names}.")
         for name in sorted(query.spec.nodes.keys() - nodes)
     ]
     if faults and not query.is_known:
@@ -141,19 +131,21 @@ def _without_shell(secrets: Secrets) -> str:
 
 
 def _require(held: Mapping[str, Iterable[str]], spec: ClusterSpec) -> None:
-    missing = sorted(NEEDED.difference(*held.values()))
+    missing = sorted(NEEDED_PRIVILEGES.difference(*held.values()))
     if missing:
-        raise lacks(spec, f"lacks {', '.join(missing)}")
+        raise privilege_missing(spec, f"lacks {', '.join(missing)}")
 
 
-def _require_one(read: Sequence[reader.NodeReading], spec: ClusterSpec) -> None:
-    """Refuse a cluster of which no node tells enough."""
-    if any(each.facts.is_online and each.problem is None for each in read):
+def _require_one(readings: Sequence[reader.NodeReading], spec: ClusterSpec) -> None:
+    """Refuse a cluster of which no node has answered."""
+    if any(each.facts.is_online and each.problem is None for each in readings):
         return
-    problem = next((each.problem for each in read if each.problem is not None), None)
+    problem = next((each.problem for each in readings if each.problem is not None), None)
     raise problem or unreachable(spec, "none of its nodes is online")
 
 
-def _identity(members: Sequence[ClusterMember], read: Sequence[reader.NodeReading]) -> str | None:
-    told = next((each.facts.cluster_identity for each in read if each.facts.cluster_identity), None)
-    return told or certificates.identity_without_ca(members, (each.facts.tls_fingerprint for each in read))
+def _identity(members: Sequence[ClusterMember], readings: Sequence[reader.NodeReading]) -> str | None:
+    identity = next((each.facts.cluster_identity for each in readings if each.facts.cluster_identity), None)
+    return identity or certificates.identity_without_ca(
+        members, (each.facts.tls_fingerprint for each in readings)
+    )

@@ -1,8 +1,7 @@
-"""Tries the SSH logins of a cluster that is being added or changed: which input is wrong if none works.
+"""Test the SSH logins of a cluster that is added or changed, and return which input is wrong if none works.
 
-A password is sent only to a node whose host key is confirmed. A private key proves itself to any server
-without being given away, so it is tried with the key that a node offers as well: a login that can't work is
-told before anybody compares host keys.
+A password is sent only to a node whose host key is confirmed. A private key is never disclosed, so it is
+tried with an unconfirmed host key as well: a login that can't work is reported before host keys are compared.
 """
 
 import asyncio
@@ -25,32 +24,32 @@ _WHO = ("sh", "-c", "command -v pct && hostname")
 
 
 class SshKeyInvalid(Invalid):
-    """The private SSH key is none."""
+    """The private SSH key can't be read."""
 
     code = "cluster.ssh-key-invalid"
 
 
 class SshUnusable(Invalid):
-    """No node of the cluster can be used over SSH with what was given."""
+    """The SSH login works on no node of the cluster."""
 
     code = "cluster.ssh-unusable"
 
 
 class PctMissing(Invalid):
-    """The login works, but there is no `pct`."""
+    """The login works, but the machine has no `pct`."""
 
     code = "ssh.pct-missing"
 
 
 class AnotherNode(Invalid):
-    """The login works, on another machine."""
+    """The login works, but on another machine."""
 
     code = "ssh.another-node"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """One node, and what became of the try to log in to it."""
+    """One node, and the result of the login to it."""
 
     node: str
     address: str
@@ -58,12 +57,12 @@ class Login:
     is_usable: bool = False
     """The login works, with a confirmed host key."""
     offered: str | None = None
-    """The host key that it shows, where none is confirmed or another one is."""
+    """The host key that it shows, if none or another one is confirmed."""
     error: SlipwayError | None = None
 
 
 def check_key(secrets: Secrets) -> None:
-    """Raise `SshKeyInvalid` for a private key that can't be one; no node is needed for that."""
+    """Raise `SshKeyInvalid` for a private key that can't be read; no node is needed for that."""
     key = secrets.get("ssh_private_key")
     if key is None:
         return
@@ -74,32 +73,32 @@ def check_key(secrets: Secrets) -> None:
         raise SshKeyInvalid(error.message, errors=faults) from None
 
 
-async def try_all(
+async def try_logins(
     spec: ClusterSpec,
     secrets: Secrets,
     members: Sequence[ClusterMember],
     shells: Mapping[str, NodeShell],
 ) -> tuple[Login, ...]:
-    """Try every node that is online.
+    """Log in to every node that is online.
 
     Args:
-        spec: What was given; an address that was not is the member's own.
-        secrets: The opened ones.
-        members: What the cluster says of its nodes.
-        shells: Those nodes whose host key is confirmed.
+        spec: The cluster; the address of a node is by default the member's own.
+        secrets: The opened secrets.
+        members: The cluster's own list of its nodes.
+        shells: The nodes whose host key is confirmed.
     """
-    there = [each for each in members if each.type == "node" and each.online is not False]
-    tries = (_try(spec, secrets, member, shells.get(member.name)) for member in there)
+    online = [each for each in members if each.type == "node" and each.online is not False]
+    tries = (_try(spec, secrets, member, shells.get(member.name)) for member in online)
     return tuple(login for login in await asyncio.gather(*tries) if login is not None)
 
 
 def offered_keys(logins: Sequence[Login]) -> Mapping[str, str]:
-    """Name what the nodes show that can't be used over SSH."""
+    """Return the host keys of the nodes that can't be used over SSH."""
     return {each.node: each.offered for each in logins if each.offered is not None}
 
 
-def merged(facts: Iterable[NodeFacts], logins: Sequence[Login]) -> tuple[NodeFacts, ...]:
-    """Return the known nodes where a login fails for what only a connection test looks at as well."""
+def with_failed_logins(facts: Iterable[NodeFacts], logins: Sequence[Login]) -> tuple[NodeFacts, ...]:
+    """Return the facts with the logins that failed; only a connection test tries all of them."""
     failed = {each.node: each.error for each in logins if each.error is not None}
     return tuple(
         each.model_copy(update={"is_ssh_usable": False, "ssh_problem": error.message})
@@ -110,32 +109,32 @@ def merged(facts: Iterable[NodeFacts], logins: Sequence[Login]) -> tuple[NodeFac
 
 
 def refuse_if_none_works(spec: ClusterSpec, secrets: Secrets, logins: Sequence[Login]) -> None:
-    """Raise `SshUnusable` if every login that was tried failed, naming the inputs that can be wrong.
+    """Raise `SshUnusable` if every login failed, with the inputs that can be wrong.
 
-    A node that is away keeps no cluster out as long as another one may work; a login that is refused is told
-    unless it works elsewhere.
+    A node that is away does not count while another one may work; a refused login counts unless it works
+    elsewhere.
     """
     if any(each.is_usable for each in logins):
         return
     failed = [each for each in logins if each.error is not None]
-    blamed = [each for each in failed if isinstance(each.error, AccessRefused | Invalid)]
+    relevant = [each for each in failed if isinstance(each.error, AccessRefused | Invalid)]
     if len(failed) == len(logins):
-        blamed = failed
-    faults = [fault for each in blamed for fault in _faults(spec, secrets, each)]
+        relevant = failed
+    faults = [fault for each in relevant for fault in _faults(spec, secrets, each)]
     if faults:
         errors = tuple({fault.field: fault for fault in reversed(faults)}.values())[::-1]
-        told = " ".join(dict.fromkeys(_words(each) for each in blamed))
-        raise SshUnusable(f"No node of the cluster can be used over SSH. {told}", errors=errors)
+        reasons = " ".join(dict.fromkeys(_message(each) for each in relevant))
+        raise SshUnusable(f"No node of the cluster can be used over SSH. {reasons}", errors=errors)
 
 
 async def _try(
     spec: ClusterSpec, secrets: Secrets, member: ClusterMember, shell: NodeShell | None
 ) -> Login | None:
-    given = spec.nodes.get(member.name)
-    address = (given.address if given else None) or member.ip
+    node = spec.nodes.get(member.name)
+    address = (node.address if node else None) or member.ip
     if address is None:
         return None
-    port = (given.port if given else None) or spec.ssh_port
+    port = (node.port if node else None) or spec.ssh_port
     login = Login(node=member.name, address=address, port=port)
     try:
         if shell is not None:
@@ -149,7 +148,7 @@ async def _try(
 
 
 async def _with_offered_key(spec: ClusterSpec, secrets: Secrets, login: Login) -> Login:
-    """Take the host key that a node shows; try a private key with it."""
+    """Read the host key that a node shows, and try a private key with it."""
     offered = await scan_host_key(login.address, port=login.port, timeout=SCAN_TIMEOUT)
     key = secrets.get("ssh_private_key")
     if key is None:
@@ -173,13 +172,13 @@ async def _with_offered_key(spec: ClusterSpec, secrets: Secrets, login: Login) -
 
 
 async def _look_in(shell: NodeShell) -> None:
-    """Raise unless the login is root's on the node that it should be."""
-    found = await shell.run(_WHO, timeout=LOGIN_TIMEOUT)
-    if found.exit_code != 0:
+    """Raise unless the login is root's on the expected node."""
+    completed = await shell.run(_WHO, timeout=LOGIN_TIMEOUT)
+    if completed.exit_code != 0:
         raise PctMissing(
-            f"The SSH login to {shell.node} finds no `pct`; it has to be root's on a Proxmox node."
+            f"The SSH login to {shell.node} finds no `pct`; it must be root's on a Proxmox node."
         )
-    name = found.stdout.split()[-1].partition(".")[0]
+    name = completed.stdout.split()[-1].partition(".")[0]
     if name.lower() != shell.node.lower():
         raise AnotherNode(f"The SSH login to {shell.node} ends on a machine that calls itself {name}.")
 
@@ -192,7 +191,7 @@ async def _offered(login: Login) -> str | None:
 
 
 def _faults(spec: ClusterSpec, secrets: Secrets, login: Login) -> Sequence[FieldError]:
-    message = _words(login)
+    message = _message(login)
     if isinstance(login.error, PctMissing):
         fields = ["ssh.username"]
     elif isinstance(login.error, AnotherNode):
@@ -203,13 +202,13 @@ def _faults(spec: ClusterSpec, secrets: Secrets, login: Login) -> Sequence[Field
     elif isinstance(login.error, HostKeyMismatch):
         fields = [f"ssh.nodes.{login.node}.host_key"]
     else:
-        given = spec.nodes.get(login.node)
-        is_of_node = given is not None and (given.address is not None or given.port is not None)
+        node = spec.nodes.get(login.node)
+        is_of_node = node is not None and (node.address is not None or node.port is not None)
         fields = [f"ssh.nodes.{login.node}.address" if is_of_node else "ssh.port"]
     return [FieldError(field=field, message=message) for field in fields]
 
 
-def _words(login: Login) -> str:
+def _message(login: Login) -> str:
     error = login.error
     if error is None:
         return ""

@@ -1,7 +1,7 @@
-"""Looks into a guest: one remote process asks all probes, inventory keeps what they found.
+"""Discover a guest: one remote process runs all probes, inventory stores their results.
 
-The probes' outputs are told apart by a marker that no guest can guess. Values of credentials are sealed to
-inventory before they go anywhere; nothing but their names is answered or logged.
+A marker that no guest can guess separates the probes' outputs. Values of credentials are sealed to inventory
+before they leave this process; only their names are answered or logged.
 """
 
 import secrets
@@ -12,9 +12,9 @@ from ipaddress import ip_address
 from slipway.contracts.configs import HostConfig, StoreConfig
 from slipway.contracts.containers import DiscoveredCredential, StoreDiscovery
 from slipway.contracts.guests import DiscoverGuest, Discovery
-from slipway.monitor.access import Clusters
+from slipway.monitor.access import ClusterConnections
 from slipway.monitor.discovery.probes import addresses, credentials, init, processes, sockets, units
-from slipway.monitor.domain import services
+from slipway.monitor.discovery.services import services
 from slipway.proxmox.host_config import read_config
 from slipway.proxmox.hosts import Cluster
 from slipway.runtime.bus.client import Bus
@@ -45,13 +45,13 @@ SCRIPT = "\n".join(
 class Discoverer:
     """Discovers guests."""
 
-    def __init__(self, bus: Bus, clusters: Clusters, sealer: Sealer) -> None:
+    def __init__(self, bus: Bus, clusters: ClusterConnections, sealer: Sealer) -> None:
         self._bus = bus
         self._clusters = clusters
         self._sealer = sealer
 
     async def discover(self, query: DiscoverGuest) -> Discovery:
-        """Look into a guest, let inventory keep what was found, and tell it without secrets."""
+        """Run the probes in a guest, store the result in inventory and return it without secrets."""
         marker = secrets.token_hex(16)
 
         async def look(cluster: Cluster) -> str:
@@ -59,41 +59,42 @@ class Discoverer:
             return (await pct.script(query.vmid, SCRIPT, (marker,), timeout=TIMEOUT)).stdout
 
         config = await self.read_config(query)
-        told = sections(await self._clusters.at(query.cluster, look), marker)
-        found = self._read(query.container, told, config)
-        await self._bus.ask(found)
+        outputs = sections(await self._clusters.run(query.cluster, look), marker)
+        discovery = self._read(query.container, outputs, config)
+        await self._bus.ask(discovery)
         return Discovery(
-            address=found.address,
-            services=found.services,
-            credentials=tuple(credential.name for credential in found.credentials),
-            is_settled=found.is_settled,
+            address=discovery.address,
+            services=discovery.services,
+            credentials=tuple(credential.name for credential in discovery.credentials),
+            is_settled=discovery.is_settled,
         )
 
     async def read_config(self, query: DiscoverGuest) -> HostConfig | None:
-        """Read a guest's config, let inventory keep it, and give it; None if there is no whole guest."""
+        """Read a guest's config, store it in inventory and return it; None if the guest is not complete."""
 
         async def read(cluster: Cluster) -> HostConfig | None:
             return await read_config(cluster.api, query.node, query.vmid)
 
-        config = await self._clusters.at(query.cluster, read)
+        config = await self._clusters.run(query.cluster, read)
         if config is not None:
             await self._bus.ask(StoreConfig(container=query.container, config=config))
         return config
 
-    def _read(self, container: str, told: Mapping[str, str], config: HostConfig | None) -> StoreDiscovery:
-        own = addresses.parse(told.get("addresses", ""))
+    def _read(self, container: str, outputs: Mapping[str, str], config: HostConfig | None) -> StoreDiscovery:
+        own_addresses = addresses.parse(outputs.get("addresses", ""))
         listening = services(
-            sockets.parse(told.get("sockets", "")),
-            units.parse(told.get("units", "")),
-            processes.parse(told.get("processes", "")),
-            own,
+            sockets.parse(outputs.get("sockets", "")),
+            units.parse(outputs.get("units", "")),
+            processes.parse(outputs.get("processes", "")),
+            own_addresses,
         )
         return StoreDiscovery(
             container=container,
-            address=own[0] if own else None,
+            address=own_addresses[0] if own_addresses else None,
             services=listening,
-            credentials=self._sealed(container, told.get("credentials", "")),
-            is_settled=init.has_settled(told.get("init", "")) and not missing(config, own),
+            credentials=self._sealed(container, outputs.get("credentials", "")),
+            is_settled=init.has_settled(outputs.get("init", ""))
+            and not missing_families(config, own_addresses),
         )
 
     def _sealed(self, container: str, output: str) -> tuple[DiscoveredCredential, ...]:
@@ -105,19 +106,19 @@ class Discoverer:
         return tuple(sealed)
 
 
-def missing(config: HostConfig | None, own: Sequence[str]) -> tuple[int, ...]:
-    """Give the IP versions of which a guest should have an address and has none."""
+def missing_families(config: HostConfig | None, own_addresses: Sequence[str]) -> tuple[int, ...]:
+    """Return the IP versions of which a guest should have an address and has none."""
     devices = [each for each in (config.networks if config is not None else ()) if not each.link_down]
-    wanted = {4: [each.ip for each in devices], 6: [each.ip6 for each in devices]}
-    has = {ip_address(address).version for address in own}
+    configured = {4: [each.ip for each in devices], 6: [each.ip6 for each in devices]}
+    has = {ip_address(address).version for address in own_addresses}
     return tuple(
         version
-        for version, asked in wanted.items()
-        if version not in has and any(ip not in {None, "manual"} for ip in asked)
+        for version, settings in configured.items()
+        if version not in has and any(ip not in {None, "manual"} for ip in settings)
     )
 
 
 def sections(output: str, marker: str) -> Mapping[str, str]:
-    """Cut the script's output into the probes' outputs."""
+    """Split the script's output into the outputs of the probes."""
     _, *parts = output.split(f"{marker} ")
     return {name: text for name, _, text in (part.partition("\n") for part in parts)}

@@ -1,4 +1,4 @@
-"""Makes up for looks that are owed: monitor was away, the guest was not up, or others have changed it."""
+"""Catch up on pending discoveries: monitor was away, the guest was not up, or others have changed it."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ log = get_logger()
 
 AT_ONCE = 4
 MOST = 100
-"""Looked at in one round; the next round goes on behind them."""
+"""Containers of one round; the next round continues behind them."""
 LONGEST_PAUSE_SECONDS = 600.0
 LEASE = timedelta(seconds=30)
 ONE_SECONDS = 25.0
@@ -30,8 +30,8 @@ SETTLES_SECONDS = 1.0
 
 
 @dataclass(slots=True)
-class _Owed:
-    """A look that failed before."""
+class _PendingLook:
+    """A discovery that has failed before."""
 
     outage_log: OutageLog
     backoff: Backoff
@@ -39,20 +39,20 @@ class _Owed:
 
 
 class PendingScan:
-    """Makes up for looks that are owed, on one replica at a time: into guests, and at their configs."""
+    """Catches up on discoveries and configs of guests, on one replica at a time."""
 
     def __init__(self, bus: Bus, discoverer: Discoverer, *, every: timedelta) -> None:
         self._bus = bus
         self._every = every.total_seconds()
         self._changed: set[tuple[str, int]] = set()
         self._due = asyncio.Event()
-        self._outage_log = OutageLog("scanning for looks that are owed")
+        self._outage_log = OutageLog("scanning for pending discoveries")
         self._kinds = (
             _Kind(bus, CONFIG_UNREAD, discoverer.read_config, self._every, of_stopped=True),
             _Kind(bus, DISCOVERY_PENDING, discoverer.discover, self._every, of_stopped=False),
         )
 
-    def hurry(self, cluster: str, vmid: int) -> None:
+    def look_soon(self, cluster: str, vmid: int) -> None:
         """Look soon at a guest that has changed, whatever failed before."""
         self._changed.add((cluster, vmid))
         self._due.set()
@@ -64,15 +64,15 @@ class PendingScan:
                 async with Lease(self._bus, "monitor-pending", LEASE):
                     await self.scan()
             except LeaseHeld:
-                self._outage_log.over()
+                self._outage_log.recovered()
             except SlipwayError as error:
-                self._outage_log.met(error)
+                self._outage_log.failed(error)
             else:
-                self._outage_log.over()
+                self._outage_log.recovered()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._every):
                     await self._due.wait()
-                    # Inventory hears of the change as well, and says what is owed by it.
+                    # Inventory receives the change as well and marks what is pending.
                     await asyncio.sleep(SETTLES_SECONDS)
             self._due.clear()
 
@@ -84,7 +84,7 @@ class PendingScan:
 
 
 class _Kind:
-    """One warning, and the look that ends it."""
+    """One warning of containers, and the discovery that clears it."""
 
     def __init__(
         self,
@@ -100,9 +100,9 @@ class _Kind:
         self._look = look
         self._pause_seconds = pause_seconds
         self._of_stopped = of_stopped
-        self.owed: dict[str, _Owed] = {}
+        self.pending: dict[str, _PendingLook] = {}
         self._seen: set[str] = set()
-        """What this walk through all pages has met so far."""
+        """Containers on the pages that this round has read so far."""
         self._cursor: str | None = None
 
     async def scan(self, changed: Collection[tuple[str, int]]) -> None:
@@ -113,37 +113,37 @@ class _Kind:
         async with asyncio.TaskGroup() as group:
             for container in page.items:
                 if (container.cluster_id, container.vmid) in changed:
-                    self.owed.pop(container.id, None)
+                    self.pending.pop(container.id, None)
                 if container.lifecycle is Lifecycle.READY and self._can_be_seen(container):
                     group.create_task(self._one(container, free))
         self._seen |= {each.id for each in page.items}
         if page.next is None:
-            self.owed = {each: owed for each, owed in self.owed.items() if each in self._seen}
+            self.pending = {each: pending for each, pending in self.pending.items() if each in self._seen}
             self._seen.clear()
 
     def _can_be_seen(self, container: Container) -> bool:
         return self._of_stopped or container.power is not Power.STOPPED
 
-    def _first(self, container: str) -> _Owed:
+    def _first(self, container: str) -> _PendingLook:
         backoff = Backoff(first_seconds=self._pause_seconds, longest_seconds=LONGEST_PAUSE_SECONDS)
-        return _Owed(OutageLog(self._warning, container=container), backoff, due=Deadline(-1.0))
+        return _PendingLook(OutageLog(self._warning, container=container), backoff, due=Deadline(-1.0))
 
     async def _one(self, container: Container, free: asyncio.Semaphore) -> None:
         query = DiscoverGuest(
             container=container.id, cluster=container.cluster_id, node=container.node, vmid=container.vmid
         )
-        owed = self.owed.setdefault(container.id, self._first(container.id))
-        if not owed.due.has_passed:
+        pending = self.pending.setdefault(container.id, self._first(container.id))
+        if not pending.due.has_passed:
             return
         async with free:
             try:
                 async with asyncio.timeout(ONE_SECONDS):
-                    found = await self._look(query)
+                    result = await self._look(query)
             except (SlipwayError, TimeoutError) as error:
-                owed.outage_log.met(error)
+                pending.outage_log.failed(error)
             else:
-                if not isinstance(found, Discovery) or found.is_settled:
-                    self.owed.pop(container.id, None)
-                    log.info("owed look made", container=container.id, warning=self._warning)
+                if not isinstance(result, Discovery) or result.is_settled:
+                    self.pending.pop(container.id, None)
+                    log.info("pending discovery done", container=container.id, warning=self._warning)
                     return
-            owed.due = Deadline(owed.backoff.advance())
+            pending.due = Deadline(pending.backoff.advance())

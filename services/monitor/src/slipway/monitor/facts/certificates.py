@@ -1,7 +1,7 @@
-"""What a node's certificates say: which one its API shows, and which cluster it belongs to.
+"""Read a node's certificates: which one its API shows, and which cluster it belongs to.
 
-A Proxmox cluster has one CA for all its nodes, made when the first of them was installed: its fingerprint is
-what tells the cluster from any other, by whichever name or address it is reached.
+A Proxmox cluster has one CA for all its nodes, created with the first of them: its fingerprint identifies the
+cluster, whatever its name or address.
 """
 
 from collections.abc import Iterable
@@ -13,17 +13,17 @@ from slipway.proxmox.api import ProxmoxApi
 
 _CA = "pve-root-ca.pem"
 _SHOWN = ("pveproxy-ssl.pem", "pve-ssl.pem")
-"""The first of these that there is: a custom one takes the place of the cluster's own (PVE's source)."""
+"""The first of these files that exists: a custom one replaces the cluster's own (PVE's source)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeCertificates:
-    """What is known of a node's certificates; None is not known."""
+    """A node's certificates; None is unknown."""
 
     shown: str | None = None
     """SHA-256 of the one that its API shows."""
     identity: str | None = None
-    """What tells its cluster from any other."""
+    """What identifies its cluster."""
 
 
 async def read(api: ProxmoxApi, node: str) -> NodeCertificates:
@@ -32,17 +32,17 @@ async def read(api: ProxmoxApi, node: str) -> NodeCertificates:
         listed = await api.certificates(node)
     except SlipwayError:
         return NodeCertificates()
-    known = {each.file: each.fingerprint for each in listed if each.fingerprint}
-    shown = next((known[name] for name in _SHOWN if name in known), None)
-    ca = known.get(_CA)
+    fingerprints = {each.file: each.fingerprint for each in listed if each.fingerprint}
+    shown = next((fingerprints[name] for name in _SHOWN if name in fingerprints), None)
+    ca = fingerprints.get(_CA)
     return NodeCertificates(shown=shown, identity=f"ca:{ca.upper()}" if ca else None)
 
 
 def identity_without_ca(members: Iterable[ClusterMember], shown: Iterable[str | None]) -> str | None:
-    """Tell a cluster from any other by its name and nodes, a lone node by its certificate."""
-    told = list(members)
-    name = next((each.name for each in told if each.type == "cluster"), None)
+    """Identify a cluster by its name and nodes, a lone node by its certificate."""
+    listed = list(members)
+    name = next((each.name for each in listed if each.type == "cluster"), None)
     if name is not None:
-        nodes = ",".join(sorted(each.name for each in told if each.type == "node"))
+        nodes = ",".join(sorted(each.name for each in listed if each.type == "node"))
         return f"cluster:{name}:{nodes}"
     return next((f"certificate:{each.upper()}" for each in shown if each), None)

@@ -1,4 +1,4 @@
-"""Watches the nodes of one cluster: their facts are told when they have changed, and now and then anyway."""
+"""Read the nodes of one cluster again and again; publish facts that have changed, and others now and then."""
 
 import asyncio
 import contextlib
@@ -9,47 +9,48 @@ from datetime import timedelta
 from slipway.contracts.clusters import NodeFacts, NodeLook, NodeObserved
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Outage
-from slipway.monitor import diagnosis, outage_log
-from slipway.monitor.access import Clusters
-from slipway.monitor.domain import has_moved, with_last_known
+from slipway.monitor import diagnosis
+from slipway.monitor.access import ClusterConnections
 from slipway.monitor.facts import reader
+from slipway.monitor.facts.diff import is_worth_publishing, with_last_known
 from slipway.monitor.looks import Look
+from slipway.monitor.outage_log import OutageLog
 from slipway.proxmox.hosts import Cluster
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process import clock
 
 LOOK_SECONDS = 60.0
-"""Of a whole look: every question in it ends sooner by itself."""
+"""For all questions of one round; each of them ends sooner by itself."""
 LEAST_PAUSE_SECONDS = 1.0
 _WITHOUT_SHELL = (
     "Slipway has no SSH access to this node: its host key is not confirmed, or no login is known."
 )
 
 
-class NodeWatch:
-    """Watches one cluster's nodes; whoever runs it holds the cluster's lease."""
+class NodeFactsPoller:
+    """Publishes the facts of one cluster's nodes; the caller holds the cluster's lease."""
 
     def __init__(
         self,
         cluster: str,
         bus: Bus,
-        clusters: Clusters,
+        clusters: ClusterConnections,
         look: Look,
         *,
         every: timedelta,
         due: asyncio.Event,
         stored: Callable[[], Iterable[NodeFacts]],
     ) -> None:
-        """Ask nothing yet.
+        """Create the poller; nothing is asked yet.
 
         Args:
             cluster: its id.
-            bus: where facts are told.
+            bus: where facts are published.
             clusters: how it is reached.
-            look: knows how the nodes are, and is told what of them is not known.
-            every: the pause between two looks.
+            look: has the state of the nodes; what is unknown of them is noted there.
+            every: the pause between two rounds.
             due: cuts the pause short.
-            stored: gives the facts that inventory keeps, to go on from.
+            stored: returns the facts that inventory has stored, to start from.
         """
         self._cluster = cluster
         self._bus = bus
@@ -58,74 +59,75 @@ class NodeWatch:
         self._every = every.total_seconds()
         self._due = due
         self._stored = stored
-        self._outage_log = outage_log.OutageLog("reading facts", cluster=cluster)
-        self._told: dict[str, NodeFacts] = {}
+        self._outage_log = OutageLog("reading facts", cluster=cluster)
+        self._published: dict[str, NodeFacts] = {}
 
     async def run(self) -> None:
-        """Look for ever: every now and then, and at once when told to."""
+        """Poll for ever: at the interval, and at once when facts are due."""
         while True:
             self._due.clear()
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
-                    await self.look()
+                    await self.poll()
             except (SlipwayError, TimeoutError) as error:
-                self._outage_log.met(error)
+                self._outage_log.failed(error)
             await asyncio.sleep(min(LEAST_PAUSE_SECONDS, self._every))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), self._every)
 
-    async def look(self) -> None:
-        """Read all nodes once and tell what has changed."""
-        read = await self._clusters.at(self._cluster, _read)
-        for reading in read:
+    async def poll(self) -> None:
+        """Read all nodes once and publish what has changed."""
+        readings = await self._clusters.run(self._cluster, _read)
+        for reading in readings:
             await self._take(reading)
-        if not all(reading.facts.is_ssh_usable for reading in read):
-            # Somebody may confirm a host key or mend a login at any time.
+        if not all(reading.facts.is_ssh_usable for reading in readings):
+            # Somebody may confirm a host key or repair a login at any time.
             await self._clusters.renew(self._cluster)
-        problem = next((reading.problem for reading in read if reading.problem is not None), None)
+        problem = next((reading.problem for reading in readings if reading.problem is not None), None)
         if problem is None:
-            self._outage_log.over()
+            self._outage_log.recovered()
         else:
-            self._outage_log.met(problem)
+            self._outage_log.failed(problem)
 
-    def known(self) -> set[str]:
-        """Name all nodes that Slipway knows of; one that is gone only as long as inventory keeps it."""
-        told = {name for name, each in self._told.items() if not _is_gone(each.outage)}
-        return told | {each.node for each in self._stored()}
+    def node_names(self) -> set[str]:
+        """Return the names of all known nodes; of one that is gone only while inventory has it stored."""
+        published = {name for name, each in self._published.items() if not _is_gone(each.outage)}
+        return published | {each.node for each in self._stored()}
 
     async def follow(self, looks: Mapping[str, NodeLook]) -> None:
-        """Tell at once how nodes are whose state has changed; their other facts stay."""
+        """Publish at once the nodes whose state has changed; their other facts stay."""
         for name, look in looks.items():
-            known = self._last(name)
-            if known is None:
+            facts = self._last(name)
+            if facts is None:
                 self._due.set()
-            elif _is_gone(look.outage) or _state(known) != _state(look):
-                await self._tell(known.model_copy(update={"observed_at": clock.now()}))
-        self._told = {name: each for name, each in self._told.items() if name in looks}
+            elif _is_gone(look.outage) or _state(facts) != _state(look):
+                await self._publish(facts.model_copy(update={"observed_at": clock.now()}))
+        self._published = {name: each for name, each in self._published.items() if name in looks}
 
     async def _take(self, reading: reader.NodeReading) -> None:
-        seen = reading.facts
-        why, ssh = reading.unanswered, seen.ssh_problem
-        found = diagnosis.unanswered(seen.node, why, ssh) if seen.is_online else None
-        storages_at = next((each.looked_at for each in seen.storages), None)
-        self._look.node_told(seen.node, is_online=seen.is_online, storages_at=storages_at, found=found)
-        await self._tell(with_last_known(seen, self._last(seen.node), reading.unanswered))
+        facts, errors = reading.facts, reading.unanswered
+        problem = diagnosis.unanswered(facts.node, errors, facts.ssh_problem) if facts.is_online else None
+        storages_at = next((each.looked_at for each in facts.storages), None)
+        self._look.note_facts(
+            facts.node, is_online=facts.is_online, storages_at=storages_at, diagnosis=problem
+        )
+        await self._publish(with_last_known(facts, self._last(facts.node), errors))
 
     def _last(self, node: str) -> NodeFacts | None:
-        return self._told.get(node) or next((each for each in self._stored() if each.node == node), None)
+        return self._published.get(node) or next((each for each in self._stored() if each.node == node), None)
 
-    async def _tell(self, seen: NodeFacts) -> None:
-        look = self._look.nodes.get(seen.node, NodeLook(node=seen.node, is_online=seen.is_online))
-        seen = seen.model_copy(update={"is_online": look.is_online, "outage": look.outage})
-        known = self._told.get(seen.node)
-        if known is not None and not has_moved(known, seen):
+    async def _publish(self, facts: NodeFacts) -> None:
+        look = self._look.nodes.get(facts.node, NodeLook(node=facts.node, is_online=facts.is_online))
+        facts = facts.model_copy(update={"is_online": look.is_online, "outage": look.outage})
+        last = self._published.get(facts.node)
+        if last is not None and not is_worth_publishing(last, facts):
             return
-        node = f"{self._cluster}-{seen.node.lower()}"
-        digest = hashlib.sha256(seen.model_dump_json().encode()).hexdigest()[:16]
+        node = f"{self._cluster}-{facts.node.lower()}"
+        digest = hashlib.sha256(facts.model_dump_json().encode()).hexdigest()[:16]
         await self._bus.publish(
-            NodeObserved(id=node, cluster=self._cluster, facts=seen), message_id=f"{node}:observed:{digest}"
+            NodeObserved(id=node, cluster=self._cluster, facts=facts), message_id=f"{node}:observed:{digest}"
         )
-        self._told[seen.node] = seen
+        self._published[facts.node] = facts
 
 
 def _is_gone(outage: Outage | None) -> bool:

@@ -1,6 +1,6 @@
-"""What is known of nodes: asked from the API, and tried over SSH. Never changes anything.
+"""Read the facts of nodes over the API, and try SSH. Never changes anything.
 
-Every question has a deadline of its own: what is not answered is named, and hides nothing else.
+Every question has a deadline of its own; one without an answer is named and hides nothing else.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ log = get_logger()
 ResultT = TypeVar("ResultT")
 
 NODES_AT_ONCE = 8
-AROUND = timedelta(seconds=5)
-"""For what the cluster says of all nodes at once."""
+CLUSTER_TIMEOUT = timedelta(seconds=5)
+"""For questions about all nodes at once."""
 NODE_SECONDS = 8.0
-"""For storages, bridges and downloads of a node, each."""
-STORAGE = timedelta(seconds=5)
-"""For the archives on one storage."""
+"""For each of storages, bridges and downloads of a node."""
+STORAGE_TIMEOUT = timedelta(seconds=5)
+"""For the archives of one storage."""
 SSH_TIMEOUT = timedelta(seconds=8)
 STORAGES_AT_ONCE = 3
 _FIND_PCT = ("sh", "-c", "command -v pct")
@@ -36,26 +36,26 @@ _FIND_PCT = ("sh", "-c", "command -v pct")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReading:
-    """One node's facts, and why they are not whole if they are not."""
+    """One node's facts, and the errors of what is missing in them."""
 
     facts: NodeFacts
     problem: SlipwayError | None = None
     """Set when the node, called online, answered nothing at all."""
     unanswered: Mapping[str, SlipwayError] = field(default_factory=dict)
-    """`storages`, `networks` or `appliances` to why it is not known now."""
+    """The error of each of `storages`, `networks` and `appliances` that was not answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pools:
-    """The pools that are seen, and whether there are no others."""
+    """The visible pools, and whether they are all."""
 
     names: tuple[str, ...] = ()
     are_all: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Surroundings:
-    """What the cluster says of all nodes at once."""
+class _ClusterAnswers:
+    """The answers that concern all nodes."""
 
     vmids: tuple[int, ...]
     pools: _Pools
@@ -75,13 +75,13 @@ async def read(
 
     Args:
         api: The cluster.
-        shells: Those nodes that can be reached by SSH.
-        without_shell: Why the others can't be.
+        shells: The nodes with SSH access.
+        without_shell: The reason why the others have none.
         node_seconds: How long a node may take for each question.
     """
-    quick = api.within(AROUND)
+    quick = api.within(CLUSTER_TIMEOUT)
     members, resources, pools = await asyncio.gather(quick.cluster_status(), quick.resources(), _pools(quick))
-    around = _Surroundings(
+    answers = _ClusterAnswers(
         vmids=tuple(sorted(guest.vmid for guest in resources.guests)),
         pools=pools,
         node_seconds=node_seconds,
@@ -92,7 +92,7 @@ async def read(
 
     async def one(member: ClusterMember) -> NodeReading:
         async with free:
-            return await _node(api, member, around, shells.get(member.name), without_shell)
+            return await _node(api, member, answers, shells.get(member.name), without_shell)
 
     async with asyncio.TaskGroup() as group:
         reading = [group.create_task(one(member)) for member in members if member.type == "node"]
@@ -100,7 +100,7 @@ async def read(
 
 
 async def _pools(api: ProxmoxApi) -> _Pools:
-    """The pools that there are, and whether the asker may see all; an error hides only them."""
+    """Return the pools and whether the access may see all of them; an error hides only them."""
     try:
         names, held = await asyncio.gather(api.pools(), api.permissions())
     except SlipwayError as error:
@@ -113,66 +113,66 @@ async def _pools(api: ProxmoxApi) -> _Pools:
 async def _node(
     api: ProxmoxApi,
     member: ClusterMember,
-    around: _Surroundings,
+    answers: _ClusterAnswers,
     shell: NodeShell | None,
     without_shell: str,
 ) -> NodeReading:
-    known = around.nodes.get(member.name)
+    node = answers.nodes.get(member.name)
     facts = NodeFacts(
         node=member.name,
         is_online=member.online is not False,
         address=member.ip,
-        cores=known.maxcpu if known else None,
-        memory_bytes=known.maxmem if known else None,
-        vmids=around.vmids,
-        pools=around.pools.names,
-        knows_pools=around.pools.are_all,
-        observed_at=around.now,
+        cores=node.maxcpu if node else None,
+        memory_bytes=node.maxmem if node else None,
+        vmids=answers.vmids,
+        pools=answers.pools.names,
+        knows_pools=answers.pools.are_all,
+        observed_at=answers.now,
         ssh_problem=without_shell,
     )
     if not facts.is_online:
         return NodeReading(facts=facts.model_copy(update={"ssh_problem": f"{member.name} is offline."}))
-    ssh, told = await asyncio.gather(
-        _ssh_problem(shell, without_shell), _answers(api, facts, timedelta(seconds=around.node_seconds))
+    ssh, reading = await asyncio.gather(
+        _ssh_problem(shell, without_shell), _answers(api, facts, timedelta(seconds=answers.node_seconds))
     )
     return replace(
-        told, facts=told.facts.model_copy(update={"ssh_problem": ssh, "is_ssh_usable": ssh is None})
+        reading, facts=reading.facts.model_copy(update={"ssh_problem": ssh, "is_ssh_usable": ssh is None})
     )
 
 
 async def _answers(api: ProxmoxApi, facts: NodeFacts, within: timedelta) -> NodeReading:
     node, asking = facts.node, api.within(within)
     storages, bridges, appliances, certified = await asyncio.gather(
-        _tried(lambda: asking.storages(node)),
-        _tried(lambda: asking.networks(node)),
-        _tried(lambda: asking.appliances(node)),
+        _answer_or_error(lambda: asking.storages(node)),
+        _answer_or_error(lambda: asking.networks(node)),
+        _answer_or_error(lambda: asking.appliances(node)),
         certificates.read(asking, node),
     )
-    found: dict[str, object] = {}
+    fields: dict[str, object] = {}
     unanswered: dict[str, SlipwayError] = {}
     if isinstance(storages, SlipwayError):
         unanswered["storages"] = storages
     else:
-        found["storages"] = _storages(storages)
-        found["os_templates"] = await _archives(api, node, storages)
+        fields["storages"] = _storages(storages)
+        fields["os_templates"] = await _archives(api, node, storages)
     if isinstance(bridges, SlipwayError):
         unanswered["networks"] = bridges
     else:
-        found["bridges"] = tuple(sorted(map(_bridge, bridges), key=lambda each: each.name))
+        fields["bridges"] = tuple(sorted(map(_bridge, bridges), key=lambda each: each.name))
     if isinstance(appliances, SlipwayError):
         unanswered["appliances"] = appliances
     else:
-        found["appliances"] = tuple(sorted(each.template for each in appliances))
+        fields["appliances"] = tuple(sorted(each.template for each in appliances))
     shown = {"tls_fingerprint": certified.shown, "cluster_identity": certified.identity}
     return NodeReading(
-        facts=facts.model_copy(update=found | shown),
-        problem=None if found else unanswered["storages"],
+        facts=facts.model_copy(update=fields | shown),
+        problem=None if fields else unanswered["storages"],
         unanswered=unanswered,
     )
 
 
-async def _tried(question: Callable[[], Awaitable[ResultT]]) -> ResultT | SlipwayError:
-    """Give the answer, or why there is none."""
+async def _answer_or_error(question: Callable[[], Awaitable[ResultT]]) -> ResultT | SlipwayError:
+    """Return the answer, or the error instead of it."""
     try:
         return await question()
     except SlipwayError as error:
@@ -182,16 +182,17 @@ async def _tried(question: Callable[[], Awaitable[ResultT]]) -> ResultT | Slipwa
 async def _archives(api: ProxmoxApi, node: str, storages: tuple[Storage, ...]) -> tuple[str, ...]:
     holding = [each.name for each in storages if "vztmpl" in each.content and each.active and each.enabled]
     free = asyncio.Semaphore(STORAGES_AT_ONCE)
-    found = await asyncio.gather(*(_volumes(api, node, name, free) for name in holding))
-    return tuple(sorted(volume for volumes in found for volume in volumes))
+    listed = await asyncio.gather(*(_volumes(api, node, name, free) for name in holding))
+    return tuple(sorted(volume for volumes in listed for volume in volumes))
 
 
 async def _volumes(api: ProxmoxApi, node: str, storage: str, free: asyncio.Semaphore) -> tuple[str, ...]:
-    """The archives of one storage; one that does not answer hides only its own."""
+    """Return the archives of one storage; an error hides only them."""
     try:
         async with free:
             return tuple(
-                volume.volid for volume in await api.within(STORAGE).content(node, storage, kind="vztmpl")
+                volume.volid
+                for volume in await api.within(STORAGE_TIMEOUT).content(node, storage, kind="vztmpl")
             )
     except SlipwayError as error:
         log.warning("storage not listed", node=node, storage=storage, reason=error.message)
@@ -224,9 +225,9 @@ async def _ssh_problem(shell: NodeShell | None, without_shell: str) -> str | Non
     if shell is None:
         return without_shell
     try:
-        found = await shell.run(_FIND_PCT, timeout=SSH_TIMEOUT)
+        completed = await shell.run(_FIND_PCT, timeout=SSH_TIMEOUT)
     except SlipwayError as error:
         return error.message
-    if found.exit_code != 0:
-        return f"The SSH login to {shell.node} finds no `pct`; it has to be root's on a Proxmox node."
+    if completed.exit_code != 0:
+        return f"The SSH login to {shell.node} finds no `pct`; it must be root's on a Proxmox node."
     return None

@@ -1,7 +1,7 @@
-"""Polls the guests of one cluster: one request, then changes are told and stored.
+"""Poll the guests of one cluster: one request, then changes are published and stored.
 
-A change is told before it is stored, under an id made of what was stored before: if monitor dies between the
-two, the next holder of the lease tells the same once more, and the bus keeps it once.
+A change is published before it is stored, with a message id made of the stored revision: if monitor dies in
+between, the next holder of the lease publishes the same once more, and the bus stores it once.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Power
 from slipway.monitor import diagnosis, metrics
-from slipway.monitor.access import Clusters
+from slipway.monitor.access import ClusterConnections
 from slipway.monitor.looks import Look
 from slipway.monitor.outage_log import OutageLog
 from slipway.monitor.polling.diff import MISSES_UNTIL_GONE, Difference, compare, identity
@@ -27,28 +27,28 @@ from slipway.runtime.process import clock
 from slipway.runtime.topology import LIVE
 
 POLL_SECONDS = 9.0
-"""Of a whole poll, with asking for the access and telling what has changed."""
-ANSWER = timedelta(seconds=5)
-"""How long the cluster may take for its list; it costs milliseconds, and leaves time for another endpoint."""
+"""For a whole poll, with asking for the access and publishing what has changed."""
+ANSWER_TIMEOUT = timedelta(seconds=5)
+"""For the cluster's list: it costs milliseconds, and leaves time for another endpoint."""
 FAILED_PAUSE_SECONDS = 1.0
-"""After a failure: whatever was wrong, that it is right again is seen at once."""
+"""After a failure: its end is seen at once."""
 REFUSED_PAUSE_SECONDS = 6.0
 """After a refused login, which costs the node three seconds."""
 CHECKS = 50
-"""Missing guests that are asked about in one poll."""
+"""Missing guests that are checked in one poll."""
 CHECK_AGAIN_SECONDS = 30.0
 OnChanged = Callable[[str, int], None]
-"""Is told the cluster and the VMID of each guest that has changed."""
+"""Receives the cluster and the VMID of each guest that has changed."""
 
 
-class Poller:
-    """Polls one cluster; whoever runs it holds the cluster's lease."""
+class GuestPoller:
+    """Polls the guests of one cluster; the caller holds the cluster's lease."""
 
     def __init__(
         self,
         cluster: str,
         bus: Bus,
-        clusters: Clusters,
+        clusters: ClusterConnections,
         look: Look,
         *,
         every: timedelta,
@@ -61,16 +61,16 @@ class Poller:
         self._look = look
         self._every = every.total_seconds()
         self._facts_due = facts_due
-        """Set when guests came or went, VMs included: the node's facts name them."""
+        """Set when guests came or went, VMs included: the node's facts list their VMIDs."""
         self._on_changed = on_changed
         self._bucket = Bucket(bus, LIVE)
         self._outage_log = OutageLog("polling", cluster=cluster)
-        self._known: dict[str, GuestStatus] | None = None
+        self._guests: dict[str, GuestStatus] | None = None
         self._revisions: dict[str, int] = {}
         self._missing: Mapping[str, int] = {}
         self._vmids: frozenset[int] | None = None
         self._hidden: dict[str, float] = {}
-        """Guests that exist and are not shown, and when to ask for them again."""
+        """Guests that exist but are not shown, and when to check them again."""
 
     async def run(self) -> None:
         """Poll for ever."""
@@ -82,52 +82,54 @@ class Poller:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self.poll()
             except (SlipwayError, TimeoutError) as error:
-                self._outage_log.met(error)
+                self._outage_log.failed(error)
                 is_refused = isinstance(error, AccessRefused)
                 pause = REFUSED_PAUSE_SECONDS if is_refused else max(pause, FAILED_PAUSE_SECONDS)
             else:
-                self._outage_log.over()
-                metrics.polled(self._cluster)
+                self._outage_log.recovered()
+                metrics.record_poll(self._cluster)
             took = loop.time() - began
             metrics.poll_seconds.observe(took)
             await asyncio.sleep(max(pause - took, 0.05))
 
     async def poll(self) -> None:
-        """Ask once, then tell and store what has changed."""
-        known = self._known if self._known is not None else await self._stored()
+        """Ask once, then publish and store what has changed."""
+        before = self._guests if self._guests is not None else await self._stored()
         resources = await self._resources()
         now = clock.now()
-        found = compare(known, _seen(self._cluster, resources, known, now), self._missing)
-        found = await self._without_hidden(found, resources)
-        self._note_look(resources, known)
-        self._known = None  # read again if what follows breaks off
-        for status in found.changed:
-            await self._tell(status)
-            await self._keep(status)
+        difference = compare(before, _observed(self._cluster, resources, before, now), self._missing)
+        difference = await self._without_hidden(difference, resources)
+        self._note_look(resources, before)
+        self._guests = None  # read again if what follows breaks off
+        for status in difference.changed:
+            await self._publish(status)
+            await self._store(status)
             self._on_changed(self._cluster, status.vmid)
-        for status in found.moved:
-            await self._keep(status)
-        for status in found.gone:
+        for status in difference.usage_changed:
+            await self._store(status)
+        for status in difference.gone:
             await self._drop(status, now)
-        gone = {status.id for status in found.gone}
-        told = {status.id: status for status in (*found.changed, *found.moved)}
-        self._known = {guest: status for guest, status in (known | told).items() if guest not in gone}
-        self._missing = found.missing
+        gone = {status.id for status in difference.gone}
+        changed = {status.id: status for status in (*difference.changed, *difference.usage_changed)}
+        self._guests = {guest: status for guest, status in (before | changed).items() if guest not in gone}
+        self._missing = difference.missing
         self._note(frozenset(guest.vmid for guest in resources.guests))
 
     async def _resources(self) -> Resources:
         try:
-            return await self._clusters.quickly(self._cluster, lambda api: api.within(ANSWER).resources())
+            return await self._clusters.query(
+                self._cluster, lambda api: api.within(ANSWER_TIMEOUT).resources()
+            )
         except SlipwayError as error:
-            if (why := await self._clusters.diagnose(self._cluster, error)) is not None:
-                self._look.failed(why)
+            if (problem := await self._clusters.diagnose(self._cluster, error)) is not None:
+                self._look.note_failure(problem)
             raise
 
-    async def _without_hidden(self, found: Difference, resources: Resources) -> Difference:
-        """Take only those for gone whose VMID Proxmox calls free: a list leaves out what may not be seen."""
+    async def _without_hidden(self, difference: Difference, resources: Resources) -> Difference:
+        """Count only guests as gone whose VMID is free: a list leaves out what the access may not see."""
         now = asyncio.get_running_loop().time()
-        named = {f"{self._cluster}-{guest.vmid}" for guest in resources.guests}
-        missing = [status for status in found.gone if status.id not in named]
+        listed = {f"{self._cluster}-{guest.vmid}" for guest in resources.guests}
+        missing = [status for status in difference.gone if status.id not in listed]
         due = [status for status in missing if self._hidden.get(status.id, now) <= now][:CHECKS]
         answers = await asyncio.gather(*(self._is_free(status.vmid) for status in due))
         free = {status.id: is_free for status, is_free in zip(due, answers, strict=True)}
@@ -135,41 +137,43 @@ class Poller:
         hidden = {guest: now + CHECK_AGAIN_SECONDS for guest, is_free in free.items() if is_free is False}
         self._hidden = {guest: at for guest, at in (self._hidden | hidden).items() if guest in stored}
         return replace(
-            found,
-            gone=tuple(status for status in found.gone if status.id not in stored),
-            missing={**found.missing, **dict.fromkeys(stored, MISSES_UNTIL_GONE)},
+            difference,
+            gone=tuple(status for status in difference.gone if status.id not in stored),
+            missing={**difference.missing, **dict.fromkeys(stored, MISSES_UNTIL_GONE)},
         )
 
     async def _is_free(self, vmid: int) -> bool | None:
-        """Whether nobody has a VMID; None if that can't be asked."""
+        """Whether a VMID is free; None if there is no answer."""
         try:
-            return await self._clusters.quickly(self._cluster, lambda api: api.within(ANSWER).is_free(vmid))
+            return await self._clusters.query(
+                self._cluster, lambda api: api.within(ANSWER_TIMEOUT).is_free(vmid)
+            )
         except SlipwayError:
             return None
 
-    def _note_look(self, resources: Resources, known: Mapping[str, GuestStatus]) -> None:
+    def _note_look(self, resources: Resources, before: Mapping[str, GuestStatus]) -> None:
         nodes = self._look.nodes
         away = {name for name, node in nodes.items() if not node.is_online}
-        hidden = [known[guest].vmid for guest in self._hidden if known[guest].node not in away]
+        hidden = [before[guest].vmid for guest in self._hidden if before[guest].node not in away]
         vmids = (guest.vmid for guest in resources.guests if guest.type == "lxc")
         subject = self._clusters.subject(self._cluster)
-        self._look.polled(vmids, diagnosis.hidden(subject, hidden) if hidden else None)
+        self._look.note_poll(vmids, diagnosis.hidden(subject, hidden) if hidden else None)
 
     async def _stored(self) -> dict[str, GuestStatus]:
         entries = await self._bucket.entries()
-        known = {key: GuestStatus.model_validate_json(entry.value) for key, entry in entries.items()}
+        stored = {key: GuestStatus.model_validate_json(entry.value) for key, entry in entries.items()}
         self._revisions = {key: entry.revision for key, entry in entries.items()}
-        return {key: status for key, status in known.items() if status.cluster == self._cluster}
+        return {key: status for key, status in stored.items() if status.cluster == self._cluster}
 
-    async def _tell(self, status: GuestStatus) -> None:
+    async def _publish(self, status: GuestStatus) -> None:
         digest = hashlib.sha256(repr(identity(status)).encode()).hexdigest()[:16]
         message_id = f"{status.id}:changed:{self._revisions.get(status.id, 0)}:{digest}"
         if status.id not in self._revisions:
-            # A VMID that is used again has no revision: its first sight is told apart by its moment.
+            # A VMID that is used again has no revision: its time makes the id unique.
             message_id = f"{message_id}:{int(status.observed_at.timestamp())}"
         await self._bus.publish(GuestChanged(id=status.id, status=status), message_id=message_id)
 
-    async def _keep(self, status: GuestStatus) -> None:
+    async def _store(self, status: GuestStatus) -> None:
         self._revisions[status.id] = await self._bucket.put(
             status.id,
             status.model_dump_json().encode(),
@@ -189,19 +193,19 @@ class Poller:
         self._vmids = vmids
 
 
-def _seen(
-    cluster: str, resources: Resources, known: Mapping[str, GuestStatus], now: Moment
+def _observed(
+    cluster: str, resources: Resources, before: Mapping[str, GuestStatus], now: Moment
 ) -> Mapping[str, GuestStatus]:
-    """Say what was seen by guest id; who can't be read is as he was, not missing."""
+    """Return the observed guests by id; one that can't be read stays as it was."""
     rows = [status_of(cluster, guest, now) for guest in resources.guests if guest.type == "lxc"]
     seen = {status.id: status for status in rows if status.node}
     placeless = {f"{cluster}-{guest.vmid}" for guest in resources.guests if not guest.node}
-    unread = known if resources.lost else placeless
-    return {**{guest: known[guest] for guest in unread if guest in known and guest not in seen}, **seen}
+    unread = before if resources.lost else placeless
+    return {**{guest: before[guest] for guest in unread if guest in before and guest not in seen}, **seen}
 
 
 async def forget_guests(bus: Bus, cluster: str) -> None:
-    """Drop what is stored of a cluster's guests."""
+    """Delete the stored guests of a cluster."""
     bucket = Bucket(bus, LIVE)
     for key, entry in (await bucket.entries()).items():
         if GuestStatus.model_validate_json(entry.value).cluster == cluster:
@@ -209,7 +213,7 @@ async def forget_guests(bus: Bus, cluster: str) -> None:
 
 
 def status_of(cluster: str, guest: ResourceGuest, now: Moment) -> GuestStatus:
-    """Say a row of Proxmox' answer in our words; what it leaves out is 0."""
+    """Convert a row of Proxmox' answer; missing numbers are 0."""
     return GuestStatus(
         id=f"{cluster}-{guest.vmid}",
         cluster=cluster,

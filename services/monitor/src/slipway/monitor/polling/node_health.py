@@ -1,7 +1,7 @@
-"""Feels a cluster's pulse: who is in it, who answers, and what the access may still do.
+"""Check a cluster's health: its members, which nodes answer, and which privileges the access has.
 
-Cheap questions, each with a deadline of its own, at a pace at which a dead node is known before anything is
-placed there. What takes long is asked elsewhere (`facts`), and keeps nothing here waiting.
+Cheap questions, each with a deadline of its own, often enough to know a dead node before anything is placed
+there. Slow questions are in `facts` and delay nothing here.
 """
 
 import asyncio
@@ -11,8 +11,7 @@ from datetime import timedelta
 from slipway.contracts.clusters import NodeLook
 from slipway.contracts.problems import SlipwayError
 from slipway.monitor import diagnosis
-from slipway.monitor.access import Clusters
-from slipway.monitor.connection_test.run import NEEDED
+from slipway.monitor.access import NEEDED_PRIVILEGES, ClusterConnections
 from slipway.monitor.diagnosis import Diagnosis
 from slipway.monitor.looks import Look
 from slipway.monitor.outage_log import OutageLog
@@ -20,97 +19,97 @@ from slipway.proxmox.answers import ClusterMember
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import NodeUnreachable
 
-ANSWER = timedelta(seconds=3)
-"""How long each question may take: they cost milliseconds on a node that is well."""
+ANSWER_TIMEOUT = timedelta(seconds=3)
+"""For each question; it costs milliseconds on a healthy node."""
 ROUND_SECONDS = 8.0
 NODES_AT_ONCE = 16
 
-Tell = Callable[[Mapping[str, NodeLook]], Awaitable[None]]
+OnNodes = Callable[[Mapping[str, NodeLook]], Awaitable[None]]
 
 
-class Pulse:
-    """Feels one cluster's pulse; whoever runs it holds the cluster's lease."""
+class NodeHealthPoller:
+    """Checks the health of one cluster; the caller holds the cluster's lease."""
 
     def __init__(
         self,
         cluster: str,
-        clusters: Clusters,
+        clusters: ClusterConnections,
         look: Look,
         *,
         every: timedelta,
-        known: Callable[[], Iterable[str]],
-        tell: Tell,
+        node_names: Callable[[], Iterable[str]],
+        on_nodes: OnNodes,
     ) -> None:
-        """Ask nothing yet.
+        """Create the poller; nothing is asked yet.
 
         Args:
             cluster: its id.
-            clusters: how it is reached.
-            look: what is found goes there.
+            clusters: the connections.
+            look: where the results are noted.
             every: the pause between two rounds.
-            known: names all nodes that Slipway knows, so that those which left are seen.
-            tell: gets the nodes' state after each round.
+            node_names: returns all known nodes, so that those which left are noticed.
+            on_nodes: receives the nodes' state after each round.
         """
         self._cluster = cluster
         self._clusters = clusters
         self._look = look
         self._every = every.total_seconds()
-        self._known = known
-        self._tell = tell
-        self._outage_log = OutageLog("feeling the pulse", cluster=cluster)
+        self._node_names = node_names
+        self._on_nodes = on_nodes
+        self._outage_log = OutageLog("checking health", cluster=cluster)
 
     async def run(self) -> None:
-        """Feel for ever."""
+        """Check for ever."""
         while True:
             try:
                 async with asyncio.timeout(ROUND_SECONDS):
-                    await self.feel()
+                    await self.check()
             except (SlipwayError, TimeoutError) as error:
-                self._outage_log.met(error)
+                self._outage_log.failed(error)
             else:
-                self._outage_log.over()
+                self._outage_log.recovered()
             await asyncio.sleep(self._every)
 
-    async def feel(self) -> None:
-        """Ask once."""
-        # Why nothing is answered at all the polls say.
-        members, missing = await self._clusters.quickly(self._cluster, self._ask)
+    async def check(self) -> None:
+        """Check once."""
+        # The polls report why a cluster does not answer at all.
+        members, missing = await self._clusters.query(self._cluster, self._ask)
         subject = self._clusters.subject(self._cluster)
         quorum = next((each.quorate for each in members if each.type == "cluster"), None)
         if missing:
-            self._look.pulsed(diagnosis.privileges(subject, f"it has no {', '.join(missing)}."))
+            self._look.note_health(diagnosis.privileges(subject, f"it has no {', '.join(missing)}."))
         elif quorum is False:
-            self._look.pulsed(diagnosis.no_quorum("it has no quorum."))
+            self._look.note_health(diagnosis.no_quorum("it has no quorum."))
         else:
-            self._look.pulsed(None)
-        await self._tell(self._look.nodes)
+            self._look.note_health(None)
+        await self._on_nodes(self._look.nodes)
 
     async def _ask(self, api: ProxmoxApi) -> tuple[tuple[ClusterMember, ...], list[str]]:
-        quick = api.within(ANSWER)
+        quick = api.within(ANSWER_TIMEOUT)
         members, held = await asyncio.gather(quick.cluster_status(), quick.permissions())
         nodes = {each.name: each for each in members if each.type == "node"}
         free = asyncio.Semaphore(NODES_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for member in nodes.values():
-                group.create_task(self._feel(quick, member, free))
-        for name in set(self._known()) - nodes.keys():
-            self._look.node_lives(name, is_online=False, found=diagnosis.gone(name, nodes))
-        self._look.drop_nodes({*nodes, *self._known()})
-        return members, sorted(NEEDED.difference(*held.values()))
+                group.create_task(self._check_node(quick, member, free))
+        for name in set(self._node_names()) - nodes.keys():
+            self._look.note_node(name, is_online=False, diagnosis=diagnosis.gone(name, nodes))
+        self._look.drop_nodes({*nodes, *self._node_names()})
+        return members, sorted(NEEDED_PRIVILEGES.difference(*held.values()))
 
-    async def _feel(self, api: ProxmoxApi, member: ClusterMember, free: asyncio.Semaphore) -> None:
-        found: Diagnosis | None = None
+    async def _check_node(self, api: ProxmoxApi, member: ClusterMember, free: asyncio.Semaphore) -> None:
+        problem: Diagnosis | None = None
         is_online = member.online is not False
         if not is_online:
-            found = diagnosis.offline(member.name)
+            problem = diagnosis.offline(member.name)
         elif not member.local:
             async with free:
-                found = await _answers(api, member.name)
-        self._look.node_lives(member.name, is_online=is_online, found=found)
+                problem = await _answers(api, member.name)
+        self._look.note_node(member.name, is_online=is_online, diagnosis=problem)
 
 
 async def _answers(api: ProxmoxApi, node: str) -> Diagnosis | None:
-    """Whether a node answers anything at all; a refusal is an answer too."""
+    """Diagnose a node that answers nothing at all; a refusal is an answer."""
     try:
         await api.reach_node(node)
     except NodeUnreachable as error:

@@ -1,4 +1,4 @@
-"""Which clusters are watched, and that only one replica watches each."""
+"""Watch every cluster that inventory lists, each on one replica at a time."""
 
 import asyncio
 import contextlib
@@ -9,12 +9,12 @@ from slipway.contracts.cluster_removal import ClusterRemoved
 from slipway.contracts.clusters import ClusterAdded, ClusterChanged, ListClusters, NodeFacts
 from slipway.contracts.problems import SlipwayError, Unavailable
 from slipway.monitor import metrics
-from slipway.monitor.access import Clusters
-from slipway.monitor.facts.poller import NodeWatch
+from slipway.monitor.access import ClusterConnections
+from slipway.monitor.facts.poller import NodeFactsPoller
 from slipway.monitor.looks import Look, LookWriter
 from slipway.monitor.outage_log import OutageLog
-from slipway.monitor.polling.guests import OnChanged, Poller, forget_guests
-from slipway.monitor.polling.node_health import Pulse
+from slipway.monitor.polling.guests import GuestPoller, OnChanged, forget_guests
+from slipway.monitor.polling.node_health import NodeHealthPoller
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.bus.kv import Bucket
@@ -30,19 +30,19 @@ log = get_logger()
 LEASE = timedelta(seconds=9)
 TAKE_AGAIN_SECONDS = 3.0
 LONGEST_PAUSE_SECONDS = 8.0
-"""After errors that nobody foresaw: what a host answers may be odd for long, and right again at any time."""
-PULSE_EVERY = 2
-"""Polls from one feeling of the pulse to the next."""
+"""After unexpected errors: a host may answer nonsense for long, and be right again at any time."""
+POLLS_PER_HEALTH_CHECK = 2
+"""Polls of the guests from one check of the nodes' health to the next."""
 LIST_AGAIN_SECONDS = 10.0
 
 
-class Fleet:
-    """Watches all clusters that inventory knows."""
+class ClusterWatcher:
+    """Watches all clusters that inventory lists."""
 
     def __init__(
         self,
         bus: Bus,
-        clusters: Clusters,
+        clusters: ClusterConnections,
         settings: MonitorSettings,
         on_changed: OnChanged = lambda _cluster, _vmid: None,
     ) -> None:
@@ -53,31 +53,31 @@ class Fleet:
         self._changed = asyncio.Event()
         self._due: dict[str, asyncio.Event] = {}
         self._stored: dict[str, tuple[NodeFacts, ...]] = {}
-        """What inventory keeps of the nodes, by cluster."""
+        """The nodes' facts that inventory has stored, by cluster."""
         self._outage_log = OutageLog("listing clusters")
 
     async def cluster_added(self, event: ClusterAdded, _delivery: Delivery) -> None:
         """Watch a new cluster at once.
 
-        Idempotent: a cluster that is watched already is only looked at once more.
+        Idempotent: a cluster that is watched already is only read once more.
         """
-        self._look_anew(event.id)
+        self._refresh(event.id)
 
     async def cluster_changed(self, event: ClusterChanged, _delivery: Delivery) -> None:
-        """Reach a cluster as it is reached now. Idempotent: its access is asked for once more."""
-        self._look_anew(event.id)
+        """Use the new access of a cluster. Idempotent: it is only asked for once more."""
+        self._refresh(event.id)
 
     async def run(self) -> None:
-        """Watch for ever; one cluster with an outage keeps no other waiting."""
+        """Watch for ever; an outage of one cluster delays no other."""
         async with asyncio.TaskGroup() as group:
             watching: dict[str, asyncio.Task[None]] = {}
             try:
                 while True:
                     self._changed.clear()
-                    known = await self._listed(set(watching))
-                    for cluster in known - watching.keys():
+                    listed = await self._listed(set(watching))
+                    for cluster in listed - watching.keys():
                         watching[cluster] = group.create_task(self._watch(cluster), name=f"watch {cluster}")
-                    for cluster in watching.keys() - known:
+                    for cluster in watching.keys() - listed:
                         await end(watching.pop(cluster))
                         await self._drop(cluster)
                     with contextlib.suppress(TimeoutError):
@@ -90,46 +90,46 @@ class Fleet:
     async def cluster_removed(self, event: ClusterRemoved, _delivery: Delivery) -> None:
         """Stop watching a cluster at once.
 
-        Idempotent: which clusters are watched is what inventory lists then.
+        Idempotent: the list of inventory decides.
         """
-        self._look_anew(event.id)
+        self._refresh(event.id)
 
     async def _drop(self, cluster: str) -> None:
-        """Leave a cluster; if it is added again all that is seen there is new."""
+        """Forget a cluster; if it is added again everything there is new."""
         await self._clusters.drop(cluster)
         self._stored.pop(cluster, None)
         try:
             await forget_guests(self._bus, cluster)
             await Bucket(self._bus, LOOKS).delete(cluster)
         except SlipwayError as error:
-            log.warning("guests of a removed cluster not forgotten", cluster=cluster, reason=error.message)
+            log.warning("state of removed cluster not deleted", cluster=cluster, reason=error.message)
 
-    def _look_anew(self, cluster: str) -> None:
+    def _refresh(self, cluster: str) -> None:
         self._clusters.forget(cluster)
         if cluster in self._due:
             self._due[cluster].set()
         self._changed.set()
 
     async def _listed(self, before: set[str]) -> set[str]:
-        """All clusters; those known before while inventory is away."""
-        found: set[str] = set()
+        """Return all clusters; the former ones while inventory is away."""
+        clusters: set[str] = set()
         cursor: str | None = None
         try:
             while True:
                 page = await self._bus.ask(ListClusters(limit=100, cursor=cursor))
-                found |= {cluster.id for cluster in page.items}
+                clusters |= {cluster.id for cluster in page.items}
                 self._stored |= {cluster.id: cluster.nodes for cluster in page.items}
                 cursor = page.next
                 if cursor is None:
                     break
         except SlipwayError as error:
-            self._outage_log.met(error)
+            self._outage_log.failed(error)
             return before
-        self._outage_log.over()
-        return found
+        self._outage_log.recovered()
+        return clusters
 
     async def _watch(self, cluster: str) -> None:
-        """Watch one cluster for ever, whatever it answers: an error here would end the watch of all."""
+        """Watch one cluster for ever: an error that leaves here would end the watch of all."""
         taking, watching = (
             OutageLog("taking the lease", cluster=cluster),
             OutageLog("watching", cluster=cluster),
@@ -138,24 +138,24 @@ class Fleet:
         while True:
             try:
                 async with Lease(self._bus, f"monitor-{cluster}", LEASE) as lease:
-                    taking.over()
+                    taking.recovered()
                     await self._hold(cluster, lease)
             except LeaseHeld:
-                taking.over()
+                taking.recovered()
             except Unavailable as error:
-                taking.met(error)
+                taking.failed(error)
             except Exception as error:  # noqa: BLE001 - the outermost loop of this cluster
-                watching.broke(error)
+                watching.crashed(error)
                 backoff.advance()
             else:
-                watching.over()
+                watching.recovered()
                 backoff.reset()
             finally:
                 metrics.forget(cluster)
             await asyncio.sleep(backoff.seconds)
 
     async def _hold(self, cluster: str, lease: Lease) -> None:
-        """Poll and look until the lease is lost."""
+        """Run all pollers until the lease is lost."""
         due = self._due[cluster] = asyncio.Event()
         every = self._settings.poll_interval.total_seconds()
         look = Look(cluster, every_seconds=every)
@@ -163,7 +163,7 @@ class Fleet:
         try:
             await writer.resume()
             async with asyncio.TaskGroup() as group:
-                runs = (writer.run, *self._watchers(cluster, look, due))
+                runs = (writer.run, *self._pollers(cluster, look, due))
                 working = [group.create_task(run()) for run in runs]
                 try:
                     await lease.lost.wait()
@@ -172,12 +172,12 @@ class Fleet:
         finally:
             self._due.pop(cluster, None)
 
-    def _watchers(
+    def _pollers(
         self, cluster: str, look: Look, due: asyncio.Event
     ) -> tuple[Callable[[], Coroutine[None, None, None]], ...]:
-        """Give all that looks at a cluster: at its guests, at its nodes, and whether they live."""
+        """Return the pollers of a cluster: its guests, its nodes' facts and their health."""
         settings, bus, clusters = self._settings, self._bus, self._clusters
-        poller = Poller(
+        poller = GuestPoller(
             cluster,
             bus,
             clusters,
@@ -186,7 +186,7 @@ class Fleet:
             facts_due=due,
             on_changed=self._on_changed,
         )
-        nodes = NodeWatch(
+        nodes = NodeFactsPoller(
             cluster,
             bus,
             clusters,
@@ -195,6 +195,8 @@ class Fleet:
             due=due,
             stored=lambda: self._stored.get(cluster, ()),
         )
-        pulse_every = settings.poll_interval * PULSE_EVERY
-        pulse = Pulse(cluster, clusters, look, every=pulse_every, known=nodes.known, tell=nodes.follow)
-        return poller.run, nodes.run, pulse.run
+        health_every = settings.poll_interval * POLLS_PER_HEALTH_CHECK
+        health = NodeHealthPoller(
+            cluster, clusters, look, every=health_every, node_names=nodes.node_names, on_nodes=nodes.follow
+        )
+        return poller.run, nodes.run, health.run

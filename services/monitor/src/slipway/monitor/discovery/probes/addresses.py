@@ -14,10 +14,10 @@ def command() -> str:
 
 
 def parse(output: str) -> tuple[str, ...]:
-    """Give addresses that others could reach, the most likely one first."""
-    found = [(match["device"], match["address"]) for match in map(_ROW.match, output.splitlines()) if match]
-    found = found or [("", word) for word in output.split()]
-    usable = [(device, address) for device, address in found if _is_usable(address)]
+    """Return the addresses that others could reach, the most likely one first."""
+    rows = [(match["device"], match["address"]) for match in map(_ROW.match, output.splitlines()) if match]
+    rows = rows or [("", word) for word in output.split()]
+    usable = [(device, address) for device, address in rows if _is_usable(address)]
     return tuple(dict.fromkeys(address for _, address in sorted(usable, key=_rank)))
 
 
@@ -29,6 +29,6 @@ def _is_usable(address: str) -> bool:
     return not read.is_link_local and str(read) not in {"127.0.0.1", "::1"}
 
 
-def _rank(told: tuple[str, str]) -> tuple[bool, bool]:
-    device, address = told
+def _rank(row: tuple[str, str]) -> tuple[bool, bool]:
+    device, address = row
     return device.startswith(_INNER), ":" in address

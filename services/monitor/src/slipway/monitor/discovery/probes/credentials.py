@@ -1,4 +1,4 @@
-"""What template scripts saved: one file per service in /etc/slipway/credentials, KEY=value lines.
+"""Credentials that template scripts saved: one file per service in /etc/slipway/credentials, KEY=value lines.
 
 The values are secrets: they are sealed before they leave monitor, and never logged.
 """
@@ -20,13 +20,13 @@ def command() -> str:
 
 
 def parse(output: str) -> Mapping[str, SecretStr]:
-    """Give `service/key` to value; comments and lines that are no pair are skipped."""
-    found: dict[str, SecretStr] = {}
+    """Return the values by `service/key`; comments and lines without `=` are skipped."""
+    values: dict[str, SecretStr] = {}
     service = ""
     for line in output.splitlines():
         if line.startswith(_MARK):
             service = line.removeprefix(_MARK)
         elif "=" in line and not line.startswith("#") and service:
             key, _, value = line.partition("=")
-            found[f"{service}/{key.strip()}"] = SecretStr(value)
-    return found
+            values[f"{service}/{key.strip()}"] = SecretStr(value)
+    return values

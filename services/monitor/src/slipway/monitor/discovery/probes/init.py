@@ -1,13 +1,13 @@
-"""Whether a guest has come up: what runs in one that still starts says little."""
+"""Whether a guest has finished starting: what runs before that says little."""
 
 _STARTS = frozenset({"initializing", "starting"})
 
 
 def command() -> str:
-    """Say the state of systemd, if that is its init."""
+    """Print the state of systemd, if that is its init."""
     return "systemctl is-system-running"
 
 
 def has_settled(output: str) -> bool:
-    """Whether it will not come further by itself; a guest without systemd counts as come up."""
+    """Whether the start is over; a guest without systemd counts as started."""
     return output.strip() not in _STARTS

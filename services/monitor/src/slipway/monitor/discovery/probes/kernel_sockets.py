@@ -1,4 +1,4 @@
-"""Who listens, from `/proc/net`: for guests without `ss`. Open descriptors tell which process it is."""
+"""Listeners from `/proc/net`, for guests without `ss`; open descriptors identify the process."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address
@@ -26,7 +26,7 @@ def command() -> str:
 
 
 def parse(output: str) -> tuple[Listener, ...]:
-    """Read the rows; what is not one is skipped."""
+    """Parse the rows; other lines are skipped."""
     owners = _owners(output)
     rows = (match for line in output.splitlines() if (match := _ROW.match(" ".join(line.split()))))
     return tuple(

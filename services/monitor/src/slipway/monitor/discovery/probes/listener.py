@@ -1,4 +1,4 @@
-"""A listening socket, as any probe tells it."""
+"""A listening socket, as every probe returns it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What runs: each process' name, and the unit that its control group names."""
+"""Processes: the name of each, and the unit of its control group."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def command() -> str:
 
 
 def parse(output: str) -> Mapping[int, Process]:
-    """Give process id to what is known of it."""
+    """Return the processes by id."""
     names: dict[int, str] = {}
     units: dict[int, str] = {}
     for match in filter(None, map(_LINE.match, output.splitlines())):

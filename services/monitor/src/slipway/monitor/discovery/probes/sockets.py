@@ -1,4 +1,4 @@
-"""Who listens: `ss` with process ids, TCP and UDP; the tables of the kernel where there is no `ss`."""
+"""Listeners: `ss` with process ids, TCP and UDP; the tables of the kernel where there is no `ss`."""
 
 import re
 
@@ -14,9 +14,9 @@ def command() -> str:
 
 
 def parse(output: str) -> tuple[Listener, ...]:
-    """Read `ss`'s lines: netid, state, queues, local, peer, processes; what is not one is skipped."""
-    told = tuple(listener for line in output.splitlines() if (listener := _line(line)) is not None)
-    return told or kernel_sockets.parse(output)
+    """Parse `ss`'s lines: netid, state, queues, local, peer, processes; other lines are skipped."""
+    listeners = tuple(listener for line in output.splitlines() if (listener := _line(line)) is not None)
+    return listeners or kernel_sockets.parse(output)
 
 
 def _line(line: str) -> Listener | None:
@@ -26,11 +26,11 @@ def _line(line: str) -> Listener | None:
     address, _, port = columns[4].rpartition(":")
     if not port.isdigit() or columns[1].endswith(":"):
         return None
-    found = _PROCESS.search(columns[6]) if len(columns) > 6 else None  # noqa: PLR2004  the seventh
+    process = _PROCESS.search(columns[6]) if len(columns) > 6 else None  # noqa: PLR2004  the seventh
     return Listener(
         protocol=columns[0],
         address=bare(address),
         port=int(port),
-        process=found["name"] if found else None,
-        pid=int(found["pid"]) if found else None,
+        process=process["name"] if process else None,
+        pid=int(process["pid"]) if process else None,
     )

@@ -1,4 +1,4 @@
-"""Which services run: systemd's running units with their main processes, or OpenRC's started ones."""
+"""Running services: systemd's running units with their main processes, or OpenRC's started ones."""
 
 import re
 from collections.abc import Mapping
@@ -30,18 +30,18 @@ def command() -> str:
 
 
 def parse(output: str) -> Units:
-    """Read names and main processes; what is neither is skipped."""
+    """Parse names and main processes; other lines are skipped."""
     names: dict[str, None] = {}
     main_pids: dict[int, str] = {}
-    asked: dict[str, str] = {}
+    properties: dict[str, str] = {}
     for line in output.splitlines():
-        if found := _UNIT.match(line) or _STARTED.match(line):
-            names[found["name"]] = None
+        if match := _UNIT.match(line) or _STARTED.match(line):
+            names[match["name"]] = None
         key, equals, value = line.partition("=")
         if equals and key in {"Id", "MainPID"}:
-            asked[key] = value
-        if len(asked) == 2:  # noqa: PLR2004  systemd writes the two in an order of its own
-            if asked["MainPID"].isdigit() and int(asked["MainPID"]) > 0:
-                main_pids[int(asked["MainPID"])] = asked["Id"].removesuffix(".service")
-            asked = {}
+            properties[key] = value
+        if len(properties) == 2:  # noqa: PLR2004  systemd writes the two in an order of its own
+            if properties["MainPID"].isdigit() and int(properties["MainPID"]) > 0:
+                main_pids[int(properties["MainPID"])] = properties["Id"].removesuffix(".service")
+            properties = {}
     return Units(names=tuple(names), main_pids=main_pids)

@@ -1,26 +1,12 @@
-"""What follows from what was seen: services of a guest, and whether facts have moved. Pure."""
+"""Name the services of a guest by what listens and what runs. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 
-from slipway.contracts.clusters import NodeFacts, StorageFact
 from slipway.contracts.containers import DiscoveredService
 from slipway.monitor.discovery.probes.listener import Listener
 from slipway.monitor.discovery.probes.processes import Process
 from slipway.monitor.discovery.probes.units import Units
-
-FREE_STEP = 0.01
-"""Share of a storage by which its sizes must move to be told."""
-TELL_AGAIN = timedelta(minutes=5)
-"""Unchanged facts are told again after this, so that their age stays honest."""
-
-_ANSWERED_BY: Mapping[str, tuple[str, ...]] = {
-    "storages": ("storages", "os_templates"),
-    "networks": ("bridges",),
-    "appliances": ("appliances",),
-}
-"""Which facts come from which question."""
 
 _SYSTEM = frozenset(
     [
@@ -73,56 +59,16 @@ _SCHEMES: Mapping[int, str] = {
 def services(
     listeners: Iterable[Listener], units: Units, processes: Mapping[int, Process], addresses: Sequence[str]
 ) -> tuple[DiscoveredService, ...]:
-    """Name what listens and what runs; what people look for comes first."""
-    found: dict[tuple[str, str, int], DiscoveredService] = {}
+    """Return the services that listen or run; those that people look for come first."""
+    listening: dict[tuple[str, str, int], DiscoveredService] = {}
     for listener in listeners:
         service = _listening(listener, units, processes, addresses)
         key = (service.name, service.protocol, listener.port)
-        if key not in found or found[key].url is None:
-            found[key] = service
-    silent = set(units.names) - {service.name for service in found.values()}
+        if key not in listening or listening[key].url is None:
+            listening[key] = service
+    silent = set(units.names) - {service.name for service in listening.values()}
     quiet = [DiscoveredService(name=name, is_system=_is_system(name)) for name in silent]
-    return tuple(sorted((*found.values(), *quiet), key=_rank))
-
-
-def has_moved(before: NodeFacts, after: NodeFacts) -> bool:
-    """Whether facts are worth telling: more than a little free space has changed, or much time went by."""
-    if after.observed_at - before.observed_at >= TELL_AGAIN:
-        return True
-    return _settled(before) != _settled(after) or any(
-        _moved(old, new) for old, new in zip(before.storages, after.storages, strict=True)
-    )
-
-
-def with_last_known(seen: NodeFacts, known: NodeFacts | None, unanswered: Collection[str]) -> NodeFacts:
-    """Give facts in which what was not answered now is as it was known last."""
-    if known is None:
-        return seen
-    if not seen.is_online:
-        fresh = {"is_online", "is_ssh_usable", "ssh_problem", "observed_at", "vmids"}
-        return known.model_copy(update={name: getattr(seen, name) for name in fresh})
-    stale = {name for question in unanswered for name in _ANSWERED_BY[question]}
-    stale |= {name for name in ("tls_fingerprint", "cluster_identity") if getattr(seen, name) is None}
-    return seen.model_copy(update={name: getattr(known, name) for name in stale})
-
-
-def _settled(facts: NodeFacts) -> NodeFacts:
-    """The facts without what always moves."""
-    unsized = {"free_bytes": None, "total_bytes": None, "looked_at": None}
-    storages = tuple(each.model_copy(update=unsized) for each in facts.storages)
-    outage = facts.outage and facts.outage.model_copy(update={"message": "", "remedy": ""})
-    unmoved = {"storages": storages, "outage": outage, "looked_at": None}
-    return facts.model_copy(update={**unmoved, "observed_at": datetime.max})  # noqa: DTZ901  no time is meant
-
-
-def _moved(old: StorageFact, new: StorageFact) -> bool:
-    """Both sizes count: of a pooled storage the total follows the free space."""
-    step = FREE_STEP * max(new.total_bytes or 0, 1)
-    pairs = ((old.free_bytes, new.free_bytes), (old.total_bytes, new.total_bytes))
-    return any(
-        before != after and (before is None or after is None or abs(after - before) >= step)
-        for before, after in pairs
-    )
+    return tuple(sorted((*listening.values(), *quiet), key=_rank))
 
 
 def _listening(
@@ -142,7 +88,7 @@ def _listening(
 
 
 def _unit(pid: int | None, process: Process, units: Units) -> str | None:
-    """The unit of a process; a control group counts only if that unit runs in the guest."""
+    """Return the unit of a process; a control group counts only if that unit runs in the guest."""
     if pid is not None and pid in units.main_pids:
         return units.main_pids[pid]
     if process.unit in units.names:
@@ -171,7 +117,7 @@ def _scheme(name: str, listener: Listener) -> str | None:
 
 
 def _is_reachable(address: str, addresses: Sequence[str]) -> bool:
-    """Whether others may reach it: one of the guest's own addresses, or any that is not loopback."""
+    """Whether others can reach an address: one of the guest's own, or any that is not loopback."""
     try:
         return address in addresses or not ip_address(address).is_loopback
     except ValueError:

@@ -1,18 +1,13 @@
-"""Services are named and ordered as people look for them; facts are told when they have moved."""
-
-from datetime import UTC, datetime, timedelta
+"""Services are named and ordered as people look for them."""
 
 import pytest
 
-from slipway.contracts.clusters import NodeFacts, StorageFact
 from slipway.monitor.discovery.probes.listener import Listener
 from slipway.monitor.discovery.probes.processes import Process
 from slipway.monitor.discovery.probes.units import Units
-from slipway.monitor.domain import has_moved, services
+from slipway.monitor.discovery.services import services
 
 OWN = ("10.0.0.5", "fd00::5")
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-GIB = 1024**3
 
 
 def listening(port: int, address: str = "*", process: str | None = None, pid: int | None = None) -> Listener:
@@ -83,30 +78,3 @@ def test_what_people_look_for_comes_first() -> None:
     assert [each.name for each in found] == ["web", "cache", "worker", "sshd", "cron", "systemd-resolved"]
     assert found[0].url is not None
     assert [each.is_system for each in found] == [False, False, False, True, True, True]
-
-
-def facts(
-    *, free: int = 50 * GIB, total: int = 100 * GIB, age: timedelta = timedelta(), **more: object
-) -> NodeFacts:
-    storage = StorageFact(name="local", type="dir", content=("rootdir",), free_bytes=free, total_bytes=total)
-    given = {"node": "pve1", "is_online": True, "storages": (storage,), "observed_at": NOW + age} | more
-    return NodeFacts.model_validate(given)
-
-
-@pytest.mark.parametrize(
-    ("after", "moved"),
-    [
-        (facts(age=timedelta(seconds=15)), False),
-        (facts(free=50 * GIB - 1000), False),
-        (facts(free=48 * GIB), True),
-        (facts(total=100 * GIB + 1), False),
-        (facts(total=200 * GIB), True),
-        (facts(age=timedelta(minutes=5)), True),
-        (facts(vmids=(100,)), True),
-        (facts(is_online=False), True),
-        (facts(storages=()), True),
-    ],
-)
-def test_tiny_movements_are_not_told(after: NodeFacts, moved: bool) -> None:  # noqa: FBT001  an expected value
-    """But everything is again after five minutes, so that its age is honest."""
-    assert has_moved(facts(), after) is moved

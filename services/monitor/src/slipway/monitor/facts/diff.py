@@ -1,0 +1,58 @@
+"""Decide whether a node's facts have changed enough to be published. Pure."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+
+from slipway.contracts.clusters import NodeFacts, StorageFact
+
+FREE_STEP = 0.01
+"""Share of a storage by which its sizes must change to be published."""
+PUBLISH_AGAIN = timedelta(minutes=5)
+"""Unchanged facts are published again after this, so that their age stays true."""
+
+_FACTS_OF_QUESTION: Mapping[str, tuple[str, ...]] = {
+    "storages": ("storages", "os_templates"),
+    "networks": ("bridges",),
+    "appliances": ("appliances",),
+}
+"""The facts that come from each question."""
+
+
+def is_worth_publishing(before: NodeFacts, after: NodeFacts) -> bool:
+    """Whether more than a little free space has changed, or much time has passed."""
+    if after.observed_at - before.observed_at >= PUBLISH_AGAIN:
+        return True
+    return _without_sizes(before) != _without_sizes(after) or any(
+        _have_sizes_changed(old, new) for old, new in zip(before.storages, after.storages, strict=True)
+    )
+
+
+def with_last_known(facts: NodeFacts, last: NodeFacts | None, unanswered: Collection[str]) -> NodeFacts:
+    """Return the facts; those that were not answered now are the last known ones."""
+    if last is None:
+        return facts
+    if not facts.is_online:
+        fresh = {"is_online", "is_ssh_usable", "ssh_problem", "observed_at", "vmids"}
+        return last.model_copy(update={name: getattr(facts, name) for name in fresh})
+    stale = {name for question in unanswered for name in _FACTS_OF_QUESTION[question]}
+    stale |= {name for name in ("tls_fingerprint", "cluster_identity") if getattr(facts, name) is None}
+    return facts.model_copy(update={name: getattr(last, name) for name in stale})
+
+
+def _without_sizes(facts: NodeFacts) -> NodeFacts:
+    """Return the facts without sizes and times, which always change."""
+    unsized = {"free_bytes": None, "total_bytes": None, "looked_at": None}
+    storages = tuple(each.model_copy(update=unsized) for each in facts.storages)
+    outage = facts.outage and facts.outage.model_copy(update={"message": "", "remedy": ""})
+    constant = {"storages": storages, "outage": outage, "looked_at": None}
+    return facts.model_copy(update={**constant, "observed_at": datetime.max})  # noqa: DTZ901  no time is meant
+
+
+def _have_sizes_changed(old: StorageFact, new: StorageFact) -> bool:
+    """Whether a size has changed by a step; in a pooled storage the total follows the free space."""
+    step = FREE_STEP * max(new.total_bytes or 0, 1)
+    pairs = ((old.free_bytes, new.free_bytes), (old.total_bytes, new.total_bytes))
+    return any(
+        before != after and (before is None or after is None or abs(after - before) >= step)
+        for before, after in pairs
+    )
