@@ -212,7 +212,7 @@ async def test_check_tells_whether_anything_is_missing(start: Start, nats_server
     status, log = await running.end()
 
     assert status == 0
-    assert "nothing is missing" in log
+    assert "no dependency missing" in log
 
 
 async def test_migrate_runs_the_migration(start: Start) -> None:

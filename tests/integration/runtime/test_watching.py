@@ -7,7 +7,7 @@ import pytest
 from nats.aio.client import Client
 
 from slipway.runtime import topology
-from slipway.runtime.bus import watching
+from slipway.runtime.bus import stream_watch
 from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.errors import BusFull, TopologyMissing
 from slipway.runtime.process import logs, metrics
@@ -122,7 +122,7 @@ async def test_a_bucket_that_is_gone_shows_within_seconds(
     make_bus: MakeBus, admin: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Readiness looks at what is read too, and a good answer does not count for long."""
-    monkeypatch.setattr(watching, "EVERY_SECONDS", 0.2)
+    monkeypatch.setattr(stream_watch, "EVERY_SECONDS", 0.2)
     provisioner = await make_bus("provisioner")
     await provisioner.ping()
 

@@ -26,7 +26,7 @@ from slipway.contracts.problems import (
 )
 from slipway.runtime.bus import headers
 from slipway.runtime.bus.call import Call
-from slipway.runtime.bus.consuming import LONGEST_DELAY_SECONDS, Registration, delay_seconds
+from slipway.runtime.bus.consumer import LONGEST_DELAY_SECONDS, Registration, delay_seconds
 from slipway.runtime.error_mapping import REASONS, SETTLEMENTS, STATUSES, http_status
 from slipway.runtime.errors import invalid, problem_of
 from slipway.runtime.process import metrics

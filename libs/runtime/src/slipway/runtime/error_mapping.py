@@ -1,4 +1,4 @@
-"""The two tables at the edges: what an error means for a stored message, and for an HTTP request."""
+"""What an error means for a stored message, and for an HTTP request: two tables."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -9,16 +9,16 @@ from slipway.contracts.problems import Problem, ProblemKind, Reason
 
 
 class Settlement(StrEnum):
-    """What becomes of a delivered message."""
+    """How a delivered message is settled."""
 
     ACK = "ack"
     """It is done; the bus forgets it."""
     DEAD_LETTER = "dead-letter"
-    """It can't be done; stored aside for an operator, with the reason, then acknowledged."""
+    """It can't be handled: stored as a dead letter with the reason, then acknowledged."""
     RETRY = "retry"
-    """Not now; the bus gives it again after a delay."""
+    """It can't be handled now; the bus delivers it again after a delay."""
     LEAVE = "leave"
-    """It belongs to a newer owner; not a word about it."""
+    """A newer owner has it; nothing is answered."""
 
 
 SETTLEMENTS: Mapping[ProblemKind, Settlement] = MappingProxyType(
@@ -30,7 +30,7 @@ SETTLEMENTS: Mapping[ProblemKind, Settlement] = MappingProxyType(
         ProblemKind.SUPERSEDED: Settlement.LEAVE,
     }
 )
-"""A bug is retried a few times only: `consuming` makes it a dead letter then."""
+"""A bug is retried a few times only: `bus.consumer` makes it a dead letter then."""
 
 REASONS: Mapping[Reason, HTTPStatus] = MappingProxyType(
     {
@@ -55,7 +55,7 @@ STATUSES: Mapping[ProblemKind, HTTPStatus] = MappingProxyType(
 
 
 def http_status(problem: Problem) -> HTTPStatus:
-    """Tell the HTTP status of a problem."""
+    """Return the HTTP status of a problem."""
     if problem.kind is ProblemKind.REJECTED and problem.reason is not None:
         return REASONS[problem.reason]
     return STATUSES[problem.kind]

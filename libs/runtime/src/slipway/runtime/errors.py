@@ -1,4 +1,4 @@
-"""Errors of the runtime itself, and how any exception becomes a `Problem`."""
+"""The runtime's errors, and the conversion of any exception into a `Problem`."""
 
 from pydantic import ValidationError
 
@@ -21,26 +21,26 @@ class BusUnavailable(Unavailable):
 
 
 class BusFull(BusUnavailable):
-    """The bus keeps almost as much as it may: what was accepted can end, nothing new is accepted."""
+    """The bus is almost full: accepted work can end, nothing new is accepted."""
 
     code = "bus.full"
     retry_after_seconds = 30.0
 
 
 class ServiceUnavailable(Unavailable):
-    """The service that was asked is not there or did not answer in time."""
+    """The service does not run, or did not answer in time."""
 
     code = "service.unavailable"
 
 
 class DeadlineExceeded(Unavailable):
-    """The asker's deadline passed before there was an answer."""
+    """The deadline of the request passed before there was an answer."""
 
     code = "deadline.exceeded"
 
 
 class DatabaseUnavailable(Unavailable):
-    """PostgreSQL did not answer, or broke off."""
+    """PostgreSQL did not answer, or closed the connection."""
 
     code = "database.unavailable"
 
@@ -62,7 +62,7 @@ class WriteRefused(Unavailable):
 
 
 class WriteUnknown(Unavailable):
-    """The bus did not say whether it stored a write: read the record again."""
+    """The bus did not confirm a write: read the record again."""
 
     code = "bus.write-unknown"
 
@@ -80,20 +80,20 @@ class SecretUnreadable(Failed):
 
 
 def problem_of(error: BaseException) -> Problem:
-    """Say an exception as a problem; of a bug only that there was one, nothing of its text."""
+    """Convert an exception to a problem; nothing of the text of an unexpected one is shown."""
     if isinstance(error, SlipwayError):
         return error.to_problem()
     return Problem(
         kind=ProblemKind.INTERNAL,
         code="internal",
-        message="Slipway met an error of its own; the logs have it under the correlation id.",
+        message="Slipway has an internal error; the logs have it under the correlation id.",
     )
 
 
 def invalid(error: ValidationError) -> Invalid:
-    """Say which fields of an incoming message are wrong, without their values."""
+    """Return the error of an incoming message with its wrong fields, without their values."""
     faults = error.errors(include_input=False, include_url=False, include_context=False)
     return Invalid(
-        "The message does not have the shape it must have.",
+        "The message does not match its schema.",
         errors=[FieldError(field=".".join(map(str, fault["loc"])), message=fault["msg"]) for fault in faults],
     )

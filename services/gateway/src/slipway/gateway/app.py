@@ -41,7 +41,7 @@ def assemble(settings: GatewaySettings) -> Service:
     service.ping("postgres", tables.ping)
     service.ping_own_work("events", relay.ping)
     outages = Outages(bus, dict(service.pings), lambda event, lasts: relay.tell_all(event, lasts=lasts))
-    service.tell_shortages(outages.shortages)
+    service.report_shortages(outages.shortages)
     service.background("outages", outages.run)
     service.on_start(auth.load)
     service.background("relay", relay.run)

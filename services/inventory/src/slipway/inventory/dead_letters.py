@@ -31,9 +31,9 @@ class DeadLetterHandlers:
     async def replay(self, query: ReplayDeadLetter, call: Call) -> Done:
         """Handle one again, then remove it."""
         letter = await dead_letter(self._bus.connection, query.message)
-        if letter.told.stream == COMMANDS:
+        if letter.summary.stream == COMMANDS:
             await self._send_again(letter)
-        elif letter.told.service == SERVICE:
+        elif letter.summary.service == SERVICE:
             await self._bus.handle_again(query.message)
         else:
             await self._bus.ask(HandleAgain(message=query.message))
@@ -49,16 +49,16 @@ class DeadLetterHandlers:
         return Done()
 
     async def _send_again(self, letter: StoredDeadLetter) -> None:
-        headers = {**letter.headers, h.MESSAGE_ID: f"replay:{letter.told.id}:{new_id()}"}
-        stored = await self._bus.publish_raw(letter.told.subject, letter.payload, headers)
+        headers = {**letter.headers, h.MESSAGE_ID: f"replay:{letter.summary.id}:{new_id()}"}
+        stored = await self._bus.publish_raw(letter.summary.subject, letter.payload, headers)
         try:
             await asyncio.wait_for(stored, STORE_SECONDS)
         except (NatsError, TimeoutError) as error:
             raise BusUnavailable("The bus did not take the command again.") from error
 
     async def _note(self, call: Call, action: str, letter: StoredDeadLetter) -> None:
-        details = {"subject": letter.told.subject, "message": letter.told.message_id}
-        note = AuditNote(action=action, target=f"dead-letters/{letter.told.id}", details=details)
+        details = {"subject": letter.summary.subject, "message": letter.summary.message_id}
+        note = AuditNote(action=action, target=f"dead-letters/{letter.summary.id}", details=details)
 
         async def decide(_tx: AsyncConnection) -> Decision[None]:
             return Decision(reply=None, audit=[note])

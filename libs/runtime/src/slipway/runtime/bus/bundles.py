@@ -1,6 +1,6 @@
-"""Archives named by what is in them: the key of a bundle is the SHA-256 of its bytes.
+"""Content-addressed archives: the key of a bundle is the SHA-256 of its bytes.
 
-So a bundle never changes, may be stored twice without harm, and is checked whenever it is read.
+A bundle never changes, may be stored twice without harm, and is verified whenever it is read.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.topology import BUNDLES
 
 CHUNKS = 32
-"""How many pieces of 128 KiB are read at once."""
+"""Chunks of 128 KiB that are read at once."""
 
 
 class BundleNotFound(NotFound):
@@ -32,9 +32,9 @@ class Bundles:
         self._bus = bus
 
     async def put(self, archive: bytes) -> str:
-        """Store an archive and tell its hash; one that is there already is left as it is.
+        """Store an archive and return its hash; an existing one is left as it is.
 
-        Idempotent: the name is the content.
+        Idempotent: the name is the hash of the content.
         """
         name = hashlib.sha256(archive).hexdigest()
         try:
@@ -50,20 +50,20 @@ class Bundles:
         try:
             return await self._has(await self._store(), sha256)
         except (NatsError, OSError, TimeoutError) as error:
-            raise BusUnavailable("The bus did not tell about a bundle.", sha256=sha256) from error
+            raise BusUnavailable("The bus did not answer about a bundle.", sha256=sha256) from error
 
     async def get(self, sha256: str) -> bytes:
         """Read an archive and check it against its hash."""
         try:
             store = await self._store()
-            described = await store.get_info(sha256)
+            info = await store.get_info(sha256)
         except NotFoundError as error:
             raise BundleNotFound("There is no such bundle.", sha256=sha256) from error
         except (NatsError, OSError, TimeoutError) as error:
-            raise BusUnavailable("The bus did not tell about a bundle.", sha256=sha256) from error
-        archive = await self._read(str(described.nuid))
+            raise BusUnavailable("The bus did not answer about a bundle.", sha256=sha256) from error
+        archive = await self._read(str(info.nuid))
         if hashlib.sha256(archive).hexdigest() != sha256:
-            raise BusUnavailable("A bundle came incomplete.", sha256=sha256)
+            raise BusUnavailable("A bundle arrived incomplete.", sha256=sha256)
         return archive
 
     async def _read(self, nuid: str) -> bytes:

@@ -1,4 +1,4 @@
-"""On whose behalf something happens, and until when; known anywhere below a handler.
+"""The call that is served: who asks and until when; available anywhere below a handler.
 
 The runtime sets the call around every handler and carries it over the bus in headers. The gateway sets it
 around every HTTP request with `using`.
@@ -35,13 +35,13 @@ _current: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
 def current() -> Call:
-    """Tell the call that is being served; outside of one, a new call of the system itself."""
+    """Return the call that is being served; outside of one, a new call of the system itself."""
     return _current.get() or Call(actor=NOBODY, correlation_id=new_id())
 
 
 @contextmanager
 def using(call: Call) -> Iterator[Call]:
-    """Serve this call: `current()` tells it, and every log line carries its correlation id."""
+    """Serve this call: `current()` returns it, and every log line carries its correlation id."""
     token = _current.set(call)
     try:
         with structlog.contextvars.bound_contextvars(correlation_id=call.correlation_id, actor=call.actor):
@@ -51,7 +51,7 @@ def using(call: Call) -> Iterator[Call]:
 
 
 def child_trace(call: Call) -> str:
-    """Make the trace context of a message sent within this call: same trace, new span."""
+    """Create the trace context of a message sent within this call: same trace, new span."""
     parts = (call.traceparent or "").split("-")
     trace = parts[1] if len(parts) == 4 and len(parts[1]) == 32 else secrets.token_hex(16)  # noqa: PLR2004 - W3C's
     return f"00-{trace}-{secrets.token_hex(8)}-01"

@@ -1,16 +1,16 @@
-"""The bus as a service sees it: answer, ask, consume, publish, commit.
+"""The bus for a service: answer, ask, consume, publish, commit.
 
-FastStream carries queries and deliveries; what it has no word for (atomic batches, leader reads, buckets,
-leases, the topology) goes through `connection`. Nothing is declared here: streams and consumers exist by
+FastStream carries queries and deliveries; what it lacks (atomic batches, leader reads, buckets, leases, the
+topology) uses `connection`. Nothing is declared here: streams and consumers exist by
 `slipway topology apply`, and `start` waits for them.
 
-Everything is registered before `start`. `drain` is the way out: no query that reached us stays unanswered,
-and work that can't be finished in time is handed over at once.
+Everything is registered before `start`. `drain` ends it: every received query is answered, and work that
+can't be finished in time is handed over at once.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -22,14 +22,14 @@ from nats.errors import Error as NatsError
 from slipway.contracts.message import Event, Message, Query, State, Value
 from slipway.contracts.problems import Problem
 from slipway.runtime.bus import headers as h
-from slipway.runtime.bus.answering import AnsweredSubject, QueryHandler, raw_body
-from slipway.runtime.bus.asking import Asker
 from slipway.runtime.bus.connection import inbox_prefix, make_broker, wait_until_connected
-from slipway.runtime.bus.consuming import Consumer, Delivery, MessageHandler, Registration
-from slipway.runtime.bus.dead_letters import dead_letter, dead_letter_headers
-from slipway.runtime.bus.pacing import PacedSubscription
-from slipway.runtime.bus.publishing import Publisher
-from slipway.runtime.bus.watching import Watch
+from slipway.runtime.bus.consumer import Consumer, Delivery, MessageHandler, Registration
+from slipway.runtime.bus.dead_letters import dead_letter, dead_letter_headers, wait_until_stored
+from slipway.runtime.bus.paced_subscription import PacedSubscription
+from slipway.runtime.bus.publisher import Publisher
+from slipway.runtime.bus.query_client import QueryClient
+from slipway.runtime.bus.query_server import AnsweredSubject, QueryHandler, raw_body
+from slipway.runtime.bus.stream_watch import StreamWatch
 from slipway.runtime.errors import BusUnavailable, WriteRefused, WriteUnknown
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.settings import ServiceSettings
@@ -47,7 +47,7 @@ ReplyT = TypeVar("ReplyT", bound=Value)
 LastT = TypeVar("LastT", bound=Message)
 
 _HAND_OVER_SECONDS = 3.0
-"""How long a cancelled handler may take to leave things in order."""
+"""How long a cancelled handler may take to clean up."""
 
 
 class Bus:
@@ -62,11 +62,11 @@ class Bus:
         self._settings = settings
         self._draining = False
         self._broker: NatsBroker = make_broker(settings, service=service, closed=self._on_closed)
-        self._asker = Asker(self._broker)
+        self._queries = QueryClient(self._broker)
         self._answered: list[AnsweredSubject[Any]] = []
         self._consumers: dict[str, Consumer] = {}
         self._pullers: list[Any] = []
-        self._watch = Watch(
+        self._watch = StreamWatch(
             lambda: self.connection, service=service, durables=self._consumers, heartbeat=settings.heartbeat
         )
         self._publisher = Publisher(self._broker, service=service, stored=self._watch.note_stored)
@@ -85,11 +85,11 @@ class Bus:
     ) -> None:
         """Handle stored messages of one kind from a durable consumer.
 
-        Several kinds may share a consumer; what no handler knows is acknowledged and forgotten.
+        Several kinds may share a consumer; a message without a handler is acknowledged and ignored.
 
         Args:
             kind: the class of the messages.
-            handler: must bear a repetition; see `error_mapping` for what its errors mean.
+            handler: must tolerate a repetition; see `error_mapping` for what its errors mean.
             durable: the consumer's name in the topology, `<service>-<handler>`.
             slots: how many messages this replica handles at the same time; the first call for a consumer
                 decides.
@@ -106,30 +106,30 @@ class Bus:
             SlipwayError: if it can't be handled now either.
         """
         letter = await dead_letter(self.connection, message)
-        consumer = self._consumers[letter.told.consumer]
+        consumer = self._consumers[letter.summary.consumer]
         await consumer.handle_again(
             letter.payload,
             Delivery(
                 call=h.stored_call_of(letter.headers),
-                stream_sequence=letter.told.sequence,
-                attempts=letter.told.attempts + 1,
-                subject=letter.told.subject,
-                message_id=letter.told.message_id,
+                stream_sequence=letter.summary.sequence,
+                attempts=letter.summary.attempts + 1,
+                subject=letter.summary.subject,
+                message_id=letter.summary.message_id,
             ),
         )
 
     async def connect(self) -> None:
-        """Connect and wait until the topology is there; take no work."""
+        """Connect and wait until the topology exists; accept no work."""
         for act in (self._connect, self._watch.verify):
             await retry_until_available(act, event="bus not ready")
         self._is_usable = True
 
     async def start(self) -> None:
-        """Connect, wait until the topology is there, and begin to answer and to consume."""
+        """Connect, wait until the topology exists, then answer and consume."""
         for act in (self._connect, self._watch.verify, self._begin):
             await retry_until_available(act, event="bus not ready")
         with contextlib.suppress(NatsError, OSError, TimeoutError):
-            # Whoever asks from now on is heard: the server knows the subscriptions.
+            # Queries arrive from now on: the server has the subscriptions.
             await wait_until_connected(self.connection, within_seconds=2)
         with contextlib.suppress(NatsError, OSError, TimeoutError):
             await self._watch.measure()
@@ -137,14 +137,14 @@ class Bus:
         log.info("bus ready", consumers=list(self._consumers), queries=len(self._answered))
 
     async def drain(self) -> None:
-        """Stop taking work, finish what runs, hand over what can't be finished, disconnect."""
+        """Accept no more work, finish what runs, hand over the rest, disconnect."""
         self._draining = True
         self._is_usable = False
         await asyncio.gather(self._drain_queries(), self._drain_deliveries())
         try:
             await self._broker.stop()
         except (NatsError, ExceptionGroup) as error:
-            # The bus is away: there is nobody to say goodbye to.
+            # The bus is away: there is nothing to drain.
             log.warning("bus not drained", error=str(error))
             await self._broker.connection.close()
 
@@ -157,16 +157,16 @@ class Bus:
         except (NatsError, OSError, TimeoutError) as error:
             raise BusUnavailable("The bus does not answer.") from error
         if not self.connection.is_connected:
-            raise BusUnavailable("The bus is away; the connection is being made again.")
-        await self._watch.verify_now_and_then()
+            raise BusUnavailable("The bus is away; reconnecting.")
+        await self._watch.verify_if_due()
 
     async def ask(self, query: Query[ReplyT], *, timeout: timedelta | None = None) -> ReplyT:
-        """Ask another service; return its answer or raise the error that came instead."""
-        return await self._asker.ask(query, timeout=timeout)
+        """Ask another service; return its answer or raise its error."""
+        return await self._queries.ask(query, timeout=timeout)
 
     async def ask_raw(self, query: Query[Any]) -> bytes:
-        """Ask for who passes the answer on as it is: JSON that was validated where it was made."""
-        return await self._asker.ask_raw(query)
+        """Ask another service; return the answer's JSON unparsed, to pass it on as it is."""
+        return await self._queries.ask_raw(query)
 
     async def publish(
         self,
@@ -177,14 +177,14 @@ class Bus:
         fence: tuple[str, int] | None = None,
         ttl: timedelta | None = None,
     ) -> int:
-        """Store one message, once per message id, and tell its stream sequence.
+        """Store one message, once per message id, and return its stream sequence.
 
         Args:
             message: an event, a command or a state.
-            message_id: what makes a repetition recognisable.
+            message_id: identifies a repetition.
             expect_last_subject_sequence: refuse unless this is the last sequence of the subject; 0 for none.
             fence: refuse unless this other subject's last sequence is the given one.
-            ttl: how long it is stored; by its kind if not given.
+            ttl: how long it is stored; by default that of its kind.
         """
         return await self._publisher.publish(
             message,
@@ -197,7 +197,7 @@ class Bus:
     async def publish_raw(
         self, subject: str, payload: bytes, headers: Mapping[str, str]
     ) -> asyncio.Future[int]:
-        """Hand a stored message to the connection, in the order of the calls; for the outbox."""
+        """Send a stored message, in the order of the calls; for the outbox."""
         return await self._publisher.publish_raw(subject, payload, headers)
 
     async def commit(
@@ -209,7 +209,7 @@ class Bus:
         commit_id: str,
         ttl: timedelta | None = None,
     ) -> int:
-        """Store a run record and the events it causes as one, and tell the record's sequence.
+        """Store a run record and its events atomically, and return the record's sequence.
 
         Only `slipway.provisioner.engine.records` may call this. `WriteRefused` and `WriteUnknown` both mean:
         read the record again and look for your commit id.
@@ -223,24 +223,24 @@ class Bus:
         return await self._publisher.last(kind, thing)
 
     async def watch(self) -> None:
-        """Look for ever whether the service's part of the bus is there, and keep its metrics."""
+        """Check for ever that the service's part of the bus exists, and update its metrics."""
         await self._watch.run()
 
     async def measure(self) -> None:
-        """Ask the bus how far behind the consumers are and how full the streams; a stuck one shows as lag."""
+        """Measure the lag of the consumers and the fill of the streams."""
         await self._watch.measure()
 
     def refuse_new_work(self) -> None:
-        """Raise `BusFull` if the bus, as far as is known, has too little room for new jobs."""
+        """Raise `BusFull` if the bus is known to have too little room for new jobs."""
         self._watch.refuse_new_work()
 
     @property
     def has_room_for_logs(self) -> bool:
-        """Whether log lines may be stored: they give way long before what jobs need to end."""
+        """Whether log lines may be stored: they are left out long before jobs lack room to end."""
         return self._watch.has_room_for_logs
 
     def shortages(self) -> dict[str, str]:
-        """Say which of the service's streams are too full, by the code that requests are refused with."""
+        """Return the reasons why streams are too full, by the code that requests are refused with."""
         return self._watch.shortages()
 
     async def _drain_queries(self) -> None:
@@ -250,7 +250,7 @@ class Bus:
         await asyncio.gather(*(each.cancel() for each in self._answered))
 
     async def _drain_deliveries(self) -> None:
-        # Waits as long as the broker's graceful timeout says, then cancels what is left.
+        # Waits for the broker's graceful timeout, then cancels the rest.
         await asyncio.gather(*(each.stop() for each in self._pullers), return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_HAND_OVER_SECONDS):
@@ -280,23 +280,13 @@ class Bus:
     async def _set_aside(self, raw: Msg, delivery: Delivery, consumer_name: str, problem: Problem) -> None:
         subject = dead_letter_subject(self.service, consumer_name)
         headers = dead_letter_headers(raw, delivery, consumer_name, problem)
-        future = await self.publish_raw(subject, raw.data, headers)
-        try:
-            await asyncio.wait_for(future, timeout=5)
-        except (NatsError, TimeoutError) as error:
-            raise BusUnavailable("The bus did not take a dead letter.", subject=subject) from error
+        await wait_until_stored(await self.publish_raw(subject, raw.data, headers), subject)
 
     async def _connect(self) -> None:
-        try:
-            await self._broker.connect()
-        except (NatsError, OSError, TimeoutError) as error:
-            raise BusUnavailable(f"The bus can't be reached: {error}") from error
+        await _available(self._broker.connect())
 
     async def _begin(self) -> None:
-        try:
-            await self._broker.start()
-        except (NatsError, OSError, TimeoutError) as error:
-            raise BusUnavailable(f"The bus broke off: {error}") from error
+        await _available(self._broker.start())
         for puller in self._pullers:
             puller.subscription = PacedSubscription(puller.subscription)
 
@@ -304,3 +294,10 @@ class Bus:
         if not self._draining:
             log.critical("bus connection closed for good")
             self.closed.set()
+
+
+async def _available(work: Awaitable[object]) -> None:
+    try:
+        await work
+    except (NatsError, OSError, TimeoutError) as error:
+        raise BusUnavailable(f"The bus can't be reached: {error}") from error

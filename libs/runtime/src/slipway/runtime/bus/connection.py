@@ -1,4 +1,4 @@
-"""One connection to the bus per service, and what is said when it breaks.
+"""The connection of a service to the bus, and the log of its interruptions.
 
 It never gives up: it reconnects without end, notices a dead peer within half a minute, and when the client
 library closes for good after all, the process ends with status 1 so that its supervisor starts a new one.
@@ -20,16 +20,16 @@ from slipway.runtime.process.settings import ServiceSettings
 log = get_logger()
 
 _ANYTHING = "$JS.API.INFO"
-"""A question that everyone may ask the server."""
+"""A request that every user may send to the server."""
 
 
 def inbox_prefix(service: str) -> str:
-    """Name the private inboxes of a service; nobody else may listen there."""
+    """Return the prefix of a service's private inboxes; nobody else may listen there."""
     return f"_INBOX_{service}"
 
 
 async def wait_until_connected(connection: Client, *, within_seconds: float) -> None:
-    """Return once the server has answered: it has heard all that was said on this connection before.
+    """Return once the server has answered: it has received everything sent on this connection before.
 
     Never by the client's own `flush`: after one that ran out of time, the late answer ends the client's
     reading (nats-py 2.16, observed), and from then on `flush` succeeds without asking anybody.
@@ -47,10 +47,10 @@ def servers_of(settings: ServiceSettings) -> Sequence[str]:
 
 
 def make_broker(settings: ServiceSettings, *, service: str, closed: Callable[[], None]) -> NatsBroker:
-    """Build the broker; nothing is connected yet.
+    """Create the broker; nothing is connected yet.
 
     Args:
-        settings: where the bus is and who we are.
+        settings: the address of the bus and our identity.
         service: whose user, inboxes and queue group.
         closed: called when the connection is lost for good.
     """

@@ -1,9 +1,10 @@
-"""Messages that were put aside: written by the bus's facade, read and removed here.
+"""Dead letters: the bus's client writes them, here they are read and removed.
 
-A message is put aside as a dead letter with all that is needed to handle it again: its body, its CloudEvents
-and call headers, and where it came from. The stream's sequence is its id.
+A dead letter has everything that is needed to handle the message again: its body, its CloudEvents and call
+headers, and its origin. The stream's sequence is its id.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from nats.errors import Error as NatsError
 from slipway.contracts.dead_letters import DeadLetter
 from slipway.contracts.problems import NotFound, Problem
 from slipway.runtime.bus import headers as h
-from slipway.runtime.bus.consuming import Delivery
+from slipway.runtime.bus.consumer import Delivery
 from slipway.runtime.bus.stored import StoredMessage, read_page
 from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.secrets.redaction import clean
@@ -24,7 +25,7 @@ from slipway.runtime.topology import DEAD_LETTERS
 ORIGIN = "Slipway-Dead-Letter-"
 SUBJECT = "slipway.v1.dead-letter.>"
 _STORED = ("ce-", "slipway-", "traceparent", "content-type")
-"""Headers of a message that stay with its dead letter; the bus would obey its own ones again."""
+"""Headers of a message that stay with its dead letter; the bus would apply its own ones again."""
 
 
 class DeadLetterNotFound(NotFound):
@@ -35,16 +36,16 @@ class DeadLetterNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class StoredDeadLetter:
-    """One dead letter, with what it said."""
+    """One dead letter with its content."""
 
-    told: DeadLetter
+    summary: DeadLetter
     payload: bytes
     headers: Mapping[str, str]
-    """Those that it came with."""
+    """The headers of the message."""
 
 
 def dead_letter_headers(raw: Msg, delivery: Delivery, durable: str, problem: Problem) -> dict[str, str]:
-    """Write where a message that is put aside came from, and why it is."""
+    """Return the headers of a dead letter: its origin and the problem."""
     stored = {name: value for name, value in (raw.headers or {}).items() if name.lower().startswith(_STORED)}
     stream = raw.metadata.stream
     return {
@@ -59,16 +60,24 @@ def dead_letter_headers(raw: Msg, delivery: Delivery, durable: str, problem: Pro
     }
 
 
+async def wait_until_stored(acknowledged: asyncio.Future[int], subject: str) -> None:
+    """Wait until the bus has stored a dead letter."""
+    try:
+        await asyncio.wait_for(acknowledged, timeout=5)
+    except (NatsError, TimeoutError) as error:
+        raise BusUnavailable("The bus did not store a dead letter.", subject=subject) from error
+
+
 async def dead_letter_page(
     connection: Client, *, after: int, most: int
 ) -> tuple[tuple[DeadLetter, ...], int]:
-    """Give some dead letters after an id, oldest first, and how many more there are."""
+    """Return some dead letters after an id, oldest first, and how many more there are."""
     page = await read_page(connection, DEAD_LETTERS, subject=SUBJECT, from_sequence=after + 1, most=most)
-    return tuple(_dead_letter(each).told for each in page.messages), page.remaining
+    return tuple(_dead_letter(each).summary for each in page.messages), page.remaining
 
 
 async def dead_letter(connection: Client, message: int) -> StoredDeadLetter:
-    """Give one, whole.
+    """Return one with its content.
 
     Raises:
         DeadLetterNotFound: if there is none of that id.
@@ -88,32 +97,32 @@ async def drop_dead_letter(connection: Client, message: int) -> None:
 
 
 def whole(letter: StoredDeadLetter) -> DeadLetter:
-    """Give one as people see it: with headers and body, known secrets masked."""
+    """Return one for people: with headers and body, known secrets masked."""
     body = str(clean(letter.payload.decode(errors="replace")))
     headers = {name: str(clean(value)) for name, value in letter.headers.items()}
-    return letter.told.model_copy(update={"headers": headers, "body": body})
+    return letter.summary.model_copy(update={"headers": headers, "body": body})
 
 
 def _dead_letter(message: StoredMessage) -> StoredDeadLetter:
     _, _, _, service, short = message.subject.split(".", 4)
     durable = f"{service}-{short}"
-    told = {
+    origin = {
         name.removeprefix(ORIGIN).lower().replace("-", "_"): value
         for name, value in message.headers.items()
         if name.startswith(ORIGIN)
     }
     return StoredDeadLetter(
-        told=DeadLetter(
+        summary=DeadLetter(
             id=message.sequence,
             service=service,
             consumer=durable,
-            subject=told["subject"],
-            stream=told["stream"],
-            sequence=int(told["sequence"]),
-            message_id=told["message_id"],
-            attempts=int(told["attempts"]),
-            problem=Problem.model_validate_json(told["problem"]),
-            at=datetime.fromisoformat(told["at"]) if "at" in told else message.at,
+            subject=origin["subject"],
+            stream=origin["stream"],
+            sequence=int(origin["sequence"]),
+            message_id=origin["message_id"],
+            attempts=int(origin["attempts"]),
+            problem=Problem.model_validate_json(origin["problem"]),
+            at=datetime.fromisoformat(origin["at"]) if "at" in origin else message.at,
             size=len(message.payload),
         ),
         payload=message.payload,

@@ -49,10 +49,10 @@ def of_call(call: Call) -> dict[str, str]:
 
 
 def call_of(headers: Mapping[str, str] | None) -> Call:
-    """Read who asks from the headers of a query; what is missing is the system's.
+    """Read who asks from the headers of a query; a missing field is the system's.
 
     Raises:
-        Invalid: if the deadline is no point in time.
+        Invalid: if the deadline is not a time.
     """
     deadline = (headers or {}).get(DEADLINE)
     return replace(stored_call_of(headers), deadline=_moment(deadline) if deadline else None)
@@ -74,7 +74,7 @@ def _moment(text: str) -> Moment:
     try:
         return _MOMENT.validate_python(datetime.fromisoformat(text))
     except ValueError as error:
-        raise Invalid(f"The header {DEADLINE} is no point in time with a zone.") from error
+        raise Invalid(f"The header {DEADLINE} is not a time with a zone.") from error
 
 
 def of_message(message: Message, *, service: str, message_id: str, call: Call) -> dict[str, str]:
@@ -98,7 +98,7 @@ def of_message(message: Message, *, service: str, message_id: str, call: Call) -
 
 
 def type_of(message: Message | type[Message]) -> str:
-    """Name the kind of a message: its subject without the id."""
+    """Return the type of a message: its subject without the id."""
     return message.subject.replace(".{id}", "")
 
 

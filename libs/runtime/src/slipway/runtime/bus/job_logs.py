@@ -20,13 +20,13 @@ class StoredEvent:
 
 
 def pack(events: Iterable[StoredEvent]) -> bytes:
-    """Put events together; what is not UTF-8 in them survives too."""
+    """Pack events; bytes that are not UTF-8 survive too."""
     rows = [[each.sequence, each.subject, each.payload.decode(errors=_ERRORS)] for each in events]
     return zlib.compress(json.dumps(rows).encode(), _LEVEL)
 
 
 def unpack(packed: bytes) -> list[StoredEvent]:
-    """Take them apart again, byte for byte as they were."""
+    """Unpack them, byte for byte as they were."""
     return [
         StoredEvent(sequence, subject, payload.encode(errors=_ERRORS))
         for sequence, subject, payload in json.loads(zlib.decompress(packed))

@@ -10,7 +10,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from slipway.contracts.message import Moment
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.bus.publishing import WRONG_SEQUENCE
+from slipway.runtime.bus.publisher import WRONG_SEQUENCE
 from slipway.runtime.bus.stored import StoredMessage, read_all, read_page
 from slipway.runtime.errors import BusUnavailable, WriteRefused
 from slipway.runtime.process import clock
@@ -37,12 +37,12 @@ class Bucket:
         self._prefix = f"$KV.{name}."
 
     async def put(self, key: str, value: bytes, *, expected_revision: int | None = None) -> int:
-        """Set a key and tell the new revision.
+        """Set a key and return the new revision.
 
         Args:
             key: one or more tokens, `pve1.104`.
             value: the new value.
-            expected_revision: refuse with `WriteRefused` unless this is the present one; 0 for none.
+            expected_revision: refuse with `WriteRefused` unless this is the current one; 0 for none.
         """
         headers: dict[str, Any] = {}
         if expected_revision is not None:
@@ -55,31 +55,31 @@ class Bucket:
         return next(iter(self._entries(page.messages).values()), None)
 
     async def delete(self, key: str) -> None:
-        """Forget a key's value."""
+        """Delete a key's value."""
         await self._write(key, b"", {_OPERATION: "DEL"})
 
     async def entries(self, under: str = ">") -> dict[str, Entry]:
         """Read all keys that match, `pve1.*`."""
-        found = await read_all(self._bus.connection, self._stream, subject=f"{self._prefix}{under}")
-        return self._entries(found)
+        messages = await read_all(self._bus.connection, self._stream, subject=f"{self._prefix}{under}")
+        return self._entries(messages)
 
-    async def watch(self, take: Callable[[Entry], None]) -> Callable[[], Awaitable[None]]:
-        """Give away what is there of each key, and every value written from now on; returns what ends it.
+    async def watch(self, on_entry: Callable[[Entry], None]) -> Callable[[], Awaitable[None]]:
+        """Pass on the value of each key, and every value written from now on; return a function that ends it.
 
-        For values that are written again and again: one that is missed is not repeated.
+        For values that are written again and again: a missed one is not repeated.
         """
 
         async def arrived(message: Msg) -> None:
             if (message.headers or {}).get(_OPERATION) is None:
                 key = message.subject.removeprefix(self._prefix)
-                take(Entry(key=key, value=message.data, revision=0, at=clock.now()))
+                on_entry(Entry(key=key, value=message.data, revision=0, at=clock.now()))
 
         try:
             listening = await self._bus.connection.subscribe(f"{self._prefix}*", cb=arrived)
         except (NatsError, OSError, TimeoutError) as error:
-            raise BusUnavailable("The bus did not let a bucket be watched.", bucket=self._stream) from error
+            raise BusUnavailable("The bus refused to watch a bucket.", bucket=self._stream) from error
         for entry in (await self.entries("*")).values():
-            take(entry)
+            on_entry(entry)
         return listening.unsubscribe
 
     async def _write(self, key: str, value: bytes, headers: Mapping[str, Any]) -> int:
@@ -98,9 +98,9 @@ class Bucket:
         return acknowledged.seq
 
     def _entries(self, messages: "list[StoredMessage] | tuple[StoredMessage, ...]") -> dict[str, Entry]:
-        found = {message.subject.removeprefix(self._prefix): message for message in messages}
+        latest = {message.subject.removeprefix(self._prefix): message for message in messages}
         return {
             key: Entry(key=key, value=message.payload, revision=message.sequence, at=message.at)
-            for key, message in found.items()
+            for key, message in latest.items()
             if message.headers.get(_OPERATION) is None
         }

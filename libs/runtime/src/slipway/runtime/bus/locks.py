@@ -1,10 +1,10 @@
-"""Leases: one holder at a time, over all replicas, until it lets go or falls silent.
+"""Leases: one holder at a time over all replicas, until it releases the lease or stops renewing it.
 
 Theory of operation. A lease is one message in the bucket `locks`, written on the condition that there is
-none, with a time to live. The holder writes it again every third of that time on the condition that it is
-still his. When he dies, the message ends by itself. Its first sequence is the fence: a later holder's is
-higher. Non-guarantee: between the end of a lease and the moment its holder notices, two may believe they
-hold it; whoever must exclude that hands the fence to what he writes to.
+none, with a time to live. The holder renews it every third of that time on the condition that it still holds
+it. When the holder dies, the message expires. Its first sequence is the fence: a later holder's is higher.
+Non-guarantee: between the end of a lease and the moment its holder notices, two may believe they hold it; to
+exclude that, pass the fence to the writes.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from nats.js.errors import APIError
 
 from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.bus.publishing import WRONG_SEQUENCE
+from slipway.runtime.bus.publisher import WRONG_SEQUENCE
 from slipway.runtime.errors import BusUnavailable, LeaseHeld
 from slipway.runtime.process.ending import end
 from slipway.runtime.process.ids import new_id
@@ -35,7 +35,7 @@ class Lease:
 
     def __init__(self, bus: Bus, key: str, ttl: timedelta) -> None:
         if ttl < timedelta(seconds=1):
-            raise ValueError("the bus knows no time to live under a second")
+            raise ValueError("the bus has no time to live under a second")
         self.lost = asyncio.Event()
         """Set when the lease is no longer ours; stop what it guards."""
         self.fence = 0
@@ -64,11 +64,11 @@ class Lease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go, so that the next holder need not wait."""
+        """Release the lease, so that the next holder need not wait."""
         if self._renewing is not None:
             await end(self._renewing)
         if not self.lost.is_set():
-            # If this fails the lease ends by itself.
+            # If this fails the lease expires.
             with suppress(NatsError, OSError, TimeoutError):
                 await self._delete()
         self.lost.set()
@@ -92,12 +92,12 @@ class Lease:
         self.lost.set()
 
     async def _is_ours_still(self) -> bool:
-        """Whether a write of ours was stored whose answer got lost; the next one follows it then."""
+        """Whether our last write was stored although its answer got lost."""
         with suppress(NatsError, OSError, TimeoutError):
             stream, subject = f"KV_{LOCKS}", f"$KV.{LOCKS}.{self._key}"
-            found = await self._bus.connection.jetstream().get_msg(stream, subject=subject)
-            if found.data == self._holder:
-                self._sequence = found.seq or 0
+            message = await self._bus.connection.jetstream().get_msg(stream, subject=subject)
+            if message.data == self._holder:
+                self._sequence = message.seq or 0
                 return True
         return False
 

@@ -1,6 +1,6 @@
-"""Publishes many messages without waiting for each; every one is acknowledged or refused on its own.
+"""Publish many messages without waiting for each; each is acknowledged or refused on its own.
 
-nats-py's `publish_async` does the same, but its futures never learn of a refusal: they only time out.
+nats-py's `publish_async` does the same, but its futures never get a refusal: they only time out.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class Pipeline:
     async def publish(
         self, client: Client, subject: str, payload: bytes, headers: Mapping[str, str]
     ) -> asyncio.Future[int]:
-        """Hand a message to the connection, in the order of the calls; the future is its sequence."""
+        """Send a message, in the order of the calls; the future returns its sequence."""
         if self._client is not client:
             self._inbox = client.new_inbox()
             await client.subscribe(f"{self._inbox}.*", cb=self._take)

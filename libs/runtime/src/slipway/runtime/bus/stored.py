@@ -1,8 +1,8 @@
-"""Reads stored messages in pages, without a consumer: batched direct get.
+"""Read stored messages in pages, without a consumer: batched direct get.
 
-A page is cheap (one request, any number of answers) and leaves nothing behind on the server. It is not a
-subscription: what is stored after the page was asked for is not in it. Any replica answers it, also one that
-lags: a page may end too early, never with a hole. Whether one did, the leader knows (`read_next`).
+A page is cheap (one request, any number of answers) and leaves nothing on the server. It is not a
+subscription: messages stored after the request are not in it. Any replica answers, also one that lags: a page
+may end too early, never with a gap. The leader knows whether it did (`read_next`).
 """
 
 import asyncio
@@ -55,34 +55,34 @@ async def read_page(
     most_bytes: int | None = None,
 ) -> Page:
     """Read the next messages that match a subject, from a sequence on."""
-    asked: dict[str, object] = {"seq": from_sequence, "batch": most, "next_by_subj": subject}
+    request: dict[str, object] = {"seq": from_sequence, "batch": most, "next_by_subj": subject}
     if most_bytes is not None:
-        asked["max_bytes"] = most_bytes
+        request["max_bytes"] = most_bytes
     try:
-        found, status = await _request(connection, stream, json.dumps(asked).encode())
+        messages, status = await _request(connection, stream, json.dumps(request).encode())
     except (NatsError, OSError, TimeoutError) as error:
         raise BusUnavailable("The bus did not read a page of a stream.", stream=stream) from error
     if status.get("Status") not in (_END_OF_BATCH, _NOT_FOUND):
         raise BusUnavailable(f"The bus refused to read a stream: {status.get('Status')}", stream=stream)
-    return Page(messages=tuple(found), remaining=int(status.get("Nats-Num-Pending") or 0))
+    return Page(messages=tuple(messages), remaining=int(status.get("Nats-Num-Pending") or 0))
 
 
 async def read_next(
     connection: Client, stream: str, *, subject: str, from_sequence: int
 ) -> StoredMessage | None:
-    """Read the next message that matches a subject from the leader, which lacks nothing that is stored."""
+    """Read the next message that matches a subject from the leader, which has everything that is stored."""
     try:
-        found = await connection.jetstream().get_msg(stream, seq=from_sequence, subject=subject, next=True)
+        message = await connection.jetstream().get_msg(stream, seq=from_sequence, subject=subject, next=True)
     except NotFoundError:
         return None
     except (NatsError, OSError, TimeoutError) as error:
         raise BusUnavailable("The bus did not read the next message of a stream.", stream=stream) from error
-    headers = found.headers or {}
+    headers = message.headers or {}
     return StoredMessage(
-        sequence=int(found.seq or 0),
-        subject=found.subject or "",
-        at=found.time or datetime.now(UTC),
-        payload=found.data or b"",
+        sequence=int(message.seq or 0),
+        subject=message.subject or "",
+        at=message.time or datetime.now(UTC),
+        payload=message.data or b"",
         headers={name: value for name, value in headers.items() if not name.startswith("Nats-")},
     )
 
@@ -90,14 +90,14 @@ async def read_next(
 async def _request(
     connection: Client, stream: str, request: bytes
 ) -> tuple[list[StoredMessage], Mapping[str, str]]:
-    """Gather the answers to one request, and the status that ends them."""
-    found: list[StoredMessage] = []
+    """Collect the answers to one request, and the status that ends them."""
+    messages: list[StoredMessage] = []
     ended: asyncio.Future[Mapping[str, str]] = asyncio.get_running_loop().create_future()
 
     async def take(message: Msg) -> None:
         headers = message.headers or {}
         if "Status" not in headers and headers.get("Nats-Sequence"):
-            found.append(_stored(message, headers))
+            messages.append(_stored(message, headers))
         elif not ended.done():
             ended.set_result(headers)
 
@@ -105,7 +105,7 @@ async def _request(
     listening = await connection.subscribe(inbox, cb=take)
     try:
         await connection.publish(f"$JS.API.DIRECT.GET.{stream}", request, reply=inbox)
-        return found, await asyncio.wait_for(ended, PAGE_SECONDS)
+        return messages, await asyncio.wait_for(ended, PAGE_SECONDS)
     finally:
         await listening.unsubscribe()
 
@@ -114,12 +114,12 @@ async def read_all(
     connection: Client, stream: str, *, subject: str, from_sequence: int = 1
 ) -> list[StoredMessage]:
     """Read every message that matches a subject, page by page."""
-    found: list[StoredMessage] = []
+    messages: list[StoredMessage] = []
     while True:
         page = await read_page(connection, stream, subject=subject, from_sequence=from_sequence)
-        found += page.messages
+        messages += page.messages
         if page.remaining == 0 or not page.messages:
-            return found
+            return messages
         from_sequence = page.messages[-1].sequence + 1
 
 

@@ -35,7 +35,7 @@ STATEMENT_SECONDS = 30.0
 POOL_SECONDS = 5.0
 
 _TRANSIENT_CLASSES = ("08", "53", "57P", "40001", "40P01")
-"""SQLSTATE beginnings: connection, resources, operator's doing, serialization, deadlock."""
+"""Prefixes of SQLSTATE: connection, resources, operator intervention, serialization, deadlock."""
 
 
 class Database:
@@ -68,15 +68,15 @@ class Database:
 
 
 def url_of(settings: DatabaseSettings) -> URL:
-    """Read the database's URL; its password is stored out of the logs from now on."""
-    given = settings.database_url.get_secret_value()
-    if not given:
+    """Return the database's URL; its password is masked in the logs from now on."""
+    configured = settings.database_url.get_secret_value()
+    if not configured:
         raise SettingsProblem("SLIPWAY_DATABASE_URL: it is not set; postgresql://role:password@host/database")
     try:
-        url = make_url(given)
+        url = make_url(configured)
     except (ArgumentError, ValueError):
-        # Its words would hold the password.
-        raise SettingsProblem("SLIPWAY_DATABASE_URL: that is not the URL of a database") from None
+        # The text of the error contains the password.
+        raise SettingsProblem("SLIPWAY_DATABASE_URL: this is not the URL of a database") from None
     if url.password:
         redact_for_good(str(url.password))
     return url.set(drivername="postgresql")
@@ -128,8 +128,8 @@ async def _prepare(connection: AsyncConnection, schema: str) -> None:
     await connection.execute(
         text("select pg_advisory_xact_lock(hashtext(:name))"), {"name": f"migrate {schema}"}
     )
-    found = await connection.scalar(text("select to_regnamespace(:schema) is not null"), {"schema": schema})
-    if not found:
+    exists = await connection.scalar(text("select to_regnamespace(:schema) is not null"), {"schema": schema})
+    if not exists:
         await connection.execute(text(f'create schema "{schema}"'))
     await connection.execute(text(f'revoke all on schema "{schema}" from public'))
 

@@ -1,14 +1,14 @@
-"""Facts leave in the transaction that made them true.
+"""Publish messages from the transaction that makes them true: a transactional outbox.
 
-Theory of operation. `add` writes the message beside the rows it speaks of and notifies; nothing touches the
-network before the commit. The relay, one per schema by an advisory lock, reads rows in the order of their
+Theory of operation. `add` writes the message in the same transaction as the rows and notifies; nothing uses
+the network before the commit. The relay, one per schema by an advisory lock, reads rows in the order of their
 ids, publishes them without waiting for each, and deletes what was acknowledged. A crash between the two
 repeats the publish; the message id makes the bus store it once.
 
 Guarantees. A committed row is published, at least once to the bus and once within its duplicate window. A
-command leaves only when every earlier row is acknowledged: whoever gets it can rely on the facts that were
-told before. Non-guarantees. Ids are given before the commit, so two transactions may leave in either order:
-whoever needs the order of one thing's facts holds the lock of that thing's row before `add`.
+command leaves only when every earlier row is acknowledged: its receiver can rely on the events before it.
+Non-guarantees. Ids are assigned before the commit, so two transactions may leave in either order: to keep the
+order of one entity's events, lock its row before `add`.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from slipway.contracts.problems import TooLarge
 from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.call import current
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.bus.publishing import WRONG_SEQUENCE
+from slipway.runtime.bus.publisher import WRONG_SEQUENCE
 from slipway.runtime.database.engine import CONNECT_SECONDS, STATEMENT_SECONDS, Database, is_transient
 from slipway.runtime.errors import DatabaseUnavailable
 from slipway.runtime.process import metrics
@@ -43,12 +43,12 @@ BATCH = 200
 POLL_SECONDS = 1.0
 """The net under NOTIFY, and how soon a standby takes over."""
 IDLE_SECONDS = 30
-"""After which PostgreSQL ends the session of a relay that hangs, and with it its lock; one that works asks
+"""After this PostgreSQL ends the session of a relay that hangs, and its lock; a working one sends a statement
 at least every `ACK_SECONDS` and `LONGEST_DELAY_SECONDS`."""
 ACK_SECONDS = 5.0
 LONGEST_DELAY_SECONDS = 10.0
 LARGEST_BYTES = 512 * 1024
-"""Half of what the bus takes, so that a committed row can always leave."""
+"""Half of what the bus allows, so that a committed row can always leave."""
 
 _ADD = text(
     "insert into outbox (message_id, subject, payload, headers)"
@@ -62,16 +62,16 @@ _LOCK = "select pg_try_advisory_lock(hashtext('outbox ' || current_schema()))"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """A message to leave for the bus."""
+    """A message for the outbox."""
 
     message: Message
     message_id: str
-    """What makes a repetition recognisable."""
+    """Identifies a repetition."""
     expect_last_subject_sequence: int | None = None
 
 
 async def add_all(connection: AsyncConnection, messages: Sequence[Outgoing]) -> None:
-    """Leave many messages for the bus, in their order: as `add`, with one round trip to the database."""
+    """Add many messages in their order: as `add`, with one round trip to the database."""
     if messages:
         await connection.execute(_ADD, [_row_of(each) for each in messages])
         await connection.execute(_NOTIFY)
@@ -84,14 +84,14 @@ async def add(
     message_id: str,
     expect_last_subject_sequence: int | None = None,
 ) -> None:
-    """Leave a message for the bus, in this transaction.
+    """Add a message to the outbox, in this transaction.
 
     Args:
         connection: the transaction that makes the message true.
         message: an event or a command.
-        message_id: what makes a repetition recognisable.
-        expect_last_subject_sequence: 0 for the first fact on its subject; if the bus refuses because there
-            is one already, it is this one.
+        message_id: identifies a repetition.
+        expect_last_subject_sequence: 0 for the first event on its subject; if the bus refuses because
+            there is one, it is this one.
     """
     expected = expect_last_subject_sequence
     one = Outgoing(message=message, message_id=message_id, expect_last_subject_sequence=expected)
@@ -104,7 +104,7 @@ def _row_of(outgoing: Outgoing) -> dict[str, object]:
     if stream_of(subject) is None:
         raise TypeError(f"{type(message).__name__} is not stored: ask it")
     if len(payload) > LARGEST_BYTES:
-        raise TooLarge("The message is larger than the bus takes.", subject=subject)
+        raise TooLarge("The message is larger than the bus allows.", subject=subject)
     headers = h.of_message(message, service="", message_id=outgoing.message_id, call=current())
     stored = lifetime(message)
     if stored is not None:
@@ -143,7 +143,7 @@ class Outbox:
         """Relay until cancelled; wait in line while another replica does.
 
         Raises:
-            DatabaseUnavailable: when the connection is lost, or none is to be had.
+            DatabaseUnavailable: when there is no connection.
         """
         try:
             await self._run()
@@ -155,13 +155,13 @@ class Outbox:
     async def _run(self) -> None:
         connection = await self._connect()
         try:
-            while not await connection.fetchval(_LOCK):  # noqa: ASYNC110 - nothing tells of a relay's death
+            while not await connection.fetchval(_LOCK):  # noqa: ASYNC110 - PostgreSQL notifies nobody of a released lock
                 await asyncio.sleep(POLL_SECONDS)
             await connection.add_listener(f"outbox_{self._database.schema}", self._notified)
             log.info("outbox relay active", schema=self._database.schema)
             await self._relay(connection)
         finally:
-            # The lock must go even if the server is in no mood to answer.
+            # The lock must be released even if the server does not answer.
             with suppress(Exception):
                 await connection.close(timeout=1)
 
@@ -183,32 +183,34 @@ class Outbox:
                     await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
 
     async def _read(self, connection: "asyncpg.Connection[Any]") -> Sequence[_Row]:
-        found = await connection.fetch(_READ, BATCH)
-        metrics.outbox_waiting.set(len(found))
-        return [_Row(row["id"], row["subject"], row["payload"], json.loads(row["headers"])) for row in found]
+        records = await connection.fetch(_READ, BATCH)
+        metrics.outbox_waiting.set(len(records))
+        return [
+            _Row(row["id"], row["subject"], row["payload"], json.loads(row["headers"])) for row in records
+        ]
 
     async def _publish(self, rows: Sequence[_Row]) -> tuple[list[int], bool]:
-        """Publish in order; tell which rows are on the bus, and whether any is not."""
+        """Publish in order; return the ids of the published rows, and whether any was refused."""
         sent: list[int] = []
-        open_facts: list[tuple[_Row, asyncio.Future[int]]] = []
+        unsettled: list[tuple[_Row, asyncio.Future[int]]] = []
         for row in rows:
-            if row.is_command and any(not earlier.is_command for earlier, _ in open_facts):
-                done = await self._settle(open_facts)
+            if row.is_command and any(not earlier.is_command for earlier, _ in unsettled):
+                done = await self._settle(unsettled)
                 sent += done
-                if len(done) < len(open_facts):
+                if len(done) < len(unsettled):
                     return sent, True
-                open_facts = []
+                unsettled = []
             headers = {**row.headers, "ce-source": f"/slipway/{self._bus.service}"}
             try:
-                open_facts.append((row, await self._bus.publish_raw(row.subject, row.payload, headers)))
+                unsettled.append((row, await self._bus.publish_raw(row.subject, row.payload, headers)))
             except NatsError as error:
-                log.warning("outbox can't publish", error=str(error))
-                return sent + await self._settle(open_facts), True
-        done = await self._settle(open_facts)
-        return sent + done, len(done) < len(open_facts)
+                log.warning("outbox row not published", error=str(error))
+                return sent + await self._settle(unsettled), True
+        done = await self._settle(unsettled)
+        return sent + done, len(done) < len(unsettled)
 
     async def _settle(self, published: Sequence[tuple[_Row, asyncio.Future[int]]]) -> list[int]:
-        """Wait for the acknowledgements; tell which rows the bus has."""
+        """Wait for the acknowledgements; return the ids of the rows that the bus has."""
         if not published:
             return []
         futures = [future for _, future in published]

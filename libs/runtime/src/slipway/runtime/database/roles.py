@@ -1,7 +1,7 @@
-"""Gives every service a role and a schema of its own, as PostgreSQL's administrator.
+"""Create a role and a schema for every service, as PostgreSQL's administrator.
 
-A role may do anything in its own schema and nothing in another's. Passwords are made here, anew on every
-run, unless they are given; they are sent as SCRAM verifiers, so that no server log can hold one.
+A role may do anything in its own schema and nothing in another's. Passwords are created on every run unless
+the caller passes them; they are sent as SCRAM verifiers, so that no server log can contain one.
 """
 
 import base64
@@ -29,7 +29,7 @@ grant connect on database "{database}" to "{role}";
 
 
 def role_of(service: str) -> str:
-    """Name the role of a service."""
+    """Return the role of a service."""
     return f"slipway_{service}"
 
 
@@ -41,7 +41,7 @@ async def provision_databases(
     Args:
         admin_url: a superuser's URL of the database that will hold the schemas.
         services: whose names are also their schemas' names.
-        passwords: by service; a fresh one is made for each that is missing. Roles belong to the whole
+        passwords: by service; a new one is created for each that is missing. Roles belong to the whole
             server: a new password ends the old one in every database of it.
     """
     url = make_url(admin_url).set(drivername="postgresql")
@@ -63,10 +63,10 @@ async def provision_databases(
 
 
 async def _provision(
-    connection: "asyncpg.Connection[Any]", url: URL, service: str, given: SecretStr | None
+    connection: "asyncpg.Connection[Any]", url: URL, service: str, chosen: SecretStr | None
 ) -> SecretStr:
     role = role_of(service)
-    password = given.get_secret_value() if given is not None else secrets.token_urlsafe(24)
+    password = chosen.get_secret_value() if chosen is not None else secrets.token_urlsafe(24)
     redact(password)
     exists = await connection.fetchval("select 1 from pg_roles where rolname = $1", role)
     verb = "alter" if exists else "create"

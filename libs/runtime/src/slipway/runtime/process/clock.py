@@ -6,5 +6,5 @@ from slipway.contracts.message import Moment
 
 
 def now() -> Moment:
-    """Tell the time, in UTC."""
+    """Return the time, in UTC."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Ends tasks for certain."""
+"""Cancel tasks reliably."""
 
 import asyncio
 from typing import Any
@@ -20,5 +20,5 @@ async def end(*tasks: "asyncio.Task[Any]") -> None:
         _, left = await asyncio.wait(left, timeout=AGAIN_SECONDS)
     for task in tasks:
         if not task.cancelled():
-            # Looked at, so that Python does not report it as an error nobody saw.
+            # Retrieved, so that Python does not report it as never retrieved.
             task.exception()

@@ -36,7 +36,7 @@ NOT_READY_FOR_SECONDS = 0.1
 START_WAIT_SECONDS = 2.0
 """How long a request waits for a service that is only just starting."""
 
-_EARLY = "The service is starting; try again in a moment. /readyz tells what it waits for."
+_EARLY = "The service is starting; try again in a moment. /readyz shows what it waits for."
 _STARTING = json.dumps(
     {
         "type": "urn:slipway:problem:service.starting",
@@ -91,15 +91,15 @@ class HealthApp:
             await _reply(send, HTTPStatus.NOT_FOUND, "text/plain", b"not found\n")
 
     async def health(self) -> Health:
-        """Say what is missing and what is short, as `/readyz` does."""
+        """Return what is missing and what is short, as `/readyz` does."""
         missing = {"service": "is stopping"} if self.stopping else await self._shared()
         return Health(missing=missing, degraded=self._shortages())
 
     async def missing(self) -> dict[str, str]:
-        """Ask everything the service needs; tell what does not answer, and why."""
+        """Check everything the service needs; return the reasons of what does not answer."""
         names = list(self._pings)
-        found = await asyncio.gather(*(self._ask(self._pings[name]) for name in names))
-        return {name: reason for name, reason in zip(names, found, strict=True) if reason is not None}
+        reasons = await asyncio.gather(*(self._ask(self._pings[name]) for name in names))
+        return {name: reason for name, reason in zip(names, reasons, strict=True) if reason is not None}
 
     async def _ask(self, ping: Ping) -> str | None:
         try:
@@ -113,7 +113,7 @@ class HealthApp:
         return HTTPStatus.OK, "application/json", b'{"status":"alive"}'
 
     async def _shared(self) -> dict[str, str]:
-        """Ask once for all who want to know now: `/readyz` is open, and each question costs the others."""
+        """Run one check for all concurrent requests: `/readyz` is open, and each check costs something."""
         if self._check is None or (self._check.done() and self._checked.has_passed):
             self._check = asyncio.create_task(self.missing())
             self._check.add_done_callback(self._note_check)
@@ -124,10 +124,10 @@ class HealthApp:
         self._checked = Deadline(READY_FOR_SECONDS if is_ready else NOT_READY_FOR_SECONDS)
 
     async def _readyz(self, _headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str, bytes]:
-        found = await self.health()
-        status = HTTPStatus.SERVICE_UNAVAILABLE if found.missing else HTTPStatus.OK
-        word = "not ready" if found.missing else "degraded" if found.degraded else "ready"
-        return status, "application/json", json.dumps({"status": word, **found.model_dump()}).encode()
+        health = await self.health()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if health.missing else HTTPStatus.OK
+        word = "not ready" if health.missing else "degraded" if health.degraded else "ready"
+        return status, "application/json", json.dumps({"status": word, **health.model_dump()}).encode()
 
     async def _metrics(self, headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str, bytes]:
         if self._token_file is None and not _is_loopback(self._host):
@@ -194,7 +194,7 @@ class HealthServer:
         log.info("http ready", port=self.port)
 
     async def stop(self) -> None:
-        """Take no more requests and wait for those that run."""
+        """Accept no more requests and wait for those that run."""
         if self._serving is not None:
             self._server.should_exit = True
             await self._serving

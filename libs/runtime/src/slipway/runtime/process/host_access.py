@@ -1,4 +1,4 @@
-"""How far a container may reach into its host: what the operator allows beyond Proxmox's own tokens.
+"""What the operator allows a container on its host, beyond Proxmox's own tokens.
 
 A bind mount, a device or a hookscript can amount to root on the host, so nothing is allowed unless a setting
 says so, and a bind mount only below paths that are listed.
@@ -17,7 +17,7 @@ from slipway.runtime.process.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostAccessPolicy:
-    """What is allowed."""
+    """What containers may do on their host."""
 
     is_allowed: bool = False
     """Whether restricted keys are allowed at all."""
@@ -44,19 +44,19 @@ def _normalised(paths: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class HostAccessSettings(Settings):
-    """What the operator allows; the same in inventory and provisioner."""
+    """The policy for containers on their host; the same in inventory and provisioner."""
 
     restricted_keys: bool = False
     """Whether containers may have bind mounts, devices, hookscripts and the features `mknod`, `mount` and
     `force_rw_sys`. Each can amount to root on the host. Inventory refuses them otherwise, and the provisioner
-    looks again before it applies them over SSH."""
+    checks again before it applies them over SSH."""
     bind_mount_paths: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_normalised)
     ] = ()
     """Host paths below which a bind mount may begin, separated by colons: `/srv/media:/srv/www`. Links on the
-    host are followed before it is decided. None allows no bind mount."""
+    host are resolved before the check. None allows no bind mount."""
 
     @property
     def host_access(self) -> HostAccessPolicy:
-        """What is allowed, as a value."""
+        """The policy as a value."""
         return HostAccessPolicy(is_allowed=self.restricted_keys, paths=self.bind_mount_paths)

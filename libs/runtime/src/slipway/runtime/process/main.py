@@ -45,7 +45,9 @@ def main(
     commands.add_parser("serve", help="run until SIGTERM")
     if migrate is not None:
         commands.add_parser("migrate", help="bring the database schema to the newest revision")
-    commands.add_parser("check", help="read the settings, reach everything once, and say what is missing")
+    commands.add_parser(
+        "check", help="read the settings, connect to everything once, and report what is missing"
+    )
     command = parser.parse_args().command
     try:
         logs.configure(service_name, LogSettings())
@@ -55,10 +57,10 @@ def main(
     except SettingsProblem as error:
         _complain(service_name, str(error))
     except SlipwayError as error:
-        log.critical("gave up", code=error.code, reason=error.message)
+        log.critical("service failed", code=error.code, reason=error.message)
         sys.exit(1)
     except OSError as error:
-        log.critical("gave up", reason=str(error))
+        log.critical("service failed", reason=str(error))
         sys.exit(1)
 
 
@@ -81,7 +83,7 @@ async def _chosen(
 ) -> int:
     if command == "migrate" and migrate is not None:
         await migrate()
-        log.info("schema is the newest")
+        log.info("schema is up to date")
         return 0
     service = build()
     logs.configure(service.name, service.settings)
@@ -89,7 +91,7 @@ async def _chosen(
 
 
 async def check(service: Service) -> int:
-    """Reach everything the service needs once, without taking work; return 0 when nothing is missing."""
+    """Connect to everything the service needs once, without taking work; return 0 when nothing is missing."""
     health = HealthApp(service.settings, service.pings, behind=None)
     try:
         async with asyncio.timeout(10):
@@ -98,9 +100,9 @@ async def check(service: Service) -> int:
         log.warning("bus did not get ready within 10 seconds")
     missing = await health.missing()
     for name, reason in missing.items():
-        log.error("missing", name=name, reason=reason)
+        log.error("dependency missing", name=name, reason=reason)
     if not missing:
-        log.info("nothing is missing")
+        log.info("no dependency missing")
     await service.bus.drain()
     return 1 if missing else 0
 

@@ -18,18 +18,18 @@ def main() -> None:
     """Ask once and end the process."""
     port = os.environ.get("SLIPWAY_HTTP_PORT", "")
     if not port.isdecimal():
-        sys.exit("SLIPWAY_HTTP_PORT must say which port to ask")
+        sys.exit("SLIPWAY_HTTP_PORT is not set to a port")
     connection = HTTPConnection("127.0.0.1", int(port), timeout=_SECONDS)
     try:
         connection.request("GET", "/readyz")
-        answer = connection.getresponse()
-        said = answer.read().decode(errors="replace")
+        response = connection.getresponse()
+        body = response.read().decode(errors="replace")
     except (OSError, HTTPException) as error:
         sys.exit(f"no answer from port {port}: {error}")
     finally:
         connection.close()
-    if answer.status != HTTPStatus.OK:
-        sys.exit(said)
+    if response.status != HTTPStatus.OK:
+        sys.exit(body)
 
 
 if __name__ == "__main__":

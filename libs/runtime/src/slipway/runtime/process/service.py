@@ -30,13 +30,13 @@ log = get_logger()
 Work = Callable[[], Awaitable[None]]
 
 LONGEST_DELAY_SECONDS = 30.0
-"""Between two tries of what broke."""
+"""The longest pause after a crash."""
 STEADY_SECONDS = 60.0
 """Background work that ran this long starts its back-off anew."""
 
 
 class Service:
-    """What an `app.py` assembles and `run` runs."""
+    """A service that `app.py` assembles and `run` runs."""
 
     def __init__(self, name: str, settings: ServiceSettings, bus: Bus, *, app: Asgi | None = None) -> None:
         self.name = name
@@ -45,7 +45,7 @@ class Service:
         self.app = app
         """The service's own HTTP pages, behind health and metrics; set it any time before `run`."""
         self.stopping = asyncio.Event()
-        """Set first of all on the way down."""
+        """Set first when the service stops."""
         self.ready = asyncio.Event()
         self.pings: dict[str, Ping] = {"bus": bus.ping}
         self._own_pings: dict[str, Ping] = {}
@@ -57,38 +57,38 @@ class Service:
         self._on_stop: list[Work] = []
         self._health: HealthApp | None = None
         if name in HEALTH_OF:
-            bus.answer(HEALTH_OF[name], self._tell_health)
+            bus.answer(HEALTH_OF[name], self._health_status)
 
     def ping(self, name: str, check: Ping) -> None:
         """Make readiness depend on a check that raises when it fails."""
         self.pings[name] = check
 
     def ping_own_work(self, name: str, check: Ping) -> None:
-        """The same for the service's own background work: nothing that the command `check` could reach."""
+        """Make readiness depend on the service's own background work; the command `check` skips it."""
         self._own_pings[name] = check
 
-    def tell_shortages(self, shortages: Shortages) -> None:
-        """Have readiness say what is short; it stays ready."""
+    def report_shortages(self, shortages: Shortages) -> None:
+        """Add a source of shortages to readiness; the service stays ready."""
         self._shortages.append(shortages)
 
     def shortages(self) -> dict[str, str]:
-        """Say what is short."""
-        return {name: why for told in self._shortages for name, why in told().items()}
+        """Return all shortages."""
+        return {name: reason for source in self._shortages for name, reason in source().items()}
 
     def background(self, name: str, work: Work) -> None:
-        """Run something all the time; after an error it starts again, with a growing pause."""
+        """Run work all the time; after an error it starts again, with a growing pause."""
         self._background[name] = work
 
     def on_start(self, act: Work) -> None:
-        """Do something before the bus starts; `Unavailable` means: try again."""
+        """Run an action before the bus starts; `Unavailable` is tried again."""
         self._on_start.append(act)
 
     def on_stop(self, act: Work) -> None:
-        """Do something after the bus has drained; the last added goes first."""
+        """Run an action after the bus has drained; the last added runs first."""
         self._on_stop.append(act)
 
     async def serve(self) -> int:
-        """Run until told to stop; return the exit status."""
+        """Run until it is stopped; return the exit status."""
         behind = WhenReady(self.app, self.ready) if self.app is not None else None
         pings = self.pings | self._own_pings
         health = self._health = HealthApp(self.settings, pings, behind=behind, shortages=self.shortages)
@@ -98,24 +98,24 @@ class Service:
         starting = asyncio.create_task(self._start(), name="start")
         lost = asyncio.create_task(self.bus.closed.wait(), name="bus closed")
         stop = asyncio.create_task(self.stopping.wait(), name="stop")
-        broke = await _first_of(starting, lost, stop)
-        running = starting.result() if starting.done() and not broke else []
-        if not broke and not stop.done():
+        broken = await _first_of(starting, lost, stop)
+        running = starting.result() if starting.done() and not broken else []
+        if not broken and not stop.done():
             await asyncio.wait([lost, stop], return_when=asyncio.FIRST_COMPLETED)
         health.stopping = True
         self.stopping.set()
         log.info("stopping", bus_lost=lost.done())
         await self._stop(server, [starting, *running])
-        failed = broke or lost.done()
+        failed = broken or lost.done()
         await end(lost, stop)
         return 1 if failed else 0
 
-    async def _tell_health(self, _query: Query[Health], _call: Call) -> Health:
+    async def _health_status(self, _query: Query[Health], _call: Call) -> Health:
         return await self._health.health() if self._health is not None else Health()
 
     async def _start(self) -> list[asyncio.Task[None]]:
         for act in self._on_start:
-            await retry_until_available(act, event="start waits")
+            await retry_until_available(act, event="start delayed")
         await self.bus.start()
         running = [
             asyncio.create_task(_supervised(name, work), name=name) for name, work in self._background.items()
@@ -142,9 +142,9 @@ async def _supervised(name: str, work: Work) -> None:
             await work()
         except Unavailable as error:
             longest = LONGEST_SECONDS
-            log.warning("background work waits", name=name, code=error.code, reason=error.message)
+            log.warning("background work delayed", name=name, code=error.code, reason=error.message)
         except Exception:
-            log.exception("background work broke", name=name)
+            log.exception("background work crashed", name=name)
         else:
             return
         metrics.background_restarts.labels(name).inc()
@@ -154,7 +154,7 @@ async def _supervised(name: str, work: Work) -> None:
 
 
 async def _first_of(starting: "asyncio.Task[object]", *others: "asyncio.Task[bool]") -> bool:
-    """Wait until started, lost or told to stop; whether the start itself broke."""
+    """Wait until started, lost or stopped; return whether the start failed."""
     await asyncio.wait([starting, *others], return_when=asyncio.FIRST_COMPLETED)
     if starting.done() and starting.exception() is not None:
         log.critical("start broke", exc_info=starting.exception())

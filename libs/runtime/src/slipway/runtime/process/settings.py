@@ -1,4 +1,4 @@
-"""What every service can be told from outside, and how a wrong value is reported.
+"""The settings of every service, and the report of a wrong value.
 
 A setting comes from `SLIPWAY_<NAME>`, from the file that `SLIPWAY_<NAME>_FILE` names (for container secrets)
 or from the TOML file that `SLIPWAY_CONFIG` names, in this order. The file can be one for all: on top stands
@@ -27,11 +27,11 @@ from slipway.contracts.registry import SERVICES
 
 PREFIX = "SLIPWAY_"
 TABLES = (*SERVICES, "topology")
-"""What the TOML file may have tables for."""
+"""The tables that the TOML file may have."""
 
 
 class SettingsProblem(Exception):
-    """A setting can't be used; says which one and why, never its value."""
+    """A setting can't be used; the message has its name and the reason, never its value."""
 
 
 def _seconds(value: object) -> object:
@@ -62,8 +62,8 @@ class FileSettingsSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """Read all settings that come from files."""
-        found = {name: self.get_field_value(field, name)[0] for name, field in self._fields()}
-        return {name: value for name, value in found.items() if value is not None}
+        values = {name: self.get_field_value(field, name)[0] for name, field in self._fields()}
+        return {name: value for name, value in values.items() if value is not None}
 
     def _fields(self) -> Iterable[tuple[str, FieldInfo]]:
         names = self.settings_cls.model_fields
@@ -72,13 +72,13 @@ class FileSettingsSource(PydanticBaseSettingsSource):
 
 
 class TomlSource(TomlConfigSettingsSource):
-    """Reads the top of the TOML file, and the table of one service; those of the others are theirs."""
+    """Reads the top of the TOML file and the table of one service."""
 
     def __call__(self) -> dict[str, Any]:
         """Read all settings that come from the file."""
-        told = super().__call__()
-        tables = {name: part for name, part in told.items() if name in TABLES and isinstance(part, dict)}
-        top = {name: value for name, value in told.items() if name not in tables}
+        document = super().__call__()
+        tables = {name: part for name, part in document.items() if name in TABLES and isinstance(part, dict)}
+        top = {name: value for name, value in document.items() if name not in tables}
         return top | tables.get(getattr(self.settings_cls, "table", ""), {})
 
 
@@ -89,7 +89,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
     )
     table: ClassVar[str] = ""
-    """The table of the TOML file that is theirs, one of `TABLES`."""
+    """Their table of the TOML file, one of `TABLES`."""
 
     @classmethod
     def settings_customise_sources(
@@ -120,31 +120,31 @@ def _instance() -> str:
 
 
 class LogSettings(Settings):
-    """How much is logged, and in which shape."""
+    """The level and the format of the log."""
 
     model_config = SettingsConfigDict(extra="ignore")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least important level that is written."""
+    """The lowest level that is written."""
     log_format: Literal["json", "text"] = "json"
     """`json` for machines, one object a line; `text` for people."""
 
 
 class ServiceSettings(LogSettings):
-    """What every service needs; a service adds its own fields in a subclass."""
+    """The settings of every service; a service adds its own in a subclass."""
 
     model_config = SettingsConfigDict(extra="forbid")
 
     nats_url: str = "nats://127.0.0.1:4222"
-    """Where the bus is; several servers of one cluster are separated by commas."""
+    """The address of the bus; several servers of one cluster are separated by commas."""
     nats_nkey_file: Path | None = None
-    """The service's own nkey seed; without one the bus must let anyone in (tests only)."""
+    """The service's own nkey seed; without one the bus must accept everyone (tests only)."""
     sealing_key_file: Path | None = None
     """The service's own X25519 private key, for secrets sealed to it."""
     sealing_public_file: Path | None = None
-    """JSON, service name to X25519 public key: whom this service may seal a secret to."""
+    """JSON of X25519 public keys by service: the receivers of sealed secrets."""
     http_host: str = "127.0.0.1"
-    """Where health and metrics are served; containers say `0.0.0.0`."""
+    """The address of health and metrics; in containers `0.0.0.0`."""
     http_port: int = Field(default=0, ge=0, le=65535)
     """The port of health and metrics; 0 takes any free one."""
     request_timeout: Duration = timedelta(seconds=30)
@@ -152,7 +152,7 @@ class ServiceSettings(LogSettings):
     metrics_token_file: Path | None = None
     """The bearer token that `/metrics` asks for; without one `/metrics` answers on loopback only."""
     instance: str = Field(default_factory=_instance)
-    """Which replica this is, in logs, leases and the bus's list of clients."""
+    """The name of this replica in logs, leases and the bus's list of clients."""
     graceful_timeout: Duration = timedelta(seconds=15)
     """How long running work may go on after SIGTERM; what is left then is handed over at once."""
     ack_wait: Duration = timedelta(seconds=12)
@@ -189,7 +189,7 @@ class DatabaseSettings(Settings):
 
 
 def explain(error: ValidationError) -> list[str]:
-    """Say in one line per wrong setting which one it is and why, without its value."""
+    """Return one line per wrong setting: its name and the reason, without its value."""
     return [f"{_name(fault['loc'])}: {fault['msg']}" for fault in error.errors(include_input=False)]
 
 

@@ -122,7 +122,7 @@ class _Watched(asyncio.Protocol):
 
 
 def watched(*, head_within: timedelta) -> type[asyncio.Protocol]:
-    """Give what uvicorn is to speak HTTP with.
+    """Return the HTTP protocol for uvicorn.
 
     Args:
         head_within: how long a client may take for the line and the headers of a request.

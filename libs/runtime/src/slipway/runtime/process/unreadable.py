@@ -1,6 +1,6 @@
-"""What a service had to leave out of a host's answers: counted each time, said once.
+"""Fields that a service could not read in a host's answers: each is counted, and logged once.
 
-Only the field's name and the kind of what stood there are said: the value itself may be a secret.
+Only the field's name and the type of its value are logged: the value itself may be a secret.
 """
 
 from typing import Protocol
@@ -10,8 +10,8 @@ from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 
-MOST_SAID = 500
-"""Different ones that are said; an answer that is odd all over is not worth more."""
+MOST_LOGGED = 500
+"""Different fields that are logged; a completely odd answer is not worth more."""
 
 
 class LeftOut(Protocol):
@@ -19,7 +19,7 @@ class LeftOut(Protocol):
 
     @property
     def endpoint(self) -> str:
-        """The question, without names of nodes and the like."""
+        """The path of the request, without names of nodes and the like."""
 
     @property
     def value(self) -> str | None:
@@ -27,24 +27,24 @@ class LeftOut(Protocol):
 
     @property
     def found(self) -> str:
-        """Of what kind it was."""
+        """The type of its value."""
 
 
 class UnreadableLog:
-    """Notes what was left out."""
+    """Counts and logs unreadable fields."""
 
     def __init__(self) -> None:
-        self._said: set[tuple[str, str | None]] = set()
+        self._logged: set[tuple[str, str | None]] = set()
 
     def note(self, left_out: LeftOut) -> None:
-        """Count it, and log it if it is the first of its kind."""
+        """Count a field, and log it if it is the first of its kind."""
         metrics.proxmox_unreadable.labels(left_out.endpoint).inc()
         key = (left_out.endpoint, left_out.value)
-        if key in self._said or len(self._said) >= MOST_SAID:
+        if key in self._logged or len(self._logged) >= MOST_LOGGED:
             return
-        self._said.add(key)
+        self._logged.add(key)
         log.warning(
-            "answer not wholly readable",
+            "answer partly unreadable",
             endpoint=left_out.endpoint,
             left_out=left_out.value or "a row",
             found=left_out.found,

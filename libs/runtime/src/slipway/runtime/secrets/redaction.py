@@ -1,8 +1,8 @@
-"""Keeps secrets out of log lines: by the name of a field, and by value once a secret is known.
+"""Mask secrets in log lines: by the name of a field, and by value once a secret is registered.
 
-The second net is for what libraries say in their own words (an exception with a URL, a command line). It
-sees only values that were registered, so it is no licence to log secrets. What is not a number becomes text
-before it is looked at: an exception, a path or a key may hold a secret as well as a string.
+The values protect against texts of libraries (an exception with a URL, a command line). Only registered
+values are masked, so this is no licence to log secrets. Everything but numbers is converted to text first:
+an exception, a path or a key may contain a secret as well as a string.
 """
 
 import re
@@ -24,18 +24,18 @@ _SHORTEST = 6
 _MOST = 10_000
 
 _lock = threading.RLock()
-"""Of one thread it may be taken twice: to compile makes rubbish, whose collection may log (an exception of a
-task that nobody waited for), and logging comes here again."""
+"""Re-entrant: compiling allocates, garbage collection may log (an exception of a task that nobody awaited),
+and logging calls this module again."""
 _values: dict[str, None] = {}
-"""The one that was registered longest ago is the first, and the first to go."""
+"""Ordered by registration: the oldest is the first to go."""
 _lasting: set[str] = set()
 _pattern: re.Pattern[str] | None = None
 
 
 def redact(value: SecretStr | str) -> None:
-    """Keep this value out of the log lines; very short ones would hide ordinary text and are left.
+    """Mask this value in log lines; very short ones would hide ordinary text and are not masked.
 
-    Of many thousands, those that were registered longest ago are forgotten.
+    Of many thousands, the oldest are forgotten.
     """
     global _pattern  # noqa: PLW0603 - the log processor is one per process, and so are the values it hides
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
@@ -52,7 +52,7 @@ def redact(value: SecretStr | str) -> None:
 
 
 def redact_for_good(value: SecretStr | str) -> None:
-    """Never let this value into a log line again; for the few secrets of the process itself."""
+    """Mask this value for ever; for the few secrets of the process itself."""
     global _pattern  # noqa: PLW0603 - as above
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if len(text) >= _SHORTEST:

@@ -44,7 +44,7 @@ class Sealer:
         return Sealed(to=to, ephemeral=encode(ephemeral), box=encode(nonce + box))
 
     def open(self, sealed: Sealed, *, owner: str, field: str) -> SecretStr:
-        """Open a secret that was sealed to this service; its value is stored out of the logs from now on."""
+        """Open a secret that was sealed to this service; its value is masked in the logs from now on."""
         private = self._private_key()
         ephemeral, box = decode(sealed.ephemeral), decode(sealed.box)
         try:
@@ -64,10 +64,10 @@ class Sealer:
         )
 
     def _public_key(self, service: str) -> X25519PublicKey:
-        known = json.loads(_read(self._public_file, "SLIPWAY_SEALING_PUBLIC_FILE"))
-        if service not in known:
+        public_keys = json.loads(_read(self._public_file, "SLIPWAY_SEALING_PUBLIC_FILE"))
+        if service not in public_keys:
             raise SecretUnreadable(f"There is no public key of {service}.", service=service)
-        return X25519PublicKey.from_public_bytes(decode(known[service]))
+        return X25519PublicKey.from_public_bytes(decode(public_keys[service]))
 
 
 def _derive(shared: bytes, ephemeral: bytes, receiver: bytes) -> bytes:

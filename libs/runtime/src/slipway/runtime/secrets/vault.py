@@ -93,7 +93,7 @@ class Vault:
         return f"{_FORMAT}:{name}:{encode(nonce + box)}"
 
     def open(self, sealed: str, *, owner: str, field: str) -> SecretStr:
-        """Open a secret; its value is stored out of the logs from now on."""
+        """Open a secret; its value is masked in the logs from now on."""
         name, box = _parts(sealed)
         bound = associated(_FORMAT, name, owner, field)
         try:
@@ -106,7 +106,7 @@ class Vault:
 
     @property
     def current_beginning(self) -> str:
-        """What a text that was sealed under the current key begins with."""
+        """The prefix of a text that was sealed under the current key."""
         return f"{_FORMAT}:{self._ring.current}:"
 
     def reseal(self, sealed: str, *, owner: str, field: str) -> str:

@@ -1,4 +1,4 @@
-"""The one declaration of what the bus keeps and who is given what from it.
+"""The one declaration of the bus's streams, buckets and consumers.
 
 Nothing here talks to the bus. A stream's limits are settings, because disks differ; its meaning is not.
 """
@@ -37,7 +37,7 @@ LIVE_PREFIX = "slipway.live."
 
 LOG_LIFETIME = timedelta(days=7)
 FACTS_LIFETIME = timedelta(hours=1)
-"""Of what was observed of a node: it is told again every few minutes, and inventory keeps the last."""
+"""Of observed facts of a node: they are published again every few minutes, and inventory stores the last."""
 EVENT_LIFETIME = timedelta(days=90)
 RECORD_LIFETIME = timedelta(days=90)
 """Of a run record's terminal write; an unfinished record has no end."""
@@ -46,7 +46,7 @@ _MIB = 1024 * 1024
 
 
 class TopologySettings(Settings):
-    """How much the bus may keep and how many copies it makes."""
+    """The sizes and replicas of the bus's streams."""
 
     model_config = SettingsConfigDict(extra="ignore")
     table = "topology"
@@ -62,10 +62,10 @@ class TopologySettings(Settings):
     """EVENTS refuses new messages when full: at 70 % the logs warn, from 85 % on no new job is accepted."""
     dead_letters_max_bytes: int = 64 * _MIB
     advisories_max_bytes: int = 16 * _MIB
-    """ADVISORIES is read by people: what the bus said of deliveries that were given up, 90 days of it."""
+    """ADVISORIES is for people: the bus's reports of abandoned deliveries, for 90 days."""
     live_max_bytes: int = 64 * _MIB
     looks_max_bytes: int = 16 * _MIB
-    """Of what the last look at each cluster said."""
+    """Of the last look at each cluster."""
     locks_max_bytes: int = 4 * _MIB
     bundles_max_bytes: int = 1024 * _MIB
     integrators_max_bytes: int = 256 * _MIB
@@ -85,7 +85,7 @@ class Stream:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self, settings: TopologySettings) -> StreamConfig:
-        """Say it in the words of the bus."""
+        """Return the configuration for the bus."""
         return StreamConfig(
             name=self.name,
             subjects=list(self.subjects),
@@ -114,7 +114,7 @@ class Consumer:
         return self.durable.partition("-")[0]
 
     def config(self, settings: TopologySettings) -> ConsumerConfig:
-        """Say it in the words of the bus."""
+        """Return the configuration for the bus."""
         return ConsumerConfig(
             name=self.durable,
             durable_name=self.durable,
@@ -240,28 +240,28 @@ _PREFIXES = {
 
 
 def stream_of(subject: str) -> str | None:
-    """Name the stream that stores a subject; none does for queries."""
+    """Return the stream that stores a subject; None for queries."""
     return next((stream for prefix, stream in _PREFIXES.items() if subject.startswith(prefix)), None)
 
 
 def consumer(durable: str) -> Consumer:
-    """Find a consumer by its durable name."""
-    return next(known for known in CONSUMERS if known.durable == durable)
+    """Return a consumer by its durable name."""
+    return next(each for each in CONSUMERS if each.durable == durable)
 
 
 def streams_of(service: str) -> tuple[str, ...]:
-    """Name the streams and buckets that a service is served from."""
+    """Return the streams and buckets that a service uses."""
     consumed = (each.stream for each in CONSUMERS if each.service == service)
     return tuple(dict.fromkeys((*READS.get(service, ()), *consumed)))
 
 
 def lifetime(message: Message) -> timedelta | None:
-    """Tell how long a message is stored: events by the fact they tell, the rest until it is replaced."""
+    """Return how long a message is stored: events by their kind, the rest until it is replaced."""
     if not isinstance(message, Event):
         return None
     return _LIFETIMES.get(message.subject.rpartition(".")[2], EVENT_LIFETIME)
 
 
 def dead_letter_subject(service: str, durable: str) -> str:
-    """Name where a consumer's messages that can't be handled are stored."""
+    """Return the subject of a consumer's dead letters."""
     return f"slipway.v1.dead-letter.{service}.{durable.removeprefix(service + '-')}"

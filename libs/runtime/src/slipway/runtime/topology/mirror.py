@@ -38,7 +38,7 @@ _UPDATABLE = {"max_bytes", "max_age", "num_replicas", "allow_direct"}
 
 
 def mirror_config(settings: TopologySettings) -> StreamConfig:
-    """Say it in the words of the bus; when full, the oldest go."""
+    """Return the configuration for the bus; when full, the oldest messages go."""
     return StreamConfig(
         name=EVENTS,
         mirror=StreamSource(
@@ -61,10 +61,10 @@ def mirror_config(settings: TopologySettings) -> StreamConfig:
 
 
 async def apply_mirror(connection: Client, settings: TopologySettings | None = None) -> list[Change]:
-    """Create the mirror or make it as declared, as the administrator of INTEGRATORS; tell what was done."""
-    wanted = mirror_config(settings or TopologySettings())
+    """Create or update the mirror as the administrator of INTEGRATORS; return the changes."""
+    declared = mirror_config(settings or TopologySettings())
     try:
-        change = await _apply(connection, wanted)
+        change = await _apply(connection, declared)
     except (NatsError, TimeoutError) as error:
         raise BusUnavailable(f"The bus did not take the integrators' mirror: {error}") from error
     if change is None:
@@ -73,24 +73,24 @@ async def apply_mirror(connection: Client, settings: TopologySettings | None = N
     return [change]
 
 
-async def _apply(connection: Client, wanted: StreamConfig) -> Change | None:
+async def _apply(connection: Client, declared: StreamConfig) -> Change | None:
     bus = connection.jetstream()
     name = f"INTEGRATORS/{EVENTS}"
     try:
-        found = await bus.stream_info(EVENTS)
+        info = await bus.stream_info(EVENTS)
     except NotFoundError:
-        await bus.add_stream(wanted)
+        await bus.add_stream(declared)
         return Change(kind="mirror", name=name, done="created")
-    different = differences(wanted.as_dict(), found.config.as_dict())
+    different = differences(declared.as_dict(), info.config.as_dict())
     if not different:
         return None
-    if set(different) <= _UPDATABLE and found.config.mirror is not None:
-        await bus.update_stream(wanted)
+    if set(different) <= _UPDATABLE and info.config.mirror is not None:
+        await bus.update_stream(declared)
         return Change(kind="mirror", name=name, done=f"updated {', '.join(different)}")
-    if found.config.mirror is None:
+    if info.config.mirror is None:
         raise TopologyConflict(
             "EVENTS is no mirror there; is that the key of integrators-admin?", stream=EVENTS
         )
     await bus.delete_stream(EVENTS)
-    await bus.add_stream(wanted)
+    await bus.add_stream(declared)
     return Change(kind="mirror", name=name, done=f"copied anew for {', '.join(different)}")

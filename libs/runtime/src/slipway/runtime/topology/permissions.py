@@ -1,4 +1,4 @@
-"""What each user of the bus may say and hear: no more than its part needs.
+"""What each user of the bus may publish and subscribe to: no more than it needs.
 
 Everything is derived: who says and asks what from `contracts.registry`, who is given what and reads what from
 the topology; only who writes into which bucket is written here. What is not listed is refused by the server;
@@ -54,11 +54,11 @@ class Permissions:
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
     answers: bool = False
-    """Whether it may reply to whoever asked it."""
+    """Whether it may reply to requests."""
 
 
 def permissions_of(user: str) -> Permissions:
-    """Tell what a user may do."""
+    """Return the permissions of a user."""
     if user in (ADMIN, INTEGRATORS_ADMIN):
         return Permissions()
     if user == INTEGRATOR:
@@ -97,7 +97,7 @@ def _heard_by(service: str) -> Iterable[str]:
 
 
 def _integrator() -> Permissions:
-    """Hear all events, and do as it likes with consumers of the mirror: an ordinary client just works."""
+    """Subscribe to all events and manage consumers of the mirror: an ordinary client just works."""
     return Permissions(
         publish=(
             "$JS.API.INFO",

@@ -44,7 +44,7 @@ class Change:
 
 
 async def apply(connection: Client, settings: TopologySettings | None = None) -> list[Change]:
-    """Create what is missing and update what differs; tell what was done."""
+    """Create what is missing and update what differs; return the changes."""
     settings = settings or TopologySettings()
     bus = connection.jetstream()
     try:
@@ -77,7 +77,7 @@ async def verify(connection: Client, service: str) -> None:
                 consumer=each.durable,
             ) from error
         except (NatsError, TimeoutError) as error:
-            raise BusUnavailable(f"The bus did not tell about the consumer {each.durable}.") from error
+            raise BusUnavailable(f"The bus did not answer about the consumer {each.durable}.") from error
     for stream in streams_of(service):
         try:
             await bus.stream_info(stream)
@@ -86,53 +86,54 @@ async def verify(connection: Client, service: str) -> None:
                 f"The bus has no stream {stream}; run `slipway topology apply`.", stream=stream
             ) from error
         except (NatsError, TimeoutError) as error:
-            raise BusUnavailable(f"The bus did not tell about the stream {stream}.") from error
+            raise BusUnavailable(f"The bus did not answer about the stream {stream}.") from error
 
 
-async def _apply_stream(bus: JetStreamContext, wanted: StreamConfig) -> Change | None:
-    name = str(wanted.name)
+async def _apply_stream(bus: JetStreamContext, declared: StreamConfig) -> Change | None:
+    name = str(declared.name)
     try:
-        found = await bus.stream_info(name)
+        info = await bus.stream_info(name)
     except NotFoundError:
-        await bus.add_stream(wanted)
+        await bus.add_stream(declared)
         return Change(kind="stream", name=name, done="created")
-    different = differences(wanted.as_dict(), found.config.as_dict())
+    different = differences(declared.as_dict(), info.config.as_dict())
     if not different:
         return None
-    _refuse_destruction(wanted, found, different)
-    await bus.update_stream(wanted)
+    _refuse_destruction(declared, info, different)
+    await bus.update_stream(declared)
     return Change(kind="stream", name=name, done=f"updated {', '.join(different)}")
 
 
-def _refuse_destruction(wanted: StreamConfig, found: StreamInfo, different: Iterable[str]) -> None:
+def _refuse_destruction(declared: StreamConfig, info: StreamInfo, different: Iterable[str]) -> None:
     reasons = [f"{name} can't change" for name in different if name in _SETTLED]
-    lost = set(found.config.subjects or ()) - set(wanted.subjects or ())
+    lost = set(info.config.subjects or ()) - set(declared.subjects or ())
     reasons += [f"the subject {subject} would be dropped" for subject in sorted(lost)]
-    if wanted.max_bytes is not None and wanted.max_bytes < found.state.bytes:
-        reasons.append(f"max_bytes {wanted.max_bytes} is less than the {found.state.bytes} stored")
+    if declared.max_bytes is not None and declared.max_bytes < info.state.bytes:
+        reasons.append(f"max_bytes {declared.max_bytes} is less than the {info.state.bytes} stored")
     if reasons:
         raise TopologyConflict(
-            f"The stream {wanted.name} can't be made as declared: {'; '.join(reasons)}.", stream=wanted.name
+            f"The stream {declared.name} can't be made as declared: {'; '.join(reasons)}.",
+            stream=declared.name,
         )
 
 
-async def _apply_consumer(bus: JetStreamContext, stream: str, wanted: ConsumerConfig) -> Change | None:
-    name = str(wanted.durable_name)
+async def _apply_consumer(bus: JetStreamContext, stream: str, declared: ConsumerConfig) -> Change | None:
+    name = str(declared.durable_name)
     try:
-        found = await bus.consumer_info(stream, name)
+        info = await bus.consumer_info(stream, name)
     except NotFoundError:
-        await bus.add_consumer(stream, wanted)
+        await bus.add_consumer(stream, declared)
         return Change(kind="consumer", name=name, done="created")
-    different = differences(wanted.as_dict(), found.config.as_dict())
+    different = differences(declared.as_dict(), info.config.as_dict())
     if not different:
         return None
-    await bus.add_consumer(stream, wanted)
+    await bus.add_consumer(stream, declared)
     return Change(kind="consumer", name=name, done=f"updated {', '.join(different)}")
 
 
-def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """Name the fields that are declared and are not so."""
-    return sorted(name for name, value in wanted.items() if _plain(value) != _plain(found.get(name)))
+def differences(declared: dict[str, Any], actual: dict[str, Any]) -> list[str]:
+    """Return the fields that differ from the declaration."""
+    return sorted(name for name, value in declared.items() if _plain(value) != _plain(actual.get(name)))
 
 
 def _plain(value: Any) -> Any:

@@ -1,12 +1,11 @@
-"""Watches what the bus keeps for a service: whether all of it is there, how far behind, how full.
+"""Watch a service's streams and consumers: whether they exist, how far behind they are, how full.
 
-What is missing is logged once, and once when it is back; `ping` says it in between. A stream that refuses
-new messages when full must never get there, since nothing could be committed any more. So log lines give way
-first, from `LOGS_SHARE` on; from `FULL_SHARE` on no new work is taken, but what ends things: stopping,
-deleting, cancelling. What is left then is theirs. As long as the fill is unknown there is room: a bus that is
-away keeps nobody from accepting.
+What is missing is logged once, and its return once; `ping` raises in between. A stream that refuses new
+messages when full must never get there, since nothing could be committed any more. So log lines are left out
+first, from `LOGS_SHARE` on; from `FULL_SHARE` on only work that ends things is accepted: stopping, deleting,
+cancelling. While the fill is unknown everything is accepted: a bus that is away refuses nothing.
 
-Between two looks a service counts what it stores itself, and looks at once when that is much.
+Between two checks a service counts what it stores itself, and checks at once when that is much.
 """
 
 import asyncio
@@ -28,18 +27,18 @@ from slipway.runtime.topology import EVENTS, consumer, streams_of, verify
 log = get_logger()
 
 EVERY_SECONDS = 10.0
-"""How often everything is looked at, and how long a good answer counts for `ping`."""
+"""The interval of the checks, and how long a good one counts for `ping`."""
 WARN_SHARE = 0.7
 LOGS_SHARE = 0.75
 FULL_SHARE = 0.85
 LOOK_SHARE = 0.02
-"""Of a stream: after so much of its own a service looks at once how full it is."""
+"""Share of a stream that a service stores before it checks at once how full it is."""
 MESSAGE_BYTES = 400
-"""What a message takes beyond its payload, about: subject, headers, the bus's own."""
+"""What a message takes beyond its payload, about: subject, headers, overhead."""
 
 
-class Watch:
-    """What one service knows of its part of the bus."""
+class StreamWatch:
+    """The state of one service's part of the bus."""
 
     def __init__(
         self, connection: Callable[[], Client], *, service: str, durables: Iterable[str], heartbeat: timedelta
@@ -49,71 +48,71 @@ class Watch:
         self._durables = durables
         self._heartbeat_seconds = heartbeat.total_seconds()
         self._impatient: set[str] = set()
-        """Consumers that give work away before three heartbeats; each is said once."""
+        """Consumers whose `ack_wait` is less than three heartbeats; each is logged once."""
         self._verified = Deadline(-1.0)
         """Until then the last good answer counts."""
         self._missing: str | None = None
         self._fills: dict[str, float] = {}
         self._most: dict[str, int] = {}
         self._stored: dict[str, int] = {}
-        """What this service stored since the last look."""
-        self._look_now = asyncio.Event()
+        """Bytes that this service has stored since the last check."""
+        self._check_now = asyncio.Event()
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Check for ever."""
         while True:
             try:
                 await self.verify()
                 await self.measure()
             except (SlipwayError, NatsError, TimeoutError, OSError) as error:
                 log.debug("bus not measured", error=str(error))
-            self._look_now.clear()
+            self._check_now.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._look_now.wait(), EVERY_SECONDS)
+                await asyncio.wait_for(self._check_now.wait(), EVERY_SECONDS)
 
     async def verify(self) -> None:
-        """Raise unless the service's streams, buckets and consumers are there."""
+        """Raise unless the service's streams, buckets and consumers exist."""
         try:
             await verify(self._connection(), self._service)
         except SlipwayError as error:
             self._verified = Deadline(-1.0)
             if error.code != self._missing:
-                log.warning("bus lacks something", code=error.code, reason=error.message)
+                log.warning("topology incomplete", code=error.code, reason=error.message)
             self._missing = error.code
             raise
         if self._missing is not None:
-            log.info("bus is complete again", after=self._missing)
+            log.info("topology complete again", after=self._missing)
         self._missing = None
         self._verified = Deadline(EVERY_SECONDS)
 
-    async def verify_now_and_then(self) -> None:
-        """The same, but a good answer counts for a while."""
+    async def verify_if_due(self) -> None:
+        """Verify, unless the last good result still counts."""
         if self._verified.has_passed:
             await self.verify()
 
     async def measure(self) -> None:
-        """Ask how far behind each consumer is, and how full each stream."""
+        """Measure the lag of each consumer and the fill of each stream."""
         bus = self._connection().jetstream()
         for durable in self._durables:
-            known = await bus.consumer_info(consumer(durable).stream, durable)
-            metrics.consumer_pending.labels(durable).set(known.num_pending or 0)
-            metrics.consumer_redelivered.labels(durable).set(known.num_redelivered or 0)
-            self._note_ack_wait(durable, known.config.ack_wait or 0.0)
+            info = await bus.consumer_info(consumer(durable).stream, durable)
+            metrics.consumer_pending.labels(durable).set(info.num_pending or 0)
+            metrics.consumer_redelivered.labels(durable).set(info.num_redelivered or 0)
+            self._note_ack_wait(durable, info.config.ack_wait or 0.0)
         for stream in streams_of(self._service):
             self._note_fill(stream, await bus.stream_info(stream))
 
     def note_stored(self, stream: str, size: int | None) -> None:
-        """Count what was stored; None means that the stream refused a message because it is full."""
+        """Count a stored message; None means that the stream refused it because it is full."""
         most = self._most.get(stream, 0)
         if size is None:
             self._fills[stream], self._stored[stream] = 1.0, 0
             return
         self._stored[stream] = self._stored.get(stream, 0) + size + MESSAGE_BYTES
         if most and self._stored[stream] > most * LOOK_SHARE:
-            self._look_now.set()
+            self._check_now.set()
 
     def fill(self, stream: str) -> float:
-        """Tell how full a stream is, as far as is known; 0 if nothing is."""
+        """Return how full a stream is; 0 if that is unknown."""
         most = self._most.get(stream, 0)
         return self._fills.get(stream, 0.0) + (self._stored.get(stream, 0) / most if most else 0.0)
 
@@ -129,7 +128,7 @@ class Watch:
             raise BusFull(f"{_almost_full(fill)} Stopping, deleting and cancelling go on.", stream=EVENTS)
 
     def shortages(self) -> dict[str, str]:
-        """Say what is too full, by the code of its problem; empty if nothing is."""
+        """Return the reasons why streams are too full, by the code of the problem."""
         fill = self.fill(EVENTS)
         if fill >= FULL_SHARE:
             return {BusFull.code: _almost_full(fill)}
@@ -143,20 +142,20 @@ class Watch:
         if 3 * self._heartbeat_seconds > ack_wait and durable not in self._impatient:
             self._impatient.add(durable)
             log.error(
-                "work may run twice: a consumer waits less than three heartbeats",
+                "ack_wait too short: work may run twice",
                 consumer=durable,
                 ack_wait=ack_wait,
                 heartbeat=self._heartbeat_seconds,
             )
 
-    def _note_fill(self, stream: str, known: StreamInfo) -> None:
-        most = known.config.max_bytes or 0
-        metrics.stream_bytes.labels(stream).set(known.state.bytes)
+    def _note_fill(self, stream: str, info: StreamInfo) -> None:
+        most = info.config.max_bytes or 0
+        metrics.stream_bytes.labels(stream).set(info.state.bytes)
         metrics.stream_max_bytes.labels(stream).set(most)
-        fill, before = known.state.bytes / most if most > 0 else 0.0, self._fills.get(stream, 0.0)
+        fill, before = info.state.bytes / most if most > 0 else 0.0, self._fills.get(stream, 0.0)
         self._fills[stream], self._most[stream], self._stored[stream] = fill, max(0, most), 0
         if fill >= WARN_SHARE > before:
-            log.warning("stream fills up", stream=stream, fill=round(fill, 3), max_bytes=most)
+            log.warning("stream almost full", stream=stream, fill=round(fill, 3), max_bytes=most)
         elif before >= WARN_SHARE > fill:
             log.info("stream has room again", stream=stream, fill=round(fill, 3))
 

@@ -1,7 +1,7 @@
-"""Answers queries; a reply always comes: the answer, or a problem.
+"""Answer queries: every query gets a reply, the answer or a problem.
 
-Silence would cost the asker its whole timeout. One handler runs per query, up to `WORKERS` of a subject at
-once. An asker's deadline is stored for it: work that came too late is refused, work that takes too long is
+Silence would cost the client its whole timeout. Each query runs one handler, up to `WORKERS` of a subject at
+once. The client's deadline holds: a query that arrives too late is refused, one that takes too long is
 cancelled.
 """
 
@@ -26,16 +26,16 @@ from slipway.runtime.process.logs import get_logger
 log = get_logger()
 
 WORKERS = 32
-"""How many queries of one subject one replica answers at the same time."""
+"""Queries of one subject that one replica answers at the same time."""
 HEADROOM_BYTES = 4096
-"""What headers may take of the largest message."""
+"""Space for headers in the largest message."""
 
 QueryT = TypeVar("QueryT", bound=Query[Any])
 QueryHandler = Callable[[QueryT, Call], Awaitable[Value]]
 
 
 class AnsweredSubject(Generic[QueryT]):
-    """One subject that this service answers, as one of all its replicas."""
+    """One subject that all replicas of this service answer together."""
 
     def __init__(
         self, kind: type[QueryT], handler: QueryHandler[QueryT], *, service: str, broker: NatsBroker
@@ -53,7 +53,7 @@ class AnsweredSubject(Generic[QueryT]):
         self._subscriber(self._answer)
 
     async def drain(self) -> None:
-        """Take no more queries, and wait until those already here are answered.
+        """Accept no more queries, and wait until those already received are answered.
 
         FastStream by itself stops first and drops what still arrives; a rolling restart would lose queries.
         """
@@ -67,7 +67,7 @@ class AnsweredSubject(Generic[QueryT]):
             await self._one_handled.wait()
 
     async def cancel(self) -> None:
-        """End what still runs; its askers hear that the service is stopping."""
+        """Cancel the running handlers; their clients get a reply that the service is stopping."""
         for task in self._running:
             task.cancel()
         if self._running:
@@ -85,7 +85,7 @@ class AnsweredSubject(Generic[QueryT]):
             return self._fitting(reply)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
-                await self._say_stopping(message)
+                await self._reply_stopping(message)
             raise
         finally:
             self._running.discard(task)
@@ -103,22 +103,22 @@ class AnsweredSubject(Generic[QueryT]):
         except Exception as error:
             if isinstance(error, TimeoutError) and limit.expired():
                 return DeadlineExceeded("There was no answer before the deadline.").to_problem()
-            log.exception("query broke", query=self._label)
+            log.exception("query crashed", query=self._label)
             return problem_of(error)
 
     def _parse(self, message: NatsMessage, left: float | None) -> QueryT:
         if message.reply_to.startswith("$JS."):
-            # A stored message that some consumer pushes here is a fact, never a question to act upon.
-            raise Forbidden("A stored message is not a question.")
+            # A stored message that a consumer pushes here is a fact, never a query.
+            raise Forbidden("A stored message is not a query.")
         if left is not None and left <= 0:
-            raise DeadlineExceeded("The question came after its deadline.")
+            raise DeadlineExceeded("The query arrived after its deadline.")
         try:
             return self._kind.model_validate_json(message.body)
         except ValidationError as error:
             raise invalid(error) from error
 
-    async def _say_stopping(self, message: NatsMessage) -> None:
-        """Tell the asker at once that this replica ran out of time; another one may answer."""
+    async def _reply_stopping(self, message: NatsMessage) -> None:
+        """Reply at once that this replica is stopping; another one may answer."""
         problem = ServiceUnavailable("The service is stopping.").to_problem()
         await self._broker.connection.publish(
             message.reply_to, problem.model_dump_json().encode(), headers=h.of_problem(problem)
@@ -137,14 +137,14 @@ class AnsweredSubject(Generic[QueryT]):
         payload = reply.model_dump_json().encode()
         if len(payload) > self._broker.connection.max_payload - HEADROOM_BYTES:
             log.error("reply too large", query=self._label, size_bytes=len(payload))
-            reply = TooLarge("The answer is larger than the bus takes; ask for less.").to_problem()
+            reply = TooLarge("The answer is larger than the bus allows; ask for less.").to_problem()
             payload = reply.model_dump_json().encode()
         written = h.of_problem(reply) if isinstance(reply, Problem) else {"content-type": "application/json"}
         return NatsResponse(payload, headers=written)
 
 
 def _read_call(message: NatsMessage) -> tuple[Call, Problem | None]:
-    """Read who asks; whoever sets an unreadable deadline gets a reply like everybody."""
+    """Read the call; an unreadable deadline is answered with a problem too."""
     try:
         return h.call_of(message.headers), None
     except Invalid as error:
@@ -152,6 +152,6 @@ def _read_call(message: NatsMessage) -> tuple[Call, Problem | None]:
 
 
 async def raw_body(message: NatsMessage) -> bytes:
-    """Leave a payload as it came: pydantic parses it, once."""
+    """Return the payload unchanged: pydantic parses it, once."""
     body: bytes = message.body
     return body

@@ -1,4 +1,4 @@
-"""Keeps a pull loop from spinning: FastStream's asks again at once, also when there is nobody to ask."""
+"""Slow down a pull loop: FastStream's fetches again at once, also when the consumer is gone."""
 
 import asyncio
 from typing import Any
@@ -10,21 +10,21 @@ PAUSE_SECONDS = 1.0
 
 
 class PacedSubscription:
-    """A pull subscription that waits a moment after a refusal: its consumer is gone, or has no leader."""
+    """A pull subscription that pauses after a refusal: its consumer is gone, or has no leader."""
 
     def __init__(self, subscription: Any) -> None:
         self._subscription = subscription
 
     async def fetch(self, batch: int = 1, timeout: float | None = None) -> list[Msg]:
-        """Ask for work; raise as the subscription does, but not at once."""
+        """Fetch messages; raise the subscription's errors after a pause."""
         try:
-            found: list[Msg] = await self._subscription.fetch(batch=batch, timeout=timeout)
+            messages: list[Msg] = await self._subscription.fetch(batch=batch, timeout=timeout)
         except TimeoutError:
             raise
         except NatsError:
             await asyncio.sleep(PAUSE_SECONDS)
             raise
-        return found
+        return messages
 
     async def unsubscribe(self) -> None:
         """End it."""

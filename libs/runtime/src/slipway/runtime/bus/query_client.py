@@ -1,6 +1,6 @@
-"""Asks other services. A question has a deadline; nobody there to answer is known at once.
+"""Send queries to other services. Every query has a deadline; a missing service is reported at once.
 
-Nothing is retried here: the caller knows whether asking twice is harmless.
+Nothing is retried here: the caller knows whether sending twice is harmless.
 """
 
 from dataclasses import replace
@@ -20,27 +20,27 @@ from slipway.runtime.errors import BusUnavailable, DeadlineExceeded, ServiceUnav
 from slipway.runtime.process import clock, metrics
 
 GRACE_SECONDS = 0.25
-"""How much longer than the deadline the asker listens, so that it hears why there is no answer."""
+"""How much longer than the deadline the client waits, to receive the reason for no answer."""
 
-REACH_SECONDS = 0.5
-"""How long the bus may take to show that it is there, once an answer did not come."""
+PING_SECONDS = 0.5
+"""How long the bus may take to answer after a query got no answer."""
 
 ReplyT = TypeVar("ReplyT", bound=Value)
 
 
-class Asker:
-    """Asks on behalf of the current call."""
+class QueryClient:
+    """Sends queries on behalf of the current call."""
 
     def __init__(self, broker: NatsBroker) -> None:
         self._broker = broker
 
     async def ask(self, query: Query[ReplyT], *, timeout: timedelta | None = None) -> ReplyT:
-        """Return the answer, or raise the error that came instead of it."""
+        """Return the answer, or raise its error."""
         reply = await self.ask_raw(query, timeout=timeout)
         return cast("ReplyT", type(query).reply_type().model_validate_json(reply))
 
     async def ask_raw(self, query: Query[Any], *, timeout: timedelta | None = None) -> bytes:
-        """Return the answer's JSON as it came, or raise the error that came instead of it."""
+        """Return the answer's JSON unparsed, or raise its error."""
         call = _with_deadline(current(), timeout or query.timeout)
         label = h.type_of(query)
         try:
@@ -59,7 +59,7 @@ class Asker:
         service = query.subject.split(".")[3]
         left = (call.deadline - clock.now()).total_seconds() if call.deadline else 0.0
         if left <= 0:
-            raise DeadlineExceeded("The deadline passed before the question was asked.", service=service)
+            raise DeadlineExceeded("The deadline passed before the query was sent.", service=service)
         try:
             answer = await self._broker.request(
                 query.model_dump_json().encode(),
@@ -71,20 +71,20 @@ class Asker:
         except NoRespondersError as error:
             raise ServiceUnavailable(f"The service {service} is not running.", service=service) from error
         except TimeoutError as error:
-            await self._refuse_if_away()
+            await self._raise_if_bus_is_away()
             raise ServiceUnavailable(
                 f"The service {service} did not answer in time.", service=service
             ) from error
         except MaxPayloadError as error:
-            raise TooLarge("The question is larger than the bus takes.") from error
+            raise TooLarge("The query is larger than the bus allows.") from error
         except (NatsError, OSError) as error:
             raise BusUnavailable("The bus can't be reached.") from error
         return _Reply(answer.body, dict(answer.headers))
 
-    async def _refuse_if_away(self) -> None:
-        """Raise `BusUnavailable` unless the bus itself answers: silence is not the service's fault then."""
+    async def _raise_if_bus_is_away(self) -> None:
+        """Raise `BusUnavailable` unless the bus itself answers: then the service is not to blame."""
         try:
-            await wait_until_connected(self._broker.connection, within_seconds=REACH_SECONDS)
+            await wait_until_connected(self._broker.connection, within_seconds=PING_SECONDS)
         except (NatsError, OSError, TimeoutError) as error:
             raise BusUnavailable("The message bus does not answer.") from error
 

@@ -1,9 +1,9 @@
-"""Puts messages into streams, one at a time or several as one, and reads the last one back.
+"""Publish messages to streams, one by one or several atomically, and read the last one back.
 
 Theory of operation. Everything stored has a message id, so a publish whose answer got lost is simply sent
 again: the bus stores an id once within the duplicate window. Guarantee: when a call returns, the message is
-on disk, once. Non-guarantee: when it raises `BusUnavailable` or `WriteUnknown`, it may be stored all the
-same. An expected sequence turns a write into a compare-and-set; `WriteRefused` says that it lost, or that an
+on disk, once. Non-guarantee: when it raises `BusUnavailable` or `WriteUnknown`, it may be stored anyway.
+ An expected sequence turns a write into a compare-and-set; `WriteRefused` says that it lost, or that an
 earlier try of it had won (the bus looks at the sequence before the id): read the record again.
 
 `commit` writes a record and the events it causes as one atomic batch. It replaces the record's former
@@ -55,9 +55,12 @@ class Publisher:
     def __init__(
         self, broker: NatsBroker, *, service: str, stored: Callable[[str, int | None], None]
     ) -> None:
-        """Take the broker, whose messages they are, and what hears how much a stream was given.
+        """Create the publisher.
 
-        None in the place of a size means that the stream is full.
+        Args:
+            broker: the connection.
+            service: the source of the messages.
+            stored: is called with the stream and the size of each message; None means that it is full.
         """
         self._broker = broker
         self._service = service
@@ -73,7 +76,7 @@ class Publisher:
         fence: tuple[str, int] | None = None,
         ttl: timedelta | None = None,
     ) -> int:
-        """Store one message and tell its sequence; the same message id is stored once."""
+        """Store one message and return its sequence; the same message id is stored once."""
         subject = message.subject_of()
         stream = stream_of(subject)
         if stream is None or isinstance(message, Query):
@@ -96,7 +99,7 @@ class Publisher:
     def headers_of(
         self, message: Message, *, message_id: str, ttl: timedelta | None = None
     ) -> dict[str, str]:
-        """Write the headers of a message that is going to be stored."""
+        """Return the headers of a message that will be stored."""
         written = h.of_message(message, service=self._service, message_id=message_id, call=current())
         ttl = ttl or lifetime(message)
         if ttl is not None:
@@ -106,9 +109,9 @@ class Publisher:
     async def publish_raw(
         self, subject: str, payload: bytes, headers: Mapping[str, str]
     ) -> asyncio.Future[int]:
-        """Hand a stored message to the connection, in the order of the calls; for the outbox.
+        """Send a stored message, in the order of the calls; for the outbox.
 
-        The future is its sequence, or the refusal.
+        The future returns its sequence or raises the refusal.
         """
         _refuse_rollup(headers)
         if stream_of(subject) is None or h.MESSAGE_ID not in headers:
@@ -124,7 +127,7 @@ class Publisher:
         commit_id: str,
         ttl: timedelta | None = None,
     ) -> int:
-        """Store a record and its events together, or nothing; tell the record's sequence."""
+        """Store a record and its events atomically; return the record's sequence."""
         record = self.headers_of(state, message_id=commit_id, ttl=ttl)
         record |= {h.EXPECTED_SEQUENCE: str(expected_sequence), h.ROLLUP: "sub"}
         facts = [
@@ -144,12 +147,12 @@ class Publisher:
         """Read a thing's last message of a kind and its sequence from the leader: no newer one exists."""
         subject = kind.subject.replace("{id}", thing)
         try:
-            found = await self._jetstream.get_msg(EVENTS, subject=subject)
+            message = await self._jetstream.get_msg(EVENTS, subject=subject)
         except NotFoundError:
             return None
         except (NatsError, TimeoutError) as error:
-            raise BusUnavailable("The bus did not tell its last message.", subject=subject) from error
-        return kind.model_validate_json(found.data or b""), int(found.seq or 0)
+            raise BusUnavailable("The bus did not return a last message.", subject=subject) from error
+        return kind.model_validate_json(message.data or b""), int(message.seq or 0)
 
     @property
     def _connection(self) -> Client:
@@ -228,7 +231,7 @@ def is_full(code: int | None, description: str | None) -> bool:
 
 
 def _too_large(subject: str, payload: bytes) -> TooLarge:
-    return TooLarge("The message is larger than the bus takes.", subject=subject, size_bytes=len(payload))
+    return TooLarge("The message is larger than the bus allows.", subject=subject, size_bytes=len(payload))
 
 
 def _refuse_rollup(headers: Mapping[str, str]) -> None:

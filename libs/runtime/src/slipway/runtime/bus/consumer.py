@@ -1,14 +1,13 @@
-"""Handles stored messages: shows signs of life while a handler runs, and settles each message once.
+"""Handle stored messages: send heartbeats while a handler runs, and settle each message once.
 
-Theory of operation. A durable consumer gives every message to one of its subscribers. There are as many
-subscribers as slots and each asks for one message at a time: one that asked for more would hold messages
-without showing a sign of life, and they would run twice. While the handler runs, `in_progress` goes out every
-`heartbeat`; if the process dies, the bus gives the message to another one after `ack_wait`. If the process is
-told to stop and runs out of time, the message is handed over at once.
+Theory of operation. A durable consumer delivers every message to one of its subscribers. There are as many
+subscribers as slots and each fetches one message at a time: one that fetched more would hold messages without
+a heartbeat, and they would run twice. While the handler runs, `in_progress` goes out every
+`heartbeat`; if the process dies, the bus delivers the message to another one after `ack_wait`. If the process
+is stopped and runs out of time, the message is handed over at once.
 
-What becomes of a message is decided by the table in `error_mapping`: done, stored aside, given again later,
-or left alone because a newer owner has it. Delivery is at least once, so every handler must bear a
-repetition.
+The table in `error_mapping` decides how a message is settled: done, dead letter, delivered again later, or
+left to a newer owner. Delivery is at least once, so every handler must tolerate a repetition.
 """
 
 import asyncio
@@ -38,7 +37,7 @@ from slipway.runtime.process.logs import get_logger
 log = get_logger()
 
 BUG_TRIES = 5
-"""How often a handler may break on the same message before it is put aside as a dead letter."""
+"""How often a handler may crash on the same message before it becomes a dead letter."""
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 
@@ -47,12 +46,12 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What is known about one delivery of a stored message."""
+    """One delivery of a stored message."""
 
     call: Call
     stream_sequence: int
     attempts: int
-    """How often the message was given out so far, this time included."""
+    """How often the message was delivered, this time included."""
     subject: str
     message_id: str
     """The publisher's id of the message."""
@@ -63,22 +62,22 @@ MessageHandler = Callable[[MessageT, Delivery], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Registration(Generic[MessageT]):
-    """One kind of message and who handles it."""
+    """One kind of message and its handler."""
 
     kind: type[MessageT]
     handler: MessageHandler[MessageT]
 
     def suits(self, subject: str) -> bool:
         """Whether a subject is one of this kind."""
-        wanted, given = self.kind.subject_filter().split("."), subject.split(".")
-        return len(wanted) == len(given) and all(
-            token in ("*", other) for token, other in zip(wanted, given, strict=True)
+        pattern, tokens = self.kind.subject_filter().split("."), subject.split(".")
+        return len(pattern) == len(tokens) and all(
+            expected in ("*", token) for expected, token in zip(pattern, tokens, strict=True)
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What becomes of a message, and why."""
+class Outcome:
+    """How a message is settled, and why."""
 
     settlement: Settlement
     problem: Problem | None = None
@@ -89,7 +88,7 @@ SetAside = Callable[[Msg, Delivery, str, Problem], Awaitable[None]]
 
 
 class Consumer:
-    """Takes one message after the other from one durable consumer."""
+    """Handles one message after the other from one durable consumer."""
 
     def __init__(self, durable: str, *, heartbeat_seconds: float, set_aside: SetAside) -> None:
         self.durable = durable
@@ -114,65 +113,65 @@ class Consumer:
                 self.idle.set()
 
     async def handle_again(self, payload: bytes, delivery: Delivery) -> None:
-        """Handle a message that had been put aside.
+        """Handle a dead letter again.
 
         Raises:
-            SlipwayError: if it can't be handled now either.
+            SlipwayError: if it fails again.
         """
-        found = self._registration(delivery.subject)
-        if found is None:
+        registration = self._registration(delivery.subject)
+        if registration is None:
             return
         try:
-            message = found.kind.model_validate_json(payload)
+            message = registration.kind.model_validate_json(payload)
         except ValidationError as error:
             raise invalid(error) from error
         with using(delivery.call):
-            await found.handler(message, delivery)
+            await registration.handler(message, delivery)
 
     async def _handle(self, message: NatsMessage) -> None:
         raw: Msg = message.raw_message
         delivery = _delivery_of(raw, message.headers)
         started = asyncio.get_running_loop().time()
         try:
-            async with self._alive(raw):
-                verdict = await self._verdict(raw, delivery)
-            await self._settle(raw, delivery, verdict)
+            async with self._heartbeats(raw):
+                outcome = await self._outcome(raw, delivery)
+            await self._settle(raw, delivery, outcome)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
                 await raw.nak()
             log.info("delivery handed over", consumer=self.durable, subject=delivery.subject)
             raise
         took = asyncio.get_running_loop().time() - started
-        self._tell(delivery, verdict, took)
+        self._report(delivery, outcome, took)
 
-    async def _verdict(self, raw: Msg, delivery: Delivery) -> Verdict:
-        found = self._registration(delivery.subject)
-        if found is None:
-            # A newer publisher says something this version does not know: not ours to keep.
-            return Verdict(settlement=Settlement.ACK)
+    async def _outcome(self, raw: Msg, delivery: Delivery) -> Outcome:
+        registration = self._registration(delivery.subject)
+        if registration is None:
+            # A newer publisher sends a kind that this version does not know.
+            return Outcome(settlement=Settlement.ACK)
         try:
-            message = found.kind.model_validate_json(raw.data)
+            message = registration.kind.model_validate_json(raw.data)
         except ValidationError as error:
-            return Verdict(settlement=Settlement.DEAD_LETTER, problem=invalid(error).to_problem())
+            return Outcome(settlement=Settlement.DEAD_LETTER, problem=invalid(error).to_problem())
         try:
             with using(delivery.call):
-                await found.handler(message, delivery)
+                await registration.handler(message, delivery)
         except SlipwayError as error:
-            return self._verdict_on(error, delivery)
+            return self._outcome_of(error, delivery)
         except Exception as error:
-            log.exception("delivery broke", consumer=self.durable, subject=delivery.subject)
-            return self._verdict_on(error, delivery)
-        return Verdict(settlement=Settlement.ACK)
+            log.exception("delivery crashed", consumer=self.durable, subject=delivery.subject)
+            return self._outcome_of(error, delivery)
+        return Outcome(settlement=Settlement.ACK)
 
     def _registration(self, subject: str) -> Registration[Any] | None:
         return next((each for each in self.registrations if each.suits(subject)), None)
 
-    def _verdict_on(self, error: Exception, delivery: Delivery) -> Verdict:
+    def _outcome_of(self, error: Exception, delivery: Delivery) -> Outcome:
         problem = problem_of(error)
         settlement = SETTLEMENTS[problem.kind]
         if problem.kind is ProblemKind.INTERNAL and self._bugs_of(delivery.stream_sequence) >= BUG_TRIES:
             settlement = Settlement.DEAD_LETTER
-        return Verdict(
+        return Outcome(
             settlement=settlement,
             problem=problem,
             delay_seconds=delay_seconds(delivery.attempts, at_least=problem.retry_after_seconds or 0.0),
@@ -184,21 +183,21 @@ class Consumer:
             self._bugs.popitem(last=False)
         return self._bugs[sequence]
 
-    async def _settle(self, raw: Msg, delivery: Delivery, verdict: Verdict) -> None:
-        match verdict.settlement:
+    async def _settle(self, raw: Msg, delivery: Delivery, outcome: Outcome) -> None:
+        match outcome.settlement:
             case Settlement.ACK:
                 await raw.ack()
             case Settlement.DEAD_LETTER:
-                await self._set_aside_or_retry(raw, delivery, verdict)
+                await self._set_aside_or_retry(raw, delivery, outcome)
             case Settlement.RETRY:
-                await raw.nak(delay=verdict.delay_seconds)
+                await raw.nak(delay=outcome.delay_seconds)
             case Settlement.LEAVE:
                 pass
-        if verdict.settlement is not Settlement.RETRY:
+        if outcome.settlement is not Settlement.RETRY:
             self._bugs.pop(delivery.stream_sequence, None)
 
-    async def _set_aside_or_retry(self, raw: Msg, delivery: Delivery, verdict: Verdict) -> None:
-        problem = verdict.problem or problem_of(RuntimeError())
+    async def _set_aside_or_retry(self, raw: Msg, delivery: Delivery, outcome: Outcome) -> None:
+        problem = outcome.problem or problem_of(RuntimeError())
         try:
             await self._set_aside(raw, delivery, self.durable, problem)
         except SlipwayError as error:
@@ -209,13 +208,13 @@ class Consumer:
         else:
             await raw.ack()
 
-    def _tell(self, delivery: Delivery, verdict: Verdict, took: float) -> None:
-        outcome = verdict.settlement.value
-        found = self._registration(delivery.subject)
-        label = h.type_of(found.kind) if found is not None else "unknown"
-        metrics.deliveries.labels(self.durable, label, outcome).inc()
+    def _report(self, delivery: Delivery, outcome: Outcome, took: float) -> None:
+        settlement = outcome.settlement.value
+        registration = self._registration(delivery.subject)
+        label = h.type_of(registration.kind) if registration is not None else "unknown"
+        metrics.deliveries.labels(self.durable, label, settlement).inc()
         metrics.delivery_seconds.labels(self.durable).observe(took)
-        if verdict.problem is None:
+        if outcome.problem is None:
             log.debug(
                 "delivery handled", consumer=self.durable, subject=delivery.subject, took=round(took, 4)
             )
@@ -224,18 +223,18 @@ class Consumer:
             "delivery not handled",
             consumer=self.durable,
             subject=delivery.subject,
-            outcome=outcome,
-            code=verdict.problem.code,
-            reason=verdict.problem.message,
+            outcome=settlement,
+            code=outcome.problem.code,
+            reason=outcome.problem.message,
             attempts=delivery.attempts,
         )
 
     @contextlib.asynccontextmanager
-    async def _alive(self, raw: Msg) -> AsyncIterator[None]:
+    async def _heartbeats(self, raw: Msg) -> AsyncIterator[None]:
         async def beat() -> None:
             while True:
                 await asyncio.sleep(self._heartbeat_seconds)
-                # A beat that got lost is no reason to fail the work; the next one may arrive.
+                # A lost heartbeat does not fail the work; the next one may arrive.
                 with contextlib.suppress(NatsError, OSError):
                     await raw.in_progress()
 
@@ -247,19 +246,19 @@ class Consumer:
 
 
 def delay_seconds(attempts: int, *, at_least: float = 0.0) -> float:
-    """Tell how long to wait before the next try: doubling, bounded, spread by chance."""
+    """Return the delay before the next attempt: doubling, bounded, with jitter."""
     doubled: float = FIRST_DELAY_SECONDS * 2 ** min(attempts, 10)
     longest = min(LONGEST_DELAY_SECONDS, max(doubled, at_least))
     return longest * random.uniform(0.8, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
 def _delivery_of(raw: Msg, headers: Mapping[str, str]) -> Delivery:
-    known = raw.metadata
-    sequence = known.sequence.stream
+    metadata = raw.metadata
+    sequence = metadata.sequence.stream
     return Delivery(
         call=h.stored_call_of(headers),
         stream_sequence=sequence,
-        attempts=known.num_delivered or 1,
+        attempts=metadata.num_delivered or 1,
         subject=raw.subject,
-        message_id=headers.get(h.MESSAGE_ID) or f"{known.stream}:{sequence}",
+        message_id=headers.get(h.MESSAGE_ID) or f"{metadata.stream}:{sequence}",
     )
