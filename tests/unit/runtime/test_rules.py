@@ -28,7 +28,7 @@ def test_trap_03_nobody_takes_the_consumers_ack_policy_for_faststreams() -> None
 @pytest.mark.parametrize("word", ["max_workers", r"PullSub\(", r"\.subscriber\("])
 def test_trap_04_subscribers_are_made_in_one_place(word: str) -> None:
     """Slots, acks and inboxes are easy to get wrong, so only the runtime subscribes."""
-    allowed = {"answering.py", "client.py"}
+    allowed = {"query_server.py", "client.py"}
 
     assert {Path(path).name for path in offenders(word, PRODUCT)} <= allowed
 
@@ -53,5 +53,5 @@ def test_the_rollup_header_is_sent_by_the_commit_only() -> None:
     """One wrong value of it empties the stream."""
     assert {Path(path).name for path in offenders(r"Nats-Rollup|\bROLLUP\b", PRODUCT)} <= {
         "headers.py",
-        "publishing.py",
+        "publisher.py",
     }
