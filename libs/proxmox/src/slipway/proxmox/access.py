@@ -28,7 +28,7 @@ class ApiAccess:
     """
 
     endpoint: str
-    """`https://host` or `https://host:port`; 8006 unless said."""
+    """`https://host` or `https://host:port`; 8006 by default."""
     token_id: str | None = None
     """`user@realm!name`."""
     token_secret: SecretStr | None = None
@@ -40,16 +40,16 @@ class ApiAccess:
     ca: str | None = None
     """The cluster's CA certificate (PEM text). Without pin and CA, the CAs known to Python decide."""
     others: tuple[str, ...] = ()
-    """Further endpoints that were given; believed like the first."""
+    """Further endpoints; trusted like the first."""
     members: tuple[tuple[str, str], ...] = ()
-    """The nodes' own endpoints, and the fingerprints of their certificates as the cluster told them."""
+    """The nodes' own endpoints, and the fingerprints of their certificates as the cluster lists them."""
     believed: tuple[str, ...] = ()
-    """Further fingerprints that are accepted where one is pinned."""
+    """Further fingerprints that are accepted if one is pinned."""
     name: str = "{cluster}"
-    """The cluster's name in Slipway, for what is said to people."""
+    """The cluster's name in Slipway, for messages to people."""
 
     def __post_init__(self) -> None:
-        """Refuse what no connection could be made from."""
+        """Refuse an access that can't connect."""
         parts = urlsplit(self.endpoint)
         if parts.scheme != "https" or not parts.hostname or parts.path.strip("/"):
             raise _invalid("endpoint", "write it as https://host or https://host:port")
@@ -74,16 +74,16 @@ class ApiAccess:
         return frozenset(map(_plain, (self.tls_fingerprint, *self.believed)))
 
     def each(self) -> tuple["ApiAccess", ...]:
-        """Give the access through each endpoint alone: those that were given, then the nodes' own."""
-        given = (self.endpoint, *self.others, *(endpoint for endpoint, _ in self.members))
-        return tuple(self.alone(endpoint) for endpoint in dict.fromkeys(given))
+        """Return the access for each endpoint: the configured ones, then the nodes' own."""
+        endpoints = (self.endpoint, *self.others, *(endpoint for endpoint, _ in self.members))
+        return tuple(self.alone(endpoint) for endpoint in dict.fromkeys(endpoints))
 
     def alone(self, endpoint: str) -> "ApiAccess":
-        """Give the access through one endpoint.
+        """Return the access for one endpoint.
 
-        A pinned cluster is believed by the certificate of any of its nodes: who has one is the cluster. A CA
-        is asked about every endpoint. Where public CAs decide about those that were given, the nodes' own are
-        believed by their certificates.
+        With a pin, the certificate of any node of the cluster is trusted. With a CA, it decides about every
+        endpoint. If public CAs decide about the configured endpoints, the nodes' own are trusted by their
+        certificates.
         """
         shown = dict(self.members)
         is_public = self.tls_fingerprint is None and self.ca is None
@@ -94,7 +94,7 @@ class ApiAccess:
 
     @property
     def base_url(self) -> str:
-        """Where the API's paths begin."""
+        """The URL in front of the API's paths."""
         parts = urlsplit(self.endpoint)
         host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
         return f"https://{host}:{parts.port or DEFAULT_PORT}/api2/json"
@@ -116,7 +116,7 @@ class NodeAccess:
     """The one host key that is accepted, as in `known_hosts`: `ssh-ed25519 AAAA...`."""
 
     def __post_init__(self) -> None:
-        """Refuse what no connection could be made from."""
+        """Refuse an access that can't connect."""
         if self.password is None and self.private_key is None:
             raise _invalid("private_key", "give a private key or a password")
 
@@ -127,13 +127,13 @@ class ClusterAccess:
 
     api: ApiAccess
     nodes: Mapping[str, NodeAccess] = field(default_factory=dict)
-    """By node name; a node that is missing here can be seen, not touched."""
+    """By node name; a node without access can be read, not changed."""
 
 
 def api_access(
     spec: ClusterSpec, secrets: Mapping[str, SecretStr], members: Sequence[MemberEndpoint] = ()
 ) -> ApiAccess:
-    """How the API is reached, by what inventory says and the secrets that were opened.
+    """Return the access to the API from inventory's spec and the opened secrets.
 
     Raises:
         Invalid: with the field's name.
@@ -155,7 +155,7 @@ def api_access(
 def node_accesses(
     spec: ClusterSpec, secrets: Mapping[str, SecretStr], addresses: Mapping[str, str]
 ) -> Mapping[str, NodeAccess]:
-    """How nodes are reached by SSH: those with a confirmed host key, an address and a login."""
+    """Return the SSH access of the nodes with a confirmed host key, an address and a login."""
     password, private_key = secrets.get("ssh_password"), secrets.get("ssh_private_key")
     if password is None and private_key is None:
         return {}

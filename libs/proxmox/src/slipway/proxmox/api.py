@@ -35,7 +35,7 @@ class ProxmoxApi(StorageCalls):
     """One cluster's API. Asking any node is asking the cluster."""
 
     async def version(self) -> Version:
-        """Which Proxmox answers; the cheapest proof that access works."""
+        """Return the version; the cheapest proof that the access works."""
         return await self._one(Version, "version")
 
     async def nodes(self) -> tuple[Node, ...]:
@@ -43,7 +43,7 @@ class ProxmoxApi(StorageCalls):
         return await self._every(Node, "nodes")
 
     async def reach_node(self, node: str) -> None:
-        """Ask a node something that costs it nothing; raises if it does not answer."""
+        """Ask a node a free question; raise if it does not answer."""
         await self._get("nodes", node, "time")
 
     async def cluster_status(self) -> tuple[ClusterMember, ...]:
@@ -81,8 +81,8 @@ class ProxmoxApi(StorageCalls):
 
     async def networks(self, node: str) -> tuple[Bridge, ...]:
         """A node's bridges. A creation takes a bridge that does not exist; only the start fails."""
-        found = await self._every(Bridge, "nodes", node, "network", params={"type": "any_bridge"})
-        return tuple(bridge for bridge in found if bridge.type in _BRIDGE_TYPES)
+        bridges = await self._every(Bridge, "nodes", node, "network", params={"type": "any_bridge"})
+        return tuple(bridge for bridge in bridges if bridge.type in _BRIDGE_TYPES)
 
     async def next_vmid(self) -> int:
         """The lowest free VMID. It is not reserved: the creation's `VmidTaken` is the compare-and-set."""
@@ -110,7 +110,7 @@ class ProxmoxApi(StorageCalls):
         default changed with 9.0. Raises `VmidTaken` when the VMID belongs to any guest of the cluster.
         """
         if "start" in params or "unprivileged" not in params:
-            raise ValueError("a creation says unprivileged, and never start")
+            raise ValueError("a creation sets unprivileged, and never start")
         return upid_of(await self._post("nodes", node, "lxc", params=params))
 
     async def restore(self, node: str, params: Params) -> Upid:

@@ -1,4 +1,4 @@
-"""Prove who is asking: an API token, or a login whose ticket is renewed in time.
+"""Authenticate requests: an API token, or a login whose ticket is renewed in time.
 
 proxmoxer's own login goes around the session, and so around the pinned certificate, and forgets the password;
 hence ours. A ticket lives two hours and is renewed with itself after one; after a longer silence, or when the
@@ -22,7 +22,7 @@ from slipway.proxmox.errors import AccessRefused
 RENEW_AFTER_SECONDS = 3600.0
 EXPIRES_AFTER_SECONDS = 6900.0
 """Two hours less five minutes, for clocks that differ."""
-SULK_SECONDS = 30.0
+REFUSED_SECONDS = 30.0
 """How long a refused login is answered without asking the node again."""
 
 Timeouts = tuple[float, float]
@@ -54,8 +54,8 @@ class TicketAuth(ProxmoxHTTPAuthBase):  # type: ignore[misc]  # proxmoxer ships 
             request.headers["CSRFPreventionToken"] = csrf
         return request
 
-    def distrust(self, since: float) -> bool:
-        """Drop the ticket if it is older than a refused request; says whether a new try makes sense."""
+    def drop_ticket(self, since: float) -> bool:
+        """Drop the ticket if it is older than a refused request; return whether a retry makes sense."""
         with self._lock:
             if self._born <= since:
                 self._born = float("-inf")
@@ -67,7 +67,7 @@ class TicketAuth(ProxmoxHTTPAuthBase):  # type: ignore[misc]  # proxmoxer ships 
             return
         if age < EXPIRES_AFTER_SECONDS and self._renewed_with(SecretStr(self._ticket)) is None:
             return
-        if self._refusal and time.monotonic() - self._refusal[0] < SULK_SECONDS:
+        if self._refusal and time.monotonic() - self._refusal[0] < REFUSED_SECONDS:
             raise AccessRefused(self._refusal[1].message)
         refusal = self._renewed_with(self._password)
         self._refusal = (time.monotonic(), refusal) if refusal else None
@@ -84,7 +84,7 @@ class TicketAuth(ProxmoxHTTPAuthBase):  # type: ignore[misc]  # proxmoxer ships 
 
 
 def token_auth(access: ApiAccess, *, timeout: Timeouts) -> ProxmoxHTTPApiTokenAuth:
-    """What signs requests with an API token."""
+    """Return the authentication with an API token."""
     user, _, name = (access.token_id or "").partition("!")
     secret = access.token_secret.get_secret_value() if access.token_secret else ""
     return ProxmoxHTTPApiTokenAuth(user, name, secret, timeout=timeout, verify_ssl=True)

@@ -1,4 +1,4 @@
-"""Which lines of a failed task's log say why it failed. Pure.
+"""Find the lines of a failed task's log that show the cause. Pure.
 
 A task's exit status is its last line, and often says only that something failed: `job errors`, `startup for
 container '100' failed`, a tar command of three hundred characters. The cause stands above it.
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 MOST = 2
 LONGEST = 300
 """Characters of a line that are shown."""
-_TELLING = re.compile(
+_CAUSES = re.compile(
     r"No space left on device|[Nn]ot enough (?:free )?space|[Ii]nsufficient free space"
     r"|[Oo]ut of (?:disk )?space|[Dd]isk quota exceeded|[Ww]rite error"
     r"|[Cc]annot write|[Ii]nput/output error|[Rr]ead-only file system"
@@ -25,14 +25,14 @@ _HARMLESS = re.compile(r"^(?:INFO|WARN): (?!.*(?:No space|[Ww]rite error))")
 
 
 def causes(lines: Iterable[str]) -> tuple[str, ...]:
-    """Give the lines that name a cause, the most telling ones first; empty if none does."""
+    """Return the lines that name a cause, the clearest first; empty if none does."""
     seen = [line.strip() for line in lines if not _END.match(line) and not _HARMLESS.match(line)]
-    telling = [line for line in seen if _TELLING.search(line)]
+    clear = [line for line in seen if _CAUSES.search(line)]
     marked = [line for line in seen if _MARKED.search(line)]
-    return tuple(line[:LONGEST] for line in dict.fromkeys((*telling, *marked)))[:MOST]
+    return tuple(line[:LONGEST] for line in dict.fromkeys((*clear, *marked)))[:MOST]
 
 
 def with_causes(message: str, lines: Iterable[str]) -> str:
-    """Give what a task's end says with the causes before it; those that it names itself are not repeated."""
-    found = [line for line in causes(lines) if line not in message]
-    return f"{'; '.join(found)}. Proxmox: {message}" if found else message
+    """Return the message of a task's end with the causes before it; it never repeats one."""
+    lines_before = [line for line in causes(lines) if line not in message]
+    return f"{'; '.join(lines_before)}. Proxmox: {message}" if lines_before else message

@@ -55,9 +55,9 @@ class Connection:
         self._of_node: dict[str, asyncio.Semaphore] = {}
         self._here = threading.local()
         self._wires: list[Wire] = []
-        self._disbelief = 0
-        """Grows with each certificate that is not believed: what was connected before is not used again."""
-        # Made here once, so that a CA that can't be read is told before the first request.
+        self._mistrusted = 0
+        """Grows with each untrusted certificate: older connections are not used again."""
+        # Created here once, so that an unreadable CA raises before the first request.
         self._wire().close()
 
     async def request(
@@ -75,17 +75,17 @@ class Connection:
         loop = asyncio.get_running_loop()
         seconds = within.total_seconds() if within is not None else None
         ends_at = loop.time() + (seconds or self._deadline_seconds)
-        places = self._places(segments)
-        await self._take(places, path, ends_at)
+        permits = self._permits(segments)
+        await self._take(permits, path, ends_at)
 
         def release(_: Future[Reply]) -> None:
             if not loop.is_closed():
-                loop.call_soon_threadsafe(_give_back, places)
+                loop.call_soon_threadsafe(_give_back, permits)
 
-        asked = self._threads.submit(self._ask, method, segments, params or {}, seconds)
-        asked.add_done_callback(release)
-        answer = asyncio.wrap_future(asked)
-        answer.add_done_callback(_heard)
+        future = self._threads.submit(self._ask, method, segments, params or {}, seconds)
+        future.add_done_callback(release)
+        answer = asyncio.wrap_future(future)
+        answer.add_done_callback(_retrieve)
         try:
             async with asyncio.timeout_at(ends_at if within else loop.time() + self._deadline_seconds):
                 return await asyncio.shield(answer)
@@ -95,29 +95,29 @@ class Connection:
             raise answer_lost(method, path, why="no answer in time") from error
 
     async def aclose(self) -> None:
-        """Take no more requests and drop the connections; what is being asked is let go."""
+        """Accept no more requests and drop the connections; running ones are abandoned."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for wire in self._wires:
             wire.close()
 
-    def _places(self, segments: tuple[str, ...]) -> Sequence[asyncio.Semaphore]:
-        """Give what a request has to wait for: its node's share first, then a thread."""
+    def _permits(self, segments: tuple[str, ...]) -> Sequence[asyncio.Semaphore]:
+        """Return the semaphores of a request: its node's share first, then a thread."""
         if segments[0] != "nodes" or len(segments) == 1:
             return (self._free,)
         of_node = self._of_node.setdefault(segments[1], asyncio.Semaphore(self._share))
         return of_node, self._of_nodes, self._free
 
-    async def _take(self, places: Sequence[asyncio.Semaphore], path: str, ends_at: float) -> None:
+    async def _take(self, permits: Sequence[asyncio.Semaphore], path: str, ends_at: float) -> None:
         taken: list[asyncio.Semaphore] = []
         try:
             async with asyncio.timeout_at(ends_at):
-                for each in places:
+                for each in permits:
                     await each.acquire()
                     taken.append(each)
         except TimeoutError as error:
             _give_back(taken)
-            told = f"{path} was not asked: all connections waited for answers."
-            raise EndpointUnreachable(told, path=path) from error
+            message = f"{path} was not sent: all connections are waiting for answers."
+            raise EndpointUnreachable(message, path=path) from error
         except asyncio.CancelledError:
             _give_back(taken)
             raise
@@ -128,7 +128,7 @@ class Connection:
         try:
             return self._wire().request(method, segments, params, within_seconds=within_seconds)
         except CertificateMismatch:
-            self._disbelief += 1
+            self._mistrusted += 1
             raise
 
     def _wire(self) -> Wire:
@@ -136,20 +136,20 @@ class Connection:
         if wire is None:
             wire = self._here.wire = Wire(self._access, auth=self._auth, record_to=self._record_to)
             self._wires.append(wire)
-        elif self._here.believed_at != self._disbelief:
+        elif self._here.mistrusted_at != self._mistrusted:
             wire.close()
-        self._here.believed_at = self._disbelief
+        self._here.mistrusted_at = self._mistrusted
         return wire
 
 
-def _heard(answer: "asyncio.Future[Reply]") -> None:
-    """Take note of an answer that nobody waits for any more."""
+def _retrieve(answer: "asyncio.Future[Reply]") -> None:
+    """Retrieve an answer that nobody waits for any more."""
     if not answer.cancelled():
         answer.exception()
 
 
-def _give_back(places: Sequence[asyncio.Semaphore]) -> None:
-    for each in places:
+def _give_back(permits: Sequence[asyncio.Semaphore]) -> None:
+    for each in permits:
         each.release()
 
 

@@ -40,9 +40,9 @@ TIMED_OUT = 124
 KILL_GRACE_SECONDS = 10
 """Between TERM and KILL when the time is over."""
 KEEP_BYTES = 16 * 1024 * 1024
-"""Of each stream of a work's output, unless told: what is stored in the guest, and followed."""
+"""Of each stream of a work's output, by default: what is stored in the guest, and followed."""
 SILENCE_SECONDS = 60.0
-"""A follower says every five seconds that it is there; longer silence means that it is not."""
+"""A follower reports every five seconds; longer silence means that it is gone."""
 
 _BEAT = "beat"
 _LOOK_TIMEOUT = timedelta(seconds=60)
@@ -193,8 +193,8 @@ class Detached:
         word, _, code = (done.stdout.splitlines() or [""])[-1].partition(" ")
         states: dict[str, State] = {"absent": Absent(), "running": Running(), "started": Started()}
         if done.exit_code != 0 or not (word in states or code.isdecimal()):
-            told = done.stderr.strip() or f"code {done.exit_code}"
-            raise PctFailed(f"The guest does not answer as expected: {told}", vmid=self._vmid)
+            reason = done.stderr.strip() or f"code {done.exit_code}"
+            raise PctFailed(f"The guest does not answer as expected: {reason}", vmid=self._vmid)
         return states[word] if word in states else Exited(int(code))
 
     def _folder(self, key: str) -> str:
@@ -226,7 +226,7 @@ class _Reading:
             await self._queue.put(self._output(line))
 
     async def finish(self) -> None:
-        """Say that the follower has ended."""
+        """Note that the follower has ended."""
         await self._queue.put(None)
 
     async def next(self) -> Output | None:

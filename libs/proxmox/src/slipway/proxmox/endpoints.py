@@ -1,14 +1,14 @@
 """One cluster's API behind several endpoints: asked through one of them, through another if that fails.
 
 Theory of operation. Any node answers for the whole cluster. Requests go through the endpoint that answered
-last; each endpoint has threads of its own (`connection`), so one that stands still holds up nobody else. An
+last; each endpoint has threads of its own (`connection`), so one that hangs holds up nobody else. An
 endpoint that fails is left alone for a while, and asked again only if the others fail as well, or later.
 
 This is the only place where a request is sent once more to another endpoint, and it is done only if it
 certainly had no effect: no connection came about, the certificate was not believed, or it was a question. A
 change whose answer is lost is `AnswerLost`, here as anywhere. A question that is not answered for some
 seconds makes its endpoint be looked at: if the simplest question there is not answered either, the endpoint
-stands still, and the question is asked elsewhere; otherwise it is only slow, and waited for.
+hangs, and the question is asked elsewhere; otherwise it is only slow, and waited for.
 
 Guarantees: each endpoint is tried at most once for a request, and with one endpoint nothing of this happens.
 Non-guarantees: a node behind an endpoint may be away; that is the node's, not the endpoint's outage.
@@ -64,7 +64,7 @@ class Endpoint:
         """Forget what was wrong with it."""
         self._failed_at = None
 
-    async def stands_still(self) -> bool:
+    async def hangs(self) -> bool:
         """Whether it does not even say its version; who asks meanwhile shares the answer."""
         if self._look is None or self._look.done():
             # A task of its own: what it finds counts also if nobody waits for it any more.
@@ -99,7 +99,7 @@ class Endpoints:
             Endpoint(each, record=record, timeout=timeout, workers=workers) for each in access.each()
         ]
         self._last = self._all[0]
-        # Made here, so that a CA that can't be read is told before the first request.
+        # Created here, so that an unreadable CA raises before the first request.
         _ = self._last.connection
 
     @property
@@ -117,9 +117,9 @@ class Endpoints:
             left = _left(ends_at)
             if failures and left is not None and left <= timedelta(0):
                 break
-            asked = endpoint.connection.request(method, *segments, params=params, within=left)
+            request = endpoint.connection.request(method, *segments, params=params, within=left)
             try:
-                reply = await (self._watched(endpoint, asked) if method == "GET" else asked)
+                reply = await (self._watched(endpoint, request) if method == "GET" else request)
             except (EndpointUnreachable, CertificateMismatch) as error:
                 endpoint.failed()
                 failures.append(error)
@@ -136,7 +136,7 @@ class Endpoints:
                 endpoint.worked()
                 self._last = endpoint
                 return reply
-        raise _told(failures, len(self._all))
+        raise _worst(failures, len(self._all))
 
     async def aclose(self) -> None:
         """Drop all connections."""
@@ -144,19 +144,19 @@ class Endpoints:
             await endpoint.aclose()
 
     def _order(self) -> Sequence[Endpoint]:
-        """Give the endpoints as they are tried: the one that answered last, those that rest at the end."""
+        """Return the endpoints as they are tried: the one that answered last, those that rest at the end."""
         ordered = [self._last, *(each for each in self._all if each is not self._last)]
         return sorted(ordered, key=lambda endpoint: endpoint.rests)
 
-    async def _watched(self, endpoint: Endpoint, asked: Awaitable[Reply]) -> Reply:
-        """Wait for the answer to a question, but not from an endpoint that stands still."""
+    async def _watched(self, endpoint: Endpoint, request: Awaitable[Reply]) -> Reply:
+        """Wait for the answer to a question, but not from an endpoint that hangs."""
         if len(self._all) == 1:
-            return await asked
-        answer = asyncio.ensure_future(asked)
+            return await request
+        answer = asyncio.ensure_future(request)
         try:
             done, _ = await asyncio.wait({answer}, timeout=STALL_SECONDS)
-            if not done and await endpoint.stands_still() and not answer.done():
-                raise EndpointUnreachable(f"{endpoint.access.endpoint} stands still: it answers nothing.")
+            if not done and await endpoint.hangs() and not answer.done():
+                raise EndpointUnreachable(f"{endpoint.access.endpoint} hangs: it answers nothing.")
             return await answer
         finally:
             answer.cancel()
@@ -168,14 +168,14 @@ def _left(ends_at: float | None) -> timedelta | None:
     return timedelta(seconds=ends_at - asyncio.get_running_loop().time())
 
 
-def _told(failures: Sequence[SlipwayError], known: int) -> SlipwayError:
-    """Give the error that says most: a certificate that is not believed is somebody's to mend."""
+def _worst(failures: Sequence[SlipwayError], count: int) -> SlipwayError:
+    """Return the most useful error: an untrusted certificate needs somebody's decision."""
     error = next((each for each in failures if isinstance(each, CertificateMismatch)), failures[0])
     if len(failures) == 1 or isinstance(error, CertificateMismatch):
         return error
-    others = "" if len(failures) == known else " that could be asked in time"
-    told = EndpointUnreachable(
+    others = "" if len(failures) == count else " that could be asked in time"
+    combined = EndpointUnreachable(
         f"{error.message} None of the cluster's {len(failures)} endpoints{others} can be used."
     )
-    told.details = error.details
-    return told
+    combined.details = error.details
+    return combined

@@ -97,7 +97,7 @@ class Refusal:
 
     @property
     def text(self) -> str:
-        """The best of what Proxmox says."""
+        """The most useful text of the answer."""
         return self.message.strip() or self.reason.strip() or f"status {self.status}"
 
 
@@ -117,9 +117,9 @@ def sort_text(text: str) -> SlipwayError | None:
     """The error that a sentence of Proxmox stands for, if it is a known one."""
     for pattern, error in SENTENCES:
         if match := pattern.search(text):
-            found = error(text)
-            found.details.update({name: value for name, value in match.groupdict().items() if value})
-            return found
+            mapped = error(text)
+            mapped.details.update({name: value for name, value in match.groupdict().items() if value})
+            return mapped
     return None
 
 
@@ -153,8 +153,8 @@ def _sort_status(refusal: Refusal) -> SlipwayError | None:
 def _sort_words(refusal: Refusal) -> SlipwayError:
     if refusal.errors:
         return _wrong_parameters(refusal)
-    if known := sort_text(refusal.text):
-        return known
+    if error := sort_text(refusal.text):
+        return error
     if refusal.status == _FORBIDDEN:
         return PermissionMissing(refusal.text)
     return (ProxmoxRejected if refusal.status in _WRONG_INPUT else ProxmoxFailed)(refusal.text)
@@ -166,5 +166,5 @@ def _wrong_parameters(refusal: Refusal) -> SlipwayError:
         if known := sort_text(error.message):
             known.errors = errors
             return known
-    told = "; ".join(f"{error.field}: {error.message}" for error in errors)
-    return ProxmoxRejected(f"Proxmox refuses the parameters: {told}", errors=errors)
+    details = "; ".join(f"{error.field}: {error.message}" for error in errors)
+    return ProxmoxRejected(f"Proxmox refuses the parameters: {details}", errors=errors)

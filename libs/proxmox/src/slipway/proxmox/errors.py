@@ -1,4 +1,4 @@
-"""What can go wrong at a host, sorted by whose move it is.
+"""The errors of a host, by who can act on them.
 
 Here live only the classes and their stable codes; `error_mapping` decides which one an answer stands for. Two
 of them keep retries honest: `AnswerLost` and `CommandLost` say that something may have happened, so the
@@ -149,7 +149,7 @@ class EndpointUnreachable(NodeUnreachable):
 
 
 class NoAnswer(NodeUnreachable):
-    """A question was heard, and not answered in time: by the endpoint, or by the node that it is about."""
+    """A question was received but not answered in time, by the endpoint or by the node it is about."""
 
 
 class AnswerLost(Unavailable):
@@ -192,7 +192,7 @@ class CommandLost(Unavailable):
 
 
 class CommandTimedOut(Unavailable):
-    """A command did not end before its deadline; it was told to stop."""
+    """A command did not end before its deadline; it was stopped."""
 
     code = "ssh.command-timed-out"
 

@@ -27,7 +27,7 @@ DEFAULT_TIMEOUT = timedelta(minutes=5)
 
 
 class FilePolicy(StrEnum):
-    """What happens to a file that is there already."""
+    """What happens to an existing file."""
 
     REPLACE = "replace"
     DEFAULT = "default"
@@ -35,7 +35,7 @@ class FilePolicy(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of a file."""
+    """The result of putting a file."""
 
     CREATED = "created"
     REPLACED = "replaced"
@@ -145,6 +145,6 @@ def _results(files: Sequence[GuestFile], done: Completed) -> tuple[Deployed, ...
 def _failure(files: Sequence[GuestFile], refusal: str, done: Completed) -> DeployFailed:
     number, _, why = refusal.partition(" ")
     path = files[int(number)].path if number.isdecimal() else ""
-    told = done.stderr.strip().splitlines()
+    lines = done.stderr.strip().splitlines()
     message = f"{path or 'The files'} could not be put into the container: {why or f'code {done.exit_code}'}"
-    return DeployFailed(f"{message} ({told[-1]})" if told else message, path=path)
+    return DeployFailed(f"{message} ({lines[-1]})" if lines else message, path=path)

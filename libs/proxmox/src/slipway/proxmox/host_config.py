@@ -1,4 +1,4 @@
-"""A container's config, read back: what holds now, and what Proxmox keeps for the next start.
+"""A container's config, read back: what holds now, and what waits for the next start.
 
 A running container has many changes only after its next start (nameserver, searchdomain, timezone, tty,
 console, cmode, features, ...: PVE 9.2, observed). `config` shows them as if they were there; only `pending`
@@ -63,7 +63,7 @@ async def read_config(api: ProxmoxApi, node: str, vmid: int) -> HostConfig | Non
 
 
 def without_mark(description: str) -> str:
-    """Give the user's part of the notes."""
+    """Return the user's part of the notes."""
     return MARK.sub("", description).strip()
 
 
@@ -76,7 +76,7 @@ def gib(size: str) -> float | None:
 
 
 def network(device: Mapping[str, str]) -> NetworkSpec:
-    """Give a network device; a number that can't be read is left out."""
+    """Return a network device; a number that can't be read is left out."""
     return NetworkSpec(
         name=device.get("name"),
         bridge=device.get("bridge"),
@@ -100,7 +100,7 @@ def numbered(names: Iterable[str]) -> list[str]:
 
 
 def _storage(part: Mapping[str, str]) -> str:
-    """Give a volume's storage; of a folder of the host its path."""
+    """Return a volume's storage; of a folder of the host its path."""
     volume = part.get("volume", "")
     return volume if volume.startswith("/") else volume.partition(":")[0]
 

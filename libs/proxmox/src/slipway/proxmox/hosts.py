@@ -1,4 +1,4 @@
-"""Connections to clusters, opened on demand and stored.
+"""Connections to clusters, opened on demand and cached.
 
 A cluster's connections are made from one `ClusterAccess`. When the access changes they are made anew; who
 works with the old ones may end his work, then they close. Nothing is connected before it is used.
@@ -73,7 +73,7 @@ class Cluster:
         return Detached(self.pct(node), vmid)
 
     def retire(self) -> None:
-        """Keep no idle connection; who still works with this one may end his work."""
+        """Close idle connections; running work on the others may end."""
         for shell in self._shells.values():
             shell.retire()
 
@@ -89,11 +89,11 @@ class Hosts:
     """The clusters that this process talks to."""
 
     def __init__(self, record: Path | None = None, *, unreadable: NoteUnreadable = ignore_unreadable) -> None:
-        """Open nothing yet.
+        """Create it; nothing is opened yet.
 
         Args:
             record: A file to which every request to an API is appended, secrets masked.
-            unreadable: Is told of all that had to be left out of an answer.
+            unreadable: Is called with each part of an answer that can't be read.
         """
         self._record = record
         self._unreadable = unreadable
@@ -101,19 +101,19 @@ class Hosts:
 
     def open(self, cluster: str, access: ClusterAccess) -> Cluster:
         """The connections to a cluster; opened anew if the access is another one than before."""
-        known = self._clusters.get(cluster)
-        if known is not None and known.access == access:
-            return known
+        cached = self._clusters.get(cluster)
+        if cached is not None and cached.access == access:
+            return cached
         self._clusters[cluster] = Cluster(access, record=self._record, unreadable=self._unreadable)
-        if known is not None:
-            known.retire()
+        if cached is not None:
+            cached.retire()
         return self._clusters[cluster]
 
     async def forget(self, cluster: str) -> None:
         """Close a cluster's connections."""
-        known = self._clusters.pop(cluster, None)
-        if known is not None:
-            await known.aclose()
+        cached = self._clusters.pop(cluster, None)
+        if cached is not None:
+            await cached.aclose()
 
     async def aclose(self) -> None:
         """Close everything."""

@@ -20,8 +20,8 @@ class Interface(Answer):
     @property
     def addresses(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
         """All its addresses, IPv4 first; a DHCP address appears some seconds after the start."""
-        found = {at for text in self._texts() if (at := _address(text)) is not None}
-        return tuple(sorted(found, key=lambda at: (at.version, int(at.ip))))
+        addresses = {at for text in self._texts() if (at := _address(text)) is not None}
+        return tuple(sorted(addresses, key=lambda at: (at.version, int(at.ip))))
 
     def _texts(self) -> Iterator[str]:
         for entry in self.ip_addresses:

@@ -198,13 +198,13 @@ def _read_private_key(key: SecretStr) -> asyncssh.SSHKey:
     try:
         return asyncssh.import_private_key(text)
     except ValueError as error:
-        # Nothing of the error is told: a damaged key may be quoted in it.
+        # The error is not shown: it may quote a damaged key.
         why = _why_unreadable(text, str(error))
         raise Invalid(f"The SSH private key can't be read: {why}", code="proxmox.access-invalid") from None
 
 
-def _why_unreadable(text: str, said: str) -> str:
-    if "passphrase" in said.lower() or "encrypt" in said.lower():
+def _why_unreadable(text: str, reason: str) -> str:
+    if "passphrase" in reason.lower() or "encrypt" in reason.lower():
         return "it is protected by a passphrase. `ssh-keygen -p -N ''` takes it off a copy."
     if _PUBLIC_KEY.match(text) or "PUBLIC KEY" in text:
         return "this is the public half; give the private one, the file without `.pub`."

@@ -130,9 +130,9 @@ class Pct:
         """
         if wrong := [name for name, value in options.items() if value.startswith("-") or not value]:
             raise ValueError(f"not a value for {wrong[0]}")
-        words = [word for name, value in options.items() for word in (f"--{name}", value)]
-        words += ["--delete", ",".join(removed)] if removed else []
-        await self._host("set", vmid, *words)
+        arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+        arguments += ["--delete", ",".join(removed)] if removed else []
+        await self._host("set", vmid, *arguments)
 
     async def revert(self, vmid: int, keys: Sequence[str]) -> None:
         """Drop changes that wait for the next start, of settings that only root's password may change."""
@@ -180,8 +180,8 @@ class _Arrival:
 
 def own_error(command: str, code: int, complaints: str, vmid: int) -> SlipwayError:
     """The error for what `pct` itself says, warnings before it left aside."""
-    told = complaints.strip()
-    error = next((found for line in told.splitlines() if (found := sort_text(line))), None)
-    error = error or PctFailed(f"{command} failed with code {code}: {told or 'it says nothing'}")
+    output = complaints.strip()
+    error = next((mapped for line in output.splitlines() if (mapped := sort_text(line))), None)
+    error = error or PctFailed(f"{command} failed with code {code}: {output or 'no output'}")
     error.details |= {"vmid": str(vmid), "command": command, "exit_code": str(code)}
     return error

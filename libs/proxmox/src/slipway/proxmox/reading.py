@@ -30,34 +30,34 @@ _VARIABLE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """Something in an answer that was left out."""
+    """A part of an answer that could not be read."""
 
     endpoint: str
     """`/nodes/*/storage`."""
     value: str | None
     """The field's name; None when the whole row was left out."""
     found: str
-    """Of what kind it was; never what it said, which may be a secret."""
+    """The type of the value, never the value: it may be a secret."""
 
 
 NoteUnreadable = Callable[[Unreadable], None]
 
 
 def ignore_unreadable(_: Unreadable) -> None:
-    """Tell nobody."""
+    """Ignore it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows(Generic[AnswerT]):
-    """What could be read of a list."""
+    """The readable rows of a list."""
 
     read: tuple[AnswerT, ...]
     lost: int = 0
-    """Rows that were left out."""
+    """Unreadable rows."""
 
 
 class Reader:
-    """Reads answers, and notes what it had to leave out."""
+    """Reads answers, and notes what it can't read."""
 
     def __init__(self, note: NoteUnreadable) -> None:
         self._note = note
@@ -74,7 +74,7 @@ class Reader:
         return self.rows(kind, reply).read
 
     def rows(self, kind: type[AnswerT], reply: Reply) -> Rows[AnswerT]:
-        """Read an answer that is a list; says also how many rows were left out."""
+        """Read an answer that is a list, and count the unreadable rows."""
         rows = list_of(reply)
         read = tuple(each for row in rows if (each := self._row(kind, row, reply.path)) is not None)
         return Rows(read=read, lost=len(rows) - len(read))
@@ -125,14 +125,14 @@ def list_of(reply: Reply) -> list[object]:
 
 
 def not_understood(reply: Reply, why: str) -> ProxmoxFailed:
-    """Say that an answer as a whole can't be read."""
+    """Return the error of an answer that can't be read at all."""
     return ProxmoxFailed(
         f"Slipway does not understand what Proxmox answers to {reply.path}: {why}.", path=reply.path
     )
 
 
 def endpoint_of(path: str) -> str:
-    """Name a path without what is different from host to host: `/nodes/*/lxc/*/config`."""
+    """Return a path without what differs between hosts: `/nodes/*/lxc/*/config`."""
     return _VARIABLE.sub("*", path)
 
 
@@ -148,7 +148,7 @@ def _is_guest(row: object) -> bool:
 
 
 def _values(row: Mapping[str, object], error: ValidationError) -> dict[str, object]:
-    """Give the values of a row that an error is about."""
+    """Return the values of a row that an error is about."""
     names = {str(each["loc"][0]) for each in error.errors() if each["loc"]}
     return {name: row[name] for name in names if name in row}
 

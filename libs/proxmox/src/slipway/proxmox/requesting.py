@@ -30,14 +30,14 @@ class Asking:
         workers: int = DEFAULT_WORKERS,
         unreadable: NoteUnreadable = ignore_unreadable,
     ) -> None:
-        """Open nothing yet.
+        """Create it; nothing is opened yet.
 
         Args:
             access: Where the cluster is and who asks.
             record: A file to which each request is appended, secrets masked.
             timeout: How long an answer may take; below 35 s creations become ambiguous.
             workers: How many requests at a time.
-            unreadable: Is told of all that had to be left out of an answer.
+            unreadable: Is called with each part of an answer that can't be read.
         """
         self._connection = Endpoints(access, record=record, timeout=timeout, workers=workers)
         self._host: HostApi = self._connection

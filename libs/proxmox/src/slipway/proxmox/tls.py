@@ -1,4 +1,4 @@
-"""Believe one server only: the TLS side of a connection to Proxmox.
+"""Trust one server only: the TLS side of a connection to Proxmox.
 
 A node's certificate is signed by its cluster's own CA, so the public CAs say nothing about it. Either the
 certificate itself is pinned by its SHA-256, or the cluster's CA is the only one that counts, or, with
@@ -34,7 +34,7 @@ class NotPinnedError(ssl.SSLError):
 
 
 class PinnedConnection(HTTPSConnection):
-    """A connection that counts as made only once the server is believed; before that nothing was sent."""
+    """A connection that sends nothing before the server is trusted."""
 
     pins: ClassVar[frozenset[str]] = frozenset()
 
@@ -76,7 +76,7 @@ class PinnedAdapter(HTTPAdapter):
         verify: bool | str,  # noqa: FBT001 (the signature is that of requests)
         cert: str | tuple[str, str] | None = None,
     ) -> tuple[Any, Any]:
-        """Say how the server is recognised, in the words of urllib3."""
+        """Return the pool's TLS arguments for urllib3."""
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
         return host, dict(self._trust)
 
@@ -112,7 +112,7 @@ async def scan_fingerprint(endpoint: str, *, timeout: timedelta = timedelta(seco
 
 
 def not_pinned(access: ApiAccess, shown: str) -> CertificateMismatch:
-    """Make the error for a certificate that is not pinned: both fingerprints, and what accepts it."""
+    """Return the error for a certificate that is not pinned: both fingerprints, and what accepts it."""
     pinned = ", ".join(sorted(bytes.fromhex(pin).hex(":").upper() for pin in access.pins))
     return CertificateMismatch(
         f"The certificate of {access.endpoint} is not the pinned one: it shows {shown}, pinned is {pinned}. "
@@ -126,8 +126,8 @@ def not_pinned(access: ApiAccess, shown: str) -> CertificateMismatch:
 
 
 def not_signed(access: ApiAccess) -> CertificateMismatch:
-    """Make the error for a certificate that no CA vouches for, and say what mends it."""
-    whose = "the cluster's CA that was given" if access.ca else "a CA that this machine knows"
+    """Return the error for a certificate that no CA vouches for, and how to fix it."""
+    whose = "the configured CA of the cluster" if access.ca else "a CA that this machine trusts"
     return CertificateMismatch(
         f"The certificate of {access.endpoint} is not signed by {whose}, is for another name, or has "
         "expired. Give the CA that signs it now (/etc/pve/pve-root-ca.pem on a node), or pin it: PUT "

@@ -70,7 +70,7 @@ class Envelope(JsonSerializer):  # type: ignore[misc]  # proxmoxer ships no type
 
 
 class Wire:
-    """A session with its one stored-alive connection."""
+    """A session with its one keep-alive connection."""
 
     def __init__(self, access: ApiAccess, *, auth: ProxmoxHTTPAuthBase, record_to: Path | None) -> None:
         session = _Session()
@@ -100,7 +100,7 @@ class Wire:
         try:
             return self._attempt(method, segments, params)
         except AccessRefused:
-            if not (isinstance(self._auth, TicketAuth) and self._auth.distrust(began)):
+            if not (isinstance(self._auth, TicketAuth) and self._auth.drop_ticket(began)):
                 raise
         except _Broken as broken:
             if method != "GET":
