@@ -14,8 +14,8 @@ from slipway.catalog.app import MIGRATIONS
 from slipway.catalog.handlers import Handlers, TemplateNotFound
 from slipway.catalog.publishing.store import TemplateStore
 from slipway.catalog.settings import CatalogSettings
+from slipway.catalog.sources.publisher import TemplatePublisher
 from slipway.catalog.sources.scanner import scan
-from slipway.catalog.sources.schedule import Schedule
 from slipway.contracts.problems import NotFound, Unavailable
 from slipway.contracts.templates import GetTemplate, ListTemplates
 from slipway.runtime import topology
@@ -30,17 +30,17 @@ from support.waiting import until
 TEMPLATES = Path(__file__).parents[3] / "infra/lxc/templates"
 
 
-def answering(database: Database, made: list[Schedule]) -> Callable[[Bus], None]:
+def answering(database: Database, made: list[TemplatePublisher]) -> Callable[[Bus], None]:
     """Give what makes a bus answer catalog's queries."""
 
     def register(bus: Bus) -> None:
         store = TemplateStore(database)
         every = CatalogSettings.model_fields["scan_interval"].default
-        schedule = Schedule(store, Bundles(bus), folder=TEMPLATES, every=every)
-        handlers = Handlers(store, schedule)
+        publisher = TemplatePublisher(store, Bundles(bus), folder=TEMPLATES, every=every)
+        handlers = Handlers(store, publisher)
         bus.answer(ListTemplates, handlers.list_templates)
         bus.answer(GetTemplate, handlers.get_template)
-        made.append(schedule)
+        made.append(publisher)
 
     return register
 
@@ -48,7 +48,7 @@ def answering(database: Database, made: list[Schedule]) -> Callable[[Bus], None]
 async def test_served_template_can_be_fetched_by_its_hash(make_bus: MakeBus, databases: Databases) -> None:
     """Who is told of a bundle gets exactly its bytes; an unknown template is told with the known ones."""
     database = Database(await databases.make("catalog", MIGRATIONS))
-    made: list[Schedule] = []
+    made: list[TemplatePublisher] = []
     serving = await make_bus("catalog", answering(database, made))
     found = scan(TEMPLATES)
     await made[0].serve(found)
@@ -71,8 +71,10 @@ async def test_archives_that_the_bus_has_lost_are_stored_again(
     """A bus set up anew is filled while catalog runs; no file has to change for it."""
     database = Database(await databases.make("catalog", MIGRATIONS))
     bundles = Bundles(await make_bus("catalog"))
-    schedule = Schedule(TemplateStore(database), bundles, folder=TEMPLATES, every=timedelta(milliseconds=50))
-    running = asyncio.create_task(schedule.run())
+    publisher = TemplatePublisher(
+        TemplateStore(database), bundles, folder=TEMPLATES, every=timedelta(milliseconds=50)
+    )
+    running = asyncio.create_task(publisher.run())
     nginx = await stored(bundles)
 
     await admin.jetstream().delete_stream("OBJ_bundles")

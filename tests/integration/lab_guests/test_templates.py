@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.catalog.sources.scanner import Found, scan
+from slipway.catalog.sources.scanner import ScannedTemplate, scan
 from slipway.lab.guests.protocol import Guests
 from support.guest_specs import Ran, run, script, spec, wait_until_ready
 
@@ -16,7 +16,7 @@ TEMPLATES = {
 ENVIRONMENT = "SLIPWAY_LIB=/opt/t/lib/slipway.sh SLIPWAY_VAR_TITLE=Hello SLIPWAY_VAR_DATABASE=app"
 
 
-async def built(guests: Guests, template: Found) -> list[Ran]:
+async def built(guests: Guests, template: ScannedTemplate) -> list[Ran]:
     """Build a guest as the provisioner would, its scripts run twice; give what each run came to."""
     await guests.create(spec((await guests.templates())[0]))
     await guests.start(100)

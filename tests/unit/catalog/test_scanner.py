@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.catalog.sources.scanner import Scan, digest, scan
+from slipway.catalog.sources.scanner import ScanResult, digest, scan
 
 ROOT = Path(__file__).parents[3]
 GOOD = "name: web\nversion: 1.0.0\ndescription: A page.\nostemplate: debian-12-standard\n"
@@ -24,8 +24,8 @@ def folder(tmp_path: Path) -> Path:
     return templates
 
 
-def described(folder: Path, more: str) -> Scan:
-    """Scan after the template said more."""
+def described(folder: Path, more: str) -> ScanResult:
+    """ScanResult after the template said more."""
     (folder / "web" / "template.yaml").write_text(GOOD + more)
     return scan(folder)
 
@@ -150,7 +150,7 @@ def test_linked_tree_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "outside" / "secret").write_text("x")
     (folder / "web" / "files").symlink_to(tmp_path / "outside")
 
-    assert "links are not taken" in scan(folder).faults[0].message
+    assert "links are refused" in scan(folder).faults[0].message
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ SOURCES = sorted(file for part in PARTS for file in part.glob("src/slipway/**/*.
 RETIRED = re.compile(
     r"(?<![A-Za-z])(story|stories|untold|kept|keeping|heed|resting|aftermath|patience|persist|intake|take_in"
     r"|custody|presence|absence|trial|trouble|parked|rehearsal|explaining|sorting|endings|observing"
-    r"|second_try|workbench|unbroken|outlook|surprises)(?![a-z])",
+    r"|second_try|workbench|unbroken|outlook|surprises|trail|rooms|house|pulse|sulk|disbelief)(?![a-z])",
     re.IGNORECASE,
 )
 """Words of the first build, and what took their place: see the glossary."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from slipway.catalog.handlers import Handlers
 from slipway.catalog.publishing.store import TemplateStore
 from slipway.catalog.settings import CatalogSettings
-from slipway.catalog.sources.schedule import Schedule
+from slipway.catalog.sources.publisher import TemplatePublisher
 from slipway.contracts.templates import GetTemplate, ListTemplates
 from slipway.runtime.bus.bundles import Bundles
 from slipway.runtime.bus.client import Bus
@@ -23,14 +23,16 @@ def build() -> Service:
     bus = Bus(settings, service="catalog")
     tables = Database(settings)
     store = TemplateStore(tables)
-    schedule = Schedule(store, Bundles(bus), folder=settings.templates_dir, every=settings.scan_interval)
-    handlers = Handlers(store, schedule)
+    publisher = TemplatePublisher(
+        store, Bundles(bus), folder=settings.templates_dir, every=settings.scan_interval
+    )
+    handlers = Handlers(store, publisher)
     bus.answer(ListTemplates, handlers.list_templates)
     bus.answer(GetTemplate, handlers.get_template)
     service = Service("catalog", settings, bus)
     service.ping("postgres", tables.ping)
     service.background("outbox", Outbox(tables, bus).run)
-    service.background("scan", schedule.run)
+    service.background("scan", publisher.run)
     service.on_stop(tables.dispose)
     return service
 

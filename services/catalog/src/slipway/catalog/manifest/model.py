@@ -1,4 +1,4 @@
-"""Reads `template.yaml`: strict, with the place and the cure of each mistake.
+"""Read `template.yaml`: strict, with the place and the fix of each mistake.
 
 What is written here by people becomes `slipway.contracts.templates.Manifest`, the form others rely on.
 Unknown keys are errors: a misspelt `packges` must not be silently nothing.
@@ -42,7 +42,7 @@ SCRIPT_NAME = re.compile(r"^\d\d-[a-z0-9][a-z0-9-]*\.sh$")
 
 
 class TemplateInvalid(Invalid):
-    """A template folder breaks the format."""
+    """A template folder has a wrong format."""
 
     code = "template.invalid"
 
@@ -52,7 +52,7 @@ class _Part(BaseModel):
 
 
 class VariablePart(_Part):
-    """A value that the one who creates may give."""
+    """A value that a creation may set."""
 
     name: VariableName
     description: str = ""
@@ -94,7 +94,7 @@ class PortPart(TemplatePort):
 
 
 class FilePart(_Part):
-    """How one file of `files/` lies in the guest."""
+    """How one file of `files/` is placed in the guest."""
 
     path: GuestPath
     owner: Name = "root"
@@ -105,7 +105,7 @@ class FilePart(_Part):
 
 
 class ScriptPart(_Part):
-    """What is known of one script."""
+    """The settings of one script."""
 
     description: str = ""
     timeout: int = Field(default=900, ge=1, le=86400)
@@ -114,7 +114,7 @@ class ScriptPart(_Part):
 
 
 class HealthPart(_Part):
-    """What must hold before the container is ready."""
+    """The check that must pass before the container is ready."""
 
     kind: Literal["http", "tcp", "command"]
     port: int | None = Field(default=None, ge=1, le=65535)
@@ -155,7 +155,7 @@ class TemplatePart(_Part):
 
 
 def parse(text: str, *, folder: str, files: Mapping[str, bytes], scripts: Sequence[str]) -> Manifest:
-    """Check a `template.yaml` against what lies beside it, and give the manifest.
+    """Check a `template.yaml` against the files beside it, and return the manifest.
 
     Args:
         text: the file's content.

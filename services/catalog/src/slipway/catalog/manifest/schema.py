@@ -10,7 +10,7 @@ from slipway.catalog.manifest.model import TemplatePart
 
 
 def text() -> str:
-    """Give the schema as the file holds it."""
+    """Return the schema as in the file."""
     return json.dumps(TemplatePart.model_json_schema(), indent=2, sort_keys=True) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Packs a template version into an archive whose bytes depend on nothing but its content.
+"""Pack a template version into an archive whose bytes depend only on its content.
 
 `manifest.json`, `scripts/NAME`, `files/GUEST/PATH`, `lib/slipway.sh`; sorted, no times, no owners: the same
 template gives the same SHA-256 on every machine.

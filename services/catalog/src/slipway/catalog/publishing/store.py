@@ -20,7 +20,7 @@ class TemplateStore:
         self._database = database
 
     async def serve(self, manifest: Manifest, bundle: str, *, at: Moment) -> None:
-        """Serve this version of a template from now on; says so if it was not served before."""
+        """Serve this version of a template from now on, with an event if it was not served before."""
         async with self._database.begin() as connection:
             await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(manifest.name))))
             served = await connection.scalar(
@@ -48,7 +48,7 @@ class TemplateStore:
             )
 
     async def retire_all_but(self, names: Iterable[str]) -> None:
-        """Serve no template any more whose folder is gone; its versions stay for jobs that froze them."""
+        """Stop serving templates whose folder is gone; their versions stay for jobs that use them."""
         async with self._database.begin() as connection:
             await connection.execute(
                 update(versions)
@@ -57,7 +57,7 @@ class TemplateStore:
             )
 
     async def served(self) -> tuple[Template, ...]:
-        """Every served template, by name."""
+        """Return every served template, by name."""
         async with self._database.begin() as connection:
             rows = await connection.execute(
                 select(versions).where(versions.c.is_served).order_by(versions.c.name)
@@ -65,7 +65,7 @@ class TemplateStore:
             return tuple(_template(row) for row in rows)
 
     async def find(self, name: str) -> Template | None:
-        """One served template."""
+        """Return one served template."""
         async with self._database.begin() as connection:
             row = (
                 await connection.execute(

@@ -1,6 +1,6 @@
-"""Looks through the folder of templates. One bad template never hides the others.
+"""Scan the folder of templates. One bad template never hides the others.
 
-Links, and anything that is neither a file nor a folder, are refused: an archive must not carry what lies
+Links, and anything that is neither a file nor a folder, are refused: an archive must not contain files from
 outside its template.
 """
 
@@ -14,11 +14,11 @@ from slipway.catalog.publishing.bundle import pack
 from slipway.contracts.templates import Manifest, TemplateFault
 
 _MOST_BYTES = 8 * 1024 * 1024
-"""Of one template; larger things belong into packages or downloads."""
+"""For one template; larger content belongs into packages or downloads."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ScannedTemplate:
     """A template that can be served."""
 
     manifest: Manifest
@@ -26,40 +26,40 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
-    """What one look found."""
+class ScanResult:
+    """The result of one scan."""
 
-    templates: tuple[Found, ...]
+    templates: tuple[ScannedTemplate, ...]
     faults: tuple[TemplateFault, ...]
 
 
 def digest(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """What changes when any file below does; reads no file."""
+    """Return a value that changes with any file below; reads no file."""
     library = folder.parent / "lib"
     entries = sorted([*folder.rglob("*"), *library.rglob("*")])
     stats = ((path, path.lstat()) for path in entries)
     return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in stats)
 
 
-def scan(folder: Path) -> Scan:
+def scan(folder: Path) -> ScanResult:
     """Read every template in the folder."""
     if not folder.is_dir():
-        return Scan((), (TemplateFault(folder=str(folder), message="There is no such folder."),))
-    found: list[Found] = []
+        return ScanResult((), (TemplateFault(folder=str(folder), message="There is no such folder."),))
+    templates: list[ScannedTemplate] = []
     faults: list[TemplateFault] = []
-    for template in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for subfolder in sorted(path for path in folder.iterdir() if path.is_dir()):
         try:
-            found.append(_read(template))
+            templates.append(_read(subfolder))
         except (TemplateInvalid, OSError, ValueError, RecursionError) as error:
             # ValueError: text that is not UTF-8, or a value that YAML itself can't build.
-            faults.append(TemplateFault(folder=template.name, message=str(error)))
-    return Scan(tuple(found), tuple(faults))
+            faults.append(TemplateFault(folder=subfolder.name, message=str(error)))
+    return ScanResult(tuple(templates), tuple(faults))
 
 
-def _read(template: Path) -> Found:
+def _read(template: Path) -> ScannedTemplate:
     described = template / "template.yaml"
     if template.is_symlink() or described.is_symlink() or not described.is_file():
-        raise TemplateInvalid("There is no template.yaml (links are not taken).")
+        raise TemplateInvalid("There is no template.yaml (links are refused).")
     files = {f"/{path}": content for path, content in _tree(template / "files")}
     scripts = dict(_tree(template / "scripts"))
     _check_text(scripts)
@@ -70,8 +70,8 @@ def _read(template: Path) -> Found:
     members |= {f"files{path}": content for path, content in files.items()}
     archive = pack(manifest, {**members, "lib/slipway.sh": _library(template.parent)})
     if len(archive) > _MOST_BYTES:
-        raise TemplateInvalid(f"It has {len(archive)} bytes; at most {_MOST_BYTES} are taken.")
-    return Found(manifest, archive)
+        raise TemplateInvalid(f"It has {len(archive)} bytes; at most {_MOST_BYTES} are allowed.")
+    return ScannedTemplate(manifest, archive)
 
 
 def _library(folder: Path) -> bytes:
@@ -92,12 +92,12 @@ def _check_text(scripts: Mapping[str, bytes]) -> None:
 
 def _tree(root: Path) -> Iterator[tuple[str, bytes]]:
     if root.is_symlink():
-        raise TemplateInvalid(f"{root.name}: links are not taken; make it a folder.")
+        raise TemplateInvalid(f"{root.name}: links are refused; make it a folder.")
     for folder, folders, names in os.walk(root):
         folders.sort()
         for name in sorted([*folders, *names]):
             path = Path(folder) / name
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
-                raise TemplateInvalid(f"{path.relative_to(root)}: links and devices are not taken.")
+                raise TemplateInvalid(f"{path.relative_to(root)}: links and devices are refused.")
             if path.is_file():
                 yield path.relative_to(root).as_posix(), path.read_bytes()
