@@ -23,6 +23,7 @@ from slipway.runtime.bus.bundles import Bundles
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.ending import end
+from slipway.runtime.retry import retry_until_available
 from support.nats import SMALL, MakeBus
 from support.postgres import Databases
 from support.waiting import until
@@ -74,7 +75,8 @@ async def test_archives_that_the_bus_has_lost_are_stored_again(
     publisher = TemplatePublisher(
         TemplateStore(database), bundles, folder=TEMPLATES, every=timedelta(milliseconds=50)
     )
-    running = asyncio.create_task(publisher.run())
+    # As the service runs it: again after a scan that met no object store.
+    running = asyncio.create_task(retry_until_available(publisher.run, event="scan delayed"))
     nginx = await stored(bundles)
 
     await admin.jetstream().delete_stream("OBJ_bundles")
