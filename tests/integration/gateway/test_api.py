@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from slipway.contracts.containers import CreateContainer, DeleteContainer, ListContainers
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.job_kinds import REQUESTED, JobKind, KindSpec
 from slipway.contracts.jobs import ListJobs, RequestCancel
 from slipway.contracts.values import ContainerSort, JobState, Lifecycle, Power
 from support.gateway_side import PASSWORD, TOKEN, Others
@@ -279,5 +279,50 @@ async def test_openapi_names_every_path(user: httpx.AsyncClient) -> None:
     assert list(creation["responses"]["422"]["content"]) == ["application/problem+json"]
     keyed = [name for name, path in told["paths"].items() if "Idempotency-Key" in str(path.get("post"))]
     assert {"/api/v1/clusters", "/api/v1/containers", "/api/v1/jobs"} <= set(keyed)
+    verbs = {f"/api/v1/containers/{{container}}/{verb}" for verb in REQUESTED}
+    assert verbs <= set(keyed)
     listed = {each["name"] for each in told["paths"]["/api/v1/containers"]["get"]["parameters"]}
     assert {"limit", "cursor", "node", "power", "sort"} <= listed
+
+
+@pytest.mark.parametrize("spec", REQUESTED.values(), ids=lambda spec: spec.verb)
+async def test_openapi_says_what_each_verb_takes(user: httpx.AsyncClient, spec: KindSpec) -> None:
+    """Exactly the arguments of its kind."""
+    document = (await user.get("/api/v1/openapi.json")).json()
+
+    request = document["paths"][f"/api/v1/containers/{{container}}/{spec.verb}"]["post"]
+    body = request["requestBody"]["content"]["application/json"]["schema"]
+    name = (body.get("anyOf") or [body])[0]["$ref"].rpartition("/")[2]
+    schema = document["components"]["schemas"][name]
+    assert request["summary"] == spec.summary
+    assert schema["additionalProperties"] is False
+    assert set(schema.get("properties", {})) == set(spec.args.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("containers/c1/start", {"cores": 2}, "cores"),
+        ("containers/c1/rollback", {}, "snapshot"),
+        (
+            "containers/c1/configure",
+            {"mounts": [{"storage": "/a", "path": "/b", "sise": 1}]},
+            "mounts.0.sise",
+        ),
+        (
+            "jobs",
+            {"kind": "container.rollback", "container": "c1", "args": {"snapshot": "a", "cores": 2}},
+            "args.cores",
+        ),
+        ("jobs", {"kind": "container.migrate", "container": "c1"}, "args.target_node"),
+        ("jobs", {"kind": "container.delete", "selection": "tag:x", "args": {"cores": 1}}, "args.cores"),
+    ],
+)
+async def test_arguments_are_those_of_the_kind(
+    user: httpx.AsyncClient, path: str, body: dict[str, Any], field: str
+) -> None:
+    """One that the kind does not take, or lacks, is refused by its name."""
+    response = await user.post(f"/api/v1/{path}", json=body)
+
+    assert response.status_code == 422
+    assert [each["field"] for each in response.json()["errors"]] == [field]

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from slipway.contracts.job_kinds import REQUESTED
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http import problems
 from slipway.gateway.http.audit import audit
@@ -28,13 +29,13 @@ _PROBLEM = {
 _KEYED = (
     ("/containers", "post"),
     ("/containers/{container}", "delete"),
-    ("/containers/{container}/{verb}", "post"),
+    *((f"/containers/{{container}}/{verb}", "post") for verb in REQUESTED),
     ("/jobs", "post"),
     ("/jobs/{job}/retry", "post"),
     ("/clusters", "post"),
     ("/clusters/{cluster}", "delete"),
 )
-"""What makes something new each time; everything else may be asked twice as it is."""
+"""Requests that make something new each time; all others may be sent twice as they are."""
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",

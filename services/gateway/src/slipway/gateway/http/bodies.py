@@ -50,16 +50,21 @@ class _StrictArgs(Args):
     model_config = _STRICT
 
 
-_STRICT_PARTS: Mapping[str, Any] = {
-    "networks": (tuple[NetworkBody, ...] | None, Field(default=None, max_length=32)),
-    "mounts": (tuple[MountBody, ...] | None, Field(default=None, max_length=256)),
+_STRICT_PARTS: Mapping[str, tuple[Any, int]] = {
+    "networks": (tuple[NetworkBody, ...] | None, 32),
+    "mounts": (tuple[MountBody, ...] | None, 256),
 }
+"""Arguments with parts of their own: their strict type, and how many parts there may be."""
 
 
 @cache
 def args_body(args: type[Args]) -> type[Args]:
     """Return the model of a request's arguments: those of the kind, where unknown fields are refused."""
-    fields = {name: field for name, field in _STRICT_PARTS.items() if name in args.model_fields}
+    fields: dict[str, Any] = {
+        name: (part, Field(default=None, max_length=most, description=args.model_fields[name].description))
+        for name, (part, most) in _STRICT_PARTS.items()
+        if name in args.model_fields
+    }
     name = f"{args.__name__.removesuffix('Args')}Body"
     return create_model(name, __base__=(args, _StrictArgs), __doc__=args.__doc__, **fields)
 
