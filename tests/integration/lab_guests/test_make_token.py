@@ -11,7 +11,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from slipway.gateway.http.bodies import ClusterBody
+from slipway.gateway.bodies import ClusterBody
 from slipway.lab.access.actors import SERVICE_ACL
 from slipway.lab.guests.protocol import Guests
 from support.guest_specs import Ran, run, script, spec, wait_until_ready

@@ -3,7 +3,7 @@
 from slipway.contracts.jobs import JobLog, LogLine
 from slipway.gateway.http.log_text import LogText
 from slipway.gateway.http.texts import DEEPEST, LARGEST, faults
-from slipway.gateway.streams.relay import MOST_WAITING, Item, Viewer
+from slipway.gateway.streams.viewer import MOST_WAITING, Item, Viewer
 
 
 def item(sequence: int, subject: str = "slipway.v1.event.job.j.log") -> Item:

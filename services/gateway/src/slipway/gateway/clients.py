@@ -22,7 +22,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import GetTemplate, Variable
 from slipway.contracts.values import Sealed
-from slipway.gateway.http.bodies import ClusterAccessBody, ClusterBody, ContainerBody
+from slipway.gateway.bodies import ClusterAccessBody, ClusterBody, ContainerBody
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.secrets.sealing import Sealer
 

@@ -5,10 +5,10 @@ from typing import Any
 from fastapi import FastAPI
 
 from slipway.contracts.job_kinds import REQUESTED
+from slipway.gateway.bodies import ProblemAnswer
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http import problems
 from slipway.gateway.http.audit import audit
-from slipway.gateway.http.bodies import ProblemAnswer
 from slipway.gateway.http.clusters import clusters
 from slipway.gateway.http.containers import containers
 from slipway.gateway.http.dead_letters import dead_letters

@@ -21,8 +21,8 @@ from slipway.contracts.jobs import GetJob, RequestCancel
 from slipway.contracts.message import Id
 from slipway.contracts.plans import Plan, PlanJob
 from slipway.contracts.problems import FieldError, Invalid
+from slipway.gateway.bodies import JobBody, RetryBody
 from slipway.gateway.http.answers import answer
-from slipway.gateway.http.bodies import JobBody, RetryBody
 from slipway.runtime.bus.client import Bus
 
 AnyAccepted = Accepted | BatchAccepted

@@ -17,9 +17,9 @@ from slipway.contracts.clusters import (
     SetVmidRange,
     VmidRange,
 )
+from slipway.gateway.bodies import ClusterAccessBody, ClusterBody, HostKeyBody, VmidRangeBody
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import Cursor, IsPlan, Limit, NamePath, answer, passed_on
-from slipway.gateway.http.bodies import ClusterAccessBody, ClusterBody, HostKeyBody, VmidRangeBody
 from slipway.runtime.bus.client import Bus
 
 

@@ -22,6 +22,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.plans import PlanJob
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import Lifecycle
+from slipway.gateway.bodies import ContainerBody, RevealedAnswer, args_body
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import (
     PLANNED,
@@ -32,7 +33,6 @@ from slipway.gateway.http.answers import (
     passed_on,
 )
 from slipway.gateway.http.batches import AnyAccepted, create_many
-from slipway.gateway.http.bodies import ContainerBody, RevealedAnswer, args_body
 from slipway.gateway.http.filters import ContainerFilters
 from slipway.runtime.bus.client import Bus
 

@@ -15,6 +15,7 @@ from slipway.contracts.jobs import (
     RequestJob,
     RetryJob,
 )
+from slipway.gateway.bodies import JobBody, RetryBody
 from slipway.gateway.http.answers import IdPath, IsPlan, answer, changed, passed_on
 from slipway.gateway.http.batches import (
     ANY_PLANNED,
@@ -24,7 +25,6 @@ from slipway.gateway.http.batches import (
     refuse_unclear,
     retry_batch,
 )
-from slipway.gateway.http.bodies import JobBody, RetryBody
 from slipway.gateway.http.filters import JobFilters
 from slipway.gateway.http.log_text import log_of
 from slipway.runtime.bus.client import Bus

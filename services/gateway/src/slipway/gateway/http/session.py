@@ -5,8 +5,8 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from slipway.gateway.bodies import SessionAnswer, SessionBody
 from slipway.gateway.http.answers import answer
-from slipway.gateway.http.bodies import SessionAnswer, SessionBody
 from slipway.gateway.identity.auth import BOOTSTRAP, COOKIE, Auth, headers_of
 
 

@@ -5,8 +5,8 @@ from importlib.metadata import version as version_of
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from slipway.gateway.bodies import VersionAnswer
 from slipway.gateway.http.answers import answer
-from slipway.gateway.http.bodies import VersionAnswer
 
 VERSION = version_of("slipway-gateway")
 

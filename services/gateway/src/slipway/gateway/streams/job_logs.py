@@ -1,7 +1,7 @@
-"""The log of a job that has ended, as inventory keeps it: whole, however old.
+"""The log of a job that has ended, as inventory stores it: whole, however old.
 
-The bus forgets log lines after a week. So whoever comes after the end is told from here, as soon as the log
-is stored; until then, a few seconds, from the bus. The sequences are the same in both.
+The bus deletes log lines after a week. So a viewer that comes after the end reads the log from here, as soon
+as it is stored; until then, a few seconds, from the bus. The sequences are the same in both.
 """
 
 import base64
@@ -22,7 +22,7 @@ class StoredJobLog:
         self._first = first
 
     async def pages(self) -> AsyncIterator[list[StoredEvent]]:
-        """Give what was not seen, in its order; never an empty page."""
+        """Yield the events that were not seen, in order; never an empty page."""
         events = self._first
         while events:
             after = events[-1].sequence

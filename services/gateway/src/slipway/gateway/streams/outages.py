@@ -1,9 +1,9 @@
-"""Which part of Slipway is away, and since when: what readiness, event streams and the page say.
+"""Which part of Slipway is away, and since when: for readiness, event streams and the page.
 
-Theory of operation. Every second the gateway asks what it needs itself (bus, database) and how
-the other services are, each with a deadline of its own: a part that is frozen is known within six seconds.
-While the bus is away nothing is said of the others, since nobody can ask them. Viewers get an event `outage`
-whenever it changes: all parts that are away, none once all are back. It has no id, so that a viewer resumes
+Theory of operation. Every second the gateway checks its own parts (bus, database) and asks the other services
+for their health, each with a deadline of its own: a part that is frozen is known within six seconds. While
+the bus is away nothing is reported of the others, since they can't be asked. Viewers get an event `outage`
+with each change: all parts that are away, none once all are back. It has no id, so that a viewer resumes
 where it was.
 """
 
@@ -38,34 +38,34 @@ class Outage:
 
 
 class Outages:
-    """Looks what is away, and tells whoever wants to know."""
+    """Checks which parts are away, and publishes each change."""
 
-    def __init__(self, bus: Bus, own: Mapping[str, Ping], tell: Callable[[bytes, bool], None]) -> None:
-        """Take what the gateway needs itself, by name, and who is told: an event, and whether it lasts."""
+    def __init__(self, bus: Bus, own: Mapping[str, Ping], publish: Callable[[bytes, bool], None]) -> None:
+        """Set up with the gateway's own parts by name, and `publish`: of an event, and whether it lasts."""
         self._bus = bus
         self._own = own
-        self._tell = tell
+        self._publish = publish
         self._away: dict[str, Outage] = {}
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Look once at every part."""
+        """Check every part once."""
         own = {name: _asked(ping()) for name, ping in self._own.items()}
         others = {name: _asked(self._health(kind()), OTHERS_SECONDS) for name, kind in HEALTH_OF.items()}
         names = [*own, *others]
         answers = await asyncio.gather(*own.values(), *others.values())
-        found = {name: why for name, why in zip(names, answers, strict=True) if why is not None}
-        if BUS in found:
-            found = {name: why for name, why in found.items() if name in own}
-        self._take(found)
+        reasons = {name: why for name, why in zip(names, answers, strict=True) if why is not None}
+        if BUS in reasons:
+            reasons = {name: why for name, why in reasons.items() if name in own}
+        self._take(reasons)
 
     def shortages(self) -> Mapping[str, str]:
-        """Say which other services are away: what readiness does not know by itself."""
+        """Return the other services that are away, which readiness does not check itself."""
         return {
             name: f"{each.message} (since {each.since:%H:%M:%S} UTC)"
             for name, each in self._away.items()
@@ -76,20 +76,20 @@ class Outages:
         missing = (await self._bus.ask(query)).missing
         return "; ".join(f"{name}: {why}" for name, why in missing.items()) or None
 
-    def _take(self, found: Mapping[str, str]) -> None:
+    def _take(self, reasons: Mapping[str, str]) -> None:
         at, before = now(), self._away
         self._away = {
-            name: Outage(before[name].since if name in before else at, why) for name, why in found.items()
+            name: Outage(before[name].since if name in before else at, why) for name, why in reasons.items()
         }
         for name in self._away.keys() - before.keys():
-            log.warning("part is away", part=name, why=found[name])
+            log.warning("part is away", part=name, why=reasons[name])
         for name in before.keys() - self._away.keys():
             log.info("part is back", part=name)
         if self._away.keys() != before.keys():
-            self._tell(self._event(), bool(self._away))
+            self._publish(self._event(), bool(self._away))
 
     def _event(self) -> bytes:
-        """Give the event that tells what is away now."""
+        """Return the event with the parts that are away now."""
         parts = {
             name: {"since": each.since.isoformat(), "message": each.message}
             for name, each in sorted(self._away.items())
@@ -98,12 +98,12 @@ class Outages:
 
 
 async def _asked(asking: Awaitable[object], seconds: float = PING_SECONDS) -> str | None:
-    """Why a part can't do its work: it says so itself, or does not answer in time; None if it can."""
+    """Return why a part can't do its work: its own reason, or that it does not answer; None if it can."""
     try:
         async with asyncio.timeout(seconds):
-            said = await asking
+            answer = await asking
     except TimeoutError:
         return "It does not answer in time."
     except Exception as error:  # noqa: BLE001 - it may fail in any way; its failure is the answer
         return problem_of(error).message
-    return said if isinstance(said, str) else None
+    return answer if isinstance(answer, str) else None

@@ -1,8 +1,8 @@
-"""How a stream begins, and what of the log is read before it goes on live.
+"""How a stream begins, and which part of the log is read before it goes on live.
 
-Theory of operation. What a viewer has not seen is read page by page. A page may come from a replica of the
-bus that lags, and end too early: an empty one ends the log only if the leader knows no more either. The
-same holds for `done`: only the leader can say that there is none.
+Theory of operation. The events that a viewer has not seen are read page by page. A page may come from a
+replica of the bus that lags, and end too early: an empty one ends the log only if the leader has no more
+either. The same holds for `done`: only the leader can say that there is none.
 
 A job's row says that it has ended when inventory has stored so; its `done` may leave a moment later. So a
 log is over only when its `done` was found, stored or on the bus. If the row says so and there is none, the
@@ -17,7 +17,8 @@ from datetime import timedelta
 from slipway.contracts.jobs import JobDone
 from slipway.contracts.message import Moment
 from slipway.gateway.streams.job_logs import StoredJobLog, open_job_log
-from slipway.gateway.streams.relay import Item, Relay, Viewer, item_of
+from slipway.gateway.streams.relay import Relay
+from slipway.gateway.streams.viewer import Item, Viewer
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.stored import read_next, read_page
 from slipway.runtime.process.clock import now
@@ -52,7 +53,7 @@ class Opening:
 
 
 class Replay:
-    """Reads what a viewer has missed."""
+    """Reads the events that a viewer has missed."""
 
     def __init__(self, relay: Relay, bus: Bus) -> None:
         self._relay = relay
@@ -61,7 +62,7 @@ class Replay:
     async def open(
         self, viewer: Viewer, after: int | None, attached_at: int, *, ended_at: Moment | None
     ) -> Opening:
-        """Find out how a viewer's stream begins.
+        """Return how a viewer's stream begins.
 
         Args:
             viewer: who looks, attached already.
@@ -86,10 +87,10 @@ class Replay:
         return Opening(begin=begin, after=seen, until=attached_at, lasts=left)
 
     async def pages(self, viewer: Viewer, opening: Opening) -> AsyncIterator[list[Item]]:
-        """Give what lies between what was seen and what comes live; never an empty page."""
+        """Yield the events between the last one seen and the first live one; never an empty page."""
         if opening.stored is not None:
-            async for told in opening.stored.pages():
-                yield [Item.of(each.sequence, each.subject, each.payload) for each in told]
+            async for events in opening.stored.pages():
+                yield [Item.of(each.sequence, each.subject, each.payload) for each in events]
             return
         after, until = opening.after, opening.until
         if opening.is_over or not self._relay.reaches_back(after):
@@ -120,7 +121,7 @@ class Replay:
         return Opening(begin=begin, after=after or 0, until=sys.maxsize, is_over=True, stored=stored)
 
     async def _is_unknown(self, viewer: Viewer, after: int) -> bool:
-        """Whether the stream can't tell what followed an event."""
+        """Return whether the stream no longer has what followed an event."""
         if after > 0 and self._relay.reaches_back(after):
             return False
         first, last = await self._relay.bounds()
@@ -130,22 +131,26 @@ class Replay:
         return not first - 1 <= after <= last or last - after > MOST_FLEET_REPLAY
 
     async def _done(self, job: str) -> int | None:
-        """Tell the sequence of a job's `done`, once there is one."""
+        """Return the sequence of a job's `done`, once there is one."""
         subject = JobDone.subject.replace("{id}", job)
-        found = await read_next(self._bus.connection, EVENTS, subject=subject, from_sequence=1)
-        return found.sequence if found is not None else None
+        done = await read_next(self._bus.connection, EVENTS, subject=subject, from_sequence=1)
+        return done.sequence if done is not None else None
 
     async def _stored(self, viewer: Viewer, after: int, until: int) -> AsyncIterator[list[Item]]:
         connection, subject = self._bus.connection, viewer.subject
         while after < until:
             page = await read_page(connection, EVENTS, subject=subject, from_sequence=after + 1, most=PAGE)
-            found = list(page.messages)
-            if not found:
+            messages = list(page.messages)
+            if not messages:
                 missing = await read_next(connection, EVENTS, subject=subject, from_sequence=after + 1)
                 if missing is None:
                     return
-                found = [missing]
-            after = found[-1].sequence
-            items = [item_of(each) for each in found if each.sequence <= until and viewer.wants(each.subject)]
+                messages = [missing]
+            after = messages[-1].sequence
+            items = [
+                Item.of_stored(each)
+                for each in messages
+                if each.sequence <= until and viewer.wants(each.subject)
+            ]
             if items:
                 yield items

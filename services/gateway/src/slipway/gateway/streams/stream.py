@@ -6,13 +6,13 @@ meanwhile. `Last-Event-ID` (header, or `last_event_id` in the query) resumes exa
 twice. An id that the stream does not know any more, or not yet, yields `reset` and the log from its start;
 the fleet has no start, so its viewer goes on from now. How a stream begins is `replay`'s.
 
-The log of a job that has ended is told from where it is stored (`job_logs`), which reaches further back than
+The log of a job that has ended is read where it is stored (`job_logs`), which reaches further back than
 the bus. A job's stream ends after `done`. Who comes again after that gets 204, which keeps an EventSource
 away.
 
-A viewer too slow for what happens is dropped: it has ten seconds to take what waits, then its connection is
-cut, and it resumes. What is away of Slipway is told as the event `outage`, which has no id. Who may look is
-asked again with each heartbeat; the stream ends when they may no longer.
+A viewer that is too slow is dropped: it has ten seconds to take the events that wait, then its connection is
+cut, and it resumes. Parts of Slipway that are away are sent as the event `outage`, which has no id. Access
+is checked again with each heartbeat; the stream ends when it is refused.
 """
 
 import asyncio
@@ -24,8 +24,9 @@ from urllib.parse import parse_qs
 
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import FieldError, Invalid, Rejected, Unavailable
-from slipway.gateway.streams.relay import Item, Relay, Viewer
+from slipway.gateway.streams.relay import Relay
 from slipway.gateway.streams.replay import Opening, Replay
+from slipway.gateway.streams.viewer import Item, Viewer
 from slipway.runtime.process.ending import end
 from slipway.runtime.process.health import Receive, Scope, Send
 from slipway.runtime.process.slow_clients import hang_up
@@ -79,7 +80,7 @@ class EventStreams:
 
         Args:
             scope: of the request, and its channels `receive` and `send`.
-            receive: tells when the viewer goes away.
+            receive: reports when the viewer goes away.
             send: to the viewer.
             job: whose log; None is the fleet's.
             may_look: asks again who is asking.
@@ -124,15 +125,15 @@ class EventStreams:
         """Send what comes until the log is over, too much waits, or the viewer may look no longer."""
         pause = self._timeouts.heartbeat.total_seconds()
         clock = asyncio.get_running_loop().time
-        asked_at = began_at = clock()
+        checked_at = began_at = clock()
         while lasts is None or clock() - began_at < lasts.total_seconds():
             taken = await viewer.take(within_seconds=pause)
             if (notice := viewer.take_notice()) is not None:
                 await _send(send, notice)
-            if clock() - asked_at >= pause:
+            if clock() - checked_at >= pause:
                 if not await _may(may_look):
                     return
-                asked_at = clock()
+                checked_at = clock()
             fresh = [item for item in taken if item.sequence > seen]
             if fresh:
                 seen = fresh[-1].sequence
@@ -176,7 +177,7 @@ async def _may(look: MayLook) -> bool:
     except Rejected:
         return False
     except Unavailable:
-        # Nobody can say now: whoever was let in stays until somebody can.
+        # Access can't be checked now: the viewer stays until it can.
         return True
     return True
 
@@ -197,7 +198,7 @@ async def _send_all(send: Send, items: list[Item]) -> None:
 
 
 def _portions(items: list[Item]) -> Iterator[bytes]:
-    """Join what is sent at once."""
+    """Join the frames that are sent at once."""
     joined: list[bytes] = []
     size = 0
     for item in items:
@@ -221,11 +222,11 @@ async def _gone(receive: Receive) -> None:
 
 def _last_event_id(scope: Scope) -> int | None:
     headers = dict(scope["headers"])
-    asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("last_event_id", [""])[0]
-    given = headers.get(b"last-event-id", b"").decode("latin-1") or asked
-    if not given:
+    parameter = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("last_event_id", [""])[0]
+    text = headers.get(b"last-event-id", b"").decode("latin-1") or parameter
+    if not text:
         return None
-    if given.isascii() and given.isdigit() and len(given) <= _LONGEST_ID:
-        return int(given)
-    message = f"{given[:40]!r} is not the id of an event: they are whole numbers."
+    if text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID:
+        return int(text)
+    message = f"{text[:40]!r} is not the id of an event: they are whole numbers."
     raise Invalid(message, errors=[FieldError(field="Last-Event-ID", message=message)])
