@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from urllib.parse import urlsplit
 
 from bench.table import Row
-from slipway.contracts.jobs import JobLog, LogLine
+from slipway.contracts.job_events import JobLog, LogLine
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.settings import ServiceSettings
 from support.stack import RunningStack, create

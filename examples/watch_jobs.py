@@ -8,7 +8,7 @@ import sys
 
 import nats
 
-from slipway.contracts.jobs import JobDone, JobPhase
+from slipway.contracts.job_events import JobDone, JobPhase
 
 
 async def main(url: str, key_file: str) -> None:

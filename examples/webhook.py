@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import httpx
 import nats
 
-from slipway.contracts.jobs import JobDone
+from slipway.contracts.job_events import JobDone
 
 MOST_BYTES = 64 * 1024
 RETRY_SECONDS = 10

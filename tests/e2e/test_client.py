@@ -4,7 +4,7 @@ import pytest
 
 from slipway.client.client import Client
 from slipway.client.transport import ApiProblem
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.values import JobState, Lifecycle, Power
 from support.stack import RunningStack
 

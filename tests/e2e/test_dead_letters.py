@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import nats
 
-from slipway.contracts.clusters import NodeObserved
+from slipway.contracts.cluster_facts import NodeObserved
 from slipway.contracts.jobs import RunJob
 from support.stack import RunningStack
 from support.waiting import until

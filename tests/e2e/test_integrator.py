@@ -14,7 +14,7 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from slipway.contracts.jobs import JobPhase
+from slipway.contracts.job_events import JobPhase
 from support.stack import RunningStack, create, job_events
 from support.waiting import until
 

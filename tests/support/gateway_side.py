@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from slipway.contracts import containers, job_logs, jobs, templates
+from slipway.contracts import container_specs, containers, job_logs, jobs, templates
 from slipway.contracts.health import (
     GetCatalogHealth,
     GetInventoryHealth,
@@ -130,7 +130,7 @@ class Others:
             lifecycle=Lifecycle.CREATING,
             power=Power.UNKNOWN,
             job="job-1",
-            spec=containers.ContainerSpec(template="nginx-site", hostname="web"),
+            spec=container_specs.ContainerSpec(template="nginx-site", hostname="web"),
             created_at=NOW,
             updated_at=NOW,
         )

@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from slipway.contracts import clusters, containers
-from slipway.contracts.clusters import Cluster, ClusterSecrets, ClusterSpec, NodeFacts, SshNode
+from slipway.contracts.cluster_facts import NodeFacts
+from slipway.contracts.clusters import Cluster, ClusterSecrets, ClusterSpec, SshNode
 from slipway.contracts.configs import StoreConfig
 from slipway.contracts.message import Done
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING

@@ -13,13 +13,13 @@ from typing import Any
 from pydantic import SecretStr
 
 from slipway.contracts import clusters
-from slipway.contracts.containers import ContainerSpec, NetworkSpec
+from slipway.contracts.container_specs import ContainerSpec, NetworkSpec
 from slipway.contracts.guests import DiscoverGuest, Discovery
+from slipway.contracts.job_events import JobLog
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import (
     CancelJob,
     GetJobSecrets,
-    JobLog,
     JobSecrets,
     ReplacedVmid,
     ReplaceVmid,

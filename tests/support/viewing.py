@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import httpx
 
+from slipway.contracts.job_events import JobAccepted, JobDone, JobLog, JobPhase, LogLine
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobAccepted, JobDone, JobLog, JobPhase, LogLine
 from slipway.contracts.message import Event
 from slipway.contracts.values import JobState, Phase
 from slipway.runtime.bus.client import Bus

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.cluster_facts import BridgeFact, NodeFacts, StorageFact
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import SlipwayError
 from slipway.inventory.containers import defaults, validation

@@ -10,7 +10,7 @@ import pytest
 from nats.aio.client import Client
 
 from slipway.contracts.clusters import ClusterAdded
-from slipway.contracts.jobs import JobLog, LogLine
+from slipway.contracts.job_events import JobLog, LogLine
 from slipway.contracts.values import JobState
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.job_logs import StoredEvent

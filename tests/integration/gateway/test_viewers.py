@@ -12,7 +12,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import StreamConfig, StreamSource
 
-from slipway.contracts.jobs import JobLog, LogLine
+from slipway.contracts.job_events import JobLog, LogLine
 from slipway.contracts.values import JobState
 from slipway.runtime.process.metrics import REGISTRY
 from slipway.runtime.process.service import Service

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from slipway.contracts import clusters, containers, jobs
+from slipway.contracts import audit, cluster_facts, clusters, container_specs, containers, jobs
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.problems import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from slipway.contracts.values import JobState, Lifecycle
@@ -36,12 +36,12 @@ from support.postgres import Databases
 TOKEN = "the token of this test"
 SPEC = clusters.ClusterSpec(name="home", endpoint="https://pve:8006", token_id="a@pve!b")
 ARCHIVE = "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"
-NODE = clusters.NodeFacts(
+NODE = cluster_facts.NodeFacts(
     node="pve1",
     is_online=True,
     is_ssh_usable=True,
-    storages=(clusters.StorageFact(name="local-lvm", type="lvmthin", content=("rootdir",)),),
-    bridges=(clusters.BridgeFact(name="vmbr0"),),
+    storages=(cluster_facts.StorageFact(name="local-lvm", type="lvmthin", content=("rootdir",)),),
+    bridges=(cluster_facts.BridgeFact(name="vmbr0"),),
     os_templates=(ARCHIVE,),
     vmids=(100,),
     observed_at=datetime(2026, 1, 1, tzinfo=UTC),
@@ -69,10 +69,10 @@ class World:
         self.looks = Looks(bus)
         register(bus, database, secret_broker, looks=self.looks)
 
-    async def test(self, query: clusters.TestCluster, _call: Call) -> clusters.ClusterFacts:
+    async def test(self, query: clusters.TestCluster, _call: Call) -> cluster_facts.ClusterFacts:
         """Answer as monitor does."""
         self.tested.append(query)
-        return clusters.ClusterFacts(version="9.0", nodes=(NODE,))
+        return cluster_facts.ClusterFacts(version="9.0", nodes=(NODE,))
 
     async def add(self, spec: clusters.ClusterSpec = SPEC, *, key: str | None = None) -> clusters.Cluster:
         """Add the cluster as the gateway does: sealed anew each time."""
@@ -90,7 +90,7 @@ class World:
         self, hostname: str, *, key: str | None = None, vmid: int | None = None
     ) -> containers.Accepted:
         """Create a container as the gateway does."""
-        spec = containers.ContainerSpec(hostname=hostname, ostemplate=ARCHIVE, vmid=vmid)
+        spec = container_specs.ContainerSpec(hostname=hostname, ostemplate=ARCHIVE, vmid=vmid)
         with using(Call(actor="me", correlation_id=new_id(), idempotency_key=key)):
             return await self.gateway.ask(containers.CreateContainer(spec=spec))
 
@@ -180,7 +180,7 @@ async def test_a_creation_is_filled_up_and_its_password_can_be_revealed_on_recor
     secret = world.sealer("gateway").open(shown.value, owner=credential.id, field="value").get_secret_value()
     async with world.tables.begin() as connection:
         assert secret not in str((await connection.execute(select(tables.credentials))).one())
-    entries = await world.gateway.ask(clusters.ListAudit())
+    entries = await world.gateway.ask(audit.ListAudit())
     assert "credential.reveal" in {entry.action for entry in entries.items}
 
 
@@ -282,9 +282,9 @@ async def test_a_range_of_vmids_is_the_clusters(world: World) -> None:
     added = await world.add()
     with pytest.raises(Invalid) as wrong:
         await world.gateway.ask(
-            clusters.SetVmidRange(cluster="home", vmids=clusters.VmidRange(first=300, last=200))
+            clusters.SetVmidRange(cluster="home", vmids=cluster_facts.VmidRange(first=300, last=200))
         )
-    vmids = clusters.VmidRange(first=200, last=201)
+    vmids = cluster_facts.VmidRange(first=200, last=201)
     changed = await world.gateway.ask(clusters.SetVmidRange(cluster=added.id, vmids=vmids))
 
     given = [(await world.create(f"web-{number}")).container.vmid for number in range(2)]

@@ -11,7 +11,7 @@ from integration.inventory.test_acceptance import ARCHIVE, World, world  # noqa:
 from nats.aio.client import Client
 from sqlalchemy import select, text
 
-from slipway.contracts import batches, bulk, clusters, containers, jobs
+from slipway.contracts import batches, bulk, cluster_facts, container_specs, containers, jobs
 from slipway.contracts.job_kinds import ConfigureArgs, JobKind, MigrateArgs, NoArgs, ShutdownArgs
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Forbidden, Invalid, Unavailable
@@ -27,7 +27,7 @@ from slipway.runtime.bus.call import Call, using
 from slipway.runtime.process.ids import new_id
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
-SPEC = containers.ContainerSpec(hostname="web", ostemplate=ARCHIVE, tags=("prod",))
+SPEC = container_specs.ContainerSpec(hostname="web", ostemplate=ARCHIVE, tags=("prod",))
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Fleet:
             sequence = (await connection.scalars(known)).one()
         await self.store(record, sequence + 1)
 
-    async def observe(self, cluster: Id, facts: clusters.NodeFacts) -> None:
+    async def observe(self, cluster: Id, facts: cluster_facts.NodeFacts) -> None:
         """Store what is seen of a node."""
         call = Call(actor="monitor", correlation_id=new_id())
         await self.unit.run(call, lambda tx: decide_observation(tx, cluster, facts))
@@ -172,7 +172,7 @@ async def test_a_repeated_creation_of_many_gets_the_same_batch(fleet: Fleet) -> 
 
 async def test_what_only_one_can_have_is_refused_for_many(fleet: Fleet) -> None:
     """Each fault names its field."""
-    fixed = (containers.NetworkSpec(ip="10.0.0.5/24"),)
+    fixed = (container_specs.NetworkSpec(ip="10.0.0.5/24"),)
     for changes, field in (({"vmid": 200}, "vmid"), ({"networks": fixed}, "networks.0.ip")):
         with pytest.raises(Invalid) as refused:
             await fleet.create(2, **changes)

@@ -5,7 +5,7 @@ from integration.inventory.test_acceptance import NODE, SPEC, World, world  # no
 from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
 from sqlalchemy import select
 
-from slipway.contracts import bulk, clusters, containers, jobs
+from slipway.contracts import bulk, clusters, container_specs, containers, jobs
 from slipway.contracts.job_kinds import ConfigureArgs, JobKind, MigrateArgs
 from slipway.contracts.problems import Conflict, Problem, Unavailable
 from slipway.inventory import tables
@@ -48,7 +48,7 @@ async def test_facts_of_every_cluster_count(fleet: Fleet) -> None:  # noqa: F811
         await connection.execute(tables.nodes.delete())
     unknown = await planned(fleet, JobKind.CONFIGURE, networks=[{"bridge": "vmbr0"}])
     one = (await fleet.world.gateway.ask(containers.ListContainers())).items[0]
-    args = ConfigureArgs(networks=(containers.NetworkSpec(bridge="vmbr0"),))
+    args = ConfigureArgs(networks=(container_specs.NetworkSpec(bridge="vmbr0"),))
     with pytest.raises(Unavailable) as single:
         await fleet.world.gateway.ask(jobs.RequestJob(container=one.id, kind=JobKind.CONFIGURE, args=args))
 

@@ -18,15 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.clusters import (
-    AddCluster,
-    Cluster,
-    ClusterFacts,
-    ClusterSecrets,
-    ClusterSpec,
-    VmidRange,
-)
-from slipway.contracts.containers import ContainerSpec, DeleteContainer
+from slipway.contracts.cluster_facts import ClusterFacts, VmidRange
+from slipway.contracts.clusters import AddCluster, Cluster, ClusterSecrets, ClusterSpec
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.containers import DeleteContainer
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.job_kinds import ConfigureArgs, JobKind
 from slipway.contracts.jobs import RequestJob, RetryJob, RunJob, RunRecord, StepStatus

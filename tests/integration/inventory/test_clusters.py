@@ -11,8 +11,16 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, update
 
-from slipway.contracts import cluster_removal, clusters, containers, host_state
-from slipway.contracts.clusters import ChangeClusterAccess, Cluster, ClusterFacts, ClusterSpec
+from slipway.contracts import (
+    cluster_facts,
+    cluster_removal,
+    clusters,
+    container_specs,
+    containers,
+    host_state,
+)
+from slipway.contracts.cluster_facts import ClusterFacts
+from slipway.contracts.clusters import ChangeClusterAccess, Cluster, ClusterSpec
 from slipway.contracts.problems import Conflict, Invalid, NotFound
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS, register
@@ -32,13 +40,13 @@ from support.nats import MakeBus
 from support.postgres import Databases
 
 ARCHIVE = "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"
-NODE = clusters.NodeFacts(
+NODE = cluster_facts.NodeFacts(
     node="pve",
     address="10.0.0.2",
     is_online=True,
     is_ssh_usable=True,
-    storages=(clusters.StorageFact(name="local-lvm", type="lvmthin", content=("rootdir",)),),
-    bridges=(clusters.BridgeFact(name="vmbr0"),),
+    storages=(cluster_facts.StorageFact(name="local-lvm", type="lvmthin", content=("rootdir",)),),
+    bridges=(cluster_facts.BridgeFact(name="vmbr0"),),
     os_templates=(ARCHIVE,),
     tls_fingerprint="AA:BB",
     observed_at=datetime(2026, 1, 1, tzinfo=UTC),
@@ -101,7 +109,7 @@ class World:
 
     async def create(self, hostname: str) -> containers.Accepted:
         """Create a container as the gateway does."""
-        spec = containers.ContainerSpec(hostname=hostname, ostemplate=ARCHIVE)
+        spec = container_specs.ContainerSpec(hostname=hostname, ostemplate=ARCHIVE)
         with using(Call(actor="me", correlation_id=new_id())):
             return await self.gateway.ask(containers.CreateContainer(spec=spec))
 
@@ -298,7 +306,7 @@ async def test_a_cluster_of_before_learns_what_it_is(world: World, make_bus: Mak
     monitor = await make_bus("monitor-2")
 
     await monitor.publish(
-        clusters.NodeObserved(id=f"{home.id}-pve", cluster=home.id, facts=facts), message_id="seen"
+        cluster_facts.NodeObserved(id=f"{home.id}-pve", cluster=home.id, facts=facts), message_id="seen"
     )
 
     async def has_learned() -> bool:

@@ -8,7 +8,7 @@ from integration.inventory.test_batches import Fleet
 from nats.aio.client import Client
 from sqlalchemy import func, select, update
 
-from slipway.contracts import job_logs, jobs
+from slipway.contracts import job_events, job_logs, jobs
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobState
 from slipway.inventory import tables
@@ -41,7 +41,7 @@ async def test_a_job_log_outlives_the_bus(world: World, make_bus: MakeBus, admin
 
     await keeper.keep_all()
     before = await world.gateway.ask(job_logs.GetJobLog(job=job))
-    done = jobs.JobDone(id=job, state=JobState.SUCCEEDED, percent=100, at=AT)
+    done = job_events.JobDone(id=job, state=JobState.SUCCEEDED, percent=100, at=AT)
     sequences.append(await provisioner.publish(done, message_id=f"{job}:done"))
     await keeper.keep_all()
     await admin.jetstream().purge_stream(EVENTS, subject=f"slipway.v1.event.job.{job}.>")
@@ -50,7 +50,7 @@ async def test_a_job_log_outlives_the_bus(world: World, make_bus: MakeBus, admin
     assert before == job_logs.JobLogPart()
     told = await _told(world, job)
     assert [each.sequence for each in told] == sequences
-    assert jobs.JobLog.model_validate_json(told[7].payload) == _line(job, 7)
+    assert job_events.JobLog.model_validate_json(told[7].payload) == _line(job, 7)
     assert await _told(world, job, after=sequences[-2]) == told[-1:]
     assert await _told(world, job, after=sequences[-1]) == []
 
@@ -158,6 +158,8 @@ async def _told(world: World, job: Id, *, after: int = 0) -> list[StoredEvent]: 
         last = found[-1].sequence
 
 
-def _line(job: Id, number: int) -> jobs.JobLog:
+def _line(job: Id, number: int) -> job_events.JobLog:
     text = f"line {number} ü" + "x" * 4000
-    return jobs.JobLog(id=job, step="s", lines=(jobs.LogLine(stream="stdout", text=text),), offset=number + 1)
+    return job_events.JobLog(
+        id=job, step="s", lines=(job_events.LogLine(stream="stdout", text=text),), offset=number + 1
+    )

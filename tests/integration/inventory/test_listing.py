@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from slipway.contracts.containers import ContainerSpec, ListContainers
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.containers import ListContainers
 from slipway.contracts.values import ContainerSort, Lifecycle, Power
 from slipway.inventory import paging, tables
 from slipway.inventory.app import MIGRATIONS

@@ -8,16 +8,8 @@ from datetime import timedelta
 import pytest
 from integration.inventory.test_acceptance import NODE, World, world  # noqa: F401  a fixture
 
-from slipway.contracts.clusters import (
-    Cluster,
-    ClusterLook,
-    GetCluster,
-    ListClusters,
-    NodeFacts,
-    NodeLook,
-    NodeObserved,
-    VmidRange,
-)
+from slipway.contracts.cluster_facts import ClusterLook, NodeFacts, NodeLook, NodeObserved, VmidRange
+from slipway.contracts.clusters import Cluster, GetCluster, ListClusters
 from slipway.contracts.containers import Container, GetContainer, ListContainers
 from slipway.contracts.problems import Unavailable
 from slipway.contracts.values import Outage

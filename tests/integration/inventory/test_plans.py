@@ -4,7 +4,16 @@ import pytest
 from integration.inventory.test_acceptance import ARCHIVE, NODE, World, world  # noqa: F401  a fixture
 from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
 
-from slipway.contracts import bulk, clusters, containers, host_state, jobs, plans
+from slipway.contracts import (
+    bulk,
+    cluster_facts,
+    clusters,
+    container_specs,
+    containers,
+    host_state,
+    jobs,
+    plans,
+)
 from slipway.contracts.job_kinds import JobKind, ResizeArgs, SnapshotArgs
 from slipway.contracts.problems import Conflict, Invalid
 from slipway.contracts.values import JobState, Lifecycle
@@ -14,7 +23,7 @@ from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.clock import now
 from support.nats import MakeBus
 
-SPEC = containers.ContainerSpec(hostname="web", ostemplate=ARCHIVE)
+SPEC = container_specs.ContainerSpec(hostname="web", ostemplate=ARCHIVE)
 
 
 class Host:
@@ -81,7 +90,7 @@ async def test_what_the_node_lacks_is_named(fleet: Fleet) -> None:  # noqa: F811
     """For one and for many: what they ask for together is held against what the node has."""
     gib, ask = 1 << 30, fleet.world.gateway.ask
     cluster = (await ask(clusters.GetCluster(cluster="home"))).id
-    room = clusters.StorageFact(
+    room = cluster_facts.StorageFact(
         name="local-lvm", type="lvm", content=("rootdir",), free_bytes=40 * gib, total_bytes=100 * gib
     )
     seen = {"cores": 2, "memory_bytes": 8 * gib, "storages": (room,), "observed_at": now()}

@@ -8,7 +8,7 @@ from integration.inventory.test_acceptance import ARCHIVE, World, world  # noqa:
 from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
 from sqlalchemy import select, text, update
 
-from slipway.contracts import containers, jobs
+from slipway.contracts import container_specs, containers, jobs
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Invalid, TooLarge
@@ -18,13 +18,13 @@ from slipway.inventory import tables
 
 async def test_what_would_not_fit_into_a_message_is_refused_at_once(fleet: Fleet) -> None:  # noqa: F811
     """Also when its turn would come much later; the fault names what is too large, alone or together."""
-    alone = containers.ContainerSpec(hostname="big", ostemplate=ARCHIVE, env={"A": "x" * 600_000})
-    together = containers.ContainerSpec(
+    alone = container_specs.ContainerSpec(hostname="big", ostemplate=ARCHIVE, env={"A": "x" * 600_000})
+    together = container_specs.ContainerSpec(
         hostname="big",
         ostemplate=ARCHIVE,
         env={"A": "x" * 16_000},
         tags=tuple(f"tag-{number:04}" for number in range(1400)),
-        packages=(containers.PackageSpec(names=("curl",) * 2000),),
+        packages=(container_specs.PackageSpec(names=("curl",) * 2000),),
         ssh_public_keys="\n".join([f"ssh-ed25519 {'A' * 68}"] * 190),
         description="x" * 7000,
     )

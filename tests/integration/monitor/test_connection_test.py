@@ -6,7 +6,8 @@ from typing import Any
 import asyncssh
 import pytest
 
-from slipway.contracts.clusters import ClusterFacts, ClusterSpec, MemberEndpoint, SshNode, TestCluster
+from slipway.contracts.cluster_facts import ClusterFacts
+from slipway.contracts.clusters import ClusterSpec, MemberEndpoint, SshNode, TestCluster
 from slipway.contracts.problems import SlipwayError
 from slipway.lab.access.actors import SERVICE_ACL
 from slipway.lab.faults import NodeDies

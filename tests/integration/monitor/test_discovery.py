@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from slipway.contracts.configs import HostConfig
-from slipway.contracts.containers import Container, ContainerSpec, NetworkSpec
+from slipway.contracts.container_specs import ContainerSpec, NetworkSpec
+from slipway.contracts.containers import Container
 from slipway.contracts.guests import DiscoverGuest
 from slipway.contracts.values import Lifecycle, Power
 from slipway.lab import faults

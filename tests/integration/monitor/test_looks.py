@@ -11,7 +11,7 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from slipway.contracts.clusters import ClusterLook, NodeFacts, NodeLook, NodeObserved
+from slipway.contracts.cluster_facts import ClusterLook, NodeFacts, NodeLook, NodeObserved
 from slipway.contracts.values import Outage
 from slipway.lab import faults
 from slipway.lab.node import Lab

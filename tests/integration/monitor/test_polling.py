@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-from slipway.contracts.clusters import ClusterAdded, NodeObserved
+from slipway.contracts.cluster_facts import NodeObserved
+from slipway.contracts.clusters import ClusterAdded
 from slipway.contracts.guests import GuestChanged, GuestGone, GuestStatus
 from slipway.contracts.message import Message
 from slipway.contracts.values import Power

@@ -16,7 +16,8 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from slipway.contracts.clusters import NodeObserved, TestCluster
+from slipway.contracts.cluster_facts import NodeObserved
+from slipway.contracts.clusters import TestCluster
 from slipway.contracts.guests import GuestChanged, GuestGone
 from slipway.lab.node import Lab
 from slipway.runtime import topology

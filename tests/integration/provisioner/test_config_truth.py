@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from slipway.contracts.configs import HostConfig
-from slipway.contracts.containers import NetworkSpec
+from slipway.contracts.container_specs import NetworkSpec
 from slipway.contracts.job_kinds import (
     ConfigureArgs,
     JobKind,

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import CancelJob, GetJobSecrets, JobSecrets, RunJob, RunRecord, Target
 from slipway.contracts.problems import Failed, Problem, SlipwayError, Unavailable

@@ -10,8 +10,8 @@ import pytest
 from nats.aio.client import Client
 from nats.js.errors import APIError
 
+from slipway.contracts.job_events import JobLog
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobLog
 from slipway.contracts.values import JobState
 from slipway.lab.node import Lab
 from slipway.provisioner.engine.log_bound import LogLimits

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from slipway.contracts.containers import PackageSpec
+from slipway.contracts.container_specs import PackageSpec
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunRecord
 from slipway.contracts.values import JobState

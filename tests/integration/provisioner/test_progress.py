@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import pytest
 from nats.aio.client import Client
 
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.job_events import JobLog
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import JobLog, RunJob, Target
+from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Event
 from slipway.contracts.problems import Failed
 from slipway.provisioner.engine.journal import RunJournal, finish_despite_cancel

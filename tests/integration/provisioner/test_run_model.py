@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from nats.aio.client import Client
 
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.job_events import JobPhase
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import CancelJob, JobPhase, RunJob, RunRecord, Target
+from slipway.contracts.jobs import CancelJob, RunJob, RunRecord, Target
 from slipway.contracts.message import Event, State
 from slipway.contracts.values import JobState, Phase
 from slipway.provisioner.engine.records import ClaimLost, RecordBusy, Run, Runs

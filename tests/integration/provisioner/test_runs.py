@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from nats.aio.client import Client
 
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.job_events import JobPhase
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import CancelJob, JobPhase, RunJob, RunRecord, Target
+from slipway.contracts.jobs import CancelJob, RunJob, RunRecord, Target
 from slipway.contracts.message import Event
 from slipway.contracts.values import JobState, Phase
 from slipway.provisioner.engine.records import ClaimLost, Runs

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from slipway.contracts.containers import ContainerSpec, MountSpec
+from slipway.contracts.container_specs import ContainerSpec, MountSpec
 from slipway.contracts.job_kinds import (
     KINDS,
     REQUESTED,

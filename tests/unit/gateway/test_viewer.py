@@ -1,6 +1,6 @@
 """What waits for a viewer, and what of a job's log becomes a line."""
 
-from slipway.contracts.jobs import JobLog, LogLine
+from slipway.contracts.job_events import JobLog, LogLine
 from slipway.gateway.http.log_text import LogText
 from slipway.gateway.http.texts import DEEPEST, LARGEST, faults
 from slipway.gateway.streams.viewer import MOST_WAITING, Item, Viewer

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from slipway.contracts.batches import BatchCounts
 from slipway.contracts.bulk import PlanItem
-from slipway.contracts.job_kinds import KINDS, JobKind, NoArgs, ResizeArgs, read_args
+from slipway.contracts.job_args import read_args
+from slipway.contracts.job_kinds import KINDS, JobKind, NoArgs, ResizeArgs
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobState
 from slipway.inventory.batches.rules import (

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from slipway.contracts.clusters import NodeFacts, StorageFact
-from slipway.contracts.containers import ContainerSpec, MountSpec
+from slipway.contracts.cluster_facts import NodeFacts, StorageFact
+from slipway.contracts.container_specs import ContainerSpec, MountSpec
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob, Target
 from slipway.inventory.jobs.capacity import GIB, amount, warnings

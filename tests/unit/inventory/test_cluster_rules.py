@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from slipway.contracts.clusters import ClusterFacts, ClusterSpec, NodeFacts, SshNode
+from slipway.contracts.cluster_facts import ClusterFacts, NodeFacts
+from slipway.contracts.clusters import ClusterSpec, SshNode
 from slipway.inventory.clusters.rules import ClusterInvalid, HostKeyRefused, confirmed, refuse_unreached
 
 KEY = f"ssh-ed25519 {'A' * 68}"

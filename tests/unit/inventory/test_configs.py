@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from slipway.contracts.configs import HostConfig
-from slipway.contracts.containers import ContainerSpec, NetworkSpec
+from slipway.contracts.container_specs import ContainerSpec, NetworkSpec
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.jobs import Target
 from slipway.contracts.values import PendingChange, Power

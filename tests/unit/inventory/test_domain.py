@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact, VmidRange
-from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec
+from slipway.contracts.cluster_facts import BridgeFact, NodeFacts, StorageFact, VmidRange
+from slipway.contracts.container_specs import ContainerSpec, MountSpec, NetworkSpec
 from slipway.contracts.job_kinds import CloneArgs, JobKind
 from slipway.contracts.jobs import RunRecord, StepStatus, Target
 from slipway.contracts.problems import Problem

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
-from slipway.contracts.containers import ContainerSpec
-from slipway.contracts.job_kinds import KINDS, JobKind, read_args
+from slipway.contracts.cluster_facts import BridgeFact, NodeFacts, StorageFact
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.job_args import read_args
+from slipway.contracts.job_kinds import KINDS, JobKind
 from slipway.contracts.problems import SlipwayError
 from slipway.inventory.containers.defaults import FactsMissing
 from slipway.inventory.containers.validation.restricted import RestrictedKey

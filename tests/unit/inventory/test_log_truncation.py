@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.contracts.jobs import JobLog, LogLine
+from slipway.contracts.job_events import JobLog, LogLine
 from slipway.inventory.job_logs.truncation import PART_BYTES, TruncatedLog
 from slipway.runtime.bus.job_logs import StoredEvent, pack, unpack
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.contracts.clusters import NodeFacts, StorageFact
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.cluster_facts import NodeFacts, StorageFact
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.values import Outage
 from slipway.inventory.containers.defaults import FactsMissing
 from slipway.inventory.containers.placement import after, choose_node

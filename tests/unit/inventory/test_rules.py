@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.cluster_facts import BridgeFact, NodeFacts, StorageFact
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.templates import Manifest, TemplateScript, Variable
 from slipway.inventory.containers.validation import ContainerInvalid, check
 from slipway.inventory.containers.validation.restricted import RestrictedKey

@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from slipway.contracts.clusters import Cluster, ClusterLook, NodeFacts, NodeLook, StorageFact, VmidRange
-from slipway.contracts.containers import Container, ContainerSpec
+from slipway.contracts.cluster_facts import ClusterLook, NodeFacts, NodeLook, StorageFact, VmidRange
+from slipway.contracts.clusters import Cluster
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.containers import Container
 from slipway.contracts.values import Lifecycle, Outage, Power
 from slipway.inventory.containers import sight
 from slipway.inventory.containers.sight import Sight

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from slipway.contracts.clusters import NodeFacts, StorageFact
+from slipway.contracts.cluster_facts import NodeFacts, StorageFact
 from slipway.monitor.facts.diff import is_worth_publishing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

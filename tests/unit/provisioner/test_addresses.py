@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from slipway.contracts.containers import NetworkSpec
+from slipway.contracts.container_specs import NetworkSpec
 from slipway.provisioner.steps.start import without_address
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.contracts.containers import ContainerSpec, NetworkSpec
+from slipway.contracts.container_specs import ContainerSpec, NetworkSpec
 from slipway.contracts.job_kinds import ConfigureArgs
 from slipway.contracts.jobs import Target
 from slipway.provisioner.host import marks

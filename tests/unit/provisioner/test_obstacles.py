@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob, Target
 from slipway.provisioner.dry_run.obstacles import Observation, container_warnings, refusal

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec
+from slipway.contracts.container_specs import ContainerSpec, MountSpec, NetworkSpec
 from slipway.contracts.jobs import Target
 from slipway.provisioner.host import parameters
 from slipway.proxmox.answers import ContainerConfig

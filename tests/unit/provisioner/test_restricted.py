@@ -1,6 +1,6 @@
 """What `pct set` is told for a container to be as it was asked for."""
 
-from slipway.contracts.containers import MountSpec
+from slipway.contracts.container_specs import MountSpec
 from slipway.provisioner.steps.host_access import HostSettings, changed
 from slipway.proxmox.answers import ContainerConfig
 

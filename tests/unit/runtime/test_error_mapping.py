@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from slipway.contracts.clusters import NodeFacts, NodeObserved
+from slipway.contracts.cluster_facts import NodeFacts, NodeObserved
 from slipway.contracts.message import Id
 from slipway.contracts.problems import (
     Conflict,

@@ -7,8 +7,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from slipway.contracts.batches import BatchCounts
-from slipway.contracts.containers import ContainerSpec, JobRef
-from slipway.contracts.job_kinds import JobKind, KindAndArgs
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.containers import JobRef
+from slipway.contracts.job_args import KindAndArgs
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id, Query, Value
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import Lifecycle, OnFailure, Sealed

@@ -1,4 +1,4 @@
-"""Clusters and nodes: how they are added, what is known of them, and how a host is reached.
+"""Clusters and nodes: how they are added, read and changed, and the access to their hosts.
 
 Secrets travel sealed: from the gateway to inventory, from inventory to monitor or provisioner.
 """
@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from slipway.contracts.cluster_facts import ClusterFacts, NodeFacts, VmidRange
 from slipway.contracts.message import Event, Id, Moment, Query, Value
 from slipway.contracts.values import Outage, Sealed
 
@@ -21,13 +22,6 @@ class SshNode(Value):
     port: int | None = None
     host_key: str | None = None
     """OpenSSH form: `ssh-ed25519 AAAA...`."""
-
-
-class VmidRange(Value):
-    """VMIDs that Slipway chooses from, both ends included; one that is asked for may lie elsewhere."""
-
-    first: int
-    last: int
 
 
 class ClusterSpec(Value):
@@ -64,102 +58,6 @@ class ClusterSecrets(Value):
     password: Sealed | None = None
     ssh_password: Sealed | None = None
     ssh_private_key: Sealed | None = None
-
-
-class StorageFact(Value):
-    """A storage of a node."""
-
-    name: str
-    type: str
-    content: tuple[str, ...]
-    """`rootdir`, `vztmpl`, `images`, ..."""
-    is_active: bool = True
-    is_shared: bool = False
-    """Whether other nodes of the cluster see the same content."""
-    free_bytes: int | None = None
-    total_bytes: int | None = None
-    looked_at: Moment | None = None
-    """When the node last answered about its storages; None if that is not known."""
-
-
-class BridgeFact(Value):
-    """A bridge of a node."""
-
-    name: str
-    subnets: tuple[str, ...] = ()
-    """Host address with prefix length: `10.0.0.1/24`."""
-
-
-class NodeFacts(Value):
-    """What was last seen of a node."""
-
-    node: str
-    is_online: bool
-    address: str | None = None
-    cores: int | None = None
-    memory_bytes: int | None = None
-    storages: tuple[StorageFact, ...] = ()
-    bridges: tuple[BridgeFact, ...] = ()
-    os_templates: tuple[str, ...] = ()
-    """Volumes: `local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst`."""
-    appliances: tuple[str, ...] = ()
-    """Archives that the node can download."""
-    vmids: tuple[int, ...] = ()
-    """All in use in the cluster, VMs included."""
-    pools: tuple[str, ...] = ()
-    knows_pools: bool = False
-    """Whether `pools` are all that there are; if not, nothing follows from a name that is missing."""
-    tls_fingerprint: str | None = None
-    """SHA-256 of the certificate that its API shows, as the cluster says; None is not known."""
-    cluster_identity: str | None = None
-    """What tells its cluster from any other; None is not known."""
-    observed_at: Moment
-    """Of the last change that was worth telling."""
-    is_ssh_usable: bool = False
-    ssh_problem: str | None = None
-    looked_at: Moment | None = None
-    """When it was last seen in order; None if that is not known."""
-    outage: Outage | None = None
-    """What is wrong with it now."""
-
-
-class NodeLook(Value):
-    """What the last looks said of a node."""
-
-    node: str
-    is_online: bool = True
-    looked_at: Moment | None = None
-    """When it was last seen in order."""
-    storages_at: Moment | None = None
-    """When it last answered about its storages."""
-    outage: Outage | None = None
-
-
-class ClusterLook(Value):
-    """What the last looks said of a cluster; the value in the KV bucket `looks` under its id."""
-
-    cluster: Id
-    at: Moment
-    """When this was written; monitor writes it at each poll, whatever came of the poll."""
-    every_seconds: float
-    """How long it is to the next one."""
-    looked_at: Moment | None = None
-    """When the cluster last answered with all that Slipway needs to know of its guests."""
-    outage: Outage | None = None
-    nodes: tuple[NodeLook, ...] = ()
-    guests: tuple[VmidRange, ...] = ()
-    """The containers that it then had, by VMID."""
-
-
-class ClusterFacts(Value):
-    """What a test of a cluster found."""
-
-    version: str
-    nodes: tuple[NodeFacts, ...]
-    offered_host_keys: Mapping[str, str] = Field(default_factory=dict)
-    """What those nodes show that can't be used over SSH: their key is not confirmed, or it is another one."""
-    identity: str | None = None
-    """What tells the cluster from any other, however it is reached; None is not known."""
 
 
 class MemberEndpoint(Value):
@@ -265,35 +163,6 @@ class GetClusterAccess(Query[ClusterAccess]):
     """`provisioner` or `monitor`."""
 
 
-class AuditEntry(Value):
-    """Who did what to what."""
-
-    id: Id
-    at: Moment
-    actor: str
-    action: str
-    """`container.create`, `credential.reveal`, `cluster.add`."""
-    target: str
-    outcome: str
-    correlation_id: str
-    details: Mapping[str, str] = Field(default_factory=dict)
-
-
-class AuditPage(Value):
-    """Some entries, and where to go on."""
-
-    items: tuple[AuditEntry, ...]
-    next: str | None = None
-
-
-class ListAudit(Query[AuditPage]):
-    """The audit log, newest first."""
-
-    subject: ClassVar[str] = "slipway.v1.query.inventory.audit.list"
-    limit: int = Field(default=100, ge=1, le=1000)
-    cursor: str | None = None
-
-
 class SetMaintenance(Query[Cluster]):
     """Switch a node's maintenance: while it is on, no new job starts there; what runs goes on."""
 
@@ -364,12 +233,3 @@ class ClusterAdded(Event):
     subject: ClassVar[str] = "slipway.v1.event.cluster.{id}.added"
     id: Id
     name: str
-
-
-class NodeObserved(Event):
-    """Facts about a node have changed; id is `<cluster id>-<node>`. Said by monitor."""
-
-    subject: ClassVar[str] = "slipway.v1.event.node.{id}.observed"
-    id: Id
-    cluster: Id
-    facts: NodeFacts

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from slipway.contracts.containers import MountSpec, NetworkSpec
+from slipway.contracts.container_specs import MountSpec, NetworkSpec
 from slipway.contracts.message import Done, Id, Moment, Query, Value
 from slipway.contracts.values import PendingChange, Power
 

@@ -6,7 +6,7 @@ Nothing of it is stored by Slipway, so nothing can be out of date; a node that i
 from datetime import timedelta
 from typing import ClassVar
 
-from slipway.contracts.job_kinds import KindAndArgs
+from slipway.contracts.job_args import KindAndArgs
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id, Moment, Query, Value
 from slipway.contracts.problems import Problem

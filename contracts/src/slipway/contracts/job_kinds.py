@@ -1,20 +1,18 @@
 """Job kinds: what a job can do, which arguments it takes, and how people read of it. Each fact stands once.
 
 Routes and their bodies, batch checks, plan texts, page labels and reference pages derive from `KINDS`; the
-steps of a kind are the provisioner's (`pipelines`). A message has the kind beside its arguments, and
-`KindAndArgs` reads them as the model of that kind. An older build sent the arguments of all kinds, with
-nulls; such a message is read like one of today.
+steps of a kind are the provisioner's (`pipelines`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict
 
-from slipway.contracts.containers import MountSpec, NetworkSpec
+from slipway.contracts.container_specs import MountSpec, NetworkSpec
 from slipway.contracts.message import Value
 
 
@@ -181,22 +179,12 @@ class MigrateArgs(Args):
 
 
 AnyArgs = (
-    NoArgs
-    | ShutdownArgs
-    | ResizeArgs
-    | ConfigureArgs
-    | RevertArgs
-    | SnapshotArgs
-    | SnapshotNameArgs
-    | BackupArgs
-    | RestoreArgs
-    | CloneArgs
-    | MigrateArgs
-)
-ArgsT = TypeVar("ArgsT", bound=Args)
+    NoArgs | ShutdownArgs | ResizeArgs | ConfigureArgs | RevertArgs | SnapshotArgs | SnapshotNameArgs
+    | BackupArgs | RestoreArgs | CloneArgs | MigrateArgs
+)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class KindSpec:
     """Everything that is true of one kind of job, beside its steps."""
 
@@ -205,6 +193,7 @@ class KindSpec:
     """On buttons and in lists; the container's name follows."""
     summary: str
     """What it does, in one sentence: in the API's document, the CLI's help and the reference."""
+    _: KW_ONLY
     args: type[AnyArgs] = NoArgs
     needs_any: bool = False
     """Whether it needs at least one of its arguments."""
@@ -226,111 +215,82 @@ class KindSpec:
 
 
 _SPECS = (
+    KindSpec(JobKind.CREATE, "Create", "Create a container", creates_container=True, is_requested=False),
     KindSpec(
-        kind=JobKind.CREATE,
-        label="Create",
-        summary="Create a container",
-        creates_container=True,
-        is_requested=False,
-    ),
-    KindSpec(
-        kind=JobKind.DELETE,
-        label="Delete",
-        summary="Delete a container",
+        JobKind.DELETE,
+        "Delete",
+        "Delete a container",
         loss="container {vmid} ({hostname}) with all its disks, snapshots and credentials",
         is_requested=False,
     ),
-    KindSpec(kind=JobKind.START, label="Start", summary="Start a container"),
-    KindSpec(kind=JobKind.STOP, label="Stop", summary="Stop a container at once"),
+    KindSpec(JobKind.START, "Start", "Start a container"),
+    KindSpec(JobKind.STOP, "Stop", "Stop a container at once"),
     KindSpec(
-        kind=JobKind.SHUTDOWN,
-        label="Shut down",
-        summary="Shut a container down cleanly; stop it if it does not react in time",
+        JobKind.SHUTDOWN,
+        "Shut down",
+        "Shut a container down cleanly; stop it if it does not react in time",
         args=ShutdownArgs,
     ),
+    KindSpec(JobKind.RESTART, "Restart", "Reboot a container; start it if it is stopped", args=ShutdownArgs),
     KindSpec(
-        kind=JobKind.RESTART,
-        label="Restart",
-        summary="Reboot a container; start it if it is stopped",
-        args=ShutdownArgs,
-    ),
-    KindSpec(
-        kind=JobKind.RESIZE,
-        label="Resize",
-        summary="Change cores, memory and swap, or grow the root disk",
+        JobKind.RESIZE,
+        "Resize",
+        "Change cores, memory and swap, or grow the root disk",
         args=ResizeArgs,
         needs_any=True,
     ),
     KindSpec(
-        kind=JobKind.CONFIGURE,
-        label="Configure",
-        summary="Change settings that need no new container",
+        JobKind.CONFIGURE,
+        "Configure",
+        "Change settings that need no new container",
         args=ConfigureArgs,
         needs_any=True,
     ),
+    KindSpec(JobKind.REVERT, "Revert", "Drop changes that wait for the next start", args=RevertArgs),
+    KindSpec(JobKind.SNAPSHOT, "Snapshot", "Take a snapshot", args=SnapshotArgs),
     KindSpec(
-        kind=JobKind.REVERT,
-        label="Revert",
-        summary="Drop changes that wait for the next start",
-        args=RevertArgs,
-    ),
-    KindSpec(
-        kind=JobKind.SNAPSHOT,
-        label="Snapshot",
-        summary="Take a snapshot",
-        args=SnapshotArgs,
-    ),
-    KindSpec(
-        kind=JobKind.ROLLBACK,
-        label="Roll back",
-        summary="Go back to a snapshot; everything written since is lost",
+        JobKind.ROLLBACK,
+        "Roll back",
+        "Go back to a snapshot; everything written since is lost",
         args=SnapshotNameArgs,
         loss="all that happened in container {vmid} ({hostname}) since the snapshot {snapshot}",
     ),
     KindSpec(
-        kind=JobKind.SNAPSHOT_DELETE,
-        label="Delete snapshot of",
-        summary="Delete a snapshot",
+        JobKind.SNAPSHOT_DELETE,
+        "Delete snapshot of",
+        "Delete a snapshot",
         args=SnapshotNameArgs,
         loss="the snapshot {snapshot} of container {vmid} ({hostname})",
     ),
+    KindSpec(JobKind.BACKUP, "Back up", "Make a backup", args=BackupArgs),
     KindSpec(
-        kind=JobKind.BACKUP,
-        label="Back up",
-        summary="Make a backup",
-        args=BackupArgs,
-    ),
-    KindSpec(
-        kind=JobKind.RESTORE,
-        label="Restore",
-        summary="Go back to a backup in place; everything written since is lost",
+        JobKind.RESTORE,
+        "Restore",
+        "Go back to a backup in place; everything written since is lost",
         args=RestoreArgs,
         loss="all that happened in container {vmid} ({hostname}) since the backup {backup}",
     ),
     KindSpec(
-        kind=JobKind.CLONE,
-        label="Clone to",
-        summary="Create a new container as a copy of this one",
+        JobKind.CLONE,
+        "Clone to",
+        "Create a new container as a copy of this one",
         args=CloneArgs,
         creates_container=True,
     ),
     KindSpec(
-        kind=JobKind.MIGRATE,
-        label="Migrate",
-        summary="Move a container to another node of its cluster; a running one is restarted",
+        JobKind.MIGRATE,
+        "Migrate",
+        "Move a container to another node of its cluster; a running one is restarted",
         args=MigrateArgs,
     ),
     KindSpec(
-        kind=JobKind.UNLOCK,
-        label="Unlock",
-        summary="Remove a lock that a killed task has left; first see that nothing works on the container",
+        JobKind.UNLOCK,
+        "Unlock",
+        "Remove a lock that a killed task has left; first see that nothing works on the container",
         loss="the lock of container {vmid} ({hostname}), which keeps others away from it",
     ),
     KindSpec(
-        kind=JobKind.BATCH,
-        label="Batch",
-        summary="Many jobs with one parent; inventory alone works on it",
-        is_requested=False,
+        JobKind.BATCH, "Batch", "Many jobs with one parent; inventory alone works on it", is_requested=False
     ),
 )
 KINDS: Mapping[JobKind, KindSpec] = MappingProxyType({spec.kind: spec for spec in _SPECS})
@@ -338,37 +298,3 @@ REQUESTED: Mapping[str, KindSpec] = MappingProxyType(
     {spec.verb: spec for spec in _SPECS if spec.is_requested}
 )
 """Kinds that are requested as a verb of a container, by verb."""
-
-
-class KindAndArgs(Value):
-    """A kind of job with its arguments, in a message or a row."""
-
-    kind: JobKind
-    args: AnyArgs = NoArgs()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_args(cls, message: Any) -> Any:
-        """Read the arguments as the model of the kind beside them: of a batch, of its items' kind."""
-        if not isinstance(message, Mapping):
-            return message
-        kind = message.get("items_kind") or message.get("kind")
-        if kind not in set(JobKind):
-            return message
-        return {**message, "args": read_args(KINDS[JobKind(kind)], message.get("args"))}
-
-    def args_as(self, model: type[ArgsT]) -> ArgsT:
-        """Return the arguments as a model of its kind; any other model is a bug."""
-        if not isinstance(self.args, model):
-            raise TypeError(f"{self.kind} has {type(self.args).__name__}, not {model.__name__}")
-        return self.args
-
-
-def read_args(spec: KindSpec, args: object) -> AnyArgs:
-    """Return arguments as the model of their kind; nulls are left out, what other kinds take is ignored."""
-    if isinstance(args, spec.args):
-        return args
-    if args is not None and not isinstance(args, Mapping | Args):
-        return spec.args.model_validate(args)
-    values = dict(args or {})
-    return spec.args.model_validate({name: value for name, value in values.items() if value is not None})

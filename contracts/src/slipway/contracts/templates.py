@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from slipway.contracts.containers import PackageSpec
+from slipway.contracts.container_specs import PackageSpec
 from slipway.contracts.message import Event, Id, Moment, Query, Value
 
 

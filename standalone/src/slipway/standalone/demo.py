@@ -20,7 +20,8 @@ from slipway.cli.formats import Format
 from slipway.cli.session import Session
 from slipway.cli.terminal import say
 from slipway.client.client import Client
-from slipway.contracts.containers import Container, ContainerSpec
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.containers import Container
 from slipway.lab.guests import choose, setup
 from slipway.lab.guests.simulated.running import UNPRIVILEGED_OFFSET
 from slipway.standalone import cleaning, defaults

@@ -13,8 +13,10 @@ from urllib.parse import quote
 from slipway.client.endpoints import find_endpoint
 from slipway.client.sse import Outage, ServerEvent
 from slipway.client.transport import Transport
-from slipway.contracts.clusters import AuditEntry, Cluster
-from slipway.contracts.containers import Accepted, Container, ContainerSpec
+from slipway.contracts.audit import AuditEntry
+from slipway.contracts.clusters import Cluster
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.containers import Accepted, Container
 from slipway.contracts.jobs import Job
 from slipway.contracts.plans import Plan
 from slipway.contracts.templates import Template

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from slipway.contracts.configs import HostConfig
-from slipway.contracts.containers import MountSpec, NetworkSpec
+from slipway.contracts.container_specs import MountSpec, NetworkSpec
 from slipway.contracts.values import Power
 from slipway.proxmox.answers import ContainerConfig
 from slipway.proxmox.answers import Power as Answered

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, create_model, field_validator
 
 from slipway.contracts.bulk import LONGEST_SELECTION, MOST_LIKE_ONE
-from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec, PackageSpec
+from slipway.contracts.container_specs import ContainerSpec, MountSpec, NetworkSpec, PackageSpec
 from slipway.contracts.job_kinds import KINDS, AnyArgs, Args, JobKind, NoArgs
 from slipway.contracts.message import Id
 from slipway.contracts.values import OnFailure, Phase

@@ -12,12 +12,8 @@ from slipway.contracts.clusters import (
     ClusterSpec,
     SshNode,
 )
-from slipway.contracts.containers import (
-    ContainerSpec,
-    CreateContainer,
-    RevealCredential,
-    Revealed,
-)
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.containers import CreateContainer, RevealCredential, Revealed
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import GetTemplate, Variable

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from slipway.contracts import (
+    audit,
     bulk,
+    cluster_facts,
     cluster_removal,
     clusters,
     configs,
@@ -169,12 +171,12 @@ def _answer_about_clusters(bus: Bus, handlers: ClusterHandlers) -> None:
     bus.answer(clusters.ListClusters, handlers.list)
     bus.answer(cluster_removal.RemoveCluster, handlers.remove)
     bus.answer(clusters.GetClusterAccess, handlers.access)
-    bus.answer(clusters.ListAudit, handlers.audit)
+    bus.answer(audit.ListAudit, handlers.audit)
     bus.answer(clusters.SetMaintenance, handlers.maintain)
     bus.answer(clusters.SetVmidRange, handlers.set_vmids)
     bus.answer(clusters.ConfirmHostKey, handlers.confirm)
     bus.answer(clusters.ChangeClusterAccess, handlers.change_access)
-    bus.consume(clusters.NodeObserved, handlers.node_observed, durable="inventory-nodes")
+    bus.consume(cluster_facts.NodeObserved, handlers.node_observed, durable="inventory-nodes")
 
 
 def _answer_about_containers(bus: Bus, handlers: ContainerHandlers) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from slipway.contracts.clusters import AuditEntry, AuditPage
+from slipway.contracts.audit import AuditEntry, AuditPage
 from slipway.inventory.paging import page
 from slipway.inventory.tables import audit
 from slipway.runtime.database.engine import Database

@@ -1,6 +1,7 @@
 """Answers monitor's queries."""
 
-from slipway.contracts.clusters import ClusterFacts, TestCluster
+from slipway.contracts.cluster_facts import ClusterFacts
+from slipway.contracts.clusters import TestCluster
 from slipway.contracts.dead_letters import HandleAgain
 from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.message import Done

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from slipway.contracts.clusters import ClusterLook, NodeLook, VmidRange
+from slipway.contracts.cluster_facts import ClusterLook, NodeLook, VmidRange
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Outage

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from slipway.contracts.containers import PackageSpec
+from slipway.contracts.container_specs import PackageSpec
 from slipway.contracts.problems import Invalid
 from slipway.contracts.templates import (
     HealthCheck,

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from slipway.contracts.clusters import AuditPage, ListAudit
+from slipway.contracts.audit import AuditPage, ListAudit
 from slipway.gateway.http.answers import Cursor, Limit, passed_on
 from slipway.runtime.bus.client import Bus
 

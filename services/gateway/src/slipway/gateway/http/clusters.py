@@ -6,6 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from slipway.contracts.cluster_facts import VmidRange
 from slipway.contracts.cluster_removal import ClusterRemoval, RemoveCluster
 from slipway.contracts.clusters import (
     Cluster,
@@ -15,7 +16,6 @@ from slipway.contracts.clusters import (
     ListClusters,
     SetMaintenance,
     SetVmidRange,
-    VmidRange,
 )
 from slipway.gateway.bodies import ClusterAccessBody, ClusterBody, HostKeyBody, VmidRangeBody
 from slipway.gateway.clients import Inventory

@@ -7,14 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 from starlette.responses import Response, StreamingResponse
 
-from slipway.contracts.jobs import (
-    GetJob,
-    Job,
-    JobPage,
-    RequestCancel,
-    RequestJob,
-    RetryJob,
-)
+from slipway.contracts.jobs import GetJob, Job, JobPage, RequestCancel, RequestJob, RetryJob
 from slipway.gateway.bodies import JobBody, RetryBody
 from slipway.gateway.http.answers import IdPath, IsPlan, answer, changed, passed_on
 from slipway.gateway.http.batches import (

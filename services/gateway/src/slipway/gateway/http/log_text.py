@@ -5,7 +5,7 @@ A line may be as long as a guest likes: one longer than a MiB is given in pieces
 
 from collections.abc import AsyncIterator, Iterable
 
-from slipway.contracts.jobs import JobLog
+from slipway.contracts.job_events import JobLog
 from slipway.gateway.streams.job_logs import open_job_log
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.job_logs import StoredEvent

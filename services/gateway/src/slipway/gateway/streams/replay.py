@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from slipway.contracts.jobs import JobDone
+from slipway.contracts.job_events import JobDone
 from slipway.contracts.message import Moment
 from slipway.gateway.streams.job_logs import StoredJobLog, open_job_log
 from slipway.gateway.streams.relay import Relay

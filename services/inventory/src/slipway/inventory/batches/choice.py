@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.batches import BatchItem
 from slipway.contracts.bulk import MOST_ITEMS, PlanItem
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.job_kinds import Args, JobKind
 from slipway.contracts.jobs import RunJob
 from slipway.contracts.message import Id

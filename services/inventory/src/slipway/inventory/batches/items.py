@@ -13,8 +13,9 @@ from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.batches import BatchCounts, BatchItem, JobItem
+from slipway.contracts.job_events import JobAccepted, JobDone
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import Job, JobAccepted, JobDone, RunRecord
+from slipway.contracts.jobs import Job, RunRecord
 from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import JobState
 from slipway.inventory.batches.rules import BatchCommand, counted, ending, moved_count, percent, shortened

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from slipway.contracts.batches import BatchCounts
 from slipway.contracts.bulk import PlanItem
-from slipway.contracts.containers import ContainerSpec
-from slipway.contracts.job_kinds import KINDS, Args, JobKind, KindAndArgs
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.job_args import KindAndArgs
+from slipway.contracts.job_kinds import KINDS, Args, JobKind
 from slipway.contracts.problems import Conflict, FieldError, Invalid, Problem, ProblemKind
 from slipway.contracts.values import JobState, OnFailure
 from slipway.inventory.jobs import validation

@@ -8,23 +8,21 @@ from pydantic import SecretStr
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slipway.contracts.audit import AuditPage, ListAudit
+from slipway.contracts.cluster_facts import ClusterFacts, NodeObserved
 from slipway.contracts.cluster_removal import ClusterRemoval, RemoveCluster
 from slipway.contracts.clusters import (
     AddCluster,
-    AuditPage,
     ChangeClusterAccess,
     Cluster,
     ClusterAccess,
-    ClusterFacts,
     ClusterPage,
     ClusterSecrets,
     ClusterSpec,
     ConfirmHostKey,
     GetCluster,
     GetClusterAccess,
-    ListAudit,
     ListClusters,
-    NodeObserved,
     SetMaintenance,
     SetVmidRange,
     SshNode,

@@ -4,13 +4,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from slipway.contracts.clusters import (
-    ChangeClusterAccess,
-    ClusterFacts,
-    ClusterSpec,
-    MemberEndpoint,
-    SshNode,
-)
+from slipway.contracts.cluster_facts import ClusterFacts
+from slipway.contracts.clusters import ChangeClusterAccess, ClusterSpec, MemberEndpoint, SshNode
 from slipway.contracts.problems import Conflict, FieldError, Invalid
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")

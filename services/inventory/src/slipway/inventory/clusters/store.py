@@ -8,12 +8,8 @@ from sqlalchemy import Row, Text, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.clusters import (
-    Cluster,
-    ClusterPage,
-    ClusterSpec,
-    NodeFacts,
-)
+from slipway.contracts.cluster_facts import NodeFacts
+from slipway.contracts.clusters import Cluster, ClusterPage, ClusterSpec
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, NotFound
 from slipway.inventory.decision import Write

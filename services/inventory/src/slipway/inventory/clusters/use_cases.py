@@ -11,20 +11,18 @@ from typing import Any
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slipway.contracts.cluster_facts import ClusterFacts, NodeFacts, VmidRange
 from slipway.contracts.cluster_removal import ClusterRemoval, ClusterRemoved, HeldContainer, RemoveCluster
 from slipway.contracts.clusters import (
     AddCluster,
     Cluster,
     ClusterAdded,
     ClusterChanged,
-    ClusterFacts,
     ClusterSpec,
-    NodeFacts,
     SetMaintenance,
     SshNode,
-    VmidRange,
 )
-from slipway.contracts.containers import ContainerForgotten
+from slipway.contracts.container_events import ContainerForgotten
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, FieldError
 from slipway.contracts.values import Lifecycle

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.clusters import VmidRange
+from slipway.contracts.cluster_facts import VmidRange
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, FieldError

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from slipway.contracts.configs import HostConfig
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.jobs import Target
 from slipway.contracts.values import Power

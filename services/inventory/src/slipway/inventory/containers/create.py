@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.clusters import NodeFacts
-from slipway.contracts.containers import Accepted, ContainerRegistered, ContainerSpec, CreateContainer
+from slipway.contracts.cluster_facts import NodeFacts
+from slipway.contracts.container_events import ContainerRegistered
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.containers import Accepted, CreateContainer
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id

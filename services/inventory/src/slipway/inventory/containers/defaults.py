@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from slipway.contracts.clusters import ClusterSpec, NodeFacts, StorageFact, VmidRange
-from slipway.contracts.containers import ContainerSpec, NetworkSpec
+from slipway.contracts.cluster_facts import NodeFacts, StorageFact, VmidRange
+from slipway.contracts.clusters import ClusterSpec
+from slipway.contracts.container_specs import ContainerSpec, NetworkSpec
 from slipway.contracts.job_kinds import CloneArgs
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError, Unavailable
 from slipway.contracts.templates import Manifest, Resources, Variable

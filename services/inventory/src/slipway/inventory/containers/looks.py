@@ -7,7 +7,8 @@ come at the pace of the polls; one that stays away is itself an outage.
 import asyncio
 from datetime import timedelta
 
-from slipway.contracts.clusters import Cluster, ClusterLook, ClusterPage
+from slipway.contracts.cluster_facts import ClusterLook
+from slipway.contracts.clusters import Cluster, ClusterPage
 from slipway.contracts.containers import Container, ContainerPage
 from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import Outage

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Row, Select, Text, cast, func, literal, or
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.containers import ContainerChanged, ContainerSpec
+from slipway.contracts.container_events import ContainerChanged
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, JobState, Lifecycle, Power

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from slipway.contracts.clusters import NodeFacts
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.cluster_facts import NodeFacts
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.inventory.containers.defaults import FactsMissing, NodeUnknown, at, disk_storages, free_of
 from slipway.inventory.containers.sight import is_away
 

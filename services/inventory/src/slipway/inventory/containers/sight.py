@@ -6,7 +6,8 @@ What was observed stays as it was observed last; only its age and its outage are
 from dataclasses import dataclass
 from datetime import timedelta
 
-from slipway.contracts.clusters import Cluster, ClusterLook, NodeFacts, NodeLook
+from slipway.contracts.cluster_facts import ClusterLook, NodeFacts, NodeLook
+from slipway.contracts.clusters import Cluster
 from slipway.contracts.containers import Container
 from slipway.contracts.message import Moment
 from slipway.contracts.values import Lifecycle, Outage

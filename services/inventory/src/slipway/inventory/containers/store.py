@@ -8,13 +8,8 @@ from sqlalchemy import ARRAY, Row, Select, Text, any_, cast, delete, insert, sel
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.containers import (
-    Container,
-    ContainerPage,
-    ContainerSpec,
-    CredentialRef,
-    ListContainers,
-)
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.containers import Container, ContainerPage, CredentialRef, ListContainers
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, NotFound

@@ -8,18 +8,15 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.configs import HostConfig, StoreConfig
-from slipway.contracts.containers import (
-    Accepted,
+from slipway.contracts.container_events import (
     ContainerChanged,
     ContainerDeleted,
     ContainerDiscovered,
     ContainerForgotten,
     ContainerFound,
-    ContainerSpec,
-    DeleteContainer,
-    StoredDiscovery,
-    StoreDiscovery,
 )
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.containers import Accepted, DeleteContainer, StoredDiscovery, StoreDiscovery
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Done, Event, Id

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slipway.contracts.jobs import JobLog, LogLine
+from slipway.contracts.job_events import JobLog, LogLine
 from slipway.runtime.bus.job_logs import StoredEvent, pack
 
 MOST_BYTES = 64 * 1024 * 1024

@@ -7,8 +7,8 @@ what is free; a thin one takes promises beyond it, until what is really written 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from slipway.contracts.clusters import NodeFacts, StorageFact
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.cluster_facts import NodeFacts, StorageFact
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.job_kinds import JobKind, MigrateArgs, ResizeArgs
 from slipway.contracts.jobs import RunJob
 from slipway.contracts.message import Id

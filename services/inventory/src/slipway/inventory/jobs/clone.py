@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.containers import Accepted, ContainerSpec
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.containers import Accepted
 from slipway.contracts.job_kinds import CloneArgs, JobKind
 from slipway.contracts.jobs import RequestJob, RunJob
 from slipway.contracts.message import Id

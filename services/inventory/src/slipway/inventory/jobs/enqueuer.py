@@ -6,8 +6,9 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.containers import Accepted, ContainerRef, JobRef
+from slipway.contracts.job_events import JobAccepted
 from slipway.contracts.job_kinds import ConfigureArgs, JobKind
-from slipway.contracts.jobs import CancelJob, JobAccepted, RunJob, Target
+from slipway.contracts.jobs import CancelJob, RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, TooLarge
 from slipway.contracts.values import JobState

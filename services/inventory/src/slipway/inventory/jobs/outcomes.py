@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.containers import (
+from slipway.contracts.container_events import (
     ContainerChanged,
     ContainerDeleted,
     ContainerFailed,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.containers import Accepted, Container, ContainerSpec, DeleteContainer
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.containers import Accepted, Container, DeleteContainer
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import (
     CancelJob,

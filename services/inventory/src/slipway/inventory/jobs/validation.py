@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from posixpath import normpath
 from typing import Any
 
-from slipway.contracts.clusters import NodeFacts
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.cluster_facts import NodeFacts
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.job_kinds import (
     KINDS,
     REQUESTED,

@@ -12,7 +12,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from slipway.contracts.clusters import ClusterFacts, ClusterSpec, TestCluster
+from slipway.contracts.cluster_facts import ClusterFacts
+from slipway.contracts.clusters import ClusterSpec, TestCluster
 from slipway.contracts.problems import FieldError, SlipwayError
 from slipway.monitor.access import NEEDED_PRIVILEGES, Secrets, open_secrets
 from slipway.monitor.connection_test import endpoints, ssh_logins

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from slipway.contracts.clusters import ClusterSpec, NodeFacts
+from slipway.contracts.cluster_facts import NodeFacts
+from slipway.contracts.clusters import ClusterSpec
 from slipway.contracts.problems import FieldError, Invalid, SlipwayError
 from slipway.monitor.access import Secrets
 from slipway.proxmox.access import NodeAccess

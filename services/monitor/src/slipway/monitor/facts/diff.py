@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
-from slipway.contracts.clusters import NodeFacts, StorageFact
+from slipway.contracts.cluster_facts import NodeFacts, StorageFact
 
 FREE_STEP = 0.01
 """Share of a storage by which its sizes must change to be published."""

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
-from slipway.contracts.clusters import NodeFacts, NodeLook, NodeObserved
+from slipway.contracts.cluster_facts import NodeFacts, NodeLook, NodeObserved
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Outage
 from slipway.monitor import diagnosis

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
 
-from slipway.contracts.clusters import BridgeFact, NodeFacts, StorageFact
+from slipway.contracts.cluster_facts import BridgeFact, NodeFacts, StorageFact
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
 from slipway.monitor.facts import certificates

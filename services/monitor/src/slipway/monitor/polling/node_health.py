@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 
-from slipway.contracts.clusters import NodeLook
+from slipway.contracts.cluster_facts import NodeLook
 from slipway.contracts.problems import SlipwayError
 from slipway.monitor import diagnosis
 from slipway.monitor.access import NEEDED_PRIVILEGES, ClusterConnections

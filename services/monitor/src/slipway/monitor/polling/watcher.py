@@ -5,8 +5,9 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 
+from slipway.contracts.cluster_facts import NodeFacts
 from slipway.contracts.cluster_removal import ClusterRemoved
-from slipway.contracts.clusters import ClusterAdded, ClusterChanged, ListClusters, NodeFacts
+from slipway.contracts.clusters import ClusterAdded, ClusterChanged, ListClusters
 from slipway.contracts.problems import SlipwayError, Unavailable
 from slipway.monitor import metrics
 from slipway.monitor.access import ClusterConnections

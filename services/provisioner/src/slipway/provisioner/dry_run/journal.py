@@ -3,7 +3,8 @@
 from collections import deque
 from typing import Any
 
-from slipway.contracts.jobs import JobLog, RunJob, RunRecord
+from slipway.contracts.job_events import JobLog
+from slipway.contracts.jobs import RunJob, RunRecord
 from slipway.contracts.message import Event
 from slipway.contracts.values import JobState
 from slipway.provisioner.engine.log_bound import LIMITS

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from slipway.contracts.jobs import JobDone, JobStep, RunRecord, StepStatus
+from slipway.contracts.job_events import JobDone, JobStep
+from slipway.contracts.jobs import RunRecord, StepStatus
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobState
 from slipway.provisioner.engine.step import Step

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
-from slipway.contracts.jobs import JobLog, JobProgress, RunRecord
+from slipway.contracts.job_events import JobLog, JobProgress
+from slipway.contracts.jobs import RunRecord
 from slipway.contracts.message import Event
 from slipway.provisioner.engine.log_bound import LIMITS, LogLimits
 from slipway.provisioner.engine.records import Run, Runs

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from slipway.contracts.jobs import JobPhase, RunRecord, StepStatus
+from slipway.contracts.job_events import JobPhase
+from slipway.contracts.jobs import RunRecord, StepStatus
 from slipway.contracts.message import Event
 from slipway.provisioner.engine import events
 from slipway.provisioner.engine.journal import LONGEST_MESSAGE, RunJournal

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from slipway.contracts.jobs import CancelJob, JobDone, RunJob, RunRecord
+from slipway.contracts.job_events import JobDone
+from slipway.contracts.jobs import CancelJob, RunJob, RunRecord
 from slipway.contracts.message import Event, Moment
 from slipway.contracts.problems import Superseded, Unavailable
 from slipway.contracts.values import JobState

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
-from slipway.contracts.jobs import JobLog, LogLine
+from slipway.contracts.job_events import JobLog, LogLine
 from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.engine.journal import Journal
 from slipway.provisioner.engine.log_bound import BUS_FULL, LogBound

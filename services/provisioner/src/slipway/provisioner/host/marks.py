@@ -8,7 +8,7 @@ copy's MACs itself. The rest of the notes is the user's.
 
 import hashlib
 
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.proxmox.answers import ContainerConfig

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from slipway.contracts.containers import NetworkSpec
+from slipway.contracts.container_specs import NetworkSpec
 from slipway.contracts.jobs import Target
 from slipway.provisioner.host import parameters
 from slipway.provisioner.host.parameters import Params

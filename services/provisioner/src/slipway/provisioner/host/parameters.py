@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from posixpath import normpath
 from typing import Any
 
-from slipway.contracts.containers import ContainerSpec, MountSpec, NetworkSpec
+from slipway.contracts.container_specs import ContainerSpec, MountSpec, NetworkSpec
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.provisioner.host import marks

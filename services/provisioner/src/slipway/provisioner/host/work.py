@@ -6,8 +6,9 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
-from slipway.contracts.containers import ContainerSpec
-from slipway.contracts.jobs import JobLog, RunJob, StepStatus, Target
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.job_events import JobLog
+from slipway.contracts.jobs import RunJob, StepStatus, Target
 from slipway.provisioner.bundle import Bundle
 from slipway.provisioner.engine.facts import StepFacts
 from slipway.provisioner.engine.journal import Journal

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 
-from slipway.contracts.containers import ContainerSpec
-from slipway.contracts.jobs import JobProgress, ReplaceVmid
+from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.job_events import JobProgress
+from slipway.contracts.jobs import ReplaceVmid
 from slipway.contracts.problems import FieldError, Rejected
 from slipway.provisioner.engine.facts import StepFacts
 from slipway.provisioner.engine.step import DONE, SKIPPED, Result

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from posixpath import normpath
 
-from slipway.contracts.containers import MountSpec
+from slipway.contracts.container_specs import MountSpec
 from slipway.contracts.job_kinds import ConfigureArgs, JobKind
 from slipway.contracts.problems import Conflict, Failed, FieldError, Forbidden
 from slipway.provisioner.engine.step import NOTHING_TO_DO, SKIPPED, Result

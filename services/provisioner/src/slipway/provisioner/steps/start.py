@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address
 
-from slipway.contracts.containers import NetworkSpec
+from slipway.contracts.container_specs import NetworkSpec
 from slipway.contracts.problems import Failed
 from slipway.provisioner.engine.step import DONE, Result
 from slipway.provisioner.host import ha, packages, tasks

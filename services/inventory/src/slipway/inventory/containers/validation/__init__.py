@@ -6,8 +6,8 @@ Where Proxmox has a limit, it is the official schema's (`POST /nodes/{node}/lxc`
 import re
 from collections.abc import Iterator
 
-from slipway.contracts.clusters import NodeFacts
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.cluster_facts import NodeFacts
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import Manifest
 from slipway.inventory.containers.validation import content, networks, restricted, texts

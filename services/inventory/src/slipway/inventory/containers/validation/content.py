@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from posixpath import normpath
 
-from slipway.contracts.containers import ContainerSpec, MountSpec
+from slipway.contracts.container_specs import ContainerSpec, MountSpec
 from slipway.contracts.problems import FieldError
 from slipway.inventory.containers.validation.texts import shown
 

@@ -4,8 +4,8 @@ import ipaddress
 import re
 from collections.abc import Iterator, Sequence
 
-from slipway.contracts.clusters import NodeFacts
-from slipway.contracts.containers import NetworkSpec
+from slipway.contracts.cluster_facts import NodeFacts
+from slipway.contracts.container_specs import NetworkSpec
 from slipway.contracts.problems import FieldError
 from slipway.inventory.containers.validation.texts import is_address, shown
 

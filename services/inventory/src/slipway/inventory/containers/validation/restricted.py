@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from posixpath import normpath
 
-from slipway.contracts.containers import ContainerSpec
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.problems import FieldError, Forbidden
 from slipway.runtime.process.host_access import HostAccessPolicy, is_below
 
