@@ -9,7 +9,7 @@ from slipway.contracts.message import Id, Moment, Query, Value
 
 
 class AuditEntry(Value):
-    """Who did what to what."""
+    """One act: actor, action, target, outcome."""
 
     id: Id
     at: Moment

@@ -1,4 +1,4 @@
-"""What is asked for many containers at once: a batch, its plan, many like one, and a second try."""
+"""Requests for many containers at once: a batch, its plan, several creations, and a retry."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -50,7 +50,7 @@ class BatchPlan(Value):
     """Names exactly these items with exactly these arguments; a destructive batch wants it back."""
     items: tuple[PlanItem, ...]
     destroys: tuple[str, ...] = ()
-    """What would be lost for good, in words."""
+    """What would be lost for good, for people."""
     warnings: tuple[str, ...] = ()
     """What one may not expect."""
 
@@ -68,7 +68,7 @@ class RequestBatch(KindAndArgs, Query[BatchAccepted]):
 
 
 class PlanBatch(KindAndArgs, Query[BatchPlan]):
-    """What a batch would do, without doing it."""
+    """Return what a batch would do, and change nothing."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.batch.plan"
     timeout: ClassVar[timedelta] = _TIMEOUT
@@ -83,7 +83,7 @@ class CreateContainers(Query[BatchAccepted]):
     spec: ContainerSpec
     count: int = Field(ge=1, le=MOST_LIKE_ONE)
     password: Sealed | None = None
-    """As in `CreateContainer`; one that is given becomes everyone's."""
+    """As in `CreateContainer`; all of them get it."""
     secret_variables: Mapping[str, Sealed] = Field(default_factory=dict)
 
 
@@ -98,7 +98,7 @@ class RetryBatch(Query[BatchAccepted]):
 
 
 class PlanBatchRetry(Query[BatchPlan]):
-    """What a second try of a batch would do, without doing it."""
+    """Return what the retry of a batch would do, and change nothing."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.batch.plan-retry"
     timeout: ClassVar[timedelta] = _TIMEOUT

@@ -41,7 +41,7 @@ class BridgeFact(Value):
 
 
 class NodeFacts(Value):
-    """What was last seen of a node."""
+    """The facts of a node, as they were last seen."""
 
     node: str
     is_online: bool
@@ -62,9 +62,9 @@ class NodeFacts(Value):
     tls_fingerprint: str | None = None
     """SHA-256 of the certificate that its API shows, as the cluster says; None is not known."""
     cluster_identity: str | None = None
-    """What tells its cluster from any other; None is not known."""
+    """The identity of its cluster; None is not known."""
     observed_at: Moment
-    """Of the last change that was worth telling."""
+    """When it last changed enough to be published."""
     is_ssh_usable: bool = False
     ssh_problem: str | None = None
     looked_at: Moment | None = None
@@ -74,7 +74,7 @@ class NodeFacts(Value):
 
 
 class NodeLook(Value):
-    """What the last looks said of a node."""
+    """The result of the last looks at a node."""
 
     node: str
     is_online: bool = True
@@ -86,7 +86,7 @@ class NodeLook(Value):
 
 
 class ClusterLook(Value):
-    """What the last looks said of a cluster; the value in the KV bucket `looks` under its id."""
+    """The result of the last looks at a cluster; the value in the KV bucket `looks` under its id."""
 
     cluster: Id
     at: Moment
@@ -102,14 +102,14 @@ class ClusterLook(Value):
 
 
 class ClusterFacts(Value):
-    """What a test of a cluster found."""
+    """The result of a cluster's test."""
 
     version: str
     nodes: tuple[NodeFacts, ...]
     offered_host_keys: Mapping[str, str] = Field(default_factory=dict)
-    """What those nodes show that can't be used over SSH: their key is not confirmed, or it is another one."""
+    """The host keys of nodes that can't be used over SSH: not confirmed, or changed."""
     identity: str | None = None
-    """What tells the cluster from any other, however it is reached; None is not known."""
+    """The identity of the cluster, whatever its endpoint; None is not known."""
 
 
 class NodeObserved(Event):

@@ -15,7 +15,7 @@ class HeldContainer(Value):
 
 
 class ClusterRemoval(Value):
-    """What a cluster held when it was removed, or would be; nothing on its hosts is touched."""
+    """The contents of a cluster that is or would be removed; nothing on its hosts is touched."""
 
     cluster: Id
     name: str
@@ -35,7 +35,7 @@ class RemoveCluster(Query[ClusterRemoval]):
     cluster: str
     """Id or name."""
     is_plan: bool = False
-    """Tell what it holds and change nothing."""
+    """Return its contents and change nothing."""
 
 
 class ClusterRemoved(Event):

@@ -95,7 +95,7 @@ class Cluster(Value):
     endpoints: tuple[str, ...] = ()
     """Further ones that were given."""
     identity: str | None = None
-    """What tells it from any other cluster; None is not known yet."""
+    """The identity of the cluster; None is not known yet."""
     token_id: str | None = None
     username: str | None = None
     tls_fingerprint: str | None = None
@@ -105,7 +105,7 @@ class Cluster(Value):
     """Nodes on which no new job starts."""
     offered_host_keys: Mapping[str, str] = Field(default_factory=dict)
     vmids: VmidRange | None = None
-    """What Slipway chooses VMIDs from; None is all."""
+    """The VMIDs that Slipway chooses from; None is all."""
     created_at: Moment
     looked_at: Moment | None = None
     """When it last answered; None if that is not known."""
@@ -151,7 +151,7 @@ class ClusterAccess(Value):
     spec: ClusterSpec
     secrets: ClusterSecrets
     members: tuple[MemberEndpoint, ...] = ()
-    """Endpoints that nobody gave: those of the nodes, as the cluster itself told them."""
+    """Endpoints of its nodes, as the cluster itself reports them."""
 
 
 class GetClusterAccess(Query[ClusterAccess]):
@@ -174,7 +174,7 @@ class SetMaintenance(Query[Cluster]):
 
 
 class SetVmidRange(Query[Cluster]):
-    """Say which VMIDs Slipway chooses from in a cluster; what exists keeps its own."""
+    """Set the VMIDs that Slipway chooses from in a cluster; containers that exist keep theirs."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.vmid-range"
     cluster: str

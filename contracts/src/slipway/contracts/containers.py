@@ -200,7 +200,7 @@ class StoredDiscovery(Value):
 
 
 class StoreDiscovery(Query[StoredDiscovery]):
-    """What monitor found in a guest; replaces what was known."""
+    """Store the result of a look into a guest, in place of the one before."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.discovery.store"
     container: Id

@@ -16,7 +16,7 @@ class DeadLetter(Value):
     id: int
     """Its place in the stream `DEAD_LETTERS`."""
     service: str
-    """Whose handler could not do it."""
+    """The service whose handler failed."""
     consumer: str
     subject: str
     """Where it came from."""

@@ -1,4 +1,4 @@
-"""How a service is: asked by the gateway, so that people are told which part is away."""
+"""The health of a service, which the gateway asks for to report the parts that are away."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -16,7 +16,7 @@ class Health(Value):
     missing: Mapping[str, str] = Field(default_factory=dict)
     """Without it the service can do nothing: what (`postgres`), and why."""
     degraded: Mapping[str, str] = Field(default_factory=dict)
-    """What makes it poorer: the code of a problem (`bus.full`), and why."""
+    """What limits it: the code of a problem (`bus.full`), and why."""
 
 
 class GetInventoryHealth(Query[Health]):

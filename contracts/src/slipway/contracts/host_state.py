@@ -1,4 +1,4 @@
-"""What a host keeps of a container, read from Proxmox when asked: snapshots, backups, its protection.
+"""The state of a container on its host, read from Proxmox when asked: snapshots, backups, protection.
 
 Nothing of it is stored by Slipway, so nothing can be out of date; a node that is away is a 503.
 """
@@ -32,7 +32,7 @@ class Backup(Value):
     """A backup, as vzdump made it."""
 
     volume: str
-    """What a restore is told: `local:backup/vzdump-lxc-104-2026_02_03-04_05_06.tar.zst`."""
+    """The argument of a restore: `local:backup/vzdump-lxc-104-2026_02_03-04_05_06.tar.zst`."""
     storage: str
     size_bytes: int
     notes: str = ""
@@ -50,7 +50,7 @@ class Backups(Value):
 
 
 class Guard(Value):
-    """What stands before a deletion."""
+    """What a deletion has to check."""
 
     is_ours: bool = False
     """Whether this very container is there, by its mark."""

@@ -83,7 +83,7 @@ class JobLog(Event):
     offset: int
     """Bytes (scripts) or lines (tasks) of the source at which this message ends."""
     logged_bytes: int = 0
-    """How much of the job's log is stored up to here: a new owner of the run keeps the same bound."""
+    """How much of the job's log is stored up to here: a new owner of the run has the same bound."""
 
 
 class JobProgress(Event):

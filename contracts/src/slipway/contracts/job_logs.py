@@ -1,4 +1,4 @@
-"""stored job logs: what an ended job told, also after the bus has forgotten it."""
+"""Stored job logs: the log of an ended job, also after the bus has deleted it."""
 
 from datetime import timedelta
 from typing import ClassVar
@@ -12,7 +12,7 @@ class JobLogPart(Value):
     """Some events of an ended job in their order, packed; nothing is packed if no log is stored."""
 
     is_stored: bool = False
-    """Whether the whole log is stored; if not, it is still on the bus, or was never told."""
+    """Whether the whole log is stored; if not, it is still on the bus, or there is none."""
     packed: str = ""
     """Base64 of what `slipway.runtime.bus.job_logs` packs; empty after the last event."""
 

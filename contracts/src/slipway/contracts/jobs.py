@@ -83,11 +83,11 @@ class StepStatus(Value):
     started_at: Moment
     finished_at: Moment | None = None
     facts: Mapping[str, str] = Field(default_factory=dict)
-    """What a new owner must know: `upid`, `posted_at`, `offset`."""
+    """Facts for a new owner: `upid`, `posted_at`, `offset`."""
     is_cancellable: bool = True
     """False for a step past its point of no return."""
     message: str | None = None
-    """How it ended, in words: `nothing to do`; of one that waits, what for."""
+    """How it ended, for people: `nothing to do`; while it waits, the reason."""
 
 
 class RunRecord(State):
@@ -159,7 +159,7 @@ class Job(KindAndArgs):
     """Why it waits: `limit` (others work on the node) or `maintenance`; of a job that runs, `lock` (another
     task has locked the container; the step's message says which)."""
     actions: tuple[str, ...] = ()
-    """What makes sense now: `cancel`, `retry`, `delete`."""
+    """The actions that make sense now: `cancel`, `retry`, `delete`."""
     created_at: Moment
     started_at: Moment | None = None
     finished_at: Moment | None = None
@@ -221,7 +221,7 @@ class RetryJob(Query[Accepted]):
 
 
 class JobSecrets(Value):
-    """What only the run may know, sealed to the provisioner (owner = container id, field = the key)."""
+    """The secrets of a run, sealed to the provisioner (owner = container id, field = the key)."""
 
     secrets: Mapping[str, Sealed] = Field(default_factory=dict)
     """`password` is root's; `variable:NAME` a secret variable's."""

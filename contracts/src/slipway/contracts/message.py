@@ -1,8 +1,8 @@
-"""What every message has: a subject, a shape, a kind.
+"""The base of every message: a subject, a shape, a kind.
 
-Four kinds meet the bus. A `Command` has one receiver and waits in a work queue. An `Event` has any number
-of hearers and is stored. A `Query` is answered at once and never stored. A `State` is the last value of a
-thing, written by its owner only.
+Four kinds travel on the bus. A `Command` has one receiver and waits in a work queue. An `Event` has any
+number of subscribers and is stored. A `Query` is answered at once and never stored.
+A `State` is the last value of a thing, written by its owner only.
 
 The subject is written once, on the class, with `{id}` where the id of the thing stands.
 """

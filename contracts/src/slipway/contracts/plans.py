@@ -28,9 +28,9 @@ class PlanStep(Value):
     """`done`: nothing to do, or only to look at; `acts`: would send `request`; `later`: depends on what an
     earlier step makes; `skipped`: a retry leaves it out; `fails`: `problem` says why."""
     message: str | None = None
-    """What looking told."""
+    """The result of the look."""
     request: str | None = None
-    """What would be sent first, in words; secrets masked."""
+    """The first request that would be sent; secrets are masked."""
     problem: Problem | None = None
     is_cancellable: bool = True
 
@@ -55,7 +55,7 @@ class Plan(Explained):
 
 
 class PlanJob(Query[Plan]):
-    """Ask what a job would do; exactly one request is given."""
+    """Return what a job would do; exactly one of the requests is set."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.job.plan"
     timeout: ClassVar[timedelta] = timedelta(seconds=30)

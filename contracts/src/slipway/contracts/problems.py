@@ -1,4 +1,4 @@
-"""What can go wrong, sorted by whose move it is.
+"""Errors, by who has to act.
 
 `Rejected`: the caller's. `Unavailable`: time's. `Failed`: the operator's. `Superseded`: nobody's, the work
 has a newer owner. Anything else is a bug of ours. Libraries and services subclass these and give each error

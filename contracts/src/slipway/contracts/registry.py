@@ -1,4 +1,4 @@
-"""Every message, with who says it and who may ask: what permissions, docs and tests are made from."""
+"""Every message with its publishers or its askers: permissions, docs and tests derive from it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -57,7 +57,7 @@ PUBLISHERS: Mapping[type[Message], tuple[str, ...]] = MappingProxyType(
         templates.TemplateServed: ("catalog",),
     }
 )
-"""Who says each stored message; `done` of a batch is inventory's, of every other job the provisioner's."""
+"""The publishers of each stored message; `done` of a batch is inventory's, of a job the provisioner's."""
 
 ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = MappingProxyType(
     {

@@ -104,7 +104,7 @@ class Sealed(Value):
 
 
 class Outage(Value):
-    """What is wrong with a cluster or a node now; it goes by itself once it is right again."""
+    """A problem of a cluster or a node that lasts; it ends by itself once its cause is gone."""
 
     code: str
     """Stable, for programs: `cluster.unreachable`, `node.offline`."""

@@ -1,4 +1,4 @@
-"""Asks the other services on behalf of who asked us; secrets are sealed before they leave."""
+"""Queries to the other services on behalf of an actor; secrets are sealed before they leave."""
 
 from collections.abc import Iterable, Mapping
 
@@ -33,7 +33,7 @@ class VariableUnknown(Invalid):
 
 
 class Inventory:
-    """What needs more than a plain question."""
+    """Queries to inventory that need more than one message."""
 
     def __init__(self, bus: Bus, sealer: Sealer) -> None:
         self._bus = bus
@@ -88,20 +88,20 @@ class Inventory:
         )
 
     def _secrets(self, body: ClusterBody | ClusterAccessBody, *, owner: str) -> ClusterSecrets:
-        given = {
+        secrets = {
             "token_secret": body.token_secret,
             "password": body.password,
             "ssh_password": body.ssh.password,
             "ssh_private_key": body.ssh.private_key,
         }
         return ClusterSecrets(
-            **{name: self._sealed(each, owner=owner, field=name) for name, each in given.items()}
+            **{name: self._sealed(each, owner=owner, field=name) for name, each in secrets.items()}
         )
 
     async def reveal(self, container: Id, credential: Id) -> tuple[Revealed, SecretStr]:
         """Ask for a credential and open it."""
-        told = await self._bus.ask(RevealCredential(container=container, credential=credential))
-        return told, self._sealer.open(told.value, owner=credential, field="value")
+        revealed = await self._bus.ask(RevealCredential(container=container, credential=credential))
+        return revealed, self._sealer.open(revealed.value, owner=credential, field="value")
 
     async def _secret_variables(self, body: ContainerBody) -> Mapping[str, Sealed]:
         """Seal the variables that the template calls secret; one it doesn't know is sent nowhere."""

@@ -1,4 +1,4 @@
-"""How answers are made, and the parameters that many paths take."""
+"""Responses, and the parameters that many paths take."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
@@ -25,7 +25,7 @@ Cursor = Annotated[str | None, QueryParameter(max_length=256, pattern=r"^[A-Za-z
 
 NumberCursor = Annotated[str | None, QueryParameter(pattern=r"^[0-9]{1,15}$")]
 IsPlan = Annotated[bool, QueryParameter(alias="plan")]
-"""Whether only to say what would be done."""
+"""Whether the answer is only the plan."""
 PLANNED: dict[int | str, dict[str, Any]] = {200: {"model": Plan, "description": "What would be done"}}
 
 ItemT = TypeVar("ItemT")
@@ -33,8 +33,8 @@ ItemT = TypeVar("ItemT")
 
 def answer(value: BaseModel, *, status: int = 200, **headers: str) -> Response:
     """Write a value as JSON, once: it was validated when it came."""
-    told = {"Cache-Control": "no-store", **{name.replace("_", "-"): text for name, text in headers.items()}}
-    return Response(value.model_dump_json(), status, told, "application/json")
+    head = {"Cache-Control": "no-store", **{name.replace("_", "-"): text for name, text in headers.items()}}
+    return Response(value.model_dump_json(), status, head, "application/json")
 
 
 async def passed_on(bus: Bus, query: Query[Any]) -> Response:
@@ -43,7 +43,7 @@ async def passed_on(bus: Bus, query: Query[Any]) -> Response:
 
 
 def accepted(value: Accepted) -> Response:
-    """Say that a change has become a job, and where it is."""
+    """Return the response to an accepted change: its job, and where it is."""
     return answer(value, status=202, Location=f"/api/v1/jobs/{value.job.id}")
 
 
@@ -66,7 +66,7 @@ async def changed(bus: Bus, request: ChangeQuery, *, is_plan: bool) -> Response:
 def page_of(
     items: Sequence[ItemT], names: Sequence[str], *, limit: int, cursor: str | None
 ) -> tuple[tuple[ItemT, ...], str | None]:
-    """Cut a page out of a whole list that is ordered by name; the cursor is the last name given."""
+    """Cut a page out of a list that is ordered by name; the cursor is the last name of the page before."""
     after = [index for index, name in enumerate(names) if cursor is None or name > cursor]
     chosen = after[:limit]
     more = names[chosen[-1]] if len(after) > limit else None

@@ -1,4 +1,4 @@
-"""Puts the API together from its routers, and says in OpenAPI what FastAPI can't see."""
+"""The API, built from its routers; OpenAPI gets what FastAPI can't see."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ _KEY = {
 
 
 def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bool) -> FastAPI:
-    """Put the API together."""
+    """Build the API."""
     app = _Api(
         title="Slipway",
         version=VERSION,
@@ -79,7 +79,7 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bo
 
 class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """Give the OpenAPI document, made once."""
+        """Return the OpenAPI document, built once."""
         if self.openapi_schema is None:
             self.openapi_schema = _extended(super().openapi())
         return self.openapi_schema

@@ -9,7 +9,7 @@ from slipway.runtime.bus.client import Bus
 
 
 def audit(bus: Bus) -> APIRouter:
-    """Give the route of the audit log."""
+    """Return the route of the audit log."""
     api = APIRouter(tags=["audit"])
 
     @api.get("/audit", response_model=AuditPage)

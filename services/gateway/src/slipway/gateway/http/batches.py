@@ -1,4 +1,4 @@
-"""What many containers at once are asked for: the part of `POST /api/v1/jobs` with a selection."""
+"""Requests for many containers at once: the part of `POST /api/v1/jobs` with a selection."""
 
 from http import HTTPStatus
 from typing import Any
@@ -91,5 +91,5 @@ def _unclear(field: str, message: str) -> TargetUnclear:
 
 
 def _accepted(value: BatchAccepted) -> Response:
-    """Say that many changes have become a batch, and where it is."""
+    """Return the response to an accepted batch: its job, and where it is."""
     return answer(value, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{value.job.id}")

@@ -24,7 +24,7 @@ from slipway.runtime.bus.client import Bus
 
 
 def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
-    """Give the routes of clusters."""
+    """Return the routes of clusters."""
     api = APIRouter(tags=["clusters"])
 
     @api.get("/clusters", response_model=ClusterPage)

@@ -37,12 +37,12 @@ from slipway.gateway.http.filters import ContainerFilters
 from slipway.runtime.bus.client import Bus
 
 JOB_ENDED = "job.ended"
-"""What inventory says of a cancel that comes too late."""
+"""Inventory's code for a cancel that comes too late."""
 Cancels = Annotated[bool, Query(description="End a creation that is under way, and remove what it made.")]
 
 
 def containers(bus: Bus, inventory: Inventory) -> APIRouter:
-    """Give the routes of containers."""
+    """Return the routes of containers."""
     api = APIRouter(tags=["containers"])
 
     @api.get("/containers", response_model=ContainerPage)
@@ -78,8 +78,8 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
 
     @api.post("/containers/{container}/credentials/{credential}/reveal", response_model=RevealedAnswer)
     async def reveal(container: IdPath, credential: IdPath) -> Response:
-        told, value = await inventory.reveal(container, credential)
-        return answer(RevealedAnswer(id=told.id, name=told.name, value=value.get_secret_value()))
+        ref, value = await inventory.reveal(container, credential)
+        return answer(RevealedAnswer(id=ref.id, name=ref.name, value=value.get_secret_value()))
 
     return api
 
@@ -110,10 +110,10 @@ def _add_verb(api: APIRouter, bus: Bus, spec: KindSpec) -> None:
 
 async def _cancelled(bus: Bus, container: Id, *, is_plan: bool) -> Response | None:
     """End a creation and have it remove what it made; None if none is under way, or not any more."""
-    found = await bus.ask(GetContainer(container=container))
-    if found.job is None or found.lifecycle is not Lifecycle.CREATING:
+    one = await bus.ask(GetContainer(container=container))
+    if one.job is None or one.lifecycle is not Lifecycle.CREATING:
         return None
-    cancel = RequestCancel(job=found.job, remove_on_cancel=True)
+    cancel = RequestCancel(job=one.job, remove_on_cancel=True)
     try:
         if is_plan:
             return answer(await bus.ask(PlanJob(cancel=cancel)))
@@ -123,7 +123,7 @@ async def _cancelled(bus: Bus, container: Id, *, is_plan: bool) -> Response | No
             raise
         return None
     accepted = Accepted(
-        job=JobRef(id=found.job),
-        container=ContainerRef(id=found.id, vmid=found.vmid, hostname=found.hostname),
+        job=JobRef(id=one.job),
+        container=ContainerRef(id=one.id, vmid=one.vmid, hostname=one.hostname),
     )
-    return answer(accepted, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{found.job}")
+    return answer(accepted, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{one.job}")

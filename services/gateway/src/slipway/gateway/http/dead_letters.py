@@ -15,7 +15,7 @@ MessagePath = Annotated[int, Path(ge=1, le=2**53)]
 
 
 def dead_letters(bus: Bus) -> APIRouter:
-    """Give the routes of dead letters."""
+    """Return the routes of dead letters."""
     api = APIRouter(tags=["dead_letters"])
 
     @api.get("/dead-letters", response_model=DeadLetterPage)

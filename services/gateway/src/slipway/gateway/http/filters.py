@@ -1,4 +1,4 @@
-"""What lists can be asked for; a parameter that there is not, or a value that it can't have, is refused.
+"""The filters of lists; an unknown parameter, or an invalid value, is refused.
 
 A mistyped filter that is ignored would list everything.
 """
@@ -34,7 +34,7 @@ class ContainerFilters(_Asked):
     sort: ContainerSort = ContainerSort.CREATED
 
     def query(self) -> ListContainers:
-        """Give the question to inventory."""
+        """Return the query for inventory."""
         return ListContainers.model_validate(self.model_dump())
 
 
@@ -47,5 +47,5 @@ class JobFilters(_Asked):
     kind: list[JobKind] = Field(default_factory=list)
 
     def query(self) -> ListJobs:
-        """Give the question to inventory."""
+        """Return the query for inventory."""
         return ListJobs.model_validate(self.model_dump())

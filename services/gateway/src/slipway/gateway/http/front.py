@@ -36,21 +36,21 @@ class Front:
     async def _behind_the_gate(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not scope["path"].startswith("/api/"):
             await self._pages(scope, receive, send)
-        elif (asked := _EVENTS.fullmatch(scope["path"])) is None:
+        elif (match := _EVENTS.fullmatch(scope["path"])) is None:
             await self._api(scope, receive, send)
         elif scope["method"] != "GET":
             await not_allowed("GET")(scope, receive, send)
         else:
-            await self._stream(scope, receive, send, job=asked[1])
+            await self._stream(scope, receive, send, job=match[1])
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send, *, job: str | None) -> None:
-        known = await self._bus.ask(GetJob(job=job)) if job is not None else None
-        has_ended = known is not None and known.state.is_terminal
+        row = await self._bus.ask(GetJob(job=job)) if job is not None else None
+        has_ended = row is not None and row.state.is_terminal
         await self._streams.serve(
             scope,
             receive,
             send,
-            job=known.id if known else None,
+            job=row.id if row else None,
             may_look=lambda: self._auth.actor("GET", headers_of(scope["headers"])),
-            ended_at=(known.finished_at or known.created_at) if known and has_ended else None,
+            ended_at=(row.finished_at or row.created_at) if row and has_ended else None,
         )

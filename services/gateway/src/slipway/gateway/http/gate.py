@@ -1,4 +1,4 @@
-"""What every request passes first: a correlation id, who asks, how much may be sent and how slowly."""
+"""The gate of every request: its correlation id, its actor, the most that it may send, and how slowly."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ from slipway.runtime.process.ids import new_id
 MOST_BYTES = 1024 * 1024
 NOBODY = "nobody"
 OPEN_PATHS = {("POST", "/api/v1/session")}
-"""What one may ask without a token: to be let in."""
+"""The paths that need no token: signing in."""
 _SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -50,8 +50,8 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on behalf of its actor."""
         headers = headers_of(scope["headers"])
-        given = headers.get(b"x-correlation-id", b"").decode("latin-1")
-        correlation = given if _SANE.fullmatch(given) else new_id()
+        value = headers.get(b"x-correlation-id", b"").decode("latin-1")
+        correlation = value if _SANE.fullmatch(value) else new_id()
         sending = _Sending(send, correlation)
         with using(Call(actor=NOBODY, correlation_id=correlation)):
             try:
@@ -129,15 +129,15 @@ class _Receiving:
 
 
 def _traceparent(headers: dict[bytes, bytes]) -> str | None:
-    given = headers.get(b"traceparent", b"").decode("latin-1")
-    return given if _TRACE.fullmatch(given) else None
+    value = headers.get(b"traceparent", b"").decode("latin-1")
+    return value if _TRACE.fullmatch(value) else None
 
 
 def _idempotency_key(headers: dict[bytes, bytes]) -> str | None:
-    given = headers.get(b"idempotency-key")
-    if given is None:
+    value = headers.get(b"idempotency-key")
+    if value is None:
         return None
-    key = given.decode("latin-1")
+    key = value.decode("latin-1")
     if not _SANE.fullmatch(key):
         message = "An Idempotency-Key is 1 to 128 letters, digits and . _ : -"
         raise Invalid(message, errors=[FieldError(field="Idempotency-Key", message=message)])

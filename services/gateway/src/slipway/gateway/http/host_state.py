@@ -1,4 +1,4 @@
-"""What a host keeps of a container: `/api/v1/containers/{id}/snapshots` and `.../backups`."""
+"""The state of a container on its host: `/api/v1/containers/{id}/snapshots` and `.../backups`."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -11,18 +11,18 @@ from slipway.runtime.bus.client import Bus
 
 
 def stored(bus: Bus) -> APIRouter:
-    """Give the routes of what is stored; each asks inventory for the place, then the host."""
+    """Return the routes; each asks inventory for the node, then the host."""
     api = APIRouter(tags=["containers"])
 
     async def place(container: str) -> Target:
-        found = await bus.ask(GetContainer(container=container))
+        one = await bus.ask(GetContainer(container=container))
         return Target(
-            container=found.id,
-            cluster=found.cluster_id,
-            cluster_name=found.cluster,
-            node=found.node,
-            vmid=found.vmid,
-            hostname=found.hostname,
+            container=one.id,
+            cluster=one.cluster_id,
+            cluster_name=one.cluster,
+            node=one.node,
+            vmid=one.vmid,
+            hostname=one.hostname,
         )
 
     @api.get("/containers/{container}/snapshots", response_model=Snapshots)

@@ -29,7 +29,7 @@ LOG_HEADERS = {"Cache-Control": "no-store", "Content-Security-Policy": "default-
 
 
 def jobs(bus: Bus) -> APIRouter:
-    """Give the routes of jobs."""
+    """Return the routes of jobs."""
     api = APIRouter(tags=["jobs"])
 
     @api.get("/jobs", response_model=JobPage)
@@ -54,8 +54,8 @@ def jobs(bus: Bus) -> APIRouter:
         cancel = RequestCancel(job=job, remove_on_cancel=destroy)
         if is_plan:
             return await plan_cancel(bus, cancel)
-        told = await bus.ask(cancel)
-        return answer(told, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{told.id}")
+        ended = await bus.ask(cancel)
+        return answer(ended, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{ended.id}")
 
     @api.post(
         "/jobs/{job}/retry",
@@ -64,15 +64,15 @@ def jobs(bus: Bus) -> APIRouter:
         responses=ANY_PLANNED,
     )
     async def retry_job(job: IdPath, body: RetryBody | None = None, *, is_plan: IsPlan = False) -> Response:
-        wanted = body or RetryBody()
-        if (again := await retry_batch(bus, job, wanted, is_plan=is_plan)) is not None:
+        retry = body or RetryBody()
+        if (again := await retry_batch(bus, job, retry, is_plan=is_plan)) is not None:
             return again
-        return await changed(bus, RetryJob(job=job, phase=wanted.phase), is_plan=is_plan)
+        return await changed(bus, RetryJob(job=job, phase=retry.phase), is_plan=is_plan)
 
     @api.get("/jobs/{job}/log", response_class=PlainTextResponse)
     async def whole_log(job: IdPath) -> Response:
-        known = await bus.ask(GetJob(job=job))
-        text = await log_of(bus, job, is_over=known.state.is_terminal)
+        state = (await bus.ask(GetJob(job=job))).state
+        text = await log_of(bus, job, is_over=state.is_terminal)
         return StreamingResponse(text, media_type="text/plain; charset=utf-8", headers=LOG_HEADERS)
 
     return api

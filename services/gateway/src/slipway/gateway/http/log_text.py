@@ -1,6 +1,6 @@
 """A job's whole log as text: parts of a line joined, each line once, in the order they came.
 
-A line may be as long as a guest likes: one longer than a MiB is given in pieces, each as a line.
+A line may be as long as a guest likes: one longer than a MiB comes in pieces, each as a line.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -15,7 +15,7 @@ from slipway.runtime.topology import EVENTS
 PAGE = 64
 """How many stored messages are read at once: one may have 64 KiB."""
 LONGEST_LINE = 1024 * 1024
-"""How many characters of an open line are held."""
+"""The most characters of an open line that are held."""
 
 
 class LogText:
@@ -27,7 +27,7 @@ class LogText:
         self._lengths: dict[str, int] = {}
 
     def add(self, message: JobLog) -> Iterable[str]:
-        """Give the lines that a message completes."""
+        """Return the lines that a message completes."""
         if message.step != self._step:
             yield from self.rest()
             self._step = message.step
@@ -40,7 +40,7 @@ class LogText:
                 self._lengths[line.stream] = length
 
     def rest(self) -> Iterable[str]:
-        """Give the lines whose end never came."""
+        """Return the lines that have no end."""
         parts, self._parts, self._lengths = self._parts, {}, {}
         yield from ("".join(each) + "\n" for each in parts.values())
 

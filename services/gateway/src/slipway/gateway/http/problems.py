@@ -47,7 +47,7 @@ class ProblemResponse(Response):
 
 
 def details(problem: Problem, status: HTTPStatus) -> Mapping[str, Any]:
-    """Give a problem's members as RFC 9457 wants them, and ours."""
+    """Return a problem's members: those of RFC 9457, and ours."""
     return {
         "type": f"urn:slipway:problem:{problem.code}",
         "title": status.phrase,
@@ -69,13 +69,13 @@ def install(app: FastAPI) -> None:
 
 
 def not_found() -> Problem:
-    """Say that a path leads nowhere."""
+    """Return the problem of an unknown path."""
     code, message = _CODES[HTTPStatus.NOT_FOUND]
     return Problem(kind=ProblemKind.REJECTED, code=code, message=message, reason=Reason.NOT_FOUND)
 
 
 def not_allowed(allowed: str) -> ProblemResponse:
-    """Say which methods a path takes."""
+    """Return the problem of a wrong method, with the right ones."""
     code, message = _CODES[HTTPStatus.METHOD_NOT_ALLOWED]
     problem = Problem(kind=ProblemKind.REJECTED, code=code, message=f"{message} It takes {allowed}.")
     response = ProblemResponse(problem, HTTPStatus.METHOD_NOT_ALLOWED)
@@ -84,8 +84,8 @@ def not_allowed(allowed: str) -> ProblemResponse:
 
 
 def unforeseen(error: Exception) -> ProblemResponse:
-    """Give what is said of a bug: that it happened, under which correlation id; nothing of its text."""
-    log.error("a request broke", exc_info=error)
+    """Return the answer to a bug: that it happened, and its correlation id; nothing of its text."""
+    log.error("request failed by a bug", exc_info=error)
     return ProblemResponse(problem_of(error))
 
 
@@ -108,11 +108,11 @@ async def _refused(_request: Request, error: Exception) -> Response:
 async def _invalid(_request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    found = error.errors()
-    if any(each["loc"][:1] == ("path",) for each in found):
+    faults = error.errors()
+    if any(each["loc"][:1] == ("path",) for each in faults):
         return ProblemResponse(not_found())
-    is_json = not any(each["type"] == "json_invalid" for each in found)
-    errors = tuple(_fault(each) for each in found[:_MOST_FAULTS])
+    is_json = not any(each["type"] == "json_invalid" for each in faults)
+    errors = tuple(_fault(each) for each in faults[:_MOST_FAULTS])
     problem = Problem(
         kind=ProblemKind.REJECTED,
         code="request.invalid" if is_json else "request.not-json",
@@ -123,11 +123,11 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     return ProblemResponse(problem, None if is_json else HTTPStatus.BAD_REQUEST)
 
 
-def _fault(found: Mapping[str, Any]) -> FieldError:
-    if found["type"] == "json_invalid":
-        return FieldError(field="", message=f"The body is not JSON: {found.get('ctx', {}).get('error', '')}")
-    where = found["loc"][1:] if found["loc"][0] in _PLACES else found["loc"]
-    if not where and found["type"] in _OBJECT_WANTED:
+def _fault(fault: Mapping[str, Any]) -> FieldError:
+    if fault["type"] == "json_invalid":
+        return FieldError(field="", message=f"The body is not JSON: {fault.get('ctx', {}).get('error', '')}")
+    where = fault["loc"][1:] if fault["loc"][0] in _PLACES else fault["loc"]
+    if not where and fault["type"] in _OBJECT_WANTED:
         return FieldError(field="", message="The body must be an object, as Content-Type: application/json.")
-    message = "There is no such field." if found["type"] == "extra_forbidden" else str(found["msg"])
+    message = "There is no such field." if fault["type"] == "extra_forbidden" else str(fault["msg"])
     return FieldError(field=".".join(str(part)[:64] for part in where), message=message)

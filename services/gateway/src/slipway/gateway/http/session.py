@@ -11,7 +11,7 @@ from slipway.gateway.identity.auth import BOOTSTRAP, COOKIE, Auth, headers_of
 
 
 def session(auth: Auth, *, is_public_https: bool) -> APIRouter:
-    """Give the routes of the session.
+    """Return the routes of the session.
 
     Args:
         auth: knows the secret, and the sessions.

@@ -9,15 +9,15 @@ from slipway.runtime.bus.client import Bus
 
 
 def templates(bus: Bus) -> APIRouter:
-    """Give the routes of templates."""
+    """Return the routes of templates."""
     api = APIRouter(tags=["templates"])
 
     @api.get("/templates", response_model=TemplateList)
     async def list_templates(limit: Limit = 100, cursor: Cursor = None) -> Response:
-        told = await bus.ask(ListTemplates())
-        ordered = sorted(told.items, key=lambda each: each.name)
+        page = await bus.ask(ListTemplates())
+        ordered = sorted(page.items, key=lambda each: each.name)
         items, more = page_of(ordered, [each.name for each in ordered], limit=limit, cursor=cursor)
-        return answer(TemplateList(items=items, faults=told.faults, next=more))
+        return answer(TemplateList(items=items, faults=page.faults, next=more))
 
     @api.get("/templates/{name}", response_model=Template)
     async def get_template(name: NamePath) -> Response:

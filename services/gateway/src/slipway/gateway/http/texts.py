@@ -1,4 +1,4 @@
-"""What is checked of every request before a handler sees it: texts and numbers that nobody can carry."""
+"""The check of every request before its handler: texts and numbers that no service can process."""
 
 from typing import Any
 
@@ -17,44 +17,46 @@ Place = tuple[str, ...]
 
 async def _sane(request: Request) -> None:
     """Refuse texts that no database and no shell can carry, and numbers out of all bounds, by name."""
-    found: list[tuple[Place, str]] = [
+    problems: list[tuple[Place, str]] = [
         (("query", name), _NOT_TEXT)
         for name, value in request.query_params.multi_items()
         if _is_unfit(value) or _is_unfit(name)
     ]
-    found += [(("path", name), _NOT_TEXT) for name, value in request.path_params.items() if _is_unfit(value)]
+    problems += [
+        (("path", name), _NOT_TEXT) for name, value in request.path_params.items() if _is_unfit(value)
+    ]
     try:
         content = await request.json()
     except (ValueError, RecursionError):
         content = None  # an empty body, or one that FastAPI refuses
-    found += [(("body", *where), message) for where, message in faults(content)]
-    if found:
+    problems += [(("body", *where), message) for where, message in faults(content)]
+    if problems:
         raise RequestValidationError(
-            [{"type": "value_error", "loc": where, "msg": message} for where, message in found]
+            [{"type": "value_error", "loc": where, "msg": message} for where, message in problems]
         )
 
 
 def faults(content: Any) -> list[tuple[Place, str]]:
-    """Tell what in a JSON value can't be carried, and where."""
-    found: list[tuple[Place, str]] = []
+    """Return the parts of a JSON value that can't be processed, with their places."""
+    problems: list[tuple[Place, str]] = []
     waiting: list[tuple[Place, Any]] = [((), content)]
     while waiting:
         where, value = waiting.pop()
         parts: list[tuple[Place, Any]] = []
         if isinstance(value, dict):
-            found += [(where, _NOT_TEXT) for name in value if _is_unfit(name)]
+            problems += [(where, _NOT_TEXT) for name in value if _is_unfit(name)]
             parts = [((*where, _shown(name)), part) for name, part in value.items()]
         elif isinstance(value, list):
             parts = [((*where, str(index)), part) for index, part in enumerate(value)]
         elif isinstance(value, str) and _is_unfit(value):
-            found.append((where, _NOT_TEXT))
+            problems.append((where, _NOT_TEXT))
         elif isinstance(value, int) and abs(value) > LARGEST:
-            found.append((where, _TOO_LARGE))
+            problems.append((where, _TOO_LARGE))
         if parts and len(where) >= DEEPEST:
-            found.append((where[:1], _TOO_DEEP))
+            problems.append((where[:1], _TOO_DEEP))
         else:
             waiting += reversed(parts)
-    return found
+    return problems
 
 
 def _is_unfit(text: str) -> bool:

@@ -12,7 +12,7 @@ VERSION = version_of("slipway-gateway")
 
 
 def version() -> APIRouter:
-    """Give the route that says which Slipway this is."""
+    """Return the route of the version."""
     api = APIRouter(tags=["version"])
 
     @api.get("/version", response_model=VersionAnswer)

@@ -1,4 +1,4 @@
-"""Who is asking: the bearer of the bootstrap token, or a browser with a session that it opened."""
+"""The actor of a request: the bearer of the bootstrap token, or a browser with a session that it opened."""
 
 import asyncio
 import hashlib
@@ -33,7 +33,7 @@ class TokenMissing(Unauthenticated):
 
 
 class TokenWrong(Unauthenticated):
-    """What was given is not known, or not any more."""
+    """The token or session is invalid or has expired."""
 
     code = "auth.wrong"
 
@@ -74,15 +74,15 @@ class Auth:
         self._token = token.encode()
 
     async def actor(self, method: str, headers: dict[bytes, bytes]) -> str:
-        """Say who is asking.
+        """Return the actor.
 
         Raises:
             TokenMissing, TokenWrong, HeaderMissing: a change with a cookie has to carry `X-Slipway-Request`.
         """
-        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() == b"bearer":
-            if not self._is_token(given.strip()):
-                raise TokenWrong("The bearer token is not known.")
+            if not self._is_token(token.strip()):
+                raise TokenWrong("The bearer token is invalid.")
             return BOOTSTRAP
         cookie = cookie_of(headers)
         if cookie is None:
@@ -110,8 +110,8 @@ class Auth:
         if cookie is not None:
             await self._store.close(_digest(cookie))
 
-    def _is_token(self, given: bytes) -> bool:
-        return bool(self._token) and hmac.compare_digest(given, self._token)
+    def _is_token(self, token: bytes) -> bool:
+        return bool(self._token) and hmac.compare_digest(token, self._token)
 
     async def _slow_down(self) -> None:
         if self._guesses.locked():
@@ -120,17 +120,17 @@ class Auth:
             await asyncio.sleep(WRONG_SECRET_SECONDS)
 
 
-def headers_of(given: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Give a request's headers by name; cookies may come in several."""
-    pairs = list(given)
-    headers = dict(pairs)
+def headers_of(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return a request's headers by name; cookies may come in several."""
+    pairs = list(headers)
+    by_name = dict(pairs)
     if cookies := [value for name, value in pairs if name == b"cookie"]:
-        headers[b"cookie"] = b"; ".join(cookies)
-    return headers
+        by_name[b"cookie"] = b"; ".join(cookies)
+    return by_name
 
 
 def cookie_of(headers: dict[bytes, bytes]) -> str | None:
-    """Give the session's cookie, whatever others the host has set: browsers send all of them."""
+    """Return the session's cookie, whatever others the host has set: browsers send all of them."""
     for each in headers.get(b"cookie", b"").split(b";"):
         name, _, value = each.strip().partition(b"=")
         if name == COOKIE.encode() and value:

@@ -23,11 +23,11 @@ class SessionStore:
             )
 
     async def actor_of(self, digest: str) -> str | None:
-        """Say whose session it is; None if there is none, or if it is over."""
+        """Return the actor of a session; None if there is none, or if it has ended."""
         query = select(sessions.c.actor).where(sessions.c.digest == digest, sessions.c.expires_at > now())
         async with self._database.begin() as connection:
-            found: str | None = await connection.scalar(query)
-            return found
+            actor: str | None = await connection.scalar(query)
+            return actor
 
     async def close(self, digest: str) -> None:
         """End a session."""

@@ -1,5 +1,5 @@
 /**
- * The HTTP API, as the page needs it. Every failure is an `ApiProblem`; a lost session is told to the whole page
+ * The HTTP API, as the page needs it. Every failure is an `ApiProblem`; a lost session is announced to the whole page
  * by the event `signed-out` on `document`, and a new one of the same person by `signed-in`.
  */
 

@@ -1,6 +1,6 @@
 /**
  * A list as a table that stays true: it is loaded one time after the other, so that no older answer replaces a
- * newer one; rows that did not change stay as they are; a failure is told above what was known before.
+ * newer one; rows that did not change stay as they are; a failure is shown above the rows of before.
  */
 
 import { list } from "./api.js";
@@ -19,7 +19,7 @@ import { linkIn, showRows } from "./rows.js";
  * @property {(item: any) => HTMLElement} row with the item's id as `data-key`
  * @property {HTMLElement} nothing shown while there are no items
  * @property {AbortSignal} signal
- * @property {(items: any[]) => void} [drawn] told after the list was drawn
+ * @property {(items: any[]) => void} [drawn] called after the list was drawn
  */
 
 export class Listing {
@@ -29,7 +29,7 @@ export class Listing {
   /** Which of the items are shown. @type {(item: any) => boolean} */
   isWanted = () => true;
   #wanted = 0;
-  #told = "";
+  #shown = "";
 
   /** @param {ListingOptions} options */
   constructor(options) {
@@ -89,18 +89,18 @@ export class Listing {
     first && linkIn(first)?.focus();
   }
 
-  /** @param {any} error the same one again is not told again */
+  /** @param {any} error the same one is not shown again */
   #tell(error) {
     const now = error ? `${error.code} ${error.message}` : "";
-    if (now !== this.#told) {
-      this.#told = now;
+    if (now !== this.#shown) {
+      this.#shown = now;
       replace(this.outage, error && problemBox(error, { retry: () => this.#again() }));
     }
   }
 
   #again() {
-    // Whatever comes of it is told anew.
-    this.#told = "asked again";
+    // Its result is shown anew.
+    this.#shown = "asked again";
     this.load();
   }
 }

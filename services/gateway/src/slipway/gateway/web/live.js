@@ -8,7 +8,7 @@ import { ENDED, request } from "./api.js";
 
 const DELAYS = [1000, 2000, 5000, 10000];
 const QUIET_MS = 250;
-/** What is told by no event, the age of what is shown for one, is seen by then. */
+/** Changes without an event, like the age of a row, are shown by then. */
 const POLL_MS = 5000;
 
 const FLEET_EVENTS = [
@@ -23,7 +23,7 @@ const JOB_EVENTS = ["accepted", "phase", "step", "log", "progress", "item", "don
 /**
  * Keep a stream open until the signal, whenever the page is seen.
  *
- * @param {(lastId: string) => string} address where what follows an event is told; before the first its id is ""
+ * @param {(lastId: string) => string} address the stream of the events after an id; before the first it is ""
  * @param {string[]} names
  * @param {(name: string, content: any) => void} receive
  * @param {{signal: AbortSignal, tell?: (state: StreamState) => void, refused: (failures: number) => Promise<void>}}
@@ -121,7 +121,7 @@ export function followFleet(changed, { signal, tell }) {
 
 /**
  * Follow a job's log; it is closed after `done`. A `reset` means that the log starts anew. Of a job whose
- * log is not stored any more, the end alone is told.
+ * log is not stored any more, only the end is shown.
  *
  * @param {string} job
  * @param {(name: string, content: any) => void} receive

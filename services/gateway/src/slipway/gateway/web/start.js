@@ -19,9 +19,9 @@
       return;
     }
     sessionStorage.removeItem(KEY);
-    const told = document.querySelector(".starting");
-    if (told) {
-      told.textContent = "A part of this page did not arrive. Check that Slipway runs, then reload the page.";
+    const line = document.querySelector(".starting");
+    if (line) {
+      line.textContent = "A part of this page did not arrive. Check that Slipway runs, then reload the page.";
     }
   };
 

@@ -95,10 +95,10 @@ function onStep(timeline, { step, status, script, index, total, scripts, seconds
   if (scripts?.length && !timeline.scripts.length) {
     timeline.scripts = scripts.map((/** @type {string} */ name) => ({ name, status: "waiting", seconds: null }));
   }
-  const told = timeline.scripts[index] ?? timeline.scripts.find((each) => each.name === script);
-  if (script && told) {
-    told.status = status;
-    told.seconds = seconds ?? null;
+  const row = timeline.scripts[index] ?? timeline.scripts.find((each) => each.name === script);
+  if (script && row) {
+    row.status = status;
+    row.seconds = seconds ?? null;
   }
   if (status === "started" || status === "failed") {
     const words = script ? `Script ${script}${total ? ` (${(index ?? 0) + 1} of ${total})` : ""}` : inWords(step);
