@@ -27,7 +27,7 @@ let streamState = "";
 let outages = [];
 
 /** @param {string} state */
-function tellLive(state) {
+function onStreamState(state) {
   streamState = state;
   showState();
 }
@@ -54,12 +54,12 @@ function watchParts() {
 }
 
 const router = new Router(byId("main"), [
-  { pattern: /^\/containers$/, title: "Containers", view: containersView(tellLive) },
-  { pattern: /^\/containers\/([^/]+)$/, title: "Container", view: containerView(tellLive) },
+  { pattern: /^\/containers$/, title: "Containers", view: containersView(onStreamState) },
+  { pattern: /^\/containers\/([^/]+)$/, title: "Container", view: containerView(onStreamState) },
   { pattern: /^\/new$/, title: "New container", view: newView },
-  { pattern: /^\/clusters$/, title: "Clusters", view: clustersView(tellLive) },
-  { pattern: /^\/jobs$/, title: "Jobs", view: jobsView(tellLive) },
-  { pattern: /^\/jobs\/([^/]+)$/, title: "Job", view: jobView(tellLive) },
+  { pattern: /^\/clusters$/, title: "Clusters", view: clustersView(onStreamState) },
+  { pattern: /^\/jobs$/, title: "Jobs", view: jobsView(onStreamState) },
+  { pattern: /^\/jobs\/([^/]+)$/, title: "Job", view: jobView(onStreamState) },
 ]);
 /** Who is signed in, null if nobody is. @type {string | null} */
 let actor = null;
@@ -102,7 +102,7 @@ function show() {
   if (actor === null) {
     return;
   }
-  tellLive("");
+  onStreamState("");
   for (const link of byId("nav").querySelectorAll("a")) {
     const isHere = location.hash.startsWith(link.getAttribute("href"));
     link.setAttribute("aria-current", isHere ? "page" : "false");

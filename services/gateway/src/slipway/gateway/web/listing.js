@@ -57,11 +57,11 @@ export class Listing {
     const { path, query, signal } = this.options;
     try {
       Object.assign(this, await list(path, { wanted: this.#wanted, query, signal }));
-      this.#tell(null);
+      this.#showProblem(null);
       this.draw();
     } catch (error) {
       if (!signal.aborted) {
-        this.#tell(error);
+        this.#showProblem(error);
       }
     }
     this.bars.hidden = true;
@@ -90,7 +90,7 @@ export class Listing {
   }
 
   /** @param {any} error the same one is not shown again */
-  #tell(error) {
+  #showProblem(error) {
     const now = error ? `${error.code} ${error.message}` : "";
     if (now !== this.#shown) {
       this.#shown = now;

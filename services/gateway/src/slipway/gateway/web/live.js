@@ -26,10 +26,10 @@ const JOB_EVENTS = ["accepted", "phase", "step", "log", "progress", "item", "don
  * @param {(lastId: string) => string} address the stream of the events after an id; before the first it is ""
  * @param {string[]} names
  * @param {(name: string, content: any) => void} receive
- * @param {{signal: AbortSignal, tell?: (state: StreamState) => void, refused: (failures: number) => Promise<void>}}
+ * @param {{signal: AbortSignal, onState?: (state: StreamState) => void, refused: (failures: number) => Promise<void>}}
  *   options `refused` is awaited before the stream is opened anew
  */
-function stream(address, names, receive, { signal, tell = () => {}, refused }) {
+function stream(address, names, receive, { signal, onState = () => {}, refused }) {
   let failures = 0;
   let lastId = "";
   let timer = 0;
@@ -48,10 +48,10 @@ function stream(address, names, receive, { signal, tell = () => {}, refused }) {
     source = opened;
     opened.addEventListener("open", () => {
       failures = 0;
-      tell("live");
+      onState("live");
     });
     opened.addEventListener("error", () => {
-      tell("lost");
+      onState("lost");
       if (opened.readyState === EventSource.CLOSED && source === opened) {
         again();
       }
@@ -74,7 +74,7 @@ function stream(address, names, receive, { signal, tell = () => {}, refused }) {
   document.addEventListener("visibilitychange", open, { signal });
   document.addEventListener("signed-in", open, { signal });
   signal.addEventListener("abort", close);
-  tell("connecting");
+  onState("connecting");
   open();
 }
 
@@ -95,9 +95,9 @@ function parse(text) {
  * an event was missed.
  *
  * @param {() => void} changed
- * @param {{signal: AbortSignal, tell?: (state: StreamState) => void}} options
+ * @param {{signal: AbortSignal, onState?: (state: StreamState) => void}} options
  */
-export function followFleet(changed, { signal, tell }) {
+export function followFleet(changed, { signal, onState }) {
   let timer = 0;
   const soon = () => {
     // Events that never stop must not put it off for ever.
@@ -116,7 +116,7 @@ export function followFleet(changed, { signal, tell }) {
   });
   // What was missed meanwhile is read as it is now. A refused stream doesn't say why; a plain request, which
   // `changed` makes, notices a lost session.
-  stream(() => "/api/v1/events", FLEET_EVENTS, soon, { signal, tell, refused: async () => soon() });
+  stream(() => "/api/v1/events", FLEET_EVENTS, soon, { signal, onState, refused: async () => soon() });
 }
 
 /**
@@ -125,16 +125,16 @@ export function followFleet(changed, { signal, tell }) {
  *
  * @param {string} job
  * @param {(name: string, content: any) => void} receive
- * @param {{signal: AbortSignal, tell?: (state: StreamState) => void}} options
+ * @param {{signal: AbortSignal, onState?: (state: StreamState) => void}} options
  */
-export function followJob(job, receive, { signal, tell = () => {} }) {
+export function followJob(job, receive, { signal, onState = () => {} }) {
   const path = `/api/v1/jobs/${encodeURIComponent(job)}`;
   const ended = new AbortController();
   signal.addEventListener("abort", () => ended.abort());
   const hear = (/** @type {string} */ name, /** @type {any} */ content) => {
     if (name === "done") {
       ended.abort();
-      tell("ended");
+      onState("ended");
     }
     receive(name, content);
   };
@@ -145,7 +145,7 @@ export function followJob(job, receive, { signal, tell = () => {} }) {
     }
   };
   const address = (/** @type {string} */ lastId) => `${path}/events${lastId && `?last_event_id=${lastId}`}`;
-  stream(address, JOB_EVENTS, hear, { signal: ended.signal, tell, refused });
+  stream(address, JOB_EVENTS, hear, { signal: ended.signal, onState, refused });
 }
 
 /**

@@ -18,12 +18,12 @@ const SHORT = "bus.full";
 /** @typedef {{name: string, message: string, since: Date}} Outage */
 
 /**
- * Look until the signal, and tell whenever something changed.
+ * Look until the signal, and report whenever something changed.
  *
- * @param {(outages: Outage[]) => void} tell
+ * @param {(outages: Outage[]) => void} onChange
  * @param {AbortSignal} signal
  */
-export function watchOutages(tell, signal) {
+export function watchOutages(onChange, signal) {
   /** @type {Map<string, Outage>} */
   let known = new Map();
   let isLooking = false;
@@ -40,7 +40,7 @@ export function watchOutages(tell, signal) {
     const isBack = [...known.keys()].some((name) => !outages.has(name));
     known = outages;
     if (isChanged) {
-      tell([...outages.values()]);
+      onChange([...outages.values()]);
     }
     if (isBack) {
       document.dispatchEvent(new CustomEvent("back"));

@@ -16,9 +16,9 @@ import { jobTitle } from "../words.js";
  *
  * @param {Element} page
  * @param {any} job a batch, with its items
- * @param {{signal: AbortSignal, tell: (state: string) => void}} options
+ * @param {{signal: AbortSignal, onState: (state: string) => void}} options
  */
-export function showBatch(page, job, { signal, tell }) {
+export function showBatch(page, job, { signal, onState }) {
   const title = jobTitle(job);
   const state = h("span", null, jobBadge(job.state));
   const outage = h("div");
@@ -63,7 +63,7 @@ export function showBatch(page, job, { signal, tell }) {
     if (name === "done") {
       end(content.state, content.error).catch((error) => signal.aborted || replace(outage, problemBox(error)));
     }
-  }, { signal, tell });
+  }, { signal, onState });
 }
 
 /** @param {Element[]} rows */

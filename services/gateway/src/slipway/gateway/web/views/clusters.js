@@ -11,10 +11,10 @@ import { ago, bytes, timeOf } from "../words.js";
 const MOST = 100;
 
 /**
- * @param {(state: string) => void} tellLive
+ * @param {(state: string) => void} onState
  * @returns {import("../router.js").View}
  */
-export function clustersView(tellLive) {
+export function clustersView(onState) {
   return async (page, { signal }) => {
     const outage = h("div");
     const body = h("div", { class: "parts" }, loading());
@@ -36,7 +36,7 @@ export function clustersView(tellLive) {
     }), signal);
 
     await load();
-    followFleet(refresh, { signal, tell: tellLive });
+    followFleet(refresh, { signal, onState });
   };
 }
 

@@ -15,10 +15,10 @@ import { ago, kindWords, memory } from "../words.js";
 const JOBS_AT_ONCE = 20;
 
 /**
- * @param {(state: string) => void} tellLive
+ * @param {(state: string) => void} onState
  * @returns {import("../router.js").View}
  */
-export function containerView(tellLive) {
+export function containerView(onState) {
   return async (page, { id, signal }) => {
     replace(page, loading());
     const path = `/api/v1/containers/${encodeURIComponent(id)}`;
@@ -40,12 +40,12 @@ export function containerView(tellLive) {
     };
     const refresh = inTurn(() => load().catch((error) => {
       if (!signal.aborted) {
-        error.status === 404 ? replace(page, back(), problemBox(error)) : view.tell(error);
+        error.status === 404 ? replace(page, back(), problemBox(error)) : view.showProblem(error);
       }
     }), signal);
 
     await load();
-    followFleet(refresh, { signal, tell: tellLive });
+    followFleet(refresh, { signal, onState });
   };
 }
 
@@ -79,7 +79,7 @@ class ContainerView {
    */
   show(container, jobs) {
     const { id, hostname, vmid, lifecycle, power, job, warnings, services, credentials, pending } = container;
-    this.tell(null);
+    this.showProblem(null);
     const seen = isFresh(container) || container.looked_at;
     this.#part(this.head, [hostname, vmid, lifecycle, power, job, seen], () => headOf(container, this.signal));
     this.#part(this.notices, [job, warnings, container.outage, lifecycle, power], () => noticesOf(container));
@@ -116,7 +116,7 @@ class ContainerView {
   }
 
   /** @param {any} error what keeps the page from being true; null if nothing does */
-  tell(error) {
+  showProblem(error) {
     this.#part(this.outage, error && [error.code, error.message], () => error && problemBox(error));
   }
 

@@ -12,10 +12,10 @@ const AT_ONCE = 200;
 const MOST_CLUSTERS = 100;
 
 /**
- * @param {(state: string) => void} tellLive
+ * @param {(state: string) => void} onState
  * @returns {import("../router.js").View}
  */
-export function containersView(tellLive) {
+export function containersView(onState) {
   return async (page, { signal }) => {
     const containers = new Listing({
       path: "/api/v1/containers",
@@ -42,7 +42,7 @@ export function containersView(tellLive) {
     };
 
     await load();
-    followFleet(load, { signal, tell: tellLive });
+    followFleet(load, { signal, onState });
   };
 }
 

@@ -15,21 +15,21 @@ import { jobTitle, span } from "../words.js";
 import { showBatch } from "./batch.js";
 
 /**
- * @param {(state: string) => void} tellLive
+ * @param {(state: string) => void} onState
  * @returns {import("../router.js").View}
  */
-export function jobView(tellLive) {
+export function jobView(onState) {
   return async (page, { id, signal }) => {
     replace(page, loading());
     const job = await request("GET", `/api/v1/jobs/${encodeURIComponent(id)}`, { signal });
     if (job.kind === "batch") {
-      showBatch(page, job, { signal, tell: tellLive });
+      showBatch(page, job, { signal, onState });
       return;
     }
     const view = new JobView(job, signal);
     document.title = `${view.title} · Slipway`;
     replace(page, view.parts());
-    followJob(id, (name, content) => view.receive(name, content), { signal, tell: tellLive });
+    followJob(id, (name, content) => view.receive(name, content), { signal, onState });
   };
 }
 

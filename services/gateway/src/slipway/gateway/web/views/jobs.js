@@ -9,10 +9,10 @@ import { jobTitle } from "../words.js";
 const AT_ONCE = 100;
 
 /**
- * @param {(state: string) => void} tellLive
+ * @param {(state: string) => void} onState
  * @returns {import("../router.js").View}
  */
-export function jobsView(tellLive) {
+export function jobsView(onState) {
   return async (page, { signal }) => {
     const jobs = new Listing({
       path: "/api/v1/jobs",
@@ -26,7 +26,7 @@ export function jobsView(tellLive) {
     replace(page, h("div", { class: "head" }, h("h1", null, "Jobs")), jobs.element);
 
     await jobs.load();
-    followFleet(() => jobs.load(), { signal, tell: tellLive });
+    followFleet(() => jobs.load(), { signal, onState });
   };
 }
 
