@@ -51,7 +51,7 @@ async def test_links_of_what_is_stopped(
     stopped = await slipway(stack, "show", name)
     assert (running[0], "http://" in running[1]) == (0, True), running[1]
     assert (stopped[0], "http://" in stopped[1]) == (0, False), stopped[1]
-    assert "not reachable: it does not run now" in stopped[1]
+    assert "not reachable: the container does not run now" in stopped[1]
     assert signed_in.complaints == []
 
 

@@ -52,7 +52,7 @@ async def test_a_lock_is_taken_away_over_http(
         f"the lock of container {made['vmid']} ({made['hostname']}), which keeps others away from it"
     ]
     assert any(each.startswith(f"{name}: it would fail: Container") for each in many["warnings"]), many
-    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "keys")
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "args.keys")
     assert await lock_of(lab, made) is None
 
 

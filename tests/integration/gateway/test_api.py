@@ -302,12 +302,12 @@ async def test_openapi_says_what_each_verb_takes(user: httpx.AsyncClient, spec: 
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
-        ("containers/c1/start", {"cores": 2}, "cores"),
-        ("containers/c1/rollback", {}, "snapshot"),
+        ("containers/c1/start", {"cores": 2}, "args.cores"),
+        ("containers/c1/rollback", {}, "args.snapshot"),
         (
             "containers/c1/configure",
             {"mounts": [{"storage": "/a", "path": "/b", "sise": 1}]},
-            "mounts.0.sise",
+            "args.mounts.0.sise",
         ),
         (
             "jobs",

@@ -1,9 +1,13 @@
 """`/api/v1/containers`."""
 
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.requests import Request
 from starlette.responses import Response
 
 from slipway.contracts.containers import (
@@ -84,6 +88,28 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
     return api
 
 
+class _VerbRoute(APIRoute):
+    """A route whose body is a job's arguments: faults name them `args.NAME`, as in `POST /api/v1/jobs`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler."""
+        handle = super().get_route_handler()
+
+        async def handle_args(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                raise RequestValidationError([_in_args(each) for each in error.errors()]) from error
+
+        return handle_args
+
+
+def _in_args(fault: Mapping[str, Any]) -> Mapping[str, Any]:
+    place, *names = fault["loc"]
+    is_argument = place == "body" and names and fault["type"] != "json_invalid"
+    return {**fault, "loc": (place, "args", *names)} if is_argument else fault
+
+
 def _add_verb(api: APIRouter, bus: Bus, spec: KindSpec) -> None:
     """Add the route that requests a kind of job; its body is exactly the kind's arguments."""
     model = args_body(spec.args)
@@ -105,6 +131,7 @@ def _add_verb(api: APIRouter, bus: Bus, spec: KindSpec) -> None:
         responses=PLANNED,
         name=spec.verb,
         summary=spec.summary,
+        route_class_override=_VerbRoute,
     )
 
 
