@@ -32,7 +32,7 @@ def python(code: str) -> Command:
 
 
 async def test_started_again(view: LogView) -> None:
-    """A killed process is started again at once, and its lines are stored together."""
+    """A killed process is started again at once, and its lines stay together."""
     stored = Supervised(python("print('up'); import time; time.sleep(60)"), view, on_change=lambda: None)
     stored.start()
     await until(lambda: view.tail("it") == "up")

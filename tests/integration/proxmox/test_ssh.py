@@ -20,7 +20,7 @@ LIMIT = timedelta(seconds=20)
 
 
 async def test_a_command_has_input_outputs_and_a_code(shell: NodeShell) -> None:
-    """The two outputs are stored apart."""
+    """The two outputs stay apart."""
     done = await shell.run(["sh", "-c", "cat; echo wrong >&2; exit 3"], stdin=b"hello\n", timeout=LIMIT)
 
     assert (done.exit_code, done.stdout, done.stderr) == (3, "hello\n", "wrong\n")
