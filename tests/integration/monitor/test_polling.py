@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
 from nats.aio.client import Client
 
 from slipway.contracts.cluster_facts import NodeObserved
@@ -15,7 +14,6 @@ from slipway.contracts.message import Message
 from slipway.contracts.values import Power
 from slipway.lab import faults
 from slipway.monitor.access import ClusterConnections
-from slipway.monitor.polling.guests import GuestPoller
 from slipway.monitor.polling.watcher import ClusterWatcher
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus
@@ -219,34 +217,6 @@ async def test_host_that_answers_with_errors_is_polled_again(
         await until(lambda: heard.powers()[-1:] == ["stopped"], within_seconds=40)
 
     assert heard.powers()[-1] == "stopped"
-
-
-async def test_it_ends_although_a_cancellation_got_lost(
-    inventory: Inventory,
-    settings: MonitorSettings,
-    monitor: Monitor,
-    admin: Client,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Python 3.11 may lose one (python/cpython#86296); a drain must not wait for ever for what polls on."""
-    polling, lost = GuestPoller.run, 0
-
-    async def deaf_once(self: GuestPoller) -> None:
-        nonlocal lost
-        try:
-            await polling(self)
-        except asyncio.CancelledError:
-            lost += 1
-        await polling(self)
-
-    monkeypatch.setattr(GuestPoller, "run", deaf_once)
-    heard = Heard()
-    await heard.listen(admin, NodeObserved)
-
-    async with asyncio.timeout(30), running(ClusterWatcher(monitor.bus, monitor.clusters, settings).run):
-        await until(lambda: heard.vmids()[-1:] == [()])
-
-    assert lost == 1
 
 
 async def test_one_replica_polls_and_another_takes_over(

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from slipway.contracts.container_specs import MountSpec, NetworkSpec
-from slipway.contracts.message import Done, Id, Moment, Query, Value
+from slipway.contracts.container_specs import ContainerSettings
+from slipway.contracts.message import Done, Id, Moment, Query
 from slipway.contracts.values import PendingChange, Power
 
 
-class HostConfig(Value):
+class HostConfig(ContainerSettings):
     """What holds now, in the words of `ContainerSpec`; None is what the config leaves to Proxmox.
 
     What Proxmox keeps for the next start is in `pending` only.
@@ -23,37 +23,6 @@ class HostConfig(Value):
     started_at: Moment | None = None
     """Of a running one: the second before which it was not started; None if it does not run."""
     hostname: str | None = None
-    cores: int | None = None
-    cpulimit: float | None = None
-    cpuunits: int | None = None
-    memory: int | None = None
-    swap: int | None = None
-    disk: float | None = None
-    """Root disk, GiB."""
-    storage: str | None = None
-    """The root disk's."""
-    mounts: tuple[MountSpec, ...] = ()
-    devices: tuple[str, ...] = ()
-    networks: tuple[NetworkSpec, ...] = ()
-    nameserver: str | None = None
-    searchdomain: str | None = None
-    unprivileged: bool | None = None
-    features: Mapping[str, bool | str] = Field(default_factory=dict)
-    onboot: bool | None = None
-    startup: str | None = None
-    protection: bool | None = None
-    timezone: str | None = None
-    description: str | None = None
-    """The user's part of the notes."""
-    tags: tuple[str, ...] = ()
-    arch: str | None = None
-    ostype: str | None = None
-    cmode: str | None = None
-    console: bool | None = None
-    tty: int | None = None
-    debug: bool | None = None
-    hookscript: str | None = None
-    entrypoint: str | None = None
     pending: Mapping[str, PendingChange] = Field(default_factory=dict)
     """By Proxmox's name of the setting."""
 

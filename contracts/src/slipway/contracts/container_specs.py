@@ -67,7 +67,46 @@ class PackageSpec(Value):
     names: tuple[str, ...]
 
 
-class ContainerSpec(Value):
+class ContainerSettings(Value):
+    """What a container may be asked to have, and what its config says; None is left to Proxmox."""
+
+    cores: int | None = None
+    cpulimit: float | None = None
+    cpuunits: int | None = None
+    memory: int | None = None
+    """MiB."""
+    swap: int | None = None
+    """MiB."""
+    disk: float | None = None
+    """Root disk, GiB."""
+    storage: str | None = None
+    """The root disk's."""
+    mounts: tuple[MountSpec, ...] = ()
+    devices: tuple[str, ...] = ()
+    networks: tuple[NetworkSpec, ...] = ()
+    nameserver: str | None = None
+    searchdomain: str | None = None
+    unprivileged: bool | None = None
+    features: Mapping[str, bool | str] = Field(default_factory=dict)
+    """`nesting`, `keyctl`, `fuse`, `mknod`, `mount`, `force_rw_sys`."""
+    onboot: bool | None = None
+    startup: str | None = None
+    protection: bool | None = None
+    timezone: str | None = None
+    description: str | None = None
+    """The user's part of the notes."""
+    tags: tuple[str, ...] = ()
+    arch: str | None = None
+    ostype: str | None = None
+    cmode: str | None = None
+    console: bool | None = None
+    tty: int | None = None
+    debug: bool | None = None
+    hookscript: str | None = None
+    entrypoint: str | None = None
+
+
+class ContainerSpec(ContainerSettings):
     """Everything that may be asked of a new container; only `hostname` and a source are needed."""
 
     hostname: str
@@ -80,39 +119,9 @@ class ContainerSpec(Value):
     node: str | None = None
     vmid: int | None = None
     """None lets Slipway choose; the choice is provisional until the container exists."""
-    cores: int | None = None
-    cpulimit: float | None = None
-    cpuunits: int | None = None
-    memory: int | None = None
-    swap: int | None = None
-    disk: float | None = None
-    """Root disk, GiB."""
-    storage: str | None = None
-    mounts: tuple[MountSpec, ...] = ()
-    devices: tuple[str, ...] = ()
-    networks: tuple[NetworkSpec, ...] = ()
-    nameserver: str | None = None
-    searchdomain: str | None = None
     ssh_public_keys: str | None = None
-    unprivileged: bool | None = None
-    features: Mapping[str, bool | str] = Field(default_factory=dict)
-    """`nesting`, `keyctl`, `fuse`, `mknod`, `mount`, `force_rw_sys`."""
-    onboot: bool | None = None
-    startup: str | None = None
-    protection: bool | None = None
     pool: str | None = None
-    timezone: str | None = None
-    description: str | None = None
-    tags: tuple[str, ...] = ()
-    arch: str | None = None
-    ostype: str | None = None
-    cmode: str | None = None
-    console: bool | None = None
-    tty: int | None = None
-    debug: bool | None = None
-    hookscript: str | None = None
     bwlimit: float | None = None
-    entrypoint: str | None = None
     env: Mapping[str, str] = Field(default_factory=dict)
     on_failure: OnFailure = OnFailure.KEEP
     variables: Mapping[str, str] = Field(default_factory=dict)
