@@ -110,7 +110,7 @@ async def test_config(api: httpx.AsyncClient, container: dict[str, Any]) -> None
         ("migrate", {}, "args.target_node"),
         ("migrate", {"target_node": "nowhere"}, "args.target_node"),
         ("backup", {"storage": "a b"}, "args.storage"),
-        ("backup", {"mode": "fast"}, "args.mode"),
+        ("backup", {"mode": "fast"}, "mode"),
         ("configure", {"networks": [{"bridge": "nobridge"}]}, "args.networks.0.bridge"),
         ("configure", {"networks": [{"ip": "10.0.0.1"}]}, "args.networks.0.ip"),
         ("configure", {"nameserver": "x"}, "args.nameserver"),

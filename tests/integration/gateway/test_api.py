@@ -307,7 +307,7 @@ async def test_openapi_says_what_each_verb_takes(user: httpx.AsyncClient, spec: 
         (
             "containers/c1/configure",
             {"mounts": [{"storage": "/a", "path": "/b", "sise": 1}]},
-            "args.mounts.0.sise",
+            "mounts.0.sise",
         ),
         (
             "jobs",

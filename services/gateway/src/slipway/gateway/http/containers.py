@@ -20,7 +20,7 @@ from slipway.contracts.containers import (
     GetContainer,
     JobRef,
 )
-from slipway.contracts.job_kinds import REQUESTED, KindSpec
+from slipway.contracts.job_kinds import KINDS, REQUESTED, KindSpec
 from slipway.contracts.jobs import RequestCancel, RequestJob
 from slipway.contracts.message import Id
 from slipway.contracts.plans import PlanJob
@@ -88,8 +88,12 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
     return api
 
 
+_ARGUMENTS = frozenset(name for spec in KINDS.values() for name in spec.args.model_fields)
+"""Of any kind of job; what is not among them is a typo."""
+
+
 class _VerbRoute(APIRoute):
-    """A route whose body is a job's arguments: faults name them `args.NAME`, as in `POST /api/v1/jobs`."""
+    """A route whose body is a job's arguments: those that are missing or not taken are named `args.NAME`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler."""
@@ -105,9 +109,14 @@ class _VerbRoute(APIRoute):
 
 
 def _in_args(fault: Mapping[str, Any]) -> Mapping[str, Any]:
-    place, *names = fault["loc"]
-    is_argument = place == "body" and names and fault["type"] != "json_invalid"
-    return {**fault, "loc": (place, "args", *names)} if is_argument else fault
+    match fault["type"], fault["loc"]:
+        case "missing", ("body", name):
+            pass
+        case "extra_forbidden", ("body", name) if name in _ARGUMENTS:
+            pass
+        case _:
+            return fault
+    return {**fault, "loc": ("body", "args", name)}
 
 
 def _add_verb(api: APIRouter, bus: Bus, spec: KindSpec) -> None:
