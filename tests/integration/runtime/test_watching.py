@@ -63,7 +63,7 @@ async def test_a_bus_that_is_almost_full_takes_no_new_work(
     inventory.refuse_new_work()
     assert refused.value.to_problem().retry_after_seconds == 30
     told = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
-    assert told == ["stream fills up", "stream has room again"]
+    assert told == ["stream almost full", "stream has room again"]
     assert 'slipway_stream_max_bytes{stream="EVENTS"} 1e+06' in metrics.render().decode()
 
 
