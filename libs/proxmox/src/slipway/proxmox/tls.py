@@ -19,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util.ssl_ import create_urllib3_context
 
 from slipway.contracts.problems import Invalid
 from slipway.proxmox.access import DEFAULT_PORT, ApiAccess
@@ -138,7 +139,9 @@ def not_signed(access: ApiAccess) -> CertificateMismatch:
 
 def _trust(access: ApiAccess) -> Mapping[str, object]:
     if access.pins:
-        return {"cert_reqs": "CERT_NONE", "assert_hostname": False}
+        # Without a context of its own, urllib3 reads all CAs of the system for each connection: 40 ms of CPU.
+        context = create_urllib3_context(cert_reqs=ssl.CERT_NONE)
+        return {"cert_reqs": "CERT_NONE", "assert_hostname": False, "ssl_context": context}
     try:
         context = ssl.create_default_context(cadata=access.ca)
     except (ssl.SSLError, ValueError) as error:
