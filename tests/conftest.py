@@ -16,6 +16,9 @@ settings.load_profile("busy")
 _REQUIRED = frozenset(filter(None, os.environ.get("SLIPWAY_TESTS_REQUIRED", "").split(",")))
 """Markers (`lxc,browser`) whose tests must run here: a skip of one is a failure."""
 
+_STACKS = {"tests/e2e": "stack", "tests/e2e/two_nodes": "two nodes"}
+"""Folders whose tests share one running Slipway."""
+
 _LONGEST_ID = 100
 _LONGEST_FIRST = (
     "stack",
@@ -24,7 +27,7 @@ _LONGEST_FIRST = (
     "tests/chaos/test_chaos.py",
     "tests/integration/test_installs_alone.py",
     "tests/contract/pve/test_recordings.py",
-    "tests/e2e/test_demo.py",
+    "tests/e2e/own_stack",
     "tests/chaos/test_found.py",
     "tests/integration",
     "tests/e2e",
@@ -34,16 +37,13 @@ _LONGEST_FIRST = (
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep on one worker what shares servers: each kind of stack, real containers, else each file."""
-    shares = {
-        "two nodes": {item.path for item in items if _uses(item, "two")},
-        "stack": {item.path for item in items if _uses(item, "stack")},
-        "lxc": {item.path for item in items if item.get_closest_marker("lxc")},
-    }
+    """Keep on one worker what shares servers: a folder with a stack, real containers, else each file."""
+    lxc = {item.path for item in items if item.get_closest_marker("lxc")}
     groups: dict[Path, str] = {}
     for path in {item.path for item in items}:
-        names = [name for name, paths in shares.items() if path in paths]
-        groups[path] = names[-1] if names else path.relative_to(items[0].config.rootpath).as_posix()
+        here = path.relative_to(items[0].config.rootpath).as_posix()
+        shared = _STACKS.get(path.parent.relative_to(items[0].config.rootpath).as_posix())
+        groups[path] = "lxc" if path in lxc else shared or here
     for item in items:
         item.add_marker(pytest.mark.xdist_group(groups[item.path]))
     items.sort(key=lambda item: _rank(groups[item.path]))
@@ -59,13 +59,6 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 def _rank(group: str) -> int:
     ranks = (rank for rank, name in enumerate(_LONGEST_FIRST) if group.startswith(name))
     return next(ranks, len(_LONGEST_FIRST))
-
-
-def _uses(item: pytest.Item, stack: str) -> bool:
-    """Whether it uses a stack of `e2e/conftest.py`, not one of its own module."""
-    if not isinstance(item, pytest.Function) or item.path.parent.name != "e2e":
-        return False
-    return stack in item.fixturenames and not hasattr(item.module, stack)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,7 @@
-"""One whole Slipway with a lab for all tests here; they reach it through HTTP, SSE and NATS only."""
+"""One whole Slipway with a lab for all tests of this folder; they reach it through HTTP, SSE and NATS only.
+
+It ends with the last of them. Those in a folder below have another one, or one each.
+"""
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -6,20 +9,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from chaos.run import copy_templates
 from playwright.async_api import expect
 
-from slipway.standalone.lab import read_lab
 from support.browser import Browsing, browsing, sign_in
 from support.pve_schema import check_record
-from support.real_guests import need_real_guests
 from support.stack import SOON_TAKEN_OVER, RunningStack, running_stack, stack_folder
-from support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[RunningStack]:
     """`slipway up --lab` on simulated guests; at the end, each request to Proxmox fits its schema."""
     with stack_folder() as data:
@@ -30,50 +29,6 @@ def stack() -> Iterator[RunningStack]:
         with running_stack("--lab", "--guests", "simulated", data=data, **given) as running:
             yield running
         assert running.record.read_text().count("\n") > 10
-        assert check_record(running.record) == []
-
-
-@pytest.fixture(scope="session")
-def two_node_stack() -> Iterator[RunningStack]:
-    """`slipway up --lab --nodes 2`; at the end, each request to Proxmox fits its schema."""
-    with stack_folder() as data:
-        lab = ("--lab", "--guests", "simulated", "--nodes", "2")
-        with running_stack(*lab, data=data, SLIPWAY_FACTS_INTERVAL="3") as running:
-            yield running
-        assert check_record(running.record) == []
-
-
-@pytest.fixture
-async def two(two_node_stack: RunningStack) -> AsyncIterator[RunningStack]:
-    """The stack of two nodes; afterwards its lab is known again as it was at its start."""
-    yield two_node_stack
-    lab = read_lab(two_node_stack.data / "lab")
-    assert lab is not None
-    body = lab.access()
-
-    async def is_usable() -> bool:
-        nodes = (await client.get(f"/api/v1/clusters/{body['name']}")).json()["nodes"]
-        return [each["is_ssh_usable"] for each in nodes] == [True, True]
-
-    async with two_node_stack.client() as client:
-        clusters = (await client.get("/api/v1/clusters")).json()["items"]
-        if [(each["name"], each["token_id"]) for each in clusters] == [(body["name"], body["token_id"])]:
-            return
-        for each in clusters:
-            assert (await client.delete(f"/api/v1/clusters/{each['name']}")).is_success
-        added = await client.post("/api/v1/clusters", json=body)
-        assert added.is_success, added.text
-        await until(is_usable, within_seconds=30)
-
-
-@pytest.fixture(scope="session")
-def real_stack() -> Iterator[RunningStack]:
-    """`slipway up --lab` on real containers; at the end, each request to Proxmox fits its schema."""
-    need_real_guests()
-    with stack_folder() as data:
-        templates = copy_templates(data.parent / "lxc")
-        with running_stack("--lab", "--guests", "lxc", data=data, **templates) as running:
-            yield running
         assert check_record(running.record) == []
 
 

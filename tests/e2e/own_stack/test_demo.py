@@ -13,7 +13,7 @@ from support.demo import Demo, run_demo
 from support.stack import stack_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 

@@ -12,7 +12,7 @@ import pytest
 from support.pve_schema import check_record
 from support.stack import RunningStack, create, done, job_events, messages, running_stack, stack_folder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHARED = "/srv/shared"
 
 

@@ -40,7 +40,7 @@ from support.waiting import lives, until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 BEFORE = "6487326a7d394d3297c62cc35baa11a845b511fb"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RUBBISH = b'{"job": "no such thing"}'
 MAINTENANCE = "/api/v1/clusters/lab/nodes/lab/maintenance"
 WAIT_SECONDS = 60.0
@@ -72,7 +72,7 @@ def upgraded() -> Iterator[tuple[RunningStack, Left]]:
         python = older_build(BEFORE, older)
         templates = data.parent / "lxc" / "templates"
         shutil.copytree(ROOT / "infra" / "lxc", templates.parent)
-        shutil.copytree(Path(__file__).parent / "templates", templates, dirs_exist_ok=True)
+        shutil.copytree(Path(__file__).parents[1] / "templates", templates, dirs_exist_ok=True)
         settings = {"SLIPWAY_TEMPLATES_DIR": str(templates), **SOON_TAKEN_OVER}
         with lab_beside(data.parent, python):
             with running_stack(data=data, program=(str(python), "-m", "slipway.cli"), **settings) as stack:
