@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slipway.lab.guests.protocol import GuestSpec, Network
-from slipway.lab.schema.container import DEVICE, FEATURES, MOUNT_POINT, NETWORK, OPTIONS, ROOTFS
+from slipway.lab.schema.calls import DEVICE, FEATURES, MOUNT_POINT, NETWORK, OPTIONS, ROOTFS
 from slipway.lab.schema.parameters import find, join_options, split_options
 
 MAC_PREFIX = "BC:24:11"

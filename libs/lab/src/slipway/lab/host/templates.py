@@ -9,7 +9,7 @@ from pathlib import Path
 from slipway.lab.host import options
 from slipway.lab.host.storages import FOLDERS, Storage, Volume
 from slipway.lab.host.tasks import Work
-from slipway.lab.schema.container import OPTIONS
+from slipway.lab.schema.calls import OPTIONS
 
 APPLIANCES = (
     ("debian-12-standard", "12.12-1", "debian-12", "Debian 12 Bookworm (standard)", "tar.zst"),

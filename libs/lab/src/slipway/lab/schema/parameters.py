@@ -7,7 +7,7 @@ recorded: every bad parameter of a request is reported in one answer.)
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from slipway.lab.schema import formats
@@ -32,62 +32,11 @@ class Parameter:
     choices: tuple[str, ...] = ()
     pattern: str | None = None
     format: str | None = None
-    parts: Parts | None = None
-    """Given for `key=value,key=value` texts such as `net0`."""
+    parts: Parts = field(default_factory=dict)
+    """The parts of a `key=value,key=value` text such as `net0`; empty for other kinds of text."""
     is_default_key: bool = False
     """The part whose key may be left out, as the volume in `rootfs`."""
     requires: str | None = None
-
-
-def text(
-    *,
-    required: bool = False,
-    format: str | None = None,  # noqa: A002 - the schema's own word
-    pattern: str | None = None,
-    choices: tuple[str, ...] = (),
-    min_length: int | None = None,
-    max_length: int | None = None,
-    is_default_key: bool = False,
-    requires: str | None = None,
-) -> Parameter:
-    """Declare a string."""
-    return Parameter(
-        kind="string",
-        required=required,
-        format=format,
-        pattern=pattern,
-        choices=choices,
-        min_length=min_length,
-        max_length=max_length,
-        is_default_key=is_default_key,
-        requires=requires,
-    )
-
-
-def integer(
-    *,
-    required: bool = False,
-    minimum: int | None = None,
-    maximum: int | None = None,
-    format: str | None = None,  # noqa: A002 - the schema's own word
-) -> Parameter:
-    """Declare a whole number."""
-    return Parameter(kind="integer", required=required, minimum=minimum, maximum=maximum, format=format)
-
-
-def number(*, minimum: int | None = None, maximum: int | None = None) -> Parameter:
-    """Declare a number."""
-    return Parameter(kind="number", minimum=minimum, maximum=maximum)
-
-
-def flag(*, requires: str | None = None) -> Parameter:
-    """Declare a boolean, which on the wire is 0 or 1."""
-    return Parameter(kind="boolean", requires=requires)
-
-
-def array() -> Parameter:
-    """Declare a list; the lab takes it as it comes."""
-    return Parameter(kind="array")
 
 
 def check(declared: Mapping[str, Parameter], given: Mapping[str, str]) -> dict[str, str]:
@@ -126,7 +75,7 @@ def _check_all(declared: Mapping[str, Parameter], given: Mapping[str, str], *, p
 def _fault(parameter: Parameter, value: str, path: str) -> str | None:
     if not _KINDS[parameter.kind].fullmatch(value):
         return f"type check ('{parameter.kind}') failed - got '{value}'"
-    if parameter.parts is not None and (wrong := _parts_fault(parameter.parts, value, path)):
+    if parameter.parts and (wrong := _parts_fault(parameter.parts, value, path)):
         return f"invalid format - {wrong}\n"
     if parameter.format and (wrong := formats.fault(parameter.format, value)):
         return f"invalid format - {wrong}\n"

@@ -15,7 +15,7 @@ from slipway.lab.host.configs import Config
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.tasks import Work
 from slipway.lab.problems import Refused
-from slipway.lab.schema.container import OPTIONS
+from slipway.lab.schema.calls import OPTIONS
 from slipway.lab.schema.parameters import check
 from slipway.lab.ssh import copies
 from slipway.lab.ssh.attach import attach
