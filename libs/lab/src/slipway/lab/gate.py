@@ -12,7 +12,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 
-from slipway.lab.faults import Faults
+from slipway.lab.faults.standing import Faults
 
 BACKLOG = 256
 _RESET = struct.pack("ii", 1, 0)

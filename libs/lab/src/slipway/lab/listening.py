@@ -15,7 +15,8 @@ from slipway.lab import site
 from slipway.lab.access.tickets import Doorkeeper
 from slipway.lab.api.dispatch import Api
 from slipway.lab.api.orders import Control
-from slipway.lab.faults import CertificateRenewed, Faults
+from slipway.lab.faults import CertificateRenewed
+from slipway.lab.faults.standing import Faults
 from slipway.lab.folder import Folder
 from slipway.lab.gate import Gate
 from slipway.lab.host.machine import Machine

@@ -17,7 +17,7 @@ from typing import IO, Literal
 from slipway.lab import site
 from slipway.lab.access.actors import ROOT_ACL, ROOT_NAME, SERVICE_ACL, Acl, root
 from slipway.lab.access.tickets import Doorkeeper, Token
-from slipway.lab.faults import Faults
+from slipway.lab.faults.standing import Faults
 from slipway.lab.folder import Folder
 from slipway.lab.guests import choose, setup
 from slipway.lab.host import power

@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from slipway.lab.faults import CertificateRenewed, Fault, Faults, ForeignTask, Locked
+from slipway.lab.faults import CertificateRenewed, ForeignTask, Locked
+from slipway.lab.faults.scope import Fault
+from slipway.lab.faults.standing import Faults
 from slipway.lab.host import locks
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.tasks import Work

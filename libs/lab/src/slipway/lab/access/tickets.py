@@ -13,7 +13,8 @@ from fnmatch import fnmatchcase
 
 from slipway.lab.access.actors import ROOT_NAME as ROOT
 from slipway.lab.access.actors import Acl, Actor, root
-from slipway.lab.faults import Faults, RightsTaken, TokenExpired
+from slipway.lab.faults import RightsTaken, TokenExpired
+from slipway.lab.faults.standing import Faults
 from slipway.lab.http.messages import Request
 from slipway.lab.problems import Refused
 

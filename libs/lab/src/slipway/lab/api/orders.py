@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from slipway.lab.access.actors import Actor
 from slipway.lab.access.tickets import Doorkeeper
-from slipway.lab.faults import FAULT, Faults
+from slipway.lab.faults.standing import FAULT, Faults
 from slipway.lab.http.messages import Answer, Request, as_answer, as_refusal
 from slipway.lab.problems import Refused, not_permitted
 

@@ -5,7 +5,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from slipway.lab.access.actors import Actor
-from slipway.lab.faults import ChangedRows, Faults, ForeignRows
+from slipway.lab.faults import ChangedRows, ForeignRows
+from slipway.lab.faults.standing import Faults
 
 RESOURCES = "/cluster/resources"
 _KINDS = {"vm": ("lxc", "qemu"), "storage": ("storage",), "node": ("node",), "sdn": ("network", "sdn")}

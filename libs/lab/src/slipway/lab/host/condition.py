@@ -6,17 +6,9 @@ All of it follows from the orders that stand; nothing is remembered here.
 import time
 from dataclasses import dataclass
 
-from slipway.lab.faults import (
-    ApiFrozen,
-    ClockOff,
-    Faults,
-    NodeDies,
-    NodeGone,
-    NodeOffline,
-    NodeRenamed,
-    SshFrozen,
-)
-from slipway.lab.faults.nodes import NodeOrder
+from slipway.lab.faults import ApiFrozen, ClockOff, NodeDies, NodeGone, NodeOffline, NodeRenamed, SshFrozen
+from slipway.lab.faults.scope import NodeFault
+from slipway.lab.faults.standing import Faults
 from slipway.lab.problems import Refused
 from slipway.lab.settings import Timings
 
@@ -89,7 +81,7 @@ class Condition:
         orders = self.faults.aged(NodeDies)
         return next(((one, age) for _, one, age in orders if one.is_about(self.first_name)), None)
 
-    def _is(self, kind: type[NodeOrder]) -> bool:
+    def _is(self, kind: type[NodeFault]) -> bool:
         return any(one.is_about(self.first_name) for one in self.faults.all(kind))
 
 

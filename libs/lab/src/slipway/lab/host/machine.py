@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway.lab.faults import Faults
+from slipway.lab.faults.standing import Faults
 from slipway.lab.guests.protocol import Guests, GuestSpec
 from slipway.lab.host import options, records
 from slipway.lab.host.certificates import Certificates

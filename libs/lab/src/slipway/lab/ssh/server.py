@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 import asyncssh
 
-from slipway.lab.faults import Fault, Faults, SshDropped, SshRefused
+from slipway.lab.faults import SshDropped, SshRefused
+from slipway.lab.faults.scope import Fault
+from slipway.lab.faults.standing import Faults
 from slipway.lab.gate import Gate
 from slipway.lab.ssh.shell import Shell
 
