@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from slipway.lab.guests.addresses import interfaces
 from slipway.lab.guests.choose import build, choose
 from slipway.lab.guests.protocol import GuestError, Guests
 from support.guest_specs import network, run, script, spec, wait_until_ready
@@ -229,7 +230,7 @@ async def test_a_static_address_is_the_guests(guests: Guests) -> None:
     await guests.create(spec(template, networks=(network(ip=f"{subnet}.9/24", gw=f"{subnet}.1"),)))
     await guests.start(100)
 
-    shown = {interface.name: interface for interface in await guests.interfaces(100)}
+    shown = {interface.name: interface for interface in await interfaces(guests, 100)}
 
     assert shown["eth0"].inet == f"{subnet}.9/24"
     assert shown["eth0"].hwaddr.upper() == "BC:24:11:00:00:01"
@@ -241,7 +242,7 @@ async def test_addresses_are_given_to_those_who_ask(guests: Guests) -> None:
     for vmid in (101, 102):
         await started(guests, vmid)
 
-    found = [interface.inet for vmid in (101, 102) for interface in await guests.interfaces(vmid)]
+    found = [interface.inet for vmid in (101, 102) for interface in await interfaces(guests, vmid)]
 
     own = {inet for inet in found if inet and inet != "127.0.0.1/8"}
     assert len(own) == 2
@@ -332,7 +333,7 @@ async def _until(guests: Guests, vmid: int, condition: str) -> None:
 
 async def _page(guests: Guests, vmid: int) -> str:
     """Read `/` at the guest's address; an ordinary user's simulated guest is reached 8000 ports higher."""
-    shown = {interface.name: interface for interface in await guests.interfaces(vmid)}
+    shown = {interface.name: interface for interface in await interfaces(guests, vmid)}
     address = (shown["eth0"].inet or "").partition("/")[0]
     async with asyncio.timeout(15):
         while True:

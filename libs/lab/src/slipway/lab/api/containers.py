@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.guests import addresses
 from slipway.lab.host import change, create, ha, pending, power, restore, snapshots
 from slipway.lab.host.configs import shown
 from slipway.lab.host.tasks import Work
@@ -109,7 +110,7 @@ async def interfaces(call: Call) -> list[Row] | None:
     call.machine.configs.get(call.vmid)
     if not call.machine.is_running(call.vmid):
         return None
-    found = await call.machine.guests.interfaces(call.vmid)
+    found = await addresses.interfaces(call.machine.guests, call.vmid)
     return [_interface(one.name, one.hwaddr, {"inet": one.inet, "inet6": one.inet6}) for one in found]
 
 

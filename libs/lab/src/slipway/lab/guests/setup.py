@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from slipway.lab.guests.lxc import cleanup, commands, place
+from slipway.lab.guests import commands
+from slipway.lab.guests.lxc import cleanup, place
 from slipway.lab.guests.packages import Debian
 
 PACKAGES = ("lxc", "mmdebstrap", "uidmap", "nftables", "zstd", "iproute2", "debian-archive-keyring")

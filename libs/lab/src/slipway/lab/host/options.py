@@ -109,11 +109,9 @@ def spec(
         hostname=config.get("hostname", f"CT{vmid}"),
         template=template,
         unprivileged=config.get("unprivileged") == "1",
-        nesting=features(config).get("nesting") == "1",
         cores=int(config.get("cores", "0")),
         memory_mib=int(config.get("memory", "512")),
         swap_mib=int(config.get("swap", "512")),
-        disk_gib=size_gib(config),
         networks=tuple(_network(device) for device in networks(config).values()),
         nameserver=config.get("nameserver"),
         searchdomain=config.get("searchdomain"),
@@ -132,7 +130,6 @@ def _network(device: Mapping[str, str]) -> Network:
         ip=device.get("ip"),
         gw=device.get("gw"),
         ip6=device.get("ip6"),
-        gw6=device.get("gw6"),
         mtu=int(device["mtu"]) if "mtu" in device else None,
     )
 

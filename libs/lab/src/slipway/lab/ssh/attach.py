@@ -12,7 +12,8 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from slipway.lab.faults import CommandFails, NeverReady
-from slipway.lab.guests.protocol import GuestError, Process
+from slipway.lab.guests.attached import Process
+from slipway.lab.guests.protocol import GuestError
 from slipway.lab.host.machine import Machine
 from slipway.lab.ssh import apt
 from slipway.lab.ssh.streams import Streams

@@ -7,7 +7,7 @@ wrong stands on standard error only. The host's files are those in the lab's `ho
 from collections.abc import Sequence
 from pathlib import Path
 
-from slipway.lab.guests.protocol import Process
+from slipway.lab.guests.attached import Process
 from slipway.lab.host.machine import Machine
 from slipway.lab.ssh.streams import Streams
 

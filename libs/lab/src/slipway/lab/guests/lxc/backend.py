@@ -21,11 +21,11 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TextIO
 
-from slipway.lab.guests import archives, attached, setup
+from slipway.lab.guests import archives, attached, commands, proc, setup
+from slipway.lab.guests.attached import Process
 from slipway.lab.guests.claim import claim
 from slipway.lab.guests.lxc import (
     cleanup,
-    commands,
     config,
     layers,
     measure,
@@ -36,7 +36,7 @@ from slipway.lab.guests.lxc import (
 )
 from slipway.lab.guests.lxc.life import Life, frozen
 from slipway.lab.guests.lxc.stored import Stored, exists, read, write
-from slipway.lab.guests.protocol import GuestError, GuestSpec, Interface, Process, Usage
+from slipway.lab.guests.protocol import GuestError, GuestSpec, Usage
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -170,21 +170,17 @@ class LxcGuests:
 
     async def stop(self, vmid: int) -> None:
         """Kill it and unmount its root."""
-        name = self._place.name(vmid)
         if self.is_running(vmid):
-            argv = ["lxc-stop", "-P", str(self._place.lxcpath), "-n", name, "-k"]
-            await commands.run(argv, timeout_seconds=STOP_SECONDS)
+            await commands.run(["lxc-stop", *self._place.named(vmid), "-k"], timeout_seconds=STOP_SECONDS)
         await self._ended(vmid)
 
     async def shutdown(self, vmid: int, *, timeout_seconds: float) -> bool:
         """Ask systemd to power off."""
         if not self.is_running(vmid):
             return True
-        argv = ["lxc-stop", "-P", str(self._place.lxcpath), "-n", self._place.name(vmid), "--nokill"]
-        await commands.attempt(
-            [*argv, "--timeout", str(max(1, round(timeout_seconds)))],
-            timeout_seconds=timeout_seconds + STOP_SECONDS,
-        )
+        argv = ["lxc-stop", *self._place.named(vmid), "--nokill"]
+        argv += ["--timeout", str(max(1, round(timeout_seconds)))]
+        await commands.attempt(argv, timeout_seconds=timeout_seconds + STOP_SECONDS)
         if self.is_running(vmid):
             return False
         await self._ended(vmid)
@@ -197,13 +193,9 @@ class LxcGuests:
     async def execute(self, vmid: int, argv: Sequence[str]) -> Process:
         """Attach a command, with the environment that `pct exec` gives."""
         self._alive(vmid)
-        entering = ["lxc-attach", "-P", str(self._place.lxcpath), "-n", self._place.name(vmid), "--clear-env"]
+        entering = ["lxc-attach", *self._place.named(vmid), "--clear-env"]
         entering += ["--set-var", f"PATH={attached.PCT_PATH}", "--"]
         return await attached.attach([*entering, *argv], environment=commands.environment())
-
-    async def interfaces(self, vmid: int) -> Sequence[Interface]:
-        """Ask the guest's own `ip`."""
-        return await attached.interfaces(await self.execute(vmid, ["ip", "-j", "addr"]))
 
     async def usage(self, vmid: int) -> Usage:
         """Read its control groups."""
@@ -260,7 +252,7 @@ class LxcGuests:
         if time.monotonic() - age > DISK_AGE_SECONDS:
             stored = self._stored(vmid)
             delta = self._place.folder(vmid) / "delta"
-            known = await asyncio.to_thread(layers.disk_bytes, [stored.base, delta])
+            known = await asyncio.to_thread(proc.disk_bytes, [stored.base, delta])
             self._disks[vmid] = (time.monotonic(), known)
         return known
 

@@ -5,8 +5,9 @@ import contextlib
 import shutil
 from pathlib import Path
 
+from slipway.lab.guests import commands
 from slipway.lab.guests.claim import claim
-from slipway.lab.guests.lxc import commands, layers, network
+from slipway.lab.guests.lxc import layers, network
 from slipway.lab.guests.lxc.place import RUN, Place, place
 
 STOP_SECONDS = 20.0

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from slipway.lab.guests.lxc import commands
+from slipway.lab.guests import commands
 from slipway.lab.guests.lxc.place import Place
 from slipway.lab.guests.protocol import GuestError
 

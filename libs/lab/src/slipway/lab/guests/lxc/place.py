@@ -57,6 +57,10 @@ class Place:
         """Give LXC's name of a guest, unique on the machine as its cgroup is."""
         return f"slab-{self.tag}-{vmid}"
 
+    def named(self, vmid: int) -> list[str]:
+        """Return the words by which LXC's programs are told of a guest."""
+        return ["-P", str(self.lxcpath), "-n", self.name(vmid)]
+
     def folder(self, vmid: int) -> Path:
         """Everything that is stored of a guest."""
         return self.guests / str(vmid)

@@ -8,7 +8,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from slipway.lab.guests.lxc import commands
+from slipway.lab.guests import commands
 from slipway.lab.guests.protocol import GuestError, GuestSpec
 
 HASH_SECONDS = 10.0

@@ -12,7 +12,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from slipway.lab.guests.lxc import commands, place
+from slipway.lab.guests import commands
+from slipway.lab.guests.lxc import place
 from slipway.lab.guests.protocol import GuestError
 
 SUITE = "bookworm"

@@ -4,7 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from slipway.lab.guests.simulated.running import UNSHARE, program
+from slipway.lab.guests.commands import program
+from slipway.lab.guests.simulated.running import UNSHARE
 
 NEEDED = ("unshare", "nsenter", "pivot_root", "ip", "tar")
 TRY_SECONDS = 10.0
