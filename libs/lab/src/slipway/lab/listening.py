@@ -14,7 +14,7 @@ import asyncssh
 from slipway.lab import site
 from slipway.lab.access.tickets import Doorkeeper
 from slipway.lab.api.dispatch import Api
-from slipway.lab.api.orders import Control
+from slipway.lab.api.orders import Orders
 from slipway.lab.faults import CertificateRenewed
 from slipway.lab.faults.standing import Faults
 from slipway.lab.folder import Folder
@@ -53,7 +53,7 @@ class Listening:
             await self._open_api(name, machine, Api(machine, observers, doorkeeper), stack)
             await self._open_ssh(name, machine, stack)
         first = next(iter(members.values()))
-        control = Front(Control(self.faults, doorkeeper), first.certificates.context(), Gate(self.faults))
+        control = Front(Orders(self.faults, doorkeeper), first.certificates.context(), Gate(self.faults))
         path = self.data / "control-port.json"
         self.control_port = await site.take_port(path, self.address, 0, control.start)
         stack.push_async_callback(control.stop)

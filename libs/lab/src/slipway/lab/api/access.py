@@ -1,9 +1,7 @@
 """`/version` and `/access`."""
 
-from typing import Any
-
 from slipway.lab.access.actors import ALL_PRIVILEGES
-from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.api.call import Call, Route, Routes, Row, index
 from slipway.lab.host import hardware
 from slipway.lab.problems import not_permitted
 
@@ -30,7 +28,7 @@ def version(_call: Call) -> dict[str, str]:
     return {"release": hardware.RELEASE, "repoid": hardware.REPO_ID, "version": hardware.VERSION}
 
 
-def login(call: Call) -> dict[str, Any]:
+def login(call: Call) -> Row:
     """Exchange a password, or a ticket, for a fresh ticket."""
     given = call.given
     ticket, csrf = call.doorkeeper.login(given["username"], given["password"], given.get("realm"))
@@ -72,7 +70,7 @@ def _pool_paths(call: Call) -> set[str]:
     return guests | {f"/storage/{name}" for pool in pools for name in pool.storages}
 
 
-def acl(call: Call) -> list[dict[str, Any]]:
+def acl(call: Call) -> list[Row]:
     """List what was granted to whom, to who may look."""
     if not call.actor.may("/access", "Sys.Audit"):
         return []
@@ -83,10 +81,10 @@ def acl(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-def roles(call: Call) -> list[dict[str, Any]]:
+def roles(call: Call) -> list[Row]:
     """List the roles: of Proxmox the two ends, and those that the service account was given."""
     known = {"Administrator": ALL_PRIVILEGES, "NoAccess": frozenset[str]()}
-    rows: list[dict[str, Any]] = [
+    rows: list[Row] = [
         {"roleid": name, "privs": ",".join(sorted(rights)), "special": 1} for name, rights in known.items()
     ]
     made = {role_name(path): one.acl[path] for one in call.doorkeeper.services() for path in one.acl}
@@ -100,14 +98,10 @@ def role_name(path: str) -> str:
     return ROLES.get(path, f"Slipway{path.title().replace('/', '')}")
 
 
-def _index(*names: str) -> Route:
-    return Route(handler=lambda _call: [{"subdir": name} for name in names])
-
-
 ROUTES: Routes = {
-    "GET /": _index("version", "cluster", "nodes", "storage", "access", "pools"),
+    "GET /": index("version", "cluster", "nodes", "storage", "access", "pools", key="subdir"),
     "GET /version": Route(handler=version),
-    "GET /access": _index("acl", "domains", "permissions", "roles", "ticket"),
+    "GET /access": index("acl", "domains", "permissions", "roles", "ticket", key="subdir"),
     "GET /access/acl": Route(handler=acl),
     "GET /access/roles": Route(handler=roles),
     "GET /access/domains": Route(handler=realms, is_open=True),

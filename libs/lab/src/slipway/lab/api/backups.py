@@ -1,7 +1,5 @@
 """`vzdump`."""
 
-import re
-
 from slipway.lab.api.call import Call, Route, Routes
 from slipway.lab.host import dumps
 from slipway.lab.host.backup import Backup
@@ -49,21 +47,21 @@ def extract_config(call: Call) -> str:
 def _vmids(call: Call) -> list[int]:
     """Read which containers of this node are meant; those of other nodes are silently left out."""
     given = call.given
-    wanted = _numbers(given.get("vmid", ""))
-    if wanted and (others := [name for name in ("all", "exclude", "pool") if name in given]):
+    vmids = _numbers(call, "vmid")
+    if vmids and (others := [name for name in ("all", "exclude", "pool") if name in given]):
         raise bad_parameters(dict.fromkeys(others, "option conflicts with option 'vmid'"))
     if "notes-template" in given:
         dumps.check_template(given["notes-template"])
     if call.flag("all") or "exclude" in given:
-        excluded = set(_numbers(given.get("exclude", "")))
+        excluded = set(_numbers(call, "exclude"))
         return [vmid for vmid in call.machine.configs.vmids() if vmid not in excluded]
-    if not wanted:
+    if not vmids:
         raise bad_parameters({"vmid": "property is missing"})
-    return [vmid for vmid in wanted if call.machine.home_of(vmid) in (None, call.machine)]
+    return [vmid for vmid in vmids if call.machine.home_of(vmid) in (None, call.machine)]
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(word) for word in re.split(r"[,;\s]+", text) if word]
+def _numbers(call: Call, name: str) -> list[int]:
+    return [int(word) for word in call.words(name)]
 
 
 ROUTES: Routes = {

@@ -45,14 +45,14 @@ class Api:
         self._machine = machine
         self._observers = observers
         self._doorkeeper = doorkeeper
-        self._orders = Orders(machine.faults)
+        self._orders = Orders(machine.faults, doorkeeper)
         self._patterns = [(re.compile(_pattern(key)), key) for key in ROUTES]
 
     async def __call__(self, request: Request) -> Answer:
         """Answer a request; whatever happens there is an answer."""
         try:
             if request.path.startswith(LAB):
-                return self._orders.answer(request, self._doorkeeper.identify(request))
+                return self._orders.answer(request)
             if not request.path.startswith(ROOT):
                 return Answer(status=404, reason=f"no such file '{request.path}'", body=None)
             return await self._answer(request)

@@ -1,13 +1,9 @@
 """`/pools`: who may audit a pool sees it; who may allocate it changes it."""
 
-import re
-from typing import Any
-
-from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.api.call import Call, Handler, Route, Routes, Row
 from slipway.lab.host.pools import Pool
 from slipway.lab.problems import Refused, bad_parameters
 
-Row = dict[str, Any]
 AUDIT = "Pool.Audit"
 
 
@@ -58,16 +54,17 @@ def change(call: Call) -> None:
     removes = call.flag("delete")
     if poolid not in stored:
         raise Refused(f"update pools failed: pool '{poolid}' does not exist")
-    for word in _words(call, "vms"):
-        vmid = int(word)
+    words = call.words("vms")
+    if not all(word.isdecimal() for word in words):
+        raise bad_parameters({"vms": "invalid format - value does not look like a valid VM ID\n"})
+    for vmid in map(int, words):
         if removes:
             stored.forget_guest(vmid)
         elif (there := stored.of_guest(vmid)) in (None, poolid) or call.flag("allow-move"):
             stored.add_guest(poolid, vmid)
         else:
             raise Refused(f"update pools failed: VM {vmid} belongs already to pool '{there}'")
-    storages = _words(call, "storage")
-    stored.change(poolid, comment=call.given.get("comment"), storages=storages, removes=removes)
+    stored.change(poolid, comment=call.given.get("comment"), storages=call.words("storage"), removes=removes)
 
 
 def remove(call: Call) -> None:
@@ -75,20 +72,17 @@ def remove(call: Call) -> None:
     call.machine.pools.remove(call.given["poolid"])
 
 
-def _words(call: Call, name: str) -> list[str]:
-    words = [word for word in re.split(r"[,;\s]+", call.given.get(name, "")) if word]
-    if name == "vms" and not all(word.isdecimal() for word in words):
-        raise bad_parameters({name: "invalid format - value does not look like a valid VM ID\n"})
-    return words
+def _on_pool(handler: Handler, right: str) -> Route:
+    return _on_pool(handler, right)
 
 
 _MAY_CHANGE = "Pool.Allocate"
 ROUTES: Routes = {
     "GET /pools": Route(handler=pools),
-    "POST /pools": Route(handler=create, path="/pool/{poolid}", rights=(_MAY_CHANGE,)),
-    "PUT /pools": Route(handler=change, path="/pool/{poolid}", rights=(_MAY_CHANGE,)),
-    "DELETE /pools": Route(handler=remove, path="/pool/{poolid}", rights=(_MAY_CHANGE,)),
-    "GET /pools/{poolid}": Route(handler=pool, path="/pool/{poolid}", rights=(AUDIT,)),
-    "PUT /pools/{poolid}": Route(handler=change, path="/pool/{poolid}", rights=(_MAY_CHANGE,)),
-    "DELETE /pools/{poolid}": Route(handler=remove, path="/pool/{poolid}", rights=(_MAY_CHANGE,)),
+    "POST /pools": _on_pool(create, _MAY_CHANGE),
+    "PUT /pools": _on_pool(change, _MAY_CHANGE),
+    "DELETE /pools": _on_pool(remove, _MAY_CHANGE),
+    "GET /pools/{poolid}": _on_pool(pool, AUDIT),
+    "PUT /pools/{poolid}": _on_pool(change, _MAY_CHANGE),
+    "DELETE /pools/{poolid}": _on_pool(remove, _MAY_CHANGE),
 }

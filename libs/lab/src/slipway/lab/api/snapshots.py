@@ -1,13 +1,9 @@
 """`/nodes/{node}/lxc/{vmid}/snapshot` and `feature`: what was, and whether it can be stored."""
 
-from typing import Any
-
-from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.api.call import GUEST, Call, Routes, Row, index, on_guest
 from slipway.lab.host import options, snapshots
 from slipway.lab.host.configs import shown
 from slipway.lab.problems import Refused
-
-Row = dict[str, Any]
 
 
 def listed(call: Call) -> list[Row]:
@@ -78,23 +74,16 @@ def _start(call: Call, kind: str, body: snapshots.Body) -> str:
     return call.machine.tasks.start(kind, str(call.vmid), call.actor.name, body)
 
 
-CONTAINER = "/nodes/{node}/lxc/{vmid}"
-PATH = "/vms/{vmid}"
+SNAPSHOT = f"{GUEST}/snapshot/{{snapname}}"
 ROUTES: Routes = {
-    f"GET {CONTAINER}/feature": Route(handler=feature, path=PATH, rights=("VM.Audit",)),
-    f"GET {CONTAINER}/snapshot": Route(handler=listed, path=PATH, rights=("VM.Audit",)),
-    f"POST {CONTAINER}/snapshot": Route(handler=make, path=PATH, rights=("VM.Snapshot",)),
-    f"GET {CONTAINER}/snapshot/{{snapname}}": Route(
-        handler=lambda _call: [{"cmd": "rollback"}, {"cmd": "config"}]
+    f"GET {GUEST}/feature": on_guest(feature, "VM.Audit"),
+    f"GET {GUEST}/snapshot": on_guest(listed, "VM.Audit"),
+    f"POST {GUEST}/snapshot": on_guest(make, "VM.Snapshot"),
+    f"GET {SNAPSHOT}": index("rollback", "config", key="cmd"),
+    f"GET {SNAPSHOT}/config": on_guest(
+        show, "VM.Snapshot", "VM.Snapshot.Rollback", "VM.Audit", any_right=True
     ),
-    f"GET {CONTAINER}/snapshot/{{snapname}}/config": Route(
-        handler=show, path=PATH, rights=("VM.Snapshot", "VM.Snapshot.Rollback", "VM.Audit"), any_right=True
-    ),
-    f"PUT {CONTAINER}/snapshot/{{snapname}}/config": Route(
-        handler=describe, path=PATH, rights=("VM.Snapshot",)
-    ),
-    f"DELETE {CONTAINER}/snapshot/{{snapname}}": Route(handler=remove, path=PATH, rights=("VM.Snapshot",)),
-    f"POST {CONTAINER}/snapshot/{{snapname}}/rollback": Route(
-        handler=roll_back, path=PATH, rights=("VM.Snapshot", "VM.Snapshot.Rollback"), any_right=True
-    ),
+    f"PUT {SNAPSHOT}/config": on_guest(describe, "VM.Snapshot"),
+    f"DELETE {SNAPSHOT}": on_guest(remove, "VM.Snapshot"),
+    f"POST {SNAPSHOT}/rollback": on_guest(roll_back, "VM.Snapshot", "VM.Snapshot.Rollback", any_right=True),
 }

@@ -1,14 +1,12 @@
 """`/storage` and `/nodes/{node}/storage`."""
 
 import hashlib
-from typing import Any
 
-from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.api.call import Call, Handler, Route, Routes, Row
 from slipway.lab.host import dumps
 from slipway.lab.host.dumps import Dump
 from slipway.lab.host.storages import Storage
 
-Row = dict[str, Any]
 RIGHTS = ("Datastore.Audit", "Datastore.AllocateSpace")
 _ARCHIVE_FORMATS = {".zst": "tzst", ".gz": "tgz", ".xz": "txz"}
 
@@ -115,20 +113,16 @@ def _may_look(call: Call, storage: Storage) -> bool:
     return call.actor.may_any(f"/storage/{storage.name}", RIGHTS)
 
 
-def _index(_call: Call) -> list[Row]:
-    return [{"subdir": name} for name in ("content", "status")]
+def _on_storage(handler: Handler) -> Route:
+    return _on_storage(handler)
 
 
 ROUTES: Routes = {
     "GET /storage": Route(handler=configured),
     "GET /nodes/{node}/storage": Route(handler=storages),
-    "GET /nodes/{node}/storage/{storage}": Route(
-        handler=_index, path="/storage/{storage}", rights=RIGHTS, any_right=True
+    "GET /nodes/{node}/storage/{storage}": _on_storage(
+        lambda _call: [{"subdir": "content"}, {"subdir": "status"}]
     ),
-    "GET /nodes/{node}/storage/{storage}/content": Route(
-        handler=content, path="/storage/{storage}", rights=RIGHTS, any_right=True
-    ),
-    "GET /nodes/{node}/storage/{storage}/status": Route(
-        handler=status, path="/storage/{storage}", rights=RIGHTS, any_right=True
-    ),
+    "GET /nodes/{node}/storage/{storage}/content": _on_storage(content),
+    "GET /nodes/{node}/storage/{storage}/status": _on_storage(status),
 }

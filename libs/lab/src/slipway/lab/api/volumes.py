@@ -7,15 +7,13 @@ may do everything, others what belongs to guests of theirs.
 import asyncio
 import contextlib
 import re
-from typing import Any
 
-from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.api.call import Call, Route, Routes, Row
 from slipway.lab.host import dumps
 from slipway.lab.host.storages import BLOCK_DEVICES, FOLDERS, Storage
 from slipway.lab.host.tasks import Work
 from slipway.lab.problems import Refused, bad_parameters
 
-Row = dict[str, Any]
 _KINDS = (
     ("backup", re.compile(r"backup/vzdump-\S+")),
     ("vztmpl", re.compile(r"vztmpl/\S+")),
