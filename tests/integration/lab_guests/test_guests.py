@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from slipway.lab.guests.addresses import interfaces
-from slipway.lab.guests.choose import build, choose
+from slipway.lab.guests.lxc.backend import LxcGuests
 from slipway.lab.guests.protocol import GuestError, Guests
+from slipway.lab.guests.simulated.backend import SimulatedGuests
 from support.guest_specs import network, run, script, spec, wait_until_ready
 from support.waiting import until
 
@@ -20,6 +21,11 @@ async def started(guests: Guests, vmid: int = 100) -> int:
     await guests.create(spec((await guests.templates())[0], vmid=vmid))
     await guests.start(vmid)
     return vmid
+
+
+def another(guests: Guests, data: Path) -> Guests:
+    """Return a second backend of the same kind."""
+    return LxcGuests(data) if isinstance(guests, LxcGuests) else SimulatedGuests(data)
 
 
 async def test_a_guest_boots_until_systemd_says_so(guests: Guests) -> None:
@@ -298,7 +304,7 @@ async def test_services_are_installed_and_answer_the_host(guests: Guests) -> Non
 async def test_a_data_folder_has_one_lab(guests: Guests, tmp_path: Path) -> None:
     """A second lab on the same folder is refused, and harms nothing by closing."""
     vmid = await started(guests)
-    second = build(choose(guests.kind), tmp_path)  # type: ignore[arg-type]  # the kind is a plain word in the protocol
+    second = another(guests, tmp_path)
 
     with pytest.raises(GuestError, match="another lab uses"):
         await second.open()
@@ -309,7 +315,7 @@ async def test_a_data_folder_has_one_lab(guests: Guests, tmp_path: Path) -> None
 
 async def test_two_labs_do_not_meet(guests: Guests, tmp_path: Path) -> None:
     """Same numbers, different guests."""
-    other = build(choose(guests.kind), tmp_path / "other")  # type: ignore[arg-type]  # as above
+    other = another(guests, tmp_path / "other")
     await other.open()
     try:
         await started(guests)

@@ -7,7 +7,6 @@ gates or turns everyone away; the control endpoint always answers.
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import asyncssh
 
@@ -31,7 +30,6 @@ from slipway.lab.ssh.shell import Shell
 class Listening:
     """The listening sockets of a lab."""
 
-    data: Path
     address: str
     names: tuple[str, ...]
     folder: Folder
@@ -54,7 +52,7 @@ class Listening:
             await self._open_ssh(name, machine, stack)
         first = next(iter(members.values()))
         control = Front(Orders(self.faults, doorkeeper), first.certificates.context(), Gate(self.faults))
-        path = self.data / "control-port.json"
+        path = self.folder.path / "control-port.json"
         self.control_port = await site.take_port(path, self.address, 0, control.start)
         stack.push_async_callback(control.stop)
 
@@ -75,7 +73,7 @@ class Listening:
         state = machine.condition
         gate = Gate(self.faults, is_frozen=lambda: state.is_api_frozen, is_shut=lambda: state.is_shut)
         front = Front(api, machine.certificates.context(), gate, machine.now)
-        path = self.data / f"api-port{site.suffix(name, self.names)}.json"
+        path = self.folder.path / f"api-port{site.suffix(name, self.names)}.json"
         wanted, likely = self.api_ports.get(name, 0), self.api_ports[self.names[0]]
         self.api_ports[name] = await site.take_port(path, machine.address, wanted, front.start, likely)
         self._fronts[name] = front
@@ -91,7 +89,7 @@ class Listening:
         state = machine.condition
         gate = Gate(self.faults, is_frozen=lambda: state.is_ssh_frozen, is_shut=lambda: state.is_shut)
         ssh = SshFront(Shell(machine, Pct(machine)), door, self.faults, gate)
-        path = self.data / f"ssh-port{site.suffix(name, self.names)}.json"
+        path = self.folder.path / f"ssh-port{site.suffix(name, self.names)}.json"
         wanted = self.ssh_ports.get(name, 0)
         self.ssh_ports[name] = await site.take_port(path, self.address, wanted, ssh.start)
         stack.push_async_callback(ssh.stop)

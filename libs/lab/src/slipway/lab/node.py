@@ -82,7 +82,6 @@ class Lab:
         self.guests_reason = choice.reason
         self._lock: IO[str] | None = None
         self._listening = Listening(
-            data=data,
             address=address,
             names=self.names,
             folder=self._folder,

@@ -126,7 +126,10 @@ class Api:
             raise Refused(f"URI '{path}' not available with API token, need proper ticket.", status=403)
         if route.path is None:
             return
-        where = route.path.format_map(given) if all(name in given for name in _names(route.path)) else "/"
+        try:
+            where = route.path.format_map(given)
+        except KeyError:  # a parameter is missing, which is only said to those who may everything
+            where = "/"
         if route.any_right:
             actor.require_any(where, route.rights)
         else:
@@ -154,7 +157,3 @@ def _pattern(key: str) -> str:
     """Write a call as a pattern; a volume's name has slashes in it."""
     whole = re.escape(key).replace(r"\{volume\}", "(?P<volume>.+)")
     return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", whole)
-
-
-def _names(path: str) -> list[str]:
-    return re.findall(r"\{(\w+)\}", path)

@@ -73,7 +73,7 @@ def remove(call: Call) -> None:
 
 
 def _on_pool(handler: Handler, right: str) -> Route:
-    return _on_pool(handler, right)
+    return Route(handler=handler, path="/pool/{poolid}", rights=(right,))
 
 
 _MAY_CHANGE = "Pool.Allocate"

@@ -114,7 +114,7 @@ def _may_look(call: Call, storage: Storage) -> bool:
 
 
 def _on_storage(handler: Handler) -> Route:
-    return _on_storage(handler)
+    return Route(handler=handler, path="/storage/{storage}", rights=RIGHTS, any_right=True)
 
 
 ROUTES: Routes = {

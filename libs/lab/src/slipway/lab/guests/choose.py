@@ -52,13 +52,10 @@ def build(choice: Choice, data: Path) -> Guests:
 
 def _real() -> Choice:
     where = f"root on {_os_release().get('NAME', 'Linux').split()[0]}"
-    if not setup.missing():
-        return Choice(kind="lxc", reason=f"Guests: real LXC containers ({where}, lxc {_lxc_version()})")
-    return Choice(
-        kind="lxc",
-        reason=f"Guests: real LXC containers ({where}, lxc will be installed)",
-        is_installed=False,
-    )
+    is_installed = not setup.missing()
+    lxc = f"lxc {_lxc_version()}" if is_installed else "lxc will be installed"
+    reason = f"Guests: real LXC containers ({where}, {lxc})"
+    return Choice(kind="lxc", reason=reason, is_installed=is_installed)
 
 
 def _simulated(why: str) -> Choice:

@@ -8,7 +8,7 @@ keeps them, or if apt would have to remove something else with it.
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from slipway.lab.guests import commands
@@ -25,7 +25,7 @@ class Debian:
     apt_options: tuple[str, ...] = ()
     admindir: Path = Path("/var/lib/dpkg")
     processes: Path = Path("/proc")
-    data: Mapping[str, Path] | None = None
+    data: Mapping[str, Path] = field(default_factory=lambda: _DATA)
 
     async def installed(self) -> set[str]:
         """Name the packages that are installed."""
@@ -101,7 +101,7 @@ class Debian:
         return ""
 
     def _stored_data(self, name: str) -> str:
-        place = (_DATA if self.data is None else self.data).get(name)
+        place = self.data.get(name)
         found = sorted(place.glob("*/config")) if place is not None else []
         return f"there are containers in {place}" if found else ""
 

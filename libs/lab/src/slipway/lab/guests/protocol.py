@@ -82,9 +82,6 @@ class Usage:
 class Guests(Protocol):
     """A backend."""
 
-    kind: str
-    """`lxc` or `simulated`."""
-
     async def open(self) -> None:
         """Make ready: bridge, NAT, clean up what a killed predecessor with the same data folder left."""
         ...

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from slipway.lab.guests.protocol import GuestError, Usage
@@ -25,21 +24,10 @@ RRD_STEPS = {"hour": 60, "day": 1800, "week": 10800, "month": 43200, "year": 604
 RRD_POINTS = 60
 REST = 9
 """Looking around takes a tenth of the time at most, however many containers there are."""
-RESOURCE_KEYS = (
-    "cpu",
-    "disk",
-    "diskread",
-    "diskwrite",
-    "maxdisk",
-    "maxmem",
-    "mem",
-    "name",
-    "netin",
-    "netout",
-    "status",
-    "uptime",
-)
 RRD_KEYS = ("cpu", "disk", "diskread", "diskwrite", "maxdisk", "maxmem", "mem", "netin", "netout")
+RESOURCE_KEYS = (*RRD_KEYS, "name", "status", "uptime")
+USED = ("uptime", "cpu", "mem", "swap", "disk", "diskread", "diskwrite", "netin", "netout")
+"""What a container that does not run uses nothing of."""
 
 
 class Observer:
@@ -166,18 +154,7 @@ def _idle_row(vmid: int, config: Config) -> Row:
         "maxmem": int(config.get("memory", "512")) * MIB,
         "maxswap": int(config.get("swap", "0")) * MIB,
         "maxdisk": int(options.size_gib(config) * 1024**3),
-        "uptime": 0,
-        "cpu": 0,
-        "mem": 0,
-        "swap": 0,
-        "disk": 0,
-        "diskread": 0,
-        "diskwrite": 0,
-        "netin": 0,
-        "netout": 0,
+        **dict.fromkeys(USED, 0),
     }
-    return row | {key: config[key] for key in ("tags", "lock") if key in config} | _template(config)
-
-
-def _template(config: Mapping[str, str]) -> Row:
-    return {"template": 1} if config.get("template") == "1" else {}
+    template = {"template": 1} if config.get("template") == "1" else {}
+    return row | {key: config[key] for key in ("tags", "lock") if key in config} | template

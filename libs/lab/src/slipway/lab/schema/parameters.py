@@ -39,9 +39,19 @@ class Parameter:
     requires: str | None = None
 
 
-def check(declared: Mapping[str, Parameter], given: Mapping[str, str]) -> dict[str, str]:
-    """Name every fault of the given parameters; empty when all are fine."""
-    return _check_all(declared, given, prefix="")
+def check(declared: Mapping[str, Parameter], given: Mapping[str, str], *, prefix: str = "") -> dict[str, str]:
+    """Return every fault of the given parameters by name; empty when all are fine."""
+    faults: dict[str, str] = {}
+    for name, value in given.items():
+        parameter = find(declared, name)
+        fault = UNDEFINED if parameter is None else _fault(parameter, value, f"{prefix}{name}")
+        if fault is None and parameter is not None and parameter.requires not in (None, *given):
+            fault = f"missing property - '{name}' requires this property"
+            faults[f"{prefix}{parameter.requires}"] = fault
+        elif fault is not None:
+            faults[f"{prefix}{name}"] = fault
+    missing = (name for name, one in declared.items() if one.required and name not in given)
+    return faults | {f"{prefix}{name}": MISSING for name in missing}
 
 
 def find(declared: Mapping[str, Parameter], name: str) -> Parameter | None:
@@ -56,20 +66,6 @@ def find(declared: Mapping[str, Parameter], name: str) -> Parameter | None:
 
 _COUNT = {"net": 32, "mp": 256, "dev": 256, "unused": 256}
 """How many of a numbered parameter there may be (PVE::LXC::Config: MAX_LXC_NETWORKS, MAX_MOUNT_POINTS)."""
-
-
-def _check_all(declared: Mapping[str, Parameter], given: Mapping[str, str], *, prefix: str) -> dict[str, str]:
-    faults: dict[str, str] = {}
-    for name, value in given.items():
-        parameter = find(declared, name)
-        fault = UNDEFINED if parameter is None else _fault(parameter, value, f"{prefix}{name}")
-        if fault is None and parameter is not None and parameter.requires not in (None, *given):
-            fault = f"missing property - '{name}' requires this property"
-            faults[f"{prefix}{parameter.requires}"] = fault
-        elif fault is not None:
-            faults[f"{prefix}{name}"] = fault
-    missing = (name for name, one in declared.items() if one.required and name not in given)
-    return faults | {f"{prefix}{name}": MISSING for name in missing}
 
 
 def _fault(parameter: Parameter, value: str, path: str) -> str | None:
@@ -104,7 +100,7 @@ def _parts_fault(parts: Parts, value: str, path: str) -> str | None:
         given = split_options(parts, value)
     except ValueError as error:
         return str(error)
-    faults = _check_all(parts, given, prefix=f"{path}.")
+    faults = check(parts, given, prefix=f"{path}.")
     if not faults:
         return None
     return "format error\n" + "\n".join(f"{name}: {fault}" for name, fault in sorted(faults.items()))

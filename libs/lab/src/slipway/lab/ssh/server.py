@@ -20,7 +20,6 @@ from slipway.lab.gate import Gate
 from slipway.lab.ssh.shell import Shell
 
 CHUNK_BYTES = 64 * 1024
-CONNECTION_LOST = 255
 SshProcess = asyncssh.SSHServerProcess[bytes]
 
 

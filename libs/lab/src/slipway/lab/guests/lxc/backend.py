@@ -17,6 +17,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TextIO
@@ -47,8 +48,6 @@ BRIDGE = "vmbr0"
 
 class LxcGuests:
     """Implements `protocol.Guests`."""
-
-    kind = "lxc"
 
     def __init__(self, data: Path) -> None:
         self._place = place.place(data)
@@ -119,7 +118,7 @@ class LxcGuests:
     async def update(self, spec: GuestSpec) -> None:
         """Keep the configuration for the next start."""
         stored = self._stored(spec.vmid)
-        write(self._place.folder(spec.vmid), Stored(spec=spec, base=stored.base, lease=stored.lease))
+        write(self._place.folder(spec.vmid), replace(stored, spec=spec))
 
     async def destroy(self, vmid: int) -> None:
         """Stop it and remove its folder."""
@@ -223,7 +222,7 @@ class LxcGuests:
         others = [read(folder, 0) for folder in self._place.folders() if exists(folder)]
         taken = [other.lease or "" for other in others]
         taken += [wanted.ip or "" for other in others for wanted in other.spec.networks]
-        leased = Stored(spec=stored.spec, base=stored.base, lease=network.lease(self._subnet, taken))
+        leased = replace(stored, lease=network.lease(self._subnet, taken))
         write(self._place.folder(vmid), leased)
         return leased
 

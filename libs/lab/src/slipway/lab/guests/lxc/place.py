@@ -16,7 +16,7 @@ ID_FILES = (Path("/etc/subuid"), Path("/etc/subgid"))
 FIRST_ID = 100000
 ID_COUNT = 65536
 """Ids of a container, all that a Debian guest has."""
-NETWORKS = ipaddress.ip_network("10.160.0.0/11")
+NETWORKS = ipaddress.IPv4Network("10.160.0.0/11")
 """The labs' subnets are parts of it, one /24 each."""
 
 
@@ -81,9 +81,7 @@ class Place:
         """Subnets to try, in this lab's own order; the first that is free is taken."""
         every = list(NETWORKS.subnets(new_prefix=24))
         first = int(self.tag, 16) % len(every)
-        return [
-            network for network in every[first:] + every[:first] if isinstance(network, ipaddress.IPv4Network)
-        ]
+        return every[first:] + every[:first]
 
 
 def place(data: Path) -> Place:

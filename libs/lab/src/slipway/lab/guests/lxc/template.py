@@ -9,7 +9,6 @@ import asyncio
 import fcntl
 import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from slipway.lab.guests import commands
@@ -36,21 +35,21 @@ APT_OPTIONS = re.compile(
 """The host's settings without which its package sources may not work."""
 
 
-async def ready(on_line: Callable[[str], None] = lambda _: None) -> Path:
-    """Give the archive, building it when the cache has none. Labs that start together build it once."""
+async def ready() -> Path:
+    """Return the archive, building it when the cache has none. Labs that start together build it once."""
     folder = place.cache_folder() / "templates"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
         found = sorted(folder.glob(PATTERN))
-        return found[-1] if found else await _build(folder, on_line)
+        return found[-1] if found else await _build(folder)
 
 
-async def _build(folder: Path, on_line: Callable[[str], None]) -> Path:
+async def _build(folder: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as scratch:
         draft = Path(scratch, "root.tar.zst")
         argv = await _mmdebstrap(Path(scratch), draft)
-        await commands.stream(argv, on_line, timeout_seconds=BUILD_SECONDS)
+        await commands.run(argv, timeout_seconds=BUILD_SECONDS)
         version = await asyncio.to_thread(Path(scratch, "version").read_text)
         if not version.startswith("12."):
             raise GuestError(f"the package sources gave Debian {version}, where 12 was asked for")

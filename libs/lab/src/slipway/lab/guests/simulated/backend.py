@@ -42,8 +42,6 @@ _SPEC = TypeAdapter(GuestSpec)
 class SimulatedGuests:
     """Implements `protocol.Guests`."""
 
-    kind = "simulated"
-
     def __init__(self, data: Path) -> None:
         self._data = data.resolve() / "simulated"
         self._range = f"127.{64 + hashlib.sha256(bytes(self._data)).digest()[0] % 128}"
