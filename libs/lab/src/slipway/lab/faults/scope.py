@@ -13,6 +13,8 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: str
+    """What goes wrong, on the wire."""
     times: int | None = 1
     """How often it happens; None until cleared."""
 

@@ -17,7 +17,7 @@ from slipway.lab.problems import Refused
 
 _KINDS: Any = reduce(
     operator.or_,
-    [one for one in vars(faults).values() if isinstance(one, type) and "kind" in one.__annotations__],
+    [one for one in vars(faults).values() if isinstance(one, type) and one.__module__ == faults.__name__],
 )
 FAULT: TypeAdapter[Fault] = TypeAdapter(Annotated[_KINDS, Field(discriminator="kind")])
 
