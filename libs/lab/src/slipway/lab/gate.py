@@ -1,8 +1,8 @@
-"""A listening socket that can stand still, or turn everyone away, as those of a node with an outage do.
+"""A listening socket that can stand still, or turn everyone away, as those of a node with a fault do.
 
 Theory of operation. While the gate is frozen nothing is accepted: the kernel completes the connection and
 keeps what the client sends, and that is all that it hears, not even a TLS handshake or SSH's version; the
-same as of a stopped process. Who holds open connections waits for `thawed` before it reads on or answers.
+same as of a stopped process. Whoever holds an open connection waits for `thawed` before reading or answering.
 While the gate is shut connections are reset.
 """
 
@@ -37,12 +37,12 @@ class Gate:
 
     @property
     def is_frozen(self) -> bool:
-        """Whether it stands still."""
+        """Whether it accepts nothing and answers nothing."""
         return self._is_frozen()
 
     @property
     def is_shut(self) -> bool:
-        """Whether it turns everyone away."""
+        """Whether it resets new connections."""
         return self._is_shut()
 
     def listen(self, host: str, port: int, admit: Callable[[socket.socket], Awaitable[None]]) -> int:

@@ -1,7 +1,7 @@
 """Where a lab is reached: each node's API and SSH at ports of their own, and the control endpoint.
 
-The ports are those of before where they are free. A node with an outage (`Condition`) stands still at its
-gates or turns everyone away; the control endpoint always answers.
+A lab takes the ports that it had before where they are free. A node with a fault (`Condition`) freezes or
+shuts its gates; the control endpoint always answers.
 """
 
 import contextlib
@@ -64,7 +64,7 @@ class Listening:
         front.drop_all()
 
     def host_ssh_key(self, name: str) -> asyncssh.SSHKey:
-        """Give a node's SSH host key."""
+        """Return a node's SSH host key."""
         return self.folder.ssh_key(f"ssh-host-key{site.suffix(name, self.names)}")
 
     async def _open_api(
@@ -74,8 +74,8 @@ class Listening:
         gate = Gate(self.faults, is_frozen=lambda: state.is_api_frozen, is_shut=lambda: state.is_shut)
         front = Front(api, machine.certificates.context(), gate, machine.now)
         path = self.folder.path / f"api-port{site.suffix(name, self.names)}.json"
-        wanted, likely = self.api_ports.get(name, 0), self.api_ports[self.names[0]]
-        self.api_ports[name] = await site.take_port(path, machine.address, wanted, front.start, likely)
+        port, likely = self.api_ports.get(name, 0), self.api_ports[self.names[0]]
+        self.api_ports[name] = await site.take_port(path, machine.address, port, front.start, likely)
         self._fronts[name] = front
         self.faults.listen(lambda _: front.drop_all() if state.is_shut else None)
         stack.push_async_callback(front.stop)
@@ -90,6 +90,6 @@ class Listening:
         gate = Gate(self.faults, is_frozen=lambda: state.is_ssh_frozen, is_shut=lambda: state.is_shut)
         ssh = SshFront(Shell(machine, Pct(machine)), door, self.faults, gate)
         path = self.folder.path / f"ssh-port{site.suffix(name, self.names)}.json"
-        wanted = self.ssh_ports.get(name, 0)
-        self.ssh_ports[name] = await site.take_port(path, self.address, wanted, ssh.start)
+        port = self.ssh_ports.get(name, 0)
+        self.ssh_ports[name] = await site.take_port(path, self.address, port, ssh.start)
         stack.push_async_callback(ssh.stop)

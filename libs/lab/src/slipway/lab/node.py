@@ -190,7 +190,7 @@ class Lab:
         return self._folder.ssh_key("root-key").export_private_key().decode()
 
     def secret_files(self) -> dict[str, str]:
-        """Where the secrets are, for `lab.json`."""
+        """Return the paths of the secrets, for `lab.json`."""
         self.root_password, self.token_secret, self.root_token_secret  # noqa: B018 - made when first read
         names = {
             "token_secret": "token",

@@ -1,8 +1,8 @@
 """The nodes of a lab: their names and folders, and what each is made of.
 
 The first node's folder is the lab's own, so that a lab of one node needs nothing else; the others live below
-`nodes/`, what all see is in `shared/`. How many there are is said once, when the folder is new: whoever has
-added the cluster knows the SSH keys of those. All nodes have one backend for their guests, and so one
+`nodes/`, what all see is in `shared/`. Their number is settled when the folder is new: whoever has
+added the cluster knows their SSH keys. All nodes have one backend for their guests, and so one
 machine's memory and bridges.
 """
 
@@ -83,7 +83,7 @@ def _machine(name: str, names: Sequence[str], ground: Ground, shared: Volumes, p
 
 
 def address_of(name: str, names: Sequence[str], address: str) -> str:
-    """Give a node's own address: on loopback each has one, as on a network, else they share one."""
+    """Return a node's own address: on loopback each has one, as on a network, else they share one."""
     at = names.index(name)
     return f"127.0.0.{at + 1}" if address == LOOPBACK else address
 
@@ -130,5 +130,5 @@ async def take_port(
 
 
 def suffix(name: str, names: Sequence[str]) -> str:
-    """Give what a node's files are told apart by; the first one's by nothing."""
+    """Return what tells a node's files from the others'; nothing for the first node."""
     return "" if name == names[0] else f"-{re.sub(r'[^A-Za-z0-9-]', '-', name)}"

@@ -22,7 +22,7 @@ class Call:
     """Of all nodes, by the names that the lab gave them."""
     doorkeeper: Doorkeeper
     actor: Actor
-    given: Mapping[str, str]
+    params: Mapping[str, str]
     """All parameters, those in the path included, as texts."""
 
     @property
@@ -38,19 +38,19 @@ class Call:
     @property
     def vmid(self) -> int:
         """The container's number."""
-        return int(self.given["vmid"])
+        return int(self.params["vmid"])
 
     def flag(self, name: str) -> bool:
         """Return whether a flag is set."""
-        return self.given.get(name) == "1"
+        return self.params.get(name) == "1"
 
     def number(self, name: str) -> int | None:
         """Read a whole number."""
-        return int(self.given[name]) if name in self.given else None
+        return int(self.params[name]) if name in self.params else None
 
     def words(self, name: str) -> list[str]:
         """Read a list of words."""
-        return [word for word in re.split(r"[,;\s]+", self.given.get(name, "")) if word]
+        return [word for word in re.split(r"[,;\s]+", self.params.get(name, "")) if word]
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,13 +86,13 @@ def _zone_row(machine: Machine) -> Row:
 
 
 def next_vmid(call: Call) -> str:
-    """Give a free number, as text; it is not reserved."""
-    wanted = call.number("vmid")
-    if wanted is None:
+    """Return a free number, as text; it is not reserved."""
+    vmid = call.number("vmid")
+    if vmid is None:
         return str(call.machine.next_vmid())
-    if call.machine.is_taken(wanted):
-        raise bad_parameters({"vmid": f"VM {wanted} already exists"})
-    return str(wanted)
+    if call.machine.is_taken(vmid):
+        raise bad_parameters({"vmid": f"VM {vmid} already exists"})
+    return str(vmid)
 
 
 def options(call: Call) -> Row:
@@ -144,15 +144,15 @@ def _node_row(machine: Machine, actor: Actor) -> Row:
 
 def networks(call: Call) -> list[Row]:
     """List the bridges and the network card under them."""
-    wanted = call.given.get("type", "")
+    kind = call.params.get("type", "")
     rows = [_bridge(name, cidr, n) for n, (name, cidr) in enumerate(call.machine.guests.bridges().items())]
     if not call.actor.may(f"/nodes/{call.machine.node}", "Sys.Audit"):
         rows = [row for row in rows if call.actor.may_any(f"{ZONE}/{row['iface']}", ("SDN.Audit", "SDN.Use"))]
     card = {"iface": "eth0", "type": "eth", "active": 1, "method": "manual", "method6": "manual"}
-    if wanted in ("bridge", "any_bridge", "any_local_bridge", "include_sdn"):
+    if kind in ("bridge", "any_bridge", "any_local_bridge", "include_sdn"):
         return rows
     cards = [card | {"families": ["inet"], "priority": 3}]
-    return {"": [*rows, *cards], "eth": cards}.get(wanted, [])
+    return {"": [*rows, *cards], "eth": cards}.get(kind, [])
 
 
 def _bridge(name: str, cidr: str, number: int) -> Row:
@@ -178,7 +178,7 @@ def _bridge(name: str, cidr: str, number: int) -> Row:
 
 def download(call: Call) -> str:
     """Download an OS template; in the lab it is made from the archive of its guests."""
-    machine, name, storage = call.machine, call.given["template"], call.given["storage"]
+    machine, name, storage = call.machine, call.params["template"], call.params["storage"]
     if name not in (one["template"] for one in templates.appliances()):
         raise bad_parameters({"template": "no such template"})
     if storage != TEMPLATE_STORAGE:
@@ -197,7 +197,7 @@ def download(call: Call) -> str:
 
 
 def clock(call: Call) -> Row:
-    """Tell the time."""
+    """Return the time."""
     now = int(call.machine.now())
     return {"time": now, "localtime": now, "timezone": "Etc/UTC"}
 

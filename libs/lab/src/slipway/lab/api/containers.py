@@ -20,8 +20,8 @@ async def containers(call: Call) -> list[Row]:
 async def create_container(call: Call) -> str:
     """Create a container, or restore one."""
     if call.flag("restore"):
-        return await restore.restore(call.machine, call.actor, call.given)
-    return await create.create(call.machine, call.actor, call.given)
+        return await restore.restore(call.machine, call.actor, call.params)
+    return await create.create(call.machine, call.actor, call.params)
 
 
 def delete_container(call: Call) -> str:
@@ -46,17 +46,17 @@ def delete_container(call: Call) -> str:
 
 def config(call: Call) -> Row:
     """Show a configuration as it will be after the next start, as it is (`current`), or a snapshot's."""
-    name, configs = call.given.get("snapshot"), call.machine.configs
+    name, configs = call.params.get("snapshot"), call.machine.configs
     if name and call.flag("current"):
-        words = "cannot use 'snapshot' parameter with 'current'"
-        raise bad_parameters({"snapshot": words, "current": words})
+        conflict = "cannot use 'snapshot' parameter with 'current'"
+        raise bad_parameters({"snapshot": conflict, "current": conflict})
     if name:
-        found = snapshots.config_of(call.machine, call.vmid, name)
+        shown_config = snapshots.config_of(call.machine, call.vmid, name)
     elif call.flag("current"):
-        found = configs.get(call.vmid)
+        shown_config = configs.get(call.vmid)
     else:
-        found = pending.merged(configs.get(call.vmid), configs.pending(call.vmid))
-    return shown(found, configs.digest(call.vmid))
+        shown_config = pending.merged(configs.get(call.vmid), configs.pending(call.vmid))
+    return shown(shown_config, configs.digest(call.vmid))
 
 
 def show_pending(call: Call) -> list[pending.Row]:
@@ -67,21 +67,21 @@ def show_pending(call: Call) -> list[pending.Row]:
 
 async def change_config(call: Call) -> None:
     """Set and remove options, and forget what waits."""
-    given = {key: value for key, value in call.given.items() if key not in _ADDRESSING}
-    if not given and not {"delete", "revert"} & set(call.given):
+    values = {key: value for key, value in call.params.items() if key not in _ADDRESSING}
+    if not values and not {"delete", "revert"} & set(call.params):
         raise Refused("no options specified")
-    wanted = change.Change(
-        given=given,
+    request = change.Change(
+        values=values,
         removed=call.words("delete"),
         reverted=call.words("revert"),
-        digest=call.given.get("digest"),
+        digest=call.params.get("digest"),
     )
-    await change.change(call.machine, call.actor, call.vmid, wanted)
+    await change.change(call.machine, call.actor, call.vmid, request)
 
 
 async def copy(call: Call) -> str:
     """Begin a copy."""
-    return await clone.clone(call.machine, call.actor, call.vmid, call.given)
+    return await clone.clone(call.machine, call.actor, call.vmid, call.params)
 
 
 def migration(call: Call) -> Row:
@@ -97,8 +97,8 @@ def migration(call: Call) -> Row:
 def resize(call: Call) -> str:
     """Grow a disk."""
     machine, vmid, actor = call.machine, call.vmid, call.actor
-    disk, size = call.given["disk"], call.given["size"]
-    change.check_resize(machine, actor, vmid, disk, size, digest=call.given.get("digest"))
+    disk, size = call.params["disk"], call.params["size"]
+    change.check_resize(machine, actor, vmid, disk, size, digest=call.params.get("digest"))
 
     async def body(_work: Work) -> None:
         await change.resize(machine, actor, vmid, disk, size)
@@ -116,25 +116,25 @@ async def interfaces(call: Call) -> list[Row] | None:
     call.machine.configs.get(call.vmid)
     if not call.machine.is_running(call.vmid):
         return None
-    found = await addresses.interfaces(call.machine.guests, call.vmid)
-    return [_interface(one.name, one.hwaddr, {"inet": one.inet, "inet6": one.inet6}) for one in found]
+    seen = await addresses.interfaces(call.machine.guests, call.vmid)
+    return [_interface(one.name, one.hwaddr, {"inet": one.inet, "inet6": one.inet6}) for one in seen]
 
 
 def _interface(name: str, hwaddr: str, addresses: dict[str, str | None]) -> Row:
-    held = {family: address for family, address in addresses.items() if address}
-    listed = []
-    for family, address in held.items():
+    present = {family: address for family, address in addresses.items() if address}
+    rows = []
+    for family, address in present.items():
         host, _, prefix = address.partition("/")
-        listed.append({"ip-address": host, "prefix": prefix, "ip-address-type": family})
+        rows.append({"ip-address": host, "prefix": prefix, "ip-address-type": family})
     address_of = hwaddr.lower()
-    row: Row = {"name": name, "hwaddr": address_of, "hardware-address": address_of, "ip-addresses": listed}
-    return row | held
+    row: Row = {"name": name, "hwaddr": address_of, "hardware-address": address_of, "ip-addresses": rows}
+    return row | present
 
 
 def history(call: Call) -> list[Row]:
     """Show averages over time."""
     call.machine.configs.get(call.vmid)
-    return call.observer.history(call.vmid, call.given["timeframe"])
+    return call.observer.history(call.vmid, call.params["timeframe"])
 
 
 def _index(*names: str) -> Route:
@@ -164,7 +164,7 @@ ROUTES: Routes = {
     f"POST {GUEST}/clone": on_guest(copy, "VM.Clone"),
     f"GET {GUEST}/migrate": on_guest(migration, "VM.Migrate"),
     f"POST {GUEST}/migrate": on_guest(
-        lambda call: ha.move(call.machine, call.actor, call.vmid, call.given), "VM.Migrate"
+        lambda call: ha.move(call.machine, call.actor, call.vmid, call.params), "VM.Migrate"
     ),
     f"GET {GUEST}/interfaces": _reading(interfaces),
     f"GET {GUEST}/pending": _reading(show_pending),

@@ -9,7 +9,7 @@ AUDIT = "Pool.Audit"
 
 def pools(call: Call) -> list[Row]:
     """List the pools that may be seen, or the named one with its members."""
-    poolid = call.given.get("poolid")
+    poolid = call.params.get("poolid")
     if poolid is not None:
         call.actor.require(f"/pool/{poolid}", AUDIT)
         return [_with_members(call, call.machine.pools.get(poolid))]
@@ -19,19 +19,19 @@ def pools(call: Call) -> list[Row]:
 
 def pool(call: Call) -> Row:
     """Show one pool."""
-    return _with_members(call, call.machine.pools.get(call.given["poolid"]))
+    return _with_members(call, call.machine.pools.get(call.params["poolid"]))
 
 
-def _with_members(call: Call, found: Pool) -> Row:
+def _with_members(call: Call, pool: Pool) -> Row:
     members: list[Row] = [
-        row for row in _guests(call) if row["vmid"] in found.vmids and _is_of(call, row["type"])
+        row for row in _guests(call) if row["vmid"] in pool.vmids and _is_of(call, row["type"])
     ]
     if _is_of(call, "storage"):
         members += [
             {"id": f"storage/{call.machine.node}/{name}", "type": "storage", "storage": name}
-            for name in found.storages
+            for name in pool.storages
         ]
-    return found.shown() | {"members": members}
+    return pool.shown() | {"members": members}
 
 
 def _guests(call: Call) -> list[Row]:
@@ -40,36 +40,36 @@ def _guests(call: Call) -> list[Row]:
 
 
 def _is_of(call: Call, kind: str) -> bool:
-    return call.given.get("type", kind) == kind
+    return call.params.get("type", kind) == kind
 
 
 def create(call: Call) -> None:
     """Make a pool."""
-    call.machine.pools.create(call.given["poolid"], call.given.get("comment"))
+    call.machine.pools.create(call.params["poolid"], call.params.get("comment"))
 
 
 def change(call: Call) -> None:
     """Add members, or remove them."""
-    stored, poolid = call.machine.pools, call.given["poolid"]
+    pools, poolid = call.machine.pools, call.params["poolid"]
     removes = call.flag("delete")
-    if poolid not in stored:
+    if poolid not in pools:
         raise Refused(f"update pools failed: pool '{poolid}' does not exist")
     words = call.words("vms")
     if not all(word.isdecimal() for word in words):
         raise bad_parameters({"vms": "invalid format - value does not look like a valid VM ID\n"})
     for vmid in map(int, words):
         if removes:
-            stored.forget_guest(vmid)
-        elif (there := stored.of_guest(vmid)) in (None, poolid) or call.flag("allow-move"):
-            stored.add_guest(poolid, vmid)
+            pools.forget_guest(vmid)
+        elif (there := pools.of_guest(vmid)) in (None, poolid) or call.flag("allow-move"):
+            pools.add_guest(poolid, vmid)
         else:
             raise Refused(f"update pools failed: VM {vmid} belongs already to pool '{there}'")
-    stored.change(poolid, comment=call.given.get("comment"), storages=call.words("storage"), removes=removes)
+    pools.change(poolid, comment=call.params.get("comment"), storages=call.words("storage"), removes=removes)
 
 
 def remove(call: Call) -> None:
     """Remove an empty pool."""
-    call.machine.pools.remove(call.given["poolid"])
+    call.machine.pools.remove(call.params["poolid"])
 
 
 def _on_pool(handler: Handler, right: str) -> Route:

@@ -25,47 +25,49 @@ def listed(call: Call) -> list[Row]:
 
 def show(call: Call) -> Row:
     """Show what one remembers."""
-    machine, name = call.machine, call.given["snapname"]
+    machine, name = call.machine, call.params["snapname"]
     config = snapshots.config_of(machine, call.vmid, name)
-    found = snapshots.stored(machine, call.vmid)[name]
-    beside: Row = {"snaptime": found["snaptime"]} | ({"parent": found["parent"]} if found["parent"] else {})
+    snapshot = snapshots.stored(machine, call.vmid)[name]
+    beside: Row = {"snaptime": snapshot["snaptime"]} | (
+        {"parent": snapshot["parent"]} if snapshot["parent"] else {}
+    )
     return shown(config, machine.configs.digest(call.vmid)) | beside
 
 
 def describe(call: Call) -> None:
     """Change a description."""
-    if "description" in call.given:
-        snapshots.describe(call.machine, call.vmid, call.given["snapname"], call.given["description"])
+    if "description" in call.params:
+        snapshots.describe(call.machine, call.vmid, call.params["snapname"], call.params["description"])
 
 
 def make(call: Call) -> str:
     """Begin a snapshot."""
-    name = call.given["snapname"]
+    name = call.params["snapname"]
     if name in snapshots.RESERVED:
         raise Refused(f"unable to use snapshot name '{name}' (reserved name)")
-    body = snapshots.take(call.machine, call.vmid, name, call.given.get("description", ""))
+    body = snapshots.take(call.machine, call.vmid, name, call.params.get("description", ""))
     return _start(call, "vzsnapshot", body)
 
 
 def remove(call: Call) -> str:
     """Begin the removal of a snapshot."""
-    return _start(call, "vzdelsnapshot", snapshots.removing(call.machine, call.vmid, call.given["snapname"]))
+    return _start(call, "vzdelsnapshot", snapshots.removing(call.machine, call.vmid, call.params["snapname"]))
 
 
 def roll_back(call: Call) -> str:
     """Begin a rollback."""
-    name, starts = call.given["snapname"], call.flag("start")
+    name, starts = call.params["snapname"], call.flag("start")
     body = snapshots.rolling_back(call.machine, call.actor, call.vmid, name, starts=starts)
     return _start(call, "vzrollback", body)
 
 
 def feature(call: Call) -> Row:
-    """Say whether all storages can do it: copies always, snapshots by storage, linked clones from one."""
-    config, wanted = call.machine.configs.get(call.vmid), call.given["feature"]
-    if (name := call.given.get("snapname")) is not None:
+    """Return whether all storages can do it: copies always, snapshots by storage, linked clones from one."""
+    config, feature = call.machine.configs.get(call.vmid), call.params["feature"]
+    if (name := call.params.get("snapname")) is not None:
         config = snapshots.config_of(call.machine, call.vmid, name)
-    has = wanted == "copy" or snapshots.possible(call.machine, config)
-    if wanted == "clone":
+    has = feature == "copy" or snapshots.possible(call.machine, config)
+    if feature == "clone":
         has = has and name is not None and bool(options.volumes(config))
     return {"hasFeature": int(has)}
 

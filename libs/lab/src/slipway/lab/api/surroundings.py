@@ -65,12 +65,12 @@ def _managed(call: Call) -> Iterator[tuple[Machine, HaManaged]]:
 def ha_resources(call: Call) -> list[Row]:
     """List the guests that the HA manager looks after."""
     rows = [_resource(home, order) for home, order in _managed(call)]
-    return [row for row in rows if call.given.get("type", row["type"]) == row["type"]]
+    return [row for row in rows if call.params.get("type", row["type"]) == row["type"]]
 
 
 def ha_resource(call: Call) -> Row:
     """Show one of them."""
-    sid = call.given["sid"]
+    sid = call.params["sid"]
     for home, order in _managed(call):
         if sid in (f"ct:{order.vmid}", str(order.vmid)):
             return _resource(home, order)
@@ -114,7 +114,7 @@ def _lines(work: Work) -> Iterator[Row]:
 
 def averages(call: Call) -> list[Row]:
     """Show the node's figures over time: of the last moment only, as it has just been switched on."""
-    step, now = RRD_STEPS[call.given["timeframe"]], int(call.machine.now())
+    step, now = RRD_STEPS[call.params["timeframe"]], int(call.machine.now())
     last = now // step * step
     rows: list[Row] = [{"time": last - back * step} for back in range(RRD_POINTS - 1, -1, -1)]
     rows[-1] |= hardware.averages(call.machine)

@@ -12,7 +12,7 @@ NO_CONTENT = "no content"
 
 def tasks(call: Call) -> Listed:
     """List tasks, newest first: ended ones unless the source says otherwise."""
-    source = call.given.get("source", "archive")
+    source = call.params.get("source", "archive")
     works = [work for work in call.machine.tasks.all() if _is_visible(call, work) and _fits(call, work)]
     if source != "all":
         works = [work for work in works if work.is_running == (source == "active")]
@@ -38,16 +38,16 @@ def _is_visible(call: Call, work: Work) -> bool:
 
 
 def _fits(call: Call, work: Work) -> bool:
-    given, upid = call.given, work.upid
+    params, upid = call.params, work.upid
     since, until = call.number("since"), call.number("until")
     return (
-        given.get("vmid", upid.id) == upid.id
-        and given.get("typefilter", upid.type) == upid.type
-        and given.get("userfilter", "").lower() in upid.actor.lower()
+        params.get("vmid", upid.id) == upid.id
+        and params.get("typefilter", upid.type) == upid.type
+        and params.get("userfilter", "").lower() in upid.actor.lower()
         and (since is None or upid.starttime >= since)
         and (until is None or upid.starttime <= until)
         and (not call.flag("errors") or _outcome(work) in ("error", "unknown"))
-        and ("statusfilter" not in given or _outcome(work) in call.words("statusfilter"))
+        and ("statusfilter" not in params or _outcome(work) in call.words("statusfilter"))
     )
 
 
@@ -62,8 +62,8 @@ def _outcome(work: Work) -> str:
 
 def status(call: Call) -> Row:
     """Show a task; `exitstatus` is there once it has ended."""
-    work = call.machine.tasks.find(call.given["upid"])
-    _require_visible(call, call.given["upid"])
+    work = call.machine.tasks.find(call.params["upid"])
+    _require_visible(call, call.params["upid"])
     row: Row = work.upid.fields()
     if work.is_running:
         return row | {"status": "running"}
@@ -72,8 +72,8 @@ def status(call: Call) -> Row:
 
 def log(call: Call) -> Listed | Answer:
     """Show a task's log, or a part of it; one without a line is shown with one, whatever the part."""
-    lines = call.machine.tasks.log_of(call.given["upid"])
-    _require_visible(call, call.given["upid"])
+    lines = call.machine.tasks.log_of(call.params["upid"])
+    _require_visible(call, call.params["upid"])
     if call.flag("download"):
         return Answer(body="".join(f"{line}\n" for line in lines).encode(), content_type="text/plain")
     if not lines:
@@ -84,8 +84,8 @@ def log(call: Call) -> Listed | Answer:
 
 async def stop(call: Call) -> None:
     """Ask a task to stop; nothing happens if it has ended."""
-    _require_visible(call, call.given["upid"], right="Sys.Modify")
-    await call.machine.tasks.stop(call.given["upid"])
+    _require_visible(call, call.params["upid"], right="Sys.Modify")
+    await call.machine.tasks.stop(call.params["upid"])
 
 
 def _require_visible(call: Call, name: str, *, right: str = "Sys.Audit") -> None:

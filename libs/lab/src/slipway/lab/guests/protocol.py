@@ -131,7 +131,7 @@ class Guests(Protocol):
         ...
 
     def is_running(self, vmid: int) -> bool:
-        """Whether its init runs."""
+        """Return whether its init runs."""
         ...
 
     async def execute(self, vmid: int, argv: Sequence[str]) -> Process:
@@ -139,5 +139,5 @@ class Guests(Protocol):
         ...
 
     async def usage(self, vmid: int) -> Usage:
-        """What a running guest uses now."""
+        """Measure what a running guest uses now."""
         ...

@@ -37,18 +37,18 @@ class Condition:
 
     @property
     def is_dead(self) -> bool:
-        """Whether it has lost its power, whatever the others know."""
+        """Whether it has lost its power, whatever the other nodes know."""
         return self._is(NodeDies)
 
     @property
     def is_online(self) -> bool:
-        """Whether the others see it."""
+        """Whether the other nodes see it."""
         died = self._died()
         return not self._is(NodeOffline) and (died is None or died[1] < died[0].noticed_after)
 
     @property
     def is_shut(self) -> bool:
-        """Whether who connects to it is turned away."""
+        """Whether it resets new connections."""
         return self.is_gone or self._is(NodeOffline)
 
     @property
@@ -67,7 +67,7 @@ class Condition:
         return time.time() + sum(one.seconds for one in orders if one.is_about(self.first_name))
 
     def silence(self) -> tuple[float, Refused] | None:
-        """Say what another node answers about it, and after how long; None if it can be asked."""
+        """Return what another node answers about it, and after how many seconds; None if it can be asked."""
         if self._is(NodeOffline):
             return 0.0, _unreachable("No route to host")
         if (died := self._died()) is not None:
@@ -86,7 +86,7 @@ class Condition:
 
 
 def unanswered() -> Refused:
-    """Say that a program behind pveproxy took the question and never answered."""
+    """Refuse as pveproxy does when the program behind it took the question and never answered."""
     return Refused("Connection timed out", status=NO_ANSWER, is_empty=True)
 
 

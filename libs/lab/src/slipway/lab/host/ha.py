@@ -44,15 +44,15 @@ def shutdown(machine: Machine, actor: Actor, vmid: int, *, seconds: int | None, 
     return _ask(machine, actor, vmid, "stop", power.shutting_down(machine, vmid, timeout, forces=True))
 
 
-def move(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str]) -> str:
+def move(machine: Machine, actor: Actor, vmid: int, params: Mapping[str, str]) -> str:
     """Ask for a move; a guest that nobody manages is moved. The manager always restarts what runs."""
-    migrate.check(machine, actor, vmid, given)
+    migrate.check(machine, actor, vmid, params)
     if not machine.faults.is_ha_managed(vmid):
-        body = migrate.moving(machine, vmid, given)
+        body = migrate.moving(machine, vmid, params)
         return machine.tasks.start("vzmigrate", str(vmid), actor.name, body)
-    target = {"target": given["target"], "restart": "1"}
-    said = f"Requesting HA migration for CT {vmid} to node {given['target']}"
-    return _ask(machine, actor, vmid, "migrate", migrate.moving(machine, vmid, target), said=said)
+    target = {"target": params["target"], "restart": "1"}
+    line = f"Requesting HA migration for CT {vmid} to node {params['target']}"
+    return _ask(machine, actor, vmid, "migrate", migrate.moving(machine, vmid, target), line=line)
 
 
 def check_removable(machine: Machine, vmid: int, *, purges: bool) -> None:
@@ -70,13 +70,13 @@ def shown(machine: Machine, vmid: int) -> dict[str, int | str]:
     return {"managed": 1, "state": order.state or state}
 
 
-def _ask(machine: Machine, actor: Actor, vmid: int, verb: str, act: Body, *, said: str = "") -> str:
+def _ask(machine: Machine, actor: Actor, vmid: int, verb: str, act: Body, *, line: str = "") -> str:
     async def later(work: Work) -> None:
         await asyncio.sleep(machine.timings.ha_rest)
         await act(work)
 
     async def body(work: Work) -> None:
-        work.log(said or f"Requesting HA {verb} for CT {vmid}")
+        work.log(line or f"Requesting HA {verb} for CT {vmid}")
         machine.tasks.start(f"vz{verb}", str(vmid), ROOT_NAME, later)
 
     return machine.tasks.start(f"ha{verb}", str(vmid), actor.name, body)

@@ -31,33 +31,33 @@ SAME = "1"
 Body = Callable[[Work], Awaitable[None]]
 
 
-def check(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str]) -> None:
+def check(machine: Machine, actor: Actor, vmid: int, params: Mapping[str, str]) -> None:
     """Refuse what is refused before the task."""
-    target = given["target"]
+    target = params["target"]
     if target == machine.node:
         raise bad_parameters({"target": "target is local node."})
     if target not in machine.members:
         raise Refused(f"no such cluster node '{target}'")
     machine.configs.get(vmid)
-    if machine.is_running(vmid) and "1" not in (given.get("restart"), given.get("online")):
+    if machine.is_running(vmid) and "1" not in (params.get("restart"), params.get("online")):
         raise Refused("can't migrate running container without --online or --restart")
-    for storage in _mapping(given.get("target-storage", "")).values():
+    for storage in _mapping(params.get("target-storage", "")).values():
         if storage != SAME:
             actor.require(f"/storage/{storage}", "Datastore.AllocateSpace")
 
 
-def moving(machine: Machine, vmid: int, given: Mapping[str, str]) -> Body:
+def moving(machine: Machine, vmid: int, params: Mapping[str, str]) -> Body:
     """Make the body of a move."""
 
     async def body(work: Work) -> None:
         move = _Move(
             source=machine,
-            target=machine.members[given["target"]],
+            target=machine.members[params["target"]],
             vmid=vmid,
-            timeout=float(given.get("timeout", SHUTDOWN_SECONDS)),
-            is_online=given.get("online") == "1",
-            restarts=given.get("restart") == "1",
-            mapping=_mapping(given.get("target-storage", "")),
+            timeout=float(params.get("timeout", SHUTDOWN_SECONDS)),
+            is_online=params.get("online") == "1",
+            restarts=params.get("restart") == "1",
+            mapping=_mapping(params.get("target-storage", "")),
             work=work,
         )
         began = time.monotonic()
@@ -144,10 +144,10 @@ class _Move:
                     raise Refused(f"cannot migrate local {kind} mount point '{key}'")
                 continue
             self.source.storages.get(part["volume"].partition(":")[0])
-            wanted = self._storage(part["volume"])
-            if "rootdir" not in wanted.content:
+            storage = self._storage(part["volume"])
+            if "rootdir" not in storage.content:
                 volid = part["volume"]
-                raise Refused(f"{volid}: content type 'rootdir' is not available on storage '{wanted.name}'")
+                raise Refused(f"{volid}: content type 'rootdir' is not available on storage '{storage.name}'")
         if self.target.condition.silence() is not None:
             raise Refused("Can't connect to destination address using public key")
 
@@ -156,14 +156,14 @@ class _Move:
         name = volid.partition(":")[0]
         if not self.source.storages.is_shared(name):
             name = self._mapped(name)
-        found = self.target.storages.get(name)
-        if not found.is_enabled:
+        storage = self.target.storages.get(name)
+        if not storage.is_enabled:
             raise Refused(f"storage '{name}' is disabled")
-        return found
+        return storage
 
     def _mapped(self, name: str) -> str:
-        wanted = self.mapping.get(name, self.mapping.get("", SAME))
-        return name if wanted == SAME else wanted
+        target = self.mapping.get(name, self.mapping.get("", SAME))
+        return name if target == SAME else target
 
     async def _shut_down(self) -> None:
         if not self.ran:
@@ -231,10 +231,12 @@ class _Move:
         return False
 
 
-def _mapping(given: str) -> Mapping[str, str]:
+def _mapping(text: str) -> Mapping[str, str]:
     """Read `a:b,c:d`, or one storage for all."""
-    pairs = (each.partition(":") for each in given.replace(";", ",").split(",") if each)
-    return {source if found else "": target if found else source for source, found, target in pairs}
+    pairs = (each.partition(":") for each in text.replace(";", ",").split(",") if each)
+    return {
+        source if separator else "": target if separator else source for source, separator, target in pairs
+    }
 
 
 def _duration(began: float) -> str:

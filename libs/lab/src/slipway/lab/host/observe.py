@@ -73,9 +73,9 @@ class Observer:
         """Show averages; times without a look have only their time."""
         step = RRD_STEPS[timeframe]
         last = int(self._machine.now()) // step * step
-        known = self._history.get(vmid, {})
+        averages = self._history.get(vmid, {})
         times = range(last - (RRD_POINTS - 1) * step, last + 1, step)
-        return [{"time": moment, **known.get(moment // 60 * 60, {})} for moment in times]
+        return [{"time": moment, **averages.get(moment // 60 * 60, {})} for moment in times]
 
     async def _look_around(self) -> None:
         while True:
@@ -93,10 +93,10 @@ class Observer:
 
     def _remember(self, vmid: int, row: Row) -> None:
         points = self._history.setdefault(vmid, {})
-        stored = {key: row[key] for key in RRD_KEYS} | {"maxcpu": row["cpus"]}
+        point = {key: row[key] for key in RRD_KEYS} | {"maxcpu": row["cpus"]}
         if row["status"] == "stopped":
-            stored = {key: row[key] for key in ("disk", "maxdisk", "maxmem")} | {"maxcpu": row["cpus"]}
-        points[int(self._machine.now()) // 60 * 60] = stored
+            point = {key: row[key] for key in ("disk", "maxdisk", "maxmem")} | {"maxcpu": row["cpus"]}
+        points[int(self._machine.now()) // 60 * 60] = point
         while len(points) > RRD_POINTS:
             del points[next(iter(points))]
 
@@ -140,8 +140,8 @@ class Observer:
         now = time.monotonic()
         before, spent = self._cpu.get(vmid, (now, usage.cpu_seconds))
         self._cpu[vmid] = (now, usage.cpu_seconds)
-        took = now - before
-        return min(1.0, max(0.0, (usage.cpu_seconds - spent) / took / cpus)) if took > 0 else 0
+        elapsed = now - before
+        return min(1.0, max(0.0, (usage.cpu_seconds - spent) / elapsed / cpus)) if elapsed > 0 else 0
 
 
 def _idle_row(vmid: int, config: Config) -> Row:

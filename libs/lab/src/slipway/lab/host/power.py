@@ -73,7 +73,7 @@ def suspend(machine: Machine, actor: Actor, vmid: int) -> str:
 
 
 def resume(machine: Machine, actor: Actor, vmid: int) -> str:
-    """Go on from where a suspend had written the memory down, which it never has."""
+    """Resume from the memory that a suspend wrote down, which it never does."""
     if machine.is_running(vmid):
         raise Refused(f"CT {vmid} already running")
 

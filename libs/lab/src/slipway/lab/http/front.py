@@ -4,7 +4,7 @@ Theory of operation. One task a connection: read a request, ask the application,
 other side goes, five idle seconds passed, 100 requests were served, or an answer had a status of 400 or more:
 pveproxy always closes after those (PVE 9.2, recorded). Written on h11 since clients read the reason phrase,
 which ASGI servers don't let an application choose, and since a test may order a connection to be dropped
-in the middle. Guarantees: at most 512 KiB of a body is stored; a broken request costs only its connection.
+in the middle. Guarantees: at most 512 KiB of a body is read; a broken request costs only its connection.
 """
 
 import asyncio

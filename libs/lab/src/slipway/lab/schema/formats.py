@@ -11,7 +11,7 @@ _LABEL = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)"
 
 
 def fault(name: str, value: str) -> str | None:
-    """Say what is wrong with a value of this format, or None."""
+    """Return what is wrong with a value of this format, or None."""
     if name.endswith("-list"):
         checker = _FORMATS.get(name.removesuffix("-list"))
         faults = (checker(item) for item in re.split(r"[,;\s\0]+", value) if item) if checker else ()

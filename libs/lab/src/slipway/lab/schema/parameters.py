@@ -39,18 +39,20 @@ class Parameter:
     requires: str | None = None
 
 
-def check(declared: Mapping[str, Parameter], given: Mapping[str, str], *, prefix: str = "") -> dict[str, str]:
+def check(
+    declared: Mapping[str, Parameter], values: Mapping[str, str], *, prefix: str = ""
+) -> dict[str, str]:
     """Return every fault of the given parameters by name; empty when all are fine."""
     faults: dict[str, str] = {}
-    for name, value in given.items():
+    for name, value in values.items():
         parameter = find(declared, name)
         fault = UNDEFINED if parameter is None else _fault(parameter, value, f"{prefix}{name}")
-        if fault is None and parameter is not None and parameter.requires not in (None, *given):
+        if fault is None and parameter is not None and parameter.requires not in (None, *values):
             fault = f"missing property - '{name}' requires this property"
             faults[f"{prefix}{parameter.requires}"] = fault
         elif fault is not None:
             faults[f"{prefix}{name}"] = fault
-    missing = (name for name, one in declared.items() if one.required and name not in given)
+    missing = (name for name, one in declared.items() if one.required and name not in values)
     return faults | {f"{prefix}{name}": MISSING for name in missing}
 
 
@@ -97,10 +99,10 @@ def _bounds_fault(parameter: Parameter, value: str) -> str | None:
 
 def _parts_fault(parts: Parts, value: str, path: str) -> str | None:
     try:
-        given = split_options(parts, value)
+        options = split_options(parts, value)
     except ValueError as error:
         return str(error)
-    faults = check(parts, given, prefix=f"{path}.")
+    faults = check(parts, options, prefix=f"{path}.")
     if not faults:
         return None
     return "format error\n" + "\n".join(f"{name}: {fault}" for name, fault in sorted(faults.items()))
@@ -109,30 +111,30 @@ def _parts_fault(parts: Parts, value: str, path: str) -> str | None:
 def split_options(parts: Parts, value: str) -> dict[str, str]:
     """Split `key=value,key=value`; a lone value is that of the default key. Flags become 0 or 1."""
     default = next((name for name, part in parts.items() if part.is_default_key), None)
-    given: dict[str, str] = {}
+    options: dict[str, str] = {}
     for piece in filter(None, value.split(",")):
-        key, found, content = piece.partition("=")
-        if not found:
+        key, separator, content = piece.partition("=")
+        if not separator:
             if default is None:
                 raise ValueError("value without key, but schema does not define a default key")
             key, content = default, piece
-        if key in given:
+        if key in options:
             raise ValueError(f"duplicate key in comma-separated list property: {key}")
         part = parts.get(key)
         is_flag = part is not None and part.kind == "boolean"
-        given[key] = _FLAGS.get(content.lower(), content) if is_flag else content
-    return given
+        options[key] = _FLAGS.get(content.lower(), content) if is_flag else content
+    return options
 
 
-def join_options(parts: Parts, given: Mapping[str, str]) -> str:
+def join_options(parts: Parts, options: Mapping[str, str]) -> str:
     """Write options as Proxmox stores them: the default key bare, then required ones, then by name."""
 
     def rank(name: str) -> tuple[bool, bool, str]:
         return not parts[name].is_default_key, not parts[name].required, name
 
     return ",".join(
-        given[name] if parts[name].is_default_key else f"{name}={given[name]}"
-        for name in sorted(given, key=rank)
+        options[name] if parts[name].is_default_key else f"{name}={options[name]}"
+        for name in sorted(options, key=rank)
     )
 
 

@@ -75,7 +75,7 @@ class SshFront:
             await asyncssh.run_server(connection, options=self._options)
 
     async def _hold(self) -> None:
-        """Let open connections hear nothing while the gate is frozen."""
+        """Pause open connections while the gate is frozen."""
         while True:
             for connection in self._connections:
                 transport = connection._transport  # noqa: SLF001 - asyncssh has no way to stand still

@@ -10,7 +10,7 @@ class Streams(Protocol):
     """Standard input, output and error of a command on the pretend host."""
 
     async def read(self) -> bytes:
-        """Give the next piece of standard input; empty at its end."""
+        """Return the next piece of standard input; empty at its end."""
         ...
 
     async def out(self, chunk: bytes) -> None:
@@ -30,7 +30,7 @@ class Redirected:
     command: Command
 
     async def read(self) -> bytes:
-        """Give standard input, or nothing."""
+        """Return standard input, or nothing."""
         return b"" if self.command.is_stdin_null else await self.streams.read()
 
     async def out(self, chunk: bytes) -> None:

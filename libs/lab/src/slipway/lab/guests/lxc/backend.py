@@ -1,7 +1,7 @@
 """Guests that are real LXC containers: systemd inside, limits, NAT, overlays over one unpacked template.
 
 How it works. All names follow from the data folder (`place`). `open` is like the boot of a node: whatever a
-killed predecessor left running is stopped, mounts, bridge and NAT are made anew, disks are stored. `create`
+killed predecessor left running is stopped, mounts, bridge and NAT are made anew, disks stay. `create`
 makes two empty folders over the unpacked template; `start` mounts them, writes the files that follow from the
 configuration and starts LXC's own monitor, which outlives the lab. `execute` is `lxc-attach`, as `pct exec`
 is.
@@ -78,7 +78,7 @@ class LxcGuests:
             raise
 
     async def close(self) -> None:
-        """Stop all guests, then remove mounts, bridge and NAT; disks are stored."""
+        """Stop all guests, then remove mounts, bridge and NAT; disks stay."""
         if self._lock is None:
             return
         await cleanup.leftovers(self._place)
@@ -88,11 +88,11 @@ class LxcGuests:
         self._lock = None
 
     async def templates(self) -> Sequence[Path]:
-        """Give the lab's archive, building it when the cache has none (half a minute)."""
+        """Return the lab's archive, building it when the cache has none (half a minute)."""
         return [await template.ready()]
 
     def bridges(self) -> Mapping[str, str]:
-        """Give the one bridge, which the kernel knows by another name."""
+        """Return the one bridge, which the kernel knows by another name."""
         if self._subnet is None:
             return {}
         return {BRIDGE: f"{self._subnet[1]}/{self._subnet.prefixlen}"}
@@ -186,7 +186,7 @@ class LxcGuests:
         return True
 
     def is_running(self, vmid: int) -> bool:
-        """Whether its init runs; one that rebooted by itself has a new one."""
+        """Return whether its init runs; one that rebooted by itself has a new one."""
         return vmid in self._lives and self._lives[vmid].is_running()
 
     async def execute(self, vmid: int, argv: Sequence[str]) -> Process:
@@ -214,7 +214,7 @@ class LxcGuests:
         return read(self._place.folder(vmid), vmid)
 
     def _leased(self, vmid: int) -> Stored:
-        """Give what is stored of a guest, with an address if it asks for one and has none."""
+        """Return what is stored of a guest, with an address if it asks for one and has none."""
         stored = self._stored(vmid)
         wants = any(wanted.ip == "dhcp" for wanted in stored.spec.networks)
         if self._subnet is None or not wants or _fits(stored.lease, self._subnet):
@@ -247,13 +247,13 @@ class LxcGuests:
         await asyncio.to_thread(layers.gather, self._place.folder(vmid))
 
     async def _disk_bytes(self, vmid: int) -> int:
-        age, known = self._disks.get(vmid, (0.0, 0))
-        if time.monotonic() - age > DISK_AGE_SECONDS:
+        measured_at, size = self._disks.get(vmid, (0.0, 0))
+        if time.monotonic() - measured_at > DISK_AGE_SECONDS:
             stored = self._stored(vmid)
             delta = self._place.folder(vmid) / "delta"
-            known = await asyncio.to_thread(proc.disk_bytes, [stored.base, delta])
-            self._disks[vmid] = (time.monotonic(), known)
-        return known
+            size = await asyncio.to_thread(proc.disk_bytes, [stored.base, delta])
+            self._disks[vmid] = (time.monotonic(), size)
+        return size
 
 
 def _write_config(runtime: Path, text: str) -> None:
@@ -278,7 +278,7 @@ def _fits(lease: str | None, subnet: IPv4Network) -> bool:
 
 
 def _last_words(runtime: Path) -> str:
-    """Give the last error of LXC's log, without its stamps."""
+    """Return the last error of LXC's log, without its stamps."""
     log = runtime / "lxc.log"
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     errors = [line.rpartition(" - ")[2] for line in lines if " ERROR " in line]

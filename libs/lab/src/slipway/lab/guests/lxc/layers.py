@@ -23,7 +23,7 @@ ARCHIVES = Path("var/cache/apt/archives")
 
 
 async def unpacked(archive: Path, *, first_id: int) -> Path:
-    """Give the folder of an unpacked archive, whose root has the id `first_id` (0: as it is)."""
+    """Return the folder of an unpacked archive, whose root has the id `first_id` (0: as it is)."""
     try:
         folder = place.cache_folder() / "bases" / f"{template.digest(archive)}-{first_id}"
     except FileNotFoundError:
@@ -67,9 +67,9 @@ def prepare(folder: Path, base: Path) -> None:
 def gather(folder: Path) -> None:
     """Copy package files that a guest has fetched into the pool, for the guests after it."""
     pool = _pool()
-    known = {path.name for path in pool.iterdir()}
+    names = {path.name for path in pool.iterdir()}
     for path in (folder / "delta" / ARCHIVES).glob("*.deb"):
-        if path.name not in known and path.is_file() and not path.is_symlink():
+        if path.name not in names and path.is_file() and not path.is_symlink():
             draft = pool / f".{os.getpid()}-{path.name}"
             with contextlib.suppress(OSError):
                 shutil.copyfile(path, draft)
@@ -77,7 +77,7 @@ def gather(folder: Path) -> None:
 
 
 def newest_generation() -> Path:
-    """Give the folder that shows the pool as it is now: one that exists, or a new one of hard links."""
+    """Return the folder that shows the pool as it is now: one that exists, or a new one of hard links."""
     pool = _pool()
     names = sorted(path.name for path in pool.glob("*.deb"))
     generations = pool.parent / "generations"

@@ -56,10 +56,10 @@ class Life:
         self.forget()
 
     def _ask(self) -> int:
-        """Give init's number; 0 when there is none, or LXC does not answer."""
+        """Return init's number; 0 when there is none, or LXC does not answer."""
         argv = ["lxc-info", *self._place.named(self._vmid), "-pH"]
         try:
-            asked = subprocess.run(  # noqa: S603 - fixed words and names of ours
+            answer = subprocess.run(  # noqa: S603 - fixed words and names of ours
                 argv,
                 check=False,
                 capture_output=True,
@@ -69,7 +69,7 @@ class Life:
             )
         except subprocess.TimeoutExpired:
             return 0
-        number = asked.stdout.strip()
+        number = answer.stdout.strip()
         return int(number) if number.isdigit() else 0
 
 

@@ -49,7 +49,7 @@ class SimulatedGuests:
         self._lock: TextIO | None = None
 
     async def open(self) -> None:
-        """Lay out shims and template; a predecessor's guests died with it, their disks are stored."""
+        """Lay out shims and template; a predecessor's guests died with it, their disks stay."""
         reason = await asyncio.to_thread(impossible)
         if reason is not None:
             raise GuestError(reason)
@@ -65,11 +65,11 @@ class SimulatedGuests:
             self._lock = None
 
     async def templates(self) -> Sequence[Path]:
-        """Give the one archive: a skeleton without programs, for these come from the host's `/usr`."""
+        """Return the one archive: a skeleton without programs, for these come from the host's `/usr`."""
         return [await asyncio.to_thread(tree.build_template, self._data / "templates")]
 
     def bridges(self) -> Mapping[str, str]:
-        """Give a bridge that exists by name only; its network is part of the loopback range."""
+        """Return a bridge that exists by name only; its network is part of the loopback range."""
         return {"vmbr0": f"{self._range}.0.1/16"}
 
     async def create(self, spec: GuestSpec) -> None:
@@ -159,7 +159,7 @@ class SimulatedGuests:
         return True
 
     def is_running(self, vmid: int) -> bool:
-        """Whether its first process lives."""
+        """Return whether its first process lives."""
         return vmid in self._running and self._running[vmid].is_alive()
 
     async def execute(self, vmid: int, argv: Sequence[str]) -> Process:

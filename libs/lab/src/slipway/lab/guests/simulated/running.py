@@ -84,7 +84,7 @@ class Running:
         return running
 
     def is_alive(self) -> bool:
-        """Whether the first process lives."""
+        """Return whether the first process lives."""
         return self._process.returncode is None
 
     async def power_off(self, timeout_seconds: float) -> bool:
@@ -145,12 +145,12 @@ class Running:
         read when the number of the guest's sockets has changed, and now and then in case one took
         another's place.
         """
-        known, looks = "", 0
+        last, looks = "", 0
         while self.is_alive():
             with contextlib.suppress(OSError):
                 sockets = _sockets(self.pid)
-                if sockets != known or looks % LOOK_ANYWAY == 0:
-                    known = sockets
+                if sockets != last or looks % LOOK_ANYWAY == 0:
+                    last = sockets
                     self._follow(await asyncio.to_thread(_listening, self.pid))
             looks += 1
             await asyncio.sleep(WATCH_SECONDS)
@@ -199,7 +199,7 @@ def _listen(address: str, port: int) -> socket.socket:
 
 
 def _sockets(pid: int) -> str:
-    """How many TCP sockets the guest uses, by family; cheap."""
+    """Count the TCP sockets that the guest uses, by family; cheap."""
     tables = (Path(f"/proc/{pid}/net/{table}").read_text() for table in ("sockstat", "sockstat6"))
     return " ".join(word for table in tables for word in _IN_USE.findall(table))
 
@@ -218,10 +218,10 @@ def _listening(pid: int) -> set[int]:
 
 def _same_namespace(pid: int) -> list[Path]:
     """Processes of the first process's pid namespace."""
-    wanted = Path(f"/proc/{pid}/ns/pid").readlink()
-    found: list[Path] = []
+    namespace = Path(f"/proc/{pid}/ns/pid").readlink()
+    processes: list[Path] = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (process / "ns" / "pid").readlink() == wanted:
-                found.append(process)
-    return found
+            if (process / "ns" / "pid").readlink() == namespace:
+                processes.append(process)
+    return processes
