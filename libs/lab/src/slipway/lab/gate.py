@@ -28,22 +28,13 @@ class Gate:
         is_frozen: Callable[[], bool] = lambda: False,
         is_shut: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Close the gate by two questions: a frozen one accepts and answers nothing, a shut one resets."""
         self._faults = faults
-        self._is_frozen = is_frozen
-        self._is_shut = is_shut
+        self.is_frozen = is_frozen
+        self.is_shut = is_shut
         self._socket: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._admitted: set[asyncio.Task[None]] = set()
-
-    @property
-    def is_frozen(self) -> bool:
-        """Whether it accepts nothing and answers nothing."""
-        return self._is_frozen()
-
-    @property
-    def is_shut(self) -> bool:
-        """Whether it resets new connections."""
-        return self._is_shut()
 
     def listen(self, host: str, port: int, admit: Callable[[socket.socket], Awaitable[None]]) -> int:
         """Listen, and give every connection to `admit`; return the port that was taken."""
@@ -54,7 +45,7 @@ class Gate:
 
     async def thawed(self) -> None:
         """Wait while it is frozen."""
-        while self.is_frozen:
+        while self.is_frozen():
             await self._faults.changed()
 
     async def close(self) -> None:
@@ -80,7 +71,7 @@ class Gate:
                 await asyncio.sleep(0.05)
                 continue
             await self.thawed()
-            if self.is_shut:
+            if self.is_shut():
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 connection.close()
                 continue

@@ -208,7 +208,9 @@ class Lab:
         guests = choose.build(self._choice, self.data / "guests")
         await guests.open()
         stack.push_async_callback(guests.close)
-        ground = site.Ground(
+        return await site.build(
+            self.names,
+            stack,
             data=self.data,
             address=self.address,
             certificates=self._certificates,
@@ -217,7 +219,6 @@ class Lab:
             guests=guests,
             storages=self._storages,
         )
-        return await site.build(self.names, ground, stack)
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         await self._listening.open(self._members, self._observers, self._doorkeeper(), stack)

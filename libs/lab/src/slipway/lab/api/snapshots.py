@@ -3,6 +3,7 @@
 from slipway.lab.api.call import GUEST, Call, Routes, Row, index, on_guest
 from slipway.lab.host import options, snapshots
 from slipway.lab.host.configs import shown
+from slipway.lab.host.tasks import Body
 from slipway.lab.problems import Refused
 
 
@@ -72,7 +73,7 @@ def feature(call: Call) -> Row:
     return {"hasFeature": int(has)}
 
 
-def _start(call: Call, kind: str, body: snapshots.Body) -> str:
+def _start(call: Call, kind: str, body: Body) -> str:
     return call.machine.tasks.start(kind, str(call.vmid), call.actor.name, body)
 
 

@@ -128,10 +128,6 @@ class Faults:
         """Return the order by which the HA manager looks after a guest; it does not count."""
         return next((one for one in self.all(faults.HaManaged) if one.vmid == vmid), None)
 
-    def is_ha_managed(self, vmid: int) -> bool:
-        """Return whether the HA manager looks after a guest; it does not count."""
-        return self.ha_managed(vmid) is not None
-
     def end_managing(self, vmid: int) -> None:
         """Take a guest from the HA manager."""
         for order, one in self.standing().items():

@@ -139,9 +139,9 @@ def _builder(
 
 
 def _name(common: str, unit: str, organisation: str) -> x509.Name:
-    parts = ((NameOID.COMMON_NAME, common), (NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
-    whole = (*parts, (NameOID.ORGANIZATION_NAME, organisation))
-    return x509.Name([x509.NameAttribute(kind, value) for kind, value in whole])
+    kinds = (NameOID.COMMON_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME, NameOID.ORGANIZATION_NAME)
+    values = (common, unit, organisation)
+    return x509.Name([x509.NameAttribute(kind, value) for kind, value in zip(kinds, values, strict=True)])
 
 
 def _pem(key: Key) -> str:

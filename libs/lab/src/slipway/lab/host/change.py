@@ -5,7 +5,7 @@ can't take waits for its next start (`pending`, `applying`).
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from slipway.lab.access.actors import Actor
 from slipway.lab.host import applying, create, disks, networking, options, rights, snapshots
 from slipway.lab.host.configs import Config, check_lock
 from slipway.lab.host.machine import Machine
-from slipway.lab.host.tasks import Work
+from slipway.lab.host.tasks import Body, Work
 from slipway.lab.problems import Refused, bad_parameters
 
 REQUIRED = ("memory", "rootfs", "ostype")
@@ -129,7 +129,7 @@ def check_destroyable(machine: Machine, vmid: int, *, forces: bool) -> None:
 
 def destroying(
     machine: Machine, vmid: int, *, forces: bool, purges: bool = False, all_disks: bool = False
-) -> Callable[[Work], Awaitable[None]]:
+) -> Body:
     """Make the body of a destruction; disks that no config has are only removed if asked for."""
 
     async def body(work: Work) -> None:

@@ -33,12 +33,16 @@ async def clone(machine: Machine, actor: Actor, vmid: int, params: Mapping[str, 
     try:
         create.let_someone_else_take(machine, newid)
         create.check_unused(machine, newid)
-        source = _source(machine, vmid, present, params)
+        name = params.get("snapname")
+        source = present if name is None else snapshots.config_of(machine, vmid, name)
         _check(machine, actor, vmid, source, params)
         copied = _config(source, params)
         async with machine.configs.flock(newid, machine.timings.create_lock_wait):
             create.check_unused(machine, newid)
-            machine.configs.put(newid, _without_disks(copied) | {"lock": "create"})
+            without_disks = {
+                key: value for key, value in copied.items() if key not in options.volumes(copied)
+            }
+            machine.configs.put(newid, without_disks | {"lock": "create"})
     except BaseException:
         await locks.release(machine, vmid, "disk")
         raise
@@ -67,12 +71,6 @@ def _check_target(machine: Machine, vmid: int, params: Mapping[str, str]) -> Non
         machine.members[target].storages.get(storage.name)
         if not machine.storages.get(params.get("storage", storage.name)).is_shared:
             raise Refused(f"can't clone to non-shared storage '{params['storage']}'")
-
-
-def _source(machine: Machine, vmid: int, present: Config, params: Mapping[str, str]) -> Config:
-    if (name := params.get("snapname")) is None:
-        return present
-    return snapshots.config_of(machine, vmid, name)
 
 
 def _check(machine: Machine, actor: Actor, vmid: int, source: Config, params: Mapping[str, str]) -> None:
@@ -112,10 +110,6 @@ def _config(source: Config, params: Mapping[str, str]) -> Config:
         if params.get(key):
             copied[key] = options.stored(key, params[key])
     return {key: value for key, value in copied.items() if not key.startswith("unused")}
-
-
-def _without_disks(config: Config) -> Config:
-    return {key: value for key, value in config.items() if key not in options.volumes(config)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

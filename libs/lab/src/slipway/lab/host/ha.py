@@ -7,20 +7,18 @@ ends the managing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from slipway.lab.access.actors import ROOT_NAME, Actor
 from slipway.lab.host import migrate, power
 from slipway.lab.host.machine import Machine
-from slipway.lab.host.tasks import Work
+from slipway.lab.host.tasks import Body, Work
 from slipway.lab.problems import Refused
-
-Body = Callable[[Work], Awaitable[None]]
 
 
 def start(machine: Machine, actor: Actor, vmid: int) -> str:
     """Ask for a start; a guest that nobody manages is started."""
-    if not machine.faults.is_ha_managed(vmid):
+    if not machine.faults.ha_managed(vmid):
         return power.start(machine, actor, vmid)
     if machine.is_running(vmid):
         raise Refused(f"CT {vmid} already running")
@@ -29,7 +27,7 @@ def start(machine: Machine, actor: Actor, vmid: int) -> str:
 
 def stop(machine: Machine, actor: Actor, vmid: int, *, overrules: bool) -> str:
     """Ask for a stop; a guest that nobody manages is stopped."""
-    if not machine.faults.is_ha_managed(vmid):
+    if not machine.faults.ha_managed(vmid):
         return power.stop(machine, actor, vmid, overrules=overrules)
     power.check_running(machine, vmid)
     return _ask(machine, actor, vmid, "stop", power.stopping(machine, vmid))
@@ -37,7 +35,7 @@ def stop(machine: Machine, actor: Actor, vmid: int, *, overrules: bool) -> str:
 
 def shutdown(machine: Machine, actor: Actor, vmid: int, *, seconds: int | None, forces: bool) -> str:
     """Ask for a shutdown; what does not listen is stopped by the manager."""
-    if not machine.faults.is_ha_managed(vmid):
+    if not machine.faults.ha_managed(vmid):
         return power.shutdown(machine, actor, vmid, seconds=seconds, forces=forces)
     power.check_running(machine, vmid)
     timeout = power.SHUTDOWN_SECONDS if seconds is None else seconds
@@ -47,7 +45,7 @@ def shutdown(machine: Machine, actor: Actor, vmid: int, *, seconds: int | None, 
 def move(machine: Machine, actor: Actor, vmid: int, params: Mapping[str, str]) -> str:
     """Ask for a move; a guest that nobody manages is moved. The manager always restarts what runs."""
     migrate.check(machine, actor, vmid, params)
-    if not machine.faults.is_ha_managed(vmid):
+    if not machine.faults.ha_managed(vmid):
         body = migrate.moving(machine, vmid, params)
         return machine.tasks.start("vzmigrate", str(vmid), actor.name, body)
     target = {"target": params["target"], "restart": "1"}
@@ -57,7 +55,7 @@ def move(machine: Machine, actor: Actor, vmid: int, params: Mapping[str, str]) -
 
 def check_removable(machine: Machine, vmid: int, *, purges: bool) -> None:
     """Refuse a removal that would leave the manager without its guest."""
-    if machine.faults.is_ha_managed(vmid) and not purges:
+    if machine.faults.ha_managed(vmid) and not purges:
         raise Refused(f"unable to remove CT {vmid} - used in HA resources and purge parameter not set.")
 
 

@@ -13,7 +13,7 @@ backend for their guests, so nothing of a guest has to be carried.
 import asyncio
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slipway.lab.access.actors import ROOT_NAME, Actor
@@ -22,13 +22,12 @@ from slipway.lab.host import locks, options, power, rights, snapshots, templates
 from slipway.lab.host.configs import Config, check_lock
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.storages import Storage
-from slipway.lab.host.tasks import Interrupted, Work
+from slipway.lab.host.tasks import Body, Interrupted, Work
 from slipway.lab.problems import Refused, bad_parameters
 
 SHUTDOWN_SECONDS = 180.0
 SAME = "1"
 """As `target-storage`: each to the storage of the same name."""
-Body = Callable[[Work], Awaitable[None]]
 
 
 def check(machine: Machine, actor: Actor, vmid: int, params: Mapping[str, str]) -> None:
@@ -113,7 +112,9 @@ class _Move:
         source, target, vmid = self.source, self.target, self.vmid
         async with source.configs.flock(vmid, source.timings.config_lock_wait):
             self._check()
-            await self._shut_down()
+            if self.ran:
+                self.tell(f"shutdown CT {vmid}")
+                await power.end(source, vmid, self.timeout, forces=False)
             self.tell(f"starting migration of CT {vmid} to node '{target.node}' ({target.address})")
             config = source.configs.get(vmid)
             source.configs.put(vmid, config | {"lock": "migrate"})
@@ -155,21 +156,12 @@ class _Move:
         """Look up where a disk shall be; refuse what the target lacks."""
         name = volid.partition(":")[0]
         if not self.source.storages.is_shared(name):
-            name = self._mapped(name)
+            target = self.mapping.get(name, self.mapping.get("", SAME))
+            name = name if target == SAME else target
         storage = self.target.storages.get(name)
         if not storage.is_enabled:
             raise Refused(f"storage '{name}' is disabled")
         return storage
-
-    def _mapped(self, name: str) -> str:
-        target = self.mapping.get(name, self.mapping.get("", SAME))
-        return name if target == SAME else target
-
-    async def _shut_down(self) -> None:
-        if not self.ran:
-            return
-        self.tell(f"shutdown CT {self.vmid}")
-        await power.end(self.source, self.vmid, self.timeout, forces=False)
 
     def _copy(self, config: Config) -> Config:
         """Copy the disks that only the source has; give the config with their new names."""

@@ -9,7 +9,7 @@ The disks are archives in the data folder, made and read by the guests' backend.
 """
 
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,12 @@ from slipway.lab.host import disks, locks, options, power, records
 from slipway.lab.host.configs import Config, Pending, check_lock
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.storages import Volume
-from slipway.lab.host.tasks import Work
+from slipway.lab.host.tasks import Body, Work
 from slipway.lab.problems import Refused
 
 Stored = dict[str, Any]
 RESERVED = ("current", "vzdump")
 PRESENT_ONLY = ("description", "lock")
-Body = Callable[[Work], Awaitable[None]]
 
 
 def stored(machine: Machine, vmid: int) -> dict[str, Stored]:

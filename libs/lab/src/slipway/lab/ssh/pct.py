@@ -13,7 +13,7 @@ from slipway.lab.access.actors import ROOT_NAME, root
 from slipway.lab.host import change, pending, power
 from slipway.lab.host.configs import Config
 from slipway.lab.host.machine import Machine
-from slipway.lab.host.tasks import Work
+from slipway.lab.host.tasks import Body
 from slipway.lab.problems import Refused
 from slipway.lab.schema.calls import OPTIONS
 from slipway.lab.schema.parameters import check
@@ -143,9 +143,7 @@ class Pct:
         body = power.shutting_down(self._machine, vmid, seconds, forces=forces)
         return await self._task("vzshutdown", vmid, body, streams)
 
-    async def _task(
-        self, kind: str, vmid: int, body: Callable[[Work], Awaitable[None]], streams: Streams
-    ) -> int:
+    async def _task(self, kind: str, vmid: int, body: Body, streams: Streams) -> int:
         work = await self._machine.tasks.run_through(kind, str(vmid), ROOT_NAME, body)
         status = work.exit_status or ""
         for line in work.lines[:-1]:

@@ -80,7 +80,7 @@ class SshFront:
             for connection in self._connections:
                 transport = connection._transport  # noqa: SLF001 - asyncssh has no way to stand still
                 if transport is not None:
-                    (transport.pause_reading if self._gate.is_frozen else transport.resume_reading)()
+                    (transport.pause_reading if self._gate.is_frozen() else transport.resume_reading)()
             await self._faults.changed()
 
     def _drop_all(self) -> None:
@@ -91,7 +91,7 @@ class SshFront:
         if isinstance(fault, SshDropped) and fault.now:
             self._faults.take(SshDropped, lambda one: one.now)
             self._drop_all()
-        if self._gate.is_shut:
+        if self._gate.is_shut():
             self._drop_all()
 
     async def _serve(self, process: SshProcess) -> None:

@@ -158,7 +158,7 @@ class LxcGuests:
         stored, folder, root = self._leased(vmid), self._place.folder(vmid), self._place.root(vmid)
         text = self._config(stored, root)
         await asyncio.to_thread(_write_config, self._place.runtime(vmid), text)
-        await asyncio.to_thread(self._gather_all)
+        await asyncio.to_thread(layers.gather, self._place.folders())
         await layers.mount(root, folder, stored.base)
         try:
             await asyncio.to_thread(rootfs.write_settings, root, stored.spec, resolvers=network.resolvers())
@@ -237,14 +237,10 @@ class LxcGuests:
             stored.spec, self._host, root=str(root), bridges={BRIDGE: self._place.bridge}, addresses=addresses
         )
 
-    def _gather_all(self) -> None:
-        for folder in self._place.folders():
-            layers.gather(folder)
-
     async def _ended(self, vmid: int) -> None:
         self._lives.pop(vmid, None)
         await layers.unmount(self._place.root(vmid))
-        await asyncio.to_thread(layers.gather, self._place.folder(vmid))
+        await asyncio.to_thread(layers.gather, [self._place.folder(vmid)])
 
     async def _disk_bytes(self, vmid: int) -> int:
         measured_at, size = self._disks.get(vmid, (0.0, 0))

@@ -19,8 +19,7 @@ async def leftovers(lab: Place) -> None:
     await asyncio.gather(*(_kill(lab, name) for name in names))
     for root in (lab.run / "roots").glob("*"):
         await layers.unmount(root)
-    for folder in lab.folders():
-        await asyncio.to_thread(layers.gather, folder)
+    await asyncio.to_thread(layers.gather, lab.folders())
     await network.down(lab)
     await asyncio.to_thread(shutil.rmtree, lab.run, ignore_errors=True)
 

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from slipway.lab.guests import commands
@@ -64,11 +65,12 @@ def prepare(folder: Path, base: Path) -> None:
     (folder / "delta").chmod(owner.st_mode & 0o7777)
 
 
-def gather(folder: Path) -> None:
-    """Copy package files that a guest has fetched into the pool, for the guests after it."""
+def gather(folders: Iterable[Path]) -> None:
+    """Copy package files that guests have fetched into the pool, for the guests after them."""
     pool = _pool()
     names = {path.name for path in pool.iterdir()}
-    for path in (folder / "delta" / ARCHIVES).glob("*.deb"):
+    fetched = (path for folder in folders for path in (folder / "delta" / ARCHIVES).glob("*.deb"))
+    for path in fetched:
         if path.name not in names and path.is_file() and not path.is_symlink():
             draft = pool / f".{os.getpid()}-{path.name}"
             with contextlib.suppress(OSError):
