@@ -21,6 +21,7 @@ from chaos.model import CANCELLED, Hit, Job, Model
 from chaos.processes import Processes
 
 from slipway.lab import faults as lab
+from slipway.lab.faults import scope
 from support.stack import RunningStack
 
 MET_SECONDS = 8.0
@@ -62,7 +63,7 @@ async def kill(scene: Scene, *, name: str) -> str:
     return "back"
 
 
-async def at_host(scene: Scene, *, make: Callable[[int], lab.Fault], hits: bool = False) -> str:
+async def at_host(scene: Scene, *, make: Callable[[int], scope.Fault], hits: bool = False) -> str:
     """Order a fault of the host; one that may make a job fail hits the VMID of a job under way."""
     job = _some_job(scene) if hits else None
     if hits and job is None:
@@ -93,7 +94,7 @@ async def take_vmid(scene: Scene) -> str:
     return f"took {taken}" if is_met else "not met"
 
 
-async def _ordered(scene: Scene, fault: lab.Fault) -> bool:
+async def _ordered(scene: Scene, fault: scope.Fault) -> bool:
     """Let an order stand until it was met, but not for long; whether it was."""
     order = await scene.host.order(fault)
     ends = time.monotonic() + MET_SECONDS

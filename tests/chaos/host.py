@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from slipway.lab.faults import Fault
+from slipway.lab.faults.scope import Fault
 
 API = "/api2/json"
 FOREIGN = "someone-elses"

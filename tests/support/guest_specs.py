@@ -22,9 +22,7 @@ class Ran:
 
 def network(*, ip: str | None = "dhcp", bridge: str = "vmbr0", gw: str | None = None) -> Network:
     """Give the usual device."""
-    return Network(
-        name="eth0", bridge=bridge, hwaddr="BC:24:11:00:00:01", ip=ip, gw=gw, ip6=None, gw6=None, mtu=None
-    )
+    return Network(name="eth0", bridge=bridge, hwaddr="BC:24:11:00:00:01", ip=ip, gw=gw, ip6=None, mtu=None)
 
 
 def spec(
@@ -41,11 +39,9 @@ def spec(
         hostname=f"ct{vmid}",
         template=template,
         unprivileged=unprivileged,
-        nesting=True,
         cores=1,
         memory_mib=256,
         swap_mib=0,
-        disk_gib=4,
         networks=(network(),) if networks is None else networks,
         nameserver=None,
         searchdomain=None,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import asyncssh
 import httpx
 
-from slipway.lab.faults import Fault
+from slipway.lab.faults.scope import Fault
 from slipway.lab.node import Lab
 from slipway.lab.settings import Timings
 from support import waiting

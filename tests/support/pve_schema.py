@@ -1,20 +1,19 @@
 """Requests that were sent, against what Proxmox' API takes.
 
 `check_record` reads a file that `slipway.proxmox` wrote (`SLIPWAY_PROXMOX_RECORD`: JSON lines with method,
-path, params, status, ms) and names every request that does not fit the table in `tests/contract/pve`.
+path, params, status, ms) and names every request that does not fit the table of calls, `slipway.lab.schema`.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from slipway.lab.schema import formats
+from slipway.lab.schema.calls import TABLE
 
-TABLE = Path(__file__).parents[1] / "contract" / "pve" / "calls.json"
 PREFIX = "/api2/json"
 NUMBERED = re.compile(r"([a-z]+)\d+")
 KINDS = {
@@ -43,17 +42,11 @@ def check_request(method: str, path: str, params: Mapping[str, Any]) -> list[str
     if call is None:
         return ["no such call is in use"]
     given = {**dict(parse_qsl(parts.query)), **params, **in_path}
-    return list(_violations(_table()[call]["parameters"], given))
-
-
-@cache
-def _table() -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
-    return table
+    return list(_violations(TABLE[call]["parameters"], given))
 
 
 def _find(asked: str) -> tuple[str | None, dict[str, str]]:
-    for call in _table():
+    for call in TABLE:
         pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(call))
         if match := re.fullmatch(pattern, asked):
             return call, match.groupdict()

@@ -1,6 +1,5 @@
 """What the lab answers, against what Proxmox' schema says that is returned."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,9 @@ import pytest
 
 from slipway.lab.faults import HaManaged
 from slipway.lab.node import Lab
+from slipway.lab.schema.calls import TABLE
 from support.lab import api_client, ended, new_container, root_client, running_lab, started
 
-TABLE: dict[str, dict[str, Any]] = json.loads(
-    (Path(__file__).parents[1] / "pve" / "calls.json").read_text(encoding="utf-8")
-)
 KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,), "integer": (int,), "number": (int, float), "boolean": (int,), "object": (dict,),
     "array": (list,), "null": (type(None),),

@@ -1,6 +1,6 @@
 """Derive `calls.json` from Proxmox' official API schema: the calls in use, and what may be said in them.
 
-    python tests/contract/pve/derive.py SCHEMA.json > tests/contract/pve/calls.json
+    python tests/contract/pve/derive.py SCHEMA.json > libs/lab/src/slipway/lab/schema/calls.json
 
 The schema itself is not part of this project; the table keeps only names, types and bounds of the calls
 that Slipway sends. `IN_USE` is the list to extend when a new call is needed.

@@ -1,6 +1,5 @@
 """Each parameter of the create call can be asked for, or a table says why not; all of it fits the schema."""
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +12,9 @@ from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import SlipwayError
 from slipway.inventory.containers import defaults, validation
+from slipway.lab.schema.calls import TABLE
 from slipway.provisioner.host import parameters
-from support.pve_schema import TABLE, check_request
+from support.pve_schema import check_request
 
 CALL = "POST /nodes/{node}/lxc"
 ARCHIVE = "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"
@@ -87,7 +87,7 @@ def faults(params: parameters.Params) -> list[str]:
     return check_request("POST", "/nodes/pve1/lxc", params)
 
 
-@pytest.mark.parametrize("name", json.loads(TABLE.read_text(encoding="utf-8"))[CALL]["parameters"])
+@pytest.mark.parametrize("name", TABLE[CALL]["parameters"])
 def test_each_parameter_is_sent_or_has_its_reason(name: str) -> None:
     """Nothing of Proxmox' create call is forgotten."""
     is_sent = name.replace("[n]", "0") in produced(MAXIMAL)

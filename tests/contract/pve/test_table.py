@@ -1,22 +1,17 @@
-"""The lab's own declarations against the table, and the table against Proxmox' schema."""
+"""What the lab reads of its table of calls, and the table against Proxmox' schema."""
 
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 from contract.pve.derive import derive
 
 from slipway.lab.api.routes import ROUTES
-from slipway.lab.schema.calls import CALLS
+from slipway.lab.schema.calls import CALLS, TABLE
 from slipway.lab.schema.parameters import Parameter
 from support.pve_reference import reference
-
-TABLE: dict[str, dict[str, Any]] = json.loads(
-    (Path(__file__).parent / "calls.json").read_text(encoding="utf-8")
-)
 
 
 def test_table_is_what_the_schema_says() -> None:
@@ -66,7 +61,7 @@ def _row(parameter: Parameter) -> dict[str, Any]:
         "pattern": parameter.pattern,
         "requires": parameter.requires,
         "default_key": 1 if parameter.is_default_key else None,
-        "format": parameter.format if parameter.parts is None else _parts(parameter.parts),
+        "format": _parts(parameter.parts) or parameter.format,
     }
     return {key: value for key, value in row.items() if value is not None}
 

@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from slipway.lab.faults import HaManaged, LostAnswer, NodeOffline, Point, TaskHangs
+from slipway.lab.faults import HaManaged, LostAnswer, NodeOffline, TaskHangs
+from slipway.lab.faults.scope import Point
 from support.lab import cleared, ended, homes_of, lab_of, ordered, tasks_on
 from support.stack import RunningStack, create, done, job_events, messages
 from support.waiting import until

@@ -47,4 +47,4 @@ async def test_removal_needs_purge(tmp_path: Path) -> None:
 
     assert "used in HA resources and purge parameter not set" in refused.text
     assert removed == "OK"
-    assert not lab.faults.is_ha_managed(100)
+    assert lab.faults.ha_managed(100) is None

@@ -82,17 +82,17 @@ async def test_systemd_without_nesting_is_a_warning(tmp_path: Path) -> None:
 
 
 async def test_resources_are_stale_at_first(tmp_path: Path) -> None:
-    """A new container is unknown there until the node has looked around."""
+    """A started container is unknown or stopped there until the node has looked around."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
         await started(client, lab)
 
         async def status() -> str:
             return str((await client.get("/cluster/resources?type=vm")).json()["data"][0]["status"])
 
-        async def is_known() -> bool:
-            return await status() != "unknown"
+        async def is_running() -> bool:
+            return await status() == "running"
 
-        await until(is_known)
+        await until(is_running)
         assert await status() == "running"
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from slipway.lab.guests.choose import build, choose
+from slipway.lab.guests.addresses import interfaces
+from slipway.lab.guests.lxc.backend import LxcGuests
 from slipway.lab.guests.protocol import GuestError, Guests
+from slipway.lab.guests.simulated.backend import SimulatedGuests
 from support.guest_specs import network, run, script, spec, wait_until_ready
 from support.waiting import until
 
@@ -19,6 +21,11 @@ async def started(guests: Guests, vmid: int = 100) -> int:
     await guests.create(spec((await guests.templates())[0], vmid=vmid))
     await guests.start(vmid)
     return vmid
+
+
+def another(guests: Guests, data: Path) -> Guests:
+    """Return a second backend of the same kind."""
+    return LxcGuests(data) if isinstance(guests, LxcGuests) else SimulatedGuests(data)
 
 
 async def test_a_guest_boots_until_systemd_says_so(guests: Guests) -> None:
@@ -229,7 +236,7 @@ async def test_a_static_address_is_the_guests(guests: Guests) -> None:
     await guests.create(spec(template, networks=(network(ip=f"{subnet}.9/24", gw=f"{subnet}.1"),)))
     await guests.start(100)
 
-    shown = {interface.name: interface for interface in await guests.interfaces(100)}
+    shown = {interface.name: interface for interface in await interfaces(guests, 100)}
 
     assert shown["eth0"].inet == f"{subnet}.9/24"
     assert shown["eth0"].hwaddr.upper() == "BC:24:11:00:00:01"
@@ -241,7 +248,7 @@ async def test_addresses_are_given_to_those_who_ask(guests: Guests) -> None:
     for vmid in (101, 102):
         await started(guests, vmid)
 
-    found = [interface.inet for vmid in (101, 102) for interface in await guests.interfaces(vmid)]
+    found = [interface.inet for vmid in (101, 102) for interface in await interfaces(guests, vmid)]
 
     own = {inet for inet in found if inet and inet != "127.0.0.1/8"}
     assert len(own) == 2
@@ -297,7 +304,7 @@ async def test_services_are_installed_and_answer_the_host(guests: Guests) -> Non
 async def test_a_data_folder_has_one_lab(guests: Guests, tmp_path: Path) -> None:
     """A second lab on the same folder is refused, and harms nothing by closing."""
     vmid = await started(guests)
-    second = build(choose(guests.kind), tmp_path)  # type: ignore[arg-type]  # the kind is a plain word in the protocol
+    second = another(guests, tmp_path)
 
     with pytest.raises(GuestError, match="another lab uses"):
         await second.open()
@@ -308,7 +315,7 @@ async def test_a_data_folder_has_one_lab(guests: Guests, tmp_path: Path) -> None
 
 async def test_two_labs_do_not_meet(guests: Guests, tmp_path: Path) -> None:
     """Same numbers, different guests."""
-    other = build(choose(guests.kind), tmp_path / "other")  # type: ignore[arg-type]  # as above
+    other = another(guests, tmp_path / "other")
     await other.open()
     try:
         await started(guests)
@@ -332,7 +339,7 @@ async def _until(guests: Guests, vmid: int, condition: str) -> None:
 
 async def _page(guests: Guests, vmid: int) -> str:
     """Read `/` at the guest's address; an ordinary user's simulated guest is reached 8000 ports higher."""
-    shown = {interface.name: interface for interface in await guests.interfaces(vmid)}
+    shown = {interface.name: interface for interface in await interfaces(guests, vmid)}
     address = (shown["eth0"].inet or "").partition("/")[0]
     async with asyncio.timeout(15):
         while True:

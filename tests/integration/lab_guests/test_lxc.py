@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.lab.guests.lxc import cleanup, commands
+from slipway.lab.guests import commands
+from slipway.lab.guests.lxc import cleanup
 from slipway.lab.guests.lxc.backend import LxcGuests
 from slipway.lab.guests.lxc.place import place
 from slipway.lab.guests.protocol import GuestError, Guests

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from slipway.lab.guests.addresses import interfaces
 from slipway.lab.guests.protocol import Guests
 from support.guest_specs import run, script, spec
 from support.waiting import until
@@ -94,7 +95,7 @@ async def test_a_failing_unit_is_failed(simulated: Guests, guest: int) -> None:
 async def test_a_service_that_stops_and_starts_answers_again(simulated: Guests, guest: int) -> None:
     """Its port on the host closes and opens with it, as often as it likes."""
     await script(simulated, guest, "apt-get install -y nginx-light")
-    shown = {interface.name: interface for interface in await simulated.interfaces(guest)}
+    shown = {interface.name: interface for interface in await interfaces(simulated, guest)}
     address = (shown["eth0"].inet or "").partition("/")[0]
     port = 80 if os.geteuid() == 0 else 8080
     for _ in range(3):

@@ -8,6 +8,7 @@ import pytest
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.values import JobState, OnFailure
 from slipway.lab import faults
+from slipway.lab.faults.scope import Fault
 from slipway.provisioner.engine.records import ClaimLost
 from slipway.proxmox.errors import ContainerMissing
 from support.lab_client import NODE
@@ -105,7 +106,7 @@ async def test_a_creation_that_hangs(ground: Ground, policy: OnFailure) -> None:
         faults.LostAnswer(method="POST", path="/nodes/*/lxc"),
     ],
 )
-async def test_a_creation_whose_answer_is_on_its_way(ground: Ground, fault: faults.Fault) -> None:
+async def test_a_creation_whose_answer_is_on_its_way(ground: Ground, fault: Fault) -> None:
     """Its task is found and stopped all the same, never taken for the remains of a killed one."""
     await ground.worker.listen()
     ground.lab.faults.order(fault)

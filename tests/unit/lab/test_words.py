@@ -40,7 +40,7 @@ def test_operators_join_commands(line: str, joined: list[tuple[str, str]]) -> No
     [
         ("a >/dev/null 2>&1 </dev/null", True, True, "stdout"),
         ("a 2> /dev/null", False, False, "null"),
-        ("a2", False, False, "stored"),
+        ("a2", False, False, "ssh"),
     ],
 )
 def test_redirections_are_told_from_words(line: str, stdin: bool, stdout: bool, stderr: str) -> None:  # noqa: FBT001

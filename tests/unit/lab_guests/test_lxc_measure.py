@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from slipway.lab.guests.lxc.measure import _groups, _traffic
+from slipway.lab.guests.lxc.measure import _groups
+from slipway.lab.guests.proc import traffic
 
 FIRST_VERSION = """9:name=systemd:/lxc.payload.slab-1-100/init.scope
 4:memory:/lxc.payload.slab-1-100/init.scope
@@ -36,4 +37,5 @@ def test_traffic_is_what_passes_the_devices_but_lo() -> None:
         "  eth0: 2000 9 0 0 0 0 0 0 300 3 0 0 0 0 0 0\n"
     )
 
-    assert _traffic(text) == (2000, 300)
+    assert traffic(text, counts_lo=False) == (2000, 300)
+    assert traffic(text, counts_lo=True) == (2100, 400)

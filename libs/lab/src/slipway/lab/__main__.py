@@ -18,16 +18,16 @@ MOST_NODES = 16
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    given = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
         lab = Lab(
-            given.data,
-            guests=given.guests,
-            api_port=given.api_port,
-            ssh_port=given.ssh_port,
-            name=given.name,
-            nodes=given.nodes,
-            address=given.address,
+            options.data,
+            guests=options.guests,
+            api_port=options.api_port,
+            ssh_port=options.ssh_port,
+            name=options.name,
+            nodes=options.nodes,
+            address=options.address,
         )
         _say(lab.guests_reason)
         asyncio.run(serve(lab))
@@ -39,15 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def serve(lab: Lab) -> None:
     """Run a lab until SIGTERM or SIGINT; `lab.json` says when it is ready and how to reach it."""
-    told = asyncio.Event()
+    stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     await lab.start()
     path = lab.data / "lab.json"
     try:
         write_json(path, description(lab))
         _say(f"API: {lab.endpoint} (token {lab.token_id}); SSH: root at {_doors(lab)}; see {path}")
-        await told.wait()
+        await stopped.wait()
     finally:
         path.unlink(missing_ok=True)
         await lab.stop()

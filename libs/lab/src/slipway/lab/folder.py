@@ -43,7 +43,7 @@ class Folder:
         return lock
 
     def secret_path(self, name: str) -> Path:
-        """Where a secret lives."""
+        """Return the path of a secret."""
         return self.path / "secrets" / name
 
     def secret(self, name: str) -> str:

@@ -1,8 +1,8 @@
-"""A listening socket that can stand still, or turn everyone away, as those of a node with an outage do.
+"""A listening socket that can stand still, or turn everyone away, as those of a node with a fault do.
 
 Theory of operation. While the gate is frozen nothing is accepted: the kernel completes the connection and
 keeps what the client sends, and that is all that it hears, not even a TLS handshake or SSH's version; the
-same as of a stopped process. Who holds open connections waits for `thawed` before it reads on or answers.
+same as of a stopped process. Whoever holds an open connection waits for `thawed` before reading or answering.
 While the gate is shut connections are reset.
 """
 
@@ -12,7 +12,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 
-from slipway.lab.faults import Faults
+from slipway.lab.faults.standing import Faults
 
 BACKLOG = 256
 _RESET = struct.pack("ii", 1, 0)
@@ -28,22 +28,13 @@ class Gate:
         is_frozen: Callable[[], bool] = lambda: False,
         is_shut: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Close the gate by two questions: a frozen one accepts and answers nothing, a shut one resets."""
         self._faults = faults
-        self._is_frozen = is_frozen
-        self._is_shut = is_shut
+        self.is_frozen = is_frozen
+        self.is_shut = is_shut
         self._socket: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._admitted: set[asyncio.Task[None]] = set()
-
-    @property
-    def is_frozen(self) -> bool:
-        """Whether it stands still."""
-        return self._is_frozen()
-
-    @property
-    def is_shut(self) -> bool:
-        """Whether it turns everyone away."""
-        return self._is_shut()
 
     def listen(self, host: str, port: int, admit: Callable[[socket.socket], Awaitable[None]]) -> int:
         """Listen, and give every connection to `admit`; return the port that was taken."""
@@ -54,7 +45,7 @@ class Gate:
 
     async def thawed(self) -> None:
         """Wait while it is frozen."""
-        while self.is_frozen:
+        while self.is_frozen():
             await self._faults.changed()
 
     async def close(self) -> None:
@@ -80,7 +71,7 @@ class Gate:
                 await asyncio.sleep(0.05)
                 continue
             await self.thawed()
-            if self.is_shut:
+            if self.is_shut():
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 connection.close()
                 continue

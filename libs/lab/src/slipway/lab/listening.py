@@ -1,21 +1,21 @@
 """Where a lab is reached: each node's API and SSH at ports of their own, and the control endpoint.
 
-The ports are those of before where they are free. A node with an outage (`Condition`) stands still at its
-gates or turns everyone away; the control endpoint always answers.
+A lab takes the ports that it had before where they are free. A node with a fault (`Condition`) freezes or
+shuts its gates; the control endpoint always answers.
 """
 
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import asyncssh
 
 from slipway.lab import site
 from slipway.lab.access.tickets import Doorkeeper
 from slipway.lab.api.dispatch import Api
-from slipway.lab.api.orders import Control
-from slipway.lab.faults import CertificateRenewed, Faults
+from slipway.lab.api.orders import Orders
+from slipway.lab.faults import CertificateRenewed
+from slipway.lab.faults.standing import Faults
 from slipway.lab.folder import Folder
 from slipway.lab.gate import Gate
 from slipway.lab.host.machine import Machine
@@ -30,7 +30,6 @@ from slipway.lab.ssh.shell import Shell
 class Listening:
     """The listening sockets of a lab."""
 
-    data: Path
     address: str
     names: tuple[str, ...]
     folder: Folder
@@ -52,8 +51,8 @@ class Listening:
             await self._open_api(name, machine, Api(machine, observers, doorkeeper), stack)
             await self._open_ssh(name, machine, stack)
         first = next(iter(members.values()))
-        control = Front(Control(self.faults, doorkeeper), first.certificates.context(), Gate(self.faults))
-        path = self.data / "control-port.json"
+        control = Front(Orders(self.faults, doorkeeper), first.certificates.context(), Gate(self.faults))
+        path = self.folder.path / "control-port.json"
         self.control_port = await site.take_port(path, self.address, 0, control.start)
         stack.push_async_callback(control.stop)
 
@@ -65,7 +64,7 @@ class Listening:
         front.drop_all()
 
     def host_ssh_key(self, name: str) -> asyncssh.SSHKey:
-        """Give a node's SSH host key."""
+        """Return a node's SSH host key."""
         return self.folder.ssh_key(f"ssh-host-key{site.suffix(name, self.names)}")
 
     async def _open_api(
@@ -74,9 +73,9 @@ class Listening:
         state = machine.condition
         gate = Gate(self.faults, is_frozen=lambda: state.is_api_frozen, is_shut=lambda: state.is_shut)
         front = Front(api, machine.certificates.context(), gate, machine.now)
-        path = self.data / f"api-port{site.suffix(name, self.names)}.json"
-        wanted, likely = self.api_ports.get(name, 0), self.api_ports[self.names[0]]
-        self.api_ports[name] = await site.take_port(path, machine.address, wanted, front.start, likely)
+        path = self.folder.path / f"api-port{site.suffix(name, self.names)}.json"
+        port, likely = self.api_ports.get(name, 0), self.api_ports[self.names[0]]
+        self.api_ports[name] = await site.take_port(path, machine.address, port, front.start, likely)
         self._fronts[name] = front
         self.faults.listen(lambda _: front.drop_all() if state.is_shut else None)
         stack.push_async_callback(front.stop)
@@ -90,7 +89,7 @@ class Listening:
         state = machine.condition
         gate = Gate(self.faults, is_frozen=lambda: state.is_ssh_frozen, is_shut=lambda: state.is_shut)
         ssh = SshFront(Shell(machine, Pct(machine)), door, self.faults, gate)
-        path = self.data / f"ssh-port{site.suffix(name, self.names)}.json"
-        wanted = self.ssh_ports.get(name, 0)
-        self.ssh_ports[name] = await site.take_port(path, self.address, wanted, ssh.start)
+        path = self.folder.path / f"ssh-port{site.suffix(name, self.names)}.json"
+        port = self.ssh_ports.get(name, 0)
+        self.ssh_ports[name] = await site.take_port(path, self.address, port, ssh.start)
         stack.push_async_callback(ssh.stop)

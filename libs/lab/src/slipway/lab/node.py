@@ -17,7 +17,7 @@ from typing import IO, Literal
 from slipway.lab import site
 from slipway.lab.access.actors import ROOT_ACL, ROOT_NAME, SERVICE_ACL, Acl, root
 from slipway.lab.access.tickets import Doorkeeper, Token
-from slipway.lab.faults import Faults
+from slipway.lab.faults.standing import Faults
 from slipway.lab.folder import Folder
 from slipway.lab.guests import choose, setup
 from slipway.lab.host import power
@@ -82,7 +82,6 @@ class Lab:
         self.guests_reason = choice.reason
         self._lock: IO[str] | None = None
         self._listening = Listening(
-            data=data,
             address=address,
             names=self.names,
             folder=self._folder,
@@ -191,7 +190,7 @@ class Lab:
         return self._folder.ssh_key("root-key").export_private_key().decode()
 
     def secret_files(self) -> dict[str, str]:
-        """Where the secrets are, for `lab.json`."""
+        """Return the paths of the secrets, for `lab.json`."""
         self.root_password, self.token_secret, self.root_token_secret  # noqa: B018 - made when first read
         names = {
             "token_secret": "token",
@@ -209,7 +208,9 @@ class Lab:
         guests = choose.build(self._choice, self.data / "guests")
         await guests.open()
         stack.push_async_callback(guests.close)
-        ground = site.Ground(
+        return await site.build(
+            self.names,
+            stack,
             data=self.data,
             address=self.address,
             certificates=self._certificates,
@@ -218,7 +219,6 @@ class Lab:
             guests=guests,
             storages=self._storages,
         )
-        return await site.build(self.names, ground, stack)
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         await self._listening.open(self._members, self._observers, self._doorkeeper(), stack)

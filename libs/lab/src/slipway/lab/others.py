@@ -1,13 +1,15 @@
-"""What others do at once when it is ordered: lock a container, run a task, renew a certificate.
+"""What other users do as soon as a fault orders it: lock a container, run a task, renew a certificate.
 
-Such an order is met in the moment in which it is given. What it began ends with the lab.
+Whatever they began ends with the lab.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable
 
-from slipway.lab.faults import CertificateRenewed, Fault, Faults, ForeignTask, Locked
+from slipway.lab.faults import CertificateRenewed, ForeignTask, Locked
+from slipway.lab.faults.scope import Fault
+from slipway.lab.faults.standing import Faults
 from slipway.lab.host import locks
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.tasks import Work
@@ -17,7 +19,7 @@ FOREVER = 10.0**9
 
 
 class Others:
-    """Those who use the cluster beside us."""
+    """The other users of the cluster."""
 
     def __init__(
         self, machines: list[Machine], faults: Faults, renew: Callable[[Machine, CertificateRenewed], None]
@@ -29,7 +31,7 @@ class Others:
         faults.listen(self._obey)
 
     async def stop(self) -> None:
-        """Forget what was to be done later."""
+        """Cancel what was to be done later."""
         for task in self._unlocking:
             task.cancel()
         await asyncio.gather(*self._unlocking, return_exceptions=True)

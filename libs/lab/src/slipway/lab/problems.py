@@ -36,5 +36,5 @@ def not_permitted(reason: str = "") -> Refused:
 
 
 def no_config(node: str, vmid: int) -> Refused:
-    """Say that there is no such container (here: also when it lives on another node)."""
+    """Refuse since there is no such container (here: also when it lives on another node)."""
     return Refused(f"Configuration file 'nodes/{node}/lxc/{vmid}.conf' does not exist")

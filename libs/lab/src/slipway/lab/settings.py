@@ -1,4 +1,4 @@
-"""How long the pretend node takes where a real one takes long; defaults are short where tests would wait."""
+"""Waits of the pretend node where a real one takes long; defaults are short where tests would wait."""
 
 from dataclasses import dataclass
 

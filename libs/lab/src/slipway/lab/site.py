@@ -1,18 +1,17 @@
 """The nodes of a lab: their names and folders, and what each is made of.
 
 The first node's folder is the lab's own, so that a lab of one node needs nothing else; the others live below
-`nodes/`, what all see is in `shared/`. How many there are is said once, when the folder is new: whoever has
-added the cluster knows the SSH keys of those. All nodes have one backend for their guests, and so one
+`nodes/`, what all see is in `shared/`. Their number is settled when the folder is new: whoever has
+added the cluster knows their SSH keys. All nodes have one backend for their guests, and so one
 machine's memory and bridges.
 """
 
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.lab.faults import Faults
+from slipway.lab.faults.standing import Faults
 from slipway.lab.guests.protocol import Guests
 from slipway.lab.host import records
 from slipway.lab.host.certificates import Certificates
@@ -28,62 +27,54 @@ LOOPBACK = "127.0.0.1"
 FOLDERS = ("containers", "tasks", "templates", "host")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
-    """What the nodes of a lab have in common."""
-
-    data: Path
-    address: str
-    certificates: Callable[[str], Certificates]
-    timings: Timings
-    faults: Faults
-    guests: Guests
-    storages: Sequence[Storage] | None
-    """None for the usual ones of as many nodes."""
-
-
-async def build(names: Sequence[str], ground: Ground, stack: contextlib.AsyncExitStack) -> dict[str, Machine]:
-    """Put the nodes together; their tasks end with the stack."""
-    pools = Pools(ground.data / "pools.json")
-    shared = Volumes(ground.data / "shared" / "volumes.json")
-    templates = await ground.guests.templates()
+async def build(
+    names: Sequence[str],
+    stack: contextlib.AsyncExitStack,
+    *,
+    data: Path,
+    address: str,
+    certificates: Callable[[str], Certificates],
+    timings: Timings,
+    faults: Faults,
+    guests: Guests,
+    storages: Sequence[Storage] | None,
+) -> dict[str, Machine]:
+    """Put the nodes together, with the usual storages if none are given; their tasks end with the stack."""
+    pools = Pools(data / "pools.json")
+    shared = Volumes(data / "shared" / "volumes.json")
+    templates = await guests.templates()
     members: dict[str, Machine] = {}
     neighbours: list[Machine] = []
     for name in names:
-        members[name] = _machine(name, names, ground, shared, pools)
-        members[name].neighbours = neighbours
-        neighbours.append(members[name])
-        members[name].storages.load(templates)
-        members[name].configs.load()
-        members[name].tasks.load()
-        stack.push_async_callback(members[name].tasks.close)
+        folder = data if name == names[0] else data / "nodes" / name
+        for part in FOLDERS:
+            (folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
+        condition = Condition(first_name=name, faults=faults, timings=timings)
+        members[name] = machine = Machine(
+            condition=condition,
+            address=address_of(name, names, address),
+            folder=folder,
+            shared_folder=data / "shared",
+            certificates=certificates(name),
+            timings=timings,
+            guests=guests,
+            faults=faults,
+            configs=Configs(folder / "containers", condition),
+            storages=Storages(folder, condition, of_cluster(names) if storages is None else storages, shared),
+            pools=pools,
+            tasks=Tasks(folder / "tasks", condition),
+            neighbours=neighbours,
+        )
+        neighbours.append(machine)
+        machine.storages.load(templates)
+        machine.configs.load()
+        machine.tasks.load()
+        stack.push_async_callback(machine.tasks.close)
     return members
 
 
-def _machine(name: str, names: Sequence[str], ground: Ground, shared: Volumes, pools: Pools) -> Machine:
-    folder = ground.data if name == names[0] else ground.data / "nodes" / name
-    for part in FOLDERS:
-        (folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
-    storages = of_cluster(names) if ground.storages is None else ground.storages
-    condition = Condition(first_name=name, faults=ground.faults, timings=ground.timings)
-    return Machine(
-        condition=condition,
-        address=address_of(name, names, ground.address),
-        folder=folder,
-        shared_folder=ground.data / "shared",
-        certificates=ground.certificates(name),
-        timings=ground.timings,
-        guests=ground.guests,
-        faults=ground.faults,
-        configs=Configs(folder / "containers", condition),
-        storages=Storages(folder, condition, storages, shared),
-        pools=pools,
-        tasks=Tasks(folder / "tasks", condition),
-    )
-
-
 def address_of(name: str, names: Sequence[str], address: str) -> str:
-    """Give a node's own address: on loopback each has one, as on a network, else they share one."""
+    """Return a node's own address: on loopback each has one, as on a network, else they share one."""
     at = names.index(name)
     return f"127.0.0.{at + 1}" if address == LOOPBACK else address
 
@@ -130,5 +121,5 @@ async def take_port(
 
 
 def suffix(name: str, names: Sequence[str]) -> str:
-    """Give what a node's files are told apart by; the first one's by nothing."""
+    """Return what tells a node's files from the others'; nothing for the first node."""
     return "" if name == names[0] else f"-{re.sub(r'[^A-Za-z0-9-]', '-', name)}"

@@ -108,7 +108,7 @@ class Actor:
         return self.user == ROOT_NAME and self.token is None
 
     def privileges(self, path: str) -> frozenset[str]:
-        """Give the privileges on a path."""
+        """Return the privileges on a path."""
         if self.is_root:
             return ALL_PRIVILEGES
         while path not in self.acl:
@@ -118,11 +118,11 @@ class Actor:
         return self.acl[path]
 
     def may(self, path: str, *privileges: str) -> bool:
-        """Whether all the privileges are held on a path."""
+        """Return whether all the privileges are held on a path."""
         return self.privileges(path).issuperset(privileges)
 
     def may_any(self, path: str, privileges: Sequence[str]) -> bool:
-        """Whether one of the privileges is held."""
+        """Return whether one of the privileges is held."""
         return not self.privileges(path).isdisjoint(privileges)
 
     def require(self, path: str, *privileges: str) -> None:
@@ -142,5 +142,5 @@ class Actor:
 
 
 def root() -> Actor:
-    """Give root, who acts when nobody asked: at boot and over SSH."""
+    """Return root, who acts when nobody asked: at boot and over SSH."""
     return Actor(user=ROOT_NAME, token=None, acl=ROOT_ACL)

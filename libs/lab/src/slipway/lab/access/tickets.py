@@ -13,7 +13,8 @@ from fnmatch import fnmatchcase
 
 from slipway.lab.access.actors import ROOT_NAME as ROOT
 from slipway.lab.access.actors import Acl, Actor, root
-from slipway.lab.faults import Faults, RightsTaken, TokenExpired
+from slipway.lab.faults import RightsTaken, TokenExpired
+from slipway.lab.faults.standing import Faults
 from slipway.lab.http.messages import Request
 from slipway.lab.problems import Refused
 
@@ -49,11 +50,11 @@ class Doorkeeper:
         self._tokens = {token.id: token for token in tokens}
 
     def services(self) -> list[Token]:
-        """Give the tokens that are not root's."""
+        """Return the tokens that are not root's."""
         return [token for token in self._tokens.values() if token.user != ROOT]
 
     def login(self, username: str, password: str, realm: str | None) -> tuple[str, str]:
-        """Give a ticket and its CSRF token for root's password, or for a ticket that still lives."""
+        """Return a ticket and its CSRF token for root's password, or for a ticket that still lives."""
         user = f"{username}@{realm}" if realm else username
         is_known = user == ROOT and (
             hmac.compare_digest(password.encode(), self._password.encode())
@@ -68,11 +69,11 @@ class Doorkeeper:
         )
 
     def identify(self, request: Request) -> Actor:
-        """Say who asks; refuse without a body, as pveproxy does."""
-        given = request.headers.get("authorization", "")
-        if given.startswith(SCHEME):
-            return self._token_actor(given.removeprefix(SCHEME))
-        ticket = request.cookie(COOKIE) or given.removeprefix(f"{COOKIE}=")
+        """Return who asks; refuse without a body, as pveproxy does."""
+        authorization = request.headers.get("authorization", "")
+        if authorization.startswith(SCHEME):
+            return self._token_actor(authorization.removeprefix(SCHEME))
+        ticket = request.cookie(COOKIE) or authorization.removeprefix(f"{COOKIE}=")
         if not ticket:
             raise Refused("No ticket", status=401, is_empty=True)
         if not self._is_ticket_of(ticket, ROOT):
@@ -81,8 +82,8 @@ class Doorkeeper:
             raise Refused("Permission denied - invalid csrf token", status=401, is_empty=True)
         return root()
 
-    def _token_actor(self, given: str) -> Actor:
-        name, _, secret = given.partition("=")
+    def _token_actor(self, credentials: str) -> Actor:
+        name, _, secret = credentials.partition("=")
         token = self._tokens.get(name)
         if token is None or not hmac.compare_digest(secret.encode(), token.secret.encode()):
             raise _failed()
@@ -91,7 +92,7 @@ class Doorkeeper:
         return Actor(user=token.user, token=token.name, acl=self._left(token))
 
     def _left(self, token: Token) -> Acl:
-        """Give what a token may after what was taken from it."""
+        """Return what a token may, without what was taken from it."""
         acl = dict(token.acl)
         for order in self._faults.all(RightsTaken):
             for path in acl if fnmatchcase(token.id, order.token) else ():
@@ -100,13 +101,13 @@ class Doorkeeper:
         return acl
 
     def _is_ticket_of(self, ticket: str, user: str) -> bool:
-        signed, found, signature = ticket.partition("::")
-        if not found or not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
+        signed, separator, signature = ticket.partition("::")
+        if not separator or not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
             return False
         return signed.startswith(f"PVE:{user}:") and _is_young(signed.rpartition(":")[2])
 
-    def _is_csrf(self, given: str) -> bool:
-        stamp, _, signature = given.partition(":")
+    def _is_csrf(self, token: str) -> bool:
+        stamp, _, signature = token.partition(":")
         return hmac.compare_digest(signature.encode(), self._sign(f"{stamp}:{ROOT}").encode()) and _is_young(
             stamp
         )

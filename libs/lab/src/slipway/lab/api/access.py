@@ -1,9 +1,7 @@
 """`/version` and `/access`."""
 
-from typing import Any
-
 from slipway.lab.access.actors import ALL_PRIVILEGES
-from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.api.call import Call, Route, Routes, Row, index
 from slipway.lab.host import hardware
 from slipway.lab.problems import not_permitted
 
@@ -26,24 +24,24 @@ _CAPABILITY_PREFIXES = {"nodes": "Sys.", "storage": "Datastore.", "vms": "VM."}
 
 
 def version(_call: Call) -> dict[str, str]:
-    """Say which Proxmox VE this pretends to be."""
+    """Return which Proxmox VE this pretends to be."""
     return {"release": hardware.RELEASE, "repoid": hardware.REPO_ID, "version": hardware.VERSION}
 
 
-def login(call: Call) -> dict[str, Any]:
+def login(call: Call) -> Row:
     """Exchange a password, or a ticket, for a fresh ticket."""
-    given = call.given
-    ticket, csrf = call.doorkeeper.login(given["username"], given["password"], given.get("realm"))
+    params = call.params
+    ticket, csrf = call.doorkeeper.login(params["username"], params["password"], params.get("realm"))
     user = ticket.split(":")[1]
     return {"ticket": ticket, "CSRFPreventionToken": csrf, "username": user, "cap": _capabilities()}
 
 
 def _capabilities() -> dict[str, dict[str, int]]:
-    named = {area: dict.fromkeys(rights, 1) for area, rights in _CAPABILITIES.items()}
+    capabilities = {area: dict.fromkeys(rights, 1) for area, rights in _CAPABILITIES.items()}
     for area, prefix in _CAPABILITY_PREFIXES.items():
         rights = sorted(right for right in ALL_PRIVILEGES if right.startswith(prefix))
-        named[area] = dict.fromkeys((*rights, "Permissions.Modify"), 1)
-    return named
+        capabilities[area] = dict.fromkeys((*rights, "Permissions.Modify"), 1)
+    return capabilities
 
 
 def realms(_call: Call) -> list[dict[str, str]]:
@@ -56,23 +54,23 @@ def realms(_call: Call) -> list[dict[str, str]]:
 
 def permissions(call: Call) -> dict[str, dict[str, int]]:
     """Show the caller's own privileges by path."""
-    if call.given.get("userid", call.actor.name) != call.actor.name and not call.actor.is_root:
+    if call.params.get("userid", call.actor.name) != call.actor.name and not call.actor.is_root:
         raise not_permitted("/access, Sys.Audit")
-    if path := call.given.get("path"):
+    if path := call.params.get("path"):
         return {path: dict.fromkeys(sorted(call.actor.privileges(path)), 1)}
     paths = {*TOP_PATHS, *call.actor.acl, *_pool_paths(call)}
-    held = {path: call.actor.privileges(path) for path in sorted(paths)}
-    return {path: dict.fromkeys(sorted(rights), 1) for path, rights in held.items() if rights}
+    privileges = {path: call.actor.privileges(path) for path in sorted(paths)}
+    return {path: dict.fromkeys(sorted(rights), 1) for path, rights in privileges.items() if rights}
 
 
 def _pool_paths(call: Call) -> set[str]:
-    """Name what is a member of a pool: those are listed, pools themselves only if they are in the ACL."""
+    """Return what is a member of a pool: those are listed, pools themselves only if they are in the ACL."""
     pools = call.machine.pools.all()
     guests = {f"/vms/{vmid}" for pool in pools for vmid in pool.vmids}
     return guests | {f"/storage/{name}" for pool in pools for name in pool.storages}
 
 
-def acl(call: Call) -> list[dict[str, Any]]:
+def acl(call: Call) -> list[Row]:
     """List what was granted to whom, to who may look."""
     if not call.actor.may("/access", "Sys.Audit"):
         return []
@@ -83,31 +81,27 @@ def acl(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-def roles(call: Call) -> list[dict[str, Any]]:
+def roles(call: Call) -> list[Row]:
     """List the roles: of Proxmox the two ends, and those that the service account was given."""
-    known = {"Administrator": ALL_PRIVILEGES, "NoAccess": frozenset[str]()}
-    rows: list[dict[str, Any]] = [
-        {"roleid": name, "privs": ",".join(sorted(rights)), "special": 1} for name, rights in known.items()
+    built_in = {"Administrator": ALL_PRIVILEGES, "NoAccess": frozenset[str]()}
+    rows: list[Row] = [
+        {"roleid": name, "privs": ",".join(sorted(rights)), "special": 1} for name, rights in built_in.items()
     ]
-    made = {role_name(path): one.acl[path] for one in call.doorkeeper.services() for path in one.acl}
+    own = {role_name(path): one.acl[path] for one in call.doorkeeper.services() for path in one.acl}
     return rows + [
-        {"roleid": name, "privs": ",".join(sorted(rights)), "special": 0} for name, rights in made.items()
+        {"roleid": name, "privs": ",".join(sorted(rights)), "special": 0} for name, rights in own.items()
     ]
 
 
 def role_name(path: str) -> str:
-    """Name the role that `make-token.sh` makes for a path."""
+    """Return the name of the role that `make-token.sh` makes for a path."""
     return ROLES.get(path, f"Slipway{path.title().replace('/', '')}")
 
 
-def _index(*names: str) -> Route:
-    return Route(handler=lambda _call: [{"subdir": name} for name in names])
-
-
 ROUTES: Routes = {
-    "GET /": _index("version", "cluster", "nodes", "storage", "access", "pools"),
+    "GET /": index("version", "cluster", "nodes", "storage", "access", "pools", key="subdir"),
     "GET /version": Route(handler=version),
-    "GET /access": _index("acl", "domains", "permissions", "roles", "ticket"),
+    "GET /access": index("acl", "domains", "permissions", "roles", "ticket", key="subdir"),
     "GET /access/acl": Route(handler=acl),
     "GET /access/roles": Route(handler=roles),
     "GET /access/domains": Route(handler=realms, is_open=True),

@@ -1,7 +1,5 @@
 """`vzdump`."""
 
-import re
-
 from slipway.lab.api.call import Call, Route, Routes
 from slipway.lab.host import dumps
 from slipway.lab.host.backup import Backup
@@ -13,25 +11,25 @@ NEEDS_MODIFY = ("bwlimit", "ionice", "performance")
 
 def back_up(call: Call) -> str:
     """Begin a backup of the named containers."""
-    machine, actor, given = call.machine, call.actor, call.given
-    if not actor.is_root and (named := [name for name in ROOT_ONLY if name in given]):
+    machine, actor, params = call.machine, call.actor, call.params
+    if not actor.is_root and (named := [name for name in ROOT_ONLY if name in params]):
         raise bad_parameters(dict.fromkeys(named, "Only root may set this option."))
-    if any(name in given for name in NEEDS_MODIFY):
+    if any(name in params for name in NEEDS_MODIFY):
         actor.require("/", "Sys.Modify")
     vmids = _vmids(call)
-    if not vmids and not call.flag("all") and "exclude" not in given:
+    if not vmids and not call.flag("all") and "exclude" not in params:
         return "OK"
-    storage = given.get("storage", "local")
+    storage = params.get("storage", "local")
     actor.require(f"/storage/{storage}", "Datastore.AllocateSpace")
-    if "prune-backups" in given:
+    if "prune-backups" in params:
         actor.require(f"/storage/{storage}", "Datastore.Allocate")
-    backup = Backup(machine=machine, actor=actor, vmids=vmids, storage=storage, given=given)
+    backup = Backup(machine=machine, actor=actor, vmids=vmids, storage=storage, params=params)
     return machine.tasks.start("vzdump", str(vmids[0]) if len(vmids) == 1 else "", actor.name, backup.work)
 
 
 def extract_config(call: Call) -> str:
     """Show the config inside a backup, read from the head of its archive."""
-    machine, actor, volid = call.machine, call.actor, call.given["volume"]
+    machine, actor, volid = call.machine, call.actor, call.params["volume"]
     storage, owner = volid.partition(":")[0], dumps.owner(volid)
     machine.storages.get(storage)
     if owner is None:
@@ -48,22 +46,22 @@ def extract_config(call: Call) -> str:
 
 def _vmids(call: Call) -> list[int]:
     """Read which containers of this node are meant; those of other nodes are silently left out."""
-    given = call.given
-    wanted = _numbers(given.get("vmid", ""))
-    if wanted and (others := [name for name in ("all", "exclude", "pool") if name in given]):
+    params = call.params
+    vmids = _numbers(call, "vmid")
+    if vmids and (others := [name for name in ("all", "exclude", "pool") if name in params]):
         raise bad_parameters(dict.fromkeys(others, "option conflicts with option 'vmid'"))
-    if "notes-template" in given:
-        dumps.check_template(given["notes-template"])
-    if call.flag("all") or "exclude" in given:
-        excluded = set(_numbers(given.get("exclude", "")))
+    if "notes-template" in params:
+        dumps.check_template(params["notes-template"])
+    if call.flag("all") or "exclude" in params:
+        excluded = set(_numbers(call, "exclude"))
         return [vmid for vmid in call.machine.configs.vmids() if vmid not in excluded]
-    if not wanted:
+    if not vmids:
         raise bad_parameters({"vmid": "property is missing"})
-    return [vmid for vmid in wanted if call.machine.home_of(vmid) in (None, call.machine)]
+    return [vmid for vmid in vmids if call.machine.home_of(vmid) in (None, call.machine)]
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(word) for word in re.split(r"[,;\s]+", text) if word]
+def _numbers(call: Call, name: str) -> list[int]:
+    return [int(word) for word in call.words(name)]
 
 
 ROUTES: Routes = {

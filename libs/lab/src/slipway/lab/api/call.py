@@ -1,5 +1,6 @@
-"""What a handler gets, and how it is registered. No behaviour."""
+"""What a handler gets, and how it is registered."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ class Call:
     """Of all nodes, by the names that the lab gave them."""
     doorkeeper: Doorkeeper
     actor: Actor
-    given: Mapping[str, str]
+    params: Mapping[str, str]
     """All parameters, those in the path included, as texts."""
 
     @property
@@ -37,15 +38,19 @@ class Call:
     @property
     def vmid(self) -> int:
         """The container's number."""
-        return int(self.given["vmid"])
+        return int(self.params["vmid"])
 
     def flag(self, name: str) -> bool:
-        """Whether a flag is set."""
-        return self.given.get(name) == "1"
+        """Return whether a flag is set."""
+        return self.params.get(name) == "1"
 
     def number(self, name: str) -> int | None:
         """Read a whole number."""
-        return int(self.given[name]) if name in self.given else None
+        return int(self.params[name]) if name in self.params else None
+
+    def words(self, name: str) -> list[str]:
+        """Read a list of words."""
+        return [word for word in re.split(r"[,;\s]+", self.params.get(name, "")) if word]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,9 @@ class Listed:
     total: int
 
 
+Row = dict[str, Any]
 Handler = Callable[[Call], Awaitable[Any] | Answer | Any]
+GUEST = "/nodes/{node}/lxc/{vmid}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,3 +82,23 @@ class Route:
 
 
 Routes = Mapping[str, Route]
+
+
+def on_guest(handler: Handler, *rights: str, any_right: bool = False) -> Route:
+    """Register what needs rights on the container that the call is about."""
+    return Route(handler=handler, path="/vms/{vmid}", rights=rights, any_right=any_right)
+
+
+def on_node(handler: Handler) -> Route:
+    """Register what shows a node to those who may audit it."""
+    return Route(handler=handler, path="/nodes/{node}", rights=("Sys.Audit",))
+
+
+def on_cluster(handler: Handler) -> Route:
+    """Register what shows the cluster to those who may audit it."""
+    return Route(handler=handler, path="/", rights=("Sys.Audit",))
+
+
+def index(*names: str, key: str = "name") -> Route:
+    """Register a list of what stands below a path."""
+    return Route(handler=lambda _call: [{key: name} for name in names])

@@ -1,10 +1,8 @@
 """`/cluster` and `/nodes`: the nodes; a lone one is no member of a cluster."""
 
-from typing import Any
-
 from slipway.lab.access.actors import Actor
 from slipway.lab.api import access
-from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.api.call import Call, Route, Routes, Row, index, on_cluster, on_node
 from slipway.lab.host import hardware, templates
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.options import MAC_PREFIX
@@ -13,7 +11,6 @@ from slipway.lab.host.storages import HOST_CACHE, TEMPLATE_STORAGE
 from slipway.lab.host.tasks import Work
 from slipway.lab.problems import Refused, bad_parameters
 
-Row = dict[str, Any]
 _FINISHED_SHOWN = 25
 CLUSTER = "lab"
 
@@ -40,15 +37,13 @@ def _member_row(call: Call, machine: Machine) -> Row:
 def resources(call: Call) -> list[Row]:
     """List what the caller may see; as old as the last look around."""
     rows = [row for one in call.members for row in _guest_rows(call, one)]
-    rows += [_node_row(one, call.actor) | _cgroups(one) for one in call.members]
+    rows += [
+        _node_row(one, call.actor) | ({"cgroup-mode": 2} if one.is_online else {}) for one in call.members
+    ]
     rows += [_storage_row(one, name) for one in call.members for name in _visible_storages(call, one)]
     if call.actor.may_any(ZONE, ("SDN.Audit", "SDN.Use")):
         rows += [_zone_row(one) for one in call.members]
     return rows
-
-
-def _cgroups(machine: Machine) -> Row:
-    return {"cgroup-mode": 2} if machine.is_online else {}
 
 
 def _guest_rows(call: Call, machine: Machine) -> list[Row]:
@@ -91,13 +86,13 @@ def _zone_row(machine: Machine) -> Row:
 
 
 def next_vmid(call: Call) -> str:
-    """Give a free number, as text; it is not reserved."""
-    wanted = call.number("vmid")
-    if wanted is None:
+    """Return a free number, as text; it is not reserved."""
+    vmid = call.number("vmid")
+    if vmid is None:
         return str(call.machine.next_vmid())
-    if call.machine.is_taken(wanted):
-        raise bad_parameters({"vmid": f"VM {wanted} already exists"})
-    return str(wanted)
+    if call.machine.is_taken(vmid):
+        raise bad_parameters({"vmid": f"VM {vmid} already exists"})
+    return str(vmid)
 
 
 def options(call: Call) -> Row:
@@ -149,15 +144,15 @@ def _node_row(machine: Machine, actor: Actor) -> Row:
 
 def networks(call: Call) -> list[Row]:
     """List the bridges and the network card under them."""
-    wanted = call.given.get("type", "")
+    kind = call.params.get("type", "")
     rows = [_bridge(name, cidr, n) for n, (name, cidr) in enumerate(call.machine.guests.bridges().items())]
     if not call.actor.may(f"/nodes/{call.machine.node}", "Sys.Audit"):
         rows = [row for row in rows if call.actor.may_any(f"{ZONE}/{row['iface']}", ("SDN.Audit", "SDN.Use"))]
     card = {"iface": "eth0", "type": "eth", "active": 1, "method": "manual", "method6": "manual"}
-    if wanted in ("bridge", "any_bridge", "any_local_bridge", "include_sdn"):
+    if kind in ("bridge", "any_bridge", "any_local_bridge", "include_sdn"):
         return rows
     cards = [card | {"families": ["inet"], "priority": 3}]
-    return {"": [*rows, *cards], "eth": cards}.get(wanted, [])
+    return {"": [*rows, *cards], "eth": cards}.get(kind, [])
 
 
 def _bridge(name: str, cidr: str, number: int) -> Row:
@@ -183,7 +178,7 @@ def _bridge(name: str, cidr: str, number: int) -> Row:
 
 def download(call: Call) -> str:
     """Download an OS template; in the lab it is made from the archive of its guests."""
-    machine, name, storage = call.machine, call.given["template"], call.given["storage"]
+    machine, name, storage = call.machine, call.params["template"], call.params["storage"]
     if name not in (one["template"] for one in templates.appliances()):
         raise bad_parameters({"template": "no such template"})
     if storage != TEMPLATE_STORAGE:
@@ -202,13 +197,9 @@ def download(call: Call) -> str:
 
 
 def clock(call: Call) -> Row:
-    """Tell the time."""
+    """Return the time."""
     now = int(call.machine.now())
     return {"time": now, "localtime": now, "timezone": "Etc/UTC"}
-
-
-def _index(*names: str) -> Route:
-    return Route(handler=lambda _call: [{"name": name} for name in names])
 
 
 _OF_NODE = (
@@ -216,27 +207,23 @@ _OF_NODE = (
     *("tasks", "time", "version", "vzdump"),
 )
 ROUTES: Routes = {
-    "GET /cluster": _index("ha", "log", "nextid", "options", "resources", "sdn", "status", "tasks"),
-    "GET /cluster/status": Route(handler=cluster_status, path="/", rights=("Sys.Audit",)),
+    "GET /cluster": index("ha", "log", "nextid", "options", "resources", "sdn", "status", "tasks"),
+    "GET /cluster/status": on_cluster(cluster_status),
     "GET /cluster/resources": Route(handler=resources),
     "GET /cluster/nextid": Route(handler=next_vmid),
-    "GET /cluster/options": Route(handler=options, path="/", rights=("Sys.Audit",)),
+    "GET /cluster/options": on_cluster(options),
     "GET /cluster/tasks": Route(handler=tasks),
     "GET /nodes": Route(handler=nodes),
-    "GET /nodes/{node}": _index(*_OF_NODE),
+    "GET /nodes/{node}": index(*_OF_NODE),
     "GET /nodes/{node}/aplinfo": Route(handler=lambda _call: templates.appliances()),
     "POST /nodes/{node}/aplinfo": Route(
         handler=download, path="/storage/{storage}", rights=("Datastore.AllocateTemplate",)
     ),
-    "GET /nodes/{node}/certificates": _index("acme", "info", "custom"),
+    "GET /nodes/{node}/certificates": index("acme", "info", "custom"),
     "GET /nodes/{node}/certificates/info": Route(handler=lambda call: call.machine.certificates.shown()),
-    "GET /nodes/{node}/dns": Route(
-        handler=lambda call: {"dns1": call.machine.address}, path="/nodes/{node}", rights=("Sys.Audit",)
-    ),
+    "GET /nodes/{node}/dns": on_node(lambda call: {"dns1": call.machine.address}),
     "GET /nodes/{node}/network": Route(handler=networks),
-    "GET /nodes/{node}/status": Route(
-        handler=lambda call: hardware.status(call.machine), path="/nodes/{node}", rights=("Sys.Audit",)
-    ),
+    "GET /nodes/{node}/status": on_node(lambda call: hardware.status(call.machine)),
     "GET /nodes/{node}/version": Route(handler=access.version),
-    "GET /nodes/{node}/time": Route(handler=clock, path="/nodes/{node}", rights=("Sys.Audit",)),
+    "GET /nodes/{node}/time": on_node(clock),
 }

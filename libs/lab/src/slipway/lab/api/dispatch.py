@@ -45,14 +45,14 @@ class Api:
         self._machine = machine
         self._observers = observers
         self._doorkeeper = doorkeeper
-        self._orders = Orders(machine.faults)
+        self._orders = Orders(machine.faults, doorkeeper)
         self._patterns = [(re.compile(_pattern(key)), key) for key in ROUTES]
 
     async def __call__(self, request: Request) -> Answer:
         """Answer a request; whatever happens there is an answer."""
         try:
             if request.path.startswith(LAB):
-                return self._orders.answer(request, self._doorkeeper.identify(request))
+                return self._orders.answer(request)
             if not request.path.startswith(ROOT):
                 return Answer(status=404, reason=f"no such file '{request.path}'", body=None)
             return await self._answer(request)
@@ -70,26 +70,26 @@ class Api:
         if request.method not in METHODS:
             raise Refused(f"method '{request.method}' not available", status=501, is_empty=True)
         method, path = request.method, unquote(request.path.removeprefix(ROOT)) or "/"
-        key, found = self._find(method, path)
+        key, in_path = self._find(method, path)
         route = ROUTES.get(key)
         is_open = route is not None and route.is_open
         actor = _NOBODY if is_open else self._doorkeeper.identify(request)
         if order := self._machine.faults.take_call(ApiError, method, path):
             refused = Refused(order.message, status=order.status, is_empty=order.status in _PROXY_ERRORS)
             return as_refusal(refused)
-        given = found | request.parameters()
+        params = in_path | request.parameters()
         if route is None:
             raise Refused(f"Method '{method} {path}' not implemented", status=501)
-        self._check_rights(route, actor, given, request.path)
-        machine = await self._node(given)
-        if errors := check(CALLS[key], given):
+        self._check_rights(route, actor, params, request.path)
+        machine = await self._node(params)
+        if errors := check(CALLS[key], params):
             raise bad_parameters(errors)
         call = Call(
             machine=machine,
             observers=self._observers,
             doorkeeper=self._doorkeeper,
             actor=actor,
-            given=given,
+            params=params,
         )
         return await self._meet(method, path, await self._handled(route, call, path))
 
@@ -110,8 +110,8 @@ class Api:
         if isinstance(result, Answer):
             return result
         is_listed = isinstance(result, Listed)
-        found = result.rows if is_listed else result
-        shown = rows.ordered(self._machine.faults, path, call.actor, call.given, found)
+        rows_or_object = result.rows if is_listed else result
+        shown = rows.ordered(self._machine.faults, path, call.actor, call.params, rows_or_object)
         # A total of nothing is left out (PVE 9.2, recorded).
         return as_answer(shown, **({"total": result.total} if is_listed and result.total else {}))
 
@@ -121,28 +121,31 @@ class Api:
                 return key, match.groupdict()
         return "", {}
 
-    def _check_rights(self, route: Route, actor: Actor, given: Mapping[str, str], path: str) -> None:
+    def _check_rights(self, route: Route, actor: Actor, params: Mapping[str, str], path: str) -> None:
         if actor.token and not route.allows_token:
             raise Refused(f"URI '{path}' not available with API token, need proper ticket.", status=403)
         if route.path is None:
             return
-        where = route.path.format_map(given) if all(name in given for name in _names(route.path)) else "/"
+        try:
+            where = route.path.format_map(params)
+        except KeyError:  # a parameter is missing, which is only said to those who may everything
+            where = "/"
         if route.any_right:
             actor.require_any(where, route.rights)
         else:
             actor.require(where, *route.rights)
 
-    async def _node(self, given: Mapping[str, str]) -> Machine:
+    async def _node(self, params: Mapping[str, str]) -> Machine:
         """Find the node that is asked; the call is passed on to it, if it is there."""
-        node = given.get("node")
+        node = params.get("node")
         if node in (None, self._machine.node, "localhost"):
             return self._machine
-        if found := self._machine.members.get(str(node)):
-            if silence := found.condition.silence():
+        if member := self._machine.members.get(str(node)):
+            if silence := member.condition.silence():
                 seconds, refused = silence
                 await asyncio.sleep(seconds)
                 raise refused
-            return found
+            return member
         reason = "Name or service not known"
         if not formats.fault("pve-node", str(node)):
             await asyncio.sleep(self._machine.timings.lookup_wait)
@@ -154,7 +157,3 @@ def _pattern(key: str) -> str:
     """Write a call as a pattern; a volume's name has slashes in it."""
     whole = re.escape(key).replace(r"\{volume\}", "(?P<volume>.+)")
     return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", whole)
-
-
-def _names(path: str) -> list[str]:
-    return re.findall(r"\{(\w+)\}", path)

@@ -7,48 +7,41 @@ import json
 
 from pydantic import ValidationError
 
-from slipway.lab.access.actors import Actor
+from slipway.lab.access.actors import ROOT_NAME
 from slipway.lab.access.tickets import Doorkeeper
-from slipway.lab.faults import FAULT, Faults
+from slipway.lab.faults.standing import FAULT, Faults
 from slipway.lab.http.messages import Answer, Request, as_answer, as_refusal
 from slipway.lab.problems import Refused, not_permitted
 
 LAB = "/lab/"
 
 
-class Control:
-    """The application of the control endpoint: orders, and nothing of Proxmox."""
+class Orders:
+    """The control endpoint: POST a fault, GET those that stand, DELETE all or one (`?id=`)."""
 
     def __init__(self, faults: Faults, doorkeeper: Doorkeeper) -> None:
-        self._orders = Orders(faults)
+        self._faults = faults
         self._doorkeeper = doorkeeper
 
     async def __call__(self, request: Request) -> Answer:
-        """Answer a request."""
+        """Answer a request, whatever it is."""
         try:
             if not request.path.startswith(LAB):
                 return Answer(status=404, reason=f"no such file '{request.path}'", body=None)
-            return self._orders.answer(request, self._doorkeeper.identify(request))
+            return self.answer(request)
         except Refused as refused:
             return as_refusal(refused)
 
-
-class Orders:
-    """POST a fault, GET those that stand, DELETE all or one (`?id=`)."""
-
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
-
-    def answer(self, request: Request, actor: Actor) -> Answer:
-        """Answer one request."""
-        if actor.user != "root@pam":
+    def answer(self, request: Request) -> Answer:
+        """Answer a request below `/lab/`; raise `Refused` if it can't be met."""
+        if self._doorkeeper.identify(request).user != ROOT_NAME:
             raise not_permitted("/lab, root@pam")
         match (request.path, request.method):
             case ("/lab/faults", "POST"):
                 return as_answer({"id": self._order(request.body)})
             case ("/lab/faults", "GET"):
-                orders = self._faults.standing().items()
-                return as_answer([{"id": order, **fault.model_dump()} for order, fault in orders])
+                standing = self._faults.standing().items()
+                return as_answer([{"id": order, **fault.model_dump()} for order, fault in standing])
             case ("/lab/faults", "DELETE"):
                 self._faults.clear(request.parameters().get("id"))
                 return as_answer(None)

@@ -7,7 +7,6 @@ from slipway.lab.api import (
     backups,
     cluster,
     containers,
-    moves,
     pools,
     snapshots,
     storage,
@@ -17,16 +16,5 @@ from slipway.lab.api import (
 )
 from slipway.lab.api.call import Route
 
-ROUTES: Mapping[str, Route] = {
-    **access.ROUTES,
-    **cluster.ROUTES,
-    **storage.ROUTES,
-    **tasks.ROUTES,
-    **containers.ROUTES,
-    **snapshots.ROUTES,
-    **moves.ROUTES,
-    **backups.ROUTES,
-    **volumes.ROUTES,
-    **pools.ROUTES,
-    **surroundings.ROUTES,
-}
+_MODULES = (access, cluster, storage, tasks, containers, snapshots, backups, volumes, pools, surroundings)
+ROUTES: Mapping[str, Route] = {call: route for module in _MODULES for call, route in module.ROUTES.items()}

@@ -5,22 +5,23 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from slipway.lab.access.actors import Actor
-from slipway.lab.faults import ChangedRows, Faults, ForeignRows
+from slipway.lab.faults import ChangedRows, ForeignRows
+from slipway.lab.faults.standing import Faults
 
 RESOURCES = "/cluster/resources"
 _KINDS = {"vm": ("lxc", "qemu"), "storage": ("storage",), "node": ("node",), "sdn": ("network", "sdn")}
 
 
-def ordered(faults: Faults, path: str, actor: Actor, given: Mapping[str, str], found: Any) -> Any:
-    """Give a result as it is to be shown; `type` of `/cluster/resources` is applied here."""
-    if isinstance(found, list):
+def ordered(faults: Faults, path: str, actor: Actor, params: Mapping[str, str], result: Any) -> Any:
+    """Return a result as it is to be shown; `type` of `/cluster/resources` is applied here."""
+    if isinstance(result, list):
         orders = (one for one in faults.all(ForeignRows) if fnmatchcase(path, one.path))
-        found = [*found, *(row for one in orders for row in one.rows if _is_visible(actor, row))]
-        found = [_changed(faults, path, row) for row in found]
+        result = [*result, *(row for one in orders for row in one.rows if _is_visible(actor, row))]
+        result = [_changed(faults, path, row) for row in result]
     else:
-        found = _changed(faults, path, found)
-    kinds = _KINDS.get(given.get("type", "")) if path == RESOURCES else None
-    return found if kinds is None else [row for row in found if row.get("type") in kinds]
+        result = _changed(faults, path, result)
+    kinds = _KINDS.get(params.get("type", "")) if path == RESOURCES else None
+    return result if kinds is None else [row for row in result if row.get("type") in kinds]
 
 
 def _is_visible(actor: Actor, row: Mapping[str, Any]) -> bool:

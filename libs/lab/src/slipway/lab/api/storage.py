@@ -1,14 +1,12 @@
 """`/storage` and `/nodes/{node}/storage`."""
 
 import hashlib
-from typing import Any
 
-from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.api.call import Call, Handler, Route, Routes, Row
 from slipway.lab.host import dumps
 from slipway.lab.host.dumps import Dump
 from slipway.lab.host.storages import Storage
 
-Row = dict[str, Any]
 RIGHTS = ("Datastore.Audit", "Datastore.AllocateSpace")
 _ARCHIVE_FORMATS = {".zst": "tzst", ".gz": "tgz", ".xz": "txz"}
 
@@ -16,7 +14,7 @@ _ARCHIVE_FORMATS = {".zst": "tzst", ".gz": "tgz", ".xz": "txz"}
 def configured(call: Call) -> list[Row]:
     """List storages as they are configured."""
     visible = (one for one in call.machine.storages.configured() if _may_look(call, one))
-    return [_configured(one) for one in visible if call.given.get("type", one.type) == one.type]
+    return [_configured(one) for one in visible if call.params.get("type", one.type) == one.type]
 
 
 def _configured(storage: Storage) -> Row:
@@ -34,11 +32,11 @@ def _configured(storage: Storage) -> Row:
 
 def storages(call: Call) -> list[Row]:
     """List storages as this node sees them."""
-    wanted = set(call.given.get("content", "").replace(",", " ").split())
+    kinds = set(call.params.get("content", "").replace(",", " ").split())
     rows = []
     for storage in _visible(call):
-        fits = not wanted or wanted & set(storage.content)
-        is_named = call.given.get("storage", storage.name) == storage.name
+        fits = not kinds or kinds & set(storage.content)
+        is_named = call.params.get("storage", storage.name) == storage.name
         if fits and is_named and (storage.is_enabled or not call.flag("enabled")):
             status = _status(call, storage)
             fraction = {"used_fraction": status["used"] / status["total"]} if storage.is_enabled else {}
@@ -48,7 +46,7 @@ def storages(call: Call) -> list[Row]:
 
 def status(call: Call) -> Row:
     """Show one storage."""
-    return _status(call, call.machine.storages.get(call.given["storage"]))
+    return _status(call, call.machine.storages.get(call.params["storage"]))
 
 
 def _status(call: Call, storage: Storage) -> Row:
@@ -68,8 +66,8 @@ def _status(call: Call, storage: Storage) -> Row:
 
 def content(call: Call) -> list[Row]:
     """List disks, templates and backups on a storage."""
-    stored = call.machine.storages
-    storage = stored.get(call.given["storage"])
+    storages = call.machine.storages
+    storage = storages.get(call.params["storage"])
     rows: list[Row] = [
         {
             "volid": one.volid,
@@ -81,7 +79,7 @@ def content(call: Call) -> list[Row]:
             "vmid": one.vmid,
             "parent": None,
         }
-        for one in stored.volumes(storage.name)
+        for one in storages.volumes(storage.name)
     ]
     if "vztmpl" in storage.content:
         rows += [
@@ -92,13 +90,13 @@ def content(call: Call) -> list[Row]:
                 "size": path.stat().st_size,
                 "ctime": int(path.stat().st_mtime),
             }
-            for volid, path in stored.templates().items()
+            for volid, path in storages.templates().items()
         ]
     if "backup" in storage.content:
         rows += [
             dumps.shown(dump) for dump in dumps.listed(call.machine, storage.name) if _may_see(call, dump)
         ]
-    kind, vmid = call.given.get("content"), call.number("vmid")
+    kind, vmid = call.params.get("content"), call.number("vmid")
     return [row for row in rows if kind in (None, row["content"]) and vmid in (None, row.get("vmid"))]
 
 
@@ -115,20 +113,16 @@ def _may_look(call: Call, storage: Storage) -> bool:
     return call.actor.may_any(f"/storage/{storage.name}", RIGHTS)
 
 
-def _index(_call: Call) -> list[Row]:
-    return [{"subdir": name} for name in ("content", "status")]
+def _on_storage(handler: Handler) -> Route:
+    return Route(handler=handler, path="/storage/{storage}", rights=RIGHTS, any_right=True)
 
 
 ROUTES: Routes = {
     "GET /storage": Route(handler=configured),
     "GET /nodes/{node}/storage": Route(handler=storages),
-    "GET /nodes/{node}/storage/{storage}": Route(
-        handler=_index, path="/storage/{storage}", rights=RIGHTS, any_right=True
+    "GET /nodes/{node}/storage/{storage}": _on_storage(
+        lambda _call: [{"subdir": "content"}, {"subdir": "status"}]
     ),
-    "GET /nodes/{node}/storage/{storage}/content": Route(
-        handler=content, path="/storage/{storage}", rights=RIGHTS, any_right=True
-    ),
-    "GET /nodes/{node}/storage/{storage}/status": Route(
-        handler=status, path="/storage/{storage}", rights=RIGHTS, any_right=True
-    ),
+    "GET /nodes/{node}/storage/{storage}/content": _on_storage(content),
+    "GET /nodes/{node}/storage/{storage}/status": _on_storage(status),
 }

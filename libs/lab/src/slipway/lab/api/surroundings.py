@@ -6,16 +6,14 @@ Answered as far as it was recorded (PVE 9.2). What would have to act, a console 
 import hashlib
 import time
 from collections.abc import Iterator
-from typing import Any
 
-from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.api.call import GUEST, Call, Route, Routes, Row, index, on_cluster, on_guest, on_node
 from slipway.lab.faults import HaManaged
 from slipway.lab.host import ha, hardware
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.tasks import Work
 from slipway.lab.problems import Refused
 
-Row = dict[str, Any]
 LOG_LINES = 50
 RRD_STEPS = {"hour": 60, "day": 1800, "week": 10800, "month": 43200, "year": 604800, "decade": 604800}
 RRD_POINTS = 70
@@ -67,12 +65,12 @@ def _managed(call: Call) -> Iterator[tuple[Machine, HaManaged]]:
 def ha_resources(call: Call) -> list[Row]:
     """List the guests that the HA manager looks after."""
     rows = [_resource(home, order) for home, order in _managed(call)]
-    return [row for row in rows if call.given.get("type", row["type"]) == row["type"]]
+    return [row for row in rows if call.params.get("type", row["type"]) == row["type"]]
 
 
 def ha_resource(call: Call) -> Row:
     """Show one of them."""
-    sid = call.given["sid"]
+    sid = call.params["sid"]
     for home, order in _managed(call):
         if sid in (f"ct:{order.vmid}", str(order.vmid)):
             return _resource(home, order)
@@ -116,7 +114,7 @@ def _lines(work: Work) -> Iterator[Row]:
 
 def averages(call: Call) -> list[Row]:
     """Show the node's figures over time: of the last moment only, as it has just been switched on."""
-    step, now = RRD_STEPS[call.given["timeframe"]], int(call.machine.now())
+    step, now = RRD_STEPS[call.params["timeframe"]], int(call.machine.now())
     last = now // step * step
     rows: list[Row] = [{"time": last - back * step} for back in range(RRD_POINTS - 1, -1, -1)]
     rows[-1] |= hardware.averages(call.machine)
@@ -144,29 +142,18 @@ def move(call: Call) -> None:
     raise Refused("the lab moves no volumes", status=501)
 
 
-def _index(*names: str) -> Route:
-    return Route(handler=lambda _call: [{"name": name} for name in names])
-
-
-_AUDIT = ("Sys.Audit",)
-_CONSOLE = ("VM.Console",)
-_LXC = "/nodes/{node}/lxc/{vmid}"
 ROUTES: Routes = {
-    "GET /cluster/ha": Route(
-        handler=lambda _call: [{"id": name} for name in ("status", "resources", "rules")],
-        path="/",
-        rights=_AUDIT,
-    ),
-    "GET /cluster/ha/status": _index("current", "manager_status"),
-    "GET /cluster/ha/status/current": Route(handler=ha_status, path="/", rights=_AUDIT),
-    "GET /cluster/ha/resources": Route(handler=ha_resources, path="/", rights=_AUDIT),
-    "GET /cluster/ha/resources/{sid}": Route(handler=ha_resource, path="/", rights=_AUDIT),
+    "GET /cluster/ha": on_cluster(lambda _call: [{"id": name} for name in ("status", "resources", "rules")]),
+    "GET /cluster/ha/status": index("current", "manager_status"),
+    "GET /cluster/ha/status/current": on_cluster(ha_status),
+    "GET /cluster/ha/resources": on_cluster(ha_resources),
+    "GET /cluster/ha/resources/{sid}": on_cluster(ha_resource),
     "GET /cluster/log": Route(handler=log),
     "GET /cluster/sdn/zones": Route(handler=lambda _call: []),
     "GET /nodes/{node}/capabilities/qemu/cpu": Route(handler=lambda _call: list(_PROCESSORS)),
     "GET /nodes/{node}/qemu": Route(handler=machines),
-    "GET /nodes/{node}/rrddata": Route(handler=averages, path="/nodes/{node}", rights=_AUDIT),
-    f"POST {_LXC}/termproxy": Route(handler=console, path="/vms/{vmid}", rights=_CONSOLE),
-    f"POST {_LXC}/vncproxy": Route(handler=console, path="/vms/{vmid}", rights=_CONSOLE),
-    f"POST {_LXC}/move_volume": Route(handler=move, path="/vms/{vmid}", rights=("VM.Config.Disk",)),
+    "GET /nodes/{node}/rrddata": on_node(averages),
+    f"POST {GUEST}/termproxy": on_guest(console, "VM.Console"),
+    f"POST {GUEST}/vncproxy": on_guest(console, "VM.Console"),
+    f"POST {GUEST}/move_volume": on_guest(move, "VM.Config.Disk"),
 }

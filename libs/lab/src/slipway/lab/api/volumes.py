@@ -7,15 +7,13 @@ may do everything, others what belongs to guests of theirs.
 import asyncio
 import contextlib
 import re
-from typing import Any
 
-from slipway.lab.api.call import Call, Route, Routes
+from slipway.lab.api.call import Call, Route, Routes, Row
 from slipway.lab.host import dumps
 from slipway.lab.host.storages import BLOCK_DEVICES, FOLDERS, Storage
 from slipway.lab.host.tasks import Work
 from slipway.lab.problems import Refused, bad_parameters
 
-Row = dict[str, Any]
 _KINDS = (
     ("backup", re.compile(r"backup/vzdump-\S+")),
     ("vztmpl", re.compile(r"vztmpl/\S+")),
@@ -46,20 +44,20 @@ def change(call: Call) -> None:
     storage, volid = _volume(call)
     kind, owner = _kind(storage, volid)
     _check_access(call, volid, kind, owner)
-    given = call.given
+    params = call.params
     if kind != "backup":
-        if "notes" in given:
+        if "notes" in params:
             raise Refused("only backups can have notes")
-        if "protected" in given:
+        if "protected" in params:
             raise Refused("only backups support attribute 'protected'")
         return
     if dump := dumps.find(call.machine, volid):
-        is_protected = call.flag("protected") if "protected" in given else None
-        dumps.update(dump, notes=given.get("notes"), is_protected=is_protected)
+        is_protected = call.flag("protected") if "protected" in params else None
+        dumps.update(dump, notes=params.get("notes"), is_protected=is_protected)
 
 
 async def remove(call: Call) -> str | None:
-    """Begin the removal of a volume; with `delay` wait for its end, which then is told at once."""
+    """Begin the removal of a volume; with `delay` wait for its end and answer how it ended."""
     machine = call.machine
     storage, volid = _volume(call)
     kind, owner = _kind(storage, volid)
@@ -81,7 +79,7 @@ async def remove(call: Call) -> str | None:
 
     subject = storage.name if owner is None else f"{owner}@{storage.name}"
     upid = machine.tasks.start("imgdel", subject, call.actor.name, body)
-    return await _awaited(call, upid) if "delay" in call.given else upid
+    return await _awaited(call, upid) if "delay" in call.params else upid
 
 
 def _remove_backup(call: Call, storage: Storage, volid: str) -> None:
@@ -103,19 +101,19 @@ async def _awaited(call: Call, upid: str) -> str | None:
 
 
 def _volume(call: Call) -> tuple[Storage, str]:
-    name, volume = call.given["storage"], call.given["volume"]
-    storage, found, _ = volume.partition(":")
-    if found and storage != name:
+    name, volume = call.params["storage"], call.params["volume"]
+    storage, separator, _ = volume.partition(":")
+    if separator and storage != name:
         raise bad_parameters({"volume": f"storage ID mismatch ({storage} != {name})\n"})
-    return call.machine.storages.get(name), volume if found else f"{name}:{volume}"
+    return call.machine.storages.get(name), volume if separator else f"{name}:{volume}"
 
 
 def _kind(storage: Storage, volid: str) -> tuple[str, int | None]:
-    """Tell from a volume's name what it is, and whose."""
+    """Read from a volume's name what it is, and whose."""
     name = volid.partition(":")[2]
     for kind, pattern in _KINDS:
-        if found := pattern.fullmatch(name):
-            return kind, int(found[1]) if kind == "images" else dumps.owner(volid)
+        if match := pattern.fullmatch(name):
+            return kind, int(match[1]) if kind == "images" else dumps.owner(volid)
     word = "directory" if storage.type in FOLDERS else "lvm"
     raise Refused(f"unable to parse {word} volume name '{name}'")
 
@@ -139,13 +137,13 @@ def _file(path: str, size: int) -> Row:
 
 
 def _disk(call: Call, storage: Storage, volid: str) -> Row:
-    found = call.machine.storages.find(volid)
-    if found is None:
+    volume = call.machine.storages.find(volid)
+    if volume is None:
         raise Refused(f"volume_size_info on '{volid}' failed - no format")
     place = f"{storage.path}/images" if storage.type in FOLDERS else BLOCK_DEVICES
-    size = found.size_kib * 1024
+    size = volume.size_kib * 1024
     path = f"{place}/{volid.partition(':')[2]}"
-    return {"path": path, "size": size, "used": size // 10, "format": found.format}
+    return {"path": path, "size": size, "used": size // 10, "format": volume.format}
 
 
 VOLUME = "/nodes/{node}/storage/{storage}/content/{volume}"

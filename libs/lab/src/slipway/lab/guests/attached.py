@@ -6,35 +6,28 @@ Both backends share this. A hang-up closes the pipes and kills nothing, because 
 
 import asyncio
 import contextlib
-import json
 from asyncio import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
-
-from slipway.lab.guests.protocol import GuestError, Interface, Process
 
 CHUNK_BYTES = 65536
-ASK_SECONDS = 10.0
 PCT_PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
 """`pct exec` gives its command exactly this PATH."""
 
 
-class AttachedProcess:
-    """Implements `protocol.Process` over a child process of the lab."""
+class Process:
+    """A command running inside a guest, started by `Guests.execute`."""
 
     def __init__(self, transport: asyncio.SubprocessTransport, process: subprocess.Process) -> None:
         self._transport = transport
         self._process = process
 
-    async def stdout(self) -> AsyncIterator[bytes]:
-        """Chunks of standard output as they come."""
-        async for chunk in _chunks(self._process.stdout):
-            yield chunk
+    def stdout(self) -> AsyncIterator[bytes]:
+        """Yield standard output as it comes, until it ends."""
+        return _chunks(self._process.stdout)
 
-    async def stderr(self) -> AsyncIterator[bytes]:
-        """Chunks of standard error as they come."""
-        async for chunk in _chunks(self._process.stderr):
-            yield chunk
+    def stderr(self) -> AsyncIterator[bytes]:
+        """Yield standard error as it comes, until it ends."""
+        return _chunks(self._process.stderr)
 
     async def write(self, chunk: bytes) -> None:
         """Feed standard input; what a command that reads no more is sent is lost."""
@@ -50,7 +43,7 @@ class AttachedProcess:
             self._process.stdin.close()
 
     async def wait(self) -> int:
-        """Exit code as a shell would report it."""
+        """Return the exit code: 128+n when killed by signal n, 127 when there is no such command."""
         code = await self._process.wait()
         return 128 - code if code < 0 else code
 
@@ -62,7 +55,7 @@ class AttachedProcess:
                 pipe.close()
 
 
-async def attach(argv: Sequence[str], *, environment: Mapping[str, str]) -> AttachedProcess:
+async def attach(argv: Sequence[str], *, environment: Mapping[str, str]) -> Process:
     """Start the entering program in a session of its own, with piped standard streams."""
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.subprocess_exec(
@@ -75,32 +68,7 @@ async def attach(argv: Sequence[str], *, environment: Mapping[str, str]) -> Atta
         cwd="/",
         start_new_session=True,
     )
-    return AttachedProcess(transport, subprocess.Process(transport, protocol, loop))
-
-
-async def interfaces(process: Process) -> list[Interface]:
-    """Read to the end what a running `ip -j addr` prints."""
-    try:
-        async with asyncio.timeout(ASK_SECONDS):
-            output = b"".join([chunk async for chunk in process.stdout()])
-            await process.wait()
-        return [interface(entry) for entry in json.loads(output)]
-    except (TimeoutError, ValueError) as error:
-        raise GuestError("the guest did not tell its addresses") from error
-
-
-def interface(entry: Mapping[str, Any]) -> Interface:
-    """Read one entry of what `ip -j addr` printed."""
-    addresses = {
-        found["family"]: f"{found['local']}/{found['prefixlen']}"
-        for found in reversed(entry.get("addr_info", ()))
-    }
-    return Interface(
-        name=entry["ifname"],
-        hwaddr=entry.get("address", ""),
-        inet=addresses.get("inet"),
-        inet6=addresses.get("inet6"),
-    )
+    return Process(transport, subprocess.Process(transport, protocol, loop))
 
 
 async def _chunks(reader: asyncio.StreamReader | None) -> AsyncIterator[bytes]:

@@ -52,13 +52,10 @@ def build(choice: Choice, data: Path) -> Guests:
 
 def _real() -> Choice:
     where = f"root on {_os_release().get('NAME', 'Linux').split()[0]}"
-    if not setup.missing():
-        return Choice(kind="lxc", reason=f"Guests: real LXC containers ({where}, lxc {_lxc_version()})")
-    return Choice(
-        kind="lxc",
-        reason=f"Guests: real LXC containers ({where}, lxc will be installed)",
-        is_installed=False,
-    )
+    is_installed = not setup.missing()
+    lxc = f"lxc {_lxc_version()}" if is_installed else "lxc will be installed"
+    reason = f"Guests: real LXC containers ({where}, {lxc})"
+    return Choice(kind="lxc", reason=reason, is_installed=is_installed)
 
 
 def _simulated(why: str) -> Choice:
@@ -69,7 +66,7 @@ def _simulated(why: str) -> Choice:
 
 
 def _no_lxc() -> str | None:
-    """Why LXC cannot be used, as the end of a sentence; None if it can."""
+    """Return why LXC cannot be used, as the end of a sentence; None if it can."""
     if Path("/etc/pve").exists() or shutil.which("pveversion"):
         return "this is a Proxmox VE node, and Debian's lxc would remove Proxmox's"
     if os.geteuid() != 0:
@@ -85,11 +82,11 @@ def _no_lxc() -> str | None:
 
 
 def _may_mount_and_bridge() -> bool:
-    """Whether root has the two capabilities that everything else rests on."""
+    """Return whether root has the two capabilities that everything else rests on."""
     status = Path("/proc/self/status").read_text() if Path("/proc/self/status").exists() else ""
-    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    held = int(found[1], 16) if found else 0
-    return bool(held >> CAP_SYS_ADMIN & 1 and held >> CAP_NET_ADMIN & 1)
+    match = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    capabilities = int(match[1], 16) if match else 0
+    return bool(capabilities >> CAP_SYS_ADMIN & 1 and capabilities >> CAP_NET_ADMIN & 1)
 
 
 def _os_release() -> dict[str, str]:
@@ -99,8 +96,8 @@ def _os_release() -> dict[str, str]:
 
 
 def _lxc_version() -> str:
-    asked = subprocess.run(
+    answer = subprocess.run(
         ["lxc-start", "--version"],  # noqa: S607 - found on the PATH a moment ago
         check=False, capture_output=True, text=True, timeout=ASK_SECONDS,
     )  # fmt: skip
-    return asked.stdout.strip() or "of unknown version"
+    return answer.stdout.strip() or "of unknown version"

@@ -8,10 +8,10 @@ keeps them, or if apt would have to remove something else with it.
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway.lab.guests.lxc import commands
+from slipway.lab.guests import commands
 
 _APT_SECONDS = 60.0
 _DATA = {"lxc": Path("/var/lib/lxc")}
@@ -25,21 +25,21 @@ class Debian:
     apt_options: tuple[str, ...] = ()
     admindir: Path = Path("/var/lib/dpkg")
     processes: Path = Path("/proc")
-    data: Mapping[str, Path] | None = None
+    data: Mapping[str, Path] = field(default_factory=lambda: _DATA)
 
     async def installed(self) -> set[str]:
-        """Name the packages that are installed."""
+        """Return the names of the packages that are installed."""
         form = "-f=${db:Status-Status} ${Package}\n"
-        listed = await commands.run(["dpkg-query", f"--admindir={self.admindir}", "-W", form])
-        return {line.split()[1] for line in listed.splitlines() if line.startswith("installed ")}
+        output = await commands.run(["dpkg-query", f"--admindir={self.admindir}", "-W", form])
+        return {line.split()[1] for line in output.splitlines() if line.startswith("installed ")}
 
     async def mark_automatic(self, names: Collection[str]) -> None:
-        """Let apt know that nobody asked for them."""
+        """Mark packages in apt as asked for by nobody."""
         if names:
             await commands.run(["apt-mark", *self.apt_options, "auto", *sorted(names)])
 
     async def used(self, names: Collection[str], units: Collection[str] | None = None) -> dict[str, str]:
-        """Give those of these packages that something else uses, each with what does.
+        """Return those of these packages that something else uses, each with what uses it.
 
         Args:
             names: the packages that came.
@@ -67,7 +67,7 @@ class Debian:
         return reasons
 
     async def units(self, names: Iterable[str]) -> list[str]:
-        """Name the units of packages that are on."""
+        """Return the names of those units of packages that are on."""
         return [
             unit.name
             for name in sorted(names)
@@ -79,31 +79,31 @@ class Debian:
         return set((await commands.run(["apt-mark", *self.apt_options, "showmanual"])).split())
 
     async def _gone_with(self, names: Sequence[str]) -> set[str]:
-        """Name what apt would remove with these."""
-        tried = await commands.run(
+        """Return what apt would remove with these."""
+        output = await commands.run(
             ["apt-get", *self.apt_options, "purge", "--simulate", "-y", *names], timeout_seconds=_APT_SECONDS
         )
-        removals = (line.split()[1] for line in tried.splitlines() if line.startswith(("Purg ", "Remv ")))
+        removals = (line.split()[1] for line in output.splitlines() if line.startswith(("Purg ", "Remv ")))
         return {name.partition(":")[0] for name in removals}
 
     async def _files(self, name: str) -> frozenset[str]:
-        listed = await commands.run(["dpkg-query", f"--admindir={self.admindir}", "-L", name])
-        return frozenset(_real(line) for line in listed.splitlines() if line.startswith("/"))
+        output = await commands.run(["dpkg-query", f"--admindir={self.admindir}", "-L", name])
+        return frozenset(_real(line) for line in output.splitlines() if line.startswith("/"))
 
     def _running(self, files: frozenset[str]) -> str:
-        """Name a process that runs from these files, in this system and not in a container of it."""
+        """Return a process that runs from these files, in this system and not in a container of it."""
         here = _namespace(self.processes / "self")
         for process in sorted(self.processes.glob("[0-9]*")):
             if _namespace(process) != here:
                 continue
-            if found := _mapped(process) & files:
-                return f"process {process.name} uses {min(found)}"
+            if used := _mapped(process) & files:
+                return f"process {process.name} uses {min(used)}"
         return ""
 
     def _stored_data(self, name: str) -> str:
-        place = (_DATA if self.data is None else self.data).get(name)
-        found = sorted(place.glob("*/config")) if place is not None else []
-        return f"there are containers in {place}" if found else ""
+        folder = self.data.get(name)
+        configs = sorted(folder.glob("*/config")) if folder is not None else []
+        return f"there are containers in {folder}" if configs else ""
 
 
 async def _switched_on(files: Collection[str], before: Collection[str]) -> str:
@@ -141,5 +141,5 @@ def _mapped(process: Path) -> set[str]:
 
 
 def _real(path: str) -> str:
-    """Give a path without the links that make `/lib` of `/usr/lib`."""
+    """Return a path without the links that make `/lib` of `/usr/lib`."""
     return os.path.realpath(path)

@@ -5,10 +5,12 @@ runs and removes guests. Calls for one VMID never overlap, except `execute`, `pu
 read-only ones. A backend raises `GuestError` with the sentence that the task log shows.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from slipway.lab.guests.attached import Process
 
 
 class GuestError(Exception):
@@ -26,7 +28,6 @@ class Network:
     """`dhcp`, `manual`, an address with prefix length, or nothing."""
     gw: str | None
     ip6: str | None
-    gw6: str | None
     mtu: int | None
 
 
@@ -39,12 +40,10 @@ class GuestSpec:
     template: Path
     """The template archive (`.tar`, `.tar.zst`, ...) behind the `vztmpl` volume."""
     unprivileged: bool
-    nesting: bool
     cores: int
     """0 means all of the host's."""
     memory_mib: int
     swap_mib: int
-    disk_gib: float
     networks: tuple[Network, ...]
     nameserver: str | None
     searchdomain: str | None
@@ -80,39 +79,8 @@ class Usage:
     net_out_bytes: int
 
 
-class Process(Protocol):
-    """A command running inside a guest, started by `execute`."""
-
-    def stdout(self) -> AsyncIterator[bytes]:
-        """Chunks as they come; ends at end of file."""
-        ...
-
-    def stderr(self) -> AsyncIterator[bytes]:
-        """Chunks as they come; ends at end of file."""
-        ...
-
-    async def write(self, chunk: bytes) -> None:
-        """Feed standard input."""
-        ...
-
-    async def close_stdin(self) -> None:
-        """Tell the command that its input has ended."""
-        ...
-
-    async def wait(self) -> int:
-        """Exit code; 128+n when killed by signal n; 127 when there is no such command."""
-        ...
-
-    def terminate(self) -> None:
-        """Hang up: what happens to a `pct exec` whose SSH session died."""
-        ...
-
-
 class Guests(Protocol):
     """A backend."""
-
-    kind: str
-    """`lxc` or `simulated`."""
 
     async def open(self) -> None:
         """Make ready: bridge, NAT, clean up what a killed predecessor with the same data folder left."""
@@ -163,17 +131,13 @@ class Guests(Protocol):
         ...
 
     def is_running(self, vmid: int) -> bool:
-        """Whether its init runs."""
+        """Return whether its init runs."""
         ...
 
     async def execute(self, vmid: int, argv: Sequence[str]) -> Process:
         """Run a command inside as root: cwd `/`, no TTY, no shell added."""
         ...
 
-    async def interfaces(self, vmid: int) -> Sequence[Interface]:
-        """Interfaces of a running guest."""
-        ...
-
     async def usage(self, vmid: int) -> Usage:
-        """What a running guest uses now."""
+        """Measure what a running guest uses now."""
         ...

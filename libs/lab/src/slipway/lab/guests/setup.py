@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from slipway.lab.guests.lxc import cleanup, commands, place
+from slipway.lab.guests import commands
+from slipway.lab.guests.lxc import cleanup, place
 from slipway.lab.guests.packages import Debian
 
 PACKAGES = ("lxc", "mmdebstrap", "uidmap", "nftables", "zstd", "iproute2", "debian-archive-keyring")
@@ -47,27 +48,29 @@ def missing() -> list[str]:
 
 
 def plan() -> list[str]:
-    """Tell as sentences what `apply` and then `open` will change; nothing is left out."""
-    told: list[str] = []
+    """Return as sentences what `apply` and then `open` will change; nothing is left out."""
+    sentences: list[str] = []
     if missing():
-        told.append(f"Install the Debian packages {', '.join(PACKAGES)}, as far as they are missing.")
-        told.append("Debian's lxc may start its own bridge lxcbr0 on 10.0.3.0/24; the lab does not use it.")
-    told += [
+        sentences.append(f"Install the Debian packages {', '.join(PACKAGES)}, as far as they are missing.")
+        sentences.append(
+            "Debian's lxc may start its own bridge lxcbr0 on 10.0.3.0/24; the lab does not use it."
+        )
+    sentences += [
         f"Add a range of {place.ID_COUNT} ids for root to {path}, for unprivileged containers."
         for path in place.ID_FILES
         if place.id_range(path.read_text() if path.exists() else "") is None
     ]
-    told += [
+    sentences += [
         f"Set the kernel's {name} from {_read(name)} to {least}."
         for name, least in SETTINGS.items()
         if int(_read(name)) < least
     ]
-    told.append("While a lab runs: a bridge of its own and an nftables table that gives its guests NAT.")
-    told.append(f"Keep templates and packages for the guests in {place.cache_folder()}.")
-    told.append(
+    sentences.append("While a lab runs: a bridge of its own and an nftables table that gives its guests NAT.")
+    sentences.append(f"Keep templates and packages for the guests in {place.cache_folder()}.")
+    sentences.append(
         f"All of it is recorded in {CHANGES}; `make demo-clean` takes back what nothing else uses by then."
     )
-    return told
+    return sentences
 
 
 async def apply(on_line: Callable[[str], None]) -> None:
@@ -85,14 +88,14 @@ async def apply(on_line: Callable[[str], None]) -> None:
         finally:
             fresh = await debian.installed() - before
             with _changes() as changes:
-                known = changes.units if changes.packages else []
+                earlier_units = changes.units if changes.packages else []
                 changes.packages = sorted({*changes.packages, *fresh})
                 changes.units = None
         await debian.mark_automatic(fresh)
-        if known is not None:
+        if earlier_units is not None:
             on = await debian.units(fresh)
             with _changes() as changes:
-                changes.units = sorted({*known, *on})
+                changes.units = sorted({*earlier_units, *on})
     adjust()
 
 
@@ -117,15 +120,15 @@ async def undo(on_line: Callable[[str], None]) -> None:
     for data in cleanup.traces():
         await cleanup.after_death(data)
     with _changes() as changes:
-        stored = await _purge(changes, on_line)
+        used = await _purge(changes, on_line)
         changes.packages, changes.units = [], None
-        users = "what is stored" if stored else _other_bridges()
+        users = "the packages that stay" if used else _other_bridges()
         for name, value in changes.settings.items():
             on_line(_take_back(name, value, users))
         changes.settings = {}
         for path, line in changes.id_lines.items():
-            if stored:
-                on_line(f"stored {line} in {path}: what is stored may use it")
+            if used:
+                on_line(f"left {line} in {path}: the packages that stay may use it")
                 continue
             _remove_line(Path(path), line)
             on_line(f"removed {line} from {path}")
@@ -146,7 +149,7 @@ def _take_back(name: str, former: str, users: str) -> str:
 
 
 def _other_bridges() -> str:
-    """Name the bridges there are: what they connect needs forwarding."""
+    """Return the names of the bridges there are: what they connect needs forwarding."""
     return ", ".join(sorted(path.parent.name for path in Path("/sys/class/net").glob("*/bridge")))
 
 
@@ -168,13 +171,13 @@ def _changes() -> Iterator[Changes]:
 async def _purge(changes: Changes, on_line: Callable[[str], None]) -> Collection[str]:
     """Purge what came and nothing else uses by now; give what stays, each was told with its user."""
     debian = Debian()
-    there = await debian.installed() & set(changes.packages)
-    stored = await debian.used(there, changes.units)
-    for name, why in sorted(stored.items()):
-        on_line(f"stored {name}: {why}")
-    if unused := sorted(there - set(stored)):
+    installed = await debian.installed() & set(changes.packages)
+    used = await debian.used(installed, changes.units)
+    for name, why in sorted(used.items()):
+        on_line(f"left {name} installed: {why}")
+    if unused := sorted(installed - set(used)):
         await commands.stream(["apt-get", "purge", "-y", *unused], on_line, timeout_seconds=APT_SECONDS)
-    return stored
+    return used
 
 
 def _setting(name: str) -> Path:
@@ -186,8 +189,8 @@ def _read(name: str) -> str:
 
 
 def _remove_line(path: Path, line: str) -> None:
-    stored = [other for other in path.read_text().splitlines() if other != line]
-    path.write_text("".join(f"{other}\n" for other in stored))
+    lines = [other for other in path.read_text().splitlines() if other != line]
+    path.write_text("".join(f"{other}\n" for other in lines))
 
 
 def _tell(line: str) -> None:

@@ -75,13 +75,13 @@ class Draft:
             return value
         if is_running:
             raise Refused(NO_HOTPLUG)
-        if wanted := NEW_DISK.fullmatch(parts["volume"]):
-            self.machine.storages.for_containers(wanted[1])
-            kib = int(float(wanted[2]) * options.KIB_PER["G"])
-            volume = self.machine.storages.allocate(wanted[1], self.vmid, kib)
+        if new_disk := NEW_DISK.fullmatch(parts["volume"]):
+            self.machine.storages.for_containers(new_disk[1])
+            kib = int(float(new_disk[2]) * options.KIB_PER["G"])
+            volume = self.machine.storages.allocate(new_disk[1], self.vmid, kib)
             parts |= {"volume": volume.volid, "size": options.from_kib(kib)}
-        elif known := self.machine.storages.find(parts["volume"]):
-            parts["size"] = options.from_kib(known.size_kib)
+        elif existing := self.machine.storages.find(parts["volume"]):
+            parts["size"] = options.from_kib(existing.size_kib)
         return options.stored_volume(key, parts)
 
     def _let_go(self, key: str, old: str | None) -> None:
@@ -114,9 +114,9 @@ def draft(machine: Machine, vmid: int) -> Draft:
 
 def apply_at_start(machine: Machine, vmid: int) -> Config:
     """Apply everything that waits for a start; what fails goes on waiting."""
-    found = draft(machine, vmid)
-    if found.pending:
-        found.clean()
-        found.apply(set(found.pending), is_running=False)
-        found.store()
-    return found.config
+    changes = draft(machine, vmid)
+    if changes.pending:
+        changes.clean()
+        changes.apply(set(changes.pending), is_running=False)
+        changes.store()
+    return changes.config

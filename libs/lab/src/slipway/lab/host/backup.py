@@ -33,7 +33,7 @@ class Backup:
     actor: Actor
     vmids: Sequence[int]
     storage: str
-    given: Mapping[str, str]
+    params: Mapping[str, str]
 
     async def work(self, work: Work) -> None:
         """Back one container after the other up; one run at a time on a node."""
@@ -44,7 +44,7 @@ class Backup:
             await self._all(work)
 
     async def _all(self, work: Work) -> None:
-        words = " ".join(f"--{key} {value}" for key, value in sorted(self.given.items()) if key not in _PATH)
+        words = " ".join(f"--{key} {value}" for key, value in sorted(self.params.items()) if key not in _PATH)
         vmids = " ".join(str(vmid) for vmid in self.vmids)
         work.log(f"INFO: starting new backup job: vzdump {vmids} {words}".rstrip())
         for vmid in self.vmids:
@@ -57,17 +57,17 @@ class Backup:
         work.log("INFO: Backup job finished successfully")
 
     def _folder(self) -> str | None:
-        """Give the storage's folder; refuse a storage that keeps no backups."""
+        """Return the storage's folder; refuse a storage that keeps no backups."""
         prefix = f"could not get storage information for '{self.storage}': "
         try:
-            found = self.machine.storages.get(self.storage)
+            storage = self.machine.storages.get(self.storage)
         except Refused as refused:
             raise Refused(
                 f"could not activate storage '{self.storage}': {refused}\n{prefix}{refused}"
             ) from refused
-        if "backup" not in found.content:
+        if "backup" not in storage.content:
             raise Refused(f"{prefix}can't use storage '{self.storage}' for backups - wrong content type")
-        return found.path
+        return storage.path
 
     async def _one(self, vmid: int, work: Work) -> bool:
         began = time.monotonic()
@@ -86,8 +86,8 @@ class Backup:
                 raise
             work.log(f"ERROR: Backup of VM {vmid} failed - {BROKEN_OFF}")
             raise Interrupted(f"Backup of VM {vmid}") from None
-        took = time.strftime("%H:%M:%S", time.gmtime(time.monotonic() - began))
-        work.log(f"INFO: Finished Backup of VM {vmid} ({took})")
+        duration = time.strftime("%H:%M:%S", time.gmtime(time.monotonic() - began))
+        work.log(f"INFO: Finished Backup of VM {vmid} ({duration})")
         work.log(f"INFO: Backup finished at {time.strftime('%Y-%m-%d %H:%M:%S')}")
         return True
 
@@ -104,14 +104,14 @@ class Backup:
         mode = self._mode(config, work) if runs else "stop"
         work.log(f"INFO: backup mode: {mode}")
         work.log("INFO: ionice priority: 7")
-        dump = dumps.new(self.machine, self.storage, vmid, self.given.get("compress", "0"))
+        dump = dumps.new(self.machine, self.storage, vmid, self.params.get("compress", "0"))
         async with self._still(vmid, mode, work, runs=runs):
             work.log(f"INFO: creating vzdump archive '{self._folder()}/dump/{dump.name}'")
             await self.machine.faults.at_task("middle", work)
             await self._write(vmid, dump, config, work)
 
     def _mode(self, config: Config, work: Work) -> str:
-        mode = self.given.get("mode", "snapshot")
+        mode = self.params.get("mode", "snapshot")
         if mode == "snapshot" and not snapshots.possible(self.machine, config):
             work.log("INFO: mode failure - some volumes do not support snapshots")
             work.log("INFO: trying 'suspend' mode instead")
@@ -120,7 +120,7 @@ class Backup:
 
     @contextlib.asynccontextmanager
     async def _still(self, vmid: int, mode: str, work: Work, *, runs: bool) -> AsyncIterator[None]:
-        """Hold a running container in the way of the mode, for the time of the copy."""
+        """Hold a running container as the mode says while it is copied."""
         if not runs:
             yield
             return
@@ -149,12 +149,12 @@ class Backup:
         size = dump.archive.stat().st_size
         work.log(f"INFO: Total bytes written: {size} ({size >> 20}MiB, 324MiB/s)")
         work.log(f"INFO: archive file size: {max(1, size >> 20)}MB")
-        stored = {key: value for key, value in config.items() if key not in ("lock", "parent")}
-        dumps.finish(dump, stored, template)
-        if notes := self.given.get("notes-template"):
+        config_inside = {key: value for key, value in config.items() if key not in ("lock", "parent")}
+        dumps.finish(dump, config_inside, template)
+        if notes := self.params.get("notes-template"):
             work.log("INFO: adding notes to backup")
             dumps.update(dump, notes=dumps.expand(notes, self.machine, vmid, config))
-        if self.given.get("protected") == "1":
+        if self.params.get("protected") == "1":
             work.log("INFO: marking backup as protected")
             dumps.update(dump, is_protected=True)
 

@@ -35,7 +35,7 @@ class Certificates:
     """Where the secrets are."""
     node: str
     suffix: str
-    """What its files are told apart by from other nodes'."""
+    """What tells its files from other nodes' files."""
     address: str
 
     def prepare(self) -> None:
@@ -61,7 +61,7 @@ class Certificates:
 
     @property
     def trust_file(self) -> Path:
-        """A file for clients that shall believe this node: what it shows, and the cluster's CA."""
+        """A file for clients that shall trust this node: what it shows, and the cluster's CA."""
         return self._path("api", "pem")
 
     @property
@@ -70,7 +70,7 @@ class Certificates:
         return self.folder / f"{ROOT}.pem"
 
     def context(self) -> ssl.SSLContext:
-        """Make what a server shows it with: the certificate alone, as pveproxy does."""
+        """Make the context of a server that shows the certificate alone, as pveproxy does."""
         name = self._shown()
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self._path(name, "pem"), self._path(name, "key"))
@@ -107,7 +107,7 @@ class Certificates:
 
 
 def _authority(folder: Path) -> tuple[x509.Name, Key]:
-    """Give the CA's name and key, made the first time."""
+    """Return the CA's name and key, made the first time."""
     certificate, key = folder / f"{ROOT}.pem", folder / f"{ROOT}.key"
     if not certificate.exists():
         private = ec.generate_private_key(ec.SECP256R1())
@@ -139,9 +139,9 @@ def _builder(
 
 
 def _name(common: str, unit: str, organisation: str) -> x509.Name:
-    parts = ((NameOID.COMMON_NAME, common), (NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
-    whole = (*parts, (NameOID.ORGANIZATION_NAME, organisation))
-    return x509.Name([x509.NameAttribute(kind, value) for kind, value in whole])
+    kinds = (NameOID.COMMON_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME, NameOID.ORGANIZATION_NAME)
+    values = (common, unit, organisation)
+    return x509.Name([x509.NameAttribute(kind, value) for kind, value in zip(kinds, values, strict=True)])
 
 
 def _pem(key: Key) -> str:

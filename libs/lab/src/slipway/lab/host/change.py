@@ -5,7 +5,7 @@ can't take waits for its next start (`pending`, `applying`).
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from slipway.lab.access.actors import Actor
 from slipway.lab.host import applying, create, disks, networking, options, rights, snapshots
 from slipway.lab.host.configs import Config, check_lock
 from slipway.lab.host.machine import Machine
-from slipway.lab.host.tasks import Work
+from slipway.lab.host.tasks import Body, Work
 from slipway.lab.problems import Refused, bad_parameters
 
 REQUIRED = ("memory", "rootfs", "ostype")
@@ -23,25 +23,25 @@ REQUIRED = ("memory", "rootfs", "ostype")
 class Change:
     """What is asked for: new values, removals, and pending changes to forget."""
 
-    given: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
     removed: Sequence[str] = ()
     reverted: Sequence[str] = ()
     digest: str | None = None
 
 
-async def change(machine: Machine, actor: Actor, vmid: int, wanted: Change) -> None:
+async def change(machine: Machine, actor: Actor, vmid: int, request: Change) -> None:
     """Change a config, wholly or not at all. Waits for the container's flock: a creation blocks it."""
     machine.configs.get(vmid)
     async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
         config = machine.configs.get(vmid)
         check_lock(config)
-        machine.configs.check_digest(vmid, wanted.digest)
-        _check(actor, vmid, config, wanted)
+        machine.configs.check_digest(vmid, request.digest)
+        _check(actor, vmid, config, request)
         draft = applying.draft(machine, vmid)
-        for key in wanted.reverted:
+        for key in request.reverted:
             draft.pending.pop(key, None)
-        modified = {*_remove(draft, wanted.removed), *wanted.given}
-        for key, value in sorted(wanted.given.items()):
+        modified = {*_remove(draft, request.removed), *request.values}
+        for key, value in sorted(request.values.items()):
             _check_value(machine, vmid, config, key, value)
             draft.pending[key] = options.stored(key, value)
         draft.clean()
@@ -58,11 +58,11 @@ async def change(machine: Machine, actor: Actor, vmid: int, wanted: Change) -> N
 async def resize(machine: Machine, actor: Actor, vmid: int, disk: str, size: str) -> None:
     """Grow a disk, of what is and not of what waits; `+1G` is relative."""
     async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
-        wanted = check_resize(machine, actor, vmid, disk, size)
+        new_kib = check_resize(machine, actor, vmid, disk, size)
         config = machine.configs.get(vmid)
         volume = options.volumes(config)[disk]
-        machine.storages.resize(volume["volume"], wanted)
-        volume["size"] = options.from_kib(wanted)
+        machine.storages.resize(volume["volume"], new_kib)
+        volume["size"] = options.from_kib(new_kib)
         config[disk] = options.stored_volume(disk, volume)
         machine.configs.put(vmid, config)
         if machine.has_guest(vmid):
@@ -83,12 +83,12 @@ def check_resize(
         raise Refused("format error", errors={"volume": missing, "mp": missing})
     volume = machine.storages.volume(part["volume"])
     actor.require(f"/storage/{part['volume'].partition(':')[0]}", "Datastore.AllocateSpace")
-    wanted = options.to_kib(size.removeprefix("+")) + (volume.size_kib if size.startswith("+") else 0)
-    if wanted < volume.size_kib:
+    new_kib = options.to_kib(size.removeprefix("+")) + (volume.size_kib if size.startswith("+") else 0)
+    if new_kib < volume.size_kib:
         raise Refused("unable to shrink disk size")
-    if wanted == volume.size_kib:
+    if new_kib == volume.size_kib:
         raise Refused("disk is already at specified size")
-    return wanted
+    return new_kib
 
 
 async def unlock(machine: Machine, vmid: int) -> None:
@@ -100,7 +100,7 @@ async def unlock(machine: Machine, vmid: int) -> None:
 
 
 async def make_template(machine: Machine, actor: Actor, vmid: int) -> None:
-    """Make a template of a container, in a task that nobody is told of."""
+    """Make a template of a container, in a task whose name is not answered."""
     async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
         config = machine.configs.get(vmid)
         check_lock(config)
@@ -129,7 +129,7 @@ def check_destroyable(machine: Machine, vmid: int, *, forces: bool) -> None:
 
 def destroying(
     machine: Machine, vmid: int, *, forces: bool, purges: bool = False, all_disks: bool = False
-) -> Callable[[Work], Awaitable[None]]:
+) -> Body:
     """Make the body of a destruction; disks that no config has are only removed if asked for."""
 
     async def body(work: Work) -> None:
@@ -153,22 +153,22 @@ def destroying(
     return body
 
 
-def _check(actor: Actor, vmid: int, config: Config, wanted: Change) -> None:
+def _check(actor: Actor, vmid: int, config: Config, request: Change) -> None:
     """Refuse what the actor may not, and what contradicts itself."""
     is_unprivileged = config.get("unprivileged") == "1"
-    touched = (*wanted.removed, *wanted.reverted)
+    touched = (*request.removed, *request.reverted)
     rights.check_options(actor, vmid, {}, old=config, removed=touched, is_unprivileged=is_unprivileged)
-    for name, keys in (("revert", wanted.reverted), ("delete", wanted.removed)):
+    for name, keys in (("revert", request.reverted), ("delete", request.removed)):
         for key in keys:
             if not options.is_option(key):
                 raise bad_parameters({name: f"unknown option '{key}'"})
-            if key in wanted.given:
+            if key in request.values:
                 word = f"'-revert {key}'" if name == "revert" else f"-delete {key}'"
                 raise bad_parameters({name: f"you can't use '-{key}' and {word} at the same time"})
-            if name == "delete" and key in wanted.reverted:
+            if name == "delete" and key in request.reverted:
                 words = f"you can't use '-delete {key}' and '-revert {key}' at the same time"
                 raise bad_parameters({name: words})
-    rights.check_options(actor, vmid, wanted.given, old=config, is_unprivileged=is_unprivileged)
+    rights.check_options(actor, vmid, request.values, old=config, is_unprivileged=is_unprivileged)
 
 
 def _remove(draft: applying.Draft, keys: Iterable[str]) -> set[str]:
@@ -203,8 +203,8 @@ def _check_value(machine: Machine, vmid: int, config: Config, key: str, value: s
 
 
 def _check_content(machine: Machine, volid: str) -> None:
-    name, found, _ = volid.partition(":")
-    if not found:
+    name, separator, _ = volid.partition(":")
+    if not separator:
         raise Refused(f"unable to parse volume ID '{volid}'")
     if "rootdir" not in machine.storages.get(name).content:
         raise Refused(f"storage '{name}' does not allow content type 'rootdir' (Container)")

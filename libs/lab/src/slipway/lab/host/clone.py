@@ -22,28 +22,32 @@ from slipway.lab.problems import Refused
 NOT_COPIED = frozenset({"lock", "parent", "template"})
 
 
-async def clone(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str]) -> str:
+async def clone(machine: Machine, actor: Actor, vmid: int, params: Mapping[str, str]) -> str:
     """Check, lock both, and start the task; give its name."""
-    newid = int(given["newid"])
+    newid = int(params["newid"])
     actor.require(f"/vms/{newid}", "VM.Allocate")
-    if given.get("target", machine.node) != machine.node:
-        _check_target(machine, vmid, given)
+    if params.get("target", machine.node) != machine.node:
+        _check_target(machine, vmid, params)
     present = machine.configs.get(vmid)
     await locks.take(machine, vmid, "disk")
     try:
         create.let_someone_else_take(machine, newid)
         create.check_unused(machine, newid)
-        source = _source(machine, vmid, present, given)
-        _check(machine, actor, vmid, source, given)
-        copied = _config(source, given)
+        name = params.get("snapname")
+        source = present if name is None else snapshots.config_of(machine, vmid, name)
+        _check(machine, actor, vmid, source, params)
+        copied = _config(source, params)
         async with machine.configs.flock(newid, machine.timings.create_lock_wait):
             create.check_unused(machine, newid)
-            machine.configs.put(newid, _without_disks(copied) | {"lock": "create"})
+            without_disks = {
+                key: value for key, value in copied.items() if key not in options.volumes(copied)
+            }
+            machine.configs.put(newid, without_disks | {"lock": "create"})
     except BaseException:
         await locks.release(machine, vmid, "disk")
         raise
 
-    clone = _Clone(machine=machine, vmid=vmid, newid=newid, config=copied, given=given)
+    clone = _Clone(machine=machine, vmid=vmid, newid=newid, config=copied, params=params)
 
     async def body(work: Work) -> None:
         try:
@@ -55,9 +59,9 @@ async def clone(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, s
     return machine.tasks.start("vzclone", str(vmid), actor.name, body)
 
 
-def _check_target(machine: Machine, vmid: int, given: Mapping[str, str]) -> None:
+def _check_target(machine: Machine, vmid: int, params: Mapping[str, str]) -> None:
     """Refuse a node that does not exist, or that would not see the disks."""
-    target = given["target"]
+    target = params["target"]
     if target not in machine.members:
         raise Refused(f"no such cluster node '{target}'")
     for part in options.volumes(machine.configs.get(vmid)).values():
@@ -65,57 +69,47 @@ def _check_target(machine: Machine, vmid: int, given: Mapping[str, str]) -> None
         if not storage.is_shared:
             raise Refused(f"can't clone CT to node '{target}' (CT uses local storage)")
         machine.members[target].storages.get(storage.name)
-        if not machine.storages.get(given.get("storage", storage.name)).is_shared:
-            raise Refused(f"can't clone to non-shared storage '{given['storage']}'")
+        if not machine.storages.get(params.get("storage", storage.name)).is_shared:
+            raise Refused(f"can't clone to non-shared storage '{params['storage']}'")
 
 
-def _source(machine: Machine, vmid: int, present: Config, given: Mapping[str, str]) -> Config:
-    if (name := given.get("snapname")) is None:
-        return present
-    return snapshots.config_of(machine, vmid, name)
-
-
-def _check(machine: Machine, actor: Actor, vmid: int, source: Config, given: Mapping[str, str]) -> None:
-    is_full = _is_full(machine.configs.get(vmid), given)
-    if given.get("storage") and not is_full:
+def _check(machine: Machine, actor: Actor, vmid: int, source: Config, params: Mapping[str, str]) -> None:
+    is_full = _is_full(machine.configs.get(vmid), params)
+    if params.get("storage") and not is_full:
         raise Refused("parameter 'storage' not allowed for linked clones")
     for key, part in options.volumes(source).items():
         name = part["volume"].partition(":")[0]
         if not name or part["volume"].startswith("/"):
             raise Refused(f"unable to clone mountpoint '{key}' (type bind)")
         machine.storages.check_name(part["volume"])
-        storage = machine.storages.get(given.get("storage", name))
+        storage = machine.storages.get(params.get("storage", name))
         if not storage.is_enabled:
             raise Refused(f"storage '{storage.name}' is disabled")
         actor.require(f"/storage/{storage.name}", "Datastore.AllocateSpace")
-        if is_full and machine.is_running(vmid) and "snapname" not in given:
+        if is_full and machine.is_running(vmid) and "snapname" not in params:
             raise Refused("Full clone of a running container is only possible from a snapshot")
         is_base = part["volume"].rpartition("/")[2].partition(":")[2].startswith("base-")
-        if not is_full and not (storage.has_snapshots and ("snapname" in given or is_base)):
+        if not is_full and not (storage.has_snapshots and ("snapname" in params or is_base)):
             raise Refused(f"Linked clone feature for '{part['volume']}' is not available")
     for device in options.networks(source).values():
         if bridge := device.get("bridge"):
             actor.require(f"/sdn/zones/localnetwork/{bridge}", "SDN.Use")
 
 
-def _is_full(config: Config, given: Mapping[str, str]) -> bool:
-    """Whether all is copied: what is not said is no for a template, and yes for others."""
-    return given.get("full", "0" if config.get("template") == "1" else "1") == "1"
+def _is_full(config: Config, params: Mapping[str, str]) -> bool:
+    """Return whether all is copied: the default is no for a template, and yes for others."""
+    return params.get("full", "0" if config.get("template") == "1" else "1") == "1"
 
 
-def _config(source: Config, given: Mapping[str, str]) -> Config:
+def _config(source: Config, params: Mapping[str, str]) -> Config:
     copied = {key: value for key, value in source.items() if key not in NOT_COPIED}
     for key, device in options.networks(source).items():
         device["hwaddr"] = options.random_hwaddr()
         copied[key] = options.stored_network(",".join(f"{name}={value}" for name, value in device.items()))
     for key in ("hostname", "description"):
-        if given.get(key):
-            copied[key] = options.stored(key, given[key])
+        if params.get(key):
+            copied[key] = options.stored(key, params[key])
     return {key: value for key, value in copied.items() if not key.startswith("unused")}
-
-
-def _without_disks(config: Config) -> Config:
-    return {key: value for key, value in config.items() if key not in options.volumes(config)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +120,7 @@ class _Clone:
     vmid: int
     newid: int
     config: Config
-    given: Mapping[str, str]
+    params: Mapping[str, str]
 
     async def work(self, work: Work) -> None:
         machine, newid = self.machine, self.newid
@@ -146,16 +140,16 @@ class _Clone:
                 await create.clean(machine, newid)
                 raise Refused("clone failed: interrupted by signal") from None
             machine.configs.put(newid, self.config)
-        target = machine.members[self.given.get("target", machine.node)]
+        target = machine.members[self.params.get("target", machine.node)]
         if target is not machine:
             migrate.hand_over(machine, target, newid, self.config)
 
     def _volume(self, key: str, part: dict[str, str], work: Work) -> str:
         machine = self.machine
-        is_full = _is_full(machine.configs.get(self.vmid), self.given)
+        is_full = _is_full(machine.configs.get(self.vmid), self.params)
         kind = "full clone of mountpoint" if is_full else "linked clone of mount point"
         work.log(f"create {kind} {key} ({part['volume']})")
-        name = self.given.get("storage", part["volume"].partition(":")[0])
+        name = self.params.get("storage", part["volume"].partition(":")[0])
         if machine.faults.is_full(name):
             raise Refused("rsync: [receiver] write failed: No space left on device (28)")
         if "rootdir" not in machine.storages.get(name).content:
@@ -170,7 +164,7 @@ class _Clone:
         machine = self.machine
         origin = machine.spec(self.vmid, self.config).template
         spec = options.spec(self.newid, self.config, origin)
-        if name := self.given.get("snapname"):
+        if name := self.params.get("snapname"):
             await machine.guests.load(spec, snapshots.disk_of(machine, self.vmid, name))
         else:
             archive = machine.folder / "snapshots" / f"clone-{self.newid}.tar"

@@ -6,17 +6,9 @@ All of it follows from the orders that stand; nothing is remembered here.
 import time
 from dataclasses import dataclass
 
-from slipway.lab.faults import (
-    ApiFrozen,
-    ClockOff,
-    Faults,
-    NodeDies,
-    NodeGone,
-    NodeOffline,
-    NodeRenamed,
-    SshFrozen,
-)
-from slipway.lab.faults.nodes import NodeOrder
+from slipway.lab.faults import ApiFrozen, ClockOff, NodeDies, NodeGone, NodeOffline, NodeRenamed, SshFrozen
+from slipway.lab.faults.scope import NodeFault
+from slipway.lab.faults.standing import Faults
 from slipway.lab.problems import Refused
 from slipway.lab.settings import Timings
 
@@ -45,18 +37,18 @@ class Condition:
 
     @property
     def is_dead(self) -> bool:
-        """Whether it has lost its power, whatever the others know."""
+        """Whether it has lost its power, whatever the other nodes know."""
         return self._is(NodeDies)
 
     @property
     def is_online(self) -> bool:
-        """Whether the others see it."""
+        """Whether the other nodes see it."""
         died = self._died()
         return not self._is(NodeOffline) and (died is None or died[1] < died[0].noticed_after)
 
     @property
     def is_shut(self) -> bool:
-        """Whether who connects to it is turned away."""
+        """Whether it resets new connections."""
         return self.is_gone or self._is(NodeOffline)
 
     @property
@@ -75,7 +67,7 @@ class Condition:
         return time.time() + sum(one.seconds for one in orders if one.is_about(self.first_name))
 
     def silence(self) -> tuple[float, Refused] | None:
-        """Say what another node answers about it, and after how long; None if it can be asked."""
+        """Return what another node answers about it, and after how many seconds; None if it can be asked."""
         if self._is(NodeOffline):
             return 0.0, _unreachable("No route to host")
         if (died := self._died()) is not None:
@@ -89,12 +81,12 @@ class Condition:
         orders = self.faults.aged(NodeDies)
         return next(((one, age) for _, one, age in orders if one.is_about(self.first_name)), None)
 
-    def _is(self, kind: type[NodeOrder]) -> bool:
+    def _is(self, kind: type[NodeFault]) -> bool:
         return any(one.is_about(self.first_name) for one in self.faults.all(kind))
 
 
 def unanswered() -> Refused:
-    """Say that a program behind pveproxy took the question and never answered."""
+    """Refuse as pveproxy does when the program behind it took the question and never answered."""
     return Refused("Connection timed out", status=NO_ANSWER, is_empty=True)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from slipway.lab.host import records
 from slipway.lab.host.condition import Condition
 from slipway.lab.problems import Refused, no_config
-from slipway.lab.schema.container import OPTIONS
+from slipway.lab.schema.calls import OPTIONS
 from slipway.lab.schema.parameters import find
 
 Config = dict[str, str]

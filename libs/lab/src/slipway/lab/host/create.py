@@ -49,12 +49,12 @@ NOT_STORED = frozenset(
 )
 
 
-async def create(machine: Machine, actor: Actor, given: Mapping[str, str]) -> str:
+async def create(machine: Machine, actor: Actor, params: Mapping[str, str]) -> str:
     """Check what can be checked, lock the VMID and start the task; give its name."""
-    vmid = int(given["vmid"])
+    vmid = int(params["vmid"])
     let_someone_else_take(machine, vmid)
     check_unused(machine, vmid)
-    _check(machine, actor, vmid, given)
+    _check(machine, actor, vmid, params)
     await asyncio.sleep(machine.timings.create_check)
     async with machine.configs.flock(vmid, machine.timings.create_lock_wait):
         try:
@@ -62,60 +62,60 @@ async def create(machine: Machine, actor: Actor, given: Mapping[str, str]) -> st
         except Refused as refused:
             raise Refused(f"unable to create CT {vmid} - {refused}") from refused
         machine.configs.put(vmid, {"lock": "create"})
-    if pool := given.get("pool"):
+    if pool := params.get("pool"):
         machine.pools.add_guest(pool, vmid)
 
     async def body(work: Work) -> None:
-        await _work(machine, vmid, given, work)
-        if given.get("start") == "1":
+        await _work(machine, vmid, params, work)
+        if params.get("start") == "1":
             power.start_task(machine, actor, vmid)
 
     return machine.tasks.start("vzcreate", str(vmid), actor.name, body)
 
 
-def _check(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str]) -> None:
-    if (keys := given.get("ssh-public-keys")) is not None:
+def _check(machine: Machine, actor: Actor, vmid: int, params: Mapping[str, str]) -> None:
+    if (keys := params.get("ssh-public-keys")) is not None:
         _check_keys(keys)
-    pool = given.get("pool")
+    pool = params.get("pool")
     if pool is not None and pool not in machine.pools:
         raise not_permitted(f"pool '{pool}' does not exist")
     may_in_pool = pool is not None and actor.may(f"/pool/{pool}", "VM.Allocate")
     if not may_in_pool and not actor.may(f"/vms/{vmid}", "VM.Allocate"):
         raise not_permitted()
-    is_unprivileged = given.get("unprivileged", "1") == "1"
+    is_unprivileged = params.get("unprivileged", "1") == "1"
     if not is_unprivileged:
         actor.require("/", "Sys.Modify")
-    stored = {key: value for key, value in given.items() if key not in NOT_STORED or key == "rootfs"}
+    stored = {key: value for key, value in params.items() if key not in NOT_STORED or key == "rootfs"}
     rights.check_options(actor, vmid, stored, is_unprivileged=is_unprivileged)
-    template = given["ostemplate"]
+    template = params["ostemplate"]
     check_template_volume(machine.storages, template, is_root=actor.is_root)
     if ":" in template:
         path = f"/storage/{template.partition(':')[0]}"
         actor.require_any(path, ("Datastore.AllocateSpace", "Datastore.Audit"))
-    check_storages(machine, actor, given)
+    check_storages(machine, actor, params)
 
 
-def check_storages(machine: Machine, actor: Actor, given: Mapping[str, str]) -> None:
+def check_storages(machine: Machine, actor: Actor, params: Mapping[str, str]) -> None:
     """Refuse storages that can't take the disks, or not for this actor."""
-    volumes = {key: value for key, value in given.items() if key == "rootfs" or options.is_mount_point(key)}
+    volumes = {key: value for key, value in params.items() if key == "rootfs" or options.is_mount_point(key)}
     if volumes and "rootfs" not in volumes:
         raise Refused("mount points configured, but 'rootfs' not set - aborting")
-    for storage in _storages(volumes, given.get("storage", "local")):
+    for storage in _storages(volumes, params.get("storage", "local")):
         machine.storages.for_containers(storage)
         actor.require(f"/storage/{storage}", "Datastore.AllocateSpace")
 
 
 def _storages(volumes: Mapping[str, str], default: str) -> set[str]:
-    found = set() if "rootfs" in volumes else {default}
+    names = set() if "rootfs" in volumes else {default}
     for value in volumes.values():
         source = value.partition(",")[0].removeprefix("volume=")
         if source.replace(".", "", 1).isdigit():
-            found.add(default)
+            names.add(default)
         elif rights.mount_kind(value) == "volume":
             if ":" not in source:
                 raise Refused(f"unable to parse volume ID '{source}'")
-            found.add(source.partition(":")[0])
-    return found
+            names.add(source.partition(":")[0])
+    return names
 
 
 def _check_keys(keys: str) -> None:
@@ -135,16 +135,16 @@ def check_unused(machine: Machine, vmid: int) -> None:
 
 
 def let_someone_else_take(machine: Machine, vmid: int) -> None:
-    """Meet an order that makes someone else come first."""
+    """Create someone else's container first, if a fault orders it."""
     if machine.faults.take(VmidTaken, lambda fault: fault.vmid in (None, vmid)):
         machine.configs.put(vmid, {"hostname": "someone-elses", "memory": "512", "swap": "512"})
 
 
-async def _work(machine: Machine, vmid: int, given: Mapping[str, str], work: Work) -> None:
+async def _work(machine: Machine, vmid: int, params: Mapping[str, str], work: Work) -> None:
     prefix = f"unable to create CT {vmid} - "
     async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
         try:
-            config = await _build(machine, vmid, given, work)
+            config = await _build(machine, vmid, params, work)
         except (Refused, GuestError) as error:
             await clean(machine, vmid)
             raise Refused(f"{prefix}{error}") from error
@@ -167,10 +167,10 @@ async def clean(machine: Machine, vmid: int, *, keeps_disks: bool = False) -> No
     machine.configs.remove(vmid)
 
 
-async def _build(machine: Machine, vmid: int, given: Mapping[str, str], work: Work) -> Config:
-    template = machine.storages.template(given["ostemplate"])
-    config = _config(vmid, given, template)
-    for key, wanted in wanted_volumes(given).items():
+async def _build(machine: Machine, vmid: int, params: Mapping[str, str], work: Work) -> Config:
+    template = machine.storages.template(params["ostemplate"])
+    config = _config(vmid, params, template)
+    for key, wanted in wanted_volumes(params).items():
         config[key] = allocate(machine, vmid, key, wanted, work)
     work.log(f"extracting archive '/var/lib/vz/template/cache/{template.name}'")
     await machine.faults.at_task("middle", work)
@@ -179,8 +179,8 @@ async def _build(machine: Machine, vmid: int, given: Mapping[str, str], work: Wo
         vmid,
         config,
         template,
-        password=given.get("password"),
-        ssh_public_keys=given.get("ssh-public-keys"),
+        password=params.get("password"),
+        ssh_public_keys=params.get("ssh-public-keys"),
     )
     await machine.guests.create(spec)
     machine.remember_origin(vmid, template)
@@ -191,8 +191,8 @@ async def _build(machine: Machine, vmid: int, given: Mapping[str, str], work: Wo
     return config
 
 
-def _config(vmid: int, given: Mapping[str, str], template: Path) -> Config:
-    config = {key: options.stored(key, value) for key, value in given.items() if key not in NOT_STORED}
+def _config(vmid: int, params: Mapping[str, str], template: Path) -> Config:
+    config = {key: options.stored(key, value) for key, value in params.items() if key not in NOT_STORED}
     config.setdefault("arch", "amd64")
     config.setdefault("hostname", f"CT{vmid}")
     config.setdefault("memory", "512")
@@ -204,14 +204,14 @@ def _config(vmid: int, given: Mapping[str, str], template: Path) -> Config:
     return config
 
 
-def wanted_volumes(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def wanted_volumes(params: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Read which disks are asked for; a bare number is a size on the storage that is given besides."""
-    default = given.get("storage", "local")
-    wanted = options.volumes({"rootfs": f"{default}:4"} | dict(given))
-    for parts in wanted.values():
+    default = params.get("storage", "local")
+    volumes = options.volumes({"rootfs": f"{default}:4"} | dict(params))
+    for parts in volumes.values():
         if parts["volume"].replace(".", "", 1).isdigit():
             parts["volume"] = f"{default}:{parts['volume']}"
-    return wanted
+    return volumes
 
 
 def allocate(machine: Machine, vmid: int, key: str, wanted: dict[str, str], work: Work) -> str:

@@ -15,22 +15,22 @@ def check_names(machine: Machine, config: Mapping[str, str]) -> None:
 
 
 def referenced(machine: Machine, vmid: int) -> set[str]:
-    """Name the disks that a config has, those that wait and those that nothing uses included."""
+    """Return the disks that a config has, those that wait and those that nothing uses included."""
     waiting = {key: value for key, value in machine.configs.pending(vmid).items() if value is not None}
-    found: set[str] = set()
+    volids: set[str] = set()
     for config in (machine.configs.get(vmid), waiting):
         check_names(machine, config)
-        found |= {part["volume"] for part in options.volumes(config).values()}
-        found |= {value for key, value in config.items() if key.startswith("unused")}
-    return {volid for volid in found if machine.storages.find(volid)}
+        volids |= {part["volume"] for part in options.volumes(config).values()}
+        volids |= {value for key, value in config.items() if key.startswith("unused")}
+    return {volid for volid in volids if machine.storages.find(volid)}
 
 
 def to_bases(machine: Machine, config: Mapping[str, str]) -> dict[str, str]:
     """Turn disks into those that copies begin from; give the options that name them."""
-    named = {}
+    bases = {}
     for key, part in options.volumes(config).items():
         old = machine.storages.volume(part["volume"])
         new = re.sub(r"\b(?:vm|subvol)-(?=\d+-disk)", "base-", old.volid)
         machine.storages.rename(old.volid, new)
-        named[key] = options.stored_volume(key, part | {"volume": new})
-    return named
+        bases[key] = options.stored_volume(key, part | {"volume": new})
+    return bases

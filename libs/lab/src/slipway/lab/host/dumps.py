@@ -40,16 +40,16 @@ class Dump:
         return f"{self.storage}:backup/{self.name}"
 
     def facts(self) -> Mapping[str, Any]:
-        """What lies beside the archive: `config`, `template`, `notes`, `protected`."""
-        found: Mapping[str, Any] = records.read_json(_beside(self.archive))
-        return found
+        """Read what lies beside the archive: `config`, `template`, `notes`, `protected`."""
+        facts: Mapping[str, Any] = records.read_json(_beside(self.archive))
+        return facts
 
 
 def listed(machine: Machine, storage: str) -> list[Dump]:
     """List a storage's backups, oldest first; only whole ones."""
     files = sorted(_folder(machine, storage).glob("vzdump-*"))
-    found = (_dump(storage, path) for path in files if _beside(path).exists())
-    return [dump for dump in found if dump is not None]
+    dumps = (_dump(storage, path) for path in files if _beside(path).exists())
+    return [dump for dump in dumps if dump is not None]
 
 
 def find(machine: Machine, volid: str) -> Dump | None:
@@ -65,19 +65,19 @@ def owner(volid: str) -> int | None:
 
 
 def is_readable(dump: Dump) -> bool:
-    """Whether an archive begins as one does; what comes later only shows when it is unpacked."""
+    """Return whether an archive begins as one does; what comes later only shows when it is unpacked."""
     with dump.archive.open("rb") as file:
         return file.read(_HEADER)[_MAGIC].startswith(b"ustar")
 
 
 def tar_option(volid: str) -> str:
-    """Give the word by which tar is told how an archive is compressed."""
+    """Return the option that tells tar how an archive is compressed."""
     suffix = volid.rpartition(".")[2]
     return {"zst": " --zstd", "gz": " -z", "lzo": " --lzop"}.get(suffix, "")
 
 
 def new(machine: Machine, storage: str, vmid: int, compress: str) -> Dump:
-    """Name a backup of now; a name has seconds only, so two in one are a second apart."""
+    """Name a backup made now; a name has seconds only, so two in one second are a second apart."""
     moment = machine.now()
     while True:
         stamp = time.strftime("%Y_%m_%d-%H_%M_%S", time.localtime(moment))
@@ -105,7 +105,7 @@ def update(dump: Dump, *, notes: str | None = None, is_protected: bool | None = 
 
 
 def is_protected(dump: Dump) -> bool:
-    """Whether a backup must not be removed; older ones say nothing."""
+    """Return whether a backup must not be removed; older ones have no such mark."""
     return bool(dump.facts().get("protected", False))
 
 
@@ -119,14 +119,14 @@ def remove(dump: Dump) -> None:
 
 def shown(dump: Dump) -> dict[str, Any]:
     """Show it as a storage's content."""
-    found = dump.archive.stat()
+    status = dump.archive.stat()
     row: dict[str, Any] = {
         "volid": dump.volid,
         "content": "backup",
         "format": dump.format,
         "subtype": "lxc",
-        "size": found.st_size,
-        "ctime": int(found.st_mtime),
+        "size": status.st_size,
+        "ctime": int(status.st_mtime),
         "vmid": dump.vmid,
     }
     notes = dump.facts()["notes"]

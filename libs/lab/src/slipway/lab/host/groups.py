@@ -6,7 +6,7 @@ _EXTENT = 4 << 20
 
 
 def is_thick(kind: str) -> bool:
-    """Whether a type of storage allots its disks whole."""
+    """Return whether a type of storage allots its disks whole."""
     return kind == "lvm"
 
 
@@ -17,7 +17,7 @@ def check(kind: str, free_bytes: int, volid: str, size_kib: int, has_kib: int | 
         return
     name = volid.partition(":")[2]
     if has_kib is None:
-        told = f'Volume group "pve" has insufficient free space ({free} extents): {needed} required.'
-        raise Refused(f"lvcreate 'pve/{name}' error:   {told}")
-    told = f"Insufficient free space: {needed} extents needed, but only {free} available"
-    raise Refused(f"command '/sbin/lvextend -L {size_kib}k /dev/pve/{name}' failed: exit code 5: {told}")
+        reason = f'Volume group "pve" has insufficient free space ({free} extents): {needed} required.'
+        raise Refused(f"lvcreate 'pve/{name}' error:   {reason}")
+    reason = f"Insufficient free space: {needed} extents needed, but only {free} available"
+    raise Refused(f"command '/sbin/lvextend -L {size_kib}k /dev/pve/{name}' failed: exit code 5: {reason}")

@@ -7,20 +7,18 @@ ends the managing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from slipway.lab.access.actors import ROOT_NAME, Actor
 from slipway.lab.host import migrate, power
 from slipway.lab.host.machine import Machine
-from slipway.lab.host.tasks import Work
+from slipway.lab.host.tasks import Body, Work
 from slipway.lab.problems import Refused
-
-Body = Callable[[Work], Awaitable[None]]
 
 
 def start(machine: Machine, actor: Actor, vmid: int) -> str:
     """Ask for a start; a guest that nobody manages is started."""
-    if not machine.faults.is_ha_managed(vmid):
+    if not machine.faults.ha_managed(vmid):
         return power.start(machine, actor, vmid)
     if machine.is_running(vmid):
         raise Refused(f"CT {vmid} already running")
@@ -29,7 +27,7 @@ def start(machine: Machine, actor: Actor, vmid: int) -> str:
 
 def stop(machine: Machine, actor: Actor, vmid: int, *, overrules: bool) -> str:
     """Ask for a stop; a guest that nobody manages is stopped."""
-    if not machine.faults.is_ha_managed(vmid):
+    if not machine.faults.ha_managed(vmid):
         return power.stop(machine, actor, vmid, overrules=overrules)
     power.check_running(machine, vmid)
     return _ask(machine, actor, vmid, "stop", power.stopping(machine, vmid))
@@ -37,27 +35,27 @@ def stop(machine: Machine, actor: Actor, vmid: int, *, overrules: bool) -> str:
 
 def shutdown(machine: Machine, actor: Actor, vmid: int, *, seconds: int | None, forces: bool) -> str:
     """Ask for a shutdown; what does not listen is stopped by the manager."""
-    if not machine.faults.is_ha_managed(vmid):
+    if not machine.faults.ha_managed(vmid):
         return power.shutdown(machine, actor, vmid, seconds=seconds, forces=forces)
     power.check_running(machine, vmid)
     timeout = power.SHUTDOWN_SECONDS if seconds is None else seconds
     return _ask(machine, actor, vmid, "stop", power.shutting_down(machine, vmid, timeout, forces=True))
 
 
-def move(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str]) -> str:
+def move(machine: Machine, actor: Actor, vmid: int, params: Mapping[str, str]) -> str:
     """Ask for a move; a guest that nobody manages is moved. The manager always restarts what runs."""
-    migrate.check(machine, actor, vmid, given)
-    if not machine.faults.is_ha_managed(vmid):
-        body = migrate.moving(machine, vmid, given)
+    migrate.check(machine, actor, vmid, params)
+    if not machine.faults.ha_managed(vmid):
+        body = migrate.moving(machine, vmid, params)
         return machine.tasks.start("vzmigrate", str(vmid), actor.name, body)
-    target = {"target": given["target"], "restart": "1"}
-    said = f"Requesting HA migration for CT {vmid} to node {given['target']}"
-    return _ask(machine, actor, vmid, "migrate", migrate.moving(machine, vmid, target), said=said)
+    target = {"target": params["target"], "restart": "1"}
+    line = f"Requesting HA migration for CT {vmid} to node {params['target']}"
+    return _ask(machine, actor, vmid, "migrate", migrate.moving(machine, vmid, target), line=line)
 
 
 def check_removable(machine: Machine, vmid: int, *, purges: bool) -> None:
     """Refuse a removal that would leave the manager without its guest."""
-    if machine.faults.is_ha_managed(vmid) and not purges:
+    if machine.faults.ha_managed(vmid) and not purges:
         raise Refused(f"unable to remove CT {vmid} - used in HA resources and purge parameter not set.")
 
 
@@ -70,13 +68,13 @@ def shown(machine: Machine, vmid: int) -> dict[str, int | str]:
     return {"managed": 1, "state": order.state or state}
 
 
-def _ask(machine: Machine, actor: Actor, vmid: int, verb: str, act: Body, *, said: str = "") -> str:
+def _ask(machine: Machine, actor: Actor, vmid: int, verb: str, act: Body, *, line: str = "") -> str:
     async def later(work: Work) -> None:
         await asyncio.sleep(machine.timings.ha_rest)
         await act(work)
 
     async def body(work: Work) -> None:
-        work.log(said or f"Requesting HA {verb} for CT {vmid}")
+        work.log(line or f"Requesting HA {verb} for CT {vmid}")
         machine.tasks.start(f"vz{verb}", str(vmid), ROOT_NAME, later)
 
     return machine.tasks.start(f"ha{verb}", str(vmid), actor.name, body)

@@ -85,8 +85,8 @@ def averages(machine: Machine) -> dict[str, Any]:
 
 def memory() -> tuple[int, int]:
     """Total and available bytes."""
-    stored = {}
+    amounts = {}
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         name, _, amount = line.partition(":")
-        stored[name] = int(amount.split()[0]) * 1024
-    return stored["MemTotal"], stored.get("MemAvailable", stored["MemFree"])
+        amounts[name] = int(amount.split()[0]) * 1024
+    return amounts["MemTotal"], amounts.get("MemAvailable", amounts["MemFree"])

@@ -1,6 +1,6 @@
 """The lock in a container's config, held by a task for as long as it changes disks.
 
-Unlike the flock it is not waited for: whoever meets it is refused. A killed worker leaves it (PVE 9.2,
+Unlike the flock nobody waits for it: a second task is refused. A killed worker leaves it (PVE 9.2,
 recorded); only `pct unlock` takes it away then.
 """
 

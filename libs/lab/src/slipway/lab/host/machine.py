@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway.lab.faults import Faults
+from slipway.lab.faults.standing import Faults
 from slipway.lab.guests.protocol import Guests, GuestSpec
 from slipway.lab.host import options, records
 from slipway.lab.host.certificates import Certificates
@@ -52,7 +52,7 @@ class Machine:
 
     @property
     def is_online(self) -> bool:
-        """Whether the others see it."""
+        """Whether the other nodes see it."""
         return self.condition.is_online
 
     def now(self) -> float:
@@ -60,19 +60,19 @@ class Machine:
         return self.condition.now()
 
     def is_running(self, vmid: int) -> bool:
-        """Whether one of this node's containers runs."""
+        """Return whether one of this node's containers runs."""
         return vmid in self.configs and self.guests.is_running(vmid)
 
     def home_of(self, vmid: int) -> "Machine | None":
-        """Give the node of the cluster that has a container."""
+        """Return the node of the cluster that has a container."""
         return next((one for one in self.members.values() if vmid in one.configs), None)
 
     def next_vmid(self) -> int:
-        """Give the lowest number that is free in the cluster. It is not reserved."""
+        """Return the lowest number that is free in the cluster. It is not reserved."""
         return next(vmid for vmid in range(LOWEST_VMID, HIGHEST_VMID) if not self.is_taken(vmid))
 
     def is_taken(self, vmid: int) -> bool:
-        """Whether a guest of the cluster has a number, those included that are only shown."""
+        """Return whether a guest of the cluster has a number, those included that are only shown."""
         return self.home_of(vmid) is not None or vmid in self.faults.foreign_guests()
 
     def remember_origin(self, vmid: int, template: Path) -> None:
@@ -84,12 +84,12 @@ class Machine:
         self._origin(vmid).unlink(missing_ok=True)
 
     def birth(self, vmid: int) -> int:
-        """Tell one guest with a number from the next one that has it."""
+        """Return a number that differs between one guest and the next one with the same VMID."""
         origin = self._origin(vmid)
         return origin.stat().st_mtime_ns if origin.exists() else 0
 
     def has_guest(self, vmid: int) -> bool:
-        """Whether a guest stands behind the config; a zombie has none."""
+        """Return whether a guest stands behind the config; a zombie has none."""
         return self._origin(vmid).exists()
 
     def spec(self, vmid: int, config: Config) -> GuestSpec:
@@ -97,7 +97,7 @@ class Machine:
         return options.spec(vmid, config, self.origin(vmid))
 
     def origin(self, vmid: int) -> Path:
-        """Give the archive that a guest was made from."""
+        """Return the archive that a guest was made from."""
         return Path(records.read_json(self._origin(vmid)))
 
     def _origin(self, vmid: int) -> Path:

@@ -13,7 +13,7 @@ backend for their guests, so nothing of a guest has to be carried.
 import asyncio
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slipway.lab.access.actors import ROOT_NAME, Actor
@@ -22,42 +22,41 @@ from slipway.lab.host import locks, options, power, rights, snapshots, templates
 from slipway.lab.host.configs import Config, check_lock
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.storages import Storage
-from slipway.lab.host.tasks import Interrupted, Work
+from slipway.lab.host.tasks import Body, Interrupted, Work
 from slipway.lab.problems import Refused, bad_parameters
 
 SHUTDOWN_SECONDS = 180.0
 SAME = "1"
 """As `target-storage`: each to the storage of the same name."""
-Body = Callable[[Work], Awaitable[None]]
 
 
-def check(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str]) -> None:
+def check(machine: Machine, actor: Actor, vmid: int, params: Mapping[str, str]) -> None:
     """Refuse what is refused before the task."""
-    target = given["target"]
+    target = params["target"]
     if target == machine.node:
         raise bad_parameters({"target": "target is local node."})
     if target not in machine.members:
         raise Refused(f"no such cluster node '{target}'")
     machine.configs.get(vmid)
-    if machine.is_running(vmid) and "1" not in (given.get("restart"), given.get("online")):
+    if machine.is_running(vmid) and "1" not in (params.get("restart"), params.get("online")):
         raise Refused("can't migrate running container without --online or --restart")
-    for storage in _mapping(given.get("target-storage", "")).values():
+    for storage in _mapping(params.get("target-storage", "")).values():
         if storage != SAME:
             actor.require(f"/storage/{storage}", "Datastore.AllocateSpace")
 
 
-def moving(machine: Machine, vmid: int, given: Mapping[str, str]) -> Body:
+def moving(machine: Machine, vmid: int, params: Mapping[str, str]) -> Body:
     """Make the body of a move."""
 
     async def body(work: Work) -> None:
         move = _Move(
             source=machine,
-            target=machine.members[given["target"]],
+            target=machine.members[params["target"]],
             vmid=vmid,
-            timeout=float(given.get("timeout", SHUTDOWN_SECONDS)),
-            is_online=given.get("online") == "1",
-            restarts=given.get("restart") == "1",
-            mapping=_mapping(given.get("target-storage", "")),
+            timeout=float(params.get("timeout", SHUTDOWN_SECONDS)),
+            is_online=params.get("online") == "1",
+            restarts=params.get("restart") == "1",
+            mapping=_mapping(params.get("target-storage", "")),
             work=work,
         )
         began = time.monotonic()
@@ -113,7 +112,9 @@ class _Move:
         source, target, vmid = self.source, self.target, self.vmid
         async with source.configs.flock(vmid, source.timings.config_lock_wait):
             self._check()
-            await self._shut_down()
+            if self.ran:
+                self.tell(f"shutdown CT {vmid}")
+                await power.end(source, vmid, self.timeout, forces=False)
             self.tell(f"starting migration of CT {vmid} to node '{target.node}' ({target.address})")
             config = source.configs.get(vmid)
             source.configs.put(vmid, config | {"lock": "migrate"})
@@ -144,10 +145,10 @@ class _Move:
                     raise Refused(f"cannot migrate local {kind} mount point '{key}'")
                 continue
             self.source.storages.get(part["volume"].partition(":")[0])
-            wanted = self._storage(part["volume"])
-            if "rootdir" not in wanted.content:
+            storage = self._storage(part["volume"])
+            if "rootdir" not in storage.content:
                 volid = part["volume"]
-                raise Refused(f"{volid}: content type 'rootdir' is not available on storage '{wanted.name}'")
+                raise Refused(f"{volid}: content type 'rootdir' is not available on storage '{storage.name}'")
         if self.target.condition.silence() is not None:
             raise Refused("Can't connect to destination address using public key")
 
@@ -155,21 +156,12 @@ class _Move:
         """Look up where a disk shall be; refuse what the target lacks."""
         name = volid.partition(":")[0]
         if not self.source.storages.is_shared(name):
-            name = self._mapped(name)
-        found = self.target.storages.get(name)
-        if not found.is_enabled:
+            target = self.mapping.get(name, self.mapping.get("", SAME))
+            name = name if target == SAME else target
+        storage = self.target.storages.get(name)
+        if not storage.is_enabled:
             raise Refused(f"storage '{name}' is disabled")
-        return found
-
-    def _mapped(self, name: str) -> str:
-        wanted = self.mapping.get(name, self.mapping.get("", SAME))
-        return name if wanted == SAME else wanted
-
-    async def _shut_down(self) -> None:
-        if not self.ran:
-            return
-        self.tell(f"shutdown CT {self.vmid}")
-        await power.end(self.source, self.vmid, self.timeout, forces=False)
+        return storage
 
     def _copy(self, config: Config) -> Config:
         """Copy the disks that only the source has; give the config with their new names."""
@@ -231,10 +223,12 @@ class _Move:
         return False
 
 
-def _mapping(given: str) -> Mapping[str, str]:
+def _mapping(text: str) -> Mapping[str, str]:
     """Read `a:b,c:d`, or one storage for all."""
-    pairs = (each.partition(":") for each in given.replace(";", ",").split(",") if each)
-    return {source if found else "": target if found else source for source, found, target in pairs}
+    pairs = (each.partition(":") for each in text.replace(";", ",").split(",") if each)
+    return {
+        source if separator else "": target if separator else source for source, separator, target in pairs
+    }
 
 
 def _duration(began: float) -> str:

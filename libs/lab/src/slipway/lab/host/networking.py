@@ -3,8 +3,8 @@
 Theory of operation (PVE::LXC, `update_net`). A device whose name or hardware address changes is taken out and
 put in anew: only a static address comes with it, for nobody asks for a lease. A changed static address
 replaces the old one; `dhcp` and `manual` only take the old one away. A guest with two IPv4 gateways starts,
-and its `ifup` never ends: none of its devices gets an address. Devices beside those that the guest began with
-are stored, and there after the next start. Changes are made by the guest's own `ip`, like those of a node.
+and its `ifup` never ends: none of its devices gets an address. A device that the guest did not begin with
+is only stored, and appears at the next start. Changes are made by the guest's own `ip`, like those of a node.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ Device = Mapping[str, str]
 
 
 async def started(machine: Machine, vmid: int, config: Config) -> None:
-    """Leave a guest that has just started as its networks let it be."""
+    """Take the addresses of a guest that has just started with two gateways."""
     devices = options.networks(config).values()
     if sum("gw" in device for device in devices) > 1:
         for device in devices:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from slipway.lab.guests.protocol import GuestError, Usage
@@ -25,21 +24,10 @@ RRD_STEPS = {"hour": 60, "day": 1800, "week": 10800, "month": 43200, "year": 604
 RRD_POINTS = 60
 REST = 9
 """Looking around takes a tenth of the time at most, however many containers there are."""
-RESOURCE_KEYS = (
-    "cpu",
-    "disk",
-    "diskread",
-    "diskwrite",
-    "maxdisk",
-    "maxmem",
-    "mem",
-    "name",
-    "netin",
-    "netout",
-    "status",
-    "uptime",
-)
 RRD_KEYS = ("cpu", "disk", "diskread", "diskwrite", "maxdisk", "maxmem", "mem", "netin", "netout")
+RESOURCE_KEYS = (*RRD_KEYS, "name", "status", "uptime")
+USED = ("uptime", "cpu", "mem", "swap", "disk", "diskread", "diskwrite", "netin", "netout")
+"""What a container that does not run uses nothing of."""
 
 
 class Observer:
@@ -85,9 +73,9 @@ class Observer:
         """Show averages; times without a look have only their time."""
         step = RRD_STEPS[timeframe]
         last = int(self._machine.now()) // step * step
-        known = self._history.get(vmid, {})
+        averages = self._history.get(vmid, {})
         times = range(last - (RRD_POINTS - 1) * step, last + 1, step)
-        return [{"time": moment, **known.get(moment // 60 * 60, {})} for moment in times]
+        return [{"time": moment, **averages.get(moment // 60 * 60, {})} for moment in times]
 
     async def _look_around(self) -> None:
         while True:
@@ -105,10 +93,10 @@ class Observer:
 
     def _remember(self, vmid: int, row: Row) -> None:
         points = self._history.setdefault(vmid, {})
-        stored = {key: row[key] for key in RRD_KEYS} | {"maxcpu": row["cpus"]}
+        point = {key: row[key] for key in RRD_KEYS} | {"maxcpu": row["cpus"]}
         if row["status"] == "stopped":
-            stored = {key: row[key] for key in ("disk", "maxdisk", "maxmem")} | {"maxcpu": row["cpus"]}
-        points[int(self._machine.now()) // 60 * 60] = stored
+            point = {key: row[key] for key in ("disk", "maxdisk", "maxmem")} | {"maxcpu": row["cpus"]}
+        points[int(self._machine.now()) // 60 * 60] = point
         while len(points) > RRD_POINTS:
             del points[next(iter(points))]
 
@@ -152,8 +140,8 @@ class Observer:
         now = time.monotonic()
         before, spent = self._cpu.get(vmid, (now, usage.cpu_seconds))
         self._cpu[vmid] = (now, usage.cpu_seconds)
-        took = now - before
-        return min(1.0, max(0.0, (usage.cpu_seconds - spent) / took / cpus)) if took > 0 else 0
+        elapsed = now - before
+        return min(1.0, max(0.0, (usage.cpu_seconds - spent) / elapsed / cpus)) if elapsed > 0 else 0
 
 
 def _idle_row(vmid: int, config: Config) -> Row:
@@ -166,18 +154,7 @@ def _idle_row(vmid: int, config: Config) -> Row:
         "maxmem": int(config.get("memory", "512")) * MIB,
         "maxswap": int(config.get("swap", "0")) * MIB,
         "maxdisk": int(options.size_gib(config) * 1024**3),
-        "uptime": 0,
-        "cpu": 0,
-        "mem": 0,
-        "swap": 0,
-        "disk": 0,
-        "diskread": 0,
-        "diskwrite": 0,
-        "netin": 0,
-        "netout": 0,
+        **dict.fromkeys(USED, 0),
     }
-    return row | {key: config[key] for key in ("tags", "lock") if key in config} | _template(config)
-
-
-def _template(config: Mapping[str, str]) -> Row:
-    return {"template": 1} if config.get("template") == "1" else {}
+    template = {"template": 1} if config.get("template") == "1" else {}
+    return row | {key: config[key] for key in ("tags", "lock") if key in config} | template

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slipway.lab.guests.protocol import GuestSpec, Network
-from slipway.lab.schema.container import DEVICE, FEATURES, MOUNT_POINT, NETWORK, OPTIONS, ROOTFS
+from slipway.lab.schema.calls import DEVICE, FEATURES, MOUNT_POINT, NETWORK, OPTIONS, ROOTFS
 from slipway.lab.schema.parameters import find, join_options, split_options
 
 MAC_PREFIX = "BC:24:11"
@@ -38,11 +38,11 @@ def stored(key: str, value: str) -> str:
 
 def stored_network(value: str) -> str:
     """Complete a network device."""
-    given = split_options(NETWORK, value)
-    given.setdefault("hwaddr", random_hwaddr())
-    given["hwaddr"] = given["hwaddr"].upper()
-    given.setdefault("type", "veth")
-    return join_options(NETWORK, given)
+    device = split_options(NETWORK, value)
+    device.setdefault("hwaddr", random_hwaddr())
+    device["hwaddr"] = device["hwaddr"].upper()
+    device.setdefault("type", "veth")
+    return join_options(NETWORK, device)
 
 
 def random_hwaddr() -> str:
@@ -63,18 +63,18 @@ def networks(config: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 def volumes(config: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Read the root file system and mount points."""
-    found = {"rootfs": split_options(ROOTFS, config["rootfs"])} if "rootfs" in config else {}
+    root = {"rootfs": split_options(ROOTFS, config["rootfs"])} if "rootfs" in config else {}
     keys = (key for key in sorted(config) if re.fullmatch(r"mp\d+", key))
-    return found | {key: split_options(MOUNT_POINT, config[key]) for key in keys}
+    return root | {key: split_options(MOUNT_POINT, config[key]) for key in keys}
 
 
-def stored_volume(key: str, given: Mapping[str, str]) -> str:
+def stored_volume(key: str, volume: Mapping[str, str]) -> str:
     """Write a root file system or mount point."""
-    return join_options(ROOTFS if key == "rootfs" else MOUNT_POINT, given)
+    return join_options(ROOTFS if key == "rootfs" else MOUNT_POINT, volume)
 
 
 def is_option(key: str) -> bool:
-    """Whether a config may hold such an option."""
+    """Return whether a config may hold such an option."""
     return find(OPTIONS, key) is not None
 
 
@@ -109,11 +109,9 @@ def spec(
         hostname=config.get("hostname", f"CT{vmid}"),
         template=template,
         unprivileged=config.get("unprivileged") == "1",
-        nesting=features(config).get("nesting") == "1",
         cores=int(config.get("cores", "0")),
         memory_mib=int(config.get("memory", "512")),
         swap_mib=int(config.get("swap", "512")),
-        disk_gib=size_gib(config),
         networks=tuple(_network(device) for device in networks(config).values()),
         nameserver=config.get("nameserver"),
         searchdomain=config.get("searchdomain"),
@@ -132,7 +130,6 @@ def _network(device: Mapping[str, str]) -> Network:
         ip=device.get("ip"),
         gw=device.get("gw"),
         ip6=device.get("ip6"),
-        gw6=device.get("gw6"),
         mtu=int(device["mtu"]) if "mtu" in device else None,
     )
 
@@ -143,7 +140,7 @@ def _environment(text: str) -> dict[str, str]:
 
 
 def is_mount_point(key: str) -> bool:
-    """Whether an option is `mp0`, `mp1`, ..."""
+    """Return whether an option is `mp0`, `mp1`, ..."""
     return re.fullmatch(r"mp\d+", key) is not None
 
 

@@ -18,19 +18,19 @@ AT_ONCE = frozenset(
 """Taken by a running container without its knowing."""
 HOT = re.compile(r"memory|swap|cpulimit|cpuunits|net\d+|mp\d+|dev\d+")
 HOT_REMOVAL = re.compile(r"swap|cpulimit|cpuunits|net\d|unused\d+")
-STORED_WHEN_THERE = re.compile(r"(mp|dev)\d+")
+NEVER_EXCHANGED = re.compile(r"(mp|dev)\d+")
 """Added to a running container, but never exchanged in it."""
 
 Row = dict[str, str | int]
 
 
 def is_hot(key: str, config: Mapping[str, str], *, is_removal: bool) -> bool:
-    """Whether a running container takes the change at once."""
+    """Return whether a running container takes the change at once."""
     if key in AT_ONCE:
         return True
     if is_removal:
         return HOT_REMOVAL.fullmatch(key) is not None
-    return HOT.fullmatch(key) is not None and not (STORED_WHEN_THERE.fullmatch(key) and key in config)
+    return HOT.fullmatch(key) is not None and not (NEVER_EXCHANGED.fullmatch(key) and key in config)
 
 
 def cleaned(config: Mapping[str, str], pending: Pending) -> dict[str, str | None]:
@@ -62,15 +62,15 @@ def rows(config: Mapping[str, str], pending: Pending, digest: str) -> list[Row]:
 
 def lines(config: Mapping[str, str], pending: Pending) -> list[str]:
     """Write it as `pct pending` does."""
-    written = []
+    lines = []
     for key in sorted({*config, *pending}):
         present, coming = config.get(key), pending.get(key)
         if present is not None:
             word = "del" if key in pending and coming is None else "cur"
-            written.append(f"{word} {key}: {_encoded(key, present)}")
+            lines.append(f"{word} {key}: {_encoded(key, present)}")
         if coming is not None:
-            written.append(f"new {key}: {_encoded(key, coming)}")
-    return written
+            lines.append(f"new {key}: {_encoded(key, coming)}")
+    return lines
 
 
 def _row(key: str, value: str, pending: Pending) -> Row:

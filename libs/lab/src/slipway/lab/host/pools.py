@@ -33,7 +33,7 @@ class Pools:
         return poolid in self._pools
 
     def all(self) -> list[Pool]:
-        """Give all, by name."""
+        """Return all, by name."""
         return [self._pools[poolid] for poolid in sorted(self._pools)]
 
     def get(self, poolid: str) -> Pool:
@@ -43,7 +43,7 @@ class Pools:
         return self._pools[poolid]
 
     def of_guest(self, vmid: int) -> str | None:
-        """Name the pool that a guest is in."""
+        """Return the name of the pool that a guest is in."""
         return next((one.poolid for one in self._pools.values() if vmid in one.vmids), None)
 
     def create(self, poolid: str, comment: str | None) -> None:
@@ -79,8 +79,8 @@ class Pools:
         """Change the comment, and add or remove storages."""
         pool = self.get(poolid)
         pool.comment = pool.comment if comment is None else comment
-        stored = [one for one in pool.storages if one not in storages]
-        pool.storages = stored if removes else sorted({*stored, *storages})
+        others = [one for one in pool.storages if one not in storages]
+        pool.storages = others if removes else sorted({*others, *storages})
         self._save()
 
     def _save(self) -> None:

@@ -13,7 +13,7 @@ from slipway.lab.faults import NeverStops
 from slipway.lab.host import applying, disks, networking, options, templates
 from slipway.lab.host.configs import Config, check_lock
 from slipway.lab.host.machine import Machine
-from slipway.lab.host.tasks import Work
+from slipway.lab.host.tasks import Body, Work
 from slipway.lab.problems import Refused
 
 SHUTDOWN_SECONDS = 60
@@ -73,7 +73,7 @@ def suspend(machine: Machine, actor: Actor, vmid: int) -> str:
 
 
 def resume(machine: Machine, actor: Actor, vmid: int) -> str:
-    """Go on from where a suspend had written the memory down, which it never has."""
+    """Resume from the memory that a suspend wrote down, which it never does."""
     if machine.is_running(vmid):
         raise Refused(f"CT {vmid} already running")
 
@@ -90,7 +90,7 @@ def check_running(machine: Machine, vmid: int) -> None:
         raise Refused(f"CT {vmid} not running")
 
 
-def starting(machine: Machine, vmid: int) -> Callable[[Work], Awaitable[None]]:
+def starting(machine: Machine, vmid: int) -> Body:
     """Make the body of a start."""
 
     async def act(config: Config, work: Work) -> None:
@@ -103,27 +103,17 @@ def starting(machine: Machine, vmid: int) -> Callable[[Work], Awaitable[None]]:
     return _holding(machine, vmid, act)
 
 
-def stopping(machine: Machine, vmid: int) -> Callable[[Work], Awaitable[None]]:
+def stopping(machine: Machine, vmid: int) -> Body:
     """Make the body of a stop."""
-
-    async def act(_config: Config, _work: Work) -> None:
-        await machine.guests.stop(vmid)
-
-    return _holding(machine, vmid, act)
+    return _holding(machine, vmid, lambda _config, _work: machine.guests.stop(vmid))
 
 
-def shutting_down(
-    machine: Machine, vmid: int, timeout: float, *, forces: bool
-) -> Callable[[Work], Awaitable[None]]:
+def shutting_down(machine: Machine, vmid: int, timeout: float, *, forces: bool) -> Body:
     """Make the body of a shutdown."""
-
-    async def act(_config: Config, _work: Work) -> None:
-        await end(machine, vmid, timeout, forces=forces)
-
-    return _holding(machine, vmid, act)
+    return _holding(machine, vmid, lambda _config, _work: end(machine, vmid, timeout, forces=forces))
 
 
-def _holding(machine: Machine, vmid: int, act: Act) -> Callable[[Work], Awaitable[None]]:
+def _holding(machine: Machine, vmid: int, act: Act) -> Body:
     async def body(work: Work) -> None:
         async with machine.configs.flock(vmid, machine.timings.config_lock_wait):
             config = machine.configs.get(vmid)

@@ -23,11 +23,11 @@ from slipway.lab.host.tasks import Interrupted, Work
 from slipway.lab.problems import Refused, not_permitted
 
 
-async def restore(machine: Machine, actor: Actor, given: Mapping[str, str]) -> str:
+async def restore(machine: Machine, actor: Actor, params: Mapping[str, str]) -> str:
     """Check what can be checked, lock the VMID and start the task; give its name."""
-    vmid = int(given["vmid"])
-    replaces = given.get("force") == "1" and vmid in machine.configs
-    _check(machine, actor, vmid, given, replaces=replaces)
+    vmid = int(params["vmid"])
+    replaces = params.get("force") == "1" and vmid in machine.configs
+    _check(machine, actor, vmid, params, replaces=replaces)
     await asyncio.sleep(machine.timings.create_check)
     async with machine.configs.flock(vmid, machine.timings.create_lock_wait):
         before = machine.configs.get(vmid) if replaces else None
@@ -39,11 +39,11 @@ async def restore(machine: Machine, actor: Actor, given: Mapping[str, str]) -> s
         except Refused as refused:
             raise Refused(f"unable to restore CT {vmid} - {refused}") from refused
         machine.configs.put(vmid, (before or {}) | {"lock": "create"})
-    restoring = _Restoring(machine=machine, actor=actor, vmid=vmid, given=given, before=before)
+    restoring = _Restoring(machine=machine, actor=actor, vmid=vmid, params=params, before=before)
     return machine.tasks.start("vzrestore", str(vmid), actor.name, restoring.work)
 
 
-def _check(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str], *, replaces: bool) -> None:
+def _check(machine: Machine, actor: Actor, vmid: int, params: Mapping[str, str], *, replaces: bool) -> None:
     if replaces:
         _check_replaced(machine, vmid)
     else:
@@ -52,15 +52,15 @@ def _check(machine: Machine, actor: Actor, vmid: int, given: Mapping[str, str], 
     may = actor.may(f"/vms/{vmid}", "VM.Allocate") or (replaces and actor.may(f"/vms/{vmid}", "VM.Backup"))
     if not may:
         raise not_permitted()
-    stored = {key: value for key, value in given.items() if key not in create.NOT_STORED or key == "rootfs"}
-    rights.check_options(actor, vmid, stored, is_unprivileged=given.get("unprivileged") == "1")
-    _check_volume(machine, actor, vmid, given["ostemplate"])
-    create.check_storages(machine, actor, given)
+    stored = {key: value for key, value in params.items() if key not in create.NOT_STORED or key == "rootfs"}
+    rights.check_options(actor, vmid, stored, is_unprivileged=params.get("unprivileged") == "1")
+    _check_volume(machine, actor, vmid, params["ostemplate"])
+    create.check_storages(machine, actor, params)
 
 
 def _check_volume(machine: Machine, actor: Actor, vmid: int, volid: str) -> None:
-    storage, found, name = volid.partition(":")
-    if not found:
+    storage, separator, name = volid.partition(":")
+    if not separator:
         raise Refused(f"unable to parse volume ID '{volid}'")
     machine.storages.get(storage)
     owner = dumps.owner(volid)
@@ -86,7 +86,7 @@ class _Restoring:
     machine: Machine
     actor: Actor
     vmid: int
-    given: Mapping[str, str]
+    params: Mapping[str, str]
     before: Config | None
     """The config of the container that is replaced."""
     is_begun: bool = False
@@ -132,7 +132,7 @@ class _Restoring:
 
     def _recovered(self, work: Work) -> Dump:
         """Find the backup and what it says of the container; up to here nothing has changed."""
-        volid = self.given["ostemplate"]
+        volid = self.params["ostemplate"]
         work.log(f"recovering backed-up configuration from '{volid}'")
         dump = dumps.find(self.machine, volid)
         if dump is None:
@@ -143,35 +143,35 @@ class _Restoring:
 
     def _config(self, stored: Mapping[str, str]) -> Config:
         config = dict(stored)
-        given = {key: value for key, value in self.given.items() if key not in create.NOT_STORED}
-        wanted = given.pop("unprivileged", stored.get("unprivileged", "0"))
-        if wanted != stored.get("unprivileged", "0"):
+        params = {key: value for key, value in self.params.items() if key not in create.NOT_STORED}
+        unprivileged = params.pop("unprivileged", stored.get("unprivileged", "0"))
+        if unprivileged != stored.get("unprivileged", "0"):
             raise Refused("the lab restores a container only as privileged as it was")
         was_unprivileged = self.before is None or self.before.get("unprivileged") == "1"
-        if was_unprivileged and wanted != "1" and not self.actor.may("/", "Sys.Modify"):
+        if was_unprivileged and unprivileged != "1" and not self.actor.may("/", "Sys.Modify"):
             raise Refused("403 Permission check failed (/, Sys.Modify)")
-        config |= {key: options.stored(key, value) for key, value in given.items()}
-        if self.given.get("unique") == "1":
+        config |= {key: options.stored(key, value) for key, value in params.items()}
+        if self.params.get("unique") == "1":
             for key, device in options.networks(config).items():
                 rest = {name: value for name, value in device.items() if name != "hwaddr"}
                 config[key] = options.stored_network(",".join(f"{n}={v}" for n, v in rest.items()))
         return config
 
     def _disks(self, config: Config) -> dict[str, dict[str, str]]:
-        """Say which disks to make: those that are given, or else the backup's with their sizes."""
-        default = self.given.get("storage", "local")
-        if "rootfs" in self.given:
+        """Return which disks to make: those of the parameters, or else the backup's with their sizes."""
+        default = self.params.get("storage", "local")
+        if "rootfs" in self.params:
             for key in options.volumes(config):
                 del config[key]
-            return create.wanted_volumes(self.given)
-        wanted = options.volumes(config)
-        for key, part in wanted.items():
+            return create.wanted_volumes(self.params)
+        volumes = options.volumes(config)
+        for key, part in volumes.items():
             if part["volume"].startswith("/"):
                 continue
             if "size" not in part:
                 raise Refused(f"unable to detect disk size - please specify {key} (size)")
             part["volume"] = f"{default}:{options.to_kib(part.pop('size')) / options.KIB_PER['G']}"
-        return wanted
+        return volumes
 
     async def _remove_replaced(self) -> None:
         """Remove the container that was there, with everything that it had."""
@@ -204,7 +204,7 @@ class _Restoring:
         return frozenset(volume.volid for volume in self.machine.storages.volumes_of(self.vmid))
 
     def _unpack_command(self) -> str:
-        option = dumps.tar_option(self.given["ostemplate"])
+        option = dumps.tar_option(self.params["ostemplate"])
         return create.UNPACK.format(vmid=self.vmid).replace(" --zstd", option)
 
     async def _undo(self) -> None:

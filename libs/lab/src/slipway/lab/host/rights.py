@@ -23,7 +23,7 @@ _KINDS = (
 def check_options(
     actor: Actor,
     vmid: int,
-    given: Mapping[str, str],
+    params: Mapping[str, str],
     *,
     old: Mapping[str, str] | None = None,
     removed: Iterable[str] = (),
@@ -32,8 +32,8 @@ def check_options(
     """Refuse what the actor may not set or remove; `old` is the config as it is."""
     if actor.is_root:
         return
-    for key in (*given, *removed):
-        value, present = given.get(key), (old or {}).get(key, "")
+    for key in (*params, *removed):
+        value, present = params.get(key), (old or {}).get(key, "")
         if key == "features":
             _check_features(actor, vmid, present, value or "", is_unprivileged=is_unprivileged)
         elif key == "hookscript":
@@ -73,7 +73,7 @@ def _check_places(actor: Actor, key: str, values: Iterable[str]) -> None:
 
 
 def mount_kind(value: str) -> str:
-    """Say what a mount point is made from: a `volume`, a folder (`bind`) or a `device`."""
+    """Return what a mount point is made from: a `volume`, a folder (`bind`) or a `device`."""
     source = value.partition(",")[0].removeprefix("volume=")
     if source.startswith("/dev/"):
         return "device"

@@ -9,7 +9,7 @@ The disks are archives in the data folder, made and read by the guests' backend.
 """
 
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +18,35 @@ from slipway.lab.host import disks, locks, options, power, records
 from slipway.lab.host.configs import Config, Pending, check_lock
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.storages import Volume
-from slipway.lab.host.tasks import Work
+from slipway.lab.host.tasks import Body, Work
 from slipway.lab.problems import Refused
 
 Stored = dict[str, Any]
 RESERVED = ("current", "vzdump")
 PRESENT_ONLY = ("description", "lock")
-Body = Callable[[Work], Awaitable[None]]
 
 
 def stored(machine: Machine, vmid: int) -> dict[str, Stored]:
-    """Give a container's snapshots: `config`, `description`, `snaptime`, `parent` by name."""
+    """Return a container's snapshots: `config`, `description`, `snaptime`, `parent` by name."""
     return records.read_json(folder(machine, vmid) / "snapshots.json") or {}
 
 
 def config_of(machine: Machine, vmid: int, name: str) -> Config:
-    """Give the config that a snapshot remembers; its notes are the snapshot's own description."""
-    found = _find(machine, vmid, name)
-    notes = {"description": found["description"]} if found["description"] else {}
-    return dict(found["config"]) | notes
+    """Return the config that a snapshot remembers; its notes are the snapshot's own description."""
+    snapshot = _find(machine, vmid, name)
+    notes = {"description": snapshot["description"]} if snapshot["description"] else {}
+    return dict(snapshot["config"]) | notes
 
 
 def describe(machine: Machine, vmid: int, name: str, description: str) -> None:
     """Give a snapshot another description."""
     check_lock(machine.configs.get(vmid))
-    found = _find(machine, vmid, name) | {"description": options.stored("description", description)}
-    _write(machine, vmid, stored(machine, vmid) | {name: found})
+    snapshot = _find(machine, vmid, name) | {"description": options.stored("description", description)}
+    _write(machine, vmid, stored(machine, vmid) | {name: snapshot})
 
 
 def disk_of(machine: Machine, vmid: int, name: str) -> Path:
-    """Give the archive that a snapshot's disk is."""
+    """Return the archive that a snapshot's disk is."""
     return folder(machine, vmid) / f"{name}.tar"
 
 
@@ -57,7 +56,7 @@ def forget(machine: Machine, vmid: int) -> None:
 
 
 def possible(machine: Machine, config: Mapping[str, str]) -> bool:
-    """Whether every storage that the container is on has snapshots; a folder of the host has none."""
+    """Return whether every storage that the container is on has snapshots; a folder of the host has none."""
     storages = [part["volume"].partition(":")[0] for part in options.volumes(config).values()]
     return all(name and machine.storages.get(name).has_snapshots for name in storages)
 
@@ -137,8 +136,8 @@ def rolling_back(machine: Machine, actor: Actor, vmid: int, name: str, *, starts
 def _restored(config: Config, snapshot: Mapping[str, str]) -> Config:
     """The snapshot's config with the present description; disks made since stay as unused ones."""
     restored = dict(snapshot) | {key: config[key] for key in ("description",) if key in config}
-    known = {part["volume"] for part in options.volumes(snapshot).values()}
-    spare = [part["volume"] for part in options.volumes(config).values() if part["volume"] not in known]
+    in_snapshot = {part["volume"] for part in options.volumes(snapshot).values()}
+    spare = [part["volume"] for part in options.volumes(config).values() if part["volume"] not in in_snapshot]
     return restored | {f"unused{number}": volume for number, volume in enumerate(spare)}
 
 
@@ -149,10 +148,10 @@ async def _change(machine: Machine, vmid: int, config: Config, pending: Pending 
 
 def _find(machine: Machine, vmid: int, name: str) -> Stored:
     machine.configs.get(vmid)
-    found = stored(machine, vmid).get(name)
-    if found is None:
+    snapshot = stored(machine, vmid).get(name)
+    if snapshot is None:
         raise Refused(f"snapshot '{name}' does not exist")
-    return found
+    return snapshot
 
 
 def _log(machine: Machine, vmid: int, what: str, work: Work) -> None:
@@ -166,5 +165,5 @@ def _write(machine: Machine, vmid: int, snapshots: Mapping[str, Stored]) -> None
 
 
 def folder(machine: Machine, vmid: int) -> Path:
-    """Give where the archives of a container are."""
+    """Return the folder of a container's archives."""
     return machine.folder / "snapshots" / str(vmid)

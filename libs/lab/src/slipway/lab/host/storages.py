@@ -74,7 +74,7 @@ STORAGES = (
 
 
 def of_cluster(nodes: Sequence[str]) -> tuple[Storage, ...]:
-    """Give the storages of a cluster: each node's, a shared one, and one that only the first has."""
+    """Return the storages of a cluster: each node's, a shared one, and one that only the first has."""
     if len(nodes) == 1:
         return STORAGES
     shared = Storage(
@@ -124,11 +124,11 @@ class Storages:
         self._offered = list(offered)
 
     def configured(self) -> list[Storage]:
-        """Give all that the cluster has, by name."""
+        """Return all that the cluster has, by name."""
         return [self._configured[name] for name in sorted(self._configured)]
 
     def all(self) -> list[Storage]:
-        """Give all that this node has, by name."""
+        """Return all that this node has, by name."""
         return [one for one in self.configured() if not one.nodes or self._condition.first_name in one.nodes]
 
     def get(self, name: str) -> Storage:
@@ -141,7 +141,7 @@ class Storages:
         return storage
 
     def is_shared(self, name: str) -> bool:
-        """Whether all nodes see what is on a storage."""
+        """Return whether all nodes see what is on a storage."""
         return name in self._configured and self._configured[name].is_shared
 
     def for_containers(self, name: str) -> Storage:
@@ -160,7 +160,7 @@ class Storages:
         return min(storage.total_bytes, self._used_besides(storage, None))
 
     def room_kib(self, volid: str) -> int:
-        """Say how much is free for a disk on its storage, not counting what itself is counted with."""
+        """Return how much is free for a disk on its storage, not counting the disk itself."""
         storage = self.get(volid.partition(":")[0])
         return max(0, storage.total_bytes - self._used_besides(storage, volid)) // 1024
 
@@ -173,9 +173,9 @@ class Storages:
 
     def allocate(self, name: str, vmid: int, size_kib: int) -> Volume:
         """Make a disk. Thin and sparse storages take any size; one without a size is a plain folder."""
-        stored, number = self._stored(name), 0
+        volumes, number = self._stored(name), 0
         kind = "subvol" if size_kib == 0 else "raw"
-        while (volid := self._volid(name, vmid, number, kind)) in stored:
+        while (volid := self._volid(name, vmid, number, kind)) in volumes:
             number += 1
         if kind == "subvol" and self._configured[name].type not in FOLDERS:
             raise Refused(
@@ -185,8 +185,8 @@ class Storages:
         groups.check(self._configured[name].type, self._free(name), volid, size_kib)
         ctime = int(self._condition.now())
         volume = Volume(volid=volid, vmid=vmid, size_kib=size_kib, ctime=ctime, format=kind)
-        stored[volid] = volume
-        stored.save()
+        volumes[volid] = volume
+        volumes.save()
         return volume
 
     def find(self, volid: str) -> Volume | None:
@@ -197,9 +197,9 @@ class Storages:
     def volume(self, volid: str) -> Volume:
         """Look a disk up that must be there."""
         self.check_name(volid)
-        if (found := self.find(volid)) is None:
+        if (volume := self.find(volid)) is None:
             raise Refused(f"no such volume '{volid}'")
-        return found
+        return volume
 
     def check_name(self, volid: str) -> None:
         """Refuse a name that no disk can have, such as that of a disk still to be made."""
@@ -212,17 +212,17 @@ class Storages:
     def resize(self, volid: str, size_kib: int) -> None:
         """Give a disk another size."""
         name = volid.partition(":")[0]
-        stored = self._stored(name)
-        has_kib = stored[volid].size_kib
+        volumes = self._stored(name)
+        has_kib = volumes[volid].size_kib
         groups.check(self._configured[name].type, self._free(name), volid, size_kib, has_kib)
-        stored[volid] = replace(stored[volid], size_kib=size_kib)
-        stored.save()
+        volumes[volid] = replace(volumes[volid], size_kib=size_kib)
+        volumes.save()
 
     def rename(self, volid: str, name: str) -> None:
         """Give a disk another name on its storage."""
-        stored = self._stored(volid.partition(":")[0])
-        stored[name] = replace(stored.pop(volid), volid=name)
-        stored.save()
+        volumes = self._stored(volid.partition(":")[0])
+        volumes[name] = replace(volumes.pop(volid), volid=name)
+        volumes.save()
 
     def free(self, vmid: int) -> list[Volume]:
         """Remove all disks of a container, also those on shared storages."""
@@ -233,9 +233,9 @@ class Storages:
 
     def remove(self, volid: str) -> None:
         """Remove a disk."""
-        stored = self._stored(volid.partition(":")[0])
-        del stored[volid]
-        stored.save()
+        volumes = self._stored(volid.partition(":")[0])
+        del volumes[volid]
+        volumes.save()
 
     def volumes(self, name: str) -> list[Volume]:
         """List the disks on a storage."""
@@ -251,7 +251,7 @@ class Storages:
         return {f"{TEMPLATE_STORAGE}:vztmpl/{path.name}": path for path in (*self._offered, *downloaded)}
 
     def offered(self) -> list[Path]:
-        """Give the archives behind everything: the ones that the guests' backend made."""
+        """Return the archives behind everything: the ones that the guests' backend made."""
         return list(self._offered)
 
     def template(self, volid: str) -> Path:

@@ -21,7 +21,7 @@ from slipway.lab.host.upids import Upid
 from slipway.lab.problems import Refused, bad_parameters
 
 LOST = "unexpected status"
-STORED_TASKS = 1000
+MOST_TASKS = 1000
 
 
 class Interrupted(Exception):
@@ -54,7 +54,7 @@ class Work:
         return self.exit_status is None
 
     def describe(self) -> tuple[str, str]:
-        """Give its type and the id of what it is about."""
+        """Return its type and the id of what it is about."""
         return self.upid.type, self.upid.id
 
 
@@ -76,14 +76,14 @@ class Tasks:
     def load(self) -> None:
         """Take over what a predecessor left."""
         for path in sorted(self._folder.glob("*.json")):
-            stored = records.read_json(path)
-            upid = upids.parse(stored["upid"])
-            status = stored["status"] or LOST
-            self._works[stored["upid"]] = Work(
+            record = records.read_json(path)
+            upid = upids.parse(record["upid"])
+            status = record["status"] or LOST
+            self._works[record["upid"]] = Work(
                 upid=upid,
-                lines=stored["lines"],
+                lines=record["lines"],
                 exit_status=status,
-                ended=stored["ended"] or upid.starttime,
+                ended=record["ended"] or upid.starttime,
             )
             self._pid = max(self._pid, upid.pid)
 
@@ -94,7 +94,7 @@ class Tasks:
         await asyncio.gather(*self._runners.values(), return_exceptions=True)
 
     def all(self) -> list[Work]:
-        """Give all tasks, newest first."""
+        """Return all tasks, newest first."""
         return sorted(self._works.values(), key=lambda one: (one.upid.starttime, one.upid.pid), reverse=True)
 
     def find(self, name: str) -> Work:
@@ -106,8 +106,8 @@ class Tasks:
     def log_of(self, name: str) -> list[str]:
         """Read a log; an unknown task's has one line saying so (PVE 9.2, recorded)."""
         upids.parse(name)
-        known = self._works.get(name)
-        return known.lines if known else ["unable to open file - No such file or directory"]
+        work = self._works.get(name)
+        return work.lines if work else ["unable to open file - No such file or directory"]
 
     def start(self, kind: str, subject: str, actor: str, body: Body) -> str:
         """Start a worker and give its name."""
@@ -155,7 +155,7 @@ class Tasks:
             runner.cancel()
 
     def running(self, kind: str, subject: str) -> list[str]:
-        """Name running tasks of a kind for a container."""
+        """Return the names of the running tasks of a kind for a container."""
         return [
             str(one.upid)
             for one in self._works.values()
@@ -185,16 +185,16 @@ class Tasks:
         return f"WARNINGS: {work.warnings}" if work.warnings else "OK"
 
     def _save(self, work: Work) -> None:
-        stored = {
+        record = {
             "upid": str(work.upid),
             "status": work.exit_status,
             "ended": work.ended,
             "lines": work.lines,
         }
-        records.write_json(self._path(work), stored)
+        records.write_json(self._path(work), record)
 
     def _prune(self) -> None:
-        while len(self._works) > STORED_TASKS:
+        while len(self._works) > MOST_TASKS:
             oldest = next(iter(self._works))
             if self._works[oldest].is_running:
                 return

@@ -9,7 +9,7 @@ from pathlib import Path
 from slipway.lab.host import options
 from slipway.lab.host.storages import FOLDERS, Storage, Volume
 from slipway.lab.host.tasks import Work
-from slipway.lab.schema.container import OPTIONS
+from slipway.lab.schema.calls import OPTIONS
 
 APPLIANCES = (
     ("debian-12-standard", "12.12-1", "debian-12", "Debian 12 Bookworm (standard)", "tar.zst"),
@@ -29,8 +29,8 @@ SYSTEMD = {"debian-12": 252, "debian-13": 257, "ubuntu-24.04": 255}
 def ostype(template: Path) -> str:
     """Read the distribution from a template's name."""
     word = re.match(r"[a-z]+", template.name)
-    known = OPTIONS["ostype"].choices
-    return word[0] if word and word[0] in known else "debian"
+    choices = OPTIONS["ostype"].choices
+    return word[0] if word and word[0] in choices else "debian"
 
 
 def unpacked_kib(template: Path) -> int:
@@ -56,7 +56,7 @@ def file_system_kib(size_kib: int) -> int:
 
 
 def disk_lines(storage: Storage, volume: Volume) -> list[str]:
-    """Say what making a disk says (PVE 9.2, recorded for folders)."""
+    """Return what making a disk logs (PVE 9.2, recorded for folders)."""
     if volume.format == "subvol":
         return []
     blocks = volume.size_kib // 4
@@ -76,7 +76,7 @@ def disk_lines(storage: Storage, volume: Volume) -> list[str]:
 
 
 def image_path(storage: Storage, volume: Volume) -> str:
-    """Give where a disk is on the node."""
+    """Return a disk's path on the node."""
     name = volume.volid.partition(":")[2]
     return f"{storage.path}/images/{name}" if storage.type in FOLDERS else f"/dev/pve/{name}"
 

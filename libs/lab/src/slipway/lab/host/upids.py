@@ -1,7 +1,8 @@
 """Names of tasks: `UPID:node:pid:pstart:starttime:type:id:user:` with hexadecimal numbers (PVE::UPID)."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from slipway.lab.problems import bad_parameters
 
@@ -30,19 +31,11 @@ class Upid:
             f":{self.type}:{self.id}:{self.actor}:"
         )
 
-    def fields(self) -> dict[str, str | int]:
+    def fields(self) -> dict[str, Any]:
         """Show it as the API does, user and token apart."""
         user, _, token = self.actor.partition("!")
-        shown: dict[str, str | int] = {
-            "upid": str(self),
-            "node": self.node,
-            "pid": self.pid,
-            "pstart": self.pstart,
-            "starttime": self.starttime,
-            "type": self.type,
-            "id": self.id,
-            "user": user,
-        }
+        shown = {"upid": str(self), **asdict(self), "user": user}
+        del shown["actor"]
         return shown | ({"tokenid": token} if token else {})
 
 

@@ -4,7 +4,7 @@ Theory of operation. One task a connection: read a request, ask the application,
 other side goes, five idle seconds passed, 100 requests were served, or an answer had a status of 400 or more:
 pveproxy always closes after those (PVE 9.2, recorded). Written on h11 since clients read the reason phrase,
 which ASGI servers don't let an application choose, and since a test may order a connection to be dropped
-in the middle. Guarantees: at most 512 KiB of a body is stored; a broken request costs only its connection.
+in the middle. Guarantees: at most 512 KiB of a body is read; a broken request costs only its connection.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from email.utils import formatdate
 
 import h11
@@ -79,7 +80,14 @@ class Front:
             return
         self._connections.add(task)
         try:
-            await _Connection(reader, writer, self._application, self._gate, self._clock).serve()
+            connection = _Connection(
+                reader=reader,
+                writer=writer,
+                application=self._application,
+                gate=self._gate,
+                clock=self._clock,
+            )
+            await connection.serve()
         except (OSError, h11.ProtocolError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
@@ -89,21 +97,16 @@ class Front:
                 await writer.wait_closed()
 
 
+@dataclass(slots=True, kw_only=True)
 class _Connection:
-    def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        application: Application,
-        gate: Gate,
-        clock: Callable[[], float],
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._application = application
-        self._gate = gate
-        self._clock = clock
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    application: Application
+    gate: Gate
+    clock: Callable[[], float]
+    http: h11.Connection = field(
+        default_factory=lambda: h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
+    )
 
     async def serve(self) -> None:
         for left in reversed(range(MOST_REQUESTS)):
@@ -112,18 +115,18 @@ class _Connection:
             except h11.RemoteProtocolError:
                 await self._write(Answer(status=400, reason="bad request", body=None), is_last=True)
                 return
-            await self._gate.thawed()
+            await self.gate.thawed()
             if request is None:
                 return
-            answer = request if isinstance(request, Answer) else await self._application(request)
-            await self._gate.thawed()
+            answer = request if isinstance(request, Answer) else await self.application(request)
+            await self.gate.thawed()
             if answer.is_lost:
-                self._writer.transport.abort()
+                self.writer.transport.abort()
                 return
             await self._write(answer, is_last=left == 0)
-            if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+            if self.http.our_state is not h11.DONE or self.http.their_state is not h11.DONE:
                 return
-            self._http.start_next_cycle()
+            self.http.start_next_cycle()
 
     async def _read(self) -> Request | Answer | None:
         head = await self._event(IDLE_SECONDS)
@@ -148,20 +151,20 @@ class _Connection:
 
     async def _event(self, timeout: float | None) -> object:
         while True:
-            event = self._http.next_event()
+            event = self.http.next_event()
             if event is not h11.NEED_DATA:
                 return event
-            if self._http.they_are_waiting_for_100_continue:
+            if self.http.they_are_waiting_for_100_continue:
                 waiting = h11.InformationalResponse(status_code=100, headers=[])
-                self._writer.write(self._http.send(waiting) or b"")
+                self.writer.write(self.http.send(waiting) or b"")
             try:
                 async with asyncio.timeout(timeout):
-                    self._http.receive_data(await self._reader.read(64 * 1024))
+                    self.http.receive_data(await self.reader.read(64 * 1024))
             except TimeoutError:
                 return None
 
     async def _write(self, answer: Answer, *, is_last: bool) -> None:
-        date = formatdate(self._clock(), usegmt=True)
+        date = formatdate(self.clock(), usegmt=True)
         keeps_open = answer.status < FIRST_ERROR and not is_last
         headers = [
             ("Cache-Control", "max-age=0"),
@@ -172,18 +175,15 @@ class _Connection:
             ("Server", SERVER),
             *answer.headers.items(),
         ]
-        if answer.body is not None:
-            headers.append(("Content-Length", str(len(answer.body))))
-            if answer.content_type is not None:
-                headers.append(("Content-Type", answer.content_type))
-        else:
-            headers.append(("Content-Length", "0"))
+        headers.append(("Content-Length", str(len(answer.body or b""))))
+        if answer.body is not None and answer.content_type is not None:
+            headers.append(("Content-Type", answer.content_type))
         reason = answer.reason.encode("latin-1", "replace")
         self._send(h11.Response(status_code=answer.status, headers=headers, reason=reason))
         if answer.body:
             self._send(h11.Data(data=answer.body))
         self._send(h11.EndOfMessage())
-        await self._writer.drain()
+        await self.writer.drain()
 
     def _send(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
-        self._writer.write(self._http.send(event) or b"")
+        self.writer.write(self.http.send(event) or b"")

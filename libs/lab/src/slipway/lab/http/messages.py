@@ -31,35 +31,35 @@ class Request:
 
     def parameters(self) -> dict[str, str]:
         """Query and body together, as texts; a JSON body's numbers and flags become texts too."""
-        given = dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
+        params = dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
         if not self.body:
-            return given
+            return params
         if self.method not in ("POST", "PUT"):
             raise Refused(f"Unexpected content for method '{self.method}'", status=501)
         kind = self.headers.get("content-type", "").partition(";")[0].strip()
         if kind == "application/json":
-            return _json_parameters(self.body) | given
+            return _json_parameters(self.body) | params
         if kind not in ("", "application/x-www-form-urlencoded"):
             raise Refused(f"upload 'Content-Type '{kind}' not implemented", status=NO_SUCH_CONTENT)
-        return dict(parse_qsl(self.body.decode(errors="replace"), keep_blank_values=True)) | given
+        return dict(parse_qsl(self.body.decode(errors="replace"), keep_blank_values=True)) | params
 
     def cookie(self, name: str) -> str | None:
         """Read a cookie; its value may be raw or percent-encoded (PVE 9.2, observed)."""
         for pair in self.headers.get("cookie", "").split(";"):
-            key, found, value = pair.strip().partition("=")
-            if found and key == name:
+            key, separator, value = pair.strip().partition("=")
+            if separator and key == name:
                 return unquote(value)
         return None
 
 
 def _json_parameters(body: bytes) -> dict[str, str]:
     try:
-        given = json.loads(body)
+        content = json.loads(body)
     except ValueError as error:
         raise Refused(f"{MALFORMED} at character offset 0", status=NOT_IMPLEMENTED) from error
-    if not isinstance(given, dict):
+    if not isinstance(content, dict):
         raise Refused("Not a HASH reference", status=NOT_IMPLEMENTED)
-    return {str(key): _as_text(value) for key, value in given.items() if value is not None}
+    return {str(key): _as_text(value) for key, value in content.items() if value is not None}
 
 
 def _as_text(value: Any) -> str:

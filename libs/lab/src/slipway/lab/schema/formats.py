@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
 
 _LABEL = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)"
-_LOWEST_VMID = 100
 
 
 def fault(name: str, value: str) -> str | None:
-    """Say what is wrong with a value of this format, or None."""
+    """Return what is wrong with a value of this format, or None."""
     if name.endswith("-list"):
         checker = _FORMATS.get(name.removesuffix("-list"))
         faults = (checker(item) for item in re.split(r"[,;\s\0]+", value) if item) if checker else ()
@@ -45,11 +44,6 @@ def _parsing(
     return checked
 
 
-def _vmid(value: str) -> str | None:
-    fits = re.fullmatch(r"[1-9][0-9]{2,8}", value) and int(value) >= _LOWEST_VMID
-    return None if fits else "value does not look like a valid VM ID"
-
-
 def _with_prefix(kind: Callable[[str], object]) -> Callable[[str], object]:
     def parse(value: str) -> object:
         if "/" not in value:
@@ -59,24 +53,12 @@ def _with_prefix(kind: Callable[[str], object]) -> Callable[[str], object]:
     return parse
 
 
-def _mac(value: str) -> str | None:
-    if not re.fullmatch(r"[a-fA-F0-9]{2}(:[a-fA-F0-9]{2}){5}", value):
-        return "value does not look like a valid unicast MAC address"
-    return "value does not look like a valid unicast MAC address" if int(value[:2], 16) & 1 else None
-
-
-def _timezone(value: str) -> str | None:
-    if value == "host" or re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", value):
-        return None
-    return f"invalid time zone '{value}'"
-
-
 def _address_or_interface(value: str) -> object:
     return ip_address(value.partition("%")[0])
 
 
 _FORMATS: Mapping[str, Callable[[str], str | None]] = {
-    "pve-vmid": _vmid,
+    "pve-vmid": _matching(r"[1-9][0-9]{2,8}", "value does not look like a valid VM ID"),
     "pve-node": _matching(_LABEL, "value does not look like a valid node name"),
     "pve-storage-id": _matching(
         r"[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]", "storage ID '{value}' contains illegal characters"
@@ -94,7 +76,7 @@ _FORMATS: Mapping[str, Callable[[str], str | None]] = {
     ),
     "pve-tag": _matching(r"[a-zA-Z0-9_][a-zA-Z0-9_\-+.]*", "invalid characters in tag"),
     "pve-task-status-type": _matching(r"unknown|error|warning|ok", "invalid status type '{value}'"),
-    "pve-ct-timezone": _timezone,
+    "pve-ct-timezone": _matching(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", "invalid time zone '{value}'"),
     "pve-ipv4-config": _parsing(
         _with_prefix(IPv4Interface),
         "value does not look like a valid ipv4 network configuration",
@@ -112,7 +94,10 @@ _FORMATS: Mapping[str, Callable[[str], str | None]] = {
     "pve-lxc-dev-string": _matching(r"/dev/[^,]+", "{value} has to be an absolute path in /dev"),
     "dns-name": _matching(rf"{_LABEL}(\.{_LABEL})*", "value does not look like a valid DNS name"),
     "disk-size": _matching(r"\d+(\.\d+)?[KMGT]?", "value does not look like a valid disk size: {value}"),
-    "mac-addr": _mac,
+    "mac-addr": _matching(
+        r"[a-fA-F0-9][02468aceACE](:[a-fA-F0-9]{2}){5}",
+        "value does not look like a valid unicast MAC address",
+    ),
     "ipv4": _parsing(IPv4Address, "value is not a valid IPv4 address"),
     "ipv6": _parsing(IPv6Address, "value is not a valid IPv6 address"),
     "lxc-ip-with-ll-iface": _parsing(

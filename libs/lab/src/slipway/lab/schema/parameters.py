@@ -7,7 +7,7 @@ recorded: every bad parameter of a request is reported in one answer.)
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from slipway.lab.schema import formats
@@ -32,67 +32,28 @@ class Parameter:
     choices: tuple[str, ...] = ()
     pattern: str | None = None
     format: str | None = None
-    parts: Parts | None = None
-    """Given for `key=value,key=value` texts such as `net0`."""
+    parts: Parts = field(default_factory=dict)
+    """The parts of a `key=value,key=value` text such as `net0`; empty for other kinds of text."""
     is_default_key: bool = False
     """The part whose key may be left out, as the volume in `rootfs`."""
     requires: str | None = None
 
 
-def text(
-    *,
-    required: bool = False,
-    format: str | None = None,  # noqa: A002 - the schema's own word
-    pattern: str | None = None,
-    choices: tuple[str, ...] = (),
-    min_length: int | None = None,
-    max_length: int | None = None,
-    is_default_key: bool = False,
-    requires: str | None = None,
-) -> Parameter:
-    """Declare a string."""
-    return Parameter(
-        kind="string",
-        required=required,
-        format=format,
-        pattern=pattern,
-        choices=choices,
-        min_length=min_length,
-        max_length=max_length,
-        is_default_key=is_default_key,
-        requires=requires,
-    )
-
-
-def integer(
-    *,
-    required: bool = False,
-    minimum: int | None = None,
-    maximum: int | None = None,
-    format: str | None = None,  # noqa: A002 - the schema's own word
-) -> Parameter:
-    """Declare a whole number."""
-    return Parameter(kind="integer", required=required, minimum=minimum, maximum=maximum, format=format)
-
-
-def number(*, minimum: int | None = None, maximum: int | None = None) -> Parameter:
-    """Declare a number."""
-    return Parameter(kind="number", minimum=minimum, maximum=maximum)
-
-
-def flag(*, requires: str | None = None) -> Parameter:
-    """Declare a boolean, which on the wire is 0 or 1."""
-    return Parameter(kind="boolean", requires=requires)
-
-
-def array() -> Parameter:
-    """Declare a list; the lab takes it as it comes."""
-    return Parameter(kind="array")
-
-
-def check(declared: Mapping[str, Parameter], given: Mapping[str, str]) -> dict[str, str]:
-    """Name every fault of the given parameters; empty when all are fine."""
-    return _check_all(declared, given, prefix="")
+def check(
+    declared: Mapping[str, Parameter], values: Mapping[str, str], *, prefix: str = ""
+) -> dict[str, str]:
+    """Return every fault of the given parameters by name; empty when all are fine."""
+    faults: dict[str, str] = {}
+    for name, value in values.items():
+        parameter = find(declared, name)
+        fault = UNDEFINED if parameter is None else _fault(parameter, value, f"{prefix}{name}")
+        if fault is None and parameter is not None and parameter.requires not in (None, *values):
+            fault = f"missing property - '{name}' requires this property"
+            faults[f"{prefix}{parameter.requires}"] = fault
+        elif fault is not None:
+            faults[f"{prefix}{name}"] = fault
+    missing = (name for name, one in declared.items() if one.required and name not in values)
+    return faults | {f"{prefix}{name}": MISSING for name in missing}
 
 
 def find(declared: Mapping[str, Parameter], name: str) -> Parameter | None:
@@ -109,24 +70,10 @@ _COUNT = {"net": 32, "mp": 256, "dev": 256, "unused": 256}
 """How many of a numbered parameter there may be (PVE::LXC::Config: MAX_LXC_NETWORKS, MAX_MOUNT_POINTS)."""
 
 
-def _check_all(declared: Mapping[str, Parameter], given: Mapping[str, str], *, prefix: str) -> dict[str, str]:
-    faults: dict[str, str] = {}
-    for name, value in given.items():
-        parameter = find(declared, name)
-        fault = UNDEFINED if parameter is None else _fault(parameter, value, f"{prefix}{name}")
-        if fault is None and parameter is not None and parameter.requires not in (None, *given):
-            fault = f"missing property - '{name}' requires this property"
-            faults[f"{prefix}{parameter.requires}"] = fault
-        elif fault is not None:
-            faults[f"{prefix}{name}"] = fault
-    missing = (name for name, one in declared.items() if one.required and name not in given)
-    return faults | {f"{prefix}{name}": MISSING for name in missing}
-
-
 def _fault(parameter: Parameter, value: str, path: str) -> str | None:
     if not _KINDS[parameter.kind].fullmatch(value):
         return f"type check ('{parameter.kind}') failed - got '{value}'"
-    if parameter.parts is not None and (wrong := _parts_fault(parameter.parts, value, path)):
+    if parameter.parts and (wrong := _parts_fault(parameter.parts, value, path)):
         return f"invalid format - {wrong}\n"
     if parameter.format and (wrong := formats.fault(parameter.format, value)):
         return f"invalid format - {wrong}\n"
@@ -152,10 +99,10 @@ def _bounds_fault(parameter: Parameter, value: str) -> str | None:
 
 def _parts_fault(parts: Parts, value: str, path: str) -> str | None:
     try:
-        given = split_options(parts, value)
+        options = split_options(parts, value)
     except ValueError as error:
         return str(error)
-    faults = _check_all(parts, given, prefix=f"{path}.")
+    faults = check(parts, options, prefix=f"{path}.")
     if not faults:
         return None
     return "format error\n" + "\n".join(f"{name}: {fault}" for name, fault in sorted(faults.items()))
@@ -164,30 +111,30 @@ def _parts_fault(parts: Parts, value: str, path: str) -> str | None:
 def split_options(parts: Parts, value: str) -> dict[str, str]:
     """Split `key=value,key=value`; a lone value is that of the default key. Flags become 0 or 1."""
     default = next((name for name, part in parts.items() if part.is_default_key), None)
-    given: dict[str, str] = {}
+    options: dict[str, str] = {}
     for piece in filter(None, value.split(",")):
-        key, found, content = piece.partition("=")
-        if not found:
+        key, separator, content = piece.partition("=")
+        if not separator:
             if default is None:
                 raise ValueError("value without key, but schema does not define a default key")
             key, content = default, piece
-        if key in given:
+        if key in options:
             raise ValueError(f"duplicate key in comma-separated list property: {key}")
         part = parts.get(key)
         is_flag = part is not None and part.kind == "boolean"
-        given[key] = _FLAGS.get(content.lower(), content) if is_flag else content
-    return given
+        options[key] = _FLAGS.get(content.lower(), content) if is_flag else content
+    return options
 
 
-def join_options(parts: Parts, given: Mapping[str, str]) -> str:
+def join_options(parts: Parts, options: Mapping[str, str]) -> str:
     """Write options as Proxmox stores them: the default key bare, then required ones, then by name."""
 
     def rank(name: str) -> tuple[bool, bool, str]:
         return not parts[name].is_default_key, not parts[name].required, name
 
     return ",".join(
-        given[name] if parts[name].is_default_key else f"{name}={given[name]}"
-        for name in sorted(given, key=rank)
+        options[name] if parts[name].is_default_key else f"{name}={options[name]}"
+        for name in sorted(options, key=rank)
     )
 
 

@@ -13,7 +13,7 @@ _WRITE = f'mkdir -p {FOLDER} && echo "$2" > {FOLDER}/"$1"'
 
 
 async def prepare(machine: Machine, vmid: int) -> None:
-    """Tell a guest what it has not been told."""
+    """Write down for a guest the faults of its apt that it does not have yet."""
     birth = machine.birth(vmid)
     for dns, _ in machine.faults.delivered(DnsFails, vmid, birth):
         await _write(machine, vmid, "dns-fails", dns.attempts)

@@ -12,7 +12,8 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from slipway.lab.faults import CommandFails, NeverReady
-from slipway.lab.guests.protocol import GuestError, Process
+from slipway.lab.guests.attached import Process
+from slipway.lab.guests.protocol import GuestError
 from slipway.lab.host.machine import Machine
 from slipway.lab.ssh import apt
 from slipway.lab.ssh.streams import Streams
@@ -69,7 +70,7 @@ async def _feed(process: Process, streams: Streams) -> None:
 
 
 class _Cut(Exception):
-    """As many lines as ordered were let through."""
+    """The output was cut after as many lines as ordered."""
 
 
 class _Limit:
@@ -100,7 +101,7 @@ def _is_about(fault: NeverReady, vmid: int, argv: Sequence[str]) -> bool:
 
 
 def _starting(argv: Sequence[str]) -> list[str]:
-    """Let the question for readiness be answered `starting`, wherever in the command it is asked."""
+    """Change a command so that its question for readiness is answered `starting`, wherever it is asked."""
     for at, word in enumerate(argv):
         if word == "systemctl" and argv[at + 1 : at + 2] == ["is-system-running"]:
             return [*argv[:at], *_STARTING]

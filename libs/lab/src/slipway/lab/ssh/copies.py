@@ -7,7 +7,7 @@ wrong stands on standard error only. The host's files are those in the lab's `ho
 from collections.abc import Sequence
 from pathlib import Path
 
-from slipway.lab.guests.protocol import Process
+from slipway.lab.guests.attached import Process
 from slipway.lab.host.machine import Machine
 from slipway.lab.ssh.streams import Streams
 
@@ -21,20 +21,20 @@ if [ -n "$3$4" ]; then chown "$3${4:+:$4}" "$1" || exit 1; fi
 def host_path(machine: Machine, path: str) -> Path:
     """Find a path of the pretend host below the lab's `host` folder."""
     root = (machine.folder / "host").resolve()
-    found = (root / path.lstrip("/")).resolve()
-    return found if found.is_relative_to(root) else root / "outside"
+    resolved = (root / path.lstrip("/")).resolve()
+    return resolved if resolved.is_relative_to(root) else root / "outside"
 
 
 async def push(machine: Machine, vmid: int, arguments: Sequence[str], streams: Streams) -> int:
     """Copy a file into a guest."""
     source, target, *rest = [*arguments, "", ""]
-    given = dict(zip(rest[::2], rest[1::2], strict=False))
+    options = dict(zip(rest[::2], rest[1::2], strict=False))
     path = host_path(machine, source)
     if not path.is_file():
         await streams.err(f"failed to open {source} for reading: No such file or directory\n".encode())
         return 0
     target = target if target.startswith("/") else f"/{target}"
-    owner = [given.get(name, "") for name in ("--perms", "--user", "--group")]
+    owner = [options.get(name, "") for name in ("--perms", "--user", "--group")]
     process = await machine.guests.execute(vmid, ["sh", "-c", _WRITE, "push", target, *owner])
     with path.open("rb") as file:
         while chunk := file.read(1 << 16):

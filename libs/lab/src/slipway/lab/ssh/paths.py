@@ -25,7 +25,7 @@ async def realpath(root: Path, arguments: Sequence[str], streams: Streams) -> in
 
 
 def follow(root: Path, path: str) -> str | None:
-    """Give where a path of the pretend host ends; None if nothing is there."""
+    """Return where a path of the pretend host ends; None if nothing is there."""
     ahead, place, links = path.split("/"), Path("/"), 0
     while ahead:
         part = ahead.pop(0)

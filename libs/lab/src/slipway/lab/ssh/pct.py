@@ -13,9 +13,9 @@ from slipway.lab.access.actors import ROOT_NAME, root
 from slipway.lab.host import change, pending, power
 from slipway.lab.host.configs import Config
 from slipway.lab.host.machine import Machine
-from slipway.lab.host.tasks import Work
+from slipway.lab.host.tasks import Body
 from slipway.lab.problems import Refused
-from slipway.lab.schema.container import OPTIONS
+from slipway.lab.schema.calls import OPTIONS
 from slipway.lab.schema.parameters import check
 from slipway.lab.ssh import copies
 from slipway.lab.ssh.attach import attach
@@ -104,16 +104,16 @@ class Pct:
         return await copies.pull(self._machine, vmid, arguments, streams)
 
     async def _set(self, vmid: int, arguments: list[str], _streams: Streams) -> int:
-        given = read_options(arguments)
-        named = [name for name in ("delete", "revert") if name in given]
-        removed, reverted = (given.pop(name, "").replace(",", " ").split() for name in ("delete", "revert"))
-        digest = given.pop("digest", None)
-        if errors := check(OPTIONS, given):
+        values = read_options(arguments)
+        named = [name for name in ("delete", "revert") if name in values]
+        removed, reverted = (values.pop(name, "").replace(",", " ").split() for name in ("delete", "revert"))
+        digest = values.pop("digest", None)
+        if errors := check(OPTIONS, values):
             raise Refused("Parameter verification failed.", status=400, errors=errors)
-        if not given and not named:
+        if not values and not named:
             raise Refused("no options specified")
-        wanted = change.Change(given=given, removed=removed, reverted=reverted, digest=digest)
-        await change.change(self._machine, root(), vmid, wanted)
+        request = change.Change(values=values, removed=removed, reverted=reverted, digest=digest)
+        await change.change(self._machine, root(), vmid, request)
         return OK
 
     async def _unlock(self, vmid: int, _arguments: list[str], _streams: Streams) -> int:
@@ -138,14 +138,12 @@ class Pct:
 
     async def _shutdown(self, vmid: int, arguments: list[str], streams: Streams) -> int:
         power.check_running(self._machine, vmid)
-        given = read_options(arguments)
-        seconds, forces = float(given.get("timeout", "60")), given.get("forceStop") == "1"
+        options = read_options(arguments)
+        seconds, forces = float(options.get("timeout", "60")), options.get("forceStop") == "1"
         body = power.shutting_down(self._machine, vmid, seconds, forces=forces)
         return await self._task("vzshutdown", vmid, body, streams)
 
-    async def _task(
-        self, kind: str, vmid: int, body: Callable[[Work], Awaitable[None]], streams: Streams
-    ) -> int:
+    async def _task(self, kind: str, vmid: int, body: Body, streams: Streams) -> int:
         work = await self._machine.tasks.run_through(kind, str(vmid), ROOT_NAME, body)
         status = work.exit_status or ""
         for line in work.lines[:-1]:
@@ -190,18 +188,18 @@ class Pct:
 
 def read_options(arguments: Sequence[str]) -> dict[str, str]:
     """Read `--name value`, `--name=value` and bare flags."""
-    given: dict[str, str] = {}
+    options: dict[str, str] = {}
     words = list(arguments)
     while words:
         word = words.pop(0)
         if not word.startswith("-"):
             raise Usage("400 too many arguments")
-        name, found, value = word.lstrip("-").partition("=")
-        if not found:
+        name, separator, value = word.lstrip("-").partition("=")
+        if not separator:
             is_flag = not words or words[0].startswith("--")
             value = "1" if is_flag else words.pop(0)
-        given[name] = value
-    return given
+        options[name] = value
+    return options
 
 
 def _shown(config: Config, key: str) -> str:

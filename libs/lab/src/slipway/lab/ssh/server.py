@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import asyncssh
 
-from slipway.lab.faults import Fault, Faults, SshDropped, SshRefused
+from slipway.lab.faults import SshDropped, SshRefused
+from slipway.lab.faults.scope import Fault
+from slipway.lab.faults.standing import Faults
 from slipway.lab.gate import Gate
 from slipway.lab.ssh.shell import Shell
 
 CHUNK_BYTES = 64 * 1024
-CONNECTION_LOST = 255
 SshProcess = asyncssh.SSHServerProcess[bytes]
 
 
@@ -74,12 +75,12 @@ class SshFront:
             await asyncssh.run_server(connection, options=self._options)
 
     async def _hold(self) -> None:
-        """Let open connections hear nothing while the gate is frozen."""
+        """Pause open connections while the gate is frozen."""
         while True:
             for connection in self._connections:
                 transport = connection._transport  # noqa: SLF001 - asyncssh has no way to stand still
                 if transport is not None:
-                    (transport.pause_reading if self._gate.is_frozen else transport.resume_reading)()
+                    (transport.pause_reading if self._gate.is_frozen() else transport.resume_reading)()
             await self._faults.changed()
 
     def _drop_all(self) -> None:
@@ -90,7 +91,7 @@ class SshFront:
         if isinstance(fault, SshDropped) and fault.now:
             self._faults.take(SshDropped, lambda one: one.now)
             self._drop_all()
-        if self._gate.is_shut:
+        if self._gate.is_shut():
             self._drop_all()
 
     async def _serve(self, process: SshProcess) -> None:

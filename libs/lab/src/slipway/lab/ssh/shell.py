@@ -53,12 +53,7 @@ class Shell:
         return code
 
     async def _run_one(self, command: Command, streams: Streams) -> int:
-        redirected = Redirected(
-            streams,
-            no_stdin=command.is_stdin_null,
-            no_stdout=command.is_stdout_null,
-            stderr=command.stderr,
-        )
+        redirected = Redirected(streams, command)
         words = command.words[1:] if command.words[0] == "exec" and len(command.words) > 1 else command.words
         builtin = self._builtins.get(words[0].removeprefix("/usr/sbin/").removeprefix("/usr/bin/"))
         if builtin is None:

@@ -27,7 +27,7 @@ class Command:
     words: list[str] = field(default_factory=list)
     is_stdin_null: bool = False
     is_stdout_null: bool = False
-    stderr: Literal["stored", "null", "stdout"] = "stored"
+    stderr: Literal["ssh", "null", "stdout"] = "ssh"
 
 
 def parse(line: str) -> list[Command]:

@@ -1,7 +1,7 @@
 """Guests that are real LXC containers: systemd inside, limits, NAT, overlays over one unpacked template.
 
 How it works. All names follow from the data folder (`place`). `open` is like the boot of a node: whatever a
-killed predecessor left running is stopped, mounts, bridge and NAT are made anew, disks are stored. `create`
+killed predecessor left running is stopped, mounts, bridge and NAT are made anew, disks stay. `create`
 makes two empty folders over the unpacked template; `start` mounts them, writes the files that follow from the
 configuration and starts LXC's own monitor, which outlives the lab. `execute` is `lxc-attach`, as `pct exec`
 is.
@@ -17,15 +17,16 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TextIO
 
-from slipway.lab.guests import archives, attached, setup
+from slipway.lab.guests import archives, attached, commands, proc, setup
+from slipway.lab.guests.attached import Process
 from slipway.lab.guests.claim import claim
 from slipway.lab.guests.lxc import (
     cleanup,
-    commands,
     config,
     layers,
     measure,
@@ -36,7 +37,7 @@ from slipway.lab.guests.lxc import (
 )
 from slipway.lab.guests.lxc.life import Life, frozen
 from slipway.lab.guests.lxc.stored import Stored, exists, read, write
-from slipway.lab.guests.protocol import GuestError, GuestSpec, Interface, Process, Usage
+from slipway.lab.guests.protocol import GuestError, GuestSpec, Usage
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -47,8 +48,6 @@ BRIDGE = "vmbr0"
 
 class LxcGuests:
     """Implements `protocol.Guests`."""
-
-    kind = "lxc"
 
     def __init__(self, data: Path) -> None:
         self._place = place.place(data)
@@ -79,7 +78,7 @@ class LxcGuests:
             raise
 
     async def close(self) -> None:
-        """Stop all guests, then remove mounts, bridge and NAT; disks are stored."""
+        """Stop all guests, then remove mounts, bridge and NAT; disks stay."""
         if self._lock is None:
             return
         await cleanup.leftovers(self._place)
@@ -89,11 +88,11 @@ class LxcGuests:
         self._lock = None
 
     async def templates(self) -> Sequence[Path]:
-        """Give the lab's archive, building it when the cache has none (half a minute)."""
+        """Return the lab's archive, building it when the cache has none (half a minute)."""
         return [await template.ready()]
 
     def bridges(self) -> Mapping[str, str]:
-        """Give the one bridge, which the kernel knows by another name."""
+        """Return the one bridge, which the kernel knows by another name."""
         if self._subnet is None:
             return {}
         return {BRIDGE: f"{self._subnet[1]}/{self._subnet.prefixlen}"}
@@ -119,7 +118,7 @@ class LxcGuests:
     async def update(self, spec: GuestSpec) -> None:
         """Keep the configuration for the next start."""
         stored = self._stored(spec.vmid)
-        write(self._place.folder(spec.vmid), Stored(spec=spec, base=stored.base, lease=stored.lease))
+        write(self._place.folder(spec.vmid), replace(stored, spec=spec))
 
     async def destroy(self, vmid: int) -> None:
         """Stop it and remove its folder."""
@@ -159,7 +158,7 @@ class LxcGuests:
         stored, folder, root = self._leased(vmid), self._place.folder(vmid), self._place.root(vmid)
         text = self._config(stored, root)
         await asyncio.to_thread(_write_config, self._place.runtime(vmid), text)
-        await asyncio.to_thread(self._gather_all)
+        await asyncio.to_thread(layers.gather, self._place.folders())
         await layers.mount(root, folder, stored.base)
         try:
             await asyncio.to_thread(rootfs.write_settings, root, stored.spec, resolvers=network.resolvers())
@@ -170,40 +169,32 @@ class LxcGuests:
 
     async def stop(self, vmid: int) -> None:
         """Kill it and unmount its root."""
-        name = self._place.name(vmid)
         if self.is_running(vmid):
-            argv = ["lxc-stop", "-P", str(self._place.lxcpath), "-n", name, "-k"]
-            await commands.run(argv, timeout_seconds=STOP_SECONDS)
+            await commands.run(["lxc-stop", *self._place.named(vmid), "-k"], timeout_seconds=STOP_SECONDS)
         await self._ended(vmid)
 
     async def shutdown(self, vmid: int, *, timeout_seconds: float) -> bool:
         """Ask systemd to power off."""
         if not self.is_running(vmid):
             return True
-        argv = ["lxc-stop", "-P", str(self._place.lxcpath), "-n", self._place.name(vmid), "--nokill"]
-        await commands.attempt(
-            [*argv, "--timeout", str(max(1, round(timeout_seconds)))],
-            timeout_seconds=timeout_seconds + STOP_SECONDS,
-        )
+        argv = ["lxc-stop", *self._place.named(vmid), "--nokill"]
+        argv += ["--timeout", str(max(1, round(timeout_seconds)))]
+        await commands.attempt(argv, timeout_seconds=timeout_seconds + STOP_SECONDS)
         if self.is_running(vmid):
             return False
         await self._ended(vmid)
         return True
 
     def is_running(self, vmid: int) -> bool:
-        """Whether its init runs; one that rebooted by itself has a new one."""
+        """Return whether its init runs; one that rebooted by itself has a new one."""
         return vmid in self._lives and self._lives[vmid].is_running()
 
     async def execute(self, vmid: int, argv: Sequence[str]) -> Process:
         """Attach a command, with the environment that `pct exec` gives."""
         self._alive(vmid)
-        entering = ["lxc-attach", "-P", str(self._place.lxcpath), "-n", self._place.name(vmid), "--clear-env"]
+        entering = ["lxc-attach", *self._place.named(vmid), "--clear-env"]
         entering += ["--set-var", f"PATH={attached.PCT_PATH}", "--"]
         return await attached.attach([*entering, *argv], environment=commands.environment())
-
-    async def interfaces(self, vmid: int) -> Sequence[Interface]:
-        """Ask the guest's own `ip`."""
-        return await attached.interfaces(await self.execute(vmid, ["ip", "-j", "addr"]))
 
     async def usage(self, vmid: int) -> Usage:
         """Read its control groups."""
@@ -223,7 +214,7 @@ class LxcGuests:
         return read(self._place.folder(vmid), vmid)
 
     def _leased(self, vmid: int) -> Stored:
-        """Give what is stored of a guest, with an address if it asks for one and has none."""
+        """Return what is stored of a guest, with an address if it asks for one and has none."""
         stored = self._stored(vmid)
         wants = any(wanted.ip == "dhcp" for wanted in stored.spec.networks)
         if self._subnet is None or not wants or _fits(stored.lease, self._subnet):
@@ -231,7 +222,7 @@ class LxcGuests:
         others = [read(folder, 0) for folder in self._place.folders() if exists(folder)]
         taken = [other.lease or "" for other in others]
         taken += [wanted.ip or "" for other in others for wanted in other.spec.networks]
-        leased = Stored(spec=stored.spec, base=stored.base, lease=network.lease(self._subnet, taken))
+        leased = replace(stored, lease=network.lease(self._subnet, taken))
         write(self._place.folder(vmid), leased)
         return leased
 
@@ -246,23 +237,19 @@ class LxcGuests:
             stored.spec, self._host, root=str(root), bridges={BRIDGE: self._place.bridge}, addresses=addresses
         )
 
-    def _gather_all(self) -> None:
-        for folder in self._place.folders():
-            layers.gather(folder)
-
     async def _ended(self, vmid: int) -> None:
         self._lives.pop(vmid, None)
         await layers.unmount(self._place.root(vmid))
-        await asyncio.to_thread(layers.gather, self._place.folder(vmid))
+        await asyncio.to_thread(layers.gather, [self._place.folder(vmid)])
 
     async def _disk_bytes(self, vmid: int) -> int:
-        age, known = self._disks.get(vmid, (0.0, 0))
-        if time.monotonic() - age > DISK_AGE_SECONDS:
+        measured_at, size = self._disks.get(vmid, (0.0, 0))
+        if time.monotonic() - measured_at > DISK_AGE_SECONDS:
             stored = self._stored(vmid)
             delta = self._place.folder(vmid) / "delta"
-            known = await asyncio.to_thread(layers.disk_bytes, [stored.base, delta])
-            self._disks[vmid] = (time.monotonic(), known)
-        return known
+            size = await asyncio.to_thread(proc.disk_bytes, [stored.base, delta])
+            self._disks[vmid] = (time.monotonic(), size)
+        return size
 
 
 def _write_config(runtime: Path, text: str) -> None:
@@ -287,7 +274,7 @@ def _fits(lease: str | None, subnet: IPv4Network) -> bool:
 
 
 def _last_words(runtime: Path) -> str:
-    """Give the last error of LXC's log, without its stamps."""
+    """Return the last error of LXC's log, without its stamps."""
     log = runtime / "lxc.log"
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     errors = [line.rpartition(" - ")[2] for line in lines if " ERROR " in line]

@@ -5,29 +5,29 @@ import contextlib
 import shutil
 from pathlib import Path
 
+from slipway.lab.guests import commands
 from slipway.lab.guests.claim import claim
-from slipway.lab.guests.lxc import commands, layers, network
+from slipway.lab.guests.lxc import layers, network
 from slipway.lab.guests.lxc.place import RUN, Place, place
 
 STOP_SECONDS = 20.0
 
 
-async def leftovers(found: Place) -> None:
-    """Stop the lab's guests side by side, then remove its mounts, bridge and NAT; disks are stored."""
-    names = [folder.name for folder in found.lxcpath.glob("slab-*")]
-    await asyncio.gather(*(_kill(found, name) for name in names))
-    for root in (found.run / "roots").glob("*"):
+async def leftovers(lab: Place) -> None:
+    """Stop the lab's guests side by side, then remove its mounts, bridge and NAT; disks stay."""
+    names = [folder.name for folder in lab.lxcpath.glob("slab-*")]
+    await asyncio.gather(*(_kill(lab, name) for name in names))
+    for root in (lab.run / "roots").glob("*"):
         await layers.unmount(root)
-    for folder in found.folders():
-        await asyncio.to_thread(layers.gather, folder)
-    await network.down(found)
-    await asyncio.to_thread(shutil.rmtree, found.run, ignore_errors=True)
+    await asyncio.to_thread(layers.gather, lab.folders())
+    await network.down(lab)
+    await asyncio.to_thread(shutil.rmtree, lab.run, ignore_errors=True)
 
 
-def leave_trace(found: Place) -> None:
+def leave_trace(lab: Place) -> None:
     """Note the data folder where `traces` finds it."""
-    found.run.mkdir(parents=True, exist_ok=True)
-    (found.run / "data").write_text(f"{found.data}\n")
+    lab.run.mkdir(parents=True, exist_ok=True)
+    (lab.run / "data").write_text(f"{lab.data}\n")
 
 
 def traces() -> list[Path]:
@@ -37,13 +37,13 @@ def traces() -> list[Path]:
 
 async def after_death(data: Path) -> None:
     """Remove the leftovers of a lab that no longer runs; raise when it does."""
-    found = place(data)
-    with claim(found.guests):
-        await leftovers(found)
+    lab = place(data)
+    with claim(lab.guests):
+        await leftovers(lab)
 
 
-async def _kill(found: Place, name: str) -> None:
+async def _kill(lab: Place, name: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         await commands.attempt(
-            ["lxc-stop", "-P", str(found.lxcpath), "-n", name, "-k"], timeout_seconds=STOP_SECONDS
+            ["lxc-stop", "-P", str(lab.lxcpath), "-n", name, "-k"], timeout_seconds=STOP_SECONDS
         )

@@ -12,11 +12,11 @@ import contextlib
 import fcntl
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from slipway.lab.guests.lxc import commands, place, template
+from slipway.lab.guests import commands
+from slipway.lab.guests.lxc import place, template
 from slipway.lab.guests.protocol import GuestError
 
 UNPACK_SECONDS = 300.0
@@ -24,7 +24,7 @@ ARCHIVES = Path("var/cache/apt/archives")
 
 
 async def unpacked(archive: Path, *, first_id: int) -> Path:
-    """Give the folder of an unpacked archive, whose root has the id `first_id` (0: as it is)."""
+    """Return the folder of an unpacked archive, whose root has the id `first_id` (0: as it is)."""
     try:
         folder = place.cache_folder() / "bases" / f"{template.digest(archive)}-{first_id}"
     except FileNotFoundError:
@@ -65,12 +65,13 @@ def prepare(folder: Path, base: Path) -> None:
     (folder / "delta").chmod(owner.st_mode & 0o7777)
 
 
-def gather(folder: Path) -> None:
-    """Copy package files that a guest has fetched into the pool, for the guests after it."""
+def gather(folders: Iterable[Path]) -> None:
+    """Copy package files that guests have fetched into the pool, for the guests after them."""
     pool = _pool()
-    known = {path.name for path in pool.iterdir()}
-    for path in (folder / "delta" / ARCHIVES).glob("*.deb"):
-        if path.name not in known and path.is_file() and not path.is_symlink():
+    names = {path.name for path in pool.iterdir()}
+    fetched = (path for folder in folders for path in (folder / "delta" / ARCHIVES).glob("*.deb"))
+    for path in fetched:
+        if path.name not in names and path.is_file() and not path.is_symlink():
             draft = pool / f".{os.getpid()}-{path.name}"
             with contextlib.suppress(OSError):
                 shutil.copyfile(path, draft)
@@ -78,7 +79,7 @@ def gather(folder: Path) -> None:
 
 
 def newest_generation() -> Path:
-    """Give the folder that shows the pool as it is now: one that exists, or a new one of hard links."""
+    """Return the folder that shows the pool as it is now: one that exists, or a new one of hard links."""
     pool = _pool()
     names = sorted(path.name for path in pool.glob("*.deb"))
     generations = pool.parent / "generations"
@@ -98,17 +99,6 @@ def forget_generations() -> None:
     for folder in generations.glob("*"):
         if f"{folder}," not in mounts:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def disk_bytes(paths: Iterable[Path]) -> int:
-    """Space that the folders' files take."""
-    total = 0
-    for path in paths:
-        for folder, _, names in os.walk(path):
-            for name in names:
-                with contextlib.suppress(OSError):
-                    total += Path(folder, name).lstat().st_blocks * 512
-    return total
 
 
 def _pool() -> Path:
@@ -131,26 +121,19 @@ async def _unpack(archive: Path, folder: Path, first_id: int) -> None:
     await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
     draft.mkdir()
     os.chown(draft, first_id, first_id)
-    await asyncio.to_thread(_run_tar, archive, draft, first_id)
-    (draft / ARCHIVES / "partial").mkdir(parents=True, exist_ok=True)
-    draft.replace(folder)
-
-
-def _run_tar(archive: Path, target: Path, first_id: int) -> None:
-    """Unpack as the mapped root would, so that ownership needs no change afterwards."""
+    # Unpacked by the mapped root, so that ownership needs no change afterwards.
     mapped = [f"{kind}:0:{first_id}:{place.ID_COUNT}" for kind in ("u", "g")]
     entering = ["lxc-usernsexec", "-m", mapped[0], "-m", mapped[1], "--"] if first_id else []
-    unpacking = ["tar", "-C", str(target), "--numeric-owner", "--exclude=./dev/*", "-xpf"]
-    with archive.open("rb") as stream:
+    unpacking = ["tar", "-C", str(draft), "--numeric-owner", "--exclude=./dev/*", "-xpf", "-"]
+    try:
         # A descriptor, because the mapped root may not enter the folder of the archive.
-        done = subprocess.run(  # noqa: S603 - fixed words and paths of ours
-            [*entering, *unpacking, "-", *_decompression(archive)],
-            stdin=stream, check=False, capture_output=True, timeout=UNPACK_SECONDS,
-            env=commands.environment(),
-        )  # fmt: skip
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise GuestError(f"unpacking '{archive.name}' failed: {said[-1] if said else 'no message'}")
+        with archive.open("rb") as stream:
+            argv = [*entering, *unpacking, *_decompression(archive)]
+            await commands.run(argv, stdin=stream, timeout_seconds=UNPACK_SECONDS)
+    except GuestError as error:
+        raise GuestError(f"unpacking '{archive.name}' failed: {error}") from error
+    (draft / ARCHIVES / "partial").mkdir(parents=True, exist_ok=True)
+    draft.replace(folder)
 
 
 def _decompression(archive: Path) -> list[str]:

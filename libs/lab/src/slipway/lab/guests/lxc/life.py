@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from typing import Self
 
-from slipway.lab.guests.lxc import commands
+from slipway.lab.guests import commands
 from slipway.lab.guests.lxc.place import Place
 from slipway.lab.guests.protocol import GuestError
 
@@ -28,18 +28,7 @@ class Life:
         """Start LXC's monitor, which goes into the background when init runs."""
         log = place.runtime(vmid) / "lxc.log"
         log.unlink(missing_ok=True)
-        argv = [
-            "lxc-start",
-            "-P",
-            str(place.lxcpath),
-            "-n",
-            place.name(vmid),
-            "-d",
-            "-o",
-            str(log),
-            "-l",
-            "ERROR",
-        ]
+        argv = ["lxc-start", *place.named(vmid), "-d", "-o", str(log), "-l", "ERROR"]
         await commands.run(argv, timeout_seconds=timeout_seconds)
         life = cls(place, vmid)
         if not life.is_running():
@@ -67,10 +56,10 @@ class Life:
         self.forget()
 
     def _ask(self) -> int:
-        """Give init's number; 0 when there is none, or LXC does not answer."""
-        argv = ["lxc-info", "-P", str(self._place.lxcpath), "-n", self._place.name(self._vmid), "-pH"]
+        """Return init's number; 0 when there is none, or LXC does not answer."""
+        argv = ["lxc-info", *self._place.named(self._vmid), "-pH"]
         try:
-            asked = subprocess.run(  # noqa: S603 - fixed words and names of ours
+            answer = subprocess.run(  # noqa: S603 - fixed words and names of ours
                 argv,
                 check=False,
                 capture_output=True,
@@ -80,16 +69,15 @@ class Life:
             )
         except subprocess.TimeoutExpired:
             return 0
-        number = asked.stdout.strip()
+        number = answer.stdout.strip()
         return int(number) if number.isdigit() else 0
 
 
 @contextlib.asynccontextmanager
 async def frozen(place: Place, vmid: int) -> AsyncIterator[None]:
     """Hold all processes of a running guest; they go on whatever happens."""
-    words = ["-P", str(place.lxcpath), "-n", place.name(vmid)]
     try:
-        await commands.run(["lxc-freeze", *words])
+        await commands.run(["lxc-freeze", *place.named(vmid)])
         yield
     finally:
-        await commands.attempt(["lxc-unfreeze", *words])
+        await commands.attempt(["lxc-unfreeze", *place.named(vmid)])

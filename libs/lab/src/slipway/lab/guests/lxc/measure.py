@@ -1,8 +1,8 @@
 """What a running guest uses, from its control group (either version) and from `/proc`."""
 
-import os
 from pathlib import Path
 
+from slipway.lab.guests import proc
 from slipway.lab.guests.protocol import Usage
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -12,12 +12,10 @@ def usage(pid: int, *, name: str, disk_bytes: int) -> Usage:
     """Read everything for the guest whose init is `pid`; `name` is its name in LXC."""
     groups = _groups(Path(f"/proc/{pid}/cgroup").read_text(), name)
     memory, cpu = groups["memory"], groups["cpuacct"]
-    started_ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    uptime = float(Path("/proc/uptime").read_text().split()[0])
-    received, sent = _traffic(Path(f"/proc/{pid}/net/dev").read_text())
+    received, sent = proc.traffic(Path(f"/proc/{pid}/net/dev").read_text(), counts_lo=False)
     return Usage(
         pid=pid,
-        uptime_seconds=max(0.0, uptime - started_ticks / os.sysconf("SC_CLK_TCK")),
+        uptime_seconds=proc.uptime_seconds(pid),
         cpu_seconds=_cpu_seconds(cpu),
         memory_bytes=_memory_bytes(memory),
         swap_bytes=_number(memory / "memory.swap.current"),
@@ -67,14 +65,3 @@ def _entry(path: Path, key: str) -> int:
         if name == key:
             return int(value)
     return 0
-
-
-def _traffic(text: str) -> tuple[int, int]:
-    """Bytes received and sent by all devices but `lo`."""
-    received = sent = 0
-    for line in text.splitlines()[2:]:
-        name, _, rest = line.partition(":")
-        if name.strip() != "lo":
-            fields = rest.split()
-            received, sent = received + int(fields[0]), sent + int(fields[8])
-    return received, sent

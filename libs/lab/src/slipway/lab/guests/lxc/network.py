@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from slipway.lab.guests.lxc import commands
+from slipway.lab.guests import commands
 from slipway.lab.guests.lxc.place import Place
 from slipway.lab.guests.protocol import GuestError
 
@@ -68,20 +68,20 @@ def resolvers() -> str:
 
 async def _subnet(place: Place) -> ipaddress.IPv4Network:
     """Keep the subnet of earlier times, so that static addresses stay right, unless the host now uses it."""
-    stored = place.guests / "subnet"
+    path = place.guests / "subnet"
     routes = json.loads(await commands.run(["ip", "-j", "-4", "route", "show", "table", "all"]))
     used = [ipaddress.IPv4Network(route["dst"]) for route in routes if route["dst"][0].isdigit()]
-    wanted = [ipaddress.IPv4Network(stored.read_text().strip())] if stored.exists() else []
-    for subnet in [*wanted, *place.subnets()]:
+    earlier = [ipaddress.IPv4Network(path.read_text().strip())] if path.exists() else []
+    for subnet in [*earlier, *place.subnets()]:
         if not any(subnet.overlaps(other) for other in used if other.prefixlen > 0):
-            stored.parent.mkdir(parents=True, exist_ok=True)
-            stored.write_text(f"{subnet}\n")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{subnet}\n")
             return subnet
     raise GuestError("this machine has routes to every subnet that the lab could use")
 
 
 async def _forwarding_is_closed() -> bool:
-    """Whether iptables refuses to forward by default, as a container engine makes it do."""
+    """Return whether iptables refuses to forward by default, as a container engine makes it do."""
     try:
         return "-P FORWARD DROP" in await commands.run(["iptables", "-w", "-S", "FORWARD"])
     except (GuestError, FileNotFoundError):

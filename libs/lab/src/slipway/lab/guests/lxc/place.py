@@ -16,7 +16,7 @@ ID_FILES = (Path("/etc/subuid"), Path("/etc/subgid"))
 FIRST_ID = 100000
 ID_COUNT = 65536
 """Ids of a container, all that a Debian guest has."""
-NETWORKS = ipaddress.ip_network("10.160.0.0/11")
+NETWORKS = ipaddress.IPv4Network("10.160.0.0/11")
 """The labs' subnets are parts of it, one /24 each."""
 
 
@@ -54,11 +54,15 @@ class Place:
         return f"slipway_lab_{self.tag}"
 
     def name(self, vmid: int) -> str:
-        """Give LXC's name of a guest, unique on the machine as its cgroup is."""
+        """Return LXC's name of a guest, unique on the machine as its cgroup is."""
         return f"slab-{self.tag}-{vmid}"
 
+    def named(self, vmid: int) -> list[str]:
+        """Return the words by which LXC's programs are told of a guest."""
+        return ["-P", str(self.lxcpath), "-n", self.name(vmid)]
+
     def folder(self, vmid: int) -> Path:
-        """Everything that is stored of a guest."""
+        """Return the folder of everything that is stored of a guest."""
         return self.guests / str(vmid)
 
     def folders(self) -> list[Path]:
@@ -66,20 +70,18 @@ class Place:
         return [folder for folder in self.guests.glob("[1-9]*") if folder.is_dir()]
 
     def root(self, vmid: int) -> Path:
-        """Where a guest's root file system is mounted."""
+        """Return where a guest's root file system is mounted."""
         return self.run / "roots" / str(vmid)
 
     def runtime(self, vmid: int) -> Path:
-        """Where LXC looks for a guest's configuration, and logs."""
+        """Return where LXC looks for a guest's configuration, and logs."""
         return self.lxcpath / self.name(vmid)
 
     def subnets(self) -> list[ipaddress.IPv4Network]:
         """Subnets to try, in this lab's own order; the first that is free is taken."""
         every = list(NETWORKS.subnets(new_prefix=24))
         first = int(self.tag, 16) % len(every)
-        return [
-            network for network in every[first:] + every[:first] if isinstance(network, ipaddress.IPv4Network)
-        ]
+        return every[first:] + every[:first]
 
 
 def place(data: Path) -> Place:
@@ -89,7 +91,7 @@ def place(data: Path) -> Place:
 
 
 def cache_folder() -> Path:
-    """Give the folder for templates and packages, shared by all labs; `SLIPWAY_LAB_CACHE` moves it."""
+    """Return the folder for templates and packages, shared by all labs; `SLIPWAY_LAB_CACHE` moves it."""
     named = os.environ.get("SLIPWAY_LAB_CACHE")
     if named:
         return Path(named)
@@ -101,15 +103,15 @@ def cache_folder() -> Path:
 def id_range(text: str) -> int | None:
     """First id of root's range in a subuid or subgid file, if it has one of full size."""
     for line in text.splitlines():
-        found = re.fullmatch(r"(?:root|0):(\d+):(\d+)", line.strip())
-        if found and int(found[2]) >= ID_COUNT:
-            return int(found[1])
+        match = re.fullmatch(r"(?:root|0):(\d+):(\d+)", line.strip())
+        if match and int(match[2]) >= ID_COUNT:
+            return int(match[1])
     return None
 
 
 def free_id(text: str) -> int:
     """First id of a range that no line of the file has."""
     ends = [
-        int(found[1]) + int(found[2]) for found in re.finditer(r"^[^:\n]+:(\d+):(\d+)$", text, re.MULTILINE)
+        int(match[1]) + int(match[2]) for match in re.finditer(r"^[^:\n]+:(\d+):(\d+)$", text, re.MULTILINE)
     ]
     return max([FIRST_ID, *ends])

@@ -8,7 +8,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from slipway.lab.guests.lxc import commands
+from slipway.lab.guests import commands
 from slipway.lab.guests.protocol import GuestError, GuestSpec
 
 HASH_SECONDS = 10.0
@@ -67,7 +67,7 @@ def _hash(password: str) -> str:
 
 
 def _inside(root: Path, name: str) -> Path:
-    """Give the path of a guest's file, with all folders above it proved to be folders."""
+    """Return the path of a guest's file, with all folders above it proved to be folders."""
     path = root / name
     for folder in reversed(path.relative_to(root).parents):
         if (root / folder).is_symlink():

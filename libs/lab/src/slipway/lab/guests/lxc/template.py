@@ -9,10 +9,10 @@ import asyncio
 import fcntl
 import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-from slipway.lab.guests.lxc import commands, place
+from slipway.lab.guests import commands
+from slipway.lab.guests.lxc import place
 from slipway.lab.guests.protocol import GuestError
 
 SUITE = "bookworm"
@@ -35,21 +35,21 @@ APT_OPTIONS = re.compile(
 """The host's settings without which its package sources may not work."""
 
 
-async def ready(on_line: Callable[[str], None] = lambda _: None) -> Path:
-    """Give the archive, building it when the cache has none. Labs that start together build it once."""
+async def ready() -> Path:
+    """Return the archive, building it when the cache has none. Labs that start together build it once."""
     folder = place.cache_folder() / "templates"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
-        found = sorted(folder.glob(PATTERN))
-        return found[-1] if found else await _build(folder, on_line)
+        archives = sorted(folder.glob(PATTERN))
+        return archives[-1] if archives else await _build(folder)
 
 
-async def _build(folder: Path, on_line: Callable[[str], None]) -> Path:
+async def _build(folder: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as scratch:
         draft = Path(scratch, "root.tar.zst")
         argv = await _mmdebstrap(Path(scratch), draft)
-        await commands.stream(argv, on_line, timeout_seconds=BUILD_SECONDS)
+        await commands.run(argv, timeout_seconds=BUILD_SECONDS)
         version = await asyncio.to_thread(Path(scratch, "version").read_text)
         if not version.startswith("12."):
             raise GuestError(f"the package sources gave Debian {version}, where 12 was asked for")
@@ -84,16 +84,16 @@ async def _mmdebstrap(scratch: Path, target: Path) -> list[str]:
 
 
 def host_sources(texts: list[str]) -> list[str]:
-    """Give the host's Debian sources, speaking of the template's suite; nothing if it has none.
+    """Return the host's Debian sources, speaking of the template's suite; nothing if it has none.
 
     Without sources mmdebstrap takes Debian's own.
     """
-    told: list[str] = []
+    sources: list[str] = []
     for text in texts:
         suites = re.findall(r"^(?:Suites:\s*|deb\s+(?:\[[^]]*\]\s+)?\S+\s+)([a-z]+)\b", text, re.MULTILINE)
         if suites and "debian" in text:
-            told.append(re.sub(rf"\b{suites[0]}\b", SUITE, text))
-    return told
+            sources.append(re.sub(rf"\b{suites[0]}\b", SUITE, text))
+    return sources
 
 
 def host_options(dump: str) -> str:
@@ -106,6 +106,6 @@ def _has_certificates() -> bool:
 
 
 def digest(archive: Path) -> str:
-    """Name an archive's content, by what changes with it, so that an unpacked copy is found again."""
+    """Return a name that changes with an archive's content, so that an unpacked copy is found again."""
     status = archive.stat()
     return re.sub(r"\.tar.*$", "", archive.name) + f"-{status.st_size:x}-{status.st_mtime_ns:x}"

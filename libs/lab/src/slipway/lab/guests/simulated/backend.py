@@ -14,31 +14,33 @@ addresses outside the range (they answer inside the guest only).
 
 import asyncio
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from slipway.lab.guests import archives, attached
+from pydantic import TypeAdapter
+
+from slipway.lab.guests import archives, attached, proc
+from slipway.lab.guests.attached import Process
 from slipway.lab.guests.claim import claim
-from slipway.lab.guests.protocol import GuestError, GuestSpec, Interface, Process, Usage
+from slipway.lab.guests.commands import program
+from slipway.lab.guests.protocol import GuestError, GuestSpec, Usage
 from slipway.lab.guests.simulated import tree
 from slipway.lab.guests.simulated.possible import impossible
-from slipway.lab.guests.simulated.running import Running, program
+from slipway.lab.guests.simulated.running import Running
 
 START_SECONDS = 15.0
 ENTER = (
     "--user", "--mount", "--pid", "--uts", "--ipc", "--net",
     "--root", "--wd", "--preserve-credentials", "--",
 )  # fmt: skip
+_SPEC = TypeAdapter(GuestSpec)
 
 
 class SimulatedGuests:
     """Implements `protocol.Guests`."""
-
-    kind = "simulated"
 
     def __init__(self, data: Path) -> None:
         self._data = data.resolve() / "simulated"
@@ -47,7 +49,7 @@ class SimulatedGuests:
         self._lock: TextIO | None = None
 
     async def open(self) -> None:
-        """Lay out shims and template; a predecessor's guests died with it, their disks are stored."""
+        """Lay out shims and template; a predecessor's guests died with it, their disks stay."""
         reason = await asyncio.to_thread(impossible)
         if reason is not None:
             raise GuestError(reason)
@@ -63,11 +65,11 @@ class SimulatedGuests:
             self._lock = None
 
     async def templates(self) -> Sequence[Path]:
-        """Give the one archive: a skeleton without programs, for these come from the host's `/usr`."""
+        """Return the one archive: a skeleton without programs, for these come from the host's `/usr`."""
         return [await asyncio.to_thread(tree.build_template, self._data / "templates")]
 
     def bridges(self) -> Mapping[str, str]:
-        """Give a bridge that exists by name only; its network is part of the loopback range."""
+        """Return a bridge that exists by name only; its network is part of the loopback range."""
         return {"vmbr0": f"{self._range}.0.1/16"}
 
     async def create(self, spec: GuestSpec) -> None:
@@ -75,14 +77,9 @@ class SimulatedGuests:
         guest = self._folder(spec.vmid)
         if guest.exists():
             raise GuestError(f"guest {spec.vmid} exists already")
-        unpacking = asyncio.create_task(asyncio.to_thread(tree.unpack, spec.template, guest))
         try:
-            await asyncio.shield(unpacking)
-        except asyncio.CancelledError:
-            # A thread can't be ended: whoever cleans up comes after it, not before.
-            await asyncio.wait({unpacking})
-            raise
-        except (OSError, tree.BadArchive) as error:
+            await tree.unpack(spec.template, guest)
+        except (OSError, GuestError) as error:
             shutil.rmtree(guest, ignore_errors=True)
             raise GuestError(f"unpacking {spec.template.name} failed: {error}") from error
         await self.update(spec)
@@ -90,12 +87,7 @@ class SimulatedGuests:
     async def update(self, spec: GuestSpec) -> None:
         """Remember the configuration and write the files that follow from it."""
         guest = self._guest(spec.vmid)
-        stored = asdict(spec) | {
-            "template": str(spec.template),
-            "password": None,
-            "environment": dict(spec.environment),
-        }
-        (guest / "guest.json").write_text(json.dumps(stored))
+        (guest / "guest.json").write_bytes(_SPEC.dump_json(replace(spec, password=None)))
         etc = guest / "root" / "etc"
         (etc / "hostname").write_text(f"{spec.hostname}\n")
         (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {spec.hostname}\n")
@@ -137,16 +129,16 @@ class SimulatedGuests:
         if self.is_running(vmid):
             raise GuestError(f"guest {vmid} runs already")
         guest = self._guest(vmid)
-        config = json.loads((guest / "guest.json").read_text())
-        for network in config["networks"]:
-            if network["bridge"] not in self.bridges():
-                raise GuestError(f"bridge '{network['bridge']}' does not exist")
+        spec = _SPEC.validate_json((guest / "guest.json").read_bytes())
+        for network in spec.networks:
+            if network.bridge not in self.bridges():
+                raise GuestError(f"bridge '{network.bridge}' does not exist")
         self._running[vmid] = await Running.start(
             guest,
-            hostname=config["hostname"],
-            address=self._address(vmid, config["networks"]),
-            hwaddr=config["networks"][0]["hwaddr"] if config["networks"] else "02:00:00:00:00:01",
-            environment={**config["environment"], "container": "lxc"},
+            hostname=spec.hostname,
+            address=self._address(spec),
+            hwaddr=spec.networks[0].hwaddr if spec.networks else "02:00:00:00:00:01",
+            environment={**spec.environment, "container": "lxc"},
             timeout_seconds=START_SECONDS,
         )
 
@@ -167,7 +159,7 @@ class SimulatedGuests:
         return True
 
     def is_running(self, vmid: int) -> bool:
-        """Whether its first process lives."""
+        """Return whether its first process lives."""
         return vmid in self._running and self._running[vmid].is_alive()
 
     async def execute(self, vmid: int, argv: Sequence[str]) -> Process:
@@ -177,14 +169,10 @@ class SimulatedGuests:
         environment = {**running.environment, "PATH": attached.PCT_PATH, "HOME": "/root"}
         return await attached.attach([*entering, *argv], environment=environment)
 
-    async def interfaces(self, vmid: int) -> Sequence[Interface]:
-        """Ask the guest's own `ip`."""
-        return await attached.interfaces(await self.execute(vmid, ["ip", "-j", "addr"]))
-
     async def usage(self, vmid: int) -> Usage:
         """Add up the processes of its pid namespace."""
         running = self._alive(vmid)
-        disk_bytes = await asyncio.to_thread(tree.disk_bytes, self._guest(vmid))
+        disk_bytes = await asyncio.to_thread(proc.disk_bytes, [self._guest(vmid)])
         return await asyncio.to_thread(running.usage, disk_bytes)
 
     def _alive(self, vmid: int) -> Running:
@@ -201,12 +189,12 @@ class SimulatedGuests:
             raise GuestError(f"guest {vmid} does not exist")
         return guest
 
-    def _address(self, vmid: int, networks: Sequence[Mapping[str, str | None]]) -> str:
-        """Address with prefix length: the static one, else one that follows from the VMID."""
-        wanted = networks[0]["ip"] if networks else None
-        if wanted and "/" in wanted:
-            return wanted
-        number = vmid % 64000 + 256
+    def _address(self, spec: GuestSpec) -> str:
+        """Return an address with prefix length: the static one, else one that follows from the VMID."""
+        static = spec.networks[0].ip if spec.networks else None
+        if static and "/" in static:
+            return static
+        number = spec.vmid % 64000 + 256
         return f"{self._range}.{number // 256}.{number % 256}/16"
 
 

@@ -4,14 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from slipway.lab.guests.simulated.running import UNSHARE, program
+from slipway.lab.guests.commands import program
+from slipway.lab.guests.simulated.running import UNSHARE
 
 NEEDED = ("unshare", "nsenter", "pivot_root", "ip", "tar")
 TRY_SECONDS = 10.0
 
 
 def impossible() -> str | None:
-    """Why not, as a sentence; None if it can."""
+    """Return why simulated guests cannot run, as a sentence; None if they can."""
     if not sys.platform.startswith("linux"):
         return "simulated guests need Linux, for its namespaces"
     missing = [name for name in NEEDED if not Path(program(name)).is_absolute()]
@@ -19,10 +20,10 @@ def impossible() -> str | None:
         return f"simulated guests need {', '.join(missing)} (packages util-linux, iproute2 and tar)"
     if not Path("/bin").is_symlink():
         return "simulated guests need a system whose /bin is part of /usr"
-    tried = subprocess.run(  # noqa: S603 - fixed words
+    attempt = subprocess.run(  # noqa: S603 - fixed words
         [program("unshare"), *UNSHARE, "--mount-proc", program("true")],
         check=False, capture_output=True, text=True, timeout=TRY_SECONDS,
     )  # fmt: skip
-    if tried.returncode == 0:
+    if attempt.returncode == 0:
         return None
-    return f"the kernel allows no namespaces here ({tried.stderr.strip() or 'no reason given'})"
+    return f"the kernel allows no namespaces here ({attempt.stderr.strip() or 'no reason given'})"

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import sys
@@ -12,6 +11,8 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Self
 
+from slipway.lab.guests import proc
+from slipway.lab.guests.commands import PATH, program
 from slipway.lab.guests.protocol import GuestError, Usage
 
 LISTEN_STATE = "0A"
@@ -24,15 +25,9 @@ LOOK_ANYWAY = 30
 UNPRIVILEGED_OFFSET = 8000
 """Added to a port on which an ordinary user may not listen: 80 is reached at 8080."""
 KILL_SECONDS = 5.0
-PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin:/sbin:/bin"
 UNSHARE = (
     "--user", "--map-root-user", "--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child",
 )  # fmt: skip
-
-
-def program(name: str) -> str:
-    """Path of a host's program, also where the PATH of an ordinary user leaves out `sbin`."""
-    return shutil.which(name, path=PATH) or name
 
 
 class Running:
@@ -89,7 +84,7 @@ class Running:
         return running
 
     def is_alive(self) -> bool:
-        """Whether the first process lives."""
+        """Return whether the first process lives."""
         return self._process.returncode is None
 
     async def power_off(self, timeout_seconds: float) -> bool:
@@ -123,13 +118,12 @@ class Running:
                 fields = (process / "stat").read_text().rpartition(")")[2].split()
                 ticks += int(fields[11]) + int(fields[12])
                 memory_pages += int((process / "statm").read_text().split()[1])
-        started_ticks = int(Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[19])
-        clock = os.sysconf("SC_CLK_TCK")
-        received, sent = _traffic(self.pid)
+        devices = Path(f"/proc/{self.pid}/net/dev").read_text()
+        received, sent = proc.traffic(devices, counts_lo=True)  # connections from the host arrive there
         return Usage(
             pid=self.pid,
-            uptime_seconds=float(Path("/proc/uptime").read_text().split()[0]) - started_ticks / clock,
-            cpu_seconds=ticks / clock,
+            uptime_seconds=proc.uptime_seconds(self.pid),
+            cpu_seconds=ticks / os.sysconf("SC_CLK_TCK"),
             memory_bytes=memory_pages * os.sysconf("SC_PAGE_SIZE"),
             swap_bytes=0,
             disk_bytes=disk_bytes,
@@ -151,12 +145,12 @@ class Running:
         read when the number of the guest's sockets has changed, and now and then in case one took
         another's place.
         """
-        known, looks = "", 0
+        last, looks = "", 0
         while self.is_alive():
             with contextlib.suppress(OSError):
                 sockets = _sockets(self.pid)
-                if sockets != known or looks % LOOK_ANYWAY == 0:
-                    known = sockets
+                if sockets != last or looks % LOOK_ANYWAY == 0:
+                    last = sockets
                     self._follow(await asyncio.to_thread(_listening, self.pid))
             looks += 1
             await asyncio.sleep(WATCH_SECONDS)
@@ -205,7 +199,7 @@ def _listen(address: str, port: int) -> socket.socket:
 
 
 def _sockets(pid: int) -> str:
-    """How many TCP sockets the guest uses, by family; cheap."""
+    """Count the TCP sockets that the guest uses, by family; cheap."""
     tables = (Path(f"/proc/{pid}/net/{table}").read_text() for table in ("sockstat", "sockstat6"))
     return " ".join(word for table in tables for word in _IN_USE.findall(table))
 
@@ -224,19 +218,10 @@ def _listening(pid: int) -> set[int]:
 
 def _same_namespace(pid: int) -> list[Path]:
     """Processes of the first process's pid namespace."""
-    wanted = Path(f"/proc/{pid}/ns/pid").readlink()
-    found: list[Path] = []
+    namespace = Path(f"/proc/{pid}/ns/pid").readlink()
+    processes: list[Path] = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (process / "ns" / "pid").readlink() == wanted:
-                found.append(process)
-    return found
-
-
-def _traffic(pid: int) -> tuple[int, int]:
-    """Bytes received and sent, `lo` included: connections from the host arrive there."""
-    received = sent = 0
-    for line in Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]:
-        fields = line.partition(":")[2].split()
-        received, sent = received + int(fields[0]), sent + int(fields[8])
-    return received, sent
+            if (process / "ns" / "pid").readlink() == namespace:
+                processes.append(process)
+    return processes

@@ -85,13 +85,13 @@ def sshd() -> None:
 
 
 def _first(pattern: str, text: str, otherwise: str) -> str:
-    found = re.search(pattern, text, re.MULTILINE)
-    return found[1] if found else otherwise
+    match = re.search(pattern, text, re.MULTILINE)
+    return match[1] if match else otherwise
 
 
 def _last(pattern: str, text: str, otherwise: str) -> str:
-    found: list[str] = re.findall(pattern, text, re.MULTILINE)
-    return found[-1] if found else otherwise
+    matches: list[str] = re.findall(pattern, text, re.MULTILINE)
+    return matches[-1] if matches else otherwise
 
 
 STAND_INS: Mapping[str, Callable[[], None]] = {"nginx": nginx, "postgresql": postgres, "ssh": sshd}

@@ -5,14 +5,12 @@ folder per guest with `root` (its tree), `upper` and `work` (its changes to `/us
 """
 
 import io
-import os
 import shutil
-import subprocess
 import tarfile
 from importlib import resources
 from pathlib import Path
 
-from slipway.lab.guests.simulated.running import program
+from slipway.lab.guests import commands
 
 TEMPLATE = "debian-12-standard_12.0-1_amd64.tar.gz"
 NAMES = {
@@ -58,10 +56,6 @@ HOST_FILES = (
 )  # fmt: skip
 
 
-class BadArchive(Exception):
-    """A template that cannot be unpacked."""
-
-
 def build_template(folder: Path) -> Path:
     """Write the one template archive, unless it is there."""
     archive = folder / TEMPLATE
@@ -92,20 +86,24 @@ def write_shims(folder: Path) -> None:
                 (folder / place / other).symlink_to(shim.name)
 
 
-def unpack(template: Path, guest: Path) -> None:
+async def unpack(template: Path, guest: Path) -> None:
     """Make a guest's tree from a template archive and the few files that come from the host."""
     root = guest / "root"
     root.mkdir(parents=True)
-    done = subprocess.run(  # noqa: S603 - fixed words and two paths of ours
-        [program("tar"), "-C", root, "--no-same-owner", "--exclude=./dev/*", "-xf", template],
-        check=False, capture_output=True, text=True, timeout=UNPACK_SECONDS,
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise BadArchive(done.stderr.strip())
+    argv = ["tar", "-C", str(root), "--no-same-owner", "--exclude=./dev/*", "-xf", str(template)]
+    await commands.run(argv, timeout_seconds=UNPACK_SECONDS)
+    _add_folders(guest)
+    _copy_host_files(root)
+
+
+def _add_folders(guest: Path) -> None:
     for name in USR_FOLDERS:
         (guest / "upper" / name).mkdir(parents=True, exist_ok=True)
     (guest / "work").mkdir()
     (guest / "units").mkdir()
+
+
+def _copy_host_files(root: Path) -> None:
     for name in HOST_FILES:
         if Path("/etc", name).is_file():
             target = root / "etc" / name
@@ -113,17 +111,6 @@ def unpack(template: Path, guest: Path) -> None:
             shutil.copyfile(Path("/etc", name), target)
     if Path("/etc/alternatives").is_dir():
         shutil.copytree("/etc/alternatives", root / "etc" / "alternatives", symlinks=True, dirs_exist_ok=True)
-
-
-def disk_bytes(guest: Path) -> int:
-    """Sum of the sizes of the guest's own files."""
-    total = 0
-    for folder, _, names in os.walk(guest):
-        for name in names:
-            path = Path(folder, name)
-            if path.exists() and not path.is_symlink():
-                total += path.stat().st_blocks * 512
-    return total
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes | None) -> None:

@@ -97,8 +97,8 @@ def _find(name: str) -> str | None:
 
 
 def _setting(unit: str, key: str) -> str | None:
-    found = re.search(rf"^{key}=[-+!:@]*(.+)$", unit, re.MULTILINE)
-    return found[1].strip() if found else None
+    match = re.search(rf"^{key}=[-+!:@]*(.+)$", unit, re.MULTILINE)
+    return match[1].strip() if match else None
 
 
 def _fork(name: str, body: Callable[[], None]) -> int:

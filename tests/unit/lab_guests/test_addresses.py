@@ -1,6 +1,6 @@
 """Reading what a guest's `ip -j addr` prints."""
 
-from slipway.lab.guests.attached import interface
+from slipway.lab.guests.addresses import interface
 from slipway.lab.guests.protocol import Interface
 
 
