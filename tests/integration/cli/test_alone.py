@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", *(f"./{part}" for part in PARTS)], check=True, cwd=ROOT)
+    subprocess.run([*pip, "install", "--no-compile", *(f"./{part}" for part in PARTS)], check=True, cwd=ROOT)
     return folder
 
 
