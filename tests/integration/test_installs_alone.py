@@ -19,7 +19,8 @@ import pytest
 
 from slipway.runtime.secrets.vault import KeyRing
 from slipway.runtime.topology.identities import generate
-from slipway.standalone.embedded.nats import EmbeddedNats, free_port
+from slipway.standalone.embedded.nats import EmbeddedNats
+from slipway.standalone.embedded.ports import free_port
 from support.postgres import Databases
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

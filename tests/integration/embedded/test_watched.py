@@ -40,17 +40,16 @@ def slow(data: Path) -> EmbeddedPostgres:
     return server
 
 
-def watched(name: str, server: EmbeddedPostgres | EmbeddedNats, data: Path, **bound: int) -> WatchedServer:
+def watched(server: EmbeddedPostgres | EmbeddedNats, data: Path, **bound: int) -> WatchedServer:
     """Make what `up` makes."""
     (data / "view").mkdir()
     view = LogView(data / "view", is_quiet=True)
-    log = data / f"{name}.log"
-    return WatchedServer(name, server, view, log=log, on_change=lambda: None, **bound)
+    return WatchedServer(server, view, on_change=lambda: None, **bound)
 
 
 async def test_slow_recovery(data: Path, slow: EmbeddedPostgres) -> None:
     """While a server recovers the loop goes on; afterwards it is the same process, and can be used."""
-    server = watched("postgres", slow, data)
+    server = watched(slow, data)
     starting = asyncio.create_task(server.start())
     await until(lambda: server.pid is not None)
     first, longest, last = server.pid, 0.0, time.monotonic()
@@ -68,7 +67,7 @@ async def test_slow_recovery(data: Path, slow: EmbeddedPostgres) -> None:
 
 async def test_stopped_while_it_starts(data: Path, slow: EmbeddedPostgres) -> None:
     """A server that still recovers can be stopped."""
-    server = watched("postgres", slow, data)
+    server = watched(slow, data)
     starting = asyncio.create_task(server.start())
     await until(lambda: server.pid is not None)
 
@@ -95,7 +94,7 @@ async def test_lost_password(data: Path) -> None:
 
 async def test_log_is_bounded(data: Path) -> None:
     """A server's own log begins anew when it is long; every line of it was passed on."""
-    server = watched("nats", EmbeddedNats(data), data, most_bytes=100)
+    server = watched(EmbeddedNats(data), data, most_bytes=100)
     await server.start()
 
     await until(lambda: (data / "nats.log").stat().st_size == 0)

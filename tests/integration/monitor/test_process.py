@@ -23,7 +23,8 @@ from slipway.lab.node import Lab
 from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.topology.identities import Identities, generate
-from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions, free_port
+from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
+from slipway.standalone.embedded.ports import free_port
 from support.inventory_side import Inventory, spec_of
 from support.lab import api_client, new_container
 from support.nats import SMALL, settings_of

@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE
 from slipway.runtime.errors import DatabaseUnavailable
 from slipway.runtime.process.health import HealthApp, HealthServer
 from slipway.runtime.process.settings import ServiceSettings
-from slipway.standalone.embedded.nats import free_port
+from slipway.standalone.embedded.ports import free_port
 
 ANSWER_SECONDS = 10.0
 

@@ -17,7 +17,8 @@ from slipway.runtime.bus.client import Bus
 from slipway.runtime.errors import DatabaseUnavailable
 from slipway.runtime.process import service as service_module
 from slipway.runtime.process.service import Service
-from slipway.standalone.embedded.nats import EmbeddedNats, free_port
+from slipway.standalone.embedded.nats import EmbeddedNats
+from slipway.standalone.embedded.ports import free_port
 from support.nats import MakeBus, settings_of
 from support.waiting import until
 from support.words import Echo

@@ -60,7 +60,7 @@ def confinement_for(data: Path, needed: Sequence[Path]) -> Confinement:
         closed = _closed(path, account)
         if closed is not None:
             show.setdefault(str(closed), []).append(str(path))
-        if closed == path or not _may(path, account, 0o5):
+        if closed == path or not account.may(path, 0o5):
             return _reading(account, f"{path} is closed to others")
     if show and _CAP_SYS_ADMIN not in _capabilities():
         return _reading(account, f"{', '.join(show)} is closed to others, and this root may not mount")
@@ -85,16 +85,7 @@ def programs() -> list[Path]:
 
 def _closed(path: Path, account: Account) -> Path | None:
     """Return the outermost folder on the way to a path that the user can't go through."""
-    for each in (*reversed(path.parents), path):
-        if not _may(each, account, 0o1):
-            return each
-    return None
-
-
-def _may(path: Path, account: Account, bits: int) -> bool:
-    status = path.stat()
-    shift = 6 if status.st_uid == account.uid else 3 if status.st_gid == account.gid else 0
-    return status.st_mode >> shift & bits == bits
+    return next((each for each in (*reversed(path.parents), path) if not account.may(each, 0o1)), None)
 
 
 def _outermost(paths: Sequence[str]) -> list[str]:

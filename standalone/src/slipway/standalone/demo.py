@@ -8,7 +8,6 @@ import contextlib
 import os
 import re
 import secrets
-import socket
 import sys
 from pathlib import Path
 from typing import Literal
@@ -25,6 +24,7 @@ from slipway.contracts.containers import Container
 from slipway.lab.guests import choose, setup
 from slipway.lab.guests.simulated.running import UNPRIVILEGED_OFFSET
 from slipway.standalone import cleaning, defaults
+from slipway.standalone.embedded.ports import PortTaken, require_free
 from slipway.standalone.supervisor import ProcessFailed
 from slipway.standalone.up import Options, Stack, prepare, stop_signal, unless_stopped
 
@@ -162,10 +162,8 @@ async def _fetch(address: str) -> httpx.Response:
 
 def _usual_port() -> int:
     """Return the usual port if it is free, else 0: any free one."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", defaults.PORT))
-        except OSError:
-            return 0
+    try:
+        require_free(defaults.PORT)
+    except PortTaken:
+        return 0
     return defaults.PORT

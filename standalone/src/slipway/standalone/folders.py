@@ -11,7 +11,6 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -25,46 +24,20 @@ class FolderInUse(CommandFailed):
     """Another `up` runs on the data folder."""
 
 
-@dataclass(frozen=True, slots=True)
 class DataFolder:
     """Paths below one data folder."""
 
-    path: Path
-
-    @property
-    def run(self) -> Path:
-        """What is true only while it runs."""
-        return self.path / "run"
-
-    @property
-    def log(self) -> Path:
-        """One file for each process."""
-        return self.path / "log"
-
-    @property
-    def secrets(self) -> Path:
-        """Key ring, tokens: made once."""
-        return self.path / "secrets"
-
-    @property
-    def identities(self) -> Path:
-        """Keys of the bus's users."""
-        return self.path / "identities"
-
-    @property
-    def lab(self) -> Path:
-        """The lab's own folder."""
-        return self.path / "lab"
-
-    @property
-    def endpoints(self) -> Path:
-        """How to reach everything."""
-        return self.run / "endpoints.json"
-
-    @property
-    def bootstrap_token(self) -> Path:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run = path / "run"
+        self.log = path / "log"
+        self.secrets = path / "secrets"
+        self.identities = path / "identities"
+        self.lab = path / "lab"
+        self.endpoints = self.run / "endpoints.json"
+        """How to reach everything; exists only while everything is ready."""
+        self.bootstrap_token = self.secrets / "bootstrap-token"
         """The first user's bearer token."""
-        return self.secrets / "bootstrap-token"
 
     def take(self) -> IO[str]:
         """Make what is missing and lock the folder; it stays locked as long as the returned file is open."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from slipway.client.client import Client
 from slipway.client.transport import ApiProblem, ApiUnreachable
-from slipway.standalone.endpoints import LabEndpoint
 
 CLUSTER = "lab"
 
@@ -19,14 +18,10 @@ class RunningLab:
     content: dict[str, Any]
 
     @property
-    def endpoint(self) -> LabEndpoint:
-        """How the lab is reached as a Proxmox node."""
-        return LabEndpoint(
-            endpoint=self.content["endpoint"],
-            token_id=self.content["token_id"],
-            token_secret_file=self.content["token_secret_file"],
-            guests=self.content["guests_kind"],
-        )
+    def endpoint(self) -> dict[str, str]:
+        """How the lab is reached as a Proxmox node; `guests` is `lxc` or `simulated`."""
+        fields = ("endpoint", "token_id", "token_secret_file")
+        return {field: self.content[field] for field in fields} | {"guests": self.content["guests_kind"]}
 
     def access(self) -> dict[str, Any]:
         """Return what is posted to add it: token, fingerprint, SSH key and host key."""

@@ -10,10 +10,9 @@ import os
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol
 
-from slipway.standalone.embedded.process import POLL_SECONDS, START_SECONDS, EmbeddedFailure, Server
+from slipway.standalone.embedded.process import POLL_SECONDS, START_SECONDS, EmbeddedFailure
+from slipway.standalone.embedded.server import EmbeddedServer
 from slipway.standalone.logfile import MOST_BYTES
 from slipway.standalone.logview import LogView
 
@@ -25,40 +24,21 @@ _NOTABLE = re.compile(r"\[(WRN|ERR|FTL)\]|\b(WARNING|ERROR|FATAL|PANIC): (?!.*st
 """Lines that are shown; all are in the file."""
 
 
-class Embedded(Protocol):
-    """What EmbeddedNats and EmbeddedPostgres have in common."""
-
-    @property
-    def server(self) -> Server:
-        """The running process."""
-
-    def prepare(self) -> None:
-        """Make what it needs to be launched; from any thread."""
-
-    def launch(self) -> None:
-        """Start the process; on the main thread, whose end would end it."""
-
-    def is_usable(self) -> bool:
-        """Whether it can be used by now; from any thread. Raise if it never can."""
-
-
 class WatchedServer:
     """An embedded server that is started again when it ends."""
 
     def __init__(
         self,
-        name: str,
-        embedded: Embedded,
+        embedded: EmbeddedServer,
         view: LogView,
         *,
-        log: Path,
         on_change: Callable[[], None],
         most_bytes: int = MOST_BYTES,
     ) -> None:
-        self.name = name
-        self._log = log
+        self.name = embedded.name
+        self._log = embedded.log
         self._most_bytes = most_bytes
-        self._offset = log.stat().st_size if log.exists() else 0
+        self._offset = self._log.stat().st_size if self._log.exists() else 0
         self._embedded = embedded
         self._view = view
         self._on_change = on_change

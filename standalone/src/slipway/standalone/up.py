@@ -6,15 +6,15 @@ services, the lab's cluster. The stop goes the other way round and takes less th
 
 import asyncio
 import contextlib
+import json
 import signal
-import socket
 import sys
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, Literal, Protocol
+from typing import IO, Literal
 
 from slipway.cli.terminal import say
 from slipway.client.client import Client
@@ -27,38 +27,22 @@ from slipway.runtime.process.settings import DatabaseSettings, LogSettings
 from slipway.runtime.topology.__main__ import apply_as_admin
 from slipway.standalone import lab as labs
 from slipway.standalone.accounts import OURSELVES, Confinement, confinement_for, programs
-from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions, free_port
+from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
+from slipway.standalone.embedded.ports import HOST, free_port, require_free
 from slipway.standalone.embedded.postgres import EmbeddedPostgres
-from slipway.standalone.endpoints import Endpoints
 from slipway.standalone.environment import Surroundings, environment_of, plain_environment
-from slipway.standalone.folders import DataFolder
+from slipway.standalone.folders import DataFolder, write_whole
 from slipway.standalone.keys import DATABASE_SERVICES, Keys, admin_settings, hand_out, make_keys
 from slipway.standalone.logview import LogView
 from slipway.standalone.paths import own_record, own_templates
 from slipway.standalone.readiness import Readiness
 from slipway.standalone.servers import WatchedServer
-from slipway.standalone.supervisor import Command, ProcessFailed, Supervised
+from slipway.standalone.supervisor import Command, Supervised
 
 START_ORDER = ("catalog", "inventory", "monitor", "provisioner", "gateway")
 STOP_SECONDS = 9.0
 """For everything together; what is left then is killed."""
 LEAST_STOP_SECONDS = 0.3
-HOST = "127.0.0.1"
-
-
-class Process(Protocol):
-    """A process that is restarted when it ends, of either kind."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def pid(self) -> int | None:
-        """None while it is down."""
-
-    async def stop(self, *, seconds: float) -> None:
-        """End it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +65,11 @@ class Stack:
         self._options = options
         self._view = view
         self._folder = folder
-        self._started: list[Process] = []
+        self._started: list[Supervised | WatchedServer] = []
         self._ports = {name: free_port() for name in SERVICES} | {"gateway": options.port or free_port()}
         self._confinement = OURSELVES
-        self._endpoints: Endpoints | None = None
+        self._endpoints: Mapping[str, object] | None = None
+        """How another program reaches the stack, secrets as paths; None unless everything is ready."""
         self._readiness = Readiness(view, self._processes)
         self.lab: labs.RunningLab | None = None
 
@@ -95,7 +80,7 @@ class Stack:
 
     async def start(self) -> None:
         """Start everything, and wait until it can be used."""
-        self._check_port()
+        require_free(self._ports["gateway"])
         if self._options.with_lab:
             self._start_lab()
         nats, postgres = await self._start_servers()
@@ -112,13 +97,13 @@ class Stack:
             self._supervise(self._command(name, "serve", surroundings))
         await self._readiness.services([f"http://{HOST}:{port}" for port in self._ports.values()])
         await self._make_usable()
-        self._endpoints = Endpoints(
-            http=self.url,
-            nats=nats.url,
-            nats_nkey_file=str(self.keys.identities.nkey_file("integrator")),
-            bootstrap_token_file=str(self.keys.bootstrap_token),
-            lab=self.lab.endpoint if self.lab else None,
-        )
+        self._endpoints = {
+            "http": self.url,
+            "nats": nats.url,
+            "nats_nkey_file": str(self.keys.identities.nkey_file("integrator")),
+            "bootstrap_token_file": str(self.keys.bootstrap_token),
+            **({"lab": self.lab.endpoint} if self.lab else {}),
+        }
         self._record()
 
     async def stop(self) -> None:
@@ -157,12 +142,7 @@ class Stack:
     async def _start_servers(self) -> tuple[EmbeddedNats, EmbeddedPostgres]:
         users = NatsOptions(users_file=self.keys.identities.users_file)
         nats, postgres = EmbeddedNats(self._folder.path, users), EmbeddedPostgres(self._folder.path)
-        watched = [
-            WatchedServer(
-                name, each, self._view, log=self._folder.path / f"{name}.log", on_change=self._record
-            )
-            for name, each in (("nats", nats), ("postgres", postgres))
-        ]
+        watched = [WatchedServer(each, self._view, on_change=self._record) for each in (nats, postgres)]
         self._started += watched
         await asyncio.gather(*(each.start() for each in watched))
         return nats, postgres
@@ -205,7 +185,8 @@ class Stack:
         try:
             self._folder.record_pids(running)
             if self._endpoints is not None:
-                self._endpoints.write(self._folder.endpoints, running)
+                content = json.dumps({**self._endpoints, "pids": running}, indent=2)
+                write_whole(self._folder.endpoints, f"{content}\n")
         except OSError as error:
             self._view.report(f"can't record which processes run: {error}")
 
@@ -216,17 +197,6 @@ class Stack:
                 self.lab = await ready.lab(self._folder.lab)
                 await ready.cluster(client, self.lab)
             await ready.templates(client)
-
-    def _check_port(self) -> None:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, self._ports["gateway"]))
-            except OSError as error:
-                port = self._ports["gateway"]
-                raise ProcessFailed(
-                    f"port {port} is taken; give another --port ({error.strerror})"
-                ) from error
 
 
 def prepare(options: Options, *, is_quiet: bool) -> tuple[Stack, IO[str]]:

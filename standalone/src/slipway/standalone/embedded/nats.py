@@ -8,11 +8,13 @@ import shutil
 import signal
 import socket
 import sysconfig
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway.standalone.embedded.process import EmbeddedFailure, Server, account_for
-from slipway.standalone.embedded.shared import own_folder, reachable
+from slipway.standalone.embedded.process import EmbeddedFailure
+from slipway.standalone.embedded.server import EmbeddedServer
+from slipway.standalone.embedded.shared import reachable
 
 STORE_SETTING = "SLIPWAY_NATS_MAX_FILE_STORE"
 _CONFIG = """\
@@ -46,36 +48,23 @@ class NatsOptions:
     """Who may connect and publish what (`topology.identities`); without it anyone may do anything (tests)."""
 
 
-class EmbeddedNats:
+class EmbeddedNats(EmbeddedServer):
     """A nats-server process with its files in `<data>/nats`."""
+
+    name = "nats"
+    program = "nats-server"
+    stop_signal = signal.SIGTERM
 
     def __init__(self, data: Path, options: NatsOptions | None = None) -> None:
         self._options = options or NatsOptions()
-        self._account = account_for(data)
-        self._folder = own_folder(data, "nats", self._account)
+        super().__init__(data, self._options.port)
         self._config_file = self._folder / "nats.conf"
         self._program = Path()
-        self._log = data / "nats.log"
-        self._port = self._options.port or free_port()
-        self._server: Server | None = None
 
     @property
     def url(self) -> str:
         """Where clients connect."""
         return f"nats://127.0.0.1:{self._port}"
-
-    @property
-    def server(self) -> Server:
-        """The running process."""
-        if self._server is None:
-            raise EmbeddedFailure("nats-server is not started")
-        return self._server
-
-    def start(self) -> None:
-        """Start and wait, blocking, until it takes connections."""
-        self.prepare()
-        self.launch()
-        self.server.wait_until(self.is_usable)
 
     def prepare(self) -> None:
         """Make what it needs to be launched; from any thread."""
@@ -84,15 +73,9 @@ class EmbeddedNats:
         self._config_file.write_text(self._config(), encoding="utf-8")
         self._config_file.chmod(0o644)
 
-    def launch(self) -> None:
-        """Start the process; on the main thread, whose end would end it."""
-        self._server = Server.start(
-            "nats-server",
-            [self._program, "-c", self._config_file],
-            account=self._account,
-            log=self._log,
-            stop_signal=signal.SIGTERM,
-        )
+    def command(self) -> Sequence[str | Path]:
+        """Return the command line, once it is prepared."""
+        return [self._program, "-c", self._config_file]
 
     def is_usable(self) -> bool:
         """Whether it takes connections; from any thread."""
@@ -101,10 +84,6 @@ class EmbeddedNats:
                 return connection.recv(4) == b"INFO"
         except OSError:
             return False
-
-    def stop(self) -> None:
-        """Stop in good order."""
-        self.server.stop()
 
     def _config(self) -> str:
         users = self._options.users_file
@@ -126,11 +105,3 @@ def find_program() -> Path:
     if program is None:
         raise EmbeddedFailure("nats-server is missing; install slipway-standalone with its dependencies")
     return Path(program).resolve()
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

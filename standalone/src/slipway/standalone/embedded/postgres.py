@@ -11,12 +11,13 @@ import secrets
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.standalone.embedded.nats import free_port
-from slipway.standalone.embedded.process import EmbeddedFailure, Server, account_for, run_as
-from slipway.standalone.embedded.shared import own_folder, reachable
+from slipway.standalone.embedded.process import EmbeddedFailure, run_as
+from slipway.standalone.embedded.server import EmbeddedServer
+from slipway.standalone.embedded.shared import reachable
 
 DATABASE = "slipway"
 ADMIN = "postgres"
@@ -35,42 +36,29 @@ class PostgresOptions:
     max_connections: int = 100
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(EmbeddedServer):
     """A PostgreSQL server with its files in `<data>/postgres`."""
+
+    name = "postgres"
+    program = "PostgreSQL"
+    stop_signal = signal.SIGINT
 
     def __init__(self, data: Path, options: PostgresOptions | None = None) -> None:
         self._options = options or PostgresOptions()
-        self._account = account_for(data)
-        self._folder = own_folder(data, "postgres", self._account)
+        super().__init__(data, self._options.port)
         self._cluster = self._folder / "cluster"
         self._password_file = self._folder / "admin-password"
-        self._log = data / "postgres.log"
-        self._port = self._options.port or free_port()
         self._programs = Path()
-        self._server: Server | None = None
 
     @property
     def admin_url(self) -> str:
         """The administrator's URL of the database `slipway`; holds the password."""
         return self.admin_url_of(DATABASE)
 
-    @property
-    def server(self) -> Server:
-        """The running process."""
-        if self._server is None:
-            raise EmbeddedFailure("PostgreSQL is not started")
-        return self._server
-
     def admin_url_of(self, database: str) -> str:
         """The administrator's URL of any database."""
         password = self._password_file.read_text(encoding="utf-8").strip()
         return f"postgresql://{ADMIN}:{password}@127.0.0.1:{self._port}/{database}"
-
-    def start(self) -> None:
-        """Create the cluster on the first start, then start and wait, blocking, until it can be used."""
-        self.prepare()
-        self.launch()
-        self.server.wait_until(self.is_usable)
 
     def prepare(self) -> None:
         """Make what it needs to be launched, on the first start the cluster; from any thread."""
@@ -80,15 +68,9 @@ class EmbeddedPostgres:
             self._create_cluster()
         (self._cluster / "postmaster.pid").unlink(missing_ok=True)
 
-    def launch(self) -> None:
-        """Start the process; on the main thread, whose end would end it."""
-        self._server = Server.start(
-            "PostgreSQL",
-            [self._programs / "postgres", "-D", self._cluster, *self._settings()],
-            account=self._account,
-            log=self._log,
-            stop_signal=signal.SIGINT,
-        )
+    def command(self) -> Sequence[str | Path]:
+        """Return the command line, once it is prepared."""
+        return [self._programs / "postgres", "-D", self._cluster, *self._settings()]
 
     def is_usable(self) -> bool:
         """Whether it takes connections and has our database; from any thread.
@@ -105,10 +87,6 @@ class EmbeddedPostgres:
         if DATABASE not in databases:
             self._psql("postgres", f"create database {DATABASE}")
         return True
-
-    def stop(self) -> None:
-        """Stop in good order; open transactions are rolled back."""
-        self.server.stop()
 
     def _create_cluster(self) -> None:
         self._password_file.write_text(secrets.token_urlsafe(24), encoding="utf-8")
@@ -163,7 +141,7 @@ class EmbeddedPostgres:
         }
         if not self._options.is_durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-        return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
 
 def find_programs() -> tuple[Path, list[str]]:

@@ -38,9 +38,10 @@ class Account:
     def can_reach(self, path: Path) -> bool:
         """Whether this user may go through every folder on the way, and read and enter or run this one."""
         resolved = path.resolve()
-        return all(self._may(each, 0o1) for each in resolved.parents) and self._may(resolved, 0o5)
+        return all(self.may(each, 0o1) for each in resolved.parents) and self.may(resolved, 0o5)
 
-    def _may(self, path: Path, bits: int) -> bool:
+    def may(self, path: Path, bits: int) -> bool:
+        """Whether a path's mode grants this user all of these bits: 1 to go through, 4 to read."""
         status = path.stat()
         shift = 6 if status.st_uid == self.uid else 3 if status.st_gid == self.gid else 0
         return status.st_mode >> shift & bits == bits
@@ -79,14 +80,13 @@ class Server:
         account: Account,
         log: Path,
         stop_signal: signal.Signals,
-        environment: Mapping[str, str] | None = None,
     ) -> "Server":
         """Start a server that gets `stop_signal` when this thread's process dies.
 
         Call it from the main thread: the kernel sends the signal when the starting *thread* ends.
         """
         with log.open("ab") as output:
-            process = run_as(account, command, output=output, ends_with=stop_signal, environment=environment)
+            process = run_as(account, command, output=output, ends_with=stop_signal)
         return cls(name, process, log, stop_signal=stop_signal)
 
     @property
@@ -99,9 +99,9 @@ class Server:
         """Whether the process is alive."""
         return self._process.poll() is None
 
-    def wait_until(self, is_ready: Callable[[], bool], *, seconds: float = START_SECONDS) -> None:
+    def wait_until(self, is_ready: Callable[[], bool]) -> None:
         """Wait, blocking, until the server can be used; raise with the end of its log if it never can."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + START_SECONDS
         while not self.has_started(is_ready, deadline=deadline):
             time.sleep(POLL_SECONDS)
 

@@ -1,0 +1,67 @@
+"""What the embedded servers have in common: a folder, a port, a log file, and one process."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from signal import Signals
+from typing import ClassVar
+
+from slipway.standalone.embedded.ports import free_port
+from slipway.standalone.embedded.process import EmbeddedFailure, Server, account_for
+from slipway.standalone.embedded.shared import own_folder
+
+
+class EmbeddedServer(ABC):
+    """A server process with its files in `<data>/<name>` and its output in `<data>/<name>.log`."""
+
+    name: ClassVar[str]
+    program: ClassVar[str]
+    """What messages call it."""
+    stop_signal: ClassVar[Signals]
+    """Ends it in good order; open transactions are rolled back."""
+
+    def __init__(self, data: Path, port: int) -> None:
+        self.log = data / f"{self.name}.log"
+        self._account = account_for(data)
+        self._folder = own_folder(data, self.name, self._account)
+        self._port = port or free_port()
+        self._server: Server | None = None
+
+    @property
+    def server(self) -> Server:
+        """The running process."""
+        if self._server is None:
+            raise EmbeddedFailure(f"{self.program} is not started")
+        return self._server
+
+    def start(self) -> None:
+        """Start and wait, blocking, until it can be used."""
+        self.prepare()
+        self.launch()
+        self.server.wait_until(self.is_usable)
+
+    def launch(self) -> None:
+        """Start the process; on the main thread, whose end would end it."""
+        self._server = Server.start(
+            self.program, self.command(), account=self._account, log=self.log, stop_signal=self.stop_signal
+        )
+
+    def stop(self) -> None:
+        """Stop in good order."""
+        self.server.stop()
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make what it needs to be launched; from any thread."""
+
+    @abstractmethod
+    def command(self) -> Sequence[str | Path]:
+        """Return the command line, once it is prepared."""
+
+    @abstractmethod
+    def is_usable(self) -> bool:
+        """Whether it takes connections; from any thread.
+
+        Raises:
+            EmbeddedFailure: if it never will.
+        """
