@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    if words == ["--version"]:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if list(arguments) == ["--version"]:
         from slipway.cli.version import version_line
 
         print(version_line())
         return 0
     from slipway.cli.app import run
 
-    return run(words)
+    return run(arguments)
 
 
 if __name__ == "__main__":

@@ -127,11 +127,11 @@ def slipway(
         raise typer.Exit
 
 
-def run(words: Sequence[str]) -> int:
+def run(arguments: Sequence[str]) -> int:
     """Run one command line; report a failure in one line, and return the exit status."""
     terminal.forgive()
     try:
-        return int(get_command(app)(list(words), prog_name="slipway", standalone_mode=False) or 0)
+        return int(get_command(app)(list(arguments), prog_name="slipway", standalone_mode=False) or 0)
     except BrokenPipeError:
         # Whoever reads our output has closed it.
         terminal.silence()

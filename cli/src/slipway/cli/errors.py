@@ -47,7 +47,7 @@ def explanation(error: Exception) -> str | None:
 
 
 def _usage(error: typer.TyperException) -> str:
-    """Return what is wrong with the words of a command line, and where its help is."""
+    """Return what is wrong with a command line, and where its help is."""
     context = getattr(error, "ctx", None)
     message = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":

@@ -123,12 +123,11 @@ async def _retry(
     async with session.connect() as client:
         item = await client.get(f"/jobs/{job}")
         kind = item.get("items_kind") or item["kind"]
-        if plan or destroys(kind):
+        if plan:
+            return print_plan(session, await client.post(path, body, plan="true"))
+        if destroys(kind):
             planned = await client.post(path, body, plan="true")
-            status = print_plan(session, planned) if plan or not yes else 0
-            if plan:
-                return status
-            if not await is_confirmed(f"retry of {kind}", yes=yes):
+            if not await _is_confirmed(session, planned, f"retry of {kind}", yes=yes):
                 return 1
             body |= {"plan": planned["hash"]} if "items" in planned else {}
         return await session.finish(client, await client.post(path, body), follow=follow)
@@ -152,12 +151,11 @@ async def _run(
         "args": _arguments(kind, set_ or []),
     }
     async with session.connect() as client:
-        if plan or destroys(kind):
+        if plan:
+            return print_plan(session, await client.post("/jobs", body, plan="true"))
+        if destroys(kind):
             planned = await client.post("/jobs", body, plan="true")
-            status = print_plan(session, planned) if plan or not yes else 0
-            if plan:
-                return status
-            if not await is_confirmed(f"{kind} of {len(planned['items'])}", yes=yes):
+            if not await _is_confirmed(session, planned, f"{kind} of {len(planned['items'])}", yes=yes):
                 return 1
             body["plan"] = planned["hash"]
         accepted = await client.post("/jobs", body)
@@ -172,13 +170,20 @@ for group in (app, plural):
     command(group, "run", "do the same with many containers")(_run)
 
 
-def _arguments(kind: str, words: list[str]) -> Mapping[str, Any]:
+async def _is_confirmed(session: Session, plan: Mapping[str, Any], what: str, *, yes: bool) -> bool:
+    """Print the plan of something that destroys, and ask; with `--yes` neither."""
+    if not yes:
+        print_plan(session, plan)
+    return await is_confirmed(what, yes=yes)
+
+
+def _arguments(kind: str, assignments: list[str]) -> Mapping[str, Any]:
     """Read each `NAME=VALUE` as the verb of this kind does."""
     options = options_of(kind)
     arguments: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
         if not equals:
-            raise WrongInput(f"--set {word}: it must be NAME=VALUE")
+            raise WrongInput(f"--set {assignment}: it must be NAME=VALUE")
         arguments[name] = read_argument(options[name], value) if name in options else value
     return arguments

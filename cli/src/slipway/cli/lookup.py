@@ -13,17 +13,17 @@ from slipway.client.transport import Transport
 _COMPLETION_SECONDS = 2.0
 
 
-async def container_id(client: Transport, word: str) -> str:
-    """Return the id of the container with this id, hostname or VMID; the word itself if there is none.
+async def container_id(client: Transport, name: str) -> str:
+    """Return the id of the container with this id, hostname or VMID; the name itself if there is none.
 
     Raises:
         CommandFailed: if more than one fits.
     """
-    items = [item for item in await client.items("/containers", q=word) if word in _names(item)]
+    items = [item for item in await client.items("/containers", q=name) if name in _names(item)]
     if len(items) > 1:
         clusters = ", ".join(sorted(f"{item['cluster']}: {item['id']}" for item in items))
-        raise CommandFailed(f"{word!r} is several containers. Name one by its id ({clusters}).")
-    return str(items[0]["id"]) if items else word
+        raise CommandFailed(f"{name!r} is several containers. Name one by its id ({clusters}).")
+    return str(items[0]["id"]) if items else name
 
 
 def _names(container: Mapping[str, Any]) -> set[str]:

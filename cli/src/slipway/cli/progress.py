@@ -1,7 +1,7 @@
 """How a job looks while it runs: a live bar and its lines in a terminal, plain lines anywhere else."""
 
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from slipway.cli import terminal
 from slipway.cli.terminal import clean
@@ -17,25 +17,10 @@ _DETAILS = {
     "exit_code": "exit code",
     "upid": "task",
 }
+"""Fields of an error's details to what they are called."""
 
 
-class View(Protocol):
-    """Shows a job's events."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def show(self, event: ServerEvent) -> None:
-        """Show one event."""
-
-    def report(self, line: str) -> None:
-        """Show a sentence about the connection."""
-
-
-def view_on(file: TextIO) -> View:
+def view_on(file: TextIO) -> "PlainView | LiveView":
     """Return the view that fits where the output goes."""
     if not file.isatty():
         return PlainView(file)
@@ -45,19 +30,14 @@ def view_on(file: TextIO) -> View:
     return LiveView(Console(file=file))
 
 
-class PlainView:
+class PlainView(AbstractContextManager["PlainView"]):
     """Writes a line for each event."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
+    def __exit__(self, *_error: object) -> None:
+        """End the view; nothing is left to do."""
 
     def show(self, event: ServerEvent) -> None:
         """Write the event's lines."""
@@ -66,11 +46,11 @@ class PlainView:
             print(line.expandtabs(), file=self._file, flush=True)
 
     def report(self, line: str) -> None:
-        """Write beside the output, which a program may read."""
+        """Write a sentence about the connection beside the output, which a program may read."""
         terminal.warn(line)
 
 
-class LiveView:
+class LiveView(AbstractContextManager["LiveView"]):
     """Draws a bar at the bottom with percent and step; the lines run above it."""
 
     def __init__(self, console: "Console") -> None:
@@ -92,9 +72,7 @@ class LiveView:
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._progress.stop()
 
     def show(self, event: ServerEvent) -> None:
@@ -111,7 +89,7 @@ class LiveView:
                 self._print(line, "dim" if event.kind == "log" else "bold")
 
     def report(self, line: str) -> None:
-        """Let a line run above the bar."""
+        """Print a sentence about the connection above the bar."""
         self._print(clean(line), "")
 
     def _print(self, line: str, style: str) -> None:
@@ -148,11 +126,8 @@ def next_commands(job: dict[str, Any]) -> list[str]:
         "restore": f"slipway restore {container} BACKUP (see slipway backups {container})",
         "delete": f"slipway delete {container}",
     }
-    return [
-        f"      | now possible: {commands[action]}"
-        for action in job.get("actions") or ()
-        if action in commands
-    ]
+    actions = job.get("actions") or ()
+    return [f"      | now possible: {commands[action]}" for action in actions if action in commands]
 
 
 def _item(item: dict[str, Any]) -> str:
@@ -185,14 +160,7 @@ def _outcome(content: dict[str, Any]) -> list[str]:
 
 def _evidence(details: dict[str, Any]) -> list[str]:
     """Return where it failed, and the last lines there."""
-    places = [
-        clean(f"      |   {label}: {details[field]}")
-        for field, label in _DETAILS.items()
-        if details.get(field)
-    ]
-    lines = str(details.get("last_lines") or "").splitlines()
-    return [
-        *places,
-        *(["      |   last lines:"] if lines else []),
-        *(f"      |     {clean(line)}" for line in lines),
-    ]
+    lines = [f"  {label}: {details[field]}" for field, label in _DETAILS.items() if details.get(field)]
+    if last := str(details.get("last_lines") or "").splitlines():
+        lines += ["  last lines:", *(f"    {line}" for line in last)]
+    return [f"      | {clean(line)}" for line in lines]

@@ -1,4 +1,4 @@
-"""As which user the services run, and what has to be done so that this user reaches our programs."""
+"""The user that the services run as, and what lets this user reach our programs."""
 
 import json
 import os

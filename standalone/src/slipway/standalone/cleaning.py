@@ -17,7 +17,6 @@ from slipway.standalone.folders import DataFolder, write_whole
 from slipway.standalone.supervisor import ProcessFailed
 
 MARK = "made-by-demo"
-_WORDS = "`slipway demo` made this folder; `slipway demo-clean` removes it with all that is in it.\n"
 
 
 def is_ours_alone(data: Path) -> bool:
@@ -27,7 +26,8 @@ def is_ours_alone(data: Path) -> bool:
 
 def mark(data: Path) -> None:
     """Let `demo-clean` remove this folder."""
-    write_whole(data / MARK, _WORDS)
+    text = "`slipway demo` made this folder; `slipway demo-clean` removes it with all that is in it.\n"
+    write_whole(data / MARK, text)
 
 
 async def clean_demo(data: Path) -> int:

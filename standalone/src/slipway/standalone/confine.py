@@ -21,11 +21,11 @@ _LOST_PARENT = 75
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run `ORDERS PROGRAM ARGUMENT...`; never returns.
+    """Run `ORDERS PROGRAM ARGUMENT...`; never return.
 
     The orders are JSON: `parent` (pid), `signal` (sent to us when it dies), `uid` and `gid` (null: stay who
     we are), `show` (closed folder to the paths below it that stay visible), `keep` (number of the one
-    capability that is stored, or null).
+    capability that the process keeps, or null).
     """
     orders = json.loads(arguments[0])
     libc = ctypes.CDLL(None, use_errno=True)
@@ -70,8 +70,8 @@ def _cover(libc: ctypes.CDLL, show: Mapping[str, Sequence[str]]) -> None:
 def _mount(
     libc: ctypes.CDLL, source: str, target: str, *, flags: int, kind: str = "", options: str = ""
 ) -> None:
-    words = [word.encode() or None for word in (source, target, kind, options)]
-    _checked(libc.mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3]), target)
+    where, what, filesystem, data = (text.encode() or None for text in (source, target, kind, options))
+    _checked(libc.mount(where, what, filesystem, ctypes.c_ulong(flags), data), target)
 
 
 def _checked(result: int, what: str) -> None:

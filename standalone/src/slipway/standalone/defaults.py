@@ -17,8 +17,8 @@ def demo_data() -> Path:
     return Path("~/.local/share/slipway-demo").expanduser()
 
 
-def read_port(word: str) -> int:
+def read_port(text: str) -> int:
     """Read a port's number; 0 is any free one."""
-    if not word.isdecimal() or int(word) > _LAST_PORT:
-        raise WrongInput(f"{word!r} is not a port: give a number from 0 to {_LAST_PORT}")
-    return int(word)
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise WrongInput(f"{text!r} is not a port: give a number from 0 to {_LAST_PORT}")
+    return int(text)

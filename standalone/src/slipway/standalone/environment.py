@@ -34,7 +34,7 @@ class Surroundings:
 
 
 def environment_of(service: str, surroundings: Surroundings) -> dict[str, str]:
-    """Return a service's environment: what the operator set, what it has to know, where its files are."""
+    """Return a service's environment: the operator's settings, addresses and ports, paths of its secrets."""
     environment = {
         **_inherited(),
         "SLIPWAY_LOG_FORMAT": os.environ.get("SLIPWAY_LOG_FORMAT", "text"),

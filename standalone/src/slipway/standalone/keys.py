@@ -81,7 +81,9 @@ def _one(
         sources["KEY_RING_FILE"] = keys.key_ring
     if service == "gateway":
         sources["BOOTSTRAP_TOKEN_FILE"] = keys.bootstrap_token
-    files = {setting: _copy(source, place / source.name) for setting, source in sources.items()}
+    files = {setting: place / source.name for setting, source in sources.items()}
+    for setting, source in sources.items():
+        write_whole(files[setting], source.read_text(encoding="utf-8"))
     if database is not None:
         files["DATABASE_URL_FILE"] = place / "database-url"
         write_whole(files["DATABASE_URL_FILE"], database.get_secret_value() + "\n")
@@ -89,8 +91,3 @@ def _one(
         for path in (place, *files.values()):
             os.chown(path, account.uid, account.gid)
     return files
-
-
-def _copy(source: Path, target: Path) -> Path:
-    write_whole(target, source.read_text(encoding="utf-8"))
-    return target

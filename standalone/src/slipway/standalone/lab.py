@@ -13,7 +13,7 @@ CLUSTER = "lab"
 
 @dataclass(frozen=True, slots=True)
 class RunningLab:
-    """What `lab.json` says of a lab that is ready."""
+    """A lab that is ready, as its `lab.json` describes it."""
 
     content: dict[str, Any]
 
@@ -41,7 +41,7 @@ class RunningLab:
 
 
 def read_lab(data: Path) -> RunningLab | None:
-    """Read what a lab says of itself; None while it is not ready."""
+    """Read the description of a lab; None while it is not ready."""
     try:
         return RunningLab(json.loads((data / "lab.json").read_text(encoding="utf-8")))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The log file of one process: it never grows beyond a bound, and never stops who writes to it.
+"""The log file of one process: it never grows beyond a bound, and a failed write never raises.
 
 What can't be written (the disk is full) is dropped and counted; the count stands in the file as soon as there
 is room again. No line is held back for later: a full disk must not become a full memory.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 MOST_BYTES = 20_000_000
-"""Of a file, and of the one older file that is stored beside it."""
+"""Of a file, and of the one older file beside it."""
 
 
 class LogFile:

@@ -45,7 +45,7 @@ class LogView:
             self._show(name, line)
 
     def report(self, line: str) -> None:
-        """Write a line of our own; also in a quiet view."""
+        """Write a line of our own, also in a quiet view."""
         self.write(_OURSELVES, line)
 
     def tail(self, name: str) -> str:

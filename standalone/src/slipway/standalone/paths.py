@@ -1,4 +1,4 @@
-"""Where this installation's own files are: the templates that come along, the record of requests."""
+"""Where this installation's own files are: its templates, and the record of requests to Proxmox."""
 
 import os
 from pathlib import Path

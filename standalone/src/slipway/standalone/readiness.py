@@ -1,4 +1,4 @@
-"""When a stack can be used: its services, the lab and its cluster, the templates.
+"""Wait until a stack can be used: its services, the lab and its cluster, the templates.
 
 Each is waited for with a deadline; a process that will never be ready, because it does not accept its
 settings, ends the wait at once with its own message.
@@ -49,8 +49,7 @@ class Readiness:
             return labs.read_lab(folder) is not None
 
         await self._until(is_ready, "the lab")
-        lab = labs.read_lab(folder)
-        if lab is None:
+        if (lab := labs.read_lab(folder)) is None:
             raise ProcessFailed("the lab is gone again; see the log")
         return lab
 

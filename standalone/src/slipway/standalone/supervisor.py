@@ -1,4 +1,4 @@
-"""Keeps processes running: starts them again when they end, and stops them in good order.
+"""Keep processes running: start them again when they end, and stop them in good order.
 
 Every process has a process group of its own and gets a signal from the kernel when the supervisor dies, so
 nothing outlives it. A process that ends by itself is started again, first after 0.2 seconds, then ever
@@ -53,7 +53,7 @@ class Supervised:
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
         self._running: asyncio.Task[None] | None = None
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
 
     @property
     def name(self) -> str:
@@ -72,9 +72,10 @@ class Supervised:
 
     async def stop(self, *, seconds: float) -> None:
         """End it in good order, or for good after a while."""
-        self._is_stopping = True
+        self._stopping.set()
         if self._process is not None and self._process.returncode is None:
-            send(self._process, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGTERM)
             try:
                 await asyncio.wait_for(self._process.wait(), seconds)
             except TimeoutError:
@@ -88,7 +89,7 @@ class Supervised:
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
         delay = FIRST_DELAY_SECONDS
-        while not self._is_ending():
+        while not self._stopping.is_set():
             began = loop.time()
             try:
                 self.last_status = await self._run()
@@ -96,7 +97,7 @@ class Supervised:
             except (OSError, ProcessFailed) as error:
                 # No process to be had, or no room to note one: time may cure it, giving up never does.
                 ended = f"does not run ({error})"
-            if self._is_ending():
+            if self._stopping.is_set():
                 return
             if loop.time() - began > STEADY_SECONDS:
                 delay = FIRST_DELAY_SECONDS
@@ -104,9 +105,6 @@ class Supervised:
             self._on_change()
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY_SECONDS)
-
-    def _is_ending(self) -> bool:
-        return self._is_stopping
 
     async def _run(self) -> int:
         self._process = await launch(self.command)
@@ -143,7 +141,7 @@ async def launch(command: Command) -> asyncio.subprocess.Process:
 
 
 async def relay(process: asyncio.subprocess.Process, name: str, view: LogView) -> None:
-    """Pass every line of a process on; one beyond every measure is cut."""
+    """Pass every line of a process on; one that is longer than `LONGEST_LINE_BYTES` is left out."""
     if process.stdout is None:
         return
     while True:
@@ -155,12 +153,6 @@ async def relay(process: asyncio.subprocess.Process, name: str, view: LogView) -
         if not line:
             return
         view.write(name, line.decode(errors="replace").rstrip("\r\n"))
-
-
-def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    """Signal a process that may just have ended."""
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(number)
 
 
 def kill_group(pid: int) -> None:

@@ -6,7 +6,6 @@ A change returns `Accepted` at once; `wait` follows its job to its end.
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -36,10 +35,8 @@ class Client:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.transport.__aexit__(kind, error, trace)
+    async def __aexit__(self, *error: object) -> None:
+        await self.transport.__aexit__(*error)
 
     async def containers(self, **filters: str) -> list[Container]:
         """List the containers; the filters are those of `GET /containers`."""

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -65,9 +64,7 @@ class Transport:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self._http.aclose()
 
     async def get(self, path: str, **query: str | int) -> dict[str, Any]:
@@ -78,9 +75,9 @@ class Transport:
         """Request a change below `/api/v1`."""
         return await self._send("POST", path, query=query, body=body)
 
-    async def put(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def put(self, path: str) -> dict[str, Any]:
         """Set something below `/api/v1`."""
-        return await self._send("PUT", path, body=body)
+        return await self._send("PUT", path)
 
     async def delete(self, path: str, **query: str) -> dict[str, Any]:
         """Request a deletion below `/api/v1`."""

@@ -39,7 +39,7 @@ class NatsOptions:
     """What can differ between two embedded servers."""
 
     port: int = 0
-    """0 takes any free one; the same one is stored over a restart."""
+    """0 takes any free one; a server keeps its port over a restart."""
     monitor_port: int | None = None
     """The HTTP monitor's; none without a number."""
     max_file_store: str = field(default_factory=lambda: os.environ.get(STORE_SETTING, "4GB"))

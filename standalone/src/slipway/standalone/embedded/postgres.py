@@ -2,7 +2,7 @@
 
 Only its programs are used: its Python part would make users and widen permissions on the way to the data. The
 server listens on loopback and on a socket in its own folder; everyone needs a password, also the
-administrator, whose one is stored beside the data.
+administrator, whose password is stored beside the data.
 """
 
 import importlib.util
@@ -52,7 +52,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     @property
     def admin_url(self) -> str:
-        """The administrator's URL of the database `slipway`; holds the password."""
+        """The administrator's URL of the database `slipway`, with the password."""
         return self.admin_url_of(DATABASE)
 
     def admin_url_of(self, database: str) -> str:
