@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from slipway.contracts.message import Command, Event, Message, Query, State
 from slipway.contracts.registry import ASKERS, MESSAGES, PUBLISHERS
-from slipway.runtime.topology import CONSUMERS
+from slipway.runtime.topology.declared import CONSUMERS
 
 INTRODUCTION = """\
 # Messages

@@ -14,7 +14,7 @@ from nats.js.errors import NotFoundError
 from slipway.contracts.jobs import RunJob
 from slipway.runtime.bus.connection import inbox_prefix
 from slipway.runtime.bus.stored import read_page
-from slipway.runtime.topology import COMMANDS, EVENTS
+from slipway.runtime.topology.declared import COMMANDS, EVENTS
 from support.stack import RunningStack
 
 JOB_EVENTS = "slipway.v1.event.job.>"

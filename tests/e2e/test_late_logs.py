@@ -10,7 +10,7 @@ from slipway.client.sse import ServerEvent, follow
 from slipway.contracts.job_logs import GetJobLog
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.settings import ServiceSettings
-from slipway.runtime.topology import EVENTS
+from slipway.runtime.topology.declared import EVENTS
 from support.stack import RunningStack, create, job_events
 from support.waiting import until
 

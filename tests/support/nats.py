@@ -10,14 +10,14 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.settings import ServiceSettings
+from slipway.runtime.topology import declared, reconcile
 from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
 from support.folders import open_folder
 
 MIB = 1024 * 1024
-SMALL = topology.TopologySettings(
+SMALL = declared.TopologySettings(
     ack_wait=timedelta(seconds=3),
     commands_max_bytes=16 * MIB,
     events_max_bytes=64 * MIB,
@@ -67,7 +67,7 @@ async def admin(empty_nats: EmbeddedNats) -> AsyncIterator[Client]:
 @pytest.fixture
 async def nats_server(empty_nats: EmbeddedNats, admin: Client) -> EmbeddedNats:
     """A running nats-server with the topology."""
-    await topology.apply(admin, SMALL)
+    await reconcile.apply(admin, SMALL)
     return empty_nats
 
 

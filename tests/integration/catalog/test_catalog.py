@@ -18,12 +18,12 @@ from slipway.catalog.sources.publisher import TemplatePublisher
 from slipway.catalog.sources.scanner import scan
 from slipway.contracts.problems import NotFound, Unavailable
 from slipway.contracts.templates import GetTemplate, ListTemplates
-from slipway.runtime import topology
 from slipway.runtime.bus.bundles import Bundles
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.ending import end
 from slipway.runtime.retry import retry_until_available
+from slipway.runtime.topology import reconcile
 from support.nats import SMALL, MakeBus
 from support.postgres import Databases
 from support.waiting import until
@@ -80,7 +80,7 @@ async def test_archives_that_the_bus_has_lost_are_stored_again(
     nginx = await stored(bundles)
 
     await admin.jetstream().delete_stream("OBJ_bundles")
-    await topology.apply(admin, SMALL)
+    await reconcile.apply(admin, SMALL)
 
     assert await stored(bundles) == nginx
     await end(running)

@@ -16,7 +16,7 @@ from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.job_logs import StoredEvent
 from slipway.runtime.bus.stored import read_all
 from slipway.runtime.process.service import Service
-from slipway.runtime.topology import EVENTS
+from slipway.runtime.topology.declared import EVENTS
 from support.gateway_side import Others
 from support.nats import MakeBus
 from support.viewing import ACCEPTED, DONE, JOB, PHASE, Viewer, line, tell

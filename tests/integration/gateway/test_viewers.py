@@ -16,7 +16,7 @@ from slipway.contracts.job_events import JobLog, LogLine
 from slipway.contracts.values import JobState
 from slipway.runtime.process.metrics import REGISTRY
 from slipway.runtime.process.service import Service
-from slipway.runtime.topology import EVENTS, LIVE_PREFIX
+from slipway.runtime.topology.declared import EVENTS, LIVE_PREFIX
 from support.gateway_side import MOST_VIEWERS, TOKEN, Others
 from support.nats import MakeBus
 from support.viewing import ACCEPTED, DONE, JOB, PHASE, Viewer, line, tell

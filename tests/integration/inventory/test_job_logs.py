@@ -22,7 +22,7 @@ from slipway.inventory.retention.store import RetentionStore
 from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.job_logs import StoredEvent, unpack
 from slipway.runtime.process.clock import now
-from slipway.runtime.topology import EVENTS
+from slipway.runtime.topology.declared import EVENTS
 from support.nats import MakeBus
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)

@@ -21,7 +21,7 @@ from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.process import clock
 from slipway.runtime.process.ending import end
-from slipway.runtime.topology import LOOKS
+from slipway.runtime.topology.declared import LOOKS
 from slipway.standalone.embedded.nats import EmbeddedNats
 from support.inventory_side import CLUSTER, Inventory, Monitor, spec_of
 from support.lab import api_client, new_container

@@ -19,7 +19,7 @@ from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.process.ending import end
-from slipway.runtime.topology import LIVE
+from slipway.runtime.topology.declared import LIVE
 from support.https_server import HttpsServer, data
 from support.inventory_side import CLUSTER, Inventory, Monitor, spec_of
 from support.lab import api_client, ended, new_container

@@ -20,8 +20,8 @@ from slipway.contracts.cluster_facts import NodeObserved
 from slipway.contracts.clusters import TestCluster
 from slipway.contracts.guests import GuestChanged, GuestGone
 from slipway.lab.node import Lab
-from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.topology import reconcile
 from slipway.runtime.topology.identities import Identities, generate
 from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
 from slipway.standalone.embedded.ports import free_port
@@ -52,7 +52,7 @@ async def watching(guarded: EmbeddedNats, identities: Identities) -> AsyncIterat
     """A raw connection that may do anything; it has laid out the topology."""
     seed = str(identities.nkey_file("admin"))
     client = await nats.connect(guarded.url, nkeys_seed=seed, inbox_prefix="_INBOX_admin")
-    await topology.apply(client, SMALL)
+    await reconcile.apply(client, SMALL)
     yield client
     await client.close()
 

@@ -19,7 +19,7 @@ from slipway.provisioner.engine.worker import MOST_CLAIMS, Poisoned
 from slipway.runtime.bus.stored import read_all
 from slipway.runtime.errors import BusFull
 from slipway.runtime.process.clock import now
-from slipway.runtime.topology import EVENTS
+from slipway.runtime.topology.declared import EVENTS
 from support.nats import MakeBus
 from support.provisioner_side import VMID, Ground, provisioner_on
 from support.waiting import processes_of, until

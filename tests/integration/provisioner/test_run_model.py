@@ -27,11 +27,11 @@ from slipway.contracts.message import Event, State
 from slipway.contracts.values import JobState, Phase
 from slipway.provisioner.engine.records import ClaimLost, RecordBusy, Run, Runs
 from slipway.provisioner.engine.states import IllegalTransition
-from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
 from slipway.runtime.bus.stored import read_all
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
+from slipway.runtime.topology import reconcile
 from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
 from support.nats import SMALL, settings_of
 
@@ -268,7 +268,7 @@ def test_run_in_any_order(nats_folder: Path) -> None:
 
         async def open_buses() -> tuple[Client, tuple[BadBus, BadBus]]:
             admin = await nats.connect(server.url)
-            await topology.apply(admin, SMALL)
+            await reconcile.apply(admin, SMALL)
             buses = [BadBus(settings_of(server.url), service="provisioner") for _ in range(2)]
             for bus in buses:
                 await bus.start()

@@ -10,8 +10,8 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.topology import mirror, reconcile
 from slipway.runtime.topology.identities import Identities, generate
 from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
 from support.folders import open_folder
@@ -57,8 +57,8 @@ async def connect(guarded: EmbeddedNats, identities: Identities) -> AsyncIterato
             stack.push_async_callback(client.close)
             return client
 
-        await topology.apply(await make("admin"), SMALL)
-        await topology.apply_mirror(await make("integrators-admin"), SMALL)
+        await reconcile.apply(await make("admin"), SMALL)
+        await mirror.apply_mirror(await make("integrators-admin"), SMALL)
         yield make
 
 

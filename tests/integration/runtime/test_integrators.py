@@ -11,8 +11,8 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import APIError, NotFoundError
 
 from slipway.contracts.registry import SERVICES
-from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.topology import mirror
 from slipway.runtime.topology.mirror import mirror_config
 from slipway.runtime.topology.permissions import ADMIN
 from slipway.standalone.embedded.nats import EmbeddedNats
@@ -237,7 +237,7 @@ async def test_a_lost_mirror_is_copied_anew(connect: Connect, make_user: MakeUse
     await until(is_empty)
     assert (await watched.state())[:2] == before[:2]
 
-    changes = await topology.apply_mirror(await connect("integrators-admin"), SMALL)
+    changes = await mirror.apply_mirror(await connect("integrators-admin"), SMALL)
 
     assert [(change.name, change.done) for change in changes] == [("INTEGRATORS/EVENTS", "created")]
     await mirrored(client, 6)
@@ -257,15 +257,15 @@ async def test_the_mirror_is_applied_once(connect: Connect) -> None:
     owner = await connect("integrators-admin")
     larger = SMALL.model_copy(update={"integrators_max_bytes": 2 * SMALL.integrators_max_bytes})
 
-    assert await topology.apply_mirror(owner, SMALL) == []
-    (grown,) = await topology.apply_mirror(owner, larger)
+    assert await mirror.apply_mirror(owner, SMALL) == []
+    (grown,) = await mirror.apply_mirror(owner, larger)
     await owner.jetstream().delete_stream("EVENTS")
     await owner.jetstream().add_stream(mirror_config(SMALL).evolve(deny_purge=False))
-    (mended,) = await topology.apply_mirror(owner, SMALL)
+    (mended,) = await mirror.apply_mirror(owner, SMALL)
 
     assert grown.done == "updated max_bytes"
     assert mended.done == "copied anew for deny_purge"
-    assert await topology.apply_mirror(owner, SMALL) == []
+    assert await mirror.apply_mirror(owner, SMALL) == []
 
 
 async def test_services_do_not_need_the_mirror(connect: Connect, make_user: MakeUser) -> None:

@@ -9,7 +9,7 @@ from nats.aio.msg import Msg
 from slipway.contracts.problems import TooLarge
 from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
 from slipway.runtime.errors import BusUnavailable
-from slipway.runtime.topology import RECORD_LIFETIME
+from slipway.runtime.topology.declared import RECORD_LIFETIME
 from slipway.standalone.embedded.nats import EmbeddedNats
 from support.nats import MakeBus
 from support.words import Appeared, Echo, Log, Phase, Record, Run

@@ -8,11 +8,11 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import StreamConfig
 
-from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.dead_letters import dead_letter_page
 from slipway.runtime.errors import BusUnavailable, TopologyMissing
-from slipway.runtime.topology import TopologyConflict
+from slipway.runtime.topology import declared, reconcile
+from slipway.runtime.topology.reconcile import TopologyConflict
 from slipway.standalone.embedded.nats import EmbeddedNats
 from support.nats import SMALL, MakeBus, settings_of
 from support.waiting import until
@@ -23,9 +23,9 @@ async def test_everything_declared_is_created_and_a_second_run_changes_nothing(
     empty_nats: EmbeddedNats, admin: Client
 ) -> None:
     """Applying is idempotent: what the server made of the declaration counts as equal to it."""
-    first = await topology.apply(admin, SMALL)
+    first = await reconcile.apply(admin, SMALL)
 
-    second = await topology.apply(admin, SMALL)
+    second = await reconcile.apply(admin, SMALL)
 
     names = {change.name for change in first}
     assert {
@@ -38,7 +38,7 @@ async def test_everything_declared_is_created_and_a_second_run_changes_nothing(
         "KV_locks",
         "OBJ_bundles",
     } <= names
-    assert {each.durable for each in topology.CONSUMERS} <= names
+    assert {each.durable for each in declared.CONSUMERS} <= names
     assert second == []
 
 
@@ -48,7 +48,7 @@ async def test_trap_15_drift_of_a_consumer_is_mended(nats_server: EmbeddedNats, 
     changed = (await bus.consumer_info("COMMANDS", "provisioner-run")).config.evolve(ack_wait=99.0)
     await bus.add_consumer("COMMANDS", changed)
 
-    changes = await topology.apply(admin, SMALL)
+    changes = await reconcile.apply(admin, SMALL)
 
     assert [(change.name, change.done) for change in changes] == [("provisioner-run", "updated ack_wait")]
     assert (await bus.consumer_info("COMMANDS", "provisioner-run")).config.ack_wait == 3
@@ -58,7 +58,7 @@ async def test_limits_can_be_changed(nats_server: EmbeddedNats, admin: Client) -
     """A stream may grow."""
     larger = SMALL.model_copy(update={"events_max_bytes": SMALL.events_max_bytes * 2})
 
-    changes = await topology.apply(admin, larger)
+    changes = await reconcile.apply(admin, larger)
 
     assert [(change.name, change.done) for change in changes] == [("EVENTS", "updated max_bytes")]
 
@@ -68,7 +68,7 @@ async def test_what_would_destroy_is_refused(empty_nats: EmbeddedNats, admin: Cl
     await admin.jetstream().add_stream(name="COMMANDS", subjects=["slipway.v1.command.>", "other"])
 
     with pytest.raises(TopologyConflict, match=r"retention can't change.*subject other"):
-        await topology.apply(admin, SMALL)
+        await reconcile.apply(admin, SMALL)
 
 
 async def test_shrinking_below_what_is_stored_is_refused(make_bus: MakeBus, admin: Client) -> None:
@@ -78,7 +78,7 @@ async def test_shrinking_below_what_is_stored_is_refused(make_bus: MakeBus, admi
     smaller = SMALL.model_copy(update={"commands_max_bytes": 10})
 
     with pytest.raises(TopologyConflict, match="max_bytes"):
-        await topology.apply(admin, smaller)
+        await reconcile.apply(admin, smaller)
 
 
 async def test_a_service_waits_for_its_consumers(empty_nats: EmbeddedNats, admin: Client) -> None:
@@ -90,9 +90,9 @@ async def test_a_service_waits_for_its_consumers(empty_nats: EmbeddedNats, admin
     with pytest.raises(BusUnavailable):
         await bus.ping()
     with pytest.raises(TopologyMissing, match="provisioner-run"):
-        await topology.verify(admin, "provisioner")
+        await reconcile.verify(admin, "provisioner")
     assert await admin.jetstream().streams_info() == []
-    await topology.apply(admin, SMALL)
+    await reconcile.apply(admin, SMALL)
     await asyncio.wait_for(starting, 5)
 
     await bus.ping()
@@ -174,8 +174,8 @@ async def test_dead_letters_of_an_older_build_are_carried_over(
         }
         await bus.publish("slipway.v1.parked.inventory.records", b"{}", headers=headers)
 
-    changes = await topology.apply(admin, SMALL)
-    again = await topology.apply(admin, SMALL)
+    changes = await reconcile.apply(admin, SMALL)
+    again = await reconcile.apply(admin, SMALL)
 
     assert [change.done for change in changes] == ["3 messages carried over from its former name"]
     assert again == []

@@ -3,7 +3,7 @@
 import pytest
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from slipway.runtime import topology
+from slipway.runtime.topology import reconcile
 from slipway.runtime.topology.__main__ import AdminSettings, apply_as_admin
 from slipway.runtime.topology.identities import Identities
 from slipway.standalone.embedded.nats import EmbeddedNats
@@ -56,4 +56,4 @@ async def test_what_an_older_version_declared_is_no_obstacle(connect: Connect) -
     )
     await admin.jetstream().add_consumer("EVENTS", old)
 
-    assert await topology.apply(admin, SMALL) == []
+    assert await reconcile.apply(admin, SMALL) == []

@@ -6,7 +6,6 @@ import json
 import pytest
 from nats.aio.client import Client
 
-from slipway.runtime import topology
 from slipway.runtime.bus import stream_watch
 from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.errors import BusFull, TopologyMissing
@@ -15,7 +14,8 @@ from slipway.runtime.process.main import check
 from slipway.runtime.process.service import Service
 from slipway.runtime.process.settings import LogSettings
 from slipway.runtime.retry import Deadline
-from slipway.runtime.topology import EVENTS
+from slipway.runtime.topology import reconcile
+from slipway.runtime.topology.declared import EVENTS
 from support.nats import SMALL, MakeBus, settings_of
 from support.waiting import until
 from support.words import Log, Run
@@ -110,7 +110,7 @@ async def test_a_consumer_that_is_gone_shows_and_is_not_asked_without_end(
     asked = provisioner.connection.stats["out_msgs"] - before
     with pytest.raises(TopologyMissing, match="provisioner-run"):
         await provisioner.ping()
-    await topology.apply(admin, SMALL)
+    await reconcile.apply(admin, SMALL)
     await inventory.publish(Run(id="j1"), message_id="m1")
 
     await until(lambda: worker.seen == ["j1"])

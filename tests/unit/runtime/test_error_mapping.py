@@ -31,7 +31,14 @@ from slipway.runtime.error_mapping import REASONS, SETTLEMENTS, STATUSES, http_s
 from slipway.runtime.errors import invalid, problem_of
 from slipway.runtime.process import metrics
 from slipway.runtime.process.ids import new_id
-from slipway.runtime.topology import CONSUMERS, STREAMS, consumer, dead_letter_subject, lifetime, stream_of
+from slipway.runtime.topology.declared import (
+    CONSUMERS,
+    STREAMS,
+    consumer,
+    dead_letter_subject,
+    lifetime,
+    stream_of,
+)
 from support.words import Echo, Log, Phase
 
 

@@ -15,7 +15,7 @@ from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.dead_letters import StoredDeadLetter, dead_letter, drop_dead_letter
 from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.process.ids import new_id
-from slipway.runtime.topology import COMMANDS
+from slipway.runtime.topology.declared import COMMANDS
 
 SERVICE = "inventory"
 STORE_SECONDS = 5.0

@@ -17,7 +17,7 @@ from slipway.monitor.outage_log import OutageLog
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.process import clock
-from slipway.runtime.topology import LOOKS
+from slipway.runtime.topology.declared import LOOKS
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from slipway.proxmox.access import ClusterAccess, api_access, node_accesses
 from slipway.proxmox.hosts import Cluster, Hosts
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.secrets.sealing import Sealer
-from slipway.runtime.topology import LIVE_PREFIX
+from slipway.runtime.topology.declared import LIVE_PREFIX
 
 SERVICE = "provisioner"
 

@@ -13,7 +13,7 @@ from slipway.contracts.problems import NotFound
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.stored import read_page
 from slipway.runtime.errors import BusUnavailable
-from slipway.runtime.topology import BUNDLES
+from slipway.runtime.topology.declared import BUNDLES
 
 CHUNKS = 32
 """Chunks of 128 KiB that are read at once."""

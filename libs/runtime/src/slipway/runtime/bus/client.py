@@ -34,8 +34,8 @@ from slipway.runtime.errors import BusUnavailable, WriteRefused, WriteUnknown
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.settings import ServiceSettings
 from slipway.runtime.retry import retry_until_available
-from slipway.runtime.topology import consumer as declared_consumer
-from slipway.runtime.topology import dead_letter_subject
+from slipway.runtime.topology.declared import consumer as declared_consumer
+from slipway.runtime.topology.declared import dead_letter_subject
 
 __all__ = ["Bus", "Delivery", "WriteRefused", "WriteUnknown"]
 

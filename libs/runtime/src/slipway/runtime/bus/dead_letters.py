@@ -20,7 +20,7 @@ from slipway.runtime.bus.consumer import Delivery
 from slipway.runtime.bus.stored import StoredMessage, read_page
 from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.secrets.redaction import clean
-from slipway.runtime.topology import DEAD_LETTERS
+from slipway.runtime.topology.declared import DEAD_LETTERS
 
 ORIGIN = "Slipway-Dead-Letter-"
 SUBJECT = "slipway.v1.dead-letter.>"

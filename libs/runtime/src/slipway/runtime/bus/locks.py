@@ -25,7 +25,7 @@ from slipway.runtime.process.ending import end
 from slipway.runtime.process.ids import new_id
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.retry import Deadline
-from slipway.runtime.topology import LOCKS
+from slipway.runtime.topology.declared import LOCKS
 
 log = get_logger()
 

@@ -31,7 +31,7 @@ from slipway.runtime.bus.call import current
 from slipway.runtime.bus.pipeline import Pipeline
 from slipway.runtime.errors import BusFull, BusUnavailable, WriteRefused, WriteUnknown
 from slipway.runtime.process import metrics
-from slipway.runtime.topology import EVENTS, lifetime, stream_of
+from slipway.runtime.topology.declared import EVENTS, lifetime, stream_of
 
 WRONG_SEQUENCE = frozenset({10071, 10164})
 """The bus's codes for: another write was faster."""

@@ -22,7 +22,8 @@ from slipway.runtime.errors import BusFull
 from slipway.runtime.process import metrics
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.retry import Deadline
-from slipway.runtime.topology import EVENTS, consumer, streams_of, verify
+from slipway.runtime.topology.declared import EVENTS, consumer, streams_of
+from slipway.runtime.topology.reconcile import verify
 
 log = get_logger()
 

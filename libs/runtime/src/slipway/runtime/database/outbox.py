@@ -35,7 +35,7 @@ from slipway.runtime.errors import DatabaseUnavailable
 from slipway.runtime.process import metrics
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.retry import Backoff
-from slipway.runtime.topology import lifetime, stream_of
+from slipway.runtime.topology.declared import lifetime, stream_of
 
 log = get_logger()
 

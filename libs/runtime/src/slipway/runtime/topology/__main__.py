@@ -16,7 +16,9 @@ from slipway.runtime.bus.connection import inbox_prefix, servers_of
 from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.process import logs
 from slipway.runtime.process.settings import ServiceSettings, SettingsProblem, explain
-from slipway.runtime.topology import Change, TopologySettings, apply, apply_mirror
+from slipway.runtime.topology.declared import TopologySettings
+from slipway.runtime.topology.mirror import apply_mirror
+from slipway.runtime.topology.reconcile import Change, apply
 
 
 class AdminSettings(ServiceSettings, TopologySettings):

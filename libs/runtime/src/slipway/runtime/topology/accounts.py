@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from slipway.contracts.registry import SERVICES
-from slipway.runtime.topology import EVENTS, LIVE_PREFIX
+from slipway.runtime.topology.declared import EVENTS, LIVE_PREFIX
 from slipway.runtime.topology.mirror import DELIVERED_UNDER, MIRRORED, ORIGIN_API
 from slipway.runtime.topology.permissions import ADMIN, INTEGRATOR, INTEGRATORS_ADMIN
 

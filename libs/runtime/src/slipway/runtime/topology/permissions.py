@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from slipway.contracts.registry import ASKERS, PUBLISHERS, SERVICES
 from slipway.runtime.bus.connection import inbox_prefix
-from slipway.runtime.topology import (
+from slipway.runtime.topology.declared import (
     BUNDLES,
     CONSUMERS,
     DEAD_LETTERS,

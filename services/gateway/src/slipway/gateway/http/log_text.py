@@ -10,7 +10,7 @@ from slipway.gateway.streams.job_logs import open_job_log
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.job_logs import StoredEvent
 from slipway.runtime.bus.stored import read_page
-from slipway.runtime.topology import EVENTS
+from slipway.runtime.topology.declared import EVENTS
 
 PAGE = 64
 """How many stored messages are read at once: one may have 64 KiB."""

@@ -30,7 +30,7 @@ from slipway.runtime.bus.stored import read_next, read_page
 from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.metrics import REGISTRY
-from slipway.runtime.topology import EVENTS, LIVE_PREFIX
+from slipway.runtime.topology.declared import EVENTS, LIVE_PREFIX
 
 log = get_logger()
 

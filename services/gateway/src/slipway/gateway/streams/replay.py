@@ -22,7 +22,7 @@ from slipway.gateway.streams.viewer import Item, Viewer
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.stored import read_next, read_page
 from slipway.runtime.process.clock import now
-from slipway.runtime.topology import EVENTS
+from slipway.runtime.topology.declared import EVENTS
 
 RETRY_MILLISECONDS = 500
 MOST_FLEET_REPLAY = 20_000

@@ -17,7 +17,7 @@ from slipway.inventory.containers.sight import Sight
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.kv import Bucket, Entry
 from slipway.runtime.process import clock
-from slipway.runtime.topology import LOOKS
+from slipway.runtime.topology.declared import LOOKS
 
 SILENCE_SECONDS = 8.0
 """How much later than announced a value may come before monitor counts as silent."""

@@ -17,7 +17,7 @@ from slipway.runtime.bus.job_logs import StoredEvent
 from slipway.runtime.bus.stored import read_page
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.logs import get_logger
-from slipway.runtime.topology import EVENTS
+from slipway.runtime.topology.declared import EVENTS
 
 log = get_logger()
 

@@ -24,7 +24,7 @@ from slipway.proxmox.errors import AccessRefused
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.process import clock
-from slipway.runtime.topology import LIVE
+from slipway.runtime.topology.declared import LIVE
 
 POLL_SECONDS = 9.0
 """For a whole poll, with asking for the access and publishing what has changed."""

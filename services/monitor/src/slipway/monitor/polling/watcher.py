@@ -24,7 +24,7 @@ from slipway.runtime.errors import LeaseHeld
 from slipway.runtime.process.ending import end
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.retry import Backoff
-from slipway.runtime.topology import LOOKS
+from slipway.runtime.topology.declared import LOOKS
 
 log = get_logger()
 

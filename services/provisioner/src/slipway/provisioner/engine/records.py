@@ -24,9 +24,9 @@ from slipway.contracts.message import Event, Moment
 from slipway.contracts.problems import Superseded, Unavailable
 from slipway.contracts.values import JobState
 from slipway.provisioner.engine.states import Act, act_to, next_state
-from slipway.runtime import topology
 from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
 from slipway.runtime.process.ids import new_id
+from slipway.runtime.topology.declared import RECORD_LIFETIME
 
 _ATTEMPTS = 5
 """Writes of one commit; more than one only after a cancel flag or a lost answer."""
@@ -130,7 +130,7 @@ class Runs:
         raise RecordBusy(f"The record of job {command.job} is being written by others.", job=command.job)
 
     async def _try(self, record: RunRecord, events: Sequence[Event], sequence: int) -> int | None:
-        lifetime = topology.RECORD_LIFETIME if record.state.is_terminal else None
+        lifetime = RECORD_LIFETIME if record.state.is_terminal else None
         try:
             return await self._bus.commit(
                 record, events, expected_sequence=sequence, commit_id=record.commit, ttl=lifetime

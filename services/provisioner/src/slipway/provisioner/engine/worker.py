@@ -33,7 +33,7 @@ from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.errors import problem_of
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.logs import bind, get_logger
-from slipway.runtime.topology import LIVE_PREFIX
+from slipway.runtime.topology.declared import LIVE_PREFIX
 
 log = get_logger()
 
