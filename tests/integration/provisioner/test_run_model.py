@@ -31,6 +31,7 @@ from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
 from slipway.runtime.bus.stored import read_all
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
+from slipway.runtime.process.settings import ServiceSettings
 from slipway.runtime.topology import reconcile
 from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
 from support.nats import SMALL, settings_of
@@ -61,7 +62,12 @@ class BadBus(Bus):
     fate = "good"
     on_its_way: Write | None = None
 
-    async def commit(
+    def __init__(self, settings: ServiceSettings, *, service: str) -> None:
+        super().__init__(settings, service=service)
+        self._commit = self.commit
+        self.commit = self._meet_fate
+
+    async def _meet_fate(
         self,
         state: State,
         events: Sequence[Event],
@@ -98,7 +104,7 @@ class BadBus(Bus):
         return True
 
     async def _store(self, write: Write) -> int:
-        return await super().commit(
+        return await self._commit(
             write.state,
             write.events,
             expected_sequence=write.sequence,

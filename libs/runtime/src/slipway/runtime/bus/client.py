@@ -10,8 +10,7 @@ can't be finished in time is handed over at once.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from faststream.nats import JStream, NatsBroker, PullSub
@@ -19,7 +18,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from slipway.contracts.message import Event, Message, Query, State, Value
+from slipway.contracts.message import Message, Query
 from slipway.contracts.problems import Problem
 from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.connection import inbox_prefix, make_broker, wait_until_connected
@@ -43,15 +42,16 @@ log = get_logger()
 
 QueryT = TypeVar("QueryT", bound=Query[Any])
 MessageT = TypeVar("MessageT", bound=Message)
-ReplyT = TypeVar("ReplyT", bound=Value)
-LastT = TypeVar("LastT", bound=Message)
 
 _HAND_OVER_SECONDS = 3.0
 """How long a cancelled handler may take to clean up."""
 
 
 class Bus:
-    """One service's connection to the bus."""
+    """One service's connection to the bus.
+
+    It publishes as `Publisher` does, asks as `QueryClient` does, and knows its streams as `StreamWatch` does.
+    """
 
     def __init__(self, settings: ServiceSettings, *, service: str) -> None:
         self.service = service
@@ -62,14 +62,24 @@ class Bus:
         self._settings = settings
         self._draining = False
         self._broker: NatsBroker = make_broker(settings, service=service, closed=self._on_closed)
-        self._queries = QueryClient(self._broker)
         self._answered: list[AnsweredSubject[Any]] = []
         self._consumers: dict[str, Consumer] = {}
         self._pullers: list[Any] = []
         self._watch = StreamWatch(
             lambda: self.connection, service=service, durables=self._consumers, heartbeat=settings.heartbeat
         )
-        self._publisher = Publisher(self._broker, service=service, stored=self._watch.note_stored)
+        self.watch = self._watch.run
+        self.measure = self._watch.measure
+        self.refuse_new_work = self._watch.refuse_new_work
+        self.shortages = self._watch.shortages
+        queries = QueryClient(self._broker)
+        self.ask = queries.ask
+        self.ask_raw = queries.ask_raw
+        publisher = Publisher(self._broker, service=service, stored=self._watch.note_stored)
+        self.publish = publisher.publish
+        self.publish_raw = publisher.publish_raw
+        self.commit = publisher.commit
+        self.last = publisher.last
 
     @property
     def connection(self) -> Client:
@@ -160,88 +170,10 @@ class Bus:
             raise BusUnavailable("The bus is away; reconnecting.")
         await self._watch.verify_if_due()
 
-    async def ask(self, query: Query[ReplyT], *, timeout: timedelta | None = None) -> ReplyT:
-        """Ask another service; return its answer or raise its error."""
-        return await self._queries.ask(query, timeout=timeout)
-
-    async def ask_raw(self, query: Query[Any]) -> bytes:
-        """Ask another service; return the answer's JSON unparsed, to pass it on as it is."""
-        return await self._queries.ask_raw(query)
-
-    async def publish(
-        self,
-        message: Message,
-        *,
-        message_id: str,
-        expect_last_subject_sequence: int | None = None,
-        fence: tuple[str, int] | None = None,
-        ttl: timedelta | None = None,
-    ) -> int:
-        """Store one message, once per message id, and return its stream sequence.
-
-        Args:
-            message: an event, a command or a state.
-            message_id: identifies a repetition.
-            expect_last_subject_sequence: refuse unless this is the last sequence of the subject; 0 for none.
-            fence: refuse unless this other subject's last sequence is the given one.
-            ttl: how long it is stored; by default that of its kind.
-        """
-        return await self._publisher.publish(
-            message,
-            message_id=message_id,
-            expect_last_subject_sequence=expect_last_subject_sequence,
-            fence=fence,
-            ttl=ttl,
-        )
-
-    async def publish_raw(
-        self, subject: str, payload: bytes, headers: Mapping[str, str]
-    ) -> asyncio.Future[int]:
-        """Send a stored message, in the order of the calls; for the outbox."""
-        return await self._publisher.publish_raw(subject, payload, headers)
-
-    async def commit(
-        self,
-        state: State,
-        events: Sequence[Event],
-        *,
-        expected_sequence: int,
-        commit_id: str,
-        ttl: timedelta | None = None,
-    ) -> int:
-        """Store a run record and its events atomically, and return the record's sequence.
-
-        Only `slipway.provisioner.engine.records` may call this. `WriteRefused` and `WriteUnknown` both mean:
-        read the record again and look for your commit id.
-        """
-        return await self._publisher.commit(
-            state, events, expected_sequence=expected_sequence, commit_id=commit_id, ttl=ttl
-        )
-
-    async def last(self, kind: type[LastT], thing: str) -> tuple[LastT, int] | None:
-        """Read a thing's last message of a kind and its sequence from the leader."""
-        return await self._publisher.last(kind, thing)
-
-    async def watch(self) -> None:
-        """Check for ever that the service's part of the bus exists, and update its metrics."""
-        await self._watch.run()
-
-    async def measure(self) -> None:
-        """Measure the lag of the consumers and the fill of the streams."""
-        await self._watch.measure()
-
-    def refuse_new_work(self) -> None:
-        """Raise `BusFull` if the bus is known to have too little room for new jobs."""
-        self._watch.refuse_new_work()
-
     @property
     def has_room_for_logs(self) -> bool:
         """Whether log lines may be stored: they are left out long before jobs lack room to end."""
         return self._watch.has_room_for_logs
-
-    def shortages(self) -> dict[str, str]:
-        """Return the reasons why streams are too full, by the code that requests are refused with."""
-        return self._watch.shortages()
 
     async def _drain_queries(self) -> None:
         with contextlib.suppress(TimeoutError, NatsError):

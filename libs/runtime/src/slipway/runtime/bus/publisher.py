@@ -76,7 +76,15 @@ class Publisher:
         fence: tuple[str, int] | None = None,
         ttl: timedelta | None = None,
     ) -> int:
-        """Store one message and return its sequence; the same message id is stored once."""
+        """Store one message, once per message id, and return its stream sequence.
+
+        Args:
+            message: an event, a command or a state.
+            message_id: identifies a repetition.
+            expect_last_subject_sequence: refuse unless this is the last sequence of the subject; 0 for none.
+            fence: refuse unless the last sequence of another subject is this one: subject and sequence.
+            ttl: how long it is stored; by default that of its kind.
+        """
         subject = message.subject_of()
         stream = stream_of(subject)
         if stream is None or isinstance(message, Query):
@@ -127,7 +135,11 @@ class Publisher:
         commit_id: str,
         ttl: timedelta | None = None,
     ) -> int:
-        """Store a record and its events atomically; return the record's sequence."""
+        """Store a run record and its events atomically; return the record's sequence.
+
+        Only `slipway.provisioner.engine.records` may call this. `WriteRefused` and `WriteUnknown` both mean:
+        read the record again and look for your commit id.
+        """
         record = self.headers_of(state, message_id=commit_id, ttl=ttl)
         record |= {h.EXPECTED_SEQUENCE: str(expected_sequence), h.ROLLUP: "sub"}
         facts = [

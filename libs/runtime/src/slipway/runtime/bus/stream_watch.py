@@ -60,7 +60,7 @@ class StreamWatch:
         self._check_now = asyncio.Event()
 
     async def run(self) -> None:
-        """Check for ever."""
+        """Check for ever that the service's part of the bus exists, and update its metrics."""
         while True:
             try:
                 await self.verify()
@@ -129,7 +129,7 @@ class StreamWatch:
             raise BusFull(f"{_almost_full(fill)} Stopping, deleting and cancelling go on.", stream=EVENTS)
 
     def shortages(self) -> dict[str, str]:
-        """Return the reasons why streams are too full, by the code of the problem."""
+        """Return the reasons why streams are too full, by the code that requests are refused with."""
         fill = self.fill(EVENTS)
         if fill >= FULL_SHARE:
             return {BusFull.code: _almost_full(fill)}
