@@ -25,7 +25,7 @@ from slipway.contracts.problems import (
     Unavailable,
 )
 from slipway.runtime.bus import headers
-from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.call import Call, using
 from slipway.runtime.bus.consumer import LONGEST_DELAY_SECONDS, Registration, delay_seconds
 from slipway.runtime.error_mapping import REASONS, SETTLEMENTS, STATUSES, http_status
 from slipway.runtime.errors import invalid, problem_of
@@ -121,7 +121,8 @@ def test_a_stored_message_carries_no_deadline_of_its_asker() -> None:
     """Work that is stored outlives the request that caused it."""
     call = Call(actor="a", correlation_id="c", deadline=datetime.now(UTC), idempotency_key="k")
 
-    written = headers.of_message(Phase(id="j1"), service="s", message_id="m", call=call)
+    with using(call):
+        written = headers.of_message(Phase(id="j1"), service="s", message_id="m")
 
     assert headers.DEADLINE not in written
     assert headers.IDEMPOTENCY_KEY not in written

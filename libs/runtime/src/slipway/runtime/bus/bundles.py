@@ -6,11 +6,11 @@ A bundle never changes, may be stored twice without harm, and is verified whenev
 import hashlib
 from typing import Any
 
-from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
 from slipway.contracts.problems import NotFound
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.connection import needs_bus
 from slipway.runtime.bus.stored import read_page
 from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.topology.declared import BUNDLES
@@ -37,30 +37,24 @@ class Bundles:
         Idempotent: the name is the hash of the content.
         """
         name = hashlib.sha256(archive).hexdigest()
-        try:
+        with needs_bus("The bus did not store a bundle.", sha256=name):
             store = await self._store()
             if not await self._has(store, name):
                 await store.put(name, archive)
-        except (NatsError, OSError, TimeoutError) as error:
-            raise BusUnavailable("The bus did not store a bundle.", sha256=name) from error
         return name
 
     async def has(self, sha256: str) -> bool:
         """Whether there is an archive with this hash."""
-        try:
+        with needs_bus("The bus did not answer about a bundle.", sha256=sha256):
             return await self._has(await self._store(), sha256)
-        except (NatsError, OSError, TimeoutError) as error:
-            raise BusUnavailable("The bus did not answer about a bundle.", sha256=sha256) from error
 
     async def get(self, sha256: str) -> bytes:
         """Read an archive and check it against its hash."""
-        try:
-            store = await self._store()
-            info = await store.get_info(sha256)
-        except NotFoundError as error:
-            raise BundleNotFound("There is no such bundle.", sha256=sha256) from error
-        except (NatsError, OSError, TimeoutError) as error:
-            raise BusUnavailable("The bus did not answer about a bundle.", sha256=sha256) from error
+        with needs_bus("The bus did not answer about a bundle.", sha256=sha256):
+            try:
+                info = await (await self._store()).get_info(sha256)
+            except NotFoundError as error:
+                raise BundleNotFound("There is no such bundle.", sha256=sha256) from error
         archive = await self._read(str(info.nuid))
         if hashlib.sha256(archive).hexdigest() != sha256:
             raise BusUnavailable("A bundle arrived incomplete.", sha256=sha256)

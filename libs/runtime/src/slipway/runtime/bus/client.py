@@ -21,9 +21,9 @@ from nats.errors import Error as NatsError
 from slipway.contracts.message import Message, Query
 from slipway.contracts.problems import Problem
 from slipway.runtime.bus import headers as h
-from slipway.runtime.bus.connection import inbox_prefix, make_broker, wait_until_connected
+from slipway.runtime.bus.connection import inbox_prefix, make_broker, needs_bus, wait_until_connected
 from slipway.runtime.bus.consumer import Consumer, Delivery, MessageHandler, Registration
-from slipway.runtime.bus.dead_letters import dead_letter, dead_letter_headers, wait_until_stored
+from slipway.runtime.bus.dead_letters import dead_letter, dead_letter_headers
 from slipway.runtime.bus.paced_subscription import PacedSubscription
 from slipway.runtime.bus.publisher import Publisher
 from slipway.runtime.bus.query_client import QueryClient
@@ -162,10 +162,8 @@ class Bus:
         """Raise unless the bus answers and this service is served by it."""
         if not self._is_usable:
             raise BusUnavailable("The bus is not connected, or its topology is missing.")
-        try:
+        with needs_bus("The bus does not answer."):
             await wait_until_connected(self.connection, within_seconds=2)
-        except (NatsError, OSError, TimeoutError) as error:
-            raise BusUnavailable("The bus does not answer.") from error
         if not self.connection.is_connected:
             raise BusUnavailable("The bus is away; reconnecting.")
         await self._watch.verify_if_due()
@@ -212,7 +210,8 @@ class Bus:
     async def _set_aside(self, raw: Msg, delivery: Delivery, consumer_name: str, problem: Problem) -> None:
         subject = dead_letter_subject(self.service, consumer_name)
         headers = dead_letter_headers(raw, delivery, consumer_name, problem)
-        await wait_until_stored(await self.publish_raw(subject, raw.data, headers), subject)
+        with needs_bus("The bus did not store a dead letter.", subject=subject):
+            await asyncio.wait_for(await self.publish_raw(subject, raw.data, headers), timeout=5)
 
     async def _connect(self) -> None:
         await _available(self._broker.connect())

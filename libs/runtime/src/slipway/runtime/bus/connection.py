@@ -6,14 +6,17 @@ library closes for good after all, the process ends with status 1 so that its su
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from faststream import AckPolicy
 from faststream.nats import NatsBroker, NatsNKey
 from faststream.security import BaseSecurity
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
+from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.settings import ServiceSettings
 
@@ -26,6 +29,15 @@ _ANYTHING = "$JS.API.INFO"
 def inbox_prefix(service: str) -> str:
     """Return the prefix of a service's private inboxes; nobody else may listen there."""
     return f"_INBOX_{service}"
+
+
+@contextlib.contextmanager
+def needs_bus(message: str, **details: Any) -> Iterator[None]:
+    """Raise `BusUnavailable` with this message if the bus refuses or does not answer what the block asks."""
+    try:
+        yield
+    except (NatsError, OSError, TimeoutError) as error:
+        raise BusUnavailable(message, **details) from error
 
 
 async def wait_until_connected(connection: Client, *, within_seconds: float) -> None:

@@ -4,21 +4,19 @@ A dead letter has everything that is needed to handle the message again: its bod
 headers, and its origin. The stream's sequence is its id.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 
 from slipway.contracts.dead_letters import DeadLetter
 from slipway.contracts.problems import NotFound, Problem
 from slipway.runtime.bus import headers as h
+from slipway.runtime.bus.connection import needs_bus
 from slipway.runtime.bus.consumer import Delivery
 from slipway.runtime.bus.stored import StoredMessage, read_page
-from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.secrets.redaction import clean
 from slipway.runtime.topology.declared import DEAD_LETTERS
 
@@ -60,14 +58,6 @@ def dead_letter_headers(raw: Msg, delivery: Delivery, durable: str, problem: Pro
     }
 
 
-async def wait_until_stored(acknowledged: asyncio.Future[int], subject: str) -> None:
-    """Wait until the bus has stored a dead letter."""
-    try:
-        await asyncio.wait_for(acknowledged, timeout=5)
-    except (NatsError, TimeoutError) as error:
-        raise BusUnavailable("The bus did not store a dead letter.", subject=subject) from error
-
-
 async def dead_letter_page(
     connection: Client, *, after: int, most: int
 ) -> tuple[tuple[DeadLetter, ...], int]:
@@ -90,10 +80,8 @@ async def dead_letter(connection: Client, message: int) -> StoredDeadLetter:
 
 async def drop_dead_letter(connection: Client, message: int) -> None:
     """Remove one from the stream."""
-    try:
+    with needs_bus("The bus did not remove a dead letter."):
         await connection.jetstream().delete_msg(DEAD_LETTERS, message)
-    except (NatsError, TimeoutError) as error:
-        raise BusUnavailable("The bus did not remove a dead letter.") from error
 
 
 def whole(letter: StoredDeadLetter) -> DeadLetter:

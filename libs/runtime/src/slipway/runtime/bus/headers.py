@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import quote, unquote
 
 from pydantic import TypeAdapter
 
 from slipway.contracts.message import Message, Moment
 from slipway.contracts.problems import Invalid, Problem
-from slipway.runtime.bus.call import Call, child_trace
+from slipway.runtime.bus.call import Call, child_trace, current
 from slipway.runtime.process import clock
 from slipway.runtime.process.ids import new_id
+from slipway.runtime.topology.declared import lifetime
 
 ACTOR = "Slipway-Actor"
 CORRELATION = "Slipway-Correlation-Id"
@@ -77,8 +78,13 @@ def _moment(text: str) -> Moment:
         raise Invalid(f"The header {DEADLINE} is not a time with a zone.") from error
 
 
-def of_message(message: Message, *, service: str, message_id: str, call: Call) -> dict[str, str]:
-    """Write the CloudEvents attributes and the call of a message that will be stored."""
+def of_message(
+    message: Message, *, service: str, message_id: str, ttl: timedelta | None = None
+) -> dict[str, str]:
+    """Write the CloudEvents attributes, the current call and the time to live of a message to be stored.
+
+    Without a `ttl` it is stored as long as its kind is.
+    """
     written = {
         "content-type": "application/json",
         "ce-specversion": "1.0",
@@ -87,8 +93,10 @@ def of_message(message: Message, *, service: str, message_id: str, call: Call) -
         "ce-type": type_of(message),
         "ce-time": clock.now().isoformat(),
         MESSAGE_ID: message_id,
-        **of_call(call),
+        **of_call(current()),
     }
+    if ttl := ttl or lifetime(message):
+        written[TTL] = str(int(ttl.total_seconds()))
     thing = getattr(message, "id", None)
     if thing:
         written["ce-subject"] = str(thing)

@@ -1,6 +1,6 @@
 """Buckets of last values. Keys are subject tokens, values are bytes; a value has a revision and an age."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,9 @@ from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NotFoundError
 
 from slipway.contracts.message import Moment
+from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.connection import needs_bus
 from slipway.runtime.bus.publisher import WRONG_SEQUENCE
 from slipway.runtime.bus.stored import StoredMessage, read_all, read_page
 from slipway.runtime.errors import BusUnavailable, WriteRefused
@@ -44,10 +46,8 @@ class Bucket:
             value: the new value.
             expected_revision: refuse with `WriteRefused` unless this is the current one; 0 for none.
         """
-        headers: dict[str, Any] = {}
-        if expected_revision is not None:
-            headers["Nats-Expected-Last-Subject-Sequence"] = str(expected_revision)
-        return await self._write(key, value, headers)
+        expected = {} if expected_revision is None else {h.EXPECTED_SEQUENCE: str(expected_revision)}
+        return await self._write(key, value, expected)
 
     async def get(self, key: str) -> Entry | None:
         """Read a key."""
@@ -74,18 +74,16 @@ class Bucket:
                 key = message.subject.removeprefix(self._prefix)
                 on_entry(Entry(key=key, value=message.data, revision=0, at=clock.now()))
 
-        try:
+        with needs_bus("The bus refused to watch a bucket.", bucket=self._stream):
             listening = await self._bus.connection.subscribe(f"{self._prefix}*", cb=arrived)
-        except (NatsError, OSError, TimeoutError) as error:
-            raise BusUnavailable("The bus refused to watch a bucket.", bucket=self._stream) from error
         for entry in (await self.entries("*")).values():
             on_entry(entry)
         return listening.unsubscribe
 
-    async def _write(self, key: str, value: bytes, headers: Mapping[str, Any]) -> int:
+    async def _write(self, key: str, value: bytes, headers: dict[str, Any]) -> int:
         try:
             acknowledged = await self._bus.connection.jetstream().publish(
-                f"{self._prefix}{key}", value, headers=dict(headers) or None, timeout=3
+                f"{self._prefix}{key}", value, headers=headers or None, timeout=3
             )
         except NotFoundError as error:
             raise BusUnavailable("The bus has no such bucket.", bucket=self._stream) from error
@@ -97,7 +95,7 @@ class Bucket:
             raise BusUnavailable("The bus did not confirm a value.", key=key) from error
         return acknowledged.seq
 
-    def _entries(self, messages: "list[StoredMessage] | tuple[StoredMessage, ...]") -> dict[str, Entry]:
+    def _entries(self, messages: Sequence[StoredMessage]) -> dict[str, Entry]:
         latest = {message.subject.removeprefix(self._prefix): message for message in messages}
         return {
             key: Entry(key=key, value=message.payload, revision=message.sequence, at=message.at)

@@ -3,7 +3,7 @@
 Theory of operation. Everything stored has a message id, so a publish whose answer got lost is simply sent
 again: the bus stores an id once within the duplicate window. Guarantee: when a call returns, the message is
 on disk, once. Non-guarantee: when it raises `BusUnavailable` or `WriteUnknown`, it may be stored anyway.
- An expected sequence turns a write into a compare-and-set; `WriteRefused` says that it lost, or that an
+An expected sequence turns a write into a compare-and-set; `WriteRefused` says that it lost, or that an
 earlier try of it had won (the bus looks at the sequence before the id): read the record again.
 
 `commit` writes a record and the events it causes as one atomic batch. It replaces the record's former
@@ -28,10 +28,11 @@ from slipway.contracts.message import Event, Message, Query, State
 from slipway.contracts.problems import TooLarge
 from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.call import current
+from slipway.runtime.bus.connection import needs_bus
 from slipway.runtime.bus.pipeline import Pipeline
 from slipway.runtime.errors import BusFull, BusUnavailable, WriteRefused, WriteUnknown
 from slipway.runtime.process import metrics
-from slipway.runtime.topology.declared import EVENTS, lifetime, stream_of
+from slipway.runtime.topology.declared import EVENTS, stream_of
 
 WRONG_SEQUENCE = frozenset({10071, 10164})
 """The bus's codes for: another write was faster."""
@@ -89,7 +90,7 @@ class Publisher:
         stream = stream_of(subject)
         if stream is None or isinstance(message, Query):
             raise TypeError(f"{type(message).__name__} is not stored: ask it")
-        written = self.headers_of(message, message_id=message_id, ttl=ttl)
+        written = h.of_message(message, service=self._service, message_id=message_id, ttl=ttl)
         if expect_last_subject_sequence is not None:
             written[h.EXPECTED_SEQUENCE] = str(expect_last_subject_sequence)
         if fence is not None:
@@ -103,16 +104,6 @@ class Publisher:
         self._stored(stream, len(payload))
         metrics.published.labels(h.type_of(message)).inc()
         return acknowledged.seq
-
-    def headers_of(
-        self, message: Message, *, message_id: str, ttl: timedelta | None = None
-    ) -> dict[str, str]:
-        """Return the headers of a message that will be stored."""
-        written = h.of_message(message, service=self._service, message_id=message_id, call=current())
-        ttl = ttl or lifetime(message)
-        if ttl is not None:
-            written[h.TTL] = str(int(ttl.total_seconds()))
-        return written
 
     async def publish_raw(
         self, subject: str, payload: bytes, headers: Mapping[str, str]
@@ -140,10 +131,10 @@ class Publisher:
         Only `slipway.provisioner.engine.records` may call this. `WriteRefused` and `WriteUnknown` both mean:
         read the record again and look for your commit id.
         """
-        record = self.headers_of(state, message_id=commit_id, ttl=ttl)
+        record = h.of_message(state, service=self._service, message_id=commit_id, ttl=ttl)
         record |= {h.EXPECTED_SEQUENCE: str(expected_sequence), h.ROLLUP: "sub"}
         facts = [
-            (event, self.headers_of(event, message_id=f"{commit_id}:{place}"))
+            (event, h.of_message(event, service=self._service, message_id=f"{commit_id}:{place}"))
             for place, event in enumerate(events, start=1)
         ]
         try:
@@ -158,21 +149,16 @@ class Publisher:
     async def last(self, kind: type[LastT], thing: str) -> tuple[LastT, int] | None:
         """Read a thing's last message of a kind and its sequence from the leader: no newer one exists."""
         subject = kind.subject.replace("{id}", thing)
-        try:
-            message = await self._jetstream.get_msg(EVENTS, subject=subject)
-        except NotFoundError:
-            return None
-        except (NatsError, TimeoutError) as error:
-            raise BusUnavailable("The bus did not return a last message.", subject=subject) from error
+        with needs_bus("The bus did not return a last message.", subject=subject):
+            try:
+                message = await self._connection.jetstream().get_msg(EVENTS, subject=subject)
+            except NotFoundError:
+                return None
         return kind.model_validate_json(message.data or b""), int(message.seq or 0)
 
     @property
     def _connection(self) -> Client:
         return self._broker.connection
-
-    @property
-    def _jetstream(self) -> Any:
-        return self._connection.jetstream()
 
     async def _store(self, subject: str, payload: bytes, written: Mapping[str, str], stream: str) -> PubAck:
         for tried in range(1, _TRIES + 1):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar, cast
 
-from faststream.nats import NatsBroker
+from faststream.nats import NatsBroker, NatsMessage
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError, NoRespondersError
 
@@ -15,7 +15,7 @@ from slipway.contracts.message import Query, Value
 from slipway.contracts.problems import Problem, TooLarge, Unavailable, to_error
 from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.call import Call, current
-from slipway.runtime.bus.connection import wait_until_connected
+from slipway.runtime.bus.connection import needs_bus, wait_until_connected
 from slipway.runtime.errors import BusUnavailable, DeadlineExceeded, ServiceUnavailable
 from slipway.runtime.process import clock, metrics
 
@@ -53,15 +53,16 @@ class QueryClient:
             metrics.asked.labels(label, problem.kind.value).inc()
             _raise(problem)
         metrics.asked.labels(label, "ok").inc()
-        return reply.body
+        body: bytes = reply.body
+        return body
 
-    async def _request(self, query: Query[Any], call: Call) -> "_Reply":
+    async def _request(self, query: Query[Any], call: Call) -> NatsMessage:
         service = query.subject.split(".")[3]
         left = (call.deadline - clock.now()).total_seconds() if call.deadline else 0.0
         if left <= 0:
             raise DeadlineExceeded("The deadline passed before the query was sent.", service=service)
         try:
-            answer = await self._broker.request(
+            return await self._broker.request(
                 query.model_dump_json().encode(),
                 query.subject_of(),
                 headers={"content-type": "application/json", **h.of_call(call)},
@@ -79,20 +80,11 @@ class QueryClient:
             raise TooLarge("The query is larger than the bus allows.") from error
         except (NatsError, OSError) as error:
             raise BusUnavailable("The bus can't be reached.") from error
-        return _Reply(answer.body, dict(answer.headers))
 
     async def _raise_if_bus_is_away(self) -> None:
         """Raise `BusUnavailable` unless the bus itself answers: then the service is not to blame."""
-        try:
+        with needs_bus("The message bus does not answer."):
             await wait_until_connected(self._broker.connection, within_seconds=PING_SECONDS)
-        except (NatsError, OSError, TimeoutError) as error:
-            raise BusUnavailable("The message bus does not answer.") from error
-
-
-class _Reply:
-    def __init__(self, body: bytes, headers: dict[str, str]) -> None:
-        self.body = body
-        self.headers = headers
 
 
 def _with_deadline(call: Call, timeout: timedelta) -> Call:

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
 from slipway.contracts.message import Moment
+from slipway.runtime.bus.connection import needs_bus
 from slipway.runtime.errors import BusUnavailable
 
 PAGE_MESSAGES = 256
@@ -58,10 +58,8 @@ async def read_page(
     request: dict[str, object] = {"seq": from_sequence, "batch": most, "next_by_subj": subject}
     if most_bytes is not None:
         request["max_bytes"] = most_bytes
-    try:
+    with needs_bus("The bus did not read a page of a stream.", stream=stream):
         messages, status = await _request(connection, stream, json.dumps(request).encode())
-    except (NatsError, OSError, TimeoutError) as error:
-        raise BusUnavailable("The bus did not read a page of a stream.", stream=stream) from error
     if status.get("Status") not in (_END_OF_BATCH, _NOT_FOUND):
         raise BusUnavailable(f"The bus refused to read a stream: {status.get('Status')}", stream=stream)
     return Page(messages=tuple(messages), remaining=int(status.get("Nats-Num-Pending") or 0))
@@ -71,12 +69,12 @@ async def read_next(
     connection: Client, stream: str, *, subject: str, from_sequence: int
 ) -> StoredMessage | None:
     """Read the next message that matches a subject from the leader, which has everything that is stored."""
-    try:
-        message = await connection.jetstream().get_msg(stream, seq=from_sequence, subject=subject, next=True)
-    except NotFoundError:
-        return None
-    except (NatsError, OSError, TimeoutError) as error:
-        raise BusUnavailable("The bus did not read the next message of a stream.", stream=stream) from error
+    get = connection.jetstream().get_msg
+    with needs_bus("The bus did not read the next message of a stream.", stream=stream):
+        try:
+            message = await get(stream, seq=from_sequence, subject=subject, next=True)
+        except NotFoundError:
+            return None
     headers = message.headers or {}
     return StoredMessage(
         sequence=int(message.seq or 0),

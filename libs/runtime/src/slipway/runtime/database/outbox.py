@@ -27,7 +27,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.message import Message
 from slipway.contracts.problems import TooLarge
 from slipway.runtime.bus import headers as h
-from slipway.runtime.bus.call import current
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.publisher import WRONG_SEQUENCE
 from slipway.runtime.database.engine import CONNECT_SECONDS, STATEMENT_SECONDS, Database, is_transient
@@ -35,7 +34,7 @@ from slipway.runtime.errors import DatabaseUnavailable
 from slipway.runtime.process import metrics
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.retry import Backoff
-from slipway.runtime.topology.declared import lifetime, stream_of
+from slipway.runtime.topology.declared import stream_of
 
 log = get_logger()
 
@@ -105,10 +104,7 @@ def _row_of(outgoing: Outgoing) -> dict[str, object]:
         raise TypeError(f"{type(message).__name__} is not stored: ask it")
     if len(payload) > LARGEST_BYTES:
         raise TooLarge("The message is larger than the bus allows.", subject=subject)
-    headers = h.of_message(message, service="", message_id=outgoing.message_id, call=current())
-    stored = lifetime(message)
-    if stored is not None:
-        headers[h.TTL] = str(int(stored.total_seconds()))
+    headers = h.of_message(message, service="", message_id=outgoing.message_id)
     if outgoing.expect_last_subject_sequence is not None:
         headers[h.EXPECTED_SEQUENCE] = str(outgoing.expect_last_subject_sequence)
     return {
