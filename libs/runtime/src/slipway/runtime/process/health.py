@@ -54,7 +54,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Ping = Callable[[], Awaitable[object]]
 Shortages = Callable[[], Mapping[str, str]]
-"""Says what is short, by code or name, without asking anybody; empty if nothing is."""
+"""Returns the reasons of shortages by code or name, from memory; empty if there are none."""
 
 
 class HealthApp:
@@ -126,8 +126,8 @@ class HealthApp:
     async def _readyz(self, _headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str, bytes]:
         health = await self.health()
         status = HTTPStatus.SERVICE_UNAVAILABLE if health.missing else HTTPStatus.OK
-        word = "not ready" if health.missing else "degraded" if health.degraded else "ready"
-        return status, "application/json", json.dumps({"status": word, **health.model_dump()}).encode()
+        state = "not ready" if health.missing else "degraded" if health.degraded else "ready"
+        return status, "application/json", json.dumps({"status": state, **health.model_dump()}).encode()
 
     async def _metrics(self, headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str, bytes]:
         if self._token_file is None and not _is_loopback(self._host):
@@ -139,7 +139,7 @@ class HealthApp:
 
 
 class WhenReady:
-    """Lets requests through once the service is ready: before, it can neither know who asks nor answer.
+    """Lets requests through once the service is ready.
 
     A request that comes earlier waits a little, as after a restart, and then gets 503.
     """
@@ -149,7 +149,7 @@ class WhenReady:
         self._ready = ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on, or say that it is too early."""
+        """Pass one request on; answer 503 if the service does not get ready in time."""
         if not self._ready.is_set() and scope["type"] == "http":
             try:
                 await asyncio.wait_for(self._ready.wait(), START_WAIT_SECONDS)
@@ -223,10 +223,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def _has_token(headers: Mapping[bytes, bytes], file: Path) -> bool:
-    given = headers.get(b"authorization", b"").partition(b" ")
+    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
     try:
-        wanted = file.read_bytes().strip()
+        token = file.read_bytes().strip()
     except OSError:
         log.exception("metrics token can't be read", file=str(file))
         return False
-    return bool(wanted) and given[0].lower() == b"bearer" and hmac.compare_digest(given[2].strip(), wanted)
+    return bool(token) and scheme.lower() == b"bearer" and hmac.compare_digest(value.strip(), token)

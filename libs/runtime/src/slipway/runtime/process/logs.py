@@ -83,23 +83,18 @@ def _processors(service: str) -> list[structlog.types.Processor]:
 def _formatter(
     settings: LogSettings, before: list[structlog.types.Processor]
 ) -> structlog.stdlib.ProcessorFormatter:
-    shape: list[structlog.types.Processor]
-    if settings.log_format == "json":
-        shape = [
-            structlog.processors.format_exc_info,
-            _redacted,
-            structlog.processors.JSONRenderer(default=str),
-        ]
-    else:
+    renderer: structlog.types.Processor = structlog.processors.JSONRenderer(default=str)
+    if settings.log_format == "text":
         plain = structlog.dev.plain_traceback
-        shape = [
-            structlog.processors.format_exc_info,
-            _redacted,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain),
-        ]
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=before,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *shape],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            _redacted,
+            renderer,
+        ],
     )
 
 

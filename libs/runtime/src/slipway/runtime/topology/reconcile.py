@@ -1,10 +1,11 @@
-"""Makes the bus match the declaration: creates, compares, updates, and refuses what would destroy.
+"""Make the bus match the declaration: create, compare, update, and refuse what would destroy.
 
 Services never call `apply`; they `verify` and wait. Streams and consumers that nobody declared are left
 alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,17 @@ from nats.js.api import ConsumerConfig, StreamConfig, StreamInfo
 from nats.js.errors import NotFoundError
 
 from slipway.contracts.problems import Conflict
+from slipway.runtime.bus.connection import needs_bus
 from slipway.runtime.errors import BusUnavailable, TopologyMissing
 from slipway.runtime.process.logs import get_logger
-from slipway.runtime.topology.declared import BUCKETS, CONSUMERS, STREAMS, TopologySettings, streams_of
+from slipway.runtime.topology.declared import (
+    BUCKETS,
+    CONSUMERS,
+    DEAD_LETTERS,
+    STREAMS,
+    TopologySettings,
+    streams_of,
+)
 from slipway.runtime.topology.renamed import carry_over
 
 log = get_logger()
@@ -54,10 +63,9 @@ async def apply(connection: Client, settings: TopologySettings | None = None) ->
     except NatsError as error:
         raise BusUnavailable(f"The bus did not take the topology: {error}") from error
     changes = [change for change in (*streams, *consumers) if change is not None]
-    changes += [
-        Change(kind="stream", name=name, done=f"{count} messages carried over from its former name")
-        for name, count in moved.items()
-    ]
+    if moved:
+        done = f"{moved} messages carried over from its former name"
+        changes.append(Change(kind="stream", name=DEAD_LETTERS, done=done))
     for change in changes:
         log.info("topology changed", kind=change.kind, name=change.name, done=change.done)
     return changes
@@ -67,26 +75,23 @@ async def verify(connection: Client, service: str) -> None:
     """Check that a service has its consumers, streams and buckets; raise `TopologyMissing` otherwise."""
     bus = connection.jetstream()
     for each in CONSUMERS:
-        if each.service != service:
-            continue
-        try:
-            await bus.consumer_info(each.stream, each.durable)
-        except NotFoundError as error:
-            raise TopologyMissing(
-                f"The bus has no consumer {each.durable}; run `slipway topology apply`.",
-                consumer=each.durable,
-            ) from error
-        except (NatsError, TimeoutError) as error:
-            raise BusUnavailable(f"The bus did not answer about the consumer {each.durable}.") from error
+        if each.service == service:
+            with _needed("consumer", each.durable):
+                await bus.consumer_info(each.stream, each.durable)
     for stream in streams_of(service):
-        try:
+        with _needed("stream", stream):
             await bus.stream_info(stream)
+
+
+@contextmanager
+def _needed(kind: str, name: str) -> Iterator[None]:
+    with needs_bus(f"The bus did not answer about the {kind} {name}."):
+        try:
+            yield
         except NotFoundError as error:
-            raise TopologyMissing(
-                f"The bus has no stream {stream}; run `slipway topology apply`.", stream=stream
-            ) from error
-        except (NatsError, TimeoutError) as error:
-            raise BusUnavailable(f"The bus did not answer about the stream {stream}.") from error
+            message = f"The bus has no {kind} {name}; run `slipway topology apply`."
+            details: dict[str, Any] = {kind: name}
+            raise TopologyMissing(message, **details) from error
 
 
 async def _apply_stream(bus: JetStreamContext, declared: StreamConfig) -> Change | None:
