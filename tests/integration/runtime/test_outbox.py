@@ -58,8 +58,8 @@ async def relay(database: Database, make_bus: MakeBus) -> AsyncIterator[Bus]:
 
 async def add(database: Database, *messages: tuple[str, Message], **options: int) -> None:
     async with database.begin() as connection:
-        for message_id, message in messages:
-            await outbox.add(connection, message, message_id=message_id, **options)
+        rows = [outbox.Outgoing(message=message, message_id=name, **options) for name, message in messages]
+        await outbox.add_all(connection, rows)
 
 
 async def waiting(database: Database) -> int:

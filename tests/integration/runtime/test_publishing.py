@@ -61,10 +61,10 @@ async def test_trap_12_the_same_message_id_is_stored_once(provisioner: Bus, admi
 
 async def test_trap_12_a_repetition_of_a_compare_and_set_is_refused(provisioner: Bus) -> None:
     """The bus looks at the expected sequence before the message id: a refusal does not mean "not stored"."""
-    await provisioner.publish(Phase(id="j1"), message_id="m1", expect_last_subject_sequence=0)
+    await provisioner.publish(Phase(id="j1"), message_id="m1", fence=("slipway.v1.event.job.j1.phase", 0))
 
     with pytest.raises(WriteRefused):
-        await provisioner.publish(Phase(id="j1"), message_id="m1", expect_last_subject_sequence=0)
+        await provisioner.publish(Phase(id="j1"), message_id="m1", fence=("slipway.v1.event.job.j1.phase", 0))
 
 
 async def test_trap_12_a_repetition_of_a_fenced_log_message_is_stored_once(provisioner: Bus) -> None:
@@ -113,7 +113,7 @@ async def test_a_refused_expectation_is_said_so(provisioner: Bus) -> None:
     await provisioner.publish(Phase(id="j1"), message_id="m1")
 
     with pytest.raises(WriteRefused):
-        await provisioner.publish(Phase(id="j1"), message_id="m2", expect_last_subject_sequence=0)
+        await provisioner.publish(Phase(id="j1"), message_id="m2", fence=("slipway.v1.event.job.j1.phase", 0))
 
 
 async def test_a_log_message_is_fenced_by_the_record(provisioner: Bus) -> None:

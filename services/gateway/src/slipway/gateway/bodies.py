@@ -15,6 +15,10 @@ from slipway.contracts.values import OnFailure, Phase
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class _Body(BaseModel):
+    model_config = _STRICT
+
+
 class NetworkBody(NetworkSpec):
     """One network device."""
 
@@ -69,10 +73,9 @@ def args_body(args: type[Args]) -> type[Args]:
     return create_model(name, __base__=(args, _StrictArgs), __doc__=args.__doc__, **fields)
 
 
-class JobBody(BaseModel):
+class JobBody(_Body):
     """A job on a container that exists, or on each of a selection."""
 
-    model_config = _STRICT
     kind: JobKind
     container: Id | None = None
     selection: str | None = Field(default=None, max_length=LONGEST_SELECTION)
@@ -92,29 +95,26 @@ class JobBody(BaseModel):
         return args_body(KINDS[body.data["kind"]].args).model_validate(values)
 
 
-class RetryBody(BaseModel):
+class RetryBody(_Body):
     """Where a retry begins; of a batch, what was shown of it."""
 
-    model_config = _STRICT
     phase: Phase | None = None
     """The step that failed by default."""
     plan: str | None = Field(default=None, max_length=128)
     """Of a batch: the hash of the plan that was shown; one that destroys needs it."""
 
 
-class SshNodeBody(BaseModel):
+class SshNodeBody(_Body):
     """How one node is reached by SSH."""
 
-    model_config = _STRICT
     address: str | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
     host_key: str | None = None
 
 
-class HostKeyBody(BaseModel):
+class HostKeyBody(_Body):
     """A node's SSH host key, compared with the one on the node itself."""
 
-    model_config = _STRICT
     host_key: str = Field(max_length=8192)
     """OpenSSH form: `ssh-ed25519 AAAA...`."""
     address: str | None = Field(default=None, max_length=253)
@@ -122,10 +122,9 @@ class HostKeyBody(BaseModel):
     port: int | None = Field(default=None, ge=1, le=65535)
 
 
-class SshBody(BaseModel):
+class SshBody(_Body):
     """How the nodes are reached by SSH."""
 
-    model_config = _STRICT
     username: str = "root"
     password: SecretStr | None = None
     private_key: SecretStr | None = None
@@ -133,10 +132,9 @@ class SshBody(BaseModel):
     nodes: Mapping[str, SshNodeBody] = Field(default_factory=dict)
 
 
-class ClusterBody(BaseModel):
+class ClusterBody(_Body):
     """A cluster to add; it is tested before it is saved."""
 
-    model_config = _STRICT
     name: str = Field(min_length=1, max_length=63)
     endpoint: str
     endpoints: tuple[str, ...] = Field(default=(), max_length=32)
@@ -150,20 +148,18 @@ class ClusterBody(BaseModel):
     ssh: SshBody
 
 
-class SshLoginBody(BaseModel):
+class SshLoginBody(_Body):
     """Another SSH login."""
 
-    model_config = _STRICT
     username: str | None = None
     password: SecretStr | None = None
     private_key: SecretStr | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
 
 
-class ClusterAccessBody(BaseModel):
+class ClusterAccessBody(_Body):
     """Another way to reach a cluster; what is left out stays. It is tested before it is saved."""
 
-    model_config = _STRICT
     endpoint: str | None = None
     endpoints: tuple[str, ...] | None = Field(default=None, max_length=32)
     identity: str | None = Field(default=None, max_length=200)
@@ -177,18 +173,16 @@ class ClusterAccessBody(BaseModel):
     ssh: SshLoginBody = SshLoginBody()
 
 
-class VmidRangeBody(BaseModel):
+class VmidRangeBody(_Body):
     """The VMIDs that Slipway chooses from, both ends included."""
 
-    model_config = _STRICT
     first: int = Field(ge=100, le=999_999_999)
     last: int = Field(ge=100, le=999_999_999)
 
 
-class SessionBody(BaseModel):
+class SessionBody(_Body):
     """Signing in."""
 
-    model_config = _STRICT
     secret: SecretStr
 
 

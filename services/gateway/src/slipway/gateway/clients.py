@@ -24,6 +24,8 @@ from slipway.runtime.secrets.sealing import Sealer
 
 CREATION = "container-create"
 """The owner of secrets of a container that has no id yet."""
+_SECRET = {"token_secret", "password"}
+"""Fields of a cluster's body that travel sealed only."""
 
 
 class VariableUnknown(Invalid):
@@ -54,38 +56,24 @@ class Inventory:
 
     async def add_cluster(self, body: ClusterBody) -> Cluster:
         """Ask for a cluster; its secrets travel sealed."""
-        secrets = self._secrets(body, owner=body.name)
         spec = ClusterSpec(
-            name=body.name,
-            endpoint=body.endpoint,
-            endpoints=body.endpoints,
-            token_id=body.token_id,
-            username=body.username,
-            tls_fingerprint=body.tls_fingerprint,
-            ca=body.ca,
+            **body.model_dump(exclude=_SECRET | {"ssh"}),
             ssh_username=body.ssh.username,
             ssh_port=body.ssh.port,
             nodes={name: SshNode(**node.model_dump()) for name, node in body.ssh.nodes.items()},
         )
-        return await self._bus.ask(AddCluster(spec=spec, secrets=secrets))
+        return await self._bus.ask(AddCluster(spec=spec, secrets=self._secrets(body, owner=body.name)))
 
     async def change_access(self, cluster: str, body: ClusterAccessBody) -> Cluster:
         """Ask for another way to reach a cluster; its secrets travel sealed."""
-        return await self._bus.ask(
-            ChangeClusterAccess(
-                cluster=cluster,
-                endpoint=body.endpoint,
-                endpoints=body.endpoints,
-                identity=body.identity,
-                token_id=body.token_id,
-                username=body.username,
-                tls_fingerprint=body.tls_fingerprint,
-                ca=body.ca,
-                ssh_username=body.ssh.username,
-                ssh_port=body.ssh.port,
-                secrets=self._secrets(body, owner=cluster),
-            )
+        change = ChangeClusterAccess(
+            cluster=cluster,
+            **body.model_dump(exclude=_SECRET | {"ssh"}),
+            ssh_username=body.ssh.username,
+            ssh_port=body.ssh.port,
+            secrets=self._secrets(body, owner=cluster),
         )
+        return await self._bus.ask(change)
 
     def _secrets(self, body: ClusterBody | ClusterAccessBody, *, owner: str) -> ClusterSecrets:
         secrets = {
@@ -107,25 +95,22 @@ class Inventory:
         """Seal the variables that the template calls secret; one it doesn't know is sent nowhere."""
         if not body.variables:
             return {}
-        known: Mapping[str, Variable] = {}
+        variables: Mapping[str, Variable] = {}
         if body.template is not None:
             template = await self._bus.ask(GetTemplate(name=body.template))
-            known = {each.name: each for each in template.manifest.variables}
-        unknown = [_unknown(name, known) for name in body.variables if name not in known]
-        if unknown:
-            raise VariableUnknown("; ".join(each.message for each in unknown), errors=unknown)
+            variables = {each.name: each for each in template.manifest.variables}
+        if faults := [_unknown(name, variables) for name in body.variables if name not in variables]:
+            raise VariableUnknown("; ".join(each.message for each in faults), errors=faults)
         return {
             name: self._sealer.seal(SecretStr(value), to="inventory", owner=CREATION, field=name)
             for name, value in body.variables.items()
-            if known[name].is_secret
+            if variables[name].is_secret
         }
 
     def _sealed(self, secret: SecretStr | None, *, owner: str, field: str) -> Sealed | None:
         return self._sealer.seal(secret, to="inventory", owner=owner, field=field) if secret else None
 
 
-def _unknown(name: str, known: Iterable[str]) -> FieldError:
-    names = ", ".join(known) or "none"
-    return FieldError(
-        field=f"variables.{name}", message=f"The template has no variable {name!r}. It has: {names}."
-    )
+def _unknown(name: str, variables: Iterable[str]) -> FieldError:
+    message = f"The template has no variable {name!r}. It has: {', '.join(variables) or 'none'}."
+    return FieldError(field=f"variables.{name}", message=message)

@@ -73,26 +73,20 @@ class Publisher:
         message: Message,
         *,
         message_id: str,
-        expect_last_subject_sequence: int | None = None,
         fence: tuple[str, int] | None = None,
-        ttl: timedelta | None = None,
     ) -> int:
         """Store one message, once per message id, and return its stream sequence.
 
         Args:
             message: an event, a command or a state.
             message_id: identifies a repetition.
-            expect_last_subject_sequence: refuse unless this is the last sequence of the subject; 0 for none.
-            fence: refuse unless the last sequence of another subject is this one: subject and sequence.
-            ttl: how long it is stored; by default that of its kind.
+            fence: a subject and its last sequence, 0 for none; refuse the message if it has another one.
         """
         subject = message.subject_of()
         stream = stream_of(subject)
         if stream is None or isinstance(message, Query):
             raise TypeError(f"{type(message).__name__} is not stored: ask it")
-        written = h.of_message(message, service=self._service, message_id=message_id, ttl=ttl)
-        if expect_last_subject_sequence is not None:
-            written[h.EXPECTED_SEQUENCE] = str(expect_last_subject_sequence)
+        written = h.of_message(message, service=self._service, message_id=message_id)
         if fence is not None:
             written[h.EXPECTED_SUBJECT], written[h.EXPECTED_SEQUENCE] = fence[0], str(fence[1])
         payload = message.model_dump_json().encode()

@@ -108,11 +108,10 @@ async def _request(
         await listening.unsubscribe()
 
 
-async def read_all(
-    connection: Client, stream: str, *, subject: str, from_sequence: int = 1
-) -> list[StoredMessage]:
+async def read_all(connection: Client, stream: str, *, subject: str) -> list[StoredMessage]:
     """Read every message that matches a subject, page by page."""
     messages: list[StoredMessage] = []
+    from_sequence = 1
     while True:
         page = await read_page(connection, stream, subject=subject, from_sequence=from_sequence)
         messages += page.messages

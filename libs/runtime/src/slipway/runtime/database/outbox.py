@@ -67,6 +67,7 @@ class Outgoing:
     message_id: str
     """Identifies a repetition."""
     expect_last_subject_sequence: int | None = None
+    """0 for the first event on its subject; if the bus refuses because there is one, it is this one."""
 
 
 async def add_all(connection: AsyncConnection, messages: Sequence[Outgoing]) -> None:
@@ -76,25 +77,9 @@ async def add_all(connection: AsyncConnection, messages: Sequence[Outgoing]) -> 
         await connection.execute(_NOTIFY)
 
 
-async def add(
-    connection: AsyncConnection,
-    message: Message,
-    *,
-    message_id: str,
-    expect_last_subject_sequence: int | None = None,
-) -> None:
-    """Add a message to the outbox, in this transaction.
-
-    Args:
-        connection: the transaction that makes the message true.
-        message: an event or a command.
-        message_id: identifies a repetition.
-        expect_last_subject_sequence: 0 for the first event on its subject; if the bus refuses because
-            there is one, it is this one.
-    """
-    expected = expect_last_subject_sequence
-    one = Outgoing(message=message, message_id=message_id, expect_last_subject_sequence=expected)
-    await add_all(connection, [one])
+async def add(connection: AsyncConnection, message: Message, *, message_id: str) -> None:
+    """Add an event or a command to the outbox, in the transaction that makes it true."""
+    await add_all(connection, [Outgoing(message=message, message_id=message_id)])
 
 
 def _row_of(outgoing: Outgoing) -> dict[str, object]:

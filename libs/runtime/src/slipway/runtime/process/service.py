@@ -38,11 +38,11 @@ STEADY_SECONDS = 60.0
 class Service:
     """A service that `app.py` assembles and `run` runs."""
 
-    def __init__(self, name: str, settings: ServiceSettings, bus: Bus, *, app: Asgi | None = None) -> None:
+    def __init__(self, name: str, settings: ServiceSettings, bus: Bus) -> None:
         self.name = name
         self.settings = settings
         self.bus = bus
-        self.app = app
+        self.app: Asgi | None = None
         """The service's own HTTP pages, behind health and metrics; set it any time before `run`."""
         self.stopping = asyncio.Event()
         """Set first when the service stops."""

@@ -1,6 +1,7 @@
 """Responses, and the parameters that many paths take."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Path
@@ -8,6 +9,7 @@ from fastapi import Query as QueryParameter
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from slipway.contracts.bulk import BatchAccepted
 from slipway.contracts.containers import Accepted, CreateContainer, DeleteContainer
 from slipway.contracts.jobs import RequestJob, RetryJob
 from slipway.contracts.message import Query
@@ -19,7 +21,6 @@ ChangeQuery = CreateContainer | DeleteContainer | RequestJob | RetryJob
 ID = r"^[a-z0-9][a-z0-9-]{0,126}$"
 IdPath = Annotated[str, Path(pattern=ID, max_length=127)]
 NamePath = Annotated[str, Path(max_length=127)]
-Words = Annotated[str | None, QueryParameter(max_length=200)]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 Cursor = Annotated[str | None, QueryParameter(max_length=256, pattern=r"^[A-Za-z0-9._-]*$")]
 
@@ -29,6 +30,7 @@ IsPlan = Annotated[bool, QueryParameter(alias="plan")]
 PLANNED: dict[int | str, dict[str, Any]] = {200: {"model": Plan, "description": "What would be done"}}
 
 ItemT = TypeVar("ItemT")
+AcceptedT = TypeVar("AcceptedT", bound=Accepted | BatchAccepted)
 
 
 def answer(value: BaseModel, *, status: int = 200, **headers: str) -> Response:
@@ -42,9 +44,9 @@ async def passed_on(bus: Bus, query: Query[Any]) -> Response:
     return Response(await bus.ask_raw(query), 200, {"Cache-Control": "no-store"}, "application/json")
 
 
-def accepted(value: Accepted) -> Response:
+def accepted(value: AcceptedT) -> Response:
     """Return the response to an accepted change: its job, and where it is."""
-    return answer(value, status=202, Location=f"/api/v1/jobs/{value.job.id}")
+    return answer(value, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{value.job.id}")
 
 
 async def changed(bus: Bus, request: ChangeQuery, *, is_plan: bool) -> Response:

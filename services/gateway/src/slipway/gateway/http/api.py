@@ -12,7 +12,7 @@ from slipway.gateway.http.audit import audit
 from slipway.gateway.http.clusters import clusters
 from slipway.gateway.http.containers import containers
 from slipway.gateway.http.dead_letters import dead_letters
-from slipway.gateway.http.host_state import stored
+from slipway.gateway.http.host_state import host_state
 from slipway.gateway.http.jobs import jobs
 from slipway.gateway.http.session import session
 from slipway.gateway.http.templates import templates
@@ -58,7 +58,7 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bo
     problems.install(app)
     routers = (
         containers(bus, inventory),
-        stored(bus),
+        host_state(bus),
         jobs(bus),
         clusters(bus, inventory),
         templates(bus),

@@ -1,6 +1,5 @@
 """Requests for many containers at once: the part of `POST /api/v1/jobs` with a selection."""
 
-from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import Response
@@ -22,7 +21,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.plans import Plan, PlanJob
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.gateway.bodies import JobBody, RetryBody
-from slipway.gateway.http.answers import answer
+from slipway.gateway.http.answers import accepted, answer
 from slipway.runtime.bus.client import Bus
 
 AnyAccepted = Accepted | BatchAccepted
@@ -51,7 +50,7 @@ async def batch(bus: Bus, body: JobBody, *, is_plan: bool) -> Response:
     """Ask for a batch: 202; or, with `?plan=true`, for what it would do: 200."""
     if is_plan:
         return answer(await bus.ask(PlanBatch.model_validate(body.model_dump())))
-    return _accepted(await bus.ask(RequestBatch.model_validate(body.model_dump())))
+    return accepted(await bus.ask(RequestBatch.model_validate(body.model_dump())))
 
 
 async def create_many(bus: Bus, one: CreateContainer, count: int, *, is_plan: bool) -> Response:
@@ -59,7 +58,7 @@ async def create_many(bus: Bus, one: CreateContainer, count: int, *, is_plan: bo
     many = CreateContainers(
         spec=one.spec, count=count, password=one.password, secret_variables=one.secret_variables
     )
-    return answer(await bus.ask(PlanJob(create_many=many))) if is_plan else _accepted(await bus.ask(many))
+    return answer(await bus.ask(PlanJob(create_many=many))) if is_plan else accepted(await bus.ask(many))
 
 
 async def retry_batch(bus: Bus, job: Id, body: RetryBody, *, is_plan: bool) -> Response | None:
@@ -72,7 +71,7 @@ async def retry_batch(bus: Bus, job: Id, body: RetryBody, *, is_plan: bool) -> R
         raise _unclear("phase", "A batch is done again as a whole; retry the job of one item from a phase.")
     if is_plan:
         return answer(await bus.ask(PlanBatchRetry(job=job)))
-    return _accepted(await bus.ask(RetryBatch(job=job, plan=body.plan)))
+    return accepted(await bus.ask(RetryBatch(job=job, plan=body.plan)))
 
 
 async def plan_cancel(bus: Bus, cancel: RequestCancel) -> Response:
@@ -88,8 +87,3 @@ async def _is_batch(bus: Bus, job: Id) -> bool:
 
 def _unclear(field: str, message: str) -> TargetUnclear:
     return TargetUnclear(message, errors=[FieldError(field=field, message=message)])
-
-
-def _accepted(value: BatchAccepted) -> Response:
-    """Return the response to an accepted batch: its job, and where it is."""
-    return answer(value, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{value.job.id}")

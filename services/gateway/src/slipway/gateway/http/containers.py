@@ -28,14 +28,7 @@ from slipway.contracts.problems import Conflict
 from slipway.contracts.values import Lifecycle
 from slipway.gateway.bodies import ContainerBody, RevealedAnswer, args_body
 from slipway.gateway.clients import Inventory
-from slipway.gateway.http.answers import (
-    PLANNED,
-    IdPath,
-    IsPlan,
-    answer,
-    changed,
-    passed_on,
-)
+from slipway.gateway.http.answers import PLANNED, IdPath, IsPlan, accepted, answer, changed, passed_on
 from slipway.gateway.http.batches import AnyAccepted, create_many
 from slipway.gateway.http.filters import ContainerFilters
 from slipway.runtime.bus.client import Bus
@@ -89,7 +82,7 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
 
 
 _ARGUMENTS = frozenset(name for spec in KINDS.values() for name in spec.args.model_fields)
-"""Of any kind of job; what is not among them is a typo."""
+"""Of any kind of job; a name that is not among them is a typo."""
 
 
 class _VerbRoute(APIRoute):
@@ -158,8 +151,5 @@ async def _cancelled(bus: Bus, container: Id, *, is_plan: bool) -> Response | No
         if error.code != JOB_ENDED:
             raise
         return None
-    accepted = Accepted(
-        job=JobRef(id=one.job),
-        container=ContainerRef(id=one.id, vmid=one.vmid, hostname=one.hostname),
-    )
-    return answer(accepted, status=HTTPStatus.ACCEPTED, Location=f"/api/v1/jobs/{one.job}")
+    container_ref = ContainerRef(id=one.id, vmid=one.vmid, hostname=one.hostname)
+    return accepted(Accepted(job=JobRef(id=one.job), container=container_ref))

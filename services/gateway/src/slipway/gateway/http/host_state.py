@@ -10,11 +10,11 @@ from slipway.gateway.http.answers import IdPath, answer
 from slipway.runtime.bus.client import Bus
 
 
-def stored(bus: Bus) -> APIRouter:
+def host_state(bus: Bus) -> APIRouter:
     """Return the routes; each asks inventory for the node, then the host."""
     api = APIRouter(tags=["containers"])
 
-    async def place(container: str) -> Target:
+    async def target_of(container: str) -> Target:
         one = await bus.ask(GetContainer(container=container))
         return Target(
             container=one.id,
@@ -27,10 +27,10 @@ def stored(bus: Bus) -> APIRouter:
 
     @api.get("/containers/{container}/snapshots", response_model=Snapshots)
     async def list_snapshots(container: IdPath) -> Response:
-        return answer(await bus.ask(ListSnapshots(target=await place(container))))
+        return answer(await bus.ask(ListSnapshots(target=await target_of(container))))
 
     @api.get("/containers/{container}/backups", response_model=Backups)
     async def list_backups(container: IdPath) -> Response:
-        return answer(await bus.ask(ListBackups(target=await place(container))))
+        return answer(await bus.ask(ListBackups(target=await target_of(container))))
 
     return api

@@ -10,7 +10,7 @@ from slipway.contracts.job_kinds import KINDS
 from slipway.gateway.http.problems import ProblemResponse, not_allowed, not_found
 from slipway.runtime.process.health import Receive, Scope, Send
 
-WEB = Path(__file__).parents[1] / "web"
+WEB = Path(__file__).resolve().parents[1] / "web"
 _POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'"
 _COMMON = [
     (b"content-security-policy", _POLICY.encode()),
@@ -22,10 +22,7 @@ _READING = {"GET", "HEAD"}
 
 
 class Pages:
-    """Serves the files of one folder."""
-
-    def __init__(self, folder: Path = WEB) -> None:
-        self._folder = folder.resolve()
+    """Serves the files of `web/`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a file, or with a problem."""
@@ -42,8 +39,8 @@ class Pages:
             return Path(path).name, job_kinds()
         name = "index.html" if path == "/" else path.removeprefix(_ASSETS) if path.startswith(_ASSETS) else ""
         try:
-            file = (self._folder / name).resolve()
-            if not name or not file.is_relative_to(self._folder):
+            file = (WEB / name).resolve()
+            if not name or not file.is_relative_to(WEB):
                 return None
             return file.name, file.read_bytes()
         except (OSError, ValueError):

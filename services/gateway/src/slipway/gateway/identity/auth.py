@@ -27,7 +27,7 @@ _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 class TokenMissing(Unauthenticated):
-    """Nothing tells who is asking."""
+    """The request has neither a token nor a session."""
 
     code = "auth.missing"
 
@@ -51,7 +51,7 @@ class TooManyGuesses(Unavailable):
 
 
 class Auth:
-    """Tells who is asking."""
+    """Authenticates requests."""
 
     def __init__(self, token_file: Path, store: SessionStore, lifetime: timedelta) -> None:
         self._token_file = token_file
@@ -95,7 +95,7 @@ class Auth:
         return actor
 
     async def sign_in(self, secret: str) -> str:
-        """Open a session for whoever knows the bootstrap secret; give its cookie."""
+        """Open a session for whoever knows the bootstrap secret; return its cookie."""
         if not self._is_token(secret.strip().encode()):
             await self._slow_down()
             message = "That is not the secret; it stands in the file that `slipway up` names."
