@@ -47,20 +47,18 @@ class TemplateInvalid(Invalid):
     code = "template.invalid"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
-class VariablePart(_Part):
+class VariablePart(Variable):
     """A value that a creation may set."""
 
+    model_config = _STRICT
+
     name: VariableName
-    description: str = ""
-    default: str | None = None
-    required: bool = False
-    secret: bool = False
+    is_required: bool = Field(default=False, alias="required")
+    is_secret: bool = Field(default=False, alias="secret")
     generate: int | None = Field(default=None, ge=8, le=128)
-    pattern: str | None = None
 
     @field_validator("pattern")
     @classmethod
@@ -76,7 +74,7 @@ class VariablePart(_Part):
 class ResourcesPart(Resources):
     """Defaults of the template, misspelt keys refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _STRICT
 
     cores: int = Field(default=1, ge=1, le=8192)
     memory: int = Field(default=512, ge=16)
@@ -87,25 +85,28 @@ class ResourcesPart(Resources):
 class PortPart(TemplatePort):
     """A port, misspelt keys refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _STRICT
 
     port: int = Field(ge=1, le=65535)
     name: Name
 
 
-class FilePart(_Part):
+class FilePart(TemplateFile):
     """How one file of `files/` is placed in the guest."""
+
+    model_config = _STRICT
 
     path: GuestPath
     owner: Name = "root"
     group: Name = "root"
     mode: Annotated[str, StringConstraints(pattern=r"^0[0-7]{3}$")] = "0644"
-    policy: Literal["replace", "default", "backup"] = "replace"
-    render: bool = False
+    is_rendered: bool = Field(default=False, alias="render")
 
 
-class ScriptPart(_Part):
+class ScriptPart(BaseModel):
     """The settings of one script."""
+
+    model_config = _STRICT
 
     description: str = ""
     timeout: int = Field(default=900, ge=1, le=86400)
@@ -113,15 +114,13 @@ class ScriptPart(_Part):
     enabled: bool = True
 
 
-class HealthPart(_Part):
+class HealthPart(HealthCheck):
     """The check that must pass before the container is ready."""
 
-    kind: Literal["http", "tcp", "command"]
+    model_config = _STRICT
+
     port: int | None = Field(default=None, ge=1, le=65535)
-    path: str = "/"
-    command: str | None = None
-    timeout: int = Field(default=60, ge=1, le=600)
-    """Seconds."""
+    timeout_seconds: int = Field(default=60, ge=1, le=600, alias="timeout")
 
     @model_validator(mode="after")
     def _is_complete(self) -> "HealthPart":
@@ -134,8 +133,10 @@ class HealthPart(_Part):
         return self
 
 
-class TemplatePart(_Part):
+class TemplatePart(BaseModel):
     """The whole of `template.yaml`."""
+
+    model_config = _STRICT
 
     name: Name
     version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
@@ -198,7 +199,7 @@ def _check_files(part: TemplatePart, files: Mapping[str, bytes]) -> None:
     for file in part.files:
         if file.path not in files:
             raise TemplateInvalid(f"template.yaml: files: there is no files{file.path}.")
-        if file.render:
+        if file.is_rendered:
             try:
                 environment.parse(files[file.path].decode())
             except (TemplateSyntaxError, UnicodeDecodeError) as error:
@@ -215,47 +216,16 @@ def _manifest(part: TemplatePart, files: Mapping[str, bytes], scripts: Sequence[
         tags=part.tags,
         resources=part.resources,
         packages=tuple(PackageSpec(manager=m, names=names) for m, names in part.packages.items()),
-        variables=tuple(_variable(variable) for variable in part.variables),
-        files=tuple(_file(described.get(path) or FilePart(path=path)) for path in sorted(files)),
+        variables=part.variables,
+        files=tuple(described.get(path) or FilePart(path=path) for path in sorted(files)),
         scripts=tuple(_script(name, part.scripts.get(name) or ScriptPart()) for name in scripts),
         ports=part.ports,
         credentials=part.credentials,
-        health=_health(part.health),
-    )
-
-
-def _variable(part: VariablePart) -> Variable:
-    return Variable(
-        name=part.name,
-        description=part.description,
-        default=part.default,
-        is_required=part.required,
-        is_secret=part.secret,
-        generate=part.generate,
-        pattern=part.pattern,
-    )
-
-
-def _file(part: FilePart) -> TemplateFile:
-    return TemplateFile(
-        path=part.path,
-        owner=part.owner,
-        group=part.group,
-        mode=part.mode,
-        policy=part.policy,
-        is_rendered=part.render,
+        health=part.health,
     )
 
 
 def _script(name: str, part: ScriptPart) -> TemplateScript:
     return TemplateScript(
         name=name, description=part.description, timeout_seconds=part.timeout, is_enabled=part.enabled
-    )
-
-
-def _health(part: HealthPart | None) -> HealthCheck | None:
-    if part is None:
-        return None
-    return HealthCheck(
-        kind=part.kind, port=part.port, path=part.path, command=part.command, timeout_seconds=part.timeout
     )
