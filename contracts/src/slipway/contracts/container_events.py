@@ -4,71 +4,54 @@ from typing import ClassVar
 
 from slipway.contracts.containers import DiscoveredService
 from slipway.contracts.message import Event, Id, Moment
-from slipway.contracts.values import (
-    Power,
-)
+from slipway.contracts.values import Power
 
 
-class ContainerRegistered(Event):
+class _ContainerEvent(Event):
+    """A fact about a container, with what it is called."""
+
+    id: Id
+    vmid: int
+    hostname: str
+    cluster: Id
+
+
+class ContainerRegistered(_ContainerEvent):
     """A container was accepted for creation."""
 
     subject: ClassVar[str] = "slipway.v1.event.container.{id}.registered"
-    id: Id
-    vmid: int
-    hostname: str
-    cluster: Id
     job: Id
 
 
-class ContainerReady(Event):
+class ContainerReady(_ContainerEvent):
     """A container's creation succeeded."""
 
     subject: ClassVar[str] = "slipway.v1.event.container.{id}.ready"
-    id: Id
-    vmid: int
-    hostname: str
-    cluster: Id
 
 
-class ContainerFailed(Event):
+class ContainerFailed(_ContainerEvent):
     """A container's creation failed or was cancelled."""
 
     subject: ClassVar[str] = "slipway.v1.event.container.{id}.failed"
-    id: Id
-    vmid: int
-    hostname: str
-    cluster: Id
     code: str
 
 
-class ContainerDeleted(Event):
+class ContainerDeleted(_ContainerEvent):
     """A container is gone; its name and VMID are free."""
 
     subject: ClassVar[str] = "slipway.v1.event.container.{id}.deleted"
-    id: Id
-    vmid: int
-    hostname: str
-    cluster: Id
 
 
-class ContainerForgotten(Event):
+class ContainerForgotten(_ContainerEvent):
     """A container was dropped without a deletion; its name and VMID are free here."""
 
     subject: ClassVar[str] = "slipway.v1.event.container.{id}.forgotten"
-    id: Id
-    vmid: int
-    hostname: str
-    cluster: Id
 
 
-class ContainerFound(Event):
+class ContainerFound(_ContainerEvent):
     """A forgotten container was seen on its host and is stored again, as it was before."""
 
     subject: ClassVar[str] = "slipway.v1.event.container.{id}.found"
-    id: Id
-    vmid: int
-    hostname: str
-    cluster: Id
     node: str
 
 

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from slipway.contracts.message import Value
-from slipway.contracts.values import (
-    OnFailure,
-)
+from slipway.contracts.values import OnFailure
 
 
 class NetworkSpec(Value):

@@ -1,7 +1,6 @@
 """Containers: how they are created, read and deleted, and what a look into the guest stores.
 
-Whoever sends a `CreateContainer` has no
-more rights than its actor; the rules are inventory's.
+Who sends a `CreateContainer` has no more rights than its actor; the rules are inventory's.
 """
 
 from collections.abc import Mapping
@@ -12,14 +11,7 @@ from pydantic import Field
 
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.message import Id, Moment, Query, Value
-from slipway.contracts.values import (
-    ContainerSort,
-    Lifecycle,
-    Outage,
-    PendingChange,
-    Power,
-    Sealed,
-)
+from slipway.contracts.values import ContainerSort, Lifecycle, Outage, PendingChange, Power, Sealed
 
 
 class DiscoveredService(Value):

@@ -1,4 +1,4 @@
-"""dead letters: what a service could not handle, stored with its reason until someone decides."""
+"""Dead letters: messages that a service could not handle, stored with the reason until someone decides."""
 
 from collections.abc import Mapping
 from datetime import timedelta

@@ -19,32 +19,32 @@ class Health(Value):
     """What limits it: the code of a problem (`bus.full`), and why."""
 
 
-class GetInventoryHealth(Query[Health]):
+class _GetHealth(Query[Health]):
+    timeout: ClassVar[timedelta] = timedelta(seconds=4)
+
+
+class GetInventoryHealth(_GetHealth):
     """How inventory is."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.health.get"
-    timeout: ClassVar[timedelta] = timedelta(seconds=4)
 
 
-class GetProvisionerHealth(Query[Health]):
+class GetProvisionerHealth(_GetHealth):
     """How the provisioner is."""
 
     subject: ClassVar[str] = "slipway.v1.query.provisioner.health.get"
-    timeout: ClassVar[timedelta] = timedelta(seconds=4)
 
 
-class GetMonitorHealth(Query[Health]):
+class GetMonitorHealth(_GetHealth):
     """How monitor is."""
 
     subject: ClassVar[str] = "slipway.v1.query.monitor.health.get"
-    timeout: ClassVar[timedelta] = timedelta(seconds=4)
 
 
-class GetCatalogHealth(Query[Health]):
+class GetCatalogHealth(_GetHealth):
     """How the catalog is."""
 
     subject: ClassVar[str] = "slipway.v1.query.catalog.health.get"
-    timeout: ClassVar[timedelta] = timedelta(seconds=4)
 
 
 HEALTH_OF: Mapping[str, type[Query[Health]]] = MappingProxyType(

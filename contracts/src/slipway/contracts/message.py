@@ -32,11 +32,11 @@ class Message(Value):
 
     @classmethod
     def subject_filter(cls) -> str:
-        """The subject with `*` for the id: what a subscriber asks for."""
+        """Return the subject with `*` for the id: what a subscriber asks for."""
         return cls.subject.replace("{id}", "*")
 
     def subject_of(self) -> str:
-        """The subject of this very message."""
+        """Return the subject of this very message."""
         return self.subject.replace("{id}", str(getattr(self, "id", "")))
 
 
@@ -63,7 +63,7 @@ class Query(Message, Generic[ReplyT]):
 
     @classmethod
     def reply_type(cls) -> type[Value]:
-        """The class of the answer, read from `Query[...]`."""
+        """Return the class of the answer, read from `Query[...]`."""
         for parent in cls.__mro__:
             arguments: tuple[Any, ...] = getattr(parent, "__pydantic_generic_metadata__", {}).get("args", ())
             if arguments:

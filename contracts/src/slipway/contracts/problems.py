@@ -76,7 +76,7 @@ class SlipwayError(Exception):
         self.details = {name: str(value) for name, value in details.items()}
 
     def to_problem(self) -> Problem:
-        """This error as it goes over the wire."""
+        """Return this error as it goes over the wire."""
         return Problem(
             kind=self.kind, code=self.code, message=self.message, errors=self.errors, details=self.details
         )
@@ -90,7 +90,7 @@ class Rejected(SlipwayError):
     reason: Reason = Reason.INVALID
 
     def to_problem(self) -> Problem:
-        """This error with the reason that decides its HTTP status."""
+        """Return this error with the reason that decides its HTTP status."""
         return super().to_problem().model_copy(update={"reason": self.reason})
 
 
@@ -143,7 +143,7 @@ class Unavailable(SlipwayError):
     retry_after_seconds: float = 2.0
 
     def to_problem(self) -> Problem:
-        """This error with when to try again."""
+        """Return this error with the time after which to try again."""
         return super().to_problem().model_copy(update={"retry_after_seconds": self.retry_after_seconds})
 
 
@@ -161,27 +161,19 @@ class Superseded(SlipwayError):
     code = "superseded"
 
 
+_BY_KIND: Mapping[ProblemKind, type[SlipwayError]] = {
+    each.kind: each for each in (Invalid, Unavailable, Failed, Superseded, SlipwayError)
+}
+_BY_REASON: Mapping[Reason | None, type[SlipwayError]] = {
+    each.reason: each for each in (NotFound, Conflict, Forbidden, Unauthenticated, TooLarge)
+}
+
+
 def to_error(problem: Problem) -> SlipwayError:
-    """The error that a problem from the wire stands for."""
-    error = _class_of(problem)(problem.message, code=problem.code, errors=problem.errors)
+    """Return the error that a problem from the wire stands for."""
+    error_class = _BY_KIND[problem.kind]
+    if error_class is Invalid:
+        error_class = _BY_REASON.get(problem.reason, Invalid)
+    error = error_class(problem.message, code=problem.code, errors=problem.errors)
     error.details = dict(problem.details)
     return error
-
-
-def _class_of(problem: Problem) -> type[SlipwayError]:
-    rejections: dict[Reason | None, type[SlipwayError]] = {
-        Reason.NOT_FOUND: NotFound,
-        Reason.CONFLICT: Conflict,
-        Reason.FORBIDDEN: Forbidden,
-        Reason.UNAUTHENTICATED: Unauthenticated,
-        Reason.TOO_LARGE: TooLarge,
-    }
-    kinds: dict[ProblemKind, type[SlipwayError]] = {
-        ProblemKind.UNAVAILABLE: Unavailable,
-        ProblemKind.FAILED: Failed,
-        ProblemKind.SUPERSEDED: Superseded,
-        ProblemKind.INTERNAL: SlipwayError,
-    }
-    if problem.kind is ProblemKind.REJECTED:
-        return rejections.get(problem.reason, Invalid)
-    return kinds[problem.kind]
