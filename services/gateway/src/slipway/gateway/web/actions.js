@@ -116,40 +116,40 @@ function forgetButton(container, outage, signal, dialog) {
 /**
  * A button that asks for something once; what went wrong is said beside it.
  *
- * @param {string} words
+ * @param {string} label
  * @param {{path: string, outage: Element, signal: AbortSignal, look?: string, image?: string}} options
  * @param {(answer: any) => void} then
  */
-function askingButton(words, { path, outage, signal, look = "", image }, then) {
+function askingButton(label, { path, outage, signal, look = "", image }, then) {
   const ask = async (/** @type {MouseEvent} */ event) => {
     const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
     button.disabled = true;
     replace(outage);
     try {
-      await asked(words, { path, signal }, then);
+      await asked(label, { path, signal }, then);
     } catch (error) {
       replace(outage, problemBox(error));
     }
     button.disabled = false;
   };
-  return h("button", { type: "button", class: `button ${look}`, onclick: ask }, image && icon(image), words);
+  return h("button", { type: "button", class: `button ${look}`, onclick: ask }, image && icon(image), label);
 }
 
 /**
  * Ask for something; what must be shown beforehand is.
  *
- * @param {string} words
+ * @param {string} label
  * @param {{path: string, signal: AbortSignal}} options
  * @param {(answer: any) => void} then
  */
-async function asked(words, { path, signal }, then) {
+async function asked(label, { path, signal }, then) {
   try {
     then(await request("POST", path, { signal }));
   } catch (error) {
     if (error.code !== PLAN_NEEDED) {
       throw error;
     }
-    await askWithPlan({ title: `${words}?`, go: words, path, wantsHash: true, signal, then });
+    await askWithPlan({ title: `${label}?`, go: label, path, wantsHash: true, signal, then });
   }
 }
 
@@ -193,12 +193,12 @@ function unlockButton(container, outage, signal) {
 /**
  * A button that shows the plan of a change, which is then done or left.
  *
- * @param {string} words
+ * @param {string} label
  * @param {import("./plans.js").Change} change
  * @param {Element} outage where it says what went wrong
  * @param {string} [look]
  */
-function plannedButton(words, change, outage, look = "danger") {
+function plannedButton(label, change, outage, look = "danger") {
   const open = async () => {
     replace(outage);
     try {
@@ -207,7 +207,7 @@ function plannedButton(words, change, outage, look = "danger") {
       replace(outage, problemBox(error));
     }
   };
-  return h("button", { type: "button", class: `button ${look}`, onclick: open }, words);
+  return h("button", { type: "button", class: `button ${look}`, onclick: open }, label);
 }
 
 /**

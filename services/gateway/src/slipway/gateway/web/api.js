@@ -237,20 +237,20 @@ function read(text) {
  * A list, page by page, until it ends or there are enough.
  *
  * @param {string} path without a query
- * @param {{wanted: number, query?: Record<string, string>, signal?: AbortSignal}} options
+ * @param {{most: number, query?: Record<string, string>, signal?: AbortSignal}} options
  * @returns {Promise<{items: any[], hasMore: boolean}>}
  */
-export async function list(path, { wanted, query = {}, signal }) {
+export async function list(path, { most, query = {}, signal }) {
   const items = [];
   /** @type {string | null} */
   let cursor = null;
   do {
-    const limit = String(Math.min(500, wanted - items.length));
+    const limit = String(Math.min(500, most - items.length));
     const asked = new URLSearchParams({ ...query, limit, ...(cursor ? { cursor } : {}) });
     const page = await request("GET", `${path}?${asked}`, { signal });
     items.push(...page.items);
     cursor = page.next ?? null;
-  } while (cursor && items.length < wanted);
+  } while (cursor && items.length < most);
   return { items, hasMore: cursor !== null };
 }
 

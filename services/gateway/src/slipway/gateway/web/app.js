@@ -46,10 +46,10 @@ let watching = new AbortController();
 function watchParts() {
   watching.abort();
   watching = new AbortController();
-  watchOutages((found) => {
-    outages = found;
+  watchOutages((current) => {
+    outages = current;
     showState();
-    showOutages(byId("outages"), found);
+    showOutages(byId("outages"), current);
   }, watching.signal);
 }
 

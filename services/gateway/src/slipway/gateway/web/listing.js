@@ -28,13 +28,13 @@ export class Listing {
   hasMore = false;
   /** Which of the items are shown. @type {(item: any) => boolean} */
   isWanted = () => true;
-  #wanted = 0;
+  #most = 0;
   #shown = "";
 
   /** @param {ListingOptions} options */
   constructor(options) {
     this.options = options;
-    this.#wanted = options.atOnce;
+    this.#most = options.atOnce;
     this.load = inTurn(() => this.#ask(), options.signal);
     this.outage = h("div");
     this.bars = loading();
@@ -56,7 +56,7 @@ export class Listing {
   async #ask() {
     const { path, query, signal } = this.options;
     try {
-      Object.assign(this, await list(path, { wanted: this.#wanted, query, signal }));
+      Object.assign(this, await list(path, { most: this.#most, query, signal }));
       this.#showProblem(null);
       this.draw();
     } catch (error) {
@@ -67,7 +67,7 @@ export class Listing {
     this.bars.hidden = true;
   }
 
-  /** Show what is known and wanted. */
+  /** Show what is loaded and selected. */
   draw() {
     const { row, nothing, drawn } = this.options;
     const shown = this.items.filter(this.isWanted);
@@ -83,7 +83,7 @@ export class Listing {
 
   async #more() {
     const before = this.body.childElementCount;
-    this.#wanted += this.options.atOnce;
+    this.#most += this.options.atOnce;
     await this.load();
     const first = this.body.children[before];
     first && linkIn(first)?.focus();

@@ -139,9 +139,9 @@ export function followJob(job, receive, { signal, onState = () => {} }) {
     receive(name, content);
   };
   const refused = async (/** @type {number} */ failures) => {
-    const found = await request("GET", path, { signal: ended.signal });
-    if (failures > 1 && ENDED.has(found.state)) {
-      hear("done", found);
+    const row = await request("GET", path, { signal: ended.signal });
+    if (failures > 1 && ENDED.has(row.state)) {
+      hear("done", row);
     }
   };
   const address = (/** @type {string} */ lastId) => `${path}/events${lastId && `?last_event_id=${lastId}`}`;

@@ -25,20 +25,20 @@ const SHORT = "bus.full";
  */
 export function watchOutages(onChange, signal) {
   /** @type {Map<string, Outage>} */
-  let known = new Map();
+  let previous = new Map();
   let isLooking = false;
   const look = async () => {
     if (isLooking || document.hidden) {
       return;
     }
     isLooking = true;
-    const found = await ask();
+    const reasons = await ask();
     isLooking = false;
-    const outages = new Map(Object.entries(found).map(([name, message]) =>
-      [name, { name, message, since: known.get(name)?.since ?? new Date() }]));
-    const isChanged = [...outages.keys()].join() !== [...known.keys()].join();
-    const isBack = [...known.keys()].some((name) => !outages.has(name));
-    known = outages;
+    const outages = new Map(Object.entries(reasons).map(([name, message]) =>
+      [name, { name, message, since: previous.get(name)?.since ?? new Date() }]));
+    const isChanged = [...outages.keys()].join() !== [...previous.keys()].join();
+    const isBack = [...previous.keys()].some((name) => !outages.has(name));
+    previous = outages;
     if (isChanged) {
       onChange([...outages.values()]);
     }

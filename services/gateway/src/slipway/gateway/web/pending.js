@@ -26,8 +26,8 @@ export function pendingCard({ id, pending = {}, job }, signal) {
       replace(outage, problemBox(error));
     }
   };
-  const button = (/** @type {string} */ words, /** @type {string} */ verb, look = "") =>
-    h("button", { type: "button", class: `button ${look}`, onclick: () => ask(verb) }, words);
+  const button = (/** @type {string} */ label, /** @type {string} */ verb, look = "") =>
+    h("button", { type: "button", class: `button ${look}`, onclick: () => ask(verb) }, label);
   return card("After the next restart",
     h("p", { class: "hint" }, "Proxmox keeps these changes until the container is started anew."),
     h("table", { class: "table" },

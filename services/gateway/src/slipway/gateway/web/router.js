@@ -34,9 +34,9 @@ export class Router {
   async show() {
     const path = location.hash.slice(1);
     for (const route of this.routes) {
-      const found = route.pattern.exec(path);
-      if (found) {
-        await this.open(route, found[1] ?? "");
+      const match = route.pattern.exec(path);
+      if (match) {
+        await this.open(route, match[1] ?? "");
         return;
       }
     }

@@ -4,23 +4,23 @@
  */
 
 /**
- * Make the rows of a table those given.
+ * Show these rows in a table.
  *
  * @param {HTMLElement} body
  * @param {HTMLElement[]} rows
  */
 export function showRows(body, rows) {
-  const known = new Map([...body.children].map((row) => [/** @type {HTMLElement} */ (row).dataset.key, row]));
-  const wanted = rows.map((fresh) => {
-    const old = /** @type {HTMLElement | undefined} */ (known.get(fresh.dataset.key));
-    known.delete(fresh.dataset.key);
+  const previous = new Map([...body.children].map((row) => [/** @type {HTMLElement} */ (row).dataset.key, row]));
+  const next = rows.map((fresh) => {
+    const old = /** @type {HTMLElement | undefined} */ (previous.get(fresh.dataset.key));
+    previous.delete(fresh.dataset.key);
     return old ? updateRow(old, fresh) : fresh;
   });
-  for (const gone of known.values()) {
+  for (const gone of previous.values()) {
     leave(gone);
     gone.remove();
   }
-  wanted.forEach((row, index) => {
+  next.forEach((row, index) => {
     // To move a row would take the focus from it: only what is not in its place is put there.
     if (body.children[index] !== row) {
       body.insertBefore(row, body.children[index] ?? null);

@@ -13,19 +13,19 @@ import { askWithPlan } from "./plans.js";
  * A form that asks for a change of a container; the job is then shown.
  *
  * @param {Field[]} fields
- * @param {{path: string, words: string, signal: AbortSignal}} options
+ * @param {{path: string, label: string, signal: AbortSignal}} options
  */
-function changeForm(fields, { path, words, signal }) {
+function changeForm(fields, { path, label, signal }) {
   const outage = h("div");
-  const button = h("button", { type: "submit", class: "button" }, words);
+  const button = h("button", { type: "submit", class: "button" }, label);
   const submit = async (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
     replace(outage);
     if (showErrors(fields, complaints(fields)).isShown) {
       return;
     }
-    const given = fields.filter((field) => field.value !== "");
-    const body = Object.fromEntries(given.map(({ name, type, value }) => [name, type === "number" ? Number(value) : value]));
+    const filled = fields.filter((field) => field.value !== "");
+    const body = Object.fromEntries(filled.map(({ name, type, value }) => [name, type === "number" ? Number(value) : value]));
     button.disabled = true;
     try {
       showJob(await request("POST", path, { body, signal }));
@@ -54,7 +54,7 @@ export function sizeCard({ id, spec = {} }, signal) {
   ];
   const path = `/api/v1/containers/${encodeURIComponent(id)}/resize`;
   return card("Size", h("p", { class: "hint" }, "What is left empty stays. A disk only grows."),
-    changeForm(fields, { path, words: "Resize", signal }));
+    changeForm(fields, { path, label: "Resize", signal }));
 }
 
 /** Snapshots and backups of a container, read from its node. */
@@ -76,9 +76,9 @@ export class Stored {
     });
     this.element = h("div", { class: "part" },
       card("Snapshots", this.snapshots, this.outage,
-        changeForm([name], { path: `${this.path}/snapshot`, words: "Take a snapshot", signal })),
+        changeForm([name], { path: `${this.path}/snapshot`, label: "Take a snapshot", signal })),
       card("Backups", this.backups,
-        changeForm([], { path: `${this.path}/backup`, words: "Back up now", signal })));
+        changeForm([], { path: `${this.path}/backup`, label: "Back up now", signal })));
   }
 
   /** Read both from the node. */
@@ -128,25 +128,25 @@ export class Stored {
   /**
    * A button that shows what would be done before it is.
    *
-   * @param {string} words
+   * @param {string} label
    * @param {string} what for those who can't see where it stands
    * @param {string} verb
    * @param {Record<string, string>} body
    * @param {string} title
    */
-  #button(words, what, verb, body, title) {
+  #button(label, what, verb, body, title) {
     const ask = async (/** @type {MouseEvent} */ event) => {
       const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
       button.disabled = true;
       replace(this.outage);
       try {
-        await askWithPlan({ title, go: words, path: `${this.path}/${verb}`, body, signal: this.signal, then: showJob });
+        await askWithPlan({ title, go: label, path: `${this.path}/${verb}`, body, signal: this.signal, then: showJob });
       } catch (error) {
         replace(this.outage, problemBox(error));
       }
       button.disabled = false;
     };
-    return h("button", { type: "button", class: "button quiet small", onclick: ask }, words,
+    return h("button", { type: "button", class: "button quiet small", onclick: ask }, label,
       h("span", { class: "hidden" }, ` ${what}`));
   }
 }

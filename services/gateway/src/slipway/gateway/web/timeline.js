@@ -101,8 +101,8 @@ function onStep(timeline, { step, status, script, index, total, scripts, seconds
     row.seconds = seconds ?? null;
   }
   if (status === "started" || status === "failed") {
-    const words = script ? `Script ${script}${total ? ` (${(index ?? 0) + 1} of ${total})` : ""}` : inWords(step);
-    timeline.step = message || words;
+    const text = script ? `Script ${script}${total ? ` (${(index ?? 0) + 1} of ${total})` : ""}` : inWords(step);
+    timeline.step = message || text;
   }
 }
 
@@ -171,7 +171,7 @@ export function inWords(step = "") {
     return "Running a script";
   }
   const [phase, ...rest] = step.split(".");
-  const words = rest.join(" ").replaceAll("-", " ");
+  const text = rest.join(" ").replaceAll("-", " ");
   const first = phase.charAt(0).toUpperCase() + phase.slice(1);
-  return words ? `${first}: ${words}` : first;
+  return text ? `${first}: ${text}` : first;
 }

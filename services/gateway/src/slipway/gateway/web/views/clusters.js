@@ -21,7 +21,7 @@ export function clustersView(onState) {
     replace(page, h("div", { class: "head" }, h("h1", null, "Clusters")), outage, body);
     let shown = "";
     const load = async () => {
-      const { items } = await list("/api/v1/clusters", { wanted: MOST, signal });
+      const { items } = await list("/api/v1/clusters", { most: MOST, signal });
       const now = JSON.stringify([items, items.map(({ looked_at: at }) => ago(at ?? ""))]);
       replace(outage);
       if (now !== shown) {

@@ -23,14 +23,14 @@ export function containerView(onState) {
     replace(page, loading());
     const path = `/api/v1/containers/${encodeURIComponent(id)}`;
     const view = new ContainerView(signal, () => {
-      wanted += JOBS_AT_ONCE;
+      most += JOBS_AT_ONCE;
       refresh();
     });
-    let wanted = JOBS_AT_ONCE;
+    let most = JOBS_AT_ONCE;
     const load = async () => {
       const [container, jobs] = await Promise.all([
         request("GET", path, { signal }),
-        list("/api/v1/jobs", { wanted, query: { container: id }, signal }),
+        list("/api/v1/jobs", { most, query: { container: id }, signal }),
       ]);
       document.title = `${container.hostname} · Slipway`;
       view.show(container, jobs);

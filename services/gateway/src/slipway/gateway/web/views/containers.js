@@ -54,7 +54,7 @@ export function containersView(onState) {
  */
 async function showOutages(place, signal) {
   try {
-    const { items } = await list("/api/v1/clusters", { wanted: MOST_CLUSTERS, signal });
+    const { items } = await list("/api/v1/clusters", { most: MOST_CLUSTERS, signal });
     const notices = outagesOf(items);
     const now = notices.map((each) => each.textContent).join("\n");
     if (place.dataset.shown !== now) {

@@ -28,7 +28,7 @@ import { memory } from "../words.js";
 /** @type {import("../router.js").View} */
 export async function newView(page, { signal }) {
   replace(page, loading());
-  const { items } = await list("/api/v1/templates", { wanted: 1000, signal });
+  const { items } = await list("/api/v1/templates", { most: 1000, signal });
   replace(page,
     h("a", { class: "back", href: "#/containers" }, icon("back"), "Containers"),
     h("div", { class: "head" }, h("h1", null, "New container")),
