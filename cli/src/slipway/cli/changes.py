@@ -147,19 +147,19 @@ def _reader(annotation: Any) -> Callable[[str], object]:
     return _read_list if kind == tuple[str, ...] else _read_json
 
 
-def _read_yes(word: str) -> bool:
-    return _read_choice(("yes", "no"), word) == "yes"
+def _read_yes(text: str) -> bool:
+    return _read_choice(("yes", "no"), text) == "yes"
 
 
-def _read_choice(choices: tuple[str, ...], word: str) -> str:
-    if word not in choices:
-        raise ValueError(f"{word!r} must be one of {', '.join(choices)}")
-    return word
+def _read_choice(choices: tuple[str, ...], text: str) -> str:
+    if text not in choices:
+        raise ValueError(f"{text!r} must be one of {', '.join(choices)}")
+    return text
 
 
 def _read_list(text: str) -> list[str]:
     """Read words with commas between them; an empty text is an empty list."""
-    return [word for word in text.split(",") if word]
+    return [part for part in text.split(",") if part]
 
 
 def _read_json(text: str) -> object:

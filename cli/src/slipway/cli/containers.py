@@ -98,7 +98,7 @@ async def _create(
     plan: PlanOption = False,
     follow: FollowOption = True,
 ) -> int:
-    variables = dict(word.partition("=")[::2] for word in set_ or ())
+    variables = dict(each.partition("=")[::2] for each in set_ or ())
     body = {"template": template, "hostname": hostname, "variables": variables}
     async with session.connect() as client:
         if plan:

@@ -10,7 +10,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -26,7 +26,7 @@ from slipway.runtime.process import logs
 from slipway.runtime.process.settings import DatabaseSettings, LogSettings
 from slipway.runtime.topology.__main__ import apply_as_admin
 from slipway.standalone import lab as labs
-from slipway.standalone.accounts import OURSELVES, Confinement, confinement_for, programs
+from slipway.standalone.accounts import OURSELVES, confinement_for, programs
 from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
 from slipway.standalone.embedded.ports import HOST, free_port, require_free
 from slipway.standalone.embedded.postgres import EmbeddedPostgres
@@ -94,7 +94,7 @@ class Stack:
             revisions = Path(str(files(f"slipway.{name}") / "migrations"))
             await migrate(DatabaseSettings(database_url=url, database_schema=name), revisions)
         for name in START_ORDER:
-            self._supervise(self._command(name, "serve", surroundings))
+            self._supervise(self._command(name, surroundings))
         await self._readiness.services([f"http://{HOST}:{port}" for port in self._ports.values()])
         await self._make_usable()
         self._endpoints = {
@@ -149,7 +149,10 @@ class Stack:
 
     def _surroundings(self, nats_url: str, files: Mapping[str, Mapping[str, Path]]) -> Surroundings:
         templates = own_templates()
-        self._confinement = self._confine([*programs(), *([templates.parent] if templates else [])])
+        needed = [*programs(), *([templates.parent] if templates else [])]
+        self._confinement = confinement_for(self._folder.path, needed)
+        if self._confinement.remark is not None:
+            self._view.report(self._confinement.remark)
         return Surroundings(
             nats_url=nats_url,
             ports=self._ports,
@@ -158,16 +161,10 @@ class Stack:
             record=own_record(self._folder.path, self._confinement.account),
         )
 
-    def _confine(self, needed: Sequence[Path]) -> Confinement:
-        confinement = confinement_for(self._folder.path, needed)
-        if confinement.remark is not None:
-            self._view.report(confinement.remark)
-        return confinement
-
-    def _command(self, service: str, verb: str, surroundings: Surroundings) -> Command:
+    def _command(self, service: str, surroundings: Surroundings) -> Command:
         return Command(
             name=service,
-            arguments=(sys.executable, "-m", f"slipway.{service}", verb),
+            arguments=(sys.executable, "-m", f"slipway.{service}", "serve"),
             environment=environment_of(service, surroundings),
             confinement=self._confinement,
         )

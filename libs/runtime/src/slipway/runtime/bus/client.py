@@ -117,7 +117,7 @@ class Bus:
         """
         letter = await dead_letter(self.connection, message)
         consumer = self._consumers[letter.summary.consumer]
-        await consumer.handle_again(
+        await consumer.run_handler(
             letter.payload,
             Delivery(
                 call=h.stored_call_of(letter.headers),

@@ -112,14 +112,15 @@ class Consumer:
             if self._running == 0:
                 self.idle.set()
 
-    async def handle_again(self, payload: bytes, delivery: Delivery) -> None:
-        """Handle a dead letter again.
+    async def run_handler(self, payload: bytes, delivery: Delivery) -> None:
+        """Call the handler of a message, or of a dead letter again; it is not settled.
 
         Raises:
-            SlipwayError: if it fails again.
+            SlipwayError: if the message can't be handled.
         """
         registration = self._registration(delivery.subject)
         if registration is None:
+            # A newer publisher sends a kind that this version does not know.
             return
         try:
             message = registration.kind.model_validate_json(payload)
@@ -145,21 +146,11 @@ class Consumer:
         self._report(delivery, outcome, took)
 
     async def _outcome(self, raw: Msg, delivery: Delivery) -> Outcome:
-        registration = self._registration(delivery.subject)
-        if registration is None:
-            # A newer publisher sends a kind that this version does not know.
-            return Outcome(settlement=Settlement.ACK)
         try:
-            message = registration.kind.model_validate_json(raw.data)
-        except ValidationError as error:
-            return Outcome(settlement=Settlement.DEAD_LETTER, problem=invalid(error).to_problem())
-        try:
-            with using(delivery.call):
-                await registration.handler(message, delivery)
-        except SlipwayError as error:
-            return self._outcome_of(error, delivery)
+            await self.run_handler(raw.data, delivery)
         except Exception as error:
-            log.exception("delivery crashed", consumer=self.durable, subject=delivery.subject)
+            if not isinstance(error, SlipwayError):
+                log.exception("delivery crashed", consumer=self.durable, subject=delivery.subject)
             return self._outcome_of(error, delivery)
         return Outcome(settlement=Settlement.ACK)
 

@@ -6,7 +6,6 @@ headers, and its origin. The stream's sequence is its id.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -93,26 +92,22 @@ def whole(letter: StoredDeadLetter) -> DeadLetter:
 
 def _dead_letter(message: StoredMessage) -> StoredDeadLetter:
     _, _, _, service, short = message.subject.split(".", 4)
-    durable = f"{service}-{short}"
     origin = {
         name.removeprefix(ORIGIN).lower().replace("-", "_"): value
         for name, value in message.headers.items()
         if name.startswith(ORIGIN)
     }
+    content = {
+        "at": message.at,
+        **origin,
+        "id": message.sequence,
+        "service": service,
+        "consumer": f"{service}-{short}",
+        "problem": Problem.model_validate_json(origin["problem"]),
+        "size": len(message.payload),
+    }
     return StoredDeadLetter(
-        summary=DeadLetter(
-            id=message.sequence,
-            service=service,
-            consumer=durable,
-            subject=origin["subject"],
-            stream=origin["stream"],
-            sequence=int(origin["sequence"]),
-            message_id=origin["message_id"],
-            attempts=int(origin["attempts"]),
-            problem=Problem.model_validate_json(origin["problem"]),
-            at=datetime.fromisoformat(origin["at"]) if "at" in origin else message.at,
-            size=len(message.payload),
-        ),
+        summary=DeadLetter.model_validate(content),
         payload=message.payload,
         headers={name: value for name, value in message.headers.items() if not name.startswith(ORIGIN)},
     )

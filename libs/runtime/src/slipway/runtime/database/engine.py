@@ -5,8 +5,8 @@ Third-party errors that mean "not now" (no connection, a restart, a deadlock, a 
 domain error. No network call belongs inside a transaction.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,9 @@ class Database:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction: committed when the block ends, rolled back when it raises."""
-        try:
+        with needs_database("The database did not answer."):
             async with self._engine.begin() as connection:
                 yield connection
-        except Exception as error:
-            if is_transient(error):
-                raise DatabaseUnavailable("The database did not answer.") from error
-            raise
 
     async def ping(self) -> None:
         """Raise `DatabaseUnavailable` unless a statement gets through."""
@@ -84,18 +80,24 @@ def url_of(settings: DatabaseSettings) -> URL:
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same transaction may go through later."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if str(getattr(cause, "sqlstate", None) or "").startswith(_TRANSIENT_CLASSES):
+        return True
     if isinstance(error, DBAPIError):
-        state = str(getattr(error.orig, "sqlstate", None) or "")
-        return (
-            error.connection_invalidated
-            or isinstance(error, InterfaceError)
-            or state.startswith(_TRANSIENT_CLASSES)
-        )
-    state = str(getattr(error, "sqlstate", None) or "")
+        return error.connection_invalidated or isinstance(error, InterfaceError)
     # Any OSError: a stopped server may lose its name and its route too, not only refuse.
-    return isinstance(error, OSError | PoolTimeoutError | asyncpg.InterfaceError) or state.startswith(
-        _TRANSIENT_CLASSES
-    )
+    return isinstance(error, OSError | PoolTimeoutError | asyncpg.InterfaceError)
+
+
+@contextmanager
+def needs_database(message: str) -> Iterator[None]:
+    """Raise `DatabaseUnavailable` with this message if the block fails, but may go through later."""
+    try:
+        yield
+    except Exception as error:
+        if is_transient(error):
+            raise DatabaseUnavailable(message) from error
+        raise
 
 
 async def migrate(settings: DatabaseSettings, folder: Path) -> None:
@@ -110,16 +112,13 @@ async def migrate(settings: DatabaseSettings, folder: Path) -> None:
     """
     engine = _engine(settings, command_timeout=None, poolclass=NullPool)
     try:
-        async with engine.begin() as connection:
-            await _prepare(connection, settings.database_schema)
-            await connection.run_sync(_upgrade, settings.database_schema, folder)
+        with needs_database("The database did not answer."):
+            async with engine.begin() as connection:
+                await _prepare(connection, settings.database_schema)
+                await connection.run_sync(_upgrade, settings.database_schema, folder)
     except CommandError as error:
         problem = f"its schema {settings.database_schema} can't be migrated by this version: {error}"
         raise SettingsProblem(f"SLIPWAY_DATABASE_URL: {problem}") from error
-    except Exception as error:
-        if is_transient(error):
-            raise DatabaseUnavailable("The database did not answer.") from error
-        raise
     finally:
         await engine.dispose()
 

@@ -29,8 +29,7 @@ from slipway.contracts.problems import TooLarge
 from slipway.runtime.bus import headers as h
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.publisher import WRONG_SEQUENCE
-from slipway.runtime.database.engine import CONNECT_SECONDS, STATEMENT_SECONDS, Database, is_transient
-from slipway.runtime.errors import DatabaseUnavailable
+from slipway.runtime.database.engine import CONNECT_SECONDS, STATEMENT_SECONDS, Database, needs_database
 from slipway.runtime.process import metrics
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.retry import Backoff
@@ -126,12 +125,8 @@ class Outbox:
         Raises:
             DatabaseUnavailable: when there is no connection.
         """
-        try:
+        with needs_database("The database did not answer the outbox."):
             await self._run()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if is_transient(error):
-                raise DatabaseUnavailable("The database did not answer the outbox.") from error
-            raise
 
     async def _run(self) -> None:
         connection = await self._connect()

@@ -8,7 +8,6 @@ error: a misspelt limit must not be silently the default.
 
 import os
 import socket
-from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -62,13 +61,11 @@ class FileSettingsSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """Read all settings that come from files."""
-        values = {name: self.get_field_value(field, name)[0] for name, field in self._fields()}
-        return {name: value for name, value in values.items() if value is not None}
-
-    def _fields(self) -> Iterable[tuple[str, FieldInfo]]:
-        names = self.settings_cls.model_fields
+        fields = self.settings_cls.model_fields
         # `nats_nkey_file` is a setting of its own, not the file of a setting `nats_nkey`.
-        return [(name, field) for name, field in names.items() if f"{name}_file" not in names]
+        names = [name for name in fields if f"{name}_file" not in fields]
+        values = {name: self.get_field_value(fields[name], name)[0] for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class TomlSource(TomlConfigSettingsSource):

@@ -166,45 +166,34 @@ STREAMS = (
     ),
 )
 
-_KEY_VALUE: Mapping[str, Any] = {
-    "max_msgs_per_subject": 1,
+_BUCKET: Mapping[str, Any] = {
     "discard": DiscardPolicy.NEW,
     "allow_rollup_hdrs": True,
     "allow_direct": True,
     "duplicate_window": 120.0,
 }
 
+
+def _key_value(bucket: str, **options: bool) -> Stream:
+    return Stream(
+        name=f"KV_{bucket}",
+        subjects=(f"$KV.{bucket}.>",),
+        limit=f"{bucket}_max_bytes",
+        options={**_BUCKET, "max_msgs_per_subject": 1, **options},
+    )
+
+
 BUCKETS = (
-    Stream(
-        name=f"KV_{LIVE}",
-        subjects=(f"$KV.{LIVE}.>",),
-        limit="live_max_bytes",
-        options={**_KEY_VALUE, "deny_delete": True},
-    ),
-    Stream(
-        name=f"KV_{LOOKS}",
-        subjects=(f"$KV.{LOOKS}.>",),
-        limit="looks_max_bytes",
-        options={**_KEY_VALUE, "deny_delete": True},
-    ),
+    _key_value(LIVE, deny_delete=True),
+    _key_value(LOOKS, deny_delete=True),
     # A lease is released by deleting its one message, and ends by its own time to live. No markers: after
     # one, the key could not be created again until the marker ended.
-    Stream(
-        name=f"KV_{LOCKS}",
-        subjects=(f"$KV.{LOCKS}.>",),
-        limit="locks_max_bytes",
-        options={**_KEY_VALUE, "allow_msg_ttl": True},
-    ),
+    _key_value(LOCKS, allow_msg_ttl=True),
     Stream(
         name=f"OBJ_{BUNDLES}",
         subjects=(f"$O.{BUNDLES}.C.>", f"$O.{BUNDLES}.M.>"),
         limit="bundles_max_bytes",
-        options={
-            "discard": DiscardPolicy.NEW,
-            "allow_rollup_hdrs": True,
-            "allow_direct": True,
-            "duplicate_window": 120.0,
-        },
+        options=_BUCKET,
     ),
 )
 

@@ -1,6 +1,5 @@
 """Responses, and the parameters that many paths take."""
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
@@ -29,7 +28,6 @@ IsPlan = Annotated[bool, QueryParameter(alias="plan")]
 """Whether the answer is only the plan."""
 PLANNED: dict[int | str, dict[str, Any]] = {200: {"model": Plan, "description": "What would be done"}}
 
-ItemT = TypeVar("ItemT")
 AcceptedT = TypeVar("AcceptedT", bound=Accepted | BatchAccepted)
 
 
@@ -63,13 +61,3 @@ async def changed(bus: Bus, request: ChangeQuery, *, is_plan: bool) -> Response:
         case RetryJob():
             plan = PlanJob(retry=request)
     return answer(await bus.ask(plan))
-
-
-def page_of(
-    items: Sequence[ItemT], names: Sequence[str], *, limit: int, cursor: str | None
-) -> tuple[tuple[ItemT, ...], str | None]:
-    """Cut a page out of a list that is ordered by name; the cursor is the last name of the page before."""
-    after = [index for index, name in enumerate(names) if cursor is None or name > cursor]
-    chosen = after[:limit]
-    more = names[chosen[-1]] if len(after) > limit else None
-    return tuple(items[index] for index in chosen), more

@@ -6,7 +6,7 @@ A line may be as long as a guest likes: one longer than a MiB comes in pieces, e
 from collections.abc import AsyncIterator, Iterable
 
 from slipway.contracts.job_events import JobLog
-from slipway.gateway.streams.job_logs import open_job_log
+from slipway.gateway.streams.job_logs import Pages, open_job_log
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.job_logs import StoredEvent
 from slipway.runtime.bus.stored import read_page
@@ -48,10 +48,10 @@ class LogText:
 async def log_of(bus: Bus, job: str, *, is_over: bool) -> AsyncIterator[str]:
     """Open a job's log, page by page: where it is stored if the job has ended, else on the bus."""
     stored = await open_job_log(bus, job) if is_over else None
-    return _texts(stored.pages() if stored is not None else _stored(bus, job))
+    return _texts(stored or _stored(bus, job))
 
 
-async def _texts(pages: AsyncIterator[list[StoredEvent]]) -> AsyncIterator[str]:
+async def _texts(pages: Pages) -> AsyncIterator[str]:
     text = LogText()
     async for page in pages:
         for event in page:
@@ -60,7 +60,7 @@ async def _texts(pages: AsyncIterator[list[StoredEvent]]) -> AsyncIterator[str]:
     yield "".join(text.rest())
 
 
-async def _stored(bus: Bus, job: str) -> AsyncIterator[list[StoredEvent]]:
+async def _stored(bus: Bus, job: str) -> Pages:
     subject, after = JobLog.subject.replace("{id}", job), 0
     while True:
         page = await read_page(bus.connection, EVENTS, subject=subject, from_sequence=after + 1, most=PAGE)

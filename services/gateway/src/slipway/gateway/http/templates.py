@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from slipway.contracts.templates import GetTemplate, ListTemplates, Template, TemplateList
-from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer, page_of
+from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer
 from slipway.runtime.bus.client import Bus
 
 
@@ -15,9 +15,11 @@ def templates(bus: Bus) -> APIRouter:
     @api.get("/templates", response_model=TemplateList)
     async def list_templates(limit: Limit = 100, cursor: Cursor = None) -> Response:
         page = await bus.ask(ListTemplates())
-        ordered = sorted(page.items, key=lambda each: each.name)
-        items, more = page_of(ordered, [each.name for each in ordered], limit=limit, cursor=cursor)
-        return answer(TemplateList(items=items, faults=page.faults, next=more))
+        # The cursor is the last name of the page before.
+        left = [each for each in page.items if cursor is None or each.name > cursor]
+        items = sorted(left, key=lambda each: each.name)[:limit]
+        more = items[-1].name if len(left) > limit else None
+        return answer(TemplateList(items=tuple(items), faults=page.faults, next=more))
 
     @api.get("/templates/{name}", response_model=Template)
     async def get_template(name: NamePath) -> Response:

@@ -156,12 +156,12 @@ class Relay:
 
     async def _look(self) -> None:
         """Compare with the stream's end: events may be missing with nothing after them."""
-        known = self._last
+        last = self._last
         _, end = await self.bounds()
         if not self._has_begun:
             self._has_begun, self._last = True, end
-        elif end < known:
-            log.warning("event stream recreated", known=known, end=end)
+        elif end < last:
+            log.warning("event stream recreated", last=last, end=end)
             self._skip_to(end)
         elif end > self._last:
             await self._recover(end)

@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from slipway.contracts.job_events import JobDone
 from slipway.contracts.message import Moment
-from slipway.gateway.streams.job_logs import StoredJobLog, open_job_log
+from slipway.gateway.streams.job_logs import Pages, open_job_log
 from slipway.gateway.streams.relay import Relay
 from slipway.gateway.streams.viewer import Item, Viewer
 from slipway.runtime.bus.client import Bus
@@ -46,7 +46,7 @@ class Opening:
     """Up to where the log is read; live goes on from there."""
     is_over: bool = False
     """Whether nothing follows."""
-    stored: StoredJobLog | None = None
+    stored: Pages | None = None
     """Where the log is read, if not from the bus."""
     lasts: timedelta | None = None
     """How long it goes on live at most; None is without end."""
@@ -89,7 +89,7 @@ class Replay:
     async def pages(self, viewer: Viewer, opening: Opening) -> AsyncIterator[list[Item]]:
         """Yield the events between the last one seen and the first live one; never an empty page."""
         if opening.stored is not None:
-            async for events in opening.stored.pages():
+            async for events in opening.stored:
                 yield [Item.of(each.sequence, each.subject, each.payload) for each in events]
             return
         after, until = opening.after, opening.until
