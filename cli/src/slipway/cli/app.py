@@ -62,7 +62,8 @@ class Root(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Find a noun, a short form, a plug-in, or a verb of a container."""
         if cmd_name in NOUNS:
-            return _loaded(NOUNS[cmd_name])
+            module, _, name = NOUNS[cmd_name].partition(":")
+            return get_group(getattr(import_module(module), name))
         if cmd_name in SHORT:
             noun, verb = SHORT[cmd_name]
             return self.get_command(ctx, noun).get_command(ctx, verb)
@@ -99,11 +100,6 @@ class Root(TyperGroup):
 def container_verbs() -> Mapping[str, Any]:
     """Return the verbs of the job kinds; they are also verbs of their own."""
     return import_module("slipway.cli.changes").commands()  # type: ignore[no-any-return]  # the module is ours
-
-
-def _loaded(place: str) -> Any:
-    module, _, name = place.partition(":")
-    return get_group(getattr(import_module(module), name))
 
 
 app = typer.Typer(

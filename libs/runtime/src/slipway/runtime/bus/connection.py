@@ -11,7 +11,6 @@ from typing import Any
 
 from faststream import AckPolicy
 from faststream.nats import NatsBroker, NatsNKey
-from faststream.security import BaseSecurity
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
@@ -70,10 +69,11 @@ def make_broker(settings: ServiceSettings, *, service: str, closed: Callable[[],
     async def report_closed() -> None:
         closed()
 
+    key = settings.nats_nkey_file
     return NatsBroker(
         servers_of(settings),
         name=f"slipway-{service}-{settings.instance}",
-        security=_security(settings),
+        security=NatsNKey.from_file(key) if key is not None else None,
         inbox_prefix=inbox_prefix(service),
         max_reconnect_attempts=-1,
         reconnect_time_wait=1,
@@ -107,9 +107,3 @@ def _quiet_logger() -> logging.Logger:
     logger = logging.getLogger("slipway.faststream")
     logger.setLevel(logging.WARNING)
     return logger
-
-
-def _security(settings: ServiceSettings) -> BaseSecurity | None:
-    if settings.nats_nkey_file is None:
-        return None
-    return NatsNKey.from_file(settings.nats_nkey_file)

@@ -11,7 +11,6 @@ import asyncio
 import json
 from contextlib import suppress
 from datetime import timedelta
-from types import TracebackType
 from typing import Self
 
 from nats.errors import Error as NatsError
@@ -61,16 +60,16 @@ class Lease:
         self._renewing = asyncio.create_task(self._renew(), name=f"lease {self._key}")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """Release the lease, so that the next holder need not wait."""
         if self._renewing is not None:
             await end(self._renewing)
         if not self.lost.is_set():
             # If this fails the lease expires.
             with suppress(NatsError, OSError, TimeoutError):
-                await self._delete()
+                request = json.dumps({"seq": self._sequence, "no_erase": True}).encode()
+                subject = f"$JS.API.STREAM.MSG.DELETE.KV_{LOCKS}"
+                await self._bus.connection.request(subject, request, timeout=2)
         self.lost.set()
 
     async def _renew(self) -> None:
@@ -112,7 +111,3 @@ class Lease:
             timeout=max(1.0, self._ttl.total_seconds() / 3),
         )
         return acknowledged.seq
-
-    async def _delete(self) -> None:
-        request = json.dumps({"seq": self._sequence, "no_erase": True}).encode()
-        await self._bus.connection.request(f"$JS.API.STREAM.MSG.DELETE.KV_{LOCKS}", request, timeout=2)

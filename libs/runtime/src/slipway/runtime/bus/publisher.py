@@ -106,7 +106,8 @@ class Publisher:
 
         The future returns its sequence or raises the refusal.
         """
-        _refuse_rollup(headers)
+        if any(name.lower() == h.ROLLUP.lower() for name in headers):
+            raise ValueError("only the run record's commit may roll up a subject")
         if stream_of(subject) is None or h.MESSAGE_ID not in headers:
             raise TypeError(f"{subject} is not stored, or the message has no id")
         return await self._pipeline.publish(self._connection, subject, payload, headers)
@@ -224,8 +225,3 @@ def is_full(code: int | None, description: str | None) -> bool:
 
 def _too_large(subject: str, payload: bytes) -> TooLarge:
     return TooLarge("The message is larger than the bus allows.", subject=subject, size_bytes=len(payload))
-
-
-def _refuse_rollup(headers: Mapping[str, str]) -> None:
-    if any(name.lower() == h.ROLLUP.lower() for name in headers):
-        raise ValueError("only the run record's commit may roll up a subject")

@@ -5,7 +5,7 @@ Nothing is retried here: the caller knows whether sending twice is harmless.
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from faststream.nats import NatsBroker, NatsMessage
 from nats.errors import Error as NatsError
@@ -41,7 +41,8 @@ class QueryClient:
 
     async def ask_raw(self, query: Query[Any], *, timeout: timedelta | None = None) -> bytes:
         """Return the answer's JSON unparsed, or raise its error."""
-        call = _with_deadline(current(), timeout or query.timeout)
+        call, deadline = current(), clock.now() + (timeout or query.timeout)
+        call = replace(call, deadline=min(deadline, call.deadline or deadline))
         label = h.type_of(query)
         try:
             reply = await self._request(query, call)
@@ -51,7 +52,10 @@ class QueryClient:
         if h.ERROR_CODE in reply.headers:
             problem = Problem.model_validate_json(reply.body)
             metrics.asked.labels(label, problem.kind.value).inc()
-            _raise(problem)
+            refusal = to_error(problem)
+            if isinstance(refusal, Unavailable) and problem.retry_after_seconds is not None:
+                refusal.retry_after_seconds = problem.retry_after_seconds
+            raise refusal
         metrics.asked.labels(label, "ok").inc()
         body: bytes = reply.body
         return body
@@ -72,7 +76,9 @@ class QueryClient:
         except NoRespondersError as error:
             raise ServiceUnavailable(f"The service {service} is not running.", service=service) from error
         except TimeoutError as error:
-            await self._raise_if_bus_is_away()
+            # If the bus itself does not answer, the service is not to blame.
+            with needs_bus("The message bus does not answer."):
+                await wait_until_connected(self._broker.connection, within_seconds=PING_SECONDS)
             raise ServiceUnavailable(
                 f"The service {service} did not answer in time.", service=service
             ) from error
@@ -80,20 +86,3 @@ class QueryClient:
             raise TooLarge("The query is larger than the bus allows.") from error
         except (NatsError, OSError) as error:
             raise BusUnavailable("The bus can't be reached.") from error
-
-    async def _raise_if_bus_is_away(self) -> None:
-        """Raise `BusUnavailable` unless the bus itself answers: then the service is not to blame."""
-        with needs_bus("The message bus does not answer."):
-            await wait_until_connected(self._broker.connection, within_seconds=PING_SECONDS)
-
-
-def _with_deadline(call: Call, timeout: timedelta) -> Call:
-    deadline = clock.now() + timeout
-    return replace(call, deadline=min(deadline, call.deadline) if call.deadline else deadline)
-
-
-def _raise(problem: Problem) -> NoReturn:
-    error = to_error(problem)
-    if isinstance(error, Unavailable) and problem.retry_after_seconds is not None:
-        error.retry_after_seconds = problem.retry_after_seconds
-    raise error

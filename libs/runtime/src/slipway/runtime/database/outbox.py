@@ -133,7 +133,9 @@ class Outbox:
         try:
             while not await connection.fetchval(_LOCK):  # noqa: ASYNC110 - PostgreSQL notifies nobody of a released lock
                 await asyncio.sleep(POLL_SECONDS)
-            await connection.add_listener(f"outbox_{self._database.schema}", self._notified)
+            await connection.add_listener(
+                f"outbox_{self._database.schema}", lambda *_details: self._wake.set()
+            )
             log.info("outbox relay active", schema=self._database.schema)
             await self._relay(connection)
         finally:
@@ -210,9 +212,6 @@ class Outbox:
                 "tcp_keepalives_count": "3",
             },
         )
-
-    def _notified(self, *_details: object) -> None:
-        self._wake.set()
 
 
 def _is_stored(row: _Row, future: "asyncio.Future[int]") -> bool:

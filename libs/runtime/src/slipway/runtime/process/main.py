@@ -10,8 +10,8 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NoReturn
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import uvloop
 from pydantic import ValidationError
@@ -51,7 +51,9 @@ def main(
     command = parser.parse_args().command
     try:
         logs.configure(service_name, LogSettings())
-        _exit(_run(_chosen(command, build, migrate)))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            status = runner.run(_chosen(command, build, migrate))
+        _exit(status)
     except ValidationError as error:
         _complain(service_name, *explain(error))
     except SettingsProblem as error:
@@ -71,11 +73,6 @@ def _exit(status: int) -> NoReturn:
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(status)
-
-
-def _run(work: Coroutine[Any, Any, int]) -> int:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
 
 
 async def _chosen(

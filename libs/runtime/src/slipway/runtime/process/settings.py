@@ -187,8 +187,7 @@ class DatabaseSettings(Settings):
 
 def explain(error: ValidationError) -> list[str]:
     """Return one line per wrong setting: its name and the reason, without its value."""
-    return [f"{_name(fault['loc'])}: {fault['msg']}" for fault in error.errors(include_input=False)]
-
-
-def _name(location: tuple[int | str, ...]) -> str:
-    return f"{PREFIX}{'__'.join(str(part) for part in location).upper()}"
+    return [
+        f"{PREFIX}{'__'.join(map(str, fault['loc'])).upper()}: {fault['msg']}"
+        for fault in error.errors(include_input=False)
+    ]

@@ -68,16 +68,15 @@ def clean(value: object) -> Any:
     if isinstance(value, SecretStr | SecretBytes):
         return MASK
     if isinstance(value, Mapping):
-        return {_clean_text(str(key)): _clean_field(str(key), part) for key, part in value.items()}
+        return {
+            _clean_text(str(key)): MASK if part is not None and _SECRET_NAME.search(str(key)) else clean(part)
+            for key, part in value.items()
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [clean(part) for part in value]
     if isinstance(value, bytes | bytearray):
         return _clean_text(value.decode(errors="backslashreplace"))
     return _clean_text(str(value))
-
-
-def _clean_field(name: str, value: object) -> Any:
-    return MASK if value is not None and _SECRET_NAME.search(name) else clean(value)
 
 
 def _clean_text(text: str) -> str:

@@ -45,7 +45,8 @@ class Sealer:
 
     def open(self, sealed: Sealed, *, owner: str, field: str) -> SecretStr:
         """Open a secret that was sealed to this service; its value is masked in the logs from now on."""
-        private = self._private_key()
+        key_text = _read(self._private_file, "SLIPWAY_SEALING_KEY_FILE")
+        private = X25519PrivateKey.from_private_bytes(decode(key_text))
         ephemeral, box = decode(sealed.ephemeral), decode(sealed.box)
         try:
             shared = private.exchange(X25519PublicKey.from_public_bytes(ephemeral))
@@ -57,11 +58,6 @@ class Sealer:
         secret = SecretStr(opened.decode())
         redact(secret)
         return secret
-
-    def _private_key(self) -> X25519PrivateKey:
-        return X25519PrivateKey.from_private_bytes(
-            decode(_read(self._private_file, "SLIPWAY_SEALING_KEY_FILE"))
-        )
 
     def _public_key(self, service: str) -> X25519PublicKey:
         public_keys = json.loads(_read(self._public_file, "SLIPWAY_SEALING_PUBLIC_FILE"))

@@ -54,10 +54,8 @@ _SETTINGS = MappingProxyType({"SLIPWAY": _SLIPWAY, "INTEGRATORS": _INTEGRATORS})
 
 def accounts_conf(users: Mapping[str, str]) -> str:
     """Write the accounts of the server's configuration; `users` has each user's block."""
-    accounts = "\n".join(_account(name, [users[each] for each in who]) for name, who in ACCOUNTS.items())
-    return f"accounts {{\n{accounts}\n}}\n"
-
-
-def _account(name: str, blocks: list[str]) -> str:
-    users = "\n".join(blocks)
-    return f"  {name} {{\n{_SETTINGS[name]}\n    users: [\n{users}\n    ]\n  }}"
+    accounts = ""
+    for name, who in ACCOUNTS.items():
+        blocks = "\n".join(users[each] for each in who)
+        accounts += f"  {name} {{\n{_SETTINGS[name]}\n    users: [\n{blocks}\n    ]\n  }}\n"
+    return f"accounts {{\n{accounts}}}\n"

@@ -64,11 +64,12 @@ class Gate:
     async def _pass(
         self, scope: Scope, receive: Receive, send: "_Sending", headers: dict[bytes, bytes]
     ) -> None:
+        trace = headers.get(b"traceparent", b"").decode("latin-1")
         call = Call(
             actor=await self._actor(scope, headers),
             correlation_id=send.correlation,
             idempotency_key=_idempotency_key(headers),
-            traceparent=_traceparent(headers),
+            traceparent=trace if _TRACE.fullmatch(trace) else None,
         )
         scope["actor"] = call.actor
         with using(call):
@@ -126,11 +127,6 @@ class _Receiving:
         if self._got > MOST_BYTES:
             raise TooMuch
         return message
-
-
-def _traceparent(headers: dict[bytes, bytes]) -> str | None:
-    value = headers.get(b"traceparent", b"").decode("latin-1")
-    return value if _TRACE.fullmatch(value) else None
 
 
 def _idempotency_key(headers: dict[bytes, bytes]) -> str | None:

@@ -78,9 +78,10 @@ class Replay:
         if after is not None and await self._is_unknown(viewer, after):
             begin, after = begin + _RESET, None
         seen = after or 0
-        done = await self._done(viewer.job)
+        subject = JobDone.subject.replace("{id}", viewer.job)
+        done = await read_next(self._bus.connection, EVENTS, subject=subject, from_sequence=1)
         if done is not None:
-            return Opening(begin=begin, after=seen, until=done, is_over=True)
+            return Opening(begin=begin, after=seen, until=done.sequence, is_over=True)
         left = None if ended_at is None else ended_at + DONE_WITHIN - now()
         if left is not None and left <= timedelta(0):
             return Opening(begin=begin, after=seen, until=sys.maxsize, is_over=True)
@@ -129,12 +130,6 @@ class Replay:
             return not first <= after <= last
         # A fleet's viewer that saw nothing yet has the id before the first.
         return not first - 1 <= after <= last or last - after > MOST_FLEET_REPLAY
-
-    async def _done(self, job: str) -> int | None:
-        """Return the sequence of a job's `done`, once there is one."""
-        subject = JobDone.subject.replace("{id}", job)
-        done = await read_next(self._bus.connection, EVENTS, subject=subject, from_sequence=1)
-        return done.sequence if done is not None else None
 
     async def _stored(self, viewer: Viewer, after: int, until: int) -> AsyncIterator[list[Item]]:
         connection, subject = self._bus.connection, viewer.subject
