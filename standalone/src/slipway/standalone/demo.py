@@ -91,7 +91,7 @@ async def _show(stack: Stack, data: Path) -> None:
     say(f"Starting Slipway (logs: {data / 'log'}) ...")
     await stack.start()
     say(f"Slipway is ready: {stack.url}")
-    say(f"Sign in with the secret in {stack.keys.bootstrap_token}")
+    say(f"Sign in with the secret in {stack.folder.bootstrap_token}")
     async with stack.client() as client:
         hostname = f"demo-{secrets.token_hex(3)}"
         say(f"Creating the container {hostname} from the template {TEMPLATE} ...")

@@ -38,6 +38,8 @@ class DataFolder:
         """How to reach everything; exists only while everything is ready."""
         self.bootstrap_token = self.secrets / "bootstrap-token"
         """The first user's bearer token."""
+        self.metrics_token = self.secrets / "metrics-token"
+        self.key_ring = self.secrets / "key-ring.json"
 
     def take(self) -> IO[str]:
         """Make what is missing and lock the folder; it stays locked as long as the returned file is open."""

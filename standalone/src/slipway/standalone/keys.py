@@ -7,14 +7,12 @@ services run as.
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from slipway.contracts.registry import SERVICES
 from slipway.runtime.secrets.vault import KeyRing
-from slipway.runtime.topology.__main__ import AdminSettings
 from slipway.runtime.topology.identities import Identities, generate
 from slipway.standalone.embedded.process import Account, account_for
 from slipway.standalone.embedded.shared import own_folder
@@ -24,63 +22,42 @@ DATABASE_SERVICES = ("gateway", "inventory", "catalog")
 """Services that keep tables."""
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Everything secret, as paths."""
-
-    identities: Identities
-    key_ring: Path
-    bootstrap_token: Path
-    metrics_token: Path
-
-
-def make_keys(folder: DataFolder) -> Keys:
-    """Make the secrets that are missing."""
-    keys = Keys(
-        identities=generate(folder.identities),
-        key_ring=folder.secrets / "key-ring.json",
-        bootstrap_token=folder.bootstrap_token,
-        metrics_token=folder.secrets / "metrics-token",
-    )
-    if not keys.key_ring.exists():
-        KeyRing.create(keys.key_ring)
-    for token in (keys.bootstrap_token, keys.metrics_token):
+def make_keys(folder: DataFolder) -> Identities:
+    """Make the secrets that are missing; return the keys of the bus's users."""
+    if not folder.key_ring.exists():
+        KeyRing.create(folder.key_ring)
+    for token in (folder.bootstrap_token, folder.metrics_token):
         if not token.exists():
             write_whole(token, secrets.token_urlsafe(32) + "\n")
-    return keys
-
-
-def admin_settings(keys: Keys, nats_url: str) -> AdminSettings:
-    """Return the settings with which the topology is applied."""
-    key = keys.identities.nkey_file
-    return AdminSettings(
-        nats_url=nats_url, nats_nkey_file=key("admin"), integrators_nkey_file=key("integrators-admin")
-    )
+    return generate(folder.identities)
 
 
 def hand_out(
-    folder: DataFolder, keys: Keys, databases: Mapping[str, SecretStr]
+    folder: DataFolder, identities: Identities, databases: Mapping[str, SecretStr]
 ) -> Mapping[str, Mapping[str, Path]]:
     """Write each service's copies; return them by service and setting (`NATS_NKEY_FILE`)."""
     account = account_for(folder.path)
-    place = own_folder(folder.path, "services", account)
-    return {name: _one(place / name, name, keys, databases.get(name), account) for name in SERVICES}
+    parent = own_folder(folder.path, "services", account)
+    copies: dict[str, Mapping[str, Path]] = {}
+    for service in SERVICES:
+        sources = {
+            "NATS_NKEY_FILE": identities.nkey_file(service),
+            "SEALING_KEY_FILE": identities.sealing_file(service),
+            "SEALING_PUBLIC_FILE": identities.public_file,
+            "METRICS_TOKEN_FILE": folder.metrics_token,
+        }
+        if service == "inventory":
+            sources["KEY_RING_FILE"] = folder.key_ring
+        if service == "gateway":
+            sources["BOOTSTRAP_TOKEN_FILE"] = folder.bootstrap_token
+        copies[service] = _copy(sources, parent / service, databases.get(service), account)
+    return copies
 
 
-def _one(
-    place: Path, service: str, keys: Keys, database: SecretStr | None, account: Account
+def _copy(
+    sources: Mapping[str, Path], place: Path, database: SecretStr | None, account: Account
 ) -> Mapping[str, Path]:
     place.mkdir(mode=0o700, exist_ok=True)
-    sources = {
-        "NATS_NKEY_FILE": keys.identities.nkey_file(service),
-        "SEALING_KEY_FILE": keys.identities.sealing_file(service),
-        "SEALING_PUBLIC_FILE": keys.identities.public_file,
-        "METRICS_TOKEN_FILE": keys.metrics_token,
-    }
-    if service == "inventory":
-        sources["KEY_RING_FILE"] = keys.key_ring
-    if service == "gateway":
-        sources["BOOTSTRAP_TOKEN_FILE"] = keys.bootstrap_token
     files = {setting: place / source.name for setting, source in sources.items()}
     for setting, source in sources.items():
         write_whole(files[setting], source.read_text(encoding="utf-8"))

@@ -24,7 +24,7 @@ from slipway.runtime.database.engine import migrate
 from slipway.runtime.database.roles import provision_databases
 from slipway.runtime.process import logs
 from slipway.runtime.process.settings import DatabaseSettings, LogSettings
-from slipway.runtime.topology.__main__ import apply_as_admin
+from slipway.runtime.topology.__main__ import AdminSettings, apply_as_admin
 from slipway.standalone import lab as labs
 from slipway.standalone.accounts import OURSELVES, confinement_for, programs
 from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
@@ -32,7 +32,7 @@ from slipway.standalone.embedded.ports import HOST, free_port, require_free
 from slipway.standalone.embedded.postgres import EmbeddedPostgres
 from slipway.standalone.environment import Surroundings, environment_of, plain_environment
 from slipway.standalone.folders import DataFolder, write_whole
-from slipway.standalone.keys import DATABASE_SERVICES, Keys, admin_settings, hand_out, make_keys
+from slipway.standalone.keys import DATABASE_SERVICES, hand_out, make_keys
 from slipway.standalone.logview import LogView
 from slipway.standalone.paths import own_record, own_templates
 from slipway.standalone.readiness import Readiness
@@ -60,11 +60,11 @@ class Options:
 class Stack:
     """All processes of one `up`."""
 
-    def __init__(self, options: Options, view: LogView, folder: DataFolder, keys: Keys) -> None:
-        self.keys = keys
+    def __init__(self, options: Options, view: LogView, folder: DataFolder) -> None:
+        self._identities = make_keys(folder)
         self._options = options
         self._view = view
-        self._folder = folder
+        self.folder = folder
         self._started: list[Supervised | WatchedServer] = []
         self._ports = {name: free_port() for name in SERVICES} | {"gateway": options.port or free_port()}
         self._confinement = OURSELVES
@@ -84,11 +84,14 @@ class Stack:
         if self._options.with_lab:
             self._start_lab()
         nats, postgres = await self._start_servers()
-        settings = admin_settings(self.keys, nats.url)
+        key = self._identities.nkey_file
+        settings = AdminSettings(
+            nats_url=nats.url, nats_nkey_file=key("admin"), integrators_nkey_file=key("integrators-admin")
+        )
         databases, _ = await asyncio.gather(
             provision_databases(postgres.admin_url, DATABASE_SERVICES), apply_as_admin(settings)
         )
-        surroundings = self._surroundings(nats.url, hand_out(self._folder, self.keys, databases))
+        surroundings = self._surroundings(nats.url, hand_out(self.folder, self._identities, databases))
         for name, url in databases.items():
             # Here, not in a process of each service: most of that would be its start.
             revisions = Path(str(files(f"slipway.{name}") / "migrations"))
@@ -100,8 +103,8 @@ class Stack:
         self._endpoints = {
             "http": self.url,
             "nats": nats.url,
-            "nats_nkey_file": str(self.keys.identities.nkey_file("integrator")),
-            "bootstrap_token_file": str(self.keys.bootstrap_token),
+            "nats_nkey_file": str(key("integrator")),
+            "bootstrap_token_file": str(self.folder.bootstrap_token),
             **({"lab": self.lab.endpoint} if self.lab else {}),
         }
         self._record()
@@ -110,7 +113,7 @@ class Stack:
         """Stop everything: first the services, side by side, then what they need, the last started first."""
         self._endpoints = None
         with contextlib.suppress(OSError):
-            self._folder.endpoints.unlink(missing_ok=True)
+            self.folder.endpoints.unlink(missing_ok=True)
         deadline = time.monotonic() + STOP_SECONDS
         services = [process for process in self._started if process.name in SERVICES]
         others = [[process] for process in reversed(self._started) if process not in services]
@@ -122,13 +125,13 @@ class Stack:
 
     def client(self) -> Client:
         """Return a client with the first user's rights."""
-        return Client(self.url, self.keys.bootstrap_token.read_text(encoding="utf-8").strip())
+        return Client(self.url, self.folder.bootstrap_token.read_text(encoding="utf-8").strip())
 
     def _start_lab(self) -> None:
-        self._folder.lab.mkdir(exist_ok=True, mode=0o700)
-        (self._folder.lab / "lab.json").unlink(missing_ok=True)
-        nodes = len(node_names(self._folder.lab, None, self._options.nodes))
-        arguments = ("serve", "--data", str(self._folder.lab), "--guests", self._options.guests)
+        self.folder.lab.mkdir(exist_ok=True, mode=0o700)
+        (self.folder.lab / "lab.json").unlink(missing_ok=True)
+        nodes = len(node_names(self.folder.lab, None, self._options.nodes))
+        arguments = ("serve", "--data", str(self.folder.lab), "--guests", self._options.guests)
         self._supervise(
             Command(
                 name="lab",
@@ -140,8 +143,8 @@ class Stack:
         )
 
     async def _start_servers(self) -> tuple[EmbeddedNats, EmbeddedPostgres]:
-        users = NatsOptions(users_file=self.keys.identities.users_file)
-        nats, postgres = EmbeddedNats(self._folder.path, users), EmbeddedPostgres(self._folder.path)
+        users = NatsOptions(users_file=self._identities.users_file)
+        nats, postgres = EmbeddedNats(self.folder.path, users), EmbeddedPostgres(self.folder.path)
         watched = [WatchedServer(each, self._view, on_change=self._record) for each in (nats, postgres)]
         self._started += watched
         await asyncio.gather(*(each.start() for each in watched))
@@ -150,7 +153,7 @@ class Stack:
     def _surroundings(self, nats_url: str, files: Mapping[str, Mapping[str, Path]]) -> Surroundings:
         templates = own_templates()
         needed = [*programs(), *([templates.parent] if templates else [])]
-        self._confinement = confinement_for(self._folder.path, needed)
+        self._confinement = confinement_for(self.folder.path, needed)
         if self._confinement.remark is not None:
             self._view.report(self._confinement.remark)
         return Surroundings(
@@ -158,7 +161,7 @@ class Stack:
             ports=self._ports,
             files=files,
             templates=templates,
-            record=own_record(self._folder.path, self._confinement.account),
+            record=own_record(self.folder.path, self._confinement.account),
         )
 
     def _command(self, service: str, surroundings: Surroundings) -> Command:
@@ -180,10 +183,10 @@ class Stack:
     def _record(self) -> None:
         running = {process.name: process.pid for process in self._started if process.pid is not None}
         try:
-            self._folder.record_pids(running)
+            self.folder.record_pids(running)
             if self._endpoints is not None:
                 content = json.dumps({**self._endpoints, "pids": running}, indent=2)
-                write_whole(self._folder.endpoints, f"{content}\n")
+                write_whole(self.folder.endpoints, f"{content}\n")
         except OSError as error:
             self._view.report(f"can't record which processes run: {error}")
 
@@ -191,7 +194,7 @@ class Stack:
         async with self.client() as client:
             ready = self._readiness
             if self._options.with_lab:
-                self.lab = await ready.lab(self._folder.lab)
+                self.lab = await ready.lab(self.folder.lab)
                 await ready.cluster(client, self.lab)
             await ready.templates(client)
 
@@ -204,7 +207,7 @@ def prepare(options: Options, *, is_quiet: bool) -> tuple[Stack, IO[str]]:
     view = LogView(folder.log, is_quiet=is_quiet)
     for name in folder.end_leftovers():
         view.report(f"ended {name}, which a killed slipway had left")
-    return Stack(options, view, folder, make_keys(folder)), lock
+    return Stack(options, view, folder), lock
 
 
 async def run_up(options: Options) -> int:
@@ -215,7 +218,7 @@ async def run_up(options: Options) -> int:
         try:
             if await unless_stopped(stack.start(), stop):
                 say(f"Slipway is ready: {stack.url}")
-                say(f"Sign in with the secret in {stack.keys.bootstrap_token}")
+                say(f"Sign in with the secret in {stack.folder.bootstrap_token}")
                 await stop.wait()
         finally:
             await stack.stop()

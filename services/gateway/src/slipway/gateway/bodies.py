@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, create_model, field_validator
 
 from slipway.contracts.bulk import LONGEST_SELECTION, MOST_LIKE_ONE
+from slipway.contracts.cluster_facts import VmidRange
+from slipway.contracts.clusters import SshNode
 from slipway.contracts.container_specs import ContainerSpec, MountSpec, NetworkSpec, PackageSpec
 from slipway.contracts.job_kinds import KINDS, AnyArgs, Args, JobKind, NoArgs
 from slipway.contracts.message import Id
@@ -104,12 +106,11 @@ class RetryBody(_Body):
     """Of a batch: the hash of the plan that was shown; one that destroys needs it."""
 
 
-class SshNodeBody(_Body):
+class SshNodeBody(SshNode):
     """How one node is reached by SSH."""
 
-    address: str | None = None
+    model_config = _STRICT
     port: int | None = Field(default=None, ge=1, le=65535)
-    host_key: str | None = None
 
 
 class HostKeyBody(_Body):
@@ -173,9 +174,10 @@ class ClusterAccessBody(_Body):
     ssh: SshLoginBody = SshLoginBody()
 
 
-class VmidRangeBody(_Body):
+class VmidRangeBody(VmidRange):
     """The VMIDs that Slipway chooses from, both ends included."""
 
+    model_config = _STRICT
     first: int = Field(ge=100, le=999_999_999)
     last: int = Field(ge=100, le=999_999_999)
 

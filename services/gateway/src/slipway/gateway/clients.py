@@ -10,7 +10,6 @@ from slipway.contracts.clusters import (
     Cluster,
     ClusterSecrets,
     ClusterSpec,
-    SshNode,
 )
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.containers import CreateContainer, RevealCredential, Revealed
@@ -60,7 +59,7 @@ class Inventory:
             **body.model_dump(exclude=_SECRET | {"ssh"}),
             ssh_username=body.ssh.username,
             ssh_port=body.ssh.port,
-            nodes={name: SshNode(**node.model_dump()) for name, node in body.ssh.nodes.items()},
+            nodes=body.ssh.nodes,
         )
         return await self._bus.ask(AddCluster(spec=spec, secrets=self._secrets(body, owner=body.name)))
 

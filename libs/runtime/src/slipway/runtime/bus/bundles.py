@@ -11,7 +11,7 @@ from nats.js.errors import NotFoundError
 from slipway.contracts.problems import NotFound
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.connection import needs_bus
-from slipway.runtime.bus.stored import read_page
+from slipway.runtime.bus.stored import read_all
 from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.topology.declared import BUNDLES
 
@@ -61,20 +61,9 @@ class Bundles:
         return archive
 
     async def _read(self, nuid: str) -> bytes:
-        pieces: list[bytes] = []
-        sequence = 1
-        while True:
-            page = await read_page(
-                self._bus.connection,
-                f"OBJ_{BUNDLES}",
-                subject=f"$O.{BUNDLES}.C.{nuid}",
-                from_sequence=sequence,
-                most=CHUNKS,
-            )
-            pieces += (message.payload for message in page.messages)
-            if page.remaining == 0 or not page.messages:
-                return b"".join(pieces)
-            sequence = page.messages[-1].sequence + 1
+        subject = f"$O.{BUNDLES}.C.{nuid}"
+        chunks = await read_all(self._bus.connection, f"OBJ_{BUNDLES}", subject=subject, page=CHUNKS)
+        return b"".join(chunk.payload for chunk in chunks)
 
     async def _has(self, store: Any, name: str) -> bool:
         try:

@@ -55,8 +55,13 @@ def call_of(headers: Mapping[str, str] | None) -> Call:
     Raises:
         Invalid: if the deadline is not a time.
     """
-    deadline = (headers or {}).get(DEADLINE)
-    return replace(stored_call_of(headers), deadline=_moment(deadline) if deadline else None)
+    call, deadline = stored_call_of(headers), (headers or {}).get(DEADLINE)
+    if not deadline:
+        return call
+    try:
+        return replace(call, deadline=_MOMENT.validate_python(datetime.fromisoformat(deadline)))
+    except ValueError as error:
+        raise Invalid(f"The header {DEADLINE} is not a time with a zone.") from error
 
 
 def stored_call_of(headers: Mapping[str, str] | None) -> Call:
@@ -69,13 +74,6 @@ def stored_call_of(headers: Mapping[str, str] | None) -> Call:
         idempotency_key=unquote(key) if key is not None else None,
         traceparent=read.get(TRACE),
     )
-
-
-def _moment(text: str) -> Moment:
-    try:
-        return _MOMENT.validate_python(datetime.fromisoformat(text))
-    except ValueError as error:
-        raise Invalid(f"The header {DEADLINE} is not a time with a zone.") from error
 
 
 def of_message(

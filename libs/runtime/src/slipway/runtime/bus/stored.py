@@ -108,16 +108,18 @@ async def _request(
         await listening.unsubscribe()
 
 
-async def read_all(connection: Client, stream: str, *, subject: str) -> list[StoredMessage]:
-    """Read every message that matches a subject, page by page."""
+async def read_all(
+    connection: Client, stream: str, *, subject: str, page: int = PAGE_MESSAGES
+) -> list[StoredMessage]:
+    """Read every message that matches a subject, so many with each request."""
     messages: list[StoredMessage] = []
     from_sequence = 1
     while True:
-        page = await read_page(connection, stream, subject=subject, from_sequence=from_sequence)
-        messages += page.messages
-        if page.remaining == 0 or not page.messages:
+        part = await read_page(connection, stream, subject=subject, from_sequence=from_sequence, most=page)
+        messages += part.messages
+        if part.remaining == 0 or not part.messages:
             return messages
-        from_sequence = page.messages[-1].sequence + 1
+        from_sequence = part.messages[-1].sequence + 1
 
 
 def _stored(message: Msg, headers: Mapping[str, str]) -> StoredMessage:

@@ -1,5 +1,6 @@
 """Responses, and the parameters that many paths take."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +17,13 @@ from slipway.contracts.plans import Plan, PlanJob
 from slipway.runtime.bus.client import Bus
 
 ChangeQuery = CreateContainer | DeleteContainer | RequestJob | RetryJob
+_PLAN_FIELDS: Mapping[type[ChangeQuery], str] = {
+    CreateContainer: "create",
+    DeleteContainer: "delete",
+    RequestJob: "request",
+    RetryJob: "retry",
+}
+"""The field of a `PlanJob` that a request stands in."""
 
 ID = r"^[a-z0-9][a-z0-9-]{0,126}$"
 IdPath = Annotated[str, Path(pattern=ID, max_length=127)]
@@ -51,13 +59,4 @@ async def changed(bus: Bus, request: ChangeQuery, *, is_plan: bool) -> Response:
     """Ask for a change as a job: 202; or, with `?plan=true`, for what it would do: 200."""
     if not is_plan:
         return accepted(await bus.ask(request))
-    match request:
-        case CreateContainer():
-            plan = PlanJob(create=request)
-        case DeleteContainer():
-            plan = PlanJob(delete=request)
-        case RequestJob():
-            plan = PlanJob(request=request)
-        case RetryJob():
-            plan = PlanJob(retry=request)
-    return answer(await bus.ask(plan))
+    return answer(await bus.ask(PlanJob.model_validate({_PLAN_FIELDS[type(request)]: request})))

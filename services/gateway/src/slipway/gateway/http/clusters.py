@@ -6,7 +6,6 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from slipway.contracts.cluster_facts import VmidRange
 from slipway.contracts.cluster_removal import ClusterRemoval, RemoveCluster
 from slipway.contracts.clusters import (
     Cluster,
@@ -56,8 +55,7 @@ def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
 def _add_vmid_range(api: APIRouter, bus: Bus) -> None:
     @api.put("/clusters/{cluster}/vmid-range", response_model=Cluster)
     async def set_vmid_range(cluster: NamePath, body: VmidRangeBody) -> Response:
-        vmids = VmidRange(first=body.first, last=body.last)
-        return answer(await bus.ask(SetVmidRange(cluster=cluster, vmids=vmids)))
+        return answer(await bus.ask(SetVmidRange(cluster=cluster, vmids=body)))
 
     @api.delete("/clusters/{cluster}/vmid-range", response_model=Cluster)
     async def clear_vmid_range(cluster: NamePath) -> Response:

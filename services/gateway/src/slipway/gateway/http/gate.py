@@ -56,10 +56,12 @@ class Gate:
         with using(Call(actor=NOBODY, correlation_id=correlation)):
             try:
                 await self._pass(scope, _Receiving(receive, headers, self._body_within), sending, headers)
-            except SlipwayError as error:
-                await self._say(ProblemResponse(problem_of(error)), scope, receive, sending)
             except Exception as error:  # noqa: BLE001 - the outermost place of a request
-                await self._say(unforeseen(error), scope, receive, sending)
+                is_bug = not isinstance(error, SlipwayError)
+                problem = unforeseen(error) if is_bug else ProblemResponse(problem_of(error))
+                # What has begun can't be taken back: the connection ends, and the client sees that it is cut.
+                if not sending.has_begun:
+                    await problem(scope, receive, sending)
 
     async def _pass(
         self, scope: Scope, receive: Receive, send: "_Sending", headers: dict[bytes, bytes]
@@ -79,11 +81,6 @@ class Gate:
         if not scope["path"].startswith("/api/") or (scope["method"], scope["path"]) in OPEN_PATHS:
             return NOBODY
         return await self._auth.actor(scope["method"], headers)
-
-    async def _say(self, answer: ProblemResponse, scope: Scope, receive: Receive, send: "_Sending") -> None:
-        # What has begun can't be taken back: the connection ends, and the client sees that it is cut.
-        if not send.has_begun:
-            await answer(scope, receive, send)
 
 
 class _Sending:
