@@ -61,33 +61,25 @@ def account_for(data: Path) -> Account:
 
 
 class Server:
-    """A running server process."""
+    """A running server process; it gets `stop_signal` when our process dies.
+
+    Make it on the main thread: the kernel sends the signal when the starting *thread* ends.
+    """
 
     def __init__(
-        self, name: str, process: "subprocess.Popen[bytes]", log: Path, *, stop_signal: signal.Signals
-    ) -> None:
-        self.name = name
-        self._process = process
-        self._log = log
-        self._stop_signal = stop_signal
-
-    @classmethod
-    def start(
-        cls,
+        self,
         name: str,
         command: Sequence[str | Path],
         *,
         account: Account,
         log: Path,
         stop_signal: signal.Signals,
-    ) -> "Server":
-        """Start a server that gets `stop_signal` when this thread's process dies.
-
-        Call it from the main thread: the kernel sends the signal when the starting *thread* ends.
-        """
+    ) -> None:
+        self.name = name
+        self._log = log
+        self._stop_signal = stop_signal
         with log.open("ab") as output:
-            process = run_as(account, command, output=output, ends_with=stop_signal)
-        return cls(name, process, log, stop_signal=stop_signal)
+            self._process = run_as(account, command, output=output, ends_with=stop_signal)
 
     @property
     def pid(self) -> int:

@@ -42,7 +42,7 @@ class EmbeddedServer(ABC):
 
     def launch(self) -> None:
         """Start the process; on the main thread, whose end would end it."""
-        self._server = Server.start(
+        self._server = Server(
             self.program, self.command(), account=self._account, log=self.log, stop_signal=self.stop_signal
         )
 

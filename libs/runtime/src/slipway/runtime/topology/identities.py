@@ -8,7 +8,6 @@ upgrade: `<user>.nk` (nkey seed), `<service>.x25519` (private key for sealed sec
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import nkeys
@@ -24,21 +23,15 @@ _ANSWERS_FOR = "10m"
 """How long after a question the answer may come: longer than any deadline."""
 
 
-@dataclass(frozen=True, slots=True)
 class Identities:
     """Where the keys are."""
 
-    folder: Path
-
-    @property
-    def users_file(self) -> Path:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.users_file = folder / "users.conf"
         """What the server's configuration includes."""
-        return self.folder / "users.conf"
-
-    @property
-    def public_file(self) -> Path:
+        self.public_file = folder / "sealing-public.json"
         """The public keys for sealed secrets: `SLIPWAY_SEALING_PUBLIC_FILE`."""
-        return self.folder / "sealing-public.json"
 
     def nkey_file(self, user: str) -> Path:
         """A user's seed: `SLIPWAY_NATS_NKEY_FILE`."""

@@ -19,6 +19,7 @@ from slipway.contracts.containers import (
     ForgetContainer,
     GetContainer,
     JobRef,
+    ListContainers,
 )
 from slipway.contracts.job_kinds import KINDS, REQUESTED, KindSpec
 from slipway.contracts.jobs import RequestCancel, RequestJob
@@ -44,7 +45,7 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
 
     @api.get("/containers", response_model=ContainerPage)
     async def list_containers(filters: Annotated[ContainerFilters, Query()]) -> Response:
-        return await passed_on(bus, filters.query())
+        return await passed_on(bus, ListContainers.model_validate(filters.model_dump()))
 
     @api.post("/containers", status_code=HTTPStatus.ACCEPTED, response_model=AnyAccepted, responses=PLANNED)
     async def create_container(body: ContainerBody, *, is_plan: IsPlan = False) -> Response:

@@ -5,9 +5,7 @@ A mistyped filter that is ignored would list everything.
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from slipway.contracts.containers import ListContainers
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import ListJobs
 from slipway.contracts.message import Id
 from slipway.contracts.values import ContainerSort, JobState, Lifecycle, Power
 
@@ -33,10 +31,6 @@ class ContainerFilters(_Asked):
     power: list[Power] = Field(default_factory=list)
     sort: ContainerSort = ContainerSort.CREATED
 
-    def query(self) -> ListContainers:
-        """Return the query for inventory."""
-        return ListContainers.model_validate(self.model_dump())
-
 
 class JobFilters(_Asked):
     """The query of `GET /api/v1/jobs`; of a filter that is given several times, any may match."""
@@ -45,7 +39,3 @@ class JobFilters(_Asked):
     parent: Id | None = Field(default=None, description="Only the jobs of this batch")
     state: list[JobState] = Field(default_factory=list)
     kind: list[JobKind] = Field(default_factory=list)
-
-    def query(self) -> ListJobs:
-        """Return the query for inventory."""
-        return ListJobs.model_validate(self.model_dump())

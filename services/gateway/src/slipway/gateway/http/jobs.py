@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 from starlette.responses import Response, StreamingResponse
 
-from slipway.contracts.jobs import GetJob, Job, JobPage, RequestCancel, RequestJob, RetryJob
+from slipway.contracts.jobs import GetJob, Job, JobPage, ListJobs, RequestCancel, RequestJob, RetryJob
 from slipway.gateway.bodies import JobBody, RetryBody
 from slipway.gateway.http.answers import IdPath, IsPlan, answer, changed, passed_on
 from slipway.gateway.http.batches import (
@@ -34,7 +34,7 @@ def jobs(bus: Bus) -> APIRouter:
 
     @api.get("/jobs", response_model=JobPage)
     async def list_jobs(filters: Annotated[JobFilters, Query()]) -> Response:
-        return await passed_on(bus, filters.query())
+        return await passed_on(bus, ListJobs.model_validate(filters.model_dump()))
 
     @api.get("/jobs/{job}", response_model=Job)
     async def get_job(job: IdPath) -> Response:

@@ -25,9 +25,8 @@ from prometheus_client import Counter, Gauge
 from slipway.contracts.problems import Unavailable
 from slipway.gateway.streams.viewer import EVENT_PREFIX, JOB_PREFIX, Item, Viewer
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.bus.connection import wait_until_connected
+from slipway.runtime.bus.connection import needs_bus, wait_until_connected
 from slipway.runtime.bus.stored import read_next, read_page
-from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.metrics import REGISTRY
 from slipway.runtime.topology.declared import EVENTS, LIVE_PREFIX
@@ -97,10 +96,8 @@ class Relay:
 
     async def bounds(self) -> tuple[int, int]:
         """Return the first and the last sequence of the stream."""
-        try:
+        with needs_bus("The bus did not say where the stream of events ends."):
             state = (await self._bus.connection.jetstream().stream_info(EVENTS)).state
-        except (NatsError, OSError, TimeoutError) as error:
-            raise BusUnavailable("The bus did not say where the stream of events ends.") from error
         return state.first_seq, state.last_seq
 
     async def run(self) -> None:

@@ -143,7 +143,7 @@ class Replay:
                 messages = [missing]
             after = messages[-1].sequence
             items = [
-                Item.of_stored(each)
+                Item.of(each.sequence, each.subject, each.payload)
                 for each in messages
                 if each.sequence <= until and viewer.wants(each.subject)
             ]

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
-from slipway.runtime.bus.stored import StoredMessage
 from slipway.runtime.process.metrics import REGISTRY
 
 JOB_PREFIX = "slipway.v1.event.job."
@@ -39,11 +38,6 @@ class Item:
         if b"\n" in payload or b"\r" in payload:
             payload = payload.replace(b"\r", b" ").replace(b"\n", b" ")
         return cls(sequence, subject, b"id: %d\nevent: %b\ndata: %b\n\n" % (sequence, name, payload))
-
-    @classmethod
-    def of_stored(cls, message: StoredMessage) -> "Item":
-        """Encode an event that was read from the stream."""
-        return cls.of(message.sequence, message.subject, message.payload)
 
 
 @dataclass(eq=False, slots=True)
