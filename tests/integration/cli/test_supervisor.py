@@ -175,6 +175,5 @@ async def test_rotated(tmp_path: Path) -> None:
     for number in range(1000):
         view.write("it", f"line {number}")
 
-    view.close()
     assert (tmp_path / "it.log").stat().st_size + (tmp_path / "it.log.1").stat().st_size < 2100
     assert (tmp_path / "it.log").read_text().endswith("line 999\n")

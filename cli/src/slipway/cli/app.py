@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
-from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -20,39 +19,35 @@ from slipway.cli.errors import CommandFailed, explanation
 from slipway.cli.version import version_line
 
 PLUGINS = "slipway.commands"
-NOUNS: Mapping[str, str] = MappingProxyType(
-    {
-        "container": "slipway.cli.containers:app",
-        "job": "slipway.cli.jobs:app",
-        "cluster": "slipway.cli.clusters:app",
-        "node": "slipway.cli.nodes:app",
-        "template": "slipway.cli.templates:app",
-        "audit": "slipway.cli.audit:app",
-        "jobs": "slipway.cli.jobs:plural",
-    }
-)
-SHORT: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "ls": ("container", "list"),
-        "containers": ("container", "list"),
-        "ps": ("container", "ps"),
-        "show": ("container", "show"),
-        "create": ("container", "create"),
-        "delete": ("container", "delete"),
-        "rm": ("container", "delete"),
-        "forget": ("container", "forget"),
-        "snapshots": ("container", "snapshots"),
-        "backups": ("container", "backups"),
-        "reveal": ("container", "reveal"),
-        "logs": ("job", "logs"),
-        "follow": ("job", "logs"),
-        "cancel": ("job", "cancel"),
-        "retry": ("job", "retry"),
-        "clusters": ("cluster", "list"),
-        "remove-cluster": ("cluster", "remove"),
-        "templates": ("template", "list"),
-    }
-)
+NOUNS: Mapping[str, str] = {
+    "container": "slipway.cli.containers:app",
+    "job": "slipway.cli.jobs:app",
+    "cluster": "slipway.cli.clusters:app",
+    "node": "slipway.cli.nodes:app",
+    "template": "slipway.cli.templates:app",
+    "audit": "slipway.cli.audit:app",
+    "jobs": "slipway.cli.jobs:plural",
+}
+SHORT: Mapping[str, tuple[str, str]] = {
+    "ls": ("container", "list"),
+    "containers": ("container", "list"),
+    "ps": ("container", "ps"),
+    "show": ("container", "show"),
+    "create": ("container", "create"),
+    "delete": ("container", "delete"),
+    "rm": ("container", "delete"),
+    "forget": ("container", "forget"),
+    "snapshots": ("container", "snapshots"),
+    "backups": ("container", "backups"),
+    "reveal": ("container", "reveal"),
+    "logs": ("job", "logs"),
+    "follow": ("job", "logs"),
+    "cancel": ("job", "cancel"),
+    "retry": ("job", "retry"),
+    "clusters": ("cluster", "list"),
+    "remove-cluster": ("cluster", "remove"),
+    "templates": ("template", "list"),
+}
 _HOST_COMMANDS = frozenset({"up", "demo", "demo-clean", "topology"})
 
 

@@ -45,14 +45,8 @@ async def perform(
 ) -> int:
     """Plan a change; or request it, once it is confirmed if it destroys, and follow its job.
 
-    Args:
-        session: of the command.
-        client: that the request goes to.
-        request: sends the change; with `plan="true"` it returns the plan.
-        loses: what to ask about, if something is destroyed.
-        plan: whether only the plan is printed.
-        yes: whether the question is answered already.
-        follow: whether the job is shown to its end.
+    `request` sends the change; with `plan="true"` it returns the plan. `loses` says what to ask about if
+    something is destroyed, and `yes` whether the question is answered already.
     """
     if plan:
         return print_plan(session, await request(plan="true"))

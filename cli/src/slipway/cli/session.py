@@ -55,12 +55,8 @@ class Session:
     ) -> None:
         """Print a list: some columns of each item, or all that the API answered.
 
-        Args:
-            items: as the API answers them.
-            columns: of the table.
-            name: of the field that `-o name` prints.
-            wide: further columns of `-o wide`.
-            cells: returns what a column shows where that differs from the item's field.
+        `name` is the field that `-o name` prints, `wide` has the further columns of `-o wide`, and `cells`
+        returns what a column shows where that differs from the item's field.
         """
         if self.form.is_whole:
             print_document({"items": list(items), "next": None}, self.form)

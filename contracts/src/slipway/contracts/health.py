@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from types import MappingProxyType
 from typing import ClassVar
 
 from pydantic import Field
@@ -47,12 +46,10 @@ class GetCatalogHealth(_GetHealth):
     subject: ClassVar[str] = "slipway.v1.query.catalog.health.get"
 
 
-HEALTH_OF: Mapping[str, type[Query[Health]]] = MappingProxyType(
-    {
-        "inventory": GetInventoryHealth,
-        "provisioner": GetProvisionerHealth,
-        "monitor": GetMonitorHealth,
-        "catalog": GetCatalogHealth,
-    }
-)
+HEALTH_OF: Mapping[str, type[Query[Health]]] = {
+    "inventory": GetInventoryHealth,
+    "provisioner": GetProvisionerHealth,
+    "monitor": GetMonitorHealth,
+    "catalog": GetCatalogHealth,
+}
 """Which services are asked, and how."""

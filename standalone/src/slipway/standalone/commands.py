@@ -4,9 +4,8 @@ What a command needs is imported when it runs: `slipway --help` reads this modul
 """
 
 import asyncio
-import contextlib
 import os
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -104,14 +103,7 @@ def _apply(
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
-    os.umask(0o022)
-    with _explained():
-        return asyncio.run(work)
-
-
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """Report what an operator can understand in one line, as the command line does with its own failures."""
+    """Run a command; raise what an operator can understand as a failure of the command line."""
     from pydantic import ValidationError
 
     from slipway.contracts.problems import SlipwayError
@@ -119,8 +111,9 @@ def _explained() -> Iterator[None]:
     from slipway.lab.site import OtherNodes
     from slipway.runtime.process.settings import SettingsProblem, explain
 
+    os.umask(0o022)
     try:
-        yield
+        return asyncio.run(work)
     except (SettingsProblem, SlipwayError, GuestError, OtherNodes) as error:
         raise CommandFailed(str(error)) from error
     except ValidationError as error:

@@ -39,15 +39,10 @@ class LogFile:
             if self._dropped == 1:
                 self._on_failure(f"{self._path} can't be written: {error.strerror}")
 
-    def close(self) -> None:
-        """Close the file; the next line opens it again."""
-        if self._descriptor is not None:
+    def _append(self, line: str) -> None:
+        if self._descriptor is not None and self._size_bytes > self._most_bytes:
             os.close(self._descriptor)
             self._descriptor = None
-
-    def _append(self, line: str) -> None:
-        if self._size_bytes > self._most_bytes:
-            self.close()
         descriptor = self._open() if self._descriptor is None else self._descriptor
         data = ("\n" if self._is_torn else "").encode() + f"{line}\n".encode(errors="replace")
         written = os.write(descriptor, data)

@@ -52,12 +52,6 @@ class LogView:
         """Return the last lines of a process."""
         return "\n".join(self._tails[name])
 
-    def close(self) -> None:
-        """Close the files."""
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
-
     def _show(self, name: str, line: str) -> None:
         colour = COLOURS[sum(name.encode()) % len(COLOURS)]
         prefix = Text(f"{name:<{_WIDTH}} | ", style=colour)

@@ -46,6 +46,7 @@ class Supervised:
 
     def __init__(self, command: Command, view: LogView, *, on_change: Callable[[], None]) -> None:
         self.command = command
+        self.name = command.name
         self.starts = 0
         self.last_status: int | None = None
         """How it ended the last time; None if it never has."""
@@ -54,11 +55,6 @@ class Supervised:
         self._process: asyncio.subprocess.Process | None = None
         self._running: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
-
-    @property
-    def name(self) -> str:
-        """The process's name."""
-        return self.command.name
 
     @property
     def pid(self) -> int | None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from http import HTTPStatus
-from types import MappingProxyType
 
 from slipway.contracts.problems import Problem, ProblemKind, Reason
 
@@ -21,37 +20,31 @@ class Settlement(StrEnum):
     """A newer owner has it; nothing is answered."""
 
 
-SETTLEMENTS: Mapping[ProblemKind, Settlement] = MappingProxyType(
-    {
-        ProblemKind.REJECTED: Settlement.DEAD_LETTER,
-        ProblemKind.FAILED: Settlement.DEAD_LETTER,
-        ProblemKind.UNAVAILABLE: Settlement.RETRY,
-        ProblemKind.INTERNAL: Settlement.RETRY,
-        ProblemKind.SUPERSEDED: Settlement.LEAVE,
-    }
-)
+SETTLEMENTS: Mapping[ProblemKind, Settlement] = {
+    ProblemKind.REJECTED: Settlement.DEAD_LETTER,
+    ProblemKind.FAILED: Settlement.DEAD_LETTER,
+    ProblemKind.UNAVAILABLE: Settlement.RETRY,
+    ProblemKind.INTERNAL: Settlement.RETRY,
+    ProblemKind.SUPERSEDED: Settlement.LEAVE,
+}
 """A bug is retried a few times only: `bus.consumer` makes it a dead letter then."""
 
-REASONS: Mapping[Reason, HTTPStatus] = MappingProxyType(
-    {
-        Reason.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
-        Reason.NOT_FOUND: HTTPStatus.NOT_FOUND,
-        Reason.CONFLICT: HTTPStatus.CONFLICT,
-        Reason.FORBIDDEN: HTTPStatus.FORBIDDEN,
-        Reason.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
-        Reason.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    }
-)
+REASONS: Mapping[Reason, HTTPStatus] = {
+    Reason.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Reason.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Reason.CONFLICT: HTTPStatus.CONFLICT,
+    Reason.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    Reason.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    Reason.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+}
 
-STATUSES: Mapping[ProblemKind, HTTPStatus] = MappingProxyType(
-    {
-        ProblemKind.REJECTED: HTTPStatus.UNPROCESSABLE_ENTITY,
-        ProblemKind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
-        ProblemKind.FAILED: HTTPStatus.BAD_GATEWAY,
-        ProblemKind.SUPERSEDED: HTTPStatus.CONFLICT,
-        ProblemKind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
-    }
-)
+STATUSES: Mapping[ProblemKind, HTTPStatus] = {
+    ProblemKind.REJECTED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ProblemKind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    ProblemKind.FAILED: HTTPStatus.BAD_GATEWAY,
+    ProblemKind.SUPERSEDED: HTTPStatus.CONFLICT,
+    ProblemKind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
 
 
 def http_status(problem: Problem) -> HTTPStatus:

@@ -61,12 +61,7 @@ class Deadline:
 
 
 async def retry_until_available(act: Callable[[], Awaitable[object]], *, event: str) -> None:
-    """Try until it succeeds; only `Unavailable` is tried again.
-
-    Args:
-        act: what is tried.
-        event: what the log says each time that it has to wait.
-    """
+    """Try until it succeeds; only `Unavailable` is tried again, and logged as this event each time."""
     backoff = Backoff(first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS)
     while True:
         try:

@@ -221,7 +221,7 @@ class Bus:
         for puller in self._pullers:
             puller.subscription = PacedSubscription(puller.subscription)
 
-    def _on_closed(self) -> None:
+    async def _on_closed(self) -> None:
         if not self._draining:
             log.critical("bus connection closed for good")
             self.closed.set()

@@ -6,7 +6,7 @@ library closes for good after all, the process ends with status 1 so that its su
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from faststream import AckPolicy
@@ -57,7 +57,9 @@ def servers_of(settings: ServiceSettings) -> Sequence[str]:
     return [server.strip() for server in settings.nats_url.split(",")]
 
 
-def make_broker(settings: ServiceSettings, *, service: str, closed: Callable[[], None]) -> NatsBroker:
+def make_broker(
+    settings: ServiceSettings, *, service: str, closed: Callable[[], Awaitable[None]]
+) -> NatsBroker:
     """Create the broker; nothing is connected yet.
 
     Args:
@@ -65,10 +67,6 @@ def make_broker(settings: ServiceSettings, *, service: str, closed: Callable[[],
         service: whose user, inboxes and queue group.
         closed: called when the connection is lost for good.
     """
-
-    async def report_closed() -> None:
-        closed()
-
     key = settings.nats_nkey_file
     return NatsBroker(
         servers_of(settings),
@@ -81,7 +79,7 @@ def make_broker(settings: ServiceSettings, *, service: str, closed: Callable[[],
         max_outstanding_pings=3,
         error_cb=_report_error,
         reconnected_cb=_report_reconnected,
-        closed_cb=report_closed,
+        closed_cb=closed,
         graceful_timeout=settings.graceful_timeout.total_seconds(),
         ack_policy=AckPolicy.MANUAL,
         logger=_quiet_logger(),

@@ -49,13 +49,13 @@ def of_call(call: Call) -> dict[str, str]:
     return written
 
 
-def call_of(headers: Mapping[str, str] | None) -> Call:
+def call_of(headers: Mapping[str, str]) -> Call:
     """Read who asks from the headers of a query; a missing field is the system's.
 
     Raises:
         Invalid: if the deadline is not a time.
     """
-    call, deadline = stored_call_of(headers), (headers or {}).get(DEADLINE)
+    call, deadline = stored_call_of(headers), headers.get(DEADLINE)
     if not deadline:
         return call
     try:
@@ -64,15 +64,14 @@ def call_of(headers: Mapping[str, str] | None) -> Call:
         raise Invalid(f"The header {DEADLINE} is not a time with a zone.") from error
 
 
-def stored_call_of(headers: Mapping[str, str] | None) -> Call:
+def stored_call_of(headers: Mapping[str, str]) -> Call:
     """Read who caused a stored message; it has no deadline."""
-    read = headers or {}
-    key = read.get(IDEMPOTENCY_KEY)
+    key = headers.get(IDEMPOTENCY_KEY)
     return Call(
-        actor=unquote(read.get(ACTOR, "system")),
-        correlation_id=unquote(read.get(CORRELATION, "")) or new_id(),
+        actor=unquote(headers.get(ACTOR, "system")),
+        correlation_id=unquote(headers.get(CORRELATION, "")) or new_id(),
         idempotency_key=unquote(key) if key is not None else None,
-        traceparent=read.get(TRACE),
+        traceparent=headers.get(TRACE),
     )
 
 

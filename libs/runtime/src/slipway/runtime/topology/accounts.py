@@ -7,16 +7,16 @@ by the reply subject of a request, and an empty message is all that deletes a co
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from slipway.contracts.registry import SERVICES
 from slipway.runtime.topology.declared import EVENTS, LIVE_PREFIX
 from slipway.runtime.topology.mirror import DELIVERED_UNDER, MIRRORED, ORIGIN_API
 from slipway.runtime.topology.permissions import ADMIN, INTEGRATOR, INTEGRATORS_ADMIN
 
-ACCOUNTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"SLIPWAY": (*SERVICES, ADMIN), "INTEGRATORS": (INTEGRATORS_ADMIN, INTEGRATOR)}
-)
+ACCOUNTS: Mapping[str, tuple[str, ...]] = {
+    "SLIPWAY": (*SERVICES, ADMIN),
+    "INTEGRATORS": (INTEGRATORS_ADMIN, INTEGRATOR),
+}
 """Who lives where."""
 
 _MOST_CONSUMERS = 1000
@@ -49,7 +49,7 @@ _INTEGRATORS = "\n".join(
         "    ]",
     )
 )
-_SETTINGS = MappingProxyType({"SLIPWAY": _SLIPWAY, "INTEGRATORS": _INTEGRATORS})
+_SETTINGS = {"SLIPWAY": _SLIPWAY, "INTEGRATORS": _INTEGRATORS}
 
 
 def accounts_conf(users: Mapping[str, str]) -> str:

@@ -6,7 +6,6 @@ Nothing here talks to the bus. A stream's limits are settings, because disks dif
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Any
 
 from nats.js.api import (
@@ -208,15 +207,13 @@ CONSUMERS = (
     Consumer(durable="monitor-clusters", stream=EVENTS, filters=("slipway.v1.event.cluster.*.>",)),
 )
 
-READS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "gateway": (EVENTS, DEAD_LETTERS),
-        "inventory": (EVENTS, DEAD_LETTERS, f"KV_{LOOKS}"),
-        "provisioner": (EVENTS, f"OBJ_{BUNDLES}"),
-        "monitor": (f"KV_{LIVE}", f"KV_{LOOKS}", f"KV_{LOCKS}", DEAD_LETTERS),
-        "catalog": (f"OBJ_{BUNDLES}",),
-    }
-)
+READS: Mapping[str, tuple[str, ...]] = {
+    "gateway": (EVENTS, DEAD_LETTERS),
+    "inventory": (EVENTS, DEAD_LETTERS, f"KV_{LOOKS}"),
+    "provisioner": (EVENTS, f"OBJ_{BUNDLES}"),
+    "monitor": (f"KV_{LIVE}", f"KV_{LOOKS}", f"KV_{LOCKS}", DEAD_LETTERS),
+    "catalog": (f"OBJ_{BUNDLES}",),
+}
 """Which streams and buckets a service reads directly, without a consumer."""
 
 _LIFETIMES = {"log": LOG_LIFETIME, "observed": FACTS_LIFETIME}

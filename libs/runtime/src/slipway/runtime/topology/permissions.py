@@ -9,7 +9,6 @@ have consumers of its own: it lives in an account where nothing is obeyed
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from slipway.contracts.registry import ASKERS, PUBLISHERS, SERVICES
 from slipway.runtime.bus.connection import inbox_prefix
@@ -32,18 +31,16 @@ INTEGRATORS_ADMIN = "integrators-admin"
 INTEGRATOR = "integrator"
 USERS = (*SERVICES, ADMIN, INTEGRATORS_ADMIN, INTEGRATOR)
 
-_WRITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "inventory": (f"$JS.API.STREAM.MSG.DELETE.{DEAD_LETTERS}",),
-        "monitor": (
-            f"$KV.{LIVE}.>",
-            f"$KV.{LOOKS}.>",
-            f"$KV.{LOCKS}.>",
-            f"$JS.API.STREAM.MSG.DELETE.KV_{LOCKS}",
-        ),
-        "catalog": (f"$O.{BUNDLES}.>",),
-    }
-)
+_WRITES: Mapping[str, tuple[str, ...]] = {
+    "inventory": (f"$JS.API.STREAM.MSG.DELETE.{DEAD_LETTERS}",),
+    "monitor": (
+        f"$KV.{LIVE}.>",
+        f"$KV.{LOOKS}.>",
+        f"$KV.{LOCKS}.>",
+        f"$JS.API.STREAM.MSG.DELETE.KV_{LOCKS}",
+    ),
+    "catalog": (f"$O.{BUNDLES}.>",),
+}
 """Which buckets a service may write; a lease is released by deleting its message, as is a dead letter."""
 
 

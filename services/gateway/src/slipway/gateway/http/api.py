@@ -1,13 +1,16 @@
 """The API, built from its routers; OpenAPI gets what FastAPI can't see."""
 
+from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from starlette.responses import Response
 
 from slipway.contracts.job_kinds import REQUESTED
-from slipway.gateway.bodies import ProblemAnswer
+from slipway.gateway.bodies import ProblemAnswer, VersionAnswer
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http import problems
+from slipway.gateway.http.answers import answer
 from slipway.gateway.http.audit import audit
 from slipway.gateway.http.clusters import clusters
 from slipway.gateway.http.containers import containers
@@ -17,11 +20,11 @@ from slipway.gateway.http.jobs import jobs
 from slipway.gateway.http.session import session
 from slipway.gateway.http.templates import templates
 from slipway.gateway.http.texts import SaneTexts
-from slipway.gateway.http.version import VERSION, version
 from slipway.gateway.identity.auth import Auth
 from slipway.runtime.bus.client import Bus
 
 PREFIX = "/api/v1"
+VERSION = version("slipway-gateway")
 _PROBLEM = {
     "description": "A problem (RFC 9457)",
     "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemAnswer"}}},
@@ -65,7 +68,7 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bo
         audit(bus),
         dead_letters(bus),
         session(auth, is_public_https=is_public_https),
-        version(),
+        _version(),
     )
     for router in routers:
         app.include_router(
@@ -75,6 +78,16 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bo
             responses={"4XX": _PROBLEM, "5XX": _PROBLEM, 422: _PROBLEM},
         )
     return app
+
+
+def _version() -> APIRouter:
+    api = APIRouter(tags=["version"])
+
+    @api.get("/version", response_model=VersionAnswer)
+    async def get_version() -> Response:
+        return answer(VersionAnswer(version=VERSION))
+
+    return api
 
 
 class _Api(FastAPI):

@@ -76,15 +76,9 @@ class EventStreams:
         may_look: MayLook,
         ended_at: Moment | None = None,
     ) -> None:
-        """Stream one job's log, or the fleet's.
+        """Stream one job's log, or the fleet's if there is no job.
 
-        Args:
-            scope: of the request, and its channels `receive` and `send`.
-            receive: reports when the viewer goes away.
-            send: to the viewer.
-            job: whose log; None is the fleet's.
-            may_look: asks again who is asking.
-            ended_at: when the job has ended, if it is known to have.
+        `may_look` asks again who is asking; `ended_at` is when the job has ended, if that is known.
         """
         await self._relay.ping()
         after = _last_event_id(scope)
