@@ -6,7 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,11 +19,9 @@ from support.waiting import lives, until
 
 
 @pytest.fixture
-async def view(tmp_path: Path) -> AsyncIterator[LogView]:
+def view(tmp_path: Path) -> LogView:
     """A log in files only."""
-    log = LogView(tmp_path, is_quiet=True)
-    yield log
-    log.close()
+    return LogView(tmp_path, is_quiet=True)
 
 
 def python(code: str) -> Command:

@@ -1,4 +1,4 @@
-"""Failures that whoever typed a command can understand: what happened, why, what to do, and a status."""
+"""Failures as the user of a command reads them: what happened, why, what to do, and the exit status."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""What reaches a terminal: never what would steer it; and what can't be written is dropped, never raised."""
+"""Writing to the terminal: control sequences are removed, and a failed write is dropped, never raised."""
 
 import contextlib
 import io
@@ -42,7 +42,7 @@ def warn(line: str) -> None:
 
 
 def forgive() -> None:
-    """Let characters that the terminal does not know be replaced, not refused."""
+    """Replace characters that the terminal's encoding does not have, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""What Slipway's services say to each other and to integrators.
+"""The messages between Slipway's services, and to integrators.
 
 Messages, values and problems only: pydantic models without behaviour. Nothing here opens a connection,
 reads a clock or knows a service. Import the module you need (`slipway.contracts.jobs`); nothing is

@@ -113,7 +113,7 @@ class ClusterFacts(Value):
 
 
 class NodeObserved(Event):
-    """Facts about a node have changed; id is `<cluster id>-<node>`. Said by monitor."""
+    """Facts about a node have changed; id is `<cluster id>-<node>`. Published by monitor."""
 
     subject: ClassVar[str] = "slipway.v1.event.node.{id}.observed"
     id: Id

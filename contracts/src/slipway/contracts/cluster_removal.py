@@ -39,7 +39,7 @@ class RemoveCluster(Query[ClusterRemoval]):
 
 
 class ClusterRemoved(Event):
-    """A cluster was taken out of Slipway; its hosts were not touched. Whoever reaches it stops."""
+    """A cluster was taken out of Slipway; its hosts were not touched. Services that reach it stop."""
 
     subject: ClassVar[str] = "slipway.v1.event.cluster.{id}.removed"
     id: Id

@@ -145,7 +145,7 @@ class ListClusters(Query[ClusterPage]):
 
 
 class ClusterAccess(Value):
-    """How to reach a cluster, sealed to whoever asked (owner = cluster id)."""
+    """How to reach a cluster, sealed to the service that asked (owner = cluster id)."""
 
     id: Id
     spec: ClusterSpec
@@ -192,7 +192,7 @@ class ConfirmHostKey(Query[Cluster]):
     """Id or name."""
     node: str
     host_key: str
-    """OpenSSH form; who asks has compared it with the one on the node itself."""
+    """OpenSSH form; a person has compared it with the one on the node itself."""
     address: str | None = None
     port: int | None = None
 
@@ -220,7 +220,7 @@ class ChangeClusterAccess(Query[Cluster]):
 
 
 class ClusterChanged(Event):
-    """How a cluster is reached has changed; whoever reaches it asks for its access anew."""
+    """The access to a cluster has changed; services that reach it ask for it again."""
 
     subject: ClassVar[str] = "slipway.v1.event.cluster.{id}.changed"
     id: Id

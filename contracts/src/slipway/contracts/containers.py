@@ -185,7 +185,7 @@ class DiscoveredCredential(Value):
 
 
 class StoredDiscovery(Value):
-    """What inventory made of it."""
+    """What inventory has stored of a discovery."""
 
     services: int
     credentials: int

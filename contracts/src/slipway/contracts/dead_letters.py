@@ -47,7 +47,7 @@ class DeadLetterPage(Value):
 class ReplayDeadLetter(Query[Done]):
     """Have a dead letter handled again; it is gone from the dead letters if that works. Audited.
 
-    A command is said again and waits in its queue; an event is handled again by the service that could not.
+    A command is published again; an event is handled again by the service whose handler failed.
     """
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.dead-letter.replay"

@@ -23,25 +23,25 @@ class _GetHealth(Query[Health]):
 
 
 class GetInventoryHealth(_GetHealth):
-    """How inventory is."""
+    """The health of inventory."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.health.get"
 
 
 class GetProvisionerHealth(_GetHealth):
-    """How the provisioner is."""
+    """The health of the provisioner."""
 
     subject: ClassVar[str] = "slipway.v1.query.provisioner.health.get"
 
 
 class GetMonitorHealth(_GetHealth):
-    """How monitor is."""
+    """The health of monitor."""
 
     subject: ClassVar[str] = "slipway.v1.query.monitor.health.get"
 
 
 class GetCatalogHealth(_GetHealth):
-    """How the catalog is."""
+    """The health of the catalog."""
 
     subject: ClassVar[str] = "slipway.v1.query.catalog.health.get"
 

@@ -26,7 +26,7 @@ class Value(BaseModel):
 
 
 class Message(Value):
-    """Something said on a subject."""
+    """A message on a subject."""
 
     subject: ClassVar[str]
 

@@ -122,7 +122,7 @@ class Forbidden(Rejected):
 
 
 class Unauthenticated(Rejected):
-    """Nobody known is asking."""
+    """The caller is not authenticated."""
 
     code = "unauthenticated"
     reason = Reason.UNAUTHENTICATED
@@ -155,7 +155,7 @@ class Failed(SlipwayError):
 
 
 class Superseded(SlipwayError):
-    """The work has a newer owner; whoever gets this stops at once and touches nothing."""
+    """The work has a newer owner; the receiver stops at once and touches nothing."""
 
     kind = ProblemKind.SUPERSEDED
     code = "superseded"

@@ -68,7 +68,7 @@ def confinement_for(data: Path, needed: Sequence[Path]) -> Confinement:
 
 
 def _reading(account: Account, reason: str) -> Confinement:
-    """Let an ordinary user read everything; where even that is not possible, stay root."""
+    """Return how an ordinary user runs who may read everything; root, where that is not possible."""
     capability = next(
         (each for each in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE) if each in _capabilities()), None
     )

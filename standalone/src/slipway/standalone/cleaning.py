@@ -25,7 +25,7 @@ def is_ours_alone(data: Path) -> bool:
 
 
 def mark(data: Path) -> None:
-    """Let `demo-clean` remove this folder."""
+    """Mark a folder, so that `demo-clean` may remove it."""
     text = "`slipway demo` made this folder; `slipway demo-clean` removes it with all that is in it.\n"
     write_whole(data / MARK, text)
 
@@ -75,7 +75,7 @@ def _remove_elsewhere(data: Path) -> None:
 
 
 def _open_up(path: Path) -> None:
-    """Let ourselves into every folder: the kernel makes closed ones below a simulated guest's overlay."""
+    """Open every folder to its owner: the kernel makes closed ones below a simulated guest's overlay."""
     for folder, names, _ in os.walk(path):
         for inner in (Path(folder, name) for name in names):
             if not inner.is_symlink():

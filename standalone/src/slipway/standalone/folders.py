@@ -1,4 +1,4 @@
-"""The data folder of `slipway up`: what lies where, who uses it now, and what a killed one left.
+"""The data folder of `slipway up`: its layout, its lock, and the processes that a killed `up` left.
 
 Layout: `run/` (endpoints, pids, lock), `log/`, `secrets/` (made once, stored), `identities/` (keys of the
 bus's users), `services/` (each service's own copies of its secrets), `nats/`, `postgres/`, `lab/`.

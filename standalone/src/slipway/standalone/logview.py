@@ -1,6 +1,6 @@
 """One log of many processes: each line with its process's name in front, and a file for each process.
 
-Writing a line never fails: whoever reads a process's output must go on, or the process hangs in its own log.
+Writing a line never fails: a process whose output is not read any more would hang.
 """
 
 import io

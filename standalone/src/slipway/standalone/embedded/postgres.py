@@ -56,7 +56,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return self.admin_url_of(DATABASE)
 
     def admin_url_of(self, database: str) -> str:
-        """The administrator's URL of any database."""
+        """Return the administrator's URL of any database."""
         password = self._password_file.read_text(encoding="utf-8").strip()
         return f"postgresql://{ADMIN}:{password}@127.0.0.1:{self._port}/{database}"
 

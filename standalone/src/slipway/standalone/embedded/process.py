@@ -1,4 +1,4 @@
-"""Server processes that end with us and run as nobody important.
+"""Server processes that end when we end, and run as an ordinary user.
 
 PostgreSQL refuses to run as root, and no server has to. So root starts them under an ordinary user; an
 ordinary user starts them as himself. What that user can't reach is in `shared`.

@@ -1,8 +1,8 @@
-"""What servers of root read and write, where their ordinary user can reach it.
+"""Files of servers that root starts, kept where the ordinary user that they run as can reach them.
 
 That user may not be able to reach a clone or a data folder below somebody's private home: then programs are
 copied to, and data is stored in, a place under `/var/lib/slipway` that it can reach. Paths there are owned by
-root, so nobody else can put himself in the way.
+root, so that no other user can replace them.
 """
 
 import contextlib
@@ -100,7 +100,7 @@ def _taken_place(data: Path) -> Path:
 
 
 def _linked(link: Path, place: Path, account: Account) -> Path:
-    """Lead a link to a place; what was in the link's stead, when the data folder was open, moves there."""
+    """Make a link to a place; a folder at the link's path, from when the user could reach it, moves there."""
     if link.is_symlink():
         if link.readlink() != place:
             raise EmbeddedFailure(f"{link} leads to {link.readlink()}, not to {place}: remove the link")
@@ -118,7 +118,7 @@ def _places() -> list[Path]:
 
 
 def _owner(place: Path) -> Path | None:
-    """The data folder that a place belongs to; None if that is not written there."""
+    """Return the data folder that a place belongs to; None if that is not written there."""
     try:
         return Path((place / _OWNER_FILE).read_text(encoding="utf-8").strip())
     except FileNotFoundError:

@@ -36,7 +36,7 @@ _SAFE = " :@/.,;=+-_~"
 
 
 def of_call(call: Call) -> dict[str, str]:
-    """Write who asks into headers."""
+    """Write a call into headers."""
     written = {
         ACTOR: quote(call.actor, safe=_SAFE),
         CORRELATION: quote(call.correlation_id, safe=_SAFE),
@@ -50,7 +50,7 @@ def of_call(call: Call) -> dict[str, str]:
 
 
 def call_of(headers: Mapping[str, str]) -> Call:
-    """Read who asks from the headers of a query; a missing field is the system's.
+    """Read the call from the headers of a query; a missing field is the system's.
 
     Raises:
         Invalid: if the deadline is not a time.
@@ -65,7 +65,7 @@ def call_of(headers: Mapping[str, str]) -> Call:
 
 
 def stored_call_of(headers: Mapping[str, str]) -> Call:
-    """Read who caused a stored message; it has no deadline."""
+    """Read the call that caused a stored message; it has no deadline."""
     key = headers.get(IDEMPOTENCY_KEY)
     return Call(
         actor=unquote(headers.get(ACTOR, "system")),

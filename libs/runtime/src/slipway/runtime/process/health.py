@@ -2,7 +2,7 @@
 
 Raw ASGI, so that a probe costs nothing and works while everything else is broken. `/readyz` names what is
 missing, with 503: nothing can be done here without it. What only makes the service poorer (a bus that is
-almost full, another service that is away) is named with 200: whoever is sent elsewhere, or restarted, because
+almost full, another service that is away) is named with 200: a service that is taken out or restarted because
 of it could not even stop and delete what fills the bus. `/metrics` asks for a bearer token; without one set,
 it answers on loopback only.
 """

@@ -34,7 +34,7 @@ class AdminSettings(ServiceSettings, TopologySettings):
 async def apply_as_admin(settings: AdminSettings) -> list[Change]:
     """Connect with the administrators' keys and apply the topology.
 
-    Services wait for the topology, but not for the integrators' mirror: what is wrong with it is only said.
+    Services wait for the topology, but not for the integrators' mirror: a problem with it is only logged.
     """
     async with _connected(settings, settings.nats_nkey_file, "admin") as connection:
         changes = await apply(connection, settings)

@@ -1,4 +1,4 @@
-"""The accounts of the bus: SLIPWAY, where orders are obeyed, and INTEGRATORS, which sees the events.
+"""The accounts of the bus: SLIPWAY, where commands are executed, and INTEGRATORS, which sees the events.
 
 Accounts share nothing but what is exported and imported here: events as they come, and what the mirror of
 `topology.mirror` needs. The only request that crosses is "make me a consumer of events" (and "send on" to
@@ -23,7 +23,7 @@ _MOST_CONSUMERS = 1000
 """Of all integrators together."""
 _CREATE = f"CONSUMER.CREATE.{EVENTS}.*.{MIRRORED}"
 _FLOW = f"$JS.FC.{EVENTS}.>"
-_HEARD = (f"{DELIVERED_UNDER}.>", f"{LIVE_PREFIX}{MIRRORED}")
+_DELIVERED = (f"{DELIVERED_UNDER}.>", f"{LIVE_PREFIX}{MIRRORED}")
 
 _SLIPWAY = "\n".join(
     (
@@ -33,7 +33,7 @@ _SLIPWAY = "\n".join(
             f'      {{ service: "{subject}", accounts: [INTEGRATORS] }}'
             for subject in (f"$JS.API.{_CREATE}", _FLOW)
         ),
-        *(f'      {{ stream: "{subject}", accounts: [INTEGRATORS] }}' for subject in _HEARD),
+        *(f'      {{ stream: "{subject}", accounts: [INTEGRATORS] }}' for subject in _DELIVERED),
         "    ]",
     )
 )
@@ -45,7 +45,7 @@ _INTEGRATORS = "\n".join(
             f'      {{ service: {{ account: SLIPWAY, subject: "{theirs}" }}, to: "{ours}" }}'
             for theirs, ours in ((f"$JS.API.{_CREATE}", f"{ORIGIN_API}.{_CREATE}"), (_FLOW, _FLOW))
         ),
-        *(f'      {{ stream: {{ account: SLIPWAY, subject: "{subject}" }} }}' for subject in _HEARD),
+        *(f'      {{ stream: {{ account: SLIPWAY, subject: "{subject}" }} }}' for subject in _DELIVERED),
         "    ]",
     )
 )

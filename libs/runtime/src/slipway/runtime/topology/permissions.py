@@ -1,7 +1,7 @@
 """What each user of the bus may publish and subscribe to: no more than it needs.
 
-Everything is derived: who says and asks what from `contracts.registry`, who is given what and reads what from
-the topology; only who writes into which bucket is written here. What is not listed is refused by the server;
+Publishers and askers come from `contracts.registry`, consumers and reads from the topology; only the writes
+into buckets are listed here. What is not listed is refused by the server;
 nobody but an administrator may create, change, purge or delete a stream or a consumer. Only `integrator` may
 have consumers of its own: it lives in an account where nothing is obeyed
 (`slipway.runtime.topology.accounts`).
@@ -62,7 +62,7 @@ def permissions_of(user: str) -> Permissions:
         return _integrator()
     return Permissions(
         publish=tuple(_published_by(user)),
-        subscribe=tuple(_heard_by(user)),
+        subscribe=tuple(_subscribed_by(user)),
         answers=True,
     )
 
@@ -80,7 +80,7 @@ def _published_by(service: str) -> Iterable[str]:
     yield from _consumers_of(service)
 
 
-def _heard_by(service: str) -> Iterable[str]:
+def _subscribed_by(service: str) -> Iterable[str]:
     yield f"{inbox_prefix(service)}.>"
     # Only as one of the replicas: without the queue group a second answer would come.
     yield f"slipway.v1.query.{service}.> {service}"

@@ -1,4 +1,4 @@
-"""The gate of every request: its correlation id, its actor, the most that it may send, and how slowly."""
+"""Checks of every request: its correlation id, its actor, and the size and the time of its body."""
 
 import asyncio
 import re
@@ -84,7 +84,7 @@ class Gate:
 
 
 class _Sending:
-    """Sends an answer with its correlation id; nobody may take it for something else than it says it is."""
+    """Sends an answer with its correlation id; a browser may not guess another content type."""
 
     def __init__(self, send: Send, correlation: str) -> None:
         self._send = send

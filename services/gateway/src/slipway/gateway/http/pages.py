@@ -1,4 +1,4 @@
-"""The web page's files: served to anyone, since they hold nothing; what they show needs a session."""
+"""The web page's files: served without a session, since they hold no data; their requests need one."""
 
 import json
 from functools import cache

@@ -1,4 +1,4 @@
-"""The actor of a request: the bearer of the bootstrap token, or a browser with a session that it opened."""
+"""The actor of a request: the bearer of the bootstrap token, or a browser with a session."""
 
 import asyncio
 import hashlib
@@ -95,7 +95,7 @@ class Auth:
         return actor
 
     async def sign_in(self, secret: str) -> str:
-        """Open a session for whoever knows the bootstrap secret; return its cookie."""
+        """Open a session if the bootstrap secret is right; return its cookie."""
         if not self._is_token(secret.strip().encode()):
             await self._slow_down()
             message = "That is not the secret; it stands in the file that `slipway up` names."

@@ -1,6 +1,6 @@
 """One viewer of an event stream: which events it gets, and those that wait for it.
 
-An event is encoded once, whoever gets it. A viewer for whom too many events wait is dropped: it resumes at
+An event is encoded once for all viewers. A viewer for whom too many events wait is dropped: it resumes at
 the last event that it has got.
 """
 
