@@ -1,9 +1,9 @@
 """The integrators' copy of the events, in an account of their own.
 
 Whoever may create a consumer may have the server push stored messages onto any subject of the account. So
-integrators do it where no command is executed: in the account INTEGRATORS, on a mirror that holds the
-events of EVENTS only, with the sequences of the origin. It pulls through one narrow import; the origin keeps no state
-for it but a consumer in memory that ends by itself, so a mirror that lags or is missing costs services
+integrators do it where no command is executed: in the account INTEGRATORS, on a mirror that holds the events
+of EVENTS only, with the sequences of the origin. It pulls through one narrow import; the origin keeps no
+state for it but a consumer in memory that ends by itself, so a mirror that lags or is missing costs services
 nothing. Its administrator may let the origin push anywhere, so that key is worth as much as `admin`'s.
 """
 
