@@ -11,7 +11,7 @@ from slipway.gateway.settings import GatewaySettings
 from slipway.gateway.streams.outages import Outages
 from slipway.gateway.streams.relay import Relay
 from slipway.gateway.streams.replay import Replay
-from slipway.gateway.streams.stream import EventStreams, StreamTimeouts
+from slipway.gateway.streams.stream import EventStreams
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.database import engine
 from slipway.runtime.database.engine import Database
@@ -33,8 +33,8 @@ def assemble(settings: GatewaySettings) -> Service:
     auth = Auth(settings.bootstrap_token_file, SessionStore(tables), settings.session_lifetime)
     relay = Relay(bus, most_viewers=settings.most_viewers)
     service = Service("gateway", settings, bus)
-    timeouts = StreamTimeouts(heartbeat=settings.heartbeat_comments, grace=settings.slow_viewer_grace)
-    streams = EventStreams(relay, Replay(relay, bus), service.stopping, timeouts)
+    pauses = {"heartbeat": settings.heartbeat_comments, "grace": settings.slow_viewer_grace}
+    streams = EventStreams(relay, Replay(relay, bus), service.stopping, **pauses)
     is_https = settings.public_url.startswith("https://")
     api = build_api(bus, Inventory(bus, Sealer(settings)), auth, is_public_https=is_https)
     service.app = Front(bus, api, streams, auth, body_within=settings.request_timeout)

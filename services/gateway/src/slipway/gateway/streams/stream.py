@@ -18,7 +18,6 @@ is checked again with each heartbeat; the stream ends when it is refused.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import parse_qs
 
@@ -45,26 +44,25 @@ MayLook = Callable[[], Awaitable[object]]
 """Raises `Rejected` once the viewer may look no longer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamTimeouts:
-    """How long a stream waits for what."""
-
-    heartbeat: timedelta
-    """How long it may be quiet; also how often it is asked who looks."""
-    grace: timedelta
-    """How long a dropped viewer may take for what waits."""
-
-
 class EventStreams:
     """Opens streams."""
 
     def __init__(
-        self, relay: Relay, replay: Replay, stopping: asyncio.Event, timeouts: StreamTimeouts
+        self,
+        relay: Relay,
+        replay: Replay,
+        stopping: asyncio.Event,
+        *,
+        heartbeat: timedelta,
+        grace: timedelta,
     ) -> None:
         self._relay = relay
         self._replay = replay
         self._stopping = stopping
-        self._timeouts = timeouts
+        self._heartbeat_seconds = heartbeat.total_seconds()
+        """How long a stream may be quiet; also how often it is asked who looks."""
+        self._grace_seconds = grace.total_seconds()
+        """How long a dropped viewer may take for what waits."""
 
     async def serve(
         self,
@@ -117,7 +115,7 @@ class EventStreams:
         self, send: Send, viewer: Viewer, seen: int, lasts: timedelta | None, may_look: MayLook
     ) -> None:
         """Send what comes until the log is over, too much waits, or the viewer may look no longer."""
-        pause = self._timeouts.heartbeat.total_seconds()
+        pause = self._heartbeat_seconds
         clock = asyncio.get_running_loop().time
         checked_at = began_at = clock()
         while lasts is None or clock() - began_at < lasts.total_seconds():
@@ -147,8 +145,8 @@ class EventStreams:
         try:
             await asyncio.wait({writing, gone, stop, dropped}, return_when=asyncio.FIRST_COMPLETED)
             if dropped.done():
-                grace = self._timeouts.grace.total_seconds()
-                await asyncio.wait({writing, gone, stop}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+                left, seconds = {writing, gone, stop}, self._grace_seconds
+                await asyncio.wait(left, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             is_cut = not writing.done() and not gone.done()
             await end(writing, gone, stop, dropped)
