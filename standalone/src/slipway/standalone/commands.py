@@ -5,7 +5,7 @@ What a command needs is imported when it runs: `slipway --help` reads this modul
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -93,13 +93,24 @@ def _apply(
         typer.Option(help="of the user integrators-admin; default: SLIPWAY_INTEGRATORS_NKEY_FILE"),
     ] = None,
 ) -> int:
-    from slipway.standalone.topology import apply_topology
+    options = {
+        "nats_url": nats_url,
+        "nats_nkey_file": nkey_file,
+        "integrators_nkey_file": integrators_nkey_file,
+    }
+    return _run(_apply_topology({name: value for name, value in options.items() if value is not None}))
 
-    return _run(
-        apply_topology(
-            nats_url=nats_url, nats_nkey_file=nkey_file, integrators_nkey_file=integrators_nkey_file
-        )
-    )
+
+async def _apply_topology(options: Mapping[str, object]) -> int:
+    """Apply the declared topology, with the settings of the environment and these."""
+    from slipway.cli.terminal import say
+    from slipway.runtime.process import logs
+    from slipway.runtime.topology.__main__ import AdminSettings, apply_as_admin
+
+    logs.configure("topology")
+    changes = await apply_as_admin(AdminSettings().model_copy(update=options))
+    say("\n".join(str(change) for change in changes) or "unchanged")
+    return 0
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:

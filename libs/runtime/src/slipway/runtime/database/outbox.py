@@ -125,23 +125,19 @@ class Outbox:
         Raises:
             DatabaseUnavailable: when there is no connection.
         """
+        channel = f"outbox_{self._database.schema}"
         with needs_database("The database did not answer the outbox."):
-            await self._run()
-
-    async def _run(self) -> None:
-        connection = await self._connect()
-        try:
-            while not await connection.fetchval(_LOCK):  # noqa: ASYNC110 - PostgreSQL notifies nobody of a released lock
-                await asyncio.sleep(POLL_SECONDS)
-            await connection.add_listener(
-                f"outbox_{self._database.schema}", lambda *_details: self._wake.set()
-            )
-            log.info("outbox relay active", schema=self._database.schema)
-            await self._relay(connection)
-        finally:
-            # The lock must be released even if the server does not answer.
-            with suppress(Exception):
-                await connection.close(timeout=1)
+            connection = await self._connect()
+            try:
+                while not await connection.fetchval(_LOCK):  # noqa: ASYNC110 - PostgreSQL notifies nobody of a released lock
+                    await asyncio.sleep(POLL_SECONDS)
+                await connection.add_listener(channel, lambda *_details: self._wake.set())
+                log.info("outbox relay active", schema=self._database.schema)
+                await self._relay(connection)
+            finally:
+                # The lock must be released even if the server does not answer.
+                with suppress(Exception):
+                    await connection.close(timeout=1)
 
     async def _relay(self, connection: "asyncpg.Connection[Any]") -> None:
         backoff = Backoff(first_seconds=0.1, longest_seconds=LONGEST_DELAY_SECONDS)

@@ -98,22 +98,22 @@ class _Api(FastAPI):
         return self.openapi_schema
 
 
-def _extended(made: dict[str, Any]) -> dict[str, Any]:
+def _extended(document: dict[str, Any]) -> dict[str, Any]:
     """Add the event streams, the key of a request, and how one proves who one is."""
-    made["paths"][f"{PREFIX}/events"] = {"get": _stream("Everything that happens, without log lines", [])}
+    document["paths"][f"{PREFIX}/events"] = {"get": _stream("Everything that happens, without log lines", [])}
     job = {"name": "job", "in": "path", "required": True, "schema": {"type": "string"}}
-    made["paths"][f"{PREFIX}/jobs/{{job}}/events"] = {"get": _stream("A job's log, live", [job])}
+    document["paths"][f"{PREFIX}/jobs/{{job}}/events"] = {"get": _stream("A job's log, live", [job])}
     for path, method in _KEYED:
-        made["paths"][f"{PREFIX}{path}"][method].setdefault("parameters", []).append(_KEY)
+        document["paths"][f"{PREFIX}{path}"][method].setdefault("parameters", []).append(_KEY)
     problem = ProblemAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
-    made["components"]["schemas"] |= {**problem.pop("$defs"), "ProblemAnswer": problem}
-    made["components"]["securitySchemes"] = {
+    document["components"]["schemas"] |= {**problem.pop("$defs"), "ProblemAnswer": problem}
+    document["components"]["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer"},
         "session": {"type": "apiKey", "in": "cookie", "name": "slipway-session"},
     }
-    made["security"] = [{"token": []}, {"session": []}]
-    made["paths"][f"{PREFIX}/session"]["post"]["security"] = []
-    return made
+    document["security"] = [{"token": []}, {"session": []}]
+    document["paths"][f"{PREFIX}/session"]["post"]["security"] = []
+    return document
 
 
 def _stream(summary: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
