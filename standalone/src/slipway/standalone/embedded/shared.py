@@ -1,4 +1,4 @@
-"""Files of servers that root starts, kept where the ordinary user that they run as can reach them.
+"""Files of servers that root starts, stored where the ordinary user that they run as can reach them.
 
 That user may not be able to reach a clone or a data folder below somebody's private home: then programs are
 copied to, and data is stored in, a place under `/var/lib/slipway` that it can reach. Paths there are owned by
