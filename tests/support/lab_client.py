@@ -10,6 +10,7 @@ from slipway.proxmox import tasks
 from slipway.proxmox.access import ApiAccess, ClusterAccess, NodeAccess
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.hosts import Cluster
+from slipway.proxmox.requesting import upid_of
 from slipway.proxmox.task_answers import LogLine
 from slipway.proxmox.upid import Upid
 
@@ -68,6 +69,11 @@ async def start(cluster: Cluster, vmid: int = 100) -> None:
             await asyncio.sleep(0.1)
 
 
+async def begin(api: ProxmoxApi, method: str, *path: str, **params: str | int) -> Upid:
+    """Begin a task that our client has no method for."""
+    return upid_of(await api.connection.request(method, *path, params=params))
+
+
 async def done(api: ProxmoxApi, upid: Upid | None) -> list[str]:
     """Wait until a task has ended well; give its log."""
     assert upid is not None
@@ -82,4 +88,4 @@ async def done(api: ProxmoxApi, upid: Upid | None) -> list[str]:
 
 async def failed_log(api: ProxmoxApi, upid: Upid) -> list[str]:
     """Give the log of a task that has ended."""
-    return [line.text for line in (await api.task_log(upid)).lines]
+    return [line.text for line in await api.task_log(upid)]

@@ -73,7 +73,7 @@ async def test_protection_is_named(ground: Ground) -> None:
     await ground.make(rootfs=THIN)
     api = ground.cluster.api
     await lab_client.done(api, await api.snapshot(ground.lab.name, VMID, "before", ""))
-    await ground.cluster.pct(ground.lab.name).set_options(VMID, {"mp0": "/srv,mp=/media"}, removed=())
+    await ground.cluster.pct(ground.lab.name).set_options(VMID, {"mp0": "/srv,mp=/media"})
     await api.set_config(ground.lab.name, VMID, {"protection": True})
 
     deletion = await explained(ground, JobKind.DELETE)

@@ -83,7 +83,8 @@ async def test_a_deleted_container_runs_again_from_its_backup(cluster: Cluster) 
     await said(cluster, 100, "echo one > /root/stored; rm /etc/adduser.conf")
     await done(api, await api.backup(NODE, 100, storage="backup", mode="snapshot", notes="{{guestname}}"))
     running = (await api.status(NODE, 100)).status
-    await done(api, await api.delete(NODE, 100, force=True))
+    await done(api, await api.stop(NODE, 100))
+    await done(api, await api.delete(NODE, 100))
     backup = (await api.content(NODE, "backup", kind="backup"))[0]
 
     params: dict[str, str | int] = {"vmid": 100, "ostemplate": backup.volid, "unprivileged": 1}

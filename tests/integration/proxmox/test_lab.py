@@ -12,7 +12,7 @@ from slipway.lab.node import Lab
 from slipway.proxmox import tasks
 from slipway.proxmox.access import ApiAccess, ClusterAccess
 from slipway.proxmox.answers import Power
-from slipway.proxmox.detached import Exited, Output, Started
+from slipway.proxmox.detached import Detached, Exited, Output, Started
 from slipway.proxmox.errors import (
     AccessRefused,
     AlreadyRunning,
@@ -47,7 +47,7 @@ async def test_the_node_can_be_looked_at(cluster: Cluster, lab: Lab) -> None:
     assert "rootdir" in {kind for storage in await api.storages(NODE) for kind in storage.content}
     assert "vmbr0" in {bridge.name for bridge in await api.networks(NODE)}
     assert "VM.Allocate" in {name for names in (await api.permissions()).values() for name in names}
-    assert await api.next_vmid() >= 100
+    assert await api.is_free(100)
     assert [node.name for node in (await api.resources()).nodes] == [NODE]
     assert await scan_host_key("127.0.0.1", port=lab.ssh_port) == lab.ssh_host_key
 
@@ -132,7 +132,7 @@ async def test_features_are_set_over_ssh(cluster: Cluster) -> None:
     """Those that a token may not."""
     await create(cluster)
 
-    await cluster.pct(NODE).set_features(100, {"nesting": True, "keyctl": True})
+    await cluster.pct(NODE).set_options(100, {"features": "nesting=1,keyctl=1"})
 
     assert "keyctl=1" in ((await cluster.api.config(NODE, 100)).features or "")
 
@@ -153,7 +153,8 @@ async def test_files_and_work_reach_a_guest(cluster: Cluster) -> None:
     """Through SSH, pct and the guest's own shell."""
     await create(cluster)
     await start(cluster)
-    pct, detached = cluster.pct(NODE), cluster.detached(NODE, 100)
+    pct = cluster.pct(NODE)
+    detached = Detached(pct, 100)
 
     done = await pct.script(100, "id -u; cat", stdin=b"hello", timeout=LIMIT)
     files = await deploy(pct, 100, [GuestFile(path="/etc/app/it's.conf", content=b"x" * 100_000)])
@@ -177,7 +178,7 @@ async def test_a_container_is_removed_over_ssh(cluster: Cluster) -> None:
     await cluster.pct(NODE).destroy(100)
     await cluster.pct(NODE).destroy(100)
 
-    assert (await cluster.api.resources()).guests == () or await cluster.api.next_vmid() == 100
+    assert (await cluster.api.resources()).guests == () or await cluster.api.is_free(100)
 
 
 @GUESTS
@@ -185,7 +186,7 @@ async def test_work_in_a_guest_survives_ssh(cluster: Cluster, lab: Lab) -> None:
     """Each number once, though every connection is cut in the middle."""
     await create(cluster)
     await start(cluster)
-    detached = cluster.detached(NODE, 100)
+    detached = Detached(cluster.pct(NODE), 100)
     script = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; [ $((i % 500)) -ne 0 ] || sleep 0.3; done"
     await detached.begin("a", script=script, timeout=LIMIT)
     said: list[Output] = []

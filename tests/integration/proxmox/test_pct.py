@@ -96,14 +96,14 @@ async def test_a_daemon_that_a_command_starts_stays(pct: Pct, tmp_path: Path) ->
 
 
 async def test_features_locks_and_removal_are_pcts(pct: Pct, server: SshServer) -> None:
-    """Booleans are written as numbers."""
-    await pct.set_features(100, {"nesting": True, "keyctl": False, "mount": "nfs;cifs"})
+    """Options are named as in Proxmox's schema."""
+    await pct.set_options(100, {"features": "nesting=1,keyctl=0,mount=nfs;cifs", "delete": "mp1,dev0"})
     await pct.unlock(100)
     await pct.destroy(100)
     await pct.destroy(404)
 
     assert server.calls.read_text().splitlines() == [
-        "set 100 --features nesting=1,keyctl=0,mount=nfs;cifs",
+        "set 100 --features nesting=1,keyctl=0,mount=nfs;cifs --delete mp1,dev0",
         "unlock 100 ",
         "destroy 100 --purge 1",
     ]

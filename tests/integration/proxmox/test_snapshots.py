@@ -16,7 +16,7 @@ from slipway.proxmox.errors import (
     TaskLost,
 )
 from slipway.proxmox.hosts import Cluster
-from support.lab_client import LIMIT, NODE, create, done, start
+from support.lab_client import LIMIT, NODE, begin, create, done, start
 
 THIN = "local-lvm:1"
 
@@ -52,7 +52,8 @@ async def test_a_rollback_can_start_the_container(cluster: Cluster) -> None:
     await create(cluster, rootfs=THIN)
     await done(api, await api.snapshot(NODE, 100, "s1"))
 
-    await done(api, await api.rollback(NODE, 100, "s1", start=True))
+    path = ("nodes", NODE, "lxc", "100", "snapshot", "s1", "rollback")
+    await done(api, await begin(api, "POST", *path, start=True))
 
     started = await api.tasks(NODE, vmid=100, typefilter="vzstart")
     assert len(started) == 1
@@ -111,9 +112,7 @@ async def test_a_folder_has_no_snapshots(cluster: Cluster) -> None:
     with pytest.raises(FeatureMissing, match="snapshot feature is not available"):
         await done(api, await api.snapshot(NODE, 100, "s1"))
 
-    assert [await api.feature(NODE, vmid, "snapshot") for vmid in (100, 101)] == [False, True]
-    assert [await api.feature(NODE, vmid, "copy") for vmid in (100, 101)] == [True, True]
-    assert not await api.feature(NODE, 101, "clone")
+    assert [await api.can_snapshot(NODE, vmid) for vmid in (100, 101)] == [False, True]
     assert await api.snapshots(NODE, 100) == ()
     assert (await api.config(NODE, 100)).lock is None
 

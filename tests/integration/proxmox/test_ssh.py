@@ -11,8 +11,9 @@ from pydantic import SecretStr
 from slipway.proxmox import links
 from slipway.proxmox.access import NodeAccess
 from slipway.proxmox.errors import AccessRefused, CommandLost, CommandTimedOut, HostKeyMismatch, SshRefused
+from slipway.proxmox.lines import text_of
 from slipway.proxmox.links import scan_host_key
-from slipway.proxmox.ssh import NodeShell, Stream
+from slipway.proxmox.ssh import BUFFER_BYTES, Collected, NodeShell, Stream
 from support.ssh_server import SshServer
 from support.waiting import lives, until
 
@@ -21,8 +22,12 @@ LIMIT = timedelta(seconds=20)
 
 async def test_a_command_has_input_outputs_and_a_code(shell: NodeShell) -> None:
     """The two outputs stay apart."""
-    done = await shell.run(["sh", "-c", "cat; echo wrong >&2; exit 3"], stdin=b"hello\n", timeout=LIMIT)
+    output = Collected()
+    argv = ["sh", "-c", "cat; echo wrong >&2; exit 3"]
 
+    code = await shell.stream(argv, stdin=b"hello\n", timeout=LIMIT, on_line=output.take)
+
+    done = output.completed(code)
     assert (done.exit_code, done.stdout, done.stderr) == (3, "hello\n", "wrong\n")
 
 
@@ -44,47 +49,50 @@ async def test_an_argument_arrives_as_it_is(shell: NodeShell) -> None:
 
 async def test_lines_come_as_they_are_written(shell: NodeShell) -> None:
     """Not when the command ends."""
-    came: list[tuple[Stream, str]] = []
+    came: list[tuple[Stream, bytes]] = []
     first = asyncio.Event()
 
-    async def keep(stream: Stream, text: str) -> None:
-        came.append((stream, text))
+    async def keep(stream: Stream, line: bytes) -> None:
+        came.append((stream, line))
         first.set()
 
     command = asyncio.create_task(
-        shell.run(["sh", "-c", "echo one; read x; echo two >&2"], timeout=LIMIT, on_line=keep)
+        shell.stream(["sh", "-c", "echo one; read x; echo two >&2"], timeout=LIMIT, on_line=keep)
     )
     await asyncio.wait_for(first.wait(), 10)
     await command
 
-    assert came == [(Stream.STDOUT, "one"), (Stream.STDERR, "two")]
+    assert came == [(Stream.STDOUT, b"one\n"), (Stream.STDERR, b"two\n")]
 
 
 async def test_a_line_of_a_megabyte_arrives_whole(shell: NodeShell) -> None:
     """And so does noise that is no text."""
     lines: list[str] = []
 
-    async def keep(_: Stream, text: str) -> None:
-        lines.append(text)
+    async def keep(_: Stream, line: bytes) -> None:
+        lines.append(text_of(line))
 
     script = "head -c 1000000 /dev/zero | tr '\\0' x; echo; printf 'a\\000\\377b\\n'; printf end"
-    await shell.run(["sh", "-c", script], timeout=LIMIT, on_line=keep)
+    await shell.stream(["sh", "-c", script], timeout=LIMIT, on_line=keep)
 
     assert [len(lines[0]), *lines[1:]] == [1_000_000, "a\ufffd\ufffdb", "end"]
 
 
 async def test_memory_is_bounded_by_what_is_stored(shell: NodeShell) -> None:
     """The end counts more than the beginning."""
-    done = await shell.run(["seq", "1", "100000"], timeout=LIMIT, keep_bytes=20)
+    done = await shell.run(["seq", "1", "1000000"], timeout=LIMIT)
 
-    assert (done.stdout, done.truncated) == ("99998\n99999\n100000\n", True)
+    assert len(done.stdout) <= BUFFER_BYTES
+    assert done.stdout.endswith("\n999999\n1000000\n")
 
 
 async def test_a_command_that_reads_nothing_ends(shell: NodeShell) -> None:
     """However much it was sent."""
-    done = await shell.run(["true"], stdin=b"x" * 3_000_000, timeout=LIMIT)
+    sent = b"x" * 3_000_000
 
-    assert done.exit_code == 0
+    code = await shell.stream(["true"], stdin=sent, timeout=LIMIT, on_line=Collected().take)
+
+    assert code == 0
 
 
 async def test_a_command_dies_at_its_deadline(shell: NodeShell, tmp_path: Path) -> None:

@@ -57,10 +57,10 @@ def test_a_note_does_not_repeat_the_value() -> None:
 
     Reader(noted.append).one(
         answers.ContainerStatus,
-        Reply(data={"vmid": 1, "status": "running", "uptime": "geheim", "lock": {"geheim": 1}}),
+        Reply(data={"vmid": 1, "status": "running", "uptime": "geheim", "disk": {"geheim": 1}}),
     )
 
-    assert {each.value for each in noted} == {"uptime", "lock"}
+    assert {each.value for each in noted} == {"uptime", "disk"}
     assert "geheim" not in repr(noted)
 
 

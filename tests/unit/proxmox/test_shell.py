@@ -54,9 +54,7 @@ def test_statements_are_one_call_a_line() -> None:
     assert statements([("step", "a b"), ("step", "")]) == b"step 'a b'\nstep ''\n"
 
 
-@pytest.mark.parametrize(
-    "name", ["guard", "state", "begin", "wrapper", "look", "follow", "cancel", "forget", "deploy"]
-)
+@pytest.mark.parametrize("name", ["guard", "state", "begin", "wrapper", "look", "follow", "cancel", "deploy"])
 def test_a_guest_script_is_posix_shell(name: str) -> None:
     """Debian's sh reads it without complaint."""
     checked = subprocess.run(

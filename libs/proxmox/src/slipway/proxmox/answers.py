@@ -46,7 +46,6 @@ class Version(Answer):
     """Which Proxmox answers."""
 
     version: str
-    release: str = ""
 
     @property
     def major(self) -> int:
@@ -60,15 +59,8 @@ class Node(Answer):
     name: str = Field(alias="node")
     status: str = "unknown"
     """`online`, `offline` or `unknown`."""
-    cpu: float | None = None
-    """Load, 0 to 1 of all cores."""
     maxcpu: Whole | None = None
-    mem: Whole | None = None
     maxmem: Whole | None = None
-    disk: Whole | None = None
-    maxdisk: Whole | None = None
-    uptime: Whole | None = None
-    ssl_fingerprint: str | None = None
 
 
 class ClusterMember(Answer):
@@ -83,7 +75,6 @@ class ClusterMember(Answer):
     """Whether this node answered."""
     quorate: Flag | None = None
     """On the cluster's row only; a single node has no such row."""
-    nodes: Whole | None = None
 
 
 class Storage(Answer):
@@ -97,7 +88,6 @@ class Storage(Answer):
     enabled: Flag = True
     shared: Flag = False
     total: Whole | None = None
-    used: Whole | None = None
     avail: Whole | None = None
 
 
@@ -106,11 +96,8 @@ class Bridge(Answer):
 
     name: str = Field(alias="iface")
     type: str = ""
-    active: Flag = False
     cidr: str | None = None
     cidr6: str | None = None
-    gateway: str | None = None
-    comments: str | None = None
 
 
 class ResourceGuest(Answer):
@@ -126,20 +113,14 @@ class ResourceGuest(Answer):
     """`lxc` or `qemu`."""
     name: str = ""
     status: Power = Power.UNKNOWN
-    template: Flag = False
     tags: Words = ()
     lock: str | None = None
-    pool: str | None = None
     cpu: float | None = None
-    maxcpu: float | None = None
+    """0 to 1 of its cores; the first value after a start is 0."""
     mem: Whole | None = None
     maxmem: Whole | None = None
     disk: Whole | None = None
     maxdisk: Whole | None = None
-    netin: Whole | None = None
-    netout: Whole | None = None
-    diskread: Whole | None = None
-    diskwrite: Whole | None = None
     uptime: Whole | None = None
 
     @model_validator(mode="before")
@@ -160,7 +141,7 @@ class Resources(Answer):
     guests: tuple[ResourceGuest, ...]
     nodes: tuple[Node, ...]
     lost: int = 0
-    """Rows that could not be read and may be guests: who is missing may be one of them."""
+    """Rows that could not be read and may be guests: a guest that seems to be missing may be one of them."""
 
 
 class ContainerConfig(Answer):
@@ -247,25 +228,9 @@ class ContainerStatus(Answer):
 
     vmid: Vmid
     status: Power
-    name: str = ""
-    lock: str | None = None
-    template: Flag = False
-    tags: Words = ()
     uptime: Whole = 0
-    pid: Whole | None = None
-    cpu: float | None = None
-    """0 to 1 of its cores; the first value after a start is 0."""
-    cpus: float | None = None
-    mem: Whole | None = None
-    maxmem: Whole | None = None
-    swap: Whole | None = None
-    maxswap: Whole | None = None
     disk: Whole | None = None
     maxdisk: Whole | None = None
-    netin: Whole | None = None
-    netout: Whole | None = None
-    diskread: Whole | None = None
-    diskwrite: Whole | None = None
     ha: HaState = HaState()
 
 

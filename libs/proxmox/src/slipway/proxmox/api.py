@@ -6,7 +6,7 @@ arrive in that task, not in the call (PVE 9.2, observed): wait for it with `task
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from slipway.proxmox.answers import (
     Bridge,
@@ -24,7 +24,7 @@ from slipway.proxmox.interfaces import Interface
 from slipway.proxmox.reading import not_understood, read_resources
 from slipway.proxmox.requesting import upid_of
 from slipway.proxmox.storage_answers import Appliance, Certificate, PendingRow, Pool, Volume
-from slipway.proxmox.task_answers import EMPTY_LOG, LogLine, Task, TaskLog, TaskStatus
+from slipway.proxmox.task_answers import EMPTY_LOG, LogLine, Task, TaskStatus
 from slipway.proxmox.upid import Upid
 from slipway.proxmox.wire import Params
 
@@ -39,7 +39,7 @@ class ProxmoxApi(StorageCalls):
         return await self._one(Version, "version")
 
     async def nodes(self) -> tuple[Node, ...]:
-        """All nodes of the cluster."""
+        """Return all nodes of the cluster."""
         return await self._every(Node, "nodes")
 
     async def reach_node(self, node: str) -> None:
@@ -47,11 +47,11 @@ class ProxmoxApi(StorageCalls):
         await self._get("nodes", node, "time")
 
     async def cluster_status(self) -> tuple[ClusterMember, ...]:
-        """Quorum and members; a single node has one row."""
+        """Return quorum and members; a single node has one row."""
         return await self._every(ClusterMember, "cluster", "status")
 
     async def permissions(self) -> Mapping[str, Mapping[str, bool]]:
-        """The asker's privileges by path; whether each also holds for the paths below (official schema)."""
+        """Return the asker's privileges by path, and whether each also holds below it (official schema)."""
         reply = await self._get("access", "permissions")
         paths = reply.data or {}
         if not isinstance(paths, Mapping):
@@ -63,36 +63,32 @@ class ProxmoxApi(StorageCalls):
         }
 
     async def pools(self) -> tuple[str, ...]:
-        """The pools that the asker may see, which is all of them with `Pool.Audit` on `/pool`."""
+        """Return the pools that the asker may see, which is all of them with `Pool.Audit` on `/pool`."""
         return tuple(pool.poolid for pool in await self._every(Pool, "pools"))
 
     async def certificates(self, node: str) -> tuple[Certificate, ...]:
-        """A node's certificates: its cluster's CA, its own from that CA, and the one that took its place."""
+        """Return a node's certificates: its cluster's CA, its own from that, and the one in its place."""
         return await self._every(Certificate, "nodes", node, "certificates", "info")
 
     async def storages(self, node: str, *, content: str | None = None) -> tuple[Storage, ...]:
-        """A node's storages, all or those for one content: `rootdir`, `vztmpl`."""
+        """Return a node's storages, all or those for one content: `rootdir`, `vztmpl`."""
         return await self._every(Storage, "nodes", node, "storage", params={"content": content})
 
     async def content(self, node: str, storage: str, *, kind: str | None = None) -> tuple[Volume, ...]:
-        """What is on a storage, all or of one kind: `vztmpl`, `rootdir`."""
+        """Return what is on a storage, all or of one kind: `vztmpl`, `rootdir`."""
         path = ("nodes", node, "storage", storage, "content")
         return await self._every(Volume, *path, params={"content": kind})
 
     async def networks(self, node: str) -> tuple[Bridge, ...]:
-        """A node's bridges. A creation takes a bridge that does not exist; only the start fails."""
+        """Return a node's bridges. A creation takes a bridge that does not exist; only the start fails."""
         bridges = await self._every(Bridge, "nodes", node, "network", params={"type": "any_bridge"})
         return tuple(bridge for bridge in bridges if bridge.type in _BRIDGE_TYPES)
 
-    async def next_vmid(self) -> int:
-        """The lowest free VMID. It is not reserved: the creation's `VmidTaken` is the compare-and-set."""
-        reply = await self._get("cluster", "nextid")
-        if not str(reply.data).isdecimal():
-            raise not_understood(reply, "it should be a VMID")
-        return int(reply.data)
-
     async def is_free(self, vmid: int) -> bool:
-        """Whether nothing in the cluster has a VMID, VMs included; not reserved either."""
+        """Return whether nothing in the cluster has a VMID, VMs included.
+
+        It is not reserved: the creation's `VmidTaken` is the compare-and-set.
+        """
         try:
             await self._get("cluster", "nextid", params={"vmid": vmid})
         except VmidTaken:
@@ -100,8 +96,8 @@ class ProxmoxApi(StorageCalls):
         return True
 
     async def resources(self) -> Resources:
-        """All guests and nodes at once, cheap, up to ten seconds old."""
-        return read_resources(self._reader, await self._get("cluster", "resources"))
+        """Return all guests and nodes at once; cheap, up to ten seconds old."""
+        return read_resources(self.reader, await self._get("cluster", "resources"))
 
     async def create(self, node: str, params: Params) -> Upid:
         """Begin a creation; parameters as in the official schema, `start` excepted.
@@ -122,11 +118,11 @@ class ProxmoxApi(StorageCalls):
         return await self.create(node, {**params, "restore": True})
 
     async def config(self, node: str, vmid: int) -> ContainerConfig:
-        """A container's config; only lock and digest while it is being created."""
+        """Return a container's config; only lock and digest while it is being created."""
         return await self._one(ContainerConfig, "nodes", node, "lxc", str(vmid), "config")
 
     async def pending(self, node: str, vmid: int) -> tuple[PendingRow, ...]:
-        """Each setting as it is, and as it will be after the next start."""
+        """Return each setting as it is, and as it will be after the next start."""
         return await self._every(PendingRow, "nodes", node, "lxc", str(vmid), "pending")
 
     async def set_config(self, node: str, vmid: int, params: Params, *, digest: str | None = None) -> None:
@@ -135,7 +131,7 @@ class ProxmoxApi(StorageCalls):
         await self._put("nodes", node, "lxc", str(vmid), "config", params=changes)
 
     async def status(self, node: str, vmid: int) -> ContainerStatus:
-        """A container right now."""
+        """Return a container's state right now."""
         return await self._one(ContainerStatus, "nodes", node, "lxc", str(vmid), "status", "current")
 
     async def start(self, node: str, vmid: int) -> Upid:
@@ -146,68 +142,54 @@ class ProxmoxApi(StorageCalls):
         """Begin a stop, at once and hard; raises `NotRunning`."""
         return await self._power(node, vmid, "stop", {"overrule-shutdown": overrule_shutdown or None})
 
-    async def shutdown(self, node: str, vmid: int, *, grace: timedelta, force_stop: bool = False) -> Upid:
+    async def shutdown(self, node: str, vmid: int, *, grace: timedelta) -> Upid:
         """Begin a clean shutdown.
 
-        Without `force_stop` a container that does not listen fails after about twice the grace and goes on
+        For a container that ignores it the task fails after about twice the grace, and the container goes on
         running (PVE 9.2, observed).
         """
-        params: Params = {"timeout": int(grace.total_seconds()), "forceStop": force_stop}
+        params: Params = {"timeout": int(grace.total_seconds()), "forceStop": False}
         return await self._power(node, vmid, "shutdown", params)
 
     async def reboot(self, node: str, vmid: int, *, grace: timedelta) -> Upid:
         """Begin a clean shutdown with a start after it."""
         return await self._power(node, vmid, "reboot", {"timeout": int(grace.total_seconds())})
 
-    async def delete(self, node: str, vmid: int, *, purge: bool = True, force: bool = False) -> Upid:
-        """Begin a removal with all disks; `purge`: also from backups, replication, HA; `force`: stop it."""
-        params: Params = {"purge": purge, "force": force, "destroy-unreferenced-disks": True}
+    async def delete(self, node: str, vmid: int) -> Upid:
+        """Begin a removal with all disks, also from backup jobs, replication and HA (purge)."""
+        params: Params = {"purge": True, "force": False, "destroy-unreferenced-disks": True}
         return upid_of(await self._delete("nodes", node, "lxc", str(vmid), params=params))
 
     async def interfaces(self, node: str, vmid: int) -> tuple[Interface, ...]:
-        """The interfaces inside a running container; none when it is stopped."""
+        """Return the interfaces inside a running container; none when it is stopped."""
         return await self._every(Interface, "nodes", node, "lxc", str(vmid), "interfaces")
 
     async def tasks(
-        self,
-        node: str,
-        *,
-        vmid: int | None = None,
-        typefilter: str | None = None,
-        since: datetime | None = None,
-        source: str = "all",
+        self, node: str, *, vmid: int | None = None, typefilter: str | None = None, source: str = "all"
     ) -> tuple[Task, ...]:
-        """A node's tasks, newest first, at most 500; `source` is `active`, `archive` or `all`."""
-        params: Params = {
-            "vmid": vmid,
-            "typefilter": typefilter,
-            "since": int(since.timestamp()) if since else None,
-            "source": source,
-            "limit": 500,
-        }
+        """Return a node's tasks, newest first, at most 500; `source` is `active`, `archive` or `all`."""
+        params: Params = {"vmid": vmid, "typefilter": typefilter, "source": source, "limit": 500}
         return await self._every(Task, "nodes", node, "tasks", params=params)
 
     async def task_status(self, upid: Upid) -> TaskStatus:
-        """Where a task stands; raises `TaskMissing`."""
+        """Return where a task stands; raise `TaskMissing` if the node knows none."""
         return await self._one(TaskStatus, "nodes", upid.node, "tasks", upid, "status")
 
-    async def task_log(self, upid: Upid, start: int = 0) -> TaskLog:
-        """A task's log after its first `start` lines; of one without any, nothing."""
+    async def task_log(self, upid: Upid, start: int = 0) -> tuple[LogLine, ...]:
+        """Return a task's log after its first `start` lines."""
         path = ("nodes", upid.node, "tasks", upid, "log")
         reply = await self._get(*path, params={"start": start, "limit": 0})
-        lines = sorted(self._reader.every(LogLine, reply), key=lambda line: line.number)
+        lines = sorted(self.reader.every(LogLine, reply), key=lambda line: line.number)
         if [line.text for line in lines] == [EMPTY_LOG] and reply.total == 1:
-            return TaskLog(lines=(), total=0)
-        return TaskLog(
-            lines=tuple(line for line in lines if line.number > start), total=reply.total or len(lines)
-        )
+            return ()
+        return tuple(line for line in lines if line.number > start)
 
     async def stop_task(self, upid: Upid) -> None:
         """Ask a task to stop; nothing happens to one that has ended."""
         await self._delete("nodes", upid.node, "tasks", upid)
 
     async def appliances(self, node: str) -> tuple[Appliance, ...]:
-        """The container templates that can be downloaded."""
+        """Return the container templates that can be downloaded."""
         return await self._every(Appliance, "nodes", node, "aplinfo")
 
     async def download_appliance(self, node: str, storage: str, template: str) -> Upid:

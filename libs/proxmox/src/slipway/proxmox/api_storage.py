@@ -1,22 +1,20 @@
 """Sizes, snapshots, copies, backups and moves of containers: the part of `ProxmoxApi` about their disks."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal
 
 from slipway.proxmox.requesting import Asking, upid_of
 from slipway.proxmox.storage_answers import Snapshot
 from slipway.proxmox.upid import Upid
-from slipway.proxmox.wire import Params, Reply
+from slipway.proxmox.wire import Params
 
-Feature = Literal["snapshot", "clone", "copy"]
 BackupMode = Literal["snapshot", "suspend", "stop"]
-Compression = Literal["0", "gzip", "lzo", "zstd"]
 _LONG_AGO = datetime.fromtimestamp(0, tz=UTC)
 
 
 class StorageCalls(Asking):
-    """What `ProxmoxApi` can do with disks."""
+    """The requests of `ProxmoxApi` about disks."""
 
     async def resize(self, node: str, vmid: int, disk: str, size: str) -> Upid | None:
         """Begin to grow a disk: `rootfs`, `mp0`; to `8G`, or by `+1G`. No task means that it is done.
@@ -24,18 +22,17 @@ class StorageCalls(Asking):
         A smaller size is refused. Proxmox before 8 does it at once and names no task.
         """
         reply = await self._put(*_lxc(node, vmid), "resize", params={"disk": disk, "size": size})
-        return _upid_if_any(reply)
+        return None if reply.data is None else upid_of(reply)
 
     async def snapshots(self, node: str, vmid: int) -> tuple[Snapshot, ...]:
-        """A container's snapshots, oldest first, without the entry for its present state."""
+        """Return a container's snapshots, oldest first, without the entry for its present state."""
         rows = await self._every(Snapshot, *_lxc(node, vmid), "snapshot")
         stored = (row for row in rows if row.name != Snapshot.PRESENT)
         return tuple(sorted(stored, key=lambda row: (row.time or _LONG_AGO, row.name)))
 
-    async def feature(self, node: str, vmid: int, feature: Feature, *, snapname: str | None = None) -> bool:
-        """Whether all of a container's storages can do it; `clone` means a linked one."""
-        params: Params = {"feature": feature, "snapname": snapname}
-        reply = await self._get(*_lxc(node, vmid), "feature", params=params)
+    async def can_snapshot(self, node: str, vmid: int) -> bool:
+        """Return whether all of a container's storages can make snapshots."""
+        reply = await self._get(*_lxc(node, vmid), "feature", params={"feature": "snapshot"})
         return isinstance(reply.data, Mapping) and bool(reply.data.get("hasFeature"))
 
     async def snapshot(self, node: str, vmid: int, name: str, description: str = "") -> Upid:
@@ -43,13 +40,12 @@ class StorageCalls(Asking):
         params: Params = {"snapname": name, "description": description or None}
         return upid_of(await self._post(*_lxc(node, vmid), "snapshot", params=params))
 
-    async def rollback(self, node: str, vmid: int, name: str, *, start: bool = False) -> Upid:
+    async def rollback(self, node: str, vmid: int, name: str) -> Upid:
         """Begin to go back to a snapshot, disks and config. Stops the container, hard, and leaves it so.
 
         The notes in the config are the one thing that stays as it is (PVE::AbstractConfig).
         """
-        path = (*_lxc(node, vmid), "snapshot", name, "rollback")
-        return upid_of(await self._post(*path, params={"start": start or None}))
+        return upid_of(await self._post(*_lxc(node, vmid), "snapshot", name, "rollback", params={}))
 
     async def delete_snapshot(self, node: str, vmid: int, name: str) -> Upid:
         """Begin the removal of a snapshot; those made after it stay."""
@@ -63,12 +59,11 @@ class StorageCalls(Asking):
         *,
         hostname: str | None = None,
         description: str | None = None,
-        full: bool | None = None,
         storage: str | None = None,
         snapname: str | None = None,
         target: str | None = None,
     ) -> Upid:
-        """Begin a copy; it has new hardware addresses, and the original's notes unless others are given.
+        """Begin a full copy; it has new hardware addresses, and the original's notes unless others are given.
 
         A running container can be copied only from one of its snapshots; the notes are then the snapshot's
         description. Raises `VmidTaken`. A killed task leaves a config that looks whole, notes included, but
@@ -78,7 +73,7 @@ class StorageCalls(Asking):
             "newid": newid,
             "hostname": hostname,
             "description": description,
-            "full": full,
+            "full": True,
             "storage": storage,
             "snapname": snapname,
             "target": target,
@@ -92,7 +87,6 @@ class StorageCalls(Asking):
         *,
         storage: str,
         mode: BackupMode = "snapshot",
-        compress: Compression = "zstd",
         notes: str = "",
     ) -> Upid:
         """Begin a backup with vzdump; older ones stay.
@@ -104,22 +98,17 @@ class StorageCalls(Asking):
             "vmid": str(vmid),
             "storage": storage,
             "mode": mode,
-            "compress": compress,
+            "compress": "zstd",
             "remove": False,
-            "notes-template": _template(notes) if notes else None,
+            # vzdump reads `\n` and `\\`.
+            "notes-template": notes.replace("\\", "\\\\").replace("\n", "\\n") or None,
         }
         return upid_of(await self._post("nodes", node, "vzdump", params=params))
 
     async def backup_config(self, node: str, volid: str) -> str:
-        """The config inside a backup, read from the head of its archive: fails if that is damaged."""
+        """Return the config inside a backup, read from the head of its archive: fails if that is damaged."""
         reply = await self._get("nodes", node, "vzdump", "extractconfig", params={"volume": volid})
         return str(reply.data or "")
-
-    async def delete_volume(self, node: str, volid: str) -> Upid | None:
-        """Begin to remove a volume, such as a backup; no task means that it is done."""
-        storage = volid.partition(":")[0]
-        reply = await self._delete("nodes", node, "storage", storage, "content", volid)
-        return _upid_if_any(reply)
 
     async def migrate(
         self,
@@ -128,7 +117,6 @@ class StorageCalls(Asking):
         target: str,
         *,
         restart: bool = False,
-        timeout: timedelta | None = None,
         storage: str | None = None,
     ) -> Upid:
         """Begin a move to another node of the cluster.
@@ -137,27 +125,13 @@ class StorageCalls(Asking):
             node: Where it is.
             vmid: The container.
             target: Where to.
-            restart: Shut a running container down and start it there; without it a running one is refused.
-            timeout: How long its shutdown may take; Proxmox' own default is three minutes.
+            restart: Shut a running container down, within three minutes, and start it there; without it a
+                running one is refused.
             storage: Where its local disks go; None is storages of the same names. Shared ones stay.
         """
-        params: Params = {
-            "target": target,
-            "restart": restart or None,
-            "timeout": int(timeout.total_seconds()) if timeout else None,
-            "target-storage": storage,
-        }
+        params: Params = {"target": target, "restart": restart or None, "target-storage": storage}
         return upid_of(await self._post(*_lxc(node, vmid), "migrate", params=params))
 
 
 def _lxc(node: str, vmid: int) -> tuple[str, ...]:
     return ("nodes", node, "lxc", str(vmid))
-
-
-def _upid_if_any(reply: Reply) -> Upid | None:
-    return None if reply.data is None else upid_of(reply)
-
-
-def _template(notes: str) -> str:
-    r"""Write notes so that vzdump, which reads `\n` and `\\`, comes back to them."""
-    return notes.replace("\\", "\\\\").replace("\n", "\\n")

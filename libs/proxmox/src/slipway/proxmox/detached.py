@@ -20,7 +20,7 @@ dropped. A line without an end is held in the guest's memory, however long it gr
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ from slipway.proxmox.errors import CommandLost, PctFailed, RunLost
 from slipway.proxmox.files import archive
 from slipway.proxmox.lines import LONGEST_LINE_BYTES, text_of
 from slipway.proxmox.pct import Pct
-from slipway.proxmox.shell import command_line, exports, guest_script, sh
+from slipway.proxmox.shell import exports, guest_script, sh
 from slipway.proxmox.ssh import Stream
 
 ROOT = "/var/lib/slipway/runs"
@@ -97,51 +97,37 @@ class Detached:
         self,
         key: str,
         *,
-        script: str | None = None,
-        argv: Sequence[str] | None = None,
+        script: str,
         env: Mapping[str, str | SecretStr] | None = None,
         timeout: timedelta,
-        directory: str = "/",
         keep_bytes: int = KEEP_BYTES,
     ) -> Started | Running | Exited:
-        """Begin a script or a command, unless it runs or has ended under this key; other work is ended.
+        """Begin a script, unless it runs or has ended under this key; other work is ended.
 
         Args:
             key: Names the work: job, step and index. Letters, digits, `.`, `_` and `-`.
-            script: Any script; without `#!` it is one for `sh`.
-            argv: In its place, a program and arguments.
+            script: Any script; without `#!` it is one for `sh`. It runs in `/`.
             env: Added to a clean environment.
             timeout: Then it gets TERM, 10 s later KILL, and its exit code is 124.
-            directory: Where it runs.
             keep_bytes: How much of each of its two streams is stored, a line counted with 48 bytes more.
         """
-        parcel = _parcel(_script(script, argv), env or {})
-        arguments = (
-            f"{max(1, round(timeout.total_seconds()))}",
-            str(KILL_GRACE_SECONDS),
-            directory,
-            str(keep_bytes),
-        )
-        state = await self._ask("begin", key, *arguments, stdin=parcel)
+        seconds = max(1, round(timeout.total_seconds()))
+        arguments = (str(seconds), str(KILL_GRACE_SECONDS), str(keep_bytes))
+        state = await self._ask("begin", key, *arguments, stdin=_parcel(script, env or {}))
         if isinstance(state, Absent):
             raise PctFailed("The work was not begun.", key=key, vmid=self._vmid)
         return state
 
     async def look(self, key: str) -> Absent | Running | Exited:
-        """Where the work stands."""
+        """Return where the work stands."""
         return _settled(await self._ask("look", key))
 
     async def cancel(
         self, key: str, *, grace: timedelta = timedelta(seconds=10)
     ) -> Absent | Running | Exited:
-        """Ask its process group to end, kill it after the grace; returns how it stands then."""
+        """Ask its process group to end, and kill it after the grace; return where the work stands then."""
         seconds = max(0, round(grace.total_seconds()))
         return _settled(await self._ask("cancel", key, str(seconds), extra=grace))
-
-    async def forget(self, key: str) -> Absent | Running:
-        """Remove its state and output; work that runs is left alone."""
-        state = await self._ask("forget", key)
-        return state if isinstance(state, Running) else Absent()
 
     async def follow(
         self, key: str, offset: int = 0, *, deadline: timedelta
@@ -230,7 +216,7 @@ class _Reading:
         await self._queue.put(None)
 
     async def next(self) -> Output | None:
-        """The next line of output; None after the last."""
+        """Return the next line of output; None after the last."""
         while True:
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):
@@ -241,7 +227,7 @@ class _Reading:
                 return item
 
     def ending(self, key: str) -> Exited:
-        """How the work ended."""
+        """Return how the work ended."""
         word, _, code = self._ending.partition(" ")
         if word == "exited" and code.isdecimal():
             return Exited(int(code))
@@ -261,20 +247,14 @@ def _settled(state: State) -> Absent | Running | Exited:
     return Running() if isinstance(state, Started) else state
 
 
-def _script(script: str | None, argv: Sequence[str] | None) -> str:
-    if (script is None) == (argv is None):
-        raise ValueError("detached work is either a script or a command")
-    text = script if script is not None else f"exec {command_line(argv or ())}\n"
-    return text if text.startswith("#!") else f"#!/bin/sh\n{text}"
-
-
 def _parcel(script: str, env: Mapping[str, str | SecretStr]) -> bytes:
+    text = script if script.startswith("#!") else f"#!/bin/sh\n{script}"
     plain = {name: v.get_secret_value() if isinstance(v, SecretStr) else v for name, v in env.items()}
     return archive(
         {
             "wrapper": (guest_script("state", "wrapper").encode(), 0o600),
             "env": (exports(plain), 0o600),
-            "script": (script.encode(), 0o700),
+            "script": (text.encode(), 0o700),
             "complete": (b"", 0o600),
         }
     )

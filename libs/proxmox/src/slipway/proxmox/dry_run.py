@@ -8,10 +8,7 @@ import shlex
 from collections.abc import Sequence
 from datetime import timedelta
 
-from slipway.proxmox.access import ClusterAccess
-from slipway.proxmox.detached import Detached
 from slipway.proxmox.hosts import HostCluster
-from slipway.proxmox.pct import Pct
 from slipway.proxmox.protocols import HostApi, Shell
 from slipway.proxmox.record import masked
 from slipway.proxmox.ssh import Completed, OnRawLine
@@ -49,12 +46,8 @@ class DryRunShell:
     """A `Shell` that runs reading commands only; every other command of Slipway's may change something."""
 
     def __init__(self, origin: Shell) -> None:
+        self.node = origin.node
         self._origin = origin
-
-    @property
-    def node(self) -> str:
-        """The node's name in Proxmox."""
-        return self._origin.node
 
     async def run(self, argv: Sequence[str], *, timeout: timedelta) -> Completed:
         """Run a reading command; raise `WouldChange` for any other."""
@@ -66,13 +59,12 @@ class DryRunShell:
         self,
         argv: Sequence[str],
         *,
-        stdin: bytes = b"",
-        hold_stdin: bool = False,
-        timeout: timedelta,
-        on_line: OnRawLine,
+        stdin: bytes = b"",  # noqa: ARG002 - nothing is run
+        hold_stdin: bool = False,  # noqa: ARG002
+        timeout: timedelta,  # noqa: ARG002
+        on_line: OnRawLine,  # noqa: ARG002
     ) -> int:
         """Raise `WouldChange`: a command in a guest may do anything."""
-        _ = stdin, hold_stdin, timeout, on_line
         shown = f"{shlex.join(argv[:3])} ..." if tuple(argv[:2]) == _IN_GUEST else shlex.join(argv)
         raise WouldChange(f"{shown} (on node {self.node}, over SSH)")
 
@@ -81,21 +73,13 @@ class DryRunCluster:
     """A `HostCluster` that only reads, through the connections of another."""
 
     def __init__(self, origin: HostCluster) -> None:
-        self.access: ClusterAccess = origin.access
+        self.access = origin.access
         self.api = origin.api.through(DryRunApi(origin.api.connection))
         self._origin = origin
 
     def shell(self, node: str) -> Shell:
-        """Reading commands on a node."""
+        """Return what runs reading commands on a node."""
         return DryRunShell(self._origin.shell(node))
-
-    def pct(self, node: str) -> Pct:
-        """Containers of a node."""
-        return Pct(self.shell(node))
-
-    def detached(self, node: str, vmid: int) -> Detached:
-        """Work inside a container."""
-        return Detached(self.pct(node), vmid)
 
 
 def _text(value: object) -> str:

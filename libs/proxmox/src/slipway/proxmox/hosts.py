@@ -10,7 +10,6 @@ from typing import Protocol
 from slipway.contracts.problems import NotFound
 from slipway.proxmox.access import ClusterAccess
 from slipway.proxmox.api import ProxmoxApi
-from slipway.proxmox.detached import Detached
 from slipway.proxmox.pct import Pct
 from slipway.proxmox.protocols import Shell
 from slipway.proxmox.reading import NoteUnreadable, ignore_unreadable
@@ -29,13 +28,7 @@ class HostCluster(Protocol):
         """Its API."""
 
     def shell(self, node: str) -> Shell:
-        """Commands on a node."""
-
-    def pct(self, node: str) -> Pct:
-        """Containers of a node."""
-
-    def detached(self, node: str, vmid: int) -> Detached:
-        """Work inside a container that survives the connection."""
+        """Return what runs commands on a node."""
 
 
 class Cluster:
@@ -53,7 +46,11 @@ class Cluster:
         self._shells: dict[str, NodeShell] = {}
 
     def shell(self, node: str) -> NodeShell:
-        """Commands on a node."""
+        """Return what runs commands on a node.
+
+        Raises:
+            NotFound: if the cluster has no SSH access to it.
+        """
         if node not in self._shells:
             if node not in self.access.nodes:
                 raise NotFound(
@@ -65,12 +62,8 @@ class Cluster:
         return self._shells[node]
 
     def pct(self, node: str) -> Pct:
-        """Containers of a node."""
+        """Return what acts on the containers of a node."""
         return Pct(self.shell(node))
-
-    def detached(self, node: str, vmid: int) -> Detached:
-        """Work inside a container that survives the connection."""
-        return Detached(self.pct(node), vmid)
 
     def retire(self) -> None:
         """Close idle connections; running work on the others may end."""
@@ -89,18 +82,13 @@ class Hosts:
     """The clusters that this process talks to."""
 
     def __init__(self, record: Path | None = None, *, unreadable: NoteUnreadable = ignore_unreadable) -> None:
-        """Create it; nothing is opened yet.
-
-        Args:
-            record: A file to which every request to an API is appended, secrets masked.
-            unreadable: Is called with each part of an answer that can't be read.
-        """
+        """Create it without opening anything; see `Asking` for the arguments."""
         self._record = record
         self._unreadable = unreadable
         self._clusters: dict[str, Cluster] = {}
 
     def open(self, cluster: str, access: ClusterAccess) -> Cluster:
-        """The connections to a cluster; opened anew if the access is another one than before."""
+        """Return the connections to a cluster; they are opened anew if the access has changed."""
         cached = self._clusters.get(cluster)
         if cached is not None and cached.access == access:
             return cached

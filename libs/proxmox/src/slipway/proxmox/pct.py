@@ -12,6 +12,7 @@ not the host's.
 `pct push` and `pct pull` are not used: they report success when they fail (PVE 9.2, observed).
 """
 
+import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -21,7 +22,7 @@ from slipway.proxmox.error_mapping import sort_text
 from slipway.proxmox.errors import ContainerMissing, PctFailed
 from slipway.proxmox.protocols import Shell
 from slipway.proxmox.shell import guest_script, sh
-from slipway.proxmox.ssh import BUFFER_BYTES, Collected, Completed, OnLine, OnRawLine, Stream
+from slipway.proxmox.ssh import Collected, Completed, OnRawLine, Stream
 
 HOST_TIMEOUT = timedelta(seconds=60)
 _ENVIRONMENT = (
@@ -41,11 +42,6 @@ class Pct:
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
 
-    @property
-    def node(self) -> str:
-        """The node's name in Proxmox."""
-        return self._shell.node
-
     async def execute(
         self,
         vmid: int,
@@ -53,8 +49,6 @@ class Pct:
         *,
         stdin: bytes = b"",
         timeout: timedelta,
-        on_line: OnLine | None = None,
-        keep_bytes: int = BUFFER_BYTES,
     ) -> Completed:
         """Run a command in a container to its end; the exit code is the command's own.
 
@@ -63,10 +57,8 @@ class Pct:
             argv: Program and arguments; they show in process lists of host and guest.
             stdin: The command's standard input.
             timeout: How long at most; then the command is killed.
-            on_line: Gets each line as it comes.
-            keep_bytes: How much of each output is returned; the end counts more than the beginning.
         """
-        collected = Collected(keep_bytes, on_line)
+        collected = Collected()
         code = await self.stream(vmid, argv, stdin=stdin, timeout=timeout, on_line=collected.take)
         return collected.completed(code)
 
@@ -78,22 +70,17 @@ class Pct:
         *,
         stdin: bytes = b"",
         timeout: timedelta,
-        on_line: OnLine | None = None,
-        keep_bytes: int = BUFFER_BYTES,
     ) -> Completed:
         """Run a POSIX shell script in a container, in one remote process; `$1`, `$2`, ... are the arguments.
 
         Secrets belong neither into the script nor into its arguments, but on standard input.
         """
-        argv = sh(script, *arguments)
-        return await self.execute(
-            vmid, argv, stdin=stdin, timeout=timeout, on_line=on_line, keep_bytes=keep_bytes
-        )
+        return await self.execute(vmid, sh(script, *arguments), stdin=stdin, timeout=timeout)
 
     async def stream(
         self, vmid: int, argv: Sequence[str], *, stdin: bytes = b"", timeout: timedelta, on_line: OnRawLine
     ) -> int:
-        """Like `execute`, but gives away each line of bytes with its newline; returns the exit code."""
+        """Run a command as `execute` does, and pass on each line of bytes; return the exit code."""
         arrival = _Arrival(on_line)
         guarded = sh(guest_script("guard"), arrival.marker, str(len(stdin)), *argv)
         code = await self._shell.stream(
@@ -107,36 +94,20 @@ class Pct:
             raise own_error(f"pct exec {vmid}", code, arrival.complaints, vmid)
         return code
 
-    async def set_features(self, vmid: int, features: Mapping[str, str | int | bool]) -> None:
-        """Set a stopped container's features: nesting, keyctl, fuse, mknod, mount, force_rw_sys.
+    async def set_options(self, vmid: int, options: Mapping[str, str]) -> None:
+        """Change what only root's password may, over SSH: features, bind mounts, devices, the hookscript.
 
-        Over SSH, since through the API only root's password may set more than nesting, no token may (PVE 9.2,
-        observed).
-        """
-        pairs = (
-            f"{name}={int(value) if isinstance(value, bool) else value}" for name, value in features.items()
-        )
-        await self._host("set", vmid, "--features", ",".join(pairs))
-
-    async def set_options(
-        self, vmid: int, options: Mapping[str, str], *, removed: Sequence[str] = ()
-    ) -> None:
-        """Set and remove what only root's password may, over SSH: bind mounts, devices, the hookscript.
+        No API token may set more features than nesting (PVE 9.2, observed).
 
         Args:
             vmid: The container.
-            options: `{"mp0": "/srv/media,mp=/media"}`, in Proxmox's words; a value never begins with a dash.
-            removed: Names of options to remove.
+            options: `{"mp0": "/srv/media,mp=/media", "delete": "mp1,dev0"}`, named as in Proxmox's schema;
+                `revert` drops changes that wait for the next start. A value never begins with a dash.
         """
         if wrong := [name for name, value in options.items() if value.startswith("-") or not value]:
             raise ValueError(f"not a value for {wrong[0]}")
-        arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-        arguments += ["--delete", ",".join(removed)] if removed else []
+        arguments = [argument for name, value in options.items() for argument in (f"--{name}", value)]
         await self._host("set", vmid, *arguments)
-
-    async def revert(self, vmid: int, keys: Sequence[str]) -> None:
-        """Drop changes that wait for the next start, of settings that only root's password may change."""
-        await self._host("set", vmid, "--revert", ",".join(keys))
 
     async def real_path(self, path: str) -> str | None:
         """Follow every link of a host path; None if there is nothing."""
@@ -147,12 +118,10 @@ class Pct:
         """Remove a lock that a killed worker left; for a lock whose task still runs this is wrong."""
         await self._host("unlock", vmid)
 
-    async def destroy(self, vmid: int, *, purge: bool = True) -> None:
+    async def destroy(self, vmid: int) -> None:
         """Remove a stopped container and its disks; nothing to do if there is none."""
-        try:
-            await self._host("destroy", vmid, *(("--purge", "1") if purge else ()))
-        except ContainerMissing:
-            return
+        with contextlib.suppress(ContainerMissing):
+            await self._host("destroy", vmid, "--purge", "1")
 
     async def _host(self, verb: str, vmid: int, *arguments: str) -> None:
         done = await self._shell.run(("pct", verb, str(vmid), *arguments), timeout=HOST_TIMEOUT)
@@ -161,7 +130,7 @@ class Pct:
 
 
 class _Arrival:
-    """Waits for the marker that says that the guest was reached; keeps it from the caller."""
+    """Passes on the lines of a command, but for the marker that shows that the guest was reached."""
 
     def __init__(self, on_line: OnRawLine) -> None:
         self.marker = f"slipway-{secrets.token_hex(8)}"
@@ -179,7 +148,7 @@ class _Arrival:
 
 
 def own_error(command: str, code: int, complaints: str, vmid: int) -> SlipwayError:
-    """The error for what `pct` itself says, warnings before it left aside."""
+    """Return the error for what `pct` itself says, warnings before it left aside."""
     output = complaints.strip()
     error = next((mapped for line in output.splitlines() if (mapped := sort_text(line))), None)
     error = error or PctFailed(f"{command} failed with code {code}: {output or 'no output'}")

@@ -19,7 +19,7 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 class Asking:
-    """A connection with the four verbs."""
+    """A connection with the four methods of HTTP."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Asking:
         workers: int = DEFAULT_WORKERS,
         unreadable: NoteUnreadable = ignore_unreadable,
     ) -> None:
-        """Create it; nothing is opened yet.
+        """Create it without opening anything.
 
         Args:
             access: Where the cluster is and who asks.
@@ -39,20 +39,10 @@ class Asking:
             workers: How many requests at a time.
             unreadable: Is called with each part of an answer that can't be read.
         """
-        self._connection = Endpoints(access, record=record, timeout=timeout, workers=workers)
-        self._host: HostApi = self._connection
-        self._reader = Reader(unreadable)
+        self.connection = Endpoints(access, record=record, timeout=timeout, workers=workers)
+        self.reader = Reader(unreadable)
+        self._host: HostApi = self.connection
         self._within: timedelta | None = None
-
-    @property
-    def connection(self) -> Endpoints:
-        """The connection that was opened for this API."""
-        return self._connection
-
-    @property
-    def reader(self) -> Reader:
-        """How answers are read."""
-        return self._reader
 
     def through(self, host: HostApi) -> Self:
         """Return a view of this API whose requests go another way."""
@@ -61,25 +51,25 @@ class Asking:
         return view
 
     def within(self, timeout: timedelta) -> Self:
-        """The same connection, for questions that have to be answered sooner."""
+        """Return a view of this API for questions that have to be answered sooner."""
         view = copy(self)
         view._within = timeout  # noqa: SLF001 - a copy of itself
         return view
 
     async def aclose(self) -> None:
         """Drop the connections."""
-        await self._connection.aclose()
+        await self.connection.aclose()
 
     async def _get(self, *segments: str, params: Params | None = None) -> Reply:
         return await self._host.request("GET", *segments, params=params, within=self._within)
 
     async def _one(self, kind: type[AnswerT], *segments: str, params: Params | None = None) -> AnswerT:
-        return self._reader.one(kind, await self._get(*segments, params=params))
+        return self.reader.one(kind, await self._get(*segments, params=params))
 
     async def _every(
         self, kind: type[AnswerT], *segments: str, params: Params | None = None
     ) -> tuple[AnswerT, ...]:
-        return self._reader.every(kind, await self._get(*segments, params=params))
+        return self.reader.every(kind, await self._get(*segments, params=params))
 
     async def _post(self, *segments: str, params: Params) -> Reply:
         return await self._host.request("POST", *segments, params=params)

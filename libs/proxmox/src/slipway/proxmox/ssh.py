@@ -25,11 +25,12 @@ import asyncssh
 
 from slipway.proxmox.access import NodeAccess
 from slipway.proxmox.errors import CommandLost, CommandTimedOut
-from slipway.proxmox.lines import LineCutter, text_of
+from slipway.proxmox.lines import LineCutter
 from slipway.proxmox.links import Links
 from slipway.proxmox.shell import command_line
 
 BUFFER_BYTES = 4 * 1024 * 1024
+"""How much of each output of a command is returned; the end counts more than the beginning."""
 _CHUNK = 64 * 1024
 _GOODBYE_SECONDS = 2.0
 
@@ -41,7 +42,6 @@ class Stream(StrEnum):
     STDERR = "stderr"
 
 
-OnLine = Callable[[Stream, str], Awaitable[None]]
 OnRawLine = Callable[[Stream, bytes], Awaitable[None]]
 
 
@@ -53,42 +53,20 @@ class Completed:
     """128+n when signal n killed it."""
     stdout: str
     stderr: str
-    truncated: bool = False
-    """Whether only the end of an output was stored."""
 
 
 class NodeShell:
     """Commands on one node."""
 
     def __init__(self, access: NodeAccess) -> None:
-        self._access = access
+        self.node = access.name
+        """The node's name in Proxmox."""
         self._links = Links(access)
 
-    @property
-    def node(self) -> str:
-        """The node's name in Proxmox."""
-        return self._access.name
-
-    async def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        timeout: timedelta,
-        on_line: OnLine | None = None,
-        keep_bytes: int = BUFFER_BYTES,
-    ) -> Completed:
-        """Run a command to its end.
-
-        Args:
-            argv: Program and arguments; they show in the node's process list.
-            stdin: Its standard input, which ends after it.
-            timeout: How long at most, waiting for a connection included.
-            on_line: Gets each line as it comes.
-            keep_bytes: How much of each output is returned; the end counts more than the beginning.
-        """
-        collected = Collected(keep_bytes, on_line)
-        code = await self.stream(argv, stdin=stdin, timeout=timeout, on_line=collected.take)
+    async def run(self, argv: Sequence[str], *, timeout: timedelta) -> Completed:
+        """Run a command to its end; see `stream` for the arguments."""
+        collected = Collected()
+        code = await self.stream(argv, timeout=timeout, on_line=collected.take)
         return collected.completed(code)
 
     async def stream(
@@ -100,7 +78,7 @@ class NodeShell:
         timeout: timedelta,
         on_line: OnRawLine,
     ) -> int:
-        """Run a command to its end, giving away each line of bytes with its newline; returns the exit code.
+        """Run a command to its end and pass on each line of bytes with its newline; return the exit code.
 
         Args:
             argv: Program and arguments; they show in the node's process list.
@@ -152,37 +130,26 @@ class NodeShell:
 
 
 class Collected:
-    """The lines of a command: given on as text, and their end stored."""
+    """The last lines of a command's output, up to `BUFFER_BYTES` of each stream."""
 
-    def __init__(self, keep_bytes: int, on_line: OnLine | None) -> None:
-        self._keep_bytes = keep_bytes
-        self._on_line = on_line
+    def __init__(self) -> None:
         self._lines: dict[Stream, deque[bytes]] = {stream: deque() for stream in Stream}
         self._sizes = dict.fromkeys(Stream, 0)
-        self._truncated = False
 
     async def take(self, stream: Stream, line: bytes) -> None:
-        """Keep one line, and give it on."""
+        """Store one line; drop the oldest ones beyond the bound."""
         lines = self._lines[stream]
         lines.append(line)
         self._sizes[stream] += len(line)
-        while self._sizes[stream] > self._keep_bytes:
+        while self._sizes[stream] > BUFFER_BYTES:
             self._sizes[stream] -= len(lines.popleft())
-            self._truncated = True
-        if self._on_line is not None:
-            await self._on_line(stream, text_of(line))
 
     def completed(self, exit_code: int) -> Completed:
-        """The result, once the command has ended."""
-        stored = {
+        """Return the result, once the command has ended."""
+        texts = {
             stream: b"".join(lines).decode("utf-8", errors="replace") for stream, lines in self._lines.items()
         }
-        return Completed(
-            exit_code=exit_code,
-            stdout=stored[Stream.STDOUT],
-            stderr=stored[Stream.STDERR],
-            truncated=self._truncated,
-        )
+        return Completed(exit_code=exit_code, stdout=texts[Stream.STDOUT], stderr=texts[Stream.STDERR])
 
 
 async def _feed(process: "asyncssh.SSHClientProcess[bytes]", data: bytes, *, hold: bool) -> None:

@@ -18,8 +18,6 @@ class Volume(Answer):
     """Something on a storage: a template, a disk, a backup."""
 
     volid: str
-    content: str = ""
-    format: str = ""
     size: Whole = 0
     ctime: Moment | None = None
     vmid: Whole | None = None
@@ -51,11 +49,6 @@ class Appliance(Answer):
 
     template: str
     """The file name: `debian-12-standard_12.12-1_amd64.tar.zst`."""
-    package: str = ""
-    os: str = ""
-    version: str = ""
-    section: str = ""
-    headline: str = ""
 
 
 class Certificate(Answer):

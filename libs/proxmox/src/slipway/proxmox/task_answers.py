@@ -16,9 +16,6 @@ class Task(Answer):
     """It names type, user, node and start of the task as well."""
     type: str = ""
     id: str = ""
-    user: str = ""
-    node: str = ""
-    starttime: Moment | None = None
     endtime: Moment | None = None
     status: str | None = None
     """The exit status once it has ended; `RUNNING` or nothing before."""
@@ -32,16 +29,10 @@ class Task(Answer):
 class TaskStatus(Answer):
     """A task right now."""
 
-    upid: Upid | None = None
     status: str
     """`running` or `stopped`."""
     exitstatus: str | None = None
     """`OK`, `WARNINGS: n`, `unexpected status`, or the error; only once stopped."""
-    type: str = ""
-    id: str = ""
-    user: str = ""
-    node: str = ""
-    starttime: Moment | None = None
 
 
 class LogLine(Answer):
@@ -50,10 +41,3 @@ class LogLine(Answer):
     number: Whole = Field(alias="n")
     """From 1."""
     text: str = Field(default="", alias="t")
-
-
-class TaskLog(Answer):
-    """A part of a task's log, in order, and how many lines there are by now."""
-
-    lines: tuple[LogLine, ...]
-    total: int

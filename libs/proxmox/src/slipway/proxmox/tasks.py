@@ -10,38 +10,25 @@ Each log line is relayed once and in order; a new owner of the work passes `from
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.error_mapping import sort_exit_status
 from slipway.proxmox.errors import NodeUnreachable, ProxmoxFailed, TaskTimedOut
-from slipway.proxmox.task_answers import LogLine, TaskStatus
+from slipway.proxmox.task_answers import LogLine
 from slipway.proxmox.upid import Upid
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0
 _GROWTH = 1.5
-_WARNINGS = "WARNINGS: "
 
 OnLog = Callable[[LogLine], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskResult:
-    """A task that succeeded."""
-
-    upid: Upid
-    warnings: int
-    """How many; a success all the same."""
-    lines: int
-    """How many lines of log were relayed, those before `from_line` included."""
-
-
 async def wait(
     api: ProxmoxApi, upid: Upid, *, deadline: timedelta, on_log: OnLog | None = None, from_line: int = 0
-) -> TaskResult:
-    """Wait until the task has ended well.
+) -> None:
+    """Wait until the task has ended well, if with warnings.
 
     Args:
         api: The cluster that runs it.
@@ -56,51 +43,32 @@ async def wait(
         TaskFailed: It failed; or the typed error that its text stands for (`VmidTaken`, `LockTimeout`,
             `ContainerLocked`, `NotRunning`, ...). Each carries the detail `upid`.
     """
-    watch = _Watch(api, upid, on_log=on_log, line=from_line)
     try:
         async with asyncio.timeout(deadline.total_seconds()):
-            ended = await watch.end()
+            text = await _exit_status(api, upid, on_log, from_line)
     except TimeoutError as error:
         raise TaskTimedOut(f"The task {upid.type} of {upid.id} still runs.", upid=upid) from error
-    text = ended.exitstatus or ""
-    if text == "OK":
-        return TaskResult(upid=upid, warnings=0, lines=watch.line)
-    if text.startswith(_WARNINGS):
-        return TaskResult(upid=upid, warnings=int(text.removeprefix(_WARNINGS)), lines=watch.line)
-    raise sort_exit_status(upid, text)
+    if text != "OK" and not text.startswith("WARNINGS: "):
+        raise sort_exit_status(upid, text)
 
 
-class _Watch:
-    """One wait: how far the log is read, and how long to pause."""
-
-    def __init__(self, api: ProxmoxApi, upid: Upid, *, on_log: OnLog | None, line: int) -> None:
-        self._api = api
-        self._upid = upid
-        self._on_log = on_log
-        self.line = line
-
-    async def end(self) -> TaskStatus:
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                status = await self._api.task_status(self._upid)
-                await self._relay()
-            except NodeUnreachable:
-                pause = LONGEST_PAUSE_SECONDS
-            except ProxmoxFailed as error:
-                if "status" not in error.details:
-                    raise
-                pause = LONGEST_PAUSE_SECONDS
-            else:
-                if status.status == "stopped":
-                    return status
-            await asyncio.sleep(pause)
-            pause = min(pause * _GROWTH, LONGEST_PAUSE_SECONDS)
-
-    async def _relay(self) -> None:
-        if self._on_log is None:
-            return
-        log = await self._api.task_log(self._upid, self.line)
-        for line in log.lines:
-            await self._on_log(line)
-            self.line = line.number
+async def _exit_status(api: ProxmoxApi, upid: Upid, on_log: OnLog | None, from_line: int) -> str:
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            status = await api.task_status(upid)
+            if on_log is not None:
+                for line in await api.task_log(upid, from_line):
+                    await on_log(line)
+                    from_line = line.number
+        except NodeUnreachable:
+            pause = LONGEST_PAUSE_SECONDS
+        except ProxmoxFailed as error:
+            if "status" not in error.details:
+                raise
+            pause = LONGEST_PAUSE_SECONDS
+        else:
+            if status.status == "stopped":
+                return status.exitstatus or ""
+        await asyncio.sleep(pause)
+        pause = min(pause * _GROWTH, LONGEST_PAUSE_SECONDS)

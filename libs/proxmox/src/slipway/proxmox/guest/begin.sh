@@ -1,6 +1,6 @@
 # Begin detached work, unless it runs or has ended. Files come as a tar on standard input.
 #
-# usage: FOLDER SECONDS GRACE DIRECTORY KEEP
+# usage: FOLDER SECONDS GRACE KEEP
 folder=$1
 shift
 for tool in flock setsid mkfifo tar dd; do

@@ -1,6 +1,6 @@
 # Run detached work: its output goes to one file, its exit code to another. Inherits the lock on descriptor 9.
 #
-# usage: SECONDS GRACE DIRECTORY KEEP
+# usage: SECONDS GRACE KEEP
 #
 # Two readers mark each line and append it with a single write, which a file opened for appending takes whole:
 # short lines from the shell itself, long ones through dd, since shells write in pieces of a few KiB. A daemon
@@ -10,7 +10,7 @@
 # the beginning, one from the end. What is beyond the beginning goes to two files that take turns, so that the
 # last lines are always there; at the end they follow in `out`, after a line that says how much is missing. `out`
 # itself only grows. Meanwhile it says now and then that more is left out.
-seconds=$1 grace=$2 directory=$3 keep=$4
+seconds=$1 grace=$2 keep=$3
 trap '' HUP INT
 here=$PWD
 
@@ -53,7 +53,7 @@ reader() {
 begin() {
     . ./env
     rm -f env
-    cd "$directory" || exit 126
+    cd / || exit 126
     umask 022
     unset LC_ALL
     exec setsid "$here/script"

@@ -15,6 +15,7 @@ from slipway.provisioner.host.parameters import Params
 from slipway.provisioner.host.work import Work
 from slipway.proxmox.answers import ContainerConfig
 from slipway.proxmox.errors import ConfigChanged, ContainerMissing, PctFailed
+from slipway.proxmox.pct import Pct
 from slipway.proxmox.task_answers import Task
 
 _CREATING = ("vzcreate", "vzrestore")
@@ -144,7 +145,7 @@ async def clear(work: Work, *, node: str | None = None) -> None:
     """
     vmid = work.target.vmid
     await work.journal.report(f"Clearing away what a killed creation left of {vmid}.")
-    pct = work.cluster.pct(node or work.target.node)
+    pct = Pct(work.cluster.shell(node or work.target.node))
     if work.facts(ClearingFacts).clearing != vmid:
         await work.remember(ClearingFacts(clearing=vmid))
     with contextlib.suppress(PctFailed, ContainerMissing):

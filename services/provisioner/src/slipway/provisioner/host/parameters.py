@@ -92,7 +92,7 @@ def device(spec: NetworkSpec) -> str:
     """Return the fields of a network device that are set, as Proxmox writes them."""
     names = ("name", "bridge", "hwaddr", "ip", "gw", "ip6", "gw6", *TAKEN_AWAY, "firewall", "link_down")
     fields = {name: getattr(spec, name) for name in names}
-    return _property({name: value for name, value in fields.items() if name not in TAKEN_AWAY or value})
+    return property_string({name: value for name, value in fields.items() if name not in TAKEN_AWAY or value})
 
 
 def differences(spec: ContainerSpec, config: ContainerConfig, target: Target) -> tuple[str, ...]:
@@ -142,12 +142,12 @@ def _other_disks(spec: ContainerSpec, config: ContainerConfig) -> Iterator[str]:
 
 def _mount(spec: MountSpec) -> str:
     fields = {"backup": spec.backup, "ro": spec.readonly, "acl": spec.acl, "quota": spec.quota}
-    return f"{spec.storage}:{_number(spec.size or 0)},mp={spec.path}" + "".join(
-        f",{_property({name: value})}" for name, value in fields.items() if value is not None
-    )
+    flags = property_string(fields)
+    return f"{spec.storage}:{_number(spec.size or 0)},mp={spec.path}" + (f",{flags}" if flags else "")
 
 
-def _property(fields: Mapping[str, object]) -> str:
+def property_string(fields: Mapping[str, object]) -> str:
+    """Return fields as one text of Proxmox's: `name=eth0,firewall=1`."""
     texts = {
         name: str(int(value)) if isinstance(value, bool) else str(_plain(value))
         for name, value in fields.items()

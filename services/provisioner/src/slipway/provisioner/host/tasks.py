@@ -156,7 +156,7 @@ async def _lines(work: Work, upid: Upid) -> Sequence[str]:
     if causes(work.journal.last_lines):
         return tuple(work.journal.last_lines)
     with contextlib.suppress(SlipwayError):
-        return [line.text for line in (await work.cluster.api.task_log(upid)).lines]
+        return [line.text for line in await work.cluster.api.task_log(upid)]
     return ()
 
 

@@ -53,12 +53,12 @@ class Work:
     @property
     def pct(self) -> Pct:
         """Commands in the container."""
-        return self.cluster.pct(self.target.node)
+        return Pct(self.cluster.shell(self.target.node))
 
     @property
     def detached(self) -> Detached:
         """Work in the container that survives this process."""
-        return self.cluster.detached(self.target.node, self.target.vmid)
+        return Detached(self.pct, self.target.vmid)
 
     @property
     def step_name(self) -> str:

@@ -83,7 +83,7 @@ async def make(work: Work) -> Result:
 async def _made(work: Work, storage: str) -> str | None:
     """Return the volume that the step's task made, by the log: names follow the node's clock."""
     upid = work.facts(tasks.TaskFacts).upid
-    lines = (await work.cluster.api.task_log(upid)).lines if upid else ()
+    lines = await work.cluster.api.task_log(upid) if upid else ()
     archive = next((match["name"] for line in lines if (match := _ARCHIVE.search(line.text))), None)
     volumes = [each.volid for each in await list_backups(work, [storage])]
     return next((volume for volume in volumes if archive and volume.endswith(f"/{archive}")), None)

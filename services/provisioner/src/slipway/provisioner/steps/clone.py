@@ -47,7 +47,7 @@ async def look(work: Work) -> Result:
         )
     if work.command.args_as(CloneArgs).snapshot or not await _is_running(work):
         return DONE
-    if not await api.feature(source.node, source.vmid, "snapshot"):
+    if not await api.can_snapshot(source.node, source.vmid):
         raise SnapshotImpossible(
             f"Container {source.vmid} runs, and its storage can't make snapshots: Proxmox can copy it only "
             "while it is stopped. Stop it and clone again."
@@ -178,7 +178,6 @@ async def _post(work: Work, source: Target) -> Upid:
         target.vmid,
         hostname=target.hostname,
         description=marks.notes(notes, target, work.command.job, mac=None),
-        full=True,
         storage=args.storage,
         snapname=args.snapshot or _own_snapshot(work),
         target=target.node if target.node != source.node else None,

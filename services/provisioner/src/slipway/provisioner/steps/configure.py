@@ -94,10 +94,9 @@ async def set_features(work: Work) -> Result:
     present_flags = parameters.flags(present.features) if present is not None else {}
     if config.unprivileged and {*flags, *present_flags, *config.flags} == {"nesting"} == {*flags}:
         await work.cluster.api.set_config(target.node, target.vmid, {"features": "nesting=1"})
-    elif flags:
-        await work.pct.set_features(target.vmid, flags)
     else:
-        await work.pct.set_options(target.vmid, {}, removed=["features"])
+        written = parameters.property_string(flags)
+        await work.pct.set_options(target.vmid, {"features": written} if flags else {"delete": "features"})
     return await readback.with_pending(work, Result(message=", ".join(sorted(flags)) or "none"))
 
 
@@ -112,7 +111,7 @@ async def revert(work: Work) -> Result:
     if over_api := [key for key in keys if not parameters.is_roots(key)]:
         await work.cluster.api.set_config(target.node, target.vmid, {"revert": ",".join(over_api)})
     if over_ssh := [key for key in keys if parameters.is_roots(key)]:
-        await work.pct.revert(target.vmid, over_ssh)
+        await work.pct.set_options(target.vmid, {"revert": ",".join(over_ssh)})
     return await readback.with_pending(work, Result(message=f"dropped: {', '.join(keys)}"))
 
 

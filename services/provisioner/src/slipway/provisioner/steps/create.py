@@ -115,7 +115,7 @@ async def features(work: Work) -> Result:
     flags = parameters.features_over_ssh(work.spec)
     if not flags:
         return SKIPPED
-    await work.pct.set_features(work.target.vmid, flags)
+    await work.pct.set_options(work.target.vmid, {"features": parameters.property_string(flags)})
     return Result(message=", ".join(sorted(flags)))
 
 

@@ -68,7 +68,8 @@ async def apply(work: Work) -> Result:
     changes, gone = changed(settings, paths, await _config(work))
     if not changes and not gone:
         return await readback.with_pending(work, NOTHING_TO_DO)
-    await work.pct.set_options(work.target.vmid, changes, removed=gone)
+    deletions = {"delete": ",".join(gone)} if gone else {}
+    await work.pct.set_options(work.target.vmid, {**changes, **deletions})
     left, still = changed(settings, paths, await _config(work))
     if left or still:
         keys = ", ".join(sorted((*left, *still)))

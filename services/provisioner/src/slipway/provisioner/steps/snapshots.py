@@ -38,7 +38,7 @@ async def look(work: Work) -> Result:
     await power.look(work)
     target = work.target
     refuse_taken(_name(work), await work.cluster.api.snapshots(target.node, target.vmid))
-    if not await work.cluster.api.feature(target.node, target.vmid, "snapshot"):
+    if not await work.cluster.api.can_snapshot(target.node, target.vmid):
         raise SnapshotImpossible(
             f"The storage of container {target.vmid} can't make snapshots (Proxmox says so); ZFS, LVM-thin, "
             "Ceph and btrfs can."
