@@ -66,7 +66,7 @@ async def test_another_node_answers_while_the_first_one_does_not(
         await api.cluster_status()
         again = time.monotonic()
 
-    assert api.connection.used == lab.endpoints["pve2"]
+    assert api.connection.last.access.endpoint == lab.endpoints["pve2"]
     assert found - began < 12.0
     assert again - found < 2.0
 
@@ -104,10 +104,10 @@ async def test_a_ca_is_asked_about_every_node(lab: Lab) -> None:
     lab.faults.order(CertificateRenewed(node="pve1"))
     async with opened(access) as api:
         await api.version()
-        assert api.connection.used == lab.endpoint
+        assert api.connection.last.access.endpoint == lab.endpoint
         lab.faults.order(CertificateRenewed(node="pve1", signed_by="itself"))
         await api.version()
-        assert api.connection.used == lab.endpoints["pve2"]
+        assert api.connection.last.access.endpoint == lab.endpoints["pve2"]
 
 
 def pair(first: HttpsServer, second: HttpsServer, **changes: Any) -> ApiAccess:

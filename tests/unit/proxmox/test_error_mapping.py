@@ -8,7 +8,7 @@ import pytest
 
 from slipway.contracts.problems import Failed, Rejected, Unavailable
 from slipway.proxmox import errors
-from slipway.proxmox.error_mapping import Refusal, sort_exit_status, sort_refusal
+from slipway.proxmox.error_mapping import Refusal, exit_status_error, refusal_error
 from slipway.proxmox.pct import own_error
 from slipway.proxmox.upid import Upid
 
@@ -37,7 +37,7 @@ def test_a_refusal_becomes_the_error_it_stands_for(case: dict[str, Any]) -> None
         errors=body.get("errors") or {},
     )
 
-    error = sort_refusal(refusal)
+    error = refusal_error(refusal)
 
     expected = case["expected"]
     assert type(error).__name__ == expected["error"]
@@ -50,7 +50,7 @@ def test_a_refusal_becomes_the_error_it_stands_for(case: dict[str, Any]) -> None
 @pytest.mark.parametrize("case", cases("exit_statuses"))
 def test_a_failed_task_becomes_the_error_its_text_stands_for(case: dict[str, Any]) -> None:
     """Each error of a task names the task."""
-    error = sort_exit_status(UPID, case["status"])
+    error = exit_status_error(UPID, case["status"])
 
     assert type(error).__name__ == case["expected"]["error"]
     assert error.details == {**case["expected"]["details"], "upid": UPID}

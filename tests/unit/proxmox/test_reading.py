@@ -84,8 +84,8 @@ def _read(reader: Reader, case: Mapping[str, Any]) -> tuple[tuple[Any, ...], int
     if case["model"] == "Resources":
         resources = read_resources(reader, reply)
         return resources.guests, resources.lost
-    rows = reader.rows(KINDS[case["model"]], reply)
-    return rows.read, rows.lost
+    rows: tuple[tuple[Any, ...], int] = reader.rows(KINDS[case["model"]], reply)
+    return rows
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ accesses compare equal exactly when a connection made with one serves the other.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -73,12 +74,12 @@ class ApiAccess:
             return frozenset()
         return frozenset(map(_plain, (self.tls_fingerprint, *self.believed)))
 
-    def each(self) -> tuple["ApiAccess", ...]:
+    def each(self) -> tuple[Self, ...]:
         """Return the access for each endpoint: the configured ones, then the nodes' own."""
         endpoints = (self.endpoint, *self.others, *(endpoint for endpoint, _ in self.members))
         return tuple(self.alone(endpoint) for endpoint in dict.fromkeys(endpoints))
 
-    def alone(self, endpoint: str) -> "ApiAccess":
+    def alone(self, endpoint: str) -> Self:
         """Return the access for one endpoint.
 
         With a pin, the certificate of any node of the cluster is trusted. With a CA, it decides about every

@@ -19,6 +19,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from slipway.contracts.problems import SlipwayError
@@ -35,39 +36,31 @@ REST_SECONDS = 30.0
 
 
 class Endpoint:
-    """One endpoint, and how it is."""
+    """One endpoint, and whether it failed of late."""
 
     def __init__(self, access: ApiAccess, *, record: Path | None, timeout: timedelta, workers: int) -> None:
         self.access = access
-        self._options = {"record": record, "timeout": timeout, "workers": workers}
+        self.failed_at = float("-inf")
+        self._connect = partial(Connection, access, record=record, timeout=timeout, workers=workers)
         self._connection: Connection | None = None
-        self._failed_at: float | None = None
         self._look: asyncio.Task[bool] | None = None
 
     @property
     def connection(self) -> Connection:
         """Its connection, made when it is first needed."""
         if self._connection is None:
-            self._connection = Connection(self.access, **self._options)  # type: ignore[arg-type]  # as they came
+            self._connection = self._connect()
         return self._connection
 
     @property
     def rests(self) -> bool:
         """Whether it has failed of late."""
-        return self._failed_at is not None and time.monotonic() - self._failed_at < REST_SECONDS
-
-    def failed(self) -> None:
-        """Leave it alone for a while."""
-        self._failed_at = time.monotonic()
-
-    def worked(self) -> None:
-        """Forget what was wrong with it."""
-        self._failed_at = None
+        return time.monotonic() - self.failed_at < REST_SECONDS
 
     async def hangs(self) -> bool:
-        """Whether it does not even say its version; who asks meanwhile shares the answer."""
+        """Return whether it does not even answer for its version; callers meanwhile share one request."""
         if self._look is None or self._look.done():
-            # A task of its own: what it finds counts also if nobody waits for it any more.
+            # A task of its own: its result counts also if nobody waits for it any more.
             self._look = asyncio.get_running_loop().create_task(self._looked())
         return await asyncio.shield(self._look)
 
@@ -84,7 +77,7 @@ class Endpoint:
         try:
             await self.connection.request("GET", "version", within=LOOK)
         except (EndpointUnreachable, NoAnswer):
-            self.failed()
+            self.failed_at = time.monotonic()
             return True
         except SlipwayError:
             pass
@@ -98,14 +91,10 @@ class Endpoints:
         self._all = [
             Endpoint(each, record=record, timeout=timeout, workers=workers) for each in access.each()
         ]
-        self._last = self._all[0]
-        # Created here, so that an unreadable CA raises before the first request.
-        _ = self._last.connection
-
-    @property
-    def used(self) -> str:
+        self.last = self._all[0]
         """The endpoint that answered last."""
-        return self._last.access.endpoint
+        # Created here, so that an unreadable CA raises before the first request.
+        _ = self.last.connection
 
     async def request(
         self, method: str, *segments: str, params: Params | None = None, within: timedelta | None = None
@@ -121,20 +110,20 @@ class Endpoints:
             try:
                 reply = await (self._watched(endpoint, request) if method == "GET" else request)
             except (EndpointUnreachable, CertificateMismatch) as error:
-                endpoint.failed()
+                endpoint.failed_at = time.monotonic()
                 failures.append(error)
             except NoAnswer as error:
-                # Slow, or about a node that is away: another endpoint would know no more. Unless it stands
-                # still, as `_watched` may have found.
+                # Slow, or about a node that is away: another endpoint would know no more. Unless it hangs,
+                # as `_watched` may have found.
                 if not endpoint.rests:
                     raise
                 failures.append(error)
             except AnswerLost:
-                endpoint.failed()
+                endpoint.failed_at = time.monotonic()
                 raise
             else:
-                endpoint.worked()
-                self._last = endpoint
+                endpoint.failed_at = float("-inf")
+                self.last = endpoint
                 return reply
         raise _worst(failures, len(self._all))
 
@@ -145,7 +134,7 @@ class Endpoints:
 
     def _order(self) -> Sequence[Endpoint]:
         """Return the endpoints as they are tried: the one that answered last, those that rest at the end."""
-        ordered = [self._last, *(each for each in self._all if each is not self._last)]
+        ordered = [self.last, *(each for each in self._all if each is not self.last)]
         return sorted(ordered, key=lambda endpoint: endpoint.rests)
 
     async def _watched(self, endpoint: Endpoint, request: Awaitable[Reply]) -> Reply:

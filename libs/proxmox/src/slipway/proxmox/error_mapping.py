@@ -101,9 +101,9 @@ class Refusal:
         return self.message.strip() or self.reason.strip() or f"status {self.status}"
 
 
-def sort_refusal(refusal: Refusal) -> SlipwayError:
-    """The error for an answer that is not a success."""
-    error = _sort_status(refusal) or _sort_words(refusal)
+def refusal_error(refusal: Refusal) -> SlipwayError:
+    """Return the error for an answer that is not a success."""
+    error = _error_of_status(refusal) or _error_of_text(refusal)
     error.details = {
         **error.details,
         "method": refusal.method,
@@ -113,8 +113,8 @@ def sort_refusal(refusal: Refusal) -> SlipwayError:
     return error
 
 
-def sort_text(text: str) -> SlipwayError | None:
-    """The error that a sentence of Proxmox stands for, if it is a known one."""
+def text_error(text: str) -> SlipwayError | None:
+    """Return the error that a sentence of Proxmox stands for, if it is a known one."""
     for pattern, error in SENTENCES:
         if match := pattern.search(text):
             mapped = error(text)
@@ -123,23 +123,23 @@ def sort_text(text: str) -> SlipwayError | None:
     return None
 
 
-def sort_exit_status(upid: Upid, text: str) -> SlipwayError:
-    """The error for a task that ended with neither `OK` nor `WARNINGS`."""
+def exit_status_error(upid: Upid, text: str) -> SlipwayError:
+    """Return the error for a task that ended with neither `OK` nor `WARNINGS`."""
     if text == TaskLost.EXIT_STATUS:
         return TaskLost(f"The task {upid.type} of {upid.id} was killed; what it did is unknown.", upid=upid)
-    error = sort_text(text) or TaskFailed(text)
+    error = text_error(text) or TaskFailed(text)
     error.details["upid"] = upid
     return error
 
 
 def answer_lost(method: str, path: str, *, why: str) -> AnswerLost:
-    """The error for a change that was sent and not answered."""
+    """Return the error for a change that was sent and not answered."""
     return AnswerLost(
         f"The answer to {method} {path} was lost ({why}); it may have taken effect.", method=method, path=path
     )
 
 
-def _sort_status(refusal: Refusal) -> SlipwayError | None:
+def _error_of_status(refusal: Refusal) -> SlipwayError | None:
     maybe_arrived = refusal.status in _MAY_HAVE_ARRIVED
     if maybe_arrived and refusal.method != "GET":
         return answer_lost(refusal.method, refusal.path, why=refusal.text)
@@ -150,10 +150,10 @@ def _sort_status(refusal: Refusal) -> SlipwayError | None:
     return None
 
 
-def _sort_words(refusal: Refusal) -> SlipwayError:
+def _error_of_text(refusal: Refusal) -> SlipwayError:
     if refusal.errors:
         return _wrong_parameters(refusal)
-    if error := sort_text(refusal.text):
+    if error := text_error(refusal.text):
         return error
     if refusal.status == _FORBIDDEN:
         return PermissionMissing(refusal.text)
@@ -163,8 +163,8 @@ def _sort_words(refusal: Refusal) -> SlipwayError:
 def _wrong_parameters(refusal: Refusal) -> SlipwayError:
     errors = tuple(FieldError(field=name, message=text.strip()) for name, text in refusal.errors.items())
     for error in errors:
-        if known := sort_text(error.message):
-            known.errors = errors
-            return known
+        if mapped := text_error(error.message):
+            mapped.errors = errors
+            return mapped
     details = "; ".join(f"{error.field}: {error.message}" for error in errors)
     return ProxmoxRejected(f"Proxmox refuses the parameters: {details}", errors=errors)

@@ -87,7 +87,7 @@ async def deploy(
 
 
 def archive(members: Mapping[str, tuple[bytes, int]]) -> bytes:
-    """A tar of files with content and mode, owned by root; the last one proves that it arrived whole."""
+    """Return a tar of files with content and mode, owned by root; the last file proves that it is whole."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, (content, mode) in members.items():
@@ -99,23 +99,13 @@ def archive(members: Mapping[str, tuple[bytes, int]]) -> bytes:
 
 
 def _archive(files: Sequence[GuestFile]) -> bytes:
-    members = {str(number): (file.content, 0o600) for number, file in enumerate(files)}
-    plan = statements(
-        [
-            (
-                "step",
-                str(number),
-                file.policy.value,
-                f"{file.mode:04o}",
-                file.owner or "",
-                file.group or "",
-                hashlib.sha256(file.content).hexdigest(),
-                file.path,
-            )
-            for number, file in enumerate(files)
-        ]
-    )
-    return archive({**members, "plan": (plan, 0o600)})
+    members, calls = {}, []
+    for number, file in enumerate(files):
+        members[str(number)] = (file.content, 0o600)
+        digest = hashlib.sha256(file.content).hexdigest()
+        owners = (file.owner or "", file.group or "")
+        calls.append(("step", str(number), file.policy, f"{file.mode:04o}", *owners, digest, file.path))
+    return archive({**members, "plan": (statements(calls), 0o600)})
 
 
 def _check(number: int, file: GuestFile) -> None:

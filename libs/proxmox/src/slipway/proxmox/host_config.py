@@ -8,6 +8,7 @@ tells them apart, so that is what is read.
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from slipway.contracts.configs import HostConfig
 from slipway.contracts.container_specs import MountSpec, NetworkSpec
@@ -30,6 +31,7 @@ _SAME = (
     "debug", "hookscript", "entrypoint",
 )  # fmt: skip
 """Fields that are called the same here and there."""
+_NETWORK_TEXTS = ("name", "bridge", "ip", "gw", "ip6", "gw6", "trunks", "hwaddr")
 
 
 async def read_config(api: ProxmoxApi, node: str, vmid: int) -> HostConfig | None:
@@ -77,20 +79,14 @@ def gib(size: str) -> float | None:
 
 def network(device: Mapping[str, str]) -> NetworkSpec:
     """Return a network device; a number that can't be read is left out."""
+    texts: dict[str, Any] = {name: device.get(name) for name in _NETWORK_TEXTS}
     return NetworkSpec(
-        name=device.get("name"),
-        bridge=device.get("bridge"),
-        ip=device.get("ip"),
-        gw=device.get("gw"),
-        ip6=device.get("ip6"),
-        gw6=device.get("gw6"),
+        **texts,
         tag=_integer(device.get("tag")),
-        trunks=device.get("trunks"),
         mtu=_integer(device.get("mtu")),
         rate=_number(device.get("rate")),
         firewall=_flag(device, "firewall"),
         link_down=_flag(device, "link_down"),
-        hwaddr=device.get("hwaddr"),
     )
 
 

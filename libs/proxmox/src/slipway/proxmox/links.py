@@ -40,11 +40,6 @@ class Link:
     connection: asyncssh.SSHClientConnection
     sessions: int = 0
 
-    @property
-    def is_dead(self) -> bool:
-        """Whether nothing can be run on it any more."""
-        return self.connection.is_closed()
-
 
 class Links:
     """The connections to one node."""
@@ -84,8 +79,8 @@ class Links:
             await link.connection.wait_closed()
 
     async def _start(self, line: str) -> tuple[Link, "asyncssh.SSHClientProcess[bytes]"]:
-        for link in (await self._take(), None):
-            chosen = link or await self._take_new()
+        for is_new in (False, True):
+            chosen = await self._take(is_new=is_new)
             try:
                 return chosen, await chosen.connection.create_process(line, encoding=None)
             except asyncssh.ChannelOpenError as error:
@@ -102,18 +97,11 @@ class Links:
                 raise
         raise self._refused(refused) from refused
 
-    async def _take(self) -> Link:
+    async def _take(self, *, is_new: bool) -> Link:
         async with self._choosing:
-            self._links = [link for link in self._links if not link.is_dead]
-            link = next((link for link in self._links if link.sessions < SESSIONS), None)
-            if link is None:
-                link = await self._connect()
-            link.sessions += 1
-            return link
-
-    async def _take_new(self) -> Link:
-        async with self._choosing:
-            link = await self._connect()
+            self._links = [link for link in self._links if not link.connection.is_closed()]
+            free = (link for link in self._links if link.sessions < SESSIONS and not is_new)
+            link = next(free, None) or await self._connect()
             link.sessions += 1
             return link
 
@@ -151,7 +139,7 @@ class Links:
             access.port,
             username=access.username,
             password=access.password.get_secret_value() if access.password else None,
-            client_keys=[_private_key(access)] if access.private_key else None,
+            client_keys=[_read_private_key(access.private_key)] if access.private_key else None,
             known_hosts=([_host_key(access)], [], []),
             config=None,
             agent_path=None,
@@ -187,10 +175,6 @@ async def scan_host_key(
 def refuse_unreadable_key(key: SecretStr) -> None:
     """Raise `Invalid` unless a text is a private key that opens without a passphrase."""
     _read_private_key(key)
-
-
-def _private_key(access: NodeAccess) -> asyncssh.SSHKey:
-    return _read_private_key(access.private_key or SecretStr(""))
 
 
 def _read_private_key(key: SecretStr) -> asyncssh.SSHKey:

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from slipway.contracts.problems import SlipwayError
-from slipway.proxmox.error_mapping import sort_text
+from slipway.proxmox.error_mapping import text_error
 from slipway.proxmox.errors import ContainerMissing, PctFailed
 from slipway.proxmox.protocols import Shell
 from slipway.proxmox.shell import guest_script, sh
@@ -150,7 +150,7 @@ class _Arrival:
 def own_error(command: str, code: int, complaints: str, vmid: int) -> SlipwayError:
     """Return the error for what `pct` itself says, warnings before it left aside."""
     output = complaints.strip()
-    error = next((mapped for line in output.splitlines() if (mapped := sort_text(line))), None)
+    error = next((mapped for line in output.splitlines() if (mapped := text_error(line))), None)
     error = error or PctFailed(f"{command} failed with code {code}: {output or 'no output'}")
     error.details |= {"vmid": str(vmid), "command": command, "exit_code": str(code)}
     return error

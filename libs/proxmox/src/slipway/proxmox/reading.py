@@ -9,7 +9,7 @@ Everything that was left out is noted, so that it is counted, and said.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -47,15 +47,6 @@ def ignore_unreadable(_: Unreadable) -> None:
     """Ignore it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows(Generic[AnswerT]):
-    """The readable rows of a list."""
-
-    read: tuple[AnswerT, ...]
-    lost: int = 0
-    """Unreadable rows."""
-
-
 class Reader:
     """Reads answers, and notes what it can't read."""
 
@@ -64,31 +55,27 @@ class Reader:
 
     def one(self, kind: type[AnswerT], reply: Reply) -> AnswerT:
         """Read an answer that is one value."""
-        read = self._row(kind, reply.data, reply.path)
-        if read is None:
+        answer = self._row(kind, reply.data, reply.path)
+        if answer is None:
             raise not_understood(reply, f"it lacks what every {kind.__name__} has")
-        return read
+        return answer
 
     def every(self, kind: type[AnswerT], reply: Reply) -> tuple[AnswerT, ...]:
         """Read an answer that is a list."""
-        return self.rows(kind, reply).read
+        return self.rows(kind, reply)[0]
 
-    def rows(self, kind: type[AnswerT], reply: Reply) -> Rows[AnswerT]:
-        """Read an answer that is a list, and count the unreadable rows."""
+    def rows(self, kind: type[AnswerT], reply: Reply) -> tuple[tuple[AnswerT, ...], int]:
+        """Read an answer that is a list; return the readable rows and the number of unreadable ones."""
         rows = list_of(reply)
-        read = tuple(each for row in rows if (each := self._row(kind, row, reply.path)) is not None)
-        return Rows(read=read, lost=len(rows) - len(read))
+        answers = tuple(each for row in rows if (each := self._row(kind, row, reply.path)) is not None)
+        return answers, len(rows) - len(answers)
 
     def _row(self, kind: type[AnswerT], row: object, path: str) -> AnswerT | None:
         left_out: dict[str, object] = {}
         while True:
+            values = {n: v for n, v in row.items() if n not in left_out} if isinstance(row, Mapping) else row
             try:
-                stored = (
-                    {name: each for name, each in row.items() if name not in left_out}
-                    if isinstance(row, Mapping)
-                    else row
-                )
-                read = kind.model_validate(stored)
+                answer = kind.model_validate(values)
             except ValidationError as error:
                 odd = _values(row, error) if isinstance(row, Mapping) else {}
                 if not odd.keys() - left_out.keys():
@@ -98,17 +85,15 @@ class Reader:
             else:
                 for name, value in left_out.items():
                     self._note(Unreadable(endpoint=endpoint_of(path), value=name, found=type(value).__name__))
-                return read
+                return answer
 
 
 def read_resources(reader: Reader, reply: Reply) -> Resources:
     """Read `/cluster/resources`: whatever has a VMID is a guest, since it has it in use."""
     rows = list_of(reply)
     nodes = [row for row in rows if _type_of(row) == "node"]
-    guests = reader.rows(ResourceGuest, replace(reply, data=[row for row in rows if _is_guest(row)]))
-    return Resources(
-        guests=guests.read, nodes=reader.every(Node, replace(reply, data=nodes)), lost=guests.lost
-    )
+    guests, lost = reader.rows(ResourceGuest, replace(reply, data=[row for row in rows if _is_guest(row)]))
+    return Resources(guests=guests, nodes=reader.every(Node, replace(reply, data=nodes)), lost=lost)
 
 
 def list_of(reply: Reply) -> list[object]:

@@ -1,4 +1,4 @@
-"""Write down every request to Proxmox, for those who check that it fits the official schema.
+"""The record of every request to Proxmox, for tests that check it against the official schema.
 
 One JSON object a line, appended with one write to a file opened with O_APPEND, so that any number of threads
 and processes may share the file. Secrets are masked before they are written.
@@ -27,7 +27,7 @@ def append(
 
 
 def masked(params: Mapping[str, object]) -> dict[str, object]:
-    """The parameters with every secret replaced."""
+    """Return the parameters with every secret replaced."""
     return {name: MASK if _is_secret(name, value) else value for name, value in params.items()}
 
 

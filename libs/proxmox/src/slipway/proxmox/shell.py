@@ -28,17 +28,17 @@ def command_line(argv: Sequence[str]) -> str:
 
 
 def sh(script: str, *arguments: str) -> tuple[str, ...]:
-    """The argument list that runs a script, with `$1`, `$2`, ..."""
+    """Return the argument list that runs a script, with `$1`, `$2`, ..."""
     return ("sh", "-c", script, "slipway", *arguments)
 
 
 def statements(calls: Sequence[Sequence[str]]) -> bytes:
-    """A file of simple commands to be read by a shell with `.`; for what must not show in a process list."""
+    """Return a file of simple commands that a shell reads with `.`: none of it shows in a process list."""
     return "".join(f"{shlex.join(call)}\n" for call in calls).encode()
 
 
 def exports(environment: Mapping[str, str]) -> bytes:
-    """A file of exported variables to be read by a shell with `.`."""
+    """Return a file of exported variables that a shell reads with `.`."""
     if wrong := [name for name in environment if not _NAME.match(name)]:
         raise ValueError(f"not a name of a variable: {wrong[0]!r}")
     return statements([("export", f"{name}={value}") for name, value in environment.items()])
@@ -46,6 +46,6 @@ def exports(environment: Mapping[str, str]) -> bytes:
 
 @cache
 def guest_script(*names: str) -> str:
-    """A script that runs inside a guest, made of the named parts in order."""
+    """Return a script that runs inside a guest, made of the named parts in order."""
     folder = files("slipway.proxmox").joinpath("guest")
     return "\n".join(folder.joinpath(f"{name}.sh").read_text(encoding="utf-8") for name in names)

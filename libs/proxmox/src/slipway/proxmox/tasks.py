@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from slipway.proxmox.api import ProxmoxApi
-from slipway.proxmox.error_mapping import sort_exit_status
+from slipway.proxmox.error_mapping import exit_status_error
 from slipway.proxmox.errors import NodeUnreachable, ProxmoxFailed, TaskTimedOut
 from slipway.proxmox.task_answers import LogLine
 from slipway.proxmox.upid import Upid
@@ -49,7 +49,7 @@ async def wait(
     except TimeoutError as error:
         raise TaskTimedOut(f"The task {upid.type} of {upid.id} still runs.", upid=upid) from error
     if text != "OK" and not text.startswith("WARNINGS: "):
-        raise sort_exit_status(upid, text)
+        raise exit_status_error(upid, text)
 
 
 async def _exit_status(api: ProxmoxApi, upid: Upid, on_log: OnLog | None, from_line: int) -> str:

@@ -12,10 +12,8 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 _PATTERN = re.compile(
-    r"^UPID:(?P<node>[^:\s]+):(?P<pid>[0-9A-Fa-f]{8}):(?P<pstart>[0-9A-Fa-f]{8,9}):(?P<start>[0-9A-Fa-f]{8})"
-    r":(?P<type>[^:\s]+):(?P<id>[^:\s]*):(?P<user>[^:\s]+):$"
+    r"^UPID:[^:\s]+:[0-9A-Fa-f]{8}:[0-9A-Fa-f]{8,9}:[0-9A-Fa-f]{8}:[^:\s]+:[^:\s]*:[^:\s]+:$"
 )
-
 _WISHES = frozenset({"hastart", "hastop", "hamigrate"})
 
 
@@ -38,17 +36,17 @@ class Upid(str):
     @property
     def node(self) -> str:
         """The node that runs the task."""
-        return self._part("node")
+        return self.split(":")[1]
 
     @property
     def starttime(self) -> datetime:
         """When it started, by the node's clock."""
-        return datetime.fromtimestamp(int(self._part("start"), 16), tz=UTC)
+        return datetime.fromtimestamp(int(self.split(":")[4], 16), tz=UTC)
 
     @property
     def type(self) -> str:
         """`vzcreate`, `vzstart`, ..."""
-        return self._part("type")
+        return self.split(":")[5]
 
     @property
     def only_asks(self) -> bool:
@@ -58,13 +56,9 @@ class Upid(str):
     @property
     def id(self) -> str:
         """What it is about: a VMID as text, or empty."""
-        return self._part("id")
+        return self.split(":")[6]
 
     @property
     def user(self) -> str:
         """Who started it: `user@realm` or `user@realm!token`."""
-        return self._part("user")
-
-    def _part(self, name: str) -> str:
-        match = _PATTERN.match(self)
-        return match[name] if match else ""
+        return self.split(":")[7]

@@ -12,7 +12,8 @@ then would be lost: connections idle for 3 s are not used again.
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from slipway.contracts.problems import SlipwayError
 from slipway.proxmox import record
 from slipway.proxmox.access import ApiAccess
 from slipway.proxmox.auth import TicketAuth
-from slipway.proxmox.error_mapping import Refusal, answer_lost, sort_refusal
+from slipway.proxmox.error_mapping import Refusal, answer_lost, refusal_error
 from slipway.proxmox.errors import (
     AccessRefused,
     AnswerLost,
@@ -97,73 +98,47 @@ class Wire:
         """
         began = time.monotonic()
         self._session.within_seconds = within_seconds
-        try:
-            return self._attempt(method, segments, params)
-        except AccessRefused:
-            if not (isinstance(self._auth, TicketAuth) and self._auth.drop_ticket(began)):
-                raise
-        except _Broken as broken:
-            if method != "GET":
-                raise _lost(method, path_of(segments), broken.__cause__) from broken.__cause__
-        return self._last_attempt(method, segments, params)
+        is_last = False
+        while True:
+            try:
+                return self._attempt(method, segments, params)
+            except AccessRefused:
+                if is_last or not (isinstance(self._auth, TicketAuth) and self._auth.drop_ticket(began)):
+                    raise
+            except _Broken as broken:
+                if is_last or method != "GET":
+                    raise _lost(method, path_of(segments), broken.__cause__) from broken.__cause__
+            is_last = True
 
     def close(self) -> None:
         """Drop the connection."""
         self._adapter.close()
 
-    def _last_attempt(self, method: str, segments: tuple[str, ...], params: Params) -> Reply:
-        try:
-            return self._attempt(method, segments, params)
-        except _Broken as broken:
-            raise _lost(method, path_of(segments), broken.__cause__) from broken.__cause__
-
     def _attempt(self, method: str, segments: tuple[str, ...], params: Params) -> Reply:
         if time.monotonic() - self._used > IDLE_SECONDS:
             self._adapter.close()
-        began = time.monotonic()
+        path, began = path_of(segments), time.monotonic()
         status: int | None = None
         sent = {name: _written(value) for name, value in params.items() if value is not None}
+        resource = self._root("/".join(_quoted(segment) for segment in segments))
         try:
-            reply = self._send(method, segments, sent)
+            reply: Reply | None = getattr(resource, method.lower())(**sent)
+            if reply is None:
+                raise _not_proxmox(path)
             status = requests.codes.ok
         except ResourceException as error:
             status = int(error.status_code)
-            raise sort_refusal(_refusal(method, segments, error)) from error
+            raise refusal_error(_refusal(method, path, error)) from error
         except requests.RequestException as error:
-            raise _translated(error, method, path_of(segments), self._access) from error
+            raise _translated(error, method, path, self._access) from error
         finally:
             self._used = time.monotonic()
-            self._write_down(method, segments, sent, status, self._used - began)
-        return reply
-
-    def _send(self, method: str, segments: tuple[str, ...], params: dict[str, str | int | float]) -> Reply:
-        resource = self._root("/".join(_quoted(segment) for segment in segments))
-        verbs: dict[str, Callable[..., Reply | None]] = {
-            "GET": resource.get,
-            "POST": resource.post,
-            "PUT": resource.put,
-            "DELETE": resource.delete,
-        }
-        reply = verbs[method](**params)
-        if reply is None:
-            raise ProxmoxFailed(
-                "Something answers there, but it is not the Proxmox API.", path=path_of(segments)
-            )
-        return replace(reply, path=path_of(segments))
-
-    def _write_down(
-        self,
-        method: str,
-        segments: tuple[str, ...],
-        params: Mapping[str, object],
-        status: int | None,
-        took: float,
-    ) -> None:
-        if self._record_to is not None:
-            path = path_of(segments)
-            record.append(
-                self._record_to, method=method, path=path, params=params, status=status, ms=took * 1000
-            )
+            if self._record_to is not None:
+                took_ms = (self._used - began) * 1000
+                record.append(
+                    self._record_to, method=method, path=path, params=sent, status=status, ms=took_ms
+                )
+        return replace(reply, path=path)
 
 
 class _Session(ProxmoxHttpSession):  # type: ignore[misc]  # proxmoxer ships no types
@@ -181,7 +156,7 @@ class _Session(ProxmoxHttpSession):  # type: ignore[misc]  # proxmoxer ships no 
 def login(
     access: ApiAccess, *, timeout: tuple[float, float], record_to: Path | None
 ) -> Callable[..., tuple[str, str]]:
-    """How `TicketAuth` logs in: over a pinned connection of its own, with the errors of any other request."""
+    """Return how `TicketAuth` logs in: over a pinned connection of its own, with a request's errors."""
 
     def post(username: str, password: SecretStr) -> tuple[str, str]:
         auth = ProxmoxHTTPAuthBase(timeout=timeout, verify_ssl=True)
@@ -195,9 +170,7 @@ def login(
         finally:
             wire.close()
         if not isinstance(answer, Mapping):
-            raise ProxmoxFailed(
-                "Something answers there, but it is not the Proxmox API.", path="/access/ticket"
-            )
+            raise _not_proxmox("/access/ticket")
         if answer.get("NeedTFA"):
             raise AccessRefused("This user has a second factor; give Slipway an API token instead.")
         return str(answer.get("ticket")), str(answer.get("CSRFPreventionToken"))
@@ -206,8 +179,12 @@ def login(
 
 
 def path_of(segments: tuple[str, ...]) -> str:
-    """The API's path, as its documentation writes it."""
+    """Return the API's path, as its documentation writes it."""
     return "/" + "/".join(segments)
+
+
+def _not_proxmox(path: str) -> ProxmoxFailed:
+    return ProxmoxFailed("Something answers there, but it is not the Proxmox API.", path=path)
 
 
 class _Broken(Exception):
@@ -220,7 +197,7 @@ def _translated(error: requests.RequestException, method: str, path: str, access
     if isinstance(error, requests.exceptions.ConnectTimeout) or _was_never_sent(error):
         return EndpointUnreachable(f"No connection to Proxmox: {_deepest(error)}", path=path)
     if isinstance(error, requests.exceptions.TooManyRedirects):
-        return ProxmoxFailed("Something answers there, but it is not the Proxmox API.", path=path)
+        return _not_proxmox(path)
     if isinstance(error, requests.exceptions.ReadTimeout):
         return _lost(method, path, error)
     return _Broken()
@@ -235,19 +212,20 @@ def _lost(method: str, path: str, error: BaseException | None) -> SlipwayError:
 
 
 def _mismatch(error: requests.exceptions.SSLError, access: ApiAccess) -> CertificateMismatch | None:
-    if (other := _inner(error, NotPinnedError)) is not None:
-        return not_pinned(access, other.shown)
+    for cause in _chain(error):
+        if isinstance(cause, NotPinnedError):
+            return not_pinned(access, cause.shown)
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text or "doesn't match" in text:
         return not_signed(access)
     return None
 
 
-def _inner(error: BaseException | None, kind: type[NotPinnedError]) -> NotPinnedError | None:
-    """Find the error of a kind behind those that urllib3 and requests made of it."""
-    while error is not None and not isinstance(error, kind):
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error of requests, and those of urllib3 and the system that it was made of."""
+    while error is not None:
+        yield error
         error = error.__cause__ or error.__context__
-    return error
 
 
 def _was_never_sent(error: requests.RequestException) -> bool:
@@ -256,17 +234,16 @@ def _was_never_sent(error: requests.RequestException) -> bool:
 
 
 def _deepest(error: BaseException | None) -> str:
-    while error is not None and (inner := error.__cause__ or error.__context__):
-        error = inner
-    return f"{type(error).__name__}: {error}" if error else "no answer"
+    deepest = deque(_chain(error), maxlen=1)
+    return f"{type(deepest[0]).__name__}: {deepest[0]}" if deepest else "no answer"
 
 
-def _refusal(method: str, segments: tuple[str, ...], error: ResourceException) -> Refusal:
+def _refusal(method: str, path: str, error: ResourceException) -> Refusal:
     body = error.errors or {}
     errors = body.get("errors")
     return Refusal(
         method=method,
-        path=path_of(segments),
+        path=path,
         status=int(error.status_code),
         reason=str(error.content or ""),
         message=str(body.get("message") or ""),
