@@ -40,9 +40,9 @@ _in_guest = partial(
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One phase: from which percent to which, and its steps."""
+    """One phase, or a job without phases: from which percent to which, and its steps."""
 
-    phase: Phase
+    phase: Phase | None
     begins: int
     ends: int
     steps: tuple[Step[Work], ...]
@@ -179,7 +179,7 @@ OTHERS: Mapping[JobKind, tuple[Step[Work], ...]] = MappingProxyType(
 def plan(work: Work) -> tuple[Step[Work], ...]:
     """Return the steps of a job; the same for every owner of its run."""
     if work.command.kind is not JobKind.CREATE:
-        return _spread(OTHERS[work.command.kind])
+        return tuple(_placed(Stage(None, 0, 100, OTHERS[work.command.kind])))
     stages = (replace(stage, steps=stage.steps or sync_steps(work)) for stage in CREATE)
     return tuple(step for stage in stages for step in _placed(stage))
 
@@ -187,15 +187,14 @@ def plan(work: Work) -> tuple[Step[Work], ...]:
 def sync_steps(work: Work) -> tuple[Step[Work], ...]:
     """Return the steps of phase sync: one for each package manager, then the scripts in their order."""
     scripts = _scripts(work)
-    managers = tuple(packages.by_manager(work))
     installs = [
         _in_guest(name=f"sync.packages.{manager}", act=partial(sync.install, manager=manager))
-        for manager in managers
+        for manager in packages.by_manager(work)
     ]
     runs = [
         _in_guest(
             name=f"sync.script.{index}",
-            act=sync.script,
+            act=partial(sync.script, name=name),
             script=name,
             index=index,
             total=len(scripts),
@@ -211,15 +210,6 @@ def _scripts(work: Work) -> tuple[str, ...]:
         return ()
     enabled = tuple(each.name for each in work.bundle.manifest.scripts if each.is_enabled)
     return enabled if work.spec.scripts is None else work.spec.scripts
-
-
-def _spread(steps: tuple[Step[Work], ...]) -> tuple[Step[Work], ...]:
-    """Return the steps of a job without phases with equal shares of its percents."""
-    number = len(steps)
-    return tuple(
-        replace(step, percent=100 * index // number, percent_after=100 * (index + 1) // number)
-        for index, step in enumerate(steps)
-    )
 
 
 def _placed(stage: Stage) -> Sequence[Step[Work]]:

@@ -7,7 +7,7 @@ from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.host import networks, parameters, readback
 from slipway.provisioner.host.room import gib
 from slipway.provisioner.host.work import Work
-from slipway.provisioner.steps import backups, power
+from slipway.provisioner.steps import backups
 from slipway.provisioner.steps.backups import BackupFacts
 
 _LATER = ("nameserver", "searchdomain", "timezone", "cmode", "console", "tty", "features", "devices")
@@ -31,12 +31,12 @@ async def _of_create(work: Work) -> list[str]:
 
 async def _of_configure(work: Work) -> list[str]:
     args, texts = work.command.args_as(ConfigureArgs), []
-    config = await work.cluster.api.config(work.target.node, work.target.vmid)
+    config = await work.config()
     if args.features is not None:
         both = {**args.features, **config.flags}
         if names := parameters.names_over_ssh(both, unprivileged=config.unprivileged):
             texts.append(f"{_over_ssh(names)}.")
-    if not await power.is_running(work):
+    if not await work.is_running():
         return texts
     if later := [name for name in _LATER if getattr(args, name) is not None]:
         texts.append(f"It runs: it has {', '.join(later)} after its next restart, not before.")
@@ -47,20 +47,15 @@ async def _of_configure(work: Work) -> list[str]:
 
 
 async def _of_going_back(work: Work) -> list[str]:
-    config = await readback.read(work)
-    if config is None or not config.pending:
-        return []
-    return [f"Changes that wait for the next start are lost: {', '.join(sorted(config.pending))}."]
+    pending = readback.pending(await readback.read(work))
+    return [f"Changes that wait for the next start are lost: {pending}."] if pending else []
 
 
 async def _of_copying(work: Work) -> list[str]:
-    source, snapshot = work.command.source, work.command.args_as(CloneArgs).snapshot
-    if source is None or snapshot is not None:
+    if work.command.args_as(CloneArgs).snapshot is not None:
         return []
-    config = await readback.read(work, source)
-    if config is None or not config.pending:
-        return []
-    return [f"Changes that wait for its next start are not in the copy: {', '.join(sorted(config.pending))}."]
+    pending = readback.pending(await readback.read(work, work.command.source))
+    return [f"Changes that wait for its next start are not in the copy: {pending}."] if pending else []
 
 
 def _over_ssh(names: tuple[str, ...]) -> str:
@@ -70,7 +65,7 @@ def _over_ssh(names: tuple[str, ...]) -> str:
 async def _of_backup(work: Work) -> list[str]:
     """Warn if the backup may not fit on its storage."""
     api, target, name = work.cluster.api, work.target, work.facts(BackupFacts, "backup.look").storage
-    status = await api.status(target.node, target.vmid)
+    status = await work.status()
     storages = await api.storages(target.node, content=backups.KIND)
     storage = next((each for each in storages if each.name == name), None)
     # A stopped container does not report how much it has written.

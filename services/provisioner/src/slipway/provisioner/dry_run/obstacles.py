@@ -83,10 +83,9 @@ async def observe(work: Work) -> Observation | None:
     target = work.command.source or (None if work.command.kind.creates_container else work.target)
     if target is None:
         return None
-    api = work.cluster.api
     try:
-        config = await api.config(target.node, target.vmid)
-        status = await api.status(target.node, target.vmid)
+        config = await work.config(target)
+        status = await work.status(target)
         lock = await locks.look(work, target, config.lock) if config.lock is not None else None
     except SlipwayError:
         # The job's own steps say what is wrong.

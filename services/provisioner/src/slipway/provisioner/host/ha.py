@@ -38,12 +38,11 @@ async def until_power(work: Work, power: Power, *, deadline: timedelta = DEADLIN
         HaBroken: if the manager has given the guest up.
         TaskTimedOut: if HA has not done it before the deadline.
     """
-    api, target = work.cluster.api, work.target
 
     async def is_reached() -> bool:
-        status = await api.status(target.node, target.vmid)
+        status = await work.status()
         if status.ha.state in BROKEN:
-            raise broken(target.vmid, status.ha.state)
+            raise broken(work.target.vmid, status.ha.state)
         return status.status is power
 
     await until(work, is_reached, deadline=deadline)
@@ -70,6 +69,6 @@ async def until(work: Work, is_reached: Callable[[], Awaitable[bool]], *, deadli
 async def is_managed(work: Work) -> bool:
     """Whether HA manages the container."""
     try:
-        return (await work.cluster.api.status(work.target.node, work.target.vmid)).ha.managed
+        return (await work.status()).ha.managed
     except ContainerMissing:
         return False

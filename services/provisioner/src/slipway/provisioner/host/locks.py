@@ -101,7 +101,7 @@ async def find(work: Work, name: str | None = None) -> Lock | None:
         if target is None:
             continue
         try:
-            config = await work.cluster.api.config(target.node, target.vmid)
+            config = await work.config(target)
         except ContainerMissing:
             continue
         if config.lock is not None and name in {None, config.lock}:

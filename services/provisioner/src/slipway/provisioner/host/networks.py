@@ -49,7 +49,8 @@ def without_client(changes: Params) -> list[str]:
 
 
 def _rewritten(present: Mapping[str, str], network: NetworkSpec) -> str:
-    fields = options(parameters.device(network)) if parameters.device(network) else {}
+    text = parameters.device(network)
+    fields = options(text) if text else {}
     stored = dict(present)
     for address, gateway in _GATEWAYS.items():
         if address in fields:

@@ -83,7 +83,7 @@ async def look(work: Work) -> Ownership:
     """
     target = work.target
     try:
-        config = await work.cluster.api.config(target.node, target.vmid)
+        config = await work.config()
     except ContainerMissing:
         return await _look_elsewhere(work)
     if marks.is_marked(config, target):
@@ -174,12 +174,11 @@ async def rewrite(work: Work, decide: Callable[[ContainerConfig], Params]) -> Pa
     api, target, rounds = work.cluster.api, work.target, 0
     while True:
         rounds += 1
-        config = await api.config(target.node, target.vmid)
+        config = await work.config()
         changes = decide(config)
-        if not changes:
-            return changes
         try:
-            await api.set_config(target.node, target.vmid, changes, digest=config.digest)
+            if changes:
+                await api.set_config(target.node, target.vmid, changes, digest=config.digest)
         except ConfigChanged:
             if rounds == _ROUNDS:
                 raise

@@ -57,17 +57,11 @@ def of(spec: ContainerSpec, target: Target, job: Id, *, ostemplate: str, passwor
     return params
 
 
-def features_over_ssh(spec: ContainerSpec) -> Mapping[str, bool | str]:
-    """Return the features that the create call can't set; empty if it can set all.
+def names_over_ssh(features: Mapping[str, bool | str], *, unprivileged: bool) -> tuple[str, ...]:
+    """Return the names of the features that no API token may set.
 
     Through the API a token may set only `nesting`, and only on unprivileged containers (PVE 9.2, observed).
     """
-    names = flags(spec.features)
-    return {} if spec.unprivileged and set(names) <= {"nesting"} else names
-
-
-def names_over_ssh(features: Mapping[str, bool | str], *, unprivileged: bool) -> tuple[str, ...]:
-    """Return the names of the features that no API token may set."""
     return tuple(name for name in sorted(flags(features)) if name != "nesting" or not unprivileged)
 
 
@@ -104,9 +98,8 @@ def differences(spec: ContainerSpec, config: ContainerConfig, target: Target) ->
         differing.append("startup")
     if {f"{name}={value}" for name, value in spec.env.items()} - set((config.env or "").split("\0")):
         differing.append("env")
-    for name, value in spec.features.items():
-        if value and config.flags.get(name) != (str(int(value)) if isinstance(value, bool) else value):
-            differing.append(f"features.{name}")
+    features = flags(spec.features)
+    differing += [f"features.{name}" for name, text in features.items() if config.flags.get(name) != text]
     for index, each in enumerate(spec.networks):
         there = config.networks.get(f"net{index}", {})
         for pair in network(each, target, index).split(","):

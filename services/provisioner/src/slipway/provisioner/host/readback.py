@@ -22,21 +22,22 @@ async def read(work: Work, of: Target | None = None) -> HostConfig | None:
 
 async def with_pending(work: Work, result: Result) -> Result:
     """Return a step's result with the settings that the container has only after its next start."""
-    config = await read(work)
-    if config is None or not config.pending:
+    names = pending(await read(work))
+    if not names:
         return result
-    pending = f"after the next restart: {_names(config)}"
-    return Result(status=result.status, message=f"{result.message}; {pending}" if result.message else pending)
+    note = f"after the next restart: {names}"
+    return Result(status=result.status, message=f"{result.message}; {note}" if result.message else note)
 
 
 async def changes(work: Work) -> Mapping[str, Any]:
     """Read the config; return the changes of the record: the config, and pending settings as a warning."""
     config = await read(work)
     warnings = [each for each in work.journal.record.warnings if not each.startswith(AFTER_RESTART)]
-    if config is not None and config.pending:
-        warnings.append(f"{AFTER_RESTART}: {_names(config)}")
+    if names := pending(config):
+        warnings.append(f"{AFTER_RESTART}: {names}")
     return {"config": config, "warnings": tuple(warnings)}
 
 
-def _names(config: HostConfig) -> str:
-    return ", ".join(sorted(config.pending))
+def pending(config: HostConfig | None) -> str:
+    """Return the names of the settings that a container has only after its next start."""
+    return ", ".join(sorted(config.pending)) if config is not None else ""

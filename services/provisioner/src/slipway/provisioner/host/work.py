@@ -13,6 +13,7 @@ from slipway.provisioner.bundle import Bundle
 from slipway.provisioner.engine.facts import StepFacts
 from slipway.provisioner.engine.journal import Journal
 from slipway.provisioner.engine.step import Step
+from slipway.proxmox.answers import ContainerConfig, ContainerStatus, Power
 from slipway.proxmox.detached import Detached
 from slipway.proxmox.hosts import HostCluster
 from slipway.proxmox.pct import Pct
@@ -65,6 +66,32 @@ class Work:
         """The name of the step that runs now; empty between two steps."""
         return self.step.name if self.step else ""
 
+    @property
+    def secret_variables(self) -> Mapping[str, SecretStr]:
+        """The template's secret variables, by name."""
+        prefix = "variable:"
+        return {
+            key.removeprefix(prefix): each for key, each in self.secrets.items() if key.startswith(prefix)
+        }
+
+    async def config(self, of: Target | None = None) -> ContainerConfig:
+        """Read the config of the job's container, or of another.
+
+        Raises:
+            ContainerMissing: there is none on that node.
+        """
+        target = of or self.target
+        return await self.cluster.api.config(target.node, target.vmid)
+
+    async def status(self, of: Target | None = None) -> ContainerStatus:
+        """Read the status of the job's container, or of another; raise as `config` does."""
+        target = of or self.target
+        return await self.cluster.api.status(target.node, target.vmid)
+
+    async def is_running(self, of: Target | None = None) -> bool:
+        """Return whether the job's container, or another, runs now."""
+        return (await self.status(of)).status is Power.RUNNING
+
     async def renew_access(self) -> None:
         """Ask for the access to the host anew: the old one was refused."""
         if self.reopen is not None:
@@ -91,7 +118,7 @@ class Work:
         )
 
     async def log_context(self) -> JobLog:
-        """Return the head of the running step's log messages, with the offset that was stored last."""
+        """Return the running step's log message without lines, with the offset that was stored last."""
         step, last = self.step, await self.journal.last_log()
         return JobLog(
             id=self.command.job,

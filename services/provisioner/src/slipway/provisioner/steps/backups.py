@@ -13,7 +13,6 @@ from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import power
 from slipway.proxmox.errors import TaskFailed
 from slipway.proxmox.storage_answers import Volume
-from slipway.proxmox.upid import Upid
 
 DEADLINE = timedelta(hours=6)
 KIND = "backup"
@@ -61,18 +60,14 @@ async def make(work: Work) -> Result:
     """Make the backup; a failure carries the message of vzdump."""
     api, target, args = work.cluster.api, work.target, work.command.args_as(BackupArgs)
     storage = str(work.facts(BackupFacts, "backup.look").storage)
-
-    async def post() -> Upid:
-        return await api.backup(
-            target.node,
-            target.vmid,
-            storage=storage,
-            mode=args.mode or "snapshot",
-            notes=args.description or "{{guestname}}",
-        )
-
+    mode, notes = args.mode or "snapshot", args.description or "{{guestname}}"
     try:
-        await tasks.run(work, "vzdump", post, deadline=DEADLINE)
+        await tasks.run(
+            work,
+            "vzdump",
+            lambda: api.backup(target.node, target.vmid, storage=storage, mode=mode, notes=notes),
+            deadline=DEADLINE,
+        )
     except TaskFailed as error:
         raise BackupFailed(f"The backup failed: {error.message}", upid=error.upid) from error
     volume = await _made(work, storage)

@@ -12,7 +12,7 @@ from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import create
 from slipway.provisioner.steps.snapshots import DEADLINE as SNAPSHOT_DEADLINE
 from slipway.provisioner.steps.snapshots import SnapshotImpossible
-from slipway.proxmox.answers import ContainerConfig, Power
+from slipway.proxmox.answers import ContainerConfig
 from slipway.proxmox.errors import ContainerMissing, SnapshotTaken, TaskLost, VmidTaken
 from slipway.proxmox.host_config import without_mark
 from slipway.proxmox.upid import Upid
@@ -37,7 +37,7 @@ async def look(work: Work) -> Result:
     """Make sure that the source is ours, and find out from what it can be copied."""
     source, api = _source(work), work.cluster.api
     try:
-        config = await api.config(source.node, source.vmid)
+        config = await work.config(source)
     except ContainerMissing as error:
         raise SourceGone(f"There is no container {source.vmid} on {source.node} any more.") from error
     if not marks.is_marked(config, source):
@@ -45,7 +45,7 @@ async def look(work: Work) -> Result:
             f"Container {source.vmid} on {source.node} does not carry {source.hostname}'s mark: it is "
             "another one now, and is not copied."
         )
-    if work.command.args_as(CloneArgs).snapshot or not await _is_running(work):
+    if work.command.args_as(CloneArgs).snapshot or not await work.is_running(source):
         return DONE
     if not await api.can_snapshot(source.node, source.vmid):
         raise SnapshotImpossible(
@@ -58,15 +58,17 @@ async def look(work: Work) -> Result:
 
 async def take_snapshot(work: Work) -> Result:
     """Take the snapshot to copy from, if one is needed."""
-    name, source = _own_snapshot(work), _source(work)
+    name, source, api = _own_snapshot(work), _source(work), work.cluster.api
     if name is None:
         return SKIPPED
-
-    async def post() -> Upid:
-        return await work.cluster.api.snapshot(source.node, source.vmid, name, "for a copy")
-
     try:
-        await tasks.run(work, "vzsnapshot", post, deadline=SNAPSHOT_DEADLINE, of=source)
+        await tasks.run(
+            work,
+            "vzsnapshot",
+            lambda: api.snapshot(source.node, source.vmid, name, "for a copy"),
+            deadline=SNAPSHOT_DEADLINE,
+            of=source,
+        )
     except SnapshotTaken:
         return Result(message="it is there already")
     return Result(message=name)
@@ -84,17 +86,18 @@ async def copy(work: Work) -> Result:
 
 async def delete_snapshot(work: Work) -> Result:
     """Remove the snapshot again."""
-    name, source = _own_snapshot(work), _source(work)
-    api = work.cluster.api
+    name, source, api = _own_snapshot(work), _source(work), work.cluster.api
     if name is None:
         return SKIPPED
     if name not in {each.name for each in await api.snapshots(source.node, source.vmid)}:
         return Result(message="it is gone already")
-
-    async def post() -> Upid:
-        return await api.delete_snapshot(source.node, source.vmid, name)
-
-    await tasks.run(work, "vzdelsnapshot", post, deadline=SNAPSHOT_DEADLINE, of=source)
+    await tasks.run(
+        work,
+        "vzdelsnapshot",
+        lambda: api.delete_snapshot(source.node, source.vmid, name),
+        deadline=SNAPSHOT_DEADLINE,
+        of=source,
+    )
     return DONE
 
 
@@ -126,12 +129,7 @@ async def _copy_or_find(work: Work) -> Result:
     source = _source(work)
     try:
         await tasks.run(
-            work,
-            "vzclone",
-            lambda: _post(work, source),
-            deadline=DEADLINE,
-            of=source,
-            exists_on_host=True,
+            work, "vzclone", lambda: _post(work, source), deadline=DEADLINE, of=source, exists_on_host=True
         )
     except TaskLost:
         if not await _is_whole(work):
@@ -171,7 +169,7 @@ async def _is_whole(work: Work) -> bool:
 
 async def _post(work: Work, source: Target) -> Upid:
     args, target = work.command.args_as(CloneArgs), work.target
-    notes = without_mark((await _config(work, source)).description)
+    notes = without_mark((await work.config(source)).description)
     return await work.cluster.api.clone(
         source.node,
         source.vmid,
@@ -182,16 +180,6 @@ async def _post(work: Work, source: Target) -> Upid:
         snapname=args.snapshot or _own_snapshot(work),
         target=target.node if target.node != source.node else None,
     )
-
-
-async def _config(work: Work, source: Target) -> ContainerConfig:
-    return await work.cluster.api.config(source.node, source.vmid)
-
-
-async def _is_running(work: Work) -> bool:
-    source = _source(work)
-    status = await work.cluster.api.status(source.node, source.vmid)
-    return status.status is Power.RUNNING
 
 
 def _own_snapshot(work: Work) -> str | None:

@@ -30,7 +30,7 @@ class DiskShrinks(Rejected):
 async def look_at_sizes(work: Work) -> Result:
     """Make sure that it is ours, and that its disk would not shrink."""
     await power.look(work)
-    disk, config = work.command.args_as(ResizeArgs).disk, await _config(work)
+    disk, config = work.command.args_as(ResizeArgs).disk, await work.config()
     refuse_smaller(disk, config)
     volume = config.mounts.get("rootfs", {}).get("volume", "")
     await room.for_growth(work, volume.partition(":")[0], (disk or 0) - (disk_size(config) or 0))
@@ -60,7 +60,7 @@ async def resize(work: Work) -> Result:
 
 async def grow_disk(work: Work) -> Result:
     """Grow the root disk to its new size."""
-    disk, now = work.command.args_as(ResizeArgs).disk, disk_size(await _config(work))
+    disk, now = work.command.args_as(ResizeArgs).disk, disk_size(await work.config())
     if disk is None or disk == now:
         return NOTHING_TO_DO
     size = f"{disk:g}G"
@@ -76,7 +76,7 @@ async def configure(work: Work) -> Result:
     args, job = work.command.args_as(ConfigureArgs), work.command.job
     changes = await ownership.rewrite(work, lambda config: changed(args, config, work.target, job))
     messages = [", ".join(sorted(changes)) if changes else str(NOTHING_TO_DO.message)]
-    if (devices := networks.without_client(changes)) and await power.is_running(work):
+    if (devices := networks.without_client(changes)) and await work.is_running():
         messages.append(networks.WITHOUT_CLIENT.format(devices=", ".join(devices)))
     return await readback.with_pending(work, Result(message="; ".join(messages)))
 
@@ -86,7 +86,7 @@ async def set_features(work: Work) -> Result:
     features = work.command.args_as(ConfigureArgs).features
     if features is None:
         return SKIPPED
-    target, config = work.target, await _config(work)
+    target, config = work.target, await work.config()
     flags = parameters.flags(features)
     if dict(config.flags) == flags:
         return await readback.with_pending(work, NOTHING_TO_DO)
@@ -147,7 +147,3 @@ def _remarked(config: ContainerConfig, changes: Params, target: Target, job: Id)
 def disk_size(config: ContainerConfig) -> float | None:
     """Return the root disk's size in GiB; None if the config does not say."""
     return gib(config.mounts.get("rootfs", {}).get("size", ""))
-
-
-async def _config(work: Work) -> ContainerConfig:
-    return await work.cluster.api.config(work.target.node, work.target.vmid)

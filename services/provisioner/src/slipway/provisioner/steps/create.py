@@ -84,11 +84,12 @@ async def ostemplate(work: Work) -> Result:
     if not storages:
         message = f"Node {node} has no storage for OS templates, so {name} can't be downloaded."
         raise PreflightFailed(message, errors=[FieldError(field="ostemplate", message=message)])
-
-    async def download() -> Upid:
-        return await api.download_appliance(node, storages[0], name)
-
-    await tasks.run(work, "download", download, deadline=DOWNLOAD_DEADLINE)
+    await tasks.run(
+        work,
+        "download",
+        lambda: api.download_appliance(node, storages[0], name),
+        deadline=DOWNLOAD_DEADLINE,
+    )
     volume_id = f"{storages[0]}:vztmpl/{name}"
     await work.remember(OstemplateFacts(volume=volume_id))
     return Result(message=f"downloaded {volume_id}")
@@ -112,17 +113,17 @@ async def create(work: Work) -> Result:
 
 async def features(work: Work) -> Result:
     """Set what no API token may set, over SSH."""
-    flags = parameters.features_over_ssh(work.spec)
-    if not flags:
+    spec = work.spec
+    if not parameters.names_over_ssh(spec.features, unprivileged=bool(spec.unprivileged)):
         return SKIPPED
+    flags = parameters.flags(spec.features)
     await work.pct.set_options(work.target.vmid, {"features": parameters.property_string(flags)})
     return Result(message=", ".join(sorted(flags)))
 
 
 async def verify(work: Work) -> Result:
     """Read the config back; settings that differ from the request become warnings."""
-    config = await work.cluster.api.config(work.target.node, work.target.vmid)
-    differing = parameters.differences(work.spec, config, work.target)
+    differing = parameters.differences(work.spec, await work.config(), work.target)
     warnings = tuple(f"config-differs: {name}" for name in differing)
     if warnings:
         earlier = work.journal.record.warnings

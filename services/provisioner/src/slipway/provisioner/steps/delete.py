@@ -8,7 +8,6 @@ from slipway.provisioner.host import ha, marks, ownership, tasks
 from slipway.provisioner.host.work import Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import ContainerMissing, NotRunning
-from slipway.proxmox.upid import Upid
 
 STOP_DEADLINE = timedelta(minutes=5)
 DELETE_DEADLINE = timedelta(minutes=15)
@@ -47,7 +46,7 @@ async def refuse_protected(work: Work, act: str) -> None:
     """Raise `Protected` if Proxmox would refuse to have it deleted or replaced."""
     target = work.target
     try:
-        config = await work.cluster.api.config(target.node, target.vmid)
+        config = await work.config()
     except ContainerMissing:
         return
     if config.protection:
@@ -76,17 +75,18 @@ async def stop(work: Work, *, ends_shutdown: bool = False) -> Result:
     """
     api, target = work.cluster.api, work.target
     try:
-        status = await api.status(target.node, target.vmid)
+        is_running = await work.is_running()
     except ContainerMissing:
         return SKIPPED
-    if status.status is not Power.RUNNING:
+    if not is_running:
         return SKIPPED
-
-    async def post() -> Upid:
-        return await api.stop(target.node, target.vmid, overrule_shutdown=ends_shutdown)
-
     try:
-        await tasks.run(work, "vzstop", post, deadline=STOP_DEADLINE)
+        await tasks.run(
+            work,
+            "vzstop",
+            lambda: api.stop(target.node, target.vmid, overrule_shutdown=ends_shutdown),
+            deadline=STOP_DEADLINE,
+        )
         await ha.until_power(work, Power.STOPPED)
     except NotRunning:
         return SKIPPED
@@ -106,14 +106,11 @@ async def delete(work: Work) -> Result:
             return await look(work)
         case ownership.Ours():
             pass
-
     is_managed = await ha.is_managed(work)
-
-    async def post() -> Upid:
-        return await api.delete(target.node, target.vmid, purge=True)
-
     try:
-        await tasks.run(work, "vzdestroy", post, deadline=DELETE_DEADLINE)
+        await tasks.run(
+            work, "vzdestroy", lambda: api.delete(target.node, target.vmid), deadline=DELETE_DEADLINE
+        )
     except ContainerMissing:
         return Result(message="it is gone already")
     return Result(message="taken out of HA as well (purge)") if is_managed else DONE

@@ -18,10 +18,6 @@ async def files(work: Work) -> Result:
 
 def values(work: Work) -> dict[str, str]:
     """Return the values for rendered files: the variables, the container's name and number."""
-    secret = {
-        key.removeprefix("variable:"): secret.get_secret_value()
-        for key, secret in work.secrets.items()
-        if key.startswith("variable:")
-    }
+    secret = {name: value.get_secret_value() for name, value in work.secret_variables.items()}
     own = {"hostname": work.target.hostname, "vmid": str(work.target.vmid)}
     return {**own, **work.spec.variables, **secret}

@@ -10,7 +10,6 @@ from slipway.contracts.templates import HealthCheck
 from slipway.contracts.values import DISCOVERY_PENDING
 from slipway.provisioner.engine.step import SKIPPED, Result
 from slipway.provisioner.host.work import Work
-from slipway.provisioner.steps import power
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.retry import Deadline
 
@@ -36,7 +35,7 @@ try() {
 listens() { ss -Hltn "sport = :$port" | grep -q .; }
 check=$(cat)
 ends=$(($(date +%s) + seconds))
-while [ "$kind" != none ]; do
+while :; do
     output=$(printf '%s\\n' "$check" | try 2>&1) && break
     if [ "$(date +%s)" -ge "$ends" ]; then printf '%s\\n' "$output"; exit 1; fi
     sleep 0.5
@@ -55,29 +54,25 @@ async def health(work: Work) -> Result:
     """Wait until the template's health check holds; then remove the traces of the run."""
     if work.bundle is None:
         return SKIPPED
-    check = work.bundle.manifest.health
-    seconds = check.timeout_seconds if check else 0
+    check, runs = work.bundle.manifest.health, f"{_RUNS}/{work.command.job}"
+    if check is None:
+        await work.pct.script(work.target.vmid, 'rm -rf "$1".*', (runs,), timeout=timedelta(seconds=60))
+        return Result(message="no health check")
+    seconds, text = check.timeout_seconds, _check_text(check)
     done = await work.pct.script(
         work.target.vmid,
         _CHECK,
-        (
-            check.kind if check else "none",
-            str(seconds),
-            str(check.port or 0) if check else "0",
-            check.path if check else "/",
-            f"{_RUNS}/{work.command.job}",
-        ),
-        stdin=(check.command or "").encode() if check else b"",
+        (check.kind, str(seconds), str(check.port or 0), check.path, runs),
+        stdin=(check.command or "").encode(),
         timeout=timedelta(seconds=seconds + 60),
     )
-    if done.exit_code != 0 and check is not None:
-        output = done.stdout.strip()[-300:]
+    if done.exit_code != 0:
         raise Unhealthy(
-            f"The health check ({_check_text(check)}) does not hold after {seconds} s: {output}",
-            command=check.command or _check_text(check),
+            f"The health check ({text}) does not hold after {seconds} s: {done.stdout.strip()[-300:]}",
+            command=check.command or text,
             exit_code=done.exit_code,
         )
-    return Result(message=_check_text(check) if check else "no health check")
+    return Result(message=text)
 
 
 async def discover(work: Work) -> Result:
@@ -88,7 +83,7 @@ async def discover(work: Work) -> Result:
 async def rediscover(work: Work) -> Result:
     """Look into the guest anew, if it runs: it may have another address, and other services."""
     try:
-        is_running = await power.is_running(work)
+        is_running = await work.is_running()
     except Superseded:
         raise
     except SlipwayError as error:

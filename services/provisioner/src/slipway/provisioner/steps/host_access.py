@@ -43,7 +43,7 @@ class NotStored(Failed):
     code = "restricted-key.not-stored"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class HostSettings:
     """Requested settings; None leaves a setting as it is."""
 
@@ -65,14 +65,14 @@ async def apply(work: Work) -> Result:
     if settings == HostSettings(mounts=None, devices=None, hookscript=None):
         return SKIPPED
     paths = await resolve_mounts(work)
-    changes, gone = changed(settings, paths, await _config(work))
+    changes, gone = changed(settings, paths, await work.config())
     if not changes and not gone:
         return await readback.with_pending(work, NOTHING_TO_DO)
     deletions = {"delete": ",".join(gone)} if gone else {}
     await work.pct.set_options(work.target.vmid, {**changes, **deletions})
-    left, still = changed(settings, paths, await _config(work))
-    if left or still:
-        keys = ", ".join(sorted((*left, *still)))
+    missing, present = changed(settings, paths, await work.config())
+    if missing or present:
+        keys = ", ".join(sorted((*missing, *present)))
         raise NotStored(
             f"Proxmox took {keys} for container {work.target.vmid}, but its config does not show it."
         )
@@ -106,15 +106,9 @@ async def resolve_mounts(work: Work) -> Mapping[str, str]:
 
 def names(work: Work) -> tuple[str, ...]:
     """Return the names of the settings of a job that reach into the host."""
-    settings = _requested(work)
-    values: dict[str, object] = {
-        "mounts": settings.mounts,
-        "devices": settings.devices,
-        "hookscript": settings.hookscript,
-    }
     args = work.command.args
     features = (args.features if isinstance(args, ConfigureArgs) else work.spec.features) or {}
-    values |= {f"features.{name}": features.get(name) for name in _FEATURES}
+    values = vars(_requested(work)) | {f"features.{name}": features.get(name) for name in _FEATURES}
     return tuple(name for name, value in values.items() if value)
 
 
@@ -187,7 +181,3 @@ def _requested(work: Work) -> HostSettings:
 def _all_mounts(work: Work) -> Sequence[MountSpec]:
     args = work.command.args
     return (args.mounts or ()) if isinstance(args, ConfigureArgs) else work.spec.mounts
-
-
-async def _config(work: Work) -> ContainerConfig:
-    return await work.cluster.api.config(work.target.node, work.target.vmid)

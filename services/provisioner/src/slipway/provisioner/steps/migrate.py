@@ -45,7 +45,7 @@ async def look(work: Work) -> Result:
             f"Node {destination!r} is not there or not online. Online are: {', '.join(online)}.",
         )
     await _refuse_local_volumes(work)
-    if await power.is_running(work):
+    if await work.is_running():
         await work.remember(PowerFacts(ran=True))
         return Result(message="it runs, so it is restarted by the move")
     return DONE
@@ -75,7 +75,9 @@ async def move(work: Work) -> Result:
         is_there = await _has_arrived(work)
         if is_there:
             await _settle(work)
-        raise _failed(error, node=destination if is_there else target.node) from error
+        node = destination if is_there else target.node
+        message = f"The move failed, the container is on {node}: {error.message}"
+        raise MoveFailed(message, upid=error.upid) from error
     await _settle(work)
     return Result(message=f"it is on {destination} now")
 
@@ -89,7 +91,7 @@ async def _refuse_local_volumes(work: Work) -> None:
     shared = {each.name for each in await api.storages(target.node) if each.shared} if storage else set()
     able = {each.name for each in await api.storages(destination, content="rootdir") if each.active}
     has = ", ".join(sorted(able)) or "none"
-    for name, part in sorted((await api.config(target.node, target.vmid)).mounts.items()):
+    for name, part in sorted((await work.config()).mounts.items()):
         volume = part.get("volume", "")
         now = volume.partition(":")[0]
         goes_to = now if storage is None or now in shared else storage
@@ -108,20 +110,15 @@ def _unusable(field: str, message: str) -> NodeUnusable:
     return NodeUnusable(message, errors=[FieldError(field=f"args.{field}", message=message)])
 
 
-def _failed(error: TaskFailed, *, node: str) -> MoveFailed:
-    return MoveFailed(f"The move failed, the container is on {node}: {error.message}", upid=error.upid)
-
-
 async def _has_arrived(work: Work) -> bool:
     target, destination = work.target, _destination(work)
     if target.node == destination:
         return True
-    there = work.target.model_copy(update={"node": destination})
     listed = {each.vmid: each.node for each in (await work.cluster.api.resources()).guests}
     if listed.get(target.vmid) != destination:
         return False
-    config = await work.cluster.api.config(there.node, there.vmid)
-    return marks.is_marked(config, there)
+    moved = target.model_copy(update={"node": destination})
+    return marks.is_marked(await work.config(moved), moved)
 
 
 async def _settle(work: Work) -> None:

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from slipway.contracts.job_kinds import Args, ShutdownArgs
-from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.engine.facts import StepFacts
 from slipway.provisioner.engine.step import DONE, NOTHING_TO_DO, SKIPPED, Result
 from slipway.provisioner.host import ha, ownership, tasks
@@ -11,7 +10,6 @@ from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import delete
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import ContainerMissing, NotRunning, TaskFailed, TaskTimedOut
-from slipway.proxmox.upid import Upid
 
 GRACE_SECONDS = 30
 _SLACK = timedelta(seconds=90)
@@ -49,29 +47,26 @@ async def stop(work: Work) -> Result:
 
 async def shut_down(work: Work) -> Result:
     """Ask it to shut down; if it does not within the grace the next step stops it."""
-    if not await is_running(work):
+    if not await work.is_running():
         return NOTHING_TO_DO
     api, target, grace = work.cluster.api, work.target, _grace(work)
-
-    async def post() -> Upid:
-        return await api.shutdown(target.node, target.vmid, grace=grace)
-
-    is_managed = await ha.is_managed(work)
+    deadline = 2 * grace + _SLACK if await ha.is_managed(work) else grace + _ANSWER
     return await _request(
-        work, "vzshutdown", post, deadline=2 * grace + _SLACK if is_managed else grace + _ANSWER
+        work, "vzshutdown", lambda: api.shutdown(target.node, target.vmid, grace=grace), deadline=deadline
     )
 
 
 async def reboot(work: Work) -> Result:
     """Ask it to reboot; a stopped one is started by a later step."""
-    if not await is_running(work):
+    if not await work.is_running():
         return Result(message="it was stopped; it is started")
     api, target, grace = work.cluster.api, work.target, _grace(work)
-
-    async def post() -> Upid:
-        return await api.reboot(target.node, target.vmid, grace=grace)
-
-    return await _request(work, "vzreboot", post, deadline=2 * grace + _SLACK)
+    return await _request(
+        work,
+        "vzreboot",
+        lambda: api.reboot(target.node, target.vmid, grace=grace),
+        deadline=2 * grace + _SLACK,
+    )
 
 
 async def stop_after_grace(work: Work) -> Result:
@@ -82,13 +77,7 @@ async def stop_after_grace(work: Work) -> Result:
     return await delete.stop(work, ends_shutdown=not await ha.is_managed(work))
 
 
-async def is_running(work: Work) -> bool:
-    """Whether it runs now."""
-    status = await work.cluster.api.status(work.target.node, work.target.vmid)
-    return status.status is Power.RUNNING
-
-
-async def _request(work: Work, kind: str, post: "tasks.Post", *, deadline: timedelta) -> Result:
+async def _request(work: Work, kind: str, post: tasks.Post, *, deadline: timedelta) -> Result:
     try:
         await tasks.run(work, kind, post, deadline=deadline)
         if kind == "vzshutdown":
@@ -96,13 +85,9 @@ async def _request(work: Work, kind: str, post: "tasks.Post", *, deadline: timed
     except NotRunning:
         return NOTHING_TO_DO
     except (TaskFailed, TaskTimedOut) as error:
-        return await _in_vain(work, error)
+        await work.remember(PowerFacts(in_vain=True))
+        return Result(message=f"it did not listen: {error.message}")
     return DONE
-
-
-async def _in_vain(work: Work, error: SlipwayError) -> Result:
-    await work.remember(PowerFacts(in_vain=True))
-    return Result(message=f"it did not listen: {error.message}")
 
 
 def grace_seconds(args: Args) -> int:

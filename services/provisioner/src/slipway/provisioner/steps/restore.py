@@ -59,7 +59,7 @@ async def look_for_backup(work: Work) -> Result:
             await power.look(work)
         case ownership.Ours(config) if config.lock != _LOCK:
             await delete.refuse_protected(work, "replaced by its backup")
-            ran = ran or await power.is_running(work)
+            ran = ran or await work.is_running()
         case ownership.Missing():
             result = Result(message="nothing of it is on the host; it is made anew from the backup")
         case _:

@@ -49,10 +49,11 @@ async def look(work: Work) -> Result:
 async def look_for_snapshot(work: Work) -> Result:
     """Make sure that it is ours and has the snapshot."""
     await power.look(work)
-    names = await _names(work)
+    # One that is made or removed just now is not whole.
+    listed = await work.cluster.api.snapshots(work.target.node, work.target.vmid)
+    names = {each.name for each in listed if each.state is None}
     if _name(work) not in names:
-        listed = ", ".join(sorted(names)) or "none"
-        message = f"There is no snapshot {_name(work)!r}. It has: {listed}."
+        message = f"There is no snapshot {_name(work)!r}. It has: {', '.join(sorted(names)) or 'none'}."
         raise SnapshotNotFound(message, errors=[FieldError(field="args.snapshot", message=message)])
     return DONE
 
@@ -111,12 +112,6 @@ async def delete(work: Work) -> Result:
         deadline=DEADLINE,
     )
     return DONE
-
-
-async def _names(work: Work) -> set[str]:
-    """Return the names of the snapshots that are whole."""
-    listed = await work.cluster.api.snapshots(work.target.node, work.target.vmid)
-    return {each.name for each in listed if each.state is None}
 
 
 def _name(work: Work) -> str:

@@ -12,7 +12,6 @@ from slipway.provisioner.host import ha, packages, tasks
 from slipway.provisioner.host.work import Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import AlreadyRunning
-from slipway.proxmox.upid import Upid
 from slipway.runtime.retry import Deadline
 
 START_DEADLINE = timedelta(minutes=5)
@@ -23,7 +22,6 @@ MIRROR_PAUSES = (3.0, 10.0)
 _PAUSE_SECONDS = 0.3
 Addresses = Mapping[str, Sequence[IPv4Address | IPv6Address]]
 """The addresses in a guest by interface, link-local ones left out."""
-_EXPECTED = {"dhcp", "auto"}
 _IPV4 = 4
 
 _READY = """
@@ -77,14 +75,10 @@ class GuestWithoutNetwork(Failed):
 async def start(work: Work) -> Result:
     """Start the container, unless it runs."""
     api, target = work.cluster.api, work.target
-    if (await api.status(target.node, target.vmid)).status is Power.RUNNING:
+    if await work.is_running():
         return Result(message="it runs already")
-
-    async def post() -> Upid:
-        return await api.start(target.node, target.vmid)
-
     try:
-        await tasks.run(work, "vzstart", post, deadline=START_DEADLINE)
+        await tasks.run(work, "vzstart", lambda: api.start(target.node, target.vmid), deadline=START_DEADLINE)
         await ha.until_power(work, Power.RUNNING)
     except AlreadyRunning:
         return Result(message="it runs already")
@@ -159,16 +153,15 @@ def _without_address(
     work: Work, missing: Sequence[tuple[str, int]], addresses: Addresses
 ) -> GuestWithoutNetwork:
     networks = {f"net{i}": each for i, each in enumerate(work.spec.networks)}
-    expected = {
-        (device, version): networks[device].ip if version == _IPV4 else networks[device].ip6
+    rows = [
+        (device, networks[device], networks[device].ip if version == _IPV4 else networks[device].ip6, version)
         for device, version in missing
-    }
+    ]
     missing_text = "; ".join(
-        f"{device} on {networks[device].bridge} wants {ip} for IPv{version}"
-        for (device, version), ip in expected.items()
+        f"{device} on {network.bridge} wants {ip} for IPv{version}" for device, network, ip, version in rows
     )
-    dynamic = bool(_EXPECTED.intersection(expected.values()))
-    hint = "does a DHCP server answer on that bridge (and VLAN)?" if dynamic else "is the bridge up?"
+    is_dynamic = any(ip in {"dhcp", "auto"} for _, _, ip, _ in rows)
+    hint = "does a DHCP server answer on that bridge (and VLAN)?" if is_dynamic else "is the bridge up?"
     listed = [f"{name} {', '.join(map(str, some)) or 'none'}" for name, some in addresses.items()]
     seen = "; ".join(listed) or "no interface"
     return GuestWithoutNetwork(

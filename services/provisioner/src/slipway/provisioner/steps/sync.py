@@ -86,9 +86,8 @@ async def nothing(_work: Work) -> Result:
     return SKIPPED
 
 
-async def script(work: Work) -> Result:
+async def script(work: Work, name: str) -> Result:
     """Run one script of the template."""
-    name = str(work.step.script if work.step else None)
     if work.bundle is None:
         return SKIPPED
     manifest = next(each for each in work.bundle.manifest.scripts if each.name == name)
@@ -108,13 +107,8 @@ def environment(work: Work) -> Mapping[str, str | SecretStr]:
         "SLIPWAY_CONTAINER_ID": work.target.container,
         "SLIPWAY_HOSTNAME": work.target.hostname,
     }
-    own |= {_variable(name): value for name, value in work.spec.variables.items()}
-    own |= {
-        _variable(key.removeprefix("variable:")): secret
-        for key, secret in work.secrets.items()
-        if key.startswith("variable:")
-    }
-    return own
+    variables: Mapping[str, str | SecretStr] = {**work.spec.variables, **work.secret_variables}
+    return own | {f"SLIPWAY_VAR_{name.upper().replace('-', '_')}": value for name, value in variables.items()}
 
 
 def key_of(work: Work) -> str:
@@ -145,11 +139,7 @@ async def _run(
         for _ in range(_LOSSES):
             await _while_it_reboots(
                 lambda: work.detached.begin(
-                    key_of(work),
-                    script=text,
-                    env=env,
-                    timeout=timeout,
-                    keep_bytes=log.bound.guest_bytes,
+                    key_of(work), script=text, env=env, timeout=timeout, keep_bytes=log.bound.guest_bytes
                 )
             )
             try:
@@ -205,7 +195,3 @@ def _failure(what: str, code: int, complaints: list[str]) -> str:
     how = "ran out of its time" if code == TIMED_OUT else f"ended with code {code}"
     last = str(clean("; ".join(line.strip() for line in complaints if line.strip())))[:500]
     return f"{what} {how}: {last}" if last else f"{what} {how}; its log says what it did."
-
-
-def _variable(name: str) -> str:
-    return f"SLIPWAY_VAR_{name.upper().replace('-', '_')}"
