@@ -9,7 +9,7 @@ from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
 from slipway.contracts.problems import Failed
-from slipway.contracts.templates import Manifest
+from slipway.contracts.templates import Manifest, TemplateFile
 from slipway.proxmox.files import FilePolicy, GuestFile
 
 LIBRARY = "/var/lib/slipway/lib/slipway.sh"
@@ -45,10 +45,9 @@ class Bundle:
     def files(self, values: Mapping[str, str]) -> tuple[GuestFile, ...]:
         """Return the files for the guest, with these values in rendered ones."""
         library = GuestFile(path=LIBRARY, content=self.members[_LIBRARY_MEMBER], policy=FilePolicy.REPLACE)
-        return (library, *(self._file(number, values) for number in range(len(self.manifest.files))))
+        return (library, *(self._file(entry, values) for entry in self.manifest.files))
 
-    def _file(self, number: int, values: Mapping[str, str]) -> GuestFile:
-        entry = self.manifest.files[number]
+    def _file(self, entry: TemplateFile, values: Mapping[str, str]) -> GuestFile:
         content = self.members[f"files{entry.path}"]
         return GuestFile(
             path=entry.path,

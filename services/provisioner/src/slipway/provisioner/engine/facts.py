@@ -19,7 +19,7 @@ Texts = Annotated[
 class StepFacts(BaseModel):
     """Facts of one topic. Fields have defaults: an older build may have stored fewer."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     @classmethod
     def read(cls, stored: Mapping[str, str]) -> Self:

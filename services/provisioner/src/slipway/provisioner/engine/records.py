@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from slipway.contracts.job_events import JobDone
 from slipway.contracts.jobs import CancelJob, RunJob, RunRecord
 from slipway.contracts.message import Event, Moment
 from slipway.contracts.problems import Superseded, Unavailable
 from slipway.contracts.values import JobState
+from slipway.provisioner.engine import events
 from slipway.provisioner.engine.states import Act, act_to, next_state
 from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
 from slipway.runtime.process.ids import new_id
@@ -87,7 +87,7 @@ class Runs:
                 return Run(claimed, written)
         raise RecordBusy(f"The record of job {command.job} is being written by others.", job=command.job)
 
-    async def commit(self, run: Run, events: Sequence[Event], **changes: Any) -> None:
+    async def commit(self, run: Run, caused: Sequence[Event], **changes: Any) -> None:
         """Write the record with these changes and the events they cause, all or nothing.
 
         Raises:
@@ -99,7 +99,7 @@ class Runs:
         for _ in range(_ATTEMPTS):
             record = run.record.model_copy(update={**changes, "commit": commit})
             next_state(run.record.state, act_to(record.state))
-            written = await self._try(record, events, run.sequence)
+            written = await self._try(record, caused, run.sequence)
             if written is not None:
                 run.record, run.sequence = record, written
                 return
@@ -124,16 +124,16 @@ class Runs:
             stored = await self.load(command.job)
             if stored is not None and (stored[0].state.is_terminal or _is_flagged(stored[0], command)):
                 return stored[0]
-            record, events, sequence = self._cancelled(command, stored, at)
-            if await self._try(record, events, sequence) is not None:
+            record, caused, sequence = self._cancelled(command, stored, at)
+            if await self._try(record, caused, sequence) is not None:
                 return record
         raise RecordBusy(f"The record of job {command.job} is being written by others.", job=command.job)
 
-    async def _try(self, record: RunRecord, events: Sequence[Event], sequence: int) -> int | None:
+    async def _try(self, record: RunRecord, caused: Sequence[Event], sequence: int) -> int | None:
         lifetime = RECORD_LIFETIME if record.state.is_terminal else None
         try:
             return await self._bus.commit(
-                record, events, expected_sequence=sequence, commit_id=record.commit, ttl=lifetime
+                record, caused, expected_sequence=sequence, commit_id=record.commit, ttl=lifetime
             )
         except (WriteRefused, WriteUnknown):
             stored = await self.load(record.id)
@@ -165,13 +165,13 @@ class Runs:
     ) -> tuple[RunRecord, Sequence[Event], int]:
         if stored is not None:
             record, sequence = stored
-            state = next_state(record.state, Act.CANCEL_REQUESTED)
-            flags = {
+            changes = {
                 "cancel_requested": True,
                 "remove_on_cancel": record.remove_on_cancel or command.remove_on_cancel,
+                "state": next_state(record.state, Act.CANCEL_REQUESTED),
+                "commit": new_id(),
             }
-            flagged = record.model_copy(update={**flags, "state": state, "commit": new_id()})
-            return flagged, (), sequence
+            return record.model_copy(update=changes), (), sequence
         state = next_state(JobState.QUEUED, Act.CANCEL_REQUESTED)
         record = RunRecord(
             id=command.job,
@@ -186,15 +186,7 @@ class Runs:
             started_at=at,
             finished_at=at,
         )
-        done = JobDone(
-            id=command.job,
-            state=state,
-            container=command.target.container,
-            vmid=command.target.vmid,
-            percent=0,
-            at=at,
-        )
-        return record, (done,), 0
+        return record, (events.done(record, state),), 0
 
 
 def _is_flagged(record: RunRecord, command: CancelJob) -> bool:

@@ -179,12 +179,8 @@ class Execution(Generic[WorkT]):
         refreshing = asyncio.create_task(self._refresh_regularly())
         try:
             await asyncio.wait({acting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            while not (
-                acting.done() or step.is_cancellable or self._is_superseded or self._interruptible.is_set()
-            ):
-                waiting = asyncio.create_task(self._interruptible.wait())
-                await asyncio.wait({acting, waiting}, return_when=asyncio.FIRST_COMPLETED)
-                waiting.cancel()
+            if not step.is_cancellable:
+                await self._until_interruptible(acting)
             if acting.done():
                 return acting.result()
             if not self._is_superseded:

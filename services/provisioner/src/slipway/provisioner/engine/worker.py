@@ -15,6 +15,7 @@ subject, or by reading the record every few seconds; not before.
 """
 
 import asyncio
+from collections import defaultdict
 from datetime import timedelta
 from typing import Generic
 
@@ -66,7 +67,7 @@ class Worker(Generic[WorkT]):
         self._workflow = workflow
         self._retry_budget = retry_budget
         self._log_limits = log_limits
-        self._executions: dict[str, set[Execution[WorkT]]] = {}
+        self._executions: defaultdict[str, set[Execution[WorkT]]] = defaultdict(set)
         self._released: dict[str, int] = {}
         """Claims that this worker released while the bus did not store that, by job."""
 
@@ -104,7 +105,7 @@ class Worker(Generic[WorkT]):
         journal = RunJournal(self._bus, self._runs, run, self._log_limits)
         execution = Execution(journal, self._workflow, self._retry_budget)
         # A command that came again is another slot's: the execution before has to learn of it.
-        self._executions.setdefault(command.job, set()).add(execution)
+        self._executions[command.job].add(execution)
         try:
             _refuse_poisoned(run.record)
             await execution.run(await self._prepare(command, journal, execution))
@@ -123,7 +124,9 @@ class Worker(Generic[WorkT]):
                 log.exception("run ended by a bug")
             await execution.end(JobState.FAILED, problem_of(error))
         finally:
-            self._forget(command.job, execution)
+            self._executions[command.job].discard(execution)
+            if not self._executions[command.job]:
+                del self._executions[command.job]
 
     async def _release(self, run: Run) -> None:
         """Release a run; if that can't be written it is remembered for as long as this process lives."""
@@ -145,16 +148,9 @@ class Worker(Generic[WorkT]):
                 await execution.end_left(await self._prepare(command, journal, execution))
             except (Superseded, Unavailable):
                 raise
-            except Exception as left:  # noqa: BLE001 - whatever it is, the run has to end
-                log.warning("work left on the host may still run", why=str(left))
+            except Exception as failure:  # noqa: BLE001 - whatever it is, the run has to end
+                log.warning("work left on the host may still run", why=str(failure))
         await execution.end(JobState.FAILED, error.to_problem())
-
-    def _forget(self, job: str, execution: Execution[WorkT]) -> None:
-        others = self._executions[job] - {execution}
-        if others:
-            self._executions[job] = others
-        else:
-            del self._executions[job]
 
     async def _prepare(self, command: RunJob, journal: RunJournal, execution: Execution[WorkT]) -> WorkT:
         return await execution.retry_until_available(lambda: self._workflow.prepare(command, journal))

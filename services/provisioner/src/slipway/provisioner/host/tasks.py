@@ -7,13 +7,9 @@ it is known to have ended; until then no second one is begun beside it. From the
 record a cancel has to wait, so that it finds what it has to stop.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
-
-from pydantic import BeforeValidator
 
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import SlipwayError
@@ -28,6 +24,7 @@ from slipway.proxmox.errors import AccessRefused, TaskFailed, TaskTimedOut
 from slipway.proxmox.task_answers import LogLine, Task
 from slipway.proxmox.upid import Upid
 from slipway.runtime.process.clock import now
+from slipway.runtime.retry import Deadline
 
 Post = Callable[[], Awaitable[Upid | None]]
 """Begins a task; None if Proxmox did it at once, without one."""
@@ -41,7 +38,7 @@ MOST_LISTED = 50
 class TaskFacts(StepFacts):
     """The task of a step."""
 
-    upid: Annotated[Upid | None, BeforeValidator(lambda text: Upid(text) if text else None)] = None
+    upid: Upid | None = None
     posted_at: datetime | None = None
     """When the call that begins it was about to be sent."""
     before: Texts = ()
@@ -202,31 +199,23 @@ def _is_end_of(error: SlipwayError, upid: Upid) -> bool:
 
 
 async def _wait(work: Work, upid: Upid, deadline: timedelta) -> None:
-    log_context = await work.log_context()
-    base = work.facts(TaskFacts).log_base
-    loop = asyncio.get_running_loop()
-    ends = loop.time() + deadline.total_seconds()
-    async with open_log(work.journal, log_context) as log:
+    base, ends = work.facts(TaskFacts).log_base, Deadline(deadline.total_seconds())
+    async with open_log(work.journal, await work.log_context()) as log:
 
         async def relay(line: LogLine) -> None:
             if line.text and not line.text.startswith("TASK "):
                 await log.add("task", line.text, base + line.number)
 
-        refused_at = loop.time() - RENEWAL_LASTS_SECONDS
+        renewal: Deadline | None = None
         while True:
+            left = timedelta(seconds=ends.left_seconds)
             try:
-                await tasks.wait(
-                    work.cluster.api,
-                    upid,
-                    deadline=timedelta(seconds=ends - loop.time()),
-                    on_log=relay,
-                    from_line=log.offset - base,
+                return await tasks.wait(
+                    work.cluster.api, upid, deadline=left, on_log=relay, from_line=log.offset - base
                 )
             except AccessRefused:
-                # A token is changed while a backup runs; what was just renewed and is refused stays so.
-                if loop.time() - refused_at < RENEWAL_LASTS_SECONDS:
+                # A token may be replaced while a backup runs.
+                if renewal is not None and not renewal.has_passed:
                     raise
-                refused_at = loop.time()
+                renewal = Deadline(RENEWAL_LASTS_SECONDS)
                 await work.renew_access()
-            else:
-                return
