@@ -30,7 +30,7 @@ DEFAULT_TIMEOUT = timedelta(seconds=40)
 """Longer than any wait of Proxmox' own: 10 s for a lock, 30 s for another node (PVE 9.2, from source)."""
 DEFAULT_WORKERS = 8
 _SLACK_SECONDS = 5.0
-_CACHED_FOR_CLUSTER = 2
+_RESERVED_FOR_CLUSTER = 2
 """Threads that no node's slowness can take."""
 
 
@@ -38,7 +38,9 @@ class Connection:
     """Asks one cluster's API, a bounded number of requests at a time."""
 
     def __init__(self, access: ApiAccess, *, record: Path | None, timeout: timedelta, workers: int) -> None:
-        _silence_proxmoxer()
+        for name in ("proxmoxer", "proxmoxer.core", "proxmoxer.backends.https"):
+            # At INFO it logs what is sent, passwords included.
+            logging.getLogger(name).setLevel(logging.WARNING)
         timeouts = (CONNECT_SECONDS, timeout.total_seconds())
         self._access = access
         self._record_to = record
@@ -51,7 +53,7 @@ class Connection:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="proxmox")
         self._free = asyncio.Semaphore(workers)
         self._share = max(1, workers // 2)
-        self._of_nodes = asyncio.Semaphore(max(1, workers - _CACHED_FOR_CLUSTER))
+        self._of_nodes = asyncio.Semaphore(max(1, workers - _RESERVED_FOR_CLUSTER))
         self._of_node: dict[str, asyncio.Semaphore] = {}
         self._here = threading.local()
         self._wires: list[Wire] = []
@@ -151,9 +153,3 @@ def _retrieve(answer: "asyncio.Future[Reply]") -> None:
 def _give_back(permits: Sequence[asyncio.Semaphore]) -> None:
     for each in permits:
         each.release()
-
-
-def _silence_proxmoxer() -> None:
-    # At INFO it logs what is sent, passwords included.
-    for name in ("proxmoxer", "proxmoxer.core", "proxmoxer.backends.https"):
-        logging.getLogger(name).setLevel(logging.WARNING)

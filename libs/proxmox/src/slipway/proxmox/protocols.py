@@ -1,16 +1,14 @@
-"""What a host must be able to do, for all that is built on it: `ProxmoxApi`, `Pct`, the provisioner's steps.
+"""What `ProxmoxApi`, `Pct` and the provisioner's steps need of a host.
 
 Each has two implementations: one that acts, and one that only looks (`dry_run`).
 """
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from slipway.proxmox.ssh import Completed, OnRawLine
 from slipway.proxmox.wire import Params, Reply
-
-if TYPE_CHECKING:
-    from slipway.proxmox.ssh import Completed, OnRawLine
 
 
 class HostApi(Protocol):
@@ -32,7 +30,7 @@ class Shell(Protocol):
     def node(self) -> str:
         """The node's name in Proxmox."""
 
-    async def run(self, argv: Sequence[str], *, timeout: timedelta) -> "Completed":
+    async def run(self, argv: Sequence[str], *, timeout: timedelta) -> Completed:
         """Run a command to its end."""
 
     async def stream(
@@ -42,6 +40,6 @@ class Shell(Protocol):
         stdin: bytes = b"",
         hold_stdin: bool = False,
         timeout: timedelta,
-        on_line: "OnRawLine",
+        on_line: OnRawLine,
     ) -> int:
         """Run a command to its end, passing on each line of its output; return its exit code."""

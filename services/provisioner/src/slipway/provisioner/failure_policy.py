@@ -12,7 +12,7 @@ from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunRecord
 from slipway.contracts.problems import Problem, SlipwayError
 from slipway.contracts.values import OnFailure
-from slipway.provisioner.engine.journal import LONGEST_MESSAGE
+from slipway.provisioner.engine.events import LONGEST_MESSAGE
 from slipway.provisioner.engine.run import ENDS_DELIVERY
 from slipway.provisioner.engine.step import DONE, Result, Step
 from slipway.provisioner.engine.workflow import Do, Retry

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from slipway.contracts.job_kinds import KINDS, JobKind
-from slipway.contracts.jobs import RunJob, StepStatus
+from slipway.contracts.jobs import StepStatus
 from slipway.contracts.plans import Explained, ExplainRun, PlanStep
 from slipway.contracts.problems import SlipwayError
 from slipway.provisioner import pipelines
@@ -37,7 +37,9 @@ class Explainer:
         work = replace(work, cluster=DryRunCluster(work.cluster), reopen=None)
         steps = await _go_through(work)
         warnings = tuple(await _warnings(work))
-        return Explained(steps=steps, destroys=_loss(command), warnings=warnings)
+        vmid, hostname = command.target.vmid, command.target.hostname
+        loss = KINDS[command.kind].loss_of(command.args, vmid=vmid, hostname=hostname)
+        return Explained(steps=steps, destroys=loss, warnings=warnings)
 
 
 async def _go_through(work: Work) -> tuple[PlanStep, ...]:
@@ -90,16 +92,9 @@ def _row(step: Step[Work], effect: str, **fields: Any) -> PlanStep:
     return PlanStep.model_validate({**row, "is_cancellable": step.is_cancellable, **fields})
 
 
-def _loss(command: RunJob) -> tuple[str, ...]:
-    target = command.target
-    return KINDS[command.kind].loss_of(command.args, vmid=target.vmid, hostname=target.hostname)
-
-
 async def _warnings(work: Work) -> list[str]:
     kind = work.command.kind
-    warnings = [*obstacles.kind_warnings(kind)]
-    if (observation := await obstacles.observe(work)) is not None:
-        warnings += obstacles.container_warnings(work.command, observation)
+    warnings = [*obstacles.warnings(work.command, await obstacles.observe(work))]
     if kind is JobKind.CLONE and any(
         "/" in (each.ip or "") + (each.ip6 or "") for each in work.spec.networks
     ):

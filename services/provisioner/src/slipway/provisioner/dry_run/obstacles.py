@@ -115,11 +115,15 @@ def refusal(command: RunJob, observation: Observation) -> SlipwayError | None:
     return None
 
 
-def container_warnings(command: RunJob, observation: Observation) -> Iterator[str]:
-    """Yield warnings about the job, as its container is now."""
-    kind, named = command.kind, {"grace": power.grace_seconds(command.args)}
+def warnings(command: RunJob, observation: Observation | None) -> Iterator[str]:
+    """Yield warnings about the job, as its container is now if it was observed."""
+    kind = command.kind
+    if kind in _ALWAYS:
+        yield _ALWAYS[kind]
+    if observation is None:
+        return
     if observation.is_running and kind in _WHILE_RUNNING:
-        yield _WHILE_RUNNING[kind].format(**named)
+        yield _WHILE_RUNNING[kind].format(grace=power.grace_seconds(command.args))
     if observation.is_running and isinstance(command.args, BackupArgs) and command.args.mode == "stop":
         yield "It runs: it is shut down for the backup, and started again."
     if observation.status.ha.managed and kind in _IN_HA:
@@ -128,12 +132,6 @@ def container_warnings(command: RunJob, observation: Observation) -> Iterator[st
         yield _PROTECTED_STILL[kind]
     if (lock := observation.lock) is not None:
         yield f"{lock.description} The job waits for its end." if lock.passes else lock.description
-
-
-def kind_warnings(kind: JobKind) -> Iterator[str]:
-    """Yield the warnings about all jobs of a kind."""
-    if kind in _ALWAYS:
-        yield _ALWAYS[kind]
 
 
 def _removed(args: Args, config: ContainerConfig) -> str:

@@ -2,12 +2,15 @@
 
 from typing import Any
 
-from slipway.contracts.job_events import JobDone, JobStep
+from slipway.contracts.job_events import JobDone, JobProgress, JobStep
 from slipway.contracts.jobs import RunRecord, StepStatus
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobState
 from slipway.provisioner.engine.step import Step
 from slipway.runtime.process.clock import now
+
+LONGEST_MESSAGE = 2000
+"""Characters of a message between two steps, or of an error."""
 
 
 def done(record: RunRecord, state: JobState, *, error: Problem | None = None) -> JobDone:
@@ -20,6 +23,18 @@ def done(record: RunRecord, state: JobState, *, error: Problem | None = None) ->
         percent=100 if state is JobState.SUCCEEDED else record.percent,
         warnings=record.warnings,
         error=error,
+        at=now(),
+    )
+
+
+def progress(record: RunRecord, message: str, *, vmid: int | None = None) -> JobProgress:
+    """Return the event about the progress between two steps."""
+    return JobProgress(
+        id=record.id,
+        phase=record.phase,
+        percent=record.percent,
+        message=message[:LONGEST_MESSAGE],
+        vmid=vmid,
         at=now(),
     )
 

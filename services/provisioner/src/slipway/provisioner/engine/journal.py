@@ -10,17 +10,15 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
-from slipway.contracts.job_events import JobLog, JobProgress
+from slipway.contracts.job_events import JobLog
 from slipway.contracts.jobs import RunRecord
 from slipway.contracts.message import Event
+from slipway.provisioner.engine import events
 from slipway.provisioner.engine.log_bound import LIMITS, LogLimits
 from slipway.provisioner.engine.records import Run, Runs
 from slipway.runtime.bus.client import Bus, WriteRefused
-from slipway.runtime.process.clock import now
 
 LAST_LINES = 60
-LONGEST_MESSAGE = 2000
-"""Characters of a message between two steps, or of an error."""
 ResultT = TypeVar("ResultT")
 
 
@@ -56,7 +54,7 @@ class Journal(Protocol):
     def has_room(self) -> bool:
         """Whether there is room for log lines."""
 
-    async def commit(self, *events: Event, **changes: Any) -> None:
+    async def commit(self, *caused: Event, **changes: Any) -> None:
         """Write the record with these changes and the events they cause."""
 
     async def earlier(self, job: str) -> RunRecord | None:
@@ -96,9 +94,9 @@ class RunJournal:
         """Whether the bus has room for log lines; what jobs need to end goes first."""
         return self._bus.has_room_for_logs
 
-    async def commit(self, *events: Event, **changes: Any) -> None:
+    async def commit(self, *caused: Event, **changes: Any) -> None:
         """Write the record with these changes and the events they cause."""
-        await finish_despite_cancel(self._commit(events, changes))
+        await finish_despite_cancel(self._commit(caused, changes))
         self.on_record_changed(self.record)
 
     async def refresh(self) -> None:
@@ -116,15 +114,8 @@ class RunJournal:
         """Publish a message about the progress between two steps."""
         self._reports += 1
         record = self.record
-        event = JobProgress(
-            id=record.id,
-            phase=record.phase,
-            percent=record.percent,
-            message=message[:LONGEST_MESSAGE],
-            vmid=vmid,
-            at=now(),
-        )
-        await self.publish(event, f"{record.id}:{record.claim}:{self._reports}:progress")
+        message_id = f"{record.id}:{record.claim}:{self._reports}:progress"
+        await self.publish(events.progress(record, message, vmid=vmid), message_id)
 
     async def publish(self, event: Event, message_id: str) -> int:
         """Store one event, fenced by the record; raises `ClaimLost` if the run has a newer owner."""
@@ -135,9 +126,9 @@ class RunJournal:
         stored = await self._bus.last(JobLog, self.record.id)
         return stored[0] if stored else None
 
-    async def _commit(self, events: Sequence[Event], changes: dict[str, Any]) -> None:
+    async def _commit(self, caused: Sequence[Event], changes: dict[str, Any]) -> None:
         async with self._turn:
-            await self._runs.commit(self._run, events, **changes)
+            await self._runs.commit(self._run, caused, **changes)
 
     async def _publish(self, event: Event, message_id: str) -> int:
         async with self._turn:

@@ -7,7 +7,8 @@ from slipway.contracts.job_events import JobPhase
 from slipway.contracts.jobs import RunRecord, StepStatus
 from slipway.contracts.message import Event
 from slipway.provisioner.engine import events
-from slipway.provisioner.engine.journal import LONGEST_MESSAGE, RunJournal
+from slipway.provisioner.engine.events import LONGEST_MESSAGE
+from slipway.provisioner.engine.journal import RunJournal
 from slipway.provisioner.engine.step import Result, Step
 from slipway.runtime.process.clock import now
 

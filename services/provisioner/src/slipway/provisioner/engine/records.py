@@ -1,17 +1,13 @@
 """The run record: loaded, claimed and committed. No other module writes one.
 
-Theory of operation. A record is the last message on its subject; its sequence is the fence. Every write is a
-compare-and-set on that sequence, in one atomic batch with the events it causes, so state and log can't
-differ. Taking a run writes the next claim number, which shuts out every older owner.
+Theory of operation and guarantees: docs/architecture/run-engine.md. A record is the last message on its
+subject. After a refused or unknown write it is read again from the leader:
 
-After a refused or unknown write the record is read again from the leader. Our commit id is there: the write
-was committed and only its answer was lost. The bus may also store it just after that look: every attempt of
-a commit has the same id, so the bus refuses the second, and the next look finds the first. The same claim
-with another commit id: someone set the cancel flag; it is taken over and the write is made again. A higher
-claim: the run has a newer owner, `ClaimLost`; an owner that gets this error touches nothing any more.
-
-Guaranteed: no write of an older owner is ever stored after a newer claim. Not guaranteed: that an older
-owner stops acting at once; it finds out at its next write.
+- It has our commit id: the write was committed and only its answer was lost. If the bus stores it just after
+  that look, it refuses our next attempt, which has the same id, and the next look finds the first.
+- It has our claim and another commit id: someone set the cancel flag. It is taken over, and the write is made
+  again.
+- It has a higher claim: the run has a newer owner, `ClaimLost`. Its former owner touches nothing any more.
 """
 
 from collections.abc import Sequence

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from slipway.contracts.jobs import RunRecord
@@ -272,10 +273,7 @@ class Execution(Generic[WorkT]):
         work = self._work
         if work is None:
             return self._journal.record.exists_on_host
-
-        async def do(step: Step[WorkT]) -> bool:
-            return await self._do_policy_step(work, step)
-
+        do = partial(self._do_policy_step, work)
         return await self._workflow.failure_policy.settle(work, do, self.retry_until_available)
 
     async def _do_policy_step(self, work: WorkT, step: Step[WorkT]) -> bool:

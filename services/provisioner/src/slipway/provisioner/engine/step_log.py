@@ -39,15 +39,11 @@ class StepLog:
         self._log_context = log_context
         self._lines: list[LogLine] = []
         self._size = 0
-        self._offset = log_context.offset
+        self.offset = log_context.offset
+        """Where the next line begins."""
         self._turn = asyncio.Lock()
         self._next_at = 0.0
         self._error: SlipwayError | None = None
-
-    @property
-    def offset(self) -> int:
-        """Where the next line begins."""
-        return self._offset
 
     async def add(self, stream: Stream, text: str, offset: int) -> None:
         """Add a line that ends at an offset of its source; known secrets are masked before it is cut.
@@ -60,7 +56,7 @@ class StepLog:
         reason = self.bound.why_full(self._size) or (None if self._journal.has_room else BUS_FULL)
         if reason is not None:
             self.bound.omit(len(masked) + 1, reason, at_seconds=_seconds())
-            self._offset = offset
+            self.offset = offset
         else:
             await self._add(stream, masked, offset)
         if self._error is not None:
@@ -87,7 +83,7 @@ class StepLog:
             # The line is not at its end: its parts carry where it began, and a number.
             await self._send(f":{number}")
         self._append(LogLine(stream=stream, text=parts[-1]))
-        self._offset = offset
+        self.offset = offset
         if self._size >= FLUSH_BYTES:
             await self._send("")
 
@@ -109,7 +105,7 @@ class StepLog:
             if not self._lines or (self._lines[-1].more and not part):
                 return
             await asyncio.sleep(self._next_at - _seconds())
-            lines, offset, size = tuple(self._lines), self._offset, self._size
+            lines, offset, size = tuple(self._lines), self.offset, self._size
             self._lines, self._size = [], 0
             self.bound.count(size)
             counted = {"offset": offset, "logged_bytes": self.bound.logged_bytes}

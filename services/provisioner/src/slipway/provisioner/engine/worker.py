@@ -1,17 +1,8 @@
 """Runs jobs: claims a run, does its steps, ends it. One owner at a time, none lost.
 
-Theory of operation. A delivery of a run command is an order to become the run's owner. Steps that the record
-calls finished are not done again; the one that was begun is entered again, and looks before it acts. A step
-that can't be done now (its node is away) is retried here, with a growing pause, until the retry budget is
-used up; nobody else retries it. A failure ends the job: the error is written first, then the failure policy
-is done (stop or destroy), then the terminal record and `done` leave as one.
-
-An owner that can't go on because the bus is full or away, or because this process is told to stop, releases
-the run and writes so if it can: only a claim whose owner vanished counts as one that the run has killed.
-
-Guarantees: a terminal record is never changed; a delivery is acknowledged only after it. Non-guarantee: an
-owner that was superseded, or whose job was cancelled, learns of it at its next write, by the record's live
-subject, or by reading the record every few seconds; not before.
+Theory of operation and guarantees: docs/architecture/run-engine.md. An owner that can't go on because the bus
+is full or away, or because this process is told to stop, releases the run and writes so if it can: only a
+claim whose owner vanished counts as one that the run has killed.
 """
 
 import asyncio

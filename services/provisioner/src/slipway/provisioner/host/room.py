@@ -21,13 +21,13 @@ class NoRoom(Rejected):
     code = "storage.no-room"
 
 
-def lacking(storages: Iterable[Storage], sizes: Mapping[str, float]) -> Iterator[tuple[str, str]]:
-    """Yield the thick storages that have less free than the disks need (GiB), and a message. Pure."""
+def lacking(storages: Iterable[Storage], sizes: Mapping[str, float]) -> Iterator[str]:
+    """Yield a message for each thick storage that has less free than the disks need (GiB). Pure."""
     for storage in storages:
         size = sizes.get(storage.name, 0)
         if storage.type in THICK and storage.avail is not None and size * _GIB > storage.avail:
             free = f"storage {storage.name} is thick LVM and has {gib(storage.avail)} free"
-            yield storage.name, f"{free}: a disk of {size:g} GiB can't be made there"
+            yield f"{free}: a disk of {size:g} GiB can't be made there"
 
 
 async def for_growth(work: Work, storage: str, more: float) -> None:
@@ -35,7 +35,7 @@ async def for_growth(work: Work, storage: str, more: float) -> None:
     if more <= 0:
         return
     storages = await work.cluster.api.storages(work.target.node)
-    for _, problem in lacking(storages, {storage: more}):
+    for problem in lacking(storages, {storage: more}):
         message = f"The disk can't grow by {more:g} GiB: {problem}."
         raise NoRoom(message, errors=[FieldError(field="args.disk", message=message)])
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from slipway.contracts.container_specs import ContainerSpec
-from slipway.contracts.job_events import JobProgress
 from slipway.contracts.jobs import ReplaceVmid
 from slipway.contracts.problems import FieldError, Rejected
+from slipway.provisioner.engine import events
 from slipway.provisioner.engine.facts import StepFacts
 from slipway.provisioner.engine.step import DONE, SKIPPED, Result
 from slipway.provisioner.host import ownership, parameters, room, tasks
@@ -15,7 +15,6 @@ from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import host_access
 from slipway.proxmox.errors import NodeUnreachable, TaskLost, VmidTaken
 from slipway.proxmox.upid import Upid
-from slipway.runtime.process.clock import now
 
 CREATE_DEADLINE = timedelta(minutes=30)
 DOWNLOAD_DEADLINE = timedelta(minutes=30)
@@ -50,7 +49,7 @@ async def preflight(work: Work) -> Result:
     able = {storage.name for storage in storages if storage.active}
     requested = {spec.storage, *(mount.storage for mount in spec.mounts if not mount.is_bind)}
     faults += [("storage", f"storage {name} can't hold disks on {node} now") for name in requested - able]
-    faults += [("disk", problem) for _, problem in room.lacking(storages, _sizes(spec))]
+    faults += [("disk", problem) for problem in room.lacking(storages, _sizes(spec))]
     present = {bridge.name for bridge in bridges}
     bridged = {network.bridge for network in spec.networks}
     faults += [("networks", f"node {node} has no bridge {name}") for name in bridged - present]
@@ -188,15 +187,8 @@ async def replace_vmid(work: Work) -> None:
     # Only the run's owner may change what inventory knows: a former owner is refused here.
     await work.journal.commit()
     replaced = await work.bus.ask(ReplaceVmid(job=work.command.job, refused=refused))
-    record = work.journal.record
-    event = JobProgress(
-        id=record.id,
-        phase=record.phase,
-        percent=record.percent,
-        message=f"VMID {refused} was taken by someone else; going on with {replaced.vmid}.",
-        vmid=replaced.vmid,
-        at=now(),
-    )
+    message = f"VMID {refused} was taken by someone else; going on with {replaced.vmid}."
+    event = events.progress(work.journal.record, message, vmid=replaced.vmid)
     target = work.target.model_copy(update={"vmid": replaced.vmid})
     steps = work.steps_with(tasks.NO_TASK)
     await work.journal.commit(event, target=target, steps=steps, exists_on_host=False)
