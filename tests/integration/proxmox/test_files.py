@@ -8,7 +8,7 @@ import pytest
 
 from slipway.contracts.problems import Invalid
 from slipway.proxmox.errors import DeployFailed
-from slipway.proxmox.files import FilePolicy, GuestFile, Outcome, deploy
+from slipway.proxmox.files import GuestFile, Outcome, Policy, deploy
 from slipway.proxmox.pct import Pct
 
 
@@ -41,13 +41,13 @@ async def test_a_name_is_only_a_name(pct: Pct, tmp_path: Path, name: str) -> Non
 @pytest.mark.parametrize(
     ("policy", "outcome", "content"),
     [
-        (FilePolicy.REPLACE, Outcome.REPLACED, b"new"),
-        (FilePolicy.DEFAULT, Outcome.STORED, b"old"),
-        (FilePolicy.BACKUP, Outcome.REPLACED, b"new"),
+        ("replace", Outcome.REPLACED, b"new"),
+        ("default", Outcome.STORED, b"old"),
+        ("backup", Outcome.REPLACED, b"new"),
     ],
 )
 async def test_a_policy_decides_about_an_old_file(
-    pct: Pct, tmp_path: Path, policy: FilePolicy, outcome: Outcome, content: bytes
+    pct: Pct, tmp_path: Path, policy: Policy, outcome: Outcome, content: bytes
 ) -> None:
     """Replace, default, backup."""
     target = tmp_path / "app.conf"
@@ -56,7 +56,7 @@ async def test_a_policy_decides_about_an_old_file(
     (deployed,) = await deploy(pct, 100, [GuestFile(path=str(target), content=b"new", policy=policy)])
 
     assert (deployed.outcome, target.read_bytes()) == (outcome, content)
-    assert [each.read_bytes() for each in beside(target)] == [b"old"] * (policy is FilePolicy.BACKUP)
+    assert [each.read_bytes() for each in beside(target)] == [b"old"] * (policy == "backup")
 
 
 async def test_a_backup_is_named_by_the_time(pct: Pct, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ async def test_a_backup_is_named_by_the_time(pct: Pct, tmp_path: Path) -> None:
     target.write_bytes(b"0")
     names: list[str] = []
     for content in (b"1", b"2"):
-        file = GuestFile(path=str(target), content=content, policy=FilePolicy.BACKUP)
+        file = GuestFile(path=str(target), content=content, policy="backup")
         (deployed,) = await deploy(pct, 100, [file])
         names.append(deployed.backup or "")
 
@@ -73,8 +73,8 @@ async def test_a_backup_is_named_by_the_time(pct: Pct, tmp_path: Path) -> None:
     assert [each.read_bytes() for each in sorted(beside(target))] == [b"0", b"1"]
 
 
-@pytest.mark.parametrize("policy", [FilePolicy.REPLACE, FilePolicy.BACKUP])
-async def test_the_same_content_is_left_alone(pct: Pct, tmp_path: Path, policy: FilePolicy) -> None:
+@pytest.mark.parametrize("policy", ["replace", "backup"])
+async def test_the_same_content_is_left_alone(pct: Pct, tmp_path: Path, policy: Policy) -> None:
     """Only owner and mode are set; so a second run after a crash changes nothing."""
     target = tmp_path / "app.conf"
     target.write_bytes(b"same")
@@ -94,7 +94,7 @@ async def test_a_link_is_replaced_not_followed(pct: Pct, tmp_path: Path) -> None
     (tmp_path / "real").write_bytes(b"real")
     (tmp_path / "link").symlink_to("real")
 
-    await deploy(pct, 100, [GuestFile(path=f"{tmp_path}/link", content=b"new", policy=FilePolicy.REPLACE)])
+    await deploy(pct, 100, [GuestFile(path=f"{tmp_path}/link", content=b"new", policy="replace")])
 
     assert ((tmp_path / "real").read_bytes(), (tmp_path / "link").read_bytes()) == (b"real", b"new")
 

@@ -125,7 +125,7 @@ def text_error(text: str) -> SlipwayError | None:
 
 def exit_status_error(upid: Upid, text: str) -> SlipwayError:
     """Return the error for a task that ended with neither `OK` nor `WARNINGS`."""
-    if text == TaskLost.EXIT_STATUS:
+    if text == "unexpected status":
         return TaskLost(f"The task {upid.type} of {upid.id} was killed; what it did is unknown.", upid=upid)
     error = text_error(text) or TaskFailed(text)
     error.details["upid"] = upid

@@ -5,9 +5,6 @@ of them keep retries honest: `AnswerLost` and `CommandLost` say that something m
 caller looks before it acts again. They are never raised for a request that certainly had no effect.
 """
 
-from datetime import timedelta
-from typing import ClassVar
-
 from slipway.contracts.problems import Failed, Reason, Rejected, Unavailable
 
 
@@ -196,11 +193,6 @@ class CommandTimedOut(Unavailable):
 
     code = "ssh.command-timed-out"
 
-    def __init__(self, command: str, *, timeout: timedelta) -> None:
-        super().__init__(
-            f"{command} did not end within {timeout.total_seconds():g} s and was stopped.", command=command
-        )
-
 
 class RunLost(Unavailable):
     """Detached work died without an exit code (a reboot, an out-of-memory kill): begin it again."""
@@ -229,7 +221,6 @@ class TaskLost(TaskFailed):
     """The task's worker was killed: its exit status is `unexpected status`, its effect is unknown."""
 
     code = "proxmox.task-lost"
-    EXIT_STATUS: ClassVar[str] = "unexpected status"
 
 
 class PctFailed(ProxmoxFailed):

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Literal
 
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.proxmox.errors import DeployFailed
@@ -23,15 +24,9 @@ from slipway.proxmox.pct import Pct
 from slipway.proxmox.shell import guest_script, statements
 from slipway.proxmox.ssh import Completed
 
-DEFAULT_TIMEOUT = timedelta(minutes=5)
-
-
-class FilePolicy(StrEnum):
-    """What happens to an existing file."""
-
-    REPLACE = "replace"
-    DEFAULT = "default"
-    BACKUP = "backup"
+TIMEOUT = timedelta(minutes=5)
+Policy = Literal["replace", "default", "backup"]
+"""What happens to an existing file."""
 
 
 class Outcome(StrEnum):
@@ -52,7 +47,7 @@ class GuestFile:
     path: str
     """Guest path, absolute; missing folders are made."""
     content: bytes
-    policy: FilePolicy = FilePolicy.DEFAULT
+    policy: Policy = "default"
     mode: int = 0o644
     owner: str | None = None
     """Name or id; None: the owner of the folder."""
@@ -69,10 +64,8 @@ class Deployed:
     """Guest path of the old file, where it was stored."""
 
 
-async def deploy(
-    pct: Pct, vmid: int, files: Sequence[GuestFile], *, timeout: timedelta = DEFAULT_TIMEOUT
-) -> tuple[Deployed, ...]:
-    """Put files into a running container, in one remote process; one result for each, in order.
+async def deploy(pct: Pct, vmid: int, files: Sequence[GuestFile]) -> tuple[Deployed, ...]:
+    """Put files into a running container, in one remote process; return one result for each, in order.
 
     Raises:
         DeployFailed: One could not be placed; the files before it may be.
@@ -82,7 +75,7 @@ async def deploy(
         _check(number, file)
     if not files:
         return ()
-    done = await pct.script(vmid, guest_script("deploy"), stdin=_archive(files), timeout=timeout)
+    done = await pct.script(vmid, guest_script("deploy"), stdin=_archive(files), timeout=TIMEOUT)
     return _results(files, done)
 
 

@@ -94,7 +94,9 @@ class NodeShell:
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            raise CommandTimedOut(f"A command on {self.node} ({argv[0]})", timeout=timeout) from error
+            command = f"A command on {self.node} ({argv[0]})"
+            message = f"{command} did not end within {timeout.total_seconds():g} s and was stopped."
+            raise CommandTimedOut(message, command=command) from error
         except asyncssh.Error as error:
             raise self._lost() from error
         if code is None:

@@ -10,7 +10,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from slipway.contracts.problems import Failed
 from slipway.contracts.templates import Manifest, TemplateFile
-from slipway.proxmox.files import FilePolicy, GuestFile
+from slipway.proxmox.files import GuestFile
 
 LIBRARY = "/var/lib/slipway/lib/slipway.sh"
 """Guest path of the library for scripts."""
@@ -44,7 +44,7 @@ class Bundle:
 
     def files(self, values: Mapping[str, str]) -> tuple[GuestFile, ...]:
         """Return the files for the guest, with these values in rendered ones."""
-        library = GuestFile(path=LIBRARY, content=self.members[_LIBRARY_MEMBER], policy=FilePolicy.REPLACE)
+        library = GuestFile(path=LIBRARY, content=self.members[_LIBRARY_MEMBER], policy="replace")
         return (library, *(self._file(entry, values) for entry in self.manifest.files))
 
     def _file(self, entry: TemplateFile, values: Mapping[str, str]) -> GuestFile:
@@ -52,7 +52,7 @@ class Bundle:
         return GuestFile(
             path=entry.path,
             content=_rendered(entry.path, content, values) if entry.is_rendered else content,
-            policy=FilePolicy(entry.policy),
+            policy=entry.policy,
             mode=int(entry.mode, 8),
             owner=entry.owner,
             group=entry.group,

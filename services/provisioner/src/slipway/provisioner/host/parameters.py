@@ -40,18 +40,15 @@ def of(spec: ContainerSpec, target: Target, job: Id, *, ostemplate: str, passwor
         "unprivileged": bool(spec.unprivileged),
         "description": marks.made(spec, target, job),
     }
-    if spec.nameserver:
-        params["nameserver"] = " ".join(spec.nameserver.split())
-    if password is not None:
-        params["password"] = password
-    if spec.ssh_public_keys:
-        params["ssh-public-keys"] = spec.ssh_public_keys
-    if spec.tags:
-        params["tags"] = ";".join(spec.tags)
-    if spec.env:
-        params["env"] = "\0".join(f"{name}={value}" for name, value in spec.env.items())
-    if spec.unprivileged and spec.features.get("nesting"):
-        params["features"] = "nesting=1"
+    optional = {
+        "nameserver": " ".join((spec.nameserver or "").split()),
+        "password": password,
+        "ssh-public-keys": spec.ssh_public_keys,
+        "tags": ";".join(spec.tags),
+        "env": "\0".join(f"{name}={value}" for name, value in spec.env.items()),
+        "features": "nesting=1" if spec.unprivileged and spec.features.get("nesting") else None,
+    }
+    params |= {name: text for name, text in optional.items() if text}
     params |= {f"net{i}": network(each, target, i) for i, each in enumerate(spec.networks)}
     params |= {f"mp{i}": _mount(each) for i, each in enumerate(spec.mounts) if not each.is_bind}
     return params
