@@ -5,7 +5,7 @@ import pytest
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob, Target
-from slipway.provisioner.dry_run.obstacles import Observation, container_warnings, refusal
+from slipway.provisioner.dry_run.obstacles import Observation, warnings, refusal
 from slipway.provisioner.host.locks import Lock
 from slipway.proxmox.answers import ContainerConfig, ContainerStatus
 from slipway.proxmox.task_answers import Task
@@ -57,7 +57,7 @@ def test_a_lock_that_passes_is_waited_for() -> None:
     held = observed(lock=Lock(target=TARGET, name="backup", holder=running, left_by=None))
 
     assert refusal(job(JobKind.CONFIGURE), held) is None
-    [warning] = container_warnings(job(JobKind.CONFIGURE), held)
+    [warning] = warnings(job(JobKind.CONFIGURE), held)
     assert "vzdump of root@pam" in warning
     assert "waits" in warning
 
@@ -65,4 +65,4 @@ def test_a_lock_that_passes_is_waited_for() -> None:
 def test_nothing_unusual_is_no_warning() -> None:
     """A snapshot of what runs is as one expects it."""
     assert refusal(job(JobKind.SNAPSHOT), observed()) is None
-    assert list(container_warnings(job(JobKind.SNAPSHOT), observed())) == []
+    assert list(warnings(job(JobKind.SNAPSHOT), observed())) == []

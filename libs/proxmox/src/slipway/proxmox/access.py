@@ -86,11 +86,11 @@ class ApiAccess:
         endpoint. If public CAs decide about the configured endpoints, the nodes' own are trusted by their
         certificates.
         """
-        shown = dict(self.members)
+        fingerprints = dict(self.members)
         is_public = self.tls_fingerprint is None and self.ca is None
-        is_own = endpoint in shown and endpoint not in (self.endpoint, *self.others)
-        pin = shown[endpoint] if is_public and is_own else self.tls_fingerprint
-        believed = tuple(sorted({*self.believed, *shown.values()}))
+        is_own = endpoint in fingerprints and endpoint not in (self.endpoint, *self.others)
+        pin = fingerprints[endpoint] if is_public and is_own else self.tls_fingerprint
+        believed = tuple(sorted({*self.believed, *fingerprints.values()}))
         return replace(self, endpoint=endpoint, others=(), members=(), tls_fingerprint=pin, believed=believed)
 
     @property

@@ -26,9 +26,9 @@ _HARMLESS = re.compile(r"^(?:INFO|WARN): (?!.*(?:No space|[Ww]rite error))")
 
 def causes(lines: Iterable[str]) -> tuple[str, ...]:
     """Return the lines that name a cause, the clearest first; empty if none does."""
-    seen = [line.strip() for line in lines if not _END.match(line) and not _HARMLESS.match(line)]
-    clear = [line for line in seen if _CAUSES.search(line)]
-    marked = [line for line in seen if _MARKED.search(line)]
+    candidates = [line.strip() for line in lines if not _END.match(line) and not _HARMLESS.match(line)]
+    clear = [line for line in candidates if _CAUSES.search(line)]
+    marked = [line for line in candidates if _MARKED.search(line)]
     return tuple(line[:LONGEST] for line in dict.fromkeys((*clear, *marked)))[:MOST]
 
 

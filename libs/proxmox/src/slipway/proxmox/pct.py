@@ -90,7 +90,7 @@ class Pct:
             timeout=timeout,
             on_line=arrival.take,
         )
-        if not arrival.seen:
+        if not arrival.has_come:
             raise own_error(f"pct exec {vmid}", code, arrival.complaints, vmid)
         return code
 
@@ -134,15 +134,15 @@ class _Arrival:
 
     def __init__(self, on_line: OnRawLine) -> None:
         self.marker = f"slipway-{secrets.token_hex(8)}"
-        self.seen = False
+        self.has_come = False
         self.complaints = ""
         self._on_line = on_line
 
     async def take(self, stream: Stream, line: bytes) -> None:
-        if stream is Stream.STDOUT and not self.seen and line.strip() == self.marker.encode():
-            self.seen = True
+        if stream is Stream.STDOUT and not self.has_come and line.strip() == self.marker.encode():
+            self.has_come = True
             return
-        if not self.seen:
+        if not self.has_come:
             self.complaints += line.decode("utf-8", errors="replace")
         await self._on_line(stream, line)
 

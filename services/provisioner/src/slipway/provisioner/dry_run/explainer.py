@@ -65,8 +65,8 @@ async def _go_through(work: Work) -> tuple[PlanStep, ...]:
 
 async def _try(work: Work, step: Step[Work], *, has_acted: bool) -> PlanStep:
     work.step = step
-    begun = StepStatus(name=step.name, phase=step.phase, started_at=now())
-    await work.journal.commit(steps=(*work.journal.record.steps, begun))
+    status = StepStatus(name=step.name, phase=step.phase, started_at=now())
+    await work.journal.commit(steps=(*work.journal.record.steps, status))
     try:
         result = await step.act(work)
     except WouldChange as change:

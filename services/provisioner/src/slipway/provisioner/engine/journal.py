@@ -101,14 +101,14 @@ class RunJournal:
 
     async def refresh(self) -> None:
         """Read the record again, for what others wrote into it."""
-        stored = await self._runs.load(self.record.id)
-        if stored is not None:
-            self.on_record_changed(stored[0])
+        record, _ = await self._runs.load(self.record.id) or (None, 0)
+        if record is not None:
+            self.on_record_changed(record)
 
     async def earlier(self, job: str) -> RunRecord | None:
         """Return the record of an earlier job, which a retry may need; None if it is stored no more."""
-        stored = await self._runs.load(job)
-        return stored[0] if stored else None
+        record, _ = await self._runs.load(job) or (None, 0)
+        return record
 
     async def report(self, message: str, *, vmid: int | None = None) -> None:
         """Publish a message about the progress between two steps."""
@@ -123,8 +123,8 @@ class RunJournal:
 
     async def last_log(self) -> JobLog | None:
         """Return the last log message of the job that was stored, whoever wrote it."""
-        stored = await self._bus.last(JobLog, self.record.id)
-        return stored[0] if stored else None
+        log, _ = await self._bus.last(JobLog, self.record.id) or (None, 0)
+        return log
 
     async def _commit(self, caused: Sequence[Event], changes: dict[str, Any]) -> None:
         async with self._turn:

@@ -31,7 +31,7 @@ async def begin(journal: RunJournal, step: Step[Any], inherited: Mapping[str, st
     """Record that a step begins, with facts of the retried job; again, if an earlier owner began it."""
     record = journal.record
     before = _status(record, step)
-    begun = (
+    status = (
         before.model_copy(update={"status": "started", "attempts": before.attempts + 1})
         if before
         else StepStatus(
@@ -48,9 +48,9 @@ async def begin(journal: RunJournal, step: Step[Any], inherited: Mapping[str, st
         opening = JobPhase(id=record.id, phase=step.phase, status="started", percent=step.percent, at=now())
         caused.append(opening)
     opened = record.model_copy(update={"percent": percent, "phase": phase})
-    caused.append(events.step(opened, begun, of=step))
+    caused.append(events.step(opened, status, of=step))
     others = (each for each in record.steps if each.name != step.name)
-    await journal.commit(*caused, steps=(*others, begun), phase=phase, percent=percent)
+    await journal.commit(*caused, steps=(*others, status), phase=phase, percent=percent)
 
 
 async def finish(journal: RunJournal, step: Step[Any], result: Result) -> None:

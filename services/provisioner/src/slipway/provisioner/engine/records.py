@@ -73,10 +73,9 @@ class Runs:
         """
         commit = new_id()
         for _ in range(_ATTEMPTS):
-            stored = await self.load(command.job)
-            if stored is not None and (stored[0].state.is_terminal or stored[0].commit == commit):
-                return Run(*stored)
-            record, sequence = stored or (None, 0)
+            record, sequence = await self.load(command.job) or (None, 0)
+            if record is not None and (record.state.is_terminal or record.commit == commit):
+                return Run(record, sequence)
             claimed = self._claimed(command, record, commit, at, released)
             written = await self._try(claimed, (), sequence)
             if written is not None:
@@ -99,7 +98,7 @@ class Runs:
             if written is not None:
                 run.record, run.sequence = record, written
                 return
-            run.record, run.sequence = await self._own(run)
+            await self.refresh(run)
         raise RecordBusy(f"The record of job {run.record.id} is being written by others.", job=run.record.id)
 
     async def release(self, run: Run) -> None:
@@ -112,17 +111,21 @@ class Runs:
         Raises:
             ClaimLost: if the run has a newer owner.
         """
-        run.record, run.sequence = await self._own(run)
+        record, sequence = await self.load(run.record.id) or (None, 0)
+        if record is None or record.claim != run.record.claim:
+            raise ClaimLost(f"Job {run.record.id} has a newer owner.", job=run.record.id)
+        flags = {"cancel_requested": record.cancel_requested, "remove_on_cancel": record.remove_on_cancel}
+        run.record, run.sequence = run.record.model_copy(update=flags), sequence
 
     async def request_cancel(self, command: CancelJob, *, at: Moment) -> RunRecord:
         """Set the cancel flag; a job that never ran gets a cancelled record at once."""
         for _ in range(_ATTEMPTS):
-            stored = await self.load(command.job)
-            if stored is not None and (stored[0].state.is_terminal or _is_flagged(stored[0], command)):
-                return stored[0]
-            record, caused, sequence = self._cancelled(command, stored, at)
-            if await self._try(record, caused, sequence) is not None:
+            record, sequence = await self.load(command.job) or (None, 0)
+            if record is not None and (record.state.is_terminal or _is_flagged(record, command)):
                 return record
+            cancelled, caused = self._cancelled(command, record, at)
+            if await self._try(cancelled, caused, sequence) is not None:
+                return cancelled
         raise RecordBusy(f"The record of job {command.job} is being written by others.", job=command.job)
 
     async def _try(self, record: RunRecord, caused: Sequence[Event], sequence: int) -> int | None:
@@ -132,16 +135,8 @@ class Runs:
                 record, caused, expected_sequence=sequence, commit_id=record.commit, ttl=lifetime
             )
         except (WriteRefused, WriteUnknown):
-            stored = await self.load(record.id)
-            return stored[1] if stored is not None and stored[0].commit == record.commit else None
-
-    async def _own(self, run: Run) -> tuple[RunRecord, int]:
-        stored = await self.load(run.record.id)
-        if stored is None or stored[0].claim != run.record.claim:
-            raise ClaimLost(f"Job {run.record.id} has a newer owner.", job=run.record.id)
-        record, sequence = stored
-        flags = {"cancel_requested": record.cancel_requested, "remove_on_cancel": record.remove_on_cancel}
-        return run.record.model_copy(update=flags), sequence
+            current, sequence = await self.load(record.id) or (None, 0)
+            return sequence if current is not None and current.commit == record.commit else None
 
     def _claimed(
         self, command: RunJob, record: RunRecord | None, commit: str, at: Moment, released: int | None
@@ -157,17 +152,16 @@ class Runs:
         )
 
     def _cancelled(
-        self, command: CancelJob, stored: tuple[RunRecord, int] | None, at: Moment
-    ) -> tuple[RunRecord, Sequence[Event], int]:
-        if stored is not None:
-            record, sequence = stored
+        self, command: CancelJob, record: RunRecord | None, at: Moment
+    ) -> tuple[RunRecord, Sequence[Event]]:
+        if record is not None:
             changes = {
                 "cancel_requested": True,
                 "remove_on_cancel": record.remove_on_cancel or command.remove_on_cancel,
                 "state": next_state(record.state, Act.CANCEL_REQUESTED),
                 "commit": new_id(),
             }
-            return record.model_copy(update=changes), (), sequence
+            return record.model_copy(update=changes), ()
         state = next_state(JobState.QUEUED, Act.CANCEL_REQUESTED)
         record = RunRecord(
             id=command.job,
@@ -182,7 +176,7 @@ class Runs:
             started_at=at,
             finished_at=at,
         )
-        return record, (events.done(record, state),), 0
+        return record, (events.done(record, state),)
 
 
 def _is_flagged(record: RunRecord, command: CancelJob) -> bool:

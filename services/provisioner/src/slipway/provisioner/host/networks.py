@@ -25,11 +25,11 @@ def changed(networks: Sequence[NetworkSpec], config: ContainerConfig, target: Ta
     new address comes with its gateway, or without one.
     """
     changes: Params = {}
-    there = numbered(config.networks)
+    names = numbered(config.networks)
     free = (name for index in range(MOST) if (name := f"net{index}") not in config.networks)
     for index, network in enumerate(networks):
-        if index < len(there):
-            name, present = there[index], config.networks[there[index]]
+        if index < len(names):
+            name, present = names[index], config.networks[names[index]]
             written = _rewritten(present, network)
         else:
             name, present = next(free), {}
@@ -37,7 +37,7 @@ def changed(networks: Sequence[NetworkSpec], config: ContainerConfig, target: Ta
             written = parameters.network(named, target, int(name.removeprefix("net")))
         if options(written) != dict(present):
             changes[name] = written
-    gone = there[len(networks) :]
+    gone = names[len(networks) :]
     return changes | ({"delete": ",".join(gone)} if gone else {})
 
 
@@ -51,11 +51,11 @@ def without_client(changes: Params) -> list[str]:
 def _rewritten(present: Mapping[str, str], network: NetworkSpec) -> str:
     text = parameters.device(network)
     fields = options(text) if text else {}
-    stored = dict(present)
+    remaining = dict(present)
     for address, gateway in _GATEWAYS.items():
         if address in fields:
-            stored.pop(gateway, None)
+            remaining.pop(gateway, None)
     for name in parameters.TAKEN_AWAY:
         if getattr(network, name) is not None and not getattr(network, name):
-            stored.pop(name, None)
-    return ",".join(f"{name}={value}" for name, value in (stored | dict(fields)).items())
+            remaining.pop(name, None)
+    return parameters.property_string(remaining | dict(fields))

@@ -8,7 +8,7 @@ from slipway.contracts.container_specs import ContainerSpec, MountSpec, NetworkS
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.provisioner.host import marks
-from slipway.proxmox.answers import ContainerConfig, startup_of
+from slipway.proxmox.answers import ContainerConfig, options, startup_of
 from slipway.proxmox.host_config import gib
 
 Params = dict[str, str | int | bool]
@@ -98,19 +98,18 @@ def differences(spec: ContainerSpec, config: ContainerConfig, target: Target) ->
     features = flags(spec.features)
     differing += [f"features.{name}" for name, text in features.items() if config.flags.get(name) != text]
     for index, each in enumerate(spec.networks):
-        there = config.networks.get(f"net{index}", {})
-        for pair in network(each, target, index).split(","):
-            key, _, value = pair.partition("=")
-            if there.get(key, "").lower() != value.lower():
+        present = config.networks.get(f"net{index}", {})
+        for key, value in options(network(each, target, index)).items():
+            if present.get(key, "").lower() != value.lower():
                 differing.append(f"net{index}.{key}")
     return (*differing, *_other_disks(spec, config))
 
 
 def _differs(name: str, value: object, config: ContainerConfig) -> bool:
-    there = getattr(config, name)
-    if name == "console" and there is None:
-        there = True
-    return value is not None and (value or None) != (there or None)
+    present = getattr(config, name)
+    if name == "console" and present is None:
+        present = True
+    return value is not None and (value or None) != (present or None)
 
 
 def _other_disks(spec: ContainerSpec, config: ContainerConfig) -> Iterator[str]:
@@ -122,11 +121,11 @@ def _other_disks(spec: ContainerSpec, config: ContainerConfig) -> Iterator[str]:
     }
     disks["rootfs"] = (spec.storage, spec.disk, None)
     for name, (storage, size, path) in sorted(disks.items()):
-        there = config.mounts.get(name, {})
-        has = gib(there.get("size", ""))
-        if (there.get("volume", "").partition(":")[0], there.get("mp")) != (storage, path):
+        present = config.mounts.get(name, {})
+        present_size = gib(present.get("size", ""))
+        if (present.get("volume", "").partition(":")[0], present.get("mp")) != (storage, path):
             yield name
-        elif size is not None and has is not None and has < size:
+        elif size is not None and present_size is not None and present_size < size:
             yield f"{name}.size"
 
 

@@ -72,9 +72,9 @@ async def run(
     facts = work.facts(TaskFacts)
     upid = facts.upid
     if upid is None and facts.posted_at:
-        lost = await begun(work, kind, of=of)
-        if lost is not None:
-            upid = lost.upid
+        task = await begun(work, kind, of=of)
+        if task is not None:
+            upid = task.upid
             await adopt(work, upid)
     if upid is None:
         upid = await finish_despite_cancel(_begin(work, kind, post, of, changes))

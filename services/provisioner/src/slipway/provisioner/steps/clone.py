@@ -144,9 +144,9 @@ async def _copy_or_find(work: Work) -> Result:
 
 async def _take_up(work: Work, config: ContainerConfig) -> None:
     """Wait for a copy that was begun, or clear away what a killed one left."""
-    begun = await tasks.begun(work, "vzclone", of=_source(work))
-    if begun is not None and begun.is_running:
-        await tasks.adopt(work, begun.upid)
+    task = await tasks.begun(work, "vzclone", of=_source(work))
+    if task is not None and task.is_running:
+        await tasks.adopt(work, task.upid)
     elif config.rootfs is None:
         await ownership.clear(work)
 

@@ -142,10 +142,9 @@ def _binds(
     """Return each bind mount its number: the one it has, or the lowest that is free."""
     numbers = {mount.get("mp", ""): key for key, mount in config.mounts.items() if key != "rootfs"}
     targets = [normpath(mount.path) for mount in mounts]
-    stored = {path: numbers[path] for path in targets if path in numbers}
     free = (f"mp{number}" for number in range(256) if f"mp{number}" not in config.mounts)
     return {
-        stored.get(path) or next(free): f"{paths[mount.storage]},mp={path}"
+        numbers.get(path) or next(free): f"{paths[mount.storage]},mp={path}"
         + (",ro=1" if mount.readonly else "")
         for path, mount in zip(targets, mounts, strict=True)
     }

@@ -98,10 +98,10 @@ async def _backup(work: Work) -> Volume:
     """Return the backup; refuse one that is not there or not this container's."""
     volume, vmid = work.command.args_as(RestoreArgs).backup, work.target.vmid
     storage = volume.partition(":")[0]
-    stored = {each.volid: each for each in await backups.list_backups(work, [storage])}
-    if volume in stored:
-        return stored[volume]
-    has = ", ".join(sorted(stored)) or "none"
+    volumes = {each.volid: each for each in await backups.list_backups(work, [storage])}
+    if volume in volumes:
+        return volumes[volume]
+    has = ", ".join(sorted(volumes)) or "none"
     message = f"Storage {storage} has no backup {volume!r} of container {vmid}. It has: {has}."
     raise BackupNotFound(message, errors=[FieldError(field="args.backup", message=message)])
 
@@ -184,8 +184,8 @@ async def _is_in_place(work: Work) -> bool:
             await ownership.clear(work)
             return False
         case ownership.Ours(config) if config.lock == _LOCK:
-            running = await tasks.begun(work, _TASK)
-            if running is not None and running.is_running:
+            begun = await tasks.begun(work, _TASK)
+            if begun is not None and begun.is_running:
                 await _take_up(work)
             else:
                 # A killed restore leaves the lock; what it was to replace is half gone anyway.
@@ -197,8 +197,8 @@ async def _is_in_place(work: Work) -> bool:
 
 async def _take_up(work: Work) -> None:
     """Wait for this step's own restore; that of another job may be of another backup."""
-    running = await tasks.begun(work, _TASK) if work.facts(tasks.TaskFacts).posted_at else None
-    if running is None:
+    task = await tasks.begun(work, _TASK) if work.facts(tasks.TaskFacts).posted_at else None
+    if task is None:
         vmid = work.target.vmid
         raise ContainerLocked(f"CT is locked ({_LOCK}): another restore of {vmid} runs.", lock=_LOCK)
-    await tasks.adopt(work, running.upid)
+    await tasks.adopt(work, task.upid)
