@@ -25,7 +25,7 @@ MARK = re.compile(
 )
 """Slipway's own line in a container's notes; the rest is the user's."""
 _UNITS = {"K": 1 / 1024 / 1024, "M": 1 / 1024, "G": 1.0, "T": 1024.0}
-_SAME = (
+SAME_NAMES = (
     "hostname", "cores", "cpulimit", "cpuunits", "memory", "swap", "nameserver", "searchdomain",
     "unprivileged", "onboot", "protection", "timezone", "tags", "arch", "ostype", "cmode", "console", "tty",
     "debug", "hookscript", "entrypoint",
@@ -60,7 +60,7 @@ async def read_config(api: ProxmoxApi, node: str, vmid: int) -> HostConfig | Non
         startup=str(values["startup"]) if "startup" in values else None,
         description=without_mark(config.description) or None,
         pending=changes,
-        **{name: getattr(config, name) for name in _SAME if name in values},
+        **{name: getattr(config, name) for name in SAME_NAMES if name in values},
     )
 
 

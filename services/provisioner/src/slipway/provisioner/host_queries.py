@@ -78,8 +78,7 @@ class HostQueries:
         except (SnapshotExists, DiskShrinks) as error:
             return JobCheck(problem=error.to_problem())
         except ContainerMissing:
-            # It was moved, or is gone: the job follows it, or fails.
-            return JobCheck()
+            pass  # It was moved, or is gone: the job follows it, or fails.
         return JobCheck()
 
     async def snapshots(self, query: ListSnapshots, _call: Call) -> Snapshots:

@@ -2,9 +2,7 @@
 
 from dataclasses import replace
 
-from pydantic import SecretStr
-
-from slipway.contracts.jobs import GetJobSecrets, JobSecrets, RunJob
+from slipway.contracts.jobs import GetJobSecrets, RunJob
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle
 from slipway.provisioner.engine.journal import Journal
@@ -34,9 +32,11 @@ class Preparation:
 
     async def prepare(self, command: RunJob, journal: Journal) -> Work:
         """Gather everything that the run needs."""
-        secrets = await self._bus.ask(GetJobSecrets(job=command.job))
+        sealed = (await self._bus.ask(GetJobSecrets(job=command.job))).secrets
         work = await self.without_secrets(command, journal)
-        return replace(work, secrets=self._opened(command, secrets))
+        owner = command.target.container
+        secrets = {key: self._sealer.open(each, owner=owner, field=key) for key, each in sealed.items()}
+        return replace(work, secrets=secrets)
 
     async def without_secrets(self, command: RunJob, journal: Journal) -> Work:
         """Gather what a dry run needs."""
@@ -51,9 +51,3 @@ class Preparation:
             host_access=self._host_access,
             reopen=lambda: self._access.open(command.target.cluster),
         )
-
-    def _opened(self, command: RunJob, secrets: JobSecrets) -> dict[str, SecretStr]:
-        owner = command.target.container
-        return {
-            key: self._sealer.open(sealed, owner=owner, field=key) for key, sealed in secrets.secrets.items()
-        }

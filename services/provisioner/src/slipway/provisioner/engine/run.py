@@ -95,7 +95,8 @@ class Execution(Generic[WorkT]):
                 continue
             await self._stop_if_requested(work, step)
             await self._do(work, step, is_skipped=step.name in skipped)
-        await self._succeed(work)
+        await self._write_end(JobState.SUCCEEDED, exists=self._workflow.leaves_container(work), percent=100)
+        log.info("run succeeded")
 
     async def retry_until_available(self, act: Callable[[], Awaitable[ResultT]]) -> ResultT:
         """Retry while it is unavailable; not if the bus is: that ends this delivery."""
@@ -128,10 +129,7 @@ class Execution(Generic[WorkT]):
         else:
             problem = self._journal.record.error
             state = JobState.CANCELLED if problem.code == Cancelled.code else JobState.FAILED
-        exists = await self._settle()
-        outcome = await self._outcome(self._work) if exists else {}
-        done = events.done(self._journal.record.model_copy(update=outcome), state, error=problem)
-        await self._journal.commit(done, **outcome, state=state, finished_at=now(), exists_on_host=exists)
+        await self._write_end(state, exists=await self._settle(), problem=problem)
         log.info("run ended", state=state, code=problem.code)
 
     async def record_failure(self, problem: Problem) -> None:
@@ -242,18 +240,13 @@ class Execution(Generic[WorkT]):
             if each.name in names
         }
 
-    async def _succeed(self, work: WorkT) -> None:
-        exists = self._workflow.leaves_container(work)
-        outcome = await self._outcome(work) if exists else {}
-        await self._journal.commit(
-            events.done(self._journal.record.model_copy(update=outcome), JobState.SUCCEEDED),
-            **outcome,
-            state=JobState.SUCCEEDED,
-            percent=100,
-            finished_at=now(),
-            exists_on_host=exists,
-        )
-        log.info("run succeeded")
+    async def _write_end(
+        self, state: JobState, *, exists: bool, problem: Problem | None = None, **changes: Any
+    ) -> None:
+        """Write the terminal record and `done`; `exists` is whether something may be on the host."""
+        changes |= await self._outcome(self._work) if exists else {}
+        done = events.done(self._journal.record.model_copy(update=changes), state, error=problem)
+        await self._journal.commit(done, **changes, state=state, finished_at=now(), exists_on_host=exists)
 
     async def _outcome(self, work: WorkT | None) -> Mapping[str, Any]:
         """Return what the record stores of the host; nothing if the host does not answer now."""

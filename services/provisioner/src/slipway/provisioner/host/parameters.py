@@ -9,7 +9,7 @@ from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.provisioner.host import marks
 from slipway.proxmox.answers import ContainerConfig, options, startup_of
-from slipway.proxmox.host_config import gib
+from slipway.proxmox.host_config import SAME_NAMES, gib
 
 Params = dict[str, str | int | bool]
 _PLAIN = (
@@ -20,11 +20,7 @@ _PLAIN = (
 """Fields that Proxmox calls the same."""
 TAKEN_AWAY = ("tag", "trunks", "mtu", "rate")
 """Of a network device: 0, or an empty text, takes it away."""
-_COMPARED = (
-    "hostname", "cores", "cpulimit", "cpuunits", "memory", "swap", "unprivileged", "onboot", "protection",
-    "nameserver", "searchdomain", "arch", "ostype", "timezone", "cmode", "console", "tty", "debug",
-    "entrypoint",
-)  # fmt: skip
+_COMPARED = tuple(name for name in SAME_NAMES if name not in {"hookscript", "tags"})
 """Fields that are read back as they were set. Proxmox leaves out false and 0."""
 
 

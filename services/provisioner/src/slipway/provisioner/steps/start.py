@@ -22,7 +22,8 @@ MIRROR_PAUSES = (3.0, 10.0)
 _PAUSE_SECONDS = 0.3
 Addresses = Mapping[str, Sequence[IPv4Address | IPv6Address]]
 """The addresses in a guest by interface, link-local ones left out."""
-_IPV4 = 4
+Missing = tuple[str, str | None, str, int]
+"""A device, its bridge, the address that it should have (`dhcp`, `10.0.0.5/24`), and the IP version."""
 
 _READY = """
 ends=$(($(date +%s) + $1))
@@ -96,7 +97,7 @@ async def address(work: Work) -> Result:
                 message=", ".join(sorted({str(each) for some in addresses.values() for each in some}))
             )
         if deadline.has_passed:
-            raise _without_address(work, missing, addresses)
+            raise _without_address(missing, addresses)
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
@@ -128,10 +129,10 @@ async def _look_inside(work: Work) -> Mapping[str, str]:
     return dict(line.partition("=")[::2] for line in done.stdout.splitlines())
 
 
-def without_address(networks: Sequence[NetworkSpec], addresses: Addresses) -> Sequence[tuple[str, int]]:
-    """Return the devices and IP versions that should have an address and have none. Pure."""
+def without_address(networks: Sequence[NetworkSpec], addresses: Addresses) -> Sequence[Missing]:
+    """Return the addresses that devices should have and don't. Pure."""
     return [
-        (f"net{index}", version)
+        (f"net{index}", network.bridge, ip, version)
         for index, network in enumerate(networks)
         if not network.link_down
         for version, ip in ((4, network.ip), (6, network.ip6))
@@ -149,18 +150,11 @@ async def _addresses(work: Work) -> Addresses:
     }
 
 
-def _without_address(
-    work: Work, missing: Sequence[tuple[str, int]], addresses: Addresses
-) -> GuestWithoutNetwork:
-    networks = {f"net{i}": each for i, each in enumerate(work.spec.networks)}
-    rows = [
-        (device, networks[device], networks[device].ip if version == _IPV4 else networks[device].ip6, version)
-        for device, version in missing
-    ]
+def _without_address(missing: Sequence[Missing], addresses: Addresses) -> GuestWithoutNetwork:
     missing_text = "; ".join(
-        f"{device} on {network.bridge} wants {ip} for IPv{version}" for device, network, ip, version in rows
+        f"{device} on {bridge} wants {ip} for IPv{version}" for device, bridge, ip, version in missing
     )
-    is_dynamic = any(ip in {"dhcp", "auto"} for _, _, ip, _ in rows)
+    is_dynamic = any(ip in {"dhcp", "auto"} for _, _, ip, _ in missing)
     hint = "does a DHCP server answer on that bridge (and VLAN)?" if is_dynamic else "is the bridge up?"
     listed = [f"{name} {', '.join(map(str, some)) or 'none'}" for name, some in addresses.items()]
     seen = "; ".join(listed) or "no interface"
