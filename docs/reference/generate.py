@@ -20,12 +20,13 @@ from commands import commands
 from messages import messages
 from pydantic_settings import BaseSettings
 
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.problems import Problem, ProblemKind, SlipwayError
 from slipway.contracts.registry import SERVICES
 from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.containers.lifecycle import TRANSITIONS
+from slipway.provisioner import pipelines
 from slipway.provisioner.engine.states import RUN_TRANSITIONS, Act
-from slipway.provisioner.pipelines import CREATE, DELETE
 from slipway.runtime.error_mapping import http_status
 from slipway.runtime.topology.declared import BUCKETS, STREAMS
 
@@ -126,10 +127,11 @@ def states() -> str:
     runs = [(str(old), str(act), str(new)) for (old, act), new in RUN_TRANSITIONS.items()]
     ends = [f"    {state} --> [*]" for state in JobState if state.is_terminal]
     steps = [
-        f"| {stage.phase} | {stage.begins}-{stage.ends} | "
-        f"{', '.join(f'`{step.name}`' for step in stage.steps) or 'packages, then the scripts'} |"
-        for stage in CREATE
+        f"| {phase} | {pipelines.PERCENTS[phase].start}-{pipelines.PERCENTS[phase].stop} | "
+        f"{', '.join(f'`{step.name}`' for step in pipeline) or 'packages, then the scripts'} |"
+        for phase, pipeline in pipelines.CREATE.items()
     ]
+    deletion = pipelines.OTHERS[JobKind.DELETE]
     return "\n".join(
         [
             MADE,
@@ -150,7 +152,7 @@ def states() -> str:
             "|---|---|---|",
             *steps,
             "",
-            f"A deletion has the steps {', '.join(f'`{step.name}`' for step in DELETE)}.\n",
+            f"A deletion has the steps {', '.join(f'`{step.name}`' for step in deletion)}.\n",
         ]
     )
 

@@ -100,13 +100,14 @@ class Endpoints:
         self, method: str, *segments: str, params: Params | None = None, within: timedelta | None = None
     ) -> Reply:
         """Send one request; see `wire` for what an error guarantees, `connection` for the arguments."""
-        ends_at = asyncio.get_running_loop().time() + within.total_seconds() if within else None
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + within.total_seconds() if within else None
         failures: list[SlipwayError] = []
         for endpoint in self._order():
-            left = _left(ends_at)
-            if failures and left is not None and left <= timedelta(0):
+            remaining = timedelta(seconds=ends_at - loop.time()) if ends_at is not None else None
+            if failures and remaining is not None and remaining <= timedelta(0):
                 break
-            request = endpoint.connection.request(method, *segments, params=params, within=left)
+            request = endpoint.connection.request(method, *segments, params=params, within=remaining)
             try:
                 reply = await (self._watched(endpoint, request) if method == "GET" else request)
             except (EndpointUnreachable, CertificateMismatch) as error:
@@ -149,12 +150,6 @@ class Endpoints:
             return await answer
         finally:
             answer.cancel()
-
-
-def _left(ends_at: float | None) -> timedelta | None:
-    if ends_at is None:
-        return None
-    return timedelta(seconds=ends_at - asyncio.get_running_loop().time())
 
 
 def _worst(failures: Sequence[SlipwayError], count: int) -> SlipwayError:

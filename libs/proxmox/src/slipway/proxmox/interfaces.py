@@ -12,7 +12,6 @@ class Interface(Answer):
     """A network interface inside a running container, `lo` included."""
 
     name: str
-    hwaddr: str = ""
     inet: str | None = None
     inet6: str | None = None
     ip_addresses: tuple[object, ...] = Field(default=(), alias="ip-addresses")

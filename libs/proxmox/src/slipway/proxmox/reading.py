@@ -126,7 +126,7 @@ def _type_of(row: object) -> str:
 
 
 def _is_guest(row: object) -> bool:
-    """Whether a row is a guest, or may be one."""
+    """Return whether a row is a guest, or may be one."""
     if not isinstance(row, Mapping):
         return True
     return _type_of(row) in _GUEST_TYPES or "vmid" in row or str(row.get("id")).startswith(_GUEST_IDS)

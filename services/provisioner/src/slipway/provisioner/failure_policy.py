@@ -7,6 +7,7 @@ lasts, continued by a later owner. Each is tried on its own; the failure of one 
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunRecord
@@ -109,11 +110,8 @@ class ContainerFailurePolicy:
 
 
 async def _look(work: Work, retry: Retry) -> ownership.Ownership | None:
-    """Look what is on the host; None if that is unknown."""
-
-    async def look() -> ownership.Ownership:
-        return await delete.look_when_idle(work)
-
+    """Return what is on the host; None if that is unknown."""
+    look = partial(delete.look_when_idle, work)
     try:
         # Where the policy does nothing, one try is enough.
         return await (retry(look) if _acts(work) else look())
@@ -125,7 +123,7 @@ async def _look(work: Work, retry: Retry) -> ownership.Ownership | None:
 
 
 def _acts(work: Work) -> bool:
-    """Whether the policy asks for anything."""
+    """Return whether the policy asks for anything."""
     return work.command.kind.creates_container and (
         _removes(work) or work.command.on_failure is not OnFailure.KEEP
     )
@@ -137,7 +135,7 @@ def _removes(work: Work) -> bool:
 
 
 def _has_created(record: RunRecord) -> bool:
-    """Whether this very job made the container: only then may it destroy it."""
+    """Return whether this very job made the container: only then may it destroy it."""
     return any(each.name in _CREATING and TaskFacts.read(each.facts).posted_at for each in record.steps)
 
 

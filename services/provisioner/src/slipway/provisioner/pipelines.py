@@ -1,7 +1,7 @@
 """The steps of each kind of job, in their order. To change what happens after a step, look here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
@@ -38,22 +38,9 @@ _in_guest = partial(
 """A step whose work in the guest goes on without this process."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One phase, or a job without phases: from which percent to which, and its steps."""
-
-    phase: Phase | None
-    begins: int
-    ends: int
-    steps: tuple[Step[Work], ...]
-
-
-CREATE = (
-    Stage(
-        Phase.CREATE,
-        0,
-        20,
-        (
+CREATE: Mapping[Phase, tuple[Step[Work], ...]] = MappingProxyType(
+    {
+        Phase.CREATE: (
             Step(name="create.preflight", act=create.preflight),
             _task(name="create.ostemplate", act=create.ostemplate),
             _task(name="create.task", act=create.create),
@@ -61,39 +48,37 @@ CREATE = (
             Step(name="create.restricted", act=host_access.apply),
             Step(name="create.verify", act=create.verify),
         ),
-    ),
-    Stage(
-        Phase.START,
-        20,
-        35,
-        (
+        Phase.START: (
             _task(name="start.task", act=start.start, is_repeated=True),
             Step(name="start.address", act=start.address, is_repeated=True),
             Step(name="start.ready", act=start.ready, is_repeated=True, looks_after=True),
         ),
-    ),
-    Stage(Phase.DEPLOY, 35, 60, (Step(name="deploy.files", act=deploy.files),)),
-    Stage(Phase.SYNC, 60, 90, ()),
-    Stage(
-        Phase.FINALIZE,
-        90,
-        100,
-        (
+        Phase.DEPLOY: (Step(name="deploy.files", act=deploy.files),),
+        Phase.SYNC: (),
+        Phase.FINALIZE: (
             Step(name="finalize.health", act=finalize.health),
             Step(name="finalize.discover", act=finalize.discover, looks_after=True),
         ),
-    ),
+    }
 )
 """Sync's steps come from the template: `sync_steps`."""
-
-DELETE = (
-    Step(name="delete.look", act=delete.look_before_deletion),
-    _task(name="delete.stop", act=delete.stop),
-    _task(name="delete.task", act=delete.delete, is_cancellable=False),
+PERCENTS: Mapping[Phase, range] = MappingProxyType(
+    {
+        Phase.CREATE: range(20),
+        Phase.START: range(20, 35),
+        Phase.DEPLOY: range(35, 60),
+        Phase.SYNC: range(60, 90),
+        Phase.FINALIZE: range(90, 100),
+    }
 )
+"""The share of each phase in a creation."""
 OTHERS: Mapping[JobKind, tuple[Step[Work], ...]] = MappingProxyType(
     {
-        JobKind.DELETE: DELETE,
+        JobKind.DELETE: (
+            Step(name="delete.look", act=delete.look_before_deletion),
+            _task(name="delete.stop", act=delete.stop),
+            _task(name="delete.task", act=delete.delete, is_cancellable=False),
+        ),
         JobKind.START: (
             Step(name="start.look", act=power.look),
             _task(name="start.task", act=start.start),
@@ -179,9 +164,12 @@ OTHERS: Mapping[JobKind, tuple[Step[Work], ...]] = MappingProxyType(
 def plan(work: Work) -> tuple[Step[Work], ...]:
     """Return the steps of a job; the same for every owner of its run."""
     if work.command.kind is not JobKind.CREATE:
-        return tuple(_placed(Stage(None, 0, 100, OTHERS[work.command.kind])))
-    stages = (replace(stage, steps=stage.steps or sync_steps(work)) for stage in CREATE)
-    return tuple(step for stage in stages for step in _placed(stage))
+        return _placed(OTHERS[work.command.kind])
+    return tuple(
+        step
+        for phase, steps in CREATE.items()
+        for step in _placed(steps or sync_steps(work), phase, PERCENTS[phase])
+    )
 
 
 def sync_steps(work: Work) -> tuple[Step[Work], ...]:
@@ -212,17 +200,19 @@ def _scripts(work: Work) -> tuple[str, ...]:
     return enabled if work.spec.scripts is None else work.spec.scripts
 
 
-def _placed(stage: Stage) -> Sequence[Step[Work]]:
-    """Return a stage's steps with their phase and their share of its percents."""
-    number, span = len(stage.steps), stage.ends - stage.begins
-    return [
+def _placed(
+    steps: Sequence[Step[Work]], phase: Phase | None = None, percents: range = range(100)
+) -> tuple[Step[Work], ...]:
+    """Return steps with their phase, if they have one, and their equal shares of its percents."""
+    number, begins, span = len(steps), percents.start, len(percents)
+    return tuple(
         replace(
             step,
-            phase=stage.phase,
-            percent=stage.begins + span * index // number,
-            percent_after=stage.begins + span * (index + 1) // number,
+            phase=phase,
+            percent=begins + span * index // number,
+            percent_after=begins + span * (index + 1) // number,
             opens_phase=index == 0,
             closes_phase=index == number - 1,
         )
-        for index, step in enumerate(stage.steps)
-    ]
+        for index, step in enumerate(steps)
+    )

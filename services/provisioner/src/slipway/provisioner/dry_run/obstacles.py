@@ -37,18 +37,14 @@ _WHILE_RUNNING: Mapping[JobKind, str] = MappingProxyType(
     }
 )
 _ASKS_HA = "HA manages it: Proxmox only notes the wish, and the job waits until HA has done it."
+_ASKING_HA = frozenset({JobKind.START, JobKind.STOP, JobKind.SHUTDOWN, JobKind.MIGRATE})
 _IN_HA: Mapping[JobKind, str] = MappingProxyType(
     {
-        JobKind.START: _ASKS_HA,
-        JobKind.STOP: _ASKS_HA,
-        JobKind.SHUTDOWN: _ASKS_HA,
-        JobKind.MIGRATE: _ASKS_HA,
-        JobKind.RESTORE: _ASKS_HA,
+        **dict.fromkeys((*_ASKING_HA, JobKind.RESTORE), _ASKS_HA),
         JobKind.DELETE: "HA manages it: it is taken out of HA as well (purge).",
         JobKind.ROLLBACK: "HA manages it: what HA wants started, it starts again after the rollback.",
     }
 )
-_ASKING_HA = frozenset({JobKind.START, JobKind.STOP, JobKind.SHUTDOWN, JobKind.MIGRATE})
 _NOT_OF_TEMPLATES = frozenset({JobKind.START, JobKind.RESTART, JobKind.SNAPSHOT, JobKind.ROLLBACK})
 _CLEARING = frozenset({JobKind.DELETE, JobKind.RESTORE})
 """Kinds that clear away what a killed creation left."""
@@ -71,11 +67,6 @@ class Observation:
     config: ContainerConfig
     status: ContainerStatus
     lock: locks.Lock | None = None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it runs."""
-        return self.status.status is Power.RUNNING
 
 
 async def observe(work: Work) -> Observation | None:
@@ -122,9 +113,10 @@ def warnings(command: RunJob, observation: Observation | None) -> Iterator[str]:
         yield _ALWAYS[kind]
     if observation is None:
         return
-    if observation.is_running and kind in _WHILE_RUNNING:
+    is_running = observation.status.status is Power.RUNNING
+    if is_running and kind in _WHILE_RUNNING:
         yield _WHILE_RUNNING[kind].format(grace=power.grace_seconds(command.args))
-    if observation.is_running and isinstance(command.args, BackupArgs) and command.args.mode == "stop":
+    if is_running and isinstance(command.args, BackupArgs) and command.args.mode == "stop":
         yield "It runs: it is shut down for the backup, and started again."
     if observation.status.ha.managed and kind in _IN_HA:
         yield _IN_HA[kind]

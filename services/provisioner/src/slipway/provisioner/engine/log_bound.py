@@ -80,7 +80,7 @@ class LogBound:
         self._reason = reason
 
     def is_notice_due(self, at_seconds: float) -> bool:
-        """Whether a notice that more is left out is due; less often the longer it lasts."""
+        """Return whether a notice that more is left out is due; less often the longer it lasts."""
         if self.omitted_bytes == 0 or at_seconds < self._notice_at:
             return False
         self._notice_at = at_seconds + self._notice_seconds

@@ -16,13 +16,13 @@ NO_FACTS: Mapping[str, str] = {}
 
 
 def is_done(record: RunRecord, step: Step[Any]) -> bool:
-    """Whether a step has ended well."""
+    """Return whether a step has ended well."""
     status = _status(record, step)
     return status is not None and status.status in {"finished", "skipped"}
 
 
 def is_begun(record: RunRecord, step: Step[Any]) -> bool:
-    """Whether a step was begun and not ended."""
+    """Return whether a step was begun and not ended."""
     status = _status(record, step)
     return status is not None and status.status == "started"
 

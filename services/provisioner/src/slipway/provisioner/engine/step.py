@@ -1,7 +1,7 @@
 """A step of a run: what it does, how it is cancelled, how a retry treats it. Pure."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from inspect import getdoc
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -73,7 +73,7 @@ class Step(Generic[WorkT]):
     script: str | None = None
     index: int | None = None
     total: int | None = None
-    scripts: tuple[str, ...] = field(default=())
+    scripts: tuple[str, ...] = ()
     """On the first step of sync: all scripts in their order."""
 
     @property

@@ -87,7 +87,7 @@ class Worker(Generic[WorkT]):
         self._notify(record)
 
     async def _is_over(self, command: RunJob) -> bool:
-        """Whether a run without a record has ended: a terminal record does not live for ever."""
+        """Return whether a run without a record has ended: a terminal record does not live for ever."""
         if await self._runs.load(command.job) is not None:
             return False
         return (await self._bus.ask(GetJobSecrets(job=command.job))).state.is_terminal

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from slipway.contracts.jobs import RunJob
@@ -59,5 +59,5 @@ class Workflow(Generic[WorkT]):
     """Whether a run that succeeded leaves something on the host."""
     deadline_errors: tuple[type[SlipwayError], ...] = ()
     """Errors of an act whose own time had run out: they use up the retry budget."""
-    transient_facts: frozenset[str] = field(default=frozenset())
+    transient_facts: frozenset[str] = frozenset()
     """Facts about what a step has under way: a retry, which is another job, does not inherit them."""

@@ -67,7 +67,7 @@ async def until(work: Work, is_reached: Callable[[], Awaitable[bool]], *, deadli
 
 
 async def is_managed(work: Work) -> bool:
-    """Whether HA manages the container."""
+    """Return whether HA manages the container."""
     try:
         return (await work.status()).ha.managed
     except ContainerMissing:

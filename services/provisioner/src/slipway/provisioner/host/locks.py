@@ -199,7 +199,7 @@ async def _close(work: Work) -> None:
 
 
 def _is_about(task: Task, target: Target, kinds: Sequence[str]) -> bool:
-    """Whether a task may have taken a lock on a container."""
+    """Return whether a task may have taken a lock on a container."""
     is_of_many = task.type == _MANY and not task.id
     return task.type in kinds and (task.id == str(target.vmid) or is_of_many)
 

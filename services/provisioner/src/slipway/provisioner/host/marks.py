@@ -16,7 +16,7 @@ from slipway.proxmox.host_config import MARK, without_mark
 
 
 def is_marked(config: ContainerConfig, target: Target) -> bool:
-    """Whether the notes say that it is this very container."""
+    """Return whether the notes say that it is this very container."""
     identity = (target.container, target.cluster, str(target.vmid))
     addresses = macs(config)
     return any(

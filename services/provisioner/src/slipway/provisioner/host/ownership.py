@@ -124,7 +124,7 @@ def _moving(work: Work) -> Moving:
 
 
 def is_remainder(state: Ownership) -> bool:
-    """Whether it is the remainder of a killed creation or copy: nobody can use it."""
+    """Return whether it is the remainder of a killed creation or copy: nobody can use it."""
     match state:
         case Begun(task):
             return not task.is_running

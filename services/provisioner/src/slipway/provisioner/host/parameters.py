@@ -65,7 +65,7 @@ def flags(features: Mapping[str, bool | str]) -> dict[str, str]:
 
 
 def is_roots(key: str) -> bool:
-    """Whether no API token may revert a setting: Proxmox asks for root's own login, or SSH."""
+    """Return whether no API token may revert a setting: Proxmox asks for root's own login, or SSH."""
     return key in {"features", "hookscript"} or key.startswith("dev")
 
 

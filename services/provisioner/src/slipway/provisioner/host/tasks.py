@@ -158,7 +158,7 @@ async def _lines(work: Work, upid: Upid) -> Sequence[str]:
 
 
 def _is_ours(work: Work, task: Task) -> bool:
-    """Whether Slipway began it: the list shows user and token apart, the UPID names both."""
+    """Return whether Slipway began it: the list shows user and token apart, the UPID names both."""
     api = work.cluster.access.api
     return task.upid.user in {api.token_id, api.username}
 
@@ -194,7 +194,7 @@ async def _lost(work: Work, facts: TaskFacts, kind: str) -> Upid | None:
 
 
 def _is_end_of(error: SlipwayError, upid: Upid) -> bool:
-    """Whether an error is the end of that very task, not of the way to it."""
+    """Return whether an error is the end of that very task, not of the way to it."""
     return error.details.get("upid") == upid and not isinstance(error, TaskTimedOut)
 
 

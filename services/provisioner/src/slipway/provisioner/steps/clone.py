@@ -152,7 +152,7 @@ async def _take_up(work: Work, config: ContainerConfig) -> None:
 
 
 async def _is_whole(work: Work) -> bool:
-    """Whether a copy whose task was lost is there; clear away the remainder of a killed one."""
+    """Return whether a copy whose task was lost is there; clear away the remainder of a killed one."""
     for node in dict.fromkeys((work.target.node, _source(work).node)):
         try:
             config = await work.cluster.api.config(node, work.target.vmid)

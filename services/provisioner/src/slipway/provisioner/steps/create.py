@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import PurePosixPath
 
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.jobs import ReplaceVmid
@@ -207,9 +208,7 @@ async def _reach_node(work: Work) -> None:
 
 
 def _may(permissions: Mapping[str, Mapping[str, bool]], path: str, privilege: str) -> bool:
-    """Whether a privilege is held on a path, or on one above it that hands it down."""
-    parts = path.strip("/").split("/")
-    above = ["/", *("/" + "/".join(parts[:length]) for length in range(1, len(parts)))]
+    """Return whether a privilege is held on a path, or on one above it that hands it down."""
     return privilege in permissions.get(path, ()) or any(
-        permissions.get(each, {}).get(privilege) for each in above
+        permissions.get(str(parent), {}).get(privilege) for parent in PurePosixPath(path).parents
     )

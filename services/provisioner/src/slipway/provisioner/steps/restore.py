@@ -152,7 +152,7 @@ async def _explained(work: Work, error: TaskFailed) -> SlipwayError:
 
 
 async def _ran(work: Work) -> bool:
-    """Whether it ran before; of a retry, before the job that it retries had stopped it."""
+    """Return whether it ran before; of a retry, before the job that it retries had stopped it."""
     if work.command.ran_before or work.facts(PowerFacts, "restore.look").ran:
         return True
     earlier = work.command.retry_of
