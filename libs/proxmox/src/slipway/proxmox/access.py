@@ -72,7 +72,7 @@ class ApiAccess:
         """Fingerprints in small hex digits, of which a certificate must have one; empty if a CA decides."""
         if self.tls_fingerprint is None:
             return frozenset()
-        return frozenset(map(_plain, (self.tls_fingerprint, *self.believed)))
+        return frozenset(pin.replace(":", "").lower() for pin in (self.tls_fingerprint, *self.believed))
 
     def each(self) -> tuple[Self, ...]:
         """Return the access for each endpoint: the configured ones, then the nodes' own."""
@@ -173,10 +173,6 @@ def node_accesses(
         for name, node in spec.nodes.items()
         if node.host_key and (address := node.address or addresses.get(name))
     }
-
-
-def _plain(fingerprint: str) -> str:
-    return fingerprint.replace(":", "").lower()
 
 
 def _invalid(name: str, message: str) -> Invalid:

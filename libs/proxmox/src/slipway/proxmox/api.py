@@ -22,7 +22,6 @@ from slipway.proxmox.api_storage import StorageCalls
 from slipway.proxmox.errors import VmidTaken
 from slipway.proxmox.interfaces import Interface
 from slipway.proxmox.reading import not_understood, read_resources
-from slipway.proxmox.requesting import upid_of
 from slipway.proxmox.storage_answers import Appliance, Certificate, PendingRow, Pool, Volume
 from slipway.proxmox.task_answers import EMPTY_LOG, LogLine, Task, TaskStatus
 from slipway.proxmox.upid import Upid
@@ -107,7 +106,7 @@ class ProxmoxApi(StorageCalls):
         """
         if "start" in params or "unprivileged" not in params:
             raise ValueError("a creation sets unprivileged, and never start")
-        return upid_of(await self._post("nodes", node, "lxc", params=params))
+        return await self._begin("POST", "nodes", node, "lxc", params=params)
 
     async def restore(self, node: str, params: Params) -> Upid:
         """Begin to make a container from a backup, its volume in `ostemplate`; otherwise as `create`.
@@ -128,7 +127,7 @@ class ProxmoxApi(StorageCalls):
     async def set_config(self, node: str, vmid: int, params: Params, *, digest: str | None = None) -> None:
         """Change the config at once; raises `ConfigChanged` if it is not the one of the digest any more."""
         changes = {**params, "digest": digest}
-        await self._put("nodes", node, "lxc", str(vmid), "config", params=changes)
+        await self._change("PUT", "nodes", node, "lxc", str(vmid), "config", params=changes)
 
     async def status(self, node: str, vmid: int) -> ContainerStatus:
         """Return a container's state right now."""
@@ -158,7 +157,7 @@ class ProxmoxApi(StorageCalls):
     async def delete(self, node: str, vmid: int) -> Upid:
         """Begin a removal with all disks, also from backup jobs, replication and HA (purge)."""
         params: Params = {"purge": True, "force": False, "destroy-unreferenced-disks": True}
-        return upid_of(await self._delete("nodes", node, "lxc", str(vmid), params=params))
+        return await self._begin("DELETE", "nodes", node, "lxc", str(vmid), params=params)
 
     async def interfaces(self, node: str, vmid: int) -> tuple[Interface, ...]:
         """Return the interfaces inside a running container; none when it is stopped."""
@@ -186,7 +185,7 @@ class ProxmoxApi(StorageCalls):
 
     async def stop_task(self, upid: Upid) -> None:
         """Ask a task to stop; nothing happens to one that has ended."""
-        await self._delete("nodes", upid.node, "tasks", upid)
+        await self._change("DELETE", "nodes", upid.node, "tasks", upid)
 
     async def appliances(self, node: str) -> tuple[Appliance, ...]:
         """Return the container templates that can be downloaded."""
@@ -195,7 +194,7 @@ class ProxmoxApi(StorageCalls):
     async def download_appliance(self, node: str, storage: str, template: str) -> Upid:
         """Begin the download of a template."""
         params: Params = {"storage": storage, "template": template}
-        return upid_of(await self._post("nodes", node, "aplinfo", params=params))
+        return await self._begin("POST", "nodes", node, "aplinfo", params=params)
 
     async def _power(self, node: str, vmid: int, verb: str, params: Params) -> Upid:
-        return upid_of(await self._post("nodes", node, "lxc", str(vmid), "status", verb, params=params))
+        return await self._begin("POST", "nodes", node, "lxc", str(vmid), "status", verb, params=params)

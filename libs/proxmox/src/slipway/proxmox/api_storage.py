@@ -21,7 +21,7 @@ class StorageCalls(Asking):
 
         A smaller size is refused. Proxmox before 8 does it at once and names no task.
         """
-        reply = await self._put(*_lxc(node, vmid), "resize", params={"disk": disk, "size": size})
+        reply = await self._change("PUT", *_lxc(node, vmid), "resize", params={"disk": disk, "size": size})
         return None if reply.data is None else upid_of(reply)
 
     async def snapshots(self, node: str, vmid: int) -> tuple[Snapshot, ...]:
@@ -38,18 +38,18 @@ class StorageCalls(Asking):
     async def snapshot(self, node: str, vmid: int, name: str, description: str = "") -> Upid:
         """Begin a snapshot; a running container is frozen for it. Most refusals come in the task."""
         params: Params = {"snapname": name, "description": description or None}
-        return upid_of(await self._post(*_lxc(node, vmid), "snapshot", params=params))
+        return await self._begin("POST", *_lxc(node, vmid), "snapshot", params=params)
 
     async def rollback(self, node: str, vmid: int, name: str) -> Upid:
         """Begin to go back to a snapshot, disks and config. Stops the container, hard, and leaves it so.
 
         The notes in the config are the one thing that stays as it is (PVE::AbstractConfig).
         """
-        return upid_of(await self._post(*_lxc(node, vmid), "snapshot", name, "rollback", params={}))
+        return await self._begin("POST", *_lxc(node, vmid), "snapshot", name, "rollback", params={})
 
     async def delete_snapshot(self, node: str, vmid: int, name: str) -> Upid:
         """Begin the removal of a snapshot; those made after it stay."""
-        return upid_of(await self._delete(*_lxc(node, vmid), "snapshot", name))
+        return await self._begin("DELETE", *_lxc(node, vmid), "snapshot", name)
 
     async def clone(
         self,
@@ -78,7 +78,7 @@ class StorageCalls(Asking):
             "snapname": snapname,
             "target": target,
         }
-        return upid_of(await self._post(*_lxc(node, vmid), "clone", params=params))
+        return await self._begin("POST", *_lxc(node, vmid), "clone", params=params)
 
     async def backup(
         self,
@@ -103,7 +103,7 @@ class StorageCalls(Asking):
             # vzdump reads `\n` and `\\`.
             "notes-template": notes.replace("\\", "\\\\").replace("\n", "\\n") or None,
         }
-        return upid_of(await self._post("nodes", node, "vzdump", params=params))
+        return await self._begin("POST", "nodes", node, "vzdump", params=params)
 
     async def backup_config(self, node: str, volid: str) -> str:
         """Return the config inside a backup, read from the head of its archive: fails if that is damaged."""
@@ -130,7 +130,7 @@ class StorageCalls(Asking):
             storage: Where its local disks go; None is storages of the same names. Shared ones stay.
         """
         params: Params = {"target": target, "restart": restart or None, "target-storage": storage}
-        return upid_of(await self._post(*_lxc(node, vmid), "migrate", params=params))
+        return await self._begin("POST", *_lxc(node, vmid), "migrate", params=params)
 
 
 def _lxc(node: str, vmid: int) -> tuple[str, ...]:

@@ -19,13 +19,8 @@ from slipway.proxmox.ssh import NodeShell
 class HostCluster(Protocol):
     """One cluster, as work on it needs it: its API, and commands on each node."""
 
-    @property
-    def access(self) -> ClusterAccess:
-        """How it is reached."""
-
-    @property
-    def api(self) -> ProxmoxApi:
-        """Its API."""
+    access: ClusterAccess
+    api: ProxmoxApi
 
     def shell(self, node: str) -> Shell:
         """Return what runs commands on a node."""

@@ -26,9 +26,8 @@ class HostApi(Protocol):
 class Shell(Protocol):
     """Runs commands on one node."""
 
-    @property
-    def node(self) -> str:
-        """The node's name in Proxmox."""
+    node: str
+    """The node's name in Proxmox."""
 
     async def run(self, argv: Sequence[str], *, timeout: timedelta) -> Completed:
         """Run a command to its end."""

@@ -71,14 +71,11 @@ class Asking:
     ) -> tuple[AnswerT, ...]:
         return self.reader.every(kind, await self._get(*segments, params=params))
 
-    async def _post(self, *segments: str, params: Params) -> Reply:
-        return await self._host.request("POST", *segments, params=params)
+    async def _change(self, method: str, *segments: str, params: Params | None = None) -> Reply:
+        return await self._host.request(method, *segments, params=params)
 
-    async def _put(self, *segments: str, params: Params) -> Reply:
-        return await self._host.request("PUT", *segments, params=params)
-
-    async def _delete(self, *segments: str, params: Params | None = None) -> Reply:
-        return await self._host.request("DELETE", *segments, params=params)
+    async def _begin(self, method: str, *segments: str, params: Params | None = None) -> Upid:
+        return upid_of(await self._change(method, *segments, params=params))
 
 
 def upid_of(reply: Reply) -> Upid:

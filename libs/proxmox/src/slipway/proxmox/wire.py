@@ -119,7 +119,8 @@ class Wire:
             self._adapter.close()
         path, began = path_of(segments), time.monotonic()
         status: int | None = None
-        sent = {name: _written(value) for name, value in params.items() if value is not None}
+        values = {name: value for name, value in params.items() if value is not None}
+        sent = {name: int(value) if isinstance(value, bool) else value for name, value in values.items()}
         resource = self._root("/".join(_quoted(segment) for segment in segments))
         try:
             reply: Reply | None = getattr(resource, method.lower())(**sent)
@@ -267,7 +268,3 @@ def _quoted(segment: str) -> str:
     if segment in {"", ".", ".."}:
         raise ValueError(f"not a part of a path: {segment!r}")
     return quote(segment, safe="")
-
-
-def _written(value: str | float | bool) -> str | int | float:  # noqa: FBT001 (a value to be written, not a switch)
-    return int(value) if isinstance(value, bool) else value

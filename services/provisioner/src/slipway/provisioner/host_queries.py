@@ -28,7 +28,6 @@ from slipway.provisioner.steps.configure import DiskShrinks, refuse_smaller
 from slipway.provisioner.steps.snapshots import SnapshotExists, refuse_taken
 from slipway.proxmox.errors import AccessRefused, ContainerMissing, NodeUnreachable
 from slipway.proxmox.hosts import Cluster
-from slipway.proxmox.storage_answers import Volume
 from slipway.runtime.bus.call import Call
 
 SLACK_SECONDS = 1.0
@@ -108,7 +107,14 @@ class HostQueries:
                 *(cluster.api.content(target.node, name, kind="backup") for name in active)
             )
         items = [
-            _backup(storage, volume)
+            Backup(
+                volume=volume.volid,
+                storage=storage,
+                size_bytes=volume.size,
+                notes=volume.notes.strip(),
+                is_protected=volume.protected,
+                at=volume.ctime,
+            )
             for storage, volumes in zip(active, lists, strict=True)
             for volume in volumes
             if volume.vmid == target.vmid and volume.subtype in (None, "lxc")
@@ -130,14 +136,3 @@ class HostQueries:
             ) from error
         except AccessRefused as error:
             raise NodeUnreachable(f"Proxmox does not accept Slipway's access: {error.message}") from error
-
-
-def _backup(storage: str, volume: Volume) -> Backup:
-    return Backup(
-        volume=volume.volid,
-        storage=storage,
-        size_bytes=volume.size,
-        notes=volume.notes.strip(),
-        is_protected=volume.protected,
-        at=volume.ctime,
-    )

@@ -40,10 +40,8 @@ class DryRunJournal:
         """Store nothing."""
         return 0
 
-    async def earlier(self, job: str) -> RunRecord | None:  # noqa: ARG002  nothing is loaded
+    async def earlier(self, job: str) -> RunRecord | None:
         """Return no record: a plan does not depend on a former try."""
-        return None
 
     async def last_log(self) -> JobLog | None:
         """Return nothing: there is no log."""
-        return None

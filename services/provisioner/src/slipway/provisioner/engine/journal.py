@@ -133,11 +133,11 @@ class RunJournal:
     async def _publish(self, event: Event, message_id: str) -> int:
         async with self._turn:
             while True:
+                fence = (self.record.subject_of(), self._run.sequence)
                 try:
-                    return await self._bus.publish(event, message_id=message_id, fence=self._run.fence)
+                    return await self._bus.publish(event, message_id=message_id, fence=fence)
                 except WriteRefused:
-                    before = self._run.sequence
                     await self._runs.refresh(self._run)
                     self.on_record_changed(self.record)
-                    if self._run.sequence == before:
+                    if self._run.sequence == fence[1]:
                         raise

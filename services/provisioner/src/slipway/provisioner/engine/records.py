@@ -47,11 +47,6 @@ class Run:
     record: RunRecord
     sequence: int
 
-    @property
-    def fence(self) -> tuple[str, int]:
-        """The fence of a single publish, such as a log message."""
-        return self.record.subject_of(), self.sequence
-
 
 class Runs:
     """Run records on the bus."""

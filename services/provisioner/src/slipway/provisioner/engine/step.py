@@ -29,10 +29,7 @@ class RunContext(Protocol):
 
     step: "Step[Any] | None"
     """The step that runs now; the engine sets it."""
-
-    @property
-    def command(self) -> RunJob:
-        """The order."""
+    command: RunJob
 
 
 WorkT = TypeVar("WorkT", bound=RunContext)

@@ -9,7 +9,7 @@ how much (`log_bound`). So logs give way first, and never end a job.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
@@ -77,7 +77,7 @@ class StepLog:
     async def _add(self, stream: Stream, text: str, offset: int) -> None:
         if self.bound.omitted_bytes:
             self._append(LogLine(stream=stream, text=self.bound.notice(is_over=True)))
-        parts = _parts(text)
+        parts = [text[at : at + LONGEST_PART] for at in range(0, len(text), LONGEST_PART)] or [""]
         for number, part in enumerate(parts[:-1]):
             self._append(LogLine(stream=stream, text=part, more=True))
             # The line is not at its end: its parts carry where it began, and a number.
@@ -162,7 +162,3 @@ async def open_log(journal: Journal, log_context: JobLog) -> AsyncIterator[StepL
 
 def _seconds() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _parts(text: str) -> Sequence[str]:
-    return [text[at : at + LONGEST_PART] for at in range(0, len(text), LONGEST_PART)] or [""]

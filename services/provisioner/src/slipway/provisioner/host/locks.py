@@ -40,7 +40,6 @@ WITHOUT_TASK: Mapping[str, timedelta] = MappingProxyType({"fstrim": timedelta(mi
 """Locks that no task holds and that pass all the same (`pct fstrim`): how long they may take."""
 PAUSE_SECONDS = 2.0
 REPEAT_SECONDS = 300.0
-WAITS_FOR = "lock"
 _MANY = "vzdump"
 """The task of a backup of several guests names none of them."""
 _LOOKS = 2
@@ -187,7 +186,7 @@ async def _open(work: Work, lock: Lock) -> datetime:
     since = work.facts(LockFacts).locked_since or now()
     facts = LockFacts(locked_since=since)
     await work.journal.commit(
-        steps=work.steps_with(facts, is_cancellable=True, message=lock.description), waits_for=WAITS_FOR
+        steps=work.steps_with(facts, is_cancellable=True, message=lock.description), waits_for="lock"
     )
     return since
 

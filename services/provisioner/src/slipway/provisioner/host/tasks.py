@@ -93,8 +93,7 @@ async def run(
 
 async def adopt(work: Work, upid: Upid) -> None:
     """Store which task is waited for; its lines are counted from the last line of the step's former task."""
-    log_context = await work.log_context()
-    await work.remember(TaskFacts(upid=upid, log_base=log_context.offset))
+    await work.remember(TaskFacts(upid=upid, log_base=(await work.log_context()).offset))
 
 
 async def cancel(work: Work, end_act: EndAct) -> None:

@@ -10,6 +10,7 @@ from slipway.contracts.templates import HealthCheck
 from slipway.contracts.values import DISCOVERY_PENDING
 from slipway.provisioner.engine.step import SKIPPED, Result
 from slipway.provisioner.host.work import Work
+from slipway.proxmox.detached import ROOT
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.retry import Deadline
 
@@ -17,7 +18,6 @@ DISCOVERY_SECONDS = 60.0
 REDISCOVERY_SECONDS = 20.0
 """After a change of a container that existed before; monitor looks later for what is missing then."""
 _PAUSE_SECONDS = 2.0
-_RUNS = "/var/lib/slipway/runs"
 
 _CHECK = """
 kind=$1 seconds=$2 port=$3 path=$4 runs=$5
@@ -54,7 +54,7 @@ async def health(work: Work) -> Result:
     """Wait until the template's health check holds; then remove the traces of the run."""
     if work.bundle is None:
         return SKIPPED
-    check, runs = work.bundle.manifest.health, f"{_RUNS}/{work.command.job}"
+    check, runs = work.bundle.manifest.health, f"{ROOT}/{work.command.job}"
     if check is None:
         await work.pct.script(work.target.vmid, 'rm -rf "$1".*', (runs,), timeout=timedelta(seconds=60))
         return Result(message="no health check")

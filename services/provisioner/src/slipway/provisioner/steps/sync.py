@@ -75,8 +75,7 @@ async def install(work: Work, manager: str) -> Result:
             f"{reason} That may pass: tried again in {pause:.0f} s ({tried + 1} of {len(PACKAGE_PAUSES)})."
         )
         # New work in the guest, whose lines are counted from the last line of the former work.
-        log_context = await work.log_context()
-        await work.remember(SyncFacts(tried=tried + 1, log_base=log_context.offset))
+        await work.remember(SyncFacts(tried=tried + 1, log_base=(await work.log_context()).offset))
         work.journal.last_lines.clear()
         await asyncio.sleep(pause)
 
