@@ -5,7 +5,7 @@ import pytest
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob, Target
-from slipway.provisioner.dry_run.obstacles import Observation, warnings, refusal
+from slipway.provisioner.dry_run.obstacles import Observation, refusal, warnings
 from slipway.provisioner.host.locks import Lock
 from slipway.proxmox.answers import ContainerConfig, ContainerStatus
 from slipway.proxmox.task_answers import Task
