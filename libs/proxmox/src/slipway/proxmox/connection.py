@@ -1,10 +1,10 @@
 """proxmoxer behind an async front: the threads that ask one cluster.
 
 Theory of operation. proxmoxer and requests block, and a requests session is not thread-safe; so a small pool
-of threads does the asking, and each thread has a `Wire` of its own. A semaphore stands in front of the pool:
-who waits for a thread can be cancelled without leaving work behind, and a thread counts as busy until it
-really is done, also when nobody waits for it any more. One node may have half of them, so that one that does
-not answer keeps nobody from asking the others; and all nodes together leave some for the cluster itself.
+of threads sends the requests, and each thread has a `Wire` of its own. A semaphore guards the pool: a caller
+that waits for a thread can be cancelled without leaving work behind, and a thread counts as busy until it
+really is done, also when nobody waits for it any more. One node may have half of the threads, so that a node
+that does not answer blocks no request to the others; all nodes together leave some for the cluster itself.
 
 Guarantees: a call waits for a thread no longer than it may take, and ends within connect and read timeout;
 what `wire` guarantees of a request holds here.

@@ -4,18 +4,18 @@ Theory of operation. `begin` sends script, environment and a wrapper to a folder
 starts the wrapper in a session of its own, holding a lock. The wrapper marks each line of output and appends
 it to one file, and at last writes the exit code to another (`guest/wrapper.sh`). It keeps the timeout itself,
 so that it holds without anyone watching. `follow` reads that file from a byte on. Nothing depends on the
-connection, on `pct exec` or on this process; a new owner looks, and goes on where the last one stopped.
+connection, on `pct exec` or on this process; a new owner goes on where the last one stopped.
 
-Guarantees: under one key the work runs at most once at a time, and never again once it has an exit code; what
-was begun under other keys and still runs is ended first, so that a container has one work at a time. Each
+Guarantees: under one key the work runs at most once at a time, and never again once it has an exit code; work
+under other keys that still runs is ended first, so that a container has one work at a time. Each
 line of output is in the file once, whole and in the order of its stream, up to a bound: beyond it the middle
 is left out, and a line says how much, so that no script fills the guest's disk or outruns its follower.
 Between standard output and standard error the order is that of arrival, which is close. Secrets travel on
 standard input, into a file that only root can read, and are gone before the script's first command.
 
 Non-guarantees: work that a reboot killed is `Absent`; beginning it again runs it from its start, and its
-output is appended. NUL bytes are dropped. What a daemon that the work left behind prints after the end is
-dropped. A line without an end is held in the guest's memory, however long it grows.
+output is appended. NUL bytes are dropped, and so is the output of a daemon that outlives the work. A line
+without an end is held in the guest's memory, however long it grows.
 """
 
 import asyncio

@@ -6,9 +6,9 @@ endpoint that fails is left alone for a while, and asked again only if the other
 
 This is the only place where a request is sent once more to another endpoint, and it is done only if it
 certainly had no effect: no connection came about, the certificate was not believed, or it was a question. A
-change whose answer is lost is `AnswerLost`, here as anywhere. A question that is not answered for some
-seconds makes its endpoint be looked at: if the simplest question there is not answered either, the endpoint
-hangs, and the question is asked elsewhere; otherwise it is only slow, and waited for.
+change whose answer is lost is `AnswerLost`, here as anywhere. If a question is not answered for some seconds,
+its endpoint is asked the simplest question there is: without an answer the endpoint hangs, and the question
+goes to another one; otherwise the endpoint is only slow, and waited for.
 
 Guarantees: each endpoint is tried at most once for a request, and with one endpoint nothing of this happens.
 Non-guarantees: a node behind an endpoint may be away; that is the node's, not the endpoint's outage.

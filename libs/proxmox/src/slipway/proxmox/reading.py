@@ -1,4 +1,4 @@
-"""Answers become values: what can't be read costs no more than itself.
+"""Read answers as values; one unreadable value never costs more than itself.
 
 Theory of operation. A row of a list is read by itself. A value in it that can't be read is left out, as if
 Proxmox had not sent it; only a row without what is essential to it (a guest's VMID, a storage's name) is left
@@ -97,7 +97,7 @@ def read_resources(reader: Reader, reply: Reply) -> Resources:
 
 
 def list_of(reply: Reply) -> list[object]:
-    """Take an answer for a list; none at all is an empty one.
+    """Return an answer's rows; an answer without data has none.
 
     Raises:
         ProxmoxFailed: it is something else.

@@ -1,4 +1,4 @@
-"""What Proxmox answers about what it keeps: volumes, snapshots, templates, certificates.
+"""Proxmox's answers about volumes, snapshots, templates and certificates, as frozen values.
 
 The rest is in `answers`.
 """

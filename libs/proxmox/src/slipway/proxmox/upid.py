@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema, core_schema
 _PATTERN = re.compile(
     r"^UPID:[^:\s]+:[0-9A-Fa-f]{8}:[0-9A-Fa-f]{8,9}:[0-9A-Fa-f]{8}:[^:\s]+:[^:\s]*:[^:\s]+:$"
 )
-_WISHES = frozenset({"hastart", "hastop", "hamigrate"})
+_ASKING_HA = frozenset({"hastart", "hastop", "hamigrate"})
 
 
 class Upid(str):
@@ -30,7 +30,7 @@ class Upid(str):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Let pydantic models have a UPID: text that is checked."""
+        """Return pydantic's schema: a text that is checked."""
         return core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
 
     @property
@@ -50,8 +50,8 @@ class Upid(str):
 
     @property
     def only_asks(self) -> bool:
-        """Whether it is a wish to the HA manager: its end is not the goal, the guest's state is."""
-        return self.type in _WISHES
+        """Whether it only asks the HA manager: not its end, but the guest's state shows that it is done."""
+        return self.type in _ASKING_HA
 
     @property
     def id(self) -> str:

@@ -23,7 +23,7 @@ ResultT = TypeVar("ResultT")
 
 
 async def finish_despite_cancel(act: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Do something to its end, also if this task is cancelled meanwhile: the cancel takes effect after it."""
+    """Await a coroutine to its end; if this task is cancelled meanwhile, the cancel takes effect then."""
     doing = asyncio.create_task(act)
     is_cancelled = False
     while not doing.done():
@@ -32,7 +32,7 @@ async def finish_despite_cancel(act: Coroutine[Any, Any, ResultT]) -> ResultT:
         except asyncio.CancelledError:
             is_cancelled = True
     if is_cancelled:
-        # Looked at, so that Python does not report an error that nobody saw.
+        # Retrieved, so that Python does not report the error as never retrieved.
         doing.cancelled() or doing.exception()
         raise asyncio.CancelledError
     return doing.result()
@@ -100,7 +100,7 @@ class RunJournal:
         self.on_record_changed(self.record)
 
     async def refresh(self) -> None:
-        """Read the record again, for what others wrote into it."""
+        """Read the record again: others may have set the cancel flag or claimed the run."""
         record, _ = await self._runs.load(self.record.id) or (None, 0)
         if record is not None:
             self.on_record_changed(record)

@@ -35,7 +35,7 @@ LIMITS = LogLimits(most_bytes=64 * 1024 * 1024, bytes_per_second=1024 * 1024)
 
 
 class LogBound:
-    """What one step may still write, and what was left out of it since something last was written."""
+    """How much one step may still write, and how much was left out since it last wrote something."""
 
     def __init__(self, limits: LogLimits, logged_bytes: int) -> None:
         self._limits = limits

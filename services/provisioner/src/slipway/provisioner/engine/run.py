@@ -99,7 +99,7 @@ class Execution(Generic[WorkT]):
         log.info("run succeeded")
 
     async def retry_until_available(self, act: Callable[[], Awaitable[ResultT]]) -> ResultT:
-        """Retry while it is unavailable; not if the bus is: that ends this delivery."""
+        """Retry an act while its target is unavailable; an unavailable bus ends this delivery instead."""
         budget = RetryBudget(self._retry_limit, self._workflow.deadline_errors)
         loop, recovered = asyncio.get_running_loop(), set[str]()
         while True:
@@ -139,7 +139,7 @@ class Execution(Generic[WorkT]):
         await progress.fail(self._journal, self._failure.message, error=self._failure)
 
     async def end_left(self, work: WorkT) -> None:
-        """End what an owner that vanished had begun outside in the step that failed."""
+        """End the work outside of this process that a vanished owner began in the step that failed."""
         self._work = work
         failed = {each.name for each in self._journal.record.steps if each.status == "failed"}
         for step in self._workflow.plan(work):

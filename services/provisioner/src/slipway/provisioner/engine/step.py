@@ -66,7 +66,7 @@ class Step(Generic[WorkT]):
     is_cancellable: bool = True
     """Whether a cancel ends it at once; a step past its point of no return is waited for."""
     looks_after: bool = False
-    """Whether it only looks at what the steps before it have done: a plan can't know what it will see."""
+    """Whether it only looks at the effect of earlier steps: a plan can't know what it will see."""
     script: str | None = None
     index: int | None = None
     total: int | None = None

@@ -95,7 +95,7 @@ class Worker(Generic[WorkT]):
     async def _execute(self, command: RunJob, run: Run) -> None:
         journal = RunJournal(self._bus, self._runs, run, self._log_limits)
         execution = Execution(journal, self._workflow, self._retry_budget)
-        # A command that came again is another slot's: the execution before has to learn of it.
+        # A command that is delivered again runs in another slot: its former execution must learn of that.
         self._executions[command.job].add(execution)
         try:
             _refuse_poisoned(run.record)
@@ -132,7 +132,7 @@ class Worker(Generic[WorkT]):
     async def _end_poisoned(
         self, command: RunJob, journal: RunJournal, execution: Execution[WorkT], error: Poisoned
     ) -> None:
-        """End a run that killed its workers, and before that, once, what it left on the host."""
+        """End a run that killed its workers; before that, once, end the work that it left on the host."""
         if journal.record.error is None:
             await execution.record_failure(error.to_problem())
             try:

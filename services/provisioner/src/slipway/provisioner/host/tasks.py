@@ -92,7 +92,7 @@ async def run(
 
 
 async def adopt(work: Work, upid: Upid) -> None:
-    """Store which task is waited for; its lines are counted from the last line of the step's former task."""
+    """Store the task that is waited for; its lines count from the last line of the step's former one."""
     await work.remember(TaskFacts(upid=upid, log_base=(await work.log_context()).offset))
 
 
@@ -174,7 +174,7 @@ async def _begin(
     if of is not None:
         facts.append(TaskFacts(task_node=of.node, task_vmid=of.vmid))
     if not work.facts(TaskFacts).posted_at:
-        # Of a call whose answer was lost the first list stays: what it began may show only now.
+        # After a lost answer the first list stays: the task that the call began may be listed only now.
         listed = tuple(_key(task.upid) for task in await _listed(work, [kind], of))
         facts.append(TaskFacts(posted_at=now(), before=listed))
     await work.journal.commit(steps=work.steps_with(*facts), **changes)
@@ -193,7 +193,7 @@ async def _lost(work: Work, facts: TaskFacts, kind: str) -> Upid | None:
 
 
 def _is_end_of(error: SlipwayError, upid: Upid) -> bool:
-    """Return whether an error is the end of that very task, not of the way to it."""
+    """Return whether an error is the end of that very task, not of the connection to it."""
     return error.details.get("upid") == upid and not isinstance(error, TaskTimedOut)
 
 

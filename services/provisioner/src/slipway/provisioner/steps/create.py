@@ -102,7 +102,7 @@ async def create(work: Work) -> Result:
         try:
             return await _create_or_find(work)
         except TaskLost:
-            # The node's worker was killed, or only what it had written was lost: a second look tells which.
+            # The task was killed, or only its exit status was lost: a second look shows which.
             if has_lost:
                 raise
             has_lost = True

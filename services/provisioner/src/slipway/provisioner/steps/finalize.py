@@ -16,7 +16,7 @@ from slipway.runtime.retry import Deadline
 
 DISCOVERY_SECONDS = 60.0
 REDISCOVERY_SECONDS = 20.0
-"""After a change of a container that existed before; monitor looks later for what is missing then."""
+"""After a change of a container that existed before; monitor discovers later what is missing then."""
 _PAUSE_SECONDS = 2.0
 
 _CHECK = """

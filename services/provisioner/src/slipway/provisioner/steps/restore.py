@@ -188,7 +188,7 @@ async def _is_in_place(work: Work) -> bool:
             if begun is not None and begun.is_running:
                 await _take_up(work)
             else:
-                # A killed restore leaves the lock; what it was to replace is half gone anyway.
+                # A killed restore leaves the lock; the container that it replaces is half gone anyway.
                 await work.pct.unlock(work.target.vmid)
         case _:
             pass
