@@ -38,9 +38,6 @@ class DryRunApi:
         parameters = " ".join(f"{name}={_text(value)}" for name, value in shown.items())
         raise WouldChange(f"{method} /{'/'.join(segments)} {parameters}".strip())
 
-    async def aclose(self) -> None:
-        """Leave the connection to its owner."""
-
 
 class DryRunShell:
     """A `Shell` that runs reading commands only; every other command of Slipway's may change something."""

@@ -19,9 +19,6 @@ class HostApi(Protocol):
     ) -> Reply:
         """Send one request; see `wire` for what an error guarantees."""
 
-    async def aclose(self) -> None:
-        """Drop the connections."""
-
 
 class Shell(Protocol):
     """Runs commands on one node."""
