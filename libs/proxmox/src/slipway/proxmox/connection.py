@@ -1,10 +1,12 @@
 """proxmoxer behind an async front: the threads that ask one cluster.
 
 Theory of operation. proxmoxer and requests block, and a requests session is not thread-safe; so a small pool
-of threads sends the requests, and each thread has a `Wire` of its own. A semaphore guards the pool: a caller
-that waits for a thread can be cancelled without leaving work behind, and a thread counts as busy until it
-really is done, also when nobody waits for it any more. One node may have half of the threads, so that a node
-that does not answer blocks no request to the others; all nodes together leave some for the cluster itself.
+of threads sends the requests, each over the `Wire` that was used last among the free ones: the API closes a
+connection after five idle seconds, and a new one costs both sides a TLS handshake. A semaphore guards the
+pool: a caller that waits for a thread can be cancelled without leaving work behind, and a thread counts as
+busy until it really is done, also when nobody waits for it any more. One node may have half of the threads,
+so that a node that does not answer blocks no request to the others; all nodes together leave some for the
+cluster itself.
 
 Guarantees: a call waits for a thread no longer than it may take, and ends within connect and read timeout;
 what `wire` guarantees of a request holds here.
@@ -13,7 +15,6 @@ Non-guarantees: a cancelled call may still take effect.
 
 import asyncio
 import logging
-import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
@@ -55,12 +56,13 @@ class Connection:
         self._share = max(1, workers // 2)
         self._of_nodes = asyncio.Semaphore(max(1, workers - _RESERVED_FOR_CLUSTER))
         self._of_node: dict[str, asyncio.Semaphore] = {}
-        self._here = threading.local()
         self._wires: list[Wire] = []
+        self._free_wires: list[tuple[Wire, int]] = []
+        """The one used last at the end, each with `_mistrusted` as it was then."""
         self._mistrusted = 0
         """Grows with each untrusted certificate: older connections are not used again."""
         # Created here once, so that an unreadable CA raises before the first request.
-        self._wire().close()
+        self._give_wire_back(self._take_wire())
 
     async def request(
         self, method: str, *segments: str, params: Params | None = None, within: timedelta | None = None
@@ -127,21 +129,28 @@ class Connection:
     def _ask(
         self, method: str, segments: tuple[str, ...], params: Params, within_seconds: float | None
     ) -> Reply:
+        wire = self._take_wire()
         try:
-            return self._wire().request(method, segments, params, within_seconds=within_seconds)
+            return wire.request(method, segments, params, within_seconds=within_seconds)
         except CertificateMismatch:
             self._mistrusted += 1
             raise
+        finally:
+            self._give_wire_back(wire)
 
-    def _wire(self) -> Wire:
-        wire: Wire | None = getattr(self._here, "wire", None)
-        if wire is None:
-            wire = self._here.wire = Wire(self._access, auth=self._auth, record_to=self._record_to)
+    def _take_wire(self) -> Wire:
+        try:
+            wire, mistrusted_at = self._free_wires.pop()
+        except IndexError:
+            wire = Wire(self._access, auth=self._auth, record_to=self._record_to)
             self._wires.append(wire)
-        elif self._here.mistrusted_at != self._mistrusted:
-            wire.close()
-        self._here.mistrusted_at = self._mistrusted
+        else:
+            if mistrusted_at != self._mistrusted:
+                wire.close()
         return wire
+
+    def _give_wire_back(self, wire: Wire) -> None:
+        self._free_wires.append((wire, self._mistrusted))
 
 
 def _retrieve(answer: "asyncio.Future[Reply]") -> None:

@@ -22,8 +22,8 @@ MIB = 1024**2
 PRESSURES = tuple(f"pressure{what}{how}" for what in ("cpu", "io", "memory") for how in ("full", "some"))
 RRD_STEPS = {"hour": 60, "day": 1800, "week": 10800, "month": 43200, "year": 604800}
 RRD_POINTS = 60
-REST = 9
-"""Looking around takes a tenth of the time at most, however many containers there are."""
+REST = 19
+"""Looking around takes a twentieth of the time at most, however many containers there are."""
 RRD_KEYS = ("cpu", "disk", "diskread", "diskwrite", "maxdisk", "maxmem", "mem", "netin", "netout")
 RESOURCE_KEYS = (*RRD_KEYS, "name", "status", "uptime")
 USED = ("uptime", "cpu", "mem", "swap", "disk", "diskread", "diskwrite", "netin", "netout")

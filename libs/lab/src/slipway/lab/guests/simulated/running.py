@@ -113,11 +113,11 @@ class Running:
     def usage(self, disk_bytes: int) -> Usage:
         """Add up the guest's processes, as the host's `/proc` shows them."""
         ticks, memory_pages = 0, 0
-        for process in _same_namespace(self.pid):
+        for pid in proc.pids_of_namespace(self.pid):
             with contextlib.suppress(OSError):
-                fields = (process / "stat").read_text().rpartition(")")[2].split()
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 ticks += int(fields[11]) + int(fields[12])
-                memory_pages += int((process / "statm").read_text().split()[1])
+                memory_pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         devices = Path(f"/proc/{self.pid}/net/dev").read_text()
         received, sent = proc.traffic(devices, counts_lo=True)  # connections from the host arrive there
         return Usage(
@@ -214,14 +214,3 @@ def _listening(pid: int) -> set[int]:
             if fields[3] == LISTEN_STATE and address not in LOOPBACK:
                 ports.add(int(port, 16))
     return ports
-
-
-def _same_namespace(pid: int) -> list[Path]:
-    """Processes of the first process's pid namespace."""
-    namespace = Path(f"/proc/{pid}/ns/pid").readlink()
-    processes: list[Path] = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (process / "ns" / "pid").readlink() == namespace:
-                processes.append(process)
-    return processes
