@@ -31,11 +31,12 @@ from slipway.inventory.clusters.store import (
     STAYS,
     ClusterNotFound,
     NodeNotFound,
+    SeenNodes,
     cluster_of,
     delete_nodes,
-    facts_of,
     find_cluster,
     removed_cluster,
+    seen_of,
     set_maintenance,
     store_facts,
     update_cluster,
@@ -83,7 +84,7 @@ def decide_addition(
     }
     seen = sorted(facts.nodes, key=lambda each: each.node)
     return Decision(
-        reply=cluster_of({"id": cluster, **row}, {cluster: seen}, {}),
+        reply=cluster_of({"id": cluster, **row}, SeenNodes(nodes=tuple(seen))),
         writes=[upsert_cluster(cluster, row), *(store_facts(cluster, each) for each in facts.nodes)],
         events=[_fact(ClusterAdded(id=cluster, name=spec.name), "added")],
         audit=[AuditNote(action="cluster.add", target=cluster, details={"name": spec.name})],
@@ -229,7 +230,7 @@ async def _changed(
 
 async def _store_tested(tx: AsyncConnection, cluster: Id, facts: ClusterFacts) -> Sequence[Write]:
     """Return the writes of what a test saw of a known cluster's nodes; those that left it are deleted."""
-    before = {each.node: each for each in (await facts_of(tx, [cluster])).get(cluster, ())}
+    before = {each.node: each for each in (await seen_of(tx, [cluster]))[cluster].nodes}
     writes = [
         store_facts(cluster, over_stored(each, before[each.node]) if each.node in before else each)
         for each in facts.nodes

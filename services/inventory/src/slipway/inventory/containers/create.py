@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slipway.contracts.bulk import CreateContainers
 from slipway.contracts.cluster_facts import NodeFacts
 from slipway.contracts.container_events import ContainerRegistered
 from slipway.contracts.container_specs import ContainerSpec
@@ -31,39 +32,33 @@ ROOT = "root/password"
 """The name of root's password among a container's credentials."""
 
 
+@dataclass(frozen=True, slots=True)
 class Creations:
     """Checks and completes creations."""
 
-    def __init__(
-        self, bus: Bus, clusters: ClusterStore, secret_broker: SecretBroker, host_access: HostAccessPolicy
-    ) -> None:
-        self._bus = bus
-        self._clusters = clusters
-        self._secret_broker = secret_broker
-        self._host_access = host_access
+    bus: Bus
+    clusters: ClusterStore
+    secret_broker: SecretBroker
+    host_access: HostAccessPolicy
 
     async def propose(self, request: CreateContainer) -> Proposal[Accepted]:
         """Return the creation of one container."""
         (container,) = await self.complete(request, 1)
-
-        async def decide(tx: AsyncConnection, gone: Gone) -> Decision[Accepted]:
-            return await decide_creation(tx, container, gone)
-
         spec = container.spec
         claim = Claim(cluster=container.cluster, hostname=spec.hostname, vmid=spec.vmid)
-        return Proposal(decide=decide, claim=claim)
+        return Proposal(decide=lambda tx, gone: decide_creation(tx, container, gone), claim=claim)
 
-    async def complete(self, request: CreateContainer, count: int) -> list[NewContainer]:
+    async def complete(self, request: CreateContainer | CreateContainers, count: int) -> list[NewContainer]:
         """Return as many new containers as requested, each with an id, a place and secrets of its own."""
         validation.check_source(request.spec)
-        cluster = await self._clusters.stored(request.spec.cluster)
+        cluster = await self.clusters.stored(request.spec.cluster)
         name = request.spec.template
-        template = await self._bus.ask(GetTemplate(name=name)) if name else None
+        template = await self.bus.ask(GetTemplate(name=name)) if name else None
         manifest = template.manifest if template else None
         nodes: Sequence[NodeFacts] = cluster.nodes
         new = []
         for _ in range(count):
-            spec = _complete(request.spec, manifest, replace(cluster, nodes=tuple(nodes)), self._host_access)
+            spec = _complete(request.spec, manifest, replace(cluster, nodes=tuple(nodes)), self.host_access)
             nodes = placement.after(nodes, spec)
             container = new_id()
             new.append(
@@ -80,10 +75,10 @@ class Creations:
         return new
 
     def _secrets(
-        self, request: CreateContainer, manifest: Manifest | None, container: Id
+        self, request: CreateContainer | CreateContainers, manifest: Manifest | None, container: Id
     ) -> Mapping[str, Secret]:
         """Open the secrets of a request, generate the missing ones, and seal all of them for a container."""
-        receive, password = self._secret_broker.receive, request.password
+        receive, password = self.secret_broker.receive, request.password
         plain = {ROOT: receive(password, owner="container-create", field="password")} if password else {}
         for variable in defaults.secret_variables(manifest, request.secret_variables):
             sealed = request.secret_variables.get(variable.name)
@@ -98,7 +93,7 @@ class Creations:
         return {
             name: Secret(
                 origin="root" if name == ROOT else "variable",
-                sealed=self._secret_broker.keep(secret, owner=container, field=name),
+                sealed=self.secret_broker.keep(secret, owner=container, field=name),
             )
             for name, secret in plain.items()
         }

@@ -17,10 +17,11 @@ from slipway.contracts.container_events import (
 )
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.containers import Accepted, DeleteContainer, StoredDiscovery, StoreDiscovery
+from slipway.contracts.job_args import KindAndArgs
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import RunJob, Target
+from slipway.contracts.jobs import Target
 from slipway.contracts.message import Done, Event, Id
-from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, Lifecycle, OnFailure
+from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, Lifecycle
 from slipway.inventory.clusters.store import is_removed
 from slipway.inventory.containers.claims import HostnameTaken, claim_names, refuse_busy
 from slipway.inventory.containers.configs import NAME_TAKEN, with_config
@@ -34,7 +35,7 @@ from slipway.inventory.containers.store import (
     update_container,
 )
 from slipway.inventory.decision import AuditNote, Decision, Write
-from slipway.inventory.jobs.enqueuer import accepted
+from slipway.inventory.jobs.enqueuer import accepted, command_on
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
@@ -49,13 +50,7 @@ async def decide_deletion(tx: AsyncConnection, request: DeleteContainer) -> Deci
     cancel = f"to cancel it and remove what it made: DELETE /api/v1/containers/{row.id}?cancel=true"
     is_created = Lifecycle(row.lifecycle) is Lifecycle.CREATING
     await refuse_busy(tx, row.id, JobKind.DELETE, cancel if is_created else "wait for its end")
-    command = RunJob(
-        job=new_id(),
-        kind=JobKind.DELETE,
-        target=target_of(row),
-        spec=ContainerSpec.model_validate(row.spec),
-        on_failure=OnFailure.KEEP,
-    )
+    command = command_on(row, KindAndArgs(kind=JobKind.DELETE))
     writes = [move(row, Trigger.DELETION_ACCEPTED)]
     return Decision(reply=accepted(command), writes=writes, commands=[command])
 

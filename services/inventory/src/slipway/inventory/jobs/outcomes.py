@@ -24,7 +24,7 @@ from slipway.contracts.values import (
     Phase,
     Power,
 )
-from slipway.inventory.batches.items import lock_parent, moved_item
+from slipway.inventory.batches.items import decide_item, lock_parent
 from slipway.inventory.containers.lifecycle import (
     LOST,
     TRANSITIONS,
@@ -60,7 +60,7 @@ async def decide_record(tx: AsyncConnection, record: RunRecord, sequence: int) -
     outcome = await _outcome(tx, record, RunJob.model_validate(job.command))
     writes, events = [store_record(record, sequence), *outcome.writes], outcome.events
     if job.parent_id is not None and job.state != record.state:
-        item = await moved_item(tx, job.parent_id, record)
+        item = await decide_item(tx, job.parent_id, record)
         writes, events = [*writes, *item.writes], [*events, *item.events]
     released = [(job.cluster_id, job.node)] if record.state.is_terminal else []
     return Decision(reply=None, writes=writes, events=events, released=released)

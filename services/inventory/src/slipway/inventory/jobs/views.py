@@ -10,12 +10,13 @@ from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import Job, JobPage, ListJobs, RunJob, RunRecord
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobState, Lifecycle
-from slipway.inventory.batches.items import batch_job, codes_of, counts_of, items_of
+from slipway.inventory.batches.items import batch_job, items_of, tallies_of
 from slipway.inventory.containers.lifecycle import Standing, actions
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.jobs.store import job_row, job_rows
 from slipway.inventory.paging import page
 from slipway.inventory.tables import credentials, jobs
+from slipway.runtime.bus.call import Call
 from slipway.runtime.database.engine import Database
 
 
@@ -43,9 +44,8 @@ class JobViews:
         async with self._database.begin() as tx:
             row = await job_row(tx, job)
             if row.kind == JobKind.BATCH:
-                counts = await counts_of(tx, [row.id])
-                codes = await codes_of(tx, [row.id])
-                return batch_job(row, counts, codes, await items_of(tx, row.id))
+                tallies = await tallies_of(tx, [row.id])
+                return batch_job(row, tallies[row.id], await items_of(tx, row.id))
             return _job(row, await self._queue.positions(tx, [row]))
 
     async def is_batch(self, job: Id) -> bool:
@@ -54,7 +54,7 @@ class JobViews:
             kind = await tx.scalar(select(jobs.c.kind).where(jobs.c.id == job))
         return bool(kind == JobKind.BATCH)
 
-    async def list(self, query: ListJobs) -> JobPage:
+    async def list(self, query: ListJobs, _call: Call) -> JobPage:
         """Return jobs, newest first."""
         selected = job_rows().order_by(jobs.c.id.desc()).limit(query.limit + 1)
         if query.cursor is not None:
@@ -70,11 +70,10 @@ class JobViews:
         async with self._database.begin() as tx:
             rows = list((await tx.execute(selected)).all())
             places = await self._queue.positions(tx, rows)
-            batches = [row.id for row in rows if row.kind == JobKind.BATCH]
-            counts, codes = await counts_of(tx, batches), await codes_of(tx, batches)
+            tallies = await tallies_of(tx, [row.id for row in rows if row.kind == JobKind.BATCH])
 
         def make(row: Row[Any]) -> Job:
-            return batch_job(row, counts, codes) if row.kind == JobKind.BATCH else _job(row, places)
+            return batch_job(row, tallies[row.id]) if row.id in tallies else _job(row, places)
 
         items, following = page(rows, query.limit, make, "id")
         return JobPage(items=items, next=following)
