@@ -7,6 +7,7 @@ from types import MappingProxyType
 from slipway.contracts.cluster_facts import ClusterFacts
 from slipway.contracts.clusters import ChangeClusterAccess, ClusterSpec, MemberEndpoint, SshNode
 from slipway.contracts.problems import Conflict, FieldError, Invalid
+from slipway.inventory.faults import at, refuse
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _ENDPOINT = re.compile(
@@ -124,7 +125,7 @@ def refuse_another(before: str | None, now: str | None, accepted: str | None, *,
         f"its own. If {name} itself has got a new certificate authority, send this along: "
         f'"identity": "{now}".'
     )
-    raise AnotherCluster(message, errors=[FieldError(field="endpoint", message=message)], identity=now)
+    raise at("endpoint", AnotherCluster, message, identity=now)
 
 
 def stored_secrets(spec: ClusterSpec, stored: Collection[str], new: Collection[str]) -> frozenset[str]:
@@ -144,9 +145,7 @@ def confirmed(spec: ClusterSpec, node: str, reached: SshNode) -> ClusterSpec:
     errors = tuple(_of_node(reached))
     if reached.host_key is None:
         errors = (FieldError(field="host_key", message="It is needed."),)
-    if errors:
-        text = "; ".join(f"{each.field}: {each.message}" for each in errors)
-        raise ClusterInvalid(text, errors=errors)
+    refuse(ClusterInvalid, errors)
     changes = {name: value for name, value in reached if value is not None}
     node_access = spec.nodes.get(node, SshNode()).model_copy(update=changes)
     node_access = node_access.model_copy(update={"host_key": _without_comment(str(reached.host_key))})
@@ -165,12 +164,12 @@ def refuse_unreached(node: str, key: str, facts: ClusterFacts) -> None:
     why = (seen.ssh_problem if seen else None) or f"{node} was not found."
     shown = facts.offered_host_keys.get(node)
     if shown is None or _without_comment(shown) == _without_comment(key):
-        raise HostKeyRefused(why, errors=[FieldError(field="host_key", message=why)])
+        raise at("host_key", HostKeyRefused, why)
     message = (
         f"{why} It shows {_without_comment(shown)}; compare that with /etc/ssh/ssh_host_*_key.pub on the node"
         " itself, and confirm it only if it is one of them."
     )
-    raise HostKeyRefused(message, errors=[FieldError(field="host_key", message=message)], shown=shown)
+    raise at("host_key", HostKeyRefused, message, shown=shown)
 
 
 def _faults(spec: ClusterSpec, secrets: Collection[str]) -> Iterator[FieldError]:

@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.cluster_facts import NodeFacts
 from slipway.contracts.clusters import Cluster, ClusterPage, ClusterSpec
 from slipway.contracts.message import Id
-from slipway.contracts.problems import FieldError, NotFound
+from slipway.contracts.problems import NotFound
 from slipway.inventory.decision import Write
+from slipway.inventory.faults import at
 from slipway.inventory.paging import page
 from slipway.inventory.tables import clusters, nodes
 from slipway.runtime.database.engine import Database
@@ -61,7 +62,7 @@ def refuse_unknown(cluster: StoredCluster, node: str) -> None:
     """Raise `NodeNotFound` unless the node was seen."""
     if node not in {each.node for each in cluster.nodes}:
         message = f"Cluster {cluster.spec.name} has no node {node!r}, or it has just joined: look again soon."
-        raise NodeNotFound(message, errors=[FieldError(field="node", message=message)])
+        raise at("node", NodeNotFound, message)
 
 
 class ClusterStore:
@@ -210,4 +211,4 @@ def cluster_of(row: Mapping[str, Any], seen: SeenNodes) -> Cluster:
 
 
 def _not_found(message: str) -> ClusterNotFound:
-    return ClusterNotFound(message, errors=[FieldError(field="cluster", message=message)])
+    return at("cluster", ClusterNotFound, message)

@@ -24,7 +24,7 @@ from slipway.contracts.clusters import (
 )
 from slipway.contracts.container_events import ContainerForgotten
 from slipway.contracts.message import Id
-from slipway.contracts.problems import Conflict, FieldError
+from slipway.contracts.problems import Conflict
 from slipway.contracts.values import Lifecycle
 from slipway.inventory.clusters.rules import normal
 from slipway.inventory.clusters.store import (
@@ -47,6 +47,7 @@ from slipway.inventory.containers.lifecycle import HOLDING, Trigger
 from slipway.inventory.containers.sight import is_over, over_stored
 from slipway.inventory.containers.use_cases import move
 from slipway.inventory.decision import AuditNote, Decision, Write
+from slipway.inventory.faults import at
 from slipway.inventory.tables import ACTIVE, clusters, containers, jobs, nodes
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
@@ -108,8 +109,7 @@ async def decide_maintenance(tx: AsyncConnection, request: SetMaintenance) -> De
     row, node = await find_cluster(tx, request.cluster), request.node
     query = select(nodes.c.node).where(nodes.c.cluster_id == row.id, nodes.c.node == node)
     if await tx.scalar(query.with_for_update()) is None:
-        message = f"Cluster {row.name} has no node {node!r}."
-        raise NodeNotFound(message, errors=[FieldError(field="node", message=message)])
+        raise at("node", NodeNotFound, f"Cluster {row.name} has no node {node!r}.")
     action = f"maintenance.{'on' if request.is_on else 'off'}"
     return Decision(
         reply=row.id,

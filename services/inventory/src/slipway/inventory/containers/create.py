@@ -13,7 +13,6 @@ from slipway.contracts.containers import Accepted, CreateContainer
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id
-from slipway.contracts.problems import FieldError
 from slipway.contracts.templates import GetTemplate, Manifest
 from slipway.inventory.clusters.store import ClusterStore, StoredCluster
 from slipway.inventory.containers import defaults, placement, validation
@@ -21,6 +20,7 @@ from slipway.inventory.containers.claims import claim_names, claim_vmids
 from slipway.inventory.containers.store import NewContainer, Secret, insert_containers
 from slipway.inventory.containers.validation import restricted
 from slipway.inventory.decision import Claim, Decision, Gone, Proposal, Write
+from slipway.inventory.faults import at
 from slipway.inventory.jobs.enqueuer import accepted
 from slipway.inventory.secrets.broker import SecretBroker, generate
 from slipway.runtime.bus.client import Bus
@@ -174,7 +174,7 @@ def _complete(
 ) -> ContainerSpec:
     if not cluster.nodes:
         message = f"Nothing is known of the nodes of cluster {cluster.spec.name!r} yet."
-        raise defaults.FactsMissing(message, errors=[FieldError(field="cluster", message=message)])
+        raise at("cluster", defaults.FactsMissing, message)
     node = placement.choose_node(
         spec.node,
         cluster.nodes,

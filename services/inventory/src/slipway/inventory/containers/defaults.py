@@ -6,8 +6,9 @@ from slipway.contracts.cluster_facts import NodeFacts, StorageFact, VmidRange
 from slipway.contracts.clusters import ClusterSpec
 from slipway.contracts.container_specs import ContainerSpec, NetworkSpec
 from slipway.contracts.job_kinds import CloneArgs
-from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError, Unavailable
+from slipway.contracts.problems import Conflict, FieldError, Invalid, Unavailable
 from slipway.contracts.templates import Manifest, Resources, Variable
+from slipway.inventory.faults import at, refuse
 
 FIRST_VMID = 100
 LAST_VMID = 999_999_999
@@ -110,9 +111,8 @@ def choose_vmid(
             )
         return free
     if requested in taken:
-        raise at(
-            "vmid", VmidTaken, f"VMID {requested} is in use in this cluster; leave it out to get a free one."
-        )
+        message = f"VMID {requested} is in use in this cluster; leave it out to get a free one."
+        raise at("vmid", VmidTaken, message)
     return requested
 
 
@@ -171,9 +171,7 @@ def secret_variables(manifest: Manifest | None, names: Iterable[str]) -> tuple[V
         for name, each in secret.items()
         if each.is_required and each.generate is None and name not in names
     ]
-    if faults:
-        errors = [FieldError(field=f"variables.{name}", message=message) for name, message in faults]
-        raise Invalid("; ".join(f"{each.field}: {each.message}" for each in errors), errors=errors)
+    refuse(Invalid, (FieldError(field=f"variables.{name}", message=message) for name, message in faults))
     return tuple(secret.values())
 
 
@@ -202,8 +200,3 @@ def _variables(spec: ContainerSpec, manifest: Manifest | None) -> Mapping[str, s
 def free_of(storage: StorageFact) -> int:
     """Return what is free there in bytes, as far as it is known."""
     return storage.free_bytes or 0
-
-
-def at(field: str, error: type[SlipwayError], message: str) -> SlipwayError:
-    """Return an error that names a field."""
-    return error(message, errors=[FieldError(field=field, message=message)])

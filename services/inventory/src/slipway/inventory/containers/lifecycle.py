@@ -7,8 +7,9 @@ from types import MappingProxyType
 
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunRecord, StepStatus
-from slipway.contracts.problems import Conflict, FieldError, Invalid
+from slipway.contracts.problems import Conflict, Invalid
 from slipway.contracts.values import JobState, Lifecycle, Phase, Power
+from slipway.inventory.faults import at
 from slipway.inventory.jobs.remedies import instead, is_retry_hopeless
 
 
@@ -200,8 +201,7 @@ def refuse_ended(state: JobState) -> None:
 def refuse_to_destroy(kind: JobKind, *, is_requested: bool) -> None:
     """Raise if a job shall destroy what it has not made."""
     if is_requested and not kind.creates_container:
-        message = f"Only a job that makes a container may destroy it; this is a {kind}."
-        raise Invalid(message, errors=[FieldError(field="destroy", message=message)])
+        raise at("destroy", Invalid, f"Only a job that makes a container may destroy it; this is a {kind}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

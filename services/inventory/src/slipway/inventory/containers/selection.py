@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from slipway.contracts.message import Id
-from slipway.contracts.problems import FieldError, Invalid
+from slipway.contracts.problems import Invalid
 from slipway.inventory.containers.defaults import FIRST_VMID, LAST_VMID
+from slipway.inventory.faults import at
 
 WORDS = ("tag", "node", "template", "name", "cluster")
 """What may stand before a colon; `name` takes `*` and `?`, and upper and lower case are the same in it."""
@@ -100,7 +101,7 @@ def missing(parts: Sequence[Part], selected: Iterable[Candidate]) -> tuple[int, 
 
 def refused(message: str) -> SelectionInvalid:
     """Return the error that names the field."""
-    return SelectionInvalid(message, errors=[FieldError(field="selection", message=message)])
+    return at("selection", SelectionInvalid, message)
 
 
 def _is_single(term: Term) -> bool:

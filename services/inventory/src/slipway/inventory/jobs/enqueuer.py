@@ -14,9 +14,10 @@ from slipway.contracts.job_events import JobAccepted
 from slipway.contracts.job_kinds import ConfigureArgs, JobKind
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id
-from slipway.contracts.problems import FieldError, TooLarge
+from slipway.contracts.problems import TooLarge
 from slipway.contracts.values import JobState
 from slipway.inventory.containers.store import target_of
+from slipway.inventory.faults import at
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.tables import jobs
 from slipway.runtime.bus.call import Call
@@ -93,7 +94,7 @@ def refuse_too_large(command: RunJob) -> None:
         f"The command of this job takes {size >> 10} KiB, and {LARGEST_BYTES >> 10} KiB is the most; "
         f"most of it is in {field}."
     )
-    raise JobTooLarge(message, errors=[FieldError(field=field, message=message)])
+    raise at(field, JobTooLarge, message)
 
 
 def command_on(row: Row[Any], request: KindAndArgs, *, ran_before: bool = False) -> RunJob:
