@@ -44,7 +44,6 @@ from slipway.inventory.retention.schedule import Retention
 from slipway.inventory.retention.store import RetentionStore
 from slipway.inventory.secrets.broker import SecretBroker
 from slipway.inventory.secrets.resealing import Resealing
-from slipway.inventory.secrets.resealing_store import ResealingStore
 from slipway.inventory.settings import InventorySettings
 from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.client import Bus
@@ -75,7 +74,7 @@ def build() -> Service:
     service.background("logs", JobLogArchiver(bus, JobLogStore(tables)).run)
     old = Retention(RetentionStore(tables), jobs=settings.job_retention, audit=settings.audit_retention)
     service.background("retention", old.run)
-    service.background("resealing", Resealing(ResealingStore(tables), secret_broker.vault).run)
+    service.background("resealing", Resealing(tables, secret_broker.vault).run)
     service.background("forgotten", host_check.run)
     service.background("looks", looks.run)
     service.on_stop(tables.dispose)
@@ -131,7 +130,12 @@ def register(
         looks=looks,
     )
     of_jobs = JobHandlers(
-        unit=unit, jobs=job_views, batches=batches, records=records, secret_broker=secret_broker
+        unit=unit,
+        jobs=job_views,
+        containers=container_store,
+        batches=batches,
+        records=records,
+        secret_broker=secret_broker,
     )
     of_plans = PlanHandlers(
         bus=bus,

@@ -33,7 +33,7 @@ from slipway.inventory.batches.items import opened
 from slipway.inventory.batches.rules import BatchCommand
 from slipway.inventory.clusters.store import seen_of
 from slipway.inventory.containers.claims import lock_names, names_in_use
-from slipway.inventory.containers.create import Creations, decide_rows
+from slipway.inventory.containers.create import Creations, decide_creations
 from slipway.inventory.containers.lifecycle import refuse_to_destroy
 from slipway.inventory.containers.store import NewContainer
 from slipway.inventory.decision import Decision, Gone, Proposal, Write
@@ -139,7 +139,7 @@ async def decide_many(
         replace(each, spec=each.spec.model_copy(update={"hostname": name}))
         for each, name in zip(new, names, strict=True)
     ]
-    rows = await decide_rows(tx, named, gone)
+    rows = await decide_creations(tx, named, gone)
     items = [waiting_item(index, command) for index, command in enumerate(rows.commands)]
     command = BatchCommand(kind=JobKind.CREATE)
     return opened(command, items, rows.commands, writes=rows.writes, events=rows.events)

@@ -19,7 +19,7 @@ from slipway.inventory.containers import defaults, placement, validation
 from slipway.inventory.containers.claims import claim_names, claim_vmids
 from slipway.inventory.containers.store import NewContainer, Secret, insert_containers
 from slipway.inventory.containers.validation import restricted
-from slipway.inventory.decision import Claim, Decision, Gone, Proposal, Write
+from slipway.inventory.decision import Claim, Decision, Gone, Proposal
 from slipway.inventory.faults import at
 from slipway.inventory.jobs.enqueuer import accepted
 from slipway.inventory.secrets.broker import SecretBroker, generate
@@ -43,10 +43,9 @@ class Creations:
 
     async def propose(self, request: CreateContainer) -> Proposal[Accepted]:
         """Return the creation of one container."""
-        (container,) = await self.complete(request, 1)
-        spec = container.spec
-        claim = Claim(cluster=container.cluster, hostname=spec.hostname, vmid=spec.vmid)
-        return Proposal(decide=lambda tx, gone: decide_creation(tx, container, gone), claim=claim)
+        new = await self.complete(request, 1)
+        claim = Claim(cluster=new[0].cluster, hostname=new[0].spec.hostname, vmid=new[0].spec.vmid)
+        return Proposal(decide=lambda tx, gone: decide_creations(tx, new, gone), claim=claim)
 
     async def complete(self, request: CreateContainer | CreateContainers, count: int) -> list[NewContainer]:
         """Return as many new containers as requested, each with an id, a place and secrets of its own."""
@@ -99,40 +98,26 @@ class Creations:
         }
 
 
-async def decide_creation(tx: AsyncConnection, container: NewContainer, gone: Gone) -> Decision[Accepted]:
-    """Create one container.
+async def decide_creations(
+    tx: AsyncConnection, new: Sequence[NewContainer], gone: Gone
+) -> Decision[Accepted]:
+    """Create containers of one cluster, in few queries however many they are; the reply is the first one's.
 
     Raises:
         HostnameTaken: names the field.
-        VmidTaken: if the requested VMID is in use; names the field.
+        VmidTaken: if a requested VMID is in use; names the field.
     """
-    creation = await decide_rows(tx, [container], gone)
-    return Decision(
-        reply=accepted(creation.commands[0]),
-        writes=creation.writes,
-        events=creation.events,
-        commands=creation.commands,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """New containers with their claims, and the jobs that create them."""
-
-    writes: Sequence[Write]
-    events: Sequence[Outgoing]
-    commands: Sequence[RunJob]
-
-
-async def decide_rows(tx: AsyncConnection, new: Sequence[NewContainer], gone: Gone) -> Rows:
-    """Claim names and VMIDs for containers of one cluster, in few queries however many they are."""
     requested = [each.spec.vmid for each in new]
     besides = gone.containers
     vmids = await claim_vmids(tx, new[0].cluster, requested, besides=besides, is_free=gone.is_vmid_free)
     await claim_names(tx, new[0].cluster, [each.spec.hostname for each in new], besides=besides)
     commands = [_command(each, vmid) for each, vmid in zip(new, vmids, strict=True)]
-    writes = insert_containers(new, [each.target for each in commands])
-    return Rows(writes, [registered(each) for each in commands], commands)
+    return Decision(
+        reply=accepted(commands[0]),
+        writes=insert_containers(new, [each.target for each in commands]),
+        events=[registered(each) for each in commands],
+        commands=commands,
+    )
 
 
 def registered(command: RunJob) -> Outgoing:

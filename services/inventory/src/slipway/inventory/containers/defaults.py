@@ -49,20 +49,12 @@ class NoVmidLeft(Conflict):
 def copied(spec: ContainerSpec, args: CloneArgs, node: str) -> ContainerSpec:
     """Return what a copy is: its own name and place, and MACs that Proxmox makes anew."""
     networks = tuple(each.model_copy(update={"hwaddr": None}) for each in spec.networks)
-    changes = {"hostname": args.hostname, "node": node, "vmid": args.vmid, "networks": networks}
-    copy = spec.model_copy(update=changes)
-    if args.storage is None:
-        return copy
-    return with_disks(copy, dict.fromkeys(("/", *(mount.path for mount in spec.mounts)), args.storage))
-
-
-def with_disks(spec: ContainerSpec, disks: Mapping[str, str]) -> ContainerSpec:
-    """Return a container whose disks are on these storages, by guest path; all else stays."""
-    mounts = tuple(
-        mount if mount.is_bind else mount.model_copy(update={"storage": disks.get(mount.path, mount.storage)})
-        for mount in spec.mounts
-    )
-    return spec.model_copy(update={"storage": disks.get("/", spec.storage), "mounts": mounts})
+    copy = {"hostname": args.hostname, "node": node, "vmid": args.vmid, "networks": networks}
+    if args.storage is not None:
+        move = {"storage": args.storage}
+        mounts = tuple(each if each.is_bind else each.model_copy(update=move) for each in spec.mounts)
+        copy |= {**move, "mounts": mounts}
+    return spec.model_copy(update=copy)
 
 
 def with_addresses(spec: ClusterSpec, nodes: Sequence[NodeFacts]) -> ClusterSpec:

@@ -1,6 +1,7 @@
 """Jobs: cancelled, read, stored from the run records; and what a run may ask."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import (
@@ -13,8 +14,10 @@ from slipway.contracts.jobs import (
     RequestCancel,
     RunRecord,
 )
+from slipway.contracts.values import JobState
 from slipway.inventory.batches.use_cases import BatchRequests
 from slipway.inventory.containers import lifecycle
+from slipway.inventory.containers.store import ContainerStore
 from slipway.inventory.jobs.records import Records
 from slipway.inventory.jobs.use_cases import decide_cancel, decide_vmid
 from slipway.inventory.jobs.views import JobViews
@@ -23,6 +26,9 @@ from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Delivery
 
+_OF_RUNS = frozenset({"root", "variable"})
+"""Origins of the secrets that a run gets."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobHandlers:
@@ -30,6 +36,7 @@ class JobHandlers:
 
     unit: UnitOfWork
     jobs: JobViews
+    containers: ContainerStore
     batches: BatchRequests
     records: Records
     secret_broker: SecretBroker
@@ -53,18 +60,17 @@ class JobHandlers:
 
     async def secrets(self, query: GetJobSecrets, _call: Call) -> JobSecrets:
         """Return a run's secrets, sealed to the provisioner."""
-        stored = await self.jobs.secrets(query.job)
-        keys = {name: _key(name, origin) for name, (origin, _) in stored.sealed.items()}
+        job = await self.jobs.row(query.job)
+        stored = await self.containers.secrets(job.container_id)
+        needed = {name: _key(name, each.origin) for name, each in stored.items() if each.origin in _OF_RUNS}
+        pass_on = partial(self.secret_broker.pass_on, owner=job.container_id, to="provisioner")
         return JobSecrets(
             secrets={
-                keys[name]: self.secret_broker.pass_on(
-                    sealed, owner=stored.container, field=name, to="provisioner", to_field=keys[name]
-                )
-                for name, (_, sealed) in stored.sealed.items()
+                key: pass_on(stored[name].sealed, field=name, to_field=key) for name, key in needed.items()
             },
-            state=stored.state,
-            percent=stored.percent,
-            exists_on_host=stored.exists_on_host,
+            state=JobState(job.state),
+            percent=job.percent,
+            exists_on_host=bool((job.record or {}).get("exists_on_host")),
         )
 
     async def replace_vmid(self, query: ReplaceVmid, call: Call) -> ReplacedVmid:

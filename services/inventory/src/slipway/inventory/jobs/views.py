@@ -1,7 +1,6 @@
 """Jobs, as people see them: of their rows, their records and their place in the queue."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -15,21 +14,9 @@ from slipway.inventory.containers.lifecycle import Standing, actions
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.jobs.store import job_row, job_rows
 from slipway.inventory.paging import page
-from slipway.inventory.tables import credentials, jobs
+from slipway.inventory.tables import jobs
 from slipway.runtime.bus.call import Call
 from slipway.runtime.database.engine import Database
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSecrets:
-    """A job's secrets as their rows keep them, and where the job stands."""
-
-    container: Id
-    sealed: Mapping[str, tuple[str, str]]
-    """Name to origin and what the vault sealed."""
-    state: JobState
-    percent: int
-    exists_on_host: bool
 
 
 class JobViews:
@@ -78,21 +65,10 @@ class JobViews:
         items, following = page(rows, query.limit, make, "id")
         return JobPage(items=items, next=following)
 
-    async def secrets(self, job: Id) -> StoredSecrets:
-        """Return the secrets that only the run may get."""
+    async def row(self, job: Id) -> Row[Any]:
+        """Return a job's row."""
         async with self._database.begin() as tx:
-            row = await job_row(tx, job)
-            query = select(credentials).where(
-                credentials.c.container_id == row.container_id, credentials.c.origin.in_(["root", "variable"])
-            )
-            sealed = {each.name: (each.origin, each.sealed) for each in await tx.execute(query)}
-        return StoredSecrets(
-            container=row.container_id,
-            sealed=sealed,
-            state=JobState(row.state),
-            percent=row.percent,
-            exists_on_host=bool((row.record or {}).get("exists_on_host")),
-        )
+            return await job_row(tx, job)
 
 
 def _job(row: Row[Any], places: Mapping[str, tuple[int, str]]) -> Job:
