@@ -55,8 +55,15 @@ def opened(
     batch, actor = new_id(), current().actor
     counts = counted(Counter(str(item.state) for item in items))
     state = batch_state(batch, command, counts)
-    row = {"id": batch, "kind": JobKind.BATCH, "actor": actor, "retry_of": retry_of}
-    row |= {"record_sequence": 0, "created_at": now(), **state.values}
+    row = {
+        "id": batch,
+        "kind": JobKind.BATCH,
+        "actor": actor,
+        "retry_of": retry_of,
+        "record_sequence": 0,
+        "created_at": now(),
+        **state.values,
+    }
     event = JobAccepted(id=batch, kind=JobKind.BATCH, actor=actor, at=now())
     first = Outgoing(message=event, message_id=f"job:{batch}:accepted", expect_last_subject_sequence=0)
     facts = [_fact(batch, item, percent(counts)) for item in items]

@@ -49,7 +49,12 @@ class NoVmidLeft(Conflict):
 def copied(spec: ContainerSpec, args: CloneArgs, node: str) -> ContainerSpec:
     """Return what a copy is: its own name and place, and MACs that Proxmox makes anew."""
     networks = tuple(each.model_copy(update={"hwaddr": None}) for each in spec.networks)
-    copy = {"hostname": args.hostname, "node": node, "vmid": args.vmid, "networks": networks}
+    copy: dict[str, object] = {
+        "hostname": args.hostname,
+        "node": node,
+        "vmid": args.vmid,
+        "networks": networks,
+    }
     if args.storage is not None:
         move = {"storage": args.storage}
         mounts = tuple(each if each.is_bind else each.model_copy(update=move) for each in spec.mounts)

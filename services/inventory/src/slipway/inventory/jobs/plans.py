@@ -13,7 +13,7 @@ from slipway.inventory.acceptance import Acceptance
 from slipway.inventory.batches.use_cases import BatchRequests
 from slipway.inventory.clusters.store import ClusterStore
 from slipway.inventory.containers.create import Creations
-from slipway.inventory.decision import Proposal
+from slipway.inventory.decision import Decision, Proposal
 from slipway.inventory.jobs import capacity
 from slipway.inventory.jobs.enqueuer import container_ref
 from slipway.inventory.jobs.use_cases import Cancellation, JobRequests
@@ -65,7 +65,8 @@ class PlanHandlers:
             proposal = await self.requests.propose_retry(query.retry)
         else:
             raise PlanEmpty("Say what shall be planned: a creation, a deletion, a job, a retry or a cancel.")
-        return (await self.acceptance.plan(proposal)).commands
+        decision: Decision[Any] = await self.acceptance.plan(proposal)
+        return decision.commands
 
     async def _plan_cancel(self, request: RequestCancel) -> Plan:
         if await self.requests.jobs.is_batch(request.job):
