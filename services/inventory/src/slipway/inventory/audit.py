@@ -1,8 +1,6 @@
 """The audit log, as it is read."""
 
-from typing import Any
-
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from slipway.contracts.audit import AuditEntry, AuditPage, ListAudit
 from slipway.inventory.paging import page
@@ -24,9 +22,5 @@ class AuditStore:
             selected = selected.where(audit.c.id < query.cursor)
         async with self._database.begin() as tx:
             rows = (await tx.execute(selected)).all()
-        items, following = page(rows, query.limit, _entry, "id")
+        items, following = page(rows, query.limit, lambda row: AuditEntry.model_validate(row._asdict()), "id")
         return AuditPage(items=items, next=following)
-
-
-def _entry(row: Row[Any]) -> AuditEntry:
-    return AuditEntry.model_validate(row._asdict())

@@ -26,7 +26,7 @@ from slipway.inventory.decision import Write
 from slipway.inventory.jobs.enqueuer import command_on
 from slipway.inventory.jobs.retry import Chosen, NotRetryable, retried
 from slipway.inventory.jobs.store import job_row
-from slipway.inventory.jobs.validation import Known, check_against, looks_at_nodes
+from slipway.inventory.jobs.validation import ContainerFacts, check_against, looks_at_nodes
 from slipway.inventory.tables import ACTIVE, clusters, containers, jobs
 from slipway.runtime.process.host_access import HostAccessPolicy
 
@@ -119,7 +119,7 @@ class _Check:
     def refuse_impossible(self, row: Row[Any]) -> None:
         """Refuse what would be refused for the container alone."""
         nodes = self.seen.get(row.cluster_id, SeenNodes())
-        facts = Known(
+        facts = ContainerFacts(
             spec=ContainerSpec.model_validate(row.spec),
             vmid=row.vmid,
             hostname=row.hostname,

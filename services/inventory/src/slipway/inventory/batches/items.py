@@ -167,23 +167,19 @@ def batch_job(row: Row[Any], tally: Tally, items: tuple[BatchItem, ...] = ()) ->
     """Return a batch as people see it."""
     command, counts = BatchCommand.model_validate(row.command), tally.counts
     state, error = ending(counts, cancel_requested=command.cancel_requested)
-    return Job(
-        id=row.id,
-        kind=JobKind.BATCH,
-        state=state,
-        percent=percent(counts),
-        actor=row.actor,
-        retry_of=row.retry_of,
-        items_kind=command.kind,
-        selection=command.selection,
-        counts=counts,
-        items=items,
-        error=error,
-        args=command.args,
-        actions=batch_actions(command.kind, state, tally.codes),
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
+    return Job.model_validate(
+        {
+            **row._asdict(),
+            "state": state,
+            "percent": percent(counts),
+            "items_kind": command.kind,
+            "selection": command.selection,
+            "counts": counts,
+            "items": items,
+            "error": error,
+            "args": command.args,
+            "actions": batch_actions(command.kind, state, tally.codes),
+        }
     )
 
 

@@ -39,7 +39,7 @@ class ClusterGone(Conflict):
 
 
 async def lock_names(tx: AsyncConnection, cluster: Id) -> None:
-    """Let nobody else claim a name or a VMID in a cluster before this transaction ends.
+    """Lock a cluster's names and VMIDs until this transaction ends.
 
     Raises:
         ClusterGone: if the cluster was removed.

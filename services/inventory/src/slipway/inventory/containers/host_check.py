@@ -149,7 +149,7 @@ class HostCheck:
 
     async def _gone(self, claim: Claim, *, among: Collection[Lifecycle]) -> Sequence[Target]:
         """Ask which of the containers in these states that hold what is claimed are gone."""
-        # What a failed restore has lost is stored for the next one, until somebody deletes it.
+        # One that a failed restore has lost keeps name and VMID for the next restore, or until it is deleted.
         return [
             target
             for target in await self._store.remains(claim, among=among, without=LOST)

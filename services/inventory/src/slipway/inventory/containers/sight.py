@@ -104,7 +104,9 @@ def is_away(node: NodeFacts) -> bool:
 def is_over(node: NodeFacts) -> bool:
     """Return whether a node has left its cluster for so long that it needn't be shown any more."""
     outage = node.outage
-    return outage is not None and outage.code == GONE and _lasts(outage, node) >= DROP_GONE_AFTER
+    if outage is None or outage.code != GONE:
+        return False
+    return node.observed_at - outage.since >= DROP_GONE_AFTER
 
 
 def over_stored(seen: NodeFacts, stored: NodeFacts) -> NodeFacts:
@@ -142,10 +144,6 @@ def _gone(node: str, since: Moment) -> Outage:
 
 def _is_away(outage: Outage | None) -> bool:
     return outage is not None and outage.code in AWAY
-
-
-def _lasts(outage: Outage, node: NodeFacts) -> timedelta:
-    return node.observed_at - outage.since
 
 
 def vmids_of(look: ClusterLook) -> frozenset[int]:

@@ -109,7 +109,7 @@ class JobRequests:
         await self.host_check.refuse_impossible(container, request.kind, request.args)
         if not validation.looks_at_container(request.args):
             return
-        facts = validation.Known(
+        facts = validation.ContainerFacts(
             spec=container.spec, vmid=container.vmid, hostname=container.hostname, node=container.node
         )
         if validation.looks_at_nodes(request.args):

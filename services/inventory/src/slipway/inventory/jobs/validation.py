@@ -63,7 +63,7 @@ def check(kind: JobKind, args: Args) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class ContainerFacts:
     """The container that a job is requested for, and the nodes of its cluster."""
 
     spec: ContainerSpec
@@ -103,47 +103,51 @@ def looks_at_host(args: Args) -> bool:
     return isinstance(args, SnapshotArgs) or (isinstance(args, ResizeArgs) and args.disk is not None)
 
 
-def check_against(kind: JobKind, args: Args, known: Known, host_access: HostAccessPolicy = NONE) -> None:
+def check_against(
+    kind: JobKind, args: Args, container: ContainerFacts, host_access: HostAccessPolicy = NONE
+) -> None:
     """Refuse what does not fit the container or its cluster; faults name the arguments.
 
     Raises:
         FactsMissing: if the facts of a node are needed and missing.
     """
     if kind is JobKind.DELETE:
-        _refuse_protected(known)
+        _refuse_protected(container)
     if isinstance(args, RestoreArgs):
-        _refuse_foreign_backup(args.backup, known.vmid)
+        _refuse_foreign_backup(args.backup, container.vmid)
     if isinstance(args, MigrateArgs | CloneArgs) and args.target_node is not None:
-        _check_target(args, args.target_node, known)
+        _check_target(args, args.target_node, container)
     if isinstance(args, ConfigureArgs):
-        _check_settings(args, known, host_access)
+        _check_settings(args, container, host_access)
 
 
-def _check_settings(args: ConfigureArgs, known: Known, host_access: HostAccessPolicy) -> None:
+def _check_settings(args: ConfigureArgs, container: ContainerFacts, host_access: HostAccessPolicy) -> None:
     values = {name: value for name, value in args.values().items() if name in _HOST_ACCESS}
     try:
-        restricted.check(ContainerSpec.model_validate({"hostname": known.hostname, **values}), host_access)
+        restricted.check(
+            ContainerSpec.model_validate({"hostname": container.hostname, **values}), host_access
+        )
     except restricted.RestrictedKey as error:
         raise restricted.RestrictedKey(error.message, errors=_of_args(error.errors)) from error
-    _refuse_taken_paths(known.spec, args)
-    _refuse_missing_bridges(args, known)
+    _refuse_taken_paths(container.spec, args)
+    _refuse_missing_bridges(args, container)
 
 
-def _check_target(args: MigrateArgs | CloneArgs, node: str, known: Known) -> None:
-    if not known.nodes:
+def _check_target(args: MigrateArgs | CloneArgs, node: str, container: ContainerFacts) -> None:
+    if not container.nodes:
         raise defaults.FactsMissing("Nothing is known of the nodes of the cluster yet.")
     try:
-        target = placement.choose_node(node, known.nodes)
+        target = placement.choose_node(node, container.nodes)
     except SlipwayError as error:
         # An error that names the node's field is about the argument.
         faults = [each.model_copy(update={"field": "args.target_node"}) for each in error.errors]
         raise type(error)(error.message, errors=faults) from error
-    if target.node == known.node or isinstance(args, CloneArgs):
+    if target.node == container.node or isinstance(args, CloneArgs):
         return
-    if target.node in known.in_maintenance:
+    if target.node in container.in_maintenance:
         message = f"Node {target.node} is in maintenance: nothing is moved there before it ends."
         raise at("args.target_node", NodeInMaintenance, message)
-    _refuse_missing_storages(known.spec, args.storage, target)
+    _refuse_missing_storages(container.spec, args.storage, target)
 
 
 def _refuse_missing_storages(spec: ContainerSpec, storage: str | None, target: NodeFacts) -> None:
@@ -158,22 +162,22 @@ def _refuse_missing_storages(spec: ContainerSpec, storage: str | None, target: N
         raise at(f"args.{field}", JobInvalid, message)
 
 
-def _refuse_missing_bridges(args: ConfigureArgs, known: Known) -> None:
+def _refuse_missing_bridges(args: ConfigureArgs, container: ContainerFacts) -> None:
     if not args.networks:
         return
-    facts = next((each for each in known.nodes if each.node == known.node), None)
+    facts = next((each for each in container.nodes if each.node == container.node), None)
     if facts is None:
-        raise defaults.FactsMissing(f"Nothing is known of node {known.node} yet; its bridges have to be.")
+        raise defaults.FactsMissing(f"Nothing is known of node {container.node} yet; its bridges have to be.")
     refuse(JobInvalid, _of_args(networks.bridges(args.networks, facts)))
 
 
-def _refuse_protected(known: Known) -> None:
+def _refuse_protected(container: ContainerFacts) -> None:
     """Refuse the deletion of a container that was protected through Slipway."""
-    if known.spec.protection:
+    if container.spec.protection:
         raise ContainerProtected(
-            f"Container {known.hostname} ({known.vmid}) is protected, so it is not deleted. "
+            f"Container {container.hostname} ({container.vmid}) is protected, so it is not deleted. "
             'Take the protection off first: configure {"protection": false}.',
-            vmid=known.vmid,
+            vmid=container.vmid,
         )
 
 

@@ -72,31 +72,24 @@ class JobViews:
 
 
 def _job(row: Row[Any], places: Mapping[str, tuple[int, str]]) -> Job:
+    kind, state = JobKind(row.kind), JobState(row.state)
     record = RunRecord.model_validate(row.record) if row.record else None
     steps = record.steps if record else ()
-    return Job(
-        id=row.id,
-        kind=JobKind(row.kind),
-        state=JobState(row.state),
-        phase=record.phase if record else None,
-        percent=row.percent,
-        step=steps[-1].name if steps and not JobState(row.state).is_terminal else None,
-        container=row.container_id,
-        vmid=row.vmid,
-        hostname=row.hostname,
-        actor=row.actor,
-        retry_of=row.retry_of,
-        parent=row.parent_id,
-        steps=steps,
-        warnings=record.warnings if record else (),
-        error=record.error if record else None,
-        args=RunJob.model_validate(row.command).args,
-        position=places[row.id][0] if row.id in places else None,
-        waits_for=places[row.id][1] if row.id in places else (record.waits_for if record else None),
-        actions=actions(JobKind(row.kind), JobState(row.state), record, _standing(row)),
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
+    position, waits_for = places.get(row.id, (None, record.waits_for if record else None))
+    return Job.model_validate(
+        {
+            **row._asdict(),
+            "container": row.container_id,
+            "parent": row.parent_id,
+            "args": RunJob.model_validate(row.command).args,
+            "step": steps[-1].name if steps and not state.is_terminal else None,
+            "steps": steps,
+            "warnings": record.warnings if record else (),
+            "error": record.error if record else None,
+            "position": position,
+            "waits_for": waits_for,
+            "actions": actions(kind, state, record, _standing(row)),
+        }
     )
 
 
