@@ -11,7 +11,7 @@ from slipway.contracts.batches import BatchItem
 from slipway.contracts.bulk import MOST_ITEMS, PlanItem
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import RunJob
+from slipway.contracts.jobs import RetryJob, RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Rejected, SlipwayError, Unavailable
 from slipway.contracts.values import JobState, Lifecycle
@@ -24,7 +24,7 @@ from slipway.inventory.containers.selection import Candidate, Part, Term, chosen
 from slipway.inventory.containers.store import ContainerNotFound, with_cluster
 from slipway.inventory.decision import Write
 from slipway.inventory.jobs.enqueuer import command_on
-from slipway.inventory.jobs.retry import Chosen, NotRetryable, retried
+from slipway.inventory.jobs.retry import Chosen, NotRetryable, decide_retry
 from slipway.inventory.jobs.store import job_row
 from slipway.inventory.jobs.validation import ContainerFacts, check_against, looks_at_nodes
 from slipway.inventory.tables import ACTIVE, clusters, containers, jobs
@@ -76,10 +76,11 @@ async def choose_again(
             return check.choice(index, row)
         try:
             check.refuse_impossible(row)
-            retry = await retried(tx, item.job, None, chosen)
+            retry = await decide_retry(tx, RetryJob(job=item.job), chosen)
         except (Rejected, Unavailable) as error:
             return _failed(index, plan_item_of(row, error))
-        return Choice(waiting_item(index, retry.command), plan_item_of(row), retry.command, retry.writes)
+        (command,) = retry.commands
+        return Choice(waiting_item(index, command), plan_item_of(row), command, retry.writes)
 
     return command, [await again(index, item) for index, item in enumerate(items)]
 

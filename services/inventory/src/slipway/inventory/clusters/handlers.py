@@ -175,13 +175,12 @@ class ClusterHandlers:
 
         async def act() -> ClusterRemoval:
             if not query.is_plan:
-                return await self.unit.once(call, "cluster.remove", query, decide)
-            decision = await self.unit.plan(decide)
+                return await self.unit.once(
+                    call, "cluster.remove", query, lambda tx: decide_removal(tx, query)
+                )
+            decision = await self.unit.plan(lambda tx: decide_removal(tx, query))
             # What was removed before is returned as it was removed: nothing is left to write.
             return decision.reply.model_copy(update={"is_removed": not decision.writes})
-
-        async def decide(tx: AsyncConnection) -> Decision[ClusterRemoval]:
-            return await decide_removal(tx, query)
 
         try:
             return await act()

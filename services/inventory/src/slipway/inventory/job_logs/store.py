@@ -53,11 +53,8 @@ class JobLogStore:
             if (await tx.execute(mark)).rowcount == 0:
                 return
             for part in parts:
-                await tx.execute(
-                    insert(job_log_parts).values(
-                        job_id=job, after=part.after, last=part.last, packed=part.packed
-                    )
-                )
+                row = {"job_id": job, "after": part.after, "last": part.last, "packed": part.packed}
+                await tx.execute(insert(job_log_parts).values(row))
 
     async def part(self, query: GetJobLog, _call: Call) -> JobLogPart:
         """Return the part in which a log goes on."""

@@ -106,7 +106,10 @@ class GuestPoller:
         changed = {status.id: status for status in (*difference.changed, *difference.usage_changed)}
         self._guests = {guest: status for guest, status in (before | changed).items() if guest not in gone}
         self._missing = difference.missing
-        self._note(frozenset(guest.vmid for guest in resources.guests))
+        vmids = frozenset(guest.vmid for guest in resources.guests)
+        if self._vmids is not None and vmids != self._vmids:
+            self.facts_due.set()
+        self._vmids = vmids
 
     async def _resources(self) -> Resources:
         try:
@@ -134,7 +137,7 @@ class GuestPoller:
         )
 
     async def _is_free(self, vmid: int) -> bool | None:
-        """Whether a VMID is free; None if there is no answer."""
+        """Return whether a VMID is free; None if there is no answer."""
         try:
             return await self.clusters.query(
                 self.cluster, lambda api: api.within(ANSWER_TIMEOUT).is_free(vmid)
@@ -177,11 +180,6 @@ class GuestPoller:
         await self.bus.publish(gone, message_id=f"{status.id}:gone:{revision}")
         await self._bucket.delete(status.id)
         self._revisions.pop(status.id, None)
-
-    def _note(self, vmids: frozenset[int]) -> None:
-        if self._vmids is not None and vmids != self._vmids:
-            self.facts_due.set()
-        self._vmids = vmids
 
 
 def _observed(

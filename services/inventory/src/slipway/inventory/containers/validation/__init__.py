@@ -66,7 +66,8 @@ def check(
         RestrictedKey: for what reaches further into the host than the operator allows.
         ContainerInvalid: for anything else.
     """
-    refuse(ContainerInvalid, _faults(spec, manifest, node))
+    on_node = (*networks.bridges(spec.networks, node), *_places(spec, node))
+    refuse(ContainerInvalid, (*faults(spec), *on_node, *_against(spec, manifest)))
     restricted.check(spec, host_access)
 
 
@@ -79,13 +80,6 @@ def faults(spec: ContainerSpec) -> Iterator[FieldError]:
     yield from restricted.faults(spec)
     yield from _lists(spec)
     yield from texts.faults(dict(spec))
-
-
-def _faults(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) -> Iterator[FieldError]:
-    yield from faults(spec)
-    yield from networks.bridges(spec.networks, node)
-    yield from _places(spec, node)
-    yield from _against(spec, manifest)
 
 
 def _words(spec: ContainerSpec) -> Iterator[FieldError]:
