@@ -1,8 +1,8 @@
 """Accepts requests and plans them: both decide alike, and a plan stops before the commit.
 
-What stands in the way of a request and is over or gone by now is no reason to refuse it. A job's row may lag
-behind its run record, so the record is read first. A name or a VMID may be held by a container that somebody
-removed by hand: Proxmox is asked, and what it calls gone is given up first, or in a plan left out.
+A request is not refused because of an obstacle that has just vanished. A job's row may lag behind its run
+record, so the record is read first. A name or a VMID may be held by a container that somebody removed by
+hand: Proxmox is asked, and a container that is gone is given up first, or left out of a plan.
 """
 
 from collections.abc import Awaitable, Callable

@@ -8,7 +8,7 @@ is stored or nothing. A plan gets the decision and stops.
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TypeVar, cast
 
 from sqlalchemy import func, insert, select
@@ -64,7 +64,7 @@ class UnitOfWork:
         """
         async with self._begin() as tx:
             if call.idempotency_key is not None:
-                # Whoever comes next under the key waits for this transaction.
+                # The next request under the key waits for this transaction.
                 key = f"key {call.actor} {call.idempotency_key}"
                 await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
                 stored = await _stored_reply(tx, call, action, request)
@@ -124,11 +124,8 @@ async def _note(tx: AsyncConnection, call: Call, notes: Sequence[AuditNote]) -> 
             "id": new_id(),
             "at": now(),
             "actor": call.actor,
-            "action": note.action,
-            "target": note.target,
-            "outcome": note.outcome,
             "correlation_id": call.correlation_id,
-            "details": dict(note.details),
+            **asdict(note),
         }
         for note in notes
     ]

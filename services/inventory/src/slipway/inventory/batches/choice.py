@@ -1,4 +1,4 @@
-"""The containers of a batch, each with the job that it would get now, or with what speaks against it."""
+"""The containers of a batch, each with the job that it would get now, or the reason why it gets none."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Choice:
     """As its container is before anything is done; its error says why nothing can be done."""
     command: RunJob | None = None
     writes: Sequence[Write] = ()
-    """What takes the container of a retried job back."""
+    """Take the container of a retried job back."""
 
 
 async def choose(
@@ -98,7 +98,7 @@ def waiting_item(index: int, command: RunJob) -> BatchItem:
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """What the jobs of a batch are checked against."""
+    """The checks of a batch's jobs."""
 
     command: BatchCommand
     host_access: HostAccessPolicy
@@ -198,7 +198,7 @@ async def _candidates(tx: AsyncConnection, parts: Sequence[Part]) -> list[Candid
 
 
 def _may_fit(term: Term) -> ColumnElement[bool]:
-    """Return what holds of all rows that a term means; more rows may come."""
+    """Return a condition that all rows of a term fulfil; others may fulfil it too."""
     match term.word:
         case "vmid":
             return containers.c.vmid.between(term.first, term.last)

@@ -1,4 +1,4 @@
-"""What speaks against the items of a batch on their hosts: each is explained like a job of its own.
+"""Asks hosts for obstacles to the items of a batch: each item is explained like a job of its own.
 
 A lock, protection, HA, a snapshot of the name: only the host knows them. The looks are bounded in number,
 in how many there are at once, and in time; a warning says what was left out.
@@ -24,7 +24,7 @@ MOST_NAMED = 10
 
 
 async def warnings(bus: Bus, commands: Sequence[RunJob]) -> tuple[str, ...]:
-    """Return the warnings of what the items' jobs would meet on their hosts now; equal ones are joined."""
+    """Return warnings about obstacles to the items' jobs on their hosts now; equal ones are joined."""
     turns = asyncio.Semaphore(AT_ONCE)
     seen: dict[Id, tuple[str, ...]] = {}
 

@@ -1,7 +1,7 @@
-"""A batch and its items, as rows: opened, moved by what becomes of the items' jobs, read.
+"""A batch and its items, as rows: opened, moved by the states of the items' jobs, read.
 
-All events of a batch are written under the lock of its row, so that they leave in their order. Whoever
-needs that lock and an item's takes the batch's first.
+All events of a batch are written under the lock of its row, so that they leave in their order. A
+transaction that needs that lock and an item's takes the batch's first.
 """
 
 from collections import Counter
@@ -140,7 +140,7 @@ async def items_of(tx: AsyncConnection, batch: Id) -> tuple[BatchItem, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What has become of the items of a batch."""
+    """The states and errors of a batch's items."""
 
     counts: BatchCounts
     codes: Collection[str | None]
@@ -148,7 +148,7 @@ class Tally:
 
 
 async def tallies_of(tx: AsyncConnection, batches: Sequence[Id]) -> Mapping[Id, Tally]:
-    """Return what has become of the items of each batch."""
+    """Return the states and errors of each batch's items."""
     if not batches:
         return {}
     items = batch_items.c

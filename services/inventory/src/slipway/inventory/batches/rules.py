@@ -1,4 +1,4 @@
-"""What a batch is: how its items add up, when it has ended and how, which hash its plan has. Pure."""
+"""Rules of batches: allowed kinds, counts and states, names, the hash of a plan. Pure."""
 
 import hashlib
 import json
@@ -24,22 +24,22 @@ LONGEST_BASE = 57
 
 
 class PlanNeeded(Conflict):
-    """What destroys is done only after it was shown."""
+    """A batch that destroys needs the hash of its plan."""
 
     code = "plan.needed"
 
 
 class PlanChanged(Conflict):
-    """What the selection means is not what was shown."""
+    """The request means something else than the plan that was shown."""
 
     code = "plan.changed"
 
 
 class BatchCommand(KindAndArgs):
-    """What a batch does, as its row holds it."""
+    """The command of a batch, as its row holds it."""
 
     selection: str = ""
-    """Empty for creations and second tries."""
+    """Empty for creations."""
     on_failure: OnFailure = OnFailure.KEEP
     cancel_requested: bool = False
 

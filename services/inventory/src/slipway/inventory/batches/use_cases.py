@@ -1,7 +1,7 @@
 """Batches: requested, created, retried, cancelled; each is one job with an item for each container.
 
-What a batch means is looked at, locked and decided on in one transaction. A plan looks at it in the same way,
-and is remembered: what destroys is accepted only with the hash of the plan that was shown.
+The containers of a batch are selected, locked and decided on in one transaction. A plan does the same and is
+stored: a batch that destroys is accepted only with the hash of the plan that was shown.
 """
 
 from collections.abc import Sequence

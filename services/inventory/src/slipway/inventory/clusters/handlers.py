@@ -1,4 +1,4 @@
-"""Clusters: added after a test, listed, and handed to who may reach them."""
+"""Clusters: added and changed after a test, listed, and their access passed to services that reach hosts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -138,7 +138,7 @@ class ClusterHandlers:
             cluster,
             spec,
             needs_ssh=rules.changes_ssh(changes, new),
-            # What is to be believed from now on is tried by itself, not by what was learned before.
+            # A new fingerprint or CA is tried by itself, without certificates that were learned before.
             is_believed_anew=bool({"tls_fingerprint", "ca"} & set(changes)),
         )
         facts = await self._test(test, opened)
@@ -179,19 +179,19 @@ class ClusterHandlers:
                     call, "cluster.remove", query, lambda tx: decide_removal(tx, query)
                 )
             decision = await self.unit.plan(lambda tx: decide_removal(tx, query))
-            # What was removed before is returned as it was removed: nothing is left to write.
+            # A cluster that was removed before has nothing left to write.
             return decision.reply.model_copy(update={"is_removed": not decision.writes})
 
         try:
             return await act()
         except ClusterBusy as busy:
-            # Their rows may lag behind: whoever saw them end may ask at once.
+            # Their rows may lag behind: a client that saw them end may ask at once.
             if not all([await self.records.catch_up(job) for job in busy.jobs]):
                 raise
         return await act()
 
     async def access(self, query: GetClusterAccess, _call: Call) -> ClusterAccess:
-        """Return how a cluster is reached, its secrets sealed to who asked."""
+        """Return how a cluster is reached, with its secrets sealed to the asking service."""
         if query.seal_to not in MAY_REACH:
             raise Forbidden(f"{query.seal_to!r} may not reach hosts.", code="cluster.access-refused")
         cluster = await self.store.stored(query.cluster)
@@ -219,7 +219,7 @@ def _present(secrets: ClusterSecrets) -> Mapping[str, Sealed]:
 def _by_field(
     act: Callable[..., ResultT], secrets: Mapping[str, object], **options: str
 ) -> dict[str, ResultT]:
-    """Return what becomes of each secret; `act` gets it with its field and the options."""
+    """Return the result of `act` for each secret; it gets the secret, its field and the options."""
     return {field: act(secret, field=field, **options) for field, secret in secrets.items()}
 
 

@@ -1,4 +1,4 @@
-"""What a cluster and its nodes' host keys may be. Pure; every fault names its field."""
+"""Checks the descriptions of clusters and their nodes' host keys. Pure; every fault names its field."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -27,7 +27,7 @@ _HOST_KEY = re.compile(
 _INSTEAD = MappingProxyType(
     {"token_id": "username", "username": "token_id", "tls_fingerprint": "ca", "ca": "tls_fingerprint"}
 )
-"""What takes the place of what."""
+"""Fields that replace one another."""
 _CA = "ca:"
 _SSH = frozenset({"ssh_password", "ssh_private_key"})
 _ADDRESS = re.compile(r"[A-Za-z0-9._:-]{1,253}")
@@ -40,7 +40,7 @@ class ClusterInvalid(Invalid):
 
 
 class AnotherCluster(Conflict):
-    """What is reached is not the cluster that it was."""
+    """Another cluster answers at the endpoint."""
 
     code = "cluster.another"
 
@@ -65,7 +65,7 @@ def check(spec: ClusterSpec, secrets: Collection[str]) -> None:
 
 
 def changes_of(query: ChangeClusterAccess) -> Mapping[str, object]:
-    """Return what changes of a cluster's description; what takes another's place takes it away."""
+    """Return the changes of a cluster's description; a field that replaces another one clears it."""
     changes = {name: value for name, value in query if name in ClusterSpec.model_fields and value is not None}
     gone = {other: None for name, other in _INSTEAD.items() if name in changes and other not in changes}
     return {**gone, **changes}
@@ -112,8 +112,8 @@ def refuse_another(before: str | None, now: str | None, accepted: str | None, *,
     Args:
         before: the identity that was stored; None is not known.
         now: the identity of the one that was reached.
-        accepted: What whoever asks says it is now.
-        name: The cluster's.
+        accepted: the identity that the caller accepts now.
+        name: the cluster's.
     """
     if before is None or now is None or now in (before, accepted):
         return
@@ -137,7 +137,7 @@ def stored_secrets(spec: ClusterSpec, stored: Collection[str], new: Collection[s
 
 
 def confirmed(spec: ClusterSpec, node: str, reached: SshNode) -> ClusterSpec:
-    """Return a cluster one of whose nodes is reached so; what is not set stays as it was.
+    """Return a cluster with another way to reach one node; fields that are not set stay as they are.
 
     Raises:
         ClusterInvalid: names what can't be such a key, address or port.

@@ -128,7 +128,7 @@ def _seen_nodes(rows: Sequence[Row[Any]]) -> SeenNodes:
 def store_facts(cluster: Id, facts: NodeFacts) -> Write:
     """Return the write of what was seen of a node; something newer that is known stays."""
     seen = {"facts": facts.model_dump(mode="json"), "observed_at": facts.observed_at}
-    # A node that is away does not say where it is; what was known of that stays.
+    # A node that is away does not report its address; the last known one stays.
     door = {"address": facts.address, "tls_fingerprint": facts.tls_fingerprint}
     stored = {name: func.coalesce(literal(value, Text), nodes.c[name]) for name, value in door.items()}
     return Write(

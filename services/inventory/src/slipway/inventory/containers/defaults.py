@@ -1,4 +1,4 @@
-"""What a container or a cluster becomes: defaults of template and node, VMIDs, what a job leaves of them."""
+"""Completes containers and clusters: defaults of template and node, VMIDs, addresses, copies. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -23,7 +23,7 @@ class NodeUnknown(Invalid):
 
 
 class FactsMissing(Unavailable):
-    """What has to be known of the node is not known yet."""
+    """Facts of the node that are needed are not known yet."""
 
     code = "node.facts-missing"
 

@@ -85,7 +85,7 @@ class ContainerHandlers:
         await self.observations.observe(event.status)
 
     async def guest_gone(self, event: GuestGone, _delivery: Delivery) -> None:
-        """Store that a guest is not seen; what was left of a failed one is given up. Idempotent."""
+        """Store that a guest is not seen; release its VMID if a failed container held it. Idempotent."""
         await self.observations.miss(event.cluster, event.vmid, event.at)
         # Proxmox is asked again when the name or the VMID is requested: nothing is lost without an answer.
         with contextlib.suppress(Unavailable):

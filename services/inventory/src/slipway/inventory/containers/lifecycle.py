@@ -1,4 +1,4 @@
-"""Where a container's life goes, and what may be done to it and its jobs: tables and refusals."""
+"""The lifecycle of containers, and which actions their state and their jobs allow: tables and refusals."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from slipway.inventory.jobs.remedies import instead, is_retry_hopeless
 
 
 class Trigger(StrEnum):
-    """What moves a container's life."""
+    """The causes of transitions."""
 
     CREATION_SUCCEEDED = "creation-succeeded"
     CREATION_FAILED = "creation-failed"
@@ -137,7 +137,7 @@ def outcome(record: RunRecord, was: Lifecycle | None = None) -> Trigger:
 
 
 LOST = "container-lost"
-"""A warning: a restore failed after Proxmox had removed it. Name and VMID are stored for the next restore."""
+"""A warning: a restore failed after Proxmox had removed it. It keeps name and VMID for the next restore."""
 
 
 def restore_outcome(record: RunRecord) -> Trigger | None:
@@ -206,7 +206,7 @@ def refuse_to_destroy(kind: JobKind, *, is_requested: bool) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What of a job's container, and of the jobs after it, decides what can be done with it."""
+    """The state of a job's container and of later jobs, which decides what can be done with the job."""
 
     lifecycle: Lifecycle
     is_busy: bool

@@ -15,7 +15,7 @@ from slipway.inventory.containers.defaults import FIRST_VMID, LAST_VMID
 from slipway.inventory.faults import at
 
 WORDS = ("tag", "node", "template", "name", "cluster")
-"""What may stand before a colon; `name` takes `*` and `?`, and upper and lower case are the same in it."""
+"""Words before a colon; the value of `name` may have `*` and `?`, and its case does not count."""
 MOST_PARTS = 200
 _NARROWS = re.compile(r"\s+(?:\+\s*)?|\+(?=[A-Za-z]+:)")
 _VMIDS = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?")
@@ -29,7 +29,7 @@ class SelectionInvalid(Invalid):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What a selection looks at of a living container."""
+    """The fields of a living container that selections compare."""
 
     id: Id
     vmid: int

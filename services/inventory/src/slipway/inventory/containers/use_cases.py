@@ -101,7 +101,7 @@ async def decide_config(tx: AsyncConnection, request: StoreConfig) -> Decision[D
 
 @dataclass(frozen=True, slots=True)
 class ConfigChange:
-    """What changes in a container's row by its config."""
+    """The changes of a container by its config."""
 
     values: Mapping[str, Any]
     events: Sequence[Outgoing]
@@ -110,7 +110,7 @@ class ConfigChange:
 async def applied(
     tx: AsyncConnection, row: Row[Any], config: HostConfig, target: Target, warnings: list[str]
 ) -> ConfigChange:
-    """Return what changes in a container's row by its config; nothing if a later one is stored.
+    """Return the changes of a container by its config; none if a later one is stored.
 
     A name that another container has here is not taken over: it becomes a warning.
     """
@@ -155,7 +155,7 @@ async def decide_reveal(tx: AsyncConnection, container: Id, credential: Id) -> D
 
 
 async def decide_forget(tx: AsyncConnection, container: Id) -> Decision[None]:
-    """Drop a container; what it was is remembered, should it come back.
+    """Drop a container; its lifecycle is stored in case it comes back.
 
     Raises:
         JobActive: if a job works on it.
@@ -163,8 +163,7 @@ async def decide_forget(tx: AsyncConnection, container: Id) -> Decision[None]:
     """
     row = await container_row(tx, container, for_update=True)
     await refuse_busy(tx, row.id)
-    writes = [move(row, Trigger.FORGOTTEN)]
-    return _noted(row, "forget", writes, _fact(row, ContainerForgotten(**_names(row)), "forgotten"))
+    return _noted(row, "forget", [move(row, Trigger.FORGOTTEN)], forgotten(row))
 
 
 async def decide_return(tx: AsyncConnection, container: Id, node: str) -> Decision[None]:
@@ -203,6 +202,11 @@ def move(row: Row[Any], trigger: Trigger) -> Write:
     """Return the change that moves a container on in its life."""
     changes = moved(Lifecycle(row.lifecycle), trigger)
     return update_container(row.id, **changes, warnings=[], updated_at=now())
+
+
+def forgotten(row: Row[Any]) -> Outgoing:
+    """Return the fact that a container was forgotten."""
+    return _fact(row, ContainerForgotten(**_names(row)), "forgotten")
 
 
 def _names(row: Row[Any]) -> dict[str, Any]:

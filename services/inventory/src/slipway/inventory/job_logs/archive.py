@@ -42,7 +42,7 @@ class JobLogArchiver:
             try:
                 await self.keep_all()
             except Unavailable as error:
-                log.warning("logs can't be stored now", reason=error.message, code=error.code)
+                log.warning("job logs not stored", reason=error.message, code=error.code)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def keep_all(self) -> None:

@@ -1,4 +1,4 @@
-"""What jobs ask of nodes, held against what the nodes have. Pure.
+"""Compares the cores, memory and disk that jobs ask for with those of their nodes. Pure.
 
 Memory and cores of a container are limits: Proxmox takes them whatever the node has. Of disks a storage says
 what is free; a thin one takes promises beyond it, until what is really written fills it up.
@@ -23,14 +23,14 @@ _UNITS = (("TiB", 1 << 40), ("GiB", GIB), ("MiB", _MIB))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What one job asks of one node."""
+    """The resources that one job asks of one node."""
 
     cluster: Id
     node: str
     cores: int | None = None
     memory_bytes: int = 0
     disk_bytes: Mapping[str, int] = field(default_factory=dict)
-    """By storage, what it takes beyond what it has there."""
+    """By storage; only what it takes beyond its present disks there."""
     is_move: bool = False
     """Whether disks on a shared storage stay where they are."""
 

@@ -98,7 +98,7 @@ async def _send(tx: AsyncConnection, chosen: list[Id]) -> None:
 
 
 async def _give_up(tx: AsyncConnection, command: RunJob, why: TooLarge) -> None:
-    """Cancel a job whose command can't leave; whoever let it begin is not refused."""
+    """Cancel a job whose command can't leave; the request that let it begin is not refused."""
     log.error("job cancelled: its command can't be sent", job=command.job, why=why.message)
     await outbox.add(tx, cancel_order(command), message_id=f"job:{command.job}:given-up")
 

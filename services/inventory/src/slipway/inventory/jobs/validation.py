@@ -1,7 +1,7 @@
-"""Which arguments a job on a container that exists may have. Pure; every fault names its field.
+"""Checks the arguments of jobs on existing containers. Pure; every fault names its field.
 
-Which arguments a kind takes, and which it needs, is in `contracts.job_kinds`: here are their limits, and what
-must fit the container, its node and its cluster.
+`contracts.job_kinds` has the arguments that a kind takes and needs; here are their limits, and whether they
+fit the container, its node and its cluster.
 """
 
 import re
@@ -251,7 +251,7 @@ def _names(values: Mapping[str, Any]) -> Iterator[FieldError]:
 
 
 def _of_container(args: Args) -> Iterator[FieldError]:
-    """Return what no container may have, by the rules for creations."""
+    """Return faults by the rules for creations."""
     values = {name: value for name, value in args.values().items() if name in _LIKE_A_CREATION}
     mounts = values.get("mounts", ())
     volumes = [index for index, mount in enumerate(mounts) if not mount.is_bind]

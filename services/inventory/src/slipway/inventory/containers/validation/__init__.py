@@ -1,4 +1,4 @@
-"""What a request for a container must keep to. Pure; every fault names its field.
+"""Checks requests for containers. Pure; every fault names its field.
 
 Where Proxmox has a limit, it is the official schema's (`POST /nodes/{node}/lxc`, PVE 9.2).
 """

@@ -1,4 +1,4 @@
-"""What network devices may be: by themselves, and on a node. Pure; every fault names its field."""
+"""Checks network devices, by themselves and on a node. Pure; every fault names its field."""
 
 import ipaddress
 import re
@@ -25,7 +25,7 @@ Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
 def faults(networks: Sequence[NetworkSpec]) -> Iterator[FieldError]:
-    """Return what no node's devices may be."""
+    """Return faults that count on every node."""
     if len(networks) > MOST_NETWORKS:
         yield FieldError(field="networks", message=f"At most {MOST_NETWORKS}.")
     seen: set[str] = set()
