@@ -41,7 +41,7 @@ async def decide_batch_cancel(tx: AsyncConnection, batch: Id) -> Decision[None]:
         reply=None,
         writes=[
             Write(statement=update(jobs).where(*waiting).values(released_at=now())),
-            update_job(batch, **state.values),
+            update_job(batch, command=command.model_dump(mode="json"), **state.values),
         ],
         events=[*map(_order, commands), *state.events],
         audit=[AuditNote(action="job.cancel", target=batch, outcome="accepted", details={"job": batch})],

@@ -59,6 +59,7 @@ def opened(
         "id": batch,
         "kind": JobKind.BATCH,
         "actor": actor,
+        "command": command.model_dump(mode="json"),
         "retry_of": retry_of,
         "record_sequence": 0,
         "created_at": now(),
@@ -97,7 +98,7 @@ def batch_state(
 ) -> BatchState:
     """Return where a batch stands."""
     state, error = ending(counts, cancel_requested=command.cancel_requested)
-    values = {"command": command.model_dump(mode="json"), "state": state, "percent": percent(counts)}
+    values: dict[str, object] = {"state": state, "percent": percent(counts)}
     if state is not JobState.QUEUED:
         values["started_at"] = started_at or now()
     if not state.is_terminal:

@@ -56,7 +56,7 @@ async def decide_retry(
     await refuse_busy(tx, row.id)
     before = RunJob.model_validate(old.command)
     if before.kind.creates_container and old.is_outdated:
-        # A deletion took the secrets with it; a later try knows better where to go on.
+        # A deletion removed the secrets; a later job of the container has the newer step to begin with.
         raise NotRetryable(
             f"Job {job} is not the last of its container: it was done again, or its container was deleted."
         )
