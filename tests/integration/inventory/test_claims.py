@@ -30,7 +30,7 @@ from slipway.contracts.values import JobState, Lifecycle, Power
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
 from slipway.inventory.clusters.use_cases import decide_addition
-from slipway.inventory.containers.create import decide_creation
+from slipway.inventory.containers.create import decide_creations
 from slipway.inventory.containers.lifecycle import HOLDING, REMOVES
 from slipway.inventory.containers.observations import ObservationStore
 from slipway.inventory.containers.store import NewContainer
@@ -145,7 +145,7 @@ class Claims(RuleBasedStateMachine):
         )
         vmid = self.free(wanted)
         with self.refused(vmid is None or self.is_held(name)) as is_refused:
-            accepted = self.decide(lambda tx: decide_creation(tx, new, NOTHING_GONE))
+            accepted = self.decide(lambda tx: decide_creations(tx, [new], NOTHING_GONE))
         if not is_refused:
             assert accepted.container.vmid == vmid
             held = Held(new.id, name, accepted.container.vmid, accepted.job.id)

@@ -11,7 +11,6 @@ from sqlalchemy import select, text
 from slipway.inventory import tables
 from slipway.inventory.app import MIGRATIONS
 from slipway.inventory.secrets.resealing import Resealing
-from slipway.inventory.secrets.resealing_store import ResealingStore
 from slipway.runtime.database.engine import Database
 from slipway.runtime.secrets.vault import KeyRing, Vault
 from support.postgres import Databases
@@ -52,7 +51,7 @@ async def test_a_rotated_ring_needs_its_older_key_no_more(database: Database, tm
     await keep(database, Vault(KeyRing.create(ring)), "k1", "k2")
     rotated = KeyRing.rotate(ring)
 
-    await Resealing(ResealingStore(database), Vault(rotated)).run()
+    await Resealing(database, Vault(rotated)).run()
 
     told = json.loads(ring.read_text())
     ring.write_text(json.dumps({**told, "keys": {told["current"]: told["keys"][told["current"]]}}))
@@ -72,7 +71,7 @@ async def test_what_no_key_opens_stays_as_it_is(database: Database, tmp_path: Pa
     first = Vault(KeyRing.create(tmp_path / "first.json"))
     await keep(database, first, "k1")
 
-    await Resealing(ResealingStore(database), Vault(KeyRing.create(tmp_path / "other.json"))).run()
+    await Resealing(database, Vault(KeyRing.create(tmp_path / "other.json"))).run()
 
     async with database.begin() as connection:
         row = (await connection.execute(select(tables.credentials))).one()

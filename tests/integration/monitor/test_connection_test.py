@@ -13,7 +13,6 @@ from slipway.lab.access.actors import SERVICE_ACL
 from slipway.lab.faults import NodeDies
 from slipway.lab.node import Lab
 from slipway.monitor.connection_test.run import ConnectionTest
-from slipway.monitor.handlers import Handlers
 from slipway.runtime.bus.client import Bus
 from support.https_server import SILENCE, Answer, HttpsServer
 from support.inventory_side import Inventory, Monitor, spec_of
@@ -38,7 +37,7 @@ async def test_facts_of_a_cluster_are_told_over_the_bus(
     def register(bus: Bus) -> None:
         bus.answer(
             TestCluster,
-            Handlers(bus, ConnectionTest(monitor.sealer, record=None), monitor.discoverer).check_connection,
+            lambda query, _call: ConnectionTest(monitor.sealer, record=None).run(query),
         )
 
     await make_bus("monitor", register)

@@ -142,7 +142,7 @@ async def test_new_cluster_is_watched_at_once(
     fleet = ClusterWatcher(monitor.bus, monitor.clusters, settings)
     inventory.known.clear()
     await make_bus(
-        "monitor", lambda bus: bus.consume(ClusterAdded, fleet.cluster_added, durable="monitor-clusters")
+        "monitor", lambda bus: bus.consume(ClusterAdded, fleet.cluster_changed, durable="monitor-clusters")
     )
 
     async with running(fleet.run):

@@ -14,6 +14,7 @@ from slipway.contracts.jobs import RunRecord, StepStatus, Target
 from slipway.contracts.problems import Problem
 from slipway.contracts.templates import Manifest, Resources, Variable
 from slipway.contracts.values import JobState, Lifecycle, Phase
+from slipway.inventory.containers.claims import name_taken
 from slipway.inventory.containers.defaults import (
     FactsMissing,
     NodeUnknown,
@@ -374,3 +375,11 @@ def test_a_cancel_is_offered_until_the_point_of_no_return() -> None:
 
     assert actions(JobKind.DELETE, JobState.QUEUED) == ("cancel",)
     assert actions(JobKind.DELETE, JobState.RUNNING, stood(final)) == ()
+
+
+def test_the_refusal_of_a_name_that_is_not_known_names_none() -> None:
+    """Neither its message nor its field shows an empty name."""
+    refusal = name_taken("")
+
+    assert refusal.message.startswith("A container exists")
+    assert [(each.field, each.message) for each in refusal.errors] == [("hostname", refusal.message)]

@@ -13,9 +13,9 @@ from slipway.contracts.problems import SlipwayError
 from slipway.inventory.containers.defaults import FactsMissing
 from slipway.inventory.containers.validation.restricted import RestrictedKey
 from slipway.inventory.jobs.validation import (
+    ContainerFacts,
     ContainerProtected,
     JobInvalid,
-    Known,
     NodeInMaintenance,
     check,
     check_against,
@@ -37,10 +37,10 @@ def node(name: str, *storages: str) -> NodeFacts:
 NODES = (node("pve1", "shared"), node("pve2", "shared", "fast"))
 
 
-def known(**changes: Any) -> Known:
+def known(**changes: Any) -> ContainerFacts:
     """A container on the first of two nodes."""
     spec = ContainerSpec.model_validate({"hostname": "web-1", "storage": "shared", **changes.pop("spec", {})})
-    return Known(
+    return ContainerFacts(
         **{"spec": spec, "vmid": 101, "hostname": "web-1", "node": "pve1", "nodes": NODES, **changes}
     )
 
@@ -135,7 +135,7 @@ def test_notes_of_a_backup_that_proxmox_takes(text: str) -> None:
     assert fields(JobKind.BACKUP, description=text) == []
 
 
-def refused(kind: JobKind, of: Known, **args: Any) -> SlipwayError | None:
+def refused(kind: JobKind, of: ContainerFacts, **args: Any) -> SlipwayError | None:
     """Give what speaks against a job by what is known."""
     try:
         check_against(kind, read_args(KINDS[kind], args), of)

@@ -33,7 +33,7 @@ def test_kernel_tables_are_read_where_ss_is_missing() -> None:
 def test_kernel_tables_of_this_machine_are_read() -> None:
     """The command and its parser fit."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        output = shell(kernel_sockets.command())
+        output = shell(kernel_sockets.COMMAND)
 
         seen = {(one.port, one.pid) for one in kernel_sockets.parse(output)}
 

@@ -55,7 +55,7 @@ def test_command_prints_what_parse_reads(tmp_path: Path) -> None:
     """The two halves of the probe fit, also for a file without a last newline."""
     (tmp_path / "one").write_text("key=1")
     (tmp_path / "two").write_text("key=2\n")
-    command = credentials.command().replace(credentials.FOLDER, str(tmp_path))
+    command = credentials.COMMAND.replace(credentials.FOLDER, str(tmp_path))
 
     output = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
 

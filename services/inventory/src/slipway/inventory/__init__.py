@@ -1,1 +1,1 @@
-"""What Slipway knows: clusters, containers, jobs, audit, secrets."""
+"""The records of Slipway: clusters, containers, jobs, audit, secrets."""

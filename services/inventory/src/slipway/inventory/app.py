@@ -18,7 +18,6 @@ from slipway.contracts import (
 )
 from slipway.inventory.acceptance import Acceptance
 from slipway.inventory.audit import AuditStore
-from slipway.inventory.batches.handlers import BatchHandlers
 from slipway.inventory.batches.use_cases import BatchRequests
 from slipway.inventory.clusters.handlers import ClusterHandlers
 from slipway.inventory.clusters.identity import ClusterIdentities
@@ -45,7 +44,6 @@ from slipway.inventory.retention.schedule import Retention
 from slipway.inventory.retention.store import RetentionStore
 from slipway.inventory.secrets.broker import SecretBroker
 from slipway.inventory.secrets.resealing import Resealing
-from slipway.inventory.secrets.resealing_store import ResealingStore
 from slipway.inventory.settings import InventorySettings
 from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.client import Bus
@@ -76,7 +74,7 @@ def build() -> Service:
     service.background("logs", JobLogArchiver(bus, JobLogStore(tables)).run)
     old = Retention(RetentionStore(tables), jobs=settings.job_retention, audit=settings.audit_retention)
     service.background("retention", old.run)
-    service.background("resealing", Resealing(ResealingStore(tables), secret_broker.vault).run)
+    service.background("resealing", Resealing(tables, secret_broker.vault).run)
     service.background("forgotten", host_check.run)
     service.background("looks", looks.run)
     service.on_stop(tables.dispose)
@@ -113,55 +111,63 @@ def register(
     batches = BatchRequests(
         bus=bus, database=tables, unit=unit, creations=creations, records=records, host_access=host_access
     )
-    _answer_about_clusters(
-        bus,
-        ClusterHandlers(
-            bus=bus,
-            unit=unit,
-            store=cluster_store,
-            identities=ClusterIdentities(tables),
-            records=records,
-            audit=AuditStore(tables),
-            secret_broker=secret_broker,
-            looks=looks,
-        ),
+    of_clusters = ClusterHandlers(
+        bus=bus,
+        unit=unit,
+        store=cluster_store,
+        identities=ClusterIdentities(tables),
+        records=records,
+        secret_broker=secret_broker,
+        looks=looks,
     )
-    _answer_about_containers(
-        bus,
-        ContainerHandlers(
-            acceptance=acceptance,
-            unit=unit,
-            creations=creations,
-            requests=requests,
-            containers=container_store,
-            observations=ObservationStore(tables, queue),
-            records=records,
-            host_check=host_check,
-            secret_broker=secret_broker,
-            looks=looks,
-        ),
+    of_containers = ContainerHandlers(
+        unit=unit,
+        containers=container_store,
+        observations=ObservationStore(tables, queue),
+        records=records,
+        host_check=host_check,
+        secret_broker=secret_broker,
+        looks=looks,
     )
-    _answer_about_jobs(
-        bus,
-        JobHandlers(
-            acceptance=acceptance,
-            unit=unit,
-            requests=requests,
-            jobs=job_views,
-            batches=batches,
-            records=records,
-            secret_broker=secret_broker,
-        ),
+    of_jobs = JobHandlers(
+        unit=unit,
+        jobs=job_views,
+        containers=container_store,
+        batches=batches,
+        records=records,
+        secret_broker=secret_broker,
     )
-    _answer_about_batches(bus, BatchHandlers(acceptance, batches), batches)
     of_plans = PlanHandlers(
-        bus, acceptance, cluster_store, creations=creations, requests=requests, batches=batches
+        bus=bus,
+        acceptance=acceptance,
+        clusters=cluster_store,
+        creations=creations,
+        requests=requests,
+        batches=batches,
     )
-    of_dead_letters = DeadLetterHandlers(bus, unit)
+    _answer_about_clusters(bus, of_clusters)
+    _answer_about_containers(bus, of_containers)
+    bus.answer(containers.CreateContainer, acceptance.handler("container.create", creations.propose))
+    bus.answer(containers.DeleteContainer, acceptance.handler("container.delete", requests.propose_deletion))
+    _answer_about_jobs(bus, of_jobs)
+    bus.answer(jobs.ListJobs, job_views.list)
+    bus.answer(jobs.RetryJob, acceptance.handler("job.retry", requests.propose_retry))
+    bus.answer(
+        jobs.RequestJob,
+        lambda request, call: acceptance.accept(call, str(request.kind), request, requests.propose),
+    )
+    bus.answer(bulk.RequestBatch, acceptance.handler("batch.request", batches.propose))
+    bus.answer(bulk.CreateContainers, acceptance.handler("batch.create", batches.propose_many))
+    bus.answer(bulk.RetryBatch, acceptance.handler("batch.retry", batches.propose_retry))
+    bus.answer(bulk.PlanBatch, batches.plan)
+    bus.answer(bulk.PlanBatchRetry, batches.plan)
+    bus.answer(bulk.PlanBatchCancel, batches.plan_cancel)
     bus.answer(plans.PlanJob, of_plans.plan)
+    of_dead_letters = DeadLetterHandlers(bus, unit)
     bus.answer(dead_letters.ReplayDeadLetter, of_dead_letters.replay)
     bus.answer(dead_letters.DropDeadLetter, of_dead_letters.drop)
     bus.answer(job_logs.GetJobLog, JobLogStore(tables).part)
+    bus.answer(audit.ListAudit, AuditStore(tables).list)
     return host_check
 
 
@@ -171,7 +177,6 @@ def _answer_about_clusters(bus: Bus, handlers: ClusterHandlers) -> None:
     bus.answer(clusters.ListClusters, handlers.list)
     bus.answer(cluster_removal.RemoveCluster, handlers.remove)
     bus.answer(clusters.GetClusterAccess, handlers.access)
-    bus.answer(audit.ListAudit, handlers.audit)
     bus.answer(clusters.SetMaintenance, handlers.maintain)
     bus.answer(clusters.SetVmidRange, handlers.set_vmids)
     bus.answer(clusters.ConfirmHostKey, handlers.confirm)
@@ -180,8 +185,6 @@ def _answer_about_clusters(bus: Bus, handlers: ClusterHandlers) -> None:
 
 
 def _answer_about_containers(bus: Bus, handlers: ContainerHandlers) -> None:
-    bus.answer(containers.CreateContainer, handlers.create)
-    bus.answer(containers.DeleteContainer, handlers.delete)
     bus.answer(containers.ForgetContainer, handlers.forget)
     bus.answer(containers.GetContainer, handlers.get)
     bus.answer(containers.ListContainers, handlers.list)
@@ -194,22 +197,10 @@ def _answer_about_containers(bus: Bus, handlers: ContainerHandlers) -> None:
 
 def _answer_about_jobs(bus: Bus, handlers: JobHandlers) -> None:
     bus.answer(jobs.GetJob, handlers.get)
-    bus.answer(jobs.ListJobs, handlers.list)
-    bus.answer(jobs.RetryJob, handlers.retry)
-    bus.answer(jobs.RequestJob, handlers.request)
     bus.answer(jobs.RequestCancel, handlers.cancel)
     bus.answer(jobs.GetJobSecrets, handlers.secrets)
     bus.answer(jobs.ReplaceVmid, handlers.replace_vmid)
     bus.consume(jobs.RunRecord, handlers.record_written, durable="inventory-records")
-
-
-def _answer_about_batches(bus: Bus, handlers: BatchHandlers, requests: BatchRequests) -> None:
-    bus.answer(bulk.RequestBatch, handlers.request)
-    bus.answer(bulk.PlanBatch, requests.plan)
-    bus.answer(bulk.CreateContainers, handlers.create)
-    bus.answer(bulk.RetryBatch, handlers.retry)
-    bus.answer(bulk.PlanBatchRetry, requests.plan_retry)
-    bus.answer(bulk.PlanBatchCancel, requests.plan_cancel)
 
 
 async def migrate() -> None:

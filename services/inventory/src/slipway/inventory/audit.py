@@ -1,12 +1,11 @@
 """The audit log, as it is read."""
 
-from typing import Any
+from sqlalchemy import select
 
-from sqlalchemy import Row, select
-
-from slipway.contracts.audit import AuditEntry, AuditPage
+from slipway.contracts.audit import AuditEntry, AuditPage, ListAudit
 from slipway.inventory.paging import page
 from slipway.inventory.tables import audit
+from slipway.runtime.bus.call import Call
 from slipway.runtime.database.engine import Database
 
 
@@ -16,16 +15,12 @@ class AuditStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def entries(self, *, limit: int, cursor: str | None) -> AuditPage:
+    async def list(self, query: ListAudit, _call: Call) -> AuditPage:
         """Return entries, newest first."""
-        query = select(audit).order_by(audit.c.id.desc()).limit(limit + 1)
-        if cursor is not None:
-            query = query.where(audit.c.id < cursor)
+        selected = select(audit).order_by(audit.c.id.desc()).limit(query.limit + 1)
+        if query.cursor is not None:
+            selected = selected.where(audit.c.id < query.cursor)
         async with self._database.begin() as tx:
-            rows = (await tx.execute(query)).all()
-        items, following = page(rows, limit, _entry, "id")
+            rows = (await tx.execute(selected)).all()
+        items, following = page(rows, query.limit, lambda row: AuditEntry.model_validate(row._asdict()), "id")
         return AuditPage(items=items, next=following)
-
-
-def _entry(row: Row[Any]) -> AuditEntry:
-    return AuditEntry.model_validate(row._asdict())

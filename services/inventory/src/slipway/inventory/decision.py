@@ -1,7 +1,7 @@
-"""What a request changes, as data: decided in a transaction, then committed; a plan only shows it.
+"""The changes of a request as data: decided in a transaction, then committed; a plan only shows them.
 
-`decide(tx, ...)` reads and locks through its transaction and refuses what can't be; it writes nothing.
-`UnitOfWork` commits what it returns.
+`decide(tx, ...)` reads and locks through its transaction and refuses the impossible; it writes nothing.
+`UnitOfWork` commits the decision.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditNote:
-    """What the audit log says of an act; who and when comes with the commit."""
+    """An audit entry; actor and time are added by the commit."""
 
     action: str
     target: str
@@ -37,7 +37,7 @@ class AuditNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision(Generic[ReplyT]):
-    """What a request changes, and its reply."""
+    """The changes of a request, and its reply."""
 
     reply: ReplyT
     writes: Sequence[Write] = ()
@@ -54,7 +54,7 @@ class Decision(Generic[ReplyT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gone:
-    """What Proxmox has just called gone or free, whatever rows and older facts say."""
+    """Containers and a VMID that Proxmox has just called gone or free; rows and older facts don't count."""
 
     containers: frozenset[Id] = frozenset()
     """Their names and VMIDs don't count: a plan decides as if they were given up."""

@@ -10,7 +10,7 @@ from slipway.contracts.message import Value
 LARGEST_BYTES = 896 * 1024
 """Below the megabyte that a message of the bus may have, with its headers."""
 PORTION = 250
-"""How many rows of a long list are read at once: a page of large ones does not need all that it may have."""
+"""Rows of a long list that are read at once: a page of large rows is full before its limit."""
 ItemT = TypeVar("ItemT", bound=Value)
 
 

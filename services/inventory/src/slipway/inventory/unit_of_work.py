@@ -8,14 +8,15 @@ is stored or nothing. A plan gets the decision and stops.
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from dataclasses import asdict, dataclass
+from typing import TypeVar, cast
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.jobs import RunJob
-from slipway.contracts.message import Value
+from slipway.contracts.message import Query, Value
 from slipway.contracts.problems import Conflict
 from slipway.inventory.containers.claims import broken_claim
 from slipway.inventory.decision import AuditNote, Decide, Decision
@@ -39,24 +40,22 @@ class IdempotencyMismatch(Conflict):
     code = "idempotency.mismatch"
 
 
+@dataclass(frozen=True, slots=True)
 class UnitOfWork:
     """Commits decisions."""
 
-    def __init__(self, database: Database, enqueuer: JobEnqueuer) -> None:
-        self._database = database
-        self._enqueuer = enqueuer
+    database: Database
+    enqueuer: JobEnqueuer
 
-    async def stored_reply(
-        self, call: Call, action: str, request: Value, reply: type[StoredT]
-    ) -> StoredT | None:
+    async def stored_reply(self, call: Call, action: str, request: Query[StoredT]) -> StoredT | None:
         """Return the reply that the same request got under its key; None if there is none."""
         if call.idempotency_key is None:
             return None
-        async with self._database.begin() as tx:
-            return await _stored_reply(tx, call, action, request, reply)
+        async with self.database.begin() as tx:
+            return await _stored_reply(tx, call, action, request)
 
     async def once(
-        self, call: Call, action: str, request: Value, reply: type[StoredT], decide: Decide[StoredT]
+        self, call: Call, action: str, request: Query[StoredT], decide: Decide[StoredT]
     ) -> StoredT:
         """Decide on a request and commit the decision; under a key that was used, return its first reply.
 
@@ -65,15 +64,16 @@ class UnitOfWork:
         """
         async with self._begin() as tx:
             if call.idempotency_key is not None:
-                # Whoever comes next under the key waits for this transaction.
+                # The next request under the key waits for this transaction.
                 key = f"key {call.actor} {call.idempotency_key}"
                 await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
-            stored = await _stored_reply(tx, call, action, request, reply)
-            if stored is not None:
-                return stored
+                stored = await _stored_reply(tx, call, action, request)
+                if stored is not None:
+                    return stored
             decision = await decide(tx)
             await self._commit(tx, call, decision)
-            await _store_reply(tx, call, action, request, decision.reply)
+            if call.idempotency_key is not None:
+                await _store_reply(tx, call, action, request, decision.reply)
         return decision.reply
 
     async def run(self, call: Call, decide: Decide[ReplyT]) -> ReplyT:
@@ -85,7 +85,7 @@ class UnitOfWork:
 
     async def plan(self, decide: Decide[ReplyT]) -> Decision[ReplyT]:
         """Decide on a request, and return the decision; nothing is written."""
-        async with self._database.begin() as tx:
+        async with self.database.begin() as tx:
             decision = await decide(tx)
         for command in decision.commands:
             refuse_too_large(command)
@@ -95,7 +95,7 @@ class UnitOfWork:
     async def _begin(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction whose broken claims become errors that say so."""
         try:
-            async with self._database.begin() as tx:
+            async with self.database.begin() as tx:
                 yield tx
         except IntegrityError as error:
             if (refusal := broken_claim(error)) is None:
@@ -106,9 +106,9 @@ class UnitOfWork:
         for write in decision.writes:
             await tx.execute(write.statement, write.rows or None)
         await outbox.add_all(tx, decision.events)
-        await self._enqueuer.enqueue(tx, call, decision.commands, parent=decision.parent)
+        await self.enqueuer.enqueue(tx, call, decision.commands, parent=decision.parent)
         for cluster, node in decision.released:
-            await self._enqueuer.release(tx, cluster, node)
+            await self.enqueuer.queue.release(tx, cluster, node)
         await _note(tx, call, [*decision.audit, *map(_acceptance_of, decision.commands)])
 
 
@@ -124,11 +124,8 @@ async def _note(tx: AsyncConnection, call: Call, notes: Sequence[AuditNote]) -> 
             "id": new_id(),
             "at": now(),
             "actor": call.actor,
-            "action": note.action,
-            "target": note.target,
-            "outcome": note.outcome,
             "correlation_id": call.correlation_id,
-            "details": dict(note.details),
+            **asdict(note),
         }
         for note in notes
     ]
@@ -137,22 +134,18 @@ async def _note(tx: AsyncConnection, call: Call, notes: Sequence[AuditNote]) -> 
 
 
 async def _stored_reply(
-    tx: AsyncConnection, call: Call, action: str, request: Value, reply: type[StoredT]
+    tx: AsyncConnection, call: Call, action: str, request: Query[StoredT]
 ) -> StoredT | None:
-    if call.idempotency_key is None:
-        return None
     same = (idempotency.c.actor == call.actor, idempotency.c.key == call.idempotency_key)
     row = (await tx.execute(select(idempotency).where(*same))).first()
     if row is None:
         return None
     if row.action != action or row.digest not in {"", _digest(request)}:
         raise IdempotencyMismatch("This Idempotency-Key was used for another request; take a new one.")
-    return reply.model_validate(row.reply)
+    return cast("StoredT", request.reply_type().model_validate(row.reply))
 
 
 async def _store_reply(tx: AsyncConnection, call: Call, action: str, request: Value, reply: Value) -> None:
-    if call.idempotency_key is None:
-        return
     row = {
         "actor": call.actor,
         "key": call.idempotency_key,

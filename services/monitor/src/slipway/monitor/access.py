@@ -156,5 +156,4 @@ class ClusterConnections:
 
 def open_secrets(sealer: Sealer, sealed: ClusterSecrets, *, owner: str) -> Secrets:
     """Open the secrets that were sealed to monitor."""
-    boxes = {name: getattr(sealed, name) for name in ClusterSecrets.model_fields}
-    return {name: sealer.open(box, owner=owner, field=name) for name, box in boxes.items() if box is not None}
+    return {name: sealer.open(box, owner=owner, field=name) for name, box in sealed if box is not None}

@@ -4,13 +4,14 @@ from slipway.contracts.cluster_removal import ClusterRemoved
 from slipway.contracts.clusters import ClusterAdded, ClusterChanged, TestCluster
 from slipway.contracts.dead_letters import HandleAgain
 from slipway.contracts.guests import DiscoverGuest
+from slipway.contracts.message import Done
 from slipway.monitor.access import ClusterConnections
 from slipway.monitor.connection_test.run import ConnectionTest
 from slipway.monitor.discovery.discover import Discoverer
 from slipway.monitor.discovery.pending import PendingScan
-from slipway.monitor.handlers import Handlers
 from slipway.monitor.polling.watcher import ClusterWatcher
 from slipway.monitor.settings import MonitorSettings
+from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.service import Service
 from slipway.runtime.process.unreadable import UnreadableLog
@@ -25,17 +26,20 @@ def build() -> Service:
     unreadable = UnreadableLog()
     clusters = ClusterConnections(bus, sealer, record=settings.proxmox_record, unreadable=unreadable.note)
     discoverer = Discoverer(bus, clusters, sealer)
-    handlers = Handlers(
-        bus, ConnectionTest(sealer, record=settings.proxmox_record, unreadable=unreadable.note), discoverer
-    )
+    connection_test = ConnectionTest(sealer, record=settings.proxmox_record, unreadable=unreadable.note)
     pending = PendingScan(bus, discoverer, every=settings.pending_interval)
     fleet = ClusterWatcher(bus, clusters, settings, pending.look_soon)
-    bus.answer(TestCluster, handlers.check_connection)
-    bus.answer(DiscoverGuest, handlers.discover_guest)
-    bus.answer(HandleAgain, handlers.handle_again)
-    bus.consume(ClusterAdded, fleet.cluster_added, durable="monitor-clusters")
+
+    async def handle_again(query: HandleAgain, _call: Call) -> Done:
+        await bus.handle_again(query.message)
+        return Done()
+
+    bus.answer(TestCluster, lambda query, _call: connection_test.run(query))
+    bus.answer(DiscoverGuest, lambda query, _call: discoverer.discover(query))
+    bus.answer(HandleAgain, handle_again)
+    bus.consume(ClusterAdded, fleet.cluster_changed, durable="monitor-clusters")
     bus.consume(ClusterChanged, fleet.cluster_changed, durable="monitor-clusters")
-    bus.consume(ClusterRemoved, fleet.cluster_removed, durable="monitor-clusters")
+    bus.consume(ClusterRemoved, fleet.cluster_changed, durable="monitor-clusters")
     service = Service("monitor", settings, bus)
     service.background("clusters", fleet.run)
     service.background("pending", pending.run)

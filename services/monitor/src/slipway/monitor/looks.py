@@ -6,7 +6,6 @@ its content whether the cluster does. Nothing of it is an event, and nothing of 
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from slipway.contracts.cluster_facts import ClusterLook, NodeLook, VmidRange
 from slipway.contracts.message import Moment
@@ -20,50 +19,31 @@ from slipway.runtime.process import clock
 from slipway.runtime.topology.declared import LOOKS
 
 
-@dataclass(slots=True)
-class _Node:
-    """The state of a node."""
-
-    is_online: bool = True
-    looked_at: Moment | None = None
-    storages_at: Moment | None = None
-    of_node: Diagnosis | None = None
-    """Diagnosis of the node itself."""
-    of_facts: Diagnosis | None = None
-    """Diagnosis of its unanswered questions."""
-    outage: Outage | None = None
-
-
 class Look:
     """The last look at a cluster."""
 
     def __init__(self, cluster: str, *, every_seconds: float) -> None:
-        self._cluster = cluster
-        self._every_seconds = every_seconds
+        self.cluster = cluster
+        self.every_seconds = every_seconds
         self._looked_at: Moment | None = None
         self._outage: Outage | None = None
         self._of_poll: Diagnosis | None = None
         self._of_health: Diagnosis | None = None
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: dict[str, NodeLook] = {}
+        self._of_nodes: dict[str, Diagnosis | None] = {}
+        self._of_facts: dict[str, Diagnosis | None] = {}
+        """Diagnoses of the nodes' unanswered questions."""
         self._guests: tuple[VmidRange, ...] = ()
 
     def resume(self, before: ClusterLook) -> None:
         """Continue from the value that another replica, or an earlier start, wrote last."""
         self._looked_at, self._outage, self._guests = before.looked_at, before.outage, before.guests
-        self._nodes = {
-            each.node: _Node(
-                is_online=each.is_online,
-                looked_at=each.looked_at,
-                storages_at=each.storages_at,
-                outage=each.outage,
-            )
-            for each in before.nodes
-        }
+        self._nodes = {each.node: each for each in before.nodes}
 
     @property
     def nodes(self) -> Mapping[str, NodeLook]:
-        """The nodes by name."""
-        return {name: _node_look(name, node) for name, node in self._nodes.items()}
+        """The nodes by name, as they are now."""
+        return dict(self._nodes)
 
     def note_poll(self, vmids: Iterable[int], diagnosis: Diagnosis | None) -> None:
         """Note that the cluster has answered about its guests, and what is wrong nevertheless."""
@@ -84,31 +64,33 @@ class Look:
 
     def note_node(self, node: str, *, is_online: bool, diagnosis: Diagnosis | None) -> None:
         """Note whether a node answers."""
-        state = self._nodes.setdefault(node, _Node())
-        state.is_online, state.of_node = is_online, diagnosis
+        self._of_nodes[node] = diagnosis
+        changes: dict[str, object] = {"is_online": is_online}
         if diagnosis is None:
-            state.looked_at = clock.now()
-        self._settle(state)
+            changes["looked_at"] = clock.now()
+        self._change(self._nodes.get(node, NodeLook(node=node)), changes)
 
     def note_facts(
         self, node: str, *, is_online: bool, storages_at: Moment | None, diagnosis: Diagnosis | None
     ) -> None:
         """Note what of a node is unknown now, and when its storages were read."""
-        state = self._nodes.setdefault(node, _Node(is_online=is_online))
-        state.storages_at, state.of_facts = storages_at or state.storages_at, diagnosis
-        self._settle(state)
+        self._of_facts[node] = diagnosis
+        before = self._nodes.get(node, NodeLook(node=node, is_online=is_online))
+        self._change(before, {"storages_at": storages_at or before.storages_at})
 
     def drop_nodes(self, stored: Iterable[str]) -> None:
         """Forget all nodes but these."""
-        names = set(stored)
-        self._nodes = {name: node for name, node in self._nodes.items() if name in names}
+        for node in self._nodes.keys() - set(stored):
+            del self._nodes[node]
+            self._of_nodes.pop(node, None)
+            self._of_facts.pop(node, None)
 
     def value(self) -> ClusterLook:
         """Return it as the message for the bus."""
         return ClusterLook(
-            cluster=self._cluster,
+            cluster=self.cluster,
             at=clock.now(),
-            every_seconds=self._every_seconds,
+            every_seconds=self.every_seconds,
             looked_at=self._looked_at,
             outage=self._outage,
             nodes=tuple(each for _, each in sorted(self.nodes.items())),
@@ -119,23 +101,23 @@ class Look:
         self._outage = outage_of(self._outage, self._of_poll or self._of_health, clock.now())
         return self._outage
 
-    def _settle(self, node: _Node) -> None:
-        node.outage = outage_of(node.outage, node.of_node or node.of_facts, clock.now())
+    def _change(self, node: NodeLook, changes: Mapping[str, object]) -> None:
+        diagnosis = self._of_nodes.get(node.node) or self._of_facts.get(node.node)
+        outage = outage_of(node.outage, diagnosis, clock.now())
+        self._nodes[node.node] = node.model_copy(update={**changes, "outage": outage})
 
 
 class LookWriter:
     """Writes a cluster's look; the caller holds the cluster's lease."""
 
-    def __init__(self, bus: Bus, cluster: str, look: Look, *, every_seconds: float) -> None:
+    def __init__(self, bus: Bus, look: Look) -> None:
         self._bucket = Bucket(bus, LOOKS)
-        self._cluster = cluster
         self._look = look
-        self._every_seconds = every_seconds
-        self._outage_log = OutageLog("writing looks", cluster=cluster)
+        self._outage_log = OutageLog("writing looks", cluster=look.cluster)
 
     async def resume(self) -> None:
         """Continue from the last written value."""
-        entry = await self._bucket.get(self._cluster)
+        entry = await self._bucket.get(self._look.cluster)
         if entry is not None:
             self._look.resume(ClusterLook.model_validate_json(entry.value))
 
@@ -143,12 +125,12 @@ class LookWriter:
         """Write for ever; while the bus is away nobody could read it either."""
         while True:
             try:
-                await self._bucket.put(self._cluster, self._look.value().model_dump_json().encode())
+                await self._bucket.put(self._look.cluster, self._look.value().model_dump_json().encode())
             except SlipwayError as error:
                 self._outage_log.failed(error)
             else:
                 self._outage_log.recovered()
-            await asyncio.sleep(self._every_seconds)
+            await asyncio.sleep(self._look.every_seconds)
 
 
 def ranges(vmids: Iterable[int]) -> tuple[VmidRange, ...]:
@@ -160,13 +142,3 @@ def ranges(vmids: Iterable[int]) -> tuple[VmidRange, ...]:
         else:
             spans.append(VmidRange(first=vmid, last=vmid))
     return tuple(spans)
-
-
-def _node_look(name: str, node: _Node) -> NodeLook:
-    return NodeLook(
-        node=name,
-        is_online=node.is_online,
-        looked_at=node.looked_at,
-        storages_at=node.storages_at,
-        outage=node.outage,
-    )

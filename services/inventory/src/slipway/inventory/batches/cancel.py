@@ -12,13 +12,12 @@ from slipway.contracts.message import Id
 from slipway.contracts.values import JobState
 from slipway.inventory.batches import rules
 from slipway.inventory.batches.choice import plan_item_of
-from slipway.inventory.batches.items import counts_of, standing
+from slipway.inventory.batches.items import batch_state, tallies_of
 from slipway.inventory.batches.rules import BatchCommand
 from slipway.inventory.containers.lifecycle import NotCancellable, refuse_cancel
 from slipway.inventory.decision import AuditNote, Decision, Write
-from slipway.inventory.jobs.enqueuer import cancel_order
-from slipway.inventory.jobs.queue import lock_queue
-from slipway.inventory.jobs.store import JobNotFound, job_row
+from slipway.inventory.jobs.queue import cancel_order, lock_queue
+from slipway.inventory.jobs.store import JobNotFound, job_row, update_job
 from slipway.inventory.tables import ACTIVE, clusters, containers, jobs
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
@@ -30,21 +29,21 @@ async def decide_batch_cancel(tx: AsyncConnection, batch: Id) -> Decision[None]:
     await tx.execute(select(jobs.c.id).where(jobs.c.id == batch).with_for_update())
     row = await _unended(tx, batch)
     command = BatchCommand.model_validate(row.command).model_copy(update={"cancel_requested": True})
-    state = standing(batch, command, (await counts_of(tx, [batch]))[batch], row.started_at)
-    values = {**state.values, "command": command.model_dump(mode="json")}
+    state = batch_state(batch, command, (await tallies_of(tx, [batch]))[batch].counts, row.started_at)
     active = (jobs.c.parent_id == batch, jobs.c.state.in_(ACTIVE))
     nodes = await tx.execute(select(jobs.c.cluster_id, jobs.c.node).where(*active).distinct())
     for cluster, node in sorted((each.cluster_id, each.node) for each in nodes):
         await lock_queue(tx, cluster, node)
     rows = (await tx.execute(select(jobs).where(*active).order_by(jobs.c.id))).all()
+    commands = [RunJob.model_validate(each.command) for each in rows if _against_cancel(each) is None]
     waiting = (*active, jobs.c.released_at.is_(None))
     return Decision(
         reply=None,
         writes=[
             Write(statement=update(jobs).where(*waiting).values(released_at=now())),
-            Write(statement=update(jobs).where(jobs.c.id == batch).values(**values)),
+            update_job(batch, command=command.model_dump(mode="json"), **state.values),
         ],
-        events=[*(_order(each) for each in rows if _against_cancel(each) is None), *state.events],
+        events=[*map(_order, commands), *state.events],
         audit=[AuditNote(action="job.cancel", target=batch, outcome="accepted", details={"job": batch})],
     )
 
@@ -73,10 +72,8 @@ async def _unended(tx: AsyncConnection, batch: Id) -> Row[Any]:
     return row
 
 
-def _order(row: Row[Any]) -> Outgoing:
-    command = RunJob.model_validate(row.command)
-    order = cancel_order(command, command.target)
-    return Outgoing(message=order, message_id=f"job:{row.id}:cancel:{new_id()}")
+def _order(command: RunJob) -> Outgoing:
+    return Outgoing(message=cancel_order(command), message_id=f"job:{command.job}:cancel:{new_id()}")
 
 
 def _against_cancel(row: Row[Any]) -> NotCancellable | None:

@@ -1,6 +1,6 @@
-"""The containers of a batch, each with the job that it would get now, or with what speaks against it."""
+"""The containers of a batch, each with the job that it would get now, or the reason why it gets none."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,28 +10,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.batches import BatchItem
 from slipway.contracts.bulk import MOST_ITEMS, PlanItem
 from slipway.contracts.container_specs import ContainerSpec
-from slipway.contracts.job_kinds import Args, JobKind
-from slipway.contracts.jobs import RunJob
+from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.jobs import RetryJob, RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Rejected, SlipwayError, Unavailable
 from slipway.contracts.values import JobState, Lifecycle
-from slipway.inventory.batches.items import items_of
+from slipway.inventory.batches.items import UNSUCCESSFUL, items_of
 from slipway.inventory.batches.rules import BatchCommand, shortened
-from slipway.inventory.clusters.store import Seen, seen_of
+from slipway.inventory.clusters.store import SeenNodes, seen_of
 from slipway.inventory.containers.claims import JobActive, active_jobs
 from slipway.inventory.containers.lifecycle import Trigger, advance, refuse_unless_it_lives
 from slipway.inventory.containers.selection import Candidate, Part, Term, chosen, missing, parse, refused
-from slipway.inventory.containers.store import ContainerNotFound, target_of, with_cluster
+from slipway.inventory.containers.store import ContainerNotFound, with_cluster
 from slipway.inventory.decision import Write
-from slipway.inventory.jobs.retry import Chosen, NotRetryable, retried
+from slipway.inventory.jobs.enqueuer import command_on
+from slipway.inventory.jobs.retry import Chosen, NotRetryable, decide_retry
 from slipway.inventory.jobs.store import job_row
-from slipway.inventory.jobs.validation import Known, looks_at_nodes
+from slipway.inventory.jobs.validation import ContainerFacts, check_against, looks_at_nodes
 from slipway.inventory.tables import ACTIVE, clusters, containers, jobs
-from slipway.runtime.process.ids import new_id
-
-Judge = Callable[[JobKind, Args, Known], None]
-"""Raises what speaks against a job with these arguments on a container, by what is known of it."""
-AGAIN = (JobState.FAILED, JobState.CANCELLED)
+from slipway.runtime.process.host_access import HostAccessPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +40,32 @@ class Choice:
     """As its container is before anything is done; its error says why nothing can be done."""
     command: RunJob | None = None
     writes: Sequence[Write] = ()
-    """What takes the container of a retried job back."""
+    """Take the container of a retried job back."""
 
 
 async def choose(
-    tx: AsyncConnection, selection: str, command: BatchCommand, judge: Judge
+    tx: AsyncConnection, command: BatchCommand, host_access: HostAccessPolicy
 ) -> Sequence[Choice]:
-    """Lock the containers that a selection means, and return what the batch would do with each."""
-    candidates, absent = await select_containers(tx, selection)
+    """Lock the containers that a batch's selection means, and return what the batch would do with each."""
+    candidates, absent = await select_containers(tx, command.selection)
     ids = [each.id for each in candidates]
     rows = await _locked(tx, ids)
-    check = await _check_of(tx, rows, command, judge)
+    check = await _check_of(tx, rows, command, host_access)
     choices = [check.choice(index, rows[each]) for index, each in enumerate(ids)]
     return [*choices, *(_absent(index, vmid) for index, vmid in enumerate(absent, len(choices)))]
 
 
-async def choose_again(tx: AsyncConnection, job: Id, judge: Judge) -> tuple[BatchCommand, Sequence[Choice]]:
+async def choose_again(
+    tx: AsyncConnection, job: Id, host_access: HostAccessPolicy
+) -> tuple[BatchCommand, Sequence[Choice]]:
     """Lock the containers of what did not succeed in a batch, and return what a retry would do with each."""
     old = await job_row(tx, job)
-    if old.kind != JobKind.BATCH or old.state not in AGAIN:
+    if old.kind != JobKind.BATCH or old.state not in UNSUCCESSFUL:
         raise NotRetryable(f"Job {old.id} is {old.state}; only a failed or cancelled batch can.")
     command = BatchCommand.model_validate(old.command).model_copy(update={"cancel_requested": False})
-    items = [each for each in await items_of(tx, old.id) if each.state in AGAIN]
+    items = [each for each in await items_of(tx, old.id) if each.state in UNSUCCESSFUL]
     rows = await _locked(tx, [each.container for each in items if each.container])
-    check = await _check_of(tx, rows, command, judge)
+    check = await _check_of(tx, rows, command, host_access)
     chosen: Chosen = set()
 
     async def again(index: int, item: BatchItem) -> Choice:
@@ -77,73 +76,51 @@ async def choose_again(tx: AsyncConnection, job: Id, judge: Judge) -> tuple[Batc
             return check.choice(index, row)
         try:
             check.refuse_impossible(row)
-            retry = await retried(tx, item.job, None, chosen)
+            retry = await decide_retry(tx, RetryJob(job=item.job), chosen)
         except (Rejected, Unavailable) as error:
             return _failed(index, plan_item_of(row, error))
-        return Choice(waiting_item(index, retry.command), plan_item_of(row), retry.command, retry.writes)
+        (command,) = retry.commands
+        return Choice(waiting_item(index, command), plan_item_of(row), command, retry.writes)
 
     return command, [await again(index, item) for index, item in enumerate(items)]
 
 
 def plan_item_of(row: Row[Any], error: SlipwayError | None = None) -> PlanItem:
     """Return how a plan shows a container's row with its cluster's name, and why nothing is done with it."""
-    return PlanItem(
-        container=row.id,
-        vmid=row.vmid,
-        hostname=row.hostname,
-        cluster=row.cluster,
-        node=row.node,
-        lifecycle=Lifecycle(row.lifecycle),
-        error=shortened(error.to_problem()) if error else None,
-    )
+    problem = shortened(error.to_problem()) if error else None
+    return PlanItem.model_validate({**row._asdict(), "container": row.id, "error": problem})
 
 
 def waiting_item(index: int, command: RunJob) -> BatchItem:
     """Return the item of a job that was accepted."""
-    target = command.target
-    return BatchItem(
-        index=index,
-        container=target.container,
-        vmid=target.vmid,
-        hostname=target.hostname,
-        job=command.job,
-        state=JobState.QUEUED,
-    )
+    return BatchItem(**dict(command.target), index=index, job=command.job, state=JobState.QUEUED)
 
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """What the jobs of a batch are checked against."""
+    """The checks of a batch's jobs."""
 
     command: BatchCommand
-    judge: Judge
+    host_access: HostAccessPolicy
     active: Mapping[Id, Id]
     """The jobs that work on its containers, by container."""
-    seen: Mapping[Id, Seen]
+    seen: Mapping[Id, SeenNodes]
     """What is known of nodes, by cluster; empty unless the arguments are checked against it."""
 
     def choice(self, index: int, row: Row[Any]) -> Choice:
         """Return what a new job would do with a container."""
-        command = self.command
         try:
-            _refuse_busy(row, self.active.get(row.id), command.kind)
+            _refuse_busy(row, self.active.get(row.id), self.command.kind)
             self.refuse_impossible(row)
         except (Rejected, Unavailable) as error:
             return _failed(index, plan_item_of(row, error))
-        job = RunJob(
-            job=new_id(),
-            kind=command.kind,
-            target=target_of(row),
-            spec=ContainerSpec.model_validate(row.spec),
-            on_failure=command.on_failure,
-            args=command.args,
-        )
-        return Choice(waiting_item(index, job), plan_item_of(row), job)
+        command = command_on(row, self.command)
+        return Choice(waiting_item(index, command), plan_item_of(row), command)
 
     def refuse_impossible(self, row: Row[Any]) -> None:
         """Refuse what would be refused for the container alone."""
-        nodes = self.seen.get(row.cluster_id, Seen())
-        facts = Known(
+        nodes = self.seen.get(row.cluster_id, SeenNodes())
+        facts = ContainerFacts(
             spec=ContainerSpec.model_validate(row.spec),
             vmid=row.vmid,
             hostname=row.hostname,
@@ -151,15 +128,15 @@ class _Check:
             nodes=nodes.nodes,
             in_maintenance=nodes.in_maintenance,
         )
-        self.judge(self.command.kind, self.command.args, facts)
+        check_against(self.command.kind, self.command.args, facts, self.host_access)
 
 
 async def _check_of(
-    tx: AsyncConnection, rows: Mapping[Id, Row[Any]], command: BatchCommand, judge: Judge
+    tx: AsyncConnection, rows: Mapping[Id, Row[Any]], command: BatchCommand, host_access: HostAccessPolicy
 ) -> _Check:
     active = await active_jobs(tx, list(rows), command.kind)
     ids = {row.cluster_id for row in rows.values()} if looks_at_nodes(command.args) else set()
-    return _Check(command, judge, active, await seen_of(tx, ids) if ids else {})
+    return _Check(command, host_access, active, await seen_of(tx, ids) if ids else {})
 
 
 def _absent(index: int, vmid: int, hostname: str = "") -> Choice:
@@ -169,15 +146,7 @@ def _absent(index: int, vmid: int, hostname: str = "") -> Choice:
 
 
 def _failed(index: int, planned: PlanItem) -> Choice:
-    item = BatchItem(
-        index=index,
-        container=planned.container,
-        vmid=planned.vmid,
-        hostname=planned.hostname,
-        state=JobState.FAILED,
-        error=planned.error,
-    )
-    return Choice(item, planned)
+    return Choice(BatchItem(**dict(planned), index=index, state=JobState.FAILED), planned)
 
 
 def _refuse_busy(row: Row[Any], active: Id | None, kind: JobKind) -> None:
@@ -221,26 +190,15 @@ async def jobs_of(tx: AsyncConnection, selection: str) -> Sequence[Id]:
 
 async def _candidates(tx: AsyncConnection, parts: Sequence[Part]) -> list[Candidate]:
     one = containers.c
-    columns = (one.id, one.vmid, one.hostname, clusters.c.name, one.node, one.template)
+    columns = (one.id, one.vmid, one.hostname, clusters.c.name.label("cluster"), one.node, one.template)
     query = select(*columns, one.spec["tags"].label("tags")).join(clusters)
     may_fit = or_(*(and_(*(_may_fit(term) for term in part)) for part in parts))
     rows = await tx.execute(query.where(one.lifecycle != Lifecycle.DELETED, may_fit))
-    return [
-        Candidate(
-            id=row.id,
-            vmid=row.vmid,
-            hostname=row.hostname,
-            cluster=row.name,
-            node=row.node,
-            template=row.template,
-            tags=frozenset(row.tags or ()),
-        )
-        for row in rows
-    ]
+    return [Candidate(**{**row._asdict(), "tags": frozenset(row.tags or ())}) for row in rows]
 
 
 def _may_fit(term: Term) -> ColumnElement[bool]:
-    """Return what holds of all rows that a term means; more rows may come."""
+    """Return a condition that all rows of a term fulfil; others may fulfil it too."""
     match term.word:
         case "vmid":
             return containers.c.vmid.between(term.first, term.last)

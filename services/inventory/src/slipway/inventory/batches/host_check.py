@@ -1,14 +1,16 @@
-"""What speaks against the items of a batch on their hosts: each is explained like a job of its own.
+"""Asks hosts for obstacles to the items of a batch: each item is explained like a job of its own.
 
 A lock, protection, HA, a snapshot of the name: only the host knows them. The looks are bounded in number,
 in how many there are at once, and in time; a warning says what was left out.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from slipway.contracts.jobs import RunJob
+from slipway.contracts.jobs import RunJob, Target
+from slipway.contracts.message import Id
 from slipway.contracts.plans import ExplainRun
 from slipway.contracts.problems import SlipwayError, Unavailable
 from slipway.runtime.bus.client import Bus
@@ -22,47 +24,41 @@ MOST_NAMED = 10
 
 
 async def warnings(bus: Bus, commands: Sequence[RunJob]) -> tuple[str, ...]:
-    """Return the warnings of what the items' jobs would meet on their hosts now; equal ones are joined."""
+    """Return warnings about obstacles to the items' jobs on their hosts now; equal ones are joined."""
     turns = asyncio.Semaphore(AT_ONCE)
+    seen: dict[Id, tuple[str, ...]] = {}
 
-    async def look(command: RunJob) -> tuple[str, ...] | None:
+    async def look(command: RunJob) -> None:
+        # A host that can't be asked now leaves its items unseen.
         async with turns:
-            return await _explained(bus, command)
+            with contextlib.suppress(Unavailable):
+                seen[command.job] = await _explained(bus, command)
 
-    looks = {
-        asyncio.create_task(look(command)): f"{command.target.hostname} ({command.target.vmid})"
-        for command in commands[:MOST_LOOKED_AT]
-    }
-    if not looks:
-        return ()
-    try:
-        await asyncio.wait(looks, timeout=ASK_HOSTS_WITHIN.total_seconds())
-    finally:
-        for each in looks:
-            each.cancel()
-        await asyncio.gather(*looks, return_exceptions=True)
-    results = {name: task.result() for task, name in looks.items() if not task.cancelled()}
-    seen = {name: lines for name, lines in results.items() if lines is not None}
-    return tuple(_lines(seen, unseen=len(commands) - len(seen)))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ASK_HOSTS_WITHIN.total_seconds()), asyncio.TaskGroup() as group:
+            for command in commands[:MOST_LOOKED_AT]:
+                group.create_task(look(command))
+    lines = [(each.target, seen[each.job]) for each in commands if each.job in seen]
+    return tuple(_lines(lines, unseen=len(commands) - len(seen)))
 
 
-async def _explained(bus: Bus, command: RunJob) -> tuple[str, ...] | None:
-    """Return the warnings of one item; None if its host can't be asked now."""
+async def _explained(bus: Bus, command: RunJob) -> tuple[str, ...]:
+    """Return the warnings of one item."""
     try:
         explained = await bus.ask(ExplainRun(command=command))
     except Unavailable:
-        return None
+        raise
     except SlipwayError as error:
         return (f"it would fail: {error.message}",)
     fails = [each.message or each.name for each in explained.steps if each.effect == "fails"]
     return (*(f"it would fail: {reason}" for reason in fails), *explained.warnings)
 
 
-def _lines(seen: Mapping[str, Sequence[str]], *, unseen: int) -> Iterator[str]:
+def _lines(seen: Sequence[tuple[Target, Sequence[str]]], *, unseen: int) -> Iterator[str]:
     named: dict[str, list[str]] = {}
-    for name, lines in seen.items():
+    for target, lines in seen:
         for each in dict.fromkeys(lines):
-            named.setdefault(each, []).append(name)
+            named.setdefault(each, []).append(f"{target.hostname} ({target.vmid})")
     for line, names in [*named.items()][:MOST_LINES]:
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
         yield f"{', '.join(names[:MOST_NAMED])}{more}: {line}"

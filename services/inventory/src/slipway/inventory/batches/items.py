@@ -1,7 +1,7 @@
-"""A batch and its items, as rows: opened, moved by what becomes of the items' jobs, read.
+"""A batch and its items, as rows: opened, moved by the states of the items' jobs, read.
 
-All events of a batch are written under the lock of its row, so that they leave in their order. Whoever
-needs that lock and an item's takes the batch's first.
+All events of a batch are written under the lock of its row, so that they leave in their order. A
+transaction that needs that lock and an item's takes the batch's first.
 """
 
 from collections import Counter
@@ -13,37 +13,49 @@ from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.batches import BatchCounts, BatchItem, JobItem
+from slipway.contracts.bulk import BatchAccepted
+from slipway.contracts.containers import JobRef
 from slipway.contracts.job_events import JobAccepted, JobDone
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import Job, RunRecord
+from slipway.contracts.jobs import Job, RunJob, RunRecord
 from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import JobState
 from slipway.inventory.batches.rules import BatchCommand, counted, ending, moved_count, percent, shortened
 from slipway.inventory.containers.lifecycle import batch_actions
-from slipway.inventory.decision import AuditNote, Write
+from slipway.inventory.decision import AuditNote, Decision, Write
+from slipway.inventory.jobs.store import update_job
 from slipway.inventory.tables import batch_items, jobs
+from slipway.runtime.bus.call import current
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
+from slipway.runtime.process.ids import new_id
 
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A batch that is about to be stored."""
-
-    id: Id
-    counts: BatchCounts
-    writes: Sequence[Write]
-    events: Sequence[Outgoing]
-    note: AuditNote
+UNSUCCESSFUL = (JobState.FAILED, JobState.CANCELLED)
 
 
 def opened(
-    batch: Id, actor: str, command: BatchCommand, items: Sequence[BatchItem], *, retry_of: Id | None = None
-) -> Opening:
-    """Return a new batch with its items; one of which nothing was accepted ends at once."""
+    command: BatchCommand,
+    items: Sequence[BatchItem],
+    commands: Sequence[RunJob],
+    *,
+    writes: Sequence[Write] = (),
+    events: Sequence[Outgoing] = (),
+    retry_of: Id | None = None,
+) -> Decision[BatchAccepted]:
+    """Return a new batch with its items; one of which nothing was accepted ends at once.
+
+    Args:
+        command: what the batch does.
+        items: also those that were not accepted.
+        commands: the jobs of those that were.
+        writes: what the items change before their jobs begin.
+        events: the facts of that.
+        retry_of: the batch that is done again.
+    """
+    batch, actor = new_id(), current().actor
     counts = counted(Counter(str(item.state) for item in items))
-    state = standing(batch, command, counts)
-    row: dict[str, object] = {
+    state = batch_state(batch, command, counts)
+    row = {
         "id": batch,
         "kind": JobKind.BATCH,
         "actor": actor,
@@ -55,45 +67,45 @@ def opened(
     }
     event = JobAccepted(id=batch, kind=JobKind.BATCH, actor=actor, at=now())
     first = Outgoing(message=event, message_id=f"job:{batch}:accepted", expect_last_subject_sequence=0)
+    facts = [_fact(batch, item, percent(counts)) for item in items]
     details = {"job": batch, "kind": str(command.kind), "items": str(counts.total)}
-    return Opening(
-        id=batch,
-        counts=counts,
+    return Decision(
+        reply=BatchAccepted(job=JobRef(id=batch), counts=counts),
         writes=[
+            *writes,
             Write(statement=insert(jobs).values(row)),
             Write(statement=insert(batch_items), rows=[_row(batch, item) for item in items]),
         ],
-        events=[first, *(_fact(batch, item, percent(counts)) for item in items), *state.events],
-        note=AuditNote(
-            action="batch", target=command.selection or batch, outcome="accepted", details=details
-        ),
+        events=[*events, first, *facts, *state.events],
+        commands=commands,
+        parent=batch,
+        audit=[
+            AuditNote(action="batch", target=command.selection or batch, outcome="accepted", details=details)
+        ],
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a batch stands by its items: what its row says, and the event of its end."""
+class BatchState:
+    """Where a batch stands by its items: what its row holds, and the event of its end."""
 
     values: Mapping[str, object]
     events: Sequence[Outgoing]
-    writes: Sequence[Write]
 
 
-def standing(
+def batch_state(
     batch: Id, command: BatchCommand, counts: BatchCounts, started_at: Moment | None = None
-) -> Standing:
+) -> BatchState:
     """Return where a batch stands."""
     state, error = ending(counts, cancel_requested=command.cancel_requested)
     values: dict[str, object] = {"state": state, "percent": percent(counts)}
     if state is not JobState.QUEUED:
         values["started_at"] = started_at or now()
-    events = []
-    if state.is_terminal:
-        values["finished_at"] = now()
-        done = JobDone(id=batch, state=state, percent=100, error=error, at=now())
-        events = [Outgoing(message=done, message_id=f"job:{batch}:done")]
-    write = Write(statement=update(jobs).where(jobs.c.id == batch).values(**values))
-    return Standing(values, events, [write])
+    if not state.is_terminal:
+        return BatchState(values, ())
+    done = JobDone(id=batch, state=state, percent=100, error=error, at=now())
+    event = Outgoing(message=done, message_id=f"job:{batch}:done")
+    return BatchState({**values, "finished_at": now()}, [event])
 
 
 async def lock_parent(tx: AsyncConnection, record: RunRecord) -> None:
@@ -104,21 +116,19 @@ async def lock_parent(tx: AsyncConnection, record: RunRecord) -> None:
         await tx.execute(select(jobs.c.id).where(jobs.c.id == parent).with_for_update())
 
 
-async def moved_item(tx: AsyncConnection, batch: Id, record: RunRecord) -> Standing:
-    """Return what the state of an item's job changes in its batch, which ends with the last one.
-
-    The batch is locked.
-    """
+async def decide_item(tx: AsyncConnection, batch: Id, record: RunRecord) -> Decision[None]:
+    """Move an item of a locked batch into the state of its job; the batch ends with the last one."""
     mine = (batch_items.c.batch_id == batch, batch_items.c.job_id == record.id)
     before = _item((await tx.execute(select(batch_items).where(*mine))).one())
     changes = {"state": record.state, "error": shortened(record.error), "vmid": record.target.vmid}
     item = before.model_copy(update=changes)
-    counts = moved_count((await counts_of(tx, [batch]))[batch], before.state, item.state)
+    counts = moved_count((await tallies_of(tx, [batch]))[batch].counts, before.state, item.state)
     row = (await tx.execute(select(jobs.c.command, jobs.c.started_at).where(jobs.c.id == batch))).one()
-    state = standing(batch, BatchCommand.model_validate(row.command), counts, row.started_at)
-    return Standing(
-        values=state.values,
-        writes=[Write(statement=update(batch_items).where(*mine).values(**_row(batch, item))), *state.writes],
+    state = batch_state(batch, BatchCommand.model_validate(row.command), counts, row.started_at)
+    change = Write(statement=update(batch_items).where(*mine).values(**_row(batch, item)))
+    return Decision(
+        reply=None,
+        writes=[change, update_job(batch, **state.values)],
         events=[_fact(batch, item, percent(counts)), *state.events],
     )
 
@@ -129,91 +139,58 @@ async def items_of(tx: AsyncConnection, batch: Id) -> tuple[BatchItem, ...]:
     return tuple(_item(row) for row in await tx.execute(query))
 
 
-async def counts_of(tx: AsyncConnection, batches: Sequence[Id]) -> Mapping[Id, BatchCounts]:
-    """Return how many items of each batch stand where."""
-    if not batches:
-        return {}
-    states: dict[Id, dict[str, int]] = {batch: {} for batch in batches}
-    items = batch_items.c
-    query = (
-        select(items.batch_id, items.state, func.count().label("number"))
-        .where(items.batch_id.in_(batches))
-        .group_by(items.batch_id, items.state)
-    )
-    for row in await tx.execute(query):
-        states[row.batch_id][row.state] = row.number
-    return {batch: counted(each) for batch, each in states.items()}
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The states and errors of a batch's items."""
+
+    counts: BatchCounts
+    codes: Collection[str | None]
+    """Errors of the items that did not succeed; None for one without an error, as of a cancel."""
 
 
-async def codes_of(tx: AsyncConnection, batches: Sequence[Id]) -> Mapping[Id, Collection[str | None]]:
-    """Return the errors of the items of each batch that did not succeed; None for one without an error."""
+async def tallies_of(tx: AsyncConnection, batches: Sequence[Id]) -> Mapping[Id, Tally]:
+    """Return the states and errors of each batch's items."""
     if not batches:
         return {}
     items = batch_items.c
-    query = (
-        select(items.batch_id, items.error["code"].astext.label("code"))
-        .where(items.batch_id.in_(batches), items.state.in_([JobState.FAILED, JobState.CANCELLED]))
-        .distinct()
-    )
+    code, number = items.error["code"].astext.label("code"), func.count().label("number")
+    query = select(items.batch_id, items.state, code, number).where(items.batch_id.in_(batches))
+    states: dict[Id, Counter[str]] = {batch: Counter() for batch in batches}
     codes: dict[Id, set[str | None]] = {batch: set() for batch in batches}
-    for row in await tx.execute(query):
-        codes[row.batch_id].add(row.code)
-    return codes
+    for row in await tx.execute(query.group_by(items.batch_id, items.state, "code")):
+        states[row.batch_id][row.state] += row.number
+        if row.state in UNSUCCESSFUL:
+            codes[row.batch_id].add(row.code)
+    return {batch: Tally(counted(states[batch]), codes[batch]) for batch in batches}
 
 
-def batch_job(
-    row: Row[Any],
-    counts: Mapping[Id, BatchCounts],
-    codes: Mapping[Id, Collection[str | None]],
-    items: tuple[BatchItem, ...] = (),
-) -> Job:
+def batch_job(row: Row[Any], tally: Tally, items: tuple[BatchItem, ...] = ()) -> Job:
     """Return a batch as people see it."""
-    command = BatchCommand.model_validate(row.command)
-    mine = counts[row.id]
-    state, error = ending(mine, cancel_requested=command.cancel_requested)
-    return Job(
-        id=row.id,
-        kind=JobKind.BATCH,
-        state=state,
-        percent=percent(mine),
-        actor=row.actor,
-        retry_of=row.retry_of,
-        items_kind=command.kind,
-        selection=command.selection,
-        counts=mine,
-        items=items,
-        error=error,
-        args=command.args,
-        actions=batch_actions(command.kind, state, codes[row.id]),
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
+    command, counts = BatchCommand.model_validate(row.command), tally.counts
+    state, error = ending(counts, cancel_requested=command.cancel_requested)
+    return Job.model_validate(
+        {
+            **row._asdict(),
+            "state": state,
+            "percent": percent(counts),
+            "items_kind": command.kind,
+            "selection": command.selection,
+            "counts": counts,
+            "items": items,
+            "error": error,
+            "args": command.args,
+            "actions": batch_actions(command.kind, state, tally.codes),
+        }
     )
 
 
 def _row(batch: Id, item: BatchItem) -> dict[str, object]:
-    return {
-        "batch_id": batch,
-        "index": item.index,
-        "container_id": item.container,
-        "vmid": item.vmid,
-        "hostname": item.hostname,
-        "job_id": item.job,
-        "state": item.state,
-        "error": item.error.model_dump(mode="json") if item.error else None,
-    }
+    same = item.model_dump(mode="json", exclude={"container", "job"})
+    return {"batch_id": batch, "container_id": item.container, "job_id": item.job, **same}
 
 
 def _item(row: Row[Any]) -> BatchItem:
-    return BatchItem(
-        index=row.index,
-        container=row.container_id,
-        vmid=row.vmid,
-        hostname=row.hostname,
-        job=row.job_id,
-        state=JobState(row.state),
-        error=row.error,
-    )
+    return BatchItem.model_validate({**row._asdict(), "container": row.container_id, "job": row.job_id})
 
 
 def _fact(batch: Id, item: BatchItem, done: int) -> Outgoing:

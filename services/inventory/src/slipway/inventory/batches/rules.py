@@ -1,4 +1,4 @@
-"""What a batch is: how its items add up, when it has ended and how, which hash its plan has. Pure."""
+"""Rules of batches: allowed kinds, counts and states, names, the hash of a plan. Pure."""
 
 import hashlib
 import json
@@ -10,9 +10,11 @@ from slipway.contracts.bulk import PlanItem
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.job_args import KindAndArgs
 from slipway.contracts.job_kinds import KINDS, Args, JobKind
-from slipway.contracts.problems import Conflict, FieldError, Invalid, Problem, ProblemKind
+from slipway.contracts.problems import Conflict, Problem, ProblemKind
 from slipway.contracts.values import JobState, OnFailure
+from slipway.inventory.faults import at
 from slipway.inventory.jobs import validation
+from slipway.inventory.jobs.validation import JobInvalid
 
 LONGEST_MESSAGE = 240
 """Characters of an item's error that its batch repeats; the job of the item has the whole."""
@@ -22,22 +24,22 @@ LONGEST_BASE = 57
 
 
 class PlanNeeded(Conflict):
-    """What destroys is done only after it was shown."""
+    """A batch that destroys needs the hash of its plan."""
 
     code = "plan.needed"
 
 
 class PlanChanged(Conflict):
-    """What the selection means is not what was shown."""
+    """The request means something else than the plan that was shown."""
 
     code = "plan.changed"
 
 
 class BatchCommand(KindAndArgs):
-    """What a batch does, as its row holds it."""
+    """The command of a batch, as its row holds it."""
 
     selection: str = ""
-    """Empty for creations and second tries."""
+    """Empty for creations."""
     on_failure: OnFailure = OnFailure.KEEP
     cancel_requested: bool = False
 
@@ -47,24 +49,26 @@ def check(kind: JobKind, args: Args) -> None:
     if kind is JobKind.DELETE:
         return
     if kind.creates_container:
-        raise _invalid("kind", f"{kind} is requested for one container at a time.")
+        raise at("kind", JobInvalid, f"{kind} is requested for one container at a time.")
     validation.check(kind, args)
     if "hostname" in args.values():
-        raise _invalid("args.hostname", "Several containers can't have one name; change them singly.")
+        raise at("args.hostname", JobInvalid, "Several containers can't have one name; change them singly.")
 
 
 def check_many(spec: ContainerSpec) -> None:
     """Refuse what only one of several new containers could have."""
     if len(spec.hostname) > LONGEST_BASE:
-        raise _invalid("hostname", f"It has up to {LONGEST_BASE} characters, so that numbers fit behind it.")
+        message = f"It has up to {LONGEST_BASE} characters, so that numbers fit behind it."
+        raise at("hostname", JobInvalid, message)
     if spec.vmid is not None:
-        raise _invalid("vmid", "Several containers can't have the same VMID; leave it out.")
+        raise at("vmid", JobInvalid, "Several containers can't have the same VMID; leave it out.")
     for index, network in enumerate(spec.networks):
         for name in ("ip", "ip6"):
             if "/" in (getattr(network, name) or ""):
-                raise _invalid(f"networks.{index}.{name}", "Several containers can't have the same address.")
+                message = "Several containers can't have the same address."
+                raise at(f"networks.{index}.{name}", JobInvalid, message)
         if network.hwaddr is not None:
-            raise _invalid(f"networks.{index}.hwaddr", "Several containers can't have the same one.")
+            raise at(f"networks.{index}.hwaddr", JobInvalid, "Several containers can't have the same one.")
 
 
 def names(base: str, count: int, taken: Iterable[str]) -> tuple[str, ...]:
@@ -170,9 +174,9 @@ def refuse_unshown(
             f"{kind} of {len(items)} containers destroys; ask for its plan first (?plan=true), look at it,"
             " and send its hash as `plan`."
         )
-        raise PlanNeeded(message, errors=[FieldError(field="plan", message=message)], plan=current)
+        raise at("plan", PlanNeeded, message, plan=current)
     message = f"What this means is not what was shown: {_difference(shown, identities(items))} Look again."
-    raise PlanChanged(message, errors=[FieldError(field="plan", message=message)], plan=current)
+    raise at("plan", PlanChanged, message, plan=current)
 
 
 def _difference(shown: list[list[str]] | None, current: list[list[str]]) -> str:
@@ -190,7 +194,3 @@ def _named(some: list[list[str]]) -> str:
     names = [f"{name or 'container'} ({vmid} on {node})" for _, _, node, vmid, name in some[:MOST_NAMED]]
     named = ", ".join(names)
     return named + (f" and {len(some) - MOST_NAMED} more" if len(some) > MOST_NAMED else "")
-
-
-def _invalid(field: str, message: str) -> Invalid:
-    return validation.JobInvalid(message, errors=[FieldError(field=field, message=message)])

@@ -7,9 +7,10 @@ from sqlalchemy.exc import IntegrityError
 
 from slipway.contracts.clusters import ClusterSpec
 from slipway.contracts.message import Id
-from slipway.contracts.problems import Conflict, FieldError
+from slipway.contracts.problems import Conflict
 from slipway.inventory.clusters.rules import normal
 from slipway.inventory.clusters.store import STAYS
+from slipway.inventory.faults import at
 from slipway.inventory.tables import clusters
 from slipway.runtime.database.engine import Database
 
@@ -77,8 +78,7 @@ class ClusterIdentities:
 
 def name_taken(name: str) -> ClusterExists:
     """Return the error for a name that another cluster has."""
-    message = f"There is a cluster {name!r} already."
-    return ClusterExists(message, errors=[FieldError(field="name", message=message)])
+    return at("name", ClusterExists, f"There is a cluster {name!r} already.")
 
 
 def _same_cluster(name: str, field: str, why: str) -> ClusterExists:
@@ -87,4 +87,4 @@ def _same_cluster(name: str, field: str, why: str) -> ClusterExists:
         f"This cluster is known already, as {name!r}: {why} Use that one, change how it is reached "
         f"(PUT /api/v1/clusters/{name}/access), or remove it first (DELETE /api/v1/clusters/{name})."
     )
-    return ClusterExists(message, errors=[FieldError(field=field, message=message)], cluster=name)
+    return at(field, ClusterExists, message, cluster=name)

@@ -1,4 +1,4 @@
-"""What a cluster and its nodes' host keys may be. Pure; every fault names its field."""
+"""Checks the descriptions of clusters and their nodes' host keys. Pure; every fault names its field."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -7,6 +7,7 @@ from types import MappingProxyType
 from slipway.contracts.cluster_facts import ClusterFacts
 from slipway.contracts.clusters import ChangeClusterAccess, ClusterSpec, MemberEndpoint, SshNode
 from slipway.contracts.problems import Conflict, FieldError, Invalid
+from slipway.inventory.faults import at, refuse
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _ENDPOINT = re.compile(
@@ -26,7 +27,7 @@ _HOST_KEY = re.compile(
 _INSTEAD = MappingProxyType(
     {"token_id": "username", "username": "token_id", "tls_fingerprint": "ca", "ca": "tls_fingerprint"}
 )
-"""What takes the place of what."""
+"""Fields that replace one another."""
 _CA = "ca:"
 _SSH = frozenset({"ssh_password", "ssh_private_key"})
 _ADDRESS = re.compile(r"[A-Za-z0-9._:-]{1,253}")
@@ -39,7 +40,7 @@ class ClusterInvalid(Invalid):
 
 
 class AnotherCluster(Conflict):
-    """What is reached is not the cluster that it was."""
+    """Another cluster answers at the endpoint."""
 
     code = "cluster.another"
 
@@ -64,7 +65,7 @@ def check(spec: ClusterSpec, secrets: Collection[str]) -> None:
 
 
 def changes_of(query: ChangeClusterAccess) -> Mapping[str, object]:
-    """Return what changes of a cluster's description; what takes another's place takes it away."""
+    """Return the changes of a cluster's description; a field that replaces another one clears it."""
     changes = {name: value for name, value in query if name in ClusterSpec.model_fields and value is not None}
     gone = {other: None for name, other in _INSTEAD.items() if name in changes and other not in changes}
     return {**gone, **changes}
@@ -111,8 +112,8 @@ def refuse_another(before: str | None, now: str | None, accepted: str | None, *,
     Args:
         before: the identity that was stored; None is not known.
         now: the identity of the one that was reached.
-        accepted: What whoever asks says it is now.
-        name: The cluster's.
+        accepted: the identity that the caller accepts now.
+        name: the cluster's.
     """
     if before is None or now is None or now in (before, accepted):
         return
@@ -124,7 +125,7 @@ def refuse_another(before: str | None, now: str | None, accepted: str | None, *,
         f"its own. If {name} itself has got a new certificate authority, send this along: "
         f'"identity": "{now}".'
     )
-    raise AnotherCluster(message, errors=[FieldError(field="endpoint", message=message)], identity=now)
+    raise at("endpoint", AnotherCluster, message, identity=now)
 
 
 def stored_secrets(spec: ClusterSpec, stored: Collection[str], new: Collection[str]) -> frozenset[str]:
@@ -136,7 +137,7 @@ def stored_secrets(spec: ClusterSpec, stored: Collection[str], new: Collection[s
 
 
 def confirmed(spec: ClusterSpec, node: str, reached: SshNode) -> ClusterSpec:
-    """Return a cluster one of whose nodes is reached so; what is not set stays as it was.
+    """Return a cluster with another way to reach one node; fields that are not set stay as they are.
 
     Raises:
         ClusterInvalid: names what can't be such a key, address or port.
@@ -144,9 +145,7 @@ def confirmed(spec: ClusterSpec, node: str, reached: SshNode) -> ClusterSpec:
     errors = tuple(_of_node(reached))
     if reached.host_key is None:
         errors = (FieldError(field="host_key", message="It is needed."),)
-    if errors:
-        text = "; ".join(f"{each.field}: {each.message}" for each in errors)
-        raise ClusterInvalid(text, errors=errors)
+    refuse(ClusterInvalid, errors)
     changes = {name: value for name, value in reached if value is not None}
     node_access = spec.nodes.get(node, SshNode()).model_copy(update=changes)
     node_access = node_access.model_copy(update={"host_key": _without_comment(str(reached.host_key))})
@@ -165,12 +164,12 @@ def refuse_unreached(node: str, key: str, facts: ClusterFacts) -> None:
     why = (seen.ssh_problem if seen else None) or f"{node} was not found."
     shown = facts.offered_host_keys.get(node)
     if shown is None or _without_comment(shown) == _without_comment(key):
-        raise HostKeyRefused(why, errors=[FieldError(field="host_key", message=why)])
+        raise at("host_key", HostKeyRefused, why)
     message = (
         f"{why} It shows {_without_comment(shown)}; compare that with /etc/ssh/ssh_host_*_key.pub on the node"
         " itself, and confirm it only if it is one of them."
     )
-    raise HostKeyRefused(message, errors=[FieldError(field="host_key", message=message)], shown=shown)
+    raise at("host_key", HostKeyRefused, message, shown=shown)
 
 
 def _faults(spec: ClusterSpec, secrets: Collection[str]) -> Iterator[FieldError]:

@@ -1,5 +1,6 @@
 """Clusters, their sealed secrets, and what was last seen of their nodes."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.cluster_facts import NodeFacts
 from slipway.contracts.clusters import Cluster, ClusterPage, ClusterSpec
 from slipway.contracts.message import Id
-from slipway.contracts.problems import FieldError, NotFound
+from slipway.contracts.problems import NotFound
 from slipway.inventory.decision import Write
+from slipway.inventory.faults import at
 from slipway.inventory.paging import page
 from slipway.inventory.tables import clusters, nodes
 from slipway.runtime.database.engine import Database
@@ -33,28 +35,34 @@ class ClusterNotFound(NotFound):
     code = "cluster.not-found"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCluster:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenNodes:
+    """What is known of a cluster's nodes."""
+
+    nodes: tuple[NodeFacts, ...] = ()
+    in_maintenance: tuple[str, ...] = ()
+    """Names of the nodes in maintenance."""
+    doors: tuple[tuple[str, str | None], ...] = ()
+    """Addresses and TLS fingerprints of the nodes' own APIs, as they were last known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCluster(SeenNodes):
     """A cluster with what is needed to decide on it."""
 
     id: Id
     spec: ClusterSpec
     secrets: Mapping[str, str]
     """Field to what the vault sealed."""
-    nodes: tuple[NodeFacts, ...]
-    in_maintenance: tuple[str, ...] = ()
-    """Nodes in maintenance."""
-    identity: str | None = None
+    identity: str | None
     """Its identity among all clusters; None is not known yet."""
-    doors: tuple[tuple[str, str | None], ...] = ()
-    """Addresses and TLS fingerprints of its nodes' own APIs, as they were last known."""
 
 
 def refuse_unknown(cluster: StoredCluster, node: str) -> None:
     """Raise `NodeNotFound` unless the node was seen."""
     if node not in {each.node for each in cluster.nodes}:
         message = f"Cluster {cluster.spec.name} has no node {node!r}, or it has just joined: look again soon."
-        raise NodeNotFound(message, errors=[FieldError(field="node", message=message)])
+        raise at("node", NodeNotFound, message)
 
 
 class ClusterStore:
@@ -66,7 +74,9 @@ class ClusterStore:
     async def get(self, cluster: str) -> Cluster:
         """Return one cluster by id or name."""
         async with self._database.begin() as tx:
-            return await _read(tx, cluster)
+            row = await find_cluster(tx, cluster)
+            seen = await seen_of(tx, [row.id])
+        return cluster_of(row._asdict(), seen[row.id])
 
     async def list(self, *, limit: int, cursor: str | None) -> ClusterPage:
         """Return clusters by name."""
@@ -75,13 +85,8 @@ class ClusterStore:
             query = query.where(clusters.c.name > cursor)
         async with self._database.begin() as tx:
             rows = (await tx.execute(query)).all()
-            ids = [row.id for row in rows]
-            seen, in_maintenance = await facts_of(tx, ids), await _in_maintenance(tx, ids)
-
-        def make(row: Row[Any]) -> Cluster:
-            return cluster_of(row._asdict(), seen, in_maintenance)
-
-        items, following = page(rows, limit, make, "name")
+            seen = await seen_of(tx, [row.id for row in rows])
+        items, following = page(rows, limit, lambda row: cluster_of(row._asdict(), seen[row.id]), "name")
         return ClusterPage(items=items, next=following)
 
     async def stored(self, cluster: str | None) -> StoredCluster:
@@ -92,47 +97,38 @@ class ClusterStore:
         """
         async with self._database.begin() as tx:
             row = await (find_cluster(tx, cluster) if cluster else _only(tx))
-            seen = await facts_of(tx, [row.id])
-            in_maintenance = await _in_maintenance(tx, [row.id])
-            doors = await _doors(tx, row.id)
+            seen = (await seen_of(tx, [row.id]))[row.id]
         return StoredCluster(
             id=row.id,
             spec=ClusterSpec.model_validate(row.spec),
             secrets=row.secrets,
-            nodes=tuple(seen.get(row.id, ())),
-            in_maintenance=tuple(in_maintenance.get(row.id, ())),
             identity=row.identity,
-            doors=doors,
+            nodes=seen.nodes,
+            in_maintenance=seen.in_maintenance,
+            doors=seen.doors,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What is known of a cluster's nodes."""
-
-    nodes: Sequence[NodeFacts] = ()
-    in_maintenance: Sequence[str] = ()
-
-
-async def seen_of(tx: AsyncConnection, ids: Collection[Id]) -> Mapping[Id, Seen]:
-    """Return what is known of the nodes of clusters."""
-    facts, in_maintenance = await facts_of(tx, ids), await _in_maintenance(tx, ids)
-    return {each: Seen(facts.get(each, ()), in_maintenance.get(each, ())) for each in ids}
+async def seen_of(tx: AsyncConnection, ids: Collection[Id]) -> Mapping[Id, SeenNodes]:
+    """Return what is known of the nodes of each of these clusters."""
+    rows_of: defaultdict[Id, list[Row[Any]]] = defaultdict(list)
+    for row in await tx.execute(select(nodes).where(nodes.c.cluster_id.in_(ids)).order_by(nodes.c.node)):
+        rows_of[row.cluster_id].append(row)
+    return {each: _seen_nodes(rows_of[each]) for each in ids}
 
 
-async def facts_of(tx: AsyncConnection, ids: Collection[Id]) -> Mapping[Id, list[NodeFacts]]:
-    """Return what is known of the nodes of clusters."""
-    facts: dict[str, list[NodeFacts]] = {}
-    query = select(nodes).where(nodes.c.cluster_id.in_(ids)).order_by(nodes.c.cluster_id, nodes.c.node)
-    for row in await tx.execute(query):
-        facts.setdefault(row.cluster_id, []).append(NodeFacts.model_validate(row.facts))
-    return facts
+def _seen_nodes(rows: Sequence[Row[Any]]) -> SeenNodes:
+    return SeenNodes(
+        nodes=tuple(NodeFacts.model_validate(row.facts) for row in rows),
+        in_maintenance=tuple(row.node for row in rows if row.in_maintenance),
+        doors=tuple((row.address, row.tls_fingerprint) for row in rows if row.address is not None),
+    )
 
 
 def store_facts(cluster: Id, facts: NodeFacts) -> Write:
     """Return the write of what was seen of a node; something newer that is known stays."""
     seen = {"facts": facts.model_dump(mode="json"), "observed_at": facts.observed_at}
-    # A node that is away does not say where it is; what was known of that stays.
+    # A node that is away does not report its address; the last known one stays.
     door = {"address": facts.address, "tls_fingerprint": facts.tls_fingerprint}
     stored = {name: func.coalesce(literal(value, Text), nodes.c[name]) for name, value in door.items()}
     return Write(
@@ -150,12 +146,6 @@ def delete_nodes(cluster: Id, *names: str) -> Write:
     """Return the end of what is known of some nodes of a cluster; without names, of all."""
     some = (nodes.c.node.in_(names),) if names else ()
     return Write(statement=delete(nodes).where(nodes.c.cluster_id == cluster, *some))
-
-
-async def _read(tx: AsyncConnection, cluster: str) -> Cluster:
-    row = await find_cluster(tx, cluster)
-    seen, in_maintenance = await facts_of(tx, [row.id]), await _in_maintenance(tx, [row.id])
-    return cluster_of(row._asdict(), seen, in_maintenance)
 
 
 async def find_cluster(tx: AsyncConnection, cluster: str, *, for_update: bool = False) -> Row[Any]:
@@ -213,48 +203,12 @@ async def _names(tx: AsyncConnection) -> Sequence[str]:
     return (await tx.scalars(query)).all()
 
 
-async def _doors(tx: AsyncConnection, cluster: Id) -> tuple[tuple[str, str | None], ...]:
-    query = select(nodes.c.address, nodes.c.tls_fingerprint).where(
-        nodes.c.cluster_id == cluster, nodes.c.address.is_not(None)
-    )
-    return tuple((row.address, row.tls_fingerprint) for row in await tx.execute(query.order_by(nodes.c.node)))
-
-
-async def _in_maintenance(tx: AsyncConnection, ids: Collection[str]) -> Mapping[str, list[str]]:
-    """Return the nodes in maintenance, by cluster."""
-    names_of: dict[str, list[str]] = {}
-    query = select(nodes.c.cluster_id, nodes.c.node).where(
-        nodes.c.cluster_id.in_(ids), nodes.c.in_maintenance
-    )
-    for row in await tx.execute(query.order_by(nodes.c.node)):
-        names_of.setdefault(row.cluster_id, []).append(row.node)
-    return names_of
-
-
-def cluster_of(
-    row: Mapping[str, Any],
-    seen: Mapping[Id, Sequence[NodeFacts]],
-    in_maintenance: Mapping[Id, Sequence[str]],
-) -> Cluster:
-    """Return a cluster of its row and of what is known of its nodes."""
-    spec, cluster = ClusterSpec.model_validate(row["spec"]), row["id"]
-    return Cluster(
-        id=cluster,
-        name=row["name"],
-        endpoint=spec.endpoint,
-        endpoints=spec.endpoints,
-        identity=row["identity"],
-        token_id=spec.token_id,
-        username=spec.username,
-        tls_fingerprint=spec.tls_fingerprint,
-        version=row["version"],
-        nodes=tuple(seen.get(cluster, ())),
-        in_maintenance=tuple(in_maintenance.get(cluster, ())),
-        offered_host_keys=row["offered_host_keys"],
-        vmids=spec.vmids,
-        created_at=row["created_at"],
-    )
+def cluster_of(row: Mapping[str, Any], seen: SeenNodes) -> Cluster:
+    """Return a cluster by its row and what is known of its nodes."""
+    spec = ClusterSpec.model_validate(row["spec"])
+    known = {"nodes": seen.nodes, "in_maintenance": seen.in_maintenance}
+    return Cluster.model_validate({**dict(spec), **row, **known})
 
 
 def _not_found(message: str) -> ClusterNotFound:
-    return ClusterNotFound(message, errors=[FieldError(field="cluster", message=message)])
+    return at("cluster", ClusterNotFound, message)

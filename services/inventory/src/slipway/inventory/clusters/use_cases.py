@@ -1,8 +1,8 @@
-"""What changes a cluster: added, reached otherwise, a host key confirmed, VMIDs and maintenance set, removed.
+"""Changes of clusters: addition, access, host keys, VMID range, maintenance, observations, removal.
 
 The row of a removed cluster stays, since containers and jobs of before point at it, and since its containers
-come back when the same cluster is added again. No job can begin there meanwhile: whoever creates a container
-takes the lock of the cluster's names and reads whether it was removed, whoever works on one locks its row.
+come back when the same cluster is added again. No job can begin there meanwhile: a creation takes the lock of
+the cluster's names and reads whether it was removed, and any other job locks the row of its container.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,20 +22,20 @@ from slipway.contracts.clusters import (
     SetMaintenance,
     SshNode,
 )
-from slipway.contracts.container_events import ContainerForgotten
 from slipway.contracts.message import Id
-from slipway.contracts.problems import Conflict, FieldError
+from slipway.contracts.problems import Conflict
 from slipway.contracts.values import Lifecycle
 from slipway.inventory.clusters.rules import normal
 from slipway.inventory.clusters.store import (
     STAYS,
     ClusterNotFound,
     NodeNotFound,
+    SeenNodes,
     cluster_of,
     delete_nodes,
-    facts_of,
     find_cluster,
     removed_cluster,
+    seen_of,
     set_maintenance,
     store_facts,
     update_cluster,
@@ -44,8 +44,9 @@ from slipway.inventory.clusters.store import (
 from slipway.inventory.containers.claims import lock_names
 from slipway.inventory.containers.lifecycle import HOLDING, Trigger
 from slipway.inventory.containers.sight import is_over, over_stored
-from slipway.inventory.containers.use_cases import move
+from slipway.inventory.containers.use_cases import forgotten, move
 from slipway.inventory.decision import AuditNote, Decision, Write
+from slipway.inventory.faults import at
 from slipway.inventory.tables import ACTIVE, clusters, containers, jobs, nodes
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
@@ -83,7 +84,7 @@ def decide_addition(
     }
     seen = sorted(facts.nodes, key=lambda each: each.node)
     return Decision(
-        reply=cluster_of({"id": cluster, **row}, {cluster: seen}, {}),
+        reply=cluster_of({"id": cluster, **row}, SeenNodes(nodes=tuple(seen))),
         writes=[upsert_cluster(cluster, row), *(store_facts(cluster, each) for each in facts.nodes)],
         events=[_fact(ClusterAdded(id=cluster, name=spec.name), "added")],
         audit=[AuditNote(action="cluster.add", target=cluster, details={"name": spec.name})],
@@ -91,7 +92,7 @@ def decide_addition(
 
 
 async def decide_vmid_range(tx: AsyncConnection, cluster: str, vmids: VmidRange | None) -> Decision[Id]:
-    """Store which VMIDs are chosen from; what exists keeps its own."""
+    """Store which VMIDs are chosen from; existing containers keep theirs."""
     row = await find_cluster(tx, cluster, for_update=True)
     spec = ClusterSpec.model_validate(row.spec).model_copy(update={"vmids": vmids})
     details = {"vmids": f"{vmids.first}-{vmids.last}" if vmids else "all"}
@@ -103,12 +104,11 @@ async def decide_vmid_range(tx: AsyncConnection, cluster: str, vmids: VmidRange 
 
 
 async def decide_maintenance(tx: AsyncConnection, request: SetMaintenance) -> Decision[Id]:
-    """Switch a node's maintenance; when it ends, what waits begins."""
+    """Switch a node's maintenance; waiting jobs begin when it ends."""
     row, node = await find_cluster(tx, request.cluster), request.node
     query = select(nodes.c.node).where(nodes.c.cluster_id == row.id, nodes.c.node == node)
     if await tx.scalar(query.with_for_update()) is None:
-        message = f"Cluster {row.name} has no node {node!r}."
-        raise NodeNotFound(message, errors=[FieldError(field="node", message=message)])
+        raise at("node", NodeNotFound, f"Cluster {row.name} has no node {node!r}.")
     action = f"maintenance.{'on' if request.is_on else 'off'}"
     return Decision(
         reply=row.id,
@@ -161,7 +161,7 @@ async def decide_observation(tx: AsyncConnection, cluster: Id, facts: NodeFacts)
 async def decide_removal(tx: AsyncConnection, request: RemoveCluster) -> Decision[ClusterRemoval]:
     """Remove a cluster: its containers are forgotten, its secrets deleted, its name is free.
 
-    Idempotent: of one that is removed already, what it held is returned again.
+    Idempotent: a cluster that is removed already is returned with what it held.
 
     Raises:
         ClusterBusy: if jobs wait or run there; names them.
@@ -180,17 +180,17 @@ async def decide_removal(tx: AsyncConnection, request: RemoveCluster) -> Decisio
     await lock_names(tx, row.id)
     await _refuse_busy(tx, row)
     # One that is neither ready nor failed has no job any more, and is only left.
-    forgotten = [each for each in held if each.lifecycle in HOLDING]
+    holding = [each for each in held if each.lifecycle in HOLDING]
     details = {"name": row.name, "containers": str(len(held))}
     return Decision(
         reply=await _removal(tx, row, held),
         writes=[
-            *(move(each, Trigger.FORGOTTEN) for each in forgotten),
+            *(move(each, Trigger.FORGOTTEN) for each in holding),
             delete_nodes(row.id),
             update_cluster(row.id, removed_at=now(), secrets={}, offered_host_keys={}),
         ],
         events=[
-            *(_forgotten(each) for each in forgotten),
+            *map(forgotten, holding),
             _fact(ClusterRemoved(id=row.id, name=row.name), "removed"),
         ],
         audit=[AuditNote(action="cluster.remove", target=row.id, details=details)],
@@ -229,7 +229,7 @@ async def _changed(
 
 async def _store_tested(tx: AsyncConnection, cluster: Id, facts: ClusterFacts) -> Sequence[Write]:
     """Return the writes of what a test saw of a known cluster's nodes; those that left it are deleted."""
-    before = {each.node: each for each in (await facts_of(tx, [cluster])).get(cluster, ())}
+    before = {each.node: each for each in (await seen_of(tx, [cluster]))[cluster].nodes}
     writes = [
         store_facts(cluster, over_stored(each, before[each.node]) if each.node in before else each)
         for each in facts.nodes
@@ -276,11 +276,6 @@ async def _removed(tx: AsyncConnection, cluster: str) -> ClusterRemoval | None:
         containers.c.cluster_id == row.id, containers.c.forgotten_as.is_not(None)
     )
     return await _removal(tx, row, (await tx.execute(query.order_by(containers.c.id))).all())
-
-
-def _forgotten(row: Row[Any]) -> Outgoing:
-    event = ContainerForgotten(id=row.id, vmid=row.vmid, hostname=row.hostname, cluster=row.cluster_id)
-    return Outgoing(message=event, message_id=f"container:{row.id}:forgotten:{new_id()}")
 
 
 def _fact(event: ClusterAdded | ClusterChanged | ClusterRemoved, name: str) -> Outgoing:

@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slipway.contracts.cluster_facts import VmidRange
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id
-from slipway.contracts.problems import Conflict, FieldError
+from slipway.contracts.problems import Conflict
 from slipway.contracts.values import Lifecycle
 from slipway.inventory.containers.defaults import ALL_VMIDS, VmidTaken, choose_vmid
+from slipway.inventory.faults import at
 from slipway.inventory.tables import ACTIVE, clusters, containers, jobs, nodes
 
 
@@ -38,7 +39,7 @@ class ClusterGone(Conflict):
 
 
 async def lock_names(tx: AsyncConnection, cluster: Id) -> None:
-    """Let nobody else claim a name or a VMID in a cluster before this transaction ends.
+    """Lock a cluster's names and VMIDs until this transaction ends.
 
     Raises:
         ClusterGone: if the cluster was removed.
@@ -177,11 +178,11 @@ def broken_claim(error: IntegrityError) -> Conflict | None:
 
 def name_taken(hostname: str) -> HostnameTaken:
     """Return the refusal of a name."""
-    message = f"A container {hostname!r} exists in this cluster; choose another name or delete it."
-    return HostnameTaken(message.replace(" ''", ""), errors=[FieldError(field="hostname", message=message)])
+    name = f" {hostname!r}" if hostname else ""
+    message = f"A container{name} exists in this cluster; choose another name or delete it."
+    return at("hostname", HostnameTaken, message)
 
 
 def vmid_taken() -> VmidTaken:
     """Return the refusal of a VMID that another container has got."""
-    message = "Another container of this cluster has that VMID by now."
-    return VmidTaken(message, errors=[FieldError(field="vmid", message=message)])
+    return at("vmid", VmidTaken, "Another container of this cluster has that VMID by now.")

@@ -1,4 +1,4 @@
-"""What a config that was read on the host means for what is known of its container. Pure."""
+"""Compares a container's row with its config on the host and with its status. Pure."""
 
 from datetime import datetime, timedelta
 
@@ -16,9 +16,9 @@ _SPEC = frozenset(HostConfig.model_fields) & frozenset(ContainerSpec.model_field
 
 
 def with_config(spec: ContainerSpec, config: HostConfig, target: Target) -> ContainerSpec:
-    """Return what is known of a container, as its host holds it."""
+    """Return a container's spec with the values of its config on the host."""
     values = {name: getattr(config, name) for name in _SPEC}
-    # Without a name Proxmox calls it so.
+    # Proxmox names a container without a hostname like this.
     hostname = config.hostname or f"CT{target.vmid}"
     return spec.model_copy(update={**values, "hostname": hostname, "node": target.node})
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slipway.contracts.bulk import CreateContainers
 from slipway.contracts.cluster_facts import NodeFacts
 from slipway.contracts.container_events import ContainerRegistered
 from slipway.contracts.container_specs import ContainerSpec
@@ -12,14 +13,14 @@ from slipway.contracts.containers import Accepted, CreateContainer
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id
-from slipway.contracts.problems import FieldError
 from slipway.contracts.templates import GetTemplate, Manifest
 from slipway.inventory.clusters.store import ClusterStore, StoredCluster
 from slipway.inventory.containers import defaults, placement, validation
 from slipway.inventory.containers.claims import claim_names, claim_vmids
 from slipway.inventory.containers.store import NewContainer, Secret, insert_containers
 from slipway.inventory.containers.validation import restricted
-from slipway.inventory.decision import Claim, Decision, Gone, Proposal, Write
+from slipway.inventory.decision import Claim, Decision, Gone, Proposal
+from slipway.inventory.faults import at
 from slipway.inventory.jobs.enqueuer import accepted
 from slipway.inventory.secrets.broker import SecretBroker, generate
 from slipway.runtime.bus.client import Bus
@@ -31,39 +32,32 @@ ROOT = "root/password"
 """The name of root's password among a container's credentials."""
 
 
+@dataclass(frozen=True, slots=True)
 class Creations:
     """Checks and completes creations."""
 
-    def __init__(
-        self, bus: Bus, clusters: ClusterStore, secret_broker: SecretBroker, host_access: HostAccessPolicy
-    ) -> None:
-        self._bus = bus
-        self._clusters = clusters
-        self._secret_broker = secret_broker
-        self._host_access = host_access
+    bus: Bus
+    clusters: ClusterStore
+    secret_broker: SecretBroker
+    host_access: HostAccessPolicy
 
     async def propose(self, request: CreateContainer) -> Proposal[Accepted]:
         """Return the creation of one container."""
-        (container,) = await self.complete(request, 1)
+        new = await self.complete(request, 1)
+        claim = Claim(cluster=new[0].cluster, hostname=new[0].spec.hostname, vmid=new[0].spec.vmid)
+        return Proposal(decide=lambda tx, gone: decide_creations(tx, new, gone), claim=claim)
 
-        async def decide(tx: AsyncConnection, gone: Gone) -> Decision[Accepted]:
-            return await decide_creation(tx, container, gone)
-
-        spec = container.spec
-        claim = Claim(cluster=container.cluster, hostname=spec.hostname, vmid=spec.vmid)
-        return Proposal(decide=decide, claim=claim)
-
-    async def complete(self, request: CreateContainer, count: int) -> list[NewContainer]:
+    async def complete(self, request: CreateContainer | CreateContainers, count: int) -> list[NewContainer]:
         """Return as many new containers as requested, each with an id, a place and secrets of its own."""
         validation.check_source(request.spec)
-        cluster = await self._clusters.stored(request.spec.cluster)
+        cluster = await self.clusters.stored(request.spec.cluster)
         name = request.spec.template
-        template = await self._bus.ask(GetTemplate(name=name)) if name else None
+        template = await self.bus.ask(GetTemplate(name=name)) if name else None
         manifest = template.manifest if template else None
         nodes: Sequence[NodeFacts] = cluster.nodes
         new = []
         for _ in range(count):
-            spec = _complete(request.spec, manifest, replace(cluster, nodes=tuple(nodes)), self._host_access)
+            spec = _complete(request.spec, manifest, replace(cluster, nodes=tuple(nodes)), self.host_access)
             nodes = placement.after(nodes, spec)
             container = new_id()
             new.append(
@@ -80,10 +74,10 @@ class Creations:
         return new
 
     def _secrets(
-        self, request: CreateContainer, manifest: Manifest | None, container: Id
+        self, request: CreateContainer | CreateContainers, manifest: Manifest | None, container: Id
     ) -> Mapping[str, Secret]:
         """Open the secrets of a request, generate the missing ones, and seal all of them for a container."""
-        receive, password = self._secret_broker.receive, request.password
+        receive, password = self.secret_broker.receive, request.password
         plain = {ROOT: receive(password, owner="container-create", field="password")} if password else {}
         for variable in defaults.secret_variables(manifest, request.secret_variables):
             sealed = request.secret_variables.get(variable.name)
@@ -98,46 +92,32 @@ class Creations:
         return {
             name: Secret(
                 origin="root" if name == ROOT else "variable",
-                sealed=self._secret_broker.keep(secret, owner=container, field=name),
+                sealed=self.secret_broker.keep(secret, owner=container, field=name),
             )
             for name, secret in plain.items()
         }
 
 
-async def decide_creation(tx: AsyncConnection, container: NewContainer, gone: Gone) -> Decision[Accepted]:
-    """Create one container.
+async def decide_creations(
+    tx: AsyncConnection, new: Sequence[NewContainer], gone: Gone
+) -> Decision[Accepted]:
+    """Create containers of one cluster, in few queries however many they are; the reply is the first one's.
 
     Raises:
         HostnameTaken: names the field.
-        VmidTaken: if the requested VMID is in use; names the field.
+        VmidTaken: if a requested VMID is in use; names the field.
     """
-    creation = await decide_rows(tx, [container], gone)
-    return Decision(
-        reply=accepted(creation.commands[0]),
-        writes=creation.writes,
-        events=creation.events,
-        commands=creation.commands,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """New containers with their claims, and the jobs that create them."""
-
-    writes: Sequence[Write]
-    events: Sequence[Outgoing]
-    commands: Sequence[RunJob]
-
-
-async def decide_rows(tx: AsyncConnection, new: Sequence[NewContainer], gone: Gone) -> Rows:
-    """Claim names and VMIDs for containers of one cluster, in few queries however many they are."""
     requested = [each.spec.vmid for each in new]
     besides = gone.containers
     vmids = await claim_vmids(tx, new[0].cluster, requested, besides=besides, is_free=gone.is_vmid_free)
     await claim_names(tx, new[0].cluster, [each.spec.hostname for each in new], besides=besides)
     commands = [_command(each, vmid) for each, vmid in zip(new, vmids, strict=True)]
-    writes = insert_containers(new, [each.target for each in commands])
-    return Rows(writes, [registered(each) for each in commands], commands)
+    return Decision(
+        reply=accepted(commands[0]),
+        writes=insert_containers(new, [each.target for each in commands]),
+        events=[registered(each) for each in commands],
+        commands=commands,
+    )
 
 
 def registered(command: RunJob) -> Outgoing:
@@ -179,7 +159,7 @@ def _complete(
 ) -> ContainerSpec:
     if not cluster.nodes:
         message = f"Nothing is known of the nodes of cluster {cluster.spec.name!r} yet."
-        raise defaults.FactsMissing(message, errors=[FieldError(field="cluster", message=message)])
+        raise at("cluster", defaults.FactsMissing, message)
     node = placement.choose_node(
         spec.node,
         cluster.nodes,

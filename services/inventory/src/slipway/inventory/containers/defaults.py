@@ -1,4 +1,4 @@
-"""What a container or a cluster becomes: defaults of template and node, VMIDs, what a job leaves of them."""
+"""Completes containers and clusters: defaults of template and node, VMIDs, addresses, copies. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,8 +6,9 @@ from slipway.contracts.cluster_facts import NodeFacts, StorageFact, VmidRange
 from slipway.contracts.clusters import ClusterSpec
 from slipway.contracts.container_specs import ContainerSpec, NetworkSpec
 from slipway.contracts.job_kinds import CloneArgs
-from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError, Unavailable
+from slipway.contracts.problems import Conflict, FieldError, Invalid, Unavailable
 from slipway.contracts.templates import Manifest, Resources, Variable
+from slipway.inventory.faults import at, refuse
 
 FIRST_VMID = 100
 LAST_VMID = 999_999_999
@@ -22,7 +23,7 @@ class NodeUnknown(Invalid):
 
 
 class FactsMissing(Unavailable):
-    """What has to be known of the node is not known yet."""
+    """Facts of the node that are needed are not known yet."""
 
     code = "node.facts-missing"
 
@@ -48,20 +49,17 @@ class NoVmidLeft(Conflict):
 def copied(spec: ContainerSpec, args: CloneArgs, node: str) -> ContainerSpec:
     """Return what a copy is: its own name and place, and MACs that Proxmox makes anew."""
     networks = tuple(each.model_copy(update={"hwaddr": None}) for each in spec.networks)
-    changes = {"hostname": args.hostname, "node": node, "vmid": args.vmid, "networks": networks}
-    copy = spec.model_copy(update=changes)
-    if args.storage is None:
-        return copy
-    return with_disks(copy, dict.fromkeys(("/", *(mount.path for mount in spec.mounts)), args.storage))
-
-
-def with_disks(spec: ContainerSpec, disks: Mapping[str, str]) -> ContainerSpec:
-    """Return a container whose disks are on these storages, by guest path; all else stays."""
-    mounts = tuple(
-        mount if mount.is_bind else mount.model_copy(update={"storage": disks.get(mount.path, mount.storage)})
-        for mount in spec.mounts
-    )
-    return spec.model_copy(update={"storage": disks.get("/", spec.storage), "mounts": mounts})
+    copy: dict[str, object] = {
+        "hostname": args.hostname,
+        "node": node,
+        "vmid": args.vmid,
+        "networks": networks,
+    }
+    if args.storage is not None:
+        move = {"storage": args.storage}
+        mounts = tuple(each if each.is_bind else each.model_copy(update=move) for each in spec.mounts)
+        copy |= {**move, "mounts": mounts}
+    return spec.model_copy(update=copy)
 
 
 def with_addresses(spec: ClusterSpec, nodes: Sequence[NodeFacts]) -> ClusterSpec:
@@ -110,9 +108,8 @@ def choose_vmid(
             )
         return free
     if requested in taken:
-        raise at(
-            "vmid", VmidTaken, f"VMID {requested} is in use in this cluster; leave it out to get a free one."
-        )
+        message = f"VMID {requested} is in use in this cluster; leave it out to get a free one."
+        raise at("vmid", VmidTaken, message)
     return requested
 
 
@@ -171,9 +168,7 @@ def secret_variables(manifest: Manifest | None, names: Iterable[str]) -> tuple[V
         for name, each in secret.items()
         if each.is_required and each.generate is None and name not in names
     ]
-    if faults:
-        errors = [FieldError(field=f"variables.{name}", message=message) for name, message in faults]
-        raise Invalid("; ".join(f"{each.field}: {each.message}" for each in errors), errors=errors)
+    refuse(Invalid, (FieldError(field=f"variables.{name}", message=message) for name, message in faults))
     return tuple(secret.values())
 
 
@@ -202,8 +197,3 @@ def _variables(spec: ContainerSpec, manifest: Manifest | None) -> Mapping[str, s
 def free_of(storage: StorageFact) -> int:
     """Return what is free there in bytes, as far as it is known."""
     return storage.free_bytes or 0
-
-
-def at(field: str, error: type[SlipwayError], message: str) -> SlipwayError:
-    """Return an error that names a field."""
-    return error(message, errors=[FieldError(field=field, message=message)])

@@ -123,12 +123,11 @@ class HostCheck:
             claim: the name and the VMID.
             give_up: release what is gone; else a plan leaves it out.
         """
-        cluster, vmid, hostname = claim.cluster, claim.vmid, claim.hostname
-        for job in await self._store.at_work(cluster, vmid=vmid, hostname=hostname):
+        for job in await self._store.at_work(claim):
             await self._records.catch_up(job)
         try:
-            targets = await self._gone(cluster, vmid=vmid, hostname=hostname, among=HOLDING)
-            is_vmid_free = vmid is not None and await self._is_free(cluster, vmid)
+            targets = await self._gone(claim, among=HOLDING)
+            is_vmid_free = claim.vmid is not None and await self._is_free(claim.cluster, claim.vmid)
         except Unavailable:
             targets, is_vmid_free = [], False
         if give_up:
@@ -145,20 +144,17 @@ class HostCheck:
         Raises:
             Unavailable: if Proxmox can't be asked; nothing is given up then.
         """
-        await self._release(await self._gone(cluster, vmid=vmid, hostname=None, among={Lifecycle.FAILED}))
+        claim = Claim(cluster=cluster, hostname="", vmid=vmid)
+        await self._release(await self._gone(claim, among={Lifecycle.FAILED}))
 
-    async def _gone(
-        self, cluster: Id, *, vmid: int | None, hostname: str | None, among: Collection[Lifecycle]
-    ) -> Sequence[Target]:
-        """Ask which of the containers in these states that hold a VMID or a name are gone."""
+    async def _gone(self, claim: Claim, *, among: Collection[Lifecycle]) -> Sequence[Target]:
+        """Ask which of the containers in these states that hold what is claimed are gone."""
+        # One that a failed restore has lost keeps name and VMID for the next restore, or until it is deleted.
         return [
             target
-            # What a failed restore has lost is stored for the next one, until somebody deletes it.
-            for target in await self._store.remains(
-                cluster, vmid=vmid, hostname=hostname, among=among, without=LOST
-            )
+            for target in await self._store.remains(claim, among=among, without=LOST)
             if not (await self._bus.ask(GetGuard(target=target))).is_ours
-            and await self._is_free(cluster, target.vmid)
+            and await self._is_free(claim.cluster, target.vmid)
         ]
 
     async def _release(self, gone: Sequence[Target]) -> None:

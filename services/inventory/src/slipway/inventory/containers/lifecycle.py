@@ -1,4 +1,4 @@
-"""Where a container's life goes, and what may be done to it and its jobs: tables and refusals."""
+"""The lifecycle of containers, and which actions their state and their jobs allow: tables and refusals."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -7,13 +7,14 @@ from types import MappingProxyType
 
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunRecord, StepStatus
-from slipway.contracts.problems import Conflict, FieldError, Invalid
+from slipway.contracts.problems import Conflict, Invalid
 from slipway.contracts.values import JobState, Lifecycle, Phase, Power
+from slipway.inventory.faults import at
 from slipway.inventory.jobs.remedies import instead, is_retry_hopeless
 
 
 class Trigger(StrEnum):
-    """What moves a container's life."""
+    """The causes of transitions."""
 
     CREATION_SUCCEEDED = "creation-succeeded"
     CREATION_FAILED = "creation-failed"
@@ -136,7 +137,7 @@ def outcome(record: RunRecord, was: Lifecycle | None = None) -> Trigger:
 
 
 LOST = "container-lost"
-"""A warning: a restore failed after Proxmox had removed it. Name and VMID are stored for the next restore."""
+"""A warning: a restore failed after Proxmox had removed it. It keeps name and VMID for the next restore."""
 
 
 def restore_outcome(record: RunRecord) -> Trigger | None:
@@ -200,13 +201,12 @@ def refuse_ended(state: JobState) -> None:
 def refuse_to_destroy(kind: JobKind, *, is_requested: bool) -> None:
     """Raise if a job shall destroy what it has not made."""
     if is_requested and not kind.creates_container:
-        message = f"Only a job that makes a container may destroy it; this is a {kind}."
-        raise Invalid(message, errors=[FieldError(field="destroy", message=message)])
+        raise at("destroy", Invalid, f"Only a job that makes a container may destroy it; this is a {kind}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What of a job's container, and of the jobs after it, decides what can be done with it."""
+    """The state of a job's container and of later jobs, which decides what can be done with the job."""
 
     lifecycle: Lifecycle
     is_busy: bool

@@ -1,7 +1,7 @@
-"""What monitor saw last, stored in memory: a value per cluster, from the bus, joined to what is answered.
+"""What monitor saw last: a value per cluster from the bus, held in memory and joined to what is answered.
 
-Nothing of it is stored here: after a start it is read from the bus, and until then nothing is claimed. Values
-come at the pace of the polls; one that stays away is itself an outage.
+After a start it is read from the bus; until then nothing is claimed. Values come at the pace of the polls;
+one that stays away is itself an outage.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Guests as monitor sees them: their power, and where they are.
 
-Whoever moved a guest, also while a job works on it, its container is followed at once: a job that waits goes
-with it to its new node's queue, one that was sent finds out by itself.
+When somebody has moved a guest, even while a job works on it, its container gets the new node at once. A job
+that waits moves to the queue of that node; one that was sent finds out by itself.
 """
 
 from collections.abc import Sequence
@@ -89,7 +89,7 @@ class ObservationStore:
             or_(seen.node_at.is_(None), seen.node_at < at),
         )
         async with self._database.begin() as tx:
-            # Jobs before containers, as whoever takes a record locks them.
+            # Jobs are locked before containers, as when a record is stored.
             waiting = (await tx.scalars(_waiting(status).with_for_update(of=jobs))).all()
             moved = (await tx.scalars(elsewhere.with_for_update())).all()
             for container in moved:

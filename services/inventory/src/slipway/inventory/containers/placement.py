@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 
 from slipway.contracts.cluster_facts import NodeFacts
 from slipway.contracts.container_specs import ContainerSpec
-from slipway.inventory.containers.defaults import FactsMissing, NodeUnknown, at, disk_storages, free_of
+from slipway.inventory.containers.defaults import FactsMissing, NodeUnknown, disk_storages, free_of
 from slipway.inventory.containers.sight import is_away
+from slipway.inventory.faults import at
 
 _GIB = 1 << 30
 

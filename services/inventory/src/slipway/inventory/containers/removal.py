@@ -8,7 +8,8 @@ from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.values import Lifecycle
 from slipway.inventory.clusters.store import STAYS
-from slipway.inventory.containers.store import target_of
+from slipway.inventory.containers.store import target_of, with_cluster
+from slipway.inventory.decision import Claim
 from slipway.inventory.tables import ACTIVE, clusters, containers, jobs
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.clock import now
@@ -29,48 +30,37 @@ class ContainerRemovalStore:
         one = containers.c
         due = select(one.id).join(clusters).where(one.forgotten_as.is_not(None), STAYS)
         due = due.order_by(one.looked_at.nulls_first(), one.id).limit(self._at_once)
-        query = select(containers, clusters.c.name.label("cluster")).join(clusters).order_by(one.cluster_id)
+        query = with_cluster().order_by(one.cluster_id)
         async with self._database.begin() as tx:
             ids = (await tx.scalars(due)).all()
             await tx.execute(update(containers).where(one.id.in_(ids)).values(looked_at=now()))
             return [target_of(row) for row in await tx.execute(query.where(one.id.in_(ids)))]
 
-    async def remains(
-        self,
-        cluster: Id,
-        *,
-        vmid: int | None,
-        hostname: str | None,
-        among: Collection[Lifecycle],
-        without: str,
-    ) -> Sequence[Target]:
-        """Return containers in these states that hold this VMID or this name, without a warning or a job."""
+    async def remains(self, claim: Claim, *, among: Collection[Lifecycle], without: str) -> Sequence[Target]:
+        """Return containers in these states that hold what is claimed, without a warning or a job."""
         working = select(jobs.c.container_id).where(
             jobs.c.container_id.is_not(None), jobs.c.state.in_(ACTIVE)
         )
-        query = (
-            select(containers, clusters.c.name.label("cluster"))
-            .join(clusters)
-            .where(
-                containers.c.cluster_id == cluster,
-                containers.c.lifecycle.in_(among),
-                _holds(vmid, hostname),
-                containers.c.id.not_in(working),
-                ~containers.c.warnings.contains([without]),
-            )
+        query = with_cluster().where(
+            containers.c.cluster_id == claim.cluster,
+            _holds(claim),
+            containers.c.lifecycle.in_(among),
+            containers.c.id.not_in(working),
+            ~containers.c.warnings.contains([without]),
         )
         async with self._database.begin() as tx:
             return [target_of(row) for row in await tx.execute(query)]
 
-    async def at_work(self, cluster: Id, *, vmid: int | None, hostname: str) -> Sequence[Id]:
-        """Return the jobs that work on containers that hold this VMID or this name, or get this name."""
+    async def at_work(self, claim: Claim) -> Sequence[Id]:
+        """Return the jobs that work on containers that hold what is claimed, or that get the name."""
+        name = claim.hostname.lower()
         query = (
             select(jobs.c.id)
             .join(containers, containers.c.id == jobs.c.container_id)
             .where(
-                containers.c.cluster_id == cluster,
+                containers.c.cluster_id == claim.cluster,
                 containers.c.lifecycle != Lifecycle.DELETED,
-                or_(_holds(vmid, hostname), func.lower(jobs.c.new_hostname) == hostname.lower()),
+                or_(_holds(claim), func.lower(jobs.c.new_hostname) == name),
                 jobs.c.state.in_(ACTIVE),
             )
         )
@@ -78,6 +68,6 @@ class ContainerRemovalStore:
             return (await tx.scalars(query)).all()
 
 
-def _holds(vmid: int | None, hostname: str | None) -> ColumnElement[bool]:
-    named = func.lower(containers.c.hostname) == (hostname or "").lower()
-    return or_(containers.c.vmid == vmid, named)
+def _holds(claim: Claim) -> ColumnElement[bool]:
+    """Return whether a container of the cluster has the VMID or the name."""
+    return or_(containers.c.vmid == claim.vmid, func.lower(containers.c.hostname) == claim.hostname.lower())

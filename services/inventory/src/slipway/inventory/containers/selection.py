@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from slipway.contracts.message import Id
-from slipway.contracts.problems import FieldError, Invalid
+from slipway.contracts.problems import Invalid
 from slipway.inventory.containers.defaults import FIRST_VMID, LAST_VMID
+from slipway.inventory.faults import at
 
 WORDS = ("tag", "node", "template", "name", "cluster")
-"""What may stand before a colon; `name` takes `*` and `?`, and upper and lower case are the same in it."""
+"""Words before a colon; the value of `name` may have `*` and `?`, and its case does not count."""
 MOST_PARTS = 200
 _NARROWS = re.compile(r"\s+(?:\+\s*)?|\+(?=[A-Za-z]+:)")
 _VMIDS = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?")
@@ -28,7 +29,7 @@ class SelectionInvalid(Invalid):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What a selection looks at of a living container."""
+    """The fields of a living container that selections compare."""
 
     id: Id
     vmid: int
@@ -100,7 +101,7 @@ def missing(parts: Sequence[Part], selected: Iterable[Candidate]) -> tuple[int, 
 
 def refused(message: str) -> SelectionInvalid:
     """Return the error that names the field."""
-    return SelectionInvalid(message, errors=[FieldError(field="selection", message=message)])
+    return at("selection", SelectionInvalid, message)
 
 
 def _is_single(term: Term) -> bool:

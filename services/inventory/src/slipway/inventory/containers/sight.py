@@ -1,6 +1,6 @@
-"""What is shown of clusters, nodes and containers: how old it is, and what is wrong with them. Pure.
+"""Adds the age and the outage to stored clusters, nodes and containers. Pure.
 
-What was observed stays as it was observed last; only its age and its outage are added.
+The last observation itself stays unchanged.
 """
 
 from dataclasses import dataclass
@@ -23,27 +23,27 @@ _READABLE = frozenset({"cluster.privilege-missing", "cluster.no-quorum"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What is known of a cluster by now."""
+    """The newest look at a cluster."""
 
     look: ClusterLook | None = None
     vmids: frozenset[int] = frozenset()
     """The containers that the look saw."""
     silence: Outage | None = None
-    """Why the look is not believed to be of now."""
+    """Set when the look is too old to be believed."""
 
     @property
     def outage(self) -> Outage | None:
-        """What is wrong with the cluster."""
+        """The outage of the cluster."""
         return self.silence or (self.look.outage if self.look else None)
 
     @property
     def blindness(self) -> Outage | None:
-        """What keeps its nodes and guests from being looked at."""
+        """The outage that hides its nodes and guests."""
         outage = self.outage
         return outage if outage is not None and outage.code not in _READABLE else None
 
     def node(self, name: str) -> NodeLook | None:
-        """What was seen of a node."""
+        """The look at a node."""
         return next((each for each in self.look.nodes if each.node == name), None) if self.look else None
 
 
@@ -104,11 +104,13 @@ def is_away(node: NodeFacts) -> bool:
 def is_over(node: NodeFacts) -> bool:
     """Return whether a node has left its cluster for so long that it needn't be shown any more."""
     outage = node.outage
-    return outage is not None and outage.code == GONE and _lasts(outage, node) >= DROP_GONE_AFTER
+    if outage is None or outage.code != GONE:
+        return False
+    return node.observed_at - outage.since >= DROP_GONE_AFTER
 
 
 def over_stored(seen: NodeFacts, stored: NodeFacts) -> NodeFacts:
-    """Return what a test saw of a node; what it could not ask in time stays as it is stored."""
+    """Return a node as a test saw it; lists that it could not read in time stay as they are stored."""
     lists = ("storages", "bridges", "os_templates", "appliances")
     return seen.model_copy(update={name: getattr(stored, name) for name in lists if not getattr(seen, name)})
 
@@ -142,10 +144,6 @@ def _gone(node: str, since: Moment) -> Outage:
 
 def _is_away(outage: Outage | None) -> bool:
     return outage is not None and outage.code in AWAY
-
-
-def _lasts(outage: Outage, node: NodeFacts) -> timedelta:
-    return node.observed_at - outage.since
 
 
 def vmids_of(look: ClusterLook) -> frozenset[int]:

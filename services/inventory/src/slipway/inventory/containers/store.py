@@ -12,10 +12,11 @@ from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.containers import Container, ContainerPage, CredentialRef, ListContainers
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
-from slipway.contracts.problems import FieldError, NotFound
+from slipway.contracts.problems import NotFound
 from slipway.contracts.values import Lifecycle, Power
 from slipway.inventory.containers.listing import comes_after, filters_of, order_of
 from slipway.inventory.decision import Write
+from slipway.inventory.faults import at
 from slipway.inventory.paging import PORTION, Filling
 from slipway.inventory.tables import ACTIVE, clusters, containers, credentials, jobs
 from slipway.runtime.database.engine import Database
@@ -194,8 +195,7 @@ async def credential_row(tx: AsyncConnection, container: Id, credential: Id) -> 
     )
     row = (await tx.execute(query)).first()
     if row is None:
-        message = f"Container {container} has no credential {credential}."
-        raise CredentialNotFound(message, errors=[FieldError(field="credential", message=message)])
+        raise at("credential", CredentialNotFound, f"Container {container} has no credential {credential}.")
     return row
 
 

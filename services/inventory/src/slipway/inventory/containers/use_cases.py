@@ -17,10 +17,11 @@ from slipway.contracts.container_events import (
 )
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.containers import Accepted, DeleteContainer, StoredDiscovery, StoreDiscovery
+from slipway.contracts.job_args import KindAndArgs
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import RunJob, Target
+from slipway.contracts.jobs import Target
 from slipway.contracts.message import Done, Event, Id
-from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, Lifecycle, OnFailure
+from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, Lifecycle
 from slipway.inventory.clusters.store import is_removed
 from slipway.inventory.containers.claims import HostnameTaken, claim_names, refuse_busy
 from slipway.inventory.containers.configs import NAME_TAKEN, with_config
@@ -34,7 +35,7 @@ from slipway.inventory.containers.store import (
     update_container,
 )
 from slipway.inventory.decision import AuditNote, Decision, Write
-from slipway.inventory.jobs.enqueuer import accepted
+from slipway.inventory.jobs.enqueuer import accepted, command_on
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
@@ -49,13 +50,7 @@ async def decide_deletion(tx: AsyncConnection, request: DeleteContainer) -> Deci
     cancel = f"to cancel it and remove what it made: DELETE /api/v1/containers/{row.id}?cancel=true"
     is_created = Lifecycle(row.lifecycle) is Lifecycle.CREATING
     await refuse_busy(tx, row.id, JobKind.DELETE, cancel if is_created else "wait for its end")
-    command = RunJob(
-        job=new_id(),
-        kind=JobKind.DELETE,
-        target=target_of(row),
-        spec=ContainerSpec.model_validate(row.spec),
-        on_failure=OnFailure.KEEP,
-    )
+    command = command_on(row, KindAndArgs(kind=JobKind.DELETE))
     writes = [move(row, Trigger.DELETION_ACCEPTED)]
     return Decision(reply=accepted(command), writes=writes, commands=[command])
 
@@ -106,7 +101,7 @@ async def decide_config(tx: AsyncConnection, request: StoreConfig) -> Decision[D
 
 @dataclass(frozen=True, slots=True)
 class ConfigChange:
-    """What changes in a container's row by its config."""
+    """The changes of a container by its config."""
 
     values: Mapping[str, Any]
     events: Sequence[Outgoing]
@@ -115,7 +110,7 @@ class ConfigChange:
 async def applied(
     tx: AsyncConnection, row: Row[Any], config: HostConfig, target: Target, warnings: list[str]
 ) -> ConfigChange:
-    """Return what changes in a container's row by its config; nothing if a later one is stored.
+    """Return the changes of a container by its config; none if a later one is stored.
 
     A name that another container has here is not taken over: it becomes a warning.
     """
@@ -160,7 +155,7 @@ async def decide_reveal(tx: AsyncConnection, container: Id, credential: Id) -> D
 
 
 async def decide_forget(tx: AsyncConnection, container: Id) -> Decision[None]:
-    """Drop a container; what it was is remembered, should it come back.
+    """Drop a container; its lifecycle is stored in case it comes back.
 
     Raises:
         JobActive: if a job works on it.
@@ -168,8 +163,7 @@ async def decide_forget(tx: AsyncConnection, container: Id) -> Decision[None]:
     """
     row = await container_row(tx, container, for_update=True)
     await refuse_busy(tx, row.id)
-    writes = [move(row, Trigger.FORGOTTEN)]
-    return _noted(row, "forget", writes, _fact(row, ContainerForgotten(**_names(row)), "forgotten"))
+    return _noted(row, "forget", [move(row, Trigger.FORGOTTEN)], forgotten(row))
 
 
 async def decide_return(tx: AsyncConnection, container: Id, node: str) -> Decision[None]:
@@ -208,6 +202,11 @@ def move(row: Row[Any], trigger: Trigger) -> Write:
     """Return the change that moves a container on in its life."""
     changes = moved(Lifecycle(row.lifecycle), trigger)
     return update_container(row.id, **changes, warnings=[], updated_at=now())
+
+
+def forgotten(row: Row[Any]) -> Outgoing:
+    """Return the fact that a container was forgotten."""
+    return _fact(row, ContainerForgotten(**_names(row)), "forgotten")
 
 
 def _names(row: Row[Any]) -> dict[str, Any]:

@@ -42,18 +42,15 @@ class JobLogArchiver:
             try:
                 await self.keep_all()
             except Unavailable as error:
-                log.warning("logs can't be stored now", reason=error.message, code=error.code)
+                log.warning("job logs not stored", reason=error.message, code=error.code)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def keep_all(self) -> None:
         """Store each log that has ended. Idempotent: a log that is stored stays as it is."""
-        for each in await self._store.unarchived():
-            await self._keep(each)
-
-    async def _keep(self, job: Unarchived) -> None:
-        journal = await self._read(job)
-        if journal.has_ended or now() - job.ended_at > DONE_WITHIN:
-            await self._store.keep(job.id, journal.parts(), at=now())
+        for job in await self._store.unarchived():
+            journal = await self._read(job)
+            if journal.has_ended or now() - job.ended_at > DONE_WITHIN:
+                await self._store.keep(job.id, journal.parts(), at=now())
 
     async def _read(self, job: Unarchived) -> TruncatedLog:
         journal, after = TruncatedLog(self._most_bytes), 0

@@ -53,13 +53,10 @@ class JobLogStore:
             if (await tx.execute(mark)).rowcount == 0:
                 return
             for part in parts:
-                await tx.execute(
-                    insert(job_log_parts).values(
-                        job_id=job, after=part.after, last=part.last, packed=part.packed
-                    )
-                )
+                row = {"job_id": job, "after": part.after, "last": part.last, "packed": part.packed}
+                await tx.execute(insert(job_log_parts).values(row))
 
-    async def part(self, query: GetJobLog, call: Call) -> JobLogPart:  # noqa: ARG002  answers a query as it is
+    async def part(self, query: GetJobLog, _call: Call) -> JobLogPart:
         """Return the part in which a log goes on."""
         of_job = select(job_log_parts.c.packed).where(job_log_parts.c.job_id == query.job)
         following = of_job.where(job_log_parts.c.last > query.after).order_by(job_log_parts.c.after).limit(1)

@@ -1,9 +1,10 @@
-"""What jobs ask of nodes, held against what the nodes have. Pure.
+"""Compares the cores, memory and disk that jobs ask for with those of their nodes. Pure.
 
 Memory and cores of a container are limits: Proxmox takes them whatever the node has. Of disks a storage says
 what is free; a thin one takes promises beyond it, until what is really written fills it up.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,14 +23,14 @@ _UNITS = (("TiB", 1 << 40), ("GiB", GIB), ("MiB", _MIB))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What one job asks of one node."""
+    """The resources that one job asks of one node."""
 
     cluster: Id
     node: str
     cores: int | None = None
     memory_bytes: int = 0
     disk_bytes: Mapping[str, int] = field(default_factory=dict)
-    """By storage, what it takes beyond what it has there."""
+    """By storage; only what it takes beyond its present disks there."""
     is_move: bool = False
     """Whether disks on a shared storage stay where they are."""
 
@@ -65,13 +66,12 @@ def demand_of(command: RunJob) -> Demand | None:
 
 def disks_of(spec: ContainerSpec, *, onto: str | None = None) -> Mapping[str, int]:
     """Return what a container's disks take, by storage; `onto` is where all of them shall be."""
-    totals: dict[str, int] = {}
+    totals: Counter[str] = Counter()
     sizes = [(spec.storage, spec.disk)]
     sizes += [(mount.storage, mount.size) for mount in spec.mounts if not mount.is_bind]
     for storage, size in sizes:
         if storage is not None and size is not None:
-            name = onto or storage
-            totals[name] = totals.get(name, 0) + int(size * GIB)
+            totals[onto or storage] += int(size * GIB)
     return totals
 
 
@@ -84,18 +84,14 @@ def warnings(commands: Sequence[RunJob], nodes: Mapping[Id, Sequence[NodeFacts]]
     """Return what nodes lack for jobs, all of them together; `nodes` has the facts of each cluster."""
     demands = [demand for command in commands if (demand := demand_of(command)) is not None]
     facts_by_node = {(cluster, each.node): each for cluster, facts in nodes.items() for each in facts}
+    by_node: defaultdict[tuple[Id, str], list[Demand]] = defaultdict(list)
+    for each in demands:
+        by_node[each.cluster, each.node].append(each)
     lines: list[str] = []
-    for place, here in _grouped(demands).items():
+    for place, here in by_node.items():
         if place in facts_by_node:
             lines += [*_sizes(here, facts_by_node[place]), *_disks(here, facts_by_node[place])]
     return tuple(dict.fromkeys(lines))
-
-
-def _grouped(demands: Sequence[Demand]) -> Mapping[tuple[Id, str], list[Demand]]:
-    by_node: dict[tuple[Id, str], list[Demand]] = {}
-    for each in demands:
-        by_node.setdefault((each.cluster, each.node), []).append(each)
-    return by_node
 
 
 def _sizes(demands: Sequence[Demand], node: NodeFacts) -> Iterator[str]:

@@ -1,22 +1,29 @@
 """Enqueues accepted jobs: rows and facts for the bus; each command follows in its turn."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import Row, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.containers import Accepted, ContainerRef, JobRef
+from slipway.contracts.job_args import KindAndArgs
 from slipway.contracts.job_events import JobAccepted
 from slipway.contracts.job_kinds import ConfigureArgs, JobKind
-from slipway.contracts.jobs import CancelJob, RunJob, Target
+from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id
-from slipway.contracts.problems import FieldError, TooLarge
+from slipway.contracts.problems import TooLarge
 from slipway.contracts.values import JobState
+from slipway.inventory.containers.store import target_of
+from slipway.inventory.faults import at
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.tables import jobs
 from slipway.runtime.bus.call import Call
 from slipway.runtime.database import outbox
 from slipway.runtime.process.clock import now
+from slipway.runtime.process.ids import new_id
 
 WAYS_OUT = frozenset(
     {JobKind.START, JobKind.STOP, JobKind.SHUTDOWN, JobKind.RESTART, JobKind.SNAPSHOT_DELETE, JobKind.DELETE}
@@ -32,13 +39,13 @@ class JobTooLarge(TooLarge):
     code = "job.too-large"
 
 
+@dataclass(frozen=True, slots=True)
 class JobEnqueuer:
     """Enqueues jobs."""
 
-    def __init__(self, queue: Queue, refuse_new_work: Callable[[], None] = lambda: None) -> None:
-        """Store what raises while no new work may be accepted."""
-        self._queue = queue
-        self._refuse_new_work = refuse_new_work
+    queue: Queue
+    refuse_new_work: Callable[[], None] = lambda: None
+    """Raises while no new work may be accepted."""
 
     async def enqueue(
         self, tx: AsyncConnection, call: Call, commands: Sequence[RunJob], *, parent: Id | None = None
@@ -51,17 +58,13 @@ class JobEnqueuer:
         if not commands:
             return
         if not WAYS_OUT.issuperset(each.kind for each in commands):
-            self._refuse_new_work()
+            self.refuse_new_work()
         for command in commands:
             refuse_too_large(command)
         await tx.execute(insert(jobs), [_row(command, call, parent) for command in commands])
         await outbox.add_all(tx, [_fact(command, call) for command in commands])
         for cluster, node in sorted({(each.target.cluster, each.target.node) for each in commands}):
-            await self.release(tx, cluster, node)
-
-    async def release(self, tx: AsyncConnection, cluster: Id, node: str) -> None:
-        """Let waiting jobs of a node begin, as many as it may run."""
-        await self._queue.release(tx, cluster, node)
+            await self.queue.release(tx, cluster, node)
 
 
 def accepted(command: RunJob) -> Accepted:
@@ -91,18 +94,13 @@ def refuse_too_large(command: RunJob) -> None:
         f"The command of this job takes {size >> 10} KiB, and {LARGEST_BYTES >> 10} KiB is the most; "
         f"most of it is in {field}."
     )
-    raise JobTooLarge(message, errors=[FieldError(field=field, message=message)])
+    raise at(field, JobTooLarge, message)
 
 
-def cancel_order(command: RunJob, target: Target, *, remove_on_cancel: bool = False) -> CancelJob:
-    """Return the order that ends a job, whether it waits or runs."""
-    return CancelJob(
-        job=command.job,
-        kind=command.kind,
-        target=target,
-        remove_on_cancel=remove_on_cancel,
-        exists_on_host=command.finds_container,
-    )
+def command_on(row: Row[Any], request: KindAndArgs, *, ran_before: bool = False) -> RunJob:
+    """Return the command of a new job on a container, by its row with its cluster's name."""
+    spec, target = ContainerSpec.model_validate(row.spec), target_of(row)
+    return RunJob(**dict(request), job=new_id(), target=target, spec=spec, ran_before=ran_before)
 
 
 def _row(command: RunJob, call: Call, parent: Id | None) -> dict[str, object]:

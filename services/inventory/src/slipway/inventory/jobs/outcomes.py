@@ -1,4 +1,4 @@
-"""What becomes of a container by the records of its jobs: its row, and the events that say so."""
+"""Applies the records of jobs to their containers: changes of the rows, and the events about them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +24,7 @@ from slipway.contracts.values import (
     Phase,
     Power,
 )
-from slipway.inventory.batches.items import lock_parent, moved_item
+from slipway.inventory.batches.items import decide_item, lock_parent
 from slipway.inventory.containers.lifecycle import (
     LOST,
     TRANSITIONS,
@@ -60,7 +60,7 @@ async def decide_record(tx: AsyncConnection, record: RunRecord, sequence: int) -
     outcome = await _outcome(tx, record, RunJob.model_validate(job.command))
     writes, events = [store_record(record, sequence), *outcome.writes], outcome.events
     if job.parent_id is not None and job.state != record.state:
-        item = await moved_item(tx, job.parent_id, record)
+        item = await decide_item(tx, job.parent_id, record)
         writes, events = [*writes, *item.writes], [*events, *item.events]
     released = [(job.cluster_id, job.node)] if record.state.is_terminal else []
     return Decision(reply=None, writes=writes, events=events, released=released)
@@ -68,7 +68,7 @@ async def decide_record(tx: AsyncConnection, record: RunRecord, sequence: int) -
 
 @dataclass(slots=True)
 class _Outcome:
-    """What a job's record means for its container."""
+    """The changes of a container by a job's record."""
 
     row: Row[Any]
     record: RunRecord
@@ -124,9 +124,9 @@ def _end(result: _Outcome, command: RunJob) -> None:
 
 
 def _change(result: _Outcome, command: RunJob) -> None:
-    """Change what a job changes that leaves the container's life as it is.
+    """Apply the end of a job that leaves the container's life as it is.
 
-    Also one that failed late may have moved it; others may move it meanwhile.
+    A migration that failed late may have moved it nevertheless, and others may move it meanwhile.
     """
     record = result.record
     if record.state is JobState.SUCCEEDED:
@@ -134,13 +134,13 @@ def _change(result: _Outcome, command: RunJob) -> None:
     if record.target.node != command.target.node:
         result.changes |= {"node": record.target.node, "node_at": record.finished_at}
     if DISCOVERY_PENDING in record.warnings:
-        # What was there before is not known to be there now.
+        # The address may be another one now.
         others = [each for each in result.warnings if each != DISCOVERY_PENDING]
         result.changes |= {"warnings": [*others, DISCOVERY_PENDING], "address": None}
 
 
 def _restore(result: _Outcome) -> None:
-    """Change what a restore means for a container's life."""
+    """Apply the end of a restore to the container's life."""
     row, record = result.row, result.record
     trigger = restore_outcome(record)
     following = TRANSITIONS.get((Lifecycle(row.lifecycle), trigger)) if trigger is not None else None
@@ -151,7 +151,7 @@ def _restore(result: _Outcome) -> None:
         result.publish(_ending(row, record, following), "ended")
     result.changes |= {"lifecycle": following, "updated_at": now(), "warnings": others}
     if trigger is Trigger.RESTORE_LOST_IT:
-        # Nothing of it is there: neither power nor address are what they were.
+        # Nothing of it is on the host: power and address are void.
         gone: dict[str, object] = {
             "power": Power.UNKNOWN,
             "observed_at": record.finished_at,
@@ -162,7 +162,7 @@ def _restore(result: _Outcome) -> None:
 
 
 async def _read_back(tx: AsyncConnection, result: _Outcome) -> None:
-    """Change config and power as they were read back; a config that was not becomes a warning."""
+    """Apply config and power as they were read back; a config that could not be read becomes a warning."""
     row, record, warnings = result.row, result.record, result.warnings
     if record.config is not None:
         change = await applied(tx, row, record.config, record.target, warnings)

@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from slipway.contracts.job_kinds import KINDS, JobKind, NoArgs
 from slipway.contracts.jobs import RequestCancel, RunJob, Target
@@ -11,6 +13,7 @@ from slipway.inventory.acceptance import Acceptance
 from slipway.inventory.batches.use_cases import BatchRequests
 from slipway.inventory.clusters.store import ClusterStore
 from slipway.inventory.containers.create import Creations
+from slipway.inventory.decision import Decision, Proposal
 from slipway.inventory.jobs import capacity
 from slipway.inventory.jobs.enqueuer import container_ref
 from slipway.inventory.jobs.use_cases import Cancellation, JobRequests
@@ -24,58 +27,51 @@ class PlanEmpty(Invalid):
     code = "plan.empty"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanHandlers:
     """Answers what jobs would do."""
 
-    def __init__(
-        self,
-        bus: Bus,
-        acceptance: Acceptance,
-        clusters: ClusterStore,
-        *,
-        creations: Creations,
-        requests: JobRequests,
-        batches: BatchRequests,
-    ) -> None:
-        self._bus = bus
-        self._acceptance = acceptance
-        self._clusters = clusters
-        self._creations = creations
-        self._requests = requests
-        self._batches = batches
+    bus: Bus
+    acceptance: Acceptance
+    clusters: ClusterStore
+    creations: Creations
+    requests: JobRequests
+    batches: BatchRequests
 
-    async def plan(self, query: PlanJob, call: Call) -> Plan:
+    async def plan(self, query: PlanJob, _call: Call) -> Plan:
         """Return what a job would do; a request that would be refused is refused."""
         if query.cancel is not None:
             return await self._plan_cancel(query.cancel)
-        command, *others = await self._decide(query, call)
-        explained = await self._bus.ask(ExplainRun(command=command))
+        command, *others = await self._decide(query)
+        explained = await self.bus.ask(ExplainRun(command=command))
         more = (f"{len(others)} more like this one are made, as one batch.",) if others else ()
-        cluster = await self._clusters.stored(command.target.cluster)
+        cluster = await self.clusters.stored(command.target.cluster)
         lacking = capacity.warnings([command, *others], {cluster.id: cluster.nodes})
         warnings = (*more, *lacking, *explained.warnings)
         return _plan(command, explained.model_copy(update={"warnings": warnings}))
 
-    async def _decide(self, query: PlanJob, call: Call) -> Sequence[RunJob]:
+    async def _decide(self, query: PlanJob) -> Sequence[RunJob]:
         """Return the jobs that a request would become."""
-        plan, create, delete = self._acceptance.plan, query.create, query.delete
-        if create is not None:
-            return (await plan(lambda: self._creations.propose(create))).commands
-        if delete is not None:
-            return (await plan(lambda: self._requests.propose_deletion(delete))).commands
-        many, request, retry = query.create_many, query.request, query.retry
-        if many is not None:
-            return (await plan(lambda: self._batches.propose_many(many, call))).commands
-        if request is not None:
-            return (await plan(lambda: self._requests.propose(request))).commands
-        if retry is not None:
-            return (await plan(lambda: self._requests.propose_retry(retry))).commands
-        raise PlanEmpty("Say what shall be planned: a creation, a deletion, a job, a retry or a cancel.")
+        proposal: Proposal[Any]
+        if query.create is not None:
+            proposal = await self.creations.propose(query.create)
+        elif query.delete is not None:
+            proposal = await self.requests.propose_deletion(query.delete)
+        elif query.create_many is not None:
+            proposal = await self.batches.propose_many(query.create_many)
+        elif query.request is not None:
+            proposal = await self.requests.propose(query.request)
+        elif query.retry is not None:
+            proposal = await self.requests.propose_retry(query.retry)
+        else:
+            raise PlanEmpty("Say what shall be planned: a creation, a deletion, a job, a retry or a cancel.")
+        decision: Decision[Any] = await self.acceptance.plan(proposal)
+        return decision.commands
 
     async def _plan_cancel(self, request: RequestCancel) -> Plan:
-        if await self._requests.is_batch(request.job):
+        if await self.requests.jobs.is_batch(request.job):
             raise PlanEmpty("The cancel of a batch is planned by PlanBatchCancel.")
-        decision = await self._acceptance.plan(lambda: self._requests.propose_cancel(request))
+        decision = await self.acceptance.plan(await self.requests.propose_cancel(request))
         return _cancel_plan(decision.reply)
 
 

@@ -1,6 +1,7 @@
 """The queue: a job waits as a row; its command enters the outbox when its node may begin it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, func, select, update
@@ -22,19 +23,17 @@ log = get_logger()
 _ENTRY = (jobs.c.id, jobs.c.kind, jobs.c.actor)
 
 
+@dataclass(frozen=True, slots=True)
 class Queue:
     """Lets jobs begin."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    limits: Limits
 
     async def release(self, tx: AsyncConnection, cluster: Id, node: str) -> None:
-        """Let begin what may begin on a node; who decides next about it waits until this is done."""
+        """Let as many waiting jobs of a node begin as it may run, under the lock of its queue."""
         await lock_queue(tx, cluster, node)
-        in_maintenance = await tx.scalar(
-            select(nodes.c.in_maintenance).where(nodes.c.cluster_id == cluster, nodes.c.node == node)
-        )
-        # A in_maintenance node is emptied: what moves away from it begins all the same.
+        in_maintenance = await _in_maintenance(tx, cluster, node)
+        # A node in maintenance is being emptied, so moves away from it begin nevertheless.
         may = (jobs.c.kind == JobKind.MIGRATE,) if in_maintenance else ()
         here = (jobs.c.cluster_id == cluster, jobs.c.node == node, jobs.c.state.in_(ACTIVE))
         running = await tx.execute(select(*_ENTRY).where(*here, jobs.c.released_at.is_not(None)))
@@ -42,8 +41,8 @@ class Queue:
         group = [jobs.c.actor, jobs.c.kind.in_(MAKING)]
         turn = func.row_number().over(partition_by=group, order_by=jobs.c.id).label("turn")
         lines = select(*_ENTRY, turn).where(*here, *may, jobs.c.released_at.is_(None)).subquery()
-        waiting = await tx.execute(select(lines).where(lines.c.turn <= self._limits.jobs))
-        chosen = choose([_entry(row) for row in waiting], [_entry(row) for row in running], self._limits)
+        waiting = await tx.execute(select(lines).where(lines.c.turn <= self.limits.jobs))
+        chosen = choose([_entry(row) for row in waiting], [_entry(row) for row in running], self.limits)
         await _send(tx, [entry.job for entry in chosen])
 
     async def positions(self, tx: AsyncConnection, rows: Sequence[Row[Any]]) -> Mapping[Id, tuple[int, str]]:
@@ -52,8 +51,7 @@ class Queue:
         ids = {row.id for row in wait}
         positions: dict[Id, tuple[int, str]] = {}
         for cluster, node in sorted({(row.cluster_id, row.node) for row in wait if row.node is not None}):
-            here = (nodes.c.cluster_id == cluster, nodes.c.node == node)
-            in_maintenance = await tx.scalar(select(nodes.c.in_maintenance).where(*here))
+            in_maintenance = await _in_maintenance(tx, cluster, node)
             line = await self._order(tx, cluster, node)
             if in_maintenance:
                 line = sorted(line, key=lambda entry: entry.kind is not JobKind.MIGRATE)
@@ -68,12 +66,17 @@ class Queue:
         rows = (await tx.execute(select(*_ENTRY, jobs.c.released_at).where(*here))).all()
         waiting = [_entry(row) for row in rows if row.released_at is None]
         running = [_entry(row) for row in rows if row.released_at is not None]
-        return order(waiting, running, self._limits)
+        return order(waiting, running, self.limits)
 
 
 async def lock_queue(tx: AsyncConnection, cluster: Id, node: str) -> None:
-    """Let nobody else decide about a node's queue before this transaction ends."""
+    """Lock a node's queue until this transaction ends."""
     await tx.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"queue {cluster} {node}"))))
+
+
+async def _in_maintenance(tx: AsyncConnection, cluster: Id, node: str) -> bool:
+    here = (nodes.c.cluster_id == cluster, nodes.c.node == node)
+    return bool(await tx.scalar(select(nodes.c.in_maintenance).where(*here)))
 
 
 async def _send(tx: AsyncConnection, chosen: list[Id]) -> None:
@@ -95,12 +98,20 @@ async def _send(tx: AsyncConnection, chosen: list[Id]) -> None:
 
 
 async def _give_up(tx: AsyncConnection, command: RunJob, why: TooLarge) -> None:
-    """End a job whose command can't leave: it is nobody's fault who let it begin."""
-    log.error("a job can't be sent, so it is cancelled", job=command.job, why=why.message)
-    order = CancelJob(
-        job=command.job, kind=command.kind, target=command.target, exists_on_host=command.finds_container
+    """Cancel a job whose command can't leave; the request that let it begin is not refused."""
+    log.error("job cancelled: its command can't be sent", job=command.job, why=why.message)
+    await outbox.add(tx, cancel_order(command), message_id=f"job:{command.job}:given-up")
+
+
+def cancel_order(command: RunJob, *, remove_on_cancel: bool = False) -> CancelJob:
+    """Return the order that ends a job, whether it waits or runs."""
+    return CancelJob(
+        job=command.job,
+        kind=command.kind,
+        target=command.target,
+        remove_on_cancel=remove_on_cancel,
+        exists_on_host=command.finds_container,
     )
-    await outbox.add(tx, order, message_id=f"job:{command.job}:given-up")
 
 
 def _entry(row: Any) -> Entry:

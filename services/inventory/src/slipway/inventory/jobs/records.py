@@ -1,8 +1,8 @@
 """Reads a run record itself when a row may lag behind it.
 
-The rows are stored from the records by a consumer, a moment later. Whoever saw a job's `done` may ask at
-once: so before a question about a job that the rows call active is answered, its record is read, and
-what is newer in it is stored.
+The rows are stored from the records by a consumer, a moment later. A client that saw a job's `done`
+may ask at once; so before a question about a job that is active by its row is answered, its record is read
+and stored if it is newer.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What can help after a failed job, by the code of its error: one table. Pure."""
+"""The actions that help after a failed job, by the code of its error. Pure."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,7 +1,6 @@
 """Retries: the command that does a failed or cancelled job again, its container taken back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row
@@ -12,7 +11,7 @@ from slipway.contracts.job_kinds import ConfigureArgs, JobKind
 from slipway.contracts.jobs import RetryJob, RunJob, RunRecord, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
-from slipway.contracts.values import JobState, Lifecycle, Phase
+from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.containers.claims import claim_names, claim_vmids, refuse_busy, refuse_vmid_in_use
 from slipway.inventory.containers.lifecycle import Trigger, first_step, refuse_unless_it_lives
 from slipway.inventory.containers.store import container_row, target_of, update_container
@@ -29,31 +28,25 @@ class NotRetryable(Conflict):
     code = "job.not-retryable"
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """A job that is done again, and what takes its container back."""
-
-    command: RunJob
-    writes: Sequence[Write]
-
-
 Chosen = set[tuple[Id, int]]
 """VMIDs, each with its cluster, that earlier retries of the same decision take: no row holds them yet."""
 
 
-async def decide_retry(tx: AsyncConnection, request: RetryJob) -> Decision[Accepted]:
-    """Do a failed or cancelled job again: the same input, from the step that failed."""
-    retry = await retried(tx, request.job, request.phase, set())
-    return Decision(reply=accepted(retry.command), writes=retry.writes, commands=[retry.command])
+async def decide_retry(
+    tx: AsyncConnection, request: RetryJob, chosen: Chosen | None = None
+) -> Decision[Accepted]:
+    """Do a failed or cancelled job again: the same input, from the step that failed.
 
-
-async def retried(tx: AsyncConnection, job: Id, phase: Phase | None, chosen: Chosen) -> Retry:
-    """Return what does a job again.
+    Args:
+        tx: the transaction.
+        request: names the job.
+        chosen: gets the VMID that is taken.
 
     Raises:
-        NotRetryable: if it is neither failed nor cancelled, or a batch.
+        NotRetryable: if the job is neither failed nor cancelled, or a batch.
         JobActive: if another job works on the container.
     """
+    job = request.job
     old = await job_row(tx, job)
     if old.kind == JobKind.BATCH:
         raise NotRetryable(f"Job {job} is a batch; it is done again as a whole.")
@@ -63,7 +56,7 @@ async def retried(tx: AsyncConnection, job: Id, phase: Phase | None, chosen: Cho
     await refuse_busy(tx, row.id)
     before = RunJob.model_validate(old.command)
     if before.kind.creates_container and old.is_outdated:
-        # A deletion took the secrets with it; a later try knows better where to go on.
+        # A deletion removed the secrets; a later job of the container has the newer step to begin with.
         raise NotRetryable(
             f"Job {job} is not the last of its container: it was done again, or its container was deleted."
         )
@@ -73,15 +66,16 @@ async def retried(tx: AsyncConnection, job: Id, phase: Phase | None, chosen: Cho
     place: dict[str, Any] = {}
     if source is not None and is_gone and "target_node" not in before.args.values():
         place["node"] = source.node
-    writes = await _reclaim(tx, row, before, place, chosen)
+    writes = await _reclaim(tx, row, before, place, set() if chosen is None else chosen)
     changes = {
         "job": new_id(),
         "target": target_of(row).model_copy(update=place),
         "source": source,
         "retry_of": old.id,
-        "first_step": None if is_gone else first_step(record, phase, before.first_step),
+        "first_step": None if is_gone else first_step(record, request.phase, before.first_step),
     }
-    return Retry(before.model_copy(update=changes), writes)
+    command = before.model_copy(update=changes)
+    return Decision(reply=accepted(command), writes=writes, commands=[command])
 
 
 async def _source_of(tx: AsyncConnection, command: RunJob, record: RunRecord | None) -> Target | None:

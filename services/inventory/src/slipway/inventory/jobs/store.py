@@ -43,7 +43,12 @@ def store_record(record: RunRecord, sequence: int) -> Write:
         "started_at": record.started_at,
         "finished_at": record.finished_at,
     }
-    return Write(statement=update(jobs).where(jobs.c.id == record.id).values(**values))
+    return update_job(record.id, **values)
+
+
+def update_job(job: Id, **changes: object) -> Write:
+    """Return the change of a job's row."""
+    return Write(statement=update(jobs).where(jobs.c.id == job).values(**changes))
 
 
 def job_rows() -> Any:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.containers import Accepted, Container, DeleteContainer
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import (
@@ -42,7 +41,8 @@ from slipway.inventory.containers.use_cases import decide_deletion
 from slipway.inventory.decision import AuditNote, Claim, Decision, Gone, Proposal, Write
 from slipway.inventory.jobs import validation
 from slipway.inventory.jobs.clone import decide_clone
-from slipway.inventory.jobs.enqueuer import accepted, cancel_order
+from slipway.inventory.jobs.enqueuer import accepted, command_on
+from slipway.inventory.jobs.queue import cancel_order
 from slipway.inventory.jobs.records import Records
 from slipway.inventory.jobs.retry import decide_retry
 from slipway.inventory.jobs.store import job_row
@@ -63,32 +63,22 @@ class Cancellation:
     record: RunRecord | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequests:
     """Checks requests for jobs."""
 
-    def __init__(
-        self,
-        *,
-        clusters: ClusterStore,
-        containers: ContainerStore,
-        jobs: JobViews,
-        records: Records,
-        host_check: HostCheck,
-        secret_broker: SecretBroker,
-        host_access: HostAccessPolicy,
-    ) -> None:
-        self._clusters = clusters
-        self._containers = containers
-        self._jobs = jobs
-        self._records = records
-        self._host_check = host_check
-        self._secret_broker = secret_broker
-        self._host_access = host_access
+    clusters: ClusterStore
+    containers: ContainerStore
+    jobs: JobViews
+    records: Records
+    host_check: HostCheck
+    secret_broker: SecretBroker
+    host_access: HostAccessPolicy
 
     async def propose(self, request: RequestJob) -> Proposal[Accepted]:
         """Return a job that was checked."""
         validation.check(request.kind, request.args)
-        container = await self._containers.get(request.container)
+        container = await self.containers.get(request.container)
         await self._check(request, container)
         args = request.args.values()
         hostname, vmid = args.get("hostname"), args.get("vmid")
@@ -97,52 +87,44 @@ class JobRequests:
             return Proposal(decide=lambda tx, gone: decide_request(tx, request, gone), claim=claim)
         copy = new_id()
         secrets = await self._copied_secrets(container.id, copy)
-
-        async def decide(tx: AsyncConnection, gone: Gone) -> Decision[Accepted]:
-            return await decide_clone(tx, request, copy, secrets, gone)
-
-        return Proposal(decide=decide, claim=claim)
+        return Proposal(decide=lambda tx, gone: decide_clone(tx, request, copy, secrets, gone), claim=claim)
 
     async def propose_deletion(self, request: DeleteContainer) -> Proposal[Accepted]:
         """Return the deletion of a container that Proxmox does not protect."""
-        await self._host_check.refuse_deletion(await self._containers.get(request.container))
+        await self.host_check.refuse_deletion(await self.containers.get(request.container))
         return Proposal(decide=lambda tx, _gone: decide_deletion(tx, request))
 
     async def propose_cancel(self, request: RequestCancel) -> Proposal[Cancellation]:
         """Return the cancel of a job, whose record was read."""
-        await self._records.catch_up(request.job)
+        await self.records.catch_up(request.job)
         return Proposal(decide=lambda tx, _gone: decide_cancel(tx, request))
-
-    async def is_batch(self, job: Id) -> bool:
-        """Return whether a job is a batch."""
-        return await self._jobs.is_batch(job)
 
     async def propose_retry(self, request: RetryJob) -> Proposal[Accepted]:
         """Return the retry of a job, whose record was read."""
-        await self._records.catch_up(request.job)
+        await self.records.catch_up(request.job)
         return Proposal(decide=lambda tx, _gone: decide_retry(tx, request))
 
     async def _check(self, request: RequestJob, container: Container) -> None:
         """Refuse what the container, its node or its host can't have, as far as it is known."""
-        await self._host_check.refuse_impossible(container, request.kind, request.args)
+        await self.host_check.refuse_impossible(container, request.kind, request.args)
         if not validation.looks_at_container(request.args):
             return
-        facts = validation.Known(
+        facts = validation.ContainerFacts(
             spec=container.spec, vmid=container.vmid, hostname=container.hostname, node=container.node
         )
         if validation.looks_at_nodes(request.args):
-            cluster = await self._clusters.stored(container.cluster_id)
+            cluster = await self.clusters.stored(container.cluster_id)
             facts = replace(facts, nodes=cluster.nodes, in_maintenance=cluster.in_maintenance)
-        validation.check_against(request.kind, request.args, facts, self._host_access)
+        validation.check_against(request.kind, request.args, facts, self.host_access)
 
     async def _copied_secrets(self, source: Id, copy: Id) -> Mapping[str, Secret]:
         """Seal a container's secrets for its copy: a copy has the same passwords inside."""
-        move = self._secret_broker.move
+        move = self.secret_broker.move
         return {
             name: Secret(
                 origin=each.origin, sealed=move(each.sealed, owner=source, to_owner=copy, field=name)
             )
-            for name, each in (await self._containers.secrets(source)).items()
+            for name, each in (await self.containers.secrets(source)).items()
         }
 
 
@@ -155,15 +137,8 @@ async def decide_request(tx: AsyncConnection, request: RequestJob, gone: Gone) -
     if hostname is not None:
         besides = [row.id, *gone.containers]
         await claim_names(tx, row.cluster_id, [hostname], besides=besides)
-    command = RunJob(
-        job=new_id(),
-        kind=request.kind,
-        target=target_of(row),
-        spec=ContainerSpec.model_validate(row.spec),
-        on_failure=request.on_failure,
-        args=request.args,
-        ran_before=LOST in row.warnings and await _ran(tx, row.id),
-    )
+    ran_before = LOST in row.warnings and await _ran(tx, row.id)
+    command = command_on(row, request, ran_before=ran_before)
     return Decision(reply=accepted(command), commands=[command])
 
 
@@ -174,8 +149,8 @@ async def decide_cancel(tx: AsyncConnection, request: RequestCancel) -> Decision
     record = RunRecord.model_validate(row.record) if row.record else None
     refuse_cancel(JobState(row.state), record)
     target = target_of(await container_row(tx, row.container_id))
-    command = RunJob.model_validate(row.command)
-    order = cancel_order(command, target, remove_on_cancel=request.remove_on_cancel)
+    command = RunJob.model_validate(row.command).model_copy(update={"target": target})
+    order = cancel_order(command, remove_on_cancel=request.remove_on_cancel)
     unreleased = (jobs.c.id == order.job, jobs.c.released_at.is_(None))
     action = "job.cancel-and-destroy" if order.remove_on_cancel else "job.cancel"
     note = AuditNote(action=action, target=target.container, outcome="accepted", details={"job": order.job})

@@ -1,11 +1,11 @@
-"""Which arguments a job on a container that exists may have. Pure; every fault names its field.
+"""Checks the arguments of jobs on existing containers. Pure; every fault names its field.
 
-Which arguments a kind takes, and which it needs, is in `contracts.job_kinds`: here are their limits, and what
-must fit the container, its node and its cluster.
+`contracts.job_kinds` has the arguments that a kind takes and needs; here are their limits, and whether they
+fit the container, its node and its cluster.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from posixpath import normpath
 from typing import Any
@@ -28,6 +28,7 @@ from slipway.contracts.job_kinds import (
 from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayError
 from slipway.inventory.containers import defaults, placement, validation
 from slipway.inventory.containers.validation import networks, restricted, texts
+from slipway.inventory.faults import at, refuse
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
 _HOST_ACCESS = frozenset({"features", "mounts", "devices", "hookscript"})
@@ -58,13 +59,11 @@ class JobInvalid(Invalid):
 
 def check(kind: JobKind, args: Args) -> None:
     """Refuse arguments that are out of the kind's limits; all faults together."""
-    faults = tuple(_faults(kind, args))
-    if faults:
-        raise JobInvalid("; ".join(f"{each.field}: {each.message}" for each in faults), errors=faults)
+    refuse(JobInvalid, _faults(kind, args))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class ContainerFacts:
     """The container that a job is requested for, and the nodes of its cluster."""
 
     spec: ContainerSpec
@@ -104,45 +103,51 @@ def looks_at_host(args: Args) -> bool:
     return isinstance(args, SnapshotArgs) or (isinstance(args, ResizeArgs) and args.disk is not None)
 
 
-def check_against(kind: JobKind, args: Args, known: Known, host_access: HostAccessPolicy = NONE) -> None:
+def check_against(
+    kind: JobKind, args: Args, container: ContainerFacts, host_access: HostAccessPolicy = NONE
+) -> None:
     """Refuse what does not fit the container or its cluster; faults name the arguments.
 
     Raises:
         FactsMissing: if the facts of a node are needed and missing.
     """
     if kind is JobKind.DELETE:
-        _refuse_protected(known)
+        _refuse_protected(container)
     if isinstance(args, RestoreArgs):
-        _refuse_foreign_backup(args.backup, known.vmid)
+        _refuse_foreign_backup(args.backup, container.vmid)
     if isinstance(args, MigrateArgs | CloneArgs) and args.target_node is not None:
-        _check_target(args, args.target_node, known)
+        _check_target(args, args.target_node, container)
     if isinstance(args, ConfigureArgs):
-        _check_settings(args, known, host_access)
+        _check_settings(args, container, host_access)
 
 
-def _check_settings(args: ConfigureArgs, known: Known, host_access: HostAccessPolicy) -> None:
+def _check_settings(args: ConfigureArgs, container: ContainerFacts, host_access: HostAccessPolicy) -> None:
     values = {name: value for name, value in args.values().items() if name in _HOST_ACCESS}
     try:
-        restricted.check(ContainerSpec.model_validate({"hostname": known.hostname, **values}), host_access)
-    except SlipwayError as error:
-        raise _renamed(error, {}) from error
-    _refuse_taken_paths(known.spec, args)
-    _refuse_missing_bridges(args, known)
+        restricted.check(
+            ContainerSpec.model_validate({"hostname": container.hostname, **values}), host_access
+        )
+    except restricted.RestrictedKey as error:
+        raise restricted.RestrictedKey(error.message, errors=_of_args(error.errors)) from error
+    _refuse_taken_paths(container.spec, args)
+    _refuse_missing_bridges(args, container)
 
 
-def _check_target(args: MigrateArgs | CloneArgs, node: str, known: Known) -> None:
-    if not known.nodes:
+def _check_target(args: MigrateArgs | CloneArgs, node: str, container: ContainerFacts) -> None:
+    if not container.nodes:
         raise defaults.FactsMissing("Nothing is known of the nodes of the cluster yet.")
     try:
-        target = placement.choose_node(node, known.nodes)
+        target = placement.choose_node(node, container.nodes)
     except SlipwayError as error:
-        raise _renamed(error, {"node": "target_node"}) from error
-    if target.node == known.node or isinstance(args, CloneArgs):
+        # An error that names the node's field is about the argument.
+        faults = [each.model_copy(update={"field": "args.target_node"}) for each in error.errors]
+        raise type(error)(error.message, errors=faults) from error
+    if target.node == container.node or isinstance(args, CloneArgs):
         return
-    if target.node in known.in_maintenance:
+    if target.node in container.in_maintenance:
         message = f"Node {target.node} is in maintenance: nothing is moved there before it ends."
-        raise NodeInMaintenance(message, errors=[FieldError(field="args.target_node", message=message)])
-    _refuse_missing_storages(known.spec, args.storage, target)
+        raise at("args.target_node", NodeInMaintenance, message)
+    _refuse_missing_storages(container.spec, args.storage, target)
 
 
 def _refuse_missing_storages(spec: ContainerSpec, storage: str | None, target: NodeFacts) -> None:
@@ -154,25 +159,25 @@ def _refuse_missing_storages(spec: ContainerSpec, storage: str | None, target: N
         field = "target_node" if storage is None else "storage"
         why = ", where disks of this container are" if storage is None else ""
         message = f"Node {target.node} has no storage {', '.join(missing)}{why}. For disks it has: {has}."
-        raise JobInvalid(message, errors=[FieldError(field=f"args.{field}", message=message)])
+        raise at(f"args.{field}", JobInvalid, message)
 
 
-def _refuse_missing_bridges(args: ConfigureArgs, known: Known) -> None:
+def _refuse_missing_bridges(args: ConfigureArgs, container: ContainerFacts) -> None:
     if not args.networks:
         return
-    facts = next((each for each in known.nodes if each.node == known.node), None)
+    facts = next((each for each in container.nodes if each.node == container.node), None)
     if facts is None:
-        raise defaults.FactsMissing(f"Nothing is known of node {known.node} yet; its bridges have to be.")
-    _refuse(tuple(networks.bridges(args.networks, facts)))
+        raise defaults.FactsMissing(f"Nothing is known of node {container.node} yet; its bridges have to be.")
+    refuse(JobInvalid, _of_args(networks.bridges(args.networks, facts)))
 
 
-def _refuse_protected(known: Known) -> None:
+def _refuse_protected(container: ContainerFacts) -> None:
     """Refuse the deletion of a container that was protected through Slipway."""
-    if known.spec.protection:
+    if container.spec.protection:
         raise ContainerProtected(
-            f"Container {known.hostname} ({known.vmid}) is protected, so it is not deleted. "
+            f"Container {container.hostname} ({container.vmid}) is protected, so it is not deleted. "
             'Take the protection off first: configure {"protection": false}.',
-            vmid=known.vmid,
+            vmid=container.vmid,
         )
 
 
@@ -184,36 +189,23 @@ def _refuse_foreign_backup(backup: str, vmid: int) -> None:
             f"{backup} is a backup of VMID {owner['vmid']}, and this container is {vmid}: it would "
             "become another one. Its own backups are listed by GET /api/v1/containers/{id}/backups."
         )
-        raise JobInvalid(message, errors=[FieldError(field="args.backup", message=message)])
+        raise at("args.backup", JobInvalid, message)
 
 
 def _refuse_taken_paths(spec: ContainerSpec, args: ConfigureArgs) -> None:
     """Refuse bind mounts where volumes are."""
     taken = {normpath(mount.path) for mount in spec.mounts if not mount.is_bind}
-    message = "A volume is mounted there."
-    _refuse(
-        tuple(
-            FieldError(field=f"mounts.{index}.path", message=message)
-            for index, mount in enumerate(args.mounts or ())
-            if normpath(mount.path) in taken
-        )
-    )
+    faults = [
+        FieldError(field=f"args.mounts.{index}.path", message="A volume is mounted there.")
+        for index, mount in enumerate(args.mounts or ())
+        if normpath(mount.path) in taken
+    ]
+    refuse(JobInvalid, faults)
 
 
-def _refuse(faults: Sequence[FieldError]) -> None:
-    """Refuse if there are faults; their fields become the job's arguments."""
-    if faults:
-        named = [each.model_copy(update={"field": f"args.{each.field}"}) for each in faults]
-        raise JobInvalid("; ".join(f"{each.field}: {each.message}" for each in named), errors=named)
-
-
-def _renamed(error: SlipwayError, names: Mapping[str, str]) -> SlipwayError:
-    """Return the error with its fields named as the job's arguments."""
-    faults = tuple(
-        each.model_copy(update={"field": f"args.{names.get(each.field, each.field)}"})
-        for each in error.to_problem().errors
-    )
-    return type(error)(error.message, code=error.code, errors=faults)
+def _of_args(faults: Iterable[FieldError]) -> list[FieldError]:
+    """Return faults with their fields named as the job's arguments."""
+    return [each.model_copy(update={"field": f"args.{each.field}"}) for each in faults]
 
 
 def _faults(kind: JobKind, args: Args) -> Iterator[FieldError]:
@@ -232,8 +224,7 @@ def _faults(kind: JobKind, args: Args) -> Iterator[FieldError]:
         yield FieldError(field="args.snapshot", message=message)
     yield from _keys(values.get("keys"))
     yield from _names(values)
-    for fault in _of_container(args):
-        yield fault.model_copy(update={"field": f"args.{fault.field}"})
+    yield from _of_args(_of_container(args))
 
 
 def _keys(keys: Sequence[str] | None) -> Iterator[FieldError]:
@@ -251,11 +242,7 @@ def _names(values: Mapping[str, Any]) -> Iterator[FieldError]:
     checks = (
         ("storage", _STORAGE, "a storage's name"),
         ("target_node", _NODE, "a node's name"),
-        (
-            "backup",
-            _BACKUP,
-            "a backup's volume, like local:backup/vzdump-lxc-101-DATE.tar.zst",
-        ),
+        ("backup", _BACKUP, "a backup's volume, like local:backup/vzdump-lxc-101-DATE.tar.zst"),
     )
     for name, pattern, right in checks:
         value = values.get(name)
@@ -264,7 +251,7 @@ def _names(values: Mapping[str, Any]) -> Iterator[FieldError]:
 
 
 def _of_container(args: Args) -> Iterator[FieldError]:
-    """Return what no container may have, by the rules for creations."""
+    """Return faults by the rules for creations."""
     values = {name: value for name, value in args.values().items() if name in _LIKE_A_CREATION}
     mounts = values.get("mounts", ())
     volumes = [index for index, mount in enumerate(mounts) if not mount.is_bind]

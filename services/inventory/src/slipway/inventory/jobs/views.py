@@ -1,7 +1,6 @@
 """Jobs, as people see them: of their rows, their records and their place in the queue."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -10,25 +9,14 @@ from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import Job, JobPage, ListJobs, RunJob, RunRecord
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobState, Lifecycle
-from slipway.inventory.batches.items import batch_job, codes_of, counts_of, items_of
+from slipway.inventory.batches.items import batch_job, items_of, tallies_of
 from slipway.inventory.containers.lifecycle import Standing, actions
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.jobs.store import job_row, job_rows
 from slipway.inventory.paging import page
-from slipway.inventory.tables import credentials, jobs
+from slipway.inventory.tables import jobs
+from slipway.runtime.bus.call import Call
 from slipway.runtime.database.engine import Database
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSecrets:
-    """A job's secrets as their rows keep them, and where the job stands."""
-
-    container: Id
-    sealed: Mapping[str, tuple[str, str]]
-    """Name to origin and what the vault sealed."""
-    state: JobState
-    percent: int
-    exists_on_host: bool
 
 
 class JobViews:
@@ -43,9 +31,8 @@ class JobViews:
         async with self._database.begin() as tx:
             row = await job_row(tx, job)
             if row.kind == JobKind.BATCH:
-                counts = await counts_of(tx, [row.id])
-                codes = await codes_of(tx, [row.id])
-                return batch_job(row, counts, codes, await items_of(tx, row.id))
+                tallies = await tallies_of(tx, [row.id])
+                return batch_job(row, tallies[row.id], await items_of(tx, row.id))
             return _job(row, await self._queue.positions(tx, [row]))
 
     async def is_batch(self, job: Id) -> bool:
@@ -54,7 +41,7 @@ class JobViews:
             kind = await tx.scalar(select(jobs.c.kind).where(jobs.c.id == job))
         return bool(kind == JobKind.BATCH)
 
-    async def list(self, query: ListJobs) -> JobPage:
+    async def list(self, query: ListJobs, _call: Call) -> JobPage:
         """Return jobs, newest first."""
         selected = job_rows().order_by(jobs.c.id.desc()).limit(query.limit + 1)
         if query.cursor is not None:
@@ -70,58 +57,39 @@ class JobViews:
         async with self._database.begin() as tx:
             rows = list((await tx.execute(selected)).all())
             places = await self._queue.positions(tx, rows)
-            batches = [row.id for row in rows if row.kind == JobKind.BATCH]
-            counts, codes = await counts_of(tx, batches), await codes_of(tx, batches)
+            tallies = await tallies_of(tx, [row.id for row in rows if row.kind == JobKind.BATCH])
 
         def make(row: Row[Any]) -> Job:
-            return batch_job(row, counts, codes) if row.kind == JobKind.BATCH else _job(row, places)
+            return batch_job(row, tallies[row.id]) if row.id in tallies else _job(row, places)
 
         items, following = page(rows, query.limit, make, "id")
         return JobPage(items=items, next=following)
 
-    async def secrets(self, job: Id) -> StoredSecrets:
-        """Return the secrets that only the run may get."""
+    async def row(self, job: Id) -> Row[Any]:
+        """Return a job's row."""
         async with self._database.begin() as tx:
-            row = await job_row(tx, job)
-            query = select(credentials).where(
-                credentials.c.container_id == row.container_id, credentials.c.origin.in_(["root", "variable"])
-            )
-            sealed = {each.name: (each.origin, each.sealed) for each in await tx.execute(query)}
-        return StoredSecrets(
-            container=row.container_id,
-            sealed=sealed,
-            state=JobState(row.state),
-            percent=row.percent,
-            exists_on_host=bool((row.record or {}).get("exists_on_host")),
-        )
+            return await job_row(tx, job)
 
 
 def _job(row: Row[Any], places: Mapping[str, tuple[int, str]]) -> Job:
+    kind, state = JobKind(row.kind), JobState(row.state)
     record = RunRecord.model_validate(row.record) if row.record else None
     steps = record.steps if record else ()
-    return Job(
-        id=row.id,
-        kind=JobKind(row.kind),
-        state=JobState(row.state),
-        phase=record.phase if record else None,
-        percent=row.percent,
-        step=steps[-1].name if steps and not JobState(row.state).is_terminal else None,
-        container=row.container_id,
-        vmid=row.vmid,
-        hostname=row.hostname,
-        actor=row.actor,
-        retry_of=row.retry_of,
-        parent=row.parent_id,
-        steps=steps,
-        warnings=record.warnings if record else (),
-        error=record.error if record else None,
-        args=RunJob.model_validate(row.command).args,
-        position=places[row.id][0] if row.id in places else None,
-        waits_for=places[row.id][1] if row.id in places else (record.waits_for if record else None),
-        actions=actions(JobKind(row.kind), JobState(row.state), record, _standing(row)),
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
+    position, waits_for = places.get(row.id, (None, record.waits_for if record else None))
+    return Job.model_validate(
+        {
+            **row._asdict(),
+            "container": row.container_id,
+            "parent": row.parent_id,
+            "args": RunJob.model_validate(row.command).args,
+            "step": steps[-1].name if steps and not state.is_terminal else None,
+            "steps": steps,
+            "warnings": record.warnings if record else (),
+            "error": record.error if record else None,
+            "position": position,
+            "waits_for": waits_for,
+            "actions": actions(kind, state, record, _standing(row)),
+        }
     )
 
 

@@ -1,4 +1,4 @@
-"""Forgets what is old: once at the start, then every hour. Idempotent: what is gone is not found again."""
+"""Removes old rows: once at the start, then every hour. Idempotent: a removed row is not found again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ class Retention:
             try:
                 await self.remove_all()
             except Unavailable as error:
-                log.warning("nothing old removed now", reason=error.message, code=error.code)
+                log.warning("old rows not removed", reason=error.message, code=error.code)
             await asyncio.sleep(_EVERY_SECONDS)
 
     async def remove_all(self) -> None:

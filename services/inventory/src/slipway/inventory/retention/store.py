@@ -16,7 +16,7 @@ _GONE = (containers.c.lifecycle == Lifecycle.DELETED, containers.c.forgotten_as.
 
 
 class RetentionStore:
-    """What may be forgotten."""
+    """Removes old rows."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

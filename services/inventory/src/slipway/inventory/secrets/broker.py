@@ -1,4 +1,4 @@
-"""Secrets that inventory holds: opened from the bus, sealed at rest, sealed to whoever may have them."""
+"""Secrets of inventory: opened from the bus, sealed at rest, sealed to the services that need them."""
 
 import secrets
 import string

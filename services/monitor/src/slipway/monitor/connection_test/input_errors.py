@@ -36,7 +36,7 @@ class PrivilegeMissing(Invalid):
 
 
 class NotProxmox(Invalid):
-    """What answers at the endpoint is not Proxmox."""
+    """The endpoint does not lead to Proxmox."""
 
     code = "cluster.not-proxmox"
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,24 +35,22 @@ from slipway.runtime.secrets.sealing import Sealer
 
 DEADLINE_SECONDS = 18.0
 API_TIMEOUT = timedelta(seconds=10)
-NODE_SECONDS = 7.0
+NODE_TIMEOUT = timedelta(seconds=7)
 """A node that is away leaves time for another endpoint before it, and for new ones after it."""
 
 
+@dataclass(frozen=True, slots=True)
 class ConnectionTest:
     """Tests clusters."""
 
-    def __init__(
-        self, sealer: Sealer, *, record: Path | None, unreadable: NoteUnreadable = ignore_unreadable
-    ) -> None:
-        self._sealer = sealer
-        self._record = record
-        self._unreadable = unreadable
+    sealer: Sealer
+    record: Path | None
+    unreadable: NoteUnreadable = ignore_unreadable
 
     async def run(self, query: TestCluster) -> ClusterFacts:
         """Connect to the cluster over API and SSH and return its facts."""
         spec = query.spec
-        secrets = open_secrets(self._sealer, query.secrets, owner=spec.name)
+        secrets = open_secrets(self.sealer, query.secrets, owner=spec.name)
         ssh_logins.check_key(secrets)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS), AsyncExitStack() as stack:
@@ -67,9 +65,9 @@ class ConnectionTest:
         api = ProxmoxApi(
             # A new cluster is tested at the endpoint of the request, a known one at any of its endpoints.
             access if query.is_known else access.alone(access.endpoint),
-            record=self._record,
+            record=self.record,
             timeout=API_TIMEOUT,
-            unreadable=self._unreadable,
+            unreadable=self.unreadable,
         )
         stack.push_async_callback(api.aclose)
         version = await _version(api, query.spec)
@@ -81,7 +79,7 @@ class ConnectionTest:
         for shell in shells.values():
             stack.push_async_callback(shell.aclose)
         readings, tries = await asyncio.gather(
-            reader.read(api, shells, without_shell=_without_shell(secrets), node_seconds=NODE_SECONDS),
+            reader.read(api, shells, without_shell=_without_shell(secrets), node_timeout=NODE_TIMEOUT),
             ssh_logins.try_logins(spec, secrets, members, shells),
         )
         _require_one(readings, spec)
@@ -92,7 +90,7 @@ class ConnectionTest:
         reached = endpoints.ReachedCluster(
             access=replace(access, believed=shown), members=members, identity=identity
         )
-        await endpoints.refuse_unusable(query, reached, record=self._record)
+        await endpoints.refuse_unusable(query, reached, record=self.record)
         return ClusterFacts(
             version=version.version,
             nodes=ssh_logins.with_failed_logins((each.facts for each in readings), tries),

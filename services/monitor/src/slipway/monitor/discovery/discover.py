@@ -23,12 +23,12 @@ from slipway.runtime.secrets.sealing import Sealer
 TIMEOUT = timedelta(seconds=13)
 """Leaves inventory its share of the query's 20 seconds."""
 _PROBES: Mapping[str, str] = {
-    "addresses": addresses.command(),
-    "credentials": credentials.command(),
-    "sockets": sockets.command(),
-    "processes": processes.command(),
-    "units": units.command(),
-    "init": init.command(),
+    "addresses": addresses.COMMAND,
+    "credentials": credentials.COMMAND,
+    "sockets": sockets.COMMAND,
+    "processes": processes.COMMAND,
+    "units": units.COMMAND,
+    "init": init.COMMAND,
 }
 SCRIPT = "\n".join(
     (

@@ -114,15 +114,13 @@ class _Kind:
             for container in page.items:
                 if (container.cluster_id, container.vmid) in changed:
                     self.pending.pop(container.id, None)
-                if container.lifecycle is Lifecycle.READY and self._can_be_seen(container):
+                is_seen = self._of_stopped or container.power is not Power.STOPPED
+                if container.lifecycle is Lifecycle.READY and is_seen:
                     group.create_task(self._one(container, free))
         self._seen |= {each.id for each in page.items}
         if page.next is None:
             self.pending = {each: pending for each, pending in self.pending.items() if each in self._seen}
             self._seen.clear()
-
-    def _can_be_seen(self, container: Container) -> bool:
-        return self._of_stopped or container.power is not Power.STOPPED
 
     def _first(self, container: str) -> _PendingLook:
         backoff = Backoff(first_seconds=self._pause_seconds, longest_seconds=LONGEST_PAUSE_SECONDS)

@@ -117,7 +117,7 @@ def _scheme(name: str, listener: Listener) -> str | None:
 
 
 def _is_reachable(address: str, addresses: Sequence[str]) -> bool:
-    """Whether others can reach an address: one of the guest's own, or any that is not loopback."""
+    """Return whether others can reach an address: one of the guest's own, or any that is not loopback."""
     try:
         return address in addresses or not ip_address(address).is_loopback
     except ValueError:

@@ -19,7 +19,7 @@ _FACTS_OF_QUESTION: Mapping[str, tuple[str, ...]] = {
 
 
 def is_worth_publishing(before: NodeFacts, after: NodeFacts) -> bool:
-    """Whether more than a little free space has changed, or much time has passed."""
+    """Return whether more than a little free space has changed, or much time has passed."""
     if after.observed_at - before.observed_at >= PUBLISH_AGAIN:
         return True
     return _without_sizes(before) != _without_sizes(after) or any(
@@ -49,7 +49,7 @@ def _without_sizes(facts: NodeFacts) -> NodeFacts:
 
 
 def _have_sizes_changed(old: StorageFact, new: StorageFact) -> bool:
-    """Whether a size has changed by a step; in a pooled storage the total follows the free space."""
+    """Return whether a size has changed by a step; in a pooled storage the total follows the free space."""
     step = FREE_STEP * max(new.total_bytes or 0, 1)
     pairs = ((old.free_bytes, new.free_bytes), (old.total_bytes, new.total_bytes))
     return any(

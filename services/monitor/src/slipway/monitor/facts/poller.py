@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from slipway.contracts.cluster_facts import NodeFacts, NodeLook, NodeObserved
@@ -27,107 +28,93 @@ _WITHOUT_SHELL = (
 )
 
 
+@dataclass(slots=True)
 class NodeFactsPoller:
     """Publishes the facts of one cluster's nodes; the caller holds the cluster's lease."""
 
-    def __init__(
-        self,
-        cluster: str,
-        bus: Bus,
-        clusters: ClusterConnections,
-        look: Look,
-        *,
-        every: timedelta,
-        due: asyncio.Event,
-        stored: Callable[[], Iterable[NodeFacts]],
-    ) -> None:
-        """Create the poller; nothing is asked yet.
+    cluster: str
+    bus: Bus
+    clusters: ClusterConnections
+    look: Look
+    """Has the state of the nodes; what is unknown of them is noted there."""
+    every: timedelta
+    """The pause between two rounds."""
+    due: asyncio.Event
+    """Cuts the pause short."""
+    stored: Callable[[], Iterable[NodeFacts]]
+    """Returns the facts that inventory has stored, to start from."""
+    outage_log: OutageLog = field(init=False)
+    published: dict[str, NodeFacts] = field(default_factory=dict, init=False)
 
-        Args:
-            cluster: its id.
-            bus: where facts are published.
-            clusters: how it is reached.
-            look: has the state of the nodes; what is unknown of them is noted there.
-            every: the pause between two rounds.
-            due: cuts the pause short.
-            stored: returns the facts that inventory has stored, to start from.
-        """
-        self._cluster = cluster
-        self._bus = bus
-        self._clusters = clusters
-        self._look = look
-        self._every = every.total_seconds()
-        self._due = due
-        self._stored = stored
-        self._outage_log = OutageLog("reading facts", cluster=cluster)
-        self._published: dict[str, NodeFacts] = {}
+    def __post_init__(self) -> None:
+        self.outage_log = OutageLog("reading facts", cluster=self.cluster)
 
     async def run(self) -> None:
         """Poll for ever: at the interval, and at once when facts are due."""
         while True:
-            self._due.clear()
+            self.due.clear()
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self.poll()
             except (SlipwayError, TimeoutError) as error:
-                self._outage_log.failed(error)
-            await asyncio.sleep(min(LEAST_PAUSE_SECONDS, self._every))
+                self.outage_log.failed(error)
+            await asyncio.sleep(min(LEAST_PAUSE_SECONDS, self.every.total_seconds()))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), self._every)
+                await asyncio.wait_for(self.due.wait(), self.every.total_seconds())
 
     async def poll(self) -> None:
         """Read all nodes once and publish what has changed."""
-        readings = await self._clusters.run(self._cluster, _read)
+        readings = await self.clusters.run(self.cluster, _read)
         for reading in readings:
             await self._take(reading)
         if not all(reading.facts.is_ssh_usable for reading in readings):
             # Somebody may confirm a host key or repair a login at any time.
-            await self._clusters.renew(self._cluster)
+            await self.clusters.renew(self.cluster)
         problem = next((reading.problem for reading in readings if reading.problem is not None), None)
         if problem is None:
-            self._outage_log.recovered()
+            self.outage_log.recovered()
         else:
-            self._outage_log.failed(problem)
+            self.outage_log.failed(problem)
 
     def node_names(self) -> set[str]:
         """Return the names of all known nodes; of one that is gone only while inventory has it stored."""
-        published = {name for name, each in self._published.items() if not _is_gone(each.outage)}
-        return published | {each.node for each in self._stored()}
+        published = {name for name, each in self.published.items() if not _is_gone(each.outage)}
+        return published | {each.node for each in self.stored()}
 
     async def follow(self, looks: Mapping[str, NodeLook]) -> None:
         """Publish at once the nodes whose state has changed; their other facts stay."""
         for name, look in looks.items():
             facts = self._last(name)
             if facts is None:
-                self._due.set()
+                self.due.set()
             elif _is_gone(look.outage) or _state(facts) != _state(look):
                 await self._publish(facts.model_copy(update={"observed_at": clock.now()}))
-        self._published = {name: each for name, each in self._published.items() if name in looks}
+        self.published = {name: each for name, each in self.published.items() if name in looks}
 
     async def _take(self, reading: reader.NodeReading) -> None:
         facts, errors = reading.facts, reading.unanswered
         problem = diagnosis.unanswered(facts.node, errors, facts.ssh_problem) if facts.is_online else None
         storages_at = next((each.looked_at for each in facts.storages), None)
-        self._look.note_facts(
+        self.look.note_facts(
             facts.node, is_online=facts.is_online, storages_at=storages_at, diagnosis=problem
         )
         await self._publish(with_last_known(facts, self._last(facts.node), errors))
 
     def _last(self, node: str) -> NodeFacts | None:
-        return self._published.get(node) or next((each for each in self._stored() if each.node == node), None)
+        return self.published.get(node) or next((each for each in self.stored() if each.node == node), None)
 
     async def _publish(self, facts: NodeFacts) -> None:
-        look = self._look.nodes.get(facts.node, NodeLook(node=facts.node, is_online=facts.is_online))
+        look = self.look.nodes.get(facts.node, NodeLook(node=facts.node, is_online=facts.is_online))
         facts = facts.model_copy(update={"is_online": look.is_online, "outage": look.outage})
-        last = self._published.get(facts.node)
+        last = self.published.get(facts.node)
         if last is not None and not is_worth_publishing(last, facts):
             return
-        node = f"{self._cluster}-{facts.node.lower()}"
+        node = f"{self.cluster}-{facts.node.lower()}"
         digest = hashlib.sha256(facts.model_dump_json().encode()).hexdigest()[:16]
-        await self._bus.publish(
-            NodeObserved(id=node, cluster=self._cluster, facts=facts), message_id=f"{node}:observed:{digest}"
+        await self.bus.publish(
+            NodeObserved(id=node, cluster=self.cluster, facts=facts), message_id=f"{node}:observed:{digest}"
         )
-        self._published[facts.node] = facts
+        self.published[facts.node] = facts
 
 
 def _is_gone(outage: Outage | None) -> bool:

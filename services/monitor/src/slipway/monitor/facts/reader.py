@@ -10,10 +10,9 @@ from datetime import timedelta
 from typing import TypeVar
 
 from slipway.contracts.cluster_facts import BridgeFact, NodeFacts, StorageFact
-from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
 from slipway.monitor.facts import certificates
-from slipway.proxmox.answers import Bridge, ClusterMember, Node, Storage
+from slipway.proxmox.answers import Bridge, ClusterMember, Storage
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.ssh import NodeShell
 from slipway.runtime.process import clock
@@ -25,7 +24,7 @@ ResultT = TypeVar("ResultT")
 NODES_AT_ONCE = 8
 CLUSTER_TIMEOUT = timedelta(seconds=5)
 """For questions about all nodes at once."""
-NODE_SECONDS = 8.0
+NODE_TIMEOUT = timedelta(seconds=8)
 """For each of storages, bridges and downloads of a node."""
 STORAGE_TIMEOUT = timedelta(seconds=5)
 """For the archives of one storage."""
@@ -45,31 +44,12 @@ class NodeReading:
     """The error of each of `storages`, `networks` and `appliances` that was not answered."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pools:
-    """The visible pools, and whether they are all."""
-
-    names: tuple[str, ...] = ()
-    are_all: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ClusterAnswers:
-    """The answers that concern all nodes."""
-
-    vmids: tuple[int, ...]
-    pools: _Pools
-    node_seconds: float
-    nodes: Mapping[str, Node]
-    now: Moment
-
-
 async def read(
     api: ProxmoxApi,
     shells: Mapping[str, NodeShell],
     *,
     without_shell: str,
-    node_seconds: float = NODE_SECONDS,
+    node_timeout: timedelta = NODE_TIMEOUT,
 ) -> tuple[NodeReading, ...]:
     """Read the facts of every node of a cluster.
 
@@ -77,71 +57,59 @@ async def read(
         api: The cluster.
         shells: The nodes with SSH access.
         without_shell: The reason why the others have none.
-        node_seconds: How long a node may take for each question.
+        node_timeout: How long a node may take for each question.
     """
     quick = api.within(CLUSTER_TIMEOUT)
     members, resources, pools = await asyncio.gather(quick.cluster_status(), quick.resources(), _pools(quick))
-    answers = _ClusterAnswers(
-        vmids=tuple(sorted(guest.vmid for guest in resources.guests)),
-        pools=pools,
-        node_seconds=node_seconds,
-        nodes={node.name: node for node in resources.nodes},
-        now=clock.now(),
-    )
+    now, sizes = clock.now(), {node.name: node for node in resources.nodes}
     free = asyncio.Semaphore(NODES_AT_ONCE)
 
     async def one(member: ClusterMember) -> NodeReading:
+        node = sizes.get(member.name)
+        facts = NodeFacts(
+            node=member.name,
+            is_online=member.online is not False,
+            address=member.ip,
+            cores=node.maxcpu if node else None,
+            memory_bytes=node.maxmem if node else None,
+            vmids=tuple(sorted(guest.vmid for guest in resources.guests)),
+            observed_at=now,
+            ssh_problem=without_shell,
+        ).model_copy(update=pools)
         async with free:
-            return await _node(api, member, answers, shells.get(member.name), without_shell)
+            return await _node(api, facts, shells.get(member.name), node_timeout)
 
     async with asyncio.TaskGroup() as group:
         reading = [group.create_task(one(member)) for member in members if member.type == "node"]
     return tuple(sorted((task.result() for task in reading), key=lambda each: each.facts.node))
 
 
-async def _pools(api: ProxmoxApi) -> _Pools:
-    """Return the pools and whether the access may see all of them; an error hides only them."""
+async def _pools(api: ProxmoxApi) -> Mapping[str, object]:
+    """Return the pools, and whether the access may see all of them; an error hides only them."""
     try:
         names, held = await asyncio.gather(api.pools(), api.permissions())
     except SlipwayError as error:
         log.warning("pools not listed", reason=error.message)
-        return _Pools()
+        return {}
     sees_all = any("Pool.Audit" in held.get(path, ()) for path in ("/", "/pool"))
-    return _Pools(names=tuple(sorted(names)), are_all=sees_all)
+    return {"pools": tuple(sorted(names)), "knows_pools": sees_all}
 
 
 async def _node(
-    api: ProxmoxApi,
-    member: ClusterMember,
-    answers: _ClusterAnswers,
-    shell: NodeShell | None,
-    without_shell: str,
+    api: ProxmoxApi, facts: NodeFacts, shell: NodeShell | None, timeout: timedelta
 ) -> NodeReading:
-    node = answers.nodes.get(member.name)
-    facts = NodeFacts(
-        node=member.name,
-        is_online=member.online is not False,
-        address=member.ip,
-        cores=node.maxcpu if node else None,
-        memory_bytes=node.maxmem if node else None,
-        vmids=answers.vmids,
-        pools=answers.pools.names,
-        knows_pools=answers.pools.are_all,
-        observed_at=answers.now,
-        ssh_problem=without_shell,
-    )
+    """Read the rest of a node's facts; `ssh_problem` says why it has no shell, if it has none."""
     if not facts.is_online:
-        return NodeReading(facts=facts.model_copy(update={"ssh_problem": f"{member.name} is offline."}))
-    ssh, reading = await asyncio.gather(
-        _ssh_problem(shell, without_shell), _answers(api, facts, timedelta(seconds=answers.node_seconds))
+        return NodeReading(facts=facts.model_copy(update={"ssh_problem": f"{facts.node} is offline."}))
+    ssh_problem, reading = await asyncio.gather(
+        _ssh_problem(shell, facts.ssh_problem), _answers(api, facts, timeout)
     )
-    return replace(
-        reading, facts=reading.facts.model_copy(update={"ssh_problem": ssh, "is_ssh_usable": ssh is None})
-    )
+    ssh = {"ssh_problem": ssh_problem, "is_ssh_usable": ssh_problem is None}
+    return replace(reading, facts=reading.facts.model_copy(update=ssh))
 
 
-async def _answers(api: ProxmoxApi, facts: NodeFacts, within: timedelta) -> NodeReading:
-    node, asking = facts.node, api.within(within)
+async def _answers(api: ProxmoxApi, facts: NodeFacts, timeout: timedelta) -> NodeReading:
+    node, asking = facts.node, api.within(timeout)
     storages, bridges, appliances, certified = await asyncio.gather(
         _answer_or_error(lambda: asking.storages(node)),
         _answer_or_error(lambda: asking.networks(node)),
@@ -149,20 +117,15 @@ async def _answers(api: ProxmoxApi, facts: NodeFacts, within: timedelta) -> Node
         certificates.read(asking, node),
     )
     fields: dict[str, object] = {}
-    unanswered: dict[str, SlipwayError] = {}
-    if isinstance(storages, SlipwayError):
-        unanswered["storages"] = storages
-    else:
+    if not isinstance(storages, SlipwayError):
         fields["storages"] = _storages(storages)
         fields["os_templates"] = await _archives(api, node, storages)
-    if isinstance(bridges, SlipwayError):
-        unanswered["networks"] = bridges
-    else:
+    if not isinstance(bridges, SlipwayError):
         fields["bridges"] = tuple(sorted(map(_bridge, bridges), key=lambda each: each.name))
-    if isinstance(appliances, SlipwayError):
-        unanswered["appliances"] = appliances
-    else:
+    if not isinstance(appliances, SlipwayError):
         fields["appliances"] = tuple(sorted(each.template for each in appliances))
+    answers = {"storages": storages, "networks": bridges, "appliances": appliances}
+    unanswered = {name: each for name, each in answers.items() if isinstance(each, SlipwayError)}
     shown = {"tls_fingerprint": certified.shown, "cluster_identity": certified.identity}
     return NodeReading(
         facts=facts.model_copy(update=fields | shown),
@@ -201,27 +164,27 @@ async def _volumes(api: ProxmoxApi, node: str, storage: str, free: asyncio.Semap
 
 def _storages(storages: Iterable[Storage]) -> tuple[StorageFact, ...]:
     now = clock.now()
-    return tuple(sorted((_storage(each, now) for each in storages), key=lambda each: each.name))
-
-
-def _storage(storage: Storage, now: Moment) -> StorageFact:
-    return StorageFact(
-        name=storage.name,
-        type=storage.type,
-        content=storage.content,
-        is_active=storage.active and storage.enabled,
-        is_shared=storage.shared,
-        free_bytes=storage.avail,
-        total_bytes=storage.total,
-        looked_at=now,
-    )
+    facts = [
+        StorageFact(
+            name=storage.name,
+            type=storage.type,
+            content=storage.content,
+            is_active=storage.active and storage.enabled,
+            is_shared=storage.shared,
+            free_bytes=storage.avail,
+            total_bytes=storage.total,
+            looked_at=now,
+        )
+        for storage in storages
+    ]
+    return tuple(sorted(facts, key=lambda each: each.name))
 
 
 def _bridge(bridge: Bridge) -> BridgeFact:
     return BridgeFact(name=bridge.name, subnets=tuple(each for each in (bridge.cidr, bridge.cidr6) if each))
 
 
-async def _ssh_problem(shell: NodeShell | None, without_shell: str) -> str | None:
+async def _ssh_problem(shell: NodeShell | None, without_shell: str | None) -> str | None:
     if shell is None:
         return without_shell
     try:

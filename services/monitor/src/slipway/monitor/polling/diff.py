@@ -58,7 +58,7 @@ def identity(status: GuestStatus) -> tuple[object, ...]:
 
 
 def has_changed(old: GuestStatus, new: GuestStatus) -> bool:
-    """Whether a guest has changed; a restart between two polls counts."""
+    """Return whether a guest has changed; a restart between two polls counts."""
     return identity(old) != identity(new) or _was_started(old, new)
 
 

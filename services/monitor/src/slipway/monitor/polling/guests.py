@@ -7,7 +7,7 @@ between, the next holder of the lease publishes the same once more, and the bus 
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from slipway.contracts.guests import GuestChanged, GuestGone, GuestStatus
@@ -41,53 +41,46 @@ OnChanged = Callable[[str, int], None]
 """Receives the cluster and the VMID of each guest that has changed."""
 
 
+@dataclass(slots=True)
 class GuestPoller:
     """Polls the guests of one cluster; the caller holds the cluster's lease."""
 
-    def __init__(
-        self,
-        cluster: str,
-        bus: Bus,
-        clusters: ClusterConnections,
-        look: Look,
-        *,
-        every: timedelta,
-        facts_due: asyncio.Event,
-        on_changed: OnChanged = lambda _cluster, _vmid: None,
-    ) -> None:
-        self._cluster = cluster
-        self._bus = bus
-        self._clusters = clusters
-        self._look = look
-        self._every = every.total_seconds()
-        self._facts_due = facts_due
-        """Set when guests came or went, VMs included: the node's facts list their VMIDs."""
-        self._on_changed = on_changed
-        self._bucket = Bucket(bus, LIVE)
-        self._outage_log = OutageLog("polling", cluster=cluster)
-        self._guests: dict[str, GuestStatus] | None = None
-        self._revisions: dict[str, int] = {}
-        self._missing: Mapping[str, int] = {}
-        self._vmids: frozenset[int] | None = None
-        self._hidden: dict[str, float] = {}
-        """Guests that exist but are not shown, and when to check them again."""
+    cluster: str
+    bus: Bus
+    clusters: ClusterConnections
+    look: Look
+    every: timedelta
+    facts_due: asyncio.Event
+    """Set when guests came or went, VMs included: the node's facts list their VMIDs."""
+    on_changed: OnChanged
+    _bucket: Bucket = field(init=False)
+    _guests: dict[str, GuestStatus] | None = field(default=None, init=False)
+    _revisions: dict[str, int] = field(default_factory=dict, init=False)
+    _missing: Mapping[str, int] = field(default_factory=dict, init=False)
+    _vmids: frozenset[int] | None = field(default=None, init=False)
+    _hidden: dict[str, float] = field(default_factory=dict, init=False)
+    """Guests that exist but are not shown, and when to check them again."""
+
+    def __post_init__(self) -> None:
+        self._bucket = Bucket(self.bus, LIVE)
 
     async def run(self) -> None:
         """Poll for ever."""
+        outage_log = OutageLog("polling", cluster=self.cluster)
         loop = asyncio.get_running_loop()
         while True:
-            pause = self._every
+            pause = self.every.total_seconds()
             began = loop.time()
             try:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self.poll()
             except (SlipwayError, TimeoutError) as error:
-                self._outage_log.failed(error)
+                outage_log.failed(error)
                 is_refused = isinstance(error, AccessRefused)
                 pause = REFUSED_PAUSE_SECONDS if is_refused else max(pause, FAILED_PAUSE_SECONDS)
             else:
-                self._outage_log.recovered()
-                metrics.record_poll(self._cluster)
+                outage_log.recovered()
+                metrics.record_poll(self.cluster)
             took = loop.time() - began
             metrics.poll_seconds.observe(took)
             await asyncio.sleep(max(pause - took, 0.05))
@@ -97,14 +90,14 @@ class GuestPoller:
         before = self._guests if self._guests is not None else await self._stored()
         resources = await self._resources()
         now = clock.now()
-        difference = compare(before, _observed(self._cluster, resources, before, now), self._missing)
+        difference = compare(before, _observed(self.cluster, resources, before, now), self._missing)
         difference = await self._without_hidden(difference, resources)
         self._note_look(resources, before)
         self._guests = None  # read again if what follows breaks off
         for status in difference.changed:
             await self._publish(status)
             await self._store(status)
-            self._on_changed(self._cluster, status.vmid)
+            self.on_changed(self.cluster, status.vmid)
         for status in difference.usage_changed:
             await self._store(status)
         for status in difference.gone:
@@ -113,22 +106,23 @@ class GuestPoller:
         changed = {status.id: status for status in (*difference.changed, *difference.usage_changed)}
         self._guests = {guest: status for guest, status in (before | changed).items() if guest not in gone}
         self._missing = difference.missing
-        self._note(frozenset(guest.vmid for guest in resources.guests))
+        vmids = frozenset(guest.vmid for guest in resources.guests)
+        if self._vmids is not None and vmids != self._vmids:
+            self.facts_due.set()
+        self._vmids = vmids
 
     async def _resources(self) -> Resources:
         try:
-            return await self._clusters.query(
-                self._cluster, lambda api: api.within(ANSWER_TIMEOUT).resources()
-            )
+            return await self.clusters.query(self.cluster, lambda api: api.within(ANSWER_TIMEOUT).resources())
         except SlipwayError as error:
-            if (problem := await self._clusters.diagnose(self._cluster, error)) is not None:
-                self._look.note_failure(problem)
+            if (problem := await self.clusters.diagnose(self.cluster, error)) is not None:
+                self.look.note_failure(problem)
             raise
 
     async def _without_hidden(self, difference: Difference, resources: Resources) -> Difference:
         """Count only guests as gone whose VMID is free: a list leaves out what the access may not see."""
         now = asyncio.get_running_loop().time()
-        listed = {f"{self._cluster}-{guest.vmid}" for guest in resources.guests}
+        listed = {f"{self.cluster}-{guest.vmid}" for guest in resources.guests}
         missing = [status for status in difference.gone if status.id not in listed]
         due = [status for status in missing if self._hidden.get(status.id, now) <= now][:CHECKS]
         answers = await asyncio.gather(*(self._is_free(status.vmid) for status in due))
@@ -143,27 +137,27 @@ class GuestPoller:
         )
 
     async def _is_free(self, vmid: int) -> bool | None:
-        """Whether a VMID is free; None if there is no answer."""
+        """Return whether a VMID is free; None if there is no answer."""
         try:
-            return await self._clusters.query(
-                self._cluster, lambda api: api.within(ANSWER_TIMEOUT).is_free(vmid)
+            return await self.clusters.query(
+                self.cluster, lambda api: api.within(ANSWER_TIMEOUT).is_free(vmid)
             )
         except SlipwayError:
             return None
 
     def _note_look(self, resources: Resources, before: Mapping[str, GuestStatus]) -> None:
-        nodes = self._look.nodes
+        nodes = self.look.nodes
         away = {name for name, node in nodes.items() if not node.is_online}
         hidden = [before[guest].vmid for guest in self._hidden if before[guest].node not in away]
         vmids = (guest.vmid for guest in resources.guests if guest.type == "lxc")
-        subject = self._clusters.subject(self._cluster)
-        self._look.note_poll(vmids, diagnosis.hidden(subject, hidden) if hidden else None)
+        subject = self.clusters.subject(self.cluster)
+        self.look.note_poll(vmids, diagnosis.hidden(subject, hidden) if hidden else None)
 
     async def _stored(self) -> dict[str, GuestStatus]:
         entries = await self._bucket.entries()
         stored = {key: GuestStatus.model_validate_json(entry.value) for key, entry in entries.items()}
         self._revisions = {key: entry.revision for key, entry in entries.items()}
-        return {key: status for key, status in stored.items() if status.cluster == self._cluster}
+        return {key: status for key, status in stored.items() if status.cluster == self.cluster}
 
     async def _publish(self, status: GuestStatus) -> None:
         digest = hashlib.sha256(repr(identity(status)).encode()).hexdigest()[:16]
@@ -171,7 +165,7 @@ class GuestPoller:
         if status.id not in self._revisions:
             # A VMID that is used again has no revision: its time makes the id unique.
             message_id = f"{message_id}:{int(status.observed_at.timestamp())}"
-        await self._bus.publish(GuestChanged(id=status.id, status=status), message_id=message_id)
+        await self.bus.publish(GuestChanged(id=status.id, status=status), message_id=message_id)
 
     async def _store(self, status: GuestStatus) -> None:
         self._revisions[status.id] = await self._bucket.put(
@@ -181,16 +175,11 @@ class GuestPoller:
         )
 
     async def _drop(self, status: GuestStatus, now: Moment) -> None:
-        gone = GuestGone(id=status.id, cluster=self._cluster, vmid=status.vmid, at=now)
+        gone = GuestGone(id=status.id, cluster=self.cluster, vmid=status.vmid, at=now)
         revision = self._revisions.get(status.id, 0)
-        await self._bus.publish(gone, message_id=f"{status.id}:gone:{revision}")
+        await self.bus.publish(gone, message_id=f"{status.id}:gone:{revision}")
         await self._bucket.delete(status.id)
         self._revisions.pop(status.id, None)
-
-    def _note(self, vmids: frozenset[int]) -> None:
-        if self._vmids is not None and vmids != self._vmids:
-            self._facts_due.set()
-        self._vmids = vmids
 
 
 def _observed(

@@ -57,16 +57,17 @@ class ClusterWatcher:
         """The nodes' facts that inventory has stored, by cluster."""
         self._outage_log = OutageLog("listing clusters")
 
-    async def cluster_added(self, event: ClusterAdded, _delivery: Delivery) -> None:
-        """Watch a new cluster at once.
+    async def cluster_changed(
+        self, event: ClusterAdded | ClusterChanged | ClusterRemoved, _delivery: Delivery
+    ) -> None:
+        """Watch a new cluster, use another access, or stop watching at once.
 
-        Idempotent: a cluster that is watched already is only read once more.
+        Idempotent: the list of inventory decides, and the access is only asked for once more.
         """
-        self._refresh(event.id)
-
-    async def cluster_changed(self, event: ClusterChanged, _delivery: Delivery) -> None:
-        """Use the new access of a cluster. Idempotent: it is only asked for once more."""
-        self._refresh(event.id)
+        self._clusters.forget(event.id)
+        if event.id in self._due:
+            self._due[event.id].set()
+        self._changed.set()
 
     async def run(self) -> None:
         """Watch for ever; an outage of one cluster delays no other."""
@@ -88,13 +89,6 @@ class ClusterWatcher:
                 # The group itself would cancel them only once.
                 await end(*watching.values())
 
-    async def cluster_removed(self, event: ClusterRemoved, _delivery: Delivery) -> None:
-        """Stop watching a cluster at once.
-
-        Idempotent: the list of inventory decides.
-        """
-        self._refresh(event.id)
-
     async def _drop(self, cluster: str) -> None:
         """Forget a cluster; if it is added again everything there is new."""
         await self._clusters.drop(cluster)
@@ -104,12 +98,6 @@ class ClusterWatcher:
             await Bucket(self._bus, LOOKS).delete(cluster)
         except SlipwayError as error:
             log.warning("state of removed cluster not deleted", cluster=cluster, reason=error.message)
-
-    def _refresh(self, cluster: str) -> None:
-        self._clusters.forget(cluster)
-        if cluster in self._due:
-            self._due[cluster].set()
-        self._changed.set()
 
     async def _listed(self, before: set[str]) -> set[str]:
         """Return all clusters; the former ones while inventory is away."""
@@ -158,9 +146,8 @@ class ClusterWatcher:
     async def _hold(self, cluster: str, lease: Lease) -> None:
         """Run all pollers until the lease is lost."""
         due = self._due[cluster] = asyncio.Event()
-        every = self._settings.poll_interval.total_seconds()
-        look = Look(cluster, every_seconds=every)
-        writer = LookWriter(self._bus, cluster, look, every_seconds=every)
+        look = Look(cluster, every_seconds=self._settings.poll_interval.total_seconds())
+        writer = LookWriter(self._bus, look)
         try:
             await writer.resume()
             async with asyncio.TaskGroup() as group:

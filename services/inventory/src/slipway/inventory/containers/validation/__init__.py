@@ -1,4 +1,4 @@
-"""What a request for a container must keep to. Pure; every fault names its field.
+"""Checks requests for containers. Pure; every fault names its field.
 
 Where Proxmox has a limit, it is the official schema's (`POST /nodes/{node}/lxc`, PVE 9.2).
 """
@@ -11,6 +11,7 @@ from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import Manifest
 from slipway.inventory.containers.validation import content, networks, restricted, texts
+from slipway.inventory.faults import at, refuse
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
 _PACKAGE = re.compile(r"^[a-zA-Z0-9@][a-zA-Z0-9@/_.:~+=<>-]{0,127}$")
@@ -44,17 +45,16 @@ def check_source(spec: ContainerSpec) -> None:
     """Refuse a request that names nothing to build from, before anything else is asked."""
     if spec.template is None and spec.ostemplate is None:
         message = "Give a template's name, or an ostemplate to start from scratch."
-        raise ContainerInvalid(message, errors=[FieldError(field="template", message=message)])
+        raise at("template", ContainerInvalid, message)
 
 
 def check_secret(field: str, secret: str) -> None:
     """Refuse a secret that Proxmox or a shell's environment can't carry; its value is never repeated."""
     if field == "password" and len(secret) < LEAST_PASSWORD:
-        message = f"Proxmox wants at least {LEAST_PASSWORD} characters."
-        raise ContainerInvalid(message, errors=[FieldError(field=field, message=message)])
+        raise at(field, ContainerInvalid, f"Proxmox wants at least {LEAST_PASSWORD} characters.")
     if not secret.isprintable() or len(secret) > _LONGEST_SECRET:
         message = f"A secret is up to {_LONGEST_SECRET} printable characters on one line."
-        raise ContainerInvalid(message, errors=[FieldError(field=field, message=message)])
+        raise at(field, ContainerInvalid, message)
 
 
 def check(
@@ -66,11 +66,8 @@ def check(
         RestrictedKey: for what reaches further into the host than the operator allows.
         ContainerInvalid: for anything else.
     """
-    faults = tuple(_faults(spec, manifest, node))
-    if faults:
-        raise ContainerInvalid(
-            "; ".join(f"{fault.field}: {fault.message}" for fault in faults), errors=faults
-        )
+    on_node = (*networks.bridges(spec.networks, node), *_places(spec, node))
+    refuse(ContainerInvalid, (*faults(spec), *on_node, *_against(spec, manifest)))
     restricted.check(spec, host_access)
 
 
@@ -83,13 +80,6 @@ def faults(spec: ContainerSpec) -> Iterator[FieldError]:
     yield from restricted.faults(spec)
     yield from _lists(spec)
     yield from texts.faults(dict(spec))
-
-
-def _faults(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) -> Iterator[FieldError]:
-    yield from faults(spec)
-    yield from networks.bridges(spec.networks, node)
-    yield from _places(spec, node)
-    yield from _against(spec, manifest)
 
 
 def _words(spec: ContainerSpec) -> Iterator[FieldError]:

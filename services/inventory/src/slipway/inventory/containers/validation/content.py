@@ -1,4 +1,4 @@
-"""What the texts and devices of a request may hold. Pure; every fault names its field.
+"""Checks the texts and mounts of a request. Pure; every fault names its field.
 
 A comma, a semicolon or a line break in a value would add settings of its own to the property that Proxmox
 makes of it; so each text has a pattern, and nothing gets through that the official schema does not know.

@@ -1,4 +1,4 @@
-"""What network devices may be: by themselves, and on a node. Pure; every fault names its field."""
+"""Checks network devices, by themselves and on a node. Pure; every fault names its field."""
 
 import ipaddress
 import re
@@ -25,7 +25,7 @@ Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
 def faults(networks: Sequence[NetworkSpec]) -> Iterator[FieldError]:
-    """Return what no node's devices may be."""
+    """Return faults that count on every node."""
     if len(networks) > MOST_NETWORKS:
         yield FieldError(field="networks", message=f"At most {MOST_NETWORKS}.")
     seen: set[str] = set()
@@ -51,8 +51,8 @@ def bridges(networks: Sequence[NetworkSpec], node: NodeFacts) -> Iterator[FieldE
 def _addresses(network: NetworkSpec, at: str) -> Iterator[FieldError]:
     four = {"dhcp", "manual"}
     six = {"auto", "dhcp", "manual"}
-    yield from _address(network.ip, network.gw, at=at, suffix="", words=four)
-    yield from _address(network.ip6, network.gw6, at=at, suffix="6", words=six)
+    yield from _address(network.ip, network.gw, at=at, suffix="", keywords=four)
+    yield from _address(network.ip6, network.gw6, at=at, suffix="6", keywords=six)
 
 
 def _link(network: NetworkSpec, at: str) -> Iterator[FieldError]:
@@ -83,10 +83,10 @@ def _are_vlans(text: str) -> bool:
 
 
 def _address(
-    address: str | None, gateway: str | None, *, at: str, suffix: str, words: set[str]
+    address: str | None, gateway: str | None, *, at: str, suffix: str, keywords: set[str]
 ) -> Iterator[FieldError]:
     field, gateway_field = f"{at}.ip{suffix}", f"{at}.gw{suffix}"
-    if address is None or address in words:
+    if address is None or address in keywords:
         if gateway is not None:
             yield FieldError(field=gateway_field, message="A gateway needs a fixed address beside it.")
         return
@@ -94,7 +94,7 @@ def _address(
     if interface is None:
         example = "fd00::5/64" if suffix else "10.0.0.5/24"
         subject = f"{shown(address)} is not an address with prefix length like {example}"
-        yield FieldError(field=field, message=f"{subject}, nor one of {', '.join(sorted(words))}.")
+        yield FieldError(field=field, message=f"{subject}, nor one of {', '.join(sorted(keywords))}.")
     elif gateway is not None and not is_address(gateway):
         yield FieldError(field=gateway_field, message=f"{shown(gateway)} is not an IP address.")
     elif gateway is not None and not _is_reached(gateway, interface):

@@ -1,4 +1,4 @@
-"""What of a container reaches into its host: whether it is allowed, and what it may look like. Pure."""
+"""Checks the settings of a container that reach into its host, and whether they are allowed. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def check(spec: ContainerSpec, host_access: HostAccessPolicy) -> None:
 
 
 def faults(spec: ContainerSpec) -> Iterator[FieldError]:
-    """Return what can't be right, whoever allows it."""
+    """Return faults that no permission makes right."""
     for index, mount in enumerate(spec.mounts):
         at = f"mounts.{index}"
         if not mount.is_bind:

@@ -1,1 +1,1 @@
-"""Probes of a guest: each probe is `command()`, a piece of POSIX sh, and `parse(output)`, pure."""
+"""Probes of a guest: each probe is `COMMAND`, a piece of POSIX sh, and `parse(output)`, pure."""

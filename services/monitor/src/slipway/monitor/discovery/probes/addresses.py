@@ -8,9 +8,8 @@ _INNER = ("docker", "br-", "veth", "virbr", "lo")
 """Devices whose addresses nobody outside reaches; they count last."""
 
 
-def command() -> str:
-    """List addresses, one a line or all in one."""
-    return "ip -o addr show 2>/dev/null || hostname -I"
+COMMAND = "ip -o addr show 2>/dev/null || hostname -I"
+"""List addresses, one a line or all in one."""
 
 
 def parse(output: str) -> tuple[str, ...]:

@@ -11,12 +11,11 @@ FOLDER = "/etc/slipway/credentials"
 _MARK = "=== "
 
 
-def command() -> str:
-    """Print every file after a line with its name."""
-    return (
-        f'for file in {FOLDER}/*; do [ -f "$file" ] || continue; '
-        f'printf "{_MARK}%s\\n" "${{file##*/}}"; cat "$file"; printf "\\n"; done'
-    )
+COMMAND = (
+    f'for file in {FOLDER}/*; do [ -f "$file" ] || continue; '
+    f'printf "{_MARK}%s\\n" "${{file##*/}}"; cat "$file"; printf "\\n"; done'
+)
+"""Print every file after a line with its name."""
 
 
 def parse(output: str) -> Mapping[str, SecretStr]:

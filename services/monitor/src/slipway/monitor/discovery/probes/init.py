@@ -3,11 +3,10 @@
 _STARTS = frozenset({"initializing", "starting"})
 
 
-def command() -> str:
-    """Print the state of systemd, if that is its init."""
-    return "systemctl is-system-running"
+COMMAND = "systemctl is-system-running"
+"""Print the state of systemd, if that is its init."""
 
 
 def has_settled(output: str) -> bool:
-    """Whether the start is over; a guest without systemd counts as started."""
+    """Return whether the start is over; a guest without systemd counts as started."""
     return output.strip() not in _STARTS

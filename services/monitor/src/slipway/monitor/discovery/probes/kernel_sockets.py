@@ -16,13 +16,12 @@ _WAITING = {"tcp": "0A", "udp": "07"}
 _V4_DIGITS = 8
 
 
-def command() -> str:
-    """Print the tables, each row after its table's name, and whose descriptors are sockets."""
-    return (
-        "{ for table in tcp tcp6 udp udp6; do"
-        ' while read -r row; do printf "%s %s\\n" "$table" "$row"; done </proc/net/$table; done;'
-        " ls -l /proc/[0-9]*/fd | grep -E '^/proc/|socket:'; } 2>/dev/null"
-    )
+COMMAND = (
+    "{ for table in tcp tcp6 udp udp6; do"
+    ' while read -r row; do printf "%s %s\\n" "$table" "$row"; done </proc/net/$table; done;'
+    " ls -l /proc/[0-9]*/fd | grep -E '^/proc/|socket:'; } 2>/dev/null"
+)
+"""Print the tables, each row after its table's name, and whose descriptors are sockets."""
 
 
 def parse(output: str) -> tuple[Listener, ...]:

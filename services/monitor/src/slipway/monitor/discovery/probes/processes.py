@@ -17,9 +17,8 @@ class Process:
     """Without `.service`; of the innermost unit."""
 
 
-def command() -> str:
-    """Print two small files of every process, each line after its path."""
-    return "grep -sH . /proc/[0-9]*/comm /proc/[0-9]*/cgroup"
+COMMAND = "grep -sH . /proc/[0-9]*/comm /proc/[0-9]*/cgroup"
+"""Print two small files of every process, each line after its path."""
 
 
 def parse(output: str) -> Mapping[int, Process]:

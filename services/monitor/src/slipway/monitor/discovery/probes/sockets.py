@@ -8,9 +8,8 @@ from slipway.monitor.discovery.probes.listener import Listener, bare
 _PROCESS = re.compile(r'\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
 
 
-def command() -> str:
-    """List listeners without a header, numeric, with processes."""
-    return f"ss -Hltnup 2>/dev/null || {kernel_sockets.command()}"
+COMMAND = f"ss -Hltnup 2>/dev/null || {kernel_sockets.COMMAND}"
+"""List listeners without a header, numeric, with processes."""
 
 
 def parse(output: str) -> tuple[Listener, ...]:

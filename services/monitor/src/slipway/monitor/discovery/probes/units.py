@@ -17,16 +17,15 @@ class Units:
     main_pids: Mapping[int, str] = field(default_factory=dict)
 
 
-def command() -> str:
-    """List names, then `Id=` and `MainPID=` of each; a manager that hangs costs four seconds a question."""
-    return (
-        "if command -v systemctl >/dev/null; then"
-        " running=$(timeout 4 systemctl list-units --type=service --state=running"
-        ' --no-legend --plain --no-pager | while read -r unit rest; do printf "%s\\n" "$unit"; done);'
-        ' printf "%s\\n" "$running";'
-        ' [ -z "$running" ] || timeout 4 systemctl show -p Id -p MainPID --no-pager $running;'
-        " elif command -v rc-status >/dev/null; then rc-status -a -C; fi"
-    )
+COMMAND = (
+    "if command -v systemctl >/dev/null; then"
+    " running=$(timeout 4 systemctl list-units --type=service --state=running"
+    ' --no-legend --plain --no-pager | while read -r unit rest; do printf "%s\\n" "$unit"; done);'
+    ' printf "%s\\n" "$running";'
+    ' [ -z "$running" ] || timeout 4 systemctl show -p Id -p MainPID --no-pager $running;'
+    " elif command -v rc-status >/dev/null; then rc-status -a -C; fi"
+)
+"""List names, then `Id=` and `MainPID=` of each; a manager that hangs costs four seconds a question."""
 
 
 def parse(output: str) -> Units:
