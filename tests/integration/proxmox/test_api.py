@@ -170,6 +170,27 @@ async def test_an_idle_connection_is_not_used_again(tmp_path: Path, monkeypatch:
     assert server.connections == 2
 
 
+async def test_the_connection_that_was_used_last_is_used_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that asks every two seconds finds it open, however many there are."""
+    monkeypatch.setattr(wire, "IDLE_SECONDS", 0.5)
+    started = threading.Barrier(3)
+
+    def script(request: Request) -> Answer:
+        if request.path != "/version":
+            started.wait(5)
+        return data(VERSION if request.path == "/version" else [])
+
+    async with api_of(tmp_path, script, workers=3) as (api, server):
+        await asyncio.gather(*(api.cluster_status() for _ in range(3)))
+        for _ in range(5):
+            await asyncio.sleep(0.2)
+            await api.version()
+
+    assert server.connections == 3
+
+
 async def test_as_many_requests_at_a_time_as_there_are_workers(tmp_path: Path) -> None:
     """Each worker has a connection of its own."""
     async with api_of(tmp_path, lambda _: data(VERSION), workers=3) as (api, server):

@@ -58,11 +58,11 @@ class Connection:
         self._of_node: dict[str, asyncio.Semaphore] = {}
         self._wires: list[Wire] = []
         self._free_wires: list[tuple[Wire, int]] = []
-        """The one used last at the end, each with `_mistrusted` as it was then."""
+        """The one used last at the end, each with `_mistrusted` as it was when it was taken."""
         self._mistrusted = 0
         """Grows with each untrusted certificate: older connections are not used again."""
         # Created here once, so that an unreadable CA raises before the first request.
-        self._give_wire_back(self._take_wire())
+        self._free_wires.append(self._take_wire())
 
     async def request(
         self, method: str, *segments: str, params: Params | None = None, within: timedelta | None = None
@@ -129,28 +129,26 @@ class Connection:
     def _ask(
         self, method: str, segments: tuple[str, ...], params: Params, within_seconds: float | None
     ) -> Reply:
-        wire = self._take_wire()
+        wire, mistrusted_at = self._take_wire()
         try:
             return wire.request(method, segments, params, within_seconds=within_seconds)
         except CertificateMismatch:
             self._mistrusted += 1
             raise
         finally:
-            self._give_wire_back(wire)
+            self._free_wires.append((wire, mistrusted_at))
 
-    def _take_wire(self) -> Wire:
+    def _take_wire(self) -> tuple[Wire, int]:
+        mistrusted = self._mistrusted
         try:
             wire, mistrusted_at = self._free_wires.pop()
         except IndexError:
             wire = Wire(self._access, auth=self._auth, record_to=self._record_to)
             self._wires.append(wire)
         else:
-            if mistrusted_at != self._mistrusted:
+            if mistrusted_at != mistrusted:
                 wire.close()
-        return wire
-
-    def _give_wire_back(self, wire: Wire) -> None:
-        self._free_wires.append((wire, self._mistrusted))
+        return wire, mistrusted
 
 
 def _retrieve(answer: "asyncio.Future[Reply]") -> None:
