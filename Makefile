@@ -35,8 +35,8 @@ demo-clean: .venv/.ready ## undo what the demo installed and changed
 up: .venv/.ready ## run Slipway on this machine (DATA=folder PORT=7880)
 	$(BIN)/slipway up --data $(DATA) --port $(PORT)
 
-test: .venv/.ready ## every test that this machine can run (WORKERS=2 at once)
-	$(BIN)/pytest -n $(or $(WORKERS),2) --dist loadgroup
+test: .venv/.ready ## every test that this machine can run (WORKERS=3 at once)
+	$(BIN)/pytest -n $(or $(WORKERS),3) --dist loadgroup
 
 chaos: .venv/.ready ## break everything while jobs run, and compare (SEED=1 JOBS=100)
 	PYTHONPATH=tests $(BIN)/python -m chaos --seed $(or $(SEED),1) --jobs $(or $(JOBS),100)

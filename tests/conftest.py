@@ -16,34 +16,30 @@ settings.load_profile("busy")
 _REQUIRED = frozenset(filter(None, os.environ.get("SLIPWAY_TESTS_REQUIRED", "").split(",")))
 """Markers (`lxc,browser`) whose tests must run here: a skip of one is a failure."""
 
-_STACKS = {"tests/e2e": "stack", "tests/e2e/two_nodes": "two nodes"}
-"""Folders whose tests share one running Slipway."""
+_HEAVY = frozenset({"tests/chaos", "tests/e2e/own_stack", "tests/e2e/real_guests", "tests/e2e/two_nodes"})
+"""Folders whose tests start a Slipway: one worker has them all, beside the one of `tests/e2e`."""
 
 _LONGEST_ID = 100
 _LONGEST_FIRST = (
     "stack",
-    "lxc",
-    "two nodes",
-    "tests/chaos/test_chaos.py",
+    "heavy",
     "tests/integration/test_installs_alone.py",
     "tests/contract/pve/test_recordings.py",
-    "tests/e2e/own_stack",
-    "tests/chaos/test_found.py",
     "tests/integration",
-    "tests/e2e",
 )
 """Groups, or beginnings of them: begun in this order, the workers end together."""
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep on one worker what shares servers: a folder with a stack, real containers, else each file."""
+    """Keep on one worker what shares servers, on another what is heavy or real, else each file."""
     lxc = {item.path for item in items if item.get_closest_marker("lxc")}
     groups: dict[Path, str] = {}
     for path in {item.path for item in items}:
-        here = path.relative_to(items[0].config.rootpath).as_posix()
-        shared = _STACKS.get(path.parent.relative_to(items[0].config.rootpath).as_posix())
-        groups[path] = "lxc" if path in lxc else shared or here
+        here = path.relative_to(items[0].config.rootpath)
+        folder = here.parent.as_posix()
+        is_heavy = path in lxc or folder in _HEAVY
+        groups[path] = "heavy" if is_heavy else "stack" if folder == "tests/e2e" else here.as_posix()
     for item in items:
         item.add_marker(pytest.mark.xdist_group(groups[item.path]))
     items.sort(key=lambda item: _rank(groups[item.path]))

@@ -121,28 +121,23 @@ def test_requirements_are_all_of_ours_that_it_needs(service: str) -> None:
     assert len(folders) == len(named)
 
 
-def test_plain_pip_installs_one_alone(tmp_path: Path) -> None:
-    """In an empty environment, pip and `requirements.txt` are enough: the service says what it can do."""
+def test_requirements_install_one_alone(tmp_path: Path) -> None:
+    """In an empty environment, its `requirements.txt` is enough: the service says what it can do."""
     python = tmp_path / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path)], check=True)
+    _uv("venv", "--python", sys.executable, str(tmp_path))
 
-    lock = (ROOT / "requirements.lock").read_text()
-    constraints = tmp_path / "constraints.txt"
-    constraints.write_text(re.sub(r" *\\\n +--hash=\S+", "", lock))
-    requirements = ("--requirement", "services/monitor/requirements.txt", "--constraint", str(constraints))
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--no-compile", *requirements], cwd=ROOT, check=True)
-    listed = json.loads(
-        subprocess.run([*pip, "list", "--format", "json"], capture_output=True, check=True).stdout
-    )
-    said = subprocess.run(
+    constraints = ("--constraint", str(ROOT / "requirements.lock"))
+    requirements = ("--no-sources", "--requirement", "services/monitor/requirements.txt", *constraints)
+    _uv("pip", "install", "--python", str(python), *requirements)
+    listed = json.loads(_uv("pip", "list", "--format", "json", "--python", str(python)))
+    process = subprocess.run(
         [str(python), "-m", "slipway.monitor", "--help"], capture_output=True, text=True, check=False
     )
 
     packages = {each["name"].lower() for each in listed}
     assert packages & (WITHOUT["monitor"] | NOBODYS) == set()
-    assert said.returncode == 0, said.stderr
-    assert "serve" in said.stdout
+    assert process.returncode == 0, process.stderr
+    assert "serve" in process.stdout
 
 
 def test_carries_only_its_own(installed: Installed) -> None:

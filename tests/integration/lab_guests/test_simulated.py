@@ -13,6 +13,7 @@ import pytest
 
 from slipway.lab.guests.addresses import interfaces
 from slipway.lab.guests.protocol import Guests
+from slipway.lab.guests.simulated.backend import RANGE_PORT, SimulatedGuests
 from support.guest_specs import run, script, spec
 from support.waiting import until
 
@@ -167,3 +168,23 @@ async def test_guests_die_with_their_lab(tmp_path: Path) -> None:
 
     assert process.returncode != 0
     await until(lambda: not init.exists())
+
+
+async def test_addresses_of_another_lab_are_left_alone(tmp_path: Path) -> None:
+    """A folder has the same addresses each time, unless another lab has them meanwhile."""
+
+    async def bridge() -> str:
+        guests = SimulatedGuests(tmp_path)
+        await guests.open()
+        try:
+            return guests.bridges()["vmbr0"]
+        finally:
+            await guests.close()
+
+    first, again = await bridge(), await bridge()
+    with socket.socket() as another:
+        another.bind((first.partition("/")[0], RANGE_PORT))
+        moved = await bridge()
+
+    assert again == first
+    assert moved != first

@@ -15,6 +15,7 @@ addresses outside the range (they answer inside the guest only).
 import asyncio
 import hashlib
 import shutil
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,9 @@ from slipway.lab.guests.simulated.possible import impossible
 from slipway.lab.guests.simulated.running import Running
 
 START_SECONDS = 15.0
+RANGES = 128
+RANGE_PORT = 8006
+"""At the address of a lab's bridge, where nothing else listens."""
 ENTER = (
     "--user", "--mount", "--pid", "--uts", "--ipc", "--net",
     "--root", "--wd", "--preserve-credentials", "--",
@@ -44,7 +48,9 @@ class SimulatedGuests:
 
     def __init__(self, data: Path) -> None:
         self._data = data.resolve() / "simulated"
-        self._range = f"127.{64 + hashlib.sha256(bytes(self._data)).digest()[0] % 128}"
+        self._range = ""
+        """The first two numbers of the guests' addresses; no other lab of this machine has them."""
+        self._range_claim: socket.socket | None = None
         self._running: dict[int, Running] = {}
         self._lock: TextIO | None = None
 
@@ -54,15 +60,17 @@ class SimulatedGuests:
         if reason is not None:
             raise GuestError(reason)
         self._lock = claim(self._data)
+        self._range, self._range_claim = _claim_range(self._data)
         await asyncio.to_thread(tree.write_shims, self._data / "shims")
         await asyncio.to_thread(tree.build_template, self._data / "templates")
 
     async def close(self) -> None:
         """Stop every guest."""
         await asyncio.gather(*(self.stop(vmid) for vmid in list(self._running)))
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        for held in (self._range_claim, self._lock):
+            if held is not None:
+                held.close()
+        self._range_claim = self._lock = None
 
     async def templates(self) -> Sequence[Path]:
         """Return the one archive: a skeleton without programs, for these come from the host's `/usr`."""
@@ -212,3 +220,22 @@ def _remove(guest: Path) -> None:
     if guest.exists():
         shutil.rmtree(guest, onerror=unlock)
     shutil.rmtree(guest, ignore_errors=True)
+
+
+def _claim_range(data: Path) -> tuple[str, socket.socket]:
+    """Take a part of the loopback range, the same for a folder unless another lab has it: a socket holds it.
+
+    Raises:
+        GuestError: if other labs have all of them.
+    """
+    first = hashlib.sha256(bytes(data)).digest()[0]
+    for number in range(RANGES):
+        addresses = f"127.{64 + (first + number) % RANGES}"
+        held = socket.socket()
+        try:
+            held.bind((f"{addresses}.0.1", RANGE_PORT))
+        except OSError:
+            held.close()
+        else:
+            return addresses, held
+    raise GuestError(f"{RANGES} labs run on this machine: no addresses are left for the guests of another")
