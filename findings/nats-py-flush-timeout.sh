@@ -6,7 +6,7 @@
 # task that reads from the socket ends: the error callback hears nothing (only the log has a line) and nothing disconnects. From then on `is_connected`
 # is true and `flush` returns at once and without error, but no message and no reply reaches the client, until its own pings run out
 # (two minutes apart by default, two of them) and it connects anew.
-# Who asks a connection whether it is well by `flush` is told yes. A request (`$JS.API.INFO`, or any responder) tells the truth.
+# A caller that checks the connection by `flush` gets a success. A request (`$JS.API.INFO`, or any responder) shows the truth.
 #
 # Seen: flush during the pause: FlushTimeoutError; afterwards is_connected=True, flush without error, request: TimeoutError.
 # Exits with 1 if any of that is different.
@@ -78,7 +78,7 @@ async def main() -> int:
         flushed = await outcome(client.flush(timeout=2))
         asked = await outcome(client.request("who", b"", timeout=3))
         seen = (before, paused, client.is_connected, flushed, asked, errors)
-        print("before, paused, is_connected, flush after, request after, errors told:", seen)
+        print("before, paused, is_connected, flush after, request after, errors reported:", seen)
         return 0 if seen == ("ok", "FlushTimeoutError", True, "ok", "TimeoutError", []) else 1
     finally:
         server.kill()

@@ -1,4 +1,4 @@
-"""`python -m slipway.lab serve`: a lab in the foreground, until it is told to stop."""
+"""`python -m slipway.lab serve`: a lab in the foreground, until it is stopped."""
 
 import argparse
 import asyncio

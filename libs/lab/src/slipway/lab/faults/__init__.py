@@ -263,5 +263,5 @@ class AptLocked(GuestFault):
 
     kind: Literal["apt-locked"] = "apt-locked"
     lock: Literal["lists", "dpkg"] = "lists"
-    """`/var/lib/apt/lists/lock`, or `/var/lib/dpkg/lock-frontend`, which apt can be told to wait for."""
+    """`/var/lib/apt/lists/lock`, or `/var/lib/dpkg/lock-frontend`, which apt can be made to wait for."""
     seconds: float = 5.0

@@ -1,4 +1,4 @@
-"""What real containers need of this machine: told before, done, recorded, and undone.
+"""What real containers need of this machine: announced, done, recorded, and undone.
 
 Everything that outlives a lab is changed here and nowhere else, and its former state is stored in
 `changes.json`: packages, `/etc/subuid` and `/etc/subgid`, kernel settings, the cache. `undo` takes back
@@ -169,7 +169,7 @@ def _changes() -> Iterator[Changes]:
 
 
 async def _purge(changes: Changes, on_line: Callable[[str], None]) -> Collection[str]:
-    """Purge what came and nothing else uses by now; give what stays, each was told with its user."""
+    """Purge what was installed and nothing else uses; return what stays, each with its user."""
     debian = Debian()
     installed = await debian.installed() & set(changes.packages)
     used = await debian.used(installed, changes.units)

@@ -2,7 +2,7 @@
 #
 # usage: FOLDER OFFSET
 #
-# Each line of output begins with its mark; the end is told after an empty line, two of them in case that a
+# Each line of output begins with its mark; the end follows after an empty line, two of them in case that a
 # crash tore the last line. Descriptor 4 keeps its place in the file from one cat to the next. The end is looked for before the last cat,
 # and the wrapper writes the exit code after the last line: nothing is missed. A beat on standard error says
 # that we are here; it can't go to standard output, where it could fall into the middle of a line.

@@ -131,7 +131,7 @@ export function followJob(job, receive, { signal, onState = () => {} }) {
   const path = `/api/v1/jobs/${encodeURIComponent(job)}`;
   const ended = new AbortController();
   signal.addEventListener("abort", () => ended.abort());
-  const hear = (/** @type {string} */ name, /** @type {any} */ content) => {
+  const onEvent = (/** @type {string} */ name, /** @type {any} */ content) => {
     if (name === "done") {
       ended.abort();
       onState("ended");
@@ -141,11 +141,11 @@ export function followJob(job, receive, { signal, onState = () => {} }) {
   const refused = async (/** @type {number} */ failures) => {
     const row = await request("GET", path, { signal: ended.signal });
     if (failures > 1 && ENDED.has(row.state)) {
-      hear("done", row);
+      onEvent("done", row);
     }
   };
   const address = (/** @type {string} */ lastId) => `${path}/events${lastId && `?last_event_id=${lastId}`}`;
-  stream(address, JOB_EVENTS, hear, { signal: ended.signal, onState, refused });
+  stream(address, JOB_EVENTS, onEvent, { signal: ended.signal, onState, refused });
 }
 
 /**

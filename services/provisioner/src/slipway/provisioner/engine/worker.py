@@ -1,7 +1,7 @@
 """Runs jobs: claims a run, does its steps, ends it. One owner at a time, none lost.
 
 Theory of operation and guarantees: docs/architecture/run-engine.md. An owner that can't go on because the bus
-is full or away, or because this process is told to stop, releases the run and writes so if it can: only a
+is full or away, or because this process shall stop, releases the run and writes so if it can: only a
 claim whose owner vanished counts as one that the run has killed.
 """
 

@@ -32,7 +32,7 @@ RENEWAL_LASTS_SECONDS = 60.0
 """An access that is refused sooner after it was renewed is really refused."""
 CANCEL_DEADLINE = timedelta(seconds=10)
 MOST_LISTED = 50
-"""How many tasks of one kind on one container are told apart: the newest."""
+"""How many tasks of one kind on one container are distinguished: the newest."""
 
 
 class TaskFacts(StepFacts):

@@ -58,7 +58,7 @@ class Place:
         return f"slab-{self.tag}-{vmid}"
 
     def named(self, vmid: int) -> list[str]:
-        """Return the words by which LXC's programs are told of a guest."""
+        """Return the arguments that name a guest for LXC's programs."""
         return ["-P", str(self.lxcpath), "-n", self.name(vmid)]
 
     def folder(self, vmid: int) -> Path:
