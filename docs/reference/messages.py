@@ -18,7 +18,7 @@ thing that the message is about; an event is also heard live, on `slipway.live.`
 KINDS = {
     Event: (
         "Events",
-        "Facts, stored for 90 days at most (log lines for 7). The gateway and integrators receive all of them.",
+        "Facts, stored for 90 days at most (log lines for 7). The gateway and integrators receive all.",
     ),
     Query: ("Queries", "Answered at once by the service in the subject, never stored. Services only."),
     Command: ("Commands", "Orders of one service to another, in a work queue. Services only."),
