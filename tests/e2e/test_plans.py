@@ -17,16 +17,16 @@ async def container(api: httpx.AsyncClient) -> dict[str, Any]:
     """A container that runs."""
     accepted = await create(api, template="debian-base", hostname=f"plan-{secrets.token_hex(3)}")
     assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
-    found: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
-    return found
+    body: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+    return body
 
 
 async def planned(api: httpx.AsyncClient, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """Ask for a plan."""
     answer = await api.post(f"/api/v1/{path}", params=PLAN, json=body)
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    plan: dict[str, Any] = answer.json()
+    return plan
 
 
 def effects(plan: dict[str, Any]) -> dict[str, str]:

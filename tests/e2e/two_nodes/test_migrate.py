@@ -48,8 +48,8 @@ async def made(api: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
 
 async def shown(api: httpx.AsyncClient, container: str) -> dict[str, Any]:
     """Show a container."""
-    found: dict[str, Any] = (await api.get(f"/api/v1/containers/{container}")).json()
-    return found
+    body: dict[str, Any] = (await api.get(f"/api/v1/containers/{container}")).json()
+    return body
 
 
 async def shown_on(api: httpx.AsyncClient, container: str, node: str, power: str) -> dict[str, Any]:
@@ -219,8 +219,8 @@ async def test_moved_by_someone_else(api: httpx.AsyncClient, lab: httpx.AsyncCli
     """What was moved in Proxmox itself is found where it is, and jobs go there."""
     container = await made(api, node="pve1")
 
-    given = {"target": "pve2", "restart": "1"}
-    answer = await lab.post(f"/nodes/pve1/lxc/{container['vmid']}/migrate", data=given)
+    parameters = {"target": "pve2", "restart": "1"}
+    answer = await lab.post(f"/nodes/pve1/lxc/{container['vmid']}/migrate", data=parameters)
     assert await ended(lab, answer.json()["data"]) == "OK"
     await shown_on(api, container["id"], "pve2", "running")
     await done(api, f"containers/{container['id']}/stop")
