@@ -42,7 +42,7 @@ def violations(evidence: Evidence) -> Iterator[str]:
 
 
 def recovery_seconds(evidence: Evidence) -> float:
-    """Tell how long it took at most until a job that ran when the last fault ended went on."""
+    """Return how long it took at most until a job that ran when the last fault ended went on."""
     ended = evidence.faults_ended_at
     waits = [0.0]
     for job_log in evidence.job_logs.values():
@@ -142,7 +142,7 @@ def _job_log(job: Job, job_log: Sequence[StoredEvent]) -> Iterator[str]:
             over.add(step["step"])
     phases = [(each.content["phase"], each.content["status"]) for each in job_log if each.kind == "phase"]
     if len(phases) != len(set(phases)):
-        yield f"phases are told twice: {phases}"
+        yield f"phases are reported twice: {phases}"
     percents = [each.content["percent"] for each in job_log if "percent" in each.content]
     if percents != sorted(percents):
         yield f"its percent fell: {percents}"

@@ -54,7 +54,7 @@ class Scene:
 
 
 Fault = Callable[[Scene], Awaitable[str]]
-"""Breaks something, waits until it is whole again, says what it did."""
+"""Breaks something, waits until it is whole again, returns what it did."""
 
 
 async def kill(scene: Scene, *, name: str) -> str:
@@ -112,7 +112,7 @@ async def refuse_ssh(scene: Scene) -> str:
 
 
 async def repeat_command(scene: Scene) -> str:
-    """Say a run command twice."""
+    """Send a run command twice."""
     async with stream.as_admin(scene.stack) as connection:
         job = await stream.repeat_a_command(connection)
     return f"job {job}" if job else "nothing waits"
@@ -179,7 +179,7 @@ def _held_by(file: Path) -> set[str]:
 
 
 async def _jobs_logged(file: Path, begin: int, text: str, jobs: set[str], *, seconds: float) -> set[str]:
-    """Give the wanted jobs of which a log speaks, once it has spoken of all."""
+    """Return those of the jobs that a log names in lines with a text, once it has named all."""
     ends = time.monotonic() + seconds
     while True:
         lines = file.read_bytes()[begin:].decode(errors="replace").splitlines()

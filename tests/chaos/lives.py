@@ -35,7 +35,7 @@ class Op:
 
 
 def _verb(verb: str, **more: Any) -> Op:
-    """Give what a container is told by `POST /containers/{container}/VERB`."""
+    """Return what `POST /containers/{container}/VERB` does."""
     return Op(
         method="POST",
         path=f"/containers/{{container}}/{verb}",

@@ -1,4 +1,4 @@
-"""One run: a stack, people, faults; then everything is compared, and told in one line of figures."""
+"""One run: a stack, people, faults; then everything is compared, and reported in one line of figures."""
 
 import asyncio
 import json
@@ -65,7 +65,7 @@ class Report:
         )
 
     def save(self, folder: Path) -> None:
-        """Write down what every job told and what its viewer saw, for whoever looks for a cause."""
+        """Write down the events of every job and what its viewer saw, for whoever looks for a cause."""
         jobs = {
             job.id: [asdict(job), *map(asdict, self.evidence.job_logs.get(job.id, ()))]
             for job in self._jobs()
@@ -131,7 +131,7 @@ async def _break(scene: Scene, order: Order, working: "asyncio.Task[None]") -> N
         began = time.monotonic()
         try:
             outcome = await FAULTS[name](scene)
-        except Exception as error:  # noqa: BLE001 - what can't be broken is told, and ends no run
+        except Exception as error:  # noqa: BLE001 - what can't be broken is reported, and ends no run
             outcome = repr(error)
             scene.model.violate(f"the fault {name!r} could not be made: {error!r}")
         print(f"{_clock()} {name}: {outcome} ({time.monotonic() - began:.1f} s)", flush=True)  # noqa: T201

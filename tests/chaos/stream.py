@@ -1,4 +1,4 @@
-"""What the bus holds, read as its administrator; and messages said twice."""
+"""What the bus holds, read as its administrator; and messages sent twice."""
 
 import json
 from collections import defaultdict

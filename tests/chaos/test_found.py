@@ -152,7 +152,7 @@ async def test_full_disk_of_the_bus(stack: RunningStack, api: httpx.AsyncClient)
 
 @pytest.mark.slow
 async def test_late_answers_of_the_bus(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """A commit whose answer comes after our timeout, and which is stored after we looked, is told once."""
+    """A commit whose answer comes after our timeout, stored after we looked, is reported once."""
     names = [f"late-{secrets.token_hex(2)}" for _ in range(4)]
     accepted = [await create(api, template="debian-base", hostname=name) for name in names]
     await hard.hold_messages(Processes(stack))
@@ -167,7 +167,7 @@ async def test_late_answers_of_the_bus(stack: RunningStack, api: httpx.AsyncClie
 
 
 async def _printed(api: httpx.AsyncClient, job: str, text: str) -> None:
-    """Wait until a job's log has these words."""
+    """Wait until a job's log has a text."""
     async with api.stream("GET", f"/api/v1/jobs/{job}/events") as answer:
         async for line in answer.aiter_lines():
             if text in line:

@@ -130,7 +130,7 @@ async def batch(api: httpx.AsyncClient, path: str, **body: Any) -> list[ServerEv
 
 
 def most_at_once(events: list[ServerEvent]) -> int:
-    """Tell how many items ran at the same time, as the stream told it."""
+    """Return how many items ran at the same time, by the stream."""
     states: dict[int, str] = {}
     most = 0
     for event in events:

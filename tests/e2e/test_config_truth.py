@@ -1,4 +1,4 @@
-"""What is told of a container is what its host holds: after jobs, and after changes by others."""
+"""What is shown of a container is what its host holds: after jobs, and after changes by others."""
 
 import asyncio
 import secrets
@@ -126,7 +126,7 @@ async def test_an_address_that_is_gone_is_not_shown(api: httpx.AsyncClient, made
 async def test_changes_by_others_are_followed(
     api: httpx.AsyncClient, lab: httpx.AsyncClient, made: Row
 ) -> None:
-    """Renamed, tagged and started in Proxmox itself; a name that another one has is only said."""
+    """Renamed, tagged and started in Proxmox itself; a name that another one has is only reported."""
     other = await new(api)
     config = f"/nodes/{made['node']}/lxc/{made['vmid']}/config"
     name = f"by-hand-{secrets.token_hex(3)}"
@@ -178,18 +178,18 @@ async def new(api: httpx.AsyncClient, **spec: Any) -> Row:
 
 
 async def read(api: httpx.AsyncClient, container: Row) -> Row:
-    """Give a container as it is told."""
+    """Return a container as it is shown."""
     row: Row = (await api.get(f"/api/v1/containers/{container['id']}")).json()
     return row
 
 
 async def until(api: httpx.AsyncClient, container: Row, holds: Callable[[Row], bool]) -> Row:
-    """Wait until a container is told as it should be."""
+    """Wait until a container is shown as it should be."""
     row: Row = {}
     try:
         async with asyncio.timeout(SOON_SECONDS):
             while not holds(row := await read(api, container)):  # noqa: ASYNC110 - another program's state
                 await asyncio.sleep(0.2)
     except TimeoutError:
-        pytest.fail(f"it is told as {row}")
+        pytest.fail(f"it is shown as {row}")
     return row

@@ -55,14 +55,14 @@ async def until_named(stack: RunningStack, part: str | None, *, within: float) -
 
 
 async def until_reported(api: httpx.AsyncClient, *parts: str) -> None:
-    """Follow the fleet until it is told that just these are away."""
+    """Follow the fleet until just these are reported as away."""
     async for event in follow(api, "/api/v1/events"):
         if event.kind == "outage" and sorted(event.content["parts"]) == sorted(parts):
             return
 
 
 async def test_a_frozen_bus_is_named_and_loses_nothing(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """Requests say whose fault it is, viewers are told, and a job that ran meanwhile is whole."""
+    """Requests say whose fault it is, viewers see it, and a job that ran meanwhile is whole."""
     job = (await create(api, template="counting", hostname=f"ice-{secrets.token_hex(3)}"))["job"]["id"]
     following = asyncio.create_task(job_events(api, job))
     report = asyncio.create_task(until_reported(api, "bus"))

@@ -37,7 +37,7 @@ def phases(messages: Iterable[Msg]) -> StoredEvent:
 
 
 async def test_phases_over_nats(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """Live, pulled and pushed in order, the phases are those that SSE tells."""
+    """Live, pulled and pushed in order, the phases are those that SSE reports."""
     connection = await connected(stack)
     live: list[Msg] = []
 

@@ -67,7 +67,7 @@ async def test_viewer_cut_off_ten_times(api: httpx.AsyncClient) -> None:
 
 
 async def test_secret_is_masked_in_place(api: httpx.AsyncClient) -> None:
-    """What a script prints is told, but for the secrets that Slipway knows."""
+    """What a script prints is shown, but for the secrets that Slipway knows."""
     body = {"variables": {"word": "loud", "passphrase": "correct horse battery"}}
     accepted = await create(api, template="counting", hostname=f"mask-{secrets.token_hex(2)}", **body)
 
@@ -78,7 +78,7 @@ async def test_secret_is_masked_in_place(api: httpx.AsyncClient) -> None:
 
 
 async def test_failure_then_retry(api: httpx.AsyncClient) -> None:
-    """A failed script is told with its code and its last words; a retry begins with it, as a new job."""
+    """A failed script is reported with its code and its last lines; a retry begins with it, as a new job."""
     first = await create(api, template="failing", hostname=f"fails-{secrets.token_hex(2)}")
     failed = await job_events(api, first["job"]["id"])
 

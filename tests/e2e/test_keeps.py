@@ -88,7 +88,7 @@ async def test_protection(api: httpx.AsyncClient, container: dict[str, Any]) -> 
 async def test_backup_whose_answer_was_lost(
     host: Host, api: httpx.AsyncClient, container: dict[str, Any]
 ) -> None:
-    """It is looked for, not made twice, and its volume is told."""
+    """It is looked for, not made twice, and its volume is reported."""
     path = f"containers/{container['id']}"
     before = (await api.get(f"/api/v1/{path}/backups")).json()["items"]
     await host.order(LostAnswer(method="POST", path="/nodes/*/vzdump"))

@@ -20,7 +20,7 @@ async def test_ready(stack: RunningStack) -> None:
 
 
 async def test_wrong_token(stack: RunningStack) -> None:
-    """A wrong token opens nothing, and is told so as a problem."""
+    """A wrong token opens nothing, and is answered with a problem."""
     async with stack.client(token="wrong") as client:
         answer = await client.get("/api/v1/containers")
 
@@ -36,7 +36,7 @@ async def test_templates(api: httpx.AsyncClient) -> None:
 
 
 async def test_container_from_template(api: httpx.AsyncClient) -> None:
-    """A creation tells its five phases in order, and ends with a service that answers and its password."""
+    """A creation reports its five phases in order, and ends with a service that answers and its password."""
     accepted = await create(api, template="nginx-site", hostname=f"site-{secrets.token_hex(3)}")
 
     events = await job_events(api, accepted["job"]["id"])

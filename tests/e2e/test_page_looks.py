@@ -1,4 +1,4 @@
-"""The page and the command line tell what is so now, and offer no way to what is not there."""
+"""The page and the command line show what is so now, and offer no way to what is not there."""
 
 import re
 import secrets

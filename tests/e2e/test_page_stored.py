@@ -28,7 +28,7 @@ async def container(api: httpx.AsyncClient) -> str:
 
 @pytest.fixture
 async def hidden(signed_in: Browsing) -> Page:
-    """The page, which believes what it is told by `_turn`: a headless browser hides none."""
+    """The page, which believes what `_turn` reports to it: a headless browser hides none."""
     await signed_in.page.evaluate(
         "Object.defineProperty(document, 'hidden', { get: () => document.body.dataset.hidden === 'yes' })"
     )

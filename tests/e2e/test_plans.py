@@ -72,7 +72,7 @@ async def test_the_cancel_of_a_batch_is_planned(api: httpx.AsyncClient) -> None:
 
 
 async def test_a_creation_is_planned_and_nothing_is_made(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """Checks, steps and the request are told; no container, no job, no change on the host comes of it."""
+    """Checks, steps and the request are shown; no container, no job, no change on the host comes of it."""
     body = {"template": "nginx-site", "hostname": "never-made", "features": {"keyctl": True}}
     fleet, jobs = await _fleet(api), await _jobs(api)
     requests = len(stack.record.read_text().splitlines())

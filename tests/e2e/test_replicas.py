@@ -45,7 +45,7 @@ async def host(stack: RunningStack) -> AsyncIterator[Host]:
 
 
 def log_count(processes: Processes, name: str, text: str, job: str) -> int:
-    """Count how often a worker's log says something of a job."""
+    """Count the lines of a worker's log that have a text and name a job."""
     lines = processes.log(name).read_text(errors="replace").splitlines()
     return sum(text in line and job in line for line in lines)
 

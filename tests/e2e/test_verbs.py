@@ -86,7 +86,7 @@ async def test_asked_before_something_is_lost(stack: RunningStack, api: httpx.As
 
 
 async def test_failure_is_explained(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """A failed job is told with its step and what can be done now; a retry of it can be planned."""
+    """A failed job is shown with its step and what can be done now; a retry of it can be planned."""
     accepted = await create(api, template="failing", hostname="explained")
     await job_events(api, accepted["job"]["id"])
     job = accepted["job"]["id"]

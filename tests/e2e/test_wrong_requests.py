@@ -89,7 +89,7 @@ async def test_wrong_creation(api: httpx.AsyncClient, body: dict[str, Any], fiel
     ids=["cut off", "list", "empty", "not utf-8", "10 MB", "deep"],
 )
 async def test_wrong_body(api: httpx.AsyncClient, content: bytes, status: int) -> None:
-    """A body that can't be read is told so."""
+    """A body that can't be read is reported as such."""
     answer = await api.post(
         "/api/v1/containers", content=content, headers={"Content-Type": "application/json"}
     )

@@ -51,7 +51,7 @@ def spec_of(lab: Lab, **changes: Any) -> ClusterSpec:
 
 @dataclass
 class Inventory:
-    """The other side of monitor's questions, and what it was told."""
+    """The other side of monitor's questions, and what monitor sent to it."""
 
     lab: Lab
     identities: Identities

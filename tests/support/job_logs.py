@@ -1,4 +1,4 @@
-"""What a job's events tell together."""
+"""What a job's events show together."""
 
 from slipway.client.sse import ServerEvent
 

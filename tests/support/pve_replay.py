@@ -219,7 +219,7 @@ def _is_seen(row: dict[str, Any]) -> bool:
 
 
 def _name(row: dict[str, Any]) -> str | None:
-    """Tell what a row is about; tasks and times are about themselves."""
+    """Return what a row is about; tasks and times are about themselves."""
     if "upid" in row or "time" in row:
         return None
     for key in ("id", "vmid", "storage", "iface", "key", "realm", "subdir", "volid", "name"):

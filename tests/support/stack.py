@@ -107,12 +107,12 @@ def stack_folder() -> Iterator[Path]:
 
 
 async def job_events(client: httpx.AsyncClient, job: str) -> list[ServerEvent]:
-    """Follow a job to its end; all its events. A job without an end is told as it stands."""
+    """Follow a job to its end; all its events. A job without an end is reported as it stands."""
     events: list[ServerEvent] = []
     try:
         async with asyncio.timeout(JOB_SECONDS):
             async for event in follow(client, f"/api/v1/jobs/{job}/events"):
-                events.append(event)  # noqa: PERF401  what came before a timeout is told
+                events.append(event)  # noqa: PERF401  what came before a timeout is reported
     except TimeoutError:
         texts = [event.text for event in events[-5:]]
         stands = (await client.get(f"/api/v1/jobs/{job}")).text
@@ -139,7 +139,7 @@ async def done(api: httpx.AsyncClient, path: str, body: dict[str, Any] | None = 
 
 
 def messages(events: list[ServerEvent]) -> list[str | None]:
-    """Give what the steps said at their ends."""
+    """Return the steps' messages at their ends."""
     steps = (event.content for event in events if event.kind == "step")
     return [each["message"] for each in steps if each["status"] != "started"]
 

@@ -19,7 +19,7 @@ CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
-    """A whole demo on simulated guests, as an ordinary user; root's own is `test_failure_is_told`'s."""
+    """A whole demo on simulated guests, as an ordinary user; root's own is `test_failure_is_reported`'s."""
     with stack_folder() as data:
         who = confinement_for(data.parent, [*programs(), ROOT])
         if who.account is not None:
@@ -35,7 +35,7 @@ def test_page_is_fetched(demo: Demo) -> None:
 
 
 def test_plain_lines(demo: Demo) -> None:
-    """Where there is no terminal, it says plain lines: five phases, and nothing that steers a terminal."""
+    """Where there is no terminal, it prints plain lines: five phases, and nothing that steers a terminal."""
     started = re.findall(r"^ *(\d+) % \| phase (\w+) started$", demo.output, re.MULTILINE)
 
     assert [phase for _, phase in started] == ["create", "start", "deploy", "sync", "finalize"]

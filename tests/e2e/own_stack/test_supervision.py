@@ -51,7 +51,7 @@ async def test_restart(stack: RunningStack, service: str) -> None:
 
 
 async def test_provisioner_killed(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """A creation goes on after its worker was killed, and tells every phase once."""
+    """A creation goes on after its worker was killed, and reports every phase once."""
     accepted = await create(api, template="nginx-site", hostname=f"kill-{secrets.token_hex(3)}")
     following = asyncio.create_task(job_events(api, accepted["job"]["id"]))
     await _percent(api, accepted["job"]["id"], at_least=20)

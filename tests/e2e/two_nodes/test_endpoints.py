@@ -26,7 +26,7 @@ def lab_body(two: RunningStack) -> dict[str, Any]:
 
 
 async def nodes_of(api: httpx.AsyncClient) -> dict[str, bool]:
-    """Say which nodes are online."""
+    """Return which nodes are online."""
     nodes = (await api.get("/api/v1/clusters/lab")).json()["nodes"]
     return {each["node"]: each["is_online"] for each in nodes}
 

@@ -174,7 +174,7 @@ async def test_moved_to_another_storage(api: httpx.AsyncClient, lab: httpx.Async
 
 
 async def test_refused_by_proxmox(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
-    """The cause from the task's log is told, and the container works where it was."""
+    """The cause from the task's log is reported, and the container works where it was."""
     container = await made(api, node="pve1", storage="local-lvm")
     path = f"containers/{container['id']}"
     await done(api, f"{path}/snapshot", {"snapshot": "before"})
@@ -273,7 +273,7 @@ async def online(api: httpx.AsyncClient, *names: str) -> None:
 
 @pytest.mark.slow
 async def test_node_that_is_away(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
-    """What is wanted of it is told to come back later; what is not goes elsewhere; it comes back."""
+    """What is asked of it gets the answer to come back later; what is not goes elsewhere; it comes back."""
     container = await made(api, node="pve1")
     path = f"/api/v1/containers/{container['id']}/migrate"
     await ordered(lab, NodeOffline(node="pve2"))
