@@ -241,8 +241,8 @@ def _kind(value: Any) -> str:
 
 def is_played(exchange: Exchange, recording: Recording) -> bool:
     """Whether the lab knows the call, and the exchange stands for itself."""
-    is_known = any(pattern.fullmatch(exchange.call) for pattern in _CALLS)
-    return (is_known or exchange.status == 501) and exchange.number not in recording.aside
+    is_in_use = any(pattern.fullmatch(exchange.call) for pattern in _CALLS)
+    return (is_in_use or exchange.status == 501) and exchange.number not in recording.aside
 
 
 def open_client(lab: Lab) -> httpx.AsyncClient:
