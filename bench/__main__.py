@@ -32,17 +32,17 @@ async def measured(stack: RunningStack) -> list[Row]:
 def main() -> None:
     """Measure on a fresh data folder, then how long the second start on it takes."""
     with stack_folder() as data:
-        given = LIMITS | copy_templates(data.parent / "lxc")
+        environment = LIMITS | copy_templates(data.parent / "lxc")
         began = time.monotonic()
-        with running_stack("--lab", "--guests", "simulated", data=data, **given) as stack:
+        with running_stack("--lab", "--guests", "simulated", data=data, **environment) as stack:
             cold = time.monotonic() - began
             rows = asyncio.run(measured(stack))
         began = time.monotonic()
-        with running_stack("--lab", "--guests", "simulated", data=data, **given):
+        with running_stack("--lab", "--guests", "simulated", data=data, **environment):
             warm = time.monotonic() - began
     with stack_folder() as data:
-        given = LIMITS | replicas.LIMITS | copy_templates(data.parent / "lxc")
-        with running_stack("--lab", "--guests", "simulated", data=data, **given) as stack:
+        environment = LIMITS | replicas.LIMITS | copy_templates(data.parent / "lxc")
+        with running_stack("--lab", "--guests", "simulated", data=data, **environment) as stack:
             rows += asyncio.run(replicas.measured(stack))
     rows.append(Row("`slipway up --lab`, empty data folder", f"{cold:.1f} s"))
     rows.append(Row("the same, second start", f"{warm:.1f} s", f"{warm / cold:.2f} of the first"))

@@ -42,5 +42,5 @@ async def _row(stack: RunningStack, api: httpx.AsyncClient, verb: str, path: str
     took = time.monotonic() - began
     ended.set()
     good = sum(state == "succeeded" for state in states.values())
-    told = f"{good} succeeded; at the node never more than {await looking} at once, of 8 allowed"
-    return Row(f"{verb} {len(states)} containers as one batch with one stream", f"{took:.1f} s", told)
+    detail = f"{good} succeeded; at the node never more than {await looking} at once, of 8 allowed"
+    return Row(f"{verb} {len(states)} containers as one batch with one stream", f"{took:.1f} s", detail)

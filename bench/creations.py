@@ -54,8 +54,10 @@ class Seen:
         rows = []
         for share, name in ((0.5, "p50"), (0.99, "p99")):
             mine, peer = percentile(self.stream, share), percentile(self.bus, share)
-            told = f"a plain NATS subscriber {peer:.1f} ms; ratio {mine / peer:.2f}"
-            rows.append(Row(f"event latency, provisioner to SSE client, {name}", f"{mine:.1f} ms", told))
+            comparison = f"a plain NATS subscriber {peer:.1f} ms; ratio {mine / peer:.2f}"
+            rows.append(
+                Row(f"event latency, provisioner to SSE client, {name}", f"{mine:.1f} ms", comparison)
+            )
         return rows
 
 
@@ -75,7 +77,7 @@ async def _followed(api: httpx.AsyncClient, job: str, seen: Seen) -> list[dict[s
 
 
 def _begun(job_logs: list[list[dict[str, Any]]]) -> Row:
-    delays = [_seconds(told[0]["at"], told[1]["at"]) * 1000 for told in job_logs]
+    delays = [_seconds(events[0]["at"], events[1]["at"]) * 1000 for events in job_logs]
     return Row(
         "accepted to started (202's fact to the first phase), p50",
         f"{percentile(delays, 0.5):.0f} ms",
@@ -85,9 +87,9 @@ def _begun(job_logs: list[list[dict[str, Any]]]) -> Row:
 
 def _overhead(job_logs: list[list[dict[str, Any]]]) -> Row:
     shares, spent = [], []
-    for told in job_logs:
-        whole = _seconds(told[1]["at"], told[-1]["at"])
-        steps = sum(each["seconds"] for each in told if each["kind"] == "step" and each["seconds"])
+    for events in job_logs:
+        whole = _seconds(events[1]["at"], events[-1]["at"])
+        steps = sum(each["seconds"] for each in events if each["kind"] == "step" and each["seconds"])
         spent.append((whole - steps) * 1000)
         shares.append((whole - steps) / whole)
     return Row(

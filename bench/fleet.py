@@ -26,10 +26,10 @@ async def measured(stack: RunningStack) -> list[Row]:
         " where table_schema = 'inventory' and table_name = 'containers'"
     )
     same = ", ".join(name for (name,) in columns if name not in _OWN)
-    known = await connection.fetchval(
+    count = await connection.fetchval(
         "select count(*) from inventory.containers where lifecycle <> 'deleted'"
     )
-    await connection.execute(_COPY.format(same=same), FLEET - known)
+    await connection.execute(_COPY.format(same=same), FLEET - count)
     await connection.close()
     took, size = [], 0
     async with stack.client() as api:
@@ -47,8 +47,8 @@ async def measured(stack: RunningStack) -> list[Row]:
                     break
             took.append((time.perf_counter() - began) * 1000)
     p50, p99 = percentile(took, 0.5), percentile(took, 0.99)
-    told = f"p99 {p99:.0f} ms; {size / 1024:.0f} KiB; the first container alone {one:.0f} ms"
-    return [Row(f"fleet list with {FLEET} containers, p50", f"{p50:.0f} ms", told)]
+    detail = f"p99 {p99:.0f} ms; {size / 1024:.0f} KiB; the first container alone {one:.0f} ms"
+    return [Row(f"fleet list with {FLEET} containers, p50", f"{p50:.0f} ms", detail)]
 
 
 async def _timed(api: object, limit: int) -> float:

@@ -15,21 +15,21 @@ def idle(stack: RunningStack) -> Row:
     pids = {name: pid for name, pid in stack.endpoints["pids"].items() if name != "lab"}
     parts = {name: sum(map(_pss_mib, _family(pid))) for name, pid in pids.items()}
     parts["up"] = _pss_mib(stack.process.pid)
-    told = ", ".join(f"{name} {size:.0f}" for name, size in sorted(parts.items()))
-    return Row("idle memory of the whole stack (PSS)", f"{sum(parts.values()):.0f} MiB", told)
+    detail = ", ".join(f"{name} {size:.0f}" for name, size in sorted(parts.items()))
+    return Row("idle memory of the whole stack (PSS)", f"{sum(parts.values()):.0f} MiB", detail)
 
 
 def _family(pid: int) -> list[int]:
     """Give a process and its children."""
-    found = [pid]
+    pids = [pid]
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(path.read_text().rpartition(") ")[2].split()[1])
         except OSError:
             continue
-        if parent in found:
-            found.append(int(path.parent.name))
-    return found
+        if parent in pids:
+            pids.append(int(path.parent.name))
+    return pids
 
 
 def _pss_mib(pid: int) -> float:

@@ -27,8 +27,8 @@ def main() -> int:
     faults = [asked.only] * number if asked.only else schedule(asked.seed, number)
     order = Order(seed=asked.seed, jobs=asked.jobs, faults=faults, at_once=asked.at_once)
     with stack_folder() as data:
-        given = copy_templates(data.parent / "lxc") | SMALL_DISK
-        with running_stack("--lab", "--guests", "simulated", data=data, **given) as stack:
+        environment = copy_templates(data.parent / "lxc") | SMALL_DISK
+        with running_stack("--lab", "--guests", "simulated", data=data, **environment) as stack:
             try:
                 report = asyncio.run(chaos(stack, order))
             finally:

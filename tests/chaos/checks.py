@@ -42,13 +42,13 @@ def violations(evidence: Evidence) -> Iterator[str]:
 
 
 def recovery_seconds(evidence: Evidence) -> float:
-    """Tell how long it took at most until a job that ran when the last fault ended went on."""
+    """Return how long it took at most until a job that ran when the last fault ended went on."""
     ended = evidence.faults_ended_at
     waits = [0.0]
     for job_log in evidence.job_logs.values():
-        before = [told for told in job_log if told.at <= ended]
-        after = [told for told in job_log if told.at > ended]
-        if any(told.kind == "step" for told in before) and after:
+        before = [event for event in job_log if event.at <= ended]
+        after = [event for event in job_log if event.at > ended]
+        if any(event.kind == "step" for event in before) and after:
             waits.append(after[0].at - ended)
     return max(waits)
 
@@ -60,11 +60,11 @@ def _jobs(evidence: Evidence) -> Iterator[str]:
     for strange in set(evidence.jobs) - accepted:
         yield f"job {strange} was never asked for"
     for job in evidence.model.jobs.values():
-        known = evidence.jobs.get(job.id, {})
-        if known.get("state") not in TERMINAL:
-            yield f"job {job.id} is stuck: {known.get('state')} in step {known.get('step')}"
-        elif known.get("state") != job.state:
-            yield f"job {job.id} ended {job.state} for its viewer, {known.get('state')} for inventory"
+        row = evidence.jobs.get(job.id, {})
+        if row.get("state") not in TERMINAL:
+            yield f"job {job.id} is stuck: {row.get('state')} in step {row.get('step')}"
+        elif row.get("state") != job.state:
+            yield f"job {job.id} ended {job.state} for its viewer, {row.get('state')} for inventory"
 
 
 def _host(evidence: Evidence) -> Iterator[str]:
@@ -79,29 +79,29 @@ def _host(evidence: Evidence) -> Iterator[str]:
     for name, number in Counter(each.get("name") for each in ours).items():
         if number > 1:
             yield f"{number} containers on the host are called {name}"
-    known = {each["vmid"]: each for each in living}
+    by_vmid = {each["vmid"]: each for each in living}
     for each in ours:
-        owner = known.get(int(each["vmid"]))
+        owner = by_vmid.get(int(each["vmid"]))
         if owner is None or f"container={owner['id']} " not in str(each["description"]):
             yield f"container {each['vmid']} ({each.get('name')}, lock {each.get('lock')}) is an orphan"
 
 
 def _host_check(evidence: Evidence) -> Iterator[str]:
-    known = {each["id"]: each for each in evidence.containers}
+    rows = {each["id"]: each for each in evidence.containers}
     there = {int(each["vmid"]): each for each in evidence.host if each.get("name") != FOREIGN}
     for each in evidence.model.containers.values():
-        row = known.get(each.id)
-        found = there.get(row["vmid"]) if row and row["lifecycle"] != "deleted" else None
-        if each.host_check == "present" and found is None:
+        row = rows.get(each.id)
+        guest = there.get(row["vmid"]) if row and row["lifecycle"] != "deleted" else None
+        if each.host_check == "present" and guest is None:
             yield f"{each.hostname} must exist, and does not: {row and row['lifecycle']}"
-        if each.host_check == "absent" and found is not None:
+        if each.host_check == "absent" and guest is not None:
             yield f"{each.hostname} was deleted, and is there"
-        if found is not None and each.power is not None and found["status"] != each.power:
-            yield f"{each.hostname} must be {each.power}, and is {found['status']}"
-        if found is not None and each.host_check == "present":
+        if guest is not None and each.power is not None and guest["status"] != each.power:
+            yield f"{each.hostname} must be {each.power}, and is {guest['status']}"
+        if guest is not None and each.host_check == "present":
             for key, value in each.config.items():
-                if found["config"].get(key) != value:
-                    yield f"{each.hostname} must have {key} {value}, and has {found['config'].get(key)}"
+                if guest["config"].get(key) != value:
+                    yield f"{each.hostname} must have {key} {value}, and has {guest['config'].get(key)}"
         if row is not None and row.get("job") is not None:
             yield f"{each.hostname} is still held by job {row['job']}"
 
@@ -130,19 +130,19 @@ def _is_good(status: str) -> bool:
 
 def _job_log(job: Job, job_log: Sequence[StoredEvent]) -> Iterator[str]:
     """The stream's own job log: it ends once, no step is begun again after its end, no line is doubled."""
-    if not job_log or [told.kind for told in job_log].count("done") != 1 or job_log[-1].kind != "done":
-        yield f"its job_log does not end with one `done`: {[told.kind for told in job_log][-4:]}"
-    if [told.kind for told in job_log].count("accepted") != 1:
+    if not job_log or [event.kind for event in job_log].count("done") != 1 or job_log[-1].kind != "done":
+        yield f"its job_log does not end with one `done`: {[event.kind for event in job_log][-4:]}"
+    if [event.kind for event in job_log].count("accepted") != 1:
         yield "it was not accepted once"
     over: set[str] = set()
-    for told in (each.content for each in job_log if each.kind == "step"):
-        if told["step"] in over:
-            yield f"its step {told['step']} is {told['status']} after it had ended"
-        if told["status"] in ENDED:
-            over.add(told["step"])
+    for step in (each.content for each in job_log if each.kind == "step"):
+        if step["step"] in over:
+            yield f"its step {step['step']} is {step['status']} after it had ended"
+        if step["status"] in ENDED:
+            over.add(step["step"])
     phases = [(each.content["phase"], each.content["status"]) for each in job_log if each.kind == "phase"]
     if len(phases) != len(set(phases)):
-        yield f"phases are told twice: {phases}"
+        yield f"phases are reported twice: {phases}"
     percents = [each.content["percent"] for each in job_log if "percent" in each.content]
     if percents != sorted(percents):
         yield f"its percent fell: {percents}"
@@ -166,7 +166,7 @@ def _numbers(job: Job, job_log: Sequence[StoredEvent]) -> Iterator[str]:
 
 def _sight(job: Job, job_log: Sequence[StoredEvent]) -> Iterator[str]:
     """What its viewer saw over all cuts is the stream, event for event."""
-    stored = [(told.sequence, told.kind, told.content) for told in job_log]
+    stored = [(event.sequence, event.kind, event.content) for event in job_log]
     if job.seen == stored:
         return
     seen_ids, stored_ids = Counter(each[0] for each in job.seen), {each[0] for each in stored}
@@ -179,7 +179,7 @@ def _recovery(evidence: Evidence) -> Iterator[str]:
     """After the last fault, nothing that runs is silent for long."""
     ended = evidence.faults_ended_at
     for job, job_log in evidence.job_logs.items():
-        moments = [told.at for told in job_log if told.kind != "accepted"]
+        moments = [event.at for event in job_log if event.kind != "accepted"]
         for before, after in itertools.pairwise(moments):
             if after > ended and after - max(before, ended) > LONGEST_SILENCE_SECONDS:
                 silent = after - max(before, ended)

@@ -54,7 +54,7 @@ class Scene:
 
 
 Fault = Callable[[Scene], Awaitable[str]]
-"""Breaks something, waits until it is whole again, says what it did."""
+"""Breaks something, waits until it is whole again, returns what it did."""
 
 
 async def kill(scene: Scene, *, name: str) -> str:
@@ -85,11 +85,11 @@ async def take_vmid(scene: Scene) -> str:
     scene.model.hits.append(hit)
     is_met = await _ordered(scene, lab.VmidTaken())
     taken = await scene.host.foreigners() - before
-    wanted = {vmid for vmid in taken if vmid >= FIRST_CHOSEN}
-    for vmid in wanted:
+    chosen_vmids = {vmid for vmid in taken if vmid >= FIRST_CHOSEN}
+    for vmid in chosen_vmids:
         await asyncio.sleep(FOREIGN_SECONDS)
         await scene.host.remove(vmid)
-    scene.model.foreigners |= taken - wanted
+    scene.model.foreigners |= taken - chosen_vmids
     hit.ended_at = time.time()
     return f"took {taken}" if is_met else "not met"
 
@@ -112,7 +112,7 @@ async def refuse_ssh(scene: Scene) -> str:
 
 
 async def repeat_command(scene: Scene) -> str:
-    """Say a run command twice."""
+    """Send a run command twice."""
     async with stream.as_admin(scene.stack) as connection:
         job = await stream.repeat_a_command(connection)
     return f"job {job}" if job else "nothing waits"
@@ -130,10 +130,10 @@ async def pause(scene: Scene) -> str:
     os.kill(pid, signal.SIGSTOP)
     held = _held_by(ours)
     try:
-        taken = await _jobs_told(other, begins, "run claimed", held, seconds=TAKEOVER_SECONDS)
+        taken = await _jobs_logged(other, begins, "run claimed", held, seconds=TAKEOVER_SECONDS)
     finally:
         os.kill(pid, signal.SIGCONT)
-    refused = await _jobs_told(ours, 0, "run.claim-lost", taken, seconds=WOKEN_SECONDS)
+    refused = await _jobs_logged(ours, 0, "run.claim-lost", taken, seconds=WOKEN_SECONDS)
     scene.takeovers += len(taken)
     scene.refused += len(refused)
     if taken - refused:
@@ -151,24 +151,24 @@ async def cancel_beside(scene: Scene) -> str:
     scene.model.hits.append(hit)
     await scene.processes.kill("nats")
     ends = time.monotonic() + CANCEL_SECONDS
-    said = "no answer"
+    answer = "no answer"
     async with scene.stack.client() as client:
-        while not said.isdecimal() and time.monotonic() < ends:
+        while not answer.isdecimal() and time.monotonic() < ends:
             with contextlib.suppress(httpx.TransportError):
                 status = (await client.post(f"/api/v1/jobs/{job.id}/cancel")).status_code
                 # Time's errors only: what was refused or taken is settled.
-                said = str(status) if status < httpx.codes.INTERNAL_SERVER_ERROR else f"a {status}"
+                answer = str(status) if status < httpx.codes.INTERNAL_SERVER_ERROR else f"a {status}"
             await asyncio.sleep(0.1)
     hit.ended_at = time.time()
-    return f"job {job.id} ({job.kind}): {said}"
+    return f"job {job.id} ({job.kind}): {answer}"
 
 
 def _held_by(file: Path) -> set[str]:
     """Give the jobs that the provisioner's last process had claimed and not ended, by its log."""
     held: set[str] = set()
     for line in file.read_text(errors="replace").splitlines():
-        found = _JOB.search(line)
-        job = found and (found[1] or found[2])
+        match = _JOB.search(line)
+        job = match and (match[1] or match[2])
         if "service ready" in line:
             held.clear()
         elif job and "run claimed" in line:
@@ -178,14 +178,14 @@ def _held_by(file: Path) -> set[str]:
     return held
 
 
-async def _jobs_told(file: Path, begin: int, words: str, wanted: set[str], *, seconds: float) -> set[str]:
-    """Give the wanted jobs of which a log speaks, once it has spoken of all."""
+async def _jobs_logged(file: Path, begin: int, text: str, jobs: set[str], *, seconds: float) -> set[str]:
+    """Return those of the jobs that a log names in lines with a text, once it has named all."""
     ends = time.monotonic() + seconds
     while True:
         lines = file.read_bytes()[begin:].decode(errors="replace").splitlines()
-        found = {job for line in lines if words in line for job in wanted if job in line}
-        if found == wanted or time.monotonic() > ends:
-            return found
+        matches = {job for line in lines if text in line for job in jobs if job in line}
+        if matches == jobs or time.monotonic() > ends:
+            return matches
         await asyncio.sleep(0.5)
 
 

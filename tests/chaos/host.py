@@ -20,14 +20,14 @@ class Host:
     """The pretend Proxmox node of a running stack."""
 
     def __init__(self, data: Path) -> None:
-        told = json.loads((data / "lab" / "lab.json").read_text())
-        secret = Path(told["root_token_secret_file"]).read_text().strip()
-        self._name = told["name"]
-        self._user = told["token_id"]
+        access = json.loads((data / "lab" / "lab.json").read_text())
+        secret = Path(access["root_token_secret_file"]).read_text().strip()
+        self._name = access["name"]
+        self._user = access["token_id"]
         self._client = httpx.AsyncClient(
-            base_url=told["endpoint"],
-            headers={"Authorization": f"PVEAPIToken={told['root_token_id']}={secret}"},
-            verify=ssl.create_default_context(cafile=told["certificate_file"]),
+            base_url=access["endpoint"],
+            headers={"Authorization": f"PVEAPIToken={access['root_token_id']}={secret}"},
+            verify=ssl.create_default_context(cafile=access["certificate_file"]),
             timeout=30,
             trust_env=False,
         )
@@ -53,8 +53,8 @@ class Host:
 
     async def foreigners(self) -> set[int]:
         """Give the VMIDs that `VmidTaken` orders have taken."""
-        found = await self._get(f"/nodes/{self._name}/lxc")
-        return {int(each["vmid"]) for each in found if each.get("name") == FOREIGN}
+        guests = await self._get(f"/nodes/{self._name}/lxc")
+        return {int(each["vmid"]) for each in guests if each.get("name") == FOREIGN}
 
     async def remove(self, vmid: int) -> None:
         """Remove a container as someone by hand would, and wait until it is gone."""
@@ -66,19 +66,19 @@ class Host:
 
     async def containers(self) -> list[dict[str, Any]]:
         """Give what exists on the node, each with its notes; a fault that stands may not touch this."""
-        found = await self._get(f"/nodes/{self._name}/lxc")
-        for each in found:
+        guests = await self._get(f"/nodes/{self._name}/lxc")
+        for each in guests:
             config = await self._get(f"/nodes/{self._name}/lxc/{each['vmid']}/config")
             each["description"] = config.get("description", "")
             each["lock"] = config.get("lock")
             each["config"] = {key: str(value) for key, value in config.items()}
-        return list(found)
+        return list(guests)
 
     async def tasks(self) -> list[dict[str, Any]]:
         """Give every task that Slipway's own account has begun."""
         params = "limit=100000&source=all"
-        found = await self._get(f"/nodes/{self._name}/tasks?{params}")
-        return [each for each in found if self._user.startswith(each["user"].partition("!")[0])]
+        tasks = await self._get(f"/nodes/{self._name}/tasks?{params}")
+        return [each for each in tasks if self._user.startswith(each["user"].partition("!")[0])]
 
     async def _get(self, path: str) -> Any:
         """Ask, and once more if a container went away in the middle of the list."""

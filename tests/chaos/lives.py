@@ -35,7 +35,7 @@ class Op:
 
 
 def _verb(verb: str, **more: Any) -> Op:
-    """Give what a container is told by `POST /containers/{container}/VERB`."""
+    """Return what `POST /containers/{container}/VERB` does."""
     return Op(
         method="POST",
         path=f"/containers/{{container}}/{verb}",
@@ -99,7 +99,7 @@ LIVES: Sequence[Life] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class Assignment:
     """A life that is to be led, with its name and its own chance."""
 
     life: Life
@@ -114,11 +114,11 @@ class Given:
         return asked | ({"vmid": self.vmid} if self.vmid else {})
 
 
-def plan(seed: int, jobs: int, known_paths: Collection[str]) -> list[Given]:
+def plan(seed: int, jobs: int, paths: Collection[str]) -> list[Assignment]:
     """Make lives of exactly so many jobs, the same for the same seed and API; the last may end early."""
     chance = random.Random(f"{seed}/lives")
-    possible = [life for life in LIVES if all(_is_known(OPS[op], known_paths) for op in life.ops)]
-    made: list[Given] = []
+    possible = [life for life in LIVES if all(_is_served(OPS[op], paths) for op in life.ops)]
+    made: list[Assignment] = []
     left = jobs
     while left > 0:
         bag = [life for life in possible for _ in range(life.weight)]
@@ -131,10 +131,10 @@ def plan(seed: int, jobs: int, known_paths: Collection[str]) -> list[Given]:
                 vmid = FIRST_CHOSEN + number if life.chooses_vmid else None
                 own = random.Random(f"{seed}/{number}")
                 name = f"chaos-{seed}-{number}"
-                made.append(Given(life=life, ops=ops, hostname=name, vmid=vmid, chance=own))
+                made.append(Assignment(life=life, ops=ops, hostname=name, vmid=vmid, chance=own))
     return made
 
 
-def _is_known(op: Op, paths: Collection[str]) -> bool:
+def _is_served(op: Op, paths: Collection[str]) -> bool:
     above = op.path.rpartition("/")[0]
     return f"/api/v1{op.path}" in paths or f"/api/v1{above}/{{verb}}" in paths

@@ -23,7 +23,7 @@ class Job:
     retry_of: str | None = None
     chooses_vmid: bool = False
     state: str | None = None
-    """As its viewer was told at `done`."""
+    """As its viewer saw it at `done`."""
     code: str | None = None
     seen: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
     """What its viewer saw, over all cuts: id, kind, content."""

@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 import httpx
-from chaos.lives import OPS, SAME, Given, Op
+from chaos.lives import OPS, SAME, Assignment, Op
 from chaos.model import Container, Job, Model
 from chaos.viewer import Viewer
 
@@ -22,16 +22,16 @@ _PAUSE_SECONDS = 0.4
 class Person:
     """Leads a life."""
 
-    def __init__(self, client: httpx.AsyncClient, model: Model, given: Given) -> None:
+    def __init__(self, client: httpx.AsyncClient, model: Model, assignment: Assignment) -> None:
         self._client = client
         self._model = model
-        self._given = given
+        self._assignment = assignment
         self._container: Container | None = None
         self._last: Job | None = None
 
     async def live(self) -> None:
         """Ask for one thing after the other; a violation ends this life."""
-        for name in self._given.ops:
+        for name in self._assignment.ops:
             if not await self._do(OPS[name]):
                 return
 
@@ -46,8 +46,8 @@ class Person:
             excuses = self._model.excuses(job)
             if not excuses or tries == MOST_RETRIES:
                 self._unsettle()
-                told = f"job {job.id} ({job.kind} of {self._given.hostname}): {job.state} {job.code}"
-                self._model.violate(f"{told}, but must be {job.must}; excuses: {excuses or 'none'}")
+                summary = f"job {job.id} ({job.kind} of {self._assignment.hostname}): {job.state} {job.code}"
+                self._model.violate(f"{summary}, but must be {job.must}; excuses: {excuses or 'none'}")
                 return False
             tries += 1
             await self._until_past(job)
@@ -61,44 +61,47 @@ class Person:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _follow(self, job: Job) -> None:
-        chance = random.Random(self._given.chance.random())
+        chance = random.Random(self._assignment.chance.random())
         await Viewer(self._client, self._model, job, chance).follow(within_seconds=JOB_SECONDS)
 
     async def _ask(self, op: Op, *, must: str | None = None) -> Job | None:
         container = self._container.id if self._container else ""
         path = op.path.format(container=container, job=self._last.id if self._last else "")
-        content = self._given.body() if path == "/containers" else self._filled(op)
+        content = self._assignment.body() if path == "/containers" else self._filled(op)
         source = self._container_of(op)
         if source is None:
             self._unsettle()
         answer = await self._send(op.method, path, content)
         if answer is None:
             return None
-        told = answer.json()
+        body = answer.json()
         job = Job(
-            id=told["job"]["id"],
+            id=body["job"]["id"],
             kind=op.kind,
-            container=told["container"]["id"],
-            vmids={told["container"]["vmid"]} | self._vmids_of(source),
-            template=self._given.life.template if op.kind == "container.create" else None,
+            container=body["container"]["id"],
+            vmids={body["container"]["vmid"]} | self._vmids_of(source),
+            template=self._assignment.life.template if op.kind == "container.create" else None,
             must=must or op.must,
             retry_of=self._last.id if "{job}" in op.path and self._last else None,
-            chooses_vmid=self._given.vmid is not None,
+            chooses_vmid=self._assignment.vmid is not None,
         )
         if job.id in self._model.jobs:
             self._model.violate(f"job {job.id} was given twice")
         self._model.jobs[job.id] = self._last = job
         self._container = self._model.containers.setdefault(
-            job.container, Container(job.container, self._given.hostname)
+            job.container, Container(job.container, self._assignment.hostname)
         )
         return job
 
     def _filled(self, op: Op) -> dict[str, Any] | None:
         """Give what is sent, with this life's copy and its newest backup."""
-        told = [step.get("message") or "" for _, kind, step in self._all_seen() if kind == "step"]
-        volumes = [text for text in told if "backup/vzdump" in text]
-        given = {"{copy}": f"{self._given.hostname}-copy", "{backup}": volumes[-1] if volumes else ""}
-        return {key: given.get(str(value), value) for key, value in op.body.items()} or None
+        messages = [step.get("message") or "" for _, kind, step in self._all_seen() if kind == "step"]
+        volumes = [text for text in messages if "backup/vzdump" in text]
+        replacements = {
+            "{copy}": f"{self._assignment.hostname}-copy",
+            "{backup}": volumes[-1] if volumes else "",
+        }
+        return {key: replacements.get(str(value), value) for key, value in op.body.items()} or None
 
     def _all_seen(self) -> list[tuple[int, str, dict[str, Any]]]:
         here = self._container.id if self._container else ""
@@ -115,7 +118,7 @@ class Person:
 
     async def _send(self, method: str, path: str, content: dict[str, Any] | None) -> httpx.Response | None:
         """Send until there is a 202; the key makes the repetition harmless."""
-        headers = {"Idempotency-Key": uuid.UUID(int=self._given.chance.getrandbits(128)).hex}
+        headers = {"Idempotency-Key": uuid.UUID(int=self._assignment.chance.getrandbits(128)).hex}
         deadline = time.monotonic() + ASK_SECONDS
         why = ""
         while time.monotonic() < deadline:
@@ -129,7 +132,7 @@ class Person:
             except httpx.TransportError as error:
                 why = repr(error)
             await asyncio.sleep(_PAUSE_SECONDS)
-        self._model.violate(f"{method} {path} ({self._given.hostname}) was not accepted: {why}")
+        self._model.violate(f"{method} {path} ({self._assignment.hostname}) was not accepted: {why}")
         return None
 
     def _settle(self, op: Op, job: Job) -> None:

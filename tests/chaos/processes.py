@@ -44,9 +44,9 @@ class Processes:
         async with asyncio.timeout(BACK_SECONDS):
             while True:
                 with contextlib.suppress(OSError, ValueError):
-                    found = self._stack.endpoints["pids"].get(name)
-                    if found is not None and lives(found):
-                        return int(found)
+                    pid = self._stack.endpoints["pids"].get(name)
+                    if pid is not None and lives(pid):
+                        return int(pid)
                 await asyncio.sleep(0.05)
 
     async def kill(self, name: str) -> None:
@@ -115,9 +115,11 @@ class Processes:
 
 def _faketime() -> Path | None:
     """Find libfaketime: where `SLIPWAY_TEST_FAKETIME` says, or where the package of that name puts it."""
-    given = os.environ.get("SLIPWAY_TEST_FAKETIME")
-    found = [Path(given)] if given else sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    return next((each for each in found if each.is_file()), None)
+    setting = os.environ.get("SLIPWAY_TEST_FAKETIME")
+    candidates = (
+        [Path(setting)] if setting else sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    )
+    return next((each for each in candidates if each.is_file()), None)
 
 
 def _free_port() -> int:

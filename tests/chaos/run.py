@@ -1,4 +1,4 @@
-"""One run: a stack, people, faults; then everything is compared, and told in one line of figures."""
+"""One run: a stack, people, faults; then everything is compared, and reported in one line of figures."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ import httpx
 from chaos import checks, stream
 from chaos.faults import FAULTS, Scene
 from chaos.host import Host
-from chaos.lives import Given, plan
+from chaos.lives import Assignment, plan
 from chaos.model import TERMINAL, Job, Model
 from chaos.people import Person
 from chaos.processes import Processes
@@ -65,7 +65,7 @@ class Report:
         )
 
     def save(self, folder: Path) -> None:
-        """Write down what every job told and what its viewer saw, for whoever looks for a cause."""
+        """Write down the events of every job and what its viewer saw, for whoever looks for a cause."""
         jobs = {
             job.id: [asdict(job), *map(asdict, self.evidence.job_logs.get(job.id, ()))]
             for job in self._jobs()
@@ -104,22 +104,22 @@ async def chaos(stack: RunningStack, order: Order) -> Report:
     finally:
         processes.end_replica()
         await host.aclose()
-    found = [*model.violations, *checks.violations(evidence)]
+    violations = [*model.violations, *checks.violations(evidence)]
     return Report(
-        order=order, scene=scene, evidence=evidence, violations=found, seconds=time.monotonic() - began
+        order=order, scene=scene, evidence=evidence, violations=violations, seconds=time.monotonic() - began
     )
 
 
-async def _work(client: httpx.AsyncClient, model: Model, lives: Sequence[Given], at_once: int) -> None:
+async def _work(client: httpx.AsyncClient, model: Model, lives: Sequence[Assignment], at_once: int) -> None:
     room = asyncio.Semaphore(at_once)
 
-    async def one(given: Given) -> None:
+    async def one(assignment: Assignment) -> None:
         async with room:
-            await Person(client, model, given).live()
+            await Person(client, model, assignment).live()
 
     async with asyncio.TaskGroup() as group:
-        for given in lives:
-            group.create_task(one(given))
+        for assignment in lives:
+            group.create_task(one(assignment))
 
 
 async def _break(scene: Scene, order: Order, working: "asyncio.Task[None]") -> None:
@@ -130,11 +130,11 @@ async def _break(scene: Scene, order: Order, working: "asyncio.Task[None]") -> N
         await _until_reached(scene, int(share), working)
         began = time.monotonic()
         try:
-            told = await FAULTS[name](scene)
-        except Exception as error:  # noqa: BLE001 - what can't be broken is told, and ends no run
-            told = repr(error)
+            outcome = await FAULTS[name](scene)
+        except Exception as error:  # noqa: BLE001 - what can't be broken is reported, and ends no run
+            outcome = repr(error)
             scene.model.violate(f"the fault {name!r} could not be made: {error!r}")
-        print(f"{_clock()} {name}: {told} ({time.monotonic() - began:.1f} s)", flush=True)  # noqa: T201
+        print(f"{_clock()} {name}: {outcome} ({time.monotonic() - began:.1f} s)", flush=True)  # noqa: T201
     await scene.host.clear()
 
 
@@ -175,7 +175,7 @@ async def _look(client: httpx.AsyncClient, scene: Scene, ended_at: float) -> che
 
 
 async def _all(client: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
     cursor: str | None = None
     async with asyncio.timeout(SETTLE_SECONDS):
         while True:
@@ -183,10 +183,10 @@ async def _all(client: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:
                 params = {"limit": "500"} | ({"cursor": cursor} if cursor else {})
                 answer = await client.get(path, params=params)
                 if answer.is_success:
-                    found += answer.json()["items"]
+                    items += answer.json()["items"]
                     cursor = answer.json().get("next")
                     if cursor is None:
-                        return found
+                        return items
                     continue
             await asyncio.sleep(0.2)
 

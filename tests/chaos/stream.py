@@ -1,4 +1,4 @@
-"""What the bus holds, read as its administrator; and messages said twice."""
+"""What the bus holds, read as its administrator; and messages sent twice."""
 
 import json
 from collections import defaultdict
@@ -51,7 +51,7 @@ async def as_admin(stack: RunningStack) -> AsyncIterator[Client]:
 
 async def job_logs(connection: Client) -> dict[str, list[StoredEvent]]:
     """Read the events of all jobs, in the order of the stream."""
-    found: dict[str, list[StoredEvent]] = defaultdict(list)
+    logs: dict[str, list[StoredEvent]] = defaultdict(list)
     after = 0
     while True:
         page = await read_page(
@@ -61,9 +61,9 @@ async def job_logs(connection: Client) -> dict[str, list[StoredEvent]]:
             job, kind = each.subject.split(".")[4:6]
             content = json.loads(each.payload)
             at = each.at.timestamp()
-            found[job].append(StoredEvent(sequence=each.sequence, kind=kind, at=at, content=content))
+            logs[job].append(StoredEvent(sequence=each.sequence, kind=kind, at=at, content=content))
         if not page.messages:
-            return dict(found)
+            return dict(logs)
         after = page.messages[-1].sequence
 
 
@@ -71,9 +71,9 @@ async def repeat_a_command(connection: Client) -> str | None:
     """Store a run command that waits or runs a second time, as a bus that delivers twice would; its job."""
     stream = connection.jetstream()
     try:
-        found = await stream.get_last_msg(COMMANDS, RunJob.subject)
+        message = await stream.get_last_msg(COMMANDS, RunJob.subject)
     except NotFoundError:
         return None
-    headers = {key: value for key, value in (found.headers or {}).items() if key != "Nats-Msg-Id"}
-    await stream.publish(RunJob.subject, found.data or b"", headers=headers)
-    return str(json.loads(found.data or b"{}")["job"])
+    headers = {key: value for key, value in (message.headers or {}).items() if key != "Nats-Msg-Id"}
+    await stream.publish(RunJob.subject, message.data or b"", headers=headers)
+    return str(json.loads(message.data or b"{}")["job"])

@@ -14,8 +14,8 @@ from support.stack import SOON_TAKEN_OVER, running_stack, stack_folder
 def test_short_run() -> None:
     """Whatever is killed, cut and dropped meanwhile: nothing is lost, doubled, stuck or orphaned."""
     with stack_folder() as data:
-        given = {**copy_templates(data.parent / "lxc"), **SOON_TAKEN_OVER}
-        with running_stack("--lab", "--guests", "simulated", data=data, **given) as stack:
+        environment = {**copy_templates(data.parent / "lxc"), **SOON_TAKEN_OVER}
+        with running_stack("--lab", "--guests", "simulated", data=data, **environment) as stack:
             report = asyncio.run(chaos(stack, Order(seed=1, jobs=12, faults=SHORT, at_once=5)))
 
     assert list(report.violations) == []

@@ -22,8 +22,8 @@ JOB_SECONDS = 60.0
 def stack() -> Iterator[RunningStack]:
     """One stack for all tests here."""
     with stack_folder() as data:
-        given = copy_templates(data.parent / "lxc") | hard.SMALL_DISK
-        with running_stack("--lab", "--guests", "simulated", data=data, **given) as running:
+        environment = copy_templates(data.parent / "lxc") | hard.SMALL_DISK
+        with running_stack("--lab", "--guests", "simulated", data=data, **environment) as running:
             yield running
 
 
@@ -52,8 +52,8 @@ async def created(api: httpx.AsyncClient, name: str) -> list[ServerEvent]:
 
 async def named(host: Host, name: str) -> list[int]:
     """Give the VMIDs of the containers of a name, and of what killed creations left."""
-    found = await host.containers()
-    return [int(each["vmid"]) for each in found if each["name"] == name or each["lock"] == "create"]
+    guests = await host.containers()
+    return [int(each["vmid"]) for each in guests if each["name"] == name or each["lock"] == "create"]
 
 
 @pytest.mark.slow
@@ -152,7 +152,7 @@ async def test_full_disk_of_the_bus(stack: RunningStack, api: httpx.AsyncClient)
 
 @pytest.mark.slow
 async def test_late_answers_of_the_bus(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """A commit whose answer comes after our timeout, and which is stored after we looked, is told once."""
+    """A commit whose answer comes after our timeout, stored after we looked, is reported once."""
     names = [f"late-{secrets.token_hex(2)}" for _ in range(4)]
     accepted = [await create(api, template="debian-base", hostname=name) for name in names]
     await hard.hold_messages(Processes(stack))
@@ -166,9 +166,9 @@ async def test_late_answers_of_the_bus(stack: RunningStack, api: httpx.AsyncClie
         assert len(ended) == len(set(ended)), ended
 
 
-async def _printed(api: httpx.AsyncClient, job: str, words: str) -> None:
-    """Wait until a job's log has these words."""
+async def _printed(api: httpx.AsyncClient, job: str, text: str) -> None:
+    """Wait until a job's log has a text."""
     async with api.stream("GET", f"/api/v1/jobs/{job}/events") as answer:
         async for line in answer.aiter_lines():
-            if words in line:
+            if text in line:
                 return

@@ -25,8 +25,8 @@ def stack() -> Iterator[RunningStack]:
         templates = data.parent / "lxc" / "templates"
         shutil.copytree(ROOT / "infra" / "lxc", templates.parent)
         shutil.copytree(Path(__file__).parent / "templates", templates, dirs_exist_ok=True)
-        given = {"SLIPWAY_TEMPLATES_DIR": str(templates), **SOON_TAKEN_OVER}
-        with running_stack("--lab", "--guests", "simulated", data=data, **given) as running:
+        environment = {"SLIPWAY_TEMPLATES_DIR": str(templates), **SOON_TAKEN_OVER}
+        with running_stack("--lab", "--guests", "simulated", data=data, **environment) as running:
             yield running
         assert running.record.read_text().count("\n") > 10
         assert check_record(running.record) == []

@@ -20,10 +20,10 @@ BACK_SECONDS = 40.0
 @pytest.fixture
 async def proxmox(stack: RunningStack) -> AsyncIterator[httpx.AsyncClient]:
     """Proxmox's API, as whoever works beside Slipway uses it."""
-    told = stack.endpoints["lab"]
-    secret = Path(told["token_secret_file"]).read_text().strip()
-    headers = {"Authorization": f"PVEAPIToken={told['token_id']}={secret}"}
-    base = f"{told['endpoint']}/api2/json"
+    endpoint = stack.endpoints["lab"]
+    secret = Path(endpoint["token_secret_file"]).read_text().strip()
+    headers = {"Authorization": f"PVEAPIToken={endpoint['token_id']}={secret}"}
+    base = f"{endpoint['endpoint']}/api2/json"
     async with httpx.AsyncClient(
         base_url=base,
         headers=headers,
@@ -49,21 +49,21 @@ async def made(api: httpx.AsyncClient, state: str = "succeeded", **body: Any) ->
     accepted = await create(api, **body)
     events = await job_events(api, accepted["job"]["id"])
     assert events[-1].content["state"] == state, events[-1].text
-    found: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
-    return found
+    container: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+    return container
 
 
 async def test_forgotten_and_found_again(stack: RunningStack, api: httpx.AsyncClient) -> None:
     """Without Proxmox nothing is deleted; the record can be dropped, and is back when the host is."""
-    found = await made(api, template="debian-base", hostname=f"away-{secrets.token_hex(3)}")
-    path = f"/api/v1/containers/{found['id']}"
+    container = await made(api, template="debian-base", hostname=f"away-{secrets.token_hex(3)}")
+    path = f"/api/v1/containers/{container['id']}"
     present = await api.post(f"{path}/forget")
 
     with away(stack):
         deleted = await api.delete(path)
         forgotten = await api.post(f"{path}/forget")
         again = await api.post(f"{path}/forget")
-        listed = (await api.get("/api/v1/containers", params={"q": found["hostname"]})).json()["items"]
+        listed = (await api.get("/api/v1/containers", params={"q": container["hostname"]})).json()["items"]
 
     assert (present.status_code, present.json()["code"]) == (httpx.codes.CONFLICT, "container.present")
     assert (deleted.status_code, deleted.json()["code"]) == (503, "proxmox.unreachable")
@@ -78,7 +78,7 @@ async def test_forgotten_and_found_again(stack: RunningStack, api: httpx.AsyncCl
 
     await until(is_back, within_seconds=BACK_SECONDS)
     entries = (await api.get("/api/v1/audit")).json()["items"]
-    acts = [(each["action"], each["actor"]) for each in entries if each["target"] == found["id"]]
+    acts = [(each["action"], each["actor"]) for each in entries if each["target"] == container["id"]]
     assert acts[0] == ("container.found", "system")
     assert acts[1][0] == "container.forget"
     ended = await api.delete(path)

@@ -48,17 +48,17 @@ async def test_a_fleet_from_its_creation_to_its_deletion(api: httpx.AsyncClient,
 
 async def deleted(api: httpx.AsyncClient, name: str) -> None:
     """Delete all of a name: refused without a plan and with an old one, done with the newest."""
-    wanted = {"kind": "container.delete", "selection": f"name:{name}-*"}
-    plan = (await api.post("/api/v1/jobs", params={"plan": "true"}, json=wanted)).json()
+    body = {"kind": "container.delete", "selection": f"name:{name}-*"}
+    plan = (await api.post("/api/v1/jobs", params={"plan": "true"}, json=body)).json()
     assert len(plan["items"]) == len(plan["destroys"]) == SIZE
-    unshown = await api.post("/api/v1/jobs", json=wanted)
+    unshown = await api.post("/api/v1/jobs", json=body)
     assert (unshown.status_code, unshown.json()["code"]) == (httpx.codes.CONFLICT, "plan.needed")
     await batch(api, "containers", hostname=name, template="debian-base", count=1)
-    old = await api.post("/api/v1/jobs", json={**wanted, "plan": plan["hash"]})
+    old = await api.post("/api/v1/jobs", json={**body, "plan": plan["hash"]})
     assert (old.status_code, old.json()["code"]) == (httpx.codes.CONFLICT, "plan.changed")
     assert f"new: {name}-{SIZE + 1} (" in old.json()["message"]
 
-    await batch(api, "jobs", **wanted, plan=old.json()["details"]["plan"])
+    await batch(api, "jobs", **body, plan=old.json()["details"]["plan"])
 
     page = (await api.get("/api/v1/containers", params={"q": name})).json()
     assert page["items"] == []
@@ -75,22 +75,22 @@ async def test_a_batch_is_cancelled_and_its_rest_done_again(api: httpx.AsyncClie
     job = accepted.json()["job"]["id"]
 
     shown = await api.post(f"/api/v1/jobs/{job}/cancel?plan=true")
-    told = await api.post(f"/api/v1/jobs/{job}/cancel")
+    cancellation = await api.post(f"/api/v1/jobs/{job}/cancel")
 
     assert (shown.status_code, len(shown.json()["items"]) > 0) == (httpx.codes.OK, True), shown.text
-    assert told.status_code == httpx.codes.ACCEPTED
+    assert cancellation.status_code == httpx.codes.ACCEPTED
     events = await job_events(api, job)
     assert events[-1].content["state"] == "cancelled"
-    found = (await api.get(f"/api/v1/jobs/{job}")).json()
-    assert found["counts"]["cancelled"] + found["counts"]["succeeded"] == 6
+    record = (await api.get(f"/api/v1/jobs/{job}")).json()
+    assert record["counts"]["cancelled"] + record["counts"]["succeeded"] == 6
     phased = await api.post(f"/api/v1/jobs/{job}/retry", json={"phase": "sync"})
     assert phased.status_code == httpx.codes.UNPROCESSABLE_ENTITY, phased.text
     assert [each["field"] for each in phased.json()["errors"]] == ["phase"]
     plan = await api.post(f"/api/v1/jobs/{job}/retry?plan=true")
-    assert len(plan.json()["items"]) == found["counts"]["cancelled"], plan.text
+    assert len(plan.json()["items"]) == record["counts"]["cancelled"], plan.text
     retried = await api.post(f"/api/v1/jobs/{job}/retry", json={"plan": plan.json()["hash"]})
     assert retried.status_code == httpx.codes.ACCEPTED, retried.text
-    assert retried.json()["counts"]["total"] == found["counts"]["cancelled"]
+    assert retried.json()["counts"]["total"] == record["counts"]["cancelled"]
     assert (await job_events(api, retried.json()["job"]["id"]))[-1].content["state"] == "succeeded"
     children = (await api.get("/api/v1/jobs", params={"parent": job})).json()["items"]
     assert {each["parent"] for each in children} == {job}
@@ -130,7 +130,7 @@ async def batch(api: httpx.AsyncClient, path: str, **body: Any) -> list[ServerEv
 
 
 def most_at_once(events: list[ServerEvent]) -> int:
-    """Tell how many items ran at the same time, as the stream told it."""
+    """Return how many items ran at the same time, by the stream."""
     states: dict[int, str] = {}
     most = 0
     for event in events:

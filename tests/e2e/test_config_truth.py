@@ -1,4 +1,4 @@
-"""What is told of a container is what its host holds: after jobs, and after changes by others."""
+"""What is shown of a container is what its host holds: after jobs, and after changes by others."""
 
 import asyncio
 import secrets
@@ -39,7 +39,7 @@ async def test_settings_that_wait_for_a_restart(
     events = await done(api, f"{path}/configure", change)
     waiting = await read(api, made)
     plan = (await api.post(f"/api/v1/{path}/revert", params={"plan": "true"})).json()
-    status, said = await slipway(stack, "revert", made["hostname"], "--keys", "searchdomain")
+    status, output = await slipway(stack, "revert", made["hostname"], "--keys", "searchdomain")
     left = await read(api, made)
     await done(api, f"{path}/restart", {"grace_seconds": 10})
     after = await read(api, made)
@@ -52,13 +52,13 @@ async def test_settings_that_wait_for_a_restart(
     }
     assert (waiting["spec"]["nameserver"], waiting["spec"]["tags"]) == (None, ["blue"])
     assert [step["effect"] for step in plan["steps"]] == ["done", "acts"], plan
-    assert status == 0, said
+    assert status == 0, output
     assert list(left["pending"]) == ["nameserver"]
     assert (after["pending"], after["spec"]["nameserver"]) == ({}, "10.9.9.9")
     assert after["spec"]["searchdomain"] is None
 
 
-async def test_what_is_reached_is_told_of_what_runs(api: httpx.AsyncClient, made: Row) -> None:
+async def test_addresses_and_services_are_those_of_what_runs(api: httpx.AsyncClient, made: Row) -> None:
     """A stopped container has no address and no links; a copy that is started has its own."""
     path = f"containers/{made['id']}"
     before = await read(api, made)
@@ -84,7 +84,7 @@ async def test_what_is_reached_is_told_of_what_runs(api: httpx.AsyncClient, made
     assert started["warnings"] == []
 
 
-async def test_going_back_is_told_as_it_is(api: httpx.AsyncClient) -> None:
+async def test_going_back_is_shown_as_it_is(api: httpx.AsyncClient) -> None:
     """Sizes, name and tags are those of the snapshot; it is stopped, and nothing waits."""
     made = await new(api, storage="local-lvm")
     path = f"containers/{made['id']}"
@@ -95,14 +95,18 @@ async def test_going_back_is_told_as_it_is(api: httpx.AsyncClient) -> None:
 
     await done(api, f"{path}/rollback", {"snapshot": "before"})
 
-    found = await read(api, made)
-    spec = found["spec"]
+    container = await read(api, made)
+    spec = container["spec"]
     assert (spec["cores"], spec["memory"], spec["tags"], spec["tty"]) == (1, 512, ["debian"], None)
-    assert (found["hostname"], found["power"], found["address"]) == (made["hostname"], "stopped", None)
-    assert found["pending"] == {}
+    assert (container["hostname"], container["power"], container["address"]) == (
+        made["hostname"],
+        "stopped",
+        None,
+    )
+    assert container["pending"] == {}
 
 
-async def test_an_address_that_is_gone_is_not_told(api: httpx.AsyncClient, made: Row) -> None:
+async def test_an_address_that_is_gone_is_not_shown(api: httpx.AsyncClient, made: Row) -> None:
     """A running guest asks nobody for one; what was not given of its network stays."""
     network = made["spec"]["networks"][0]
     path = f"containers/{made['id']}"
@@ -111,30 +115,30 @@ async def test_an_address_that_is_gone_is_not_told(api: httpx.AsyncClient, made:
 
     events = await done(api, f"{path}/configure", {"networks": [{"ip": "dhcp"}]})
 
-    found = await read(api, made)
+    container = await read(api, made)
     assert network["bridge"] is not None
     assert fixed["spec"]["networks"] == [{**network, "ip": "10.77.0.5/24"}]
-    assert found["spec"]["networks"] == [network]
+    assert container["spec"]["networks"] == [network]
     assert any("starts no DHCP client" in (each or "") for each in messages(events))
-    assert found["address"] != "10.77.0.5"
+    assert container["address"] != "10.77.0.5"
 
 
 async def test_changes_by_others_are_followed(
     api: httpx.AsyncClient, lab: httpx.AsyncClient, made: Row
 ) -> None:
-    """Renamed, tagged and started in Proxmox itself; a name that another one has is only said."""
+    """Renamed, tagged and started in Proxmox itself; a name that another one has is only reported."""
     other = await new(api)
     config = f"/nodes/{made['node']}/lxc/{made['vmid']}/config"
     name = f"by-hand-{secrets.token_hex(3)}"
     await done(api, f"containers/{made['id']}/configure", {"timezone": "Europe/Berlin"})
 
     await lab.put(config, data={"hostname": name, "tags": "hand", "memory": "600"})
-    renamed = await until(api, made, lambda found: found["hostname"] == name)
+    renamed = await until(api, made, lambda row: row["hostname"] == name)
     await lab.post(f"/nodes/{made['node']}/lxc/{made['vmid']}/status/reboot")
-    restarted = await until(api, made, lambda found: not found["pending"])
+    restarted = await until(api, made, lambda row: not row["pending"])
     await lab.put(config, data={"hostname": other["hostname"]})
-    clashing = await until(api, made, lambda found: "hostname-taken" in found["warnings"])
-    settled = await until(api, made, lambda found: "discovery-pending" not in found["warnings"])
+    clashing = await until(api, made, lambda row: "hostname-taken" in row["warnings"])
+    settled = await until(api, made, lambda row: "discovery-pending" not in row["warnings"])
 
     assert (renamed["spec"]["tags"], renamed["spec"]["memory"]) == (["hand"], 600)
     assert renamed["pending"] == {"timezone": {"now": None, "after_restart": "Europe/Berlin"}}
@@ -174,18 +178,18 @@ async def new(api: httpx.AsyncClient, **spec: Any) -> Row:
 
 
 async def read(api: httpx.AsyncClient, container: Row) -> Row:
-    """Give a container as it is told."""
-    found: Row = (await api.get(f"/api/v1/containers/{container['id']}")).json()
-    return found
+    """Return a container as it is shown."""
+    row: Row = (await api.get(f"/api/v1/containers/{container['id']}")).json()
+    return row
 
 
 async def until(api: httpx.AsyncClient, container: Row, holds: Callable[[Row], bool]) -> Row:
-    """Wait until a container is told as it should be."""
-    found: Row = {}
+    """Wait until a container is shown as it should be."""
+    row: Row = {}
     try:
         async with asyncio.timeout(SOON_SECONDS):
-            while not holds(found := await read(api, container)):  # noqa: ASYNC110 - another program's state
+            while not holds(row := await read(api, container)):  # noqa: ASYNC110 - another program's state
                 await asyncio.sleep(0.2)
     except TimeoutError:
-        pytest.fail(f"it is told as {found}")
-    return found
+        pytest.fail(f"it is shown as {row}")
+    return row

@@ -28,8 +28,8 @@ async def test_without_a_terminal_what_destroys_needs_yes(
     before = await _jobs(api)
 
     refused = {
-        words: await slipway(stack, *words)
-        for words in (
+        arguments: await slipway(stack, *arguments)
+        for arguments in (
             ("delete", name),
             ("delete", name, "--cancel"),
             ("rollback", name, "before"),
@@ -45,9 +45,9 @@ async def test_without_a_terminal_what_destroys_needs_yes(
     still = await _jobs(api)
     agreed = await slipway(stack, "rollback", name, "before", "--yes")
 
-    for words, (status, said) in refused.items():
-        assert (status, "Add --yes to do it" in said) == (WRONG_INPUT, True), (words, said)
-        assert said.splitlines()[-1].startswith("slipway: "), (words, said)
+    for arguments, (status, output) in refused.items():
+        assert (status, "Add --yes to do it" in output) == (WRONG_INPUT, True), (arguments, output)
+        assert output.splitlines()[-1].startswith("slipway: "), (arguments, output)
     assert still == before
     assert agreed[0] == 0, agreed[1]
 
@@ -58,9 +58,9 @@ async def test_a_retry_of_many_is_shown_and_confirmed(stack: RunningStack, api: 
     name = f"again-{secrets.token_hex(3)}"
     accepted = await create(api, template="debian-base", hostname=name)
     await job_events(api, accepted["job"]["id"])
-    wanted = {"kind": "container.rollback", "selection": f"name:{name}", "args": {"snapshot": "nothing"}}
-    plan = (await api.post("/api/v1/jobs?plan=true", json=wanted)).json()
-    batch = (await api.post("/api/v1/jobs", json={**wanted, "plan": plan["hash"]})).json()["job"]["id"]
+    body = {"kind": "container.rollback", "selection": f"name:{name}", "args": {"snapshot": "nothing"}}
+    plan = (await api.post("/api/v1/jobs?plan=true", json=body)).json()
+    batch = (await api.post("/api/v1/jobs", json={**body, "plan": plan["hash"]})).json()["job"]["id"]
     await job_events(api, batch)
 
     planned = await slipway(stack, "retry", batch, "--plan")

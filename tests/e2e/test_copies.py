@@ -14,8 +14,8 @@ async def container(api: httpx.AsyncClient) -> dict[str, Any]:
     """A container that runs."""
     accepted = await create(api, template="debian-base", hostname=f"stored-{secrets.token_hex(3)}")
     assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
-    found: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
-    return found
+    body: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+    return body
 
 
 async def test_backup_and_restore(api: httpx.AsyncClient, container: dict[str, Any]) -> None:
@@ -44,9 +44,9 @@ async def test_clone_of_a_running_one(api: httpx.AsyncClient, container: dict[st
     name = f"copy-{secrets.token_hex(3)}"
 
     answer = await api.post(f"/api/v1/containers/{container['id']}/clone", json={"hostname": name})
-    told = answer.json()
-    events = await job_events(api, told["job"]["id"])
-    copy = (await api.get(f"/api/v1/containers/{told['container']['id']}")).json()
+    body = answer.json()
+    events = await job_events(api, body["job"]["id"])
+    copy = (await api.get(f"/api/v1/containers/{body['container']['id']}")).json()
     started = await done(api, f"containers/{copy['id']}/start")
     credentials = [
         (await api.post(f"/api/v1/containers/{each['id']}/credentials/{_root(each)}/reveal")).json()["value"]
@@ -88,15 +88,15 @@ async def test_config(api: httpx.AsyncClient, container: dict[str, Any]) -> None
 
     changed = await done(api, f"{path}/configure", body)
     again = await done(api, f"{path}/configure", body)
-    found = (await api.get(f"/api/v1/{path}")).json()
-    spec = found["spec"]
+    row = (await api.get(f"/api/v1/{path}")).json()
+    spec = row["spec"]
 
     assert "net1, searchdomain; after the next restart: searchdomain" in messages(changed)
     assert "keyctl, nesting; after the next restart: features, searchdomain" in messages(changed)
     waiting = "nothing to do; after the next restart: features, searchdomain"
     assert messages(again)[1:3] == [waiting, waiting]
     assert (len(spec["networks"]), spec["features"]) == (2, {"nesting": True})
-    assert {"features", "searchdomain"} <= set(found["pending"])
+    assert {"features", "searchdomain"} <= set(row["pending"])
 
 
 @pytest.mark.parametrize(
@@ -128,5 +128,5 @@ async def test_wrong_arguments(api: httpx.AsyncClient, verb: str, body: dict[str
 
 
 def _root(container: dict[str, Any]) -> str:
-    found: str = next(each["id"] for each in container["credentials"] if each["name"] == "root/password")
-    return found
+    secret_id: str = next(each["id"] for each in container["credentials"] if each["name"] == "root/password")
+    return secret_id

@@ -33,7 +33,7 @@ async def test_rubbish_is_seen_and_dropped(stack: RunningStack, api: httpx.Async
     assert whole["body"] == RUBBISH.decode()
     assert whole["problem"]["errors"]
     assert replayed.status_code == 204
-    # It was said again, and could be read as little as before.
+    # It was sent again, and could be read as little as before.
     assert back["id"] > command["id"]
     assert refused.status_code == 422
     assert [each.status_code for each in dropped] == [204, 204]

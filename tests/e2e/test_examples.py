@@ -1,4 +1,4 @@
-"""The programs of `examples/` do what they say, started as their own words tell."""
+"""The programs of `examples/` do what they say, started as their own docstrings show."""
 
 import asyncio
 import os

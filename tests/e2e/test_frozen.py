@@ -18,7 +18,7 @@ from support.browser import Browsing
 from support.job_logs import numbers
 from support.stack import RunningStack, create, job_events
 
-TOLD_WITHIN = 10.0
+REPORTED_WITHIN = 10.0
 BACK_WITHIN = 15.0
 
 
@@ -54,25 +54,25 @@ async def until_named(stack: RunningStack, part: str | None, *, within: float) -
             await asyncio.sleep(0.1)
 
 
-async def until_told(api: httpx.AsyncClient, *parts: str) -> None:
-    """Follow the fleet until it is told that just these are away."""
+async def until_reported(api: httpx.AsyncClient, *parts: str) -> None:
+    """Follow the fleet until just these are reported as away."""
     async for event in follow(api, "/api/v1/events"):
         if event.kind == "outage" and sorted(event.content["parts"]) == sorted(parts):
             return
 
 
 async def test_a_frozen_bus_is_named_and_loses_nothing(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """Requests say whose fault it is, viewers are told, and a job that ran meanwhile is whole."""
+    """Requests say whose fault it is, viewers see it, and a job that ran meanwhile is whole."""
     job = (await create(api, template="counting", hostname=f"ice-{secrets.token_hex(3)}"))["job"]["id"]
     following = asyncio.create_task(job_events(api, job))
-    told = asyncio.create_task(until_told(api, "bus"))
-    back = asyncio.create_task(until_told(api))
+    report = asyncio.create_task(until_reported(api, "bus"))
+    back = asyncio.create_task(until_reported(api))
     await asyncio.sleep(0.5)  # the viewers are there
 
     with frozen(stack, "nats"):
-        status = await until_named(stack, "bus", within=TOLD_WITHIN)
+        status = await until_named(stack, "bus", within=REPORTED_WITHIN)
         refused = await api.get("/api/v1/containers")
-        await asyncio.wait_for(told, TOLD_WITHIN)
+        await asyncio.wait_for(report, REPORTED_WITHIN)
     await until_named(stack, None, within=BACK_WITHIN)
     await asyncio.wait_for(back, BACK_WITHIN)
     events = await following
@@ -96,16 +96,16 @@ async def test_another_part_that_is_frozen_is_named(
     began = time.monotonic()
 
     with frozen(stack, part):
-        told = await until_named(stack, part, within=TOLD_WITHIN)
-        async with asyncio.timeout_at(asyncio.get_running_loop().time() + TOLD_WITHIN):
+        readiness_status = await until_named(stack, part, within=REPORTED_WITHIN)
+        async with asyncio.timeout_at(asyncio.get_running_loop().time() + REPORTED_WITHIN):
             async for event in follow(api, "/api/v1/events"):
                 if event.kind == "outage" and part in event.content["parts"]:
                     break
         took = time.monotonic() - began
     await until_named(stack, None, within=BACK_WITHIN)
 
-    assert told == status
-    assert took < TOLD_WITHIN
+    assert readiness_status == status
+    assert took < REPORTED_WITHIN
 
 
 async def test_the_page_says_which_part_is_away(signed_in: Browsing, stack: RunningStack) -> None:
@@ -115,7 +115,7 @@ async def test_the_page_says_which_part_is_away(signed_in: Browsing, stack: Runn
     await expect(live).to_have_text("Live")
 
     with frozen(stack, "nats"):
-        await expect(live).to_contain_text("Away: message bus since", timeout=TOLD_WITHIN * 1000)
+        await expect(live).to_contain_text("Away: message bus since", timeout=REPORTED_WITHIN * 1000)
         await expect(above).to_contain_text("Message bus: away since")
     await expect(live).to_have_text("Live", timeout=BACK_WITHIN * 1000)
     await expect(above).to_be_hidden()

@@ -32,12 +32,12 @@ async def connected(stack: RunningStack, **options: Any) -> Client:
 
 def phases(messages: Iterable[Msg]) -> StoredEvent:
     """Read the phases among a job's events."""
-    found = [JobPhase.model_validate_json(each.data) for each in messages if each.subject.endswith(".phase")]
-    return [(each.phase, each.percent) for each in found]
+    events = [JobPhase.model_validate_json(each.data) for each in messages if each.subject.endswith(".phase")]
+    return [(each.phase, each.percent) for each in events]
 
 
 async def test_phases_over_nats(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """Live, pulled and pushed in order, the phases are those that SSE tells."""
+    """Live, pulled and pushed in order, the phases are those that SSE reports."""
     connection = await connected(stack)
     live: list[Msg] = []
 
@@ -48,16 +48,18 @@ async def test_phases_over_nats(stack: RunningStack, api: httpx.AsyncClient) -> 
     await connection.flush()
     job = (await create(api, template="debian-base", hostname=f"nats-{secrets.token_hex(2)}"))["job"]["id"]
     events = await job_events(api, job)
-    told = [(event.content["phase"], event.content["percent"]) for event in events if event.kind == "phase"]
-    pulled = await pull(connection, job, len(told))
-    pushed = await follow_in_order(connection, job, len(told))
-    await until(lambda: len(phases(of_job(live, job))) >= len(told))
+    expected = [
+        (event.content["phase"], event.content["percent"]) for event in events if event.kind == "phase"
+    ]
+    pulled = await pull(connection, job, len(expected))
+    pushed = await follow_in_order(connection, job, len(expected))
+    await until(lambda: len(phases(of_job(live, job))) >= len(expected))
     await connection.close()
 
-    assert len(told) == 10
-    assert phases(of_job(live, job)) == told
-    assert pulled == told
-    assert pushed == told
+    assert len(expected) == 10
+    assert phases(of_job(live, job)) == expected
+    assert pulled == expected
+    assert pushed == expected
 
 
 def of_job(messages: Iterable[Msg], job: str) -> list[Msg]:
@@ -68,13 +70,13 @@ def of_job(messages: Iterable[Msg], job: str) -> list[Msg]:
 async def pull(connection: Client, job: str, count: int) -> StoredEvent:
     """Pull a job's events with a consumer of one's own."""
     waiting = await connection.jetstream().pull_subscribe(f"slipway.v1.event.job.{job}.>", stream="EVENTS")
-    found: list[Msg] = []
-    while len(phases(found)) < count:
+    messages: list[Msg] = []
+    while len(phases(messages)) < count:
         for message in await waiting.fetch(100, timeout=10):
             await message.ack()
-            found.append(message)
+            messages.append(message)
     await waiting.unsubscribe()
-    return phases(found)
+    return phases(messages)
 
 
 async def follow_in_order(connection: Client, job: str, count: int) -> StoredEvent:
@@ -82,11 +84,11 @@ async def follow_in_order(connection: Client, job: str, count: int) -> StoredEve
     coming = await connection.jetstream().subscribe(
         f"slipway.v1.event.job.{job}.>", stream="EVENTS", ordered_consumer=True
     )
-    found: list[Msg] = []
-    while len(phases(found)) < count:
-        found.append(await coming.next_msg(timeout=10))
+    messages: list[Msg] = []
+    while len(phases(messages)) < count:
+        messages.append(await coming.next_msg(timeout=10))
     await coming.unsubscribe()
-    return phases(found)
+    return phases(messages)
 
 
 async def test_integrator_may_not_give_orders(stack: RunningStack) -> None:

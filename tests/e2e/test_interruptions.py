@@ -67,18 +67,18 @@ async def test_viewer_cut_off_ten_times(api: httpx.AsyncClient) -> None:
 
 
 async def test_secret_is_masked_in_place(api: httpx.AsyncClient) -> None:
-    """What a script prints is told, but for the secrets that Slipway knows."""
+    """What a script prints is shown, but for the secrets that Slipway knows."""
     body = {"variables": {"word": "loud", "passphrase": "correct horse battery"}}
     accepted = await create(api, template="counting", hostname=f"mask-{secrets.token_hex(2)}", **body)
 
-    told = lines(await job_events(api, accepted["job"]["id"]))
+    output = lines(await job_events(api, accepted["job"]["id"]))
 
-    assert "the word is loud, the passphrase is [redacted]" in told
-    assert not any("horse" in line for line in told)
+    assert "the word is loud, the passphrase is [redacted]" in output
+    assert not any("horse" in line for line in output)
 
 
 async def test_failure_then_retry(api: httpx.AsyncClient) -> None:
-    """A failed script is told with its code and its last words; a retry begins with it, as a new job."""
+    """A failed script is reported with its code and its last lines; a retry begins with it, as a new job."""
     first = await create(api, template="failing", hostname=f"fails-{secrets.token_hex(2)}")
     failed = await job_events(api, first["job"]["id"])
 
@@ -138,11 +138,11 @@ async def test_policy_on_failure(
     name = f"policy-{policy}-{secrets.token_hex(2)}"
     accepted = await create(api, template="failing", hostname=name, on_failure=policy)
     events = await job_events(api, accepted["job"]["id"])
-    found = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+    container = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
 
     assert events[-1].content["state"] == "failed"
     assert await guests_named(stack.endpoints["lab"], name) == int(exists)
-    assert found["lifecycle"] == ("failed" if exists else "deleted")
+    assert container["lifecycle"] == ("failed" if exists else "deleted")
     if not exists:
         await job_events(api, (await create(api, template="debian-base", hostname=name))["job"]["id"])
 

@@ -26,8 +26,8 @@ async def container(api: httpx.AsyncClient) -> dict[str, Any]:
     """A container that runs."""
     accepted = await create(api, template="debian-base", hostname=f"keeps-{secrets.token_hex(3)}")
     assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
-    found: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
-    return found
+    body: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+    return body
 
 
 async def test_lists(api: httpx.AsyncClient, container: dict[str, Any]) -> None:
@@ -88,7 +88,7 @@ async def test_protection(api: httpx.AsyncClient, container: dict[str, Any]) -> 
 async def test_backup_whose_answer_was_lost(
     host: Host, api: httpx.AsyncClient, container: dict[str, Any]
 ) -> None:
-    """It is looked for, not made twice, and its volume is told."""
+    """It is looked for, not made twice, and its volume is reported."""
     path = f"containers/{container['id']}"
     before = (await api.get(f"/api/v1/{path}/backups")).json()["items"]
     await host.order(LostAnswer(method="POST", path="/nodes/*/vzdump"))

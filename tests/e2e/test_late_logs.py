@@ -54,7 +54,7 @@ async def _until_stored(stack: RunningStack, job: str) -> None:
 
 
 async def _purge(stack: RunningStack, job: str) -> int:
-    """Take a job's events off the bus, as their age does; tell how many are left."""
+    """Take a job's events off the bus, as their age does; return how many are left."""
     subject = f"slipway.v1.event.job.{job}.>"
     key = stack.data / "identities" / "admin.nk"
     client = await nats.connect(stack.endpoints["nats"], nkeys_seed=str(key), inbox_prefix="_INBOX_admin")

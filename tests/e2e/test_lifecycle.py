@@ -15,8 +15,8 @@ async def container(api: httpx.AsyncClient) -> str:
     """The id of a container that runs."""
     accepted = await create(api, template="debian-base", hostname=f"life-{secrets.token_hex(3)}")
     assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
-    found: str = accepted["container"]["id"]
-    return found
+    container_id: str = accepted["container"]["id"]
+    return container_id
 
 
 async def test_power(api: httpx.AsyncClient, container: str) -> None:
@@ -52,8 +52,8 @@ async def test_sizes_and_config(api: httpx.AsyncClient, container: str) -> None:
     again = await done(api, f"containers/{container}/configure", {"description": "still mine"})
     nothing = await done(api, f"containers/{container}/resize", {"cores": 2})
 
-    found = (await api.get(f"/api/v1/containers/{container}")).json()
-    assert (found["hostname"], found["spec"]["cores"], found["spec"]["memory"]) == (name, 2, 768)
+    body = (await api.get(f"/api/v1/containers/{container}")).json()
+    assert (body["hostname"], body["spec"]["cores"], body["spec"]["memory"]) == (name, 2, 768)
     assert "description" in messages(again)
     assert "nothing to do" in messages(nothing)
     deleted = await api.delete(f"/api/v1/containers/{container}")
@@ -69,8 +69,8 @@ async def test_disk_grows_only(api: httpx.AsyncClient, container: str) -> None:
     assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY, answer.text
     assert answer.json()["code"] == "disk.shrinks"
     assert [each["field"] for each in answer.json()["errors"]] == ["args.disk"]
-    found = (await api.get(f"/api/v1/containers/{container}")).json()
-    assert found["spec"]["disk"] == 6
+    body = (await api.get(f"/api/v1/containers/{container}")).json()
+    assert body["spec"]["disk"] == 6
 
 
 async def test_snapshots(api: httpx.AsyncClient, container: str) -> None:

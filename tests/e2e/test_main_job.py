@@ -20,7 +20,7 @@ async def test_ready(stack: RunningStack) -> None:
 
 
 async def test_wrong_token(stack: RunningStack) -> None:
-    """A wrong token opens nothing, and is told so as a problem."""
+    """A wrong token opens nothing, and is answered with a problem."""
     async with stack.client(token="wrong") as client:
         answer = await client.get("/api/v1/containers")
 
@@ -36,21 +36,21 @@ async def test_templates(api: httpx.AsyncClient) -> None:
 
 
 async def test_container_from_template(api: httpx.AsyncClient) -> None:
-    """A creation tells its five phases in order, and ends with a service that answers and its password."""
+    """A creation reports its five phases in order, and ends with a service that answers and its password."""
     accepted = await create(api, template="nginx-site", hostname=f"site-{secrets.token_hex(3)}")
 
     events = await job_events(api, accepted["job"]["id"])
 
-    told = [event.content for event in events if event.kind == "phase"]
+    phases = [event.content for event in events if event.kind == "phase"]
     expected = [
         each
         for phase, start, end in zip(PHASES, STARTED, FINISHED, strict=True)
         for each in ((phase, "started", start), (phase, "finished", end))
     ]
     assert events[-1].content["state"] == "succeeded", events[-1].text
-    assert [(each["phase"], each["status"], each["percent"]) for each in told] == expected
-    found = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
-    urls = [service["url"] for service in found["services"] if service.get("url")]
+    assert [(each["phase"], each["status"], each["percent"]) for each in phases] == expected
+    container = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+    urls = [service["url"] for service in container["services"] if service.get("url")]
     async with httpx.AsyncClient(trust_env=False) as outside:
         page = await outside.get(urls[0])
     assert page.status_code == httpx.codes.OK
@@ -61,9 +61,9 @@ async def test_credential_revealed(api: httpx.AsyncClient) -> None:
     accepted = await create(api, template="postgresql", hostname=f"db-{secrets.token_hex(3)}")
     events = await job_events(api, accepted["job"]["id"])
     path = f"/api/v1/containers/{accepted['container']['id']}"
-    found = (await api.get(path)).json()
+    container = (await api.get(path)).json()
 
-    stored = {each["name"]: each["id"] for each in found["credentials"]}
+    stored = {each["name"]: each["id"] for each in container["credentials"]}
     revealed = await api.post(f"{path}/credentials/{stored['postgresql/password']}/reveal")
 
     assert events[-1].content["state"] == "succeeded", events[-1].text

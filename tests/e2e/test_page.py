@@ -26,11 +26,11 @@ async def test_wrong_secret(visit: Browsing) -> None:
 
 
 @pytest.mark.parametrize(
-    ("losses", "asked", "told"),
+    ("losses", "asked", "text"),
     [(1, 2, "Secret"), (100, 6, "A part of this page did not arrive")],
     ids=["once", "always"],
 )
-async def test_part_that_did_not_arrive(visit: Browsing, losses: int, asked: int, told: str) -> None:
+async def test_part_that_did_not_arrive(visit: Browsing, losses: int, asked: int, text: str) -> None:
     """A page without one of its parts comes again by itself, and says so when that does not help."""
     seen = []
 
@@ -41,7 +41,7 @@ async def test_part_that_did_not_arrive(visit: Browsing, losses: int, asked: int
     await visit.page.route("**/assets/timeline.js", lose)
     await visit.page.reload()
 
-    await expect(visit.page.get_by_text(told)).to_be_visible()
+    await expect(visit.page.get_by_text(text)).to_be_visible()
     assert len(seen) == asked
 
 
@@ -153,9 +153,9 @@ async def test_power_and_cancel(signed_in: Browsing) -> None:
     await ask_for(page, "debian-base", name)
     await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible(timeout=CREATION_MS)
     await page.get_by_role("link", name="Open").click()
-    for verb, heading in (("Stop", f"Stop {name}: done"), ("Start", f"Start {name}: done")):
+    for verb, title in (("Stop", f"Stop {name}: done"), ("Start", f"Start {name}: done")):
         await page.get_by_role("button", name=verb, exact=True).click(timeout=CREATION_MS)
-        await expect(page.get_by_role("heading", name=heading)).to_be_visible(timeout=CREATION_MS)
+        await expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=CREATION_MS)
         await page.get_by_role("link", name=f"Open {name}").click()
 
     other = f"cancel-{secrets.token_hex(3)}"

@@ -41,6 +41,6 @@ async def test_container_changed(signed_in: Browsing, api: httpx.AsyncClient) ->
     assert signed_in.complaints == []
 
 
-async def _seen_done(page: Page, heading: str) -> None:
-    await expect(page.get_by_role("heading", name=heading)).to_be_visible(timeout=JOB_MS)
+async def _seen_done(page: Page, title: str) -> None:
+    await expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=JOB_MS)
     await page.get_by_role("link", name="Open").click()

@@ -1,4 +1,4 @@
-"""The page and the command line tell what is so now, and offer no way to what is not there."""
+"""The page and the command line show what is so now, and offer no way to what is not there."""
 
 import re
 import secrets
@@ -63,9 +63,9 @@ async def test_clusters_are_shown(signed_in: Browsing, stack: RunningStack) -> N
     row = page.get_by_role("row", name=re.compile("^lab "))
     await expect(row).to_contain_text("online")
     await expect(row).to_contain_text("local-lvm: ")
-    status, said = await slipway(stack, "clusters")
-    assert (status, said.splitlines()[0].split("\t")[:3]) == (0, ["cluster", "node", "state"]), said
-    assert said.splitlines()[1].split("\t")[:3] == ["lab", "lab", "online"]
+    status, output = await slipway(stack, "clusters")
+    assert (status, output.splitlines()[0].split("\t")[:3]) == (0, ["cluster", "node", "state"]), output
+    assert output.splitlines()[1].split("\t")[:3] == ["lab", "lab", "online"]
     assert signed_in.complaints == []
 
 

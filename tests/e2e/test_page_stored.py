@@ -28,7 +28,7 @@ async def container(api: httpx.AsyncClient) -> str:
 
 @pytest.fixture
 async def hidden(signed_in: Browsing) -> Page:
-    """The page, which believes what it is told by `_turn`: a headless browser hides none."""
+    """The page, which believes what `_turn` reports to it: a headless browser hides none."""
     await signed_in.page.evaluate(
         "Object.defineProperty(document, 'hidden', { get: () => document.body.dataset.hidden === 'yes' })"
     )
@@ -237,12 +237,12 @@ async def _turn(page: Page, is_hidden: str) -> None:
 async def _viewers(stack: RunningStack) -> int:
     token = (stack.data / "secrets" / "metrics-token").read_text().strip()
     async with stack.client(token) as client:
-        told = (await client.get("/metrics")).text
-    return int(float(re.findall(r"^slipway_gateway_viewers (\S+)", told, re.MULTILINE)[0]))
+        metrics = (await client.get("/metrics")).text
+    return int(float(re.findall(r"^slipway_gateway_viewers (\S+)", metrics, re.MULTILINE)[0]))
 
 
-async def _until_viewers(stack: RunningStack, wanted: int) -> None:
+async def _until_viewers(stack: RunningStack, number: int) -> None:
     async def are_so_many() -> bool:
-        return await _viewers(stack) == wanted
+        return await _viewers(stack) == number
 
     await until(are_so_many)

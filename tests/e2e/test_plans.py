@@ -17,16 +17,16 @@ async def container(api: httpx.AsyncClient) -> dict[str, Any]:
     """A container that runs."""
     accepted = await create(api, template="debian-base", hostname=f"plan-{secrets.token_hex(3)}")
     assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
-    found: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
-    return found
+    body: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+    return body
 
 
 async def planned(api: httpx.AsyncClient, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """Ask for a plan."""
     answer = await api.post(f"/api/v1/{path}", params=PLAN, json=body)
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    plan: dict[str, Any] = answer.json()
+    return plan
 
 
 def effects(plan: dict[str, Any]) -> dict[str, str]:
@@ -72,7 +72,7 @@ async def test_the_cancel_of_a_batch_is_planned(api: httpx.AsyncClient) -> None:
 
 
 async def test_a_creation_is_planned_and_nothing_is_made(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """Checks, steps and the request are told; no container, no job, no change on the host comes of it."""
+    """Checks, steps and the request are shown; no container, no job, no change on the host comes of it."""
     body = {"template": "nginx-site", "hostname": "never-made", "features": {"keyctl": True}}
     fleet, jobs = await _fleet(api), await _jobs(api)
     requests = len(stack.record.read_text().splitlines())

@@ -44,21 +44,21 @@ async def host(stack: RunningStack) -> AsyncIterator[Host]:
     await made.aclose()
 
 
-def told(processes: Processes, name: str, words: str, job: str) -> int:
-    """Count how often a worker's log says something of a job."""
+def log_count(processes: Processes, name: str, text: str, job: str) -> int:
+    """Count the lines of a worker's log that have a text and name a job."""
     lines = processes.log(name).read_text(errors="replace").splitlines()
-    return sum(words in line and job in line for line in lines)
+    return sum(text in line and job in line for line in lines)
 
 
 def owners(processes: Processes, job: str) -> set[str]:
     """Give the workers that have ever claimed a job."""
-    return {name for name in WORKERS if told(processes, name, "run claimed", job)}
+    return {name for name in WORKERS if log_count(processes, name, "run claimed", job)}
 
 
 async def until_claimed(processes: Processes, jobs: list[str], name: str) -> None:
     """Wait until a worker has claimed one of the jobs."""
     await until(
-        lambda: any(told(processes, name, "run claimed", job) for job in jobs),
+        lambda: any(log_count(processes, name, "run claimed", job) for job in jobs),
         within_seconds=TAKEOVER_SECONDS,
     )
 
@@ -84,8 +84,8 @@ async def test_shared_and_either_killed(
         asked = await api.post("/api/v1/containers", json=body)
         assert asked.status_code == httpx.codes.ACCEPTED, asked.text
         batch = asked.json()["job"]["id"]
-        found = (await api.get("/api/v1/jobs", params={"parent": batch})).json()["items"]
-        jobs = [each["id"] for each in found]
+        items = (await api.get("/api/v1/jobs", params={"parent": batch})).json()["items"]
+        jobs = [each["id"] for each in items]
         await until_claimed(workers, jobs, "replica")
     finally:
         os.kill(first, signal.SIGCONT)
@@ -122,7 +122,9 @@ async def test_sleeper_is_refused_on_waking(api: httpx.AsyncClient, workers: Pro
         os.kill(pid, signal.SIGCONT)
     events = await job_events(api, job)
 
-    await until(lambda: told(workers, asleep, "run.claim-lost", job) == 1, within_seconds=TAKEOVER_SECONDS)
+    await until(
+        lambda: log_count(workers, asleep, "run.claim-lost", job) == 1, within_seconds=TAKEOVER_SECONDS
+    )
     assert events[-1].content["state"] == "succeeded", events[-1].text
     assert numbers(events) == list(range(1, 2001))
     assert begun_after_their_end(events) == []

@@ -17,28 +17,35 @@ DATABASE_SERVICES = ("gateway", "inventory", "catalog")
 @pytest.mark.slow
 async def test_secrets_stay_secret(stack: RunningStack, api: httpx.AsyncClient) -> None:
     """Given, generated and found secrets, the lab's token and the bearer token are nowhere to be seen."""
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "password": f"Root-{secrets.token_hex(8)}",
         "variables": {"passphrase": secrets.token_hex(12)},
     }
     watching = asyncio.create_task(command_lines())
-    accepted = await create(api, template="counting", hostname=f"hush-{secrets.token_hex(2)}", **given)
+    accepted = await create(api, template="counting", hostname=f"hush-{secrets.token_hex(2)}", **options)
     events = await job_events(api, accepted["job"]["id"])
     watching.cancel()
     seen = await watching
 
-    found = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
-    known = [given["password"], given["variables"]["passphrase"], stack.token]
-    known.append(Path(stack.endpoints["lab"]["token_secret_file"]).read_text().strip())
-    known += [await revealed(api, found["id"], each["id"]) for each in found["credentials"]]
+    container = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+    secret_values = [options["password"], options["variables"]["passphrase"], stack.token]
+    secret_values.append(Path(stack.endpoints["lab"]["token_secret_file"]).read_text().strip())
+    secret_values += [await revealed(api, container["id"], each["id"]) for each in container["credentials"]]
 
     assert events[-1].content["state"] == "succeeded", events[-1].text
-    assert len(known) == 6
-    assert given["password"] in known[4:]
-    places = {"events": "".join(event.text for event in events), "processes": seen, "container": str(found)}
+    assert len(secret_values) == 6
+    assert options["password"] in secret_values[4:]
+    places = {
+        "events": "".join(event.text for event in events),
+        "processes": seen,
+        "container": str(container),
+    }
     places |= {"tables": await tables(stack), **files(stack)}
     assert [
-        (name, number) for name, text in places.items() for number, each in enumerate(known) if each in text
+        (name, number)
+        for name, text in places.items()
+        for number, each in enumerate(secret_values)
+        if each in text
     ] == []
     assert len(places["tables"]) > 10_000
     assert "slipway.provisioner" in seen

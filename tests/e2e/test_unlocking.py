@@ -27,8 +27,8 @@ async def made(api: httpx.AsyncClient) -> Row:
     """A container that runs."""
     accepted = await create(api, template="debian-base", hostname=f"locked-{secrets.token_hex(3)}")
     assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
-    found: Row = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
-    return found
+    container: Row = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+    return container
 
 
 async def test_a_lock_is_taken_away_over_http(
@@ -38,10 +38,10 @@ async def test_a_lock_is_taken_away_over_http(
     path = f"containers/{made['id']}/unlock"
     free = await done(api, path)
     await ordered(lab, Locked(vmid=made["vmid"]))
-    wanted = {"kind": "container.resize", "selection": str(made["vmid"]), "args": {"memory": 600}}
+    body = {"kind": "container.resize", "selection": str(made["vmid"]), "args": {"memory": 600}}
 
     plan = (await api.post(f"/api/v1/{path}", params={"plan": "true"})).json()
-    many = (await api.post("/api/v1/jobs", params={"plan": "true"}, json=wanted)).json()
+    many = (await api.post("/api/v1/jobs", params={"plan": "true"}, json=body)).json()
     wrong = await api.post(f"/api/v1/{path}", json={"keys": ["tty"]})
     await done(api, path)
 
@@ -65,11 +65,11 @@ async def test_a_lock_is_taken_away_from_the_command_line(
     unasked, refused = await slipway(stack, "unlock", made["hostname"])
     declined, _ = await slipway(stack, "unlock", made["hostname"], typed="n\n")
     still = await lock_of(lab, made)
-    status, said = await slipway(stack, "unlock", made["hostname"], "--yes")
+    status, output = await slipway(stack, "unlock", made["hostname"], "--yes")
 
     assert (unasked, declined, still) == (2, 1, "backup")
     assert "Add --yes" in refused
-    assert status == 0, said
+    assert status == 0, output
     assert await lock_of(lab, made) is None
 
 

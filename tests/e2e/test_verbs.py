@@ -14,7 +14,7 @@ async def test_a_container_is_changed_by_verbs(stack: RunningStack, api: httpx.A
     await job_events(api, accepted["job"]["id"])
     vmid = str(accepted["container"]["vmid"])
 
-    told = await slipway(stack, "delete", "typed", "--plan")
+    plan = await slipway(stack, "delete", "typed", "--plan")
     stopped = await slipway(stack, "stop", "typed")
     resized = await slipway(stack, "resize", vmid, "--memory", "768")
     taken = await slipway(stack, "snapshot", "typed", "before")
@@ -25,15 +25,15 @@ async def test_a_container_is_changed_by_verbs(stack: RunningStack, api: httpx.A
     started = await slipway(stack, "start", "typed")
     missing = await slipway(stack, "rollback", "typed", "nothing", "--yes")
     nobody = await slipway(stack, "start", "nobody")
-    found = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()["spec"]
+    spec = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()["spec"]
 
     assert [each[0] for each in (stopped, resized, taken, marked, started)] == [0, 0, 0, 0, 0], stopped[1]
-    assert (found["memory"], found["tags"], found["onboot"]) == (768, ["a", "b"], True)
+    assert (spec["memory"], spec["tags"], spec["onboot"]) == (768, ["a", "b"], True)
     assert (stored[0], "before" in stored[1]) == (0, True), stored[1]
     assert saved[0] == 0, saved[1]
     assert (present[0], "container.present" in present[1]) == (1, True), present[1]
-    assert told[0] == 0
-    assert "LOST: container" in told[1]
+    assert plan[0] == 0
+    assert "LOST: container" in plan[1]
     assert missing[0] == 1
     assert "There is no snapshot 'nothing'" in missing[1]
     assert nobody[0] == 1
@@ -45,12 +45,12 @@ async def test_cancel(stack: RunningStack, api: httpx.AsyncClient) -> None:
     await api.put("/api/v1/clusters/lab/nodes/lab/maintenance")
     try:
         job = (await create(api, template="debian-base", hostname="never-made"))["job"]["id"]
-        status, said = await slipway(stack, "cancel", job)
+        status, output = await slipway(stack, "cancel", job)
         again, why = await slipway(stack, "cancel", job)
     finally:
         await api.delete("/api/v1/clusters/lab/nodes/lab/maintenance")
 
-    assert (status, again) == (0, 1), said
+    assert (status, again) == (0, 1), output
     assert "job.ended" in why
 
 
@@ -58,11 +58,11 @@ async def test_deleted_while_it_is_made(stack: RunningStack, api: httpx.AsyncCli
     """`delete --cancel` ends a creation, and what it made is gone; that is what was wished for."""
     accepted = await create(api, template="counting", hostname="unwanted")
 
-    status, said = await slipway(stack, "delete", "unwanted", "--cancel", "--yes")
+    status, output = await slipway(stack, "delete", "unwanted", "--cancel", "--yes")
 
-    assert status == 0, said
-    found = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
-    assert found["lifecycle"] == "deleted"
+    assert status == 0, output
+    container = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+    assert container["lifecycle"] == "deleted"
 
 
 async def test_asked_before_something_is_lost(stack: RunningStack, api: httpx.AsyncClient) -> None:
@@ -86,17 +86,17 @@ async def test_asked_before_something_is_lost(stack: RunningStack, api: httpx.As
 
 
 async def test_failure_is_explained(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """A failed job is told with its step and what can be done now; a retry of it can be planned."""
+    """A failed job is shown with its step and what can be done now; a retry of it can be planned."""
     accepted = await create(api, template="failing", hostname="explained")
     await job_events(api, accepted["job"]["id"])
     job = accepted["job"]["id"]
 
-    told = await slipway(stack, "follow", job)
+    result = await slipway(stack, "follow", job)
     planned = await slipway(stack, "retry", job, "--plan", "--phase", "deploy")
     unknown = await slipway(stack, "retry", job, "--phase", "sometime")
 
-    assert told[0] == 1
-    assert "step: sync" in told[1]
-    assert f"now possible: slipway retry {job}" in told[1]
+    assert result[0] == 1
+    assert "step: sync" in result[1]
+    assert f"now possible: slipway retry {job}" in result[1]
     assert (planned[0], "deploy" in planned[1]) == (0, True), planned[1]
     assert unknown[0] == 2

@@ -65,11 +65,11 @@ async def test_wrong_creation(api: httpx.AsyncClient, body: dict[str, Any], fiel
 
     answer = await api.post("/api/v1/containers", json={**right, **body})
 
-    told = answer.json()
+    problem = answer.json()
     assert answer.is_client_error, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
-    assert told["correlation_id"] == answer.headers["x-correlation-id"]
-    assert field in [each["field"] for each in told["errors"]], answer.text
+    assert problem["correlation_id"] == answer.headers["x-correlation-id"]
+    assert field in [each["field"] for each in problem["errors"]], answer.text
 
 
 @pytest.mark.usefixtures("nothing_is_made")
@@ -89,7 +89,7 @@ async def test_wrong_creation(api: httpx.AsyncClient, body: dict[str, Any], fiel
     ids=["cut off", "list", "empty", "not utf-8", "10 MB", "deep"],
 )
 async def test_wrong_body(api: httpx.AsyncClient, content: bytes, status: int) -> None:
-    """A body that can't be read is told so."""
+    """A body that can't be read is reported as such."""
     answer = await api.post(
         "/api/v1/containers", content=content, headers={"Content-Type": "application/json"}
     )

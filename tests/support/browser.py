@@ -27,7 +27,7 @@ class Browsing:
         self.page.on("pageerror", self._bear)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        # Asking who is signed in, and being told "nobody", is how the page begins.
+        # Asking who is signed in, and getting the answer "nobody", is how the page begins.
         is_expected = "401" in message.text and message.location["url"].endswith("/api/v1/session")
         # Chromium drops requests when an interface comes or goes, here of other tests' containers.
         is_of_the_machine = "ERR_NETWORK_CHANGED" in message.text

@@ -19,7 +19,7 @@ async def slipway(stack: RunningStack, *arguments: str, typed: str | None = None
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
     for end in (keyboard, terminal):
         os.close(end)
-    return process.returncode or 0, said.decode()
+    return process.returncode or 0, output.decode()

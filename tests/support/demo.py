@@ -19,7 +19,7 @@ class Demo:
     data: Path
     who: Confinement
     status: int
-    said: str
+    output: str
 
 
 def run_demo(
@@ -37,4 +37,4 @@ def run_demo(
         cwd="/",
         env={**os.environ, "HOME": str(data.parent), "LAB": "simulated", **environment},
     )
-    return Demo(data=data, who=who, status=ended.returncode, said=ended.stdout.decode())
+    return Demo(data=data, who=who, status=ended.returncode, output=ended.stdout.decode())

@@ -182,5 +182,5 @@ class Others:
 
 
 def url_of(service: Service) -> str:
-    """Tell where a service serves."""
+    """Return where a service serves."""
     return f"http://127.0.0.1:{service.port}"

@@ -70,9 +70,9 @@ async def wait_until_ready(guests: Guests, vmid: int) -> str:
     """Wait until systemd says that it has booted; give what it says."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
-        said = (await run(guests, vmid, "systemctl", "is-system-running")).output.strip()
-        if said in {"running", "degraded"}:
-            return said
+        state = (await run(guests, vmid, "systemctl", "is-system-running")).output.strip()
+        if state in {"running", "degraded"}:
+            return state
         await asyncio.sleep(0.05)
     raise TimeoutError(f"guest {vmid} was not ready within {READY_SECONDS} s")
 

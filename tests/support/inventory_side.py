@@ -39,19 +39,19 @@ def spec_of(lab: Lab, **changes: Any) -> ClusterSpec:
     nodes = {
         door.name: SshNode(address="127.0.0.1", port=door.port, host_key=door.host_key) for door in lab.doors
     }
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "name": "home",
         "endpoint": lab.endpoint,
         "token_id": lab.token_id,
         "tls_fingerprint": lab.fingerprint,
         "nodes": nodes,
     }
-    return ClusterSpec(**(given | changes))
+    return ClusterSpec(**(defaults | changes))
 
 
 @dataclass
 class Inventory:
-    """The other side of monitor's questions, and what it was told."""
+    """The other side of monitor's questions, and what monitor sent to it."""
 
     lab: Lab
     identities: Identities
@@ -78,12 +78,12 @@ class Inventory:
 
     def secrets(self, owner: str, **changes: str) -> ClusterSecrets:
         """Seal the lab's secrets to monitor."""
-        given = {"token_secret": self.token_secret or self.lab.token_secret}
-        given |= {"ssh_private_key": self.lab.ssh_private_key} | changes
+        values = {"token_secret": self.token_secret or self.lab.token_secret}
+        values |= {"ssh_private_key": self.lab.ssh_private_key} | changes
         seal = self.sealer("inventory").seal
         boxes = {
             name: seal(SecretStr(value), to="monitor", owner=owner, field=name)
-            for name, value in given.items()
+            for name, value in values.items()
         }
         return ClusterSecrets(**boxes)
 

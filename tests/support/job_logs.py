@@ -1,4 +1,4 @@
-"""What a job's events tell together."""
+"""What a job's events show together."""
 
 from slipway.client.sse import ServerEvent
 
@@ -23,9 +23,9 @@ def begun_after_their_end(events: list[ServerEvent]) -> list[str]:
     """Give the steps that were begun again though they had ended well."""
     ended: set[str] = set()
     again = []
-    for told in (event.content for event in events if event.kind == "step"):
-        if told["status"] == "started" and told["step"] in ended:
-            again.append(told["step"])
-        if told["status"] in {"finished", "skipped"}:
-            ended.add(told["step"])
+    for step in (event.content for event in events if event.kind == "step"):
+        if step["status"] == "started" and step["step"] in ended:
+            again.append(step["step"])
+        if step["status"] in {"finished", "skipped"}:
+            ended.add(step["step"])
     return again

@@ -63,22 +63,22 @@ async def root_client(lab: Lab) -> AsyncIterator[httpx.AsyncClient]:
     base = f"{lab.endpoint}/api2/json"
     async with httpx.AsyncClient(base_url=base, verify=trust(lab), timeout=60) as client:
         login = {"username": "root@pam", "password": lab.root_password}
-        given = (await client.post("/access/ticket", data=login)).json()["data"]
-        client.cookies.set("PVEAuthCookie", given["ticket"])
-        client.headers["CSRFPreventionToken"] = given["CSRFPreventionToken"]
+        ticket = (await client.post("/access/ticket", data=login)).json()["data"]
+        client.cookies.set("PVEAuthCookie", ticket["ticket"])
+        client.headers["CSRFPreventionToken"] = ticket["CSRFPreventionToken"]
         yield client
 
 
 @contextlib.asynccontextmanager
 async def ssh_client(lab: Lab) -> AsyncIterator[asyncssh.SSHClientConnection]:
     """Open an SSH connection as root, with the host key checked."""
-    known = asyncssh.import_known_hosts(f"[127.0.0.1]:{lab.ssh_port} {lab.ssh_host_key}\n")
+    known_hosts = asyncssh.import_known_hosts(f"[127.0.0.1]:{lab.ssh_port} {lab.ssh_host_key}\n")
     async with asyncssh.connect(
         "127.0.0.1",
         lab.ssh_port,
         username="root",
         client_keys=[asyncssh.import_private_key(lab.ssh_private_key)],
-        known_hosts=known,
+        known_hosts=known_hosts,
         config=None,
     ) as connection:
         yield connection
@@ -108,14 +108,14 @@ async def template_of(client: httpx.AsyncClient, lab: Lab) -> str:
 
 async def new_container(client: httpx.AsyncClient, lab: Lab, vmid: int = 100, **options: Any) -> int:
     """Create a container and wait until it is there."""
-    given = {
+    defaults = {
         "vmid": vmid,
         "ostemplate": await template_of(client, lab),
         "storage": "local",
         "features": "nesting=1",
         "net0": "name=eth0,bridge=vmbr0,ip=dhcp",
     }
-    answer = await client.post(f"/nodes/{lab.name}/lxc", data=given | options)
+    answer = await client.post(f"/nodes/{lab.name}/lxc", data=defaults | options)
     assert answer.status_code == 200, (answer.reason_phrase, answer.text)
     status = await ended(client, answer.json()["data"])
     assert status == "OK" or status.startswith("WARNINGS"), status
@@ -141,8 +141,8 @@ async def guests_named(endpoint: dict[str, str], name: str) -> int:
     headers = {"Authorization": f"PVEAPIToken={endpoint['token_id']}={secret}"}
     # The certificate is the lab's own, and nothing secret is asked.
     async with httpx.AsyncClient(verify=False, headers=headers, timeout=60) as client:  # noqa: S501
-        found = (await client.get(f"{endpoint['endpoint']}/api2/json/nodes/lab/lxc")).json()["data"]
-    return sum(each["name"] == name for each in found)
+        guests = (await client.get(f"{endpoint['endpoint']}/api2/json/nodes/lab/lxc")).json()["data"]
+    return sum(each["name"] == name for each in guests)
 
 
 async def most_tasks(endpoint: dict[str, str], kind: str, until: asyncio.Event) -> int:
@@ -164,13 +164,13 @@ async def most_tasks(endpoint: dict[str, str], kind: str, until: asyncio.Event) 
 @contextlib.asynccontextmanager
 async def lab_of(data: Path) -> AsyncIterator["LabClient"]:
     """Open a plain HTTP client as root to the lab of a running stack; paths are below `/api2/json`."""
-    told = json.loads((data / "lab" / "lab.json").read_text())
-    secret = Path(told["root_token_secret_file"]).read_text().strip()
+    access = json.loads((data / "lab" / "lab.json").read_text())
+    secret = Path(access["root_token_secret_file"]).read_text().strip()
     async with LabClient(
-        control=told["control_endpoint"],
-        base_url=f"{told['endpoint']}/api2/json",
-        headers={"Authorization": f"PVEAPIToken={told['root_token_id']}={secret}"},
-        verify=ssl.create_default_context(cafile=told["certificate_file"]),
+        control=access["control_endpoint"],
+        base_url=f"{access['endpoint']}/api2/json",
+        headers={"Authorization": f"PVEAPIToken={access['root_token_id']}={secret}"},
+        verify=ssl.create_default_context(cafile=access["certificate_file"]),
         timeout=30,
         trust_env=False,
     ) as client:
@@ -205,15 +205,15 @@ def _orders(client: httpx.AsyncClient) -> httpx.URL | str:
 async def homes_of(client: httpx.AsyncClient, vmid: int) -> list[tuple[str, str]]:
     """Ask every node of a lab for a VMID: those that have it, and what it does there."""
     nodes = (await client.get("/nodes")).json()["data"]
-    found = []
+    homes = []
     for node in sorted(each["node"] for each in nodes):
         rows = (await client.get(f"/nodes/{node}/lxc")).json()["data"]
-        found += [(node, row["status"]) for row in rows if row["vmid"] == vmid]
-    return found
+        homes += [(node, row["status"]) for row in rows if row["vmid"] == vmid]
+    return homes
 
 
 async def tasks_on(client: httpx.AsyncClient, node: str, kind: str, **query: str) -> list[dict[str, Any]]:
     """List a node's tasks of a kind, running ones too."""
-    wanted = {"source": "all", "typefilter": kind, "limit": "0", **query}
-    rows: list[dict[str, Any]] = (await client.get(f"/nodes/{node}/tasks", params=wanted)).json()["data"]
+    params = {"source": "all", "typefilter": kind, "limit": "0", **query}
+    rows: list[dict[str, Any]] = (await client.get(f"/nodes/{node}/tasks", params=params)).json()["data"]
     return rows

@@ -63,8 +63,8 @@ async def start(cluster: Cluster, vmid: int = 100) -> None:
     await tasks.wait(cluster.api, await cluster.api.start(NODE, vmid), deadline=LIMIT)
     async with asyncio.timeout(LIMIT.total_seconds()):
         while True:
-            said = await cluster.pct(NODE).execute(vmid, ["systemctl", "is-system-running"], timeout=LIMIT)
-            if said.stdout.strip() in {"running", "degraded"}:
+            result = await cluster.pct(NODE).execute(vmid, ["systemctl", "is-system-running"], timeout=LIMIT)
+            if result.stdout.strip() in {"running", "degraded"}:
                 return
             await asyncio.sleep(0.1)
 

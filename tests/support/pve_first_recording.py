@@ -107,8 +107,8 @@ async def prepare(lab: Lab, client: httpx.AsyncClient) -> None:
 async def download(client: httpx.AsyncClient) -> str:
     """Bring the OS template that the recordings use; give its name as a volume."""
     template = "debian-12-standard_12.12-1_amd64.tar.zst"
-    given = {"storage": "local", "template": template}
-    upid = (await client.post("/nodes/pve1/aplinfo", data=given)).json()["data"]
+    params = {"storage": "local", "template": template}
+    upid = (await client.post("/nodes/pve1/aplinfo", data=params)).json()["data"]
     assert await ended(client, upid) == "OK"
     return f"local:vztmpl/{template}"
 

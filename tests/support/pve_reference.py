@@ -22,7 +22,7 @@ def reference(pattern: str) -> Path:
 
 def newest(folder: Path, pattern: str) -> Path:
     """Give the last file that fits by name; skip if there is none."""
-    found = sorted(folder.glob(pattern))
-    if not found:
+    files = sorted(folder.glob(pattern))
+    if not files:
         pytest.skip(f"{folder} has no {pattern}")
-    return found[-1]
+    return files[-1]

@@ -33,7 +33,7 @@ class Exchange:
     label: str
     method: str
     path: str
-    given: Mapping[str, Any]
+    parameters: Mapping[str, Any]
     status: int
     reason: str
     body: Any
@@ -57,7 +57,7 @@ def read(path: Path) -> Iterator[Exchange]:
             .replace("%3A", ":")
             .replace("%40", "@")
             .replace("%21", "!"),
-            given=stored["data"] or {},
+            parameters=stored["data"] or {},
             status=stored["status"],
             reason=stored["reason"],
             body=stored["body"],
@@ -122,31 +122,31 @@ class Player:
         path = self.named(exchange.path)
         if path.endswith("/status") and "stopped" in json.dumps(exchange.body) and path != exchange.path:
             await ended(await self._root(), path.split("/")[-2])
-        given = {
+        parameters = {
             key: self.lab.root_password if value == "<masked>" else self.named(value)
-            for key, value in exchange.given.items()
+            for key, value in exchange.parameters.items()
         }
         if exchange.label == "renew w ticket as password":
-            given["password"] = self.ticket
+            parameters["password"] = self.ticket
         elif exchange.label == "short pw":
-            given["password"] = "abc"
+            parameters["password"] = "abc"
         await self._root()
         headers = self._recording.headers(self, exchange)
         in_query = exchange.method in ("GET", "DELETE")
-        url = path if "?" in path or not in_query else f"{path}?{httpx.QueryParams(given)}"
+        url = path if "?" in path or not in_query else f"{path}?{httpx.QueryParams(parameters)}"
         return await self._client.request(
-            exchange.method, url, data=None if in_query else given, headers=headers
+            exchange.method, url, data=None if in_query else parameters, headers=headers
         )
 
     async def unseen(
-        self, method: str, path: str, given: Mapping[str, Any], headers: Mapping[str, str] | None = None
+        self, method: str, path: str, parameters: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> Any:
         """Send a request that was not recorded, as root unless headers log in otherwise."""
         await self._root()
         in_query = method in ("GET", "DELETE")
-        url = f"{path}?{httpx.QueryParams(given)}" if in_query else path
+        url = f"{path}?{httpx.QueryParams(parameters)}" if in_query else path
         answer = await self._client.request(
-            method, url, data=None if in_query else dict(given), headers=dict(headers or {})
+            method, url, data=None if in_query else dict(parameters), headers=dict(headers or {})
         )
         return answer.json()["data"]
 
@@ -154,8 +154,8 @@ class Player:
         client = self._client
         if not self.ticket:
             login = {"username": "root@pam", "password": self.lab.root_password}
-            given = (await client.post("/access/ticket", data=login)).json()["data"]
-            self.ticket, self._csrf = given["ticket"], given["CSRFPreventionToken"]
+            ticket = (await client.post("/access/ticket", data=login)).json()["data"]
+            self.ticket, self._csrf = ticket["ticket"], ticket["CSRFPreventionToken"]
         client.headers["Cookie"] = f"PVEAuthCookie={self.ticket}"
         client.headers["CSRFPreventionToken"] = self._csrf
         return client
@@ -205,9 +205,9 @@ def _row_differences(recorded: list[Any], answered: list[Any], at: str) -> Itera
     named = {_name(row): row for row in recorded}
     shapes = [frozenset(row) for row in recorded]
     for row in answered:
-        known = named.get(_name(row))
-        if known is not None and _name(row) is not None and _is_seen(known) == _is_seen(row):
-            yield from differences(known, row, f"{at}[{_name(row)}]")
+        counterpart = named.get(_name(row))
+        if counterpart is not None and _name(row) is not None and _is_seen(counterpart) == _is_seen(row):
+            yield from differences(counterpart, row, f"{at}[{_name(row)}]")
         elif shapes and _name(row) is None and not {frozenset(row), frozenset(row) - MAY_ADD} & set(shapes):
             nearest = min(shapes, key=lambda keys: len(keys ^ set(row)))
             yield f"{at} row adds {sorted(set(row) - nearest)} lacks {sorted(nearest - set(row))}"
@@ -219,7 +219,7 @@ def _is_seen(row: dict[str, Any]) -> bool:
 
 
 def _name(row: dict[str, Any]) -> str | None:
-    """Tell what a row is about; tasks and times are about themselves."""
+    """Return what a row is about; tasks and times are about themselves."""
     if "upid" in row or "time" in row:
         return None
     for key in ("id", "vmid", "storage", "iface", "key", "realm", "subdir", "volid", "name"):
@@ -241,8 +241,8 @@ def _kind(value: Any) -> str:
 
 def is_played(exchange: Exchange, recording: Recording) -> bool:
     """Whether the lab knows the call, and the exchange stands for itself."""
-    is_known = any(pattern.fullmatch(exchange.call) for pattern in _CALLS)
-    return (is_known or exchange.status == 501) and exchange.number not in recording.aside
+    is_in_use = any(pattern.fullmatch(exchange.call) for pattern in _CALLS)
+    return (is_in_use or exchange.status == 501) and exchange.number not in recording.aside
 
 
 def open_client(lab: Lab) -> httpx.AsyncClient:

@@ -29,8 +29,8 @@ def check_record(path: Path) -> list[str]:
     violations: list[str] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         sent = json.loads(line)
-        found = check_request(sent["method"], sent["path"], sent.get("params") or {})
-        violations += [f"{path.name}:{number}: {sent['method']} {sent['path']}: {one}" for one in found]
+        errors = check_request(sent["method"], sent["path"], sent.get("params") or {})
+        violations += [f"{path.name}:{number}: {sent['method']} {sent['path']}: {one}" for one in errors]
     return violations
 
 
@@ -41,8 +41,8 @@ def check_request(method: str, path: str, params: Mapping[str, Any]) -> list[str
     call, in_path = _find(f"{method} {plain}")
     if call is None:
         return ["no such call is in use"]
-    given = {**dict(parse_qsl(parts.query)), **params, **in_path}
-    return list(_violations(TABLE[call]["parameters"], given))
+    values = {**dict(parse_qsl(parts.query)), **params, **in_path}
+    return list(_violations(TABLE[call]["parameters"], values))
 
 
 def _find(asked: str) -> tuple[str | None, dict[str, str]]:
@@ -53,17 +53,17 @@ def _find(asked: str) -> tuple[str | None, dict[str, str]]:
     return None, {}
 
 
-def _violations(declared: Mapping[str, Any], given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for name, value in given.items():
+def _violations(declared: Mapping[str, Any], values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in values.items():
         rule = declared.get(name) or declared.get(NUMBERED.sub(r"\1[n]", name))
         if rule is None:
             yield f"{prefix}{name} is not in the schema"
         elif not _is_masked(value):
             yield from _value_violations(rule, _text(value), f"{prefix}{name}")
-            if (needed := rule.get("requires")) and needed not in given:
+            if (needed := rule.get("requires")) and needed not in values:
                 yield f"{prefix}{name} requires {needed}"
     for name, rule in declared.items():
-        if not rule.get("optional") and name not in given:
+        if not rule.get("optional") and name not in values:
             yield f"{prefix}{name} is missing"
 
 

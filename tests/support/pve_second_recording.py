@@ -29,12 +29,12 @@ class Unseen:
 
     method: str
     path: str
-    given: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     as_root: bool = False
 
 
-def _set(**given: Any) -> Unseen:
-    return Unseen("PUT", f"{CONTAINER}/config", given)
+def _set(**parameters: Any) -> Unseen:
+    return Unseen("PUT", f"{CONTAINER}/config", parameters)
 
 
 _ATTRIBUTES = f"/nodes/pve1/storage/local/content/local:backup/{ARCHIVE}"
@@ -90,7 +90,7 @@ class SecondRecording:
             await self._learn_archive(player)
         for one in UNSEEN.get(number, ()):
             login = {} if one.as_root else self._token(player)
-            done = await player.unseen(one.method, player.named(one.path), one.given, login)
+            done = await player.unseen(one.method, player.named(one.path), one.parameters, login)
             await self._rest(player)
             if isinstance(done, str) and (recorded := UPID.search(exchange.path)):
                 player.names[recorded[0]] = done

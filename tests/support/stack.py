@@ -39,8 +39,8 @@ class RunningStack:
     @property
     def endpoints(self) -> dict[str, Any]:
         """Read anew: it is rewritten when a process is restarted."""
-        told: dict[str, Any] = json.loads((self.data / "run" / "endpoints.json").read_text())
-        return told
+        endpoints: dict[str, Any] = json.loads((self.data / "run" / "endpoints.json").read_text())
+        return endpoints
 
     @property
     def token(self) -> str:
@@ -107,16 +107,16 @@ def stack_folder() -> Iterator[Path]:
 
 
 async def job_events(client: httpx.AsyncClient, job: str) -> list[ServerEvent]:
-    """Follow a job to its end; all its events. A job without an end is told as it stands."""
+    """Follow a job to its end; all its events. A job without an end is reported as it stands."""
     events: list[ServerEvent] = []
     try:
         async with asyncio.timeout(JOB_SECONDS):
             async for event in follow(client, f"/api/v1/jobs/{job}/events"):
-                events.append(event)  # noqa: PERF401  what came before a timeout is told
+                events.append(event)  # noqa: PERF401  what came before a timeout is reported
     except TimeoutError:
-        told = [event.text for event in events[-5:]]
+        texts = [event.text for event in events[-5:]]
         stands = (await client.get(f"/api/v1/jobs/{job}")).text
-        pytest.fail(f"the job_log of job {job} has no end; its last events: {told}; the job: {stands}")
+        pytest.fail(f"the job_log of job {job} has no end; its last events: {texts}; the job: {stands}")
     return events
 
 
@@ -139,18 +139,18 @@ async def done(api: httpx.AsyncClient, path: str, body: dict[str, Any] | None = 
 
 
 def messages(events: list[ServerEvent]) -> list[str | None]:
-    """Give what the steps said at their ends."""
-    told = (event.content for event in events if event.kind == "step")
-    return [each["message"] for each in told if each["status"] != "started"]
+    """Return the steps' messages at their ends."""
+    steps = (event.content for event in events if event.kind == "step")
+    return [each["message"] for each in steps if each["status"] != "started"]
 
 
 def _wait(stack: RunningStack) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not _is_ready(stack):
         ended = stack.process.poll() is not None
-        said = (stack.data.parent / "up.log").read_text(errors="replace")[-6000:]
-        assert not ended, f"`slipway up` ended:\n{said}"
-        assert time.monotonic() < deadline, f"`slipway up` is not ready in time:\n{said}"
+        output = (stack.data.parent / "up.log").read_text(errors="replace")[-6000:]
+        assert not ended, f"`slipway up` ended:\n{output}"
+        assert time.monotonic() < deadline, f"`slipway up` is not ready in time:\n{output}"
         time.sleep(0.05)
 
 

@@ -15,8 +15,8 @@ async def refused(client: Client, subjects: Iterable[str]) -> set[str]:
     """Which subjects the server refuses to take or to give; its words come some time after the flush."""
     await client.flush()
     await asyncio.sleep(0.2)
-    said = " ".join(client.refusals).lower()  # type: ignore[attr-defined]  # set by the fixture
-    return {subject for subject in subjects if f'"{subject.lower()}"' in said}
+    refusals = " ".join(client.refusals).lower()  # type: ignore[attr-defined]  # set by the fixture
+    return {subject for subject in subjects if f'"{subject.lower()}"' in refusals}
 
 
 async def refused_to_say(client: Client, *subjects: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""A viewer of an event stream, and what is told to it."""
+"""A viewer of an event stream, and what is sent to it."""
 
 import random
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ class Viewer:
         self.last_id = ""
         self.seen: list[Seen] = []
         self.outages: list[str] = []
-        """What was told of parts that are away: no part of the job log, and without an id."""
+        """What was reported of parts that are away: no part of the job log, and without an id."""
         self.comments = 0
 
     async def read(self, *, most: int = 1_000_000) -> bool:

@@ -38,13 +38,13 @@ def lives(pid: int) -> bool:
 
 def processes_of(*command: str) -> list[int]:
     """Give the processes on this machine, in whatever container, that run exactly this command."""
-    wanted = [word.encode() for word in command]
-    found = []
+    expected = [word.encode() for word in command]
+    pids = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            words = file.read_bytes().rstrip(b"\0").split(b"\0")
+            arguments = file.read_bytes().rstrip(b"\0").split(b"\0")
         except OSError:
             continue
-        if words == wanted:
-            found.append(int(file.parent.name))
-    return found
+        if arguments == expected:
+            pids.append(int(file.parent.name))
+    return pids

@@ -19,7 +19,7 @@ CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
-    """A whole demo on simulated guests, as an ordinary user; root's own is `test_failure_is_told`'s."""
+    """A whole demo on simulated guests, as an ordinary user; root's own is `test_failure_is_reported`'s."""
     with stack_folder() as data:
         who = confinement_for(data.parent, [*programs(), ROOT])
         if who.account is not None:
@@ -29,19 +29,19 @@ def demo() -> Iterator[Demo]:
 
 def test_page_is_fetched(demo: Demo) -> None:
     """It ends well, after a page came through the container's own address."""
-    assert demo.status == 0, demo.said
-    assert re.search(r"GET http://\S+\n  200 OK: ", demo.said), demo.said
-    assert "nginx/status-password" in demo.said
+    assert demo.status == 0, demo.output
+    assert re.search(r"GET http://\S+\n  200 OK: ", demo.output), demo.output
+    assert "nginx/status-password" in demo.output
 
 
 def test_plain_lines(demo: Demo) -> None:
-    """Where there is no terminal, it says plain lines: five phases, and nothing that steers a terminal."""
-    started = re.findall(r"^ *(\d+) % \| phase (\w+) started$", demo.said, re.MULTILINE)
+    """Where there is no terminal, it prints plain lines: five phases, and nothing that steers a terminal."""
+    started = re.findall(r"^ *(\d+) % \| phase (\w+) started$", demo.output, re.MULTILINE)
 
     assert [phase for _, phase in started] == ["create", "start", "deploy", "sync", "finalize"]
     assert [percent for percent, _ in started] == ["0", "20", "35", "60", "90"]
-    assert not CONTROL.search(demo.said)
-    assert "simulated" in demo.said.splitlines()[0]
+    assert not CONTROL.search(demo.output)
+    assert "simulated" in demo.output.splitlines()[0]
 
 
 def test_cleaned(demo: Demo) -> None:
@@ -51,12 +51,12 @@ def test_cleaned(demo: Demo) -> None:
 
     cleaned = run_demo("demo-clean", demo.data, who=demo.who)
 
-    assert cleaned.status == 0, cleaned.said
-    assert f"removed {demo.data}" in cleaned.said
+    assert cleaned.status == 0, cleaned.output
+    assert f"removed {demo.data}" in cleaned.output
     assert list(demo.data.parent.iterdir()) == []
 
 
-def test_failure_is_told(tmp_path: Path) -> None:
+def test_failure_is_reported(tmp_path: Path) -> None:
     """A demo whose container fails says why, and its exit status says so too."""
     templates = tmp_path / "lxc" / "templates"
     shutil.copytree(ROOT / "infra" / "lxc", templates.parent)
@@ -64,6 +64,6 @@ def test_failure_is_told(tmp_path: Path) -> None:
     with stack_folder() as data:
         ended = run_demo("demo", data, "--once", "--port", "0", SLIPWAY_TEMPLATES_DIR=str(templates))
 
-    assert ended.status == 1, ended.said
-    assert "no such site" in ended.said
-    assert "slipway: the job failed" in ended.said
+    assert ended.status == 1, ended.output
+    assert "no such site" in ended.output
+    assert "slipway: the job failed" in ended.output

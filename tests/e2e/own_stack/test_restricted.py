@@ -22,12 +22,12 @@ def stack() -> Iterator[RunningStack]:
     with stack_folder() as data:
         templates = data.parent / "lxc" / "templates"
         shutil.copytree(ROOT / "infra" / "lxc", templates.parent)
-        given = {
+        environment = {
             "SLIPWAY_TEMPLATES_DIR": str(templates),
             "SLIPWAY_RESTRICTED_KEYS": "true",
             "SLIPWAY_BIND_MOUNT_PATHS": SHARED,
         }
-        with running_stack("--lab", "--guests", "simulated", data=data, **given) as running:
+        with running_stack("--lab", "--guests", "simulated", data=data, **environment) as running:
             host = data / "lab" / "host"
             (host / "srv/shared/media").mkdir(parents=True)
             (host / "etc").mkdir()
@@ -66,7 +66,7 @@ async def test_a_container_gets_what_it_asks_of_the_host(stack: RunningStack, ap
     }
     changed = await done(api, f"{path}/configure", body)
     again = await done(api, f"{path}/configure", body)
-    found = (await api.get(f"/api/v1/{path}")).json()
+    container = (await api.get(f"/api/v1/{path}")).json()
     at_last = config(stack, vmid)
     await done(api, f"{path}/configure", {"mounts": [], "hookscript": ""})
 
@@ -78,8 +78,8 @@ async def test_a_container_gets_what_it_asks_of_the_host(stack: RunningStack, ap
     assert at_last["mp1"].split(",") == [f"{SHARED}/media", "mp=/srv/new"]
     assert at_last["hookscript"] == "local:snippets/hook.pl"
     assert set(at_last["pending"]) == {"dev0", "mp0"}
-    assert [each["path"] for each in found["spec"]["mounts"]] == ["/media", "/srv/new"]
-    assert {key: each["after_restart"] for key, each in found["pending"].items()} == {
+    assert [each["path"] for each in container["spec"]["mounts"]] == ["/media", "/srv/new"]
+    assert {key: each["after_restart"] for key, each in container["pending"].items()} == {
         "dev0": None,
         "mp0": None,
     }
@@ -124,5 +124,5 @@ async def test_where_a_path_ends_decides(api: httpx.AsyncClient, source: str, co
 
 def config(stack: RunningStack, vmid: int) -> dict[str, Any]:
     """Read the config that the lab keeps of a container, with what waits for its next start (`pending`)."""
-    found: dict[str, Any] = json.loads((stack.data / "lab" / "containers" / f"{vmid}.json").read_text())
-    return found
+    content: dict[str, Any] = json.loads((stack.data / "lab" / "containers" / f"{vmid}.json").read_text())
+    return content

@@ -20,11 +20,11 @@ async def test_endpoints_are_private(stack: RunningStack) -> None:
     """Who may read the data folder is its owner alone, and secrets stand in it as paths only."""
     mode = stat.S_IMODE((stack.data / "run" / "endpoints.json").stat().st_mode)
 
-    told = (stack.data / "run" / "endpoints.json").read_text()
+    content = (stack.data / "run" / "endpoints.json").read_text()
 
     assert mode & 0o077 == 0
     assert stat.S_IMODE(stack.data.stat().st_mode) == 0o700
-    assert stack.token not in told
+    assert stack.token not in content
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses another user")
@@ -51,7 +51,7 @@ async def test_restart(stack: RunningStack, service: str) -> None:
 
 
 async def test_provisioner_killed(stack: RunningStack, api: httpx.AsyncClient) -> None:
-    """A creation goes on after its worker was killed, and tells every phase once."""
+    """A creation goes on after its worker was killed, and reports every phase once."""
     accepted = await create(api, template="nginx-site", hostname=f"kill-{secrets.token_hex(3)}")
     following = asyncio.create_task(job_events(api, accepted["job"]["id"]))
     await _percent(api, accepted["job"]["id"], at_least=20)

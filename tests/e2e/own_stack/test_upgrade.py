@@ -154,7 +154,7 @@ async def test_containers_are_what_they_were(api: httpx.AsyncClient, left: Left)
 
 
 @pytest.mark.parametrize("name", ["fleet", "keep-1", "broken", "taken"])
-async def test_ended_jobs_are_told_as_before(api: httpx.AsyncClient, left: Left, name: str) -> None:
+async def test_ended_jobs_are_shown_as_before(api: httpx.AsyncClient, left: Left, name: str) -> None:
     """Events and text; of `keep-1` the bus has nothing any more, only the stored log."""
     job = left.jobs[name]
 
@@ -290,11 +290,11 @@ async def _unfinished(stack: RunningStack, api: httpx.AsyncClient, left: Left) -
     await admin.jetstream().publish("slipway.v1.command.provisioner.job.run", RUBBISH)
     await admin.jetstream().publish("slipway.v1.event.node.nobody.observed", RUBBISH)
     doomed = await create(api, template="sleeping", hostname="doomed")
-    await _until_said(api, doomed["job"]["id"], "it sleeps now")
+    await _until_logged(api, doomed["job"]["id"], "it sleeps now")
     busy = {"template": "counting", "hostname": "busy"}
     left.replies["busy"] = ("containers", busy, await _keyed(api, "containers", busy, "busy"))
     left.jobs |= {"doomed": doomed["job"]["id"], "busy": left.replies["busy"][2]["job"]["id"]}
-    await _until_said(api, left.jobs["busy"], "number 5")
+    await _until_logged(api, left.jobs["busy"], "number 5")
 
     async def are_put_aside() -> bool:
         return len(await _letters(api, "parked")) == 2
@@ -347,7 +347,7 @@ async def _bus(stack: RunningStack, user: str) -> Client:
     return await nats.connect(stack.endpoints["nats"], nkeys_seed=str(key), inbox_prefix=f"_INBOX_{user}")
 
 
-async def _until_said(api: httpx.AsyncClient, job: str, text: str) -> None:
+async def _until_logged(api: httpx.AsyncClient, job: str, text: str) -> None:
     async with asyncio.timeout(WAIT_SECONDS), api.stream("GET", f"/api/v1/jobs/{job}/events") as answer:
         async for line in answer.aiter_lines():
             if text in line:

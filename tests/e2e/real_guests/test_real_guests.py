@@ -31,18 +31,18 @@ async def test_site_is_served(real_stack: RunningStack) -> None:
         accepted = await create(api, template="nginx-site", hostname=name, variables={"title": title})
         await asyncio.wait_for(_killed_in_sync(real_stack, api, accepted["job"]["id"]), 3 * MINUTES)
         events = await asyncio.wait_for(job_events(api, accepted["job"]["id"]), 4 * MINUTES)
-        found = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+        container = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
 
     assert events[-1].content["state"] == "succeeded", events[-1].text
     percents = [event.content["percent"] for event in events if event.kind == "phase"]
     assert percents == [0, 20, 20, 35, 35, 60, 60, 90, 90, 100]
     assert sum(line.startswith("Setting up nginx-light") for line in lines(events)) == 1
     assert lines(events).count("nginx serves the page") == 1
-    url = next(each["url"] for each in found["services"] if each["name"] == "nginx" and each["url"])
+    url = next(each["url"] for each in container["services"] if each["name"] == "nginx" and each["url"])
     async with httpx.AsyncClient(trust_env=False) as outside:
         page = await outside.get(url)
     assert title in page.text
-    assert {each["name"] for each in found["credentials"]} == {"root/password", "nginx/status-password"}
+    assert {each["name"] for each in container["credentials"]} == {"root/password", "nginx/status-password"}
 
 
 async def test_guest_without_network(real_stack: RunningStack) -> None:
@@ -67,8 +67,8 @@ def test_demo() -> None:
     with stack_folder() as data:
         ended = run_demo("demo", data, "--once", "--port", "0", LAB="lxc")
 
-    assert ended.status == 0, ended.said
-    assert re.search(r"GET http://\S+\n  200 OK: ", ended.said), ended.said
+    assert ended.status == 0, ended.output
+    assert re.search(r"GET http://\S+\n  200 OK: ", ended.output), ended.output
 
 
 async def _killed_in_sync(stack: RunningStack, api: httpx.AsyncClient, job: str) -> None:

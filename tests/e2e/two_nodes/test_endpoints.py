@@ -14,19 +14,19 @@ from support.stack import RunningStack, create, done, job_events
 
 def lab_body(two: RunningStack) -> dict[str, Any]:
     """Describe the lab as it is reached by its second node."""
-    told = json.loads((two.data / "lab" / "lab.json").read_text())
+    access = json.loads((two.data / "lab" / "lab.json").read_text())
     return {
         "name": "again",
-        "endpoint": told["endpoints"]["pve2"],
-        "token_id": told["token_id"],
-        "token_secret": Path(told["token_secret_file"]).read_text(),
-        "tls_fingerprint": told["fingerprints"]["pve2"],
-        "ssh": {"private_key": Path(told["ssh_private_key_file"]).read_text(), "nodes": told["nodes"]},
+        "endpoint": access["endpoints"]["pve2"],
+        "token_id": access["token_id"],
+        "token_secret": Path(access["token_secret_file"]).read_text(),
+        "tls_fingerprint": access["fingerprints"]["pve2"],
+        "ssh": {"private_key": Path(access["ssh_private_key_file"]).read_text(), "nodes": access["nodes"]},
     }
 
 
 async def nodes_of(api: httpx.AsyncClient) -> dict[str, bool]:
-    """Say which nodes are online."""
+    """Return which nodes are online."""
     nodes = (await api.get("/api/v1/clusters/lab")).json()["nodes"]
     return {each["node"]: each["is_online"] for each in nodes}
 

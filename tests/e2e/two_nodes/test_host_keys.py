@@ -16,17 +16,17 @@ CLUSTER = "/api/v1/clusters/half"
 
 def described(two: RunningStack) -> dict[str, Any]:
     """Describe the lab as a cluster of which only one node's key is known."""
-    told = json.loads((two.data / "lab" / "lab.json").read_text())
+    access = json.loads((two.data / "lab" / "lab.json").read_text())
     return {
         "name": "half",
-        "endpoint": told["endpoint"],
-        "token_id": told["token_id"],
-        "token_secret": Path(told["token_secret_file"]).read_text(),
-        "tls_fingerprint": told["fingerprint"],
+        "endpoint": access["endpoint"],
+        "token_id": access["token_id"],
+        "token_secret": Path(access["token_secret_file"]).read_text(),
+        "tls_fingerprint": access["fingerprint"],
         "ssh": {
-            "private_key": Path(told["ssh_private_key_file"]).read_text(),
-            "port": told["ssh_port"],
-            "nodes": {"pve1": told["nodes"]["pve1"]},
+            "private_key": Path(access["ssh_private_key_file"]).read_text(),
+            "port": access["ssh_port"],
+            "nodes": {"pve1": access["nodes"]["pve1"]},
         },
     }
 
@@ -49,8 +49,8 @@ async def test_a_node_is_usable_once_its_key_is_confirmed(two: RunningStack) -> 
         added = await api.post("/api/v1/clusters", json=body)
         assert added.status_code == httpx.codes.CREATED, added.text
         assert await usable(api) == {"pve1"}
-        wanted = {"cluster": "half", "node": "pve2", "hostname": "early", "template": "debian-base"}
-        early = await api.post("/api/v1/containers", json=wanted)
+        request_body = {"cluster": "half", "node": "pve2", "hostname": "early", "template": "debian-base"}
+        early = await api.post("/api/v1/containers", json=request_body)
 
         wrong = await api.put(path, json={**door, "host_key": f"ssh-ed25519 {'A' * 68}"})
         nobody = await api.put(f"{CLUSTER}/nodes/pve9/host-key", json=door)
@@ -64,7 +64,7 @@ async def test_a_node_is_usable_once_its_key_is_confirmed(two: RunningStack) -> 
         assert (still, right.status_code) == ({"pve1"}, httpx.codes.OK), right.text
         assert await usable(api) == {"pve1", "pve2"}
         assert "pve2" not in right.json()["offered_host_keys"]
-        accepted = await create(api, **{**wanted, "hostname": "late"})
+        accepted = await create(api, **{**request_body, "hostname": "late"})
         assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"
         assert await homes_of(lab, accepted["container"]["vmid"]) == [("pve2", "running")]
         entries = (await api.get("/api/v1/audit")).json()["items"]
@@ -74,10 +74,10 @@ async def test_a_node_is_usable_once_its_key_is_confirmed(two: RunningStack) -> 
 
 async def test_a_rotated_token_takes_the_place_of_the_old_one(two: RunningStack) -> None:
     """It is tried before it is saved: one that is not accepted changes nothing; the rest stays as it was."""
-    told = json.loads((two.data / "lab" / "lab.json").read_text())
+    access = json.loads((two.data / "lab" / "lab.json").read_text())
     other = {
-        "token_id": told["root_token_id"],
-        "token_secret": Path(told["root_token_secret_file"]).read_text(),
+        "token_id": access["root_token_id"],
+        "token_secret": Path(access["root_token_secret_file"]).read_text(),
     }
     async with two.client() as api:
         before = (await api.get("/api/v1/clusters")).json()["items"][0]
@@ -90,7 +90,7 @@ async def test_a_rotated_token_takes_the_place_of_the_old_one(two: RunningStack)
         assert [each["field"] for each in wrong.json()["errors"]] == ["token_secret"], wrong.text
         assert [each["field"] for each in bare.json()["errors"]] == ["password"], bare.text
         assert right.status_code == httpx.codes.OK, right.text
-        assert right.json()["token_id"] == told["root_token_id"] != before["token_id"]
+        assert right.json()["token_id"] == access["root_token_id"] != before["token_id"]
         assert right.json()["tls_fingerprint"] == before["tls_fingerprint"]
         accepted = await create(api, cluster=before["name"], hostname="rotated", template="debian-base")
         assert (await job_events(api, accepted["job"]["id"]))[-1].content["state"] == "succeeded"

@@ -48,8 +48,8 @@ async def made(api: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
 
 async def shown(api: httpx.AsyncClient, container: str) -> dict[str, Any]:
     """Show a container."""
-    found: dict[str, Any] = (await api.get(f"/api/v1/containers/{container}")).json()
-    return found
+    body: dict[str, Any] = (await api.get(f"/api/v1/containers/{container}")).json()
+    return body
 
 
 async def shown_on(api: httpx.AsyncClient, container: str, node: str, power: str) -> dict[str, Any]:
@@ -174,7 +174,7 @@ async def test_moved_to_another_storage(api: httpx.AsyncClient, lab: httpx.Async
 
 
 async def test_refused_by_proxmox(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
-    """The cause from the task's log is told, and the container works where it was."""
+    """The cause from the task's log is reported, and the container works where it was."""
     container = await made(api, node="pve1", storage="local-lvm")
     path = f"containers/{container['id']}"
     await done(api, f"{path}/snapshot", {"snapshot": "before"})
@@ -219,8 +219,8 @@ async def test_moved_by_someone_else(api: httpx.AsyncClient, lab: httpx.AsyncCli
     """What was moved in Proxmox itself is found where it is, and jobs go there."""
     container = await made(api, node="pve1")
 
-    given = {"target": "pve2", "restart": "1"}
-    answer = await lab.post(f"/nodes/pve1/lxc/{container['vmid']}/migrate", data=given)
+    parameters = {"target": "pve2", "restart": "1"}
+    answer = await lab.post(f"/nodes/pve1/lxc/{container['vmid']}/migrate", data=parameters)
     assert await ended(lab, answer.json()["data"]) == "OK"
     await shown_on(api, container["id"], "pve2", "running")
     await done(api, f"containers/{container['id']}/stop")
@@ -273,7 +273,7 @@ async def online(api: httpx.AsyncClient, *names: str) -> None:
 
 @pytest.mark.slow
 async def test_node_that_is_away(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
-    """What is wanted of it is told to come back later; what is not goes elsewhere; it comes back."""
+    """What is asked of it gets the answer to come back later; what is not goes elsewhere; it comes back."""
     container = await made(api, node="pve1")
     path = f"/api/v1/containers/{container['id']}/migrate"
     await ordered(lab, NodeOffline(node="pve2"))
