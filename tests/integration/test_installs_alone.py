@@ -86,7 +86,7 @@ def installed(
 async def environment(
     installed: Installed, nats_server: EmbeddedNats, databases: Databases, tmp_path: Path
 ) -> dict[str, str]:
-    """What the service is told: a bus, its keys, its empty database."""
+    """The service's environment: a bus, its keys, its empty database."""
     keys = generate(tmp_path / "keys")
     KeyRing.create(tmp_path / "key-ring.json")
     every = {
@@ -103,8 +103,8 @@ async def environment(
     if installed.service in own:
         settings = await databases.make(installed.service)
         every["DATABASE_URL"] = settings.database_url.get_secret_value()
-    told = every | own.get(installed.service, {})
-    return {"PATH": os.environ["PATH"], **{f"SLIPWAY_{name}": value for name, value in told.items()}}
+    variables = every | own.get(installed.service, {})
+    return {"PATH": os.environ["PATH"], **{f"SLIPWAY_{name}": value for name, value in variables.items()}}
 
 
 @pytest.mark.parametrize("service", sorted(WITHOUT))
@@ -154,8 +154,8 @@ async def test_starts(installed: Installed, environment: dict[str, str], tmp_pat
 
     for verb in verbs:
         async with _running(installed, verb, environment, tmp_path) as process:
-            said, _ = await process.communicate()
-        assert process.returncode == 0, said.decode()
+            output, _ = await process.communicate()
+        assert process.returncode == 0, output.decode()
 
     async with _running(installed, "serve", environment, tmp_path) as process:
         port = environment["SLIPWAY_HTTP_PORT"]
@@ -163,8 +163,8 @@ async def test_starts(installed: Installed, environment: dict[str, str], tmp_pat
             await _until_ok(client, "/livez", process)
             await _until_ok(client, "/readyz", process)
         process.terminate()
-        said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
+        output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
 
 
 async def test_lives_without_anything_around_it(
@@ -231,10 +231,10 @@ def _declared() -> dict[str, list[str]]:
 
 def _own(part: str) -> list[str]:
     """A part and all parts it declares, however far."""
-    found = [part]
-    for each in found:
-        found.extend(need for need in _declared()[each] if need not in found)
-    return found
+    parts = [part]
+    for each in parts:
+        parts.extend(need for need in _declared()[each] if need not in parts)
+    return parts
 
 
 def _uv(*arguments: str) -> str:

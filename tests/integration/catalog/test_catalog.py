@@ -47,19 +47,19 @@ def answering(database: Database, made: list[TemplatePublisher]) -> Callable[[Bu
 
 
 async def test_served_template_can_be_fetched_by_its_hash(make_bus: MakeBus, databases: Databases) -> None:
-    """Who is told of a bundle gets exactly its bytes; an unknown template is told with the known ones."""
+    """Who learns of a bundle gets exactly its bytes; an unknown template is reported with the known ones."""
     database = Database(await databases.make("catalog", MIGRATIONS))
     made: list[TemplatePublisher] = []
     serving = await make_bus("catalog", answering(database, made))
-    found = scan(TEMPLATES)
-    await made[0].serve(found)
+    scan_result = scan(TEMPLATES)
+    await made[0].serve(scan_result)
     gateway = await make_bus("gateway")
 
     listed = await gateway.ask(ListTemplates())
     nginx = await gateway.ask(GetTemplate(name="nginx-site"))
 
     assert [template.name for template in listed.items] == ["debian-base", "nginx-site", "postgresql"]
-    assert await Bundles(serving).get(nginx.bundle) == found.templates[1].archive
+    assert await Bundles(serving).get(nginx.bundle) == scan_result.templates[1].archive
     with pytest.raises(NotFound, match="nginx-site") as refused:
         await gateway.ask(GetTemplate(name="nope"))
     assert refused.value.code == TemplateNotFound.code
@@ -88,7 +88,7 @@ async def test_archives_that_the_bus_has_lost_are_stored_again(
 
 
 async def stored(bundles: Bundles) -> str:
-    """Wait until an archive of ours is in the store; tell its hash."""
+    """Wait until an archive of ours is in the store; return its hash."""
     archive = scan(TEMPLATES).templates[1].archive
     name = hashlib.sha256(archive).hexdigest()
 

@@ -25,7 +25,7 @@ def running(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "message"),
+    ("arguments", "status", "message"),
     [
         ([*RESIZE, "memory=abc"], 2, "memory: 'abc' is not a number"),
         ([*RESIZE, "memory"], 2, "--set memory: it must be NAME=VALUE"),
@@ -40,11 +40,11 @@ def running(tmp_path: Path) -> Path:
         (["containers", "--data", "FOLDER"], 1, "does not answer"),
     ],
 )
-def test_wrong_words(
-    running: Path, capsys: pytest.CaptureFixture[str], words: list[str], status: int, message: str
+def test_wrong_arguments(
+    running: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, message: str
 ) -> None:
     """Each is reported in one line, without a traceback."""
-    result = main([word.replace("FOLDER", str(running)) for word in words])
+    result = main([argument.replace("FOLDER", str(running)) for argument in arguments])
 
     errors = capsys.readouterr().err
     assert result == status
@@ -54,7 +54,7 @@ def test_wrong_words(
 
 
 @pytest.mark.parametrize(
-    ("words", "environment", "status", "message"),
+    ("arguments", "environment", "status", "message"),
     [
         (
             ["containers"],
@@ -73,9 +73,9 @@ def test_wrong_words(
         (["demo"], {"PORT": "eighty"}, 2, "'eighty' is not a port"),
     ],
 )
-def test_wrong_settings(words: list[str], environment: dict[str, str], status: int, message: str) -> None:
+def test_wrong_settings(arguments: list[str], environment: dict[str, str], status: int, message: str) -> None:
     """The same for what the environment says."""
-    command = [sys.executable, "-m", "slipway.cli", *words]
+    command = [sys.executable, "-m", "slipway.cli", *arguments]
     others = {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
     settings = {**others, "LAB": "simulated", **environment}
 

@@ -32,7 +32,7 @@ async def others(tmp_path: Path, make_bus: MakeBus) -> Others:
 
 @pytest.fixture
 def changes() -> Mapping[str, Any]:
-    """What a test wants to be set otherwise; it is given by parametrization."""
+    """What a test wants to be set otherwise; it comes by parametrization."""
     return {}
 
 

@@ -1,4 +1,4 @@
-"""Who may ask what, and what a wrong request is told."""
+"""Who may ask what, and how a wrong request is answered."""
 
 import json
 from collections.abc import AsyncIterator
@@ -116,7 +116,7 @@ WRONG: list[tuple[Any, int, str | None]] = [
 
 
 @pytest.mark.parametrize(("body", "status", "field"), WRONG)
-async def test_wrong_body_is_told_with_its_field(
+async def test_wrong_body_is_reported_with_its_field(
     user: httpx.AsyncClient, others: Others, body: Any, status: int, field: str | None
 ) -> None:
     """Whatever is sent, it is a 4xx problem that names what is wrong, and nothing is created."""
@@ -126,12 +126,14 @@ async def test_wrong_body_is_told_with_its_field(
         "/api/v1/containers", content=content, headers={"Content-Type": "application/json"}
     )
 
-    told = answer.json()
-    assert answer.status_code == status, told
+    problem = answer.json()
+    assert answer.status_code == status, problem
     assert answer.headers["content-type"] == "application/problem+json"
-    assert {"type", "title", "status", "detail", "code", "message", "correlation_id", "errors"} <= set(told)
+    assert {"type", "title", "status", "detail", "code", "message", "correlation_id", "errors"} <= set(
+        problem
+    )
     if field is not None:
-        assert field in [each["field"] for each in told["errors"]]
+        assert field in [each["field"] for each in problem["errors"]]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ async def test_filters_reach_inventory(user: httpx.AsyncClient, others: Others) 
     jobs = await user.get("/api/v1/jobs?state=failed&state=cancelled&kind=container.start")
 
     assert (listed.json(), jobs.json()) == ({"items": [], "next": None}, {"items": [], "next": None})
-    wanted = ListContainers(
+    listing = ListContainers(
         cluster="lab",
         node="pve",
         template="nginx-site",
@@ -265,23 +267,23 @@ async def test_filters_reach_inventory(user: httpx.AsyncClient, others: Others) 
         sort=ContainerSort.HOSTNAME_LAST,
     )
     states = (JobState.FAILED, JobState.CANCELLED)
-    assert [query for query, _ in others.asked] == [wanted, ListJobs(state=states, kind=(JobKind.START,))]
+    assert [query for query, _ in others.asked] == [listing, ListJobs(state=states, kind=(JobKind.START,))]
 
 
 async def test_openapi_names_every_path(user: httpx.AsyncClient) -> None:
     """A client generator finds the streams, the models and what an error looks like."""
-    told = (await user.get("/api/v1/openapi.json")).json()
+    document = (await user.get("/api/v1/openapi.json")).json()
 
-    assert {"/api/v1/events", "/api/v1/jobs/{job}/events", "/api/v1/containers"} <= set(told["paths"])
-    creation = told["paths"]["/api/v1/containers"]["post"]
+    assert {"/api/v1/events", "/api/v1/jobs/{job}/events", "/api/v1/containers"} <= set(document["paths"])
+    creation = document["paths"]["/api/v1/containers"]["post"]
     choices = creation["responses"]["202"]["content"]["application/json"]["schema"]["anyOf"]
     assert [each["$ref"].rpartition("/")[2] for each in choices] == ["Accepted", "BatchAccepted"]
     assert list(creation["responses"]["422"]["content"]) == ["application/problem+json"]
-    keyed = [name for name, path in told["paths"].items() if "Idempotency-Key" in str(path.get("post"))]
+    keyed = [name for name, path in document["paths"].items() if "Idempotency-Key" in str(path.get("post"))]
     assert {"/api/v1/clusters", "/api/v1/containers", "/api/v1/jobs"} <= set(keyed)
     verbs = {f"/api/v1/containers/{{container}}/{verb}" for verb in REQUESTED}
     assert verbs <= set(keyed)
-    listed = {each["name"] for each in told["paths"]["/api/v1/containers"]["get"]["parameters"]}
+    listed = {each["name"] for each in document["paths"]["/api/v1/containers"]["get"]["parameters"]}
     assert {"limit", "cursor", "node", "power", "sort"} <= listed
 
 

@@ -26,10 +26,10 @@ async def test_body_that_does_not_come_is_not_waited_for(connection: Connection)
     reader, writer = connection
     writer.write(HEAD + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
 
-    told = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), 10)
 
-    assert told.startswith(b"HTTP/1.1 408 ")
-    assert b'"request.too-slow"' in told
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"request.too-slow"' in answer
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: "])

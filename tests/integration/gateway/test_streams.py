@@ -58,7 +58,7 @@ async def test_cut_ten_times_a_viewer_sees_what_an_uninterrupted_one_sees(
     assert [json.loads(event.data)["offset"] for event in whole.seen[2:-1]] == list(range(300))
 
 
-async def test_ended_job_log_is_told_once_more_but_not_twice(
+async def test_ended_job_log_is_sent_once_more_but_not_twice(
     user: httpx.AsyncClient, others: Others, make_bus: MakeBus
 ) -> None:
     """Who comes late gets everything; who comes again after `done` gets 204 and stays away."""
@@ -132,7 +132,7 @@ async def test_stream_ends_when_the_gateway_stops(gateway: Service, user: httpx.
     assert await asyncio.wait_for(watching, 3)
 
 
-async def test_log_is_given_whole(user: httpx.AsyncClient, make_bus: MakeBus) -> None:
+async def test_log_is_returned_whole(user: httpx.AsyncClient, make_bus: MakeBus) -> None:
     """Lines in their order as text; the parts of a long one are joined."""
     parts = [
         LogLine(stream="stdout", text="lo", more=True),
@@ -149,7 +149,7 @@ async def test_log_is_given_whole(user: httpx.AsyncClient, make_bus: MakeBus) ->
     assert answer.text == "between\nlong\n"
 
 
-async def test_a_stored_job_log_is_told_when_the_bus_has_forgotten(
+async def test_a_stored_job_log_is_sent_when_the_bus_has_forgotten(
     user: httpx.AsyncClient, others: Others, make_bus: MakeBus, admin: Client
 ) -> None:
     """Events, ids and log are the same as before; it resumes from any of them, and 204 follows the last."""
@@ -176,7 +176,7 @@ async def test_a_stored_job_log_is_told_when_the_bus_has_forgotten(
     assert (await user.get(LOG)).text == log_before != ""
 
 
-async def test_a_part_that_lacks_something_is_told_to_viewers(
+async def test_a_part_that_lacks_something_is_reported_to_viewers(
     user: httpx.AsyncClient, others: Others
 ) -> None:
     """Also to who comes later; once it is back nothing is away. No id goes with it."""
@@ -186,7 +186,7 @@ async def test_a_part_that_lacks_something_is_told_to_viewers(
 
     others.missing["postgres"] = "does not answer in time"
     await until(lambda: len(early.outages) == 1)
-    known = early.last_id
+    last_id = early.last_id
     watching_late = asyncio.create_task(late.read())
     await until(lambda: late.outages != [])
     ready = (await user.get("/readyz")).json()
@@ -196,9 +196,9 @@ async def test_a_part_that_lacks_something_is_told_to_viewers(
     watching_late.cancel()
     await asyncio.wait([watching, watching_late])
 
-    told = [json.loads(data)["parts"] for data in early.outages]
-    assert json.loads(late.outages[0])["parts"] == told[0]
-    assert sorted(told[0]) == ["catalog", "inventory", "monitor", "provisioner"]
-    assert told[0]["inventory"]["message"] == "postgres: does not answer in time"
-    assert (told[1], early.seen, early.last_id) == ({}, [], known)
-    assert (ready["status"], sorted(ready["degraded"])) == ("degraded", sorted(told[0]))
+    outages = [json.loads(data)["parts"] for data in early.outages]
+    assert json.loads(late.outages[0])["parts"] == outages[0]
+    assert sorted(outages[0]) == ["catalog", "inventory", "monitor", "provisioner"]
+    assert outages[0]["inventory"]["message"] == "postgres: does not answer in time"
+    assert (outages[1], early.seen, early.last_id) == ({}, [], last_id)
+    assert (ready["status"], sorted(ready["degraded"])) == ("degraded", sorted(outages[0]))

@@ -106,7 +106,7 @@ async def test_stream_ends_with_the_session(anyone: httpx.AsyncClient) -> None:
     assert (await anyone.get(JOB)).status_code == httpx.codes.UNAUTHORIZED
 
 
-async def test_one_stream_too_many_is_told_to_come_again(user: httpx.AsyncClient) -> None:
+async def test_one_stream_too_many_is_asked_to_come_again(user: httpx.AsyncClient) -> None:
     """A gateway has so many streams at most; a place is free as soon as one goes."""
     async with AsyncExitStack() as open_streams:
         for _ in range(MOST_VIEWERS):
@@ -144,7 +144,7 @@ async def test_replica_that_lags_shortens_no_job_log(
 async def test_hole_that_nobody_can_fill_ends_the_streams(
     user: httpx.AsyncClient, make_bus: MakeBus, admin: Client
 ) -> None:
-    """Nothing newer is given on after what is lost: the viewers come again and are told."""
+    """Nothing newer is passed on after what is lost: the viewers come again and learn of it."""
     await tell(await make_bus("provisioner"), PHASE)
     viewer = Viewer(user)
     watching = asyncio.create_task(viewer.read())

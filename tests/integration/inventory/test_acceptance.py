@@ -77,13 +77,13 @@ class World:
     async def add(self, spec: clusters.ClusterSpec = SPEC, *, key: str | None = None) -> clusters.Cluster:
         """Add the cluster as the gateway does: sealed anew each time."""
         seal = self.sealer("gateway").seal
-        given = {
+        secrets = {
             name: seal(SecretStr(TOKEN), to="inventory", owner=spec.name, field=name)
             for name in ("token_secret", "ssh_password")
         }
         with using(Call(actor="me", correlation_id=new_id(), idempotency_key=key)):
             return await self.gateway.ask(
-                clusters.AddCluster(spec=spec, secrets=clusters.ClusterSecrets(**given))
+                clusters.AddCluster(spec=spec, secrets=clusters.ClusterSecrets(**secrets))
             )
 
     async def create(
@@ -236,14 +236,14 @@ async def test_a_name_is_free_as_soon_as_its_job_has_ended(
     await admin.request("$JS.API.CONSUMER.PAUSE.EVENTS.inventory-records", pause)
     with pytest.raises(Conflict):
         await world.create("web-1")
-    found = await world.container(first)
+    container = await world.container(first)
     target = jobs.Target(
-        container=found.id,
-        cluster=found.cluster_id,
-        cluster_name=found.cluster,
-        node=found.node,
-        vmid=found.vmid,
-        hostname=found.hostname,
+        container=container.id,
+        cluster=container.cluster_id,
+        cluster_name=container.cluster,
+        node=container.node,
+        vmid=container.vmid,
+        hostname=container.hostname,
     )
     at = now()
     record = jobs.RunRecord(
@@ -287,10 +287,10 @@ async def test_a_range_of_vmids_is_the_clusters(world: World) -> None:
     vmids = cluster_facts.VmidRange(first=200, last=201)
     changed = await world.gateway.ask(clusters.SetVmidRange(cluster=added.id, vmids=vmids))
 
-    given = [(await world.create(f"web-{number}")).container.vmid for number in range(2)]
+    container_vmids = [(await world.create(f"web-{number}")).container.vmid for number in range(2)]
 
     assert ([each.field for each in wrong.value.errors], changed.vmids) == (["last"], vmids)
-    assert given == [200, 201]
+    assert container_vmids == [200, 201]
     with pytest.raises(Conflict) as full:
         await world.create("web-2")
     assert full.value.code == "vmid.none-left"
@@ -333,7 +333,7 @@ async def test_what_works_on_a_container_keeps_a_deletion_and_a_retry_away(world
 
 
 async def test_an_unknown_container_is_not_found(world: World) -> None:
-    """It is told as that."""
+    """It is reported as that."""
     with pytest.raises(NotFound):
         await world.gateway.ask(containers.GetContainer(container=new_id()))
 

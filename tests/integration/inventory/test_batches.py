@@ -1,4 +1,4 @@
-"""Batches on a real bus and database: accepted item by item, told as one job log, cancelled, done again."""
+"""Batches on a real bus and database: accepted item by item, shown as one job log, cancelled, done again."""
 
 import asyncio
 from collections import Counter
@@ -42,7 +42,7 @@ class Fleet:
         return await self.world.gateway.ask(jobs.GetJob(job=job))
 
     async def end(self, batch: Id, state: JobState = JobState.SUCCEEDED, *, most: int = 1000) -> None:
-        """End jobs of a batch as their records tell it."""
+        """End jobs of a batch as their records do."""
         items = [each for each in (await self.job(batch)).items if not each.state.is_terminal and each.job]
         for item in items[:most]:
             await self.take(str(item.job), state)
@@ -52,8 +52,8 @@ class Fleet:
         record = await self.record(job, state, exists=exists)
         record = record.model_copy(update=changes)
         async with self.world.tables.begin() as connection:
-            known = select(tables.jobs.c.record_sequence).where(tables.jobs.c.id == job)
-            sequence = (await connection.scalars(known)).one()
+            query = select(tables.jobs.c.record_sequence).where(tables.jobs.c.id == job)
+            sequence = (await connection.scalars(query)).one()
         await self.store(record, sequence + 1)
 
     async def observe(self, cluster: Id, facts: cluster_facts.NodeFacts) -> None:
@@ -105,11 +105,11 @@ class Fleet:
     async def facts(self, batch: Id) -> Sequence[str]:
         """Give what is left for the bus about a batch, in its order."""
         async with self.world.tables.begin() as connection:
-            found = await connection.execute(
+            rows = await connection.execute(
                 text("select subject from outbox where subject like :of order by id"),
                 {"of": f"slipway.v1.event.job.{batch}.%"},
             )
-            return [row.subject.rpartition(".")[2] for row in found]
+            return [row.subject.rpartition(".")[2] for row in rows]
 
 
 @pytest.fixture
@@ -225,17 +225,17 @@ async def test_what_destroys_needs_the_plan_that_was_shown(fleet: Fleet) -> None
     plan = await ask(bulk.PlanBatch(kind=JobKind.DELETE, selection="tag:prod"))
     lost = [each.partition(" with ")[0] for each in plan.destroys]
     assert lost == ["container 101 (web-1)", "container 102 (web-2)"]
-    wanted = bulk.RequestBatch(kind=JobKind.DELETE, selection="tag:prod")
+    request = bulk.RequestBatch(kind=JobKind.DELETE, selection="tag:prod")
 
     with pytest.raises(Conflict) as needed:
-        await ask(wanted)
+        await ask(request)
     assert (needed.value.code, needed.value.details["plan"]) == ("plan.needed", plan.hash)
     await fleet.make(1)
     with pytest.raises(Conflict) as changed:
-        await ask(wanted.model_copy(update={"plan": plan.hash}))
+        await ask(request.model_copy(update={"plan": plan.hash}))
     assert changed.value.code == "plan.changed"
     assert "new: web-3 (103 on pve1)" in changed.value.message
-    accepted = await ask(wanted.model_copy(update={"plan": changed.value.details["plan"]}))
+    accepted = await ask(request.model_copy(update={"plan": changed.value.details["plan"]}))
 
     assert accepted.counts.queued == 3
     page = await ask(containers.ListContainers())
@@ -252,15 +252,15 @@ async def test_a_retry_that_destroys_needs_its_plan(fleet: Fleet) -> None:
     first = await fleet.ask(bulk.RequestBatch(kind=JobKind.DELETE, selection="tag:prod", plan=plan.hash))
     await fleet.end(first.job.id, most=1)
     await fleet.end(first.job.id, JobState.FAILED)
-    wanted = bulk.RetryBatch(job=first.job.id)
+    request = bulk.RetryBatch(job=first.job.id)
 
     shown = await ask(bulk.PlanBatchRetry(job=first.job.id))
     with pytest.raises(Conflict) as needed:
-        await ask(wanted)
+        await ask(request)
     with pytest.raises(Conflict) as changed:
-        await ask(wanted.model_copy(update={"plan": plan.hash}))
+        await ask(request.model_copy(update={"plan": plan.hash}))
     lives = {each.lifecycle for each in (await ask(containers.ListContainers())).items}
-    again = await ask(wanted.model_copy(update={"plan": shown.hash}))
+    again = await ask(request.model_copy(update={"plan": shown.hash}))
 
     assert (shown.kind, [each.hostname for each in shown.items]) == (JobKind.DELETE, ["web-2", "web-3"])
     assert len(shown.destroys) == 2
@@ -362,9 +362,9 @@ async def test_cancel_reaches_all_that_has_not_ended_and_a_retry_takes_it_up(fle
     accepted = await fleet.ask(start("name:*"))
     await fleet.end(accepted.job.id, most=1)
 
-    told = await fleet.world.gateway.ask(jobs.RequestCancel(job=accepted.job.id))
+    answer = await fleet.world.gateway.ask(jobs.RequestCancel(job=accepted.job.id))
 
-    assert told.state is JobState.RUNNING
+    assert answer.state is JobState.RUNNING
     async with fleet.world.tables.begin() as connection:
         orders = await connection.scalar(
             text("select count(*) from outbox where subject = 'slipway.v1.command.provisioner.job.cancel'")

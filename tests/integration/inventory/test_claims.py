@@ -54,7 +54,7 @@ RANGE = VmidRange(first=100, last=103)
 LIMITS = Limits(jobs=2, creations=1)
 NODES = st.sampled_from(["pve1", "pve2"])
 NAMES = st.sampled_from(["ada", "Ada", "bob", "eve"])
-WANTED = st.sampled_from([None, None, 100, 101, 104])
+REQUESTED_VMIDS = st.sampled_from([None, None, 100, 101, 104])
 PLACES = st.integers(min_value=0, max_value=7)
 CALL = Call(actor="me", correlation_id="c")
 ResultT = TypeVar("ResultT")
@@ -131,25 +131,25 @@ class Claims(RuleBasedStateMachine):
 
         self.decide(decide)
 
-    @rule(name=NAMES, wanted=WANTED)
-    def create(self, name: str, wanted: int | None) -> None:
-        """Create one, by a wanted VMID or any."""
+    @rule(name=NAMES, requested_vmid=REQUESTED_VMIDS)
+    def create(self, name: str, requested_vmid: int | None) -> None:
+        """Create one, with a requested VMID or any."""
         new = NewContainer(
             id=new_id(),
             cluster=self.cluster,
             cluster_name="c",
-            spec=ContainerSpec(hostname=name, vmid=wanted, node="pve1", ostemplate="t"),
+            spec=ContainerSpec(hostname=name, vmid=requested_vmid, node="pve1", ostemplate="t"),
             template_version=None,
             bundle=None,
             secrets={},
         )
-        vmid = self.free(wanted)
+        vmid = self.free(requested_vmid)
         with self.refused(vmid is None or self.is_held(name)) as is_refused:
             accepted = self.decide(lambda tx: decide_creations(tx, [new], NOTHING_GONE))
         if not is_refused:
             assert accepted.container.vmid == vmid
             held = Held(new.id, name, accepted.container.vmid, accepted.job.id)
-            held.is_provisional = wanted is None
+            held.is_provisional = requested_vmid is None
             self.all.append(held)
 
     @rule(place=PLACES, succeeds=st.booleans(), exists=st.booleans())
@@ -243,12 +243,12 @@ class Claims(RuleBasedStateMachine):
         refused = held.vmid
         vmid = self.free(None, but=held.replaced) if held.is_provisional else None
         with self.refused(vmid is None) as is_refused:
-            given = self.decide(lambda tx: decide_vmid(tx, held.job, refused))
+            replacement = self.decide(lambda tx: decide_vmid(tx, held.job, refused))
         if not is_refused:
-            assert given.vmid == vmid
-            assert self.decide(lambda tx: decide_vmid(tx, held.job, refused)) == given
+            assert replacement.vmid == vmid
+            assert self.decide(lambda tx: decide_vmid(tx, held.job, refused)) == replacement
             held.replaced.add(refused)
-            held.vmid = given.vmid
+            held.vmid = replacement.vmid
 
     @rule(place=PLACES)
     def forget(self, place: int) -> None:
@@ -296,8 +296,8 @@ class Claims(RuleBasedStateMachine):
                 each.node = node
 
     @rule(place=PLACES)
-    def tell_late(self, place: int) -> None:
-        """Tell of a job what was true before: nothing follows from it."""
+    def take_late_record(self, place: int) -> None:
+        """Take a record of a job that was true before: nothing follows from it."""
         held = self.at(place)
         if held is not None:
             self.do(self.take(held.job, JobState.RUNNING, exists=True, removes=True, sequence=0))
@@ -349,23 +349,23 @@ class Claims(RuleBasedStateMachine):
         """Give the VMIDs of living containers."""
         return {each.vmid for each in self.all if each.lives}
 
-    def free(self, wanted: int | None, but: Collection[int] = ()) -> int | None:
+    def free(self, requested_vmid: int | None, but: Collection[int] = ()) -> int | None:
         """Give the VMID that must be chosen; None if it must be refused."""
         held = self.held_vmids().union(but)
-        if wanted is not None:
-            return None if wanted in held else wanted
+        if requested_vmid is not None:
+            return None if requested_vmid in held else requested_vmid
         return next((vmid for vmid in range(RANGE.first, RANGE.last + 1) if vmid not in held), None)
 
     @contextmanager
     def refused(self, expected: bool) -> Iterator[list[bool]]:  # noqa: FBT001 - reads as a sentence
         """Expect a conflict, or none; the list is not empty if there was one."""
-        told: list[bool] = []
+        conflicts: list[bool] = []
         if not expected:
-            yield told
+            yield conflicts
             return
-        told.append(True)
+        conflicts.append(True)
         with pytest.raises(Conflict):
-            yield told
+            yield conflicts
 
     def do(self, act: Awaitable[ResultT]) -> ResultT:
         """Do something on the machine's own loop."""
@@ -406,18 +406,18 @@ class Claims(RuleBasedStateMachine):
     async def active(self) -> dict[str, list[tuple[JobKind, bool]]]:
         """Read the active jobs by node: what they do, and whether they were sent."""
         one = tables.jobs.c
-        wanted = select(one.node, one.kind, one.released_at).where(one.cluster_id == self.cluster)
-        found: dict[str, list[tuple[JobKind, bool]]] = {}
+        query = select(one.node, one.kind, one.released_at).where(one.cluster_id == self.cluster)
+        jobs_by_node: dict[str, list[tuple[JobKind, bool]]] = {}
         async with self.database.begin() as connection:
-            for row in await connection.execute(wanted.where(one.state.in_(ACTIVE))):
-                found.setdefault(row.node, []).append((JobKind(row.kind), row.released_at is not None))
-        return found
+            for row in await connection.execute(query.where(one.state.in_(ACTIVE))):
+                jobs_by_node.setdefault(row.node, []).append((JobKind(row.kind), row.released_at is not None))
+        return jobs_by_node
 
     async def rows(self) -> dict[str, tuple[str, int, str, Lifecycle, Lifecycle | None]]:
         """Read all containers of the cluster."""
         mine = tables.containers.c
         async with self.database.begin() as connection:
-            found = await connection.execute(select(tables.containers).where(mine.cluster_id == self.cluster))
+            rows = await connection.execute(select(tables.containers).where(mine.cluster_id == self.cluster))
             return {
                 row.id: (
                     row.hostname,
@@ -426,7 +426,7 @@ class Claims(RuleBasedStateMachine):
                     Lifecycle(row.lifecycle),
                     Lifecycle(row.forgotten_as) if row.forgotten_as else None,
                 )
-                for row in found
+                for row in rows
             }
 
 

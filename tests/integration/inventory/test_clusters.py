@@ -85,7 +85,7 @@ class World:
     async def add(self, name: str = "home", endpoint: str = "https://pve:8006", **spec: object) -> Cluster:
         """Add a cluster as the gateway does."""
         seal = self.sealer("gateway").seal
-        given = {
+        secrets = {
             each: seal(SecretStr("s3cret"), to="inventory", owner=name, field=each)
             for each in ("token_secret", "ssh_password")
         }
@@ -93,7 +93,7 @@ class World:
         with using(Call(actor="me", correlation_id=new_id())):
             return await self.gateway.ask(
                 clusters.AddCluster(
-                    spec=ClusterSpec.model_validate(described), secrets=clusters.ClusterSecrets(**given)
+                    spec=ClusterSpec.model_validate(described), secrets=clusters.ClusterSecrets(**secrets)
                 )
             )
 
@@ -227,20 +227,20 @@ async def test_what_can_not_be_reached_is_refused_untried(
 
 
 async def test_nodes_are_endpoints_as_well(world: World) -> None:
-    """Who reaches the cluster is told of them, with the certificates that the cluster says they show."""
+    """The access to the cluster names them, with the certificates that the cluster says they show."""
     added = await world.add("home", "https://pve:8443")
     access = clusters.GetClusterAccess(cluster=added.id, seal_to="monitor")
-    told = await world.gateway.ask(access)
+    answer = await world.gateway.ask(access)
 
     await world.gateway.ask(clusters.GetCluster(cluster="home"))
 
-    assert [(each.endpoint, each.tls_fingerprint) for each in told.members] == [
+    assert [(each.endpoint, each.tls_fingerprint) for each in answer.members] == [
         ("https://10.0.0.2:8443", "AA:BB")
     ]
 
 
 async def test_a_removal_waits_for_jobs_and_a_plan_of_it_changes_nothing(world: World) -> None:
-    """It names the jobs; then it tells what is held, and that all of it is still there."""
+    """It names the jobs; then it says what is held, and that all of it is still there."""
     await world.add()
     accepted = await world.create("web")
     with pytest.raises(Conflict, match=accepted.job.id) as busy:
@@ -256,7 +256,7 @@ async def test_a_removal_waits_for_jobs_and_a_plan_of_it_changes_nothing(world: 
 
 
 async def test_a_removed_cluster_leaves_no_secret_and_frees_its_name(world: World) -> None:
-    """Its containers are forgotten; asked again, the same is told; nothing can be made there any more."""
+    """Its containers are forgotten; a second removal answers the same; nothing can be made there any more."""
     home = await world.add()
     accepted = await world.create("web")
     await world.end_jobs()

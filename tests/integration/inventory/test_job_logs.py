@@ -48,11 +48,11 @@ async def test_a_job_log_outlives_the_bus(world: World, make_bus: MakeBus, admin
     await keeper.keep_all()
 
     assert before == job_logs.JobLogPart()
-    told = await _told(world, job)
-    assert [each.sequence for each in told] == sequences
-    assert job_events.JobLog.model_validate_json(told[7].payload) == _line(job, 7)
-    assert await _told(world, job, after=sequences[-2]) == told[-1:]
-    assert await _told(world, job, after=sequences[-1]) == []
+    events = await _events(world, job)
+    assert [each.sequence for each in events] == sequences
+    assert job_events.JobLog.model_validate_json(events[7].payload) == _line(job, 7)
+    assert await _events(world, job, after=sequences[-2]) == events[-1:]
+    assert await _events(world, job, after=sequences[-1]) == []
 
 
 async def test_a_job_log_without_an_end_is_stored_after_an_hour(world: World, make_bus: MakeBus) -> None:  # noqa: F811
@@ -68,7 +68,7 @@ async def test_a_job_log_without_an_end_is_stored_after_an_hour(world: World, ma
     await JobLogArchiver(inventory, store).keep_all()
 
     assert [each.id for each in waiting] == [job]
-    assert [each.sequence for each in await _told(world, job)] == [sequence]
+    assert [each.sequence for each in await _events(world, job)] == [sequence]
     assert await store.unarchived() == []
 
 
@@ -146,16 +146,16 @@ async def _jobs(world: World) -> set[str]:  # noqa: F811
         return set(await connection.scalars(select(tables.jobs.c.id)))
 
 
-async def _told(world: World, job: Id, *, after: int = 0) -> list[StoredEvent]:  # noqa: F811
-    found: list[StoredEvent] = []
+async def _events(world: World, job: Id, *, after: int = 0) -> list[StoredEvent]:  # noqa: F811
+    events: list[StoredEvent] = []
     last = after
     while True:
         part = await world.gateway.ask(job_logs.GetJobLog(job=job, after=last))
         assert part.is_stored
         if not part.packed:
-            return [each for each in found if each.sequence > after]
-        found += unpack(base64.b64decode(part.packed))
-        last = found[-1].sequence
+            return [each for each in events if each.sequence > after]
+        events += unpack(base64.b64decode(part.packed))
+        last = events[-1].sequence
 
 
 def _line(job: Id, number: int) -> job_events.JobLog:

@@ -75,16 +75,16 @@ async def test_filters_and_order_hold_from_page_to_page(
     store: ContainerStore, query: ListContainers, hostnames: tuple[str, ...], limit: int
 ) -> None:
     """All pages together are the list, each once; deleted ones are in none."""
-    found: list[str] = []
+    names: list[str] = []
     cursor = None
     while True:
         page = await store.list(query.model_copy(update={"limit": limit, "cursor": cursor}))
-        found += [each.hostname for each in page.items]
+        names += [each.hostname for each in page.items]
         cursor = page.next
         if cursor is None:
             break
 
-    assert tuple(found) == hostnames
+    assert tuple(names) == hostnames
 
 
 async def test_a_long_list_is_read_in_portions(databases: Databases) -> None:

@@ -33,7 +33,7 @@ CALL = Call(actor="me", correlation_id="c")
 
 
 async def test_a_deletion_that_never_began_leaves_a_whole_container(fleet: Fleet) -> None:  # noqa: F811
-    """It is ready as before, and this is told."""
+    """It is ready as before, and this is published."""
     container = await _made(fleet)
     deletion = await fleet.world.gateway.ask(containers.DeleteContainer(container=container))
 
@@ -70,8 +70,8 @@ async def test_a_creation_whose_remains_are_gone_begins_anew(fleet: Fleet) -> No
 
     async with fleet.world.tables.begin() as connection:
         command = select(tables.jobs.c.command).where(tables.jobs.c.id == again.job.id)
-        found = await connection.scalar(command)
-    assert jobs.RunJob.model_validate(found).first_step is None
+        document = await connection.scalar(command)
+    assert jobs.RunJob.model_validate(document).first_step is None
 
 
 async def test_a_container_is_followed_while_a_job_works_on_it(fleet: Fleet) -> None:  # noqa: F811
@@ -222,11 +222,11 @@ async def _read(fleet: Fleet, container: Id) -> containers.Container:  # noqa: F
 async def _facts(fleet: Fleet, container: Id) -> list[str]:  # noqa: F811
     """Give what is left for the bus about a container, in its order."""
     async with fleet.world.tables.begin() as connection:
-        found = await connection.execute(
+        rows = await connection.execute(
             text("select subject from outbox where subject like :of order by id"),
             {"of": f"slipway.v1.event.container.{container}.%"},
         )
-        return [row.subject.rpartition(".")[2] for row in found]
+        return [row.subject.rpartition(".")[2] for row in rows]
 
 
 async def _backup(fleet: Fleet, container: Id) -> Id:  # noqa: F811
@@ -236,13 +236,13 @@ async def _backup(fleet: Fleet, container: Id) -> Id:  # noqa: F811
 
 async def _seen(fleet: Fleet, container: Id, node: str) -> GuestStatus:  # noqa: F811
     """Give what monitor sees of a container now, on a node."""
-    found = await _read(fleet, container)
+    guest = await _read(fleet, container)
     return GuestStatus(
-        id=f"{found.cluster_id}-{found.vmid}",
-        cluster=found.cluster_id,
+        id=f"{guest.cluster_id}-{guest.vmid}",
+        cluster=guest.cluster_id,
         node=node,
-        vmid=found.vmid,
-        name=found.hostname,
+        vmid=guest.vmid,
+        name=guest.hostname,
         power=Power.RUNNING,
         observed_at=now(),
     )

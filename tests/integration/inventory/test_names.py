@@ -69,8 +69,12 @@ async def test_a_rename_ends_even_if_the_name_is_anothers_by_now(fleet: Fleet) -
     await fleet.take(rename, JobState.SUCCEEDED, config=config)
 
     assert (await fleet.job(rename)).state is JobState.SUCCEEDED
-    found = await fleet.world.gateway.ask(containers.GetContainer(container=one))
-    assert (found.hostname, found.spec.hostname, found.warnings) == ("web-1", "web-1", ("hostname-taken",))
+    container = await fleet.world.gateway.ask(containers.GetContainer(container=one))
+    assert (container.hostname, container.spec.hostname, container.warnings) == (
+        "web-1",
+        "web-1",
+        ("hostname-taken",),
+    )
 
 
 async def _two(fleet: Fleet) -> list[Id]:  # noqa: F811

@@ -96,13 +96,13 @@ async def _job(fleet: Fleet, container: Id, kind: JobKind, **args: str) -> Id:  
 
 async def _seen(fleet: Fleet, container: Id, at: Moment) -> GuestStatus:  # noqa: F811
     """Give a row of the list that shows it running."""
-    found = await _read(fleet, container)
+    guest = await _read(fleet, container)
     return GuestStatus(
-        id=f"{found.cluster_id}-{found.vmid}",
-        cluster=found.cluster_id,
-        node=str(found.node),
-        vmid=found.vmid,
-        name=found.hostname,
+        id=f"{guest.cluster_id}-{guest.vmid}",
+        cluster=guest.cluster_id,
+        node=str(guest.node),
+        vmid=guest.vmid,
+        name=guest.hostname,
         power=Power.RUNNING,
         observed_at=at,
     )

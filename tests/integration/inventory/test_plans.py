@@ -33,7 +33,7 @@ class Host:
 
     def __init__(self) -> None:
         """Begin with nothing to say of any container."""
-        self.told: dict[str, plans.Explained] = {}
+        self.explanations: dict[str, plans.Explained] = {}
         self.asked: list[str] = []
 
     def register(self, bus: Bus) -> None:
@@ -45,7 +45,7 @@ class Host:
     async def explain(self, query: plans.ExplainRun, _call: Call) -> plans.Explained:
         """Say what was set down for the container, by its name; nothing unless it was."""
         self.asked.append(query.command.target.hostname)
-        return self.told.get(query.command.target.hostname, plans.Explained(steps=()))
+        return self.explanations.get(query.command.target.hostname, plans.Explained(steps=()))
 
     async def guard(self, _query: host_state.GetGuard, _call: Call) -> host_state.Guard:
         """Say whether it is there."""
@@ -120,13 +120,13 @@ async def test_the_plan_of_many_says_what_their_hosts_hold(fleet: Fleet, host: H
     looks = plans.PlanStep(
         name="snapshot.look", words="Look", effect="fails", message="There is a snapshot 's1' already."
     )
-    host.told["web-1"] = plans.Explained(steps=(looks,), warnings=("HA looks after it.",))
-    host.told["web-3"] = plans.Explained(steps=(), warnings=("HA looks after it.",))
+    host.explanations["web-1"] = plans.Explained(steps=(looks,), warnings=("HA looks after it.",))
+    host.explanations["web-3"] = plans.Explained(steps=(), warnings=("HA looks after it.",))
     args = SnapshotArgs(snapshot="s1")
-    wanted = bulk.RequestBatch(kind=JobKind.SNAPSHOT, selection=ids, args=args)
+    request = bulk.RequestBatch(kind=JobKind.SNAPSHOT, selection=ids, args=args)
 
     plan = await fleet.world.gateway.ask(bulk.PlanBatch(kind=JobKind.SNAPSHOT, selection=ids, args=args))
-    batch = await fleet.ask(wanted)
+    batch = await fleet.ask(request)
     await fleet.end(batch.job.id, JobState.FAILED)
     again = await fleet.world.gateway.ask(bulk.PlanBatchRetry(job=batch.job.id))
 
@@ -154,16 +154,16 @@ async def test_a_plan_gives_nothing_up(fleet: Fleet, host: Host) -> None:  # noq
     ask = fleet.world.gateway.ask
     failed = await fleet.world.create("web")
     await fleet.take(failed.job.id, JobState.FAILED)
-    wanted = containers.CreateContainer(spec=SPEC)
+    request = containers.CreateContainer(spec=SPEC)
 
-    plan = await ask(plans.PlanJob(create=wanted))
-    again = await ask(plans.PlanJob(create=wanted))
+    plan = await ask(plans.PlanJob(create=request))
+    again = await ask(plans.PlanJob(create=request))
     held = (await fleet.world.container(failed)).lifecycle
     host.has_all = True
     with pytest.raises(Conflict) as there:
-        await ask(plans.PlanJob(create=wanted))
+        await ask(plans.PlanJob(create=request))
     host.has_all = False
-    made = await ask(wanted)
+    made = await ask(request)
 
     assert (plan.container.hostname, plan.hash) == ("web", again.hash)
     assert (held, there.value.code) == (Lifecycle.FAILED, "hostname.taken")

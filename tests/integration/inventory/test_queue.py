@@ -40,7 +40,7 @@ async def test_what_would_not_fit_into_a_message_is_refused_at_once(fleet: Fleet
 
 
 async def test_a_command_that_can_not_leave_is_its_own_jobs_end(fleet: Fleet) -> None:  # noqa: F811
-    """Whoever makes room for it ends as always; the next in line begins, it is told to end."""
+    """Whoever makes room for it ends as always; the next in line begins, it is ordered to end."""
     running = [await fleet.world.create(f"web-{number}") for number in range(2)]
     too_large = await fleet.world.create("big")
     await _enlarge(fleet.world, too_large.job.id)
@@ -50,8 +50,8 @@ async def test_a_command_that_can_not_leave_is_its_own_jobs_end(fleet: Fleet) ->
         await fleet.take(each.job.id, JobState.SUCCEEDED)
 
     assert {(await fleet.job(each.job.id)).state for each in running} == {JobState.SUCCEEDED}
-    assert await _told(fleet.world, too_large.job.id) == ["slipway.v1.command.provisioner.job.cancel"]
-    assert await _told(fleet.world, behind.job.id) == ["slipway.v1.command.provisioner.job.run"]
+    assert await _commands(fleet.world, too_large.job.id) == ["slipway.v1.command.provisioner.job.cancel"]
+    assert await _commands(fleet.world, behind.job.id) == ["slipway.v1.command.provisioner.job.run"]
 
 
 async def test_waiting_copies_hide_no_other_job_of_the_same_person(fleet: Fleet) -> None:  # noqa: F811
@@ -62,7 +62,7 @@ async def test_waiting_copies_hide_no_other_job_of_the_same_person(fleet: Fleet)
 
     started = await _ask(fleet, other, JobKind.START)
 
-    assert await _told(fleet.world, started) == ["slipway.v1.command.provisioner.job.run"]
+    assert await _commands(fleet.world, started) == ["slipway.v1.command.provisioner.job.run"]
     places = [(await fleet.job(copy)).position for copy in copies]
     assert places == [None, None, *range(10)]
 
@@ -75,15 +75,15 @@ async def _ask(fleet: Fleet, container: Id, kind: JobKind, hostname: str | None 
 async def _enlarge(world: World, job: Id) -> None:  # noqa: F811
     """Make a waiting job's command larger than the bus takes, as older versions let it be."""
     async with world.tables.begin() as connection:
-        found = select(tables.jobs.c.command).where(tables.jobs.c.id == job)
-        command = (await connection.scalars(found)).one()
+        query = select(tables.jobs.c.command).where(tables.jobs.c.id == job)
+        command = (await connection.scalars(query)).one()
         command["spec"]["env"] = {"A": "x" * 600_000}
         await connection.execute(update(tables.jobs).where(tables.jobs.c.id == job).values(command=command))
 
 
-async def _told(world: World, job: Id) -> Sequence[str]:  # noqa: F811
+async def _commands(world: World, job: Id) -> Sequence[str]:  # noqa: F811
     """Give the subjects of the commands about a job that are left for the bus."""
     async with world.tables.begin() as connection:
-        found = "select subject, payload from outbox where subject like '%.command.%' order by id"
-        rows = await connection.execute(text(found))
+        query = "select subject, payload from outbox where subject like '%.command.%' order by id"
+        rows = await connection.execute(text(query))
         return [row.subject for row in rows if json.loads(row.payload).get("job") == job]

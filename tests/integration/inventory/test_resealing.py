@@ -53,8 +53,10 @@ async def test_a_rotated_ring_needs_its_older_key_no_more(database: Database, tm
 
     await Resealing(database, Vault(rotated)).run()
 
-    told = json.loads(ring.read_text())
-    ring.write_text(json.dumps({**told, "keys": {told["current"]: told["keys"][told["current"]]}}))
+    document = json.loads(ring.read_text())
+    ring.write_text(
+        json.dumps({**document, "keys": {document["current"]: document["keys"][document["current"]]}})
+    )
     vault = Vault(KeyRing.from_file(ring))
     async with database.begin() as connection:
         secrets = (await connection.scalars(select(tables.clusters.c.secrets))).one()

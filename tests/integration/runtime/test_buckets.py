@@ -67,7 +67,7 @@ async def test_a_bundle_is_named_by_its_content_and_comes_back_whole(make_bus: M
     assert await Bundles(bus).get(name) == archive
 
 
-async def test_a_bundle_that_is_not_there_is_said_so(make_bus: MakeBus) -> None:
+async def test_a_bundle_that_is_not_there_is_reported(make_bus: MakeBus) -> None:
     """An unknown hash is the caller's error."""
     with pytest.raises(BundleNotFound):
         await Bundles(await make_bus("provisioner")).get("0" * 64)
@@ -81,7 +81,7 @@ async def test_an_empty_archive_is_an_archive(make_bus: MakeBus) -> None:
 
 
 async def test_stored_messages_are_read_in_pages(make_bus: MakeBus, admin: Client) -> None:
-    """A page tells how much is left; all pages together are everything, in order."""
+    """A page says how much is left; all pages together are everything, in order."""
     provisioner = await make_bus("provisioner")
     for number in range(10):
         await provisioner.publish(Phase(id=f"j{number % 2}"), message_id=str(number))
@@ -95,15 +95,15 @@ async def test_stored_messages_are_read_in_pages(make_bus: MakeBus, admin: Clien
     assert (nothing.messages, nothing.remaining) == ((), 0)
 
 
-async def test_the_leader_tells_what_comes_next(make_bus: MakeBus, admin: Client) -> None:
+async def test_the_leader_reports_what_comes_next(make_bus: MakeBus, admin: Client) -> None:
     """The next message of a subject as a page would hold it; nothing after the last."""
     provisioner = await make_bus("provisioner")
     for number in range(3):
         await provisioner.publish(Phase(id=f"j{number % 2}"), message_id=str(number))
 
     subject = "slipway.v1.event.job.j0.>"
-    found = await read_next(admin, "EVENTS", subject=subject, from_sequence=2)
+    message = await read_next(admin, "EVENTS", subject=subject, from_sequence=2)
     page = await read_page(admin, "EVENTS", subject=subject, from_sequence=2)
 
-    assert found == page.messages[0]
+    assert message == page.messages[0]
     assert await read_next(admin, "EVENTS", subject=subject, from_sequence=4) is None

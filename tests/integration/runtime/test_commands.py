@@ -18,9 +18,9 @@ async def run(*arguments: str, **settings: str) -> tuple[int, str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
     assert process.returncode is not None
-    return process.returncode, said.decode()
+    return process.returncode, output.decode()
 
 
 async def test_keys_and_topology_from_the_command_line(nats_folder: Path) -> None:
@@ -56,8 +56,8 @@ async def test_keys_and_topology_from_the_command_line(nats_folder: Path) -> Non
 
 async def test_an_unreachable_bus_is_one_line() -> None:
     """No traceback for a server that is not there."""
-    status, said = await run("slipway.runtime.topology", "apply", SLIPWAY_NATS_URL="nats://127.0.0.1:1")
+    status, output = await run("slipway.runtime.topology", "apply", SLIPWAY_NATS_URL="nats://127.0.0.1:1")
 
     assert status == 1
-    assert said.startswith("The bus can't be reached at nats://127.0.0.1:1")
-    assert "Traceback" not in said
+    assert output.startswith("The bus can't be reached at nats://127.0.0.1:1")
+    assert "Traceback" not in output

@@ -44,26 +44,26 @@ async def test_an_event_is_handled_again(make_user: MakeUser) -> None:
     await inventory.publish(ClusterAdded(id="c1", name="home"), message_id="cluster:c1")
     await _count(gateway, 1)
 
-    (told,), remaining = await dead_letter_page(gateway.connection, after=0, most=10)
-    seen = whole(await dead_letter(gateway.connection, told.id))
+    (letter,), remaining = await dead_letter_page(gateway.connection, after=0, most=10)
+    seen = whole(await dead_letter(gateway.connection, letter.id))
     with pytest.raises(Failed):
-        await monitor.handle_again(told.id)
+        await monitor.handle_again(letter.id)
     handler.is_mended = True
-    await monitor.handle_again(told.id)
-    await drop_dead_letter(inventory.connection, told.id)
+    await monitor.handle_again(letter.id)
+    await drop_dead_letter(inventory.connection, letter.id)
 
     assert remaining == 0
-    assert (told.service, told.consumer, told.subject) == (
+    assert (letter.service, letter.consumer, letter.subject) == (
         "monitor",
         "monitor-clusters",
         "slipway.v1.event.cluster.c1.added",
     )
-    assert (told.problem.code, told.message_id, told.attempts) == ("disk.broken", "cluster:c1", 1)
+    assert (letter.problem.code, letter.message_id, letter.attempts) == ("disk.broken", "cluster:c1", 1)
     assert seen.body == ClusterAdded(id="c1", name="home").model_dump_json()
     assert seen.headers["ce-type"] == "slipway.v1.event.cluster.added"
     assert handler.handled == [("c1", "cluster:c1")]
     with pytest.raises(DeadLetterNotFound):
-        await dead_letter(gateway.connection, told.id)
+        await dead_letter(gateway.connection, letter.id)
 
 
 async def test_nobody_else_removes_one(make_user: MakeUser) -> None:
@@ -80,11 +80,11 @@ async def test_nobody_else_removes_one(make_user: MakeUser) -> None:
     await _count(gateway, 1)
 
 
-async def _count(bus: Bus, wanted: int) -> None:
+async def _count(bus: Bus, expected: int) -> None:
     """Wait until so many are there."""
 
     async def are_there() -> bool:
         items, _ = await dead_letter_page(bus.connection, after=0, most=10)
-        return len(items) == wanted
+        return len(items) == expected
 
     await until(are_there)

@@ -32,7 +32,7 @@ async def dead_letters(admin: Client) -> list[Any]:
 
 
 class Worker:
-    """Counts what it is given, and does what a test says."""
+    """Counts the messages it gets, and does what a test says."""
 
     def __init__(self, *outcomes: Exception | float) -> None:
         self.seen: Counter[str] = Counter()
@@ -212,7 +212,7 @@ async def test_trap_05_a_slow_command_does_not_hold_up_a_quick_one(make_bus: Mak
 
 
 async def test_trap_10_what_can_not_be_finished_is_handed_over_at_once(make_bus: MakeBus) -> None:
-    """A worker told to stop gives its command back; another one has it without waiting for the ack wait."""
+    """A worker that stops gives its command back; another one has it without waiting for the ack wait."""
     first, second = Worker(60.0), Worker()
     inventory = await make_bus("inventory")
     stopping = await make_bus("provisioner", first.at, graceful_timeout=0.2)
@@ -288,8 +288,8 @@ async def test_several_kinds_share_a_consumer_and_unknown_ones_pass(make_bus: Ma
     await asyncio.sleep(0.1)
 
     assert heard == ["appeared g1", "vanished g1"]
-    known = await admin.jetstream().consumer_info("EVENTS", "inventory-guests")
-    assert (known.num_ack_pending, known.num_pending) == (0, 0)
+    consumer = await admin.jetstream().consumer_info("EVENTS", "inventory-guests")
+    assert (consumer.num_ack_pending, consumer.num_pending) == (0, 0)
 
 
 async def test_the_call_is_current_below_a_handler(make_bus: MakeBus) -> None:

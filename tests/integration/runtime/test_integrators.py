@@ -155,7 +155,7 @@ class Watched:
         await self._admin.flush()
 
     async def state(self) -> tuple[Any, ...]:
-        """Tell what is stored and who is given it, on both sides."""
+        """Return what is stored and who consumes it, on both sides."""
         ours, theirs = self._admin.jetstream(), self._owner.jetstream()
         streams = {each.config.name: each.state.messages for each in await ours.streams_info()}
         consumers = sorted(each.name for each in await ours.consumers_info("EVENTS"))
@@ -182,7 +182,7 @@ async def test_a_consumer_that_delivers_to_what_is_obeyed_moves_nothing(
     """The server makes the consumer, in an account where nobody obeys."""
     before = await watched.state()
     bus = (await plain(connect)).jetstream()
-    wanted = ConsumerConfig(
+    consumer = ConsumerConfig(
         name="evil",
         filter_subject=EVENTS,
         deliver_subject=target,
@@ -190,7 +190,7 @@ async def test_a_consumer_that_delivers_to_what_is_obeyed_moves_nothing(
         headers_only=content == "headers",
     )
 
-    await bus.add_consumer("EVENTS", wanted)
+    await bus.add_consumer("EVENTS", consumer)
     await asyncio.sleep(0.3)
 
     assert await watched.state() == before
@@ -269,7 +269,7 @@ async def test_the_mirror_is_applied_once(connect: Connect) -> None:
 
 
 async def test_services_do_not_need_the_mirror(connect: Connect, make_user: MakeUser) -> None:
-    """Without it events are stored and told as ever, and no service can reach it."""
+    """Without it events are stored and delivered as ever, and no service can reach it."""
     await (await connect("integrators-admin")).jetstream().delete_stream("EVENTS")
 
     provisioner = await make_user("provisioner")

@@ -65,8 +65,8 @@ async def test_a_lost_lease_is_noticed(make_bus: MakeBus, admin: Client) -> None
         await admin.jetstream().publish("$KV.locks.poll.c1", b"somebody else")
         await asyncio.wait_for(lease.lost.wait(), 2)
 
-    found = await admin.jetstream().get_msg("KV_locks", subject="$KV.locks.poll.c1")
-    assert found.data == b"somebody else"
+    message = await admin.jetstream().get_msg("KV_locks", subject="$KV.locks.poll.c1")
+    assert message.data == b"somebody else"
 
 
 async def test_many_contenders_never_hold_together(make_bus: MakeBus) -> None:

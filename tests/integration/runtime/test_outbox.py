@@ -75,8 +75,8 @@ async def drained(database: Database, *, within_seconds: float = 10.0) -> None:
 
 
 async def stored_texts(admin: Client) -> list[str]:
-    found = await read_all(admin, "EVENTS", subject="slipway.v1.event.job.j1.phase")
-    return [Phase.model_validate_json(message.payload).text for message in found]
+    messages = await read_all(admin, "EVENTS", subject="slipway.v1.event.job.j1.phase")
+    return [Phase.model_validate_json(message.payload).text for message in messages]
 
 
 async def test_a_committed_message_arrives_soon(
@@ -89,14 +89,14 @@ async def test_a_committed_message_arrives_soon(
         await add(database, ("m1", Appeared(id="g1")))
     await drained(database)
 
-    found = await admin.jetstream().get_msg("EVENTS", seq=1)
-    headers = found.headers or {}
+    message = await admin.jetstream().get_msg("EVENTS", seq=1)
+    headers = message.headers or {}
     assert (headers["Slipway-Actor"], headers["Slipway-Correlation-Id"]) == ("user:ann", "c-3")
     assert (headers["ce-source"], headers["Nats-Msg-Id"]) == ("/slipway/inventory", "m1")
 
 
 async def test_a_rolled_back_message_never_arrives(database: Database, relay: Bus, admin: Client) -> None:
-    """What did not happen is not told."""
+    """What did not happen is not published."""
 
     async def fail() -> None:
         async with database.begin() as connection:
@@ -108,8 +108,8 @@ async def test_a_rolled_back_message_never_arrives(database: Database, relay: Bu
     await add(database, ("m2", Appeared(id="g2")))
     await drained(database)
 
-    found = await admin.jetstream().stream_info("EVENTS", subjects_filter=">")
-    assert found.state.subjects == {"slipway.v1.event.guest.g2.appeared": 1}
+    stream = await admin.jetstream().stream_info("EVENTS", subjects_filter=">")
+    assert stream.state.subjects == {"slipway.v1.event.guest.g2.appeared": 1}
 
 
 async def test_order_is_that_of_the_rows(database: Database, relay: Bus, admin: Client) -> None:

@@ -38,7 +38,7 @@ class GetAccess(Echo):
 
 
 class Changed(Appeared):
-    """A fact that monitor may tell."""
+    """A fact that monitor may publish."""
 
     subject: ClassVar[str] = GuestChanged.subject
 
@@ -201,9 +201,9 @@ async def test_a_stored_message_pushed_onto_a_query_is_not_obeyed(
     await bus.add_consumer("EVENTS", pushing)
     await asyncio.sleep(0.3)
 
-    known = await bus.consumer_info("EVENTS", "evil")
-    assert known.delivered is not None
-    assert known.delivered.stream_seq == 1
+    consumer = await bus.consumer_info("EVENTS", "evil")
+    assert consumer.delivered is not None
+    assert consumer.delivered.stream_seq == 1
     assert asked == []
 
 

@@ -21,8 +21,8 @@ async def _probe(port: str) -> tuple[int | None, str]:
         env={**os.environ, "SLIPWAY_HTTP_PORT": port},
         stderr=PIPE,
     )
-    _, said = await process.communicate()
-    return process.returncode, said.decode()
+    _, output = await process.communicate()
+    return process.returncode, output.decode()
 
 
 async def test_probe_follows_readiness() -> None:
@@ -51,16 +51,16 @@ async def test_probe_follows_readiness() -> None:
 
 async def test_probe_says_that_nobody_listens() -> None:
     """A port without a service is not ready, in one line."""
-    code, said = await _probe(str(free_port()))
+    code, output = await _probe(str(free_port()))
 
     assert code == 1
-    assert said.startswith("no answer from port")
-    assert said.count("\n") == 1
+    assert output.startswith("no answer from port")
+    assert output.count("\n") == 1
 
 
 async def test_probe_wants_a_port() -> None:
     """Without a fixed port there is nobody to ask."""
-    code, said = await _probe("")
+    code, output = await _probe("")
 
     assert code == 1
-    assert "SLIPWAY_HTTP_PORT" in said
+    assert "SLIPWAY_HTTP_PORT" in output

@@ -27,11 +27,11 @@ async def provisioner(make_bus: MakeBus) -> Bus:
 
 
 async def test_a_stored_message_carries_cloud_events_headers(provisioner: Bus, admin: Client) -> None:
-    """Any consumer can tell what a message is, who said it and when, from its headers."""
+    """Any consumer can read what a message is, who sent it and when, from its headers."""
     sequence = await provisioner.publish(Phase(id="j1"), message_id="m1")
 
-    found = await admin.jetstream().get_msg("EVENTS", seq=sequence)
-    headers = found.headers or {}
+    message = await admin.jetstream().get_msg("EVENTS", seq=sequence)
+    headers = message.headers or {}
     assert headers["ce-type"] == "slipway.v1.event.job.phase"
     assert (headers["ce-id"], headers["ce-source"], headers["ce-subject"]) == (
         "m1",
@@ -45,8 +45,8 @@ async def test_log_lines_live_a_week(provisioner: Bus, admin: Client) -> None:
     """Logs are many and soon of no interest."""
     sequence = await provisioner.publish(Log(id="j1"), message_id="m1")
 
-    found = await admin.jetstream().get_msg("EVENTS", seq=sequence)
-    assert (found.headers or {})["Nats-TTL"] == str(7 * 86400)
+    message = await admin.jetstream().get_msg("EVENTS", seq=sequence)
+    assert (message.headers or {})["Nats-TTL"] == str(7 * 86400)
 
 
 async def test_trap_12_the_same_message_id_is_stored_once(provisioner: Bus, admin: Client) -> None:
@@ -108,7 +108,7 @@ async def test_only_the_commit_may_roll_up(provisioner: Bus) -> None:
         )
 
 
-async def test_a_refused_expectation_is_said_so(provisioner: Bus) -> None:
+async def test_a_refused_expectation_is_reported(provisioner: Bus) -> None:
     """A compare-and-set that lost raises `WriteRefused`."""
     await provisioner.publish(Phase(id="j1"), message_id="m1")
 
@@ -127,7 +127,7 @@ async def test_a_log_message_is_fenced_by_the_record(provisioner: Bus) -> None:
         await provisioner.publish(Log(id="j1"), message_id="l2", fence=fence)
 
 
-async def test_a_commit_stores_record_and_events_and_tells_the_records_sequence(
+async def test_a_commit_stores_record_and_events_and_returns_the_records_sequence(
     provisioner: Bus, admin: Client
 ) -> None:
     """State and job log are one write; of the record only the last version stays."""
@@ -163,7 +163,7 @@ async def test_a_fenced_commit_stores_nothing(provisioner: Bus, admin: Client) -
 
 
 async def test_a_repeated_commit_is_refused_and_the_record_shows_it_as_stored(provisioner: Bus) -> None:
-    """After an unknown outcome the record tells: it carries the commit's own id."""
+    """After an unknown outcome the record shows it: it carries the commit's own id."""
     first = await provisioner.commit(
         Record(id="j1", commit="c1"), [Phase(id="j1")], expected_sequence=0, commit_id="c1"
     )
@@ -190,8 +190,8 @@ async def test_a_terminal_record_may_end(provisioner: Bus, admin: Client) -> Non
         Record(id="j1"), [Phase(id="j1")], expected_sequence=0, commit_id="c1", ttl=RECORD_LIFETIME
     )
 
-    found = await admin.jetstream().get_msg("EVENTS", seq=sequence)
-    assert (found.headers or {})["Nats-TTL"] == str(90 * 86400)
+    message = await admin.jetstream().get_msg("EVENTS", seq=sequence)
+    assert (message.headers or {})["Nats-TTL"] == str(90 * 86400)
 
 
 async def test_no_record_is_none(provisioner: Bus) -> None:
@@ -199,7 +199,7 @@ async def test_no_record_is_none(provisioner: Bus) -> None:
     assert await provisioner.last(Record, "j1") is None
 
 
-async def test_a_message_larger_than_the_bus_takes_is_said_so(provisioner: Bus) -> None:
+async def test_a_message_larger_than_the_bus_takes_is_reported(provisioner: Bus) -> None:
     """It is the sender's mistake, not a broken bus."""
     with pytest.raises(TooLarge):
         await provisioner.publish(Phase(id="j1", text="x" * 1_100_000), message_id="m1")

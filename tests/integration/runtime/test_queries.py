@@ -52,7 +52,7 @@ async def test_trap_06_a_rejection_is_answered_as_its_typed_error(make_bus: Make
     assert (caught.value.code, caught.value.details) == ("thing.not-found", {"thing": "t1"})
 
 
-async def test_trap_06_a_bug_is_answered_at_once_and_tells_nothing(make_bus: MakeBus) -> None:
+async def test_trap_06_a_bug_is_answered_at_once_and_reveals_nothing(make_bus: MakeBus) -> None:
     """A bug costs the asker no timeout, and its text stays in the logs."""
 
     async def broken(_query: Echo, _call: Call) -> Value:
@@ -257,7 +257,7 @@ async def test_errors_carry_their_kind_over_the_wire(make_bus: MakeBus) -> None:
 async def test_a_frozen_bus_is_named_and_is_there_again_at_once(
     make_bus: MakeBus, nats_server: EmbeddedNats
 ) -> None:
-    """Silence is not told as the service's; nothing has to be connected anew once the server goes on."""
+    """Silence is not reported as the service's; nothing has to be connected anew once the server goes on."""
     await make_bus("inventory", lambda bus: bus.answer(Echo, echo))
     gateway = await make_bus("gateway")
 

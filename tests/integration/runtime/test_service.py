@@ -206,7 +206,7 @@ async def test_a_taken_port_is_one_line(start: Start, nats_server: EmbeddedNats)
     assert "Traceback" not in log
 
 
-async def test_check_tells_whether_anything_is_missing(start: Start, nats_server: EmbeddedNats) -> None:
+async def test_check_reports_whether_anything_is_missing(start: Start, nats_server: EmbeddedNats) -> None:
     """`check` reaches everything once."""
     running = await start("check", SLIPWAY_NATS_URL=nats_server.url)
 
@@ -224,18 +224,18 @@ async def test_migrate_runs_the_migration(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "status"),
+    ("headers", "status"),
     [({}, 401), ({"authorization": "Bearer wrong"}, 401), ({"authorization": "bearer s3cret"}, 200)],
 )
 async def test_metrics_want_their_token(
-    start: Start, tmp_path: Path, given: dict[str, str], status: int
+    start: Start, tmp_path: Path, headers: dict[str, str], status: int
 ) -> None:
     """With a token set, nobody reads metrics without it."""
     token = tmp_path / "token"
     token.write_text("s3cret\n")
     running = await start(SLIPWAY_METRICS_TOKEN_FILE=str(token))
 
-    answer = await running.get("/metrics", **given)
+    answer = await running.get("/metrics", **headers)
 
     assert answer.status_code == status
 

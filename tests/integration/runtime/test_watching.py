@@ -62,8 +62,8 @@ async def test_a_bus_that_is_almost_full_takes_no_new_work(
 
     inventory.refuse_new_work()
     assert refused.value.to_problem().retry_after_seconds == 30
-    told = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
-    assert told == ["stream almost full", "stream has room again"]
+    events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert events == ["stream almost full", "stream has room again"]
     assert 'slipway_stream_max_bytes{stream="EVENTS"} 1e+06' in metrics.render().decode()
 
 
@@ -133,10 +133,10 @@ async def test_a_bucket_that_is_gone_shows_within_seconds(
         await provisioner.ping()
 
 
-async def test_a_heartbeat_too_slow_for_the_bus_is_said_once(
+async def test_a_heartbeat_too_slow_for_the_bus_is_reported_once(
     make_bus: MakeBus, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The consumers have their timeout from `topology apply`, which may have been told another."""
+    """The consumers have their timeout from `topology apply`, which may have been set to another."""
     logs.configure("provisioner", LogSettings())
     provisioner = await make_bus("provisioner", Worker().register, heartbeat=2)
 
@@ -144,12 +144,12 @@ async def test_a_heartbeat_too_slow_for_the_bus_is_said_once(
     await provisioner.measure()
 
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    (told,) = [line for line in lines if line["level"] == "error"]
-    assert (told["consumer"], told["ack_wait"], told["heartbeat"]) == ("provisioner-run", 3.0, 2.0)
+    (error,) = [line for line in lines if line["level"] == "error"]
+    assert (error["consumer"], error["ack_wait"], error["heartbeat"]) == ("provisioner-run", 3.0, 2.0)
 
 
 async def test_a_check_takes_no_work(make_bus: MakeBus, admin: Client) -> None:
-    """A command that waits is not given to a process that ends at once."""
+    """A command that waits is not delivered to a process that ends at once."""
     worker = Worker()
     inventory = await make_bus("inventory")
     await inventory.publish(Run(id="j1"), message_id="m1")
@@ -159,6 +159,6 @@ async def test_a_check_takes_no_work(make_bus: MakeBus, admin: Client) -> None:
 
     status = await check(Service("provisioner", settings, bus))
 
-    known = await admin.jetstream().consumer_info("COMMANDS", "provisioner-run")
+    consumer = await admin.jetstream().consumer_info("COMMANDS", "provisioner-run")
     assert (status, worker.seen) == (0, [])
-    assert (known.num_pending, known.num_ack_pending, known.delivered.consumer_seq) == (1, 0, 0)
+    assert (consumer.num_pending, consumer.num_ack_pending, consumer.delivered.consumer_seq) == (1, 0, 0)
