@@ -49,8 +49,8 @@ class Watched:
             self.looks.append(ClusterLook.model_validate_json(message.data))
 
         async def facts(message: Msg) -> None:
-            told = NodeObserved.model_validate_json(message.data).facts
-            self._inventory.nodes[told.node] = told
+            node_facts = NodeObserved.model_validate_json(message.data).facts
+            self._inventory.nodes[node_facts.node] = node_facts
 
         await admin.subscribe(f"$KV.{LOOKS}.{CLUSTER}", cb=look)
         await admin.subscribe(NodeObserved.subject_filter(), cb=facts)
@@ -178,11 +178,11 @@ async def test_taken_rights_make_no_container_vanish(home: Watched) -> None:
     order = home.lab.faults.order(faults.RightsTaken(path="/vms*", rights=("VM.Audit",)))
 
     outage = await home.outage("cluster.privilege-missing")
-    known = await Bucket(home.bus, "live").entries()
+    entries = await Bucket(home.bus, "live").entries()
     home.lab.faults.clear(order)
     look = await home.well()
 
-    assert set(known) == {f"{CLUSTER}-100", f"{CLUSTER}-101"}
+    assert set(entries) == {f"{CLUSTER}-100", f"{CLUSTER}-101"}
     assert home.lab.token_id in outage.message
     assert [(each.first, each.last) for each in look.guests] == [(100, 101)]
 

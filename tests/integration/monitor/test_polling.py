@@ -183,8 +183,8 @@ async def test_cluster_whose_answers_make_no_sense_keeps_no_other_waiting(
     inventory.known = [CLUSTER, "odd"]
 
     with HttpsServer(tmp_path, lambda _request: data(None)) as odd:
-        given = {"endpoint": odd.endpoint, "tls_fingerprint": odd.fingerprint, "nodes": {}}
-        inventory.elsewhere["odd"] = spec_of(inventory.lab, **given)
+        changes = {"endpoint": odd.endpoint, "tls_fingerprint": odd.fingerprint, "nodes": {}}
+        inventory.elsewhere["odd"] = spec_of(inventory.lab, **changes)
         async with (
             running(ClusterWatcher(monitor.bus, monitor.clusters, settings).run),
             api_client(inventory.lab) as client,

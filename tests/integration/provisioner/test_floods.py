@@ -92,11 +92,11 @@ async def test_a_flood_that_is_taken_over_has_no_hole_but_the_one_that_is_said(s
 
     record = await strict.run(command)
 
-    told = [line for line in await strict.lines() if line.isdecimal() or "left out here" in line]
-    gap = next(place for place, line in enumerate(told) if not line.isdecimal())
+    lines = [line for line in await strict.lines() if line.isdecimal() or "left out here" in line]
+    gap = next(place for place, line in enumerate(lines) if not line.isdecimal())
     assert record.state is JobState.SUCCEEDED, record.error
-    assert told[:gap] == [str(n) for n in range(1, gap + 1)]
-    assert told[gap + 1 :] == [str(n) for n in range(3001 - (len(told) - gap - 1), 3001)]
+    assert lines[:gap] == [str(n) for n in range(1, gap + 1)]
+    assert lines[gap + 1 :] == [str(n) for n in range(3001 - (len(lines) - gap - 1), 3001)]
     assert gap > 600
 
 

@@ -161,6 +161,6 @@ async def test_an_ended_run_takes_no_write(make_bus: MakeBus, admin: Client) -> 
         await runs.commit(run, [started(Phase.CREATE, 0)], state=JobState.FAILED)
 
     assert await job_events(admin) == []
-    found = await runs.load("j1")
-    assert found is not None
-    assert found[0].state is JobState.SUCCEEDED
+    entry = await runs.load("j1")
+    assert entry is not None
+    assert entry[0].state is JobState.SUCCEEDED
