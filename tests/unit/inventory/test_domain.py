@@ -145,23 +145,23 @@ def test_a_range_is_stored_to_and_may_be_full() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "chosen"),
+    ("os_template", "chosen"),
     [
         ("debian-12-standard", VOLUMES[1]),
         (VOLUMES[0], VOLUMES[0]),
         ("alpine-3.20", "alpine-3.20-default_20240908_amd64.tar.xz"),
     ],
 )
-def test_archive_is_found_on_the_node_or_for_download(wanted: str, chosen: str) -> None:
+def test_archive_is_found_on_the_node_or_for_download(os_template: str, chosen: str) -> None:
     """The newest that fits; what is there comes before what must be fetched."""
-    assert choose_archive(wanted, node()) == chosen
+    assert choose_archive(os_template, node()) == chosen
 
 
-@pytest.mark.parametrize("wanted", ["ubuntu-24.04", "local:vztmpl/none.tar.zst"])
-def test_missing_archive_is_told(wanted: str) -> None:
+@pytest.mark.parametrize("os_template", ["ubuntu-24.04", "local:vztmpl/none.tar.zst"])
+def test_missing_archive_is_told(os_template: str) -> None:
     """Nothing falls silently to the first archive of a list."""
     with pytest.raises(OsTemplateNotFound):
-        choose_archive(wanted, node())
+        choose_archive(os_template, node())
 
 
 def test_every_default_is_filled() -> None:

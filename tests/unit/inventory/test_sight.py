@@ -23,7 +23,7 @@ def outage(code: str) -> Outage:
 def look(**changes: object) -> ClusterLook:
     """A look at noon, at one node with one container."""
     node = NodeLook(node="pve1", looked_at=NOON, storages_at=NOON)
-    known: dict[str, object] = {
+    values: dict[str, object] = {
         "cluster": "c1",
         "at": NOON,
         "every_seconds": 2.0,
@@ -31,7 +31,7 @@ def look(**changes: object) -> ClusterLook:
         "nodes": (node,),
         "guests": (VmidRange(first=100, last=100),),
     }
-    return ClusterLook.model_validate(known | changes)
+    return ClusterLook.model_validate(values | changes)
 
 
 def sight_of(seen: ClusterLook | None, silence: Outage | None = None) -> Sight:

@@ -12,11 +12,11 @@ WORD = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 
 
 @given(st.lists(WORD, min_size=1))
-def test_quoted_words_come_back_as_they_were(words: list[str]) -> None:
+def test_quoted_words_come_back_as_they_were(arguments: list[str]) -> None:
     """Whatever a client quotes, operators included, arrives unchanged as one command."""
-    (command,) = parse(shlex.join(words))
+    (command,) = parse(shlex.join(arguments))
 
-    assert command.words == words
+    assert command.words == arguments
 
 
 @pytest.mark.parametrize(

@@ -46,12 +46,12 @@ def test_mac_counts_only_where_there_is_one() -> None:
     assert marks.is_marked(config(text, mac=None), TARGET)
 
 
-@pytest.mark.parametrize("given", [None, "bc:24:11:12:34:56"])
-def test_made_one_is_marked(given: str | None) -> None:
+@pytest.mark.parametrize("hwaddr", [None, "bc:24:11:12:34:56"])
+def test_made_one_is_marked(hwaddr: str | None) -> None:
     """What a creation writes counts on what the creation makes, also with a MAC of the user's."""
-    network = NetworkSpec(name="eth0", bridge="vmbr0", ip="dhcp", hwaddr=given)
+    network = NetworkSpec(name="eth0", bridge="vmbr0", ip="dhcp", hwaddr=hwaddr)
     spec = ContainerSpec(hostname="web", description="my site", networks=(network,))
-    mac = given or marks.hwaddr("c1", 0)
+    mac = hwaddr or marks.hwaddr("c1", 0)
 
     assert marks.is_marked(config(marks.made(spec, TARGET, "j1"), mac=mac), TARGET)
 

@@ -65,8 +65,8 @@ CONFIG: dict[str, Any] = {
 
 def differing(**changes: Any) -> tuple[str, ...]:
     """What differs if Proxmox's config had these values; None leaves one out."""
-    told = {key: value for key, value in (CONFIG | changes).items() if value is not None}
-    return parameters.differences(SPEC, ContainerConfig.model_validate(told), TARGET)
+    values = {key: value for key, value in (CONFIG | changes).items() if value is not None}
+    return parameters.differences(SPEC, ContainerConfig.model_validate(values), TARGET)
 
 
 def test_nothing_differs() -> None:

@@ -17,8 +17,8 @@ CASES = Path(__file__).parent / "cases" / "answers"
 def test_an_answer_is_read(file: Path) -> None:
     """Fields have our types; what Proxmox left out is None."""
     case = json.loads(file.read_text())
-    known = vars(task_answers) | vars(interfaces) | vars(storage_answers) | vars(answers)
-    model: type[Answer] = known[case["model"]]
+    models = vars(task_answers) | vars(interfaces) | vars(storage_answers) | vars(answers)
+    model: type[Answer] = models[case["model"]]
 
     answer = model.model_validate(case["data"])
 

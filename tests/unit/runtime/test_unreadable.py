@@ -35,6 +35,6 @@ def test_it_is_counted_each_time_and_said_once(capsys: pytest.CaptureFixture[str
     for value in ("tags", "tags", None, "tags"):
         unreadable.note(LeftOut(value=value))
 
-    said = [json.loads(line)["left_out"] for line in capsys.readouterr().err.splitlines()]
-    assert said == ["tags", "a row"]
+    names = [json.loads(line)["left_out"] for line in capsys.readouterr().err.splitlines()]
+    assert names == ["tags", "a row"]
     assert counted() - before == 4
