@@ -56,7 +56,7 @@ def golden(message: type[Message]) -> str:
 
 
 def asyncapi() -> dict[str, Any]:
-    """AsyncAPI 3 of everything said on the bus, replies included."""
+    """AsyncAPI 3 of every message on the bus, replies included."""
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Slipway", "version": "1", "description": "Everything said on Slipway's bus."},

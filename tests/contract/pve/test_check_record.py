@@ -46,7 +46,7 @@ def test_fitting_requests_pass(method: str, path: str, params: dict[str, Any]) -
     ],
 )
 def test_other_requests_are_named(method: str, path: str, params: dict[str, Any], expected: str) -> None:
-    """What Proxmox would refuse is said, with the parameter's name."""
+    """What Proxmox would refuse is reported, with the parameter's name."""
     (violation,) = check_request(method, path, params)
 
     assert expected in violation

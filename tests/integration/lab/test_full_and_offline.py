@@ -114,7 +114,7 @@ async def test_dpkg_is_locked(tmp_path: Path, timeout: int, code: int) -> None:
 
 
 async def test_lists_are_locked(tmp_path: Path) -> None:
-    """An update fails at once, whatever apt is told about waiting."""
+    """An update fails at once, however long apt may wait."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client, ssh_client(lab) as shell:
         await started(client, lab)
         lab.faults.order(AptLocked(lock="lists", seconds=300))

@@ -224,7 +224,7 @@ async def serving(data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process,
             await process.wait()
 
 
-async def test_command_serves_until_it_is_told(tmp_path: Path) -> None:
+async def test_command_serves_until_it_is_terminated(tmp_path: Path) -> None:
     """`python -m slipway.lab serve` says which guests it uses, describes itself and ends well."""
     async with serving(tmp_path) as (process, described):
         mode = described_lab(tmp_path)[1]

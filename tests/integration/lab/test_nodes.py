@@ -35,7 +35,7 @@ async def moved(client: httpx.AsyncClient, node: str = "pve1", **form: Any) -> t
 
 
 async def refused(client: httpx.AsyncClient, **form: Any) -> tuple[int, str]:
-    """Ask for a move that is refused at once; the status and what is said."""
+    """Ask for a move that is refused at once; the status and the message."""
     answer = await client.post(f"{CONTAINER.format('pve1')}/migrate", data=form)
     return answer.status_code, answer.text
 

@@ -284,7 +284,7 @@ async def test_certificate_of_an_administrator(tmp_path: Path) -> None:
 
 
 async def test_answer_is_lost_of_a_slow_creation_on_a_late_clock(tmp_path: Path) -> None:
-    """The task is there, begun two minutes ago by the node's own clock, which it tells."""
+    """The task is there, begun two minutes ago by the node's own clock, which it reports."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
         template = await template_of(client, lab)
         here = parsedate_to_datetime((await client.get("/version")).headers["Date"]).timestamp()

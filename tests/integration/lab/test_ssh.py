@@ -76,7 +76,7 @@ async def two(tmp_path: Path) -> AsyncIterator[Lab]:
         ("pct destroy 101 extra", "400 too many arguments"),
     ],
 )
-async def test_wrong_usage_is_told(two: Lab, line: str, error: str) -> None:
+async def test_wrong_usage_is_reported(two: Lab, line: str, error: str) -> None:
     """A command line that `pct` does not take ends with 255 and says what is wrong with it."""
     code, _, stderr = await run(two, line)
 
@@ -172,7 +172,7 @@ async def test_push_copies_and_pull_brings_back(two: Lab) -> None:
 
 
 async def test_push_hides_its_failure(two: Lab) -> None:
-    """A push into a folder that is not there ends with 0; only standard error tells."""
+    """A push into a folder that is not there ends with 0; only standard error shows it."""
     (two.data / "host" / "one").write_text("content")
 
     done = await run(two, "pct push 100 /one /nodir/one")

@@ -140,7 +140,7 @@ async def test_ha_status(tmp_path: Path) -> None:
     assert missing.reason_phrase == "no such resource 'ct:999'"
 
 
-async def test_log_tells_of_tasks(tmp_path: Path) -> None:
+async def test_log_reports_tasks(tmp_path: Path) -> None:
     """Their begins and ends, the latest first; without the right to all, only one's own."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client, root_client(lab) as root:
         await new_container(client, lab)

@@ -82,7 +82,7 @@ async def test_json_and_form_are_the_same(tmp_path: Path) -> None:
 
 
 async def test_every_bad_parameter_is_named_at_once(tmp_path: Path) -> None:
-    """One answer tells all that is wrong."""
+    """One answer names all that is wrong."""
     form = {"vmid": "x", "hostname": "_", "memory": 1, "foo": 1}
 
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
@@ -120,7 +120,7 @@ async def test_lists_leave_out_what_may_not_be_seen(tmp_path: Path) -> None:
 
 
 async def test_two_creations_of_one_vmid_race(tmp_path: Path) -> None:
-    """Of two callers one gets the VMID, the other is told that it exists."""
+    """Of two callers one gets the VMID, the other an error that it exists."""
     timings = dataclasses.replace(FAST, create_check=1.0)
     async with running_lab(tmp_path, timings=timings) as lab, api_client(lab) as client:
         volume = (await client.get(f"/nodes/{lab.name}/storage/local/content")).json()["data"][0]["volid"]

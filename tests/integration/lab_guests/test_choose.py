@@ -20,7 +20,7 @@ def test_simulated_guests_can_be_asked_for() -> None:
     assert choice.reason == "Guests: simulated, because it was asked for"
 
 
-def test_something_is_always_chosen_and_told() -> None:
+def test_something_is_always_chosen_and_reported() -> None:
     """Real containers for root, simulated guests for others; one line either way."""
     choice = choose("auto")
 

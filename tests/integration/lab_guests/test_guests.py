@@ -212,7 +212,7 @@ async def test_a_broken_archive_leaves_nothing(guests: Guests, tmp_path: Path) -
     assert await started(guests) == 100
 
 
-async def test_a_missing_archive_is_told(guests: Guests, tmp_path: Path) -> None:
+async def test_a_missing_archive_is_reported(guests: Guests, tmp_path: Path) -> None:
     """The sentence names it."""
     with pytest.raises(GuestError, match=r"absent\.tar\.zst"):
         await guests.create(spec(tmp_path / "absent.tar.zst"))

@@ -57,7 +57,7 @@ async def node(simulated: Guests) -> AsyncIterator[Guests]:
 
 
 async def make(node: Guests, *settings: str) -> tuple[dict[str, Any], str]:
-    """Run the script as the howto does; give what it printed, and what it said beside."""
+    """Run the script as the howto does; return what it printed, and its messages."""
     variables = ("ADDRESS=10.0.0.2", *settings)
     ran = await run(node, 100, "env", *variables, "sh", "-s", stdin=SCRIPT.read_bytes())
     assert ran.code == 0, ran.errors

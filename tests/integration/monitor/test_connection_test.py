@@ -29,7 +29,7 @@ async def tried(inventory: Inventory, monitor: Monitor, spec: ClusterSpec, **sec
     return await ConnectionTest(monitor.sealer, record=None).run(query)
 
 
-async def test_facts_of_a_cluster_are_told_over_the_bus(
+async def test_facts_of_a_cluster_are_sent_over_the_bus(
     inventory: Inventory, monitor: Monitor, make_bus: MakeBus
 ) -> None:
     """Everything that choices and rules need."""
@@ -75,7 +75,7 @@ def other_key() -> str:
 
 
 async def refused(inventory: Inventory, monitor: Monitor, spec: ClusterSpec, **secrets: str) -> SlipwayError:
-    """Try a cluster that can't be added; the error, which tells no secret."""
+    """Try a cluster that can't be added; the error, which shows no secret."""
     with pytest.raises(SlipwayError) as caught:
         await tried(inventory, monitor, spec, **secrets)
     document = caught.value.to_problem().model_dump_json()
@@ -102,7 +102,7 @@ def at(lab: Lab, **node: Any) -> ClusterSpec:
 async def test_what_is_no_private_key_is_named_before_any_node_is_asked(
     inventory: Inventory, monitor: Monitor, key: str, why: str
 ) -> None:
-    """Nothing has to be reached for that; the key itself is not told."""
+    """Nothing has to be reached for that; the key itself is not shown."""
     if key == "LOCKED":
         rsa = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
         key = rsa.export_private_key("pkcs1-pem", passphrase="secret").decode()
@@ -224,7 +224,7 @@ async def test_wrong_input_is_named(
 async def test_wrong_secret_is_named(
     inventory: Inventory, monitor: Monitor, wrong: dict[str, Any], field: str
 ) -> None:
-    """Token or password, whichever was given; its value is not told."""
+    """Token or password, whichever was given; its value is not shown."""
     with pytest.raises(SlipwayError) as refused:
         await tried(inventory, monitor, spec_of(inventory.lab, **wrong), **{field: "nonsense"})
 
@@ -260,7 +260,7 @@ async def test_root_with_a_password_is_enough(inventory: Inventory, monitor: Mon
         pytest.param(SILENCE, "cluster.unreachable", marks=pytest.mark.slow),
     ],
 )
-async def test_something_else_that_answers_is_told(
+async def test_something_else_that_answers_is_reported(
     inventory: Inventory, monitor: Monitor, tmp_path: Path, answer: Answer | str, code: str
 ) -> None:
     """A web server with the right certificate is no Proxmox; one that is silent does not hold us for ever."""
@@ -298,7 +298,7 @@ async def test_each_endpoint_has_to_lead_to_the_cluster(
 async def test_a_known_cluster_is_tried_through_any_of_its_nodes(
     inventory: Inventory, monitor: Monitor, tmp_path: Path
 ) -> None:
-    """A new token can be sent while the endpoint's node is down; a wrong new endpoint is still told."""
+    """A new token can be sent while the endpoint's node is down; a wrong new endpoint is still reported."""
     async with running_lab(tmp_path / "two", nodes=2) as lab:
         here = Inventory(lab, inventory.identities)
         members = tuple(

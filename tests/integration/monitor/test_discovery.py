@@ -82,7 +82,7 @@ async def test_services_and_credentials_are_found(
     assert "hush-hush" not in stored.model_dump_json() + discovery.model_dump_json()
 
 
-async def test_guest_that_is_not_running_or_not_there_is_told(
+async def test_guest_that_is_not_running_or_not_there_is_reported(
     inventory: Inventory, monitor: Monitor, client: httpx.AsyncClient
 ) -> None:
     """Two different errors, and nothing is stored."""

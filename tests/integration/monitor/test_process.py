@@ -90,7 +90,7 @@ async def process(
             await running.wait()
 
 
-async def test_process_watches_tells_and_stops(
+async def test_process_watches_reports_and_stops(
     guarded: EmbeddedNats, identities: Identities, watching: Client, inventory_side: Inventory, tmp_path: Path
 ) -> None:
     """Its rights suffice for all it does, its log holds no secret, and SIGTERM ends it cleanly."""

@@ -56,7 +56,7 @@ async def test_a_running_container_has_some_settings_after_its_next_start(ground
 
 
 async def test_a_stopped_container_has_all_settings_at_once(ground: Ground) -> None:
-    """Nothing waits, and nothing is said."""
+    """Nothing waits, and nothing is reported."""
     await ground.make()
 
     record = await change(ground, "j1", **LATER)
@@ -231,5 +231,5 @@ def config_of(record: RunRecord) -> HostConfig:
 
 
 def message_of(record: RunRecord, step: str) -> str:
-    """Give what a step said."""
+    """Return what a step reported."""
     return next(each.message or "" for each in record.steps if each.name == step)

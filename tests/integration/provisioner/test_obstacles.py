@@ -88,7 +88,7 @@ async def test_protection_is_named(ground: Ground) -> None:
 
 
 async def test_ha_is_named(ground: Ground) -> None:
-    """Where HA acts in Proxmox's place, it is said."""
+    """Where HA acts in Proxmox's place, it is reported."""
     await ground.make(runs=True, rootfs=THIN)
     api = ground.cluster.api
     await lab_client.done(api, await api.snapshot(ground.lab.name, VMID, "before", ""))

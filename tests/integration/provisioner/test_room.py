@@ -1,4 +1,4 @@
-"""Room on storages: what can't be is refused before anything is made, what may not fit is said."""
+"""Room on storages: what can't be is refused before anything is made, what may not fit is reported."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The run record, whatever its owners, a viewer's cancel and a bad bus do in whatever order.
 
-A model in plain Python says who owns the run and what was told; a real bus says what it stored. The bus's
-bad days are made at its connection: an answer that is lost, a write that arrives late or never.
+A model in plain Python says who owns the run and what was published; a real bus says what it stored. The
+bus's bad days are made at its connection: an answer that is lost, a write that arrives late or never.
 """
 
 import asyncio
@@ -122,7 +122,7 @@ class Stands:
     percent: int = 0
     cancel: bool = False
     phase_percents: tuple[int, ...] = ()
-    """The percents that phase events told, in their order."""
+    """The percents of the phase events, in their order."""
 
 
 @dataclass
@@ -221,7 +221,7 @@ class RunModel(RuleBasedStateMachine):
 
     @invariant()
     def bus_is_the_model(self) -> None:
-        """The record stands as the model says, and its journal was told once, in order."""
+        """The record stands as the model says, and its journal was published once, in order."""
         entry = self.do(Runs(self.buses[1]).load(self.job))
         stands = self.stands
         if entry is None:

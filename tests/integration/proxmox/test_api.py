@@ -268,7 +268,7 @@ async def test_a_refusal_is_typed_and_the_message_is_whole(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "answer", [Answer(body=b"<html>hello</html>"), Answer(status=302, headers={"Location": "/x"})]
 )
-async def test_what_is_not_proxmox_is_told(tmp_path: Path, answer: Answer) -> None:
+async def test_what_is_not_proxmox_is_reported(tmp_path: Path, answer: Answer) -> None:
     """A router's page, or a redirect, which is never followed."""
     async with api_of(tmp_path, lambda _: answer) as (api, server):
         with pytest.raises(ProxmoxFailed, match="not the Proxmox API"):
@@ -310,7 +310,9 @@ class Login:
             if not self.valid:
                 return refusal(401, "authentication failure")
             self.serial += 1
-            return data({"ticket": f"PVE:root@pam:{self.serial}", "CSRFPreventionToken": f"csrf{self.serial}"})
+            return data(
+                {"ticket": f"PVE:root@pam:{self.serial}", "CSRFPreventionToken": f"csrf{self.serial}"}
+            )
         expected = f"PVEAuthCookie=PVE%3Aroot%40pam%3A{self.serial}"
         if request.headers.get("Cookie") != expected:
             return Answer(status=401, reason="Authentication failed!", body=b"")

@@ -206,7 +206,7 @@ async def test_a_look_does_not_disturb_a_beginning(detached: Detached) -> None:
     await job_events(detached, "a")
 
 
-async def test_a_look_tells_where_work_stands(detached: Detached) -> None:
+async def test_a_look_shows_where_work_stands(detached: Detached) -> None:
     """Absent, running, exited."""
     states = [await detached.look("a")]
     await detached.begin("a", script="read x || exit 1", timeout=LIMIT)
@@ -295,7 +295,7 @@ async def test_cancelling_what_does_not_run_changes_nothing(detached: Detached, 
 
 
 async def test_a_timeout_holds_without_anyone_watching(detached: Detached) -> None:
-    """The guest keeps it; what was said before is there."""
+    """The guest keeps it; what was printed before is there."""
     await detached.begin("a", script="echo hi; sleep 60; echo never", timeout=timedelta(seconds=1))
 
     lines, ended = await job_events(detached, "a")
@@ -380,7 +380,7 @@ async def test_work_that_goes_on_writing_says_so(detached: Detached) -> None:
     assert state == Exited(143)
 
 
-async def test_too_much_of_a_work_that_died_is_told_before_the_next(
+async def test_too_much_of_a_work_that_died_is_reported_before_the_next(
     detached: Detached, tmp_path: Path
 ) -> None:
     """Its last lines were not in the file yet; what was stored before counts against the bound."""

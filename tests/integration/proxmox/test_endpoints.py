@@ -71,7 +71,7 @@ async def test_another_node_answers_while_the_first_one_does_not(
     assert again - failed_over < 2.0
 
 
-async def test_all_nodes_away_is_told_in_time(lab: Lab) -> None:
+async def test_all_nodes_away_is_reported_in_time(lab: Lab) -> None:
     """Each is tried once; then it is the cluster that can't be reached."""
     lab.faults.order(NodeDies(node="*"))
     async with opened(access_to(lab)) as api:
@@ -82,7 +82,7 @@ async def test_all_nodes_away_is_told_in_time(lab: Lab) -> None:
     assert time.monotonic() - began < 20.0
 
 
-async def test_a_renewed_certificate_is_told_with_what_accepts_it(lab: Lab) -> None:
+async def test_a_renewed_certificate_is_reported_with_what_accepts_it(lab: Lab) -> None:
     """Both fingerprints, and the very request; another node that is believed goes on answering."""
     lab.faults.order(CertificateRenewed(node="pve1"))
     shown = await scan_fingerprint(lab.endpoint)

@@ -1,4 +1,4 @@
-"""What is taken from a folder of templates, and what is said of the rest."""
+"""What is taken from a folder of templates, and what is reported of the rest."""
 
 import io
 import tarfile
@@ -52,7 +52,7 @@ def test_archive_holds_script_library_and_manifest(folder: Path) -> None:
 
 
 def test_missing_library_is_a_fault_of_each_template(folder: Path) -> None:
-    """It is told like any other fault; what was served before stays."""
+    """It is reported like any other fault; what was served before stays."""
     (folder.parent / "lib" / "slipway.sh").unlink()
 
     result = scan(folder)
@@ -63,7 +63,7 @@ def test_missing_library_is_a_fault_of_each_template(folder: Path) -> None:
 
 
 def test_one_bad_template_hides_no_other(folder: Path) -> None:
-    """The others are served, and the bad one is told of."""
+    """The others are served, and the bad one is reported."""
     (folder / "bad").mkdir()
 
     result = scan(folder)
@@ -86,7 +86,7 @@ def test_one_bad_template_hides_no_other(folder: Path) -> None:
     ],
 )
 def test_mistake_is_named(folder: Path, more: str, message: str) -> None:
-    """A mistake is told with its place."""
+    """A mistake is reported with its place."""
     result = described(folder, more)
 
     assert result.templates == ()
@@ -133,7 +133,7 @@ def test_digest_changes_with_any_file(folder: Path) -> None:
     [("template.yaml", b"name: \xff\n"), ("template.yaml", b"x: 2024-13-45\n"), ("scripts/10-x.sh", b"\xff")],
 )
 def test_undecodable_file_is_a_fault_of_its_template_alone(folder: Path, path: str, content: bytes) -> None:
-    """Bytes that are no text are told of, and the others are served."""
+    """Bytes that are no text are reported, and the others are served."""
     (folder / "bad" / "scripts").mkdir(parents=True)
     (folder / "bad" / "template.yaml").write_text(GOOD.replace("web", "bad"))
     (folder / "bad" / path).write_bytes(content)

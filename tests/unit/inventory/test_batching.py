@@ -40,7 +40,7 @@ def test_a_batch_has_ended_exactly_when_all_its_items_have(states: dict[str, int
     assert state is not JobState.CANCELLED or (asked and counts.cancelled > 0)
 
 
-def test_one_failure_is_told_with_its_numbers() -> None:
+def test_one_failure_is_reported_with_its_numbers() -> None:
     """In the message and for programs."""
     _, error = ending(BatchCounts(total=3, succeeded=2, failed=1), cancel_requested=False)
 

@@ -112,7 +112,7 @@ def test_many_are_added_up_for_each_node() -> None:
 
 
 def test_a_thin_storage_takes_promises() -> None:
-    """It is said that more than there is can be promised."""
+    """It is reported that more than there is can be promised."""
     nodes = {"x": (node("pve1", storage("lvm", free=4, type="lvmthin")),)}
 
     (warning,) = warnings([job(JobKind.CREATE)], nodes)
@@ -122,7 +122,7 @@ def test_a_thin_storage_takes_promises() -> None:
 
 
 @pytest.mark.parametrize("nodes", [(node("pve1"),), (node("pve1", storage("lvm", free=None)),)])
-def test_what_is_not_known_is_said(nodes: tuple[NodeFacts, ...]) -> None:
+def test_what_is_not_known_is_reported(nodes: tuple[NodeFacts, ...]) -> None:
     """A storage that does not answer is not taken for one with room."""
     assert warnings([job(JobKind.CREATE)], {"x": nodes}) == (
         "How much is free on storage lvm of node pve1 is not known now.",

@@ -101,7 +101,7 @@ def test_node_in_maintenance_is_the_last_choice() -> None:
     assert choose_node("b", nodes, in_maintenance={"b"}).node == "b"
 
 
-def test_unknown_node_is_told_with_the_known_ones() -> None:
+def test_unknown_node_is_reported_with_the_known_ones() -> None:
     """The message helps, and names the field."""
     with pytest.raises(NodeUnknown, match="pve1") as refused:
         choose_node("pve9", [node()])
@@ -158,7 +158,7 @@ def test_archive_is_found_on_the_node_or_for_download(os_template: str, chosen: 
 
 
 @pytest.mark.parametrize("os_template", ["ubuntu-24.04", "local:vztmpl/none.tar.zst"])
-def test_missing_archive_is_told(os_template: str) -> None:
+def test_missing_archive_is_reported(os_template: str) -> None:
     """Nothing falls silently to the first archive of a list."""
     with pytest.raises(OsTemplateNotFound):
         choose_archive(os_template, node())

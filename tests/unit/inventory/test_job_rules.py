@@ -1,4 +1,4 @@
-"""What a job on a container may be told: by its texts alone, and by what is known of container and nodes."""
+"""What a job on a container may ask for: by its texts alone, and by what is known of container and nodes."""
 
 from datetime import UTC, datetime
 from typing import Any

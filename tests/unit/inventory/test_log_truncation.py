@@ -51,7 +51,7 @@ def test_a_long_job_log_has_several_parts() -> None:
     assert unpacked_events(truncated_log) == events
 
 
-def test_the_middle_of_a_log_is_left_out_and_said() -> None:
+def test_the_middle_of_a_log_is_left_out_and_reported() -> None:
     """Begin, end and everything but log lines stay; in the gap's place it says how much is missing."""
     logs = [log(number * 2, f"line {number} " + "x" * 1000) for number in range(1, 101)]
     events = sorted([*logs, other(51, "step"), other(121, "phase"), other(999, "done")], key=_sequence)

@@ -83,7 +83,7 @@ def test_before_the_first_look_nothing_is_claimed() -> None:
 @pytest.mark.parametrize(
     "code", ["cluster.no-answer", "cluster.credentials-refused", "cluster.certificate-changed"]
 )
-def test_what_blinds_a_cluster_is_told_of_all_in_it(code: str) -> None:
+def test_what_blinds_a_cluster_is_reported_for_all_in_it(code: str) -> None:
     """Nodes and containers are as they were last; their age says when that was."""
     seen = sight_of(look(outage=outage(code), looked_at=MORNING))
 
@@ -95,8 +95,8 @@ def test_what_blinds_a_cluster_is_told_of_all_in_it(code: str) -> None:
     assert container.power is Power.RUNNING
 
 
-def test_a_silent_monitor_is_told_of_all() -> None:
-    """Whatever it had said before."""
+def test_a_silent_monitor_is_reported_for_all() -> None:
+    """Whatever it had reported before."""
     silent = sight.silence("home", NOON, has_looked=True)
 
     cluster = sight.cluster_seen(CLUSTER, sight_of(look(), silent))

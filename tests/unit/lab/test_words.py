@@ -43,7 +43,7 @@ def test_operators_join_commands(line: str, joined: list[tuple[str, str]]) -> No
         ("a2", False, False, "ssh"),
     ],
 )
-def test_redirections_are_told_from_words(line: str, stdin: bool, stdout: bool, stderr: str) -> None:  # noqa: FBT001
+def test_redirections_are_distinguished_from_words(line: str, stdin: bool, stdout: bool, stderr: str) -> None:  # noqa: FBT001
     """Streams go nowhere or together where the line says so."""
     (command,) = parse(line)
 

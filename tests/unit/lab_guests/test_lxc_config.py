@@ -84,7 +84,7 @@ def test_a_device_without_address_has_no_gateway() -> None:
     assert not [line for line in written(spec(Path("t")), inet=None) if "ipv4" in line]
 
 
-def test_an_unknown_bridge_is_told_as_proxmox_does() -> None:
+def test_an_unknown_bridge_is_reported_as_proxmox_does() -> None:
     """The sentence is Proxmox's own."""
     with pytest.raises(GuestError, match="bridge 'vmbr9' does not exist"):
         written(spec(Path("t"), networks=(network(bridge="vmbr9"),)))

@@ -47,7 +47,7 @@ def test_an_error_of_ours_is_none(error: SlipwayError) -> None:
     assert of_error(error, HOME) is None
 
 
-def test_another_certificate_is_told_with_both_fingerprints_and_the_request() -> None:
+def test_another_certificate_is_reported_with_both_fingerprints_and_the_request() -> None:
     """Whoever reads it needs nothing else."""
     problem = of_error(errors.CertificateMismatch("Not the pinned one."), HOME, shown="CC:DD")
 
@@ -75,7 +75,7 @@ def test_an_outage_that_lasts_keeps_its_beginning() -> None:
     ("vmids", "expected"),
     [([], []), ([100], [(100, 100)]), ([102, 100, 101, 105, 101], [(100, 102), (105, 105)])],
 )
-def test_vmids_are_told_as_ranges(vmids: list[int], expected: list[tuple[int, int]]) -> None:
+def test_vmids_are_reported_as_ranges(vmids: list[int], expected: list[tuple[int, int]]) -> None:
     """A thousand in a row are two numbers."""
     assert [(each.first, each.last) for each in ranges(vmids)] == expected
 
@@ -109,7 +109,7 @@ def test_another_replica_goes_on_from_the_last_look() -> None:
     assert (after.outage, after.nodes) == (before.outage, before.nodes)
 
 
-def test_a_node_that_is_away_is_told_before_what_is_not_known_of_it() -> None:
+def test_a_node_that_is_away_is_reported_before_what_is_not_known_of_it() -> None:
     """One outage at a time: the greater one."""
     look = Look("c1", every_seconds=2.0)
     why = diagnosis.unanswered("pve1", {"storages": NoAnswer("Timed out.")}, "No login.")
@@ -129,7 +129,7 @@ def test_a_node_that_is_away_is_told_before_what_is_not_known_of_it() -> None:
 
 @pytest.mark.parametrize("error", [EndpointUnreachable, CertificateMismatch, AccessRefused])
 def test_a_cluster_that_is_not_reached_is_no_nodes_fault(error: type[SlipwayError]) -> None:
-    """A remedy for its storages would lead astray; what else is wrong with it is told."""
+    """A remedy for its storages would lead astray; what else is wrong with it is reported."""
     why = {"storages": error("No."), "networks": NoAnswer("Timed out.")}
 
     problem = diagnosis.unanswered("pve1", why, None)

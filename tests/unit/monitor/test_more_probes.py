@@ -99,7 +99,7 @@ def test_likely_address_comes_first(output: str, expected: tuple[str, ...]) -> N
     assert addresses.parse(output) == expected
 
 
-def test_script_tells_the_probes_apart() -> None:
+def test_script_separates_the_probes() -> None:
     """It runs in any POSIX shell and ends well, whatever is missing."""
     output = shell(SCRIPT, "mark")
 

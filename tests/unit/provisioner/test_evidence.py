@@ -20,7 +20,7 @@ UPID = "UPID:pve1:000006AF:0002EAD7:6B03A7B0:vzdump:202:root@pam:"
         ({}, None),
     ],
 )
-def test_the_command_is_told(details: dict[str, Any], command: str | None) -> None:
+def test_the_command_is_reported(details: dict[str, Any], command: str | None) -> None:
     """A command of ours, else the request, else the task."""
     problem = with_evidence(Problem(code="x", message="failed", details=details), None, "")
 

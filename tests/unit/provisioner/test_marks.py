@@ -67,7 +67,7 @@ def test_copy_is_stamped_with_its_own_mac() -> None:
 
 
 def test_hand_written_line_is_enough() -> None:
-    """What an operator is told to write makes it ours again."""
+    """What an operator is asked to write makes it ours again."""
     assert marks.is_marked(config(f"mine\n{marks.line(TARGET)}\n"), TARGET)
 
 

@@ -60,7 +60,7 @@ CONFIG: dict[str, Any] = {
     "tags": "web",
     "net0": parameters.network(SPEC.networks[0], TARGET, 0),
 }
-"""The same as Proxmox tells it."""
+"""The same as Proxmox reports it."""
 
 
 def differing(**changes: Any) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What `pct set` is told for a container to be as it was asked for."""
+"""What `pct set` has to change for a container to be as it was asked for."""
 
 from slipway.contracts.container_specs import MountSpec
 from slipway.provisioner.steps.host_access import HostSettings, changed

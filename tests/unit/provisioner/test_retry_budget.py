@@ -21,7 +21,7 @@ def pauses(retry_budget: RetryBudget, error: Unavailable, lasted: float) -> list
 
 
 def test_a_step_that_never_works_is_given_up() -> None:
-    """With growing pauses, after about as long as was said."""
+    """With growing pauses, after about as long as the limit."""
     waits = pauses(RetryBudget(LIMIT), NodeUnreachable("away"), 1.0)
 
     assert waits[:6] == [1, 2, 4, 8, 15, 15]

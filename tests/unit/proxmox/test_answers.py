@@ -33,7 +33,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def test_a_upid_tells_its_parts() -> None:
+def test_a_upid_shows_its_parts() -> None:
     """The user keeps the token that asked."""
     upid = Upid("UPID:pve1:000004C8:0002B7A6:6B03A72C:vzcreate:100:slipway@pve!api:")
 
