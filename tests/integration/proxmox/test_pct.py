@@ -27,7 +27,7 @@ async def test_an_exit_code_is_the_commands_own(pct: Pct, code: int) -> None:
     assert (done.exit_code, done.stdout, done.stderr) == (code, "out\n", "err\n")
 
 
-async def test_a_missing_container_is_distinguished_from_a_code(pct: Pct) -> None:
+async def test_a_missing_container_is_recognized_by_its_code(pct: Pct) -> None:
     """Proxmox ends with 2."""
     with pytest.raises(ContainerMissing) as caught:
         await pct.execute(404, ["true"], timeout=LIMIT)
@@ -35,7 +35,7 @@ async def test_a_missing_container_is_distinguished_from_a_code(pct: Pct) -> Non
     assert caught.value.details["vmid"] == "404"
 
 
-async def test_a_stopped_container_is_distinguished_from_a_code(pct: Pct) -> None:
+async def test_a_stopped_container_is_recognized_by_its_code(pct: Pct) -> None:
     """Proxmox ends with 255."""
     with pytest.raises(NotRunning):
         await pct.execute(405, ["true"], timeout=LIMIT)
