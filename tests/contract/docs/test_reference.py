@@ -29,8 +29,8 @@ def test_page_is_current(made: Path, page: str) -> None:
     assert (REFERENCE / page).read_text() == (made / page).read_text()
 
 
-def test_every_subject_is_told() -> None:
-    """No message is said that the page does not know."""
+def test_every_subject_is_documented() -> None:
+    """No message is missing on the page."""
     page = (REFERENCE / "messages.md").read_text()
 
     assert [
@@ -38,7 +38,7 @@ def test_every_subject_is_told() -> None:
     ] == []
 
 
-def test_every_variable_is_told() -> None:
+def test_every_variable_is_documented() -> None:
     """What the sources read from the environment stands in the reference."""
     pages = "".join(page.read_text() for page in REFERENCE.glob("*.md"))
     sources = [*ROOT.glob("*/src/**/*.py"), *ROOT.glob("*/*/src/**/*.py")]

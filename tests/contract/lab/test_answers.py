@@ -126,13 +126,13 @@ def _violations(call: str, rule: dict[str, Any], value: Any, at: str = "data") -
     kind = rule.get("type", "string")
     if not isinstance(value, KINDS[kind]):
         return [f"{call} {at} is {type(value).__name__} instead of {kind}"]
-    found: list[str] = []
+    violations: list[str] = []
     for row in value if isinstance(value, list) and "items" in rule else ():
-        found += _violations(call, rule["items"], row, "row")
+        violations += _violations(call, rule["items"], row, "row")
     if isinstance(value, dict):
         for name, one in rule.get("properties", {}).items():
             if name in value:
-                found += _violations(call, one, value[name], name)
+                violations += _violations(call, one, value[name], name)
             elif not one.get("optional"):
-                found.append(f"{call} {at} lacks {name}")
-    return found
+                violations.append(f"{call} {at} lacks {name}")
+    return violations

@@ -24,9 +24,9 @@ def schema(message: type[Message]) -> dict[str, Any]:
 
 def fingerprint(message: type[Message]) -> str:
     """What changes when the message's subject or shape changes; words don't count."""
-    shape = {"subject": message.subject, "schema": _without_words(schema(message))}
+    shape = {"subject": message.subject, "schema": _without_descriptions(schema(message))}
     if issubclass(message, Query):
-        shape["reply"] = _without_words(message.reply_type().model_json_schema())
+        shape["reply"] = _without_descriptions(message.reply_type().model_json_schema())
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -56,7 +56,7 @@ def golden(message: type[Message]) -> str:
 
 
 def asyncapi() -> dict[str, Any]:
-    """AsyncAPI 3 of everything said on the bus, replies included."""
+    """AsyncAPI 3 of every message on the bus, replies included."""
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Slipway", "version": "1", "description": "Everything said on Slipway's bus."},
@@ -94,10 +94,10 @@ def _summary(message: type[Message]) -> str:
     return (message.__doc__ or "").strip().splitlines()[0]
 
 
-def _without_words(value: Any) -> Any:
+def _without_descriptions(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _without_words(v) for k, v in value.items() if k not in {"description", "title"}}
-    return [_without_words(v) for v in value] if isinstance(value, list) else value
+        return {k: _without_descriptions(v) for k, v in value.items() if k not in {"description", "title"}}
+    return [_without_descriptions(v) for v in value] if isinstance(value, list) else value
 
 
 def _text(value: Any) -> str:

@@ -21,8 +21,8 @@ _WORDS: Mapping[str, str] = {
 
 def example(model: type[BaseModel]) -> BaseModel:
     """Build one instance with every field set."""
-    given = {name: _value(name, field.annotation) for name, field in model.model_fields.items()}
-    return model.model_validate(given)
+    values = {name: _value(name, field.annotation) for name, field in model.model_fields.items()}
+    return model.model_validate(values)
 
 
 def _value(name: str, annotation: Any) -> Any:

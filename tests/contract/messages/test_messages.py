@@ -79,6 +79,6 @@ def test_every_query_says_what_answers_it() -> None:
     assert all(query.reply_type().__doc__ for query in queries)
 
 
-def test_subjects_are_said_once() -> None:
+def test_subjects_are_unique() -> None:
     """Two messages never share a subject."""
     assert len({message.subject for message in MESSAGES}) == len(MESSAGES)

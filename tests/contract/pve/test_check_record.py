@@ -29,7 +29,7 @@ def test_fitting_requests_pass(method: str, path: str, params: dict[str, Any]) -
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "params", "said"),
+    ("method", "path", "params", "expected"),
     [
         ("GET", "/nope", {}, "no such call"),
         ("PUT", "/version", {}, "no such call"),
@@ -45,11 +45,11 @@ def test_fitting_requests_pass(method: str, path: str, params: dict[str, Any]) -
         ("POST", LXC, {**CREATE, "unique": 1}, "unique requires restore"),
     ],
 )
-def test_other_requests_are_named(method: str, path: str, params: dict[str, Any], said: str) -> None:
-    """What Proxmox would refuse is said, with the parameter's name."""
+def test_other_requests_are_named(method: str, path: str, params: dict[str, Any], expected: str) -> None:
+    """What Proxmox would refuse is reported, with the parameter's name."""
     (violation,) = check_request(method, path, params)
 
-    assert said in violation
+    assert expected in violation
 
 
 def test_record_is_checked_line_by_line(tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ LXC = "/nodes/lab/lxc"
 
 async def create(client: httpx.AsyncClient, template: str, **options: object) -> httpx.Response:
     """Ask for container 100."""
-    given = {"vmid": 100, "ostemplate": template, "features": "nesting=1", **options}
-    return await client.post(LXC, data=given)
+    form = {"vmid": 100, "ostemplate": template, "features": "nesting=1", **options}
+    return await client.post(LXC, data=form)
 
 
 async def test_api_error_counts_and_matches(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ async def test_full_when_a_disk_is_made(tmp_path: Path) -> None:
     """The file system can't be written: the log has the cause, the status only the command."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
         lab.faults.order(StorageFull(storage="local", at=("mkfs",)))
-        given = {"vmid": 100, "ostemplate": await template_of(client, lab), "rootfs": "local:2000"}
-        end, log = await outcome(client, await client.post(LXC, data=given))
+        form = {"vmid": 100, "ostemplate": await template_of(client, lab), "rootfs": "local:2000"}
+        end, log = await outcome(client, await client.post(LXC, data=form))
         left = await client.get("/nodes/lab/storage/local/content?content=rootdir")
 
     assert "mkfs.ext4" in end
@@ -43,8 +43,8 @@ async def test_full_at_a_start_and_a_backup(tmp_path: Path) -> None:
         start = await outcome(client, await client.post(f"{LXC}/100/status/start"))
         lab.faults.clear(order)
         lab.faults.order(StorageFull(storage="backup"))
-        given = {"vmid": 100, "storage": "backup", "compress": "zstd"}
-        backup = await outcome(client, await client.post("/nodes/lab/vzdump", data=given))
+        form = {"vmid": 100, "storage": "backup", "compress": "zstd"}
+        backup = await outcome(client, await client.post("/nodes/lab/vzdump", data=form))
 
     assert start[0] == "startup for container '100' failed"
     assert backup[0] == "job errors"
@@ -114,7 +114,7 @@ async def test_dpkg_is_locked(tmp_path: Path, timeout: int, code: int) -> None:
 
 
 async def test_lists_are_locked(tmp_path: Path) -> None:
-    """An update fails at once, whatever apt is told about waiting."""
+    """An update fails at once, however long apt may wait."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client, ssh_client(lab) as shell:
         await started(client, lab)
         lab.faults.order(AptLocked(lock="lists", seconds=300))

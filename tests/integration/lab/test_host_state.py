@@ -29,16 +29,16 @@ async def client(lab: Lab) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-async def task(client: httpx.AsyncClient, path: str, **given: Any) -> str:
+async def task(client: httpx.AsyncClient, path: str, **form: Any) -> str:
     """Run a task to its end; give how it ended."""
-    answer = await client.post(path, data=given)
+    answer = await client.post(path, data=form)
     assert answer.status_code == 200, answer.text
     return await ended(client, answer.json()["data"])
 
 
-async def backed_up(client: httpx.AsyncClient, **given: Any) -> str:
+async def backed_up(client: httpx.AsyncClient, **options: Any) -> str:
     """Back container 100 up; give the archive's name as a volume."""
-    assert await task(client, "/nodes/lab/vzdump", vmid=100, storage="local", **given) == "OK"
+    assert await task(client, "/nodes/lab/vzdump", vmid=100, storage="local", **options) == "OK"
     rows = (await client.get(f"{STORAGE}?content=backup")).json()["data"]
     return str(rows[-1]["volid"])
 
@@ -78,7 +78,7 @@ async def test_notes_and_protection_of_a_backup(lab: Lab, client: httpx.AsyncCli
 
 
 @pytest.mark.parametrize(
-    ("template", "said"),
+    ("template", "error"),
     [
         ("{{word}}", "found unknown: variable 'word' at char 4\n"),
         (r"a\x {{b}}", r"found unknown: escape sequence '\x' at char 1, variable 'b' at char 8" + "\n"),
@@ -87,14 +87,14 @@ async def test_notes_and_protection_of_a_backup(lab: Lab, client: httpx.AsyncCli
     ],
 )
 async def test_notes_templates_are_checked_at_the_request(
-    client: httpx.AsyncClient, template: str, said: str
+    client: httpx.AsyncClient, template: str, error: str
 ) -> None:
     """What can't be filled in is named before a task begins."""
-    given = {"vmid": 100, "storage": "local", "notes-template": template}
-    answer = await client.post("/nodes/lab/vzdump", data=given)
+    form = {"vmid": 100, "storage": "local", "notes-template": template}
+    answer = await client.post("/nodes/lab/vzdump", data=form)
 
     assert answer.status_code == 400
-    assert answer.json()["errors"] == {"notes-template": said}
+    assert answer.json()["errors"] == {"notes-template": error}
 
 
 async def test_restore_of_a_damaged_archive_leaves_nothing(lab: Lab, client: httpx.AsyncClient) -> None:
@@ -160,8 +160,8 @@ async def test_template_is_never_started_and_copied_by_links(lab: Lab, client: h
     assert again.reason_phrase == "you can't convert a template to a template"
     assert (config["template"], config["rootfs"]) == (1, "local:100/base-100-disk-0.raw,size=1G")
     assert start == "you can't start a CT if it's a template"
-    words = "Linked clone feature for 'local:100/base-100-disk-0.raw' is not available"
-    assert linked.reason_phrase == words
+    message = "Linked clone feature for 'local:100/base-100-disk-0.raw' is not available"
+    assert linked.reason_phrase == message
     assert full == "OK"
 
 
@@ -224,8 +224,8 @@ async def test_disk_without_room_is_met_in_the_task(
     )
     async with running_lab(tmp_path, storages=[small]) as lab, root_client(lab) as client:
         template = (await client.get(f"{STORAGE}?content=vztmpl")).json()["data"][0]["volid"]
-        given = {"vmid": 100, "ostemplate": template, "rootfs": f"local:{size}"}
-        upid = (await client.post("/nodes/lab/lxc", data=given)).json()["data"]
+        form = {"vmid": 100, "ostemplate": template, "rootfs": f"local:{size}"}
+        upid = (await client.post("/nodes/lab/lxc", data=form)).json()["data"]
         status = await ended(client, upid)
         log = (await client.get(f"/nodes/lab/tasks/{upid}/log?limit=0")).json()["data"]
         left = await client.get("/nodes/lab/lxc/100/config")

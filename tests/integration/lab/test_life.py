@@ -72,8 +72,8 @@ async def test_config_comes_back_completed(tmp_path: Path) -> None:
 async def test_systemd_without_nesting_is_a_warning(tmp_path: Path) -> None:
     """Creation succeeds with a warning, which is a success."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
-        given = {"vmid": 100, "ostemplate": await template_of(client, lab)}
-        upid = (await client.post(LXC, data=given)).json()["data"]
+        form = {"vmid": 100, "ostemplate": await template_of(client, lab)}
+        upid = (await client.post(LXC, data=form)).json()["data"]
         status = await ended(client, upid)
         log = (await client.get(f"/nodes/lab/tasks/{upid}/log")).json()["data"]
 
@@ -100,8 +100,8 @@ async def test_os_template_is_downloaded_and_used(tmp_path: Path) -> None:
     """What `aplinfo` offers can be fetched and a container be made from it."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
         name = (await client.get("/nodes/lab/aplinfo")).json()["data"][0]["template"]
-        given = {"storage": "local", "template": name}
-        downloaded = await ended(client, (await client.post("/nodes/lab/aplinfo", data=given)).json()["data"])
+        form = {"storage": "local", "template": name}
+        downloaded = await ended(client, (await client.post("/nodes/lab/aplinfo", data=form)).json()["data"])
         await new_container(client, lab, ostemplate=f"local:vztmpl/{name}")
 
     assert downloaded == "OK"
@@ -192,8 +192,8 @@ async def test_killed_lab_leaves_what_a_power_cut_leaves(tmp_path: Path) -> None
         ) as client:
             await client.post("/lab/faults", json={"kind": "task-hangs", "task": "vzcreate"})
             content = await client.get("/api2/json/nodes/lab/storage/local/content")
-            given = {"vmid": 100, "ostemplate": content.json()["data"][0]["volid"]}
-            await client.post("/api2/json/nodes/lab/lxc", data=given)
+            form = {"vmid": 100, "ostemplate": content.json()["data"][0]["volid"]}
+            await client.post("/api2/json/nodes/lab/lxc", data=form)
         process.kill()
         await process.wait()
 
@@ -224,7 +224,7 @@ async def serving(data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process,
             await process.wait()
 
 
-async def test_command_serves_until_it_is_told(tmp_path: Path) -> None:
+async def test_command_serves_until_it_is_terminated(tmp_path: Path) -> None:
     """`python -m slipway.lab serve` says which guests it uses, describes itself and ends well."""
     async with serving(tmp_path) as (process, described):
         mode = described_lab(tmp_path)[1]

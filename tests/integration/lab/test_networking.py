@@ -29,8 +29,8 @@ async def client(lab: Lab) -> AsyncIterator[httpx.AsyncClient]:
 
 async def addresses(client: httpx.AsyncClient) -> list[str | None]:
     """Give the IPv4 address of each device but `lo`."""
-    found = (await client.get(f"{CONTAINER}/interfaces")).json()["data"]
-    return [row.get("inet") for row in found if row["name"] != "lo"]
+    rows = (await client.get(f"{CONTAINER}/interfaces")).json()["data"]
+    return [row.get("inet") for row in rows if row["name"] != "lo"]
 
 
 @pytest.mark.parametrize(

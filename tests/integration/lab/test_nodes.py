@@ -24,9 +24,9 @@ async def asked(client: httpx.AsyncClient, path: str) -> Any:
     return answer.json()["data"]
 
 
-async def moved(client: httpx.AsyncClient, node: str = "pve1", **given: Any) -> tuple[str, list[str]]:
+async def moved(client: httpx.AsyncClient, node: str = "pve1", **form: Any) -> tuple[str, list[str]]:
     """Move container 100; the task's end and log."""
-    answer = await client.post(f"{CONTAINER.format(node)}/migrate", data=given)
+    answer = await client.post(f"{CONTAINER.format(node)}/migrate", data=form)
     assert answer.status_code == 200, (answer.reason_phrase, answer.text)
     upid = answer.json()["data"]
     end = await ended(client, upid)
@@ -34,19 +34,19 @@ async def moved(client: httpx.AsyncClient, node: str = "pve1", **given: Any) -> 
     return end, [line["t"] for line in log]
 
 
-async def refused(client: httpx.AsyncClient, **given: Any) -> tuple[int, str]:
-    """Ask for a move that is refused at once; the status and what is said."""
-    answer = await client.post(f"{CONTAINER.format('pve1')}/migrate", data=given)
+async def refused(client: httpx.AsyncClient, **form: Any) -> tuple[int, str]:
+    """Ask for a move that is refused at once; the status and the message."""
+    answer = await client.post(f"{CONTAINER.format('pve1')}/migrate", data=form)
     return answer.status_code, answer.text
 
 
 async def where(client: httpx.AsyncClient) -> list[tuple[str, str]]:
     """Where container 100 is and what it does, by what each node itself says."""
-    found = []
+    placements = []
     for node in ("pve1", "pve2"):
         rows = await asked(client, f"/nodes/{node}/lxc")
-        found += [(node, row["status"]) for row in rows if row["vmid"] == 100]
-    return found
+        placements += [(node, row["status"]) for row in rows if row["vmid"] == 100]
+    return placements
 
 
 async def test_one_api_answers_for_all_nodes(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ async def test_one_api_answers_for_all_nodes(tmp_path: Path) -> None:
         await new_container(client, lab)
         taken = await client.post("/nodes/pve2/lxc", data={"vmid": 100, "ostemplate": "local:vztmpl/x.tar"})
         next_one = await asked(client, "/cluster/nextid")
-        names = [await said(lab, at, "hostname") for at in (0, 1)]
+        names = [await shell_output(lab, at, "hostname") for at in (0, 1)]
 
     assert status[0] == {
         "id": "cluster", "type": "cluster", "name": "lab", "version": 2, "nodes": 2, "quorate": 1
@@ -74,13 +74,13 @@ async def test_one_api_answers_for_all_nodes(tmp_path: Path) -> None:
     assert names == ["pve1", "pve2"]
 
 
-async def said(lab: Lab, at: int, line: str) -> str:
+async def shell_output(lab: Lab, at: int, line: str) -> str:
     """Run a line in a node's own shell, with its own host key; what it printed."""
     door = lab.doors[at]
-    known = asyncssh.import_known_hosts(f"[127.0.0.1]:{door.port} {door.host_key}\n")
+    known_hosts = asyncssh.import_known_hosts(f"[127.0.0.1]:{door.port} {door.host_key}\n")
     key = asyncssh.import_private_key(lab.ssh_private_key)
     async with asyncssh.connect(
-        "127.0.0.1", door.port, username="root", client_keys=[key], known_hosts=known, config=None
+        "127.0.0.1", door.port, username="root", client_keys=[key], known_hosts=known_hosts, config=None
     ) as connection:
         return str((await connection.run(line)).stdout).strip()
 
@@ -109,17 +109,17 @@ async def test_running_one_is_restarted(tmp_path: Path) -> None:
     """Without `restart` it is refused at once; with it a task of the target starts it there."""
     async with running_lab(tmp_path, name=None, nodes=2) as lab, api_client(lab) as client:
         await started(client, lab)
-        status, words = await refused(client, target="pve2")
+        status, message = await refused(client, target="pve2")
         end, log = await moved(client, target="pve2", restart=1)
         starts = await asked(client, "/nodes/pve2/tasks?typefilter=vzstart")
         here = await where(client)
 
-    assert (status, "can't migrate running container without --online or --restart" in words) == (500, True)
+    assert (status, "can't migrate running container without --online or --restart" in message) == (500, True)
     assert end == "OK", log
-    told = [line[20:] for line in log[:-1]]
-    assert told[0] == "shutdown CT 100"
-    assert told[1] == "starting migration of CT 100 to node 'pve2' (127.0.0.2)"
-    assert "start container on target node" in told
+    lines = [line[20:] for line in log[:-1]]
+    assert lines[0] == "shutdown CT 100"
+    assert lines[1] == "starting migration of CT 100 to node 'pve2' (127.0.0.2)"
+    assert "start container on target node" in lines
     assert [(each["id"], each["user"]) for each in starts] == [("100", "root@pam")]
     assert here == [("pve2", "running")]
 
@@ -161,7 +161,7 @@ async def test_what_is_no_target(tmp_path: Path) -> None:
         asked_there = await client.get("/nodes/pve2/lxc")
         nodes = await asked(client, "/nodes")
         with pytest.raises((OSError, asyncssh.Error)):
-            await said(lab, 1, "hostname")
+            await shell_output(lab, 1, "hostname")
         lab.faults.clear()
         here = await where(client)
 
@@ -273,7 +273,7 @@ async def test_real_container_moves(tmp_path: Path) -> None:
             await root.run("pct exec 100 -- touch /root/stored")
             end, log = await moved(client, target="pve2", restart=1)
             gone = await root.run("pct exec 100 -- true")
-        stored = await said(lab, 1, "pct exec 100 -- ls /root/stored")
+        stored = await shell_output(lab, 1, "pct exec 100 -- ls /root/stored")
 
     assert end == "OK", log
     assert "Configuration file 'nodes/pve1/lxc/100.conf' does not exist" in str(gone.stderr)

@@ -136,11 +136,11 @@ async def test_frozen_ssh(tmp_path: Path) -> None:
             await asyncio.wait_for(reader.read(1), SHORT)
         is_silent = not running.done()
         lab.faults.clear(order)
-        said = (await running).stdout
+        output = (await running).stdout
         greeting = await asyncio.wait_for(reader.read(4), 10)
         writer.close()
 
-    assert (is_silent, said, greeting) == (True, "lab\n", b"SSH-")
+    assert (is_silent, output, greeting) == (True, "lab\n", b"SSH-")
 
 
 async def test_node_dies(tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ async def test_certificate_of_an_administrator(tmp_path: Path) -> None:
 
 
 async def test_answer_is_lost_of_a_slow_creation_on_a_late_clock(tmp_path: Path) -> None:
-    """The task is there, begun two minutes ago by the node's own clock, which it tells."""
+    """The task is there, begun two minutes ago by the node's own clock, which it reports."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
         template = await template_of(client, lab)
         here = parsedate_to_datetime((await client.get("/version")).headers["Date"]).timestamp()
@@ -344,8 +344,8 @@ async def test_backup_of_someone_else(tmp_path: Path) -> None:
     assert [(row["type"], row["id"], row["user"]) for row in active] == [("vzdump", "", "root@pam")]
 
 
-async def _says(client: httpx.AsyncClient, upid: str, words: str) -> bool:
-    return any(words in line["t"] for line in await data(client, f"/nodes/lab/tasks/{upid}/log"))
+async def _says(client: httpx.AsyncClient, upid: str, text: str) -> bool:
+    return any(text in line["t"] for line in await data(client, f"/nodes/lab/tasks/{upid}/log"))
 
 
 async def _is_locked(client: httpx.AsyncClient) -> bool:

@@ -51,24 +51,24 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 async def read(client: httpx.AsyncClient, query: str = "") -> dict[str, Any]:
     """Read the config; the digest aside."""
-    found: dict[str, Any] = (await client.get(f"{CONFIG}{query}")).json()["data"]
-    return {key: value for key, value in found.items() if key != "digest"}
+    config: dict[str, Any] = (await client.get(f"{CONFIG}{query}")).json()["data"]
+    return {key: value for key, value in config.items() if key != "digest"}
 
 
 async def rows(client: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
     """Read what waits, by key, without those rows in which nothing does."""
-    found = (await client.get("/nodes/lab/lxc/100/pending")).json()["data"]
-    return {row.pop("key"): row for row in found if {"pending", "delete"} & set(row)}
+    entries = (await client.get("/nodes/lab/lxc/100/pending")).json()["data"]
+    return {row.pop("key"): row for row in entries if {"pending", "delete"} & set(row)}
 
 
-async def put(client: httpx.AsyncClient, **given: Any) -> httpx.Response:
+async def put(client: httpx.AsyncClient, **form: Any) -> httpx.Response:
     """Change the config."""
-    return await client.put(CONFIG, data=given)
+    return await client.put(CONFIG, data=form)
 
 
-async def act(client: httpx.AsyncClient, path: str, **given: Any) -> str:
+async def act(client: httpx.AsyncClient, path: str, **form: Any) -> str:
     """Run a task to its end; give how it ended."""
-    answer = await client.post(f"/nodes/lab/lxc/100/{path}", data=given)
+    answer = await client.post(f"/nodes/lab/lxc/100/{path}", data=form)
     return await ended(client, answer.json()["data"])
 
 
@@ -173,8 +173,8 @@ async def test_restore_loses_what_waits(client: httpx.AsyncClient) -> None:
     content = (await client.get("/nodes/lab/storage/local/content?content=backup")).json()["data"]
     await act(client, "status/stop")
 
-    given = {"vmid": 100, "ostemplate": content[0]["volid"], "restore": 1, "force": 1}
-    upid = (await client.post("/nodes/lab/lxc", data=given)).json()["data"]
+    form = {"vmid": 100, "ostemplate": content[0]["volid"], "restore": 1, "force": 1}
+    upid = (await client.post("/nodes/lab/lxc", data=form)).json()["data"]
 
     assert await ended(client, upid) == "OK"
     assert await rows(client) == {}
@@ -202,7 +202,7 @@ async def test_pending_outlives_the_lab(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "status", "said"),
+    ("form", "status", "expected"),
     [
         ({"delete": "memory"}, 500, "unable to delete required option 'memory'"),
         ({"delete": "rootfs"}, 500, "unable to delete required option 'rootfs'"),
@@ -230,15 +230,15 @@ async def test_pending_outlives_the_lab(tmp_path: Path) -> None:
     ],
 )
 async def test_refused_changes_leave_nothing(
-    client: httpx.AsyncClient, given: dict[str, Any], status: int, said: str | dict[str, str]
+    client: httpx.AsyncClient, form: dict[str, Any], status: int, expected: str | dict[str, str]
 ) -> None:
     """A refusal names the option, and neither the config nor what waits has any of it."""
     before = await read(client)
 
-    answer = await put(client, **given)
+    answer = await put(client, **form)
 
     assert answer.status_code == status
-    assert (answer.json()["errors"] if status == 400 else answer.reason_phrase) == said
+    assert (answer.json()["errors"] if status == 400 else answer.reason_phrase) == expected
     assert await read(client) == before
     assert await rows(client) == {}
 
@@ -260,7 +260,7 @@ async def test_root_file_system_that_is_none_is_met_by_the_next_start(client: ht
 
 
 @pytest.mark.parametrize(
-    ("had", "given", "status"),
+    ("had", "form", "status"),
     [
         ("nesting=1,keyctl=1", {"features": "nesting=1"}, 403),
         ("nesting=1,keyctl=1", {"features": "keyctl=1"}, 200),
@@ -272,14 +272,14 @@ async def test_root_file_system_that_is_none_is_met_by_the_next_start(client: ht
     ],
 )
 async def test_token_may_change_only_nesting(
-    tmp_path: Path, had: str, given: dict[str, str], status: int
+    tmp_path: Path, had: str, form: dict[str, str], status: int
 ) -> None:
     """The old set of features counts as much as the new one."""
     async with running_lab(tmp_path) as lab:
         async with root_client(lab) as root:
             await new_container(root, lab, features=had)
         async with api_client(lab) as client:
-            answer = await client.put(CONFIG, data=given)
+            answer = await client.put(CONFIG, data=form)
 
     assert answer.status_code == status
     if status == 403:
@@ -294,8 +294,8 @@ async def test_token_may_change_no_feature_of_a_privileged_container(tmp_path: P
         async with api_client(lab) as client:
             answer = await client.put(CONFIG, data={"features": "nesting=1"})
 
-    words = "changing feature flags for privileged container is only allowed for root@pam"
-    assert answer.reason_phrase == f"Permission check failed ({words})"
+    message = "changing feature flags for privileged container is only allowed for root@pam"
+    assert answer.reason_phrase == f"Permission check failed ({message})"
 
 
 async def test_pct_shows_what_waits(tmp_path: Path) -> None:

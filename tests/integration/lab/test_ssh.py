@@ -62,7 +62,7 @@ async def two(tmp_path: Path) -> AsyncIterator[Lab]:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "error"),
     [
         ("pct", "ERROR: no command specified"),
         ("pct frob 100", "ERROR: unknown command 'pct frob'"),
@@ -76,12 +76,12 @@ async def two(tmp_path: Path) -> AsyncIterator[Lab]:
         ("pct destroy 101 extra", "400 too many arguments"),
     ],
 )
-async def test_wrong_usage_is_told(two: Lab, line: str, said: str) -> None:
+async def test_wrong_usage_is_reported(two: Lab, line: str, error: str) -> None:
     """A command line that `pct` does not take ends with 255 and says what is wrong with it."""
     code, _, stderr = await run(two, line)
 
     assert code == 255
-    assert said in stderr
+    assert error in stderr
 
 
 async def test_power_over_ssh(two: Lab) -> None:
@@ -172,7 +172,7 @@ async def test_push_copies_and_pull_brings_back(two: Lab) -> None:
 
 
 async def test_push_hides_its_failure(two: Lab) -> None:
-    """A push into a folder that is not there ends with 0; only standard error tells."""
+    """A push into a folder that is not there ends with 0; only standard error shows it."""
     (two.data / "host" / "one").write_text("content")
 
     done = await run(two, "pct push 100 /one /nodir/one")
@@ -192,11 +192,11 @@ async def test_features_are_set_over_ssh(two: Lab) -> None:
 
 async def test_password_and_key_open_the_door_and_nothing_else(two: Lab) -> None:
     """Root comes in by password; a wrong one and other users don't."""
-    known = asyncssh.import_known_hosts(f"[127.0.0.1]:{two.ssh_port} {two.ssh_host_key}\n")
+    known_hosts = asyncssh.import_known_hosts(f"[127.0.0.1]:{two.ssh_port} {two.ssh_host_key}\n")
 
     async def attempt(user: str, password: str) -> None:
         async with asyncssh.connect(
-            "127.0.0.1", two.ssh_port, username=user, password=password, known_hosts=known,
+            "127.0.0.1", two.ssh_port, username=user, password=password, known_hosts=known_hosts,
             client_keys=None, agent_path=None, config=None,
         ):  # fmt: skip
             pass

@@ -34,8 +34,8 @@ async def test_bodies(tmp_path: Path) -> None:
     plain, form = {"Content-Type": "text/plain"}, {"vmid": "100", "ostemplate": "local:vztmpl/none.tar"}
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
         refused = await client.post(LXC, content="x", headers=plain)
-        given = {"vmid": 100, "ostemplate": await template_of(client, lab), "unprivileged": True}
-        created = await client.post(LXC, json={**given, "features": "nesting=1"})
+        body = {"vmid": 100, "ostemplate": await template_of(client, lab), "unprivileged": True}
+        created = await client.post(LXC, json={**body, "features": "nesting=1"})
         end = await ended(client, created.json()["data"])
         config = await data(client, f"{LXC}/100/config")
         bad = await client.post(LXC, content="{", headers={"Content-Type": "application/json"})
@@ -140,7 +140,7 @@ async def test_ha_status(tmp_path: Path) -> None:
     assert missing.reason_phrase == "no such resource 'ct:999'"
 
 
-async def test_log_tells_of_tasks(tmp_path: Path) -> None:
+async def test_log_reports_tasks(tmp_path: Path) -> None:
     """Their begins and ends, the latest first; without the right to all, only one's own."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client, root_client(lab) as root:
         await new_container(client, lab)
@@ -161,8 +161,8 @@ async def test_consoles_and_disks_are_refused(tmp_path: Path) -> None:
         await new_container(client, lab)
         token = [await client.post(f"{LXC}/100/{kind}") for kind in ("termproxy", "vncproxy")]
         terminal = await root.post(f"{LXC}/100/termproxy")
-        given = {"volume": "rootfs", "storage": "local-lvm"}
-        moves = [await root.post(f"{LXC}/{vmid}/move_volume", data=given) for vmid in (999, 100)]
+        form = {"volume": "rootfs", "storage": "local-lvm"}
+        moves = [await root.post(f"{LXC}/{vmid}/move_volume", data=form) for vmid in (999, 100)]
 
     assert {one.reason_phrase for one in token} == {"Permission check failed (/vms/100, VM.Console)"}
     assert terminal.reason_phrase == "Timeout while waiting for port '5900' to get ready!"

@@ -82,11 +82,11 @@ async def test_json_and_form_are_the_same(tmp_path: Path) -> None:
 
 
 async def test_every_bad_parameter_is_named_at_once(tmp_path: Path) -> None:
-    """One answer tells all that is wrong."""
-    given = {"vmid": "x", "hostname": "_", "memory": 1, "foo": 1}
+    """One answer names all that is wrong."""
+    form = {"vmid": "x", "hostname": "_", "memory": 1, "foo": 1}
 
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
-        answer = await client.post(f"/nodes/{lab.name}/lxc", data=given)
+        answer = await client.post(f"/nodes/{lab.name}/lxc", data=form)
 
     assert answer.reason_phrase == "Parameter verification failed."
     assert set(answer.json()["errors"]) == {"vmid", "hostname", "memory", "foo", "ostemplate"}
@@ -100,8 +100,8 @@ async def test_token_may_not_do_what_only_root_may(tmp_path: Path) -> None:
         for as_root in (False, True):
             async with api_client(lab, as_root=as_root) as client:
                 for one in options:
-                    given = {"vmid": 100, "ostemplate": "local:vztmpl/x.tar.zst", **one}
-                    answer = await client.post(f"/nodes/{lab.name}/lxc", data=given)
+                    form = {"vmid": 100, "ostemplate": "local:vztmpl/x.tar.zst", **one}
+                    answer = await client.post(f"/nodes/{lab.name}/lxc", data=form)
                     assert answer.status_code == 403
                     assert "only allowed for root@pam" in answer.reason_phrase
 
@@ -120,12 +120,12 @@ async def test_lists_leave_out_what_may_not_be_seen(tmp_path: Path) -> None:
 
 
 async def test_two_creations_of_one_vmid_race(tmp_path: Path) -> None:
-    """Of two callers one gets the VMID, the other is told that it exists."""
+    """Of two callers one gets the VMID, the other an error that it exists."""
     timings = dataclasses.replace(FAST, create_check=1.0)
     async with running_lab(tmp_path, timings=timings) as lab, api_client(lab) as client:
         volume = (await client.get(f"/nodes/{lab.name}/storage/local/content")).json()["data"][0]["volid"]
-        given = {"vmid": 200, "ostemplate": volume, "features": "nesting=1"}
-        posts = (client.post(f"/nodes/{lab.name}/lxc", data=given) for _ in range(3))
+        form = {"vmid": 200, "ostemplate": volume, "features": "nesting=1"}
+        posts = (client.post(f"/nodes/{lab.name}/lxc", data=form) for _ in range(3))
         answers = sorted(await asyncio.gather(*posts), key=lambda answer: answer.status_code)
 
     assert [answer.status_code for answer in answers] == [200, 500, 500]

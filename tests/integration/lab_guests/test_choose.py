@@ -20,7 +20,7 @@ def test_simulated_guests_can_be_asked_for() -> None:
     assert choice.reason == "Guests: simulated, because it was asked for"
 
 
-def test_something_is_always_chosen_and_told() -> None:
+def test_something_is_always_chosen_and_reported() -> None:
     """Real containers for root, simulated guests for others; one line either way."""
     choice = choose("auto")
 
@@ -35,14 +35,14 @@ def test_a_root_that_may_not_mount_gets_simulated_guests_or_a_reason() -> None:
     without = ["setpriv", "--bounding-set", "-sys_admin,-net_admin", sys.executable, "-c"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
-    told = subprocess.run(
+    process = subprocess.run(
         [*without, CHOOSE.format("lxc")], env=environment, capture_output=True, text=True, check=False
     )
     chosen = subprocess.run(
         [*without, CHOOSE.format("auto")], env=environment, capture_output=True, text=True, check=False
     )
 
-    assert "this root may neither mount nor make bridges" in told.stderr
+    assert "this root may neither mount nor make bridges" in process.stderr
     assert "this root may neither mount" in chosen.stdout or "No guests can run here" in chosen.stderr
 
 

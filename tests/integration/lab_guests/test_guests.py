@@ -32,9 +32,9 @@ async def test_a_guest_boots_until_systemd_says_so(guests: Guests) -> None:
     """After `start` the guest runs, and becomes ready by itself."""
     vmid = await started(guests)
 
-    said = await wait_until_ready(guests, vmid)
+    state = await wait_until_ready(guests, vmid)
 
-    assert said == "running"
+    assert state == "running"
     assert (await run(guests, vmid, "cat", "/etc/hostname")).output == "ct100\n"
 
 
@@ -212,7 +212,7 @@ async def test_a_broken_archive_leaves_nothing(guests: Guests, tmp_path: Path) -
     assert await started(guests) == 100
 
 
-async def test_a_missing_archive_is_told(guests: Guests, tmp_path: Path) -> None:
+async def test_a_missing_archive_is_reported(guests: Guests, tmp_path: Path) -> None:
     """The sentence names it."""
     with pytest.raises(GuestError, match=r"absent\.tar\.zst"):
         await guests.create(spec(tmp_path / "absent.tar.zst"))
@@ -248,9 +248,9 @@ async def test_addresses_are_given_to_those_who_ask(guests: Guests) -> None:
     for vmid in (101, 102):
         await started(guests, vmid)
 
-    found = [interface.inet for vmid in (101, 102) for interface in await interfaces(guests, vmid)]
+    addresses = [interface.inet for vmid in (101, 102) for interface in await interfaces(guests, vmid)]
 
-    own = {inet for inet in found if inet and inet != "127.0.0.1/8"}
+    own = {inet for inet in addresses if inet and inet != "127.0.0.1/8"}
     assert len(own) == 2
 
 

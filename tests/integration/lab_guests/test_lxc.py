@@ -71,10 +71,10 @@ async def test_root_is_mapped_in_unprivileged_guests_only(real: Guests, *, unpri
     await real.create(spec((await real.templates())[0], unprivileged=unprivileged))
     await real.start(100)
 
-    said = await wait_until_ready(real, 100)
+    state = await wait_until_ready(real, 100)
 
     first = (await script(real, 100, "awk '{print $2}' /proc/self/uid_map; stat -c %u /etc/passwd")).output
-    assert said == "running", (await script(real, 100, "systemctl --failed --no-legend")).output
+    assert state == "running", (await script(real, 100, "systemctl --failed --no-legend")).output
     assert first.endswith("\n0\n")
     assert (first.split()[0] != "0") is unprivileged
 
@@ -104,8 +104,8 @@ async def _init(real: Guests) -> int | None:
 
 async def test_a_password_and_keys_are_set_at_creation(real: Guests) -> None:
     """Hashed in the shadow file, and in no file of the lab."""
-    wanted = spec((await real.templates())[0], password="correct horse")
-    await real.create(replace(wanted, ssh_public_keys="ssh-ed25519 AAAA test"))
+    guest_spec = spec((await real.templates())[0], password="correct horse")
+    await real.create(replace(guest_spec, ssh_public_keys="ssh-ed25519 AAAA test"))
     await real.start(100)
 
     assert (
@@ -134,9 +134,9 @@ async def test_twelve_guests_boot_side_by_side(real: Guests) -> None:
         await real.start(vmid)
         return await wait_until_ready(real, vmid)
 
-    said = await asyncio.gather(*(boot(vmid) for vmid in range(200, 212)))
+    states = await asyncio.gather(*(boot(vmid) for vmid in range(200, 212)))
 
-    assert set(said) == {"running"}
+    assert set(states) == {"running"}
 
 
 async def test_the_next_lab_cleans_up_after_a_killed_one(tmp_path: Path) -> None:
@@ -158,14 +158,14 @@ async def test_the_next_lab_cleans_up_after_a_killed_one(tmp_path: Path) -> None
 async def test_cleanup_by_hand_leaves_no_trace(tmp_path: Path) -> None:
     """Guests, mounts, bridge and NAT of a killed lab are gone afterwards."""
     await _kill_a_lab(tmp_path)
-    found = place(tmp_path)
+    resources = place(tmp_path)
 
     await cleanup.after_death(tmp_path)
 
-    assert not await commands.attempt(["ip", "link", "show", found.bridge])
-    assert not await commands.attempt(["nft", "list", "table", "ip", found.table])
-    assert found.tag not in await commands.run(["mount"])
-    assert not found.run.exists()
+    assert not await commands.attempt(["ip", "link", "show", resources.bridge])
+    assert not await commands.attempt(["nft", "list", "table", "ip", resources.table])
+    assert resources.tag not in await commands.run(["mount"])
+    assert not resources.run.exists()
 
 
 async def test_cleanup_by_hand_spares_a_running_lab(real: Guests, tmp_path: Path) -> None:

@@ -56,9 +56,9 @@ async def node(simulated: Guests) -> AsyncIterator[Guests]:
     await simulated.stop(100)
 
 
-async def make(node: Guests, *given: str) -> tuple[dict[str, Any], str]:
-    """Run the script as the howto does; give what it printed, and what it said beside."""
-    variables = ("ADDRESS=10.0.0.2", *given)
+async def make(node: Guests, *settings: str) -> tuple[dict[str, Any], str]:
+    """Run the script as the howto does; return what it printed, and its messages."""
+    variables = ("ADDRESS=10.0.0.2", *settings)
     ran = await run(node, 100, "env", *variables, "sh", "-s", stdin=SCRIPT.read_bytes())
     assert ran.code == 0, ran.errors
     printed: dict[str, Any] = json.loads(ran.output)
@@ -85,7 +85,7 @@ async def orders(node: Guests) -> list[str]:
 
 async def test_prints_the_body_of_a_cluster(node: Guests) -> None:
     """What it prints is a request that the API takes, with the cluster's own CA and the node's host key."""
-    printed, told = await make(node)
+    printed, messages = await make(node)
     host_key = (await script(node, 100, "cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ed25519_key.pub")).output.strip()
     ca = (await script(node, 100, "cat /etc/pve/pve-root-ca.pem")).output
 
@@ -95,22 +95,22 @@ async def test_prints_the_body_of_a_cluster(node: Guests) -> None:
     assert printed["token_secret"] == "s3cret"
     assert (cluster.ca, cluster.tls_fingerprint) == (ca, None)
     assert [each["host_key"] for each in printed["ssh"]["nodes"].values()] == [host_key]
-    assert told.startswith(f"make-token: the id of this Slipway is {id_of(printed)}\n")
-    assert f"token {printed['token_id']} made" in told
-    assert "s3cret" not in told
+    assert messages.startswith(f"make-token: the id of this Slipway is {id_of(printed)}\n")
+    assert f"token {printed['token_id']} made" in messages
+    assert "s3cret" not in messages
 
 
-@pytest.mark.parametrize("given", ["ADDRESS=10.0.0.3", "CUSTOM"])
-async def test_pins_the_certificate_where_the_ca_says_nothing_about_it(node: Guests, given: str) -> None:
+@pytest.mark.parametrize("setting", ["ADDRESS=10.0.0.3", "CUSTOM"])
+async def test_pins_the_certificate_where_the_ca_says_nothing_about_it(node: Guests, setting: str) -> None:
     """Another address than the certificate's, or a certificate that somebody has put there."""
-    if given == "CUSTOM":
+    if setting == "CUSTOM":
         await script(node, 100, "cp /etc/pve/local/pve-ssl.pem /etc/pve/local/pveproxy-ssl.pem")
 
-    printed, told = await make(node, *([given] if "=" in given else []))
+    printed, messages = await make(node, *([setting] if "=" in setting else []))
 
     assert len(printed["tls_fingerprint"].split(":")) == 32
     assert "ca" not in printed
-    assert "send its new fingerprint when it is renewed" in told
+    assert "send its new fingerprint when it is renewed" in messages
 
 
 async def test_gives_what_slipway_needs_and_no_more(node: Guests) -> None:
@@ -171,10 +171,10 @@ async def test_takes_away_what_was_made_under_an_id(node: Guests) -> None:
     assert await orders(node) == ["user delete slipway-mine@pve", *roles]
 
 
-@pytest.mark.parametrize("given", ["ID=a-b", "ID=A", "ID=aaaaaaaaaaaaaaaaaaaaa", 'NAME=a"b'])
-async def test_odd_names_are_refused_before_anything_is_made(node: Guests, given: str) -> None:
+@pytest.mark.parametrize("setting", ["ID=a-b", "ID=A", "ID=aaaaaaaaaaaaaaaaaaaaa", 'NAME=a"b'])
+async def test_odd_names_are_refused_before_anything_is_made(node: Guests, setting: str) -> None:
     """They would end up in names, files and JSON."""
-    ran: Ran = await run(node, 100, "env", given, "sh", "-s", stdin=SCRIPT.read_bytes())
+    ran: Ran = await run(node, 100, "env", setting, "sh", "-s", stdin=SCRIPT.read_bytes())
 
     assert (ran.code, ran.output) == (1, "")
     assert await keys(node) == ["somebody@else"]

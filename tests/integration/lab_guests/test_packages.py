@@ -44,20 +44,20 @@ class Machine:
 
     def install(self, *names: str, files: Mapping[str, str] | None = None) -> None:
         """Have these packages, and nothing else."""
-        told = [
+        paragraphs = [
             f"Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2\n"
             f"Maintainer: nobody\nDescription: test\n"
             + (f"Depends: {DEPENDS[name]}\n" if name in DEPENDS else "")
             for name in names
         ]
-        (self.folder / "status").write_text("\n".join(told))
+        (self.folder / "status").write_text("\n".join(paragraphs))
         for name in names:
             (self.folder / f"info/{name}.list").write_text((files or {}).get(name, "/.") + "\n")
 
     def automatic(self, *names: str) -> None:
         """Have these marked as not asked for by anybody."""
-        told = [f"Package: {name}\nArchitecture: amd64\nAuto-Installed: 1\n" for name in names]
-        (self.folder / "extended_states").write_text("\n".join(told))
+        paragraphs = [f"Package: {name}\nArchitecture: amd64\nAuto-Installed: 1\n" for name in names]
+        (self.folder / "extended_states").write_text("\n".join(paragraphs))
 
     def process(self, number: int, mapped: str, *, namespace: str = "mnt:[1]") -> None:
         """Have a process that runs from a file."""

@@ -140,7 +140,7 @@ async def test_status_password_is_whole_or_not_there(shell: Shell) -> None:
     assert again.output == "the password of /status exists already\n"
 
 
-async def test_database_without_a_cluster_is_said(shell: Shell) -> None:
+async def test_database_without_a_cluster_is_reported(shell: Shell) -> None:
     """Nothing is made in a folder that is not there."""
     ran = await shell.bare(LISTEN.read_text())
     made = await shell.bare("ls /etc/postgresql")

@@ -49,7 +49,7 @@ async def guest(simulated: Guests) -> int:
 
 
 async def test_it_says_what_it_is(simulated: Guests, guest: int) -> None:
-    """The release name and the package tool tell."""
+    """The release name and the package tool show it."""
     release = await run(simulated, guest, "cat", "/etc/os-release")
     installed = await script(
         simulated, guest, "apt-get install -y htop; dpkg-query -W -f='${Status} ${Version}' htop"

@@ -11,7 +11,8 @@ from support.guest_specs import Ran, run, script, spec, wait_until_ready
 pytestmark = [pytest.mark.lxc, pytest.mark.slow, pytest.mark.usefixtures("lxc_is_here")]
 
 TEMPLATES = {
-    found.manifest.name: found for found in scan(Path(__file__).parents[3] / "infra/lxc/templates").templates
+    template.manifest.name: template
+    for template in scan(Path(__file__).parents[3] / "infra/lxc/templates").templates
 }
 ENVIRONMENT = "SLIPWAY_LIB=/opt/t/lib/slipway.sh SLIPWAY_VAR_TITLE=Hello SLIPWAY_VAR_DATABASE=app"
 

@@ -53,6 +53,6 @@ async def monitor(settings: MonitorSettings, make_bus: MakeBus) -> AsyncIterator
     """Monitor without its background work."""
     bus = await make_bus("monitor")
     sealer = Sealer(settings)
-    known = ClusterConnections(bus, sealer, record=None)
-    yield Monitor(bus, known, sealer, Discoverer(bus, known, sealer))
-    await known.aclose()
+    connections = ClusterConnections(bus, sealer, record=None)
+    yield Monitor(bus, connections, sealer, Discoverer(bus, connections, sealer))
+    await connections.aclose()

@@ -29,7 +29,7 @@ async def tried(inventory: Inventory, monitor: Monitor, spec: ClusterSpec, **sec
     return await ConnectionTest(monitor.sealer, record=None).run(query)
 
 
-async def test_facts_of_a_cluster_are_told_over_the_bus(
+async def test_facts_of_a_cluster_are_sent_over_the_bus(
     inventory: Inventory, monitor: Monitor, make_bus: MakeBus
 ) -> None:
     """Everything that choices and rules need."""
@@ -44,9 +44,9 @@ async def test_facts_of_a_cluster_are_told_over_the_bus(
     asking = await make_bus("inventory")
     query = TestCluster(spec=spec_of(inventory.lab), secrets=inventory.secrets("home"))
 
-    found = await asking.ask(query)
+    facts = await asking.ask(query)
 
-    node = found.nodes[0]
+    node = facts.nodes[0]
     assert (node.node, node.is_online, node.is_ssh_usable, node.ssh_problem) == ("lab", True, True, None)
     assert node.cores
     assert node.memory_bytes
@@ -54,7 +54,7 @@ async def test_facts_of_a_cluster_are_told_over_the_bus(
     assert all(storage.total_bytes for storage in node.storages if storage.is_active)
     assert [bool(bridge.subnets) for bridge in node.bridges] == [True]
     assert node.os_templates
-    assert found.offered_host_keys == {}
+    assert facts.offered_host_keys == {}
 
 
 async def test_unconfirmed_host_key_is_offered(inventory: Inventory, monitor: Monitor) -> None:
@@ -62,11 +62,11 @@ async def test_unconfirmed_host_key_is_offered(inventory: Inventory, monitor: Mo
     lab = inventory.lab
     spec = spec_of(lab, nodes={"lab": SshNode(address="127.0.0.1", port=lab.ssh_port)})
 
-    found = await tried(inventory, monitor, spec)
+    facts = await tried(inventory, monitor, spec)
 
-    assert not found.nodes[0].is_ssh_usable
-    assert "host key" in str(found.nodes[0].ssh_problem)
-    assert found.offered_host_keys["lab"].split()[:2] == lab.ssh_host_key.split()[:2]
+    assert not facts.nodes[0].is_ssh_usable
+    assert "host key" in str(facts.nodes[0].ssh_problem)
+    assert facts.offered_host_keys["lab"].split()[:2] == lab.ssh_host_key.split()[:2]
 
 
 def other_key() -> str:
@@ -75,11 +75,11 @@ def other_key() -> str:
 
 
 async def refused(inventory: Inventory, monitor: Monitor, spec: ClusterSpec, **secrets: str) -> SlipwayError:
-    """Try a cluster that can't be added; the error, which tells no secret."""
+    """Try a cluster that can't be added; the error, which shows no secret."""
     with pytest.raises(SlipwayError) as caught:
         await tried(inventory, monitor, spec, **secrets)
-    told = caught.value.to_problem().model_dump_json()
-    assert not [each for each in secrets.values() if each in told]
+    document = caught.value.to_problem().model_dump_json()
+    assert not [each for each in secrets.values() if each in document]
     return caught.value
 
 
@@ -102,7 +102,7 @@ def at(lab: Lab, **node: Any) -> ClusterSpec:
 async def test_what_is_no_private_key_is_named_before_any_node_is_asked(
     inventory: Inventory, monitor: Monitor, key: str, why: str
 ) -> None:
-    """Nothing has to be reached for that; the key itself is not told."""
+    """Nothing has to be reached for that; the key itself is not shown."""
     if key == "LOCKED":
         rsa = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
         key = rsa.export_private_key("pkcs1-pem", passphrase="secret").decode()
@@ -171,11 +171,11 @@ async def test_one_node_that_works_is_enough(inventory: Inventory, monitor: Moni
         here = Inventory(lab, inventory.identities)
         away = second.model_copy(update={"port": 1})
 
-        found = await tried(here, monitor, spec_of(lab, nodes={"lab": first, "pve2": away}))
+        facts = await tried(here, monitor, spec_of(lab, nodes={"lab": first, "pve2": away}))
         twice = await tried(here, monitor, spec_of(lab, nodes={"lab": first, "pve2": first}))
 
-    assert [node.is_ssh_usable for node in found.nodes] == [True, False]
-    assert "No SSH connection" in str(found.nodes[1].ssh_problem)
+    assert [node.is_ssh_usable for node in facts.nodes] == [True, False]
+    assert "No SSH connection" in str(facts.nodes[1].ssh_problem)
     assert [node.is_ssh_usable for node in twice.nodes] == [True, False]
     assert "calls itself lab" in str(twice.nodes[1].ssh_problem)
 
@@ -189,10 +189,10 @@ async def test_a_known_cluster_is_tried_without_the_nodes_that_left(
     secrets = inventory.secrets(spec.name)
 
     query = TestCluster(spec=spec, secrets=secrets, is_known=True, needs_ssh=False)
-    found = await ConnectionTest(monitor.sealer, record=None).run(query)
+    facts = await ConnectionTest(monitor.sealer, record=None).run(query)
 
-    assert [node.node for node in found.nodes] == ["lab"]
-    assert not found.nodes[0].is_ssh_usable
+    assert [node.node for node in facts.nodes] == ["lab"]
+    assert not facts.nodes[0].is_ssh_usable
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ async def test_wrong_input_is_named(
 async def test_wrong_secret_is_named(
     inventory: Inventory, monitor: Monitor, wrong: dict[str, Any], field: str
 ) -> None:
-    """Token or password, whichever was given; its value is not told."""
+    """Token or password, whichever was given; its value is not shown."""
     with pytest.raises(SlipwayError) as refused:
         await tried(inventory, monitor, spec_of(inventory.lab, **wrong), **{field: "nonsense"})
 
@@ -247,9 +247,9 @@ async def test_root_with_a_password_is_enough(inventory: Inventory, monitor: Mon
     """A lab at home has often nothing else."""
     spec = spec_of(lab, token_id=None, username="root@pam")
 
-    found = await tried(inventory, monitor, spec, password=lab.root_password)
+    facts = await tried(inventory, monitor, spec, password=lab.root_password)
 
-    assert found.nodes[0].is_ssh_usable
+    assert facts.nodes[0].is_ssh_usable
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ async def test_root_with_a_password_is_enough(inventory: Inventory, monitor: Mon
         pytest.param(SILENCE, "cluster.unreachable", marks=pytest.mark.slow),
     ],
 )
-async def test_something_else_that_answers_is_told(
+async def test_something_else_that_answers_is_reported(
     inventory: Inventory, monitor: Monitor, tmp_path: Path, answer: Answer | str, code: str
 ) -> None:
     """A web server with the right certificate is no Proxmox; one that is silent does not hold us for ever."""
@@ -285,11 +285,11 @@ async def test_each_endpoint_has_to_lead_to_the_cluster(
             for door in lab.doors
         }
 
-        found = await tried(here, monitor, spec_of(lab, nodes=nodes, endpoints=(own,)))
+        facts = await tried(here, monitor, spec_of(lab, nodes=nodes, endpoints=(own,)))
         wrong = (own, other.endpoint, "https://127.0.0.1:1")
         error = await refused(here, monitor, spec_of(lab, nodes=nodes, endpoints=wrong))
 
-    assert [node.tls_fingerprint for node in found.nodes] == [lab.fingerprints[name] for name in lab.names]
+    assert [node.tls_fingerprint for node in facts.nodes] == [lab.fingerprints[name] for name in lab.names]
     assert error.code == "cluster.endpoint-unusable"
     assert [each.field for each in error.errors] == ["endpoints.1", "endpoints.2"]
     assert other.fingerprint in error.errors[0].message
@@ -298,28 +298,28 @@ async def test_each_endpoint_has_to_lead_to_the_cluster(
 async def test_a_known_cluster_is_tried_through_any_of_its_nodes(
     inventory: Inventory, monitor: Monitor, tmp_path: Path
 ) -> None:
-    """A new token can be sent while the endpoint's node is down; a wrong new endpoint is still told."""
+    """A new token can be sent while the endpoint's node is down; a wrong new endpoint is still reported."""
     async with running_lab(tmp_path / "two", nodes=2) as lab:
         here = Inventory(lab, inventory.identities)
         members = tuple(
             MemberEndpoint(endpoint=lab.endpoints[name], tls_fingerprint=lab.fingerprints[name])
             for name in lab.names
         )
-        known = {"is_known": True, "needs_ssh": False, "members": members}
+        options = {"is_known": True, "needs_ssh": False, "members": members}
         lab.faults.order(NodeDies(node="lab"))
 
-        async def known_tried(spec: ClusterSpec) -> ClusterFacts:
+        async def run_test(spec: ClusterSpec) -> ClusterFacts:
             query = TestCluster.model_validate(
-                {"spec": spec, "secrets": here.secrets("home"), "known_endpoints": (lab.endpoint,), **known}
+                {"spec": spec, "secrets": here.secrets("home"), "known_endpoints": (lab.endpoint,), **options}
             )
             return await ConnectionTest(monitor.sealer, record=None).run(query)
 
         spec = spec_of(lab, nodes={})
-        found = await known_tried(spec)
+        facts = await run_test(spec)
         with pytest.raises(SlipwayError) as caught:
-            await known_tried(spec.model_copy(update={"endpoint": "https://127.0.0.1:1"}))
+            await run_test(spec.model_copy(update={"endpoint": "https://127.0.0.1:1"}))
 
-    assert found.identity is not None
+    assert facts.identity is not None
     assert [each.field for each in caught.value.errors] == ["endpoint"]
 
 
@@ -330,9 +330,9 @@ async def test_pools_are_those_of_the_cluster(inventory: Inventory, monitor: Mon
         (await root.post("/pools", data={"poolid": "team1"})).raise_for_status()
     blind = {path: rights for path, rights in SERVICE_ACL.items() if path != "/pool"}
 
-    found = await tried(inventory, monitor, spec_of(lab))
+    facts = await tried(inventory, monitor, spec_of(lab))
     async with running_lab(tmp_path / "other", service_acl=blind) as other:
         unseen = await tried(Inventory(other, inventory.identities), monitor, spec_of(other))
 
-    assert (found.nodes[0].pools, found.nodes[0].knows_pools) == (("team1",), True)
+    assert (facts.nodes[0].pools, facts.nodes[0].knows_pools) == (("team1",), True)
     assert (unseen.nodes[0].pools, unseen.nodes[0].knows_pools) == ((), False)

@@ -63,22 +63,26 @@ async def test_services_and_credentials_are_found(
     await started(client, inventory.lab, 100)
     await prepare(monitor)
 
-    found = await monitor.discoverer.discover(QUERY)
+    discovery = await monitor.discoverer.discover(QUERY)
 
-    first = found.services[0]
+    first = discovery.services[0]
     assert (first.name, first.kind, first.port, first.is_system) == ("nginx", "systemd", 80, False)
-    assert first.url == f"http://{found.address}:80/"
-    assert found.credentials == ("nginx/status-password",)
+    assert first.url == f"http://{discovery.address}:80/"
+    assert discovery.credentials == ("nginx/status-password",)
     stored = inventory.stored[0]
-    assert (stored.container, stored.address, stored.services) == ("k1", found.address, found.services)
+    assert (stored.container, stored.address, stored.services) == (
+        "k1",
+        discovery.address,
+        discovery.services,
+    )
     opened = inventory.sealer("inventory").open(
         stored.credentials[0].value, owner="k1", field="nginx/status-password"
     )
     assert opened.get_secret_value() == "hush-hush"
-    assert "hush-hush" not in stored.model_dump_json() + found.model_dump_json()
+    assert "hush-hush" not in stored.model_dump_json() + discovery.model_dump_json()
 
 
-async def test_guest_that_is_not_running_or_not_there_is_told(
+async def test_guest_that_is_not_running_or_not_there_is_reported(
     inventory: Inventory, monitor: Monitor, client: httpx.AsyncClient
 ) -> None:
     """Two different errors, and nothing is stored."""

@@ -1,4 +1,4 @@
-"""What is wrong with a cluster or a node is told within seconds, with what to do, and is over by itself."""
+"""What is wrong with a cluster or a node is reported within seconds, with a remedy, and is over by itself."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ from support.lab import api_client, new_container
 from support.waiting import until
 
 SOON_SECONDS = 10.0
-"""Within which it has to be told, beyond the poll interval."""
+"""Within which it has to be reported, beyond the poll interval."""
 FROZEN = timedelta(seconds=12)
 """Longer than a lease lasts."""
 
@@ -43,14 +43,14 @@ class Watched:
         self._inventory = inventory
 
     async def hear(self, admin: Client) -> None:
-        """Hear all looks, and keep what is told of nodes where inventory keeps it."""
+        """Hear all looks, and keep what is reported of nodes where inventory keeps it."""
 
         async def look(message: Msg) -> None:
             self.looks.append(ClusterLook.model_validate_json(message.data))
 
         async def facts(message: Msg) -> None:
-            told = NodeObserved.model_validate_json(message.data).facts
-            self._inventory.nodes[told.node] = told
+            node_facts = NodeObserved.model_validate_json(message.data).facts
+            self._inventory.nodes[node_facts.node] = node_facts
 
         await admin.subscribe(f"$KV.{LOOKS}.{CLUSTER}", cb=look)
         await admin.subscribe(NodeObserved.subject_filter(), cb=facts)
@@ -72,7 +72,7 @@ class Watched:
         return outage
 
     async def of_node(self, node: str, code: str) -> Outage:
-        """Wait for a node's outage, and until it was told to inventory too."""
+        """Wait for a node's outage, and until it was reported to inventory too."""
         outage = _node(await self.until(lambda look: _code(_node(look, node)) == code), node).outage
         await until(lambda: _code(self.facts(node)) == code, within_seconds=SOON_SECONDS)
         assert outage is not None
@@ -92,7 +92,7 @@ class Watched:
         )
 
     def facts(self, node: str) -> NodeFacts:
-        """What was told of a node last."""
+        """What was reported of a node last."""
         return self._inventory.nodes[node]
 
 
@@ -121,7 +121,7 @@ async def home(
         yield home
 
 
-async def test_a_frozen_api_is_told_and_is_over(home: Watched) -> None:
+async def test_a_frozen_api_is_reported_and_is_over(home: Watched) -> None:
     """Connections are taken, nothing is answered; the last good look stays as old as it is."""
     order = home.lab.faults.order(faults.ApiFrozen())
 
@@ -137,7 +137,7 @@ async def test_a_frozen_api_is_told_and_is_over(home: Watched) -> None:
     assert first.looked_at < outage.since
 
 
-async def test_an_expired_token_is_told_and_is_over(home: Watched) -> None:
+async def test_an_expired_token_is_reported_and_is_over(home: Watched) -> None:
     """It names the token, and the request that gives another one."""
     order = home.lab.faults.order(faults.TokenExpired())
 
@@ -150,7 +150,7 @@ async def test_an_expired_token_is_told_and_is_over(home: Watched) -> None:
     assert home.lab.token_secret not in outage.model_dump_json()
 
 
-async def test_a_renewed_certificate_is_told_with_both_fingerprints(
+async def test_a_renewed_certificate_is_reported_with_both_fingerprints(
     home: Watched, inventory: Inventory
 ) -> None:
     """It is over once the new one is accepted."""
@@ -170,7 +170,7 @@ async def test_a_renewed_certificate_is_told_with_both_fingerprints(
 
 
 async def test_taken_rights_make_no_container_vanish(home: Watched) -> None:
-    """What a filtered list leaves out is not gone; that rights are missing is told."""
+    """What a filtered list leaves out is not gone; that rights are missing is reported."""
     async with api_client(home.lab) as client:
         await new_container(client, home.lab, 100)
         await new_container(client, home.lab, 101)
@@ -178,11 +178,11 @@ async def test_taken_rights_make_no_container_vanish(home: Watched) -> None:
     order = home.lab.faults.order(faults.RightsTaken(path="/vms*", rights=("VM.Audit",)))
 
     outage = await home.outage("cluster.privilege-missing")
-    known = await Bucket(home.bus, "live").entries()
+    entries = await Bucket(home.bus, "live").entries()
     home.lab.faults.clear(order)
     look = await home.well()
 
-    assert set(known) == {f"{CLUSTER}-100", f"{CLUSTER}-101"}
+    assert set(entries) == {f"{CLUSTER}-100", f"{CLUSTER}-101"}
     assert home.lab.token_id in outage.message
     assert [(each.first, each.last) for each in look.guests] == [(100, 101)]
 
@@ -225,7 +225,7 @@ async def test_odd_rows_blind_nobody(home: Watched) -> None:
 
 
 @pytest.mark.parametrize("lab", [{"nodes": 2}], indirect=True)
-async def test_a_dying_node_is_told_before_its_cluster_calls_it_offline(home: Watched) -> None:
+async def test_a_dying_node_is_reported_before_its_cluster_calls_it_offline(home: Watched) -> None:
     """It is silent first, then offline, then well again; the other one is not concerned."""
     dies = faults.NodeDies(node="pve2", noticed_after=6.0, answered_after=30.0)
     order = home.lab.faults.order(dies)
@@ -244,7 +244,7 @@ async def test_a_dying_node_is_told_before_its_cluster_calls_it_offline(home: Wa
 
 
 @pytest.mark.parametrize("lab", [{"nodes": 2}], indirect=True)
-async def test_a_node_that_has_left_is_told_as_gone(home: Watched, inventory: Inventory) -> None:
+async def test_a_node_that_has_left_is_reported_as_gone(home: Watched, inventory: Inventory) -> None:
     """It is marked as long as inventory keeps it, and nobody asks it anything."""
     home.lab.faults.order(faults.NodeGone(node="pve2"))
 

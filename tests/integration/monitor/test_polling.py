@@ -1,4 +1,4 @@
-"""What happens to guests and nodes is told and stored, by one replica at a time."""
+"""What happens to guests and nodes is published and stored, by one replica at a time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -43,7 +43,7 @@ class Heard:
             await admin.subscribe(kind.subject_filter(), cb=take)
 
     def powers(self) -> list[str]:
-        """What was told of guests."""
+        """What was published of guests."""
         return [
             str(event.status.power) if isinstance(event, GuestChanged) else "gone"
             for event in self.events
@@ -51,7 +51,7 @@ class Heard:
         ]
 
     def vmids(self) -> list[tuple[int, ...]]:
-        """What was told of nodes."""
+        """What was published of nodes."""
         return [event.facts.vmids for event in self.events if isinstance(event, NodeObserved)]
 
 
@@ -69,7 +69,7 @@ async def stored_guests(bus: Bus) -> dict[str, GuestStatus]:
     return {key: GuestStatus.model_validate_json(entry.value) for key, entry in entries.items()}
 
 
-async def test_life_of_a_guest_is_told(
+async def test_life_of_a_guest_is_published(
     inventory: Inventory, monitor: Monitor, settings: MonitorSettings, admin: Client
 ) -> None:
     """Made, started, destroyed: each is an event, the bucket holds what is, nodes name their VMIDs."""
@@ -94,7 +94,7 @@ async def test_life_of_a_guest_is_told(
         assert await until_gone(monitor.bus) == {}
 
 
-async def test_what_was_told_is_not_told_again(
+async def test_what_was_published_is_not_published_again(
     inventory: Inventory, monitor: Monitor, settings: MonitorSettings, admin: Client, make_bus: MakeBus
 ) -> None:
     """A replica that takes over goes on from what is stored."""
@@ -112,7 +112,7 @@ async def test_what_was_told_is_not_told_again(
 
 
 async def until_stored(bus: Bus, guest: str, power: Power) -> GuestStatus:
-    """What is stored of a guest once it has this power: it is told first, then stored."""
+    """What is stored of a guest once it has this power: it is published first, then stored."""
 
     async def stored() -> GuestStatus | None:
         status = (await stored_guests(bus)).get(guest)
@@ -177,14 +177,14 @@ async def test_cluster_whose_answers_make_no_sense_keeps_no_other_waiting(
     admin: Client,
     tmp_path: Path,
 ) -> None:
-    """A proxy that answers `null` breaks what watches its cluster: said once, and the lab is watched on."""
+    """A proxy that answers `null` breaks what watches its cluster: logged once, and the lab is watched on."""
     heard = Heard()
     await heard.listen(admin, GuestChanged, NodeObserved)
     inventory.known = [CLUSTER, "odd"]
 
     with HttpsServer(tmp_path, lambda _request: data(None)) as odd:
-        given = {"endpoint": odd.endpoint, "tls_fingerprint": odd.fingerprint, "nodes": {}}
-        inventory.elsewhere["odd"] = spec_of(inventory.lab, **given)
+        changes = {"endpoint": odd.endpoint, "tls_fingerprint": odd.fingerprint, "nodes": {}}
+        inventory.elsewhere["odd"] = spec_of(inventory.lab, **changes)
         async with (
             running(ClusterWatcher(monitor.bus, monitor.clusters, settings).run),
             api_client(inventory.lab) as client,
@@ -199,7 +199,7 @@ async def test_cluster_whose_answers_make_no_sense_keeps_no_other_waiting(
 async def test_host_that_answers_with_errors_is_polled_again(
     inventory: Inventory, settings: MonitorSettings, monitor: Monitor, admin: Client
 ) -> None:
-    """A guest made meanwhile is told as soon as the host answers."""
+    """A guest made meanwhile is reported as soon as the host answers."""
     heard = Heard()
     await heard.listen(admin, GuestChanged, NodeObserved)
 

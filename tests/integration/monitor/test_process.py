@@ -90,7 +90,7 @@ async def process(
             await running.wait()
 
 
-async def test_process_watches_tells_and_stops(
+async def test_process_watches_reports_and_stops(
     guarded: EmbeddedNats, identities: Identities, watching: Client, inventory_side: Inventory, tmp_path: Path
 ) -> None:
     """Its rights suffice for all it does, its log holds no secret, and SIGTERM ends it cleanly."""
@@ -114,14 +114,14 @@ async def test_process_watches_tells_and_stops(
             await client.delete("/nodes/lab/lxc/100")
             await until(lambda: "slipway.v1.event.guest.c1-100.gone" in heard)
         secrets = inventory_side.secrets("home")
-        found = await bus.ask(TestCluster(spec=spec_of(inventory_side.lab), secrets=secrets))
+        facts = await bus.ask(TestCluster(spec=spec_of(inventory_side.lab), secrets=secrets))
         async with httpx.AsyncClient() as http:
             series = (await http.get(f"{url}/metrics")).text
         running.send_signal(signal.SIGTERM)
         _, log = await asyncio.wait_for(running.communicate(), 20)
 
     await bus.drain()
-    assert found.nodes[0].is_ssh_usable
+    assert facts.nodes[0].is_ssh_usable
     assert 'slipway_monitor_poll_age_seconds{cluster="c1"}' in series
     assert running.returncode == 0
     quiet = [line["event"] for line in map(json.loads, log.decode().splitlines()) if line["level"] != "info"]

@@ -21,8 +21,8 @@ BUSY_SECONDS = 6.0
 
 async def running(ground: Ground, kind: str) -> list[str]:
     """Name the node's tasks of a kind that run."""
-    found = await ground.cluster.api.tasks(NODE, vmid=VMID, typefilter=kind)
-    return [str(each.upid) for each in found if each.is_running]
+    tasks = await ground.cluster.api.tasks(NODE, vmid=VMID, typefilter=kind)
+    return [str(each.upid) for each in tasks if each.is_running]
 
 
 async def until_runs(ground: Ground, kind: str) -> None:

@@ -56,7 +56,7 @@ async def test_a_running_container_has_some_settings_after_its_next_start(ground
 
 
 async def test_a_stopped_container_has_all_settings_at_once(ground: Ground) -> None:
-    """Nothing waits, and nothing is said."""
+    """Nothing waits, and nothing is reported."""
     await ground.make()
 
     record = await change(ground, "j1", **LATER)
@@ -175,13 +175,13 @@ async def test_a_plan_says_what_goes_over_ssh_and_what_holds_later(ground: Groun
     both = ConfigureArgs(features={"nesting": True, "fuse": True}, tty=1)
     plain = ConfigureArgs(features={"nesting": True})
 
-    told, quiet = [
+    both_plan, plain_plan = [
         await plan(ground, await ground.command(JobKind.CONFIGURE, args=args)) for args in (both, plain)
     ]
 
-    assert "No API token may set fuse: `pct set` does it over SSH." in told.warnings
-    assert "It runs: it has tty, features after its next restart, not before." in told.warnings
-    assert not any("token" in each for each in quiet.warnings)
+    assert "No API token may set fuse: `pct set` does it over SSH." in both_plan.warnings
+    assert "It runs: it has tty, features after its next restart, not before." in both_plan.warnings
+    assert not any("token" in each for each in plain_plan.warnings)
 
 
 async def test_a_job_that_fails_late_says_what_it_has_changed(ground: Ground) -> None:
@@ -231,5 +231,5 @@ def config_of(record: RunRecord) -> HostConfig:
 
 
 def message_of(record: RunRecord, step: str) -> str:
-    """Give what a step said."""
+    """Return what a step reported."""
     return next(each.message or "" for each in record.steps if each.name == step)

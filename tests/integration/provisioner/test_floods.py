@@ -1,4 +1,4 @@
-"""A script that never stops writing fills neither the bus nor its guest, and nothing untrue is said of it."""
+"""A script that never stops writing fills neither the bus nor its guest, and no report on it is untrue."""
 
 import asyncio
 import contextlib
@@ -53,7 +53,7 @@ async def fill_events(admin: Client, ground: Ground) -> None:
 
 
 async def logged(ground: Ground, job: str = "j1") -> int:
-    """Tell what a job's log takes on the bus."""
+    """Return what a job's log takes on the bus."""
     stored = await read_all(ground.bus.connection, EVENTS, subject=JobLog.subject.replace("{id}", job))
     return sum(len(each.payload) for each in stored)
 
@@ -76,7 +76,7 @@ async def test_a_flood_keeps_beginning_and_end(strict: Ground) -> None:
     assert int(lines[-1]) < SMALL.most_bytes
 
 
-async def test_a_flood_that_is_taken_over_has_no_hole_but_the_one_that_is_said(strict: Ground) -> None:
+async def test_a_flood_that_is_taken_over_has_no_hole_but_the_one_that_is_reported(strict: Ground) -> None:
     """Up to the bound each line is there once, whoever followed it."""
     script = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo $i; [ $((i % 300)) -ne 0 ] || sleep 0.3; done"
     command = await strict.command(JobKind.CREATE, bundle=await strict.bundle(a=script))
@@ -92,11 +92,11 @@ async def test_a_flood_that_is_taken_over_has_no_hole_but_the_one_that_is_said(s
 
     record = await strict.run(command)
 
-    told = [line for line in await strict.lines() if line.isdecimal() or "left out here" in line]
-    gap = next(place for place, line in enumerate(told) if not line.isdecimal())
+    lines = [line for line in await strict.lines() if line.isdecimal() or "left out here" in line]
+    gap = next(place for place, line in enumerate(lines) if not line.isdecimal())
     assert record.state is JobState.SUCCEEDED, record.error
-    assert told[:gap] == [str(n) for n in range(1, gap + 1)]
-    assert told[gap + 1 :] == [str(n) for n in range(3001 - (len(told) - gap - 1), 3001)]
+    assert lines[:gap] == [str(n) for n in range(1, gap + 1)]
+    assert lines[gap + 1 :] == [str(n) for n in range(3001 - (len(lines) - gap - 1), 3001)]
     assert gap > 600
 
 
@@ -140,7 +140,7 @@ async def test_a_full_bus_is_not_a_dead_worker(ground: Ground, admin: Client) ->
     assert record.state is JobState.SUCCEEDED, record.error
 
 
-async def test_a_worker_that_is_told_to_stop_has_not_died(ground: Ground) -> None:
+async def test_a_worker_that_is_asked_to_stop_has_not_died(ground: Ground) -> None:
     """However often that happens in a long step."""
     script = "until [ -e /root/go ]; do sleep 0.1; done; echo done"
     command = await ground.command(JobKind.CREATE, bundle=await ground.bundle(a=script))

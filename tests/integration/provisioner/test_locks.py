@@ -142,7 +142,7 @@ async def test_what_a_task_holds_is_not_taken_away(ground: Ground) -> None:
 
 
 @pytest.mark.parametrize("lock", ["mounted", "disk", "destroyed"])
-async def test_a_lock_without_a_task_is_told_at_once(ground: Ground, lock: str) -> None:
+async def test_a_lock_without_a_task_is_reported_at_once(ground: Ground, lock: str) -> None:
     """Somebody set it by hand, or its task is long forgotten."""
     await ground.make()
     ground.lab.faults.order(faults.Locked(vmid=VMID, lock=lock))

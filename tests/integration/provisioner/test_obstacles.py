@@ -47,9 +47,9 @@ async def locked(ground: Ground) -> None:
     assert (await api.config(ground.lab.name, VMID)).lock == "backup"
 
 
-def fault(told: Explained) -> str | None:
+def fault(report: Explained) -> str | None:
     """Give the code of what fails first."""
-    return next((step.problem.code for step in told.steps if step.problem is not None), None)
+    return next((step.problem.code for step in report.steps if step.problem is not None), None)
 
 
 async def test_a_lock_is_named(ground: Ground) -> None:
@@ -60,11 +60,11 @@ async def test_a_lock_is_named(ground: Ground) -> None:
     free = [await explained(ground, kind, **args) for kind, args in CHANGES]
     await locked(ground)
 
-    told = [await explained(ground, kind, **args) for kind, args in CHANGES]
+    reports = [await explained(ground, kind, **args) for kind, args in CHANGES]
 
     assert [fault(each) for each in free] == [None] * len(CHANGES)
-    assert [fault(each) for each in told] == ["container.left-locked"] * len(CHANGES)
-    assert all(any("(backup)" in text for text in each.warnings) for each in told)
+    assert [fault(each) for each in reports] == ["container.left-locked"] * len(CHANGES)
+    assert all(any("(backup)" in text for text in each.warnings) for each in reports)
     assert (await api.config(ground.lab.name, VMID)).lock == "backup"
 
 
@@ -88,7 +88,7 @@ async def test_protection_is_named(ground: Ground) -> None:
 
 
 async def test_ha_is_named(ground: Ground) -> None:
-    """Where HA acts in Proxmox's place, it is said."""
+    """Where HA acts in Proxmox's place, it is reported."""
     await ground.make(runs=True, rootfs=THIN)
     api = ground.cluster.api
     await lab_client.done(api, await api.snapshot(ground.lab.name, VMID, "before", ""))
@@ -123,9 +123,9 @@ async def test_a_template_is_named(ground: Ground, kind: JobKind, args: dict[str
     notes = marks.notes(None, ground.target(), "j0", mac=None)
     await lab_client.create(ground.cluster, VMID, rootfs=THIN, description=notes, template=1)
 
-    told = await explained(ground, kind, **args)
+    report = await explained(ground, kind, **args)
 
-    assert fault(told) == "container.is-template"
+    assert fault(report) == "container.is-template"
 
 
 async def test_the_plan_of_a_retry_runs_nothing_in_the_guest(ground: Ground) -> None:

@@ -1,4 +1,4 @@
-"""Packages: what passes is tried again and said, what does not is told at once."""
+"""Packages: what passes is tried again and reported, what does not is reported at once."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ async def test_what_passes_is_tried_again(ground: Ground, outage: Any) -> None:
     assert any(line.startswith("Unpacking curl") or "curl" in line for line in lines)
 
 
-async def test_what_does_not_pass_is_told_at_once(ground: Ground) -> None:
+async def test_what_does_not_pass_is_reported_at_once(ground: Ground) -> None:
     """A package that there is not is not looked for again."""
     record = await created(ground, "no-such-package")
 

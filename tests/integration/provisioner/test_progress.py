@@ -66,14 +66,14 @@ async def write(
 
 
 async def stored(admin: Client) -> list[str]:
-    """Give what was told, line by line; parts of one are joined."""
+    """Return what was published, line by line; parts of one are joined."""
     messages = await read_all(admin, "EVENTS", subject="slipway.v1.event.job.j1.log")
     lines = [line for each in messages for line in JobLog.model_validate_json(each.payload).lines]
     text = "".join(line.text if line.more else f"{line.text}\n" for line in lines)
     return text.splitlines()
 
 
-async def test_last_lines_before_an_error_are_told(journal: RunJournal, admin: Client) -> None:
+async def test_last_lines_before_an_error_are_published(journal: RunJournal, admin: Client) -> None:
     """They say why it failed."""
     with pytest.raises(Failed):
         await write(journal, "ERROR: no space left", then=Failed("exit code 1"))
@@ -81,7 +81,7 @@ async def test_last_lines_before_an_error_are_told(journal: RunJournal, admin: C
     assert await stored(admin) == ["ERROR: no space left"]
 
 
-async def test_lines_after_one_that_was_not_stored_are_not_told(
+async def test_lines_after_one_that_was_not_stored_are_not_published(
     journal: FlushedJournal, admin: Client
 ) -> None:
     """A later owner goes on from the last offset that is stored: a gap would never be filled."""
@@ -94,14 +94,16 @@ async def test_lines_after_one_that_was_not_stored_are_not_told(
 
 
 async def test_what_could_not_be_stored_outweighs_the_error(journal: FlushedJournal) -> None:
-    """The delivery comes again, and meets the error again after it has told the lines."""
+    """The delivery comes again, and meets the error again after it has published the lines."""
     journal.refused = 1
 
     with pytest.raises(BusUnavailable):
         await write(journal, "first", then=Failed("exit code 1"))
 
 
-async def test_a_step_that_is_left_and_entered_again_knows_what_was_told(journal: FlushedJournal) -> None:
+async def test_a_step_that_is_left_and_entered_again_knows_what_was_published(
+    journal: FlushedJournal,
+) -> None:
     """No message is still on its way then."""
     journal.seconds = 0.5
 
@@ -114,7 +116,7 @@ async def test_a_step_that_is_left_and_entered_again_knows_what_was_told(journal
 
 
 async def test_a_cancel_leaves_no_message_half_way(journal: FlushedJournal, admin: Client) -> None:
-    """What waits is told before the cancel takes effect."""
+    """What waits is published before the cancel takes effect."""
     journal.seconds = 0.3
 
     running = asyncio.create_task(write(journal, "first", seconds=60))
@@ -127,7 +129,7 @@ async def test_a_cancel_leaves_no_message_half_way(journal: FlushedJournal, admi
 
 
 async def test_a_long_line_is_whole_beside_the_clock(journal: FlushedJournal, admin: Client) -> None:
-    """Its parts are never told under the number of the line before."""
+    """Its parts are never published under the number of the line before."""
     journal.seconds = 0.2
     long = "".join(chr(97 + n % 26) for n in range(LONGEST_PART * 4 + 5))
 

@@ -1,4 +1,4 @@
-"""A restore that fails: what is left of the container is told, and made good by the next one."""
+"""A restore that fails: what is left of the container is reported, and made good by the next one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Room on storages: what can't be is refused before anything is made, what may not fit is said."""
+"""Room on storages: what can't be is refused before anything is made, what may not fit is reported."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -69,10 +69,10 @@ async def test_a_disk_that_grows_beyond_its_group(ground: Ground) -> None:
     """It is refused naming the field, in the plan and in the job, before memory or cores are changed."""
     await ground.make(rootfs="thick:1")
 
-    told = await explained(ground, JobKind.RESIZE, disk=2000, memory=320)
+    report = await explained(ground, JobKind.RESIZE, disk=2000, memory=320)
     record = await ground.run(await ground.command(JobKind.RESIZE, args=ResizeArgs(disk=2000, memory=320)))
 
-    assert [step.problem.code for step in told.steps if step.problem is not None] == ["storage.no-room"]
+    assert [step.problem.code for step in report.steps if step.problem is not None] == ["storage.no-room"]
     assert record.error is not None
     assert (record.error.code, record.error.errors[0].field) == ("storage.no-room", "args.disk")
     assert status_of(record, "resize.config") != "finished"
@@ -91,7 +91,7 @@ async def test_a_backup_that_may_not_fit(ground: Ground) -> None:
     free = await explained(ground, JobKind.BACKUP, storage="backup")
     ground.lab.faults.order(faults.StorageFull(storage="backup"))
 
-    told = await explained(ground, JobKind.BACKUP, storage="backup")
+    report = await explained(ground, JobKind.BACKUP, storage="backup")
 
     assert not any("free" in each for each in free.warnings)
-    assert [each for each in told.warnings if "storage backup has 0 GiB free" in each]
+    assert [each for each in report.warnings if "storage backup has 0 GiB free" in each]

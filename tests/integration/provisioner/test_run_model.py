@@ -1,7 +1,7 @@
 """The run record, whatever its owners, a viewer's cancel and a bad bus do in whatever order.
 
-A model in plain Python says who owns the run and what was told; a real bus says what it stored. The bus's
-bad days are made at its connection: an answer that is lost, a write that arrives late or never.
+A model in plain Python says who owns the run and what was published; a real bus says what it stored. The
+bus's bad days are made at its connection: an answer that is lost, a write that arrives late or never.
 """
 
 import asyncio
@@ -121,8 +121,8 @@ class Stands:
     claim: int = 0
     percent: int = 0
     cancel: bool = False
-    told: tuple[int, ...] = ()
-    """The percents that phase events told, in their order."""
+    phase_percents: tuple[int, ...] = ()
+    """The percents of the phase events, in their order."""
 
 
 @dataclass
@@ -173,12 +173,12 @@ class RunModel(RuleBasedStateMachine):
         if owner is None:
             return
         self.next_percent += 1
-        told = JobPhase(
+        event = JobPhase(
             id=self.job, phase=Phase.CREATE, status="started", percent=self.next_percent, at=now()
         )
         changes = {"percent": self.next_percent, "state": end or JobState.RUNNING}
         bus = self.ready(owner.bus, fate)
-        writing = Runs(bus).commit(owner.run, [told], **changes)
+        writing = Runs(bus).commit(owner.run, [event], **changes)
         if owner.run.record.state.is_terminal:
             with pytest.raises(IllegalTransition):
                 self.do(writing)
@@ -213,25 +213,27 @@ class RunModel(RuleBasedStateMachine):
             self.stands = Stands(state=JobState.CANCELLED, claim=1, cancel=True)
         elif not self.stands.state.is_terminal and not self.stands.cancel:
             was = self.stands
-            self.stands = Stands(was.state, was.claim, was.percent, cancel=True, told=was.told)
+            self.stands = Stands(
+                was.state, was.claim, was.percent, cancel=True, phase_percents=was.phase_percents
+            )
         assert (record.state, record.cancel_requested) == (self.stands.state, self.stands.cancel)
         bus.fate = "good"
 
     @invariant()
     def bus_is_the_model(self) -> None:
-        """The record stands as the model says, and its journal was told once, in order."""
-        found = self.do(Runs(self.buses[1]).load(self.job))
+        """The record stands as the model says, and its journal was published once, in order."""
+        entry = self.do(Runs(self.buses[1]).load(self.job))
         stands = self.stands
-        if found is None:
+        if entry is None:
             assert stands.state is JobState.QUEUED
             return
-        record: RunRecord = found[0]
+        record: RunRecord = entry[0]
         assert (record.state, record.claim, record.percent) == (stands.state, stands.claim, stands.percent)
         assert record.cancel_requested is stands.cancel
         subject = f"slipway.v1.event.job.{self.job}.phase"
         messages = self.do(read_all(self.admin, "EVENTS", subject=subject))
-        told = [JobPhase.model_validate_json(message.payload).percent for message in messages]
-        assert tuple(told) == stands.told
+        percents = [JobPhase.model_validate_json(message.payload).percent for message in messages]
+        assert tuple(percents) == stands.phase_percents
 
     def leaves(self, owner: Owner, writing: Awaitable[None], end: JobState | None) -> None:
         """Have a commit of which nothing is known: its delivery is given up, and may come again."""
@@ -244,7 +246,9 @@ class RunModel(RuleBasedStateMachine):
         """Give what a stored commit makes of the record."""
         was, percent = self.stands, self.next_percent
         state = end or JobState.RUNNING
-        return Stands(state, was.claim, percent, cancel=was.cancel, told=(*was.told, percent))
+        return Stands(
+            state, was.claim, percent, cancel=was.cancel, phase_percents=(*was.phase_percents, percent)
+        )
 
     def ready(self, bus: BadBus, fate: str) -> BadBus:
         """Give a connection its next fate; one on which a write is still on its way has no other."""

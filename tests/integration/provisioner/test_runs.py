@@ -30,13 +30,13 @@ def started(phase: Phase, percent: int) -> JobPhase:
 
 
 async def job_events(admin: Client) -> list[str]:
-    """Give the subjects of all that was said of the job, in order."""
+    """Return the subjects of the job's events, in order."""
     messages = await read_all(admin, "EVENTS", subject="slipway.v1.event.job.j1.>")
     return [message.subject for message in messages]
 
 
 async def test_record_and_events_are_written_together(make_bus: MakeBus, admin: Client) -> None:
-    """What the record says is what was told."""
+    """What the record says is what was published."""
     runs = Runs(await make_bus("provisioner"))
     run = await runs.claim(RUN, at=AT)
 
@@ -82,7 +82,7 @@ class LateBus(Runs):
         return None if was_late else stored
 
 
-async def test_commit_that_is_stored_late_is_told_once(make_bus: MakeBus, admin: Client) -> None:
+async def test_commit_that_is_stored_late_is_published_once(make_bus: MakeBus, admin: Client) -> None:
     """The second attempt is known as a repetition: the events stand there once, the owner goes on."""
     bus = await make_bus("provisioner")
     run = await Runs(bus).claim(RUN, at=AT)
@@ -96,7 +96,7 @@ async def test_commit_that_is_stored_late_is_told_once(make_bus: MakeBus, admin:
 
 
 async def test_older_owner_is_shut_out(make_bus: MakeBus, admin: Client) -> None:
-    """After a takeover the old owner's write is refused, and none of its events is told."""
+    """After a takeover the old owner's write is refused, and none of its events is published."""
     runs = Runs(await make_bus("provisioner"))
     old = await runs.claim(RUN, at=AT)
     new = await runs.claim(RUN, at=AT)
@@ -152,7 +152,7 @@ async def test_of_many_claims_at_once_each_has_its_own_number(make_bus: MakeBus)
 
 
 async def test_an_ended_run_takes_no_write(make_bus: MakeBus, admin: Client) -> None:
-    """Also not from the owner that ended it; nothing is told."""
+    """Also not from the owner that ended it; nothing is published."""
     runs = Runs(await make_bus("provisioner"))
     run = await runs.claim(RUN, at=AT)
     await runs.commit(run, [], state=JobState.SUCCEEDED)
@@ -161,6 +161,6 @@ async def test_an_ended_run_takes_no_write(make_bus: MakeBus, admin: Client) -> 
         await runs.commit(run, [started(Phase.CREATE, 0)], state=JobState.FAILED)
 
     assert await job_events(admin) == []
-    found = await runs.load("j1")
-    assert found is not None
-    assert found[0].state is JobState.SUCCEEDED
+    entry = await runs.load("j1")
+    assert entry is not None
+    assert entry[0].state is JobState.SUCCEEDED

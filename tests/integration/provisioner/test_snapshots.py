@@ -18,7 +18,7 @@ async def listed(ground: Ground) -> tuple[Snapshot, ...]:
     return await ground.cluster.api.snapshots(NODE, VMID)
 
 
-async def test_a_name_that_exists_is_told(ground: Ground) -> None:
+async def test_a_name_that_exists_is_reported(ground: Ground) -> None:
     """Nothing is taken, and the job says so: that snapshot is of another moment."""
     await ground.make(rootfs="local-lvm:1")
     api = ground.cluster.api

@@ -32,7 +32,7 @@ async def test_a_task_is_waited_for_through_refusals(ground: Ground, status: int
 
 
 async def test_a_task_that_failed_is_forgotten(ground: Ground) -> None:
-    """Its lines are told to the last one, and a retry begins a task of its own."""
+    """Its lines are published to the last one, and a retry begins a task of its own."""
     await ground.make()
     ground.lab.faults.order(faults.TaskFails(task="vzdump", at="end", message="job errors"))
 

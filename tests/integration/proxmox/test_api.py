@@ -268,7 +268,7 @@ async def test_a_refusal_is_typed_and_the_message_is_whole(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "answer", [Answer(body=b"<html>hello</html>"), Answer(status=302, headers={"Location": "/x"})]
 )
-async def test_what_is_not_proxmox_is_told(tmp_path: Path, answer: Answer) -> None:
+async def test_what_is_not_proxmox_is_reported(tmp_path: Path, answer: Answer) -> None:
     """A router's page, or a redirect, which is never followed."""
     async with api_of(tmp_path, lambda _: answer) as (api, server):
         with pytest.raises(ProxmoxFailed, match="not the Proxmox API"):
@@ -299,7 +299,7 @@ class Login:
     """Answers like a node that hands out tickets; a ticket can be revoked."""
 
     def __init__(self) -> None:
-        self.given = 0
+        self.serial = 0
         self.passwords: list[str] = []
         self.valid = True
 
@@ -309,12 +309,14 @@ class Login:
             self.passwords.append(request.params["password"])
             if not self.valid:
                 return refusal(401, "authentication failure")
-            self.given += 1
-            return data({"ticket": f"PVE:root@pam:{self.given}", "CSRFPreventionToken": f"csrf{self.given}"})
-        expected = f"PVEAuthCookie=PVE%3Aroot%40pam%3A{self.given}"
+            self.serial += 1
+            return data(
+                {"ticket": f"PVE:root@pam:{self.serial}", "CSRFPreventionToken": f"csrf{self.serial}"}
+            )
+        expected = f"PVEAuthCookie=PVE%3Aroot%40pam%3A{self.serial}"
         if request.headers.get("Cookie") != expected:
             return Answer(status=401, reason="Authentication failed!", body=b"")
-        if request.method != "GET" and request.headers.get("CSRFPreventionToken") != f"csrf{self.given}":
+        if request.method != "GET" and request.headers.get("CSRFPreventionToken") != f"csrf{self.serial}":
             return Answer(status=401, reason="Permission denied - invalid csrf token", body=b"")
         return data(UPID if request.method == "POST" else VERSION)
 
@@ -359,7 +361,7 @@ async def test_a_ticket_that_the_node_forgot_is_replaced(tmp_path: Path) -> None
     login = Login()
     async with api_of(tmp_path, login, change=password) as (api, _):
         await api.version()
-        login.given += 1
+        login.serial += 1
         await api.start("pve1", 100)
 
     assert len(login.passwords) == 2
@@ -476,8 +478,8 @@ async def test_a_certificate_that_is_not_believed_ends_what_was_connected_before
         with pytest.raises(CertificateMismatch):
             await next(asyncio.as_completed(asked))
         go_on.set()
-        told = await asyncio.gather(*asked, return_exceptions=True)
+        results = await asyncio.gather(*asked, return_exceptions=True)
         later = [await asyncio.gather(api.cluster_status(), return_exceptions=True) for _ in range(4)]
 
-    assert sum(isinstance(each, CertificateMismatch) for each in told) == 1
+    assert sum(isinstance(each, CertificateMismatch) for each in results) == 1
     assert all(isinstance(each, CertificateMismatch) for (each,) in later)

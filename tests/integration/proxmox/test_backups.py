@@ -29,7 +29,7 @@ from support.lab_client import LIMIT, NODE, access_to, begin, create, done, fail
 RESTORED: dict[str, str | int] = {"storage": "local", "unprivileged": 1}
 
 
-async def said(cluster: Cluster, vmid: int, script: str) -> str:
+async def shell_output(cluster: Cluster, vmid: int, script: str) -> str:
     """What a shell in the container prints."""
     return (await cluster.pct(NODE).execute(vmid, ["sh", "-c", script], timeout=LIMIT)).stdout
 
@@ -59,7 +59,7 @@ async def test_a_deleted_container_comes_back_from_its_backup(cluster: Cluster) 
     api = cluster.api
     await create(cluster, description="marker", tags="prod")
     await start(cluster)
-    await said(cluster, 100, "echo one > /srv/stored")
+    await shell_output(cluster, 100, "echo one > /srv/stored")
     backup = await backed_up(cluster, notes="before\nthe change \\ of {{guestname}} {{vmid}}")
     before = await api.config(NODE, 100)
     await done(api, await api.stop(NODE, 100))
@@ -75,7 +75,7 @@ async def test_a_deleted_container_comes_back_from_its_backup(cluster: Cluster) 
     assert f"restoring '{backup.volid}' now.." in log
     assert (after.description, after.tags, after.hostname, after.lock) == ("marker\n", ("prod",), "web", None)
     assert (after.networks, status.status) == (before.networks, Power.STOPPED)
-    assert await said(cluster, 100, "cat /srv/stored") == "one\n"
+    assert await shell_output(cluster, 100, "cat /srv/stored") == "one\n"
     with pytest.raises(ValueError, match="unprivileged"):
         await api.restore(NODE, {"vmid": 101, "ostemplate": backup.volid})
 
@@ -101,7 +101,7 @@ async def test_a_restore_over_a_container_replaces_it(cluster: Cluster) -> None:
     await create(cluster)
     backup = await backed_up(cluster)
     await start(cluster)
-    await said(cluster, 100, "echo two > /srv/new")
+    await shell_output(cluster, 100, "echo two > /srv/new")
     params = {"vmid": 100, "ostemplate": backup.volid, **RESTORED}
 
     with pytest.raises(VmidTaken):
@@ -116,7 +116,7 @@ async def test_a_restore_over_a_container_replaces_it(cluster: Cluster) -> None:
     await done(api, await api.restore(NODE, {**params, "force": 1}))
     await start(cluster)
 
-    assert await said(cluster, 100, "ls /srv") == ""
+    assert await shell_output(cluster, 100, "ls /srv") == ""
 
 
 async def test_a_restore_that_fails_early_leaves_what_was_there(cluster: Cluster) -> None:

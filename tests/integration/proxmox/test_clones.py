@@ -28,7 +28,7 @@ from support.lab_client import LIMIT, NODE, access_to, begin, create, done, star
 THIN = "local-lvm:1"
 
 
-async def said(cluster: Cluster, vmid: int, script: str) -> str:
+async def shell_output(cluster: Cluster, vmid: int, script: str) -> str:
     """What a shell in the container prints."""
     return (await cluster.pct(NODE).execute(vmid, ["sh", "-c", script], timeout=LIMIT)).stdout
 
@@ -38,7 +38,7 @@ async def test_a_copy_is_a_container_of_its_own(cluster: Cluster) -> None:
     api = cluster.api
     await create(cluster, description="<!-- marker of 100 -->", tags="prod")
     await start(cluster)
-    await said(cluster, 100, "echo one > /srv/stored")
+    await shell_output(cluster, 100, "echo one > /srv/stored")
     await done(api, await api.stop(NODE, 100))
 
     log = await done(api, await api.clone(NODE, 100, 200, hostname="copy"))
@@ -55,7 +55,7 @@ async def test_a_copy_is_a_container_of_its_own(cluster: Cluster) -> None:
     assert copy.networks["net0"]["hwaddr"] != original.networks["net0"]["hwaddr"]
     assert copy.mounts["rootfs"]["volume"] == "local:200/vm-200-disk-0.raw"
     assert (stopped.status, original.lock) == (Power.STOPPED, None)
-    assert await said(cluster, 200, "cat /srv/stored /etc/hostname") == "one\ncopy\n"
+    assert await shell_output(cluster, 200, "cat /srv/stored /etc/hostname") == "one\ncopy\n"
 
 
 async def test_a_running_container_is_copied_from_a_snapshot_only(cluster: Cluster) -> None:
@@ -63,9 +63,9 @@ async def test_a_running_container_is_copied_from_a_snapshot_only(cluster: Clust
     api = cluster.api
     await create(cluster, rootfs=THIN)
     await start(cluster)
-    await said(cluster, 100, "echo one > /srv/stored")
+    await shell_output(cluster, 100, "echo one > /srv/stored")
     await done(api, await api.snapshot(NODE, 100, "s1", "then"))
-    await said(cluster, 100, "echo two > /srv/stored")
+    await shell_output(cluster, 100, "echo two > /srv/stored")
 
     with pytest.raises(FeatureMissing, match="only possible from a snapshot"):
         await api.clone(NODE, 100, 200)
@@ -74,7 +74,7 @@ async def test_a_running_container_is_copied_from_a_snapshot_only(cluster: Clust
     await done(api, await api.clone(NODE, 100, 200, snapname="s1", storage="local"))
     await start(cluster, 200)
 
-    assert await said(cluster, 200, "cat /srv/stored") == "one\n"
+    assert await shell_output(cluster, 200, "cat /srv/stored") == "one\n"
     config = await api.config(NODE, 200)
     assert (config.description, config.hostname) == ("then\n", "web")
     assert config.mounts["rootfs"]["volume"].startswith("local:200/")

@@ -206,7 +206,7 @@ async def test_a_look_does_not_disturb_a_beginning(detached: Detached) -> None:
     await job_events(detached, "a")
 
 
-async def test_a_look_tells_where_work_stands(detached: Detached) -> None:
+async def test_a_look_shows_where_work_stands(detached: Detached) -> None:
     """Absent, running, exited."""
     states = [await detached.look("a")]
     await detached.begin("a", script="read x || exit 1", timeout=LIMIT)
@@ -295,7 +295,7 @@ async def test_cancelling_what_does_not_run_changes_nothing(detached: Detached, 
 
 
 async def test_a_timeout_holds_without_anyone_watching(detached: Detached) -> None:
-    """The guest keeps it; what was said before is there."""
+    """The guest keeps it; what was printed before is there."""
     await detached.begin("a", script="echo hi; sleep 60; echo never", timeout=timedelta(seconds=1))
 
     lines, ended = await job_events(detached, "a")
@@ -330,9 +330,9 @@ async def test_secrets_reach_the_work_and_nothing_else(
 
 def numbers(lines: list[Output]) -> tuple[list[int], str, list[int]]:
     """What came before the line that says what is missing, that line, and what came after it."""
-    said = [line.text for line in lines if not line.text.startswith("[slipway: this is a lot")]
-    gap = next(place for place, text in enumerate(said) if text.startswith("[slipway:"))
-    return [int(text) for text in said[:gap]], said[gap], [int(text) for text in said[gap + 1 :]]
+    output = [line.text for line in lines if not line.text.startswith("[slipway: this is a lot")]
+    gap = next(place for place, text in enumerate(output) if text.startswith("[slipway:"))
+    return [int(text) for text in output[:gap]], output[gap], [int(text) for text in output[gap + 1 :]]
 
 
 async def test_of_too_much_the_beginning_and_the_end_are_stored(detached: Detached, tmp_path: Path) -> None:
@@ -341,10 +341,10 @@ async def test_of_too_much_the_beginning_and_the_end_are_stored(detached: Detach
 
     lines, ended = await job_events(detached, "a")
 
-    first, said, last = numbers([line for line in lines if line.stream is Stream.STDOUT])
+    first, notice, last = numbers([line for line in lines if line.stream is Stream.STDOUT])
     assert (first, last) == (list(range(1, len(first) + 1)), list(range(20001 - len(last), 20001)))
     assert re.fullmatch(
-        r"\[slipway: \d+ bytes of the output are left out here; its last lines follow\]", said
+        r"\[slipway: \d+ bytes of the output are left out here; its last lines follow\]", notice
     )
     assert len(first) > 800
     assert len(last) > 100
@@ -380,7 +380,7 @@ async def test_work_that_goes_on_writing_says_so(detached: Detached) -> None:
     assert state == Exited(143)
 
 
-async def test_too_much_of_a_work_that_died_is_told_before_the_next(
+async def test_too_much_of_a_work_that_died_is_reported_before_the_next(
     detached: Detached, tmp_path: Path
 ) -> None:
     """Its last lines were not in the file yet; what was stored before counts against the bound."""

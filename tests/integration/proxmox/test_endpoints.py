@@ -23,7 +23,7 @@ from support.lab import running_lab
 
 def access_to(lab: Lab, **changes: Any) -> ApiAccess:
     """Say how the lab is reached: by its first node, and by its others as they were learned."""
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "endpoint": lab.endpoint,
         "token_id": lab.token_id,
         "token_secret": SecretStr(lab.token_secret),
@@ -31,7 +31,7 @@ def access_to(lab: Lab, **changes: Any) -> ApiAccess:
         "members": tuple((lab.endpoints[name], lab.fingerprints[name]) for name in lab.names),
         "name": "home",
     }
-    return ApiAccess(**(given | changes))
+    return ApiAccess(**(options | changes))
 
 
 @asynccontextmanager
@@ -62,16 +62,16 @@ async def test_another_node_answers_while_the_first_one_does_not(
 
         began = time.monotonic()
         await asyncio.gather(*(api.cluster_status() for _ in range(12)))
-        found = time.monotonic()
+        failed_over = time.monotonic()
         await api.cluster_status()
         again = time.monotonic()
 
     assert api.connection.last.access.endpoint == lab.endpoints["pve2"]
-    assert found - began < 12.0
-    assert again - found < 2.0
+    assert failed_over - began < 12.0
+    assert again - failed_over < 2.0
 
 
-async def test_all_nodes_away_is_told_in_time(lab: Lab) -> None:
+async def test_all_nodes_away_is_reported_in_time(lab: Lab) -> None:
     """Each is tried once; then it is the cluster that can't be reached."""
     lab.faults.order(NodeDies(node="*"))
     async with opened(access_to(lab)) as api:
@@ -82,20 +82,20 @@ async def test_all_nodes_away_is_told_in_time(lab: Lab) -> None:
     assert time.monotonic() - began < 20.0
 
 
-async def test_a_renewed_certificate_is_told_with_what_accepts_it(lab: Lab) -> None:
+async def test_a_renewed_certificate_is_reported_with_what_accepts_it(lab: Lab) -> None:
     """Both fingerprints, and the very request; another node that is believed goes on answering."""
     lab.faults.order(CertificateRenewed(node="pve1"))
     shown = await scan_fingerprint(lab.endpoint)
     before = lab.fingerprints["pve2"]
     pinned = access_to(lab, tls_fingerprint=before, members=())
     async with opened(pinned) as alone, opened(access_to(lab, tls_fingerprint=before)) as any_node:
-        with pytest.raises(CertificateMismatch) as told:
+        with pytest.raises(CertificateMismatch) as caught:
             await alone.version()
         await any_node.version()
 
-    assert told.value.details | {} == {"endpoint": lab.endpoint, "shown": shown, "pinned": before}
-    assert f'PUT /api/v1/clusters/home/access {{"tls_fingerprint": "{shown}"}}' in told.value.message
-    assert before in told.value.message
+    assert caught.value.details | {} == {"endpoint": lab.endpoint, "shown": shown, "pinned": before}
+    assert f'PUT /api/v1/clusters/home/access {{"tls_fingerprint": "{shown}"}}' in caught.value.message
+    assert before in caught.value.message
 
 
 async def test_a_ca_is_asked_about_every_node(lab: Lab) -> None:
@@ -112,7 +112,7 @@ async def test_a_ca_is_asked_about_every_node(lab: Lab) -> None:
 
 def pair(first: HttpsServer, second: HttpsServer, **changes: Any) -> ApiAccess:
     """Say how two servers are reached as one cluster."""
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "endpoint": first.endpoint,
         "token_id": "slipway@pve!main",
         "token_secret": SecretStr("s3cret"),
@@ -120,7 +120,7 @@ def pair(first: HttpsServer, second: HttpsServer, **changes: Any) -> ApiAccess:
         "others": (second.endpoint,),
         "believed": (second.fingerprint,),
     }
-    return ApiAccess(**(given | changes))
+    return ApiAccess(**(options | changes))
 
 
 async def test_a_change_whose_answer_is_lost_is_sent_nowhere_else(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ async def test_nothing_is_placed_if_one_can_not_be(pct: Pct, tmp_path: Path) -> 
     assert (caught.value.details["path"], (tmp_path / "first").exists()) == (f"{tmp_path}/folder", False)
 
 
-async def test_a_failure_tells_what_the_guest_says(pct: Pct, tmp_path: Path) -> None:
+async def test_a_failure_shows_what_the_guest_says(pct: Pct, tmp_path: Path) -> None:
     """An unknown owner."""
     with pytest.raises(DeployFailed, match=r"owner can't be set.*nobody-here"):
         await deploy(pct, 100, [GuestFile(path=f"{tmp_path}/x", content=b"x", owner="nobody-here")])

@@ -15,7 +15,7 @@ pytestmark = [
 THIN = "local-lvm:4"
 
 
-async def said(cluster: Cluster, vmid: int, script: str) -> str:
+async def shell_output(cluster: Cluster, vmid: int, script: str) -> str:
     """What a shell in the container prints."""
     return (await cluster.pct(NODE).execute(vmid, ["sh", "-c", script], timeout=LIMIT)).stdout
 
@@ -36,12 +36,12 @@ async def test_a_removed_file_is_back_after_a_rollback(cluster: Cluster) -> None
     await create(cluster, rootfs=THIN)
     await start(cluster)
     beating = "while sleep 0.1; do date +%s%N > /tmp/beat; done"
-    await said(
+    await shell_output(
         cluster, 100, f"echo one > /root/stored; setsid sh -c '{beating}' < /dev/null > /dev/null 2>&1 &"
     )
     await done(api, await api.snapshot(NODE, 100, "s1", "before"))
-    beats = [await said(cluster, 100, "cat /tmp/beat; sleep 0.3") for _ in range(2)]
-    await said(
+    beats = [await shell_output(cluster, 100, "cat /tmp/beat; sleep 0.3") for _ in range(2)]
+    await shell_output(
         cluster, 100, "rm -rf /root/stored /etc/adduser.conf /usr/share/zoneinfo; echo new > /root/new"
     )
 
@@ -50,10 +50,12 @@ async def test_a_removed_file_is_back_after_a_rollback(cluster: Cluster) -> None
     await start(cluster)
 
     assert beats[0] != beats[1]
-    assert await said(
+    assert await shell_output(
         cluster, 100, "cat /root/stored; ls /root /etc/adduser.conf; ls -d /usr/share/zoneinfo"
     ) == ("one\n/etc/adduser.conf\n\n/root:\nstored\n/usr/share/zoneinfo\n")
-    assert await said(cluster, 100, "stat -c %U:%a /root/stored /etc/shadow") == "root:644\nroot:640\n"
+    assert (
+        await shell_output(cluster, 100, "stat -c %U:%a /root/stored /etc/shadow") == "root:644\nroot:640\n"
+    )
 
 
 async def test_a_copy_has_its_own_address_and_name(cluster: Cluster) -> None:
@@ -61,7 +63,7 @@ async def test_a_copy_has_its_own_address_and_name(cluster: Cluster) -> None:
     api = cluster.api
     await create(cluster)
     await start(cluster)
-    await said(cluster, 100, "echo one > /root/stored")
+    await shell_output(cluster, 100, "echo one > /root/stored")
     await done(api, await api.stop(NODE, 100))
 
     await done(api, await api.clone(NODE, 100, 200, hostname="copy"))
@@ -70,8 +72,8 @@ async def test_a_copy_has_its_own_address_and_name(cluster: Cluster) -> None:
     addresses = [await address_of(cluster, vmid) for vmid in (100, 200)]
 
     assert addresses[0] != addresses[1]
-    assert await said(cluster, 200, "hostname; cat /root/stored") == "copy\none\n"
-    macs = [await said(cluster, vmid, "cat /sys/class/net/eth0/address") for vmid in (100, 200)]
+    assert await shell_output(cluster, 200, "hostname; cat /root/stored") == "copy\none\n"
+    macs = [await shell_output(cluster, vmid, "cat /sys/class/net/eth0/address") for vmid in (100, 200)]
     assert macs[0] != macs[1]
 
 
@@ -80,7 +82,7 @@ async def test_a_deleted_container_runs_again_from_its_backup(cluster: Cluster) 
     api = cluster.api
     await create(cluster, description="marker")
     await start(cluster)
-    await said(cluster, 100, "echo one > /root/stored; rm /etc/adduser.conf")
+    await shell_output(cluster, 100, "echo one > /root/stored; rm /etc/adduser.conf")
     await done(api, await api.backup(NODE, 100, storage="backup", mode="snapshot", notes="{{guestname}}"))
     running = (await api.status(NODE, 100)).status
     await done(api, await api.stop(NODE, 100))
@@ -93,6 +95,7 @@ async def test_a_deleted_container_runs_again_from_its_backup(cluster: Cluster) 
 
     assert (running, backup.notes) == (Power.RUNNING, "web")
     assert (
-        await said(cluster, 100, "cat /root/stored; test -e /etc/adduser.conf || echo gone") == "one\ngone\n"
+        await shell_output(cluster, 100, "cat /root/stored; test -e /etc/adduser.conf || echo gone")
+        == "one\ngone\n"
     )
     assert (await api.config(NODE, 100)).description == "marker\n"

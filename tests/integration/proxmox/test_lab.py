@@ -167,8 +167,8 @@ async def test_files_and_work_reach_a_guest(cluster: Cluster) -> None:
 
     assert (done.exit_code, done.stdout) == (0, "0\nhello")
     assert ([file.outcome for file in files], began) == ([Outcome.CREATED], Started())
-    said = [item.text.strip() for item in lines if isinstance(item, Output)]
-    assert (said, lines[-1]) == ([*map(str, range(1, 2001)), "100000"], Exited(7))
+    texts = [item.text.strip() for item in lines if isinstance(item, Output)]
+    assert (texts, lines[-1]) == ([*map(str, range(1, 2001)), "100000"], Exited(7))
 
 
 async def test_a_container_is_removed_over_ssh(cluster: Cluster) -> None:
@@ -189,20 +189,20 @@ async def test_work_in_a_guest_survives_ssh(cluster: Cluster, lab: Lab) -> None:
     detached = Detached(cluster.pct(NODE), 100)
     script = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; [ $((i % 500)) -ne 0 ] || sleep 0.3; done"
     await detached.begin("a", script=script, timeout=LIMIT)
-    said: list[Output] = []
+    outputs: list[Output] = []
 
     with contextlib.suppress(CommandLost):
         async with aclosing(detached.follow("a", deadline=LIMIT)) as items:
             async for item in items:
                 assert isinstance(item, Output)
-                said.append(item)
-                if len(said) == 600:
+                outputs.append(item)
+                if len(outputs) == 600:
                     lab.faults.order(faults.SshDropped(now=True))
-    async with aclosing(detached.follow("a", said[-1].end_offset, deadline=LIMIT)) as items:
+    async with aclosing(detached.follow("a", outputs[-1].end_offset, deadline=LIMIT)) as items:
         rest = [item async for item in items]
 
-    said += [item for item in rest if isinstance(item, Output)]
-    assert [item.text for item in said] == [str(number) for number in range(1, 2001)]
+    outputs += [item for item in rest if isinstance(item, Output)]
+    assert [item.text for item in outputs] == [str(number) for number in range(1, 2001)]
     assert rest[-1] == Exited(0)
 
 

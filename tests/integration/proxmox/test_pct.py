@@ -27,7 +27,7 @@ async def test_an_exit_code_is_the_commands_own(pct: Pct, code: int) -> None:
     assert (done.exit_code, done.stdout, done.stderr) == (code, "out\n", "err\n")
 
 
-async def test_a_missing_container_is_told_from_a_code(pct: Pct) -> None:
+async def test_a_missing_container_is_recognized_by_its_code(pct: Pct) -> None:
     """Proxmox ends with 2."""
     with pytest.raises(ContainerMissing) as caught:
         await pct.execute(404, ["true"], timeout=LIMIT)
@@ -35,7 +35,7 @@ async def test_a_missing_container_is_told_from_a_code(pct: Pct) -> None:
     assert caught.value.details["vmid"] == "404"
 
 
-async def test_a_stopped_container_is_told_from_a_code(pct: Pct) -> None:
+async def test_a_stopped_container_is_recognized_by_its_code(pct: Pct) -> None:
     """Proxmox ends with 255."""
     with pytest.raises(NotRunning):
         await pct.execute(405, ["true"], timeout=LIMIT)
@@ -73,7 +73,7 @@ async def test_a_command_in_the_guest_dies_at_its_deadline(pct: Pct, tmp_path: P
 async def test_a_command_in_the_guest_dies_with_its_connection(
     pct: Pct, server: SshServer, tmp_path: Path
 ) -> None:
-    """Nobody is told of a signal then; its input ends."""
+    """Nobody reports a signal then; its input ends."""
     pid = tmp_path / "pid"
     command = asyncio.create_task(pct.script(100, f"echo $$ >{pid}; exec sleep 60", timeout=LIMIT))
     await until(lambda: pid.exists() and pid.read_text() != "")
@@ -110,7 +110,7 @@ async def test_features_locks_and_removal_are_pcts(pct: Pct, server: SshServer) 
 
 
 async def test_a_clusters_connections_are_stored_until_its_access_changes(server: SshServer) -> None:
-    """A node without access is told, not tried."""
+    """A node without access is reported, not tried."""
     api = ApiAccess(endpoint="https://127.0.0.1:1", token_id="slipway@pve!api", token_secret=SecretStr("x"))
     node = server.access()
     hosts = Hosts()

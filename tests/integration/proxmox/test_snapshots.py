@@ -21,7 +21,7 @@ from support.lab_client import LIMIT, NODE, begin, create, done, start
 THIN = "local-lvm:1"
 
 
-async def said(cluster: Cluster, vmid: int, script: str) -> str:
+async def shell_output(cluster: Cluster, vmid: int, script: str) -> str:
     """What a shell in the container prints."""
     return (await cluster.pct(NODE).execute(vmid, ["sh", "-c", script], timeout=LIMIT)).stdout
 
@@ -31,9 +31,9 @@ async def test_a_rollback_brings_disk_and_config_back(cluster: Cluster) -> None:
     api = cluster.api
     await create(cluster, rootfs=THIN, description="made by slipway")
     await start(cluster)
-    await said(cluster, 100, "echo one > /srv/stored")
+    await shell_output(cluster, 100, "echo one > /srv/stored")
     log = await done(api, await api.snapshot(NODE, 100, "s1", "before the change"))
-    await said(cluster, 100, "rm /srv/stored; touch /srv/new")
+    await shell_output(cluster, 100, "rm /srv/stored; touch /srv/new")
     await api.set_config(NODE, 100, {"hostname": "other", "description": "marked again"})
 
     await done(api, await api.rollback(NODE, 100, "s1"))
@@ -43,7 +43,7 @@ async def test_a_rollback_brings_disk_and_config_back(cluster: Cluster) -> None:
     assert log == ['  Logical volume "snap_vm-100-disk-0_s1" created.', "TASK OK"]
     assert (status.status, config.hostname, config.lock) == (Power.STOPPED, "web", None)
     assert config.description == "marked again\n"
-    assert await said(cluster, 100, "cat /srv/stored; ls /srv") == "one\nstored\n"
+    assert await shell_output(cluster, 100, "cat /srv/stored; ls /srv") == "one\nstored\n"
 
 
 async def test_a_rollback_can_start_the_container(cluster: Cluster) -> None:

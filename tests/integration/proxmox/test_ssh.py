@@ -145,7 +145,7 @@ async def test_commands_share_a_connection_until_its_sessions_are_taken(
     assert len(server.connections) == 2
 
 
-async def test_another_host_key_is_refused_before_anything_is_said(server: SshServer) -> None:
+async def test_another_host_key_is_refused_before_anything_is_sent(server: SshServer) -> None:
     """Neither login nor command reaches another host."""
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode()
     shell = NodeShell(server.access(host_key=other))
@@ -197,7 +197,7 @@ async def test_a_host_key_can_be_asked_for(server: SshServer) -> None:
     assert key.split()[:2] in [each.export_public_key("openssh").decode().split()[:2] for each in server.keys]
 
 
-async def test_asking_nobody_for_a_host_key_is_told(tmp_path: Path) -> None:
+async def test_asking_nobody_for_a_host_key_is_reported(tmp_path: Path) -> None:
     """A closed port."""
     async with SshServer(tmp_path) as gone:
         port = gone.port

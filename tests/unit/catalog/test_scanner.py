@@ -1,4 +1,4 @@
-"""What is taken from a folder of templates, and what is said of the rest."""
+"""What is taken from a folder of templates, and what is reported of the rest."""
 
 import io
 import tarfile
@@ -32,10 +32,10 @@ def described(folder: Path, more: str) -> ScanResult:
 
 def test_own_templates_are_all_served() -> None:
     """The templates of this project have no fault."""
-    found = scan(ROOT / "infra/lxc/templates")
+    result = scan(ROOT / "infra/lxc/templates")
 
-    assert found.faults == ()
-    assert [t.manifest.name for t in found.templates] == ["debian-base", "nginx-site", "postgresql"]
+    assert result.faults == ()
+    assert [t.manifest.name for t in result.templates] == ["debian-base", "nginx-site", "postgresql"]
 
 
 def test_archive_is_the_same_each_time(folder: Path) -> None:
@@ -52,28 +52,28 @@ def test_archive_holds_script_library_and_manifest(folder: Path) -> None:
 
 
 def test_missing_library_is_a_fault_of_each_template(folder: Path) -> None:
-    """It is told like any other fault; what was served before stays."""
+    """It is reported like any other fault; what was served before stays."""
     (folder.parent / "lib" / "slipway.sh").unlink()
 
-    found = scan(folder)
+    result = scan(folder)
 
-    assert found.templates == ()
-    assert [fault.folder for fault in found.faults] == ["web"]
-    assert "slipway.sh" in found.faults[0].message
+    assert result.templates == ()
+    assert [fault.folder for fault in result.faults] == ["web"]
+    assert "slipway.sh" in result.faults[0].message
 
 
 def test_one_bad_template_hides_no_other(folder: Path) -> None:
-    """The others are served, and the bad one is told of."""
+    """The others are served, and the bad one is reported."""
     (folder / "bad").mkdir()
 
-    found = scan(folder)
+    result = scan(folder)
 
-    assert [t.manifest.name for t in found.templates] == ["web"]
-    assert [fault.folder for fault in found.faults] == ["bad"]
+    assert [t.manifest.name for t in result.templates] == ["web"]
+    assert [fault.folder for fault in result.faults] == ["bad"]
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         ("packges: {apt: [curl]}\n", "packges"),
         ("packages: {apt: ['curl; reboot']}\n", "packages.apt.0"),
@@ -85,12 +85,12 @@ def test_one_bad_template_hides_no_other(folder: Path) -> None:
         ("x: [\n", "not YAML"),
     ],
 )
-def test_mistake_is_named(folder: Path, more: str, told: str) -> None:
-    """A mistake is told with its place."""
-    found = described(folder, more)
+def test_mistake_is_named(folder: Path, more: str, message: str) -> None:
+    """A mistake is reported with its place."""
+    result = described(folder, more)
 
-    assert found.templates == ()
-    assert told in found.faults[0].message
+    assert result.templates == ()
+    assert message in result.faults[0].message
 
 
 def test_link_is_refused(folder: Path) -> None:
@@ -133,15 +133,15 @@ def test_digest_changes_with_any_file(folder: Path) -> None:
     [("template.yaml", b"name: \xff\n"), ("template.yaml", b"x: 2024-13-45\n"), ("scripts/10-x.sh", b"\xff")],
 )
 def test_undecodable_file_is_a_fault_of_its_template_alone(folder: Path, path: str, content: bytes) -> None:
-    """Bytes that are no text are told of, and the others are served."""
+    """Bytes that are no text are reported, and the others are served."""
     (folder / "bad" / "scripts").mkdir(parents=True)
     (folder / "bad" / "template.yaml").write_text(GOOD.replace("web", "bad"))
     (folder / "bad" / path).write_bytes(content)
 
-    found = scan(folder)
+    result = scan(folder)
 
-    assert [fault.folder for fault in found.faults] == ["bad"]
-    assert [t.manifest.name for t in found.templates] == ["web"]
+    assert [fault.folder for fault in result.faults] == ["bad"]
+    assert [t.manifest.name for t in result.templates] == ["web"]
 
 
 def test_linked_tree_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_linked_tree_is_refused(folder: Path, tmp_path: Path) -> None:
 )
 def test_wrong_value_is_refused(folder: Path, more: str) -> None:
     """A misspelt key or an impossible value is never silently nothing."""
-    found = described(folder, more)
+    result = described(folder, more)
 
-    assert found.templates == ()
-    assert more.split(":", maxsplit=1)[0] in found.faults[0].message
+    assert result.templates == ()
+    assert more.split(":", maxsplit=1)[0] in result.faults[0].message

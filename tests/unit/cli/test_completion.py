@@ -8,20 +8,20 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("command_line", "expected"),
     [
         ("slipway cl", ["cluster", "clusters", "clone"]),
         ("slipway container st", ["start", "stop"]),
         ("slipway ls -o j", ["json"]),
     ],
 )
-def test_completion(words: str, expected: list[str]) -> None:
+def test_completion(command_line: str, expected: list[str]) -> None:
     """Nouns, short verbs, the verbs of a container, and values of options."""
     environment = {
         **os.environ,
         "_SLIPWAY_COMPLETE": "complete_bash",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split()) - 1),
+        "COMP_WORDS": command_line,
+        "COMP_CWORD": str(len(command_line.split()) - 1),
     }
     code = "import sys; from slipway.cli.__main__ import main; sys.exit(main([]))"
 

@@ -10,11 +10,11 @@ from slipway.cli.confirmation import Unconfirmed, destroys, is_confirmed
 from slipway.contracts.job_kinds import JobKind
 
 
-def options(words: str) -> set[str]:
+def options(command_line: str) -> set[str]:
     """Return the options of a command."""
     command: Any = get_command(app)
     with command.make_context("slipway", [], resilient_parsing=True) as context:
-        for word in words.split():
+        for word in command_line.split():
             command = command.get_command(context, word)
         return {option for parameter in command.params for option in parameter.opts}
 
@@ -23,16 +23,16 @@ OTHERS = ("retry", "cancel", "jobs run", "remove-cluster", "container rollback")
 DESTROYS = [str(kind).removeprefix("container.") for kind in JobKind if kind.destroys]
 
 
-@pytest.mark.parametrize("words", [*DESTROYS, *OTHERS])
-def test_what_destroys_can_be_confirmed(words: str) -> None:
+@pytest.mark.parametrize("command_line", [*DESTROYS, *OTHERS])
+def test_what_destroys_can_be_confirmed(command_line: str) -> None:
     """By its verb, and where kinds are given as words."""
-    assert "--yes" in options(words)
+    assert "--yes" in options(command_line)
 
 
-@pytest.mark.parametrize("words", ["stop", "resize", "snapshot", "create"])
-def test_the_rest_takes_no_yes(words: str) -> None:
+@pytest.mark.parametrize("command_line", ["stop", "resize", "snapshot", "create"])
+def test_the_rest_takes_no_yes(command_line: str) -> None:
     """Where nothing is lost there is nothing to confirm."""
-    assert "--yes" not in options(words)
+    assert "--yes" not in options(command_line)
 
 
 @pytest.mark.parametrize("kind", ["container.delete", "rollback", "container.restore", "snapshot-delete"])

@@ -17,7 +17,7 @@ SERVERS = {"nats", "faststream", "sqlalchemy", "asyncpg", "asyncssh", "fastapi",
 
 
 @pytest.mark.parametrize(
-    ("words", "unneeded"),
+    ("arguments", "unneeded"),
     [
         (["--version"], {"typer", "rich", "pydantic", "httpx"}),
         (["containers", "--data", "/none"], {"slipway.contracts", "slipway.cli.progress"}),
@@ -25,10 +25,10 @@ SERVERS = {"nats", "faststream", "sqlalchemy", "asyncpg", "asyncssh", "fastapi",
         (["up", "--help"], {"httpx", "slipway.contracts"}),
     ],
 )
-def test_only_what_is_needed_is_imported(words: list[str], unneeded: set[str], tmp_path: Path) -> None:
+def test_only_what_is_needed_is_imported(arguments: list[str], unneeded: set[str], tmp_path: Path) -> None:
     """Nothing of a server in any case."""
     process = subprocess.run(
-        [sys.executable, "-c", RUN, *words], check=True, capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-c", RUN, *arguments], check=True, capture_output=True, text=True, cwd=tmp_path
     )
 
     imported = set(json.loads(process.stderr.splitlines()[-1]))

@@ -61,7 +61,7 @@ def test_line_without_end_is_given_in_pieces() -> None:
     last = LogLine(stream="stdout", text="end")
     messages = [JobLog(id="j", step="a", lines=(part,), offset=number) for number in range(20)]
 
-    lines = [given for message in messages for given in text.add(message)]
+    lines = [line for message in messages for line in text.add(message)]
     lines += text.add(JobLog(id="j", step="a", lines=(last,), offset=20))
 
     assert [len(each) for each in lines] == [18 * 60_000 + 1, 2 * 60_000 + len("end\n")]
@@ -73,8 +73,8 @@ def test_what_nobody_can_carry_is_found_with_its_place() -> None:
     for _ in range(DEEPEST + 1):
         deep = [deep]
 
-    found = {
+    places = {
         ".".join(where) for where, _ in faults({"a": ["ok", "\0"], "b": LARGEST + 1, "c": True, "d": deep})
     }
 
-    assert found == {"a.1", "b", "d"}
+    assert places == {"a.1", "b", "d"}

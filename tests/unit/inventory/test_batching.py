@@ -40,7 +40,7 @@ def test_a_batch_has_ended_exactly_when_all_its_items_have(states: dict[str, int
     assert state is not JobState.CANCELLED or (asked and counts.cancelled > 0)
 
 
-def test_one_failure_is_told_with_its_numbers() -> None:
+def test_one_failure_is_reported_with_its_numbers() -> None:
     """In the message and for programs."""
     _, error = ending(BatchCounts(total=3, succeeded=2, failed=1), cancel_requested=False)
 
@@ -52,13 +52,13 @@ def test_one_failure_is_told_with_its_numbers() -> None:
 @given(st.sets(st.sampled_from([f"{name}-{number}" for name in ("web", "WEB") for number in range(1, 9)])))
 def test_names_are_the_lowest_free_ones(taken: set[str]) -> None:
     """None is taken, none comes twice, none below the last is left out."""
-    given_names = names("web", 3, taken)
+    batch_names = names("web", 3, taken)
 
     used = {name.lower() for name in taken}
-    assert not used & set(given_names)
-    assert len(set(given_names)) == 3
-    below = int(given_names[-1].rpartition("-")[2])
-    assert {f"web-{number}" for number in range(1, below + 1)} <= used | set(given_names)
+    assert not used & set(batch_names)
+    assert len(set(batch_names)) == 3
+    below = int(batch_names[-1].rpartition("-")[2])
+    assert {f"web-{number}" for number in range(1, below + 1)} <= used | set(batch_names)
 
 
 def test_a_hash_stands_for_the_containers_the_kind_and_the_arguments() -> None:

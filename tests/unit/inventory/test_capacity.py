@@ -61,9 +61,9 @@ NODES = {"x": (node("pve1", storage("lvm", free=40)), node("pve2", storage("lvm"
 @pytest.mark.parametrize("kind", [JobKind.CREATE, JobKind.CLONE, JobKind.RESTORE])
 def test_what_is_made_is_held_against_its_node(kind: JobKind) -> None:
     """Memory, cores and disk are each named with what there is."""
-    told = warnings([job(kind, spec=HUGE)], NODES)
+    texts = warnings([job(kind, spec=HUGE)], NODES)
 
-    assert told == (
+    assert texts == (
         "It asks for 16 TiB of memory; node pve1 has 24 GiB.",
         "It asks for 4096 cores; node pve1 has 2.",
         "It asks for 100 TiB of disk; storage lvm of node pve1 has 40 GiB free of 100 GiB.",
@@ -112,17 +112,17 @@ def test_many_are_added_up_for_each_node() -> None:
 
 
 def test_a_thin_storage_takes_promises() -> None:
-    """It is said that more than there is can be promised."""
+    """It is reported that more than there is can be promised."""
     nodes = {"x": (node("pve1", storage("lvm", free=4, type="lvmthin")),)}
 
-    (told,) = warnings([job(JobKind.CREATE)], nodes)
+    (warning,) = warnings([job(JobKind.CREATE)], nodes)
 
-    assert "has 4 GiB free of 100 GiB." in told
-    assert told.endswith("until what is written fills it.")
+    assert "has 4 GiB free of 100 GiB." in warning
+    assert warning.endswith("until what is written fills it.")
 
 
 @pytest.mark.parametrize("nodes", [(node("pve1"),), (node("pve1", storage("lvm", free=None)),)])
-def test_what_is_not_known_is_said(nodes: tuple[NodeFacts, ...]) -> None:
+def test_what_is_not_known_is_reported(nodes: tuple[NodeFacts, ...]) -> None:
     """A storage that does not answer is not taken for one with room."""
     assert warnings([job(JobKind.CREATE)], {"x": nodes}) == (
         "How much is free on storage lvm of node pve1 is not known now.",
@@ -135,9 +135,9 @@ def test_volumes_count_and_bind_mounts_do_not() -> None:
     bind = MountSpec(storage="/srv/media", path="/media")
     spec = SPEC.model_copy(update={"mounts": (volume, bind)})
 
-    (told,) = warnings([job(JobKind.CREATE, spec=spec)], NODES)
+    (warning,) = warnings([job(JobKind.CREATE, spec=spec)], NODES)
 
-    assert told.startswith("It asks for 48 GiB of disk")
+    assert warning.startswith("It asks for 48 GiB of disk")
     assert warnings([job(JobKind.CREATE, spec=spec, first_step="start.task")], NODES) == ()
 
 
@@ -147,7 +147,7 @@ def test_jobs_that_ask_for_nothing_say_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "words"),
+    ("size", "expected"),
     [
         (0, "nothing"),
         (512, "512 bytes"),
@@ -156,6 +156,6 @@ def test_jobs_that_ask_for_nothing_say_nothing() -> None:
         (1536 << 30, "1.5 TiB"),
     ],
 )
-def test_amounts_read_well(size: int, words: str) -> None:
+def test_amounts_read_well(size: int, expected: str) -> None:
     """As people say them."""
-    assert amount(size) == words
+    assert amount(size) == expected

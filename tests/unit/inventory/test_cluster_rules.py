@@ -1,4 +1,4 @@
-"""What a cluster and its nodes' host keys may be, told with the field's name."""
+"""What a cluster and its nodes' host keys may be, reported with the field's name."""
 
 from datetime import UTC, datetime
 

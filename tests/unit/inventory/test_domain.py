@@ -101,7 +101,7 @@ def test_node_in_maintenance_is_the_last_choice() -> None:
     assert choose_node("b", nodes, in_maintenance={"b"}).node == "b"
 
 
-def test_unknown_node_is_told_with_the_known_ones() -> None:
+def test_unknown_node_is_reported_with_the_known_ones() -> None:
     """The message helps, and names the field."""
     with pytest.raises(NodeUnknown, match="pve1") as refused:
         choose_node("pve9", [node()])
@@ -145,23 +145,23 @@ def test_a_range_is_stored_to_and_may_be_full() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "chosen"),
+    ("os_template", "chosen"),
     [
         ("debian-12-standard", VOLUMES[1]),
         (VOLUMES[0], VOLUMES[0]),
         ("alpine-3.20", "alpine-3.20-default_20240908_amd64.tar.xz"),
     ],
 )
-def test_archive_is_found_on_the_node_or_for_download(wanted: str, chosen: str) -> None:
+def test_archive_is_found_on_the_node_or_for_download(os_template: str, chosen: str) -> None:
     """The newest that fits; what is there comes before what must be fetched."""
-    assert choose_archive(wanted, node()) == chosen
+    assert choose_archive(os_template, node()) == chosen
 
 
-@pytest.mark.parametrize("wanted", ["ubuntu-24.04", "local:vztmpl/none.tar.zst"])
-def test_missing_archive_is_told(wanted: str) -> None:
+@pytest.mark.parametrize("os_template", ["ubuntu-24.04", "local:vztmpl/none.tar.zst"])
+def test_missing_archive_is_reported(os_template: str) -> None:
     """Nothing falls silently to the first archive of a list."""
     with pytest.raises(OsTemplateNotFound):
-        choose_archive(wanted, node())
+        choose_archive(os_template, node())
 
 
 def test_every_default_is_filled() -> None:

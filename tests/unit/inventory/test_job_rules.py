@@ -1,4 +1,4 @@
-"""What a job on a container may be told: by its texts alone, and by what is known of container and nodes."""
+"""What a job on a container may ask for: by its texts alone, and by what is known of container and nodes."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -37,7 +37,7 @@ def node(name: str, *storages: str) -> NodeFacts:
 NODES = (node("pve1", "shared"), node("pve2", "shared", "fast"))
 
 
-def known(**changes: Any) -> ContainerFacts:
+def container_facts(**changes: Any) -> ContainerFacts:
     """A container on the first of two nodes."""
     spec = ContainerSpec.model_validate({"hostname": "web-1", "storage": "shared", **changes.pop("spec", {})})
     return ContainerFacts(
@@ -148,14 +148,14 @@ def test_what_nobody_touched_is_not_looked_at() -> None:
     """A configure passes while the container's storage is not active, its pool gone, its bridge another."""
     spec = {"storage": "gone", "pool": "gone", "networks": [{"bridge": "gone"}], "template": "gone"}
 
-    assert refused(JobKind.CONFIGURE, known(spec=spec), nameserver="1.1.1.1") is None
-    assert refused(JobKind.CONFIGURE, known(spec=spec), networks=[{"bridge": "vmbr0"}]) is None
+    assert refused(JobKind.CONFIGURE, container_facts(spec=spec), nameserver="1.1.1.1") is None
+    assert refused(JobKind.CONFIGURE, container_facts(spec=spec), networks=[{"bridge": "vmbr0"}]) is None
 
 
 def test_networks_need_the_facts_of_their_node() -> None:
     """An unknown node is not taken for one that has every bridge; a known one is asked."""
-    unknown = refused(JobKind.CONFIGURE, known(nodes=()), networks=[{"bridge": "vmbr0"}])
-    lacking = refused(JobKind.CONFIGURE, known(), networks=[{"bridge": "vmbr9"}])
+    unknown = refused(JobKind.CONFIGURE, container_facts(nodes=()), networks=[{"bridge": "vmbr0"}])
+    lacking = refused(JobKind.CONFIGURE, container_facts(), networks=[{"bridge": "vmbr9"}])
 
     assert isinstance(unknown, FactsMissing)
     assert isinstance(lacking, JobInvalid)
@@ -164,15 +164,15 @@ def test_networks_need_the_facts_of_their_node() -> None:
 
 def test_a_move_needs_the_facts_of_the_cluster() -> None:
     """Nothing known is not the same as no such node."""
-    assert isinstance(refused(JobKind.MIGRATE, known(nodes=()), target_node="pve2"), FactsMissing)
-    unknown = refused(JobKind.MIGRATE, known(), target_node="pve9")
+    assert isinstance(refused(JobKind.MIGRATE, container_facts(nodes=()), target_node="pve2"), FactsMissing)
+    unknown = refused(JobKind.MIGRATE, container_facts(), target_node="pve9")
     assert unknown is not None
     assert (unknown.code, unknown.errors[0].field) == ("node.not-found", "args.target_node")
 
 
 def test_nothing_moves_to_a_node_in_maintenance() -> None:
     """It is refused by name; a copy waits there, and one that is there already has nothing to do."""
-    in_maintenance = known(in_maintenance=("pve1", "pve2"))
+    in_maintenance = container_facts(in_maintenance=("pve1", "pve2"))
 
     error = refused(JobKind.MIGRATE, in_maintenance, target_node="pve2")
 
@@ -184,7 +184,7 @@ def test_nothing_moves_to_a_node_in_maintenance() -> None:
 
 def test_a_move_may_name_the_storage_of_the_disks() -> None:
     """Without one, the other node has to have those where they are; with one, that one."""
-    here = known(spec={"storage": "slow", "mounts": [{"storage": "slow", "size": 1, "path": "/a"}]})
+    here = container_facts(spec={"storage": "slow", "mounts": [{"storage": "slow", "size": 1, "path": "/a"}]})
 
     for args, field in (({}, "target_node"), ({"storage": "none"}, "storage")):
         error = refused(JobKind.MIGRATE, here, target_node="pve2", **args)
@@ -195,8 +195,8 @@ def test_a_move_may_name_the_storage_of_the_disks() -> None:
 
 def test_a_protected_one_is_not_deleted_and_a_foreign_backup_not_restored() -> None:
     """As for one container alone."""
-    protected = refused(JobKind.DELETE, known(spec={"protection": True}))
-    foreign = refused(JobKind.RESTORE, known(), backup="local:backup/vzdump-lxc-999-2026.tar.zst")
+    protected = refused(JobKind.DELETE, container_facts(spec={"protection": True}))
+    foreign = refused(JobKind.RESTORE, container_facts(), backup="local:backup/vzdump-lxc-999-2026.tar.zst")
 
     assert isinstance(protected, ContainerProtected)
     assert foreign is not None
@@ -205,6 +205,6 @@ def test_a_protected_one_is_not_deleted_and_a_foreign_backup_not_restored() -> N
 
 def test_what_reaches_into_the_host_is_refused() -> None:
     """By the argument's name; a bind mount never goes where a volume is."""
-    features = refused(JobKind.CONFIGURE, known(), features={"mknod": True})
+    features = refused(JobKind.CONFIGURE, container_facts(), features={"mknod": True})
     assert isinstance(features, RestrictedKey)
     assert [each.field for each in features.errors] == ["args.features.mknod"]

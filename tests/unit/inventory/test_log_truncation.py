@@ -23,9 +23,9 @@ def other(sequence: int, name: str) -> StoredEvent:
     return StoredEvent(sequence, f"{PREFIX}{name}", b'{"id":"j"}')
 
 
-def told(telling: TruncatedLog) -> list[StoredEvent]:
+def unpacked_events(truncated_log: TruncatedLog) -> list[StoredEvent]:
     """Take all parts apart; each follows the one before."""
-    parts = telling.parts()
+    parts = truncated_log.parts()
     assert [part.after for part in parts] == [0, *(part.last for part in parts)][: len(parts)]
     return [event for part in parts for event in unpack(part.packed)]
 
@@ -41,35 +41,35 @@ def test_packed_events_come_back_byte_for_byte(payloads: list[bytes]) -> None:
 def test_a_long_job_log_has_several_parts() -> None:
     """Put together, they are the job log; it has ended with `done`."""
     events = [log(number * 3, "x" * (PART_BYTES // 3)) for number in range(1, 9)] + [other(99, "done")]
-    telling = TruncatedLog()
+    truncated_log = TruncatedLog()
 
     for event in events:
-        telling.add(event)
+        truncated_log.add(event)
 
-    assert telling.has_ended
-    assert len(telling.parts()) > 2
-    assert told(telling) == events
+    assert truncated_log.has_ended
+    assert len(truncated_log.parts()) > 2
+    assert unpacked_events(truncated_log) == events
 
 
-def test_the_middle_of_a_log_is_left_out_and_said() -> None:
+def test_the_middle_of_a_log_is_left_out_and_reported() -> None:
     """Begin, end and everything but log lines stay; in the gap's place it says how much is missing."""
     logs = [log(number * 2, f"line {number} " + "x" * 1000) for number in range(1, 101)]
     events = sorted([*logs, other(51, "step"), other(121, "phase"), other(999, "done")], key=_sequence)
-    telling = TruncatedLog(most_bytes=20_000)
+    truncated_log = TruncatedLog(most_bytes=20_000)
 
     for event in events:
-        telling.add(event)
-    stored = told(telling)
+        truncated_log.add(event)
+    stored = unpacked_events(truncated_log)
 
-    said = [each for each in stored if b"left out" in each.payload]
-    missing = [each for each in events if each.sequence not in {known.sequence for known in stored}]
+    gaps = [each for each in stored if b"left out" in each.payload]
+    missing = [each for each in events if each.sequence not in {one.sequence for one in stored}]
     assert stored[:5] == events[:5]
     assert stored[-5:] == events[-5:]
     assert {51, 121, 999} <= {each.sequence for each in stored}
     assert [older.sequence < newer.sequence for older, newer in pairwise(stored)] == [True] * (
         len(stored) - 1
     )
-    (gap,) = said
+    (gap,) = gaps
     replaced = next(each for each in events if each.sequence == gap.sequence)
     bytes_left_out = sum(len(each.payload) for each in (*missing, replaced))
     text = JobLog.model_validate_json(gap.payload).lines[0].text

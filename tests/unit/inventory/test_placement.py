@@ -58,7 +58,7 @@ def in_outage(name: str, code: str, free: int = 50) -> NodeFacts:
 
 @pytest.mark.parametrize("code", ["node.offline", "node.no-answer", "node.gone"])
 def test_a_node_without_an_answer_is_not_chosen(code: str) -> None:
-    """The last look decides, also about one that is named; what is wrong is said."""
+    """The last look decides, also about one that is named; what is wrong is reported."""
     away = in_outage("pve2", code)
 
     assert choose_node(None, [node("pve1", 1), away]).node == "pve1"

@@ -1,4 +1,4 @@
-"""What a request must keep to, told with the field's name."""
+"""What a request must keep to, reported with the field's name."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -164,7 +164,7 @@ def test_wrong_input_is_named(asked: dict[str, Any], field: str) -> None:
     assert set(fields(**asked)) == {field}
 
 
-def test_all_faults_are_told_together() -> None:
+def test_all_faults_are_reported_together() -> None:
     """Nobody corrects one field at a time."""
     assert fields(memory=0, cores=0, tags=["a;b"]) == ["cores", "memory", "tags.0"]
 

@@ -65,24 +65,24 @@ def test_a_selection_means_what_its_terms_mean(
     parts: Sequence[tuple[list[str], list[str]]], narrows: str, among: list[Candidate]
 ) -> None:
     """Commas add, plus and space narrow; the answer is sorted and holds nobody twice."""
-    written = [[*vmids, *words] for vmids, words in parts if vmids or words] or [["100"]]
+    written = [[*vmids, *filters] for vmids, filters in parts if vmids or filters] or [["100"]]
 
-    found = chosen(parse(",".join(narrows.join(terms) for terms in written)), among)
+    selection = chosen(parse(",".join(narrows.join(terms) for terms in written)), among)
 
     expected = {one.id for one in among if any(all(_fits(t, one) for t in terms) for terms in written)}
-    assert {one.id for one in found} == expected
-    assert list(found) == sorted(found, key=lambda one: (one.cluster, one.vmid))
+    assert {one.id for one in selection} == expected
+    assert list(selection) == sorted(selection, key=lambda one: (one.cluster, one.vmid))
 
 
 @given(st.text(max_size=60))
 def test_whatever_is_written_is_read_or_refused_by_name(text: str) -> None:
     """Nothing else ever happens."""
-    told: list[str] = []
+    fields: list[str] = []
     try:
         read = parse(text)
     except SelectionInvalid as refused:
-        read, told = (), [each.field for each in refused.errors]
-    assert bool(read) != (told == ["selection"])
+        read, fields = (), [each.field for each in refused.errors]
+    assert bool(read) != (fields == ["selection"])
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def outage(code: str) -> Outage:
 def look(**changes: object) -> ClusterLook:
     """A look at noon, at one node with one container."""
     node = NodeLook(node="pve1", looked_at=NOON, storages_at=NOON)
-    known: dict[str, object] = {
+    values: dict[str, object] = {
         "cluster": "c1",
         "at": NOON,
         "every_seconds": 2.0,
@@ -31,7 +31,7 @@ def look(**changes: object) -> ClusterLook:
         "nodes": (node,),
         "guests": (VmidRange(first=100, last=100),),
     }
-    return ClusterLook.model_validate(known | changes)
+    return ClusterLook.model_validate(values | changes)
 
 
 def sight_of(seen: ClusterLook | None, silence: Outage | None = None) -> Sight:
@@ -83,7 +83,7 @@ def test_before_the_first_look_nothing_is_claimed() -> None:
 @pytest.mark.parametrize(
     "code", ["cluster.no-answer", "cluster.credentials-refused", "cluster.certificate-changed"]
 )
-def test_what_blinds_a_cluster_is_told_of_all_in_it(code: str) -> None:
+def test_what_blinds_a_cluster_is_reported_for_all_in_it(code: str) -> None:
     """Nodes and containers are as they were last; their age says when that was."""
     seen = sight_of(look(outage=outage(code), looked_at=MORNING))
 
@@ -95,8 +95,8 @@ def test_what_blinds_a_cluster_is_told_of_all_in_it(code: str) -> None:
     assert container.power is Power.RUNNING
 
 
-def test_a_silent_monitor_is_told_of_all() -> None:
-    """Whatever it had said before."""
+def test_a_silent_monitor_is_reported_for_all() -> None:
+    """Whatever it had reported before."""
     silent = sight.silence("home", NOON, has_looked=True)
 
     cluster = sight.cluster_seen(CLUSTER, sight_of(look(), silent))

@@ -21,7 +21,7 @@ from slipway.lab.ssh.paths import follow
     ],
 )
 def test_links_stay_on_the_pretend_host(tmp_path: Path, path: str, place: str | None) -> None:
-    """An absolute link begins at the pretend root; what leads nowhere is told."""
+    """An absolute link begins at the pretend root; what leads nowhere is reported."""
     (tmp_path / "srv" / "a").mkdir(parents=True)
     (tmp_path / "etc").mkdir()
     (tmp_path / "srv" / "near").symlink_to("a")

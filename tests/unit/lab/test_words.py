@@ -12,11 +12,11 @@ WORD = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 
 
 @given(st.lists(WORD, min_size=1))
-def test_quoted_words_come_back_as_they_were(words: list[str]) -> None:
+def test_quoted_words_come_back_as_they_were(arguments: list[str]) -> None:
     """Whatever a client quotes, operators included, arrives unchanged as one command."""
-    (command,) = parse(shlex.join(words))
+    (command,) = parse(shlex.join(arguments))
 
-    assert command.words == words
+    assert command.words == arguments
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_operators_join_commands(line: str, joined: list[tuple[str, str]]) -> No
         ("a2", False, False, "ssh"),
     ],
 )
-def test_redirections_are_told_from_words(line: str, stdin: bool, stdout: bool, stderr: str) -> None:  # noqa: FBT001
+def test_redirections_are_distinguished_from_words(line: str, stdin: bool, stdout: bool, stderr: str) -> None:  # noqa: FBT001
     """Streams go nowhere or together where the line says so."""
     (command,) = parse(line)
 

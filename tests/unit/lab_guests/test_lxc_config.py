@@ -12,14 +12,14 @@ from support.guest_specs import network, spec
 HOST = Host(architecture="x86_64", processors=4, first_id=100000, has_apparmor=False, has_swap_limit=True)
 
 
-def written(wanted: GuestSpec, host: Host = HOST, inet: str | None = "10.160.0.50/24") -> list[str]:
+def written(guest_spec: GuestSpec, host: Host = HOST, inet: str | None = "10.160.0.50/24") -> list[str]:
     """Lines for a spec whose devices all have the same address."""
     return write(
-        wanted,
+        guest_spec,
         host,
         root="/run/root",
         bridges={"vmbr0": "slab123456"},
-        addresses=[(inet, "10.160.0.1") for _ in wanted.networks],
+        addresses=[(inet, "10.160.0.1") for _ in guest_spec.networks],
     ).splitlines()
 
 
@@ -84,7 +84,7 @@ def test_a_device_without_address_has_no_gateway() -> None:
     assert not [line for line in written(spec(Path("t")), inet=None) if "ipv4" in line]
 
 
-def test_an_unknown_bridge_is_told_as_proxmox_does() -> None:
+def test_an_unknown_bridge_is_reported_as_proxmox_does() -> None:
     """The sentence is Proxmox's own."""
     with pytest.raises(GuestError, match="bridge 'vmbr9' does not exist"):
         written(spec(Path("t"), networks=(network(bridge="vmbr9"),)))
@@ -92,7 +92,7 @@ def test_an_unknown_bridge_is_told_as_proxmox_does() -> None:
 
 def test_a_value_cannot_become_a_line() -> None:
     """A line break in the environment would add a setting of the caller's choice."""
-    wanted = replace(spec(Path("t")), environment={"A": "b\nlxc.hook.pre-start = /bin/sh"})
+    guest_spec = replace(spec(Path("t")), environment={"A": "b\nlxc.hook.pre-start = /bin/sh"})
 
     with pytest.raises(GuestError, match="line break"):
-        written(wanted)
+        written(guest_spec)

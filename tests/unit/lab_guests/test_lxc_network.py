@@ -17,7 +17,7 @@ def test_the_first_free_address_is_given() -> None:
     assert lease(SUBNET, taken) == f"10.160.7.{FIRST_LEASE + 2}/24"
 
 
-def test_a_full_network_is_told() -> None:
+def test_a_full_network_is_reported() -> None:
     """The broadcast address is never given."""
     with pytest.raises(GuestError, match=r"no address is left in 10\.160\.7\.0/24"):
         lease(SUBNET, [f"10.160.7.{number}/24" for number in range(FIRST_LEASE, 255)])

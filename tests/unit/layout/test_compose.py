@@ -54,9 +54,9 @@ def test_service_is_watched_and_started_again(service: str) -> None:
 def test_service_starts_after_what_it_stands_on(service: str) -> None:
     """The bus is laid out and the schema is the newest before a service starts."""
     before = CONTAINERS[service]["depends_on"]
-    wanted = ["topology", *([f"{service}-migrate"] if service in WITH_DATABASE else [])]
+    expected = ["topology", *([f"{service}-migrate"] if service in WITH_DATABASE else [])]
 
-    assert before == dict.fromkeys(wanted, DONE)
+    assert before == dict.fromkeys(expected, DONE)
 
 
 def test_one_shots_start_in_order() -> None:
@@ -75,11 +75,11 @@ def test_one_shots_start_in_order() -> None:
 def test_variables_are_settings(name: str) -> None:
     """No variable is misspelt: each is a setting, or the file of one, of the service that gets it."""
     settings = _settings_of(CONTAINERS[name]["image"].rsplit("/", 1)[-1], name)
-    known = {f"{PREFIX}{field.upper()}" for field in settings.model_fields}
+    names = {f"{PREFIX}{field.upper()}" for field in settings.model_fields}
 
-    given = set(CONTAINERS[name]["environment"])
+    variables = set(CONTAINERS[name]["environment"])
 
-    assert {variable for variable in given if variable.removesuffix("_FILE") not in known} <= known
+    assert {variable for variable in variables if variable.removesuffix("_FILE") not in names} <= names
 
 
 @pytest.mark.parametrize("name", OURS)

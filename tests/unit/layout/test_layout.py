@@ -56,10 +56,10 @@ def test_no_retired_word() -> None:
         if "/migrations/" not in path and not path.endswith(tuple(EXEMPT))
     ]
     guilty = [
-        f"{path}:{number}: {found[0]}"
+        f"{path}:{number}: {match[0]}"
         for path in shown
         for number, line in enumerate((ROOT / path).read_text().splitlines(), 1)
-        if (found := RETIRED.search(line))
+        if (match := RETIRED.search(line))
     ]
 
     assert guilty == []

@@ -1,4 +1,4 @@
-"""Only changes are told."""
+"""Only changes are reported."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,7 +51,7 @@ def test_same_fleet_is_silent() -> None:
         {"memory_max_bytes": 2000},
     ],
 )
-def test_change_is_told_once(changes: dict[str, Any]) -> None:
+def test_change_is_reported_once(changes: dict[str, Any]) -> None:
     """It is in `changed`, not also in `moved`."""
     difference = compare(seen(guest()), seen(guest(**changes, memory_bytes=900)), {})
 
@@ -60,16 +60,16 @@ def test_change_is_told_once(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "uptime", "told"),
+    ("after", "uptime", "expected"),
     [(2, 102, 0), (12, 102, 0), (2, 1, 1), (120, 100, 1), (120, 115, 1)],
-    ids=["goes on", "told ten seconds late", "just now", "a while ago", "up for longer than before"],
+    ids=["goes on", "reported ten seconds late", "just now", "a while ago", "up for longer than before"],
 )
-def test_a_start_between_two_looks_is_told(after: int, uptime: int, told: int) -> None:
+def test_a_start_between_two_looks_is_reported(after: int, uptime: int, expected: int) -> None:
     """Whoever started it again: it may have another address, and settings that waited for that."""
     first = guest(uptime_seconds=100)
     second = guest(uptime_seconds=uptime, observed_at=first.observed_at + timedelta(seconds=after))
 
-    assert len(compare(seen(first), seen(second), {}).changed) == told
+    assert len(compare(seen(first), seen(second), {}).changed) == expected
 
 
 @pytest.mark.parametrize(("memory", "moved"), [(110, 0), (150, 1), (40, 1)])

@@ -33,12 +33,12 @@ ODD = Diagnosis(code="cluster.odd", message="It is so.", remedy="Do this.")
 )
 def test_an_error_of_a_host_is_a_diagnosis(error: SlipwayError, code: str) -> None:
     """It says what happened and what to do."""
-    found = of_error(error, HOME)
+    problem = of_error(error, HOME)
 
-    assert found is not None
-    assert found.code == code
-    assert error.message in found.message or "the token a@pve!b" in found.message
-    assert found.remedy
+    assert problem is not None
+    assert problem.code == code
+    assert error.message in problem.message or "the token a@pve!b" in problem.message
+    assert problem.remedy
 
 
 @pytest.mark.parametrize("error", [BusUnavailable("away"), ServiceUnavailable("inventory is not running")])
@@ -47,14 +47,14 @@ def test_an_error_of_ours_is_none(error: SlipwayError) -> None:
     assert of_error(error, HOME) is None
 
 
-def test_another_certificate_is_told_with_both_fingerprints_and_the_request() -> None:
+def test_another_certificate_is_reported_with_both_fingerprints_and_the_request() -> None:
     """Whoever reads it needs nothing else."""
-    found = of_error(errors.CertificateMismatch("Not the pinned one."), HOME, shown="CC:DD")
+    problem = of_error(errors.CertificateMismatch("Not the pinned one."), HOME, shown="CC:DD")
 
-    assert found is not None
-    assert "AA:BB" in found.message
-    assert "CC:DD" in found.message
-    assert 'PUT /api/v1/clusters/home/access {"tls_fingerprint": "CC:DD"}' in found.remedy
+    assert problem is not None
+    assert "AA:BB" in problem.message
+    assert "CC:DD" in problem.message
+    assert 'PUT /api/v1/clusters/home/access {"tls_fingerprint": "CC:DD"}' in problem.remedy
 
 
 def test_an_outage_that_lasts_keeps_its_beginning() -> None:
@@ -75,7 +75,7 @@ def test_an_outage_that_lasts_keeps_its_beginning() -> None:
     ("vmids", "expected"),
     [([], []), ([100], [(100, 100)]), ([102, 100, 101, 105, 101], [(100, 102), (105, 105)])],
 )
-def test_vmids_are_told_as_ranges(vmids: list[int], expected: list[tuple[int, int]]) -> None:
+def test_vmids_are_reported_as_ranges(vmids: list[int], expected: list[tuple[int, int]]) -> None:
     """A thousand in a row are two numbers."""
     assert [(each.first, each.last) for each in ranges(vmids)] == expected
 
@@ -87,11 +87,11 @@ def test_a_look_that_fails_keeps_what_was_seen() -> None:
     seen = look.value()
     look.note_failure(ODD)
 
-    told = look.value()
+    value = look.value()
 
-    assert (told.looked_at, told.guests) == (seen.looked_at, seen.guests)
-    assert told.outage is not None
-    assert told.outage.code == ODD.code
+    assert (value.looked_at, value.guests) == (seen.looked_at, seen.guests)
+    assert value.outage is not None
+    assert value.outage.code == ODD.code
 
 
 def test_another_replica_goes_on_from_the_last_look() -> None:
@@ -109,7 +109,7 @@ def test_another_replica_goes_on_from_the_last_look() -> None:
     assert (after.outage, after.nodes) == (before.outage, before.nodes)
 
 
-def test_a_node_that_is_away_is_told_before_what_is_not_known_of_it() -> None:
+def test_a_node_that_is_away_is_reported_before_what_is_not_known_of_it() -> None:
     """One outage at a time: the greater one."""
     look = Look("c1", every_seconds=2.0)
     why = diagnosis.unanswered("pve1", {"storages": NoAnswer("Timed out.")}, "No login.")
@@ -129,11 +129,11 @@ def test_a_node_that_is_away_is_told_before_what_is_not_known_of_it() -> None:
 
 @pytest.mark.parametrize("error", [EndpointUnreachable, CertificateMismatch, AccessRefused])
 def test_a_cluster_that_is_not_reached_is_no_nodes_fault(error: type[SlipwayError]) -> None:
-    """A remedy for its storages would lead astray; what else is wrong with it is told."""
+    """A remedy for its storages would lead astray; what else is wrong with it is reported."""
     why = {"storages": error("No."), "networks": NoAnswer("Timed out.")}
 
-    found = diagnosis.unanswered("pve1", why, None)
+    problem = diagnosis.unanswered("pve1", why, None)
 
-    assert found is not None
-    assert found.code == "node.networks-unknown"
+    assert problem is not None
+    assert problem.code == "node.networks-unknown"
     assert diagnosis.unanswered("pve1", {"storages": error("No.")}, None) is None

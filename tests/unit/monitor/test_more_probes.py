@@ -49,28 +49,28 @@ def test_kernel_tables_of_this_machine_are_read() -> None:
 )
 def test_units_are_read_in_either_order(output: str) -> None:
     """Systemd writes properties in an order of its own."""
-    found = units.parse(output)
+    result = units.parse(output)
 
-    assert found.names == ("nginx", "cron")
-    assert found.main_pids == {12: "nginx"}
+    assert result.names == ("nginx", "cron")
+    assert result.main_pids == {12: "nginx"}
 
 
 def test_started_services_of_openrc_are_read() -> None:
     """Alpine's way to say it."""
-    told = "Runlevel: default\n nginx            [  started 00:01:10 (0) ]\n crond     [  stopped  ]\n"
+    output = "Runlevel: default\n nginx            [  started 00:01:10 (0) ]\n crond     [  stopped  ]\n"
 
-    assert units.parse(told).names == ("nginx",)
+    assert units.parse(output).names == ("nginx",)
 
 
 def test_processes_are_named_with_their_units() -> None:
     """Both versions of control groups; the innermost unit counts."""
-    told = (
+    output = (
         "/proc/1/comm:init\n/proc/1/cgroup:0::/init.scope\n"
         "/proc/7/comm:nginx\n/proc/7/cgroup:0::/system.slice/nginx.service\n"
         "/proc/8/comm:app\n/proc/8/cgroup:1:name=systemd:/user@0.service/app.service/x\n"
     )
 
-    assert processes.parse(told) == {
+    assert processes.parse(output) == {
         1: Process(name="init"),
         7: Process(name="nginx", unit="nginx"),
         8: Process(name="app", unit="app"),
@@ -78,7 +78,7 @@ def test_processes_are_named_with_their_units() -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "found"),
+    ("output", "expected"),
     [
         (
             (
@@ -94,19 +94,19 @@ def test_processes_are_named_with_their_units() -> None:
         ("sh: ip: not found\n", ()),
     ],
 )
-def test_likely_address_comes_first(output: str, found: tuple[str, ...]) -> None:
+def test_likely_address_comes_first(output: str, expected: tuple[str, ...]) -> None:
     """Addresses of bridges inside the guest come last, loopback and link-local ones not at all."""
-    assert addresses.parse(output) == found
+    assert addresses.parse(output) == expected
 
 
-def test_script_tells_the_probes_apart() -> None:
+def test_script_separates_the_probes() -> None:
     """It runs in any POSIX shell and ends well, whatever is missing."""
     output = shell(SCRIPT, "mark")
 
-    told = sections(output, "mark")
-    assert list(told) == ["addresses", "credentials", "sockets", "processes", "units", "init"]
-    assert os.getpid() in processes.parse(told["processes"])
-    assert credentials.parse(told["credentials"]) == {}
+    parts = sections(output, "mark")
+    assert list(parts) == ["addresses", "credentials", "sockets", "processes", "units", "init"]
+    assert os.getpid() in processes.parse(parts["processes"])
+    assert credentials.parse(parts["credentials"]) == {}
 
 
 def shell(script: str, *arguments: str) -> str:

@@ -38,9 +38,9 @@ def test_guest_without_ss_has_no_listeners(output: str) -> None:
 
 def test_credentials_are_named_by_service_and_key() -> None:
     """Values keep every character after the first equals sign."""
-    found = credentials.parse("=== nginx\n# note\nstatus-password=a=b c\n\n=== db\nuser=app\nbroken\n")
+    secrets = credentials.parse("=== nginx\n# note\nstatus-password=a=b c\n\n=== db\nuser=app\nbroken\n")
 
-    assert {name: value.get_secret_value() for name, value in found.items()} == {
+    assert {name: value.get_secret_value() for name, value in secrets.items()} == {
         "nginx/status-password": "a=b c",
         "db/user": "app",
     }

@@ -53,9 +53,9 @@ def test_unit_names_a_listener() -> None:
     }
     listeners = [listening(7000 + pid, pid=pid) for pid in (1, 2, 3, 4)]
 
-    found = services(listeners, units, processes, OWN)
+    result = services(listeners, units, processes, OWN)
 
-    assert [(each.name, each.kind) for each in found] == [
+    assert [(each.name, each.kind) for each in result] == [
         ("web", "systemd"),
         ("db", "systemd"),
         ("redis", "systemd"),
@@ -73,8 +73,8 @@ def test_what_people_look_for_comes_first() -> None:
         listening(80, pid=1),
     ]
 
-    found = services(listeners, units, {}, OWN)
+    result = services(listeners, units, {}, OWN)
 
-    assert [each.name for each in found] == ["web", "cache", "worker", "sshd", "cron", "systemd-resolved"]
-    assert found[0].url is not None
-    assert [each.is_system for each in found] == [False, False, False, True, True, True]
+    assert [each.name for each in result] == ["web", "cache", "worker", "sshd", "cron", "systemd-resolved"]
+    assert result[0].url is not None
+    assert [each.is_system for each in result] == [False, False, False, True, True, True]

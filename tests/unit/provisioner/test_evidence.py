@@ -20,11 +20,11 @@ UPID = "UPID:pve1:000006AF:0002EAD7:6B03A7B0:vzdump:202:root@pam:"
         ({}, None),
     ],
 )
-def test_the_command_is_told(details: dict[str, Any], command: str | None) -> None:
+def test_the_command_is_reported(details: dict[str, Any], command: str | None) -> None:
     """A command of ours, else the request, else the task."""
-    told = with_evidence(Problem(code="x", message="failed", details=details), None, "")
+    problem = with_evidence(Problem(code="x", message="failed", details=details), None, "")
 
-    assert told.details.get("command") == command
+    assert problem.details.get("command") == command
 
 
 def test_a_failure_fits_its_record() -> None:
@@ -32,8 +32,8 @@ def test_a_failure_fits_its_record() -> None:
     error = PctFailed("x" * 2_000_000, stderr="y" * 2_000_000)
     error.errors = tuple(FieldError(field="a", message="z" * 10_000) for _ in range(500))
 
-    told = with_evidence(error.to_problem(), None, "line\n" * 60)
+    problem = with_evidence(error.to_problem(), None, "line\n" * 60)
 
-    assert len(told.model_dump_json()) < 256 * 1024
-    assert told.details["last_lines"] == "line\n" * 60
-    assert told.message == "x" * 2000
+    assert len(problem.model_dump_json()) < 256 * 1024
+    assert problem.details["last_lines"] == "line\n" * 60
+    assert problem.message == "x" * 2000

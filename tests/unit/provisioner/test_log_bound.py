@@ -40,23 +40,23 @@ def test_a_script_always_has_last_words() -> None:
     assert LogBound(LIMITS, 64 * MIB).guest_bytes == LEAST_GUEST_BYTES
 
 
-def test_what_is_left_out_is_said_less_and_less_often() -> None:
+def test_what_is_left_out_is_reported_less_and_less_often() -> None:
     """At once, after five seconds, then after twice as long each time, and at the end with all of it."""
     bound = LogBound(LIMITS, 0)
-    said = []
+    seconds = []
     for second in range(100):
         bound.omit(10, BUS_FULL, at_seconds=second)
         if bound.is_notice_due(second):
-            said.append(second)
+            seconds.append(second)
 
-    assert said == [0, 5, 15, 35, 75]
+    assert seconds == [0, 5, 15, 35, 75]
     assert bound.notice(is_over=True) == (
         "[slipway: 1000 bytes of the log are left out here: the message bus is almost full]"
     )
     assert bound.omitted_bytes == 0
 
 
-def test_what_could_not_be_said_is_said_later() -> None:
+def test_what_could_not_be_reported_is_reported_later() -> None:
     """The bus may refuse the very line that says how much is missing."""
     bound = LogBound(LIMITS, 0)
     bound.omit(10, BUS_FULL, at_seconds=0)

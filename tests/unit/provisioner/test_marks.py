@@ -46,12 +46,12 @@ def test_mac_counts_only_where_there_is_one() -> None:
     assert marks.is_marked(config(text, mac=None), TARGET)
 
 
-@pytest.mark.parametrize("given", [None, "bc:24:11:12:34:56"])
-def test_made_one_is_marked(given: str | None) -> None:
+@pytest.mark.parametrize("hwaddr", [None, "bc:24:11:12:34:56"])
+def test_made_one_is_marked(hwaddr: str | None) -> None:
     """What a creation writes counts on what the creation makes, also with a MAC of the user's."""
-    network = NetworkSpec(name="eth0", bridge="vmbr0", ip="dhcp", hwaddr=given)
+    network = NetworkSpec(name="eth0", bridge="vmbr0", ip="dhcp", hwaddr=hwaddr)
     spec = ContainerSpec(hostname="web", description="my site", networks=(network,))
-    mac = given or marks.hwaddr("c1", 0)
+    mac = hwaddr or marks.hwaddr("c1", 0)
 
     assert marks.is_marked(config(marks.made(spec, TARGET, "j1"), mac=mac), TARGET)
 
@@ -67,7 +67,7 @@ def test_copy_is_stamped_with_its_own_mac() -> None:
 
 
 def test_hand_written_line_is_enough() -> None:
-    """What an operator is told to write makes it ours again."""
+    """What an operator is asked to write makes it ours again."""
     assert marks.is_marked(config(f"mine\n{marks.line(TARGET)}\n"), TARGET)
 
 

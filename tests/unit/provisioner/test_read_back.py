@@ -60,13 +60,13 @@ CONFIG: dict[str, Any] = {
     "tags": "web",
     "net0": parameters.network(SPEC.networks[0], TARGET, 0),
 }
-"""The same as Proxmox tells it."""
+"""The same as Proxmox reports it."""
 
 
 def differing(**changes: Any) -> tuple[str, ...]:
     """What differs if Proxmox's config had these values; None leaves one out."""
-    told = {key: value for key, value in (CONFIG | changes).items() if value is not None}
-    return parameters.differences(SPEC, ContainerConfig.model_validate(told), TARGET)
+    values = {key: value for key, value in (CONFIG | changes).items() if value is not None}
+    return parameters.differences(SPEC, ContainerConfig.model_validate(values), TARGET)
 
 
 def test_nothing_differs() -> None:

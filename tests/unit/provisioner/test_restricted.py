@@ -1,4 +1,4 @@
-"""What `pct set` is told for a container to be as it was asked for."""
+"""What `pct set` has to change for a container to be as it was asked for."""
 
 from slipway.contracts.container_specs import MountSpec
 from slipway.provisioner.steps.host_access import HostSettings, changed
@@ -14,7 +14,7 @@ def config(**options: str) -> ContainerConfig:
     )
 
 
-def wanted(*mounts: MountSpec) -> HostSettings:
+def host_settings(*mounts: MountSpec) -> HostSettings:
     """Bind mounts only."""
     return HostSettings(mounts=mounts, devices=None, hookscript=None)
 
@@ -23,7 +23,7 @@ def test_a_bind_mount_takes_a_free_number_and_the_place_where_it_ends() -> None:
     """Volumes keep theirs."""
     asked = MountSpec(storage="/srv/link", path="/media/", readonly=True)
 
-    changes, gone = changed(wanted(asked), {"/srv/link": "/srv/media"}, config(mp0=VOLUME))
+    changes, gone = changed(host_settings(asked), {"/srv/link": "/srv/media"}, config(mp0=VOLUME))
 
     assert (changes, gone) == ({"mp1": "/srv/media,mp=/media,ro=1"}, [])
 
@@ -33,8 +33,8 @@ def test_a_bind_mount_keeps_its_number() -> None:
     asked = MountSpec(storage="/srv/a", path="/a")
     there = config(mp0="/srv/b,mp=/b", mp1=VOLUME, mp2="/srv/a,mp=/a")
 
-    assert changed(wanted(asked), {"/srv/a": "/srv/a"}, there) == ({}, ["mp0"])
-    assert changed(wanted(), {}, there) == ({}, ["mp0", "mp2"])
+    assert changed(host_settings(asked), {"/srv/a": "/srv/a"}, there) == ({}, ["mp0"])
+    assert changed(host_settings(), {}, there) == ({}, ["mp0", "mp2"])
 
 
 def test_devices_and_hookscript() -> None:

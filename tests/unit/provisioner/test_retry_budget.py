@@ -14,18 +14,18 @@ HOURS = 3 * 3600.0
 
 def pauses(retry_budget: RetryBudget, error: Unavailable, lasted: float) -> list[float]:
     """Fail until the retry budget is used up."""
-    found: list[float] = []
+    waits: list[float] = []
     while (pause := retry_budget.pause_after(error, lasted)) is not None:
-        found.append(pause)
-    return found
+        waits.append(pause)
+    return waits
 
 
 def test_a_step_that_never_works_is_given_up() -> None:
-    """With growing pauses, after about as long as was said."""
-    found = pauses(RetryBudget(LIMIT), NodeUnreachable("away"), 1.0)
+    """With growing pauses, after about as long as the limit."""
+    waits = pauses(RetryBudget(LIMIT), NodeUnreachable("away"), 1.0)
 
-    assert found[:6] == [1, 2, 4, 8, 15, 15]
-    assert 570 <= sum(found) + len(found) <= 601
+    assert waits[:6] == [1, 2, 4, 8, 15, 15]
+    assert 570 <= sum(waits) + len(waits) <= 601
 
 
 def test_a_long_step_has_its_whole_retry_budget_left() -> None:
@@ -50,6 +50,6 @@ def test_long_attempts_end_too() -> None:
     """However often the work gets somewhere first."""
     retry_budget = RetryBudget(LIMIT)
 
-    found = pauses(retry_budget, CommandLost("cut"), HOURS)
+    waits = pauses(retry_budget, CommandLost("cut"), HOURS)
 
-    assert found == [1] * MOST_RENEWALS
+    assert waits == [1] * MOST_RENEWALS

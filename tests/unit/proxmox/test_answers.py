@@ -17,8 +17,8 @@ CASES = Path(__file__).parent / "cases" / "answers"
 def test_an_answer_is_read(file: Path) -> None:
     """Fields have our types; what Proxmox left out is None."""
     case = json.loads(file.read_text())
-    known = vars(task_answers) | vars(interfaces) | vars(storage_answers) | vars(answers)
-    model: type[Answer] = known[case["model"]]
+    models = vars(task_answers) | vars(interfaces) | vars(storage_answers) | vars(answers)
+    model: type[Answer] = models[case["model"]]
 
     answer = model.model_validate(case["data"])
 
@@ -33,7 +33,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def test_a_upid_tells_its_parts() -> None:
+def test_a_upid_shows_its_parts() -> None:
     """The user keeps the token that asked."""
     upid = Upid("UPID:pve1:000004C8:0002B7A6:6B03A72C:vzcreate:100:slipway@pve!api:")
 

@@ -1,4 +1,4 @@
-"""Of a failed task's log the lines that say why are found, and nothing else is said to be a cause."""
+"""Of a failed task's log the lines that say why are found, and nothing else is called a cause."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_the_cause_is_found(log: list[str], cause: str) -> None:
     assert causes(log)[0] == cause
 
 
-def test_without_a_cause_the_end_is_told_as_it_is() -> None:
+def test_without_a_cause_the_end_is_shown_as_it_is() -> None:
     """What is harmless is no cause."""
     log = ["INFO: Starting Backup of VM 100 (lxc)", "WARN: it does not exist yet", "TASK ERROR: job errors"]
 
@@ -52,7 +52,7 @@ def test_without_a_cause_the_end_is_told_as_it_is() -> None:
 
 
 def test_the_cause_comes_first() -> None:
-    """Before Proxmox's own words, which are not lost; what they say already is not said twice."""
+    """Before Proxmox's own words, which are not lost; what they say already is not repeated."""
     log = ["mke2fs: No space left on device", "volume 'a' does not exist"]
 
     assert with_causes("volume 'a' does not exist", log) == (

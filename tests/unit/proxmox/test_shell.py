@@ -92,7 +92,7 @@ def test_noise_becomes_text() -> None:
 
 
 def test_a_record_masks_secrets(tmp_path: Path) -> None:
-    """Names tell, and so does the beginning of a private key."""
+    """Names show it, and so does the beginning of a private key."""
     file = tmp_path / "requests"
     params = {
         "vmid": 100,

@@ -70,7 +70,7 @@ def test_a_problem_has_its_http_status(error: Exception, status: int) -> None:
     assert http_status(problem_of(error)) == status
 
 
-def test_a_bug_tells_nothing_of_itself() -> None:
+def test_a_bug_shows_nothing_of_itself() -> None:
     """Its text may hold anything."""
     assert "hunter2" not in problem_of(RuntimeError("hunter2")).model_dump_json()
 
@@ -169,7 +169,7 @@ def test_dead_letters_are_sorted_by_service_and_handler() -> None:
     assert lifetime(Echo(text="")) is None
 
 
-def test_what_is_told_again_and_again_does_not_fill_the_stream() -> None:
+def test_what_is_published_again_and_again_does_not_fill_the_stream() -> None:
     """A node's facts are stored every few minutes, and nobody asks for those of yesterday."""
     facts = NodeFacts(node="pve1", is_online=True, is_ssh_usable=True, observed_at=datetime.now(UTC))
     assert lifetime(NodeObserved(id="c1-pve1", cluster="c1", facts=facts)) == timedelta(hours=1)

@@ -10,7 +10,7 @@ from slipway.runtime.process.settings import ServiceSettings
 
 
 class Counted:
-    """A ping that counts, and fails until told otherwise."""
+    """A ping that counts, and fails until set otherwise."""
 
     def __init__(self) -> None:
         self.asked = 0

@@ -67,13 +67,13 @@ def test_a_tampered_box_does_not_open(identities: Identities, change: dict[str, 
         sealer(identities, "inventory").open(box, owner="c1", field="token")
 
 
-def test_an_unknown_receiver_is_said_so(identities: Identities) -> None:
+def test_an_unknown_receiver_is_reported(identities: Identities) -> None:
     """A misspelt service gets no secret."""
     with pytest.raises(SecretUnreadable, match="no public key of nobody"):
         sealer(identities, "gateway").seal(SecretStr("s"), to="nobody", owner="o", field="f")
 
 
-def test_missing_keys_are_said_so() -> None:
+def test_missing_keys_are_reported() -> None:
     """The message names the setting."""
     with pytest.raises(SecretUnreadable, match="SLIPWAY_SEALING_PUBLIC_FILE is not set"):
         Sealer(ServiceSettings()).seal(SecretStr("s"), to="inventory", owner="o", field="f")

@@ -1,4 +1,4 @@
-"""Settings: where they come from, and how a wrong one is told."""
+"""Settings: where they come from, and how a wrong one is reported."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -160,7 +160,7 @@ def test_a_missing_or_wrong_database_url_is_one_line(url: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_missing_config_file_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_config_file_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that was asked for must be there."""
     monkeypatch.setenv("SLIPWAY_CONFIG", "/nowhere.toml")
 

@@ -1,4 +1,4 @@
-"""What is left out of a host's answers: counted each time, said once."""
+"""What is left out of a host's answers: counted each time, logged once."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from slipway.runtime.process.unreadable import UnreadableLog
 
 @dataclass(frozen=True)
 class LeftOut:
-    """As libs/proxmox tells it."""
+    """As libs/proxmox reports it."""
 
     endpoint: str = "/cluster/resources"
     value: str | None = "tags"
@@ -27,7 +27,7 @@ def counted() -> float:
     )
 
 
-def test_it_is_counted_each_time_and_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_counted_each_time_and_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
     """A poll meets the same odd value every two seconds."""
     logs.configure("test")
     unreadable, before = UnreadableLog(), counted()
@@ -35,6 +35,6 @@ def test_it_is_counted_each_time_and_said_once(capsys: pytest.CaptureFixture[str
     for value in ("tags", "tags", None, "tags"):
         unreadable.note(LeftOut(value=value))
 
-    said = [json.loads(line)["left_out"] for line in capsys.readouterr().err.splitlines()]
-    assert said == ["tags", "a row"]
+    names = [json.loads(line)["left_out"] for line in capsys.readouterr().err.splitlines()]
+    assert names == ["tags", "a row"]
     assert counted() - before == 4

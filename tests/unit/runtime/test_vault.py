@@ -61,7 +61,7 @@ def test_what_was_never_sealed_does_not_open(text: str) -> None:
 
 
 def test_sealing_twice_gives_two_texts() -> None:
-    """Equal secrets can't be told from what is stored."""
+    """Equal secrets can't be recognized by what is stored."""
     vault = Vault(RING)
 
     assert vault.seal(SecretStr("s"), owner="o", field="f") != vault.seal(
@@ -105,7 +105,7 @@ def test_a_ring_is_for_its_owners_eyes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{}", "[]", '{"current": "a", "keys": {"a": "AA=="}}', '{"current": "a", "keys": {}}']
 )
-def test_a_broken_ring_is_said_so(tmp_path: Path, text: str) -> None:
+def test_a_broken_ring_is_reported(tmp_path: Path, text: str) -> None:
     """One line, no traceback of json."""
     path = tmp_path / "ring.json"
     path.write_text(text)
