@@ -14,7 +14,7 @@ settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("busy")
 
 _REQUIRED = frozenset(filter(None, os.environ.get("SLIPWAY_TESTS_REQUIRED", "").split(",")))
-"""Markers (`lxc,browser`) whose tests must run here: a skip of one is a failure."""
+"""Markers (`lxc,browser,root`) whose tests must run here: a skip of one is a failure."""
 
 _HEAVY = frozenset({"tests/chaos", "tests/e2e/own_stack", "tests/e2e/real_guests", "tests/e2e/two_nodes"})
 """Folders whose tests start a Slipway: one worker has them all, beside the one of `tests/e2e`."""
@@ -55,6 +55,12 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 def _rank(group: str) -> int:
     ranks = (rank for rank, name in enumerate(_LONGEST_FIRST) if group.startswith(name))
     return next(ranks, len(_LONGEST_FIRST))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what only root may do."""
+    if item.get_closest_marker("root") and os.geteuid() != 0:
+        pytest.skip("only root has another user to become, and may mount")
 
 
 @pytest.hookimpl(wrapper=True)

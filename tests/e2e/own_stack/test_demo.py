@@ -44,6 +44,7 @@ def test_plain_lines(demo: Demo) -> None:
     assert "simulated" in demo.output.splitlines()[0]
 
 
+@pytest.mark.confined
 def test_cleaned(demo: Demo) -> None:
     """What it made can be removed by `demo-clean`; nothing of it runs or stays."""
     if demo.who is OURSELVES and os.geteuid() == 0:

@@ -27,7 +27,7 @@ async def test_endpoints_are_private(stack: RunningStack) -> None:
     assert stack.token not in content
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses another user")
+@pytest.mark.root
 def test_ordinary_user(stack: RunningStack) -> None:
     """Root's services and servers run as an ordinary user."""
     pids = {name: pid for name, pid in stack.endpoints["pids"].items() if name != "lab"}

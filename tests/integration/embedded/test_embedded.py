@@ -22,7 +22,6 @@ from slipway.standalone.embedded.shared import own_folder, reachable
 from support.folders import open_folder
 from support.waiting import lives, until
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has another user to become")
 QUICK = PostgresOptions(is_durable=False)
 
 
@@ -125,7 +124,7 @@ async def test_nats_keeps_streams_over_a_kill_and_has_limits(data: Path) -> None
     server.stop()
 
 
-@as_root
+@pytest.mark.root
 async def test_root_starts_servers_as_somebody_else(data: Path) -> None:
     """Neither server runs as root."""
     servers = EmbeddedNats(data), EmbeddedPostgres(data, QUICK)
@@ -138,7 +137,7 @@ async def test_root_starts_servers_as_somebody_else(data: Path) -> None:
         server.stop()
 
 
-@as_root
+@pytest.mark.root
 async def test_a_closed_data_folder_is_stored_where_the_servers_can_reach_it(closed_data: Path) -> None:
     """Nothing of root's home is opened; the data folder links to the place."""
     before = modes(closed_data.parent, closed_data)
@@ -154,7 +153,7 @@ async def test_a_closed_data_folder_is_stored_where_the_servers_can_reach_it(clo
     assert own_folder(closed_data, "postgres", account_for(closed_data)) == real(closed_data / "postgres")
 
 
-@as_root
+@pytest.mark.root
 def test_programs_below_a_closed_folder_are_copied(data: Path) -> None:
     """A clone in root's home works; the copy is made once and runs as the servers' user."""
     home = data / "home"
@@ -171,7 +170,7 @@ def test_programs_below_a_closed_folder_are_copied(data: Path) -> None:
     shutil.rmtree(place)
 
 
-@as_root
+@pytest.mark.root
 def test_a_place_that_somebody_else_owns_is_refused(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody can put himself between root and its programs."""
     theirs = data / "theirs"
@@ -185,7 +184,7 @@ def test_a_place_that_somebody_else_owns_is_refused(data: Path, monkeypatch: pyt
         own_folder(home, "nats", account_for(home))
 
 
-@as_root
+@pytest.mark.root
 def test_it_all_works_as_an_ordinary_user_too(data: Path) -> None:
     """Started by an ordinary user, the servers run as that user, also in his closed home."""
     account = account_for(data)

@@ -13,7 +13,7 @@ from slipway.standalone.embedded.process import EmbeddedFailure, account_for
 from slipway.standalone.embedded.shared import own_folder, remove_place, remove_unused
 from support.folders import open_folder
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps something elsewhere")
+pytestmark = pytest.mark.root
 
 
 @pytest.fixture

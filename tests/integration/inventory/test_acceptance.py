@@ -237,14 +237,7 @@ async def test_a_name_is_free_as_soon_as_its_job_has_ended(
     with pytest.raises(Conflict):
         await world.create("web-1")
     container = await world.container(first)
-    target = jobs.Target(
-        container=container.id,
-        cluster=container.cluster_id,
-        cluster_name=container.cluster,
-        node=container.node,
-        vmid=container.vmid,
-        hostname=container.hostname,
-    )
+    target = jobs.Target.of(container)
     at = now()
     record = jobs.RunRecord(
         id=first.job.id,

@@ -29,7 +29,7 @@ def test_something_is_always_chosen_and_reported() -> None:
     assert os.geteuid() == 0 or choice.kind == "simulated"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up being allowed to mount")
+@pytest.mark.root
 def test_a_root_that_may_not_mount_gets_simulated_guests_or_a_reason() -> None:
     """As in an application container."""
     without = ["setpriv", "--bounding-set", "-sys_admin,-net_admin", sys.executable, "-c"]

@@ -1,6 +1,5 @@
 """Which parts of closed folders the services' user is shown."""
 
-import os
 import signal
 import subprocess
 
@@ -9,7 +8,7 @@ import pytest
 from slipway.standalone.accounts import confinement_for
 from support.folders import open_folder
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses another user")
+pytestmark = pytest.mark.root
 
 
 def test_open_folders() -> None:

@@ -11,7 +11,7 @@ from pydantic import AliasChoices, Field
 from slipway.contracts.batches import BatchCounts, BatchItem
 from slipway.contracts.configs import HostConfig
 from slipway.contracts.container_specs import ContainerSpec
-from slipway.contracts.containers import Accepted
+from slipway.contracts.containers import Accepted, Container
 from slipway.contracts.job_args import KindAndArgs
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Command, Id, Moment, Query, State, Value
@@ -32,6 +32,18 @@ class Target(Value):
     vmid: int
     vmid_is_provisional: bool = False
     hostname: str
+
+    @classmethod
+    def of(cls, container: Container) -> "Target":
+        """Return a container that exists as what a job works on."""
+        return cls(
+            container=container.id,
+            cluster=container.cluster_id,
+            cluster_name=container.cluster,
+            node=container.node,
+            vmid=container.vmid,
+            hostname=container.hostname,
+        )
 
 
 class RunJob(KindAndArgs, Command):

@@ -15,15 +15,7 @@ def host_state(bus: Bus) -> APIRouter:
     api = APIRouter(tags=["containers"])
 
     async def target_of(container: str) -> Target:
-        one = await bus.ask(GetContainer(container=container))
-        return Target(
-            container=one.id,
-            cluster=one.cluster_id,
-            cluster_name=one.cluster,
-            node=one.node,
-            vmid=one.vmid,
-            hostname=one.hostname,
-        )
+        return Target.of(await bus.ask(GetContainer(container=container)))
 
     @api.get("/containers/{container}/snapshots", response_model=Snapshots)
     async def list_snapshots(container: IdPath) -> Response:

@@ -69,7 +69,7 @@ class HostCheck:
         if container.lifecycle not in {Lifecycle.READY, Lifecycle.FAILED}:
             return
         try:
-            is_protected = (await self._bus.ask(GetGuard(target=_target(container)))).is_protected
+            is_protected = (await self._bus.ask(GetGuard(target=Target.of(container)))).is_protected
         except Unavailable as error:
             if error.code.startswith(_OF_PROXMOX):
                 raise ProxmoxAway(
@@ -93,7 +93,7 @@ class HostCheck:
         if not validation.looks_at_host(args) or container.lifecycle not in HOLDING:
             return
         try:
-            check = await self._bus.ask(CheckJob(target=_target(container), kind=kind, args=args))
+            check = await self._bus.ask(CheckJob(target=Target.of(container), kind=kind, args=args))
         except Unavailable as error:
             log.info("job accepted without a check of its host", kind=kind, reason=error.message)
             return
@@ -103,7 +103,7 @@ class HostCheck:
     async def forget(self, call: Call, container: Container) -> None:
         """Drop a container unless it is seen on its host."""
         try:
-            guard = await self._bus.ask(GetGuard(target=_target(container)))
+            guard = await self._bus.ask(GetGuard(target=Target.of(container)))
         except Unavailable:
             guard = Guard()
         if guard.is_ours:
@@ -197,14 +197,3 @@ class HostCheck:
 
     async def _is_free(self, cluster: Id, vmid: int) -> bool:
         return (await self._bus.ask(CheckVmid(cluster=cluster, vmid=vmid))).is_free
-
-
-def _target(container: Container) -> Target:
-    return Target(
-        container=container.id,
-        cluster=container.cluster_id,
-        cluster_name=container.cluster,
-        node=container.node,
-        vmid=container.vmid,
-        hostname=container.hostname,
-    )
