@@ -21,7 +21,8 @@ async def test_wrong_secret(visit: Browsing) -> None:
     """A wrong secret is refused in words, and one is still asked for it."""
     await sign_in(visit.page, "wrong")
 
-    await expect(visit.page.get_by_role("alert")).not_to_be_empty()
+    await expect(visit.page.get_by_text("That is not the secret")).to_have_count(1)
+    await expect(visit.page.get_by_role("alert")).to_contain_text("secret That is not the secret")
     await expect(visit.page.get_by_label("Secret")).to_be_focused()
 
 

@@ -46,13 +46,16 @@ export function when(moment) {
  */
 export function problemBox(problem, { title = "", retry } = {}) {
   const code = [problem.code, problem.correlationId ?? problem.correlation_id].filter(Boolean).join(" · ");
+  const errors = problem.errors ?? [];
+  // The message of a single fault is often that of its field: it is shown once, with the field's name.
+  const isOfField = errors.length === 1 && errors[0].message === problem.message;
   return h("div", { class: "notice bad", role: "alert" },
     icon("alert"),
     h("div", { class: "notice-body" },
       title && h("p", { class: "notice-title" }, title),
-      h("p", null, problem.message || "Something went wrong, and nothing more is known."),
-      (problem.errors ?? []).length > 0 && h("ul", null,
-        problem.errors.map((/** @type {any} */ each) => h("li", null, h("code", null, each.field), ` ${each.message}`))),
+      h("p", null, isOfField && [h("code", null, errors[0].field), " "], problem.message || "Something went wrong, and nothing more is known."),
+      errors.length > 0 && !isOfField && h("ul", null,
+        errors.map((/** @type {any} */ each) => h("li", null, h("code", null, each.field), ` ${each.message}`))),
       problem.code === "job.active" && problem.details?.job
         && h("p", null, h("a", { href: `#/jobs/${problem.details.job}` }, "Follow that job")),
       code && h("p", { class: "fine" }, h("code", null, code)),
