@@ -34,7 +34,7 @@ BUSY_SECONDS = 15.0
 CANCEL_SECONDS = 20.0
 FOREIGN_SECONDS = 6.0
 """How long someone else keeps a container on a VMID that a person wants."""
-_JOB = re.compile(r"\bjob=([a-z0-9]+)|\bJob ([a-z0-9]+) has a newer owner")
+_JOB = re.compile(r"\bjob=([a-z0-9]+)|\bmessage_id=job:([a-z0-9]+):run")
 
 
 @dataclass(slots=True)
@@ -164,7 +164,7 @@ async def cancel_beside(scene: Scene) -> str:
 
 
 def _held_by(file: Path) -> set[str]:
-    """Give the jobs that the provisioner's last process had claimed and not ended, by its log."""
+    """Return the jobs that the provisioner's last process claimed and neither ended nor released."""
     held: set[str] = set()
     for line in file.read_text(errors="replace").splitlines():
         match = _JOB.search(line)
@@ -173,7 +173,7 @@ def _held_by(file: Path) -> set[str]:
             held.clear()
         elif job and "run claimed" in line:
             held.add(job)
-        elif job and any(end in line for end in ("run succeeded", "run ended", "claim-lost")):
+        elif job and any(end in line for end in ("run succeeded", "run ended", "delivery not handled")):
             held.discard(job)
     return held
 

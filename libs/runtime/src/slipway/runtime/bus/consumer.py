@@ -214,6 +214,7 @@ class Consumer:
             "delivery not handled",
             consumer=self.durable,
             subject=delivery.subject,
+            message_id=delivery.message_id,
             outcome=settlement,
             code=outcome.problem.code,
             reason=outcome.problem.message,
