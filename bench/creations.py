@@ -50,7 +50,7 @@ class Seen:
         self.stream.append(_age_ms(datetime.fromisoformat(event.content["at"])))
 
     def rows(self) -> list[Row]:
-        """Give the latencies, from the provisioner's clock before it writes."""
+        """Return the latencies, from the provisioner's clock before it writes."""
         rows = []
         for share, name in ((0.5, "p50"), (0.99, "p99")):
             mine, peer = percentile(self.stream, share), percentile(self.bus, share)

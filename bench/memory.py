@@ -20,7 +20,7 @@ def idle(stack: RunningStack) -> Row:
 
 
 def _family(pid: int) -> list[int]:
-    """Give a process and its children."""
+    """Return a process and its children."""
     pids = [pid]
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -15,12 +15,12 @@ class Row:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Give the table."""
+    """Return the table."""
     head = "| what | measured | beside it |\n|---|---|---|\n"
     return head + "\n".join(f"| {row.what} | {row.figure} | {row.beside} |" for row in rows)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Give the value below which a share of the values lies."""
+    """Return the value below which a share of the values lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]

@@ -66,7 +66,7 @@ CODE = re.compile(r"[a-z][a-z-]*\.[a-z][a-z-]*")
 
 
 def said(package: Iterable[str]) -> set[str]:
-    """Give all codes that the modules below the folders of a package say."""
+    """Return all codes that the modules below the folders of a package use."""
     files = (file for folder in package for file in Path(folder).rglob("*.py"))
     return {code for file in files for code in _codes(ast.parse(file.read_text("utf-8")))}
 

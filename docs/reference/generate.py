@@ -79,7 +79,7 @@ batch's state follows from its items'.
 
 
 def pages() -> dict[str, str]:
-    """Give file name to content."""
+    """Return file name to content."""
     return {
         "settings.md": settings(),
         "errors.md": errors(),
@@ -90,7 +90,7 @@ def pages() -> dict[str, str]:
 
 
 def settings() -> str:
-    """Give every setting of every service, with its environment name, its default and its words."""
+    """Return every setting of every service, with its environment name, its default and its description."""
     seen: set[str] = set()
     parts = [
         MADE,
@@ -107,7 +107,7 @@ def settings() -> str:
 
 
 def errors() -> str:
-    """Give every stable code, with its HTTP status and what it means."""
+    """Return every stable code, with its HTTP status and what it means."""
     rows: dict[str, str] = {}
     for cls in sorted(set(_errors()), key=lambda cls: (cls.code, cls.__name__, cls.__module__)):
         problem = Problem(kind=cls.kind, code=cls.code, message="", reason=getattr(cls, "reason", None))
@@ -122,7 +122,7 @@ def errors() -> str:
 
 
 def states() -> str:
-    """Give the tables of a container's life, a job's states and the pipelines, as diagrams."""
+    """Return the tables of a container's life, a job's states and the pipelines, as diagrams."""
     life = [(str(old), str(trigger), str(new)) for (old, trigger), new in TRANSITIONS.items()]
     runs = [(str(old), str(act), str(new)) for (old, act), new in RUN_TRANSITIONS.items()]
     ends = [f"    {state} --> [*]" for state in JobState if state.is_terminal]
@@ -172,7 +172,7 @@ def _moves(moves: Sequence[tuple[str, str, str]]) -> Iterator[str]:
 
 
 def _meanings(cls: type[StrEnum]) -> Iterator[str]:
-    """Give what stands below the members of a set of words."""
+    """Return what stands below the members of a set of words."""
     words = _below(cls)
     yield from (f"- `{each}`: {words[each.name]}" for each in cls if each.name in words)
     yield ""

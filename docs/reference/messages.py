@@ -27,7 +27,7 @@ KINDS = {
 
 
 def messages() -> str:
-    """Give every message: subject, who says it, who hears it, and its one line."""
+    """Return every message: subject, who sends it, who receives it, and its first line."""
     parts = [INTRODUCTION]
     for kind, (title, words) in KINDS.items():
         parts += [f"## {title}\n\n{words}\n", *_table(kind)]

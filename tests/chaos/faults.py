@@ -250,7 +250,7 @@ SHORT = (
 
 
 def schedule(seed: int, number: int) -> list[str]:
-    """Give so many faults, each as often as any other, in a seeded order."""
+    """Return so many faults, each as often as any other, in a seeded order."""
     chance = random.Random(f"{seed}/faults")
     made: list[str] = []
     while len(made) < number:

@@ -52,7 +52,7 @@ class Host:
         await self._client.delete("/lab/faults", params={"id": order} if order else {})
 
     async def foreigners(self) -> set[int]:
-        """Give the VMIDs that `VmidTaken` orders have taken."""
+        """Return the VMIDs that `VmidTaken` orders have taken."""
         guests = await self._get(f"/nodes/{self._name}/lxc")
         return {int(each["vmid"]) for each in guests if each.get("name") == FOREIGN}
 
@@ -65,7 +65,7 @@ class Host:
                 await asyncio.sleep(0.1)
 
     async def containers(self) -> list[dict[str, Any]]:
-        """Give what exists on the node, each with its notes; a fault that stands may not touch this."""
+        """Return what exists on the node, each with its notes; a fault that stands may not touch this."""
         guests = await self._get(f"/nodes/{self._name}/lxc")
         for each in guests:
             config = await self._get(f"/nodes/{self._name}/lxc/{each['vmid']}/config")
@@ -75,7 +75,7 @@ class Host:
         return list(guests)
 
     async def tasks(self) -> list[dict[str, Any]]:
-        """Give every task that Slipway's own account has begun."""
+        """Return every task that Slipway's own account has begun."""
         params = "limit=100000&source=all"
         tasks = await self._get(f"/nodes/{self._name}/tasks?{params}")
         return [each for each in tasks if self._user.startswith(each["user"].partition("!")[0])]

@@ -109,7 +109,7 @@ class Assignment:
     chance: random.Random
 
     def body(self) -> dict[str, Any]:
-        """Give the request for its container."""
+        """Return the request for its container."""
         asked: dict[str, Any] = {"template": self.life.template, "hostname": self.hostname}
         return asked | ({"vmid": self.vmid} if self.vmid else {})
 

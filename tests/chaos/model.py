@@ -94,7 +94,7 @@ class Model:
         self.violations.append(text)
 
     def open_jobs(self) -> list[Job]:
-        """Give the jobs whose end was not seen yet."""
+        """Return the jobs whose end was not seen yet."""
         return [job for job in self.jobs.values() if job.is_open]
 
     def ended(self) -> int:
@@ -102,7 +102,7 @@ class Model:
         return sum(not job.is_open for job in self.jobs.values())
 
     def excuses(self, job: Job) -> list[str]:
-        """Give the faults of which a job may have failed, or that someone has cancelled it."""
+        """Return the faults of which a job may have failed, or that someone has cancelled it."""
         hits = [hit.reason for hit in self.hits if hit.excuses(job)]
         match job.state:
             case "failed":

@@ -94,7 +94,7 @@ class Person:
         return job
 
     def _filled(self, op: Op) -> dict[str, Any] | None:
-        """Give what is sent, with this life's copy and its newest backup."""
+        """Return what is sent, with this life's copy and its newest backup."""
         messages = [step.get("message") or "" for _, kind, step in self._all_seen() if kind == "step"]
         volumes = [text for text in messages if "backup/vzdump" in text]
         replacements = {
@@ -108,11 +108,11 @@ class Person:
         return [each for job in self._model.jobs.values() if job.container == here for each in job.seen]
 
     def _container_of(self, op: Op) -> Container | None:
-        """Give what a clone is made of, which stays as it is; None for any other operation."""
+        """Return what a clone is made of, which stays as it is; None for any other operation."""
         return self._container if op.kind == "container.clone" else None
 
     def _vmids_of(self, source: Container | None) -> set[int]:
-        """Give the VMIDs of a clone's source: a fault there is one of its job too."""
+        """Return the VMIDs of a clone's source: a fault there is one of its job too."""
         jobs = self._model.jobs.values() if source else ()
         return {vmid for job in jobs if source and job.container == source.id for vmid in job.vmids}
 

@@ -33,11 +33,11 @@ class Processes:
         return self.log("replica")
 
     def log(self, name: str) -> Path:
-        """Name the file to which a process writes."""
+        """Return the file to which a process writes."""
         return self._stack.data / "log" / f"{name}.log"
 
     async def pid(self, name: str) -> int:
-        """Give a process's id, also if it is just being started again."""
+        """Return a process's id, also if it is just being started again."""
         if name == "replica":
             assert self._replica is not None, "no second provisioner runs"
             return self._replica.pid
@@ -93,7 +93,7 @@ class Processes:
         return file
 
     def _faked(self) -> dict[str, str]:
-        """Give what makes a process read its time of day, but not its timers, from our file."""
+        """Return what makes a process read its time of day, but not its timers, from our file."""
         if self.clock is None:
             return {}
         self.clock.write_text("+0\n")

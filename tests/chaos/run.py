@@ -51,7 +51,7 @@ class Report:
     seconds: float
 
     def figures(self) -> str:
-        """Give one line of figures."""
+        """Return one line of figures."""
         jobs = self._jobs()
         states = Counter(job.state or "stuck" for job in jobs)
         ends = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))

@@ -51,7 +51,7 @@ async def created(api: httpx.AsyncClient, name: str) -> list[ServerEvent]:
 
 
 async def named(host: Host, name: str) -> list[int]:
-    """Give the VMIDs of the containers of a name, and of what killed creations left."""
+    """Return the VMIDs of the containers of a name, and of what killed creations left."""
     guests = await host.containers()
     return [int(each["vmid"]) for each in guests if each["name"] == name or each["lock"] == "create"]
 

@@ -37,7 +37,7 @@ def frozen(stack: RunningStack, part: str) -> Iterator[None]:
 
 
 def children(pid: int) -> list[int]:
-    """Give the processes that a process has started."""
+    """Return the processes that a process has started."""
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 

@@ -51,7 +51,7 @@ def log_count(processes: Processes, name: str, text: str, job: str) -> int:
 
 
 def owners(processes: Processes, job: str) -> set[str]:
-    """Give the workers that have ever claimed a job."""
+    """Return the workers that have ever claimed a job."""
     return {name for name in WORKERS if log_count(processes, name, "run claimed", job)}
 
 

@@ -74,7 +74,7 @@ async def test_a_lock_is_taken_away_from_the_command_line(
 
 
 async def lock_of(lab: httpx.AsyncClient, made: Row) -> str | None:
-    """Give the lock in a container's config."""
+    """Return the lock in a container's config."""
     answer = await lab.get(f"/nodes/{made['node']}/lxc/{made['vmid']}/config")
     lock: str | None = answer.json()["data"].get("lock")
     return lock

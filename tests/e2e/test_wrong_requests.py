@@ -122,5 +122,5 @@ async def test_unknown_things(api: httpx.AsyncClient, path: str) -> None:
 
 
 async def listed(api: httpx.AsyncClient, path: str) -> list[str]:
-    """Give the ids of a list."""
+    """Return the ids of a list."""
     return [each["id"] for each in (await api.get(f"/api/v1/{path}", params={"limit": 1000})).json()["items"]]

@@ -77,7 +77,7 @@ class Others:
         bus.answer(GetMonitorHealth, self.on_health)
 
     async def on_health(self, _query: Query[Health], _call: Call) -> Health:
-        """Say what is missing."""
+        """Return what is missing."""
         return Health(missing=self.missing)
 
     def opened(self, sealed: Sealed, *, field: str) -> str:
@@ -108,7 +108,7 @@ class Others:
         return jobs.JobPage(items=())
 
     async def on_event(self, query: job_logs.GetJobLog, _call: Call) -> job_logs.JobLogPart:
-        """Give stored job logs two events at a time."""
+        """Serve stored job logs two events at a time."""
         following = [each for each in self.stored.get(query.job, []) if each.sequence > query.after][:2]
         packed = base64.b64encode(pack(following)).decode() if following else ""
         return job_logs.JobLogPart(is_stored=query.job in self.stored, packed=packed)
@@ -136,7 +136,7 @@ class Others:
         )
 
     async def on_cancel(self, query: jobs.RequestCancel, call: Call) -> jobs.Job:
-        """Say what happens when the job ends a moment before."""
+        """Refuse it: the job ended a moment before."""
         self.asked.append((query, call))
         raise Conflict("The job has ended: succeeded.", code=self.refusal)
 

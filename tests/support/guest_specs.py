@@ -21,7 +21,7 @@ class Ran:
 
 
 def network(*, ip: str | None = "dhcp", bridge: str = "vmbr0", gw: str | None = None) -> Network:
-    """Give the usual device."""
+    """Return the usual device."""
     return Network(name="eth0", bridge=bridge, hwaddr="BC:24:11:00:00:01", ip=ip, gw=gw, ip6=None, mtu=None)
 
 
@@ -33,7 +33,7 @@ def spec(
     networks: tuple[Network, ...] | None = None,
     password: str | None = None,
 ) -> GuestSpec:
-    """Give a small guest."""
+    """Return a small guest."""
     return GuestSpec(
         vmid=vmid,
         hostname=f"ct{vmid}",

@@ -127,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.settimeout(self.owner.idle_seconds)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def __getattr__(self, name: str) -> Callable[[], None]:
         if name.startswith("do_"):

@@ -35,7 +35,7 @@ class Monitor:
 
 
 def spec_of(lab: Lab, **changes: Any) -> ClusterSpec:
-    """Say how the lab is reached, with its least-privileged token and a confirmed host key."""
+    """Return how the lab is reached, with its least-privileged token and a confirmed host key."""
     nodes = {
         door.name: SshNode(address="127.0.0.1", port=door.port, host_key=door.host_key) for door in lab.doors
     }
@@ -55,7 +55,7 @@ class Inventory:
 
     lab: Lab
     identities: Identities
-    known: list[str] = field(default_factory=lambda: [CLUSTER])
+    clusters: list[str] = field(default_factory=lambda: [CLUSTER])
     elsewhere: dict[str, ClusterSpec] = field(default_factory=dict)
     """ClusterConnections that are not reached as the lab is at first."""
     nodes: dict[str, NodeFacts] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Inventory:
         bus.answer(StoreConfig, self.store_config)
 
     async def list_clusters(self, _query: clusters.ListClusters, _call: Call) -> clusters.ClusterPage:
-        """Give what is known."""
+        """Return the clusters that monitor asks for."""
         items = tuple(
             Cluster(
                 id=each,
@@ -106,7 +106,7 @@ class Inventory:
                 nodes=tuple(self.nodes.values()),
                 created_at=clock.now(),
             )
-            for each in self.known
+            for each in self.clusters
         )
         return clusters.ClusterPage(items=items)
 
@@ -123,7 +123,7 @@ class Inventory:
     async def list_containers(
         self, query: containers.ListContainers, _call: Call
     ) -> containers.ContainerPage:
-        """Give those whose discovery is owed."""
+        """Return those whose discovery is owed."""
         if query.warning == CONFIG_UNREAD:
             return containers.ContainerPage(items=tuple(self.unread))
         assert query.warning == DISCOVERY_PENDING

@@ -4,23 +4,23 @@ from slipway.client.sse import ServerEvent
 
 
 def numbers(events: list[ServerEvent]) -> list[int]:
-    """Give what the counting script printed."""
+    """Return what the counting script printed."""
     return [int(text.removeprefix("number ")) for text in lines(events) if text.startswith("number ")]
 
 
 def lines(events: list[ServerEvent]) -> list[str]:
-    """Give all lines of the log."""
+    """Return all lines of the log."""
     return [line["text"] for event in events if event.kind == "log" for line in event.content["lines"]]
 
 
 def ended_steps(events: list[ServerEvent]) -> list[str]:
-    """Give the steps in the order in which they ended well."""
+    """Return the steps in the order in which they ended well."""
     steps = [event.content for event in events if event.kind == "step"]
     return [each["step"] for each in steps if each["status"] in {"finished", "skipped"}]
 
 
 def begun_after_their_end(events: list[ServerEvent]) -> list[str]:
-    """Give the steps that were begun again though they had ended well."""
+    """Return the steps that were begun again though they had ended well."""
     ended: set[str] = set()
     again = []
     for step in (event.content for event in events if event.kind == "step"):

@@ -101,7 +101,7 @@ async def ended(client: httpx.AsyncClient, upid: str) -> str:
 
 
 async def template_of(client: httpx.AsyncClient, lab: Lab) -> str:
-    """Name an OS template that the lab has."""
+    """Return an OS template that the lab has."""
     content = (await client.get(f"/nodes/{lab.name}/storage/local/content?content=vztmpl")).json()["data"]
     return str(content[0]["volid"])
 

@@ -87,5 +87,5 @@ async def done(api: ProxmoxApi, upid: Upid | None) -> list[str]:
 
 
 async def failed_log(api: ProxmoxApi, upid: Upid) -> list[str]:
-    """Give the log of a task that has ended."""
+    """Return the log of a task that has ended."""
     return [line.text for line in await api.task_log(upid)]

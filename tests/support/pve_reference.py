@@ -13,7 +13,7 @@ VARIABLE = "SLIPWAY_PVE_REFERENCE"
 
 
 def reference(pattern: str) -> Path:
-    """Give the newest file of a kind, or skip the test and say why."""
+    """Return the newest file of a kind, or skip the test and say why."""
     folder = os.environ.get(VARIABLE)
     if not folder:
         pytest.skip(f"{VARIABLE} names no folder with Proxmox' schema and recordings")
@@ -21,7 +21,7 @@ def reference(pattern: str) -> Path:
 
 
 def newest(folder: Path, pattern: str) -> Path:
-    """Give the last file that fits by name; skip if there is none."""
+    """Return the last file that fits by name; skip if there is none."""
     files = sorted(folder.glob(pattern))
     if not files:
         pytest.skip(f"{folder} has no {pattern}")

@@ -25,7 +25,7 @@ KINDS = {
 
 
 def check_record(path: Path) -> list[str]:
-    """Name every request of a record that Proxmox' API would not take."""
+    """Return every request of a record that Proxmox' API would not take."""
     violations: list[str] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         sent = json.loads(line)
@@ -35,7 +35,7 @@ def check_record(path: Path) -> list[str]:
 
 
 def check_request(method: str, path: str, params: Mapping[str, Any]) -> list[str]:
-    """Name what is wrong with one request."""
+    """Return what is wrong with one request."""
     parts = urlsplit(path)
     plain = unquote(parts.path).removeprefix(PREFIX).rstrip("/") or "/"
     call, in_path = _find(f"{method} {plain}")

@@ -8,7 +8,7 @@ from slipway.runtime.process.health import Receive, Scope, Send
 from slipway.runtime.process.main import main
 from slipway.runtime.process.service import Service
 from slipway.runtime.process.settings import ServiceSettings
-from support.words import Echo, Echoed
+from support.messages import Echo, Echoed
 
 
 class TinySettings(ServiceSettings):

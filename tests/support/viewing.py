@@ -77,7 +77,7 @@ def line(number: int) -> JobLog:
     return JobLog(id="job-1", phase=Phase.SYNC, step="sync.script.0", lines=(text,), offset=number)
 
 
-async def tell(bus: Bus, *events: Event) -> None:
+async def publish_all(bus: Bus, *events: Event) -> None:
     """Store events, as the provisioner does."""
     for number, event in enumerate(events):
         await bus.publish(event, message_id=f"{event.subject_of()}:{number}:{random.random()}")

@@ -37,7 +37,7 @@ def lives(pid: int) -> bool:
 
 
 def processes_of(*command: str) -> list[int]:
-    """Give the processes on this machine, in whatever container, that run exactly this command."""
+    """Return the processes on this machine, in whatever container, that run exactly this command."""
     expected = [word.encode() for word in command]
     pids = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):

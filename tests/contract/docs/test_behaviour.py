@@ -12,7 +12,7 @@ _TEST = re.compile(r"`(?P<path>tests/[\w/]+\.py)(::(?P<name>\w+))?`")
 
 
 def _rows() -> Mapping[str, str]:
-    """Give the last cell of each row by its first one."""
+    """Return the last cell of each row by its first one."""
     rows = [line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| ")]
     return {row[0]: row[-1] for row in rows if row[0] != "behaviour"}
 

@@ -40,7 +40,7 @@ def test_golden_sample_still_reads(message: type[Message]) -> None:
 
 
 def _what_was_sent(read: Any, sample: Any) -> Any:
-    """Give what was read without the fields that came later, at any depth."""
+    """Return what was read without the fields that came later, at any depth."""
     if isinstance(sample, dict):
         return {key: _what_was_sent(read[key], part) for key, part in sample.items()}
     if isinstance(sample, list):

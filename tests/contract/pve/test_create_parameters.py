@@ -58,7 +58,7 @@ MAXIMAL: dict[str, Any] = {
 
 
 def produced(asked: dict[str, Any]) -> parameters.Params:
-    """Give what would be sent; raises if the request is refused."""
+    """Return what would be sent; raises if the request is refused."""
     spec = ContainerSpec.model_validate({"hostname": "web-1", "ostemplate": ARCHIVE, **asked})
     validation.check(spec, None, NODE)
     target = Target(
@@ -74,7 +74,7 @@ def produced(asked: dict[str, Any]) -> parameters.Params:
 
 
 def outcome(asked: dict[str, Any]) -> list[str]:
-    """Name what is wrong with what became of a request: nothing if it was refused by a field's name."""
+    """Return what is wrong with what became of a request: nothing if it was refused by a field's name."""
     try:
         params = produced(asked)
     except SlipwayError as refused:
@@ -83,7 +83,7 @@ def outcome(asked: dict[str, Any]) -> list[str]:
 
 
 def faults(params: parameters.Params) -> list[str]:
-    """Name what Proxmox would not take."""
+    """Return what Proxmox would not take."""
     return check_request("POST", "/nodes/pve1/lxc", params)
 
 

@@ -19,7 +19,7 @@ MINUTES = 60.0
 
 
 def lines(events: list[ServerEvent]) -> list[str]:
-    """Give all lines of the log."""
+    """Return all lines of the log."""
     return [line["text"] for event in events if event.kind == "log" for line in event.content["lines"]]
 
 

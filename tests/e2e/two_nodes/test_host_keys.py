@@ -32,7 +32,7 @@ def described(two: RunningStack) -> dict[str, Any]:
 
 
 async def usable(api: httpx.AsyncClient) -> set[str]:
-    """Name the nodes that Slipway can use."""
+    """Return the nodes that Slipway can use."""
     nodes = (await api.get(CLUSTER)).json()["nodes"]
     return {each["node"] for each in nodes if each["is_ssh_usable"]}
 

@@ -32,7 +32,7 @@ TEMPLATES = Path(__file__).parents[3] / "infra/lxc/templates"
 
 
 def answering(database: Database, made: list[TemplatePublisher]) -> Callable[[Bus], None]:
-    """Give what makes a bus answer catalog's queries."""
+    """Return what makes a bus answer catalog's queries."""
 
     def register(bus: Bus) -> None:
         store = TemplateStore(database)

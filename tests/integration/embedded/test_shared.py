@@ -27,7 +27,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def stored(data: Path, name: str = "nats") -> Path:
-    """Give the folder that a server gets."""
+    """Return the folder that a server gets."""
     return own_folder(data, name, account_for(data))
 
 

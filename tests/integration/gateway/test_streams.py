@@ -19,7 +19,7 @@ from slipway.runtime.process.service import Service
 from slipway.runtime.topology.declared import EVENTS
 from support.gateway_side import Others
 from support.nats import MakeBus
-from support.viewing import ACCEPTED, DONE, JOB, PHASE, Viewer, line, tell
+from support.viewing import ACCEPTED, DONE, JOB, PHASE, Viewer, line, publish_all
 from support.waiting import until
 
 LOG = "/api/v1/jobs/job-1/log"
@@ -47,10 +47,10 @@ async def test_cut_ten_times_a_viewer_sees_what_an_uninterrupted_one_sees(
             pass
 
     cutting = asyncio.create_task(be_cut())
-    await tell(provisioner, ACCEPTED, PHASE)
+    await publish_all(provisioner, ACCEPTED, PHASE)
     for number in range(300):
-        await tell(provisioner, line(number), *(noise if number % 3 == 0 else ()))
-    await tell(provisioner, DONE)
+        await publish_all(provisioner, line(number), *(noise if number % 3 == 0 else ()))
+    await publish_all(provisioner, DONE)
     await asyncio.wait_for(asyncio.gather(watching, cutting), 20)
 
     assert cut.seen == whole.seen
@@ -62,7 +62,7 @@ async def test_ended_job_log_is_sent_once_more_but_not_twice(
     user: httpx.AsyncClient, others: Others, make_bus: MakeBus
 ) -> None:
     """Who comes late gets everything; who comes again after `done` gets 204 and stays away."""
-    await tell(await make_bus("provisioner"), ACCEPTED, *(line(number) for number in range(200)), DONE)
+    await publish_all(await make_bus("provisioner"), ACCEPTED, *(line(number) for number in range(200)), DONE)
     others.states["job-1"] = JobState.SUCCEEDED
     late = Viewer(user)
 
@@ -78,7 +78,7 @@ async def test_unknown_id_resets_the_job_log(
     user: httpx.AsyncClient, make_bus: MakeBus, unknown: str
 ) -> None:
     """An id before the first or after the last event yields `reset`, then the job log from its start."""
-    await tell(await make_bus("provisioner"), ACCEPTED, PHASE, DONE)
+    await publish_all(await make_bus("provisioner"), ACCEPTED, PHASE, DONE)
     viewer = Viewer(user, f"{JOB}?last_event_id={unknown}")
 
     assert await viewer.read()
@@ -93,13 +93,13 @@ async def test_missed_messages_are_read_from_the_stream(
     provisioner = await make_bus("provisioner")
     viewer = Viewer(user)
     watching = asyncio.create_task(viewer.read())
-    await tell(provisioner, ACCEPTED, line(0))
+    await publish_all(provisioner, ACCEPTED, line(0))
 
     for number in range(1, 40):
         if number % 10 == 0:
             break_off(gateway.bus)
-        await tell(provisioner, line(number))
-    await tell(provisioner, DONE)
+        await publish_all(provisioner, line(number))
+    await publish_all(provisioner, DONE)
     await asyncio.wait_for(watching, 20)
 
     offsets = [json.loads(event.data)["offset"] for event in viewer.seen if event.name == "log"]
@@ -114,7 +114,7 @@ async def test_fleet_sees_everything_but_log_lines(user: httpx.AsyncClient, make
     await until(lambda: viewer.comments > 0 and viewer.last_id != "")
     reading.cancel()
     await asyncio.wait([reading])
-    await tell(inventory, ClusterAdded(id="cl-1", name="lab"), ACCEPTED, line(1), PHASE)
+    await publish_all(inventory, ClusterAdded(id="cl-1", name="lab"), ACCEPTED, line(1), PHASE)
 
     await asyncio.wait_for(viewer.read(most=3), 10)
 
@@ -141,7 +141,7 @@ async def test_log_is_returned_whole(user: httpx.AsyncClient, make_bus: MakeBus)
     ]
     first = JobLog(id="job-1", step="sync.script.0", lines=tuple(parts[:2]), offset=1)
     second = JobLog(id="job-1", step="sync.script.0", lines=tuple(parts[2:]), offset=2)
-    await tell(await make_bus("provisioner"), first, second)
+    await publish_all(await make_bus("provisioner"), first, second)
 
     answer = await user.get("/api/v1/jobs/job-1/log")
 
@@ -154,7 +154,7 @@ async def test_a_stored_job_log_is_sent_when_the_bus_has_forgotten(
 ) -> None:
     """Events, ids and log are the same as before; it resumes from any of them, and 204 follows the last."""
     events = (ACCEPTED, *(line(number) for number in range(9)), PHASE, DONE)
-    await tell(await make_bus("provisioner"), *events)
+    await publish_all(await make_bus("provisioner"), *events)
     others.states["job-1"] = JobState.SUCCEEDED
     before, log_before = Viewer(user), (await user.get(LOG)).text
     await before.read()

@@ -19,19 +19,19 @@ from slipway.runtime.process.service import Service
 from slipway.runtime.topology.declared import EVENTS, LIVE_PREFIX
 from support.gateway_side import MOST_VIEWERS, TOKEN, Others
 from support.nats import MakeBus
-from support.viewing import ACCEPTED, DONE, JOB, PHASE, Viewer, line, tell
+from support.viewing import ACCEPTED, DONE, JOB, PHASE, Viewer, line, publish_all
 from support.waiting import until
 
 ESTABLISHED = "01"
 
 
 def viewers() -> float:
-    """Tell how many streams are open."""
+    """Return how many streams are open."""
     return REGISTRY.get_sample_value("slipway_gateway_viewers") or 0
 
 
 def states_at(port: int) -> list[str]:
-    """Tell the states of the kernel's connections to a port of this machine, seen from its server."""
+    """Return the states of the kernel's connections to a port of this machine, seen from its server."""
     rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return [row[3] for row in rows if row[1].endswith(f":{port:04X}")]
 
@@ -55,8 +55,8 @@ async def test_stream_of_a_job_that_has_just_ended_waits_for_done(
     watching = asyncio.create_task(viewer.read())
     await until(lambda: viewer.comments > 0)
 
-    await tell(await make_bus("inventory"), ACCEPTED)
-    await tell(await make_bus("provisioner"), DONE)
+    await publish_all(await make_bus("inventory"), ACCEPTED)
+    await publish_all(await make_bus("provisioner"), DONE)
 
     assert await asyncio.wait_for(watching, 10)
     assert [event.name for event in viewer.seen] == ["accepted", "done"]
@@ -66,7 +66,7 @@ async def test_done_that_never_came_is_not_waited_for(
     user: httpx.AsyncClient, others: Others, make_bus: MakeBus
 ) -> None:
     """A minute after a job's end its job log is over as it is; who has seen it gets 204."""
-    await tell(await make_bus("provisioner"), PHASE)
+    await publish_all(await make_bus("provisioner"), PHASE)
     others.states["job-1"], others.ended_at = JobState.FAILED, datetime.now(UTC) - timedelta(minutes=2)
     viewer = Viewer(user)
 
@@ -85,7 +85,7 @@ async def test_viewer_that_never_reads_is_cut_off(
     await until(lambda: viewers() == 1)
     text = LogLine(stream="stdout", text="x" * 60_000)
     for number in range(320):
-        await tell(provisioner, JobLog(id="job-1", step="s", lines=(text,), offset=number))
+        await publish_all(provisioner, JobLog(id="job-1", step="s", lines=(text,), offset=number))
 
     await until(lambda: viewers() == 0)
 
@@ -128,10 +128,10 @@ async def test_replica_that_lags_shortens_no_job_log(
     accepted = StreamSource(name=EVENTS, filter_subject=ACCEPTED.subject_of())
     await admin.jetstream().add_stream(StreamConfig(name="LAGGING", mirror=accepted, mirror_direct=True))
     provisioner = await make_bus("provisioner")
-    await tell(provisioner, ACCEPTED, *(line(number) for number in range(5)), DONE)
+    await publish_all(provisioner, ACCEPTED, *(line(number) for number in range(5)), DONE)
     for _ in range(11):
         # So many that the relay remembers none of the job.
-        await tell(provisioner, *[PHASE.model_copy(update={"id": "job-9"})] * 100)
+        await publish_all(provisioner, *[PHASE.model_copy(update={"id": "job-9"})] * 100)
 
     late = [Viewer(user) for _ in range(10)]
     for viewer in late:
@@ -145,7 +145,7 @@ async def test_hole_that_nobody_can_fill_ends_the_streams(
     user: httpx.AsyncClient, make_bus: MakeBus, admin: Client
 ) -> None:
     """Nothing newer is passed on after what is lost: the viewers come again and learn of it."""
-    await tell(await make_bus("provisioner"), PHASE)
+    await publish_all(await make_bus("provisioner"), PHASE)
     viewer = Viewer(user)
     watching = asyncio.create_task(viewer.read())
     await until(lambda: len(viewer.seen) == 1)

@@ -101,7 +101,7 @@ class World:
 
 @pytest.fixture
 async def world(make_bus: MakeBus, databases: Databases, tmp_path: Path) -> AsyncIterator[World]:
-    """Give inventory, monitor and the gateway on one bus."""
+    """Start inventory, monitor and the gateway on one bus."""
     keys = generate(tmp_path / "keys")
     ring = KeyRing.create(tmp_path / "ring.json")
     async with AsyncExitStack() as stack:

@@ -67,7 +67,7 @@ class Fleet:
         await self.unit.run(call, lambda tx: decide_record(tx, record, sequence))
 
     async def record(self, job: Id, state: JobState, *, exists: bool = True) -> jobs.RunRecord:
-        """Give a record of a job."""
+        """Return a record of a job."""
         async with self.world.tables.begin() as connection:
             row = (await connection.execute(select(tables.jobs).where(tables.jobs.c.id == job))).one()
         command = jobs.RunJob.model_validate(row.command)
@@ -103,7 +103,7 @@ class Fleet:
             return await self.world.gateway.ask(query)
 
     async def facts(self, batch: Id) -> Sequence[str]:
-        """Give what is left for the bus about a batch, in its order."""
+        """Return what is left for the bus about a batch, in its order."""
         async with self.world.tables.begin() as connection:
             rows = await connection.execute(
                 text("select subject from outbox where subject like :of order by id"),
@@ -114,7 +114,7 @@ class Fleet:
 
 @pytest.fixture
 async def fleet(world: World) -> Fleet:  # noqa: F811  the fixture
-    """Give an empty fleet on one node."""
+    """Return an empty fleet on one node."""
     await world.add()
     return Fleet(world, UnitOfWork(world.tables, JobEnqueuer(Queue(LIMITS))))
 

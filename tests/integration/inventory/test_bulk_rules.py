@@ -17,14 +17,14 @@ ARCHIVES = tuple(f"{number}-{'x' * 200}" for number in range(600))
 
 
 async def planned(fleet: Fleet, kind: JobKind, **args: object) -> list[str | None]:  # noqa: F811
-    """Give why each item of everything would be refused."""
+    """Return why each item of everything would be refused."""
     query = bulk.PlanBatch.model_validate({"kind": kind, "selection": "name:*", "args": args})
     errors = [each.error for each in (await fleet.world.gateway.ask(query)).items]
     return [code(each) for each in errors]
 
 
 def code(problem: Problem | None) -> str | None:
-    """Give a problem's code."""
+    """Return a problem's code."""
     return problem.code if problem else None
 
 

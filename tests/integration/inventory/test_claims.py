@@ -193,7 +193,7 @@ class Claims(RuleBasedStateMachine):
 
     @rule(place=PLACES, name=NAMES)
     def rename(self, place: int, name: str) -> None:
-        """Give one another name, which it claims from now on."""
+        """Rename one; it claims the new name from now on."""
         held = self.at(place)
         if held is None:
             return
@@ -325,7 +325,7 @@ class Claims(RuleBasedStateMachine):
                 )
 
     def at(self, place: int) -> Held | None:
-        """Give one of the containers, the newest first."""
+        """Return one of the containers, the newest first."""
         return self.all[-1 - place % len(self.all)] if self.all else None
 
     def begin(self, held: Held, job: str, kind: JobKind) -> None:
@@ -346,11 +346,11 @@ class Claims(RuleBasedStateMachine):
         return name.lower() in names | {(each.new_name or "").lower() for each in others}
 
     def held_vmids(self) -> set[int]:
-        """Give the VMIDs of living containers."""
+        """Return the VMIDs of living containers."""
         return {each.vmid for each in self.all if each.lives}
 
     def free(self, requested_vmid: int | None, but: Collection[int] = ()) -> int | None:
-        """Give the VMID that must be chosen; None if it must be refused."""
+        """Return the VMID that must be chosen; None if it must be refused."""
         held = self.held_vmids().union(but)
         if requested_vmid is not None:
             return None if requested_vmid in held else requested_vmid

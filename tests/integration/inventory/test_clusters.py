@@ -126,7 +126,7 @@ class World:
 
 @pytest.fixture
 async def world(make_bus: MakeBus, databases: Databases, tmp_path: Path) -> AsyncIterator[World]:
-    """Give inventory, and the others on one bus."""
+    """Start inventory, and the others, on one bus."""
     ring = KeyRing.create(tmp_path / "ring.json")
     async with AsyncExitStack() as stack:
         database = Database(await databases.make("inventory", MIGRATIONS))

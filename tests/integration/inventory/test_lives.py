@@ -220,7 +220,7 @@ async def _read(fleet: Fleet, container: Id) -> containers.Container:  # noqa: F
 
 
 async def _facts(fleet: Fleet, container: Id) -> list[str]:  # noqa: F811
-    """Give what is left for the bus about a container, in its order."""
+    """Return what is left for the bus about a container, in its order."""
     async with fleet.world.tables.begin() as connection:
         rows = await connection.execute(
             text("select subject from outbox where subject like :of order by id"),
@@ -235,7 +235,7 @@ async def _backup(fleet: Fleet, container: Id) -> Id:  # noqa: F811
 
 
 async def _seen(fleet: Fleet, container: Id, node: str) -> GuestStatus:  # noqa: F811
-    """Give what monitor sees of a container now, on a node."""
+    """Return what monitor sees of a container now, on a node."""
     guest = await _read(fleet, container)
     return GuestStatus(
         id=f"{guest.cluster_id}-{guest.vmid}",
@@ -255,7 +255,7 @@ async def _rest(fleet: Fleet, cluster: Id, node: str) -> None:  # noqa: F811
 
 
 async def _sent(fleet: Fleet) -> list[jobs.RunJob]:  # noqa: F811
-    """Give the run commands that are left for the bus."""
+    """Return the run commands that are left for the bus."""
     async with fleet.world.tables.begin() as connection:
         rows = await connection.execute(
             text("select payload from outbox where subject = :it order by id"), {"it": jobs.RunJob.subject}

@@ -95,7 +95,7 @@ async def _job(fleet: Fleet, container: Id, kind: JobKind, **args: str) -> Id:  
 
 
 async def _seen(fleet: Fleet, container: Id, at: Moment) -> GuestStatus:  # noqa: F811
-    """Give a row of the list that shows it running."""
+    """Return a row of the list that shows it running."""
     guest = await _read(fleet, container)
     return GuestStatus(
         id=f"{guest.cluster_id}-{guest.vmid}",

@@ -43,16 +43,16 @@ class Host:
         bus.answer(host_state.CheckVmid, self.vmid)
 
     async def explain(self, query: plans.ExplainRun, _call: Call) -> plans.Explained:
-        """Say what was set down for the container, by its name; nothing unless it was."""
+        """Return what was set down for the container, by its name; nothing unless it was."""
         self.asked.append(query.command.target.hostname)
         return self.explanations.get(query.command.target.hostname, plans.Explained(steps=()))
 
     async def guard(self, _query: host_state.GetGuard, _call: Call) -> host_state.Guard:
-        """Say whether it is there."""
+        """Return whether it is there."""
         return host_state.Guard(is_ours=self.has_all)
 
     async def vmid(self, _query: host_state.CheckVmid, _call: Call) -> host_state.VmidState:
-        """Say whether its VMID is free."""
+        """Return whether its VMID is free."""
         return host_state.VmidState(is_free=not self.has_all)
 
 

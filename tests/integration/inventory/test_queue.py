@@ -82,7 +82,7 @@ async def _enlarge(world: World, job: Id) -> None:  # noqa: F811
 
 
 async def _commands(world: World, job: Id) -> Sequence[str]:  # noqa: F811
-    """Give the subjects of the commands about a job that are left for the bus."""
+    """Return the subjects of the commands about a job that are left for the bus."""
     async with world.tables.begin() as connection:
         query = "select subject, payload from outbox where subject like '%.command.%' order by id"
         rows = await connection.execute(text(query))

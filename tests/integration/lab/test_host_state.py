@@ -49,7 +49,7 @@ async def restored(client: httpx.AsyncClient, volid: str) -> str:
 
 
 def archive(lab: Lab, volid: str) -> Path:
-    """Name the file behind a backup."""
+    """Return the file behind a backup."""
     return lab.data / "dump" / "local" / volid.rpartition("/")[2]
 
 

@@ -28,7 +28,7 @@ async def client(lab: Lab) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def addresses(client: httpx.AsyncClient) -> list[str | None]:
-    """Give the IPv4 address of each device but `lo`."""
+    """Return the IPv4 address of each device but `lo`."""
     rows = (await client.get(f"{CONTAINER}/interfaces")).json()["data"]
     return [row.get("inet") for row in rows if row["name"] != "lo"]
 

@@ -84,7 +84,7 @@ async def refused(inventory: Inventory, monitor: Monitor, spec: ClusterSpec, **s
 
 
 def at(lab: Lab, **node: Any) -> ClusterSpec:
-    """Say how the lab is reached, its node otherwise than it should be."""
+    """Return how the lab is reached, its node otherwise than it should be."""
     right = {"address": "127.0.0.1", "port": lab.ssh_port, "host_key": lab.ssh_host_key}
     return spec_of(lab, nodes={lab.name: SshNode(**(right | node))})
 

@@ -20,7 +20,7 @@ BUSY_SECONDS = 6.0
 
 
 async def running(ground: Ground, kind: str) -> list[str]:
-    """Name the node's tasks of a kind that run."""
+    """Return the node's tasks of a kind that run."""
     tasks = await ground.cluster.api.tasks(NODE, vmid=VMID, typefilter=kind)
     return [str(each.upid) for each in tasks if each.is_running]
 

@@ -225,7 +225,7 @@ async def plan(ground: Ground, command: Any) -> Explained:
 
 
 def config_of(record: RunRecord) -> HostConfig:
-    """Give what was read back."""
+    """Return what was read back."""
     assert record.config is not None, record.error
     return record.config
 

@@ -48,7 +48,7 @@ async def locked(ground: Ground) -> None:
 
 
 def fault(report: Explained) -> str | None:
-    """Give the code of what fails first."""
+    """Return the code of what fails first."""
     return next((step.problem.code for step in report.steps if step.problem is not None), None)
 
 

@@ -18,7 +18,7 @@ async def backed_up(ground: Ground, job: str = "b1") -> str:
 
 
 def archive(ground: Ground, volume: str) -> Path:
-    """Give the file behind a backup."""
+    """Return the file behind a backup."""
     return next(ground.lab.data.rglob(volume.rpartition("/")[2]))
 
 
@@ -31,7 +31,7 @@ async def restored(ground: Ground, volume: str, job: str = "r1", *, ran_before: 
 
 
 def code_of(record: RunRecord) -> str | None:
-    """Give the code of a run's error."""
+    """Return the code of a run's error."""
     return record.error.code if record.error else None
 
 

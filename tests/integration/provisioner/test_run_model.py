@@ -243,7 +243,7 @@ class RunModel(RuleBasedStateMachine):
         self.pending = (owner.bus, self.stands, self.after(end))
 
     def after(self, end: JobState | None) -> Stands:
-        """Give what a stored commit makes of the record."""
+        """Return what a stored commit makes of the record."""
         was, percent = self.stands, self.next_percent
         state = end or JobState.RUNNING
         return Stands(
@@ -258,7 +258,7 @@ class RunModel(RuleBasedStateMachine):
         return bus
 
     def at(self, place: int) -> Owner | None:
-        """Give an owner, the newest first."""
+        """Return an owner, the newest first."""
         return self.owners[-1 - place % len(self.owners)] if self.owners else None
 
     def do(self, act: Awaitable[ResultT]) -> ResultT:

@@ -25,7 +25,7 @@ CANCEL = CancelJob(job="j1", kind=JobKind.CREATE, target=TARGET)
 
 
 def started(phase: Phase, percent: int) -> JobPhase:
-    """Give the event of a phase that begins."""
+    """Return the event of a phase that begins."""
     return JobPhase(id="j1", phase=phase, status="started", percent=percent, at=AT)
 
 

@@ -22,7 +22,7 @@ from support.lab import running_lab
 
 
 def access_to(lab: Lab, **changes: Any) -> ApiAccess:
-    """Say how the lab is reached: by its first node, and by its others as they were learned."""
+    """Return how the lab is reached: by its first node, and by its others as they were learned."""
     options: dict[str, Any] = {
         "endpoint": lab.endpoint,
         "token_id": lab.token_id,
@@ -111,7 +111,7 @@ async def test_a_ca_is_asked_about_every_node(lab: Lab) -> None:
 
 
 def pair(first: HttpsServer, second: HttpsServer, **changes: Any) -> ApiAccess:
-    """Say how two servers are reached as one cluster."""
+    """Return how two servers are reached as one cluster."""
     options: dict[str, Any] = {
         "endpoint": first.endpoint,
         "token_id": "slipway@pve!main",

@@ -12,8 +12,8 @@ from slipway.runtime.bus.client import WriteRefused
 from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.bus.stored import read_all, read_next, read_page
 from slipway.runtime.process import clock
+from support.messages import Phase
 from support.nats import MakeBus
-from support.words import Phase
 
 
 async def test_a_value_can_be_put_read_and_forgotten(make_bus: MakeBus) -> None:

@@ -12,9 +12,9 @@ from slipway.contracts.problems import Failed, Superseded, Unavailable
 from slipway.runtime.bus import call as calls
 from slipway.runtime.bus.call import Call, using
 from slipway.runtime.bus.client import Bus, Delivery
+from support.messages import Appeared, Phase, Run, Vanished
 from support.nats import MakeBus
 from support.waiting import until
-from support.words import Appeared, Phase, Run, Vanished
 
 
 async def pending(admin: Client, stream: str = "COMMANDS") -> int:

@@ -16,10 +16,10 @@ from slipway.runtime.topology import mirror
 from slipway.runtime.topology.mirror import mirror_config
 from slipway.runtime.topology.permissions import ADMIN
 from slipway.standalone.embedded.nats import EmbeddedNats
+from support.messages import Phase, Record
 from support.nats import SMALL
 from support.users import Connect, MakeUser, refused_to_hear, refused_to_say
 from support.waiting import until
-from support.words import Phase, Record
 
 EVENTS = "slipway.v1.event.>"
 OF_JOB = "slipway.v1.event.job.j1.>"
@@ -38,7 +38,7 @@ OBEYED = (
 
 
 async def steps(provisioner: Bus, count: int) -> None:
-    """Tell some phases of a job; each write is a record and an event."""
+    """Write some phases of a job; each write is a record and an event."""
     last = 0
     for number in range(count):
         last = await provisioner.commit(

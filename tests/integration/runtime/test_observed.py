@@ -7,9 +7,9 @@ import pytest
 from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.process import logs, metrics
 from slipway.runtime.process.settings import LogSettings
+from support.messages import Run
 from support.nats import MakeBus
 from support.waiting import until
-from support.words import Run
 
 
 async def test_trap_17_a_handled_message_writes_no_line(

@@ -24,9 +24,9 @@ from slipway.runtime.database.engine import Database
 from slipway.runtime.errors import DatabaseUnavailable
 from slipway.runtime.process.settings import DatabaseSettings
 from slipway.standalone.embedded.nats import EmbeddedNats
+from support.messages import Appeared, Log, Phase, Run
 from support.nats import MakeBus
 from support.postgres import Databases
-from support.words import Appeared, Log, Phase, Run
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

@@ -20,9 +20,9 @@ from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.bus.locks import Lease
 from slipway.runtime.bus.stored import read_all
 from slipway.standalone.embedded.nats import EmbeddedNats
+from support.messages import Appeared, Echo, Echoed, Log, Phase, Record, Run
 from support.users import Connect, MakeUser, refused_to_hear, refused_to_say
 from support.waiting import until
-from support.words import Appeared, Echo, Echoed, Log, Phase, Record, Run
 
 
 class ListAll(Echo):

@@ -11,8 +11,8 @@ from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
 from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.topology.declared import RECORD_LIFETIME
 from slipway.standalone.embedded.nats import EmbeddedNats
+from support.messages import Appeared, Echo, Log, Phase, Record, Run
 from support.nats import MakeBus
-from support.words import Appeared, Echo, Log, Phase, Record, Run
 
 
 async def stored(admin: Client, stream: str = "EVENTS") -> dict[str, int]:

@@ -15,8 +15,8 @@ from slipway.runtime.bus.client import Bus
 from slipway.runtime.errors import BusUnavailable, DeadlineExceeded, ServiceUnavailable
 from slipway.runtime.process import clock
 from slipway.standalone.embedded.nats import EmbeddedNats
+from support.messages import Change, Echo, Echoed
 from support.nats import MakeBus
-from support.words import Change, Echo, Echoed
 
 # How long an asker would wait where the test is that it need not.
 TIMEOUT = timedelta(seconds=20)

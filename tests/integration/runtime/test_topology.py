@@ -14,9 +14,9 @@ from slipway.runtime.errors import BusUnavailable, TopologyMissing
 from slipway.runtime.topology import declared, reconcile
 from slipway.runtime.topology.reconcile import TopologyConflict
 from slipway.standalone.embedded.nats import EmbeddedNats
+from support.messages import Phase, Record, Run
 from support.nats import SMALL, MakeBus, settings_of
 from support.waiting import until
-from support.words import Phase, Record, Run
 
 
 async def test_everything_declared_is_created_and_a_second_run_changes_nothing(

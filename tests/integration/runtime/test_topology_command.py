@@ -12,7 +12,7 @@ from support.users import Connect
 
 
 def settings(server: EmbeddedNats, identities: Identities, integrators: str | None) -> AdminSettings:
-    """Say where the keys are; the integrators' may be missing or another's."""
+    """Return where the keys are; the integrators' may be missing or another's."""
     key = identities.nkey_file(integrators) if integrators else None
     return AdminSettings(
         nats_url=server.url, nats_nkey_file=identities.nkey_file("admin"), integrators_nkey_file=key

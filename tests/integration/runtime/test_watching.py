@@ -16,9 +16,9 @@ from slipway.runtime.process.settings import LogSettings
 from slipway.runtime.retry import Deadline
 from slipway.runtime.topology import reconcile
 from slipway.runtime.topology.declared import EVENTS
+from support.messages import Log, Run
 from support.nats import SMALL, MakeBus, settings_of
 from support.waiting import until
-from support.words import Log, Run
 
 
 class Worker:

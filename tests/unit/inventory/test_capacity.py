@@ -15,7 +15,7 @@ SPEC = ContainerSpec(hostname="web", cores=2, memory=1024, disk=8, storage="lvm"
 
 
 def storage(name: str, *, free: int | None, type: str = "lvm", is_shared: bool = False) -> StorageFact:  # noqa: A002
-    """Give a storage of 100 GiB, of which so many are free."""
+    """Return a storage of 100 GiB, of which so many are free."""
     free_bytes = None if free is None else free * GIB
     return StorageFact(
         name=name,
@@ -28,7 +28,7 @@ def storage(name: str, *, free: int | None, type: str = "lvm", is_shared: bool =
 
 
 def node(name: str, *storages: StorageFact) -> NodeFacts:
-    """Give a node of 2 cores and 24 GiB."""
+    """Return a node of 2 cores and 24 GiB."""
     seen = datetime(2026, 1, 1, tzinfo=UTC)
     return NodeFacts(
         node=name, is_online=True, cores=2, memory_bytes=24 * GIB, storages=storages, observed_at=seen
@@ -40,7 +40,7 @@ NEEDED = {"hostname": "copy", "backup": "local:backup/a"}
 
 
 def job(kind: JobKind, *, spec: ContainerSpec = SPEC, first_step: str | None = None, **args: Any) -> RunJob:
-    """Give a job on pve1."""
+    """Return a job on pve1."""
     target = Target(container="c", cluster="x", cluster_name="home", node="pve1", vmid=101, hostname="web")
     return RunJob.model_validate(
         {

@@ -24,7 +24,7 @@ SPEC = ContainerSpec(hostname="web", template="t", node="pve1", memory=512, tags
 
 
 def seen(**changes: Any) -> GuestStatus:
-    """Give a guest that is as its container is known."""
+    """Return a guest that is as its container is known."""
     usual = {
         "id": "k1-104",
         "cluster": "k1",

@@ -55,7 +55,7 @@ MANIFEST = Manifest(
 
 
 def node(name: str = "pve1", *, free: int = 1, **changes: Any) -> NodeFacts:
-    """Give a node that is fit for use."""
+    """Return a node that is fit for use."""
     usual = {
         "node": name,
         "is_online": True,
@@ -248,7 +248,7 @@ def test_a_deletion_that_removed_nothing_leaves_what_was(
 
 
 def stood(*steps: StepStatus, exists: bool = True) -> RunRecord:
-    """Give the last record of a creation."""
+    """Return the last record of a creation."""
     return RunRecord(
         id="j1",
         kind=JobKind.CREATE,

@@ -46,7 +46,7 @@ def container_facts(**changes: Any) -> ContainerFacts:
 
 
 def fields(kind: JobKind, **args: Any) -> list[str]:
-    """Name the arguments that are refused whatever is known."""
+    """Return the arguments that are refused whatever is known."""
     try:
         check(kind, read_args(KINDS[kind], args))
     except JobInvalid as refused:
@@ -136,7 +136,7 @@ def test_notes_of_a_backup_that_proxmox_takes(text: str) -> None:
 
 
 def refused(kind: JobKind, of: ContainerFacts, **args: Any) -> SlipwayError | None:
-    """Give what speaks against a job by what is known."""
+    """Return what speaks against a job by what is known."""
     try:
         check_against(kind, read_args(KINDS[kind], args), of)
     except SlipwayError as error:

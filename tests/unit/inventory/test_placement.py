@@ -17,7 +17,7 @@ DISK = 8
 
 
 def node(name: str, free: int) -> NodeFacts:
-    """Give a usable node with so many GiB free for disks."""
+    """Return a usable node with so many GiB free for disks."""
     storage = StorageFact(name="lvm", type="lvmthin", content=("rootdir",), free_bytes=free * GIB)
     seen = datetime(2026, 1, 1, tzinfo=UTC)
     return NodeFacts(node=name, is_online=True, is_ssh_usable=True, storages=(storage,), observed_at=seen)
@@ -50,7 +50,7 @@ def test_a_container_elsewhere_takes_nothing() -> None:
 
 
 def in_outage(name: str, code: str, free: int = 50) -> NodeFacts:
-    """Give a node with an outage that is otherwise the best one."""
+    """Return a node with an outage that is otherwise the best one."""
     well = node(name, free)
     outage = Outage(code=code, since=well.observed_at, message=f"{name}: {code}.", remedy="Mend it.")
     return well.model_copy(update={"outage": outage})

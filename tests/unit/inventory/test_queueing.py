@@ -7,12 +7,12 @@ LIMITS = Limits(jobs=4, creations=2)
 
 
 def entry(job: str, actor: str = "ada", kind: JobKind = JobKind.START) -> Entry:
-    """Give a job."""
+    """Return a job."""
     return Entry(job=job, kind=kind, actor=actor)
 
 
 def names(entries: tuple[Entry, ...]) -> str:
-    """Give jobs as one word."""
+    """Return jobs as one word."""
     return "".join(each.job for each in entries)
 
 

@@ -32,7 +32,7 @@ MANIFEST = Manifest(
 
 
 def fields(**asked: Any) -> list[str]:
-    """Name the fields that are refused."""
+    """Return the fields that are refused."""
     spec = ContainerSpec.model_validate({"hostname": "web-1", **asked})
     try:
         check(spec, MANIFEST, NODE)

@@ -15,7 +15,7 @@ NODES = ("pve1", "pve2")
 
 @st.composite
 def candidates(draw: st.DrawFn) -> list[Candidate]:
-    """Give a few containers."""
+    """Return a few containers."""
     vmids = draw(st.lists(st.integers(100, 112), unique=True, max_size=8))
     return [
         Candidate(
@@ -32,7 +32,7 @@ def candidates(draw: st.DrawFn) -> list[Candidate]:
 
 
 def _fits(term: str, one: Candidate) -> bool:
-    """Say it again in another way: term by term, without the parser."""
+    """Match it in another way: term by term, without the parser."""
     if term[0].isdigit():
         first, _, last = term.partition("-")
         return one.vmid in range(int(first), int(last or first) + 1)

@@ -11,7 +11,7 @@ from slipway.monitor.polling.diff import compare
 
 
 def guest(**changes: Any) -> GuestStatus:
-    """Give a running guest."""
+    """Return a running guest."""
     usual = {
         "id": "k1-100",
         "cluster": "k1",
@@ -27,7 +27,7 @@ def guest(**changes: Any) -> GuestStatus:
 
 
 def seen(*guests: GuestStatus) -> dict[str, GuestStatus]:
-    """Give an observation."""
+    """Return an observation."""
     return {one.id: one for one in guests}
 
 

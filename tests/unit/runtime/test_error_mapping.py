@@ -39,7 +39,7 @@ from slipway.runtime.topology.declared import (
     lifetime,
     stream_of,
 )
-from support.words import Echo, Log, Phase
+from support.messages import Echo, Log, Phase
 
 
 def test_every_kind_and_reason_is_in_the_tables() -> None:

@@ -23,6 +23,7 @@ from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.containers import Container
 from slipway.lab.guests import choose, setup
 from slipway.lab.guests.simulated.running import UNPRIVILEGED_OFFSET
+from slipway.runtime.retry import Deadline
 from slipway.standalone import cleaning, defaults
 from slipway.standalone.embedded.ports import PortTaken, require_free
 from slipway.standalone.supervisor import ProcessFailed
@@ -148,14 +149,14 @@ async def _fetch(address: str) -> httpx.Response:
     port = url.port or (443 if url.scheme == "https" else 80)
     shifted = url.copy_with(port=port + UNPRIVILEGED_OFFSET)
     urls = [url] if os.geteuid() == 0 or port >= _FIRST_FREE_PORT else [url, shifted]
-    deadline = asyncio.get_running_loop().time() + PAGE_SECONDS
+    deadline = Deadline(PAGE_SECONDS)
     # No one can verify a guest's own certificate; its page is only looked at.
     async with httpx.AsyncClient(timeout=5.0, trust_env=False, verify=False) as http:  # noqa: S501
         while True:
             for each in urls:
                 with contextlib.suppress(httpx.TransportError):
                     return await http.get(each)
-            if asyncio.get_running_loop().time() > deadline:
+            if deadline.has_passed:
                 raise ProcessFailed(f"{address} does not answer")
             await asyncio.sleep(0.3)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from slipway.cli.errors import CommandFailed
+from slipway.runtime.retry import Deadline
 
 LEFTOVER_SECONDS = 6.0
 """How long what a killed `up` left may take to end by itself."""
@@ -60,10 +61,10 @@ class DataFolder:
         """End the processes that a killed `up` left here; return their names when they are gone."""
         self.endpoints.unlink(missing_ok=True)
         leftovers = {name: pid for name, pid, began in self._recorded() if _began(pid) == began}
-        deadline = time.monotonic() + LEFTOVER_SECONDS
+        deadline = Deadline(LEFTOVER_SECONDS)
         for pid in leftovers.values():
             _signal(pid, signal.SIGTERM)
-        while any(_began(pid) is not None for pid in leftovers.values()) and time.monotonic() < deadline:
+        while any(_began(pid) is not None for pid in leftovers.values()) and not deadline.has_passed:
             time.sleep(0.05)
         for pid in leftovers.values():
             _signal(pid, signal.SIGKILL)

@@ -5,7 +5,6 @@ settings, ends the wait at once with its own message.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import httpx
 from slipway.client.client import Client
 from slipway.client.transport import ApiProblem, ApiUnreachable
 from slipway.runtime.process.main import BAD_SETTINGS
+from slipway.runtime.retry import Deadline
 from slipway.standalone import lab as labs
 from slipway.standalone.logview import LogView
 from slipway.standalone.supervisor import ProcessFailed, Supervised
@@ -81,10 +81,10 @@ class Readiness:
         await self._until(are_served, "the templates")
 
     async def _until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = Deadline(START_SECONDS)
         while not await condition():
             self._raise_for_wrong_settings()
-            if time.monotonic() > deadline:
+            if deadline.has_passed:
                 raise ProcessFailed(
                     f"{what} did not get ready within {START_SECONDS:.0f} seconds; see the log"
                 )

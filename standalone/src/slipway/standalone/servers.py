@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable
 
+from slipway.runtime.retry import Backoff, Deadline
 from slipway.standalone.embedded.process import POLL_SECONDS, START_SECONDS, EmbeddedFailure
 from slipway.standalone.embedded.server import EmbeddedServer
 from slipway.standalone.logfile import MOST_BYTES
@@ -77,7 +78,8 @@ class WatchedServer:
         self._on_change()
         began = reported = time.monotonic()
         has_started, usable = self._embedded.server.has_started, self._embedded.is_usable
-        while not await asyncio.to_thread(has_started, usable, deadline=began + START_SECONDS):
+        deadline = Deadline(START_SECONDS)
+        while not await asyncio.to_thread(has_started, usable, deadline=deadline):
             if time.monotonic() - reported > SLOW_SECONDS:
                 reported = time.monotonic()
                 self._view.report(
@@ -86,17 +88,16 @@ class WatchedServer:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _watch(self) -> None:
-        delay = WATCH_SECONDS
+        backoff = Backoff(first_seconds=WATCH_SECONDS, longest_seconds=LONGEST_DELAY_SECONDS)
         while True:
-            await asyncio.sleep(delay)
+            await backoff.wait()
             try:
                 if not self._embedded.server.is_running:
                     await self._again()
                 self._relay()
-                delay = WATCH_SECONDS
+                backoff.reset()
             except (OSError, EmbeddedFailure) as error:
                 self._view.report(f"{self.name}: {error}")
-                delay = min(delay * 2, LONGEST_DELAY_SECONDS)
 
     async def _again(self) -> None:
         with contextlib.suppress(OSError):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from slipway.cli.errors import CommandFailed
+from slipway.runtime.retry import Backoff, Deadline
 from slipway.standalone.accounts import OURSELVES, Confinement
 from slipway.standalone.logview import LogView
 
@@ -83,10 +84,9 @@ class Supervised:
             self._running.cancel()
 
     async def _keep(self) -> None:
-        loop = asyncio.get_running_loop()
-        delay = FIRST_DELAY_SECONDS
+        backoff = Backoff(first_seconds=FIRST_DELAY_SECONDS, longest_seconds=LONGEST_DELAY_SECONDS)
         while not self._stopping.is_set():
-            began = loop.time()
+            steady = Deadline(STEADY_SECONDS)
             try:
                 self.last_status = await self._run()
                 ended = f"ended with status {self.last_status}"
@@ -95,12 +95,11 @@ class Supervised:
                 ended = f"does not run ({error})"
             if self._stopping.is_set():
                 return
-            if loop.time() - began > STEADY_SECONDS:
-                delay = FIRST_DELAY_SECONDS
-            self._view.report(f"{self.name} {ended}; it starts again in {delay:.1f} s")
+            if steady.has_passed:
+                backoff.reset()
+            self._view.report(f"{self.name} {ended}; it starts again in {backoff.seconds:.1f} s")
             self._on_change()
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+            await backoff.wait()
 
     async def _run(self) -> int:
         self._process = await launch(self.command)

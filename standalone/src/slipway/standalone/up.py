@@ -9,7 +9,6 @@ import contextlib
 import json
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -24,6 +23,7 @@ from slipway.runtime.database.engine import migrate
 from slipway.runtime.database.roles import provision_databases
 from slipway.runtime.process import logs
 from slipway.runtime.process.settings import DatabaseSettings, LogSettings
+from slipway.runtime.retry import Deadline
 from slipway.runtime.topology.__main__ import AdminSettings, apply_as_admin
 from slipway.standalone import lab as labs
 from slipway.standalone.accounts import OURSELVES, confinement_for, programs
@@ -114,11 +114,11 @@ class Stack:
         self._endpoints = None
         with contextlib.suppress(OSError):
             self.folder.endpoints.unlink(missing_ok=True)
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = Deadline(STOP_SECONDS)
         services = [process for process in self._started if process.name in SERVICES]
         others = [[process] for process in reversed(self._started) if process not in services]
         for processes in (services, *others):
-            seconds = max(LEAST_STOP_SECONDS, (deadline - time.monotonic()) / 2)
+            seconds = max(LEAST_STOP_SECONDS, deadline.left_seconds / 2)
             await asyncio.gather(*(process.stop(seconds=seconds) for process in processes))
         self._started.clear()
         self._record()

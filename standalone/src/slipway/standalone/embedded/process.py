@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from slipway.cli.errors import CommandFailed
+from slipway.runtime.retry import Deadline
 
 START_SECONDS = 300.0
 """How long a server that lives may take: after a power cut it reads its whole journal again."""
@@ -93,16 +94,16 @@ class Server:
 
     def wait_until(self, is_ready: Callable[[], bool]) -> None:
         """Wait, blocking, until the server can be used; raise with the end of its log if it never can."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = Deadline(START_SECONDS)
         while not self.has_started(is_ready, deadline=deadline):
             time.sleep(POLL_SECONDS)
 
-    def has_started(self, is_ready: Callable[[], bool], *, deadline: float) -> bool:
+    def has_started(self, is_ready: Callable[[], bool], *, deadline: Deadline) -> bool:
         """Ask once whether the server can be used.
 
         Args:
             is_ready: asks it; raises if it never will be.
-            deadline: on the monotonic clock; after it, or when the process has ended, the server is given up.
+            deadline: after it, or when the process has ended, the server is given up.
         """
         try:
             if is_ready():
@@ -110,7 +111,7 @@ class Server:
         except EmbeddedFailure:
             self.kill()
             raise
-        if self.is_running and time.monotonic() < deadline:
+        if self.is_running and not deadline.has_passed:
             return False
         text = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
         self.kill()

@@ -14,7 +14,7 @@ class Echoed(Value):
 
 
 class Echo(Query[Echoed]):
-    """Say it back."""
+    """Send it back."""
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.test.echo"
     timeout: ClassVar[timedelta] = timedelta(seconds=2)
