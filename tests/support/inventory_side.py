@@ -55,7 +55,7 @@ class Inventory:
 
     lab: Lab
     identities: Identities
-    clusters: list[str] = field(default_factory=lambda: [CLUSTER])
+    cluster_ids: list[str] = field(default_factory=lambda: [CLUSTER])
     elsewhere: dict[str, ClusterSpec] = field(default_factory=dict)
     """ClusterConnections that are not reached as the lab is at first."""
     nodes: dict[str, NodeFacts] = field(default_factory=dict)
@@ -106,7 +106,7 @@ class Inventory:
                 nodes=tuple(self.nodes.values()),
                 created_at=clock.now(),
             )
-            for each in self.clusters
+            for each in self.cluster_ids
         )
         return clusters.ClusterPage(items=items)
 

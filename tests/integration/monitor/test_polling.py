@@ -140,14 +140,14 @@ async def test_new_cluster_is_watched_at_once(
     heard = Heard()
     await heard.listen(admin, NodeObserved)
     fleet = ClusterWatcher(monitor.bus, monitor.clusters, settings)
-    inventory.clusters.clear()
+    inventory.cluster_ids.clear()
     await make_bus(
         "monitor", lambda bus: bus.consume(ClusterAdded, fleet.cluster_changed, durable="monitor-clusters")
     )
 
     async with running(fleet.run):
         await asyncio.sleep(0)
-        inventory.clusters.append("c2")
+        inventory.cluster_ids.append("c2")
         saying = await make_bus("inventory")
         await saying.publish(ClusterAdded(id="c2", name="c2"), message_id="c2")
         await until(lambda: heard.vmids()[-1:] == [()], within_seconds=6)
@@ -180,7 +180,7 @@ async def test_cluster_whose_answers_make_no_sense_keeps_no_other_waiting(
     """A proxy that answers `null` breaks what watches its cluster: logged once, and the lab is watched on."""
     heard = Heard()
     await heard.listen(admin, GuestChanged, NodeObserved)
-    inventory.clusters = [CLUSTER, "odd"]
+    inventory.cluster_ids = [CLUSTER, "odd"]
 
     with HttpsServer(tmp_path, lambda _request: data(None)) as odd:
         changes = {"endpoint": odd.endpoint, "tls_fingerprint": odd.fingerprint, "nodes": {}}

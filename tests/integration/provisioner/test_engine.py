@@ -46,6 +46,8 @@ class Diary:
     """Everything that steps and policy did, over all owners of the run."""
 
     entries: list[str] = field(default_factory=list)
+    released: int = 0
+    """How often a run was left by its owner."""
     steps: tuple[Step[Errand], ...] = ()
 
     def note(
@@ -76,6 +78,10 @@ class Diary:
     def describe(self, problem: Problem, _work: Errand | None, _last_lines: str) -> Problem:
         """Add nothing to the problem."""
         return problem
+
+    async def release(self, _errand: Errand) -> None:
+        """Count it."""
+        self.released += 1
 
     async def settle(self, _work: Errand, do: Do[Errand], _retry: Retry) -> bool:
         """Undo what was done."""
@@ -115,6 +121,7 @@ def worker(bus: Bus, diary: Diary) -> Worker[Errand]:
         failure_policy=diary,
         read_outcome=outcome,
         leaves_container=lambda _errand: True,
+        release=diary.release,
     )
     return Worker(bus, Runs(bus), workflow, retry_budget=timedelta(seconds=5))
 
@@ -165,6 +172,7 @@ async def test_a_later_owner_continues(worker: Worker[Errand], diary: Diary, bus
     record = await record_of(bus)
     assert diary.entries == ["a", "b", "b again"]
     assert (record.state, record.claim, record.steps[1].attempts) == (JobState.SUCCEEDED, 2, 2)
+    assert diary.released == 2
 
 
 async def test_a_cancel_uses_the_hook_of_the_step(worker: Worker[Errand], diary: Diary, bus: Bus) -> None:

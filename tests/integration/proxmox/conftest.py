@@ -7,8 +7,9 @@ import pytest
 
 from slipway.lab.node import Lab
 from slipway.proxmox.detached import Detached
+from slipway.proxmox.guest_session import GuestSession
 from slipway.proxmox.hosts import Cluster, Hosts
-from slipway.proxmox.pct import Pct
+from slipway.proxmox.pct import Pct, open_session
 from slipway.proxmox.ssh import NodeShell
 from support.lab import running_lab
 from support.lab_client import access_to
@@ -37,9 +38,17 @@ def pct(shell: NodeShell) -> Pct:
 
 
 @pytest.fixture
-def detached(pct: Pct, tmp_path: Path) -> Detached:
-    """Detached work in container 100, with its state in this test's folder."""
-    return Detached(pct, 100, root=str(tmp_path / "runs"))
+async def session(shell: NodeShell) -> AsyncIterator[GuestSession]:
+    """A session in container 100."""
+    session = open_session(shell, 100)
+    yield session
+    await session.aclose()
+
+
+@pytest.fixture
+def detached(shell: NodeShell, session: GuestSession, tmp_path: Path) -> Detached:
+    """Detached work in container 100, through a session as in a job; its state is in this folder."""
+    return Detached(Pct(shell, session), 100, root=str(tmp_path / "runs"))
 
 
 @pytest.fixture

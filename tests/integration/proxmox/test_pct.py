@@ -11,12 +11,20 @@ from pydantic import SecretStr
 from slipway.contracts.problems import NotFound
 from slipway.proxmox.access import ApiAccess, ClusterAccess
 from slipway.proxmox.errors import CommandLost, CommandTimedOut, ContainerMissing, NotRunning
+from slipway.proxmox.guest_session import GuestSession
 from slipway.proxmox.hosts import Hosts
 from slipway.proxmox.pct import Pct
+from slipway.proxmox.ssh import NodeShell
 from support.ssh_server import SshServer
 from support.waiting import lives, until
 
 LIMIT = timedelta(seconds=20)
+
+
+@pytest.fixture(params=["exec", "session"])
+def pct(shell: NodeShell, session: GuestSession, request: pytest.FixtureRequest) -> Pct:
+    """Containers of a node, each command with a `pct exec` of its own or through a session."""
+    return Pct(shell, session if request.param == "session" else None)
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 125, 127, 255])

@@ -5,7 +5,7 @@ act. That act is `WouldChange`, raised before anything is sent.
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 from slipway.proxmox.hosts import HostCluster
@@ -56,7 +56,7 @@ class DryRunShell:
         self,
         argv: Sequence[str],
         *,
-        stdin: bytes = b"",  # noqa: ARG002 - nothing is run
+        stdin: bytes | AsyncIterator[bytes] = b"",  # noqa: ARG002 - nothing is run
         hold_stdin: bool = False,  # noqa: ARG002
         timeout: timedelta,  # noqa: ARG002
         on_line: OnRawLine,  # noqa: ARG002

@@ -3,7 +3,7 @@
 Theory of operation. `pct exec` passes the command's exit code through, and uses the same numbers for errors
 of its own (255: not running, 2: no such container; PVE 9.2, observed). So the guest's first line of output is
 a marker of ours: without it, the code is Proxmox' own. `pct exec` also costs half a second of CPU on the
-host: whatever belongs together goes into one script.
+host: whatever belongs together goes into one script, and the commands of one job through a `GuestSession`.
 
 The command in the guest dies with its connection: our end of its standard input stays open as long as we
 wait, and a guard in the guest (`guest/guard.sh`) kills the command when it ends. It gets a clean environment,
@@ -20,6 +20,7 @@ from datetime import timedelta
 from slipway.contracts.problems import SlipwayError
 from slipway.proxmox.error_mapping import text_error
 from slipway.proxmox.errors import ContainerMissing, PctFailed
+from slipway.proxmox.guest_session import GuestSession
 from slipway.proxmox.protocols import Shell
 from slipway.proxmox.shell import guest_script, sh
 from slipway.proxmox.ssh import Collected, Completed, OnRawLine, Stream
@@ -39,8 +40,10 @@ _ENVIRONMENT = (
 class Pct:
     """Containers of one node."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Shell, session: GuestSession | None = None) -> None:
+        """Act through a shell; commands in the session's container go through that where they can."""
         self._shell = shell
+        self._session = session
 
     async def execute(
         self,
@@ -81,10 +84,14 @@ class Pct:
         self, vmid: int, argv: Sequence[str], *, stdin: bytes = b"", timeout: timedelta, on_line: OnRawLine
     ) -> int:
         """Run a command as `execute` does, and pass on each line of bytes; return the exit code."""
+        if self._session is not None:
+            code = await self._session.stream(argv, stdin=stdin, timeout=timeout, on_line=on_line)
+            if code is not None:
+                return code
         arrival = _Arrival(on_line)
         guarded = sh(guest_script("guard"), arrival.marker, str(len(stdin)), *argv)
         code = await self._shell.stream(
-            ("pct", "exec", str(vmid), "--", "env", "-i", *_ENVIRONMENT, *guarded),
+            _pct_exec(vmid, guarded),
             stdin=stdin,
             hold_stdin=True,
             timeout=timeout,
@@ -127,6 +134,15 @@ class Pct:
         done = await self._shell.run(("pct", verb, str(vmid), *arguments), timeout=HOST_TIMEOUT)
         if done.exit_code != 0:
             raise own_error(f"pct {verb} {vmid}", done.exit_code, done.stderr, vmid)
+
+
+def open_session(shell: Shell, vmid: int) -> GuestSession:
+    """Return a session in a container; it begins with its first command."""
+    return GuestSession(shell, lambda mark: _pct_exec(vmid, sh(guest_script("session"), mark)))
+
+
+def _pct_exec(vmid: int, argv: Sequence[str]) -> tuple[str, ...]:
+    return ("pct", "exec", str(vmid), "--", "env", "-i", *_ENVIRONMENT, *argv)
 
 
 class _Arrival:

@@ -3,7 +3,7 @@
 Each has two implementations: one that acts, and one that only looks (`dry_run`).
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -33,7 +33,7 @@ class Shell(Protocol):
         self,
         argv: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: bytes | AsyncIterator[bytes] = b"",
         hold_stdin: bool = False,
         timeout: timedelta,
         on_line: OnRawLine,

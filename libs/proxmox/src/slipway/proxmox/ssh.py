@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import signal
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -73,7 +73,7 @@ class NodeShell:
         self,
         argv: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: bytes | AsyncIterator[bytes] = b"",
         hold_stdin: bool = False,
         timeout: timedelta,
         on_line: OnRawLine,
@@ -82,21 +82,15 @@ class NodeShell:
 
         Args:
             argv: Program and arguments; they show in the node's process list.
-            stdin: Written to its standard input.
+            stdin: Written to its standard input, at once or as it comes.
             hold_stdin: Whether the input stays open until the command ends: a lifeline.
             timeout: How long at most, waiting for a connection included.
             on_line: Gets each line as it comes; while it works, nothing more is read.
         """
         line = command_line(argv)
         try:
-            async with asyncio.timeout(timeout.total_seconds()) as deadline:
+            async with within(timeout, self.node, argv[0]):
                 code = await self._converse(line, stdin, hold_stdin=hold_stdin, on_line=on_line)
-        except TimeoutError as error:
-            if not deadline.expired():
-                raise
-            command = f"A command on {self.node} ({argv[0]})"
-            message = f"{command} did not end within {timeout.total_seconds():g} s and was stopped."
-            raise CommandTimedOut(message, command=command) from error
         except asyncssh.Error as error:
             raise self._lost() from error
         if code is None:
@@ -111,7 +105,9 @@ class NodeShell:
         """Close all connections; what runs on them is cut off."""
         await self._links.aclose()
 
-    async def _converse(self, line: str, stdin: bytes, *, hold_stdin: bool, on_line: OnRawLine) -> int | None:
+    async def _converse(
+        self, line: str, stdin: bytes | AsyncIterator[bytes], *, hold_stdin: bool, on_line: OnRawLine
+    ) -> int | None:
         async with self._links.process(line) as process:
             try:
                 await _together(
@@ -154,14 +150,35 @@ class Collected:
         return Completed(exit_code=exit_code, stdout=texts[Stream.STDOUT], stderr=texts[Stream.STDERR])
 
 
-async def _feed(process: "asyncssh.SSHClientProcess[bytes]", data: bytes, *, hold: bool) -> None:
+@contextlib.asynccontextmanager
+async def within(timeout: timedelta, node: str, program: str) -> AsyncIterator[None]:
+    """Stop what runs in the block after a while; raise `CommandTimedOut` then."""
+    try:
+        async with asyncio.timeout(timeout.total_seconds()) as deadline:
+            yield
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        command = f"A command on {node} ({program})"
+        message = f"{command} did not end within {timeout.total_seconds():g} s and was stopped."
+        raise CommandTimedOut(message, command=command) from error
+
+
+async def _feed(
+    process: "asyncssh.SSHClientProcess[bytes]", data: bytes | AsyncIterator[bytes], *, hold: bool
+) -> None:
     # A command may end without reading all that it was sent.
     with contextlib.suppress(BrokenPipeError, ConnectionError):
-        for start in range(0, len(data), _CHUNK):
-            process.stdin.write(data[start : start + _CHUNK])
+        async for chunk in _chunks(data) if isinstance(data, bytes) else data:
+            process.stdin.write(chunk)
             await process.stdin.drain()
         if not hold:
             process.stdin.write_eof()
+
+
+async def _chunks(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), _CHUNK):
+        yield data[start : start + _CHUNK]
 
 
 async def _read(reader: "asyncssh.SSHReader[bytes]", stream: Stream, on_line: OnRawLine) -> None:

@@ -1,9 +1,10 @@
 """Wait for a Proxmox task, relaying its log.
 
-Theory of operation. The task's status is asked in steps that grow from 0.2 to 2 s; after each, the log is
-read from the line after the last one. Status before log, so that the log is complete once the task has ended.
-A node that can't be reached meanwhile, or answers with an error of its own, is waited for until the deadline:
-the task runs there without us.
+Theory of operation. The task's status is asked after pauses of a tenth of the time that it has taken so far,
+0.2 s at least and 2 s at most: a short task's end is seen at once, a long one costs little. After each the
+log is read from the line after the last one. Status before log, so that the log is complete once the task has
+ended. A node that can't be reached meanwhile, or answers with an error of its own, is waited for until the
+deadline: the task runs there without us.
 
 Each log line is relayed once and in order; a new owner of the work passes `from_line` and gets the rest.
 """
@@ -18,9 +19,10 @@ from slipway.proxmox.errors import NodeUnreachable, ProxmoxFailed, TaskTimedOut
 from slipway.proxmox.task_answers import LogLine
 from slipway.proxmox.upid import Upid
 
-FIRST_PAUSE_SECONDS = 0.2
+LEAST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0
-_GROWTH = 1.5
+_SHARE = 0.1
+"""Of the time that a task has taken, the next pause."""
 
 OnLog = Callable[[LogLine], Awaitable[None]]
 
@@ -53,8 +55,10 @@ async def wait(
 
 
 async def _exit_status(api: ProxmoxApi, upid: Upid, on_log: OnLog | None, from_line: int) -> str:
-    pause = FIRST_PAUSE_SECONDS
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     while True:
+        pause = max(LEAST_PAUSE_SECONDS, _SHARE * (loop.time() - began))
         try:
             status = await api.task_status(upid)
             if on_log is not None:
@@ -70,5 +74,4 @@ async def _exit_status(api: ProxmoxApi, upid: Upid, on_log: OnLog | None, from_l
         else:
             if status.status == "stopped":
                 return status.exitstatus or ""
-        await asyncio.sleep(pause)
-        pause = min(pause * _GROWTH, LONGEST_PAUSE_SECONDS)
+        await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))

@@ -36,7 +36,7 @@ class Preparation:
         work = await self.without_secrets(command, journal)
         owner = command.target.container
         secrets = {key: self._sealer.open(each, owner=owner, field=key) for key, each in sealed.items()}
-        return replace(work, secrets=secrets)
+        return replace(work, secrets=secrets, has_sessions=True)
 
     async def without_secrets(self, command: RunJob, journal: Journal) -> Work:
         """Gather what a dry run needs."""

@@ -28,6 +28,7 @@ def container_workflow(preparation: Preparation, lock_wait: timedelta) -> Workfl
         plan=pipelines.plan,
         failure_policy=ContainerFailurePolicy(lock_wait),
         read_outcome=readback.changes,
+        release=Work.release,
         leaves_container=lambda work: work.command.kind is not JobKind.DELETE,
         deadline_errors=(TaskTimedOut, CommandTimedOut, RunLost),
         transient_facts=TRANSIENT_FACTS,

@@ -138,6 +138,11 @@ class Execution(Generic[WorkT]):
         self._failure = self._workflow.failure_policy.describe(problem, self._work, last_lines)
         await progress.fail(self._journal, self._failure.message, error=self._failure)
 
+    async def release(self) -> None:
+        """End what is open outside of this process for the run."""
+        if self._work is not None:
+            await self._workflow.release(self._work)
+
     async def end_left(self, work: WorkT) -> None:
         """End the work outside of this process that a vanished owner began in the step that failed."""
         self._work = work

@@ -57,6 +57,8 @@ class Workflow(Generic[WorkT]):
     """Returns what the record stores of the host at the end."""
     leaves_container: Callable[[WorkT], bool]
     """Whether a run that succeeded leaves something on the host."""
+    release: Callable[[WorkT], Awaitable[None]]
+    """Ends what is open outside of this process for a run that is over or given back."""
     deadline_errors: tuple[type[SlipwayError], ...] = ()
     """Errors of an act whose own time had run out: they use up the retry budget."""
     transient_facts: frozenset[str] = frozenset()

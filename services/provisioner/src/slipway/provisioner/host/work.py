@@ -1,7 +1,8 @@
 """What every step works with: the order, the host, the template, the secrets, the journal."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pydantic import SecretStr
@@ -15,8 +16,10 @@ from slipway.provisioner.engine.journal import Journal
 from slipway.provisioner.engine.step import Step
 from slipway.proxmox.answers import ContainerConfig, ContainerStatus, Power
 from slipway.proxmox.detached import Detached
+from slipway.proxmox.guest_session import GuestSession
 from slipway.proxmox.hosts import HostCluster
-from slipway.proxmox.pct import Pct
+from slipway.proxmox.pct import Pct, open_session
+from slipway.proxmox.protocols import Shell
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
@@ -40,6 +43,9 @@ class Work:
     """Asks for the access to the host anew."""
     step: "Step[Work] | None" = None
     """The step that runs now."""
+    has_sessions: bool = False
+    """Whether commands in the container share a session; then `release` has to end it."""
+    _sessions: dict[tuple[Shell, int], GuestSession] = field(default_factory=dict)
 
     @property
     def spec(self) -> ContainerSpec:
@@ -54,7 +60,12 @@ class Work:
     @property
     def pct(self) -> Pct:
         """Commands in the container."""
-        return Pct(self.cluster.shell(self.target.node))
+        shell, vmid = self.cluster.shell(self.target.node), self.target.vmid
+        if not self.has_sessions:
+            return Pct(shell)
+        if (shell, vmid) not in self._sessions:
+            self._sessions[shell, vmid] = open_session(shell, vmid)
+        return Pct(shell, self._sessions[shell, vmid])
 
     @property
     def detached(self) -> Detached:
@@ -91,6 +102,11 @@ class Work:
     async def is_running(self, of: Target | None = None) -> bool:
         """Return whether the job's container, or another, runs now."""
         return (await self.status(of)).status is Power.RUNNING
+
+    async def release(self) -> None:
+        """End what is open on the host for this run."""
+        sessions, self._sessions = self._sessions, {}
+        await asyncio.gather(*(session.aclose() for session in sessions.values()))
 
     async def renew_access(self) -> None:
         """Ask for the access to the host anew: the old one was refused."""
