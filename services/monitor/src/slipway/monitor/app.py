@@ -42,6 +42,7 @@ def build() -> Service:
     bus.consume(ClusterRemoved, fleet.cluster_changed, durable="monitor-clusters")
     service = Service("monitor", settings, bus)
     service.background("clusters", fleet.run)
+    service.background("pace", lambda: fleet.pace.listen(bus))
     service.background("pending", pending.run)
     service.on_stop(clusters.aclose)
     return service

@@ -89,6 +89,8 @@ def _subscribed_by(service: str) -> Iterable[str]:
     if service == "provisioner":
         yield f"{LIVE_PREFIX}slipway.v1.state.job.*"
         yield f"{LIVE_PREFIX}slipway.v1.event.cluster.*.removed"
+    if service == "monitor":
+        yield f"{LIVE_PREFIX}slipway.v1.state.job.*"
     if service == "inventory":
         yield f"$KV.{LOOKS}.*"
 

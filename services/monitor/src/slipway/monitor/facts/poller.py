@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from slipway.contracts.cluster_facts import NodeFacts, NodeLook, NodeObserved
 from slipway.contracts.problems import SlipwayError
@@ -19,10 +20,15 @@ from slipway.monitor.outage_log import OutageLog
 from slipway.proxmox.hosts import Cluster
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process import clock
+from slipway.runtime.retry import Deadline
 
 LOOK_SECONDS = 60.0
 """For all questions of one round; each of them ends sooner by itself."""
 LEAST_PAUSE_SECONDS = 1.0
+INCOMPLETE_PAUSE_SECONDS = 15.0
+"""Until what was not answered is asked for again."""
+APPLIANCES_EVERY = timedelta(hours=1)
+"""How often a node is asked for what it can download: a list of hundreds, which changes once a day."""
 _WITHOUT_SHELL = (
     "Slipway has no SSH access to this node: its host key is not confirmed, or no login is known."
 )
@@ -45,29 +51,42 @@ class NodeFactsPoller:
     """Returns the facts that inventory has stored, to start from."""
     outage_log: OutageLog = field(init=False)
     published: dict[str, NodeFacts] = field(default_factory=dict, init=False)
+    _is_complete: bool = field(default=False, init=False)
+    """Whether the last round left nothing unanswered."""
+    _appliances: dict[str, tuple[Deadline, tuple[str, ...]]] = field(default_factory=dict, init=False)
+    """What each node can download, and until when it is not asked for that; nothing is asked for again."""
 
     def __post_init__(self) -> None:
         self.outage_log = OutageLog("reading facts", cluster=self.cluster)
 
     async def run(self) -> None:
-        """Poll for ever: at the interval, and at once when facts are due."""
+        """Poll for ever: at the interval, sooner while something is unknown, at once when facts are due."""
         while True:
             self.due.clear()
+            self._is_complete = False
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self.poll()
             except (SlipwayError, TimeoutError) as error:
                 self.outage_log.failed(error)
-            await asyncio.sleep(min(LEAST_PAUSE_SECONDS, self.every.total_seconds()))
+            every = self.every.total_seconds()
+            await asyncio.sleep(min(LEAST_PAUSE_SECONDS, every))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.due.wait(), self.every.total_seconds())
+                pause = every if self._is_complete else min(every, INCOMPLETE_PAUSE_SECONDS)
+                await asyncio.wait_for(self.due.wait(), pause)
 
     async def poll(self) -> None:
         """Read all nodes once and publish what has changed."""
-        readings = await self.clusters.run(self.cluster, _read)
+        fresh = {node: names for node, (due, names) in self._appliances.items() if not due.has_passed}
+        readings = await self.clusters.run(self.cluster, partial(_read, appliances=fresh))
         for reading in readings:
+            if reading.facts.node not in fresh:
+                due = Deadline(APPLIANCES_EVERY.total_seconds())
+                self._appliances[reading.facts.node] = due, reading.facts.appliances
             await self._take(reading)
-        if not all(reading.facts.is_ssh_usable for reading in readings):
+        is_usable = all(reading.facts.is_ssh_usable for reading in readings)
+        self._is_complete = is_usable and not any(reading.unanswered for reading in readings)
+        if not is_usable:
             # Somebody may confirm a host key or repair a login at any time.
             await self.clusters.renew(self.cluster)
         problem = next((reading.problem for reading in readings if reading.problem is not None), None)
@@ -126,6 +145,8 @@ def _state(node: NodeFacts | NodeLook) -> tuple[object, ...]:
     return node.is_online, outage and (outage.code, outage.since)
 
 
-async def _read(cluster: Cluster) -> tuple[reader.NodeReading, ...]:
+async def _read(
+    cluster: Cluster, appliances: Mapping[str, tuple[str, ...]]
+) -> tuple[reader.NodeReading, ...]:
     shells = {name: cluster.shell(name) for name in cluster.access.nodes}
-    return await reader.read(cluster.api, shells, without_shell=_WITHOUT_SHELL)
+    return await reader.read(cluster.api, shells, without_shell=_WITHOUT_SHELL, appliances=appliances)

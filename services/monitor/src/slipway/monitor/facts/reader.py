@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TypeVar
 
 from slipway.contracts.cluster_facts import BridgeFact, NodeFacts, StorageFact
@@ -50,6 +51,7 @@ async def read(
     *,
     without_shell: str,
     node_timeout: timedelta = NODE_TIMEOUT,
+    appliances: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> tuple[NodeReading, ...]:
     """Read the facts of every node of a cluster.
 
@@ -58,6 +60,7 @@ async def read(
         shells: The nodes with SSH access.
         without_shell: The reason why the others have none.
         node_timeout: How long a node may take for each question.
+        appliances: What nodes can download, of those that need not be asked for that long list again.
     """
     quick = api.within(CLUSTER_TIMEOUT)
     members, resources, pools = await asyncio.gather(quick.cluster_status(), quick.resources(), _pools(quick))
@@ -75,6 +78,7 @@ async def read(
             vmids=tuple(sorted(guest.vmid for guest in resources.guests)),
             observed_at=now,
             ssh_problem=without_shell,
+            appliances=appliances.get(member.name, ()),
         ).model_copy(update=pools)
         async with free:
             return await _node(api, facts, shells.get(member.name), node_timeout)
@@ -113,7 +117,7 @@ async def _answers(api: ProxmoxApi, facts: NodeFacts, timeout: timedelta) -> Nod
     storages, bridges, appliances, certified = await asyncio.gather(
         _answer_or_error(lambda: asking.storages(node)),
         _answer_or_error(lambda: asking.networks(node)),
-        _answer_or_error(lambda: asking.appliances(node)),
+        _answer_or_error(lambda: _appliances(asking, facts)),
         certificates.read(asking, node),
     )
     fields: dict[str, object] = {}
@@ -123,7 +127,7 @@ async def _answers(api: ProxmoxApi, facts: NodeFacts, timeout: timedelta) -> Nod
     if not isinstance(bridges, SlipwayError):
         fields["bridges"] = tuple(sorted(map(_bridge, bridges), key=lambda each: each.name))
     if not isinstance(appliances, SlipwayError):
-        fields["appliances"] = tuple(sorted(each.template for each in appliances))
+        fields["appliances"] = appliances
     answers = {"storages": storages, "networks": bridges, "appliances": appliances}
     unanswered = {name: each for name, each in answers.items() if isinstance(each, SlipwayError)}
     shown = {"tls_fingerprint": certified.shown, "cluster_identity": certified.identity}
@@ -132,6 +136,10 @@ async def _answers(api: ProxmoxApi, facts: NodeFacts, timeout: timedelta) -> Nod
         problem=None if fields else unanswered["storages"],
         unanswered=unanswered,
     )
+
+
+async def _appliances(api: ProxmoxApi, facts: NodeFacts) -> tuple[str, ...]:
+    return facts.appliances or tuple(sorted(each.template for each in await api.appliances(facts.node)))
 
 
 async def _answer_or_error(question: Callable[[], Awaitable[ResultT]]) -> ResultT | SlipwayError:

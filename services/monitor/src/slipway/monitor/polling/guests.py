@@ -19,6 +19,7 @@ from slipway.monitor.access import ClusterConnections
 from slipway.monitor.looks import Look
 from slipway.monitor.outage_log import OutageLog
 from slipway.monitor.polling.diff import MISSES_UNTIL_GONE, Difference, compare, identity
+from slipway.monitor.polling.pace import Pace
 from slipway.proxmox.answers import ResourceGuest, Resources
 from slipway.proxmox.errors import AccessRefused
 from slipway.runtime.bus.client import Bus
@@ -30,10 +31,11 @@ POLL_SECONDS = 9.0
 """For a whole poll, with asking for the access and publishing what has changed."""
 ANSWER_TIMEOUT = timedelta(seconds=5)
 """For the cluster's list: it costs milliseconds, and leaves time for another endpoint."""
-FAILED_PAUSE_SECONDS = 1.0
-"""After a failure: its end is seen at once."""
+FAILED_PAUSE_SECONDS = 2.0
+"""After a failure at most: its end is seen at once."""
 REFUSED_PAUSE_SECONDS = 6.0
 """After a refused login, which costs the node three seconds."""
+LEAST_PAUSE_SECONDS = 0.05
 CHECKS = 50
 """Missing guests that are checked in one poll."""
 CHECK_AGAIN_SECONDS = 30.0
@@ -49,15 +51,18 @@ class GuestPoller:
     bus: Bus
     clusters: ClusterConnections
     look: Look
-    every: timedelta
+    pace: Pace
     facts_due: asyncio.Event
     """Set when guests came or went, VMs included: the node's facts list their VMIDs."""
+    health_due: asyncio.Event
+    """Set when a node came, went, or is said to be on or off."""
     on_changed: OnChanged
     _bucket: Bucket = field(init=False)
     _guests: dict[str, GuestStatus] | None = field(default=None, init=False)
     _revisions: dict[str, int] = field(default_factory=dict, init=False)
     _missing: Mapping[str, int] = field(default_factory=dict, init=False)
     _vmids: frozenset[int] | None = field(default=None, init=False)
+    _nodes: frozenset[tuple[str, str | None]] = field(default=frozenset(), init=False)
     _hidden: dict[str, float] = field(default_factory=dict, init=False)
     """Guests that exist but are not shown, and when to check them again."""
 
@@ -69,7 +74,7 @@ class GuestPoller:
         outage_log = OutageLog("polling", cluster=self.cluster)
         loop = asyncio.get_running_loop()
         while True:
-            pause = self.every.total_seconds()
+            least, longest = LEAST_PAUSE_SECONDS, None
             began = loop.time()
             try:
                 async with asyncio.timeout(POLL_SECONDS):
@@ -77,13 +82,14 @@ class GuestPoller:
             except (SlipwayError, TimeoutError) as error:
                 outage_log.failed(error)
                 is_refused = isinstance(error, AccessRefused)
-                pause = REFUSED_PAUSE_SECONDS if is_refused else max(pause, FAILED_PAUSE_SECONDS)
+                least = REFUSED_PAUSE_SECONDS if is_refused else LEAST_PAUSE_SECONDS
+                longest = FAILED_PAUSE_SECONDS
             else:
                 outage_log.recovered()
                 metrics.record_poll(self.cluster)
-            took = loop.time() - began
-            metrics.poll_seconds.observe(took)
-            await asyncio.sleep(max(pause - took, 0.05))
+            metrics.poll_seconds.observe(loop.time() - began)
+            await asyncio.sleep(least)
+            await self.pace.wait(began=began, longest=longest)
 
     async def poll(self) -> None:
         """Ask once, then publish and store what has changed."""
@@ -110,6 +116,10 @@ class GuestPoller:
         if self._vmids is not None and vmids != self._vmids:
             self.facts_due.set()
         self._vmids = vmids
+        nodes = frozenset((node.name, node.status) for node in resources.nodes)
+        if nodes != self._nodes:
+            self._nodes = nodes
+            self.health_due.set()
 
     async def _resources(self) -> Resources:
         try:

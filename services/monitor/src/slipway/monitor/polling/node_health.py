@@ -1,12 +1,13 @@
 """Check a cluster's health: its members, which nodes answer, and which privileges the access has.
 
 Cheap questions, each with a deadline of its own, often enough to know a dead node before anything is placed
-there. Slow questions are in `facts` and delay nothing here.
+there; a lone node shows by the polls of its guests whether it lives, and is asked less often. Slow questions
+are in `facts` and delay nothing here.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from slipway.contracts.cluster_facts import NodeLook
@@ -16,34 +17,46 @@ from slipway.monitor.access import NEEDED_PRIVILEGES, ClusterConnections
 from slipway.monitor.diagnosis import Diagnosis
 from slipway.monitor.looks import Look
 from slipway.monitor.outage_log import OutageLog
+from slipway.monitor.polling.pace import Pace
 from slipway.proxmox.answers import ClusterMember
 from slipway.proxmox.api import ProxmoxApi
 from slipway.proxmox.errors import NodeUnreachable
+from slipway.runtime.retry import Deadline
 
 ANSWER_TIMEOUT = timedelta(seconds=3)
 """For each question; it costs milliseconds on a healthy node."""
 ROUND_SECONDS = 8.0
+PAUSES_OF_A_LONE_NODE = 3
+PRIVILEGES_EVERY = timedelta(minutes=1)
+"""How often the access is asked for its privileges while all is well."""
 NODES_AT_ONCE = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NodeHealthPoller:
     """Checks the health of one cluster; the caller holds the cluster's lease."""
 
     cluster: str
     clusters: ClusterConnections
     look: Look
-    every: timedelta
-    """The pause between two rounds."""
+    pace: Pace
+    due: asyncio.Event
+    """Cuts the pause short."""
     node_names: Callable[[], Iterable[str]]
     """Returns all known nodes, so that those which left are noticed."""
     on_nodes: Callable[[Mapping[str, NodeLook]], Awaitable[None]]
     """Receives the nodes' state after each round."""
+    _privileges: Deadline = field(default_factory=lambda: Deadline(-1.0), init=False)
+    """Until then those that were missing when they were asked for last stay so."""
+    _missing: list[str] = field(default_factory=list, init=False)
 
     async def run(self) -> None:
         """Check for ever."""
         outage_log = OutageLog("checking health", cluster=self.cluster)
+        loop = asyncio.get_running_loop()
         while True:
+            self.due.clear()
+            began = loop.time()
             try:
                 async with asyncio.timeout(ROUND_SECONDS):
                     await self.check()
@@ -51,7 +64,8 @@ class NodeHealthPoller:
                 outage_log.failed(error)
             else:
                 outage_log.recovered()
-            await asyncio.sleep(self.every.total_seconds())
+            times = 1 if len(self.look.nodes) > 1 else PAUSES_OF_A_LONE_NODE
+            await self.pace.wait(began=began, times=times, due=self.due)
 
     async def check(self) -> None:
         """Check once."""
@@ -69,7 +83,7 @@ class NodeHealthPoller:
 
     async def _ask(self, api: ProxmoxApi) -> tuple[tuple[ClusterMember, ...], list[str]]:
         quick = api.within(ANSWER_TIMEOUT)
-        members, held = await asyncio.gather(quick.cluster_status(), quick.permissions())
+        members, missing = await asyncio.gather(quick.cluster_status(), self._missing_privileges(quick))
         nodes = {each.name: each for each in members if each.type == "node"}
         free = asyncio.Semaphore(NODES_AT_ONCE)
         async with asyncio.TaskGroup() as group:
@@ -78,7 +92,15 @@ class NodeHealthPoller:
         for name in set(self.node_names()) - nodes.keys():
             self.look.note_node(name, is_online=False, diagnosis=diagnosis.gone(name, nodes))
         self.look.drop_nodes({*nodes, *self.node_names()})
-        return members, sorted(NEEDED_PRIVILEGES.difference(*held.values()))
+        return members, missing
+
+    async def _missing_privileges(self, api: ProxmoxApi) -> list[str]:
+        """Return the needed privileges that the access lacks; asked for again while there are some."""
+        if self._missing or self._privileges.has_passed:
+            held = await api.permissions()
+            self._missing = sorted(NEEDED_PRIVILEGES.difference(*held.values()))
+            self._privileges = Deadline(PRIVILEGES_EVERY.total_seconds())
+        return self._missing
 
     async def _check_node(self, api: ProxmoxApi, member: ClusterMember, free: asyncio.Semaphore) -> None:
         problem: Diagnosis | None = None

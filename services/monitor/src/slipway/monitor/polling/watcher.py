@@ -16,6 +16,7 @@ from slipway.monitor.looks import Look, LookWriter
 from slipway.monitor.outage_log import OutageLog
 from slipway.monitor.polling.guests import GuestPoller, OnChanged, forget_guests
 from slipway.monitor.polling.node_health import NodeHealthPoller
+from slipway.monitor.polling.pace import Pace
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.bus.kv import Bucket
@@ -32,8 +33,6 @@ LEASE = timedelta(seconds=9)
 TAKE_AGAIN_SECONDS = 3.0
 LONGEST_PAUSE_SECONDS = 8.0
 """After unexpected errors: a host may answer nonsense for long, and be right again at any time."""
-POLLS_PER_HEALTH_CHECK = 2
-"""Polls of the guests from one check of the nodes' health to the next."""
 LIST_AGAIN_SECONDS = 10.0
 
 
@@ -50,6 +49,8 @@ class ClusterWatcher:
         self._bus = bus
         self._clusters = clusters
         self._settings = settings
+        self.pace = Pace(settings)
+        """How often each cluster is asked."""
         self._on_changed = on_changed
         self._changed = asyncio.Event()
         self._due: dict[str, asyncio.Event] = {}
@@ -146,7 +147,7 @@ class ClusterWatcher:
     async def _hold(self, cluster: str, lease: Lease) -> None:
         """Run all pollers until the lease is lost."""
         due = self._due[cluster] = asyncio.Event()
-        look = Look(cluster, every_seconds=self._settings.poll_interval.total_seconds())
+        look = Look(cluster, every_seconds=self._settings.busy_interval.total_seconds())
         writer = LookWriter(self._bus, look)
         try:
             await writer.resume()
@@ -170,8 +171,9 @@ class ClusterWatcher:
             bus,
             clusters,
             look,
-            every=settings.poll_interval,
+            pace=self.pace,
             facts_due=due,
+            health_due=(health_due := asyncio.Event()),
             on_changed=self._on_changed,
         )
         nodes = NodeFactsPoller(
@@ -183,8 +185,13 @@ class ClusterWatcher:
             due=due,
             stored=lambda: self._stored.get(cluster, ()),
         )
-        health_every = settings.poll_interval * POLLS_PER_HEALTH_CHECK
         health = NodeHealthPoller(
-            cluster, clusters, look, every=health_every, node_names=nodes.node_names, on_nodes=nodes.follow
+            cluster,
+            clusters,
+            look,
+            pace=self.pace,
+            due=health_due,
+            node_names=nodes.node_names,
+            on_nodes=nodes.follow,
         )
         return poller.run, nodes.run, health.run
