@@ -177,6 +177,7 @@ async def test_work_survives_the_process_that_began_it(
         except ProcessLookupError:
             continue
     server.cut()
+    await until(lambda: not any(lives(pid) for pid in server.pids))
     gate.touch()
     lines, ended = await job_events(detached, "a")
 

@@ -42,7 +42,7 @@ async def test_commands_share_one_process(
     if shutil.which(guest_shell[0]) is None:
         pytest.skip(f"{guest_shell[0]} is not on this machine")
     script = guest_script("session")
-    session = GuestSession(shell, lambda mark: (*guest_shell, "-c", script, "slipway", mark))
+    session = GuestSession(shell, 100, lambda mark: (*guest_shell, "-c", script, "slipway", mark))
     odd = "a  b\n 'c' \"d\" $HOME \\\\ `id` \t end\n"
     data = bytes(range(256)) * 100
 
@@ -80,9 +80,10 @@ async def test_what_can_not_share_has_its_own(pct: Pct, server: SshServer) -> No
 
 
 async def test_a_session_that_ended_is_followed_by_another(pct: Pct, server: SshServer) -> None:
-    """As after a reboot of the guest, or a lost connection; the command meanwhile is not lost."""
+    """As after a reboot of the guest, or a lost connection."""
     await pct.execute(100, ["true"], timeout=LIMIT)
     server.cut()
+    await until(lambda: not lives(server.pids[0]))
     done = await pct.execute(100, ["echo", "again"], timeout=LIMIT)
 
     assert (done.stdout, len(server.commands)) == ("again\n", 2)

@@ -37,13 +37,15 @@ Opening = Callable[[str], Sequence[str]]
 class GuestSession:
     """Commands in one container, one at a time."""
 
-    def __init__(self, shell: Shell, opening: Opening) -> None:
+    def __init__(self, shell: Shell, vmid: int, opening: Opening) -> None:
         """Open nothing yet.
 
         Args:
             shell: the container's node.
-            opening: returns the command that opens a session.
+            vmid: the container.
+            opening: returns the command that opens a session in it.
         """
+        self.vmid = vmid
         self._shell = shell
         self._opening = opening
         self._channel: _Channel | None = None

@@ -41,7 +41,7 @@ class Pct:
     """Containers of one node."""
 
     def __init__(self, shell: Shell, session: GuestSession | None = None) -> None:
-        """Act through a shell; commands in the session's container go through that where they can."""
+        """Act through a shell; commands in a session's container go through the session where they can."""
         self._shell = shell
         self._session = session
 
@@ -84,7 +84,7 @@ class Pct:
         self, vmid: int, argv: Sequence[str], *, stdin: bytes = b"", timeout: timedelta, on_line: OnRawLine
     ) -> int:
         """Run a command as `execute` does, and pass on each line of bytes; return the exit code."""
-        if self._session is not None:
+        if self._session is not None and self._session.vmid == vmid:
             code = await self._session.stream(argv, stdin=stdin, timeout=timeout, on_line=on_line)
             if code is not None:
                 return code
@@ -138,7 +138,7 @@ class Pct:
 
 def open_session(shell: Shell, vmid: int) -> GuestSession:
     """Return a session in a container; it begins with its first command."""
-    return GuestSession(shell, lambda mark: _pct_exec(vmid, sh(guest_script("session"), mark)))
+    return GuestSession(shell, vmid, lambda mark: _pct_exec(vmid, sh(guest_script("session"), mark)))
 
 
 def _pct_exec(vmid: int, argv: Sequence[str]) -> tuple[str, ...]:

@@ -111,9 +111,9 @@ class NodeShell:
         async with self._links.process(line) as process:
             try:
                 await _together(
-                    _feed(process, stdin, hold=hold_stdin),
                     _read(process.stdout, Stream.STDOUT, on_line),
                     _read(process.stderr, Stream.STDERR, on_line),
+                    beside=_feed(process, stdin, hold=hold_stdin),
                 )
                 await process.wait_closed()
             finally:
@@ -215,12 +215,13 @@ def _exit_code(process: "asyncssh.SSHClientProcess[bytes]") -> int | None:
     return process.exit_status
 
 
-async def _together(*jobs: Coroutine[None, None, None]) -> None:
-    """Await all; the first error ends the others and is raised as it is."""
+async def _together(*jobs: Coroutine[None, None, None], beside: Coroutine[None, None, None]) -> None:
+    """Await all jobs; what runs beside ends with them. The first error ends all and is raised as it is."""
     tasks = [asyncio.create_task(job) for job in jobs]
+    other = asyncio.create_task(beside)
     try:
         await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
+        for task in (other, *tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(other, *tasks, return_exceptions=True)

@@ -2,11 +2,10 @@
 
 import asyncio
 
-from nats.aio.msg import Msg
-
 from slipway.contracts.jobs import RunRecord
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.process.ending import end
 from slipway.runtime.retry import Deadline
 from slipway.runtime.topology.declared import LIVE_PREFIX
 
@@ -19,14 +18,15 @@ class Pace:
 
     def __init__(self, settings: MonitorSettings) -> None:
         self._idle_seconds = settings.poll_interval.total_seconds()
-        self._busy_seconds = min(settings.busy_interval.total_seconds(), self._idle_seconds)
+        self.busy_seconds = min(settings.busy_interval.total_seconds(), self._idle_seconds)
+        """The pause while jobs run."""
         self._busy = Deadline(-1.0)
         self._noted = asyncio.Event()
 
     @property
     def seconds(self) -> float:
         """The pause now."""
-        return self._idle_seconds if self._busy.has_passed else self._busy_seconds
+        return self._idle_seconds if self._busy.has_passed else self.busy_seconds
 
     async def listen(self, bus: Bus) -> None:
         """Subscribe to the records of jobs as they are written."""
@@ -59,7 +59,7 @@ class Pace:
                 return
             await _wait_for_any(self._noted, *((due,) if due is not None else ()), seconds=left)
 
-    async def _record_written(self, _message: Msg) -> None:
+    async def _record_written(self, _message: object) -> None:
         self.note()
 
 
@@ -68,5 +68,4 @@ async def _wait_for_any(*events: asyncio.Event, seconds: float) -> None:
     try:
         await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in waiting:
-            task.cancel()
+        await end(*waiting)
