@@ -22,6 +22,7 @@ from slipway.runtime.topology.identities import generate
 from slipway.standalone.embedded.nats import EmbeddedNats
 from slipway.standalone.embedded.ports import free_port
 from support.postgres import Databases
+from support.uv import uv
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -62,7 +63,7 @@ class Installed:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Wheels of every part, as they would be handed out."""
     folder = tmp_path_factory.mktemp("wheels")
-    _uv("build", "--all-packages", "--wheel", "--out-dir", str(folder))
+    uv("build", "--all-packages", "--wheel", "--out-dir", str(folder))
     return folder
 
 
@@ -75,10 +76,10 @@ def installed(
     home = tmp_path_factory.mktemp(service)
     python = home / "bin" / "python"
     own = [next(wheels.glob(f"{part.replace('-', '_')}-*.whl")) for part in _own(f"slipway-{service}")]
-    _uv("venv", "--clear", "--python", sys.executable, str(home))
+    uv("venv", "--clear", "--python", sys.executable, str(home))
     lock = ("--constraint", str(ROOT / "requirements.lock"))
-    _uv("pip", "install", "--no-sources", "--python", str(python), *lock, *map(str, own))
-    listed = json.loads(_uv("pip", "list", "--format", "json", "--python", str(python)))
+    uv("pip", "install", "--no-sources", "--python", str(python), *lock, *map(str, own))
+    listed = json.loads(uv("pip", "list", "--format", "json", "--python", str(python)))
     return Installed(service, python, frozenset(each["name"].lower() for each in listed))
 
 
@@ -124,12 +125,12 @@ def test_requirements_are_all_of_ours_that_it_needs(service: str) -> None:
 def test_requirements_install_one_alone(tmp_path: Path) -> None:
     """In an empty environment, its `requirements.txt` is enough: the service says what it can do."""
     python = tmp_path / "bin" / "python"
-    _uv("venv", "--python", sys.executable, str(tmp_path))
+    uv("venv", "--python", sys.executable, str(tmp_path))
 
     constraints = ("--constraint", str(ROOT / "requirements.lock"))
     requirements = ("--no-sources", "--requirement", "services/monitor/requirements.txt", *constraints)
-    _uv("pip", "install", "--python", str(python), *requirements)
-    listed = json.loads(_uv("pip", "list", "--format", "json", "--python", str(python)))
+    uv("pip", "install", "--python", str(python), *requirements)
+    listed = json.loads(uv("pip", "list", "--format", "json", "--python", str(python)))
     process = subprocess.run(
         [str(python), "-m", "slipway.monitor", "--help"], capture_output=True, text=True, check=False
     )
@@ -235,16 +236,3 @@ def _own(part: str) -> list[str]:
     for each in parts:
         parts.extend(need for need in _declared()[each] if need not in parts)
     return parts
-
-
-def _uv(*arguments: str) -> str:
-    """Run uv: from what is on this machine if that is enough."""
-    command = (str(Path(sys.executable).parent / "uv"), "--quiet", *arguments)
-    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    for more in ({"UV_OFFLINE": "1"}, {}):
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment | more, capture_output=True, text=True, check=False
-        )
-        if done.returncode == 0:
-            return done.stdout
-    raise AssertionError(done.stderr)
