@@ -40,6 +40,8 @@ class SshServer:
         self.folder = folder
         self.calls = folder / "pct-calls"
         self.commands: list[str] = []
+        self.bashrc = ""
+        """What root's shell reads before each command."""
         self.pids: list[int] = []
         self.connections: list[asyncssh.SSHServerConnection] = []
         self.keys = [
@@ -119,7 +121,7 @@ class SshServer:
         child = await asyncio.create_subprocess_exec(
             "sh",
             "-c",
-            line,
+            f"{self.bashrc}\n{line}",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

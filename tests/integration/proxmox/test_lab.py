@@ -149,8 +149,9 @@ async def test_a_config_changes_only_as_it_was_read(cluster: Cluster) -> None:
 
 
 @GUESTS
-async def test_files_and_work_reach_a_guest(cluster: Cluster) -> None:
-    """Through SSH, pct and the guest's own shell."""
+async def test_files_and_work_reach_a_guest(cluster: Cluster, lab: Lab) -> None:
+    """Through SSH, pct and the guest's own shell; what the login shell prints before changes nothing."""
+    lab.faults.order(faults.LoginPrints(text="Welcome to the node: ", errors="1 update\n"))
     await create(cluster)
     await start(cluster)
     pct = cluster.pct(NODE)

@@ -105,6 +105,26 @@ async def test_a_command_dies_at_its_deadline(shell: NodeShell, tmp_path: Path) 
     await until(lambda: not lives(int(pid.read_text())))
 
 
+@pytest.mark.parametrize("bashrc", ["echo Welcome; echo oops >&2", "printf '> '; printf '\\n\\n! ' >&2"])
+async def test_what_the_login_shell_prints_is_no_output(
+    shell: NodeShell, server: SshServer, bashrc: str
+) -> None:
+    """Root's `.bashrc` may print what it likes, with a line end or without."""
+    server.bashrc = bashrc
+
+    done = await shell.run(["sh", "-c", "echo; echo out; echo err >&2; exit 3"], timeout=LIMIT)
+
+    assert (done.exit_code, done.stdout, done.stderr) == (3, "\nout\n", "err\n")
+
+
+async def test_a_login_shell_that_runs_nothing_is_named(shell: NodeShell, server: SshServer) -> None:
+    """With what it printed: the command was not run."""
+    server.bashrc = "echo This account is closed.; exit 0"
+
+    with pytest.raises(SshRefused, match=r"printed `This account is closed\.`\. Look at /root/\.bashrc"):
+        await shell.run(["true"], timeout=LIMIT)
+
+
 async def test_a_cancelled_command_dies(shell: NodeShell, tmp_path: Path) -> None:
     """Nobody waits for it any more."""
     pid = tmp_path / "pid"

@@ -38,16 +38,22 @@ def test_operators_join_commands(line: str, joined: list[tuple[str, str]]) -> No
 @pytest.mark.parametrize(
     ("line", "stdin", "stdout", "stderr"),
     [
-        ("a >/dev/null 2>&1 </dev/null", True, True, "stdout"),
-        ("a 2> /dev/null", False, False, "null"),
-        ("a2", False, False, "ssh"),
+        ("a >/dev/null 2>&1 </dev/null", True, "null", "stdout"),
+        ("a 2> /dev/null", False, "ssh", "null"),
+        ("a >&2", False, "stderr", "ssh"),
+        ("a2", False, "ssh", "ssh"),
     ],
 )
-def test_redirections_are_distinguished_from_words(line: str, stdin: bool, stdout: bool, stderr: str) -> None:  # noqa: FBT001
+def test_redirections_are_distinguished_from_words(
+    line: str,
+    stdin: bool,  # noqa: FBT001
+    stdout: str,
+    stderr: str,
+) -> None:
     """Streams go nowhere or together where the line says so."""
     (command,) = parse(line)
 
-    assert (command.is_stdin_null, command.is_stdout_null, command.stderr) == (stdin, stdout, stderr)
+    assert (command.is_stdin_null, command.stdout, command.stderr) == (stdin, stdout, stderr)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ Theory of operation. Commands share connections (`links`): each takes a session 
 connection is opened only when all sessions are taken. Output is read line by line as it comes; a slow reader
 slows the command down, it never fills memory.
 
+sshd runs a command through root's login shell, and bash reads `.bashrc` for it: what that prints comes
+first. So a mark of ours is printed on each output before the command, and what comes before it is dropped.
+
 Guarantees: a command is sent at most once. If it certainly did not run the error is `SshRefused`; if the
 connection died under it, `CommandLost`. A command that is cancelled or runs out of time gets TERM, and its
 standard input ends; `pct` makes sure that what runs in a guest dies of that. Every wait has a deadline.
@@ -14,6 +17,7 @@ script runs on until its next output; hence nothing here starts one.
 
 import asyncio
 import contextlib
+import secrets
 import signal
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -24,13 +28,14 @@ from enum import StrEnum
 import asyncssh
 
 from slipway.proxmox.access import NodeAccess
-from slipway.proxmox.errors import CommandLost, CommandTimedOut
+from slipway.proxmox.errors import CommandLost, CommandTimedOut, SshRefused
 from slipway.proxmox.lines import LineCutter
 from slipway.proxmox.links import Links
 from slipway.proxmox.shell import command_line
 
 BUFFER_BYTES = 4 * 1024 * 1024
 """How much of each output of a command is returned; the end counts more than the beginning."""
+MOST_NOISE_BYTES = 500
 _CHUNK = 64 * 1024
 _GOODBYE_SECONDS = 2.0
 
@@ -87,14 +92,22 @@ class NodeShell:
             timeout: How long at most, waiting for a connection included.
             on_line: Gets each line as it comes; while it works, nothing more is read.
         """
-        line = command_line(argv)
+        mark = secrets.token_hex(8)
+        output = _Output(f"{mark}\n".encode(), on_line)
+        line = f"printf '\\n%s\\n' {mark}; printf '\\n%s\\n' {mark} >&2; exec {command_line(argv)}"
         try:
             async with within(timeout, self.node, argv[0]):
-                code = await self._converse(line, stdin, hold_stdin=hold_stdin, on_line=on_line)
+                code = await self._converse(line, stdin, hold_stdin=hold_stdin, on_line=output.take)
         except asyncssh.Error as error:
             raise self._lost() from error
         if code is None:
             raise self._lost()
+        if not output.has_begun:
+            raise SshRefused(
+                f"Root's login shell on {self.node} runs no command; it ended with code {code} and printed "
+                f"`{output.noise}`. Look at /root/.bashrc there: it must not end the shell.",
+                node=self.node,
+            )
         return code
 
     def retire(self) -> None:
@@ -125,6 +138,35 @@ class NodeShell:
             f"The connection to {self.node} died while a command ran; it may have had its effect.",
             node=self.node,
         )
+
+
+class _Output:
+    """Passes on what a command prints, without what the login shell printed before it."""
+
+    def __init__(self, mark: bytes, on_line: OnRawLine) -> None:
+        self._mark = mark
+        self._on_line = on_line
+        self._begun = set[Stream]()
+        self._noise = b""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the command was reached."""
+        return Stream.STDOUT in self._begun
+
+    @property
+    def noise(self) -> str:
+        """The first of what the login shell printed."""
+        return " ".join(self._noise.decode("utf-8", errors="replace").split())
+
+    async def take(self, stream: Stream, line: bytes) -> None:
+        """Take one line."""
+        if stream in self._begun:
+            await self._on_line(stream, line)
+        elif line == self._mark:
+            self._begun.add(stream)
+        else:
+            self._noise = (self._noise + line)[:MOST_NOISE_BYTES]
 
 
 class Collected:

@@ -225,6 +225,15 @@ class SshDropped(CommandFault):
     now: bool = False
 
 
+class LoginPrints(State):
+    """Print something before each command over SSH, as root's `.bashrc` does: sshd has bash read it."""
+
+    kind: Literal["login-prints"] = "login-prints"
+    text: str = ""
+    errors: str = ""
+    """The same on standard error."""
+
+
 class SshRefused(Fault):
     """Close new connections before the login."""
 

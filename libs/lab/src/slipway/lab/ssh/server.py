@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import asyncssh
 
-from slipway.lab.faults import SshDropped, SshRefused
+from slipway.lab.faults import LoginPrints, SshDropped, SshRefused
 from slipway.lab.faults.scope import Fault
 from slipway.lab.faults.standing import Faults
 from slipway.lab.gate import Gate
@@ -113,6 +113,9 @@ class SshFront:
             line = (await process.stdin.read()).decode()
         if drop is not None and drop.after_bytes == 0:
             streams.cut()
+        for order in self._faults.all(LoginPrints):
+            await streams.out(order.text.encode())
+            await streams.err(order.errors.encode())
         code = await self._shell.run(line, streams)
         await self._gate.thawed()
         process.exit(code)

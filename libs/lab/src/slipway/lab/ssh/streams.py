@@ -35,7 +35,9 @@ class Redirected:
 
     async def out(self, chunk: bytes) -> None:
         """Write to standard output, or nowhere."""
-        if not self.command.is_stdout_null:
+        if self.command.stdout == "stderr":
+            await self.streams.err(chunk)
+        elif self.command.stdout == "ssh":
             await self.streams.out(chunk)
 
     async def err(self, chunk: bytes) -> None:

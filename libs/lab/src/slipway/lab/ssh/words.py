@@ -1,6 +1,6 @@
 """Command lines: split as a POSIX shell would split them.
 
-Pure. Known: quotes, backslashes, `;`, `&&`, `||`, newlines and the redirections `2>&1`, `>/dev/null`,
+Pure. Known: quotes, backslashes, `;`, `&&`, `||`, newlines and the redirections `2>&1`, `>&2`, `>/dev/null`,
 `2>/dev/null`, `</dev/null`. Anything else that a shell would act upon, such as `$` or `|`, is refused rather
 than taken literally: a command that relies on it must fail here, not differ. A list of words cannot tell a
 quoted `;` from a real one, which is why `shlex` doesn't do.
@@ -26,7 +26,7 @@ class Command:
     joiner: Joiner
     words: list[str] = field(default_factory=list)
     is_stdin_null: bool = False
-    is_stdout_null: bool = False
+    stdout: Literal["ssh", "null", "stderr"] = "ssh"
     stderr: Literal["ssh", "null", "stdout"] = "ssh"
 
 
@@ -54,7 +54,9 @@ def _redirect(command: Command, text: str) -> None:
         case "2>/dev/null":
             command.stderr = "null"
         case ">/dev/null":
-            command.is_stdout_null = True
+            command.stdout = "null"
+        case ">&2":
+            command.stdout = "stderr"
         case "</dev/null":
             command.is_stdin_null = True
         case _:
@@ -87,7 +89,7 @@ def _tokens(line: str) -> Iterator[tuple[str, str]]:
 
 def _redirection(line: str, at: int) -> tuple[str, int]:
     end = at + 1 + (line[at] in "12")
-    if line[end : end + 2] == "&1":
+    if line[end : end + 2] in ("&1", "&2"):
         return line[at : end + 2].removeprefix("1"), end + 2
     while end < len(line) and line[end] in " \t":
         end += 1
