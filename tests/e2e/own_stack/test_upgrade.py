@@ -74,7 +74,7 @@ def upgraded() -> Iterator[tuple[RunningStack, Left]]:
         shutil.copytree(ROOT / "infra" / "lxc", templates.parent)
         shutil.copytree(Path(__file__).parents[1] / "templates", templates, dirs_exist_ok=True)
         settings = {"SLIPWAY_TEMPLATES_DIR": str(templates), **SOON_TAKEN_OVER}
-        with lab_beside(data.parent, python):
+        with lab_beside(data.parent):
             with running_stack(data=data, program=(str(python), "-m", "slipway.cli"), **settings) as stack:
                 left = asyncio.run(_work(stack))
                 _kill(stack)
