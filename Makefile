@@ -5,6 +5,8 @@ PARTS := contracts libs/runtime libs/proxmox libs/lab libs/client services/gatew
 DATA ?= $(HOME)/.local/share/slipway
 PORT ?= 7880
 FAST := tests/unit tests/contract
+# The demo has a folder of its own: only one that somebody named is another.
+OWN_DATA = $(if $(filter-out file,$(origin DATA)),$(if $(DATA),--data "$(DATA)"))
 
 .PHONY: help setup hooks demo demo-clean up test chaos check lint types format bench docs secrets lock contracts
 
@@ -13,27 +15,33 @@ help: ## list the targets
 
 # Compiled beforehand: it halves the time of every start, and a service's user may not write here.
 .venv/.ready: requirements.lock pyproject.toml $(PARTS:%=%/pyproject.toml)
+	@echo "Setting up .venv; the first time it takes about a minute."
+	@echo "[1/4] a virtual environment of $(PYTHON)"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || rm -rf .venv
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) can't make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps $(PARTS:%=-e ./%)
-	-$(BIN)/python -m compileall -q -j 0 .venv/lib $(PARTS:%=%/src)
-	touch $@
+	@echo "[2/4] uv, which installs the rest"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	@echo "[3/4] $$(grep -c == requirements.lock) packages of requirements.lock, and the $(words $(PARTS)) parts of Slipway"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps $(PARTS:%=-e ./%)
+	@echo "[4/4] compiling them, which halves the time of every start"
+	@-$(BIN)/python -m compileall -q -j 0 .venv/lib $(PARTS:%=%/src)
+	@touch $@
+	@echo "Done: .venv/bin/slipway"
 
 setup: .venv/.ready ## make the virtual environment with everything in it
 
 hooks: .venv/.ready ## let git format and lint at each commit, and check before each push
 	$(BIN)/pre-commit install
 
-demo: .venv/.ready ## create a container on the lab before your eyes (ONCE=1 stops by itself, LAB=simulated keeps LXC out)
-	$(BIN)/slipway demo $(if $(ONCE),--once)
+demo: .venv/.ready ## create a container on the lab before your eyes (ONCE=1 stops by itself, LAB=simulated keeps LXC out, DATA=folder PORT=7880)
+	$(BIN)/slipway demo $(OWN_DATA) $(if $(ONCE),--once)
 
-demo-clean: .venv/.ready ## undo what the demo installed and changed
-	$(BIN)/slipway demo-clean
+demo-clean: .venv/.ready ## undo what the demo installed and changed (DATA=folder, as for the demo)
+	$(BIN)/slipway demo-clean $(OWN_DATA)
 
-up: .venv/.ready ## run Slipway on this machine (DATA=folder PORT=7880)
-	$(BIN)/slipway up --data $(DATA) --port $(PORT)
+up: .venv/.ready ## run Slipway on this machine (DATA=folder PORT=7880, VERBOSE=1 prints all logs)
+	$(BIN)/slipway up --data "$(DATA)" --port "$(PORT)" $(if $(VERBOSE),--verbose)
 
 test: .venv/.ready ## every test that this machine can run (WORKERS=3 at once)
 	$(BIN)/pytest -n $(or $(WORKERS),3) --dist loadgroup

@@ -148,16 +148,29 @@ async def _revealed(page: Page, credential: str) -> str:
 
 
 async def test_power_and_cancel(signed_in: Browsing) -> None:
-    """A container is stopped and started by its buttons; a running creation is cancelled by its own."""
+    """Its buttons stop a container, once that is confirmed, and start it, and its page shows these jobs.
+
+    A running creation is cancelled by its own.
+    """
     page = signed_in.page
     name = f"power-{secrets.token_hex(3)}"
     await ask_for(page, "debian-base", name)
     await expect(page.get_by_role("heading", name=f"{name} is ready")).to_be_visible(timeout=CREATION_MS)
     await page.get_by_role("link", name="Open").click()
-    for verb, title in (("Stop", f"Stop {name}: done"), ("Start", f"Start {name}: done")):
-        await page.get_by_role("button", name=verb, exact=True).click(timeout=CREATION_MS)
-        await expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=CREATION_MS)
-        await page.get_by_role("link", name=f"Open {name}").click()
+    await expect(page.get_by_role("heading", name="Facts")).to_be_visible()
+    address = page.url
+    stop, plan = page.get_by_role("button", name="Stop", exact=True), page.get_by_role("dialog")
+    await stop.click()
+    await plan.get_by_role("button", name="Leave it").click()
+    await stop.click()
+    await expect(plan).to_contain_text("It is stopped at once")
+    await plan.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("heading", name=f"Stop {name}: done")).to_be_visible(timeout=CREATION_MS)
+    await page.get_by_role("button", name="Start", exact=True).click(timeout=CREATION_MS)
+    await expect(page.get_by_role("heading", name=f"Start {name}: done")).to_be_visible(timeout=CREATION_MS)
+    assert page.url == address
+    # The creation, one stop and the start: what was left was not done.
+    await expect(page.get_by_role("link", name="Stop", exact=True)).to_have_count(1)
 
     other = f"cancel-{secrets.token_hex(3)}"
     await ask_for(page, "counting", other)

@@ -37,10 +37,10 @@ async def test_container_changed(signed_in: Browsing, api: httpx.AsyncClient) ->
     await expect(plan.get_by_text("since the snapshot before")).to_be_visible()
     await plan.get_by_role("button", name="Roll back").click()
     await _seen_done(page, f"Roll back {name}: done")
+    assert page.url.endswith(container)
 
     assert signed_in.complaints == []
 
 
 async def _seen_done(page: Page, title: str) -> None:
     await expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=JOB_MS)
-    await page.get_by_role("link", name="Open").click()

@@ -1,5 +1,6 @@
 """The set-up of a fresh clone, with a Python that can't make virtual environments, as Debian's alone."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -50,3 +51,40 @@ def test_half_made(clone: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert (clone / ".venv" / ".ready").exists()
+
+
+def test_setup_shows_its_progress(clone: Path) -> None:
+    """Each of its parts is announced before it begins: all of it takes most of a minute."""
+    done = setup(clone, python=WHOLE)
+
+    assert [line[:5] for line in done.stdout.splitlines() if line.startswith("[")] == [
+        "[1/4]",
+        "[2/4]",
+        "[3/4]",
+        "[4/4]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "variables", "command"),
+    [
+        ("demo", ["DATA=/a b"], 'slipway demo --data "/a b"'),
+        ("demo", [], "slipway demo"),
+        ("demo", ["DATA=/x", "ONCE=1"], 'slipway demo --data "/x" --once'),
+        ("demo-clean", ["DATA=/x"], 'slipway demo-clean --data "/x"'),
+        ("up", ["DATA=/x", "PORT=1", "VERBOSE=1"], 'slipway up --data "/x" --port "1" --verbose'),
+    ],
+)
+def test_variables_reach_the_command(target: str, variables: list[str], command: str) -> None:
+    """The demo has a folder of its own unless one is named."""
+    environment = {name: value for name, value in os.environ.items() if name not in {"DATA", "ONCE"}}
+    shown = subprocess.run(
+        ["make", "--dry-run", "--assume-old=.venv/.ready", target, *variables],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert " ".join(shown.stdout.splitlines()[-1].split()) == f".venv/bin/{command}"

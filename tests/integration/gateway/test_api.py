@@ -248,6 +248,44 @@ async def test_list_goes_page_by_page(user: httpx.AsyncClient) -> None:
     assert second["next"] is None
 
 
+@pytest.mark.parametrize(
+    ("path", "cursor"), [("templates", "nowhere"), ("templates", ""), ("dead-letters", "999")]
+)
+async def test_unknown_cursor(user: httpx.AsyncClient, path: str, cursor: str) -> None:
+    """Where no page has ended, none begins: an empty page would look like the end of the list."""
+    answer = await user.get(f"/api/v1/{path}?cursor={cursor}")
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "cursor.unknown")
+    assert [each["field"] for each in answer.json()["errors"]] == ["cursor"]
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "PATCH"])
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("containers", "GET, POST"),
+        ("containers/c-1", "GET, DELETE"),
+        ("clusters/lab/vmid-range", "PUT, DELETE"),
+        ("session", "GET, POST, DELETE"),
+        ("events", "GET"),
+    ],
+)
+async def test_all_methods_of_a_path(user: httpx.AsyncClient, method: str, path: str, methods: str) -> None:
+    """A method that a path does not take is answered with all that it does take."""
+    answer = await user.request(method, f"/api/v1/{path}", headers={"X-Slipway-Request": "1"})
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
+async def test_page_that_is_not_there(anyone: httpx.AsyncClient) -> None:
+    """A person gets a page, which says so; a program gets the problem."""
+    person = await anyone.get("/nothing", headers={"Accept": "text/html,*/*;q=0.8"})
+    program = await anyone.get("/nothing")
+
+    assert (person.status_code, person.headers["content-type"]) == (404, "text/html")
+    assert (program.status_code, program.json()["code"]) == (404, "path.not-found")
+
+
 async def test_filters_reach_inventory(user: httpx.AsyncClient, others: Others) -> None:
     """Each filter, several values of one, and the order."""
     listed = await user.get(

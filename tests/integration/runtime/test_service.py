@@ -146,6 +146,25 @@ async def test_it_can_be_stopped_before_it_was_ready(start: Start) -> None:
     assert status == 0
 
 
+async def test_it_can_be_stopped_while_the_bus_is_away(start: Start, nats_server: EmbeddedNats) -> None:
+    """What waits to be sent fails the client's own close; the process ends in good order all the same."""
+    running = await start(SLIPWAY_NATS_URL=nats_server.url)
+    await running.ready()
+    nats_server.stop()
+
+    async def misses_the_bus() -> bool:
+        # Each look asks the bus, and what it asks waits to be sent from then on.
+        return "bus" in (await running.get("/readyz")).json()["missing"]
+
+    await until(misses_the_bus)
+    running.process.send_signal(signal.SIGTERM)
+
+    status, log = await running.end()
+    assert (status, "Traceback" in log) == (0, False), log
+    assert log.count('"event": "bus not drained"') == 1
+    assert log.count('"event": "stopped"') == 1
+
+
 async def test_open_streams_end_when_the_service_stops(start: Start, nats_server: EmbeddedNats) -> None:
     """A browser's open stream does not hold the process: `stopping` ends it."""
     running = await start(SLIPWAY_NATS_URL=nats_server.url)
@@ -302,3 +321,26 @@ async def test_background_work_that_breaks_starts_again(nats_server: EmbeddedNat
 
     assert await serving == 0
     assert order == ["second", "first"]
+
+
+async def test_what_cannot_be_closed_keeps_nothing_else_open(nats_server: EmbeddedNats) -> None:
+    """Whatever the close of a neighbour raises, the others are closed, and the status is 0."""
+    closed: list[str] = []
+
+    async def database() -> None:
+        closed.append("database")
+
+    async def host() -> None:
+        raise ConnectionResetError("Connection lost")
+
+    settings = settings_of(nats_server.url)
+    service = Service("inventory", settings, Bus(settings, service="inventory"))
+    service.on_stop(database)
+    service.on_stop(host)
+    serving = asyncio.create_task(service.serve())
+    await asyncio.wait_for(service.ready.wait(), 5)
+
+    service.stopping.set()
+
+    assert await asyncio.wait_for(serving, 10) == 0
+    assert closed == ["database"]

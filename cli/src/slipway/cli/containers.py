@@ -14,7 +14,6 @@ from slipway.cli.lookup import ContainerArgument, container_id
 from slipway.cli.plans import print_plan
 from slipway.cli.session import FollowOption, PlanOption, Session, YesOption, command
 from slipway.cli.terminal import say, warn
-from slipway.client.transport import Transport
 
 COLUMNS = ("vmid", "hostname", "node", "template", "lifecycle", "power", "address", "id")
 WIDE = ("cluster", "template_version", "job", "created_at", "updated_at")
@@ -50,12 +49,15 @@ async def _running(session: Session) -> None:
 async def _print_containers(session: Session, **filters: str) -> None:
     async with session.connect() as client:
         items = await client.items("/containers", **filters)
-        outages = [*freshness.outages_of(await client.items("/clusters"))]
+        clusters = await client.items("/clusters")
+    outages = [*freshness.outages_of(clusters)]
+    # Names and VMIDs repeat from cluster to cluster.
+    columns, wide = (COLUMNS, WIDE) if len(clusters) < 2 else (("cluster", *COLUMNS), WIDE[1:])  # noqa: PLR2004
     session.print_list(
         items,
-        COLUMNS,
+        columns,
         name="hostname",
-        wide=WIDE,
+        wide=wide,
         cells=lambda item: {"power": freshness.state_of(item["power"], item, client.now)},
     )
     for outage in outages:
@@ -95,31 +97,24 @@ async def _create(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a template's variable")
     ] = None,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="name or id; needed if there are several")
+    ] = None,
+    node: Annotated[str | None, typer.Option("--node", help="by default one that has room")] = None,
     plan: PlanOption = False,
     follow: FollowOption = True,
 ) -> int:
     variables = dict(each.partition("=")[::2] for each in set_ or ())
-    body = {"template": template, "hostname": hostname, "variables": variables}
+    place = {name: value for name, value in (("cluster", cluster), ("node", node)) if value is not None}
+    body = {"template": template, "hostname": hostname, "variables": variables, **place}
     async with session.connect() as client:
         if plan:
             return print_plan(session, await client.post("/containers", body, plan="true"))
         accepted = await client.post("/containers", body)
-        status = await session.finish(client, accepted, follow=follow)
-        if follow and status == 0:
-            await _report_access(session, client, accepted["container"]["id"])
-        return status
-
-
-async def _report_access(session: Session, client: Transport, container: str) -> None:
-    """Report where a new container's services are, and how its passwords are revealed."""
-    item = await client.get(f"/containers/{container}")
-    session.report(f"{item['hostname']} ({item['vmid']}) runs at {item.get('address') or 'no address yet'}")
-    for service in item["services"]:
-        if service.get("url"):
-            session.report(f"  {service['name']}: {service['url']}")
-    names = ", ".join(each["name"] for each in item["credentials"])
-    if names:
-        session.report(f"  passwords ({names}): slipway reveal {item['hostname']}")
+        if not follow:
+            job = accepted["job"]["id"]
+            warn(f"`slipway follow {job}` ends with its URLs and how its passwords are shown.")
+        return await session.finish(client, accepted, follow=follow)
 
 
 @command(app, "reveal", "show a container's passwords in clear; the server audits it")

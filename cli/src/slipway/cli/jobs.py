@@ -75,7 +75,7 @@ async def _show(session: Session, job: JobArgument) -> None:
 @command(app, "logs", "show a job's log from its start, to its end")
 async def _logs(session: Session, job: JobArgument) -> int:
     async with session.connect() as client:
-        return 0 if await session.follow(client, job) else 1
+        return 0 if await session.follow_to_result(client, job) else 1
 
 
 @command(app, "cancel", "cancel a job that waits or runs")

@@ -26,6 +26,13 @@ async def container_id(client: Transport, name: str) -> str:
     return str(items[0]["id"]) if items else name
 
 
+async def short_name(client: Transport, container: Mapping[str, Any]) -> str:
+    """Return the hostname of a container, or its id where another one has the same hostname."""
+    items = await client.items("/containers", q=container["hostname"])
+    has_twin = sum(item["hostname"] == container["hostname"] for item in items) > 1
+    return str(container["id" if has_twin else "hostname"])
+
+
 def _names(container: Mapping[str, Any]) -> set[str]:
     return {str(container[field]) for field in ("id", "hostname", "vmid")}
 

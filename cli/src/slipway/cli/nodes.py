@@ -35,24 +35,33 @@ async def _list(session: Session) -> None:
 @command(app, "drain", "begin a node's maintenance: no new job starts there, and what runs goes on")
 async def _drain(session: Session, node: NodeArgument, *, cluster: ClusterOption = None) -> None:
     async with session.connect() as client:
-        await client.put(await _maintenance_path(client, node, cluster))
-    session.report(f"Node {node} is in maintenance; `slipway node resume {node}` ends it.")
+        name = await _cluster_of(client, node, cluster)
+        await client.put(_maintenance_path(name, node))
+    session.report(
+        f"Node {node} of cluster {name} is in maintenance; "
+        f"`slipway node resume {node} --cluster {name}` ends it."
+    )
 
 
 @command(app, "resume", "end a node's maintenance")
 async def _resume(session: Session, node: NodeArgument, *, cluster: ClusterOption = None) -> None:
     async with session.connect() as client:
-        await client.delete(await _maintenance_path(client, node, cluster))
-    session.report(f"Node {node} takes jobs again.")
+        name = await _cluster_of(client, node, cluster)
+        await client.delete(_maintenance_path(name, node))
+    session.report(f"Node {node} of cluster {name} takes jobs again.")
 
 
-async def _maintenance_path(client: Transport, node: str, cluster: str | None) -> str:
-    """Return the path of a node's maintenance; find its cluster if none is named."""
-    if cluster is None:
-        clusters = await client.items("/clusters")
-        names = [each["name"] for each in clusters if node in {one["node"] for one in each["nodes"]}]
-        if len(names) != 1:
-            places = ", ".join(names) or "none"
-            raise CommandFailed(f"Node {node!r} is in these clusters: {places}. Name one with --cluster.")
-        cluster = names[0]
+async def _cluster_of(client: Transport, node: str, cluster: str | None) -> str:
+    """Return the cluster that is named, or else the only one with such a node."""
+    if cluster is not None:
+        return cluster
+    clusters = await client.items("/clusters")
+    names = [str(each["name"]) for each in clusters if node in {one["node"] for one in each["nodes"]}]
+    if len(names) != 1:
+        places = ", ".join(names) or "none"
+        raise CommandFailed(f"Node {node!r} is in these clusters: {places}. Name one with --cluster.")
+    return names[0]
+
+
+def _maintenance_path(cluster: str, node: str) -> str:
     return f"{cluster_path(cluster)}/nodes/{quote(node, safe='')}/maintenance"

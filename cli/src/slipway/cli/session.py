@@ -2,8 +2,9 @@
 
 import asyncio
 import inspect
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,13 +104,22 @@ class Session:
                 self.report(line)
         return state == "succeeded"
 
+    async def follow_to_result(self, client: Transport, job: str) -> bool:
+        """Show a job to its end, and what it has made; return whether it succeeded."""
+        from slipway.cli.access import report_access
+
+        if not await self.follow(client, job):
+            return False
+        await report_access(self.report, client, await client.get(f"/jobs/{job}"))
+        return True
+
     async def finish(self, client: Transport, accepted: Mapping[str, Any], *, follow: bool) -> int:
         """Print an accepted change where a program reads it, and follow its job; return the exit status."""
         if self.form.is_whole:
             print_document(accepted, self.form)
         elif self.form is Format.NAME or not follow:
             terminal.say(str(accepted["job"]["id"]))
-        return 0 if not follow or await self.follow(client, accepted["job"]["id"]) else 1
+        return 0 if not follow or await self.follow_to_result(client, accepted["job"]["id"]) else 1
 
 
 def command(app: typer.Typer, name: str, text: str) -> Callable[[Callable[..., Awaitable[int | None]]], None]:
@@ -121,6 +131,18 @@ def command(app: typer.Typer, name: str, text: str) -> Callable[[Callable[..., A
     return add
 
 
+def run_to_end(work: Coroutine[Any, Any, int]) -> int:
+    """Run a command's work; Ctrl-C cancels it, so that it can clean up."""
+    is_default = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    if is_default:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return asyncio.run(work)
+    finally:
+        if is_default:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def runner(function: Callable[..., Awaitable[int | None]]) -> Callable[..., int]:
     """Return a function with the session's options in the place of the session."""
 
@@ -128,7 +150,7 @@ def runner(function: Callable[..., Awaitable[int | None]]) -> Callable[..., int]
         async def work() -> int:
             return await function(Session(data=data, form=output), **arguments) or 0
 
-        return asyncio.run(work())
+        return run_to_end(work())
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     own = list(inspect.signature(function).parameters.values())[1:]

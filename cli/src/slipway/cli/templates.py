@@ -5,15 +5,21 @@ from urllib.parse import quote
 
 import typer
 
+from slipway.cli.formats import print_document
 from slipway.cli.session import Session, command
+from slipway.cli.terminal import warn
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="list and show templates")
 
 
-@command(app, "list", "list what containers can be created from")
+@command(app, "list", "list what containers can be created from, and the templates that can't be used")
 async def _list(session: Session) -> None:
     async with session.connect() as client:
-        items = await client.items("/templates")
+        page = await client.get("/templates", limit=1000)
+    items, faults = page["items"], page["faults"]
+    if session.form.is_whole:
+        print_document({"items": items, "faults": faults, "next": page["next"]}, session.form)
+        return
     session.print_list(
         items,
         ("name", "version", "description"),
@@ -21,6 +27,8 @@ async def _list(session: Session) -> None:
         wide=("ostemplate", "tags"),
         cells=lambda item: item.get("manifest") or item,
     )
+    for fault in faults:
+        warn(f"Template {fault['folder']} can't be used: {fault['message']}")
 
 
 @command(app, "show", "show a template: its variables, resources and ports")

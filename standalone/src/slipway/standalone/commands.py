@@ -3,7 +3,6 @@
 What a command needs is imported when it runs: `slipway --help` reads this module.
 """
 
-import asyncio
 import os
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
@@ -42,13 +41,16 @@ def _up(
     nodes: Annotated[
         int | None, typer.Option(min=1, help="how many nodes the lab has; settled at its first start, 1")
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="also print what every process logs; it is in DATA/log anyway")
+    ] = False,
 ) -> int:
     from slipway.lab.__main__ import MOST_NODES
     from slipway.standalone.up import Options, run_up
 
     if nodes is not None and nodes > MOST_NODES:
         raise WrongInput(f"--nodes {nodes}: the lab has at most {MOST_NODES}")
-    options = Options(data=data, port=port, with_lab=lab, guests=guests, nodes=nodes)
+    options = Options(data=data, port=port, with_lab=lab, guests=guests, nodes=nodes, is_verbose=verbose)
     return _run(run_up(options))
 
 
@@ -117,6 +119,7 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
     """Run a command; raise what an operator can understand as a failure of the command line."""
     from pydantic import ValidationError
 
+    from slipway.cli.session import run_to_end
     from slipway.contracts.problems import SlipwayError
     from slipway.lab.guests.protocol import GuestError
     from slipway.lab.site import OtherNodes
@@ -124,7 +127,7 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
 
     os.umask(0o022)
     try:
-        return asyncio.run(work)
+        return run_to_end(work)
     except (SettingsProblem, SlipwayError, GuestError, OtherNodes) as error:
         raise CommandFailed(str(error)) from error
     except ValidationError as error:

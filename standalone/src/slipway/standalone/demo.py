@@ -46,11 +46,11 @@ async def run_demo(*, data: Path, is_once: bool, port: int | None) -> int:
     options = Options(
         data=data, port=_usual_port() if port is None else port, with_lab=True, guests=choice.kind
     )
+    stop = stop_signal()
     may_mark = cleaning.is_ours_alone(data)
-    stack, lock = prepare(options, is_quiet=True)
+    stack, lock = prepare(options)
     if may_mark:
         cleaning.mark(data)
-    stop = stop_signal()
     with lock:
         try:
             is_done = await unless_stopped(_show(stack, data), stop)
@@ -89,10 +89,7 @@ async def _install(choice: choose.Choice) -> bool:
 
 
 async def _show(stack: Stack, data: Path) -> None:
-    say(f"Starting Slipway (logs: {data / 'log'}) ...")
     await stack.start()
-    say(f"Slipway is ready: {stack.url}")
-    say(f"Sign in with the secret in {stack.folder.bootstrap_token}")
     async with stack.client() as client:
         hostname = f"demo-{secrets.token_hex(3)}"
         say(f"Creating the container {hostname} from the template {TEMPLATE} ...")

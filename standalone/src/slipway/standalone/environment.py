@@ -50,6 +50,13 @@ def environment_of(service: str, surroundings: Surroundings) -> dict[str, str]:
     return environment
 
 
+def lab_environment() -> dict[str, str]:
+    """Return a lab's environment: what any program needs, and where the operator wants its cache."""
+    cache = os.environ.get("SLIPWAY_LAB_CACHE")
+    # Absolute: the lab runs in another folder than we do.
+    return plain_environment() | ({"SLIPWAY_LAB_CACHE": str(Path(cache).absolute())} if cache else {})
+
+
 def plain_environment() -> dict[str, str]:
     """Return what any program needs, and nothing that an operator set for his own shell."""
     return {

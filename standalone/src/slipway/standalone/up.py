@@ -9,11 +9,11 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Awaitable, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from slipway.cli.terminal import say
 from slipway.client.client import Client
@@ -22,6 +22,7 @@ from slipway.lab.site import node_names
 from slipway.runtime.database.engine import migrate
 from slipway.runtime.database.roles import provision_databases
 from slipway.runtime.process import logs
+from slipway.runtime.process.ending import end
 from slipway.runtime.process.settings import DatabaseSettings, LogSettings
 from slipway.runtime.retry import Deadline
 from slipway.runtime.topology.__main__ import AdminSettings, apply_as_admin
@@ -30,7 +31,7 @@ from slipway.standalone.accounts import OURSELVES, confinement_for, programs
 from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
 from slipway.standalone.embedded.ports import HOST, free_port, require_free
 from slipway.standalone.embedded.postgres import EmbeddedPostgres
-from slipway.standalone.environment import Surroundings, environment_of, plain_environment
+from slipway.standalone.environment import Surroundings, environment_of, lab_environment
 from slipway.standalone.folders import DataFolder, write_whole
 from slipway.standalone.keys import DATABASE_SERVICES, hand_out, make_keys
 from slipway.standalone.logview import LogView
@@ -55,6 +56,8 @@ class Options:
     guests: Literal["lxc", "simulated", "auto"] = "auto"
     nodes: int | None = None
     """How many the lab has; without a number as many as before, or one."""
+    is_verbose: bool = False
+    """Whether the lines of every process are printed, not only written to their files."""
 
 
 class Stack:
@@ -81,6 +84,7 @@ class Stack:
     async def start(self) -> None:
         """Start everything, and wait until it can be used."""
         require_free(self._ports["gateway"])
+        say(f"Starting Slipway (logs: {self.folder.log}) ...")
         if self._options.with_lab:
             self._start_lab()
         nats, postgres = await self._start_servers()
@@ -96,9 +100,11 @@ class Stack:
             # Here, not in a process of each service: most of that would be its start.
             revisions = Path(str(files(f"slipway.{name}") / "migrations"))
             await migrate(DatabaseSettings(database_url=url, database_schema=name), revisions)
+        say("  the message bus and the database run")
         for name in START_ORDER:
             self._supervise(self._command(name, surroundings))
         await self._readiness.services([f"http://{HOST}:{port}" for port in self._ports.values()])
+        say(f"  the services run: {', '.join(START_ORDER)}")
         await self._make_usable()
         self._endpoints = {
             "http": self.url,
@@ -108,6 +114,8 @@ class Stack:
             **({"lab": self.lab.endpoint} if self.lab else {}),
         }
         self._record()
+        say(f"Slipway is ready: {self.url}")
+        say(f"Sign in with the secret in {self.folder.bootstrap_token}")
 
     async def stop(self) -> None:
         """Stop everything: first the services, side by side, then what they need, the last started first."""
@@ -136,7 +144,7 @@ class Stack:
             Command(
                 name="lab",
                 arguments=(sys.executable, "-m", "slipway.lab", *arguments, "--nodes", str(nodes)),
-                environment=plain_environment(),
+                environment=lab_environment(),
                 # It has guests to stop.
                 dies_with=signal.SIGTERM,
             )
@@ -196,15 +204,21 @@ class Stack:
             if self._options.with_lab:
                 self.lab = await ready.lab(self.folder.lab)
                 await ready.cluster(client, self.lab)
+                say(f"  the lab runs, a pretend Proxmox cluster; its containers are {self._guests}")
             await ready.templates(client)
 
+    @property
+    def _guests(self) -> str:
+        is_real = self.lab is not None and self.lab.endpoint["guests"] == "lxc"
+        return "real LXC containers" if is_real else "simulated"
 
-def prepare(options: Options, *, is_quiet: bool) -> tuple[Stack, IO[str]]:
+
+def prepare(options: Options) -> tuple[Stack, IO[str]]:
     """Lock the data folder, end what a killed `up` left there, make the secrets that are missing."""
     folder = DataFolder(options.data.resolve())
     lock = folder.take()
     logs.configure("slipway", LogSettings(log_level="warning", log_format="text"))
-    view = LogView(folder.log, is_quiet=is_quiet)
+    view = LogView(folder.log, is_quiet=not options.is_verbose)
     for name in folder.end_leftovers():
         view.report(f"ended {name}, which a killed slipway had left")
     return Stack(options, view, folder), lock
@@ -212,15 +226,14 @@ def prepare(options: Options, *, is_quiet: bool) -> tuple[Stack, IO[str]]:
 
 async def run_up(options: Options) -> int:
     """Run until SIGTERM or SIGINT; return the exit status."""
-    stack, lock = prepare(options, is_quiet=False)
     stop = stop_signal()
+    stack, lock = prepare(options)
     with lock:
         try:
             if await unless_stopped(stack.start(), stop):
-                say(f"Slipway is ready: {stack.url}")
-                say(f"Sign in with the secret in {stack.folder.bootstrap_token}")
                 await stop.wait()
         finally:
+            say("Stopping ...")
             await stack.stop()
     return 0
 
@@ -233,15 +246,15 @@ def stop_signal() -> asyncio.Event:
     return event
 
 
-async def unless_stopped(work: Awaitable[None], stop: asyncio.Event) -> bool:
+async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
     """Do some work unless a signal comes first; return whether it was done."""
-    working = asyncio.ensure_future(work)
+    working = asyncio.create_task(work)
     waiting = asyncio.create_task(stop.wait())
     await asyncio.wait([working, waiting], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    if not working.done():
-        working.cancel()
-        await asyncio.wait([working])
+    if stop.is_set():
+        # What it may have failed with is then a consequence of the signal, which children get as well.
+        await end(working)
         return False
     working.result()
     return True

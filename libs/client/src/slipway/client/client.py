@@ -18,7 +18,7 @@ from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.containers import Accepted, Container
 from slipway.contracts.jobs import Job
 from slipway.contracts.plans import Plan
-from slipway.contracts.templates import Template
+from slipway.contracts.templates import Template, TemplateFault
 
 
 class Client:
@@ -118,6 +118,11 @@ class Client:
     async def templates(self) -> list[Template]:
         """List the templates that containers can be created from."""
         return [Template.model_validate(item) for item in await self.transport.items("/templates")]
+
+    async def template_faults(self) -> list[TemplateFault]:
+        """List the folders of templates that can't be used, and why."""
+        page = await self.transport.get("/templates", limit=1)
+        return [TemplateFault.model_validate(fault) for fault in page["faults"]]
 
     async def audit(self, *, limit: int | None = None) -> list[AuditEntry]:
         """List the newest audit entries."""

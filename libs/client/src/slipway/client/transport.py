@@ -4,7 +4,7 @@ The command line works on this level, because it prints what the API answers; `c
 """
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -29,13 +29,7 @@ class ApiProblem(Exception):
         message = str(
             problem.get("message") or problem.get("detail") or problem.get("title") or f"HTTP {status}"
         )
-        # Most messages are made of their faults: those are not repeated.
-        faults = [
-            f"{fault.get('field')}: {fault.get('message')}"
-            for fault in problem.get("errors") or ()
-            if str(fault.get("message")) not in message
-        ]
-        super().__init__("; ".join([message, *faults]) + f" ({self.code})")
+        super().__init__(f"{_whole(message, problem.get('errors') or ())} ({self.code})")
 
     @property
     def is_final(self) -> bool:
@@ -130,6 +124,19 @@ class Transport:
         if content is None:
             raise ApiUnreachable(f"{self._http.base_url} answers, but not as Slipway does")
         return content
+
+
+def _whole(message: str, errors: Iterable[Mapping[str, Any]]) -> str:
+    """Return a message and the faults that it leaves out, each once.
+
+    Most messages are nothing but their faults: then those are returned, with the names of their fields.
+    """
+    faults = [(str(each.get("field") or ""), str(each.get("message"))) for each in errors]
+    named = [f"{field}: {text}" if field else text for field, text in faults]
+    if faults and message in {"; ".join(named), "; ".join(text for _, text in faults)}:
+        return "; ".join(named)
+    left_out = [line for line, (_, text) in zip(named, faults, strict=True) if text not in message]
+    return " ".join(filter(None, [message, "; ".join(left_out)]))
 
 
 def _clock(response: httpx.Response) -> datetime:

@@ -67,6 +67,21 @@ class WriteUnknown(Unavailable):
     code = "bus.write-unknown"
 
 
+class CursorUnknown(Invalid):
+    """A list is to go on after something that is not there; its end would look like the list's."""
+
+    code = "cursor.unknown"
+
+
+def unknown_cursor(cursor: str) -> CursorUnknown:
+    """Return the error that names the field."""
+    message = (
+        f"No page of this list ended at {cursor!r}, or what stood there is removed. Give the `next` of the "
+        "page before, or begin without a cursor."
+    )
+    return CursorUnknown(message, errors=[FieldError(field="cursor", message=message)])
+
+
 class LeaseHeld(Conflict):
     """Somebody else holds the lease."""
 

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from slipway.contracts.audit import AuditEntry, AuditPage, ListAudit
-from slipway.inventory.paging import page
+from slipway.inventory.paging import page, require_cursor
 from slipway.inventory.tables import audit
 from slipway.runtime.bus.call import Call
 from slipway.runtime.database.engine import Database
@@ -21,6 +21,7 @@ class AuditStore:
         if query.cursor is not None:
             selected = selected.where(audit.c.id < query.cursor)
         async with self._database.begin() as tx:
+            await require_cursor(tx, audit.c.id, query.cursor)
             rows = (await tx.execute(selected)).all()
         items, following = page(rows, query.limit, lambda row: AuditEntry.model_validate(row._asdict()), "id")
         return AuditPage(items=items, next=following)

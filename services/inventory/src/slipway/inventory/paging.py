@@ -3,15 +3,31 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Row
+from sqlalchemy import Column, ColumnElement, Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.message import Value
+from slipway.runtime.errors import unknown_cursor
 
 LARGEST_BYTES = 896 * 1024
 """Below the megabyte that a message of the bus may have, with its headers."""
 PORTION = 250
 """Rows of a long list that are read at once: a page of large rows is full before its limit."""
 ItemT = TypeVar("ItemT", bound=Value)
+
+
+async def require_cursor(
+    tx: AsyncConnection, column: Column[Any], cursor: str | None, *conditions: ColumnElement[bool]
+) -> None:
+    """Raise unless the cursor is a row's place: anywhere else a list ends as if there were no more.
+
+    Raises:
+        CursorUnknown: names the field.
+    """
+    if cursor is None:
+        return
+    if (await tx.execute(select(column).where(column == cursor, *conditions))).first() is None:
+        raise unknown_cursor(cursor)
 
 
 class Filling(Generic[ItemT]):

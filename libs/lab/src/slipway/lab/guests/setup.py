@@ -133,8 +133,8 @@ async def undo(on_line: Callable[[str], None]) -> None:
             _remove_line(Path(path), line)
             on_line(f"removed {line} from {path}")
         changes.id_lines = {}
-    shutil.rmtree(place.cache_folder(), ignore_errors=True)
-    on_line(f"removed {place.cache_folder()}")
+    place.remove_cache()
+    on_line(f"removed the cache of the labs in {place.cache_folder()}")
     shutil.rmtree(CHANGES.parent, ignore_errors=True)
 
 

@@ -21,7 +21,7 @@ from nats.errors import Error as NatsError
 from slipway.contracts.message import Message, Query
 from slipway.contracts.problems import Problem
 from slipway.runtime.bus import headers as h
-from slipway.runtime.bus.connection import inbox_prefix, make_broker, needs_bus, wait_until_connected
+from slipway.runtime.bus.connection import close, inbox_prefix, make_broker, needs_bus, wait_until_connected
 from slipway.runtime.bus.consumer import Consumer, Delivery, MessageHandler, Registration
 from slipway.runtime.bus.dead_letters import dead_letter, dead_letter_headers
 from slipway.runtime.bus.paced_subscription import PacedSubscription
@@ -153,10 +153,10 @@ class Bus:
         await asyncio.gather(self._drain_queries(), self._drain_deliveries())
         try:
             await self._broker.stop()
-        except (NatsError, ExceptionGroup) as error:
+        except (NatsError, OSError, TimeoutError, ExceptionGroup) as error:
             # The bus is away: there is nothing to drain.
-            log.warning("bus not drained", error=str(error))
-            await self._broker.connection.close()
+            log.warning("bus not drained", error=str(error) or type(error).__name__)
+            await close(self._broker.connection)
 
     async def ping(self) -> None:
         """Raise unless the bus answers and this service is served by it."""
@@ -174,7 +174,7 @@ class Bus:
         return self._watch.has_room_for_logs
 
     async def _drain_queries(self) -> None:
-        with contextlib.suppress(TimeoutError, NatsError):
+        with contextlib.suppress(NatsError, OSError, TimeoutError):
             async with asyncio.timeout(self._settings.graceful_timeout.total_seconds()):
                 await asyncio.gather(*(each.drain() for each in self._answered))
         await asyncio.gather(*(each.cancel() for each in self._answered))

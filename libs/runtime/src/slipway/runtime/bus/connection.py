@@ -4,6 +4,7 @@ It never gives up: it reconnects without end, notices a dead peer within half a 
 library closes for good after all, the process ends with status 1 so that its supervisor starts a new one.
 """
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ log = get_logger()
 
 _ANYTHING = "$JS.API.INFO"
 """A request that every user may send to the server."""
+CLOSE_SECONDS = 3.0
+"""For the last bytes; a server that is frozen never takes them."""
 
 
 def inbox_prefix(service: str) -> str:
@@ -50,6 +53,18 @@ async def wait_until_connected(connection: Client, *, within_seconds: float) -> 
     """
     with contextlib.suppress(NoRespondersError):
         await connection.request(_ANYTHING, timeout=within_seconds)
+
+
+async def close(connection: Client) -> None:
+    """Close a connection, whatever became of the bus.
+
+    What still waits to be sent can fail the client's own `close` (nats-py 2.16, observed): with an `OSError`
+    where the server is gone, or without an end where it is frozen.
+    """
+    try:
+        await asyncio.wait_for(connection.close(), CLOSE_SECONDS)
+    except (NatsError, OSError, TimeoutError) as error:
+        log.debug("bus connection not closed in good order", error=repr(error))
 
 
 def servers_of(settings: ServiceSettings) -> Sequence[str]:

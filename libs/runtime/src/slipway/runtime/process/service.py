@@ -9,7 +9,6 @@ exit status is 0, or 1 when the bus closed for good.
 """
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -33,6 +32,8 @@ LONGEST_DELAY_SECONDS = 30.0
 """The longest pause after a crash."""
 STEADY_SECONDS = 60.0
 """Background work that ran this long starts its back-off anew."""
+CLOSE_SECONDS = 3.0
+"""How long each action of `on_stop` may take: a frozen database never says goodbye."""
 
 
 class Service:
@@ -127,11 +128,20 @@ class Service:
     async def _stop(self, server: HealthServer, running: "list[asyncio.Task[object]]") -> None:
         await server.stop()
         await end(*running)
-        await self.bus.drain()
+        await _close(self.bus.drain)
         for act in reversed(self._on_stop):
-            with contextlib.suppress(Unavailable):
-                await act()
+            await _close(act, within_seconds=CLOSE_SECONDS)
         log.info("stopped")
+
+
+async def _close(act: Work, *, within_seconds: float | None = None) -> None:
+    """Close something; what can't be closed is reported, and keeps nothing else from being closed."""
+    try:
+        async with asyncio.timeout(within_seconds):
+            await act()
+    except Exception as error:  # noqa: BLE001 - the process ends, whatever is wrong with its neighbours
+        what = getattr(act, "__qualname__", repr(act))
+        log.warning("not closed in good order", what=what, error=str(error) or type(error).__name__)
 
 
 async def _supervised(name: str, work: Work) -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from slipway.contracts.problems import SlipwayError
-from slipway.runtime.bus.connection import inbox_prefix, servers_of
+from slipway.runtime.bus.connection import close, inbox_prefix, servers_of
 from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.process import logs
 from slipway.runtime.process.settings import ServiceSettings, SettingsProblem, explain
@@ -66,7 +66,7 @@ async def _connected(settings: AdminSettings, key: Path | None, user: str) -> As
     try:
         yield connection
     finally:
-        await connection.close()
+        await close(connection)
 
 
 async def _note(error: Exception) -> None:

@@ -9,7 +9,8 @@ from starlette.responses import Response
 from slipway.contracts.dead_letters import DeadLetter, DeadLetterPage, DropDeadLetter, ReplayDeadLetter
 from slipway.gateway.http.answers import Limit, NumberCursor, answer
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.bus.dead_letters import dead_letter, dead_letter_page, whole
+from slipway.runtime.bus.dead_letters import DeadLetterNotFound, dead_letter, dead_letter_page, whole
+from slipway.runtime.errors import unknown_cursor
 
 MessagePath = Annotated[int, Path(ge=1, le=2**53)]
 
@@ -21,6 +22,8 @@ def dead_letters(bus: Bus) -> APIRouter:
     @api.get("/dead-letters", response_model=DeadLetterPage)
     async def list_dead_letters(limit: Limit = 100, cursor: NumberCursor = None) -> Response:
         items, remaining = await dead_letter_page(bus.connection, after=int(cursor or 0), most=limit)
+        if cursor is not None and not items:
+            await _require_letter(bus, cursor)
         return answer(DeadLetterPage(items=items, next=str(items[-1].id) if items and remaining else None))
 
     @api.get("/dead-letters/{message}", response_model=DeadLetter)
@@ -38,3 +41,11 @@ def dead_letters(bus: Bus) -> APIRouter:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     return api
+
+
+async def _require_letter(bus: Bus, cursor: str) -> None:
+    """Raise unless a page ended there: one whose letter was dropped meanwhile goes on with those after it."""
+    try:
+        await dead_letter(bus.connection, int(cursor))
+    except DeadLetterNotFound as error:
+        raise unknown_cursor(cursor) from error

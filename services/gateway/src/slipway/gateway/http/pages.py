@@ -27,7 +27,9 @@ class Pages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a file, or with a problem."""
         content = self._content(scope["path"])
-        if content is None:
+        if content is None and _is_for_people(scope):
+            await _reply(send, scope, "index.html", (WEB / "index.html").read_bytes(), HTTPStatus.NOT_FOUND)
+        elif content is None:
             await ProblemResponse(not_found(), HTTPStatus.NOT_FOUND)(scope, receive, send)
         elif scope["method"] not in _READING:
             await not_allowed("GET, HEAD")(scope, receive, send)
@@ -59,7 +61,15 @@ def job_kinds() -> bytes:
     return f"{text}\nexport const KINDS = {json.dumps(kinds, indent=2)};\n".encode()
 
 
-async def _reply(send: Send, scope: Scope, name: str, content: bytes) -> None:
+def _is_for_people(scope: Scope) -> bool:
+    """Whether somebody looks for a page in a browser: it then says itself that there is none."""
+    is_page = scope["method"] in _READING and not scope["path"].startswith(_ASSETS)
+    return is_page and b"text/html" in dict(scope["headers"]).get(b"accept", b"")
+
+
+async def _reply(
+    send: Send, scope: Scope, name: str, content: bytes, status: HTTPStatus = HTTPStatus.OK
+) -> None:
     kind = guess_type(name)[0] or "application/octet-stream"
     headers = [
         (b"content-type", kind.encode()),
@@ -67,5 +77,5 @@ async def _reply(send: Send, scope: Scope, name: str, content: bytes) -> None:
         (b"content-length", str(len(content)).encode()),
         *_COMMON,
     ]
-    await send({"type": "http.response.start", "status": HTTPStatus.OK.value, "headers": headers})
+    await send({"type": "http.response.start", "status": status.value, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})

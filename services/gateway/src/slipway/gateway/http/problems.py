@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from slipway.contracts.problems import FieldError, Problem, ProblemKind, Reason, SlipwayError
 from slipway.runtime.bus.call import current
@@ -26,6 +27,7 @@ _CODES = {
     HTTPStatus.REQUEST_TIMEOUT: ("request.too-slow", "The body did not come in time."),
     HTTPStatus.BAD_REQUEST: ("request.not-json", "The body can't be read as JSON."),
 }
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _PLACES = {"body", "query", "header", "cookie"}
 _MOST_FAULTS = 50
 _OBJECT_WANTED = {"model_attributes_type", "model_type", "dict_type"}
@@ -93,16 +95,26 @@ async def _foreseen(_request: Request, error: Exception) -> Response:
     return ProblemResponse(problem_of(error))
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
-        return not_allowed((error.headers or {}).get("Allow", "other methods"))
+        return not_allowed(", ".join(_methods_of(request)))
     code, message = _CODES.get(status, ("request.invalid", str(error.detail)))
     response = ProblemResponse(Problem(kind=ProblemKind.REJECTED, code=code, message=message), status)
     response.headers.update(error.headers or {})
     return response
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Return all methods of a path: the framework's `Allow` has only those of the first route."""
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    return [
+        method
+        for method, scope in scopes.items()
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:

@@ -6,6 +6,7 @@ from starlette.responses import Response
 from slipway.contracts.templates import GetTemplate, ListTemplates, Template, TemplateList
 from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.errors import unknown_cursor
 
 
 def templates(bus: Bus) -> APIRouter:
@@ -15,6 +16,8 @@ def templates(bus: Bus) -> APIRouter:
     @api.get("/templates", response_model=TemplateList)
     async def list_templates(limit: Limit = 100, cursor: Cursor = None) -> Response:
         page = await bus.ask(ListTemplates())
+        if cursor is not None and cursor not in {each.name for each in page.items}:
+            raise unknown_cursor(cursor)
         # The cursor is the last name of the page before.
         left = [each for each in page.items if cursor is None or each.name > cursor]
         items = sorted(left, key=lambda each: each.name)[:limit]

@@ -45,7 +45,7 @@ export function jobButtons(job, outage, signal) {
 /**
  * A button that asks for the hostname before it deletes; the deletion is a job, which is then shown.
  *
- * @param {{id: string, hostname: string, vmid: number}} container
+ * @param {{id: string, hostname: string, vmid: number, node?: string, cluster?: string}} container
  * @param {AbortSignal} signal
  */
 export function deleteButton(container, signal) {
@@ -60,7 +60,7 @@ export function deleteButton(container, signal) {
 }
 
 /**
- * @param {{id: string, hostname: string, vmid: number}} container
+ * @param {{id: string, hostname: string, vmid: number, node?: string, cluster?: string}} container
  * @param {AbortSignal} signal
  * @returns {HTMLDialogElement}
  */
@@ -88,13 +88,22 @@ function deleteDialog(container, signal) {
   const dialog = h("dialog", { "aria-labelledby": "delete-title" },
     h("form", { class: "form", method: "dialog", onsubmit: submit },
       h("h2", { id: "delete-title" }, `Delete ${container.hostname}?`),
-      h("p", null, `The container (VMID ${container.vmid}) and all that is on its disk will be gone. `,
+      h("p", null, `The container (VMID ${container.vmid}${placeOf(container)}) and all that is on its disk will be gone. `,
         "This can't be undone."),
       h("label", { for: "delete-name" }, "Type ", h("strong", null, container.hostname), " to go on"),
       typed, outage,
       h("div", { class: "form-end" },
         h("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, "Keep it"), sure)));
   return dialog;
+}
+
+/**
+ * Where a container is, as far as that is known: names and VMIDs repeat from cluster to cluster.
+ *
+ * @param {{node?: string, cluster?: string}} container
+ */
+function placeOf({ node, cluster }) {
+  return cluster ? ` on node ${node} of cluster ${cluster}` : "";
 }
 
 /**
@@ -198,14 +207,17 @@ function unlockButton(container, outage, signal) {
  * @param {Element} outage where it says what went wrong
  * @param {string} [look]
  */
-function plannedButton(label, change, outage, look = "danger") {
-  const open = async () => {
+export function plannedButton(label, change, outage, look = "danger") {
+  const open = async (/** @type {MouseEvent} */ event) => {
+    const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
+    button.disabled = true;
     replace(outage);
     try {
       await askWithPlan(change);
     } catch (error) {
       replace(outage, problemBox(error));
     }
+    button.disabled = false;
   };
   return h("button", { type: "button", class: `button ${look}`, onclick: open }, label);
 }
@@ -236,19 +248,22 @@ function undoButton(job, outage, signal) {
 }
 
 /**
- * The buttons for a container's power that make sense now; each is a job, which is then shown.
+ * The buttons for a container's power that make sense now; what interrupts it is asked for once more.
  *
  * @param {import("./api.js").Container} container
  * @param {Element} outage where they say what went wrong
  * @param {AbortSignal} signal
+ * @param {(accepted: {job: {id: string}}) => void} then shows the job
  */
-export function powerButtons(container, outage, signal) {
+export function powerButtons(container, outage, signal, then) {
   if (container.warnings.includes("container-lost") || isMissing(container)) {
     return []; // Nothing is there that could start.
   }
   const verbs = container.power === "running" ? ["Restart", "Shutdown", "Stop"] : ["Start"];
   return verbs.map((verb) => {
     const path = `/api/v1/containers/${encodeURIComponent(container.id)}/${verb.toLowerCase()}`;
-    return askingButton(verb, { path, outage, signal }, showJob);
+    return verb === "Start"
+      ? askingButton(verb, { path, outage, signal }, then)
+      : plannedButton(verb, { title: `${verb} ${container.hostname}?`, go: verb, path, signal, then }, outage, "");
   });
 }

@@ -104,7 +104,7 @@ function show() {
   }
   onStreamState("");
   for (const link of byId("nav").querySelectorAll("a")) {
-    const isHere = location.hash.startsWith(link.getAttribute("href"));
+    const isHere = location.hash.startsWith(link.hash) && location.pathname === link.pathname;
     link.setAttribute("aria-current", isHere ? "page" : "false");
   }
   router.show();

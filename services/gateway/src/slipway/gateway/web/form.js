@@ -1,6 +1,7 @@
 /** Labelled inputs, and errors beside the input they concern. */
 
 import { h, icon, replace } from "./dom.js";
+import { partsOf, problemBox } from "./parts.js";
 
 /** @typedef {import("./api.js").FieldError} FieldError */
 
@@ -13,20 +14,24 @@ import { h, icon, replace } from "./dom.js";
  * @property {string} [unit]
  * @property {any} [placeholder]
  * @property {boolean} [isRequired]
+ * @property {string[]} [choices] what there is to choose from; without them anything can be typed
  * @property {Record<string, any>} [attributes]
  */
 
 export class Field {
   /** @param {FieldOptions} options */
-  constructor({ name, label, type = "text", hint = "", unit = "", placeholder = "", isRequired = false, attributes = {} }) {
+  constructor({ name, label, type = "text", hint = "", unit = "", placeholder = "", isRequired = false, choices, attributes = {} }) {
     const id = `field-${name.replaceAll(".", "-")}`;
     this.name = name;
     this.type = type;
     this.isRequired = isRequired;
-    this.input = h("input", {
-      id, name, type, placeholder, autocomplete: "off", "aria-describedby": `${id}-hint ${id}-error`,
-      "aria-required": isRequired ? "true" : null, ...attributes, oninput: () => this.showError(""),
-    });
+    const common = {
+      id, name, "aria-describedby": `${id}-hint ${id}-error`, "aria-required": isRequired ? "true" : null,
+      ...attributes, oninput: () => this.showError(""),
+    };
+    this.input = choices
+      ? h("select", common, ["", ...choices].map((each) => h("option", { value: each }, each || placeholder)))
+      : h("input", { type, placeholder, autocomplete: "off", ...common });
     this.error = h("p", { class: "field-error", id: `${id}-error`, "aria-live": "polite" });
     this.element = h("div", { class: "field" },
       h("label", { for: id }, label, isRequired && h("span", { class: "required" }, " required")),
@@ -94,4 +99,18 @@ export function showErrors(fields, errors) {
   first?.element.closest("details")?.setAttribute("open", "");
   first?.input.focus();
   return { isShown: first !== null, rest };
+}
+
+/**
+ * Show why something was refused: beside the fields it concerns, and in a box what belongs to none of them.
+ *
+ * @param {Field[]} fields
+ * @param {import("./api.js").ApiProblem} problem
+ * @param {Element} place of the box
+ */
+export function showRefusal(fields, problem, place) {
+  const { isShown, rest } = showErrors(fields, problem.errors ?? []);
+  const { text } = partsOf(problem);
+  const left = { message: text, errors: rest, code: problem.code, correlationId: problem.correlationId };
+  replace(place, isShown ? (text || rest.length > 0) && problemBox(left) : problemBox(problem));
 }

@@ -85,6 +85,6 @@ export function outagesOf(clusters) {
   return clusters.flatMap(({ name, outage, nodes = [] }) => [
     outage && outageNotice(outage, `Cluster ${name}`),
     ...nodes.map((node) => node.outage && node.outage.code !== outage?.code
-      && outageNotice(node.outage, `Node ${node.node}`)),
+      && outageNotice(node.outage, `Node ${node.node} of cluster ${name}`)),
   ]).filter(Boolean);
 }

@@ -46,20 +46,34 @@ export function when(moment) {
  */
 export function problemBox(problem, { title = "", retry } = {}) {
   const code = [problem.code, problem.correlationId ?? problem.correlation_id].filter(Boolean).join(" · ");
-  const errors = problem.errors ?? [];
-  // The message of a single fault is often that of its field: it is shown once, with the field's name.
-  const isOfField = errors.length === 1 && errors[0].message === problem.message;
+  const { text, faults } = partsOf(problem);
+  const lines = faults.map((each) => [each.field && [h("code", null, each.field), " "], each.message]);
   return h("div", { class: "notice bad", role: "alert" },
     icon("alert"),
     h("div", { class: "notice-body" },
       title && h("p", { class: "notice-title" }, title),
-      h("p", null, isOfField && [h("code", null, errors[0].field), " "], problem.message || "Something went wrong, and nothing more is known."),
-      errors.length > 0 && !isOfField && h("ul", null,
-        errors.map((/** @type {any} */ each) => h("li", null, h("code", null, each.field), ` ${each.message}`))),
+      !text && lines.length === 1 ? h("p", null, lines) : [
+        (text || !lines.length) && h("p", null, text || "Something went wrong, and nothing more is known."),
+        lines.length > 0 && h("ul", null, lines.map((line) => h("li", null, line)))],
       problem.code === "job.active" && problem.details?.job
         && h("p", null, h("a", { href: `#/jobs/${problem.details.job}` }, "Follow that job")),
       code && h("p", { class: "fine" }, h("code", null, code)),
       retry && h("button", { type: "button", class: "button small", onclick: retry }, icon("retry"), "Try again")));
+}
+
+/**
+ * A problem's own text, and the faults that it leaves out, so that each is shown once. Most messages are nothing but
+ * their faults: then there is no text, and the faults are shown with the names of their fields.
+ *
+ * @param {{message?: string, errors?: import("./api.js").FieldError[]}} problem
+ * @returns {{text: string, faults: import("./api.js").FieldError[]}}
+ */
+export function partsOf({ message = "", errors = [] }) {
+  const named = errors.map((each) => (each.field ? `${each.field}: ${each.message}` : each.message));
+  const isMadeOfThem = [named, errors.map((each) => each.message)].some((parts) => parts.join("; ") === message);
+  return isMadeOfThem
+    ? { text: "", faults: errors }
+    : { text: message, faults: errors.filter((each) => !message.includes(each.message)) };
 }
 
 /**

@@ -1,33 +1,25 @@
 /** What waits for a container's next start: shown with what is so now, and dropped or put into effect. */
 
-import { showJob } from "./actions.js";
-import { request } from "./api.js";
-import { h, replace } from "./dom.js";
-import { card, problemBox } from "./parts.js";
+import { plannedButton } from "./actions.js";
+import { h } from "./dom.js";
+import { card } from "./parts.js";
 
 /**
  * A card with the changes that wait; null if none does.
  *
  * @param {import("./api.js").Container} container
  * @param {AbortSignal} signal
+ * @param {(accepted: {job: {id: string}}) => void} then shows the job
  */
-export function pendingCard({ id, pending = {}, job }, signal) {
+export function pendingCard({ id, hostname, pending = {}, job }, signal, then) {
   const changes = Object.entries(pending);
   if (changes.length === 0) {
     return null;
   }
   const outage = h("div");
   const path = `/api/v1/containers/${encodeURIComponent(id)}`;
-  const ask = async (/** @type {string} */ verb) => {
-    replace(outage);
-    try {
-      showJob(await request("POST", `${path}/${verb}`, { signal }));
-    } catch (error) {
-      replace(outage, problemBox(error));
-    }
-  };
-  const button = (/** @type {string} */ label, /** @type {string} */ verb, look = "") =>
-    h("button", { type: "button", class: `button ${look}`, onclick: () => ask(verb) }, label);
+  const drop = { title: "Drop the changes?", go: "Drop them", path: `${path}/revert`, signal, then };
+  const restart = { title: `Restart ${hostname} now?`, go: "Restart", path: `${path}/restart`, signal, then };
   return card("After the next restart",
     h("p", { class: "hint" }, "Proxmox keeps these changes until the container is started anew."),
     h("table", { class: "table" },
@@ -38,7 +30,7 @@ export function pendingCard({ id, pending = {}, job }, signal) {
         cell("Now", change.now),
         cell("After a restart", change.after_restart))))),
     outage,
-    !job && h("div", { class: "form-end" }, button("Drop the changes", "revert", "quiet"), button("Restart now", "restart", "primary")));
+    !job && h("div", { class: "form-end" }, plannedButton("Drop the changes", drop, outage, "quiet"), plannedButton("Restart now", restart, outage, "primary")));
 }
 
 /**

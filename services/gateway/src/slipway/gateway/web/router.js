@@ -4,7 +4,7 @@
  */
 
 import { h, replace } from "./dom.js";
-import { problemBox } from "./parts.js";
+import { empty, problemBox } from "./parts.js";
 
 /**
  * @callback View
@@ -23,7 +23,7 @@ export class Router {
 
   /**
    * @param {HTMLElement} main
-   * @param {Route[]} routes the first one is also where an unknown address leads
+   * @param {Route[]} routes the first one is also where one begins
    */
   constructor(main, routes) {
     this.main = main;
@@ -33,14 +33,19 @@ export class Router {
   /** Show what the address names now. */
   async show() {
     const path = location.hash.slice(1);
-    for (const route of this.routes) {
+    const isOurs = location.pathname === "/";
+    if (isOurs && (path === "" || path === "/")) {
+      location.replace("#/containers");
+      return;
+    }
+    for (const route of isOurs ? this.routes : []) {
       const match = route.pattern.exec(path);
       if (match) {
         await this.open(route, match[1] ?? "");
         return;
       }
     }
-    location.replace("#/containers");
+    await this.open({ pattern: /^/, title: "Page not found", view: notFound });
   }
 
   /**
@@ -65,7 +70,8 @@ export class Router {
       if (!leaving.signal.aborted) {
         this.hasFailed = true;
         const isGone = /** @type {any} */ (error).status === 404;
-        replace(page, h("h1", null, route.title), problemBox(error, isGone ? {} : { retry: () => this.show() }));
+        replace(page, h("h1", null, isGone ? `${route.title} not found` : route.title),
+          problemBox(error, isGone ? {} : { retry: () => this.show() }), isGone && wayBack());
       }
     }
   }
@@ -74,4 +80,15 @@ export class Router {
   leave() {
     this.#leaving?.abort();
   }
+}
+
+/** @type {View} */
+function notFound(page) {
+  const address = location.pathname === "/" ? location.hash : location.pathname;
+  replace(page, empty("Page not found",
+    `There is nothing at ${address}. The address may be mistyped, or from another version of Slipway.`, wayBack()));
+}
+
+function wayBack() {
+  return h("p", null, h("a", { class: "button primary", href: "/#/containers" }, "All containers"));
 }

@@ -1,21 +1,21 @@
 /** What a host keeps of a container, snapshots and backups, and its size: to be taken, put back and changed. */
 
-import { showJob } from "./actions.js";
 import { request } from "./api.js";
 import { h, replace } from "./dom.js";
-import { Field, complaints, showErrors } from "./form.js";
+import { Field, complaints, showErrors, showRefusal } from "./form.js";
 import { card, problemBox, when } from "./parts.js";
 import { askWithPlan } from "./plans.js";
 
 /** @typedef {import("./api.js").Container} Container */
+/** @typedef {(accepted: {job: {id: string}}) => void} Then shows the job */
 
 /**
  * A form that asks for a change of a container; the job is then shown.
  *
  * @param {Field[]} fields
- * @param {{path: string, label: string, signal: AbortSignal}} options
+ * @param {{path: string, label: string, signal: AbortSignal, then: Then}} options
  */
-function changeForm(fields, { path, label, signal }) {
+function changeForm(fields, { path, label, signal, then }) {
   const outage = h("div");
   const button = h("button", { type: "submit", class: "button" }, label);
   const submit = async (/** @type {SubmitEvent} */ event) => {
@@ -28,12 +28,14 @@ function changeForm(fields, { path, label, signal }) {
     const body = Object.fromEntries(filled.map(({ name, type, value }) => [name, type === "number" ? Number(value) : value]));
     button.disabled = true;
     try {
-      showJob(await request("POST", path, { body, signal }));
+      then(await request("POST", path, { body, signal }));
+      fields.forEach((field) => {
+        field.value = "";
+      });
     } catch (error) {
-      button.disabled = false;
-      const { isShown } = showErrors(fields, error.errors ?? []);
-      replace(outage, !isShown && problemBox(error));
+      showRefusal(fields, error, outage);
     }
+    button.disabled = false;
   };
   return h("form", { class: "form change", novalidate: true, onsubmit: submit },
     h("div", { class: "trio" }, fields.map((field) => field.element)), outage, h("div", null, button));
@@ -44,8 +46,9 @@ function changeForm(fields, { path, label, signal }) {
  *
  * @param {Container} container
  * @param {AbortSignal} signal
+ * @param {Then} then
  */
-export function sizeCard({ id, spec = {} }, signal) {
+export function sizeCard({ id, spec = {} }, signal, then) {
   const number = (/** @type {string} */ name, /** @type {string} */ label, unit = "") => new Field({
     name, label, unit, type: "number", placeholder: spec[name] ?? "", attributes: { min: "0", step: "any" },
   });
@@ -54,7 +57,7 @@ export function sizeCard({ id, spec = {} }, signal) {
   ];
   const path = `/api/v1/containers/${encodeURIComponent(id)}/resize`;
   return card("Size", h("p", { class: "hint" }, "What is left empty stays. A disk only grows."),
-    changeForm(fields, { path, label: "Resize", signal }));
+    changeForm(fields, { path, label: "Resize", signal, then }));
 }
 
 /** Snapshots and backups of a container, read from its node. */
@@ -62,10 +65,12 @@ export class Stored {
   /**
    * @param {Container} container
    * @param {AbortSignal} signal
+   * @param {Then} then
    */
-  constructor({ id, hostname }, signal) {
+  constructor({ id, hostname }, signal, then) {
     this.hostname = hostname;
     this.signal = signal;
+    this.then = then;
     this.path = `/api/v1/containers/${encodeURIComponent(id)}`;
     this.snapshots = h("div");
     this.backups = h("div");
@@ -76,9 +81,9 @@ export class Stored {
     });
     this.element = h("div", { class: "part" },
       card("Snapshots", this.snapshots, this.outage,
-        changeForm([name], { path: `${this.path}/snapshot`, label: "Take a snapshot", signal })),
+        changeForm([name], { path: `${this.path}/snapshot`, label: "Take a snapshot", signal, then })),
       card("Backups", this.backups,
-        changeForm([], { path: `${this.path}/backup`, label: "Back up now", signal })));
+        changeForm([], { path: `${this.path}/backup`, label: "Back up now", signal, then })));
   }
 
   /** Read both from the node. */
@@ -140,7 +145,7 @@ export class Stored {
       button.disabled = true;
       replace(this.outage);
       try {
-        await askWithPlan({ title, go: label, path: `${this.path}/${verb}`, body, signal: this.signal, then: showJob });
+        await askWithPlan({ title, go: label, path: `${this.path}/${verb}`, body, signal: this.signal, then: this.then });
       } catch (error) {
         replace(this.outage, problemBox(error));
       }

@@ -15,7 +15,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import NotFound
 from slipway.inventory.decision import Write
 from slipway.inventory.faults import at
-from slipway.inventory.paging import page
+from slipway.inventory.paging import page, require_cursor
 from slipway.inventory.tables import clusters, nodes
 from slipway.runtime.database.engine import Database
 
@@ -84,6 +84,7 @@ class ClusterStore:
         if cursor is not None:
             query = query.where(clusters.c.name > cursor)
         async with self._database.begin() as tx:
+            await require_cursor(tx, clusters.c.name, cursor, STAYS)
             rows = (await tx.execute(query)).all()
             seen = await seen_of(tx, [row.id for row in rows])
         items, following = page(rows, limit, lambda row: cluster_of(row._asdict(), seen[row.id]), "name")

@@ -17,7 +17,7 @@ from slipway.contracts.values import Lifecycle, Power
 from slipway.inventory.containers.listing import comes_after, filters_of, order_of
 from slipway.inventory.decision import Write
 from slipway.inventory.faults import at
-from slipway.inventory.paging import PORTION, Filling
+from slipway.inventory.paging import PORTION, Filling, require_cursor
 from slipway.inventory.tables import ACTIVE, clusters, containers, credentials, jobs
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.clock import now
@@ -80,6 +80,7 @@ class ContainerStore:
         selected = with_cluster().where(*filters_of(query)).order_by(*order_of(query.sort))
         filling = Filling[Container](query.limit, "id")
         async with self._database.begin() as tx:
+            await require_cursor(tx, containers.c.id, query.cursor)
             has_more = True
             while has_more and not filling.is_full:
                 portion = min(PORTION, query.limit + 1 - len(filling.items))

@@ -13,7 +13,7 @@ from slipway.inventory.batches.items import batch_job, items_of, tallies_of
 from slipway.inventory.containers.lifecycle import Standing, actions
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.jobs.store import job_row, job_rows
-from slipway.inventory.paging import page
+from slipway.inventory.paging import page, require_cursor
 from slipway.inventory.tables import jobs
 from slipway.runtime.bus.call import Call
 from slipway.runtime.database.engine import Database
@@ -55,6 +55,7 @@ class JobViews:
         if query.kind:
             selected = selected.where(jobs.c.kind.in_(query.kind))
         async with self._database.begin() as tx:
+            await require_cursor(tx, jobs.c.id, query.cursor)
             rows = list((await tx.execute(selected)).all())
             places = await self._queue.positions(tx, rows)
             tallies = await tallies_of(tx, [row.id for row in rows if row.kind == JobKind.BATCH])

@@ -3,10 +3,12 @@
 So two labs on one machine never meet, and the next lab with the same folder finds what a killed one left.
 """
 
+import contextlib
 import hashlib
 import ipaddress
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +100,14 @@ def cache_folder() -> Path:
     if os.geteuid() == 0:
         return Path("/var/cache/slipway-lab")
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "slipway-lab"
+
+
+def remove_cache() -> None:
+    """Remove what labs keep there, and the folder itself if it is empty then: the setting may name any."""
+    for name in ("bases", "packages", "templates"):
+        shutil.rmtree(cache_folder() / name, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        cache_folder().rmdir()
 
 
 def id_range(text: str) -> int | None:

@@ -2,6 +2,7 @@
 
 import { ENDED, list, request } from "../api.js";
 import { deleteButton, powerButtons } from "../actions.js";
+import { BegunJob } from "../begun.js";
 import { credentialList } from "../credentials.js";
 import { h, icon, replace } from "../dom.js";
 import { Stored, sizeCard } from "../stored.js";
@@ -63,11 +64,16 @@ class ContainerView {
     /** @type {Stored | null} */
     this.stored = null;
     this.ended = "";
+    this.begun = new BegunJob(signal);
+    this.then = (/** @type {{job: {id: string}}} */ accepted) => {
+      this.begun.show(accepted);
+    };
     const part = () => h("div", { class: "part" });
     [this.outage, this.head, this.notices, this.waiting] = [part(), part(), part(), part()];
     [this.services, this.credentials, this.keeps, this.jobs] = [part(), part(), part(), part()];
     [this.facts, this.size] = [part(), part()];
-    this.element = h("div", { class: "parts" }, this.outage, this.head, this.notices, this.waiting,
+    this.element = h("div", { class: "parts" }, this.outage, this.head, this.begun.element, this.notices,
+      this.waiting,
       h("div", { class: "columns" },
         h("div", null, this.services, this.credentials, this.keeps, this.jobs),
         h("div", null, this.facts, this.size)));
@@ -81,9 +87,10 @@ class ContainerView {
     const { id, hostname, vmid, lifecycle, power, job, warnings, services, credentials, pending } = container;
     this.showProblem(null);
     const seen = isFresh(container) || container.looked_at;
-    this.#part(this.head, [hostname, vmid, lifecycle, power, job, seen], () => headOf(container, this.signal));
-    this.#part(this.notices, [job, warnings, container.outage, lifecycle, power], () => noticesOf(container));
-    this.#part(this.waiting, [pending, job], () => pendingCard(container, this.signal));
+    this.#part(this.head, [hostname, vmid, lifecycle, power, job, seen], () => headOf(container, this.signal, this.then));
+    const other = job === this.begun.id ? null : job;
+    this.#part(this.notices, [other, warnings, container.outage, lifecycle, power], () => noticesOf(container, other));
+    this.#part(this.waiting, [pending, job], () => pendingCard(container, this.signal, this.then));
     this.#part(this.services, [services, isLive(container)],
       () => card("Services", serviceList(container, isLive(container))));
     this.#part(this.credentials, [id, credentials], () => card("Credentials", credentialList(container, this.signal)));
@@ -103,9 +110,9 @@ class ContainerView {
    */
   #change(container, jobs) {
     const isThere = container.lifecycle === "ready";
-    this.#part(this.size, isThere && container.spec, () => isThere && sizeCard(container, this.signal));
+    this.#part(this.size, isThere && container.spec, () => isThere && sizeCard(container, this.signal, this.then));
     this.#part(this.keeps, isThere, () => {
-      this.stored = isThere ? new Stored(container, this.signal) : null;
+      this.stored = isThere ? new Stored(container, this.signal, this.then) : null;
       return this.stored?.element;
     });
     const ended = jobs.filter((each) => ENDED.has(each.state)).map((each) => each.id).join();
@@ -143,8 +150,9 @@ function back() {
 /**
  * @param {import("../api.js").Container} container
  * @param {AbortSignal} signal
+ * @param {(accepted: {job: {id: string}}) => void} then shows the job
  */
-function headOf(container, signal) {
+function headOf(container, signal, then) {
   const isBusy = container.lifecycle === "creating" || container.lifecycle === "deleting";
   const isGone = container.lifecycle === "deleted";
   const isAtRest = !isBusy && !isGone && !container.job;
@@ -154,17 +162,20 @@ function headOf(container, signal) {
       h("div", { class: "head-title" }, h("h1", null, container.hostname),
         badge(container.lifecycle), !isGone && container.power !== "unknown" && powerBadge(container)),
       h("div", { class: "head-tools" },
-        isAtRest && powerButtons(container, outage, signal), isAtRest && deleteButton(container, signal))),
+        isAtRest && powerButtons(container, outage, signal, then), isAtRest && deleteButton(container, signal))),
     outage,
   ];
 }
 
-/** @param {import("../api.js").Container} container */
-function noticesOf(container) {
+/**
+ * @param {import("../api.js").Container} container
+ * @param {string | null | undefined} job that works on it, unless the page shows that one already
+ */
+function noticesOf(container, job) {
   return [
     container.outage && outageNotice(container.outage),
-    container.job && h("div", { class: "notice info" },
-      h("p", null, "A job works on it now. ", h("a", { href: `#/jobs/${container.job}` }, "Follow it"))),
+    job && h("div", { class: "notice info" },
+      h("p", null, "A job works on it now. ", h("a", { href: `#/jobs/${job}` }, "Follow it"))),
     container.lifecycle === "ready" && isMissing(container) && h("div", { class: "notice bad" }, icon("alert"),
       h("p", null, "It is not on its host any more. Delete it here as well, or bring it back there.")),
     warningList(container.warnings),

@@ -17,12 +17,13 @@ const MOST_CLUSTERS = 100;
  */
 export function containersView(onState) {
   return async (page, { signal }) => {
+    let areSeveral = false;
     const containers = new Listing({
       path: "/api/v1/containers",
       atOnce: AT_ONCE,
       caption: "Containers",
       heads: ["Hostname", "State", "Address", "Services", "Template", "Node"],
-      row,
+      row: (each) => row(each, areSeveral),
       nothing: empty("No containers yet", "Choose a template and watch your first one come up.", newLink()),
       signal,
       drawn: (items) => {
@@ -38,7 +39,11 @@ export function containersView(onState) {
     const outages = h("div", { class: "part", "aria-live": "polite" });
     replace(page, h("div", { class: "head" }, h("h1", null, "Containers"), tools), outages, containers.element);
     const load = async () => {
-      await Promise.all([containers.load(), showOutages(outages, signal)]);
+      const [clusters] = await Promise.all([showOutages(outages, signal), containers.load()]);
+      if (areSeveral !== clusters.length > 1) {
+        areSeveral = !areSeveral;
+        containers.draw();
+      }
     };
 
     await load();
@@ -51,6 +56,7 @@ export function containersView(onState) {
  *
  * @param {HTMLElement} place
  * @param {AbortSignal} signal
+ * @returns {Promise<import("../api.js").Cluster[]>} the clusters
  */
 async function showOutages(place, signal) {
   try {
@@ -61,24 +67,29 @@ async function showOutages(place, signal) {
       place.dataset.shown = now;
       replace(place, notices);
     }
+    return items;
   } catch (error) {
     if (!signal.aborted && /** @type {any} */ (error).status === undefined) {
       throw error;
     }
+    return [];
   }
 }
 
 /** @param {import("../api.js").Container} container */
-function textOf({ hostname, vmid, node, template, address }) {
-  return [hostname, vmid, node, template, address].join(" ").toLowerCase();
+function textOf({ hostname, vmid, node, cluster, template, address }) {
+  return [hostname, vmid, node, cluster, template, address].join(" ").toLowerCase();
 }
 
 function newLink() {
   return h("a", { class: "button primary", href: "#/new" }, icon("plus"), "New container");
 }
 
-/** @param {import("../api.js").Container} container */
-function row(container) {
+/**
+ * @param {import("../api.js").Container} container
+ * @param {boolean} areSeveral whether there are several clusters: names and VMIDs may repeat then
+ */
+function row(container, areSeveral) {
   const links = isLive(container) ? (container.services ?? []).filter((each) => each.url && !each.is_system) : [];
   return h("tr", { "data-key": container.id },
     h("th", { scope: "row" },
@@ -90,7 +101,7 @@ function row(container) {
       ? links.map((each) => h("div", { class: "service" }, webLink(/** @type {string} */ (each.url), true)))
       : "–"),
     cell("Template", container.template ?? "–"),
-    cell("Node", container.node));
+    cell("Node", container.node, areSeveral && h("div", { class: "muted" }, container.cluster)));
 }
 
 /** @param {import("../api.js").Container} container */

@@ -154,6 +154,7 @@ class JobView {
       facts([
         ["VMID", container.vmid],
         ["Node", container.node],
+        ["Cluster", container.cluster],
         ["Address", container.address && h("code", null, container.address)],
       ]),
       h("h3", null, "Services"), serviceList(container, isLive(container)),

@@ -1,9 +1,9 @@
 /** A new container from a template. */
 
-import { ApiProblem, freshKey, list, request } from "../api.js";
+import { freshKey, list, request } from "../api.js";
 import { h, icon, replace } from "../dom.js";
-import { Field, complaints, showErrors } from "../form.js";
-import { empty, loading, problemBox } from "../parts.js";
+import { Field, complaints, showErrors, showRefusal } from "../form.js";
+import { empty, loading } from "../parts.js";
 import { memory } from "../words.js";
 
 /** @typedef {import("../form.js").Field} FormField */
@@ -25,15 +25,34 @@ import { memory } from "../words.js";
  * @property {{description: string, version: string, variables?: Variable[], resources?: any, ports?: any[]}} manifest
  */
 
+const MOST_CLUSTERS = 1000;
+
 /** @type {import("../router.js").View} */
 export async function newView(page, { signal }) {
   replace(page, loading());
-  const { items } = await list("/api/v1/templates", { most: 1000, signal });
+  const [{ items, faults = [] }, clusters] = await Promise.all([
+    request("GET", "/api/v1/templates?limit=1000", { signal }),
+    list("/api/v1/clusters", { most: MOST_CLUSTERS, signal }),
+  ]);
+  const names = clusters.items.map((each) => each.name);
   replace(page,
     h("a", { class: "back", href: "#/containers" }, icon("back"), "Containers"),
     h("div", { class: "head" }, h("h1", null, "New container")),
-    items.length ? new CreateForm(items, signal).element
-      : empty("No templates", "The catalog serves none. Its log says which folders it could not read."));
+    faultList(faults),
+    items.length ? new CreateForm(items, names, signal).element
+      : empty("No templates", faults.length ? "None of its folders can be used." : "The catalog has no folder of one."));
+}
+
+/**
+ * The templates that can't be chosen, and why.
+ *
+ * @param {{folder: string, message: string}[]} faults
+ */
+function faultList(faults) {
+  return faults.length > 0 && h("div", { class: "notice warn" }, icon("alert"),
+    h("div", { class: "notice-body" },
+      h("p", { class: "notice-title" }, "Templates that can't be used:"),
+      h("ul", null, faults.map(({ folder, message }) => h("li", null, h("code", null, folder), ` ${message}`)))));
 }
 
 class CreateForm {
@@ -44,10 +63,14 @@ class CreateForm {
 
   /**
    * @param {Template[]} templates
+   * @param {string[]} clusters
    * @param {AbortSignal} signal
    */
-  constructor(templates, signal) {
+  constructor(templates, clusters, signal) {
     this.signal = signal;
+    this.cluster = clusters.length > 1 ? new Field({
+      name: "cluster", label: "Cluster", placeholder: "Choose one", isRequired: true, choices: clusters,
+    }) : null;
     this.template = templates[0];
     this.hostname = new Field({
       name: "hostname", label: "Hostname", isRequired: true, hint: "Lower-case letters, digits and hyphens, for example web-1",
@@ -71,7 +94,7 @@ class CreateForm {
       h("fieldset", { class: "templates" }, h("legend", null, "Template"),
         templates.map((each, index) => this.#choice(each, index === 0))),
       h("div", { class: "card" },
-        h("div", { class: "form" }, this.hostname.element, this.own,
+        h("div", { class: "form" }, this.hostname.element, this.cluster?.element, this.own,
           h("details", { class: "more" }, h("summary", null, "Size and password"),
             h("div", { class: "form" },
               h("div", { class: "trio" }, this.sizes.map((field) => field.element)), this.password.element))),
@@ -81,7 +104,7 @@ class CreateForm {
   }
 
   get fields() {
-    return [this.hostname, ...this.variables, ...this.sizes, this.password];
+    return [this.hostname, ...(this.cluster ? [this.cluster] : []), ...this.variables, ...this.sizes, this.password];
   }
 
   /**
@@ -158,19 +181,11 @@ class CreateForm {
     } catch (error) {
       if (!this.signal.aborted) {
         this.button.disabled = false;
-        this.#refused(/** @type {ApiProblem} */ (error));
+        showRefusal(this.fields, /** @type {import("../api.js").ApiProblem} */ (error), this.outage);
       }
     }
   }
 
-  /** @param {ApiProblem} problem */
-  #refused(problem) {
-    const { isShown, rest } = showErrors(this.fields, problem.errors ?? []);
-    if (!isShown || rest.length) {
-      const { message, code, correlationId } = problem;
-      replace(this.outage, problemBox({ message, code, correlationId, errors: rest }));
-    }
-  }
 }
 
 /** @param {string} name */
