@@ -57,7 +57,16 @@ def _pins(folder: Path) -> set[str]:
 @contextmanager
 def lab_beside(folder: Path) -> Iterator[None]:
     """Run this build's lab in `folder/lab`, which no stack starts or ends: a node is no part of a build."""
-    command = (sys.executable, "-m", "slipway.lab", "serve", "--data", folder / "lab", "--guests", "simulated")
+    command = (
+        sys.executable,
+        "-m",
+        "slipway.lab",
+        "serve",
+        "--data",
+        folder / "lab",
+        "--guests",
+        "simulated",
+    )
     with (folder / "lab.log").open("ab") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
