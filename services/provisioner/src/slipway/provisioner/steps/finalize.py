@@ -17,7 +17,7 @@ from slipway.runtime.retry import Deadline
 DISCOVERY_SECONDS = 60.0
 REDISCOVERY_SECONDS = 20.0
 """After a change of a container that existed before; monitor discovers later what is missing then."""
-_PAUSE_SECONDS = 2.0
+_PAUSE_SECONDS = 0.5
 
 _CHECK = """
 kind=$1 seconds=$2 port=$3 path=$4 runs=$5
