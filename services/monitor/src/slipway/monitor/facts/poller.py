@@ -25,6 +25,8 @@ from slipway.runtime.retry import Deadline
 LOOK_SECONDS = 60.0
 """For all questions of one round; each of them ends sooner by itself."""
 LEAST_PAUSE_SECONDS = 1.0
+GONE_SHOWN = timedelta(seconds=5)
+"""How long a node that has left is shown at least: inventory's list of nodes may be older than it."""
 INCOMPLETE_PAUSE_SECONDS = 15.0
 """Until what was not answered is asked for again."""
 APPLIANCES_EVERY = timedelta(hours=1)
@@ -96,8 +98,8 @@ class NodeFactsPoller:
             self.outage_log.failed(problem)
 
     def node_names(self) -> set[str]:
-        """Return the names of all known nodes; of one that is gone only while inventory has it stored."""
-        published = {name for name, each in self.published.items() if not _is_gone(each.outage)}
+        """Return the names of all known nodes; one that is gone shortly, or while inventory has it."""
+        published = {name for name, each in self.published.items() if not _is_long_gone(each.outage)}
         return published | {each.node for each in self.stored()}
 
     async def follow(self, looks: Mapping[str, NodeLook]) -> None:
@@ -134,6 +136,10 @@ class NodeFactsPoller:
             NodeObserved(id=node, cluster=self.cluster, facts=facts), message_id=f"{node}:observed:{digest}"
         )
         self.published[facts.node] = facts
+
+
+def _is_long_gone(outage: Outage | None) -> bool:
+    return _is_gone(outage) and outage is not None and clock.now() - outage.since > GONE_SHOWN
 
 
 def _is_gone(outage: Outage | None) -> bool:
