@@ -14,6 +14,9 @@ from slipway.contracts.message import Message
 from slipway.contracts.values import Power
 from slipway.lab import faults
 from slipway.monitor.access import ClusterConnections
+from slipway.monitor.looks import Look
+from slipway.monitor.polling.guests import GuestPoller
+from slipway.monitor.polling.pace import Pace
 from slipway.monitor.polling.watcher import ClusterWatcher
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus
@@ -131,6 +134,24 @@ async def until_gone(bus: Bus) -> dict[str, GuestStatus]:
 
     await until(is_gone)
     return await stored_guests(bus)
+
+
+async def test_a_poll_shows_that_a_lone_node_answers(settings: MonitorSettings, monitor: Monitor) -> None:
+    """Its health is checked less often: between two checks its state is not called old."""
+    look = Look(CLUSTER, every_seconds=2.0)
+    look.note_node("lab", is_online=True, diagnosis=None)
+    before = look.nodes["lab"].looked_at
+    events = asyncio.Event(), asyncio.Event()
+    poller = GuestPoller(
+        CLUSTER, monitor.bus, monitor.clusters, look, Pace(settings), *events, lambda _cluster, _vmid: None
+    )
+
+    await poller.poll()
+
+    after = look.nodes["lab"].looked_at
+    assert before is not None
+    assert after is not None
+    assert after > before
 
 
 async def test_new_cluster_is_watched_at_once(

@@ -137,3 +137,21 @@ def test_a_cluster_that_is_not_reached_is_no_nodes_fault(error: type[SlipwayErro
     assert problem is not None
     assert problem.code == "node.networks-unknown"
     assert diagnosis.unanswered("pve1", {"storages": error("No.")}, None) is None
+
+
+def test_an_answer_moves_the_time_of_a_node_that_is_well() -> None:
+    """Of one that is not, and of one that is not known, nothing changes."""
+    look = Look("c1", every_seconds=2.0)
+    look.note_answer("pve1")
+    assert look.value().nodes == ()
+    look.note_node("pve1", is_online=True, diagnosis=None)
+    look.note_node("pve2", is_online=False, diagnosis=diagnosis.offline("pve2"))
+    before = {each.node: each for each in look.value().nodes}
+
+    look.note_answer("pve1")
+    look.note_answer("pve2")
+
+    after = {each.node: each for each in look.value().nodes}
+    assert (after["pve1"].looked_at or NOON) > (before["pve1"].looked_at or NOON)
+    assert after["pve2"] == before["pve2"]
+    assert not look.is_well

@@ -90,7 +90,7 @@ class ClusterLook(Value):
 
     cluster: Id
     at: Moment
-    """When this was written; monitor writes it at each poll, whatever came of the poll."""
+    """When this was written; monitor writes it every few seconds, whatever comes of its polls."""
     every_seconds: float
     """How long it is to the next one."""
     looked_at: Moment | None = None

@@ -1,7 +1,7 @@
 """The last look at one cluster, as one small value on the bus for everyone who shows or uses it.
 
-The value is written at the interval of the polls, whatever their result: its age shows whether monitor lives,
-its content whether the cluster does. Nothing of it is an event, and nothing of it is stored twice.
+The value is written every few seconds, whatever comes of the polls: its age shows whether monitor lives, its
+content whether the cluster does. Nothing of it is an event, and nothing of it is stored twice.
 """
 
 import asyncio
@@ -69,6 +69,16 @@ class Look:
         if diagnosis is None:
             changes["looked_at"] = clock.now()
         self._change(self._nodes.get(node, NodeLook(node=node)), changes)
+
+    def note_answer(self, node: str) -> None:
+        """Note that a node has answered; what is known to be wrong with it stays."""
+        if node in self._nodes and self._of_nodes.get(node) is None:
+            self._change(self._nodes[node], {"looked_at": clock.now()})
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is wrong with the cluster and its nodes, as far as that is known."""
+        return self._outage is None and all(each.outage is None for each in self._nodes.values())
 
     def note_facts(
         self, node: str, *, is_online: bool, storages_at: Moment | None, diagnosis: Diagnosis | None

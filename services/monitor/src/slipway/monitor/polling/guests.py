@@ -32,7 +32,7 @@ POLL_SECONDS = 9.0
 ANSWER_TIMEOUT = timedelta(seconds=5)
 """For the cluster's list: it costs milliseconds, and leaves time for another endpoint."""
 FAILED_PAUSE_SECONDS = 2.0
-"""After a failure at most: its end is seen at once."""
+"""The longest pause after a failure, and while something is wrong: its end is seen at once."""
 REFUSED_PAUSE_SECONDS = 6.0
 """After a refused login, which costs the node three seconds."""
 LEAST_PAUSE_SECONDS = 0.05
@@ -87,6 +87,7 @@ class GuestPoller:
             else:
                 outage_log.recovered()
                 metrics.record_poll(self.cluster)
+                longest = None if self.look.is_well else FAILED_PAUSE_SECONDS
             metrics.poll_seconds.observe(loop.time() - began)
             await asyncio.sleep(least)
             await self.pace.wait(began=began, longest=longest)
@@ -99,6 +100,9 @@ class GuestPoller:
         difference = compare(before, _observed(self.cluster, resources, before, now), self._missing)
         difference = await self._without_hidden(difference, resources)
         self._note_look(resources, before)
+        if len(resources.nodes) == 1 and resources.nodes[0].status == "online":
+            # Who answers for a cluster of one node is that node.
+            self.look.note_answer(resources.nodes[0].name)
         self._guests = None  # read again if what follows breaks off
         for status in difference.changed:
             await self._publish(status)

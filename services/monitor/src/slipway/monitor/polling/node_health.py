@@ -26,6 +26,8 @@ from slipway.runtime.retry import Deadline
 ANSWER_TIMEOUT = timedelta(seconds=3)
 """For each question; it costs milliseconds on a healthy node."""
 ROUND_SECONDS = 8.0
+OUTAGE_PAUSE_SECONDS = 4.0
+"""The longest pause while something is wrong."""
 PAUSES_OF_A_LONE_NODE = 3
 PRIVILEGES_EVERY = timedelta(minutes=1)
 """How often the access is asked for its privileges while all is well."""
@@ -65,7 +67,8 @@ class NodeHealthPoller:
             else:
                 outage_log.recovered()
             times = 1 if len(self.look.nodes) > 1 else PAUSES_OF_A_LONE_NODE
-            await self.pace.wait(began=began, times=times, due=self.due)
+            longest = None if self.look.is_well else OUTAGE_PAUSE_SECONDS
+            await self.pace.wait(began=began, times=times, longest=longest, due=self.due)
 
     async def check(self) -> None:
         """Check once."""
