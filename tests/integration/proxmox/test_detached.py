@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+from collections.abc import Callable
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,24 @@ async def job_events(detached: Detached, key: str, offset: int = 0) -> tuple[lis
                 return lines, item
             lines.append(item)
     raise AssertionError("it ended without an exit code")
+
+
+async def job_events_over_cuts(
+    detached: Detached, key: str, on_line: Callable[[int], None] = lambda _count: None
+) -> tuple[list[Output], Exited]:
+    """All that is left to follow, each time from where it was when a connection died."""
+    lines: list[Output] = []
+    while True:
+        offset = lines[-1].end_offset if lines else 0
+        try:
+            async with aclosing(detached.follow(key, offset, deadline=LIMIT)) as items:
+                async for item in items:
+                    if isinstance(item, Exited):
+                        return lines, item
+                    lines.append(item)
+                    on_line(len(lines))
+        except CommandLost:
+            continue
 
 
 def texts(lines: list[Output], stream: Stream = Stream.STDOUT) -> list[str]:
@@ -139,25 +158,15 @@ async def test_work_survives_a_connection_that_dies_again_and_again(
     """Each number once, though the follower loses its connection in the middle."""
     script = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; [ $((i % 200)) -ne 0 ] || sleep 0.1; done"
     await detached.begin("a", script=script, timeout=LIMIT)
-    lines: list[Output] = []
-    ended: Exited | None = None
     cuts = 0
 
-    while ended is None:
-        try:
-            async with aclosing(
-                detached.follow("a", lines[-1].end_offset if lines else 0, deadline=LIMIT)
-            ) as items:
-                async for item in items:
-                    if isinstance(item, Exited):
-                        ended = item
-                        break
-                    lines.append(item)
-                    if len(lines) in {150, 700, 1500}:
-                        cuts += 1
-                        server.cut()
-        except CommandLost:
-            continue
+    def cut(count: int) -> None:
+        nonlocal cuts
+        if count in {150, 700, 1500}:
+            cuts += 1
+            server.cut()
+
+    lines, ended = await job_events_over_cuts(detached, "a", cut)
 
     assert texts(lines) == [str(n) for n in range(1, 2001)]
     assert (ended, cuts) == (Exited(0), 3)
@@ -179,7 +188,7 @@ async def test_work_survives_the_process_that_began_it(
     server.cut()
     await until(lambda: not any(lives(pid) for pid in server.pids))
     gate.touch()
-    lines, ended = await job_events(detached, "a")
+    lines, ended = await job_events_over_cuts(detached, "a")
 
     assert (texts(lines), ended) == (["one", "two"], Exited(0))
 

@@ -1,6 +1,8 @@
 """Leases: never two holders, and a silent one is replaced."""
 
 import asyncio
+import os
+import signal
 import time
 from datetime import timedelta
 
@@ -9,6 +11,7 @@ from nats.aio.client import Client
 
 from slipway.runtime.bus.locks import Lease
 from slipway.runtime.errors import LeaseHeld
+from slipway.standalone.embedded.nats import EmbeddedNats
 from support.nats import MakeBus
 
 TTL = timedelta(seconds=1)
@@ -67,6 +70,21 @@ async def test_a_lost_lease_is_noticed(make_bus: MakeBus, admin: Client) -> None
 
     message = await admin.jetstream().get_msg("KV_locks", subject="$KV.locks.poll.c1")
     assert message.data == b"somebody else"
+
+
+async def test_a_frozen_bus_leaves_no_lease_behind(make_bus: MakeBus, nats_server: EmbeddedNats) -> None:
+    """What was sent for a renewal is stored when the bus goes on, and is taken back by who had given it up."""
+    bus, ttl = await make_bus("monitor"), timedelta(seconds=6)
+
+    async with Lease(bus, "poll.c1", ttl) as lease:
+        os.kill(nats_server.server.pid, signal.SIGSTOP)
+        try:
+            await asyncio.wait_for(lease.lost.wait(), 10)
+        finally:
+            os.kill(nats_server.server.pid, signal.SIGCONT)
+
+    async with Lease(bus, "poll.c1", ttl) as again:
+        assert again.fence > lease.fence
 
 
 async def test_many_contenders_never_hold_together(make_bus: MakeBus) -> None:

@@ -64,7 +64,8 @@ class Lease:
         """Release the lease, so that the next holder need not wait."""
         if self._renewing is not None:
             await end(self._renewing)
-        if not self.lost.is_set():
+        # A renewal that was sent to a frozen bus is stored when that goes on, though it was given up here.
+        if not self.lost.is_set() or await self._is_ours_still():
             # If this fails the lease expires.
             with suppress(NatsError, OSError, TimeoutError):
                 request = json.dumps({"seq": self._sequence, "no_erase": True}).encode()
@@ -94,7 +95,7 @@ class Lease:
         """Whether our last write was stored although its answer got lost."""
         with suppress(NatsError, OSError, TimeoutError):
             stream, subject = f"KV_{LOCKS}", f"$KV.{LOCKS}.{self._key}"
-            message = await self._bus.connection.jetstream().get_msg(stream, subject=subject)
+            message = await self._bus.connection.jetstream(timeout=2).get_msg(stream, subject=subject)
             if message.data == self._holder:
                 self._sequence = message.seq or 0
                 return True
