@@ -73,7 +73,7 @@ async def test_a_lost_lease_is_noticed(make_bus: MakeBus, admin: Client) -> None
 
 
 async def test_a_frozen_bus_leaves_no_lease_behind(make_bus: MakeBus, nats_server: EmbeddedNats) -> None:
-    """What was sent for a renewal is stored when the bus goes on, and is taken back by who had given it up."""
+    """What was sent for a renewal is stored when the bus goes on, and is taken back by its sender."""
     bus, ttl = await make_bus("monitor"), timedelta(seconds=6)
 
     async with Lease(bus, "poll.c1", ttl) as lease:

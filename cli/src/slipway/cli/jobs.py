@@ -23,7 +23,7 @@ from slipway.cli.session import (
 )
 
 COLUMNS = ("kind", "hostname", "state", "phase", "percent", "created_at", "id")
-WIDE = ("actor", "vmid", "step", "started_at", "finished_at", "container")
+WIDE = ("cluster", "actor", "vmid", "step", "started_at", "finished_at", "container")
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="the job's id", show_default=False)]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, help="how many")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="an argument")]
@@ -35,7 +35,10 @@ plural = typer.Typer(rich_markup_mode=None)
 async def _print_jobs(session: Session, *, limit: LimitOption = 100) -> None:
     async with session.connect() as client:
         items = await client.items("/jobs", limit)
-    session.print_list(items, COLUMNS, name="id", wide=WIDE)
+    # Hostnames repeat from cluster to cluster.
+    are_several = len({item["cluster"] for item in items} - {None}) > 1
+    columns, wide = (("cluster", *COLUMNS), WIDE[1:]) if are_several else (COLUMNS, WIDE)
+    session.print_list(items, columns, name="id", wide=wide)
 
 
 command(app, "list", "list jobs, newest first")(_print_jobs)
@@ -62,7 +65,7 @@ def _list_unless_verb(
 async def _show(session: Session, job: JobArgument) -> None:
     async with session.connect() as client:
         item = await client.get(f"/jobs/{job}")
-    fields = ("id", "kind", "hostname", "vmid", "actor", "state", "phase", "percent", "waits_for")
+    fields = ("id", "kind", "hostname", "vmid", "cluster", "actor", "state", "phase", "percent", "waits_for")
     rows: list[tuple[str, object]] = [(field, item.get(field)) for field in fields]
     rows += [(f"step {step['name']}", step["status"]) for step in item["steps"]]
     rows += [("warning", warning) for warning in item["warnings"]]

@@ -146,9 +146,11 @@ class Job(KindAndArgs):
     percent: int = 0
     step: str | None = None
     container: Id | None = None
-    """None, like the next two, for a batch."""
+    """None, like the next three, for a batch."""
     vmid: int | None = None
     hostname: str | None = None
+    cluster: str | None = None
+    """The name of the container's cluster: hostnames and VMIDs repeat from cluster to cluster."""
     actor: str
     retry_of: Id | None = None
     parent: Id | None = None

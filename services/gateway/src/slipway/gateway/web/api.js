@@ -78,7 +78,8 @@
  * @property {string} container
  * @property {number} vmid
  * @property {string} hostname
- * @property {string | null} [items_kind] of a batch, whose container, vmid and hostname are null
+ * @property {string | null} [cluster] its name
+ * @property {string | null} [items_kind] of a batch, whose container, vmid, hostname and cluster are null
  * @property {Record<string, number> | null} [counts] of a batch
  * @property {string | null} [parent]
  * @property {string} [actor]

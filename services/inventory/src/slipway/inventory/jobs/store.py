@@ -11,7 +11,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import NotFound
 from slipway.contracts.values import JobState
 from slipway.inventory.decision import Write
-from slipway.inventory.tables import ACTIVE, MAKING, containers, jobs
+from slipway.inventory.tables import ACTIVE, MAKING, clusters, containers, jobs
 
 
 class JobNotFound(NotFound):
@@ -21,7 +21,7 @@ class JobNotFound(NotFound):
 
 
 async def job_row(tx: AsyncConnection, job: Id) -> Row[Any]:
-    """Return a job's row with its container's hostname and VMID.
+    """Return a job's row; see `job_rows`.
 
     Raises:
         JobNotFound: if there is none.
@@ -52,9 +52,13 @@ def update_job(job: Id, **changes: object) -> Write:
 
 
 def job_rows() -> Any:
-    """Select jobs with their container's hostname, VMID and lifecycle, and what came after them."""
-    shown = (containers.c.hostname, containers.c.vmid, containers.c.lifecycle)
-    return select(jobs, *shown, _is_busy(), _is_outdated()).outerjoin(containers)
+    """Select jobs with their container's hostname, VMID, cluster and lifecycle, and what came after them."""
+    cluster = clusters.c.name.label("cluster")
+    shown = (containers.c.hostname, containers.c.vmid, containers.c.lifecycle, cluster)
+    rows = select(jobs, *shown, _is_busy(), _is_outdated())
+    return rows.outerjoin(containers, containers.c.id == jobs.c.container_id).outerjoin(
+        clusters, clusters.c.id == containers.c.cluster_id
+    )
 
 
 def _is_busy() -> ColumnElement[bool]:

@@ -65,6 +65,7 @@ class JobView {
       h("div", { class: "head" },
         h("div", { class: "head-title" }, h("h1", null, this.title), this.state, this.took),
         this.tools),
+      h("p", { class: "muted" }, `VMID ${this.job.vmid}, cluster ${this.job.cluster}`),
       this.job.parent && h("p", { class: "muted" }, "One of ", h("a", { href: `#/jobs/${this.job.parent}` }, "a batch"), "."),
       retryOf && h("p", { class: "muted" }, "Goes on where ", h("a", { href: `#/jobs/${retryOf}` }, "an earlier job"),
         " stopped."),

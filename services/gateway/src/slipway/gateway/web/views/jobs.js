@@ -19,7 +19,7 @@ export function jobsView(onState) {
       atOnce: AT_ONCE,
       caption: "Jobs, newest first",
       heads: ["Job", "State", "Done", "By", "When"],
-      row,
+      row: (job) => row(job, clusters(jobs.items).size > 1),
       nothing: empty("No jobs yet", "Whatever Slipway does to a container is a job, and is stored here."),
       signal,
     });
@@ -30,13 +30,22 @@ export function jobsView(onState) {
   };
 }
 
-/** @param {import("../api.js").Job} job */
-function row(job) {
+/** @param {import("../api.js").Job[]} jobs */
+function clusters(jobs) {
+  return new Set(jobs.flatMap(({ cluster }) => cluster ?? []));
+}
+
+/**
+ * @param {import("../api.js").Job} job
+ * @param {boolean} areSeveral whether these are jobs of several clusters: names and VMIDs may repeat then
+ */
+function row(job, areSeveral) {
   const isLive = job.state === "running" || job.state === "queued";
   return h("tr", { "data-key": job.id },
     h("th", { scope: "row" },
       h("a", { href: `#/jobs/${job.id}` }, jobTitle(job)),
-      h("span", { class: "vmid" }, job.vmid)),
+      h("span", { class: "vmid" }, job.vmid),
+      areSeveral && job.cluster && h("div", { class: "muted" }, job.cluster)),
     cell("State", h("span", { class: "badges" }, jobBadge(job.state), isLive && job.phase)),
     cell("Done", h("span", { class: "meter small" },
       h("progress", { max: "100", value: job.percent ?? 0, "aria-label": `${jobTitle(job)}, done so far` }),
