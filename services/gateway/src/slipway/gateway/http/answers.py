@@ -29,9 +29,7 @@ ID = r"^[a-z0-9][a-z0-9-]{0,126}$"
 IdPath = Annotated[str, Path(pattern=ID, max_length=127)]
 NamePath = Annotated[str, Path(max_length=127)]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
-Cursor = Annotated[str | None, QueryParameter(max_length=256, pattern=r"^[A-Za-z0-9._-]*$")]
-
-NumberCursor = Annotated[str | None, QueryParameter(pattern=r"^[0-9]{1,15}$")]
+Cursor = Annotated[str | None, QueryParameter(max_length=256)]
 IsPlan = Annotated[bool, QueryParameter(alias="plan")]
 """Whether the answer is only the plan."""
 PLANNED: dict[int | str, dict[str, Any]] = {200: {"model": Plan, "description": "What would be done"}}

@@ -1,5 +1,6 @@
 """`/api/v1/dead-letters`: what could not be handled."""
 
+import re
 from http import HTTPStatus
 from typing import Annotated
 
@@ -7,7 +8,7 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from slipway.contracts.dead_letters import DeadLetter, DeadLetterPage, DropDeadLetter, ReplayDeadLetter
-from slipway.gateway.http.answers import Limit, NumberCursor, answer
+from slipway.gateway.http.answers import Cursor, Limit, answer
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.dead_letters import DeadLetterNotFound, dead_letter, dead_letter_page, whole
 from slipway.runtime.errors import unknown_cursor
@@ -20,8 +21,9 @@ def dead_letters(bus: Bus) -> APIRouter:
     api = APIRouter(tags=["dead_letters"])
 
     @api.get("/dead-letters", response_model=DeadLetterPage)
-    async def list_dead_letters(limit: Limit = 100, cursor: NumberCursor = None) -> Response:
-        items, remaining = await dead_letter_page(bus.connection, after=int(cursor or 0), most=limit)
+    async def list_dead_letters(limit: Limit = 100, cursor: Cursor = None) -> Response:
+        after = _number(cursor) if cursor is not None else 0
+        items, remaining = await dead_letter_page(bus.connection, after=after, most=limit)
         if cursor is not None and not items:
             await _require_letter(bus, cursor)
         return answer(DeadLetterPage(items=items, next=str(items[-1].id) if items and remaining else None))
@@ -43,9 +45,16 @@ def dead_letters(bus: Bus) -> APIRouter:
     return api
 
 
+def _number(cursor: str) -> int:
+    """Return the number of the letter that a page ended with."""
+    if not re.fullmatch(r"[0-9]{1,15}", cursor):
+        raise unknown_cursor(cursor)
+    return int(cursor)
+
+
 async def _require_letter(bus: Bus, cursor: str) -> None:
     """Raise unless a page ended there: one whose letter was dropped meanwhile goes on with those after it."""
     try:
-        await dead_letter(bus.connection, int(cursor))
+        await dead_letter(bus.connection, _number(cursor))
     except DeadLetterNotFound as error:
         raise unknown_cursor(cursor) from error

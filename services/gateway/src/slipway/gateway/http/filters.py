@@ -14,7 +14,7 @@ class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(default=100, ge=1, le=1000)
-    cursor: str | None = Field(default=None, max_length=256, pattern=r"^[A-Za-z0-9._-]*$")
+    cursor: str | None = Field(default=None, max_length=256)
 
 
 class ContainerFilters(_Asked):
