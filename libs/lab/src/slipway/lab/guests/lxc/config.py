@@ -37,7 +37,6 @@ def write(
         f"lxc.arch = {host.architecture}",
         f"lxc.uts.name = {spec.hostname}",
         f"lxc.rootfs.path = dir:{root}",
-        "lxc.signal.halt = SIGRTMIN+4",  # systemd's power-off, without the detour by SIGPWR
     ]
     lines += _confinement(host)
     lines += _limits(spec, host)
