@@ -7,25 +7,34 @@ import pytest
 
 from slipway.monitor.discovery.probes import credentials, sockets
 
+EVERY_IPV4 = "0.0.0.0"  # noqa: S104  read, not bound
 SS = """\
 tcp   LISTEN 0      511          0.0.0.0:80        0.0.0.0:*  users:(("nginx",pid=311,fd=5),("nginx",pid=310))
 tcp   LISTEN 0      511             [::]:80           [::]:*    users:(("nginx",pid=311,fd=6))
 tcp   LISTEN 0      244        10.0.0.5:5432      0.0.0.0:*    users:(("postgres",pid=412,fd=6))
 tcp   LISTEN 0      128   [fe80::1]%eth0:22           [::]:*
+tcp   LISTEN 0      128  [::ffff:127.0.0.1]:8081            *:*    users:(("app",pid=7,fd=3))
+tcp   LISTEN 0      128  [::ffff:0.0.0.0]:8083              *:*    users:(("app",pid=7,fd=4))
+tcp   LISTEN 0      4096                *:9090              *:*    users:(("systemd",pid=1),("cockpit",pid=8))
+tcp   LISTEN 0      4096                *:7002              *:*    users:(("systemd",pid=1,fd=29))
 udp   UNCONN 0      0      127.0.0.53%lo:53        0.0.0.0:*    users:(("systemd-resolve",pid=99,fd=13))
 nonsense
 """
 
 
 def test_every_listener_is_seen() -> None:
-    """Specific addresses, IPv6, UDP, and sockets without a process."""
+    """Specific addresses, IPv4 within IPv6, UDP, sockets without a process or of systemd."""
     seen = [(one.protocol, one.address, one.port, one.process) for one in sockets.parse(SS)]
 
     assert seen == [
-        ("tcp", "*", 80, "nginx"),
-        ("tcp", "*", 80, "nginx"),
+        ("tcp", EVERY_IPV4, 80, "nginx"),
+        ("tcp", "::", 80, "nginx"),
         ("tcp", "10.0.0.5", 5432, "postgres"),
         ("tcp", "fe80::1", 22, None),
+        ("tcp", "127.0.0.1", 8081, "app"),
+        ("tcp", EVERY_IPV4, 8083, "app"),
+        ("tcp", "*", 9090, "cockpit"),
+        ("tcp", "*", 7002, "systemd"),
         ("udp", "127.0.0.53", 53, "systemd-resolve"),
     ]
 

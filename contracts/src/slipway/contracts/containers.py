@@ -19,7 +19,7 @@ class DiscoveredService(Value):
 
     name: str
     kind: str = "systemd"
-    """`systemd` or `process`."""
+    """`systemd` or `openrc`, which run it; `process` if neither does."""
     status: str = "running"
     """`running`; `stopped` with its container."""
     is_system: bool = False

@@ -10,10 +10,10 @@ from datetime import timedelta
 from ipaddress import ip_address
 
 from slipway.contracts.configs import HostConfig, StoreConfig
-from slipway.contracts.containers import DiscoveredCredential, StoreDiscovery
+from slipway.contracts.containers import DiscoveredCredential, DiscoveredService, StoreDiscovery
 from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.monitor.access import ClusterConnections
-from slipway.monitor.discovery.probes import addresses, credentials, init, processes, sockets, units
+from slipway.monitor.discovery.probes import addresses, credentials, init, openrc, processes, sockets, systemd
 from slipway.monitor.discovery.services import services
 from slipway.proxmox.host_config import read_config
 from slipway.proxmox.hosts import Cluster
@@ -22,24 +22,27 @@ from slipway.runtime.secrets.sealing import Sealer
 
 TIMEOUT = timedelta(seconds=13)
 """Leaves inventory its share of the query's 20 seconds."""
+PROBE_BYTES = 500_000
+"""Of the output of one probe at most; all of them fit into what a command's output may be."""
 _PROBES: Mapping[str, str] = {
     "addresses": addresses.COMMAND,
     "credentials": credentials.COMMAND,
     "sockets": sockets.COMMAND,
     "processes": processes.COMMAND,
-    "units": units.COMMAND,
+    "systemd": systemd.COMMAND,
+    "openrc": openrc.COMMAND,
     "init": init.COMMAND,
 }
 SCRIPT = "\n".join(
     (
         *(
-            f'printf "\\n%s {name}\\n" "$1"\n{{ {command}; }} 2>/dev/null </dev/null'
+            f'printf "\\n%s {name}\\n" "$1"\n{{ {command}; }} 2>/dev/null </dev/null | head -c {PROBE_BYTES}'
             for name, command in _PROBES.items()
         ),
         "exit 0",
     )
 )
-"""All probes one after the other; `$1` is the marker."""
+"""All probes one after the other, each cut at its bound; `$1` is the marker."""
 
 
 class Discoverer:
@@ -82,16 +85,10 @@ class Discoverer:
 
     def _read(self, container: str, outputs: Mapping[str, str], config: HostConfig | None) -> StoreDiscovery:
         own_addresses = addresses.parse(outputs.get("addresses", ""))
-        listening = services(
-            sockets.parse(outputs.get("sockets", "")),
-            units.parse(outputs.get("units", "")),
-            processes.parse(outputs.get("processes", "")),
-            own_addresses,
-        )
         return StoreDiscovery(
             container=container,
             address=own_addresses[0] if own_addresses else None,
-            services=listening,
+            services=read_services(outputs, own_addresses),
             credentials=self._sealed(container, outputs.get("credentials", "")),
             is_settled=init.has_settled(outputs.get("init", ""))
             and not missing_families(config, own_addresses),
@@ -104,6 +101,17 @@ class Discoverer:
             box = self._sealer.seal(value, to="inventory", owner=container, field=plain)
             sealed.append(DiscoveredCredential(name=plain, value=box))
         return tuple(sealed)
+
+
+def read_services(outputs: Mapping[str, str], own_addresses: Sequence[str]) -> tuple[DiscoveredService, ...]:
+    """Return the services that the outputs of the probes show."""
+    units = systemd.parse(outputs.get("systemd", ""))
+    return services(
+        sockets.parse(outputs.get("sockets", "")),
+        units if units.names else openrc.parse(outputs.get("openrc", "")),
+        processes.parse(outputs.get("processes", "")),
+        own_addresses,
+    )
 
 
 def missing_families(config: HostConfig | None, own_addresses: Sequence[str]) -> tuple[int, ...]:

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 
 from slipway.contracts.containers import DiscoveredService
-from slipway.monitor.discovery.probes.listener import Listener
+from slipway.monitor.discovery.probes.listener import SYSTEMD, Listener
 from slipway.monitor.discovery.probes.processes import Process
 from slipway.monitor.discovery.probes.units import Units
 
 _SYSTEM = frozenset(
     [
+        "acpid",
         "agetty",
         "anacron",
         "atd",
@@ -23,9 +24,13 @@ _SYSTEM = frozenset(
         "dbus-broker",
         "dhclient",
         "dhcpcd",
+        "dropbear",
+        "elogind",
         "init",
-        "networking",
+        "klogd",
+        "mdev",
         "networkd-dispatcher",
+        "networking",
         "NetworkManager",
         "nscd",
         "ntp",
@@ -38,13 +43,25 @@ _SYSTEM = frozenset(
         "ssh",
         "sshd",
         "syslog",
+        "udev",
         "udhcpc",
         "unattended-upgrades",
+        "watchdog",
     ]
 )
-_SYSTEM_STARTS = ("systemd", "ssh@", "getty@", "console-getty", "container-getty", "user@", "postfix@")
+_SYSTEM_STARTS = (
+    "systemd",
+    "ssh@",
+    "sshd-",
+    "getty@",
+    "console-getty",
+    "container-getty",
+    "user@",
+    "postfix@",
+)
 _WEB_NAMES = ("nginx", "apache", "httpd", "caddy", "lighttpd", "traefik", "haproxy", "grafana", "gitea")
 _WEB_PORTS = frozenset({80, 81, 3000, 5000, 8000, 8008, 8080, 8081, 8088, 8888, 9000, 9090})
+_EVERY: Mapping[str, Sequence[int]] = {"*": (4, 6), "0.0.0.0": (4,), "::": (6,)}  # noqa: S104  read, not bound
 _TLS_PORTS = frozenset({443, 8443, 9443})
 _SCHEMES: Mapping[int, str] = {
     1883: "mqtt",
@@ -59,15 +76,24 @@ _SCHEMES: Mapping[int, str] = {
 def services(
     listeners: Iterable[Listener], units: Units, processes: Mapping[int, Process], addresses: Sequence[str]
 ) -> tuple[DiscoveredService, ...]:
-    """Return the services that listen or run; those that people look for come first."""
+    """Return the services that listen or run; those that people look for come first.
+
+    Args:
+        listeners: The listening sockets.
+        units: What the service manager runs.
+        processes: By process id.
+        addresses: The guest's own that others could reach, the most likely one first.
+    """
     listening: dict[tuple[str, str, int], DiscoveredService] = {}
     for listener in listeners:
         service = _listening(listener, units, processes, addresses)
         key = (service.name, service.protocol, listener.port)
         if key not in listening or listening[key].url is None:
             listening[key] = service
-    silent = set(units.names) - {service.name for service in listening.values()}
-    quiet = [DiscoveredService(name=name, is_system=_is_system(name)) for name in silent]
+    quiet = [
+        DiscoveredService(name=name, kind=units.kind, is_system=_is_system(name) or name in units.steps)
+        for name in set(units.names) - {service.name for service in listening.values()}
+    ]
     return tuple(sorted((*listening.values(), *quiet), key=_rank))
 
 
@@ -75,11 +101,11 @@ def _listening(
     listener: Listener, units: Units, processes: Mapping[int, Process], addresses: Sequence[str]
 ) -> DiscoveredService:
     process = processes.get(listener.pid or 0, Process())
-    unit = _unit(listener.pid, process, units)
-    name = unit or listener.process or process.name or f"{listener.protocol}-{listener.port}"
+    unit = _unit(listener, units, processes)
+    name = unit or process.name or listener.process or f"{listener.protocol}-{listener.port}"
     return DiscoveredService(
         name=name,
-        kind="systemd" if unit else "process",
+        kind=units.kind if unit else "process",
         is_system=_is_system(name),
         port=listener.port,
         protocol=listener.protocol,
@@ -87,22 +113,45 @@ def _listening(
     )
 
 
-def _unit(pid: int | None, process: Process, units: Units) -> str | None:
-    """Return the unit of a process; a control group counts only if that unit runs in the guest."""
-    if pid is not None and pid in units.main_pids:
+def _unit(listener: Listener, units: Units, processes: Mapping[int, Process]) -> str | None:
+    """Return the unit that a socket belongs to."""
+    pid, process = listener.pid or 0, processes.get(listener.pid or 0, Process())
+    if pid in units.main_pids:
         return units.main_pids[pid]
-    if process.unit in units.names:
-        return process.unit
+    if pid == SYSTEMD:
+        return next((each.unit for each in units.sockets if each.is_of(listener)), None)
+    mains = {processes[main].session: name for main, name in units.main_pids.items() if main in processes}
+    # A control group counts only if that unit runs in the guest; init's session, and one from outside, never.
+    unit = process.unit if process.unit in units.names else units.of_command(process.arguments)
+    if unit is None and process.session > SYSTEMD:
+        unit = mains.get(process.session)
+    if unit is not None and not _is_foreign(process, unit, units, processes):
+        return unit
     return process.name if process.name in units.names else None
 
 
+def _is_foreign(process: Process, unit: str, units: Units, processes: Mapping[int, Process]) -> bool:
+    """Return whether a system's service started a program of somebody else's: a login's, a job of cron's."""
+    mains = [
+        processes[pid].name for pid, name in units.main_pids.items() if name == unit and pid in processes
+    ]
+    return _is_system(unit) and bool(mains) and process.name not in mains
+
+
 def _url(name: str, listener: Listener, addresses: Sequence[str]) -> str | None:
-    scheme = _scheme(name, listener)
-    address = addresses[0] if listener.address == "*" and addresses else listener.address
-    if scheme is None or not _is_reachable(address, addresses):
+    scheme, address = _scheme(name, listener), _reachable(listener.address, addresses)
+    if scheme is None or address is None:
         return None
     host = f"[{address}]" if ":" in address else address
     return f"{scheme}://{host}:{listener.port}" + ("/" if scheme.startswith("http") else "")
+
+
+def _reachable(bound: str, addresses: Sequence[str]) -> str | None:
+    """Return at which of the guest's addresses others reach a socket."""
+    versions = _EVERY.get(bound)
+    if versions is None:
+        return bound if bound in addresses else None
+    return next((each for each in addresses if ip_address(each).version in versions), None)
 
 
 def _scheme(name: str, listener: Listener) -> str | None:
@@ -114,14 +163,6 @@ def _scheme(name: str, listener: Listener) -> str | None:
         return known
     is_web = listener.port in _WEB_PORTS or name.lower().startswith(_WEB_NAMES)
     return "http" if is_web else None
-
-
-def _is_reachable(address: str, addresses: Sequence[str]) -> bool:
-    """Return whether others can reach an address: one of the guest's own, or any that is not loopback."""
-    try:
-        return address in addresses or not ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_system(name: str) -> bool:

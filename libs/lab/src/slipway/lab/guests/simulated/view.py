@@ -47,7 +47,8 @@ def bring_up(address: str, hwaddr: str) -> None:
         if _ip("link", "add", "eth0", "address", hwaddr, "type", kind):
             break
     device = "eth0" if Path("/proc/self/net/dev").read_text().find("eth0:") >= 0 else "lo"
-    _ip("addr", "add", address, "dev", device)
+    # Addresses that begin with 127 are no one else's by default, and the lab's are reached from outside.
+    _ip("addr", "add", address, "dev", device, "scope", "global")
     _ip("link", "set", device, "up")
 
 

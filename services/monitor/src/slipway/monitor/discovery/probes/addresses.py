@@ -3,9 +3,13 @@
 import re
 from ipaddress import ip_address
 
-_ROW = re.compile(r"^\d+:\s+(?P<device>[^\s@]+)\S*\s+inet6?\s+(?P<address>[^\s/]+)")
-_INNER = ("docker", "br-", "veth", "virbr", "lo")
-"""Devices whose addresses nobody outside reaches; they count last."""
+_ROW = re.compile(
+    r"^\d+:\s+(?P<device>[^\s@]+)\S*\s+inet6?\s+(?P<address>[^\s/]+)(?:.*?\sscope (?P<scope>\S+))?"
+)
+_INNER = re.compile(
+    r"(?:docker|podman|cni-podman|cni|virbr|lxcbr|lxdbr|incusbr)\d+|br-[0-9a-f]{12}|veth.*|flannel\..*"
+)
+"""Devices that Docker, Podman, Kubernetes, libvirt, LXC and Incus make for guests of the guest."""
 
 
 COMMAND = "ip -o addr show 2>/dev/null || hostname -I"
@@ -14,20 +18,20 @@ COMMAND = "ip -o addr show 2>/dev/null || hostname -I"
 
 def parse(output: str) -> tuple[str, ...]:
     """Return the addresses that others could reach, the most likely one first."""
-    rows = [(match["device"], match["address"]) for match in map(_ROW.match, output.splitlines()) if match]
-    rows = rows or [("", word) for word in output.split()]
-    usable = [(device, address) for device, address in rows if _is_usable(address)]
+    rows = [match for match in map(_ROW.match, output.splitlines()) if match]
+    wide = [(row["device"], row["address"]) for row in rows if row["scope"] not in {"host", "link"}]
+    words = [] if rows else [("", word) for word in output.split()]
+    usable = [(device, address) for device, address in wide + words if _is_usable(device, address)]
     return tuple(dict.fromkeys(address for _, address in sorted(usable, key=_rank)))
 
 
-def _is_usable(address: str) -> bool:
+def _is_usable(device: str, address: str) -> bool:
     try:
-        read = ip_address(address)
+        return not ip_address(address).is_link_local and not _INNER.fullmatch(device)
     except ValueError:
         return False
-    return not read.is_link_local and str(read) not in {"127.0.0.1", "::1"}
 
 
 def _rank(row: tuple[str, str]) -> tuple[bool, bool]:
     device, address = row
-    return device.startswith(_INNER), ":" in address
+    return device == "lo", ":" in address

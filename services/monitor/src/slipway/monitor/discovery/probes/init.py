@@ -3,8 +3,8 @@
 _STARTS = frozenset({"initializing", "starting"})
 
 
-COMMAND = "systemctl is-system-running"
-"""Print the state of systemd, if that is its init."""
+COMMAND = "timeout 4 systemctl is-system-running"
+"""Print the state of systemd, if that is its init; one that hangs costs four seconds."""
 
 
 def has_settled(output: str) -> bool:

@@ -3,7 +3,7 @@
 import re
 from ipaddress import IPv4Address, IPv6Address
 
-from slipway.monitor.discovery.probes.listener import Listener, bare
+from slipway.monitor.discovery.probes.listener import Listener, bare, owner
 
 _ROW = re.compile(
     r"^(?P<table>tcp|udp)6?\s+\d+: (?P<address>[0-9A-F]+):(?P<port>[0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} "
@@ -34,21 +34,21 @@ def parse(output: str) -> tuple[Listener, ...]:
             address=bare(_address(row["address"])),
             port=int(row["port"], 16),
             process=None,
-            pid=owners.get(row["inode"]),
+            pid=owner(owners.get(row["inode"], [])),
         )
         for row in rows
         if row["state"] == _WAITING[row["table"]]
     )
 
 
-def _owners(output: str) -> dict[str, int]:
-    owners: dict[str, int] = {}
+def _owners(output: str) -> dict[str, list[int]]:
+    owners: dict[str, list[int]] = {}
     pid = 0
     for line in output.splitlines():
         if folder := _FOLDER.match(line):
             pid = int(folder["pid"])
         elif pid and (descriptor := _DESCRIPTOR.search(line)):
-            owners.setdefault(descriptor["inode"], pid)
+            owners.setdefault(descriptor["inode"], []).append(pid)
     return owners
 
 
@@ -59,4 +59,5 @@ def _address(digits: str) -> str:
     if len(digits) == _V4_DIGITS:
         return str(IPv4Address(packed))
     address = IPv6Address(packed)
-    return str(address.ipv4_mapped or address)
+    # The table does not say whether such a socket takes IPv4 too; unless it was told otherwise, it does.
+    return "*" if address.is_unspecified else str(address)

@@ -3,7 +3,7 @@
 import re
 
 from slipway.monitor.discovery.probes import kernel_sockets
-from slipway.monitor.discovery.probes.listener import Listener, bare
+from slipway.monitor.discovery.probes.listener import Listener, bare, owner
 
 _PROCESS = re.compile(r'\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
 
@@ -25,11 +25,12 @@ def _line(line: str) -> Listener | None:
     address, _, port = columns[4].rpartition(":")
     if not port.isdigit() or columns[1].endswith(":"):
         return None
-    process = _PROCESS.search(columns[6]) if len(columns) > 6 else None  # noqa: PLR2004  the seventh
+    names = {int(pid): name for name, pid in _PROCESS.findall("".join(columns[6:]))}
+    pid = owner(list(names))
     return Listener(
         protocol=columns[0],
         address=bare(address),
         port=int(port),
-        process=process["name"] if process else None,
-        pid=int(process["pid"]) if process else None,
+        process=names.get(pid or 0),
+        pid=pid,
     )

@@ -1,46 +1,47 @@
-"""Running services: systemd's running units with their main processes, or OpenRC's started ones."""
+"""Running services as the guest's service manager names them, systemd or OpenRC."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-_UNIT = re.compile(r"^(?P<name>[^\s=]+)\.service$")
-_STARTED = re.compile(r"^\s*(?P<name>\S+)\s+\[\s*started\b")
+from slipway.monitor.discovery.probes.listener import Listener
+
+INTERPRETER_WORDS = 2
+"""`/usr/bin/env python3`, `/bin/sh -e`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitSocket:
+    """A socket that systemd listens on for a service."""
+
+    protocol: str
+    address: str
+    """As in `Listener`."""
+    port: int
+    unit: str
+    """The service that it starts, without `.service`; else the socket's own name."""
+
+    def is_of(self, listener: Listener) -> bool:
+        """Return whether it is this listener; `[::]` may be shown as every address of both families."""
+        is_same = listener.address == self.address or {listener.address, self.address} == {"*", "::"}
+        return is_same and (listener.protocol, listener.port) == (self.protocol, self.port)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Units:
     """The running services."""
 
+    kind: str = "systemd"
+    """`systemd` or `openrc`."""
     names: tuple[str, ...] = ()
     """Without `.service`."""
     main_pids: Mapping[int, str] = field(default_factory=dict)
+    commands: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    """Command lines of services' daemons; of some, OpenRC knows no process."""
+    sockets: tuple[UnitSocket, ...] = ()
+    steps: frozenset[str] = frozenset()
+    """Those of the names that have run to their end: OpenRC calls `hostname` started, too."""
 
-
-COMMAND = (
-    "if command -v systemctl >/dev/null; then"
-    " running=$(timeout 4 systemctl list-units --type=service --state=running"
-    ' --no-legend --plain --no-pager | while read -r unit rest; do printf "%s\\n" "$unit"; done);'
-    ' printf "%s\\n" "$running";'
-    ' [ -z "$running" ] || timeout 4 systemctl show -p Id -p MainPID --no-pager $running;'
-    " elif command -v rc-status >/dev/null; then rc-status -a -C; fi"
-)
-"""List names, then `Id=` and `MainPID=` of each; a manager that hangs costs four seconds a question."""
-
-
-def parse(output: str) -> Units:
-    """Parse names and main processes; other lines are skipped."""
-    names: dict[str, None] = {}
-    main_pids: dict[int, str] = {}
-    properties: dict[str, str] = {}
-    for line in output.splitlines():
-        if match := _UNIT.match(line) or _STARTED.match(line):
-            names[match["name"]] = None
-        key, equals, value = line.partition("=")
-        if equals and key in {"Id", "MainPID"}:
-            properties[key] = value
-        if len(properties) == 2:  # noqa: PLR2004  systemd writes the two in an order of its own
-            if properties["MainPID"].isdigit() and int(properties["MainPID"]) > 0:
-                main_pids[int(properties["MainPID"])] = properties["Id"].removesuffix(".service")
-            properties = {}
-    return Units(names=tuple(names), main_pids=main_pids)
+    def of_command(self, arguments: Sequence[str]) -> str | None:
+        """Return the service whose daemon has a command line; a script's interpreter may stand before it."""
+        starts = (tuple(arguments[at:]) for at in range(min(INTERPRETER_WORDS, len(arguments)) + 1))
+        return next((self.commands[words] for words in starts if words in self.commands), None)
