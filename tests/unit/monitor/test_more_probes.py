@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -130,14 +131,41 @@ def test_processes_are_read_with_their_units() -> None:
             ),
             ("10.0.0.5", "192.0.2.1"),
         ),
+        (
+            (
+                "2: eth0    inet6 fd00::7/64 scope global temporary dynamic \\       valid_lft 5sec\n"
+                "2: eth0    inet6 fd00::8/64 scope global deprecated \\       valid_lft 5sec\n"
+                "2: eth0    inet6 fd00::5/64 scope global dynamic mngtmpaddr \\       valid_lft 5sec\n"
+            ),
+            ("fd00::5", "fd00::7", "fd00::8"),
+        ),
         ("2: eth0    inet 169.254.9.9/16 brd 10.0.0.255 scope link eth0\n", ()),
         ("10.0.0.5 fd00::5 \n", ("10.0.0.5", "fd00::5")),
         ("sh: ip: not found\n", ()),
+        ("Main:\n  |-- 127.0.0.1\n     /32 host LOCAL\n  |-- 10.0.0.0\n     /24 link UNICAST\n", ()),
     ],
 )
 def test_likely_address_comes_first(output: str, expected: tuple[str, ...]) -> None:
     """Those of bridges for guests of the guest, loopback and link-local ones do not count."""
     assert addresses.parse(output) == expected
+
+
+def test_addresses_of_the_kernel_are_read_where_ip_is_missing(tmp_path: Path) -> None:
+    """Those that `ip` says of this machine; no loopback, and none that only its link has."""
+    (tmp_path / "cat").symlink_to("/bin/cat")
+    bare = subprocess.run(
+        ["/bin/sh", "-c", addresses.COMMAND],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": str(tmp_path)},
+    ).stdout
+
+    read = addresses.parse(bare)
+
+    assert set(addresses.parse(shell("ip -o addr show"))) <= set(read)
+    assert not {address for address in read if address.startswith(("127.", "fe80"))}
+    assert "host LOCAL" in bare
 
 
 def test_script_separates_the_probes() -> None:

@@ -19,6 +19,7 @@ from slipway.monitor.discovery.program_names import program_name
         ("MainThread", "/usr/bin/node", "node", "node"),
         ("MainThread", "/usr/bin/node", "node -e code.js", "node"),
         ("MainThread", "/usr/bin/node", "node --api-key hush-hush server.js", "server.js"),
+        ("node /srv/api.j", "/usr/bin/node", "node\x1f/srv/api.js", "api.js"),
         ("MainThread", "/opt/n24/bin/node", "", "node"),
         ("next-server (v1", "/usr/bin/node", "next-server\x1f(v14.1.0)", "next-server"),
         ("python3", "/usr/bin/python3.11", "python3 -m http.server 8000", "http.server"),

@@ -85,13 +85,13 @@ def test_a_socket_of_systemd_has_the_name_of_what_it_starts(bound: str, listener
 
 def test_what_a_login_or_a_job_of_cron_runs_is_somebody_elses() -> None:
     """It lives in the control group of ssh or cron, but is no part of the system."""
-    units = Units(names=("cron", "app"), main_pids={1000: "cron", 1001: "app"})
+    units = Units(names=("cron", "postfix@-"), main_pids={1000: "cron", 1001: "postfix@-"})
     processes = {
         1000: Process(name="cron", unit="cron", session=1000),
-        1001: Process(name="app", unit="app", session=1001),
+        1001: Process(name="master", unit="postfix@-", session=1001),
         1002: Process(name="server.js", unit="cron", session=1000),
         1003: Process(name="cron", unit="cron", session=1000),
-        1004: Process(name="worker", unit="app", session=1004),
+        1004: Process(name="smtpd", unit="postfix@-", session=1001),
     }
 
     result = services(
@@ -103,8 +103,8 @@ def test_what_a_login_or_a_job_of_cron_runs_is_somebody_elses() -> None:
 
     assert [(each.name, each.is_system) for each in result] == [
         ("server.js", False),
-        ("app", False),
         ("cron", True),
+        ("postfix@-", True),
     ]
 
 

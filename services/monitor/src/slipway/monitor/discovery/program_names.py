@@ -61,6 +61,8 @@ def program_name(comm: str, executable: str, arguments: Sequence[str]) -> str:
         arguments: The command line, with the program's own name first.
     """
     words = list(arguments)
+    if len(words) == 1 and not words[0].startswith("/"):
+        words = words[0].split()  # a title, which is one string
     program = PurePosixPath(executable).name or _first(words) or comm
     if program in _MULTI_CALL:
         if _first(words) in _MULTI_CALL:

@@ -59,6 +59,8 @@ _SYSTEM_STARTS = (
     "user@",
     "postfix@",
 )
+_STARTS_OTHERS = ("ssh", "dropbear", "cron", "atd", "anacron", "getty@", "console-getty", "container-getty")
+"""Services that run what people log in for, or have scheduled."""
 _WEB_NAMES = ("nginx", "apache", "httpd", "caddy", "lighttpd", "traefik", "haproxy", "grafana", "gitea")
 _WEB_PORTS = frozenset({80, 81, 3000, 5000, 8000, 8008, 8080, 8081, 8088, 8888, 9000, 9090})
 _EVERY: Mapping[str, Sequence[int]] = {"*": (4, 6), "0.0.0.0": (4,), "::": (6,)}  # noqa: S104  read, not bound
@@ -131,11 +133,11 @@ def _unit(listener: Listener, units: Units, processes: Mapping[int, Process]) ->
 
 
 def _is_foreign(process: Process, unit: str, units: Units, processes: Mapping[int, Process]) -> bool:
-    """Return whether a system's service started a program of somebody else's: a login's, a job of cron's."""
+    """Return whether a process is no part of the unit that it was started by."""
     mains = [
         processes[pid].name for pid, name in units.main_pids.items() if name == unit and pid in processes
     ]
-    return _is_system(unit) and bool(mains) and process.name not in mains
+    return unit.startswith(_STARTS_OTHERS) and bool(mains) and process.name not in mains
 
 
 def _url(name: str, listener: Listener, addresses: Sequence[str]) -> str | None:
