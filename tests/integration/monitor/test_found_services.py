@@ -8,7 +8,7 @@ import pytest
 
 from slipway.contracts.guests import DiscoverGuest
 from slipway.monitor.discovery.discover import SCRIPT, read_services, sections
-from slipway.monitor.discovery.probes import addresses
+from slipway.monitor.discovery.probes import addresses, init
 from slipway.proxmox.hosts import Cluster
 from support import alpine
 from support.inventory_side import CLUSTER, Inventory, Monitor
@@ -62,6 +62,14 @@ setsid nc -lk -s "::ffff:$own" -p 8000 -e cat >/dev/null 2>&1 </dev/null &
 for _ in 1 2 3 4 5 6 7 8 9 10; do [ "$(netstat -ltn | grep -c LISTEN)" = 6 ] && exit 0; sleep 0.2; done
 exit 1
 """
+SLOW = """
+printf '#!/sbin/openrc-run\\nstart() { until [ -e /run/go ]; do sleep 0.1; done; }\\n' >/etc/init.d/slow
+chmod +x /etc/init.d/slow
+rc-update -q add slow default
+setsid openrc default >/dev/null 2>&1 </dev/null &
+until [ -e /run/openrc/starting/slow ]; do sleep 0.1; done
+"""
+GO = "touch /run/go; while [ -e /run/openrc/rc.starting ]; do sleep 0.1; done"
 
 
 @pytest.fixture
@@ -120,3 +128,17 @@ async def test_alpine(alpine_cluster: Cluster) -> None:
     ]
     assert {each.kind for each in services if each.is_system} == {"openrc"}
     assert {"bootmisc", "sysctl", "networking", "once"} <= {each.name for each in services if each.is_system}
+
+
+async def test_alpine_that_still_starts(alpine_cluster: Cluster) -> None:
+    """It has not settled as long as OpenRC starts a service."""
+    await alpine.boot(alpine_cluster)
+    pct = alpine_cluster.pct("lab")
+
+    async def has_settled(before: str) -> bool:
+        prepared = await pct.script(100, before, timeout=timedelta(seconds=30))
+        assert prepared.exit_code == 0, prepared
+        done = await pct.script(100, SCRIPT, ("mark",), timeout=timedelta(seconds=13))
+        return init.has_settled(sections(done.stdout, "mark")["init"])
+
+    assert [await has_settled(SLOW), await has_settled(GO)] == [False, True]

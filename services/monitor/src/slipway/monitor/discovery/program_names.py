@@ -13,7 +13,7 @@ from typing import NamedTuple
 _MULTI_CALL = frozenset({"busybox", "toybox", "coreutils"})
 """One executable that is many programs; which one, its command line says."""
 _WORD = re.compile(r"[\w.@+-]+")
-_FILE = re.compile(r".*/[^/]+|.+\.(?:[cm]?[jt]sx?|pyc?|pyz|rb|pl|php|jar|war|dll|exe|sh|lua|tcl|exs?|R)")
+_FILE = re.compile(r".*/[^/]+|.+\.(?:[cm]?[jt]sx?|pyc?|pyz|rb|pl|php|java|jar|war|dll|exe|sh|lua|tcl|exs?|R)")
 _CLASS = re.compile(r"(?:\w+\.)+(?P<name>[A-Z][\w$]*)")
 
 
