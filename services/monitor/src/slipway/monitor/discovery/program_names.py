@@ -91,7 +91,7 @@ def _first(words: Sequence[str]) -> str | None:
     """Return the name by which a program was called, or which it has given itself since."""
     if not words:
         return None
-    is_path = words[0].startswith("/") and ": " not in words[0]
+    is_path = "/" in words[0] and (" " not in words[0] or (words[0][0] == "/" and ": " not in words[0]))
     match = _WORD.search(PurePosixPath(words[0]).name if is_path else words[0].lstrip("-"))
     return match[0] if match else None
 
