@@ -53,6 +53,7 @@ async def test_facts_of_a_cluster_are_sent_over_the_bus(
     assert {"rootdir", "vztmpl"} <= {content for storage in node.storages for content in storage.content}
     assert all(storage.total_bytes for storage in node.storages if storage.is_active)
     assert [bool(bridge.subnets) for bridge in node.bridges] == [True]
+    assert node.architecture in {"amd64", "arm64"}
     assert node.os_templates
     assert facts.offered_host_keys == {}
 

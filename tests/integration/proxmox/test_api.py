@@ -450,6 +450,7 @@ async def test_answers_are_typed(tmp_path: Path) -> None:
             {"type": "storage", "storage": "local", "node": "pve1"},
         ],
         "/nodes/pve1/lxc/100/interfaces": None,
+        "/nodes/pve1/status": {"current-kernel": {"machine": "aarch64"}, "uptime": 1},
         "/nodes/pve1/aplinfo": [{"template": "debian-12.tar.zst", "package": "debian-12"}],
     }
     async with api_of(tmp_path, lambda request: data(shapes[request.path])) as (api, _):
@@ -460,6 +461,7 @@ async def test_answers_are_typed(tmp_path: Path) -> None:
         assert [bridge.name for bridge in await api.networks("pve1")] == ["vmbr0"]
         assert ([guest.vmid for guest in resources.guests], len(resources.nodes)) == ([100], 1)
         assert await api.interfaces("pve1", 100) == ()
+        assert (await api.node_status("pve1")).architecture == "arm64"
         assert [each.template for each in await api.appliances("pve1")] == ["debian-12.tar.zst"]
 
 

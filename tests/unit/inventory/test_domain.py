@@ -19,9 +19,7 @@ from slipway.inventory.containers.defaults import (
     FactsMissing,
     NodeUnknown,
     NoVmidLeft,
-    OsTemplateNotFound,
     VmidTaken,
-    choose_archive,
     choose_vmid,
     complete,
     copied,
@@ -142,26 +140,6 @@ def test_a_range_is_stored_to_and_may_be_full() -> None:
     with pytest.raises(NoVmidLeft, match="from 200 to 202") as refused:
         choose_vmid(None, used={200, 201}, claimed={202}, within=within)
     assert [each.field for each in refused.value.errors] == ["vmid"]
-
-
-@pytest.mark.parametrize(
-    ("os_template", "chosen"),
-    [
-        ("debian-12-standard", VOLUMES[1]),
-        (VOLUMES[0], VOLUMES[0]),
-        ("alpine-3.20", "alpine-3.20-default_20240908_amd64.tar.xz"),
-    ],
-)
-def test_archive_is_found_on_the_node_or_for_download(os_template: str, chosen: str) -> None:
-    """The newest that fits; what is there comes before what must be fetched."""
-    assert choose_archive(os_template, node()) == chosen
-
-
-@pytest.mark.parametrize("os_template", ["ubuntu-24.04", "local:vztmpl/none.tar.zst"])
-def test_missing_archive_is_reported(os_template: str) -> None:
-    """Nothing falls silently to the first archive of a list."""
-    with pytest.raises(OsTemplateNotFound):
-        choose_archive(os_template, node())
 
 
 def test_every_default_is_filled() -> None:

@@ -48,6 +48,8 @@ class NodeFacts(Value):
     address: str | None = None
     cores: int | None = None
     memory_bytes: int | None = None
+    architecture: str | None = None
+    """As Proxmox names those of containers: `amd64`, `arm64`; None is not known."""
     storages: tuple[StorageFact, ...] = ()
     bridges: tuple[BridgeFact, ...] = ()
     os_templates: tuple[str, ...] = ()

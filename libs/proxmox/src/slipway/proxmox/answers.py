@@ -17,6 +17,13 @@ _NETWORK = re.compile(r"net\d+")
 _DEVICE = re.compile(r"dev\d+")
 _MOUNT = re.compile(r"rootfs|mp\d+")
 _GUEST_ID = re.compile(r"(?P<type>[a-z]+)/(?P<vmid>\d+)")
+_ARCHITECTURES = {
+    "x86_64": "amd64",
+    "i686": "i386",
+    "aarch64": "arm64",
+    "armv7l": "armhf",
+    "riscv64": "riscv64",
+}
 _VMID = re.compile(r"\d+(?:\.0*)?")
 
 
@@ -61,6 +68,24 @@ class Node(Answer):
     """`online`, `offline` or `unknown`."""
     maxcpu: Whole | None = None
     maxmem: Whole | None = None
+
+
+class Kernel(Answer):
+    """The kernel that a node runs."""
+
+    machine: str = ""
+    """As `uname -m` says it: `x86_64`."""
+
+
+class NodeStatus(Answer):
+    """A node's own status, of which only the kernel is read."""
+
+    kernel: Kernel = Field(alias="current-kernel", default_factory=Kernel)
+
+    @property
+    def architecture(self) -> str | None:
+        """The architecture as Proxmox names those of containers; None for one that it has no name for."""
+        return _ARCHITECTURES.get(self.kernel.machine)
 
 
 class ClusterMember(Answer):

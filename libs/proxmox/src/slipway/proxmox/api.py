@@ -14,6 +14,7 @@ from slipway.proxmox.answers import (
     ContainerConfig,
     ContainerStatus,
     Node,
+    NodeStatus,
     Resources,
     Storage,
     Version,
@@ -44,6 +45,10 @@ class ProxmoxApi(StorageCalls):
     async def reach_node(self, node: str) -> None:
         """Ask a node a free question; raise if it does not answer."""
         await self._get("nodes", node, "time")
+
+    async def node_status(self, node: str) -> NodeStatus:
+        """Return a node's own status; needs `Sys.Audit` on it."""
+        return await self._one(NodeStatus, "nodes", node, "status")
 
     async def cluster_status(self) -> tuple[ClusterMember, ...]:
         """Return quorum and members; a single node has one row."""

@@ -186,14 +186,15 @@ async def _build(machine: Machine, vmid: int, params: Mapping[str, str], work: W
     machine.remember_origin(vmid, template)
     kib = templates.unpacked_kib(template)
     work.log(f"Total bytes read: {kib * 1024} ({kib // 1024}MiB, 324MiB/s)")
-    work.log("Detected container architecture: amd64")
+    if "arch" not in params:
+        work.log(f"Detected container architecture: {config['arch']}")
     templates.warn_without_nesting(template, config, work)
     return config
 
 
 def _config(vmid: int, params: Mapping[str, str], template: Path) -> Config:
     config = {key: options.stored(key, value) for key, value in params.items() if key not in NOT_STORED}
-    config.setdefault("arch", "amd64")
+    config.setdefault("arch", templates.architecture(template))
     config.setdefault("hostname", f"CT{vmid}")
     config.setdefault("memory", "512")
     config.setdefault("swap", "512")

@@ -42,7 +42,12 @@ def status(machine: Machine) -> dict[str, Any]:
     return {
         "pveversion": f"pve-manager/{VERSION}/{REPO_ID}",
         "kversion": f"Linux {KERNEL} #1 SMP PREEMPT_DYNAMIC PMX {KERNEL}",
-        "current-kernel": {"sysname": "Linux", "release": KERNEL, "version": "#1 SMP", "machine": "x86_64"},
+        "current-kernel": {
+            "sysname": "Linux",
+            "release": KERNEL,
+            "version": "#1 SMP",
+            "machine": platform.machine(),
+        },
         "boot-info": {"mode": "efi", "secureboot": 0},
         "uptime": now["uptime"],
         "idle": 0,

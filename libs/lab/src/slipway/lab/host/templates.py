@@ -33,6 +33,12 @@ def ostype(template: Path) -> str:
     return word[0] if word and word[0] in choices else "debian"
 
 
+def architecture(template: Path) -> str:
+    """Read the architecture from a template's name; Proxmox looks at the guest's own `/bin/sh`."""
+    word = template.name.partition(".tar")[0].rpartition("_")[2]
+    return word if word in OPTIONS["arch"].choices else "amd64"
+
+
 def unpacked_kib(template: Path) -> int:
     """Guess what a template takes when unpacked, so that a disk can be too small."""
     least = 10 if ostype(template) == "alpine" else 230

@@ -8,6 +8,7 @@ from slipway.contracts.container_specs import ContainerSpec, NetworkSpec
 from slipway.contracts.job_kinds import CloneArgs
 from slipway.contracts.problems import Conflict, FieldError, Invalid, Unavailable
 from slipway.contracts.templates import Manifest, Resources, Variable
+from slipway.inventory.containers import archives
 from slipway.inventory.faults import at, refuse
 
 FIRST_VMID = 100
@@ -26,12 +27,6 @@ class FactsMissing(Unavailable):
     """Facts of the node that are needed are not known yet."""
 
     code = "node.facts-missing"
-
-
-class OsTemplateNotFound(Invalid):
-    """No archive fits, neither on the node's storages nor for download."""
-
-    code = "ostemplate.not-found"
 
 
 class VmidTaken(Conflict):
@@ -113,27 +108,6 @@ def choose_vmid(
     return requested
 
 
-def choose_archive(requested: str, node: NodeFacts) -> str:
-    """Choose the OS template: a volume on the node, else an archive that it can download.
-
-    Args:
-        requested: a volume (`local:vztmpl/...`) or the start of an archive's name.
-        node: whose volumes and downloads are looked through; the newest by name wins.
-    """
-    if ":" in requested and requested in node.os_templates:
-        return requested
-    there = [volume for volume in node.os_templates if volume.rpartition("/")[2].startswith(requested)]
-    remote = [archive for archive in node.appliances if archive.startswith(requested)]
-    if ":" in requested or not (there or remote):
-        available = ", ".join(sorted(node.os_templates)) or "none"
-        message = (
-            f"Node {node.node} has no OS template {requested!r} and offers none for download. "
-            f"It has: {available}."
-        )
-        raise at("ostemplate", OsTemplateNotFound, message)
-    return max(there) if there else max(remote)
-
-
 def complete(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) -> ContainerSpec:
     """Fill every default that a container needs, from the template and the node."""
     resources = manifest.resources if manifest else Resources()
@@ -150,7 +124,9 @@ def complete(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) ->
         "unprivileged": resources.unprivileged if spec.unprivileged is None else spec.unprivileged,
         "features": {"nesting": True, **resources.features, **spec.features},
         "networks": _networks(spec.networks or (NetworkSpec(),), node),
-        "ostemplate": choose_archive(spec.ostemplate or (manifest.ostemplate if manifest else ""), node),
+        "ostemplate": archives.choose(
+            spec.ostemplate or (manifest.ostemplate if manifest else ""), node, architecture=spec.arch
+        ),
         "variables": _variables(spec, manifest),
         "tags": tuple(dict.fromkeys((*(manifest.tags if manifest else ()), *spec.tags))),
     }

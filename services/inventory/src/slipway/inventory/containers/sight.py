@@ -110,9 +110,9 @@ def is_over(node: NodeFacts) -> bool:
 
 
 def over_stored(seen: NodeFacts, stored: NodeFacts) -> NodeFacts:
-    """Return a node as a test saw it; lists that it could not read in time stay as they are stored."""
-    lists = ("storages", "bridges", "os_templates", "appliances")
-    return seen.model_copy(update={name: getattr(stored, name) for name in lists if not getattr(seen, name)})
+    """Return a node as a test saw it; what it could not read in time stays as it is stored."""
+    read = ("storages", "bridges", "os_templates", "appliances", "architecture")
+    return seen.model_copy(update={name: getattr(stored, name) for name in read if not getattr(seen, name)})
 
 
 def silence(cluster: str, since: Moment, *, has_looked: bool) -> Outage:

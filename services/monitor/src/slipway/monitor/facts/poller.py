@@ -29,8 +29,8 @@ GONE_SHOWN = timedelta(seconds=5)
 """How long a node that has left is shown at least: inventory's list of nodes may be older than it."""
 INCOMPLETE_PAUSE_SECONDS = 15.0
 """Until what was not answered is asked for again."""
-APPLIANCES_EVERY = timedelta(hours=1)
-"""How often a node is asked for what it can download: a list of hundreds, which changes once a day."""
+LASTING_EVERY = timedelta(hours=1)
+"""How often a node is asked for what it can download, a list that changes once a day, and what it is."""
 _WITHOUT_SHELL = (
     "Slipway has no SSH access to this node: its host key is not confirmed, or no login is known."
 )
@@ -55,8 +55,8 @@ class NodeFactsPoller:
     published: dict[str, NodeFacts] = field(default_factory=dict, init=False)
     _is_complete: bool = field(default=False, init=False)
     """Whether the last round left nothing unanswered."""
-    _appliances: dict[str, tuple[Deadline, tuple[str, ...]]] = field(default_factory=dict, init=False)
-    """What each node can download, and until when it is not asked for that; nothing is asked for again."""
+    _lasting: dict[str, tuple[Deadline, reader.LastingFacts]] = field(default_factory=dict, init=False)
+    """What seldom changes, and until when it is not asked for; what is missing in it is asked for again."""
 
     def __post_init__(self) -> None:
         self.outage_log = OutageLog("reading facts", cluster=self.cluster)
@@ -79,12 +79,15 @@ class NodeFactsPoller:
 
     async def poll(self) -> None:
         """Read all nodes once and publish what has changed."""
-        fresh = {node: names for node, (due, names) in self._appliances.items() if not due.has_passed}
-        readings = await self.clusters.run(self.cluster, partial(_read, appliances=fresh))
+        fresh = {node: facts for node, (due, facts) in self._lasting.items() if not due.has_passed}
+        readings = await self.clusters.run(self.cluster, partial(_read, lasting=fresh))
         for reading in readings:
-            if reading.facts.node not in fresh:
-                due = Deadline(APPLIANCES_EVERY.total_seconds())
-                self._appliances[reading.facts.node] = due, reading.facts.appliances
+            known = fresh.get(reading.facts.node)
+            read = reader.LastingFacts(
+                appliances=reading.facts.appliances, architecture=reading.facts.architecture
+            )
+            if known != read:
+                self._lasting[reading.facts.node] = Deadline(LASTING_EVERY.total_seconds()), read
             await self._take(reading)
         is_usable = all(reading.facts.is_ssh_usable for reading in readings)
         self._is_complete = is_usable and not any(reading.unanswered for reading in readings)
@@ -152,7 +155,7 @@ def _state(node: NodeFacts | NodeLook) -> tuple[object, ...]:
 
 
 async def _read(
-    cluster: Cluster, appliances: Mapping[str, tuple[str, ...]]
+    cluster: Cluster, lasting: Mapping[str, reader.LastingFacts]
 ) -> tuple[reader.NodeReading, ...]:
     shells = {name: cluster.shell(name) for name in cluster.access.nodes}
-    return await reader.read(cluster.api, shells, without_shell=_WITHOUT_SHELL, appliances=appliances)
+    return await reader.read(cluster.api, shells, without_shell=_WITHOUT_SHELL, lasting=lasting)

@@ -35,6 +35,15 @@ _FIND_PCT = ("sh", "-c", "command -v pct")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastingFacts:
+    """What changes so seldom that a node is seldom asked for it."""
+
+    appliances: tuple[str, ...]
+    """What it can download: a list of hundreds."""
+    architecture: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReading:
     """One node's facts, and the errors of what is missing in them."""
 
@@ -51,7 +60,7 @@ async def read(
     *,
     without_shell: str,
     node_timeout: timedelta = NODE_TIMEOUT,
-    appliances: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    lasting: Mapping[str, LastingFacts] = MappingProxyType({}),
 ) -> tuple[NodeReading, ...]:
     """Read the facts of every node of a cluster.
 
@@ -60,7 +69,7 @@ async def read(
         shells: The nodes with SSH access.
         without_shell: The reason why the others have none.
         node_timeout: How long a node may take for each question.
-        appliances: What nodes can download, of those that need not be asked for that long list again.
+        lasting: What nodes that need not be asked for it again have answered.
     """
     quick = api.within(CLUSTER_TIMEOUT)
     members, resources, pools = await asyncio.gather(quick.cluster_status(), quick.resources(), _pools(quick))
@@ -78,7 +87,8 @@ async def read(
             vmids=tuple(sorted(guest.vmid for guest in resources.guests)),
             observed_at=now,
             ssh_problem=without_shell,
-            appliances=appliances.get(member.name, ()),
+            appliances=lasting[member.name].appliances if member.name in lasting else (),
+            architecture=lasting[member.name].architecture if member.name in lasting else None,
         ).model_copy(update=pools)
         async with free:
             return await _node(api, facts, shells.get(member.name), node_timeout)
@@ -114,10 +124,11 @@ async def _node(
 
 async def _answers(api: ProxmoxApi, facts: NodeFacts, timeout: timedelta) -> NodeReading:
     node, asking = facts.node, api.within(timeout)
-    storages, bridges, appliances, certified = await asyncio.gather(
+    storages, bridges, appliances, architecture, certified = await asyncio.gather(
         _answer_or_error(lambda: asking.storages(node)),
         _answer_or_error(lambda: asking.networks(node)),
         _answer_or_error(lambda: _appliances(asking, facts)),
+        _architecture(asking, facts),
         certificates.read(asking, node),
     )
     fields: dict[str, object] = {}
@@ -130,16 +141,29 @@ async def _answers(api: ProxmoxApi, facts: NodeFacts, timeout: timedelta) -> Nod
         fields["appliances"] = appliances
     answers = {"storages": storages, "networks": bridges, "appliances": appliances}
     unanswered = {name: each for name, each in answers.items() if isinstance(each, SlipwayError)}
-    shown = {"tls_fingerprint": certified.shown, "cluster_identity": certified.identity}
+    fields |= {"tls_fingerprint": certified.shown, "cluster_identity": certified.identity}
+    fields["architecture"] = architecture
+    # Asked in every round, which the others are not.
+    is_silent = isinstance(storages, SlipwayError) and isinstance(bridges, SlipwayError)
     return NodeReading(
-        facts=facts.model_copy(update=fields | shown),
-        problem=None if fields else unanswered["storages"],
+        facts=facts.model_copy(update=fields),
+        problem=unanswered["storages"] if is_silent else None,
         unanswered=unanswered,
     )
 
 
 async def _appliances(api: ProxmoxApi, facts: NodeFacts) -> tuple[str, ...]:
     return facts.appliances or tuple(sorted(each.template for each in await api.appliances(facts.node)))
+
+
+async def _architecture(api: ProxmoxApi, facts: NodeFacts) -> str | None:
+    """Return a node's architecture; an error hides only that."""
+    if facts.architecture is not None:
+        return facts.architecture
+    try:
+        return (await api.node_status(facts.node)).architecture
+    except SlipwayError:
+        return None
 
 
 async def _answer_or_error(question: Callable[[], Awaitable[ResultT]]) -> ResultT | SlipwayError:

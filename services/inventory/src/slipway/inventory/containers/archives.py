@@ -1,0 +1,122 @@
+"""Chooses the archive that a container is made from: of its architecture, and the newest. Pure.
+
+Archives are called `<package>_<version>_<architecture>.tar.zst`, as pveam lists them and dpkg names its own.
+Others, which people made themselves, may have only some of these parts.
+"""
+
+import re
+from dataclasses import dataclass
+
+from slipway.contracts.cluster_facts import NodeFacts
+from slipway.contracts.problems import Invalid
+from slipway.inventory.faults import at
+
+DEFAULT_ARCHITECTURE = "amd64"
+"""Taken for a node that does not tell its own; Proxmox's default as well (official schema, `arch`)."""
+ARCHITECTURES = frozenset({"amd64", "i386", "arm64", "armhf", "riscv32", "riscv64"})
+"""Of containers (official schema, `arch`)."""
+_SUFFIX = re.compile(r"\.tar(\.[a-z0-9]+)?$")
+_PIECE = re.compile(r"([^0-9]*)([0-9]*)")
+
+Pieces = tuple[tuple[tuple[int, ...], int], ...]
+"""Each text with the number after it."""
+
+
+class OsTemplateNotFound(Invalid):
+    """No archive fits, neither on the node's storages nor for download."""
+
+    code = "ostemplate.not-found"
+
+
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    """What an archive's name says."""
+
+    source: str
+    """A volume, or the bare name of one to download."""
+
+    @property
+    def name(self) -> str:
+        return self.source.rpartition("/")[2]
+
+    @property
+    def _parts(self) -> list[str]:
+        return _SUFFIX.sub("", self.name).split("_")
+
+    @property
+    def package(self) -> str:
+        return self._parts[0]
+
+    @property
+    def architecture(self) -> str | None:
+        return self._parts[-1] if self._parts[-1] in ARCHITECTURES else None
+
+    @property
+    def version(self) -> str:
+        return "_".join(each for each in self._parts[1:] if each != self.architecture)
+
+
+def choose(requested: str, node: NodeFacts, *, architecture: str | None = None) -> str:
+    """Choose the archive: a volume on the node, else one that it can download.
+
+    Args:
+        requested: a volume (`local:vztmpl/...`) or the start of an archive's name. The package of just that
+            name comes before longer ones, then the newest wins, whatever storage it is on.
+        node: whose volumes and downloads are looked through.
+        architecture: the container's; None is the node's.
+
+    Raises:
+        OsTemplateNotFound: names the field.
+    """
+    if ":" in requested:
+        if requested in node.os_templates:
+            return requested
+        raise _not_found(requested, node, others=())
+    wanted = architecture or node.architecture or DEFAULT_ARCHITECTURE
+    there, remote = (
+        [each for each in map(_Archive, sources) if each.name.startswith(requested)]
+        for sources in (node.os_templates, node.appliances)
+    )
+    for archives in (there, remote):
+        fitting = [each for each in archives if each.architecture in {None, wanted}]
+        if fitting:
+            return max(fitting, key=lambda each: _rank(each, requested)).source
+    raise _not_found(requested, node, others=[*there, *remote], wanted=wanted)
+
+
+def debian_order(version: str) -> tuple[Pieces, Pieces]:
+    """Return what sorts versions as dpkg does: numbers as numbers, `~` before the end (deb-version(7))."""
+    upstream, dash, revision = version.rpartition("-")
+    return (_pieces(upstream), _pieces(revision)) if dash else (_pieces(version), _pieces(""))
+
+
+def _rank(archive: _Archive, requested: str) -> tuple[object, ...]:
+    is_exact = archive.package == requested
+    # One that names its architecture is surely of the right one.
+    is_sure = archive.architecture is not None
+    return is_exact, _pieces(archive.package), debian_order(archive.version), is_sure, archive.source
+
+
+def _pieces(text: str) -> Pieces:
+    return tuple(((*map(_weight, letters), 0), int(number or 0)) for letters, number in _PIECE.findall(text))
+
+
+def _weight(character: str) -> int:
+    """Return how a character sorts against others and the end of a text, which is 0."""
+    if character == "~":
+        return -1
+    return ord(character) if character.isascii() and character.isalpha() else ord(character) + 256
+
+
+def _not_found(
+    requested: str, node: NodeFacts, *, others: "list[_Archive] | tuple[()]", wanted: str = ""
+) -> OsTemplateNotFound:
+    available = ", ".join(sorted(node.os_templates)) or "none"
+    message = f"Node {node.node} has no OS template {requested!r} and offers none for download."
+    if others:
+        names = ", ".join(sorted({each.name for each in others}))
+        message = (
+            f"Node {node.node} has and offers {requested!r} only for another architecture than {wanted}: "
+            f"{names}. Download one for {wanted}, or set `arch`."
+        )
+    return at("ostemplate", OsTemplateNotFound, f"{message} It has: {available}.")
