@@ -17,7 +17,7 @@ _FACTS_OF_QUESTION: Mapping[str, tuple[str, ...]] = {
 }
 """The facts that come from each question."""
 
-_KEPT_WHEN_UNKNOWN = ("tls_fingerprint", "cluster_identity", "architecture")
+_LAST_IF_UNKNOWN = ("tls_fingerprint", "cluster_identity", "architecture")
 
 
 def is_worth_publishing(before: NodeFacts, after: NodeFacts) -> bool:
@@ -37,7 +37,7 @@ def with_last_known(facts: NodeFacts, last: NodeFacts | None, unanswered: Collec
         fresh = {"is_online", "is_ssh_usable", "ssh_problem", "observed_at", "vmids"}
         return last.model_copy(update={name: getattr(facts, name) for name in fresh})
     stale = {name for question in unanswered for name in _FACTS_OF_QUESTION[question]}
-    stale |= {name for name in _KEPT_WHEN_UNKNOWN if getattr(facts, name) is None}
+    stale |= {name for name in _LAST_IF_UNKNOWN if getattr(facts, name) is None}
     return facts.model_copy(update={name: getattr(last, name) for name in stale})
 
 
