@@ -28,6 +28,52 @@ is_installed() {
     esac
 }
 
+PACKAGE_LOCKS='/var/lib/apt/lists/lock /var/cache/apt/archives/lock
+/var/lib/dpkg/lock-frontend /var/lib/dpkg/lock
+/lib/apk/db/lock /usr/lib/apk/db/lock
+/var/lib/rpm/.rpm.lock /usr/lib/sysimage/rpm/.rpm.lock /run/dnf/rpmtransaction.lock'
+PACKAGE_LOCK_SECONDS=300
+
+# package_lock    print a package manager's lock that is held, and by which process
+package_lock() {
+    [ -r /proc/locks ] || return 1
+    while read -r _ _ _ _ pid _; do
+        for open in "/proc/$pid/fd/"*; do
+            for lock in $PACKAGE_LOCKS; do
+                [ "$open" -ef "$lock" ] || continue
+                printf '%s, held by process %s (%s)\n' "$lock" "$pid" "$(cat "/proc/$pid/comm" 2>/dev/null)"
+                return 0
+            done
+        done
+    done </proc/locks
+    return 1
+}
+
+# when_unlocked COMMAND...    once no other package manager is at work; again if one came in between
+when_unlocked() (
+    left=$PACKAGE_LOCK_SECONDS said=
+    while :; do
+        while held=$(package_lock); do
+            if [ "$left" -le 0 ]; then
+                waited="still after $PACKAGE_LOCK_SECONDS s"
+                printf 'error: %s, %s: "%s" was not run\n' "$held" "$waited" "$*" >&2
+                return 75
+            fi
+            [ "$said" ] || printf 'Waiting for %s\n' "$held"
+            said=yes
+            sleep 1
+            left=$((left - 1))
+        done
+        code=0
+        "$@" || code=$?
+        [ "$code" -ne 0 ] || return 0
+        if [ "$left" -le 0 ] || ! package_lock >/dev/null; then break; fi
+        left=$((left - 1))
+    done
+    printf 'error: "%s" ended with code %s\n' "$*" "$code" >&2
+    return "$code"
+)
+
 # ensure_installed PACKAGE...    one run for all that are missing
 ensure_installed() {
     missing=
@@ -35,9 +81,9 @@ ensure_installed() {
     [ -n "$missing" ] || return 0
     # shellcheck disable=SC2086
     case $SLIPWAY_PKG in
-        apt-get) apt-get -q -o DPkg::Lock::Timeout=120 update && apt-get -q -y -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --no-install-recommends $missing ;;
-        apk) apk add --no-cache $missing ;;
-        dnf) dnf install -y $missing ;;
+        apt-get) when_unlocked apt-get -q -o DPkg::Lock::Timeout=300 update && when_unlocked apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --no-install-recommends $missing ;;
+        apk) when_unlocked apk --wait 300 add --no-cache $missing ;;
+        dnf) when_unlocked dnf install -y $missing ;;
         *) log_error "no known package manager for:$missing"; return 1 ;;
     esac
 }

@@ -1,5 +1,6 @@
 """Each function of the library for template scripts, in a guest, under the shells that guests have."""
 
+import shlex
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from slipway.lab.guests.protocol import Guests
+from slipway.lab.ssh.apt import HOLD, LOCKS
 from support.guest_specs import Ran, run, spec, wait_until_ready
 
 ROOT = Path(__file__).parents[3]
@@ -72,6 +74,17 @@ async def test_what_is_missing_is_installed_once(shell: Shell) -> None:
     assert first.code == 0, first.errors
     assert "Setting up hello" in first.output
     assert (second.code, second.output) == (0, "")
+
+
+async def test_another_package_manager_is_waited_for(shell: Shell) -> None:
+    """Whichever lock it holds, under each shell."""
+    hold = shlex.join(("sh", "-c", HOLD, "sh", LOCKS["lists"], "3"))
+
+    ran = await shell(f"{hold}\nensure_installed hello")
+
+    assert ran.code == 0, ran
+    assert ran.output.startswith("Waiting for /var/lib/apt/lists/lock, held by process ")
+    assert "lock" not in ran.errors
 
 
 async def test_password_has_its_length_and_is_new_each_time(shell: Shell) -> None:

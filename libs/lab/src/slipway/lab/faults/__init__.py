@@ -268,9 +268,10 @@ class DnsFails(GuestFault):
 
 
 class AptLocked(GuestFault):
-    """Hold apt's or dpkg's lock in a simulated guest as another program would, from now on for a while."""
+    """Hold a lock of apt's or dpkg's in a guest, as another program would, from now on for a while."""
 
     kind: Literal["apt-locked"] = "apt-locked"
-    lock: Literal["lists", "dpkg"] = "lists"
-    """`/var/lib/apt/lists/lock`, or `/var/lib/dpkg/lock-frontend`, which apt can be made to wait for."""
+    lock: Literal["lists", "archives", "dpkg"] = "lists"
+    """`/var/lib/apt/lists/lock`, `/var/cache/apt/archives/lock`, or `/var/lib/dpkg/lock-frontend`: only for
+    this one can apt be made to wait."""
     seconds: float = 5.0

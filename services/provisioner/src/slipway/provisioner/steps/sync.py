@@ -67,7 +67,7 @@ async def install(work: Work, manager: str) -> Result:
         if reason is None or tried >= len(PACKAGE_PAUSES):
             raise PackagesFailed(
                 _failure(f"Installing {' '.join(names)} with {manager}", code, complaints),
-                command=packages.command(manager, names),
+                command=packages.failed_command(manager, names, complaints),
                 exit_code=code,
             )
         pause = PACKAGE_PAUSES[tried]
@@ -133,7 +133,7 @@ async def _run(
     work: Work, text: str, env: Mapping[str, str | SecretStr], timeout: timedelta
 ) -> tuple[int, list[str]]:
     """Begin the work unless it was begun, follow it to its end; return its code and last lines of stderr."""
-    complaints: deque[str] = deque(maxlen=3)
+    complaints: deque[str] = deque(maxlen=4)
     async with open_log(work.journal, await work.log_context()) as log:
         for _ in range(_LOSSES):
             await _while_it_reboots(
