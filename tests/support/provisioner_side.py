@@ -38,7 +38,7 @@ from slipway.provisioner.engine.log_bound import LIMITS, LogLimits
 from slipway.provisioner.engine.records import Runs
 from slipway.provisioner.engine.worker import Worker
 from slipway.provisioner.host import marks
-from slipway.provisioner.host.work import Work
+from slipway.provisioner.host.work import BOOT_WAIT, Work
 from slipway.provisioner.preparation import Preparation
 from slipway.provisioner.settings import ProvisionerSettings
 from slipway.provisioner.workflow import container_workflow
@@ -282,6 +282,7 @@ async def provisioner_on(
     *,
     retry_budget: timedelta = timedelta(seconds=20),
     lock_wait: timedelta = timedelta(hours=2),
+    boot_wait: timedelta = BOOT_WAIT,
     log_limits: LogLimits = LIMITS,
 ) -> AsyncIterator[Ground]:
     """Run a worker that learns of a cancel flag by reading the record, unless it listens."""
@@ -293,7 +294,7 @@ async def provisioner_on(
     hosts = Hosts(folder / "record")
     access = Access(bus, Sealer(settings), hosts)
     runs = Runs(bus)
-    preparation = Preparation(bus, access, Bundles(bus), Sealer(settings))
+    preparation = Preparation(bus, access, Bundles(bus), Sealer(settings), boot_wait=boot_wait)
     workflow = container_workflow(preparation, lock_wait)
     worker = Worker(bus, runs, workflow, retry_budget=retry_budget, log_limits=log_limits)
     ground = Ground(lab, bus, answers, hosts, access, preparation, worker, runs)

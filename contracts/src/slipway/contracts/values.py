@@ -11,6 +11,11 @@ CONFIG_UNREAD = "config-unread"
 AFTER_RESTART = "after-restart"
 """A job's warning, with the settings (`after-restart: tty`): the container has them after its next start."""
 
+WITHOUT_ADDRESS = "without-address"
+"""A job's warning, with device and cause: the guest lacks an address that it should have, and has others."""
+STILL_STARTING = "still-starting"
+"""A job's warning, with units or services: the job went on while the guest was still starting them."""
+
 
 class Phase(StrEnum):
     """The five phases of a creation, in order."""

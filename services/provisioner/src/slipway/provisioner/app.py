@@ -35,7 +35,9 @@ def build() -> Service:
 
 def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker[Work]:
     """Register the handler of each command and query; the worker listens once the bus has started."""
-    preparation = Preparation(bus, access, Bundles(bus), Sealer(settings), settings.host_access)
+    preparation = Preparation(
+        bus, access, Bundles(bus), Sealer(settings), settings.host_access, settings.boot_wait
+    )
     worker = Worker(
         bus,
         Runs(bus),

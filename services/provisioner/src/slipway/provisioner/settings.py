@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from slipway.provisioner.engine.log_bound import LogLimits
+from slipway.provisioner.host.work import BOOT_WAIT
 from slipway.runtime.process.host_access import HostAccessSettings
 from slipway.runtime.process.settings import Duration, ServiceSettings
 
@@ -21,6 +22,9 @@ class ProvisionerSettings(ServiceSettings, HostAccessSettings):
     lock_wait: Duration = timedelta(hours=2)
     """How long a job waits for a container that a running task of someone else has locked (a nightly backup)
     before it fails."""
+    boot_wait: Duration = BOOT_WAIT
+    """How long a new container may take until it has an address, and again until it has booted and reaches
+    its package mirror, before its job fails. One whose network works may still boot when the job goes on."""
     proxmox_record: Path | None = None
     """Every request to Proxmox is appended to this file, secrets masked."""
     job_log_bytes: int = Field(default=64 * 1024 * 1024, ge=64 * 1024)

@@ -249,7 +249,7 @@ class CommandFails(CommandFault):
 
 
 class NeverReady(GuestFault):
-    """Answer `starting` for ever to a guest's `systemctl is-system-running`."""
+    """Answer `starting` for ever to `systemctl is-system-running` in a simulated guest."""
 
     kind: Literal["never-ready"] = "never-ready"
 

@@ -8,7 +8,6 @@ reader slows the guest. Ordered faults cut the output after so many lines.
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from slipway.lab.faults import CommandFails, NeverReady
@@ -19,14 +18,15 @@ from slipway.lab.ssh import apt
 from slipway.lab.ssh.streams import Streams
 
 NOT_RUNNING = 255
-_READINESS = re.compile(r"systemctl\s+is-system-running(\s+--wait)?")
-_STARTING = ("sh", "-c", "echo starting; exit 1")
+_STARTING = "LAB_SYSTEM_STATE=starting"
+"""The simulated systemctl answers with it, to the command and to all that it starts."""
+_CLEAN = ["env", "-i"]
 
 
 async def attach(machine: Machine, vmid: int, argv: Sequence[str], streams: Streams) -> int:
     """Run a command in a guest; give its exit code."""
     order = machine.faults.take(CommandFails, lambda fault: fault.match in " ".join(argv))
-    if machine.faults.take(NeverReady, lambda fault: _is_about(fault, vmid, argv)):
+    if machine.faults.take(NeverReady, lambda fault: fault.is_about(vmid)):
         argv = _starting(argv)
     try:
         await apt.prepare(machine, vmid)
@@ -96,13 +96,7 @@ async def _copy(
             raise _Cut
 
 
-def _is_about(fault: NeverReady, vmid: int, argv: Sequence[str]) -> bool:
-    return fault.is_about(vmid) and _READINESS.search(" ".join(argv)) is not None
-
-
 def _starting(argv: Sequence[str]) -> list[str]:
-    """Change a command so that its question for readiness is answered `starting`, wherever it is asked."""
-    for at, word in enumerate(argv):
-        if word == "systemctl" and argv[at + 1 : at + 2] == ["is-system-running"]:
-            return [*argv[:at], *_STARTING]
-    return [_READINESS.sub(r"sh -c echo\\ starting\\;exit\\ 1", word) for word in argv]
+    """Add to a command's environment, also to a clean one, that its guest has not booted."""
+    cleared = _CLEAN if list(argv[:2]) == _CLEAN else []
+    return [*(cleared or _CLEAN[:1]), _STARTING, *argv[len(cleared) :]]

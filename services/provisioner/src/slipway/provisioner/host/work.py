@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TypeVar
 
 from pydantic import SecretStr
@@ -23,6 +24,7 @@ from slipway.proxmox.protocols import Shell
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
+BOOT_WAIT = timedelta(seconds=90)
 FactsT = TypeVar("FactsT", bound=StepFacts)
 
 
@@ -39,6 +41,8 @@ class Work:
     bus: Bus
     host_access: HostAccessPolicy = NONE
     """What the operator allows of the host."""
+    boot_wait: timedelta = BOOT_WAIT
+    """How long a guest may boot until its network works."""
     reopen: Callable[[], Awaitable[HostCluster]] | None = None
     """Asks for the access to the host anew."""
     step: "Step[Work] | None" = None
@@ -122,6 +126,13 @@ class Work:
     async def remember(self, *facts: StepFacts) -> None:
         """Store facts of the running step for a later owner, before acting on them."""
         await self.journal.commit(steps=self.steps_with(*facts))
+
+    async def warn(self, *warnings: str) -> None:
+        """Store warnings of the job, each once."""
+        earlier = self.journal.record.warnings
+        added = tuple(each for each in dict.fromkeys(warnings) if each not in earlier)
+        if added:
+            await self.journal.commit(warnings=(*earlier, *added))
 
     def steps_with(self, *facts: StepFacts, **changes: object) -> tuple[StepStatus, ...]:
         """Return the record's steps with more facts of the running step, and with these changes of it."""

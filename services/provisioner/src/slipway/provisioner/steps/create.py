@@ -125,9 +125,7 @@ async def verify(work: Work) -> Result:
     """Read the config back; settings that differ from the request become warnings."""
     differing = parameters.differences(work.spec, await work.config(), work.target)
     warnings = tuple(f"config-differs: {name}" for name in differing)
-    if warnings:
-        earlier = work.journal.record.warnings
-        await work.journal.commit(warnings=(*earlier, *(each for each in warnings if each not in earlier)))
+    await work.warn(*warnings)
     return Result(message="; ".join(warnings) or "the config is as it was asked for")
 
 

@@ -7,7 +7,7 @@ from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.job_kinds import ConfigureArgs
 from slipway.contracts.problems import Failed, SlipwayError, Superseded
 from slipway.contracts.templates import HealthCheck
-from slipway.contracts.values import DISCOVERY_PENDING
+from slipway.contracts.values import DISCOVERY_PENDING, STILL_STARTING, WITHOUT_ADDRESS
 from slipway.provisioner.engine.step import SKIPPED, Result
 from slipway.provisioner.host.work import Work
 from slipway.proxmox.detached import ROOT
@@ -17,6 +17,8 @@ from slipway.runtime.retry import Deadline
 DISCOVERY_SECONDS = 60.0
 REDISCOVERY_SECONDS = 20.0
 """After a change of a container that existed before; monitor discovers later what is missing then."""
+UNSETTLED_SECONDS = 5.0
+"""For a guest that is known not to settle soon: it still boots, or lacks an address."""
 _PAUSE_SECONDS = 0.5
 
 _CHECK = """
@@ -77,7 +79,8 @@ async def health(work: Work) -> Result:
 
 async def discover(work: Work) -> Result:
     """Ask monitor to look into the guest; without an answer the container is ready all the same."""
-    return await _discover(work, DISCOVERY_SECONDS)
+    is_late = any(each.startswith((STILL_STARTING, WITHOUT_ADDRESS)) for each in work.journal.record.warnings)
+    return await _discover(work, UNSETTLED_SECONDS if is_late else DISCOVERY_SECONDS)
 
 
 async def rediscover(work: Work) -> Result:
@@ -128,9 +131,7 @@ def _result(discovery: Discovery) -> Result:
 
 
 async def _pending(work: Work, code: str, reason: str) -> Result:
-    warnings = work.journal.record.warnings
-    if DISCOVERY_PENDING not in warnings:
-        await work.journal.commit(warnings=(*warnings, DISCOVERY_PENDING))
+    await work.warn(DISCOVERY_PENDING)
     get_logger().warning("discovery pending", job=work.command.job, code=code, why=reason)
     return Result(message=f"not discovered yet: {reason}")
 

@@ -4,61 +4,57 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 
 from slipway.contracts.container_specs import NetworkSpec
 from slipway.contracts.problems import Failed
+from slipway.contracts.values import STILL_STARTING, WITHOUT_ADDRESS
 from slipway.provisioner.engine.step import DONE, Result
-from slipway.provisioner.host import ha, packages, tasks
+from slipway.provisioner.host import boot, ha, tasks
 from slipway.provisioner.host.work import Work
 from slipway.proxmox.answers import Power
 from slipway.proxmox.errors import AlreadyRunning
 from slipway.runtime.retry import Deadline
 
 START_DEADLINE = timedelta(minutes=5)
-ADDRESS_SECONDS = 60.0
-READY_SECONDS = 90
+INIT_WAIT = timedelta(seconds=30)
+"""How long a guest whose network works may boot before the job goes on beside that."""
+OTHERS_WAIT = timedelta(seconds=15)
+"""For other addresses once the first is there: a router is asked three times, 4 s apart (RFC 4861, 10)."""
 MIRROR_PAUSES = (3.0, 10.0)
 """Seconds before a package mirror that does not answer is asked again."""
+SETTING = "SLIPWAY_BOOT_WAIT"
 _PAUSE_SECONDS = 0.3
+_LOOK_PAUSE = 1.0
+_CAUSES = {
+    (4, "dhcp"): "no DHCP server answers on {link}",
+    (6, "dhcp"): "no DHCPv6 server answers on {link}",
+    (6, "auto"): "no router advertises a prefix on {link}",
+}
 Addresses = Mapping[str, Sequence[IPv4Address | IPv6Address]]
 """The addresses in a guest by interface, link-local ones left out."""
-Missing = tuple[str, str | None, str, int]
-"""A device, its bridge, the address that it should have (`dhcp`, `10.0.0.5/24`), and the IP version."""
 
-_READY = """
-ends=$(($(date +%s) + $1))
-state=none
-while :; do
-    if command -v systemctl >/dev/null 2>&1; then
-        state=$(systemctl is-system-running 2>/dev/null) || :
-    elif [ -d /run ]; then
-        state=running
-    fi
-    case $state in running | degraded) break ;; esac
-    [ "$(date +%s)" -lt "$ends" ] || break
-    sleep 0.2
-done
-printf 'init=%s\\n' "$state"
-"""
-_NETWORK = """
-printf 'route=%s\\n' "$(ip route show default 2>/dev/null | head -n 1)"
-uri=$(apt-get update --print-uris 2>/dev/null | sed -n "s/^'\\([^']*\\)' .*InRelease.*/\\1/p" | head -n 1)
-helper=/usr/lib/apt/apt-helper
-if [ -n "$uri" ] && [ -x "$helper" ]; then
-    host=$(printf '%s' "$uri" | sed 's,^[a-z+]*://\\([^/:]*\\).*,\\1,')
-    printf 'mirror_host=%s\\n' "$host"
-    export RES_OPTIONS='timeout:3 attempts:2'
-    printf 'dns=%s\\n' "$(getent hosts "$host" | head -n 1)"
-    file=$(mktemp)
-    set -- -o Acquire::Retries=1 -o Acquire::http::Timeout=15 -o Acquire::https::Timeout=15
-    if timeout 45 "$helper" "$@" download-file "$uri" "$file" >/dev/null 2>&1; then
-        printf 'mirror=reached\\n'
-    else
-        printf 'mirror=unreachable\\n'
-    fi
-    rm -f "$file"
-fi
-"""
+
+class Expected(NamedTuple):
+    """An address that a device should have."""
+
+    device: str
+    network: NetworkSpec
+    ip: str
+    """`dhcp`, `auto`, or the address itself."""
+    version: int
+
+    def is_among(self, addresses: Addresses) -> bool:
+        """Return whether the device has an address of that kind."""
+        return any(each.version == self.version for each in addresses.get(str(self.network.name), ()))
+
+    @property
+    def why_missing(self) -> str:
+        """What is missing, and why as far as that can be known."""
+        tag = f" (VLAN {self.network.tag})" if self.network.tag else ""
+        cause = _CAUSES.get((self.version, self.ip), "the guest did not set it; is its device up on {link}?")
+        link = f"{self.network.bridge}{tag}"
+        return f"{self.device} has no IPv{self.version} address ({self.ip}): {cause.format(link=link)}"
 
 
 class GuestNotReady(Failed):
@@ -87,57 +83,66 @@ async def start(work: Work) -> Result:
 
 
 async def address(work: Work) -> Result:
-    """Wait for an address of each family that a device expects."""
-    deadline = Deadline(ADDRESS_SECONDS)
+    """Wait for the addresses that devices should have; if one works, others become warnings.
+
+    The first device's (IPv4 before IPv6) is waited for as long as a boot may take, others shortly after it.
+    """
+    expected = expected_addresses(work.spec.networks)
+    deadline, others = Deadline(work.boot_wait.total_seconds()), None
     while True:
         addresses = await _addresses(work)
-        missing = without_address(work.spec.networks, addresses)
+        missing = [each for each in expected if not each.is_among(addresses)]
         if not missing:
-            return Result(
-                message=", ".join(sorted({str(each) for some in addresses.values() for each in some}))
-            )
-        if deadline.has_passed:
-            raise _without_address(missing, addresses)
+            return Result(message=_listed(addresses))
+        if others is None and expected[0] not in missing:
+            others = Deadline(min(OTHERS_WAIT, work.boot_wait).total_seconds())
+        if deadline.has_passed or (others is not None and others.has_passed):
+            break
         await asyncio.sleep(_PAUSE_SECONDS)
+    if not any(addresses.values()):
+        raise _without_address(missing, addresses, work.boot_wait)
+    warnings = [f"{WITHOUT_ADDRESS}: {each.why_missing}" for each in missing]
+    await work.warn(*warnings)
+    return Result(message="; ".join((_listed(addresses), *warnings)))
 
 
 async def ready(work: Work) -> Result:
-    """Wait until its init is done, and make sure that it reaches its package mirror if it needs one."""
-    lines = await _look_inside(work)
-    for pause in MIRROR_PAUSES if lines.get("mirror") == "unreachable" else ():
-        await work.journal.report(f"The package mirror does not answer; tried again in {pause:.0f} s.")
+    """Wait until its boot is done, or goes on beside a network that works; reach its package mirror.
+
+    A guest that still boots after a while is no reason to wait for as long as its network works.
+    """
+    deadline = Deadline(work.boot_wait.total_seconds())
+    pauses = iter(MIRROR_PAUSES)
+    while True:
+        seen = await boot.look(work, min(INIT_WAIT, timedelta(seconds=deadline.left_seconds)))
+        is_done = seen.init in boot.DONE
+        if is_done or seen.init == boot.STARTING:
+            if not seen.has_no_mirror:
+                break
+            pause = next(pauses, None if is_done or deadline.has_passed else MIRROR_PAUSES[-1])
+            if pause is None:
+                raise _without_network(seen)
+        elif deadline.has_passed or seen.init in boot.FAILED:
+            raise _not_ready(work, seen)
+        else:
+            pause = _LOOK_PAUSE
+        await work.journal.report(_waits_for(seen, pause))
         await asyncio.sleep(pause)
-        lines = await _look_inside(work)
-        if lines.get("mirror") != "unreachable":
-            break
-    init = lines.get("init")
-    if init not in {"running", "degraded"}:
-        raise GuestNotReady(
-            f"The guest's init is still {init or 'silent'} after {READY_SECONDS} s; look into it "
-            f"with `pct console {work.target.vmid}` on {work.target.node}.",
-        )
-    if lines.get("mirror") == "unreachable":
-        raise _without_network(lines)
-    return Result(message=f"init is {init}")
+    if is_done:
+        return Result(message=f"init is {seen.init}")
+    warning = f"{STILL_STARTING}: {', '.join(seen.awaits) or 'its init does not say what'}"
+    await work.warn(warning)
+    return Result(message=warning)
 
 
-async def _look_inside(work: Work) -> Mapping[str, str]:
-    script = _READY + (_NETWORK if packages.by_manager(work) else "")
-    done = await work.pct.script(
-        work.target.vmid, script, (str(READY_SECONDS),), timeout=timedelta(seconds=READY_SECONDS + 60)
-    )
-    return dict(line.partition("=")[::2] for line in done.stdout.splitlines())
-
-
-def without_address(networks: Sequence[NetworkSpec], addresses: Addresses) -> Sequence[Missing]:
-    """Return the addresses that devices should have and don't. Pure."""
+def expected_addresses(networks: Sequence[NetworkSpec]) -> Sequence[Expected]:
+    """Return the addresses that devices should have, in the order of their importance. Pure."""
     return [
-        (f"net{index}", network.bridge, ip, version)
+        Expected(f"net{index}", network, ip, version)
         for index, network in enumerate(networks)
         if not network.link_down
         for version, ip in ((4, network.ip), (6, network.ip6))
         if ip is not None and ip != "manual"
-        if all(each.version != version for each in addresses.get(str(network.name), ()))
     ]
 
 
@@ -150,20 +155,44 @@ async def _addresses(work: Work) -> Addresses:
     }
 
 
-def _without_address(missing: Sequence[Missing], addresses: Addresses) -> GuestWithoutNetwork:
-    missing_text = "; ".join(
-        f"{device} on {bridge} wants {ip} for IPv{version}" for device, bridge, ip, version in missing
-    )
-    is_dynamic = any(ip in {"dhcp", "auto"} for _, _, ip, _ in missing)
-    hint = "does a DHCP server answer on that bridge (and VLAN)?" if is_dynamic else "is the bridge up?"
+def _listed(addresses: Addresses) -> str:
+    return ", ".join(sorted({str(each) for some in addresses.values() for each in some}))
+
+
+def _without_address(
+    missing: Sequence[Expected], addresses: Addresses, wait: timedelta
+) -> GuestWithoutNetwork:
     listed = [f"{name} {', '.join(map(str, some)) or 'none'}" for name, some in addresses.items()]
-    seen = "; ".join(listed) or "no interface"
     return GuestWithoutNetwork(
-        f"No address after {ADDRESS_SECONDS:.0f} s: {missing_text}; seen: {seen}. Check: {hint}"
+        f"The guest has no address after {wait.total_seconds():.0f} s: "
+        f"{'; '.join(each.why_missing for each in missing)}; seen: {'; '.join(listed) or 'no interface'}. "
+        f"If it only takes longer, raise {SETTING}."
     )
 
 
-def _without_network(lines: Mapping[str, str]) -> GuestWithoutNetwork:
+def _not_ready(work: Work, seen: boot.Boot) -> GuestNotReady:
+    if seen.init in boot.FAILED:
+        what = f"The guest's boot has failed: its init is {seen.init}."
+    else:
+        waits = f", and waits for {', '.join(seen.awaits)}" if seen.awaits else ""
+        seconds = work.boot_wait.total_seconds()
+        what = f"The guest's init is still {seen.init or 'silent'} after {seconds:.0f} s{waits}."
+    return GuestNotReady(
+        f"{what} Look into it with `pct console {work.target.vmid}` on {work.target.node}; "
+        f"if it only takes longer, raise {SETTING}."
+    )
+
+
+def _waits_for(seen: boot.Boot, pause: float) -> str:
+    waits = f" It still boots: {', '.join(seen.awaits) or seen.init or 'silent'}."
+    still = "" if seen.init in boot.DONE else waits
+    if seen.has_no_mirror:
+        return f"The package mirror does not answer; tried again in {pause:.0f} s.{still}"
+    return still.strip()
+
+
+def _without_network(seen: boot.Boot) -> GuestWithoutNetwork:
+    lines = seen.network
     tried = (
         f"default route: {lines.get('route') or 'none'}",
         f"DNS for {lines.get('mirror_host')}: {lines.get('dns') or 'no answer'}",

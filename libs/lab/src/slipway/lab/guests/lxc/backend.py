@@ -228,8 +228,9 @@ class LxcGuests:
 
     def _config(self, stored: Stored, root: Path) -> str:
         gateway = str(self._subnet[1]) if self._subnet else None
+        leased = next((each for each in stored.spec.networks if each.ip == "dhcp"), None)
         addresses = [
-            (stored.lease, gateway) if wanted.ip == "dhcp"
+            (stored.lease, gateway) if wanted is leased
             else (wanted.ip if wanted.ip and "/" in wanted.ip else None, wanted.gw)
             for wanted in stored.spec.networks
         ]  # fmt: skip
