@@ -1,6 +1,7 @@
 """Locks of package managers: an installation waits for whoever holds one, in either kind of guest."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,10 @@ import pytest
 from slipway.lab.guests.protocol import Guests
 from slipway.lab.ssh.apt import HOLD, LOCKS
 from slipway.provisioner.host import packages
+from slipway.proxmox.hosts import Cluster
+from support.alpine import boot
 from support.guest_specs import run, script, spec, wait_until_ready
+from support.lab_client import NODE
 
 LIBRARY = (Path(__file__).parents[3] / "infra/lxc/lib/slipway.sh").read_text()
 
@@ -87,3 +91,19 @@ async def test_failure_names_the_command_that_failed(real: Guests) -> None:
     await real.stop(100)
     assert ran.code == 100
     assert packages.failed_command("apt", ("hello",), ran.errors.splitlines()) == UPDATE
+
+
+@pytest.mark.lxc
+async def test_apk_waits_as_well(alpine_cluster: Cluster) -> None:
+    """Its lock is one of flock's, which the kernel shows like the others."""
+    await boot(alpine_cluster)
+    held = "(flock -x /lib/apk/db/lock sleep 3 >/dev/null 2>&1 &); sleep 0.5\n"
+    installing = "when_unlocked apk --wait 300 add --no-network --virtual .nothing"
+
+    ran = await alpine_cluster.pct(NODE).script(
+        100, f"{held}{packages.LOCKS}{installing}", timeout=timedelta(seconds=60)
+    )
+
+    assert ran.exit_code == 0, ran
+    assert ran.stdout.startswith("Waiting for /lib/apk/db/lock, held by process ")
+    assert "Installing .nothing" in ran.stdout
