@@ -23,8 +23,8 @@ class ProvisionerSettings(ServiceSettings, HostAccessSettings):
     """How long a job waits for a container that a running task of someone else has locked (a nightly backup)
     before it fails."""
     boot_wait: Duration = BOOT_WAIT
-    """How long a new container may take until it has an address, and again until it has booted and reaches
-    its package mirror, before its job fails. One whose network works may still boot when the job goes on."""
+    """How long a new container is waited for until it has an address, and again until its boot is done. Then
+    its job fails if the network does not work, and goes on with a warning if it does."""
     proxmox_record: Path | None = None
     """Every request to Proxmox is appended to this file, secrets masked."""
     job_log_bytes: int = Field(default=64 * 1024 * 1024, ge=64 * 1024)

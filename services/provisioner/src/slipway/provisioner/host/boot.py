@@ -9,10 +9,8 @@ from slipway.provisioner.host import packages
 from slipway.provisioner.host.work import Work
 
 DONE = frozenset({"running", "degraded"})
-FAILED = frozenset({"maintenance", "stopping"})
-"""The states of systemd from which no boot goes on (systemctl(1), `is-system-running`)."""
-STARTING = "starting"
-"""Basic things work, and services are being started."""
+BOOTING = frozenset({"initializing", "starting"})
+"""The states in which a boot goes on (systemctl(1), `is-system-running`); any other is no boot any more."""
 _MIRROR_TIMEOUT = timedelta(seconds=60)
 
 INIT = """
@@ -51,6 +49,7 @@ esac
 """Debian and its like have systemd, Alpine has OpenRC; any other init does not say how far it is. OpenRC
 stores its runlevel before it starts the services of that, and has `rc.starting` while it does (its rc.c)."""
 NETWORK = """
+case $state/$2 in running/* | degraded/* | */last) ;; *) exit 0 ;; esac
 printf 'route=%s\\n' "$(ip route show default 2>/dev/null | head -n 1)"
 uri=$(apt-get update --print-uris 2>/dev/null | sed -n "s/^'\\([^']*\\)' .*InRelease.*/\\1/p" | head -n 1)
 helper=/usr/lib/apt/apt-helper
@@ -99,11 +98,17 @@ class Boot:
         return self.network.get("mirror") == "unreachable"
 
 
-async def look(work: Work, wait: timedelta) -> Boot:
-    """Look into the guest when its boot is done, or after this wait; one command in it."""
+async def look(work: Work, wait: timedelta, *, is_last: bool = False) -> Boot:
+    """Look into the guest when its boot is done, or after this wait; one command in it.
+
+    The mirror is asked for when the boot is done, or at the last look.
+    """
     script = INIT + (NETWORK if packages.by_manager(work) else "")
     seconds = max(0, round(wait.total_seconds()))
     done = await work.pct.script(
-        work.target.vmid, script, (str(seconds),), timeout=timedelta(seconds=seconds) + _MIRROR_TIMEOUT
+        work.target.vmid,
+        script,
+        (str(seconds), "last" if is_last else "first"),
+        timeout=timedelta(seconds=seconds) + _MIRROR_TIMEOUT,
     )
     return Boot.read(done.stdout)

@@ -24,7 +24,7 @@ from slipway.proxmox.protocols import Shell
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
-BOOT_WAIT = timedelta(seconds=90)
+BOOT_WAIT = timedelta(seconds=60)
 FactsT = TypeVar("FactsT", bound=StepFacts)
 
 
@@ -42,7 +42,7 @@ class Work:
     host_access: HostAccessPolicy = NONE
     """What the operator allows of the host."""
     boot_wait: timedelta = BOOT_WAIT
-    """How long a guest may boot until its network works."""
+    """How long a guest may take until it has an address, and again until its boot is done."""
     reopen: Callable[[], Awaitable[HostCluster]] | None = None
     """Asks for the access to the host anew."""
     step: "Step[Work] | None" = None

@@ -17,15 +17,14 @@ from slipway.proxmox.errors import AlreadyRunning
 from slipway.runtime.retry import Deadline
 
 START_DEADLINE = timedelta(minutes=5)
-INIT_WAIT = timedelta(seconds=30)
-"""How long a guest whose network works may boot before the job goes on beside that."""
+SAID_AFTER = timedelta(seconds=10)
+"""A boot that takes longer is said, with what it waits for."""
 OTHERS_WAIT = timedelta(seconds=15)
 """For other addresses once the first is there: a router is asked three times, 4 s apart (RFC 4861, 10)."""
 MIRROR_PAUSES = (3.0, 10.0)
 """Seconds before a package mirror that does not answer is asked again."""
 SETTING = "SLIPWAY_BOOT_WAIT"
 _PAUSE_SECONDS = 0.3
-_LOOK_PAUSE = 1.0
 _CAUSES = {
     (4, "dhcp"): "no DHCP server answers on {link}",
     (6, "dhcp"): "no DHCPv6 server answers on {link}",
@@ -107,30 +106,30 @@ async def address(work: Work) -> Result:
 
 
 async def ready(work: Work) -> Result:
-    """Wait until its boot is done, or goes on beside a network that works; reach its package mirror.
+    """Wait until its boot is done, and reach its package mirror if it needs one.
 
-    A guest that still boots after a while is no reason to wait for as long as its network works.
+    A boot that takes longer than it may is a warning, as long as the network works.
     """
     deadline = Deadline(work.boot_wait.total_seconds())
-    pauses = iter(MIRROR_PAUSES)
-    while True:
-        seen = await boot.look(work, min(INIT_WAIT, timedelta(seconds=deadline.left_seconds)))
-        is_done = seen.init in boot.DONE
-        if is_done or seen.init == boot.STARTING:
-            if not seen.has_no_mirror:
-                break
-            pause = next(pauses, None if is_done or deadline.has_passed else MIRROR_PAUSES[-1])
-            if pause is None:
-                raise _without_network(seen)
-        elif deadline.has_passed or seen.init in boot.FAILED:
-            raise _not_ready(work, seen)
-        else:
-            pause = _LOOK_PAUSE
-        await work.journal.report(_waits_for(seen, pause))
+    seen = await boot.look(work, min(SAID_AFTER, work.boot_wait))
+    if seen.init in boot.BOOTING:
+        await work.journal.report(f"The guest still boots: {_awaited(seen)}.")
+    if seen.init not in boot.DONE:
+        left = timedelta(seconds=deadline.left_seconds)
+        seen = await boot.look(work, left, is_last=True)
+    for pause in MIRROR_PAUSES if seen.has_no_mirror else ():
+        await work.journal.report(f"The package mirror does not answer; tried again in {pause:.0f} s.")
         await asyncio.sleep(pause)
-    if is_done:
+        seen = await boot.look(work, timedelta(0), is_last=True)
+        if not seen.has_no_mirror:
+            break
+    if seen.init not in boot.DONE | boot.BOOTING:
+        raise _not_ready(work, seen)
+    if seen.has_no_mirror:
+        raise _without_network(seen)
+    if seen.init in boot.DONE:
         return Result(message=f"init is {seen.init}")
-    warning = f"{STILL_STARTING}: {', '.join(seen.awaits) or 'its init does not say what'}"
+    warning = f"{STILL_STARTING}: {_awaited(seen)}"
     await work.warn(warning)
     return Result(message=warning)
 
@@ -171,24 +170,14 @@ def _without_address(
 
 
 def _not_ready(work: Work, seen: boot.Boot) -> GuestNotReady:
-    if seen.init in boot.FAILED:
-        what = f"The guest's boot has failed: its init is {seen.init}."
-    else:
-        waits = f", and waits for {', '.join(seen.awaits)}" if seen.awaits else ""
-        seconds = work.boot_wait.total_seconds()
-        what = f"The guest's init is still {seen.init or 'silent'} after {seconds:.0f} s{waits}."
     return GuestNotReady(
-        f"{what} Look into it with `pct console {work.target.vmid}` on {work.target.node}; "
-        f"if it only takes longer, raise {SETTING}."
+        f"The guest's boot has failed: its init is {seen.init or 'silent'}. Look into it with "
+        f"`pct console {work.target.vmid}` on {work.target.node}.",
     )
 
 
-def _waits_for(seen: boot.Boot, pause: float) -> str:
-    waits = f" It still boots: {', '.join(seen.awaits) or seen.init or 'silent'}."
-    still = "" if seen.init in boot.DONE else waits
-    if seen.has_no_mirror:
-        return f"The package mirror does not answer; tried again in {pause:.0f} s.{still}"
-    return still.strip()
+def _awaited(seen: boot.Boot) -> str:
+    return ", ".join(seen.awaits) or "its init does not say what it waits for"
 
 
 def _without_network(seen: boot.Boot) -> GuestWithoutNetwork:

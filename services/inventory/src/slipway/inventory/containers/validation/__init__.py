@@ -10,6 +10,7 @@ from slipway.contracts.cluster_facts import NodeFacts
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import Manifest
+from slipway.inventory.containers.archives import ARCHITECTURES
 from slipway.inventory.containers.validation import content, networks, restricted, texts
 from slipway.inventory.faults import at, refuse
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
@@ -86,7 +87,7 @@ def _words(spec: ContainerSpec) -> Iterator[FieldError]:
     checks = (
         ("timezone", _TIMEZONE, "`host` or a name like Europe/Berlin"),
         ("pool", _WORD, "a pool's name"),
-        ("arch", re.compile(r"^(amd64|i386|arm64|armhf|riscv32|riscv64)$"), "one of Proxmox's"),
+        ("arch", re.compile("|".join(sorted(ARCHITECTURES))), "one of Proxmox's"),
         ("cmode", re.compile(r"^(shell|console|tty)$"), "shell, console or tty"),
     )
     for name, pattern, right in checks:
