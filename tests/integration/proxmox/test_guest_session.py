@@ -11,9 +11,12 @@ import pytest
 
 from slipway.proxmox.errors import CommandLost, CommandTimedOut, NotRunning
 from slipway.proxmox.guest_session import MOST_INPUT_BYTES, GuestSession
+from slipway.proxmox.hosts import Cluster
 from slipway.proxmox.pct import Pct, open_session
 from slipway.proxmox.shell import guest_script
 from slipway.proxmox.ssh import Collected, Completed, NodeShell
+from support import lab_client
+from support.real_guests import need_real_guests
 from support.ssh_server import SshServer
 from support.waiting import lives, until
 
@@ -120,3 +123,26 @@ async def test_a_container_that_is_off_is_named(shell: NodeShell) -> None:
 
     with pytest.raises(NotRunning):
         await pct.execute(405, ["true"], timeout=LIMIT)
+
+
+@pytest.fixture(scope="module")
+def with_real_guests() -> None:
+    """Real containers can run here."""
+    need_real_guests()
+
+
+@pytest.mark.lxc
+@pytest.mark.usefixtures("with_real_guests")
+@pytest.mark.parametrize("lab", ["lxc"], indirect=True)
+async def test_a_session_outlives_that_a_boot_empties_tmp(cluster: Cluster) -> None:
+    """A job's first command comes before systemd-tmpfiles, which takes away what lies in /tmp."""
+    await lab_client.create(cluster)
+    await lab_client.start(cluster)
+    session = open_session(cluster.shell(lab_client.NODE), 100)
+
+    emptied = await run(session, ["sh", "-c", "rm -rf /tmp/*; ls /tmp"])
+    after = [await run(session, ["cat"], stdin=b"one"), await run(session, ["echo", "two"])]
+    await session.aclose()
+
+    assert emptied == Completed(exit_code=0, stdout="", stderr="")
+    assert [each.stdout for each in after] == ["one\n", "two\n"]

@@ -10,7 +10,8 @@
 set -u
 mark=$1 base64=
 command -v base64 >/dev/null && base64=' base64'
-folder=$(mktemp -d) && mkfifo -m 600 "$folder/stdin" || exit 125
+# Not in /tmp, which a boot empties.
+folder=$(TMPDIR=/var/tmp mktemp -d 2>/dev/null || mktemp -d) && mkfifo -m 600 "$folder/stdin" || exit 125
 exec 3<&0 </dev/null
 printf '%s ready%s\n' "$mark" "$base64"
 
