@@ -14,6 +14,7 @@ from slipway.contracts.problems import SlipwayError
 from slipway.inventory.containers import defaults, validation
 from slipway.lab.schema.calls import TABLE
 from slipway.provisioner.host import parameters
+from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 from support.pve_schema import check_request
 
 CALL = "POST /nodes/{node}/lxc"
@@ -57,20 +58,22 @@ MAXIMAL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def produced(asked: dict[str, Any]) -> parameters.Params:
+def produced(
+    asked: dict[str, Any], node: NodeFacts = NODE, host_access: HostAccessPolicy = NONE
+) -> parameters.Params:
     """Return what would be sent; raises if the request is refused."""
     spec = ContainerSpec.model_validate({"hostname": "web-1", "ostemplate": ARCHIVE, **asked})
-    validation.check(spec, None, NODE)
+    validation.check(spec, None, node, host_access)
     target = Target(
         container="c" * 36,
         cluster="k" * 36,
         node="pve1",
         cluster_name="lab",
-        vmid=100,
+        vmid=spec.vmid or 100,
         hostname=spec.hostname,
     )
-    full = defaults.complete(spec, None, NODE)
-    return parameters.of(full, target, "j" * 36, ostemplate=ARCHIVE, password="five5")
+    full = defaults.complete(spec, None, node)
+    return parameters.of(full, target, "j" * 36, ostemplate=str(full.ostemplate), password="five5")
 
 
 def outcome(asked: dict[str, Any]) -> list[str]:

@@ -55,6 +55,18 @@ async def test_addresses_follow_a_change(
     assert await addresses(client) == [held]
 
 
+async def test_a_gateway_outside_of_the_network_gets_a_route(lab: Lab, client: httpx.AsyncClient) -> None:
+    """As in PVE::LXC, `update_ipconfig`: the guest reaches it although no network of its own has it."""
+    await started(client, lab, net0=f"{DEVICE},ip=10.99.0.2/24")
+
+    answer = await client.put(
+        f"{CONTAINER}/config", data={"net0": f"{DEVICE},ip=203.0.113.9/32,gw=203.0.113.1"}
+    )
+
+    assert answer.status_code == 200
+    assert await addresses(client) == ["203.0.113.9/32"]
+
+
 async def test_two_gateways_leave_the_guest_without_an_address(lab: Lab, client: httpx.AsyncClient) -> None:
     """The start is a success all the same."""
     await started(

@@ -10,6 +10,7 @@ from slipway.lab.faults import ForeignRows, HaManaged, RightsTaken
 from support.lab import api_client, ended, new_container, root_client, running_lab, template_of
 
 LXC = "/nodes/lab/lxc"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICP+qXG+Or3eDRQ2cRKjwlsfm5u1Yc8pHsR0o0mMS1Vg"
 
 
 async def data(client: httpx.AsyncClient, path: str) -> Any:
@@ -49,6 +50,25 @@ async def test_bodies(tmp_path: Path) -> None:
     assert (bad.status_code, "malformed JSON string" in bad.reason_phrase) == (501, True)
     assert text.json()["errors"] == {"unprivileged": "type check ('boolean') failed - got 'True'"}
     assert unexpected.reason_phrase == "Unexpected content for method 'DELETE'"
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_taken"),
+    [
+        (f"{KEY}\n\n  \n{KEY} me\r\n", True),
+        (f'from="10.0.0.0/8",command="echo \\"hi\\"" {KEY}', True),
+        (f"# mine\n{KEY}", False),
+        ("ssh-ed25519 AAAAAAAAAAAAAAAAAAAAAAAA", False),
+    ],
+)
+async def test_each_line_of_keys_is_looked_at_by_itself(tmp_path: Path, keys: str, *, is_taken: bool) -> None:
+    """An empty one is passed over; a comment is no key (PVE::Tools, `validate_ssh_public_keys`)."""
+    async with running_lab(tmp_path) as lab, api_client(lab) as client:
+        body = {"vmid": 100, "ostemplate": await template_of(client, lab), "ssh-public-keys": keys}
+        answer = await client.post(LXC, json=body)
+
+    assert (answer.status_code == 200) is is_taken
+    assert is_taken or answer.reason_phrase == "SSH public key validation error"
 
 
 async def test_pools(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from slipway.lab.guests.lxc import cleanup
 from slipway.lab.guests.lxc.backend import LxcGuests
 from slipway.lab.guests.lxc.place import place
 from slipway.lab.guests.protocol import GuestError, Guests
-from support.guest_specs import run, script, spec, wait_until_ready
+from support.guest_specs import network, run, script, spec, wait_until_ready
 from support.waiting import until
 
 pytestmark = [pytest.mark.lxc, pytest.mark.usefixtures("lxc_is_here")]
@@ -112,6 +112,22 @@ async def test_a_password_and_keys_are_set_at_creation(real: Guests) -> None:
         await script(real, 100, "grep '^root:\\$6\\$' /etc/shadow; stat -c %u /etc/shadow")
     ).output.endswith("\n0\n")
     assert (await run(real, 100, "cat", "/root/.ssh/authorized_keys")).output == "ssh-ed25519 AAAA test\n"
+
+
+async def test_a_name_with_dots_and_a_gateway_outside_of_the_network(real: Guests) -> None:
+    """The host's name is its first part, as Proxmox writes it; the way out leads over a route of its own."""
+    device = network(ip="203.0.113.9/32", gw="203.0.113.1")
+    guest_spec = spec((await real.templates())[0], networks=(device,))
+    await real.create(replace(guest_spec, hostname="mail.example.com", searchdomain="a.example,b.example"))
+    await real.start(100)
+    await wait_until_ready(real, 100)
+
+    name = await script(real, 100, "cat /etc/hostname; hostname -f; grep ^search /etc/resolv.conf")
+    routes = (await run(real, 100, "ip", "-4", "route")).output
+
+    assert name.output == "mail\nmail.example.com\nsearch a.example b.example\n"
+    assert "default via 203.0.113.1 dev eth0" in routes
+    assert "203.0.113.1 dev eth0" in routes.replace("default via 203.0.113.1 dev eth0", "")
 
 
 async def test_a_link_that_leads_to_the_host_is_not_followed(real: Guests) -> None:

@@ -49,6 +49,14 @@ def test_one_failure_is_reported_with_its_numbers() -> None:
     assert error.details == {"total": "3", "succeeded": "2", "failed": "1"}
 
 
+def test_a_number_goes_into_the_first_part_of_a_name_with_dots() -> None:
+    """The domain stays the domain."""
+    assert names("mail.example.com", 2, {"MAIL-1.example.com"}) == (
+        "mail-2.example.com",
+        "mail-3.example.com",
+    )
+
+
 @given(st.sets(st.sampled_from([f"{name}-{number}" for name in ("web", "WEB") for number in range(1, 9)])))
 def test_names_are_the_lowest_free_ones(taken: set[str]) -> None:
     """None is taken, none comes twice, none below the last is left out."""

@@ -92,6 +92,22 @@ def test_other_devices_make_another_mark(networks: tuple[NetworkSpec, ...]) -> N
     assert str(after["description"]).startswith("my site")
 
 
+def test_a_list_is_sent_with_blanks_whatever_separates_it() -> None:
+    """And it is no change if the config has the same items."""
+    before = config("").model_copy(update={"nameserver": "1.1.1.1 8.8.8.8"})
+    args = ConfigureArgs(nameserver=" 1.1.1.1,\t8.8.8.8;", searchdomain="a.example; b.example")
+
+    changes = configure.changed(args, before, TARGET, "j2")
+
+    assert changes == {"searchdomain": "a.example b.example"}
+
+
+def test_lines_that_end_as_on_windows_end_with_a_line_feed() -> None:
+    """A web form sends them so."""
+    assert marks.with_mark("a\r\nb\r\n", "") == "a\nb"
+    assert marks.notes("a\r\nb", TARGET, "j1", mac=None).startswith("a\nb\n\nslipway: ")
+
+
 def test_same_devices_leave_the_notes_alone() -> None:
     """An address that changes is no reason to write the notes."""
     before = config(f"slipway: container=c1 cluster=k1 vmid=101 mac={MAC} job=j1")

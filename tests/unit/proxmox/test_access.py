@@ -13,6 +13,21 @@ FINGERPRINT = ":".join(["A0"] * 32)
 
 
 @pytest.mark.parametrize(
+    "token",
+    [
+        "root@pam!x",
+        "root@pam!a.b_c-d",
+        "a@my-realm.example_1!token",
+        "j.doe+x@corp@ldap!t1",
+        "a!b@pve!t",
+    ],
+)
+def test_a_token_may_have_any_name_of_proxmox_alphabet(token: str) -> None:
+    """Short ones, and realms with dots; the node says whether there is one."""
+    assert replace(TOKEN, token_id=token).token_id == token
+
+
+@pytest.mark.parametrize(
     ("endpoint", "base"),
     [
         ("https://pve1", "https://pve1:8006/api2/json"),
@@ -31,6 +46,10 @@ def test_the_port_is_8006_unless_said(endpoint: str, base: str) -> None:
         ("endpoint", {"endpoint": "http://pve1"}),
         ("endpoint", {"endpoint": "https://pve1/api2"}),
         ("token_id", {"token_id": "slipway"}),
+        ("token_id", {"token_id": "root@pam!"}),
+        ("token_id", {"token_id": "root@pam!x y"}),
+        ("token_id", {"token_id": "root@pam!x\n"}),
+        ("token_id", {"token_id": "root@!x"}),
         ("token_id", {"token_secret": None}),
         ("token_id", {"username": "root@pam"}),
         ("username", {"token_id": None, "username": "root", "password": SecretStr("x")}),

@@ -17,7 +17,8 @@ from slipway.contracts.problems import FieldError, Invalid
 
 _FINGERPRINT = re.compile(r"(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}", re.IGNORECASE)
 _PRINTABLE = re.compile(r"[!-~]+")
-_TOKEN_ID = re.compile(r"(?P<user>[!-~]+@[!-~]+)!(?P<name>[A-Za-z][A-Za-z0-9._-]+)")
+_TOKEN_ID = re.compile(r"(?P<user>[!-~]+@[A-Za-z][A-Za-z0-9._-]*)!(?P<name>[A-Za-z][A-Za-z0-9._-]*)")
+"""As `PVE::AccessControl` has it, of ASCII alone: it goes into an HTTP header."""
 DEFAULT_PORT = 8006
 
 

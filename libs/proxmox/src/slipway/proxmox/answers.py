@@ -262,7 +262,7 @@ class ContainerStatus(Answer):
 def options(text: object) -> Mapping[str, str]:
     """Read a property string: `name=eth0,bridge=vmbr0`; a first value without a key is `volume`."""
     pairs: dict[str, str] = {}
-    for part in str(text).split(","):
+    for part in filter(str.strip, str(text).split(",")):
         key, equals, value = part.partition("=")
         pairs.update({key: value} if equals else {"volume": part})
     return pairs

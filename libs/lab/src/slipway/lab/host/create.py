@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
+import asyncssh
+
 from slipway.lab.access.actors import Actor
 from slipway.lab.faults import VmidTaken
 from slipway.lab.guests.protocol import GuestError
@@ -119,10 +121,12 @@ def _storages(volumes: Mapping[str, str], default: str) -> set[str]:
 
 
 def _check_keys(keys: str) -> None:
-    kinds = ("ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-")
-    lines = [line.strip() for line in keys.splitlines() if line.strip() and not line.startswith("#")]
-    if any(not line.startswith(kinds) or len(line.split()) < 2 for line in lines):  # noqa: PLR2004 - type, key
-        raise Refused("SSH public key validation error")
+    """Refuse a line that holds no key, a comment as well: `ssh-keygen -l` looks at each one by itself."""
+    for line in filter(str.strip, keys.split("\n")):
+        try:
+            asyncssh.import_authorized_keys(line)
+        except ValueError as error:
+            raise Refused("SSH public key validation error") from error
 
 
 def check_unused(machine: Machine, vmid: int) -> None:

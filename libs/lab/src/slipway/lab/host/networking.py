@@ -2,7 +2,8 @@
 
 Theory of operation (PVE::LXC, `update_net`). A device whose name or hardware address changes is taken out and
 put in anew: only a static address comes with it, for nobody asks for a lease. A changed static address
-replaces the old one; `dhcp` and `manual` only take the old one away. A guest with two IPv4 gateways starts,
+replaces the old one; `dhcp` and `manual` only take the old one away. A gateway outside of the device's
+network gets a route of its own first. A guest with two IPv4 gateways starts,
 and its `ifup` never ends: none of its devices gets an address. A device that the guest did not begin with
 is only stored, and appears at the next start. Changes are made by the guest's own `ip`, like those of a node.
 """
@@ -10,6 +11,7 @@ is only stored, and appears at the next start. Changes are made by the guest's o
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from ipaddress import ip_address, ip_interface
 
 from slipway.lab.guests.protocol import GuestError
 from slipway.lab.host import options
@@ -48,6 +50,8 @@ async def _change(machine: Machine, vmid: int, was: Device, now: Device | None) 
     if _is_address(now.get("ip")) and (is_new_device or was.get("ip") != now.get("ip")):
         await _ip(machine, vmid, "addr", "add", now["ip"], "dev", name)
     if "gw" in now and (is_new_device or was.get("gw") != now["gw"]):
+        if _is_address(now.get("ip")) and ip_address(now["gw"]) not in ip_interface(now["ip"]).network:
+            await _ip(machine, vmid, "route", "add", now["gw"], "dev", name)
         await _ip(machine, vmid, "route", "replace", "default", "via", now["gw"], "dev", name)
 
 

@@ -7,6 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
 
+_LEAST_PREFIX = 8
+_ZONE = re.compile(r"(fe80:[^%]+)%[a-z][a-z0-9_]{1,20}(?:[:.]\d+)?", re.IGNORECASE)
+_START = re.compile(r"((order|up|down)=)?\d+")
 _LABEL = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)"
 
 
@@ -44,17 +47,24 @@ def _parsing(
     return checked
 
 
-def _with_prefix(kind: Callable[[str], object]) -> Callable[[str], object]:
+def _with_prefix(kind: Callable[[str], IPv4Interface | IPv6Interface]) -> Callable[[str], object]:
     def parse(value: str) -> object:
-        if "/" not in value:
+        if "/" not in value or kind(value).network.prefixlen < _LEAST_PREFIX:
             raise ValueError(value)
-        return kind(value)
+        return value
 
     return parse
 
 
 def _address_or_interface(value: str) -> object:
-    return ip_address(value.partition("%")[0])
+    zoned = _ZONE.fullmatch(value)
+    return ip_address(zoned[1] if zoned else value.replace("%", "/"))
+
+
+def _startup(value: str) -> str | None:
+    parts = [part for part in value.split(",") if part.strip()]
+    is_right = value not in ("", "0") and all(_START.fullmatch(part) for part in parts)
+    return None if is_right else "unable to parse startup options"
 
 
 _FORMATS: Mapping[str, Callable[[str], str | None]] = {
@@ -87,11 +97,11 @@ _FORMATS: Mapping[str, Callable[[str], str | None]] = {
         "value does not look like a valid ipv6 network configuration",
         also=("auto", "dhcp", "manual"),
     ),
-    "pve-startup-order": _matching(
-        r"((order=)?\d+|(up|down)=\d+)(,((order=)?\d+|(up|down)=\d+))*", "unable to parse startup options"
+    "pve-startup-order": _startup,
+    "pve-lxc-mp-string": _matching(
+        r"(?!\.\./)(?!.*/\.\.?(/|$))[^,\0\n]+", "{value} contains illegal character sequences"
     ),
-    "pve-lxc-mp-string": _matching(r"[^,\0]+", "format error"),
-    "pve-lxc-dev-string": _matching(r"/dev/[^,]+", "{value} has to be an absolute path in /dev"),
+    "pve-lxc-dev-string": _matching(r"(?!.*/\.\.?(/|$))/dev/[^,\n]*", "{value} is not a valid device path"),
     "dns-name": _matching(rf"{_LABEL}(\.{_LABEL})*", "value does not look like a valid DNS name"),
     "disk-size": _matching(r"\d+(\.\d+)?[KMGT]?", "value does not look like a valid disk size: {value}"),
     "mac-addr": _matching(
@@ -100,7 +110,5 @@ _FORMATS: Mapping[str, Callable[[str], str | None]] = {
     ),
     "ipv4": _parsing(IPv4Address, "value is not a valid IPv4 address"),
     "ipv6": _parsing(IPv6Address, "value is not a valid IPv6 address"),
-    "lxc-ip-with-ll-iface": _parsing(
-        _address_or_interface, "value is not a valid IP address", also=("host",)
-    ),
+    "lxc-ip-with-ll-iface": _parsing(_address_or_interface, "value does not look like a valid IP address"),
 }

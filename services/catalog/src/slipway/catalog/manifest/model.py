@@ -35,6 +35,7 @@ from slipway.contracts.templates import (
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Package = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9@][a-zA-Z0-9@/_.:~+=<>-]{0,127}$")]
+Tag = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_][a-zA-Z0-9_+.-]*$")]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 GuestPath = Annotated[str, StringConstraints(pattern=r"^/[^\n\x00]{1,255}$")]
 Credential = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -141,8 +142,8 @@ class TemplatePart(BaseModel):
     name: Name
     version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
     description: str
-    ostemplate: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$")]
-    tags: tuple[Name, ...] = ()
+    ostemplate: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][^\s/:]*$")]
+    tags: tuple[Tag, ...] = ()
     resources: ResourcesPart = ResourcesPart()
     packages: Mapping[Literal["apt", "apk", "dnf", "pip", "npm"], tuple[Package, ...]] = Field(
         default_factory=dict

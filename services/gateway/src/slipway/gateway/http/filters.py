@@ -26,7 +26,7 @@ class ContainerFilters(_Asked):
     cluster: str | None = Field(default=None, max_length=127, description="Its name or id")
     node: str | None = Field(default=None, max_length=127)
     template: str | None = Field(default=None, max_length=127)
-    tag: str | None = Field(default=None, max_length=127, description="One of its tags, whole")
+    tag: str | None = Field(default=None, max_length=1024, description="One of its tags, whole")
     lifecycle: list[Lifecycle] = Field(default_factory=list)
     power: list[Power] = Field(default_factory=list)
     sort: ContainerSort = ContainerSort.CREATED

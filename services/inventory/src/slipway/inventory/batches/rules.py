@@ -12,6 +12,7 @@ from slipway.contracts.job_args import KindAndArgs
 from slipway.contracts.job_kinds import KINDS, Args, JobKind
 from slipway.contracts.problems import Conflict, Problem, ProblemKind
 from slipway.contracts.values import JobState, OnFailure
+from slipway.inventory.containers.validation.texts import LONGEST_HOSTNAME, LONGEST_LABEL
 from slipway.inventory.faults import at
 from slipway.inventory.jobs import validation
 from slipway.inventory.jobs.validation import JobInvalid
@@ -19,8 +20,9 @@ from slipway.inventory.jobs.validation import JobInvalid
 LONGEST_MESSAGE = 240
 """Characters of an item's error that its batch repeats; the job of the item has the whole."""
 MOST_NAMED = 20
-LONGEST_BASE = 57
-"""Of a name that numbers follow: 63 (a DNS label), a hyphen and five digits."""
+_LONGEST_HOST = LONGEST_LABEL - len("-12345")
+_LONGEST_NAME = LONGEST_HOSTNAME - len("-12345")
+"""Of a name that numbers go into."""
 
 
 class PlanNeeded(Conflict):
@@ -57,8 +59,12 @@ def check(kind: JobKind, args: Args) -> None:
 
 def check_many(spec: ContainerSpec) -> None:
     """Refuse what only one of several new containers could have."""
-    if len(spec.hostname) > LONGEST_BASE:
-        message = f"It has up to {LONGEST_BASE} characters, so that numbers fit behind it."
+    host, _, _ = spec.hostname.partition(".")
+    if len(host) > _LONGEST_HOST or len(spec.hostname) > _LONGEST_NAME:
+        message = (
+            f"It has up to {_LONGEST_HOST} characters before its first dot, and {_LONGEST_NAME} in all, so "
+            "that a number fits in."
+        )
         raise at("hostname", JobInvalid, message)
     if spec.vmid is not None:
         raise at("vmid", JobInvalid, "Several containers can't have the same VMID; leave it out.")
@@ -72,13 +78,14 @@ def check_many(spec: ContainerSpec) -> None:
 
 
 def names(base: str, count: int, taken: Iterable[str]) -> tuple[str, ...]:
-    """Return the next free names: `web-1`, `web-2`, ...; upper and lower case are the same."""
+    """Return the next free names: `web-1`, `web-2`, ..., or `mail-1.example.com`; case does not count."""
+    host, dot, domain = base.partition(".")
     used = {name.lower() for name in taken}
     chosen: list[str] = []
     number = 0
     while len(chosen) < count:
         number += 1
-        name = f"{base}-{number}"
+        name = f"{host}-{number}{dot}{domain}"
         if name.lower() not in used:
             chosen.append(name)
     return tuple(chosen)

@@ -9,6 +9,7 @@ from slipway.contracts.job_kinds import CloneArgs
 from slipway.contracts.problems import Conflict, FieldError, Invalid, Unavailable
 from slipway.contracts.templates import Manifest, Resources, Variable
 from slipway.inventory.containers import archives
+from slipway.inventory.containers.validation.ssh_keys import keys
 from slipway.inventory.faults import at, refuse
 
 FIRST_VMID = 100
@@ -128,6 +129,7 @@ def complete(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) ->
             spec.ostemplate or (manifest.ostemplate if manifest else ""), node, architecture=spec.arch
         ),
         "variables": _variables(spec, manifest),
+        "ssh_public_keys": "\n".join(key for _, key in keys(spec.ssh_public_keys or "") if key) or None,
         "tags": tuple(dict.fromkeys((*(manifest.tags if manifest else ()), *spec.tags))),
     }
     return spec.model_copy(update=filled)

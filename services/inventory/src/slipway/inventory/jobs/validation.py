@@ -37,10 +37,12 @@ ON_NODES = frozenset({"target_node", "networks"})
 """Arguments that are checked against the facts of the cluster's nodes."""
 ON_CONTAINER = _HOST_ACCESS | ON_NODES | {"backup"}
 """Arguments that are checked against the container."""
-_SNAPSHOT = re.compile(r"(?!current$)[A-Za-z][A-Za-z0-9_-]{1,39}")
-"""Official schema: `pve-configid`, up to 40 characters; `current` is Proxmox's own."""
-_STORAGE = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,98}[a-zA-Z0-9]")
-_BACKUP = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,98}:[a-zA-Z0-9][a-zA-Z0-9_./:-]{0,250}")
+_SNAPSHOT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,39}")
+"""Official schema: `pve-configid`, up to 40 characters."""
+_OF_PROXMOX = frozenset({"current", "vzdump"})
+"""Names of snapshots that Proxmox gives itself (PVE::API2::LXC::Snapshot 9.2)."""
+_STORAGE = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*[a-zA-Z0-9]")
+_BACKUP = re.compile(rf"{_STORAGE.pattern}:[a-zA-Z0-9][a-zA-Z0-9_./:-]{{0,250}}")
 _OWNER = re.compile(r":backup/(?:vzdump-(?:lxc|openvz|qemu)-|ct/|vm/)(?P<vmid>[1-9][0-9]{2,8})[-/]")
 """The VMID in the names of vzdump's archives and those of a Proxmox Backup Server."""
 _SETTING = re.compile(r"[a-z][a-z0-9_-]{0,40}")
@@ -218,13 +220,21 @@ def _faults(kind: JobKind, args: Args) -> Iterator[FieldError]:
         names = ", ".join(sorted(spec.args.model_fields))
         yield FieldError(field="args", message=f"At least one argument is needed: {names}.")
     if not 0 <= values.get("grace_seconds", 0) <= _MOST_GRACE:
-        yield FieldError(field="args.grace_seconds", message=f"It must be from 0 to {_MOST_GRACE}.")
-    if "snapshot" in values and not _SNAPSHOT.fullmatch(values["snapshot"]):
-        message = "A snapshot's name has 2 to 40 letters, digits, _ and -, and begins with a letter."
-        yield FieldError(field="args.snapshot", message=message)
+        message = f"It must be from 0 to {_MOST_GRACE}: the job holds a place in its node's queue meanwhile."
+        yield FieldError(field="args.grace_seconds", message=message)
+    yield from _snapshots(args)
     yield from _keys(values.get("keys"))
     yield from _names(values)
     yield from _of_args(_of_container(args))
+
+
+def _snapshots(args: Args) -> Iterator[FieldError]:
+    name = args.values().get("snapshot")
+    if name is not None and not _SNAPSHOT.fullmatch(name):
+        message = "A snapshot's name has 2 to 40 letters, digits, _ and -, and begins with a letter."
+        yield FieldError(field="args.snapshot", message=message)
+    elif name == "current" or (isinstance(args, SnapshotArgs) and name in _OF_PROXMOX):
+        yield FieldError(field="args.snapshot", message=f"Proxmox keeps the name {name} for itself.")
 
 
 def _keys(keys: Sequence[str] | None) -> Iterator[FieldError]:
@@ -260,6 +270,9 @@ def _of_container(args: Args) -> Iterator[FieldError]:
         yield FieldError(field=f"mounts.{index}.storage", message=message)
     if volumes:
         del values["mounts"]
-    if isinstance(args, BackupArgs) and (fault := texts.backup_notes(args.description or "")) is not None:
-        yield FieldError(field="description", message=fault)
+    if isinstance(args, BackupArgs | SnapshotArgs):
+        note = values.pop("description", "")
+        is_backup = isinstance(args, BackupArgs)
+        if (fault := texts.backup_notes(note) if is_backup else texts.snapshot_notes(note)) is not None:
+            yield FieldError(field="description", message=fault)
     yield from validation.faults(ContainerSpec.model_validate({"hostname": "any", **values}))

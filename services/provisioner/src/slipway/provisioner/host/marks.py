@@ -29,7 +29,7 @@ def is_marked(config: ContainerConfig, target: Target) -> bool:
 def notes(text: str | None, target: Target, job: Id, *, mac: str | None) -> str:
     """Return a user's text with our mark below it. The job is information only."""
     mark = " ".join((line(target), *([f"mac={mac}"] if mac else ()), f"job={job}"))
-    return "\n\n".join(part for part in ((text or "").strip(), mark) if part)
+    return "\n\n".join(part for part in (unix_lines(text or "").strip(), mark) if part)
 
 
 def line(target: Target) -> str:
@@ -53,7 +53,12 @@ def stamped(config: ContainerConfig, target: Target, job: Id) -> str:
 def with_mark(text: str, description: str) -> str:
     """Return notes with a new text of the user's and the present mark."""
     mark = MARK.search(description)
-    return "\n\n".join(part for part in (text.strip(), mark.group(0) if mark else "") if part)
+    return "\n\n".join(part for part in (unix_lines(text).strip(), mark.group(0) if mark else "") if part)
+
+
+def unix_lines(text: str) -> str:
+    """Return a text whose lines end with LF alone; that of a web form ends them with CRLF."""
+    return text.replace("\r\n", "\n")
 
 
 def macs(config: ContainerConfig) -> frozenset[str]:

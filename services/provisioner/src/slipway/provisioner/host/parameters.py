@@ -1,6 +1,8 @@
 """A container's spec as parameters of Proxmox's create call, named as in its schema. Pure."""
 
+import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from posixpath import normpath
 from typing import Any
 
@@ -20,6 +22,10 @@ _PLAIN = (
 """Fields that Proxmox calls the same."""
 TAKEN_AWAY = ("tag", "trunks", "mtu", "rate")
 """Of a network device: 0, or an empty text, takes it away."""
+_ROUNDED = 1 / 2**20
+"""GiB: Proxmox cuts a size off at a whole KiB."""
+LISTS = frozenset({"nameserver", "searchdomain"})
+_SEPARATORS = re.compile(r"[,;]")
 _COMPARED = tuple(name for name in SAME_NAMES if name not in {"hookscript", "tags"})
 """Fields that are read back as they were set. Proxmox leaves out false and 0."""
 
@@ -32,12 +38,13 @@ def of(spec: ContainerSpec, target: Target, job: Id, *, ostemplate: str, passwor
         "vmid": target.vmid,
         "ostemplate": ostemplate,
         "storage": str(spec.storage),
-        "rootfs": f"{spec.storage}:{_number(spec.disk or 0)}",
+        "rootfs": f"{spec.storage}:{number(spec.disk or 0)}",
         "unprivileged": bool(spec.unprivileged),
         "description": marks.made(spec, target, job),
     }
     optional = {
-        "nameserver": " ".join((spec.nameserver or "").split()),
+        "nameserver": listed(spec.nameserver or ""),
+        "searchdomain": listed(spec.searchdomain or ""),
         "password": password,
         "ssh-public-keys": spec.ssh_public_keys,
         "tags": ";".join(spec.tags),
@@ -48,6 +55,11 @@ def of(spec: ContainerSpec, target: Target, job: Id, *, ostemplate: str, passwor
     params |= {f"net{i}": network(each, target, i) for i, each in enumerate(spec.networks)}
     params |= {f"mp{i}": _mount(each) for i, each in enumerate(spec.mounts) if not each.is_bind}
     return params
+
+
+def listed(text: str) -> str:
+    """Return a list of Proxmox's with one blank between two items; it takes commas and semicolons as well."""
+    return " ".join(_SEPARATORS.sub(" ", text).split())
 
 
 def names_over_ssh(features: Mapping[str, bool | str], *, unprivileged: bool) -> tuple[str, ...]:
@@ -105,6 +117,8 @@ def _differs(name: str, value: object, config: ContainerConfig) -> bool:
     present = getattr(config, name)
     if name == "console" and present is None:
         present = True
+    if name in LISTS:
+        value, present = listed(str(value or "")), listed(str(present or ""))
     return value is not None and (value or None) != (present or None)
 
 
@@ -121,14 +135,14 @@ def _other_disks(spec: ContainerSpec, config: ContainerConfig) -> Iterator[str]:
         present_size = gib(present.get("size", ""))
         if (present.get("volume", "").partition(":")[0], present.get("mp")) != (storage, path):
             yield name
-        elif size is not None and present_size is not None and present_size < size:
+        elif size is not None and present_size is not None and present_size < size - _ROUNDED:
             yield f"{name}.size"
 
 
 def _mount(spec: MountSpec) -> str:
     fields = {"backup": spec.backup, "ro": spec.readonly, "acl": spec.acl, "quota": spec.quota}
     flags = property_string(fields)
-    return f"{spec.storage}:{_number(spec.size or 0)},mp={spec.path}" + (f",{flags}" if flags else "")
+    return f"{spec.storage}:{number(spec.size or 0)},mp={spec.path}" + (f",{flags}" if flags else "")
 
 
 def property_string(fields: Mapping[str, object]) -> str:
@@ -143,8 +157,10 @@ def property_string(fields: Mapping[str, object]) -> str:
 
 def _plain(value: Any) -> Any:
     """Return a fraction without an exponent: Proxmox reads no `1e-05`."""
-    return _number(value) if isinstance(value, float) else value
+    return number(value) if isinstance(value, float) else value
 
 
-def _number(size: float) -> str:
-    return f"{size:.3f}".rstrip("0").rstrip(".")
+def number(value: float) -> str:
+    """Return a number with all its digits and without an exponent, which Proxmox does not read in a size."""
+    text = f"{Decimal(repr(float(value))):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

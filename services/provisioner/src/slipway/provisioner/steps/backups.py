@@ -8,7 +8,7 @@ from slipway.contracts.job_kinds import BackupArgs
 from slipway.contracts.problems import Conflict, Failed, FieldError
 from slipway.provisioner.engine.facts import StepFacts
 from slipway.provisioner.engine.step import Result
-from slipway.provisioner.host import tasks
+from slipway.provisioner.host import marks, tasks
 from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import power
 from slipway.proxmox.errors import TaskFailed
@@ -60,7 +60,7 @@ async def make(work: Work) -> Result:
     """Make the backup; a failure carries the message of vzdump."""
     api, target, args = work.cluster.api, work.target, work.command.args_as(BackupArgs)
     storage = str(work.facts(BackupFacts, "backup.look").storage)
-    mode, notes = args.mode or "snapshot", args.description or "{{guestname}}"
+    mode, notes = args.mode or "snapshot", marks.unix_lines(args.description or "{{guestname}}")
     try:
         await tasks.run(
             work,

@@ -63,7 +63,7 @@ async def grow_disk(work: Work) -> Result:
     disk, now = work.command.args_as(ResizeArgs).disk, disk_size(await work.config())
     if disk is None or disk == now:
         return NOTHING_TO_DO
-    size = f"{disk:g}G"
+    size = f"{parameters.number(disk)}G"
     api, target = work.cluster.api, work.target
     await tasks.run(
         work, "resize", lambda: api.resize(target.node, target.vmid, "rootfs", size), deadline=RESIZE_DEADLINE
@@ -119,8 +119,10 @@ def changed(args: ConfigureArgs, config: ContainerConfig, target: Target, job: I
     """Return the parameters that make a container as requested. Pure."""
     changes: Params = {}
     for name in _PLAIN:
-        value = getattr(args, name)
-        if value is not None and value != getattr(config, name):
+        value, present = getattr(args, name), getattr(config, name)
+        if name in parameters.LISTS and value is not None:
+            value = parameters.listed(value)
+        if value is not None and value != present:
             changes[name] = value
     if args.tags is not None and {tag.lower() for tag in args.tags} != set(config.tags):
         changes["tags"] = ";".join(args.tags)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from slipway.contracts.job_kinds import SnapshotArgs
 from slipway.contracts.problems import Conflict, FieldError, NotFound
 from slipway.provisioner.engine.step import DONE, NOTHING_TO_DO, Result
-from slipway.provisioner.host import tasks
+from slipway.provisioner.host import marks, tasks
 from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import power
 from slipway.proxmox.errors import SnapshotTaken
@@ -61,7 +61,7 @@ async def look_for_snapshot(work: Work) -> Result:
 async def take(work: Work) -> Result:
     """Take a snapshot, or wait for the one that this step has begun."""
     api, target = work.cluster.api, work.target
-    note = work.command.args_as(SnapshotArgs).description or ""
+    note = marks.unix_lines(work.command.args_as(SnapshotArgs).description or "")
     try:
         await tasks.run(
             work,

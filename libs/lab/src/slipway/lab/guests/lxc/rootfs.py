@@ -16,7 +16,7 @@ HASH_SECONDS = 10.0
 
 def write_settings(root: Path, spec: GuestSpec, *, resolvers: str) -> None:
     """Write host name, hosts, resolver, interfaces and time zone."""
-    _write(root, "etc/hostname", f"{spec.hostname}\n")
+    _write(root, "etc/hostname", f"{spec.hostname.partition('.')[0]}\n")
     _write(root, "etc/hosts", _hosts(spec))
     _write(root, "etc/resolv.conf", _resolver(spec, resolvers))
     _write(root, "etc/network/interfaces", _interfaces(spec))
@@ -37,17 +37,24 @@ def write_access(root: Path, spec: GuestSpec) -> None:
 
 
 def _hosts(spec: GuestSpec) -> str:
-    full = f"{spec.hostname}.{spec.searchdomain} {spec.hostname}" if spec.searchdomain else spec.hostname
+    name, dot, _ = spec.hostname.partition(".")
+    names = [f"{name}.{domain}" for domain in _items(spec.searchdomain)] if not dot else [spec.hostname]
+    full = " ".join([*names, name])
     return f"127.0.0.1 localhost\n127.0.1.1 {full}\n::1 localhost ip6-localhost ip6-loopback\n"
 
 
 def _resolver(spec: GuestSpec, resolvers: str) -> str:
     lines = [] if spec.nameserver else resolvers.splitlines()
     if spec.searchdomain:
-        lines = [f"search {spec.searchdomain}", *(line for line in lines if not line.startswith("search "))]
+        others = (line for line in lines if not line.startswith("search "))
+        lines = [f"search {' '.join(_items(spec.searchdomain))}", *others]
     if spec.nameserver:
-        lines += [f"nameserver {server}" for server in spec.nameserver.replace(",", " ").split()]
+        lines += [f"nameserver {server}" for server in _items(spec.nameserver)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _items(text: str | None) -> list[str]:
+    return (text or "").replace(",", " ").replace(";", " ").split()
 
 
 def _interfaces(spec: GuestSpec) -> str:

@@ -14,6 +14,7 @@ addresses outside the range (they answer inside the guest only).
 
 import asyncio
 import hashlib
+import re
 import shutil
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -97,10 +98,12 @@ class SimulatedGuests:
         guest = self._guest(spec.vmid)
         (guest / "guest.json").write_bytes(_SPEC.dump_json(replace(spec, password=None)))
         etc = guest / "root" / "etc"
-        (etc / "hostname").write_text(f"{spec.hostname}\n")
-        (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {spec.hostname}\n")
+        name = spec.hostname.partition(".")[0]
+        (etc / "hostname").write_text(f"{name}\n")
+        names = spec.hostname if spec.hostname == name else f"{spec.hostname} {name}"
+        (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {names}\n")
         if spec.nameserver:
-            lines = [f"nameserver {server}\n" for server in spec.nameserver.replace(",", " ").split()]
+            lines = [f"nameserver {server}\n" for server in re.split(r"[,; ]+", spec.nameserver)]
             (etc / "resolv.conf").write_text("".join(lines))
         if spec.ssh_public_keys:
             keys = guest / "root" / "root" / ".ssh" / "authorized_keys"

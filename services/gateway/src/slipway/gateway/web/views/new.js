@@ -73,15 +73,15 @@ class CreateForm {
     }) : null;
     this.template = templates[0];
     this.hostname = new Field({
-      name: "hostname", label: "Hostname", isRequired: true, hint: "Lower-case letters, digits and hyphens, for example web-1",
-      attributes: { maxlength: "63", autocapitalize: "off", spellcheck: "false" },
+      name: "hostname", label: "Hostname", isRequired: true, hint: "Letters, digits, hyphens and dots, for example web-1 or mail.example.com",
+      attributes: { maxlength: "64", autocapitalize: "off", spellcheck: "false" },
     });
     /** @type {FormField[]} */
     this.variables = [];
     this.sizes = [
       new Field({ name: "cores", label: "Cores", type: "number", attributes: { min: "1" } }),
       new Field({ name: "memory", label: "Memory", type: "number", unit: "MiB", attributes: { min: "16" } }),
-      new Field({ name: "disk", label: "Disk", type: "number", unit: "GiB", attributes: { min: "0.1", step: "any" } }),
+      new Field({ name: "disk", label: "Disk", type: "number", unit: "GiB", attributes: { min: "0.001", step: "any" } }),
     ];
     this.password = new Field({
       name: "password", label: "Root password", type: "password", hint: "Left empty, one is generated and stored for you.",

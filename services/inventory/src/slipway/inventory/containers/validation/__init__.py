@@ -16,24 +16,31 @@ from slipway.inventory.faults import at, refuse
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
 _PACKAGE = re.compile(r"^[a-zA-Z0-9@][a-zA-Z0-9@/_.:~+=<>-]{0,127}$")
-_WORD = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")
+_POOL = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){0,2}")
 _TIMEZONE = re.compile(r"^(host|[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,2})$")
-_GUEST_PATH = re.compile(r"^/[A-Za-z0-9_./-]{1,255}$")
 _MANAGERS = {"apt", "apk", "dnf", "pip", "npm"}
 _FEATURES = {"nesting", "keyctl", "fuse", "mknod", "mount", "force_rw_sys"}
 LEAST_PASSWORD = 5
 """Of root's password (official schema, `password` of `POST /nodes/{node}/lxc`: minLength 5)."""
 _LONGEST_SECRET = 1024
+_LONGEST_PASSWORD = 511
+"""Bytes of root's: crypt(3) hashes no longer one, and nobody could sign in."""
+_MOST_MIB = 2**43 - 1
+"""The kernel counts bytes in 63 bits; Proxmox has no upper bound."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LIMITS: dict[str, tuple[float, float]] = {
     "vmid": (100, 999_999_999),
     "cores": (1, 8192),
     "cpulimit": (0, 8192),
     "cpuunits": (0, 500_000),
-    "memory": (16, 16_777_216),
-    "swap": (0, 16_777_216),
-    "disk": (0.1, 131_072),
+    "memory": (16, _MOST_MIB),
+    "swap": (0, _MOST_MIB),
+    "disk": content.DISK,
     "tty": (0, 6),
 }
+
+
+_SIZES = frozenset({"memory", "swap", "disk"})
 
 
 class ContainerInvalid(Invalid):
@@ -53,8 +60,11 @@ def check_secret(field: str, secret: str) -> None:
     """Refuse a secret that Proxmox or a shell's environment can't carry; its value is never repeated."""
     if field == "password" and len(secret) < LEAST_PASSWORD:
         raise at(field, ContainerInvalid, f"Proxmox wants at least {LEAST_PASSWORD} characters.")
-    if not secret.isprintable() or len(secret) > _LONGEST_SECRET:
-        message = f"A secret is up to {_LONGEST_SECRET} printable characters on one line."
+    if _CONTROL.search(secret) or len(secret) > _LONGEST_SECRET:
+        message = f"A secret is up to {_LONGEST_SECRET} characters on one line, without control characters."
+        raise at(field, ContainerInvalid, message)
+    if field == "password" and len(secret.encode()) > _LONGEST_PASSWORD:
+        message = f"At most {_LONGEST_PASSWORD} bytes: Linux hashes no longer password."
         raise at(field, ContainerInvalid, message)
 
 
@@ -86,7 +96,7 @@ def faults(spec: ContainerSpec) -> Iterator[FieldError]:
 def _words(spec: ContainerSpec) -> Iterator[FieldError]:
     checks = (
         ("timezone", _TIMEZONE, "`host` or a name like Europe/Berlin"),
-        ("pool", _WORD, "a pool's name"),
+        ("pool", _POOL, "a pool's name, nor up to three of them like team/web"),
         ("arch", re.compile("|".join(sorted(ARCHITECTURES))), "one of Proxmox's"),
         ("cmode", re.compile(r"^(shell|console|tty)$"), "shell, console or tty"),
     )
@@ -100,7 +110,9 @@ def _numbers(spec: ContainerSpec) -> Iterator[FieldError]:
     for name, (least, most) in _LIMITS.items():
         value = getattr(spec, name)
         if value is not None and not least <= value <= most:
-            yield FieldError(field=name, message=f"{value:.12g} is not between {least:.12g} and {most:.12g}.")
+            why = "; bytes are counted in 63 bits" if name in _SIZES and value > most else ""
+            message = f"{value:.15g} is not between {least:.15g} and {most:.15g}{why}."
+            yield FieldError(field=name, message=message)
 
 
 def _places(spec: ContainerSpec, node: NodeFacts) -> Iterator[FieldError]:
@@ -120,11 +132,6 @@ def _places(spec: ContainerSpec, node: NodeFacts) -> Iterator[FieldError]:
 
 
 def _lists(spec: ContainerSpec) -> Iterator[FieldError]:
-    for index, mount in enumerate(spec.mounts):
-        if not _GUEST_PATH.fullmatch(mount.path) or ".." in mount.path:
-            yield FieldError(
-                field=f"mounts.{index}.path", message=f"{texts.shown(mount.path)} is not a guest path."
-            )
     for index, packages in enumerate(spec.packages):
         if packages.manager not in _MANAGERS:
             yield FieldError(

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from slipway.contracts.cluster_facts import NodeFacts
 from slipway.contracts.container_specs import NetworkSpec
@@ -11,15 +12,17 @@ from slipway.inventory.containers.validation.texts import is_address, shown
 
 MOST_NETWORKS = 32
 """Proxmox numbers `net0` to `net31`."""
-_CIDR = re.compile(r"[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}")
+_CIDR = re.compile(r"[0-9A-Fa-f:.]{2,45}/[0-9]{1,9}")
 """Without a scope (`%...`): Python takes any text there."""
 _MAC = re.compile(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
-_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,14}")
-_BRIDGE = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,62}")
-_TAG = re.compile(r"[0-9]{1,4}")
+_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,15}")
+_NO_NAMES = frozenset({".", "..", "lo"})
+_BRIDGE = re.compile(r"[a-zA-Z0-9_.-]+")
+_TAG = re.compile(r"[0-9]{1,9}")
+_LEAST_PREFIX = 8
+"""Proxmox takes no wider network, of IPv4 as of IPv6 (PVE::JSONSchema 9.2, `pve_verify_cidrv4`)."""
 _VLANS = range(1, 4095)
 _MTUS = range(64, 65536)
-_MOST_RATE = 100_000
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
@@ -59,12 +62,14 @@ def _link(network: NetworkSpec, at: str) -> Iterator[FieldError]:
     checks = (
         ("bridge", _BRIDGE, "A bridge's name is like vmbr0."),
         ("hwaddr", _MAC, "A MAC address is like BC:24:11:00:00:01."),
-        ("name", _NAME, "An interface's name has up to 15 letters and digits."),
+        ("name", _NAME, "An interface's name has up to 15 ASCII letters, digits, . _ and -: Linux's limit."),
     )
     for name, pattern, right in checks:
         value = getattr(network, name)
         if value is not None and not pattern.fullmatch(value):
             yield FieldError(field=f"{at}.{name}", message=right)
+    if network.name in _NO_NAMES:
+        yield FieldError(field=f"{at}.name", message=f"Linux keeps {network.name} for itself.")
     if network.hwaddr is not None and network.hwaddr[1:2] in tuple("13579bdfBDF"):
         yield FieldError(field=f"{at}.hwaddr", message="That is a multicast address.")
     if network.tag and network.tag not in _VLANS:
@@ -73,7 +78,7 @@ def _link(network: NetworkSpec, at: str) -> Iterator[FieldError]:
         yield FieldError(field=f"{at}.trunks", message="VLAN tags, 1 to 4094, separated by semicolons.")
     if network.mtu and network.mtu not in _MTUS:
         yield FieldError(field=f"{at}.mtu", message="An MTU is 64 to 65535.")
-    if network.rate and not 0 < network.rate <= _MOST_RATE:
+    if network.rate and not 0 < network.rate < inf:
         yield FieldError(field=f"{at}.rate", message="MB/s, more than 0.")
 
 
@@ -88,17 +93,22 @@ def _address(
     field, gateway_field = f"{at}.ip{suffix}", f"{at}.gw{suffix}"
     if address is None or address in keywords:
         if gateway is not None:
-            yield FieldError(field=gateway_field, message="A gateway needs a fixed address beside it.")
+            message = (
+                "A gateway needs a fixed address beside it: with dhcp, auto or manual, Proxmox sets Debian "
+                "and Alpine up without it."
+            )
+            yield FieldError(field=gateway_field, message=message)
         return
     interface = _interface(address, version=int(suffix or "4"))
     if interface is None:
         example = "fd00::5/64" if suffix else "10.0.0.5/24"
         subject = f"{shown(address)} is not an address with prefix length like {example}"
         yield FieldError(field=field, message=f"{subject}, nor one of {', '.join(sorted(keywords))}.")
-    elif gateway is not None and not is_address(gateway):
-        yield FieldError(field=gateway_field, message=f"{shown(gateway)} is not an IP address.")
-    elif gateway is not None and not _is_reached(gateway, interface):
-        yield FieldError(field=gateway_field, message=f"{gateway} is outside of {interface.network}.")
+    elif interface.network.prefixlen < _LEAST_PREFIX:
+        yield FieldError(field=field, message=f"Proxmox takes no prefix length below {_LEAST_PREFIX}.")
+    elif gateway is not None and not is_address(gateway, version=interface.version):
+        message = f"{shown(gateway)} is not an IPv{interface.version} address."
+        yield FieldError(field=gateway_field, message=message)
 
 
 def _interface(text: str, *, version: int) -> Interface | None:
@@ -109,10 +119,3 @@ def _interface(text: str, *, version: int) -> Interface | None:
     except ValueError:
         return None
     return interface if interface.version == version else None
-
-
-def _is_reached(gateway: str, interface: Interface) -> bool:
-    """Return whether it is on the link; of IPv6, the link's own addresses are."""
-    address = ipaddress.ip_address(gateway)
-    on_link = address.version == interface.version == 6 and address.is_link_local  # noqa: PLR2004  IPv6
-    return on_link or address in interface.network

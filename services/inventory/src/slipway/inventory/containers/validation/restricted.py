@@ -6,16 +6,19 @@ from posixpath import normpath
 
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.problems import FieldError, Forbidden
+from slipway.inventory.containers.validation.texts import shown
 from slipway.runtime.process.host_access import HostAccessPolicy, is_below
 
 FEATURES = frozenset({"mknod", "mount", "force_rw_sys"})
 """Those that can reach the host; nesting, keyctl and fuse are everyone's."""
 MOST_DEVICES = 256
-_HOST_PATH = re.compile(r"(/[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*)+")
+_HOST_PATH = re.compile(r"(/[ -+\--.0-<>-~]+)+")
+"""ASCII without a comma and an equals sign, which end a path within Proxmox's list of options."""
 _DEVICE = re.compile(
-    r"/dev/[A-Za-z0-9][A-Za-z0-9._/+-]{0,200}(,((uid|gid)=[0-9]{1,9}|mode=0[0-7]{3}|deny-write=[01]))*"
+    r"/dev(/(?!\.\.?(/|,|$))[ -+\--.0-<>-~]+)+(,((uid|gid)=[0-9]{1,10}|mode=0[0-7]{3}|deny-write=[01]))*"
 )
-_HOOKSCRIPT = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*:snippets/[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
+_LONGEST_PATH = 4095
+_HOOKSCRIPT = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*[a-zA-Z0-9]:snippets/[ -.0-~]{1,255}")
 
 
 class RestrictedKey(Forbidden):
@@ -49,9 +52,10 @@ def faults(spec: ContainerSpec) -> Iterator[FieldError]:
         at = f"mounts.{index}"
         if not mount.is_bind:
             continue
-        if not _HOST_PATH.fullmatch(mount.storage) or normpath(mount.storage) != mount.storage:
+        if not _is_host_path(mount.storage):
             message = (
-                f"{mount.storage!r} is not a plain absolute host path: letters, digits and . _ @ + -, no .."
+                f"{shown(mount.storage)} is not a host path that Proxmox can read back: absolute, ASCII, no "
+                "comma, no equals sign, no `.` or `..` between slashes, no slash at the end."
             )
             yield FieldError(field=f"{at}.storage", message=message)
         for name in ("size", "backup", "acl", "quota"):
@@ -60,11 +64,18 @@ def faults(spec: ContainerSpec) -> Iterator[FieldError]:
     if len(spec.devices) > MOST_DEVICES:
         yield FieldError(field="devices", message=f"At most {MOST_DEVICES}.")
     for index, device in enumerate(spec.devices):
-        if not _DEVICE.fullmatch(device) or ".." in device:
-            message = f"{device!r} is not like /dev/dri/renderD128 or /dev/net/tun,gid=44,mode=0660."
+        if len(device) > _LONGEST_PATH or not _DEVICE.fullmatch(device):
+            message = (
+                f"{shown(device)} is not like /dev/dri/renderD128 or /dev/net/tun,gid=44,mode=0660: below "
+                "/dev, and after it only uid, gid, mode (0 and three octal digits) and deny-write (0 or 1)."
+            )
             yield FieldError(field=f"devices.{index}", message=message)
     if spec.hookscript and not _HOOKSCRIPT.fullmatch(spec.hookscript):
         yield FieldError(field="hookscript", message="A volume like local:snippets/hook.pl.")
+
+
+def _is_host_path(text: str) -> bool:
+    return len(text) <= _LONGEST_PATH and bool(_HOST_PATH.fullmatch(text)) and normpath(text) == text
 
 
 def _named(spec: ContainerSpec) -> Iterator[FieldError]:
