@@ -93,6 +93,165 @@ def test_mistake_is_named(folder: Path, more: str, message: str) -> None:
     assert message in result.faults[0].message
 
 
+@pytest.mark.parametrize(
+    ("more", "place", "written"),
+    [
+        ("files: [{path: /etc/a, mode: 0640}]\n", "files.0.mode", 'mode: "0640"'),
+        ("files: [{path: /etc/a, mode: 640}]\n", "files.0.mode", 'mode: "640"'),
+        ("files: [{path: /etc/a, policy: no}]\n", "files.0.policy", 'policy: "no"'),
+        ("files:\n- path: /etc/a\n  owner: 0\n", "files.0.owner", 'owner: "0"'),
+        ("variables: [{name: a, default: NO}]\n", "variables.0.default", 'default: "NO"'),
+        ("variables: [{name: a, default: on}]\n", "variables.0.default", 'default: "on"'),
+        ("variables: [{name: a, default: Yes}]\n", "variables.0.default", 'default: "Yes"'),
+        ("variables: [{name: a, default: 1.10}]\n", "variables.0.default", 'default: "1.10"'),
+        ("variables: [{name: a, default: 1_000}]\n", "variables.0.default", 'default: "1_000"'),
+        ("variables: [{name: a, default: 0x1F}]\n", "variables.0.default", 'default: "0x1F"'),
+        ("variables: [{name: a, default: .inf}]\n", "variables.0.default", 'default: ".inf"'),
+        ("variables: [{name: a, default: 22:22}]\n", "variables.0.default", 'default: "22:22"'),
+        ("variables: [{name: a, default: 22:22.5}]\n", "variables.0.default", 'default: "22:22.5"'),
+        ("variables: [{name: a, default: 2026-11-29}]\n", "variables.0.default", 'default: "2026-11-29"'),
+        ("variables: [{name: a, default: 2026-13-45}]\n", "variables.0.default", 'default: "2026-13-45"'),
+        ("variables: [{name: a, description: ~}]\n", "variables.0.description", 'description: "~"'),
+        ("variables: [{name: a, description: Null}]\n", "variables.0.description", 'description: "Null"'),
+        ("variables: [{name: a, description: }]\n", "variables.0.description", 'description: ""'),
+        ("tags: [web, off]\n", "tags.1", '"off"'),
+        ("packages: {on: [curl]}\n", "packages.on", '"on":'),
+        ("scripts: {10: {}}\n", "scripts.10", '"10":'),
+        ("off: 1\n", "off", '"off":'),
+        ("resources: {features: {mount: 1.10}}\n", "resources.features.mount", 'mount: "1.10"'),
+        ("resources: {memory: 0512}\n", "resources.memory", "if the number is meant, write 330"),
+        ("ports: [{name: ssh, port: 22:22}]\n", "ports.0.port", "if the number is meant, write 1342"),
+        ("health: {kind: command, command: yes}\n", "health.command", 'command: "yes"'),
+    ],
+)
+def test_what_yaml_reads_as_no_text_is_told_with_its_quotes(
+    folder: Path, more: str, place: str, written: str
+) -> None:
+    """Octal numbers, flags, versions, dates, minutes, nothing: how to write it stands in the message."""
+    message = described(folder, more).faults[0].message
+
+    assert f"{place}: YAML reads " in message
+    assert "Quote it" in message
+    assert written in message
+
+
+def test_what_is_misread_is_told_together_with_other_mistakes(folder: Path) -> None:
+    """Nobody corrects one line at a time."""
+    more = "variables: [{name: a, default: NO}]\nresources: {memory: 0512, cores: 0}\npackges: {}\n"
+
+    message = described(folder, more + "tags: [a, b]\ntags: [c]\n").faults[0].message
+
+    for place in (
+        "variables.0.default: ",
+        "resources.memory: ",
+        "resources.cores: ",
+        "packges: ",
+        "tags: It st",
+    ):
+        assert place in message
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        'files: [{path: /etc/a, mode: "0640"}]\n',
+        "files: [{path: /etc/a, mode: '640', render: no}]\n",
+        "variables: [{name: a, default: !!str 0640, required: yes}]\n",
+        "variables: [{name: a, default: }]\n",
+        "resources: {cores: 2, disk: 0.5, swap: 0, unprivileged: on}\n",
+        "tags: &all [web_1, Web.2]\n",
+    ],
+)
+def test_what_is_meant_as_it_is_read_is_taken(folder: Path, more: str) -> None:
+    """Flags as flags, numbers as numbers, quoted texts as texts."""
+    (folder / "web" / "files" / "etc").mkdir(parents=True)
+    (folder / "web" / "files" / "etc" / "a").write_text("")
+
+    assert described(folder, more).faults == ()
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "a\n", "&a [*a]\n", "? [a]\n: b\n"])
+def test_a_manifest_of_another_shape_is_a_fault(folder: Path, text: str) -> None:
+    """Also one that leads back into itself."""
+    (folder / "web" / "template.yaml").write_text(text)
+
+    assert [fault.folder for fault in scan(folder).faults] == ["web"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"#!/bin/sh\r\ntrue\r\n", "10-go.sh: line 1 ends with CRLF as on Windows (2 of"),
+        (b"#!/bin/sh\r\ntrue\n", "10-go.sh: line 1 ends with CRLF as on Windows (1 of"),
+        (b"true\nfalse\r\n", "10-go.sh: line 2 ends with CRLF"),
+        (b"true\r", "10-go.sh: line 1 ends with CRLF"),
+        (b"\xef\xbb\xbf#!/bin/sh\ntrue\n", "10-go.sh begins with a byte order mark"),
+        (b"\xff\xfet\x00", "10-go.sh is not UTF-8"),
+    ],
+)
+def test_a_script_that_sh_reads_otherwise_than_it_looks_is_a_fault(
+    folder: Path, content: bytes, message: str
+) -> None:
+    """Found by the scan, not at three quarters of a creation."""
+    (folder / "web" / "scripts" / "10-go.sh").write_bytes(content)
+
+    result = scan(folder)
+
+    assert result.templates == ()
+    assert message in result.faults[0].message
+
+
+def test_so_is_the_library_of_all_scripts(folder: Path) -> None:
+    """Each script reads it first."""
+    (folder.parent / "lib" / "slipway.sh").write_bytes(b"set -eu\r\n")
+
+    assert "slipway.sh, line 1" in scan(folder).faults[0].message.replace(":", "")
+
+
+def test_a_cr_within_a_line_is_the_scripts_own(folder: Path) -> None:
+    """It moves the cursor of a terminal."""
+    (folder / "web" / "scripts" / "10-go.sh").write_bytes(b"printf 'a\rb'\n")
+
+    assert scan(folder).faults == ()
+
+
+@pytest.mark.parametrize("prefix", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_manifest_may_have_a_byte_order_mark_and_lines_of_windows(
+    folder: Path, prefix: bytes, end: bytes
+) -> None:
+    """YAML reads both; no CR is left in a text."""
+    text = GOOD + "variables:\n- name: a\n  default: |\n    b\n    c\n"
+    (folder / "web" / "template.yaml").write_bytes(prefix + text.encode().replace(b"\n", end))
+
+    manifest = scan(folder).templates[0].manifest
+
+    assert (manifest.name, manifest.variables[0].default) == ("web", "b\nc\n")
+
+
+@pytest.mark.parametrize("content", [b"a\r\nb\n\r\xff\r\n", b"\xef\xbb\xbfa\r\n"])
+def test_a_delivered_file_is_packed_as_it_is(folder: Path, content: bytes) -> None:
+    """What ends with CRLF there is meant to."""
+    (folder / "web" / "files").mkdir()
+    (folder / "web" / "files" / "a.bat").write_bytes(content)
+
+    archive = scan(folder).templates[0].archive
+
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        packed = tar.extractfile("files/a.bat")
+        assert packed is not None
+        assert packed.read() == content
+
+
+@pytest.mark.parametrize("content", [b"a\r\nb\n", b"a\rb\n"])
+def test_a_rendered_file_has_one_kind_of_line_ends(folder: Path, content: bytes) -> None:
+    """Rendering would make one kind of several, without a word."""
+    (folder / "web" / "files").mkdir()
+    (folder / "web" / "files" / "a").write_bytes(content)
+
+    assert "several kinds" in described(folder, "files: [{path: /a, render: true}]\n").faults[0].message
+
+
 def test_link_is_refused(folder: Path) -> None:
     """An archive never carries what lies outside its template."""
     (folder / "web" / "files").mkdir()

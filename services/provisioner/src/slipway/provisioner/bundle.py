@@ -61,7 +61,13 @@ class Bundle:
 
 def _rendered(path: str, content: bytes, values: Mapping[str, str]) -> bytes:
     # A file of a guest is not a page of ours: nothing to escape for.
-    jinja = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    jinja = SandboxedEnvironment(
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
+        # Jinja ends all lines alike; catalog has seen to it that the file does.
+        newline_sequence="\r\n" if b"\r\n" in content else "\n",
+    )
     try:
         return jinja.from_string(content.decode()).render(values).encode()
     except (TemplateError, UnicodeDecodeError) as error:

@@ -12,6 +12,7 @@ import yaml
 from jinja2 import TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -21,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from slipway.catalog.manifest import yaml_text
 from slipway.contracts.container_specs import PackageSpec
 from slipway.contracts.problems import Invalid
 from slipway.contracts.templates import (
@@ -42,6 +44,10 @@ Credential = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}
 SCRIPT_NAME = re.compile(r"^\d\d-[a-z0-9][a-z0-9-]*\.sh$")
 
 
+_WANTS_TEXT = frozenset({"string_type", "literal_error"})
+"""Types of pydantic's errors."""
+
+
 class TemplateInvalid(Invalid):
     """A template folder has a wrong format."""
 
@@ -49,6 +55,10 @@ class TemplateInvalid(Invalid):
 
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+def _four_digits(mode: str) -> str:
+    return mode.zfill(4)
 
 
 class VariablePart(Variable):
@@ -100,7 +110,7 @@ class FilePart(TemplateFile):
     path: GuestPath
     owner: Name = "root"
     group: Name = "root"
-    mode: Annotated[str, StringConstraints(pattern=r"^0[0-7]{3}$")] = "0644"
+    mode: Annotated[str, StringConstraints(pattern=r"^0?[0-7]{3}$"), AfterValidator(_four_digits)] = "0644"
     is_rendered: bool = Field(default=False, alias="render")
 
 
@@ -178,12 +188,33 @@ def parse(text: str, *, folder: str, files: Mapping[str, bytes], scripts: Sequen
 
 def _read(text: str) -> TemplatePart:
     try:
-        return TemplatePart.model_validate(yaml.safe_load(text))
+        document = yaml_text.read(text)
     except yaml.YAMLError as error:
         raise TemplateInvalid(f"template.yaml is not YAML: {error}".replace("\n", " ")) from error
+    faults = dict(document.faults)
+    try:
+        part = TemplatePart.model_validate(document.data)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        raise TemplateInvalid("template.yaml: " + "; ".join(faults)) from error
+        for fault in error.errors():
+            place, message = _place(fault["loc"]), fault["msg"]
+            if fault["type"] in _WANTS_TEXT and (written := _written(place, document.advice)):
+                place, message = written, document.advice[written]
+            faults.setdefault(place, message)
+    if faults:
+        named = (f"{place}: {message}" if place else message for place, message in faults.items())
+        raise TemplateInvalid("template.yaml: " + "; ".join(named))
+    return part
+
+
+def _place(loc: Sequence[int | str]) -> str:
+    return ".".join(str(name) for name in loc if name != "[key]")
+
+
+def _written(place: str, advice: Mapping[str, str]) -> str | None:
+    """Return the place of the value that is meant: of a union, pydantic names each type below it."""
+    while place and place not in advice:
+        place = place.rpartition(".")[0]
+    return place or None
 
 
 def _check_scripts(part: TemplatePart, scripts: Sequence[str]) -> None:
@@ -201,8 +232,13 @@ def _check_files(part: TemplatePart, files: Mapping[str, bytes]) -> None:
         if file.path not in files:
             raise TemplateInvalid(f"template.yaml: files: there is no files{file.path}.")
         if file.is_rendered:
+            content = files[file.path]
+            carriage_returns = content.count(b"\r")
+            if carriage_returns and not carriage_returns == content.count(b"\n") == content.count(b"\r\n"):
+                message = "its lines have ends of several kinds; use LF alone, or CRLF alone"
+                raise TemplateInvalid(f"files{file.path} can't be rendered: {message}.")
             try:
-                environment.parse(files[file.path].decode())
+                environment.parse(content.decode())
             except (TemplateSyntaxError, UnicodeDecodeError) as error:
                 raise TemplateInvalid(f"files{file.path} can't be rendered: {error}") from error
 

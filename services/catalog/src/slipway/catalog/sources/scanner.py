@@ -5,7 +5,7 @@ outside its template.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,10 +62,10 @@ def _read(template: Path) -> ScannedTemplate:
         raise TemplateInvalid("There is no template.yaml (links are refused).")
     files = {f"/{path}": content for path, content in _tree(template / "files")}
     scripts = dict(_tree(template / "scripts"))
-    _check_text(scripts)
-    manifest = parse(
-        described.read_text(encoding="utf-8"), folder=template.name, files=files, scripts=list(scripts)
-    )
+    for name, content in scripts.items():
+        _check_script(f"scripts/{name}", content)
+    text = _text("template.yaml", described.read_bytes())
+    manifest = parse(text, folder=template.name, files=files, scripts=list(scripts))
     members = {f"scripts/{name}": content for name, content in scripts.items()}
     members |= {f"files{path}": content for path, content in files.items()}
     archive = pack(manifest, {**members, "lib/slipway.sh": _library(template.parent)})
@@ -77,17 +77,33 @@ def _read(template: Path) -> ScannedTemplate:
 def _library(folder: Path) -> bytes:
     file = folder.parent / "lib" / "slipway.sh"
     try:
-        return file.read_bytes()
+        content = file.read_bytes()
     except OSError as error:
         raise TemplateInvalid(f"The library for scripts, {file}, can't be read: {error.strerror}.") from error
+    _check_script(f"The library for scripts, {file},", content)
+    return content
 
 
-def _check_text(scripts: Mapping[str, bytes]) -> None:
-    for name, content in scripts.items():
-        try:
-            content.decode()
-        except UnicodeDecodeError as error:
-            raise TemplateInvalid(f"scripts/{name} is not UTF-8: {error}. Save it as UTF-8.") from error
+def _check_script(name: str, content: bytes) -> None:
+    """Refuse what `sh` would read otherwise than an editor shows it."""
+    if _text(name, content).startswith("\ufeff"):
+        raise TemplateInvalid(
+            f"{name} begins with a byte order mark, which sh takes for a command. Save without."
+        )
+    lines = [number for number, line in enumerate(content.split(b"\n"), start=1) if line.endswith(b"\r")]
+    if lines:
+        raise TemplateInvalid(
+            f"{name}: line {lines[0]} ends with CRLF as on Windows ({len(lines)} of its lines do), and sh "
+            r"takes the CR for a part of the command. Save it with LF alone, as `sed -i 's/\r$//'` does; "
+            r"where a CR is meant, write printf '\r\n'."
+        )
+
+
+def _text(name: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise TemplateInvalid(f"{name} is not UTF-8: {error}. Save it as UTF-8.") from error
 
 
 def _tree(root: Path) -> Iterator[tuple[str, bytes]]:

@@ -23,7 +23,7 @@ _LINE = re.compile(
 
 
 def keys(text: str) -> Iterator[tuple[int, str | None]]:
-    """Return the keys of a text with their line numbers from 1, options and comment kept; None is no key.
+    """Return the keys of a text with their line numbers from 1, with options and comment; None is no key.
 
     Empty lines and comment lines are passed over, and a line may end as it does on Windows.
     """
