@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from slipway.contracts.configs import HostConfig
-from slipway.contracts.container_specs import NetworkSpec
+from slipway.contracts.container_specs import MountSpec, NetworkSpec
 from slipway.contracts.job_kinds import (
     ConfigureArgs,
     JobKind,
@@ -53,6 +53,34 @@ async def test_a_running_container_has_some_settings_after_its_next_start(ground
     restarted = config_of(after)
     assert (restarted.pending, restarted.power, after.warnings) == ({}, Power.RUNNING, ())
     assert {name: getattr(restarted, name) for name in LATER} == LATER
+
+
+async def test_a_creation_has_what_only_proxmox_own_rules_bound(ground: Ground) -> None:
+    """Dots in the name, a gateway outside, lists with commas, another order: all of it is stored."""
+    command = await ground.command(JobKind.CREATE)
+    settings: dict[str, Any] = {
+        "hostname": "mail.example.com",
+        "nameserver": "10.9.9.9,fe80::1%eth0",
+        "searchdomain": "a.example; b.example",
+        "startup": "down=60,,order=1",
+        "disk": 0.3,
+        "tags": ("a+b.c", "x" * 200),
+        "description": "a\r\n\u00a0b",
+        "networks": (NetworkSpec(name="eth0", bridge="vmbr0", ip="203.0.113.9/32", gw="203.0.113.1"),),
+        "mounts": (MountSpec(storage="local", size=0.05, path="/a b/..c"),),
+    }
+    spec = command.spec.model_copy(update=settings)
+    target = command.target.model_copy(update={"hostname": spec.hostname})
+
+    record = await ground.run(command.model_copy(update={"spec": spec, "target": target}))
+
+    assert record.state is JobState.SUCCEEDED, record.error
+    held = config_of(record)
+    assert (held.hostname, held.nameserver) == ("mail.example.com", "10.9.9.9 fe80::1%eth0")
+    assert (held.searchdomain, held.description) == ("a.example b.example", "a\n\u00a0b")
+    assert (held.networks[0].gw, held.mounts[0].path) == ("203.0.113.1", "/a b/..c")
+    assert set(held.tags) == set(spec.tags)
+    assert [each for each in record.warnings if "differ" in each] == []
 
 
 async def test_a_stopped_container_has_all_settings_at_once(ground: Ground) -> None:

@@ -24,6 +24,7 @@ class NetworkSpec(Value):
     ip: str | None = None
     """`dhcp`, `manual`, or an address with prefix length; None is `dhcp` for the first device."""
     gw: str | None = None
+    """It may lie outside of the address's network."""
     ip6: str | None = None
     """`auto`, `dhcp`, `manual`, or an address with prefix length."""
     gw6: str | None = None
@@ -83,6 +84,7 @@ class ContainerSettings(Value):
     devices: tuple[str, ...] = ()
     networks: tuple[NetworkSpec, ...] = ()
     nameserver: str | None = None
+    """Addresses with blanks, commas or semicolons between two; `searchdomain` alike."""
     searchdomain: str | None = None
     unprivileged: bool | None = None
     features: Mapping[str, bool | str] = Field(default_factory=dict)
@@ -108,6 +110,7 @@ class ContainerSpec(ContainerSettings):
     """Everything that may be asked of a new container; only `hostname` and a source are needed."""
 
     hostname: str
+    """Dots may be in it (`mail.example.com`); no other container of the cluster has it."""
     template: str | None = None
     """Name of a Slipway template; or give `ostemplate`, or both to override the template's."""
     ostemplate: str | None = None
@@ -118,6 +121,7 @@ class ContainerSpec(ContainerSettings):
     vmid: int | None = None
     """None lets Slipway choose; the choice is provisional until the container exists."""
     ssh_public_keys: str | None = None
+    """Root's, as in `authorized_keys`; empty lines and comments are left out."""
     pool: str | None = None
     bwlimit: float | None = None
     env: Mapping[str, str] = Field(default_factory=dict)

@@ -20,7 +20,7 @@ _MOST_ENDPOINTS = 32
 _LABEL = 63
 """The longest part of a host's name (RFC 1035)."""
 _LAST_PORT = 65535
-_USERNAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
+_USERNAME = re.compile(r"[A-Za-z0-9_][!-~]{0,255}")
 _HOST_KEY = re.compile(
     r"(?P<key>[a-z][a-z0-9@.-]{5,60} [A-Za-z0-9+/]{40,4000}={0,3})( [^\x00-\x1f\x7f]{0,200})?"
 )
@@ -174,7 +174,10 @@ def refuse_unreached(node: str, key: str, facts: ClusterFacts) -> None:
 
 def _faults(spec: ClusterSpec, secrets: Collection[str]) -> Iterator[FieldError]:
     if not _NAME.fullmatch(spec.name):
-        yield FieldError(field="name", message="1 to 63 small letters, digits and hyphens.")
+        yield FieldError(
+            field="name",
+            message="1 to 63 small letters, digits and hyphens: Slipway's own name of it, for selections.",
+        )
     yield from _of_endpoints(spec)
     if (spec.token_id is None) == (spec.username is None):
         message = "Give token_id with token_secret, or username with password."

@@ -22,8 +22,8 @@ _PLAIN = (
 """Fields that Proxmox calls the same."""
 TAKEN_AWAY = ("tag", "trunks", "mtu", "rate")
 """Of a network device: 0, or an empty text, takes it away."""
-_ROUNDED = 1 / 2**20
-"""GiB: Proxmox cuts a size off at a whole KiB."""
+_ROUNDED = 1 / 1024
+"""GiB: Proxmox cuts a size off at a whole MiB (PVE::LXC 9.2, `create_disks`)."""
 LISTS = frozenset({"nameserver", "searchdomain"})
 _SEPARATORS = re.compile(r"[,;]")
 _COMPARED = tuple(name for name in SAME_NAMES if name not in {"hookscript", "tags"})

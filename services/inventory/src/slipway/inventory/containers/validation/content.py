@@ -21,7 +21,7 @@ MOST_MOUNTS = 256
 """Proxmox numbers `mp0` to `mp255`."""
 DISK = (0.001, 2**33)
 """GiB: about a mebibyte, and 2^63 bytes. Proxmox has no bounds, but makes a folder without a limit of what is
-less than a kibibyte (PVE::LXC 9.2, `alloc_disk`)."""
+less than a mebibyte (PVE::LXC 9.2, `create_disks`, `alloc_disk`)."""
 _LONGEST_TEMPLATE = 255
 _MOST_LINES = 100
 """Of keys, that a message looks through."""
