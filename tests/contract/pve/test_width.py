@@ -51,7 +51,7 @@ TEXTS: Mapping[str, tuple[Any, ...]] = {
     "env": ("A=", "1a=x", "_=\t,;=", "\u00e9=\u00e9", "A=1\0B=2"),
     "ostemplate": ("local:vztmpl/a b+c.tar.zst", "local:vztmpl/" + "x" * 242),
     "pool": ("a", "_", "-", ".", "a/b/c", "x" * 200),
-    "storage": ("aa", "a-_.9", "x" * 200),
+    "storage": ("aa", "a-_..9", "x" * 200),
     "tags": ("a", "a+b.c-d;_x", "x" * 200),
     "hookscript": ("local:snippets/hook.pl", "a1:snippets/my hook;(1).sh", "local:iso/x.iso"),
     "ssh-public-keys": (
@@ -254,7 +254,7 @@ JOBS: tuple[tuple[JobKind, Request, str | None], ...] = (
     (JobKind.BACKUP, {"description": "{{unknown}}"}, "it takes only what it fills in"),
     (JobKind.CLONE, {"hostname": "mail.example.com", "vmid": 999_999_999, "storage": "x" * 200}, None),
     (JobKind.CLONE, {"hostname": "a", "vmid": 100, "target_node": "0", "snapshot": "a1"}, None),
-    (JobKind.MIGRATE, {"target_node": "PVE-1", "storage": "a-_.9"}, None),
+    (JobKind.MIGRATE, {"target_node": "PVE-1", "storage": "a-_..9"}, None),
     (JobKind.RESIZE, {"cores": 8192, "memory": 16, "swap": 0, "disk": 131_072.5}, None),
     (JobKind.SHUTDOWN, {"grace_seconds": 0}, None),
     (JobKind.SHUTDOWN, {"grace_seconds": 3601}, "holds a place in its node's queue"),

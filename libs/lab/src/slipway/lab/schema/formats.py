@@ -86,7 +86,10 @@ _FORMATS: Mapping[str, Callable[[str], str | None]] = {
     ),
     "pve-tag": _matching(r"[a-zA-Z0-9_][a-zA-Z0-9_\-+.]*", "invalid characters in tag"),
     "pve-task-status-type": _matching(r"unknown|error|warning|ok", "invalid status type '{value}'"),
-    "pve-ct-timezone": _matching(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", "invalid time zone '{value}'"),
+    "pve-ct-timezone": _matching(
+        r"host|UTC|(Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Europe|Indian|Pacific)(/[A-Za-z0-9_+-]+)+",
+        "invalid time zone '{value}'",
+    ),
     "pve-ipv4-config": _parsing(
         _with_prefix(IPv4Interface),
         "value does not look like a valid ipv4 network configuration",

@@ -42,7 +42,7 @@ _SNAPSHOT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,39}")
 _OF_PROXMOX = frozenset({"current", "vzdump"})
 """Names of snapshots that Proxmox gives itself (PVE::API2::LXC::Snapshot 9.2)."""
 _STORAGE = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*[a-zA-Z0-9]")
-_BACKUP = re.compile(rf"{_STORAGE.pattern}:[a-zA-Z0-9][a-zA-Z0-9_./:-]{{0,250}}")
+_BACKUP = re.compile(rf"{_STORAGE.pattern}:(?!.*\.\.)[a-zA-Z0-9][a-zA-Z0-9_./:-]{{0,250}}")
 _OWNER = re.compile(r":backup/(?:vzdump-(?:lxc|openvz|qemu)-|ct/|vm/)(?P<vmid>[1-9][0-9]{2,8})[-/]")
 """The VMID in the names of vzdump's archives and those of a Proxmox Backup Server."""
 _SETTING = re.compile(r"[a-z][a-z0-9_-]{0,40}")
@@ -256,7 +256,7 @@ def _names(values: Mapping[str, Any]) -> Iterator[FieldError]:
     )
     for name, pattern, right in checks:
         value = values.get(name)
-        if value is not None and (not pattern.fullmatch(value) or ".." in value):
+        if value is not None and not pattern.fullmatch(value):
             yield FieldError(field=f"args.{name}", message=f"{texts.shown(value)} is not {right}.")
 
 
