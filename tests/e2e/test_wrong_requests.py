@@ -21,7 +21,7 @@ WRONG: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("empty ip", {"networks": [{"ip": ""}]}, f"{NETWORK}.ip"),
     ("missing prefix", {"networks": [{"ip": "10.0.0.5"}]}, f"{NETWORK}.ip"),
     ("comma in ip", {"networks": [{"ip": "10.0.0.5/24,gw=1.1.1.1"}]}, f"{NETWORK}.ip"),
-    ("gateway outside", {"networks": [{"ip": "10.0.0.5/24", "gw": "10.0.1.1"}]}, f"{NETWORK}.gw"),
+    ("gateway of IPv6", {"networks": [{"ip": "10.0.0.5/24", "gw": "fd00::1"}]}, f"{NETWORK}.gw"),
     ("dhcp with gateway", {"networks": [{"ip": "dhcp", "gw": "10.0.0.1"}]}, f"{NETWORK}.gw"),
     ("unknown bridge", {"networks": [{"bridge": "vmbr99"}]}, f"{NETWORK}.bridge"),
     ("shell in the name of a device", {"networks": [{"name": "eth0;reboot"}]}, f"{NETWORK}.name"),
