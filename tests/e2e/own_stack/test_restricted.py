@@ -29,9 +29,9 @@ def stack() -> Iterator[RunningStack]:
         }
         with running_stack("--lab", "--guests", "simulated", data=data, **environment) as running:
             host = data / "lab" / "host"
-            (host / "srv/shared/media").mkdir(parents=True)
+            (host / "srv/shared/my media").mkdir(parents=True)
             (host / "etc").mkdir()
-            (host / "srv/shared/inside").symlink_to("media")
+            (host / "srv/shared/inside").symlink_to("my media")
             (host / "srv/shared/outside").symlink_to("/etc")
             yield running
         assert check_record(running.record) == []
@@ -60,9 +60,9 @@ async def test_a_container_gets_what_it_asks_of_the_host(stack: RunningStack, ap
     at_first = config(stack, vmid)
 
     body = {
-        "mounts": [{"storage": f"{SHARED}/media", "path": "/srv/new"}],
+        "mounts": [{"storage": f"{SHARED}/my media", "path": "/srv/new $(x):1"}],
         "devices": [],
-        "hookscript": "local:snippets/hook.pl",
+        "hookscript": "local:snippets/my hook.pl",
     }
     changed = await done(api, f"{path}/configure", body)
     again = await done(api, f"{path}/configure", body)
@@ -70,15 +70,15 @@ async def test_a_container_gets_what_it_asks_of_the_host(stack: RunningStack, ap
     at_last = config(stack, vmid)
     await done(api, f"{path}/configure", {"mounts": [], "hookscript": ""})
 
-    assert at_first["mp0"].split(",") == [f"{SHARED}/media", "mp=/media", "ro=1"]
+    assert at_first["mp0"].split(",") == [f"{SHARED}/my media", "mp=/media", "ro=1"]
     assert "/dev/net/tun" in at_first["dev0"]
     assert "mknod=1" in at_first["features"]
     assert "dev0, hookscript, mp0, mp1; after the next restart: dev0, mp0" in messages(changed)
     assert "nothing to do; after the next restart: dev0, mp0" in messages(again)
-    assert at_last["mp1"].split(",") == [f"{SHARED}/media", "mp=/srv/new"]
-    assert at_last["hookscript"] == "local:snippets/hook.pl"
+    assert at_last["mp1"].split(",") == [f"{SHARED}/my media", "mp=/srv/new $(x):1"]
+    assert at_last["hookscript"] == "local:snippets/my hook.pl"
     assert set(at_last["pending"]) == {"dev0", "mp0"}
-    assert [each["path"] for each in container["spec"]["mounts"]] == ["/media", "/srv/new"]
+    assert [each["path"] for each in container["spec"]["mounts"]] == ["/media", "/srv/new $(x):1"]
     assert {key: each["after_restart"] for key, each in container["pending"].items()} == {
         "dev0": None,
         "mp0": None,
