@@ -158,9 +158,10 @@ def _refuse_missing_storages(spec: ContainerSpec, storage: str | None, target: N
     needed = placement.named_storages(spec) if storage is None else {storage}
     if missing := sorted(needed - able):
         has = ", ".join(sorted(able)) or "none"
+        named = ", ".join(f"{each:.80}" for each in missing)
         field = "target_node" if storage is None else "storage"
         why = ", where disks of this container are" if storage is None else ""
-        message = f"Node {target.node} has no storage {', '.join(missing)}{why}. For disks it has: {has}."
+        message = f"Node {target.node} has no storage {named}{why}. For disks it has: {has}."
         raise at(f"args.{field}", JobInvalid, message)
 
 

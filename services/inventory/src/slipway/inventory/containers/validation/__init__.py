@@ -136,7 +136,9 @@ def _places(spec: ContainerSpec, node: NodeFacts) -> Iterator[FieldError]:
             yield FieldError(field=field, message=message)
     if spec.pool is not None and node.knows_pools and spec.pool not in node.pools:
         pools = ", ".join(node.pools) or "none"
-        yield FieldError(field="pool", message=f"There is no pool {spec.pool!r}; there are: {pools}.")
+        yield FieldError(
+            field="pool", message=f"There is no pool {texts.shown(spec.pool)}; there are: {pools}."
+        )
 
 
 def _lists(spec: ContainerSpec) -> Iterator[FieldError]:
