@@ -94,17 +94,43 @@ generate_password() {
 }
 
 # save_credential SERVICE KEY VALUE    found by Slipway, sealed, shown on request
-save_credential() {
-    (
-        umask 077
-        mkdir -p /etc/slipway/credentials
-        file=/etc/slipway/credentials/$1
-        rm -f "$file.new"
-        [ ! -f "$file" ] || grep -v "^$2=" "$file" >"$file.new" || :
-        printf '%s=%s\n' "$2" "$3" >>"$file.new"
-        mv "$file.new" "$file"
-    )
-}
+# A value of anything but printable ASCII is stored as KEY:base64=...
+save_credential() (
+    umask 077
+    LC_ALL=C
+    case $1 in
+        '' | .* | */* | *[[:cntrl:]]*)
+            log_error "save_credential: the name of a service has no slash or line end, and begins with no dot"
+            exit 1
+            ;;
+    esac
+    case $2 in
+        '' | '#'* | ' '* | *' ' | *=* | *:base64 | *[[:cntrl:]]*)
+            log_error "save_credential $1: a key has no '=', tab or line end, no space at its ends, begins with no '#' and does not end with ':base64'"
+            exit 1
+            ;;
+    esac
+    entry=$2=$3
+    case $3 in
+        *[!' '-~]*)
+            encoded=$(printf '%s' "$3" | base64 | tr -d '\n')
+            [ -n "$encoded" ] || { log_error "save_credential $1: such a value needs the program base64"; exit 1; }
+            entry=$2:base64=$encoded
+            ;;
+    esac
+    mkdir -p /etc/slipway/credentials || exit 1
+    file=/etc/slipway/credentials/$1 new=/etc/slipway/credentials/.$1.new
+    {
+        [ ! -f "$file" ] || while IFS= read -r line || [ -n "$line" ]; do
+            case $line in
+                "$2="* | "$2:base64="*) ;;
+                *) printf '%s\n' "$line" || exit 1 ;;
+            esac
+        done <"$file"
+        printf '%s\n' "$entry" || exit 1
+    } >"$new"
+    mv "$new" "$file"
+)
 
 # is_listening PORT    what /proc says needs no program in the guest
 is_listening() {

@@ -9,6 +9,7 @@ import pytest
 
 from slipway.lab.guests.protocol import Guests
 from slipway.lab.ssh.apt import HOLD, LOCKS
+from slipway.monitor.discovery.probes import credentials
 from support.guest_specs import Ran, run, spec, wait_until_ready
 
 ROOT = Path(__file__).parents[3]
@@ -19,7 +20,7 @@ SHELLS = [
     pytest.param(
         shell, marks=pytest.mark.skipif(shutil.which(shell[0]) is None, reason=f"no {shell[0]} here")
     )
-    for shell in (("dash",), ("busybox", "sh"))
+    for shell in (("dash",), ("bash",), ("busybox", "sh"))
 ]
 SAVED = "/etc/slipway/credentials/web"
 
@@ -105,6 +106,63 @@ async def test_credential_replaces_its_own_key_only(shell: Shell) -> None:
 
     assert ran.code == 0, ran.errors
     assert stored.output.splitlines() == ["user=admin", "password=two words", "600", "700"]
+
+
+VALUES = {
+    "lines": "line1\nline2=abc\n=== other\n",
+    "ends": "\n\n",
+    "dos": "one\r\ntwo\r",
+    "tab": "\ta\x1b[0m",
+    "words": " a = b & c \\1 \\n .*[x]$(id)`id` '\"",
+    "more": "pässwörd \u2028 ✓",
+    "long": "k" * 9000 + "\n",
+    "empty": "",
+    "-n": "-e",
+    "a.c": "1",
+    "a&\\1[*]/": "2",
+    "two words": "3",
+}
+
+
+async def test_credential_is_whole_whatever_it_holds(shell: Shell) -> None:
+    """Names and values are taken as they are, before and after they are replaced; old lines stay."""
+    await shell.bare(f"mkdir -p {credentials.FOLDER}; printf 'abc=old\\nlines=x\\nlast=1' >'{SAVED} & .*'")
+    save = "\n".join(shlex.join(("save_credential", "web & .*", *each)) for each in VALUES.items())
+    ran = [await shell(save) for _ in range(2)]
+    printed = await shell.bare(credentials.COMMAND)
+    found = {name: value.get_secret_value() for name, value in credentials.parse(printed.output).items()}
+    lines = await shell.bare(f"grep -c . '{SAVED} & .*'")
+
+    assert [(each.code, each.errors) for each in ran] == [(0, "")] * 2
+    expected = {"abc": "old", "last": "1"} | VALUES
+    assert found == {f"web & .*/{key}": value for key, value in expected.items()}
+    assert int(lines.output) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("service", "key"),
+    [("a/b", "k"), ("..", "k"), ("", "k"), (".a", "k"), ("a\nb", "k")]
+    + [("web", key) for key in ("", "a=b", "a\nb", "#a", " a", "a ", "a\tb", "a\r", "a:base64")],
+)
+async def test_credential_with_an_unusable_name_is_refused(shell: Shell, service: str, key: str) -> None:
+    """Nothing is stored, and the script ends with the reason; the value is not in it."""
+    ran = await shell(shlex.join(("save_credential", service, key, "hush")) + "; echo on")
+    stored = await shell.bare(f"ls -A {credentials.FOLDER}")
+
+    assert (ran.code, ran.output, stored.output) == (1, "", "")
+    assert ran.errors.startswith("error: save_credential")
+    assert "hush" not in ran.errors
+
+
+async def test_credential_that_can_not_be_encoded_is_refused(shell: Shell) -> None:
+    """Without base64 a value of several lines is refused, and what was stored stays."""
+    ran = await shell(
+        "save_credential web key old; base64() { return 127; }; save_credential web key 'one\ntwo'; echo on"
+    )
+    stored = await shell.bare(f"cat {SAVED}")
+
+    assert (ran.code, ran.output, stored.output) == (1, "", "key=old\n")
+    assert "needs the program base64" in ran.errors
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])

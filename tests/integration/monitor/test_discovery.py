@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -28,12 +29,16 @@ GUESTS = pytest.mark.parametrize(
     "lab", ["simulated", pytest.param("lxc", marks=[pytest.mark.lxc, pytest.mark.slow])], indirect=True
 )
 QUERY = DiscoverGuest(container="k1", cluster=CLUSTER, node="lab", vmid=100)
+LIBRARY = Path(__file__).parents[3] / "infra/lxc/lib/slipway.sh"
 PREPARE = """
 systemctl is-system-running --wait >/dev/null
 apt-get install -y nginx >/dev/null
 systemctl enable --now nginx
-mkdir -p /etc/slipway/credentials
-printf 'status-password=%s\\n' "$(cat)" >/etc/slipway/credentials/Nginx
+cat >/opt/slipway.sh
+. /opt/slipway.sh
+save_credential Nginx status-password "line1
+line2=hush-hush
+=== other"
 for _ in 1 2 3 4 5 6 7 8 9 10; do ss -Hltn | grep -q . && exit 0; sleep 0.2; done
 """
 
@@ -49,7 +54,7 @@ async def prepare(monitor: Monitor) -> None:
     done = await monitor.clusters.run(
         CLUSTER,
         lambda cluster: cluster.pct("lab").script(
-            100, PREPARE, stdin=b"hush-hush", timeout=timedelta(seconds=30)
+            100, PREPARE, stdin=LIBRARY.read_bytes(), timeout=timedelta(seconds=30)
         ),
     )
     assert done.exit_code == 0, done
@@ -78,7 +83,7 @@ async def test_services_and_credentials_are_found(
     opened = inventory.sealer("inventory").open(
         stored.credentials[0].value, owner="k1", field="nginx/status-password"
     )
-    assert opened.get_secret_value() == "hush-hush"
+    assert opened.get_secret_value() == "line1\nline2=hush-hush\n=== other"
     assert "hush-hush" not in stored.model_dump_json() + discovery.model_dump_json()
 
 

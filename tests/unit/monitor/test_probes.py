@@ -46,8 +46,8 @@ def test_guest_without_ss_has_no_listeners(output: str) -> None:
 
 
 def test_credentials_are_named_by_service_and_key() -> None:
-    """Values keep every character after the first equals sign."""
-    secrets = credentials.parse("=== nginx\n# note\nstatus-password=a=b c\n\n=== db\nuser=app\nbroken\n")
+    """Values keep every character after the first equals sign; a line without a mark is no part of a file."""
+    secrets = credentials.parse("=nginx\n:# note\n:status-password=a=b c\n\nx=y\n=db\n:user=app\n:broken\n")
 
     assert {name: value.get_secret_value() for name, value in secrets.items()} == {
         "nginx/status-password": "a=b c",
@@ -55,17 +55,44 @@ def test_credentials_are_named_by_service_and_key() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        (":key:base64=bGluZTEKbGluZTI9YWJjCg==", "app/key", "line1\nline2=abc\n"),
+        (":key:base64=not base64", "app/key:base64", "not base64"),
+        (":key:base64=/w==", "app/key:base64", "/w=="),
+        (":key=a\u2028b\x0bc\x85d", "app/key", "a\u2028b\x0bc\x85d"),
+        (":key=dos\r", "app/key", "dos"),
+        (":- other=1", "app/- other", "1"),
+    ],
+)
+def test_credential_is_whole(line: str, name: str, value: str) -> None:
+    """Only a line feed ends a line; what can't be decoded into text is shown as it is stored."""
+    secrets = credentials.parse(f"=app\n{line}\n")
+
+    assert {name: value.get_secret_value() for name, value in secrets.items()} == {name: value}
+
+
+def test_credential_with_an_unprintable_name_is_left_out() -> None:
+    """No database takes a NUL, and the others are still found."""
+    assert list(credentials.parse("=app\n:a\0b=1\n:c=2\n")) == ["app/c"]
+
+
 def test_credentials_are_not_shown_by_accident() -> None:
     """What is printed of them is a mask."""
-    assert "hush" not in repr(credentials.parse("=== a\nkey=hush\n"))
+    secrets = credentials.parse("=a\n:key=hush\n")
+
+    assert list(secrets) == ["a/key"]
+    assert "hush" not in repr(secrets)
 
 
 def test_command_prints_what_parse_reads(tmp_path: Path) -> None:
-    """The two halves of the probe fit, also for a file without a last newline."""
+    """The two halves of the probe fit, whatever stands in the files, and what they are called."""
     (tmp_path / "one").write_text("key=1")
-    (tmp_path / "two").write_text("key=2\n")
+    (tmp_path / "two").write_text("key=2\n=three\n=== four\nx=3\n")
+    (tmp_path / "a\n=five").write_text("key=4\n")
     command = credentials.COMMAND.replace(credentials.FOLDER, str(tmp_path))
 
     output = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
 
-    assert sorted(credentials.parse(output)) == ["one/key", "two/key"]
+    assert sorted(credentials.parse(output)) == ["one/key", "two/key", "two/x"]

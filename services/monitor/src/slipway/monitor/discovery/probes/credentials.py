@@ -1,31 +1,47 @@
 """Credentials that template scripts saved: one file per service in /etc/slipway/credentials, KEY=value lines.
 
-The values are secrets: they are sealed before they leave monitor, and never logged.
+A value that is more than a line of printable ASCII stands there as `KEY:base64=...`, as `save_credential` of
+the script library writes it. The values are secrets: they are sealed before they leave monitor, never logged.
 """
 
+import base64
+import contextlib
 from collections.abc import Mapping
 
 from pydantic import SecretStr
 
 FOLDER = "/etc/slipway/credentials"
-_MARK = "=== "
+_FILE = "="
+_LINE = ":"
+_BASE64 = ":base64"
 
 
 COMMAND = (
-    f'for file in {FOLDER}/*; do [ -f "$file" ] || continue; '
-    f'printf "{_MARK}%s\\n" "${{file##*/}}"; cat "$file"; printf "\\n"; done'
+    f'for file in {FOLDER}/*; do [ -f "$file" ] || continue; case $file in *"\n"*) continue ;; esac; '
+    f'printf "{_FILE}%s\\n" "${{file##*/}}"; sed "s/^/{_LINE}/" "$file"; printf "\\n"; done'
 )
-"""Print every file after a line with its name."""
+"""Print the name of every file and then its lines, so that no line passes for a name."""
 
 
 def parse(output: str) -> Mapping[str, SecretStr]:
-    """Return the values by `service/key`; comments and lines without `=` are skipped."""
+    """Return the values by `service/key`; comments and lines without a key are skipped."""
     values: dict[str, SecretStr] = {}
     service = ""
-    for line in output.splitlines():
-        if line.startswith(_MARK):
-            service = line.removeprefix(_MARK)
-        elif "=" in line and not line.startswith("#") and service:
-            key, _, value = line.partition("=")
-            values[f"{service}/{key.strip()}"] = SecretStr(value)
+    for line in output.split("\n"):
+        if line.startswith(_FILE):
+            service = line.removeprefix(_FILE)
+        elif line.startswith(_LINE) and "=" in line and not line.startswith(f"{_LINE}#"):
+            key, value = _entry(line.removeprefix(_LINE).removesuffix("\r"))
+            if key and (name := f"{service}/{key}").isprintable():
+                values[name] = SecretStr(value)
     return values
+
+
+def _entry(line: str) -> tuple[str, str]:
+    """Return key and value of a line; what is not the base64 of text stays as it is stored."""
+    key, _, value = line.partition("=")
+    key = key.strip()
+    if key.endswith(_BASE64):
+        with contextlib.suppress(ValueError):
+            return key.removesuffix(_BASE64), base64.b64decode(value, validate=True).decode()
+    return key, value
