@@ -2,12 +2,13 @@
 
 It behaves like sshd where it matters to a client: standard input is passed on and ends with the channel,
 a signal goes to the command's process group, and a dead connection leaves the command running. `pct` on its
-PATH is a small program that runs `pct exec` on this machine too.
+PATH is a small program that runs `pct exec` on this machine too; in container 300 with busybox' programs.
 """
 
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -27,7 +28,16 @@ case $vmid in
     405) echo "container '405' not running!" >&2; exit 255 ;;
 esac
 case $verb in
-    exec) shift; exec "$@" ;;
+    exec)
+        shift
+        # A guest that has the programs of busybox only.
+        [ "$vmid" != 300 ] || for word in "$@"; do
+            shift
+            case $word in PATH=*) word=PATH=${0%/*}/busybox ;; esac
+            set -- "$@" "$word"
+        done
+        exec "$@"
+        ;;
     set | unlock | destroy) echo "$verb $vmid $*" >>"$PCT_CALLS" ;;
 esac
 """
@@ -58,6 +68,7 @@ class SshServer:
         tools.mkdir(parents=True, exist_ok=True)
         (tools / "pct").write_text(PCT)
         (tools / "pct").chmod(0o755)
+        _install_busybox(tools / "busybox")
         await self.listen(0)
         return self
 
@@ -139,6 +150,18 @@ class SshServer:
                 process.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
             else:
                 process.exit(code)
+
+
+def _install_busybox(folder: Path) -> None:
+    """Link its programs into a folder; Debian's has no flock, which those of Alpine and OpenWrt have."""
+    folder.mkdir(exist_ok=True)
+    busybox, flock = shutil.which("busybox"), shutil.which("flock")
+    if busybox is None or flock is None:
+        return
+    programs = subprocess.run([busybox, "--list"], check=True, capture_output=True, text=True).stdout
+    for name in {*programs.split()} - {"flock"}:
+        (folder / name).symlink_to(busybox)
+    (folder / "flock").symlink_to(flock)
 
 
 class _Server(asyncssh.SSHServer):

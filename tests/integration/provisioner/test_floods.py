@@ -62,7 +62,7 @@ async def test_a_flood_keeps_beginning_and_end(strict: Ground) -> None:
     """The middle is left out, and a line says how much; the file in the guest is bounded as well."""
     folder = "/var/lib/slipway/runs/j1.sync.script.0"
     # `yes` is killed in the middle of a line.
-    script = f"echo begun; timeout 3 yes 98765; echo; echo the end; cat {folder}/out {folder}/o.[01] | wc -c"
+    script = f"echo begun; timeout 3 yes 98765; echo; echo the end; cat {folder}/out {folder}/last | wc -c"
     command = await strict.command(JobKind.CREATE, bundle=await strict.bundle(a=script))
 
     record = await strict.run(command)

@@ -44,6 +44,17 @@ async def test_a_long_script_outlives_its_connection(impatient: Ground, lab: Lab
     assert [line for line in await impatient.lines() if line.isdecimal()] == [str(n) for n in range(1, 51)]
 
 
+async def test_both_outputs_are_one_in_the_order_of_writing(ground: Ground) -> None:
+    """A failure names the last words, whichever of the two they were written to."""
+    script = "echo 1; echo 2 >&2; echo 3; printf 'why: ' >&2; printf 'it is full'; exit 3"
+
+    record = await ground.run(await ground.command(JobKind.CREATE, bundle=await ground.bundle(a=script)))
+
+    assert (await ground.lines())[-4:] == ["1", "2", "3", "why: it is full"]
+    assert record.error is not None
+    assert record.error.message == "Script a.sh ended with code 3: 2; 3; why: it is full"
+
+
 async def test_a_guest_that_reboots_in_the_middle(ground: Ground) -> None:
     """It is waited for; the script begins again."""
     script = (

@@ -38,17 +38,23 @@ def pct(shell: NodeShell) -> Pct:
 
 
 @pytest.fixture
-async def session(shell: NodeShell) -> AsyncIterator[GuestSession]:
-    """A session in container 100."""
-    session = open_session(shell, 100)
+def vmid() -> int:
+    """The container that commands run in."""
+    return 100
+
+
+@pytest.fixture
+async def session(shell: NodeShell, vmid: int) -> AsyncIterator[GuestSession]:
+    """A session in a container."""
+    session = open_session(shell, vmid)
     yield session
     await session.aclose()
 
 
 @pytest.fixture
-def detached(shell: NodeShell, session: GuestSession, tmp_path: Path) -> Detached:
-    """Detached work in container 100, through a session as in a job; its state is in this folder."""
-    return Detached(Pct(shell, session), 100, root=str(tmp_path / "runs"))
+def detached(shell: NodeShell, session: GuestSession, vmid: int, tmp_path: Path) -> Detached:
+    """Detached work in a container, through a session as in a job; its state is in this folder."""
+    return Detached(Pct(shell, session), vmid, root=str(tmp_path / "runs"))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from contextlib import aclosing
@@ -12,23 +13,36 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from slipway.proxmox.detached import Absent, Detached, Exited, Output, Running, Started
+from slipway.proxmox.detached import Absent, Detached, Exited, Running, Started
 from slipway.proxmox.errors import CommandLost, PctFailed, RunLost
-from slipway.proxmox.ssh import Stream
+from slipway.proxmox.output import Output
 from support.ssh_server import SshServer
 from support.waiting import lives, until
 
 LIMIT = timedelta(seconds=30)
+PROGRAMS = pytest.mark.parametrize(
+    "vmid",
+    [
+        pytest.param(100, id="debian"),
+        pytest.param(
+            300,
+            id="busybox",
+            marks=pytest.mark.skipif(shutil.which("busybox") is None, reason="no busybox here"),
+        ),
+    ],
+)
+"""What the guest has: the programs of Debian, or of busybox only."""
 
 
 async def job_events(detached: Detached, key: str, offset: int = 0) -> tuple[list[Output], Exited]:
-    """All that is left to follow."""
+    """All lines that are left to follow."""
     lines: list[Output] = []
     async with aclosing(detached.follow(key, offset, deadline=LIMIT)) as items:
         async for item in items:
             if isinstance(item, Exited):
                 return lines, item
-            lines.append(item)
+            if not item.is_unfinished:
+                lines.append(item)
     raise AssertionError("it ended without an exit code")
 
 
@@ -44,15 +58,17 @@ async def job_events_over_cuts(
                 async for item in items:
                     if isinstance(item, Exited):
                         return lines, item
+                    if item.is_unfinished:
+                        continue
                     lines.append(item)
                     on_line(len(lines))
         except CommandLost:
             continue
 
 
-def texts(lines: list[Output], stream: Stream = Stream.STDOUT) -> list[str]:
-    """The lines of one stream."""
-    return [line.text for line in lines if line.stream is stream]
+def texts(lines: list[Output]) -> list[str]:
+    """The lines as text."""
+    return [line.text for line in lines]
 
 
 def kill_wrapper(folder: Path) -> int:
@@ -63,53 +79,119 @@ def kill_wrapper(folder: Path) -> int:
     return work
 
 
-async def test_lines_are_marked_and_the_last_needs_no_newline(detached: Detached) -> None:
-    """Each stream keeps its order."""
-    script = "for i in 1 2 3; do echo out $i; echo err $i >&2; done; printf last; exit 5"
-
-    assert await detached.begin("a", script=script, timeout=LIMIT) == Started()
-    lines, ended = await job_events(detached, "a")
-
-    assert texts(lines) == ["out 1", "out 2", "out 3", "last"]
-    assert texts(lines, Stream.STDERR) == ["err 1", "err 2", "err 3"]
-    assert ended == Exited(5)
-
-
-async def test_two_thousand_lines_come_once_and_in_order(detached: Detached) -> None:
-    """Written as fast as a shell can, on both streams."""
-    script = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; echo $i >&2; done"
+@PROGRAMS
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("echo out; echo err >&2; echo out 2", ["out", "err", "out 2"]),
+        ("echo err >&2; echo out", ["err", "out"]),
+        ("printf 'Size? ' >&2; echo 5", ["Size? 5"]),
+        ("(exit 3); echo failed >&2; sh -c 'echo a; echo b >&2; exec echo c'", ["failed", "a", "b", "c"]),
+    ],
+)
+async def test_lines_come_in_the_order_of_writing(
+    detached: Detached, script: str, expected: list[str]
+) -> None:
+    """Whichever of its two outputs the work writes to."""
     await detached.begin("a", script=script, timeout=LIMIT)
 
     lines, _ = await job_events(detached, "a")
 
-    numbers = [str(n) for n in range(1, 2001)]
-    assert (texts(lines), texts(lines, Stream.STDERR)) == (numbers, numbers)
+    assert texts(lines) == expected
 
 
-async def test_lines_of_a_megabyte_stay_whole_beside_others(detached: Detached) -> None:
-    """Two streams write to one file at the same time."""
+async def test_last_line_needs_no_newline(detached: Detached) -> None:
+    """It is a line once the work has ended; its exit code is passed on."""
+    assert await detached.begin("a", script="echo 1; printf last; exit 5", timeout=LIMIT) == Started()
+    lines, ended = await job_events(detached, "a")
+
+    assert (texts(lines), ended) == (["1", "last"], Exited(5))
+    assert await job_events(detached, "a", lines[-1].end_offset) == ([], Exited(5))
+
+
+@PROGRAMS
+async def test_four_thousand_lines_come_once_and_in_order(detached: Detached) -> None:
+    """Written as fast as a shell can, to both outputs in turn."""
+    script = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; echo -$i >&2; done"
+    await detached.begin("a", script=script, timeout=LIMIT)
+
+    lines, _ = await job_events(detached, "a")
+
+    assert texts(lines) == [f"{sign}{n}" for n in range(1, 2001) for sign in ("", "-")]
+
+
+@PROGRAMS
+async def test_lines_of_a_megabyte_stay_whole(detached: Detached) -> None:
+    """A line may be as long as it likes."""
     script = """
         long() { head -c 1000000 /dev/zero | tr '\\0' "$1"; echo; }
-        (long a; echo a; long b) &
-        (long c; i=0; while [ $i -lt 500 ]; do i=$((i+1)); echo $i; done; long d) >&2
-        wait
+        long a; long b >&2; seq 500; long c
     """
     await detached.begin("a", script=script, timeout=LIMIT)
 
     lines, _ = await job_events(detached, "a")
 
-    assert texts(lines) == ["a" * 1_000_000, "a", "b" * 1_000_000]
-    errors = texts(lines, Stream.STDERR)
-    assert errors[1:-1] == [str(n) for n in range(1, 501)]
-    assert (errors[0], errors[-1]) == ("c" * 1_000_000, "d" * 1_000_000)
+    expected = ["a" * 1_000_000, "b" * 1_000_000, *map(str, range(1, 501)), "c" * 1_000_000]
+    assert texts(lines) == expected
 
 
+@PROGRAMS
+@pytest.mark.parametrize(
+    ("printed", "state", "line"),
+    [
+        ("Continue? [y/N] ", "Continue? [y/N] ", "Continue? [y/N] end"),
+        ("\\r 10 %%\\r 20 %%", " 20 %", " 20 %end"),
+        ("10 %%\\r20 %%\\r", "20 %", "end"),
+        ("0/16\\b\\b\\b\\b1/16", "1/16", "1/16end"),
+        ("one\\033[2K\\033[1Gtwo", "two", "twoend"),
+    ],
+)
+async def test_line_without_an_end_is_shown_as_it_is_so_far(
+    detached: Detached, tmp_path: Path, printed: str, state: str, line: str
+) -> None:
+    """A prompt or progress; it moves no offset, and is a line once it ends."""
+    gate = tmp_path / "gate"
+    script = f"echo first; printf '{printed}'; while [ ! -e {gate} ]; do sleep 0.05; done; echo end"
+    await detached.begin("a", script=script, timeout=LIMIT)
+
+    async with aclosing(detached.follow("a", deadline=LIMIT)) as items:
+        first = await anext(items)
+        shown = await anext(items)
+        while isinstance(shown, Output) and shown.is_unfinished and shown.text != state:
+            shown = await anext(items)
+        gate.touch()
+        rest = [item async for item in items if isinstance(item, Exited) or not item.is_unfinished]
+
+    assert isinstance(first, Output)
+    assert shown == Output(text=state, end_offset=first.end_offset, is_unfinished=True)
+    assert isinstance(rest[0], Output)
+    assert [rest[0].text, *rest[1:]] == [line, Exited(0)]
+    again, _ = await job_events(detached, "a", first.end_offset)
+    assert again == [rest[0]]
+
+
+@PROGRAMS
+async def test_progress_is_one_line_wherever_it_is_read(detached: Detached) -> None:
+    """Ends of lines as Windows writes them are ends of lines."""
+    script = r"""
+        for i in 1 2 3; do printf '\r%s %%' $i; sleep 0.3; done
+        printf '\ndos\r'; sleep 0.5; printf '\ndos\r\n'"""
+    await detached.begin("a", script=script, timeout=LIMIT)
+
+    while_it_runs, _ = await job_events(detached, "a")
+    afterwards, _ = await job_events(detached, "a")
+
+    assert texts(while_it_runs) == ["3 %", "dos", "dos"]
+    assert afterwards == while_it_runs
+
+
+@PROGRAMS
 async def test_noise_does_no_harm(detached: Detached) -> None:
-    """Every byte but NUL reaches the file; what is no text is replaced."""
+    """Every byte reaches the file; what is no text is replaced."""
     script = r"""
         i=1
         while [ $i -lt 256 ]; do
-            [ $i -eq 10 ] || printf "\\$(printf %o $i)"
+            case $i in 8 | 10 | 13) ;; *) printf "\\$(printf %o $i)" ;; esac
             i=$((i + 1))
         done
         echo
@@ -123,11 +205,12 @@ async def test_noise_does_no_harm(detached: Detached) -> None:
 
     lines, ended = await job_events(detached, "a")
 
-    assert lines[0].text == bytes(n for n in range(1, 256) if n != 10).decode(errors="replace")
-    assert texts(lines)[1:4] == ["ab", "  ─ ✓ \\n -n  ", "-- -e"]
+    assert lines[0].text == bytes(n for n in range(1, 256) if n not in {8, 10, 13}).decode(errors="replace")
+    assert texts(lines)[1:4] == ["a\ufffdb", "  ─ ✓ \\n -n  ", "-- -e"]
     assert (texts(lines)[-1], ended) == ("end", Exited(0))
 
 
+@PROGRAMS
 async def test_following_goes_on_from_any_line(detached: Detached) -> None:
     """The offset of a line is where the next begins."""
     await detached.begin("a", script="echo one; echo zwölf >&2; seq 3 40000; echo end", timeout=LIMIT)
@@ -250,7 +333,7 @@ async def test_a_torn_line_is_ended_before_work_begins_again(detached: Detached,
     """A crash may leave half a line."""
     folder = tmp_path / "runs" / "a"
     folder.mkdir(parents=True)
-    (folder / "out").write_bytes(b"oone\noha")
+    (folder / "out").write_bytes(b"one\nha")
 
     await detached.begin("a", script="echo two", timeout=LIMIT)
     lines, _ = await job_events(detached, "a")
@@ -345,23 +428,26 @@ def numbers(lines: list[Output]) -> tuple[list[int], str, list[int]]:
     return [int(text) for text in output[:gap]], output[gap], [int(text) for text in output[gap + 1 :]]
 
 
+@PROGRAMS
 async def test_of_too_much_the_beginning_and_the_end_are_stored(detached: Detached, tmp_path: Path) -> None:
     """The file in the guest is bounded, and says how much is missing; no line is torn or doubled."""
-    await detached.begin("a", script="seq 20000; echo all >&2", timeout=LIMIT, keep_bytes=64_000)
+    await detached.begin("a", script="seq 20000", timeout=LIMIT, keep_bytes=64_000)
 
     lines, ended = await job_events(detached, "a")
 
-    first, notice, last = numbers([line for line in lines if line.stream is Stream.STDOUT])
+    first, notice, last = numbers(lines)
     assert (first, last) == (list(range(1, len(first) + 1)), list(range(20001 - len(last), 20001)))
     assert re.fullmatch(
         r"\[slipway: \d+ bytes of the output are left out here; its last lines follow\]", notice
     )
     assert len(first) > 800
     assert len(last) > 100
-    assert (texts(lines, Stream.STDERR), ended) == (["all"], Exited(0))
+    missing = len("".join(f"{n}\n" for n in range(len(first) + 1, 20001 - len(last))))
+    assert (int(notice.split()[1]), ended) == (missing, Exited(0))
     assert (tmp_path / "runs" / "a" / "out").stat().st_size < 64_000
 
 
+@PROGRAMS
 async def test_too_much_is_followed_from_any_line(detached: Detached) -> None:
     """The file only grows, so that a new follower misses nothing of what is stored."""
     await detached.begin("a", script="seq 20000", timeout=LIMIT, keep_bytes=64_000)
@@ -372,6 +458,7 @@ async def test_too_much_is_followed_from_any_line(detached: Detached) -> None:
         assert (rest, ended) == (whole[cut + 1 :], Exited(0))
 
 
+@PROGRAMS
 async def test_work_that_goes_on_writing_says_so(detached: Detached) -> None:
     """Whoever watches sees that it goes on, and how much is left out so far."""
     await detached.begin("a", script=f"exec yes {'x' * 500}", timeout=LIMIT, keep_bytes=8000)
@@ -383,13 +470,13 @@ async def test_work_that_goes_on_writing_says_so(detached: Detached) -> None:
     state = await detached.cancel("a", grace=timedelta(seconds=1))
 
     assert item == Output(
-        stream=Stream.STDOUT,
         text="[slipway: this is a lot of output: 1 MiB of it are left out so far]",
         end_offset=item.end_offset if isinstance(item, Output) else 0,
     )
     assert state == Exited(143)
 
 
+@PROGRAMS
 async def test_too_much_of_a_work_that_died_is_reported_before_the_next(
     detached: Detached, tmp_path: Path
 ) -> None:
@@ -398,9 +485,7 @@ async def test_too_much_of_a_work_that_died_is_reported_before_the_next(
     script = f"echo x >>{ran}; seq 20000; [ $(wc -l <{ran}) -gt 1 ] || {{ sync; echo; sleep 60; }}"
     await detached.begin("a", script=script, timeout=LIMIT, keep_bytes=64_000)
     folder = tmp_path / "runs" / "a"
-    await until(
-        lambda: any((part := folder / f"o.{n}").exists() and b"o20000\n" in part.read_bytes() for n in (0, 1))
-    )
+    await until(lambda: (folder / "last").exists() and b"\n20000\n" in (folder / "last").read_bytes())
     kill_wrapper(folder)
 
     await detached.begin("a", script=script, timeout=LIMIT, keep_bytes=64_000)

@@ -12,7 +12,7 @@ from slipway.lab.node import Lab
 from slipway.proxmox import tasks
 from slipway.proxmox.access import ApiAccess, ClusterAccess
 from slipway.proxmox.answers import Power
-from slipway.proxmox.detached import Detached, Exited, Output, Started
+from slipway.proxmox.detached import Detached, Exited, Started
 from slipway.proxmox.errors import (
     AccessRefused,
     AlreadyRunning,
@@ -30,6 +30,7 @@ from slipway.proxmox.errors import (
 from slipway.proxmox.files import GuestFile, Outcome, deploy
 from slipway.proxmox.hosts import Cluster
 from slipway.proxmox.links import scan_host_key
+from slipway.proxmox.output import Output
 from support.lab_client import LIMIT, NODE, access_to, create, start
 
 GUESTS = pytest.mark.parametrize(
@@ -168,7 +169,7 @@ async def test_files_and_work_reach_a_guest(cluster: Cluster, lab: Lab) -> None:
 
     assert (done.exit_code, done.stdout) == (0, "0\nhello")
     assert ([file.outcome for file in files], began) == ([Outcome.CREATED], Started())
-    texts = [item.text.strip() for item in lines if isinstance(item, Output)]
+    texts = [item.text.strip() for item in lines if isinstance(item, Output) and not item.is_unfinished]
     assert (texts, lines[-1]) == ([*map(str, range(1, 2001)), "100000"], Exited(7))
 
 
@@ -196,15 +197,42 @@ async def test_work_in_a_guest_survives_ssh(cluster: Cluster, lab: Lab) -> None:
         async with aclosing(detached.follow("a", deadline=LIMIT)) as items:
             async for item in items:
                 assert isinstance(item, Output)
+                if item.is_unfinished:
+                    continue
                 outputs.append(item)
                 if len(outputs) == 600:
                     lab.faults.order(faults.SshDropped(now=True))
     async with aclosing(detached.follow("a", outputs[-1].end_offset, deadline=LIMIT)) as items:
         rest = [item async for item in items]
 
-    outputs += [item for item in rest if isinstance(item, Output)]
+    outputs += [item for item in rest if isinstance(item, Output) and not item.is_unfinished]
     assert [item.text for item in outputs] == [str(number) for number in range(1, 2001)]
     assert rest[-1] == Exited(0)
+
+
+@GUESTS
+async def test_output_comes_in_the_order_of_writing(cluster: Cluster) -> None:
+    """Of both outputs, however fast it is written; progress is one line, a prompt is seen before its end."""
+    await create(cluster)
+    await start(cluster)
+    pct = cluster.pct(NODE)
+    detached = Detached(pct, 100)
+    script = """
+        i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo $i; echo -$i >&2; done
+        printf '\\r1 %%\\r2 %%\\n' >&2; printf 'Continue? '
+        until [ -e /root/answer ]; do sleep 0.1; done; echo yes"""
+    await detached.begin("a", script=script, timeout=LIMIT)
+    lines: list[Output] = []
+
+    async with aclosing(detached.follow("a", deadline=LIMIT)) as items:
+        async for item in items:
+            if isinstance(item, Output) and item.is_unfinished and item.text == "Continue? ":
+                await pct.script(100, "touch /root/answer", timeout=LIMIT)
+            elif isinstance(item, Output) and not item.is_unfinished:
+                lines.append(item)
+
+    numbers = [f"{sign}{n}" for n in range(1, 301) for sign in ("", "-")]
+    assert [line.text for line in lines] == [*numbers, "2 %", "Continue? yes"]
 
 
 @GUESTS

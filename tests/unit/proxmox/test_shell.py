@@ -87,8 +87,27 @@ def test_a_line_without_end_is_cut() -> None:
 
 
 def test_noise_becomes_text() -> None:
-    """Bytes that are no UTF-8, and NUL, are replaced; the carriage return of a progress bar stays."""
-    assert text_of(b"50%\r\xff\0 ok \xe2\x9c\x93\n") == "50%\r\ufffd\ufffd ok ✓"
+    """Bytes that are no UTF-8, and NUL, are replaced."""
+    assert text_of(b"\xff\0 ok \xe2\x9c\x93\n") == "\ufffd\ufffd ok ✓"
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (b"10%\r50%\r100%\n", "100%"),
+        (b"\r50%\r\n", "50%"),
+        (b"dos\r\n", "dos"),
+        (b"dos\r\r\n", "dos"),
+        (b"\r\n", ""),
+        (b"1%\x1b[1G2%\x1b[G3%\x1b[0G4%\n", "4%"),
+        (b"0/16\b\b\b\b15/16\b\b\b\b\bdone\n", "done"),
+        (b"spin |\b/\b-\b\n", "spin -"),
+        (b"\b\b\n", ""),
+    ],
+)
+def test_text_of_progress_is_its_last_state(line: bytes, text: str) -> None:
+    """What was written over is no part of a line."""
+    assert text_of(line) == text
 
 
 def test_a_record_masks_secrets(tmp_path: Path) -> None:

@@ -1,21 +1,22 @@
 """Work inside a guest that survives the connection.
 
 Theory of operation. `begin` sends script, environment and a wrapper to a folder of their own in the guest and
-starts the wrapper in a session of its own, holding a lock. The wrapper marks each line of output and appends
-it to one file, and at last writes the exit code to another (`guest/wrapper.sh`). It keeps the timeout itself,
-so that it holds without anyone watching. `follow` reads that file from a byte on. Nothing depends on the
-connection, on `pct exec` or on this process; a new owner goes on where the last one stopped.
+starts the wrapper in a session of its own, holding a lock. The wrapper appends the output, as it is, to one
+file, and at last writes the exit code to another (`guest/wrapper.sh`). It keeps the timeout itself, so that
+it holds without anyone watching. `follow` reads that file from a byte on. Nothing depends on the connection,
+on `pct exec` or on this process; a new owner goes on where the last one stopped.
 
 Guarantees: under one key the work runs at most once at a time, and never again once it has an exit code; work
-under other keys that still runs is ended first, so that a container has one work at a time. Each
-line of output is in the file once, whole and in the order of its stream, up to a bound: beyond it the middle
-is left out, and a line says how much, so that no script fills the guest's disk or outruns its follower.
-Between standard output and standard error the order is that of arrival, which is close. Secrets travel on
-standard input, into a file that only root can read, and are gone before the script's first command.
+under other keys that still runs is ended first, so that a container has one work at a time. Standard output
+and standard error are one pipe, so that each byte is in the file once and in the order of writing, up to a
+bound: beyond it the middle is left out, and a line says how much, so that no script fills the guest's disk or
+outruns its follower. A line without an end (a prompt, progress that goes back with a carriage return) is
+yielded as it is so far. Secrets travel on standard input, into a file that only root can read, and are gone
+before the script's first command.
 
-Non-guarantees: work that a reboot killed is `Absent`; beginning it again runs it from its start, and its
-output is appended. NUL bytes are dropped, and so is the output of a daemon that outlives the work. A line
-without an end is held in the guest's memory, however long it grows.
+Non-guarantees: which of its two outputs a line was written to is not known. What processes write at the same
+time is mixed, as on a terminal. Work that a reboot killed is `Absent`; beginning it again runs it from its
+start, and its output is appended. The output of a daemon that outlives the work is dropped.
 """
 
 import asyncio
@@ -29,10 +30,9 @@ from pydantic import SecretStr
 from slipway.contracts.problems import SlipwayError
 from slipway.proxmox.errors import CommandLost, PctFailed, RunLost
 from slipway.proxmox.files import archive
-from slipway.proxmox.lines import LONGEST_LINE_BYTES, text_of
+from slipway.proxmox.output import Output, OutputReader
 from slipway.proxmox.pct import Pct
 from slipway.proxmox.shell import exports, guest_script, sh
-from slipway.proxmox.ssh import Stream
 
 ROOT = "/var/lib/slipway/runs"
 TIMED_OUT = 124
@@ -40,14 +40,10 @@ TIMED_OUT = 124
 KILL_GRACE_SECONDS = 10
 """Between TERM and KILL when the time is over."""
 KEEP_BYTES = 16 * 1024 * 1024
-"""Of each stream of a work's output, by default: what is stored in the guest, and followed."""
-SILENCE_SECONDS = 60.0
-"""A follower reports every five seconds; longer silence means that it is gone."""
+"""Of a work's output, by default: what is stored in the guest, and followed."""
 
-_BEAT = "beat"
 _LOOK_TIMEOUT = timedelta(seconds=60)
 _KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
-_MARKS = {b"o": Stream.STDOUT, b"e": Stream.STDERR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +66,6 @@ class Exited:
     """Ended."""
 
     code: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
-    """A line of output."""
-
-    stream: Stream
-    text: str
-    end_offset: int
-    """Where to follow on after this line."""
 
 
 State = Absent | Started | Running | Exited
@@ -109,7 +95,7 @@ class Detached:
             script: Any script; without `#!` it is one for `sh`. It runs in `/`.
             env: Added to a clean environment.
             timeout: Then it gets TERM, 10 s later KILL, and its exit code is 124.
-            keep_bytes: How much of each of its two streams is stored, a line counted with 48 bytes more.
+            keep_bytes: How much of its output is stored, a line counted with 48 bytes more.
         """
         seconds = max(1, round(timeout.total_seconds()))
         arguments = (str(seconds), str(KILL_GRACE_SECONDS), str(keep_bytes))
@@ -134,6 +120,8 @@ class Detached:
     ) -> AsyncGenerator[Output | Exited, None]:
         """Yield each line after a byte of the output as it comes, and at last how the work ended.
 
+        Of a line without an end it yields now and then what it is so far.
+
         Use it in `contextlib.aclosing`: leaving ends the remote process at once.
 
         Args:
@@ -146,25 +134,28 @@ class Detached:
             CommandLost: The connection died; follow on from the last line.
             CommandTimedOut: It goes on beyond the deadline.
         """
-        reading = _Reading(offset)
-        following = asyncio.create_task(self._pump(key, offset, deadline, reading))
+        reader = OutputReader(offset)
+        following = asyncio.create_task(self._pump(key, offset, deadline, reader))
         try:
-            while (output := await reading.next()) is not None:
+            while (output := await reader.next()) is not None:
                 yield output
             await following
-            yield reading.ending(key)
+            ending = _ending(reader.ending, key)
+            if (rest := reader.rest()) is not None:
+                yield rest
+            yield ending
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
 
-    async def _pump(self, key: str, offset: int, deadline: timedelta, reading: "_Reading") -> None:
+    async def _pump(self, key: str, offset: int, deadline: timedelta, reader: OutputReader) -> None:
         argv = sh(guest_script("state", "follow"), self._folder(key), str(offset))
         try:
-            await self._pct.stream(self._vmid, argv, timeout=deadline, on_line=reading.take)
+            await self._pct.stream(self._vmid, argv, timeout=deadline, on_line=reader.take)
         except SlipwayError:
-            await reading.finish()
+            await reader.finish()
             raise
-        await reading.finish()
+        await reader.finish()
 
     async def _ask(
         self, verb: str, key: str, *arguments: str, stdin: bytes = b"", extra: timedelta = timedelta()
@@ -189,58 +180,14 @@ class Detached:
         return f"{self._root}/{key}"
 
 
-class _Reading:
-    """What a follower printed, as lines of output with their offsets."""
-
-    def __init__(self, offset: int) -> None:
-        self._offset = offset
-        self._queue: asyncio.Queue[Output | str | None] = asyncio.Queue(maxsize=256)
-        self._continued: Stream | None = None
-        self._is_over = False
-        self._ending = ""
-
-    async def take(self, stream: Stream, line: bytes) -> None:
-        """Read one line of the follower."""
-        if stream is Stream.STDERR:
-            await self._queue.put(_BEAT)
-        elif line == b"\n":
-            # Each line of output has its mark; only what follows the output begins with an empty one.
-            self._is_over = True
-        elif self._is_over:
-            self._ending = line.decode().strip()
-        elif line.endswith(b"\n") or len(line) > LONGEST_LINE_BYTES:
-            await self._queue.put(self._output(line))
-
-    async def finish(self) -> None:
-        """Note that the follower has ended."""
-        await self._queue.put(None)
-
-    async def next(self) -> Output | None:
-        """Return the next line of output; None after the last."""
-        while True:
-            try:
-                async with asyncio.timeout(SILENCE_SECONDS):
-                    item = await self._queue.get()
-            except TimeoutError as error:
-                raise CommandLost("The guest fell silent while its output was followed.") from error
-            if not isinstance(item, str):
-                return item
-
-    def ending(self, key: str) -> Exited:
-        """Return how the work ended."""
-        word, _, code = self._ending.partition(" ")
-        if word == "exited" and code.isdecimal():
-            return Exited(int(code))
-        if word in {"lost", "absent"}:
-            raise RunLost("The work in the container died without an exit code.", key=key)
-        raise CommandLost("The follower in the guest was cut off.", key=key)
-
-    def _output(self, line: bytes) -> Output:
-        stream = self._continued or _MARKS.get(line[:1], Stream.STDOUT)
-        body = line if self._continued else line[1:]
-        self._continued = None if line.endswith(b"\n") else stream
-        self._offset += len(line)
-        return Output(stream=stream, text=text_of(body), end_offset=self._offset)
+def _ending(text: str, key: str) -> Exited:
+    """Return how the work ended, by the follower's last word."""
+    word, _, code = text.partition(" ")
+    if word == "exited" and code.isdecimal():
+        return Exited(int(code))
+    if word in {"lost", "absent"}:
+        raise RunLost("The work in the container died without an exit code.", key=key)
+    raise CommandLost("The follower in the guest was cut off.", key=key)
 
 
 def _settled(state: State) -> Absent | Running | Exited:

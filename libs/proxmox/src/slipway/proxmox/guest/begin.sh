@@ -3,7 +3,7 @@
 # usage: FOLDER SECONDS GRACE KEEP
 folder=$1
 shift
-for tool in flock setsid mkfifo tar dd; do
+for tool in flock setsid mkfifo tar dd stat; do
     command -v "$tool" >/dev/null || { echo "the guest has no $tool" >&2; exit 1; }
 done
 mkdir -p "$folder" && cd "$folder" || exit 1
@@ -35,10 +35,10 @@ for other in ../*/; do
     (cd "$other" && [ -e lock ] && { held lock || alive; } && finish 2)
     held "${other}lock" || rm -f "${other}out"
 done
-rm -f complete pid timed-out over ./*.end ./*.pipe
+rm -f complete pid timed-out over reader.end out.pipe
 tar -xf - && [ -e complete ] || { echo "the script did not arrive whole" >&2; exit 1; }
-# A line that was torn by a crash ends here.
-[ -z "$(tail -c 1 out)" ] || echo >>out
 append_last
+# A line that was torn by a crash ends here.
+end_line
 LC_ALL=C setsid sh ./wrapper "$@" </dev/null >wrapper.log 2>&1 &
 echo started

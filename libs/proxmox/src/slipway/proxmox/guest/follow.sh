@@ -2,11 +2,11 @@
 #
 # usage: FOLDER OFFSET
 #
-# Each line of output begins with its mark; the end follows after an empty line, two of them in case that a
-# crash tore the last line. Descriptor 4 keeps its place in the file from one cat to the next. The end is looked for before the last cat,
-# and the wrapper writes the exit code after the last line: nothing is missed. A beat on standard error says
-# that we are here; it can't go to standard output, where it could fall into the middle of a line.
-cd "$1" 2>/dev/null && [ -e lock ] && [ -e out ] || { printf '\nabsent\n'; exit 0; }
+# Output comes as `data SIZE`, so many bytes, and a line feed: it may be cut anywhere, and hold anything. Between
+# two of these a beat says that we are here. Descriptor 4 keeps its place in the file from one part to the next.
+# The end is looked for before the last part, and the wrapper writes the exit code after the last output: nothing
+# is missed.
+cd "$1" 2>/dev/null && [ -e lock ] && [ -e out ] || { echo absent; exit 0; }
 offset=$2
 exec 4<out
 [ "$offset" -ge 65536 ] && dd bs=65536 count="$((offset / 65536))" <&4 >/dev/null 2>&1
@@ -16,12 +16,20 @@ until [ -n "$ending" ]; do
     if [ -s exit ]; then
         ending="exited $(cat exit)"
     elif [ "$((turns % 25))" -eq 0 ]; then
-        echo beat >&2
+        echo beat
         # Held, or ended just now, or dead without an exit code.
         held lock || { [ -s exit ] && ending="exited $(cat exit)" || ending=lost; }
     fi
-    cat <&4
+    size=$(size_of out) || exit 1
+    while [ "$offset" -lt "$size" ]; do
+        part=$((size - offset))
+        [ "$part" -le 262144 ] || part=262144
+        printf 'data %s\n' "$part"
+        dd bs="$part" count=1 <&4 2>/dev/null || exit 1
+        echo
+        offset=$((offset + part))
+    done
     turns=$((turns + 1))
     [ -n "$ending" ] || nap 0.2
 done
-printf '\n\n%s\n' "$ending"
+printf '%s\n' "$ending"

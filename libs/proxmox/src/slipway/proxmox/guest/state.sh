@@ -1,9 +1,10 @@
 # What the scripts of detached work share. State is a folder of its own for each key, root's only:
 #   lock       held by the wrapper while the work runs; the kernel lets go of it when the wrapper dies
-#   out        the output, a mark before each line: o for standard output, e for standard error
+#   out        the output, as it was written
 #   exit       the exit code; written last, at once
 #   pid        process group and start time of the work
-#   o.0 o.1    of output that is too much, the last lines; o.left tells which is newer, and how much is missing
+#   last       of output that is too much, the last lines; `left` holds how many bytes are missing before them,
+#              `tail` how much of them is stored
 set -u
 umask 077
 
@@ -52,18 +53,45 @@ finish() {
     done
 }
 
+size_of() { stat -c %s "$1"; }
+
+# The size of a file, its lines, and what it costs where it is stored.
+measure() {
+    set -- $(wc -lc <"$1")
+    lines=$1 size=$2
+    cost=$((size + lines * 48))
+}
+
+# End a line of the output that is not at its end.
+end_line() { [ ! -s out ] || [ "$(tail -c 1 out | wc -l)" -eq 1 ] || echo >>out; }
+
+# Cut `last` to its last lines that cost no more than this; a line that is too long, within.
+trim_last() {
+    measure last
+    [ "$cost" -gt "$1" ] || return 0
+    many=$((lines * $1 / cost))
+    if [ "$many" -gt 0 ]; then
+        tail -n "$many" last >last.new
+    fi
+    if [ "$many" -eq 0 ] || [ "$(size_of last.new)" -gt "$1" ]; then
+        tail -c "$1" last >last.new
+    fi
+    mv last.new last
+}
+
 # Let the last lines of what was too much follow in the output, after what is missing between.
 append_last() {
-    for mark in o e; do
-        [ -e "$mark.0" ] || continue
-        turn=0 left=0
-        [ -s "$mark.left" ] && read -r turn left <"$mark.left"
-        [ "$left" -eq 0 ] || printf '%s\n' "$mark[slipway: $left bytes of the output are left out here; its last lines follow]" >>out
-        for part in "$mark.$((1 - turn))" "$mark.$turn"; do
-            [ ! -e "$part" ] || cat "$part" >>out
-        done
-        rm -f "$mark.0" "$mark.1" "$mark.left"
-    done
+    [ -e last ] || return 0
+    before=$(size_of last) left=0
+    [ ! -s left ] || read -r left <left
+    [ ! -s tail ] || { read -r most <tail && trim_last "$most"; }
+    left=$((left + before - $(size_of last)))
+    if [ "$left" -gt 0 ]; then
+        end_line
+        printf '%s\n' "[slipway: $left bytes of the output are left out here; its last lines follow]" >>out
+    fi
+    cat last >>out
+    rm -f last left
 }
 
 tell() {

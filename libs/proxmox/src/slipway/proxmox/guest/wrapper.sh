@@ -2,52 +2,70 @@
 #
 # usage: SECONDS GRACE KEEP
 #
-# Two readers mark each line and append it with a single write, which a file opened for appending takes whole:
-# short lines from the shell itself, long ones through dd, since shells write in pieces of a few KiB. A daemon
-# that the work leaves behind may hold the pipes open; then the readers stay to drain it, but write no more.
+# Standard output and standard error are one pipe: the only way to have both in the order of writing. A reader
+# takes what is there, waits a moment for more, and appends it as it is: also half a line. A daemon that the work
+# leaves behind may hold the pipe open; then the reader drains it, but writes no more.
 #
-# Of each stream KEEP bytes are stored, a line counted with what it costs where it is stored: three quarters from
-# the beginning, one from the end. What is beyond the beginning goes to two files that take turns, so that the
-# last lines are always there; at the end they follow in `out`, after a line that says how much is missing. `out`
-# itself only grows. Meanwhile it says now and then that more is left out.
+# Of the output KEEP bytes are stored, a line counted with what it costs where it is stored: three quarters from
+# the beginning, one from the end. What is beyond the beginning goes to `last`, which is cut from its front; at
+# the end it follows in `out`, after a line that says how much is missing. `out` itself only grows. Meanwhile it
+# says now and then that more is left out.
 seconds=$1 grace=$2 keep=$3
 trap '' HUP INT
 here=$PWD
 
-put() {
-    if [ "${#line}" -lt 900 ]; then
-        printf '%s\n' "$mark$line"
-    else
-        printf '%s\n' "$mark$line" >"$mark.long"
-        dd if="$mark.long" bs="$((${#line} + 16))" 2>/dev/null
-    fi
+reader() {
+    used=$(size_of out) head=$((keep / 4 * 3)) tail=$((keep / 4)) past=0 waiting=0 left=0 next=1048576
+    while :; do
+        # Smaller and smaller parts: a part of many lines counts for much more than its bytes.
+        part=$(((head - used) / 16))
+        [ "$past" -eq 0 ] && [ "$part" -lt 65536 ] || part=65536
+        [ "$part" -ge 512 ] || part=512
+        dd bs="$part" count=1 >part 2>/dev/null || { nap 0.2; continue; }
+        [ -s part ] || break
+        [ ! -e over ] || exec cat >/dev/null
+        measure part
+        got=$size
+        if [ "$past" -eq 0 ]; then
+            take_first
+        else
+            cat part >>last
+            waiting=$((waiting + cost))
+            [ "$waiting" -le "$((tail * 2))" ] || trim
+        fi
+        [ "$got" -ge "$part" ] || nap 0.05
+    done
+    : >reader.end
 }
 
-reader() {
-    mark=$1 used=$(wc -c <out) head=$((keep / 4 * 3)) half=$((keep / 8)) turn=0 size=0 left=0 next=1048576
-    while IFS= read -r line || [ -n "$line" ]; do
-        [ -e over ] && continue
-        cost=$((${#line} + 48))
-        if [ "$used" -lt "$head" ]; then
-            used=$((used + cost))
-            put >>out
-            continue
-        fi
-        if [ "$size" -gt "$half" ]; then
-            turn=$((1 - turn)) size=0
-            [ -e "$mark.$turn" ] && left=$((left + $(wc -c <"$mark.$turn")))
-            exec 6>"$mark.$turn"
-            printf '%s %s\n' "$turn" "$left" >"$mark.left"
-            if [ "$left" -ge "$next" ]; then
-                printf '%s\n' "$mark[slipway: this is a lot of output: $((left >> 20)) MiB of it are left out so far]" >>out
-                [ "$next" -ge 67108864 ] && next=$((left + 67108864)) || next=$((left * 2))
-            fi
-        fi
-        [ -e "$mark.$turn" ] || exec 6>"$mark.$turn"
-        size=$((size + cost))
-        put >&6
-    done
-    : >"$mark.end"
+# Store a part of the beginning; what is too much begins after a line.
+take_first() {
+    used=$((used + cost))
+    if [ "$used" -lt "$head" ] || { [ "$lines" -eq 0 ] && [ "$used" -lt "$keep" ]; }; then
+        cat part >>out
+        return
+    fi
+    past=1
+    if [ "$lines" -eq 0 ]; then
+        cat part >>out
+        return
+    fi
+    head -n "$lines" part >>out
+    tail -n "+$((lines + 1))" part >last
+}
+
+# Cut `last` to its last lines, and count what goes.
+trim() {
+    before=$(size_of last)
+    trim_last "$tail"
+    measure last
+    waiting=$cost left=$((left + before - size))
+    printf '%s\n' "$left" >left
+    if [ "$left" -ge "$next" ]; then
+        end_line
+        printf '%s\n' "[slipway: this is a lot of output: $((left >> 20)) MiB of it are left out so far]" >>out
+        [ "$next" -ge 67108864 ] && next=$((left + 67108864)) || next=$((left * 2))
+    fi
 }
 
 begin() {
@@ -59,10 +77,10 @@ begin() {
     exec setsid "$here/script"
 }
 
-mkfifo o.pipe e.pipe
-reader o <o.pipe 9<&- &
-reader e <e.pipe 9<&- &
-begin >o.pipe 2>e.pipe </dev/null 9<&- &
+printf '%s\n' "$((keep / 4))" >tail
+mkfifo out.pipe
+reader <out.pipe 9<&- &
+begin >out.pipe 2>&1 </dev/null 9<&- &
 work=$!
 printf '%s %s\n' "$work" "$(started "$work")" >pid.new && mv pid.new pid
 
@@ -78,11 +96,11 @@ if [ -e timed-out ]; then
 fi
 
 tries=0
-until [ -e o.end ] && [ -e e.end ] || [ "$tries" -ge 200 ]; do
+until [ -e reader.end ] || [ "$tries" -ge 200 ]; do
     tries=$((tries + 1))
     nap 0.02
 done
 : >over
 append_last
-rm -f script env complete pid over ./*.pipe ./*.long
+rm -f script env complete pid over tail part out.pipe
 printf '%s\n' "$code" >exit.new && mv exit.new exit

@@ -10,16 +10,24 @@ from dataclasses import dataclass
 
 MESSAGE_BYTES = 300
 """What a message costs beyond its text: subject and headers."""
-LEAST_GUEST_BYTES = 32 * 1024
-"""Of each stream, however little is left: a script that fails late has last words."""
+LEAST_GUEST_BYTES = 64 * 1024
+"""Of a script's output, however little is left: a script that fails late has last words."""
 FIRST_NOTICE_SECONDS = 5.0
 LONGEST_NOTICE_SECONDS = 300.0
 FLUSH_SECONDS = 0.25
 SLOW_FLUSH_SECONDS = 2.0
 """Once a log is long: a line every now and then must not cost a message each, for hours."""
+UNFINISHED_SECONDS = 1.0
+LONGEST_UNFINISHED_SECONDS = 5.0
+"""Progress that lasts for hours takes little of a log."""
 
 TOO_LONG = "the log of this job is too long"
 BUS_FULL = "the message bus is almost full"
+
+
+def unfinished_pause_seconds(age_seconds: float) -> float:
+    """How long after a state of a line without an end the next one is published; the line is so old."""
+    return min(max(UNFINISHED_SECONDS, age_seconds / 60), LONGEST_UNFINISHED_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +59,8 @@ class LogBound:
 
     @property
     def guest_bytes(self) -> int:
-        """How much of each of its two streams a script may leave in its guest."""
-        return max(LEAST_GUEST_BYTES, self._left_bytes // 4)
+        """How much of its output a script may leave in its guest."""
+        return max(LEAST_GUEST_BYTES, self._left_bytes // 2)
 
     @property
     def flush_seconds(self) -> float:

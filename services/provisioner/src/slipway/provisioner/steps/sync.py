@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import TypeVar
@@ -19,7 +18,6 @@ from slipway.provisioner.host.work import Work
 from slipway.proxmox.detached import TIMED_OUT, Absent, Exited, Running
 from slipway.proxmox.errors import CommandLost, NotRunning, RunLost, SshRefused
 from slipway.runtime.retry import Deadline
-from slipway.runtime.secrets.redaction import clean
 
 PACKAGES_TIMEOUT = timedelta(minutes=30)
 FOLLOW_SLACK = timedelta(minutes=2)
@@ -29,6 +27,9 @@ REBOOT_SECONDS = 60.0
 """How long a guest may be down in the middle of its work."""
 PACKAGE_PAUSES = (3.0, 10.0, 30.0, 60.0, 120.0)
 """Seconds before an installation is tried again after a failure that passes by itself."""
+LAST_WORDS = 3
+"""Lines of its output that the failure of a script names."""
+LONGEST_LAST_WORDS = 500
 _LOSSES = 3
 """How often work may die in the guest (a reboot) before the step fails."""
 _RECONNECT_SECONDS = 1.0
@@ -60,14 +61,14 @@ async def install(work: Work, manager: str) -> Result:
     """Install what a manager has to install."""
     names = packages.by_manager(work)[manager]
     while True:
-        code, complaints = await _run(work, packages.install(manager, names), {}, PACKAGES_TIMEOUT)
+        code = await _run(work, packages.install(manager, names), {}, PACKAGES_TIMEOUT)
         if code == 0:
             return Result(message=f"{len(names)} packages")
         reason, tried = packages.transient_failure(work.journal.last_lines), work.facts(SyncFacts).tried
         if reason is None or tried >= len(PACKAGE_PAUSES):
             raise PackagesFailed(
-                _failure(f"Installing {' '.join(names)} with {manager}", code, complaints),
-                command=packages.failed_command(manager, names, complaints),
+                _failure(work, f"Installing {' '.join(names)} with {manager}", code),
+                command=packages.failed_command(manager, names, work.journal.last_lines),
                 exit_code=code,
             )
         pause = PACKAGE_PAUSES[tried]
@@ -91,11 +92,9 @@ async def script(work: Work, name: str) -> Result:
         return SKIPPED
     manifest = next(each for each in work.bundle.manifest.scripts if each.name == name)
     timeout = timedelta(seconds=manifest.timeout_seconds)
-    code, complaints = await _run(work, work.bundle.script(name), environment(work), timeout)
+    code = await _run(work, work.bundle.script(name), environment(work), timeout)
     if code != 0:
-        raise ScriptFailed(
-            _failure(f"Script {name}", code, complaints), script=name, command=name, exit_code=code
-        )
+        raise ScriptFailed(_failure(work, f"Script {name}", code), script=name, command=name, exit_code=code)
     return DONE
 
 
@@ -129,11 +128,8 @@ async def end(work: Work) -> Absent | Running | Exited:
     return await work.detached.cancel(key_of(work), grace=CANCEL_GRACE)
 
 
-async def _run(
-    work: Work, text: str, env: Mapping[str, str | SecretStr], timeout: timedelta
-) -> tuple[int, list[str]]:
-    """Begin the work unless it was begun, follow it to its end; return its code and last lines of stderr."""
-    complaints: deque[str] = deque(maxlen=4)
+async def _run(work: Work, text: str, env: Mapping[str, str | SecretStr], timeout: timedelta) -> int:
+    """Begin the work unless it was begun, follow it to its end; return its exit code."""
     async with open_log(work.journal, await work.log_context()) as log:
         for _ in range(_LOSSES):
             await _while_it_reboots(
@@ -142,7 +138,7 @@ async def _run(
                 )
             )
             try:
-                return await _follow(work, log, complaints, timeout + FOLLOW_SLACK), list(complaints)
+                return await _follow(work, log, timeout + FOLLOW_SLACK)
             except RunLost:
                 await work.journal.report(
                     "The work in the guest died without an exit code and is begun again."
@@ -150,7 +146,7 @@ async def _run(
     raise RunLost(f"The work died {_LOSSES} times without an exit code; does the guest reboot?")
 
 
-async def _follow(work: Work, log: StepLog, complaints: deque[str], limit: timedelta) -> int:
+async def _follow(work: Work, log: StepLog, limit: timedelta) -> int:
     deadline = Deadline(limit.total_seconds())
     base = work.facts(SyncFacts).log_base
 
@@ -160,9 +156,8 @@ async def _follow(work: Work, log: StepLog, complaints: deque[str], limit: timed
             async for item in items:
                 if isinstance(item, Exited):
                     return item.code
-                await log.add(item.stream.value, item.text, base + item.end_offset)
-                if item.stream.value == "stderr":
-                    complaints.append(item.text)
+                if not item.is_unfinished:
+                    await log.add("stdout", item.text, base + item.end_offset)
         return None
 
     while True:
@@ -190,7 +185,8 @@ async def _while_it_reboots(act: Callable[[], Awaitable[ResultT]]) -> ResultT:
             await asyncio.sleep(_RECONNECT_SECONDS)
 
 
-def _failure(what: str, code: int, complaints: list[str]) -> str:
+def _failure(work: Work, what: str, code: int) -> str:
     how = "ran out of its time" if code == TIMED_OUT else f"ended with code {code}"
-    last = str(clean("; ".join(line.strip() for line in complaints if line.strip())))[:500]
+    lines = [line.strip() for line in work.journal.last_lines if line.strip()]
+    last = "; ".join(lines[-LAST_WORDS:])[-LONGEST_LAST_WORDS:]
     return f"{what} {how}: {last}" if last else f"{what} {how}; its log says what it did."
