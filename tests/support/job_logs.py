@@ -9,8 +9,9 @@ def numbers(events: list[ServerEvent]) -> list[int]:
 
 
 def lines(events: list[ServerEvent]) -> list[str]:
-    """Return all lines of the log."""
-    return [line["text"] for event in events if event.kind == "log" for line in event.content["lines"]]
+    """Return all lines of the log that have an end."""
+    logs = [event.content for event in events if event.kind == "log"]
+    return [line["text"] for log in logs if not log.get("is_unfinished") for line in log["lines"]]
 
 
 def ended_steps(events: list[ServerEvent]) -> list[str]:

@@ -253,9 +253,19 @@ class Ground:
         await self.runs.request_cancel(order, at=now())
 
     async def lines(self, job: str = "j1") -> list[str]:
-        """Return all lines of a job's log, as they are stored."""
+        """Return all lines of a job's log that have an end, as they are stored."""
+        logs = [each for each in await self.logs(job) if not each.is_unfinished]
+        return [line.text for each in logs for line in each.lines]
+
+    async def is_logged(self, text: str, *, is_unfinished: bool, job: str = "j1") -> bool:
+        """Return whether a line of a job's log holds a text."""
+        logs = [each for each in await self.logs(job) if each.is_unfinished == is_unfinished]
+        return any(text in line.text for each in logs for line in each.lines)
+
+    async def logs(self, job: str) -> list[JobLog]:
+        """Return all log messages of a job."""
         stored = await read_all(self.bus.connection, "EVENTS", subject=f"slipway.v1.event.job.{job}.log")
-        return [line.text for each in stored for line in JobLog.model_validate_json(each.payload).lines]
+        return [JobLog.model_validate_json(each.payload) for each in stored]
 
     async def end(self) -> None:
         """Leave nothing running."""

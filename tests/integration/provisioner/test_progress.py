@@ -138,6 +138,30 @@ async def test_a_long_line_is_whole_beside_the_clock(journal: FlushedJournal, ad
     assert await stored(admin) == ["x" * FLUSH_BYTES, long, "last"]
 
 
+async def test_a_line_without_an_end_is_shown_before_it(journal: RunJournal, admin: Client) -> None:
+    """It comes after the lines before it, moves no offset, and is followed by the whole line."""
+    async with open_log(journal, LOG_CONTEXT) as log:
+        await log.add("stdout", "first", 6)
+        for percent in range(30):
+            log.show_unfinished(f"{percent} %")
+            await asyncio.sleep(0.1)
+        before = await journal.last_log()
+        await log.add("stdout", "100 %", 300)
+
+    messages = await read_all(admin, "EVENTS", subject="slipway.v1.event.job.j1.log")
+    logs = [JobLog.model_validate_json(each.payload) for each in messages]
+    assert before is not None
+    assert (before.offset, before.is_unfinished) == (6, True)
+    assert [(each.is_unfinished, each.offset) for each in logs] == [
+        (False, 6),
+        *[(True, 6)] * (len(logs) - 2),
+        (False, 300),
+    ]
+    assert 2 <= len(logs) - 2 <= 3
+    assert [each.logged_bytes for each in logs] == sorted({each.logged_bytes for each in logs})
+    assert list(journal.last_lines) == ["first", "100 %"]
+
+
 async def test_a_commit_is_never_cut(journal: RunJournal) -> None:
     """What it wrote is known to the next one, cancelled or not."""
     committing = asyncio.create_task(journal.commit(percent=20))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,27 @@ async def test_both_outputs_are_one_in_the_order_of_writing(ground: Ground) -> N
     assert (await ground.lines())[-4:] == ["1", "2", "3", "why: it is full"]
     assert record.error is not None
     assert record.error.message == "Script a.sh ended with code 3: 2; 3; why: it is full"
+
+
+async def test_a_line_is_taken_over_while_it_has_no_end(ground: Ground) -> None:
+    """Its states are published; the next owner reads it from its start: nothing is lost or doubled."""
+    script = (
+        "i=0; while [ $i -lt 40 ]; do i=$((i+1)); printf '\\r%s %%' $i; sleep 0.2; done; echo\n"
+        "printf 'Go on? '; until [ -e /root/go ]; do sleep 0.1; done; echo yes"
+    )
+    command = await ground.command(JobKind.CREATE, bundle=await ground.bundle(a=script))
+    for state in (" %", "Go on?"):
+        going = ground.begin(command)
+        await until(partial(ground.is_logged, state, is_unfinished=True), within_seconds=60)
+        going.cancel()
+        await asyncio.gather(going, return_exceptions=True)
+    touch = ("touch", "/root/go")
+    await ground.cluster.pct(NODE).execute(VMID, touch, timeout=timedelta(seconds=10))
+
+    record = await ground.run(command)
+
+    assert record.state is JobState.SUCCEEDED, record.error
+    assert (await ground.lines())[-2:] == ["40 %", "Go on? yes"]
 
 
 async def test_a_guest_that_reboots_in_the_middle(ground: Ground) -> None:

@@ -54,6 +54,27 @@ def test_open_line_ends_with_its_step() -> None:
     assert lines == ["half\n", "whole\n"]
 
 
+def test_unfinished_line_is_replaced_by_the_next() -> None:
+    """What stands there when its step or the log ends, is a line."""
+    text = LogText()
+
+    def message(line: str, *, step: str = "a", is_unfinished: bool = False) -> JobLog:
+        lines = (LogLine(stream="stdout", text=line),)
+        return JobLog(id="j", step=step, lines=lines, offset=1, is_unfinished=is_unfinished)
+
+    messages = [
+        message("10 %", is_unfinished=True),
+        message("20 %", is_unfinished=True),
+        message("100 %"),
+        message("Go on? ", is_unfinished=True),
+        message("next", step="b"),
+        message("Really? ", step="b", is_unfinished=True),
+    ]
+    lines = [line for each in messages for line in text.add(each)] + [*text.rest()]
+
+    assert lines == ["100 %\n", "Go on? \n", "next\n", "Really? \n"]
+
+
 def test_line_without_end_is_given_in_pieces() -> None:
     """What a guest prints without a line break is not held as a whole."""
     text = LogText()

@@ -12,9 +12,10 @@ from slipway.runtime.bus.job_logs import StoredEvent, pack, unpack
 PREFIX = "slipway.v1.event.job.j."
 
 
-def log(sequence: int, text: str) -> StoredEvent:
+def log(sequence: int, text: str, *, step: str = "sync.script.1", is_unfinished: bool = False) -> StoredEvent:
     """Make a log event."""
-    message = JobLog(id="j", step="sync.script.1", lines=(LogLine(stream="stdout", text=text),), offset=1)
+    line = LogLine(stream="stdout", text=text)
+    message = JobLog(id="j", step=step, lines=(line,), offset=1, is_unfinished=is_unfinished)
     return StoredEvent(sequence, f"{PREFIX}log", message.model_dump_json().encode())
 
 
@@ -75,6 +76,28 @@ def test_the_middle_of_a_log_is_left_out_and_reported() -> None:
     text = JobLog.model_validate_json(gap.payload).lines[0].text
     assert text == f"[slipway: {bytes_left_out} bytes of log events are left out here; 20000 are stored]"
     assert sum(len(each.payload) for each in stored if each.subject.endswith(".log")) < 21_000
+
+
+def test_of_an_unfinished_line_only_the_last_form_is_stored() -> None:
+    """The line with an end, or what was there last when its step ended without one."""
+    truncated_log = TruncatedLog()
+    events = [
+        log(1, "10 %", is_unfinished=True),
+        other(2, "progress"),
+        log(3, "50 %", is_unfinished=True),
+        other(4, "progress"),
+        log(5, 'done, it is not "is_unfinished":true'),
+        log(6, "Go on? ", is_unfinished=True),
+        other(7, "step"),
+        log(8, "Really? ", step="sync.script.2", is_unfinished=True),
+        other(9, "done"),
+    ]
+
+    for event in events:
+        truncated_log.add(event)
+
+    assert truncated_log.has_ended
+    assert [each.sequence for each in unpacked_events(truncated_log)] == [2, 4, 5, 6, 7, 8, 9]
 
 
 def _sequence(event: StoredEvent) -> int:

@@ -8,7 +8,7 @@ from slipway.cli.terminal import clean
 from slipway.client.sse import ServerEvent
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 _DETAILS = {
     "step": "step",
@@ -31,17 +31,18 @@ def view_on(file: TextIO) -> "PlainView | LiveView":
 
 
 class PlainView(AbstractContextManager["PlainView"]):
-    """Writes a line for each event."""
+    """Writes a line for each event; of a line that has no end yet, only the last that is known."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
+        self._unfinished = UnfinishedLine()
 
     def __exit__(self, *_error: object) -> None:
         """End the view; nothing is left to do."""
 
     def show(self, event: ServerEvent) -> None:
         """Write the event's lines."""
-        for line in lines_of(event):
+        for line in self._unfinished.lines_of(event):
             # Whoever reads the lines reads columns: a tab of a guest would shift them.
             print(line.expandtabs(), file=self._file, flush=True)
 
@@ -50,13 +51,36 @@ class PlainView(AbstractContextManager["PlainView"]):
         terminal.warn(line)
 
 
+class UnfinishedLine:
+    """The last line of a log while it has no end."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        """The line as it is so far; empty if the last one has an end."""
+        self._step = ""
+
+    def lines_of(self, event: ServerEvent) -> list[str]:
+        """Return the lines of an event; also the line that stays without an end, once nothing replaces it."""
+        lines = lines_of(event)
+        if event.kind not in {"log", "done"}:
+            return lines
+        step = event.content.get("step", "")
+        stays = [self.text] if self.text and step != self._step else []
+        self.text, self._step = "", step
+        if event.content.get("is_unfinished"):
+            self.text, lines = "".join(lines), []
+        return [*stays, *lines]
+
+
 class LiveView(AbstractContextManager["LiveView"]):
-    """Draws a bar at the bottom with percent and step; the lines run above it."""
+    """Draws a bar at the bottom with percent and step; lines run above it, one without an end stays there."""
 
     def __init__(self, console: "Console") -> None:
+        from rich.live import Live
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         self._console = console
+        self._unfinished = UnfinishedLine()
         self._progress = Progress(
             TextColumn("[bold]{task.fields[phase]:<9}"),
             BarColumn(bar_width=40),
@@ -64,16 +88,16 @@ class LiveView(AbstractContextManager["LiveView"]):
             TimeElapsedColumn(),
             TextColumn("{task.fields[step]}", markup=False),
             console=console,
-            transient=False,
         )
+        self._live = Live(console=console, get_renderable=self._drawn, refresh_per_second=10)
         self._bar = self._progress.add_task("", total=100, phase="queued", step="")
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._live.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._progress.stop()
+        self._live.stop()
 
     def show(self, event: ServerEvent) -> None:
         """Move the bar, and let lines run above it."""
@@ -85,12 +109,30 @@ class LiveView(AbstractContextManager["LiveView"]):
         elif event.kind in {"step", "progress"}:
             self._progress.update(self._bar, step=_step(content))
         if event.kind in {"phase", "log", "item", "done"}:
-            for line in lines_of(event):
+            was_unfinished = bool(self._unfinished.text)
+            lines = self._unfinished.lines_of(event)
+            if was_unfinished and lines:
+                # What is printed stands above what was drawn last: without the line that it replaces.
+                self.draw()
+            for line in lines:
                 self._print(line, "dim" if event.kind == "log" else "bold")
+
+    def draw(self) -> None:
+        """Draw at once; it is drawn by itself ten times a second."""
+        self._live.refresh()
 
     def report(self, line: str) -> None:
         """Print a sentence about the connection above the bar."""
         self._print(clean(line), "")
+
+    def _drawn(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.text import Text
+
+        if not self._unfinished.text:
+            return self._progress
+        line = Text(self._unfinished.text, style="dim", no_wrap=True, overflow="ellipsis")
+        return Group(line, self._progress)
 
     def _print(self, line: str, style: str) -> None:
         self._console.print(line, style=style, soft_wrap=True, markup=False, highlight=False)

@@ -63,7 +63,8 @@ class LogLine(Value):
     """One line, or a part of one over 64 KiB."""
 
     stream: Literal["stdout", "stderr", "task"]
-    """`task` is Proxmox's own task log."""
+    """`task` is Proxmox's own task log. A script's two outputs are one, in the order of writing: `stdout`;
+    `stderr` stands in logs of older builds only."""
     text: str
     more: bool = False
     """The next line of the same stream goes on where this one ends."""
@@ -84,6 +85,8 @@ class JobLog(Event):
     """Bytes (scripts) or lines (tasks) of the source at which this message ends."""
     logged_bytes: int = 0
     """How much of the job's log is stored up to here: a new owner of the run has the same bound."""
+    is_unfinished: bool = False
+    """Its one line has no end yet (a prompt, progress): the next line of the log takes its place."""
 
 
 class JobProgress(Event):

@@ -21,6 +21,7 @@ _SECRET_NAME = re.compile(
 )
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
 _SHORTEST = 6
+_SHORTEST_START = 3
 _MOST = 10_000
 
 _lock = threading.RLock()
@@ -77,6 +78,22 @@ def clean(value: object) -> Any:
     if isinstance(value, bytes | bytearray):
         return _clean_text(value.decode(errors="backslashreplace"))
     return _clean_text(str(value))
+
+
+def clean_unfinished(text: str) -> str:
+    """Mask secrets in a text that may go on; what may be the beginning of a secret at its end is left out."""
+    masked = _clean_text(text)
+    with _lock:
+        starts = [_start_of(value, masked) for value in _lasting.union(_values)]
+    return masked[: len(masked) - max(starts, default=0)]
+
+
+def _start_of(value: str, text: str) -> int:
+    """Return how much of a value a text ends with, if that is enough to tell."""
+    at = text.find(value[:_SHORTEST_START], max(0, len(text) - len(value) + 1))
+    while at >= 0 and not value.startswith(text[at:]):
+        at = text.find(value[:_SHORTEST_START], at + 1)
+    return len(text) - at if at >= 0 else 0
 
 
 def _clean_text(text: str) -> str:

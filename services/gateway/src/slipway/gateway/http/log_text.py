@@ -19,18 +19,23 @@ LONGEST_LINE = 1024 * 1024
 
 
 class LogText:
-    """Joins the parts of lines; those of stdout and stderr may alternate."""
+    """Joins the parts of lines; those of stdout and stderr may alternate, in logs of older builds."""
 
     def __init__(self) -> None:
         self._step = ""
         self._parts: dict[str, list[str]] = {}
         self._lengths: dict[str, int] = {}
+        self._unfinished = ""
 
     def add(self, message: JobLog) -> Iterable[str]:
         """Return the lines that a message completes."""
         if message.step != self._step:
             yield from self.rest()
             self._step = message.step
+        self._unfinished = ""
+        if message.is_unfinished:
+            self._unfinished = message.lines[0].text
+            return
         for line in message.lines:
             self._parts.setdefault(line.stream, []).append(line.text)
             length = self._lengths.pop(line.stream, 0) + len(line.text)
@@ -43,6 +48,9 @@ class LogText:
         """Return the lines that have no end."""
         parts, self._parts, self._lengths = self._parts, {}, {}
         yield from ("".join(each) + "\n" for each in parts.values())
+        if self._unfinished:
+            yield f"{self._unfinished}\n"
+        self._unfinished = ""
 
 
 async def log_of(bus: Bus, job: str, *, is_over: bool) -> AsyncIterator[str]:

@@ -1,6 +1,7 @@
 /**
- * The log of a job, as it comes. Lines are gathered and drawn once a frame; parts of a long line are joined; the
- * view stays at the end until one scrolls up, and holds the last lines only.
+ * The log of a job, as it comes. Lines are gathered and drawn once a frame; parts of a long line are joined; a line
+ * that has no end yet is replaced by the next one; the view stays at the end until one scrolls up, and holds the last
+ * lines only.
  */
 
 import { h, icon } from "./dom.js";
@@ -15,7 +16,9 @@ export class LogPane {
   /** @type {HTMLElement[]} */
   #waiting = [];
   /** @type {Map<string, HTMLElement>} */
-  #unfinished = new Map();
+  #parts = new Map();
+  /** @type {HTMLElement | null} */
+  #unfinished = null;
   #source = "";
   #isFollowing = true;
   #frame = 0;
@@ -40,7 +43,8 @@ export class LogPane {
   /** Forget all lines. */
   clear() {
     this.#waiting = [];
-    this.#unfinished.clear();
+    this.#parts.clear();
+    this.#unfinished = null;
     this.#source = "";
     this.#dropped = 0;
     this.cut.hidden = true;
@@ -51,24 +55,28 @@ export class LogPane {
   /**
    * Take one `log` event.
    *
-   * @param {{phase?: string, step?: string, script?: string, lines?: {stream: string, text: string, more?: boolean}[]}} event
+   * @param {{phase?: string, step?: string, script?: string, lines?: {stream: string, text: string, more?: boolean}[],
+   *   is_unfinished?: boolean}} event
    */
-  add({ phase, step, script, lines = [] }) {
+  add({ phase, step, script, lines = [], is_unfinished: isUnfinished = false }) {
     const source = script ?? step ?? phase ?? "";
-    if (source !== this.#source) {
+    if (source === this.#source) {
+      this.#replaceUnfinished();
+    } else {
       this.#source = source;
-      this.#unfinished.clear();
+      this.#parts.clear();
       this.#put(h("div", { class: "log-source" }, source));
     }
     for (const line of lines) {
       this.#line(line);
     }
+    this.#unfinished = isUnfinished ? this.#waiting.at(-1) ?? null : null;
     this.#frame ||= requestAnimationFrame(() => this.#draw());
   }
 
   /** @param {{stream: string, text: string, more?: boolean}} line */
   #line({ stream, text, more }) {
-    const begun = this.#unfinished.get(stream);
+    const begun = this.#parts.get(stream);
     const row = begun ?? h("div", { class: `log-line ${stream === "stderr" || stream === "task" ? stream : ""}` });
     if (!begun) {
       this.#put(row);
@@ -84,10 +92,15 @@ export class LogPane {
       }
     }
     if (more) {
-      this.#unfinished.set(stream, row);
+      this.#parts.set(stream, row);
     } else {
-      this.#unfinished.delete(stream);
+      this.#parts.delete(stream);
     }
+  }
+
+  #replaceUnfinished() {
+    this.#waiting = this.#waiting.filter((row) => row !== this.#unfinished);
+    this.#unfinished?.remove();
   }
 
   /** @param {HTMLElement} node */

@@ -1,7 +1,7 @@
 """A job's log put into parts; of a log that is too long, the middle is replaced by a notice.
 
 Pure. Events that are no log lines are never left out, and what stays keeps its sequence, so that a viewer
-resumes as if nothing were missing.
+resumes as if nothing were missing. A line that had no end yet is left out where another took its place.
 """
 
 from collections import deque
@@ -43,12 +43,27 @@ class TruncatedLog:
         self._open: list[StoredEvent] = []
         self._open_bytes = 0
         self._parts: list[Part] = []
+        self._waiting: list[StoredEvent] = []
+        """A line that has no end yet, and what came after it."""
         self.has_ended = False
         """Whether its last event was `done`."""
 
     def add(self, event: StoredEvent) -> None:
         """Add the next event."""
         self.has_ended = event.subject.endswith(".done")
+        if self._waiting and _is_log(event):
+            self._take_waiting(is_replaced=_step(event) == _step(self._waiting[0]))
+        if self._waiting or _is_unfinished(event):
+            self._waiting.append(event)
+        else:
+            self._take(event)
+
+    def _take_waiting(self, *, is_replaced: bool) -> None:
+        waiting, self._waiting = self._waiting, []
+        for event in waiting[is_replaced:]:
+            self._take(event)
+
+    def _take(self, event: StoredEvent) -> None:
         size = len(event.payload) if _is_log(event) else 0
         if self._head_left > 0:
             self._head_left -= size
@@ -61,6 +76,7 @@ class TruncatedLog:
 
     def parts(self) -> Sequence[Part]:
         """Return all parts; nothing can be added any more."""
+        self._take_waiting(is_replaced=False)
         if self._gap is not None:
             self._middle.insert(self._gap_at, _notice(self._gap, self._left_out, self._most))
         for event in (*self._middle, *self._tail):
@@ -92,6 +108,16 @@ class TruncatedLog:
 
 def _is_log(event: StoredEvent) -> bool:
     return event.subject.endswith(".log")
+
+
+def _is_unfinished(event: StoredEvent) -> bool:
+    # Few are: the others are not read.
+    is_likely = _is_log(event) and b'"is_unfinished":true' in event.payload
+    return is_likely and JobLog.model_validate_json(event.payload).is_unfinished
+
+
+def _step(event: StoredEvent) -> str:
+    return JobLog.model_validate_json(event.payload).step
 
 
 def _notice(event: StoredEvent, left_out: int, most: int) -> StoredEvent:

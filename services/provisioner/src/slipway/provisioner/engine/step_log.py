@@ -6,17 +6,22 @@ crash is stored once. Once a message could not be stored, none that follows it i
 from the last offset that was stored, so a gap would never be filled. Lines that are left out on purpose are
 another thing: of a log that is too long, or while the bus is almost full, lines are dropped, and a line says
 how much (`log_bound`). So logs give way first, and never end a job.
+
+A line that has no end yet is published as it is so far, about once a second (`unfinished_line`): a message
+that the next line replaces. It moves no offset, so that a later owner reads the line from its start.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
+from uuid import uuid4
 
 from slipway.contracts.job_events import JobLog, LogLine
 from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.engine.journal import Journal
 from slipway.provisioner.engine.log_bound import BUS_FULL, LogBound
+from slipway.provisioner.engine.unfinished_line import UnfinishedLine
 from slipway.runtime.errors import BusFull
 from slipway.runtime.secrets.redaction import clean
 
@@ -27,7 +32,7 @@ LONGEST_STORED = 400
 LONGEST_PART = 64 * 1024
 """Characters of one part of a line."""
 
-Stream = Literal["stdout", "stderr", "task"]
+Stream = Literal["stdout", "task"]
 
 
 class StepLog:
@@ -44,6 +49,7 @@ class StepLog:
         self._turn = asyncio.Lock()
         self._next_at = 0.0
         self._error: SlipwayError | None = None
+        self._unfinished = UnfinishedLine()
 
     async def add(self, stream: Stream, text: str, offset: int) -> None:
         """Add a line that ends at an offset of its source; known secrets are masked before it is cut.
@@ -51,6 +57,7 @@ class StepLog:
         Raises:
             SlipwayError: if an earlier line could not be stored; this one is not either.
         """
+        self._unfinished.end()
         masked = str(clean(text))
         self._journal.last_lines.append(masked[:LONGEST_STORED])
         reason = self.bound.why_full(self._size) or (None if self._journal.has_room else BUS_FULL)
@@ -62,9 +69,14 @@ class StepLog:
         if self._error is not None:
             raise self._error
 
+    def show_unfinished(self, text: str) -> None:
+        """Show what a line of a script's output is so far; it goes on, or ends and is added."""
+        self._unfinished.update(text, at_seconds=_seconds())
+
     async def flush(self) -> None:
         """Publish the lines that wait; raises the error that prevented an earlier line from being stored."""
         await self._send("")
+        await self._send_unfinished()
         if self.bound.is_notice_due(_seconds()):
             await self._note_omitted(is_over=False)
 
@@ -121,6 +133,22 @@ class StepLog:
                 raise
             else:
                 self.bound.settle(is_stored=True)
+
+    async def _send_unfinished(self) -> None:
+        async with self._turn:
+            is_full = self.bound.why_full(self._size) is not None or not self._journal.has_room
+            if self._error is not None or self._lines or is_full:
+                return
+            if (text := self._unfinished.take(_seconds())) is None:
+                return
+            line = LogLine(stream="stdout", text=text)
+            self.bound.count(len(line.model_dump_json()))
+            counted = {"offset": self.offset, "logged_bytes": self.bound.logged_bytes}
+            message = self._log_context.model_copy(
+                update={"lines": (line,), "is_unfinished": True, **counted}
+            )
+            with suppress(BusFull):
+                await self._journal.publish(message, f"{message.id}:{message.step}:{uuid4().hex}")
 
 
 @asynccontextmanager

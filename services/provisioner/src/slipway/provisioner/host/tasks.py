@@ -21,6 +21,7 @@ from slipway.provisioner.host.work import Work
 from slipway.proxmox import tasks
 from slipway.proxmox.causes import causes, with_causes
 from slipway.proxmox.errors import AccessRefused, TaskFailed, TaskTimedOut
+from slipway.proxmox.lines import last_state
 from slipway.proxmox.task_answers import LogLine, Task
 from slipway.proxmox.upid import Upid
 from slipway.runtime.process.clock import now
@@ -203,7 +204,7 @@ async def _wait(work: Work, upid: Upid, deadline: timedelta) -> None:
 
         async def relay(line: LogLine) -> None:
             if line.text and not line.text.startswith("TASK "):
-                await log.add("task", line.text, base + line.number)
+                await log.add("task", last_state(line.text), base + line.number)
 
         renewal: Deadline | None = None
         while True:

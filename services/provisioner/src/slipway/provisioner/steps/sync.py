@@ -156,7 +156,9 @@ async def _follow(work: Work, log: StepLog, limit: timedelta) -> int:
             async for item in items:
                 if isinstance(item, Exited):
                     return item.code
-                if not item.is_unfinished:
+                if item.is_unfinished:
+                    log.show_unfinished(item.text)
+                else:
                     await log.add("stdout", item.text, base + item.end_offset)
         return None
 

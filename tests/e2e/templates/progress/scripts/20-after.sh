@@ -1,0 +1,2 @@
+. "$SLIPWAY_LIB"
+log_info "the next has run"
