@@ -39,6 +39,7 @@ cat >/opt/slipway.sh
 save_credential Nginx status-password "line1
 line2=hush-hush
 === other"
+save_credential Nginx Status-Password "another"
 for _ in 1 2 3 4 5 6 7 8 9 10; do ss -Hltn | grep -q . && exit 0; sleep 0.2; done
 """
 
@@ -73,7 +74,7 @@ async def test_services_and_credentials_are_found(
     first = discovery.services[0]
     assert (first.name, first.kind, first.port, first.is_system) == ("nginx", "systemd", 80, False)
     assert first.url == f"http://{discovery.address}:80/"
-    assert discovery.credentials == ("nginx/status-password",)
+    assert discovery.credentials == ("Nginx/Status-Password", "Nginx/status-password")
     stored = inventory.stored[0]
     assert (stored.container, stored.address, stored.services) == (
         "k1",
@@ -81,7 +82,7 @@ async def test_services_and_credentials_are_found(
         discovery.services,
     )
     opened = inventory.sealer("inventory").open(
-        stored.credentials[0].value, owner="k1", field="nginx/status-password"
+        stored.credentials[1].value, owner="k1", field="Nginx/status-password"
     )
     assert opened.get_secret_value() == "line1\nline2=hush-hush\n=== other"
     assert "hush-hush" not in stored.model_dump_json() + discovery.model_dump_json()

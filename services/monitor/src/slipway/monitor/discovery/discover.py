@@ -97,9 +97,8 @@ class Discoverer:
     def _sealed(self, container: str, output: str) -> tuple[DiscoveredCredential, ...]:
         sealed = []
         for name, value in sorted(credentials.parse(output).items()):
-            plain = name.lower()
-            box = self._sealer.seal(value, to="inventory", owner=container, field=plain)
-            sealed.append(DiscoveredCredential(name=plain, value=box))
+            box = self._sealer.seal(value, to="inventory", owner=container, field=name)
+            sealed.append(DiscoveredCredential(name=name, value=box))
         return tuple(sealed)
 
 
