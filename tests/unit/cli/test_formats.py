@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.cli.formats import Format, _yaml, print_document
+from slipway.cli.formats import Format, _yaml, in_one_line, print_document
 
 Json = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -36,3 +36,17 @@ def test_nothing_is_lost(form: Format, read: Any, capsys: pytest.CaptureFixture[
 def test_any_document_is_yaml(document: dict[str, Any]) -> None:
     """Whatever JSON can say is read back the same."""
     assert yaml.safe_load("\n".join(_yaml(document))) == document
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("correct horse  battery", "correct horse  battery"),
+        ("one\ntwo", '"one\\ntwo"'),
+        (" dos\r", '" dos\\r"'),
+        ("\x1b[31m", '"\\u001b[31m"'),
+    ],
+)
+def test_value_is_shown_whole_in_one_line(value: str, cell: str) -> None:
+    """What a line can't hold is shown as JSON."""
+    assert in_one_line(value) == cell

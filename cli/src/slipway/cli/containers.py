@@ -1,5 +1,6 @@
 """`slipway container`: list, show, create, delete; the verbs that change one come from `changes`."""
 
+import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
@@ -9,11 +10,11 @@ from typer.core import TyperGroup
 
 from slipway.cli import freshness
 from slipway.cli.changes import commands, perform
-from slipway.cli.formats import Format
+from slipway.cli.formats import Format, in_one_line
 from slipway.cli.lookup import ContainerArgument, container_id
 from slipway.cli.plans import print_plan
 from slipway.cli.session import FollowOption, PlanOption, Session, YesOption, command
-from slipway.cli.terminal import say, warn
+from slipway.cli.terminal import put, say, warn
 
 COLUMNS = ("vmid", "hostname", "node", "template", "lifecycle", "power", "address", "id")
 WIDE = ("cluster", "template_version", "job", "created_at", "updated_at")
@@ -130,11 +131,19 @@ async def _reveal(
         credentials = (await client.get(path))["credentials"]
         chosen = [each for each in credentials if name in {None, each["name"], each["id"]}]
         items = [await client.post(f"{path}/credentials/{each['id']}/reveal") for each in chosen]
-    session.print_list(items, ("name", "value"), name="value", wide=("id",))
+    if session.form is Format.NAME and not sys.stdout.isatty():
+        # A program reads it: nothing is taken from it.
+        put("".join(f"{item['value']}\n" for item in items))
+    else:
+        session.print_list(items, ("name", "value"), name="value", wide=("id",), cells=_value_cell)
     if not items:
         names = ", ".join(each["name"] for each in credentials) or "none"
         warn(f"slipway: {container} has no credential {name or ''}".rstrip() + f". It has: {names}.")
     return 0 if items else 1
+
+
+def _value_cell(credential: Mapping[str, Any]) -> Mapping[str, object]:
+    return {"value": in_one_line(credential["value"])}
 
 
 @command(app, "delete", "delete a container, by id, hostname or VMID")

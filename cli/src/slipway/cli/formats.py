@@ -12,6 +12,8 @@ from slipway.cli.terminal import clean
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _PLAIN_KEY = re.compile(r"(?!(?:true|false|null|yes|no|on|off|y|n)\Z)[A-Za-z_][\w.-]*", re.IGNORECASE)
+_BREAKS = re.compile(r"[^\S ]+")
+"""White space but spaces."""
 _STRANGE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 _WHOLE = frozenset({"id", "vmid", "address", "volume", "name", "hostname"})
 """Columns that one copies from: never broken."""
@@ -89,6 +91,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], file: 
     Console(file=file).print(table)
 
 
+def in_one_line(text: str) -> str:
+    """Return a text that a cell shows whole: as it is, or as a JSON string if it would lose anything."""
+    return text if _cell(text) == text else _json(text)
+
+
 def _short(cell: str) -> str:
     """Return a moment in local time and whole seconds, and any other cell as it is."""
     if not _MOMENT.fullmatch(cell):
@@ -97,4 +104,4 @@ def _short(cell: str) -> str:
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else " ".join(clean(str(value)).split())
+    return "" if value is None else _BREAKS.sub(" ", clean(str(value))).strip()
