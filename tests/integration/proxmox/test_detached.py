@@ -341,6 +341,21 @@ async def test_a_torn_line_is_ended_before_work_begins_again(detached: Detached,
     assert texts(lines) == ["one", "ha", "two"]
 
 
+async def test_work_of_an_older_build_is_followed(detached: Detached, tmp_path: Path) -> None:
+    """Its lines have marks, which are no part of them; offsets count them."""
+    folder = tmp_path / "runs" / "a"
+    folder.mkdir(parents=True)
+    (folder / "out").write_bytes(b"oone\netwo\n" + b"o" + b"x" * 300_000 + b"\no\n")
+    (folder / "lock").touch()
+    (folder / "exit").write_text("3\n")
+
+    whole, ended = await job_events(detached, "a")
+    rest, _ = await job_events(detached, "a", whole[0].end_offset)
+
+    assert (texts(whole), ended) == (["one", "two", "x" * 300_000, ""], Exited(3))
+    assert rest == whole[1:]
+
+
 async def test_a_cancelled_work_dies_with_all_it_started(detached: Detached, tmp_path: Path) -> None:
     """Asked first; what it says to that is stored."""
     script = f"trap 'echo bye; exit 9' TERM; sleep 60 & echo $! >{tmp_path}/child; echo hi; wait"

@@ -39,6 +39,8 @@ class OutputReader:
         self._line = bytearray()
         """Of a line without an end, what is still seen: not what a carriage return went back over."""
         self._line_bytes = 0
+        self._is_marked = False
+        """Whether an older build began the work: each line begins with a mark."""
         self.ending = ""
         """The follower's last word: how the work stands."""
 
@@ -57,6 +59,8 @@ class OutputReader:
             word, _, size = line.decode(errors="replace").strip().partition(" ")
             if word == "data":
                 self._part_left = int(size)
+            elif word == "marked":
+                self._is_marked = True
             elif word == _BEAT:
                 await self._queue.put(_BEAT)
             elif word:
@@ -92,6 +96,8 @@ class OutputReader:
             await self._queue.put(self._output(end + b"\n"))
         self._line += begin
         self._line_bytes += len(begin)
+        if self._is_marked:
+            return
         if (over := self._line.rstrip(b"\r").rfind(b"\r")) >= 0:
             del self._line[: over + 1]
         if len(self._line) > LONGEST_LINE_BYTES:
@@ -101,7 +107,7 @@ class OutputReader:
 
     def _output(self, end: bytes) -> Output:
         """Return the line that ends so."""
-        text = text_of(bytes(self._line + end))
+        text = text_of(bytes(self._line + end)[self._is_marked :])
         self._offset += self._line_bytes + len(end)
         self._line.clear()
         self._line_bytes = 0

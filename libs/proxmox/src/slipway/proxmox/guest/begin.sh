@@ -36,6 +36,7 @@ for other in ../*/; do
     held "${other}lock" || rm -f "${other}out"
 done
 rm -f complete pid timed-out over reader.end out.pipe
+: >plain
 tar -xf - && [ -e complete ] || { echo "the script did not arrive whole" >&2; exit 1; }
 append_last
 # A line that was torn by a crash ends here.

@@ -3,10 +3,11 @@
 # usage: FOLDER OFFSET
 #
 # Output comes as `data SIZE`, so many bytes, and a line feed: it may be cut anywhere, and hold anything. Between
-# two of these a beat says that we are here. Descriptor 4 keeps its place in the file from one part to the next.
-# The end is looked for before the last part, and the wrapper writes the exit code after the last output: nothing
-# is missed.
+# two of these a beat says that we are here. If an older build began the work, `marked` comes first. Descriptor 4
+# keeps its place in the file from one part to the next. The end is looked for before the last part, and the
+# wrapper writes the exit code after the last output: nothing is missed.
 cd "$1" 2>/dev/null && [ -e lock ] && [ -e out ] || { echo absent; exit 0; }
+[ -e plain ] || echo marked
 offset=$2
 exec 4<out
 [ "$offset" -ge 65536 ] && dd bs=65536 count="$((offset / 65536))" <&4 >/dev/null 2>&1

@@ -1,6 +1,7 @@
 # What the scripts of detached work share. State is a folder of its own for each key, root's only:
 #   lock       held by the wrapper while the work runs; the kernel lets go of it when the wrapper dies
 #   out        the output, as it was written
+#   plain      that it is so: an older build put a mark before each line, o or e
 #   exit       the exit code; written last, at once
 #   pid        process group and start time of the work
 #   last       of output that is too much, the last lines; `left` holds how many bytes are missing before them,
