@@ -155,6 +155,7 @@ def _numbers(job: Job, job_log: Sequence[StoredEvent]) -> Iterator[str]:
         line["text"]
         for each in job_log
         if each.kind == "log" and str(each.content["step"]).startswith("sync.script.")
+        if not each.content.get("is_unfinished")
         for line in each.content["lines"]
     ]
     numbers = [int(text.removeprefix("number ")) for text in texts if text.startswith("number ")]
@@ -165,14 +166,17 @@ def _numbers(job: Job, job_log: Sequence[StoredEvent]) -> Iterator[str]:
 
 
 def _sight(job: Job, job_log: Sequence[StoredEvent]) -> Iterator[str]:
-    """What its viewer saw over all cuts is the stream, event for event."""
-    stored = [(event.sequence, event.kind, event.content) for event in job_log]
-    if job.seen == stored:
+    """What its viewer saw over all cuts is the stream, event for event; states of a line are not stored."""
+    stored = [
+        (each.sequence, each.kind, each.content) for each in job_log if not each.content.get("is_unfinished")
+    ]
+    seen = [each for each in job.seen if not each[2].get("is_unfinished")]
+    if seen == stored:
         return
-    seen_ids, stored_ids = Counter(each[0] for each in job.seen), {each[0] for each in stored}
+    seen_ids, stored_ids = Counter(each[0] for each in seen), {each[0] for each in stored}
     doubled = [number for number, times in seen_ids.items() if times > 1]
     lost = sorted(stored_ids - set(seen_ids))
-    yield f"its viewer saw {len(job.seen)} of {len(stored)} events; lost {lost[:5]}, doubled {doubled[:5]}"
+    yield f"its viewer saw {len(seen)} of {len(stored)} events; lost {lost[:5]}, doubled {doubled[:5]}"
 
 
 def _recovery(evidence: Evidence) -> Iterator[str]:

@@ -13,6 +13,7 @@ from chaos.run import copy_templates
 
 from slipway.client.sse import ServerEvent
 from slipway.lab import faults
+from support.job_logs import numbers
 from support.stack import RunningStack, create, job_events, running_stack, stack_folder
 
 JOB_SECONDS = 60.0
@@ -130,10 +131,8 @@ async def test_last_lines_while_the_bus_stands_still(stack: RunningStack, api: h
 
     events = await asyncio.wait_for(job_events(api, job), JOB_SECONDS)
 
-    lines = [line["text"] for event in events if event.kind == "log" for line in event.content["lines"]]
-    numbers = [int(line.removeprefix("number ")) for line in lines if line.startswith("number ")]
     assert events[-1].content["state"] == "succeeded", events[-1].text
-    assert numbers == list(range(1, 2001))
+    assert numbers(events) == list(range(1, 2001))
 
 
 @pytest.mark.slow

@@ -9,18 +9,15 @@ import signal
 import httpx
 import pytest
 
-from slipway.client.sse import ServerEvent
 from support.demo import run_demo
+from support.job_logs import lines
 from support.real_guests import need_real_guests
 from support.stack import RunningStack, create, job_events, stack_folder
 
 pytestmark = [pytest.mark.lxc, pytest.mark.slow]
 MINUTES = 60.0
-
-
-def lines(events: list[ServerEvent]) -> list[str]:
-    """Return all lines of the log."""
-    return [line["text"] for event in events if event.kind == "log" for line in event.content["lines"]]
+WHOLE = ("it begins", "fetched 100 %", "Shall it go on? yes", "and that is all", "the next has run")
+"""What the scripts of the template `progress` print."""
 
 
 async def test_site_is_served(real_stack: RunningStack) -> None:
@@ -43,6 +40,25 @@ async def test_site_is_served(real_stack: RunningStack) -> None:
         page = await outside.get(url)
     assert title in page.text
     assert {each["name"] for each in container["credentials"]} == {"root/password", "nginx/status-password"}
+
+
+async def test_output_and_credentials(real_stack: RunningStack) -> None:
+    """Progress is seen while it lasts and is one line; what was saved is whole."""
+    async with real_stack.client() as api:
+        output = await create(api, template="progress", hostname=f"output-{secrets.token_hex(3)}")
+        saved = await create(api, template="saving", hostname=f"saved-{secrets.token_hex(3)}")
+        events = await asyncio.wait_for(job_events(api, output["job"]["id"]), 3 * MINUTES)
+        await asyncio.wait_for(job_events(api, saved["job"]["id"]), 3 * MINUTES)
+        path = f"/api/v1/containers/{saved['container']['id']}"
+        credentials = {
+            each["name"]: (await api.post(f"{path}/credentials/{each['id']}/reveal")).json()["value"]
+            for each in (await api.get(path)).json()["credentials"]
+        }
+
+    states = [event.content["lines"][0]["text"] for event in events if event.content.get("is_unfinished")]
+    assert {"Shall it go on? "} < set(states)
+    assert [line for line in lines(events) if line in WHOLE] == list(WHOLE)
+    assert credentials["saving/key"] == "two  words\r\nline2=abc\n=== other"
 
 
 async def test_guest_without_network(real_stack: RunningStack) -> None:
