@@ -110,6 +110,10 @@ save_credential() (
             exit 1
             ;;
     esac
+    if [ "${#3}" -gt 65536 ]; then
+        log_error "save_credential $1: a value has at most 65536 bytes"
+        exit 1
+    fi
     entry=$2=$3
     case $3 in
         *[!' '-~]*)

@@ -165,6 +165,17 @@ async def test_credential_that_can_not_be_encoded_is_refused(shell: Shell) -> No
     assert "needs the program base64" in ran.errors
 
 
+async def test_credential_that_is_too_long_is_refused(shell: Shell) -> None:
+    """The longest is stored; of a longer one nothing is."""
+    save = "save_credential web key \"$(head -c {} /dev/zero | tr '\\0' x)\""
+    ran = [await shell(save.format(size)) for size in (65536, 65537)]
+    stored = await shell.bare(f"wc -c <{SAVED}")
+
+    assert [each.code for each in ran] == [0, 1]
+    assert ran[1].errors == "error: save_credential web: a value has at most 65536 bytes\n"
+    assert int(stored.output) == len("key=") + 65536 + 1
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 async def test_port_is_waited_for_without_ss(shell: Shell, address: str) -> None:
     """A guest that has only grep, sleep and printf is enough."""

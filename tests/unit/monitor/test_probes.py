@@ -73,9 +73,10 @@ def test_credential_is_whole(line: str, name: str, value: str) -> None:
     assert {name: value.get_secret_value() for name, value in secrets.items()} == {name: value}
 
 
-def test_credential_with_an_unprintable_name_is_left_out() -> None:
-    """No database takes a NUL, and the others are still found."""
-    assert list(credentials.parse("=app\n:a\0b=1\n:c=2\n")) == ["app/c"]
+@pytest.mark.parametrize("line", ["a\0b=1", "=1", f"a={'x' * (credentials.MOST_CHARACTERS + 1)}"])
+def test_credential_that_can_not_be_stored_is_left_out(line: str) -> None:
+    """No database takes a NUL, no message a file; the others are still found."""
+    assert list(credentials.parse(f"=app\n:{line}\n:c=2\n")) == ["app/c"]
 
 
 def test_credentials_are_not_shown_by_accident() -> None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pydantic import SecretStr
 
 FOLDER = "/etc/slipway/credentials"
+MOST_CHARACTERS = 64 * 1024
+"""Of a value: all of a guest's travel in one message. `save_credential` refuses a longer one."""
 _FILE = "="
 _LINE = ":"
 _BASE64 = ":base64"
@@ -24,7 +26,7 @@ COMMAND = (
 
 
 def parse(output: str) -> Mapping[str, SecretStr]:
-    """Return the values by `service/key`; comments and lines without a key are skipped."""
+    """Return the values by `service/key`; lines without a key or with too long a value are skipped."""
     values: dict[str, SecretStr] = {}
     service = ""
     for line in output.split("\n"):
@@ -32,7 +34,8 @@ def parse(output: str) -> Mapping[str, SecretStr]:
             service = line.removeprefix(_FILE)
         elif line.startswith(_LINE) and "=" in line and not line.startswith(f"{_LINE}#"):
             key, value = _entry(line.removeprefix(_LINE).removesuffix("\r"))
-            if key and (name := f"{service}/{key}").isprintable():
+            is_usable = key and len(value) <= MOST_CHARACTERS
+            if is_usable and (name := f"{service}/{key}").isprintable():
                 values[name] = SecretStr(value)
     return values
 
