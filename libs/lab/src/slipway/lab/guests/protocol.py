@@ -134,6 +134,10 @@ class Guests(Protocol):
         """Return whether its init runs."""
         ...
 
+    def init_pid(self, vmid: int) -> int:
+        """Return the process id of its init, as the host counts; refuse when it does not run."""
+        ...
+
     async def execute(self, vmid: int, argv: Sequence[str]) -> Process:
         """Run a command inside as root: cwd `/`, no TTY, no shell added."""
         ...

@@ -189,6 +189,10 @@ class LxcGuests:
         """Return whether its init runs; one that rebooted by itself has a new one."""
         return vmid in self._lives and self._lives[vmid].is_running()
 
+    def init_pid(self, vmid: int) -> int:
+        """Return the process id of its init, as the host counts."""
+        return self._alive(vmid).pid
+
     async def execute(self, vmid: int, argv: Sequence[str]) -> Process:
         """Attach a command, with the environment that `pct exec` gives."""
         self._alive(vmid)

@@ -173,6 +173,10 @@ class SimulatedGuests:
         """Return whether its first process lives."""
         return vmid in self._running and self._running[vmid].is_alive()
 
+    def init_pid(self, vmid: int) -> int:
+        """Return the process id of its init, as the host counts."""
+        return self._alive(vmid).pid
+
     async def execute(self, vmid: int, argv: Sequence[str]) -> Process:
         """Run a command in the guest's namespaces."""
         running = self._alive(vmid)
