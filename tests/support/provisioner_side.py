@@ -28,7 +28,7 @@ from slipway.contracts.jobs import (
     Target,
 )
 from slipway.contracts.plans import Explained, ExplainRun
-from slipway.contracts.templates import Manifest, TemplateScript
+from slipway.contracts.templates import HealthCheck, Manifest, TemplateScript
 from slipway.inventory.containers.lifecycle import first_step
 from slipway.lab.node import Lab
 from slipway.provisioner.access import Access
@@ -170,7 +170,7 @@ class Ground:
         order = {"job": job, "kind": kind, "target": self.target(), "spec": spec, "args": args}
         return RunJob.model_validate({**order, **changes})
 
-    async def bundle(self, **scripts: str) -> str:
+    async def bundle(self, *, health: HealthCheck | None = None, **scripts: str) -> str:
         """Store a template of scripts, run in the order of their names; return its hash."""
         named = {f"{name}.sh": text for name, text in sorted(scripts.items())}
         manifest = Manifest(
@@ -179,6 +179,7 @@ class Ground:
             description="",
             ostemplate="debian",
             scripts=tuple(TemplateScript(name=name, timeout_seconds=120) for name in named),
+            health=health,
         )
         members = {f"scripts/{name}": text for name, text in named.items()}
         return await Bundles(self.bus).put(

@@ -18,6 +18,7 @@ from slipway.provisioner.steps import (
     delete,
     deploy,
     finalize,
+    health,
     host_access,
     migrate,
     power,
@@ -56,7 +57,7 @@ CREATE: Mapping[Phase, tuple[Step[Work], ...]] = MappingProxyType(
         Phase.DEPLOY: (Step(name="deploy.files", act=deploy.files),),
         Phase.SYNC: (),
         Phase.FINALIZE: (
-            Step(name="finalize.health", act=finalize.health),
+            Step(name="finalize.health", act=health.health),
             Step(name="finalize.discover", act=finalize.discover, looks_after=True),
         ),
     }

@@ -1,16 +1,13 @@
-"""Phase finalize: the health check, and the discovery of services and credentials."""
+"""Phase finalize, its end: the discovery of services and credentials."""
 
 import asyncio
-from datetime import timedelta
 
 from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.job_kinds import ConfigureArgs
-from slipway.contracts.problems import Failed, SlipwayError, Superseded
-from slipway.contracts.templates import HealthCheck
+from slipway.contracts.problems import SlipwayError, Superseded
 from slipway.contracts.values import DISCOVERY_PENDING, STILL_STARTING, WITHOUT_ADDRESS
 from slipway.provisioner.engine.step import SKIPPED, Result
 from slipway.provisioner.host.work import Work
-from slipway.proxmox.detached import ROOT
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.retry import Deadline
 
@@ -20,61 +17,6 @@ REDISCOVERY_SECONDS = 20.0
 UNSETTLED_SECONDS = 5.0
 """For a guest that is known not to settle soon: it still boots, or lacks an address."""
 _PAUSE_SECONDS = 0.5
-
-_CHECK = """
-kind=$1 seconds=$2 port=$3 path=$4 runs=$5
-try() {
-    case $kind in
-        http)
-            url=http://127.0.0.1:$port$path
-            if command -v curl >/dev/null 2>&1; then curl -fsS -m 5 -o /dev/null "$url"
-            elif command -v wget >/dev/null 2>&1; then wget -q -T 5 -O /dev/null "$url"
-            else listens; fi ;;
-        tcp) listens ;;
-        command) sh -s ;;
-    esac
-}
-listens() { ss -Hltn "sport = :$port" | grep -q .; }
-check=$(cat)
-ends=$(($(date +%s) + seconds))
-while :; do
-    output=$(printf '%s\\n' "$check" | try 2>&1) && break
-    if [ "$(date +%s)" -ge "$ends" ]; then printf '%s\\n' "$output"; exit 1; fi
-    sleep 0.5
-done
-rm -rf "$runs".*
-"""
-
-
-class Unhealthy(Failed):
-    """The template's health check does not hold."""
-
-    code = "guest.unhealthy"
-
-
-async def health(work: Work) -> Result:
-    """Wait until the template's health check holds; then remove the traces of the run."""
-    if work.bundle is None:
-        return SKIPPED
-    check, runs = work.bundle.manifest.health, f"{ROOT}/{work.command.job}"
-    if check is None:
-        await work.pct.script(work.target.vmid, 'rm -rf "$1".*', (runs,), timeout=timedelta(seconds=60))
-        return Result(message="no health check")
-    seconds, text = check.timeout_seconds, _check_text(check)
-    done = await work.pct.script(
-        work.target.vmid,
-        _CHECK,
-        (check.kind, str(seconds), str(check.port or 0), check.path, runs),
-        stdin=(check.command or "").encode(),
-        timeout=timedelta(seconds=seconds + 60),
-    )
-    if done.exit_code != 0:
-        raise Unhealthy(
-            f"The health check ({text}) does not hold after {seconds} s: {done.stdout.strip()[-300:]}",
-            command=check.command or text,
-            exit_code=done.exit_code,
-        )
-    return Result(message=text)
 
 
 async def discover(work: Work) -> Result:
@@ -134,13 +76,3 @@ async def _pending(work: Work, code: str, reason: str) -> Result:
     await work.warn(DISCOVERY_PENDING)
     get_logger().warning("discovery pending", job=work.command.job, code=code, why=reason)
     return Result(message=f"not discovered yet: {reason}")
-
-
-def _check_text(check: HealthCheck) -> str:
-    match check.kind:
-        case "http":
-            return f"http on port {check.port}, {check.path}"
-        case "tcp":
-            return f"tcp on port {check.port}"
-        case "command":
-            return "command"
