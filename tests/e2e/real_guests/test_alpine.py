@@ -1,0 +1,38 @@
+"""The main job on a genuine Alpine: no systemd, bash, curl or ss, and all is found as on Debian."""
+
+import asyncio
+import secrets
+
+import httpx
+import pytest
+
+from support.stack import RunningStack, create, job_events
+
+pytestmark = [pytest.mark.lxc, pytest.mark.slow]
+MINUTES = 60.0
+
+
+@pytest.mark.usefixtures("alpine_archive")
+async def test_a_page_of_openrc_is_served(real_stack: RunningStack) -> None:
+    """Created, healthy, reached at the URL that was found."""
+    title = f"Built {secrets.token_hex(4)}"
+    async with real_stack.client() as api, httpx.AsyncClient(trust_env=False) as outside:
+        accepted = await create(
+            api,
+            template="openrc-page",
+            hostname=f"alpine-{secrets.token_hex(3)}",
+            variables={"title": title},
+        )
+        events = await asyncio.wait_for(job_events(api, accepted["job"]["id"]), 2 * MINUTES)
+        path = f"containers/{accepted['container']['id']}"
+        container = (await api.get(f"/api/v1/{path}")).json()
+        (url,) = [each["url"] for each in container["services"] if each["url"]]
+        page = await outside.get(url)
+
+    job = events[-1].content
+    assert (job["state"], job["warnings"]) == ("succeeded", []), events[-1].text
+    assert page.text == f"{title}\n"
+    assert {each["name"] for each in container["credentials"]} == {
+        "root/password",
+        "page/admin-password",
+    }
