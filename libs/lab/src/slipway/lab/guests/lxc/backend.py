@@ -174,7 +174,7 @@ class LxcGuests:
         await self._ended(vmid)
 
     async def shutdown(self, vmid: int, *, timeout_seconds: float) -> bool:
-        """Ask systemd to power off."""
+        """Ask its init to power off."""
         if not self.is_running(vmid):
             return True
         argv = ["lxc-stop", *self._place.named(vmid), "--nokill"]
