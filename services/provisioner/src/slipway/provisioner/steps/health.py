@@ -56,9 +56,7 @@ async def health(work: Work) -> Result:
 
 
 async def _not_asked(work: Work, text: str) -> Result:
-    warnings, warning = work.journal.record.warnings, f"{NOT_ASKED}: {_WHY}"
-    if warning not in warnings:
-        await work.journal.commit(warnings=(*warnings, warning))
+    await work.warn(f"{NOT_ASKED}: {_WHY}")
     get_logger().warning("health check not asked", job=work.command.job, check=text, why=_WHY)
     return Result(message=f"{text}: {_WHY}")
 
