@@ -205,10 +205,10 @@ class SimulatedGuests:
         return guest
 
     def _address(self, spec: GuestSpec) -> str:
-        """Return an address with prefix length: the static one, else one that follows from the VMID."""
-        static = spec.networks[0].ip if spec.networks else None
-        if static and "/" in static:
-            return static
+        """Return an address with prefix length: the static one, one that follows from the VMID, or none."""
+        wanted = spec.networks[0].ip if spec.networks else "dhcp"
+        if wanted != "dhcp":
+            return wanted if wanted and "/" in wanted else ""
         number = spec.vmid % 64000 + 256
         return f"{self._range}.{number // 256}.{number % 256}/16"
 

@@ -162,6 +162,8 @@ class Running:
             self._open(port)
 
     def _open(self, port: int) -> None:
+        if not self._address:
+            return
         try:
             listener = _listen(self._address, port)
         except OSError:

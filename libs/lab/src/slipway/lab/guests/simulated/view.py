@@ -41,14 +41,15 @@ def enter(guest: Path, *, hostname: str) -> None:
 
 
 def bring_up(address: str, hwaddr: str) -> None:
-    """Give the guest `lo` and an `eth0` that carries its address; a plain kernel offers one of two kinds."""
+    """Give the guest `lo` and an `eth0` with its address, if any; a plain kernel offers one of two kinds."""
     _ip("link", "set", "lo", "up", check=True)
     for kind in ("dummy", "bridge"):
         if _ip("link", "add", "eth0", "address", hwaddr, "type", kind):
             break
     device = "eth0" if Path("/proc/self/net/dev").read_text().find("eth0:") >= 0 else "lo"
-    # Addresses that begin with 127 are no one else's by default, and the lab's are reached from outside.
-    _ip("addr", "add", address, "dev", device, "scope", "global")
+    if address:
+        # Addresses that begin with 127 are no one else's by default, and the lab's are reached from outside.
+        _ip("addr", "add", address, "dev", device, "scope", "global")
     _ip("link", "set", device, "up")
 
 
