@@ -18,7 +18,7 @@ ends=$(($(date +%s) + $1))
 openrc=/run/openrc
 init_state() {
     if command -v systemctl >/dev/null 2>&1; then
-        state=$(systemctl is-system-running 2>/dev/null) || :
+        state=$(timeout 10 systemctl is-system-running 2>/dev/null) || :
         if [ "$state" = offline ]; then
             case $(readlink /proc/1/exe) in */systemd) ;; *) state=running ;; esac
         fi
@@ -40,7 +40,7 @@ printf 'init=%s\\n' "$state"
 case $state in
     running | degraded) ;;
     *)
-        systemctl list-jobs --no-legend --no-pager 2>/dev/null | while read -r _ unit _ job; do
+        timeout 10 systemctl list-jobs --no-legend --no-pager 2>/dev/null | while read -r _ unit _ job; do
             [ "$job" != running ] || printf 'awaits=%s\\n' "$unit"
         done
         for each in $openrc/starting/*; do [ ! -e "$each" ] || printf 'awaits=%s\\n' "${each##*/}"; done ;;

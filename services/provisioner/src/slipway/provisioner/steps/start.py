@@ -170,9 +170,9 @@ def _without_address(
 
 
 def _not_ready(work: Work, seen: boot.Boot) -> GuestNotReady:
+    what = f"boot has failed: its init is {seen.init}" if seen.init else "init does not answer"
     return GuestNotReady(
-        f"The guest's boot has failed: its init is {seen.init or 'silent'}. Look into it with "
-        f"`pct console {work.target.vmid}` on {work.target.node}.",
+        f"The guest's {what}. Look into it with `pct console {work.target.vmid}` on {work.target.node}.",
     )
 
 
