@@ -2,11 +2,12 @@
 
 import asyncio
 import secrets
+from typing import Any
 
 import httpx
 import pytest
 
-from support.stack import RunningStack, create, job_events
+from support.stack import RunningStack, create, done, job_events
 
 pytestmark = [pytest.mark.lxc, pytest.mark.slow]
 MINUTES = 60.0
@@ -14,7 +15,7 @@ MINUTES = 60.0
 
 @pytest.mark.usefixtures("alpine_archive")
 async def test_a_page_of_openrc_is_served(real_stack: RunningStack) -> None:
-    """Created, healthy, reached at the URL that was found."""
+    """Created, healthy, reached at the URL that was found, and there again after a restart."""
     title = f"Built {secrets.token_hex(4)}"
     async with real_stack.client() as api, httpx.AsyncClient(trust_env=False) as outside:
         accepted = await create(
@@ -26,13 +27,21 @@ async def test_a_page_of_openrc_is_served(real_stack: RunningStack) -> None:
         events = await asyncio.wait_for(job_events(api, accepted["job"]["id"]), 2 * MINUTES)
         path = f"containers/{accepted['container']['id']}"
         container = (await api.get(f"/api/v1/{path}")).json()
-        (url,) = [each["url"] for each in container["services"] if each["url"]]
-        page = await outside.get(url)
+        first = await outside.get(_url(container))
+        await asyncio.wait_for(done(api, f"{path}/restart"), 2 * MINUTES)
+        again = await outside.get(_url((await api.get(f"/api/v1/{path}")).json()))
 
     job = events[-1].content
     assert (job["state"], job["warnings"]) == ("succeeded", []), events[-1].text
-    assert page.text == f"{title}\n"
+    assert [first.text, again.text] == [f"{title}\n", f"{title}\n"]
     assert {each["name"] for each in container["credentials"]} == {
         "root/password",
         "page/admin-password",
     }
+
+
+def _url(container: dict[str, Any]) -> str:
+    """Return the one URL that was found."""
+    (found,) = [each for each in container["services"] if each["url"]]
+    assert (found["name"], found["kind"]) == ("page", "openrc")
+    return str(found["url"])

@@ -53,7 +53,7 @@ exit 1
 """
 BOOTED = """
 openrc=/run/openrc
-until [ "$(cat $openrc/softlevel)" = default ] && [ ! -e $openrc/rc.starting ]; do sleep 0.1; done
+until [ "$(cat $openrc/softlevel)" = default ] && ! pidof openrc; do sleep 0.1; done
 """
 ALPINE = """
 listens() { printf 'nc -lk -p %s -e cat' "$1"; }
@@ -80,7 +80,7 @@ rc-update -q add slow default
 setsid openrc default >/dev/null 2>&1 </dev/null &
 until [ -e /run/openrc/starting/slow ]; do sleep 0.1; done
 """
-GO = "touch /run/go; while [ -e /run/openrc/rc.starting ]; do sleep 0.1; done"
+GO = "touch /run/go; while pidof openrc; do sleep 0.1; done"
 
 
 @pytest.fixture

@@ -174,13 +174,13 @@ def test_script_separates_the_probes() -> None:
 
     parts = sections(output, "mark")
     assert list(parts) == [
+        "init",
         "addresses",
         "credentials",
         "sockets",
         "processes",
         "systemd",
         "openrc",
-        "init",
     ]
     assert os.getpid() in processes.parse(parts["processes"])
     assert credentials.parse(parts["credentials"]) == {}

@@ -25,13 +25,13 @@ TIMEOUT = timedelta(seconds=13)
 PROBE_BYTES = 500_000
 """Of the output of one probe at most; all of them fit into what a command's output may be."""
 _PROBES: Mapping[str, str] = {
+    "init": init.COMMAND,
     "addresses": addresses.COMMAND,
     "credentials": credentials.COMMAND,
     "sockets": sockets.COMMAND,
     "processes": processes.COMMAND,
     "systemd": systemd.COMMAND,
     "openrc": openrc.COMMAND,
-    "init": init.COMMAND,
 }
 SCRIPT = "\n".join(
     (
@@ -42,7 +42,10 @@ SCRIPT = "\n".join(
         "exit 0",
     )
 )
-"""All probes one after the other, each cut at its bound; `$1` is the marker."""
+"""All probes one after the other, each cut at its bound; `$1` is the marker.
+
+The init's comes first: what the others see before the end of a boot is not the whole.
+"""
 
 
 class Discoverer:

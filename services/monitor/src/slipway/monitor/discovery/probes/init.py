@@ -7,9 +7,12 @@ COMMAND = (
     "if command -v systemctl >/dev/null; then timeout 4 systemctl is-system-running;"
     " elif command -v openrc >/dev/null; then level=; read -r level </run/openrc/softlevel;"
     ' case $level in "" | sysinit | boot) echo starting ;; esac;'
-    " [ ! -e /run/openrc/rc.starting ] || echo starting; fi"
+    " if grep -qsx openrc /proc/[0-9]*/comm; then echo starting; fi; fi"
 )
-"""Print how far the init is: systemd, which gets four seconds to say it, or OpenRC."""
+"""Print how far the init is: systemd, which gets four seconds to say it, or OpenRC.
+
+Its own mark, `rc.starting`, is not there all the time that it starts services (OpenRC 0.63, observed).
+"""
 
 
 def has_settled(output: str) -> bool:
