@@ -129,3 +129,40 @@ def test_other_architecture_alone_is_reported_as_such() -> None:
         OsTemplateNotFound, match=r"only for another architecture than amd64.*_arm64\.tar\.zst"
     ):
         choose(DEBIAN, node(volume("12.7-1", "arm64")))
+
+
+@pytest.mark.parametrize(
+    ("requested", "names", "chosen"),
+    [
+        ("oddalp", ["oddalp-amd64", "oddalp-arm64"], "oddalp-amd64"),
+        (
+            "debian-12-generic",
+            ["debian-12-generic-arm64-20261101", "debian-12-generic-amd64-20261001"],
+            "debian-12-generic-amd64-20261001",
+        ),
+        ("rootfs", ["rootfs-amd64", "rootfs_aarch64"], "rootfs-amd64"),
+        ("own", ["own_2_x86_64", "own_3_aarch64"], "own_2_x86_64"),
+        ("own", ["own-AMD64", "own-ARM64"], "own-AMD64"),
+        ("own", ["own.x86-64", "own.armv7l"], "own.x86-64"),
+        (
+            "alpine-3.2",
+            ["alpine-3.2-default_1_amd64", "alpine-3.22-default_1_amd64"],
+            "alpine-3.2-default_1_amd64",
+        ),
+        (f"{DEBIAN}_12.1", [f"{DEBIAN}_12.15-1_amd64", f"{DEBIAN}_12.1-1_amd64"], f"{DEBIAN}_12.1-1_amd64"),
+        ("charm", ["charm64x_2", "charm_1"], "charm_1"),
+    ],
+)
+def test_names_that_people_gave_tell_their_architecture(
+    requested: str, names: list[str], chosen: str
+) -> None:
+    """However it is written, and wherever it stands; a number is not cut in two."""
+    volumes = [f"local:vztmpl/{name}.tar.zst" for name in names]
+
+    assert choose(requested, node(*volumes)) == f"local:vztmpl/{chosen}.tar.zst"
+
+
+def test_only_another_architecture_is_said_whatever_it_is_called() -> None:
+    """Nothing is taken that could not run."""
+    with pytest.raises(OsTemplateNotFound, match="only for another architecture than amd64"):
+        choose("debian-12", node("local:vztmpl/debian-12-standard-12.15-aarch64.tar.zst"))

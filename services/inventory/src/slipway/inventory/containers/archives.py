@@ -13,7 +13,18 @@ from slipway.inventory.faults import at
 
 DEFAULT_ARCHITECTURE = "amd64"
 """Taken for a node that does not tell its own; Proxmox's default as well (official schema, `arch`)."""
-ARCHITECTURES = frozenset({"amd64", "i386", "arm64", "armhf", "riscv32", "riscv64"})
+_NAMES = {
+    "amd64": r"amd64|x86[_-]64|x64",
+    "i386": r"i[3-6]86",
+    "arm64": "arm64|aarch64",
+    "armhf": "armhf|armv7l?",
+    "riscv64": "riscv64",
+    "riscv32": "riscv32",
+}
+"""What people call an architecture, anywhere in a name."""
+_ANY_NAME = "|".join(f"(?P<{name}>{words})" for name, words in _NAMES.items())
+_ARCHITECTURE = re.compile(rf"(?:[_.-]|(?<![a-z0-9]))(?:{_ANY_NAME})(?![a-z0-9])", re.IGNORECASE)
+ARCHITECTURES = frozenset(_NAMES)
 """Of containers (official schema, `arch`)."""
 _SUFFIX = re.compile(r"\.tar(\.[a-z0-9]+)?$")
 _PIECE = re.compile(r"([^0-9]*)([0-9]*)")
@@ -40,20 +51,30 @@ class _Archive:
         return self.source.rpartition("/")[2]
 
     @property
-    def _parts(self) -> list[str]:
-        return _SUFFIX.sub("", self.name).split("_")
+    def architecture(self) -> str | None:
+        """The one that its name tells last."""
+        found = [match.lastgroup for match in _ARCHITECTURE.finditer(self._stem)]
+        return found[-1] if found else None
 
     @property
     def package(self) -> str:
-        return self._parts[0]
-
-    @property
-    def architecture(self) -> str | None:
-        return self._parts[-1] if self._parts[-1] in ARCHITECTURES else None
+        return self._without_architecture.partition("_")[0]
 
     @property
     def version(self) -> str:
-        return "_".join(each for each in self._parts[1:] if each != self.architecture)
+        return self._without_architecture.partition("_")[2]
+
+    def ends_a_number(self, beginning: str) -> bool:
+        """Return whether a beginning of its name cuts no number in two: `alpine-3.2` does `alpine-3.22`."""
+        return not (beginning[-1:].isdigit() and self.name.removeprefix(beginning)[:1].isdigit())
+
+    @property
+    def _stem(self) -> str:
+        return _SUFFIX.sub("", self.name)
+
+    @property
+    def _without_architecture(self) -> str:
+        return _ARCHITECTURE.sub("", self._stem)
 
 
 def choose(requested: str, node: NodeFacts, *, architecture: str | None = None) -> str:
@@ -94,7 +115,15 @@ def _rank(archive: _Archive, requested: str) -> tuple[object, ...]:
     is_exact = archive.package == requested
     # One that names its architecture is surely of the right one.
     is_sure = archive.architecture is not None
-    return is_exact, _pieces(archive.package), debian_order(archive.version), is_sure, archive.source
+    is_whole = archive.ends_a_number(requested)
+    return (
+        is_exact,
+        is_whole,
+        _pieces(archive.package),
+        debian_order(archive.version),
+        is_sure,
+        archive.source,
+    )
 
 
 def _pieces(text: str) -> Pieces:
