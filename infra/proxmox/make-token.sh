@@ -1,7 +1,7 @@
 #!/bin/sh
 # Gives one Slipway its way into a Proxmox VE cluster: on one node, as root. From your own machine:
 #
-#   (umask 077; ssh root@NODE sh -s < infra/proxmox/make-token.sh > cluster.json)
+#   (umask 077; ssh root@NODE sh -s < infra/proxmox/make-token.sh | sed -n '/^{/,$p' > cluster.json)
 #
 # Makes, all under an id of this Slipway's own, the user slipway-ID@pve (without a password), five small roles for
 # it, its token slipway-ID@pve!main, and an SSH key in root's authorized_keys. Prints the body of

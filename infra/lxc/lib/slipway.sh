@@ -133,6 +133,12 @@ save_credential() (
         done <"$file"
         printf '%s\n' "$entry" || exit 1
     } >"$new"
+    total=$(for each in "$new" /etc/slipway/credentials/*; do [ "$each" = "$file" ] || cat "$each"; done | wc -c)
+    if [ "$total" -gt 400000 ]; then
+        rm -f "$new"
+        log_error "save_credential $1: all credentials of a container have at most 400000 bytes, values in base64 as stored"
+        exit 1
+    fi
     mv "$new" "$file"
 )
 

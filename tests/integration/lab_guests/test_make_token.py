@@ -16,6 +16,7 @@ from slipway.lab.access.actors import SERVICE_ACL
 from slipway.lab.guests.protocol import Guests
 from support.guest_specs import Ran, run, script, spec, wait_until_ready
 
+HOWTO = Path(__file__).parents[3] / "docs/howto/real-proxmox.md"
 SCRIPT = Path(__file__).parents[3] / "infra/proxmox/make-token.sh"
 PVEUM = """#!/bin/sh
 echo "$*" >>/root/orders
@@ -57,9 +58,12 @@ async def node(simulated: Guests) -> AsyncIterator[Guests]:
 
 
 async def make(node: Guests, *settings: str) -> tuple[dict[str, Any], str]:
-    """Run the script as the howto does; return what it printed, and its messages."""
+    """Run the script as the howto does, with words of the login shell before; return body and messages."""
+    (line,) = (line for line in HOWTO.read_text().splitlines() if "make-token.sh |" in line)
+    only_body = line.partition("|")[2].partition(">")[0]
     variables = ("ADDRESS=10.0.0.2", *settings)
-    ran = await run(node, 100, "env", *variables, "sh", "-s", stdin=SCRIPT.read_bytes())
+    command = f"(printf 'Welcome to {{pve}}\\n'; exec env \"$@\" sh -s) | {only_body}"
+    ran = await run(node, 100, "sh", "-ec", command, "sh", *variables, stdin=SCRIPT.read_bytes())
     assert ran.code == 0, ran.errors
     printed: dict[str, Any] = json.loads(ran.output)
     return printed, ran.errors

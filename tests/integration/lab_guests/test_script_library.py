@@ -176,6 +176,17 @@ async def test_credential_that_is_too_long_is_refused(shell: Shell) -> None:
     assert int(stored.output) == len("key=") + 65536 + 1
 
 
+async def test_credentials_that_are_too_much_together_are_refused(shell: Shell) -> None:
+    """What would not be found whole is not stored, and what was stays; one may be replaced at the limit."""
+    save = "value=$(head -c 60000 /dev/zero | tr '\\0' x); save_credential web$1 key \"$value\""
+    ran = [await shell(f"set -- {number}; {save}") for number in (1, 2, 3, 4, 5, 6, 6, 7)]
+    stored = await shell.bare(f"ls -A {credentials.FOLDER}; cat {credentials.FOLDER}/* | wc -c")
+
+    assert [each.code for each in ran] == [0] * 7 + [1]
+    assert "at most 400000 bytes" in ran[-1].errors
+    assert stored.output.split() == [f"web{number}" for number in range(1, 7)] + [str(6 * 60_005)]
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 async def test_port_is_waited_for_without_ss(shell: Shell, address: str) -> None:
     """A guest that has only grep, sleep and printf is enough."""

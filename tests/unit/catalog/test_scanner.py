@@ -181,10 +181,11 @@ def test_a_manifest_of_another_shape_is_a_fault(folder: Path, text: str) -> None
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"#!/bin/sh\r\ntrue\r\n", "10-go.sh: line 1 ends with CRLF as on Windows (2 of"),
-        (b"#!/bin/sh\r\ntrue\n", "10-go.sh: line 1 ends with CRLF as on Windows (1 of"),
-        (b"true\nfalse\r\n", "10-go.sh: line 2 ends with CRLF"),
-        (b"true\r", "10-go.sh: line 1 ends with CRLF"),
+        (b"#!/bin/sh\r\ntrue\r\n", "10-go.sh: line 1 has a CR, as lines of Windows end with CRLF (2 of"),
+        (b"#!/bin/sh\r\ntrue\n", "10-go.sh: line 1 has a CR, as lines of Windows end with CRLF (1 of"),
+        (b"true\nfalse\r\n", "10-go.sh: line 2 has a CR"),
+        (b"true\r", "10-go.sh: line 1 has a CR"),
+        (b"#!/bin/sh\recho old\rtrue", "10-go.sh: line 1 has a CR"),
         (b"\xef\xbb\xbf#!/bin/sh\ntrue\n", "10-go.sh begins with a byte order mark"),
         (b"\xff\xfet\x00", "10-go.sh is not UTF-8"),
     ],

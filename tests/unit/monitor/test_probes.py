@@ -79,6 +79,13 @@ def test_credential_that_can_not_be_stored_is_left_out(line: str) -> None:
     assert list(credentials.parse(f"=app\n:{line}\n:c=2\n")) == ["app/c"]
 
 
+def test_credential_that_was_cut_off_is_left_out() -> None:
+    """A part of a value is no value; names of any script are read."""
+    found = credentials.parse("=app\n:nb\u00a0sp=1\n:zw\u200bx=2\n:key=whole\n\n=big\n:key=hal")
+
+    assert list(found) == ["app/nb\u00a0sp", "app/zw\u200bx", "app/key"]
+
+
 def test_credentials_are_not_shown_by_accident() -> None:
     """What is printed of them is a mask."""
     secrets = credentials.parse("=a\n:key=hush\n")

@@ -90,11 +90,16 @@ def _check_script(name: str, content: bytes) -> None:
         raise TemplateInvalid(
             f"{name} begins with a byte order mark, which sh takes for a command. Save without."
         )
-    lines = [number for number, line in enumerate(content.split(b"\n"), start=1) if line.endswith(b"\r")]
+    # On an old Mac a CR alone ended a line: the first one shows it.
+    lines = [
+        number
+        for number, line in enumerate(content.split(b"\n"), start=1)
+        if line.endswith(b"\r") or (number == 1 and line.startswith(b"#!") and b"\r" in line)
+    ]
     if lines:
         raise TemplateInvalid(
-            f"{name}: line {lines[0]} ends with CRLF as on Windows ({len(lines)} of its lines do), and sh "
-            r"takes the CR for a part of the command. Save it with LF alone, as `sed -i 's/\r$//'` does; "
+            f"{name}: line {lines[0]} has a CR, as lines of Windows end with CRLF ({len(lines)} of its lines "
+            r"do), and sh takes it for a part of the command. Save it with LF alone, as `sed -i 's/\r$//'` does; "
             r"where a CR is meant, write printf '\r\n'."
         )
 

@@ -130,5 +130,5 @@ def missing_families(config: HostConfig | None, own_addresses: Sequence[str]) ->
 
 def sections(output: str, marker: str) -> Mapping[str, str]:
     """Split the script's output into the outputs of the probes."""
-    _, *parts = output.split(f"{marker} ")
+    _, *parts = f"\n{output}".split(f"\n{marker} ")
     return {name: text for name, _, text in (part.partition("\n") for part in parts)}

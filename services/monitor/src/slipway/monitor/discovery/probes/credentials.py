@@ -6,6 +6,7 @@ the script library writes it. The values are secrets: they are sealed before the
 
 import base64
 import contextlib
+import unicodedata
 from collections.abc import Mapping
 
 from pydantic import SecretStr
@@ -13,6 +14,8 @@ from pydantic import SecretStr
 FOLDER = "/etc/slipway/credentials"
 MOST_CHARACTERS = 64 * 1024
 """Of a value: all of a guest's travel in one message. `save_credential` refuses a longer one."""
+_UNUSABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Characters of a name that no line of text has: no database takes a NUL, and no terminal is to obey one."""
 _FILE = "="
 _LINE = ":"
 _BASE64 = ":base64"
@@ -29,13 +32,14 @@ def parse(output: str) -> Mapping[str, SecretStr]:
     """Return the values by `service/key`; lines without a key or with too long a value are skipped."""
     values: dict[str, SecretStr] = {}
     service = ""
-    for line in output.split("\n"):
+    # Whatever follows the last line end was cut off.
+    for line in output.split("\n")[:-1]:
         if line.startswith(_FILE):
             service = line.removeprefix(_FILE)
         elif line.startswith(_LINE) and "=" in line and not line.startswith(f"{_LINE}#"):
             key, value = _entry(line.removeprefix(_LINE).removesuffix("\r"))
             is_usable = key and len(value) <= MOST_CHARACTERS
-            if is_usable and (name := f"{service}/{key}").isprintable():
+            if is_usable and _UNUSABLE.isdisjoint(map(unicodedata.category, name := f"{service}/{key}")):
                 values[name] = SecretStr(value)
     return values
 
