@@ -31,6 +31,7 @@ def test_while_a_command_is_loaded(modules: str, tmp_path: Path) -> None:
     package = modules.rpartition(".")[2]
     hook = f"""
 import sys, os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background command ignores it
 class Interrupt:
     def find_spec(self, name, path=None, target=None):
         if name == {modules!r}:

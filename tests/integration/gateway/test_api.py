@@ -150,7 +150,7 @@ async def test_wrong_body_is_reported_with_its_field(
         ("GET", "/api/v1/containers?limit=0", 422),
         ("GET", "/api/v1/containers?limit=99999999999999999999", 422),
         ("GET", "/api/v1/containers?q=%00", 422),
-        ("GET", "/api/v1/containers?cursor=%27", 422),
+        ("GET", f"/api/v1/containers?cursor={'1' * 257}", 422),
         ("GET", "/api/v1/jobs?container=NOT-AN-ID", 422),
         ("GET", "/api/v1/jobs?state=finished", 422),
         ("GET", "/api/v1/jobs?kind=start", 422),

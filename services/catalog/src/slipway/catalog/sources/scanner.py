@@ -99,7 +99,8 @@ def _check_script(name: str, content: bytes) -> None:
     if lines:
         raise TemplateInvalid(
             f"{name}: line {lines[0]} has a CR, as lines of Windows end with CRLF ({len(lines)} of its lines "
-            r"do), and sh takes it for a part of the command. Save it with LF alone, as `sed -i 's/\r$//'` does; "
+            "do), and sh takes it for a part of the command. Save it with LF alone, as "
+            r"`sed -i 's/\r$//'` does; "
             r"where a CR is meant, write printf '\r\n'."
         )
 
