@@ -23,12 +23,12 @@ def test_progress_is_published_about_once_a_second() -> None:
     taken = []
     for tenth in range(36_000):
         if tenth % 5 == 0:
-            line.update(f"{tenth // 50}", at_seconds=tenth / 10)
+            line.update(f"{tenth // 50} of 720 done", at_seconds=tenth / 10)
         if (text := line.take(tenth / 10)) is not None:
             taken.append((tenth / 10, text))
 
     pauses = [after - before for (before, _), (after, _) in pairwise(taken)]
-    assert taken[0] == (1.0, "0")
+    assert taken[0] == (1.0, "0 of 720 done")
     assert len({text for _, text in taken}) == len(taken)
     assert min(pauses) >= 1.0
     assert max(pauses) <= 2 * LONGEST_UNFINISHED_SECONDS
