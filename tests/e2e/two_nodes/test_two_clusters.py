@@ -59,6 +59,9 @@ async def test_jobs_name_their_cluster(two: RunningStack, tmp_path: Path) -> Non
         listed = (await api.get("/api/v1/jobs", params={"limit": 2})).json()["items"]
         _, table = await slipway(two, "jobs", "--limit", "2")
         _, one = await slipway(two, "job", "show", jobs[1])
+        _, names = await slipway(two, "ls", "-o", "name")
+        refused = await slipway(two, "stop", "twin")
+        planned = await slipway(two, "stop", names.split()[-1], "--plan")
         async with browsing(two.endpoints["http"]) as visit:
             await visit.page.goto("/#/jobs")
             await sign_in(visit.page, two.token)
@@ -67,10 +70,21 @@ async def test_jobs_name_their_cluster(two: RunningStack, tmp_path: Path) -> Non
             await expect(rows.filter(has_text="lab")).to_have_count(1)
             await visit.page.goto(f"/#/jobs/{jobs[1]}")
             await expect(visit.page.get_by_text("cluster attic")).to_be_visible()
+            containers = [(await api.get(f"/api/v1/jobs/{job}")).json()["container"] for job in jobs]
+            await visit.page.goto(f"/#/containers/{containers[1]}")
+            await visit.page.get_by_role("button", name="Stop").click()
+            await expect(visit.page.get_by_role("dialog")).to_contain_text("twin, VMID 100 of cluster attic")
         removed = await api.delete("/api/v1/clusters/attic")
 
         assert shown == clusters
         assert {each["id"]: each["cluster"] for each in listed} == dict(zip(jobs, clusters, strict=True))
         assert [line.split()[0] for line in table.splitlines()[-2:]] == clusters[::-1], table
         assert "attic" in one
+        assert set(names.split()) >= set(containers), names
+        assert "twin" not in names
+        assert refused[0] == 1
+        assert all(f"{container} is twin (100, cluster " in refused[1] for container in containers), refused[
+            1
+        ]
+        assert "of twin (100, cluster " in planned[1]
         assert removed.is_success, removed.text

@@ -35,6 +35,12 @@ async def test_any_folder(home: Path) -> None:
     assert tree(home.parent) == before
 
 
+async def test_folder_that_is_not_there(tmp_path: Path) -> None:
+    """A mistyped name undoes nothing on this machine."""
+    with pytest.raises(ProcessFailed, match=r"there is no .*; nothing was changed"):
+        await clean_demo(tmp_path / "typo")
+
+
 async def test_data_of_up(home: Path) -> None:
     """Neither the mark alone nor the secrets alone are enough."""
     mark(home)

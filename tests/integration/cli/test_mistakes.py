@@ -30,6 +30,8 @@ def running(tmp_path: Path) -> Path:
         ([*RESIZE, "memory=abc"], 2, "memory: 'abc' is not a number"),
         ([*RESIZE, "memory"], 2, "--set memory: it must be NAME=VALUE"),
         (["jobs", "run", "configure", *RESIZE[3:], "onboot=maybe"], 2, "'maybe' must be one of yes, no"),
+        (["up", "--data", ""], 2, "the data folder has no name: give one, or leave the option out"),
+        (["demo-clean", "--data", " "], 2, "the data folder has no name"),
         (["up", "--port", "99999"], 2, "'99999' is not a port: give a number from 0 to 65535"),
         (["nothing"], 2, "No such command 'nothing'"),
         (["create", "nginx-site"], 2, "`slipway create --help`"),

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from slipway.cli import freshness
 from slipway.cli.changes import commands, perform
 from slipway.cli.formats import Format, in_one_line
-from slipway.cli.lookup import ContainerArgument, container_id
+from slipway.cli.lookup import ContainerArgument, container_id, with_own_names
 from slipway.cli.plans import print_plan
 from slipway.cli.session import FollowOption, PlanOption, Session, YesOption, command
 from slipway.cli.terminal import put, say, warn
@@ -55,7 +55,7 @@ async def _print_containers(session: Session, **filters: str) -> None:
     # Names and VMIDs repeat from cluster to cluster.
     columns, wide = (COLUMNS, WIDE) if len(clusters) < 2 else (("cluster", *COLUMNS), WIDE[1:])  # noqa: PLR2004
     session.print_list(
-        items,
+        with_own_names(items) if session.form is Format.NAME else items,
         columns,
         name="hostname",
         wide=wide,

@@ -148,6 +148,8 @@ async def _run(
     yes: YesOption = False,
     follow: FollowOption = True,
 ) -> int:
+    # As lists of jobs show it, or the verb alone.
+    kind = kind.removeprefix("container.")
     body: dict[str, Any] = {
         "kind": f"container.{kind}",
         "selection": selection,

@@ -1,7 +1,8 @@
 """Containers by what people call them: id, hostname or VMID."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -21,9 +22,18 @@ async def container_id(client: Transport, name: str) -> str:
     """
     items = [item for item in await client.items("/containers", q=name) if name in _names(item)]
     if len(items) > 1:
-        clusters = ", ".join(sorted(f"{item['cluster']}: {item['id']}" for item in items))
-        raise CommandFailed(f"{name!r} is several containers. Name one by its id ({clusters}).")
+        each = (
+            f"{item['id']} is {item['hostname']} ({item['vmid']}, cluster {item['cluster']})"
+            for item in items
+        )
+        raise CommandFailed(f"{name!r} is several containers. Name one by its id: {'; '.join(sorted(each))}.")
     return str(items[0]["id"]) if items else name
+
+
+def with_own_names(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return containers with the id as hostname where a command could not tell which one is meant."""
+    times = Counter(name for item in items for name in _names(item))
+    return [{**item, "hostname": item["id" if times[item["hostname"]] > 1 else "hostname"]} for item in items]
 
 
 async def short_name(client: Transport, container: Mapping[str, Any]) -> str:

@@ -39,7 +39,7 @@ def print_losses(plan: Mapping[str, Any]) -> None:
 
 def _print_steps(plan: Mapping[str, Any]) -> None:
     container = plan["container"]
-    say(f"{plan['kind']} of {container['hostname']} ({container['vmid']})")
+    say(f"{plan['kind']} of {container['hostname']} ({container['vmid']}, cluster {container['cluster']})")
     rows = [(step["name"], _EFFECTS[step["effect"]], _description(step)) for step in plan["steps"]]
     print_table(("step", "effect", "what"), rows)
     print_losses(plan)

@@ -91,14 +91,20 @@ class Session:
         # Progress is no result: where a program reads the result, it goes beside it.
         file = sys.stdout if self.form in {Format.TABLE, Format.WIDE} else sys.stderr
         state = ""
-        with view_on(file) as view:
-            # Above the bar where there is one; else beside the output.
-            outage = Outage(view.report, most_seconds=AWAY_SECONDS)
-            async with aclosing(client.follow_job(job, outage=outage)) as events:
-                async for event in events:
-                    view.show(event)
-                    if event.kind == "done":
-                        state = event.content["state"]
+        try:
+            with view_on(file) as view:
+                # Above the bar where there is one; else beside the output.
+                outage = Outage(view.report, most_seconds=AWAY_SECONDS)
+                async with aclosing(client.follow_job(job, outage=outage)) as events:
+                    async for event in events:
+                        view.show(event)
+                        if event.kind == "done":
+                            state = event.content["state"]
+        except asyncio.CancelledError:
+            terminal.warn(
+                f"The job goes on: `slipway follow {job}` shows it, `slipway cancel {job}` ends it."
+            )
+            raise
         if state == "failed":
             for line in next_commands(await client.get(f"/jobs/{job}")):
                 self.report(line)

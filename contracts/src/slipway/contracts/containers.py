@@ -86,6 +86,8 @@ class ContainerRef(Value):
     id: Id
     vmid: int
     hostname: str
+    cluster: str = ""
+    """The name of its cluster: hostnames and VMIDs repeat from cluster to cluster."""
     is_provisional: bool = False
     """The VMID may still change if someone else takes it first."""
 

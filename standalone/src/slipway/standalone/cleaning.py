@@ -34,10 +34,11 @@ async def clean_demo(data: Path) -> int:
     """Undo all of it; refuse a folder that the demo has not made before anything is changed."""
     folder = DataFolder(data.resolve())  # noqa: ASYNC240 - nothing else runs in this loop
     if not folder.path.exists():
+        if folder.path != demo_data().resolve():
+            raise ProcessFailed(f"there is no {folder.path}; nothing was changed")
         say(f"There is no data at {folder.path}.")
         await _undo()
-        if folder.path == demo_data().resolve():
-            _remove_elsewhere(folder.path)
+        _remove_elsewhere(folder.path)
         return 0
     _require_ours(folder)
     with folder.take():

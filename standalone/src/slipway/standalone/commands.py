@@ -13,7 +13,10 @@ import typer
 from slipway.cli.errors import CommandFailed, WrongInput
 from slipway.standalone import defaults
 
-DemoData = Annotated[Path, typer.Option("--data", help="the demo's data folder")]
+_DEMO_DATA = str(defaults.demo_data())
+DemoData = Annotated[
+    Any, typer.Option("--data", parser=defaults.read_folder, metavar="FOLDER", help="the demo's data folder")
+]
 
 up = typer.Typer(rich_markup_mode=None, add_completion=False)
 demo = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -29,7 +32,9 @@ topology = typer.Typer(
 @up.command(help="run all of Slipway on this machine, until SIGTERM")
 def _up(
     *,
-    data: Annotated[Path, typer.Option(help="where everything is stored")] = defaults.DATA,
+    data: Annotated[
+        Any, typer.Option(parser=defaults.read_folder, metavar="FOLDER", help="where everything is stored")
+    ] = str(defaults.DATA),
     port: Annotated[
         Any,
         typer.Option(
@@ -58,7 +63,7 @@ def _up(
 def _demo(
     *,
     once: Annotated[bool, typer.Option("--once", envvar="ONCE", help="stop by itself")] = False,
-    data: DemoData = defaults.demo_data(),  # noqa: B008 - a path, read once
+    data: DemoData = _DEMO_DATA,
     port: Annotated[
         Any,
         typer.Option(
@@ -72,7 +77,7 @@ def _demo(
 
 
 @demo_clean.command(help="undo what the demo installed and changed")
-def _demo_clean(*, data: DemoData = defaults.demo_data()) -> int:  # noqa: B008 - a path, read once
+def _demo_clean(*, data: DemoData = _DEMO_DATA) -> int:
     from slipway.standalone.cleaning import clean_demo
 
     return _run(clean_demo(data))

@@ -17,6 +17,13 @@ def demo_data() -> Path:
     return Path("~/.local/share/slipway-demo").expanduser()
 
 
+def read_folder(text: str) -> Path:
+    """Read a folder's path; an empty one would be the folder that somebody happens to be in."""
+    if not text.strip():
+        raise WrongInput("the data folder has no name: give one, or leave the option out")
+    return Path(text)
+
+
 def read_port(text: str) -> int:
     """Read a port's number; 0 is any free one."""
     if not text.isdecimal() or int(text) > _LAST_PORT:

@@ -152,5 +152,5 @@ async def _cancelled(bus: Bus, container: Id, *, is_plan: bool) -> Response | No
         if error.code != JOB_ENDED:
             raise
         return None
-    container_ref = ContainerRef(id=one.id, vmid=one.vmid, hostname=one.hostname)
+    container_ref = ContainerRef(id=one.id, vmid=one.vmid, hostname=one.hostname, cluster=one.cluster)
     return accepted(Accepted(job=JobRef(id=one.job), container=container_ref))

@@ -41,7 +41,7 @@ export async function askWithPlan(change) {
  * @returns {HTMLDialogElement}
  */
 function planDialog(plan, { title, go, path, body = {}, wantsHash, signal, then }) {
-  const { steps = [], destroys = [], warnings = [], items = [] } = plan;
+  const { steps = [], destroys = [], warnings = [], items = [], container } = plan;
   const outage = h("div");
   const sure = h("button", { type: "submit", class: `button solid ${destroys.length ? "danger" : "primary"}` }, go);
   const submit = async (/** @type {SubmitEvent} */ event) => {
@@ -59,6 +59,8 @@ function planDialog(plan, { title, go, path, body = {}, wantsHash, signal, then 
   const dialog = h("dialog", { "aria-labelledby": "plan-title" },
     h("form", { class: "form", method: "dialog", onsubmit: submit },
       h("h2", { id: "plan-title" }, title),
+      container?.cluster && h("p", { class: "muted" },
+        `${container.hostname}, VMID ${container.vmid} of cluster ${container.cluster}`),
       notice("bad", "This will be lost for good:", destroys),
       notice("warn", "Know that:", warnings),
       steps.length > 0 && h("ol", { class: "plan" }, steps.map(stepItem)),

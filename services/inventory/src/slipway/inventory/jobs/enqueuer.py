@@ -78,6 +78,7 @@ def container_ref(target: Target) -> ContainerRef:
         id=target.container,
         vmid=target.vmid,
         hostname=target.hostname,
+        cluster=target.cluster_name,
         is_provisional=target.vmid_is_provisional,
     )
 
