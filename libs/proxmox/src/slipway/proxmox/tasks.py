@@ -1,7 +1,7 @@
 """Wait for a Proxmox task, relaying its log.
 
 Theory of operation. The task's status is asked after pauses of a tenth of the time that it has taken so far,
-0.2 s at least and 2 s at most: a short task's end is seen at once, a long one costs little. After each the
+0.1 s at least and 2 s at most: a short task's end is seen at once, a long one costs little. After each the
 log is read from the line after the last one. Status before log, so that the log is complete once the task has
 ended. A node that can't be reached meanwhile, or answers with an error of its own, is waited for until the
 deadline: the task runs there without us.
@@ -19,7 +19,7 @@ from slipway.proxmox.errors import NodeUnreachable, ProxmoxFailed, TaskTimedOut
 from slipway.proxmox.task_answers import LogLine
 from slipway.proxmox.upid import Upid
 
-LEAST_PAUSE_SECONDS = 0.2
+LEAST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 _SHARE = 0.1
 """Of the time that a task has taken, the next pause."""
