@@ -1,9 +1,10 @@
 """A look into a guest: what listens there, and which credentials its scripts have saved."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from slipway.monitor.discovery.discover import missing_families
 from slipway.monitor.discovery.pending import PendingScan
 from slipway.monitor.settings import MonitorSettings
 from slipway.proxmox.errors import ContainerMissing, NotRunning
+from slipway.proxmox.ssh import NodeShell
 from slipway.runtime.process import clock
 from slipway.runtime.process.ending import end
 from slipway.runtime.retry import Deadline
@@ -100,6 +102,40 @@ async def test_guest_that_is_not_running_or_not_there_is_reported(
         await monitor.discoverer.discover(QUERY.model_copy(update={"vmid": 404}))
 
     assert inventory.stored == []
+
+
+async def test_a_session_that_was_opened_ahead_is_used(
+    inventory: Inventory, monitor: Monitor, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The half second of its `pct exec` is over when the question comes; without one, another is begun."""
+    await started(client, inventory.lab, 100)
+    begun: list[str] = []
+    stream = NodeShell.stream
+
+    async def counted(shell: NodeShell, argv: Sequence[str], **options: Any) -> int:
+        begun.append(" ".join(argv[:2]))
+        return await stream(shell, argv, **options)
+
+    monkeypatch.setattr(NodeShell, "stream", counted)
+    ahead = QUERY.model_copy(update={"is_ahead": True})
+
+    nothing = [await monitor.discoverer.discover(ahead) for _ in range(2)]
+    found = [await monitor.discoverer.discover(QUERY) for _ in range(2)]
+
+    assert [each.address for each in nothing] == [None, None]
+    assert None not in {each.address for each in found}
+    assert begun == ["pct exec"] * 2
+
+
+async def test_a_session_that_can_not_be_opened_ahead_does_no_harm(
+    inventory: Inventory, monitor: Monitor, client: httpx.AsyncClient
+) -> None:
+    """The question is answered as without it."""
+    await new_container(client, inventory.lab, 100)
+    await monitor.discoverer.discover(QUERY.model_copy(update={"is_ahead": True}))
+
+    with pytest.raises(NotRunning):
+        await monitor.discoverer.discover(QUERY)
 
 
 async def test_owed_discovery_is_made_up_for(

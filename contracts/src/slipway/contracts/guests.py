@@ -69,3 +69,5 @@ class DiscoverGuest(Query[Discovery]):
     cluster: Id
     node: str
     vmid: int
+    is_ahead: bool = False
+    """Only get ready, since the question itself comes soon; answered at once, with nothing found."""

@@ -13,7 +13,7 @@ import typer
 from slipway.cli.errors import CommandFailed, WrongInput
 from slipway.standalone import defaults
 
-_DEMO_DATA = str(defaults.demo_data())
+_DEMO_DATA = defaults.demo_data()
 DemoData = Annotated[
     Any, typer.Option("--data", parser=defaults.read_folder, metavar="FOLDER", help="the demo's data folder")
 ]
@@ -34,7 +34,7 @@ def _up(
     *,
     data: Annotated[
         Any, typer.Option(parser=defaults.read_folder, metavar="FOLDER", help="where everything is stored")
-    ] = str(defaults.DATA),
+    ] = defaults.DATA,
     port: Annotated[
         Any,
         typer.Option(

@@ -17,9 +17,9 @@ def demo_data() -> Path:
     return Path("~/.local/share/slipway-demo").expanduser()
 
 
-def read_folder(text: str) -> Path:
+def read_folder(text: str | Path) -> Path:
     """Read a folder's path; an empty one would be the folder that somebody happens to be in."""
-    if not text.strip():
+    if not str(text).strip():
         raise WrongInput("the data folder has no name: give one, or leave the option out")
     return Path(text)
 

@@ -44,5 +44,6 @@ def build() -> Service:
     service.background("clusters", fleet.run)
     service.background("pace", lambda: fleet.pace.listen(bus))
     service.background("pending", pending.run)
+    service.on_stop(discoverer.aclose)
     service.on_stop(clusters.aclose)
     return service

@@ -13,10 +13,12 @@ from slipway.contracts.configs import HostConfig, StoreConfig
 from slipway.contracts.containers import DiscoveredCredential, DiscoveredService, StoreDiscovery
 from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.monitor.access import ClusterConnections
+from slipway.monitor.discovery.ahead import SessionsAhead
 from slipway.monitor.discovery.probes import addresses, credentials, init, openrc, processes, sockets, systemd
 from slipway.monitor.discovery.services import services
 from slipway.proxmox.host_config import read_config
 from slipway.proxmox.hosts import Cluster
+from slipway.proxmox.pct import Pct
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.secrets.sealing import Sealer
 
@@ -55,14 +57,23 @@ class Discoverer:
         self._bus = bus
         self._clusters = clusters
         self._sealer = sealer
+        self._ahead = SessionsAhead(clusters)
 
     async def discover(self, query: DiscoverGuest) -> Discovery:
         """Run the probes in a guest, store the result in inventory and return it without secrets."""
+        if query.is_ahead:
+            self._ahead.open(query)
+            return Discovery(is_settled=False)
         marker = secrets.token_hex(16)
 
         async def look(cluster: Cluster) -> str:
-            pct = cluster.pct(query.node)
-            return (await pct.script(query.vmid, SCRIPT, (marker,), timeout=TIMEOUT)).stdout
+            session = await self._ahead.take(query.container)
+            try:
+                pct = Pct(cluster.shell(query.node), session)
+                return (await pct.script(query.vmid, SCRIPT, (marker,), timeout=TIMEOUT)).stdout
+            finally:
+                if session is not None:
+                    await session.aclose()
 
         config = await self.read_config(query)
         outputs = sections(await self._clusters.run(query.cluster, look), marker)
@@ -74,6 +85,10 @@ class Discoverer:
             credentials=tuple(credential.name for credential in discovery.credentials),
             is_settled=discovery.is_settled,
         )
+
+    async def aclose(self) -> None:
+        """Close the sessions that wait for a discovery."""
+        await self._ahead.aclose()
 
     async def read_config(self, query: DiscoverGuest) -> HostConfig | None:
         """Read a guest's config, store it in inventory and return it; None if the guest is not complete."""

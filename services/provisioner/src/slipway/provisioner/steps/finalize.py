@@ -2,11 +2,12 @@
 
 import asyncio
 
-from slipway.contracts.guests import DiscoverGuest, Discovery
+from slipway.contracts.guests import Discovery
 from slipway.contracts.job_kinds import ConfigureArgs
 from slipway.contracts.problems import SlipwayError, Superseded
 from slipway.contracts.values import DISCOVERY_PENDING, STILL_STARTING, WITHOUT_ADDRESS
 from slipway.provisioner.engine.step import SKIPPED, Result
+from slipway.provisioner.host.discovery import query_of
 from slipway.provisioner.host.work import Work
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.retry import Deadline
@@ -43,10 +44,7 @@ async def rediscover_networks(work: Work) -> Result:
 
 
 async def _discover(work: Work, seconds: float) -> Result:
-    target = work.target
-    query = DiscoverGuest(
-        container=target.container, cluster=target.cluster, node=target.node, vmid=target.vmid
-    )
+    query = query_of(work)
     deadline = Deadline(seconds)
     while True:
         try:

@@ -13,7 +13,7 @@ from slipway.provisioner.bundle import LIBRARY
 from slipway.provisioner.engine.facts import StepFacts
 from slipway.provisioner.engine.step import DONE, SKIPPED, EndAct, Result
 from slipway.provisioner.engine.step_log import StepLog, open_log
-from slipway.provisioner.host import packages
+from slipway.provisioner.host import discovery, packages
 from slipway.provisioner.host.work import Work
 from slipway.proxmox.detached import TIMED_OUT, Absent, Exited, Running
 from slipway.proxmox.errors import CommandLost, NotRunning, RunLost, SshRefused
@@ -130,6 +130,7 @@ async def end(work: Work) -> Absent | Running | Exited:
 
 async def _run(work: Work, text: str, env: Mapping[str, str | SecretStr], timeout: timedelta) -> int:
     """Begin the work unless it was begun, follow it to its end; return its exit code."""
+    await discovery.announce(work)
     async with open_log(work.journal, await work.log_context()) as log:
         for _ in range(_LOSSES):
             await _while_it_reboots(
