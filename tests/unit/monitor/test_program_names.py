@@ -18,7 +18,7 @@ from slipway.monitor.discovery.program_names import program_name
         ("MainThread", "/usr/bin/node", "node|/usr/lib/node_modules/n8n/bin/n8n|start", "n8n"),
         ("MainThread", "/usr/bin/node", "node", "node"),
         ("MainThread", "/usr/bin/node", "node|-e|code.js", "node"),
-        ("MainThread", "/usr/bin/node", "node|--api-key|hush-hush|server.js", "server.js"),
+        ("MainThread", "/usr/bin/node", "node|--api-key|hush-hush|server.js", "node"),
         ("node /srv/api.j", "/usr/bin/node", "node /srv/api.js", "api.js"),
         ("MainThread", "/opt/n24/bin/node", "", "node"),
         ("next-server (v1", "/usr/bin/node", "next-server (v14.1.0)", "next-server"),
@@ -65,3 +65,55 @@ def test_program_is_named(comm: str, executable: str, line: str, name: str) -> N
     arguments = line.split("|") if line else []
 
     assert program_name(comm, executable, arguments) == name
+
+
+@pytest.mark.parametrize(
+    ("executable", "line", "name"),
+    [
+        ("node", "node|index|mongodb://root:hush@db:27017", "index"),
+        ("node", "node|index|--key|abc/HUSH", "index"),
+        ("node", "node|.|--db|postgres://u:hush@h", "node"),
+        ("node", "node|--watch-path|./src|server.js", "server.js"),
+        ("node", "node|--watch|index|abc/HUSH", "index"),
+        ("node", "node|--key|abc/HUSH|server.js", "node"),
+        ("node", "node|--key|abc/HUSH", "node"),
+        ("node", "node|--unheard-of|server.js", "server.js"),
+        ("node", "node|--|index|abc/HUSH", "index"),
+        ("node", "node|-|abc/HUSH", "node"),
+        ("node", "node|mongodb://root:hush@db/x.js", "node"),
+        ("node", "node|KEY=abc/HUSH.js", "node"),
+        ("node", f"node|{'a' * 65}", "node"),
+        ("node", "node index --key abc/HUSH", "index"),
+        ("node", "/srv/shop --key abc/HUSH", "shop"),
+        ("node", "redis://hush/HUSH", "redis"),
+        ("python3", "python3|app|--token|ab/Cd3f", "app"),
+        ("python3", "python3|-mhttp.server|80", "http.server"),
+        ("python3", "python3|-um|http.server|80", "http.server"),
+        ("python3", "python3|-uc|import app|abc/HUSH", "python3"),
+        ("python3", "python3|-cimport app|abc/HUSH", "python3"),
+        ("python3", "python3|-Wignore|-X|dev|app", "app"),
+        ("php", "php|artisan|serve|--key|abc/xyz=", "artisan"),
+        ("php", "php|-dmemory_limit=1G|artisan|serve", "artisan"),
+        ("php", "php|--|abc/HUSH", "php"),
+        ("java", "java|Main|jdbc:x://u:hush@h", "Main"),
+        ("java", "java|-server|-Xmx1g|org.shop.Main|abc/HUSH", "Main"),
+        ("java", "java|--patch-module|a=b/c|-jar|p.jar", "p.jar"),
+        ("java", "java|--module|org.shop/org.shop.Main", "Main"),
+        ("ruby", "ruby|-W:no-deprecated|-rset|bin/rails|abc/HUSH", "rails"),
+        ("perl", "perl|-we|code|abc/HUSH", "perl"),
+        ("perl", "perl|-MData::Dumper|-T|/usr/sbin/munin-node|abc/HUSH", "munin-node"),
+        ("bun", "bun|run|start|redis://:hush@h", "start"),
+        ("deno", "deno|run|--unheard-of|abc/HUSH", "deno"),
+        ("dotnet", "dotnet|run|abc/HUSH", "dotnet"),
+        ("dash", "sh|-ec|KEY=hush exec /srv/app|abc/HUSH", "sh"),
+        ("dash", "sh|-s|abc/HUSH", "sh"),
+        ("bash", "bash|-eo|pipefail|+x|/srv/app|abc/HUSH", "app"),
+        ("Rscript", "Rscript|plumber.R", "plumber.R"),
+        ("busybox-extras", "/opt/busybox-extras|nc|-l", "nc"),
+        ("busybox.static", "busybox.static|httpd|-f", "httpd"),
+        ("busybox", "busybox|sh|/srv/app|abc/HUSH", "app"),
+    ],
+)
+def test_no_later_word_becomes_a_name(executable: str, line: str, name: str) -> None:
+    """The first word that is no option decides; where that is in doubt, the interpreter gives the name."""
+    assert program_name("x", f"/usr/bin/{executable}", line.split("|")) == name
