@@ -44,7 +44,9 @@ printf '[Socket]\\nListenStream=9090\\nListenStream=127.0.0.1:7000\\n' >cockpit.
 printf '[Service]\\nExecStart=/bin/sleep 1000\\n' >cockpit.service
 printf '[Socket]\\nListenStream=0.0.0.0:8888\\nAccept=yes\\n' >echo.socket
 printf '[Service]\\nExecStart=/bin/cat\\nStandardInput=socket\\n' >echo@.service
-systemctl daemon-reload && systemctl start cockpit.socket echo.socket || exit 1
+printf '[Socket]\\nListenStream=7001\\n' >'we\\x2dird.socket'
+printf '[Service]\\nExecStart=/bin/sleep 1000\\n' >'we\\x2dird.service'
+systemctl daemon-reload && systemctl start cockpit.socket echo.socket 'we\\x2dird.socket' || exit 1
 cat >/opt/app.pl
 own=$(hostname -I | cut -d' ' -f1)
 setsid perl /opt/app.pl ::ffff:127.0.0.1 8081 "::ffff:$own" 8080 :: 3000 >/dev/null 2>&1 </dev/null &
@@ -112,6 +114,7 @@ async def test_debian(inventory: Inventory, monitor: Monitor, client: httpx.Asyn
         ("echo", "systemd", 8888, f"{own}:8888/"),
         ("cockpit", "systemd", 9090, f"{own}:9090/"),
         ("cockpit", "systemd", 7000, None),
+        (r"we\x2dird", "systemd", 7001, None),
         ("app.pl", "process", 8081, None),
     ]
 

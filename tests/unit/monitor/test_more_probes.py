@@ -70,6 +70,26 @@ def test_units_are_read_in_either_order(order: int) -> None:
     assert result.main_pids == {12: "nginx"}
 
 
+@pytest.mark.parametrize(
+    ("identity", "triggers", "unit"),
+    [
+        ("cockpit.socket", "cockpit.service", "cockpit"),
+        (r"we\x2dird.socket", r'"we\\x2dird.service"', r"we\x2dird"),
+        (r"we\x2dird.socket", r'"we\\x2dird.service" other.service', r"we\x2dird"),
+        (r"we\x2dird.socket", "", r"we\x2dird"),
+        (r"we\x2dird.socket", r'"we\\x2d', r"we\x2dird"),
+        ("echo.socket", "echo@0-10.0.0.5:7-10.0.0.1:4.service", "echo"),
+    ],
+)
+def test_socket_has_the_unit_that_it_triggers(identity: str, triggers: str, unit: str) -> None:
+    """Systemd quotes a name with a backslash where it lists names, and nowhere else."""
+    output = f"ssh.service\n\nId={identity}\nTriggers={triggers}\nListen=[::]:9090 (Stream)\n"
+
+    (socket,) = systemd.parse(output).sockets
+
+    assert (socket.unit, socket.port) == (unit, 9090)
+
+
 def test_started_services_of_openrc_are_read() -> None:
     """Alpine's way to say it; one without a process has run to its end."""
     output = (

@@ -1,6 +1,7 @@
 """Systemd's running services with their main processes, and the sockets that start services."""
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 
 from slipway.monitor.discovery.probes.listener import bare
@@ -48,7 +49,7 @@ def _properties(paragraph: str) -> Mapping[str, list[str]]:
 
 
 def _sockets(identity: str, properties: Mapping[str, list[str]]) -> Iterator[UnitSocket]:
-    triggered = properties.get("Triggers", [""])[0].partition(" ")[0].removesuffix(".service")
+    triggered = _first_name(properties.get("Triggers", [""])[0]).removesuffix(".service")
     # With Accept=yes each connection has a service of its own, `name@...`.
     unit = identity.removesuffix(".socket") if "@" in triggered or not triggered else triggered
     for match in filter(None, map(_LISTEN.match, properties.get("Listen", []))):
@@ -58,3 +59,11 @@ def _sockets(identity: str, properties: Mapping[str, list[str]]) -> Iterator[Uni
             port=int(match["port"]),
             unit=unit,
         )
+
+
+def _first_name(listed: str) -> str:
+    """Return the first of some names; one with a backslash is quoted there as for a shell."""
+    try:
+        return next(iter(shlex.split(listed)), "")
+    except ValueError:  # cut within quotes
+        return ""
