@@ -12,10 +12,10 @@ import pytest
 from slipway.contracts.configs import HostConfig
 from slipway.contracts.container_specs import ContainerSpec, NetworkSpec
 from slipway.contracts.containers import Container
-from slipway.contracts.guests import DiscoverGuest
+from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.values import Lifecycle, Power
 from slipway.lab import faults
-from slipway.monitor.discovery.discover import missing_families
+from slipway.monitor.discovery.discover import OTHERS_WAIT, awaits_address, missing_families
 from slipway.monitor.discovery.pending import PendingScan
 from slipway.monitor.settings import MonitorSettings
 from slipway.proxmox.errors import ContainerMissing, NotRunning
@@ -204,6 +204,49 @@ def test_an_address_that_should_be_there_is_missed(
     config = HostConfig(read_at=clock.now(), networks=tuple(devices))
 
     assert missing_families(config, own) == owed
+
+
+@pytest.mark.parametrize(
+    ("devices", "own", "age", "awaits"),
+    [
+        ([NetworkSpec(ip="dhcp", ip6="auto")], ("10.0.0.5",), timedelta(seconds=5), True),
+        ([NetworkSpec(ip="dhcp", ip6="auto")], ("10.0.0.5",), OTHERS_WAIT, False),
+        ([NetworkSpec(ip="10.0.0.5/24", ip6="dhcp")], ("10.0.0.5",), OTHERS_WAIT, False),
+        ([NetworkSpec(ip6="auto"), NetworkSpec(ip="dhcp")], ("fd00::5",), OTHERS_WAIT, False),
+        ([NetworkSpec(ip="dhcp", ip6="auto")], ("10.0.0.5",), None, True),
+        ([NetworkSpec(ip="dhcp", ip6="auto")], ("10.0.0.5", "fd00::5"), timedelta(seconds=5), False),
+        ([NetworkSpec(ip="dhcp")], (), timedelta(days=1), True),
+        ([NetworkSpec(ip6="auto")], (), timedelta(days=1), True),
+    ],
+)
+def test_other_addresses_are_awaited_shortly(
+    devices: list[NetworkSpec], own: tuple[str, ...], age: timedelta | None, *, awaits: bool
+) -> None:
+    """Those of a guest that has one, after its start; one without any is looked at for as long as it runs."""
+    at = clock.now()
+    config = HostConfig(read_at=at, started_at=at - age if age is not None else None, networks=tuple(devices))
+
+    assert awaits_address(config, own) is awaits
+
+
+@pytest.mark.slow
+async def test_a_guest_without_a_router_settles(
+    inventory: Inventory, monitor: Monitor, client: httpx.AsyncClient
+) -> None:
+    """It has an IPv4 address; the one of IPv6 that its config asks for does not come."""
+    await started(client, inventory.lab, 100, net0="name=eth0,bridge=vmbr0,ip=dhcp,ip6=auto")
+
+    async def settled() -> Discovery | None:
+        found = await monitor.discoverer.discover(QUERY)
+        return found if found.is_settled else None
+
+    early = await monitor.discoverer.discover(QUERY)
+    late = await until(settled, within_seconds=OTHERS_WAIT.total_seconds() + 15)
+
+    assert not early.is_settled
+    assert late is not None
+    assert late.address == early.address is not None
+    assert not any(each.has_addresses for each in inventory.stored)
 
 
 async def test_those_that_are_stopped_hide_no_other(

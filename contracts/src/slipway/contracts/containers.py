@@ -202,4 +202,7 @@ class StoreDiscovery(Query[StoredDiscovery]):
     services: tuple[DiscoveredService, ...] = ()
     credentials: tuple[DiscoveredCredential, ...] = ()
     is_settled: bool = True
-    """False while the guest still starts, or has no address that it should have: it is looked at again."""
+    """False while the guest still starts, or an address that it should have may still come: it is looked at
+    again."""
+    has_addresses: bool = False
+    """Whether it has one of each IP version that its config asks for."""

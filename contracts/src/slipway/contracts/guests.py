@@ -57,7 +57,7 @@ class Discovery(Value):
     credentials: tuple[str, ...] = ()
     """Names only."""
     is_settled: bool = True
-    """False while the guest still starts, or has no address that it should have."""
+    """False while the guest still starts, or an address that it should have may still come."""
 
 
 class DiscoverGuest(Query[Discovery]):

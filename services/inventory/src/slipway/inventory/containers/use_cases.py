@@ -21,7 +21,13 @@ from slipway.contracts.job_args import KindAndArgs
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Done, Event, Id
-from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, Lifecycle
+from slipway.contracts.values import (
+    CONFIG_UNREAD,
+    DISCOVERY_PENDING,
+    STILL_STARTING,
+    WITHOUT_ADDRESS,
+    Lifecycle,
+)
 from slipway.inventory.clusters.store import is_removed
 from slipway.inventory.containers.claims import HostnameTaken, claim_names, refuse_busy
 from slipway.inventory.containers.configs import NAME_TAKEN, with_config
@@ -70,7 +76,10 @@ async def decide_discovery(
     """
     row = await container_row(tx, request.container, for_update=True)
     refuse_deleted(Lifecycle(row.lifecycle))
-    warnings = [warning for warning in row.warnings if warning != DISCOVERY_PENDING]
+    over = [DISCOVERY_PENDING]
+    over += [STILL_STARTING] if request.is_settled else []
+    over += [WITHOUT_ADDRESS] if request.has_addresses else []
+    warnings = [warning for warning in row.warnings if not warning.startswith(tuple(over))]
     warnings += [] if request.is_settled else [DISCOVERY_PENDING]
     at = now()
     change = update_container(

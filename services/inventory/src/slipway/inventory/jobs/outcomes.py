@@ -19,6 +19,7 @@ from slipway.contracts.values import (
     AFTER_RESTART,
     CONFIG_UNREAD,
     DISCOVERY_PENDING,
+    STILL_STARTING,
     JobState,
     Lifecycle,
     Phase,
@@ -119,8 +120,10 @@ def _end(result: _Outcome, command: RunJob) -> None:
         result.writes.append(delete_credentials(row.id))
     result.publish(_ending(row, record, following), "ended")
     result.changes |= {"lifecycle": following, "deleting_as": None, "updated_at": now()}
-    # Warnings that hold only until the next restart are the job's alone.
-    result.changes["warnings"] = [each for each in record.warnings if not each.startswith(AFTER_RESTART)]
+    # Warnings that hold only until the next restart, or until its boot ended, are the job's alone.
+    has_settled = following is Lifecycle.READY and DISCOVERY_PENDING not in record.warnings
+    over = (AFTER_RESTART, STILL_STARTING) if has_settled else (AFTER_RESTART,)
+    result.changes["warnings"] = [each for each in record.warnings if not each.startswith(over)]
 
 
 def _change(result: _Outcome, command: RunJob) -> None:

@@ -24,6 +24,10 @@ from slipway.runtime.secrets.sealing import Sealer
 
 TIMEOUT = timedelta(seconds=13)
 """Leaves inventory its share of the query's 20 seconds."""
+OTHERS_WAIT = timedelta(seconds=20)
+"""From a guest's start, for other addresses of one that has some: there may be no router, or no DHCP server.
+
+A router is asked three times, 4 s apart (RFC 4861, 10); a job that has started a guest waits as long."""
 PROBE_BYTES = 500_000
 """Of the output of one probe at most; all of them fit into what a command's output may be."""
 _PROBES: Mapping[str, str] = {
@@ -109,7 +113,8 @@ class Discoverer:
             services=read_services(outputs, own_addresses),
             credentials=self._sealed(container, outputs.get("credentials", "")),
             is_settled=init.has_settled(outputs.get("init", ""))
-            and not missing_families(config, own_addresses),
+            and not awaits_address(config, own_addresses),
+            has_addresses=config is not None and not missing_families(config, own_addresses),
         )
 
     def _sealed(self, container: str, output: str) -> tuple[DiscoveredCredential, ...]:
@@ -129,6 +134,14 @@ def read_services(outputs: Mapping[str, str], own_addresses: Sequence[str]) -> t
         processes.parse(outputs.get("processes", "")),
         own_addresses,
     )
+
+
+def awaits_address(config: HostConfig | None, own_addresses: Sequence[str]) -> bool:
+    """Return whether a guest is looked at again for an address that it should have."""
+    if config is None or not missing_families(config, own_addresses):
+        return False
+    is_new = config.started_at is None or config.read_at - config.started_at < OTHERS_WAIT
+    return is_new or not own_addresses
 
 
 def missing_families(config: HostConfig | None, own_addresses: Sequence[str]) -> tuple[int, ...]:
