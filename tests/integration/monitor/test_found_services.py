@@ -68,11 +68,13 @@ service queue "command=/usr/local/bin/queued supervisor=supervise-daemon"
 service plain "start() { start-stop-daemon --start --background --exec /bin/busybox -- $(listens 8888); }"
 service loose "start() { setsid $(listens 5000) >/dev/null 2>&1 </dev/null & }"
 service once "start() { true; }"
-for name in shop queue plain loose once; do rc-service $name start >/dev/null || exit 1; done
+printf '#!/bin/sh\\nsetsid %s >/dev/null 2>&1 </dev/null &\\n' "$(listens 7070)" >/etc/local.d/own.start
+chmod +x /etc/local.d/own.start
+for name in shop queue plain loose once local; do rc-service $name start >/dev/null || exit 1; done
 own=$(ip -o -4 addr show eth0 | while read -r _ _ _ address _; do echo "${address%/*}"; done)
 setsid nc -lk -s ::ffff:127.0.0.1 -p 8081 -e cat >/dev/null 2>&1 </dev/null &
 setsid nc -lk -s "::ffff:$own" -p 8000 -e cat >/dev/null 2>&1 </dev/null &
-for _ in 1 2 3 4 5 6 7 8 9 10; do [ "$(netstat -ltn | grep -c LISTEN)" = 6 ] && exit 0; sleep 0.2; done
+for _ in 1 2 3 4 5 6 7 8 9 10; do [ "$(netstat -ltn | grep -c LISTEN)" = 7 ] && exit 0; sleep 0.2; done
 exit 1
 """
 SLOW = """
@@ -169,10 +171,13 @@ async def test_alpine(alpine_cluster: Cluster) -> None:
         ("shop", "openrc", 8080, f"{own}:8080/"),
         ("plain", "openrc", 8888, f"{own}:8888/"),
         ("queue", "openrc", 9000, f"{own}:9000/"),
+        ("nc", "process", 7070, None),
         ("nc", "process", 8081, None),
     ]
     assert {each.kind for each in services if each.is_system} == {"openrc"}
-    assert {"bootmisc", "sysctl", "networking", "once"} <= {each.name for each in services if each.is_system}
+    assert {"bootmisc", "sysctl", "networking", "once", "local"} <= {
+        each.name for each in services if each.is_system
+    }
 
 
 async def test_alpine_that_still_starts(alpine_cluster: Cluster) -> None:

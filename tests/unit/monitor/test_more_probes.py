@@ -1,6 +1,7 @@
 """Probes of guests without `ss`, of units, processes and addresses; and the script that holds them all."""
 
 import os
+import secrets
 import socket
 import subprocess
 from pathlib import Path
@@ -190,9 +191,11 @@ def test_addresses_of_the_kernel_are_read_where_ip_is_missing(tmp_path: Path) ->
 
 def test_script_separates_the_probes() -> None:
     """It runs in any POSIX shell and ends well, whatever is missing."""
-    output = shell(SCRIPT, "mark")
+    marker = secrets.token_hex()
 
-    parts = sections(output, "mark")
+    output = shell(SCRIPT, marker)
+
+    parts = sections(output, marker)
     assert list(parts) == [
         "init",
         "addresses",

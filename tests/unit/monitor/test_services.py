@@ -108,6 +108,28 @@ def test_what_a_login_or_a_job_of_cron_runs_is_somebody_elses() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["local", "rc-local"])
+def test_what_a_boot_script_starts_is_its_own(name: str) -> None:
+    """By environment, control group or session; the script's service is the system's."""
+    units = Units(names=(name, "redis"), main_pids={1: name})
+    processes = {
+        1: Process(name="app.py", session=7),
+        2: Process(name="shop", unit=name),
+        3: Process(name="helper", session=7),
+        4: Process(name="redis", unit=name),
+    }
+
+    found = services([listening(7000 + pid, pid=pid) for pid in processes], units, processes, OWN)
+
+    assert [(each.name, each.port, each.is_system) for each in found] == [
+        ("app.py", 7001, False),
+        ("shop", 7002, False),
+        ("helper", 7003, False),
+        ("redis", 7004, False),
+        (name, None, True),
+    ]
+
+
 def test_what_people_look_for_comes_first() -> None:
     """URL before port before none, the system's own last; IPv4 and IPv6 of one port are one."""
     units = Units(names=("worker", "cron", "web", "systemd-resolved"), main_pids={1: "web"})

@@ -61,6 +61,8 @@ _SYSTEM_STARTS = (
 )
 _STARTS_OTHERS = ("ssh", "dropbear", "cron", "atd", "anacron", "getty@", "console-getty", "container-getty")
 """Services that run what people log in for, or have scheduled."""
+_BOOT_SCRIPTS = frozenset({"local", "rc-local"})
+"""Services that have no process of their own: they run what people want started at boot."""
 _WEB_NAMES = ("nginx", "apache", "httpd", "caddy", "lighttpd", "traefik", "haproxy", "grafana", "gitea")
 _WEB_PORTS = frozenset({80, 81, 3000, 5000, 8000, 8008, 8080, 8081, 8088, 8888, 9000, 9090})
 _EVERY: Mapping[str, Sequence[int]] = {"*": (4, 6), "0.0.0.0": (4,), "::": (6,)}  # noqa: S104  read, not bound
@@ -118,7 +120,7 @@ def _listening(
 def _unit(listener: Listener, units: Units, processes: Mapping[int, Process]) -> str | None:
     """Return the unit that a socket belongs to."""
     pid, process = listener.pid or 0, processes.get(listener.pid or 0, Process())
-    if pid in units.main_pids:
+    if pid in units.main_pids and units.main_pids[pid] not in _BOOT_SCRIPTS:
         return units.main_pids[pid]
     if pid == SYSTEMD:
         return next((each.unit for each in units.sockets if each.is_of(listener)), None)
@@ -134,6 +136,8 @@ def _unit(listener: Listener, units: Units, processes: Mapping[int, Process]) ->
 
 def _is_foreign(process: Process, unit: str, units: Units, processes: Mapping[int, Process]) -> bool:
     """Return whether a process is no part of the unit that it was started by."""
+    if unit in _BOOT_SCRIPTS:
+        return True
     mains = [
         processes[pid].name for pid, name in units.main_pids.items() if name == unit and pid in processes
     ]
@@ -168,7 +172,7 @@ def _scheme(name: str, listener: Listener) -> str | None:
 
 
 def _is_system(name: str) -> bool:
-    return name in _SYSTEM or name.startswith(_SYSTEM_STARTS)
+    return name in _SYSTEM | _BOOT_SCRIPTS or name.startswith(_SYSTEM_STARTS)
 
 
 def _rank(service: DiscoveredService) -> tuple[bool, bool, bool, int, str]:
