@@ -147,6 +147,19 @@ async def test_changes_by_others_are_followed(
     assert settled["address"] is not None
 
 
+@pytest.mark.slow
+async def test_a_container_without_a_router_settles(api: httpx.AsyncClient) -> None:
+    """Only the address that it lacks is left to say, also after a restart."""
+    made = await new(api, networks=[{"ip": "dhcp", "ip6": "auto"}])
+    created = await until(api, made, lambda row: "discovery-pending" not in row["warnings"])
+    await done(api, f"containers/{made['id']}/restart", {"grace_seconds": 10})
+    restarted = await until(api, made, lambda row: "discovery-pending" not in row["warnings"])
+
+    lack = "without-address: net0 has no IPv6 address (auto): no router advertises a prefix on vmbr0"
+    assert created["warnings"] == restarted["warnings"] == [lack]
+    assert restarted["address"] is not None
+
+
 async def test_tags_of_a_template_arrive(api: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
     """With those that were asked for: on the host, and here."""
     made = await new(api, tags=["mine"])
