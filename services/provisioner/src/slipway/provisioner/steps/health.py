@@ -19,7 +19,7 @@ SLACK = timedelta(seconds=60)
 NOT_ASKED = "health-not-asked"
 """A job's warning: the service listens, but nothing in the guest could ask it over HTTP."""
 _LISTENS = 3
-_WHY = "only that something listens is known: the guest has none of bash, nc, curl and wget to ask it with"
+_WHY = "only that something listens is known: the guest has none of curl, bash, nc and wget to ask it with"
 
 
 class Unhealthy(Failed):

@@ -12,6 +12,7 @@ text=$(cat)
 ends=$(($(date +%s) + seconds))
 newline='
 '
+tls='if it takes HTTPS only, check it with kind: tcp'
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
@@ -54,15 +55,20 @@ addresses() {
 
 request() { printf 'GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$path" "$1:$port"; }
 
-# ask ADDRESS HOST: prints the head of the answer, or what is wrong
+# ask ADDRESS HOST: prints the head of the answer, or what is wrong. Input of nc stays open until the answer has
+# come: at its end nc closes its sending side, and many servers then drop the request.
 ask() {
-    if has bash; then
+    if has curl; then
+        # shellcheck disable=SC2016
+        within 5 sh -c 'curl -qgsS --noproxy "*" -D - -o /dev/null "$1" 2>&1 | { head -n 1; kill -KILL 0; }' \
+            sh "http://$2:$port$path"
+    elif has bash; then
         # shellcheck disable=SC2016
         request "$2" | within 5 bash -c 'exec 3<>"/dev/tcp/$1/$2" && cat >&3 && head -n 1 <&3' bash "$1" "$port"
     elif has nc; then
-        request "$2" | within 5 nc "$1" "$port" | head -n 1
-    elif has curl; then
-        within 5 curl -qgsS --noproxy '*' -D - -o /dev/null "http://$2:$port$path"
+        # shellcheck disable=SC2016
+        request "$2" | within 5 sh -c '{ cat; sleep 5; } | nc "$1" "$2" 2>&1 | { head -n 1; kill -KILL 0; }' \
+            sh "$1" "$port"
     else
         within 5 wget -S -Y off -O /dev/null "http://$2:$port$path"
     fi
@@ -70,21 +76,22 @@ ask() {
 
 try_http() {
     found=$(addresses)
-    if ! has bash && ! has nc && ! has curl && ! has wget; then
-        [ -n "$found" ] && return 3
+    if [ -z "$found" ]; then
         echo "nothing listens on port $port"
         return 1
     fi
-    for address in ${found:-127.0.0.1}; do
+    has curl || has bash || has nc || has wget || return 3
+    for address in $found; do
         host=$address
         case $address in *:*) host="[$address]" ;; esac
-        answer=$(ask "$address" "$host" 2>&1 | head -c 2000 | tr -d '\r')
+        answer=$(ask "$address" "$host" 2>&1 | head -c 2000 | LC_ALL=C tr -cd '\n -~')
         answer=${answer:-no answer}
         status=$(printf '%s\n' "$answer" | sed -n 's/^ *HTTP\/[0-9.]* \([0-9][0-9][0-9]\).*/\1/p' | head -n 1)
         case $status in
             [23]??) return 0 ;;
+            400) echo "$host:$port answers with HTTP status 400 ($tls)" ;;
             ?*) echo "$host:$port answers with HTTP status $status" ;;
-            *) echo "$host:$port does not answer over HTTP: ${answer##*"$newline"}" ;;
+            *) echo "$host:$port does not answer over HTTP: ${answer##*"$newline"} ($tls)" ;;
         esac
     done
     return 1
