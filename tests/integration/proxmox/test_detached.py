@@ -170,6 +170,34 @@ async def test_line_without_an_end_is_shown_as_it_is_so_far(
     assert again == [rest[0]]
 
 
+@pytest.mark.parametrize(
+    ("progress", "state"),
+    [
+        ("%6d of all\\033[2K\\033[1G", " 29999 of all"),
+        ("%6d of all\\b\\b\\b\\b\\b\\b\\b\\b\\b\\b\\b\\b\\b", " 29999 of all"),
+        ("%6d of all\\033[1000D", " 29999 of all"),
+        ("%6d of all, ", " 29998 of all,  29999 of all, "),
+    ],
+)
+async def test_long_progress_shows_its_newest_state(
+    detached: Detached, tmp_path: Path, progress: str, state: str
+) -> None:
+    """However much was written before it, and whatever goes back over that."""
+    gate = tmp_path / "gate"
+    script = f"""awk 'BEGIN {{ for (i = 0; i < 30000; i++) printf "{progress}", i }}'
+        while [ ! -e {gate} ]; do sleep 0.05; done"""
+    await detached.begin("a", script=script, timeout=LIMIT)
+
+    async with asyncio.timeout(20), aclosing(detached.follow("a", deadline=LIMIT)) as items:
+        async for item in items:
+            if isinstance(item, Output) and item.text.replace("\033[2K", "").endswith(state):
+                break
+    gate.touch()
+
+    assert isinstance(item, Output)
+    assert item.is_unfinished
+
+
 @PROGRAMS
 async def test_progress_is_one_line_wherever_it_is_read(detached: Detached) -> None:
     """Ends of lines as Windows writes them are ends of lines."""

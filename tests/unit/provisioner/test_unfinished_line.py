@@ -35,12 +35,12 @@ def test_progress_is_published_about_once_a_second() -> None:
     assert len(taken) < 36_000 / 10 / LONGEST_UNFINISHED_SECONDS + 60
 
 
-def test_of_a_long_line_the_beginning_is_published() -> None:
+def test_of_a_long_line_the_end_is_published() -> None:
     """A blank one is not."""
     line = UnfinishedLine()
 
     line.update("  ", at_seconds=0)
     blank = line.take(5)
-    line.update("x" * 10_000, at_seconds=5)
+    line.update("x" * 10_000 + "99 %", at_seconds=5)
 
-    assert (blank, line.take(6)) == (None, "x" * LONGEST_UNFINISHED)
+    assert (blank, line.take(6)) == (None, "…" + "x" * (LONGEST_UNFINISHED - 5) + "99 %")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.proxmox import record
-from slipway.proxmox.lines import LONGEST_LINE_BYTES, LineCutter, text_of
+from slipway.proxmox.lines import LONGEST_LINE_BYTES, LineCutter, WrittenLine, text_of
 from slipway.proxmox.shell import command_line, exports, guest_script, sh, statements
 
 ARGUMENTS = st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1)
@@ -103,11 +103,38 @@ def test_noise_becomes_text() -> None:
         (b"0/16\b\b\b\b15/16\b\b\b\b\bdone\n", "done"),
         (b"spin |\b/\b-\b\n", "spin -"),
         (b"\b\b\n", ""),
+        (b"1 %\x1b[2K\x1b[1G\n", "1 %\x1b[2K"),
+        (b"1 %\x1b[3D2 %\x1b[1000D3 %\x1b[D\x1b[Dof\n", "3of"),
+        (b"caf\xc3\xa9 \xe2\x9c\x93\b\b\be!\n", "cafe!"),
+        (b"a\x1b[5Gb\x1b[\n", "a\x1b[5Gb\x1b["),
     ],
 )
 def test_text_of_progress_is_its_last_state(line: bytes, text: str) -> None:
     """What was written over is no part of a line."""
     assert text_of(line) == text
+
+
+@given(st.lists(st.sampled_from([*"ab1\u00e9\r\b\x1b[GD", "\x1b[2K", "\x1b[1G", "\x1b[3D"])), st.data())
+def test_a_line_is_the_same_wherever_it_is_cut(pieces: list[str], data: st.DataObject) -> None:
+    """Also within a character or an escape sequence."""
+    line = "".join(pieces).encode()
+    cut = data.draw(st.integers(0, len(line)))
+    written = WrittenLine()
+
+    written.write(line[:cut])
+    written.write(line[cut:])
+
+    assert written.text() == text_of(line)
+
+
+@pytest.mark.parametrize("move", [b"\r", b"\x1b[2K\x1b[1G", b"\x1b[1000D", b"\b" * 6])
+def test_progress_takes_no_memory(move: bytes) -> None:
+    """Only what is seen is stored, however long it goes on."""
+    written = WrittenLine()
+    for done in range(20_000):
+        written.write(b"%5d%%" % done + move)
+
+    assert (written.text().removesuffix("\x1b[2K"), len(written) < 16) == ("19999%", True)
 
 
 def test_a_record_masks_secrets(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ import asyncio
 from dataclasses import dataclass
 
 from slipway.proxmox.errors import CommandLost
-from slipway.proxmox.lines import LONGEST_LINE_BYTES, text_of
+from slipway.proxmox.lines import LONGEST_LINE_BYTES, WrittenLine
 from slipway.proxmox.ssh import Stream
 
 SILENCE_SECONDS = 60.0
 """A follower reports every five seconds; longer silence means that it is gone."""
-MOST_UNFINISHED_BYTES = 64 * 1024
-"""Of a line without an end, what is shown of it meanwhile."""
+MOST_UNFINISHED_BYTES = 128 * 1024
+"""Of a line without an end, how much of its end is yielded meanwhile: so much that no secret in what is then
+shown of it has lost its beginning, by which it is known."""
 
 _BEAT = "beat"
 
@@ -36,8 +37,8 @@ class OutputReader:
         self._part = bytearray()
         """Of a part of the output, what has come."""
         self._part_left = 0
-        self._line = bytearray()
-        """Of a line without an end, what is still seen: not what a carriage return went back over."""
+        self._line = WrittenLine()
+        """A line without an end."""
         self._line_bytes = 0
         self._is_marked = False
         """Whether an older build began the work: each line begins with a mark."""
@@ -93,21 +94,24 @@ class OutputReader:
         # bytes.splitlines() would also cut at a carriage return.
         *ends, begin = part.split(b"\n")
         for end in ends:
-            await self._queue.put(self._output(end + b"\n"))
-        self._line += begin
-        self._line_bytes += len(begin)
+            self._write(end)
+            await self._queue.put(self._output(b"\n"))
+        self._write(begin)
         if self._is_marked:
             return
-        if (over := self._line.rstrip(b"\r").rfind(b"\r")) >= 0:
-            del self._line[: over + 1]
         if len(self._line) > LONGEST_LINE_BYTES:
             await self._queue.put(self._output(b""))
-        if text := text_of(bytes(self._line[:MOST_UNFINISHED_BYTES])):
+        if text := self._line.text(last_bytes=MOST_UNFINISHED_BYTES):
             await self._queue.put(Output(text=text, end_offset=self._offset, is_unfinished=True))
+
+    def _write(self, part: bytes) -> None:
+        is_mark = self._is_marked and not self._line_bytes
+        self._line.write(part[is_mark:])
+        self._line_bytes += len(part)
 
     def _output(self, end: bytes) -> Output:
         """Return the line that ends so."""
-        text = text_of(bytes(self._line + end)[self._is_marked :])
+        text = self._line.text()
         self._offset += self._line_bytes + len(end)
         self._line.clear()
         self._line_bytes = 0

@@ -4,7 +4,7 @@ from slipway.provisioner.engine.log_bound import UNFINISHED_SECONDS, unfinished_
 from slipway.runtime.secrets.redaction import clean_unfinished
 
 LONGEST_UNFINISHED = 1000
-"""Characters that are shown of it."""
+"""Characters that are shown of it; of a longer one, the end: that is what changes."""
 
 
 class UnfinishedLine:
@@ -30,7 +30,9 @@ class UnfinishedLine:
         """Return the line, masked, if it is due and another than before."""
         if self._text is None or at_seconds < self._due_at:
             return None
-        text = clean_unfinished(self._text)[:LONGEST_UNFINISHED]
+        text = clean_unfinished(self._text)
+        if len(text) > LONGEST_UNFINISHED:
+            text = "…" + text[1 - LONGEST_UNFINISHED :]
         if text == self._taken or not text.strip():
             return None
         self._taken, self._due_at = text, at_seconds + unfinished_pause_seconds(at_seconds - self._began_at)
