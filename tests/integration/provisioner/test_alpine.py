@@ -54,3 +54,14 @@ async def test_a_guest_that_cannot_ask_warns(ground: Ground) -> None:
 
     assert record.state is JobState.SUCCEEDED, record.error
     assert [each.partition(":")[0] for each in record.warnings] == [health.NOT_ASKED]
+
+
+async def test_a_script_for_bash_fails_by_that_name(ground: Ground) -> None:
+    """The failure says what the guest lacks, not that the script is missing."""
+    check = HealthCheck(kind="tcp", port=8080, timeout_seconds=20)
+
+    record = await ground.run(await command(ground, check, a="#!/bin/bash\necho never\n"))
+
+    assert record.error is not None
+    assert record.error.code == "script.failed"
+    assert "the guest has no /bin/bash" in record.error.message

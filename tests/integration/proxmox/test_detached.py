@@ -100,6 +100,38 @@ async def test_lines_come_in_the_order_of_writing(
     assert texts(lines) == expected
 
 
+@PROGRAMS
+@pytest.mark.parametrize(
+    ("first_line", "missing"),
+    [
+        ("#!/no/such/bash", "/no/such/bash"),
+        ("#! /no/such/python3 -u", "/no/such/python3"),
+        ("#!/usr/bin/env no-such-bash", "no-such-bash"),
+        ("#!/usr/bin/env -S no-such-node --trace", "no-such-node"),
+    ],
+)
+async def test_missing_interpreter_is_named(detached: Detached, first_line: str, missing: str) -> None:
+    """The kernel would call the script itself missing."""
+    await detached.begin("a", script=f"{first_line}\necho never", timeout=LIMIT)
+
+    lines, ended = await job_events(detached, "a")
+
+    assert ended == Exited(127)
+    assert [line.partition(", ")[0] for line in texts(lines)] == [f"[slipway: the guest has no {missing}"]
+
+
+@pytest.mark.parametrize(
+    "first_line", ["#!", "#!/bin/sh -e", "#! /usr/bin/env sh", "#!/usr/bin/env -S A=1 sh -e"]
+)
+async def test_interpreter_that_is_there_runs_the_script(detached: Detached, first_line: str) -> None:
+    """Also one that `env` finds, with options, and the shell if none is named."""
+    await detached.begin("a", script=f"{first_line}\necho runs", timeout=LIMIT)
+
+    lines, ended = await job_events(detached, "a")
+
+    assert (texts(lines), ended) == (["runs"], Exited(0))
+
+
 async def test_last_line_needs_no_newline(detached: Detached) -> None:
     """It is a line once the work has ended; its exit code is passed on."""
     assert await detached.begin("a", script="echo 1; printf last; exit 5", timeout=LIMIT) == Started()

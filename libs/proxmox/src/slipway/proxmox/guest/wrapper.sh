@@ -68,12 +68,32 @@ trim() {
     fi
 }
 
+# The script's interpreter, by its first line, if the guest has none: the kernel would call the script missing.
+# What `env` starts is looked for as well, unless it has options other than -S.
+missing_interpreter() {
+    read -r line <"$here/script"
+    set -f
+    # shellcheck disable=SC2086
+    set -- ${line#??}
+    set +f
+    [ -x "${1-}" ] || { printf '%s\n' "${1-}"; return; }
+    [ "${1##*/}" = env ] && [ "$#" -gt 1 ] || return
+    [ "$2" != -S ] || shift
+    case ${2-} in '' | -* | *=*) ;; *) command -v "$2" >/dev/null || printf '%s\n' "$2" ;; esac
+}
+
 begin() {
     . ./env
     rm -f env
     cd / || exit 126
     umask 022
     unset LC_ALL
+    missing=$(missing_interpreter)
+    if [ -n "$missing" ]; then
+        printf '%s%s\n' "[slipway: the guest has no $missing, which is to run the script by its first line: " \
+            "install it with the template's packages, or write the script for #!/bin/sh]"
+        exit 127
+    fi
     exec setsid "$here/script"
 }
 
