@@ -1,7 +1,10 @@
 """PostgreSQL: a schema of one's own, migrated once, and errors that say whose move it is."""
 
 import asyncio
+import os
 import shutil
+import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import asyncpg
@@ -13,8 +16,10 @@ from sqlalchemy.exc import IntegrityError
 from slipway.runtime.database.engine import Database, migrate
 from slipway.runtime.database.roles import provision_databases, scram_verifier
 from slipway.runtime.errors import DatabaseUnavailable
+from slipway.runtime.process import service
 from slipway.runtime.process.settings import DatabaseSettings, SettingsProblem
 from support.postgres import Databases
+from support.waiting import lives, until
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -180,3 +185,36 @@ async def test_provisioning_again_gives_new_passwords_and_keeps_the_data(databas
 def test_a_verifier_does_not_hold_the_password() -> None:
     """What PostgreSQL is sent can be logged without harm."""
     assert "hunter22" not in scram_verifier("hunter22")
+
+
+@pytest.mark.parametrize("opened", [1, 5])
+async def test_a_frozen_database_is_left_without_a_word(
+    databases: Databases, caplog: pytest.LogCaptureFixture, opened: int
+) -> None:
+    """However many connections it never takes leave of: closing them ends in time, and reports no error."""
+    database = Database(await databases.make("inventory", MIGRATIONS))
+    async with AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(database.begin()) for _ in range(opened)]
+        pids = [await each.scalar(text("select pg_backend_pid()")) for each in connections]
+    for each in pids:
+        os.kill(each, signal.SIGSTOP)
+
+    try:
+        async with asyncio.timeout(service.CLOSE_SECONDS):
+            await database.dispose()
+    finally:
+        for each in pids:
+            os.kill(each, signal.SIGCONT)
+
+    assert caplog.records == []
+
+
+async def test_a_closed_database_leaves_no_connection(databases: Databases) -> None:
+    """A server that answers knows at once that nobody is there any more."""
+    database = Database(await databases.make("inventory", MIGRATIONS))
+    async with database.begin() as connection:
+        pid = await connection.scalar(text("select pg_backend_pid()"))
+
+    await database.dispose()
+
+    await until(lambda: not lives(pid))

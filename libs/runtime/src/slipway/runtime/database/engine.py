@@ -6,7 +6,7 @@ domain error. No network call belongs inside a transaction.
 """
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ log = get_logger()
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 30.0
 POOL_SECONDS = 5.0
+DISPOSE_SECONDS = 2.0
+"""How long closing a full pool may take: its connections are closed one after the other."""
 
 _TRANSIENT_CLASSES = ("08", "53", "57P", "40001", "40P01")
 """Prefixes of SQLSTATE: connection, resources, operator intervention, serialization, deadlock."""
@@ -59,7 +61,7 @@ class Database:
             await connection.execute(text("select 1"))
 
     async def dispose(self) -> None:
-        """Close every connection."""
+        """Close every connection; takes `DISPOSE_SECONDS` at most."""
         await self._engine.dispose()
 
 
@@ -151,6 +153,20 @@ def _upgrade(connection: Connection, schema: str, folder: Path) -> None:
         environment.run_migrations()
 
 
+def _closing_within(seconds: float) -> type[asyncpg.Connection]:
+    """Return a class of connections that wait so long, at most, for the server to close its end.
+
+    The server has been told by then that the connection ends; one that is frozen never answers that.
+    """
+
+    class Connection(asyncpg.Connection):
+        async def close(self, *, timeout: float | None = None) -> None:
+            with suppress(TimeoutError):
+                await super().close(timeout=seconds if timeout is None else timeout)
+
+    return Connection
+
+
 def _engine(settings: DatabaseSettings, *, command_timeout: float | None, **options: Any) -> AsyncEngine:
     if "poolclass" not in options:
         options |= {"max_overflow": 0, "pool_timeout": POOL_SECONDS, "pool_pre_ping": True}
@@ -161,6 +177,7 @@ def _engine(settings: DatabaseSettings, *, command_timeout: float | None, **opti
         connect_args={
             "timeout": CONNECT_SECONDS,
             "command_timeout": command_timeout,
+            "connection_class": _closing_within(DISPOSE_SECONDS / settings.pool_size),
             "server_settings": {
                 "search_path": settings.database_schema,
                 "application_name": f"slipway-{settings.database_schema}",
