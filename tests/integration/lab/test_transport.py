@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import socket
 import time
 from pathlib import Path
 
@@ -130,3 +131,23 @@ async def test_two_creations_of_one_vmid_race(tmp_path: Path) -> None:
 
     assert [answer.status_code for answer in answers] == [200, 500, 500]
     assert answers[1].reason_phrase == "unable to create CT 200 - CT 200 already exists on node 'lab'"
+
+
+@pytest.mark.parametrize("path", ["/api2/json/version", "/nowhere"])
+async def test_a_client_that_never_takes_leave_holds_no_stop(tmp_path: Path, path: str) -> None:
+    """Whether its connection was open or about to close: the lab ends it and reports no error."""
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
+    before = asyncio.all_tasks()
+    async with running_lab(tmp_path) as lab:
+        address = lab.endpoint.removeprefix("https://").rsplit(":", 1)
+        plain = await asyncio.to_thread(socket.create_connection, (address[0], int(address[1])))
+        client = await asyncio.to_thread(trust(lab).wrap_socket, plain, server_hostname=address[0])
+        await asyncio.to_thread(client.sendall, f"GET {path} HTTP/1.1\r\nHost: lab\r\n\r\n".encode())
+        await asyncio.to_thread(client.recv, 12)
+
+        await asyncio.wait_for(lab.stop(), 5)
+
+        left = [each for each in asyncio.all_tasks() - before if "_accept" in repr(each)]
+        client.close()
+    assert (left, errors) == ([], [])

@@ -8,7 +8,6 @@ in the middle. Guarantees: at most 512 KiB of a body is read; a broken request c
 """
 
 import asyncio
-import contextlib
 import socket
 import ssl
 import time
@@ -88,13 +87,13 @@ class Front:
                 clock=self._clock,
             )
             await connection.serve()
+            writer.close()
+            await writer.wait_closed()
         except (OSError, h11.ProtocolError, asyncio.CancelledError):
+            # Not raised again: asyncio reports the cancellation of this task as an error (Python 3.11).
             writer.transport.abort()
         finally:
             self._connections.discard(task)
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
 
 
 @dataclass(slots=True, kw_only=True)
