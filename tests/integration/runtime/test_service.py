@@ -165,6 +165,27 @@ async def test_it_can_be_stopped_while_the_bus_is_away(start: Start, nats_server
     assert log.count('"event": "stopped"') == 1
 
 
+@pytest.mark.parametrize("graceful_seconds", ["1", "8"])
+async def test_it_can_be_stopped_while_the_bus_is_frozen(
+    start: Start, nats_server: EmbeddedNats, graceful_seconds: str
+) -> None:
+    """It waits for no answer longer than a moment, and one line says what it went without."""
+    running = await start(SLIPWAY_NATS_URL=nats_server.url, SLIPWAY_GRACEFUL_TIMEOUT=graceful_seconds)
+    await running.ready()
+    os.kill(nats_server.server.pid, signal.SIGSTOP)
+
+    try:
+        running.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(5):
+            status, log = await running.end()
+    finally:
+        os.kill(nats_server.server.pid, signal.SIGCONT)
+
+    warnings = [line for line in log.splitlines() if '"level": "info"' not in line]
+    assert (status, len(warnings)) == (0, 1), log
+    assert '"event": "bus not drained"' in warnings[0]
+
+
 async def test_open_streams_end_when_the_service_stops(start: Start, nats_server: EmbeddedNats) -> None:
     """A browser's open stream does not hold the process: `stopping` ends it."""
     running = await start(SLIPWAY_NATS_URL=nats_server.url)

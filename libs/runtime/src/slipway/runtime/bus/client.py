@@ -43,6 +43,8 @@ log = get_logger()
 QueryT = TypeVar("QueryT", bound=Query[Any])
 MessageT = TypeVar("MessageT", bound=Message)
 
+_ANSWER_SECONDS = 1.0
+"""How long a bus that is left may take to answer."""
 _HAND_OVER_SECONDS = 3.0
 """How long a cancelled handler may take to clean up."""
 
@@ -148,15 +150,16 @@ class Bus:
 
     async def drain(self) -> None:
         """Accept no more work, finish what runs, hand over the rest, disconnect."""
+        is_connected = bool(self._broker.config.connection_state)
+        if self._draining or not is_connected:
+            return
         self._draining = True
         self._is_usable = False
         await asyncio.gather(self._drain_queries(), self._drain_deliveries())
-        try:
-            await self._broker.stop()
-        except (NatsError, OSError, TimeoutError, ExceptionGroup) as error:
-            # The bus is away: there is nothing to drain.
-            log.warning("bus not drained", error=str(error) or type(error).__name__)
-            await close(self._broker.connection)
+        # Once it has answered, it has all that was sent before: replies and settled messages.
+        if away := await self._unanswered():
+            log.warning("bus not drained", error=away)
+        await close(self.connection)
 
     async def ping(self) -> None:
         """Raise unless the bus answers and this service is served by it."""
@@ -174,10 +177,21 @@ class Bus:
         return self._watch.has_room_for_logs
 
     async def _drain_queries(self) -> None:
-        with contextlib.suppress(NatsError, OSError, TimeoutError):
-            async with asyncio.timeout(self._settings.graceful_timeout.total_seconds()):
-                await asyncio.gather(*(each.drain() for each in self._answered))
-        await asyncio.gather(*(each.cancel() for each in self._answered))
+        if not await self._unanswered():
+            with contextlib.suppress(NatsError, OSError, TimeoutError):
+                async with asyncio.timeout(self._settings.graceful_timeout.total_seconds()):
+                    await asyncio.gather(*(each.drain() for each in self._answered))
+        await asyncio.gather(*(each.stop() for each in self._answered))
+
+    async def _unanswered(self) -> str:
+        """Return why the bus does not answer; nothing if it does."""
+        if not self.connection.is_connected:
+            return "It is not connected."
+        try:
+            await wait_until_connected(self.connection, within_seconds=_ANSWER_SECONDS)
+        except (NatsError, OSError, TimeoutError) as error:
+            return str(error).removeprefix("nats: ") or type(error).__name__
+        return ""
 
     async def _drain_deliveries(self) -> None:
         # Waits for the broker's graceful timeout, then cancels the rest.

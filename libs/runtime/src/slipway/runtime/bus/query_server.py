@@ -6,6 +6,7 @@ cancelled.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar, cast
@@ -13,6 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 import anyio
 from faststream.nats import NatsBroker, NatsResponse
 from faststream.nats.annotations import NatsMessage
+from nats.errors import Error as NatsError
 from pydantic import ValidationError
 
 from slipway.contracts.message import Query, Value
@@ -66,12 +68,14 @@ class AnsweredSubject(Generic[QueryT]):
             self._one_handled.clear()
             await self._one_handled.wait()
 
-    async def cancel(self) -> None:
+    async def stop(self) -> None:
         """Cancel the running handlers; their clients get a reply that the service is stopping."""
         for task in self._running:
             task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=1)
+        with contextlib.suppress(NatsError, OSError):
+            await self._subscriber.stop()
 
     async def _answer(self, message: NatsMessage) -> NatsResponse:
         started = time.perf_counter()
@@ -84,7 +88,7 @@ class AnsweredSubject(Generic[QueryT]):
                 self._report(reply, time.perf_counter() - started)
             return self._fitting(reply)
         except asyncio.CancelledError:
-            with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=True), contextlib.suppress(NatsError, OSError):
                 await self._reply_stopping(message)
             raise
         finally:
