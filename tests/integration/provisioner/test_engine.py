@@ -1,6 +1,7 @@
 """The run engine alone: steps that touch no host, on a real bus."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -242,6 +243,30 @@ async def test_an_outage_is_waited_out(worker: Worker[Errand], diary: Diary, bus
 
     record = await record_of(bus)
     assert (record.state, record.claim, diary.entries) == (JobState.SUCCEEDED, 1, ["a", "a"])
+
+
+async def test_a_run_that_waits_is_given_back(
+    make_bus: MakeBus, bus: Bus, worker: Worker[Errand], diary: Diary, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever stops the provisioner during a pause has no traceback to read; the run has no owner then."""
+
+    async def fail() -> None:
+        raise Unavailable("It is away.")
+
+    diary.steps = (Step(name="a", act=diary.note("a", fail)),)
+    stopping = await make_bus(
+        "provisioner",
+        lambda own: own.consume(RunJob, worker.run, durable="provisioner-run"),
+        graceful_timeout=0.2,
+    )
+    await bus.publish(COMMAND, message_id="run:j1")
+    await until(lambda: "a" in diary.entries)
+
+    await stopping.drain()
+
+    assert [each.getMessage() for each in caplog.records if each.levelno > logging.INFO] == []
+    record = await record_of(bus)
+    assert (record.state, record.claims_without_progress, diary.released) == (JobState.RUNNING, 0, 1)
 
 
 async def test_a_run_that_kills_its_workers_ends(worker: Worker[Errand], diary: Diary, bus: Bus) -> None:

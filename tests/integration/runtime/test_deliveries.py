@@ -1,6 +1,9 @@
 """Stored messages: each is settled once, by the table, and none is lost or run twice."""
 
 import asyncio
+import logging
+import os
+import signal
 import time
 from collections import Counter
 from typing import Any
@@ -12,6 +15,7 @@ from slipway.contracts.problems import Failed, Superseded, Unavailable
 from slipway.runtime.bus import call as calls
 from slipway.runtime.bus.call import Call, using
 from slipway.runtime.bus.client import Bus, Delivery
+from slipway.standalone.embedded.nats import EmbeddedNats
 from support.messages import Appeared, Phase, Run, Vanished
 from support.nats import MakeBus
 from support.waiting import until
@@ -225,6 +229,38 @@ async def test_trap_10_what_can_not_be_finished_is_handed_over_at_once(make_bus:
     await until(lambda: second.seen["j1"] == 1)
 
     assert time.monotonic() - drained < 2
+
+
+async def test_a_handed_over_command_is_no_error(make_bus: MakeBus, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever stops a worker in the middle of its work has no traceback to read."""
+    worker = Worker(60.0)
+    inventory = await make_bus("inventory")
+    stopping = await make_bus("provisioner", worker.at, graceful_timeout=0.2)
+    await send(inventory, "j1")
+    await until(lambda: worker.seen["j1"] == 1)
+
+    await stopping.drain()
+
+    assert [each.getMessage() for each in caplog.records if each.levelno > logging.INFO] == []
+
+
+async def test_a_frozen_bus_holds_no_worker(
+    make_bus: MakeBus, nats_server: EmbeddedNats, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What can't be handed over waits for the bus; the worker leaves in its time, and reports no error."""
+    worker = Worker(60.0)
+    inventory = await make_bus("inventory")
+    stopping = await make_bus("provisioner", worker.at, graceful_timeout=0.2)
+    await send(inventory, "j1")
+    await until(lambda: worker.seen["j1"] == 1)
+    os.kill(nats_server.server.pid, signal.SIGSTOP)
+
+    try:
+        await asyncio.wait_for(stopping.drain(), 5)
+    finally:
+        os.kill(nats_server.server.pid, signal.SIGCONT)
+
+    assert [each.exc_info for each in caplog.records if each.exc_info] == []
 
 
 async def test_a_cancelled_handler_may_still_speak(make_bus: MakeBus, admin: Client) -> None:

@@ -24,7 +24,7 @@ log = get_logger()
 
 _ANYTHING = "$JS.API.INFO"
 """A request that every user may send to the server."""
-CLOSE_SECONDS = 3.0
+CLOSE_SECONDS = 1.0
 """For the last bytes; a server that is frozen never takes them."""
 
 
@@ -119,4 +119,15 @@ def _quiet_logger() -> logging.Logger:
     # lines per message cost a third of the throughput, so only its warnings are written.
     logger = logging.getLogger("slipway.faststream")
     logger.setLevel(logging.WARNING)
+    logger.addFilter(_is_no_repetition)
     return logger
+
+
+def _is_no_repetition(record: logging.LogRecord) -> bool:
+    """Return whether a warning says what nobody else does, with its traceback.
+
+    The consumer reports a handler that is cancelled, and `_report_error` an error of the connection.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    is_reported = record.getMessage().startswith("Connection broken with ")
+    return not (is_reported or isinstance(error, asyncio.CancelledError))

@@ -138,7 +138,8 @@ class Consumer:
                 outcome = await self._outcome(raw, delivery)
             await self._settle(raw, delivery, outcome)
         except asyncio.CancelledError:
-            with anyio.CancelScope(shield=True):
+            # Without a bus it is delivered again after `ack_wait`.
+            with anyio.CancelScope(shield=True), contextlib.suppress(NatsError, OSError):
                 await raw.nak()
             log.info("delivery handed over", consumer=self.durable, subject=delivery.subject)
             raise
