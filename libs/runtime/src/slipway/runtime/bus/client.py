@@ -158,7 +158,7 @@ class Bus:
         await asyncio.gather(self._drain_queries(), self._drain_deliveries())
         # Once it has answered, it has all that was sent before: replies and settled messages.
         if away := await self._unanswered():
-            log.warning("bus not drained", error=away)
+            log.warning("bus not drained", reason=away)
         await close(self.connection)
 
     async def ping(self) -> None:
@@ -186,11 +186,13 @@ class Bus:
     async def _unanswered(self) -> str:
         """Return why the bus does not answer; nothing if it does."""
         if not self.connection.is_connected:
-            return "It is not connected."
+            return "The bus is not connected."
         try:
             await wait_until_connected(self.connection, within_seconds=_ANSWER_SECONDS)
-        except (NatsError, OSError, TimeoutError) as error:
-            return str(error).removeprefix("nats: ") or type(error).__name__
+        except TimeoutError:
+            return "The bus does not answer."
+        except (NatsError, OSError) as error:
+            return str(error) or type(error).__name__
         return ""
 
     async def _drain_deliveries(self) -> None:
