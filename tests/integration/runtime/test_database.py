@@ -217,4 +217,4 @@ async def test_a_closed_database_leaves_no_connection(databases: Databases) -> N
 
     await database.dispose()
 
-    await until(lambda: not lives(pid))
+    assert await until(lambda: not lives(pid))
