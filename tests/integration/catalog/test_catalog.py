@@ -12,12 +12,13 @@ from nats.aio.client import Client
 
 from slipway.catalog.app import MIGRATIONS
 from slipway.catalog.handlers import Handlers, TemplateNotFound
+from slipway.catalog.manifest.model import TemplateInvalid
 from slipway.catalog.publishing.store import TemplateStore
 from slipway.catalog.settings import CatalogSettings
 from slipway.catalog.sources.publisher import TemplatePublisher
-from slipway.catalog.sources.scanner import scan
-from slipway.contracts.problems import NotFound, Unavailable
-from slipway.contracts.templates import GetTemplate, ListTemplates
+from slipway.catalog.sources.scanner import ScanResult, scan
+from slipway.contracts.problems import Invalid, NotFound, Unavailable
+from slipway.contracts.templates import GetTemplate, ListTemplates, TemplateFault
 from slipway.runtime.bus.bundles import Bundles
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.database.engine import Database
@@ -63,6 +64,28 @@ async def test_served_template_can_be_fetched_by_its_hash(make_bus: MakeBus, dat
     with pytest.raises(NotFound, match="nginx-site") as refused:
         await gateway.ask(GetTemplate(name="nope"))
     assert refused.value.code == TemplateNotFound.code
+    await database.dispose()
+
+
+async def test_a_template_with_a_fault_is_told_with_the_fault(
+    make_bus: MakeBus, databases: Databases
+) -> None:
+    """It is there: who asks for it learns what to mend, not that there is none."""
+    database = Database(await databases.make("catalog", MIGRATIONS))
+    made: list[TemplatePublisher] = []
+    await make_bus("catalog", answering(database, made))
+    await made[0].serve(
+        ScanResult((), (TemplateFault(folder="web", message="template.yaml: version: 1.10."),))
+    )
+    gateway = await make_bus("gateway")
+
+    with pytest.raises(
+        Invalid, match=r"a template 'web', but it can't be used\. template\.yaml: version"
+    ) as refused:
+        await gateway.ask(GetTemplate(name="web"))
+
+    assert refused.value.code == TemplateInvalid.code
+    assert [each.field for each in refused.value.errors] == ["template"]
     await database.dispose()
 
 

@@ -17,15 +17,16 @@ def beside(file: Path) -> list[Path]:
     return [each for each in file.parent.iterdir() if each != file and file.name in each.name]
 
 
-async def test_files_appear_with_content_owner_and_mode(pct: Pct, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o640, 0o1777, 0o2755, 0o4755])
+async def test_files_appear_with_content_owner_and_mode(pct: Pct, tmp_path: Path, mode: int) -> None:
     """Missing folders are made, for all to read."""
     target = tmp_path / "etc" / "app" / "app.conf"
-    file = GuestFile(path=str(target), content=b"\0\xff binary\n", mode=0o640, owner="root", group="0")
+    file = GuestFile(path=str(target), content=b"\0\xff binary\n", mode=mode, owner="root", group="0")
 
     (deployed,) = await deploy(pct, 100, [file])
 
     assert (deployed.outcome, target.read_bytes()) == (Outcome.CREATED, b"\0\xff binary\n")
-    assert (target.stat().st_mode & 0o777, target.parent.stat().st_mode & 0o777) == (0o640, 0o755)
+    assert (target.stat().st_mode & 0o7777, target.parent.stat().st_mode & 0o777) == (mode, 0o755)
 
 
 @pytest.mark.parametrize(

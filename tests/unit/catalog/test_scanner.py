@@ -9,6 +9,7 @@ import pytest
 from slipway.catalog.sources.scanner import ScanResult, digest, scan
 
 ROOT = Path(__file__).parents[3]
+MODE = 'It has to be four octal digits in quotes, like "0640".'
 GOOD = "name: web\nversion: 1.0.0\ndescription: A page.\nostemplate: debian-12-standard\n"
 
 
@@ -97,8 +98,7 @@ def test_mistake_is_named(folder: Path, more: str, message: str) -> None:
     ("more", "place", "written"),
     [
         ("files: [{path: /etc/a, mode: 0640}]\n", "files.0.mode", 'mode: "0640"'),
-        ("files: [{path: /etc/a, mode: 640}]\n", "files.0.mode", 'mode: "640"'),
-        ("files: [{path: /etc/a, policy: no}]\n", "files.0.policy", 'policy: "no"'),
+        ("files: [{path: /etc/a, mode: 1777}]\n", "files.0.mode", 'mode: "1777"'),
         ("files:\n- path: /etc/a\n  owner: 0\n", "files.0.owner", 'owner: "0"'),
         ("variables: [{name: a, default: NO}]\n", "variables.0.default", 'default: "NO"'),
         ("variables: [{name: a, default: on}]\n", "variables.0.default", 'default: "on"'),
@@ -119,8 +119,6 @@ def test_mistake_is_named(folder: Path, more: str, message: str) -> None:
         ("scripts: {10: {}}\n", "scripts.10", '"10":'),
         ("off: 1\n", "off", '"off":'),
         ("resources: {features: {mount: 1.10}}\n", "resources.features.mount", 'mount: "1.10"'),
-        ("resources: {memory: 0512}\n", "resources.memory", "if the number is meant, write 330"),
-        ("ports: [{name: ssh, port: 22:22}]\n", "ports.0.port", "if the number is meant, write 1342"),
         ("health: {kind: command, command: yes}\n", "health.command", 'command: "yes"'),
     ],
 )
@@ -131,8 +129,132 @@ def test_what_yaml_reads_as_no_text_is_told_with_its_quotes(
     message = described(folder, more).faults[0].message
 
     assert f"{place}: YAML reads " in message
-    assert "Quote it" in message
+    assert "Quote " in message
     assert written in message
+    assert "is meant" not in message
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("files: [{path: /a, mode: 416}]\n", MODE),
+        ("files: [{path: /a, mode: 640}]\n", MODE),
+        ("files: [{path: /a, mode: 0o640}]\n", MODE),
+        ("files: [{path: /a, mode: 'u+x'}]\n", MODE),
+        ("files: [{path: /a, mode: '9999'}]\n", MODE),
+        ("files: [{path: /a, policy: no}]\n", "It has to be one of replace, default, backup."),
+        ("resources: {memory: 0512}\n", "16 or more, in plain decimal digits; if 330 is meant, write that."),
+        ("ports: [{name: ssh, port: 22:22}]\n", "1 to 65535, in plain decimal digits; if 1342 is meant"),
+        ("files: 3\n", "files: It has to be a list, like [a, b]"),
+        ("tags: web\n", "tags: It has to be a list, like [a, b]"),
+        ("files: [3]\n", "files.0: It has to be keys with values: path, owner, group, mode, policy, render."),
+        ("health: on\n", "health: It has to be keys with values: kind, port, path, command, timeout."),
+        ("packages: [curl]\n", "packages: It has to be keys with values"),
+        ("packages: {brew: [curl]}\n", "brew: There is no such key; there are apt, apk, dnf, pip, npm."),
+        ("packages: {apt: [a b]}\n", "packages.apt.0: It has to be a package's name, like nginx"),
+        ("variables: [{name: A}]\n", "variables.0.name: It has to be a letter and up to 62 lower-case"),
+        ("variables: [{}]\n", "variables.0.name: It is missing. It has to be a letter"),
+        ("variables: [{name: a, default: [b]}]\n", "variables.0.default: It has to be a text."),
+        ("variables: [{name: a, requierd: on}]\n", "requierd: There is no such key; there are name, descr"),
+        ("scripts: {10-go.sh: {timeout: 0}}\n", "10-go.sh.timeout: It has to be a whole number from 1"),
+        ("resources: {disk: .inf}\n", "resources.disk: It has to be a number over 0."),
+        ("resources: {unprivileged: 3}\n", "resources.unprivileged: It has to be true or false."),
+        ("resources: {features: {nesting: [1]}}\n", "It has to be true or false or a text."),
+        ("health: {kind: http}\n", "health: a check of kind http needs `port`."),
+        ("credentials: [a]\n", "credentials.0: It has to be a service and a name, in lower case, like post"),
+        ("variables: [{name: a, secret: true, default: hunter2}]\n", "variables.0: a secret has no default"),
+    ],
+)  # fmt: skip
+def test_what_has_to_be_there_is_told_in_words(folder: Path, more: str, message: str) -> None:
+    """What the field takes, with an example: no pattern, no type of Python's, no advice refused next."""
+    told = described(folder, more).faults[0].message
+
+    assert message in told
+    assert not any(
+        word in told for word in ("match pattern", "tuple", "dictionary", "Part", "Input", "hunter2")
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        ("1.10", "version: YAML reads 1.10 as the number 1.1. It has to be three numbers with dots between"),
+        ("'1.10'", 'version: It has to be three numbers with dots between, like "1.10.0".'),
+        ("2026-11-29", "version: YAML reads 2026-11-29 as the date 2026-11-29. It has to be three numbers"),
+    ],
+)  # fmt: skip
+def test_a_version_has_three_parts(folder: Path, version: str, message: str) -> None:
+    """Quotes alone would not make one of two."""
+    (folder / "web" / "template.yaml").write_text(GOOD.replace("1.0.0", version))
+
+    assert message in scan(folder).faults[0].message
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "x: @a",
+            "line 5: while scanning for the next token: found character '@' that cannot start any token",
+        ),
+        ("x: `a`", "is quoted"),
+        ("x: %a", "is quoted"),
+        ("x: *a", "is quoted"),
+        ("x: * a", "is quoted"),
+        ("x: !a b", "is quoted"),
+        ("x: |a", "is quoted"),
+        ("x: {{ a }}", "is quoted"),
+        ("x: a: b", 'is quoted: "a: b"'),
+        ("x: - a", "is quoted"),
+        ("\tx: 1", "indented with spaces"),
+        ("x:\n\t- a", "line 6: while scanning for the next token: found character '\\t' that cannot"),
+        ("x: [", "The bracket is not closed"),
+        ("x: {a: 1", "The bracket is not closed"),
+        ("x: 'a", "The quote is not closed"),
+        ('x: "a\\d"', "use single quotes"),
+        ('x: "a" b', "quote it"),
+        ("---\na: b", "one document"),
+        ("x: \0", "special characters are not allowed"),
+    ],
+)
+def test_what_is_no_yaml_is_told_with_what_to_do(folder: Path, line: str, message: str) -> None:
+    """The line, what YAML found there, and how it is written instead."""
+    told = described(folder, f"{line}\n").faults[0].message
+
+    assert told.startswith("template.yaml is not YAML: ")
+    assert message in told
+
+
+@pytest.mark.parametrize("nested", ["[" * 3000 + "]" * 3000, "{a: " * 3000 + "1" + "}" * 3000])
+def test_a_deep_nesting_is_a_fault_of_the_file(folder: Path, nested: str) -> None:
+    """In words of the file, not of the interpreter."""
+    assert described(folder, f"x: {nested}\n").faults[0].message == (
+        "template.yaml: it is nested too deeply to be read."
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        f"resources: {{cores: {'9' * 5000}}}\n",
+        f"resources: {{cores: 0{'7' * 6000}}}\n",
+        f"variables: [{{name: a, default: {'9' * 5000}}}]\n",
+        f"variables: [{{name: a, default: 0.{'9' * 5000}}}]\n",
+        f"variables: [{{name: a, pattern: '[{'a' * 5000}'}}]\n",
+        f"{'a' * 900}: 1\n",
+        f"x: *{'a' * 5000}\n",
+        f"x: !{'a' * 5000} b\n",
+        f"scripts: {{{'a' * 900}: {{}}}}\n",
+        "".join(f"a{number}: 1\n" for number in range(5000)),
+    ],
+)
+def test_no_message_repeats_a_value_at_length(folder: Path, more: str) -> None:
+    """Nor does it tell thousands of faults."""
+    told = described(folder, more).faults[0].message
+
+    assert told.startswith("template.yaml")
+    assert "date" not in told
+    assert len(told) < 8000
 
 
 def test_what_is_misread_is_told_together_with_other_mistakes(folder: Path) -> None:
@@ -156,6 +278,9 @@ def test_what_is_misread_is_told_together_with_other_mistakes(folder: Path) -> N
     [
         'files: [{path: /etc/a, mode: "0640"}]\n',
         "files: [{path: /etc/a, mode: '640', render: no}]\n",
+        "files: [{path: /etc/a, mode: '1777'}]\n",
+        'files: [{path: /etc/a, mode: "4755"}]\n',
+        "variables: [{name: a, secret: true, generate: 24}]\n",
         "variables: [{name: a, default: !!str 0640, required: yes}]\n",
         "variables: [{name: a, default: }]\n",
         "resources: {cores: 2, disk: 0.5, swap: 0, unprivileged: on}\n",

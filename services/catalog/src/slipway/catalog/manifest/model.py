@@ -6,23 +6,33 @@ Unknown keys are errors: a misspelt `packges` must not be silently nothing.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import yaml
 from jinja2 import TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
 )
 
-from slipway.catalog.manifest import yaml_text
+from slipway.catalog.manifest import wording, yaml_text
+from slipway.catalog.manifest.texts import (
+    Credential,
+    GuestPath,
+    Mode,
+    Name,
+    OsTemplate,
+    Package,
+    Tag,
+    VariableName,
+    Version,
+)
+from slipway.catalog.manifest.wording import shown
 from slipway.contracts.container_specs import PackageSpec
 from slipway.contracts.problems import Invalid
 from slipway.contracts.templates import (
@@ -35,17 +45,7 @@ from slipway.contracts.templates import (
     Variable,
 )
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-Package = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9@][a-zA-Z0-9@/_.:~+=<>-]{0,127}$")]
-Tag = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_][a-zA-Z0-9_+.-]*$")]
-VariableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-GuestPath = Annotated[str, StringConstraints(pattern=r"^/[^\n\x00]{1,255}$")]
-Credential = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}$")]
 SCRIPT_NAME = re.compile(r"^\d\d-[a-z0-9][a-z0-9-]*\.sh$")
-
-
-_WANTS_TEXT = frozenset({"string_type", "literal_error"})
-"""Types of pydantic's errors."""
 
 
 class TemplateInvalid(Invalid):
@@ -55,10 +55,6 @@ class TemplateInvalid(Invalid):
 
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
-
-
-def _four_digits(mode: str) -> str:
-    return mode.zfill(4)
 
 
 class VariablePart(Variable):
@@ -77,9 +73,19 @@ class VariablePart(Variable):
         try:
             re.compile(pattern or "")
         except re.error as error:
-            message = f"{pattern!r} is no regular expression: {error}"
+            message = f"{shown(str(pattern))!r} is no regular expression: {error}"
             raise ValueError(message) from error
         return pattern
+
+    @model_validator(mode="after")
+    def _has_no_open_secret(self) -> "VariablePart":
+        if self.is_secret and self.default is not None:
+            message = (
+                "a secret has no default, which everyone could read in the template: leave it out, and "
+                "give it at the creation, or say `generate: 24`"
+            )
+            raise ValueError(message)
+        return self
 
 
 class ResourcesPart(Resources):
@@ -90,7 +96,7 @@ class ResourcesPart(Resources):
     cores: int = Field(default=1, ge=1, le=8192)
     memory: int = Field(default=512, ge=16)
     swap: int = Field(default=512, ge=0)
-    disk: float = Field(default=4.0, gt=0)
+    disk: float = Field(default=4.0, gt=0, allow_inf_nan=False)
 
 
 class PortPart(TemplatePort):
@@ -110,7 +116,7 @@ class FilePart(TemplateFile):
     path: GuestPath
     owner: Name = "root"
     group: Name = "root"
-    mode: Annotated[str, StringConstraints(pattern=r"^0?[0-7]{3}$"), AfterValidator(_four_digits)] = "0644"
+    mode: Mode = "0644"
     is_rendered: bool = Field(default=False, alias="render")
 
 
@@ -150,9 +156,9 @@ class TemplatePart(BaseModel):
     model_config = _STRICT
 
     name: Name
-    version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
+    version: Version
     description: str
-    ostemplate: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][^\s/:]*$")]
+    ostemplate: OsTemplate
     tags: tuple[Tag, ...] = ()
     resources: ResourcesPart = ResourcesPart()
     packages: Mapping[Literal["apt", "apk", "dnf", "pip", "npm"], tuple[Package, ...]] = Field(
@@ -190,31 +196,18 @@ def _read(text: str) -> TemplatePart:
     try:
         document = yaml_text.read(text)
     except yaml.YAMLError as error:
-        raise TemplateInvalid(f"template.yaml is not YAML: {error}".replace("\n", " ")) from error
-    faults = dict(document.faults)
+        raise TemplateInvalid(f"template.yaml is not YAML: {wording.syntax(error)}") from error
+    except RecursionError as error:
+        raise TemplateInvalid("template.yaml: it is nested too deeply to be read.") from error
+    errors: Sequence[wording.Error] = []
     try:
         part = TemplatePart.model_validate(document.data)
     except ValidationError as error:
-        for fault in error.errors():
-            place, message = _place(fault["loc"]), fault["msg"]
-            if fault["type"] in _WANTS_TEXT and (written := _written(place, document.advice)):
-                place, message = written, document.advice[written]
-            faults.setdefault(place, message)
-    if faults:
-        named = (f"{place}: {message}" if place else message for place, message in faults.items())
-        raise TemplateInvalid("template.yaml: " + "; ".join(named))
+        errors = error.errors()
+    if errors or document.wrong or document.doubles:
+        told = wording.faults(TemplatePart.model_json_schema(), document, errors)
+        raise TemplateInvalid(f"template.yaml: {told}")
     return part
-
-
-def _place(loc: Sequence[int | str]) -> str:
-    return ".".join(str(name) for name in loc if name != "[key]")
-
-
-def _written(place: str, advice: Mapping[str, str]) -> str | None:
-    """Return the place of the value that is meant: of a union, pydantic names each type below it."""
-    while place and place not in advice:
-        place = place.rpartition(".")[0]
-    return place or None
 
 
 def _check_scripts(part: TemplatePart, scripts: Sequence[str]) -> None:
@@ -223,7 +216,7 @@ def _check_scripts(part: TemplatePart, scripts: Sequence[str]) -> None:
             raise TemplateInvalid(f"scripts/{name}: scripts are named like 10-install.sh.")
     for name in part.scripts:
         if name not in scripts:
-            raise TemplateInvalid(f"template.yaml: scripts.{name}: there is no scripts/{name}.")
+            raise TemplateInvalid(f"template.yaml: scripts.{shown(name)}: there is no scripts/{shown(name)}.")
 
 
 def _check_files(part: TemplatePart, files: Mapping[str, bytes]) -> None:
