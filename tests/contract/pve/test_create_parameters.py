@@ -41,13 +41,14 @@ NOT_SENT = {
     "unused[n]": "Proxmox' own",
     "ha-managed": "needs rights over the whole cluster",
 }
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICP+qXG+Or3eDRQ2cRKjwlsfm5u1Yc8pHsR0o0mMS1Vg"
 MAXIMAL: dict[str, Any] = {
     "hostname": "web-1", "ostemplate": ARCHIVE, "arch": "amd64", "bwlimit": 1024.5, "cmode": "tty",
     "console": True, "cores": 2, "cpulimit": 0.0625, "cpuunits": 100, "debug": True,
     "description": "x" * 7800,
     "disk": 8.5, "entrypoint": "/sbin/init", "env": {"A": "1,2", "B": "x=y"}, "features": {"nesting": True},
     "memory": 512, "nameserver": "10.0.0.1 fd00::1", "onboot": True, "ostype": "debian", "pool": "lab",
-    "protection": True, "searchdomain": "lan.example", "ssh_public_keys": f"ssh-ed25519 {'A' * 68} me",
+    "protection": True, "searchdomain": "lan.example", "ssh_public_keys": f"{KEY} me",
     "startup": "order=1,up=30,down=60", "storage": "local-lvm", "swap": 0, "tags": ["a", "b"],
     "timezone": "Europe/Berlin", "tty": 2, "unprivileged": True,
     "mounts": [{"storage": "local-lvm", "size": 1.5, "path": "/srv", "backup": True, "readonly": True,

@@ -15,6 +15,8 @@ from slipway.contracts.problems import Invalid, TooLarge
 from slipway.contracts.values import JobState
 from slipway.inventory import tables
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICP+qXG+Or3eDRQ2cRKjwlsfm5u1Yc8pHsR0o0mMS1Vg"
+
 
 async def test_what_would_not_fit_into_a_message_is_refused_at_once(fleet: Fleet) -> None:  # noqa: F811
     """Also when its turn would come much later; the fault names what is too large, alone or together."""
@@ -25,7 +27,7 @@ async def test_what_would_not_fit_into_a_message_is_refused_at_once(fleet: Fleet
         env={"A": "x" * 16_000},
         tags=tuple(f"tag-{number:04}" for number in range(1400)),
         packages=(container_specs.PackageSpec(names=("curl",) * 2000),),
-        ssh_public_keys="\n".join([f"ssh-ed25519 {'A' * 68}"] * 190),
+        ssh_public_keys="\n".join([KEY] * 190),
         description="x" * 7000,
     )
 

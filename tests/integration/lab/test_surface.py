@@ -59,6 +59,8 @@ async def test_bodies(tmp_path: Path) -> None:
         (f'from="10.0.0.0/8",command="echo \\"hi\\"" {KEY}', True),
         (f"# mine\n{KEY}", False),
         ("ssh-ed25519 AAAAAAAAAAAAAAAAAAAAAAAA", False),
+        (KEY.replace("ssh-ed25519", "ssh-rsa"), False),
+        (KEY[:-8], False),
     ],
 )
 async def test_each_line_of_keys_is_looked_at_by_itself(tmp_path: Path, keys: str, *, is_taken: bool) -> None:

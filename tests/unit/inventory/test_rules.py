@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncssh
 import pytest
 
 from slipway.contracts.cluster_facts import BridgeFact, NodeFacts, StorageFact
@@ -11,6 +12,7 @@ from slipway.contracts.templates import Manifest, TemplateScript, Variable
 from slipway.inventory.containers.validation import ContainerInvalid, check
 from slipway.inventory.containers.validation.restricted import RestrictedKey
 
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAICP+qXG+Or3eDRQ2cRKjwlsfm5u1Yc8pHsR0o0mMS1Vg"
 NODE = NodeFacts(
     node="pve1",
     is_online=True,
@@ -152,6 +154,10 @@ def test_sound_requests_pass(asked: dict[str, Any]) -> None:
         ({"timezone": "Europe"}, "timezone"),
         ({"ssh_public_keys": "not a key"}, "ssh_public_keys"),
         ({"ssh_public_keys": ""}, "ssh_public_keys"),
+        ({"ssh_public_keys": "ssh-ed25519 AAAAnotakeyatallnotakey x"}, "ssh_public_keys"),
+        ({"ssh_public_keys": f"ssh-rsa {KEY}"}, "ssh_public_keys"),
+        ({"ssh_public_keys": f"ssh-ed25519-cert-v01@openssh.com {KEY}"}, "ssh_public_keys"),
+        ({"ssh_public_keys": f"ssh-ed25519 {KEY}AAAA"}, "ssh_public_keys"),
         ({"ssh_public_keys": f"ssh-ed25519 {'A' * 68}\n$(reboot)"}, "ssh_public_keys"),
         ({"env": {"A B": "x"}}, "env.A B"),
         ({"env": {"A=B": "x"}}, "env.A=B"),
@@ -218,3 +224,16 @@ def test_a_pool_is_refused_only_where_all_are_known() -> None:
         check(spec, MANIFEST, NODE.model_copy(update={"knows_pools": True, "pools": ("team2",)}))
 
     assert [error.field for error in refused.value.errors] == ["pool"]
+
+
+@pytest.mark.parametrize("kind", ["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256"])
+def test_a_key_is_whole_and_of_the_type_that_is_written(kind: str) -> None:
+    """One that was cut off anywhere while it was copied is refused at once, with its line."""
+    pair = asyncssh.generate_private_key(kind)
+    key = pair.export_public_key().decode().split()[1]
+    other = "ssh-rsa" if kind != "ssh-rsa" else "ssh-ed25519"
+
+    assert fields(ssh_public_keys=f"{kind} {key} me") == []
+    for wrong in (f"{other} {key}", *(f"{kind} {key[:length]}" for length in range(20, len(key) - 4, 4))):
+        with pytest.raises(ContainerInvalid, match="Line 2 is no public key"):
+            check(ContainerSpec(hostname="web-1", ssh_public_keys=f"{kind} {key}\n{wrong}"), MANIFEST, NODE)

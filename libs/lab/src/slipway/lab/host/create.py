@@ -8,6 +8,8 @@ callers the later one is refused, at the first look or once the earlier one's fl
 """
 
 import asyncio
+import re
+from base64 import b64decode
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from slipway.lab.host.storages import check_template_volume
 from slipway.lab.host.tasks import Interrupted, Work
 from slipway.lab.problems import Refused, not_permitted
 
+_KEY = re.compile(r"(\S+)[ \t]+(AAAA[A-Za-z0-9+/]+={0,2})(?:\s|$)")
+"""A key's type and itself."""
 UNPACK = (
     "command 'lxc-usernsexec -m u:0:100000:65536 -m g:0:100000:65536 -- tar xpf - --zstd --totals "
     "--one-file-system -p --sparse --numeric-owner --acls --xattrs '--xattrs-include=user.*' "
@@ -121,12 +125,19 @@ def _storages(volumes: Mapping[str, str], default: str) -> set[str]:
 
 
 def _check_keys(keys: str) -> None:
-    """Refuse a line that holds no key, a comment as well: `ssh-keygen -l` looks at each one by itself."""
+    """Refuse a line that holds no key, a comment as well: `ssh-keygen -l` looks at each one by itself.
+
+    A key of another type than is written before it is none (OpenSSH, `sshkey_read`).
+    """
     for line in filter(str.strip, keys.split("\n")):
         try:
             asyncssh.import_authorized_keys(line)
         except ValueError as error:
             raise Refused("SSH public key validation error") from error
+        written = _KEY.search(line)
+        kind = written[1].encode() if written else b""
+        if written is None or not b64decode(written[2]).startswith(len(kind).to_bytes(4, "big") + kind):
+            raise Refused("SSH public key validation error")
 
 
 def check_unused(machine: Machine, vmid: int) -> None:

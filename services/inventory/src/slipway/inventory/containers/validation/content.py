@@ -68,7 +68,8 @@ def _ssh_keys(text: str | None) -> Iterator[FieldError]:
     if wrong:
         message = (
             f"Line {wrong} is no public key. A line is like one of authorized_keys: "
-            "`ssh-ed25519 AAAA... comment`, with options before it if need be."
+            "`ssh-ed25519 AAAA... comment`, with options before it if need be; the key is whole and of the "
+            "type that is written before it."
         )
         yield FieldError(field="ssh_public_keys", message=message)
     elif not found:

@@ -8,6 +8,9 @@ holds the keys alone.
 import re
 from collections.abc import Iterator
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+
 _TYPE = (
     r"(?:ssh-(?:ed25519|rsa|dss)|ecdsa-sha2-nistp(?:256|384|521)"
     r"|sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com"
@@ -33,6 +36,19 @@ def keys(text: str) -> Iterator[tuple[int, str | None]]:
             yield number, _normal(stripped)
 
 
+def _is_whole(kind: str, key: str) -> bool:
+    """Return whether a base64 text is a whole key of the type that is written before it."""
+    try:
+        load_ssh_public_key(f"{kind} {key}".encode())
+    except UnsupportedAlgorithm:
+        return True  # A certificate on a security key: sshd knows the type, the library does not.
+    except ValueError:
+        return False
+    return True
+
+
 def _normal(line: str) -> str | None:
     match = _LINE.fullmatch(line)
-    return " ".join(filter(None, match.group("options", "type", "key", "comment"))) if match else None
+    if match is None or not _is_whole(match["type"], match["key"]):
+        return None
+    return " ".join(filter(None, match.group("options", "type", "key", "comment")))
