@@ -152,6 +152,11 @@ def test_sound_requests_pass(asked: dict[str, Any]) -> None:
         ({"timezone": "Etc/UTC"}, "timezone"),
         ({"timezone": "CET"}, "timezone"),
         ({"timezone": "Europe"}, "timezone"),
+        ({"timezone": "Europe/Atlantis"}, "timezone"),
+        ({"timezone": "Asia/Calcutta"}, "timezone"),
+        ({"timezone": "europe/berlin"}, "timezone"),
+        ({"timezone": ""}, "timezone"),
+        ({"timezone": "Europe/Berlin\n"}, "timezone"),
         ({"ssh_public_keys": "not a key"}, "ssh_public_keys"),
         ({"ssh_public_keys": ""}, "ssh_public_keys"),
         ({"ssh_public_keys": "ssh-ed25519 AAAAnotakeyatallnotakey x"}, "ssh_public_keys"),
@@ -237,3 +242,9 @@ def test_a_key_is_whole_and_of_the_type_that_is_written(kind: str) -> None:
     for wrong in (f"{other} {key}", *(f"{kind} {key[:length]}" for length in range(20, len(key) - 4, 4))):
         with pytest.raises(ContainerInvalid, match="Line 2 is no public key"):
             check(ContainerSpec(hostname="web-1", ssh_public_keys=f"{kind} {key}\n{wrong}"), MANIFEST, NODE)
+
+
+def test_a_misspelt_time_zone_is_told_with_the_nearest() -> None:
+    """The message says what Proxmox takes."""
+    with pytest.raises(ContainerInvalid, match=r"a name of zone\.tab.* The nearest name is Europe/Berlin\."):
+        check(ContainerSpec(hostname="web-1", timezone="Europe/Berln"), MANIFEST, NODE)

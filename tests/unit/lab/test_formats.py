@@ -16,7 +16,11 @@ from slipway.lab.schema.formats import fault
             ("host", "1.1.1.1%eth0", "fd00::1%eth0", "fe80::1%$(x)", "fe80::1%"),
         ),
         ("pve-startup-order", ("1", "order=0", "down=1,,up=2", " "), ("", "0", "order=1, up=2", "x=1")),
-        ("pve-ct-timezone", ("host", "UTC", "Europe/Berlin"), ("Etc/UTC", "CET", "US/Eastern", "")),
+        (
+            "pve-ct-timezone",
+            ("host", "UTC", "Europe/Berlin"),
+            ("Etc/UTC", "CET", "US/Eastern", "Europe/Atlantis", "Asia/Calcutta", "europe/berlin", ""),
+        ),
         ("pve-lxc-mp-string", ("/a b", "a", "/a..b", "/.c"), ("/a/../b", "/a/.", "../a", "/a,b")),
         ("pve-lxc-dev-string", ("/dev/a:b c", "/dev/.x"), ("/dev/../a", "/dev/a/..", "/etc/a", "dev/a")),
     ],

@@ -5,7 +5,11 @@ Pure. A format that is not listed here accepts anything: then the call's own che
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
+
+import tzdata
 
 _LEAST_PREFIX = 8
 _ZONE = re.compile(r"(fe80:[^%]+)%[a-z][a-z0-9_]{1,20}(?:[:.]\d+)?", re.IGNORECASE)
@@ -61,6 +65,17 @@ def _address_or_interface(value: str) -> object:
     return ip_address(zoned[1] if zoned else value.replace("%", "/"))
 
 
+def _timezone(value: str) -> str | None:
+    return None if value in {"host", "UTC"} or value in _zones() else f"invalid time zone '{value}'"
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Return the names of zone.tab (PVE::JSONSchema, `pve_verify_timezone`)."""
+    lines = files(tzdata).joinpath("zoneinfo", "zone.tab").read_text("utf-8").splitlines()
+    return frozenset(line.split("\t")[2] for line in lines if not line.startswith("#"))
+
+
 def _startup(value: str) -> str | None:
     parts = [part for part in value.split(",") if part.strip()]
     is_right = value not in ("", "0") and all(_START.fullmatch(part) for part in parts)
@@ -86,10 +101,7 @@ _FORMATS: Mapping[str, Callable[[str], str | None]] = {
     ),
     "pve-tag": _matching(r"[a-zA-Z0-9_][a-zA-Z0-9_\-+.]*", "invalid characters in tag"),
     "pve-task-status-type": _matching(r"unknown|error|warning|ok", "invalid status type '{value}'"),
-    "pve-ct-timezone": _matching(
-        r"host|UTC|(Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Europe|Indian|Pacific)(/[A-Za-z0-9_+-]+)+",
-        "invalid time zone '{value}'",
-    ),
+    "pve-ct-timezone": _timezone,
     "pve-ipv4-config": _parsing(
         _with_prefix(IPv4Interface),
         "value does not look like a valid ipv4 network configuration",

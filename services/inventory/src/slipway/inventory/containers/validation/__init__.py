@@ -11,17 +11,12 @@ from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import Manifest
 from slipway.inventory.containers.archives import ARCHITECTURES
-from slipway.inventory.containers.validation import content, networks, restricted, texts
+from slipway.inventory.containers.validation import content, networks, restricted, texts, timezones
 from slipway.inventory.faults import at, refuse
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
 _PACKAGE = re.compile(r"^[a-zA-Z0-9@][a-zA-Z0-9@/_.:~+=<>-]{0,127}$")
 _POOL = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){0,2}")
-_TIMEZONE = re.compile(
-    r"host|UTC|(Africa|America|Antarctica|Arctic|Asia|Atlantic"
-    r"|Australia|Europe|Indian|Pacific)(/[A-Za-z0-9_+-]{1,32}){1,2}"
-)
-"""Proxmox takes `UTC` and the names of zone.tab (PVE::JSONSchema 9.2, `pve_verify_timezone`)."""
 _MANAGERS = {"apt", "apk", "dnf", "pip", "npm"}
 _FEATURES = {"nesting", "keyctl", "fuse", "mknod", "mount", "force_rw_sys"}
 LEAST_PASSWORD = 5
@@ -98,12 +93,9 @@ def faults(spec: ContainerSpec) -> Iterator[FieldError]:
 
 
 def _words(spec: ContainerSpec) -> Iterator[FieldError]:
+    if spec.timezone is not None and (wrong := timezones.fault(spec.timezone)):
+        yield FieldError(field="timezone", message=wrong)
     checks = (
-        (
-            "timezone",
-            _TIMEZONE,
-            "what Proxmox takes: `host`, `UTC`, or a name of zone.tab like Europe/Berlin",
-        ),
         ("pool", _POOL, "a pool's name, nor up to three of them like team/web"),
         ("arch", re.compile("|".join(sorted(ARCHITECTURES))), "one of Proxmox's"),
         ("cmode", re.compile(r"^(shell|console|tty)$"), "shell, console or tty"),
