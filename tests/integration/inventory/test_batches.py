@@ -27,7 +27,7 @@ from slipway.runtime.bus.call import Call, using
 from slipway.runtime.process.ids import new_id
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
-SPEC = container_specs.ContainerSpec(hostname="web", ostemplate=ARCHIVE, tags=("prod",))
+SPEC = container_specs.ContainerSpec(hostname="web", ostemplate=ARCHIVE, tags=("Prod",))
 
 
 @dataclass

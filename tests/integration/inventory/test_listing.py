@@ -35,7 +35,7 @@ async def store(databases: Databases) -> AsyncIterator[ContainerStore]:
 
 def _row(number: int, hostname: str) -> dict[str, Any]:
     is_even = number % 2 == 0
-    spec = ContainerSpec(hostname=hostname, tags=("prod", "web") if is_even else ("product",))
+    spec = ContainerSpec(hostname=hostname, tags=("prod", "Web.1") if is_even else ("product",))
     return {
         "id": f"c-{number}",
         "cluster_id": "cl-1",
@@ -62,6 +62,8 @@ def _row(number: int, hostname: str) -> dict[str, Any]:
         (ListContainers(cluster="cl-1", template="nginx-site"), ("delta", "charlie")),
         (ListContainers(cluster="other"), ()),
         (ListContainers(tag="prod"), ("delta", "charlie")),
+        (ListContainers(tag="PROD"), ("delta", "charlie")),
+        (ListContainers(tag="web.1"), ("delta", "charlie")),
         (ListContainers(lifecycle=(Lifecycle.FAILED, Lifecycle.DELETED)), ("delta",)),
         (ListContainers(power=(Power.RUNNING,), node="pve"), ("charlie",)),
         (ListContainers(sort=ContainerSort.HOSTNAME), tuple(sorted(HOSTNAMES))),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from slipway.inventory.containers.selection import Candidate, SelectionInvalid, chosen, missing, parse
 
 NAMES = ("web-1", "web-2", "Db-1", "cache")
-TAGS = ("prod", "c++", "a.b")
+TAGS = ("prod", "Prod", "c++", "a.b")
 NODES = ("pve1", "pve2")
 
 
@@ -39,7 +39,7 @@ def _fits(term: str, one: Candidate) -> bool:
     word, _, value = term.partition(":")
     begins = one.hostname.lower().startswith(value.rstrip("*").lower())
     held = {
-        "tag": value in one.tags,
+        "tag": any(tag.lower() == value.lower() for tag in one.tags),
         "node": value == one.node,
         "template": value == one.template,
         "cluster": value == one.cluster,
@@ -52,7 +52,7 @@ VMIDS = st.tuples(st.integers(100, 112), st.integers(0, 5)).map(
     lambda pair: f"{pair[0]}-{pair[0] + pair[1]}" if pair[1] else str(pair[0])
 )
 WORDS = st.sampled_from(
-    ("tag:prod", "tag:c++", "tag:a.b", "node:pve1", "template:nginx", "cluster:home", "name:WEB-*", "name:*")
+    ("tag:prod", "tag:c++", "tag:A.b", "node:pve1", "template:nginx", "cluster:home", "name:WEB-*", "name:*")
 )
 
 

@@ -20,6 +20,7 @@ from slipway.inventory.batches.rules import BatchCommand, shortened
 from slipway.inventory.clusters.store import SeenNodes, seen_of
 from slipway.inventory.containers.claims import JobActive, active_jobs
 from slipway.inventory.containers.lifecycle import Trigger, advance, refuse_unless_it_lives
+from slipway.inventory.containers.listing import has_tag
 from slipway.inventory.containers.selection import Candidate, Part, Term, chosen, missing, parse, refused
 from slipway.inventory.containers.store import ContainerNotFound, with_cluster
 from slipway.inventory.decision import Write
@@ -209,6 +210,6 @@ def _may_fit(term: Term) -> ColumnElement[bool]:
         case "template":
             return containers.c.template == term.value
         case "tag":
-            return containers.c.spec["tags"].contains([term.value])
+            return has_tag(term.value)
         case _:
             return true()

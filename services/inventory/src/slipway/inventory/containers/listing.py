@@ -7,7 +7,8 @@ stays also when it is deleted.
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from sqlalchemy import Column, ColumnElement, String, cast, literal, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, String, cast, func, literal, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
 
 from slipway.contracts.containers import ListContainers
 from slipway.contracts.message import Id
@@ -31,7 +32,7 @@ def filters_of(query: ListContainers) -> list[ColumnElement[bool]]:
     if query.cluster is not None:
         conditions.append(or_(clusters.c.id == query.cluster, clusters.c.name == query.cluster))
     if query.tag is not None:
-        conditions.append(containers.c.spec["tags"].contains([query.tag]))
+        conditions.append(has_tag(query.tag))
     if query.warning is not None:
         conditions.append(containers.c.warnings.contains([query.warning]))
     if query.q:
@@ -43,6 +44,12 @@ def filters_of(query: ListContainers) -> list[ColumnElement[bool]]:
         )
         conditions.append(or_(*(text.icontains(query.q, autoescape=True) for text in texts)))
     return conditions
+
+
+def has_tag(tag: str) -> ColumnElement[bool]:
+    """Return what a container with a tag fulfils, in upper or lower case: Proxmox stores it in lower case."""
+    tags = cast(func.lower(cast(containers.c.spec["tags"], String)), JSONB)
+    return tags.contains([tag.lower()])
 
 
 def order_of(sort: ContainerSort) -> Sequence[ColumnElement[object]]:

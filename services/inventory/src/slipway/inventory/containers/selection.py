@@ -15,7 +15,7 @@ from slipway.inventory.containers.defaults import FIRST_VMID, LAST_VMID
 from slipway.inventory.faults import at
 
 WORDS = ("tag", "node", "template", "name", "cluster")
-"""Words before a colon; the value of `name` may have `*` and `?`, and its case does not count."""
+"""Words before a colon; the value of `name` may have `*` and `?`; case does not count in `name` and `tag`."""
 MOST_PARTS = 200
 _NARROWS = re.compile(r"\s+(?:\+\s*)?|\+(?=[A-Za-z]+:)")
 _VMIDS = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?")
@@ -56,7 +56,7 @@ class Term:
             case "vmid":
                 return self.first <= one.vmid <= self.last
             case "tag":
-                return self.value in one.tags
+                return self.value.lower() in {tag.lower() for tag in one.tags}
             case "name":
                 return fnmatchcase(one.hostname.lower(), self.value.lower())
             case word:
