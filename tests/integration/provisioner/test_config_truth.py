@@ -234,6 +234,34 @@ async def test_a_config_that_can_not_be_read_back_fails_nothing(ground: Ground) 
     assert status_of(record, "start.discover") == "finished"
 
 
+@pytest.mark.parametrize("gw", [None, "10.5.0.1"])
+async def test_a_gateway_that_goes_is_told(ground: Ground, gw: str | None) -> None:
+    """A new address comes with its gateway or without one: by the plan before, by the step afterwards."""
+    await ground.make()
+    await change(ground, "j1", networks=[{"ip": "10.0.0.5/24", "gw": "10.0.0.1"}])
+    args = {"networks": [{"ip": "10.5.0.5/24", **({"gw": gw} if gw else {})}]}
+
+    explained = await plan(ground, await ground.command(JobKind.CONFIGURE, "j2", args=args))
+    record = await change(ground, "j2", **args)
+
+    words = "net0: the gateway goes"
+    assert config_of(record).networks[0].gw == gw
+    assert any(words in each for each in explained.warnings) is (gw is None)
+    assert (words in message_of(record, "configure.config")) is (gw is None)
+
+
+async def test_an_empty_name_server_is_the_nodes_again(ground: Ground) -> None:
+    """Deleted with Proxmox; what is not said of the rest stays."""
+    await ground.make()
+    await change(ground, "j1", **LATER)
+
+    record = await change(ground, "j2", nameserver="")
+
+    held = config_of(record)
+    assert record.state is JobState.SUCCEEDED, record.error
+    assert (held.nameserver, held.searchdomain) == (None, LATER["searchdomain"])
+
+
 async def change(ground: Ground, job: str, **args: Any) -> RunRecord:
     """Configure the container."""
     return await ground.run(await ground.command(JobKind.CONFIGURE, job, args=args))

@@ -102,6 +102,23 @@ def test_a_list_is_sent_with_blanks_whatever_separates_it() -> None:
     assert changes == {"searchdomain": "a.example b.example"}
 
 
+def test_an_empty_list_is_the_nodes_again() -> None:
+    """Proxmox has a setting deleted for it; there is nothing to delete of what is not set."""
+    before = config("").model_copy(update={"nameserver": "1.1.1.1"})
+    args = ConfigureArgs(nameserver="", searchdomain=" ,")
+
+    assert configure.changed(args, before, TARGET, "j2") == {"delete": "nameserver"}
+
+
+def test_what_is_deleted_goes_in_one_list() -> None:
+    """Settings and devices."""
+    before = config("").model_copy(update={"nameserver": "1.1.1.1"})
+
+    changes = configure.changed(ConfigureArgs(nameserver="", networks=()), before, TARGET, "j2")
+
+    assert changes["delete"] == "nameserver,net0"
+
+
 def test_lines_that_end_as_on_windows_end_with_a_line_feed() -> None:
     """A web form sends them so."""
     assert marks.with_mark("a\r\nb\r\n", "") == "a\nb"

@@ -107,8 +107,9 @@ class ConfigureArgs(Args):
     networks: tuple[NetworkSpec, ...] | None = None
     """All of them, `net0` first; one that is left out is removed."""
     nameserver: str | None = None
-    """Its DNS server. A running container has it after its next start, like the next ones."""
+    """Its DNS server, empty for the node's. A running container has it after its next start, as the next."""
     searchdomain: str | None = None
+    """Its search domains, empty for the node's."""
     timezone: str | None = None
     """`Europe/Berlin`, or `host`."""
     cmode: str | None = None

@@ -52,6 +52,9 @@ _MOST_GRACE = 3600
 _LIKE_A_CREATION = frozenset(ContainerSpec.model_fields) - {"storage"}
 """Arguments with the meaning that they have in a creation; a backup's storage holds no disks."""
 
+_RESETTABLE = frozenset({"nameserver", "searchdomain"})
+"""Arguments that are the node's again when they are empty."""
+
 
 class JobInvalid(Invalid):
     """The arguments of the job are invalid."""
@@ -264,6 +267,9 @@ def _names(values: Mapping[str, Any]) -> Iterator[FieldError]:
 def _of_container(args: Args) -> Iterator[FieldError]:
     """Return faults by the rules for creations."""
     values = {name: value for name, value in args.values().items() if name in _LIKE_A_CREATION}
+    for name in _RESETTABLE & values.keys():
+        if texts.is_empty_list(values[name]):
+            del values[name]
     mounts = values.get("mounts", ())
     volumes = [index for index, mount in enumerate(mounts) if not mount.is_bind]
     for index in volumes:

@@ -36,11 +36,13 @@ async def _of_configure(work: Work) -> list[str]:
         both = {**args.features, **config.flags}
         if names := parameters.names_over_ssh(both, unprivileged=config.unprivileged):
             texts.append(f"{_over_ssh(names)}.")
+    changes = networks.changed(args.networks, config, work.target) if args.networks is not None else {}
+    if lost := networks.without_gateway(changes, config):
+        texts.append(f"{networks.WITHOUT_GATEWAY.format(devices=', '.join(lost))}.")
     if not await work.is_running():
         return texts
     if later := [name for name in _LATER if getattr(args, name) is not None]:
         texts.append(f"It runs: it has {', '.join(later)} after its next restart, not before.")
-    changes = networks.changed(args.networks, config, work.target) if args.networks is not None else {}
     if devices := networks.without_client(changes):
         texts.append(f"It runs. {networks.WITHOUT_CLIENT.format(devices=', '.join(devices))}.")
     return texts

@@ -13,6 +13,9 @@ WITHOUT_CLIENT = (
     "{devices}: Proxmox starts no DHCP client in a running guest and takes a fixed address away, so there is "
     "no address of that kind until its next restart (or `ifup` inside)"
 )
+WITHOUT_GATEWAY = (
+    "{devices}: the gateway goes, as the new address is given without one; to keep it, give `gw` (`gw6`) too"
+)
 MOST = 32
 """Proxmox numbers `net0` to `net31`."""
 _GATEWAYS = {"ip": "gw", "ip6": "gw6"}
@@ -46,6 +49,17 @@ def without_client(changes: Params) -> list[str]:
     devices = {name: options(text) for name, text in changes.items() if name.startswith("net")}
     dynamic = {name for name, device in devices.items() if "dhcp" in (device.get("ip"), device.get("ip6"))}
     return numbered(dynamic)
+
+
+def without_gateway(changes: Params, config: ContainerConfig) -> list[str]:
+    """Return the names of devices that have a fixed address after a change, and no gateway any more."""
+    lost = set()
+    for name, present in config.networks.items():
+        device = options(changes.get(name, ""))
+        for address, gateway in _GATEWAYS.items():
+            if gateway in present and gateway not in device and "/" in device.get(address, ""):
+                lost.add(name)
+    return numbered(lost)
 
 
 def _rewritten(present: Mapping[str, str], network: NetworkSpec) -> str:

@@ -74,8 +74,17 @@ async def grow_disk(work: Work) -> Result:
 async def configure(work: Work) -> Result:
     """Set what was requested; Slipway's own line in the notes stays, the rest of them is the user's."""
     args, job = work.command.args_as(ConfigureArgs), work.command.job
-    changes = await ownership.rewrite(work, lambda config: changed(args, config, work.target, job))
+    lost: list[str] = []
+
+    def decide(config: ContainerConfig) -> Params:
+        changes = changed(args, config, work.target, job)
+        lost[:] = networks.without_gateway(changes, config)
+        return changes
+
+    changes = await ownership.rewrite(work, decide)
     messages = [", ".join(sorted(changes)) if changes else str(NOTHING_TO_DO.message)]
+    if lost:
+        messages.append(networks.WITHOUT_GATEWAY.format(devices=", ".join(lost)))
     if (devices := networks.without_client(changes)) and await work.is_running():
         messages.append(networks.WITHOUT_CLIENT.format(devices=", ".join(devices)))
     return await readback.with_pending(work, Result(message="; ".join(messages)))
@@ -117,13 +126,7 @@ async def revert(work: Work) -> Result:
 
 def changed(args: ConfigureArgs, config: ContainerConfig, target: Target, job: Id) -> Params:
     """Return the parameters that make a container as requested. Pure."""
-    changes: Params = {}
-    for name in _PLAIN:
-        value, present = getattr(args, name), getattr(config, name)
-        if name in parameters.LISTS and value is not None:
-            value = parameters.listed(value)
-        if value is not None and value != present:
-            changes[name] = value
+    changes = _plain(args, config)
     if args.tags is not None and {tag.lower() for tag in args.tags} != set(config.tags):
         changes["tags"] = ";".join(args.tags)
     if args.startup is not None:
@@ -131,9 +134,27 @@ def changed(args: ConfigureArgs, config: ContainerConfig, target: Target, job: I
     if args.description is not None:
         changes["description"] = marks.with_mark(args.description, config.description)
     if args.networks is not None:
+        gone = changes.get("delete")
         changes |= networks.changed(args.networks, config, target)
+        if gone and gone != changes["delete"]:
+            changes["delete"] = f"{gone},{changes['delete']}"
         changes |= _remarked(config, changes, target, job)
     return changes
+
+
+def _plain(args: ConfigureArgs, config: ContainerConfig) -> Params:
+    """Return the settings that are sent as they are given; an empty list is deleted, if there is one."""
+    changes: Params = {}
+    gone = []
+    for name in _PLAIN:
+        value, present = getattr(args, name), getattr(config, name)
+        if name in parameters.LISTS and value is not None:
+            value = parameters.listed(value)
+        if value == "" and present:
+            gone.append(name)
+        elif value not in (None, "", present):
+            changes[name] = value
+    return changes | ({"delete": ",".join(gone)} if gone else {})
 
 
 def _remarked(config: ContainerConfig, changes: Params, target: Target, job: Id) -> Params:

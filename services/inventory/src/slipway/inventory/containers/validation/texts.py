@@ -69,6 +69,11 @@ def nameserver(text: str) -> str | None:
     return _item_fault(text, _is_server, "an IP address")
 
 
+def is_empty_list(text: str) -> bool:
+    """Return whether a list has no items."""
+    return not any(_SEPARATORS.split(text))
+
+
 def description(text: str) -> str | None:
     """Return what is wrong with notes of the user's."""
     if len(text) > LONGEST_DESCRIPTION:
@@ -164,7 +169,7 @@ def _is_domain(text: str) -> bool:
 def _item_fault(text: str, is_right: Callable[[str], bool], kind: str) -> str | None:
     """Return what is wrong with a list, whose items blanks, commas or semicolons separate."""
     items = [each for each in _SEPARATORS.split(text) if each]
-    if not items:
+    if is_empty_list(text):
         return "It is empty; leave it out to use the node's."
     wrong = next((each for each in items if not is_right(each)), None)
     return None if wrong is None else f"{shown(wrong)} is not {kind}."
