@@ -48,7 +48,7 @@ class SessionsAhead:
         session = await asyncio.shield(opening)
         if self._opening.pop(container, None) is None:
             return None
-        self._holding[container].cancel()
+        await end(self._holding[container])
         return session
 
     async def aclose(self) -> None:
