@@ -45,9 +45,10 @@ async def test_commands_share_one_process(
     if shutil.which(guest_shell[0]) is None:
         pytest.skip(f"{guest_shell[0]} is not on this machine")
     script = guest_script("session")
-    session = GuestSession(shell, 100, lambda mark: (*guest_shell, "-c", script, "slipway", mark))
+    session = GuestSession(shell, 100, (*guest_shell, "-c", script, "slipway"))
     odd = "a  b\n 'c' \"d\" $HOME \\\\ `id` \t end\n"
     data = bytes(range(256)) * 100
+    arguments = "cat /proc/[0-9]*/cmdline | tr '\\000' '\\n' | grep -x 'slipway-[0-9a-f]*'; echo end"
 
     results = [
         await run(session, ["sh", "-c", "echo out; echo err >&2; exit 3"]),
@@ -57,6 +58,7 @@ async def test_commands_share_one_process(
         await run(session, ["true"], stdin=data),
         await run(session, ["no-such-command"]),
         await run(session, ["cat"], stdin=b"last"),
+        await run(session, ["sh", "-c", arguments]),
     ]
     await session.aclose()
 
@@ -64,7 +66,8 @@ async def test_commands_share_one_process(
     assert results[1].stdout == odd
     assert results[2].stdout == f"{hashlib.md5(data, usedforsecurity=False).hexdigest()}  -\n"
     assert (results[3].stdout, results[3].stderr) == ("\n\nx\n\n", "unended\n")
-    assert [each.exit_code for each in results[4:]] == [0, 127, 0]
+    assert [each.exit_code for each in results[4:]] == [0, 127, 0, 0]
+    assert results[7].stdout == "end\n"
     assert results[6].stdout == "last\n"
     assert len(server.commands) == 1
     await until(lambda: not lives(server.pids[0]))

@@ -2,8 +2,9 @@
 
 Theory of operation. `pct exec` costs half a second before its command begins. A session starts a small shell
 in the guest (`guest/session.sh`) and passes it one command after the other; what each prints lies between
-marks that no guest can guess. A command takes the session only if that is free: what runs beside another, as
-the end of a cancelled script does, has a `pct exec` of its own.
+marks that no guest can guess, and which are no argument that a guest could read. A command takes the session
+only if that is free: what runs beside another, as the end of a cancelled script does, has a `pct exec` of its
+own.
 
 Guarantees: those of a `pct exec`. A command is sent at most once. It dies when it is cancelled, runs out of
 time or loses its connection, and the session with it; the next command opens another. What can't be run
@@ -15,7 +16,7 @@ Non-guarantees: a last line without an end gets one.
 import asyncio
 import base64
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 from slipway.proxmox.errors import CommandLost
@@ -30,20 +31,17 @@ LASTS = timedelta(days=7)
 CLOSE_SECONDS = 1.0
 _LINE_BYTES = 3 * 1024
 
-Opening = Callable[[str], Sequence[str]]
-"""Returns the command line on the node that opens a session with a mark."""
-
 
 class GuestSession:
     """Commands in one container, one at a time."""
 
-    def __init__(self, shell: Shell, vmid: int, opening: Opening) -> None:
+    def __init__(self, shell: Shell, vmid: int, opening: Sequence[str]) -> None:
         """Open nothing yet.
 
         Args:
             shell: the container's node.
             vmid: the container.
-            opening: returns the command that opens a session in it.
+            opening: the command on the node that opens a session in it.
         """
         self.vmid = vmid
         self._shell = shell
@@ -92,7 +90,7 @@ class GuestSession:
 class _Channel:
     """One `pct exec` with the guest's end of a session."""
 
-    def __init__(self, shell: Shell, opening: Opening) -> None:
+    def __init__(self, shell: Shell, opening: Sequence[str]) -> None:
         self._mark = f"slipway-{secrets.token_hex(8)}"
         self._input: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._node = shell.node
@@ -100,7 +98,8 @@ class _Channel:
         self._can_feed = False
         self._command: _Command | None = None
         self._ready = asyncio.Event()
-        self._serving = asyncio.create_task(self._serve(shell, opening(self._mark)))
+        self._input.put_nowait(f"{self._mark}\n".encode())
+        self._serving = asyncio.create_task(self._serve(shell, opening))
 
     @property
     def is_over(self) -> bool:

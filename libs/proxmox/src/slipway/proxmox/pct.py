@@ -138,7 +138,7 @@ class Pct:
 
 def open_session(shell: Shell, vmid: int) -> GuestSession:
     """Return a session in a container; it begins with its first command."""
-    return GuestSession(shell, vmid, lambda mark: _pct_exec(vmid, sh(guest_script("session"), mark)))
+    return GuestSession(shell, vmid, _pct_exec(vmid, sh(guest_script("session"))))
 
 
 def _pct_exec(vmid: int, argv: Sequence[str]) -> tuple[str, ...]:

@@ -1,14 +1,14 @@
 # Run commands for one connection, one after the other, so that only the first of them costs a `pct exec`.
 #
-# usage: MARK
-#
-# A command comes on standard input as lines: `run` or `feed`, its words quoted for a shell, MARK; after `feed`
-# its standard input in base64, and MARK. Answers begin with MARK: a line on standard output when a command
+# The first line of standard input is MARK: as an argument, every process of the guest could read it, and a command
+# that prints them would end there. A command comes as lines: `run` or `feed`, its words quoted for a shell, MARK;
+# after `feed` its standard input in base64, and MARK. Answers begin with MARK: a line on standard output when a command
 # begins; when it has ended, a line on each output, with the exit code on standard output. Before the next command
 # comes one more line. While a command runs nothing else can come: if the input ends instead, nobody waits any
 # more, and the command's process group is killed, as in `guard.sh`.
 set -u
-mark=$1 base64=
+IFS= read -r mark || exit 125
+base64=
 command -v base64 >/dev/null && base64=' base64'
 # Not in /tmp, which a boot empties.
 folder=$(TMPDIR=/var/tmp mktemp -d 2>/dev/null || mktemp -d) && mkfifo -m 600 "$folder/stdin" || exit 125
