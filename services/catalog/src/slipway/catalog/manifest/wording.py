@@ -74,7 +74,8 @@ def faults(schema: Schema, document: Document, errors: Sequence[Error]) -> str:
             told.setdefault(place, _message(error, schema, place))
     named = [f"{_dotted(place)}: {words}" if place else words for place, words in told.items()]
     more = len(named) - MOST_FAULTS
-    return "; ".join([*named[:MOST_FAULTS], *([f"and {more} more"] if more > 0 else [])])
+    told_at_most = [each.removesuffix(".") for each in named[:MOST_FAULTS]]
+    return "; ".join([*told_at_most, *([f"and {more} more"] if more > 0 else [])]) + "." * bool(named)
 
 
 def shown(text: str, *, most: int = _MOST_SHOWN) -> str:
