@@ -83,7 +83,7 @@ async def test_failure_names_the_command_that_failed(real: Guests) -> None:
     await real.create(spec((await real.templates())[0]))
     await real.start(100)
     await wait_until_ready(real, 100)
-    source = "deb http://deb.debian.org/debian no-such-suite main"
+    source = "deb http://mirror.invalid/debian stable main"
     await script(real, 100, f"echo '{source}' >/etc/apt/sources.list.d/wrong.list")
 
     ran = await script(real, 100, packages.install("apt", ("hello",)))
