@@ -104,6 +104,21 @@ async def test_script_on_standard_input_is_run(two: Lab) -> None:
     assert (done.exit_status, done.stdout) == (4, "one\nstatus: stopped\n")
 
 
+async def test_a_session_that_goes_while_it_writes(two: Lab) -> None:
+    """The other sessions of its connection go on."""
+    async with ssh_client(two) as root:
+        other = await root.create_process("pct exec 100 -- sh -c 'read line; echo $line'")
+        for _ in range(5):
+            loud = await root.create_process("pct exec 100 -- sh -c 'while :; do echo loud; done'")
+            await loud.stdout.read(100)
+            loud.close()
+            await loud.wait_closed()
+        other.stdin.write("fine\n")
+        done = await other.wait()
+
+    assert (done.exit_status, done.stdout) == (0, "fine\n")
+
+
 async def test_unknown_command_in_the_guest_is_127(two: Lab) -> None:
     """A command that the guest lacks has the code that a shell would give."""
     code, _, stderr = await run(two, "pct exec 100 -- nosuchcommand")

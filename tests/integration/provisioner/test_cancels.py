@@ -48,6 +48,24 @@ async def test_a_script_that_ignores_the_request_to_end(ground: Ground) -> None:
     assert (await ground.record()).state is JobState.CANCELLED
 
 
+async def test_a_connection_that_dies_under_the_end_of_a_script(ground: Ground) -> None:
+    """The end is asked for again over another one: nothing of the script is left."""
+    await ground.worker.listen()
+    bundle = await ground.bundle(a="echo hi\nsleep 98762\n")
+    command = await ground.command(JobKind.CREATE, bundle=bundle)
+    going = ground.begin(command)
+    await until(lambda: bool(processes_of("sleep", "98762")), within_seconds=30)
+    dropped = faults.SshDropped(match='finish "$2"')
+    ground.lab.faults.order(dropped)
+
+    await ground.cancel(command)
+    await asyncio.wait_for(going, 20)
+
+    assert list(ground.lab.faults.all(faults.SshDropped)) == []  # it was met
+    assert processes_of("sleep", "98762") == []
+    assert (await ground.record()).state is JobState.CANCELLED
+
+
 async def test_a_flag_of_which_nothing_was_heard(ground: Ground) -> None:
     """The word that it was written got lost: the record is read while a step acts."""
     await ground.make()

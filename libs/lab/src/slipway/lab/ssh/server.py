@@ -102,8 +102,12 @@ class SshFront:
         for task in (running, closed):
             if not task.done():
                 task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, OSError, asyncssh.Error):
+            # A session that writes when its client has gone may end with a group of such errors; what is
+            # raised here would cut the whole connection, and with it every other session.
+            try:
                 await task
+            except* (asyncio.CancelledError, OSError, asyncssh.Error):
+                pass
 
     async def _run(self, process: SshProcess) -> None:
         line = process.command

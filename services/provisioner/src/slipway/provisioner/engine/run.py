@@ -20,11 +20,15 @@ from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ending import end
 from slipway.runtime.process.logs import get_logger
+from slipway.runtime.retry import Backoff, Deadline
 
 log = get_logger()
 
 REFRESH_SECONDS = 5.0
 """How often the record is read while a step acts: the message that it was written may get lost."""
+END_SECONDS = 10.0
+"""How long ending a step's work is tried again: a connection that died is soon replaced, and a host that is
+away holds no cancel for longer."""
 OUTCOME_SECONDS = 10.0
 """How long reading the outcome from the host may take; without an answer inventory has it read later."""
 ENDS_DELIVERY = (ClaimLost, RecordBusy, BusUnavailable)
@@ -208,8 +212,15 @@ class Execution(Generic[WorkT]):
 
     async def _cancel(self, work: WorkT, step: Step[WorkT], *acting: "asyncio.Task[Result]") -> None:
         """End what a step began outside of this process, and its act if it still runs."""
+        deadline, backoff = Deadline(END_SECONDS), Backoff(first_seconds=0.2, longest_seconds=2.0)
         try:
-            await step.cancel(work, lambda: end(*acting))
+            while True:
+                try:
+                    return await step.cancel(work, lambda: end(*acting))
+                except Unavailable as error:
+                    if deadline.has_passed or isinstance(error, ENDS_DELIVERY):
+                        raise
+                await backoff.wait()
         except SlipwayError as error:
             log.warning("cancelled step may still run", step=step.name, why=str(error))
             await self._journal.report(
