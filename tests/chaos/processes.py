@@ -6,10 +6,12 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
 
+from slipway.standalone.environment import GRACEFUL_SECONDS, plain_environment
 from support.stack import RunningStack
 from support.waiting import lives
 
@@ -64,13 +66,9 @@ class Processes:
         """Run a second provisioner: the same environment as the first, another port."""
         if self._replica is not None and self._replica.poll() is None:
             return
-        first = await self.pid("provisioner")
-        text = Path(f"/proc/{first}/environ").read_bytes().decode()
-        environment = dict(pair.partition("=")[::2] for pair in text.split("\0") if pair)
         self._port = _free_port()
-        environment |= {"SLIPWAY_HTTP_PORT": str(self._port), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = Path(f"/proc/{first}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
-        environment |= self._faked()
+        environment = {**self._settings(), "PYTHONDONTWRITEBYTECODE": "1", **self._faked()}
+        command = [sys.executable, "-m", "slipway.provisioner", "serve"]
         with self.replica_log.open("ab") as output:
             self._replica = subprocess.Popen(  # noqa: ASYNC220 - it only starts
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
@@ -102,6 +100,23 @@ class Processes:
             "FAKETIME_TIMESTAMP_FILE": str(self.clock),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def _settings(self) -> dict[str, str]:
+        """Return what `up` gives its own provisioner, with another port."""
+        folder = (self._stack.data / "services" / "provisioner").resolve()
+        given = {name: text for name, text in self._stack.environment.items() if name.startswith("SLIPWAY_")}
+        return {
+            **plain_environment(),
+            "SLIPWAY_LOG_FORMAT": "text",
+            "SLIPWAY_GRACEFUL_TIMEOUT": str(GRACEFUL_SECONDS),
+            **{name: text for name, text in given.items() if not name.endswith("_FILE")},
+            "SLIPWAY_NATS_URL": self._stack.endpoints["nats"],
+            "SLIPWAY_NATS_NKEY_FILE": str(folder / "provisioner.nk"),
+            "SLIPWAY_SEALING_KEY_FILE": str(folder / "provisioner.x25519"),
+            "SLIPWAY_SEALING_PUBLIC_FILE": str(folder / "sealing-public.json"),
+            "SLIPWAY_METRICS_TOKEN_FILE": str(folder / "metrics-token"),
+            "SLIPWAY_HTTP_PORT": str(self._port),
         }
 
     async def _ready(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.standalone.accounts import OURSELVES, Confinement
+from slipway.standalone.confine import confine
 
 RUN_SECONDS = 150
 
@@ -27,9 +28,11 @@ def run_demo(
 ) -> Demo:
     """Run a verb of the command line to its end, as ourselves or as another user, without a terminal."""
     command = [sys.executable, "-m", "slipway.cli", verb, "--data", str(data), *arguments]
+    orders = who.orders(dies_with=signal.SIGKILL)
     ended = subprocess.run(
-        who.wrap(command, dies_with=signal.SIGKILL),
+        command,
         check=False,
+        preexec_fn=lambda: confine(orders),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,13 @@ JOB_SECONDS = 100.0
 class RunningStack:
     """A running `slipway up`, its data folder, and what `endpoints.json` says."""
 
-    def __init__(self, data: Path, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(
+        self, data: Path, process: "subprocess.Popen[bytes]", environment: Mapping[str, str]
+    ) -> None:
         self.data = data
         self.process = process
+        self.environment = environment
+        """With which it was started."""
 
     @property
     def endpoints(self) -> dict[str, Any]:
@@ -74,15 +78,12 @@ def running_stack(
 ) -> Iterator[RunningStack]:
     """Run `slipway up` on a data folder until the block ends."""
     command = [*program, "up", "--data", str(data), "--port", "0", *arguments]
+    whole = {**os.environ, "SLIPWAY_PROXMOX_RECORD": str(data.parent / "proxmox.jsonl"), **environment}
     with (data.parent / "up.log").open("ab") as output:
         process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "SLIPWAY_PROXMOX_RECORD": str(data.parent / "proxmox.jsonl"), **environment},
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=whole
         )
-    stack = RunningStack(data, process)
+    stack = RunningStack(data, process, whole)
     try:
         _wait(stack)
         yield stack

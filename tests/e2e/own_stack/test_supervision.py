@@ -1,19 +1,80 @@
 """What `slipway up` promises of its processes: started again, stopped in time, nothing left behind."""
 
 import asyncio
+import base64
+import contextlib
 import json
 import os
 import secrets
 import signal
 import stat
 import sys
+from functools import partial
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
+from slipway.contracts.registry import SERVICES
 from support.stack import RunningStack, create, job_events, running_stack, stack_folder
 from support.waiting import lives, until
+
+OWN_SECRETS = {
+    "fork server": set(),
+    "catalog": {"catalog.nk", "catalog"},
+    "gateway": {"gateway.nk", "gateway", "bootstrap-token"},
+    "inventory": {"inventory.nk", "inventory", "key-ring"},
+    "monitor": {"monitor.nk"},
+    "provisioner": {"provisioner.nk"},
+}
+"""Keys of the bus, passwords of databases, the first user's token and the key ring, by who knows them."""
+
+
+def fork_server(stack: RunningStack) -> int:
+    """Return the pid of the stack's fork server."""
+    children = psutil.Process(stack.process.pid).children()
+    (server,) = (each.pid for each in children if "fork server" in " ".join(each.cmdline()))
+    return server
+
+
+def listening(pid: int) -> list[int]:
+    """Return the ports on which a process listens."""
+    connections = psutil.Process(pid).net_connections()
+    return [each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN]
+
+
+def secrets_in_memory(stack: RunningStack, operators: str) -> dict[str, set[str]]:
+    """Return the names of the secrets that are found in the memory of each service."""
+    texts = {"operator's": operators}
+    services = (stack.data / "services").resolve()
+    for path in services.rglob("*.nk"):
+        texts[path.name] = path.read_text().strip()
+    for path in services.rglob("database-url"):
+        texts[path.parent.name] = str(httpx.URL(path.read_text().strip()).password)
+    texts["bootstrap-token"] = stack.token
+    (key,) = json.loads((stack.data / "secrets" / "key-ring.json").read_text())["keys"].values()
+    pids = {name: stack.endpoints["pids"][name] for name in SERVICES} | {"fork server": fork_server(stack)}
+    memories = {name: memory_of(pid) for name, pid in pids.items()}
+    contents = {name: text.encode() for name, text in texts.items()} | {"key-ring": base64.b64decode(key)}
+    return {
+        name: {each for each, content in contents.items() if content in memory}
+        for name, memory in memories.items()
+    }
+
+
+def memory_of(pid: int) -> bytes:
+    """Read all memory that a process may write, and the environment that it was started with."""
+    content = [Path(f"/proc/{pid}/environ").read_bytes()]
+    with Path(f"/proc/{pid}/mem").open("rb") as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            area, rights, *_ = line.split()
+            if rights.startswith("rw"):
+                begin, end = (int(each, 16) for each in area.split("-"))
+                memory.seek(begin)
+                with contextlib.suppress(OSError):
+                    content.append(memory.read(end - begin))
+    return b"".join(content)
 
 
 async def test_endpoints_are_private(stack: RunningStack) -> None:
@@ -32,9 +93,9 @@ def test_ordinary_user(stack: RunningStack) -> None:
     """Root's services and servers run as an ordinary user."""
     pids = {name: pid for name, pid in stack.endpoints["pids"].items() if name != "lab"}
 
-    owners = {name: Path(f"/proc/{pid}").stat().st_uid for name, pid in pids.items()}
+    owners = {name: psutil.Process(pid).uids() for name, pid in pids.items()}
 
-    assert 0 not in owners.values(), owners
+    assert not any(0 in uids for uids in owners.values()), owners
 
 
 @pytest.mark.parametrize("service", ["gateway", "catalog", "nats"])
@@ -48,6 +109,36 @@ async def test_restart(stack: RunningStack, service: str) -> None:
     async with stack.client() as client:
         await _ready(client)
         assert lives(stack.endpoints["pids"][service])
+
+
+async def test_fork_server_killed(stack: RunningStack) -> None:
+    """What it has forked goes on, and a killed service comes back from the server in its place."""
+    pids = stack.endpoints["pids"]
+    server = fork_server(stack)
+
+    os.kill(server, signal.SIGKILL)
+    await until(lambda: not lives(server))
+    os.kill(pids["monitor"], signal.SIGKILL)
+    await until(lambda: stack.endpoints["pids"].get("monitor") not in {pids["monitor"], None})
+
+    others = {name: pid for name, pid in stack.endpoints["pids"].items() if name != "monitor"}
+    assert others == {name: pid for name, pid in pids.items() if name != "monitor"}
+    assert all(lives(pid) for pid in others.values())
+    assert fork_server(stack) != server
+
+
+async def test_own_metrics(stack: RunningStack) -> None:
+    """A service shows what it measures itself, not what others would."""
+    token = (stack.data / "secrets" / "metrics-token").read_text().strip()
+    pids = {name: pid for name, pid in stack.endpoints["pids"].items() if name in SERVICES}
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}, trust_env=False) as http:
+        texts = {}
+        for name, pid in pids.items():
+            (port,) = await until(partial(listening, pid))
+            texts[name] = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+
+    assert [name for name, text in texts.items() if "slipway_gateway_viewers" in text] == ["gateway"]
+    assert all("slipway_queries" in text for text in texts.values())
 
 
 async def test_provisioner_killed(stack: RunningStack, api: httpx.AsyncClient) -> None:
@@ -66,10 +157,19 @@ async def test_provisioner_killed(stack: RunningStack, api: httpx.AsyncClient) -
 
 @pytest.mark.slow
 async def test_killed_and_started_again() -> None:
-    """Nothing outlives a killed `up`, the next one on the same folder works, and a stop takes ten seconds."""
+    """Nothing outlives a killed `up`, the next one on the same folder works, and a stop takes ten seconds.
+
+    What a process of it knows is its own: no operator's environment, no other one's secrets.
+    """
     with stack_folder() as data:
-        with running_stack("--lab", "--guests", "simulated", data=data) as first:
+        mine = secrets.token_hex(16)
+        with running_stack("--lab", "--guests", "simulated", data=data, NOT_FOR_SERVICES=mine) as first:
             pids = first.endpoints["pids"]
+            known = secrets_in_memory(first, mine)
+            assert {
+                name: each - OWN_SECRETS[name] for name, each in known.items() if each - OWN_SECRETS[name]
+            } == {}
+            assert {"gateway", "inventory"} <= set.union(*known.values()), "the search finds nothing"
             first.process.kill()
             first.process.wait()
             await until(lambda: not any(lives(pid) for pid in pids.values()))

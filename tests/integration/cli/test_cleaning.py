@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from slipway.standalone.cleaning import clean_demo, is_ours_alone, mark
-from slipway.standalone.supervisor import ProcessFailed
+from slipway.standalone.forks import ProcessFailed
 
 
 def tree(folder: Path) -> list[Path]:

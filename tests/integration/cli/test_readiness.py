@@ -1,17 +1,17 @@
 """What ends the wait for a stack."""
 
 import asyncio
-import sys
 from pathlib import Path
 
 import pytest
 
 from slipway.client.client import Client
 from slipway.standalone.environment import plain_environment
+from slipway.standalone.forks import Command, Forks, ProcessFailed
 from slipway.standalone.lab import RunningLab, is_usable
 from slipway.standalone.logview import LogView
 from slipway.standalone.readiness import Readiness
-from slipway.standalone.supervisor import Command, ProcessFailed, Supervised
+from slipway.standalone.supervisor import Supervised
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -20,14 +20,16 @@ async def test_wrong_setting(tmp_path: Path) -> None:
     """A service that does not accept its settings is not waited for; its own message is the error."""
     view = LogView(tmp_path, is_quiet=True)
     code = "import sys; print('SLIPWAY_POOL_SIZE: not a number'); sys.exit(2)"
-    command = Command(name="it", arguments=(sys.executable, "-c", code), environment=plain_environment())
-    process = Supervised(command, view, on_change=lambda: None)
+    command = Command(name="it", arguments=("-c", code), environment=plain_environment())
+    forks = Forks()
+    process = Supervised(command, forks, view, on_change=lambda: None)
     process.start()
 
     with pytest.raises(ProcessFailed, match="SLIPWAY_POOL_SIZE: not a number"):
-        await asyncio.wait_for(Readiness(view, lambda: [process]).services([NOWHERE]), 10)
+        await asyncio.wait_for(Readiness(view, lambda: [process]).services([NOWHERE]), 60)
 
     await process.stop(seconds=1)
+    forks.close()
 
 
 async def test_gateway_restarts() -> None:

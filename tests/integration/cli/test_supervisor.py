@@ -13,9 +13,18 @@ from pathlib import Path
 import pytest
 
 from slipway.standalone.environment import plain_environment
+from slipway.standalone.forks import Command, Forks
 from slipway.standalone.logview import LogView
-from slipway.standalone.supervisor import Command, Supervised
+from slipway.standalone.supervisor import Supervised
 from support.waiting import lives, until
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    """A fork server for all tests here: to import takes it a while."""
+    forks = Forks()
+    yield forks
+    forks.close()
 
 
 @pytest.fixture
@@ -24,14 +33,17 @@ def view(tmp_path: Path) -> LogView:
     return LogView(tmp_path, is_quiet=True)
 
 
+SLEEPS = "print('up'); import time; time.sleep(60)"
+
+
 def python(code: str) -> Command:
     """Make a command that runs some Python."""
-    return Command(name="it", arguments=(sys.executable, "-c", code), environment=plain_environment())
+    return Command(name="it", arguments=("-c", code), environment=plain_environment())
 
 
-async def test_started_again(view: LogView) -> None:
+async def test_started_again(forks: Forks, view: LogView) -> None:
     """A killed process is started again at once, and its lines stay together."""
-    stored = Supervised(python("print('up'); import time; time.sleep(60)"), view, on_change=lambda: None)
+    stored = Supervised(python(SLEEPS), forks, view, on_change=lambda: None)
     stored.start()
     await until(lambda: view.tail("it") == "up")
     first = stored.pid or 0
@@ -44,11 +56,11 @@ async def test_started_again(view: LogView) -> None:
     assert stored.pid is None
 
 
-async def test_stubborn(view: LogView) -> None:
+async def test_stubborn(forks: Forks, view: LogView) -> None:
     """A process that ignores SIGTERM is killed, with its children."""
     code = "import signal as s, subprocess as p; s.signal(s.SIGTERM, s.SIG_IGN)"
     child_code = "print(p.Popen(['sleep', '60']).pid); s.pause()"
-    stored = Supervised(python(f"{code}; {child_code}"), view, on_change=lambda: None)
+    stored = Supervised(python(f"{code}; {child_code}"), forks, view, on_change=lambda: None)
     stored.start()
     await until(lambda: view.tail("it").isdigit())
     child = int(view.tail("it"))
@@ -59,10 +71,10 @@ async def test_stubborn(view: LogView) -> None:
     assert stored.pid is None
 
 
-async def test_long_line(view: LogView, tmp_path: Path) -> None:
+async def test_long_line(forks: Forks, view: LogView, tmp_path: Path) -> None:
     """A line of 2 MB arrives whole."""
     code = "import time; print('x' * 2_000_000, flush=True); time.sleep(60)"
-    stored = Supervised(python(code), view, on_change=lambda: None)
+    stored = Supervised(python(code), forks, view, on_change=lambda: None)
     stored.start()
     await until(lambda: bool(view.tail("it")))
     await stored.stop(seconds=2)
@@ -84,10 +96,10 @@ def at_most(kind: int, least: int) -> Iterator[None]:
         resource.setrlimit(kind, (soft, hard))
 
 
-async def test_full_disk(view: LogView, tmp_path: Path) -> None:
+async def test_full_disk(forks: Forks, view: LogView, tmp_path: Path) -> None:
     """A process whose log can't be written is read all the same, and never hangs in its own output."""
     (tmp_path / "it.log").symlink_to("/dev/full")
-    stored = Supervised(python(CHATTY), view, on_change=lambda: None)
+    stored = Supervised(python(CHATTY), forks, view, on_change=lambda: None)
     stored.start()
 
     await until(lambda: view.tail("it").endswith("through"))
@@ -96,7 +108,7 @@ async def test_full_disk(view: LogView, tmp_path: Path) -> None:
     await stored.stop(seconds=2)
 
 
-async def test_room_again(view: LogView, tmp_path: Path) -> None:
+async def test_room_again(forks: Forks, view: LogView, tmp_path: Path) -> None:
     """Lines that found no room are counted, and what comes after them is written whole."""
     view.write("it", "before")
     with at_most(resource.RLIMIT_FSIZE, 10):
@@ -114,10 +126,14 @@ def test_nobody_reads(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys; from pathlib import Path\n"
         "from slipway.standalone.logview import LogView; from slipway.cli.terminal import finish\n"
-        "from slipway.standalone.supervisor import Command, launch, relay\n"
+        "from slipway.standalone.forks import Command, Forks\n"
+        "from slipway.standalone.supervisor import relay\n"
         "lines = 'for n in range(20000): print(n)'\n"
-        "command = Command(name='it', arguments=(sys.executable, '-c', lines), environment={})\n"
-        "async def run(): await relay(await launch(command), 'it', LogView(Path(sys.argv[1])))\n"
+        "command = Command(name='it', arguments=('-c', lines), environment={})\n"
+        "async def run():\n"
+        "    forks = Forks()\n"
+        "    await relay(await forks.launch(command), 'it', LogView(Path(sys.argv[1])))\n"
+        "    forks.close()\n"
         "asyncio.run(run()); finish()\n"
     )
     read, write = os.pipe()
@@ -134,9 +150,9 @@ def test_nobody_reads(tmp_path: Path) -> None:
     os.close(write)
 
 
-async def test_no_process_to_be_had(view: LogView) -> None:
+async def test_no_process_to_be_had(forks: Forks, view: LogView) -> None:
     """A process that can't be started for want of something is started as soon as it can be."""
-    stored = Supervised(python("print('up'); import time; time.sleep(60)"), view, on_change=lambda: None)
+    stored = Supervised(python(SLEEPS), forks, view, on_change=lambda: None)
     stored.start()
     await until(lambda: view.tail("it") == "up")
     with at_most(resource.RLIMIT_NOFILE, 3):
@@ -149,7 +165,7 @@ async def test_no_process_to_be_had(view: LogView) -> None:
     await stored.stop(seconds=2)
 
 
-async def test_no_room_to_note(view: LogView) -> None:
+async def test_no_room_to_note(forks: Forks, view: LogView) -> None:
     """A change that can't be noted leaves no process unwatched."""
     outages = [OSError(28, "No space left on device")]
 
@@ -157,7 +173,7 @@ async def test_no_room_to_note(view: LogView) -> None:
         if outages:
             raise outages.pop()
 
-    stored = Supervised(python("print('up'); import time; time.sleep(60)"), view, on_change=note)
+    stored = Supervised(python(SLEEPS), forks, view, on_change=note)
     stored.start()
 
     await until(lambda: stored.starts == 2 and view.tail("it").endswith("up"))

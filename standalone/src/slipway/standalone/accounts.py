@@ -1,14 +1,13 @@
 """The user that the services run as, and what lets this user reach our programs."""
 
-import json
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from slipway.standalone import confine
 from slipway.standalone.embedded.process import Account, account_for
 
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _CAP_SYS_ADMIN = 1, 2, 21
@@ -28,14 +27,9 @@ class Confinement:
     remark: str | None = None
     """What a person should know, if the processes keep more rights than they need."""
 
-    def wrap(self, command: Sequence[str], *, dies_with: signal.Signals) -> list[str]:
-        """Return the command line that starts a program this way.
-
-        Args:
-            command: an absolute path, and arguments.
-            dies_with: the signal it gets when we die.
-        """
-        orders = {
+    def orders(self, *, dies_with: signal.Signals) -> dict[str, Any]:
+        """Return what `confine.confine` is to do in a process that gets a signal when we die."""
+        return {
             "parent": os.getpid(),
             "signal": int(dies_with),
             "uid": self.account.uid if self.account else None,
@@ -43,7 +37,6 @@ class Confinement:
             "show": dict(self.show),
             "keep": self.keep,
         }
-        return [sys.executable, "-I", "-S", confine.__file__, json.dumps(orders), *command]
 
 
 OURSELVES = Confinement()

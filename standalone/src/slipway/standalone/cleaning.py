@@ -14,7 +14,7 @@ from slipway.lab.guests import setup
 from slipway.standalone.defaults import demo_data
 from slipway.standalone.embedded import shared
 from slipway.standalone.folders import DataFolder, write_whole
-from slipway.standalone.supervisor import ProcessFailed
+from slipway.standalone.forks import ProcessFailed
 
 MARK = "made-by-demo"
 

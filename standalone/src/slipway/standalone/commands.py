@@ -4,6 +4,7 @@ What a command needs is imported when it runs: `slipway --help` reads this modul
 """
 
 import os
+import sys
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -50,6 +51,7 @@ def _up(
         bool, typer.Option("--verbose", help="also print what every process logs; it is in DATA/log anyway")
     ] = False,
 ) -> int:
+    _share_imports()
     from slipway.lab.__main__ import MOST_NODES
     from slipway.standalone.up import Options, run_up
 
@@ -71,6 +73,7 @@ def _demo(
         ),
     ] = None,
 ) -> int:
+    _share_imports()
     from slipway.standalone.demo import run_demo
 
     return _run(run_demo(data=data, is_once=once, port=port))
@@ -118,6 +121,14 @@ async def _apply_topology(options: Mapping[str, object]) -> int:
     changes = await apply_as_admin(AdminSettings().model_copy(update=options))
     say("\n".join(str(change) for change in changes) or "unchanged")
     return 0
+
+
+def _share_imports() -> None:
+    """Go on as the parent of a fork server: run this command line anew unless it has."""
+    from slipway.standalone import fork_server, forks
+
+    if not forks.is_adopted():
+        fork_server.become(sys.argv[1:])
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:

@@ -1,17 +1,16 @@
-"""Become an ordinary user, tied to the supervisor, then run a program: how `up` starts every process.
+"""Become an ordinary user, tied to the supervisor: what every process of `up` does first.
 
-Runs on its own, with the standard library alone, before anything else of the project is imported. Where
-that user can't reach our programs (a clone or a Python below somebody's private home), the closed folder is
-covered, in this process's own view of the file system only, by an empty one that shows nothing but what is
-needed. The paths stay the same; nothing is copied, and nobody's permissions change.
+Where that user can't reach our programs (a clone or a Python below somebody's private home), the closed
+folder is covered, in this process's own view of the file system only, by an empty one that shows nothing but
+what is needed. The paths stay the same; nothing is copied, and nobody's permissions change.
 """
 
 import ctypes
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 _CLONE_NEWNS = 0x00020000
 _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
@@ -20,14 +19,14 @@ _CAPABILITY_VERSION = 0x20080522
 _LOST_PARENT = 75
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Run `ORDERS PROGRAM ARGUMENT...`; never return.
+def confine(orders: Mapping[str, Any]) -> None:
+    """Confine this process for good.
 
-    The orders are JSON: `parent` (pid), `signal` (sent to us when it dies), `uid` and `gid` (null: stay who
-    we are), `show` (closed folder to the paths below it that stay visible), `keep` (number of the one
-    capability that the process keeps, or null).
+    Args:
+        orders: `parent` (pid), `signal` (sent to us when it dies), `uid` and `gid` (None: stay who we are),
+            `show` (closed folder to the paths below it that stay visible), `keep` (number of the one
+            capability that the process keeps, or None).
     """
-    orders = json.loads(arguments[0])
     libc = ctypes.CDLL(None, use_errno=True)
     if orders["show"]:
         _cover(libc, orders["show"])
@@ -39,10 +38,14 @@ def main(arguments: Sequence[str]) -> None:
     if orders["keep"] is not None:
         _keep(libc, orders["keep"])
     # After the change of user, which would clear it.
-    libc.prctl(_PR_SET_PDEATHSIG, int(orders["signal"]), 0, 0, 0)
-    if os.getppid() != orders["parent"]:
+    die_with(orders["parent"], orders["signal"])
+
+
+def die_with(parent: int, number: int) -> None:
+    """Get a signal when our parent dies; end now if it is dead already."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    if os.getppid() != parent:
         sys.exit(_LOST_PARENT)
-    os.execv(arguments[1], list(arguments[1:]))  # noqa: S606 - the supervisor's own command
 
 
 def _keep(libc: ctypes.CDLL, capability: int) -> None:
@@ -78,8 +81,3 @@ def _checked(result: int, what: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
         sys.exit(f"slipway: can't prepare {what} for an ordinary user: {os.strerror(number)}")
-
-
-if __name__ == "__main__":
-    os.umask(0o022)
-    main(sys.argv[1:])

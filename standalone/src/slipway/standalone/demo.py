@@ -26,7 +26,7 @@ from slipway.lab.guests.simulated.running import UNPRIVILEGED_OFFSET
 from slipway.runtime.retry import Deadline
 from slipway.standalone import cleaning, defaults
 from slipway.standalone.embedded.ports import PortTaken, require_free
-from slipway.standalone.supervisor import ProcessFailed
+from slipway.standalone.forks import ProcessFailed
 from slipway.standalone.up import Options, Stack, prepare, stop_signal, unless_stopped
 
 TEMPLATE = "nginx-site"

@@ -15,8 +15,9 @@ from slipway.client.transport import ApiProblem, ApiUnreachable
 from slipway.runtime.process.main import BAD_SETTINGS
 from slipway.runtime.retry import Deadline
 from slipway.standalone import lab as labs
+from slipway.standalone.forks import ProcessFailed
 from slipway.standalone.logview import LogView
-from slipway.standalone.supervisor import ProcessFailed, Supervised
+from slipway.standalone.supervisor import Supervised
 
 START_SECONDS = 90.0
 POLL_SECONDS = 0.1

@@ -9,51 +9,33 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from slipway.cli.errors import CommandFailed
 from slipway.runtime.retry import Backoff, Deadline
-from slipway.standalone.accounts import OURSELVES, Confinement
+from slipway.standalone.forks import Command, Forks, Process, ProcessFailed
 from slipway.standalone.logview import LogView
 
 FIRST_DELAY_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 10.0
 STEADY_SECONDS = 20.0
 """A process that ran this long starts its back-off anew."""
-LONGEST_LINE_BYTES = 4_000_000
-
-
-class ProcessFailed(CommandFailed):
-    """A process did not do its one task; the text says which process and where to look."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """A program to run."""
-
-    name: str
-    arguments: Sequence[str]
-    """An absolute path, and arguments; never a secret among them."""
-    environment: Mapping[str, str]
-    """All of it; secrets only as paths of files."""
-    confinement: Confinement = OURSELVES
-    dies_with: signal.Signals = signal.SIGKILL
-    """What it gets when the supervisor dies."""
 
 
 class Supervised:
     """A process that is started again whenever it ends."""
 
-    def __init__(self, command: Command, view: LogView, *, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, command: Command, forks: Forks, view: LogView, *, on_change: Callable[[], None]
+    ) -> None:
         self.command = command
         self.name = command.name
         self.starts = 0
         self.last_status: int | None = None
         """How it ended the last time; None if it never has."""
+        self._forks = forks
         self._view = view
         self._on_change = on_change
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self._running: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
@@ -102,7 +84,7 @@ class Supervised:
             await backoff.wait()
 
     async def _run(self) -> int:
-        self._process = await launch(self.command)
+        self._process = await self._forks.launch(self.command)
         relaying = asyncio.create_task(relay(self._process, self.name, self._view))
         try:
             self.starts += 1
@@ -114,31 +96,8 @@ class Supervised:
             relaying.cancel()
 
 
-async def launch(command: Command) -> asyncio.subprocess.Process:
-    """Start a program in a process group of its own; call it on the main thread's loop.
-
-    Raises:
-        ProcessFailed: if this machine has no process, thread, memory or descriptor left for it.
-    """
-    try:
-        return await asyncio.create_subprocess_exec(
-            *command.confinement.wrap(command.arguments, dies_with=command.dies_with),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            cwd="/",
-            env=dict(command.environment),
-            start_new_session=True,
-            limit=LONGEST_LINE_BYTES,
-        )
-    except (OSError, RuntimeError) as error:  # the latter: no thread that would wait for its end
-        raise ProcessFailed(f"{command.name} can't be started: {error}") from error
-
-
-async def relay(process: asyncio.subprocess.Process, name: str, view: LogView) -> None:
-    """Pass every line of a process on; one that is longer than `LONGEST_LINE_BYTES` is left out."""
-    if process.stdout is None:
-        return
+async def relay(process: Process, name: str, view: LogView) -> None:
+    """Pass every line of a process on; one that is longer than `forks.LONGEST_LINE_BYTES` is left out."""
     while True:
         try:
             line = await process.stdout.readline()

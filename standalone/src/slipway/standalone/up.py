@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import sys
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -33,12 +32,13 @@ from slipway.standalone.embedded.ports import HOST, free_port, require_free
 from slipway.standalone.embedded.postgres import EmbeddedPostgres
 from slipway.standalone.environment import Surroundings, environment_of, lab_environment
 from slipway.standalone.folders import DataFolder, write_whole
+from slipway.standalone.forks import Command, Forks
 from slipway.standalone.keys import DATABASE_SERVICES, hand_out, make_keys
 from slipway.standalone.logview import LogView
 from slipway.standalone.paths import own_record, own_templates
 from slipway.standalone.readiness import Readiness
 from slipway.standalone.servers import WatchedServer
-from slipway.standalone.supervisor import Command, Supervised
+from slipway.standalone.supervisor import Supervised
 
 START_ORDER = ("catalog", "inventory", "monitor", "provisioner", "gateway")
 STOP_SECONDS = 9.0
@@ -68,6 +68,7 @@ class Stack:
         self._options = options
         self._view = view
         self.folder = folder
+        self._forks = Forks()
         self._started: list[Supervised | WatchedServer] = []
         self._ports = {name: free_port() for name in SERVICES} | {"gateway": options.port or free_port()}
         self._confinement = OURSELVES
@@ -129,6 +130,7 @@ class Stack:
             seconds = max(LEAST_STOP_SECONDS, deadline.left_seconds / 2)
             await asyncio.gather(*(process.stop(seconds=seconds) for process in processes))
         self._started.clear()
+        self._forks.close()
         self._record()
 
     def client(self) -> Client:
@@ -143,7 +145,7 @@ class Stack:
         self._supervise(
             Command(
                 name="lab",
-                arguments=(sys.executable, "-m", "slipway.lab", *arguments, "--nodes", str(nodes)),
+                arguments=("-m", "slipway.lab", *arguments, "--nodes", str(nodes)),
                 environment=lab_environment(),
                 # It has guests to stop.
                 dies_with=signal.SIGTERM,
@@ -175,13 +177,13 @@ class Stack:
     def _command(self, service: str, surroundings: Surroundings) -> Command:
         return Command(
             name=service,
-            arguments=(sys.executable, "-m", f"slipway.{service}", "serve"),
+            arguments=("-m", f"slipway.{service}", "serve"),
             environment=environment_of(service, surroundings),
             confinement=self._confinement,
         )
 
     def _supervise(self, command: Command) -> None:
-        process = Supervised(command, self._view, on_change=self._record)
+        process = Supervised(command, self._forks, self._view, on_change=self._record)
         process.start()
         self._started.append(process)
 
