@@ -1,5 +1,6 @@
 """Ctrl-C while the command line starts: it ends at once or in good order, and never with a traceback."""
 
+import asyncio
 import os
 import pty
 import signal
@@ -9,10 +10,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from slipway.standalone.embedded.shared import remove_place
 from support.folders import open_folder
+from support.waiting import until
 
 END_SECONDS = 15.0
 
@@ -25,26 +28,42 @@ def data() -> Iterator[Path]:
         remove_place(folder / "data")
 
 
-@pytest.mark.parametrize("modules", ["typer", "slipway.standalone.up"])
-def test_while_a_command_is_loaded(modules: str, tmp_path: Path) -> None:
+def test_while_the_command_line_is_loaded(tmp_path: Path) -> None:
     """The signal comes in the middle of an import, where Python's own handler would raise."""
-    package = modules.rpartition(".")[2]
-    hook = f"""
+    hook = """
 import sys, os, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background command ignores it
 class Interrupt:
     def find_spec(self, name, path=None, target=None):
-        if name == {modules!r}:
+        if name == "typer":
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Interrupt())
 from slipway.cli.__main__ import main
 sys.exit(main())
 """
-    command = [sys.executable, "-c", hook, "up", "--data", str(tmp_path / package)]
+    command = [sys.executable, "-c", hook, "up", "--data", str(tmp_path / "data")]
 
     ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
+
+
+async def test_while_a_command_is_loaded(tmp_path: Path) -> None:
+    """The same while `up` imports what its processes share."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "slipway.cli", "up", "--data", str(tmp_path / "data")),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    # It calls itself that before it imports.
+    await until(
+        lambda: psutil.Process(process.pid).cmdline()[:1] == [f"slipway up --data {tmp_path / 'data'}"]
+    )
+
+    process.send_signal(signal.SIGINT)
+
+    assert await process.communicate() == (b"", b"")
+    assert process.returncode == -signal.SIGINT
 
 
 def test_while_the_servers_start(data: Path) -> None:
