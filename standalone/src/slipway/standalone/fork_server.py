@@ -37,10 +37,13 @@ MOST_BYTES = 256 * 1024
 """Of one order."""
 SHARED = (
     "slipway.runtime.process.main",
-    "slipway.runtime.database.engine",
+    "slipway.runtime.database.outbox",
+    "slipway.runtime.secrets.sealing",
+    "slipway.proxmox.detached",
     "slipway.proxmox.hosts",
     "slipway.client.client",
     "fastapi",
+    "jinja2",
     "uvicorn.protocols.http.httptools_impl",
 )
 """What is imported once for all."""
