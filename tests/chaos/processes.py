@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from support.plain_http import http_client
 from support.stack import RunningStack
 from support.waiting import lives
 
@@ -105,7 +106,7 @@ class Processes:
         }
 
     async def _ready(self) -> None:
-        async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(trust_env=False) as client:
+        async with asyncio.timeout(READY_SECONDS), http_client() as client:
             while True:
                 with contextlib.suppress(httpx.TransportError):
                     if (await client.get(f"http://127.0.0.1:{self._port}/readyz")).is_success:
