@@ -43,8 +43,8 @@ demo-clean: .venv/.ready ## undo what the demo installed and changed (DATA=folde
 up: .venv/.ready ## run Slipway on this machine (DATA=folder PORT=7880, VERBOSE=1 prints all logs)
 	$(BIN)/slipway up --data "$(DATA)" --port "$(PORT)" $(if $(VERBOSE),--verbose)
 
-test: .venv/.ready ## every test that this machine can run (WORKERS=3 at once)
-	$(BIN)/pytest -n $(or $(WORKERS),3) --dist loadgroup
+test: .venv/.ready ## every test that this machine can run (WORKERS=4 at once)
+	$(BIN)/pytest -n $(or $(WORKERS),4) --dist loadgroup
 
 chaos: .venv/.ready ## break everything while jobs run, and compare (SEED=1 JOBS=100)
 	PYTHONPATH=tests $(BIN)/python -m chaos --seed $(or $(SEED),1) --jobs $(or $(JOBS),100)

@@ -16,14 +16,18 @@ settings.load_profile("busy")
 _REQUIRED = frozenset(filter(None, os.environ.get("SLIPWAY_TESTS_REQUIRED", "").split(",")))
 """Markers (`lxc,browser,root`) whose tests must run here: a skip of one is a failure."""
 
-_HEAVY = frozenset({"tests/chaos", "tests/e2e/own_stack", "tests/e2e/real_guests", "tests/e2e/two_nodes"})
-"""Folders whose tests start a Slipway: one worker has them all, beside the one of `tests/e2e`."""
+_STACK, _TWO_NODES = "tests/e2e", "tests/e2e/two_nodes"
+"""Folders whose tests share a Slipway."""
 
 _LONGEST_ID = 100
 _LONGEST_FIRST = (
+    "real",
     "stack",
-    "heavy",
+    "page",
+    _TWO_NODES,
     "tests/integration/test_installs_alone.py",
+    "tests/e2e",
+    "tests/chaos",
     "tests/contract/pve/test_recordings.py",
     "tests/integration",
 )
@@ -32,14 +36,23 @@ _LONGEST_FIRST = (
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep on one worker what shares servers, on another what is heavy or real, else each file."""
+    """Keep on one worker what shares a Slipway, on another what runs on real containers, else each file.
+
+    The tests of the page have a Slipway of their own: they take as long as all others that share one.
+    """
     lxc = {item.path for item in items if item.get_closest_marker("lxc")}
+    browser = {item.path for item in items if item.get_closest_marker("browser")}
     groups: dict[Path, str] = {}
     for path in {item.path for item in items}:
         here = path.relative_to(items[0].config.rootpath)
         folder = here.parent.as_posix()
-        is_heavy = path in lxc or folder in _HEAVY
-        groups[path] = "heavy" if is_heavy else "stack" if folder == "tests/e2e" else here.as_posix()
+        groups[path] = here.as_posix()
+        if path in lxc:
+            groups[path] = "real"
+        elif folder == _STACK:
+            groups[path] = "page" if path in browser else "stack"
+        elif folder == _TWO_NODES:
+            groups[path] = _TWO_NODES
     for item in items:
         item.add_marker(pytest.mark.xdist_group(groups[item.path]))
     items.sort(key=lambda item: _rank(groups[item.path]))

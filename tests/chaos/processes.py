@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from slipway.standalone.environment import GRACEFUL_SECONDS, plain_environment
+from support.plain_http import http_client
 from support.stack import RunningStack
 from support.waiting import lives
 
@@ -120,7 +121,7 @@ class Processes:
         }
 
     async def _ready(self) -> None:
-        async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(trust_env=False) as client:
+        async with asyncio.timeout(READY_SECONDS), http_client() as client:
             while True:
                 with contextlib.suppress(httpx.TransportError):
                     if (await client.get(f"http://127.0.0.1:{self._port}/readyz")).is_success:

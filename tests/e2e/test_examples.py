@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from support.plain_http import http_client
 from support.stack import RunningStack, create, job_events
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -120,7 +121,7 @@ async def test_webhook(stack: RunningStack, api: httpx.AsyncClient) -> None:
             "id"
         ]
         lines = await lines_until(receiver, job)
-        async with httpx.AsyncClient() as stranger:
+        async with http_client() as stranger:
             refused = await stranger.post(url, json={"id": job})
 
     assert lines[-1] == f"{job} succeeded"

@@ -16,6 +16,7 @@ from playwright.async_api import expect
 from slipway.client.sse import follow
 from support.browser import Browsing
 from support.job_logs import numbers
+from support.plain_http import http_client
 from support.stack import RunningStack, create, job_events
 
 REPORTED_WITHIN = 10.0
@@ -44,7 +45,7 @@ def children(pid: int) -> list[int]:
 async def until_named(stack: RunningStack, part: str | None, *, within: float) -> int:
     """Wait until readiness names a part, or nothing; the status then."""
     deadline = time.monotonic() + within
-    async with httpx.AsyncClient(base_url=stack.endpoints["http"], timeout=10, trust_env=False) as client:
+    async with http_client(base_url=stack.endpoints["http"], timeout=10) as client:
         while True:
             answer = await client.get("/readyz")
             named = answer.json()["missing"] | answer.json()["degraded"]

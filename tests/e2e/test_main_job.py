@@ -4,6 +4,7 @@ import secrets
 
 import httpx
 
+from support.plain_http import http_client
 from support.stack import RunningStack, create, job_events
 
 PHASES = ("create", "start", "deploy", "sync", "finalize")
@@ -51,7 +52,7 @@ async def test_container_from_template(api: httpx.AsyncClient) -> None:
     assert [(each["phase"], each["status"], each["percent"]) for each in phases] == expected
     container = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
     urls = [service["url"] for service in container["services"] if service.get("url")]
-    async with httpx.AsyncClient(trust_env=False) as outside:
+    async with http_client() as outside:
         page = await outside.get(urls[0])
     assert page.status_code == httpx.codes.OK
 

@@ -21,6 +21,7 @@ from slipway.runtime.secrets.vault import KeyRing
 from slipway.runtime.topology.identities import generate
 from slipway.standalone.embedded.nats import EmbeddedNats
 from slipway.standalone.embedded.ports import free_port
+from support.plain_http import http_client
 from support.postgres import Databases
 from support.uv import uv
 
@@ -160,7 +161,7 @@ async def test_starts(installed: Installed, environment: dict[str, str], tmp_pat
 
     async with _running(installed, "serve", environment, tmp_path) as process:
         port = environment["SLIPWAY_HTTP_PORT"]
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        async with http_client(base_url=f"http://127.0.0.1:{port}") as client:
             await _until_ok(client, "/livez", process)
             await _until_ok(client, "/readyz", process)
         process.terminate()
@@ -176,7 +177,7 @@ async def test_lives_without_anything_around_it(
 
     async with _running(installed, "serve", alone, tmp_path) as process:
         port = alone["SLIPWAY_HTTP_PORT"]
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        async with http_client(base_url=f"http://127.0.0.1:{port}") as client:
             await _until_ok(client, "/livez", process)
             answer = await client.get("/readyz")
 

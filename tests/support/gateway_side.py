@@ -1,8 +1,12 @@
 """What the gateway asks others for, answered on a real bus."""
 
+import asyncio
 import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -19,13 +23,19 @@ from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Query
 from slipway.contracts.problems import Conflict, FieldError, Invalid, NotFound
 from slipway.contracts.values import JobState, Lifecycle, Power, Sealed
+from slipway.gateway.app import assemble
+from slipway.gateway.settings import GatewaySettings
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.job_logs import StoredEvent, pack
 from slipway.runtime.process.service import Service
-from slipway.runtime.process.settings import ServiceSettings
+from slipway.runtime.process.settings import DatabaseSettings, ServiceSettings
 from slipway.runtime.secrets.sealing import Sealer
-from slipway.runtime.topology.identities import Identities
+from slipway.runtime.topology.identities import Identities, generate
+from slipway.standalone.embedded.nats import EmbeddedNats
+from support.nats import MakeBus
+from support.plain_http import http_client
+from support.waiting import until
 
 TOKEN = "the-bootstrap-token-of-this-test"
 MOST_VIEWERS = 4
@@ -179,6 +189,51 @@ class Others:
         keys = self.identities
         own = keys.sealing_file(service)
         return Sealer(ServiceSettings(sealing_key_file=own, sealing_public_file=keys.public_file))
+
+
+async def answering_others(make_bus: MakeBus, folder: Path) -> Others:
+    """Let buses answer as the other services do; their keys are in a folder."""
+    others = Others(generate(folder / "keys"))
+    await make_bus("inventory", others.as_inventory)
+    await make_bus("catalog", others.as_catalog)
+    await make_bus("provisioner", others.as_provisioner)
+    await make_bus("monitor", others.as_monitor)
+    return others
+
+
+@asynccontextmanager
+async def running_gateway(
+    database: DatabaseSettings, server: EmbeddedNats, others: Others, folder: Path, **changes: Any
+) -> AsyncIterator[Service]:
+    """Run a gateway in this process until the block ends, with settings that keep no test waiting."""
+    token_file = folder / "token"
+    token_file.write_text(TOKEN + "\n")
+    settings = GatewaySettings(
+        **database.model_dump(),
+        nats_url=server.url,
+        bootstrap_token_file=token_file,
+        sealing_key_file=others.identities.sealing_file("gateway"),
+        sealing_public_file=others.identities.public_file,
+        heartbeat_comments=timedelta(seconds=0.3),
+        slow_viewer_grace=timedelta(seconds=0.5),
+        most_viewers=MOST_VIEWERS,
+        request_timeout=timedelta(seconds=2),
+        **changes,
+        graceful_timeout=timedelta(seconds=3),
+    )
+    service = assemble(settings)
+    serving = asyncio.create_task(service.serve())
+
+    async def is_ready() -> bool:
+        return (await probe.get("/readyz")).is_success
+
+    async with asyncio.timeout(15):
+        await service.ready.wait()
+        async with http_client(base_url=url_of(service)) as probe:
+            await until(is_ready)
+    yield service
+    service.stopping.set()
+    await serving
 
 
 def url_of(service: Service) -> str:

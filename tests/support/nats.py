@@ -1,7 +1,7 @@
 """A real nats-server for each test (it starts in a few hundredths of a second), and buses on it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,41 @@ def settings_of(url: str, **changes: Any) -> ServiceSettings:
     return ServiceSettings(**(quick | changes))
 
 
+@contextmanager
+def running_nats(folder: Path) -> Iterator[EmbeddedNats]:
+    """Run a nats-server without any stream, which lets anyone in."""
+    server = EmbeddedNats(folder, NatsOptions(max_file_store="512MB"))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.server.kill()
+
+
+@asynccontextmanager
+async def nats_connection(server: EmbeddedNats) -> AsyncIterator[Client]:
+    """Open a raw connection."""
+    connection = await nats.connect(server.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1)
+    yield connection
+    await connection.close()
+
+
+@asynccontextmanager
+async def started_buses(server: EmbeddedNats) -> AsyncIterator[MakeBus]:
+    """Make started buses, drained at the end: a service name, and what to register before."""
+    async with AsyncExitStack() as stack:
+
+        async def make(service: str, register: Callable[[Bus], None] | None = None, **changes: Any) -> Bus:
+            bus = Bus(settings_of(server.url, **changes), service=service)
+            if register is not None:
+                register(bus)
+            await bus.start()
+            stack.push_async_callback(bus.drain)
+            return bus
+
+        yield make
+
+
 @pytest.fixture
 def nats_folder() -> Iterator[Path]:
     """A folder for a nats-server's files."""
@@ -50,18 +85,15 @@ def nats_folder() -> Iterator[Path]:
 @pytest.fixture
 def empty_nats(nats_folder: Path) -> Iterator[EmbeddedNats]:
     """A running nats-server without any stream, which lets anyone in."""
-    server = EmbeddedNats(nats_folder, NatsOptions(max_file_store="512MB"))
-    server.start()
-    yield server
-    server.server.kill()
+    with running_nats(nats_folder) as server:
+        yield server
 
 
 @pytest.fixture
 async def admin(empty_nats: EmbeddedNats) -> AsyncIterator[Client]:
     """A raw connection."""
-    connection = await nats.connect(empty_nats.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1)
-    yield connection
-    await connection.close()
+    async with nats_connection(empty_nats) as connection:
+        yield connection
 
 
 @pytest.fixture
@@ -73,15 +105,6 @@ async def nats_server(empty_nats: EmbeddedNats, admin: Client) -> EmbeddedNats:
 
 @pytest.fixture
 async def make_bus(nats_server: EmbeddedNats) -> AsyncIterator[MakeBus]:
-    """A maker of started buses, drained after the test: a service name, and what to register before."""
-    async with AsyncExitStack() as stack:
-
-        async def make(service: str, register: Callable[[Bus], None] | None = None, **changes: Any) -> Bus:
-            bus = Bus(settings_of(nats_server.url, **changes), service=service)
-            if register is not None:
-                register(bus)
-            await bus.start()
-            stack.push_async_callback(bus.drain)
-            return bus
-
+    """A maker of started buses, drained after the test."""
+    async with started_buses(nats_server) as make:
         yield make

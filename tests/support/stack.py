@@ -18,6 +18,7 @@ import pytest
 from slipway.client.sse import ServerEvent, follow
 from slipway.standalone.embedded.shared import remove_place
 from support.folders import open_folder
+from support.plain_http import http_client
 from support.waiting import lives
 
 START_SECONDS = 100.0
@@ -60,9 +61,7 @@ class RunningStack:
         """Make an HTTP client; with the right token unless another one is given."""
         shown = self.token if token is None else token
         headers = {"Authorization": f"Bearer {shown}"} if shown else {}
-        return httpx.AsyncClient(
-            base_url=self.endpoints["http"], headers=headers, timeout=40, trust_env=False
-        )
+        return http_client(base_url=self.endpoints["http"], headers=headers, timeout=40)
 
     def stop(self) -> float:
         """Stop it as an operator does; how long it took."""

@@ -4,9 +4,9 @@ import asyncio
 import secrets
 from typing import Any
 
-import httpx
 import pytest
 
+from support.plain_http import http_client
 from support.stack import RunningStack, create, done, job_events
 
 pytestmark = [pytest.mark.lxc, pytest.mark.slow]
@@ -17,7 +17,7 @@ MINUTES = 60.0
 async def test_a_page_of_openrc_is_served(real_stack: RunningStack) -> None:
     """Created, healthy, reached at the URL that was found, and there again after a restart."""
     title = f"Built {secrets.token_hex(4)}"
-    async with real_stack.client() as api, httpx.AsyncClient(trust_env=False) as outside:
+    async with real_stack.client() as api, http_client() as outside:
         accepted = await create(
             api,
             template="openrc-page",

@@ -11,6 +11,7 @@ import pytest
 
 from support.demo import run_demo
 from support.job_logs import lines
+from support.plain_http import http_client
 from support.real_guests import need_real_guests
 from support.stack import RunningStack, create, job_events, stack_folder
 
@@ -36,7 +37,7 @@ async def test_site_is_served(real_stack: RunningStack) -> None:
     assert sum(line.startswith("Setting up nginx-light") for line in lines(events)) == 1
     assert lines(events).count("nginx serves the page") == 1
     url = next(each["url"] for each in container["services"] if each["name"] == "nginx" and each["url"])
-    async with httpx.AsyncClient(trust_env=False) as outside:
+    async with http_client() as outside:
         page = await outside.get(url)
     assert title in page.text
     assert {each["name"] for each in container["credentials"]} == {"root/password", "nginx/status-password"}

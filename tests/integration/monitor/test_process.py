@@ -10,7 +10,6 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import httpx
 import nats
 import pytest
 from nats.aio.client import Client
@@ -28,6 +27,7 @@ from slipway.standalone.embedded.ports import free_port
 from support.inventory_side import Inventory, spec_of
 from support.lab import api_client, new_container
 from support.nats import SMALL, settings_of
+from support.plain_http import http_client
 from support.waiting import until
 
 
@@ -115,7 +115,7 @@ async def test_process_watches_reports_and_stops(
             await until(lambda: "slipway.v1.event.guest.c1-100.gone" in heard)
         secrets = inventory_side.secrets("home")
         facts = await bus.ask(TestCluster(spec=spec_of(inventory_side.lab), secrets=secrets))
-        async with httpx.AsyncClient() as http:
+        async with http_client() as http:
             series = (await http.get(f"{url}/metrics")).text
         running.send_signal(signal.SIGTERM)
         _, log = await asyncio.wait_for(running.communicate(), 20)

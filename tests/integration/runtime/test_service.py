@@ -22,6 +22,7 @@ from slipway.standalone.embedded.nats import EmbeddedNats
 from slipway.standalone.embedded.ports import free_port
 from support.messages import Echo
 from support.nats import MakeBus, settings_of
+from support.plain_http import http_client
 from support.waiting import until
 
 TESTS = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ class Running:
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         """Ask over HTTP; wait until somebody listens."""
-        async with httpx.AsyncClient() as client:
+        async with http_client() as client:
             for _ in range(200):
                 try:
                     return await client.get(f"{self.url}{path}", headers=headers, timeout=10)
@@ -116,7 +117,7 @@ async def test_a_request_that_comes_too_early(start: Start, nats_server: Embedde
     await running.ready()
 
     assert (early.status_code, early.json()["code"]) == (503, "service.starting")
-    async with httpx.AsyncClient() as client, client.stream("GET", running.url) as answer:
+    async with http_client() as client, client.stream("GET", running.url) as answer:
         assert answer.status_code == 200
 
 
@@ -192,7 +193,7 @@ async def test_open_streams_end_when_the_service_stops(start: Start, nats_server
     running = await start(SLIPWAY_NATS_URL=nats_server.url)
     await running.ready()
 
-    async with httpx.AsyncClient() as client, client.stream("GET", f"{running.url}/stream") as answer:
+    async with http_client() as client, client.stream("GET", f"{running.url}/stream") as answer:
         pieces = answer.aiter_bytes()
         assert await anext(pieces) == b"open\n"
         running.process.send_signal(signal.SIGTERM)

@@ -34,14 +34,14 @@ class Readiness:
         """Wait until every service answers that it is ready."""
 
         async def are_ready() -> bool:
-            async with httpx.AsyncClient(timeout=4.0, trust_env=False) as http:
-                try:
-                    responses = await asyncio.gather(*(http.get(f"{url}/readyz") for url in urls))
-                except httpx.TransportError:
-                    return False
+            try:
+                responses = await asyncio.gather(*(http.get(f"{url}/readyz") for url in urls))
+            except httpx.TransportError:
+                return False
             return all(response.is_success for response in responses)
 
-        await self._until(are_ready, "the services")
+        async with httpx.AsyncClient(timeout=4.0, trust_env=False) as http:
+            await self._until(are_ready, "the services")
 
     async def lab(self, folder: Path) -> labs.RunningLab:
         """Wait until the lab says how it is reached."""

@@ -49,8 +49,10 @@ class Transport:
         """The server's clock, as of its last response."""
         headers = {"Authorization": f"Bearer {token}"}
         try:
+            # To read the machine's certificates takes longer than a request; only TLS needs them.
+            is_tls = httpx.URL(url).scheme == "https"
             self._http = httpx.AsyncClient(
-                base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False
+                base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False, verify=is_tls
             )
         except httpx.InvalidURL as error:
             raise ApiUnreachable(f"{url} is no address: {error}") from error
