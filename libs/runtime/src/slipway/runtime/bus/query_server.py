@@ -37,7 +37,8 @@ STOP_SECONDS = 1.0
 _ANSWER = {"content-type": "application/json"}
 
 QueryT = TypeVar("QueryT", bound=Query[Any])
-QueryHandler = Callable[[QueryT, Call], Awaitable[Value]]
+QueryHandler = Callable[[QueryT, Call], Awaitable[Value | bytes]]
+"""Returns the answer, or its JSON."""
 
 
 class AnsweredSubject(Generic[QueryT]):
@@ -110,7 +111,7 @@ class AnsweredSubject(Generic[QueryT]):
             raise
         await self._send(message, reply)
 
-    async def _outcome(self, message: Msg, call: Call) -> Value:
+    async def _outcome(self, message: Msg, call: Call) -> Value | bytes:
         left = None if call.deadline is None else (call.deadline - clock.now()).total_seconds()
         try:
             query = self._parse(message, left)
@@ -137,7 +138,7 @@ class AnsweredSubject(Generic[QueryT]):
         except ValidationError as error:
             raise invalid(error) from error
 
-    def _report(self, reply: Value, took: float) -> None:
+    def _report(self, reply: Value | bytes, took: float) -> None:
         outcome = reply.kind.value if isinstance(reply, Problem) else "ok"
         metrics.queries.labels(self._label, outcome).inc()
         metrics.query_seconds.labels(self._label).observe(took)
@@ -146,9 +147,9 @@ class AnsweredSubject(Generic[QueryT]):
         else:
             log.debug("query answered", query=self._label, outcome=outcome, took=round(took, 4))
 
-    async def _send(self, message: Msg, reply: Value) -> None:
+    async def _send(self, message: Msg, reply: Value | bytes) -> None:
         connection = self._broker.connection
-        payload = reply.model_dump_json().encode()
+        payload = reply if isinstance(reply, bytes) else reply.model_dump_json().encode()
         if len(payload) > connection.max_payload - HEADROOM_BYTES:
             log.error("reply too large", query=self._label, size_bytes=len(payload))
             reply = TooLarge("The answer is larger than the bus allows; ask for less.").to_problem()
