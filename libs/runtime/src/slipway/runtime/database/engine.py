@@ -43,6 +43,13 @@ ResultT = TypeVar("ResultT")
 
 _TRANSIENT_CLASSES = ("08", "53", "57P", "40001", "40P01")
 """Prefixes of SQLSTATE: connection, resources, operator intervention, serialization, deadlock."""
+_LOST = (
+    asyncpg.InterfaceError,
+    # What is asked of a connection that the server has just ended, unasked (asyncpg 0.32, observed).
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+)
 
 
 class Database:
@@ -69,13 +76,11 @@ class Database:
         """
         with needs_database("The database did not answer."):
             try:
-                async with self._reading.connect() as connection:
-                    return await work(connection)
+                return await self._read(work)
             except Exception as error:
                 if not _is_lost(error):
                     raise
-            async with self._reading.connect() as connection:
-                return await work(connection)
+            return await self._read(work)
 
     async def ping(self) -> None:
         """Raise `DatabaseUnavailable` unless a statement gets through."""
@@ -85,6 +90,15 @@ class Database:
     async def dispose(self) -> None:
         """Close every connection; takes `DISPOSE_SECONDS` at most."""
         await self._engine.dispose()
+
+    async def _read(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
+        async with self._reading.connect() as connection:
+            try:
+                return await work(connection)
+            except Exception as error:
+                if _is_lost(error):
+                    await connection.invalidate(error)
+                raise
 
 
 class Record(asyncpg.Record):
@@ -131,16 +145,14 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or isinstance(error, InterfaceError)
     # Any OSError: a stopped server may lose its name and its route too, not only refuse.
-    return isinstance(error, OSError | PoolTimeoutError | asyncpg.InterfaceError)
+    return isinstance(error, (OSError, PoolTimeoutError, *_LOST))
 
 
 def _is_lost(error: Exception) -> bool:
     """Whether the connection ended; the pool replaces it when it lends it next."""
     if isinstance(error, DBAPIError):
         return error.connection_invalidated
-    return isinstance(
-        error, asyncpg.InterfaceError | asyncpg.PostgresConnectionError | asyncpg.AdminShutdownError
-    )
+    return isinstance(error, _LOST)
 
 
 @contextmanager
