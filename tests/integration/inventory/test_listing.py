@@ -1,22 +1,25 @@
 """What is listed, in which order, page by page."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
-from slipway.contracts.container_specs import ContainerSpec
-from slipway.contracts.containers import ListContainers
+from slipway.contracts.container_specs import ContainerSpec, NetworkSpec
+from slipway.contracts.containers import Container, DiscoveredService, ListContainers
 from slipway.contracts.values import ContainerSort, Lifecycle, Power
 from slipway.inventory import paging, tables
 from slipway.inventory.app import MIGRATIONS
+from slipway.inventory.containers.documents import container_document
 from slipway.inventory.containers.store import ContainerStore
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.clock import now
 from support.postgres import Databases
 
 CLUSTER = {"id": "cl-1", "name": "lab", "spec": {}, "secrets": {}, "version": "9", "offered_host_keys": {}}
+SERVICE = {"name": "nginx", "port": 80, "url": "http://10.0.0.9:80/"}
 HOSTNAMES = ("delta", "alpha", "charlie", "bravo")
 
 
@@ -80,9 +83,8 @@ async def test_filters_and_order_hold_from_page_to_page(
     names: list[str] = []
     cursor = None
     while True:
-        page = await store.list(query.model_copy(update={"limit": limit, "cursor": cursor}))
-        names += [each.hostname for each in page.items]
-        cursor = page.next
+        documents, cursor = await store.list(query.model_copy(update={"limit": limit, "cursor": cursor}))
+        names += [Container.model_validate_json(each).hostname for each in documents]
         if cursor is None:
             break
 
@@ -98,7 +100,76 @@ async def test_a_long_list_is_read_in_portions(databases: Databases) -> None:
         rows = [{**_row(each, f"n{each}"), "vmid": 1000 + each} for each in range(number)]
         await connection.execute(insert(tables.containers), rows)
 
-    page = await ContainerStore(database).list(ListContainers(limit=1000, sort=ContainerSort.VMID))
+    documents, following = await ContainerStore(database).list(
+        ListContainers(limit=1000, sort=ContainerSort.VMID)
+    )
     await database.dispose()
 
-    assert ([each.vmid for each in page.items], page.next) == (list(range(1000, 1000 + number)), None)
+    vmids = [Container.model_validate_json(each).vmid for each in documents]
+    assert (vmids, following) == (list(range(1000, 1000 + number)), None)
+
+
+@pytest.fixture
+async def documents(databases: Databases) -> AsyncIterator[tuple[Database, ContainerStore]]:
+    """A container with something in every field, and one as an older build stored it."""
+    database = Database(await databases.make("inventory", MIGRATIONS))
+    full = {
+        **_row(1, 'q"uo\\te ü\n'),
+        "services": [DiscoveredService.model_validate(SERVICE).model_dump(mode="json")],
+        "pending": {"tty": {"now": "2", "after_restart": None}},
+        "warnings": ["discovery-pending"],
+        "address": "10.0.0.9",
+        "observed_at": now(),
+    }
+    old = {**_row(2, "old"), "spec": {"hostname": "old", "networks": [{"bridge": "vmbr0"}], "lost": 1}}
+    secrets = [
+        {"id": f"id-{origin}", "container_id": "c-1", "name": name, "origin": origin, "sealed": "x"}
+        for name, origin in (("root/password", "root"), ("a/b", "discovered"), ("secret", "variable"))
+    ]
+    async with database.begin() as connection:
+        await connection.execute(insert(tables.clusters).values(**CLUSTER, created_at=now()))
+        for row in (full, old):
+            await connection.execute(insert(tables.containers).values(**row))
+        await connection.execute(insert(tables.credentials), secrets)
+    yield database, ContainerStore(database)
+    await database.dispose()
+
+
+async def test_a_document_has_every_field_of_the_contract_once(
+    documents: tuple[Database, ContainerStore],
+) -> None:
+    """No other and none twice, alone as in a list; what an older build did not store has its default."""
+    _, store = documents
+
+    alone = [container_document(await store.row(each)) for each in ("c-1", "c-2")]
+    listed, _ = await store.list(ListContainers())
+
+    assert list(listed) == alone
+    first, second = (Container.model_validate_json(each) for each in alone)
+    for document, container in zip(alone, (first, second), strict=True):
+        pairs = json.loads(document, object_pairs_hook=list)
+        assert {name for name, _ in pairs} == set(Container.model_fields)
+        assert len(pairs) == len(Container.model_fields)
+        assert json.loads(document) == container.model_dump(mode="json")
+    assert [each.name for each in first.credentials] == ["a/b", "root/password"]
+    assert (first.hostname, first.warnings) == ('q"uo\\te ü\n', ("discovery-pending",))
+    assert second.spec == ContainerSpec(hostname="old", networks=(NetworkSpec(bridge="vmbr0"),))
+
+
+@pytest.mark.parametrize("lifecycle", list(Lifecycle))
+@pytest.mark.parametrize("power", list(Power))
+async def test_what_is_not_reachable_has_no_address_and_no_links(
+    documents: tuple[Database, ContainerStore], lifecycle: Lifecycle, power: Power
+) -> None:
+    """Whatever is stored of it: only what runs, or is being created, has them; a deleted one has no power."""
+    database, store = documents
+    async with database.begin() as connection:
+        await connection.execute(update(tables.containers).values(lifecycle=lifecycle, power=power))
+
+    container = await store.get("c-1")
+
+    is_deleted = lifecycle is Lifecycle.DELETED
+    is_reachable = lifecycle is Lifecycle.CREATING or (power is Power.RUNNING and not is_deleted)
+    assert container.power == (Power.UNKNOWN if is_deleted else power)
+    assert container.address == ("10.0.0.9" if is_reachable else None)
+    assert container.services[0].url == (SERVICE["url"] if is_reachable else None)

@@ -12,6 +12,7 @@ from slipway.contracts.message import Done, Value
 from slipway.contracts.problems import Conflict, NotFound, Problem, ProblemKind, SlipwayError, Unavailable
 from slipway.runtime.bus.call import Call, using
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.query_server import WORKERS
 from slipway.runtime.errors import BusUnavailable, DeadlineExceeded, ServiceUnavailable
 from slipway.runtime.process import clock
 from slipway.standalone.embedded.nats import EmbeddedNats
@@ -239,6 +240,25 @@ async def test_a_query_that_outlives_the_drain_is_answered_as_unavailable(make_b
 
     with pytest.raises(Unavailable):
         await asyncio.wait_for(asking, 2)
+
+
+async def test_queries_that_wait_for_others_hear_that_the_service_stops(make_bus: MakeBus) -> None:
+    """More than run at once, and none ends: each asker hears at once, also one that never had its turn."""
+
+    async def endless(_query: Echo, _call: Call) -> Value:
+        await asyncio.sleep(60)
+        return Done()
+
+    inventory = await make_bus("inventory", lambda bus: bus.answer(Echo, endless), graceful_timeout=0.3)
+    gateway = await make_bus("gateway")
+    asking = [asyncio.create_task(gateway.ask(Echo(text=""), timeout=TIMEOUT)) for _ in range(3 * WORKERS)]
+    await asyncio.sleep(0.2)
+
+    await inventory.drain()
+
+    async with asyncio.timeout(TIMEOUT.seconds / 2):
+        outcomes = await asyncio.gather(*asking, return_exceptions=True)
+    assert {getattr(each, "message", each) for each in outcomes} == {"The service is stopping."}
 
 
 async def test_errors_carry_their_kind_over_the_wire(make_bus: MakeBus) -> None:

@@ -13,7 +13,8 @@ LARGEST_BYTES = 896 * 1024
 """Below the megabyte that a message of the bus may have, with its headers."""
 PORTION = 250
 """Rows of a long list that are read at once: a page of large rows is full before its limit."""
-ItemT = TypeVar("ItemT", bound=Value)
+ItemT = TypeVar("ItemT")
+ValueT = TypeVar("ValueT", bound=Value)
 
 
 async def require_cursor(
@@ -33,13 +34,15 @@ async def require_cursor(
 class Filling(Generic[ItemT]):
     """A page that is being filled, in the order of the rows."""
 
-    def __init__(self, limit: int, cursor: str) -> None:
+    def __init__(self, limit: int, cursor: str, *, size_of: Callable[[ItemT], int]) -> None:
         """Begin with nothing.
 
         Args:
             limit: how many items at most.
             cursor: the column that the list is ordered by.
+            size_of: the bytes that an item takes in the answer.
         """
+        self._size_of = size_of
         self._limit = limit
         self._cursor = cursor
         self._size = 0
@@ -53,12 +56,12 @@ class Filling(Generic[ItemT]):
         """Add the items of rows until one finds no room."""
         for row in rows:
             item = make(row)
-            self._size += len(item.model_dump_json().encode())
+            self._size += self._size_of(item)
             if len(self.items) == self._limit or (self.items and self._size > LARGEST_BYTES):
                 self.is_full = True
                 return
             self.items.append(item)
-            self.last = str(row._mapping[self._cursor])  # noqa: SLF001  SQLAlchemy's public name for it
+            self.last = str(getattr(row, self._cursor))
 
     @property
     def page(self) -> tuple[tuple[ItemT, ...], str | None]:
@@ -67,9 +70,9 @@ class Filling(Generic[ItemT]):
 
 
 def page(
-    rows: Iterable[Row[Any]], limit: int, make: Callable[[Row[Any]], ItemT], cursor: str
-) -> tuple[tuple[ItemT, ...], str | None]:
+    rows: Iterable[Row[Any]], limit: int, make: Callable[[Row[Any]], ValueT], cursor: str
+) -> tuple[tuple[ValueT, ...], str | None]:
     """Return the items of rows, up to one more than `limit`, and where to go on."""
-    filling = Filling[ItemT](limit, cursor)
+    filling = Filling[ValueT](limit, cursor, size_of=lambda item: len(item.model_dump_json().encode()))
     filling.take(rows, make)
     return filling.page

@@ -1,7 +1,7 @@
 """The bus for a service: answer, ask, consume, publish, commit.
 
-FastStream carries queries and deliveries; what it lacks (atomic batches, leader reads, buckets, leases, the
-topology) uses `connection`. Nothing is declared here: streams and consumers exist by
+FastStream carries deliveries; what it lacks (atomic batches, leader reads, buckets, leases, the topology) or
+does at too high a price (queries) uses `connection`. Nothing is declared here: streams and consumers exist by
 `slipway topology apply`, and `start` waits for them.
 
 Everything is registered before `start`. `drain` ends it: every received query is answered, and work that
@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from faststream.nats import JStream, NatsBroker, PullSub
+from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -27,7 +27,7 @@ from slipway.runtime.bus.dead_letters import dead_letter, dead_letter_headers
 from slipway.runtime.bus.paced_subscription import PacedSubscription
 from slipway.runtime.bus.publisher import Publisher
 from slipway.runtime.bus.query_client import QueryClient
-from slipway.runtime.bus.query_server import AnsweredSubject, QueryHandler, raw_body
+from slipway.runtime.bus.query_server import AnsweredSubject, QueryHandler
 from slipway.runtime.bus.stream_watch import StreamWatch
 from slipway.runtime.errors import BusUnavailable, WriteRefused, WriteUnknown
 from slipway.runtime.process.logs import get_logger
@@ -217,7 +217,7 @@ class Bus:
                 pull_sub=PullSub(batch_size=1, timeout=self._settings.pull_timeout.total_seconds()),
                 inbox_prefix=f"{inbox_prefix(self.service)}.".encode(),
                 no_reply=True,
-                decoder=raw_body,
+                decoder=_undecoded,
             )
             subscriber(consumer.handle)
             self._pullers.append(subscriber)
@@ -234,6 +234,8 @@ class Bus:
 
     async def _begin(self) -> None:
         await _available(self._broker.start())
+        for answered in self._answered:
+            await _available(answered.start())
         for puller in self._pullers:
             puller.subscription = PacedSubscription(puller.subscription)
 
@@ -248,3 +250,8 @@ async def _available(work: Awaitable[object]) -> None:
         await work
     except (NatsError, OSError, TimeoutError) as error:
         raise BusUnavailable(f"The bus can't be reached: {error}") from error
+
+
+async def _undecoded(message: NatsMessage) -> NatsMessage:
+    """Hand a consumer the message itself: pydantic parses its payload, once."""
+    return message

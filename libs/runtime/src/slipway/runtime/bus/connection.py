@@ -97,6 +97,8 @@ def make_broker(
         closed_cb=closed,
         graceful_timeout=settings.graceful_timeout.total_seconds(),
         ack_policy=AckPolicy.MANUAL,
+        # Else a thread looks up the handler's only argument for each message (FastStream 0.7, observed).
+        apply_types=False,
         logger=_quiet_logger(),
         log_level=logging.DEBUG,
     )

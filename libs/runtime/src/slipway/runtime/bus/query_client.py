@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
-from faststream.nats import NatsBroker, NatsMessage
+from faststream.nats import NatsBroker
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError, NoRespondersError
 
@@ -49,28 +50,26 @@ class QueryClient:
         except Unavailable as error:
             metrics.asked.labels(label, error.kind.value).inc()
             raise
-        if h.ERROR_CODE in reply.headers:
-            problem = Problem.model_validate_json(reply.body)
+        if h.ERROR_CODE in (reply.headers or {}):
+            problem = Problem.model_validate_json(reply.data)
             metrics.asked.labels(label, problem.kind.value).inc()
             refusal = to_error(problem)
             if isinstance(refusal, Unavailable) and problem.retry_after_seconds is not None:
                 refusal.retry_after_seconds = problem.retry_after_seconds
             raise refusal
         metrics.asked.labels(label, "ok").inc()
-        body: bytes = reply.body
-        return body
+        return reply.data
 
-    async def _request(self, query: Query[Any], call: Call) -> NatsMessage:
+    async def _request(self, query: Query[Any], call: Call) -> Msg:
         service = query.subject.split(".")[3]
         left = (call.deadline - clock.now()).total_seconds() if call.deadline else 0.0
         if left <= 0:
             raise DeadlineExceeded("The deadline passed before the query was sent.", service=service)
         try:
-            return await self._broker.request(
-                query.model_dump_json().encode(),
+            return await self._broker.connection.request(
                 query.subject_of(),
+                query.model_dump_json().encode(),
                 headers={"content-type": "application/json", **h.of_call(call)},
-                correlation_id=call.correlation_id,
                 timeout=left + GRACE_SECONDS,
             )
         except NoRespondersError as error:

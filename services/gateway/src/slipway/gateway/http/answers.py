@@ -57,4 +57,4 @@ async def changed(bus: Bus, request: ChangeQuery, *, is_plan: bool) -> Response:
     """Ask for a change as a job: 202; or, with `?plan=true`, for what it would do: 200."""
     if not is_plan:
         return accepted(await bus.ask(request))
-    return answer(await bus.ask(PlanJob.model_validate({_PLAN_FIELDS[type(request)]: request})))
+    return await passed_on(bus, PlanJob.model_validate({_PLAN_FIELDS[type(request)]: request}))

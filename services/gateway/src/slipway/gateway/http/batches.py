@@ -21,7 +21,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.plans import Plan, PlanJob
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.gateway.bodies import JobBody, RetryBody
-from slipway.gateway.http.answers import accepted, answer
+from slipway.gateway.http.answers import accepted, passed_on
 from slipway.runtime.bus.client import Bus
 
 AnyAccepted = Accepted | BatchAccepted
@@ -49,7 +49,7 @@ def refuse_unclear(body: JobBody) -> None:
 async def batch(bus: Bus, body: JobBody, *, is_plan: bool) -> Response:
     """Ask for a batch: 202; or, with `?plan=true`, for what it would do: 200."""
     if is_plan:
-        return answer(await bus.ask(PlanBatch.model_validate(body.model_dump())))
+        return await passed_on(bus, PlanBatch.model_validate(body.model_dump()))
     return accepted(await bus.ask(RequestBatch.model_validate(body.model_dump())))
 
 
@@ -58,7 +58,7 @@ async def create_many(bus: Bus, one: CreateContainer, count: int, *, is_plan: bo
     many = CreateContainers(
         spec=one.spec, count=count, password=one.password, secret_variables=one.secret_variables
     )
-    return answer(await bus.ask(PlanJob(create_many=many))) if is_plan else accepted(await bus.ask(many))
+    return await passed_on(bus, PlanJob(create_many=many)) if is_plan else accepted(await bus.ask(many))
 
 
 async def retry_batch(bus: Bus, job: Id, body: RetryBody, *, is_plan: bool) -> Response | None:
@@ -70,15 +70,15 @@ async def retry_batch(bus: Bus, job: Id, body: RetryBody, *, is_plan: bool) -> R
     if body.phase is not None:
         raise _unclear("phase", "A batch is done again as a whole; retry the job of one item from a phase.")
     if is_plan:
-        return answer(await bus.ask(PlanBatchRetry(job=job)))
+        return await passed_on(bus, PlanBatchRetry(job=job))
     return accepted(await bus.ask(RetryBatch(job=job, plan=body.plan)))
 
 
 async def plan_cancel(bus: Bus, cancel: RequestCancel) -> Response:
     """Ask what a cancel would end; of a batch, which items."""
     if not await _is_batch(bus, cancel.job):
-        return answer(await bus.ask(PlanJob(cancel=cancel)))
-    return answer(await bus.ask(PlanBatchCancel(job=cancel.job, remove_on_cancel=cancel.remove_on_cancel)))
+        return await passed_on(bus, PlanJob(cancel=cancel))
+    return await passed_on(bus, PlanBatchCancel(job=cancel.job, remove_on_cancel=cancel.remove_on_cancel))
 
 
 async def _is_batch(bus: Bus, job: Id) -> bool:

@@ -37,11 +37,11 @@ def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
 
     @api.get("/clusters/{cluster}", response_model=Cluster)
     async def get_cluster(cluster: NamePath) -> Response:
-        return answer(await bus.ask(GetCluster(cluster=cluster)))
+        return await passed_on(bus, GetCluster(cluster=cluster))
 
     @api.delete("/clusters/{cluster}", response_model=ClusterRemoval)
     async def remove_cluster(cluster: NamePath, *, is_plan: IsPlan = False) -> Response:
-        return answer(await bus.ask(RemoveCluster(cluster=cluster, is_plan=is_plan)))
+        return await passed_on(bus, RemoveCluster(cluster=cluster, is_plan=is_plan))
 
     @api.put("/clusters/{cluster}/access", response_model=Cluster)
     async def change_access(cluster: NamePath, body: ClusterAccessBody) -> Response:
@@ -55,23 +55,23 @@ def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
 def _add_vmid_range(api: APIRouter, bus: Bus) -> None:
     @api.put("/clusters/{cluster}/vmid-range", response_model=Cluster)
     async def set_vmid_range(cluster: NamePath, body: VmidRangeBody) -> Response:
-        return answer(await bus.ask(SetVmidRange(cluster=cluster, vmids=body)))
+        return await passed_on(bus, SetVmidRange(cluster=cluster, vmids=body))
 
     @api.delete("/clusters/{cluster}/vmid-range", response_model=Cluster)
     async def clear_vmid_range(cluster: NamePath) -> Response:
-        return answer(await bus.ask(SetVmidRange(cluster=cluster, vmids=None)))
+        return await passed_on(bus, SetVmidRange(cluster=cluster, vmids=None))
 
 
 def _add_nodes(api: APIRouter, bus: Bus) -> None:
     @api.put("/clusters/{cluster}/nodes/{node}/host-key", response_model=Cluster)
     async def confirm_host_key(cluster: NamePath, node: NamePath, body: HostKeyBody) -> Response:
         confirm = ConfirmHostKey(cluster=cluster, node=node, **body.model_dump())
-        return answer(await bus.ask(confirm))
+        return await passed_on(bus, confirm)
 
     @api.put("/clusters/{cluster}/nodes/{node}/maintenance", response_model=Cluster)
     async def begin_maintenance(cluster: NamePath, node: NamePath) -> Response:
-        return answer(await bus.ask(SetMaintenance(cluster=cluster, node=node, is_on=True)))
+        return await passed_on(bus, SetMaintenance(cluster=cluster, node=node, is_on=True))
 
     @api.delete("/clusters/{cluster}/nodes/{node}/maintenance", response_model=Cluster)
     async def end_maintenance(cluster: NamePath, node: NamePath) -> Response:
-        return answer(await bus.ask(SetMaintenance(cluster=cluster, node=node, is_on=False)))
+        return await passed_on(bus, SetMaintenance(cluster=cluster, node=node, is_on=False))

@@ -55,7 +55,7 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
 
     @api.get("/containers/{container}", response_model=Container)
     async def get_container(container: IdPath) -> Response:
-        return answer(await bus.ask(GetContainer(container=container)))
+        return await passed_on(bus, GetContainer(container=container))
 
     @api.delete(
         "/containers/{container}", status_code=HTTPStatus.ACCEPTED, response_model=Accepted, responses=PLANNED
@@ -69,7 +69,7 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
 
     @api.post("/containers/{container}/forget", response_model=Container)
     async def forget_container(container: IdPath) -> Response:
-        return answer(await bus.ask(ForgetContainer(container=container)))
+        return await passed_on(bus, ForgetContainer(container=container))
 
     for spec in REQUESTED.values():
         _add_verb(api, bus, spec)
@@ -146,7 +146,7 @@ async def _cancelled(bus: Bus, container: Id, *, is_plan: bool) -> Response | No
     cancel = RequestCancel(job=one.job, remove_on_cancel=True)
     try:
         if is_plan:
-            return answer(await bus.ask(PlanJob(cancel=cancel)))
+            return await passed_on(bus, PlanJob(cancel=cancel))
         await bus.ask(cancel)
     except Conflict as error:
         if error.code != JOB_ENDED:

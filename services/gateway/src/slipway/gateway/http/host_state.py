@@ -6,7 +6,7 @@ from starlette.responses import Response
 from slipway.contracts.containers import GetContainer
 from slipway.contracts.host_state import Backups, ListBackups, ListSnapshots, Snapshots
 from slipway.contracts.jobs import Target
-from slipway.gateway.http.answers import IdPath, answer
+from slipway.gateway.http.answers import IdPath, passed_on
 from slipway.runtime.bus.client import Bus
 
 
@@ -19,10 +19,10 @@ def host_state(bus: Bus) -> APIRouter:
 
     @api.get("/containers/{container}/snapshots", response_model=Snapshots)
     async def list_snapshots(container: IdPath) -> Response:
-        return answer(await bus.ask(ListSnapshots(target=await target_of(container))))
+        return await passed_on(bus, ListSnapshots(target=await target_of(container)))
 
     @api.get("/containers/{container}/backups", response_model=Backups)
     async def list_backups(container: IdPath) -> Response:
-        return answer(await bus.ask(ListBackups(target=await target_of(container))))
+        return await passed_on(bus, ListBackups(target=await target_of(container)))
 
     return api

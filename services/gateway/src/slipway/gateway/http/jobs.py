@@ -38,7 +38,7 @@ def jobs(bus: Bus) -> APIRouter:
 
     @api.get("/jobs/{job}", response_model=Job)
     async def get_job(job: IdPath) -> Response:
-        return answer(await bus.ask(GetJob(job=job)))
+        return await passed_on(bus, GetJob(job=job))
 
     @api.post("/jobs", status_code=HTTPStatus.ACCEPTED, response_model=AnyAccepted, responses=ANY_PLANNED)
     async def request_job(body: JobBody, *, is_plan: IsPlan = False) -> Response:

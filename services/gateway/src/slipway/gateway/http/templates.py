@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from slipway.contracts.templates import GetTemplate, ListTemplates, Template, TemplateList
-from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer
+from slipway.gateway.http.answers import Cursor, Limit, NamePath, answer, passed_on
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.errors import unknown_cursor
 
@@ -26,6 +26,6 @@ def templates(bus: Bus) -> APIRouter:
 
     @api.get("/templates/{name}", response_model=Template)
     async def get_template(name: NamePath) -> Response:
-        return answer(await bus.ask(GetTemplate(name=name)))
+        return await passed_on(bus, GetTemplate(name=name))
 
     return api

@@ -8,6 +8,8 @@ from fastapi.exceptions import RequestValidationError
 LARGEST = 2**53 - 1
 """The largest whole number that every JSON reader reads alike."""
 DEEPEST = 32
+_WITHOUT_BODY = {"GET", "HEAD"}
+"""Requests whose body nobody reads."""
 _NOT_TEXT = "It holds a character that is not text."
 _TOO_DEEP = "It is nested too deeply."
 _TOO_LARGE = f"It is a number beyond {LARGEST}."
@@ -25,11 +27,12 @@ async def _sane(request: Request) -> None:
     problems += [
         (("path", name), _NOT_TEXT) for name, value in request.path_params.items() if _is_unfit(value)
     ]
-    try:
-        content = await request.json()
-    except (ValueError, RecursionError):
-        content = None  # an empty body, or one that FastAPI refuses
-    problems += [(("body", *where), message) for where, message in faults(content)]
+    if request.method not in _WITHOUT_BODY:
+        try:
+            content = await request.json()
+        except (ValueError, RecursionError):
+            content = None  # an empty body, or one that FastAPI refuses
+        problems += [(("body", *where), message) for where, message in faults(content)]
     if problems:
         raise RequestValidationError(
             [{"type": "value_error", "loc": where, "msg": message} for where, message in problems]

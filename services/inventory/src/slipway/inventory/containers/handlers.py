@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from slipway.contracts.configs import StoreConfig
 from slipway.contracts.containers import (
-    Container,
-    ContainerPage,
     ForgetContainer,
     GetContainer,
     ListContainers,
@@ -18,6 +16,7 @@ from slipway.contracts.containers import (
 from slipway.contracts.guests import GuestChanged, GuestGone
 from slipway.contracts.message import Done
 from slipway.contracts.problems import Unavailable
+from slipway.inventory.containers.documents import page_document
 from slipway.inventory.containers.host_check import HostCheck
 from slipway.inventory.containers.looks import Looks
 from slipway.inventory.containers.observations import ObservationStore
@@ -42,23 +41,23 @@ class ContainerHandlers:
     secret_broker: SecretBroker
     looks: Looks
 
-    async def forget(self, query: ForgetContainer, call: Call) -> Container:
+    async def forget(self, query: ForgetContainer, call: Call) -> bytes:
         """Drop one whose host is gone. Idempotent: one that is forgotten already stays so."""
         container = await self.containers.get(query.container)
         if not container.is_forgotten:
             await self.records.unless_over(lambda: self.host_check.forget(call, container))
-        return self.looks.container(await self.containers.get(query.container))
+        return self.looks.container(await self.containers.row(query.container))
 
-    async def get(self, query: GetContainer, _call: Call) -> Container:
+    async def get(self, query: GetContainer, _call: Call) -> bytes:
         """Return one."""
-        container = await self.containers.get(query.container)
-        if container.job is not None and await self.records.catch_up(container.job):
-            container = await self.containers.get(query.container)
-        return self.looks.container(container)
+        row = await self.containers.row(query.container)
+        if row.job is not None and await self.records.catch_up(row.job):
+            row = await self.containers.row(query.container)
+        return self.looks.container(row)
 
-    async def list(self, query: ListContainers, _call: Call) -> ContainerPage:
+    async def list(self, query: ListContainers, _call: Call) -> bytes:
         """Return a page of them."""
-        return self.looks.containers(await self.containers.list(query))
+        return page_document(*await self.containers.list(query, self.looks.container))
 
     async def reveal(self, query: RevealCredential, call: Call) -> Revealed:
         """Return a credential, sealed to the gateway."""

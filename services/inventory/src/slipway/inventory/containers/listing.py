@@ -1,4 +1,4 @@
-"""Which containers are listed, and in which order, as SQL.
+"""What is read of containers, which of them are listed, and in which order, as SQL.
 
 A cursor is the id of the last container of a page: its place in any order is read from its row, which
 stays also when it is deleted.
@@ -6,15 +6,59 @@ stays also when it is deleted.
 
 from collections.abc import Sequence
 from types import MappingProxyType
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, String, cast, func, literal, or_, select, tuple_
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Select,
+    String,
+    Text,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by, dialect
 
-from slipway.contracts.containers import ListContainers
+from slipway.contracts.containers import Container, ListContainers
 from slipway.contracts.message import Id
 from slipway.contracts.values import ContainerSort, Lifecycle
-from slipway.inventory.tables import clusters, containers
+from slipway.inventory.containers.documents import SPEC_FIELDS
+from slipway.inventory.tables import ACTIVE, clusters, containers, credentials, jobs
 
+SHOWN = ("root", "discovered")
+"""Origins of the credentials that people see; they know the variables, which they set themselves."""
+_JSON = {"spec", "pending", "services", "warnings"}
+_ACTIVE_JOB = select(jobs.c.id).where(jobs.c.container_id == containers.c.id, jobs.c.state.in_(ACTIVE))
+_REF = func.json_build_object("id", credentials.c.id, "name", credentials.c.name)
+_CREDENTIALS = select(
+    func.coalesce(cast(func.json_agg(aggregate_order_by(_REF, credentials.c.name)), Text), "[]")
+).where(credentials.c.container_id == containers.c.id, credentials.c.origin.in_(SHOWN))
+READ: Select[Any] = select(
+    *(
+        cast(column, Text).label(column.name) if column.name in _JSON else column
+        for column in containers.c
+        if column.name in Container.model_fields
+    ),
+    containers.c.forgotten_as.is_not(None).label("is_forgotten"),
+    containers.c.spec.has_all(literal(SPEC_FIELDS, ARRAY(Text))).label("is_complete"),
+    clusters.c.name.label("cluster"),
+    _ACTIVE_JOB.scalar_subquery().label("job"),
+    _CREDENTIALS.scalar_subquery().label("credentials"),
+).join(clusters)
+"""What `container_document` needs, in one statement: its row, its job and the rest are of one moment."""
+ONE = str(
+    READ.where(containers.c.id == literal_column("$1")).compile(
+        dialect=dialect(),  # type: ignore[no-untyped-call]
+        compile_kwargs={"literal_binds": True},
+    )
+)
+"""The same for one container, to be prepared once."""
 _COLUMNS = MappingProxyType(
     {"created": containers.c.id, "hostname": containers.c.hostname, "vmid": containers.c.vmid}
 )

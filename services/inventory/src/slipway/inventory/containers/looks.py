@@ -6,13 +6,14 @@ one that stays away is itself an outage.
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 from slipway.contracts.cluster_facts import ClusterLook
 from slipway.contracts.clusters import Cluster, ClusterPage
-from slipway.contracts.containers import Container, ContainerPage
 from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import Outage
 from slipway.inventory.containers import sight
+from slipway.inventory.containers.documents import container_document
 from slipway.inventory.containers.sight import Sight
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.kv import Bucket, Entry
@@ -53,15 +54,12 @@ class Looks:
         """Return clusters as they were seen last."""
         return page.model_copy(update={"items": tuple(map(self.cluster, page.items))})
 
-    def container(self, container: Container) -> Container:
-        """Return a container as it was seen last."""
-        left_at = self._left.get(container.cluster_id, {}).get(container.vmid)
-        seen = self._of(container.cluster_id, container.cluster)
-        return sight.container_seen(container, seen, left_at=left_at)
-
-    def containers(self, page: ContainerPage) -> ContainerPage:
-        """Return containers as they were seen last."""
-        return page.model_copy(update={"items": tuple(map(self.container, page.items))})
+    def container(self, row: Any) -> bytes:
+        """Return the document of a container as it was seen last, from what is read of it."""
+        left_at = self._left.get(row.cluster_id, {}).get(row.vmid)
+        seen = self._of(row.cluster_id, row.cluster)
+        looked_at, outage = sight.container_seen(row, seen, left_at=left_at)
+        return container_document(row, looked_at=looked_at, outage=outage)
 
     def _take(self, entry: Entry) -> None:
         look = ClusterLook.model_validate_json(entry.value)

@@ -5,10 +5,10 @@ The last observation itself stays unchanged.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple, Protocol
 
 from slipway.contracts.cluster_facts import ClusterLook, NodeFacts, NodeLook
 from slipway.contracts.clusters import Cluster
-from slipway.contracts.containers import Container
 from slipway.contracts.message import Moment
 from slipway.contracts.values import Lifecycle, Outage
 
@@ -47,6 +47,33 @@ class Sight:
         return next((each for each in self.look.nodes if each.node == name), None) if self.look else None
 
 
+class StoredContainer(Protocol):
+    """What is stored of a container, as far as it matters here."""
+
+    @property
+    def lifecycle(self) -> str:
+        """A `Lifecycle`."""
+
+    @property
+    def node(self) -> str:
+        """The one that it was last seen on."""
+
+    @property
+    def vmid(self) -> int:
+        """Its own."""
+
+    @property
+    def observed_at(self) -> Moment | None:
+        """When its power last changed."""
+
+
+class ContainerSight(NamedTuple):
+    """What monitor's looks say of a container."""
+
+    looked_at: Moment | None = None
+    outage: Outage | None = None
+
+
 def cluster_seen(cluster: Cluster, sight: Sight) -> Cluster:
     """Return a cluster with the age of what is known of it."""
     looked_at = sight.look.looked_at if sight.look else None
@@ -73,27 +100,27 @@ def node_seen(node: NodeFacts, sight: Sight) -> NodeFacts:
     return node.model_copy(update=changes)
 
 
-def container_seen(container: Container, sight: Sight, *, left_at: Moment | None) -> Container:
-    """Return a container with the time at which it was last seen.
+def container_seen(container: StoredContainer, sight: Sight, *, left_at: Moment | None) -> ContainerSight:
+    """Return when a container was last seen, and what hides it now.
 
     Args:
         container: as it is stored.
         sight: what is known of its cluster.
         left_at: when it was last in a look that it is not in any more, if that is known.
     """
-    if container.lifecycle is Lifecycle.DELETED:
-        return container
+    if container.lifecycle == Lifecycle.DELETED:
+        return ContainerSight()
     if sight.look is None:
-        return container.model_copy(update={"outage": sight.silence})
+        return ContainerSight(outage=sight.silence)
     node = sight.node(container.node)
     is_listed = container.vmid in sight.vmids
     looked_at = sight.look.looked_at if is_listed else left_at or container.observed_at
     outage = sight.blindness or _of_node(container, node, sight.look)
-    if outage is None and not is_listed and container.lifecycle is not Lifecycle.CREATING:
+    if outage is None and not is_listed and container.lifecycle != Lifecycle.CREATING:
         outage = sight.outage
     if node is not None and _is_away(node.outage):
         looked_at = min((at for at in (looked_at, node.looked_at) if at is not None), default=None)
-    return container.model_copy(update={"looked_at": looked_at, "outage": outage})
+    return ContainerSight(looked_at, outage)
 
 
 def is_away(node: NodeFacts) -> bool:
@@ -126,7 +153,7 @@ def silence(cluster: str, since: Moment, *, has_looked: bool) -> Outage:
     )
 
 
-def _of_node(container: Container, node: NodeLook | None, look: ClusterLook) -> Outage | None:
+def _of_node(container: StoredContainer, node: NodeLook | None, look: ClusterLook) -> Outage | None:
     if node is None:
         return _gone(container.node, container.observed_at or look.at) if look.nodes else None
     return node.outage if _is_away(node.outage) else None

@@ -4,27 +4,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, Row, Select, Text, any_, cast, delete, insert, select, update
+from sqlalchemy import Row, Select, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.container_specs import ContainerSpec
-from slipway.contracts.containers import Container, ContainerPage, CredentialRef, ListContainers
+from slipway.contracts.containers import Container, ListContainers
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import NotFound
 from slipway.contracts.values import Lifecycle, Power
-from slipway.inventory.containers.listing import comes_after, filters_of, order_of
+from slipway.inventory.containers.documents import container_document
+from slipway.inventory.containers.listing import ONE, READ, SHOWN, comes_after, filters_of, order_of
 from slipway.inventory.decision import Write
 from slipway.inventory.faults import at
 from slipway.inventory.paging import PORTION, Filling, require_cursor
-from slipway.inventory.tables import ACTIVE, clusters, containers, credentials, jobs
-from slipway.runtime.database.engine import Database
+from slipway.inventory.tables import clusters, containers, credentials
+from slipway.runtime.database.engine import Database, Record, fetch
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
-
-SHOWN = ("root", "discovered")
-"""Origins of the credentials that people see; they know the variables, which they set themselves."""
 
 
 class ContainerNotFound(NotFound):
@@ -69,28 +67,30 @@ class ContainerStore:
         self._database = database
 
     async def get(self, container: Id) -> Container:
-        """Return one container, also a deleted one."""
-        async with self._database.begin() as tx:
-            # Its job first: one that ends in between is then caught up with, and the row is never older.
-            make = await _maker(tx, [container])
-            return make(await container_row(tx, container))
+        """Return one container as it is stored, also a deleted one."""
+        return Container.model_validate_json(container_document(await self.row(container)))
 
-    async def list(self, query: ListContainers) -> ContainerPage:
-        """Return living containers, oldest first."""
-        selected = with_cluster().where(*filters_of(query)).order_by(*order_of(query.sort))
-        filling = Filling[Container](query.limit, "id")
-        async with self._database.begin() as tx:
-            await require_cursor(tx, containers.c.id, query.cursor)
-            has_more = True
-            while has_more and not filling.is_full:
-                portion = min(PORTION, query.limit + 1 - len(filling.items))
-                last = filling.last or query.cursor
-                further = selected if last is None else selected.where(comes_after(query.sort, last))
-                rows = (await tx.execute(further.limit(portion))).all()
-                filling.take(rows, await _maker(tx, [row.id for row in rows]))
-                has_more = len(rows) == portion
-        items, following = filling.page
-        return ContainerPage(items=items, next=following)
+    async def row(self, container: Id) -> Record:
+        """Return what is read of one container, also of a deleted one.
+
+        Raises:
+            ContainerNotFound: if there is none.
+        """
+        rows = await self._database.read(lambda tx: fetch(tx, ONE, container))
+        if not rows:
+            raise _unknown(container)
+        return rows[0]
+
+    async def list(
+        self, query: ListContainers, make: Callable[[Row[Any]], bytes] = container_document
+    ) -> tuple[Sequence[bytes], str | None]:
+        """Return the documents of living containers, oldest first unless asked otherwise, and where to go on.
+
+        Args:
+            query: which ones, in which order.
+            make: makes the document of what is read of one.
+        """
+        return await self._database.read(lambda tx: _page(tx, query, make))
 
     async def secrets(self, container: Id) -> Mapping[str, Secret]:
         """Return a container's secrets as its rows hold them, by name."""
@@ -115,7 +115,7 @@ async def container_row(tx: AsyncConnection, container: Id, *, for_update: bool 
     query = query.with_for_update(of=containers) if for_update else query
     row: Row[Any] | None = (await tx.execute(query)).first()
     if row is None:
-        raise ContainerNotFound(f"There is no container {container!r}.")
+        raise _unknown(container)
     return row
 
 
@@ -223,39 +223,22 @@ def _row(container: NewContainer, target: Target) -> dict[str, Any]:
     }
 
 
-async def _maker(tx: AsyncConnection, ids: Sequence[Id]) -> Callable[[Row[Any]], Container]:
-    """Return what makes a container of any of these rows: two more queries, whatever their number."""
-    # One parameter, not one for each of a thousand.
-    these = any_(cast(list(ids), ARRAY(Text)))
-    active = await tx.execute(
-        select(jobs.c.container_id, jobs.c.id).where(jobs.c.container_id == these, jobs.c.state.in_(ACTIVE))
-    )
-    working = {row.container_id: row.id for row in active}
-    stored: dict[str, list[CredentialRef]] = {}
-    query = select(credentials).where(credentials.c.container_id == these, credentials.c.origin.in_(SHOWN))
-    for row in await tx.execute(query.order_by(credentials.c.name)):
-        stored.setdefault(row.container_id, []).append(CredentialRef(id=row.id, name=row.name))
-    return lambda row: _container(row, working.get(row.id), stored.get(row.id, ()))
+async def _page(
+    tx: AsyncConnection, query: ListContainers, make: Callable[[Row[Any]], bytes]
+) -> tuple[Sequence[bytes], str | None]:
+    selected = READ.where(*filters_of(query)).order_by(*order_of(query.sort))
+    filling = Filling[bytes](query.limit, "id", size_of=len)
+    await require_cursor(tx, containers.c.id, query.cursor)
+    has_more = True
+    while has_more and not filling.is_full:
+        portion = min(PORTION, query.limit + 1 - len(filling.items))
+        last = filling.last or query.cursor
+        further = selected if last is None else selected.where(comes_after(query.sort, last))
+        rows = (await tx.execute(further.limit(portion))).all()
+        filling.take(rows, make)
+        has_more = len(rows) == portion
+    return filling.page
 
 
-def _container(row: Row[Any], job: Id | None, stored: Sequence[CredentialRef]) -> Container:
-    set_apart = {
-        "job": job,
-        "credentials": tuple(stored),
-        "is_forgotten": row.forgotten_as is not None,
-        # The column says when a forgotten one was looked for.
-        "looked_at": None,
-    }
-    made = Container.model_validate({**row._asdict(), **set_apart})
-    if made.lifecycle is Lifecycle.DELETED:
-        made = made.model_copy(update={"power": Power.UNKNOWN})
-    is_reachable = made.power is Power.RUNNING or made.lifecycle is Lifecycle.CREATING
-    return made if is_reachable else _unreachable(made)
-
-
-def _unreachable(container: Container) -> Container:
-    """Return a container that is stopped, deleted or not on its host: it has no address, and no links."""
-    status = "stopped" if container.power is Power.STOPPED else "unknown"
-    off = {"status": status, "url": None}
-    services = tuple(service.model_copy(update=off) for service in container.services)
-    return container.model_copy(update={"address": None, "services": services})
+def _unknown(container: Id) -> ContainerNotFound:
+    return ContainerNotFound(f"There is no container {container!r}.")
