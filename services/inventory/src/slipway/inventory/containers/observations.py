@@ -40,7 +40,7 @@ class ObservationStore:
         async with self._database.begin() as tx:
             waiting = await tx.scalar(_waiting(status).where(jobs.c.node == status.node).limit(1))
             if waiting is not None:
-                await self._queue.release(tx, status.cluster, status.node)
+                await outbox.add_all(tx, await self._queue.release(tx, status.cluster, status.node))
 
     async def miss(self, cluster: Id, vmid: int, at: Moment) -> None:
         """Store that a guest is not seen any more."""

@@ -22,7 +22,6 @@ from slipway.contracts.values import (
     STILL_STARTING,
     JobState,
     Lifecycle,
-    Phase,
     Power,
 )
 from slipway.inventory.batches.items import decide_item, lock_parent
@@ -37,7 +36,7 @@ from slipway.inventory.containers.lifecycle import (
 from slipway.inventory.containers.store import delete_credentials, update_container
 from slipway.inventory.containers.use_cases import applied
 from slipway.inventory.decision import Decision, Write
-from slipway.inventory.jobs.store import store_record
+from slipway.inventory.jobs.store import exists_for_sure, store_record
 from slipway.inventory.tables import containers, jobs
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
@@ -91,9 +90,7 @@ async def _outcome(tx: AsyncConnection, record: RunRecord, command: RunJob) -> _
     query = select(containers).where(containers.c.id == record.target.container)
     query = query.with_for_update() if record.state.is_terminal else query
     result = _Outcome((await tx.execute(query)).one(), record)
-    # While it is being created it may exist, or someone else may still get the VMID.
-    is_made = record.state.is_terminal or record.phase not in {None, Phase.CREATE}
-    if record.exists_on_host and record.kind.creates_container and is_made:
+    if exists_for_sure(record):
         result.changes["vmid_is_provisional"] = False
     if record.state.is_terminal:
         _end(result, command)
